@@ -1,0 +1,64 @@
+"""Time: the only file that reads it.
+
+Instants are integers: microseconds since 1970-01-01 UTC (`Micros`). They sort,
+subtract and store without a time zone; `iso()` writes them for people and JSON.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+Micros = int
+SECOND: Micros = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+class Clock(Protocol):
+    """Where time comes from. The real one is `SystemClock`; tests use `testing.ManualClock`."""
+
+    def now(self) -> Micros:
+        """Return the present instant."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never run backwards, for durations only."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> Micros:
+        """Return the present instant."""
+        return time.time_ns() // 1000
+
+    def monotonic(self) -> float:
+        """Return seconds that never run backwards."""
+        return time.monotonic()
+
+
+def iso(at: Micros) -> str:
+    """Write an instant as RFC 3339 in UTC.
+
+    >>> iso(1_614_265_330_000_000)
+    '2021-02-25T15:02:10.000000Z'
+    """
+    seconds, micros = divmod(at, SECOND)
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{whole}.{micros:06d}Z"
+
+
+def to_datetime(at: Micros) -> datetime:
+    """Turn an instant into an aware datetime."""
+    return datetime.fromtimestamp(at // SECOND, UTC).replace(microsecond=at % SECOND)
+
+
+def from_datetime(value: datetime) -> Micros:
+    """Turn a datetime into an instant; a naive one is taken as UTC."""
+    aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+    delta = aware - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * SECOND + delta.microseconds

@@ -1,0 +1,132 @@
+"""The tree of errors: who must do something?
+
+```
+TillbellError
+├── Refused                the caller must change something
+│   ├── Malformed          400  the body or a parameter cannot be read
+│   ├── Invalid            422  it can be read, and breaks a rule; `problems` says where
+│   ├── Unauthenticated    401  no valid API key
+│   ├── Forbidden          403  the key is valid and may not do this
+│   ├── NotFound           404  also for things of another application
+│   ├── Conflict           409  the id, event id or idempotency key is taken
+│   ├── TooLarge           413
+│   └── TooMany            429  rate limit
+├── Misconfigured               the operator must change something; found at start, exit code 2
+└── Unavailable                 nobody is wrong: try again
+    ├── StoreUnavailable   503  includes "commit not known"
+    └── Draining           503
+```
+
+A receiver that fails is not an error of ours: it is a `Result` (models.py).
+Only `web/problems.py` turns these into HTTP statuses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One broken rule: where (`loc`, a path), what (`msg`), which rule (`type`)."""
+
+    loc: tuple[str | int, ...]
+    msg: str
+    type: str = "value_error"
+
+
+class TillbellError(Exception):
+    """Something went wrong."""
+
+    code = "error"
+
+    def __init__(self, message: str = "", *, code: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").split("\n", maxsplit=1)[0])
+        if code is not None:
+            self.code = code
+
+
+class Refused(TillbellError):
+    """The request cannot be done as it is."""
+
+    code = "refused"
+
+
+class Malformed(Refused):
+    """The request cannot be read."""
+
+    code = "malformed"
+
+
+class Invalid(Refused):
+    """The request breaks a rule."""
+
+    code = "validation"
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("; ".join(f"{'.'.join(map(str, p.loc))}: {p.msg}" for p in problems))
+        self.problems = problems
+
+
+class Unauthenticated(Refused):
+    """No valid API key. Send `Authorization: Bearer <key>`."""
+
+    code = "authentication_failed"
+
+
+class Forbidden(Refused):
+    """This key may not do that."""
+
+    code = "forbidden"
+
+
+class NotFound(Refused):
+    """Entity not found."""
+
+    code = "not_found"
+
+
+class Conflict(Refused):
+    """It exists already."""
+
+    code = "conflict"
+
+
+class TooLarge(Refused):
+    """The request body is too large."""
+
+    code = "payload_too_large"
+
+
+class TooMany(Refused):
+    """Too many requests."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str = "", *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Misconfigured(TillbellError):
+    """A setting is wrong."""
+
+    code = "misconfigured"
+
+
+class Unavailable(TillbellError):
+    """Not available now; try again."""
+
+    code = "unavailable"
+
+
+class StoreUnavailable(Unavailable):
+    """The store did not confirm the write; try again, a repeat is safe."""
+
+    code = "store_unavailable"
+
+
+class Draining(Unavailable):
+    """The server is stopping; try again."""
+
+    code = "draining"

@@ -1,0 +1,384 @@
+"""The narrow port to the database. The database is the queue and the truth.
+
+Three protocols, one object behind them. **One write method is one commit**: when
+it returns, all of it is on disk (fsync); when it raises `StoreUnavailable` the
+outcome is unknown and a repeat is safe. No caller ever holds a transaction, and
+none is open while we speak HTTP.
+
+- `Store`: what moves messages. Written by flow/, on the hot path.
+- `Registry`: what users configure, as `Record`s. Four verbs.
+- `Views`: lists for the API and pages. They never lock and may be a moment old,
+  but a read that starts after a write returned sees it.
+
+Each promise below has a test of that name in tests/store, run over every store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol, TypeVar
+
+from tillbell.clock import Micros
+from tillbell.models import (
+    Attempt,
+    Claim,
+    Delivery,
+    DeliveryState,
+    Message,
+    Record,
+    Result,
+    Trigger,
+)
+
+R = TypeVar("R", bound=Record)
+
+
+class Publication(NamedTuple):
+    """A message with all that its commit holds.
+
+    `bodies` maps variant → bytes; variant "" is the payload as published.
+    Deliveries in state SENDING are born leased: attempt 1 is open and the caller
+    will send it as soon as the commit has returned (hand-over in memory).
+    """
+
+    message: Message
+    bodies: Mapping[str, bytes]
+    deliveries: Sequence[Delivery]
+    idempotency: tuple[str, str, bytes] | None = None  # key, fingerprint, answer to repeat
+
+
+class Added(NamedTuple):
+    """The publication is on disk."""
+
+
+class Duplicate(NamedTuple):
+    """Nothing was stored: this event id was published before, as that message."""
+
+    message_id: str
+
+
+class Repeated(NamedTuple):
+    """Nothing was stored: this idempotency key was used before."""
+
+    fingerprint: str
+    answer: bytes
+
+
+class Settlement(NamedTuple):
+    """What became of a claim: the attempt, and where the delivery goes."""
+
+    delivery_id: str
+    token: int
+    attempt: Attempt
+    state: DeliveryState  # WAITING for a retry, else terminal
+    due_at: Micros  # of the retry; ignored when terminal
+
+
+class Lane(NamedTuple):
+    """Open deliveries of one endpoint, as the directory of work lists them."""
+
+    app_id: str
+    endpoint_id: str
+    due_at: Micros  # earliest
+    waiting: int
+
+
+class Selection(NamedTuple):
+    """Which deliveries a bulk operation takes. None means no restriction."""
+
+    app_id: str
+    endpoint_id: str
+    since: Micros
+    until: Micros
+    states: tuple[DeliveryState, ...] = (DeliveryState.FAILED,)
+    event_types: tuple[str, ...] | None = None
+    channel: str | None = None
+    tag: str | None = None
+    status_codes: tuple[int, int] | None = None  # last attempt's, inclusive range
+
+
+class Page(NamedTuple):
+    """How a list is cut: at most `limit` after (or, backwards, before) the id `iterator`."""
+
+    limit: int = 50
+    iterator: str | None = None
+    backwards: bool = False
+    ascending: bool = False
+
+
+class AttemptFilter(NamedTuple):
+    """What an attempt list shows. None means no restriction."""
+
+    message_id: str | None = None
+    endpoint_id: str | None = None
+    succeeded: bool | None = None
+    status_codes: tuple[int, int] | None = None
+    event_types: tuple[str, ...] | None = None
+    channel: str | None = None
+    tag: str | None = None
+    before: Micros | None = None
+    after: Micros | None = None
+
+
+class MessageFilter(NamedTuple):
+    """What a message list shows."""
+
+    event_types: tuple[str, ...] | None = None
+    channel: str | None = None
+    tag: str | None = None
+    before: Micros | None = None
+    after: Micros | None = None
+
+
+class DeliveryRow(NamedTuple):
+    """A delivery with its message, for lists."""
+
+    delivery: Delivery
+    message: Message
+
+
+class Totals(NamedTuple):
+    """Deliveries by state."""
+
+    waiting: int = 0
+    sending: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    discarded: int = 0
+
+
+class Store(Protocol):
+    """Writes that move messages."""
+
+    async def publish(self, publication: Publication) -> Added | Duplicate | Repeated:
+        """Store a message, its bodies and its deliveries.
+
+        - All of it or nothing.
+        - A second message with the same event id in the application stores nothing: `Duplicate`.
+        - The same idempotency key again stores nothing: `Repeated`.
+        - Two equal publications in one group commit are seen as such.
+        """
+        ...
+
+    async def claim(
+        self, wanted: Mapping[str, int], now: Micros, lease_until: Micros
+    ) -> list[Claim]:
+        """Lease due deliveries: at most `wanted[endpoint_id]` of each endpoint.
+
+        - Due: open, and `due_at <= now`; a lease that ran out is due.
+        - Oldest due first; of an order key only the first open one, and only while none is leased.
+        - Each claim opens an attempt: `attempts`, `tries` and `token` rise by one.
+        - The attempt that a lost lease left open is closed as `interrupted`.
+        - No two claims hold one delivery.
+        """
+        ...
+
+    async def settle(self, settlement: Settlement) -> bool:
+        """Close the claim's attempt and move the delivery.
+
+        - Both or neither.
+        - False, and nothing changes, if the token is not the present one or nothing is leased.
+        - The same settlement again returns False and changes nothing.
+        """
+        ...
+
+    async def renew(self, held: Sequence[tuple[str, int]], lease_until: Micros) -> None:
+        """Extend the leases of `(delivery id, token)`; lost ones are left alone."""
+        ...
+
+    async def release(self, held: Sequence[tuple[str, int]], now: Micros) -> None:
+        """Give back claims of which no byte was sent: due again now, the attempt uncounted."""
+        ...
+
+    async def orphan(self, now: Micros) -> int:
+        """Make every leased delivery due now: only for the sole process of a store, at its start."""
+        ...
+
+    async def add_deliveries(
+        self, deliveries: Sequence[Delivery], bodies: Mapping[tuple[str, str], bytes]
+    ) -> int:
+        """Add deliveries to messages that exist (replay of missing ones); existing ones are kept.
+
+        `bodies` maps (message id, variant) → bytes. Returns how many were new.
+        """
+        ...
+
+    async def resend(
+        self, delivery_ids: Sequence[str], now: Micros, trigger: Trigger = Trigger.MANUAL
+    ) -> int:
+        """Make terminal deliveries due now, with a new run of their schedule; open ones are left alone.
+
+        Returns how many were moved. An open delivery that waits for a retry is made due now
+        instead (its retry is brought forward, counted); one being sent is left alone.
+        """
+        ...
+
+    async def discard(self, endpoint_id: str, now: Micros, limit: int) -> int:
+        """Discard at most `limit` open deliveries of a removed endpoint; say how many."""
+        ...
+
+    async def expunge(self, app_id: str, message_id: str) -> bool:
+        """Delete a message's payload and rendered bodies; False if there is no such message."""
+        ...
+
+    async def purge(
+        self, *, bodies_before: Micros, history_before: Micros, now: Micros, limit: int
+    ) -> int:
+        """Delete at most `limit` rows past their time; 0 means nothing was left.
+
+        Bodies go by message age (or the message's own `expires_at`), and never while a delivery of
+        the message is open. Messages, terminal deliveries and attempts go by `history_before`.
+        Dedupe keys of event ids live as long as their message; idempotency keys one day.
+        """
+        ...
+
+    async def remember(
+        self, key: str, fingerprint: str, answer: bytes, now: Micros
+    ) -> Repeated | None:
+        """Keep the answer for an idempotency key; the earlier one if the key was used before."""
+        ...
+
+    async def recall(self, key: str) -> Repeated | None:
+        """Return what an idempotency key was answered."""
+        ...
+
+
+class Registry(Protocol):
+    """What users configure. Kinds are the subclasses of `Record`."""
+
+    async def put(self, *records: Record, expected_version: int | None = None) -> None:
+        """Insert or replace all of `records` in one commit.
+
+        `Conflict` (and nothing stored) if a `uid` is taken by another id of that kind and scope.
+        """
+        ...
+
+    async def get(self, kind: type[R], id_or_uid: str, scope: str = "") -> R | None:
+        """Return the record of that kind and scope by id or uid; an id wins over an equal uid."""
+        ...
+
+    async def list(
+        self, kind: type[R], scope: str | None = "", page: Page = Page(limit=250, ascending=True)
+    ) -> list[R]:
+        """Return records sorted by id (newest first unless `ascending`); `scope=None`: of all."""
+        ...
+
+    async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:
+        """Delete one; True if it was there. Removing an application removes all in its scope."""
+        ...
+
+
+class Views(Protocol):
+    """Lists and look-ups. Each list is cut by a `Page` and uses an index."""
+
+    async def lanes(self, after: str = "", limit: int = 10_000) -> list[Lane]:
+        """Return lanes with open deliveries, sorted by endpoint id, after that endpoint."""
+        ...
+
+    async def message(self, app_id: str, id_or_event_id: str) -> Message | None:
+        """Return a message."""
+        ...
+
+    async def body(self, message_id: str, variant: str = "") -> bytes | None:
+        """Return a payload or rendered body; None once purged or expunged."""
+        ...
+
+    async def messages(self, app_id: str, filter_: MessageFilter, page: Page) -> list[Message]:
+        """List messages, newest first unless `ascending`."""
+        ...
+
+    async def delivery(self, app_id: str, delivery_id: str) -> DeliveryRow | None:
+        """Return one delivery."""
+        ...
+
+    async def deliveries_of_message(self, app_id: str, message_id: str) -> list[Delivery]:
+        """Return all deliveries of a message (at most one an endpoint)."""
+        ...
+
+    async def deliveries_of_endpoint(
+        self,
+        app_id: str,
+        endpoint_id: str,
+        filter_: MessageFilter,
+        states: tuple[DeliveryState, ...] | None,
+        page: Page,
+    ) -> list[DeliveryRow]:
+        """List deliveries of an endpoint with their messages."""
+        ...
+
+    async def attempt(self, app_id: str, attempt_id: str) -> Attempt | None:
+        """Return one closed attempt."""
+        ...
+
+    async def attempts(self, app_id: str, filter_: AttemptFilter, page: Page) -> list[Attempt]:
+        """List closed attempts of one message or one endpoint."""
+        ...
+
+    async def select(self, selection: Selection, after: str, limit: int) -> list[str]:
+        """Return ids of deliveries that a bulk operation takes, sorted, after that id."""
+        ...
+
+    async def missing(
+        self, app_id: str, endpoint_id: str, since: Micros, until: Micros, after: str, limit: int
+    ) -> tuple[list[Message], str | None]:
+        """Return messages of that time that have no delivery to the endpoint, and where to go on.
+
+        The second value is the id to pass as `after` next, None at the end.
+        """
+        ...
+
+    async def totals(
+        self, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
+    ) -> Totals:
+        """Count deliveries by state, of one endpoint or of the application, created in that time."""
+        ...
+
+    async def counts(self) -> Totals:
+        """Count all deliveries by state from counters that every commit keeps."""
+        ...
+
+
+class Database(Store, Registry, Views, Protocol):
+    """All three, with a life."""
+
+    async def open(self) -> None:
+        """Connect, check the version, migrate."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted, then close."""
+        ...
+
+    async def check(self) -> None:
+        """Prove that a write would be accepted now; `StoreUnavailable` if not."""
+        ...
+
+    async def backup(self, target: str) -> None:
+        """Copy the whole store to a file while it is in use."""
+        ...
+
+
+def is_open(state: DeliveryState) -> bool:
+    """Tell whether something will still happen to a delivery in this state."""
+    return state in (DeliveryState.WAITING, DeliveryState.SENDING)
+
+
+__all__ = [
+    "Added",
+    "AttemptFilter",
+    "Database",
+    "DeliveryRow",
+    "Duplicate",
+    "Lane",
+    "MessageFilter",
+    "Page",
+    "Publication",
+    "Registry",
+    "Repeated",
+    "Result",
+    "Selection",
+    "Settlement",
+    "Store",
+    "Totals",
+    "Views",
+]
