@@ -122,7 +122,7 @@ class TaskStatus(StrEnum):
 
 
 class Task(Record, frozen=True, kw_only=True):
-    """A long piece of work (recover, bulk replay) that survives a restart: it goes on at `cursor`."""
+    """Long work (recover, bulk replay) that survives a restart: it goes on at `cursor`."""
 
     kind: str
     status: TaskStatus = TaskStatus.RUNNING

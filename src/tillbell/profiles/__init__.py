@@ -1,0 +1,1 @@
+"""Messages out: one file a dialect, all of one shape."""

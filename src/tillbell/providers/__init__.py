@@ -1,0 +1,1 @@
+"""Callbacks in: one file a provider, all of one shape."""

@@ -1,0 +1,1 @@
+"""Decisions: plain functions over nouns and the standard library. No I/O, no clock."""

@@ -1,0 +1,1 @@
+"""The database: a narrow port, and the stores behind it."""

@@ -106,6 +106,9 @@ class Page(NamedTuple):
     ascending: bool = False
 
 
+ALL = Page(limit=1000, ascending=True)
+
+
 class AttemptFilter(NamedTuple):
     """What an attempt list shows. None means no restriction."""
 
@@ -191,7 +194,7 @@ class Store(Protocol):
         ...
 
     async def orphan(self, now: Micros) -> int:
-        """Make every leased delivery due now: only for the sole process of a store, at its start."""
+        """Make every leased delivery due now: for the sole process of a store, at its start."""
         ...
 
     async def add_deliveries(
@@ -206,7 +209,7 @@ class Store(Protocol):
     async def resend(
         self, delivery_ids: Sequence[str], now: Micros, trigger: Trigger = Trigger.MANUAL
     ) -> int:
-        """Make terminal deliveries due now, with a new run of their schedule; open ones are left alone.
+        """Make terminal deliveries due now, with a new run of their schedule.
 
         Returns how many were moved. An open delivery that waits for a retry is made due now
         instead (its retry is brought forward, counted); one being sent is left alone.
@@ -257,9 +260,7 @@ class Registry(Protocol):
         """Return the record of that kind and scope by id or uid; an id wins over an equal uid."""
         ...
 
-    async def list(
-        self, kind: type[R], scope: str | None = "", page: Page = Page(limit=250, ascending=True)
-    ) -> list[R]:
+    async def list(self, kind: type[R], scope: str | None = "", page: Page = ALL) -> list[R]:
         """Return records sorted by id (newest first unless `ascending`); `scope=None`: of all."""
         ...
 
@@ -330,7 +331,7 @@ class Views(Protocol):
     async def totals(
         self, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
     ) -> Totals:
-        """Count deliveries by state, of one endpoint or of the application, created in that time."""
+        """Count deliveries created in that time by state, of one endpoint or the application."""
         ...
 
     async def counts(self) -> Totals:

@@ -1,0 +1,1 @@
+"""Public helpers for tests: a clock to turn, receivers that misbehave."""

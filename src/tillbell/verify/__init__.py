@@ -1,0 +1,1 @@
+"""The library that receivers import: verify what Tillbell sent."""

@@ -1,0 +1,1 @@
+"""HTTP in: the REST API and the pages."""
