@@ -6,7 +6,9 @@ subtract and store without a time zone; `iso()` writes them for people and JSON.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -15,6 +17,14 @@ SECOND: Micros = 1_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+
+
+class Alarm(Protocol):
+    """A call that is to come."""
+
+    def cancel(self) -> None:
+        """Make it not come."""
+        ...
 
 
 class Clock(Protocol):
@@ -28,6 +38,10 @@ class Clock(Protocol):
         """Return seconds that never run backwards, for durations only."""
         ...
 
+    def call_at(self, at: Micros, callback: Callable[[], object]) -> Alarm:
+        """Call back on the running event loop at that instant; soon, if it has passed."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
@@ -39,6 +53,11 @@ class SystemClock:
     def monotonic(self) -> float:
         """Return seconds that never run backwards."""
         return time.monotonic()
+
+    def call_at(self, at: Micros, callback: Callable[[], object]) -> Alarm:
+        """Call back on the running event loop at that instant; soon, if it has passed."""
+        delay_s = max(0, at - self.now()) / SECOND
+        return asyncio.get_running_loop().call_later(delay_s, callback)
 
 
 def iso(at: Micros) -> str:

@@ -1,0 +1,39 @@
+"""What did the receiver's answer mean? One meaning for every status and failure.
+
+| answer | result | then |
+| --- | --- | --- |
+| 200–299 (or exactly 200, by the endpoint's success rule) | accepted | done |
+| 410 | gone | delivery fails, endpoint is disabled |
+| 429, 502, 503, 504 | throttled | retry; `Retry-After` is a floor |
+| everything else: a final 1xx, other 2xx under rule "200", 3xx, 4xx, 5xx | refused | retry |
+| no answer in time (name look-up, connect, total deadline) | timed_out | retry |
+| no connection, broken TLS, reset, not HTTP | unreachable | retry |
+| address or URL we may not call | blocked | retry: the name may change |
+
+A redirect is a refusal: it is never followed. Source: Standard Webhooks 1.0.0.
+"""
+
+from __future__ import annotations
+
+from tillbell.models import Reply, Result
+
+_THROTTLED = frozenset({429, 502, 503, 504})
+_TIMED_OUT = frozenset({"timeout", "connect_timeout", "dns_timeout"})
+_BLOCKED = frozenset({"blocked_url", "blocked_address"})
+
+
+def judge(reply: Reply, success: str) -> Result:
+    """Say how an attempt ended; `success` is "2xx" or "200"."""
+    if reply.error:
+        return _judge_failure(reply.error)
+    if reply.status == 200 or (success == "2xx" and 200 <= reply.status <= 299):
+        return Result.ACCEPTED
+    if reply.status == 410:
+        return Result.GONE
+    return Result.THROTTLED if reply.status in _THROTTLED else Result.REFUSED
+
+
+def _judge_failure(error: str) -> Result:
+    if error in _TIMED_OUT:
+        return Result.TIMED_OUT
+    return Result.BLOCKED if error in _BLOCKED else Result.UNREACHABLE

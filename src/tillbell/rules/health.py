@@ -1,0 +1,60 @@
+"""How is an endpoint doing, and whom must we tell?
+
+An endpoint is *failing* from its first failure after its last success. While attempts go on
+failing we warn after an hour, a day and four days, and pause it after five. Only attempts
+count: an endpoint that nobody wrote to is not failing. One success ends it all.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tillbell.clock import DAY, HOUR, Micros
+from tillbell.models import EndpointHealth
+
+WARNINGS: tuple[tuple[str, Micros], ...] = (("1h", HOUR), ("1d", DAY), ("4d", 4 * DAY))
+
+
+class Verdict(NamedTuple):
+    """The new health, and what must happen: event types to publish, whether to pause."""
+
+    health: EndpointHealth
+    changed: bool
+    events: tuple[tuple[str, str], ...] = ()  # (event type, stage)
+    pause: bool = False
+
+
+def after_success(health: EndpointHealth, now: Micros) -> Verdict:
+    """Judge an accepted attempt. Unchanged health needs no writing."""
+    if health.failing_since is None:
+        return Verdict(health, changed=False)
+    well = EndpointHealth(id=health.id, scope=health.scope, last_success_at=now)
+    events = (("endpoint.recovered", ""),) if health.warned else ()
+    return Verdict(well, changed=True, events=events)
+
+
+def after_failure(health: EndpointHealth, now: Micros, *, pause_after: Micros) -> Verdict:
+    """Judge a failed attempt."""
+    if health.failing_since is None:
+        ill = EndpointHealth(
+            id=health.id,
+            scope=health.scope,
+            failing_since=now,
+            last_success_at=health.last_success_at,
+        )
+        return Verdict(ill, changed=True)
+    age = now - health.failing_since
+    due = [name for name, after in WARNINGS if after <= age and name not in health.warned]
+    if age >= pause_after:
+        paused = EndpointHealth(id=health.id, scope=health.scope)
+        return Verdict(paused, changed=True, events=(("endpoint.paused", ""),), pause=True)
+    if not due:
+        return Verdict(health, changed=False)
+    warned = EndpointHealth(
+        id=health.id,
+        scope=health.scope,
+        failing_since=health.failing_since,
+        last_success_at=health.last_success_at,
+        warned=(*health.warned, *due),
+    )
+    return Verdict(warned, changed=True, events=(("endpoint.failing", due[-1]),))

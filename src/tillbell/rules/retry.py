@@ -1,0 +1,72 @@
+"""When does a delivery try again, and when does it stop?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+from tillbell.clock import DAY, SECOND, Micros, from_datetime
+from tillbell.models import Result
+
+RETRY_AFTER_MAX: Micros = DAY
+
+
+class Retry(NamedTuple):
+    """Try again at that instant."""
+
+    at: Micros
+
+
+class GiveUp(NamedTuple):
+    """Stop: the delivery has failed."""
+
+    reason: str
+
+
+def next_attempt(
+    tries: int,
+    result: Result,
+    schedule_s: Sequence[int],
+    *,
+    ended_at: Micros,
+    retry_after: str = "",
+) -> Retry | GiveUp:
+    """Decide after the `tries`-th attempt of a run of the schedule failed.
+
+    The wait counts from the end of that attempt. `Retry-After` can lengthen it, up to a
+    day, and never shorten it: a receiver may ask for rest, not for haste. `gone` stops.
+
+    >>> next_attempt(1, Result.REFUSED, (5, 300), ended_at=0)
+    Retry(at=5000000)
+    >>> next_attempt(1, Result.THROTTLED, (5, 300), ended_at=0, retry_after="60")
+    Retry(at=60000000)
+    >>> next_attempt(3, Result.REFUSED, (5, 300), ended_at=0)
+    GiveUp(reason='exhausted')
+    """
+    if result is Result.GONE:
+        return GiveUp("gone")
+    if tries > len(schedule_s):
+        return GiveUp("exhausted")
+    wait = schedule_s[tries - 1] * SECOND
+    if retry_after:
+        wait = max(wait, min(asked_wait(retry_after, ended_at), RETRY_AFTER_MAX))
+    return Retry(ended_at + wait)
+
+
+def asked_wait(retry_after: str, now: Micros) -> Micros:
+    """Read a `Retry-After` header, seconds or HTTP date (RFC 9110 10.2.3); nonsense is no wait.
+
+    >>> asked_wait("120", 0) == 120 * SECOND
+    True
+    >>> asked_wait("-5", 0), asked_wait("soon", 0), asked_wait("9" * 400, 0) == 10**10 * SECOND
+    (0, 0, True)
+    """
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return min(int(text[:11]), 10**10) * SECOND
+    try:
+        at = from_datetime(parsedate_to_datetime(text))
+    except (ValueError, OverflowError):
+        return 0
+    return max(0, at - now)
