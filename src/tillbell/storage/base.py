@@ -15,7 +15,7 @@ Each promise below has a test of that name in tests/store, run over every store.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from tillbell.clock import Micros
@@ -150,10 +150,17 @@ class Totals(NamedTuple):
     discarded: int = 0
 
 
-class Store(Protocol):
-    """Writes that move messages."""
+RESENDABLE = (DeliveryState.WAITING, DeliveryState.SUCCEEDED, DeliveryState.FAILED)
 
-    async def publish(self, publication: Publication) -> Added | Duplicate | Repeated:
+
+class Store(Protocol):
+    """Writes that move messages.
+
+    `publish` and `settle` are the hot ones: plain functions that queue the write at once and
+    return its future, so that a caller need not wait (and no task is made for each).
+    """
+
+    def publish(self, publication: Publication) -> Awaitable[Added | Duplicate | Repeated]:
         """Store a message, its bodies and its deliveries.
 
         - All of it or nothing.
@@ -176,7 +183,7 @@ class Store(Protocol):
         """
         ...
 
-    async def settle(self, settlement: Settlement) -> bool:
+    def settle(self, settlement: Settlement) -> Awaitable[bool]:
         """Close the claim's attempt and move the delivery.
 
         - Both or neither.
@@ -207,12 +214,16 @@ class Store(Protocol):
         ...
 
     async def resend(
-        self, delivery_ids: Sequence[str], now: Micros, trigger: Trigger = Trigger.MANUAL
+        self,
+        delivery_ids: Sequence[str],
+        now: Micros,
+        trigger: Trigger = Trigger.MANUAL,
+        states: Sequence[DeliveryState] = RESENDABLE,
     ) -> int:
-        """Make terminal deliveries due now, with a new run of their schedule.
+        """Make deliveries due now, with a new run of their schedule; say how many moved.
 
-        Returns how many were moved. An open delivery that waits for a retry is made due now
-        instead (its retry is brought forward, counted); one being sent is left alone.
+        Only those in one of `states`. A waiting one (its retry is brought forward) keeps its run.
+        One that is being sent is always left alone.
         """
         ...
 
@@ -229,8 +240,8 @@ class Store(Protocol):
     ) -> int:
         """Delete at most `limit` rows past their time; 0 means nothing was left.
 
-        Bodies go by message age (or the message's own `expires_at`), and never while a delivery of
-        the message is open. Messages, terminal deliveries and attempts go by `history_before`.
+        Bodies go by message age (or the message's own `expires_at`). A delivery that is still
+        waiting then has failed: without its body nothing can be sent. Messages, terminal deliveries and attempts go by `history_before`.
         Dedupe keys of event ids live as long as their message; idempotency keys one day.
         """
         ...
@@ -274,6 +285,10 @@ class Views(Protocol):
 
     async def lanes(self, after: str = "", limit: int = 10_000) -> list[Lane]:
         """Return lanes with open deliveries, sorted by endpoint id, after that endpoint."""
+        ...
+
+    async def next_due(self, endpoint_ids: Sequence[str]) -> dict[str, Micros]:
+        """Return when the earliest open delivery of each is due; endpoints without are left out."""
         ...
 
     async def message(self, app_id: str, id_or_event_id: str) -> Message | None:
