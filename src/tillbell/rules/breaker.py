@@ -57,7 +57,9 @@ def after_success(breaker: Breaker, now: Micros) -> Breaker:
 
 
 def after_failure(breaker: Breaker, now: Micros) -> Breaker:
-    """Return the state after a failed attempt."""
+    """Return the state after a failed attempt; one begun before the opening adds nothing."""
+    if breaker.probe_at is not None and now < breaker.probe_at:
+        return breaker
     if breaker.probe_at is not None:
         wait = min(breaker.wait * 2, LONGEST_WAIT)
         return breaker._replace(row=breaker.row + 1, probe_at=now + wait, wait=wait)

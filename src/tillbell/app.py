@@ -1,0 +1,172 @@
+"""The composition: the one place that knows all parts and how they fit."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from tillbell.clock import SECOND, Clock, SystemClock
+from tillbell.config import Settings
+from tillbell.errors import Draining, StoreUnavailable
+from tillbell.flow.addresses import AddressPolicy
+from tillbell.flow.aftermath import Aftermath
+from tillbell.flow.claimer import SWEEP, Claimer
+from tillbell.flow.directory import OPERATIONAL, Directory
+from tillbell.flow.dispatch import LEASE, Dispatcher
+from tillbell.flow.ledger import Ledger
+from tillbell.flow.live import LiveMaker
+from tillbell.flow.maintain import Chore, DiskReserve, Maintainer, Purge, discard_removed
+from tillbell.flow.meters import Meters
+from tillbell.flow.publish import Draft, Publisher
+from tillbell.flow.resend import Resender
+from tillbell.flow.resolver import Resolver
+from tillbell.flow.schemas import Schemas
+from tillbell.flow.sender import Sender
+from tillbell.flow.tasks import TaskRunner
+from tillbell.ids import IdMaker
+from tillbell.models import Application, EndpointHealth
+from tillbell.storage.base import Database
+from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.vault import Vault
+
+HEARTBEAT = 5 * SECOND
+PURGE_EVERY = 60 * SECOND
+DISK_EVERY = 2 * SECOND
+
+
+class Gateway:
+    """Everything, wired. Create, `start`, then `drain` and `stop`."""
+
+    def __init__(self, settings: Settings, clock: Clock, database: Database, vault: Vault) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.database = database
+        self.vault = vault
+        self.ids = IdMaker()
+        self.meters = Meters()
+        self.policy = AddressPolicy(
+            allow_cidrs=settings.allowed_cidrs, allow_http=settings.allows_http
+        )
+        maker = LiveMaker(settings, vault, self.policy)
+        self.directory = Directory(database, maker.make)
+        self.resolver = Resolver(servers=settings.dns_servers or None)
+        self.sender = Sender(self.policy, self.resolver, clock)
+        ledger = Ledger(database, clock, LEASE)
+        self.ledger = ledger
+        self.dispatcher = Dispatcher(
+            limits=settings,
+            directory=self.directory,
+            sender=self.sender,
+            ledger=ledger,
+            clock=clock,
+        )
+        self.claimer = Claimer(
+            database=database,
+            dispatcher=self.dispatcher,
+            directory=self.directory,
+            clock=clock,
+            window=settings.lane_window,
+        )
+        self.publisher = Publisher(
+            store=database,
+            directory=self.directory,
+            dispatcher=self.dispatcher,
+            schemas=Schemas(self.directory),
+            clock=clock,
+            ids=self.ids,
+            meters=self.meters,
+        )
+        self.tasks = TaskRunner(self.directory, clock, self.ids)
+        self.resender = Resender(
+            database=database,
+            directory=self.directory,
+            dispatcher=self.dispatcher,
+            tasks=self.tasks,
+            clock=clock,
+        )
+        self.aftermath = Aftermath(
+            directory=self.directory,
+            clock=clock,
+            meters=self.meters,
+            pause_after_days=settings.pause_after_days,
+        )
+        self.maintainer = Maintainer(clock)
+        self.disk = DiskReserve(Path(settings.data_dir), settings.disk_reserve_mb)
+        self._claiming: asyncio.Task[None] | None = None
+        self._discards: set[asyncio.Task[None]] = set()
+        self._connect()
+
+    @classmethod
+    def create(cls, settings: Settings, clock: Clock | None = None) -> Gateway:
+        """Build a gateway on the store and keys that the settings name."""
+        clock = clock or SystemClock()
+        database = SqliteDatabase(settings.sqlite_path, clock)
+        return cls(settings, clock, database, Vault.from_settings(settings))
+
+    def _connect(self) -> None:
+        self.directory.on_endpoint = self.dispatcher.refresh
+        self.directory.on_endpoint_removed = self._endpoint_removed
+        self.dispatcher.on_ended = self.aftermath.ended
+        self.aftermath.announce = self._announce
+
+    async def start(self) -> None:
+        """Open the store, take over what a former process left, begin to send."""
+        await self.database.open()
+        await self.directory.load()
+        for health in await self.directory.all(EndpointHealth):
+            self.dispatcher.remember_health(health)
+        self.meters.restore(await self.database.counts())
+        await self.database.orphan(self.clock.now())
+        await self.disk.look()
+        self._claiming = asyncio.get_running_loop().create_task(self.claimer.run())
+        await self.claimer.sweep()
+        await self.tasks.resume()
+        purge = Purge(
+            self.database,
+            self.clock,
+            bodies_days=self.settings.body_retention_days,
+            history_days=self.settings.history_retention_days,
+        )
+        self.maintainer.start(
+            Chore("renew", HEARTBEAT, self.ledger.renew),
+            Chore("sweep", SWEEP, self.claimer.sweep),
+            Chore("purge", PURGE_EVERY, purge.run),
+            Chore("disk", DISK_EVERY, self._look_at_disk),
+        )
+
+    async def drain(self, timeout_s: float | None = None) -> None:
+        """Accept nothing more; let attempts under way end, give everything else back."""
+        self.publisher.refusal = Draining()
+        await self.maintainer.stop()
+        await self.tasks.stop()
+        if self._claiming is not None:
+            self._claiming.cancel()
+            await asyncio.gather(self._claiming, return_exceptions=True)
+        wait_s = self.settings.drain_timeout_s if timeout_s is None else timeout_s
+        await self.dispatcher.drain(wait_s)
+        await self.aftermath.settle()
+
+    async def stop(self) -> None:
+        """Close everything."""
+        await asyncio.gather(*self._discards, return_exceptions=True)
+        await self.sender.close()
+        await self.database.close()
+
+    async def _look_at_disk(self) -> None:
+        await self.disk.look()
+        if not isinstance(self.publisher.refusal, Draining):
+            short = StoreUnavailable(
+                "The disk is nearly full; nothing is accepted until there is room."
+            )
+            self.publisher.refusal = short if self.disk.is_short else None
+
+    def _endpoint_removed(self, endpoint_id: str) -> None:
+        self.dispatcher.forget(endpoint_id)
+        work = discard_removed(self.database, self.clock, endpoint_id)
+        task = asyncio.get_running_loop().create_task(work)
+        self._discards.add(task)
+        task.add_done_callback(self._discards.discard)
+
+    async def _announce(self, event_type: str, payload: bytes) -> None:
+        operational = Application(id=OPERATIONAL, name=OPERATIONAL)
+        await self.publisher.publish(operational, Draft(event_type, payload))

@@ -1,0 +1,124 @@
+"""Attempt: send one claim once, judge the answer, decide what becomes of the delivery.
+
+URL and secrets are the endpoint's present ones; the body is the one rendered when the
+message was published. Nothing here touches the store: a crash between the receiver's 2xx
+and our commit leaves an open attempt, which shows as `interrupted` and is made again
+under the same ids.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tillbell.clock import SECOND, Clock
+from tillbell.flow.fanout import part_of
+from tillbell.flow.live import Live
+from tillbell.flow.sender import Sender
+from tillbell.ids import attempt_id
+from tillbell.models import Attempt, Claim, DeliveryState, Reply, Result
+from tillbell.profiles.base import Sending
+from tillbell.rules.answers import judge
+from tillbell.rules.retry import GiveUp, next_attempt
+from tillbell.storage.base import Settlement
+
+
+class Ended(NamedTuple):
+    """An attempt that ended, and what is decided."""
+
+    settlement: Settlement
+    result: Result
+    gave_up: str  # reason when the delivery has failed, else ""
+
+
+async def make_attempt(claim: Claim, live: Live, sender: Sender, clock: Clock) -> Ended:
+    """Send a claim to its endpoint once."""
+    started_at = clock.now()
+    if claim.body is None:
+        return without_body(claim, live, started_at)
+    if live.target is None:
+        reply = Reply(0, "blocked_url", live.url_problem, b"", "", 0)
+    else:
+        head = _head(claim, live, claim.body, started_at)
+        reply = await sender.send(live.target, head, claim.body, live.timeout_s)
+    return decide(claim, live, reply, started_at)
+
+
+def _head(claim: Claim, live: Live, body: bytes, now: int) -> bytes:
+    delivery = claim.delivery
+    sending = Sending(
+        delivery.message_id,
+        delivery.id,
+        part_of(live, delivery, claim.message.event_type) if delivery.variant else "",
+        delivery.attempts,
+        now // SECOND,
+        body,
+        live.secrets_at(now),
+    )
+    headers = live.profile.headers(sending)
+    renamed = live.endpoint.header_names
+    if renamed:
+        headers = [(renamed.get(name, name), value) for name, value in headers]
+    lines = [f"{name}: {value}\r\n" for name, value in headers]
+    number = attempt_id(delivery.id, delivery.attempts)
+    lines.append(f"Tillbell-Delivery: {delivery.id}\r\nTillbell-Attempt: {number}\r\n")
+    return live.prefix + "".join(lines).encode("ascii")
+
+
+def decide(claim: Claim, live: Live, reply: Reply, started_at: int) -> Ended:
+    """Turn a reply into the attempt's record and the delivery's next state."""
+    result = judge(reply, live.success)
+    attempt = _record(claim, live, reply, result, started_at)
+    if result is Result.ACCEPTED:
+        return Ended(_settlement(claim, attempt, DeliveryState.SUCCEEDED, 0), result, "")
+    ended_at = started_at + reply.duration_us
+    step = next_attempt(
+        claim.delivery.tries,
+        result,
+        live.schedule_s,
+        ended_at=ended_at,
+        retry_after=reply.retry_after,
+    )
+    if isinstance(step, GiveUp):
+        return Ended(_settlement(claim, attempt, DeliveryState.FAILED, 0), result, step.reason)
+    return Ended(_settlement(claim, attempt, DeliveryState.WAITING, step.at), result, "")
+
+
+def without_body(claim: Claim, live: Live, now: int) -> Ended:
+    """Fail a delivery whose payload has been purged or expunged: there is nothing to send."""
+    detail = "The payload was deleted (retention or expunge), so nothing can be sent."
+    reply = Reply(0, "payload_deleted", detail, b"", "", 0)
+    attempt = _record(claim, live, reply, Result.REFUSED, now)
+    settlement = _settlement(claim, attempt, DeliveryState.FAILED, 0)
+    return Ended(settlement, Result.REFUSED, "payload_deleted")
+
+
+def broken(claim: Claim, live: Live, error: Exception, started_at: int) -> Ended:
+    """Record an attempt that our own program failed at; the schedule goes on."""
+    detail = f"Tillbell could not make this attempt ({type(error).__name__}); see its log."
+    return decide(claim, live, Reply(0, "internal_error", detail, b"", "", 0), started_at)
+
+
+def _record(claim: Claim, live: Live, reply: Reply, result: Result, started_at: int) -> Attempt:
+    delivery = claim.delivery
+    return Attempt(
+        attempt_id(delivery.id, delivery.attempts),
+        delivery.id,
+        delivery.app_id,
+        delivery.endpoint_id,
+        delivery.message_id,
+        claim.message.event_type,
+        delivery.attempts,
+        delivery.trigger,
+        result,
+        started_at,
+        reply.duration_us,
+        live.endpoint.url,
+        reply.status,
+        reply.error,
+        reply.detail,
+        reply.body,
+    )
+
+
+def _settlement(claim: Claim, attempt: Attempt, state: DeliveryState, due_at: int) -> Settlement:
+    return Settlement(claim.delivery.id, claim.delivery.token, attempt, state, due_at)

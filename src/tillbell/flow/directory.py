@@ -1,0 +1,225 @@
+"""The directory: applications, endpoints, event types and keys, in memory.
+
+A write-through view of the Registry. All changes of configuration go through `put` and
+`remove`, so that what is in memory is what is stored, and the lanes hear of each change.
+Reading is free of I/O once an application has been used: the hot path asks here.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+from tillbell.catalog import KNOWN
+from tillbell.flow.fanout import Route, routes
+from tillbell.flow.live import Compile, Live
+from tillbell.models import ApiKey, Application, Endpoint, EventType, Record
+from tillbell.storage.base import Page, Registry
+
+R = TypeVar("R", bound=Record)
+
+OPERATIONAL = "operational"  # the scope of our own messages' endpoints
+VIEWS_MAX = 10_000  # applications kept in memory
+PLANS_MAX = 1_000  # combinations of event type and channels kept per application
+PAGE = 500
+
+
+class AppView:
+    """One application with its endpoints compiled, and where its messages go."""
+
+    __slots__ = ("_plans", "application", "lives")
+
+    def __init__(self, application: Application, lives: dict[str, Live]) -> None:
+        self.application = application
+        self.lives = lives
+        self._plans: dict[tuple[str, tuple[str, ...]], tuple[Route, ...]] = {}
+
+    def plan(self, event_type: str, channels: tuple[str, ...]) -> tuple[Route, ...]:
+        """Say where a message goes; remembered until an endpoint changes."""
+        key = (event_type, channels)
+        found = self._plans.get(key)
+        if found is None:
+            if len(self._plans) >= PLANS_MAX:
+                self._plans.clear()
+            found = self._plans[key] = routes(self.lives.values(), event_type, channels)
+        return found
+
+    def changed(self) -> None:
+        """Forget the plans."""
+        self._plans.clear()
+
+
+class Directory:
+    """See the module. Not for use from other threads than the event loop's."""
+
+    def __init__(self, registry: Registry, compile_: Compile) -> None:
+        self._registry = registry
+        self._compile = compile_
+        self._views: OrderedDict[str, AppView] = OrderedDict()
+        self._uids: dict[str, str] = {}
+        self._keys: dict[str, ApiKey] = {}
+        self._event_types: dict[str, EventType] = {}
+        self._changes = 0
+        self.on_endpoint: Callable[[Live], object] = lambda *_: None
+        self.on_endpoint_removed: Callable[[str], object] = lambda *_: None
+
+    async def load(self) -> None:
+        """Read what every request may need: keys and event types."""
+        for key in await self.all(ApiKey):
+            self._keys[key.hash] = key
+        for kind in await self.all(EventType):
+            self._event_types[kind.uid or kind.id] = kind
+
+    async def all(self, kind: type[R], scope: str | None = None) -> list[R]:
+        """Read every record of a kind, page by page."""
+        found: list[R] = []
+        while True:
+            after = found[-1].id if found else None
+            page = Page(limit=PAGE, iterator=after, ascending=True)
+            batch = await self._registry.list(kind, scope, page)
+            found += batch
+            if len(batch) < PAGE:
+                return found
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────
+
+    def view_now(self, id_or_uid: str) -> AppView | None:
+        """Return an application's view if it is in memory."""
+        return self._views.get(self._uids.get(id_or_uid, id_or_uid))
+
+    async def view(self, id_or_uid: str) -> AppView | None:
+        """Return an application's view, read from the store the first time."""
+        found = self.view_now(id_or_uid)
+        while found is None:
+            before = self._changes
+            application = await self._read_application(id_or_uid)
+            if application is None:
+                return None
+            endpoints = await self.all(Endpoint, application.id)
+            if before == self._changes:  # nothing changed while we read
+                found = self._remember(application, endpoints)
+        return found
+
+    async def application(self, id_or_uid: str) -> Application | None:
+        """Return an application."""
+        view = await self.view(id_or_uid)
+        return view.application if view else None
+
+    async def endpoint(self, app_id: str, id_or_uid: str) -> Endpoint | None:
+        """Return an endpoint of an application."""
+        view = await self.view(app_id)
+        live = _find(view, id_or_uid) if view else None
+        return live.endpoint if live else None
+
+    async def endpoints(self, app_id: str) -> tuple[Endpoint, ...]:
+        """Return all endpoints of an application."""
+        view = await self.view(app_id)
+        return tuple(live.endpoint for live in view.lives.values()) if view else ()
+
+    async def live(self, app_id: str, endpoint_id: str) -> Live | None:
+        """Return an endpoint, compiled."""
+        view = await self.view(app_id)
+        return view.lives.get(endpoint_id) if view else None
+
+    async def known_event_types(self) -> frozenset[str]:
+        """Return the names that selectors may use: registered ones and the catalogue's."""
+        return KNOWN.union(self._event_types)
+
+    async def event_type(self, name: str) -> EventType | None:
+        """Return a registered event type."""
+        return self._event_types.get(name)
+
+    def event_type_now(self, name: str) -> EventType | None:
+        """Return a registered event type."""
+        return self._event_types.get(name)
+
+    async def api_key(self, hash_hex: str) -> ApiKey | None:
+        """Return a key by the hash of its text."""
+        return self._keys.get(hash_hex)
+
+    def api_key_now(self, hash_hex: str) -> ApiKey | None:
+        """Return a key by the hash of its text."""
+        return self._keys.get(hash_hex)
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────
+
+    async def put(self, *records: Record) -> None:
+        """Store records, then show them. `Conflict` if a uid is taken; then nothing is stored."""
+        await self._registry.put(*records)
+        self._changes += 1
+        for record in records:
+            self._show(record)
+
+    async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:
+        """Delete a record, then forget it; an application with all that is in it."""
+        gone = [e.id for e in await self.endpoints(id_)] if kind is Application else []
+        removed = await self._registry.remove(kind, id_, scope)
+        self._changes += 1
+        self._hide(kind, id_, scope)
+        if kind is Endpoint:
+            gone = [id_]
+        for endpoint_id in gone:
+            self.on_endpoint_removed(endpoint_id)
+        return removed
+
+    def _show(self, record: Record) -> None:
+        if isinstance(record, Endpoint):
+            live = self._compile(record)
+            view = self._views.get(record.scope)
+            if view is not None:
+                view.lives[record.id] = live
+                view.changed()
+            self.on_endpoint(live)
+        elif isinstance(record, Application):
+            view = self._views.get(record.id)
+            if view is not None:
+                self._forget_uid(view.application)
+                view.application = record
+                self._remember_uid(record)
+        elif isinstance(record, ApiKey):
+            self._keys = {h: k for h, k in self._keys.items() if k.id != record.id}
+            self._keys[record.hash] = record
+        elif isinstance(record, EventType):
+            self._event_types[record.uid or record.id] = record
+
+    def _hide(self, kind: type[Record], id_: str, scope: str) -> None:
+        if kind is Endpoint and (view := self._views.get(scope)):
+            view.lives.pop(id_, None)
+            view.changed()
+        elif kind is Application and (view := self._views.pop(id_, None)):
+            self._forget_uid(view.application)
+            self._keys = {h: k for h, k in self._keys.items() if k.app_id != id_}
+        elif kind is ApiKey:
+            self._keys = {h: k for h, k in self._keys.items() if k.id != id_}
+        elif kind is EventType:
+            self._event_types = {n: e for n, e in self._event_types.items() if e.id != id_}
+
+    async def _read_application(self, id_or_uid: str) -> Application | None:
+        if id_or_uid == OPERATIONAL:
+            return Application(id=OPERATIONAL, name="operational webhooks")
+        return await self._registry.get(Application, id_or_uid)
+
+    def _remember(self, application: Application, endpoints: list[Endpoint]) -> AppView:
+        view = AppView(application, {e.id: self._compile(e) for e in endpoints})
+        self._views[application.id] = view
+        self._remember_uid(application)
+        if len(self._views) > VIEWS_MAX:
+            _, oldest = self._views.popitem(last=False)
+            self._forget_uid(oldest.application)
+        return view
+
+    def _remember_uid(self, application: Application) -> None:
+        if application.uid is not None:
+            self._uids[application.uid] = application.id
+
+    def _forget_uid(self, application: Application) -> None:
+        if application.uid is not None:
+            self._uids.pop(application.uid, None)
+
+
+def _find(view: AppView, id_or_uid: str) -> Live | None:
+    found = view.lives.get(id_or_uid)
+    if found is None:
+        found = next((v for v in view.lives.values() if v.endpoint.uid == id_or_uid), None)
+    return found

@@ -1,0 +1,294 @@
+"""Dispatch: who may send now? Lanes, slots and turns.
+
+A claim is a lease that we hold; it waits in its endpoint's lane until the lane's breaker,
+pace and concurrency and a free slot of the whole server let it go. When slots are short,
+lanes take turns: applications first, then endpoints. A lane's worker makes one attempt after
+another; its result is settled without waiting, in the store's next commit.
+
+Nothing here is needed to be safe: whatever memory forgets, the store still has, and its
+lease runs out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from tillbell.clock import SECOND, Clock, Micros
+from tillbell.flow.attempt import Ended, broken, make_attempt
+from tillbell.flow.directory import Directory
+from tillbell.flow.lane import Lane
+from tillbell.flow.ledger import Ledger
+from tillbell.flow.live import Live
+from tillbell.flow.sender import Sender
+from tillbell.logs import observe
+from tillbell.models import Claim, EndpointHealth, Result
+from tillbell.rules import breaker as breakers
+from tillbell.rules.fairness import Turns
+
+LEASE: Micros = 15 * SECOND
+
+
+class Limits(Protocol):
+    """The settings that bound dispatch."""
+
+    @property
+    def max_in_flight(self) -> int:
+        """Attempts at once."""
+        ...
+
+    @property
+    def lane_window(self) -> int:
+        """Claims held per endpoint."""
+        ...
+
+
+class Dispatcher:
+    """See the module. Lives on one event loop."""
+
+    def __init__(
+        self, *, limits: Limits, directory: Directory, sender: Sender, ledger: Ledger, clock: Clock
+    ) -> None:
+        self._limits = limits
+        self._directory = directory
+        self._sender = sender
+        self._ledger = ledger
+        self._clock = clock
+        self._lanes: dict[str, Lane] = {}
+        self._health: dict[str, EndpointHealth] = {}
+        self._turns = Turns()
+        self._in_flight = 0
+        self._held_max = 16 * limits.max_in_flight
+        self._workers: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
+        self.on_hungry: Callable[[Lane], object] = lambda *_: None
+        self.on_ended: Callable[[Lane, Claim, Ended], object] = lambda *_: None
+        ledger.on_retry = self._retry_stored
+
+    # ── lanes ────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def lanes(self) -> dict[str, Lane]:
+        """All lanes in memory, by endpoint id."""
+        return self._lanes
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts under way."""
+        return self._in_flight
+
+    def remember_health(self, health: EndpointHealth) -> None:
+        """Take over what was stored about an endpoint before its lane opens."""
+        self._health[health.id] = health
+
+    def lane(self, live: Live) -> Lane:
+        """Return the endpoint's lane, opened if need be."""
+        found = self._lanes.get(live.endpoint.id)
+        if found is None:
+            endpoint = live.endpoint
+            health = self._health.pop(endpoint.id, None)
+            health = health or EndpointHealth(id=endpoint.id, scope=endpoint.scope)
+            found = self._lanes[endpoint.id] = Lane(live, health)
+        return found
+
+    def refresh(self, live: Live) -> None:
+        """Use an endpoint's new URL, secrets and limits from the next attempt on."""
+        lane = self._lanes.get(live.endpoint.id)
+        if lane is None:
+            return
+        woke = live.is_active and not lane.live.is_active
+        lane.live = live
+        if woke:
+            lane.breaker = breakers.Breaker(ramp=1)
+        if not live.is_active:
+            self._send_back(lane)
+        self.on_hungry(lane)
+        self._pump(lane)
+
+    def forget(self, endpoint_id: str) -> None:
+        """Close the lane of a removed endpoint."""
+        lane = self._lanes.pop(endpoint_id, None)
+        if lane is not None:
+            lane.is_removed = True
+            self._turns.drop(lane.app_id, lane.id)
+            for claim in lane.ready:
+                self._ledger.drop(claim)
+            lane.ready.clear()
+
+    def wake(self, app_id: str, endpoint_id: str, due_at: Micros) -> None:
+        """Take note that a delivery waits in the store."""
+        view = self._directory.view_now(app_id)
+        live = view.lives.get(endpoint_id) if view else None
+        if live is not None:
+            lane = self.lane(live)
+            lane.saw_due(due_at)
+            self.on_hungry(lane)
+
+    # ── hand-over ────────────────────────────────────────────────────────────────────────────────
+
+    def lease_until(self, now: Micros) -> Micros:
+        """Return when a lease taken now runs out unless it is renewed."""
+        return now + LEASE
+
+    def reserve(self, live: Live) -> bool:
+        """Promise a new message a place in its lane, if it may start without waiting its turn."""
+        if self._is_stopping or self._ledger.held_count >= self._held_max:
+            return False
+        lane = self.lane(live)
+        if not lane.may_hand_over(self._clock.now(), self._limits.lane_window):
+            return False
+        lane.reserved += 1
+        return True
+
+    def unreserve(self, endpoint_id: str) -> None:
+        """Take a promise back: the message was not stored."""
+        lane = self._lanes.get(endpoint_id)
+        if lane is not None:
+            lane.reserved -= 1
+
+    def hand_over(self, claim: Claim) -> None:
+        """Take a new message's claim, just committed, for which a place was reserved."""
+        lane = self._lanes.get(claim.delivery.endpoint_id)
+        if lane is not None:
+            lane.reserved -= 1
+            self.take(lane, claim)
+
+    def take(self, lane: Lane, claim: Claim) -> None:
+        """Put a claim that we hold into its lane."""
+        self._ledger.hold(claim)
+        lane.ready.append(claim)
+        if self._is_stopping:
+            self._send_back(lane)
+        else:
+            self._pump(lane)
+
+    # ── sending ──────────────────────────────────────────────────────────────────────────────────
+
+    def _pump(self, lane: Lane) -> None:
+        """Start workers while the lane and the server have room."""
+        if not lane.ready or self._is_stopping:
+            return
+        allowed = lane.allowed(self._clock.now())
+        while lane.ready and lane.in_flight < allowed and lane.alarm is None:
+            if self._in_flight >= self._limits.max_in_flight:
+                self._turns.add(lane.app_id, lane.id)
+                return
+            self._start(lane)
+
+    def _start(self, lane: Lane) -> None:
+        claim = lane.ready.popleft()
+        lane.in_flight += 1
+        self._in_flight += 1
+        task = asyncio.get_running_loop().create_task(self._work(lane, claim))
+        self._workers.add(task)
+        task.add_done_callback(self._workers.discard)
+
+    async def _work(self, lane: Lane, claim: Claim) -> None:
+        """Make attempts, one after another, while this lane may go on."""
+        following: Claim | None = claim
+        try:
+            while following is not None:
+                await self._attempt(lane, following)
+                following = self._following(lane)
+        finally:
+            lane.in_flight -= 1
+            self._in_flight -= 1
+            self._next_turn()
+            self.on_hungry(lane)
+
+    def _following(self, lane: Lane) -> Claim | None:
+        if not lane.ready or self._is_stopping or self._turns or lane.alarm is not None:
+            return None
+        if lane.in_flight > lane.allowed(self._clock.now()):
+            return None
+        if self._limits.lane_window > 2 * len(lane.ready):
+            self.on_hungry(lane)
+        return lane.ready.popleft()
+
+    async def _attempt(self, lane: Lane, claim: Claim) -> None:
+        now = self._clock.now()
+        if not lane.live.is_active or lane.is_removed:
+            self._ledger.give_back(claim)
+            lane.saw_due(now)
+            return
+        wait_until = lane.pass_pace(now)
+        if wait_until:
+            lane.ready.appendleft(claim)
+            self._sleep(lane, wait_until)
+            return
+        if not self._ledger.begin(claim, now):
+            lane.saw_due(now)  # the lease ran out while it waited: it will be claimed again
+            return
+        try:
+            ended = await make_attempt(claim, lane.live, self._sender, self._clock)
+        except Exception as error:  # noqa: BLE001 - supervised: it must not stop its lane
+            observe("attempt.broken", delivery=claim.delivery.id, exc_info=error)
+            ended = broken(claim, lane.live, error, now)
+        self._after(lane, claim, ended)
+
+    def _after(self, lane: Lane, claim: Claim, ended: Ended) -> None:
+        if lane.is_removed:
+            self._ledger.discard(claim, ended.settlement)
+            return
+        self._ledger.settle(claim, ended.settlement)
+        now = self._clock.now()
+        if lane.live.endpoint.ordering:
+            lane.saw_due(now)  # the next of this order key may be claimed now
+        if ended.result is Result.ACCEPTED:
+            lane.breaker = breakers.after_success(lane.breaker, now)
+            if lane.breaker.ramp is not None:
+                self._pump(lane)
+        else:
+            lane.breaker = breakers.after_failure(lane.breaker, now)
+            if lane.breaker.probe_at is not None:
+                self._send_back(lane)
+        self.on_ended(lane, claim, ended)
+
+    def _sleep(self, lane: Lane, until: Micros) -> None:
+        def wake() -> None:
+            lane.alarm = None
+            self._pump(lane)
+
+        if lane.alarm is None:
+            lane.alarm = self._clock.call_at(until, wake)
+
+    def _next_turn(self) -> None:
+        while self._turns and self._in_flight < self._limits.max_in_flight:
+            lane = self._lanes.get(self._turns.take())
+            if lane is not None:
+                self._turn(lane)
+
+    def _turn(self, lane: Lane) -> None:
+        if lane.ready and lane.alarm is None and lane.in_flight < lane.allowed(self._clock.now()):
+            self._start(lane)
+            if lane.ready:
+                self._turns.add(lane.app_id, lane.id)
+
+    def _send_back(self, lane: Lane) -> None:
+        """Release what waits in a lane that may not send: the store keeps it."""
+        if lane.ready:
+            lane.saw_due(self._clock.now())
+            self._ledger.release([lane.ready.popleft() for _ in range(len(lane.ready))])
+
+    def _retry_stored(self, endpoint_id: str, due_at: Micros) -> None:
+        lane = self._lanes.get(endpoint_id)
+        if lane is not None:
+            lane.saw_due(due_at)
+            self.on_hungry(lane)
+
+    # ── stopping ─────────────────────────────────────────────────────────────────────────────────
+
+    async def drain(self, timeout_s: float) -> None:
+        """Start nothing more, give back what waits, let attempts under way end in time."""
+        self._is_stopping = True
+        for lane in self._lanes.values():
+            if lane.alarm is not None:
+                lane.alarm.cancel()
+            self._send_back(lane)
+        if self._workers:
+            _, late = await asyncio.wait(set(self._workers), timeout=timeout_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._ledger.flush()

@@ -1,0 +1,128 @@
+"""The ledger: claims this process holds, and results on their way into the store.
+
+Leases are renewed while a claim waits or is being sent, and given up before they would
+run out under an attempt. A result that the store did not confirm is offered again; if it
+never is, the lease runs out, the attempt shows as `interrupted` and is made again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from tillbell.clock import SECOND, Clock, Micros
+from tillbell.errors import StoreUnavailable
+from tillbell.logs import observe
+from tillbell.models import Claim, DeliveryState
+from tillbell.storage.base import Settlement, Store
+
+RENEW_BEFORE: Micros = 10 * SECOND  # leases with less left are renewed by each heartbeat
+OFFER_AGAIN: Micros = SECOND
+
+
+class Ledger:
+    """See the module."""
+
+    def __init__(self, store: Store, clock: Clock, lease: Micros) -> None:
+        self._store = store
+        self._clock = clock
+        self._lease = lease
+        self._held: dict[str, tuple[int, Micros]] = {}  # delivery id → token, lease end
+        self._writes: set[asyncio.Future[object]] = set()
+        self.on_retry: Callable[[str, Micros], object] = lambda *_: None
+
+    @property
+    def held_count(self) -> int:
+        """How many claims this process holds."""
+        return len(self._held)
+
+    def hold(self, claim: Claim) -> None:
+        """Begin to look after a claim's lease."""
+        delivery = claim.delivery
+        self._held[delivery.id] = (delivery.token, delivery.due_at)
+
+    def begin(self, claim: Claim, now: Micros) -> bool:
+        """Tell whether the claim is still ours to send."""
+        held = self._held.get(claim.delivery.id)
+        if held is not None and held[0] == claim.delivery.token and now < held[1]:
+            return True
+        self._held.pop(claim.delivery.id, None)
+        return False
+
+    def drop(self, claim: Claim) -> None:
+        """Stop looking after a claim without a word to the store."""
+        self._held.pop(claim.delivery.id, None)
+
+    def give_back(self, claim: Claim) -> None:
+        """Release one claim that was not sent."""
+        self.release([claim])
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """Release claims that were not sent: due again now, for anyone."""
+        held = [(c.delivery.id, c.delivery.token) for c in claims]
+        for claim in claims:
+            self.drop(claim)
+        self._write(self._store.release(held, self._clock.now()))
+
+    def settle(self, claim: Claim, settlement: Settlement) -> None:
+        """Write a result with the store's next commit."""
+        future = asyncio.ensure_future(self._store.settle(settlement))
+        self._writes.add(future)
+        future.add_done_callback(lambda done: self._settled(claim, settlement, done))
+
+    def discard(self, claim: Claim, settlement: Settlement) -> None:
+        """Settle an attempt whose endpoint was removed while it was made."""
+        if settlement.state is DeliveryState.WAITING:
+            settlement = settlement._replace(state=DeliveryState.DISCARDED)
+        self.settle(claim, settlement)
+
+    def _settled(self, claim: Claim, settlement: Settlement, done: asyncio.Future[bool]) -> None:
+        self._writes.discard(done)
+        if done.cancelled():
+            return
+        error = done.exception()
+        if isinstance(error, StoreUnavailable):
+            observe("settle.postponed", delivery=settlement.delivery_id, error=str(error))
+            self._clock.call_at(
+                self._clock.now() + OFFER_AGAIN, lambda: self._offer_again(claim, settlement)
+            )
+            return
+        self.drop(claim)
+        if error is not None:
+            raise error
+        if not done.result():
+            observe("settle.stale", delivery=settlement.delivery_id)
+        elif settlement.state is DeliveryState.WAITING:
+            self.on_retry(claim.delivery.endpoint_id, settlement.due_at)
+
+    def _offer_again(self, claim: Claim, settlement: Settlement) -> None:
+        if claim.delivery.id in self._held:
+            self.settle(claim, settlement)
+
+    def _write(self, write: Awaitable[object]) -> None:
+        """Let a write run by itself; the store's failure is its log line, not ours to handle."""
+        future = asyncio.ensure_future(write)
+        self._writes.add(future)
+        future.add_done_callback(self._written)
+
+    def _written(self, done: asyncio.Future[object]) -> None:
+        self._writes.discard(done)
+        if not done.cancelled() and isinstance(done.exception(), StoreUnavailable):
+            observe("release.lost", error=str(done.exception()))  # the lease will run out
+
+    async def renew(self) -> None:
+        """Extend the leases that would run out soon: the heartbeat."""
+        now = self._clock.now()
+        until = now + self._lease
+        due = [(id_, t) for id_, (t, end) in self._held.items() if end - now < RENEW_BEFORE]
+        if not due:
+            return
+        await self._store.renew(due, until)
+        for id_, token in due:
+            if self._held.get(id_, (None,))[0] == token:
+                self._held[id_] = (token, until)
+
+    async def flush(self) -> None:
+        """Wait until every result on its way has been confirmed or refused."""
+        while self._writes:
+            await asyncio.wait(set(self._writes))

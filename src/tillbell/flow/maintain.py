@@ -1,0 +1,114 @@
+"""Maintain: the things that happen by themselves, now and then.
+
+Each loop does a bounded piece of work, and none gives up: a step that fails is logged
+and tried again at its next time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from tillbell.clock import DAY, SECOND, Clock, Micros
+from tillbell.errors import Unavailable
+from tillbell.logs import observe
+from tillbell.storage.base import Database
+
+PURGE_STEP = 500  # rows deleted by one commit
+DISCARD_STEP = 500
+
+
+class Chore(NamedTuple):
+    """A piece of work and how often it is done."""
+
+    name: str
+    every: Micros
+    work: Callable[[], Awaitable[object]]
+
+
+class Maintainer:
+    """Runs chores on the injected clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, *chores: Chore) -> None:
+        """Start each chore's loop; the first run comes after one interval."""
+        loop = asyncio.get_running_loop()
+        self._tasks += [loop.create_task(self._loop(chore)) for chore in chores]
+
+    async def stop(self) -> None:
+        """Stop all loops."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    async def _loop(self, chore: Chore) -> None:
+        while True:
+            await wait_until(self._clock, self._clock.now() + chore.every)
+            try:
+                await chore.work()
+            except Unavailable as error:
+                observe("chore.postponed", chore=chore.name, error=str(error))
+            except Exception as error:  # noqa: BLE001 - supervised: a chore must not end its loop
+                observe("chore.broken", chore=chore.name, exc_info=error)
+
+
+async def wait_until(clock: Clock, at: Micros) -> None:
+    """Wait on the injected clock."""
+    rung = asyncio.Event()
+    alarm = clock.call_at(at, rung.set)
+    try:
+        await rung.wait()
+    finally:
+        alarm.cancel()
+
+
+class Purge:
+    """Deletes what is past its time, in steps that leave the writer free in between."""
+
+    def __init__(
+        self, database: Database, clock: Clock, *, bodies_days: int, history_days: int
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._bodies = bodies_days * DAY
+        self._history = history_days * DAY
+
+    async def run(self) -> None:
+        """Purge until nothing is left to purge."""
+        now = self._clock.now()
+        while await self._database.purge(
+            bodies_before=now - self._bodies,
+            history_before=now - self._history,
+            now=now,
+            limit=PURGE_STEP,
+        ):
+            await wait_until(self._clock, self._clock.now() + SECOND // 100)
+
+
+class DiskReserve:
+    """Says when the disk is nearly full: better to refuse messages than to lose results."""
+
+    def __init__(self, folder: Path, reserve_mb: int) -> None:
+        self._folder = folder
+        self._reserve = reserve_mb * 1024 * 1024
+        self.is_short = False
+
+    async def look(self) -> None:
+        """Measure the free space."""
+        free = shutil.disk_usage(self._folder).free
+        if (free < self._reserve) is not self.is_short:
+            self.is_short = not self.is_short
+            observe("disk.short" if self.is_short else "disk.enough", free_mb=free >> 20)
+
+
+async def discard_removed(database: Database, clock: Clock, endpoint_id: str) -> None:
+    """Discard the open deliveries of an endpoint that was removed, step by step."""
+    while await database.discard(endpoint_id, clock.now(), DISCARD_STEP):
+        pass

@@ -1,0 +1,164 @@
+"""Publish: make a message safe, then let it go.
+
+One commit holds the message, its bytes, its dedupe key and its deliveries. Only after it
+has returned do we answer (a 202 is a promise) and does anything leave. Deliveries that can
+start now are stored as leased by us and go straight to their lanes; the rest are claimed
+when their lane has room.
+
+A crash before the commit: the caller got no 202 and asks again. A crash after it: the lease
+runs out and the attempt that never left shows as `interrupted`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tillbell.clock import Clock, Micros
+from tillbell.errors import Conflict, NotFound, Unavailable
+from tillbell.flow.directory import AppView, Directory
+from tillbell.flow.dispatch import Dispatcher
+from tillbell.flow.fanout import Route, leased, render, waiting
+from tillbell.flow.meters import Meters
+from tillbell.flow.schemas import Schemas
+from tillbell.ids import IdMaker
+from tillbell.models import Application, Claim, Delivery, DeliveryState, Message
+from tillbell.storage.base import Duplicate, Publication, Repeated, Store
+
+
+class Draft(NamedTuple):
+    """A message as its publisher wrote it. `payload` is kept byte for byte."""
+
+    event_type: str
+    payload: bytes
+    event_id: str | None = None
+    channels: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    deliver_at: Micros | None = None
+    order_key: str | None = None
+    expires_at: Micros | None = None
+
+
+class Idempotency(NamedTuple):
+    """An idempotency key, what it was used for, and how to write the answer it will repeat."""
+
+    key: str
+    fingerprint: str
+    answer: Callable[[Message, int], bytes]
+
+
+class Published(NamedTuple):
+    """What was stored, and how many deliveries it made."""
+
+    message: Message
+    deliveries: int
+
+
+class Publisher:
+    """See the module."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        directory: Directory,
+        dispatcher: Dispatcher,
+        schemas: Schemas,
+        clock: Clock,
+        ids: IdMaker,
+        meters: Meters,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._dispatcher = dispatcher
+        self._schemas = schemas
+        self._clock = clock
+        self._ids = ids
+        self._meters = meters
+        self.refusal: Unavailable | None = None  # set while nothing may be accepted
+
+    async def publish(self, app: Application, draft: Draft) -> Message:
+        """Store a message and start its deliveries. `Conflict` on a repeated event id."""
+        view = await self._directory.view(app.id)
+        if view is None:
+            raise NotFound
+        published = await self.publish_to(view, draft)
+        assert isinstance(published, Published)
+        return published.message
+
+    async def publish_to(
+        self, view: AppView, draft: Draft, idempotency: Idempotency | None = None
+    ) -> Published | Repeated:
+        """Do the same for an application at hand; `Repeated` if the idempotency key was used."""
+        if self.refusal is not None:
+            raise self.refusal
+        if view.application.check_schemas:
+            self._schemas.check(draft.event_type, draft.payload)
+        now = self._clock.now()
+        message = self._message(view.application.id, draft, now)
+        found = view.plan(draft.event_type, draft.channels)
+        bodies = render(found, message, draft.payload)
+        deliveries = [self._delivery(route, message, now) for route in found]
+        publication = Publication(
+            message, bodies, deliveries, _remembered(idempotency, message, len(deliveries))
+        )
+        stored = False
+        try:
+            added = await self._store.publish(publication)
+            stored = not isinstance(added, Duplicate | Repeated)
+        finally:
+            if not stored:
+                self._give_back(deliveries)
+        if isinstance(added, Duplicate):
+            self._meters.duplicate()
+            raise Conflict(f"Event id {draft.event_id!r} was published as {added.message_id}.")
+        if isinstance(added, Repeated):
+            self._meters.duplicate()
+            return added
+        self._meters.accepted(len(deliveries))
+        self._let_go(deliveries, message, bodies)
+        return Published(message, len(deliveries))
+
+    def _message(self, app_id: str, draft: Draft, now: Micros) -> Message:
+        return Message(
+            self._ids.new("msg", now),
+            app_id,
+            draft.event_type,
+            now,
+            draft.event_id,
+            draft.channels,
+            draft.tags,
+            draft.deliver_at,
+            draft.order_key,
+            draft.expires_at,
+        )
+
+    def _delivery(self, route: Route, message: Message, now: Micros) -> Delivery:
+        if message.deliver_at is not None:
+            return waiting(route, message, message.deliver_at)._replace(created_at=now)
+        if self._dispatcher.reserve(route.live):
+            return leased(route, message, now, self._dispatcher.lease_until(now))
+        return waiting(route, message, now)
+
+    def _give_back(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            if delivery.state is DeliveryState.SENDING:
+                self._dispatcher.unreserve(delivery.endpoint_id)
+
+    def _let_go(
+        self, deliveries: list[Delivery], message: Message, bodies: dict[str, bytes]
+    ) -> None:
+        for delivery in deliveries:
+            if delivery.state is DeliveryState.SENDING:
+                self._dispatcher.hand_over(Claim(delivery, message, bodies[delivery.variant]))
+            else:
+                self._dispatcher.wake(delivery.app_id, delivery.endpoint_id, delivery.due_at)
+
+
+def _remembered(
+    idempotency: Idempotency | None, message: Message, deliveries: int
+) -> tuple[str, str, bytes] | None:
+    if idempotency is None:
+        return None
+    answer = idempotency.answer(message, deliveries)
+    return idempotency.key, idempotency.fingerprint, answer

@@ -1,0 +1,109 @@
+"""Background tasks: long work in steps, each a commit or two, that survives a kill.
+
+A task keeps where it stands (`cursor`) after every step. A step that was done but not
+noted is done again after a restart, so steps are written to be repeatable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tillbell.clock import SECOND, Clock
+from tillbell.errors import StoreUnavailable
+from tillbell.flow.directory import Directory
+from tillbell.ids import IdMaker
+from tillbell.logs import observe
+from tillbell.models import Task, TaskStatus
+
+PAUSE_S = 1
+
+
+class Step(NamedTuple):
+    """What one step did."""
+
+    cursor: str
+    count: int
+    is_last: bool
+
+
+Work = Callable[[Task], Awaitable[Step]]
+
+
+class TaskRunner:
+    """Runs tasks side by side on the event loop, one step at a time each."""
+
+    def __init__(self, directory: Directory, clock: Clock, ids: IdMaker) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._ids = ids
+        self._work: dict[str, Work] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def register(self, kind: str, work: Work) -> None:
+        """Say what a kind of task does in one step."""
+        self._work[kind] = work
+
+    async def begin(self, kind: str, app_id: str, arguments: dict[str, Any]) -> Task:
+        """Store a task and start it."""
+        now = self._clock.now()
+        task = Task(
+            id=self._ids.new("qtask", now),
+            scope=app_id,
+            created_at=now,
+            updated_at=now,
+            kind=kind,
+            arguments=arguments,
+        )
+        await self._directory.put(task)
+        self._start(task)
+        return task
+
+    async def resume(self) -> None:
+        """Go on with the tasks that a stop or a kill left behind."""
+        for task in await self._directory.all(Task):
+            if task.status is TaskStatus.RUNNING and task.kind in self._work:
+                self._start(task)
+
+    async def stop(self) -> None:
+        """Leave the rest for the next start."""
+        for running in self._running:
+            running.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _start(self, task: Task) -> None:
+        running = asyncio.get_running_loop().create_task(self._run(task))
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+
+    async def _run(self, task: Task) -> None:
+        while task.status is TaskStatus.RUNNING:
+            try:
+                step = await self._work[task.kind](task)
+                task = self._moved(task, step)
+                await self._directory.put(task)
+            except StoreUnavailable as error:
+                observe("task.postponed", task=task.id, error=str(error))
+                await self._pause()
+            except Exception as error:  # noqa: BLE001 - supervised: it ends as failed, visibly
+                observe("task.broken", task=task.id, exc_info=error)
+                task = msgspec.structs.replace(task, status=TaskStatus.FAILED)
+                await self._directory.put(task)
+
+    def _moved(self, task: Task, step: Step) -> Task:
+        count = task.result.get("count", 0) + step.count
+        return msgspec.structs.replace(
+            task,
+            cursor=step.cursor,
+            result={"count": count},
+            status=TaskStatus.FINISHED if step.is_last else TaskStatus.RUNNING,
+            updated_at=self._clock.now(),
+        )
+
+    async def _pause(self) -> None:
+        rung = asyncio.Event()
+        self._clock.call_at(self._clock.now() + PAUSE_S * SECOND, rung.set)
+        await rung.wait()

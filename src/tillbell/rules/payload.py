@@ -1,0 +1,83 @@
+"""What a message may look like, beyond being JSON. Every limit has an error of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tillbell.errors import Problem
+
+DEPTH_MAX = 64
+KEY_MAX = 1024  # characters in a member's name
+EVENT_ID_MAX = 256
+ORDER_KEY_MAX = 256
+DELIVER_WITHIN_S = 24 * 3600
+
+
+def too_deep(text: bytes) -> bool:
+    """Tell whether JSON nests deeper than `DEPTH_MAX`. Cheap unless it has many brackets.
+
+    >>> too_deep(b"[" * 64 + b"]" * 64), too_deep(b"[" * 65 + b"]" * 65)
+    (False, True)
+    >>> too_deep(b'{"a": "' + b"[" * 99 + b'"}')
+    False
+    """
+    if text.count(b"{") + text.count(b"[") <= DEPTH_MAX:
+        return False
+    depth = 0
+    for byte in _outside_strings(text):
+        if byte in b"{[":
+            depth += 1
+            if depth > DEPTH_MAX:
+                return True
+        elif byte in b"}]":
+            depth -= 1
+    return False
+
+
+def _outside_strings(text: bytes) -> Iterator[int]:
+    is_string = is_escaped = False
+    for byte in text:
+        if is_escaped:
+            is_escaped = False
+        elif is_string and byte == 0x5C:
+            is_escaped = True
+        elif byte == 0x22:
+            is_string = not is_string
+        elif not is_string:
+            yield byte
+
+
+def longest_key(value: object) -> int:
+    """Return the length of the longest member name in decoded JSON.
+
+    >>> longest_key({"a": [{"abc": 1}]})
+    3
+    """
+    longest = 0
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            longest = max(longest, *map(len, item)) if item else longest
+            pending.extend(item.values())
+        elif isinstance(item, list):
+            pending.extend(item)
+    return longest
+
+
+def check_labels(
+    kind: str, labels: Sequence[str], count_max: int, length_max: int
+) -> list[Problem]:
+    """Check the channels or tags of a message: how many, and each one's characters."""
+    problems = []
+    if len(labels) > count_max:
+        problems.append(Problem(("body", kind), f"at most {count_max} {kind}", "too_many"))
+    for index, label in enumerate(labels[: count_max + 1]):
+        if not 0 < len(label) <= length_max or not _is_label(label):
+            message = f"1 to {length_max} characters of A-Z a-z 0-9 - _ . : are allowed"
+            problems.append(Problem(("body", kind, index), message, "label"))
+    return problems
+
+
+def _is_label(text: str) -> bool:
+    return text.isascii() and all(c.isalnum() or c in "-_.:" for c in text)

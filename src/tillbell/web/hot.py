@@ -1,0 +1,302 @@
+"""Message create, the hot route: a bare ASGI callable in front of the framework.
+
+`POST /api/v1/app/{app}/msg`. The body is decoded once, into a struct whose payload stays
+raw bytes; those very bytes are stored, signed and sent. 202 only after the commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from tillbell.app import Gateway
+from tillbell.clock import DAY, HOUR, MINUTE, Micros, from_datetime, iso
+from tillbell.errors import Conflict, Invalid, Malformed, NotFound, Problem, TillbellError, TooLarge
+from tillbell.flow.directory import AppView
+from tillbell.flow.publish import Draft, Idempotency
+from tillbell.models import Message
+from tillbell.rules import payload as rules
+from tillbell.rules.selectors import check_event_type
+from tillbell.storage.base import Repeated
+from tillbell.web.api.applications import create_application
+from tillbell.web.auth import Principal, authenticate_now
+from tillbell.web.idempotency import idempotency_name
+from tillbell.web.problems import render_problem
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+PREFIX = "/api/v1/app/"
+SUFFIX = "/msg"
+CHANNELS_MAX = 5
+TAGS_MAX = 10
+LABEL_MAX = 128
+
+
+class ApplicationDraft(msgspec.Struct):
+    """The application to create beside the message, if it does not exist."""
+
+    name: str
+    uid: str | None = None
+    rateLimit: int | None = None  # noqa: N815 - the wire's name
+    throttleRate: int | None = None  # noqa: N815 - the wire's name
+    metadata: dict[str, str] | None = None
+
+
+class MessageIn(msgspec.Struct):
+    """The request body; names are the wire's."""
+
+    eventType: str  # noqa: N815
+    payload: msgspec.Raw
+    eventId: str | None = None  # noqa: N815
+    channels: tuple[str, ...] | None = None
+    tags: tuple[str, ...] | None = None
+    deliverAt: str | None = None  # noqa: N815
+    orderKey: str | None = None  # noqa: N815
+    payloadRetentionPeriod: int | None = None  # noqa: N815 - days
+    payloadRetentionHours: int | None = None  # noqa: N815
+    application: ApplicationDraft | None = None
+    transformationsParams: Any = None  # noqa: N815 - accepted and not used, as the SDKs send it
+
+
+_decode = msgspec.json.Decoder(MessageIn).decode
+_encode = msgspec.json.encode
+
+
+def matches(scope: Scope) -> bool:
+    """Tell whether a request is for this route."""
+    path: str = scope["path"]
+    return (
+        path.endswith(SUFFIX)
+        and scope["method"] == "POST"
+        and path.startswith(PREFIX)
+        and "/" not in path[len(PREFIX) : -len(SUFFIX)]
+    )
+
+
+class MessageCreate:
+    """The route. One instance serves all requests."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._body_max = gateway.settings.max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        try:
+            status, body, headers = await self._answer(scope, receive)
+        except TillbellError as error:
+            status, body, headers = render_problem(error)
+        headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes, list[Any]]:
+        headers = dict(scope["headers"])
+        principal = authenticate_now(self._gateway, headers.get(b"authorization"))
+        body = await self._read(headers, receive)
+        id_or_uid = scope["path"][len(PREFIX) : -len(SUFFIX)]
+        principal.require_publish()
+        message = decode(body)
+        view = await self._view(id_or_uid, message, principal)
+        draft = make_draft(message, self._gateway.clock.now())
+        with_content = b"with_content=false" not in scope["query_string"]
+        idempotency = self._idempotency(headers, scope, principal, draft, body)
+        published = await self._gateway.publisher.publish_to(view, draft, idempotency)
+        if isinstance(published, Repeated):
+            return self._repeat(published, hashlib.sha256(body).hexdigest())
+        shown = draft.payload if with_content else b"{}"
+        answer = write(published.message, shown, published.deliveries)
+        return 202, answer, [(b"content-type", b"application/json")]
+
+    async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        announced = headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced[:20]) > self._body_max:
+            raise TooLarge(f"The body may have at most {self._body_max} bytes.")
+        event = await receive()
+        body: bytes = event.get("body", b"")
+        parts = [body]
+        length = len(body)
+        while event.get("more_body"):
+            event = await receive()
+            parts.append(event.get("body", b""))
+            length += len(parts[-1])
+            if length > self._body_max:
+                raise TooLarge(f"The body may have at most {self._body_max} bytes.")
+        if event["type"] == "http.disconnect":
+            raise Malformed("The connection was closed before the whole body had arrived.")
+        return b"".join(parts) if len(parts) > 1 else body
+
+    async def _view(self, id_or_uid: str, message: MessageIn, principal: Principal) -> AppView:
+        directory = self._gateway.directory
+        view = directory.view_now(id_or_uid) or await directory.view(id_or_uid)
+        if view is None and message.application is not None:
+            await self._create_application(id_or_uid, message.application, principal)
+            view = await directory.view(id_or_uid)
+        if view is None or not principal.may_see(view.application.id):
+            raise NotFound
+        return view
+
+    async def _create_application(
+        self, id_or_uid: str, draft: ApplicationDraft, principal: Principal
+    ) -> None:
+        fields = {**msgspec.to_builtins(draft), "uid": draft.uid or id_or_uid}
+        try:
+            await create_application(self._gateway, fields, principal)
+        except Conflict:
+            return  # another request made it first: that one is used
+
+    def _idempotency(
+        self,
+        headers: dict[bytes, bytes],
+        scope: Scope,
+        principal: Principal,
+        draft: Draft,
+        body: bytes,
+    ) -> Idempotency | None:
+        key = headers.get(b"idempotency-key")
+        if not key:
+            return None
+        name = idempotency_name(principal, "POST", scope["path"], key)
+
+        def answer(message: Message, deliveries: int) -> bytes:
+            return write(message, draft.payload, deliveries)
+
+        return Idempotency(name, hashlib.sha256(body).hexdigest(), answer)
+
+    def _repeat(self, repeated: Repeated, fingerprint: str) -> tuple[int, bytes, list[Any]]:
+        if repeated.fingerprint != fingerprint:
+            raise Conflict(
+                "This Idempotency-Key was used with another body. Use a new key for a new message.",
+                code="idempotency_key_reused",
+            )
+        replayed = (b"idempotent-replayed", b"true")
+        return 202, repeated.answer, [(b"content-type", b"application/json"), replayed]
+
+
+def decode(body: bytes) -> MessageIn:
+    """Read a request body; every way it can be wrong has its own error."""
+    try:
+        if not body.isascii():
+            body.decode("utf-8")
+        message = _decode(body)
+    except UnicodeDecodeError as error:
+        raise Malformed("The body is not UTF-8.", code="not_utf8") from error
+    except msgspec.ValidationError as error:
+        raise Invalid(_problem(str(error))) from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Malformed(f"The body is not JSON: {error}") from error
+    payload = bytes(message.payload)
+    if rules.too_deep(payload):
+        raise Invalid(
+            Problem(("body", "payload"), f"nests deeper than {rules.DEPTH_MAX}", "too_deep")
+        )
+    problems = list(_check(message, payload))
+    if problems:
+        raise Invalid(*problems)
+    return message
+
+
+def _problem(text: str) -> Problem:
+    """Turn msgspec's "… - at `$.payload`" into a place and a message."""
+    message, _, where = text.partition(" - at `$")
+    names = [part for part in where.rstrip("`").replace("[", ".[").split(".") if part]
+    if not where and "required field" in text:
+        return Problem(("body", text.split("`")[1]), "field required", "missing")
+    return Problem(("body", *names), message, "type_error")
+
+
+def _check(message: MessageIn, payload: bytes) -> list[Problem]:
+    problems = []
+    if (wrong := check_event_type(message.eventType)) is not None:
+        problems.append(Problem(("body", "eventType"), wrong, "event_type"))
+    if not payload.startswith(b"{"):
+        problems.append(Problem(("body", "payload"), "must be a JSON object", "type_error"))
+    elif len(payload) > rules.KEY_MAX and _longest(payload) > rules.KEY_MAX:
+        text = f"has a member name of more than {rules.KEY_MAX} characters"
+        problems.append(Problem(("body", "payload"), text, "key_too_long"))
+    for name, value, limit in (
+        ("eventId", message.eventId, rules.EVENT_ID_MAX),
+        ("orderKey", message.orderKey, rules.ORDER_KEY_MAX),
+    ):
+        if value is not None and not 0 < len(value) <= limit:
+            problems.append(Problem(("body", name), f"1 to {limit} characters", "length"))
+    if message.channels:
+        problems += rules.check_labels("channels", message.channels, CHANNELS_MAX, LABEL_MAX)
+    if message.tags:
+        problems += rules.check_labels("tags", message.tags, TAGS_MAX, LABEL_MAX)
+    return problems
+
+
+def _longest(payload: bytes) -> int:
+    try:
+        return rules.longest_key(msgspec.json.decode(payload))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Malformed(f"The payload is not JSON that can be kept: {error}") from error
+
+
+def make_draft(message: MessageIn, now: Micros) -> Draft:
+    """Turn a request body into what the publisher takes."""
+    return Draft(
+        message.eventType,
+        bytes(message.payload),
+        message.eventId,
+        message.channels or (),
+        message.tags or (),
+        _deliver_at(message.deliverAt, now) if message.deliverAt else None,
+        message.orderKey,
+        _expires_at(message, now),
+    )
+
+
+def _deliver_at(text: str, now: Micros) -> Micros:
+    try:
+        at = from_datetime(msgspec.convert(text, datetime))
+    except msgspec.ValidationError as error:
+        wrong = Problem(("body", "deliverAt"), "must be an RFC 3339 time", "datetime")
+        raise Invalid(wrong) from error
+    if not now < at <= now + DAY + MINUTE:
+        raise Invalid(
+            Problem(("body", "deliverAt"), "must be within the next 24 hours", "deliver_at")
+        )
+    return at
+
+
+def _expires_at(message: MessageIn, now: Micros) -> Micros | None:
+    if message.payloadRetentionHours is not None:
+        return now + message.payloadRetentionHours * HOUR
+    if message.payloadRetentionPeriod is not None:
+        return now + message.payloadRetentionPeriod * DAY
+    return None
+
+
+def write(message: Message, payload: bytes, deliveries: int) -> bytes:
+    """Write the answer: the message as stored, its payload byte for byte."""
+    return b"".join(
+        (
+            b'{"id":"',
+            message.id.encode(),
+            b'","eventType":',
+            _encode(message.event_type),
+            b',"eventId":',
+            _encode(message.event_id),
+            b',"channels":',
+            _encode(message.channels or None),
+            b',"tags":',
+            _encode(message.tags or None),
+            b',"timestamp":"',
+            iso(message.created_at).encode(),
+            b'","deliverAt":',
+            _encode(iso(message.deliver_at) if message.deliver_at is not None else None),
+            b',"deliveries":',
+            b"%d" % deliveries,
+            b',"payload":',
+            payload,
+            b"}",
+        )
+    )
