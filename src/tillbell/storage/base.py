@@ -241,8 +241,9 @@ class Store(Protocol):
         """Delete at most `limit` rows past their time; 0 means nothing was left.
 
         Bodies go by message age (or the message's own `expires_at`). A delivery that is still
-        waiting then has failed: without its body nothing can be sent. Messages, terminal deliveries and attempts go by `history_before`.
-        Dedupe keys of event ids live as long as their message; idempotency keys one day.
+        waiting then has failed: without its body nothing can be sent. Messages, terminal
+        deliveries and attempts go by `history_before`; dedupe keys of event ids live as long as
+        their message, idempotency keys one day.
         """
         ...
 
