@@ -1,0 +1,171 @@
+"""What is measured of the gateway: one function a case, each on a fresh store.
+
+A case returns its measures by name. Latencies count from the instant a message was
+*due* to be sent until the receiver had written its answer: longer than from its
+acceptance, and free of coordinated omission.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench import processes
+from bench.figures import percentile
+from bench.scene import Effort, Loaded, Scene, Wrong
+
+Measures = dict[str, float]
+Case = Callable[[Effort, Path], Measures]
+
+FAN_OUT = 5
+ISOLATED_ENDPOINTS = 50
+ISOLATION_RATE = 2_000
+SETTLED_S = 2.0  # before memory is read
+NANOS = 1e9
+
+
+def throughput(effort: Effort, folder: Path) -> Measures:
+    """Measure messages accepted, delivered once and recorded, a second; one endpoint."""
+    return _sustained(effort, folder, endpoints=1)
+
+
+def fan_out(effort: Effort, folder: Path) -> Measures:
+    """Measure deliveries a second when each message goes to five endpoints."""
+    return _sustained(effort, folder, endpoints=FAN_OUT)
+
+
+def _sustained(effort: Effort, folder: Path, endpoints: int) -> Measures:
+    with Scene(folder, effort, endpoints=endpoints) as scene:
+        subscribed = scene.subscribe()
+        cpu_before = processes.cpu_s(scene.gateway.pid)
+        loaded = scene.load(seconds=effort.seconds)
+        recorded_at = scene.recorded(loaded, subscribed)
+        cpu_s = processes.cpu_s(scene.gateway.pid) - cpu_before
+        deliveries = loaded.count * endpoints
+        accepted_s = (max(loaded.accepted) - loaded.due[0]) / NANOS
+        return {
+            "per_s": deliveries / ((recorded_at - loaded.due[0]) / NANOS),
+            "accepted_per_s": loaded.count / accepted_s,
+            "cpu_us": cpu_s / deliveries * 1e6,
+            "refused": float(sum(loaded.summary["refused"].values())),
+            "rss_mb": processes.rss_mb(scene.gateway.pid),
+        }
+
+
+def latency_1000(effort: Effort, folder: Path) -> Measures:
+    """Measure message due → first attempt answered at 1,000 messages a second."""
+    return _latency(effort, folder, rate=1_000)
+
+
+def latency_5000(effort: Effort, folder: Path) -> Measures:
+    """Measure the same at 5,000 a second."""
+    return _latency(effort, folder, rate=5_000)
+
+
+def _latency(effort: Effort, folder: Path, rate: int) -> Measures:
+    with Scene(folder, effort) as scene:
+        subscribed = scene.subscribe()
+        cpu_before = processes.cpu_s(scene.gateway.pid)
+        loaded = scene.load(rate=rate, seconds=effort.seconds, connections=64)
+        scene.recorded(loaded, subscribed)
+        cpu_s = processes.cpu_s(scene.gateway.pid) - cpu_before
+        arrived = scene.arrivals()
+        warm = int(effort.warm_s * rate)
+        whole = [arrived[n] - loaded.due[n] for n in range(warm, len(loaded.due))]
+        answer = [loaded.accepted[n] - loaded.due[n] for n in range(warm, len(loaded.due))]
+        return {
+            "p50_ms": percentile(whole, 0.5) / 1e6,
+            "p99_ms": percentile(whole, 0.99) / 1e6,
+            "accept_p50_ms": percentile(answer, 0.5) / 1e6,
+            "accept_p99_ms": percentile(answer, 0.99) / 1e6,
+            "cpu_us": cpu_s / loaded.count * 1e6,
+        }
+
+
+def isolation(effort: Effort, folder: Path) -> Measures:
+    """Measure the p99 of 49 endpoints while the 50th, with half the traffic, hangs 30 s."""
+    base = _others_p99_ms(effort, folder / "base", first="ok")
+    hanging = _others_p99_ms(effort, folder / "hanging", first="hang")
+    return {"base_p99_ms": base, "hanging_p99_ms": hanging, "ratio": hanging / base}
+
+
+def _others_p99_ms(effort: Effort, folder: Path, first: str) -> float:
+    messages = int(ISOLATION_RATE * effort.isolation_s) + 1
+    behaviours = [first] + ["ok"] * (ISOLATED_ENDPOINTS - 1)
+    channels = [f"c{n:02}" for n in range(ISOLATED_ENDPOINTS)]
+    lanes = [name for other in channels[1:] for name in (channels[0], other)]
+    with Scene(folder, effort, ISOLATED_ENDPOINTS, messages) as scene:
+        scene.subscribe_each(behaviours, [{"channels": [name]} for name in channels])
+        loaded = scene.load(
+            rate=ISOLATION_RATE, seconds=effort.isolation_s, lanes=lanes, connections=64
+        )
+        places = [
+            (n, n * ISOLATED_ENDPOINTS + channels.index(lanes[n % len(lanes)]))
+            for n in range(int(effort.warm_s * ISOLATION_RATE), len(loaded.due))
+            if lanes[n % len(lanes)] != channels[0]
+        ]
+        arrived = _awaited(scene, [place for _, place in places])
+        scene.check(loaded)
+        return percentile([arrived[place] - loaded.due[n] for n, place in places], 0.99) / 1e6
+
+
+def _awaited(scene: Scene, places: list[int]) -> list[int]:
+    """Wait until each of those has arrived; return all arrivals."""
+    deadline = time.monotonic() + 60
+    while True:
+        arrived = scene.arrivals()
+        if all(arrived[place] for place in places):
+            return list(arrived)
+        if time.monotonic() > deadline:
+            raise Wrong("messages of healthy endpoints are missing beside a hanging one")
+        time.sleep(1)
+
+
+def memory(effort: Effort, folder: Path) -> Measures:
+    """Measure memory and start-up with many deliveries pending for a receiver that is down."""
+    with Scene(folder, effort, messages=effort.pending) as scene, _closed_port() as port:
+        base_mb = processes.rss_mb(scene.gateway.pid)
+        dead = scene.gateway.endpoint(scene.app, f"http://127.0.0.1:{port}/")
+        loaded = scene.load(seconds=600)
+        _expect_pending(scene, dead.id, loaded)
+        time.sleep(SETTLED_S)
+        full_mb = processes.rss_mb(scene.gateway.pid)
+        scene.gateway.stop()
+        start_s = scene.gateway.start()
+        time.sleep(SETTLED_S)
+        _expect_pending(scene, dead.id, loaded)
+        restarted_mb = processes.rss_mb(scene.gateway.pid)
+    return {
+        "base_mb": base_mb,
+        "rss_mb": full_mb,
+        "restarted_mb": restarted_mb,
+        "start_s": start_s,
+        "pending": float(loaded.count),
+    }
+
+
+def _expect_pending(scene: Scene, endpoint: str, loaded: Loaded) -> None:
+    stats = scene.gateway.stats(scene.app, endpoint)
+    if stats["pending"] + stats["sending"] != loaded.count:
+        raise Wrong(f"{loaded.count} deliveries should be pending: {stats}")
+
+
+@contextmanager
+def _closed_port() -> Iterator[int]:
+    """Hold a port on which nobody listens: connections to it are refused."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+CASES: dict[str, Case] = {
+    "throughput": throughput,
+    "fan-out": fan_out,
+    "latency-1000": latency_1000,
+    "latency-5000": latency_5000,
+    "isolation": isolation,
+    "memory": memory,
+}
