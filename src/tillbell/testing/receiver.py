@@ -1,0 +1,190 @@
+"""A real HTTP receiver on loopback that behaves well or badly, for tests of senders.
+
+It remembers every request as it came over the wire. How it answers is chosen by path
+(`testing/behaviours.py` lists them) or by a behaviour given for a path:
+
+```python
+async with Receiver() as receiver:
+    receiver.on("/orders", flaky(503, 200))
+    ...  # let something send to receiver.url("/orders")
+    first = await receiver.request(0)
+```
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, Self
+
+from tillbell.clock import Clock, Micros, SystemClock
+
+_LINGER_ZERO = struct.pack("ii", 1, 0)  # close sends RST instead of FIN
+_MAX_HEAD_BYTES = 256 * 1024
+
+
+class Arrival(NamedTuple):
+    """One request as it came."""
+
+    at: Micros
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]  # in order, names as written
+    body: bytes
+    connection: int  # counts from 1
+    head: bytes  # request line and headers, raw
+
+    def header(self, name: str) -> str | None:
+        """Return the first header of that name, in any case."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), None)
+
+
+class Exchange:
+    """One request and the means to answer it, byte by byte if need be."""
+
+    def __init__(self, arrival: Arrival, nth: int, writer: asyncio.StreamWriter) -> None:
+        self.request = arrival
+        self.nth = nth  # how many requests this path has had, this one included
+        self._writer = writer
+        self.is_open = True
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def answer(self, status: int, body: bytes = b"ok", *headers: str) -> None:
+        """Send a whole, correct answer."""
+        lines = [f"HTTP/1.1 {status} Answer", f"Content-Length: {len(body)}", *headers, "", ""]
+        await self.write("\r\n".join(lines).encode("latin-1") + body)
+
+    def close(self) -> None:
+        """Close the connection in the normal way."""
+        self.is_open = False
+        self._writer.close()
+
+    def reset(self) -> None:
+        """Break the connection: the peer sees a reset."""
+        self.is_open = False
+        sock = self._writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+        self._writer.transport.abort()
+
+
+Behaviour = Callable[[Exchange], Awaitable[None]]
+
+
+class Receiver:
+    """The server. Use as `async with`; `port` is known inside.
+
+    `behave` answers every path that has no behaviour of its own; by default the path decides.
+    """
+
+    def __init__(
+        self,
+        behave: Behaviour | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        ssl_context: ssl.SSLContext | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        from tillbell.testing.behaviours import by_path
+
+        self.requests: list[Arrival] = []
+        self.connections = 0
+        self.host, self.port = host, port
+        self._behave: Behaviour = behave or by_path
+        self._by_path: dict[str, Behaviour] = {}
+        self._ssl = ssl_context
+        self._clock = clock or SystemClock()
+        self._counts: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._arrived = asyncio.Condition()
+
+    def url(self, path: str = "/ok") -> str:
+        """Return the URL of a path."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self._ssl else 'http'}://{host}:{self.port}{path}"
+
+    def on(self, path: str, behaviour: Behaviour) -> None:
+        """Let a path behave so."""
+        self._by_path[path] = behaviour
+
+    def to(self, path: str) -> list[Arrival]:
+        """Return the requests to a path, oldest first."""
+        return [request for request in self.requests if request.path == path]
+
+    async def wait_for(self, count: int) -> list[Arrival]:
+        """Wait until so many requests have come in all; return them."""
+        async with self._arrived:
+            await self._arrived.wait_for(lambda: len(self.requests) >= count)
+        return self.requests[:count]
+
+    async def request(self, index: int) -> Arrival:
+        """Wait for a request by index, from 0."""
+        return (await self.wait_for(index + 1))[index]
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(
+            self._connected, self.host, self.port, ssl=self._ssl, limit=_MAX_HEAD_BYTES, backlog=512
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        work = self._serve(reader, writer, self.connections)
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> None:
+        try:
+            while await self._serve_one(reader, writer, number):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, TimeoutError):
+            pass  # the sender went away: it may, at any time
+        finally:
+            writer.transport.abort()
+
+    async def _serve_one(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> bool:
+        head = await reader.readuntil(b"\r\n\r\n")
+        method, path, headers = _parse(head)
+        behaviour = self._by_path.get(path, self._behave)
+        is_early = path.startswith("/early")  # answers before it reads the body
+        length = int({k.lower(): v for k, v in headers}.get("content-length", "0"))
+        body = b"" if is_early else await reader.readexactly(length)
+        arrival = Arrival(self._clock.now(), method, path, headers, body, number, head)
+        exchange = Exchange(arrival, self._counts.get(path, 0) + 1, writer)
+        await self._record(arrival)
+        await behaviour(exchange)
+        return exchange.is_open
+
+    async def _record(self, arrival: Arrival) -> None:
+        self._counts[arrival.path] = self._counts.get(arrival.path, 0) + 1
+        self.requests.append(arrival)
+        async with self._arrived:
+            self._arrived.notify_all()
+
+
+def _parse(head: bytes) -> tuple[str, str, tuple[tuple[str, str], ...]]:
+    first, *lines = head.decode("latin-1").split("\r\n")[:-2]
+    method, path, _ = first.split(" ")
+    pairs = (line.partition(":") for line in lines)
+    return method, path, tuple((name, value.strip()) for name, _, value in pairs)
