@@ -56,7 +56,7 @@ class Claimer:
         if at is None:
             return
         if at > now:
-            self._remind(at, lane.id)
+            self._remind_of(lane, at)
         elif lane.id not in self._hungry and lane.room(now, self._window):
             self._hungry[lane.id] = lane
             self._news.set()
@@ -103,7 +103,8 @@ class Claimer:
         lanes: dict[str, Lane] = {}
         total = 0
         while self._hungry and total < BATCH_MAX:
-            id_, lane = self._hungry.popitem()
+            id_ = next(iter(self._hungry))
+            lane = self._hungry.pop(id_)
             room = min(lane.room(now, self._window), BATCH_MAX - total)
             if room > 0 and lane.next_due is not None:
                 wanted[id_] = room
@@ -146,6 +147,11 @@ class Claimer:
         for lane in lanes.values():
             self.notice(lane)
 
+    def _remind_of(self, lane: Lane, at: Micros) -> None:
+        if lane.reminded_at is None or at < lane.reminded_at:
+            lane.reminded_at = at
+            self._remind(at, lane.id)
+
     def _remind(self, at: Micros, endpoint_id: str) -> None:
         heapq.heappush(self._later, (at, endpoint_id))
         if self._alarm is None or at < self._alarm_at:
@@ -158,9 +164,10 @@ class Claimer:
         self._alarm = None
         now = self._clock.now()
         while self._later and self._later[0][0] <= now:
-            _, endpoint_id = heapq.heappop(self._later)
+            at, endpoint_id = heapq.heappop(self._later)
             lane = self._dispatcher.lanes.get(endpoint_id)
-            if lane is not None:
+            if lane is not None and lane.reminded_at == at:
+                lane.reminded_at = None
                 self.notice(lane)
         if self._later and self._alarm is None:
             at, endpoint_id = heapq.heappop(self._later)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tillbell.catalog import KNOWN
+from tillbell.clock import Micros
 from tillbell.flow.fanout import Route, routes
 from tillbell.flow.live import Compile, Live
 from tillbell.models import ApiKey, Application, Endpoint, EventType, Record
@@ -28,11 +29,12 @@ PAGE = 500
 class AppView:
     """One application with its endpoints compiled, and where its messages go."""
 
-    __slots__ = ("_plans", "application", "lives")
+    __slots__ = ("_plans", "application", "free_at", "lives")
 
     def __init__(self, application: Application, lives: dict[str, Live]) -> None:
         self.application = application
         self.lives = lives
+        self.free_at: Micros = 0  # pace of all its endpoints together: the next may go then
         self._plans: dict[tuple[str, tuple[str, ...]], tuple[Route, ...]] = {}
 
     def plan(self, event_type: str, channels: tuple[str, ...]) -> tuple[Route, ...]:

@@ -26,6 +26,7 @@ from tillbell.logs import observe
 from tillbell.models import Claim, EndpointHealth, Result
 from tillbell.rules import breaker as breakers
 from tillbell.rules.fairness import Turns
+from tillbell.rules.pace import next_free
 
 LEASE: Micros = 15 * SECOND
 
@@ -194,6 +195,8 @@ class Dispatcher:
         finally:
             lane.in_flight -= 1
             self._in_flight -= 1
+            if lane.ready and not self._is_stopping:
+                self._turns.add(lane.app_id, lane.id)  # behind those that wait
             self._next_turn()
             self.on_hungry(lane)
 
@@ -212,7 +215,7 @@ class Dispatcher:
             self._ledger.give_back(claim)
             lane.saw_due(now)
             return
-        wait_until = lane.pass_pace(now)
+        wait_until = self._app_wait(lane, now) or lane.pass_pace(now)
         if wait_until:
             lane.ready.appendleft(claim)
             self._sleep(lane, wait_until)
@@ -244,6 +247,17 @@ class Dispatcher:
             if lane.breaker.probe_at is not None:
                 self._send_back(lane)
         self.on_ended(lane, claim, ended)
+
+    def _app_wait(self, lane: Lane, now: Micros) -> Micros:
+        """Keep the application's rate over all its endpoints; say when to ask again."""
+        view = self._directory.view_now(lane.app_id)
+        rate = view.application.throttle_rate if view else None
+        if not view or not rate:
+            return 0
+        if view.free_at > now:
+            return view.free_at
+        view.free_at = next_free(view.free_at, now, rate)
+        return 0
 
     def _sleep(self, lane: Lane, until: Micros) -> None:
         def wake() -> None:

@@ -28,6 +28,7 @@ class Lane:
         "live",
         "next_due",
         "ready",
+        "reminded_at",
         "reserved",
     )
 
@@ -40,6 +41,7 @@ class Lane:
         self.breaker: Breaker = CLOSED
         self.free_at: Micros = 0  # pace: the next message may go then
         self.next_due: Micros | None = None  # earliest delivery that waits in the store
+        self.reminded_at: Micros | None = None  # when the claimer will look here again
         self.alarm: Alarm | None = None
         self.is_removed = False
 
