@@ -1,0 +1,237 @@
+"""Where we may send: the one place that judges addresses.
+
+The table of special blocks is ssrfguard's, transcribed from IANA's registries; this file adds
+what the registries lack (metadata services), what deployments may open, and our own rule for
+IPv6: only 2000::/3 is public.
+
+- **Never**, whatever is configured: link-local and metadata addresses, also inside mapped,
+  compatible, NAT64 and 6to4 forms.
+- **By the operator's leave** (`TILLBELL_ALLOW_CIDRS`): loopback, private, carrier-grade NAT,
+  unique-local, each also in its IPv4-mapped form.
+- Every other special block: never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
+
+from ssrfguard import DEFAULT_DENIED
+
+from tillbell.errors import Misconfigured
+from tillbell.rules.urls import is_literal, is_localhost, parse_url, refuse
+
+Address = IPv4Address | IPv6Address
+
+# What holds the keys of a cloud machine, or speaks for the link it is on.
+_NEVER = {
+    ip_network(cidr): name
+    for cidr, name in (
+        ("169.254.0.0/16", "link-local, where clouds serve machine credentials"),
+        ("fe80::/10", "link-local"),
+        ("100.100.100.200/32", "Alibaba Cloud's metadata service"),
+        ("168.63.129.16/32", "Azure's host agent"),
+        ("192.0.0.192/32", "Oracle Cloud's metadata service"),
+        ("fd00:ec2::/32", "AWS's metadata and host services"),
+        ("fd20:ce::/32", "Google Cloud's metadata service"),
+        ("fd00:42::42/128", "Scaleway's metadata service"),
+        ("fd00:c1::/32", "Oracle Cloud's metadata service"),
+    )
+}
+_PRIVATE = {
+    ip_network(cidr): name
+    for cidr, name in (
+        ("127.0.0.0/8", "loopback"),
+        ("::1/128", "loopback"),
+        ("10.0.0.0/8", "private"),
+        ("172.16.0.0/12", "private"),
+        ("192.168.0.0/16", "private"),
+        ("100.64.0.0/10", "carrier-grade NAT"),
+        ("fc00::/7", "unique-local"),
+    )
+}
+_GLOBAL_V6 = ip_network("2000::/3")
+# IETF protocol assignments, Teredo among them. IANA calls a few of them reachable; none of
+# those is a web server.
+_PROTOCOLS = (ip_network("192.0.0.0/24"), ip_network("2001::/23"))
+_NAT64 = ip_network("64:ff9b::/96")
+# Ports of services that would take an HTTP request for commands of their own; browsers refuse
+# the same ones (WHATWG Fetch, "bad port").
+_FOREIGN_PORTS = frozenset(
+    map(
+        int,
+        """
+    1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110
+    111 113 115 117 119 123 135 137 139 143 161 179 389 427 465 512 513 514 515 526 530 531
+    532 540 548 554 556 563 587 601 636 989 990 993 995 1719 1720 1723 2049 3659 4045 4190
+    5060 5061 6000 6566 6665 6666 6667 6668 6669 6679 6697 10080
+    """.split(),
+    )
+)
+_INSECURE = (
+    "must begin with https://; for http:// the operator sets TILLBELL_ALLOW_HTTP=true (or --dev)"
+)
+
+
+class Target(NamedTuple):
+    """A checked URL, taken apart once; nobody reads the text again."""
+
+    scheme: str
+    host: str  # lower case, A-labels; a literal IPv6 address without brackets
+    port: int
+    host_header: bytes
+    path: bytes  # path and query, verbatim
+    is_tls: bool
+
+    @property
+    def url(self) -> str:
+        """Return the URL as it will be called, international names as A-labels."""
+        return f"{self.scheme}://{self.host_header.decode()}{self.path.decode()}"
+
+
+class AddressPolicy:
+    """The operator's choice of where endpoints may be.
+
+    `allowed_ports=None` allows every port but those of well-known services that are not HTTP.
+    """
+
+    def __init__(
+        self,
+        allow_cidrs: Sequence[str] = (),
+        allow_http: bool = False,  # noqa: FBT001
+        allowed_ports: Sequence[int] | None = None,
+    ) -> None:
+        self._allowed = [_network(cidr) for cidr in allow_cidrs]
+        self._allows_http = allow_http
+        self._ports = None if allowed_ports is None else frozenset(allowed_ports)
+
+    def check_url(self, url: str) -> Target:
+        """Read and judge an endpoint's URL; `Invalid` says what to change.
+
+        Names are judged when they are resolved, before each connection.
+        """
+        parsed = parse_url(url)
+        target = _target(parsed.scheme, parsed.host, parsed.port, parsed.path)
+        if problem := self.judge_target(target):
+            refuse(*problem)
+        return target
+
+    def judge_target(self, target: Target) -> tuple[str, str] | None:
+        """Say why a target may not be called, as (kind, message), without looking up its name."""
+        if not target.is_tls and not self._allows_http:
+            return "url_insecure", _INSECURE
+        if not self._allows_port(target.port):
+            return "url_port", f"has port {target.port}, which is not a port for HTTP here"
+        if is_literal(target.host):
+            return self._judge_host(target.host)
+        if is_localhost(target.host) and self.judge("::1"):
+            return self._judge_host("127.0.0.1")
+        return None
+
+    def judge(self, address: str) -> str | None:
+        """Say why an address may not be called; None: it may."""
+        try:
+            ip = ip_address(address)
+        except ValueError:
+            return f"{address!r} is not an IP address."
+        ip = _unmapped(ip)
+        if _private_name(ip) and not _never_name(ip) and self._is_opened(ip):
+            return None
+        return _judge_public(ip)
+
+    def admit(self, host: str, addresses: Sequence[str]) -> tuple[tuple[str, ...], str]:
+        """Return the addresses of a name that may be called, or () and why not.
+
+        One denied address denies the whole answer: a name that points both outside and
+        inside has no honest use. `localhost` is the exception, being two addresses by nature.
+        """
+        judged = [(address, self.judge(address)) for address in addresses]
+        allowed = tuple(address for address, reason in judged if reason is None)
+        reasons = [reason for _, reason in judged if reason is not None]
+        if reasons and not (allowed and is_localhost(host)):
+            return (), f"{host}: {reasons[0]}"
+        return allowed, ""
+
+    def _judge_host(self, address: str) -> tuple[str, str] | None:
+        reason = self.judge(address)
+        if reason is None:
+            return None
+        ip = _unmapped(ip_address(address))
+        may_be_opened = _private_name(ip) and not _never_name(ip)
+        kind = "url_private_address" if may_be_opened else "url_blocked_address"
+        return kind, f"leads to an address that may not be called: {reason}"
+
+    def _allows_port(self, port: int) -> bool:
+        return port not in _FOREIGN_PORTS if self._ports is None else port in self._ports
+
+    def _is_opened(self, ip: Address) -> bool:
+        return any(ip in network for network in self._allowed)
+
+
+def _target(scheme: str, host: str, port: int, path: str) -> Target:
+    shown = f"[{host}]" if ":" in host else host
+    is_tls = scheme == "https"
+    header = shown if port == (443 if is_tls else 80) else f"{shown}:{port}"
+    return Target(scheme, host, port, header.encode(), path.encode(), is_tls)
+
+
+def _network(cidr: str) -> IPv4Network | IPv6Network:
+    try:
+        network = ip_network(cidr)
+    except ValueError as error:
+        raise Misconfigured(f"allow_cidrs: {cidr!r} is not a network: {error}.") from None
+    for block, name in _NEVER.items():
+        if network.version == block.version and network.subnet_of(block):  # type: ignore[arg-type]
+            raise Misconfigured(f"allow_cidrs: {cidr} is {name}; it can never be allowed.")
+    return network
+
+
+def _unmapped(ip: Address) -> Address:
+    """Return the IPv4 address that an IPv4-mapped one stands for (RFC 4291 §2.5.5.2)."""
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
+        return ip.ipv4_mapped
+    return ip
+
+
+def _judge_public(ip: Address) -> str | None:
+    """Judge an address that no setting has opened."""
+    if name := _never_name(ip):
+        return f"{ip} is {name}; it can never be an endpoint."
+    if name := _private_name(ip):
+        return (
+            f"{ip} is {name}. If it is your own receiver, the operator allows it with "
+            f"TILLBELL_ALLOW_CIDRS={ip}/{ip.max_prefixlen}."
+        )
+    if any(ip in network for network in _PROTOCOLS):
+        return f"{ip} is not public: it belongs to an IETF protocol (RFC 6890)."
+    if isinstance(ip, IPv6Address):
+        return _judge_v6(ip)
+    verdict = DEFAULT_DENIED.classify(ip)
+    return f"{ip} is not public: {verdict.reason}." if verdict.blocked else None
+
+
+def _judge_v6(ip: IPv6Address) -> str | None:
+    inner = _translated(ip)
+    if inner is not None:
+        reason = _judge_public(inner)
+        return None if reason is None else f"{ip} stands for an IPv4 address: {reason}"
+    verdict = DEFAULT_DENIED.classify(ip)
+    if verdict.blocked:
+        return f"{ip} is not public: {verdict.reason}."
+    return None if ip in _GLOBAL_V6 else f"{ip} is not a public IPv6 address."
+
+
+def _translated(ip: IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address that a NAT64 or 6to4 address leads to."""
+    if ip in _NAT64:
+        return IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.sixtofour
+
+
+def _never_name(ip: Address) -> str:
+    return next((name for network, name in _NEVER.items() if ip in network), "")
+
+
+def _private_name(ip: Address) -> str:
+    return next((name for network, name in _PRIVATE.items() if ip in network), "")

@@ -1,0 +1,158 @@
+"""Reading an endpoint's URL: once, strictly, by a grammar of our own.
+
+Programs that read a URL twice, or leniently, disagree about where it leads; that gap is how
+requests are smuggled to places nobody allowed. So: no blanks or control characters, no
+backslash, no credentials, no fragment, plain numbers only, names in letters and digits.
+What is accepted has exactly one meaning (RFC 3986; WHATWG URL agrees on this subset).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+from typing import NamedTuple, NoReturn
+
+from tillbell.errors import Invalid, Problem
+
+URL_MAX = 2048
+HOST_MAX = 253  # RFC 1035 §2.3.4, in text form
+LABEL_MAX = 63
+
+_SHAPE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(#.*)?", re.DOTALL)
+_UNSEEN = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ufeff]")
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class ParsedUrl(NamedTuple):
+    """The parts of a URL that we would call."""
+
+    scheme: str  # http or https
+    host: str  # lower case, A-labels, no final dot; a literal IPv6 address without brackets
+    port: int
+    path: str  # path and query as written; at least "/"
+
+
+def parse_url(url: str) -> ParsedUrl:
+    """Read a URL; `Invalid` says what to change. Does not judge where it leads.
+
+    >>> parse_url("https://Hooks.Example.com/a%2Fb?c")
+    ParsedUrl(scheme='https', host='hooks.example.com', port=443, path='/a%2Fb?c')
+    """
+    if len(url) > URL_MAX:
+        refuse("url_too_long", f"is longer than {URL_MAX} characters")
+    if _UNSEEN.search(url):
+        refuse("url_characters", "contains blanks or control characters; percent-encode them")
+    if "\\" in url:
+        refuse("url_characters", "contains a backslash; write / or %5C")
+    shape = _SHAPE.fullmatch(url)
+    scheme = (shape[1] if shape else url.partition(":")[0]).lower()
+    if scheme not in _DEFAULT_PORTS:
+        refuse("url_scheme", "must begin with https://")
+    if shape is None:
+        refuse("url_syntax", f"must look like {scheme}://host/path")
+    if shape[4] is not None:
+        refuse("url_fragment", "has a fragment (#…), which is never sent; leave it out")
+    if not shape[3].isascii():
+        refuse("url_characters", "has characters in its path that must be percent-encoded")
+    host, port = _authority(shape[2], _DEFAULT_PORTS[scheme])
+    path = shape[3] if shape[3].startswith("/") else "/" + shape[3]
+    return ParsedUrl(scheme, host, port, path)
+
+
+def is_localhost(host: str) -> bool:
+    """Tell whether a name means this machine by definition (RFC 6761 §6.3)."""
+    return host == "localhost" or host.endswith(".localhost")
+
+
+def is_literal(host: str) -> bool:
+    """Tell whether a host as parsed is an address and not a name."""
+    return ":" in host or _NUMBER.fullmatch(host.rpartition(".")[2]) is not None
+
+
+def refuse(kind: str, message: str) -> NoReturn:
+    """Refuse the `url` of a request body; the message goes on after "The URL"."""
+    text = f"The URL {message.removesuffix('.')}."
+    raise Invalid(Problem(("body", "url"), text, kind))
+
+
+def _authority(text: str, default_port: int) -> tuple[str, int]:
+    if "@" in text:
+        refuse("url_credentials", "contains credentials; put them into the endpoint's headers")
+    if text.startswith("["):
+        literal, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            refuse("url_host", "has a malformed IPv6 address; write [address]:port")
+        return _ipv6(literal), _port(rest, default_port)
+    name, colon, port = text.partition(":")
+    return _host(name), _port(colon + port, default_port)
+
+
+def _port(text: str, default: int) -> int:
+    if not text:
+        return default
+    digits = text[1:]
+    # len first: no point in reading a number of a thousand digits
+    if len(digits) > 5 or not re.fullmatch("[1-9][0-9]*", digits) or int(digits) > 65_535:
+        refuse("url_port", "has a port that is not a plain number from 1 to 65535")
+    return int(digits)
+
+
+def _ipv6(text: str) -> str:
+    if "%" in text:
+        refuse("url_host", "has a zone identifier (%…); zones mean nothing to others")
+    try:
+        return str(ipaddress.IPv6Address(text))
+    except ValueError:
+        refuse("url_host", "has a malformed IPv6 address")
+
+
+def _host(text: str) -> str:
+    name = text.lower().removesuffix(".")
+    if not name:
+        refuse("url_host", "has no host")
+    labels = [_label(label) for label in name.split(".")]
+    host = ".".join(labels)
+    if len(host) > HOST_MAX:
+        refuse("url_host", f"has a host of more than {HOST_MAX} characters")
+    if _NUMBER.fullmatch(labels[-1]):
+        return _ipv4(host)
+    if len(labels) == 1 and host != "localhost":
+        refuse("url_host", "has a host without a dot; use a full name such as hooks.example.com")
+    return host
+
+
+def _ipv4(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        refuse("url_host", "must write an IPv4 address as four plain decimal numbers")
+
+
+def _label(label: str) -> str:
+    if not label.isascii():
+        label = _a_label(label)
+    if len(label) > LABEL_MAX or not _LABEL.fullmatch(label):
+        refuse("url_host", "has a host that is not a domain name")
+    return label
+
+
+def _a_label(label: str) -> str:
+    """Encode an international label (RFC 5890), or refuse it.
+
+    Characters that other programs fold into something else (circled digits, full-width
+    letters, foreign full stops, soft hyphens) are refused, not folded: the name that
+    is looked up is the name that was typed.
+    """
+    is_plain = unicodedata.normalize("NFKC", label) == label
+    if not is_plain or not all(_is_name_character(character) for character in label):
+        refuse("url_host", "has a host with characters that are not letters or digits")
+    return "xn--" + label.encode("punycode").decode("ascii")
+
+
+def _is_name_character(character: str) -> bool:
+    if character.isascii():
+        return character.isalnum() or character == "-"
+    return unicodedata.category(character) in {"Ll", "Lo", "Lm", "Mn", "Mc"}
