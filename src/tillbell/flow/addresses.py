@@ -56,19 +56,6 @@ _GLOBAL_V6 = ip_network("2000::/3")
 # those is a web server.
 _PROTOCOLS = (ip_network("192.0.0.0/24"), ip_network("2001::/23"))
 _NAT64 = ip_network("64:ff9b::/96")
-# Ports of services that would take an HTTP request for commands of their own; browsers refuse
-# the same ones (WHATWG Fetch, "bad port").
-_FOREIGN_PORTS = frozenset(
-    map(
-        int,
-        """
-    1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110
-    111 113 115 117 119 123 135 137 139 143 161 179 389 427 465 512 513 514 515 526 530 531
-    532 540 548 554 556 563 587 601 636 989 990 993 995 1719 1720 1723 2049 3659 4045 4190
-    5060 5061 6000 6566 6665 6666 6667 6668 6669 6679 6697 10080
-    """.split(),
-    )
-)
 _INSECURE = (
     "must begin with https://; for http:// the operator sets TILLBELL_ALLOW_HTTP=true (or --dev)"
 )
@@ -93,7 +80,8 @@ class Target(NamedTuple):
 class AddressPolicy:
     """The operator's choice of where endpoints may be.
 
-    `allowed_ports=None` allows every port but those of well-known services that are not HTTP.
+    `allowed_ports=None` allows 80, 443 and everything from 1024: no mail, name or shell service
+    is to take an HTTP request for commands.
     """
 
     def __init__(
@@ -163,7 +151,9 @@ class AddressPolicy:
         return kind, f"leads to an address that may not be called: {reason}"
 
     def _allows_port(self, port: int) -> bool:
-        return port not in _FOREIGN_PORTS if self._ports is None else port in self._ports
+        if self._ports is not None:
+            return port in self._ports
+        return port in (80, 443) or port >= 1024
 
     def _is_opened(self, ip: Address) -> bool:
         return any(ip in network for network in self._allowed)
