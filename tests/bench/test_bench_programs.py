@@ -1,0 +1,52 @@
+"""The bench's own arithmetic, and that it runs."""
+
+from __future__ import annotations
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import figures, message, table
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_payload_carries_its_number_and_every_byte_counts():
+    body = message.body_of(1234)
+    assert len(body) == message.BODY_BYTES
+    assert message.sequence_of(body) == 1234
+    for place in (0, 5, 500, len(body) - 1):
+        altered = body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
+        assert message.sequence_of(altered) == -1
+
+
+def test_ratios_compare_with_the_best_variant_of_the_same_round():
+    rounds = [
+        {"throughput": {"per_s": 1000.0}, "celery-prefork-2": {"per_s": 10.0},
+         "celery-prefork-8": {"per_s": 20.0}},
+        {"throughput": {"per_s": 900.0}, "celery-prefork-2": {"per_s": 30.0},
+         "celery-prefork-8": {"per_s": 20.0}},
+    ]  # fmt: skip
+    found = {figure.line.title: figure.spread for figure in table.figures(rounds)}
+    assert found["Tillbell against the best Celery"] == figures.Spread(40.0, 30.0, 50.0, 2)
+
+
+def test_cases_that_did_not_run_leave_no_lines():
+    assert table.figures([{}]) == []
+
+
+@pytest.mark.parametrize("module", [figures, table])
+def test_examples_in_docstrings_are_true(module):
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_quick_run_of_every_case_of_the_gateway_ends_well():
+    command = [sys.executable, "-m", "bench", "--quick", "gateway"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "deliveries/s" in done.stdout

@@ -1,0 +1,121 @@
+"""A1: kill -9 at random moments under load, start again at once, lose nothing.
+
+Some kills fall into start-up itself, where migration and recovery are at work.
+"""
+
+from __future__ import annotations
+
+import bisect
+import random
+import shutil
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.crash.checker import Evidence, check
+from tests.crash.producer import Producer
+from tests.crash.report import Report
+from tests.crash.stage import Stage, copy_store, integrity
+from tests.crash.truth import Line
+
+KILL_AFTER_S = (0.05, 1.5)
+IN_STARTUP = 0.2  # share of kills that do not wait until it is ready
+SILENCE_S = 3.0
+READY_S, FIRST_DELIVERY_S = 3.0, 5.0  # p99 to reach
+
+
+@dataclass
+class _Times:
+    """When things happened in the loop."""
+
+    ready_s: list[float] = field(default_factory=list)
+    launched_ns: list[int] = field(default_factory=list)
+    kills_ns: list[int] = field(default_factory=list)
+
+
+def run(folder: Path, cycles: int, seed: int) -> Report:
+    """Run the battery."""
+    report = Report(f"A1 kill loop, {cycles} kills, seed {seed}")
+    chance, times = random.Random(seed), _Times()
+    with Stage(folder) as stage, ThreadPoolExecutor(1) as checks:
+        stage.gateway.start()
+        producer = Producer(stage.gateway, stage.furnish())
+        producer.start()
+        verdicts: list[Future[str]] = []
+        try:
+            for cycle in range(cycles):
+                _kill_once(stage, chance, times)
+                verdicts.append(_check_copy(checks, stage, folder / f"copy-{cycle}"))
+            times.ready_s.append(stage.gateway.start())
+        finally:
+            producer.stop()
+        report.figure("seconds until nothing was pending", f"{stage.quiesce():.1f}")
+        _check_all(stage, producer, times, report)
+        broken = [text for future in verdicts if (text := future.result()) != "ok"]
+        report.must_be_empty("integrity_check not ok after a kill", broken)
+        stage.gateway.stop()
+        report.must(integrity(stage.gateway.data_dir) == "ok", "integrity_check at the end")
+    return report
+
+
+def _kill_once(stage: Stage, chance: random.Random, times: _Times) -> None:
+    """Wait a random while, kill; the first cycle finds a running product, others start one."""
+    if stage.gateway.process is None or stage.gateway.process.poll() is not None:
+        times.launched_ns.append(time.monotonic_ns())
+        if chance.random() < IN_STARTUP:
+            stage.gateway.launch()
+        else:
+            times.ready_s.append(stage.gateway.start())
+    time.sleep(chance.uniform(*KILL_AFTER_S))
+    stage.gateway.kill()
+    times.kills_ns.append(time.monotonic_ns())
+
+
+def _check_copy(checks: ThreadPoolExecutor, stage: Stage, copy: Path) -> Future[str]:
+    copy_store(stage.gateway.data_dir, copy)
+
+    def verdict() -> str:
+        try:
+            return integrity(copy)
+        finally:
+            shutil.rmtree(copy)
+
+    return checks.submit(verdict)
+
+
+def _check_all(stage: Stage, producer: Producer, times: _Times, report: Report) -> None:
+    before = len(stage.lines())
+    time.sleep(SILENCE_S)
+    lines = stage.lines()
+    report.must(len(lines) == before, f"I3 {len(lines) - before} requests after all was settled")
+    evidence = Evidence(
+        producer.acknowledged, lines, stage.account(), stage.endpoints, times.kills_ns
+    )
+    check(evidence, report)
+    report.figure("answers to the producer (0: none)", dict(producer.answers))
+    report.times("start until ready", times.ready_s)
+    first_s = _first_deliveries_s(times, lines)
+    report.times("start until the first delivery", first_s)
+    slow = [round(s, 2) for s in _slowest(times.ready_s) if s > READY_S]
+    report.must(not slow, f"ready later than {READY_S} s: {slow}")
+    slow = [round(s, 2) for s in _slowest(first_s) if s > FIRST_DELIVERY_S]
+    report.must(not slow, f"first delivery later than {FIRST_DELIVERY_S} s: {slow}")
+
+
+def _slowest(seconds: list[float]) -> list[float]:
+    """Return the 99th percentile as the slowest that counts."""
+    return sorted(seconds)[: max(1, round(len(seconds) * 0.99))][-1:]
+
+
+def _first_deliveries_s(times: _Times, lines: list[Line]) -> list[float]:
+    """Return, for each start that lived to deliver, the seconds until it did."""
+    arrivals = [line.at_ns for line in lines]
+    found = []
+    for launched in times.launched_ns:
+        first = bisect.bisect(arrivals, launched)
+        kill = bisect.bisect(times.kills_ns, launched)
+        alive_until = times.kills_ns[kill] if kill < len(times.kills_ns) else arrivals[-1] + 1
+        if first < len(arrivals) and arrivals[first] < alive_until:
+            found.append((arrivals[first] - launched) / 1e9)
+    return found
