@@ -1,0 +1,400 @@
+"""Settings: every one of them, where it may come from, and what it may be.
+
+Sources, strongest first: command line flags, `TILLBELL_*` variables (or
+`TILLBELL_*_FILE`, the path of a file that holds the value), `DATABASE_URL` and
+`PORT`, a TOML file, defaults. The TOML file is the one named by `--config` or
+`TILLBELL_CONFIG`, else `tillbell.toml` in the data directory if it is there.
+
+An unknown name is an error, because a misspelt setting that silently does
+nothing is worse than a server that does not start. An empty variable counts as
+unset (compose files write those).
+
+Every error is `Misconfigured`, one line, with the name and where it was set.
+This file is the only one that reads the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import tomllib
+import urllib.parse
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple, get_type_hints
+
+import platformdirs
+
+from tillbell import __version__
+from tillbell.errors import Misconfigured
+from tillbell.vault import Secret
+
+PREFIX = "TILLBELL_"
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+_DAY_S = 86_400
+
+
+def _setting(
+    default: object, doc: str, limits: tuple[int, int] | None = None, choices: tuple[str, ...] = ()
+) -> Any:
+    """Declare a setting: its default, what it means, the numbers or words it may be."""
+    return field(default=default, metadata={"doc": doc, "limits": limits, "choices": choices})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of one process. Names of numbers end in their unit."""
+
+    # ruff: noqa: RUF009 - `_setting` is `dataclasses.field` with documentation
+
+    data_dir: Path = _setting(None, "Folder of the database, the master key and tillbell.toml.")
+    database_url: str = _setting("", "The store. Default: sqlite, tillbell.db in the data folder.")
+    host: str = _setting("127.0.0.1", "Address to listen on.")
+    port: int = _setting(8420, "Port to listen on; 0 takes a free one.", (0, 65_535))
+    public_url: str = _setting("", "Address that others reach us by. Default: http://host:port.")
+    role: str = _setting("all", "Which parts this process runs.", choices=("all", "api", "worker"))
+    processes: int = _setting(1, "Processes that share the port.", (1, 64))
+    dev: bool = _setting(False, "Endpoints may be http and on this machine. Never in production.")
+
+    admin_key: Secret | None = _setting(None, "API key with every right, to begin with.")
+    master_key: Secret | None = _setting(
+        None, "32 random bytes as base64 or hex that seal secrets; older keys after a comma."
+    )
+
+    allow_http: bool = _setting(False, "Endpoints may have http:// addresses.")
+    allow_cidrs: tuple[str, ...] = _setting((), "Private address ranges that endpoints may use.")
+    dns_servers: tuple[str, ...] = _setting((), "Name servers as IP or IP:port. Default: system's.")
+    user_agent: str = _setting(f"Tillbell/{__version__}", "User-Agent of deliveries.")
+
+    retry_schedule: tuple[int, ...] | None = _setting(
+        None,
+        "Seconds before attempt 2, 3, …, for profile standard. Default: 5 s to 24 h.",
+        (0, 30 * _DAY_S),
+    )
+    pause_after_days: int = _setting(
+        5, "Days of nothing but failures after which an endpoint is paused.", (1, 365)
+    )
+    secret_overlap_hours: int = _setting(
+        24, "Hours for which a rotated signing secret still signs.", (0, 720)
+    )
+    max_in_flight: int = _setting(512, "Attempts at once, of all endpoints together.", (1, 10_000))
+    endpoint_concurrency: int = _setting(10, "Attempts at once of one endpoint.", (1, 1_000))
+    lane_window: int = _setting(
+        256, "Due deliveries of one endpoint that are held in memory.", (1, 10_000)
+    )
+
+    max_body_bytes: int = _setting(
+        1_048_576, "Largest request body, in bytes.", (1_024, 64 * 1_048_576)
+    )
+    header_timeout_s: int = _setting(15, "Seconds a client has to send its headers.", (1, 300))
+    body_timeout_s: int = _setting(30, "Seconds a client has to send the body.", (1, 600))
+    drain_timeout_s: int = _setting(
+        35, "Seconds that attempts may go on after the signal to stop.", (0, 600)
+    )
+    api_rate_limit: int = _setting(
+        0, "Requests a second of one API key; 0 is no limit.", (0, 1_000_000)
+    )
+
+    body_retention_days: int = _setting(30, "Days for which payloads are kept.", (1, 3_650))
+    history_retention_days: int = _setting(
+        90, "Days for which messages, deliveries and attempts are kept.", (1, 3_650)
+    )
+    disk_reserve_mb: int = _setting(
+        32, "Free megabytes on disk below which nothing more is accepted.", (0, 1_048_576)
+    )
+
+    log_level: str = _setting(
+        "info", "Least level that is logged.", choices=("debug", "info", "warning", "error")
+    )
+    log_format: str = _setting(
+        "auto", "Log lines; auto is console on a terminal.", choices=("auto", "json", "console")
+    )
+
+    @property
+    def sqlite_path(self) -> Path:
+        """Where the SQLite file is."""
+        return Path(self.database_url.removeprefix("sqlite:///"))
+
+    @property
+    def allows_http(self) -> bool:
+        """Whether endpoints may have http:// addresses."""
+        return self.allow_http or self.dev
+
+    @property
+    def allowed_cidrs(self) -> tuple[str, ...]:
+        """Private ranges that endpoints may use; with `dev` this machine is one."""
+        return (*self.allow_cidrs, *LOOPBACK) if self.dev else self.allow_cidrs
+
+    @property
+    def base_url(self) -> str:
+        """The address others reach us by, without a slash at the end."""
+        return self.public_url or f"http://{_in_url(self.host)}:{self.port}"
+
+
+class Loaded(NamedTuple):
+    """Settings, and for each field where its value came from (`default`, `env X`, `flag --x`)."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+class _Given(NamedTuple):
+    """A raw value and the place where it was set."""
+
+    value: object
+    origin: str
+
+
+FIELDS: Mapping[str, Field[Any]] = {f.name: f for f in fields(Settings)}
+
+
+def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> Loaded:
+    """Collect settings from every source, check each and all together.
+
+    `flags` maps field names to values, None for a flag that was not given; `config` among
+    them names the TOML file. Raises `Misconfigured`.
+    """
+    given = _from_flags(flags) | _missing_from(flags, _from_environment(environ))
+    config = _config_file(flags, environ, given)
+    given = (_from_toml(config) if config else {}) | given
+    values: dict[str, Any] = {name: _read(FIELDS[name], item) for name, item in given.items()}
+    values.setdefault("data_dir", default_data_dir())
+    origins = {name: given[name].origin if name in given else "default" for name in FIELDS}
+    return _complete(Settings(**values), origins)
+
+
+def default_data_dir() -> Path:
+    """Return the platform's folder for our data (XDG on Linux)."""
+    return platformdirs.user_data_path("tillbell", appauthor=False)
+
+
+# ── sources ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _from_flags(flags: Mapping[str, object]) -> dict[str, _Given]:
+    given = {k: v for k, v in flags.items() if v is not None and k != "config"}
+    return {name: _Given(v, f"flag --{name.replace('_', '-')}") for name, v in given.items()}
+
+
+def _missing_from(flags: Mapping[str, object], given: Mapping[str, _Given]) -> dict[str, _Given]:
+    return {name: item for name, item in given.items() if flags.get(name) is None}
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
+    given: dict[str, _Given] = {}
+    for variable, name in (("DATABASE_URL", "database_url"), ("PORT", "port")):
+        if environ.get(variable):
+            given[name] = _Given(environ[variable], f"env {variable}")
+    own: dict[str, _Given] = {}
+    for variable in sorted(environ):
+        if not variable.startswith(PREFIX) or variable == f"{PREFIX}CONFIG":
+            continue
+        name, item = _from_variable(variable, environ[variable])
+        if name in own and item is not None:
+            raise Misconfigured(f"{own[name].origin} and {item.origin} are both set; keep one")
+        if item is not None:
+            own[name] = item
+    return given | own
+
+
+def _from_variable(variable: str, text: str) -> tuple[str, _Given | None]:
+    name = variable.removeprefix(PREFIX).lower()
+    if name in FIELDS:
+        return name, _Given(text, f"env {variable}") if text else None
+    stem = name.removesuffix("_file")
+    if stem == name or stem not in FIELDS:
+        raise Misconfigured(f"unknown variable {variable}{_nearest(name, PREFIX)}")
+    if not text:
+        return stem, None
+    return stem, _Given(_read_text(Path(text), variable).strip(), f"env {variable}")
+
+
+def _config_file(
+    flags: Mapping[str, object], environ: Mapping[str, str], given: Mapping[str, _Given]
+) -> Path | None:
+    named = flags.get("config") or environ.get(f"{PREFIX}CONFIG")
+    if named:
+        return Path(str(named))
+    folder = Path(str(given["data_dir"].value)) if "data_dir" in given else default_data_dir()
+    usual = folder.expanduser() / "tillbell.toml"
+    return usual if usual.is_file() else None
+
+
+def _from_toml(path: Path) -> dict[str, _Given]:
+    try:
+        content = tomllib.loads(_read_text(path, "the settings file"))
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(f"{path} is not valid TOML: {error}") from error
+    for name in content:
+        if name not in FIELDS:
+            raise Misconfigured(f"unknown setting {name!r} in {path}{_nearest(name)}")
+    return {name: _Given(value, f"file {path}") for name, value in content.items()}
+
+
+def _read_text(path: Path, wanted_by: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise Misconfigured(f"{wanted_by}: cannot read {path}: {reason}") from error
+
+
+def _nearest(name: str, prefix: str = "") -> str:
+    near = difflib.get_close_matches(name.lower(), FIELDS, n=1, cutoff=0.5)
+    if not near:
+        return "; `tillbell config show` lists every setting"
+    return f"; did you mean {prefix}{near[0].upper() if prefix else near[0]}?"
+
+
+# ── one value ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _read(declared: Field[Any], given: _Given) -> object:
+    try:
+        return _judged(declared, _PARSERS[_HINTS[declared.name]](given.value))
+    except ValueError as error:
+        raise Misconfigured(f"{declared.name} ({given.origin}): {error}") from error
+
+
+def _judged(declared: Field[Any], value: object) -> object:
+    limits, choices = declared.metadata["limits"], declared.metadata["choices"]
+    if limits:
+        for number in value if isinstance(value, tuple) else (value,):
+            if not limits[0] <= number <= limits[1]:
+                raise ValueError(f"{number} is not between {limits[0]} and {limits[1]}")
+    if choices and value not in choices:
+        raise ValueError(f"{value!r} is not one of {', '.join(choices)}")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str | Path):
+        raise ValueError("must be text")  # noqa: TRY004 - caught as such in _read
+    text = str(value).strip()
+    if not text.isprintable():
+        raise ValueError("has a control character in it")
+    return text
+
+
+def _number(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("must be a whole number")  # noqa: TRY004 - caught as such in _read
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is not a whole number") from None
+
+
+_WORDS_FOR_BOOL = {
+    "1": True, "true": True, "yes": True, "on": True,
+    "0": False, "false": False, "no": False, "off": False,
+}  # fmt: skip
+
+
+def _switch(value: object) -> bool:
+    known = _WORDS_FOR_BOOL.get(str(value).strip().lower())
+    if known is None:
+        raise ValueError(f"{value!r} is neither true nor false")
+    return known
+
+
+def _items(value: object) -> list[object]:
+    if isinstance(value, list | tuple):
+        return list(value)
+    return [item.strip() for item in str(value).split(",") if item.strip()]
+
+
+_PARSERS: Mapping[object, Callable[[object], object]] = {
+    str: _text,
+    int: _number,
+    bool: _switch,
+    Path: lambda value: Path(_text(value)).expanduser().absolute(),
+    Secret | None: lambda value: value if isinstance(value, Secret) else Secret(_text(value)),
+    tuple[str, ...]: lambda value: tuple(_text(item) for item in _items(value)),
+    tuple[int, ...] | None: lambda value: tuple(_number(item) for item in _items(value)),
+}
+_HINTS = get_type_hints(Settings)
+
+
+# ── all together ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _complete(settings: Settings, origins: dict[str, str]) -> Loaded:
+    """Fill in what depends on other settings, then check what one value cannot show."""
+    changes: dict[str, Any] = {"public_url": settings.public_url.rstrip("/")}
+    if not settings.database_url:
+        changes["database_url"] = f"sqlite:///{settings.data_dir / 'tillbell.db'}"
+    complete = replace(settings, **changes)
+    for check in (_check_store, _check_network, _check_limits):
+        problem = check(complete)
+        if problem:
+            raise Misconfigured(problem)
+    return Loaded(complete, origins)
+
+
+def _check_store(settings: Settings) -> str:
+    scheme, _, rest = settings.database_url.partition("://")
+    if scheme in ("postgresql", "postgres"):
+        return "database_url: PostgreSQL is not in this version; use sqlite:///path"
+    if scheme != "sqlite" or not rest.removeprefix("/"):
+        return "database_url: must look like sqlite:///path/to/tillbell.db"
+    if settings.processes != 1:
+        return "processes: a SQLite store is served by one process; set processes to 1"
+    if settings.role != "all":
+        return (
+            f"role: {settings.role} needs a store that processes share, and SQLite is not; use all"
+        )
+    return ""
+
+
+def _check_network(settings: Settings) -> str:
+    for cidr in settings.allow_cidrs:
+        try:
+            ipaddress.ip_network(cidr)
+        except ValueError as error:
+            return f"allow_cidrs: {error}"
+    for server in settings.dns_servers:
+        try:
+            _address_of(server)
+        except ValueError as error:
+            return f"dns_servers: {error}"
+    public = urllib.parse.urlsplit(settings.public_url)
+    if settings.public_url and (public.scheme not in ("http", "https") or not public.hostname):
+        return f"public_url: {settings.public_url!r} is not an http or https address"
+    return ""
+
+
+def _check_limits(settings: Settings) -> str:
+    if settings.history_retention_days < settings.body_retention_days:
+        return "history_retention_days: must not be less than body_retention_days"
+    if settings.endpoint_concurrency > settings.max_in_flight:
+        return "endpoint_concurrency: must not be more than max_in_flight"
+    if settings.admin_key and len(settings.admin_key.reveal()) < 16:
+        return "admin_key: needs 16 characters or more; `tillbell key new` makes one"
+    return ""
+
+
+def _address_of(server: str) -> tuple[str, int]:
+    """Split a name server into address and port."""
+    parts = urllib.parse.urlsplit(f"//{server}")
+    bare = server.count(":") > 1 and not server.startswith("[")
+    host, port = (server, None) if bare else (parts.hostname or "", parts.port)
+    return str(ipaddress.ip_address(host)), port or 53
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def as_text(value: object) -> str:
+    """Write a value as a person would set it; secrets are masked.
+
+    >>> as_text((5, 300)), as_text(True), as_text(None)
+    ('5,300', 'true', '')
+    """
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)

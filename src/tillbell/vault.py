@@ -1,0 +1,247 @@
+"""Vault: seals what must be read again, hashes what must only be recognized.
+
+Signing secrets and header values are needed in the clear to send, so they are
+sealed with AES-256-GCM under the master key. The context (the id of the record
+that owns the secret) is authenticated with it: a sealed text that is moved to
+another row does not open. API keys are only compared, so only a hash is kept.
+
+The master key never enters the database. Who has a copy of the database
+without it has no secret; who loses it has to set every secret anew.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from tillbell.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_BYTES = 32
+_VERSION = "v1"
+_NONCE_BYTES = 12
+_KEY_FILE = "master.key"
+_OPENED = 8_192  # secrets kept open; one is some hundred bytes
+_LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_LEAST_DISTINCT = 16  # of 32 random bytes fewer than 16 differ once in 10^20 keys
+
+
+class Secret:
+    """A text that prints as `***`. `reveal()` is the only way to it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._text.encode(), other._text.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+class KeySettings(Protocol):
+    """The settings that name the master key."""
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder of `master.key`."""
+        ...
+
+    @property
+    def master_key(self) -> Secret | None:
+        """The key as configured."""
+        ...
+
+
+class WrongMasterKey(Misconfigured):
+    """A secret was sealed under another master key."""
+
+
+class Misplaced(Misconfigured):
+    """A sealed secret was altered, or stands in the row of another."""
+
+
+class Vault:
+    """Seals and opens texts.
+
+    The first master key seals; the older ones only open, for the time that `rewrap` needs.
+    A sealed text is `v1.<key id>.<base64url of nonce and ciphertext>`; the key id is a
+    fingerprint of the master key, so that a wrong one is told from a damaged secret.
+    """
+
+    def __init__(self, master_key: bytes, *older: bytes) -> None:
+        self._ciphers = {key_id(key): _cipher(key) for key in (*older, master_key)}
+        self._present = key_id(master_key)
+        self._opened: Callable[[str, str], str] = lru_cache(_OPENED)(self._decrypt)
+
+    @classmethod
+    def from_settings(cls, settings: KeySettings) -> Vault:
+        """Return the vault of this installation.
+
+        The key is the configured one (older ones after a comma), else that in `master.key` in the
+        data folder, which is made at the first start and readable by its owner only.
+        `Misconfigured` if a key is weak or not readable.
+        """
+        if settings.master_key is None:
+            return cls(_kept_key(settings.data_dir / _KEY_FILE))
+        return cls(*[parse_key(key.strip()) for key in settings.master_key.reveal().split(",")])
+
+    def seal(self, text: str, context: str) -> str:
+        """Encrypt a text for the one place `context` names. Twice the same text looks different."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        associated = _associated(self._present, context)
+        sealed = self._ciphers[self._present].encrypt(nonce, text.encode(), associated)
+        packed = base64.urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
+        return f"{_VERSION}.{self._present}.{packed}"
+
+    def open(self, sealed: str, context: str) -> str:
+        """Return the text; the latest few thousand are kept open in memory.
+
+        `WrongMasterKey` if it was sealed under a key we do not have, `Misplaced` if it was sealed
+        for another context or altered.
+        """
+        return self._opened(sealed, context)
+
+    def rewrap(self, sealed: str, context: str) -> str:
+        """Return the same secret sealed under the present key; itself if it already is."""
+        if _key_id_of(sealed) == self._present:
+            return sealed
+        return self.seal(self._decrypt(sealed, context), context)
+
+    def _decrypt(self, sealed: str, context: str) -> str:
+        from cryptography.exceptions import InvalidTag
+
+        named = _key_id_of(sealed)
+        cipher = self._ciphers.get(named)
+        if cipher is None:
+            raise WrongMasterKey(
+                f"the secret of {context} was sealed under master key {named}, and we have "
+                f"{', '.join(self._ciphers)}; set TILLBELL_MASTER_KEY to the key it was made with"
+            )
+        packed = _unpack(sealed.rpartition(".")[2])
+        nonce, ciphertext = packed[:_NONCE_BYTES], packed[_NONCE_BYTES:]
+        try:
+            return cipher.decrypt(nonce, ciphertext, _associated(named, context)).decode()
+        except (InvalidTag, ValueError) as error:
+            raise Misplaced(
+                f"the secret of {context} was altered or belongs to another record"
+            ) from error
+
+
+def key_id(master_key: bytes) -> str:
+    """Return the fingerprint that names a master key in sealed texts."""
+    return hashlib.sha256(b"tillbell master key id\0" + master_key).hexdigest()[:8]
+
+
+def _cipher(master_key: bytes) -> AESGCM:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(master_key)
+
+
+def _associated(named: str, context: str) -> bytes:
+    return f"{_VERSION}.{named}.{context}".encode()
+
+
+def _key_id_of(sealed: str) -> str:
+    version, _, rest = sealed.partition(".")
+    if version != _VERSION:
+        raise Misplaced(f"not a sealed secret of ours: it begins with {version[:8]!r}")
+    return rest.partition(".")[0]
+
+
+def _unpack(packed: str) -> bytes:
+    try:
+        return base64.b64decode(packed + "=" * (-len(packed) % 4), altchars=b"-_", validate=True)
+    except binascii.Error:
+        return b""  # decrypts to nothing: reported as altered
+
+
+# ── the master key ───────────────────────────────────────────────────────────────────────────────
+
+
+def parse_key(text: str) -> bytes:
+    """Read a master key: 32 random bytes as base64 or hex. Refuses one that is not random."""
+    key = _decoded(text)
+    if len(key) != KEY_BYTES:
+        raise Misconfigured(
+            "master_key: must be 32 bytes as base64 or hex; `openssl rand -base64 32` makes one"
+        )
+    if len(set(key)) < _LEAST_DISTINCT or all(32 <= byte < 127 for byte in key):
+        raise Misconfigured(
+            "master_key: is not random (text or a pattern); `openssl rand -base64 32` makes one"
+        )
+    return key
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        if len(text) == 2 * KEY_BYTES:
+            return bytes.fromhex(text)
+        padded = text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4)
+        return base64.b64decode(padded, validate=True)
+    except ValueError:
+        return b""
+
+
+def _kept_key(path: Path) -> bytes:
+    try:
+        return parse_key(path.read_text(encoding="ascii").strip())
+    except FileNotFoundError:
+        return _make_key(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(f"cannot read the master key {path}: {error}") from error
+
+
+def _make_key(path: Path) -> bytes:
+    """Write a new key so that a crash leaves either no file or a whole one."""
+    key = secrets.token_bytes(KEY_BYTES)
+    part = path.with_suffix(".part")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(base64.b64encode(key).decode() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.rename(path)
+    except OSError as error:
+        raise Misconfigured(f"cannot write the master key {path}: {error.strerror}") from error
+    return key
+
+
+# ── API keys ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def new_api_key() -> str:
+    """Make the text of an API key: `tb_` and 40 letters and digits, 238 bits of chance."""
+    return "tb_" + "".join(secrets.choice(_LETTERS) for _ in range(40))
+
+
+def hash_key(text: str) -> str:
+    """Return what is kept of an API key. Plain SHA-256 is enough: the text is random, not chosen.
+
+    >>> hash_key("tb_x")[:8]
+    'b37a8681'
+    """
+    return hashlib.sha256(text.encode()).hexdigest()
