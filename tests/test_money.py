@@ -80,10 +80,12 @@ def test_any_text_is_read_exactly_or_refused(text: str) -> None:
     assert Decimal(text) * 100 == minor
 
 
-SLOPPY = "+1 -1 1. .5 01 1,00 1.000,00 1e2 0x1 1_0 NaN Infinity 1.001 ９.00 1.2.3 --1".split()
+SLOPPY = """
+    +1 -1 1. .5 01 1,00 1.000,00 1e2 0x1 1_0 NaN Infinity 1.001 ９.00 1.2.3 --1
+"""
 
 
-@pytest.mark.parametrize("text", [*SLOPPY, "", " 1", "1\n", "1" * 19, "0." + "0" * 31])
+@pytest.mark.parametrize("text", [*SLOPPY.split(), "", " 1", "1\n", "1" * 19, "0." + "0" * 31])
 def test_sloppy_amounts_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_amount(text, "EUR")
