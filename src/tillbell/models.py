@@ -110,7 +110,13 @@ class ApiKey(Record, frozen=True, kw_only=True):
     capabilities: tuple[str, ...] | None = None  # of a portal token
     session_id: str | None = None
     expires_at: Micros | None = None
-    last_used_at: Micros | None = None
+
+
+class KeyUse(Record, frozen=True, kw_only=True):
+    """When an API key was last used. `id` is the key's; apart from it, so that a revoked key
+    cannot come back by being used."""
+
+    last_used_at: Micros
 
 
 class TaskStatus(StrEnum):
@@ -129,6 +135,12 @@ class Task(Record, frozen=True, kw_only=True):
     arguments: dict[str, Any] = {}
     cursor: str = ""
     result: dict[str, Any] = {}
+
+
+class PollCursor(Record, frozen=True, kw_only=True):
+    """How far a consumer has polled messages. `uid` is `<sink>/<consumer>`."""
+
+    iterator: str
 
 
 class EndpointHealth(Record, frozen=True, kw_only=True):

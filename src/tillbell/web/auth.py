@@ -1,0 +1,142 @@
+"""Who asks, and may they? Every route names what it takes: an `Access`.
+
+| scope of a key | may |
+| --- | --- |
+| `admin` | everything, keys included |
+| `write` | read and change everything but keys; create messages |
+| `read` | read everything but signing secrets and keys |
+| `publish` | create messages, nothing else |
+| `<resource>:write`, `<resource>:read` | that on one resource, e.g. `endpoint:write` |
+
+A key may be bound to one application; things of all others do not exist for it (404). A
+portal token is such a key with capabilities in place of scopes (the Svix names).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from tillbell.app import Gateway
+from tillbell.errors import Forbidden, Unauthenticated
+from tillbell.models import ApiKey, KeyScope
+from tillbell.vault import hash_key
+
+_BEARER = b"bearer "
+_TOKEN_MAX = 256
+
+
+class Action(StrEnum):
+    """What a route does."""
+
+    READ = "read"
+    WRITE = "write"
+    PUBLISH = "publish"
+    ADMIN = "admin"
+
+
+class Tenant(StrEnum):
+    """Whose things a route touches."""
+
+    APPLICATION = "application"  # those of `{app_id}` in the path
+    OPERATOR = "operator"  # the whole installation: not for keys bound to an application
+    SHARED = "shared"  # the same for everybody, e.g. event types
+    OWN = "own"  # the handler shows only what belongs to the key
+
+
+class Capability(StrEnum):
+    """What the holder of a portal token may do; names are those of Svix."""
+
+    VIEW_BASE = "ViewBase"
+    VIEW_SECRET = "ViewEndpointSecret"  # noqa: S105 - a name
+    MANAGE_SECRET = "ManageEndpointSecret"  # noqa: S105 - a name
+    MANAGE_TRANSFORMATIONS = "ManageTransformations"  # accepted; there is nothing to manage
+    CREATE_ATTEMPTS = "CreateAttempts"
+    MANAGE_ENDPOINT = "ManageEndpoint"
+
+
+_INCLUDES = {
+    Capability.MANAGE_ENDPOINT: {Capability.MANAGE_SECRET, Capability.VIEW_SECRET},
+    Capability.MANAGE_SECRET: {Capability.VIEW_SECRET},
+}
+_ENOUGH = {
+    Action.READ: {KeyScope.READ, KeyScope.WRITE},
+    Action.WRITE: {KeyScope.WRITE},
+    Action.PUBLISH: {KeyScope.WRITE, KeyScope.PUBLISH},
+    Action.ADMIN: set(),
+}
+
+
+class Access(NamedTuple):
+    """What a route takes."""
+
+    resource: str
+    action: Action
+    tenant: Tenant
+    portal: Capability | None = None  # what a portal token needs; None: never
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks: an API key that exists and has not expired."""
+
+    key: ApiKey
+
+    @property
+    def is_portal(self) -> bool:
+        """Tell whether this is a portal token."""
+        return self.key.capabilities is not None
+
+    def may_see(self, app_id: str) -> bool:
+        """Tell whether this application exists for the key."""
+        return self.key.app_id is None or self.key.app_id == app_id
+
+    def require(self, access: Access) -> None:
+        """Raise `Forbidden` unless the key may do this; says what it lacks."""
+        if access.tenant is Tenant.OPERATOR and self.key.app_id is not None:
+            raise Forbidden("This key is bound to one application.")
+        if self.is_portal:
+            if access.portal is None or access.portal not in self._capabilities():
+                raise Forbidden(f"This portal token lacks {access.portal or 'any right to that'}.")
+        elif not self._has(access.resource, access.action):
+            raise Forbidden(
+                f"This key lacks the scope {access.action} (or {access.resource}:{access.action})."
+            )
+
+    def require_publish(self) -> None:
+        """Raise `Forbidden` unless the key may create messages."""
+        self.require(PUBLISH)
+
+    def _has(self, resource: str, action: Action) -> bool:
+        scopes = self.key.scopes
+        if KeyScope.ADMIN in scopes or not _ENOUGH[action].isdisjoint(scopes):
+            return True
+        if action is Action.ADMIN:
+            return False
+        own = f"{resource}:write"
+        return own in scopes or f"{resource}:{action}" in scopes
+
+    def _capabilities(self) -> set[Capability]:
+        held = {Capability(name) for name in self.key.capabilities or ()}
+        return held.union(*(_INCLUDES.get(one, set()) for one in held))
+
+
+PUBLISH = Access("message", Action.PUBLISH, Tenant.APPLICATION)
+
+
+def authenticate_now(gateway: Gateway, authorization: bytes | None) -> Principal:
+    """Return who asks. `Unauthenticated` for no key, an unknown, revoked or expired one.
+
+    Keys are found by the hash of their text, so that nothing is learnt from timing.
+    """
+    if authorization is None or authorization[:7].lower() != _BEARER:
+        raise Unauthenticated
+    if len(authorization) > _TOKEN_MAX:
+        raise Unauthenticated("Authentication failed: unknown API key.")
+    key = gateway.directory.api_key_now(hash_key(authorization[7:].decode("latin-1")))
+    if key is None:
+        raise Unauthenticated("Authentication failed: unknown API key.")
+    if key.expires_at is not None and key.expires_at <= gateway.clock.now():
+        raise Unauthenticated("Authentication failed: this key has expired.")
+    return Principal(key)

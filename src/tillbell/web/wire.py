@@ -1,0 +1,64 @@
+"""ASGI in a few names: what arrives, what leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, NamedTuple
+
+from tillbell.errors import Malformed, TooLarge
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Answer(NamedTuple):
+    """A whole response."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+async def send_answer(send: Send, answer: Answer) -> None:
+    """Send a whole response."""
+    headers = [h for h in answer.headers if h[0] != b"content-length"]
+    if answer.status != 204:
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
+    """Read a request's body. `TooLarge` as soon as it is known to be too long."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value[:20]) > limit_bytes:
+            raise TooLarge(f"The body may have at most {limit_bytes} bytes.")
+    parts: list[bytes] = []
+    length = 0
+    has_more = True
+    while has_more:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise Malformed("The connection was closed before the whole body had arrived.")
+        parts.append(event.get("body", b""))
+        length += len(parts[-1])
+        has_more = event.get("more_body", False)
+        if length > limit_bytes:
+            raise TooLarge(f"The body may have at most {limit_bytes} bytes.")
+    return b"".join(parts)
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives a body already read, then whatever follows it."""
+    is_given = False
+
+    async def give() -> MutableMapping[str, Any]:
+        nonlocal is_given
+        if is_given:
+            return await receive()
+        is_given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return give
