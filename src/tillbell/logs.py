@@ -1,0 +1,148 @@
+"""Logs: happenings with closed names, written as JSON lines, with nothing secret in them.
+
+`observe("attempt.failed", endpoint=…, status=503)` is the only way to log. The
+name must be in `HAPPENINGS`, which says what each means and how loud it is, so
+that an operator can read one table and write alerts against it.
+
+Whatever is logged passes `redact`: secrets, keys and query strings are masked,
+and control characters are escaped, so that no value can forge a second line.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import Final, TextIO
+
+import structlog
+
+from tillbell.vault import Secret
+
+HAPPENINGS: Final[Mapping[str, tuple[int, str]]] = {
+    "server.started": (logging.INFO, "It listens and sends."),
+    "server.draining": (logging.INFO, "A signal to stop came; attempts under way may end."),
+    "server.stopped": (logging.INFO, "Everything is written and closed."),
+    "server.forced": (logging.WARNING, "A second signal came; it stops without waiting."),
+    "server.dev_mode": (logging.WARNING, "Endpoints may be http and on this machine."),
+    "request.broken": (logging.ERROR, "A fault of ours; the caller was answered 500."),
+    "request.slow": (logging.DEBUG, "A client was cut off: headers or body came too slowly."),
+    "attempt.failed": (logging.INFO, "A receiver did not accept; the delivery says what next."),
+    "attempt.broken": (logging.ERROR, "A fault of ours in an attempt; it will be made again."),
+    "delivery.failed": (logging.WARNING, "Every attempt of a delivery is used up."),
+    "endpoint.failing": (logging.WARNING, "An endpoint has failed for some time."),
+    "endpoint.paused": (logging.WARNING, "An endpoint failed for days; its messages are kept."),
+    "endpoint.recovered": (logging.INFO, "A failing endpoint accepted again."),
+    "endpoint.disabled": (logging.WARNING, "An endpoint said 410, Gone."),
+    "settle.postponed": (logging.WARNING, "A result could not be stored; tried again soon."),
+    "settle.stale": (logging.WARNING, "A result came after its lease was lost; ignored."),
+    "release.lost": (logging.WARNING, "Claims could not be given back; their leases run out."),
+    "aftermath.lost": (logging.WARNING, "A note about an endpoint could not be stored."),
+    "claim.failed": (logging.WARNING, "The store did not give out work; tried again soon."),
+    "chore.postponed": (logging.WARNING, "A regular task could not run; tried again next time."),
+    "chore.broken": (logging.ERROR, "A fault of ours in a regular task."),
+    "task.postponed": (logging.WARNING, "A long task was interrupted; it goes on later."),
+    "task.broken": (logging.ERROR, "A fault of ours in a long task; it has failed."),
+    "disk.short": (logging.ERROR, "The disk is nearly full; nothing more is accepted."),
+    "disk.enough": (logging.INFO, "There is room on the disk again."),
+    "library.said": (logging.WARNING, "A library logged a warning."),
+}
+
+_MASK = "***"
+_LOUD = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
+_TELLING = re.compile(
+    r"auth|secret|passw|token|api.?key|cookie|signature|credential", re.IGNORECASE
+)
+_TOKENS = re.compile(r"\b(whsec_|whsk_|tb_)[A-Za-z0-9+/=_\-]+")
+_BEARER = re.compile(r"\b(bearer|basic)\s+[^\s\"',]+", re.IGNORECASE)
+_USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
+_QUERY = re.compile(r"(://[^\s?\"']*\?)[^\s\"'#]+")
+# C0, C1, line and paragraph separators, and the marks that reverse reading order.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def observe(name: str, /, exc_info: BaseException | None = None, **fields: object) -> None:
+    """Log a happening. Its loudness is that of its name.
+
+    `exc_info` adds the traceback. An unknown name is a mistake of ours (`AssertionError`).
+    """
+    assert name in HAPPENINGS, f"{name} is not in logs.HAPPENINGS"
+    if exc_info is not None:
+        fields["exc_info"] = exc_info
+    _log.log(HAPPENINGS[name][0], name, **fields)
+
+
+def configure(level: str = "info", format_: str = "auto", stream: TextIO | None = None) -> None:
+    """Choose what is logged, and how. Libraries' warnings become `library.said`."""
+    out = stream or sys.stderr
+    console = format_ == "console" or (format_ == "auto" and out.isatty())
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            structlog.processors.format_exc_info,
+            _clean,
+            structlog.dev.ConsoleRenderer(colors=out.isatty())
+            if console
+            else structlog.processors.JSONRenderer(sort_keys=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LOUD.get(level, logging.ERROR)),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+    logging.root.handlers[:] = [_FromLibraries(logging.WARNING)]
+
+
+def redact(value: object, name: str = "") -> object:
+    """Return the value as it may be logged; `name` is what it is called.
+
+    >>> redact("POST https://u:p@shop.example/hook?key=1 with whsec_abc failed\\n")
+    'POST https://***@shop.example/hook?*** with whsec_*** failed\\\\n'
+    >>> redact({"Authorization": "Bearer x", "port": 1})
+    {'Authorization': '***', 'port': 1}
+    """
+    if isinstance(value, Secret) or (_TELLING.search(name) and value is not None):
+        return _MASK
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {_plain(str(key)): redact(item, str(key)) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redact(item) for item in value]
+    return _plain(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
+
+
+def _plain(text: str) -> str:
+    text = _TOKENS.sub(rf"\1{_MASK}", text)
+    text = _BEARER.sub(rf"\1 {_MASK}", text)
+    text = _USERINFO.sub(f"{_MASK}@", text)
+    text = _QUERY.sub(rf"\1{_MASK}", text)
+    return _CONTROL.sub(lambda found: _ESCAPED[found[0]], text)
+
+
+class _Escapes(dict[str, str]):
+    def __missing__(self, char: str) -> str:
+        return f"\\x{ord(char):02x}" if ord(char) < 256 else f"\\u{ord(char):04x}"
+
+
+_ESCAPED = _Escapes({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
+
+
+def _clean(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    cleaned = {name: redact(value, name) for name, value in event.items() if name != "exception"}
+    if "exception" in event:
+        # Every line but the first is indented, so that a message cannot begin a line of its own.
+        cleaned["exception"] = "\n    ".join(map(_plain, str(event["exception"]).split("\n")))
+    return cleaned
+
+
+class _FromLibraries(logging.Handler):
+    """Passes a library's warning on, cleaned like everything else."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        observe("library.said", error, library=record.name, said=record.getMessage())
+
+
+_log = structlog.get_logger()
