@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.gateway import Answer
+
 from tests.crash.checker import Evidence, check
 from tests.crash.producer import Producer
 from tests.crash.report import Report

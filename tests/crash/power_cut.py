@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from bench.gateway import Gateway
+
 from tests.crash import trace
 from tests.crash.accounts import Account
 from tests.crash.checker import check_readable

@@ -11,6 +11,7 @@ from typing import Self
 import apsw
 from bench.gateway import Gateway
 from bench.processes import Child
+
 from tests.crash import truth
 from tests.crash.accounts import Account
 from tests.crash.truth import Line

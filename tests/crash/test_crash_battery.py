@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from crash import trace
+from tests.crash import trace
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")

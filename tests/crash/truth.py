@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import uvloop
-from bench import receiving
 from bench.receiving import OK, Inbound
+
+from bench import receiving
 
 _ERROR = b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n"
 SLOW_S = 2.0

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.gateway import Gateway
+
 from tests.crash.accounts import Account
 from tests.crash.producer import Acknowledged, payload_of, request_of
 from tests.crash.report import Report
