@@ -14,8 +14,10 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, TextIO
 
+import msgspec
 import structlog
 
 from tillbell.vault import Secret
@@ -54,6 +56,8 @@ _LOUD = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNIN
 _TELLING = re.compile(
     r"auth|secret|passw|token|api.?key|cookie|signature|credential", re.IGNORECASE
 )
+# Ids and words, most of what is logged: nothing below can match in them.
+_HARMLESS = re.compile(r"(?!whsec_|whsk_|tb_)\w*\Z", re.ASCII)
 _TOKENS = re.compile(r"\b(whsec_|whsk_|tb_)[A-Za-z0-9+/=_\-]+")
 _BEARER = re.compile(r"\b(bearer|basic)\s+[^\s\"',]+", re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
@@ -74,24 +78,30 @@ def observe(name: str, /, exc_info: BaseException | None = None, **fields: objec
 
 
 def configure(level: str = "info", format_: str = "auto", stream: TextIO | None = None) -> None:
-    """Choose what is logged, and how. Libraries' warnings become `library.said`."""
+    """Choose what is logged, and how; stderr by default. Libraries' warnings come along."""
+    _write(level, format_, stream)
+    logging.root.handlers[:] = [_FromLibraries(logging.WARNING)]
+
+
+def _write(level: str, format_: str, stream: TextIO | None) -> None:
     out = stream or sys.stderr
     console = format_ == "console" or (format_ == "auto" and out.isatty())
+    least = _LOUD.get(level, logging.ERROR)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             structlog.processors.format_exc_info,
             _clean,
-            structlog.dev.ConsoleRenderer(colors=out.isatty())
-            if console
-            else structlog.processors.JSONRenderer(sort_keys=False),
+            structlog.dev.ConsoleRenderer(colors=out.isatty()) if console else _json_line,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(_LOUD.get(level, logging.ERROR)),
-        logger_factory=structlog.PrintLoggerFactory(out),
-        cache_logger_on_first_use=False,
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=lambda *_: structlog.PrintLogger(stream or sys.stderr),
     )
-    logging.root.handlers[:] = [_FromLibraries(logging.WARNING)]
+
+
+def _json_line(_: object, __: str, event: structlog.typing.EventDict) -> str:
+    return msgspec.json.encode(event).decode()
 
 
 def redact(value: object, name: str = "") -> object:
@@ -102,7 +112,7 @@ def redact(value: object, name: str = "") -> object:
     >>> redact({"Authorization": "Bearer x", "port": 1})
     {'Authorization': '***', 'port': 1}
     """
-    if isinstance(value, Secret) or (_TELLING.search(name) and value is not None):
+    if isinstance(value, Secret) or (value is not None and _is_telling(name)):
         return _MASK
     if value is None or isinstance(value, bool | int | float):
         return value
@@ -113,7 +123,14 @@ def redact(value: object, name: str = "") -> object:
     return _plain(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
 
 
+@lru_cache(1024)
+def _is_telling(name: str) -> bool:
+    return _TELLING.search(name) is not None
+
+
 def _plain(text: str) -> str:
+    if _HARMLESS.match(text):
+        return text
     text = _TOKENS.sub(rf"\1{_MASK}", text)
     text = _BEARER.sub(rf"\1 {_MASK}", text)
     text = _USERINFO.sub(f"{_MASK}@", text)
@@ -146,3 +163,5 @@ class _FromLibraries(logging.Handler):
 
 
 _log = structlog.get_logger()
+# Until `configure` is called (in tests): cleaned just the same, and libraries left alone.
+_write("info", "auto", None)
