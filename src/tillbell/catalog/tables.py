@@ -1,0 +1,224 @@
+"""The list itself: every event type, in one sentence, and how its sample differs.
+
+`changes` are the members of the shape's sample that are different when this happens: a
+sample of `order.created` must not look paid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+_UNPAID = {"paymentStatus": "pending", "paidAt": None, "reference": None, "gateway": None}
+
+
+class Row(NamedTuple):
+    """One event type of a family."""
+
+    name: str
+    description: str
+    changes: Mapping[str, Any] = {}
+
+
+_ORDER = (
+    Row("created", "A customer placed an order.", {"status": "pending", **_UNPAID}),
+    Row("updated", "Something about an order changed that has no type of its own."),
+    Row("paid", "An order was paid."),
+    Row(
+        "cancelled",
+        "An order was cancelled, or expired before it was paid.",
+        {
+            **_UNPAID,
+            "status": "cancelled",
+            "paymentStatus": "cancelled",
+            "cancelledAt": "2026-05-01T09:30:00Z",
+            "cancelReason": "expired",
+        },
+    ),
+    Row(
+        "refunded",
+        "All money of an order was given back.",
+        {
+            "status": "refunded",
+            "paymentStatus": "refunded",
+            "refundedAt": "2026-05-03T10:00:00Z",
+            "refundedAmount": "149.99",
+        },
+    ),
+    Row(
+        "partially_refunded",
+        "Some money of an order was given back.",
+        {
+            "status": "partially_refunded",
+            "paymentStatus": "partially_refunded",
+            "refundedAt": "2026-05-03T10:00:00Z",
+            "refundedAmount": "49.99",
+        },
+    ),
+    Row(
+        "disputed",
+        "The customer's bank asks for the money back.",
+        {"status": "disputed", "paymentStatus": "disputed"},
+    ),
+)
+
+_TRANSACTION = (
+    Row(
+        "pending",
+        "A transaction began; nothing is certain yet.",
+        {"status": "Pending", "previousStatus": None, "sequence": 1, "rawStatus": "waiting"},
+    ),
+    Row(
+        "processing",
+        "A pay-out is on its way at the provider.",
+        {"status": "Processing", "direction": "pay_out", "rawStatus": "processing"},
+    ),
+    Row(
+        "on_hold",
+        "A person must look at it before it goes on.",
+        {"status": "On Hold", "rawStatus": "review", "message": "Held for review"},
+    ),
+    Row("approved", "The money moved. The only type that says so."),
+    Row(
+        "declined",
+        "The provider said no.",
+        {"status": "Declined", "reason": "do_not_honour", "rawStatus": "declined"},
+    ),
+    Row(
+        "failed",
+        "It went wrong on the way.",
+        {"status": "Failed", "reason": "technical", "rawStatus": "error"},
+    ),
+    Row(
+        "cancelled",
+        "The customer cancelled, or it expired; `reason` tells which.",
+        {"status": "Cancelled", "reason": "expired", "rawStatus": "cancelled"},
+    ),
+    Row(
+        "rejected",
+        "A person refused a pay-out. Do not debit.",
+        {
+            "status": "Rejected",
+            "direction": "pay_out",
+            "reason": "operator",
+            "rawStatus": "rejected",
+        },
+    ),
+    Row(
+        "conflict",
+        "A late callback contradicts how it ended. Nothing was changed; a person decides.",
+        {"status": "Declined", "previousStatus": "Declined", "rawStatus": "confirmed"},
+    ),
+    Row(
+        "reversed",
+        "This transaction took the money of another, `parentId`, back.",
+        {"direction": "pay_out", "parentId": "trx_01k0q2m8c4v7n9x3t5w6y8z0zz"},
+    ),
+)
+
+_SUBSCRIPTION = (
+    Row("created", "A customer subscribed.", {"status": "created"}),
+    Row("updated", "Plan, price or customer changed."),
+    Row("renewed", "The next period was paid."),
+    Row(
+        "cancelled",
+        "It was cancelled; `effectiveAt` tells from when.",
+        {
+            "status": "cancelled",
+            "cancelledAt": "2026-05-20T10:00:00Z",
+            "effectiveAt": "2026-06-01T00:00:00Z",
+        },
+    ),
+    Row("upcoming", "It will renew soon."),
+    Row("suspended", "It is interrupted.", {"status": "suspended", "reason": "payment_failed"}),
+    Row("expired", "It came to its end.", {"status": "expired"}),
+    Row("payment_failed", "A renewal could not be paid.", {"reason": "card_declined"}),
+    Row(
+        "trial.started",
+        "Free time began.",
+        {"status": "trialing", "trialEnd": "2026-05-15T00:00:00Z"},
+    ),
+    Row("trial.ended", "Free time is over.", {"trialEnd": "2026-05-15T00:00:00Z"}),
+)
+
+_SHIPMENT = (
+    Row(
+        "created",
+        "The carrier knows of a parcel.",
+        {"status": "created", "previousStatus": None, "substate": None, "rawStatus": "0"},
+    ),
+    Row("in_transit", "It is on its way; `substate` tells more."),
+    Row(
+        "delivered",
+        "It arrived.",
+        {
+            "status": "delivered",
+            "previousStatus": "in_transit",
+            "substate": None,
+            "rawStatus": "1",
+            "deliveredAt": "2026-05-04T14:05:00Z",
+        },
+    ),
+    Row(
+        "exception",
+        "Something is in its way.",
+        {"status": "exception", "substate": "address_not_found", "rawStatus": "9"},
+    ),
+    Row("returned", "It came back.", {"status": "returned", "substate": None, "rawStatus": "20"}),
+    Row(
+        "cancelled",
+        "It will not be brought.",
+        {"status": "cancelled", "substate": None, "rawStatus": "-1"},
+    ),
+)
+
+_EMAIL = (
+    Row("sent", "The mail service took it."),
+    Row("delivered", "The recipient's server took it."),
+    Row("delayed", "The recipient's server asked to come again.", {"reason": "mailbox busy"}),
+    Row(
+        "bounced",
+        "It cannot be delivered.",
+        {"reason": "mailbox does not exist", "bounceType": "permanent"},
+    ),
+    Row("complained", "The recipient called it spam."),
+    Row("opened", "It was opened."),
+    Row("clicked", "A link in it was followed.", {"url": "https://shop.example/orders/ORD-1001"}),
+    Row("failed", "The mail service gave up.", {"reason": "domain not verified"}),
+)
+
+_ANALYTICS = (
+    Row("pageview", "A page was seen."),
+    Row("custom_event", "The page reported something.", {"name": "checkout_started"}),
+    Row("web_vital", "The page measured how fast it was.", {"name": "LCP", "value": 1830.5}),
+)
+
+_DELIVERY_FAILED = {"stage": None, "reason": "attempts_exhausted"}
+
+FAMILIES: Mapping[str, tuple[Row, ...]] = {
+    "order": _ORDER,
+    "transaction": _TRANSACTION,
+    "subscription": _SUBSCRIPTION,
+    "shipment": _SHIPMENT,
+    "email": _EMAIL,
+    "product": (
+        Row("created", "A product was added."),
+        Row("updated", "A product changed."),
+        Row("stock", "There are more or fewer of it.", {"stock": 4, "previousStock": 5}),
+        Row("deleted", "A product was removed."),
+    ),
+    "customer": (
+        Row("created", "A customer came."),
+        Row("updated", "Something about a customer changed."),
+        Row("deleted", "A customer was removed, or asked to be forgotten."),
+    ),
+    "analytics": _ANALYTICS,
+    "endpoint": (
+        Row("failing", "An endpoint has failed for an hour, a day, four days.", {"stage": "1h"}),
+        Row("paused", "Days of failures: we stopped; messages are kept.", {"reason": "failing"}),
+        Row("recovered", "An endpoint answers again.", {"failingSince": None}),
+        Row("disabled", "It answered 410, or its owner switched it off.", {"reason": "gone"}),
+    ),
+    "delivery": (Row("failed", "Every attempt was used up. It can be resent.", _DELIVERY_FAILED),),
+    "test": (Row("ping", "Says hello, to see that an endpoint works."),),
+}
