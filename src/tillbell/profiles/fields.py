@@ -1,0 +1,130 @@
+"""Reading a payload that may hold anything, without a crash and without losing a digit.
+
+Values stay raw JSON until a field is asked for, so what is only passed on keeps its exact
+bytes. A member that is missing, null or of another shape than asked for reads as None (or
+as empty): what that becomes is the rule of each profile (T32).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Self
+
+import msgspec
+
+from tillbell.money import plain
+
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
+_STRING = msgspec.json.Decoder(str)
+_DIGITS = b"-0123456789"
+_NUMBER_MAX = 64  # characters; no amount or id is longer
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class Fields:
+    """One JSON object of a payload."""
+
+    __slots__ = ("_members",)
+
+    def __init__(self, source: bytes | msgspec.Raw) -> None:
+        try:
+            self._members = _MEMBERS.decode(source)
+        except _UNREADABLE:  # not an object: it has no members
+            self._members = {}
+
+    @classmethod
+    def of_payload(cls, payload: bytes) -> Self:
+        """Return what the message is about: `data` of our envelope, or all of the payload.
+
+        Our envelope is `{"type", "timestamp", "data"}`. A publisher may send the bare object
+        instead: only what has a textual `type` and an object in `data` is an envelope.
+        """
+        whole = cls(payload)
+        if whole.is_envelope():
+            return whole.child("data")
+        return whole
+
+    def is_envelope(self) -> bool:
+        """Tell whether this is `{"type": "…", "data": {…}}`."""
+        return self.json("data").startswith(b"{") and self.json("type").startswith(b'"')
+
+    def json(self, name: str) -> bytes:
+        """Return a member's exact JSON, `null` if it is missing."""
+        value = self._members.get(name)
+        return b"null" if value is None else bytes(value)
+
+    def raw(self, name: str) -> msgspec.Raw | None:
+        """Return a member to be written elsewhere byte for byte; None if missing or null."""
+        return None if self.json(name) == b"null" else self._members[name]
+
+    def items(self) -> Iterator[tuple[str, msgspec.Raw]]:
+        """Return every member, to be written elsewhere byte for byte."""
+        return iter(self._members.items())
+
+    def child(self, name: str) -> Self:
+        """Return the object in a member, empty if there is none."""
+        return type(self)(self.json(name))
+
+    def children(self, name: str) -> list[Fields]:
+        """Return the objects in a list; elements of another kind are left out."""
+        try:
+            found = [bytes(element) for element in _ELEMENTS.decode(self.json(name))]
+        except _UNREADABLE:  # not a list: it has no elements
+            return []
+        return [Fields(element) for element in found if element.startswith(b"{")]
+
+    def text(self, name: str) -> str | None:
+        """Return a string, or the digits of a number: platforms write ids both ways."""
+        value = self.json(name)
+        return _string(value) if value.startswith(b'"') else _digits(value)
+
+    def number(self, name: str) -> msgspec.Raw | None:
+        """Return a number with its digits as written; None if it is no number, or endless."""
+        return as_number(_digits(self.json(name)))
+
+    def amount(self, name: str, currency: str | None) -> str | None:
+        """Return an amount as decimal text with the currency's digits; None if it is none."""
+        number = _digits(self.json(name))
+        try:
+            value = self.text(name) if number is None else Decimal(number)
+            return None if value is None else plain(value, currency or "")
+        except (ValueError, ArithmeticError):  # not an amount, or one beyond all bounds
+            return None
+
+    def flag(self, name: str) -> bool:
+        """Tell whether a member is `true`."""
+        return self.json(name) == b"true"
+
+    def instant(self, name: str) -> datetime | None:
+        """Return a time: ISO 8601 text with its offset kept (none means UTC), or Unix seconds."""
+        written = self.text(name)
+        if written is None:
+            return None
+        try:
+            if _digits(self.json(name)) is not None:
+                return datetime.fromtimestamp(int(written), UTC)
+            value = datetime.fromisoformat(written)
+        except (ValueError, OverflowError, OSError):  # not a time, or none that a calendar has
+            return None
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def as_number(digits: str | None) -> msgspec.Raw | None:
+    """Return decimal text as a JSON number that keeps its digits: `49.00`, not `49.0`."""
+    return None if digits is None else msgspec.Raw(digits.encode())
+
+
+def _digits(value: bytes) -> str | None:
+    if value[:1] not in _DIGITS or len(value) > _NUMBER_MAX:
+        return None
+    return value.decode()
+
+
+def _string(value: bytes) -> str | None:
+    try:
+        return _STRING.decode(value)
+    except _UNREADABLE:  # half a surrogate pair, which is JSON and yet not text
+        return None

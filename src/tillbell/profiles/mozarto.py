@@ -1,0 +1,86 @@
+"""Mozarto's redirect flow: the state of one transaction.
+
+The platform's contract: `transaction_status` is normalized and alone drives business
+decisions; `status` is the provider's or an internal word as it came; `amount` is a decimal
+string; `message` is for people and never empty; `merchantReference` is the empty string
+when unset. `psp_transaction_id` and `currency` are left out when unknown. With webhook
+security on, `Authorization` carries the configured password bare, without a scheme.
+Success is exactly 200, within 10 seconds.
+
+The eight statuses of the platform are sent. `transaction.conflict` and
+`transaction.reversed` are not: the platform has no such status, and one of the eight in
+their place could move money at the receiver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from tillbell.profiles.base import Published, Sending
+from tillbell.profiles.dialect import SharedSecretDialect, webhook_headers
+from tillbell.profiles.fields import Fields
+
+
+class Status(NamedTuple):
+    """How the platform writes a state, and what it says when nobody said more."""
+
+    title: str
+    message: str
+
+
+STATUSES = {
+    "transaction.pending": Status("Pending", "Payment is in progress"),
+    "transaction.processing": Status("Processing", "Payout is being processed"),
+    "transaction.on_hold": Status("On Hold", "Transaction is held for manual review"),
+    "transaction.approved": Status("Approved", "Payment completed successfully"),
+    "transaction.declined": Status("Declined", "Payment was declined by the provider"),
+    "transaction.failed": Status("Failed", "Payment failed"),
+    "transaction.cancelled": Status("Cancelled", "Payment was cancelled or expired"),
+    "transaction.rejected": Status("Rejected", "Payout was rejected in manual approval"),
+}
+
+
+class TransactionDialect(SharedSecretDialect):
+    """What both generations of the platform share: which messages, how long, what succeeds."""
+
+    timeout_s = 10
+    success = "200"
+
+    def parts(self, event_type: str, selectors: Sequence[str] | None) -> tuple[str, ...]:
+        """Send the eight states that the platform knows."""
+        del selectors
+        return (event_type,) if event_type in STATUSES else ()
+
+
+class Mozarto(TransactionDialect):
+    """One transaction, with its normalized status."""
+
+    name = "mozarto"
+
+    def render(self, part: str, message: Published) -> bytes:
+        """Write the transaction; what is required and missing is the empty string."""
+        transaction = Fields.of_payload(message.payload)
+        status = STATUSES[part]
+        currency = transaction.text("currency")
+        body = {
+            "transaction_id": transaction.text("id") or "",
+            "psp_transaction_id": transaction.text("pspTransactionId"),
+            "user_id": transaction.text("userId") or "",
+            "status": transaction.text("rawStatus") or status.title.lower(),
+            "transaction_status": status.title,
+            "message": transaction.text("message") or status.message,
+            "amount": transaction.amount("amount", currency) or "",
+            "currency": currency,
+            "merchantReference": transaction.text("merchantReference") or "",
+        }
+        return msgspec.json.encode({key: value for key, value in body.items() if value is not None})
+
+    def headers(self, sending: Sending) -> list[tuple[str, str]]:
+        """Write the password, when there is one, and the webhook headers."""
+        headers = webhook_headers(sending)
+        if sending.secrets:
+            headers.append(("Authorization", sending.secrets[0]))
+        return headers

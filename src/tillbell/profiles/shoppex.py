@@ -1,0 +1,137 @@
+"""Shoppex: `{"id", "event", "data", "created_at"}`, signed with HMAC-SHA512.
+
+The platform's contract: `event` names what happened with colons (`order:paid`); every time
+is a Unix second, never ISO text; `X-Shoppex-Event` repeats the name, `X-Shoppex-Delivery`
+is one delivery's id over all its attempts, and `X-Shoppex-Signature` is the lower-case hex
+HMAC-SHA512 of the body's bytes, keyed with the secret's text. Any 2xx within 30 seconds is
+success; after that come 5 minutes, 30 minutes, 2 hours and 24 hours, then it has failed.
+
+Ours beyond it: an `id` in the envelope, because receivers are told to deduplicate by one
+(T2), and `webhook-*` headers, whose signature covers a timestamp (T11). While a rotation
+lasts the platform's header is made with the new secret, because it can hold one signature;
+`webhook-signature` holds one for each.
+
+What is sent:
+
+- Orders, in two parts: `order:paid`, and `order:paid:product` with whole products in
+  `data.products`. An endpoint gets the parts that its selectors name: `order:paid` (or
+  `order.paid`) the first, `order:paid:product` the second, and a wildcard (`*`, `order.*`,
+  `invoice.*`) or no selectors at all both, for "all" means all (T1). They are two
+  deliveries, so their ids differ: the second adds `_product`.
+- Subscriptions and products, under the platform's spelling.
+- `test:ping`.
+- Types of the application's own: name as registered, `data` the payload as published.
+- Not our other built-in families (transactions, shipments, mails, …): the platform has
+  none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from tillbell import ed25519
+from tillbell.catalog import KNOWN
+from tillbell.clock import SECOND
+from tillbell.profiles import shoppex_body
+from tillbell.profiles.base import Published, Sending
+from tillbell.profiles.dialect import (
+    HOUR_S,
+    MINUTE_S,
+    Dialect,
+    check_header_secret,
+    webhook_headers,
+)
+from tillbell.profiles.fields import Fields
+from tillbell.rules.signing import hmac_sha512_hex
+
+_PRODUCT = ":product"
+# The platform's name of each built-in type that it has.
+_NAMES = {
+    name: name.replace(".", ":")
+    for name in KNOWN
+    if name.startswith(("order.", "subscription.", "product.", "test."))
+}
+_OURS = frozenset(_NAMES.values())
+_SECRET_MIN = 8
+
+
+class Shoppex(Dialect):
+    """Orders, subscriptions, products and the application's own types."""
+
+    name = "shoppex"
+    schedule_s: tuple[int, ...] = (5 * MINUTE_S, 30 * MINUTE_S, 2 * HOUR_S, 24 * HOUR_S)
+
+    def parts(self, event_type: str, selectors: Sequence[str] | None) -> tuple[str, ...]:
+        """Name the platform's events that this endpoint selected."""
+        base = _NAMES.get(event_type)
+        if base is None:
+            return () if event_type in KNOWN else (event_type,)
+        if not base.startswith("order:"):
+            return (base,)
+        both = (base, base + _PRODUCT)
+        if selectors is None:
+            return both
+        # They are known to match; one in a spelling we cannot tell apart means the plain event.
+        return tuple(part for part in both if _is_selected(part, selectors)) or (base,)
+
+    def variant(self, part: str) -> str:
+        """Keep two bodies of an order, one of anything else."""
+        return self.name + _PRODUCT if part.endswith(_PRODUCT) else self.name
+
+    def render(self, part: str, message: Published) -> bytes:
+        """Write the envelope."""
+        body = {
+            "id": _id(message.id, part),
+            "event": part,
+            "data": _content(part, message),
+            "created_at": message.created_at // SECOND,
+        }
+        return msgspec.json.encode(body)
+
+    def headers(self, sending: Sending) -> list[tuple[str, str]]:
+        """Write the platform's three headers and the webhook headers."""
+        headers = [("X-Shoppex-Event", sending.part), ("X-Shoppex-Delivery", sending.delivery_id)]
+        if sending.secrets:
+            signature = hmac_sha512_hex(sending.secrets[0], sending.body)
+            headers.append(("X-Shoppex-Signature", signature))
+        return headers + webhook_headers(sending, message_id=_id(sending.message_id, sending.part))
+
+    def check_secret(self, secret: str) -> str | None:
+        """Accept any printable text of 8 characters or more: it is the key as it stands."""
+        if secret.startswith(ed25519.SECRET_PREFIX):
+            return "Shoppex signs with HMAC; an ed25519 secret cannot be used"
+        if len(secret) < _SECRET_MIN:
+            return f"the secret has {len(secret)} characters; it needs {_SECRET_MIN}"
+        return check_header_secret(secret)
+
+
+def _content(part: str, message: Published) -> dict[str, object] | msgspec.Raw:
+    if part.removesuffix(_PRODUCT) not in _OURS:
+        return msgspec.Raw(message.payload)
+    fields = Fields.of_payload(message.payload)
+    family = part.partition(":")[0]
+    if family == "order":
+        return shoppex_body.order(part, fields)
+    if family == "subscription":
+        return shoppex_body.subscription(fields)
+    return shoppex_body.plain(fields)
+
+
+def _id(message_id: str, part: str) -> str:
+    """Tell the two deliveries of an order apart, or receivers would drop one as a duplicate."""
+    return message_id + "_product" if part.endswith(_PRODUCT) else message_id
+
+
+def _is_selected(part: str, selectors: Sequence[str]) -> bool:
+    folded = _fold(part)
+    return any(fnmatchcase(folded, _fold(selector)) for selector in selectors)
+
+
+def _fold(name: str) -> str:
+    """Write a name or selector in one spelling: `order_paid`, `invoice.paid` → `order:paid`."""
+    spelled = name.lower().replace(".", ":").replace("_", ":")
+    family, separator, rest = spelled.partition(":")
+    return f"order{separator}{rest}" if family == "invoice" else spelled

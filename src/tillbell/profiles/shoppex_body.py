@@ -1,0 +1,114 @@
+"""What goes into `data` of a Shoppex event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tillbell.profiles.fields import Fields, as_number
+
+# The platform's words for the state of an order, by event.
+_STATUSES = {
+    "created": "PENDING",
+    "paid": "COMPLETED",
+    "cancelled": "VOIDED",
+    "refunded": "REFUNDED",
+    "disputed": "CUSTOMER_DISPUTE_ONGOING",
+}
+# By our own word, for events that do not tell it.
+_BY_STATUS = {
+    "pending": "PENDING",
+    "created": "PENDING",
+    "paid": "COMPLETED",
+    "completed": "COMPLETED",
+    "partially_refunded": "COMPLETED",
+    "cancelled": "VOIDED",
+    "expired": "VOIDED",
+    "refunded": "REFUNDED",
+    "disputed": "CUSTOMER_DISPUTE_ONGOING",
+}
+_HEAD = ("id", "type", "status", "gateway", "amount", "currency")
+
+
+def order(part: str, fields: Fields) -> dict[str, Any]:
+    """Write an order; with whole products if the part asks for them."""
+    event, _, variant = part.removeprefix("order:").partition(":")
+    currency = fields.text("currency")
+    customer = fields.child("customer")
+    body: dict[str, Any] = {
+        "uniqid": fields.text("id"),
+        "type": "PRODUCT",
+        "status": _STATUSES.get(event) or _status(fields),
+        "gateway": fields.text("gateway"),
+        "total": as_number(fields.amount("amount", currency)),
+        "currency": currency,
+        "customer_email": customer.text("email"),
+        "customer_name": customer.text("name"),
+        "number": fields.text("number"),
+        "reference": fields.text("reference"),
+        "affiliate_id": fields.text("affiliateId"),
+        "created_at": _seconds(fields, "createdAt"),
+        "paid_at": _seconds(fields, "paidAt"),
+        "metadata": fields.raw("metadata"),
+    }
+    if event == "cancelled":
+        body["cancelled_at"] = _seconds(fields, "cancelledAt")
+        body["cancel_reason"] = _cancel_reason(fields)
+    if event in ("refunded", "partially_refunded"):
+        body["refunded_at"] = _seconds(fields, "refundedAt")
+        body["refunded_total"] = as_number(fields.amount("refundedAmount", currency))
+    if variant:
+        body["products"] = [_product(item, currency) for item in fields.children("items")]
+    return body
+
+
+def subscription(fields: Fields) -> dict[str, Any]:
+    """Write a subscription: the members every event has, then the rest of ours as they are."""
+    currency = fields.text("currency")
+    status = fields.text("status")
+    head = {
+        "uniqid": fields.text("id"),
+        "type": "SUBSCRIPTION",
+        "status": status.upper() if status else None,
+        "gateway": fields.text("gateway"),
+        "total": as_number(fields.amount("amount", currency)),
+        "currency": currency,
+        "customer_email": fields.child("customer").text("email") or fields.text("customerEmail"),
+    }
+    return head | {name: value for name, value in fields.items() if name not in {*_HEAD, *head}}
+
+
+def plain(fields: Fields) -> dict[str, Any]:
+    """Write anything else: the platform's name for its id, then all of ours as it is."""
+    return {"uniqid": fields.text("id")} | dict(fields.items())
+
+
+def _product(item: Fields, order_currency: str | None) -> dict[str, Any]:
+    """Write one line of an order: the product as it was then, and what was bought of it."""
+    currency = item.text("currency") or order_currency
+    whole: dict[str, Any] = dict(item.child("product").items())
+    return whole | {
+        "uniqid": item.text("productId"),
+        "title": item.text("productName"),
+        "quantity": item.number("quantity"),
+        "unit_price": as_number(item.amount("unitPrice", currency)),
+        "total": as_number(item.amount("totalPrice", currency)),
+        "currency": currency,
+        "is_bump": item.flag("isBumpProduct"),
+    }
+
+
+def _status(fields: Fields) -> str | None:
+    own = fields.text("paymentStatus") or fields.text("status")
+    return None if own is None else _BY_STATUS.get(own.lower(), own.upper())
+
+
+def _cancel_reason(fields: Fields) -> str:
+    """Say which of the platform's two reasons it was: cancelled, or expired (T29)."""
+    return "expired" if "expire" in (fields.text("cancelReason") or "").lower() else "cancelled"
+
+
+def _seconds(fields: Fields, name: str) -> msgspec.Raw | None:
+    at = fields.instant(name)
+    return None if at is None else as_number(str(int(at.timestamp())))

@@ -1,0 +1,59 @@
+"""Standard Webhooks 1.0.0, and the same under Svix's header names.
+
+The body is the payload exactly as published. Three headers: the message's id, the same
+for every attempt and resend; the Unix second of this attempt; and the signatures of
+`{id}.{timestamp}.{body}`, one for each secret in use, so that receivers can change secrets
+without missing a message. A receiver accepts when any one matches and the timestamp is near
+its own clock, and deduplicates by the id.
+
+Source: github.com/standard-webhooks/standard-webhooks, spec 1.0.0.
+"""
+
+from __future__ import annotations
+
+from tillbell.profiles.base import Published, Sending
+from tillbell.profiles.dialect import (
+    HOUR_S,
+    MINUTE_S,
+    Dialect,
+    standard_keys,
+    webhook_headers,
+)
+
+
+class Standard(Dialect):
+    """The default profile."""
+
+    name = "standard"
+    prefix = "webhook-"
+
+    def variant(self, part: str) -> str:
+        """Send the payload itself."""
+        del part
+        return ""
+
+    def render(self, part: str, message: Published) -> bytes:
+        """Return the payload as published."""
+        del part
+        return message.payload
+
+    def headers(self, sending: Sending) -> list[tuple[str, str]]:
+        """Write id, timestamp and one signature a secret."""
+        keyed = sending._replace(secrets=standard_keys(sending.secrets))
+        return webhook_headers(keyed, prefix=self.prefix)
+
+
+class Svix(Standard):
+    """The same for receivers that read `svix-…` headers, with Svix's default schedule."""
+
+    name = "svix"
+    prefix = "svix-"
+    schedule_s: tuple[int, ...] = (
+        5,
+        5 * MINUTE_S,
+        30 * MINUTE_S,
+        2 * HOUR_S,
+        5 * HOUR_S,
+        10 * HOUR_S,
+        10 * HOUR_S,
+    )
