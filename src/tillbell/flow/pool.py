@@ -1,0 +1,174 @@
+"""Kept connections: few, bounded, and none used that may be dead.
+
+All limits are about descriptors: so many connections in all, so many idle to one origin.
+A sender that finds no place waits in line; idle connections give way, oldest first.
+One timer serves all deadlines, so that an exchange costs no timer of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections import deque
+from dataclasses import dataclass
+
+from tillbell.flow.wire import Origin, Wire
+
+TICK_S = 0.05  # how late a deadline may be
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a sender holds open and for how long.
+
+    A connection is used for at most `age_s` after its name was resolved, so that an endpoint that
+    moves is followed. `connect_timeout_s` covers TCP and TLS.
+    """
+
+    open_max: int = 512
+    idle_max_per_origin: int = 16
+    idle_s: float = 30.0
+    age_s: float = 60.0
+    connect_timeout_s: float = 5.0
+
+
+class Pool:
+    """The connections of one sender."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._open_max = min(limits.open_max, _affordable())
+        self._idle: dict[Origin, list[Wire]] = {}
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._wires: set[Wire] = set()
+        self._ticker: asyncio.TimerHandle | None = None
+        self._emptied: asyncio.Event | None = None
+        self.busy: set[Wire] = set()
+        self.places_taken = 0  # connections open or being opened
+
+    # ── taking ───────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, origin: Origin) -> Wire | None:
+        """Return an idle connection that is fit for use."""
+        stack = self._idle.get(origin)
+        while stack:
+            wire = stack.pop()
+            if self._is_young(wire) and wire.is_quiet():
+                return wire
+            if not wire.is_dead:
+                wire.abort()
+        return None
+
+    def _is_young(self, wire: Wire) -> bool:
+        return wire.idle_since - wire.opened_at < self._limits.age_s
+
+    def try_place(self, *, is_next: bool) -> bool:
+        """Take a place for a new connection if there is one; those in line go first."""
+        if self.places_taken >= self._open_max or (self._waiting and not is_next):
+            return False
+        self.places_taken += 1
+        return True
+
+    def give_back_place(self) -> None:
+        """Return a place whose connection did not come about."""
+        self.places_taken -= 1
+        self._call_next()
+
+    async def wait(self, until: float) -> bool:
+        """Wait in line until something becomes free; False when the time is over."""
+        self.evict_oldest()
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout_at(until):
+                await turn
+        except TimeoutError:
+            return False
+        finally:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            elif turn.cancelled():
+                self._call_next()  # the turn came, and nobody was there to use it
+        return True
+
+    def _call_next(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def evict_oldest(self) -> None:
+        """Close the connection that has been idle longest, if any."""
+        idle = [wire for stack in self._idle.values() for wire in stack]
+        if idle:
+            self._drop(min(idle, key=lambda wire: wire.idle_since))
+
+    def _drop(self, wire: Wire) -> None:
+        self._forget(wire)
+        if not wire.is_dead:
+            wire.abort()
+
+    def _forget(self, wire: Wire) -> None:
+        stack = self._idle.get(wire.origin)
+        if stack and wire in stack:
+            stack.remove(wire)
+        if not stack:
+            self._idle.pop(wire.origin, None)
+
+    # ── hearing from connections ─────────────────────────────────────────────────────────────────
+
+    def adopt(self, wire: Wire) -> None:
+        """Count a new connection in; the place taken for it is now its own."""
+        loop = asyncio.get_running_loop()
+        wire.opened_at = wire.idle_since = loop.time()
+        self._wires.add(wire)
+        if self._ticker is None:
+            self._ticker = loop.call_later(TICK_S, self._tick)
+
+    def released(self, wire: Wire) -> None:
+        """Keep a connection for the next exchange with its origin."""
+        wire.idle_since = asyncio.get_running_loop().time()
+        stack = self._idle.setdefault(wire.origin, [])
+        if len(stack) >= self._limits.idle_max_per_origin:
+            self._drop(stack[0])
+        stack.append(wire)
+        if self._waiting:
+            self._call_next()
+
+    def closed(self, wire: Wire) -> None:
+        """Count a connection out, with its place. One that was never adopted has none."""
+        if wire in self._wires:
+            self._wires.discard(wire)
+            self._forget(wire)
+            self.give_back_place()
+        if self._emptied is not None and not self._wires:
+            self._emptied.set()
+
+    # ── time ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for wire in [wire for wire in self.busy if wire.deadline <= now]:
+            wire.expire()
+        stale = now - self._limits.idle_s
+        for wire in [w for stack in self._idle.values() for w in stack if w.idle_since < stale]:
+            self._drop(wire)
+        self._ticker = loop.call_later(TICK_S, self._tick) if self._wires else None
+
+    async def close(self) -> None:
+        """Close every connection; exchanges under way end as reset."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+        for wire in list(self._wires):
+            wire.abort()
+        if self._wires:
+            self._emptied = asyncio.Event()  # the loop reports each as closed
+            await self._emptied.wait()
+
+
+def _affordable() -> int:
+    """Half of the process's descriptors: the rest serves callers, the store and look-ups."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, soft // 2) if soft > 0 else 1_000_000

@@ -1,0 +1,237 @@
+"""The guarded sender: the one HTTP client, through which everything leaves.
+
+Every attempt, ping and look-up of ours goes through `Sender.send`. It resolves a name once,
+judges every address of the answer, and connects to a judged address, never to a name. TLS is
+verified for the target's host. One deadline covers everything from the name look-up to the
+last byte. Redirects, proxies, cookies, netrc files and content codings are not spoken.
+
+A request is sent once: nothing is repeated behind the caller's back, so what the attempt log
+says is what the receiver saw. How answers are read: `wire.py`; connections kept: `pool.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from typing import Any, NamedTuple
+
+from tillbell.clock import Clock
+from tillbell.flow.addresses import AddressPolicy, Target
+from tillbell.flow.pool import Limits, Pool
+from tillbell.flow.resolver import Resolver, Unresolved
+from tillbell.flow.wire import Request, Wire
+from tillbell.models import Reply
+from tillbell.rules.urls import is_literal
+
+ADDRESSES_TRIED_MAX = 3
+_TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
+_NO_DESCRIPTOR_S = 0.1
+
+
+class _Failure(NamedTuple):
+    """Why no connection came about."""
+
+    error: str
+    detail: str
+
+
+_OVERLOADED = _Failure(
+    "overloaded", "This server has too many connections open; it will try again."
+)
+
+
+class Sender:
+    """Sends requests. One per process.
+
+    `ssl_context` replaces the system's trust (tests, private authorities).
+    """
+
+    def __init__(
+        self,
+        policy: AddressPolicy,
+        resolver: Resolver,
+        clock: Clock,
+        limits: Limits | None = None,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._policy = policy
+        self._resolver = resolver
+        self._clock = clock
+        self._limits = limits or Limits()
+        self._pool = Pool(self._limits)
+        self._ssl = ssl_context
+
+    async def send(self, target: Target, head: bytes, body: bytes, timeout_s: float) -> Reply:
+        """Send one request and return what came of it; receivers' failures are values.
+
+        `head` is the request line and headers, each ended by CRLF; `Content-Length` is added.
+        Ends at most a connection tick (50 ms) after `timeout_s`.
+        """
+        request = Request(
+            b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body),
+            asyncio.get_running_loop().time() + timeout_s,
+            self._clock.monotonic(),
+            timeout_s,
+        )
+        wire = self._pool.take(target[:3])
+        if wire is None:
+            found = await self._open(target, request.deadline)
+            if isinstance(found, _Failure):
+                took_us = int((self._clock.monotonic() - request.started) * 1_000_000)
+                return Reply(0, found.error, found.detail, b"", "", took_us)
+            wire = found
+        try:
+            return await wire.exchange(request)
+        except asyncio.CancelledError:
+            wire.abort()
+            raise
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._resolver.close()
+        await self._pool.close()
+
+    # ── a new connection ─────────────────────────────────────────────────────────────────────────
+
+    async def _open(self, target: Target, deadline: float) -> Wire | _Failure:
+        # Targets come from the database too: one that was never checked is judged here.
+        if problem := self._policy.judge_target(target):
+            kind = "blocked_address" if problem[0].endswith("_address") else "blocked_url"
+            return _Failure(kind, f"The URL {problem[1]}")
+        addresses = await self._admitted(target.host, deadline)
+        if isinstance(addresses, _Failure):
+            return addresses
+        return await self._place_and_connect(target, addresses, deadline)
+
+    async def _place_and_connect(
+        self, target: Target, addresses: tuple[str, ...], deadline: float
+    ) -> Wire | _Failure:
+        """Wait for a place, or for a connection that becomes idle, and take it."""
+        loop = asyncio.get_running_loop()
+        is_next = False
+        while loop.time() < deadline:
+            if wire := self._pool.take(target[:3]):
+                return wire
+            if self._pool.try_place(is_next=is_next):
+                opened = await self._connect_any(target, addresses, deadline)
+                if opened is not _OVERLOADED:
+                    return opened
+                # No descriptor: others hold them, so there is nothing to wait for but time.
+                self._pool.evict_oldest()
+                await asyncio.sleep(min(_NO_DESCRIPTOR_S, max(0.0, deadline - loop.time())))
+            else:
+                await self._pool.wait(deadline)
+            is_next = True
+        return _OVERLOADED
+
+    async def _admitted(self, host: str, deadline: float) -> tuple[str, ...] | _Failure:
+        if is_literal(host):
+            addresses: tuple[str, ...] = (host,)
+        else:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    found = await self._resolver.resolve(host)
+            except TimeoutError:
+                return _Failure("dns_timeout", f"The name {host} was not resolved in time.")
+            if isinstance(found, Unresolved):
+                return _Failure(found.error, found.detail)
+            addresses = found.addresses
+        admitted, reason = self._policy.admit(host, addresses)
+        return admitted or _Failure("blocked_address", reason)
+
+    async def _connect_any(
+        self, target: Target, addresses: tuple[str, ...], deadline: float
+    ) -> Wire | _Failure:
+        """Try a few addresses in turn, in a place that was taken; each has its share of the time.
+
+        Only while no connection came about: once TLS has begun, that address is the answer.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = min(deadline, loop.time() + self._limits.connect_timeout_s)
+        tried = addresses[:ADDRESSES_TRIED_MAX]
+        result: Wire | _Failure = _OVERLOADED
+        try:
+            for left, address in zip(range(len(tried), 0, -1), tried, strict=True):
+                until = loop.time() + (deadline - loop.time()) / left
+                result = await self._connect(target, address, until)
+                if isinstance(result, Wire):
+                    self._pool.adopt(result)
+                elif result.error.startswith("connect_"):
+                    continue
+                break
+        finally:
+            if not isinstance(result, Wire):
+                self._pool.give_back_place()
+        return result
+
+    async def _connect(self, target: Target, address: str, until: float) -> Wire | _Failure:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            return _explain(error, target, address)
+        sock.setblocking(False)
+        wire = Wire(self._pool, self._clock, target[:3], sock)
+        loop = asyncio.get_running_loop()
+        is_reached = False
+        try:
+            async with asyncio.timeout_at(until):
+                await loop.sock_connect(sock, (address, target.port))
+                is_reached = True
+                await loop.create_connection(lambda: wire, sock=sock, **self._tls(target))
+        except OSError as error:  # also TimeoutError and ssl.SSLError
+            sock.close()
+            return _explain(error, target, address, is_reached=is_reached)
+        except asyncio.CancelledError:
+            sock.close()
+            raise
+        if wire.is_dead:
+            return _died_at_once(wire)
+        return wire
+
+    def _tls(self, target: Target) -> dict[str, Any]:
+        if not target.is_tls:
+            return {}
+        return {"ssl": self._context(), "server_hostname": target.host}
+
+    def _context(self) -> ssl.SSLContext:
+        if self._ssl is None:
+            self._ssl = ssl.create_default_context()
+            self._ssl.set_alpn_protocols(["http/1.1"])
+        return self._ssl
+
+
+def _died_at_once(wire: Wire) -> _Failure:
+    if wire.is_poisoned:
+        return _Failure("protocol_error", "The receiver spoke before it was asked: not HTTP.")
+    return _Failure("reset", "The receiver closed the connection before the request.")
+
+
+def _explain(error: OSError, target: Target, address: str, *, is_reached: bool = False) -> _Failure:
+    """Name the class of a failure to connect, and what to do about it."""
+    where = f"[{address}]:{target.port}" if ":" in address else f"{address}:{target.port}"
+    if error.errno in _TOO_MANY_FILES:
+        return _OVERLOADED
+    if is_reached and target.is_tls:
+        return _explain_tls(error, where)
+    if isinstance(error, TimeoutError):
+        return _Failure("connect_timeout", f"{where} did not accept a connection in time.")
+    if isinstance(error, ConnectionRefusedError):
+        return _Failure("connect_refused", f"{where} refused the connection; is it running?")
+    reason = errno.errorcode.get(error.errno or 0, type(error).__name__)
+    return _Failure("connect_error", f"No connection to {where}: {reason}.")
+
+
+def _explain_tls(error: OSError, where: str) -> _Failure:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        text = f"The certificate of {where} is not valid: {error.verify_message}."
+    elif isinstance(error, TimeoutError):
+        return _Failure("connect_timeout", f"The TLS handshake with {where} did not end in time.")
+    elif isinstance(error, ssl.SSLError) and error.reason:
+        text = f"TLS with {where} failed: {error.reason}. Does the port speak TLS 1.2 or newer?"
+    else:
+        text = f"{where} ended the TLS handshake. Does the port speak TLS?"
+    return _Failure("tls_error", text)

@@ -1,0 +1,266 @@
+"""One connection to a receiver, one exchange at a time: HTTP/1.1 as callbacks.
+
+What counts as an answer:
+
+- **A whole head counts.** Once the status line and all headers were read, the attempt has that
+  status, whatever becomes of the body: cut off, reset, endless or late. Without a whole
+  head it has none. So a result never flips between success and failure.
+- An answer may come before the request was read to its end; it counts the same.
+- Interim answers (1xx) are skipped, a few of them. Redirects, cookies, `Alt-Svc` and content
+  codings mean nothing here.
+- Bytes that nobody asked for end the connection. They are never taken for the next answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import NamedTuple, Protocol, cast
+
+import httptools
+
+from tillbell.clock import Clock
+from tillbell.models import Reply
+
+HEAD_MAX = 32 * 1024  # bytes of status line and headers, interim ones included
+HEADERS_MAX = 200
+INTERIM_MAX = 8
+READ_MAX = HEAD_MAX + 64 * 1024  # bytes of a whole answer; we stop reading there
+BODY_KEPT = 16 * 1024
+
+Origin = tuple[str, str, int]  # scheme, host, port
+
+
+class Owner(Protocol):
+    """Who is told of a connection's life: the pool."""
+
+    busy: set[Wire]
+
+    def released(self, wire: Wire) -> None:
+        """Hear that it is free for another exchange."""
+        ...
+
+    def closed(self, wire: Wire) -> None:
+        """Hear that it is gone; its descriptor is free."""
+        ...
+
+
+class Request(NamedTuple):
+    """One exchange to make."""
+
+    data: bytes
+    deadline: float  # loop time
+    started: float  # monotonic
+    timeout_s: float  # for the message
+
+
+class Wire(asyncio.Protocol):
+    """A connection. After `abort` it is dead and told so to its owner once."""
+
+    __slots__ = (
+        "_body",
+        "_body_size",
+        "_clock",
+        "_failure",
+        "_future",
+        "_head_size",
+        "_header_count",
+        "_interim",
+        "_is_complete",
+        "_keeps_alive",
+        "_owner",
+        "_parser",
+        "_received",
+        "_request",
+        "_retry_after",
+        "_sock",
+        "_status",
+        "_transport",
+        "deadline",
+        "exchanges",
+        "idle_since",
+        "is_dead",
+        "is_poisoned",
+        "opened_at",
+        "origin",
+    )
+
+    def __init__(self, owner: Owner, clock: Clock, origin: Origin, sock: socket.socket) -> None:
+        self._owner = owner
+        self._clock = clock
+        self._sock = sock
+        self.origin = origin
+        self.is_dead = False
+        self.exchanges = 0
+        self.opened_at = self.idle_since = self.deadline = 0.0
+        self._future: asyncio.Future[Reply] | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._status = self._received = self._head_size = self._header_count = 0
+        self._interim = self._body_size = 0
+        self._retry_after = self._failure = ""
+        self._is_complete = self._keeps_alive = self.is_poisoned = False
+        self._body: list[bytes] = []
+
+    # ── what the sender does ─────────────────────────────────────────────────────────────────────
+
+    def exchange(self, request: Request) -> asyncio.Future[Reply]:
+        """Send a request; the future always gets a reply."""
+        assert self._future is None, "one exchange at a time"
+        self._clear()
+        self.exchanges += 1
+        self._request = request
+        self.deadline = request.deadline
+        self._future = future = asyncio.get_running_loop().create_future()
+        self._owner.busy.add(self)
+        self._transport.write(request.data)
+        return future
+
+    def is_quiet(self) -> bool:
+        """Tell whether nothing has arrived since the last answer, not even the end.
+
+        Asks the kernel, because the loop may not have got round to it: a connection that the
+        receiver closed, or put unasked bytes on, must not carry another request.
+        """
+        if self.is_dead or self._transport.is_closing():
+            return False
+        try:
+            self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def expire(self) -> None:
+        """End the exchange, because its deadline has passed."""
+        within = f"within {self._request.timeout_s:g} s"
+        if self._status:
+            self._end(detail=f"The answer's body had not ended {within}; its status counts.")
+        elif self._received:
+            self._end("timeout", f"The head of the answer had not ended {within}.")
+        else:
+            self._end("timeout", f"The receiver did not answer {within}.")
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.is_dead = True
+        self._transport.abort()
+
+    # ── what the event loop does ─────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is of no common class
+
+    def data_received(self, data: bytes) -> None:
+        """Read a piece of an answer."""
+        if self._future is None:
+            self.is_poisoned = True  # nobody asked
+            self.abort()
+            return
+        self._received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._failure = "The receiver switched protocols, which nobody asked for."
+        except httptools.HttpParserError as error:
+            self.is_poisoned = True
+            self._failure = self._failure or f"The answer is not HTTP/1.1 ({_clean(error)})."
+        if self._is_complete:
+            self._end()
+        elif self._failure or self._received > HEAD_MAX:
+            self._check_limits()
+
+    def _check_limits(self) -> None:
+        if not self._status:
+            if not self._failure and self._received > HEAD_MAX:
+                self._failure = f"The head of the answer is longer than {HEAD_MAX} bytes."
+            if self._failure:
+                self._end("protocol_error", self._failure)
+        elif self._failure:
+            self._end(detail=self._failure + " Its status counts.")
+        elif self._received > READ_MAX:
+            self._end(detail=f"The answer is longer than {READ_MAX} bytes; the rest was not read.")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the exchange, if one is on, with what was read."""
+        self.is_dead = True
+        if self._future is not None and self._status:
+            self._end(detail="The connection broke inside the answer's body." if exc else "")
+        elif self._future is not None:
+            self._end("reset", self._lost_detail(exc))
+        self._owner.closed(self)
+
+    def _lost_detail(self, exc: Exception | None) -> str:
+        how = "reset" if exc else "closed"
+        if self._received:
+            return f"The receiver {how} the connection inside the head of its answer."
+        if self.exchanges > 1:
+            return f"The receiver {how} a connection it had kept open, without an answer."
+        return f"The receiver {how} the connection without an answer."
+
+    # ── what the parser does ─────────────────────────────────────────────────────────────────────
+
+    def on_message_begin(self) -> None:
+        """Notice a second answer."""
+        if self._is_complete:
+            self.is_poisoned = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a header; keep the one that matters."""
+        self._header_count += 1
+        self._head_size += len(name) + len(value)
+        if len(name) == 11 and not self._status and name.lower() == b"retry-after":
+            self._retry_after = value[:100].decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """Take the status."""
+        if self._status:
+            return  # trailers, or a second answer
+        status = self._parser.get_status_code()
+        if self._head_size > HEAD_MAX or self._header_count > HEADERS_MAX:
+            self._failure = "The answer has too many headers."
+        elif 100 <= status < 200:
+            self._retry_after = ""
+            self._interim += 1
+            if self._interim > INTERIM_MAX:
+                self._failure = f"More than {INTERIM_MAX} interim answers (1xx)."
+        elif not 200 <= status <= 599 or self._parser.get_http_version() not in ("1.1", "1.0"):
+            self._failure = "The answer's status line is not HTTP/1.1 with a status of 200 to 599."
+        elif not self._failure:
+            self._status = status
+            self._keeps_alive = self._parser.should_keep_alive()
+
+    def on_body(self, data: bytes) -> None:
+        """Keep the first part of the body."""
+        if self._body_size < BODY_KEPT and not self.is_poisoned:
+            self._body.append(data[: BODY_KEPT - self._body_size])
+            self._body_size += len(data)
+
+    def on_message_complete(self) -> None:
+        """Mark the end of the answer; of an interim one it means nothing."""
+        if self._status:
+            self._is_complete = True
+
+    def _end(self, error: str = "", detail: str = "") -> None:
+        future, self._future = self._future, None
+        assert future is not None
+        self._owner.busy.discard(self)
+        body = b"".join(self._body)
+        took_us = int((self._clock.monotonic() - self._request.started) * 1_000_000)
+        reply = Reply(self._status, error, detail, body, self._retry_after, took_us)
+        if self._is_complete and self._keeps_alive and not self.is_poisoned and not self.is_dead:
+            self._owner.released(self)
+        elif not self.is_dead:
+            self.abort()
+        if not future.done():
+            future.set_result(reply)
+
+
+def _clean(error: Exception) -> str:
+    """Return a parser's message without anything the receiver wrote."""
+    text = str(error).partition("\n")[0]
+    return "".join(c for c in text if " " <= c <= "~")[:100]
