@@ -17,6 +17,7 @@ from tillbell.flow.sender import Sender
 from tillbell.ids import attempt_id
 from tillbell.models import Attempt, Claim, DeliveryState, Reply, Result
 from tillbell.profiles.base import Sending
+from tillbell.rules.advice import advise
 from tillbell.rules.answers import judge
 from tillbell.rules.retry import GiveUp, next_attempt
 from tillbell.storage.base import Settlement
@@ -100,6 +101,8 @@ def broken(claim: Claim, live: Live, error: Exception, started_at: int) -> Ended
 
 def _record(claim: Claim, live: Live, reply: Reply, result: Result, started_at: int) -> Attempt:
     delivery = claim.delivery
+    is_plain = result is Result.ACCEPTED or reply.detail
+    detail = reply.detail if is_plain else advise(reply.status, live.success)
     return Attempt(
         attempt_id(delivery.id, delivery.attempts),
         delivery.id,
@@ -115,7 +118,7 @@ def _record(claim: Claim, live: Live, reply: Reply, result: Result, started_at: 
         live.endpoint.url,
         reply.status,
         reply.error,
-        reply.detail,
+        detail,
         reply.body,
     )
 

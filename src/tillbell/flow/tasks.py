@@ -68,6 +68,11 @@ class TaskRunner:
             if task.status is TaskStatus.RUNNING and task.kind in self._work:
                 self._start(task)
 
+    async def idle(self) -> None:
+        """Wait until no task is running."""
+        while self._running:
+            await asyncio.wait(set(self._running))
+
     async def stop(self) -> None:
         """Leave the rest for the next start."""
         for running in self._running:

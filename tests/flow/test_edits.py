@@ -1,0 +1,125 @@
+"""What owners change while deliveries wait: the present URL and secret are used."""
+
+from standardwebhooks import Webhook
+
+from tests.flow.world import SECRET, World
+from tillbell.errors import Conflict
+from tillbell.models import DeliveryState, EndpointStatus, SigningSecret
+
+OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+
+
+async def test_a_retry_goes_to_the_present_url(still: World) -> None:
+    endpoint = await still.endpoint("/status/500")
+    await still.publish()
+    await still.next_ended()
+    await still.change(endpoint, url=still.receiver.url("/new"))
+    await still.pass_time(6)
+    (attempt,) = await still.next_ended()
+
+    assert attempt.url.endswith("/new")
+    assert [r.path for r in still.receiver.requests] == ["/status/500", "/new"]
+
+
+async def test_a_retry_signs_with_the_present_secret(still: World) -> None:
+    endpoint = await still.endpoint("/status/500")
+    await still.publish()
+    await still.next_ended()
+    sealed = still.gateway.vault.seal(OTHER, endpoint.id)
+    await still.change(endpoint, secrets=(SigningSecret(sealed=sealed),))
+    await still.pass_time(6)
+    await still.next_ended()
+
+    first, second = [dict(r.headers)["webhook-signature"] for r in still.receiver.requests]
+    assert first != second
+    assert len(second.split()) == 1
+
+
+async def test_during_the_overlap_both_secrets_sign_and_afterwards_only_the_new(
+    still: World,
+) -> None:
+    endpoint = await still.endpoint("/ok")
+    vault = still.gateway.vault
+    now = still.clock.now()
+    old = SigningSecret(sealed=vault.seal(SECRET, endpoint.id), expires_at=now + 60_000_000)
+    new = SigningSecret(sealed=vault.seal(OTHER, endpoint.id))
+    await still.change(endpoint, secrets=(new, old))
+    await still.publish()
+    await still.next_ended()
+    await still.pass_time(61)
+    await still.publish()
+    await still.next_ended()
+
+    during, after = [dict(r.headers)["webhook-signature"] for r in still.receiver.requests]
+    assert [len(during.split()), len(after.split())] == [2, 1]
+
+
+async def test_a_paused_endpoint_keeps_its_messages_until_it_is_resumed(still: World) -> None:
+    endpoint = await still.endpoint("/ok")
+    await still.change(endpoint, status=EndpointStatus.PAUSED)
+    message = await still.publish()
+    await still.pass_time(10_000)
+    (delivery,) = await still.deliveries(message)
+    assert delivery.state is DeliveryState.WAITING
+    assert still.receiver.requests == []
+
+    await still.change(endpoint, status=EndpointStatus.ACTIVE)
+    await still.next_ended()
+
+    (delivery,) = await still.deliveries(message)
+    assert delivery.state is DeliveryState.SUCCEEDED
+
+
+async def test_a_disabled_endpoint_gets_no_deliveries(still: World) -> None:
+    endpoint = await still.endpoint("/ok")
+    await still.change(endpoint, status=EndpointStatus.DISABLED)
+    message = await still.publish()
+
+    assert await still.deliveries(message) == []
+
+
+async def test_a_removed_endpoint_leaves_its_deliveries_discarded_and_visible(
+    still: World,
+) -> None:
+    endpoint = await still.endpoint("/status/500")
+    message = await still.publish()
+    await still.next_ended()
+    await still.gateway.directory.remove(type(endpoint), endpoint.id, endpoint.scope)
+    await still.pass_time(100_000)
+
+    (delivery,) = await still.deliveries(message)
+    assert delivery.state is DeliveryState.DISCARDED
+    assert len(still.receiver.requests) == 1
+
+
+async def test_what_was_published_can_be_read_at_once(world: World) -> None:
+    await world.endpoint("/ok")
+    for number in range(20):
+        message = await world.publish(b'{"n":%d}' % number)
+        assert await world.gateway.database.message(world.app.id, message.id) == message
+        assert await world.gateway.database.body(message.id) == b'{"n":%d}' % number
+        assert len(await world.deliveries(message)) == 1
+
+
+async def test_the_same_event_id_is_published_once(world: World) -> None:
+    await world.endpoint("/ok")
+    await world.publish(event_id="e1")
+    conflicts = 0
+    for _ in range(3):
+        try:
+            await world.publish(event_id="e1")
+        except Conflict:
+            conflicts += 1
+
+    assert conflicts == 3
+    assert len(await world.messages()) == 1
+
+
+async def test_receivers_verify_what_they_get(world: World) -> None:
+    await world.endpoint("/ok")
+    await world.publish(b'{"amount": 1.10, "big": 123456789012345678901234567890}')
+    await world.next_ended()
+
+    (request,) = world.receiver.requests
+    assert request.body == b'{"amount": 1.10, "big": 123456789012345678901234567890}'
+    assert Webhook(SECRET).verify(request.body, dict(request.headers))

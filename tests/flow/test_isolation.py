@@ -1,0 +1,171 @@
+"""One bad receiver costs the others nothing."""
+
+import statistics
+
+from tests.flow.world import World
+from tillbell.models import DeliveryState, EndpointStatus, Result
+from tillbell.testing.behaviours import flaky, hang
+from tillbell.testing.receiver import Exchange
+
+
+async def delays(world: World, count: int) -> list[float]:
+    """Publish to all endpoints and measure, per attempt that ended, the time since publishing."""
+    for number in range(count):
+        await world.publish(b'{"n":%d}' % number)
+    ended = await world.next_ended(count * 10)
+    created = {m.id: m.created_at for m in await world.messages()}
+    return [(a.started_at + a.duration_us - created[a.message_id]) / 1e6 for a in ended]
+
+
+async def test_a_hanging_receiver_does_not_delay_the_others(world: World) -> None:
+    for number in range(10):
+        await world.endpoint(f"/ok/{number}")
+    base = await delays(world, 40)
+    world.receiver.on("/hang", hang)
+    await world.endpoint("/hang", timeout_s=30)
+    beside = await delays(world, 40)
+
+    assert statistics.quantiles(beside, n=100)[98] <= max(
+        2 * statistics.quantiles(base, n=100)[98], 1.0
+    )
+    slots = world.gateway.settings.max_in_flight
+    assert world.gateway.dispatcher.in_flight <= slots // 4
+
+
+async def test_the_breaker_queues_and_drops_nothing(still: World) -> None:
+    still.receiver.on("/flap", flaky(*[500] * 8, 200))
+    await still.endpoint("/flap", retry_schedule=(1,) * 50)
+    messages = [await still.publish(b'{"n":%d}' % number) for number in range(30)]
+    for _ in range(400):
+        await still.pass_time(1)
+        await still.settle_attempts()
+
+    states = [(await still.deliveries(m))[0].state for m in messages]
+    assert set(states) == {DeliveryState.SUCCEEDED}
+
+
+async def test_while_open_one_probe_goes_at_a_time(still: World) -> None:
+    await still.endpoint("/status/500", retry_schedule=(1,) * 50)
+    for number in range(10):
+        await still.publish(b'{"n":%d}' % number)
+    await still.settle_attempts()
+    before = len(still.receiver.requests)
+    per_second = []
+    for _ in range(60):
+        await still.pass_time(1)
+        await still.settle_attempts()
+        per_second.append(len(still.receiver.requests) - before)
+        before = len(still.receiver.requests)
+
+    assert max(per_second) <= 1
+    assert 2 <= sum(per_second) <= 6
+
+
+async def test_five_days_of_failures_pause_the_endpoint_after_warnings(still: World) -> None:
+    endpoint = await still.endpoint("/status/500", retry_schedule=(1800,) * 400)
+    operational = await still.operational("/ops")
+    await still.publish()
+    for _ in range(5 * 48 + 3):
+        await still.pass_time(1801)
+        await still.settle_attempts()
+
+    paused = await still.gateway.directory.endpoint(still.app.id, endpoint.id)
+    assert paused is not None
+    assert (paused.status, paused.status_reason) == (EndpointStatus.PAUSED, "failing")
+    heard = [r.header("webhook-id") for r in still.receiver.requests if r.path == "/ops"]
+    bodies = [r.body.decode() for r in still.receiver.requests if r.path == "/ops"]
+    assert len(set(heard)) == len(heard) == 4
+    assert [b.split('"')[3] for b in bodies] == ["endpoint.failing"] * 3 + ["endpoint.paused"]
+    assert operational.scope == "operational"
+
+
+async def test_one_success_resets_the_five_days(still: World) -> None:
+    still.receiver.on("/mostly", flaky(*[500] * 100, 200, *[500] * 100))
+    endpoint = await still.endpoint("/mostly", retry_schedule=(3600,) * 300)
+    await still.publish()
+    for number in range(100 + 90):
+        if number == 101:
+            await still.publish()
+        await still.pass_time(3601)
+        await still.settle_attempts()
+
+    active = await still.gateway.directory.endpoint(still.app.id, endpoint.id)
+    assert active is not None
+    assert active.status is EndpointStatus.ACTIVE
+
+
+async def test_messages_of_a_paused_endpoint_arrive_once_each_when_it_is_resumed(
+    still: World,
+) -> None:
+    endpoint = await still.endpoint("/ok")
+    await still.change(endpoint, status=EndpointStatus.PAUSED, status_reason="failing")
+    messages = [await still.publish(b'{"n":%d}' % number) for number in range(20)]
+    await still.change(endpoint, status=EndpointStatus.ACTIVE, status_reason=None)
+    ended = await still.next_ended(20)
+
+    assert sorted(a.message_id for a in ended) == sorted(m.id for m in messages)
+
+
+async def test_the_rate_cap_is_kept_in_every_second(still: World) -> None:
+    await still.endpoint("/ok", throttle_rate=5)
+    for number in range(40):
+        await still.publish(b'{"n":%d}' % number)
+    per_second = []
+    seen = 0
+    for _ in range(100):
+        await still.pass_time(0.1)
+        await still.settle_attempts()
+        per_second.append(len(still.receiver.requests) - seen)
+        seen = len(still.receiver.requests)
+
+    assert max(sum(per_second[i : i + 10]) for i in range(91)) <= 6
+    assert seen == 40
+
+
+async def test_an_ordered_endpoint_keeps_the_order_of_each_key(world: World) -> None:
+    failures = {b'"k1"': 2, b'"k3"': 1}
+    seen: dict[bytes, int] = {}
+
+    async def sometimes(exchange: Exchange) -> None:
+        body = exchange.request.body
+        key = body.split(b":")[1].split(b",")[0]
+        seen[body] = seen.get(body, 0) + 1
+        await exchange.answer(500 if seen[body] <= failures.get(key, 0) else 200)
+
+    world.receiver.on("/fifo", sometimes)
+    await world.endpoint("/fifo", ordering="fifo", retry_schedule=(0, 0, 0, 0))
+    for number in range(5):
+        for key in range(4):
+            payload = b'{"k":"k%d","n":%d}' % (key, number)
+            await world.publish(payload, order_key=f"k{key}")
+    ended = await world.next_ended(20 + 2 * 5 + 1 * 5)
+
+    accepted = [a for a in ended if a.result is Result.ACCEPTED]
+    assert len(accepted) == 20
+    for key in range(4):
+        tag = b'"k%d"' % key
+        order = [int(r.body.split(b":")[2][:-1]) for r in world.receiver.requests if tag in r.body]
+        assert order == sorted(order)
+
+
+async def test_a_connection_is_kept_and_used_again(world: World) -> None:
+    for number in range(5):
+        await world.endpoint(f"/ok/{number}")
+    for number in range(40):
+        await world.publish(b'{"n":%d}' % number)
+    await world.next_ended(200)
+
+    connections = {r.connection for r in world.receiver.requests}
+    assert len(connections) <= 16
+
+
+async def test_many_retries_due_at_one_moment_are_all_made(still: World) -> None:
+    still.receiver.on("/later", flaky(*[500] * 4, 200))
+    await still.endpoint("/later", retry_schedule=(60, 60, 60))
+    for number in range(300):
+        await still.publish(b'{"n":%d}' % number)
+    for _ in range(60):
+        await still.pass_time(20)
+        await still.settle_attempts()
+
+    assert (await still.accounts()) == {"succeeded": 300}

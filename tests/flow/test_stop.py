@@ -1,0 +1,125 @@
+"""Stopping, dying and coming back."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.flow.world import World
+from tillbell.errors import Draining
+from tillbell.models import DeliveryState, Result
+from tillbell.storage.base import Settlement
+from tillbell.testing.receiver import Exchange
+
+
+async def test_drain_lets_attempts_under_way_end_and_gives_the_rest_back(world: World) -> None:
+    gate = asyncio.Event()
+
+    async def slow(exchange: Exchange) -> None:
+        await gate.wait()
+        await exchange.answer(200)
+
+    world.receiver.on("/slow", slow)
+    await world.endpoint("/slow", max_concurrency=2)
+    messages = [await world.publish(b'{"n":%d}' % number) for number in range(6)]
+    await world.receiver.request(1)
+    draining = asyncio.get_running_loop().create_task(world.gateway.drain(10))
+    await asyncio.sleep(0)
+    gate.set()
+    await draining
+
+    states = [(await world.deliveries(m))[0].state for m in messages]
+    assert sorted(states) == [DeliveryState.SUCCEEDED] * 2 + [DeliveryState.WAITING] * 4
+    with pytest.raises(Draining):
+        await world.publish()
+
+    await world.gateway.stop()
+    await world.start()
+    await world.next_ended(2 + 4)
+    ids = [r.header("webhook-id") for r in world.receiver.requests]
+    assert sorted(ids) == sorted(m.id for m in messages)
+
+
+async def test_a_crash_between_the_2xx_and_our_commit_makes_exactly_one_more_attempt(
+    world: World,
+) -> None:
+    await world.endpoint("/ok")
+    database = world.gateway.database
+    settle = database.settle
+    lost: asyncio.Queue[Settlement] = asyncio.Queue()
+
+    def lose(settlement: Settlement) -> asyncio.Future[bool]:
+        lost.put_nowait(settlement)
+        return asyncio.get_running_loop().create_future()  # the process died here
+
+    database.settle = lose  # type: ignore[method-assign]
+    message = await world.publish()
+    await asyncio.wait_for(lost.get(), 10)
+    database.settle = settle  # type: ignore[method-assign]
+    await world.gateway.database.close()  # no drain: as after a kill
+    await world.abandon()
+    await world.start()
+    await world.next_ended()
+
+    attempts = await world.attempts(message_id=message.id)
+    requests = world.receiver.requests
+    assert [a.result for a in attempts] == [Result.INTERRUPTED, Result.ACCEPTED]
+    assert len(requests) == 2
+    assert len({r.header("webhook-id") for r in requests}) == 1
+    assert len({r.header("Tillbell-Attempt") for r in requests}) == 2
+    assert requests[0].body == requests[1].body
+
+
+async def test_what_waits_survives_a_restart(tmp_path: Path) -> None:
+    async with World(tmp_path) as world:
+        await world.endpoint("/status/500", retry_schedule=(0, 3600))
+        message = await world.publish()
+        await world.next_ended(2)
+        before = await world.deliveries(message)
+        await world.stop()
+        await world.start()
+
+        assert await world.deliveries(message) == before
+        assert before[0].state is DeliveryState.WAITING
+
+
+async def test_accepted_times_fanout_is_always_accounted_for(world: World) -> None:
+    for path in ("/ok", "/status/500", "/status/410", "/hang"):
+        await world.endpoint(path, retry_schedule=(0,), timeout_s=1)
+    published = 0
+    for number in range(30):
+        await world.publish(b'{"n":%d}' % number)
+        published += 1
+        deliveries = sum([len(await world.deliveries(m)) for m in await world.messages()])
+        assert sum((await world.accounts()).values()) == deliveries
+    assert published == 30
+
+
+async def test_every_failure_names_its_cause_and_the_next_step(world: World) -> None:
+    for path in (
+        "/status/404",
+        "/status/500",
+        "/status/302",
+        "/status/410",
+        "/retry-after/429/5",
+        "/close-silently",
+        "/reset",
+        "/drip-head",
+        "/drip-body",
+        "/garbage",
+    ):
+        await world.endpoint(path, timeout_s=1, retry_schedule=())
+    await world.endpoint("/x", url="http://10.9.8.7/", retry_schedule=())
+    await world.endpoint("/x", url="http://127.0.0.1:1/", retry_schedule=())
+    await world.endpoint("/x", url="ftp://example.com/", retry_schedule=())
+    await world.endpoint("/x", url="http://nonsense.invalid/", retry_schedule=(), timeout_s=2)
+    await world.publish()
+    ended = await world.next_ended(14)
+
+    for attempt in ended:
+        if attempt.result is Result.ACCEPTED:
+            assert attempt.url.endswith("/drip-body")
+            continue
+        assert attempt.status_code or attempt.error, attempt
+        assert attempt.detail, attempt
+        assert "unknown" not in attempt.detail.lower()

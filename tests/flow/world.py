@@ -1,0 +1,163 @@
+"""A whole gateway in one process, with real parts: SQLite, loopback HTTP, a clock to turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from tillbell.app import Gateway
+from tillbell.clock import Clock, SystemClock, iso
+from tillbell.config import load
+from tillbell.flow.attempt import Ended
+from tillbell.flow.lane import Lane
+from tillbell.flow.publish import Draft
+from tillbell.models import (
+    Application,
+    Attempt,
+    Claim,
+    Delivery,
+    Endpoint,
+    Message,
+    SigningSecret,
+)
+from tillbell.storage.base import ALL, AttemptFilter, MessageFilter, Page
+from tillbell.testing import ManualClock, Receiver
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+START = 1_760_000_000_000_000
+
+
+class World:
+    """A gateway, a receiver, one application, and ways to wait that are not sleeping."""
+
+    def __init__(self, folder: Path, clock: Clock | None = None, **settings: Any) -> None:
+        self.folder = folder
+        self.clock = clock or SystemClock()
+        self._settings = {"data_dir": folder, "dev": True, "disk_reserve_mb": 0, **settings}
+        self.receiver = Receiver(clock=self.clock) if clock is None else Receiver()
+        self.ended: asyncio.Queue[Attempt] = asyncio.Queue()
+        self.app = Application(id="app_1", name="shop", uid="shop")
+
+    async def __aenter__(self) -> Self:
+        await self.receiver.__aenter__()
+        await self.start()
+        await self.gateway.directory.put(self.app)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+        await self.receiver.__aexit__(None, None, None)
+
+    async def start(self) -> None:
+        """Start a gateway on the folder."""
+        settings = load(self._settings, {}).settings
+        self.gateway = Gateway.create(settings, self.clock)
+        after = self.gateway.dispatcher.on_ended
+
+        def ended(lane: Lane, claim: Claim, end: Ended) -> None:
+            after(lane, claim, end)
+            self.ended.put_nowait(end.settlement.attempt)
+
+        self.gateway.dispatcher.on_ended = ended
+        await self.gateway.start()
+
+    async def stop(self, timeout_s: float = 5) -> None:
+        """Stop it in order."""
+        await self.gateway.drain(timeout_s)
+        await self.gateway.stop()
+
+    async def endpoint(self, path: str = "/ok", uid: str | None = None, **fields: Any) -> Endpoint:
+        """Make an endpoint of the application at a path of the receiver."""
+        now = self.clock.now()
+        id_ = self.gateway.ids.new("ep", now)
+        secret = fields.pop("secret", SECRET)
+        secrets = (SigningSecret(sealed=self.gateway.vault.seal(secret, id_)),) if secret else ()
+        fields = {"url": self.receiver.url(path), "secrets": secrets, **fields}
+        made = Endpoint(
+            id=id_, scope=self.app.id, uid=uid, created_at=now, updated_at=now, **fields
+        )
+        await self.gateway.directory.put(made)
+        return made
+
+    async def change(self, endpoint: Endpoint, **fields: Any) -> Endpoint:
+        """Change an endpoint as its owner would."""
+        present = await self.gateway.directory.endpoint(endpoint.scope, endpoint.id)
+        assert present is not None
+        changed = msgspec.structs.replace(present, version=present.version + 1, **fields)
+        await self.gateway.directory.put(changed)
+        return changed
+
+    async def publish(
+        self, payload: bytes = b'{"a":1}', event_type: str = "order.paid", **more: Any
+    ) -> Message:
+        """Publish a message of the application."""
+        return await self.gateway.publisher.publish(
+            self.app, Draft(event_type, payload, **more)
+        )
+
+    async def next_ended(self, count: int = 1) -> list[Attempt]:
+        """Wait for that many attempts to end and be recorded."""
+        found = [await asyncio.wait_for(self.ended.get(), 20) for _ in range(count)]
+        await self.gateway.ledger.flush()
+        await self.gateway.aftermath.settle()
+        return found
+
+    async def pass_time(self, seconds: float) -> None:
+        """Turn the clock and let what became due begin."""
+        assert isinstance(self.clock, ManualClock)
+        self.clock.advance(seconds)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Let the loop run until nothing is claimed, in flight or on its way to the store."""
+        for _ in range(50):
+            await asyncio.sleep(0)
+        await self.gateway.ledger.flush()
+        await self.gateway.aftermath.settle()
+
+    async def settle_attempts(self) -> None:
+        """Wait until attempts under way have ended and what they led to has begun."""
+        for _ in range(3):
+            while self.gateway.dispatcher.in_flight:
+                await asyncio.wait_for(self.ended.get(), 20)
+                await self.gateway.ledger.flush()
+            await self.settle()
+        while not self.ended.empty():
+            self.ended.get_nowait()
+
+    async def operational(self, path: str) -> Endpoint:
+        """Subscribe a path of the receiver to operational webhooks."""
+        endpoint = await self.endpoint(path)
+        moved = msgspec.structs.replace(endpoint, id=endpoint.id + "op", scope="operational")
+        sealed = self.gateway.vault.seal(SECRET, moved.id)
+        moved = msgspec.structs.replace(moved, secrets=(SigningSecret(sealed=sealed),))
+        await self.gateway.directory.remove(Endpoint, endpoint.id, endpoint.scope)
+        await self.gateway.directory.put(moved)
+        return moved
+
+    async def deliveries(self, message: Message) -> list[Delivery]:
+        """Return a message's deliveries."""
+        return await self.gateway.database.deliveries_of_message(self.app.id, message.id)
+
+    async def attempts(self, **filters: Any) -> list[Attempt]:
+        """Return recorded attempts, oldest first."""
+        return await self.gateway.database.attempts(
+            self.app.id, AttemptFilter(**filters), Page(limit=1000, ascending=True)
+        )
+
+    async def messages(self) -> list[Message]:
+        """Return all messages."""
+        return await self.gateway.database.messages(self.app.id, MessageFilter(), ALL)
+
+    async def accounts(self) -> Counter[str]:
+        """Count deliveries by state."""
+        totals = await self.gateway.database.counts()
+        return Counter({k: v for k, v in totals._asdict().items() if v})
+
+    def when(self) -> str:
+        """Say what time it is."""
+        return iso(self.clock.now())
