@@ -1,0 +1,155 @@
+"""Health: `/livez`, `/readyz`, `/healthz` and `/metrics`, as one bare ASGI app.
+
+- `/livez`: the event loop answers. Restart the process if it does not.
+- `/readyz` and its other name `/healthz`: a write would be accepted now, there is
+  room on the disk, and deliveries that could go out do go out. `?verbose` says
+  which of them is wrong.
+- `/metrics`: Prometheus, see `web/metrics.py`.
+
+A customer's endpoint that is down never makes us unready: what waits for a
+breaker, a pace or a slow receiver is not late by our fault. Nothing here scans a
+table, and the store is asked at most once a second, whoever asks us how often.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import parse_qs
+
+import msgspec
+
+from tillbell.app import Gateway
+from tillbell.clock import SECOND, Micros
+from tillbell.errors import Unavailable
+from tillbell.flow.lane import Lane
+from tillbell.flow.meters import Meters
+from tillbell.web.metrics import CONTENT_TYPE, Vitals, render
+from tillbell.web.wire import Answer, Receive, Scope, Send, send_answer
+
+PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
+LATE = 60 * SECOND  # the oldest due delivery; after this someone should look
+_ASK_AGAIN = SECOND
+
+
+class Check(NamedTuple):
+    """One thing that must be well, and in one line how it is."""
+
+    name: str
+    is_ok: bool
+    detail: str
+
+
+class Probe:
+    """Looks at the parts of a gateway."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._store = Check("store", is_ok=False, detail="not asked yet")
+        self._asked_at: Micros = 0
+
+    @property
+    def meters(self) -> Meters:
+        """The counters of this process."""
+        return self._gateway.meters
+
+    async def refresh(self) -> None:
+        """Take the store's counters of deliveries by state; keep the last known if it is away."""
+        with contextlib.suppress(Unavailable):
+            self.meters.restore(await self._gateway.database.counts())
+
+    def vitals(self) -> Vitals:
+        """Look at the lanes, in memory."""
+        now = self._gateway.clock.now()
+        lanes = self._gateway.dispatcher.lanes.values()
+        return Vitals(
+            oldest_due_age=_oldest_due_age(lanes, now),
+            in_flight=self._gateway.dispatcher.in_flight,
+            open_breakers=sum(lane.breaker.probe_at is not None for lane in lanes),
+        )
+
+    async def checks(self) -> list[Check]:
+        """Look at everything that must be well to be ready."""
+        age_s = self.vitals().oldest_due_age // SECOND
+        refusal = self._gateway.publisher.refusal
+        return [
+            await self._ask_store(),
+            Check("intake", refusal is None, "open" if refusal is None else str(refusal)),
+            Check("dispatch", age_s * SECOND <= LATE, f"oldest due delivery is {age_s} s late"),
+        ]
+
+    async def _ask_store(self) -> Check:
+        now = self._gateway.clock.now()
+        if self._asked_at and abs(now - self._asked_at) < _ASK_AGAIN:
+            return self._store
+        self._asked_at = now
+        try:
+            await self._gateway.database.check()
+        except Unavailable as error:
+            self._store = Check("store", is_ok=False, detail=str(error))
+        else:
+            self._store = Check("store", is_ok=True, detail="accepts writes")
+        return self._store
+
+
+def _oldest_due_age(lanes: Iterable[Lane], now: Micros) -> Micros:
+    """Say how late the oldest delivery is that nothing but us holds back."""
+    waiting = [_could_go_at(lane, now) for lane in lanes]
+    return max((now - at for at in waiting if at is not None and at < now), default=0)
+
+
+def _could_go_at(lane: Lane, now: Micros) -> Micros | None:
+    if lane.free_at > now or lane.in_flight >= lane.allowed(now):
+        return None
+    return lane.wake_at()
+
+
+class Health:
+    """The ASGI app: GET and HEAD on `PATHS`, 404 elsewhere."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.probe = Probe(gateway)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await send_answer(send, await self._answer(scope))
+
+    async def _answer(self, scope: Scope) -> Answer:
+        path = scope["path"]
+        if path not in PATHS:
+            return _text(404, "not found")
+        if scope["method"] not in ("GET", "HEAD"):
+            return _text(405, "GET it")
+        if path == "/livez":
+            return _text(200, "ok")
+        if path == "/metrics":
+            await self.probe.refresh()
+            page = render(self.probe.meters, self.probe.vitals())
+            return Answer(200, _headers(CONTENT_TYPE), page)
+        is_verbose = "verbose" in parse_qs(
+            scope["query_string"].decode("latin-1"), keep_blank_values=True
+        )
+        return _readiness(await self.probe.checks(), is_verbose=is_verbose)
+
+
+def _readiness(checks: list[Check], *, is_verbose: bool) -> Answer:
+    is_ready = all(check.is_ok for check in checks)
+    status = 200 if is_ready else 503
+    word = "ready" if is_ready else "not ready"
+    if not is_verbose:
+        return _text(status, word)
+    body = {"status": word, "checks": [_shown(check) for check in checks]}
+    return Answer(status, _headers("application/json"), msgspec.json.encode(body))
+
+
+def _shown(check: Check) -> dict[str, object]:
+    return {"name": check.name, "ok": check.is_ok, "detail": check.detail}
+
+
+def _text(status: int, text: str) -> Answer:
+    return Answer(status, _headers("text/plain; charset=utf-8"), text.encode() + b"\n")
+
+
+def _headers(content_type: str) -> list[tuple[bytes, bytes]]:
+    return [(b"content-type", content_type.encode()), (b"cache-control", b"no-store")]

@@ -1,0 +1,172 @@
+"""Server: run an ASGI app with uvicorn inside our own event loop, and stop it in order.
+
+uvicorn brings HTTP; signals, listening and the order of stopping are ours. The
+port is bound before anything else starts, so that a taken port is found first.
+
+Stopping: take no new connection, let requests under way end, let attempts under
+way end (`Gateway.drain`), close the store. A second signal skips the waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import uvicorn
+
+from tillbell.errors import Misconfigured
+from tillbell.logs import observe
+from tillbell.web.patience import Limits, PatientConfig, PatientProtocol
+from tillbell.web.wire import App
+
+_REQUESTS_END_S = 5  # a request takes milliseconds; only a stuck client takes longer
+_IDLE_S = 75
+
+
+class Drainable(Protocol):
+    """What is stopped together with the server: `app.Gateway`."""
+
+    async def drain(self, timeout_s: float | None = None) -> None:
+        """Accept nothing more and let what is under way end."""
+        ...
+
+    async def stop(self) -> None:
+        """Close everything."""
+        ...
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the port; `Misconfigured` if it is taken or not ours to use. Port 0 is a free one."""
+    try:
+        family, kind, number, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        taken = socket.socket(family, kind, number)
+    except OSError as error:
+        raise Misconfigured(f"host: cannot listen on {host}: {error.strerror}") from error
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind(address)
+        taken.listen(2_048)  # a second process is refused here, not at its first connection
+    except OSError as error:
+        taken.close()
+        reason = (error.strerror or str(error)).lower()
+        raise Misconfigured(
+            f"port: cannot listen on {host}:{port}: {reason}; choose another with --port"
+        ) from error
+    taken.setblocking(False)
+    return taken
+
+
+class _Uvicorn(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to us."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
+class HttpServer:
+    """One listening socket and the app behind it."""
+
+    def __init__(self, app: App, taken: socket.socket, limits: Limits) -> None:
+        config = PatientConfig(
+            app,
+            http=PatientProtocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=_IDLE_S,
+        )
+        config.limits = limits
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not one line a bad request
+        self._socket = taken
+        self._uvicorn = _Uvicorn(config)
+        self._serving: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._socket.getsockname()[1])
+
+    async def start(self) -> None:
+        """Accept connections."""
+        loop = asyncio.get_running_loop()
+        self._serving = loop.create_task(self._uvicorn.serve(sockets=[self._socket]))
+        self._sweeping = loop.create_task(self._sweep())
+        await self._uvicorn.listening.wait()
+
+    async def stop(self, timeout_s: float = _REQUESTS_END_S) -> None:
+        """Take no new connection; give requests under way that time to end."""
+        if self._serving is None or self._sweeping is None:
+            return
+        self._uvicorn.config.timeout_graceful_shutdown = timeout_s  # type: ignore[assignment]
+        self._uvicorn.should_exit = True
+        await self._serving
+        self._sweeping.cancel()
+        self._socket.close()
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(1)
+            now_s = loop.time()
+            for connection in list(self._uvicorn.server_state.connections):
+                assert isinstance(connection, PatientProtocol)
+                connection.cut_off_if_overdue(now_s)
+
+
+async def serve_until_signal(server: HttpServer, gateway: Drainable) -> bool:
+    """Wait for SIGTERM or SIGINT, then stop in order; False if a second one cut that short.
+
+    The server must have been started; the gateway is closed when this returns.
+    """
+    loop = asyncio.get_running_loop()
+    first, second = asyncio.Event(), asyncio.Event()
+
+    def signalled() -> None:
+        (second if first.is_set() else first).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled)
+    try:
+        await first.wait()
+        observe("server.draining")
+        return await _stop(server, gateway, second)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _stop(server: HttpServer, gateway: Drainable, hurry: asyncio.Event) -> bool:
+    draining: asyncio.Future[Any] = asyncio.gather(server.stop(), gateway.drain())
+    hurried: asyncio.Future[Any] = asyncio.ensure_future(hurry.wait())
+    await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
+    in_order = draining.done()
+    if not in_order:
+        observe("server.forced")
+    hurried.cancel()
+    draining.cancel()
+    ended = await asyncio.gather(draining, return_exceptions=True)
+    await gateway.stop()
+    observe("server.stopped")
+    if in_order and isinstance(ended[0], BaseException):
+        raise ended[0]
+    return in_order
