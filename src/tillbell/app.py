@@ -45,7 +45,7 @@ class Gateway:
         self.ids = IdMaker()
         self.meters = Meters()
         self.policy = AddressPolicy(
-            allow_cidrs=settings.allowed_cidrs, allow_http=settings.allows_http
+            allow_cidrs=settings.allow_cidrs, allow_http=settings.allow_http
         )
         maker = LiveMaker(settings, vault, self.policy)
         self.directory = Directory(database, maker.make)
@@ -100,7 +100,7 @@ class Gateway:
     def create(cls, settings: Settings, clock: Clock | None = None) -> Gateway:
         """Build a gateway on the store and keys that the settings name."""
         clock = clock or SystemClock()
-        database = SqliteDatabase(settings.sqlite_path, clock)
+        database = SqliteDatabase(settings.database_path, clock)
         return cls(settings, clock, database, Vault.from_settings(settings))
 
     def _connect(self) -> None:

@@ -115,7 +115,7 @@ class Aftermath:
 
     def _tell(self, event_type: str, lane: Lane, **more: object) -> None:
         endpoint = lane.live.endpoint
-        observe(event_type, endpoint=endpoint.id, **_plain(more))
+        observe(event_type, None, endpoint=endpoint.id, **_plain(more))
         if endpoint.scope == OPERATIONAL or self.announce is None:
             return
         since = lane.health.failing_since

@@ -80,8 +80,12 @@ class Dispatcher:
         return self._in_flight
 
     def remember_health(self, health: EndpointHealth) -> None:
-        """Take over what was stored about an endpoint before its lane opens."""
-        self._health[health.id] = health
+        """Take over what was stored about an endpoint: before its lane opens, or begun anew."""
+        lane = self._lanes.get(health.id)
+        if lane is not None:
+            lane.health = health
+        else:
+            self._health[health.id] = health
 
     def lane(self, live: Live) -> Lane:
         """Return the endpoint's lane, opened if need be."""

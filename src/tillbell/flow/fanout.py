@@ -21,17 +21,17 @@ class Route(NamedTuple):
 
     live: Live
     part: str
-    index: int  # of the part
+    number: int  # of the part, from 0
     variant: str  # which rendered body
 
 
 def routes(lives: Iterable[Live], event_type: str, channels: tuple[str, ...]) -> tuple[Route, ...]:
     """Say where messages of this type with these channels go."""
     return tuple(
-        Route(live, part, index, live.profile.variant(part))
+        Route(live, part, number, live.profile.variant(part))
         for live in lives
         if live.takes_messages and live.filter.wants(event_type, channels)
-        for index, part in enumerate(live.profile.parts(event_type, live.endpoint.selectors))
+        for number, part in enumerate(live.profile.parts(event_type, live.endpoint.selectors))
     )
 
 
@@ -51,7 +51,7 @@ def waiting(
     """Make a delivery that is to be claimed when due."""
     endpoint_id = route.live.endpoint.id
     return Delivery(
-        delivery_id(message.id, endpoint_id, route.index),
+        delivery_id(message.id, endpoint_id, route.number),
         message.app_id,
         endpoint_id,
         message.id,
@@ -68,7 +68,7 @@ def leased(route: Route, message: Message, now: Micros, lease_until: Micros) -> 
     """Make a delivery that is born leased: attempt 1 is open, the caller sends it at once."""
     endpoint_id = route.live.endpoint.id
     return Delivery(
-        delivery_id(message.id, endpoint_id, route.index),
+        delivery_id(message.id, endpoint_id, route.number),
         message.app_id,
         endpoint_id,
         message.id,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from tillbell.clock import SECOND, Clock, Micros
 from tillbell.errors import StoreUnavailable
@@ -28,7 +29,7 @@ class Ledger:
         self._clock = clock
         self._lease = lease
         self._held: dict[str, tuple[int, Micros]] = {}  # delivery id → token, lease end
-        self._writes: set[asyncio.Future[object]] = set()
+        self._writes: set[asyncio.Future[Any]] = set()
         self.on_retry: Callable[[str, Micros], object] = lambda *_: None
 
     @property
@@ -105,7 +106,7 @@ class Ledger:
         self._writes.add(future)
         future.add_done_callback(self._written)
 
-    def _written(self, done: asyncio.Future[object]) -> None:
+    def _written(self, done: asyncio.Future[Any]) -> None:
         self._writes.discard(done)
         if not done.cancelled() and isinstance(done.exception(), StoreUnavailable):
             observe("release.lost", error=str(done.exception()))  # the lease will run out

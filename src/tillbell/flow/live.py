@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tillbell import __version__
 from tillbell.clock import Micros
 from tillbell.config import Settings
 from tillbell.errors import Invalid
@@ -15,8 +14,6 @@ from tillbell.profiles import PROFILES
 from tillbell.profiles.base import Profile
 from tillbell.rules.selectors import Filter, compile_filter
 from tillbell.vault import Vault
-
-USER_AGENT = f"tillbell/{__version__}"
 
 
 class Live(NamedTuple):
@@ -85,7 +82,7 @@ class LiveMaker:
         lines = [
             b"POST " + target.path + b" HTTP/1.1",
             b"Host: " + target.host_header,
-            b"User-Agent: " + USER_AGENT.encode(),
+            b"User-Agent: " + self._settings.user_agent.encode(),
             b"Accept-Encoding: identity",
             b"Content-Type: " + content_type.encode(),
         ]

@@ -26,7 +26,7 @@ class Step(NamedTuple):
     """What one step did."""
 
     cursor: str
-    count: int
+    moved: int
     is_last: bool
 
 
@@ -99,7 +99,7 @@ class TaskRunner:
                 await self._directory.put(task)
 
     def _moved(self, task: Task, step: Step) -> Task:
-        count = task.result.get("count", 0) + step.count
+        count = task.result.get("count", 0) + step.moved
         return msgspec.structs.replace(
             task,
             cursor=step.cursor,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-from tillbell.errors import Problem
+from collections.abc import Iterator
 
 DEPTH_MAX = 64
 KEY_MAX = 1024  # characters in a member's name
@@ -63,21 +61,3 @@ def longest_key(value: object) -> int:
         elif isinstance(item, list):
             pending.extend(item)
     return longest
-
-
-def check_labels(
-    kind: str, labels: Sequence[str], count_max: int, length_max: int
-) -> list[Problem]:
-    """Check the channels or tags of a message: how many, and each one's characters."""
-    problems = []
-    if len(labels) > count_max:
-        problems.append(Problem(("body", kind), f"at most {count_max} {kind}", "too_many"))
-    for index, label in enumerate(labels[: count_max + 1]):
-        if not 0 < len(label) <= length_max or not _is_label(label):
-            message = f"1 to {length_max} characters of A-Z a-z 0-9 - _ . : are allowed"
-            problems.append(Problem(("body", kind, index), message, "label"))
-    return problems
-
-
-def _is_label(text: str) -> bool:
-    return text.isascii() and all(c.isalnum() or c in "-_.:" for c in text)

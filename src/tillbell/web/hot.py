@@ -20,7 +20,7 @@ from tillbell.flow.directory import AppView
 from tillbell.flow.publish import Draft, Idempotency
 from tillbell.models import Message
 from tillbell.rules import payload as rules
-from tillbell.rules.selectors import check_event_type
+from tillbell.rules.selectors import check_event_type, check_labels
 from tillbell.storage.base import Repeated
 from tillbell.web.api.applications import create_application
 from tillbell.web.auth import Principal, authenticate_now
@@ -35,7 +35,6 @@ PREFIX = "/api/v1/app/"
 SUFFIX = "/msg"
 CHANNELS_MAX = 5
 TAGS_MAX = 10
-LABEL_MAX = 128
 
 
 class ApplicationDraft(msgspec.Struct):
@@ -227,9 +226,9 @@ def _check(message: MessageIn, payload: bytes) -> list[Problem]:
         if value is not None and not 0 < len(value) <= limit:
             problems.append(Problem(("body", name), f"1 to {limit} characters", "length"))
     if message.channels:
-        problems += rules.check_labels("channels", message.channels, CHANNELS_MAX, LABEL_MAX)
+        problems += check_labels(message.channels, ("body", "channels"), at_most=CHANNELS_MAX)
     if message.tags:
-        problems += rules.check_labels("tags", message.tags, TAGS_MAX, LABEL_MAX)
+        problems += check_labels(message.tags, ("body", "tags"), at_most=TAGS_MAX)
     return problems
 
 
