@@ -45,7 +45,7 @@ class Gateway:
         self.ids = IdMaker()
         self.meters = Meters()
         self.policy = AddressPolicy(
-            allow_cidrs=settings.allow_cidrs, allow_http=settings.allow_http
+            allow_cidrs=settings.allowed_cidrs, allow_http=settings.allows_http
         )
         maker = LiveMaker(settings, vault, self.policy)
         self.directory = Directory(database, maker.make)

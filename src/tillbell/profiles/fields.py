@@ -60,9 +60,9 @@ class Fields:
         """Return a member to be written elsewhere byte for byte; None if missing or null."""
         return None if self.json(name) == b"null" else self._members[name]
 
-    def items(self) -> Iterator[tuple[str, msgspec.Raw]]:
-        """Return every member, to be written elsewhere byte for byte."""
-        return iter(self._members.items())
+    def names(self) -> Iterator[str]:
+        """Return the name of every member."""
+        return iter(self._members)
 
     def child(self, name: str) -> Self:
         """Return the object in a member, empty if there is none."""

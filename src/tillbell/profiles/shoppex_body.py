@@ -1,10 +1,9 @@
-"""What goes into `data` of a Shoppex event."""
+"""What goes into `data` of a Shoppex event: names in snake_case, times in Unix seconds."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
-
-import msgspec
 
 from tillbell.profiles.fields import Fields, as_number
 
@@ -28,7 +27,8 @@ _BY_STATUS = {
     "refunded": "REFUNDED",
     "disputed": "CUSTOMER_DISPUTE_ONGOING",
 }
-_HEAD = ("id", "type", "status", "gateway", "amount", "currency")
+_TIMES = ("At", "Start", "End")  # how members that hold a time end
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def order(part: str, fields: Fields) -> dict[str, Any]:
@@ -76,19 +76,29 @@ def subscription(fields: Fields) -> dict[str, Any]:
         "currency": currency,
         "customer_email": fields.child("customer").text("email") or fields.text("customerEmail"),
     }
-    return head | {name: value for name, value in fields.items() if name not in {*_HEAD, *head}}
+    rest = _members(fields)
+    return head | {name: value for name, value in rest.items() if name not in head}
 
 
 def plain(fields: Fields) -> dict[str, Any]:
-    """Write anything else: the platform's name for its id, then all of ours as it is."""
-    return {"uniqid": fields.text("id")} | dict(fields.items())
+    """Write anything else: the platform's name for its id, then all of ours."""
+    return {"uniqid": fields.text("id")} | _members(fields)
+
+
+def _members(fields: Fields) -> dict[str, Any]:
+    """Take over every member; nested objects as they are."""
+    return {_HUMP.sub("_", name).lower(): _value(fields, name) for name in fields.names()}
+
+
+def _value(fields: Fields, name: str) -> Any:
+    at = _seconds(fields, name) if name.endswith(_TIMES) else None
+    return fields.raw(name) if at is None else at
 
 
 def _product(item: Fields, order_currency: str | None) -> dict[str, Any]:
     """Write one line of an order: the product as it was then, and what was bought of it."""
     currency = item.text("currency") or order_currency
-    whole: dict[str, Any] = dict(item.child("product").items())
-    return whole | {
+    return _members(item.child("product")) | {
         "uniqid": item.text("productId"),
         "title": item.text("productName"),
         "quantity": item.number("quantity"),
@@ -109,6 +119,6 @@ def _cancel_reason(fields: Fields) -> str:
     return "expired" if "expire" in (fields.text("cancelReason") or "").lower() else "cancelled"
 
 
-def _seconds(fields: Fields, name: str) -> msgspec.Raw | None:
+def _seconds(fields: Fields, name: str) -> int | None:
     at = fields.instant(name)
-    return None if at is None else as_number(str(int(at.timestamp())))
+    return None if at is None else int(at.timestamp())

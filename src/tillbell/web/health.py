@@ -111,7 +111,7 @@ class Health:
     def __init__(self, gateway: Gateway) -> None:
         self.probe = Probe(gateway)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Answer one request."""
         await send_answer(send, await self._answer(scope))
 
