@@ -1,0 +1,56 @@
+"""What verifying a request gives: a `Verified`, or a `VerificationError`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+# Where each profile says what happened, in a body that is now known to be genuine.
+_EVENT_MEMBER = {
+    "shoppex": "event",
+    "zenofy": "event",
+    "mozarto": "transaction_status",
+    "mozarto-legacy": "status",
+}
+
+
+class VerificationError(Exception):
+    """The request is not proven to be genuine: answer 401 and do nothing.
+
+    `reason` is one of a closed list: `no_secret`, `bad_secret`, `unknown_profile`,
+    `body_not_bytes`, `missing_header`, `repeated_header`, `bad_id`, `bad_timestamp`,
+    `too_old`, `too_new`, `too_many_signatures`, `no_match`.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A genuine request. Deduplicate by `id`; a timestamp of None means it may be a replay."""
+
+    id: str | None
+    timestamp: int | None  # Unix second of the attempt; None: nothing that was signed tells
+    profile: str
+    body: bytes = field(repr=False)
+
+    @property
+    def event_type(self) -> str | None:
+        """Say what happened in the platform's word, from the body; None if it does not tell."""
+        try:
+            whole = self.json()
+        except (ValueError, RecursionError):  # genuine, and yet not JSON: it tells nothing
+            return None
+        word = whole.get(_EVENT_MEMBER.get(self.profile, "type")) if _is_object(whole) else None
+        return word if isinstance(word, str) else None
+
+    def json(self) -> Any:
+        """Return the decoded body; `ValueError` if it is not JSON."""
+        return json.loads(self.body)
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
