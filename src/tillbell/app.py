@@ -100,7 +100,7 @@ class Gateway:
     def create(cls, settings: Settings, clock: Clock | None = None) -> Gateway:
         """Build a gateway on the store and keys that the settings name."""
         clock = clock or SystemClock()
-        database = SqliteDatabase(settings.database_path, clock)
+        database = SqliteDatabase(settings.sqlite_path, clock)
         return cls(settings, clock, database, Vault.from_settings(settings))
 
     def _connect(self) -> None:

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import os
 import tomllib
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
@@ -28,6 +29,7 @@ import platformdirs
 
 from tillbell import __version__
 from tillbell.errors import Misconfigured
+from tillbell.setting_text import parse
 from tillbell.vault import Secret
 
 PREFIX = "TILLBELL_"
@@ -127,9 +129,10 @@ class Settings:
         return (*self.allow_cidrs, *LOOPBACK) if self.dev else self.allow_cidrs
 
     @property
-    def base_url(self) -> str:
-        """The address others reach us by, without a slash at the end."""
-        return self.public_url or f"http://{_in_url(self.host)}:{self.port}"
+    def local_url(self) -> str:
+        """Where this machine reaches it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 class Loaded(NamedTuple):
@@ -252,7 +255,7 @@ def _nearest(name: str, prefix: str = "") -> str:
 
 def _read(declared: Field[Any], given: _Given) -> object:
     try:
-        return _judged(declared, _PARSERS[_HINTS[declared.name]](given.value))
+        return _judged(declared, parse(_HINTS[declared.name], given.value))
     except ValueError as error:
         raise Misconfigured(f"{declared.name} ({given.origin}): {error}") from error
 
@@ -268,52 +271,6 @@ def _judged(declared: Field[Any], value: object) -> object:
     return value
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str | Path):
-        raise ValueError("must be text")  # noqa: TRY004 - caught as such in _read
-    text = str(value).strip()
-    if not text.isprintable():
-        raise ValueError("has a control character in it")
-    return text
-
-
-def _number(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError("must be a whole number")  # noqa: TRY004 - caught as such in _read
-    try:
-        return int(value)
-    except ValueError:
-        raise ValueError(f"{value!r} is not a whole number") from None
-
-
-_WORDS_FOR_BOOL = {
-    "1": True, "true": True, "yes": True, "on": True,
-    "0": False, "false": False, "no": False, "off": False,
-}  # fmt: skip
-
-
-def _switch(value: object) -> bool:
-    known = _WORDS_FOR_BOOL.get(str(value).strip().lower())
-    if known is None:
-        raise ValueError(f"{value!r} is neither true nor false")
-    return known
-
-
-def _items(value: object) -> list[object]:
-    if isinstance(value, list | tuple):
-        return list(value)
-    return [item.strip() for item in str(value).split(",") if item.strip()]
-
-
-_PARSERS: Mapping[object, Callable[[object], object]] = {
-    str: _text,
-    int: _number,
-    bool: _switch,
-    Path: lambda value: Path(_text(value)).expanduser().absolute(),
-    Secret | None: lambda value: value if isinstance(value, Secret) else Secret(_text(value)),
-    tuple[str, ...]: lambda value: tuple(_text(item) for item in _items(value)),
-    tuple[int, ...] | None: lambda value: tuple(_number(item) for item in _items(value)),
-}
 _HINTS = get_type_hints(Settings)
 
 
@@ -383,18 +340,6 @@ def _address_of(server: str) -> tuple[str, int]:
     return str(ipaddress.ip_address(host)), port or 53
 
 
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def as_text(value: object) -> str:
-    """Write a value as a person would set it; secrets are masked.
-
-    >>> as_text((5, 300)), as_text(True), as_text(None)
-    ('5,300', 'true', '')
-    """
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "" if value is None else str(value)
+def load_here(flags: Mapping[str, object]) -> Loaded:
+    """Collect the settings of this process."""
+    return load(flags, os.environ)

@@ -1,1 +1,101 @@
-"""The `tillbell` command."""
+"""The `tillbell` command.
+
+Exit codes: 0 done; 1 it did not work (a check failed, the gateway said no, something was
+lost); 2 the operator or the command line must change something, said in one line.
+
+Commands are named by path and loaded when they are used, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+DONE, FAILED, MISUSED = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    from cyclopts import CycloptsError
+
+    from tillbell.errors import Misconfigured, TillbellError
+
+    try:
+        code = build()(list(arguments), exit_on_error=False, result_action="return_value")
+    except CycloptsError:
+        return MISUSED  # it has been printed
+    except Misconfigured as error:
+        return _say(error, MISUSED)
+    except TillbellError as error:
+        return _say(error, FAILED)
+    except KeyboardInterrupt:
+        return FAILED
+    except BrokenPipeError:
+        sys.stderr.close()  # who read our output went away; do not complain at exit
+        return FAILED
+    return code if isinstance(code, int) else DONE
+
+
+def build() -> App:
+    """Put the commands together."""
+    from cyclopts import App
+
+    from tillbell import __version__
+
+    app = App(
+        name="tillbell",
+        help="The webhook gateway for commerce and payments.",
+        version=f"tillbell {__version__}",
+    )
+    for name, (path, doc) in _COMMANDS.items():
+        app.command(f"tillbell.cli.{path}", name=name, help=doc)
+    for group, (group_doc, commands) in _GROUPS.items():
+        sub = App(name=group, help=group_doc)
+        for name, (path, doc) in commands.items():
+            sub.command(f"tillbell.cli.{path}", name=name, help=doc)
+        app.command(sub)
+    return app
+
+
+# Name → where it is and its one line in the list; its own --help says more.
+_COMMANDS = {
+    "serve": ("serve:serve", None),
+    "demo": ("demo:demo", None),
+    "send": ("remote:send", None),
+    "backup": ("care:backup", None),
+    "healthcheck": ("care:healthcheck", None),
+    "version": ("care:version", None),
+}
+_GROUPS = {
+    "config": ("Settings.", {"show": ("show:show", None)}),
+    "key": (
+        "API keys of a running gateway.",
+        {
+            "create": ("remote:create_key", None),
+            "list": ("remote:list_keys", None),
+            "delete": ("remote:delete_key", None),
+        },
+    ),
+    "signature": (
+        "Standard Webhooks signatures: make one, check one, find out why one does not match.",
+        {
+            "sign": ("signature:sign", None),
+            "verify": ("signature:verify", None),
+            "explain": ("signature:explain", None),
+        },
+    ),
+}
+
+
+def _say(error: Exception, code: int) -> int:
+    print(f"tillbell: {' '.join(str(error).split())}", file=sys.stderr)
+    return code

@@ -37,6 +37,8 @@ class Pool:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._age_s = limits.age_s
+        self._idle_max = limits.idle_max_per_origin
         self._open_max = min(limits.open_max, _affordable())
         self._idle: dict[Origin, list[Wire]] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -53,14 +55,11 @@ class Pool:
         stack = self._idle.get(origin)
         while stack:
             wire = stack.pop()
-            if self._is_young(wire) and wire.is_quiet():
+            if wire.idle_since < wire.opened_at + self._age_s and wire.is_quiet():
                 return wire
             if not wire.is_dead:
                 wire.abort()
         return None
-
-    def _is_young(self, wire: Wire) -> bool:
-        return wire.idle_since - wire.opened_at < self._limits.age_s
 
     def try_place(self, *, is_next: bool) -> bool:
         """Take a place for a new connection if there is one; those in line go first."""
@@ -128,9 +127,10 @@ class Pool:
 
     def released(self, wire: Wire) -> None:
         """Keep a connection for the next exchange with its origin."""
-        wire.idle_since = asyncio.get_running_loop().time()
-        stack = self._idle.setdefault(wire.origin, [])
-        if len(stack) >= self._limits.idle_max_per_origin:
+        stack = self._idle.get(wire.origin)
+        if stack is None:
+            self._idle[wire.origin] = stack = []
+        elif len(stack) >= self._idle_max:
             self._drop(stack[0])
         stack.append(wire)
         if self._waiting:

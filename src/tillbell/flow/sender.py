@@ -21,7 +21,7 @@ from tillbell.clock import Clock
 from tillbell.flow.addresses import AddressPolicy, Target
 from tillbell.flow.pool import Limits, Pool
 from tillbell.flow.resolver import Resolver, Unresolved
-from tillbell.flow.wire import Request, Wire
+from tillbell.flow.wire import Wire
 from tillbell.models import Reply
 from tillbell.rules.urls import is_literal
 
@@ -60,6 +60,7 @@ class Sender:
         self._policy = policy
         self._resolver = resolver
         self._clock = clock
+        self._monotonic = clock.monotonic
         self._limits = limits or Limits()
         self._pool = Pool(self._limits)
         self._ssl = ssl_context
@@ -70,21 +71,18 @@ class Sender:
         `head` is the request line and headers, each ended by CRLF; `Content-Length` is added.
         Ends at most a connection tick (50 ms) after `timeout_s`.
         """
-        request = Request(
-            b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body),
-            asyncio.get_running_loop().time() + timeout_s,
-            self._clock.monotonic(),
-            timeout_s,
-        )
+        started = self._monotonic()
+        deadline = asyncio.get_running_loop().time() + timeout_s
         wire = self._pool.take(target[:3])
         if wire is None:
-            found = await self._open(target, request.deadline)
+            found = await self._open(target, deadline)
             if isinstance(found, _Failure):
-                took_us = int((self._clock.monotonic() - request.started) * 1_000_000)
+                took_us = int((self._monotonic() - started) * 1_000_000)
                 return Reply(0, found.error, found.detail, b"", "", took_us)
             wire = found
+        request = b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
         try:
-            return await wire.exchange(request)
+            return await wire.exchange(request, deadline, started, timeout_s)
         except asyncio.CancelledError:
             wire.abort()
             raise

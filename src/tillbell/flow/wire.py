@@ -14,8 +14,10 @@ What counts as an answer:
 from __future__ import annotations
 
 import asyncio
+import re
+import select
 import socket
-from typing import NamedTuple, Protocol, cast
+from typing import Protocol, cast
 
 import httptools
 
@@ -23,10 +25,14 @@ from tillbell.clock import Clock
 from tillbell.models import Reply
 
 HEAD_MAX = 32 * 1024  # bytes of status line and headers, interim ones included
-HEADERS_MAX = 200
+HEAD_LINES_MAX = 256
 INTERIM_MAX = 8
 READ_MAX = HEAD_MAX + 64 * 1024  # bytes of a whole answer; we stop reading there
 BODY_KEPT = 16 * 1024
+
+_END_OF_HEAD = b"\r\n\r\n"
+_RETRY_AFTER = re.compile(rb"\r\nretry-after:[ \t]*([\x20-\x7e]{0,100})", re.IGNORECASE)
+_TOO_LONG = f"The head of the answer is longer than {HEAD_MAX} bytes or {HEAD_LINES_MAX} lines."
 
 Origin = tuple[str, str, int]  # scheme, host, port
 
@@ -45,36 +51,26 @@ class Owner(Protocol):
         ...
 
 
-class Request(NamedTuple):
-    """One exchange to make."""
-
-    data: bytes
-    deadline: float  # loop time
-    started: float  # monotonic
-    timeout_s: float  # for the message
-
-
 class Wire(asyncio.Protocol):
     """A connection. After `abort` it is dead and told so to its owner once."""
 
     __slots__ = (
         "_body",
-        "_body_size",
-        "_clock",
         "_failure",
         "_future",
-        "_head_size",
-        "_header_count",
+        "_head",
         "_interim",
         "_is_complete",
         "_keeps_alive",
+        "_loop",
+        "_monotonic",
         "_owner",
         "_parser",
+        "_poll",
         "_received",
-        "_request",
-        "_retry_after",
-        "_sock",
+        "_started",
         "_status",
+        "_timeout_s",
         "_transport",
         "deadline",
         "exchanges",
@@ -87,8 +83,10 @@ class Wire(asyncio.Protocol):
 
     def __init__(self, owner: Owner, clock: Clock, origin: Origin, sock: socket.socket) -> None:
         self._owner = owner
-        self._clock = clock
-        self._sock = sock
+        self._monotonic = clock.monotonic
+        self._loop = asyncio.get_running_loop()
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
         self.origin = origin
         self.is_dead = False
         self.exchanges = 0
@@ -98,24 +96,29 @@ class Wire(asyncio.Protocol):
         self._clear()
 
     def _clear(self) -> None:
-        self._status = self._received = self._head_size = self._header_count = 0
-        self._interim = self._body_size = 0
-        self._retry_after = self._failure = ""
+        self._status = self._received = self._interim = 0
+        self._failure = ""
+        self._head = b""  # all that came until the head was whole
+        self._body = b""
         self._is_complete = self._keeps_alive = self.is_poisoned = False
-        self._body: list[bytes] = []
 
     # ── what the sender does ─────────────────────────────────────────────────────────────────────
 
-    def exchange(self, request: Request) -> asyncio.Future[Reply]:
-        """Send a request; the future always gets a reply."""
+    def exchange(
+        self, request: bytes, deadline: float, started: float, timeout_s: float
+    ) -> asyncio.Future[Reply]:
+        """Send a request; the future always gets a reply.
+
+        `deadline` is loop time, `started` monotonic time before the name look-up.
+        """
         assert self._future is None, "one exchange at a time"
-        self._clear()
+        if self.exchanges:
+            self._clear()
         self.exchanges += 1
-        self._request = request
-        self.deadline = request.deadline
-        self._future = future = asyncio.get_running_loop().create_future()
+        self.deadline, self._started, self._timeout_s = deadline, started, timeout_s
+        self._future = future = self._loop.create_future()
         self._owner.busy.add(self)
-        self._transport.write(request.data)
+        self._transport.write(request)
         return future
 
     def is_quiet(self) -> bool:
@@ -124,19 +127,11 @@ class Wire(asyncio.Protocol):
         Asks the kernel, because the loop may not have got round to it: a connection that the
         receiver closed, or put unasked bytes on, must not carry another request.
         """
-        if self.is_dead or self._transport.is_closing():
-            return False
-        try:
-            self._sock.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        return not (self.is_dead or self._poll.poll(0))
 
     def expire(self) -> None:
         """End the exchange, because its deadline has passed."""
-        within = f"within {self._request.timeout_s:g} s"
+        within = f"within {self._timeout_s:g} s"
         if self._status:
             self._end(detail=f"The answer's body had not ended {within}; its status counts.")
         elif self._received:
@@ -162,6 +157,8 @@ class Wire(asyncio.Protocol):
             self.abort()
             return
         self._received += len(data)
+        if not self._status:
+            self._head = self._head + data if self._head else data
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -174,12 +171,13 @@ class Wire(asyncio.Protocol):
         elif self._failure or self._received > HEAD_MAX:
             self._check_limits()
 
+    def eof_received(self) -> None:
+        """Take no more requests; the transport closes itself."""
+        self.is_dead = True
+
     def _check_limits(self) -> None:
         if not self._status:
-            if not self._failure and self._received > HEAD_MAX:
-                self._failure = f"The head of the answer is longer than {HEAD_MAX} bytes."
-            if self._failure:
-                self._end("protocol_error", self._failure)
+            self._end("protocol_error", self._failure or _TOO_LONG)
         elif self._failure:
             self._end(detail=self._failure + " Its status counts.")
         elif self._received > READ_MAX:
@@ -209,36 +207,48 @@ class Wire(asyncio.Protocol):
         if self._is_complete:
             self.is_poisoned = True
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header; keep the one that matters."""
-        self._header_count += 1
-        self._head_size += len(name) + len(value)
-        if len(name) == 11 and not self._status and name.lower() == b"retry-after":
-            self._retry_after = value[:100].decode("latin-1")
-
     def on_headers_complete(self) -> None:
         """Take the status."""
         if self._status:
-            return  # trailers, or a second answer
+            return  # a second answer
         status = self._parser.get_status_code()
-        if self._head_size > HEAD_MAX or self._header_count > HEADERS_MAX:
-            self._failure = "The answer has too many headers."
-        elif 100 <= status < 200:
-            self._retry_after = ""
+        if 100 <= status < 200:
             self._interim += 1
             if self._interim > INTERIM_MAX:
                 self._failure = f"More than {INTERIM_MAX} interim answers (1xx)."
-        elif not 200 <= status <= 599 or self._parser.get_http_version() not in ("1.1", "1.0"):
+        elif not 200 <= status <= 599 or not self._is_http_1():
             self._failure = "The answer's status line is not HTTP/1.1 with a status of 200 to 599."
+        elif self._head.count(b"\n") > HEAD_LINES_MAX or self._received > HEAD_MAX:
+            self._take_long(status)
         elif not self._failure:
             self._status = status
             self._keeps_alive = self._parser.should_keep_alive()
 
+    def _take_long(self, status: int) -> None:
+        """Take the status if it is only the body that made so many lines or bytes."""
+        head = _END_OF_HEAD.join(self._heads())
+        if len(head) > HEAD_MAX or head.count(b"\n") > HEAD_LINES_MAX:
+            self._failure = _TOO_LONG
+        else:
+            self._status = status  # and the connection is not kept
+
+    def _is_http_1(self) -> bool:
+        return self._head.startswith(b"HTTP/1.1 ") or (
+            self._parser.get_http_version() in ("1.1", "1.0")
+        )
+
+    def _heads(self) -> list[bytes]:
+        """Return the interim heads and the last one, of an answer whose head is whole."""
+        return self._head.split(_END_OF_HEAD, self._interim + 1)[: self._interim + 1]
+
+    def _retry_after(self) -> str:
+        found = _RETRY_AFTER.search(self._heads()[-1])
+        return found[1].decode("ascii").strip() if found else ""
+
     def on_body(self, data: bytes) -> None:
         """Keep the first part of the body."""
-        if self._body_size < BODY_KEPT and not self.is_poisoned:
-            self._body.append(data[: BODY_KEPT - self._body_size])
-            self._body_size += len(data)
+        if len(self._body) < BODY_KEPT and not self._is_complete:
+            self._body += data[: BODY_KEPT - len(self._body)]
 
     def on_message_complete(self) -> None:
         """Mark the end of the answer; of an interim one it means nothing."""
@@ -249,10 +259,11 @@ class Wire(asyncio.Protocol):
         future, self._future = self._future, None
         assert future is not None
         self._owner.busy.discard(self)
-        body = b"".join(self._body)
-        took_us = int((self._clock.monotonic() - self._request.started) * 1_000_000)
-        reply = Reply(self._status, error, detail, body, self._retry_after, took_us)
-        if self._is_complete and self._keeps_alive and not self.is_poisoned and not self.is_dead:
+        took_us = int((self._monotonic() - self._started) * 1_000_000)
+        retry_after = self._retry_after() if self._status >= 300 else ""
+        reply = Reply(self._status, error, detail, self._body, retry_after, took_us)
+        if self._is_complete and self._keeps_alive and not (self.is_poisoned or self.is_dead):
+            self.idle_since = self._loop.time()
             self._owner.released(self)
         elif not self.is_dead:
             self.abort()
