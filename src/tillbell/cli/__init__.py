@@ -66,31 +66,34 @@ def build() -> App:
     return app
 
 
-# Name → where it is and its one line in the list; its own --help says more.
+# Name → where it is, and what it does; the module is not loaded to say so.
 _COMMANDS = {
-    "serve": ("serve:serve", None),
-    "demo": ("demo:demo", None),
-    "send": ("remote:send", None),
-    "backup": ("care:backup", None),
-    "healthcheck": ("care:healthcheck", None),
-    "version": ("care:version", None),
+    "serve": ("serve:serve", "Run the gateway until it is told to stop (SIGTERM, Ctrl-C)."),
+    "demo": ("demo:demo", "Watch it work: a shop, four receivers, one flaky; nothing is kept."),
+    "send": ("remote:send", "Publish a message to a running gateway."),
+    "backup": ("care:backup", "Copy the store to a new file while it is in use."),
+    "healthcheck": ("care:healthcheck", "Ask the gateway on this machine whether it is ready."),
+    "version": ("care:version", "Print the version."),
 }
 _GROUPS = {
-    "config": ("Settings.", {"show": ("show:show", None)}),
+    "config": (
+        "Settings.",
+        {"show": ("show:show", "Show every setting, its value (secrets masked) and its origin.")},
+    ),
     "key": (
         "API keys of a running gateway.",
         {
-            "create": ("remote:create_key", None),
-            "list": ("remote:list_keys", None),
-            "delete": ("remote:delete_key", None),
+            "create": ("remote:create_key", "Make an API key; it is shown this once."),
+            "list": ("remote:list_keys", "List API keys: id, last characters, scopes, name."),
+            "delete": ("remote:delete_key", "Delete an API key; it stops working at once."),
         },
     ),
     "signature": (
-        "Standard Webhooks signatures: make one, check one, find out why one does not match.",
+        "Standard Webhooks signatures.",
         {
-            "sign": ("signature:sign", None),
-            "verify": ("signature:verify", None),
-            "explain": ("signature:explain", None),
+            "sign": ("signature:sign", "Write the three headers of a signed message."),
+            "verify": ("signature:verify", "Check a signature; exit code 1 if it is wrong."),
+            "explain": ("signature:explain", "Find out why a signature does not match."),
         },
     ),
 }

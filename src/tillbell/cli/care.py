@@ -1,0 +1,50 @@
+"""`tillbell backup`, `healthcheck`, `version`: what an operator's scripts call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tillbell.cli.flags import Flags, load_settings
+
+
+def backup(target: Path, flags: Flags | None = None) -> None:
+    """Copy the whole store to a new file, while the gateway runs or not.
+
+    The master key is not in it: keep a copy of `master.key` (or TILLBELL_MASTER_KEY) apart.
+
+    Parameters
+    ----------
+    target
+        The file to write. It must not exist.
+    """
+    import asyncio
+
+    settings = load_settings(flags).settings
+    from tillbell.clock import SystemClock
+    from tillbell.errors import Misconfigured
+    from tillbell.storage.sqlite import SqliteDatabase
+
+    if not settings.sqlite_path.is_file():
+        raise Misconfigured(f"there is no database at {settings.sqlite_path}")
+    if target.exists():
+        raise Misconfigured(f"{target} exists; a backup is never written over")
+    database = SqliteDatabase(settings.sqlite_path, SystemClock())
+    asyncio.run(database.backup(str(target)))
+    print(f"{target}: {target.stat().st_size:,} bytes")
+
+
+def healthcheck(flags: Flags | None = None) -> int:
+    """Ask the gateway on this machine whether it is ready; exit code 0 if so."""
+    settings = load_settings(flags).settings
+    from tillbell.cli.client import Api
+
+    answer = Api(settings.local_url, None).get_raw("/readyz?verbose")
+    print(answer.body.decode("utf-8", "replace").strip())
+    return 0 if answer.status == 200 else 1
+
+
+def version() -> None:
+    """Print the version."""
+    from tillbell import __version__
+
+    print(f"tillbell {__version__}")

@@ -1,0 +1,158 @@
+"""Why does a signature not match? Try the mistakes that people make, and name the one that fits.
+
+Pure: the body as received, the headers and the secret in; sentences out. Each mistake
+is undone and the signature computed again; a match proves the cause.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from typing import NamedTuple
+
+from tillbell.rules.signing import check_standard_secret, standard_signature
+
+TOLERANCE_S = 300
+
+
+class Signed(NamedTuple):
+    """A message as a receiver has it."""
+
+    secret: str
+    id: str
+    timestamp: str
+    signature: str
+    body: bytes
+
+
+class Finding(NamedTuple):
+    """Whether the signature is right, and what is wrong."""
+
+    is_valid: bool
+    causes: list[str]
+
+
+def judge(signed: Signed, now_s: int) -> Finding:
+    """Say whether a receiver should accept the message, and if not, why."""
+    problem = check_standard_secret(signed.secret.strip())
+    if problem:
+        return Finding(False, [f"secret: {problem}"])
+    causes = [*_of_timestamp(signed.timestamp, now_s)]
+    if not _is_number(signed.timestamp):
+        return Finding(False, causes)
+    if _matches(signed):
+        return Finding(not causes, causes)
+    found = [*_of_secret(signed), *_of_header(signed), *_of_body(signed)]
+    return Finding(False, causes + (found or [_UNKNOWN]))
+
+
+_UNKNOWN = (
+    "none of the usual mistakes explains it: most likely another secret (rotated? of another "
+    "endpoint?), or another id than the header webhook-id had"
+)
+
+
+def _of_timestamp(text: str, now_s: int) -> Iterator[str]:
+    if not _is_number(text):
+        yield "timestamp: is not a whole number of seconds since 1970"
+        return
+    age_s = now_s - int(text)
+    if int(text) > 10**11:
+        yield "timestamp: is in milliseconds; the header has seconds"
+    elif age_s > TOLERANCE_S:
+        yield f"timestamp: is {age_s} s old; receivers accept {TOLERANCE_S} s (replayed? clock?)"
+    elif age_s < -TOLERANCE_S:
+        yield f"timestamp: is {-age_s} s in the future; is this machine's clock right?"
+
+
+def _of_secret(signed: Signed) -> Iterator[str]:
+    stripped = signed._replace(secret=signed.secret.strip())
+    if stripped != signed and _matches(stripped):
+        yield "secret: has white space around it, e.g. a line end from a file; strip it"
+    content = f"{signed.id}.{signed.timestamp}.".encode() + signed.body
+    bare = signed.secret.strip().removeprefix("whsec_")
+    for key, mistake in (
+        (signed.secret.strip(), "the whole text with whsec_ was used as the key"),
+        (bare, "the text after whsec_ was used as the key"),
+    ):
+        made = base64.b64encode(hmac.digest(key.encode(), content, sha256)).decode()
+        if made in signed.signature:
+            yield f"secret: {mistake}; the key is the bytes after base64-decoding what follows it"
+    if _only(signed.body, signed) in signed.signature:
+        yield "content: only the body was signed; it must be id.timestamp.body"
+
+
+def _only(content: bytes, signed: Signed) -> str:
+    try:
+        key = base64.b64decode(signed.secret.strip().removeprefix("whsec_"))
+    except ValueError:
+        return "\0"  # in no header
+    return base64.b64encode(hmac.digest(key, content, sha256)).decode()
+
+
+def _of_header(signed: Signed) -> Iterator[str]:
+    expected = standard_signature(
+        [signed.secret.strip()], signed.id, int(signed.timestamp), signed.body
+    )
+    version, _, encoded = expected.partition(",")
+    raw = base64.b64decode(encoded)
+    for written, mistake in (
+        (encoded, f"the version is missing; it must be {version},<base64>"),
+        (raw.hex(), "it is hexadecimal; it must be base64"),
+        (base64.urlsafe_b64encode(raw).decode(), "it is URL-safe base64; it must be the usual one"),
+        (encoded.rstrip("="), "the base64 lacks its padding (=)"),
+    ):
+        if signed.signature.strip().removeprefix(f"{version},") == written:
+            yield f"signature: {mistake}"
+            return
+
+
+def _of_body(signed: Signed) -> Iterator[str]:
+    for change, cause in _CHANGES:
+        try:
+            body = change(signed.body)
+        except ValueError:
+            continue  # not JSON, or not UTF-8: this mistake it was not
+        if body != signed.body and _matches(signed._replace(body=body)):
+            yield f"body: {cause}"
+            return
+
+
+def _again(*, separators: tuple[str, str], **options: bool) -> Callable[[bytes], bytes]:
+    def change(body: bytes) -> bytes:
+        return json.dumps(json.loads(body), separators=separators, **options).encode()  # type: ignore[arg-type]
+
+    return change
+
+
+_AGAIN = "was parsed and written again ({}); verify the bytes as received, then parse"
+_SHORT, _WIDE = (",", ":"), (", ", ": ")
+_CHANGES: tuple[tuple[Callable[[bytes], bytes], str], ...] = (
+    (lambda body: body.removesuffix(b"\n"), "has a line end too many (saved by an editor? echo?)"),
+    (lambda body: body + b"\n", "lacks the line end that was signed"),
+    (lambda body: body.strip(), "has white space around it"),
+    (lambda body: body.replace(b"\r\n", b"\n"), "has CRLF where LF was signed"),
+    (lambda body: body.removeprefix(b"\xef\xbb\xbf"), "begins with a byte order mark"),
+    (lambda body: body.decode().encode("latin-1"), "was decoded as Latin-1 and written as UTF-8"),
+    (_again(separators=_SHORT, ensure_ascii=False), _AGAIN.format("spaces added")),
+    (_again(separators=_WIDE, ensure_ascii=False), _AGAIN.format("spaces removed")),
+    (_again(separators=_SHORT, ensure_ascii=True), _AGAIN.format("escapes decoded")),
+    (_again(separators=_WIDE, ensure_ascii=True), _AGAIN.format("escapes decoded")),
+    (_again(separators=_SHORT, ensure_ascii=False, sort_keys=True), _AGAIN.format("keys moved")),
+    (_again(separators=_WIDE, ensure_ascii=False, sort_keys=True), _AGAIN.format("keys moved")),
+)
+
+
+def _matches(signed: Signed) -> bool:
+    if check_standard_secret(signed.secret):
+        return False
+    expected = standard_signature([signed.secret], signed.id, int(signed.timestamp), signed.body)
+    offered = signed.signature.split(" ")
+    return any(hmac.compare_digest(expected.encode(), one.encode()) for one in offered)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20

@@ -1,0 +1,79 @@
+"""A client of our own API for the command line: one request, one answer."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import urllib.parse
+from contextlib import closing
+from typing import Any, NamedTuple
+
+from tillbell.errors import Misconfigured, Refused, Unavailable
+from tillbell.vault import Secret
+
+_TIMEOUT_S = 10
+
+
+class Raw(NamedTuple):
+    """An answer as it came."""
+
+    status: int
+    body: bytes
+
+
+class Api:
+    """A gateway that runs somewhere, and the key we show it."""
+
+    def __init__(self, url: str, key: Secret | None) -> None:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Misconfigured(f"{url!r} is not an http or https address")
+        self._url = url.rstrip("/")
+        self._is_tls = parts.scheme == "https"
+        self._host, self._port, self._path = parts.hostname, parts.port, parts.path.rstrip("/")
+        self._key = key
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """Make a call under `/api/v1`; return the JSON of the answer, None without one.
+
+        `Refused` if the gateway says no, `Unavailable` if it cannot be reached or fails.
+        """
+        answer = self._request(method, f"/api/v1{path}", body)
+        if answer.status >= 500:
+            raise Unavailable(f"{self._url} answered {answer.status}: {_reason(answer.body)}")
+        if answer.status >= 400:
+            raise Refused(f"{self._url} answered {answer.status}: {_reason(answer.body)}")
+        return json.loads(answer.body) if answer.body else None
+
+    def get_raw(self, path: str) -> Raw:
+        """Get a page outside the API, whatever its status."""
+        return self._request("GET", path, None)
+
+    def _request(self, method: str, path: str, body: object) -> Raw:
+        kind = http.client.HTTPSConnection if self._is_tls else http.client.HTTPConnection
+        headers = {"Accept": "application/json"}
+        if self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        content = None
+        if body is not None:
+            content = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        try:
+            with closing(kind(self._host, self._port, timeout=_TIMEOUT_S)) as connection:
+                connection.request(method, self._path + path, content, headers)
+                answer = connection.getresponse()
+                return Raw(answer.status, answer.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise Unavailable(f"no gateway answers at {self._url}: {error}") from error
+
+
+def _reason(body: bytes) -> str:
+    """Say what the gateway said, in one line."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return body[:200].decode("utf-8", "replace")
+    detail = said.get("detail", said) if isinstance(said, dict) else said
+    if isinstance(detail, list):
+        return "; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in detail)
+    return str(detail)

@@ -1,0 +1,52 @@
+"""Flags that several commands share. A flag that is not given leaves the setting to its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tillbell.config import Loaded, load_here
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """The settings one changes by hand; all others come from variables and the TOML file."""
+
+    data_dir: Path | None = None
+    """Folder of the database, the master key and tillbell.toml."""
+    config: Path | None = None
+    """TOML file with settings."""
+    host: str | None = None
+    """Address to listen on."""
+    port: int | None = None
+    """Port to listen on; 0 takes a free one."""
+    database_url: str | None = None
+    """The store: sqlite:///path."""
+    public_url: str | None = None
+    """Address that others reach us by."""
+    role: str | None = None
+    """Which parts this process runs: all, api or worker."""
+    processes: int | None = None
+    """Processes that share the port."""
+    dev: Annotated[bool | None, Parameter(negative="")] = None
+    """Endpoints may be http and on this machine. Never in production."""
+    allow_http: bool | None = None
+    """Endpoints may have http:// addresses."""
+    allow_cidrs: str | None = None
+    """Private address ranges that endpoints may use, comma-separated."""
+    retry_schedule: str | None = None
+    """Seconds before attempt 2, 3, …, comma-separated."""
+    log_level: str | None = None
+    """Least level that is logged: debug, info, warning or error."""
+    log_format: str | None = None
+    """Log lines: auto, json or console."""
+
+
+def load_settings(flags: Flags | None) -> Loaded:
+    """Collect the settings of this process: flags, variables, TOML, defaults."""
+    given = flags or Flags()
+    return load_here({field.name: getattr(given, field.name) for field in fields(given)})

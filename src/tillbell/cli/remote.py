@@ -1,0 +1,112 @@
+"""`tillbell send` and `tillbell key …`: use the API of a running gateway.
+
+The gateway is the one of the settings (`public_url`, or host and port), the key is
+`TILLBELL_ADMIN_KEY`, or the file named by `TILLBELL_ADMIN_KEY_FILE`. Keys are never flags: every
+user of the machine can read those.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.parse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tillbell.cli.flags import Flags, load_settings
+from tillbell.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from tillbell.cli.client import Api
+
+
+def send(
+    app: str,
+    event_type: str,
+    *,
+    payload: str | None = None,
+    event_id: str | None = None,
+    flags: Flags | None = None,
+) -> None:
+    """Publish a message.
+
+    Parameters
+    ----------
+    app
+        Id or uid of the application.
+    event_type
+        E.g. order.paid.
+    payload
+        JSON, @FILE, or - for standard input. Without it the catalogue's sample is sent.
+    event_id
+        Your own id of the message; the same one again is refused.
+    """
+    body = {"eventType": event_type, "payload": _payload(payload, event_type)}
+    if event_id is not None:
+        body["eventId"] = event_id
+    made = _api(flags).call("POST", f"/app/{urllib.parse.quote(app, safe='')}/msg", body)
+    print(f"{made['id']} {made['eventType']}")
+
+
+def create_key(name: str, *, scopes: list[str] | None = None, flags: Flags | None = None) -> None:
+    """Make an API key and print it; it is shown this once.
+
+    Parameters
+    ----------
+    name
+        What it is for.
+    scopes
+        What it may do: admin, write, read, publish. Default: write.
+    """
+    made = _api(flags).call("POST", "/key", {"name": name, "scopes": scopes or ["write"]})
+    print(f"{made['id']}  {made['key']}")
+
+
+def list_keys(flags: Flags | None = None) -> None:
+    """List API keys: id, last four characters, scopes, name."""
+    api, after = _api(flags), ""
+    while True:
+        page = api.call("GET", f"/key?limit=250{after}")
+        for key in page["data"]:
+            print(f"{key['id']}  …{key['last4']}  {','.join(key['scopes']):10}  {key['name']}")
+        if page["done"]:
+            return
+        after = f"&iterator={urllib.parse.quote(page['iterator'])}"
+
+
+def delete_key(key_id: str, flags: Flags | None = None) -> None:
+    """Delete an API key; it stops working at once.
+
+    Parameters
+    ----------
+    key_id
+        As `tillbell key list` shows it.
+    """
+    _api(flags).call("DELETE", f"/key/{urllib.parse.quote(key_id, safe='')}")
+
+
+def _api(flags: Flags | None) -> Api:
+    from tillbell.cli.client import Api
+
+    settings = load_settings(flags).settings
+    if settings.admin_key is None:
+        raise Misconfigured("set TILLBELL_ADMIN_KEY (or …_FILE) to a key of the gateway")
+    return Api(settings.public_url or settings.local_url, settings.admin_key)
+
+
+def _payload(given: str | None, event_type: str) -> Any:
+    if given is None:
+        from tillbell.catalog import CATALOG
+
+        if event_type not in CATALOG:
+            raise Misconfigured(f"{event_type} has no sample; give --payload")
+        return CATALOG[event_type].sample
+    try:
+        text = sys.stdin.read() if given == "-" else _text(given)
+        return json.loads(text)
+    except (OSError, ValueError) as error:
+        raise Misconfigured(f"payload: {error}") from error
+
+
+def _text(given: str) -> str:
+    return Path(given[1:]).read_text(encoding="utf-8") if given.startswith("@") else given

@@ -1,0 +1,110 @@
+"""Bring a gateway up and its server with it: what `serve` and `demo` have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import NamedTuple, TypeVar
+
+from tillbell.app import Gateway
+from tillbell.config import Settings
+from tillbell.errors import Misconfigured
+from tillbell.models import ApiKey, KeyScope
+from tillbell.vault import hash_key, new_api_key
+from tillbell.web.asgi import build
+from tillbell.web.patience import Limits
+from tillbell.web.server import HttpServer, bind
+
+T = TypeVar("T")
+_BOOTSTRAP = "key_bootstrap"  # the record that mirrors the setting admin_key
+
+
+class Running(NamedTuple):
+    """A gateway that listens."""
+
+    gateway: Gateway
+    server: HttpServer
+    new_key: str | None  # the admin key, if it was made at this start
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        settings = self.gateway.settings
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        return settings.public_url or f"http://{host}:{self.server.port}"
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Running]:
+    """Start everything; `Misconfigured` if that is not possible. Who enters it must stop it."""
+    prepare_folder(settings.data_dir)
+    raise_descriptor_limit()
+    with contextlib.closing(bind(settings.host, settings.port)) as taken:
+        gateway = Gateway.create(settings)
+        await gateway.start()
+        new_key = await first_key(gateway)
+        limits = Limits(settings.header_timeout_s, settings.body_timeout_s)
+        server = HttpServer(build(gateway), taken, limits)
+        await server.start()
+        yield Running(gateway, server, new_key)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the data folder, for its owner only, and prove that it can be written to."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Misconfigured(f"data_dir: cannot write to {folder}: {error.strerror}") from error
+
+
+def raise_descriptor_limit() -> None:
+    """Allow as many connections as the system lets us; the usual soft limit is 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def first_key(gateway: Gateway) -> str | None:
+    """Make sure that somebody can get in.
+
+    The key `admin_key`, if set, works, and stops working at the first start without it. If there is
+    no key with every right at all, one is made and returned; only its hash is kept.
+    """
+    configured = gateway.settings.admin_key
+    if configured is None:
+        await gateway.directory.remove(ApiKey, _BOOTSTRAP)
+    else:
+        await gateway.directory.put(_admin(gateway, _BOOTSTRAP, configured.reveal()))
+    if any(KeyScope.ADMIN in key.scopes for key in await gateway.directory.all(ApiKey)):
+        return None
+    text = new_api_key()
+    id_ = gateway.ids.new("key", gateway.clock.now())
+    await gateway.directory.put(_admin(gateway, id_, text))
+    return text
+
+
+def _admin(gateway: Gateway, id_: str, text: str) -> ApiKey:
+    now = gateway.clock.now()
+    return ApiKey(
+        id=id_,
+        created_at=now,
+        updated_at=now,
+        name="bootstrap" if id_ == _BOOTSTRAP else "first key",
+        hash=hash_key(text),
+        last4=text[-4:],
+        scopes=(KeyScope.ADMIN.value,),
+    )
+
+
+def run_loop(work: Coroutine[object, object, T]) -> T:
+    """Run to the end on the fast event loop."""
+    import asyncio
+
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)

@@ -1,0 +1,58 @@
+"""`tillbell serve`: run the gateway until it is told to stop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tillbell.cli.flags import Flags, load_settings
+
+if TYPE_CHECKING:
+    from tillbell.cli.running import Running
+    from tillbell.config import Settings
+
+
+def serve(flags: Flags | None = None) -> int:
+    """Run the gateway: API, deliveries and health in one process.
+
+    SIGTERM or Ctrl-C stops it in order; a second one stops it now. Every setting: `tillbell
+    config show`.
+    """
+    settings = load_settings(flags).settings
+    from tillbell import logs
+    from tillbell.cli.running import run_loop
+
+    logs.configure(settings.log_level, settings.log_format)
+    return run_loop(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    from tillbell.cli.running import running
+    from tillbell.logs import observe
+    from tillbell.web.server import serve_until_signal
+
+    async with running(settings) as up:
+        print(_welcome(up), flush=True)
+        if settings.dev:
+            observe("server.dev_mode", allowed=settings.allowed_cidrs)
+        observe("server.started", address=up.url)
+        return 0 if await serve_until_signal(up.server, up.gateway) else 1
+
+
+def _welcome(up: Running) -> str:
+    from tillbell import __version__
+
+    settings = up.gateway.settings
+    lines = [f"tillbell {__version__} · {up.url}/api/v1 · data in {settings.data_dir}"]
+    if settings.dev:
+        lines.append("DEVELOPMENT MODE: endpoints may be http and on this machine.")
+    shown = "$TILLBELL_ADMIN_KEY" if settings.admin_key else "<key>"
+    if up.new_key:
+        shown = up.new_key
+        lines += ["", f"admin key  {up.new_key}", "           shown this once; keep it"]
+    lines += [
+        "",
+        f'curl {up.url}/api/v1/app -H "Authorization: Bearer {shown}" \\',
+        '  -H \'Content-Type: application/json\' -d \'{"name": "My shop", "uid": "shop"}\'',
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,98 @@
+"""`tillbell signature …`: make a signature, check one, and find out why one does not match.
+
+Secrets and bodies may be given as @FILE, so that neither a shell nor a list of
+processes sees them, and no byte of a body is changed on the way.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tillbell.cli.causes import Signed, judge
+from tillbell.clock import SECOND, SystemClock
+from tillbell.errors import Misconfigured
+from tillbell.rules.signing import check_standard_secret, standard_signature
+
+
+def sign(body: str, *, secret: str, id: str = "msg_test", timestamp: int | None = None) -> None:  # noqa: A002 - a flag's name
+    """Write the three headers of a signed message.
+
+    Parameters
+    ----------
+    body
+        The body, @FILE, or - for standard input.
+    secret
+        whsec_… or whsk_…, or @FILE.
+    id
+        The message's id.
+    timestamp
+        Seconds since 1970. Default: now.
+    """
+    text = _read(secret).decode().strip()
+    problem = check_standard_secret(text)
+    if problem:
+        raise Misconfigured(f"secret: {problem}")
+    at = _now_s() if timestamp is None else timestamp
+    print(f"webhook-id: {id}")
+    print(f"webhook-timestamp: {at}")
+    print(f"webhook-signature: {standard_signature([text], id, at, _read(body))}")
+
+
+def verify(body: str, *, secret: str, id: str, timestamp: str, signature: str) -> int:  # noqa: A002 - a flag's name
+    """Check a signature; exit code 1 if a receiver should refuse the message.
+
+    Parameters
+    ----------
+    body
+        The body as received, @FILE, or - for standard input.
+    secret
+        whsec_… or whsk_…, or @FILE.
+    id
+        The header webhook-id.
+    timestamp
+        The header webhook-timestamp.
+    signature
+        The header webhook-signature.
+    """
+    found = judge(Signed(_read(secret).decode(), id, timestamp, signature, _read(body)), _now_s())
+    print("valid" if found.is_valid else "not valid")
+    return 0 if found.is_valid else 1
+
+
+def explain(body: str, *, secret: str, id: str, timestamp: str, signature: str) -> int:  # noqa: A002 - a flag's name
+    """Find out why a signature does not match: secret, timestamp, header or body.
+
+    Parameters
+    ----------
+    body
+        The body as received, @FILE, or - for standard input.
+    secret
+        whsec_… or whsk_…, or @FILE.
+    id
+        The header webhook-id.
+    timestamp
+        The header webhook-timestamp.
+    signature
+        The header webhook-signature.
+    """
+    found = judge(Signed(_read(secret).decode(), id, timestamp, signature, _read(body)), _now_s())
+    print("valid: the secret, the timestamp and the body fit" if found.is_valid else "not valid")
+    for cause in found.causes:
+        print(f"- {cause}")
+    return 0 if found.is_valid else 1
+
+
+def _read(given: str) -> bytes:
+    if given == "-":
+        return sys.stdin.buffer.read()
+    if not given.startswith("@"):
+        return given.encode()
+    try:
+        return Path(given[1:]).read_bytes()
+    except OSError as error:
+        raise Misconfigured(f"cannot read {given[1:]}: {error.strerror}") from error
+
+
+def _now_s() -> int:
+    return SystemClock().now() // SECOND

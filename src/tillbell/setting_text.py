@@ -1,0 +1,77 @@
+"""Read a setting's value from what a source gave, and write it for people.
+
+A flag or variable gives text, TOML gives text, numbers, booleans and lists; both must
+mean the same. Whatever cannot be read is a `ValueError` that says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tillbell.vault import Secret
+
+_WORDS_FOR_BOOL = {
+    "1": True, "true": True, "yes": True, "on": True,
+    "0": False, "false": False, "no": False, "off": False,
+}  # fmt: skip
+
+
+def parse(declared: object, value: object) -> object:
+    """Turn a raw value into one of the declared type."""
+    return _PARSERS[declared](value)
+
+
+def as_text(value: object) -> str:
+    """Write a value as a person would set it; secrets are masked.
+
+    >>> as_text((5, 300)), as_text(True), as_text(None)
+    ('5,300', 'true', '')
+    """
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str | Path):
+        raise ValueError("must be text")  # noqa: TRY004 - one class for every bad value
+    text = str(value).strip()
+    if not text.isprintable():
+        raise ValueError("has a control character in it")
+    return text
+
+
+def _number(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("must be a whole number")  # noqa: TRY004 - one class for every bad value
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(f"{value!r} is not a whole number") from None
+
+
+def _switch(value: object) -> bool:
+    known = _WORDS_FOR_BOOL.get(str(value).strip().lower())
+    if known is None:
+        raise ValueError(f"{value!r} is neither true nor false")
+    return known
+
+
+def _items(value: object) -> list[object]:
+    if isinstance(value, list | tuple):
+        return list(value)
+    return [item.strip() for item in str(value).split(",") if item.strip()]
+
+
+_PARSERS: Mapping[object, Callable[[object], object]] = {
+    str: _text,
+    int: _number,
+    bool: _switch,
+    Path: lambda value: Path(_text(value)).expanduser().absolute(),
+    Secret | None: lambda value: value if isinstance(value, Secret) else Secret(_text(value)),
+    tuple[str, ...]: lambda value: tuple(_text(item) for item in _items(value)),
+    tuple[int, ...] | None: lambda value: tuple(_number(item) for item in _items(value)),
+}
