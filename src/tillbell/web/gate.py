@@ -22,6 +22,7 @@ from tillbell.web.wire import (
     Receive,
     Scope,
     Send,
+    header,
     read_body,
     replay,
     send_answer,
@@ -58,7 +59,7 @@ class Gate:
             if scope["path"] in PUBLIC:
                 await self._api(scope, receive, tell)
                 return
-            principal = authenticate_now(self._gateway, _header(scope, b"authorization"))
+            principal = authenticate_now(self._gateway, header(scope, b"authorization"))
             told += self._limit.take(principal.key.id)
             if self._usage.is_due(principal.key):
                 await self._usage.note(principal.key)
@@ -72,17 +73,13 @@ class Gate:
             check_json(body)
         scope[PRINCIPAL] = principal
         receive = replay(body, receive)
-        key = _header(scope, b"idempotency-key")
+        key = header(scope, b"idempotency-key")
         if key is None or scope["method"] != "POST":
             await self._api(scope, receive, send)
             return
         name = idempotency_name(principal, "POST", scope["path"], key)
         fingerprint = hashlib.sha256(scope["query_string"] + b"\0" + body).hexdigest()
         await self._idempotent(Attempted(name, fingerprint), scope, receive, send)
-
-
-def _header(scope: Scope, name: bytes) -> bytes | None:
-    return next((value for key, value in scope["headers"] if key == name), None)
 
 
 def _reordered(

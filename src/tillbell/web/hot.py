@@ -7,7 +7,6 @@ raw bytes; those very bytes are stored, signed and sent. 202 only after the comm
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
@@ -26,10 +25,7 @@ from tillbell.web.api.applications import create_application
 from tillbell.web.auth import Principal, authenticate_now
 from tillbell.web.idempotency import idempotency_name
 from tillbell.web.problems import render_problem
-
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+from tillbell.web.wire import Receive, Scope, Send
 
 PREFIX = "/api/v1/app/"
 SUFFIX = "/msg"

@@ -134,6 +134,6 @@ async def _on_framework(_: Request, error: Exception) -> Response:
     return _answer(error.status_code, _body(code, detail), [(b"content-type", PROBLEM), *extra])
 
 
-async def _on_bug(_: Request, error: Exception) -> Response:
+async def _on_bug(_: Request, __: Exception) -> Response:
     # The framework raises it again after this answer, so the server logs it with its trace.
     return _answer(500, _body("internal", "The server failed."), [(b"content-type", PROBLEM)])

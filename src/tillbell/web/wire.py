@@ -21,6 +21,11 @@ class Answer(NamedTuple):
     body: bytes
 
 
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """Return a request header's value."""
+    return next((value for key, value in scope["headers"] if key == name), None)
+
+
 async def send_answer(send: Send, answer: Answer) -> None:
     """Send a whole response."""
     headers = [h for h in answer.headers if h[0] != b"content-length"]

@@ -1,0 +1,161 @@
+"""Applications."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+from pydantic import ValidationError
+
+from tillbell.app import Gateway
+from tillbell.errors import Invalid, NotFound, Problem
+from tillbell.flow.directory import OPERATIONAL
+from tillbell.models import Application, EndpointStatus
+from tillbell.storage.base import Page
+from tillbell.web.api.paging import OrderedPageOf, cut_filtered
+from tillbell.web.api.shapes.applications import ApplicationIn, ApplicationOut, ApplicationPatch
+from tillbell.web.api.shapes.base import Listed
+from tillbell.web.auth import Access, Action, Capability, Principal, Tenant
+from tillbell.web.problems import invalid_from
+from tillbell.web.routes import App, AppId, GatewayOf, app_read, guard
+
+router = APIRouter(prefix="/app", tags=["Application"])
+
+_CREATE = Access("application", Action.WRITE, Tenant.OPERATOR)
+_OWN_ID = re.compile(r"(app|ep|src)_[0-9a-hjkmnp-tv-z]{26}")
+
+
+async def create_application(
+    gateway: Gateway, fields: dict[str, Any], principal: Principal
+) -> Application:
+    """Create an application from a request body. `Conflict` if its uid is taken."""
+    principal.require(_CREATE)
+    try:
+        body = ApplicationIn.model_validate(fields)
+    except ValidationError as error:
+        raise invalid_from(error, "body", "application") from error
+    return await _create(gateway, body)
+
+
+@router.post("", status_code=201, dependencies=guard(*_CREATE))
+async def create(
+    body: ApplicationIn,
+    gateway: GatewayOf,
+    response: Response,
+    get_if_exists: Annotated[bool, Query()] = False,
+) -> ApplicationOut:
+    """Create an application; with `get_if_exists`, return the one that has the uid (200)."""
+    if get_if_exists and body.uid is not None:
+        existing = await gateway.directory.application(body.uid)
+        if existing is not None:
+            response.status_code = 200
+            return ApplicationOut.of(existing)
+    return ApplicationOut.of(await _create(gateway, body))
+
+
+@router.get("", dependencies=guard("application", Action.READ, Tenant.OPERATOR))
+async def list_(
+    page: OrderedPageOf,
+    gateway: GatewayOf,
+    exclude_apps_with_no_endpoints: Annotated[bool, Query()] = False,
+    exclude_apps_with_disabled_endpoints: Annotated[bool, Query()] = False,
+) -> Listed[ApplicationOut]:
+    """List applications."""
+
+    async def fetch(page: Page) -> list[Application]:
+        return await gateway.database.list(Application, "", page)
+
+    async def keep(application: Application) -> bool:
+        if not (exclude_apps_with_no_endpoints or exclude_apps_with_disabled_endpoints):
+            return True
+        endpoints = await gateway.directory.endpoints(application.id)
+        if not endpoints:
+            return not exclude_apps_with_no_endpoints
+        is_active = any(e.status is EndpointStatus.ACTIVE for e in endpoints)
+        return is_active or not exclude_apps_with_disabled_endpoints
+
+    found = await cut_filtered(fetch, page, lambda a: a.id, keep)
+    return Listed(**found.shown([ApplicationOut.of(a) for a in found.rows]))
+
+
+@router.get("/{app_id}", dependencies=app_read("application", Capability.VIEW_BASE))
+async def get(app: App) -> ApplicationOut:
+    """Show an application."""
+    _refuse_reserved(app.id)
+    return ApplicationOut.of(app)
+
+
+@router.put("/{app_id}", dependencies=guard(*_CREATE))
+async def upsert(
+    app_id: AppId, body: ApplicationIn, gateway: GatewayOf, response: Response
+) -> ApplicationOut:
+    """Replace an application; create it (201) if there is none with that uid."""
+    _refuse_reserved(app_id)
+    existing = await gateway.directory.application(app_id)
+    if existing is None:
+        response.status_code = 201
+        return ApplicationOut.of(await _create(gateway, body, uid=app_id))
+    fresh = _made(gateway, existing.id, body, uid=body.uid or existing.uid)
+    fresh = msgspec.structs.replace(fresh, created_at=existing.created_at)
+    await gateway.directory.put(fresh)
+    return ApplicationOut.of(fresh)
+
+
+@router.patch("/{app_id}", dependencies=guard(*_CREATE))
+async def patch(app: App, body: ApplicationPatch, gateway: GatewayOf) -> ApplicationOut:
+    """Change some of an application."""
+    _refuse_reserved(app.id)
+    given = body.model_fields_set
+    changes: dict[str, Any] = {"updated_at": gateway.clock.now()}
+    if body.gives_rate:
+        changes["throttle_rate"] = body.rate
+    if "uid" in given:
+        changes["uid"] = _checked_uid(body.uid)
+    if "metadata" in given:
+        changes["metadata"] = body.metadata or {}
+    changes |= {name: getattr(body, name) for name in given & {"name", "check_schemas"}}
+    fresh = msgspec.structs.replace(app, **changes)
+    await gateway.directory.put(fresh)
+    return ApplicationOut.of(fresh)
+
+
+@router.delete("/{app_id}", status_code=204, dependencies=guard(*_CREATE), response_model=None)
+async def delete(app: App, gateway: GatewayOf) -> Response:
+    """Delete an application with everything in it."""
+    _refuse_reserved(app.id)
+    await gateway.directory.remove(Application, app.id)
+    return Response(status_code=204)
+
+
+async def _create(gateway: Gateway, body: ApplicationIn, uid: str | None = None) -> Application:
+    id_ = gateway.ids.new("app", gateway.clock.now())
+    application = _made(gateway, id_, body, uid=body.uid or uid)
+    await gateway.directory.put(application)
+    return application
+
+
+def _made(gateway: Gateway, id_: str, body: ApplicationIn, uid: str | None) -> Application:
+    now = gateway.clock.now()
+    return Application(
+        id=id_,
+        uid=_checked_uid(uid),
+        created_at=now,
+        updated_at=now,
+        name=body.name,
+        throttle_rate=body.rate,
+        metadata=body.metadata or {},
+        check_schemas=body.check_schemas,
+    )
+
+
+def _checked_uid(uid: str | None) -> str | None:
+    if uid is not None and (uid == OPERATIONAL or _OWN_ID.fullmatch(uid)):
+        raise Invalid(Problem(("body", "uid"), "is reserved; choose another", "uid_reserved"))
+    return uid
+
+
+def _refuse_reserved(app_id: str) -> None:
+    if app_id == OPERATIONAL:
+        raise NotFound("There is no such application.")

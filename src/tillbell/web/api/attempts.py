@@ -1,0 +1,167 @@
+"""Attempts: what was sent, when, and how it ended; and sending once more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from tillbell.app import Gateway
+from tillbell.errors import NotFound
+from tillbell.models import Attempt
+from tillbell.storage.base import AttemptFilter, DeliveryRow, MessageFilter, Page
+from tillbell.web.api.filters import (
+    AttemptQuery,
+    AttemptQueryOf,
+    MessageFilterOf,
+    WithContent,
+    codes_of,
+)
+from tillbell.web.api.messages import MessageOf, camel_page
+from tillbell.web.api.paging import Cut, PageOf, cut
+from tillbell.web.api.rendering import (
+    Doc,
+    answer,
+    attempt_doc,
+    message_doc,
+    standing,
+    states_of,
+)
+from tillbell.web.api.shapes.base import Listed, Status
+from tillbell.web.api.shapes.messages import AttemptOut, EndpointMessageOut
+from tillbell.web.auth import Capability
+from tillbell.web.routes import AttemptId, EndpointOf, GatewayOf, app_read, app_write
+
+router = APIRouter(prefix="/app/{app_id}", tags=["Message Attempt"])
+
+READ = app_read("attempt")
+RESEND = app_write("attempt", Capability.CREATE_ATTEMPTS)
+
+ATTEMPTS = Listed[AttemptOut]
+
+
+@router.get("/attempt/endpoint/{endpoint_id}", dependencies=READ, response_model=ATTEMPTS)
+async def list_by_endpoint(
+    endpoint: EndpointOf,
+    page: PageOf,
+    filter_: MessageFilterOf,
+    query: AttemptQueryOf,
+    gateway: GatewayOf,
+    with_content: WithContent = True,
+    with_msg: Annotated[bool, Query()] = False,
+) -> Response:
+    """List an endpoint's attempts, newest first."""
+    wanted = _filter(filter_, query)._replace(endpoint_id=endpoint.id)
+    found = await _listed(gateway, endpoint.scope, wanted, query, page)
+    messages = await _messages(gateway, endpoint.scope, found.rows) if with_msg else {}
+    docs = [
+        attempt_doc(a, with_content=with_content, msg=messages.get(a.message_id))
+        for a in found.rows
+    ]
+    return answer(camel_page(found.shown(docs)))
+
+
+@router.get("/attempt/msg/{msg_id}", dependencies=READ, response_model=ATTEMPTS)
+async def list_by_msg(
+    message: MessageOf,
+    page: PageOf,
+    filter_: MessageFilterOf,
+    query: AttemptQueryOf,
+    gateway: GatewayOf,
+    endpoint_id: Annotated[str | None, Query(max_length=256)] = None,
+    with_content: WithContent = True,
+) -> Response:
+    """List a message's attempts, newest first."""
+    wanted = _filter(filter_, query)._replace(message_id=message.id)
+    if endpoint_id is not None:
+        endpoint = await gateway.directory.endpoint(message.app_id, endpoint_id)
+        if endpoint is None:
+            raise NotFound("There is no such endpoint.")
+        wanted = wanted._replace(endpoint_id=endpoint.id)
+    found = await _listed(gateway, message.app_id, wanted, query, page)
+    docs = [attempt_doc(a, with_content=with_content) for a in found.rows]
+    return answer(camel_page(found.shown(docs)))
+
+
+@router.get(
+    "/endpoint/{endpoint_id}/msg", dependencies=READ, response_model=Listed[EndpointMessageOut]
+)
+async def list_attempted_messages(
+    endpoint: EndpointOf,
+    page: PageOf,
+    filter_: MessageFilterOf,
+    gateway: GatewayOf,
+    status: Annotated[Status | None, Query()] = None,
+    with_content: WithContent = True,
+) -> Response:
+    """List the messages for an endpoint, and how each stands there."""
+
+    async def fetch(page: Page) -> list[DeliveryRow]:
+        return await gateway.database.deliveries_of_endpoint(
+            endpoint.scope, endpoint.id, filter_, states_of(status), page
+        )
+
+    found = await cut(fetch, page, lambda row: row.delivery.id)
+    docs = [
+        await message_doc(gateway, row.message, with_content=with_content) | standing(row.delivery)
+        for row in found.rows
+    ]
+    return answer(camel_page(found.shown(docs)))
+
+
+@router.get("/msg/{msg_id}/attempt/{attempt_id}", dependencies=READ, response_model=AttemptOut)
+async def get(message: MessageOf, attempt_id: AttemptId, gateway: GatewayOf) -> Response:
+    """Show an attempt with what the receiver answered."""
+    attempt = await gateway.database.attempt(message.app_id, attempt_id)
+    if attempt is None or attempt.message_id != message.id:
+        raise NotFound("There is no such attempt.")
+    return answer(attempt_doc(attempt, with_content=True))
+
+
+@router.post(
+    "/msg/{msg_id}/endpoint/{endpoint_id}/resend",
+    status_code=202,
+    dependencies=RESEND,
+    response_model=dict[str, str],
+)
+async def resend(message: MessageOf, endpoint: EndpointOf, gateway: GatewayOf) -> Response:
+    """Send a message to an endpoint once more."""
+    await gateway.resender.resend(message.app_id, message.id, endpoint.id)
+    return answer({}, 202)
+
+
+def _filter(messages: MessageFilter, query: AttemptQuery) -> AttemptFilter:
+    succeeded = {None: None, Status.SUCCESS: True}.get(query.status, False)
+    return AttemptFilter(
+        succeeded=succeeded,
+        status_codes=codes_of(query.status_code_class),
+        event_types=messages.event_types,
+        channel=messages.channel,
+        tag=messages.tag,
+        before=messages.before,
+        after=messages.after,
+    )
+
+
+async def _listed(
+    gateway: Gateway, app_id: str, wanted: AttemptFilter, query: AttemptQuery, page: Page
+) -> Cut[Attempt]:
+    """Cut a list of attempts. An attempt has ended, well or not: no other status has any."""
+
+    async def fetch(page: Page) -> list[Attempt]:
+        if query.status not in (None, Status.SUCCESS, Status.FAIL):
+            return []
+        return await gateway.database.attempts(app_id, wanted, page)
+
+    return await cut(fetch, page, lambda a: a.id)
+
+
+async def _messages(gateway: Gateway, app_id: str, attempts: Sequence[Attempt]) -> dict[str, Doc]:
+    """Show the messages of attempts, each once."""
+    docs: dict[str, Doc] = {}
+    for id_ in {attempt.message_id for attempt in attempts}:
+        message = await gateway.database.message(app_id, id_)
+        if message is not None:
+            docs[id_] = await message_doc(gateway, message, with_content=True)
+    return docs

@@ -1,0 +1,95 @@
+"""Deliveries: the duty to bring one message to one endpoint. Ours; Svix has no such resource."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from tillbell.app import Gateway
+from tillbell.errors import Invalid, NotFound, Problem
+from tillbell.models import Application, DeliveryState
+from tillbell.storage.base import DeliveryRow, MessageFilter, Page
+from tillbell.web.api.filters import MessageFilterOf
+from tillbell.web.api.messages import camel_page
+from tillbell.web.api.paging import Cut, PageOf, cut, cut_in_memory
+from tillbell.web.api.rendering import answer, delivery_doc
+from tillbell.web.api.shapes.base import Listed
+from tillbell.web.api.shapes.messages import DeliveryOut
+from tillbell.web.routes import UID, App, GatewayOf, app_read
+
+router = APIRouter(prefix="/app/{app_id}/delivery", tags=["Delivery"])
+
+READ = app_read("delivery")
+
+StatesQuery = Annotated[list[DeliveryState] | None, Query(alias="state", max_length=5)]
+ThingQuery = Annotated[str | None, Query(max_length=256)]
+
+
+@router.get("", dependencies=READ, response_model=Listed[DeliveryOut])
+async def list_(
+    app: App,
+    page: PageOf,
+    filter_: MessageFilterOf,
+    gateway: GatewayOf,
+    endpoint_id: ThingQuery = None,
+    msg_id: ThingQuery = None,
+    states: StatesQuery = None,
+) -> Response:
+    """List the deliveries of an endpoint or of a message; one of the two is required."""
+    if (endpoint_id is None) == (msg_id is None):
+        message = "give endpoint_id or msg_id, one of them"
+        raise Invalid(Problem(("query", "endpoint_id"), message, "missing"))
+    wanted = tuple(states) if states else None
+    if msg_id is not None:
+        found = await _of_message(gateway, app, msg_id, wanted, page)
+    else:
+        assert endpoint_id is not None
+        found = await _of_endpoint(gateway, app, endpoint_id, (filter_, wanted), page)
+    return answer(camel_page(found.shown([delivery_doc(*row) for row in found.rows])))
+
+
+@router.get("/{delivery_id}", dependencies=READ, response_model=DeliveryOut)
+async def get(
+    app: App, delivery_id: Annotated[str, Path(pattern=UID, max_length=256)], gateway: GatewayOf
+) -> Response:
+    """Show a delivery."""
+    row = await gateway.database.delivery(app.id, delivery_id)
+    if row is None:
+        raise NotFound("There is no such delivery.")
+    return answer(delivery_doc(*row))
+
+
+States = tuple[DeliveryState, ...] | None
+
+
+async def _of_message(
+    gateway: Gateway, app: Application, msg_id: str, states: States, page: Page
+) -> Cut[DeliveryRow]:
+    message = await gateway.database.message(app.id, msg_id)
+    if message is None:
+        raise NotFound("There is no such message.")
+    found = await gateway.database.deliveries_of_message(app.id, message.id)
+    rows = [DeliveryRow(d, message) for d in found if states is None or d.state in states]
+    return cut_in_memory(rows, page, _id_of)
+
+
+async def _of_endpoint(
+    gateway: Gateway,
+    app: Application,
+    endpoint_id: str,
+    wanted: tuple[MessageFilter, States],
+    page: Page,
+) -> Cut[DeliveryRow]:
+    endpoint = await gateway.directory.endpoint(app.id, endpoint_id)
+    if endpoint is None:
+        raise NotFound("There is no such endpoint.")
+
+    async def fetch(page: Page) -> list[DeliveryRow]:
+        return await gateway.database.deliveries_of_endpoint(app.id, endpoint.id, *wanted, page)
+
+    return await cut(fetch, page, _id_of)
+
+
+def _id_of(row: DeliveryRow) -> str:
+    return row.delivery.id

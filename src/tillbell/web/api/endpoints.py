@@ -1,0 +1,143 @@
+"""Endpoints of an application."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from fastapi import APIRouter, Response
+
+from tillbell.errors import NotFound
+from tillbell.models import Endpoint
+from tillbell.storage.base import Page
+from tillbell.web.api.paging import OrderedPageOf, cut
+from tillbell.web.api.shapes.base import Listed
+from tillbell.web.api.shapes.endpoints import (
+    EndpointIn,
+    EndpointOut,
+    EndpointPatch,
+    EndpointUpsertIn,
+    HeadersIn,
+    HeadersOut,
+    HeadersPatchIn,
+    RotateIn,
+    SecretOut,
+)
+from tillbell.web.auth import Capability
+from tillbell.web.routes import (
+    App,
+    EndpointId,
+    EndpointOf,
+    GatewayOf,
+    WriterOf,
+    app_read,
+    app_write,
+)
+
+T = TypeVar("T")
+
+router = APIRouter(prefix="/app/{app_id}/endpoint", tags=["Endpoint"])
+
+READ = app_read("endpoint")
+WRITE = app_write("endpoint", Capability.MANAGE_ENDPOINT)
+SHOW_SECRET = app_write("endpoint", Capability.VIEW_SECRET)  # a read key may not see it
+ROTATE = app_write("endpoint", Capability.MANAGE_SECRET)
+
+
+@router.get("", dependencies=READ)
+async def list_(app: App, page: OrderedPageOf, gateway: GatewayOf) -> Listed[EndpointOut]:
+    """List an application's endpoints."""
+
+    async def fetch(page: Page) -> list[Endpoint]:
+        return await gateway.database.list(Endpoint, app.id, page)
+
+    found = await cut(fetch, page, lambda e: e.id)
+    return Listed(**found.shown([EndpointOut.of(e) for e in found.rows]))
+
+
+@router.post("", status_code=201, dependencies=WRITE)
+async def create(app: App, body: EndpointIn, writer: WriterOf) -> EndpointOut:
+    """Add an endpoint."""
+    return EndpointOut.of(await writer.create(app.id, body))
+
+
+@router.get("/{endpoint_id}", dependencies=READ)
+async def get(endpoint: EndpointOf) -> EndpointOut:
+    """Show an endpoint."""
+    return EndpointOut.of(endpoint)
+
+
+@router.put("/{endpoint_id}", dependencies=WRITE)
+async def upsert(
+    app: App,
+    endpoint_id: EndpointId,
+    body: EndpointUpsertIn,
+    writer: WriterOf,
+    response: Response,
+) -> EndpointOut:
+    """Replace an endpoint; create it (201) if there is none with that uid."""
+    endpoint, is_new = await writer.upsert(app.id, endpoint_id, body)
+    response.status_code = 201 if is_new else 200
+    return EndpointOut.of(endpoint)
+
+
+@router.patch("/{endpoint_id}", dependencies=WRITE)
+async def patch(endpoint: EndpointOf, body: EndpointPatch, writer: WriterOf) -> EndpointOut:
+    """Change some of an endpoint. `disabled: false` also ends a pause."""
+    return EndpointOut.of(present(await writer.patch(endpoint.scope, endpoint.id, body)))
+
+
+@router.delete("/{endpoint_id}", status_code=204, dependencies=WRITE, response_model=None)
+async def delete(endpoint: EndpointOf, gateway: GatewayOf) -> Response:
+    """Remove an endpoint; what still waits for it is discarded."""
+    await gateway.directory.remove(Endpoint, endpoint.id, endpoint.scope)
+    return Response(status_code=204)
+
+
+@router.get("/{endpoint_id}/headers", dependencies=READ)
+async def get_headers(endpoint: EndpointOf, writer: WriterOf) -> HeadersOut:
+    """Show the custom headers, without the values of sensitive ones."""
+    return shown_headers(endpoint, writer.opened_headers(endpoint))
+
+
+@router.put("/{endpoint_id}/headers", status_code=204, dependencies=WRITE, response_model=None)
+async def set_headers(endpoint: EndpointOf, body: HeadersIn, writer: WriterOf) -> Response:
+    """Replace the custom headers."""
+    await writer.set_headers(endpoint.scope, endpoint.id, body.headers)
+    return Response(status_code=204)
+
+
+@router.patch("/{endpoint_id}/headers", status_code=204, dependencies=WRITE, response_model=None)
+async def patch_headers(endpoint: EndpointOf, body: HeadersPatchIn, writer: WriterOf) -> Response:
+    """Set some custom headers and delete others."""
+    gone = body.delete_headers or []
+    await writer.patch_headers(endpoint.scope, endpoint.id, body.headers, gone)
+    return Response(status_code=204)
+
+
+@router.get("/{endpoint_id}/secret", dependencies=SHOW_SECRET)
+async def get_secret(endpoint: EndpointOf, writer: WriterOf) -> SecretOut:
+    """Show the signing secret."""
+    return SecretOut(key=writer.secret(endpoint))
+
+
+@router.post("/{endpoint_id}/secret/rotate", dependencies=ROTATE)
+async def rotate_secret(
+    endpoint: EndpointOf, writer: WriterOf, body: RotateIn | None = None
+) -> SecretOut:
+    """Use a new signing secret; for a day (or the grace period) the old one signs too."""
+    text = await writer.rotate(endpoint.scope, endpoint.id, body or RotateIn())
+    return SecretOut(key=present(text))
+
+
+def present(found: T | None) -> T:
+    """Return what was found. `NotFound` if it was removed at this very moment."""
+    if found is None:
+        raise NotFound
+    return found
+
+
+def shown_headers(endpoint: Endpoint, opened: dict[str, str]) -> HeadersOut:
+    """Leave out the values that nobody may see again."""
+    secret = set(endpoint.secret_headers)
+    plain = {name: value for name, value in opened.items() if name not in secret}
+    return HeadersOut(headers=plain, sensitive=sorted(secret))

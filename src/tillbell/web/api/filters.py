@@ -1,0 +1,82 @@
+"""Query parameters that lists of messages, attempts and deliveries share."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, NamedTuple
+
+from fastapi import Depends, Query
+
+from tillbell.clock import Micros, from_datetime
+from tillbell.errors import Invalid, Problem
+from tillbell.storage.base import MessageFilter
+from tillbell.web.api.shapes.base import Status, StatusCodeClass
+
+_TYPES_MAX = 500
+
+LabelQuery = Annotated[str | None, Query(max_length=128)]
+TimeQuery = Annotated[datetime | None, Query()]
+# SDKs join them with commas, others repeat the parameter.
+TypesQuery = Annotated[list[str] | None, Query(max_length=_TYPES_MAX)]
+WithContent = Annotated[bool, Query(description="Whether payloads are shown.")]
+
+
+def message_filter(
+    channel: LabelQuery = None,
+    tag: LabelQuery = None,
+    before: TimeQuery = None,
+    after: TimeQuery = None,
+    event_types: TypesQuery = None,
+) -> MessageFilter:
+    """Read a filter over messages."""
+    names = [name for part in event_types or () for name in part.split(",") if name]
+    if len(names) > _TYPES_MAX:
+        raise Invalid(Problem(("query", "event_types"), f"at most {_TYPES_MAX}", "too_many"))
+    return MessageFilter(
+        event_types=tuple(names) or None,
+        channel=channel,
+        tag=tag,
+        before=instant(before),
+        after=instant(after),
+    )
+
+
+MessageFilterOf = Annotated[MessageFilter, Depends(message_filter)]
+
+
+class AttemptQuery(NamedTuple):
+    """What a list of attempts is asked for besides messages."""
+
+    status: Status | None
+    status_code_class: StatusCodeClass | None
+
+
+def attempt_query(
+    status: Annotated[Status | None, Query()] = None,
+    status_code_class: Annotated[StatusCodeClass | None, Query()] = None,
+) -> AttemptQuery:
+    """Read a filter over attempts."""
+    return AttemptQuery(status, status_code_class)
+
+
+AttemptQueryOf = Annotated[AttemptQuery, Depends(attempt_query)]
+
+
+def instant(value: datetime | None) -> Micros | None:
+    """Turn a time into ours."""
+    return from_datetime(value) if value is not None else None
+
+
+def codes_of(class_: int | None) -> tuple[int, int] | None:
+    """Return the first and last code of a class; (0, 0) is "no answer came"."""
+    if class_ is None:
+        return None
+    return (class_, class_ + 99) if class_ else (0, 0)
+
+
+def span(since: datetime, until: datetime | None, now: Micros) -> tuple[Micros, Micros]:
+    """Read a time span. `Invalid` if it ends before it begins."""
+    start, end = from_datetime(since), from_datetime(until) if until is not None else now
+    if end < start:
+        raise Invalid(Problem(("body", "until"), "must not be before since", "span"))
+    return start, end

@@ -1,0 +1,13 @@
+"""The Svix health check. `/livez` and `/readyz` say more (web/health.py)."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+router = APIRouter(prefix="/health", tags=["Health"])
+
+
+@router.get("", status_code=204, response_model=None)
+async def get() -> Response:
+    """Say that the API answers. Needs no key."""
+    return Response(status_code=204)

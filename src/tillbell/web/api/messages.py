@@ -1,0 +1,126 @@
+"""Messages that were published. Creating one is the hot route (web/hot.py)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Response
+
+from tillbell.app import Gateway
+from tillbell.errors import NotFound
+from tillbell.models import Endpoint, Message
+from tillbell.storage.base import Page
+from tillbell.web.api.filters import MessageFilterOf, WithContent
+from tillbell.web.api.paging import PageOf, cut, cut_in_memory
+from tillbell.web.api.rendering import Doc, answer, message_doc, standing
+from tillbell.web.api.shapes.base import Listed
+from tillbell.web.api.shapes.endpoints import EndpointOut, MessageEndpointOut
+from tillbell.web.api.shapes.messages import (
+    BulkExpungeIn,
+    BulkExpungeOut,
+    MessageOut,
+    PrecheckIn,
+    PrecheckOut,
+)
+from tillbell.web.routes import App, GatewayOf, MessageId, app_read, app_write
+
+router = APIRouter(prefix="/app/{app_id}/msg", tags=["Message"])
+
+READ = app_read("message")
+WRITE = app_write("message")
+
+
+async def the_message(msg_id: MessageId, app: App, gateway: GatewayOf) -> Message:
+    """Give the message of the path."""
+    message = await gateway.database.message(app.id, msg_id)
+    if message is None:
+        raise NotFound("There is no such message.")
+    return message
+
+
+MessageOf = Annotated[Message, Depends(the_message)]
+
+
+@router.get("", dependencies=READ, response_model=Listed[MessageOut])
+async def list_(
+    app: App,
+    page: PageOf,
+    filter_: MessageFilterOf,
+    gateway: GatewayOf,
+    with_content: WithContent = True,
+) -> Response:
+    """List messages, newest first."""
+
+    async def fetch(page: Page) -> list[Message]:
+        return await gateway.database.messages(app.id, filter_, page)
+
+    found = await cut(fetch, page, lambda m: m.id)
+    docs = [await message_doc(gateway, m, with_content=with_content) for m in found.rows]
+    return answer(camel_page(found.shown(docs)))
+
+
+def camel_page(shown: dict[str, Any]) -> Doc:
+    """Write a page's members by their names on the wire."""
+    shown["prevIterator"] = shown.pop("prev_iterator")
+    return shown
+
+
+@router.post("/precheck/active", dependencies=READ)
+async def precheck(app: App, body: PrecheckIn, gateway: GatewayOf) -> PrecheckOut:
+    """Tell whether such a message would go to anybody."""
+    view = await gateway.directory.view(app.id)
+    routes = view.plan(body.event_type, tuple(body.channels or ())) if view else ()
+    return PrecheckOut(active=any(route.live.is_active for route in routes))
+
+
+@router.post("/bulk-expunge", dependencies=WRITE)
+async def bulk_expunge(app: App, body: BulkExpungeIn, gateway: GatewayOf) -> BulkExpungeOut:
+    """Delete the payloads of some messages."""
+    results = {}
+    for id_ in body.ids:
+        was_there = await _expunge(gateway, app.id, id_)
+        results[id_] = "expunged" if was_there else "not-found"
+    return BulkExpungeOut(results=results)
+
+
+@router.get("/{msg_id}", dependencies=READ, response_model=MessageOut)
+async def get(
+    message: MessageOf,
+    gateway: GatewayOf,
+    with_content: WithContent = True,
+) -> Response:
+    """Show a message, its payload as it was published."""
+    return answer(await message_doc(gateway, message, with_content=with_content))
+
+
+@router.delete("/{msg_id}/content", status_code=204, dependencies=WRITE, response_model=None)
+async def expunge_content(message: MessageOf, gateway: GatewayOf) -> Response:
+    """Delete a message's payload. It cannot be sent again after that."""
+    await gateway.database.expunge(message.app_id, message.id)
+    return Response(status_code=204)
+
+
+@router.get("/{msg_id}/endpoint", dependencies=READ, response_model=Listed[MessageEndpointOut])
+async def list_attempted_destinations(
+    message: MessageOf, page: PageOf, gateway: GatewayOf
+) -> Response:
+    """List where a message goes, and how it stands there."""
+    deliveries = await gateway.database.deliveries_of_message(message.app_id, message.id)
+    docs = {}
+    for delivery in deliveries:
+        endpoint = await gateway.directory.endpoint(message.app_id, delivery.endpoint_id)
+        if endpoint is not None:
+            docs[endpoint.id] = _endpoint_doc(endpoint) | standing(delivery)
+    found = cut_in_memory(list(docs.values()), page, lambda doc: str(doc["id"]))
+    return answer(camel_page(found.shown(found.rows)))
+
+
+def _endpoint_doc(endpoint: Endpoint) -> Doc:
+    shown: Doc = msgspec.json.decode(EndpointOut.of(endpoint).model_dump_json(by_alias=True))
+    return shown
+
+
+async def _expunge(gateway: Gateway, app_id: str, id_: str) -> bool:
+    message = await gateway.database.message(app_id, id_)
+    return message is not None and await gateway.database.expunge(app_id, message.id)

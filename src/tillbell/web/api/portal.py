@@ -1,0 +1,110 @@
+"""Portal tokens: a link that lets a subscriber look after the endpoints of one application.
+
+A token is an API key bound to the application, with capabilities in place of scopes and an
+end. It is in the link's fragment, which browsers do not send to servers or proxies.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import APIRouter, Response
+
+from tillbell.app import Gateway
+from tillbell.clock import SECOND, Micros
+from tillbell.errors import Forbidden, NotFound
+from tillbell.models import ApiKey, Application
+from tillbell.vault import hash_key, new_api_key
+from tillbell.web.api.applications import create_application
+from tillbell.web.api.shapes.keys import WEEK_S, ExpireIn, PortalIn, PortalOut
+from tillbell.web.auth import Action, Capability, Tenant
+from tillbell.web.routes import App, AppId, GatewayOf, Who, guard
+
+router = APIRouter(prefix="/auth", tags=["Authentication"])
+
+WRITE = guard("portal", Action.WRITE, Tenant.OPERATOR)
+ANYBODY = guard("portal", Action.READ, Tenant.OWN, Capability.VIEW_BASE)
+
+
+@router.post("/app-portal-access/{app_id}", dependencies=WRITE)
+async def app_portal_access(
+    app_id: AppId, body: PortalIn, gateway: GatewayOf, who: Who
+) -> PortalOut:
+    """Make a portal link for an application."""
+    app = await _application(gateway, app_id, body, who)
+    now = gateway.clock.now()
+    await _forget_expired(gateway, app.id, now)
+    text = new_api_key()
+    await gateway.directory.put(
+        ApiKey(
+            id=gateway.ids.new("key", now),
+            scope=app.id,
+            created_at=now,
+            updated_at=now,
+            name="portal",
+            hash=hash_key(text),
+            last4=text[-4:],
+            scopes=(),
+            app_id=app.id,
+            capabilities=_capabilities(body),
+            session_id=body.session_id,
+            expires_at=now + (body.expiry or WEEK_S) * SECOND,
+        )
+    )
+    base = gateway.settings.public_url or gateway.settings.local_url
+    return PortalOut(url=f"{base}/portal#key={text}", token=text)
+
+
+@router.post("/app/{app_id}/expire-all", status_code=204, dependencies=WRITE, response_model=None)
+async def expire_all(app: App, gateway: GatewayOf, body: ExpireIn | None = None) -> Response:
+    """End the portal tokens of an application, or those of some sessions."""
+    body = body or ExpireIn()
+    ends_at = gateway.clock.now() + (body.expiry or 0) * SECOND
+    wanted = set(body.session_ids or ())
+    for key in await _tokens(gateway, app.id):
+        if wanted and key.session_id not in wanted:
+            continue
+        if body.expiry:
+            earlier = min(key.expires_at or ends_at, ends_at)
+            await gateway.directory.put(msgspec.structs.replace(key, expires_at=earlier))
+        else:
+            await gateway.directory.remove(ApiKey, key.id, key.scope)
+    return Response(status_code=204)
+
+
+@router.post("/logout", status_code=204, dependencies=ANYBODY, response_model=None)
+async def logout(gateway: GatewayOf, who: Who) -> Response:
+    """End the portal token that asks."""
+    if not who.is_portal:
+        raise Forbidden("Only portal tokens log out; revoke a key at /key.")
+    await gateway.directory.remove(ApiKey, who.key.id, who.key.scope)
+    return Response(status_code=204)
+
+
+async def _application(gateway: Gateway, app_id: str, body: PortalIn, who: Who) -> Application:
+    found = await gateway.directory.application(app_id)
+    if found is not None:
+        return found
+    if body.application is None:
+        raise NotFound("There is no such application.")
+    fields = body.application.model_dump(by_alias=True, exclude_unset=True)
+    return await create_application(gateway, {"uid": app_id} | fields, who)
+
+
+def _capabilities(body: PortalIn) -> tuple[str, ...]:
+    if body.read_only:
+        return (Capability.VIEW_BASE,)
+    if body.capabilities is None:
+        return tuple(Capability)
+    return tuple(dict.fromkeys((Capability.VIEW_BASE, *body.capabilities)))
+
+
+async def _tokens(gateway: Gateway, app_id: str) -> list[ApiKey]:
+    keys = await gateway.directory.all(ApiKey, app_id)
+    return [key for key in keys if key.capabilities is not None]
+
+
+async def _forget_expired(gateway: Gateway, app_id: str, now: Micros) -> None:
+    """Delete what nobody can use any more, so that links made every minute do not pile up."""
+    for key in await _tokens(gateway, app_id):
+        if key.expires_at is not None and key.expires_at <= now:
+            await gateway.directory.remove(ApiKey, key.id, key.scope)

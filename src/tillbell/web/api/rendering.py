@@ -1,0 +1,121 @@
+"""Messages, attempts and deliveries as JSON, payloads spliced in byte for byte.
+
+A payload is never decoded and encoded again: `1.10`, `1e2` and the order of members reach
+the reader as they were published.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import Response
+
+from tillbell.app import Gateway
+from tillbell.clock import Micros, iso
+from tillbell.models import Attempt, Delivery, DeliveryState, Message, Result, Trigger
+from tillbell.web.api.shapes.base import Status
+
+Doc = dict[str, Any]
+
+WITHOUT_CONTENT = msgspec.Raw(b"{}")
+EXPIRED = msgspec.Raw(b'{"expired":true}')
+
+_STATUS = {
+    DeliveryState.WAITING: Status.PENDING,
+    DeliveryState.SENDING: Status.SENDING,
+    DeliveryState.SUCCEEDED: Status.SUCCESS,
+    DeliveryState.FAILED: Status.FAIL,
+    DeliveryState.DISCARDED: Status.CANCELED,
+}
+
+
+def answer(value: object, status: int = 200) -> Response:
+    """Answer with JSON that may hold raw parts."""
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
+
+
+async def message_doc(gateway: Gateway, message: Message, *, with_content: bool) -> Doc:
+    """Show a message."""
+    return {
+        "id": message.id,
+        "eventType": message.event_type,
+        "eventId": message.event_id,
+        "channels": message.channels or None,
+        "tags": message.tags or None,
+        "timestamp": iso(message.created_at),
+        "deliverAt": _iso(message.deliver_at),
+        "payload": await _payload(gateway, message) if with_content else WITHOUT_CONTENT,
+    }
+
+
+async def _payload(gateway: Gateway, message: Message) -> msgspec.Raw:
+    body = await gateway.database.body(message.id)
+    return msgspec.Raw(body) if body is not None else EXPIRED
+
+
+def attempt_doc(attempt: Attempt, *, with_content: bool, msg: Doc | None = None) -> Doc:
+    """Show an attempt."""
+    status = Status.SUCCESS if attempt.result is Result.ACCEPTED else Status.FAIL
+    return {
+        "id": attempt.id,
+        "msgId": attempt.message_id,
+        "endpointId": attempt.endpoint_id,
+        "deliveryId": attempt.delivery_id,
+        "url": attempt.url,
+        "number": attempt.number,
+        "status": status,
+        "statusText": status.name.lower(),
+        "triggerType": _trigger(attempt.trigger),
+        "response": attempt.response.decode("utf-8", "replace") if with_content else "",
+        "responseStatusCode": attempt.status_code,
+        "responseDurationMs": attempt.duration_us // 1000,
+        "result": attempt.result.value,
+        "error": attempt.error,
+        "detail": attempt.detail,
+        "timestamp": iso(attempt.started_at),
+        "msg": msg,
+    }
+
+
+def standing(delivery: Delivery) -> Doc:
+    """Show where a delivery stands, as members of another thing."""
+    status = _STATUS[delivery.state]
+    is_waiting = delivery.state is DeliveryState.WAITING
+    return {
+        "status": status,
+        "statusText": status.name.lower(),
+        "nextAttempt": iso(delivery.due_at) if is_waiting else None,
+    }
+
+
+def delivery_doc(delivery: Delivery, message: Message) -> Doc:
+    """Show a delivery."""
+    return {
+        "id": delivery.id,
+        "msgId": delivery.message_id,
+        "endpointId": delivery.endpoint_id,
+        "eventType": message.event_type,
+        "eventId": message.event_id,
+        "state": delivery.state.value,
+        **standing(delivery),
+        "attempts": delivery.attempts,
+        "triggerType": _trigger(delivery.trigger),
+        "createdAt": iso(delivery.created_at),
+        "timestamp": iso(message.created_at),
+    }
+
+
+def states_of(status: Status | None) -> tuple[DeliveryState, ...] | None:
+    """Return the states of deliveries that a status means; None for all."""
+    if status is None:
+        return None
+    return tuple(state for state, meant in _STATUS.items() if meant is status)
+
+
+def _trigger(trigger: Trigger) -> int:
+    return 0 if trigger is Trigger.SCHEDULED else 1
+
+
+def _iso(at: Micros | None) -> str | None:
+    return iso(at) if at is not None else None

@@ -1,0 +1,1 @@
+"""The shapes of the REST API: what bodies look like on the wire."""

@@ -1,0 +1,224 @@
+"""Shapes of endpoints. Svix's members of both generations, and ours."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tillbell.clock import to_datetime
+from tillbell.models import Endpoint, EndpointStatus
+from tillbell.web.api.shapes.base import (
+    Flag,
+    In,
+    Label,
+    Metadata,
+    Name,
+    Out,
+    Rated,
+    Status,
+    Text,
+    Uid,
+    Window,
+)
+
+WEEK_S = 604_800
+MONTH_S = 2_592_000
+
+Url = Annotated[str, Field(min_length=1, max_length=2048)]
+EventTypes = Annotated[list[Name], Field(min_length=1, max_length=500)]
+Channels = Annotated[list[Label], Field(min_length=1, max_length=10)]
+SecretText = Annotated[str, Field(min_length=1, max_length=512)]
+Headers = dict[str, str]
+
+
+class EndpointFields(Rated):
+    """What an endpoint body may say. Members left out are told from null."""
+
+    description: Text | None = None
+    uid: Uid | None = None
+    disabled: Flag | None = None
+    event_types: EventTypes | None = Field(
+        default=None, description="Selectors such as `order.paid` or `order.*`; null: every type."
+    )
+    filter_types: EventTypes | None = Field(default=None, description="Older name of `eventTypes`.")
+    channels: Channels | None = Field(default=None, description="null: every channel.")
+    metadata: Metadata | None = None
+    profile: Name | None = Field(default=None, description="The dialect, e.g. `standard`.")
+    retry_schedule: (
+        Annotated[list[Annotated[int, Field(strict=True, ge=0, le=MONTH_S)]], Field(max_length=50)]
+        | None
+    ) = Field(default=None, description="Seconds before attempt 2, 3, …; null: the profile's.")
+    timeout: Annotated[int, Field(strict=True, ge=1, le=60)] | None = Field(
+        default=None, description="Seconds."
+    )
+    success: Literal["2xx", "200"] | None = None
+    ordering: Literal["fifo"] | None = None
+    max_concurrency: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
+    header_names: dict[str, str] | None = Field(
+        default=None, description="Profile's header name → this endpoint's."
+    )
+
+
+class EndpointUpsertIn(EndpointFields):
+    """A whole endpoint. Secret, headers and profile stay as they are if it exists."""
+
+    url: Url
+
+
+class EndpointIn(EndpointUpsertIn):
+    """A new endpoint."""
+
+    secret: SecretText | None = Field(default=None, description="Made for you if you leave it out.")
+    headers: Headers | None = None
+
+
+class EndpointPatch(EndpointFields):
+    """What is to change; members left out stay, null clears."""
+
+    url: Url = ""
+
+
+class EndpointOut(Out):
+    """An endpoint."""
+
+    id: str
+    uid: str | None
+    url: str
+    description: str
+    disabled: bool
+    status: EndpointStatus
+    status_reason: str | None
+    event_types: list[str] | None
+    filter_types: list[str] | None
+    channels: list[str] | None
+    throttle_rate: int | None
+    rate_limit: int | None
+    metadata: dict[str, str]
+    profile: str
+    retry_schedule: list[int] | None
+    timeout: int | None
+    success: str | None
+    ordering: str | None
+    max_concurrency: int | None
+    header_names: dict[str, str] | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> EndpointOut:
+        """Show an endpoint."""
+        selectors = list(endpoint.selectors) if endpoint.selectors is not None else None
+        schedule = endpoint.retry_schedule
+        return cls(
+            id=endpoint.id,
+            uid=endpoint.uid,
+            url=endpoint.url,
+            description=endpoint.description,
+            disabled=endpoint.status is not EndpointStatus.ACTIVE,
+            status=endpoint.status,
+            status_reason=endpoint.status_reason,
+            event_types=selectors,
+            filter_types=selectors,
+            channels=list(endpoint.channels) if endpoint.channels is not None else None,
+            throttle_rate=endpoint.throttle_rate,
+            rate_limit=endpoint.throttle_rate,
+            metadata=endpoint.metadata,
+            profile=endpoint.profile,
+            retry_schedule=list(schedule) if schedule is not None else None,
+            timeout=endpoint.timeout_s,
+            success=endpoint.success,
+            ordering=endpoint.ordering,
+            max_concurrency=endpoint.max_concurrency,
+            header_names=endpoint.header_names,
+            version=endpoint.version,
+            created_at=to_datetime(endpoint.created_at),
+            updated_at=to_datetime(endpoint.updated_at),
+        )
+
+
+class MessageEndpointOut(EndpointOut):
+    """An endpoint as it stands with one message."""
+
+    status: Status  # type: ignore[assignment]  # Svix's name for the message's status
+    status_text: str
+    next_attempt: datetime | None
+
+
+class HeadersIn(In):
+    """All custom headers."""
+
+    headers: Headers
+
+
+class HeadersPatchIn(In):
+    """Headers to set and to delete."""
+
+    headers: Headers = Field(default_factory=dict)
+    delete_headers: list[str] | None = None
+
+
+class HeadersOut(Out):
+    """Custom headers; of those in `sensitive` the value is not shown."""
+
+    headers: Headers
+    sensitive: list[str]
+
+
+class SecretOut(Out):
+    """The signing secret in use; "" when the endpoint has none."""
+
+    key: str
+
+
+class RotateIn(In):
+    """A new signing secret."""
+
+    key: SecretText | None = Field(default=None, description="Made for you if you leave it out.")
+    grace_period_seconds: Annotated[int, Field(strict=True, ge=0, le=WEEK_S)] | None = Field(
+        default=None, description="How long the old one goes on signing too."
+    )
+
+
+class StatsOut(Out):
+    """Deliveries of an endpoint by where they stand."""
+
+    success: int
+    pending: int
+    sending: int
+    fail: int
+    canceled: int
+
+
+class ExampleIn(In):
+    """An example to send."""
+
+    event_type: Name
+    payload: dict[str, object] | None = Field(
+        default=None, description="Default: the type's sample."
+    )
+    example_index: Annotated[int, Field(strict=True, ge=0)] = 0
+
+
+class BulkReplayIn(Window):
+    """Which deliveries to send again."""
+
+    event_types: EventTypes | None = None
+    channel: Label | None = None
+    tag: Label | None = None
+    status: Status | None = None
+    status_code_class: int | None = Field(
+        default=None, description="200, 300, …; 0: no answer came."
+    )
+
+
+class TaskOut(Out):
+    """Work in the background."""
+
+    id: str
+    status: str
+    task: str
+    data: dict[str, object]
+    updated_at: datetime

@@ -1,0 +1,82 @@
+"""The REST API as one application of the framework."""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.routing import APIRoute
+
+from tillbell import __version__
+from tillbell.app import Gateway
+from tillbell.web.api import (
+    applications,
+    attempts,
+    deliveries,
+    described,
+    endpoint_work,
+    endpoints,
+    event_types,
+    health,
+    keys,
+    messages,
+    operational,
+    poller,
+    portal,
+    tasks,
+)
+from tillbell.web.api.endpoint_writes import EndpointWriter
+from tillbell.web.openapi import make_document
+from tillbell.web.problems import install
+from tillbell.web.usage import KeyUsage
+
+BASE = "/api/v1"
+ROUTERS: tuple[APIRouter, ...] = (
+    applications.router,
+    endpoints.router,
+    endpoint_work.router,
+    event_types.router,
+    messages.router,
+    attempts.router,
+    deliveries.router,
+    poller.router,
+    operational.router,
+    portal.router,
+    tasks.router,
+    keys.router,
+    health.router,
+)
+
+
+def make_rest(gateway: Gateway, usage: KeyUsage) -> FastAPI:
+    """Build the API. Nothing in it is loaded from another host."""
+    api = FastAPI(
+        title="Tillbell",
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        strict_content_type=False,  # keys are sent as headers: no browser adds them by itself
+        generate_unique_id_function=operation_id,
+    )
+    api.state.gateway = gateway
+    api.state.usage = usage
+    api.state.writer = EndpointWriter(gateway)
+    install(api)
+    for router in ROUTERS:
+        api.include_router(router, prefix=BASE)
+    hot = APIRouter(prefix=BASE, generate_unique_id_function=operation_id)
+    hot.include_router(described.router)
+    document = msgspec.json.encode(make_document(api, list(hot.routes)))
+
+    async def openapi(_: Request) -> Response:
+        return Response(document, media_type="application/json")
+
+    api.add_route(f"{BASE}/openapi.json", openapi, include_in_schema=False)
+    return api
+
+
+def operation_id(route: APIRoute) -> str:
+    """Name an operation: `endpoint.list`, `message-attempt.resend`."""
+    resource = str(route.tags[0]).lower().replace(" ", "-")
+    return f"{resource}.{route.name.rstrip('_').replace('_', '-')}"

@@ -1,0 +1,117 @@
+"""What every REST route declares and is given.
+
+A route without a guard cannot be served: `web/api` is built from routers whose every route
+names its `Access`, and a test walks them all with every kind of key.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+from fastapi.params import Depends as Dependency
+
+from tillbell.app import Gateway
+from tillbell.errors import NotFound
+from tillbell.models import Application, Endpoint
+from tillbell.web.api.endpoint_writes import EndpointWriter
+from tillbell.web.auth import Access, Action, Capability, Principal, Tenant
+from tillbell.web.gate import PRINCIPAL
+from tillbell.web.usage import KeyUsage
+
+UID = r"^[a-zA-Z0-9\-_.]+$"
+
+AppId = Annotated[str, Path(description="Id or uid.", pattern=UID, max_length=256)]
+EndpointId = Annotated[str, Path(description="Id or uid.", pattern=UID, max_length=256)]
+MessageId = Annotated[str, Path(description="Id or event id.", max_length=256)]
+AttemptId = Annotated[str, Path(pattern=UID, max_length=256)]
+
+
+class Guard:
+    """Lets a request pass to a route, or raises."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+
+    async def __call__(self, request: Request) -> None:
+        """Check the key's rights, then that the application exists for it."""
+        principal: Principal = request.scope[PRINCIPAL]
+        principal.require(self.access)
+        if self.access.tenant is Tenant.APPLICATION:
+            gateway: Gateway = request.app.state.gateway
+            application = await gateway.directory.application(request.path_params["app_id"])
+            if application is None or not principal.may_see(application.id):
+                raise NotFound("There is no such application.")
+            request.state.application = application
+
+
+def guard(
+    resource: str, action: Action, tenant: Tenant, portal: Capability | None = None
+) -> list[Dependency]:
+    """Declare what a route takes: `dependencies=guard(...)`."""
+    return [Depends(Guard(Access(resource, action, tenant, portal)))]
+
+
+def app_read(resource: str, portal: Capability | None = Capability.VIEW_BASE) -> list[Dependency]:
+    """Declare a route that shows things of an application."""
+    return guard(resource, Action.READ, Tenant.APPLICATION, portal)
+
+
+def app_write(resource: str, portal: Capability | None = None) -> list[Dependency]:
+    """Declare a route that changes things of an application."""
+    return guard(resource, Action.WRITE, Tenant.APPLICATION, portal)
+
+
+def the_gateway(request: Request) -> Gateway:
+    """Give the gateway."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+def the_principal(request: Request) -> Principal:
+    """Give who asks."""
+    principal: Principal = request.scope[PRINCIPAL]
+    return principal
+
+
+def the_usage(request: Request) -> KeyUsage:
+    """Give the notes of when keys were used."""
+    usage: KeyUsage = request.app.state.usage
+    return usage
+
+
+GatewayOf = Annotated[Gateway, Depends(the_gateway)]
+Who = Annotated[Principal, Depends(the_principal)]
+Usage = Annotated[KeyUsage, Depends(the_usage)]
+
+
+async def the_application(app_id: AppId, request: Request, gateway: GatewayOf) -> Application:
+    """Give the application of the path. Whether the key may see it, the guard has judged."""
+    known: Application | None = getattr(request.state, "application", None)
+    application = known or await gateway.directory.application(app_id)
+    if application is None:
+        raise NotFound("There is no such application.")
+    return application
+
+
+App = Annotated[Application, Depends(the_application)]
+
+
+async def the_endpoint(endpoint_id: EndpointId, app: App, gateway: GatewayOf) -> Endpoint:
+    """Give the endpoint of the path."""
+    endpoint = await gateway.directory.endpoint(app.id, endpoint_id)
+    if endpoint is None:
+        raise NotFound("There is no such endpoint.")
+    return endpoint
+
+
+EndpointOf = Annotated[Endpoint, Depends(the_endpoint)]
+
+
+def the_writer(request: Request) -> EndpointWriter:
+    """Give the one who changes endpoints."""
+    writer: EndpointWriter = request.app.state.writer
+    return writer
+
+
+WriterOf = Annotated[EndpointWriter, Depends(the_writer)]
