@@ -46,6 +46,29 @@ def first_of(prefix: str, at: Micros) -> str:
     return f"{prefix}_{_text((at // 1000) << _RANDOM_BITS)}"
 
 
+def made_at(id_: str) -> Micros:
+    """Return when an id was made, to the millisecond; of a delivery or attempt: its message.
+
+    >>> made_at(first_of("msg", 1_760_000_000_123_000))
+    1760000000123000
+    """
+    start = id_.index("_") + 1
+    value = 0
+    for letter in id_[start : start + 10]:  # 50 bits, of which the first 48 are milliseconds
+        value = value << 5 | _ALPHABET.index(letter)
+    return (value >> 2) * 1000
+
+
+def span(prefix: str, id_: str) -> tuple[str, str]:
+    """Return bounds, both exclusive, of all ids with that prefix that continue this id.
+
+    >>> span("dlv", "msg_01k0000000000000000000000a")
+    ('dlv_01k0000000000000000000000a', 'dlv_01k0000000000000000000000a~')
+    """
+    stem = f"{prefix}_{id_[id_.index('_') + 1 :]}"
+    return stem, stem + "~"
+
+
 def delivery_id(message_id: str, endpoint_id: str, part: int = 0) -> str:
     """Return the id of the one delivery of this message to this endpoint.
 

@@ -1,0 +1,34 @@
+"""Backup: a copy of the whole store as it was at one moment, made while it is in use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tillbell.errors import Misconfigured
+from tillbell.storage.connection import copy_pages, open_reader
+from tillbell.storage.sql import sql
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a database; the target takes its name when it is complete and on disk.
+
+    The source is read in one transaction: a copy without it would begin again with every
+    commit of the writer. The price is a log that grows until the copy is done.
+    """
+    if not os.access(target.parent, os.W_OK):
+        raise Misconfigured(f"Cannot write the backup {target}: no such folder, or not writable.")
+    part = target.with_name(target.name + ".part")
+    part.unlink(missing_ok=True)
+    reader = open_reader(source)
+    try:
+        reader.execute(sql("begin_reading"))
+        copy_pages(reader, part)
+    finally:
+        reader.close(True)
+    part.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,230 @@
+"""The port's methods: each hands its request to the writer or to a reader, and nothing more.
+
+What a method promises is written once, in `base.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
+
+from tillbell.clock import Micros
+from tillbell.models import (
+    Attempt,
+    Claim,
+    Delivery,
+    DeliveryState,
+    Message,
+    Record,
+    Trigger,
+)
+from tillbell.storage import reads, registry, upkeep, writes
+from tillbell.storage.base import (
+    ALL,
+    RESENDABLE,
+    Added,
+    AttemptFilter,
+    DeliveryRow,
+    Duplicate,
+    Lane,
+    MessageFilter,
+    Page,
+    Publication,
+    Repeated,
+    Selection,
+    Settlement,
+    Totals,
+)
+from tillbell.storage.readers import Readers
+from tillbell.storage.writer import Writer
+
+R = TypeVar("R", bound=Record)
+
+
+class StoreMethods:
+    """`Store` by the writer."""
+
+    _writer: Writer
+    _readers: Readers
+
+    def publish(self, publication: Publication) -> Awaitable[Added | Duplicate | Repeated]:
+        """See `Store.publish`."""
+        return self._writer.submit(writes.publish, publication)
+
+    def settle(self, settlement: Settlement) -> Awaitable[bool]:
+        """See `Store.settle`."""
+        return self._writer.submit(writes.settle, settlement)
+
+    async def claim(
+        self, wanted: Mapping[str, int], now: Micros, lease_until: Micros
+    ) -> list[Claim]:
+        """See `Store.claim`."""
+        request = writes.Wanted(wanted, now, lease_until)
+        claims: list[Claim] = await self._writer.submit(writes.claim, request)
+        return claims
+
+    async def renew(self, held: Sequence[tuple[str, int]], lease_until: Micros) -> None:
+        """See `Store.renew`."""
+        await self._writer.submit(writes.renew, writes.Held(held, lease_until))
+
+    async def release(self, held: Sequence[tuple[str, int]], now: Micros) -> None:
+        """See `Store.release`."""
+        await self._writer.submit(writes.release, writes.Held(held, now))
+
+    async def orphan(self, now: Micros) -> int:
+        """See `Store.orphan`."""
+        count: int = await self._writer.submit(writes.orphan, now)
+        return count
+
+    async def add_deliveries(
+        self, deliveries: Sequence[Delivery], bodies: Mapping[tuple[str, str], bytes]
+    ) -> int:
+        """See `Store.add_deliveries`."""
+        request = upkeep.Additions(deliveries, bodies)
+        count: int = await self._writer.submit(upkeep.add_deliveries, request)
+        return count
+
+    async def resend(
+        self,
+        delivery_ids: Sequence[str],
+        now: Micros,
+        trigger: Trigger = Trigger.MANUAL,
+        states: Sequence[DeliveryState] = RESENDABLE,
+    ) -> int:
+        """See `Store.resend`."""
+        request = upkeep.Resend(delivery_ids, now, trigger, states)
+        count: int = await self._writer.submit(upkeep.resend, request)
+        return count
+
+    async def discard(self, endpoint_id: str, now: Micros, limit: int) -> int:
+        """See `Store.discard`."""
+        request = upkeep.Discard(endpoint_id, now, limit)
+        count: int = await self._writer.submit(upkeep.discard, request)
+        return count
+
+    async def expunge(self, app_id: str, message_id: str) -> bool:
+        """See `Store.expunge`."""
+        found: bool = await self._writer.submit(upkeep.expunge, (app_id, message_id))
+        return found
+
+    async def purge(
+        self, *, bodies_before: Micros, history_before: Micros, now: Micros, limit: int
+    ) -> int:
+        """See `Store.purge`."""
+        request = upkeep.Bounds(bodies_before, history_before, now, limit)
+        count: int = await self._writer.submit(upkeep.purge, request)
+        return count
+
+    async def remember(
+        self, key: str, fingerprint: str, answer: bytes, now: Micros
+    ) -> Repeated | None:
+        """See `Store.remember`."""
+        request = upkeep.Answered(key, fingerprint, answer, now)
+        earlier: Repeated | None = await self._writer.submit(upkeep.remember, request)
+        return earlier
+
+    async def recall(self, key: str) -> Repeated | None:
+        """See `Store.recall`."""
+        return await self._readers.read(reads.idempotency, key)
+
+
+class RegistryMethods:
+    """`Registry` by the writer and the readers."""
+
+    _writer: Writer
+    _readers: Readers
+
+    async def put(self, *records: Record, expected_version: int | None = None) -> None:
+        """See `Registry.put`."""
+        await self._writer.submit(registry.put, registry.Put(records, expected_version))
+
+    async def get(self, kind: type[R], id_or_uid: str, scope: str = "") -> R | None:
+        """See `Registry.get`."""
+        return await self._readers.read(registry.get, kind, id_or_uid, scope)
+
+    async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:
+        """See `Registry.remove`."""
+        request = registry.Removal(kind, scope, id_)
+        was_there: bool = await self._writer.submit(registry.remove, request)
+        return was_there
+
+    # Last, because in this class its name hides the built-in one.
+    async def list(self, kind: type[R], scope: str | None = "", page: Page = ALL) -> list[R]:
+        """See `Registry.list`."""
+        return await self._readers.read(registry.list_, kind, scope, page)
+
+
+class ViewsMethods:
+    """`Views` by the readers."""
+
+    _readers: Readers
+
+    async def lanes(self, after: str = "", limit: int = 10_000) -> list[Lane]:
+        """See `Views.lanes`."""
+        return await self._readers.read(reads.lanes, after, limit)
+
+    async def next_due(self, endpoint_ids: Sequence[str]) -> dict[str, Micros]:
+        """See `Views.next_due`."""
+        return await self._readers.read(reads.next_due, endpoint_ids)
+
+    async def message(self, app_id: str, id_or_event_id: str) -> Message | None:
+        """See `Views.message`."""
+        return await self._readers.read(reads.message, app_id, id_or_event_id)
+
+    async def body(self, message_id: str, variant: str = "") -> bytes | None:
+        """See `Views.body`."""
+        return await self._readers.read(reads.body, message_id, variant)
+
+    async def messages(self, app_id: str, filter_: MessageFilter, page: Page) -> list[Message]:
+        """See `Views.messages`."""
+        return await self._readers.read(reads.messages, app_id, filter_, page)
+
+    async def delivery(self, app_id: str, delivery_id: str) -> DeliveryRow | None:
+        """See `Views.delivery`."""
+        return await self._readers.read(reads.delivery, app_id, delivery_id)
+
+    async def deliveries_of_message(self, app_id: str, message_id: str) -> list[Delivery]:
+        """See `Views.deliveries_of_message`."""
+        return await self._readers.read(reads.deliveries_of_message, app_id, message_id)
+
+    async def deliveries_of_endpoint(
+        self,
+        app_id: str,
+        endpoint_id: str,
+        filter_: MessageFilter,
+        states: tuple[DeliveryState, ...] | None,
+        page: Page,
+    ) -> list[DeliveryRow]:
+        """See `Views.deliveries_of_endpoint`."""
+        wanted = reads.OfEndpoint(app_id, endpoint_id, filter_, states, page)
+        return await self._readers.read(reads.deliveries_of_endpoint, wanted)
+
+    async def attempt(self, app_id: str, attempt_id: str) -> Attempt | None:
+        """See `Views.attempt`."""
+        return await self._readers.read(reads.attempt, app_id, attempt_id)
+
+    async def attempts(self, app_id: str, filter_: AttemptFilter, page: Page) -> list[Attempt]:
+        """See `Views.attempts`."""
+        return await self._readers.read(reads.attempts, app_id, filter_, page)
+
+    async def select(self, selection: Selection, after: str, limit: int) -> list[str]:
+        """See `Views.select`."""
+        return await self._readers.read(reads.select, selection, after, limit)
+
+    async def missing(
+        self, app_id: str, endpoint_id: str, since: Micros, until: Micros, after: str, limit: int
+    ) -> tuple[list[Message], str | None]:
+        """See `Views.missing`."""
+        gap = reads.Gap(app_id, endpoint_id, since, until, after, limit)
+        return await self._readers.read(reads.missing, gap)
+
+    async def totals(
+        self, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
+    ) -> Totals:
+        """See `Views.totals`."""
+        period = reads.Period(app_id, endpoint_id, since, until)
+        return await self._readers.read(reads.totals, period)
+
+    async def counts(self) -> Totals:
+        """See `Views.counts`."""
+        return await self._readers.read(reads.counts)

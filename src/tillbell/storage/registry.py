@@ -1,0 +1,96 @@
+"""Records: what users configure, kept as JSON under kind, scope and id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from tillbell.errors import Conflict
+from tillbell.models import Application, Record
+from tillbell.storage.base import Page
+from tillbell.storage.reads import Reader, bounds
+from tillbell.storage.transaction import Transaction
+
+R = TypeVar("R", bound=Record)
+
+
+class Put(NamedTuple):
+    """Records to store, and the version that those that exist must have."""
+
+    records: Sequence[Record]
+    expected_version: int | None
+
+
+def put(transaction: Transaction, requests: Sequence[Put]) -> list[None]:
+    """Store records, or raise `Conflict`."""
+    for records, expected in requests:
+        for record in records:
+            _put(transaction, record, expected)
+    return [None] * len(requests)
+
+
+def _put(transaction: Transaction, record: Record, expected: int | None) -> None:
+    kind = type(record).__name__
+    if expected is not None:
+        _check_version(transaction, record, expected)
+    key = kind, record.scope, record.uid, record.id
+    if record.uid is not None and transaction.row("holder_of_uid", key):
+        raise Conflict(f"The uid {record.uid!r} is taken.")
+    doc = msgspec.json.encode(record)
+    transaction.rows("put_record", (kind, record.scope, record.id, record.uid, doc))
+
+
+def _check_version(transaction: Transaction, record: Record, expected: int) -> None:
+    row = transaction.row("record", (type(record).__name__, record.scope, record.id))
+    present = getattr(decode(type(record), row[0]), "version", None) if row else None
+    if present != expected:
+        raise Conflict("It was changed by someone else in the meantime; read it again.")
+
+
+class Removal(NamedTuple):
+    """Which record goes."""
+
+    kind: type[Record]
+    scope: str
+    id_: str
+
+
+def remove(transaction: Transaction, requests: Sequence[Removal]) -> list[bool]:
+    """Delete records; with an application all that is in its scope."""
+    return [_remove(transaction, removal) for removal in requests]
+
+
+def _remove(transaction: Transaction, removal: Removal) -> bool:
+    row = removal.kind.__name__, removal.scope, removal.id_
+    was_there = transaction.many("delete_record", [row]) == 1
+    if was_there and removal.kind is Application:
+        transaction.rows("delete_scope", (removal.id_,))
+    return was_there
+
+
+def get(reader: Reader, kind: type[R], id_or_uid: str, scope: str) -> R | None:
+    """Read one record."""
+    found = reader("record", (kind.__name__, scope, id_or_uid))
+    return decode(kind, found[0][0]) if found else None
+
+
+def list_(reader: Reader, kind: type[R], scope: str | None, page: Page) -> list[R]:
+    """Read records in the order of their ids."""
+    cut = bounds(page)
+    bindings = cut.bindings | {"kind": kind.__name__, "scope": scope}
+    name = "records_of_kind" if scope is None else "records_in_scope"
+    return cut.in_order([decode(kind, doc) for (doc,) in reader(name, bindings, cut.ascending)])
+
+
+def decode(kind: type[R], doc: bytes) -> R:
+    """Read a record's JSON. Members it does not know are dropped, missing ones get defaults."""
+    found: R = _decoder(kind).decode(doc)
+    return found
+
+
+@lru_cache(maxsize=64)
+def _decoder(kind: type[Record]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)

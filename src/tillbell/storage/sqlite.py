@@ -1,0 +1,92 @@
+"""The SQLite store: one file, one writer with group commit, a few readers.
+
+Write-ahead log, `synchronous=FULL`: what is acknowledged is on disk. A second process is kept
+off the file by a lock, because leases of a process that has died are void at start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import apsw
+
+from tillbell.clock import Clock
+from tillbell.errors import Misconfigured, StoreUnavailable
+from tillbell.storage import upkeep, writes
+from tillbell.storage.backup import copy
+from tillbell.storage.connection import check_version, open_reader, open_writer
+from tillbell.storage.lock import FileLock
+from tillbell.storage.methods import RegistryMethods, StoreMethods, ViewsMethods
+from tillbell.storage.migrate import migrate
+from tillbell.storage.readers import Readers
+from tillbell.storage.transaction import Fault, Session
+from tillbell.storage.writer import Writer
+
+READERS = 2
+CHECK_TIMEOUT_S = 5.0
+
+
+class SqliteDatabase(StoreMethods, RegistryMethods, ViewsMethods):
+    """A `Database` in one SQLite file. Lives on the event loop that opened it."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        clock: Clock,
+        *,
+        fault: Fault = lambda _: None,
+    ) -> None:
+        self._path = Path(path)
+        self._clock = clock
+        self._fault = fault
+        self._lock: FileLock | None = None
+
+    async def open(self) -> None:
+        """Take the file, check versions, migrate. `Misconfigured` when it cannot be."""
+        check_version(apsw.sqlite_lib_version())
+        path = self._path.resolve()
+        lock: FileLock | None = FileLock(path)
+        try:
+            self._connect(path)
+        except StoreUnavailable as error:
+            raise Misconfigured(f"Cannot open {path}. {error}") from error
+        else:
+            self._lock, lock = lock, None
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _connect(self, path: Path) -> None:
+        connection = open_writer(path)
+        try:
+            migrate(connection, self._clock.now())
+        finally:
+            connection.close()
+        self._readers = Readers(lambda: open_reader(path), READERS)
+        self._writer = Writer(Session(lambda: open_writer(path), self._fault), writes.HOT)
+
+    async def close(self) -> None:
+        """Finish what was accepted, then close."""
+        if self._lock is None:
+            return
+        await self._writer.close()
+        await self._readers.close()
+        self._lock.release()
+        self._lock = None
+
+    async def check(self) -> None:
+        """Commit something that changes nothing; `StoreUnavailable` if that takes too long."""
+        write = self._writer.submit(upkeep.probe, None)
+        try:
+            await asyncio.wait_for(write, CHECK_TIMEOUT_S)
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"The database has not finished a write for {CHECK_TIMEOUT_S:g} s."
+            ) from None
+
+    async def backup(self, target: str) -> None:
+        """Copy the whole store, as it is now, to a file that takes its name when complete."""
+        await asyncio.get_running_loop().run_in_executor(
+            None, copy, self._path.resolve(), Path(target)
+        )

@@ -1,0 +1,40 @@
+-- name: settle
+-- Only the holder of the present token, and only once. Index: primary key.
+UPDATE deliveries
+SET state = ?3, due_at = iif(?3 = 'waiting', ?4, due_at), trigger = 'scheduled', started_at = NULL
+WHERE id = ?1 AND token = ?2 AND state = 'sending';
+
+-- name: insert_attempt
+-- Bound to an Attempt as it is; ?2 and ?5 are parts of its id.
+INSERT INTO attempts
+    (id, app_id, endpoint_id, event_type, number, trigger, result, started_at, duration_us, url,
+     status_code, error, detail, response)
+VALUES (?1, ?3, ?4, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16);
+
+-- name: resendable
+-- Index: primary key.
+SELECT id, app_id, endpoint_id, state, order_key FROM deliveries WHERE id = ?1;
+
+-- name: resend
+-- What waits keeps its run and its place; what had ended begins a new run.
+UPDATE deliveries
+SET tries = iif(state = 'waiting', tries, 0),
+    due_at = iif(state = 'waiting', min(due_at, ?2), ?2),
+    trigger = ?3, state = 'waiting'
+WHERE id = ?1;
+
+-- name: discardable
+-- Open deliveries of an endpoint, except those under a running lease.
+-- Indexes: deliveries_waiting, deliveries_leased.
+SELECT {delivery}, m.event_type
+FROM (
+    SELECT id FROM deliveries WHERE endpoint_id = ?1 AND state = 'waiting'
+    UNION ALL
+    SELECT id FROM deliveries WHERE endpoint_id = ?1 AND state = 'sending' AND due_at <= ?2
+    LIMIT ?3) open
+CROSS JOIN deliveries d ON d.id = open.id
+CROSS JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id;
+
+-- name: end
+-- Move a delivery to a terminal state without an attempt.
+UPDATE deliveries SET state = ?2, started_at = NULL WHERE id = ?1;

@@ -1,0 +1,141 @@
+-- name: lanes
+-- Endpoints with open deliveries, one after the other: what waits by skipping through
+-- deliveries_waiting, leases from deliveries_leased, which is as long as what is in flight.
+WITH RECURSIVE
+waiting (endpoint_id) AS (
+    SELECT min(endpoint_id) FROM deliveries WHERE state = 'waiting' AND endpoint_id > :after
+    UNION ALL
+    SELECT (SELECT min(endpoint_id) FROM deliveries
+            WHERE state = 'waiting' AND endpoint_id > waiting.endpoint_id)
+    FROM waiting WHERE waiting.endpoint_id IS NOT NULL),
+leased (endpoint_id, due_at, number) AS (
+    SELECT endpoint_id, min(due_at), count(*) FROM deliveries
+    WHERE state = 'sending' AND endpoint_id > :after GROUP BY endpoint_id),
+open (endpoint_id, due_at, number) AS (
+    SELECT endpoint_id,
+           (SELECT min(due_at) FROM deliveries d
+            WHERE d.state = 'waiting' AND d.endpoint_id = waiting.endpoint_id AND d.held = 0),
+           (SELECT count(*) FROM deliveries d
+            WHERE d.state = 'waiting' AND d.endpoint_id = waiting.endpoint_id)
+    FROM waiting WHERE endpoint_id IS NOT NULL
+    UNION ALL SELECT endpoint_id, due_at, 0 FROM leased)
+SELECT (SELECT app_id FROM deliveries d WHERE d.endpoint_id = open.endpoint_id LIMIT 1),
+       endpoint_id, min(due_at), sum(number)
+FROM open GROUP BY endpoint_id ORDER BY endpoint_id LIMIT :limit;
+
+-- name: next_due
+-- Indexes: deliveries_waiting, deliveries_leased.
+SELECT wanted.value, min(due.due_at)
+FROM json_each(:endpoint_ids) wanted
+JOIN (SELECT endpoint_id, due_at FROM deliveries WHERE state = 'sending'
+      UNION ALL
+      SELECT value, (SELECT min(due_at) FROM deliveries d
+                     WHERE d.state = 'waiting' AND d.endpoint_id = value AND d.held = 0)
+      FROM json_each(:endpoint_ids)) due ON due.endpoint_id = wanted.value
+GROUP BY wanted.value HAVING min(due.due_at) IS NOT NULL;
+
+-- name: message
+-- By id or event id, an id first. Indexes: primary key, messages_event_id.
+SELECT {message} FROM messages m
+WHERE m.app_id = :app_id AND (m.id = :key OR m.event_id = :key)
+ORDER BY m.id = :key DESC LIMIT 1;
+
+-- name: body
+-- Index: bodies_message.
+SELECT body FROM bodies WHERE message_id = ?1 AND variant = ?2;
+
+-- fragment: filter
+(:event_types IS NULL OR m.event_type IN (SELECT value FROM json_each(:event_types)))
+AND (:channel IS NULL OR EXISTS (SELECT 1 FROM json_each(m.channels) WHERE value = :channel))
+AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(m.tags) WHERE value = :tag))
+
+-- name: messages
+-- either {order}: DESC | ASC
+-- Index: primary key.
+SELECT {message} FROM messages m
+WHERE m.app_id = :app_id AND m.id > :low AND m.id < :high AND {filter}
+ORDER BY m.id {order} LIMIT :limit;
+
+-- name: delivery
+-- Index: primary keys.
+SELECT {delivery}, {message}
+FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id
+WHERE d.id = :id AND d.app_id = :app_id;
+
+-- name: deliveries_of_message
+-- Index: primary key.
+SELECT {delivery} FROM deliveries d
+WHERE d.id > :low AND d.id < :high AND d.app_id = :app_id ORDER BY d.id;
+
+-- name: deliveries_of_endpoint
+-- either {order}: DESC | ASC
+-- either {state}: d.state IN (SELECT value FROM json_each(:states)) | d.state = 'failed'
+-- Indexes: deliveries_endpoint, deliveries_failed.
+SELECT {delivery}, {message}
+FROM deliveries d CROSS JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id
+WHERE d.endpoint_id = :endpoint_id AND d.id > :low AND d.id < :high AND d.app_id = :app_id
+  AND {state} AND {filter}
+ORDER BY d.id {order} LIMIT :limit;
+
+-- name: attempt
+-- Index: primary key.
+SELECT {attempt} FROM attempts a WHERE a.id = :id AND a.app_id = :app_id;
+
+-- fragment: attempt_filter
+(:succeeded IS NULL OR (a.result = 'accepted') = :succeeded)
+AND a.status_code BETWEEN :lowest AND :highest
+AND a.started_at >= :since AND a.started_at < :until
+
+-- name: attempts_of_message
+-- either {order}: DESC | ASC
+-- Index: primary keys.
+SELECT {attempt}
+FROM attempts a CROSS JOIN messages m ON m.app_id = a.app_id AND m.id = a.message_id
+WHERE a.id > :low AND a.id < :high AND a.app_id = :app_id
+  AND (:endpoint_id IS NULL OR a.endpoint_id = :endpoint_id)
+  AND {attempt_filter} AND {filter}
+ORDER BY a.id {order} LIMIT :limit;
+
+-- name: attempts_of_endpoint
+-- either {order}: DESC | ASC
+-- Indexes: deliveries_endpoint, primary keys.
+SELECT {attempt}
+FROM deliveries d
+CROSS JOIN attempts a ON a.id > 'atmpt_' || substr(d.id, 5)
+                     AND a.id < 'atmpt_' || substr(d.id, 5) || '~'
+CROSS JOIN messages m ON m.app_id = a.app_id AND m.id = a.message_id
+WHERE d.endpoint_id = :endpoint_id AND d.id >= :first_delivery AND d.id <= :last_delivery
+  AND a.id > :low AND a.id < :high AND a.app_id = :app_id
+  AND {attempt_filter} AND {filter}
+ORDER BY d.id {order}, a.id {order} LIMIT :limit;
+
+-- name: select
+-- either {state}: d.state IN (SELECT value FROM json_each(:states)) | d.state = 'failed'
+-- Deliveries for a bulk operation, with the status of their last attempt.
+-- Indexes: deliveries_endpoint, deliveries_failed.
+SELECT d.id
+FROM deliveries d CROSS JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id
+WHERE d.endpoint_id = :endpoint_id AND d.id > :low AND d.id < :high AND d.app_id = :app_id
+  AND {state} AND {filter}
+  AND (:lowest IS NULL OR (
+        SELECT a.status_code FROM attempts a
+        WHERE a.id > 'atmpt_' || substr(d.id, 5) AND a.id < 'atmpt_' || substr(d.id, 5) || '~'
+        ORDER BY a.id DESC LIMIT 1) BETWEEN :lowest AND :highest)
+ORDER BY d.id LIMIT :limit;
+
+-- name: messages_and_whether_sent
+-- Index: primary keys.
+SELECT {message}, EXISTS (
+    SELECT 1 FROM deliveries d
+    WHERE d.id > 'dlv_' || substr(m.id, 5) || :endpoint_tail
+      AND d.id < 'dlv_' || substr(m.id, 5) || :endpoint_tail || '~')
+FROM messages m
+WHERE m.app_id = :app_id AND m.id > :low AND m.id < :high
+ORDER BY m.id LIMIT :limit;
+
+-- name: totals
+-- Index: primary key.
+SELECT coalesce(sum(waiting), 0), coalesce(sum(sending), 0), coalesce(sum(succeeded), 0),
+       coalesce(sum(failed), 0), coalesce(sum(discarded), 0)
+FROM totals
+WHERE app_id = ?1 AND endpoint_id = ?2 AND hour >= ?3 AND hour < ?4;

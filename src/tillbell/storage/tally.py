@@ -1,0 +1,65 @@
+"""The tally: how many deliveries a commit moved from which state to which."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+
+from tillbell.clock import HOUR, Micros
+from tillbell.ids import made_at
+from tillbell.models import Delivery, DeliveryState
+
+STATES = tuple(DeliveryState)
+_WIDTH = len("dlv_") + 8  # eight characters hold the time to a quarter of a second
+_COLUMN = {state: number for number, state in enumerate(STATES)}
+
+Totals = tuple[str, str, Micros]  # application, endpoint, hour
+
+
+@lru_cache(maxsize=4096)
+def _hour(start_of_id: str) -> Micros:
+    return made_at(start_of_id + "00") // HOUR * HOUR
+
+
+class Tally:
+    """Counts moves; `rows` sums them up for the endpoint, its application and everything."""
+
+    def __init__(self) -> None:
+        self._moves: Counter[tuple[str, str, str, str | None, str | None]] = Counter()
+
+    def __bool__(self) -> bool:
+        return bool(self._moves)
+
+    def born(self, deliveries: Iterable[Delivery]) -> None:
+        """Count new deliveries."""
+        self._moves.update([(d[1], d[2], d[0][:_WIDTH], None, d[5]) for d in deliveries])
+
+    def moved(
+        self, delivery: tuple[str, str, str], before: str | None, after: str | None, times: int = 1
+    ) -> None:
+        """Count one move of a delivery, given as id, application, endpoint; None: not there."""
+        id_, app_id, endpoint_id = delivery
+        self._moves[app_id, endpoint_id, id_[:_WIDTH], before, after] += times
+
+    def add(self, other: Tally) -> None:
+        """Add what another one counted."""
+        self._moves.update(other._moves)
+
+    @property
+    def has_removed(self) -> bool:
+        """Whether deliveries were deleted."""
+        return any(after is None for _, _, _, _, after in self._moves)
+
+    def rows(self) -> list[tuple[str, str, Micros, int, int, int, int, int]]:
+        """Return the change of each total: application, endpoint, hour, one number a state."""
+        changes: dict[Totals, list[int]] = {}
+        for (app_id, endpoint_id, start, before, after), times in self._moves.items():
+            hour = _hour(start)
+            for key in ((app_id, endpoint_id, hour), (app_id, "", hour), ("", "", 0)):
+                change = changes.setdefault(key, [0] * len(STATES))
+                if before is not None:
+                    change[_COLUMN[DeliveryState(before)]] -= times
+                if after is not None:
+                    change[_COLUMN[DeliveryState(after)]] += times
+        return [(*key, *change) for key, change in changes.items() if any(change)]  # type: ignore[misc]

@@ -1,0 +1,171 @@
+"""The writer: group commit with natural batching, on one thread.
+
+Writes queue on the event loop. When the writer is idle the queue goes to its thread at the end
+of the loop's present round; while a commit runs, what arrives waits and shares the next one.
+No timer. The queue is swapped on the loop, never by the thread: a write that slipped into a
+list being written would be acknowledged and lost.
+
+Within a batch, writes keep their order, except that hot ones (`HOT`), which cannot depend on
+each other, are run kind by kind. A run that fails is repeated write by write, so that only
+the one at fault fails. A commit that fails fails its whole batch, and the writer goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+from tillbell.errors import StoreUnavailable
+from tillbell.storage.transaction import Work
+
+BATCH_MAX = 1_000  # writes in one commit: bounds how long the last one waits
+
+
+class Write(NamedTuple):
+    """One write and who waits for it."""
+
+    work: Work
+    request: Any
+    future: asyncio.Future[Any]
+
+
+class Failed(NamedTuple):
+    """The outcome of a write that raised."""
+
+    error: Exception
+
+
+class Session(Protocol):
+    """What the writer drives: see `transaction.Session`."""
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+
+    def run(self, work: Work, requests: list[Any]) -> Any:
+        """Do a piece of work, whole or not at all."""
+
+    def commit(self) -> None:
+        """Make it durable."""
+
+    def reset(self) -> None:
+        """Give up the transaction, if there is one."""
+
+    def close(self) -> None:
+        """End."""
+
+
+class Writer:
+    """Commits writes in groups. Lives on one event loop."""
+
+    def __init__(self, session: Session, hot: frozenset[Work]) -> None:
+        self._session = session
+        self._hot = hot
+        self._loop = asyncio.get_running_loop()
+        self._pending: list[Write] = []
+        self._is_busy = False
+        self._is_closed = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._ended = asyncio.Event()
+        self._batches: queue.SimpleQueue[list[Write] | None] = queue.SimpleQueue()
+        # A daemon: a process whose loop has died must not hang on it.
+        threading.Thread(target=self._serve, name="tillbell-writer", daemon=True).start()
+
+    # ── on the loop ──────────────────────────────────────────────────────────────────────────────
+
+    def submit(self, work: Work, request: Any) -> asyncio.Future[Any]:
+        """Queue a write; its future ends when it is on disk, or has failed."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+        if self._is_closed:
+            future.set_exception(StoreUnavailable("The store is closed."))
+            return future
+        self._pending.append(Write(work, request, future))
+        if not self._is_busy:
+            self._is_busy = True
+            self._idle.clear()
+            self._loop.call_soon(self._hand_over)
+        return future
+
+    def _hand_over(self) -> None:
+        batch, self._pending = self._pending[:BATCH_MAX], self._pending[BATCH_MAX:]
+        if batch:
+            self._batches.put(batch)
+        else:
+            self._is_busy = False
+            self._idle.set()
+
+    def _finish(self, batch: list[Write], outcomes: list[Any]) -> None:
+        self._hand_over()  # first: the disk need not wait for those who wait for it
+        for write, outcome in zip(batch, outcomes, strict=True):
+            if write.future.done():
+                continue  # its caller has gone
+            if isinstance(outcome, Failed):
+                write.future.set_exception(outcome.error)
+            else:
+                write.future.set_result(outcome)
+
+    async def close(self) -> None:
+        """Refuse more, commit what was accepted, end the thread."""
+        if not self._is_closed:
+            self._is_closed = True
+            await self._idle.wait()
+            self._batches.put(None)
+        await self._ended.wait()
+
+    # ── on the thread ────────────────────────────────────────────────────────────────────────────
+
+    def _serve(self) -> None:
+        while (batch := self._batches.get()) is not None:
+            self._tell(self._finish, batch, self._commit(batch))
+        self._session.close()
+        self._tell(self._ended.set)
+
+    def _tell(self, call: Any, *arguments: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed under us: nobody waits
+            self._loop.call_soon_threadsafe(call, *arguments)
+
+    def _commit(self, batch: list[Write]) -> list[Any]:
+        outcomes: list[Any] = [None] * len(batch)
+        try:
+            self._session.begin()
+            for run in runs(batch, self._hot):
+                self._run(batch, run, outcomes)
+            self._session.commit()
+        except Exception as error:  # noqa: BLE001 - supervised: every caller must hear of it
+            self._session.reset()
+            # Each its own: a traceback must not grow with every caller that raises it.
+            return [Failed(StoreUnavailable(str(error))) for _ in batch]
+        return outcomes
+
+    def _run(self, batch: list[Write], numbers: list[int], outcomes: list[Any]) -> None:
+        work = batch[numbers[0]].work
+        try:
+            results = self._session.run(work, [batch[n].request for n in numbers])
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - it belongs to the caller whose write this is
+            if len(numbers) == 1:
+                outcomes[numbers[0]] = Failed(error)
+                return
+            for number in numbers:
+                self._run(batch, [number], outcomes)
+            return
+        for number, result in zip(numbers, results, strict=True):
+            outcomes[number] = result
+
+
+def runs(batch: Iterable[Write], hot: frozenset[Work]) -> Iterator[list[int]]:
+    """Cut a batch into runs of one kind: numbers of writes that are done together."""
+    together: dict[Work, list[int]] = {}
+    for number, write in enumerate(batch):
+        if write.work in hot:
+            together.setdefault(write.work, []).append(number)
+        else:
+            yield from together.values()
+            together = {}
+            yield [number]
+    yield from together.values()

@@ -1,0 +1,276 @@
+"""Writes of the hot path and its neighbours: publish, settle, claim, and what undoes a claim.
+
+Each function does the work of one run inside the writer's transaction: all of it, or it
+raises. What comes back is one outcome for each request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from tillbell.clock import Micros
+from tillbell.ids import attempt_id
+from tillbell.models import Attempt, Claim, Delivery, DeliveryState, Result
+from tillbell.storage import rows
+from tillbell.storage.base import Added, Duplicate, Publication, Repeated, Settlement
+from tillbell.storage.transaction import Transaction, Work
+
+WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING
+INTERRUPTED_DETAIL = "The process that made this attempt ended before it could record an answer."
+
+Outcome = Added | Duplicate | Repeated
+ADDED = Added()
+
+
+# ── publish ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def publish(transaction: Transaction, publications: Sequence[Publication]) -> list[Outcome]:
+    """Store messages with their bodies and deliveries, except those that are known."""
+    seen = _Seen(transaction)
+    outcomes: list[Outcome] = []
+    fresh: list[Publication] = []
+    for publication in publications:
+        known = seen.look(publication)
+        outcomes.append(known or ADDED)
+        if known is None:
+            fresh.append(publication)
+    _insert(transaction, fresh)
+    return outcomes
+
+
+class _Seen:
+    """Event ids and idempotency keys that are taken: on disk, or earlier in this run."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._events: dict[tuple[str, str], str] = {}
+        self._keys: dict[str, Repeated] = {}
+
+    def look(self, publication: Publication) -> Duplicate | Repeated | None:
+        """Say why this publication adds nothing; None when it does, and then it is seen."""
+        message, key = publication.message, publication.idempotency
+        if message.event_id is None and key is None:
+            return None
+        if key is not None:
+            repeated = self._keys.get(key[0]) or find_idempotency(self._transaction, key[0])
+            if repeated is not None:
+                return repeated
+        if message.event_id is not None:
+            event = message.app_id, message.event_id
+            id_ = self._events.get(event) or self._published_as(event)
+            if id_ is not None:
+                return Duplicate(id_)
+            self._events[event] = message.id
+        if key is not None:
+            self._keys[key[0]] = Repeated(key[1], key[2])
+        return None
+
+    def _published_as(self, event: tuple[str, str]) -> str | None:
+        row = self._transaction.row("find_event_id", event)
+        return row[0] if row else None
+
+
+def find_idempotency(transaction: Transaction, key: str) -> Repeated | None:
+    """Return what a key was answered."""
+    row = transaction.row("find_idempotency", (key,))
+    return Repeated(*row) if row else None
+
+
+def _insert(transaction: Transaction, publications: Sequence[Publication]) -> None:
+    messages = [rows.message_row(p.message) for p in publications]
+    bodies = [
+        (p.message.id, variant, body, p.message.expires_at)
+        for p in publications
+        for variant, body in p.bodies.items()
+    ]
+    deliveries = [d for p in publications for d in p.deliveries]
+    keys = [(*p.idempotency, p.message.created_at) for p in publications if p.idempotency]
+    transaction.many("insert_message", messages)
+    transaction.many("insert_body", bodies)
+    insert_deliveries(transaction, deliveries)
+    if keys:
+        transaction.many("insert_idempotency", keys)
+
+
+def insert_deliveries(transaction: Transaction, deliveries: Sequence[Delivery]) -> None:
+    """Store deliveries, and line up those that have an order key."""
+    transaction.many("insert_delivery", deliveries)
+    transaction.tally.born(deliveries)
+    lines = {(d.endpoint_id, d.order_key) for d in deliveries if d.order_key is not None}
+    line_up(transaction, lines)
+
+
+# ── settle ───────────────────────────────────────────────────────────────────────────────────────
+
+
+class Stale(Exception):
+    """Not every settlement of a run holds the present token."""
+
+
+def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[bool]:
+    """Close attempts and move deliveries; False where the token is not the present one.
+
+    A run is written as if all were valid, which nearly always is so. If one is not, it is
+    undone (`Stale`), and the writer repeats it one by one.
+    """
+    moves = [(s.delivery_id, s.token, s.state, s.due_at) for s in settlements]
+    if transaction.many("settle", moves) != len(moves):
+        if len(moves) > 1:
+            raise Stale
+        return [False]
+    transaction.many("insert_attempt", [s.attempt for s in settlements])
+    for s in settlements:
+        owner = s.attempt.app_id, s.attempt.endpoint_id
+        transaction.tally.moved((s.delivery_id, *owner), SENDING, s.state)
+    line_up_after(transaction, [s.delivery_id for s in settlements])
+    return [True] * len(moves)
+
+
+# ── order keys ───────────────────────────────────────────────────────────────────────────────────
+
+
+def line_up(transaction: Transaction, lines: Iterable[tuple[str, str | None]]) -> None:
+    """Of each (endpoint, order key) let the first waiting delivery go, if none is being sent."""
+    for line in lines:
+        transaction.rows("hold_line", line)
+        transaction.rows("head_of_line", line)
+
+
+def line_up_after(transaction: Transaction, delivery_ids: Iterable[str]) -> None:
+    """Line up behind deliveries that have moved. One look is all it costs who uses no order."""
+    if transaction.rows("any_ordered")[0][0]:
+        lines = {line for id_ in delivery_ids for line in transaction.rows("order_of", (id_,))}
+        line_up(transaction, lines)
+
+
+# ── claim, renew, release, orphan ────────────────────────────────────────────────────────────────
+
+
+class Wanted(NamedTuple):
+    """How many claims are wanted of each endpoint."""
+
+    by_endpoint: Mapping[str, int]
+    now: Micros
+    lease_until: Micros
+
+
+def claim(transaction: Transaction, requests: Sequence[Wanted]) -> list[list[Claim]]:
+    """Lease due deliveries."""
+    return [_claim(transaction, wanted) for wanted in requests]
+
+
+def _claim(transaction: Transaction, wanted: Wanted) -> list[Claim]:
+    _, now, until = wanted
+    found = [
+        row
+        for endpoint_id, limit in wanted.by_endpoint.items()
+        for row in transaction.rows("due_deliveries", (endpoint_id, now, limit))
+    ]
+    claims: list[Claim] = []
+    lost: list[tuple[Delivery, str]] = []
+    for row in found:
+        delivery, message = rows.delivery_and_message(row)
+        if delivery.state is SENDING:
+            lost.append((delivery, message.event_type))
+        else:
+            transaction.tally.moved(delivery[:3], WAITING, SENDING)
+        claims.append(Claim(_opened(delivery, now, until), message, row[-1]))
+    interrupt(transaction, lost)
+    transaction.many("lease", [(c.delivery.id, until, now) for c in claims])
+    return claims
+
+
+def _opened(delivery: Delivery, now: Micros, until: Micros) -> Delivery:
+    return delivery._replace(
+        state=SENDING,
+        due_at=until,
+        started_at=now,
+        attempts=delivery.attempts + 1,
+        tries=delivery.tries + 1,
+        token=delivery.token + 1,
+    )
+
+
+def interrupt(transaction: Transaction, lost: Iterable[tuple[Delivery, str]]) -> None:
+    """Close the open attempts of leases that were lost; (delivery, event type) of each."""
+    transaction.many("insert_attempt", [interrupted(d, event_type) for d, event_type in lost])
+
+
+def interrupted(delivery: Delivery, event_type: str) -> Attempt:
+    """Make the record of an open attempt of which nothing more will be heard."""
+    assert delivery.started_at is not None
+    return Attempt(
+        attempt_id(delivery.id, delivery.attempts),
+        delivery.id,
+        delivery.app_id,
+        delivery.endpoint_id,
+        delivery.message_id,
+        event_type,
+        delivery.attempts,
+        delivery.trigger,
+        Result.INTERRUPTED,
+        delivery.started_at,
+        0,
+        error="interrupted",
+        detail=INTERRUPTED_DETAIL,
+    )
+
+
+class Held(NamedTuple):
+    """Claims that their holder speaks of, as (delivery id, token), and an instant."""
+
+    claims: Sequence[tuple[str, int]]
+    at: Micros
+
+
+def renew(transaction: Transaction, requests: Sequence[Held]) -> list[None]:
+    """Extend leases."""
+    for held in requests:
+        transaction.many("renew", [(*claim, held.at) for claim in held.claims])
+    return [None] * len(requests)
+
+
+def release(transaction: Transaction, requests: Sequence[Held]) -> list[None]:
+    """Give claims back."""
+    for held in requests:
+        for id_, token in held.claims:
+            for owner in transaction.rows("release", (id_, token, held.at)):
+                transaction.tally.moved((id_, *owner), SENDING, WAITING)
+        line_up_after(transaction, [id_ for id_, _ in held.claims])
+    return [None] * len(requests)
+
+
+def orphan(transaction: Transaction, requests: Sequence[Micros]) -> list[int]:
+    """Make every leased delivery wait, due now."""
+    counts = []
+    for now in requests:
+        leased = _with_event_type(transaction.rows("leased_deliveries"))
+        interrupt(transaction, leased)
+        transaction.many("requeue", [(d.id, now) for d, _ in leased])
+        for delivery, _ in leased:
+            transaction.tally.moved(delivery[:3], SENDING, WAITING)
+        line_up_after(transaction, [d.id for d, _ in leased])
+        counts.append(len(leased))
+    return counts
+
+
+def _with_event_type(found: Iterable[rows.Row]) -> list[tuple[Delivery, str]]:
+    return [(rows.delivery(row[:-1]), row[-1]) for row in found]
+
+
+def end(
+    transaction: Transaction, open_: Iterable[rows.Row], state: DeliveryState
+) -> list[Delivery]:
+    """Move open deliveries (rows with event type) to a terminal state without an attempt."""
+    ended = _with_event_type(open_)
+    interrupt(transaction, [(d, event_type) for d, event_type in ended if d.state is SENDING])
+    transaction.many("end", [(d.id, state) for d, _ in ended])
+    for delivery, _ in ended:
+        transaction.tally.moved(delivery[:3], delivery.state, state)
+    line_up_after(transaction, [d.id for d, _ in ended])
+    return [d for d, _ in ended]
+
+
+HOT: frozenset[Work] = frozenset({publish, settle})
