@@ -165,10 +165,10 @@ def _associated(named: str, context: str) -> bytes:
 
 
 def _key_id_of(sealed: str) -> str:
-    version, _, rest = sealed.partition(".")
-    if version != _VERSION:
-        raise Misplaced(f"not a sealed secret of ours: it begins with {version[:8]!r}")
-    return rest.partition(".")[0]
+    version, *rest = sealed.split(".")
+    if version != _VERSION or len(rest) != 2:
+        raise Misplaced("not a secret that was sealed by a vault")
+    return rest[0]
 
 
 def _unpack(packed: str) -> bytes:

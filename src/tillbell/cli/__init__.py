@@ -69,7 +69,7 @@ def build() -> App:
 # Name → where it is, and what it does; the module is not loaded to say so.
 _COMMANDS = {
     "serve": ("serve:serve", "Run the gateway until it is told to stop (SIGTERM, Ctrl-C)."),
-    "demo": ("demo:demo", "Watch it work: a shop, four receivers, one flaky; nothing is kept."),
+    "demo": ("demo:demo", "Watch it work: a shop, five subscribers, one flaky; nothing is kept."),
     "send": ("remote:send", "Publish a message to a running gateway."),
     "backup": ("care:backup", "Copy the store to a new file while it is in use."),
     "healthcheck": ("care:healthcheck", "Ask the gateway on this machine whether it is ready."),
