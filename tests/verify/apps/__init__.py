@@ -1,0 +1,1 @@
+"""The receivers of docs/verify.md. A test holds page and programs together."""
