@@ -219,6 +219,8 @@ BASE, PRODUCT = "order:paid", "order:paid:product"
         (("order.paid.product",), (PRODUCT,)),
         (("order:paid:product", "order:paid"), (BASE, PRODUCT)),
         (("order:cancelled", "order:paid:product"), (PRODUCT,)),
+        (("subscription.*", "order.paid"), (BASE,)),
+        (("ORDER:PAID:PRODUCT", "subscription.*"), (PRODUCT,)),
         (("something that the filter understood",), (BASE,)),
     ],
 )
@@ -246,7 +248,12 @@ def test_shoppex_parts_follow_the_selectors(
 def test_shoppex_spelling_and_what_it_does_not_have(
     event_type: str, parts: tuple[str, ...]
 ) -> None:
-    assert profile("shoppex").parts(event_type, None)[: len(parts) or 1] == parts
+    assert profile("shoppex").parts(event_type, None) == parts
+
+
+def test_shoppex_name_used_for_an_own_type_is_no_order() -> None:
+    body = render("shoppex", "order:paid", b'{"cup": 1}')
+    assert b'"event":"order:paid","data":{"cup": 1},' in body
 
 
 def test_shoppex_parts_are_two_deliveries_to_a_receiver_that_deduplicates() -> None:

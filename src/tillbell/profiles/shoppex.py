@@ -13,11 +13,11 @@ lasts the platform's header is made with the new secret, because it can hold one
 
 What is sent:
 
-- Orders, in two parts: `order:paid`, and `order:paid:product` with whole products in
-  `data.products`. An endpoint gets the parts that its selectors name: `order:paid` (or
-  `order.paid`) the first, `order:paid:product` the second, and a wildcard (`*`, `order.*`,
-  `invoice.*`) or no selectors at all both, for "all" means all (T1). They are two
-  deliveries, so their ids differ: the second adds `_product`.
+- Orders. Paid and cancelled ones have two parts: `order:paid`, and `order:paid:product`
+  with whole products in `data.products`. An endpoint gets the parts that its selectors
+  name: `order:paid` (or `order.paid`) the first, `order:paid:product` the second, and a
+  wildcard (`*`, `order.*`, `invoice.*`) or no selectors at all both, for "all" means all
+  (T1). They are two deliveries, so their ids differ: the second adds `_product`.
 - Subscriptions and products, under the platform's spelling.
 - `test:ping`.
 - Types of the application's own: name as registered, `data` the payload as published.
@@ -28,7 +28,6 @@ What is sent:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 import msgspec
 
@@ -45,6 +44,7 @@ from tillbell.profiles.dialect import (
     webhook_headers,
 )
 from tillbell.profiles.fields import Fields
+from tillbell.rules.selectors import names
 from tillbell.rules.signing import hmac_sha512_hex
 
 _PRODUCT = ":product"
@@ -54,7 +54,10 @@ _NAMES = {
     for name in KNOWN
     if name.startswith(("order.", "subscription.", "product.", "test."))
 }
-_OURS = frozenset(_NAMES.values())
+# Orders that the platform tells a second time, with whole products.
+_IN_TWO_PARTS = frozenset({"order.paid", "order.cancelled"})
+_PRODUCT_PARTS = frozenset(_NAMES[name] + _PRODUCT for name in _IN_TWO_PARTS)
+_WILDCARDS = frozenset({"*", "order.*"})
 _SECRET_MIN = 8
 
 
@@ -69,17 +72,13 @@ class Shoppex(Dialect):
         base = _NAMES.get(event_type)
         if base is None:
             return () if event_type in KNOWN else (event_type,)
-        if not base.startswith("order:"):
+        if event_type not in _IN_TWO_PARTS:
             return (base,)
-        both = (base, base + _PRODUCT)
-        if selectors is None:
-            return both
-        # They are known to match; one in a spelling we cannot tell apart means the plain event.
-        return tuple(part for part in both if _is_selected(part, selectors)) or (base,)
+        return _parts_of_order(event_type, base, selectors)
 
     def variant(self, part: str) -> str:
         """Keep two bodies of an order, one of anything else."""
-        return self.name + _PRODUCT if part.endswith(_PRODUCT) else self.name
+        return self.name + _PRODUCT if part in _PRODUCT_PARTS else self.name
 
     def render(self, part: str, message: Published) -> bytes:
         """Write the envelope."""
@@ -108,8 +107,17 @@ class Shoppex(Dialect):
         return check_header_secret(secret)
 
 
+def _parts_of_order(event_type: str, base: str, selectors: Sequence[str] | None) -> tuple[str, ...]:
+    parts = {event_type: base, f"{event_type}.product": base + _PRODUCT}
+    chosen = _WILDCARDS if selectors is None else names(selectors)
+    if not _WILDCARDS.isdisjoint(chosen):
+        return tuple(parts.values())
+    # They are known to match; in a spelling that tells no part they mean the plain one.
+    return tuple(part for name, part in parts.items() if name in chosen) or (base,)
+
+
 def _content(part: str, message: Published) -> dict[str, object] | msgspec.Raw:
-    if part.removesuffix(_PRODUCT) not in _OURS:
+    if message.event_type not in _NAMES:
         return msgspec.Raw(message.payload)
     fields = Fields.of_payload(message.payload)
     family = part.partition(":")[0]
@@ -122,16 +130,4 @@ def _content(part: str, message: Published) -> dict[str, object] | msgspec.Raw:
 
 def _id(message_id: str, part: str) -> str:
     """Tell the two deliveries of an order apart, or receivers would drop one as a duplicate."""
-    return message_id + "_product" if part.endswith(_PRODUCT) else message_id
-
-
-def _is_selected(part: str, selectors: Sequence[str]) -> bool:
-    folded = _fold(part)
-    return any(fnmatchcase(folded, _fold(selector)) for selector in selectors)
-
-
-def _fold(name: str) -> str:
-    """Write a name or selector in one spelling: `order_paid`, `invoice.paid` → `order:paid`."""
-    spelled = name.lower().replace(".", ":").replace("_", ":")
-    family, separator, rest = spelled.partition(":")
-    return f"order{separator}{rest}" if family == "invoice" else spelled
+    return message_id + "_product" if part in _PRODUCT_PARTS else message_id
