@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from tillbell.flow.wire import Origin, Wire
 
 TICK_S = 0.05  # how late a deadline may be
+_BURST_S = 1.0
+_MOMENT_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +40,31 @@ class Pool:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._age_s = limits.age_s
-        self._idle_max = limits.idle_max_per_origin
         self._open_max = min(limits.open_max, _affordable())
         self._idle: dict[Origin, list[Wire]] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._wires: set[Wire] = set()
         self._ticker: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Event | None = None
-        self.busy: set[Wire] = set()
         self.places_taken = 0  # connections open or being opened
 
     # ── taking ───────────────────────────────────────────────────────────────────────────────────
 
-    def take(self, origin: Origin) -> Wire | None:
-        """Return an idle connection that is fit for use."""
+    def take(self, origin: Origin, now: float) -> Wire | None:
+        """Return an idle connection that is fit for use.
+
+        One that has been idle for a moment only is not asked whether it is quiet: the loop has
+        just read what there was.
+        """
         stack = self._idle.get(origin)
         while stack:
             wire = stack.pop()
-            if wire.idle_since < wire.opened_at + self._age_s and wire.is_quiet():
+            if wire.is_dead:
+                continue
+            is_young = now < wire.opened_at + self._age_s
+            if is_young and (now < wire.idle_since + _MOMENT_S or wire.is_quiet()):
                 return wire
-            if not wire.is_dead:
-                wire.abort()
+            wire.abort()
         return None
 
     def try_place(self, *, is_next: bool) -> bool:
@@ -130,8 +136,6 @@ class Pool:
         stack = self._idle.get(wire.origin)
         if stack is None:
             self._idle[wire.origin] = stack = []
-        elif len(stack) >= self._idle_max:
-            self._drop(stack[0])
         stack.append(wire)
         if self._waiting:
             self._call_next()
@@ -150,12 +154,26 @@ class Pool:
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for wire in [wire for wire in self.busy if wire.deadline <= now]:
+        for wire in [wire for wire in self._wires if wire.deadline <= now]:
             wire.expire()
-        stale = now - self._limits.idle_s
-        for wire in [w for stack in self._idle.values() for w in stack if w.idle_since < stale]:
+        for wire in self._overdue(now):
             self._drop(wire)
         self._ticker = loop.call_later(TICK_S, self._tick) if self._wires else None
+
+    def _overdue(self, now: float) -> list[Wire]:
+        """List idle connections that should go: too long idle, or too many of one origin.
+
+        The lowest in a stack have been idle longest. A burst may use many connections again and
+        again; only those that it left alone for a second are too many.
+        """
+        overdue = []
+        for stack in self._idle.values():
+            excess = len(stack) - self._limits.idle_max_per_origin
+            for place, wire in enumerate(stack):
+                patience_s = _BURST_S if place < excess else self._limits.idle_s
+                if wire.idle_since < now - patience_s:
+                    overdue.append(wire)
+        return overdue
 
     async def close(self) -> None:
         """Close every connection; exchanges under way end as reset."""

@@ -72,8 +72,9 @@ class Sender:
         Ends at most a connection tick (50 ms) after `timeout_s`.
         """
         started = self._monotonic()
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        wire = self._pool.take(target[:3])
+        now = asyncio.get_running_loop().time()
+        deadline = now + timeout_s
+        wire = self._pool.take(target[:3], now)
         if wire is None:
             found = await self._open(target, deadline)
             if isinstance(found, _Failure):
@@ -111,7 +112,7 @@ class Sender:
         loop = asyncio.get_running_loop()
         is_next = False
         while loop.time() < deadline:
-            if wire := self._pool.take(target[:3]):
+            if wire := self._pool.take(target[:3], loop.time()):
                 return wire
             if self._pool.try_place(is_next=is_next):
                 opened = await self._connect_any(target, addresses, deadline)

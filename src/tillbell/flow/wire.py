@@ -30,6 +30,7 @@ INTERIM_MAX = 8
 READ_MAX = HEAD_MAX + 64 * 1024  # bytes of a whole answer; we stop reading there
 BODY_KEPT = 16 * 1024
 
+NEVER = float("inf")
 _END_OF_HEAD = b"\r\n\r\n"
 _RETRY_AFTER = re.compile(rb"\r\nretry-after:[ \t]*([\x20-\x7e]{0,100})", re.IGNORECASE)
 _TOO_LONG = f"The head of the answer is longer than {HEAD_MAX} bytes or {HEAD_LINES_MAX} lines."
@@ -39,8 +40,6 @@ Origin = tuple[str, str, int]  # scheme, host, port
 
 class Owner(Protocol):
     """Who is told of a connection's life: the pool."""
-
-    busy: set[Wire]
 
     def released(self, wire: Wire) -> None:
         """Hear that it is free for another exchange."""
@@ -90,7 +89,8 @@ class Wire(asyncio.Protocol):
         self.origin = origin
         self.is_dead = False
         self.exchanges = 0
-        self.opened_at = self.idle_since = self.deadline = 0.0
+        self.opened_at = self.idle_since = 0.0
+        self.deadline = NEVER  # loop time; of the exchange under way
         self._future: asyncio.Future[Reply] | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._clear()
@@ -117,7 +117,6 @@ class Wire(asyncio.Protocol):
         self.exchanges += 1
         self.deadline, self._started, self._timeout_s = deadline, started, timeout_s
         self._future = future = self._loop.create_future()
-        self._owner.busy.add(self)
         self._transport.write(request)
         return future
 
@@ -127,7 +126,7 @@ class Wire(asyncio.Protocol):
         Asks the kernel, because the loop may not have got round to it: a connection that the
         receiver closed, or put unasked bytes on, must not carry another request.
         """
-        return not (self.is_dead or self._poll.poll(0))
+        return not self._poll.poll(0)
 
     def expire(self) -> None:
         """End the exchange, because its deadline has passed."""
@@ -212,11 +211,11 @@ class Wire(asyncio.Protocol):
         if self._status:
             return  # a second answer
         status = self._parser.get_status_code()
-        if 100 <= status < 200:
+        if status < 200:
             self._interim += 1
             if self._interim > INTERIM_MAX:
                 self._failure = f"More than {INTERIM_MAX} interim answers (1xx)."
-        elif not 200 <= status <= 599 or not self._is_http_1():
+        elif status > 599 or not (self._head.startswith(b"HTTP/1.1 ") or self._is_http_1()):
             self._failure = "The answer's status line is not HTTP/1.1 with a status of 200 to 599."
         elif self._head.count(b"\n") > HEAD_LINES_MAX or self._received > HEAD_MAX:
             self._take_long(status)
@@ -233,9 +232,7 @@ class Wire(asyncio.Protocol):
             self._status = status  # and the connection is not kept
 
     def _is_http_1(self) -> bool:
-        return self._head.startswith(b"HTTP/1.1 ") or (
-            self._parser.get_http_version() in ("1.1", "1.0")
-        )
+        return self._parser.get_http_version() in ("1.1", "1.0")
 
     def _heads(self) -> list[bytes]:
         """Return the interim heads and the last one, of an answer whose head is whole."""
@@ -258,7 +255,7 @@ class Wire(asyncio.Protocol):
     def _end(self, error: str = "", detail: str = "") -> None:
         future, self._future = self._future, None
         assert future is not None
-        self._owner.busy.discard(self)
+        self.deadline = NEVER
         took_us = int((self._monotonic() - self._started) * 1_000_000)
         retry_after = self._retry_after() if self._status >= 300 else ""
         reply = Reply(self._status, error, detail, self._body, retry_after, took_us)
