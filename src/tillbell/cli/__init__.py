@@ -8,6 +8,7 @@ Commands are named by path and loaded when they are used, so that `--help` is qu
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,7 +20,8 @@ DONE, FAILED, MISUSED = 0, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit."""
+    """Run the command line and exit. Whatever it writes is for its owner's eyes only."""
+    os.umask(0o077)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 

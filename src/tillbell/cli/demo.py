@@ -67,12 +67,14 @@ async def _play(folder: Path, messages: int | None) -> int:
     async with running(settings) as up, Receiver() as receiver:
         api = Api(up.url, Secret(up.new_key or ""))
         stage = _Stage(up, api, receiver, Books())
-        await stage.set_up()
-        await stage.publish(messages)
-        await stage.settle()
-        await up.server.stop()
-        await up.gateway.drain(1)
-        await up.gateway.stop()
+        try:
+            await stage.set_up()
+            await stage.publish(messages)
+            await stage.settle()
+        finally:
+            await up.server.stop()
+            await up.gateway.drain(1)
+            await up.gateway.stop()
         return stage.finish()
 
 

@@ -27,6 +27,7 @@ class Limits(NamedTuple):
 
     header_timeout_s: float = 15
     body_timeout_s: float = 30  # also for reading our answer
+    sweep_every_s: float = 1
 
 
 class PatientConfig(uvicorn.Config):

@@ -15,7 +15,7 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import uvicorn
 
@@ -94,7 +94,7 @@ class HttpServer:
             proxy_headers=False,
             timeout_keep_alive=_IDLE_S,
         )
-        config.limits = limits
+        config.limits = self._limits = limits
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not one line a bad request
         self._socket = taken
         self._uvicorn = _Uvicorn(config)
@@ -105,6 +105,16 @@ class HttpServer:
     def port(self) -> int:
         """The port it listens on."""
         return int(self._socket.getsockname()[1])
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._uvicorn.server_state.connections)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it takes no connection any more."""
+        return self._socket.fileno() < 0
 
     async def start(self) -> None:
         """Accept connections."""
@@ -119,18 +129,27 @@ class HttpServer:
             return
         self._uvicorn.config.timeout_graceful_shutdown = timeout_s  # type: ignore[assignment]
         self._uvicorn.should_exit = True
-        await self._serving
-        self._sweeping.cancel()
+        try:
+            await self._serving
+        finally:
+            self._sweeping.cancel()
+            self._close_now()
+
+    def _close_now(self) -> None:
+        """Leave nothing open, also when the time to end requests was cut short."""
+        for listener in self._uvicorn.servers:
+            listener.close()
+        for connection in list(self._uvicorn.server_state.connections):
+            cast("PatientProtocol", connection).transport.abort()
         self._socket.close()
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(1)
+            await asyncio.sleep(self._limits.sweep_every_s)
             now_s = loop.time()
             for connection in list(self._uvicorn.server_state.connections):
-                assert isinstance(connection, PatientProtocol)
-                connection.cut_off_if_overdue(now_s)
+                cast("PatientProtocol", connection).cut_off_if_overdue(now_s)
 
 
 async def serve_until_signal(server: HttpServer, gateway: Drainable) -> bool:

@@ -1,0 +1,58 @@
+"""A real server on loopback with short patience, and raw connections to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from tillbell.web.patience import Limits
+from tillbell.web.server import HttpServer, bind
+from tillbell.web.wire import Receive, Scope, Send, read_body
+
+Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+BODY_MAX = 4 * 1_048_576
+
+
+class Echo:
+    """An app that answers with what it was sent, and knows how often it was asked."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.requests += 1
+        body = b"x" * 8_000_000 if scope["path"] == "/big" else b""
+        if scope["path"] == "/echo":
+            body = await read_body(scope, receive, BODY_MAX)
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+def app() -> Echo:
+    return Echo()
+
+
+@pytest.fixture
+async def server(app: Echo) -> AsyncIterator[HttpServer]:
+    served = HttpServer(app, bind("127.0.0.1", 0), Limits(0.3, 0.3, sweep_every_s=0.05))
+    await served.start()
+    yield served
+    await served.stop(0.1)
+
+
+@pytest.fixture
+async def connect(server: HttpServer) -> AsyncIterator[Connect]:
+    writers: list[asyncio.StreamWriter] = []
+
+    async def open_one() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writers.append(writer)
+        return reader, writer
+
+    yield open_one
+    for writer in writers:
+        writer.transport.abort()
