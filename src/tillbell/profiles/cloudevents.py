@@ -43,4 +43,4 @@ class CloudEvents(Dialect):
 
     def headers(self, sending: Sending) -> list[tuple[str, str]]:
         """Write id, timestamp and one signature a secret."""
-        return webhook_headers(sending._replace(secrets=standard_keys(sending.secrets)))
+        return webhook_headers(sending, standard_keys(sending.secrets), sending.message_id)

@@ -29,6 +29,7 @@ STANDARD_SCHEDULE_S = (
     20 * HOUR_S,
     24 * HOUR_S,
 )
+WEBHOOK_NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _SHARED_SECRET_MAX = 256
 
 
@@ -82,17 +83,17 @@ class SharedSecretDialect(Dialect):
 
 
 def webhook_headers(
-    sending: Sending, *, prefix: str = "webhook-", message_id: str = ""
+    sending: Sending,
+    secrets: Sequence[str],
+    message_id: str,
+    names: tuple[str, str, str] = WEBHOOK_NAMES,
 ) -> list[tuple[str, str]]:
-    """Write the id, the attempt's timestamp and, given a secret, the signature.
-
-    `message_id` overrides the message's own id where one message makes several bodies.
-    """
-    id_ = message_id or sending.message_id
-    headers = [(prefix + "id", id_), (prefix + "timestamp", str(sending.timestamp_s))]
-    if sending.secrets:
-        signature = standard_signature(sending.secrets, id_, sending.timestamp_s, sending.body)
-        headers.append((prefix + "signature", signature))
+    """Write the id, the attempt's timestamp and, given secrets, the signature."""
+    timestamp_s = sending.timestamp_s
+    headers = [(names[0], message_id), (names[1], str(timestamp_s))]
+    if secrets:
+        signature = standard_signature(secrets, message_id, timestamp_s, sending.body)
+        headers.append((names[2], signature))
     return headers
 
 

@@ -80,7 +80,7 @@ class Mozarto(TransactionDialect):
 
     def headers(self, sending: Sending) -> list[tuple[str, str]]:
         """Write the password, when there is one, and the webhook headers."""
-        headers = webhook_headers(sending)
+        headers = webhook_headers(sending, sending.secrets, sending.message_id)
         if sending.secrets:
             headers.append(("Authorization", sending.secrets[0]))
         return headers

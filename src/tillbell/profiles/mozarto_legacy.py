@@ -40,7 +40,7 @@ class MozartoLegacy(TransactionDialect):
 
     def headers(self, sending: Sending) -> list[tuple[str, str]]:
         """Write the token, when there is one, and the webhook headers."""
-        headers = webhook_headers(sending)
+        headers = webhook_headers(sending, sending.secrets, sending.message_id)
         if sending.secrets:
             headers.append(("Authorization", f"Bearer {sending.secrets[0]}"))
         return headers

@@ -96,7 +96,8 @@ class Shoppex(Dialect):
         if sending.secrets:
             signature = hmac_sha512_hex(sending.secrets[0], sending.body)
             headers.append(("X-Shoppex-Signature", signature))
-        return headers + webhook_headers(sending, message_id=_id(sending.message_id, sending.part))
+        message_id = _id(sending.message_id, sending.part)
+        return headers + webhook_headers(sending, sending.secrets, message_id)
 
     def check_secret(self, secret: str) -> str | None:
         """Accept any printable text of 8 characters or more: it is the key as it stands."""

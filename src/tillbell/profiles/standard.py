@@ -15,6 +15,7 @@ from tillbell.profiles.base import Published, Sending
 from tillbell.profiles.dialect import (
     HOUR_S,
     MINUTE_S,
+    WEBHOOK_NAMES,
     Dialect,
     standard_keys,
     webhook_headers,
@@ -25,7 +26,7 @@ class Standard(Dialect):
     """The default profile."""
 
     name = "standard"
-    prefix = "webhook-"
+    header_names = WEBHOOK_NAMES
 
     def variant(self, part: str) -> str:
         """Send the payload itself."""
@@ -39,15 +40,15 @@ class Standard(Dialect):
 
     def headers(self, sending: Sending) -> list[tuple[str, str]]:
         """Write id, timestamp and one signature a secret."""
-        keyed = sending._replace(secrets=standard_keys(sending.secrets))
-        return webhook_headers(keyed, prefix=self.prefix)
+        keys = standard_keys(sending.secrets)
+        return webhook_headers(sending, keys, sending.message_id, self.header_names)
 
 
 class Svix(Standard):
     """The same for receivers that read `svix-…` headers, with Svix's default schedule."""
 
     name = "svix"
-    prefix = "svix-"
+    header_names = ("svix-id", "svix-timestamp", "svix-signature")
     schedule_s: tuple[int, ...] = (
         5,
         5 * MINUTE_S,

@@ -50,7 +50,7 @@ class Zenofy(SharedSecretDialect):
 
     def headers(self, sending: Sending) -> list[tuple[str, str]]:
         """Write the secret, when there is one, and the webhook headers."""
-        headers = webhook_headers(sending)
+        headers = webhook_headers(sending, sending.secrets, sending.message_id)
         if sending.secrets:
             headers.append(("X-Webhook-Secret", sending.secrets[0]))
         return headers

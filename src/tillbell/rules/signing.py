@@ -27,6 +27,7 @@ from tillbell import ed25519
 PREFIX = "whsec_"
 KEY_MIN = 24
 KEY_MAX = 64
+_PREFIXES = (PREFIX, ed25519.SECRET_PREFIX, ed25519.PUBLIC_PREFIX)
 _CACHED_KEYS = 8192  # about 1 KB each; the secrets' texts stay in memory as long
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
@@ -81,7 +82,7 @@ def normal_standard_secret(text: str) -> str:
     >>> normal_standard_secret("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
     """
-    if text.startswith((PREFIX, ed25519.SECRET_PREFIX, ed25519.PUBLIC_PREFIX)):
+    if text.startswith(_PREFIXES):
         return text
     return PREFIX + text if check_standard_secret(PREFIX + text) is None else text
 
