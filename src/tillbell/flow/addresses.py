@@ -123,6 +123,8 @@ class AddressPolicy:
             ip = ip_address(address)
         except ValueError:
             return f"{address!r} is not an IP address."
+        if "%" in address:
+            return f"{address!r} has a zone, which means nothing to others."
         ip = _unmapped(ip)
         if _private_name(ip) and not _never_name(ip) and self._is_opened(ip):
             return None

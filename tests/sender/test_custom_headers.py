@@ -1,0 +1,57 @@
+"""Headers that owners add to their endpoints."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.sender.hostile_corpus import Case, cases
+from tillbell.rules.headers import HEADERS_MAX, check_custom_headers, is_secret_header
+
+_HEADERS = cases("header")
+
+
+def _with(expect: str) -> list[pytest.ParameterSet]:
+    return [pytest.param(case, id=case.id) for case in _HEADERS if case.expect == expect]
+
+
+@pytest.mark.parametrize("case", _with("refused"))
+def test_a_header_that_could_change_the_request_is_refused(case: Case) -> None:
+    (problem,) = check_custom_headers({case.input["name"]: case.input["value"]})
+    assert problem.loc[:2] == ("body", "headers")
+    assert problem.type.startswith("header_")
+
+
+@pytest.mark.parametrize("case", _with("secret"))
+def test_a_header_that_carries_a_credential_is_accepted_as_secret(case: Case) -> None:
+    assert check_custom_headers({case.input["name"]: case.input["value"]}) == []
+    assert is_secret_header(case.input["name"])
+
+
+@pytest.mark.parametrize("case", _with("open"))
+def test_any_other_header_is_accepted_and_shown(case: Case) -> None:
+    assert check_custom_headers({case.input["name"]: case.input["value"]}) == []
+    assert not is_secret_header(case.input["name"])
+
+
+def test_so_many_headers_and_no_more() -> None:
+    headers = {f"X-{number}": "a" for number in range(HEADERS_MAX)}
+    assert check_custom_headers(headers) == []
+    (problem,) = check_custom_headers({**headers, "X-More": "a"})
+    assert problem.type == "header_count"
+
+
+def test_a_name_given_twice_in_another_case_is_refused() -> None:
+    (problem,) = check_custom_headers({"X-Shop": "a", "x-shop": "b"})
+    assert problem.type == "header_twice"
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_what_is_accepted_is_one_line_of_ascii(name: str, value: str) -> None:
+    if check_custom_headers({name: value}) == []:
+        line = f"{name}: {value}"
+        assert line.isascii()
+        assert line.replace("\t", " ").isprintable()
+        assert name.strip() == name != ""
+        assert ":" not in name
