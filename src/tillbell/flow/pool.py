@@ -16,7 +16,6 @@ from tillbell.flow.wire import Origin, Wire
 
 TICK_S = 0.05  # how late a deadline may be
 _BURST_S = 1.0
-_MOMENT_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +50,13 @@ class Pool:
     # ── taking ───────────────────────────────────────────────────────────────────────────────────
 
     def take(self, origin: Origin, now: float) -> Wire | None:
-        """Return an idle connection that is fit for use.
-
-        One that has been idle for a moment only is not asked whether it is quiet: the loop has
-        just read what there was.
-        """
+        """Return an idle connection that is fit for use."""
         stack = self._idle.get(origin)
         while stack:
             wire = stack.pop()
             if wire.is_dead:
                 continue
-            is_young = now < wire.opened_at + self._age_s
-            if is_young and (now < wire.idle_since + _MOMENT_S or wire.is_quiet()):
+            if now < wire.opened_at + self._age_s and wire.is_quiet():
                 return wire
             wire.abort()
         return None

@@ -211,11 +211,11 @@ class Wire(asyncio.Protocol):
         if self._status:
             return  # a second answer
         status = self._parser.get_status_code()
-        if status < 200:
+        if 100 <= status < 200:
             self._interim += 1
             if self._interim > INTERIM_MAX:
                 self._failure = f"More than {INTERIM_MAX} interim answers (1xx)."
-        elif status > 599 or not (self._head.startswith(b"HTTP/1.1 ") or self._is_http_1()):
+        elif not 200 <= status <= 599 or not self._is_http_1():
             self._failure = "The answer's status line is not HTTP/1.1 with a status of 200 to 599."
         elif self._head.count(b"\n") > HEAD_LINES_MAX or self._received > HEAD_MAX:
             self._take_long(status)
@@ -232,7 +232,8 @@ class Wire(asyncio.Protocol):
             self._status = status  # and the connection is not kept
 
     def _is_http_1(self) -> bool:
-        return self._parser.get_http_version() in ("1.1", "1.0")
+        head = self._heads()[-1] if self._interim else self._head
+        return head.startswith((b"HTTP/1.1 ", b"HTTP/1.0 "))
 
     def _heads(self) -> list[bytes]:
         """Return the interim heads and the last one, of an answer whose head is whole."""

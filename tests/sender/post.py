@@ -1,0 +1,30 @@
+"""Sending a request in a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tillbell.flow.addresses import AddressPolicy, Target
+from tillbell.flow.sender import Sender
+from tillbell.models import Reply
+
+_OPEN = AddressPolicy(("127.0.0.0/8", "::1/128"), allow_http=True)
+
+
+def head_of(target: Target, *headers: str) -> bytes:
+    lines = ["", *headers, ""] if headers else ["", ""]
+    request_line = b"POST " + target.path + b" HTTP/1.1\r\nHost: " + target.host_header
+    return request_line + "\r\n".join(lines).encode()
+
+
+@dataclass
+class Post:
+    """Posts to URLs of loopback receivers."""
+
+    sender: Sender
+
+    async def __call__(
+        self, url: str, body: bytes = b"{}", *headers: str, timeout_s: float = 10
+    ) -> Reply:
+        target = _OPEN.check_url(url)
+        return await self.sender.send(target, head_of(target, *headers), body, timeout_s)
