@@ -119,14 +119,10 @@ class AddressPolicy:
 
     def judge(self, address: str) -> str | None:
         """Say why an address may not be called; None: it may."""
-        try:
-            ip = ip_address(address)
-        except ValueError:
-            return f"{address!r} is not an IP address."
-        if "%" in address:
-            return f"{address!r} has a zone, which means nothing to others."
-        ip = _unmapped(ip)
-        if _private_name(ip) and not _never_name(ip) and self._is_opened(ip):
+        ip = _read(address)
+        if ip is None:
+            return f"{address!r} is not a plain IP address."
+        if _may_be_opened(ip) and any(ip in network for network in self._allowed):
             return None
         return _judge_public(ip)
 
@@ -147,18 +143,14 @@ class AddressPolicy:
         reason = self.judge(address)
         if reason is None:
             return None
-        ip = _unmapped(ip_address(address))
-        may_be_opened = _private_name(ip) and not _never_name(ip)
-        kind = "url_private_address" if may_be_opened else "url_blocked_address"
+        ip = _read(address)
+        kind = "url_private_address" if ip and _may_be_opened(ip) else "url_blocked_address"
         return kind, f"leads to an address that may not be called: {reason}"
 
     def _allows_port(self, port: int) -> bool:
         if self._ports is not None:
             return port in self._ports
         return port in (80, 443) or port >= 1024
-
-    def _is_opened(self, ip: Address) -> bool:
-        return any(ip in network for network in self._allowed)
 
 
 def _target(scheme: str, host: str, port: int, path: str) -> Target:
@@ -179,11 +171,19 @@ def _network(cidr: str) -> IPv4Network | IPv6Network:
     return network
 
 
-def _unmapped(ip: Address) -> Address:
-    """Return the IPv4 address that an IPv4-mapped one stands for (RFC 4291 §2.5.5.2)."""
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
-        return ip.ipv4_mapped
-    return ip
+def _read(text: str) -> Address | None:
+    """Read an address without a zone; an IPv4-mapped one is the IPv4 address it stands for."""
+    try:
+        ip = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(ip, IPv4Address):
+        return ip
+    return None if ip.scope_id else ip.ipv4_mapped or ip  # RFC 4291 §2.5.5.2
+
+
+def _may_be_opened(ip: Address) -> bool:
+    return bool(_private_name(ip)) and not _never_name(ip)
 
 
 def _judge_public(ip: Address) -> str | None:

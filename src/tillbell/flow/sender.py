@@ -88,6 +88,11 @@ class Sender:
             wire.abort()
             raise
 
+    @property
+    def connections(self) -> int:
+        """Return how many connections are open or being opened."""
+        return self._pool.places_taken
+
     async def close(self) -> None:
         """Close every connection."""
         await self._resolver.close()
