@@ -235,6 +235,10 @@ class Store(Protocol):
         """Delete a message's payload and rendered bodies; False if there is no such message."""
         ...
 
+    async def expunge_attempt(self, app_id: str, attempt_id: str) -> bool:
+        """Delete what the receiver answered to an attempt; False if there is no such attempt."""
+        ...
+
     async def purge(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros, limit: int
     ) -> int:
@@ -373,11 +377,6 @@ class Database(Store, Registry, Views, Protocol):
     async def backup(self, target: str) -> None:
         """Copy the whole store to a file while it is in use."""
         ...
-
-
-def is_open(state: DeliveryState) -> bool:
-    """Tell whether something will still happen to a delivery in this state."""
-    return state in (DeliveryState.WAITING, DeliveryState.SENDING)
 
 
 __all__ = [

@@ -107,6 +107,11 @@ class StoreMethods:
         found: bool = await self._writer.submit(upkeep.expunge, (app_id, message_id))
         return found
 
+    async def expunge_attempt(self, app_id: str, attempt_id: str) -> bool:
+        """See `Store.expunge_attempt`."""
+        found: bool = await self._writer.submit(upkeep.expunge_attempt, (app_id, attempt_id))
+        return found
+
     async def purge(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros, limit: int
     ) -> int:

@@ -93,6 +93,11 @@ def expunge(transaction: Transaction, requests: Sequence[tuple[str, str]]) -> li
     return found
 
 
+def expunge_attempt(transaction: Transaction, requests: Sequence[tuple[str, str]]) -> list[bool]:
+    """Delete the answers to attempts given as (application, attempt)."""
+    return [bool(transaction.rows("expunge_attempt", request)) for request in requests]
+
+
 # ── purge ────────────────────────────────────────────────────────────────────────────────────────
 
 

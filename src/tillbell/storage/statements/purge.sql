@@ -5,6 +5,10 @@ SELECT EXISTS (SELECT 1 FROM messages WHERE app_id = ?1 AND id = ?2);
 -- Index: bodies_message.
 DELETE FROM bodies WHERE message_id = ?1;
 
+-- name: expunge_attempt
+-- Index: primary key.
+UPDATE attempts SET response = x'' WHERE id = ?2 AND app_id = ?1 RETURNING id;
+
 -- name: stale_bodies
 -- Bodies past their time that nobody is sending. Indexes: bodies_message, bodies_expiry.
 SELECT * FROM (
