@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
@@ -49,6 +51,26 @@ ROUTERS: tuple[APIRouter, ...] = (
 
 def make_rest(gateway: Gateway, usage: KeyUsage) -> FastAPI:
     """Build the API. Nothing in it is loaded from another host."""
+    api = _routed()
+    api.state.gateway = gateway
+    api.state.usage = usage
+    api.state.writer = EndpointWriter(gateway)
+    install(api)
+    document = msgspec.json.encode(_document_of(api))
+
+    async def openapi(_: Request) -> Response:
+        return Response(document, media_type="application/json")
+
+    api.add_route(f"{BASE}/openapi.json", openapi, include_in_schema=False)
+    return api
+
+
+def openapi_document() -> dict[str, Any]:
+    """Write the OpenAPI document, without a gateway."""
+    return _document_of(_routed())
+
+
+def _routed() -> FastAPI:
     api = FastAPI(
         title="Tillbell",
         version=__version__,
@@ -59,21 +81,15 @@ def make_rest(gateway: Gateway, usage: KeyUsage) -> FastAPI:
         strict_content_type=False,  # keys are sent as headers: no browser adds them by itself
         generate_unique_id_function=operation_id,
     )
-    api.state.gateway = gateway
-    api.state.usage = usage
-    api.state.writer = EndpointWriter(gateway)
-    install(api)
     for router in ROUTERS:
         api.include_router(router, prefix=BASE)
+    return api
+
+
+def _document_of(api: FastAPI) -> dict[str, Any]:
     hot = APIRouter(prefix=BASE, generate_unique_id_function=operation_id)
     hot.include_router(described.router)
-    document = msgspec.json.encode(make_document(api, list(hot.routes)))
-
-    async def openapi(_: Request) -> Response:
-        return Response(document, media_type="application/json")
-
-    api.add_route(f"{BASE}/openapi.json", openapi, include_in_schema=False)
-    return api
+    return make_document(api, list(hot.routes))
 
 
 def operation_id(route: APIRoute) -> str:

@@ -6,10 +6,11 @@ names its `Access`, and a test walks them all with every kind of key.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request
 from fastapi.params import Depends as Dependency
+from pydantic import BaseModel
 
 from tillbell.app import Gateway
 from tillbell.errors import NotFound
@@ -60,6 +61,11 @@ def app_read(resource: str, portal: Capability | None = Capability.VIEW_BASE) ->
 def app_write(resource: str, portal: Capability | None = None) -> list[Dependency]:
     """Declare a route that changes things of an application."""
     return guard(resource, Action.WRITE, Tenant.APPLICATION, portal)
+
+
+def also(status: int, model: type[BaseModel], description: str) -> dict[int | str, Any]:
+    """Document a second way in which a route succeeds."""
+    return {status: {"model": model, "description": description}}
 
 
 def the_gateway(request: Request) -> Gateway:

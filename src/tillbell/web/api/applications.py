@@ -19,7 +19,7 @@ from tillbell.web.api.shapes.applications import ApplicationIn, ApplicationOut, 
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.auth import Access, Action, Capability, Principal, Tenant
 from tillbell.web.problems import invalid_from
-from tillbell.web.routes import App, AppId, GatewayOf, app_read, guard
+from tillbell.web.routes import App, AppId, GatewayOf, also, app_read, guard
 
 router = APIRouter(prefix="/app", tags=["Application"])
 
@@ -39,7 +39,12 @@ async def create_application(
     return await _create(gateway, body)
 
 
-@router.post("", status_code=201, dependencies=guard(*_CREATE))
+@router.post(
+    "",
+    status_code=201,
+    dependencies=guard(*_CREATE),
+    responses=also(200, ApplicationOut, "It was there."),
+)
 async def create(
     body: ApplicationIn,
     gateway: GatewayOf,
@@ -87,7 +92,9 @@ async def get(app: App) -> ApplicationOut:
     return ApplicationOut.of(app)
 
 
-@router.put("/{app_id}", dependencies=guard(*_CREATE))
+@router.put(
+    "/{app_id}", dependencies=guard(*_CREATE), responses=also(201, ApplicationOut, "Created.")
+)
 async def upsert(
     app_id: AppId, body: ApplicationIn, gateway: GatewayOf, response: Response
 ) -> ApplicationOut:

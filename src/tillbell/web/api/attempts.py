@@ -36,6 +36,7 @@ from tillbell.web.routes import AttemptId, EndpointOf, GatewayOf, app_read, app_
 router = APIRouter(prefix="/app/{app_id}", tags=["Message Attempt"])
 
 READ = app_read("attempt")
+WRITE = app_write("attempt")
 RESEND = app_write("attempt", Capability.CREATE_ATTEMPTS)
 
 ATTEMPTS = Listed[AttemptOut]
@@ -117,6 +118,23 @@ async def get(message: MessageOf, attempt_id: AttemptId, gateway: GatewayOf) -> 
     if attempt is None or attempt.message_id != message.id:
         raise NotFound("There is no such attempt.")
     return answer(attempt_doc(attempt, with_content=True))
+
+
+@router.delete(
+    "/msg/{msg_id}/attempt/{attempt_id}/content",
+    status_code=204,
+    dependencies=WRITE,
+    response_model=None,
+)
+async def expunge_content(
+    message: MessageOf, attempt_id: AttemptId, gateway: GatewayOf
+) -> Response:
+    """Delete what the receiver answered to an attempt."""
+    attempt = await gateway.database.attempt(message.app_id, attempt_id)
+    if attempt is None or attempt.message_id != message.id:
+        raise NotFound("There is no such attempt.")
+    await gateway.database.expunge_attempt(message.app_id, attempt_id)
+    return Response(status_code=204)
 
 
 @router.post(

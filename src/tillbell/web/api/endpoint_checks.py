@@ -58,7 +58,9 @@ def _status(disabled: bool | None) -> dict[str, Any]:  # noqa: FBT001 - the wire
     return {"status": EndpointStatus.ACTIVE, "status_reason": None}
 
 
-def check_endpoint(endpoint: Endpoint, body: EndpointFields, known: Collection[str]) -> list[Problem]:
+def check_endpoint(
+    endpoint: Endpoint, body: EndpointFields, known: Collection[str]
+) -> list[Problem]:
     """List what is wrong with an endpoint, apart from its URL, headers and secret."""
     if endpoint.profile not in PROFILES:
         message = f"unknown profile; there are {', '.join(sorted(PROFILES))}"

@@ -29,6 +29,7 @@ from tillbell.web.routes import (
     EndpointOf,
     GatewayOf,
     WriterOf,
+    also,
     app_read,
     app_write,
 )
@@ -66,7 +67,7 @@ async def get(endpoint: EndpointOf) -> EndpointOut:
     return EndpointOut.of(endpoint)
 
 
-@router.put("/{endpoint_id}", dependencies=WRITE)
+@router.put("/{endpoint_id}", dependencies=WRITE, responses=also(201, EndpointOut, "Created."))
 async def upsert(
     app: App,
     endpoint_id: EndpointId,

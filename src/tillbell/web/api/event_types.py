@@ -24,7 +24,7 @@ from tillbell.web.api.shapes.event_types import (
     EventTypeUpsertIn,
 )
 from tillbell.web.auth import Action, Capability, Tenant
-from tillbell.web.routes import GatewayOf, guard
+from tillbell.web.routes import GatewayOf, also, guard
 
 router = APIRouter(prefix="/event-type", tags=["Event Type"])
 
@@ -83,7 +83,9 @@ async def get(event_type_name: NameInPath, gateway: GatewayOf) -> EventTypeOut:
     return EventTypeOut.of(await _found(gateway, event_type_name))
 
 
-@router.put("/{event_type_name}", dependencies=WRITE)
+@router.put(
+    "/{event_type_name}", dependencies=WRITE, responses=also(201, EventTypeOut, "Registered.")
+)
 async def upsert(
     event_type_name: NameInPath, body: EventTypeUpsertIn, gateway: GatewayOf, response: Response
 ) -> EventTypeOut:

@@ -28,7 +28,7 @@ from tillbell.web.api.shapes.endpoints import (
     SecretOut,
 )
 from tillbell.web.auth import Action, Tenant
-from tillbell.web.routes import EndpointId, GatewayOf, WriterOf, guard
+from tillbell.web.routes import EndpointId, GatewayOf, WriterOf, also, guard
 
 router = APIRouter(prefix="/operational-webhook/endpoint", tags=["Operational Webhook"])
 
@@ -69,7 +69,7 @@ async def get(endpoint: EndpointOf) -> EndpointOut:
     return EndpointOut.of(endpoint)
 
 
-@router.put("/{endpoint_id}", dependencies=WRITE)
+@router.put("/{endpoint_id}", dependencies=WRITE, responses=also(201, EndpointOut, "Created."))
 async def upsert(
     endpoint_id: EndpointId, body: EndpointUpsertIn, writer: WriterOf, response: Response
 ) -> EndpointOut:

@@ -1,0 +1,20 @@
+"""What tests that drive the official Python SDK share."""
+
+from __future__ import annotations
+
+from svix.api import EndpointIn, MessageIn
+
+from tests.web.site import Site
+
+PAYLOAD = {"type": "order.paid", "data": {"id": "ord_1"}}
+
+
+def order(**fields: object) -> MessageIn:
+    """Make a message to publish."""
+    return MessageIn(event_type="order.paid", payload=PAYLOAD, **fields)  # type: ignore[arg-type]
+
+
+def listening(site: Site, app_id: str, path: str = "/ok", **fields: object) -> str:
+    """Add an endpoint at a path of the receiver; return its id."""
+    body = EndpointIn(url=site.receiver.url(path), **fields)  # type: ignore[arg-type]
+    return site.svix.endpoint.create(app_id, body).id

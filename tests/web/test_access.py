@@ -1,0 +1,217 @@
+"""Who may do what: every route × every kind of key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from tests.web.site import Site
+from tillbell.models import ApiKey
+from tillbell.web.api import described
+from tillbell.web.auth import Access, Action, Capability, Tenant
+from tillbell.web.gate import PUBLIC
+from tillbell.web.rest import BASE, ROUTERS, operation_id
+from tillbell.web.routes import Guard
+
+BODIES = {"message.create": b'{"eventType":"order.paid","payload":{}}'}
+FATAL = ("application.delete", "authentication.expire-all")
+NOWHERE = "msg_00000000000000000000000000"
+
+
+class Route(NamedTuple):
+    """One route as the table has it."""
+
+    name: str
+    method: str
+    path: str
+    access: Access
+
+
+def every_route() -> Iterator[Route]:
+    for router in (*ROUTERS, described.router):
+        for route in router.routes:
+            assert isinstance(route, APIRoute)
+            if BASE + route.path in PUBLIC:
+                continue
+            guards = [d.dependency for d in route.dependencies if isinstance(d.dependency, Guard)]
+            assert len(guards) == 1, f"{route.path} has no guard"
+            assert route.dependencies[0].dependency is guards[0], f"{route.path} is guarded late"
+            (method,) = route.methods
+            yield Route(operation_id(route), method, route.path, guards[0].access)
+
+
+ROUTES = list(every_route())
+by_name = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+
+
+class Keys(NamedTuple):
+    """One key of each kind, and the application they are about."""
+
+    app_id: str
+    clients: dict[str, httpx.Client]
+
+
+@pytest.fixture(scope="module")
+def keys(site: Site) -> Iterator[Keys]:
+    def application() -> str:
+        return str(site.http.post("/app", json={"name": "shop"}).json()["id"])
+
+    own, foreign = application(), application()
+    portal = {"app_id": own, "capabilities": (Capability.VIEW_BASE,)}
+    texts: dict[str, str | None] = {
+        "none": None,
+        "read": site.make_key("read"),
+        "write": site.make_key("write"),
+        "publish": site.make_key("publish"),
+        "own": site.make_key("write", app_id=own),
+        "foreign": site.make_key("write", app_id=foreign),
+        "expired": site.make_key("admin", expires_at=1),
+        "portal": site.make_key(**portal),  # type: ignore[arg-type]
+        "full portal": site.make_key(**{**portal, "capabilities": tuple(Capability)}),
+    }
+    clients = {kind: site.client(text) for kind, text in texts.items()}
+    yield Keys(own, clients)
+    for client in clients.values():
+        client.close()
+
+
+def ask(site: Site, keys: Keys, route: Route, kind: str) -> int:
+    """Send a request that means nothing; return the status."""
+    app_id = keys.app_id
+    if route.name in FATAL and kind == "write":  # it may; the other keys need their application
+        app_id = str(site.http.post("/app", json={"name": "to go"}).json()["id"])
+    path = route.path.replace("{app_id}", app_id)
+    for name in ("endpoint_id", "msg_id", "attempt_id", "delivery_id", "task_id", "key_id"):
+        path = path.replace(f"{{{name}}}", NOWHERE)
+    for name in ("sink_id", "consumer_id", "event_type_name"):
+        path = path.replace(f"{{{name}}}", "nobody")
+    body = None if route.method == "GET" else BODIES.get(route.name, b"{}")
+    return keys.clients[kind].request(route.method, path, content=body).status_code
+
+
+def expected(route: Route, kind: str) -> set[int] | None:
+    """Say which refusal must come; None when the guard lets it pass."""
+    _, action, tenant, portal = route.access
+    if kind in ("none", "expired"):
+        return {401}
+    allowed = {
+        "read": action is Action.READ,
+        "write": action is not Action.ADMIN,
+        "publish": action is Action.PUBLISH,
+        "own": action is not Action.ADMIN and tenant is not Tenant.OPERATOR,
+        "foreign": action is not Action.ADMIN and tenant is not Tenant.OPERATOR,
+        "portal": portal is Capability.VIEW_BASE,
+        "full portal": portal is not None,
+    }[kind]
+    if not allowed:
+        return {403}
+    return {404} if kind == "foreign" and tenant is Tenant.APPLICATION else None
+
+
+@by_name
+@pytest.mark.parametrize(
+    "kind",
+    ["none", "read", "write", "publish", "own", "foreign", "expired", "portal", "full portal"],
+)
+def test_every_route_lets_in_whom_it_declares(
+    site: Site, keys: Keys, route: Route, kind: str
+) -> None:
+    if route.name == "authentication.logout" and "portal" in kind:
+        pytest.skip("it would end the token that the other tests use")
+    status = ask(site, keys, route, kind)
+    wanted = expected(route, kind)
+    if wanted is not None:
+        assert status in wanted
+    elif route.name != "authentication.logout":
+        assert status not in (401, 403), "the guard should have let it pass"
+    assert status < 500
+
+
+def test_a_scope_of_one_resource_is_for_that_one_only(site: Site, keys: Keys) -> None:
+    with site.client(site.make_key("endpoint:read", "message:write")) as client:
+        app = f"/app/{keys.app_id}"
+        assert client.get(f"{app}/endpoint").status_code == 200
+        assert client.post(f"{app}/endpoint", json={}).status_code == 403
+        assert client.get(f"{app}/msg").status_code == 200
+        assert client.get(f"{app}/delivery").status_code == 403
+
+
+def test_a_signing_secret_is_not_for_read_keys(site: Site, keys: Keys) -> None:
+    body = {"url": "https://example.com/hook"}
+    made = site.http.post(f"/app/{keys.app_id}/endpoint", json=body).json()
+    path = f"/app/{keys.app_id}/endpoint/{made['id']}"
+    assert keys.clients["read"].get(path).status_code == 200
+    assert keys.clients["read"].get(f"{path}/secret").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: f"Bearer {text[:-1]}",
+        lambda text: f"Bearer {text.swapcase()}",
+        lambda text: f"Bearer  {text}",
+        lambda text: f"Bearer {text}x",
+        lambda text: f"Basic {text}",
+        lambda text: text,
+        lambda text: "Bearer " + "a" * 4000,
+    ],
+    ids=["truncated", "other case", "padded", "longer", "basic", "bare", "huge"],
+)
+def test_a_spoilt_key_is_no_key(site: Site, spoil: object) -> None:
+    with site.client(None) as client:
+        headers = {"authorization": spoil(site.key)}  # type: ignore[operator]
+        refused = client.get("/app", headers=headers)
+    assert refused.status_code == 401
+    assert refused.json()["code"] == "authentication_failed"
+
+
+def test_a_key_in_the_query_is_no_key(site: Site) -> None:
+    with site.client(None) as client:
+        assert client.get("/app", params={"api_key": site.key}).status_code == 401
+
+
+def test_without_a_key_nobody_learns_which_paths_exist(site: Site) -> None:
+    with site.client(None) as client:
+        assert client.get("/no-such-thing").status_code == client.get("/app").status_code == 401
+
+
+def test_a_revoked_key_stops_at_once_and_is_not_revived_by_its_use(site: Site) -> None:
+    made = site.http.post("/key", json={"name": "k", "scopes": ["read"]}).json()
+    with site.client(made["key"]) as client:
+        assert client.get("/event-type").status_code == 200
+        assert site.http.get(f"/key/{made['id']}").json()["lastUsedAt"] is not None
+        assert site.http.delete(f"/key/{made['id']}").status_code == 204
+        assert client.get("/event-type").status_code == 401
+    assert site.http.get(f"/key/{made['id']}").status_code == 404
+
+
+def test_a_key_is_shown_once_and_kept_as_a_hash(site: Site) -> None:
+    body = {"name": "till", "scopes": ["publish"], "expiresAt": "2099-01-01T00:00:00Z"}
+    made = site.http.post("/key", json=body).json()
+    assert made["key"].startswith("tb_")
+    shown = site.http.get("/key", params={"limit": 250}).json()["data"]
+    assert [k for k in shown if k["id"] == made["id"]] == [
+        {name: value for name, value in made.items() if name != "key"}
+    ]
+
+    async def stored() -> list[ApiKey]:
+        return await site.gateway.directory.all(ApiKey)
+
+    assert made["key"] not in str(site.do(stored()))
+
+
+def test_the_operational_scope_is_no_application(site: Site) -> None:
+    assert site.http.get("/app/operational").status_code == 404
+    assert site.http.delete("/app/operational").status_code == 404
+    refused = site.http.post("/app", json={"name": "x", "uid": "operational"})
+    assert refused.status_code == 422
+
+
+def test_no_answer_allows_another_origin(site: Site) -> None:
+    for origin in ("null", "https://evil.example"):
+        answer = site.http.get("/app", headers={"origin": origin})
+        assert not [name for name in answer.headers if name.startswith("access-control")]

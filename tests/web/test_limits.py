@@ -1,0 +1,49 @@
+"""The rate limit of a key."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.web.site import Site
+from tillbell.errors import TooMany
+from tillbell.testing import ManualClock
+from tillbell.web.limits import RateLimit
+
+
+def test_a_second_holds_no_more_than_the_limit_and_then_fills_again(clock: ManualClock) -> None:
+    limit = RateLimit(10, clock)
+    for left in range(9, -1, -1):
+        assert dict(limit.take("key"))[b"ratelimit"] == b'"default";r=%d;t=1' % left
+    with pytest.raises(TooMany):
+        limit.take("key")
+    assert limit.take("another key")
+    clock.advance(0.2)
+    limit.take("key")
+    limit.take("key")
+    with pytest.raises(TooMany):
+        limit.take("key")
+
+
+def test_no_limit_tells_nothing(clock: ManualClock) -> None:
+    limit = RateLimit(0, clock)
+    assert [limit.take("key") for _ in range(100)] == [[]] * 100
+
+
+def test_keys_at_rest_are_forgotten(clock: ManualClock) -> None:
+    limit = RateLimit(1, clock)
+    for number in range(10_000):
+        limit.take(str(number))
+    clock.advance(2)
+    limit.take("one more")
+    assert len(limit._full_at) == 1
+
+
+def test_a_limited_key_is_told_on_every_route(tmp_path: Path) -> None:
+    with Site(tmp_path, api_rate_limit=3) as site:
+        app_id = site.http.post("/app", json={"name": "a"}).json()["id"]
+        body = {"eventType": "order.paid", "payload": {}}
+        answers = [site.http.post(f"/app/{app_id}/msg", json=body) for _ in range(20)]
+        assert answers[0].headers["ratelimit-policy"] == '"default";q=3;w=1'
+        refused = answers[-1]
+        assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
+        assert refused.headers["retry-after"] == "1"

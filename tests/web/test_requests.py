@@ -1,0 +1,293 @@
+"""Bodies, parameters and repeats: what is refused, and how it is told."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.web.site import Site
+
+DEEP = b'{"name":' + b"[" * 70 + b"]" * 70 + b"}"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b'{"name":', 400, "malformed"),
+        (b'{"name":"\xff"}', 400, "not_utf8"),
+        (b'{"name":"a","name":"b"}', 400, "duplicate_member"),
+        (b'{"name":NaN}', 400, "not_a_number"),
+        (b'{"name":-Infinity}', 400, "not_a_number"),
+        (b'{"name":"a\\u0000"}', 400, "nul_character"),
+        (b'{"name":"\\ud800"}', 400, "lone_surrogate"),
+        (b'{"\\ud800":1}', 400, "lone_surrogate"),
+        (b'{"n":' + b"9" * 5000 + b"}", 400, "malformed"),
+        (DEEP, 400, "too_deep"),
+        (b'{"name":"' + b"a" * 1_048_576 + b'"}', 413, "payload_too_large"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_every_way_to_be_unreadable_has_its_own_error(
+    site: Site, body: bytes, status: int, code: str
+) -> None:
+    refused = site.http.post("/app", content=body)
+    assert (refused.status_code, refused.json()["code"]) == (status, code)
+    assert refused.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("body", "loc"),
+    [
+        ({"name": "a" * 257}, ["body", "name"]),
+        ({"name": "a", "uid": "a" * 257}, ["body", "uid"]),
+        ({"name": "a", "uid": "ä"}, ["body", "uid"]),
+        ({"name": "a", "throttleRate": 0}, ["body", "throttleRate"]),
+        ({"name": "a", "throttleRate": "7"}, ["body", "throttleRate"]),
+        ({"name": "a", "metadata": {str(n): "" for n in range(51)}}, ["body", "metadata"]),
+        ({"name": "a", "metadata": {"k": 1}}, ["body", "metadata", "k"]),
+        ({}, ["body", "name"]),
+        ([], ["body"]),
+    ],
+)
+def test_every_broken_rule_is_told_where(site: Site, body: object, loc: list[str]) -> None:
+    refused = site.http.post("/app", json=body)
+    assert refused.status_code == 422
+    assert refused.headers["content-type"] == "application/json"
+    assert refused.json()["detail"][0]["loc"] == loc
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": "0"},
+        {"limit": "251"},
+        {"limit": "1000000000"},
+        {"limit": "-1"},
+        {"limit": "many"},
+        {"iterator": "' OR 1=1--"},
+        {"iterator": "app_1; drop table records"},
+        {"iterator": "a" * 300},
+        {"order": "sideways"},
+    ],
+)
+def test_a_tampered_list_is_refused(site: Site, query: dict[str, str]) -> None:
+    assert site.http.get("/app", params=query).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "name", ["' OR 1=1--", "%2e%2e%2f", "%00", "a" * 10_240, "{app_id}", "\u202egnp"]
+)
+def test_a_strange_name_is_not_found(site: Site, name: str) -> None:
+    url = httpx.URL(site.url).copy_with(
+        raw_path=b"/api/v1/app/" + httpx.URL(f"/{name}").raw_path[1:]
+    )
+    assert site.http.get(url).status_code in (404, 422)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "TRACE", "OPTIONS"])
+def test_a_method_that_is_not_there_is_told(site: Site, method: str) -> None:
+    refused = site.http.request(method, "/app")
+    assert (refused.status_code, refused.json()["code"]) == (405, "method_not_allowed")
+    assert set(refused.headers["allow"].split(", ")) <= {"GET", "POST"}
+
+
+def test_what_is_not_served_is_not_found(site: Site) -> None:
+    for path in ("/stats/usage/app", "/integration", "/app/x/connector", "/nothing"):
+        refused = site.http.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+
+
+# ── endpoints ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("fields", "loc"),
+    [
+        ({"url": "file:///etc/passwd"}, ["body", "url"]),
+        ({"url": "http://169.254.169.254/latest"}, ["body", "url"]),
+        ({"url": "http://user:pass@hooks.example.com/"}, ["body", "url"]),
+        ({"profile": "telegraph"}, ["body", "profile"]),
+        ({"eventTypes": ["ordr.*"]}, ["body", "eventTypes", 0]),
+        ({"filterTypes": ["ordr.*"]}, ["body", "filterTypes", 0]),
+        ({"filterTypes": []}, ["body", "filterTypes"]),
+        ({"channels": ["no blanks"]}, ["body", "channels", 0]),
+        ({"secret": "short"}, ["body", "secret"]),
+        ({"headers": {"X-A": "a\r\nX-Injected: 1"}}, ["body", "headers", "X-A"]),
+        ({"headers": {"Host": "internal"}}, ["body", "headers", "Host"]),
+        ({"headers": {"X-A": "a" * 16_384}}, ["body", "headers", "X-A"]),
+        (
+            {"headerNames": {"webhook-id": "Content-Length"}},
+            ["body", "headerNames", "Content-Length"],
+        ),
+        ({"timeout": 0}, ["body", "timeout"]),
+        ({"success": "3xx"}, ["body", "success"]),
+        ({"retrySchedule": [-1]}, ["body", "retrySchedule", 0]),
+    ],
+    ids=lambda value: "/".join(value) if isinstance(value, dict) else "",
+)
+def test_a_bad_endpoint_is_refused(
+    site: Site, app_id: str, fields: dict[str, Any], loc: list[object]
+) -> None:
+    body = {"url": "https://hooks.example.com/"} | fields
+    refused = site.http.post(f"/app/{app_id}/endpoint", json=body)
+    assert refused.status_code == 422
+    assert refused.json()["detail"][0]["loc"] == loc
+
+
+def test_our_own_fields_are_kept_through_a_put_that_does_not_know_them(
+    site: Site, app_id: str
+) -> None:
+    ours = {
+        "profile": "svix",
+        "retrySchedule": [1, 2],
+        "timeout": 5,
+        "success": "200",
+        "ordering": "fifo",
+        "maxConcurrency": 3,
+        "headerNames": {"svix-id": "X-Id"},
+    }
+    url = site.receiver.url()
+    made = site.http.post(f"/app/{app_id}/endpoint", json={"url": url, **ours}).json()
+    assert {name: made[name] for name in ours} == ours
+    put = site.http.put(f"/app/{app_id}/endpoint/{made['id']}", json={"url": url}).json()
+    assert {name: put[name] for name in ours} == ours
+
+
+def test_both_generations_of_names_are_taken_and_given(site: Site, app_id: str) -> None:
+    body = {"url": site.receiver.url(), "filterTypes": ["order.paid"], "rateLimit": 9}
+    made = site.http.post(f"/app/{app_id}/endpoint", json=body).json()
+    assert made["eventTypes"] == made["filterTypes"] == ["order.paid"]
+    assert made["throttleRate"] == made["rateLimit"] == 9
+
+
+def test_a_profile_that_cannot_use_the_secret_is_refused(site: Site, app_id: str) -> None:
+    body = {"url": site.receiver.url(), "profile": "zenofy", "secret": "plain words"}
+    made = site.http.post(f"/app/{app_id}/endpoint", json=body).json()
+    path = f"/app/{app_id}/endpoint/{made['id']}"
+    assert site.http.patch(path, json={"profile": "standard"}).status_code == 422
+    assert site.http.get(path).json()["profile"] == "zenofy"
+
+
+def test_an_endpoint_enabled_again_begins_anew(site: Site, app_id: str) -> None:
+    made = site.http.post(f"/app/{app_id}/endpoint", json={"url": site.receiver.url()}).json()
+    path = f"/app/{app_id}/endpoint/{made['id']}"
+    stopped = site.http.patch(path, json={"disabled": True}).json()
+    assert (stopped["status"], stopped["statusReason"]) == ("disabled", "owner")
+    again = site.http.patch(path, json={"disabled": False}).json()
+    assert (again["status"], again["statusReason"], again["version"]) == ("active", None, 3)
+
+
+def test_changes_at_the_same_time_do_not_undo_each_other(site: Site, app_id: str) -> None:
+    made = site.http.post(f"/app/{app_id}/endpoint", json={"url": site.receiver.url()}).json()
+    path = f"/app/{app_id}/endpoint/{made['id']}"
+
+    async def both() -> None:
+        async with httpx.AsyncClient(
+            base_url=f"{site.url}/api/v1", headers={"authorization": f"Bearer {site.key}"}
+        ) as client:
+            await asyncio.gather(
+                *(
+                    client.patch(path, json=change)
+                    for change in ({"description": "d"}, {"timeout": 7}, {"metadata": {"a": "b"}})
+                ),
+                client.put(f"{path}/headers", json={"headers": {"X-A": "1"}}),
+            )
+
+    asyncio.run(both())
+    shown = site.http.get(path).json()
+    assert (shown["description"], shown["timeout"], shown["metadata"]) == ("d", 7, {"a": "b"})
+    assert site.http.get(f"{path}/headers").json()["headers"] == {"X-A": "1"}
+
+
+# ── bytes ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_payload_comes_back_byte_for_byte(site: Site, app_id: str) -> None:
+    payload = b'{"b":1.10,"a":1e2,"big":12345678901234567890123,"s":"\\u00e9\\/", "a2":[ 1 ]}'
+    body = b'{"eventType":"order.paid","eventId":"e","payload":' + payload + b"}"
+    site.http.post(f"/app/{app_id}/endpoint", json={"url": site.receiver.url("/bytes")})
+    made = site.http.post(f"/app/{app_id}/msg", content=body).json()
+    site.wait_for_attempts(made["id"])
+    endpoint = site.http.get(f"/app/{app_id}/endpoint").json()["data"][0]["id"]
+    for path in (
+        f"/app/{app_id}/msg/e",
+        f"/app/{app_id}/msg",
+        f"/app/{app_id}/endpoint/{endpoint}/msg",
+        f"/app/{app_id}/attempt/endpoint/{endpoint}?with_msg=true",
+        f"/app/{app_id}/poller/any",
+    ):
+        assert b'"payload":' + payload in site.http.get(path).content, path
+
+
+def test_a_delivery_is_found_by_message_and_by_endpoint(site: Site, app_id: str) -> None:
+    made = site.http.post(f"/app/{app_id}/endpoint", json={"url": site.receiver.url()}).json()
+    sent = site.http.post(
+        f"/app/{app_id}/msg", json={"eventType": "order.paid", "payload": {}}
+    ).json()
+    site.wait_for_attempts(sent["id"])
+    of_message = site.http.get(f"/app/{app_id}/delivery", params={"msg_id": sent["id"]}).json()
+    of_endpoint = site.http.get(
+        f"/app/{app_id}/delivery", params={"endpoint_id": made["id"], "state": "succeeded"}
+    ).json()
+    assert of_message["data"] == of_endpoint["data"]
+    (delivery,) = of_message["data"]
+    assert (delivery["state"], delivery["attempts"], delivery["status"]) == ("succeeded", 1, 0)
+    assert site.http.get(f"/app/{app_id}/delivery/{delivery['id']}").json() == delivery
+    assert site.http.get(f"/app/{app_id}/delivery").status_code == 422
+
+
+# ── repeats ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_repeated_post_is_answered_alike_and_says_so(site: Site) -> None:
+    headers = {"idempotency-key": '"quoted"'}
+    body = {"name": "k", "scopes": ["read"]}
+    first = site.http.post("/key", json=body, headers=headers)
+    second = site.http.post("/key", json=body, headers={"idempotency-key": "quoted"})
+    assert second.json() == first.json()
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert "idempotent-replayed" not in first.headers
+    assert second.headers["idempotent-replayed"] == "true"
+
+
+def test_a_kept_answer_holds_no_secret_in_the_clear(site: Site) -> None:
+    headers = {"idempotency-key": "secret-inside"}
+    made = site.http.post("/key", json={"name": "k", "scopes": ["read"]}, headers=headers).json()
+    stored = [path.read_bytes() for path in site.folder.glob("*.db*")]
+    assert any(made["id"].encode() in content for content in stored), "it is in there, as a hash"
+    assert not any(made["key"].encode() in content for content in stored)
+
+
+def test_another_body_another_path_another_key_are_no_repeat(site: Site) -> None:
+    headers = {"idempotency-key": "mine"}
+    assert site.http.post("/app", json={"name": "a"}, headers=headers).status_code == 201
+    reused = site.http.post("/app", json={"name": "b"}, headers=headers)
+    assert (reused.status_code, reused.json()["code"]) == (409, "idempotency_key_reused")
+    made = {"name": "e.x", "description": ""}
+    assert site.http.post("/event-type", json=made, headers=headers).status_code == 201
+    with site.client(site.make_key("write")) as client:
+        assert client.post("/app", json={"name": "b"}, headers=headers).status_code == 201
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a" * 257, '""'])
+def test_a_malformed_idempotency_key_is_refused(site: Site, key: str) -> None:
+    refused = site.http.post("/app", json={"name": "a"}, headers={"idempotency-key": key})
+    assert (refused.status_code, refused.json()["code"]) == (400, "idempotency_key_malformed")
+
+
+def test_a_post_still_running_is_not_begun_twice(site: Site) -> None:
+    async def burst() -> list[httpx.Response]:
+        headers = {"authorization": f"Bearer {site.key}", "idempotency-key": "burst"}
+        async with httpx.AsyncClient(base_url=f"{site.url}/api/v1", headers=headers) as client:
+            asked = [client.post("/app", json={"name": "burst"}) for _ in range(20)]
+            return await asyncio.gather(*asked)
+
+    answers = asyncio.run(burst())
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
+    assert len(made) == 1
+    shown = site.http.get("/app", params={"limit": 250}).json()["data"]
+    assert [one["id"] for one in shown if one["name"] == "burst"] == list(made)

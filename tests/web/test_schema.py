@@ -1,0 +1,123 @@
+"""The API against its own OpenAPI document: nothing undocumented, no failure of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.web.site import Site
+from tillbell.catalog import CATALOG
+from tillbell.web.rest import openapi_document
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+EXAMPLES = 12
+
+
+class Known:
+    """Ids of things that exist, so that requests get past the 404."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.session = requests.Session()
+        app = self.post("/app", {"name": "shop", "uid": "known"})["id"]
+        url = {"url": site.receiver.url()}
+        endpoint = self.post(f"/app/{app}/endpoint", url)["id"]
+        message = self.post(f"/app/{app}/msg", {"eventType": "order.paid", "payload": {}})["id"]
+        attempt = site.wait_for_attempts(message)[0]
+        self.post("/event-type", {"name": "known.type", "description": ""})
+        self.ids = {
+            "app_id": app,
+            "endpoint_id": endpoint,
+            "msg_id": message,
+            "attempt_id": attempt.id,
+            "delivery_id": attempt.delivery_id,
+            "event_type_name": "known.type",
+            "key_id": self.post("/key", {"name": "k", "scopes": ["read"]})["id"],
+            "sink_id": "sink",
+            "consumer_id": "me",
+        }
+        self.operational_id = self.post("/operational-webhook/endpoint", url)["id"]
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = self.site.http.post(path, json=body)
+        assert answer.is_success, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
+
+    def put_into(self, case: schemathesis.Case) -> None:
+        if "operational" in case.path:
+            case.path_parameters["endpoint_id"] = self.operational_id
+            return
+        for name in case.path_parameters or {}:
+            case.path_parameters[name] = self.ids.get(name, "qtask_0")
+
+
+@pytest.fixture(scope="module")
+def known(site: Site) -> Iterator[Known]:
+    made = Known(site)
+    yield made
+    made.session.close()
+
+
+SCHEMA = schemathesis.openapi.from_dict(openapi_document())
+OPERATIONS = [found.ok() for found in SCHEMA.get_all_operations()]
+
+
+def any_case_of(operation: Any) -> st.SearchStrategy[schemathesis.Case]:
+    """Requests as the document wants them, and requests that break it."""
+    bad = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+    return st.one_of(operation.as_strategy(), operation.as_strategy(), bad)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
+def test_every_answer_is_documented(operation: Any, site: Site, known: Known) -> None:
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=any_case_of(operation), is_known=st.booleans())
+    def ask(case: schemathesis.Case, is_known: bool) -> None:
+        if is_known and case.method != "DELETE":
+            known.put_into(case)
+        headers = {"authorization": f"Bearer {site.key}"}
+        answer = case.call(base_url=site.url, headers=headers, session=known.session)
+        case.validate_response(answer, checks=CHECKS)
+
+    ask()
+
+
+def test_the_document_is_whole(site: Site) -> None:
+    with site.client(None) as client:
+        document = client.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert set(document["webhooks"]) == set(CATALOG)
+    assert "post" in document["paths"]["/api/v1/app/{app_id}/msg"], "the hot route is described"
+    text = httpx.Response(200, json=document).text
+    assert "HTTPValidationError" not in text
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            assert operation["operationId"], (method, path)
+            if operation["tags"] != ["Health"]:
+                assert {"401", "403", "422", "429"} <= set(operation["responses"]), (method, path)

@@ -1,0 +1,160 @@
+"""The official Python SDK, unmodified: messages, attempts, and sending again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from svix.api import (
+    EventExampleIn,
+    MessageAttemptListByEndpointOptions,
+    MessageAttemptListByMsgOptions,
+    MessageIn,
+    MessageListOptions,
+    RecoverIn,
+    ReplayIn,
+    Svix,
+)
+from svix.api.message import MessageGetOptions
+from svix.api.message_attempt import MessageAttemptListAttemptedMessagesOptions
+from svix.exceptions import HttpError
+from svix.models import (
+    BulkReplayIn,
+    MessagePrecheckIn,
+    MessageStatus,
+    StatusCodeClass,
+)
+
+from tests.web.sdk import PAYLOAD, listening, order
+from tests.web.site import Site
+from tillbell.testing.behaviours import flaky
+
+
+def test_a_message_is_published_listed_filtered_and_expunged(svix: Svix, app_id: str) -> None:
+    first = svix.message.create(app_id, order(event_id="evt-1", channels=["east"], tags=["x"]))
+    refund = MessageIn(event_type="order.refunded", payload={"n": 1})
+    second = svix.message.create(app_id, refund)
+    assert svix.message.get(app_id, "evt-1") == svix.message.get(app_id, first.id)
+    shown = svix.message.get(app_id, first.id, MessageGetOptions(with_content=True))
+    assert shown.payload == PAYLOAD
+
+    def listed(**options: object) -> list[str]:
+        return [m.id for m in svix.message.list(app_id, MessageListOptions(**options)).data]  # type: ignore[arg-type]
+
+    assert listed() == [second.id, first.id]
+    assert listed(channel="east") == listed(tag="x") == [first.id]
+    assert listed(event_types=["order.refunded", "order.created"]) == [second.id]
+    assert listed(before=first.timestamp - timedelta(seconds=1)) == []
+    assert listed(after=first.timestamp - timedelta(seconds=1)) == [second.id, first.id]
+    full = svix.message.list(app_id, MessageListOptions(with_content=True)).data
+    assert [m.payload for m in full] == [{"n": 1}, PAYLOAD]
+
+    svix.message.expunge_content(app_id, first.id)
+    shown = svix.message.get(app_id, first.id, MessageGetOptions(with_content=True))
+    assert shown.payload == {"expired": True}
+
+
+def test_an_event_id_is_used_once(svix: Svix, app_id: str) -> None:
+    svix.message.create(app_id, order(event_id="evt-1"))
+    with pytest.raises(HttpError) as refusal:
+        svix.message.create(app_id, order(event_id="evt-1"))
+    assert refusal.value.status_code == 409
+
+
+def test_precheck_says_whether_anybody_listens(site: Site, app_id: str) -> None:
+    ask = MessagePrecheckIn(event_type="order.paid")
+    assert not site.svix.message.precheck(app_id, ask).active
+    listening(site, app_id, event_types=["order.*"])
+    assert site.svix.message.precheck(app_id, ask).active
+
+
+def test_attempts_are_listed_shown_and_filtered(site: Site, app_id: str) -> None:
+    svix = site.svix
+    good, bad = listening(site, app_id, "/ok"), listening(site, app_id, "/status/500")
+    sent = svix.message.create(app_id, order())
+    site.wait_for_attempts(sent.id, 2)
+
+    def by_msg(**options: object) -> list[str]:
+        wanted = MessageAttemptListByMsgOptions(**options)  # type: ignore[arg-type]
+        found = svix.message_attempt.list_by_msg(app_id, sent.id, wanted)
+        return [attempt.endpoint_id for attempt in found.data]
+
+    assert sorted(by_msg()) == sorted([good, bad])
+    assert by_msg(status=MessageStatus.SUCCESS) == by_msg(endpoint_id=good) == [good]
+    assert by_msg(status=MessageStatus.FAIL) == [bad]
+    assert by_msg(status_code_class=StatusCodeClass.CODE5XX) == [bad]
+    assert by_msg(status=MessageStatus.PENDING) == by_msg(event_types=["order.created"]) == []
+
+    options = MessageAttemptListByEndpointOptions(with_msg=True)
+    (attempt,) = svix.message_attempt.list_by_endpoint(app_id, bad, options).data
+    assert (attempt.response_status_code, attempt.status) == (500, MessageStatus.FAIL)
+    assert attempt.msg is not None
+    assert attempt.msg.payload == PAYLOAD
+    assert svix.message_attempt.get(app_id, sent.id, attempt.id).url == site.receiver.url(
+        "/status/500"
+    )
+    svix.message_attempt.expunge_content(app_id, sent.id, attempt.id)
+    assert svix.message_attempt.get(app_id, sent.id, attempt.id).response == ""
+    destinations = svix.message_attempt.list_attempted_destinations(app_id, sent.id).data
+    standing = {one.id: one.status for one in destinations}
+    assert standing == {good: MessageStatus.SUCCESS, bad: MessageStatus.PENDING}
+    assert all(one.next_attempt for one in destinations if one.id == bad)
+    wanted = MessageAttemptListAttemptedMessagesOptions(with_content=True)
+    (shown,) = svix.message_attempt.list_attempted_messages(app_id, good, wanted).data
+    assert (shown.id, shown.payload, shown.status) == (sent.id, PAYLOAD, MessageStatus.SUCCESS)
+
+
+def test_a_message_is_resent_with_the_same_id(site: Site, app_id: str) -> None:
+    svix = site.svix
+    endpoint = listening(site, app_id, "/resent")
+    sent = svix.message.create(app_id, order())
+    site.wait_for_attempts(sent.id)
+    svix.message_attempt.resend(app_id, sent.id, endpoint)
+    site.wait_for_attempts(sent.id, 2)
+    ids = {arrival.header("webhook-id") for arrival in site.receiver.to("/resent")}
+    assert ids == {sent.id}
+    attempts = svix.message_attempt.list_by_msg(app_id, sent.id).data
+    assert [attempt.trigger_type for attempt in attempts] == [1, 0]
+
+
+def test_failed_messages_are_recovered_and_counted(site: Site, app_id: str) -> None:
+    svix = site.svix
+    site.receiver.on("/mended", flaky(500, 200))
+    endpoint = listening(site, app_id, "/mended")
+    site.http.patch(f"/app/{app_id}/endpoint/{endpoint}", json={"retrySchedule": []})
+    sent = svix.message.create(app_id, order())
+    site.wait_for_attempts(sent.id)
+    stats = svix.endpoint.get_stats(app_id, endpoint)
+    assert (stats.fail, stats.success) == (1, 0)
+    task = svix.endpoint.recover(app_id, endpoint, RecoverIn(since=sent.timestamp))
+    site.wait_for_attempts(sent.id, 2)
+    site.wait_for_task(task.id)
+    done = svix.background_task.get(task.id)
+    assert (done.status, done.task, done.data["count"]) == ("finished", "endpoint.recover", 1)
+    assert task.id in {one.id for one in svix.background_task.list().data}
+    stats = svix.endpoint.get_stats(app_id, endpoint)
+    assert (stats.fail, stats.success) == (0, 1)
+
+
+def test_missing_messages_are_replayed(site: Site, app_id: str) -> None:
+    svix = site.svix
+    sent = svix.message.create(app_id, order())
+    endpoint = listening(site, app_id, "/late")
+    svix.endpoint.replay_missing(app_id, endpoint, ReplayIn(since=sent.timestamp))
+    site.wait_for_attempts(sent.id)
+    assert len(site.receiver.to("/late")) == 1
+    body = BulkReplayIn(since=sent.timestamp, event_types=["order.paid"])
+    svix.endpoint.bulk_replay(app_id, endpoint, body)
+    site.wait_for_attempts(sent.id, 2)
+
+
+def test_an_example_goes_to_one_endpoint_only(site: Site, app_id: str) -> None:
+    svix = site.svix
+    endpoint = listening(site, app_id, "/example", event_types=["order.paid"])
+    listening(site, app_id, "/not-example")
+    body = EventExampleIn(event_type="subscription.renewed")
+    sent = svix.endpoint.send_example(app_id, endpoint, body)
+    site.wait_for_attempts(sent.id)
+    assert sent.payload["type"] == "subscription.renewed"
+    assert len(site.receiver.to("/example")) == 1
+    assert site.receiver.to("/not-example") == []
