@@ -69,6 +69,11 @@ class KeySettings(Protocol):
         ...
 
     @property
+    def sqlite_path(self) -> Path:
+        """The database whose secrets it opens."""
+        ...
+
+    @property
     def master_key(self) -> Secret | None:
         """The key as configured."""
         ...
@@ -104,7 +109,7 @@ class Vault:
         `Misconfigured` if a key is weak or not readable.
         """
         if settings.master_key is None:
-            return cls(_kept_key(settings.data_dir / _KEY_FILE))
+            return cls(_kept_key(settings.data_dir / _KEY_FILE, settings.sqlite_path))
         return cls(*[parse_key(key.strip()) for key in settings.master_key.reveal().split(",")])
 
     def seal(self, text: str, context: str) -> str:
@@ -205,10 +210,15 @@ def _decoded(text: str) -> bytes:
         return b""
 
 
-def _kept_key(path: Path) -> bytes:
+def _kept_key(path: Path, database: Path) -> bytes:
     try:
         return parse_key(path.read_text(encoding="ascii").strip())
     except FileNotFoundError:
+        if database.exists():  # a new key would open none of the secrets in it
+            raise Misconfigured(
+                f"the master key of {database} is missing: put {path} back or set "
+                "TILLBELL_MASTER_KEY"
+            ) from None
         return _make_key(path)
     except (OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"cannot read the master key {path}: {error}") from error

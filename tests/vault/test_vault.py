@@ -109,6 +109,14 @@ def test_a_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> No
     assert [p.name for p in tmp_path.iterdir()] == ["master.key"]
 
 
+def test_a_missing_key_is_not_replaced_once_there_is_a_database(tmp_path: Path) -> None:
+    settings = load({"data_dir": tmp_path}, {}).settings
+    settings.sqlite_path.write_text("")
+    with pytest.raises(Misconfigured, match=r"put .*master\.key back"):
+        Vault.from_settings(settings)
+    assert not (tmp_path / "master.key").exists()
+
+
 def test_a_damaged_key_file_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "master.key").write_text("oops")
     with pytest.raises(Misconfigured, match="32 bytes"):

@@ -12,7 +12,7 @@ import pytest
 from tests.web_server.conftest import Connect
 from tillbell.errors import Misconfigured
 from tillbell.web.patience import Limits
-from tillbell.web.server import HttpServer, bind, serve_until_signal
+from tillbell.web.server import HttpServer, StopSignals, bind, serve_until
 from tillbell.web.wire import Receive, Scope, Send
 
 
@@ -48,6 +48,11 @@ class Gateway:
         self.calls.append("stop")
 
 
+async def run_until_signal(server: HttpServer, gateway: Gateway) -> bool:
+    with StopSignals() as signals:
+        return await serve_until(signals, server, gateway)
+
+
 async def started(app: Slow) -> HttpServer:
     server = HttpServer(app, bind("127.0.0.1", 0), Limits())
     await server.start()
@@ -70,7 +75,7 @@ def test_an_address_that_is_not_ours_is_said() -> None:
 async def test_the_first_signal_lets_everything_end(number: signal.Signals) -> None:
     app, gateway = Slow(), Gateway()
     server = await started(app)
-    waiting = asyncio.create_task(serve_until_signal(server, gateway))
+    waiting = asyncio.create_task(run_until_signal(server, gateway))
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     await app.begun.wait()
@@ -87,7 +92,7 @@ async def test_while_it_drains_no_connection_is_taken() -> None:
     app, gateway = Slow(), Gateway(ends=False)
     server = await started(app)
     port = server.port
-    waiting = asyncio.create_task(serve_until_signal(server, gateway))
+    waiting = asyncio.create_task(run_until_signal(server, gateway))
     await asyncio.sleep(0)
     os.kill(os.getpid(), signal.SIGTERM)
     await gateway.draining.wait()
@@ -102,7 +107,7 @@ async def test_while_it_drains_no_connection_is_taken() -> None:
 async def test_the_second_signal_stops_now() -> None:
     app, gateway = Slow(), Gateway(ends=False)
     server = await started(app)
-    waiting = asyncio.create_task(serve_until_signal(server, gateway))
+    waiting = asyncio.create_task(run_until_signal(server, gateway))
     await asyncio.sleep(0)
     os.kill(os.getpid(), signal.SIGTERM)
     await gateway.draining.wait()

@@ -114,7 +114,7 @@ def _of_body(signed: Signed) -> Iterator[str]:
     for change, cause in _CHANGES:
         try:
             body = change(signed.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # not JSON, or not UTF-8: this mistake it was not
         if body != signed.body and _matches(signed._replace(body=body)):
             yield f"body: {cause}"

@@ -11,7 +11,9 @@ import json
 import sys
 import urllib.parse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from tillbell.cli.flags import Flags, load_settings
 from tillbell.errors import Misconfigured
@@ -24,7 +26,7 @@ def send(
     app: str,
     event_type: str,
     *,
-    payload: str | None = None,
+    payload: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     event_id: str | None = None,
     flags: Flags | None = None,
 ) -> None:

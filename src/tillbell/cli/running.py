@@ -12,7 +12,8 @@ from typing import NamedTuple, TypeVar
 from tillbell.app import Gateway
 from tillbell.config import Settings
 from tillbell.errors import Misconfigured
-from tillbell.models import ApiKey, KeyScope
+from tillbell.models import ApiKey, Endpoint, KeyScope
+from tillbell.storage.base import Page
 from tillbell.vault import hash_key, new_api_key
 from tillbell.web.asgi import build
 from tillbell.web.patience import Limits
@@ -45,7 +46,13 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     with contextlib.closing(bind(settings.host, settings.port)) as taken:
         gateway = Gateway.create(settings)
         await gateway.start()
-        new_key = await first_key(gateway)
+        try:
+            await check_master_key(gateway)
+            new_key = await first_key(gateway)
+        except BaseException:
+            await gateway.drain(0)
+            await gateway.stop()
+            raise
         limits = Limits(settings.header_timeout_s, settings.body_timeout_s)
         server = HttpServer(build(gateway), taken, limits)
         await server.start()
@@ -66,6 +73,14 @@ def raise_descriptor_limit() -> None:
     """Allow as many connections as the system lets us; the usual soft limit is 1,024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def check_master_key(gateway: Gateway) -> None:
+    """Open one stored secret: a wrong master key is found now, not at the first delivery."""
+    for endpoint in await gateway.database.list(Endpoint, None, Page(limit=100)):
+        for secret in endpoint.secrets[:1]:
+            gateway.vault.open(secret.sealed, endpoint.id)
+            return
 
 
 async def first_key(gateway: Gateway) -> str | None:

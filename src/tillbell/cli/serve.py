@@ -28,14 +28,15 @@ def serve(flags: Flags | None = None) -> int:
 async def _serve(settings: Settings) -> int:
     from tillbell.cli.running import running
     from tillbell.logs import observe
-    from tillbell.web.server import serve_until_signal
+    from tillbell.web.server import StopSignals, serve_until
 
-    async with running(settings) as up:
-        print(_welcome(up), flush=True)
-        if settings.dev:
-            observe("server.dev_mode", allowed=settings.allowed_cidrs)
-        observe("server.started", address=up.url)
-        return 0 if await serve_until_signal(up.server, up.gateway) else 1
+    with StopSignals() as signals:
+        async with running(settings) as up:
+            print(_welcome(up), flush=True)
+            if settings.dev:
+                observe("server.dev_mode", allowed=settings.allowed_cidrs)
+            observe("server.started", address=up.url)
+            return 0 if await serve_until(signals, up.server, up.gateway) else 1
 
 
 def _welcome(up: Running) -> str:

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from tillbell.cli.causes import Signed, judge
 from tillbell.clock import SECOND, SystemClock
 from tillbell.errors import Misconfigured
 from tillbell.rules.signing import check_standard_secret, standard_signature
 
+Content = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-" is standard input
 
-def sign(body: str, *, secret: str, id: str = "msg_test", timestamp: int | None = None) -> None:  # noqa: A002 - a flag's name
+
+def sign(body: Content, *, secret: str, id: str = "msg_test", timestamp: int | None = None) -> None:  # noqa: A002 - a flag's name
     """Write the three headers of a signed message.
 
     Parameters
@@ -39,7 +44,7 @@ def sign(body: str, *, secret: str, id: str = "msg_test", timestamp: int | None 
     print(f"webhook-signature: {standard_signature([text], id, at, _read(body))}")
 
 
-def verify(body: str, *, secret: str, id: str, timestamp: str, signature: str) -> int:  # noqa: A002 - a flag's name
+def verify(body: Content, *, secret: str, id: str, timestamp: str, signature: str) -> int:  # noqa: A002 - a flag's name
     """Check a signature; exit code 1 if a receiver should refuse the message.
 
     Parameters
@@ -60,7 +65,7 @@ def verify(body: str, *, secret: str, id: str, timestamp: str, signature: str) -
     return 0 if found.is_valid else 1
 
 
-def explain(body: str, *, secret: str, id: str, timestamp: str, signature: str) -> int:  # noqa: A002 - a flag's name
+def explain(body: Content, *, secret: str, id: str, timestamp: str, signature: str) -> int:  # noqa: A002 - a flag's name
     """Find out why a signature does not match: secret, timestamp, header or body.
 
     Parameters

@@ -15,7 +15,7 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, Self, cast
 
 import uvicorn
 
@@ -26,6 +26,7 @@ from tillbell.web.wire import App
 
 _REQUESTS_END_S = 5  # a request takes milliseconds; only a stuck client takes longer
 _IDLE_S = 75
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Drainable(Protocol):
@@ -152,26 +153,34 @@ class HttpServer:
                 cast("PatientProtocol", connection).cut_off_if_overdue(now_s)
 
 
-async def serve_until_signal(server: HttpServer, gateway: Drainable) -> bool:
-    """Wait for SIGTERM or SIGINT, then stop in order; False if a second one cut that short.
+class StopSignals:
+    """SIGTERM and SIGINT, caught from when it is entered, so that none is lost during the start."""
+
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        for number in _SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self._signalled)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in _SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    def _signalled(self) -> None:
+        (self.second if self.first.is_set() else self.first).set()
+
+
+async def serve_until(signals: StopSignals, server: HttpServer, gateway: Drainable) -> bool:
+    """Wait for a signal, then stop in order; False if a second one cut that short.
 
     The server must have been started; the gateway is closed when this returns.
     """
-    loop = asyncio.get_running_loop()
-    first, second = asyncio.Event(), asyncio.Event()
-
-    def signalled() -> None:
-        (second if first.is_set() else first).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signalled)
-    try:
-        await first.wait()
-        observe("server.draining")
-        return await _stop(server, gateway, second)
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
+    await signals.first.wait()
+    observe("server.draining")
+    return await _stop(server, gateway, signals.second)
 
 
 async def _stop(server: HttpServer, gateway: Drainable, hurry: asyncio.Event) -> bool:

@@ -1,0 +1,87 @@
+"""The real command in a process of its own, and a gateway run by it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PROGRAM = str(Path(sys.executable).with_name("tillbell"))
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return our environment without settings of ours, and with more."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("TILLBELL_")}
+    for common in ("PORT", "DATABASE_URL"):
+        kept.pop(common, None)
+    return {**kept, "COLUMNS": "200", **more}
+
+
+def tillbell(*arguments: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [PROGRAM, *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        env=environment(**more),
+        check=False,
+    )
+
+
+class Served(NamedTuple):
+    """A `tillbell serve` that has said that it is up."""
+
+    process: subprocess.Popen[str]
+    data_dir: Path
+    port: str
+    said: str
+
+    def environment(self, key: str) -> dict[str, str]:
+        """Return what a command needs to talk to it."""
+        return {"TILLBELL_ADMIN_KEY": key, "TILLBELL_PORT": self.port}
+
+    def stop(self) -> tuple[int, str]:
+        """Tell it to stop; return the exit code and what it logged."""
+        self.process.send_signal(signal.SIGTERM)
+        _, logged = self.process.communicate(timeout=50)
+        return self.process.returncode, logged
+
+
+def serve(data_dir: Path, **more: str) -> Served:
+    """Start a gateway on a free port."""
+    process = subprocess.Popen(
+        [PROGRAM, "serve", "--data-dir", str(data_dir), "--port", "0", "--dev"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(TILLBELL_LOG_FORMAT="json", **more),
+    )
+    said = ""
+    assert process.stdout is not None
+    for line in process.stdout:
+        said += line
+        if line.startswith("  -H"):  # the last line of the welcome
+            break
+    found = re.search(r"http://127\.0\.0\.1:(\d+)", said)
+    if found is None:
+        _, logged = process.communicate(timeout=50)
+        raise AssertionError(f"it did not start: {logged}")
+    return Served(process, data_dir, found[1], said)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """A gateway in its first life."""
+    gateway = serve(tmp_path / "data")
+    yield gateway
+    if gateway.process.poll() is None:
+        gateway.stop()

@@ -1,0 +1,115 @@
+"""The smaller commands, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Served, tillbell
+from tests.cli.test_serve import key_in
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def test_version_and_help() -> None:
+    assert tillbell("version").stdout == tillbell("--version").stdout
+    helped = tillbell("--help")
+    assert helped.returncode == 0
+    for command in ("serve", "demo", "send", "backup", "healthcheck", "signature", "key", "config"):
+        assert command in helped.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("sevre",), ("serve", "--prot", "1"), ("backup",), ("demo", "--messages", "0"), ("key", "x")],
+)
+def test_a_wrong_command_line_is_exit_code_2(arguments: tuple[str, ...]) -> None:
+    refused = tillbell(*arguments)
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr
+
+
+def test_config_show_tells_value_and_origin_and_masks_secrets(tmp_path: Path) -> None:
+    shown = tillbell(
+        "config", "show", "--port", "1234", "--data-dir", str(tmp_path),
+        TILLBELL_ADMIN_KEY="canary-canary-canary", TILLBELL_LANE_WINDOW="7",
+    )  # fmt: skip
+    rows = {line.split()[0]: line for line in shown.stdout.splitlines()}
+    assert re.search(r"1234 +flag --port", rows["port"])
+    assert re.search(r"7 +env TILLBELL_LANE_WINDOW", rows["lane_window"])
+    assert re.search(r"\*\*\* +env TILLBELL_ADMIN_KEY", rows["admin_key"])
+    assert "canary" not in shown.stdout + shown.stderr
+
+
+def test_config_show_can_write_json() -> None:
+    shown = json.loads(tillbell("config", "show", "--json").stdout)
+    assert shown["host"] == {"value": "127.0.0.1", "origin": "default"}
+
+
+def test_healthcheck_tells_by_exit_code(served: Served) -> None:
+    well = tillbell("healthcheck", TILLBELL_PORT=served.port)
+    assert well.returncode == 0
+    assert '"status":"ready"' in well.stdout
+    served.stop()
+    gone = tillbell("healthcheck", TILLBELL_PORT=served.port)
+    assert gone.returncode == 1
+    assert "no gateway answers" in gone.stderr
+
+
+def test_keys_can_be_made_listed_and_deleted(served: Served) -> None:
+    admin = served.environment(key_in(served.said))
+    made = tillbell("key", "create", "a bot", "--scopes", "read", **admin)
+    id_, key = made.stdout.split()
+    listed = tillbell("key", "list", **admin).stdout
+    assert id_ in listed
+    assert f"…{key[-4:]}" in listed
+    assert key not in listed
+    assert "403" in tillbell("key", "list", **served.environment(key)).stderr
+    assert tillbell("key", "delete", id_, **admin).returncode == 0
+    assert "401" in tillbell("key", "list", **served.environment(key)).stderr
+
+
+def test_send_publishes_a_message(served: Served) -> None:
+    admin = served.environment(key_in(served.said))
+    absent = tillbell("send", "shop", "order.paid", **admin)
+    assert absent.returncode == 1
+    assert "404" in absent.stderr
+    assert tillbell("send", "shop", "no.such", **admin).returncode == 2
+    assert tillbell("send", "shop", "x", "--payload", "{", **admin).returncode == 2
+    assert "TILLBELL_ADMIN_KEY" in tillbell("send", "shop", "order.paid").stderr
+
+
+def test_a_backup_is_whole_and_never_written_over(served: Served, tmp_path: Path) -> None:
+    target = tmp_path / "backup.db"
+    folder = ("--data-dir", str(served.data_dir))
+    assert tillbell("backup", str(target), *folder).returncode == 0
+    database = sqlite3.connect(target)
+    assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    database.close()
+    again = tillbell("backup", str(target), *folder)
+    assert again.returncode == 2
+    assert "exists" in again.stderr
+    none = tillbell("backup", str(tmp_path / "b"), "--data-dir", str(tmp_path / "empty"))
+    assert none.returncode == 2
+
+
+def test_a_signature_made_here_verifies_here(tmp_path: Path) -> None:
+    (tmp_path / "body").write_bytes(b'{"a": "\xc3\xa9"}\n')
+    (tmp_path / "secret").write_text(SECRET + "\n")
+    body, secret = f"@{tmp_path / 'body'}", f"@{tmp_path / 'secret'}"
+    signed = tillbell("signature", "sign", body, "--secret", secret, "--id", "msg_1")
+    head = dict(line.split(": ", 1) for line in signed.stdout.splitlines())
+    flags = ("--secret", SECRET, "--id", "msg_1", "--timestamp", head["webhook-timestamp"])
+    signature = ("--signature", head["webhook-signature"])
+    assert tillbell("signature", "verify", body, *flags, *signature).returncode == 0
+    wrong = tillbell("signature", "verify", "{}", *flags, *signature)
+    assert (wrong.returncode, wrong.stdout) == (1, "not valid\n")
+    stripped = tillbell(
+        "signature", "explain", "-", *flags, *signature, stdin='{"a": "é"}', PYTHONUTF8="1"
+    )
+    assert stripped.returncode == 1
+    assert "lacks the line end" in stripped.stdout

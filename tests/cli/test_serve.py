@@ -1,0 +1,178 @@
+"""`serve` as an operator meets it: first start, restart, stop, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sqlite3
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import PROGRAM, Served, environment, serve, tillbell
+
+
+def key_in(said: str) -> str:
+    found = re.search(r"^admin key +(\S+)$", said, re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def test_first_start_shows_a_key_that_works_and_a_curl_that_can_be_pasted(served: Served) -> None:
+    curl = served.said[served.said.index("curl ") :]
+    pasted = subprocess.run(
+        ["sh", "-c", curl], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert json.loads(pasted.stdout)["uid"] == "shop"
+    assert key_in(served.said) in curl
+
+
+def test_the_key_is_shown_once_and_not_kept(served: Served) -> None:
+    key = key_in(served.said)
+    code, logged = served.stop()
+    assert code == 0
+    assert key not in logged
+    again = serve(served.data_dir)
+    try:
+        assert "admin key" not in again.said
+        assert key not in again.said
+        listed = tillbell("key", "list", **again.environment(key))
+        assert "first key" in listed.stdout
+    finally:
+        again.stop()
+    stored = [path.read_bytes() for path in served.data_dir.iterdir()]
+    assert not any(key.encode() in content for content in stored)
+
+
+def test_a_configured_key_works_until_it_is_no_longer_configured(tmp_path: Path) -> None:
+    first, second = "first-configured-key-0001", "second-configured-key-0002"
+    gateway = serve(tmp_path, TILLBELL_ADMIN_KEY=first)
+    try:
+        assert first not in gateway.said
+        assert tillbell("key", "list", **gateway.environment(first)).returncode == 0
+    finally:
+        gateway.stop()
+    gateway = serve(tmp_path, TILLBELL_ADMIN_KEY=second)
+    try:
+        assert tillbell("key", "list", **gateway.environment(second)).returncode == 0
+        refused = tillbell("key", "list", **gateway.environment(first))
+        assert refused.returncode == 1
+        assert "401" in refused.stderr
+    finally:
+        gateway.stop()
+
+
+def test_what_it_writes_is_for_its_owner_only(served: Served) -> None:
+    for path in (served.data_dir, *served.data_dir.iterdir()):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path.name
+
+
+def test_dev_mode_says_so_loudly(served: Served) -> None:
+    assert "DEVELOPMENT MODE" in served.said
+    _, logged = served.stop()
+    happenings = [json.loads(line)["event"] for line in logged.splitlines()]
+    assert happenings == ["server.dev_mode", "server.started", "server.draining", "server.stopped"]
+
+
+def test_a_taken_port_is_exit_code_2_and_one_line(served: Served, tmp_path: Path) -> None:
+    other = tillbell("serve", "--data-dir", str(tmp_path / "other"), "--port", served.port)
+    assert other.returncode == 2
+    assert len(other.stderr.splitlines()) == 1
+    assert f"127.0.0.1:{served.port}: address already in use" in other.stderr
+
+
+def test_a_second_process_on_the_same_data_is_exit_code_2(served: Served) -> None:
+    second = tillbell("serve", "--data-dir", str(served.data_dir), "--port", "0")
+    assert second.returncode == 2
+    assert len(second.stderr.splitlines()) == 1
+    assert "Another process" in second.stderr
+
+
+def test_a_newer_database_is_exit_code_2(served: Served) -> None:
+    served.stop()
+    with sqlite3.connect(served.data_dir / "tillbell.db") as database:
+        database.execute("INSERT INTO migrations VALUES (9999, 'later', 0)")
+    database.close()
+    refused = tillbell("serve", "--data-dir", str(served.data_dir), "--port", "0")
+    assert refused.returncode == 2
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_made_is_exit_code_2(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused = tillbell("serve", "--data-dir", str(tmp_path / "file" / "data"))
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("tillbell: data_dir: cannot write to ")
+    assert len(refused.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("serve", "--database-url", "postgresql://x/y"), "not in this version"),
+        (("serve", "--processes", "3"), "one process"),
+        (("serve", "--config", "/nowhere.toml"), "/nowhere.toml"),
+        (("serve", "--retry-schedule", "soon"), "'soon' is not a whole number"),
+    ],
+)
+def test_wrong_settings_are_exit_code_2(arguments: tuple[str, ...], said: str) -> None:
+    refused = tillbell(*arguments)
+    assert refused.returncode == 2
+    assert said in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_lost_master_key_is_never_replaced_by_a_new_one(served: Served) -> None:
+    served.stop()
+    (served.data_dir / "master.key").unlink()
+    again = tillbell("serve", "--data-dir", str(served.data_dir), "--port", "0")
+    assert again.returncode == 2
+    assert "master.key back or set TILLBELL_MASTER_KEY" in again.stderr
+    assert not (served.data_dir / "master.key").exists()
+
+
+def test_another_master_key_is_found_out_at_start(served: Served) -> None:
+    key = key_in(served.said)
+    assert '"uid":"a"' in call(served, key, "/app", '{"name": "a", "uid": "a"}')
+    endpoint = '{"url": "http://127.0.0.1:8080/x", "uid": "e"}'
+    assert '"uid":"e"' in call(served, key, "/app/a/endpoint", endpoint)
+    served.stop()
+    folder = ("--data-dir", str(served.data_dir))
+    again = tillbell(
+        "serve", *folder, "--port", "0", "--dev", TILLBELL_MASTER_KEY=bytes(range(32)).hex()
+    )
+    assert again.returncode == 2
+    assert "was sealed under master key" in again.stderr
+    assert "Traceback" not in again.stderr
+
+
+def call(served: Served, key: str, path: str, body: str) -> str:
+    url = f"http://127.0.0.1:{served.port}/api/v1{path}"
+    headers = ["-H", f"Authorization: Bearer {key}", "-H", "Content-Type: application/json"]
+    command = ["curl", "-s", url, *headers, "-d", body]
+    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+
+
+def test_interrupting_it_is_a_normal_end(tmp_path: Path) -> None:
+    gateway = serve(tmp_path)
+    gateway.process.send_signal(signal.SIGINT)
+    _, logged = gateway.process.communicate(timeout=50)
+    assert gateway.process.returncode == 0
+    assert "Traceback" not in logged
+
+
+def test_help_loads_neither_server_nor_crypto() -> None:
+    listed = subprocess.run(
+        [PROGRAM.replace("tillbell", "python"), "-X", "importtime", PROGRAM, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        env=environment(),
+        check=True,
+    )
+    assert "serve" in listed.stdout
+    for heavy in ("fastapi", "uvicorn", "cryptography", "pydantic", "apsw", "tillbell.app"):
+        assert f" {heavy}\n" not in listed.stderr
