@@ -73,7 +73,7 @@ class Gateway:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self._wrapper, program, "serve", *options],
-                env={**os.environ, **self._environment},
+                env={**_inherited(), **self._environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -144,6 +144,11 @@ class Gateway:
         """End it as an operator would; return its exit code."""
         assert self.process is not None
         return processes.end(self.process)
+
+
+def _inherited() -> dict[str, str]:
+    """Return our environment without what would change how Python starts or runs."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
 def free_port() -> int:

@@ -12,7 +12,6 @@ and `/hang/<endpoint>`.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import time
@@ -92,8 +91,7 @@ class _Connection(Inbound):
     def answer(self, head: bytes, body: bytes) -> None:
         behaviour, endpoint = receiving.target(head)
         if behaviour == b"hang":
-            hang_s = self.ledger.plan.hang_s
-            asyncio.get_running_loop().call_later(hang_s, self.transport.write, OK)
+            self.write_later(self.ledger.plan.hang_s, OK)
         else:
             self.transport.write(OK)
         self.ledger.record(endpoint, head, body)

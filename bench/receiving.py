@@ -45,6 +45,14 @@ class Inbound(asyncio.Protocol):
         """Take one whole request."""
         raise NotImplementedError
 
+    def write_later(self, delay_s: float, content: bytes) -> None:
+        """Answer after a while, if the sender is still there."""
+        asyncio.get_running_loop().call_later(delay_s, self._write_if_open, content)
+
+    def _write_if_open(self, content: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(content)
+
 
 def _body_length(head: bytes) -> int:
     folded = head.lower()

@@ -8,7 +8,6 @@ ok. The log is a file of our own, never fsynced: this process is not the one tha
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import sys
@@ -77,7 +76,7 @@ class _Connection(Inbound):
         elif fault == 1:
             self.transport.abort()
         elif fault == 2:
-            asyncio.get_running_loop().call_later(SLOW_S, self.transport.write, OK)
+            self.write_later(SLOW_S, OK)
         else:
             self.transport.write(OK)
         self.log.write(endpoint, head, body, (500, 0, 200, 200)[fault])
