@@ -5,7 +5,7 @@ from __future__ import annotations
 from tillbell.app import Gateway
 from tillbell.errors import NotFound, TillbellError
 from tillbell.web import health, hot
-from tillbell.web.auth import authenticate_now
+from tillbell.web.auth import PRINCIPAL, authenticate_now
 from tillbell.web.gate import Gate
 from tillbell.web.limits import RateLimit
 from tillbell.web.problems import render_problem
@@ -55,6 +55,7 @@ class Counted:
         except TillbellError as error:
             await _refuse(send, error)
             return
+        scope[PRINCIPAL] = principal
         if self._usage.is_due(principal.key):
             await self._usage.note(principal.key)
         if not told:

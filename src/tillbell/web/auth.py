@@ -23,6 +23,8 @@ from tillbell.errors import Forbidden, Unauthenticated
 from tillbell.models import ApiKey, KeyScope
 from tillbell.vault import hash_key
 
+PRINCIPAL = "tillbell.principal"  # where it is left in the ASGI scope
+
 _BEARER = b"bearer "
 _TOKEN_MAX = 256
 

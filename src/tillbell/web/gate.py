@@ -10,7 +10,7 @@ import hashlib
 
 from tillbell.app import Gateway
 from tillbell.errors import TillbellError
-from tillbell.web.auth import Principal, authenticate_now
+from tillbell.web.auth import PRINCIPAL, Principal, authenticate_now
 from tillbell.web.idempotency import Attempted, Idempotent, idempotency_name
 from tillbell.web.limits import RateLimit
 from tillbell.web.problems import render_problem
@@ -29,7 +29,6 @@ from tillbell.web.wire import (
 )
 
 PUBLIC = frozenset({"/api/v1/health", "/api/v1/openapi.json"})
-PRINCIPAL = "tillbell.principal"  # where the gate leaves it in the ASGI scope
 _SECURITY: list[tuple[bytes, bytes]] = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),

@@ -22,7 +22,7 @@ from tillbell.rules import payload as rules
 from tillbell.rules.selectors import check_event_type, check_labels
 from tillbell.storage.base import Repeated
 from tillbell.web.api.applications import create_application
-from tillbell.web.auth import Principal, authenticate_now
+from tillbell.web.auth import PRINCIPAL, Principal, authenticate_now
 from tillbell.web.idempotency import idempotency_name
 from tillbell.web.problems import render_problem
 from tillbell.web.wire import Receive, Scope, Send
@@ -93,7 +93,9 @@ class MessageCreate:
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes, list[Any]]:
         headers = dict(scope["headers"])
-        principal = authenticate_now(self._gateway, headers.get(b"authorization"))
+        principal = scope.get(PRINCIPAL) or authenticate_now(
+            self._gateway, headers.get(b"authorization")
+        )
         body = await self._read(headers, receive)
         id_or_uid = scope["path"][len(PREFIX) : -len(SUFFIX)]
         principal.require_publish()

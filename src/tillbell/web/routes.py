@@ -16,8 +16,7 @@ from tillbell.app import Gateway
 from tillbell.errors import NotFound
 from tillbell.models import Application, Endpoint
 from tillbell.web.api.endpoint_writes import EndpointWriter
-from tillbell.web.auth import Access, Action, Capability, Principal, Tenant
-from tillbell.web.gate import PRINCIPAL
+from tillbell.web.auth import PRINCIPAL, Access, Action, Capability, Principal, Tenant
 from tillbell.web.usage import KeyUsage
 
 UID = r"^[a-zA-Z0-9\-_.]+$"

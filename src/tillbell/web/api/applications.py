@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
 import msgspec
@@ -10,13 +9,14 @@ from fastapi import APIRouter, Query, Response
 from pydantic import ValidationError
 
 from tillbell.app import Gateway
-from tillbell.errors import Invalid, NotFound, Problem
+from tillbell.errors import NotFound
 from tillbell.flow.directory import OPERATIONAL
 from tillbell.models import Application, EndpointStatus
 from tillbell.storage.base import Page
 from tillbell.web.api.paging import OrderedPageOf, cut_filtered
 from tillbell.web.api.shapes.applications import ApplicationIn, ApplicationOut, ApplicationPatch
 from tillbell.web.api.shapes.base import Listed
+from tillbell.web.api.uids import checked_uid
 from tillbell.web.auth import Access, Action, Capability, Principal, Tenant
 from tillbell.web.problems import invalid_from
 from tillbell.web.routes import App, AppId, GatewayOf, also, app_read, guard
@@ -24,7 +24,6 @@ from tillbell.web.routes import App, AppId, GatewayOf, also, app_read, guard
 router = APIRouter(prefix="/app", tags=["Application"])
 
 _CREATE = Access("application", Action.WRITE, Tenant.OPERATOR)
-_OWN_ID = re.compile(r"(app|ep|src)_[0-9a-hjkmnp-tv-z]{26}")
 
 
 async def create_application(
@@ -119,7 +118,7 @@ async def patch(app: App, body: ApplicationPatch, gateway: GatewayOf) -> Applica
     if body.gives_rate:
         changes["throttle_rate"] = body.rate
     if "uid" in given:
-        changes["uid"] = _checked_uid(body.uid)
+        changes["uid"] = checked_uid(body.uid)
     if "metadata" in given:
         changes["metadata"] = body.metadata or {}
     changes |= {name: getattr(body, name) for name in given & {"name", "check_schemas"}}
@@ -147,7 +146,7 @@ def _made(gateway: Gateway, id_: str, body: ApplicationIn, uid: str | None) -> A
     now = gateway.clock.now()
     return Application(
         id=id_,
-        uid=_checked_uid(uid),
+        uid=checked_uid(uid),
         created_at=now,
         updated_at=now,
         name=body.name,
@@ -155,12 +154,6 @@ def _made(gateway: Gateway, id_: str, body: ApplicationIn, uid: str | None) -> A
         metadata=body.metadata or {},
         check_schemas=body.check_schemas,
     )
-
-
-def _checked_uid(uid: str | None) -> str | None:
-    if uid is not None and (uid == OPERATIONAL or _OWN_ID.fullmatch(uid)):
-        raise Invalid(Problem(("body", "uid"), "is reserved; choose another", "uid_reserved"))
-    return uid
 
 
 def _refuse_reserved(app_id: str) -> None:

@@ -11,6 +11,7 @@ from tillbell.profiles import PROFILES
 from tillbell.rules.headers import check_custom_headers
 from tillbell.rules.selectors import check
 from tillbell.web.api.shapes.endpoints import EndpointFields
+from tillbell.web.api.uids import checked_uid
 
 _AS_IS = ("uid", "success", "ordering", "max_concurrency", "header_names")
 
@@ -19,6 +20,7 @@ def changes_of(body: EndpointFields) -> dict[str, Any]:
     """Turn what a body names into fields of the record. Null clears; what is left out stays."""
     given = body.model_fields_set
     changes: dict[str, Any] = {name: getattr(body, name) for name in given.intersection(_AS_IS)}
+    checked_uid(body.uid)
     if "url" in given:
         changes["url"] = getattr(body, "url", "")
     if "description" in given:

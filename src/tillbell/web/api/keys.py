@@ -72,9 +72,14 @@ async def get(key_id: KeyId, gateway: GatewayOf, usage: Usage) -> KeyOut:
 async def delete(key_id: KeyId, gateway: GatewayOf) -> Response:
     """Revoke an API key, at once."""
     key = await _found(gateway, key_id)
+    await revoke(gateway, key)
+    return Response(status_code=204)
+
+
+async def revoke(gateway: Gateway, key: ApiKey) -> None:
+    """Delete a key or portal token with the note of its use."""
     await gateway.directory.remove(ApiKey, key.id, key.scope)
     await gateway.database.remove(KeyUse, key.id, key.scope)
-    return Response(status_code=204)
 
 
 async def _bound_to(gateway: Gateway, id_or_uid: str | None) -> str | None:

@@ -15,6 +15,7 @@ from tillbell.errors import Forbidden, NotFound
 from tillbell.models import ApiKey, Application
 from tillbell.vault import hash_key, new_api_key
 from tillbell.web.api.applications import create_application
+from tillbell.web.api.keys import revoke
 from tillbell.web.api.shapes.keys import WEEK_S, ExpireIn, PortalIn, PortalOut
 from tillbell.web.auth import Action, Capability, Tenant
 from tillbell.web.routes import App, AppId, GatewayOf, Who, guard
@@ -67,7 +68,7 @@ async def expire_all(app: App, gateway: GatewayOf, body: ExpireIn | None = None)
             earlier = min(key.expires_at or ends_at, ends_at)
             await gateway.directory.put(msgspec.structs.replace(key, expires_at=earlier))
         else:
-            await gateway.directory.remove(ApiKey, key.id, key.scope)
+            await revoke(gateway, key)
     return Response(status_code=204)
 
 
@@ -76,7 +77,7 @@ async def logout(gateway: GatewayOf, who: Who) -> Response:
     """End the portal token that asks."""
     if not who.is_portal:
         raise Forbidden("Only portal tokens log out; revoke a key at /key.")
-    await gateway.directory.remove(ApiKey, who.key.id, who.key.scope)
+    await revoke(gateway, who.key)
     return Response(status_code=204)
 
 
@@ -107,4 +108,4 @@ async def _forget_expired(gateway: Gateway, app_id: str, now: Micros) -> None:
     """Delete what nobody can use any more, so that links made every minute do not pile up."""
     for key in await _tokens(gateway, app_id):
         if key.expires_at is not None and key.expires_at <= now:
-            await gateway.directory.remove(ApiKey, key.id, key.scope)
+            await revoke(gateway, key)
