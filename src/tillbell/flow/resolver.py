@@ -167,9 +167,10 @@ class Resolver:
 
 
 async def _ask(client: dns.asyncresolver.Resolver, host: str, family: str) -> _Answer:
-    name = dns.name.from_text(host, origin=dns.name.root)
     backend = dns.asyncbackend.get_backend("asyncio")
     try:
+        # As bytes, so that nothing is folded: what is looked up is what was judged.
+        name = dns.name.from_text(host.encode("ascii", "backslashreplace"), dns.name.root)
         answer = await client.resolve(
             name, family, raise_on_no_answer=False, search=False, backend=backend
         )
