@@ -15,7 +15,7 @@ from tillbell.flow.directory import OPERATIONAL, Directory
 from tillbell.flow.dispatch import LEASE, Dispatcher
 from tillbell.flow.ledger import Ledger
 from tillbell.flow.live import LiveMaker
-from tillbell.flow.maintain import Chore, DiskReserve, Maintainer, Purge, discard_removed
+from tillbell.flow.maintain import Chore, Discarder, DiskReserve, Maintainer, Purge
 from tillbell.flow.meters import Meters
 from tillbell.flow.publish import Draft, Publisher
 from tillbell.flow.resend import Resender
@@ -93,7 +93,7 @@ class Gateway:
         self.maintainer = Maintainer(clock)
         self.disk = DiskReserve(Path(settings.data_dir), settings.disk_reserve_mb)
         self._claiming: asyncio.Task[None] | None = None
-        self._discards: set[asyncio.Task[None]] = set()
+        self.discarder = Discarder(database, clock)
         self._connect()
 
     @classmethod
@@ -148,7 +148,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Close everything."""
-        await asyncio.gather(*self._discards, return_exceptions=True)
+        await self.discarder.settle()
         await self.sender.close()
         await self.database.close()
 
@@ -162,10 +162,7 @@ class Gateway:
 
     def _endpoint_removed(self, endpoint_id: str) -> None:
         self.dispatcher.forget(endpoint_id)
-        work = discard_removed(self.database, self.clock, endpoint_id)
-        task = asyncio.get_running_loop().create_task(work)
-        self._discards.add(task)
-        task.add_done_callback(self._discards.discard)
+        self.discarder.removed(endpoint_id)
 
     async def _announce(self, event_type: str, payload: bytes) -> None:
         operational = Application(id=OPERATIONAL, name=OPERATIONAL)

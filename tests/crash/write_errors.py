@@ -1,4 +1,4 @@
-"""A5: the n-th write or sync fails; n counts up until no error is hit any more.
+"""A5: the n-th write or sync fails, for every n that a run reaches, or for so many of them.
 
 A 2xx must never follow a failed commit. The process may recover or end with an
 error; the producer's repeat of the same request must not make a second message.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,14 +39,16 @@ class _Tally:
 
 
 def run(folder: Path, most: int) -> Report:
-    """Run the battery; at most `most` values of n for each kind of error."""
+    """Run the battery; at most `most` values of n for each kind of error, spread over a run."""
     report = Report(f"A5 write errors, at most {most} of each kind")
     template, app = _template(folder)
     for call, error in FAULTS:
-        tally, number = _Tally(), 1
-        while number <= most and _one(folder, template, app, (call, error, number), tally):
-            number += 1
+        tally = _Tally()
+        reached = _calls_in_a_run(folder, template, app, call)
+        for number in _spread(reached, most):
+            _one(folder, template, app, (call, error, number), tally)
         name = f"{call} {error}"
+        report.figure(f"{name}: calls in a run", reached)
         report.figure(f"{name}: errors injected", tally.hit)
         report.figure(f"{name}: requests not acknowledged at first", tally.refused)
         report.figure(f"{name}: process ended by itself with", sorted(set(tally.exits)) or "never")
@@ -53,6 +56,27 @@ def run(folder: Path, most: int) -> Report:
         report.must_be_empty(f"{name}: wrong", tally.wrong)
         report.must(tally.hit > 0, f"{name}: no error was ever injected")
     return report
+
+
+def _spread(reached: int, most: int) -> list[int]:
+    """Return all numbers from 1 to `reached`, or `most` of them evenly spread."""
+    if reached <= most:
+        return list(range(1, reached + 1))
+    return sorted({1 + round(step * (reached - 1) / max(1, most - 1)) for step in range(most)})
+
+
+def _calls_in_a_run(folder: Path, template: Path, app: str, call: str) -> int:
+    """Count the calls of the busiest thread in a run without errors: strace counts by thread."""
+    place = folder / f"{call}-count"
+    shutil.copytree(template, place)
+    trace = folder / f"{place.name}.trace"
+    wrapper = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", f"trace={call}", "-o", str(trace)]
+    gateway = Gateway(place, wrapper=wrapper)
+    _publish_all(gateway, app, _Tally())
+    gateway.kill()
+    shutil.rmtree(place)
+    threads = Counter(line.split()[0] for line in trace.read_text().splitlines() if call in line)
+    return max(threads.values())
 
 
 def _template(folder: Path) -> tuple[Path, str]:
@@ -66,8 +90,8 @@ def _template(folder: Path) -> tuple[Path, str]:
 
 def _one(
     folder: Path, template: Path, app: str, fault: tuple[str, str, int], tally: _Tally
-) -> bool:
-    """Run with one error; False when n is past the last call, so the error did not come."""
+) -> None:
+    """Run with one error, then see what a product without errors finds."""
     call, error, number = fault
     place = folder / f"{call}-{error}-{number}"
     shutil.copytree(template, place)
@@ -89,12 +113,10 @@ def _one(
     acknowledged = _publish_all(gateway, app, tally)
     if gateway.process is not None and gateway.process.poll() is None:
         gateway.kill()
-    hit = _MARK in trace.read_text(errors="replace")
-    if hit:
+    if _MARK in trace.read_text(errors="replace"):
         tally.hit += 1
         _verify(Gateway(place), app, acknowledged, (place.name, tally))
     shutil.rmtree(place)
-    return hit
 
 
 def _publish_all(gateway: Gateway, app: str, tally: _Tally) -> list[Acknowledged]:

@@ -7,7 +7,7 @@ import pytest
 from tests.flow.world import START, World
 from tillbell.clock import DAY, HOUR, SECOND, to_datetime
 from tillbell.models import DeliveryState, EndpointStatus, Result
-from tillbell.testing.behaviours import status
+from tillbell.testing.behaviours import raw
 
 STANDARD = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 
@@ -61,7 +61,8 @@ async def test_after_the_end_there_is_silence(still: World) -> None:
     ],
 )
 async def test_retry_after_is_a_floor(still: World, retry_after: str, wait_s: int) -> None:
-    still.receiver.on("/busy", status(503, b"", f"Retry-After: {retry_after}"))
+    head = f"HTTP/1.1 503 Busy\r\nRetry-After: {retry_after}\r\nContent-Length: 0\r\n\r\n"
+    still.receiver.on("/busy", raw(head.encode(), closes=False))
     await still.endpoint("/busy")
     message = await still.publish()
     (attempt,) = await still.next_ended()

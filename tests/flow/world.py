@@ -95,9 +95,7 @@ class World:
         self, payload: bytes = b'{"a":1}', event_type: str = "order.paid", **more: Any
     ) -> Message:
         """Publish a message of the application."""
-        return await self.gateway.publisher.publish(
-            self.app, Draft(event_type, payload, **more)
-        )
+        return await self.gateway.publisher.publish(self.app, Draft(event_type, payload, **more))
 
     async def next_ended(self, count: int = 1) -> list[Attempt]:
         """Wait for that many attempts to end and be recorded."""
@@ -114,10 +112,13 @@ class World:
 
     async def settle(self) -> None:
         """Let the loop run until nothing is claimed, in flight or on its way to the store."""
-        for _ in range(50):
+        for _ in range(20):
+            await asyncio.sleep(0)
+        while not self.gateway.claimer.is_resting:
             await asyncio.sleep(0)
         await self.gateway.ledger.flush()
         await self.gateway.aftermath.settle()
+        await self.gateway.discarder.settle()
 
     async def settle_attempts(self) -> None:
         """Wait until attempts under way have ended and what they led to has begun."""

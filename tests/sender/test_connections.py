@@ -182,6 +182,22 @@ async def test_a_cancelled_attempt_gives_its_place_back(receiver: Receiver) -> N
     await sender.close()
 
 
+async def test_a_line_of_impatient_attempts_loses_no_place(receiver: Receiver) -> None:
+    """Attempts time out and are cancelled all the time while they wait; the place stays in use."""
+    sender = _sender(open_max=1)
+    post = Post(sender)
+    for round_ in range(40):
+        work = [
+            asyncio.ensure_future(post(receiver.url(f"/{n}"), timeout_s=0.001 * (n % 4)))
+            for n in range(20)
+        ]
+        work[round_ % 20].cancel()
+        await asyncio.gather(*work, return_exceptions=True)
+    assert (await post(receiver.url("/ok"), timeout_s=10)).status == 200
+    assert sender.connections == 1
+    await sender.close()
+
+
 async def test_idle_connections_are_closed_after_a_while(receiver: Receiver) -> None:
     sender = _sender(idle_s=0.05)
     await Post(sender)(receiver.url("/ok"))

@@ -157,6 +157,15 @@ async def test_giving_up_on_a_question_leaves_it_to_the_others(names: StubDns) -
     assert await second == Resolved(("127.0.0.1",))
 
 
+async def test_a_question_under_way_ends_when_the_resolver_closes(names: StubDns) -> None:
+    names.silence(HOST)
+    resolver = Resolver([names.server])
+    waiting = asyncio.ensure_future(resolver.resolve(HOST))
+    await asyncio.sleep(0)
+    await resolver.close()
+    assert isinstance(await waiting, Unresolved)
+
+
 @pytest.mark.parametrize(("ttl", "questions"), [(60, 2), (0, 4)])
 async def test_answers_are_kept_for_their_time_to_live(
     names: StubDns, ttl: int, questions: int

@@ -45,6 +45,7 @@ class Claimer:
         self._hungry: dict[str, Lane] = {}
         self._later: list[tuple[Micros, str]] = []
         self._news = asyncio.Event()
+        self.is_resting = False  # True while there is nothing to claim
         self._alarm: Alarm | None = None
         self._alarm_at: Micros = 0
         dispatcher.on_hungry = self.notice
@@ -60,6 +61,7 @@ class Claimer:
         elif lane.id not in self._hungry and lane.room(now, self._window):
             self._hungry[lane.id] = lane
             self._news.set()
+            self.is_resting = False
 
     def oldest_due(self) -> Micros | None:
         """Return when the longest waiting delivery of an active lane was due; from memory."""
@@ -71,8 +73,10 @@ class Claimer:
     async def run(self) -> None:
         """Claim for ever; a store that fails is asked again."""
         while True:
+            self.is_resting = not self._news.is_set()
             await self._news.wait()
             self._news.clear()
+            self.is_resting = False
             try:
                 while self._hungry:
                     await self._claim()

@@ -163,8 +163,9 @@ class Dispatcher:
         """Put a claim that we hold into its lane."""
         self._ledger.hold(claim)
         lane.ready.append(claim)
-        if self._is_stopping:
+        if self._is_stopping or not lane.allowed(self._clock.now()):
             self._send_back(lane)
+            self.on_hungry(lane)
         else:
             self._pump(lane)
 

@@ -108,7 +108,30 @@ class DiskReserve:
             observe("disk.short" if self.is_short else "disk.enough", free_mb=free >> 20)
 
 
-async def discard_removed(database: Database, clock: Clock, endpoint_id: str) -> None:
-    """Discard the open deliveries of an endpoint that was removed, step by step."""
-    while await database.discard(endpoint_id, clock.now(), DISCARD_STEP):
-        pass
+class Discarder:
+    """Discards the open deliveries of endpoints that were removed, step by step."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def removed(self, endpoint_id: str) -> None:
+        """Begin with one endpoint. What a stop leaves over, the next start's sweep finds."""
+        task = asyncio.get_running_loop().create_task(self._discard(endpoint_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    async def settle(self) -> None:
+        """Wait until all is discarded."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def _discard(self, endpoint_id: str) -> None:
+        while await self._database.discard(endpoint_id, self._clock.now(), DISCARD_STEP):
+            pass
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and isinstance(error := task.exception(), Unavailable):
+            observe("chore.postponed", chore="discard", error=str(error))

@@ -22,8 +22,8 @@ _BURST_S = 1.0
 class Limits:
     """How much a sender holds open and for how long.
 
-    A connection is used for at most `age_s` after its name was resolved, so that an endpoint that
-    moves is followed. `connect_timeout_s` covers TCP and TLS.
+    A connection is used for at most `age_s` after it was opened, so that an endpoint that moves is
+    followed. `connect_timeout_s` covers TCP and TLS.
     """
 
     open_max: int = 512
@@ -82,13 +82,19 @@ class Pool:
             async with asyncio.timeout_at(until):
                 await turn
         except TimeoutError:
+            self._pass_on(turn)
             return False
-        finally:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-            elif turn.cancelled():
-                self._call_next()  # the turn came, and nobody was there to use it
+        except asyncio.CancelledError:
+            self._pass_on(turn)
+            raise
         return True
+
+    def _pass_on(self, turn: asyncio.Future[None]) -> None:
+        """Leave the line; a turn that has just come goes to the next."""
+        if turn in self._waiting:
+            self._waiting.remove(turn)
+        else:
+            self._call_next()
 
     def _call_next(self) -> None:
         while self._waiting:

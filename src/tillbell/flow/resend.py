@@ -90,6 +90,8 @@ class Resender:
 
     async def _resend_step(self, task: Task) -> Step:
         selection = _selection(task)
+        if await self._directory.live(selection.app_id, selection.endpoint_id) is None:
+            return Step(task.cursor, 0, is_last=True)  # removed meanwhile
         ids = await self._database.select(selection, task.cursor, STEP)
         if not ids:
             return Step(task.cursor, 0, is_last=True)

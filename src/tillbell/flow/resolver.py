@@ -52,6 +52,7 @@ class _Answer(NamedTuple):
     failure: Unresolved | None = None
 
 
+_STOPPED = Unresolved("dns_error", "The server is stopping; it will try again.")
 _LOCALHOST = Resolved(("127.0.0.1", "::1"))
 
 
@@ -91,7 +92,8 @@ class Resolver:
             task = asyncio.get_running_loop().create_task(self._look_up(host))
             self._under_way[host] = task
             task.add_done_callback(lambda _: self._under_way.pop(host))
-        return await asyncio.shield(task)
+        await asyncio.wait((task,))
+        return _STOPPED if task.cancelled() else task.result()
 
     async def close(self) -> None:
         """Give up every look-up under way."""

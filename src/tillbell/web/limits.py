@@ -23,6 +23,11 @@ class RateLimit:
         self._clock = clock
         self._full_at: dict[str, Micros] = {}
 
+    @property
+    def is_on(self) -> bool:
+        """Whether there is a limit."""
+        return self._rate > 0
+
     def take(self, key_id: str) -> list[tuple[bytes, bytes]]:
         """Count one request; return the header fields that tell. `TooMany` when it is over."""
         if not self._rate:

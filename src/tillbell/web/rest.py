@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.routing import APIRoute
 
 from tillbell import __version__
 from tillbell.app import Gateway
@@ -29,9 +28,9 @@ from tillbell.web.api import (
 from tillbell.web.api.endpoint_writes import EndpointWriter
 from tillbell.web.openapi import make_document
 from tillbell.web.problems import install
+from tillbell.web.routes import BASE
 from tillbell.web.usage import KeyUsage
 
-BASE = "/api/v1"
 ROUTERS: tuple[APIRouter, ...] = (
     applications.router,
     endpoints.router,
@@ -78,21 +77,11 @@ def _routed() -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        strict_content_type=False,  # keys are sent as headers: no browser adds them by itself
-        generate_unique_id_function=operation_id,
     )
-    for router in ROUTERS:
-        api.include_router(router, prefix=BASE)
+    # Taken over one by one: an included router would be asked first, then its routes again.
+    api.router.routes += [route for router in ROUTERS for route in router.routes]
     return api
 
 
 def _document_of(api: FastAPI) -> dict[str, Any]:
-    hot = APIRouter(prefix=BASE, generate_unique_id_function=operation_id)
-    hot.include_router(described.router)
-    return make_document(api, list(hot.routes))
-
-
-def operation_id(route: APIRoute) -> str:
-    """Name an operation: `endpoint.list`, `message-attempt.resend`."""
-    resource = str(route.tags[0]).lower().replace(" ", "-")
-    return f"{resource}.{route.name.rstrip('_').replace('_', '-')}"
+    return make_document(api, described.router.routes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import ValidationError
 
 from tillbell.app import Gateway
@@ -19,9 +19,9 @@ from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.uids import checked_uid
 from tillbell.web.auth import Access, Action, Capability, Principal, Tenant
 from tillbell.web.problems import invalid_from
-from tillbell.web.routes import App, AppId, GatewayOf, also, app_read, guard
+from tillbell.web.routes import App, AppId, GatewayOf, also, app_read, guard, resource
 
-router = APIRouter(prefix="/app", tags=["Application"])
+router = resource("/app", "Application")
 
 _CREATE = Access("application", Action.WRITE, Tenant.OPERATOR)
 

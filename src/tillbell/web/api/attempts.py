@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from tillbell.app import Gateway
 from tillbell.errors import NotFound
@@ -31,9 +31,9 @@ from tillbell.web.api.rendering import (
 from tillbell.web.api.shapes.base import Listed, Status
 from tillbell.web.api.shapes.messages import AttemptOut, EndpointMessageOut
 from tillbell.web.auth import Capability
-from tillbell.web.routes import AttemptId, EndpointOf, GatewayOf, app_read, app_write
+from tillbell.web.routes import AttemptId, EndpointOf, GatewayOf, app_read, app_write, resource
 
-router = APIRouter(prefix="/app/{app_id}", tags=["Message Attempt"])
+router = resource("/app/{app_id}", "Message Attempt")
 
 READ = app_read("attempt")
 WRITE = app_write("attempt")

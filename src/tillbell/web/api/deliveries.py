@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from tillbell.app import Gateway
 from tillbell.errors import Invalid, NotFound, Problem
@@ -16,9 +16,9 @@ from tillbell.web.api.paging import Cut, PageOf, cut, cut_in_memory
 from tillbell.web.api.rendering import answer, delivery_doc
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.messages import DeliveryOut
-from tillbell.web.routes import UID, App, GatewayOf, app_read
+from tillbell.web.routes import UID, App, GatewayOf, app_read, resource
 
-router = APIRouter(prefix="/app/{app_id}/delivery", tags=["Delivery"])
+router = resource("/app/{app_id}/delivery", "Delivery")
 
 READ = app_read("delivery")
 

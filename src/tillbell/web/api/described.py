@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import Header, Query
 
 from tillbell.web.api.shapes.messages import MessageIn, PublishedOut
 from tillbell.web.auth import PUBLISH
-from tillbell.web.routes import AppId, guard
+from tillbell.web.routes import AppId, guard, resource
 
-router = APIRouter(tags=["Message"])
+router = resource("", "Message")
 
 
 @router.post(

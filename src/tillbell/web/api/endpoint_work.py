@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from tillbell.app import Gateway
 from tillbell.catalog import CATALOG
@@ -23,9 +23,9 @@ from tillbell.web.api.shapes.endpoints import BulkReplayIn, ExampleIn, StatsOut,
 from tillbell.web.api.shapes.messages import MessageOut
 from tillbell.web.api.tasks import shown_task
 from tillbell.web.auth import Capability
-from tillbell.web.routes import App, EndpointOf, GatewayOf, app_read, app_write
+from tillbell.web.routes import App, EndpointOf, GatewayOf, app_read, app_write, resource
 
-router = APIRouter(prefix="/app/{app_id}/endpoint/{endpoint_id}", tags=["Endpoint"])
+router = resource("/app/{app_id}/endpoint/{endpoint_id}", "Endpoint")
 
 ATTEMPT = app_write("endpoint", Capability.CREATE_ATTEMPTS)
 STATS_DAYS = 28

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from tillbell.errors import NotFound
 from tillbell.models import Endpoint
@@ -32,11 +32,12 @@ from tillbell.web.routes import (
     also,
     app_read,
     app_write,
+    resource,
 )
 
 T = TypeVar("T")
 
-router = APIRouter(prefix="/app/{app_id}/endpoint", tags=["Endpoint"])
+router = resource("/app/{app_id}/endpoint", "Endpoint")
 
 READ = app_read("endpoint")
 WRITE = app_write("endpoint", Capability.MANAGE_ENDPOINT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from tillbell.app import Gateway
 from tillbell.catalog import CATALOG
@@ -24,9 +24,9 @@ from tillbell.web.api.shapes.event_types import (
     EventTypeUpsertIn,
 )
 from tillbell.web.auth import Action, Capability, Tenant
-from tillbell.web.routes import GatewayOf, also, guard
+from tillbell.web.routes import GatewayOf, also, guard, resource
 
-router = APIRouter(prefix="/event-type", tags=["Event Type"])
+router = resource("/event-type", "Event Type")
 
 READ = guard("event-type", Action.READ, Tenant.SHARED, Capability.VIEW_BASE)
 WRITE = guard("event-type", Action.WRITE, Tenant.OPERATOR)

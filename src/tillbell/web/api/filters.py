@@ -21,7 +21,7 @@ TypesQuery = Annotated[list[str] | None, Query(max_length=_TYPES_MAX)]
 WithContent = Annotated[bool, Query(description="Whether payloads are shown.")]
 
 
-def message_filter(
+async def message_filter(
     channel: LabelQuery = None,
     tag: LabelQuery = None,
     before: TimeQuery = None,
@@ -51,7 +51,7 @@ class AttemptQuery(NamedTuple):
     status_code_class: StatusCodeClass | None
 
 
-def attempt_query(
+async def attempt_query(
     status: Annotated[Status | None, Query()] = None,
     status_code_class: Annotated[StatusCodeClass | None, Query()] = None,
 ) -> AttemptQuery:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
-router = APIRouter(prefix="/health", tags=["Health"])
+from tillbell.web.routes import resource
+
+router = resource("/health", "Health")
 
 
 @router.get("", status_code=204, response_model=None)

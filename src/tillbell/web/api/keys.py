@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 
 from tillbell.app import Gateway
 from tillbell.clock import from_datetime
@@ -16,9 +16,9 @@ from tillbell.web.api.paging import OrderedPageOf, cut_filtered, find
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.keys import KeyIn, KeyOut, NewKeyOut
 from tillbell.web.auth import Action, Tenant
-from tillbell.web.routes import GatewayOf, Usage, guard
+from tillbell.web.routes import GatewayOf, Usage, guard, resource
 
-router = APIRouter(prefix="/key", tags=["API Key"])
+router = resource("/key", "API Key")
 
 ADMIN = guard("key", Action.ADMIN, Tenant.OPERATOR)
 

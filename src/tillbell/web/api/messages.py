@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from tillbell.app import Gateway
 from tillbell.errors import NotFound
@@ -23,9 +23,9 @@ from tillbell.web.api.shapes.messages import (
     PrecheckIn,
     PrecheckOut,
 )
-from tillbell.web.routes import App, GatewayOf, MessageId, app_read, app_write
+from tillbell.web.routes import App, GatewayOf, MessageId, app_read, app_write, resource
 
-router = APIRouter(prefix="/app/{app_id}/msg", tags=["Message"])
+router = resource("/app/{app_id}/msg", "Message")
 
 READ = app_read("message")
 WRITE = app_write("message")

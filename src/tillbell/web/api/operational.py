@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 
 from tillbell.errors import NotFound
 from tillbell.flow.directory import OPERATIONAL
@@ -28,9 +28,9 @@ from tillbell.web.api.shapes.endpoints import (
     SecretOut,
 )
 from tillbell.web.auth import Action, Tenant
-from tillbell.web.routes import EndpointId, GatewayOf, WriterOf, also, guard
+from tillbell.web.routes import EndpointId, GatewayOf, WriterOf, also, guard, resource
 
-router = APIRouter(prefix="/operational-webhook/endpoint", tags=["Operational Webhook"])
+router = resource("/operational-webhook/endpoint", "Operational Webhook")
 
 READ = guard("operational-webhook", Action.READ, Tenant.OPERATOR)
 WRITE = guard("operational-webhook", Action.WRITE, Tenant.OPERATOR)

@@ -27,17 +27,21 @@ Limit = Annotated[int, Query(ge=1, le=250)]
 Iterator = Annotated[str | None, Query(pattern=ITERATOR, max_length=80)]
 
 
-def page_of(limit: Limit = 50, iterator: Iterator = None) -> Page:
+async def page_of(limit: Limit = 50, iterator: Iterator = None) -> Page:
     """Read `limit` and `iterator`; newest first."""
+    return _page(limit, iterator)
+
+
+def _page(limit: int, iterator: str | None) -> Page:
     is_backwards = iterator is not None and iterator.startswith("-")
     return Page(limit, iterator.lstrip("-") if iterator else None, is_backwards)
 
 
-def ordered_page_of(
+async def ordered_page_of(
     limit: Limit = 50, iterator: Iterator = None, order: Ordering | None = None
 ) -> Page:
     """Read `limit`, `iterator` and `order`."""
-    return page_of(limit, iterator)._replace(ascending=order is Ordering.ASCENDING)
+    return _page(limit, iterator)._replace(ascending=order is Ordering.ASCENDING)
 
 
 PageOf = Annotated[Page, Depends(page_of)]

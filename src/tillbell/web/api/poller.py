@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from tillbell.app import Gateway
 from tillbell.clock import from_datetime
@@ -25,9 +25,9 @@ from tillbell.web.api.filters import LabelQuery, TimeQuery
 from tillbell.web.api.paging import Limit, cut
 from tillbell.web.api.rendering import answer, message_doc
 from tillbell.web.api.shapes.messages import PolledOut, SeekIn, SeekOut
-from tillbell.web.routes import UID, App, GatewayOf, app_read
+from tillbell.web.routes import UID, App, GatewayOf, app_read, resource
 
-router = APIRouter(prefix="/app/{app_id}/poller", tags=["Message Poller"])
+router = resource("/app/{app_id}/poller", "Message Poller")
 
 READ = app_read("message", None)
 

@@ -7,7 +7,7 @@ end. It is in the link's fragment, which browsers do not send to servers or prox
 from __future__ import annotations
 
 import msgspec
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from tillbell.app import Gateway
 from tillbell.clock import SECOND, Micros
@@ -18,9 +18,9 @@ from tillbell.web.api.applications import create_application
 from tillbell.web.api.keys import revoke
 from tillbell.web.api.shapes.keys import WEEK_S, ExpireIn, PortalIn, PortalOut
 from tillbell.web.auth import Action, Capability, Tenant
-from tillbell.web.routes import App, AppId, GatewayOf, Who, guard
+from tillbell.web.routes import App, AppId, GatewayOf, Who, guard, resource
 
-router = APIRouter(prefix="/auth", tags=["Authentication"])
+router = resource("/auth", "Authentication")
 
 WRITE = guard("portal", Action.WRITE, Tenant.OPERATOR)
 ANYBODY = guard("portal", Action.READ, Tenant.OWN, Capability.VIEW_BASE)

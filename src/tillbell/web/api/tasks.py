@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from pydantic.alias_generators import to_camel
 
 from tillbell.clock import iso, to_datetime
@@ -15,9 +15,9 @@ from tillbell.web.api.paging import OrderedPageOf, cut_filtered, find
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.endpoints import TaskOut
 from tillbell.web.auth import Action, Capability, Tenant
-from tillbell.web.routes import GatewayOf, Who, guard
+from tillbell.web.routes import GatewayOf, Who, guard, resource
 
-router = APIRouter(prefix="/background-task", tags=["Background Task"])
+router = resource("/background-task", "Background Task")
 
 READ = guard("background-task", Action.READ, Tenant.OWN, Capability.VIEW_BASE)
 _TIMES = ("since", "until")
