@@ -137,6 +137,7 @@ class Gateway:
     async def drain(self, timeout_s: float | None = None) -> None:
         """Accept nothing more; let attempts under way end, give everything else back."""
         self.publisher.refusal = Draining()
+        self.dispatcher.stop_starting()
         await self.maintainer.stop()
         await self.tasks.stop()
         if self._claiming is not None:

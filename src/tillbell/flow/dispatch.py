@@ -298,13 +298,17 @@ class Dispatcher:
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────
 
-    async def drain(self, timeout_s: float) -> None:
-        """Start nothing more, give back what waits, let attempts under way end in time."""
+    def stop_starting(self) -> None:
+        """Start nothing more and give back what waits."""
         self._is_stopping = True
         for lane in self._lanes.values():
             if lane.alarm is not None:
                 lane.alarm.cancel()
             self._send_back(lane)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Let attempts under way end in time, and their results reach the store."""
+        self.stop_starting()
         if self._workers:
             _, late = await asyncio.wait(set(self._workers), timeout=timeout_s)
             for task in late:
