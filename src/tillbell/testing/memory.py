@@ -1,0 +1,342 @@
+"""The store's specification in executable form: dicts, no SQL, nothing kept.
+
+It says what `storage/base.py` promises as plainly as it can; every store must agree with it,
+row by row (tests/store). It is slow by design: each question is answered by looking at
+everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from tillbell.clock import DAY, Micros
+from tillbell.ids import attempt_id, first_of
+from tillbell.models import (
+    OPEN_STATES,
+    Attempt,
+    Claim,
+    Delivery,
+    DeliveryState,
+    Message,
+    Result,
+    Trigger,
+)
+from tillbell.storage.base import (
+    RESENDABLE,
+    Added,
+    Duplicate,
+    Publication,
+    Repeated,
+    Settlement,
+)
+from tillbell.testing.memory_views import MemoryRegistry, MemoryViews
+
+T = TypeVar("T")
+WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING
+FAILED, DISCARDED = DeliveryState.FAILED, DeliveryState.DISCARDED
+
+
+class MemoryStore(MemoryRegistry, MemoryViews):
+    """A `Database` for one test."""
+
+    def __init__(self) -> None:
+        self.known_messages: dict[str, Message] = {}
+        self.bodies: dict[tuple[str, str], bytes] = {}
+        self.deliveries: dict[str, Delivery] = {}
+        self.known_attempts: dict[str, Attempt] = {}
+        self.answers: dict[str, tuple[Repeated, Micros]] = {}
+        self.records = {}
+
+    async def open(self) -> None:
+        """Nothing to connect to."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def check(self) -> None:
+        """Always ready."""
+
+    async def backup(self, target: str) -> None:
+        """Nothing is kept."""
+
+    # ── publish and settle ───────────────────────────────────────────────────────────────────────
+
+    def publish(self, publication: Publication) -> Awaitable[Added | Duplicate | Repeated]:
+        """See `Store.publish`."""
+        return _done(self._publish(publication))
+
+    def _publish(self, publication: Publication) -> Added | Duplicate | Repeated:
+        message, bodies, deliveries, idempotency = publication
+        if idempotency is not None and idempotency[0] in self.answers:
+            return self.answers[idempotency[0]][0]
+        for other in self.known_messages.values():
+            if message.event_id is not None and _event(other) == _event(message):
+                return Duplicate(other.id)
+        self.known_messages[message.id] = message
+        self.bodies |= {(message.id, variant): body for variant, body in bodies.items()}
+        self.deliveries |= {d.id: d for d in deliveries}
+        if idempotency is not None:
+            key, fingerprint, answer = idempotency
+            self.answers[key] = Repeated(fingerprint, answer), message.created_at
+        return Added()
+
+    def settle(self, settlement: Settlement) -> Awaitable[bool]:
+        """See `Store.settle`."""
+        return _done(self._settle(settlement))
+
+    def _settle(self, settlement: Settlement) -> bool:
+        id_, token, attempt, state, due_at = settlement
+        delivery = self._holding(id_, token)
+        if delivery is None:
+            return False
+        self.known_attempts[attempt.id] = attempt
+        self.deliveries[id_] = delivery._replace(
+            state=state,
+            due_at=due_at if state is WAITING else delivery.due_at,
+            trigger=Trigger.SCHEDULED,
+            started_at=None,
+        )
+        return True
+
+    def _holding(self, id_: str, token: int) -> Delivery | None:
+        delivery = self.deliveries.get(id_)
+        if delivery is None or delivery.state is not SENDING or delivery.token != token:
+            return None
+        return delivery
+
+    # ── claims ───────────────────────────────────────────────────────────────────────────────────
+
+    async def claim(
+        self, wanted: Mapping[str, int], now: Micros, lease_until: Micros
+    ) -> list[Claim]:
+        """See `Store.claim`."""
+        claims = []
+        for endpoint_id, limit in wanted.items():
+            due = [d for d in self._open_of(endpoint_id) if d.due_at <= now and self.may_go(d)]
+            for delivery in sorted(due, key=lambda d: (d.due_at, d.id))[:limit]:
+                if delivery.state is SENDING:
+                    self._interrupt(delivery)
+                leased = delivery._replace(
+                    state=SENDING,
+                    due_at=lease_until,
+                    started_at=now,
+                    attempts=delivery.attempts + 1,
+                    tries=delivery.tries + 1,
+                    token=delivery.token + 1,
+                )
+                self.deliveries[leased.id] = leased
+                body = self.bodies.get((leased.message_id, leased.variant))
+                claims.append(Claim(leased, self.known_messages[leased.message_id], body))
+        return claims
+
+    def _open_of(self, endpoint_id: str) -> list[Delivery]:
+        return [
+            d
+            for d in self.deliveries.values()
+            if d.endpoint_id == endpoint_id and d.state in OPEN_STATES
+        ]
+
+    def _interrupt(self, delivery: Delivery) -> None:
+        """Close the attempt that a lost lease left open."""
+        assert delivery.started_at is not None
+        attempt = Attempt(
+            attempt_id(delivery.id, delivery.attempts),
+            delivery.id,
+            delivery.app_id,
+            delivery.endpoint_id,
+            delivery.message_id,
+            self.known_messages[delivery.message_id].event_type,
+            delivery.attempts,
+            delivery.trigger,
+            Result.INTERRUPTED,
+            delivery.started_at,
+            0,
+            error="interrupted",
+            detail="The process that made this attempt ended before it could record an answer.",
+        )
+        self.known_attempts[attempt.id] = attempt
+
+    async def renew(self, held: Sequence[tuple[str, int]], lease_until: Micros) -> None:
+        """See `Store.renew`."""
+        for delivery in self._all_holding(held):
+            self.deliveries[delivery.id] = delivery._replace(due_at=lease_until)
+
+    async def release(self, held: Sequence[tuple[str, int]], now: Micros) -> None:
+        """See `Store.release`."""
+        for d in self._all_holding(held):
+            self.deliveries[d.id] = d._replace(
+                state=WAITING,
+                due_at=now,
+                started_at=None,
+                attempts=d.attempts - 1,
+                tries=d.tries - 1,
+            )
+
+    def _all_holding(self, held: Iterable[tuple[str, int]]) -> list[Delivery]:
+        found = (self._holding(*claim) for claim in held)
+        return [d for d in found if d is not None]
+
+    async def orphan(self, now: Micros) -> int:
+        """See `Store.orphan`."""
+        leased = [d for d in self.deliveries.values() if d.state is SENDING]
+        for delivery in leased:
+            self._interrupt(delivery)
+            self.deliveries[delivery.id] = delivery._replace(
+                state=WAITING, due_at=now, started_at=None
+            )
+        return len(leased)
+
+    # ── by hand ──────────────────────────────────────────────────────────────────────────────────
+
+    async def add_deliveries(
+        self, deliveries: Sequence[Delivery], bodies: Mapping[tuple[str, str], bytes]
+    ) -> int:
+        """See `Store.add_deliveries`."""
+        count = 0
+        for delivery in deliveries:
+            message = self.known_messages.get(delivery.message_id)
+            if message is None or message.app_id != delivery.app_id:
+                continue
+            if delivery.id not in self.deliveries:
+                count += 1
+                self.deliveries[delivery.id] = delivery
+                key = delivery.message_id, delivery.variant
+                if key in bodies and (delivery.message_id, "") in self.bodies:
+                    self.bodies.setdefault(key, bodies[key])
+        return count
+
+    async def resend(
+        self,
+        delivery_ids: Sequence[str],
+        now: Micros,
+        trigger: Trigger = Trigger.MANUAL,
+        states: Sequence[DeliveryState] = RESENDABLE,
+    ) -> int:
+        """See `Store.resend`."""
+        found = [self.deliveries[id_] for id_ in set(delivery_ids) if id_ in self.deliveries]
+        taken = [d for d in found if d.state in states and d.state is not SENDING]
+        for d in taken:
+            again = (
+                d._replace(due_at=min(d.due_at, now))
+                if d.state is WAITING
+                else d._replace(state=WAITING, due_at=now, tries=0)
+            )
+            self.deliveries[d.id] = again._replace(trigger=trigger)
+        return len(taken)
+
+    async def discard(self, endpoint_id: str, now: Micros, limit: int) -> int:
+        """See `Store.discard`."""
+        found = [d for d in self._open_of(endpoint_id) if not _is_leased(d, now)][:limit]
+        for delivery in found:
+            self._end(delivery, DISCARDED)
+        return len(found)
+
+    def _end(self, delivery: Delivery, state: DeliveryState) -> None:
+        if delivery.state is SENDING:
+            self._interrupt(delivery)
+        self.deliveries[delivery.id] = delivery._replace(state=state, started_at=None)
+
+    async def expunge(self, app_id: str, message_id: str) -> bool:
+        """See `Store.expunge`."""
+        message = self.known_messages.get(message_id)
+        if message is None or message.app_id != app_id:
+            return False
+        for key in [key for key in self.bodies if key[0] == message_id]:
+            del self.bodies[key]
+        return True
+
+    async def expunge_attempt(self, app_id: str, attempt_id: str) -> bool:
+        """See `Store.expunge_attempt`."""
+        attempt = self.known_attempts.get(attempt_id)
+        if attempt is None or attempt.app_id != app_id:
+            return False
+        self.known_attempts[attempt_id] = attempt._replace(response=b"")
+        return True
+
+    # ── by the calendar ──────────────────────────────────────────────────────────────────────────
+
+    async def purge(
+        self, *, bodies_before: Micros, history_before: Micros, now: Micros, limit: int
+    ) -> int:
+        """See `Store.purge`."""
+        bodies = self._purge_bodies(first_of("msg", bodies_before), now, limit)
+        return bodies + self._purge_history(history_before, now, limit - bodies)
+
+    def _purge_bodies(self, kept: str, now: Micros, limit: int) -> int:
+        gone: list[tuple[str, str]] = []
+        for message_id, variant in self.bodies:
+            expires_at = self.known_messages[message_id].expires_at
+            is_stale = message_id < kept if expires_at is None else expires_at <= now
+            users = [
+                d
+                for d in self.deliveries.values()
+                if (d.message_id, d.variant) == (message_id, variant) and d.state in OPEN_STATES
+            ]
+            if is_stale and not any(_is_leased(d, now) for d in users) and len(gone) < limit:
+                gone.append((message_id, variant))
+                for delivery in users:
+                    self._end(delivery, FAILED)
+        for key in gone:
+            del self.bodies[key]
+        return len(gone)
+
+    def _purge_history(self, before: Micros, now: Micros, limit: int) -> int:
+        ended = {d.id for d in self.deliveries.values() if d.state not in OPEN_STATES}
+        left = limit
+        old = [
+            a.id
+            for a in self.known_attempts.values()
+            if a.id < first_of("atmpt", before) and a.delivery_id in ended
+        ]
+        left -= _drop(self.known_attempts, old, left)
+        if left > 0:
+            old = [id_ for id_ in ended if id_ < first_of("dlv", before)]
+            left -= _drop(self.deliveries, old, left)
+        if left > 0:
+            in_use = {d.message_id for d in self.deliveries.values()}
+            old = [id_ for id_ in self.known_messages if id_ < first_of("msg", before)]
+            left -= _drop(self.known_messages, [id_ for id_ in old if id_ not in in_use], left)
+            self.bodies = {k: b for k, b in self.bodies.items() if k[0] in self.known_messages}
+        if left > 0:
+            old = [key for key, (_, at) in self.answers.items() if at < now - DAY]
+            left -= _drop(self.answers, old, left)
+        return limit - left
+
+    # ── idempotency keys ─────────────────────────────────────────────────────────────────────────
+
+    async def remember(
+        self, key: str, fingerprint: str, answer: bytes, now: Micros
+    ) -> Repeated | None:
+        """See `Store.remember`."""
+        earlier = await self.recall(key)
+        if earlier is None:
+            self.answers[key] = Repeated(fingerprint, answer), now
+        return earlier
+
+    async def recall(self, key: str) -> Repeated | None:
+        """See `Store.recall`."""
+        known = self.answers.get(key)
+        return known[0] if known else None
+
+
+def _is_leased(delivery: Delivery, now: Micros) -> bool:
+    return delivery.state is SENDING and delivery.due_at > now
+
+
+def _event(message: Message) -> tuple[str, str | None]:
+    return message.app_id, message.event_id
+
+
+def _drop(rows: dict[str, T], ids: Iterable[str], limit: int) -> int:
+    chosen = sorted(ids)[:limit]
+    for id_ in chosen:
+        del rows[id_]
+    return len(chosen)
+
+
+def _done(value: T) -> asyncio.Future[T]:
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    future.set_result(value)
+    return future

@@ -1,0 +1,279 @@
+"""The other half of the memory store: records, lists and counts, by looking at everything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
+
+from tillbell.clock import HOUR, Micros
+from tillbell.errors import Conflict
+from tillbell.ids import first_of, made_at
+from tillbell.models import (
+    OPEN_STATES,
+    Application,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Message,
+    Record,
+)
+from tillbell.storage.base import (
+    ALL,
+    AttemptFilter,
+    DeliveryRow,
+    Lane,
+    MessageFilter,
+    Page,
+    Selection,
+    Totals,
+)
+
+R = TypeVar("R", bound=Record)
+Key = tuple[str, str, str]  # kind, scope, id
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+T = TypeVar("T", bound=_HasId)
+
+
+def cut(found: Iterable[T], page: Page) -> list[T]:
+    """Sort by id and cut one page out."""
+    rows = sorted(found, key=lambda row: row.id, reverse=not page.ascending)
+    if page.iterator is None:
+        return rows[-page.limit :] if page.backwards else rows[: page.limit]
+    smaller = [row for row in rows if row.id < page.iterator]
+    greater = [row for row in rows if row.id > page.iterator]
+    before, after = (smaller, greater) if page.ascending else (greater, smaller)
+    return before[-page.limit :] if page.backwards else after[: page.limit]
+
+
+def _made_within(prefix: str, after: Micros | None, before: Micros | None) -> Callable[[str], bool]:
+    low = first_of(prefix, after) if after is not None else ""
+    high = first_of(prefix, before) if before is not None else "~"
+    return lambda id_: low < id_ < high
+
+
+def _wants(filter_: MessageFilter | AttemptFilter | Selection, message: Message) -> bool:
+    return (
+        (filter_.event_types is None or message.event_type in filter_.event_types)
+        and (filter_.channel is None or filter_.channel in message.channels)
+        and (filter_.tag is None or filter_.tag in message.tags)
+    )
+
+
+class MemoryRegistry:
+    """`Registry` over a dict."""
+
+    records: dict[Key, Record]
+
+    async def put(self, *records: Record, expected_version: int | None = None) -> None:
+        """See `Registry.put`."""
+        changed = dict(self.records)
+        for record in records:
+            key = type(record).__name__, record.scope, record.id
+            present = getattr(changed.get(key), "version", None)
+            if expected_version not in (None, present):
+                raise Conflict
+            others = (r for k, r in changed.items() if k[:2] == key[:2] and k != key)
+            if record.uid is not None and record.uid in {r.uid for r in others}:
+                raise Conflict
+            changed[key] = record
+        self.records = changed
+
+    async def get(self, kind: type[R], id_or_uid: str, scope: str = "") -> R | None:
+        """See `Registry.get`."""
+        found = [r for r in self._of(kind, scope) if id_or_uid in (r.id, r.uid)]
+        return min(found, key=lambda r: r.id != id_or_uid, default=None)
+
+    def _of(self, kind: type[R], scope: str | None) -> list[R]:
+        return [
+            r for r in self.records.values() if isinstance(r, kind) and scope in (None, r.scope)
+        ]
+
+    async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:
+        """See `Registry.remove`."""
+        if self.records.pop((kind.__name__, scope, id_), None) is None:
+            return False
+        if kind is Application:
+            self.records = {k: r for k, r in self.records.items() if r.scope != id_}
+        return True
+
+    async def list(self, kind: type[R], scope: str | None = "", page: Page = ALL) -> list[R]:
+        """See `Registry.list`."""
+        return cut(self._of(kind, scope), page)
+
+
+class MemoryViews:
+    """`Views` over dicts."""
+
+    known_messages: dict[str, Message]
+    bodies: dict[tuple[str, str], bytes]
+    deliveries: dict[str, Delivery]
+    known_attempts: dict[str, Attempt]
+
+    def may_go(self, delivery: Delivery) -> bool:
+        """Whether its order key lets an open delivery go: one at a time, then the first."""
+        line = [
+            d
+            for d in self.deliveries.values()
+            if d.state in OPEN_STATES
+            and (d.endpoint_id, d.order_key) == (delivery.endpoint_id, delivery.order_key)
+        ]
+        if delivery.order_key is None:
+            return True
+        sending = [d for d in line if d.state is DeliveryState.SENDING]
+        return delivery in (sending or [min(line, key=lambda d: d.id)])
+
+    async def lanes(self, after: str = "", limit: int = 10_000) -> list[Lane]:
+        """See `Views.lanes`."""
+        lanes: dict[str, Lane] = {}
+        for d in self.deliveries.values():
+            if d.state not in OPEN_STATES or d.endpoint_id <= after:
+                continue
+            lane = lanes.get(d.endpoint_id) or Lane(d.app_id, d.endpoint_id, 2**63, 0)
+            due_at = d.due_at if self.may_go(d) else lane.due_at
+            waiting = lane.waiting + (d.state is DeliveryState.WAITING)
+            lanes[d.endpoint_id] = lane._replace(due_at=min(lane.due_at, due_at), waiting=waiting)
+        return [lanes[endpoint_id] for endpoint_id in sorted(lanes)][:limit]
+
+    async def next_due(self, endpoint_ids: Sequence[str]) -> dict[str, Micros]:
+        """See `Views.next_due`."""
+        lanes = await self.lanes()
+        return {lane.endpoint_id: lane.due_at for lane in lanes if lane.endpoint_id in endpoint_ids}
+
+    async def message(self, app_id: str, id_or_event_id: str) -> Message | None:
+        """See `Views.message`."""
+        found = [
+            m
+            for m in self.known_messages.values()
+            if m.app_id == app_id and id_or_event_id in (m.id, m.event_id)
+        ]
+        return min(found, key=lambda m: m.id != id_or_event_id, default=None)
+
+    async def body(self, message_id: str, variant: str = "") -> bytes | None:
+        """See `Views.body`."""
+        return self.bodies.get((message_id, variant))
+
+    async def messages(self, app_id: str, filter_: MessageFilter, page: Page) -> list[Message]:
+        """See `Views.messages`."""
+        is_in_time = _made_within("msg", filter_.after, filter_.before)
+        found = [m for m in self.known_messages.values() if m.app_id == app_id]
+        return cut([m for m in found if is_in_time(m.id) and _wants(filter_, m)], page)
+
+    async def delivery(self, app_id: str, delivery_id: str) -> DeliveryRow | None:
+        """See `Views.delivery`."""
+        found = self.deliveries.get(delivery_id)
+        if found is None or found.app_id != app_id:
+            return None
+        return DeliveryRow(found, self.known_messages[found.message_id])
+
+    async def deliveries_of_message(self, app_id: str, message_id: str) -> list[Delivery]:
+        """See `Views.deliveries_of_message`."""
+        found = [d for d in self.deliveries.values() if d.message_id == message_id]
+        return sorted(d for d in found if d.app_id == app_id)
+
+    def _of_endpoint(self, app_id: str, endpoint_id: str) -> list[Delivery]:
+        return [
+            d
+            for d in self.deliveries.values()
+            if (d.app_id, d.endpoint_id) == (app_id, endpoint_id)
+        ]
+
+    async def deliveries_of_endpoint(
+        self,
+        app_id: str,
+        endpoint_id: str,
+        filter_: MessageFilter,
+        states: tuple[DeliveryState, ...] | None,
+        page: Page,
+    ) -> list[DeliveryRow]:
+        """See `Views.deliveries_of_endpoint`."""
+        is_in_time = _made_within("dlv", filter_.after, filter_.before)
+        found = [
+            d
+            for d in self._of_endpoint(app_id, endpoint_id)
+            if is_in_time(d.id)
+            and (states is None or d.state in states)
+            and _wants(filter_, self.known_messages[d.message_id])
+        ]
+        return [DeliveryRow(d, self.known_messages[d.message_id]) for d in cut(found, page)]
+
+    async def attempt(self, app_id: str, attempt_id: str) -> Attempt | None:
+        """See `Views.attempt`."""
+        found = self.known_attempts.get(attempt_id)
+        return found if found is not None and found.app_id == app_id else None
+
+    async def attempts(self, app_id: str, filter_: AttemptFilter, page: Page) -> list[Attempt]:
+        """See `Views.attempts`."""
+        lowest, highest = filter_.status_codes or (0, 999)
+        found = [
+            a
+            for a in self.known_attempts.values()
+            if a.app_id == app_id
+            and filter_.message_id in (None, a.message_id)
+            and filter_.endpoint_id in (None, a.endpoint_id)
+            and filter_.succeeded in (None, a.result == "accepted")
+            and lowest <= a.status_code <= highest
+            and (filter_.after is None or filter_.after <= a.started_at)
+            and (filter_.before is None or a.started_at < filter_.before)
+            and _wants(filter_, self.known_messages[a.message_id])
+        ]
+        return cut(found, page)
+
+    async def select(self, selection: Selection, after: str, limit: int) -> list[str]:
+        """See `Views.select`."""
+        is_in_time = _made_within("dlv", selection.since, selection.until)
+        found = [
+            d.id
+            for d in self._of_endpoint(selection.app_id, selection.endpoint_id)
+            if d.id > after
+            and is_in_time(d.id)
+            and d.state in selection.states
+            and _wants(selection, self.known_messages[d.message_id])
+            and self._ended_with(d, selection.status_codes)
+        ]
+        return sorted(found)[:limit]
+
+    def _ended_with(self, delivery: Delivery, status_codes: tuple[int, int] | None) -> bool:
+        if status_codes is None:
+            return True
+        made = [a for a in self.known_attempts.values() if a.delivery_id == delivery.id]
+        if not made:
+            return False
+        return status_codes[0] <= max(made).status_code <= status_codes[1]
+
+    async def missing(
+        self, app_id: str, endpoint_id: str, since: Micros, until: Micros, after: str, limit: int
+    ) -> tuple[list[Message], str | None]:
+        """See `Views.missing`."""
+        page = Page(limit, after or None, ascending=True)
+        looked_at = await self.messages(app_id, MessageFilter(after=since, before=until), page)
+        sent = {d.message_id for d in self._of_endpoint(app_id, endpoint_id)}
+        unsent = [m for m in looked_at if m.id not in sent]
+        return unsent, looked_at[-1].id if len(looked_at) == limit else None
+
+    async def totals(
+        self, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
+    ) -> Totals:
+        """See `Views.totals`."""
+        return _count(
+            d
+            for d in self.deliveries.values()
+            if d.app_id == app_id
+            and endpoint_id in (None, d.endpoint_id)
+            and since // HOUR * HOUR <= made_at(d.id) // HOUR * HOUR < until
+        )
+
+    async def counts(self) -> Totals:
+        """See `Views.counts`."""
+        return _count(self.deliveries.values())
+
+
+def _count(deliveries: Iterable[Delivery]) -> Totals:
+    by_state = Counter(d.state for d in deliveries)
+    return Totals(*(by_state[state] for state in DeliveryState))

@@ -1,0 +1,1 @@
+"""What every store must do: one file per noun, every test over every store."""
