@@ -14,7 +14,6 @@ from tillbell.models import (
     DeliveryState,
     Message,
     Result,
-    Trigger,
 )
 from tillbell.storage.base import Added, Database, Publication, Settlement
 from tillbell.testing import ManualClock
@@ -138,6 +137,12 @@ class World:
                 assert await self.store.settle(self.result(claim.delivery, state))
         return await self.the_delivery(message)
 
+    async def finish_message(self, state: DeliveryState) -> Message:
+        """Store a message and bring its delivery to a terminal state."""
+        message = await self.publish()
+        await self.finish(message, state)
+        return message
+
     async def deliveries(self, message: Message) -> list[Delivery]:
         return await self.store.deliveries_of_message(message.app_id, message.id)
 
@@ -157,7 +162,3 @@ class World:
             attempt = await self.store.attempt(delivery.app_id, attempt_id(delivery.id, number))
             found += [attempt] if attempt else []
         return found
-
-
-def scheduled(delivery: Delivery) -> Delivery:
-    return delivery._replace(trigger=Trigger.SCHEDULED)

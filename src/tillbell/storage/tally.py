@@ -11,7 +11,7 @@ from tillbell.ids import made_at
 from tillbell.models import Delivery, DeliveryState
 
 STATES = tuple(DeliveryState)
-_WIDTH = len("dlv_") + 8  # eight characters hold the time to a quarter of a second
+_WIDTH = len("dlv_") + 10  # ten letters hold the time, to the millisecond
 _COLUMN = {state: number for number, state in enumerate(STATES)}
 
 Totals = tuple[str, str, Micros]  # application, endpoint, hour
@@ -19,28 +19,28 @@ Totals = tuple[str, str, Micros]  # application, endpoint, hour
 
 @lru_cache(maxsize=4096)
 def _hour(start_of_id: str) -> Micros:
-    return made_at(start_of_id + "00") // HOUR * HOUR
+    return made_at(start_of_id) // HOUR * HOUR
 
 
 class Tally:
     """Counts moves; `rows` sums them up for the endpoint, its application and everything."""
 
     def __init__(self) -> None:
-        self._moves: Counter[tuple[str, str, str, str | None, str | None]] = Counter()
+        self._moves: Counter[tuple[str, str, Micros, str | None, str | None]] = Counter()
 
     def __bool__(self) -> bool:
         return bool(self._moves)
 
     def born(self, deliveries: Iterable[Delivery]) -> None:
         """Count new deliveries."""
-        self._moves.update([(d[1], d[2], d[0][:_WIDTH], None, d[5]) for d in deliveries])
+        self._moves.update([(d[1], d[2], _hour(d[0][:_WIDTH]), None, d[5]) for d in deliveries])
 
     def moved(
         self, delivery: tuple[str, str, str], before: str | None, after: str | None, times: int = 1
     ) -> None:
         """Count one move of a delivery, given as id, application, endpoint; None: not there."""
         id_, app_id, endpoint_id = delivery
-        self._moves[app_id, endpoint_id, id_[:_WIDTH], before, after] += times
+        self._moves[app_id, endpoint_id, _hour(id_[:_WIDTH]), before, after] += times
 
     def add(self, other: Tally) -> None:
         """Add what another one counted."""
@@ -54,8 +54,7 @@ class Tally:
     def rows(self) -> list[tuple[str, str, Micros, int, int, int, int, int]]:
         """Return the change of each total: application, endpoint, hour, one number a state."""
         changes: dict[Totals, list[int]] = {}
-        for (app_id, endpoint_id, start, before, after), times in self._moves.items():
-            hour = _hour(start)
+        for (app_id, endpoint_id, hour, before, after), times in self._moves.items():
             for key in ((app_id, endpoint_id, hour), (app_id, "", hour), ("", "", 0)):
                 change = changes.setdefault(key, [0] * len(STATES))
                 if before is not None:

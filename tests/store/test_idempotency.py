@@ -1,0 +1,31 @@
+"""Idempotency keys of requests that publish nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.store.world import World
+from tillbell.storage.base import Repeated
+
+
+async def test_an_answer_is_remembered(world: World) -> None:
+    assert await world.store.recall("key") is None
+    assert await world.store.remember("key", "print", b"\x00answer", world.now) is None
+    assert await world.store.recall("key") == Repeated("print", b"\x00answer")
+    assert await world.store.recall("KEY") is None
+
+
+async def test_the_first_answer_stays(world: World) -> None:
+    await world.store.remember("key", "print-1", b"1", world.now)
+
+    repeated = await world.store.remember("key", "print-2", b"2", world.now)
+    assert repeated == Repeated("print-1", b"1")
+    assert await world.store.recall("key") == Repeated("print-1", b"1")
+
+
+async def test_of_two_at_once_one_wins(world: World) -> None:
+    outcomes = await asyncio.gather(
+        *(world.store.remember("key", f"print-{n}", b"%d" % n, world.now) for n in range(5))
+    )
+
+    assert outcomes == [None] + [Repeated("print-0", b"0")] * 4

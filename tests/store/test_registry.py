@@ -1,0 +1,189 @@
+"""Records: what users configure."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.store.world import World
+from tillbell.errors import Conflict
+from tillbell.models import (
+    Application,
+    Endpoint,
+    EndpointHealth,
+    EventType,
+    Record,
+    SigningSecret,
+    Task,
+    TaskStatus,
+)
+from tillbell.storage.base import Page
+
+
+def endpoint(world: World, uid: str | None = None, **fields: object) -> Endpoint:
+    made = {"url": "https://a.example", "scope": world.app} | fields
+    return Endpoint(id=world.new("ep"), uid=uid, **made)  # type: ignore[arg-type]
+
+
+async def test_records_come_back_as_they_were_put(world: World) -> None:
+    records: list[Record] = [
+        Application(id=world.app, name="Käse", uid="shop", metadata={"a": "b"}),
+        endpoint(
+            world,
+            "first",
+            selectors=("order.*",),
+            channels=(),
+            secrets=(SigningSecret(sealed="x", expires_at=5),),
+            retry_schedule=(5, 300),
+        ),
+        EventType(id=world.new("evt"), uid="order.paid", schemas={"1": {"type": "object"}}),
+        Task(id=world.new("task"), kind="recover", status=TaskStatus.FAILED, result={"n": 1}),
+        EndpointHealth(id=world.endpoint, scope=world.app, warned=("1h",)),
+    ]
+    await world.store.put(*records)
+
+    for record in records:
+        assert await world.store.get(type(record), record.id, record.scope) == record
+
+
+async def test_a_record_is_found_by_its_uid_within_kind_and_scope(world: World) -> None:
+    record = endpoint(world, "first")
+    await world.store.put(record)
+
+    assert await world.store.get(Endpoint, "first", world.app) == record
+    assert await world.store.get(Endpoint, "first", world.other_app) is None
+    assert await world.store.get(Endpoint, record.id, world.other_app) is None
+    assert await world.store.get(EventType, "first", world.app) is None
+    assert await world.store.get(Endpoint, "other", world.app) is None
+
+
+async def test_an_id_wins_over_an_equal_uid(world: World) -> None:
+    record = endpoint(world)
+    await world.store.put(endpoint(world, uid=record.id), record)
+
+    assert await world.store.get(Endpoint, record.id, world.app) == record
+
+
+async def test_putting_again_replaces(world: World) -> None:
+    record = endpoint(world, "first")
+    await world.store.put(record)
+    changed = Endpoint(id=record.id, scope=world.app, url="https://b.example", uid="second")
+    await world.store.put(changed)
+
+    assert await world.store.list(Endpoint, world.app) == [changed]
+    assert await world.store.get(Endpoint, "first", world.app) is None
+
+
+async def test_a_taken_uid_is_a_conflict_and_nothing_is_stored(world: World) -> None:
+    await world.store.put(endpoint(world, "taken"))
+    free, clash = endpoint(world, "free"), endpoint(world, "taken")
+    with pytest.raises(Conflict):
+        await world.store.put(free, clash)
+
+    assert await world.store.get(Endpoint, free.id, world.app) is None
+
+
+async def test_a_conflict_does_not_harm_who_shares_the_commit(world: World) -> None:
+    await world.store.put(endpoint(world, "taken"))
+    good = [endpoint(world, f"good-{n}") for n in range(2)]
+    outcomes = await asyncio.gather(
+        world.store.put(good[0]),
+        world.store.put(endpoint(world, "taken")),
+        world.store.put(good[1]),
+        return_exceptions=True,
+    )
+
+    assert isinstance(outcomes[1], Conflict)
+    assert [outcomes[0], outcomes[2]] == [None, None]
+    assert len(await world.store.list(Endpoint, world.app)) == 3
+
+
+async def test_one_uid_serves_in_every_scope_and_kind(world: World) -> None:
+    await world.store.put(
+        endpoint(world, "x"),
+        endpoint(world, "x", scope=world.other_app),
+        Application(id=world.app, name="x", uid="x"),
+    )
+
+    assert len(await world.store.list(Endpoint, None)) == 2
+
+
+async def test_records_without_uid_do_not_clash(world: World) -> None:
+    await world.store.put(endpoint(world), endpoint(world))
+
+    assert len(await world.store.list(Endpoint, world.app)) == 2
+
+
+async def test_a_change_of_another_version_is_a_conflict(world: World) -> None:
+    record = endpoint(world, version=3)
+    await world.store.put(record)
+    with pytest.raises(Conflict):
+        await world.store.put(record, expected_version=2)
+    with pytest.raises(Conflict):
+        await world.store.put(endpoint(world), expected_version=1)
+
+    await world.store.put(record, expected_version=3)
+
+
+async def test_lists_are_sorted_by_id_and_cut(world: World) -> None:
+    records = [endpoint(world) for _ in range(5)]
+    await world.store.put(*records)
+    ids = [r.id for r in records]
+
+    async def page(*arguments: object) -> list[str]:
+        found = await world.store.list(Endpoint, world.app, Page(*arguments))  # type: ignore[arg-type]
+        return [r.id for r in found]
+
+    assert await page(2) == [ids[4], ids[3]]
+    assert await page(2, ids[3]) == [ids[2], ids[1]]
+    assert await page(2, ids[1], True) == [ids[3], ids[2]]
+    assert await page(2, None, False, True) == [ids[0], ids[1]]
+    assert await page(2, ids[1], False, True) == [ids[2], ids[3]]
+    assert await page(2, ids[3], True, True) == [ids[1], ids[2]]
+    assert [r.id for r in await world.store.list(Endpoint, None, Page(3))] == ids[:1:-1]
+
+
+async def test_a_list_shows_one_scope_or_all(world: World) -> None:
+    mine, foreign = endpoint(world), endpoint(world, scope=world.other_app)
+    await world.store.put(mine, foreign)
+
+    assert await world.store.list(Endpoint, world.app) == [mine]
+    assert await world.store.list(Endpoint, "") == []
+    assert await world.store.list(Endpoint, None) == [mine, foreign]
+    assert await world.store.list(EventType, None) == []
+
+
+async def test_a_removed_record_is_gone(world: World) -> None:
+    record, other = endpoint(world, "x"), endpoint(world)
+    await world.store.put(record, other)
+    assert await world.store.remove(Endpoint, record.id, world.other_app) is False
+    assert await world.store.remove(EventType, record.id, world.app) is False
+
+    assert await world.store.remove(Endpoint, record.id, world.app) is True
+    assert await world.store.remove(Endpoint, record.id, world.app) is False
+    assert await world.store.list(Endpoint, world.app) == [other]
+
+
+async def test_with_an_application_all_in_its_scope_goes(world: World) -> None:
+    foreign = endpoint(world, scope=world.other_app)
+    await world.store.put(
+        Application(id=world.app, name="x"),
+        Application(id=world.other_app, name="y"),
+        endpoint(world),
+        EndpointHealth(id=world.endpoint, scope=world.app),
+        foreign,
+    )
+    assert await world.store.remove(Application, world.app) is True
+
+    assert await world.store.list(Endpoint, None) == [foreign]
+    assert await world.store.list(EndpointHealth, None) == []
+    assert len(await world.store.list(Application)) == 1
+
+
+async def test_removing_an_endpoint_removes_only_it(world: World) -> None:
+    record = endpoint(world)
+    await world.store.put(record, endpoint(world, scope=record.id))
+    await world.store.remove(Endpoint, record.id, world.app)
+
+    assert len(await world.store.list(Endpoint, None)) == 1
