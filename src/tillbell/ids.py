@@ -18,22 +18,45 @@ from tillbell.clock import Micros
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 _RANDOM_BITS = 74
+_TIME_LETTERS = 10
+_TAIL_SHIFTS = (70, 60, 50, 40, 30, 20, 10, 0)  # 16 letters, 80 bits
+_BLOCK_BYTES = 2048
 
 
 class IdMaker:
-    """Makes ids that sort; one per process."""
+    """Makes ids that sort; one per process.
+
+    Randomness is drawn from the system in blocks: one call serves some hundred ids.
+    """
 
     def __init__(self) -> None:
-        self._last = 0
+        self._last_ms = 0
+        self._time_text = ""
+        self._tail = 0
+        self._block = b""
+        self._used = 0
 
     def new(self, prefix: str, now: Micros) -> str:
         """Make an id, e.g. `new("msg", now)` → `msg_01k…`."""
-        fresh = ((now // 1000) << _RANDOM_BITS) | secrets.randbits(_RANDOM_BITS - 1)
-        # Within a millisecond (or when the clock steps back) count up from the last one.
-        if fresh <= self._last:
-            fresh = self._last + 1 + secrets.randbits(32)
-        self._last = fresh
-        return f"{prefix}_{_text(fresh)}"
+        ms = now // 1000
+        if ms > self._last_ms:
+            self._last_ms = ms
+            self._time_text = _text(ms << _RANDOM_BITS)[:_TIME_LETTERS]
+            self._tail = self._random(10) >> 1  # the first bit stays free for counting up
+        else:  # the same millisecond, or a clock that stepped back: count up
+            self._tail += 1 + self._random(4)
+        tail = self._tail
+        return f"{prefix}_{self._time_text}" + "".join(
+            [_PAIRS[tail >> shift & 1023] for shift in _TAIL_SHIFTS]
+        )
+
+    def _random(self, length: int) -> int:
+        start = self._used
+        if start + length > len(self._block):
+            self._block = secrets.token_bytes(_BLOCK_BYTES)
+            start = 0
+        self._used = start + length
+        return int.from_bytes(self._block[start : self._used], "big")
 
 
 def _text(value: int) -> str:

@@ -104,6 +104,7 @@ class Dispatcher:
             return
         woke = live.is_active and not lane.live.is_active
         lane.live = live
+        lane.failed()
         if woke:
             lane.breaker = breakers.Breaker(ramp=1)
         if not live.is_active:
@@ -245,10 +246,11 @@ class Dispatcher:
             lane.saw_due(now)  # the next of this order key may be claimed now
         if ended.result is Result.ACCEPTED:
             lane.breaker = breakers.after_success(lane.breaker, now)
-            if lane.breaker.ramp is not None:
+            if lane.accepted() or lane.breaker.ramp is not None:
                 self._pump(lane)
         else:
             lane.breaker = breakers.after_failure(lane.breaker, now)
+            lane.failed()
             if lane.breaker.probe_at is not None:
                 self._send_back(lane)
         self.on_ended(lane, claim, ended)

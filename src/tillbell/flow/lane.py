@@ -13,6 +13,7 @@ from tillbell.flow.live import Live
 from tillbell.models import Claim, EndpointHealth
 from tillbell.rules.breaker import CLOSED, Breaker, allowance
 from tillbell.rules.pace import next_free
+from tillbell.rules.width import after_acceptance
 
 
 class Lane:
@@ -30,6 +31,7 @@ class Lane:
         "ready",
         "reminded_at",
         "reserved",
+        "width",
     )
 
     def __init__(self, live: Live, health: EndpointHealth) -> None:
@@ -38,6 +40,7 @@ class Lane:
         self.ready: deque[Claim] = deque()
         self.reserved = 0  # places promised to messages whose commit runs
         self.in_flight = 0
+        self.width = live.width.narrow  # attempts at once; grows while all is well
         self.breaker: Breaker = CLOSED
         self.free_at: Micros = 0  # pace: the next message may go then
         self.next_due: Micros | None = None  # earliest delivery that waits in the store
@@ -63,7 +66,7 @@ class Lane:
         """Say how many attempts may be in flight."""
         if self.is_removed or not self.live.is_active:
             return 0
-        return allowance(self.breaker, now, concurrency=self.live.concurrency)
+        return allowance(self.breaker, now, concurrency=self.width)
 
     def may_hand_over(self, now: Micros, window: int) -> bool:
         """Tell whether a new message may skip the store's queue: nothing older waits in it."""
@@ -84,6 +87,17 @@ class Lane:
             return max(0, allowed - self.held())
         free = window - self.held()
         return free if free * 2 >= window or self.held() < allowed else 0
+
+    def accepted(self) -> bool:
+        """Widen the lane if more wait than may go; tell whether it did."""
+        before = self.width
+        is_full = bool(self.ready) and self.in_flight >= before
+        self.width = after_acceptance(before, self.live.width, is_full=is_full)
+        return self.width > before
+
+    def failed(self) -> None:
+        """Make the lane narrow again."""
+        self.width = self.live.width.narrow
 
     def pass_pace(self, now: Micros) -> Micros:
         """Let one message through if the rate allows; else say when to ask again (0: it passed)."""

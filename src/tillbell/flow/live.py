@@ -13,6 +13,7 @@ from tillbell.models import Endpoint, EndpointStatus, SigningSecret
 from tillbell.profiles import PROFILES
 from tillbell.profiles.base import Profile
 from tillbell.rules.selectors import Filter, compile_filter
+from tillbell.rules.width import Width, bounds
 from tillbell.vault import Vault
 
 
@@ -29,7 +30,7 @@ class Live(NamedTuple):
     schedule_s: tuple[int, ...]
     timeout_s: int
     success: str
-    concurrency: int
+    width: Width
 
     @property
     def is_active(self) -> bool:
@@ -69,7 +70,7 @@ class LiveMaker:
             schedule_s=self._schedule(endpoint, profile),
             timeout_s=endpoint.timeout_s or profile.timeout_s,
             success=endpoint.success or profile.success,
-            concurrency=endpoint.max_concurrency or self._settings.endpoint_concurrency,
+            width=self._width(endpoint),
         )
 
     def _target(self, url: str) -> tuple[Target | None, str]:
@@ -103,6 +104,14 @@ class LiveMaker:
         if profile.name == "standard" and self._settings.retry_schedule is not None:
             return self._settings.retry_schedule
         return profile.schedule_s
+
+    def _width(self, endpoint: Endpoint) -> Width:
+        settings = self._settings
+        return bounds(
+            endpoint.max_concurrency,
+            default=settings.endpoint_concurrency,
+            slots=settings.max_in_flight,
+        )
 
 
 Compile = Callable[[Endpoint], Live]
