@@ -62,7 +62,7 @@ def check_version(version: str) -> None:
 def open_writer(path: Path) -> Connection:
     """Open the connection that writes; the file is made if it is not there."""
     with translated():
-        connection = apsw.Connection(str(path))
+        connection = apsw.Connection(str(path), statementcachesize=256)
         connection.execute(sql("configure"))
         connection.execute(sql("configure_writer"))
     return connection

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tillbell.errors import StoreUnavailable
+from tillbell.storage.bulk import chunks, widened
 from tillbell.storage.connection import Connection, translated
 from tillbell.storage.sql import sql
 from tillbell.storage.tally import Tally
@@ -34,6 +35,14 @@ class Transaction:
         """Run a statement for each; return how many rows changed in all."""
         before = self._connection.total_changes()
         self._connection.executemany(sql(name), bindings)
+        return self._connection.total_changes() - before
+
+    def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> int:
+        """Do the same for a statement with one VALUES, in few steps (bulk.py)."""
+        before = self._connection.total_changes()
+        for count, flat in chunks(bindings):
+            text = widened(sql(name), count, len(flat) // count)
+            self._connection.execute(text, flat)
         return self._connection.total_changes() - before
 
 

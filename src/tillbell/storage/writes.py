@@ -87,8 +87,8 @@ def _insert(transaction: Transaction, publications: Sequence[Publication]) -> No
     ]
     deliveries = [d for p in publications for d in p.deliveries]
     keys = [(*p.idempotency, p.message.created_at) for p in publications if p.idempotency]
-    transaction.many("insert_message", messages)
-    transaction.many("insert_body", bodies)
+    transaction.bulk("insert_message", messages)
+    transaction.bulk("insert_body", bodies)
     insert_deliveries(transaction, deliveries)
     if keys:
         transaction.many("insert_idempotency", keys)
@@ -96,7 +96,7 @@ def _insert(transaction: Transaction, publications: Sequence[Publication]) -> No
 
 def insert_deliveries(transaction: Transaction, deliveries: Sequence[Delivery]) -> None:
     """Store deliveries, and line up those that have an order key."""
-    transaction.many("insert_delivery", deliveries)
+    transaction.bulk("insert_delivery", deliveries)
     transaction.tally.born(deliveries)
     lines = {(d.endpoint_id, d.order_key) for d in deliveries if d.order_key is not None}
     line_up(transaction, lines)
@@ -116,11 +116,11 @@ def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
     undone (`Stale`), and the writer repeats it one by one.
     """
     moves = [(s.delivery_id, s.token, s.state, s.due_at) for s in settlements]
-    if transaction.many("settle", moves) != len(moves):
+    if transaction.bulk("settle", moves) != len(moves):
         if len(moves) > 1:
             raise Stale
         return [False]
-    transaction.many("insert_attempt", [s.attempt for s in settlements])
+    transaction.bulk("insert_attempt", [s.attempt for s in settlements])
     for s in settlements:
         owner = s.attempt.app_id, s.attempt.endpoint_id
         transaction.tally.moved((s.delivery_id, *owner), SENDING, s.state)
@@ -178,7 +178,7 @@ def _claim(transaction: Transaction, wanted: Wanted) -> list[Claim]:
             transaction.tally.moved(delivery[:3], WAITING, SENDING)
         claims.append(Claim(_opened(delivery, now, until), message, row[-1]))
     interrupt(transaction, lost)
-    transaction.many("lease", [(c.delivery.id, until, now) for c in claims])
+    transaction.bulk("lease", [(c.delivery.id, until, now) for c in claims])
     return claims
 
 
@@ -195,7 +195,7 @@ def _opened(delivery: Delivery, now: Micros, until: Micros) -> Delivery:
 
 def interrupt(transaction: Transaction, lost: Iterable[tuple[Delivery, str]]) -> None:
     """Close the open attempts of leases that were lost; (delivery, event type) of each."""
-    transaction.many("insert_attempt", [interrupted(d, event_type) for d, event_type in lost])
+    transaction.bulk("insert_attempt", [interrupted(d, event_type) for d, event_type in lost])
 
 
 def interrupted(delivery: Delivery, event_type: str) -> Attempt:

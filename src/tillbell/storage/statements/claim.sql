@@ -22,9 +22,10 @@ ORDER BY due.due_at, due.id;
 -- name: lease
 -- Open the next attempt; the new token shuts out whoever had the delivery before.
 UPDATE deliveries
-SET state = 'sending', due_at = ?2, started_at = ?3,
+SET state = 'sending', due_at = to_.column2, started_at = to_.column3,
     attempts = attempts + 1, tries = tries + 1, token = token + 1
-WHERE id = ?1;
+FROM (VALUES (?1, ?2, ?3)) AS to_
+WHERE id = to_.column1;
 
 -- name: renew
 UPDATE deliveries SET due_at = ?3 WHERE id = ?1 AND token = ?2 AND state = 'sending';

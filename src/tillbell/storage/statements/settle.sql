@@ -1,8 +1,10 @@
 -- name: settle
 -- Only the holder of the present token, and only once. Index: primary key.
 UPDATE deliveries
-SET state = ?3, due_at = iif(?3 = 'waiting', ?4, due_at), trigger = 'scheduled', started_at = NULL
-WHERE id = ?1 AND token = ?2 AND state = 'sending';
+SET state = to_.column3, due_at = iif(to_.column3 = 'waiting', to_.column4, due_at),
+    trigger = 'scheduled', started_at = NULL
+FROM (VALUES (?1, ?2, ?3, ?4)) AS to_
+WHERE id = to_.column1 AND token = to_.column2 AND state = 'sending';
 
 -- name: insert_attempt
 -- Bound to an Attempt as it is; ?2 and ?5 are parts of its id.
