@@ -1,0 +1,315 @@
+"""Plant faults in the statements and see whether the tests notice.
+
+    python -m tests.store.mutate [name …]
+
+Each mutant runs the conformance suite and the simulation in a process of its own. A mutant
+that survives names the test that is missing.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tillbell.storage import sql as statements
+
+FOLDER = Path(__file__).parent
+
+
+class Mutant(NamedTuple):
+    """One fault: in this statement, this text for that one."""
+
+    fault: str
+    statement: str
+    text: str
+    instead: str
+
+
+MUTANTS = [
+    Mutant("settle ignores the token", "settle", "token = ?2 AND ", ""),
+    Mutant("settle ignores the state", "settle", " AND state = 'sending'", ""),
+    Mutant("settle accepts newer tokens", "settle", "token = ?2", "token >= ?2"),
+    Mutant("settle accepts older tokens", "settle", "token = ?2", "token <= ?2"),
+    Mutant("settle forgets the due time", "settle", "iif(?3 = 'waiting', ?4, due_at)", "due_at"),
+    Mutant("settle moves terminal due times", "settle", "iif(?3 = 'waiting', ?4, due_at)", "?4"),
+    Mutant("settle keeps the trigger", "settle", "trigger = 'scheduled', ", ""),
+    Mutant("settle leaves the attempt open", "settle", ", started_at = NULL", ""),
+    Mutant("the lease is not applied", "lease", "due_at = ?2", "due_at = due_at"),
+    Mutant("the lease does not count attempts", "lease", "attempts + 1", "attempts"),
+    Mutant("the lease does not count tries", "lease", "tries + 1", "tries"),
+    Mutant("the lease keeps its token", "lease", "token + 1", "token"),
+    Mutant("the lease has no start", "lease", "started_at = ?3", "started_at = NULL"),
+    Mutant(
+        "due is < for waiting", "due_deliveries", "held = 0 AND due_at <=", "held = 0 AND due_at <"
+    ),
+    Mutant(
+        "due is < for lost leases",
+        "due_deliveries",
+        "?1 AND due_at <= ?2 AND state = 'sending'",
+        "?1 AND due_at < ?2 AND state = 'sending'",
+    ),
+    Mutant(
+        "lost leases stay lost", "due_deliveries", "AND state = 'sending'", "AND state = 'none'"
+    ),
+    Mutant(
+        "running leases are claimed",
+        "due_deliveries",
+        "?1 AND due_at <= ?2 AND state = 'sending'",
+        "?1 AND state = 'sending'",
+    ),
+    Mutant("the order key is ignored", "due_deliveries", "held = 0 AND ", ""),
+    Mutant(
+        "newest due first",
+        "due_deliveries",
+        "ORDER BY due.due_at, due.id",
+        "ORDER BY due.due_at DESC",
+    ),
+    Mutant(
+        "any due first",
+        "due_deliveries",
+        "ORDER BY due_at, id LIMIT ?3)\nSELECT",
+        "ORDER BY id LIMIT ?3)\nSELECT",
+    ),
+    Mutant(
+        "claims ignore the variant", "due_deliveries", "b.variant = d.variant", "b.variant = ''"
+    ),
+    Mutant(
+        "an order key is shared by endpoints", "hold_line", "endpoint_id = ?1 AND ", "?1 <> '' AND "
+    ),
+    Mutant("the line is never held", "hold_line", "held = 1", "held = 0"),
+    Mutant("the last of the line goes first", "head_of_line", "ORDER BY id", "ORDER BY id DESC"),
+    Mutant(
+        "the line does not wait for the one being sent",
+        "head_of_line",
+        "state = 'sending')",
+        "state = 'none')",
+    ),
+    Mutant("the line does not move", "head_of_line", "SET held = 0", "SET held = 1"),
+    Mutant("renew ignores the token", "renew", "token = ?2 AND ", ""),
+    Mutant("renew ignores the state", "renew", " AND state = 'sending'", ""),
+    Mutant("release ignores the token", "release", "token = ?2 AND ", ""),
+    Mutant("release ignores the state", "release", " AND state = 'sending'", ""),
+    Mutant("release counts the attempt", "release", "attempts - 1", "attempts"),
+    Mutant("release counts the try", "release", "tries - 1", "tries"),
+    Mutant("release keeps the due time", "release", "due_at = ?3", "due_at = due_at"),
+    Mutant("orphans keep their lease", "requeue", "due_at = ?2", "due_at = due_at"),
+    Mutant("orphans keep their state", "requeue", "state = 'waiting', ", ""),
+    Mutant("dedupe across applications", "find_event_id", "app_id = ?1 AND ", "?1 <> '' AND "),
+    Mutant("no dedupe", "find_event_id", "event_id = ?2", "event_id = ?2 || 'x'"),
+    Mutant("idempotency keys forgotten", "find_idempotency", "key = ?1", "key = ?1 || 'x'"),
+    Mutant("bodies do not expire", "insert_body", "?3, ?4", "?3, iif(?4, NULL, NULL)"),
+    Mutant("added bodies do not expire", "add_body", "payload.expires_at FROM", "NULL FROM"),
+    Mutant(
+        "deleted payloads come back",
+        "add_body",
+        "payload.variant = ''",
+        "1 UNION ALL SELECT ?1, ?2, ?3, NULL WHERE 1",
+    ),
+    Mutant(
+        "deliveries added to any application", "may_add_delivery", "app_id = ?2 AND", "?2 <> '' AND"
+    ),
+    Mutant("existing deliveries added again", "may_add_delivery", "NOT EXISTS", "EXISTS"),
+    Mutant("resend begins a new run always", "resend", "iif(state = 'waiting', tries, 0)", "0"),
+    Mutant(
+        "resend goes on with the old run", "resend", "iif(state = 'waiting', tries, 0)", "tries"
+    ),
+    Mutant("resend loses the place", "resend", "min(due_at, ?2)", "?2"),
+    Mutant(
+        "resend keeps the due time", "resend", "min(due_at, ?2), ?2)", "min(due_at, ?2), due_at)"
+    ),
+    Mutant("resend is not manual", "resend", "trigger = ?3", "trigger = iif(?3, trigger, trigger)"),
+    Mutant("discard takes running leases", "discardable", " AND due_at <= ?2", " AND ?2"),
+    Mutant("discard leaves lost leases", "discardable", "state = 'sending'", "state = 'none'"),
+    Mutant(
+        "discard takes any endpoint",
+        "discardable",
+        "endpoint_id = ?1 AND state = 'waiting'",
+        "state = 'waiting'",
+    ),
+    Mutant("discard has no limit", "discardable", "LIMIT ?3", "LIMIT ?3 * 1000"),
+    Mutant("an ended delivery keeps its start", "end", ", started_at = NULL", ""),
+    Mutant("expunge ignores the application", "message_exists", "app_id = ?1 AND", "?1 <> '' AND"),
+    Mutant(
+        "expunging an answer ignores the application",
+        "expunge_attempt",
+        " AND app_id = ?1",
+        " AND ?1 <> ''",
+    ),
+    Mutant("an own expiry does not overrule age", "stale_bodies", " AND expires_at IS NULL", ""),
+    Mutant("expiry is one off", "stale_bodies", "expires_at <= ?2", "expires_at < ?2"),
+    Mutant(
+        "bodies go from under an attempt", "stale_bodies", "d.state = 'sending'", "d.state = 'none'"
+    ),
+    Mutant("lost leases keep bodies for ever", "stale_bodies", " AND d.due_at > ?2", ""),
+    Mutant(
+        "any variant goes from under an attempt",
+        "stale_bodies",
+        "d.variant = stale.variant AND ",
+        "d.variant <> stale.variant AND ",
+    ),
+    Mutant("deliveries without body wait on", "bodiless", "'waiting', 'sending'", "'none'"),
+    Mutant(
+        "deliveries of other bodies fail", "bodiless", "d.variant = ?2 AND", "?2 IS NOT NULL AND"
+    ),
+    Mutant(
+        "purge takes open deliveries",
+        "delete_deliveries",
+        "AND state NOT IN ('waiting', 'sending')",
+        "",
+    ),
+    Mutant(
+        "purge takes attempts of open deliveries",
+        "delete_attempts",
+        "AND d.state NOT IN ('waiting', 'sending')",
+        "",
+    ),
+    Mutant("purge has no limit for attempts", "delete_attempts", "LIMIT ?2", "LIMIT ?2 * 1000"),
+    Mutant("purge takes messages in use", "stale_messages", "NOT EXISTS", "1 OR NOT EXISTS"),
+    Mutant(
+        "purge looks at one application",
+        "stale_messages",
+        "app_id > apps.app_id",
+        "app_id > apps.app_id || 'z'",
+    ),
+    Mutant("purge takes young messages", "stale_messages", "AND m.id < ?1", "AND m.id <> ?1"),
+    Mutant(
+        "idempotency keys never go", "delete_idempotency", "created_at < ?1", "created_at < 0 * ?1"
+    ),
+    Mutant(
+        "idempotency keys go early", "delete_idempotency", "created_at < ?1", "created_at <= ?1"
+    ),
+    Mutant(
+        "counters are off",
+        "add_totals",
+        "failed = failed + excluded.failed",
+        "failed = excluded.failed",
+    ),
+    Mutant(
+        "counters never fall",
+        "add_totals",
+        "waiting + excluded.waiting",
+        "waiting + max(0, excluded.waiting)",
+    ),
+    Mutant("totals mix endpoints", "totals", "endpoint_id = ?2 AND", "?2 IS NOT NULL AND"),
+    Mutant("totals mix applications", "totals", "app_id = ?1 AND", "?1 IS NOT NULL AND"),
+    Mutant("totals count an hour too many", "totals", "hour < ?4", "hour <= ?4"),
+    Mutant("totals miss the first hour", "totals", "hour >= ?3", "hour > ?3"),
+    Mutant("uids are shared by scopes", "holder_of_uid", "scope = ?2 AND ", "?2 IS NOT NULL AND "),
+    Mutant("a uid clashes with itself", "holder_of_uid", " AND id <> ?4", " AND ?4 <> ''"),
+    Mutant("a uid is never taken", "holder_of_uid", "uid = ?3", "uid = ?3 || 'x'"),
+    Mutant("a uid wins over an id", "record", "DESC", "ASC"),
+    Mutant("records of any scope", "record", "scope = ?2 AND", "?2 IS NOT NULL AND"),
+    Mutant("putting does not rename", "put_record", "uid = excluded.uid, ", ""),
+    Mutant("removing ignores the scope", "delete_record", "scope = ?2 AND", "?2 IS NOT NULL AND"),
+    Mutant("an application leaves its things", "delete_scope", "scope = ?1", "scope = ?1 || 'x'"),
+    Mutant(
+        "lanes forget leases",
+        "lanes",
+        "WHERE state = 'sending' AND endpoint_id",
+        "WHERE state = 'none' AND endpoint_id",
+    ),
+    Mutant("lanes are due when held ones are", "lanes", " AND d.held = 0", ""),
+    Mutant(
+        "lanes start over",
+        "lanes",
+        "state = 'waiting' AND endpoint_id > :after",
+        "state = 'waiting' AND :after >= ''",
+    ),
+    Mutant(
+        "next due forgets leases", "next_due", "WHERE state = 'sending'", "WHERE state = 'none'"
+    ),
+    Mutant("next due of held ones", "next_due", " AND d.held = 0", ""),
+    Mutant(
+        "messages of any application by event id",
+        "message",
+        "m.app_id = :app_id AND",
+        ":app_id <> '' AND",
+    ),
+    Mutant("an event id wins over an id", "message", "DESC", "ASC"),
+    Mutant(
+        "deliveries of any application", "delivery", " AND d.app_id = :app_id", " AND :app_id <> ''"
+    ),
+    Mutant(
+        "attempts of any application", "attempt", " AND a.app_id = :app_id", " AND :app_id <> ''"
+    ),
+    Mutant(
+        "a message shows any endpoint's attempts",
+        "attempts_of_message",
+        "OR a.endpoint_id = :endpoint_id",
+        "OR 1",
+    ),
+    Mutant(
+        "the first attempt is taken for the last", "select", "ORDER BY a.id DESC", "ORDER BY a.id"
+    ),
+    Mutant(
+        "missing looks at any endpoint", "messages_and_whether_sent", ":endpoint_tail || '~'", "'~'"
+    ),
+    Mutant("filters ignore channels", "messages", "WHERE value = :channel", "WHERE :channel <> ''"),
+    Mutant(
+        "filters take tags for channels", "messages", "json_each(m.tags)", "json_each(m.channels)"
+    ),
+    Mutant("attempts ignore success", "attempts_of_endpoint", "= :succeeded)", "<> 2)"),
+    Mutant(
+        "attempts ignore their first moment",
+        "attempts_of_endpoint",
+        "a.started_at >= :since",
+        "a.started_at > :since",
+    ),
+    Mutant(
+        "attempts ignore their last moment",
+        "attempts_of_endpoint",
+        "a.started_at < :until",
+        "a.started_at <= :until",
+    ),
+]
+
+
+def plant(mutant: Mutant) -> None:
+    """Put the fault into every form of its statement."""
+    planted = 0
+    known = statements.sql._statements
+    for key, text in known.items():
+        if key[0] == mutant.statement and mutant.text in text:
+            known[key] = text.replace(mutant.text, mutant.instead)
+            planted += 1
+    assert planted, f"{mutant.fault}: {mutant.text!r} is not in {mutant.statement}"
+
+
+def run_one(number: int) -> int:
+    """Run the tests with one fault planted; 0 if they did not notice."""
+    plant(MUTANTS[number])
+    skipped = [f"--ignore={FOLDER / name}" for name in ("test_statements.py", "test_sqlite.py")]
+    options = ["-x", "-q", "-k", "not memory", "-p", "no:cacheprovider", "--timeout=20"]
+    return pytest.main([str(FOLDER), *skipped, *options])
+
+
+def judge(number: int) -> str:
+    """Run one mutant in its own process."""
+    command = [sys.executable, "-m", "tests.store.mutate", "--one", str(number)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "is not in" in done.stderr:
+        return "not planted"
+    return "survived" if done.returncode == 0 else "killed"
+
+
+def main(wanted: list[str]) -> int:
+    """Judge all mutants, or those whose fault contains one of the words."""
+    chosen = [
+        n for n, m in enumerate(MUTANTS) if not wanted or any(word in m.fault for word in wanted)
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        verdicts = list(pool.map(judge, chosen))
+    for number, verdict in zip(chosen, verdicts, strict=True):
+        print(f"{verdict:12} {MUTANTS[number].statement:24} {MUTANTS[number].fault}")
+    print(f"{verdicts.count('killed')} of {len(verdicts)} killed")
+    return int(verdicts.count("killed") != len(verdicts))
+
+
+if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    sys.exit(run_one(int(arguments[1])) if arguments[:1] == ["--one"] else main(arguments))

@@ -1,0 +1,236 @@
+"""Commits that fail: everybody in them hears of it, and the store goes on.
+
+A failed commit is unknown to its callers: it may have happened. A repeat is safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from tests.store.world import BODY, SUCCEEDED, World
+from tillbell.errors import StoreUnavailable
+from tillbell.storage import sqlite
+from tillbell.storage.base import Added, Duplicate, Publication
+from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.testing import ManualClock
+
+ERRORS = [apsw.IOError("disk I/O error"), apsw.FullError("disk is full"), OSError("injected")]
+
+
+class Faults:
+    """Raises at the points it was told to, once each."""
+
+    def __init__(self) -> None:
+        self.planned: dict[str, Exception] = {}
+        self.passed: list[str] = []
+
+    def __call__(self, point: str) -> None:
+        self.passed.append(point)
+        error = self.planned.pop(point, None)
+        if error is not None:
+            raise error
+
+
+@pytest.fixture
+def faults() -> Faults:
+    return Faults()
+
+
+@pytest.fixture
+async def world(tmp_path: Path, clock: ManualClock, faults: Faults) -> AsyncIterator[World]:
+    database = SqliteDatabase(tmp_path / "x.db", clock, fault=faults)
+    await database.open()
+    yield World(database, clock)
+    await database.close()
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize("point", ["begin", "before commit", "after commit"])
+async def test_a_failed_commit_fails_all_of_its_batch_and_the_next_one_works(
+    world: World, faults: Faults, point: str, error: Exception
+) -> None:
+    messages = [world.message(event_id=f"order-{n}") for n in range(20)]
+    publications = [Publication(m, {"": BODY}, []) for m in messages]
+    faults.planned[point] = error
+    outcomes = await asyncio.gather(*map(world.store.publish, publications), return_exceptions=True)
+    assert {type(o) for o in outcomes} == {StoreUnavailable}
+
+    repeats = [Publication(world.message(event_id=m.event_id), {"": BODY}, []) for m in messages]
+    again = await asyncio.gather(*map(world.store.publish, repeats))
+    expected = [Duplicate(m.id) for m in messages] if point == "after commit" else [Added()] * 20
+    assert again == expected
+
+
+async def test_a_settlement_repeated_after_an_unknown_commit_counts_once(
+    world: World, faults: Faults
+) -> None:
+    delivery = await world.hand_over()
+    faults.planned["after commit"] = apsw.IOError("disk I/O error")
+    with pytest.raises(StoreUnavailable):
+        await world.store.settle(world.result(delivery))
+
+    assert await world.store.settle(world.result(delivery)) is False
+    assert len(await world.attempts(delivery)) == 1
+    assert (await world.reread(delivery)).state is SUCCEEDED
+
+
+@pytest.mark.parametrize("point", ["publish", "before commit"])
+async def test_totals_do_not_count_what_was_rolled_back(
+    world: World, faults: Faults, point: str
+) -> None:
+    faults.planned[point] = apsw.FullError("disk is full")
+    with pytest.raises(StoreUnavailable):
+        await world.publish()
+    await world.publish()
+
+    assert (await world.store.counts()).waiting == 1
+
+
+async def test_a_wrong_request_fails_alone(world: World) -> None:
+    good = [Publication(world.message(), {"": BODY}, []) for _ in range(3)]
+    wrong = Publication(good[0].message, {"": BODY}, [])
+    outcomes = await asyncio.gather(
+        *map(world.store.publish, [good[0], good[1], wrong, good[2]]), return_exceptions=True
+    )
+
+    assert [outcomes[0], outcomes[1], outcomes[3]] == [Added()] * 3
+    assert isinstance(outcomes[2], apsw.ConstraintError)
+
+
+async def test_a_fault_inside_a_run_of_one_kind_repeats_it_one_by_one(
+    world: World, faults: Faults
+) -> None:
+    faults.planned["publish"] = OSError("a bug")
+    publications = [Publication(world.message(), {"": BODY}, []) for _ in range(5)]
+
+    assert await asyncio.gather(*map(world.store.publish, publications)) == [Added()] * 5
+    assert faults.passed.count("publish") == 6
+
+
+async def test_a_full_store_still_answers_questions(world: World, faults: Faults) -> None:
+    message = await world.publish()
+    faults.planned["before commit"] = apsw.FullError("disk is full")
+    with pytest.raises(StoreUnavailable, match="full"):
+        await world.store.check()
+
+    assert await world.store.message(world.app, message.id) == message
+    await world.store.check()
+
+
+class Gate:
+    """Holds the writer at a point until it is told to go on."""
+
+    def __init__(self, point: str) -> None:
+        self.point = point
+        self.loop = asyncio.get_running_loop()
+        self.reached = asyncio.Event()
+        self.opened = threading.Event()
+        self.commits = 0
+
+    def __call__(self, point: str) -> None:
+        self.commits += point == "before commit"
+        if point == self.point and not self.opened.is_set():
+            self.loop.call_soon_threadsafe(self.reached.set)
+            self.opened.wait(timeout=30)
+
+
+async def test_what_arrives_while_a_commit_runs_shares_the_next_one(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    gate = Gate("before commit")
+    database = SqliteDatabase(tmp_path / "x.db", clock, fault=gate)
+    await database.open()
+    world = World(database, clock)
+    publications = [Publication(world.message(), {"": BODY}, []) for _ in range(101)]
+    first = database.publish(publications[0])
+    await gate.reached.wait()
+    rest = [database.publish(p) for p in publications[1:]]
+    gate.opened.set()
+
+    assert await asyncio.gather(first, *rest) == [Added()] * 101
+    assert gate.commits == 2
+    await database.close()
+
+
+async def test_a_writer_that_hangs_is_noticed(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "CHECK_TIMEOUT_S", 0.01)
+    gate = Gate("begin")
+    database = SqliteDatabase(tmp_path / "x.db", clock, fault=gate)
+    await database.open()
+    with pytest.raises(StoreUnavailable, match="has not finished a write"):
+        await database.check()
+    gate.opened.set()
+    await database.close()
+
+
+async def test_writes_of_one_round_of_the_loop_share_a_commit(world: World, faults: Faults) -> None:
+    first = [Publication(world.message(), {"": BODY}, []) for _ in range(100)]
+    await asyncio.gather(*map(world.store.publish, first))
+
+    assert faults.passed.count("before commit") == 1
+    assert faults.passed.count("publish") == 1
+
+
+async def test_a_large_backlog_is_committed_in_bounded_batches(
+    world: World, faults: Faults
+) -> None:
+    publications = [Publication(world.message(), {"": BODY}, []) for _ in range(2_500)]
+    await asyncio.gather(*map(world.store.publish, publications))
+
+    assert faults.passed.count("before commit") == 3
+
+
+async def test_a_caller_that_goes_away_does_not_stop_the_others(world: World) -> None:
+    publications = [Publication(world.message(), {"": BODY}, []) for _ in range(3)]
+    futures = [asyncio.ensure_future(world.store.publish(p)) for p in publications]
+    futures[1].cancel()
+
+    assert await asyncio.gather(futures[0], futures[2]) == [Added()] * 2
+    assert await world.store.message(world.app, publications[2].message.id) is not None
+
+
+async def test_writes_of_different_kinds_keep_their_order(world: World) -> None:
+    message = world.message()
+    waiting = world.waiting(message, world.endpoint)
+    publish = world.store.publish(Publication(message, {"": BODY}, [waiting]))
+    claim = asyncio.ensure_future(world.claim())
+    await publish
+
+    (claimed,) = await claim
+    settle = world.store.settle(world.result(claimed.delivery))
+    resend = asyncio.ensure_future(world.store.resend([waiting.id], world.now))
+    assert (await settle, await resend) == (True, 1)
+
+
+def test_a_loop_that_died_under_the_writer_leaves_the_writes_on_disk(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async def abandon() -> World:
+        database = SqliteDatabase(tmp_path / "x.db", clock)
+        await database.open()
+        world = World(database, clock)
+        await world.publish(event_id="order-1")
+        database.publish(Publication(world.message(), {"": BODY}, []))
+        await asyncio.sleep(0)  # the batch is on its way
+        return world
+
+    with asyncio.Runner() as runner:
+        abandoned = runner.run(abandon())
+    database = abandoned.store
+    assert isinstance(database, SqliteDatabase)
+    database._lock.release()  # type: ignore[union-attr]
+    reopened = SqliteDatabase(tmp_path / "x.db", clock)
+    with asyncio.Runner() as runner:
+        runner.run(reopened.open())
+        found = runner.run(reopened.message(abandoned.app, "order-1"))
+        runner.run(reopened.close())
+
+    assert found is not None

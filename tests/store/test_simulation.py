@@ -1,0 +1,243 @@
+"""A random life of each store beside the specification: after every step, every row is equal.
+
+A crash takes the files as they are on disk and opens them elsewhere. A failing seed is in the
+test's name; run it again with `-k seed_<n>_`.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.store.world import DISCARDED, FAILED, LEASE, SUCCEEDED, WAITING, World
+from tillbell.clock import DAY, HOUR, SECOND
+from tillbell.models import Delivery
+from tillbell.storage.base import (
+    RESENDABLE,
+    AttemptFilter,
+    Database,
+    MessageFilter,
+    Page,
+    Publication,
+    Settlement,
+)
+from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.testing import ManualClock, MemoryStore
+
+SEEDS = 50
+STEPS = 60
+ALL = Page(10_000, ascending=True)
+
+
+class Life:
+    """One store and the specification, told the same things."""
+
+    def __init__(self, seed: int, folder: Path, clock: ManualClock) -> None:
+        self.random = random.Random(seed)
+        self.folder = folder
+        self.clock = clock
+        self.lives = 0
+        self.real = SqliteDatabase(folder / "0.db", clock)
+        self.specification = MemoryStore()
+        self.world = World(self.specification, clock)
+        self.endpoints = [self.world.endpoint, self.world.second, self.world.new("ep")]
+        self.owned = {
+            self.world.app: self.endpoints[:2],
+            self.world.other_app: self.endpoints[2:],
+        }
+        self.held: list[Delivery] = []
+        self.past: list[Settlement] = []
+        self.keys = 0
+
+    async def both(self, call: Callable[[Database], Awaitable[Any]]) -> Any:
+        """Make one call to both; they must answer alike."""
+        expected = await call(self.specification)
+        answer = await call(self.real)
+        assert answer == expected
+        return answer
+
+    async def step(self) -> None:
+        await self.random.choice(
+            [self.publish] * 4
+            + [self.claim, self.settle] * 5
+            + [self.settle_again, self.renew, self.release, self.resend, self.add] * 2
+            + [self.wait, self.wait, self.jump, self.discard, self.expunge]
+            + [self.purge, self.remember, self.crash, self.restart]
+        )()
+
+    def pick_ids(self) -> list[str]:
+        known = sorted(self.specification.deliveries)
+        return self.random.sample(known, min(len(known), self.random.randint(0, 4)))
+
+    async def publish(self) -> None:
+        chance = self.random.random
+        app = self.random.choice(list(self.owned))
+        message = self.world.message(
+            app=app,
+            event_id=self.random.choice([None, None, "e1", "e2"]),
+            order_key=self.random.choice([None, "k1", "k2"]),
+            channels=self.random.choice([(), ("a",)]),
+            expires_at=self.world.now + 40 * SECOND if chance() < 0.2 else None,
+        )
+        deliveries = []
+        for endpoint in self.owned[app][: self.random.randint(0, 2)]:
+            if chance() < 0.3 and message.order_key is None:
+                deliveries.append(self.world.leased(message, endpoint))
+            else:
+                due_at = self.world.now + self.random.choice([0, 0, 30 * SECOND])
+                variant = self.random.choice(["", "v"])
+                deliveries.append(
+                    self.world.waiting(message, endpoint, due_at=due_at, variant=variant)
+                )
+        key = (f"key{self.random.randint(1, 3)}", "print", b"answer") if chance() < 0.1 else None
+        publication = Publication(message, {"": b"{}", "v": b"v"}, deliveries, key)
+        await self.both(lambda store: store.publish(publication))
+        self.held += [d for d in deliveries if d.started_at is not None]
+
+    async def claim(self) -> None:
+        wanted = {e: self.random.randint(1, 3) for e in self.random.sample(self.endpoints, 2)}
+        now = self.world.now
+        claims = await self.both(lambda store: store.claim(wanted, now, now + LEASE))
+        self.held += [claim.delivery for claim in claims]
+
+    async def settle(self) -> None:
+        if not self.held:
+            return
+        delivery = self.held.pop(self.random.randrange(len(self.held)))
+        state = self.random.choice([SUCCEEDED, SUCCEEDED, FAILED, WAITING, WAITING, DISCARDED])
+        due_at = self.world.now + self.random.choice([0, 5, 300]) * SECOND
+        settlement = self.world.result(delivery, state, due_at)
+        self.past.append(settlement)
+        await self.both(lambda store: store.settle(settlement))
+
+    async def settle_again(self) -> None:
+        """A commit whose answer was lost is repeated; a late worker speaks."""
+        if self.past:
+            settlement = self.random.choice(self.past)
+            await self.both(lambda store: store.settle(settlement))
+
+    async def renew(self) -> None:
+        held = [(d.id, d.token) for d in self.held if self.random.random() < 0.5]
+        until = self.world.now + LEASE
+        await self.both(lambda store: store.renew(held, until))
+
+    async def release(self) -> None:
+        given = [d for d in self.held if self.random.random() < 0.3]
+        self.held = [d for d in self.held if d not in given]
+        claims = [(d.id, d.token) for d in given]
+        now = self.world.now
+        await self.both(lambda store: store.release(claims, now))
+
+    async def resend(self) -> None:
+        ids, now = self.pick_ids(), self.world.now
+        states = self.random.choice([RESENDABLE, (FAILED,)])
+        await self.both(lambda store: store.resend(ids, now, states=states))
+
+    async def add(self) -> None:
+        """Replay what an endpoint never had."""
+        app, now = self.random.choice(list(self.owned)), self.world.now
+        endpoint = self.random.choice(self.owned[app])
+        missing, _ = await self.both(
+            lambda store: store.missing(app, endpoint, 0, now + DAY, "", 5)
+        )
+        deliveries = [self.world.waiting(m, endpoint, variant="w") for m in missing]
+        bodies = {(m.id, "w"): b"w" for m in missing}
+        await self.both(lambda store: store.add_deliveries(deliveries, bodies))
+
+    async def wait(self) -> None:
+        self.clock.advance(self.random.choice([1, 5, 15, 20]))
+
+    async def jump(self) -> None:
+        self.clock.advance(self.random.choice([3600, 86_400, 10 * 86_400]))
+
+    async def discard(self) -> None:
+        endpoint, now = self.random.choice(self.endpoints), self.world.now
+        await self.both(lambda store: store.discard(endpoint, now, 10_000))
+
+    async def expunge(self) -> None:
+        known = sorted(self.specification.known_messages)
+        if known:
+            message_id = self.random.choice(known)
+            await self.both(lambda store: store.expunge(self.world.app, message_id))
+
+    async def purge(self) -> None:
+        now = self.world.now
+        bodies, history = self.random.choice([(HOUR, DAY), (DAY, 5 * DAY), (30 * DAY, 90 * DAY)])
+        await self.both(
+            lambda store: store.purge(
+                bodies_before=now - bodies, history_before=now - history, now=now, limit=10_000
+            )
+        )
+
+    async def remember(self) -> None:
+        self.keys += 1
+        key, print_, now = f"key{self.random.randint(1, 3)}", str(self.keys), self.world.now
+        await self.both(lambda store: store.remember(key, print_, b"answer", now))
+        await self.both(lambda store: store.recall(key))
+
+    async def restart(self) -> None:
+        await self.crash()
+        now = self.world.now
+        await self.both(lambda store: store.orphan(now))
+
+    async def crash(self) -> None:
+        """Go on with what is on disk, without a word to the process that wrote it."""
+        old, self.lives = self.real, self.lives + 1
+        for suffix in ("", "-wal"):
+            source = self.folder / f"{self.lives - 1}.db{suffix}"
+            shutil.copy(source, self.folder / f"{self.lives}.db{suffix}")
+        self.real = SqliteDatabase(self.folder / f"{self.lives}.db", self.clock)
+        await self.real.open()
+        await old.close()
+
+    async def compare(self) -> None:
+        """Look at every delivery, attempt and total of both."""
+        now = self.world.now
+        await self.both(lambda store: store.counts())
+        await self.both(lambda store: store.lanes())
+        await self.both(lambda store: store.next_due(self.endpoints))
+        for app, endpoints in self.owned.items():
+            await self.both(lambda store, a=app: store.totals(a, None, 0, now + DAY))
+            await self.both(lambda store, a=app: store.messages(a, MessageFilter(), ALL))
+            for endpoint in endpoints:
+                await self.compare_endpoint(app, endpoint)
+
+    async def compare_endpoint(self, app: str, endpoint: str) -> None:
+        now = self.world.now
+        await self.both(lambda store: store.totals(app, endpoint, now - DAY, now + DAY))
+        await self.both(
+            lambda store: store.deliveries_of_endpoint(app, endpoint, MessageFilter(), None, ALL)
+        )
+        wanted = AttemptFilter(endpoint_id=endpoint)
+        await self.both(lambda store: store.attempts(app, wanted, ALL))
+
+    async def compare_messages(self) -> None:
+        """Look at every message from its own side."""
+        for message in list(self.specification.known_messages.values()):
+            app, id_ = message.app_id, message.id
+            wanted = AttemptFilter(message_id=id_)
+            await self.both(lambda store, a=app, i=id_: store.deliveries_of_message(a, i))
+            await self.both(lambda store, a=app, w=wanted: store.attempts(a, w, ALL))
+            for variant in ("", "v", "w"):
+                await self.both(lambda store, i=id_, v=variant: store.body(i, v))
+
+
+@pytest.mark.parametrize("seed", range(SEEDS), ids=lambda seed: f"seed_{seed}_")
+async def test_a_random_life_agrees_with_the_specification(
+    seed: int, tmp_path: Path, clock: ManualClock
+) -> None:
+    life = Life(seed, tmp_path, clock)
+    await life.real.open()
+    try:
+        for number in range(STEPS):
+            await life.step()
+            if number % 6 == 5:
+                await life.compare()
+        await life.compare_messages()
+    finally:
+        await life.real.close()

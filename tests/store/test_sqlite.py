@@ -1,0 +1,226 @@
+"""The SQLite store's own life: opening, refusing, locking, backing up, failing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import apsw
+import pytest
+
+from tests.store.world import SUCCEEDED, World
+from tillbell.errors import Misconfigured, StoreUnavailable
+from tillbell.models import Application
+from tillbell.storage.base import Added, MessageFilter, Page, Publication
+from tillbell.storage.connection import check_version
+from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.testing import ManualClock
+
+FIXED = ["3.51.3", "3.51.10", "3.52.0", "4.0.0", "3.50.7", "3.50.8", "3.44.6"]
+DAMAGING = ["3.40.1", "3.44.5", "3.45.0", "3.49.9", "3.50.6", "3.51.0", "3.51.2"]
+
+
+async def opened(path: Path, clock: ManualClock, **options: object) -> SqliteDatabase:
+    database = SqliteDatabase(path, clock, **options)  # type: ignore[arg-type]
+    await database.open()
+    return database
+
+
+@pytest.mark.parametrize("version", FIXED)
+def test_a_fixed_sqlite_is_used(version: str) -> None:
+    assert check_version(version) is None
+
+
+@pytest.mark.parametrize("version", DAMAGING)
+def test_a_sqlite_that_can_damage_its_log_is_refused(version: str) -> None:
+    with pytest.raises(Misconfigured, match=version):
+        check_version(version)
+
+
+async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path, clock: ManualClock) -> None:
+    first = await opened(tmp_path / "x.db", clock)
+    world = World(first, clock)
+    message = await world.publish(event_id="order-1")
+    await first.put(Application(id=world.app, name="shop"))
+    await first.close()
+    second = await opened(tmp_path / "x.db", clock)
+
+    assert await second.message(world.app, "order-1") == message
+    assert await second.list(Application) == [Application(id=world.app, name="shop")]
+    assert (await second.counts()).waiting == 1
+    await second.close()
+
+
+async def test_the_log_is_written_through_at_every_commit(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    database = await opened(tmp_path / "x.db", clock)
+    found: dict[str, object] = {}
+
+    def look(transaction: object, requests: list[None]) -> list[None]:
+        connection = transaction._connection  # type: ignore[attr-defined]
+        for pragma in ("synchronous", "journal_mode", "page_size", "mmap_size"):
+            found[pragma] = connection.pragma(pragma)
+        return requests
+
+    await database._writer.submit(look, None)  # type: ignore[arg-type]
+    await database.close()
+
+    assert found == {"synchronous": 2, "journal_mode": "wal", "page_size": 16384, "mmap_size": 0}
+
+
+async def test_a_second_process_is_refused_until_the_first_has_died(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    path = tmp_path / "x.db"
+    program = (
+        "import asyncio, sys\n"
+        "from tillbell.clock import SystemClock\n"
+        "from tillbell.storage.sqlite import SqliteDatabase\n"
+        "asyncio.run(SqliteDatabase(sys.argv[1], SystemClock()).open())\n"
+        "print('open', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"open\n"
+        with pytest.raises(Misconfigured, match="Another process is using the database"):
+            await opened(path, clock)
+        process.kill()
+    database = await opened(path, clock)
+    await database.close()
+
+
+async def test_the_lock_is_let_go_when_opening_fails(tmp_path: Path, clock: ManualClock) -> None:
+    path = tmp_path / "x.db"
+    path.write_bytes(b"not a database" * 100)
+    for _ in range(2):
+        with pytest.raises(Misconfigured, match="Cannot open"):
+            await opened(path, clock)
+
+
+async def test_a_database_of_a_newer_schema_is_refused(tmp_path: Path, clock: ManualClock) -> None:
+    path = tmp_path / "x.db"
+    await (await opened(path, clock)).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("INSERT INTO migrations VALUES (99, 'later', 0)")
+    connection.close()
+
+    with pytest.raises(Misconfigured, match="newer Tillbell"):
+        await opened(path, clock)
+
+
+async def test_a_database_of_another_program_is_refused(tmp_path: Path, clock: ManualClock) -> None:
+    path = tmp_path / "x.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE photos (id)")
+    connection.close()
+
+    with pytest.raises(Misconfigured, match="another program"):
+        await opened(path, clock)
+
+
+async def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path, clock: ManualClock) -> None:
+    with pytest.raises(Misconfigured, match="Cannot write the database"):
+        await opened(tmp_path / "nowhere" / "x.db", clock)
+
+
+async def test_a_backup_made_under_load_is_whole(tmp_path: Path, clock: ManualClock) -> None:
+    database = await opened(tmp_path / "x.db", clock)
+    world = World(database, clock)
+    early = [await world.publish() for _ in range(50)]
+    stop = asyncio.Event()
+
+    async def keep_publishing() -> int:
+        count = 0
+        while not stop.is_set():
+            await world.publish()
+            count += 1
+        return count
+
+    load = asyncio.create_task(keep_publishing())
+    await database.backup(str(tmp_path / "copy.db"))
+    stop.set()
+    assert await load > 0
+    await database.close()
+    copy = await opened(tmp_path / "copy.db", clock)
+    messages = await copy.messages(world.app, MessageFilter(), Page(100_000, ascending=True))
+    counts = await copy.counts()
+    await copy.close()
+
+    assert messages[:50] == early
+    assert counts.waiting == len(messages)
+    connection = apsw.Connection(str(tmp_path / "copy.db"))
+    assert connection.pragma("integrity_check") == "ok"
+    connection.close()
+
+
+async def test_a_backup_to_nowhere_is_refused_and_leaves_no_part(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    database = await opened(tmp_path / "x.db", clock)
+    with pytest.raises(Misconfigured, match="Cannot write the backup"):
+        await database.backup(str(tmp_path / "nowhere" / "copy.db"))
+    await database.backup(str(tmp_path / "copy.db"))
+    await database.close()
+
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["copy.db", "x.db", "x.db.lock"]
+
+
+async def test_the_log_stays_small_beside_readers(tmp_path: Path, clock: ManualClock) -> None:
+    database = await opened(tmp_path / "x.db", clock)
+    world = World(database, clock)
+    body = os.urandom(20_000)
+
+    async def publish() -> None:
+        message = world.message()
+        await database.publish(Publication(message, {"": body}, []))
+        await database.body(message.id)
+
+    for _ in range(20):
+        await asyncio.gather(*(publish() for _ in range(100)))
+    size = (tmp_path / "x.db-wal").stat().st_size
+    await database.close()
+
+    assert size < 30 * 2**20  # 40 MB were written
+
+
+async def test_the_results_of_a_worker_hold_after_a_restart(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    first = await opened(tmp_path / "x.db", clock)
+    world = World(first, clock)
+    message = await world.publish()
+    done = await world.finish(message, SUCCEEDED)
+    await first.close()
+    world.store = second = await opened(tmp_path / "x.db", clock)
+
+    assert await second.orphan(world.now) == 0
+    assert await world.the_delivery(message) == done
+    await second.close()
+
+
+async def test_closing_finishes_what_was_accepted(tmp_path: Path, clock: ManualClock) -> None:
+    database = await opened(tmp_path / "x.db", clock)
+    world = World(database, clock)
+    writes = [
+        asyncio.ensure_future(database.publish(Publication(world.message(), {"": b""}, [])))
+        for _ in range(3_000)
+    ]
+    await database.close()
+
+    assert [await w for w in writes] == [Added()] * 3_000
+    with pytest.raises(StoreUnavailable):
+        await database.publish(Publication(world.message(), {"": b""}, []))
+    with pytest.raises(StoreUnavailable):
+        await database.counts()
+    await database.close()

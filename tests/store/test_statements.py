@@ -1,0 +1,85 @@
+"""The statements themselves: each is used, and none reads a table from end to end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+import tillbell.storage
+from tillbell.storage.connection import open_writer
+from tillbell.storage.migrate import migrate
+from tillbell.storage.sql import Statements, sql
+
+SOURCES = Path(tillbell.storage.__file__).parent
+GROWING = "messages|bodies|deliveries|attempts|totals|idempotency|records|[mdab]"
+SCAN = re.compile(rf"^SCAN (?:{GROWING})(?: USING (?:COVERING )?INDEX (\w+))?$")
+# Read as a whole on purpose: no longer than what is in flight.
+SHORT_INDEXES = {"deliveries_leased"}
+QUERIES = {
+    name: text
+    for name, text in sql.all().items()
+    if re.match(r"SELECT|WITH|UPDATE|DELETE|INSERT(?!.*VALUES)", text, re.DOTALL)
+    and "sqlite_schema" not in text
+}
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apsw.Connection]:
+    connection = open_writer(tmp_path_factory.mktemp("plans") / "x.db")
+    migrate(connection, 0)
+    yield connection
+    connection.close()
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_no_statement_reads_a_growing_table_from_end_to_end(
+    connection: apsw.Connection, name: str
+) -> None:
+    if name in ("applied_migrations", "any_ordered"):  # a handful of rows; stops at the first
+        return
+    plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + QUERIES[name], _Nothing())]
+    scans = [match for line in plan if (match := SCAN.match(line))]
+
+    assert {match[1] for match in scans} <= SHORT_INDEXES, plan
+
+
+PAGED = [name for name, text in QUERIES.items() if text.rstrip(";").endswith(":limit")]
+
+
+@pytest.mark.parametrize("name", PAGED)
+def test_no_list_is_sorted_before_it_is_cut(connection: apsw.Connection, name: str) -> None:
+    plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + QUERIES[name], _Nothing())]
+
+    # "LAST TERM": within one delivery, whose attempts are few.
+    sorts = [line for line in plan if "TEMP B-TREE" in line and "LAST TERM" not in line]
+    assert sorts == []
+
+
+def test_every_statement_is_used() -> None:
+    program = "".join(path.read_text() for path in SOURCES.glob("*.py"))
+    names = {name.split(":")[0] for name in sql.all()}
+
+    assert {name for name in names if f'"{name}"' not in program} == set()
+
+
+def test_a_choice_makes_a_statement_in_every_form() -> None:
+    text = (
+        "-- fragment: columns\na, b\n\n"
+        "-- name: x\n-- either {order}: DESC | ASC\n-- either {w}: p | q = 1\n"
+        "-- Says what it does.\nSELECT {columns} WHERE {w} ORDER BY a {order};\n"
+    )
+    statements = Statements([text])
+
+    assert statements("x", 1, 0) == "SELECT a, b WHERE p ORDER BY a ASC;"
+    assert statements("x", 0, 1) == "SELECT a, b WHERE q = 1 ORDER BY a DESC;"
+
+
+class _Nothing(dict[str, None]):
+    """Binds NULL to every name and number."""
+
+    def __missing__(self, key: str) -> None:
+        return None
