@@ -131,6 +131,12 @@ class Dispatcher:
             lane.saw_due(due_at)
             self.on_hungry(lane)
 
+    def probe(self, endpoint_id: str) -> None:
+        """Try an endpoint whose breaker is open at once: somebody asks for it by hand."""
+        lane = self._lanes.get(endpoint_id)
+        if lane is not None and lane.breaker.probe_at is not None:
+            lane.breaker = lane.breaker._replace(probe_at=self._clock.now())
+
     # ── hand-over ────────────────────────────────────────────────────────────────────────────────
 
     def lease_until(self, now: Micros) -> Micros:

@@ -69,6 +69,7 @@ class Resender:
             await self._database.resend(ids, now)
         else:
             await self._add(live, [message])
+        self._dispatcher.probe(endpoint_id)
         self._dispatcher.wake(app_id, endpoint_id, now)
 
     async def recover(self, endpoint: Endpoint, since: Micros, until: Micros) -> Task:
