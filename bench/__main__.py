@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import page, rivals, table
+from bench import page, processes, rivals, table
 from bench.cases import CASES, Measures
 from bench.rivals import PEERS
 from bench.scene import QUICK, Effort, Wrong
@@ -20,6 +20,7 @@ ONCE = frozenset({"memory"})  # long and steady: one round is enough
 
 def main() -> int:
     """Run the chosen cases; return 1 if the gateway did something wrong or a peer is missing."""
+    processes.end_tidily_on_sigterm()
     options = _options()
     effort = _effort(options)
     names, missing = _chosen(options.cases)

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from bench import processes
 from tests.crash import disk_full, kill_loop, power_cut, write_errors
 from tests.crash.report import Report
 
@@ -21,6 +22,7 @@ NEEDS = {"power-cut": "strace", "write-errors": "strace", "disk-full": "mount"}
 
 def main() -> int:
     """Run the chosen batteries; return 1 if any found a violation or could not run."""
+    processes.end_tidily_on_sigterm()
     options = _options()
     batteries: dict[str, Callable[[Path], Report]] = {
         "kill-loop": lambda folder: kill_loop.run(folder, options.cycles, options.seed),
