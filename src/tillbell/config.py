@@ -83,7 +83,7 @@ class Settings:
     max_in_flight: int = _setting(512, "Attempts at once, of all endpoints together.", (1, 10_000))
     endpoint_concurrency: int = _setting(10, "Attempts at once of one endpoint.", (1, 1_000))
     lane_window: int = _setting(
-        256, "Due deliveries of one endpoint that are held in memory.", (1, 10_000)
+        1_024, "Due deliveries of one endpoint that are held in memory.", (1, 10_000)
     )
 
     max_body_bytes: int = _setting(

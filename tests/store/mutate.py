@@ -31,19 +31,29 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = [
-    Mutant("settle ignores the token", "settle", "token = ?2 AND ", ""),
+    Mutant("settle ignores the token", "settle", "token = to_.column2 AND ", ""),
     Mutant("settle ignores the state", "settle", " AND state = 'sending'", ""),
-    Mutant("settle accepts newer tokens", "settle", "token = ?2", "token >= ?2"),
-    Mutant("settle accepts older tokens", "settle", "token = ?2", "token <= ?2"),
-    Mutant("settle forgets the due time", "settle", "iif(?3 = 'waiting', ?4, due_at)", "due_at"),
-    Mutant("settle moves terminal due times", "settle", "iif(?3 = 'waiting', ?4, due_at)", "?4"),
+    Mutant("settle accepts newer tokens", "settle", "token = to_.column2", "token >= to_.column2"),
+    Mutant("settle accepts older tokens", "settle", "token = to_.column2", "token <= to_.column2"),
+    Mutant(
+        "settle forgets the due time",
+        "settle",
+        "iif(to_.column3 = 'waiting', to_.column4, due_at)",
+        "due_at",
+    ),
+    Mutant(
+        "settle moves terminal due times",
+        "settle",
+        "iif(to_.column3 = 'waiting', to_.column4, due_at)",
+        "to_.column4",
+    ),
     Mutant("settle keeps the trigger", "settle", "trigger = 'scheduled', ", ""),
     Mutant("settle leaves the attempt open", "settle", ", started_at = NULL", ""),
-    Mutant("the lease is not applied", "lease", "due_at = ?2", "due_at = due_at"),
+    Mutant("the lease is not applied", "lease", "due_at = to_.column2", "due_at = due_at"),
     Mutant("the lease does not count attempts", "lease", "attempts + 1", "attempts"),
     Mutant("the lease does not count tries", "lease", "tries + 1", "tries"),
     Mutant("the lease keeps its token", "lease", "token + 1", "token"),
-    Mutant("the lease has no start", "lease", "started_at = ?3", "started_at = NULL"),
+    Mutant("the lease has no start", "lease", "started_at = to_.column3", "started_at = NULL"),
     Mutant(
         "due is < for waiting", "due_deliveries", "held = 0 AND due_at <=", "held = 0 AND due_at <"
     ),
@@ -174,7 +184,7 @@ MUTANTS = [
         "purge looks at one application",
         "stale_messages",
         "app_id > apps.app_id",
-        "app_id > apps.app_id || 'z'",
+        "app_id > '~'",
     ),
     Mutant("purge takes young messages", "stale_messages", "AND m.id < ?1", "AND m.id <> ?1"),
     Mutant(

@@ -68,6 +68,7 @@ async def test_an_id_wins_over_an_equal_uid(world: World) -> None:
 async def test_putting_again_replaces(world: World) -> None:
     record = endpoint(world, "first")
     await world.store.put(record)
+    await world.store.put(record)
     changed = Endpoint(id=record.id, scope=world.app, url="https://b.example", uid="second")
     await world.store.put(changed)
 

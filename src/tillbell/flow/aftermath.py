@@ -45,10 +45,9 @@ class Aftermath:
         first = attempt.number == 1
         delay_us = attempt.started_at + attempt.duration_us - claim.message.created_at
         self._meters.attempt(ended.result, attempt.duration_us, delay_us if first else None)
-        now = self._clock.now()
         if ended.result is Result.ACCEPTED:
             if lane.health.failing_since is not None:
-                self._judged(lane, rules.after_success(lane.health, now))
+                self._judged(lane, rules.after_success(lane.health, self._clock.now()))
             return
         observe(
             "attempt.failed",
@@ -58,6 +57,7 @@ class Aftermath:
             status=attempt.status_code,
             error=attempt.error,
         )
+        now = self._clock.now()
         self._judged(lane, rules.after_failure(lane.health, now, pause_after=self._pause_after))
         if ended.result is Result.GONE:
             self._stop(lane, EndpointStatus.DISABLED, "gone", "endpoint.disabled")

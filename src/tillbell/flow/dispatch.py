@@ -236,7 +236,7 @@ class Dispatcher:
             lane.saw_due(now)  # the lease ran out while it waited: it will be claimed again
             return
         try:
-            ended = await make_attempt(claim, lane.live, self._sender, self._clock)
+            ended = await make_attempt(claim, lane.live, self._sender, now)
         except Exception as error:  # noqa: BLE001 - supervised: it must not stop its lane
             observe("attempt.broken", delivery=claim.delivery.id, exc_info=error)
             ended = broken(claim, lane.live, error, now)
@@ -247,15 +247,15 @@ class Dispatcher:
             self._ledger.discard(claim, ended.settlement)
             return
         self._ledger.settle(claim, ended.settlement)
-        now = self._clock.now()
         if lane.live.endpoint.ordering:
-            lane.saw_due(now)  # the next of this order key may be claimed now
+            lane.saw_due(self._clock.now())  # the next of this order key may be claimed now
         if ended.result is Result.ACCEPTED:
-            lane.breaker = breakers.after_success(lane.breaker, now)
+            if lane.breaker is not breakers.CLOSED:
+                lane.breaker = breakers.after_success(lane.breaker, self._clock.now())
             if lane.accepted() or lane.breaker.ramp is not None:
                 self._pump(lane)
         else:
-            lane.breaker = breakers.after_failure(lane.breaker, now)
+            lane.breaker = breakers.after_failure(lane.breaker, self._clock.now())
             lane.failed()
             if lane.breaker.probe_at is not None:
                 self._send_back(lane)

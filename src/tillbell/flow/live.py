@@ -31,11 +31,7 @@ class Live(NamedTuple):
     timeout_s: int
     success: str
     width: Width
-
-    @property
-    def is_active(self) -> bool:
-        """Tell whether attempts may be made."""
-        return self.endpoint.status is EndpointStatus.ACTIVE
+    is_active: bool  # whether attempts may be made
 
     @property
     def takes_messages(self) -> bool:
@@ -71,6 +67,7 @@ class LiveMaker:
             timeout_s=endpoint.timeout_s or profile.timeout_s,
             success=endpoint.success or profile.success,
             width=self._width(endpoint),
+            is_active=endpoint.status is EndpointStatus.ACTIVE,
         )
 
     def _target(self, url: str) -> tuple[Target | None, str]:

@@ -11,12 +11,14 @@ sweep a second over all connections cuts off those that are overdue.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, NamedTuple, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tillbell.logs import observe
+from tillbell.web.joined import JoinedTransport
 
 HEADER_BYTES_MAX = 32_768
 _HEADERS, _BODY, _ANSWER = "headers", "body", "answer"
@@ -46,6 +48,11 @@ class PatientProtocol(HttpToolsProtocol):
         self._part: str | None = _HEADERS  # what the client owes us; None: nothing
         self._of: object = None  # of which request
         self._overdue_at = self.loop.time() + self._limits.header_timeout_s
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin; answers leave in one piece."""
+        joined = JoinedTransport(transport, self.loop)
+        super().connection_made(cast("asyncio.Transport", joined))
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, never past the bound while it is inside a header."""

@@ -1,9 +1,9 @@
 -- name: configure
 -- Page size first: it holds only for a file that is still empty.
 PRAGMA page_size = 16384;
+PRAGMA busy_timeout = 5000;
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
-PRAGMA busy_timeout = 5000;
 PRAGMA temp_store = MEMORY;
 PRAGMA mmap_size = 0;
 PRAGMA journal_size_limit = 67108864;
