@@ -56,6 +56,7 @@ class Dispatcher:
         self._sender = sender
         self._ledger = ledger
         self._clock = clock
+        self._loop = asyncio.get_running_loop()  # kept: asking for it is a system call
         self._lanes: dict[str, Lane] = {}
         self._health: dict[str, EndpointHealth] = {}
         self._turns = Turns()
@@ -193,7 +194,7 @@ class Dispatcher:
         claim = lane.ready.popleft()
         lane.in_flight += 1
         self._in_flight += 1
-        task = asyncio.get_running_loop().create_task(self._work(lane, claim))
+        task = self._loop.create_task(self._work(lane, claim))
         self._workers.add(task)
         task.add_done_callback(self._workers.discard)
 

@@ -121,7 +121,7 @@ class Publisher:
 
     def _message(self, app_id: str, draft: Draft, now: Micros) -> Message:
         return Message(
-            self._ids.new("msg", now),
+            self._ids.new_message(now),
             app_id,
             draft.event_type,
             now,

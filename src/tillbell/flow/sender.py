@@ -63,6 +63,7 @@ class Sender:
         self._monotonic = clock.monotonic
         self._limits = limits or Limits()
         self._pool = Pool(self._limits)
+        self._loop = asyncio.get_running_loop()  # kept: asking for it is a system call
         self._ssl = ssl_context
 
     async def send(self, target: Target, head: bytes, body: bytes, timeout_s: float) -> Reply:
@@ -72,7 +73,7 @@ class Sender:
         Ends at most a connection tick (50 ms) after `timeout_s`.
         """
         started = self._monotonic()
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         deadline = now + timeout_s
         wire = self._pool.take(target[:3], now)
         if wire is None:

@@ -1,0 +1,52 @@
+"""A transport that sends what was written in one go.
+
+The server writes the head of an answer and its body one after the other; on the hot path
+two system calls where one would do cost more than all our own work. Writes of one turn of
+the event loop are joined and sent at its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+
+class JoinedTransport:
+    """Stands before the real transport; everything but writing and closing goes straight to it."""
+
+    __slots__ = ("_loop", "_parts", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send at the end of this turn of the loop."""
+        if not self._parts:
+            self._loop.call_soon(self.flush)
+        self._parts.append(data)
+
+    def flush(self) -> None:
+        """Send now what was written."""
+        parts = self._parts
+        if parts:
+            self._parts = []
+            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def close(self) -> None:
+        """Close when everything that was written has left."""
+        self.flush()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._parts = []
+        self._transport.abort()
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes have not left."""
+        return sum(map(len, self._parts)) + self._transport.get_write_buffer_size()
