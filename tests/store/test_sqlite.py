@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -16,7 +17,7 @@ from tests.store.world import SUCCEEDED, World
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.models import Application
 from tillbell.storage.base import Added, MessageFilter, Page, Publication
-from tillbell.storage.connection import check_version
+from tillbell.storage.connection import check_version, open_reader, open_writer
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock
 
@@ -55,22 +56,29 @@ async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path, clock: M
     await second.close()
 
 
-async def test_the_log_is_written_through_at_every_commit(
-    tmp_path: Path, clock: ManualClock
-) -> None:
-    database = await opened(tmp_path / "x.db", clock)
-    found: dict[str, object] = {}
+def test_connections_are_set_up_to_the_last_pragma(tmp_path: Path) -> None:
+    def settings(connection: apsw.Connection) -> dict[str, object]:
+        names = [
+            *("page_size", "journal_mode", "synchronous", "busy_timeout", "temp_store"),
+            *("mmap_size", "journal_size_limit", "wal_autocheckpoint", "cache_size", "query_only"),
+        ]
+        with contextlib.closing(connection):
+            return {name: connection.pragma(name) for name in names}
 
-    def look(transaction: object, requests: list[None]) -> list[None]:
-        connection = transaction._connection  # type: ignore[attr-defined]
-        for pragma in ("synchronous", "journal_mode", "page_size", "mmap_size"):
-            found[pragma] = connection.pragma(pragma)
-        return requests
+    common = {
+        "page_size": 16384,
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "busy_timeout": 5000,
+        "temp_store": 2,
+        "mmap_size": 0,
+        "journal_size_limit": 64 * 2**20,
+    }
+    writer = settings(open_writer(tmp_path / "x.db"))
+    reader = settings(open_reader(tmp_path / "x.db"))
 
-    await database._writer.submit(look, None)  # type: ignore[arg-type]
-    await database.close()
-
-    assert found == {"synchronous": 2, "journal_mode": "wal", "page_size": 16384, "mmap_size": 0}
+    assert writer.items() >= {**common, "wal_autocheckpoint": 500, "cache_size": -49152}.items()
+    assert reader.items() >= {**common, "query_only": 1, "cache_size": -8192}.items()
 
 
 async def test_a_second_process_is_refused_until_the_first_has_died(

@@ -63,8 +63,7 @@ def open_writer(path: Path) -> Connection:
     """Open the connection that writes; the file is made if it is not there."""
     with translated():
         connection = apsw.Connection(str(path), statementcachesize=256)
-        connection.execute(sql("configure"))
-        connection.execute(sql("configure_writer"))
+        _configure(connection, "configure", "configure_writer")
     return connection
 
 
@@ -72,14 +71,22 @@ def open_reader(path: Path) -> Connection:
     """Open a connection that only reads."""
     with translated():
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        connection.execute(sql("configure"))
-        connection.execute(sql("configure_reader"))
+        _configure(connection, "configure", "configure_reader")
     return connection
+
+
+def _configure(connection: Connection, *names: str) -> None:
+    for name in names:
+        # To the last row: the driver stops at each one, and what follows it would not be done.
+        connection.execute(sql(name)).fetchall()
 
 
 def copy_pages(source: Connection, target: Path, step_pages: int = 256) -> None:
     """Copy a database into a new file, a few pages at a time."""
-    with translated(), contextlib.closing(apsw.Connection(str(target))) as copied:
-        with copied.backup("main", source, "main") as backup:
-            while not backup.done:
-                backup.step(step_pages)
+    with (
+        translated(),
+        contextlib.closing(apsw.Connection(str(target))) as copied,
+        copied.backup("main", source, "main") as backup,
+    ):
+        while not backup.done:
+            backup.step(step_pages)
