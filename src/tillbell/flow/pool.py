@@ -56,7 +56,7 @@ class Pool:
             wire = stack.pop()
             if wire.is_dead:
                 continue
-            if now < wire.opened_at + self._age_s and wire.is_quiet(now):
+            if now < wire.opened_at + self._age_s and wire.is_quiet():
                 return wire
             wire.abort()
         return None

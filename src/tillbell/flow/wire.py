@@ -31,8 +31,6 @@ READ_MAX = HEAD_MAX + 64 * 1024  # bytes of a whole answer; we stop reading ther
 BODY_KEPT = 16 * 1024
 
 NEVER = float("inf")
-TRUSTED_AFTER = 4  # exchanges
-RESTED_S = 0.05
 _END_OF_HEAD = b"\r\n\r\n"
 _RETRY_AFTER = re.compile(rb"\r\nretry-after:[ \t]*([\x20-\x7e]{0,100})", re.IGNORECASE)
 _TOO_LONG = f"The head of the answer is longer than {HEAD_MAX} bytes or {HEAD_LINES_MAX} lines."
@@ -122,15 +120,12 @@ class Wire(asyncio.Protocol):
         self._transport.write(request)
         return future
 
-    def is_quiet(self, now: float) -> bool:
+    def is_quiet(self) -> bool:
         """Tell whether nothing has arrived since the last answer, not even the end.
 
         Asks the kernel, because the loop may not have got round to it: a connection that the
-        receiver closed, or put unasked bytes on, must not carry another request. One that has
-        carried several and has hardly rested is trusted: to ask costs a system call.
+        receiver closed, or put unasked bytes on, must not carry another request.
         """
-        if self.exchanges >= TRUSTED_AFTER and now - self.idle_since < RESTED_S:
-            return True
         return not self._poll.poll(0)
 
     def expire(self) -> None:

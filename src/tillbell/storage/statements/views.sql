@@ -105,7 +105,7 @@ CROSS JOIN attempts a ON a.id > 'atmpt_' || substr(d.id, 5)
                      AND a.id < 'atmpt_' || substr(d.id, 5) || '~'
 CROSS JOIN messages m ON m.app_id = a.app_id AND m.id = a.message_id
 WHERE d.endpoint_id = :endpoint_id AND d.id >= :first_delivery AND d.id <= :last_delivery
-  AND a.id > :low AND a.id < :high AND a.app_id = :app_id
+  AND +a.id > :low AND +a.id < :high AND a.app_id = :app_id
   AND {attempt_filter} AND {filter}
 ORDER BY d.id {order}, a.id {order} LIMIT :limit;
 
