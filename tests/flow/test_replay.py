@@ -1,6 +1,7 @@
 """Resend, recover, replay of missing messages: each missed message once."""
 
 import asyncio
+import itertools
 
 from tests.flow.world import World
 from tillbell.models import DeliveryState, Endpoint, Task, TaskStatus, Trigger
@@ -153,4 +154,4 @@ async def test_a_manual_resend_beside_the_automatic_retry_makes_one_attempt_at_a
     assert [a.number for a in attempts] == list(range(1, len(attempts) + 1))
     assert len(attempts) >= 51
     spans = [(a.started_at, a.started_at + a.duration_us) for a in attempts]
-    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans))

@@ -1,5 +1,6 @@
 """The schedule, on a clock that is turned: 75 hours in milliseconds."""
 
+import itertools
 from email.utils import format_datetime
 
 import pytest
@@ -28,7 +29,7 @@ async def test_a_failing_delivery_is_tried_exactly_when_the_schedule_says(still:
     assert len(offsets) == 10
     assert delivery.state is DeliveryState.FAILED
     # Attempts on loopback last milliseconds of real time, none of the turned clock.
-    assert [round((b - a) / SECOND) for a, b in zip(offsets, offsets[1:], strict=False)] == [
+    assert [round((b - a) / SECOND) for a, b in itertools.pairwise(offsets)] == [
         pytest.approx(wait, abs=2) for wait in STANDARD
     ]
 

@@ -126,26 +126,17 @@ async def visit_all(
         if case.expect == "accepted" or (is_opened and case.expect not in _NEVER):
             continue  # it may be called, or the operator has opened what it leads to
         with contextlib.suppress(Invalid):
-            await visit(
-                visits,
-                canaries,
-                sender,
-                f"{case.id} at create",
-                config,
-                policy.check_url(case.input),
-            )
-        await visit(
-            visits, canaries, sender, f"{case.id} at delivery", config, unchecked(case.input)
-        )
+            checked = policy.check_url(case.input)
+            visits.append(await visit(canaries, sender, f"{case.id} at create", config, checked))
+        row = unchecked(case.input)
+        visits.append(await visit(canaries, sender, f"{case.id} at delivery", config, row))
     return visits
 
 
-async def visit(
-    visits: list[Visit], canaries: Canaries, sender: Sender, id_: str, config: str, target: Target
-) -> None:
+async def visit(canaries: Canaries, sender: Sender, id_: str, config: str, target: Target) -> Visit:
     canaries.hits.clear()
     reply: Reply = await sender.send(target, head_of(target._replace(path=b"/")), b"{}", 2.0)
-    visits.append(Visit(id_, config, canaries.forbidden(), reply.error))
+    return Visit(id_, config, canaries.forbidden(), reply.error)
 
 
 def write_answers(names: StubDns) -> None:

@@ -54,39 +54,23 @@ MUTANTS = [
     Mutant("the lease does not count tries", "lease", "tries + 1", "tries"),
     Mutant("the lease keeps its token", "lease", "token + 1", "token"),
     Mutant("the lease has no start", "lease", "started_at = to_.column3", "started_at = NULL"),
+    Mutant("due is < for waiting", "due_deliveries", "due_at <= ?2", "due_at < ?2"),
+    Mutant("what is not due is claimed", "due_deliveries", "AND d.due_at <= ?2 ", "AND ?2 "),
+    Mutant("what does not wait is claimed", "due_deliveries", " AND d.state = 'waiting'", ""),
+    Mutant("due is < for lost leases", "lost_leases", "due_at <= ?1", "due_at < ?1"),
+    Mutant("lost leases stay lost", "lost_leases", "'sending'", "'none'"),
+    Mutant("running leases are claimed", "lost_leases", "AND due_at <= ?1 ", "AND ?1 "),
     Mutant(
-        "due is < for waiting", "due_deliveries", "held = 0 AND due_at <=", "held = 0 AND due_at <"
+        "the newest lost lease goes first", "lost_leases", "ORDER BY due_at", "ORDER BY -due_at"
     ),
-    Mutant(
-        "due is < for lost leases",
-        "due_deliveries",
-        "?1 AND due_at <= ?2 AND state = 'sending'",
-        "?1 AND due_at < ?2 AND state = 'sending'",
-    ),
-    Mutant(
-        "lost leases stay lost", "due_deliveries", "AND state = 'sending'", "AND state = 'none'"
-    ),
-    Mutant(
-        "running leases are claimed",
-        "due_deliveries",
-        "?1 AND due_at <= ?2 AND state = 'sending'",
-        "?1 AND state = 'sending'",
-    ),
-    Mutant("the order key is ignored", "due_deliveries", "held = 0 AND ", ""),
-    Mutant(
-        "newest due first",
-        "due_deliveries",
-        "ORDER BY due.due_at, due.id",
-        "ORDER BY due.due_at DESC",
-    ),
-    Mutant(
-        "any due first",
-        "due_deliveries",
-        "ORDER BY due_at, id LIMIT ?3)\nSELECT",
-        "ORDER BY id LIMIT ?3)\nSELECT",
-    ),
+    Mutant("the order key is ignored", "due_deliveries", "d.held = 0 AND ", ""),
+    Mutant("newest due first", "due_deliveries", "ORDER BY d.due_at", "ORDER BY -d.due_at"),
+    Mutant("any due first", "due_deliveries", "ORDER BY d.due_at, ", "ORDER BY "),
     Mutant(
         "claims ignore the variant", "due_deliveries", "b.variant = d.variant", "b.variant = ''"
+    ),
+    Mutant(
+        "lost claims ignore the variant", "lost_delivery", "b.variant = d.variant", "b.variant = ''"
     ),
     Mutant(
         "an order key is shared by endpoints", "hold_line", "endpoint_id = ?1 AND ", "?1 <> '' AND "

@@ -133,3 +133,23 @@ async def test_a_retry_is_claimed_when_it_is_due(world: World) -> None:
     world.clock.advance(0.1)
     second = await world.claimed()
     assert (second.attempts, second.tries, second.token) == (2, 2, 2)
+
+
+async def test_a_claim_after_a_lost_lease_has_the_same_body(world: World) -> None:
+    message = world.message()
+    leased = world.leased(message, world.endpoint)._replace(variant="v")
+    await world.add(message, [leased], v=b"rendered")
+    world.clock.advance(15)
+
+    (claim,) = await world.claim()
+    assert claim.body == b"rendered"
+
+
+async def test_the_oldest_lost_lease_goes_first(world: World) -> None:
+    lost = []
+    for _ in range(3):
+        lost.append((await world.hand_over()).id)
+        world.clock.advance(1)
+    world.clock.advance(15)
+
+    assert [c.delivery.id for c in await world.claim(2)] == lost[:2]

@@ -21,6 +21,7 @@ from tillbell.storage.base import (
     RESENDABLE,
     AttemptFilter,
     Database,
+    Gap,
     MessageFilter,
     Page,
     Publication,
@@ -143,7 +144,7 @@ class Life:
         app, now = self.random.choice(list(self.owned)), self.world.now
         endpoint = self.random.choice(self.owned[app])
         missing, _ = await self.both(
-            lambda store: store.missing(app, endpoint, 0, now + DAY, "", 5)
+            lambda store: store.missing(Gap(app, endpoint, 0, now + DAY), "", 5)
         )
         deliveries = [self.world.waiting(m, endpoint, variant="w") for m in missing]
         bodies = {(m.id, "w"): b"w" for m in missing}

@@ -121,7 +121,7 @@ async def test_a_customers_endpoint_never_makes_us_unready(tmp_path: Path, troub
         if trouble == "resting":
             lane.breaker = lane.breaker._replace(probe_at=now + 1)
         elif trouble == "saturated":
-            lane.in_flight = live.concurrency
+            lane.in_flight = lane.width
         elif trouble == "paced":
             lane.free_at = now + 1
         else:

@@ -63,13 +63,6 @@ class Claimer:
             self._news.set()
             self.is_resting = False
 
-    def oldest_due(self) -> Micros | None:
-        """Return when the longest waiting delivery of an active lane was due; from memory."""
-        now = self._clock.now()
-        due = [lane.next_due for lane in self._dispatcher.lanes.values() if lane.live.is_active]
-        late = [at for at in due if at is not None and at < now]
-        return min(late, default=None)
-
     async def run(self) -> None:
         """Claim for ever; a store that fails is asked again."""
         while True:

@@ -26,7 +26,7 @@ from tillbell.flow.fanout import render, routes, waiting
 from tillbell.flow.live import Live
 from tillbell.flow.tasks import Step, TaskRunner
 from tillbell.models import Delivery, DeliveryState, Endpoint, Message, Task, Trigger
-from tillbell.storage.base import Database, Selection
+from tillbell.storage.base import Database, Gap, Selection
 
 STEP = 500  # deliveries moved by one commit
 
@@ -106,14 +106,8 @@ class Resender:
         live = await self._directory.live(selection.app_id, selection.endpoint_id)
         if live is None:
             return Step(task.cursor, 0, is_last=True)
-        messages, after = await self._database.missing(
-            selection.app_id,
-            selection.endpoint_id,
-            selection.since,
-            selection.until,
-            task.cursor,
-            STEP,
-        )
+        gap = Gap(selection.app_id, selection.endpoint_id, selection.since, selection.until)
+        messages, after = await self._database.missing(gap, task.cursor, STEP)
         added = await self._add(live, messages)
         self._dispatcher.wake(selection.app_id, selection.endpoint_id, self._clock.now())
         return Step(after or task.cursor, added, is_last=after is None)

@@ -26,7 +26,6 @@ from tillbell.models import (
     DeliveryState,
     Message,
     Record,
-    Result,
     Trigger,
 )
 
@@ -95,6 +94,15 @@ class Selection(NamedTuple):
     channel: str | None = None
     tag: str | None = None
     status_codes: tuple[int, int] | None = None  # last attempt's, inclusive range
+
+
+class Gap(NamedTuple):
+    """A time in which an endpoint may have missed messages."""
+
+    app_id: str
+    endpoint_id: str
+    since: Micros
+    until: Micros
 
 
 class Page(NamedTuple):
@@ -339,10 +347,8 @@ class Views(Protocol):
         """Return ids of deliveries that a bulk operation takes, sorted, after that id."""
         ...
 
-    async def missing(
-        self, app_id: str, endpoint_id: str, since: Micros, until: Micros, after: str, limit: int
-    ) -> tuple[list[Message], str | None]:
-        """Return messages of that time that have no delivery to the endpoint, and where to go on.
+    async def missing(self, gap: Gap, after: str, limit: int) -> tuple[list[Message], str | None]:
+        """Return messages in a gap that have no delivery to its endpoint, and where to go on.
 
         The second value is the id to pass as `after` next, None at the end.
         """
@@ -377,24 +383,3 @@ class Database(Store, Registry, Views, Protocol):
     async def backup(self, target: str) -> None:
         """Copy the whole store to a file while it is in use."""
         ...
-
-
-__all__ = [
-    "Added",
-    "AttemptFilter",
-    "Database",
-    "DeliveryRow",
-    "Duplicate",
-    "Lane",
-    "MessageFilter",
-    "Page",
-    "Publication",
-    "Registry",
-    "Repeated",
-    "Result",
-    "Selection",
-    "Settlement",
-    "Store",
-    "Totals",
-    "Views",
-]

@@ -26,6 +26,7 @@ from tillbell.storage.base import (
     AttemptFilter,
     DeliveryRow,
     Duplicate,
+    Gap,
     Lane,
     MessageFilter,
     Page,
@@ -216,12 +217,9 @@ class ViewsMethods:
         """See `Views.select`."""
         return await self._readers.read(reads.select, selection, after, limit)
 
-    async def missing(
-        self, app_id: str, endpoint_id: str, since: Micros, until: Micros, after: str, limit: int
-    ) -> tuple[list[Message], str | None]:
+    async def missing(self, gap: Gap, after: str, limit: int) -> tuple[list[Message], str | None]:
         """See `Views.missing`."""
-        gap = reads.Gap(app_id, endpoint_id, since, until, after, limit)
-        return await self._readers.read(reads.missing, gap)
+        return await self._readers.read(reads.missing, reads.Search(*gap, after, limit))
 
     async def totals(
         self, app_id: str, endpoint_id: str | None, since: Micros, until: Micros

@@ -185,7 +185,7 @@ def select(reader: Reader, selection: Selection, after: str, limit: int) -> list
     return [id_ for (id_,) in _by_state(reader, "select", bindings, selection.states)]
 
 
-class Gap(NamedTuple):
+class Search(NamedTuple):
     """Where deliveries are missing."""
 
     app_id: str
@@ -196,7 +196,7 @@ class Gap(NamedTuple):
     limit: int
 
 
-def missing(reader: Reader, gap: Gap) -> tuple[list[Message], str | None]:
+def missing(reader: Reader, gap: Search) -> tuple[list[Message], str | None]:
     """Look at some messages; return those without delivery, and where to go on."""
     page = Page(gap.limit, gap.after or None, ascending=True)
     cut = bounds(page, "msg", gap.since, gap.until)

@@ -33,8 +33,8 @@ class Statements:
     def _add(self, name: str, block: str, fragments: dict[str, str]) -> None:
         choices = [(slot, text.split(" | ")) for slot, text in _EITHER.findall(block)]
         body = _COMMENT.sub("", block).strip()
-        for slot, fragment in fragments.items():
-            body = body.replace(slot, fragment)
+        while (filled := _filled(body, fragments)) != body:  # a fragment may hold others
+            body = filled
         for chosen in itertools.product(*(range(len(texts)) for _, texts in choices)):
             form = body
             for (slot, texts), number in zip(choices, chosen, strict=True):
@@ -50,6 +50,12 @@ class Statements:
         return {
             ":".join(map(str, (name, *chosen))): s for (name, chosen), s in self._statements.items()
         }
+
+
+def _filled(text: str, fragments: dict[str, str]) -> str:
+    for slot, fragment in fragments.items():
+        text = text.replace(slot, fragment)
+    return text
 
 
 def _blocks(text: str) -> list[tuple[str, str, str]]:

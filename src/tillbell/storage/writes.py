@@ -6,7 +6,7 @@ raises. What comes back is one outcome for each request.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from tillbell.clock import Micros
@@ -163,14 +163,9 @@ def claim(transaction: Transaction, requests: Sequence[Wanted]) -> list[list[Cla
 
 def _claim(transaction: Transaction, wanted: Wanted) -> list[Claim]:
     _, now, until = wanted
-    found = [
-        row
-        for endpoint_id, limit in wanted.by_endpoint.items()
-        for row in transaction.rows("due_deliveries", (endpoint_id, now, limit))
-    ]
     claims: list[Claim] = []
     lost: list[tuple[Delivery, str]] = []
-    for row in found:
+    for row in _due(transaction, wanted):
         delivery, message = rows.delivery_and_message(row)
         if delivery.state is SENDING:
             lost.append((delivery, message.event_type))
@@ -180,6 +175,22 @@ def _claim(transaction: Transaction, wanted: Wanted) -> list[Claim]:
     interrupt(transaction, lost)
     transaction.bulk("lease", [(c.delivery.id, until, now) for c in claims])
     return claims
+
+
+def _due(transaction: Transaction, wanted: Wanted) -> Iterator[rows.Row]:
+    """Read what may be claimed: of each endpoint what waits and what a lost lease left."""
+    lost: dict[str, list[str]] = {}
+    for endpoint_id, _, id_ in transaction.rows("lost_leases", (wanted.now,)):
+        lost.setdefault(endpoint_id, []).append(id_)
+    for endpoint_id, limit in wanted.by_endpoint.items():
+        due = transaction.rows("due_deliveries", (endpoint_id, wanted.now, limit))
+        for id_ in lost.get(endpoint_id, ())[:limit]:
+            due += transaction.rows("lost_delivery", (id_,))
+        yield from sorted(due, key=_by_due_time)[:limit]
+
+
+def _by_due_time(row: rows.Row) -> tuple[Micros, str]:
+    return row[rows.DUE_AT], row[0]
 
 
 def _opened(delivery: Delivery, now: Micros, until: Micros) -> Delivery:

@@ -22,6 +22,7 @@ from tillbell.storage.base import (
     ALL,
     AttemptFilter,
     DeliveryRow,
+    Gap,
     Lane,
     MessageFilter,
     Page,
@@ -247,13 +248,13 @@ class MemoryViews:
             return False
         return status_codes[0] <= max(made).status_code <= status_codes[1]
 
-    async def missing(
-        self, app_id: str, endpoint_id: str, since: Micros, until: Micros, after: str, limit: int
-    ) -> tuple[list[Message], str | None]:
+    async def missing(self, gap: Gap, after: str, limit: int) -> tuple[list[Message], str | None]:
         """See `Views.missing`."""
         page = Page(limit, after or None, ascending=True)
-        looked_at = await self.messages(app_id, MessageFilter(after=since, before=until), page)
-        sent = {d.message_id for d in self._of_endpoint(app_id, endpoint_id)}
+        looked_at = await self.messages(
+            gap.app_id, MessageFilter(after=gap.since, before=gap.until), page
+        )
+        sent = {d.message_id for d in self._of_endpoint(gap.app_id, gap.endpoint_id)}
         unsent = [m for m in looked_at if m.id not in sent]
         return unsent, looked_at[-1].id if len(looked_at) == limit else None
 

@@ -1,0 +1,198 @@
+"""The store alone: what one operation costs on the disk at hand.
+
+    python -m bench.store [--runs 5]
+
+A cycle is what a delivered message costs: message, payload and leased delivery in one
+commit, its attempt and the delivery's move in a later one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.figures import percentile, spread
+from tillbell.clock import SECOND, SystemClock
+from tillbell.ids import IdMaker, attempt_id, delivery_id
+from tillbell.models import Attempt, Delivery, DeliveryState, Message, Result, Trigger
+from tillbell.storage.base import Publication, Settlement
+from tillbell.storage.sqlite import SqliteDatabase
+
+BODY = b"x" * 1_000
+MESSAGES = 20_000
+
+
+class Case(NamedTuple):
+    """How messages arrive and where they go."""
+
+    name: str
+    batch: int
+    endpoints: int = 50
+    fan_out: int = 1
+    is_claimed: bool = False
+
+
+CASES = (
+    Case("cycle, one at a time", 1),
+    Case("cycle, batches of 10", 10),
+    Case("cycle, batches of 100", 100),
+    Case("cycle, batches of 500", 500),
+    Case("cycle, batches of 500, 1 endpoint", 500, endpoints=1),
+    Case("cycle, batches of 500, 1000 endpoints", 500, endpoints=1_000),
+    Case("fan-out 5, batches of 100", 100, fan_out=5),
+    Case("through claim, batches of 100", 100, is_claimed=True),
+)
+
+
+class Run(NamedTuple):
+    """What one run of a case took, for each delivery, and how long batches waited."""
+
+    per_second: float
+    cpu_us: float
+    waits_ms: Sequence[float]
+
+
+class Load:
+    """Makes messages and results as the gateway would."""
+
+    def __init__(self, case: Case, database: SqliteDatabase) -> None:
+        self.case = case
+        self.database = database
+        self.clock = SystemClock()
+        self.ids = IdMaker()
+        now = self.clock.now()
+        self.app = self.ids.new("app", now)
+        self.endpoints = [self.ids.new("ep", now) for _ in range(case.endpoints)]
+        self.turn = 0
+
+    def publication(self) -> Publication:
+        now = self.clock.now()
+        message = Message(self.ids.new("msg", now), self.app, "order.paid", now)
+        deliveries = [self.delivery(message.id, now) for _ in range(self.case.fan_out)]
+        return Publication(message, {"": BODY}, deliveries)
+
+    def delivery(self, message_id: str, now: int) -> Delivery:
+        self.turn += 1
+        endpoint = self.endpoints[self.turn % len(self.endpoints)]
+        waiting = Delivery(
+            delivery_id(message_id, endpoint),
+            self.app,
+            endpoint,
+            message_id,
+            "",
+            DeliveryState.WAITING,
+            now,
+            now,
+        )
+        return waiting if self.case.is_claimed else opened(waiting, now)
+
+    async def claim(self, limit: int) -> list[Delivery]:
+        now = self.clock.now()
+        wanted = dict.fromkeys(self.endpoints, limit)
+        claims = await self.database.claim(wanted, now, now + 15 * SECOND)
+        return [claim.delivery for claim in claims]
+
+
+def opened(delivery: Delivery, now: int) -> Delivery:
+    return delivery._replace(
+        state=DeliveryState.SENDING,
+        due_at=now + 15 * SECOND,
+        attempts=1,
+        tries=1,
+        token=1,
+        started_at=now,
+    )
+
+
+def accepted(delivery: Delivery) -> Settlement:
+    attempt = Attempt(
+        attempt_id(delivery.id, delivery.attempts),
+        delivery.id,
+        delivery.app_id,
+        delivery.endpoint_id,
+        delivery.message_id,
+        "order.paid",
+        delivery.attempts,
+        Trigger.SCHEDULED,
+        Result.ACCEPTED,
+        delivery.started_at or 0,
+        700,
+        "https://shop.example/hook",
+        200,
+    )
+    return Settlement(delivery.id, delivery.token, attempt, DeliveryState.SUCCEEDED, 0)
+
+
+async def measure(case: Case, messages: int) -> Run:
+    """Run one case on a fresh file; results ride with the next batch of messages."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = SqliteDatabase(Path(folder) / "x.db", SystemClock())
+        await database.open()
+        load = Load(case, database)
+        rounds = max(1, messages // case.batch // case.fan_out)
+        batches = [[load.publication() for _ in range(case.batch)] for _ in range(rounds)]
+        waits: list[float] = []
+        cpu, start = time.process_time(), time.perf_counter()
+        done: list[Settlement] = []
+        for publications in batches:
+            began = time.perf_counter()
+            await together(database.publish, publications, database.settle, done)
+            waits.append((time.perf_counter() - began) * 1_000)
+            leased = (
+                await load.claim(case.batch)
+                if case.is_claimed
+                else [d for p in publications for d in p.deliveries]
+            )
+            done = [accepted(delivery) for delivery in leased]
+        await asyncio.gather(*map(database.settle, done))
+        wall, cpu = time.perf_counter() - start, time.process_time() - cpu
+        await database.close()
+    deliveries = rounds * case.batch * case.fan_out
+    return Run(deliveries / wall, cpu / deliveries * 1e6, waits)
+
+
+async def together(
+    publish: Callable[[Publication], Awaitable[object]],
+    publications: Sequence[Publication],
+    settle: Callable[[Settlement], Awaitable[object]],
+    settlements: Sequence[Settlement],
+) -> None:
+    """Write both kinds in one round of the loop: they share a commit."""
+    futures = [publish(p) for p in publications] + [settle(s) for s in settlements]
+    for future in futures:
+        await future
+
+
+def line(case: Case, runs: Sequence[Run]) -> str:
+    """Write a case's figures in one line."""
+    rate = spread([run.per_second for run in runs])
+    cpu = spread([run.cpu_us for run in runs])
+    waits = [wait for run in runs for wait in run.waits_ms]
+    return (
+        f"{case.name:38} {rate.median:9,.0f}/s ({rate.low:,.0f}–{rate.high:,.0f})"
+        f"  {cpu.median:6.1f} µs CPU ({cpu.low:.1f}–{cpu.high:.1f})"
+        f"  batch p50 {percentile(waits, 0.5):.2f} p99 {percentile(waits, 0.99):.1f}"
+        f" max {max(waits):.1f} ms"
+    )
+
+
+def main() -> None:
+    """Measure all cases and print a line for each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--messages", type=int, default=MESSAGES)
+    options = parser.parse_args()
+    print("deliveries; CPU is that of the whole process, making of futures included")
+    for case in CASES:
+        messages = min(options.messages, 2_000 * case.batch)
+        runs = [asyncio.run(measure(case, messages)) for _ in range(options.runs)]
+        print(line(case, runs), flush=True)
+
+
+if __name__ == "__main__":
+    main()
