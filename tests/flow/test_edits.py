@@ -123,3 +123,14 @@ async def test_receivers_verify_what_they_get(world: World) -> None:
     (request,) = world.receiver.requests
     assert request.body == b'{"amount": 1.10, "big": 123456789012345678901234567890}'
     assert Webhook(SECRET).verify(request.body, dict(request.headers))
+
+
+async def test_a_stored_url_that_may_not_be_called_is_blocked_with_its_reason(world: World) -> None:
+    for url in ("http://10.9.8.7/", "http://169.254.169.254/", "http://[::ffff:10.0.0.1]/"):
+        await world.endpoint(url=url, retry_schedule=())
+    await world.endpoint(url="ftp://example.com/", retry_schedule=())
+    await world.publish()
+    ended = await world.next_ended(4)
+
+    assert sorted(a.error for a in ended) == ["blocked_address"] * 3 + ["blocked_url"]
+    assert all(a.detail for a in ended)

@@ -23,7 +23,8 @@ class Live(NamedTuple):
     endpoint: Endpoint
     profile: Profile
     filter: Filter
-    target: Target | None  # None: the URL may not be called; `url_problem` says why
+    target: Target | None  # None: the URL may not be called; the next two say why
+    url_error: str  # blocked_url or blocked_address
     url_problem: str
     prefix: bytes  # request line and the headers that never change
     secrets: tuple[tuple[str, Micros | None], ...]  # text, expiry
@@ -54,12 +55,13 @@ class LiveMaker:
     def make(self, endpoint: Endpoint) -> Live:
         """Compile an endpoint."""
         profile = PROFILES[endpoint.profile]
-        target, problem = self._target(endpoint.url)
+        target, error, problem = self._target(endpoint.url)
         return Live(
             endpoint=endpoint,
             profile=profile,
             filter=compile_filter(endpoint.selectors, endpoint.channels),
             target=target,
+            url_error=error,
             url_problem=problem,
             prefix=self._prefix(endpoint, target, profile.content_type) if target else b"",
             secrets=tuple(self._secrets(endpoint)),
@@ -70,11 +72,13 @@ class LiveMaker:
             is_active=endpoint.status is EndpointStatus.ACTIVE,
         )
 
-    def _target(self, url: str) -> tuple[Target | None, str]:
+    def _target(self, url: str) -> tuple[Target | None, str, str]:
         try:
-            return self._policy.check_url(url), ""
+            return self._policy.check_url(url), "", ""
         except Invalid as refusal:
-            return None, refusal.problems[0].msg
+            problem = refusal.problems[0]
+            is_address = problem.type.endswith("_address")
+            return None, "blocked_address" if is_address else "blocked_url", problem.msg
 
     def _prefix(self, endpoint: Endpoint, target: Target, content_type: str) -> bytes:
         lines = [
