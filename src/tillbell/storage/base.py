@@ -106,7 +106,7 @@ class Gap(NamedTuple):
 
 
 class Page(NamedTuple):
-    """How a list is cut: at most `limit` after (or, backwards, before) the id `iterator`."""
+    """How a list is cut: `limit` rows just after (backwards: before) `iterator`, in order."""
 
     limit: int = 50
     iterator: str | None = None
@@ -118,7 +118,7 @@ ALL = Page(limit=1000, ascending=True)
 
 
 class AttemptFilter(NamedTuple):
-    """What an attempt list shows. None means no restriction."""
+    """What an attempt list of a message or endpoint shows: `after` ≤ attempt's start < `before`."""
 
     message_id: str | None = None
     endpoint_id: str | None = None
@@ -132,7 +132,7 @@ class AttemptFilter(NamedTuple):
 
 
 class MessageFilter(NamedTuple):
-    """What a message list shows."""
+    """What a message list shows: `after` ≤ id's time < `before`, to the millisecond."""
 
     event_types: tuple[str, ...] | None = None
     channel: str | None = None
@@ -184,7 +184,8 @@ class Store(Protocol):
         """Lease due deliveries: at most `wanted[endpoint_id]` of each endpoint.
 
         - Due: open, and `due_at <= now`; a lease that ran out is due.
-        - Oldest due first; of an order key only the first open one, and only while none is leased.
+        - Oldest due first; of an order key only the first open one, and only while none is leased
+          (one whose lease ran out has begun, and goes first).
         - Each claim opens an attempt: `attempts`, `tries` and `token` rise by one.
         - The attempt that a lost lease left open is closed as `interrupted`.
         - No two claims hold one delivery.
@@ -197,6 +198,8 @@ class Store(Protocol):
         - Both or neither.
         - False, and nothing changes, if the token is not the present one or nothing is leased.
         - The same settlement again returns False and changes nothing.
+        - A lease that ran out holds until the delivery is claimed again.
+        - A retry's attempt will be `scheduled`, whatever triggered this one.
         """
         ...
 
@@ -209,7 +212,10 @@ class Store(Protocol):
         ...
 
     async def orphan(self, now: Micros) -> int:
-        """Make every leased delivery due now: for the sole process of a store, at its start."""
+        """At the start of a store's sole process: make every leased delivery wait, due now.
+
+        The attempts they had open are closed as `interrupted`.
+        """
         ...
 
     async def add_deliveries(
@@ -217,7 +223,8 @@ class Store(Protocol):
     ) -> int:
         """Add deliveries to messages that exist (replay of missing ones); existing ones are kept.
 
-        `bodies` maps (message id, variant) → bytes. Returns how many were new.
+        `bodies` maps (message id, variant) → bytes; those of a message whose payload is gone are
+        not kept. Deliveries of unknown messages are left out. Returns how many were new.
         """
         ...
 
@@ -230,13 +237,17 @@ class Store(Protocol):
     ) -> int:
         """Make deliveries due now, with a new run of their schedule; say how many moved.
 
-        Only those in one of `states`. A waiting one (its retry is brought forward) keeps its run.
+        Only those in one of `states`. A waiting one (its retry is brought forward) keeps its run,
+        and its place if it is due already.
         One that is being sent is always left alone.
         """
         ...
 
     async def discard(self, endpoint_id: str, now: Micros, limit: int) -> int:
-        """Discard at most `limit` open deliveries of a removed endpoint; say how many."""
+        """Discard at most `limit` open deliveries of a removed endpoint; say how many.
+
+        A running lease is left to its settlement; a lost one's attempt is `interrupted`.
+        """
         ...
 
     async def expunge(self, app_id: str, message_id: str) -> bool:
@@ -252,8 +263,9 @@ class Store(Protocol):
     ) -> int:
         """Delete at most `limit` rows past their time; 0 means nothing was left.
 
-        Bodies go by message age (or the message's own `expires_at`). A delivery that is still
-        waiting then has failed: without its body nothing can be sent. Messages, terminal
+        Bodies go by message age (or instead the message's own `expires_at`), but not from under
+        an attempt. A delivery that is still waiting then has failed: without its body nothing can
+        be sent. Age is that of the message, as its id tells. Messages, terminal
         deliveries and attempts go by `history_before`; dedupe keys of event ids live as long as
         their message, idempotency keys one day.
         """
@@ -276,7 +288,8 @@ class Registry(Protocol):
     async def put(self, *records: Record, expected_version: int | None = None) -> None:
         """Insert or replace all of `records` in one commit.
 
-        `Conflict` (and nothing stored) if a `uid` is taken by another id of that kind and scope.
+        `Conflict` (and nothing stored) if a `uid` is taken by another id of that kind and scope,
+        or if `expected_version` is given and a record there has another `version` or is not there.
         """
         ...
 
@@ -348,7 +361,7 @@ class Views(Protocol):
         ...
 
     async def missing(self, gap: Gap, after: str, limit: int) -> tuple[list[Message], str | None]:
-        """Return messages in a gap that have no delivery to its endpoint, and where to go on.
+        """Look at `limit` messages in a gap; return those without delivery to its endpoint.
 
         The second value is the id to pass as `after` next, None at the end.
         """
@@ -357,7 +370,7 @@ class Views(Protocol):
     async def totals(
         self, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
     ) -> Totals:
-        """Count deliveries created in that time by state, of one endpoint or the application."""
+        """Count deliveries by state; hours of their messages that the time touches count whole."""
         ...
 
     async def counts(self) -> Totals:
