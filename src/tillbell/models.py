@@ -251,9 +251,9 @@ class Reply(NamedTuple):
     """What the sender saw. A receiver that fails is a value: `error` names the class of failure.
 
     `error` is "" when a whole status line was read; then `status` is set. Classes:
-    blocked_url, blocked_address, dns_error, dns_timeout, connect_timeout, connect_refused,
-    connect_error, tls_error, timeout, reset, protocol_error, overloaded (of our own: too few
-    descriptors or slots).
+    blocked_url, blocked_address, blocked_header, unusable (as it is stored), dns_error,
+    dns_timeout, connect_timeout, connect_refused, connect_error, tls_error, timeout, reset,
+    protocol_error, overloaded (of our own: too few descriptors or slots).
     """
 
     status: int

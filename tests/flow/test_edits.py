@@ -134,3 +134,23 @@ async def test_a_stored_url_that_may_not_be_called_is_blocked_with_its_reason(wo
 
     assert sorted(a.error for a in ended) == ["blocked_address"] * 3 + ["blocked_url"]
     assert all(a.detail for a in ended)
+
+
+async def test_what_is_wrong_with_a_stored_endpoint_costs_the_others_nothing(world: World) -> None:
+    seal = world.gateway.vault.seal
+    for value in ("a\r\nX-Injected: 1", "é中", "a" * 16384):
+        endpoint = await world.endpoint(retry_schedule=())
+        await world.change(endpoint, headers={"X-A": seal(value, endpoint.id)})
+    endpoint = await world.endpoint(retry_schedule=())
+    await world.change(endpoint, headers={"Host": seal("internal", endpoint.id)})
+    swapped = SigningSecret(sealed=seal(SECRET, "ep_other"))
+    await world.change(await world.endpoint(retry_schedule=()), secrets=(swapped,))
+    await world.change(await world.endpoint(retry_schedule=()), profile="telex")
+    await world.endpoint("/well")
+    await world.stop()
+    await world.start()
+    await world.publish()
+    ended = await world.next_ended(7)
+
+    assert sorted(a.error for a in ended) == ["", *["blocked_header"] * 4, *["unusable"] * 2]
+    assert [r.path for r in world.receiver.requests] == ["/well"]

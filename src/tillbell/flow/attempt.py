@@ -36,7 +36,8 @@ async def make_attempt(claim: Claim, live: Live, sender: Sender, started_at: Mic
     if claim.body is None:
         return without_body(claim, live, started_at)
     if live.target is None:
-        reply = Reply(0, live.url_error, live.url_problem, b"", "", 0)
+        assert live.refusal is not None
+        reply = Reply(0, live.refusal.error, live.refusal.problem, b"", "", 0)
     else:
         head = _head(claim, live, claim.body, started_at)
         reply = await sender.send(live.target, head, claim.body, live.timeout_s)

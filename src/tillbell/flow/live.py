@@ -7,14 +7,29 @@ from typing import NamedTuple
 
 from tillbell.clock import Micros
 from tillbell.config import Settings
-from tillbell.errors import Invalid
+from tillbell.errors import Invalid, Misconfigured
 from tillbell.flow.addresses import AddressPolicy, Target
-from tillbell.models import Endpoint, EndpointStatus, SigningSecret
+from tillbell.models import Endpoint, EndpointStatus
 from tillbell.profiles import PROFILES
 from tillbell.profiles.base import Profile
+from tillbell.rules.headers import check_custom_headers
 from tillbell.rules.selectors import Filter, compile_filter
 from tillbell.rules.width import Width, bounds
 from tillbell.vault import Vault
+
+
+class Refusal(NamedTuple):
+    """Why nothing may be sent to an endpoint as it is stored."""
+
+    error: str  # blocked_url, blocked_address, blocked_header or unusable
+    problem: str  # one line for a person: what is wrong, what to do
+
+
+class _Opened(NamedTuple):
+    """What was sealed, in clear."""
+
+    secrets: tuple[tuple[str, Micros | None], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Live(NamedTuple):
@@ -23,9 +38,8 @@ class Live(NamedTuple):
     endpoint: Endpoint
     profile: Profile
     filter: Filter
-    target: Target | None  # None: the URL may not be called; the next two say why
-    url_error: str  # blocked_url or blocked_address
-    url_problem: str
+    target: Target | None  # None: nothing may be sent; the refusal says why
+    refusal: Refusal | None
     prefix: bytes  # request line and the headers that never change
     secrets: tuple[tuple[str, Micros | None], ...]  # text, expiry
     schedule_s: tuple[int, ...]
@@ -53,18 +67,24 @@ class LiveMaker:
         self._policy = policy
 
     def make(self, endpoint: Endpoint) -> Live:
-        """Compile an endpoint."""
-        profile = PROFILES[endpoint.profile]
-        target, error, problem = self._target(endpoint.url)
+        """Compile an endpoint.
+
+        It may have been stored by another version, or by hand: whatever is wrong with it is its
+        refusal, judged again here, and costs no other endpoint anything.
+        """
+        profile = PROFILES.get(endpoint.profile, PROFILES["standard"])
+        opened = self._open(endpoint)
+        found = self._target(endpoint, opened)
+        target = found if isinstance(found, Target) else None
+        opened = opened if isinstance(opened, _Opened) else _Opened()
         return Live(
             endpoint=endpoint,
             profile=profile,
             filter=compile_filter(endpoint.selectors, endpoint.channels),
             target=target,
-            url_error=error,
-            url_problem=problem,
-            prefix=self._prefix(endpoint, target, profile.content_type) if target else b"",
-            secrets=tuple(self._secrets(endpoint)),
+            refusal=found if isinstance(found, Refusal) else None,
+            prefix=self._prefix(target, profile.content_type, opened) if target else b"",
+            secrets=opened.secrets,
             schedule_s=self._schedule(endpoint, profile),
             timeout_s=endpoint.timeout_s or profile.timeout_s,
             success=endpoint.success or profile.success,
@@ -72,32 +92,42 @@ class LiveMaker:
             is_active=endpoint.status is EndpointStatus.ACTIVE,
         )
 
-    def _target(self, url: str) -> tuple[Target | None, str, str]:
+    def _open(self, endpoint: Endpoint) -> _Opened | Refusal:
+        def clear(sealed: str) -> str:
+            return self._vault.open(sealed, endpoint.id)
+
         try:
-            return self._policy.check_url(url), "", ""
+            return _Opened(
+                tuple((clear(s.sealed), s.expires_at) for s in endpoint.secrets),
+                tuple((name, clear(sealed)) for name, sealed in endpoint.headers.items()),
+            )
+        except Misconfigured as error:
+            return Refusal("unusable", f"The endpoint's secrets cannot be opened: {error}")
+
+    def _target(self, endpoint: Endpoint, opened: _Opened | Refusal) -> Target | Refusal:
+        if isinstance(opened, Refusal):
+            return opened
+        if endpoint.profile not in PROFILES:
+            return Refusal("unusable", f"This version has no profile {endpoint.profile!r}.")
+        if problems := check_custom_headers(dict(opened.headers)):
+            return Refusal("blocked_header", f"A custom header may not be sent: {problems[0].msg}")
+        try:
+            return self._policy.check_url(endpoint.url)
         except Invalid as refusal:
             problem = refusal.problems[0]
             is_address = problem.type.endswith("_address")
-            return None, "blocked_address" if is_address else "blocked_url", problem.msg
+            return Refusal("blocked_address" if is_address else "blocked_url", problem.msg)
 
-    def _prefix(self, endpoint: Endpoint, target: Target, content_type: str) -> bytes:
+    def _prefix(self, target: Target, content_type: str, opened: _Opened) -> bytes:
         lines = [
             b"POST " + target.path + b" HTTP/1.1",
             b"Host: " + target.host_header,
             b"User-Agent: " + self._settings.user_agent.encode(),
             b"Accept-Encoding: identity",
             b"Content-Type: " + content_type.encode(),
+            *(f"{name}: {value}".encode("ascii") for name, value in opened.headers),
         ]
-        for name, sealed in endpoint.headers.items():
-            value = self._vault.open(sealed, endpoint.id)
-            lines.append(f"{name}: {value}".encode("ascii"))
         return b"\r\n".join(lines) + b"\r\n"
-
-    def _secrets(self, endpoint: Endpoint) -> list[tuple[str, Micros | None]]:
-        def opened(secret: SigningSecret) -> tuple[str, Micros | None]:
-            return self._vault.open(secret.sealed, endpoint.id), secret.expires_at
-
-        return [opened(secret) for secret in endpoint.secrets]
 
     def _schedule(self, endpoint: Endpoint, profile: Profile) -> tuple[int, ...]:
         if endpoint.retry_schedule is not None:

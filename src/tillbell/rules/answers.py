@@ -19,7 +19,7 @@ from tillbell.models import Reply, Result
 
 _THROTTLED = frozenset({429, 502, 503, 504})
 _TIMED_OUT = frozenset({"timeout", "connect_timeout", "dns_timeout"})
-_BLOCKED = frozenset({"blocked_url", "blocked_address"})
+_BLOCKED = frozenset({"blocked_url", "blocked_address", "blocked_header", "unusable"})
 
 
 def judge(reply: Reply, success: str) -> Result:
