@@ -1,6 +1,6 @@
 -- name: configure
 -- Page size first: it holds only for a file that is still empty.
-PRAGMA page_size = 16384;
+PRAGMA page_size = 4096;
 PRAGMA busy_timeout = 5000;
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
@@ -9,8 +9,8 @@ PRAGMA mmap_size = 0;
 PRAGMA journal_size_limit = 67108864;
 
 -- name: configure_writer
--- Small checkpoints: the stall of one is the tail of everybody's latency.
-PRAGMA wal_autocheckpoint = 500;
+-- Small checkpoints (4 MB): the stall of one is the tail of everybody's latency.
+PRAGMA wal_autocheckpoint = 1000;
 PRAGMA cache_size = -49152;
 
 -- name: configure_reader
