@@ -66,7 +66,7 @@ def test_connections_are_set_up_to_the_last_pragma(tmp_path: Path) -> None:
             return {name: connection.pragma(name) for name in names}
 
     common = {
-        "page_size": 16384,
+        "page_size": 4096,
         "journal_mode": "wal",
         "synchronous": 2,
         "busy_timeout": 5000,
@@ -77,7 +77,7 @@ def test_connections_are_set_up_to_the_last_pragma(tmp_path: Path) -> None:
     writer = settings(open_writer(tmp_path / "x.db"))
     reader = settings(open_reader(tmp_path / "x.db"))
 
-    assert writer.items() >= {**common, "wal_autocheckpoint": 500, "cache_size": -49152}.items()
+    assert writer.items() >= {**common, "wal_autocheckpoint": 1000, "cache_size": -49152}.items()
     assert reader.items() >= {**common, "query_only": 1, "cache_size": -8192}.items()
 
 
