@@ -147,8 +147,19 @@ class World:
     async def attempts(self, **filters: Any) -> list[Attempt]:
         """Return recorded attempts, oldest first."""
         return await self.gateway.database.attempts(
-            self.app.id, AttemptFilter(**filters), Page(limit=1000, ascending=True)
+            self.app.id, AttemptFilter(**filters), Page(limit=5000, ascending=True)
         )
+
+    async def attempts_of(self, endpoint: Endpoint) -> list[Attempt]:
+        """Return every attempt recorded for an endpoint, page by page."""
+        found: list[Attempt] = []
+        while True:
+            page = Page(500, found[-1].id if found else None, ascending=True)
+            filter_ = AttemptFilter(endpoint_id=endpoint.id)
+            batch = await self.gateway.database.attempts(self.app.id, filter_, page)
+            found += batch
+            if len(batch) < 500:
+                return found
 
     async def messages(self) -> list[Message]:
         """Return all messages."""
