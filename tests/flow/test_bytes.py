@@ -1,7 +1,9 @@
 """Stored = signed = sent, for every payload that is JSON."""
 
 import json
+from random import Random
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
@@ -57,3 +59,45 @@ def test_the_payload_is_cut_out_of_the_request_unchanged(
     body = b'{"eventType": "a.b", "payload": ' + payload + b', "eventId": null}'
 
     assert bytes(decode(body).payload) == payload
+
+
+def odd_json(random: Random, depth: int = 0) -> str:
+    """Write JSON as no serializer of ours would: odd numbers, blanks, escapes, repeated keys."""
+    kind = random.randrange(9 if depth < 4 else 6)
+    blank = random.choice(["", " ", "\n", "\t", "  "])
+    if kind < 2:
+        digits = str(random.getrandbits(random.choice([8, 64, 200])))
+        return digits + random.choice(["", ".10", "e400", "E-7", ".000", "e+2"])
+    if kind < 5:
+        text = random.choice(["é", "\\u0000", "\\/", "🍫", "a" * random.randrange(40), "\\n"])
+        return f'"{text}"'
+    if kind == 5:
+        return random.choice(["true", "false", "null", "-0", "-0.0", "{}", "[]"])
+    items = [odd_json(random, depth + 1) for _ in range(random.randrange(4))]
+    if kind == 6:
+        return f"[{blank}" + f"{blank},".join(items) + f"{blank}]"
+    return "{" + ",".join(f'{blank}"k{random.randrange(2)}"{blank}:{item}' for item in items) + "}"
+
+
+@pytest.mark.timeout(300)
+async def test_ten_thousand_odd_payloads_are_stored_signed_and_sent_as_they_were(
+    world: World,
+) -> None:
+    random = Random(7)
+    await world.endpoint("/ok")
+    payloads = {}
+    for start in range(0, 10_000, 100):
+        for number in range(start, start + 100):
+            payload = f'{{"n": {number} ,"v":{odd_json(random)}}}'.encode()
+            message = decode(b'{"eventType":"a.b","payload": ' + payload + b" }")
+            stored = await world.publish(bytes(message.payload), "a.b")
+            payloads[stored.id] = payload
+        await world.next_ended(100)
+
+    arrived = {r.header("webhook-id") or "": r for r in world.receiver.requests}
+    verifier = Webhook(SECRET)
+    assert {id_: r.body for id_, r in arrived.items()} == payloads
+    for id_, request in arrived.items():
+        verifier.verify(request.body, dict(request.headers))
+        if id_.endswith("0"):
+            assert await world.gateway.database.body(id_) == payloads[id_]
