@@ -136,10 +136,6 @@ class Directory:
         """Return a registered event type."""
         return self._event_types.get(name)
 
-    async def api_key(self, hash_hex: str) -> ApiKey | None:
-        """Return a key by the hash of its text."""
-        return self._keys.get(hash_hex)
-
     def api_key_now(self, hash_hex: str) -> ApiKey | None:
         """Return a key by the hash of its text."""
         return self._keys.get(hash_hex)

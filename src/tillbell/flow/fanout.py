@@ -6,7 +6,7 @@ resend sends the same bytes, whatever has changed since (T24).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from tillbell.clock import Micros
@@ -88,6 +88,3 @@ def part_of(live: Live, delivery: Delivery, event_type: str) -> str:
     """Find the platform's name for what a stored delivery carries."""
     parts = live.profile.parts(event_type, None)
     return next((p for p in parts if live.profile.variant(p) == delivery.variant), event_type)
-
-
-Reserve = Callable[[Live], bool]
