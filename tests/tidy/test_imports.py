@@ -12,7 +12,7 @@ from tests.tidy.source import PACKAGE, Found, Source, assert_none, imports, pyth
 # Each line may import the lines above it, and itself.
 ORDER = (
     ("errors", "clock", "ids", "money", "ed25519", "logs", "vault", "setting_text"),
-    ("models", "catalog", "config"),
+    ("models", "callbacks", "transactions", "catalog", "config"),
     ("rules",),
     ("profiles", "providers", "storage"),
     ("verify",),

@@ -1,0 +1,149 @@
+"""Providers: whose callbacks we understand. One file a provider, all of this shape.
+
+Everything here is pure: a request in, a verdict, notices and an answer out; no clock, no I/O.
+The mirror image of `profiles/`. Formats: docs/providers.md.
+
+```
+verify   who sent it?            bytes as received → Verdict
+parse    what does it say?       → Parsed, or raises Unreadable
+answer   what does it want?      → Answer
+sign     the same, as the provider would send it (simulator and tests)
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from tillbell.callbacks import Notice, Trust
+from tillbell.clock import Micros
+
+
+class Unreadable(Exception):
+    """The callback cannot be understood: outcome `malformed`. The text says why."""
+
+
+class Incoming(NamedTuple):
+    """A request as it came. Header names are lower case; values are the text of their bytes
+    (latin-1), in the order they came; the same name may stand twice."""
+
+    method: str
+    target: str  # path and query as sent, undecoded
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    received_at: Micros
+    peer: str = ""  # client address, through trusted proxies only
+    origin: str = ""  # public URL of this server without path: `https://hooks.example`
+
+    def header(self, name: str) -> str | None:
+        """Return a header's value; None if it is missing or ambiguous (stands twice)."""
+        found = [value for key, value in self.headers if key == name]
+        return found[0] if len(found) == 1 else None
+
+    @property
+    def url(self) -> str:
+        """Return the public URL as the provider has it."""
+        return self.origin + self.target
+
+
+class Setup(NamedTuple):
+    """What an adapter may know of its source. Secrets: current one first, then in overlap."""
+
+    secrets: tuple[str, ...] = ()
+    config: Mapping[str, Any] = {}
+
+
+class Verdict(NamedTuple):
+    """Who sent it, as far as it is proven. `trust` None: refused. `why` is for a person and never
+    holds a secret or the expected signature."""
+
+    trust: Trust | None
+    why: str
+
+
+class Parsed(NamedTuple):
+    """What a callback says. `dedupe_key` makes one event unique within the source (not one
+    transaction); None: the hash of method, query and body is used; "" : never a duplicate."""
+
+    notices: tuple[Notice, ...]
+    dedupe_key: str | None = None
+
+
+class Heard(StrEnum):
+    """How far a callback got when it is answered."""
+
+    STORED = "stored"
+    REFUSED = "refused"  # not proven
+    MALFORMED = "malformed"
+
+
+class Answer(NamedTuple):
+    """What the provider is told."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Confidence(StrEnum):
+    """How sure we are of a provider's format."""
+
+    VERIFIED = "verified"  # its own documentation, SDK or plugin
+    SECOND_HAND = "second-hand"  # public integrations that agree
+    UNKNOWN = "unknown"  # not public; nothing is invented
+
+
+class Setting(NamedTuple):
+    """One member of `config` that an adapter understands."""
+
+    name: str  # as the API writes it: `successUrl`
+    about: str  # one sentence
+    type: str = "string"  # string, boolean, integer, url, object, array
+    choices: tuple[str, ...] = ()
+    default: Any = None
+    is_secret: bool = False  # sealed when stored, never shown
+    is_required: bool = False
+
+
+class SecretRule(NamedTuple):
+    """What a source's signing secret is for this provider."""
+
+    about: str  # where to find it at the provider
+    is_required: bool = True
+    problem: Callable[[str], str | None] = lambda _: None  # what is wrong with such a text
+
+
+class Case(NamedTuple):
+    """A callback to simulate: fields of the body, and what is not in the body."""
+
+    fields: Mapping[str, Any]
+    method: str = "POST"
+    query: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+    id: str = "evt_simulated"  # of the event, where it is not a field
+    at: Micros = 0
+
+
+class Provider(NamedTuple):
+    """One adapter."""
+
+    name: str  # in the URL: `worldpay-access`
+    title: str  # for people: `Access Worldpay`
+    about: str  # what its callbacks are, one sentence
+    confidence: Confidence
+    best_trust: Trust  # with a secret set
+    bare_trust: Trust | None  # without a secret; None: refused
+    secret: SecretRule | None  # None: it has no secret at all
+    answers: str  # what it is answered, one sentence
+    verify: Callable[[Incoming, Setup], Verdict]
+    parse: Callable[[Incoming, Setup], Parsed]
+    answer: Callable[[Incoming, Setup, Heard], Answer]
+    sign: Callable[[Case, Setup, str], Incoming]  # the text is the URL it is sent to
+    settings: tuple[Setting, ...] = ()
+    methods: frozenset[str] = frozenset({"POST"})
+    masked: tuple[str, ...] = ()  # fields and headers that are never shown: `auth3DToken`, `cc`
+    is_bulk: bool = False  # high volume, low value: kept off the way of money
+    note: str = ""  # what is not known, for the source's page

@@ -1,0 +1,90 @@
+"""Proving who sent something: comparisons in constant time that never raise.
+
+A wrong length, a missing header or text that is no hex or base64 is "no", not an error.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+from tillbell.callbacks import Trust
+from tillbell.clock import SECOND, Micros
+from tillbell.providers.base import Verdict
+
+TOLERANCE_S = 300
+SIGNATURE_MAX = 4_096  # longest header that is looked at
+NO_SECRET = Verdict(None, "The source has no secret, so nothing can be proven. Set one.")
+
+
+def mac(algorithm: str, key: bytes, message: bytes) -> bytes:
+    """Return the HMAC; `algorithm` as hashlib names it."""
+    return hmac.digest(key, message, algorithm)
+
+
+def digest(algorithm: str, message: bytes) -> bytes:
+    """Return the hash. MD5 and SHA-1 are some providers' choice, not ours."""
+    return hashlib.new(algorithm, message, usedforsecurity=False).digest()
+
+
+def same(given: bytes, expected: bytes) -> bool:
+    """Compare in constant time."""
+    return hmac.compare_digest(given, expected)
+
+
+def same_text(given: str | None, expected: str) -> bool:
+    """Compare texts in constant time; None is never the same."""
+    if given is None:
+        return False
+    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
+
+
+def from_hex(text: str | None) -> bytes:
+    """Return the bytes of hex in either case; b"" if it is none."""
+    if text is None or len(text) > SIGNATURE_MAX:
+        return b""
+    try:
+        return binascii.unhexlify(text.strip().encode("ascii"))
+    except (ValueError, UnicodeEncodeError):
+        return b""
+
+
+def from_base64(text: str | None) -> bytes:
+    """Return the bytes of strict base64; b"" if it is none."""
+    if text is None or len(text) > SIGNATURE_MAX:
+        return b""
+    try:
+        return base64.b64decode(text.strip().encode("ascii"), validate=True)
+    except (ValueError, UnicodeEncodeError):
+        return b""
+
+
+def is_one_of(given: Iterable[bytes], expected: Iterable[bytes]) -> bool:
+    """Tell whether any given signature equals any expected one; all are compared."""
+    wanted = list(expected)
+    found = False
+    for one in given:
+        for other in wanted:
+            found |= bool(one) and hmac.compare_digest(one, other)
+    return found
+
+
+def clock_problem(at: Micros | None, now: Micros, tolerance_s: int = TOLERANCE_S) -> str | None:
+    """Say what is wrong with a signed time; None if it is within tolerance, both ways."""
+    if at is None:
+        return "The signed time is missing or not a time."
+    if now - at > tolerance_s * SECOND:
+        return f"The signed time is more than {tolerance_s} s old."
+    if at - now > tolerance_s * SECOND:
+        return f"The signed time is more than {tolerance_s} s in the future."
+    return None
+
+
+def signed(is_right: bool, scheme: str, trust: Trust = Trust.SIGNED) -> Verdict:  # noqa: FBT001
+    """Return the verdict of one comparison."""
+    if is_right:
+        return Verdict(trust, f"{scheme} matches.")
+    return Verdict(None, f"{scheme} does not match. Check the source's secret.")

@@ -1,0 +1,240 @@
+"""Reading what providers send: strict, bounded, and one way for all of them.
+
+What is ambiguous is refused (`Unreadable`): a member or parameter that stands twice, two
+documents in one body, another encoding than UTF-8. Numbers become `Decimal` or `int`, never
+float. XML is read without entities and external documents; a DOCTYPE line alone is tolerated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo
+
+from tillbell.clock import Micros, from_datetime
+from tillbell.providers.base import Incoming, Unreadable
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+DEPTH_MAX = 64
+FIELDS_MAX = 1_000
+NUMBER_MAX = 64  # digits of a number
+KEY_MAX = 256  # longest identifier that is kept as it is
+
+
+def text_of(body: bytes) -> str:
+    """Return the body as text; `Unreadable` if it is not UTF-8. A byte order mark is dropped."""
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Unreadable("The body is not UTF-8.") from error
+
+
+def json_value(body: bytes) -> Any:
+    """Read a JSON document; objects as dict, numbers as int or Decimal."""
+    text = text_of(body)
+    if _depth(text) > DEPTH_MAX:
+        raise Unreadable(f"The JSON nests deeper than {DEPTH_MAX}.")
+    try:
+        return json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_float=_decimal,
+            parse_int=_integer,
+            parse_constant=_constant,
+        )
+    except ValueError as error:
+        raise Unreadable(f"The body is not JSON: {error}") from error
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Read a JSON object."""
+    value = json_value(body)
+    if not isinstance(value, dict):
+        raise Unreadable("The body is not a JSON object.")
+    return value
+
+
+def form(body: bytes, encoding: str = "utf-8") -> dict[str, str]:
+    """Read `application/x-www-form-urlencoded`; a field that stands twice is `Unreadable`."""
+    if encoding == "utf-8":
+        text_of(body)
+    return _pairs(body.decode("latin-1"), encoding)
+
+
+def query(target: str) -> dict[str, str]:
+    """Read the query of a target; a parameter that stands twice is `Unreadable`."""
+    return _pairs(target.partition("?")[2], "utf-8")
+
+
+def fields(incoming: Incoming) -> dict[str, Any]:
+    """Read the body as its content type says: JSON or form; without a body, the query."""
+    if not incoming.body:
+        return dict(query(incoming.target))
+    kind = (incoming.header("content-type") or "").lower()
+    if "json" in kind or incoming.body.lstrip()[:1] in (b"{", b"["):
+        return json_object(incoming.body)
+    return dict(form(incoming.body))
+
+
+def xml(body: bytes) -> Element:
+    """Read XML, never expanding an entity. Its DOCTYPE may name a DTD, which is not read."""
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import ParseError, fromstring
+
+    try:
+        root: Element = fromstring(body, forbid_dtd=False, forbid_entities=True)
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        raise Unreadable(f"The body is not XML that can be read safely: {error}") from error
+    return root
+
+
+# ── values ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def text(found: Mapping[str, Any], name: str) -> str | None:
+    """Return a member as text: None if it is missing, null or blank; numbers as digits."""
+    value = found.get(name)
+    if value is None or isinstance(value, bool | dict | list):
+        return None
+    written = str(value).strip()
+    return written or None
+
+
+def need(found: Mapping[str, Any], name: str) -> str:
+    """Return a member as text; `Unreadable` if there is none."""
+    value = text(found, name)
+    if value is None:
+        raise Unreadable(f"The field {name!r} is missing.")
+    return value
+
+
+def part(found: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a member that is an object; an empty one if it is not."""
+    value = found.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def given(*values: str | None) -> tuple[str, ...]:
+    """Return the values that are there, each once, none longer than an identifier may be."""
+    kept = [value[:KEY_MAX] for value in values if value]
+    return tuple(dict.fromkeys(kept))
+
+
+def fold(word: str) -> str:
+    """Return a status word without case, spaces, `_` and `-`: `On Hold` → `onhold`."""
+    return "".join(letter for letter in word.casefold() if letter not in " _-\t")
+
+
+def unix_seconds(value: Any) -> Micros | None:
+    """Read Unix seconds (number or digits); None if it is none."""
+    return _instant(value, 1)
+
+
+def unix_millis(value: Any) -> Micros | None:
+    """Read Unix milliseconds; None if it is none."""
+    return _instant(value, 1_000)
+
+
+def iso_time(value: Any) -> Micros | None:
+    """Read an ISO 8601 time with offset (without: UTC); None if it is none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        at = datetime.fromisoformat(value.strip().replace("Z", "+00:00").replace("z", "+00:00"))
+        return from_datetime(at if at.tzinfo else at.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        return None
+
+
+def local_time(value: Any, pattern: str, zone: str) -> tuple[Micros | None, bool]:
+    """Read a local time without offset; the second value tells whether it exists twice."""
+    if not isinstance(value, str):
+        return None, False
+    try:
+        naive = datetime.strptime(value, pattern)  # noqa: DTZ007 - the zone is added below
+        at = naive.replace(tzinfo=ZoneInfo(zone))
+        is_twice = at.utcoffset() != at.replace(fold=1).utcoffset()
+        exists = (at.astimezone(UTC)).astimezone(at.tzinfo).replace(tzinfo=None) == naive
+        return from_datetime(at), is_twice and exists
+    except (ValueError, OverflowError):
+        return None, False
+
+
+# ── strictness ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Unreadable("An object has the same member twice.")
+    return found
+
+
+def _decimal(digits: str) -> Decimal:
+    if len(digits) > NUMBER_MAX:
+        raise Unreadable("A number is too long.")
+    return Decimal(digits)
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > NUMBER_MAX:
+        raise Unreadable("A number is too long.")
+    return int(digits)
+
+
+def _constant(name: str) -> NoReturn:
+    raise Unreadable(f"{name} is not JSON.")
+
+
+def _depth(document: str) -> int:
+    """Return an upper bound of how deep JSON nests; brackets in texts count too."""
+    if document.count("[") + document.count("{") <= DEPTH_MAX:
+        return 0
+    deepest = level = 0
+    is_text = is_escaped = False
+    for letter in document:
+        if is_text:
+            is_text = is_escaped or letter != '"'
+            is_escaped = letter == "\\" and not is_escaped
+        elif letter == '"':
+            is_text = True
+        elif letter in "[{":
+            level += 1
+            deepest = max(deepest, level)
+        elif letter in "]}":
+            level -= 1
+    return deepest
+
+
+def _pairs(encoded: str, encoding: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(
+            encoded,
+            keep_blank_values=True,
+            encoding=encoding,
+            errors="strict" if encoding == "utf-8" else "replace",
+            max_num_fields=FIELDS_MAX,
+        )
+    except ValueError as error:
+        raise Unreadable(f"The form cannot be read: {error}") from error
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Unreadable("A parameter stands twice.")
+    return found
+
+
+def _instant(value: Any, per_second: int) -> Micros | None:
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        return None
+    written = str(value).strip()
+    if not written.isascii() or not written.replace(".", "", 1).isdigit() or len(written) > 20:
+        return None
+    micros = int(Decimal(written) * (1_000_000 // per_second))
+    limit = timedelta(days=365 * 200) // timedelta(microseconds=1)
+    return micros if 0 < micros < limit else None
