@@ -1,22 +1,33 @@
 """One bad receiver costs the others nothing."""
 
 import statistics
+from pathlib import Path
 
 from tests.flow.world import World
 from tillbell.models import DeliveryState, EndpointStatus, Result
 from tillbell.testing.behaviours import flaky, hang
+from tillbell.testing.dns import StubDns
 from tillbell.testing.receiver import Exchange
 
 GOOD = 49  # endpoints beside the one that hangs
 
 
-async def delays(world: World, count: int) -> list[float]:
+async def delays(world: World, count: int, good: int = GOOD) -> list[float]:
     """Publish to all endpoints and measure, per attempt that ended, the time since publishing."""
     for number in range(count):
         await world.publish(b'{"n":%d}' % number)
-    ended = await world.next_ended(count * GOOD)
+    ended = await world.next_ended(count * good)
     created = {m.id: m.created_at for m in await world.messages()}
     return [(a.started_at + a.duration_us - created[a.message_id]) / 1e6 for a in ended]
+
+
+def _p99(seconds: list[float]) -> float:
+    return statistics.quantiles(seconds, n=100)[98]
+
+
+def _named(world: World, host: str, number: int) -> str:
+    """Return the receiver's URL under a name that a name server of ours knows."""
+    return f"{world.receiver.url(f'/ok/{number}')}".replace("127.0.0.1", host)
 
 
 async def test_a_hanging_receiver_does_not_delay_the_others(world: World) -> None:
@@ -27,11 +38,26 @@ async def test_a_hanging_receiver_does_not_delay_the_others(world: World) -> Non
     await world.endpoint("/hang", timeout_s=30)
     beside = await delays(world, 40)
 
-    assert statistics.quantiles(beside, n=100)[98] <= max(
-        2 * statistics.quantiles(base, n=100)[98], 1.0
-    )
+    assert _p99(beside) <= max(2 * _p99(base), 1.0)
     slots = world.gateway.settings.max_in_flight
     assert world.gateway.dispatcher.in_flight <= slots // 4
+
+
+async def test_names_that_do_not_resolve_do_not_delay_the_others(tmp_path: Path) -> None:
+    """C11: of fifty endpoints ten have names that the name server is silent about."""
+    async with StubDns() as dns, World(tmp_path, dns_servers=(dns.server,)) as world:
+        dns.answer("localhost.example", "127.0.0.1", ttl=60)
+        good = 40
+        for number in range(good):
+            await world.endpoint(f"/ok/{number}", url=_named(world, "localhost.example", number))
+        base = await delays(world, 40, good)
+        for number in range(10):
+            dns.silence(f"dead-{number}.example")
+            url = _named(world, f"dead-{number}.example", number)
+            await world.endpoint("/dead", url=url, timeout_s=30)
+        beside = await delays(world, 40, good)
+
+    assert _p99(beside) <= max(2 * _p99(base), 1.0)
 
 
 async def test_the_breaker_queues_and_drops_nothing(still: World) -> None:

@@ -27,12 +27,12 @@ def _sender(**limits: float) -> Sender:
 async def test_connections_are_used_again(post: Post) -> None:
     """C12: twenty endpoints, new connections for at most one request in twenty."""
     async with Receiver() as one, Receiver() as two:
-        for _ in range(100):
+        for _ in range(1_000):
             urls = [one.url(f"/{n}") for n in range(10)] + [two.url(f"/{n}") for n in range(10)]
             replies = await asyncio.gather(*[post(url) for url in urls])
             assert {reply.status for reply in replies} == {200}
-        assert len(one.requests) + len(two.requests) == 2000
-        assert one.connections + two.connections <= 100
+        assert len(one.requests) + len(two.requests) == 20_000
+        assert one.connections + two.connections <= 1_000
 
 
 async def test_a_poisoned_connection_never_answers_the_next_request(

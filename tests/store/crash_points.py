@@ -1,0 +1,333 @@
+"""A process that dies at a named point of a commit: run as a program, it tries them all.
+
+For each write of the store, each point of its commit and each way to die, a forked process
+prepares a store, begins the write and ends there. Then the file is opened again: the write has
+happened wholly or not at all, what was acknowledged before it is there, and doing it again works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apsw
+
+from tests.store.world import BODY, FAILED, LEASE, SENDING, SUCCEEDED, WAITING, World
+from tillbell.clock import DAY, SECOND
+from tillbell.models import Application, Message, Trigger
+from tillbell.storage.base import Publication
+from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.testing import ManualClock
+
+START = 1_760_000_000_000_000
+POINTS = ("begin", "work", "before commit", "after commit")
+DEATHS = ("exit", "hang")
+Facts = Any
+
+
+class Write(NamedTuple):
+    """One kind of write: what must be there before, the act, and how to see that it happened."""
+
+    name: str
+    prepare: Callable[[World], Awaitable[Facts]]
+    act: Callable[[World, Facts], Awaitable[object]]
+    happened: Callable[[World, Facts], Awaitable[bool]]
+
+
+# ── the writes ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def _two_waiting(world: World) -> Message:
+    return await world.publish(world.endpoint, world.second)
+
+
+async def _message(world: World) -> Message:
+    return world.message(event_id="order-1")
+
+
+async def _publish(world: World, message: Message) -> None:
+    made = [world.waiting(message, world.endpoint), world.leased(message, world.second)]
+    await world.store.publish(Publication(message, {"": BODY}, made))
+
+
+async def _is_published(world: World, message: Message) -> bool:
+    found = await world.store.message(message.app_id, message.id)
+    body = await world.store.body(message.id)
+    deliveries = await world.deliveries(message)
+    assert (found is not None, body, len(deliveries)) in ((True, BODY, 2), (False, None, 0))
+    return found is not None
+
+
+async def _held(world: World) -> Any:
+    return await world.hand_over()
+
+
+async def _waited(world: World) -> Any:
+    return await world.the_delivery(await world.publish())
+
+
+async def _is_claimed(world: World, delivery: Any) -> bool:
+    found = await world.reread(delivery)
+    assert (found.state, found.attempts, found.token) in ((SENDING, 1, 1), (WAITING, 0, 0))
+    return found.state is SENDING
+
+
+async def _is_settled(world: World, delivery: Any) -> bool:
+    found, attempts = await world.reread(delivery), await world.attempts(delivery)
+    assert (found.state is SENDING) == (not attempts)
+    return bool(attempts)
+
+
+async def _ended(world: World) -> Any:
+    return await world.finish(await world.publish(), FAILED)
+
+
+async def _bare(world: World) -> Message:
+    return await world.add(world.message())
+
+
+async def _old(world: World) -> Message:
+    return await world.finish_message(SUCCEEDED)
+
+
+async def _purge(world: World, _: Facts) -> None:
+    later = world.now + 100 * DAY
+    await world.store.purge(bodies_before=later, history_before=later, now=later, limit=1_000)
+
+
+async def _is_purged(world: World, message: Message) -> bool:
+    gone = await world.store.message(message.app_id, message.id) is None
+    assert gone == (await world.store.body(message.id) is None) == (not await _rows(world, message))
+    return gone
+
+
+async def _rows(world: World, message: Message) -> list[Any]:
+    return await world.deliveries(message)
+
+
+def _shop(world: World) -> Application:
+    return Application(id=world.app, uid="shop", name="shop")
+
+
+async def _nothing(world: World) -> Facts:
+    del world
+
+
+async def _a_shop(world: World) -> None:
+    await world.store.put(_shop(world))
+
+
+async def _is_there(world: World, _: Facts) -> bool:
+    return await world.store.get(Application, "shop") is not None
+
+
+WRITES = (
+    Write("publish", _message, _publish, _is_published),
+    Write("claim", _waited, lambda w, _: w.claim(), _is_claimed),
+    Write(
+        "settle",
+        _held,
+        lambda w, d: _awaited(w.store.settle(w.result(d))),
+        _is_settled,
+    ),
+    Write(
+        "retry",
+        _held,
+        lambda w, d: _awaited(w.store.settle(w.result(d, WAITING, w.now + SECOND))),
+        _is_settled,
+    ),
+    Write(
+        "renew",
+        _held,
+        lambda w, d: w.store.renew([(d.id, d.token)], w.now + 2 * LEASE),
+        lambda w, d: _due_after(w, d, LEASE),
+    ),
+    Write(
+        "release",
+        _held,
+        lambda w, d: w.store.release([(d.id, d.token)], w.now),
+        lambda w, d: _is_in(w, d, WAITING),
+    ),
+    Write("orphan", _held, lambda w, _: w.store.orphan(w.now), lambda w, d: _is_in(w, d, WAITING)),
+    Write(
+        "resend",
+        _ended,
+        lambda w, d: w.store.resend([d.id], w.now, Trigger.MANUAL),
+        lambda w, d: _is_in(w, d, WAITING),
+    ),
+    Write(
+        "add_deliveries",
+        _bare,
+        lambda w, m: w.store.add_deliveries([w.waiting(m, w.endpoint)], {}),
+        lambda w, m: _has_deliveries(w, m),
+    ),
+    Write(
+        "discard",
+        _waited,
+        lambda w, _: w.store.discard(w.endpoint, w.now, 10),
+        lambda w, d: _is_not_in(w, d, WAITING),
+    ),
+    Write(
+        "expunge",
+        _bare,
+        lambda w, m: w.store.expunge(m.app_id, m.id),
+        lambda w, m: _has_no_body(w, m),
+    ),
+    Write("purge", _old, _purge, _is_purged),
+    Write("put", _nothing, lambda w, _: w.store.put(_shop(w)), _is_there),
+    Write(
+        "remove",
+        _a_shop,
+        lambda w, _: w.store.remove(Application, w.app),
+        lambda w, f: _is_gone(w, f),
+    ),
+    Write(
+        "remember",
+        _nothing,
+        lambda w, _: w.store.remember("key", "print", b"answer", w.now),
+        lambda w, _: _is_remembered(w),
+    ),
+)
+
+
+async def _awaited(write: Awaitable[object]) -> object:
+    return await write
+
+
+async def _due_after(world: World, delivery: Any, span: int) -> bool:
+    return (await world.reread(delivery)).due_at > START + span
+
+
+async def _is_in(world: World, delivery: Any, state: object) -> bool:
+    return (await world.reread(delivery)).state is state
+
+
+async def _is_not_in(world: World, delivery: Any, state: object) -> bool:
+    return not await _is_in(world, delivery, state)
+
+
+async def _has_deliveries(world: World, message: Message) -> bool:
+    return bool(await world.deliveries(message))
+
+
+async def _has_no_body(world: World, message: Message) -> bool:
+    return await world.store.body(message.id) is None
+
+
+async def _is_gone(world: World, facts: Facts) -> bool:
+    return not await _is_there(world, facts)
+
+
+async def _is_remembered(world: World) -> bool:
+    return await world.store.recall("key") is not None
+
+
+# ── dying ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Death:
+    """Ends the process, or stops it for ever, at one point of the armed write."""
+
+    def __init__(self, point: str, way: str, said: int) -> None:
+        self._point, self._way, self._said = point, way, said
+        self.is_armed = False
+
+    def __call__(self, point: str) -> None:
+        named = point if point in POINTS else "work"
+        if not self.is_armed or named != self._point:
+            return
+        if self._way == "exit":
+            os._exit(9)
+        os.write(self._said, b"hanging")
+        threading.Event().wait()
+
+
+async def _die(path: Path, write: Write, death: Death, said: int) -> None:
+    clock = ManualClock(START)
+    store = SqliteDatabase(path, clock, fault=death)
+    await store.open()
+    world = World(store, clock)
+    before = await world.finish_message(SUCCEEDED)
+    facts = await write.prepare(world)
+    names = world.app, world.endpoint, world.second
+    os.write(said, pickle.dumps((before, facts, names)))
+    death.is_armed = True
+    await write.act(world, facts)
+    os._exit(0)  # the point was not passed
+
+
+def _run_to_death(path: Path, write: Write, point: str, way: str) -> tuple[Any, int]:
+    """Return what the dying process told us, and how it ended."""
+    heard, said = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            asyncio.run(_die(path, write, Death(point, way, said), said))
+        finally:
+            os._exit(1)
+    os.close(said)
+    told = os.read(heard, 1 << 16)
+    if way == "hang" and os.read(heard, 16) == b"hanging":
+        os.kill(child, signal.SIGKILL)
+    os.close(heard)
+    _, status = os.waitpid(child, 0)
+    return pickle.loads(told), status
+
+
+async def _look(path: Path, write: Write, told: Any) -> tuple[bool, bool]:
+    """Open the file again; say whether the write happened, and whether a repeat makes it so."""
+    before, facts, names = told
+    store = SqliteDatabase(path, ManualClock(START))
+    await store.open()
+    try:
+        world = World(store, ManualClock(START))
+        world.app, world.endpoint, world.second = names
+        happened = await write.happened(world, facts)
+        is_old_one_there = await store.message(before.app_id, before.id) is not None
+        assert is_old_one_there or (happened and write.name == "purge")
+        await _totals_agree(world, path)
+        if not happened:
+            await write.act(world, facts)
+        return happened, await write.happened(world, facts)
+    finally:
+        await store.close()
+
+
+async def _totals_agree(world: World, path: Path) -> None:
+    counts = await world.store.counts()
+    database = apsw.Connection(str(path))
+    rows = dict(database.execute("SELECT state, count(*) FROM deliveries GROUP BY state"))
+    assert list(database.execute("PRAGMA integrity_check")) == [("ok",)]
+    database.close()
+    assert counts._asdict() == {state: rows.get(state, 0) for state in counts._fields}
+
+
+def main(folder: Path) -> None:
+    """Try every write, point and way; print one line of JSON for each."""
+    for write in WRITES:
+        for point in POINTS:
+            for way in DEATHS:
+                path = folder / f"{write.name}-{point}-{way}.db".replace(" ", "-")
+                told, status = _run_to_death(path, write, point, way)
+                happened, is_repaired = asyncio.run(_look(path, write, told))
+                found = {
+                    "write": write.name,
+                    "point": point,
+                    "way": way,
+                    "died": status != 0,
+                    "happened": happened,
+                    "repaired": is_repaired,
+                }
+                print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
