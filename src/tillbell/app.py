@@ -101,7 +101,9 @@ class Gateway:
         """Build a gateway on the store and keys that the settings name."""
         clock = clock or SystemClock()
         database = SqliteDatabase(settings.sqlite_path, clock)
-        return cls(settings, clock, database, Vault.from_settings(settings))
+        gateway = cls(settings, clock, database, Vault.from_settings(settings))
+        database.on_commit = gateway.meters.batch
+        return gateway
 
     def _connect(self) -> None:
         self.directory.on_endpoint = self.dispatcher.refresh

@@ -141,6 +141,7 @@ async def test_metrics_count_what_happened(tmp_path: Path) -> None:
         assert page["tillbell_delivery_attempts_total{accepted}"] == 1
         assert page["tillbell_attempt_duration_seconds_count"] == 1
         assert page["tillbell_delivery_delay_seconds_count"] == 1
+        assert page["tillbell_commit_batch_size_count"] >= 3
 
 
 def test_meters_render_in_base_units() -> None:

@@ -7,6 +7,7 @@ off the file by a lock, because leases of a process that has died are void at st
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -40,6 +41,7 @@ class SqliteDatabase(StoreMethods, RegistryMethods, ViewsMethods):
         self._path = Path(path)
         self._clock = clock
         self._fault = fault
+        self.on_commit: Callable[[int], object] = lambda _: None  # how many writes each held
         self._lock: FileLock | None = None
 
     async def open(self) -> None:
@@ -65,6 +67,7 @@ class SqliteDatabase(StoreMethods, RegistryMethods, ViewsMethods):
             connection.close()
         self._readers = Readers(lambda: open_reader(path), READERS)
         self._writer = Writer(Session(lambda: open_writer(path), self._fault), writes.HOT)
+        self._writer.on_commit = self.on_commit
 
     async def close(self) -> None:
         """Finish what was accepted, then close."""

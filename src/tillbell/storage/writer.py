@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from tillbell.errors import StoreUnavailable
@@ -59,11 +59,15 @@ class Session(Protocol):
 
 
 class Writer:
-    """Commits writes in groups. Lives on one event loop."""
+    """Commits writes in groups. Lives on one event loop.
+
+    `on_commit` is told how many writes each commit held.
+    """
 
     def __init__(self, session: Session, hot: frozenset[Work]) -> None:
         self._session = session
         self._hot = hot
+        self.on_commit: Callable[[int], object] = lambda _: None
         self._loop = asyncio.get_running_loop()
         self._pending: list[Write] = []
         self._is_busy = False
@@ -100,6 +104,7 @@ class Writer:
 
     def _finish(self, batch: list[Write], outcomes: list[Any]) -> None:
         self._hand_over()  # first: the disk need not wait for those who wait for it
+        self.on_commit(len(batch))
         for write, outcome in zip(batch, outcomes, strict=True):
             if write.future.done():
                 continue  # its caller has gone
