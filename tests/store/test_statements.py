@@ -15,7 +15,11 @@ from tillbell.storage.migrate import migrate
 from tillbell.storage.sql import Statements, sql
 
 SOURCES = Path(tillbell.storage.__file__).parent
-GROWING = "messages|bodies|deliveries|attempts|totals|idempotency|records|[mdab]"
+GROWING = (
+    "messages|bodies|deliveries|attempts|totals|idempotency|records|[mdab]"
+    "|callbacks|callback_requests|callback_keys|callback_waits|seen_items"
+    "|transactions|transitions|effects|conflicts|audit|[cktsefuwix]|child|parent|sibling"
+)
 SCAN = re.compile(rf"^SCAN (?:{GROWING})(?: USING (?:COVERING )?INDEX (\w+))?$")
 # Read as a whole on purpose: no longer than what is in flight.
 SHORT_INDEXES = {"deliveries_leased"}

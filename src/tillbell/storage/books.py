@@ -34,6 +34,7 @@ class Arrival(NamedTuple):
 
     callback: Callback
     request: bytes | None
+    is_bulk: bool = False  # of a bulk provider: the bytes are kept for a day only
 
 
 class Conclusion(NamedTuple):
@@ -95,7 +96,9 @@ class Crossed(NamedTuple):
     Also when the callback has a conclusion already, or the uid or idempotency key is taken.
     """
 
-    why: str  # "version", "concluded", "uid", "psp_transaction_id", "idempotency", "event_id"
+    # "version", "concluded", "uid", "psp_transaction_id", "idempotency", "event_id", and
+    # "refunds" (they would exceed what was captured), "resolved" (the conflict), "seen" (an item)
+    why: str
 
 
 class CallbackFilter(NamedTuple):
@@ -138,7 +141,7 @@ class Books(Protocol):
         """
         ...
 
-    def change(self, change: Change) -> Awaitable[Done | Crossed]:
+    def change(self, change: Change, /) -> Awaitable[Done | Crossed]:
         """Make a decision true: all of it, or nothing (`Crossed`)."""
         ...
 

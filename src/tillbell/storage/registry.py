@@ -11,6 +11,7 @@ import msgspec
 from tillbell.errors import Conflict
 from tillbell.models import Application, Record
 from tillbell.storage.base import Page
+from tillbell.storage.book_upkeep import remove_books
 from tillbell.storage.reads import Reader, bounds
 from tillbell.storage.transaction import Transaction
 
@@ -33,21 +34,30 @@ def put(transaction: Transaction, requests: Sequence[Put]) -> list[None]:
 
 
 def _put(transaction: Transaction, record: Record, expected: int | None) -> None:
-    kind = type(record).__name__
-    if expected is not None:
-        _check_version(transaction, record, expected)
-    key = kind, record.scope, record.uid, record.id
-    if record.uid is not None and transaction.row("holder_of_uid", key):
-        raise Conflict(f"The uid {record.uid!r} is taken.")
-    doc = msgspec.json.encode(record)
-    transaction.rows("put_record", (kind, record.scope, record.id, record.uid, doc))
-
-
-def _check_version(transaction: Transaction, record: Record, expected: int) -> None:
-    row = transaction.row("record", (type(record).__name__, record.scope, record.id))
-    present = getattr(decode(type(record), row[0]), "version", None) if row else None
-    if present != expected:
+    if expected is not None and version_of(transaction, record) != expected:
         raise Conflict("It was changed by someone else in the meantime; read it again.")
+    if is_uid_taken(transaction, record):
+        raise Conflict(f"The uid {record.uid!r} is taken.")
+    store(transaction, record)
+
+
+def version_of(transaction: Transaction, record: Record) -> int | None:
+    """Return the version that is stored of a record; None if it is not there."""
+    kind = type(record)
+    row = transaction.row("record", (kind.__name__, record.scope, record.id))
+    return getattr(decode(kind, row[0]), "version", None) if row else None
+
+
+def is_uid_taken(transaction: Transaction, record: Record) -> bool:
+    """Tell whether another record of its kind and scope has its uid."""
+    key = type(record).__name__, record.scope, record.uid, record.id
+    return record.uid is not None and transaction.row("holder_of_uid", key) is not None
+
+
+def store(transaction: Transaction, record: Record) -> None:
+    """Insert or replace a record."""
+    key = type(record).__name__, record.scope, record.id, record.uid
+    transaction.rows("put_record", (*key, msgspec.json.encode(record)))
 
 
 class Removal(NamedTuple):
@@ -59,7 +69,7 @@ class Removal(NamedTuple):
 
 
 def remove(transaction: Transaction, requests: Sequence[Removal]) -> list[bool]:
-    """Delete records; with an application all that is in its scope."""
+    """Delete records; with an application all that is in its scope, and its books."""
     return [_remove(transaction, removal) for removal in requests]
 
 
@@ -68,6 +78,7 @@ def _remove(transaction: Transaction, removal: Removal) -> bool:
     was_there = transaction.many("delete_record", [row]) == 1
     if was_there and removal.kind is Application:
         transaction.rows("delete_scope", (removal.id_,))
+        remove_books(transaction, removal.id_)
     return was_there
 
 

@@ -14,8 +14,9 @@ import apsw
 
 from tillbell.clock import Clock
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage import upkeep, writes
+from tillbell.storage import book_methods, upkeep, writes
 from tillbell.storage.backup import copy
+from tillbell.storage.book_methods import BooksMethods, BookViewsMethods
 from tillbell.storage.connection import check_version, open_reader, open_writer
 from tillbell.storage.lock import FileLock
 from tillbell.storage.methods import RegistryMethods, StoreMethods, ViewsMethods
@@ -28,7 +29,7 @@ READERS = 2
 CHECK_TIMEOUT_S = 5.0
 
 
-class SqliteDatabase(StoreMethods, RegistryMethods, ViewsMethods):
+class SqliteDatabase(StoreMethods, RegistryMethods, ViewsMethods, BooksMethods, BookViewsMethods):
     """A `Database` in one SQLite file. Lives on the event loop that opened it."""
 
     def __init__(
@@ -66,7 +67,8 @@ class SqliteDatabase(StoreMethods, RegistryMethods, ViewsMethods):
         finally:
             connection.close()
         self._readers = Readers(lambda: open_reader(path), READERS)
-        self._writer = Writer(Session(lambda: open_writer(path), self._fault), writes.HOT)
+        session = Session(lambda: open_writer(path), self._fault)
+        self._writer = Writer(session, writes.HOT | book_methods.HOT)
         self._writer.on_commit = self.on_commit
 
     async def close(self) -> None:

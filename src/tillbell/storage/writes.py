@@ -36,7 +36,7 @@ def publish(transaction: Transaction, publications: Sequence[Publication]) -> li
         outcomes.append(known or ADDED)
         if known is None:
             fresh.append(publication)
-    _insert(transaction, fresh)
+    insert(transaction, fresh)
     return outcomes
 
 
@@ -59,7 +59,7 @@ class _Seen:
                 return repeated
         if message.event_id is not None:
             event = message.app_id, message.event_id
-            id_ = self._events.get(event) or self._published_as(event)
+            id_ = self._events.get(event) or published_as(self._transaction, event)
             if id_ is not None:
                 return Duplicate(id_)
             self._events[event] = message.id
@@ -67,9 +67,11 @@ class _Seen:
             self._keys[key[0]] = Repeated(key[1], key[2])
         return None
 
-    def _published_as(self, event: tuple[str, str]) -> str | None:
-        row = self._transaction.row("find_event_id", event)
-        return row[0] if row else None
+
+def published_as(transaction: Transaction, event: tuple[str, str]) -> str | None:
+    """Return the message that an event id of an application was published as."""
+    row = transaction.row("find_event_id", event)
+    return row[0] if row else None
 
 
 def find_idempotency(transaction: Transaction, key: str) -> Repeated | None:
@@ -78,7 +80,8 @@ def find_idempotency(transaction: Transaction, key: str) -> Repeated | None:
     return Repeated(*row) if row else None
 
 
-def _insert(transaction: Transaction, publications: Sequence[Publication]) -> None:
+def insert(transaction: Transaction, publications: Sequence[Publication]) -> None:
+    """Store messages that are known to be new."""
     messages = [rows.message_row(p.message) for p in publications]
     bodies = [
         (p.message.id, variant, body, p.message.expires_at)

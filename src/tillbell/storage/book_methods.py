@@ -1,0 +1,134 @@
+"""The books' methods: each hands its request to the writer or to a reader, and nothing more.
+
+What a method promises is written once, in `books.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+
+from tillbell.callbacks import Callback, References
+from tillbell.clock import Micros
+from tillbell.storage import book_reads
+from tillbell.storage.base import Page
+from tillbell.storage.book_upkeep import BookBounds, purge_books
+from tillbell.storage.books import (
+    Arrival,
+    CallbackFilter,
+    Change,
+    Crossed,
+    Done,
+    TransactionFilter,
+)
+from tillbell.storage.changes import change
+from tillbell.storage.readers import Readers
+from tillbell.storage.receive import receive, reopen
+from tillbell.storage.transaction import Work
+from tillbell.storage.writer import Writer
+from tillbell.transactions import AuditEntry, Conflict, Effect, Transaction, Transition
+
+HOT: frozenset[Work] = frozenset({receive, change})
+
+
+class BooksMethods:
+    """`Books` by the writer."""
+
+    _writer: Writer
+
+    def receive(self, arrival: Arrival) -> Awaitable[Callback]:
+        """See `Books.receive`."""
+        return self._writer.submit(receive, arrival)
+
+    def change(self, change_: Change) -> Awaitable[Done | Crossed]:
+        """See `Books.change`."""
+        return self._writer.submit(change, change_)
+
+    async def reopen(self, callback_id: str) -> bool:
+        """See `Books.reopen`."""
+        had_ended: bool = await self._writer.submit(reopen, callback_id)
+        return had_ended
+
+    async def purge_books(
+        self, *, requests_before: Micros, callbacks_before: Micros, now: Micros, limit: int
+    ) -> int:
+        """See `Books.purge_books`."""
+        request = BookBounds(requests_before, callbacks_before, now, limit)
+        count: int = await self._writer.submit(purge_books, request)
+        return count
+
+
+class BookViewsMethods:
+    """`BookViews` by the readers."""
+
+    _readers: Readers
+
+    async def callback(self, app_id: str, callback_id: str) -> Callback | None:
+        """See `BookViews.callback`."""
+        return await self._readers.read(book_reads.callback, app_id, callback_id)
+
+    async def request(self, callback_id: str) -> bytes | None:
+        """See `BookViews.request`."""
+        return await self._readers.read(book_reads.request, callback_id)
+
+    async def callbacks(self, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
+        """See `BookViews.callbacks`."""
+        return await self._readers.read(book_reads.callbacks, app_id, filter_, page)
+
+    async def unprocessed(self, after: str, limit: int) -> list[Callback]:
+        """See `BookViews.unprocessed`."""
+        return await self._readers.read(book_reads.unprocessed, after, limit)
+
+    async def waiting(self, app_id: str, references: Sequence[str]) -> list[Callback]:
+        """See `BookViews.waiting`."""
+        return await self._readers.read(book_reads.waiting, app_id, references)
+
+    async def to_retry(self, now: Micros, limit: int) -> list[Callback]:
+        """See `BookViews.to_retry`."""
+        return await self._readers.read(book_reads.to_retry, now, limit)
+
+    async def unseen(self, source_id: str, item_keys: Sequence[str]) -> set[str]:
+        """See `BookViews.unseen`."""
+        return await self._readers.read(book_reads.unseen, source_id, item_keys)
+
+    async def transaction(self, app_id: str, id_or_uid: str) -> Transaction | None:
+        """See `BookViews.transaction`."""
+        return await self._readers.read(book_reads.transaction, app_id, id_or_uid)
+
+    async def candidates(
+        self, app_id: str, source_id: str | None, references: References
+    ) -> list[Transaction]:
+        """See `BookViews.candidates`."""
+        return await self._readers.read(book_reads.candidates, app_id, source_id, references)
+
+    async def children(self, transaction_id: str) -> list[Transaction]:
+        """See `BookViews.children`."""
+        return await self._readers.read(book_reads.children, transaction_id)
+
+    async def transactions(
+        self, app_id: str, filter_: TransactionFilter, page: Page
+    ) -> list[Transaction]:
+        """See `BookViews.transactions`."""
+        return await self._readers.read(book_reads.transactions, app_id, filter_, page)
+
+    async def due_checks(self, now: Micros, limit: int) -> list[Transaction]:
+        """See `BookViews.due_checks`."""
+        return await self._readers.read(book_reads.due_checks, now, limit)
+
+    async def transitions(self, transaction_id: str) -> list[Transition]:
+        """See `BookViews.transitions`."""
+        return await self._readers.read(book_reads.transitions, transaction_id)
+
+    async def effects(self, transaction_id: str) -> list[Effect]:
+        """See `BookViews.effects`."""
+        return await self._readers.read(book_reads.effects, transaction_id)
+
+    async def conflicts(
+        self, app_id: str, page: Page, transaction_id: str | None = None, *, open_only: bool = False
+    ) -> list[Conflict]:
+        """See `BookViews.conflicts`."""
+        wanted = book_reads.Disagreements(app_id, page, transaction_id, open_only)
+        return await self._readers.read(book_reads.conflicts, wanted)
+
+    async def audit(self, app_id: str, page: Page, target: str | None = None) -> list[AuditEntry]:
+        """See `BookViews.audit`."""
+        return await self._readers.read(book_reads.audit, app_id, page, target)

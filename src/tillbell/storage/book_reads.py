@@ -1,0 +1,203 @@
+"""Reads of the books: the queries behind `BookViews`, each on one connection of the readers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tillbell.callbacks import Callback, References
+from tillbell.clock import Micros
+from tillbell.storage import book_rows
+from tillbell.storage.base import Page
+from tillbell.storage.books import CallbackFilter, TransactionFilter
+from tillbell.storage.reads import Reader, bounds
+from tillbell.transactions import AuditEntry, Conflict, Effect, Transaction, Transition
+
+CANDIDATES = 50
+# By which index a list is read: the numbers of `either {by}` in book_views.sql.
+BY_APP = 0
+BY_OUTCOME, BY_REFUSAL, BY_SOURCE, BY_TRANSACTION = 1, 2, 3, 4  # callbacks
+BY_STATUS, BY_USER, BY_PARENT = 1, 2, 3  # transactions
+BY_BEING_OPEN, OF_TRANSACTION = 1, 2  # conflicts
+BY_TARGET = 1  # audit
+
+
+def _json(values: Sequence[str]) -> str:
+    return msgspec.json.encode(list(values)).decode()
+
+
+# ── callbacks ────────────────────────────────────────────────────────────────────────────────────
+
+
+def callback(reader: Reader, app_id: str, callback_id: str) -> Callback | None:
+    """Read a callback."""
+    found = reader("callback", {"app_id": app_id, "id": callback_id})
+    return book_rows.callback(found[0]) if found else None
+
+
+def request(reader: Reader, callback_id: str) -> bytes | None:
+    """Read a callback's sealed bytes."""
+    found = reader("request", (callback_id,))
+    return found[0][0] if found else None
+
+
+def callbacks(reader: Reader, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
+    """Read a page of callbacks. Of several outcomes a page each is read, and one made of all."""
+    cut = bounds(page, "cbk", filter_.after, filter_.before)
+    bindings: dict[str, Any] = cut.bindings | {
+        "app_id": app_id,
+        "source_id": filter_.source_id,
+        "provider": filter_.provider,
+        "is_refused": filter_.is_refused,
+        "transaction_id": filter_.transaction_id,
+    }
+    by = _best_of_callbacks(filter_)
+    found = [
+        book_rows.callback(row)
+        for outcome in ((None,) if filter_.outcomes is None else set(filter_.outcomes))
+        for row in reader("callbacks", bindings | {"outcome": outcome}, cut.ascending, by)
+    ]
+    found.sort(key=lambda callback: callback.id, reverse=not cut.ascending)
+    return cut.in_order(found[: cut.limit])
+
+
+def _best_of_callbacks(filter_: CallbackFilter) -> int:
+    if filter_.transaction_id is not None:
+        return BY_TRANSACTION
+    if filter_.is_refused:
+        return BY_REFUSAL
+    if filter_.outcomes is not None:
+        return BY_OUTCOME
+    return BY_APP if filter_.source_id is None else BY_SOURCE
+
+
+def unprocessed(reader: Reader, after: str, limit: int) -> list[Callback]:
+    """Read callbacks that are not yet processed."""
+    found = reader("unprocessed", {"after": after, "limit": limit})
+    return [book_rows.callback(row) for row in found]
+
+
+def waiting(reader: Reader, app_id: str, references: Sequence[str]) -> list[Callback]:
+    """Read unmatched callbacks that wait for a reference."""
+    found = reader("waiting", {"app_id": app_id, "references": _json(references)})
+    return [book_rows.callback(row) for row in found]
+
+
+def to_retry(reader: Reader, now: Micros, limit: int) -> list[Callback]:
+    """Read unmatched callbacks whose time has come."""
+    return [book_rows.callback(row) for row in reader("to_retry", {"now": now, "limit": limit})]
+
+
+def unseen(reader: Reader, source_id: str, item_keys: Sequence[str]) -> set[str]:
+    """Leave out the items that were seen."""
+    found = reader("seen", {"source_id": source_id, "item_keys": _json(item_keys)})
+    return set(item_keys) - {key for (key,) in found}
+
+
+# ── transactions ─────────────────────────────────────────────────────────────────────────────────
+
+
+def transaction(reader: Reader, app_id: str, key: str) -> Transaction | None:
+    """Read a transaction by id or uid."""
+    found = reader("transaction", {"app_id": app_id, "key": key})
+    return book_rows.transaction(found[0]) if found else None
+
+
+def candidates(
+    reader: Reader, app_id: str, source_id: str | None, references: References
+) -> list[Transaction]:
+    """Read what references may mean."""
+    bindings = {
+        "app_id": app_id,
+        "source_id": source_id,
+        "ours": _json(references.ours),
+        "psp": _json(references.psp),
+        "limit": CANDIDATES,
+    }
+    return [book_rows.transaction(row) for row in reader("candidates", bindings)]
+
+
+def children(reader: Reader, transaction_id: str) -> list[Transaction]:
+    """Read linked transactions."""
+    return [book_rows.transaction(row) for row in reader("children", (transaction_id,))]
+
+
+def transactions(
+    reader: Reader, app_id: str, filter_: TransactionFilter, page: Page
+) -> list[Transaction]:
+    """Read a page of transactions."""
+    cut = bounds(page, "trx", filter_.after, filter_.before)
+    bindings: dict[str, Any] = cut.bindings | {
+        "app_id": app_id,
+        "status": filter_.status,
+        "direction": filter_.direction,
+        "kind": filter_.kind,
+        "user_id": filter_.user_id,
+        "parent_id": filter_.parent_id,
+        "reference": filter_.reference,
+    }
+    if filter_.reference is not None:
+        found = reader("transactions_of_reference", bindings, cut.ascending)
+    else:
+        found = reader("transactions", bindings, cut.ascending, _best_of_transactions(filter_))
+    return cut.in_order([book_rows.transaction(row) for row in found])
+
+
+def _best_of_transactions(filter_: TransactionFilter) -> int:
+    if filter_.parent_id is not None:
+        return BY_PARENT
+    if filter_.user_id is not None:
+        return BY_USER
+    return BY_APP if filter_.status is None else BY_STATUS
+
+
+def due_checks(reader: Reader, now: Micros, limit: int) -> list[Transaction]:
+    """Read transactions that the janitor is to look at."""
+    found = reader("due_checks", {"now": now, "limit": limit})
+    return [book_rows.transaction(row) for row in found]
+
+
+def transitions(reader: Reader, transaction_id: str) -> list[Transition]:
+    """Read a transaction's steps."""
+    return [book_rows.transition(row) for row in reader("transitions", (transaction_id,))]
+
+
+def effects(reader: Reader, transaction_id: str) -> list[Effect]:
+    """Read a transaction's effects."""
+    return [book_rows.effect(row) for row in reader("effects", (transaction_id,))]
+
+
+# ── conflicts and audit ──────────────────────────────────────────────────────────────────────────
+
+
+class Disagreements(NamedTuple):
+    """Which conflicts are listed."""
+
+    app_id: str
+    page: Page
+    transaction_id: str | None
+    open_only: bool
+
+
+def conflicts(reader: Reader, wanted: Disagreements) -> list[Conflict]:
+    """Read a page of conflicts."""
+    cut = bounds(wanted.page)
+    bindings: dict[str, Any] = cut.bindings | {
+        "app_id": wanted.app_id,
+        "transaction_id": wanted.transaction_id,
+        "open_only": wanted.open_only,
+    }
+    by = BY_BEING_OPEN if wanted.open_only else BY_APP
+    by = by if wanted.transaction_id is None else OF_TRANSACTION
+    found = reader("conflicts", bindings, cut.ascending, by)
+    return cut.in_order([book_rows.conflict(row) for row in found])
+
+
+def audit(reader: Reader, app_id: str, page: Page, target: str | None) -> list[AuditEntry]:
+    """Read a page of audit entries."""
+    cut = bounds(page)
+    bindings = cut.bindings | {"app_id": app_id, "target": target}
+    found = reader("audit", bindings, cut.ascending, BY_APP if target is None else BY_TARGET)
+    return cut.in_order([book_rows.audit_entry(row) for row in found])

@@ -1,0 +1,206 @@
+"""What changes rest on: read once for many, and asked whether it still holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tillbell.storage import registry
+from tillbell.storage.base import Publication
+from tillbell.storage.books import Change, Conclusion, Crossed, Kept, Step
+from tillbell.storage.transaction import Transaction
+from tillbell.storage.writes import find_idempotency, published_as
+from tillbell.transactions import EffectKind, Kind
+
+
+class Present(NamedTuple):
+    """How far a transaction is."""
+
+    version: int
+    sequence: int
+    status: str
+
+
+class Known(NamedTuple):
+    """What a conclusion must know of its callback."""
+
+    app_id: str
+    source_id: str
+    dedupe_key: str | None
+    outcome: str | None
+    retry_at: int | None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it ended as unmatched, for now."""
+        return self.retry_at is not None
+
+
+ABSENT = Present(0, 0, "")
+
+
+# ── waves ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def waves(changes: Sequence[Change]) -> Iterator[list[Change]]:
+    """Cut changes into runs in which none rests on what another one writes."""
+    wave: list[Change] = []
+    taken: set[tuple[str, ...]] = set()
+    for change in changes:
+        mine = set(_touched(change))
+        if not taken.isdisjoint(mine):
+            yield wave
+            wave, taken = [], set()
+        wave.append(change)
+        taken |= mine
+    yield wave
+
+
+def _touched(change: Change) -> Iterator[tuple[str, ...]]:
+    for transaction, *_ in change.steps:
+        yield "transaction", transaction.id
+        if transaction.parent_id is not None:
+            yield "transaction", transaction.parent_id  # its refunds are counted together
+        if transaction.uid is not None:
+            yield "uid", transaction.app_id, transaction.uid
+    if change.conclusion is not None:
+        yield "callback", change.conclusion.callback_id
+    for publication in change.publications:
+        if publication.message.event_id is not None:
+            yield "event", publication.message.app_id, publication.message.event_id
+    for answered in (change.idempotency, *(p.idempotency for p in change.publications)):
+        if answered is not None:
+            yield "idempotency", answered[0]
+    yield from _touched_seldom(change)
+
+
+def _touched_seldom(change: Change) -> Iterator[tuple[str, ...]]:
+    for record, _ in change.records:
+        yield "record", type(record).__name__, record.scope, record.id
+        if record.uid is not None:
+            yield "record", type(record).__name__, record.scope, "", record.uid
+    for conflict in change.resolved:
+        yield "conflict", conflict.id
+    for source_id, item_key in change.seen:
+        yield "item", source_id, item_key
+
+
+# ── what is there ────────────────────────────────────────────────────────────────────────────────
+
+
+class Ground:
+    """What one wave rests on."""
+
+    def __init__(self, transaction: Transaction, changes: Sequence[Change]) -> None:
+        self._transaction = transaction
+        steps = [step.transaction.id for change in changes for step in change.steps]
+        concluded = [c.conclusion.callback_id for c in changes if c.conclusion is not None]
+        self.transactions = {
+            id_: Present(*row) for id_, *row in self._read("present_transactions", steps)
+        }
+        self.callbacks = {
+            id_: Known(*row) for id_, *row in self._read("present_callbacks", concluded)
+        }
+
+    def _read(self, name: str, ids: list[str]) -> list[tuple[Any, ...]]:
+        return self._transaction.rows(name, {"ids": _json(ids)}) if ids else []
+
+    def crossed(self, change: Change) -> Crossed | None:
+        """Say what no longer holds of what this change rests on."""
+        why = next(self._crossings(change), None)
+        return None if why is None else Crossed(why)
+
+    def _crossings(self, change: Change) -> Iterator[str]:
+        if change.idempotency is not None:
+            yield from self._of_key(change.idempotency)
+        if change.conclusion is not None:
+            yield from self._of_conclusion(change.conclusion)
+        for step in change.steps:
+            yield from self._of_step(step)
+        yield from self._of_refunds(change)
+        for publication in change.publications:
+            yield from self._of_publication(publication)
+        for kept in change.records:
+            yield from self._of_record(kept)
+        for conflict in change.resolved:
+            if self._transaction.row("open_conflict", (conflict.id,)) is None:
+                yield "resolved"
+        yield from self._of_items(change)
+
+    def _of_key(self, idempotency: tuple[str, str, bytes]) -> Iterator[str]:
+        if find_idempotency(self._transaction, idempotency[0]) is not None:
+            yield "idempotency"
+
+    def _of_conclusion(self, conclusion: Conclusion) -> Iterator[str]:
+        known = self.callbacks.get(conclusion.callback_id)
+        if known is None or (known.outcome is not None and not known.is_waiting):
+            yield "concluded"
+
+    def _of_step(self, step: Step) -> Iterator[str]:
+        transaction = step.transaction
+        present = self.transactions.get(transaction.id, ABSENT)
+        if present.version != step.expected_version:
+            yield "version"
+        if transaction.uid is not None and step.expected_version == 0:
+            uid = transaction.app_id, transaction.uid
+            if self._transaction.row("holder_of_transaction_uid", uid):
+                yield "uid"
+        if transaction.parent_id is not None and transaction.psp_transaction_id is not None:
+            psp = transaction.psp_transaction_id, transaction.source_id
+            twin = transaction.parent_id, transaction.kind, *psp
+            if self._transaction.row("linked_twin", twin) not in (None, (transaction.id,)):
+                yield "psp_transaction_id"
+
+    def _of_refunds(self, change: Change) -> Iterator[str]:
+        for parent_id, amount in refunds(change).items():
+            row = self._transaction.row("refundable", (parent_id,))
+            left = row[0] if row else captured(change, parent_id)
+            if amount > left:
+                yield "refunds"
+
+    def _of_publication(self, publication: Publication) -> Iterator[str]:
+        message = publication.message
+        if message.event_id is not None:
+            event = message.app_id, message.event_id
+            if published_as(self._transaction, event) is not None:
+                yield "event_id"
+        if publication.idempotency is not None:
+            yield from self._of_key(publication.idempotency)
+
+    def _of_record(self, kept: Kept) -> Iterator[str]:
+        if (registry.version_of(self._transaction, kept.record) or 0) != kept.expected_version:
+            yield "version"
+        if registry.is_uid_taken(self._transaction, kept.record):
+            yield "uid"
+
+    def _of_items(self, change: Change) -> Iterator[str]:
+        for source_id in {source_id for source_id, _ in change.seen}:
+            keys = _json(key for source, key in change.seen if source == source_id)
+            if self._transaction.rows("seen", {"source_id": source_id, "item_keys": keys}):
+                yield "seen"
+
+
+def refunds(change: Change) -> dict[str, int]:
+    """Return how much a change refunds of each payment."""
+    sums: dict[str, int] = {}
+    for transaction, _, _, effects in change.steps:
+        if transaction.kind is Kind.REFUND and transaction.parent_id is not None:
+            debits = sum(e.amount for e in effects if e.kind is EffectKind.DEBIT)
+            sums[transaction.parent_id] = sums.get(transaction.parent_id, 0) + debits
+    return {parent_id: amount for parent_id, amount in sums.items() if amount}
+
+
+def captured(change: Change, transaction_id: str) -> int:
+    """Return how much a change itself credits for a transaction."""
+    effects = [e for step in change.steps for e in step.effects]
+    return sum(
+        e.amount
+        for e in effects
+        if e.transaction_id == transaction_id and e.kind is EffectKind.CREDIT
+    )
+
+
+def _json(values: Iterable[str]) -> str:
+    return msgspec.json.encode(list(values)).decode()

@@ -1,0 +1,110 @@
+"""The writes of what comes in: receive, and take a conclusion back.
+
+Each function does the work of one run inside the writer's transaction: all of it, or it raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from tillbell.callbacks import Callback, Outcome
+from tillbell.clock import Micros
+from tillbell.storage import book_rows
+from tillbell.storage.books import Arrival
+from tillbell.storage.transaction import Transaction
+
+Key = tuple[str, str]  # source, dedupe key
+
+
+class _Holder(NamedTuple):
+    """Which callback holds a dedupe key, and whether the next one may take it over."""
+
+    callback_id: str
+    is_open: bool
+
+
+def receive(transaction: Transaction, arrivals: Sequence[Arrival]) -> list[Callback]:
+    """Store callbacks; those that are known as duplicates of the first."""
+    keys = _Keys(transaction, [arrival.callback for arrival in arrivals])
+    judged = [keys.judge(arrival.callback) for arrival in arrivals]
+    requests = [
+        (callback.id, arrival.request, arrival.is_bulk)
+        for arrival, callback in zip(arrivals, judged, strict=True)
+        if callback is not None and arrival.request is not None
+    ]
+    fresh = [book_rows.callback_row(callback) for callback in judged if callback is not None]
+    transaction.bulk("insert_callback", fresh)
+    transaction.bulk("insert_request", requests)
+    keys.write()
+    return [
+        callback or _stored(transaction, arrival.callback)
+        for arrival, callback in zip(arrivals, judged, strict=True)
+    ]
+
+
+class _Keys:
+    """Dedupe keys that are held: on disk, or since earlier in this run."""
+
+    def __init__(self, transaction: Transaction, callbacks: Sequence[Callback]) -> None:
+        self._transaction = transaction
+        self._taken: list[tuple[str, str | None, str, str, Micros]] = []
+        self._displaced: list[tuple[str]] = []
+        wanted = sorted({key for callback in callbacks if (key := _key(callback)) is not None})
+        pairs = msgspec.json.encode(wanted).decode()
+        found = transaction.rows("key_holders", {"pairs": pairs}) if wanted else []
+        self._holders = {(row[0], row[1]): _Holder(row[2], bool(row[3])) for row in found}
+
+    def judge(self, callback: Callback) -> Callback | None:
+        """Return it as it is to be stored, and note what it takes; None: it is stored already."""
+        key = _key(callback)
+        if key is None:
+            return callback
+        holder = self._holders.get(key)
+        if holder is None or holder.is_open:
+            self._holders[key] = _Holder(callback.id, is_open=False)
+            self._taken.append((*key, callback.id, callback.app_id, callback.received_at))
+            self._displaced += [(holder.callback_id,)] if holder else []
+            return callback
+        if holder.callback_id == callback.id:
+            return None  # the same write again, after an unknown commit
+        return callback._replace(
+            outcome=Outcome.DUPLICATE,
+            why=f"The same was received before: {holder.callback_id}.",
+            duplicate_of=holder.callback_id,
+            processed_at=callback.received_at,
+        )
+
+    def write(self) -> None:
+        """Hand the keys over. Whoever had one before waits no longer: the new one has its news."""
+        self._transaction.bulk("hold_key", self._taken)
+        for name in ("stop_waiting", "end_waits"):
+            self._transaction.many(name, self._displaced)
+
+
+def _key(callback: Callback) -> Key | None:
+    """Return the key that a callback takes; one that comes with an outcome takes none."""
+    if callback.dedupe_key is None or callback.outcome is not None:
+        return None
+    return callback.source_id, callback.dedupe_key
+
+
+def _stored(transaction: Transaction, callback: Callback) -> Callback:
+    (row,) = transaction.rows("callback", {"id": callback.id, "app_id": callback.app_id})
+    return book_rows.callback(row)
+
+
+def reopen(transaction: Transaction, callback_ids: Sequence[str]) -> list[bool]:
+    """Take conclusions back; False where there is none."""
+    return [_reopen(transaction, id_) for id_ in callback_ids]
+
+
+def _reopen(transaction: Transaction, callback_id: str) -> bool:
+    key = transaction.row("reopen_callback", (callback_id,))
+    if key is None:
+        return False
+    transaction.rows("end_waits", (callback_id,))
+    transaction.rows("open_key", (*key, callback_id, False))
+    return True

@@ -1,0 +1,131 @@
+-- name: callback
+-- Index: primary key.
+SELECT {callback} FROM callbacks c WHERE c.id = :id AND c.app_id = :app_id;
+
+-- name: request
+-- Index: callback_requests_callback.
+SELECT request FROM callback_requests WHERE callback_id = ?1;
+
+-- name: callbacks
+-- either {order}: DESC | ASC
+-- either {by}: c.app_id = :app_id | c.app_id = :app_id AND c.outcome = :outcome | c.app_id = :app_id AND c.trust IS NULL | c.source_id = :source_id AND +c.app_id = :app_id | c.transaction_id = :transaction_id AND +c.app_id = :app_id
+-- Indexes: callbacks_app, callbacks_outcome, callbacks_refused, callbacks_source,
+-- callbacks_transaction.
+SELECT {callback} FROM callbacks c
+WHERE {by} AND c.id > :low AND c.id < :high
+  AND (:source_id IS NULL OR c.source_id = :source_id)
+  AND (:provider IS NULL OR c.provider = :provider)
+  AND (:outcome IS NULL OR c.outcome = :outcome)
+  AND (:is_refused IS NULL OR (c.trust IS NULL) = :is_refused)
+  AND (:transaction_id IS NULL OR c.transaction_id = :transaction_id)
+ORDER BY c.id {order} LIMIT :limit;
+
+-- name: unprocessed
+-- Index: callbacks_unprocessed.
+SELECT {callback} FROM callbacks c
+WHERE c.outcome IS NULL AND c.id > :after ORDER BY c.id LIMIT :limit;
+
+-- name: waiting
+-- Index: primary keys.
+SELECT {callback} FROM callbacks c
+WHERE c.id IN (
+    SELECT w.callback_id FROM json_each(:references) reference
+    CROSS JOIN callback_waits w ON w.app_id = :app_id AND w.reference = reference.value)
+ORDER BY c.id;
+
+-- name: to_retry
+-- Index: callbacks_retry.
+SELECT {callback} FROM callbacks c
+WHERE c.retry_at <= :now ORDER BY c.retry_at, c.id LIMIT :limit;
+
+-- name: seen
+-- Index: primary key.
+SELECT i.item_key FROM json_each(:item_keys) wanted
+CROSS JOIN seen_items i ON i.source_id = :source_id AND i.item_key = wanted.value;
+
+-- name: transaction
+-- By id or uid, an id first. Indexes: primary key, transactions_uid.
+SELECT {transaction} FROM transactions t
+WHERE t.app_id = :app_id AND (t.id = :key OR t.uid = :key)
+ORDER BY t.id = :key DESC LIMIT 1;
+
+-- name: candidates
+-- Indexes: primary key, transactions_uid, transactions_order, transactions_merchant,
+-- transactions_psp.
+SELECT {transaction} FROM transactions t
+WHERE t.id IN (
+    SELECT value FROM json_each(:ours)
+    UNION ALL SELECT x.id FROM json_each(:ours) our
+    CROSS JOIN transactions x ON x.app_id = :app_id AND x.uid = our.value
+    UNION ALL SELECT x.id FROM json_each(:ours) our
+    CROSS JOIN transactions x ON x.app_id = :app_id AND x.order_id = our.value
+    UNION ALL SELECT x.id FROM json_each(:ours) our
+    CROSS JOIN transactions x ON x.app_id = :app_id AND x.merchant_reference = our.value
+    UNION ALL SELECT x.id FROM json_each(:psp) their
+    CROSS JOIN transactions x ON x.app_id = :app_id AND x.psp_transaction_id = their.value
+    WHERE x.source_id = :source_id OR x.source_id IS NULL)
+  AND +t.app_id = :app_id
+ORDER BY t.id DESC LIMIT :limit;
+
+-- name: children
+-- Index: transactions_parent.
+SELECT {transaction} FROM transactions t WHERE t.parent_id = ?1 ORDER BY t.id;
+
+-- name: transactions
+-- either {order}: DESC | ASC
+-- either {by}: t.app_id = :app_id | t.app_id = :app_id AND t.status = :status | t.app_id = :app_id AND t.user_id = :user_id | t.parent_id = :parent_id AND +t.app_id = :app_id
+-- Indexes: transactions_app, transactions_status, transactions_user, transactions_parent.
+SELECT {transaction} FROM transactions t
+WHERE {by} AND t.id > :low AND t.id < :high
+  AND {transaction_filter}
+ORDER BY t.id {order} LIMIT :limit;
+
+-- fragment: transaction_filter
+(:status IS NULL OR t.status = :status)
+AND (:direction IS NULL OR t.direction = :direction)
+AND (:kind IS NULL OR t.kind = :kind)
+AND (:user_id IS NULL OR t.user_id = :user_id)
+AND (:parent_id IS NULL OR t.parent_id = :parent_id)
+
+-- name: transactions_of_reference
+-- either {order}: DESC | ASC
+-- Indexes: primary key, transactions_uid, transactions_order, transactions_merchant,
+-- transactions_psp.
+SELECT {transaction} FROM transactions t
+WHERE t.id IN (
+    SELECT id FROM transactions WHERE app_id = :app_id AND uid = :reference
+    UNION ALL SELECT id FROM transactions WHERE app_id = :app_id AND order_id = :reference
+    UNION ALL SELECT id FROM transactions WHERE app_id = :app_id AND merchant_reference = :reference
+    UNION ALL SELECT id FROM transactions WHERE app_id = :app_id AND psp_transaction_id = :reference)
+  AND t.id > :low AND t.id < :high
+  AND {transaction_filter}
+ORDER BY t.id {order} LIMIT :limit;
+
+-- name: due_checks
+-- Index: transactions_check.
+SELECT {transaction} FROM transactions t
+WHERE t.check_at <= :now ORDER BY t.check_at, t.id LIMIT :limit;
+
+-- name: transitions
+-- Index: primary key.
+SELECT {transition} FROM transitions s WHERE s.transaction_id = ?1 ORDER BY s.sequence;
+
+-- name: effects
+-- At most one of each kind. Index: primary key.
+SELECT {effect} FROM effects e WHERE e.transaction_id = ?1 ORDER BY e.sequence, e.kind;
+
+-- name: conflicts
+-- either {order}: DESC | ASC
+-- either {by}: f.app_id = :app_id | f.app_id = :app_id AND f.resolved_at IS NULL | f.transaction_id = :transaction_id AND +f.app_id = :app_id
+-- Indexes: conflicts_app, conflicts_open, conflicts_transaction.
+SELECT {conflict} FROM conflicts f
+WHERE {by} AND f.id > :low AND f.id < :high AND (NOT :open_only OR +f.resolved_at IS NULL)
+ORDER BY f.id {order} LIMIT :limit;
+
+-- name: audit
+-- either {order}: DESC | ASC
+-- either {by}: u.app_id = :app_id | u.app_id = :app_id AND u.target = :target
+-- Indexes: primary key, audit_target.
+SELECT {audit_entry} FROM audit u
+WHERE {by} AND u.id > :low AND u.id < :high
+ORDER BY u.id {order} LIMIT :limit;

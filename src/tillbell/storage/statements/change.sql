@@ -1,0 +1,98 @@
+-- name: present_transactions
+-- What steps rest on; `ids` is a JSON list. Index: primary key.
+SELECT t.id, t.version, t.sequence, t.status
+FROM json_each(:ids) wanted CROSS JOIN transactions t ON t.id = wanted.value;
+
+-- name: present_callbacks
+-- What conclusions rest on; `ids` is a JSON list. Index: primary key.
+SELECT c.id, c.app_id, c.source_id, c.dedupe_key, c.outcome, c.retry_at
+FROM json_each(:ids) wanted CROSS JOIN callbacks c ON c.id = wanted.value;
+
+-- name: holder_of_transaction_uid
+-- Index: transactions_uid.
+SELECT id FROM transactions WHERE app_id = ?1 AND uid = ?2;
+
+-- name: linked_twin
+-- The same refund, under another event. Index: transactions_linked.
+SELECT id FROM transactions
+WHERE parent_id = ?1 AND kind = ?2 AND psp_transaction_id = ?3
+  AND coalesce(source_id, '') = coalesce(?4, '');
+
+-- name: refundable
+-- What was captured of a payment and not refunded yet. Indexes: transactions_parent, primary keys.
+SELECT parent.amount - coalesce((
+    SELECT sum(e.amount) FROM transactions child
+    CROSS JOIN effects e ON e.transaction_id = child.id AND e.kind = 'debit'
+    WHERE child.parent_id = ?1 AND child.kind = 'refund'), 0)
+FROM effects parent WHERE parent.transaction_id = ?1 AND parent.kind = 'credit';
+
+-- name: open_conflict
+-- Index: primary key.
+SELECT 1 FROM conflicts WHERE id = ?1 AND resolved_at IS NULL;
+
+-- name: put_transaction
+-- Bound to a transaction's row. Its status (?5) and sequence (?11) are left to its transitions.
+-- Index: primary key.
+INSERT INTO transactions
+    (id, app_id, direction, kind, amount, currency, created_at, updated_at, uid, version,
+     previous_status, substate, reason, raw_status, message, settlement_amount,
+     settlement_currency, psp_transaction_id, psp_reference, provider, source_id, user_id,
+     merchant_reference, order_id, parent_id, metadata, reserves, news_at, news_sequence, check_at,
+     checks, if_silent)
+VALUES (?1, ?2, ?3, ?4, ?6, ?7, ?8, ?9, ?10, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+        ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)
+ON CONFLICT (id) DO UPDATE SET
+    app_id = excluded.app_id, direction = excluded.direction, kind = excluded.kind,
+    amount = excluded.amount, currency = excluded.currency, created_at = excluded.created_at,
+    updated_at = excluded.updated_at, uid = excluded.uid, version = excluded.version,
+    previous_status = excluded.previous_status, substate = excluded.substate,
+    reason = excluded.reason, raw_status = excluded.raw_status, message = excluded.message,
+    settlement_amount = excluded.settlement_amount,
+    settlement_currency = excluded.settlement_currency,
+    psp_transaction_id = excluded.psp_transaction_id, psp_reference = excluded.psp_reference,
+    provider = excluded.provider, source_id = excluded.source_id, user_id = excluded.user_id,
+    merchant_reference = excluded.merchant_reference, order_id = excluded.order_id,
+    parent_id = excluded.parent_id, metadata = excluded.metadata, reserves = excluded.reserves,
+    news_at = excluded.news_at, news_sequence = excluded.news_sequence,
+    check_at = excluded.check_at, checks = excluded.checks, if_silent = excluded.if_silent;
+
+-- name: insert_transition
+-- It moves its transaction (a trigger).
+INSERT INTO transitions
+    (transaction_id, sequence, previous_status, status, at, callback_id, actor, substate, reason,
+     raw_status, message, trust, supersedes, details)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14);
+
+-- name: insert_effect
+INSERT INTO effects (transaction_id, kind, sequence, amount, currency, at, callback_id)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
+
+-- name: conclude
+-- Index: primary key.
+UPDATE callbacks
+SET outcome = to_.column2, why = to_.column3, processed_at = to_.column4,
+    transaction_id = to_.column5, message_ids = to_.column6, retry_at = to_.column7
+FROM (VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)) AS to_
+WHERE id = to_.column1;
+
+-- name: wait_for
+INSERT INTO callback_waits (app_id, reference, callback_id) VALUES (?1, ?2, ?3);
+
+-- name: see_item
+INSERT INTO seen_items (source_id, item_key, app_id, seen_at) VALUES (?1, ?2, ?3, ?4);
+
+-- name: insert_conflict
+INSERT INTO conflicts
+    (id, app_id, transaction_id, status, current, at, severity, kind, callback_id, amount, currency,
+     why, resolved_at, resolution, resolved_by, resolution_reason)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16);
+
+-- name: resolve_conflict
+-- Index: primary key.
+UPDATE conflicts
+SET resolved_at = ?2, resolution = ?3, resolved_by = ?4, resolution_reason = ?5
+WHERE id = ?1;
+
+-- name: insert_audit
+INSERT INTO audit (id, app_id, at, actor, action, target, reason, details)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8);
