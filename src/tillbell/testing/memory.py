@@ -1,13 +1,12 @@
 """The store's specification in executable form: dicts, no SQL, nothing kept.
 
-It says what `storage/base.py` promises as plainly as it can; every store must agree with it,
-row by row (tests/store). It is slow by design: each question is answered by looking at
-everything.
+It says what `storage/base.py` and `storage/books.py` promise as plainly as it can; every store
+must agree with it, row by row (tests/store). It is slow by design: each question is answered by
+looking at everything.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -15,11 +14,12 @@ from tillbell.clock import DAY, Micros
 from tillbell.ids import attempt_id, first_of
 from tillbell.models import (
     OPEN_STATES,
+    Application,
     Attempt,
     Claim,
     Delivery,
     DeliveryState,
-    Message,
+    Record,
     Result,
     Trigger,
 )
@@ -31,22 +31,24 @@ from tillbell.storage.base import (
     Repeated,
     Settlement,
 )
-from tillbell.testing.memory_views import MemoryRegistry, MemoryViews
+from tillbell.testing.memory_books import MemoryBooks
+from tillbell.testing.memory_views import MemoryRegistry, MemoryViews, done
 
 T = TypeVar("T")
 WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING
 FAILED, DISCARDED = DeliveryState.FAILED, DeliveryState.DISCARDED
 
 
-class MemoryStore(MemoryRegistry, MemoryViews):
+class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews):
     """A `Database` for one test."""
 
     def __init__(self) -> None:
-        self.known_messages: dict[str, Message] = {}
-        self.bodies: dict[tuple[str, str], bytes] = {}
-        self.deliveries: dict[str, Delivery] = {}
-        self.known_attempts: dict[str, Attempt] = {}
-        self.answers: dict[str, tuple[Repeated, Micros]] = {}
+        super().__init__()
+        self.known_messages = {}
+        self.bodies = {}
+        self.deliveries = {}
+        self.known_attempts = {}
+        self.answers = {}
         self.records = {}
 
     async def open(self) -> None:
@@ -61,30 +63,32 @@ class MemoryStore(MemoryRegistry, MemoryViews):
     async def backup(self, target: str) -> None:
         """Nothing is kept."""
 
+    async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:
+        """See `Registry.remove`."""
+        was_there = await super().remove(kind, id_, scope)
+        if was_there and kind is Application:
+            self.remove_books(id_)
+        return was_there
+
     # ── publish and settle ───────────────────────────────────────────────────────────────────────
 
     def publish(self, publication: Publication) -> Awaitable[Added | Duplicate | Repeated]:
         """See `Store.publish`."""
-        return _done(self._publish(publication))
+        return done(self._publish(publication))
 
     def _publish(self, publication: Publication) -> Added | Duplicate | Repeated:
-        message, bodies, deliveries, idempotency = publication
+        message, _, _, idempotency = publication
         if idempotency is not None and idempotency[0] in self.answers:
             return self.answers[idempotency[0]][0]
-        for other in self.known_messages.values():
-            if message.event_id is not None and _event(other) == _event(message):
-                return Duplicate(other.id)
-        self.known_messages[message.id] = message
-        self.bodies |= {(message.id, variant): body for variant, body in bodies.items()}
-        self.deliveries |= {d.id: d for d in deliveries}
-        if idempotency is not None:
-            key, fingerprint, answer = idempotency
-            self.answers[key] = Repeated(fingerprint, answer), message.created_at
+        earlier = self.published_as(message)
+        if earlier is not None:
+            return Duplicate(earlier.id)
+        self.keep(publication)
         return Added()
 
     def settle(self, settlement: Settlement) -> Awaitable[bool]:
         """See `Store.settle`."""
-        return _done(self._settle(settlement))
+        return done(self._settle(settlement))
 
     def _settle(self, settlement: Settlement) -> bool:
         id_, token, attempt, state, due_at = settlement
@@ -325,18 +329,8 @@ def _is_leased(delivery: Delivery, now: Micros) -> bool:
     return delivery.state is SENDING and delivery.due_at > now
 
 
-def _event(message: Message) -> tuple[str, str | None]:
-    return message.app_id, message.event_id
-
-
 def _drop(rows: dict[str, T], ids: Iterable[str], limit: int) -> int:
     chosen = sorted(ids)[:limit]
     for id_ in chosen:
         del rows[id_]
     return len(chosen)
-
-
-def _done(value: T) -> asyncio.Future[T]:
-    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-    future.set_result(value)
-    return future

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
@@ -26,6 +27,8 @@ from tillbell.storage.base import (
     Lane,
     MessageFilter,
     Page,
+    Publication,
+    Repeated,
     Selection,
     Totals,
 )
@@ -40,6 +43,14 @@ class _HasId(Protocol):
 
 
 T = TypeVar("T", bound=_HasId)
+V = TypeVar("V")
+
+
+def done(value: V) -> asyncio.Future[V]:
+    """Return a future that has ended."""
+    future: asyncio.Future[V] = asyncio.get_running_loop().create_future()
+    future.set_result(value)
+    return future
 
 
 def cut(found: Iterable[T], page: Page) -> list[T]:
@@ -53,7 +64,8 @@ def cut(found: Iterable[T], page: Page) -> list[T]:
     return before[-page.limit :] if page.backwards else after[: page.limit]
 
 
-def _made_within(prefix: str, after: Micros | None, before: Micros | None) -> Callable[[str], bool]:
+def made_within(prefix: str, after: Micros | None, before: Micros | None) -> Callable[[str], bool]:
+    """Return the test whether an id was made in that time, to the millisecond."""
     low = first_of(prefix, after) if after is not None else ""
     high = first_of(prefix, before) if before is not None else "~"
     return lambda id_: low < id_ < high
@@ -109,13 +121,34 @@ class MemoryRegistry:
         return cut(self._of(kind, scope), page)
 
 
-class MemoryViews:
-    """`Views` over dicts."""
+class MemoryMessages:
+    """What is kept of messages."""
 
     known_messages: dict[str, Message]
     bodies: dict[tuple[str, str], bytes]
     deliveries: dict[str, Delivery]
     known_attempts: dict[str, Attempt]
+    answers: dict[str, tuple[Repeated, Micros]]
+
+    def published_as(self, message: Message) -> Message | None:
+        """Return the message that has its event id already."""
+        event = message.app_id, message.event_id
+        known = (m for m in self.known_messages.values() if (m.app_id, m.event_id) == event)
+        return next(known, None) if message.event_id is not None else None
+
+    def keep(self, publication: Publication) -> None:
+        """Store a message that is known to be new."""
+        message, bodies, deliveries, idempotency = publication
+        self.known_messages[message.id] = message
+        self.bodies |= {(message.id, variant): body for variant, body in bodies.items()}
+        self.deliveries |= {d.id: d for d in deliveries}
+        if idempotency is not None:
+            key, fingerprint, answer = idempotency
+            self.answers[key] = Repeated(fingerprint, answer), message.created_at
+
+
+class MemoryViews(MemoryMessages):
+    """`Views` over dicts."""
 
     def may_go(self, delivery: Delivery) -> bool:
         """Whether its order key lets an open delivery go: one at a time, then the first."""
@@ -162,7 +195,7 @@ class MemoryViews:
 
     async def messages(self, app_id: str, filter_: MessageFilter, page: Page) -> list[Message]:
         """See `Views.messages`."""
-        is_in_time = _made_within("msg", filter_.after, filter_.before)
+        is_in_time = made_within("msg", filter_.after, filter_.before)
         found = [m for m in self.known_messages.values() if m.app_id == app_id]
         return cut([m for m in found if is_in_time(m.id) and _wants(filter_, m)], page)
 
@@ -194,7 +227,7 @@ class MemoryViews:
         page: Page,
     ) -> list[DeliveryRow]:
         """See `Views.deliveries_of_endpoint`."""
-        is_in_time = _made_within("dlv", filter_.after, filter_.before)
+        is_in_time = made_within("dlv", filter_.after, filter_.before)
         found = [
             d
             for d in self._of_endpoint(app_id, endpoint_id)
@@ -228,7 +261,7 @@ class MemoryViews:
 
     async def select(self, selection: Selection, after: str, limit: int) -> list[str]:
         """See `Views.select`."""
-        is_in_time = _made_within("dlv", selection.since, selection.until)
+        is_in_time = made_within("dlv", selection.since, selection.until)
         found = [
             d.id
             for d in self._of_endpoint(selection.app_id, selection.endpoint_id)

@@ -1,0 +1,168 @@
+"""Lists and look-ups of the books, by looking at everything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tillbell.callbacks import Callback, References
+from tillbell.clock import Micros
+from tillbell.storage.base import Page
+from tillbell.storage.books import CallbackFilter, TransactionFilter
+from tillbell.testing.memory_views import cut, made_within
+from tillbell.transactions import (
+    AuditEntry,
+    Conflict,
+    Effect,
+    EffectKind,
+    Transaction,
+    Transition,
+)
+
+FOREVER: Micros = 2**62
+
+
+class MemoryBookViews:
+    """`BookViews` over dicts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known_callbacks: dict[str, Callback] = {}
+        self.requests: dict[str, tuple[bytes, bool]] = {}  # bytes, and whether they are bulk
+        self.waits: dict[str, frozenset[str]] = {}
+        self.seen: dict[tuple[str, str], tuple[str, Micros]] = {}  # application, when
+        self.known_transactions: dict[str, Transaction] = {}
+        self.known_transitions: dict[tuple[str, int], Transition] = {}
+        self.known_effects: dict[tuple[str, EffectKind], Effect] = {}
+        self.known_conflicts: dict[str, Conflict] = {}
+        self.audits: list[AuditEntry] = []
+
+    # ── callbacks ────────────────────────────────────────────────────────────────────────────────
+
+    async def callback(self, app_id: str, callback_id: str) -> Callback | None:
+        """See `BookViews.callback`."""
+        found = self.known_callbacks.get(callback_id)
+        return found if found is not None and found.app_id == app_id else None
+
+    async def request(self, callback_id: str) -> bytes | None:
+        """See `BookViews.request`."""
+        return self.requests.get(callback_id, (None, False))[0]
+
+    async def callbacks(self, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
+        """See `BookViews.callbacks`."""
+        is_in_time = made_within("cbk", filter_.after, filter_.before)
+        found = [
+            c
+            for c in self.known_callbacks.values()
+            if c.app_id == app_id
+            and is_in_time(c.id)
+            and filter_.source_id in (None, c.source_id)
+            and filter_.provider in (None, c.provider)
+            and (filter_.outcomes is None or c.outcome in filter_.outcomes)
+            and filter_.is_refused in (None, c.trust is None)
+            and filter_.transaction_id in (None, c.transaction_id)
+        ]
+        return cut(found, page)
+
+    async def unprocessed(self, after: str, limit: int) -> list[Callback]:
+        """See `BookViews.unprocessed`."""
+        found = [c for c in self.known_callbacks.values() if c.outcome is None and c.id > after]
+        return sorted(found)[:limit]
+
+    async def waiting(self, app_id: str, references: Sequence[str]) -> list[Callback]:
+        """See `BookViews.waiting`."""
+        found = [
+            c
+            for c in self.known_callbacks.values()
+            if c.app_id == app_id and not self.waits.get(c.id, frozenset()).isdisjoint(references)
+        ]
+        return sorted(found)
+
+    async def to_retry(self, now: Micros, limit: int) -> list[Callback]:
+        """See `BookViews.to_retry`."""
+        due = [c for c in self.known_callbacks.values() if (c.retry_at or FOREVER) <= now]
+        return sorted(due, key=lambda c: (c.retry_at, c.id))[:limit]
+
+    async def unseen(self, source_id: str, item_keys: Sequence[str]) -> set[str]:
+        """See `BookViews.unseen`."""
+        return {key for key in item_keys if (source_id, key) not in self.seen}
+
+    # ── transactions ─────────────────────────────────────────────────────────────────────────────
+
+    async def transaction(self, app_id: str, id_or_uid: str) -> Transaction | None:
+        """See `BookViews.transaction`."""
+        found = [t for t in self._transactions_of(app_id) if id_or_uid in (t.id, t.uid)]
+        return min(found, key=lambda t: t.id != id_or_uid, default=None)
+
+    def _transactions_of(self, app_id: str) -> list[Transaction]:
+        return [t for t in self.known_transactions.values() if t.app_id == app_id]
+
+    async def candidates(
+        self, app_id: str, source_id: str | None, references: References
+    ) -> list[Transaction]:
+        """See `BookViews.candidates`."""
+        found = [
+            t
+            for t in self._transactions_of(app_id)
+            if {t.id, t.uid, t.order_id, t.merchant_reference} & set(references.ours)
+            or (t.psp_transaction_id in references.psp and t.source_id in (None, source_id))
+        ]
+        return cut(found, Page(50))
+
+    async def children(self, transaction_id: str) -> list[Transaction]:
+        """See `BookViews.children`."""
+        found = [t for t in self.known_transactions.values() if t.parent_id == transaction_id]
+        return cut(found, Page(len(found), ascending=True))
+
+    async def transactions(
+        self, app_id: str, filter_: TransactionFilter, page: Page
+    ) -> list[Transaction]:
+        """See `BookViews.transactions`."""
+        is_in_time = made_within("trx", filter_.after, filter_.before)
+        found = [
+            t
+            for t in self._transactions_of(app_id)
+            if is_in_time(t.id)
+            and filter_.status in (None, t.status)
+            and filter_.direction in (None, t.direction)
+            and filter_.kind in (None, t.kind)
+            and filter_.user_id in (None, t.user_id)
+            and filter_.parent_id in (None, t.parent_id)
+            and filter_.reference
+            in (None, t.uid, t.order_id, t.merchant_reference, t.psp_transaction_id)
+        ]
+        return cut(found, page)
+
+    async def due_checks(self, now: Micros, limit: int) -> list[Transaction]:
+        """See `BookViews.due_checks`."""
+        due = [t for t in self.known_transactions.values() if (t.check_at or FOREVER) <= now]
+        return sorted(due, key=lambda t: (t.check_at, t.id))[:limit]
+
+    async def transitions(self, transaction_id: str) -> list[Transition]:
+        """See `BookViews.transitions`."""
+        found = [t for t in self.known_transitions.values() if t.transaction_id == transaction_id]
+        return sorted(found, key=lambda t: t.sequence)
+
+    async def effects(self, transaction_id: str) -> list[Effect]:
+        """See `BookViews.effects`."""
+        found = [e for e in self.known_effects.values() if e.transaction_id == transaction_id]
+        return sorted(found, key=lambda e: (e.sequence, e.kind))
+
+    # ── conflicts and audit ──────────────────────────────────────────────────────────────────────
+
+    async def conflicts(
+        self, app_id: str, page: Page, transaction_id: str | None = None, *, open_only: bool = False
+    ) -> list[Conflict]:
+        """See `BookViews.conflicts`."""
+        found = [
+            c
+            for c in self.known_conflicts.values()
+            if c.app_id == app_id
+            and transaction_id in (None, c.transaction_id)
+            and not (open_only and c.resolved_at is not None)
+        ]
+        return cut(found, page)
+
+    async def audit(self, app_id: str, page: Page, target: str | None = None) -> list[AuditEntry]:
+        """See `BookViews.audit`."""
+        found = [a for a in self.audits if a.app_id == app_id and target in (None, a.target)]
+        return cut(found, page)

@@ -1,0 +1,356 @@
+"""The books' specification in executable form: dicts, each rule written out once, plainly."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterator
+from typing import NamedTuple, TypeVar
+
+from tillbell.callbacks import REEVALUATED, Callback, Outcome
+from tillbell.clock import DAY, Micros
+from tillbell.ids import first_of
+from tillbell.models import Record
+from tillbell.storage.base import Publication, Repeated
+from tillbell.storage.books import Arrival, Change, Conclusion, Crossed, Done, Kept, Step
+from tillbell.testing.memory_book_views import MemoryBookViews
+from tillbell.testing.memory_views import MemoryMessages, done
+from tillbell.transactions import (
+    NEGATIVE,
+    TERMINAL,
+    Conflict,
+    Effect,
+    EffectKind,
+    Kind,
+    Status,
+    Transaction,
+)
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Holder(NamedTuple):
+    """Who holds a dedupe key, since when; `is_open`: the next copy may count in its place."""
+
+    callback_id: str
+    app_id: str
+    taken_at: Micros
+    is_open: bool = False
+
+
+class MemoryBooks(MemoryBookViews, MemoryMessages):
+    """`Books` over dicts."""
+
+    records: dict[tuple[str, str, str], Record]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys: dict[tuple[str, str], Holder] = {}
+
+    # ── receive ──────────────────────────────────────────────────────────────────────────────────
+
+    def receive(self, arrival: Arrival) -> Awaitable[Callback]:
+        """See `Books.receive`."""
+        return done(self._receive(arrival))
+
+    def _receive(self, arrival: Arrival) -> Callback:
+        callback = arrival.callback
+        if callback.dedupe_key is not None and callback.outcome is None:
+            key = callback.source_id, callback.dedupe_key
+            holder = self.keys.get(key)
+            if holder is not None and holder.callback_id == callback.id:
+                return self.known_callbacks[callback.id]
+            if holder is None or holder.is_open:
+                self._stop_waiting(holder.callback_id if holder else "")
+                self.keys[key] = Holder(callback.id, callback.app_id, callback.received_at)
+            else:
+                callback = callback._replace(
+                    outcome=Outcome.DUPLICATE,
+                    why=f"The same was received before: {holder.callback_id}.",
+                    duplicate_of=holder.callback_id,
+                    processed_at=callback.received_at,
+                )
+        assert callback.id not in self.known_callbacks
+        self.known_callbacks[callback.id] = callback
+        if arrival.request is not None:
+            self.requests[callback.id] = arrival.request, arrival.is_bulk
+        return callback
+
+    def _stop_waiting(self, callback_id: str) -> None:
+        self.waits.pop(callback_id, None)
+        if callback_id in self.known_callbacks:
+            earlier = self.known_callbacks[callback_id]
+            self.known_callbacks[callback_id] = earlier._replace(retry_at=None)
+
+    async def reopen(self, callback_id: str) -> bool:
+        """See `Books.reopen`."""
+        callback = self.known_callbacks.get(callback_id)
+        if callback is None or callback.outcome is None:
+            return False
+        self._stop_waiting(callback_id)
+        self._set_open(callback_id, is_open=False)
+        self.known_callbacks[callback_id] = callback._replace(
+            outcome=None,
+            why="",
+            duplicate_of=None,
+            transaction_id=None,
+            message_ids=(),
+            processed_at=None,
+            retry_at=None,
+        )
+        return True
+
+    def _set_open(self, callback_id: str, *, is_open: bool) -> None:
+        for key, holder in self.keys.items():
+            if holder.callback_id == callback_id:
+                self.keys[key] = holder._replace(is_open=is_open)
+
+    # ── change ───────────────────────────────────────────────────────────────────────────────────
+
+    def change(self, change: Change, /) -> Awaitable[Done | Crossed]:
+        """See `Books.change`."""
+        return done(self._change(change))
+
+    def _change(self, change: Change) -> Done | Crossed:
+        why = next(self._crossings(change), None)
+        if why is not None:
+            return Crossed(why)
+        self._take_steps(change.steps)
+        if change.conclusion is not None:
+            self._conclude(change.conclusion)
+            app_id = self.known_callbacks[change.conclusion.callback_id].app_id
+            self.seen |= dict.fromkeys(change.seen, (app_id, change.conclusion.at))
+        self.known_conflicts |= {c.id: c for c in change.conflicts}
+        for resolved in change.resolved:
+            known = self.known_conflicts[resolved.id]
+            self.known_conflicts[known.id] = Conflict._make((*known[:-4], *resolved[-4:]))
+        for record, _ in change.records:
+            self.records[type(record).__name__, record.scope, record.id] = record
+        for publication in change.publications:
+            self.keep(publication)
+        self.audits += change.audit
+        if change.idempotency is not None:
+            key, fingerprint, answer = change.idempotency
+            self.answers[key] = Repeated(fingerprint, answer), _moment(change)
+        return Done()
+
+    def _crossings(self, change: Change) -> Iterator[str]:
+        """Say what no longer holds, in this order."""
+        if change.idempotency is not None and change.idempotency[0] in self.answers:
+            yield "idempotency"
+        if change.conclusion is not None:
+            callback = self.known_callbacks.get(change.conclusion.callback_id)
+            if callback is None or (callback.outcome is not None and callback.retry_at is None):
+                yield "concluded"
+        for step in change.steps:
+            yield from self._crossings_of_step(step)
+        if self._is_over_refunded(change):
+            yield "refunds"
+        yield from self._crossings_beside(change)
+
+    def _crossings_beside(self, change: Change) -> Iterator[str]:
+        for publication in change.publications:
+            yield from self._crossings_of_publication(publication)
+        for kept in change.records:
+            yield from self._crossings_of_record(kept)
+        for conflict in change.resolved:
+            known = self.known_conflicts.get(conflict.id)
+            if known is None or known.resolved_at is not None:
+                yield "resolved"
+        if not self.seen.keys().isdisjoint(change.seen):
+            yield "seen"
+
+    def _crossings_of_step(self, step: Step) -> Iterator[str]:
+        new = step.transaction
+        present = self.known_transactions.get(new.id)
+        others = [t for t in self.known_transactions.values() if t.id != new.id]
+        if (present.version if present else 0) != step.expected_version:
+            yield "version"
+        uids = {(t.app_id, t.uid) for t in others if t.uid is not None}
+        if present is None and (new.app_id, new.uid) in uids:
+            yield "uid"
+        links = {_link(t) for t in others if None not in (t.parent_id, t.psp_transaction_id)}
+        if _link(new) in links:
+            yield "psp_transaction_id"
+
+    def _is_over_refunded(self, change: Change) -> bool:
+        refunds = [s for s in change.steps if s.transaction.kind is Kind.REFUND]
+        new = [e for s in change.steps for e in s.effects]
+        for parent_id in {s.transaction.parent_id for s in refunds}:
+            children = {s.transaction.id for s in refunds if s.transaction.parent_id == parent_id}
+            amount = sum(
+                e.amount for e in new if e.transaction_id in children and e.kind is EffectKind.DEBIT
+            )
+            earlier = self._captured(parent_id, list(self.known_effects.values()))
+            left = self._captured(parent_id, new) if earlier is None else earlier
+            if amount and amount > (left or 0) - self._refunded(parent_id):
+                return True
+        return False
+
+    def _captured(self, transaction_id: str | None, effects: list[Effect]) -> int | None:
+        amounts = [
+            e.amount
+            for e in effects
+            if e.transaction_id == transaction_id and e.kind is EffectKind.CREDIT
+        ]
+        return amounts[0] if amounts else None
+
+    def _refunded(self, parent_id: str | None) -> int:
+        children = {
+            t.id
+            for t in self.known_transactions.values()
+            if t.parent_id == parent_id and t.kind is Kind.REFUND
+        }
+        return sum(
+            e.amount
+            for e in self.known_effects.values()
+            if e.transaction_id in children and e.kind is EffectKind.DEBIT
+        )
+
+    def _crossings_of_publication(self, publication: Publication) -> Iterator[str]:
+        if self.published_as(publication.message) is not None:
+            yield "event_id"
+        if publication.idempotency is not None and publication.idempotency[0] in self.answers:
+            yield "idempotency"
+
+    def _crossings_of_record(self, kept: Kept) -> Iterator[str]:
+        record = kept.record
+        key = type(record).__name__, record.scope, record.id
+        if getattr(self.records.get(key), "version", 0) != kept.expected_version:
+            yield "version"
+        others = [r for k, r in self.records.items() if k[:2] == key[:2] and k != key]
+        if record.uid is not None and record.uid in {r.uid for r in others}:
+            yield "uid"
+
+    def _conclude(self, conclusion: Conclusion) -> None:
+        id_, outcome, why, at, transaction_id, message_ids, retry_at, waits_for = conclusion
+        self.known_callbacks[id_] = self.known_callbacks[id_]._replace(
+            outcome=outcome,
+            why=why,
+            processed_at=at,
+            transaction_id=transaction_id,
+            message_ids=message_ids,
+            retry_at=retry_at,
+        )
+        assert retry_at is None or outcome is Outcome.UNMATCHED
+        self.waits.pop(id_, None)
+        if retry_at is not None:
+            self.waits[id_] = frozenset(waits_for)
+        self._set_open(id_, is_open=outcome in REEVALUATED)
+
+    # ── the law of money ─────────────────────────────────────────────────────────────────────────
+
+    def _take_steps(self, steps: tuple[Step, ...]) -> None:
+        """Take all steps, or fail and take none."""
+        before = self.known_transactions, self.known_transitions, self.known_effects
+        self.known_transactions = dict(self.known_transactions)
+        self.known_transitions = dict(self.known_transitions)
+        self.known_effects = dict(self.known_effects)
+        try:
+            for step in steps:
+                self._take(step)
+            for effect in (e for s in steps for e in s.effects):
+                self._cause(effect)
+        except AssertionError:
+            self.known_transactions, self.known_transitions, self.known_effects = before
+            raise
+
+    def _take(self, step: Step) -> None:
+        new, present = step.transaction, self.known_transactions.get(step.transaction.id)
+        assert new.version > step.expected_version
+        assert present is None or _nature(new) == _nature(present)
+        assert (new.kind is Kind.PAYMENT) == (new.parent_id is None)
+        assert new.parent_id is None or self.known_transactions[new.parent_id].app_id == new.app_id
+        status, sequence = (present.status, present.sequence) if present else (None, 0)
+        for transition in step.transitions:
+            assert (transition.transaction_id, transition.sequence) == (new.id, sequence + 1)
+            assert transition.previous_status == status
+            assert transition.supersedes == (sequence if status in TERMINAL else None)
+            status, sequence = transition.status, transition.sequence
+            self.known_transitions[new.id, sequence] = transition
+        assert (new.status, new.sequence) == (status, sequence)
+        self.known_transactions[new.id] = new
+
+    def _cause(self, effect: Effect) -> None:
+        transaction = self.known_transactions[effect.transaction_id]
+        assert (effect.transaction_id, effect.kind) not in self.known_effects
+        if effect.kind is EffectKind.RESERVE:
+            assert effect.sequence == 1
+        else:
+            allowed = NEGATIVE if effect.kind is EffectKind.RELEASE else {Status.APPROVED}
+            assert effect.sequence == transaction.sequence
+            assert transaction.status in allowed
+        self.known_effects[effect.transaction_id, effect.kind] = effect
+        if transaction.kind is Kind.REFUND and effect.kind is EffectKind.DEBIT:
+            captured = self._captured(transaction.parent_id, list(self.known_effects.values()))
+            assert self._refunded(transaction.parent_id) <= (captured or 0)
+
+    # ── by the calendar, and with an application ─────────────────────────────────────────────────
+
+    async def purge_books(
+        self, *, requests_before: Micros, callbacks_before: Micros, now: Micros, limit: int
+    ) -> int:
+        """See `Books.purge_books`."""
+        old = {
+            True: max(first_of("cbk", requests_before), first_of("cbk", now - DAY)),
+            False: first_of("cbk", requests_before),
+        }
+        requests = [id_ for id_, (_, is_bulk) in self.requests.items() if id_ < old[is_bulk]]
+        callbacks = [
+            c.id
+            for c in self.known_callbacks.values()
+            if c.id < first_of("cbk", callbacks_before) and c.outcome and c.retry_at is None
+        ]
+        keys = [k for k, holder in self.keys.items() if holder.taken_at < now - 400 * DAY]
+        items = [item for item, (_, at) in self.seen.items() if at < now - 2 * DAY]
+        left = limit
+        left -= _drop(self.requests, sorted(requests)[:left])
+        gone = sorted(callbacks)[:left]
+        _drop(self.requests, gone)
+        left -= _drop(self.known_callbacks, gone)
+        left -= _drop(self.keys, sorted(keys, key=lambda k: self.keys[k].taken_at)[:left])
+        left -= _drop(self.seen, sorted(items, key=lambda i: self.seen[i][1])[:left])
+        return limit - left
+
+    def remove_books(self, app_id: str) -> None:
+        """Delete all that came in for an application and what it did."""
+        callbacks = [c.id for c in self.known_callbacks.values() if c.app_id == app_id]
+        transactions = {t.id for t in self.known_transactions.values() if t.app_id == app_id}
+        _drop(self.known_callbacks, callbacks)
+        _drop(self.requests, callbacks)
+        _drop(self.waits, callbacks)
+        _drop(self.keys, [k for k, holder in self.keys.items() if holder.app_id == app_id])
+        _drop(self.seen, [item for item, (owner, _) in self.seen.items() if owner == app_id])
+        _drop(self.known_transactions, list(transactions))
+        _drop(self.known_transitions, [k for k in self.known_transitions if k[0] in transactions])
+        _drop(self.known_effects, [k for k in self.known_effects if k[0] in transactions])
+        conflicts = [c.id for c in self.known_conflicts.values() if c.app_id == app_id]
+        _drop(self.known_conflicts, conflicts)
+        self.audits = [entry for entry in self.audits if entry.app_id != app_id]
+
+
+def _drop(rows: dict[K, V], keys: list[K]) -> int:
+    return len([rows.pop(key) for key in keys if key in rows])
+
+
+def _link(transaction: Transaction) -> tuple[str | None, ...]:
+    """Return what is unique among linked transactions."""
+    source_id, psp = transaction.source_id or "", transaction.psp_transaction_id
+    return transaction.parent_id, transaction.kind, psp, source_id
+
+
+def _nature(transaction: Transaction) -> tuple[object, ...]:
+    """Return what of a transaction never changes."""
+    t = transaction
+    of = t.app_id, t.parent_id, t.created_at
+    return (*of, t.direction, t.kind, t.amount, t.currency)
+
+
+def _moment(change: Change) -> Micros:
+    """Return when a change was decided."""
+    moments = [step.transaction.updated_at for step in change.steps]
+    moments += [entry.at for entry in change.audit]
+    moments += [publication.message.created_at for publication in change.publications]
+    moments += [kept.record.updated_at for kept in change.records]
+    if change.conclusion is not None:
+        moments.append(change.conclusion.at)
+    return max(moments)
