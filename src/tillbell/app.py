@@ -25,7 +25,7 @@ from tillbell.flow.sender import Sender
 from tillbell.flow.tasks import TaskRunner
 from tillbell.ids import IdMaker
 from tillbell.models import Application, EndpointHealth
-from tillbell.storage.base import Database
+from tillbell.storage.database import Database
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.vault import Vault
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.world import World
-from tillbell.storage.base import Database
+from tillbell.storage.database import Database
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock, MemoryStore
 

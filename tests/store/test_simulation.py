@@ -20,13 +20,13 @@ from tillbell.models import Delivery
 from tillbell.storage.base import (
     RESENDABLE,
     AttemptFilter,
-    Database,
     Gap,
     MessageFilter,
     Page,
     Publication,
     Settlement,
 )
+from tillbell.storage.database import Database
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock, MemoryStore
 

@@ -15,7 +15,8 @@ from tillbell.models import (
     Message,
     Result,
 )
-from tillbell.storage.base import Added, Database, Publication, Settlement
+from tillbell.storage.base import Added, Publication, Settlement
+from tillbell.storage.database import Database
 from tillbell.testing import ManualClock
 
 WAITING, SENDING, SUCCEEDED, FAILED, DISCARDED = DeliveryState

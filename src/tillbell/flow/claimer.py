@@ -17,7 +17,7 @@ from tillbell.flow.dispatch import Dispatcher
 from tillbell.flow.lane import Lane
 from tillbell.logs import observe
 from tillbell.models import Claim
-from tillbell.storage.base import Database
+from tillbell.storage.database import Database
 
 BATCH_MAX = 500  # claims in one commit
 SWEEP: Micros = 30 * SECOND

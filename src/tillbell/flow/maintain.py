@@ -15,7 +15,7 @@ from typing import NamedTuple
 from tillbell.clock import DAY, SECOND, Clock, Micros
 from tillbell.errors import Unavailable
 from tillbell.logs import observe
-from tillbell.storage.base import Database
+from tillbell.storage.database import Database
 
 PURGE_STEP = 500  # rows deleted by one commit
 DISCARD_STEP = 500

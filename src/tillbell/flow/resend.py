@@ -26,7 +26,8 @@ from tillbell.flow.fanout import render, routes, waiting
 from tillbell.flow.live import Live
 from tillbell.flow.tasks import Step, TaskRunner
 from tillbell.models import Delivery, DeliveryState, Endpoint, Message, Task, Trigger
-from tillbell.storage.base import Database, Gap, Selection
+from tillbell.storage.base import Gap, Selection
+from tillbell.storage.database import Database
 
 STEP = 500  # deliveries moved by one commit
 

@@ -1,9 +1,9 @@
 """The narrow port to the database. The database is the queue and the truth.
 
-Three protocols, one object behind them. **One write method is one commit**: when
-it returns, all of it is on disk (fsync); when it raises `StoreUnavailable` the
-outcome is unknown and a repeat is safe. No caller ever holds a transaction, and
-none is open while we speak HTTP.
+Three protocols; with those of books.py one object behind them (database.py). **One write
+method is one commit**: when it returns, all of it is on disk (fsync); when it raises
+`StoreUnavailable` the outcome is unknown and a repeat is safe. No caller ever holds a
+transaction, and none is open while we speak HTTP.
 
 - `Store`: what moves messages. Written by flow/, on the hot path.
 - `Registry`: what users configure, as `Record`s. Four verbs.
@@ -375,24 +375,4 @@ class Views(Protocol):
 
     async def counts(self) -> Totals:
         """Count all deliveries by state from counters that every commit keeps."""
-        ...
-
-
-class Database(Store, Registry, Views, Protocol):
-    """All three, with a life."""
-
-    async def open(self) -> None:
-        """Connect, check the version, migrate."""
-        ...
-
-    async def close(self) -> None:
-        """Finish what was accepted, then close."""
-        ...
-
-    async def check(self) -> None:
-        """Prove that a write would be accepted now; `StoreUnavailable` if not."""
-        ...
-
-    async def backup(self, target: str) -> None:
-        """Copy the whole store to a file while it is in use."""
         ...
