@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.store.till import Till
 from tests.store.world import World
 from tillbell.storage.database import Database
 from tillbell.storage.sqlite import SqliteDatabase
@@ -34,3 +35,8 @@ async def store(
 @pytest.fixture
 def world(store: Database, clock: ManualClock) -> World:
     return World(store, clock)
+
+
+@pytest.fixture
+def till(world: World) -> Till:
+    return Till(world)

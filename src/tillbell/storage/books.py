@@ -51,7 +51,10 @@ class Conclusion(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A transaction as it is to be, and the version it must have now (0: must not exist)."""
+    """A transaction as it is to be, and the version it must have now (0: must not exist).
+
+    One for each transaction in a change; it may hold several transitions.
+    """
 
     transaction: Transaction
     expected_version: int

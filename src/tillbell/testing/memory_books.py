@@ -114,6 +114,8 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
         why = next(self._crossings(change), None)
         if why is not None:
             return Crossed(why)
+        told = change.conclusion
+        assert told is None or told.retry_at is None or told.outcome is Outcome.UNMATCHED
         self._take_steps(change.steps)
         if change.conclusion is not None:
             self._conclude(change.conclusion)
@@ -231,7 +233,6 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
             message_ids=message_ids,
             retry_at=retry_at,
         )
-        assert retry_at is None or outcome is Outcome.UNMATCHED
         self.waits.pop(id_, None)
         if retry_at is not None:
             self.waits[id_] = frozenset(waits_for)

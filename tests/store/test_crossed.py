@@ -1,0 +1,211 @@
+"""What a decision rests on has changed meanwhile: then nothing of it is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tests.store.till import (
+    APPROVED,
+    CREDIT,
+    DEBIT,
+    ON_HOLD,
+    Till,
+)
+from tillbell.callbacks import Source
+from tillbell.storage.base import ALL, Duplicate, MessageFilter, Repeated
+from tillbell.storage.books import Change, Crossed, Done, Kept
+
+
+async def crosses(till: Till, why: str, **parts: Any) -> None:
+    """Add parts that are beyond reproach; none of them must be stored."""
+    entry = till.audit_entry("x")
+    opening = till.opening(till.transaction())
+    news, seen = till.publication(), ((till.source, "fresh"),)
+    parts.setdefault("conclusion", till.conclusion(await till.receive(None)))
+    parts["steps"] = (opening, *parts.get("steps", ()))
+    change = Change(**{"audit": (entry,), "publications": (news,), "seen": seen, **parts})
+
+    assert await till.store.change(change) == Crossed(why)
+    assert await till.store.transaction(till.world.app, opening.transaction.id) is None
+    assert await till.store.transitions(opening.transaction.id) == []
+    assert await till.store.audit(till.world.app, ALL, "x") == []
+    assert await till.store.message(till.world.app, news.message.id) is None
+    assert await till.store.unseen(till.source, ["fresh"]) == {"fresh"}
+
+
+async def test_a_step_from_an_old_version_crosses(till: Till) -> None:
+    before = await till.create()
+    await till.move(before, ON_HOLD)
+
+    await crosses(till, "version", steps=(till.step(before, APPROVED, effects=(CREDIT,)),))
+    assert await till.store.effects(before.id) == []
+
+
+async def test_a_step_of_what_is_there_already_or_not_yet_crosses(till: Till) -> None:
+    new = till.transaction()
+    await crosses(till, "version", steps=(till.step(new, APPROVED),))
+    await till.do(steps=(till.opening(new),))
+
+    await crosses(till, "version", steps=(till.opening(new),))
+
+
+async def test_of_two_equal_steps_in_one_group_commit_one_is_done(till: Till) -> None:
+    before = await till.create()
+    changes = [Change(steps=(till.step(before, APPROVED, effects=(CREDIT,)),)) for _ in range(200)]
+    found = await asyncio.gather(*map(till.store.change, changes))
+
+    assert list(found) == [Done(), *[Crossed("version")] * 199]
+    assert len(await till.store.effects(before.id)) == 1
+
+
+async def test_a_second_transaction_of_one_uid_crosses(till: Till) -> None:
+    await till.create(uid="order-1")
+    await crosses(till, "uid", steps=(till.opening(till.transaction(uid="order-1")),))
+
+    await till.create(uid="order-1", app_id=till.world.other_app)
+
+
+async def test_two_of_one_uid_in_one_group_commit_are_seen_as_such(till: Till) -> None:
+    changes = [Change(steps=(till.opening(till.transaction(uid="u")),)) for _ in range(3)]
+    found = await asyncio.gather(*map(till.store.change, changes))
+
+    assert list(found) == [Done(), Crossed("uid"), Crossed("uid")]
+
+
+async def test_a_second_conclusion_crosses(till: Till) -> None:
+    callback = await till.receive("k")
+    await till.conclude(callback)
+
+    await crosses(till, "concluded", conclusion=till.conclusion(callback))
+    unknown = till.conclusion(till.callback("never stored"))
+    assert await till.store.change(Change(conclusion=unknown)) == Crossed("concluded")
+
+
+async def test_of_two_conclusions_in_one_group_commit_one_is_done(till: Till) -> None:
+    conclusion = till.conclusion(await till.receive("k"))
+    found = await asyncio.gather(
+        *(till.store.change(Change(conclusion=conclusion)) for _ in range(3))
+    )
+
+    assert list(found) == [Done(), Crossed("concluded"), Crossed("concluded")]
+
+
+async def test_the_same_refund_under_two_events_is_applied_once(till: Till) -> None:
+    payment = await till.captured()
+    await till.do(steps=(till.refunding(payment, 100, psp_transaction_id="re_1"),))
+    again = till.refunding(payment, 100, psp_transaction_id="re_1")
+
+    await crosses(till, "psp_transaction_id", steps=(again,))
+    await till.do(steps=(till.refunding(payment, 100, psp_transaction_id="re_2"),))
+    other = till.refunding(payment, 100, psp_transaction_id="re_1", source_id=till.second)
+    await till.do(steps=(other,))
+    assert len(await till.store.children(payment.id)) == 3
+
+
+async def test_the_same_refund_twice_in_one_group_commit_is_applied_once(till: Till) -> None:
+    payment = await till.captured()
+    fields = {"psp_transaction_id": "re_1", "source_id": None}
+    changes = [Change(steps=(till.refunding(payment, 100, **fields),)) for _ in range(3)]
+    found = await asyncio.gather(*map(till.store.change, changes))
+
+    assert list(found) == [Done(), *[Crossed("psp_transaction_id")] * 2]
+
+
+async def test_refunds_beyond_what_was_captured_cross(till: Till) -> None:
+    payment = await till.captured(amount=1_000)
+    await till.do(steps=(till.refunding(payment, 600),))
+
+    await crosses(till, "refunds", steps=(till.refunding(payment, 401),))
+    await till.do(steps=(till.refunding(payment, 400),))
+    await crosses(till, "refunds", steps=(till.refunding(payment, 1),))
+
+
+async def test_refunds_of_one_group_commit_are_counted_together(till: Till) -> None:
+    payment = await till.captured(amount=1_000)
+    changes = [Change(steps=(till.refunding(payment, 300),)) for _ in range(5)]
+    found = await asyncio.gather(*map(till.store.change, changes))
+
+    assert list(found) == [*[Done()] * 3, *[Crossed("refunds")] * 2]
+
+
+async def test_a_refund_of_what_was_not_captured_crosses(till: Till) -> None:
+    await crosses(till, "refunds", steps=(till.refunding(await till.create(), 1),))
+
+
+async def test_a_payment_can_be_captured_and_refunded_at_once(till: Till) -> None:
+    payment = till.opening(till.transaction(amount=500), APPROVED, effects=(CREDIT,))
+    await till.do(steps=(payment, till.refunding(payment.transaction, 500)))
+
+    (refund,) = await till.store.children(payment.transaction.id)
+    assert [e.kind for e in await till.store.effects(refund.id)] == [DEBIT]
+
+
+async def test_a_used_idempotency_key_crosses(till: Till) -> None:
+    await till.store.remember("key", "print", b"first", till.world.now)
+
+    await crosses(till, "idempotency", idempotency=("key", "print", b"second"))
+    assert await till.store.recall("key") == Repeated("print", b"first")
+
+
+async def test_a_used_event_id_crosses(till: Till) -> None:
+    first = await till.world.publish(event_id="e1")
+    again = till.publication(event_id="e1")
+
+    await crosses(till, "event_id", publications=(again,))
+    assert await till.store.publish(again) == Duplicate(first.id)
+
+
+async def test_messages_of_publish_and_of_change_share_their_event_ids(till: Till) -> None:
+    both = [till.publication(event_id="e1") for _ in range(2)]
+    change = till.store.change(Change(publications=(both[0],)))
+    found = await asyncio.gather(change, till.store.publish(both[1]))
+
+    assert list(found) == [Done(), Duplicate(both[0].message.id)]
+    assert await till.store.messages(till.world.app, MessageFilter(), ALL) == [both[0].message]
+
+
+async def test_a_used_key_of_a_publication_crosses(till: Till) -> None:
+    await till.store.remember("key", "print", b"first", till.world.now)
+    news = till.publication()._replace(idempotency=("key", "print", b"second"))
+
+    await crosses(till, "idempotency", publications=(news,))
+
+
+async def test_a_record_of_another_version_crosses(till: Till) -> None:
+    record = till.record(uid="main")
+    await till.do(records=(Kept(record, 0),))
+    newer = till.record(id=record.id, uid="main", version=2)
+
+    await crosses(till, "version", records=(Kept(newer, 0),))
+    await crosses(till, "version", records=(Kept(newer, 2),))
+    await till.do(records=(Kept(newer, 1),))
+    assert await till.store.get(Source, "main", till.world.app) == newer
+    await crosses(till, "uid", records=(Kept(till.record(uid="main"), 0),))
+
+
+async def test_a_conflict_is_resolved_once(till: Till) -> None:
+    of = await till.create()
+    conflict = till.conflict(of, amount=5, currency="EUR", why="It was declined.")
+    await till.do(conflicts=(conflict,))
+    resolved = conflict._replace(
+        resolved_at=till.world.now,
+        resolution="keep",
+        resolved_by="key_1",
+        resolution_reason="asked them",
+    )
+    await till.do(resolved=(resolved,))
+
+    assert await till.store.conflicts(of.app_id, ALL) == [resolved]
+    await crosses(till, "resolved", resolved=(resolved,))
+    await crosses(till, "resolved", resolved=(till.conflict(of),))
+
+
+async def test_an_item_that_was_seen_crosses(till: Till) -> None:
+    callback = await till.receive("k")
+    seen = ((till.source, "a"), (till.source, "b"), (till.source, "a"))
+    await till.do(conclusion=till.conclusion(callback), seen=seen)
+
+    await crosses(till, "seen", seen=((till.source, "b"), (till.source, "c")))
+    assert await till.store.unseen(till.source, ["a", "b", "c"]) == {"c"}
+    assert await till.store.unseen(till.second, ["a"]) == {"a"}

@@ -1,0 +1,189 @@
+"""A till in the small shop (world.py): it makes callbacks, transactions and their changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.store.world import BODY, World
+from tillbell.callbacks import Callback, Outcome, Source, Trust
+from tillbell.storage.base import Publication
+from tillbell.storage.books import Arrival, Change, Conclusion, Done, Step
+from tillbell.transactions import (
+    TERMINAL,
+    AuditEntry,
+    Conflict,
+    Direction,
+    Effect,
+    EffectKind,
+    Kind,
+    Status,
+    Transaction,
+    Transition,
+)
+
+REQUEST = b"sealed bytes"
+PENDING, ON_HOLD, PROCESSING, APPROVED, DECLINED, FAILED, CANCELLED, REJECTED = Status
+RESERVE, CREDIT, DEBIT, RELEASE = EffectKind
+APPLIED, DUPLICATE, UNMATCHED = Outcome.APPLIED, Outcome.DUPLICATE, Outcome.UNMATCHED
+
+
+class Till:
+    """Books of one application with two sources."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.store = world.store
+        self.source, self.second = world.new("src"), world.new("src")
+
+    # ── callbacks ────────────────────────────────────────────────────────────────────────────────
+
+    def callback(self, key: str | None = None, **fields: Any) -> Callback:
+        return Callback(
+            id=self.world.new("cbk"),
+            dedupe_key=key,
+            received_at=self.world.now,
+            **{
+                "app_id": self.world.app,
+                "source_id": self.source,
+                "provider": "chipcard",
+                "method": "POST",
+                "size": len(REQUEST),
+                "trust": Trust.SIGNED,
+                "verdict_why": "The signature is right.",
+                **fields,
+            },
+        )
+
+    async def receive(self, key: str | None = None, **fields: Any) -> Callback:
+        """Store a callback with its request."""
+        return await self.store.receive(Arrival(self.callback(key, **fields), REQUEST))
+
+    def conclusion(
+        self, callback: Callback, outcome: Outcome = APPLIED, **fields: Any
+    ) -> Conclusion:
+        return Conclusion(callback.id, outcome, "because", self.world.now, **fields)
+
+    async def conclude(
+        self, callback: Callback, outcome: Outcome = APPLIED, **fields: Any
+    ) -> Callback:
+        """Give a callback its conclusion; return it as it is then."""
+        await self.do(conclusion=self.conclusion(callback, outcome, **fields))
+        return await self.reread(callback)
+
+    async def reread(self, callback: Callback) -> Callback:
+        found = await self.store.callback(callback.app_id, callback.id)
+        assert found is not None
+        return found
+
+    # ── transactions ─────────────────────────────────────────────────────────────────────────────
+
+    def transaction(self, **fields: Any) -> Transaction:
+        """Make a pay-in as it is when it is created."""
+        return Transaction(
+            id=self.world.new("trx"),
+            created_at=self.world.now,
+            updated_at=self.world.now,
+            **{
+                "app_id": self.world.app,
+                "direction": Direction.PAY_IN,
+                "kind": Kind.PAYMENT,
+                "status": PENDING,
+                "amount": 10_000,
+                "currency": "EUR",
+                "source_id": self.source,
+                **fields,
+            },
+        )
+
+    def opening(self, new: Transaction, *statuses: Status, effects: Any = ()) -> Step:
+        """Make the first step: Pending, and at once what follows."""
+        first = Transition(new.id, 1, None, PENDING, self.world.now)
+        step = self.step(new, *statuses, effects=effects)
+        after = step.transaction._replace(version=1)
+        return Step(after, 0, (first, *step.transitions), step.effects)
+
+    def step(
+        self, before: Transaction, *statuses: Status, effects: Any = (), **fields: Any
+    ) -> Step:
+        """Make the step that follows, with its effects."""
+        now, transitions = self.world.now, []
+        status, sequence, previous = before.status, before.sequence, before.previous_status
+        for to in statuses:
+            overruled = sequence if status in TERMINAL else None
+            previous, status, sequence = status, to, sequence + 1
+            transitions.append(
+                Transition(before.id, sequence, previous, to, now, supersedes=overruled)
+            )
+        changed = {
+            "status": status,
+            "sequence": sequence,
+            "previous_status": previous,
+            "version": before.version + 1,
+            "updated_at": now,
+        }
+        after = before._replace(**{**changed, **fields})
+        caused = [self.effect(after, kind) for kind in effects]
+        return Step(after, before.version, tuple(transitions), tuple(caused))
+
+    def effect(self, of: Transaction, kind: EffectKind, **fields: Any) -> Effect:
+        sequence = 1 if kind is RESERVE else of.sequence
+        effect = Effect(of.id, kind, sequence, of.amount, of.currency, self.world.now)
+        return effect._replace(**fields)
+
+    async def create(self, *statuses: Status, effects: Any = (), **fields: Any) -> Transaction:
+        """Store a new transaction."""
+        step = self.opening(self.transaction(**fields), *statuses, effects=effects)
+        await self.do(steps=(step,))
+        return step.transaction
+
+    async def move(
+        self, before: Transaction, *statuses: Status, effects: Any = (), **fields: Any
+    ) -> Transaction:
+        """Store the step that follows."""
+        step = self.step(before, *statuses, effects=effects, **fields)
+        await self.do(steps=(step,))
+        return step.transaction
+
+    async def captured(self, **fields: Any) -> Transaction:
+        """Store a pay-in that was approved and credited."""
+        return await self.create(APPROVED, effects=(CREDIT,), **fields)
+
+    def refund(self, parent: Transaction, amount: int, **fields: Any) -> Transaction:
+        return self.transaction(
+            **{
+                "kind": Kind.REFUND,
+                "direction": Direction.PAY_OUT,
+                "parent_id": parent.id,
+                "amount": amount,
+                **fields,
+            }
+        )
+
+    def refunding(self, parent: Transaction, amount: int, **fields: Any) -> Step:
+        """Make the step of a refund that is told when it has happened."""
+        return self.opening(self.refund(parent, amount, **fields), APPROVED, effects=(DEBIT,))
+
+    # ── what else a change holds ──────────────────────────────────────────────────────────────────
+
+    async def do(self, **parts: Any) -> None:
+        """Make a change that nothing crosses."""
+        assert await self.store.change(Change(**parts)) == Done()
+
+    def publication(self, **fields: Any) -> Publication:
+        """Make a message that waits for the endpoint."""
+        message = self.world.message(**{"event_type": "transaction.approved", **fields})
+        return Publication(message, {"": BODY}, [self.world.waiting(message, self.world.endpoint)])
+
+    def record(self, **fields: Any) -> Source:
+        """Make a record that has a version."""
+        given = {"id": self.world.new("src"), "provider": "kopa", "token": "t", **fields}
+        return Source(**{"scope": self.world.app, "name": "shop", "token_hash": "h", **given})
+
+    def conflict(self, of: Transaction, **fields: Any) -> Conflict:
+        id_, now = self.world.new("cfl"), self.world.now
+        return Conflict(id_, of.app_id, of.id, DECLINED, of.status, now, "normal", **fields)
+
+    def audit_entry(self, target: str, **fields: Any) -> AuditEntry:
+        id_, app = self.world.new("aud"), self.world.app
+        entry = AuditEntry(id_, app, self.world.now, "key_1", "transaction.hold", target, "why")
+        return entry._replace(**fields)
