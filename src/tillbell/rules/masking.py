@@ -1,0 +1,161 @@
+"""Masking: what may be shown of a card number, and of fields that hold secrets.
+
+At most the first six and the last four digits of a card number are kept (R197, PCI DSS 3.4).
+A number counts as a card's when it has a brand's prefix and length (ISO/IEC 7812) and its
+check digit is right (Luhn), however it is spelled: in groups, percent-encoded, in other
+scripts' digits. Of sixteen random digits three in a hundred look like that, of the order
+numbers that shops use far fewer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, NamedTuple
+from unicodedata import decimal
+
+MASK = "***"
+_BIN, _LAST = 6, 4
+_LENGTH_MIN, _LENGTH_MAX = 13, 19
+_GAP_MAX = 3  # separators between two groups of digits
+
+# Hyphens, dashes, minus; spaces of any width; marks without width; what encodes a space.
+_SEPARATOR = (
+    r"(?:%20|%2D|%C2%A0|%E2%80%93|&nbsp;|&#160;|\\[tn]|\\u00a0|\\u2011"
+    r"|[\s+./_\-\u00ad\u200b-\u200d\u2060\ufeff\u2010-\u2015\u2212\u00b7\u2022])"
+)
+_RUN = re.compile(rf"(?:{_SEPARATOR}|\d)+", re.IGNORECASE)
+_PART = re.compile(rf"{_SEPARATOR}|(\d+)", re.IGNORECASE)
+_LIKELY = re.compile(r"\d(?:\D{0,18}\d){12}")
+
+# First and last prefix of a brand, and how long its numbers are.
+_BRANDS = (
+    ("4", "4", {13, 16, 19}),  # Visa
+    ("51", "55", {16}),  # Mastercard
+    ("2221", "2720", {16}),
+    ("34", "34", {15}),  # American Express
+    ("37", "37", {15}),
+    ("300", "305", {14, 16}),  # Diners Club
+    ("3095", "3095", {14, 16}),
+    ("36", "36", {14}),
+    ("38", "39", {14, 16}),
+    ("6011", "6011", {16, 19}),  # Discover
+    ("644", "649", {16, 19}),
+    ("65", "65", {16, 19}),
+    ("3528", "3589", {16, 19}),  # JCB
+    ("62", "62", {16, 17, 18, 19}),  # UnionPay
+    ("5018", "5018", {13, 16, 18, 19}),  # Maestro
+    ("5020", "5020", {13, 16, 18, 19}),
+    ("5038", "5038", {13, 16, 18, 19}),
+    ("5893", "5893", {13, 16, 18, 19}),
+    ("6304", "6304", {13, 16, 18, 19}),
+    ("6759", "6763", {13, 16, 18, 19}),
+    ("2200", "2204", {16, 17, 18, 19}),  # Mir
+    ("9891", "9891", {16}),  # DinaCard
+)
+
+_DOUBLED = str.maketrans("0123456789", "0246813579")  # twice the digit, its own digits added
+
+
+class _Group(NamedTuple):
+    """Digits that stand together, and how many separators stand before them."""
+
+    digits: str
+    start: int
+    end: int
+    gap: int
+
+
+def mask_text(text: str) -> str:
+    """Leave six and four digits of every card number in a text.
+
+    >>> mask_text("paid with 4111 1111-1111 1111, order 4111111111111112")
+    'paid with 411111******1111, order 4111111111111112'
+    """
+    if not _LIKELY.search(text):
+        return text
+    return _RUN.sub(lambda run: _masked_run(run[0]), text)
+
+
+def mask_tree(value: Any, names: Collection[str] = ()) -> Any:
+    """Do the same for every text and number in a document; hide the values of fields so named.
+
+    `names` are lower case.
+    """
+    if isinstance(value, dict):
+        return {
+            mask_text(str(key)): MASK if str(key).lower() in names else mask_tree(item, names)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [mask_tree(item, names) for item in value]
+    if isinstance(value, str):
+        return mask_text(value)
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        written = str(value)
+        masked = mask_text(written)
+        return value if masked == written else masked
+    return value
+
+
+def is_card_number(digits: str) -> bool:
+    """Tell whether ASCII digits are a card number: brand, length, check digit."""
+    return len(digits) in _lengths(digits[:4]) and _luhn(digits)
+
+
+@lru_cache(10_000)
+def _lengths(prefix: str) -> frozenset[int]:
+    """Return how long card numbers are that begin with these four digits."""
+    found = (lengths for first, last, lengths in _BRANDS if first <= prefix[: len(first)] <= last)
+    return frozenset().union(*found)
+
+
+def _luhn(digits: str) -> bool:
+    single, doubled = digits[::-2], digits[-2::-2].translate(_DOUBLED)
+    return (sum(map(int, single)) + sum(map(int, doubled))) % 10 == 0
+
+
+def _masked_run(run: str) -> str:
+    groups = list(_groups(run))
+    kept: list[str] = []
+    done = number = 0
+    while number < len(groups):
+        last = _card_from(groups, number)
+        if last is None:
+            number += 1
+            continue
+        digits = "".join(group.digits for group in groups[number : last + 1])
+        kept += [run[done : groups[number].start], f"{digits[:_BIN]}******{digits[-_LAST:]}"]
+        done, number = groups[last].end, last + 1
+    return "".join((*kept, run[done:]))
+
+
+def _groups(run: str) -> Iterator[_Group]:
+    gap = 0
+    for part in _PART.finditer(run):
+        if part[1] is None:
+            gap += 1
+            continue
+        yield _Group(_ascii(part[1]), part.start(), part.end(), gap)
+        gap = 0
+
+
+def _card_from(groups: list[_Group], first: int) -> int | None:
+    """Return the last group of the card number that begins with this one; None if none does."""
+    digits = ""
+    for number in range(first, min(first + _LENGTH_MAX, len(groups))):
+        group = groups[number]
+        if number > first and group.gap > _GAP_MAX:
+            return None
+        digits += group.digits
+        if len(digits) > _LENGTH_MAX or (len(digits) >= 4 and not _lengths(digits[:4])):
+            return None
+        if len(digits) >= _LENGTH_MIN and is_card_number(digits):
+            return number
+    return None
+
+
+def _ascii(digits: str) -> str:
+    return digits if digits.isascii() else "".join(str(decimal(digit)) for digit in digits)
