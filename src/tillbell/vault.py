@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 KEY_BYTES = 32
 _VERSION = "v1"
 _NONCE_BYTES = 12
+_HEAD_BYTES = len(_VERSION) + 8  # of sealed bytes: the version, then the key's fingerprint
 _KEY_FILE = "master.key"
 _OPENED = 8_192  # secrets kept open; one is some hundred bytes
 _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -88,7 +89,7 @@ class Misplaced(Misconfigured):
 
 
 class Vault:
-    """Seals and opens texts.
+    """Seals and opens texts and bytes.
 
     The first master key seals; the older ones only open, for the time that `rewrap` needs.
     A sealed text is `v1.<key id>.<base64url of nonce and ciphertext>`; the key id is a
@@ -128,6 +129,20 @@ class Vault:
         """
         return self._opened(sealed, context)
 
+    def seal_bytes(self, content: bytes, context: str) -> bytes:
+        """Encrypt bytes that are stored as such: what a provider sent."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        associated = _associated(self._present, context)
+        sealed = self._ciphers[self._present].encrypt(nonce, content, associated)
+        return b"".join((_VERSION.encode(), self._present.encode(), nonce, sealed))
+
+    def open_bytes(self, sealed: bytes, context: str) -> bytes:
+        """Return the bytes; errors as those of `open`."""
+        version, named, packed = sealed[:2], sealed[2:_HEAD_BYTES], sealed[_HEAD_BYTES:]
+        if version != _VERSION.encode():
+            raise Misplaced("not bytes that were sealed by a vault")
+        return self._opened_raw(named.decode("ascii", "replace"), packed, context)
+
     def rewrap(self, sealed: str, context: str) -> str:
         """Return the same secret sealed under the present key; itself if it already is."""
         if _key_id_of(sealed) == self._present:
@@ -135,19 +150,21 @@ class Vault:
         return self.seal(self._decrypt(sealed, context), context)
 
     def _decrypt(self, sealed: str, context: str) -> str:
+        packed = _unpack(sealed.rpartition(".")[2])
+        return self._opened_raw(_key_id_of(sealed), packed, context).decode()
+
+    def _opened_raw(self, named: str, packed: bytes, context: str) -> bytes:
         from cryptography.exceptions import InvalidTag
 
-        named = _key_id_of(sealed)
         cipher = self._ciphers.get(named)
         if cipher is None:
             raise WrongMasterKey(
                 f"the secret of {context} was sealed under master key {named}, and we have "
                 f"{', '.join(self._ciphers)}; set TILLBELL_MASTER_KEY to the key it was made with"
             )
-        packed = _unpack(sealed.rpartition(".")[2])
         nonce, ciphertext = packed[:_NONCE_BYTES], packed[_NONCE_BYTES:]
         try:
-            return cipher.decrypt(nonce, ciphertext, _associated(named, context)).decode()
+            return cipher.decrypt(nonce, ciphertext, _associated(named, context))
         except (InvalidTag, ValueError) as error:
             raise Misplaced(
                 f"the secret of {context} was altered or belongs to another record"

@@ -19,6 +19,7 @@ from tillbell.models import Attempt, Claim, DeliveryState, Reply, Result
 from tillbell.profiles.base import Sending
 from tillbell.rules.advice import advise
 from tillbell.rules.answers import judge
+from tillbell.rules.hops import hop_line
 from tillbell.rules.retry import GiveUp, next_attempt
 from tillbell.storage.base import Settlement
 
@@ -62,6 +63,8 @@ def _head(claim: Claim, live: Live, body: bytes, now: int) -> bytes:
     lines = [f"{name}: {value}\r\n" for name, value in headers]
     number = attempt_id(delivery.id, delivery.attempts)
     lines.append(f"Tillbell-Delivery: {delivery.id}\r\nTillbell-Attempt: {number}\r\n")
+    if claim.message.tags:
+        lines.append(hop_line(claim.message.tags))
     return live.prefix + "".join(lines).encode("ascii")
 
 
