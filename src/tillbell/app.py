@@ -13,6 +13,7 @@ from tillbell.flow.aftermath import Aftermath
 from tillbell.flow.claimer import SWEEP, Claimer
 from tillbell.flow.directory import OPERATIONAL, Directory
 from tillbell.flow.dispatch import LEASE, Dispatcher
+from tillbell.flow.expunge import Expunger
 from tillbell.flow.ledger import Ledger
 from tillbell.flow.live import LiveMaker
 from tillbell.flow.maintain import Chore, Discarder, DiskReserve, Maintainer, Purge
@@ -47,54 +48,62 @@ class Gateway:
         self.policy = AddressPolicy(
             allow_cidrs=settings.allowed_cidrs, allow_http=settings.allows_http
         )
-        maker = LiveMaker(settings, vault, self.policy)
-        self.directory = Directory(database, maker.make)
-        self.resolver = Resolver(servers=settings.dns_servers or None)
-        self.sender = Sender(self.policy, self.resolver, clock)
-        ledger = Ledger(database, clock, LEASE)
-        self.ledger = ledger
+        self.directory = Directory(database, LiveMaker(settings, vault, self.policy).make)
+        self._build_sending()
+        self._build_publishing()
+        self._build_care()
+        self._connect()
+
+    def _build_sending(self) -> None:
+        self.resolver = Resolver(servers=self.settings.dns_servers or None)
+        self.sender = Sender(self.policy, self.resolver, self.clock)
+        self.ledger = Ledger(self.database, self.clock, LEASE)
         self.dispatcher = Dispatcher(
-            limits=settings,
+            limits=self.settings,
             directory=self.directory,
             sender=self.sender,
-            ledger=ledger,
-            clock=clock,
+            ledger=self.ledger,
+            clock=self.clock,
         )
         self.claimer = Claimer(
-            database=database,
+            database=self.database,
             dispatcher=self.dispatcher,
             directory=self.directory,
-            clock=clock,
-            window=settings.lane_window,
+            clock=self.clock,
+            window=self.settings.lane_window,
         )
+        self._claiming: asyncio.Task[None] | None = None
+
+    def _build_publishing(self) -> None:
         self.publisher = Publisher(
-            store=database,
+            store=self.database,
             directory=self.directory,
             dispatcher=self.dispatcher,
             schemas=Schemas(self.directory),
-            clock=clock,
+            clock=self.clock,
             ids=self.ids,
             meters=self.meters,
         )
-        self.tasks = TaskRunner(self.directory, clock, self.ids)
+        self.tasks = TaskRunner(self.directory, self.clock, self.ids)
         self.resender = Resender(
-            database=database,
+            database=self.database,
             directory=self.directory,
             dispatcher=self.dispatcher,
             tasks=self.tasks,
-            clock=clock,
+            clock=self.clock,
         )
+        self.expunger = Expunger(self.database, self.tasks, self.clock)
+
+    def _build_care(self) -> None:
         self.aftermath = Aftermath(
             directory=self.directory,
-            clock=clock,
+            clock=self.clock,
             meters=self.meters,
-            pause_after_days=settings.pause_after_days,
+            pause_after_days=self.settings.pause_after_days,
         )
-        self.maintainer = Maintainer(clock)
-        self.disk = DiskReserve(Path(settings.data_dir), settings.disk_reserve_mb)
-        self._claiming: asyncio.Task[None] | None = None
-        self.discarder = Discarder(database, clock)
-        self._connect()
+        self.maintainer = Maintainer(self.clock)
+        self.disk = DiskReserve(Path(self.settings.data_dir), self.settings.disk_reserve_mb)
+        self.discarder = Discarder(self.database, self.clock)
 
     @classmethod
     def create(cls, settings: Settings, clock: Clock | None = None) -> Gateway:

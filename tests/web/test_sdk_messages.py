@@ -134,6 +134,22 @@ def test_failed_messages_are_recovered_and_counted(site: Site, app_id: str) -> N
     assert task.id in {one.id for one in svix.background_task.list().data}
     stats = svix.endpoint.get_stats(app_id, endpoint)
     assert (stats.fail, stats.success) == (0, 1)
+    ended = svix.endpoint.get_attempt_stats(app_id, endpoint)
+    assert (ended.fail, ended.success, ended.canceled) == (0, 1, 0)
+
+
+def test_all_payloads_are_expunged_by_a_task(site: Site, app_id: str) -> None:
+    svix = site.svix
+    sent = [svix.message.create(app_id, order()) for _ in range(3)]
+    task = svix.message.expunge_all_contents(app_id)
+    site.wait_for_task(task.id)
+    done = svix.background_task.get(task.id)
+    assert (done.status, done.task) == ("finished", "application.purge_content")
+    assert done.data["count"] >= len(sent)
+    later = svix.message.create(app_id, order())
+    wanted = MessageGetOptions(with_content=True)
+    shown = [svix.message.get(app_id, one.id, wanted).payload for one in [*sent, later]]
+    assert shown == [*[{"expired": True}] * 3, PAYLOAD]
 
 
 def test_missing_messages_are_replayed(site: Site, app_id: str) -> None:

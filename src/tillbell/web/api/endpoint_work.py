@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,11 +16,17 @@ from tillbell.flow.directory import AppView
 from tillbell.flow.publish import Draft, Published
 from tillbell.models import Application, DeliveryState, Endpoint, EndpointStatus
 from tillbell.rules.selectors import check_event_type, compile_filter
-from tillbell.storage.base import Selection
+from tillbell.storage.base import Selection, Totals
 from tillbell.web.api.filters import TimeQuery, codes_of, span
 from tillbell.web.api.rendering import answer, message_doc, states_of
 from tillbell.web.api.shapes.base import Window
-from tillbell.web.api.shapes.endpoints import BulkReplayIn, ExampleIn, StatsOut, TaskOut
+from tillbell.web.api.shapes.endpoints import (
+    AttemptStatsOut,
+    BulkReplayIn,
+    ExampleIn,
+    StatsOut,
+    TaskOut,
+)
 from tillbell.web.api.shapes.messages import MessageOut
 from tillbell.web.api.tasks import shown_task
 from tillbell.web.auth import Capability
@@ -36,11 +43,7 @@ async def stats(
     endpoint: EndpointOf, gateway: GatewayOf, since: TimeQuery = None, until: TimeQuery = None
 ) -> StatsOut:
     """Count the endpoint's deliveries of that time (default: 28 days) by where they stand."""
-    end = from_datetime(until) if until is not None else gateway.clock.now()
-    start = from_datetime(since) if since is not None else end - STATS_DAYS * DAY
-    if end < start:
-        raise Invalid(Problem(("query", "until"), "must not be before since", "span"))
-    totals = await gateway.database.totals(endpoint.scope, endpoint.id, start, end)
+    totals = await _totals(endpoint, gateway, since, until)
     return StatsOut(
         success=totals.succeeded,
         pending=totals.waiting,
@@ -48,6 +51,25 @@ async def stats(
         fail=totals.failed,
         canceled=totals.discarded,
     )
+
+
+@router.get("/attempt-stats", dependencies=app_read("endpoint"))
+async def attempt_stats(
+    endpoint: EndpointOf, gateway: GatewayOf, since: TimeQuery = None, until: TimeQuery = None
+) -> AttemptStatsOut:
+    """Count the endpoint's deliveries of that time (default: 28 days) that have ended."""
+    totals = await _totals(endpoint, gateway, since, until)
+    return AttemptStatsOut(success=totals.succeeded, fail=totals.failed, canceled=totals.discarded)
+
+
+async def _totals(
+    endpoint: Endpoint, gateway: Gateway, since: datetime | None, until: datetime | None
+) -> Totals:
+    end = from_datetime(until) if until is not None else gateway.clock.now()
+    start = from_datetime(since) if since is not None else end - STATS_DAYS * DAY
+    if end < start:
+        raise Invalid(Problem(("query", "until"), "must not be before since", "span"))
+    return await gateway.database.totals(endpoint.scope, endpoint.id, start, end)
 
 
 @router.post("/recover", status_code=202, dependencies=ATTEMPT)

@@ -15,7 +15,7 @@ from tillbell.web.api.filters import MessageFilterOf, WithContent
 from tillbell.web.api.paging import PageOf, cut, cut_in_memory
 from tillbell.web.api.rendering import Doc, answer, message_doc, standing
 from tillbell.web.api.shapes.base import Listed
-from tillbell.web.api.shapes.endpoints import EndpointOut, MessageEndpointOut
+from tillbell.web.api.shapes.endpoints import EndpointOut, MessageEndpointOut, TaskOut
 from tillbell.web.api.shapes.messages import (
     BulkExpungeIn,
     BulkExpungeOut,
@@ -23,6 +23,7 @@ from tillbell.web.api.shapes.messages import (
     PrecheckIn,
     PrecheckOut,
 )
+from tillbell.web.api.tasks import shown_task
 from tillbell.web.routes import App, GatewayOf, MessageId, app_read, app_write, resource
 
 router = resource("/app/{app_id}/msg", "Message")
@@ -82,6 +83,12 @@ async def bulk_expunge(app: App, body: BulkExpungeIn, gateway: GatewayOf) -> Bul
         was_there = await _expunge(gateway, app.id, id_)
         results[id_] = "expunged" if was_there else "not-found"
     return BulkExpungeOut(results=results)
+
+
+@router.post("/expunge-all-contents", status_code=202, dependencies=WRITE)
+async def expunge_all_contents(app: App, gateway: GatewayOf) -> TaskOut:
+    """Delete the payloads of all messages that were published until now, in the background."""
+    return shown_task(await gateway.expunger.all_of(app.id))
 
 
 @router.get("/{msg_id}", dependencies=READ, response_model=MessageOut)

@@ -192,6 +192,14 @@ class StatsOut(Out):
     canceled: int
 
 
+class AttemptStatsOut(Out):
+    """Deliveries of an endpoint that have ended, by how."""
+
+    success: int
+    fail: int
+    canceled: int
+
+
 class ExampleIn(In):
     """An example to send."""
 

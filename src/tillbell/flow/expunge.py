@@ -1,0 +1,39 @@
+"""Expunge: delete every payload that an application has published until now.
+
+A background task (tasks.py). Messages, deliveries and attempts stay; what waits to be sent
+fails, because its body is gone.
+"""
+
+from __future__ import annotations
+
+from tillbell.clock import Clock
+from tillbell.flow.tasks import Step, TaskRunner
+from tillbell.models import Task
+from tillbell.storage.base import MessageFilter, Page
+from tillbell.storage.database import Database
+
+EXPUNGE_ALL = "application.purge_content"
+STEP = 200  # messages looked at before the cursor is kept
+
+
+class Expunger:
+    """See the module."""
+
+    def __init__(self, database: Database, tasks: TaskRunner, clock: Clock) -> None:
+        self._database = database
+        self._tasks = tasks
+        self._clock = clock
+        tasks.register(EXPUNGE_ALL, self._step)
+
+    async def all_of(self, app_id: str) -> Task:
+        """Begin to delete the payloads of an application's messages."""
+        return await self._tasks.begin(EXPUNGE_ALL, app_id, {"until": self._clock.now()})
+
+    async def _step(self, task: Task) -> Step:
+        page = Page(limit=STEP, iterator=task.cursor or None, ascending=True)
+        until = MessageFilter(before=task.arguments["until"])
+        messages = await self._database.messages(task.scope, until, page)
+        for message in messages:
+            await self._database.expunge(message.app_id, message.id)
+        cursor = messages[-1].id if messages else task.cursor
+        return Step(cursor, len(messages), is_last=len(messages) < STEP)
