@@ -14,6 +14,7 @@ from tillbell.flow.claimer import SWEEP, Claimer
 from tillbell.flow.directory import OPERATIONAL, Directory
 from tillbell.flow.dispatch import LEASE, Dispatcher
 from tillbell.flow.expunge import Expunger
+from tillbell.flow.handshake import Handshake
 from tillbell.flow.ledger import Ledger
 from tillbell.flow.live import LiveMaker
 from tillbell.flow.maintain import Chore, Discarder, DiskReserve, Maintainer, Purge
@@ -57,6 +58,12 @@ class Gateway:
     def _build_sending(self) -> None:
         self.resolver = Resolver(servers=self.settings.dns_servers or None)
         self.sender = Sender(self.policy, self.resolver, self.clock)
+        self.handshake = Handshake(
+            self.sender,
+            self.policy,
+            self.settings.public_url or self.settings.local_url,
+            self.settings.user_agent,
+        )
         self.ledger = Ledger(self.database, self.clock, LEASE)
         self.dispatcher = Dispatcher(
             limits=self.settings,

@@ -87,6 +87,7 @@ class Endpoint(Record, frozen=True, kw_only=True):
     success: str | None = None  # "2xx" or "200"
     ordering: str | None = None  # "fifo": one at a time per order key
     header_names: dict[str, str] | None = None  # profile's header name → this endpoint's
+    handshake: bool = False  # its receiver was asked before it was saved (CloudEvents)
     version: int = 1  # raised by every change
 
 
@@ -262,6 +263,7 @@ class Reply(NamedTuple):
     body: bytes  # first 16 KiB of the answer
     retry_after: str  # header as received, "" if none
     duration_us: int
+    head: bytes = b""  # status line and headers as received; more of the answer may follow
 
 
 class Claim(NamedTuple):

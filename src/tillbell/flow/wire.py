@@ -259,7 +259,7 @@ class Wire(asyncio.Protocol):
         self.deadline = NEVER
         took_us = int((self._monotonic() - self._started) * 1_000_000)
         retry_after = self._retry_after() if self._status >= 300 else ""
-        reply = Reply(self._status, error, detail, self._body, retry_after, took_us)
+        reply = Reply(self._status, error, detail, self._body, retry_after, took_us, self._head)
         if self._is_complete and self._keeps_alive and not (self.is_poisoned or self.is_dead):
             self.idle_since = self._loop.time()
             self._owner.released(self)

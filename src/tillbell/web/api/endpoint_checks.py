@@ -33,6 +33,8 @@ def changes_of(body: EndpointFields) -> dict[str, Any]:
         changes["throttle_rate"] = body.rate
     if body.profile is not None:
         changes["profile"] = body.profile
+    if body.handshake is not None:
+        changes["handshake"] = body.handshake
     return changes | _lists(body) | _status(body.disabled)
 
 
@@ -68,6 +70,9 @@ def check_endpoint(
         message = f"unknown profile; there are {', '.join(sorted(PROFILES))}"
         return [Problem(("body", "profile"), message, "profile")]
     problems: list[Problem] = []
+    if endpoint.handshake and endpoint.profile != "cloudevents":
+        message = "only profile cloudevents has a handshake"
+        problems.append(Problem(("body", "handshake"), message, "handshake"))
     named = "eventTypes" if body.event_types else "filterTypes"
     if body.event_types or body.filter_types:
         found = check(endpoint.selectors or (), known)

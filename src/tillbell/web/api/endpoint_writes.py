@@ -58,6 +58,7 @@ class EndpointWriter:
         )
         endpoint = msgspec.structs.replace(blank, **changes_of(body))
         await self._check(endpoint, body)
+        await self._shake_hands(endpoint)
         if body.headers:
             endpoint = self._with_headers(endpoint, body.headers)
         endpoint = self._with_first_secret(endpoint, body.secret)
@@ -143,6 +144,8 @@ class EndpointWriter:
     ) -> Endpoint:
         endpoint = msgspec.structs.replace(present, **changes)
         await self._check(endpoint, body)
+        if (endpoint.url, endpoint.handshake) != (present.url, present.handshake):
+            await self._shake_hands(endpoint)
         if endpoint.profile != present.profile:
             endpoint = self._in_new_profile(endpoint)
         if endpoint.status is EndpointStatus.ACTIVE is not present.status:
@@ -162,6 +165,13 @@ class EndpointWriter:
         problems = check_endpoint(endpoint, body, known)
         if problems:
             raise Invalid(*problems)
+
+    async def _shake_hands(self, endpoint: Endpoint) -> None:
+        if not endpoint.handshake:
+            return
+        refusal = await self._gateway.handshake.refusal(endpoint.url)
+        if refusal is not None:
+            raise Invalid(Problem(("body", "handshake"), refusal, "handshake"))
 
     async def _forgive(self, endpoint: Endpoint) -> None:
         """Begin anew with its health: else the next failure would pause it again at once."""

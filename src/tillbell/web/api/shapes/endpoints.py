@@ -59,6 +59,10 @@ class EndpointFields(Rated):
     header_names: dict[str, str] | None = Field(
         default=None, description="Profile's header name → this endpoint's."
     )
+    handshake: Flag | None = Field(
+        default=None,
+        description="Profile `cloudevents`: ask the receiver with OPTIONS before saving.",
+    )
 
 
 class EndpointUpsertIn(EndpointFields):
@@ -103,6 +107,7 @@ class EndpointOut(Out):
     ordering: str | None
     max_concurrency: int | None
     header_names: dict[str, str] | None
+    handshake: bool
     version: int
     created_at: datetime
     updated_at: datetime
@@ -133,6 +138,7 @@ class EndpointOut(Out):
             ordering=endpoint.ordering,
             max_concurrency=endpoint.max_concurrency,
             header_names=endpoint.header_names,
+            handshake=endpoint.handshake,
             version=endpoint.version,
             created_at=to_datetime(endpoint.created_at),
             updated_at=to_datetime(endpoint.updated_at),

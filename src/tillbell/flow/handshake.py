@@ -1,0 +1,57 @@
+"""Handshake: ask a receiver whether it wants CloudEvents from us, before anything is sent.
+
+An `OPTIONS` request with `WebHook-Request-Origin`; the receiver agrees with a 2xx whose
+`WebHook-Allowed-Origin` is that origin or `*`. Permission by a later call
+(`WebHook-Request-Callback`) is not offered: a yes now, or the endpoint is not saved.
+
+Source: CloudEvents HTTP 1.1 Web Hooks 1.0.2, section 4 (abuse protection).
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from tillbell.flow.addresses import AddressPolicy
+from tillbell.flow.sender import Sender
+from tillbell.models import Reply
+
+TIMEOUT_S = 10.0
+_ALLOWED = re.compile(rb"(?im)^webhook-allowed-origin:[ \t]*([!-~]+)[ \t]*\r?$")
+
+
+class Handshake:
+    """Asks in the name of one origin, the host that others know this server by."""
+
+    def __init__(
+        self, sender: Sender, policy: AddressPolicy, public_url: str, user_agent: str
+    ) -> None:
+        self._sender = sender
+        self._policy = policy
+        self._origin = urlsplit(public_url).hostname or ""
+        self._user_agent = user_agent
+
+    async def refusal(self, url: str) -> str | None:
+        """Ask; None if the receiver agrees, else why not, for a person. `Invalid` for a bad URL."""
+        target = self._policy.check_url(url)
+        head = (
+            b"OPTIONS " + target.path + b" HTTP/1.1\r\nHost: " + target.host_header + b"\r\n"
+            b"User-Agent: " + self._user_agent.encode() + b"\r\n"
+            b"WebHook-Request-Origin: " + self._origin.encode("idna") + b"\r\n"
+        )
+        reply = await self._sender.send(target, head, b"", TIMEOUT_S)
+        return _judge(reply, self._origin)
+
+
+def _judge(reply: Reply, origin: str) -> str | None:
+    if reply.error:
+        return f"The receiver did not answer the handshake: {reply.detail}"
+    found = _ALLOWED.search(reply.head.partition(b"\r\n\r\n")[0])
+    allowed = found[1].decode("ascii").lower() if found else ""
+    if 200 <= reply.status <= 299 and allowed in ("*", origin.lower()):
+        return None
+    said = f"WebHook-Allowed-Origin: {allowed[:100]}" if allowed else "no WebHook-Allowed-Origin"
+    return (
+        f"The receiver answered OPTIONS with {reply.status} and {said}; "
+        f"it must be 2xx and allow {origin} or *."
+    )
