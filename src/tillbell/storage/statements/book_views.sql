@@ -124,7 +124,7 @@ ORDER BY f.id {order} LIMIT :limit;
 
 -- name: audit
 -- either {order}: DESC | ASC
--- either {by}: u.app_id = :app_id | u.app_id = :app_id AND u.target = :target
+-- either {by}: u.app_id = :app_id | u.target = :target AND +u.app_id = :app_id
 -- Indexes: primary key, audit_target.
 SELECT {audit_entry} FROM audit u
 WHERE {by} AND u.id > :low AND u.id < :high

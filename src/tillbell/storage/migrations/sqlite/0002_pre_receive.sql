@@ -125,7 +125,7 @@ CREATE TABLE transactions (
     CHECK ((kind = 'payment') = (parent_id IS NULL))
 ) WITHOUT ROWID;
 CREATE INDEX transactions_app ON transactions (app_id, id);
-CREATE INDEX transactions_status ON transactions (app_id, status, id);
+CREATE INDEX transactions_status ON transactions (app_id, status, id) WHERE status IS NOT NULL;
 CREATE UNIQUE INDEX transactions_uid ON transactions (app_id, uid) WHERE uid IS NOT NULL;
 CREATE INDEX transactions_psp ON transactions (app_id, psp_transaction_id, source_id)
     WHERE psp_transaction_id IS NOT NULL;
@@ -202,7 +202,7 @@ CREATE TABLE audit (
     details TEXT,                        -- JSON object; NULL: empty
     PRIMARY KEY (app_id, id)
 ) WITHOUT ROWID;
-CREATE INDEX audit_target ON audit (app_id, target, id);
+CREATE INDEX audit_target ON audit (target, id);
 
 -- Applications whose books are being removed in this commit: the only way that history goes.
 CREATE TABLE removals (app_id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID;

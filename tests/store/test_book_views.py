@@ -1,0 +1,320 @@
+"""Lists and look-ups of callbacks, transactions, conflicts and audit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from tests.store.till import (
+    APPLIED,
+    APPROVED,
+    CREDIT,
+    DECLINED,
+    DUPLICATE,
+    ON_HOLD,
+    PENDING,
+    UNMATCHED,
+    Till,
+)
+from tillbell.callbacks import Outcome, References
+from tillbell.clock import SECOND
+from tillbell.storage.base import ALL, Page
+from tillbell.storage.books import CallbackFilter, TransactionFilter
+from tillbell.transactions import Direction, Kind
+
+Listing = Callable[[Page], Awaitable[Sequence[Any]]]
+NEWEST = Page(limit=100)
+
+
+async def assert_pages(listing: Listing, expected: list[Any]) -> None:
+    """Walk a list both ways in both orders; `expected` is newest first."""
+    assert len(expected) > 3
+    assert await listing(NEWEST) == expected
+    assert await listing(ALL) == expected[::-1]
+    newest_first = await listing(Page(limit=2))
+    following = await listing(Page(limit=2, iterator=newest_first[-1].id))
+    assert [*newest_first, *following] == expected[:4]
+    assert await listing(Page(2, expected[3].id, backwards=True)) == expected[1:3]
+    upwards = expected[::-1]
+    assert await listing(Page(2, upwards[0].id, ascending=True)) == upwards[1:3]
+    assert await listing(Page(2, upwards[3].id, backwards=True, ascending=True)) == upwards[1:3]
+    assert await listing(Page(2, expected[-1].id)) == []
+
+
+# ── callbacks ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def log(till: Till) -> list[Any]:
+    """Fill the log of callbacks; return it newest first."""
+    found = []
+    for n in range(4):
+        first = await till.receive(f"k{n}")
+        second = await till.receive(f"k{n}", source_id=till.source)
+        third = await till.receive(None, source_id=till.second, provider="kopa")
+        refused = await till.receive(None, trust=None, outcome=Outcome.UNAUTHENTICATED)
+        await till.receive(None, app_id=till.world.other_app)
+        first = await till.conclude(first, APPLIED, transaction_id="trx_1")
+        third = await till.conclude(third, UNMATCHED)
+        found += [first, second, third, refused]
+    return sorted(found, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"source_id": "first"},
+        {"source_id": "second"},
+        {"provider": "kopa"},
+        {"outcomes": (UNMATCHED,)},
+        {"outcomes": (APPLIED, DUPLICATE, Outcome.STALE)},
+        {"outcomes": (APPLIED, UNMATCHED), "source_id": "second"},
+        {"is_refused": True},
+        {"is_refused": False},
+        {"is_refused": True, "outcomes": (Outcome.UNAUTHENTICATED, APPLIED)},
+        {"transaction_id": "trx_1"},
+        {"transaction_id": "trx_1", "outcomes": (APPLIED, UNMATCHED), "provider": "chipcard"},
+    ],
+    ids=lambda wanted: "-".join(wanted) or "all",
+)
+async def test_callbacks_are_listed_by_what_is_asked_for(
+    till: Till, log: list[Any], wanted: dict[str, Any]
+) -> None:
+    sources = {"first": till.source, "second": till.second}
+    if "source_id" in wanted:
+        wanted = {**wanted, "source_id": sources[wanted["source_id"]]}
+    filter_ = CallbackFilter(**wanted)
+    expected = [
+        c
+        for c in log
+        if filter_.source_id in (None, c.source_id)
+        and filter_.provider in (None, c.provider)
+        and (filter_.outcomes is None or c.outcome in filter_.outcomes)
+        and filter_.is_refused in (None, c.trust is None)
+        and filter_.transaction_id in (None, c.transaction_id)
+    ]
+
+    await assert_pages(
+        lambda page: till.store.callbacks(till.world.app, filter_, page), list(expected)
+    )
+
+
+async def test_callbacks_of_no_outcome_are_none(till: Till, log: list[Any]) -> None:
+    assert log
+    assert await till.store.callbacks(till.world.app, CallbackFilter(outcomes=()), NEWEST) == []
+
+
+async def test_callbacks_are_listed_of_a_time(till: Till) -> None:
+    found = []
+    for _ in range(4):
+        found.append(await till.receive(None))
+        till.world.clock.advance(1)
+    start = found[0].received_at
+    wanted = CallbackFilter(after=start + SECOND, before=start + 3 * SECOND)
+
+    assert await till.store.callbacks(till.world.app, wanted, ALL) == found[1:3]
+
+
+async def test_what_is_not_yet_processed_is_found_in_every_application(till: Till) -> None:
+    apps = [till.world.app, till.world.other_app, till.world.app]
+    found = [await till.receive(None, app_id=app) for app in apps]
+    await till.conclude(found[0])
+
+    assert await till.store.unprocessed("", 10) == found[1:]
+    assert await till.store.unprocessed("", 1) == found[1:2]
+    assert await till.store.unprocessed(found[1].id, 10) == found[2:]
+
+
+async def test_what_is_to_be_retried_comes_in_the_order_of_its_time(till: Till) -> None:
+    now = till.world.now
+    found = [
+        await till.conclude(await till.receive(None), UNMATCHED, retry_at=now + wait)
+        for wait in (3, 1, 2)
+    ]
+
+    assert await till.store.to_retry(now + 2, 10) == [found[1], found[2]]
+    assert await till.store.to_retry(now + 3, 1) == [found[1]]
+
+
+# ── transactions ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_transaction_is_found_by_id_or_uid_an_id_first(till: Till) -> None:
+    first = await till.create(uid="order-1")
+    second = await till.create(uid=first.id)
+    store, app = till.store, till.world.app
+
+    assert await store.transaction(app, first.id) == first
+    assert await store.transaction(app, "order-1") == first
+    assert await store.transaction(app, second.id) == second
+    assert await store.transaction(till.world.other_app, first.id) is None
+    assert await store.transaction(app, "unknown") is None
+
+
+async def test_candidates_are_what_a_reference_may_mean(till: Till) -> None:
+    by_id = await till.create()
+    by_uid = await till.create(uid="a")
+    by_order = await till.create(order_id="a")
+    by_merchant = await till.create(merchant_reference="a")
+    await till.create(psp_transaction_id="a", psp_reference="a", user_id="a")
+    await till.create(uid="a", order_id="a", merchant_reference="a", app_id=till.world.other_app)
+    find = till.store.candidates
+    ours = References(("a", by_id.id, "unknown"))
+
+    assert await find(till.world.app, till.source, ours) == [by_merchant, by_order, by_uid, by_id]
+    assert await find(till.world.app, till.source, References(("unknown",))) == []
+    assert await find(till.world.app, till.source, References()) == []
+
+
+async def test_candidates_by_the_psp_belong_to_the_source_or_to_none_yet(till: Till) -> None:
+    mine = await till.create(psp_transaction_id="p")
+    nobodys = await till.create(psp_transaction_id="p", source_id=None)
+    await till.create(psp_transaction_id="p", source_id=till.second)
+    await till.create(psp_transaction_id="p", app_id=till.world.other_app)
+    await till.create(uid="p", order_id="p")
+    find, references = till.store.candidates, References((), ("q", "p"))
+
+    assert await find(till.world.app, till.source, references) == [nobodys, mine]
+    assert await find(till.world.app, None, references) == [nobodys]
+
+
+async def test_candidates_are_found_once_and_at_most_fifty(till: Till) -> None:
+    many = [await till.create(order_id="o", merchant_reference="o") for _ in range(60)]
+    found = await till.store.candidates(till.world.app, till.source, References(("o", "o")))
+
+    assert found == many[:9:-1]
+
+
+async def test_children_are_those_linked_to_a_transaction(till: Till) -> None:
+    payment, other = await till.captured(), await till.captured()
+    steps = [till.refunding(payment, 100) for _ in range(3)]
+    await till.do(steps=tuple(steps))
+
+    assert await till.store.children(payment.id) == [step.transaction for step in steps]
+    assert await till.store.children(other.id) == []
+
+
+@pytest.fixture
+async def ledger(till: Till) -> list[Any]:
+    """Fill the list of transactions; return it newest first."""
+    found = []
+    payment = await till.captured(user_id="ann", order_id="ref")
+    for n in range(4):
+        found += [
+            await till.create(user_id="ann", merchant_reference="ref"),
+            await till.create(ON_HOLD, direction=Direction.PAY_OUT, user_id="bob"),
+            await till.create(DECLINED, psp_transaction_id="ref", source_id=f"src_{n}"),
+        ]
+        refund = till.refunding(payment, 10, user_id="bob", order_id="ref")
+        await till.do(steps=(refund,))
+        found.append(refund.transaction)
+        await till.create(app_id=till.world.other_app, order_id="ref", user_id="ann")
+    return sorted([payment, *found], reverse=True)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {},
+        {"status": PENDING},
+        {"status": ON_HOLD},
+        {"status": APPROVED, "user_id": "bob"},
+        {"direction": Direction.PAY_OUT},
+        {"kind": Kind.REFUND},
+        {"user_id": "ann"},
+        {"reference": "ref"},
+        {"reference": "ref", "status": APPROVED},
+        {"reference": "ref", "kind": Kind.PAYMENT, "direction": Direction.PAY_IN},
+        {"parent_id": "the payment"},
+        {"parent_id": "the payment", "status": APPROVED},
+    ],
+    ids=lambda wanted: "-".join(wanted) or "all",
+)
+async def test_transactions_are_listed_by_what_is_asked_for(
+    till: Till, ledger: list[Any], wanted: dict[str, Any]
+) -> None:
+    if "parent_id" in wanted:
+        wanted = {**wanted, "parent_id": ledger[-1].id}
+    filter_ = TransactionFilter(**wanted)
+    expected = [
+        t
+        for t in ledger
+        if filter_.status in (None, t.status)
+        and filter_.direction in (None, t.direction)
+        and filter_.kind in (None, t.kind)
+        and filter_.user_id in (None, t.user_id)
+        and filter_.parent_id in (None, t.parent_id)
+        and filter_.reference
+        in (None, t.order_id, t.merchant_reference, t.psp_transaction_id, t.uid)
+    ]
+
+    await assert_pages(
+        lambda page: till.store.transactions(till.world.app, filter_, page), expected
+    )
+
+
+async def test_transactions_are_listed_by_their_uid_and_of_a_time(till: Till) -> None:
+    found = []
+    for n in range(4):
+        found.append(await till.create(uid=f"u{n}"))
+        till.world.clock.advance(1)
+    start, app = found[0].created_at, till.world.app
+    of_a_time = TransactionFilter(after=start + SECOND, before=start + 3 * SECOND)
+
+    assert await till.store.transactions(app, TransactionFilter(reference="u2"), ALL) == [found[2]]
+    assert await till.store.transactions(app, of_a_time, ALL) == found[1:3]
+
+
+async def test_checks_are_due_earliest_first(till: Till) -> None:
+    now = till.world.now
+    found = [await till.create(check_at=now + wait) for wait in (3, 1, 2)]
+    await till.create()
+
+    assert await till.store.due_checks(now, 10) == []
+    assert await till.store.due_checks(now + 2, 10) == [found[1], found[2]]
+    assert await till.store.due_checks(now + 9, 1) == [found[1]]
+    await till.move(found[1], check_at=None)
+    assert await till.store.due_checks(now + 2, 10) == [found[2]]
+
+
+async def test_steps_and_effects_are_those_of_one_transaction(till: Till) -> None:
+    one = await till.create(ON_HOLD, APPROVED, effects=(CREDIT,))
+    await till.captured()
+
+    assert [t.sequence for t in await till.store.transitions(one.id)] == [1, 2, 3]
+    assert [(e.kind, e.sequence) for e in await till.store.effects(one.id)] == [(CREDIT, 3)]
+    assert await till.store.transitions("trx_unknown") == []
+    assert await till.store.effects("trx_unknown") == []
+
+
+# ── conflicts and audit ──────────────────────────────────────────────────────────────────────────
+
+
+async def test_conflicts_are_listed_all_or_open_or_of_one_transaction(till: Till) -> None:
+    one, other = await till.create(), await till.create()
+    found = [till.conflict(of) for _ in range(4) for of in (one, other)]
+    await till.do(conflicts=tuple(found))
+    resolved = [c._replace(resolved_at=1, resolution="keep") for c in found[:1]]
+    await till.do(resolved=tuple(resolved))
+    listed = [*found[:0:-1], *resolved]
+    app, conflicts = till.world.app, till.store.conflicts
+
+    await assert_pages(lambda page: conflicts(app, page), listed)
+    await assert_pages(lambda page: conflicts(app, page, open_only=True), listed[:-1])
+    of_one = [c for c in listed if c.transaction_id == one.id]
+    await assert_pages(lambda page: conflicts(app, page, one.id), of_one)
+    assert await conflicts(app, NEWEST, one.id, open_only=True) == of_one[:-1]
+    assert await conflicts(till.world.other_app, NEWEST) == []
+
+
+async def test_audit_is_listed_all_or_of_one_target(till: Till) -> None:
+    found = [till.audit_entry(target, details={"n": 1}) for _ in range(4) for target in "ab"]
+    await till.do(audit=tuple(found))
+    listed, app, audit = found[::-1], till.world.app, till.store.audit
+
+    await assert_pages(lambda page: audit(app, page), listed)
+    await assert_pages(lambda page: audit(app, page, "a"), listed[1::2])
+    assert await audit(till.world.other_app, NEWEST) == []
