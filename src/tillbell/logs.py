@@ -37,6 +37,8 @@ HAPPENINGS: Final[Mapping[str, tuple[int, str]]] = {
     "endpoint.paused": (logging.WARNING, "An endpoint failed for days; its messages are kept."),
     "endpoint.recovered": (logging.INFO, "A failing endpoint accepted again."),
     "endpoint.disabled": (logging.WARNING, "An endpoint said 410, Gone."),
+    "callback.broken": (logging.ERROR, "A fault of ours in reading a callback; it is kept."),
+    "source.unusable": (logging.ERROR, "A source's secrets cannot be opened; it answers 503."),
     "settle.postponed": (logging.WARNING, "A result could not be stored; tried again soon."),
     "settle.stale": (logging.WARNING, "A result came after its lease was lost; ignored."),
     "release.lost": (logging.WARNING, "Claims could not be given back; their leases run out."),

@@ -65,6 +65,7 @@ class Directory:
         self._changes = 0
         self.on_endpoint: Callable[[Live], object] = lambda *_: None
         self.on_endpoint_removed: Callable[[str], object] = lambda *_: None
+        self.on_application_removed: Callable[[str], object] = lambda *_: None
 
     async def load(self) -> None:
         """Read what every request may need: keys and event types."""
@@ -159,6 +160,8 @@ class Directory:
             gone = [id_]
         for endpoint_id in gone:
             self.on_endpoint_removed(endpoint_id)
+        if kind is Application:
+            self.on_application_removed(id_)
         return removed
 
     def _show(self, record: Record) -> None:

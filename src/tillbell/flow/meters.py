@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 
+from tillbell.callbacks import Outcome
 from tillbell.models import Result
 from tillbell.storage.base import Totals
 
@@ -17,6 +18,9 @@ TIMES_US = (
     1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
 )  # fmt: skip
+# How a callback came: to be processed; known or stopped; not proven or not readable; beyond what
+# is kept of those; sent back because too much of its kind waits.
+RECEIVED = ("stored", "duplicate", "ignored", "unauthenticated", "malformed", "dropped", "busy")
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
@@ -48,6 +52,8 @@ class Meters:
         self.delays = Histogram(TIMES_US)
         self.batches = Histogram(BATCHES)
         self.totals = Totals()
+        self.callbacks = dict.fromkeys(RECEIVED, 0)
+        self.outcomes = {outcome.value: 0 for outcome in Outcome}
 
     def accepted(self, deliveries: int) -> None:
         """Count a message that was stored, and what it fanned out to."""
@@ -65,6 +71,14 @@ class Meters:
         self.durations.add(duration_us)
         if delay_us is not None:
             self.delays.add(delay_us)
+
+    def received(self, how: str) -> None:
+        """Count a callback as it came: one of `RECEIVED`."""
+        self.callbacks[how] += 1
+
+    def concluded(self, outcome: Outcome) -> None:
+        """Count how the processing of a callback ended."""
+        self.outcomes[outcome._value_] += 1
 
     def batch(self, size: int) -> None:
         """Count a group commit of `size` writes."""

@@ -79,25 +79,26 @@ def mask_text(text: str) -> str:
     return _RUN.sub(lambda run: _masked_run(run[0]), text)
 
 
-def mask_tree(value: Any, names: Collection[str] = ()) -> Any:
-    """Do the same for every text and number in a document; hide the values of fields so named.
+def mask_tree(
+    value: Any, names: Collection[str] = (), kept: Collection[str] = (), name: str = ""
+) -> Any:
+    """Do the same for every text and number in a document.
 
-    `names` are lower case.
+    The values of members in `names` are hidden, texts and numbers of members in `kept` left as
+    they are; both in lower case.
     """
+    if name and name in names:
+        return MASK
     if isinstance(value, dict):
         return {
-            mask_text(str(key)): MASK if str(key).lower() in names else mask_tree(item, names)
-            for key, item in value.items()
+            mask_text(key): mask_tree(item, names, kept, key.lower()) for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [mask_tree(item, names) for item in value]
-    if isinstance(value, str):
-        return mask_text(value)
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        written = str(value)
-        masked = mask_text(written)
-        return value if masked == written else masked
-    return value
+        return [mask_tree(item, names, kept, name) for item in value]
+    if name in kept or isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        return value
+    masked = mask_text(str(value))
+    return value if masked == str(value) else masked
 
 
 def is_card_number(digits: str) -> bool:

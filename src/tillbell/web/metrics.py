@@ -72,6 +72,22 @@ def _counters(meters: Meters) -> Iterator[Metric]:
     for result, count in meters.attempts.items():
         attempts.add_metric([result], count)
     yield attempts
+    yield from _callback_counters(meters)
+
+
+def _callback_counters(meters: Meters) -> Iterator[Metric]:
+    callbacks = CounterMetricFamily(
+        "tillbell_callbacks", "Callbacks received, by what became of them then.", labels=["outcome"]
+    )
+    for how, count in meters.callbacks.items():
+        callbacks.add_metric([how], count)
+    yield callbacks
+    outcomes = CounterMetricFamily(
+        "tillbell_callbacks_processed", "Callbacks processed, by outcome.", labels=["outcome"]
+    )
+    for outcome, count in meters.outcomes.items():
+        outcomes.add_metric([outcome], count)
+    yield outcomes
 
 
 def _histograms(meters: Meters) -> Iterator[Metric]:

@@ -1,0 +1,127 @@
+"""Read a callback: who sent it, what does it say? Pure; used when it comes and when it is replayed.
+
+An adapter that fails is a fault of ours and costs nothing but this callback: a verifier that
+fails proves nothing, a parser that fails leaves the callback in the log, where it can be
+replayed when it is mended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+
+from tillbell.callbacks import Notice, Outcome, Trust
+from tillbell.flow.sources import LiveSource
+from tillbell.logs import observe
+from tillbell.providers.base import Heard, Incoming, Unreadable, Verdict
+from tillbell.rules.hops import HOPS_MAX, hops_of
+from tillbell.rules.masking import mask_text, mask_tree
+
+KEY_MAX = 256  # characters of a dedupe key that is kept as it is
+WHY_MAX = 500
+
+# Of a notice: what people and providers write freely. References are left alone.
+_FREE = ("message", "reason", "subject", "details", "metadata", "data", "text")
+_IDENTIFIERS = frozenset({"id", "number", "reference", "productid", "sessionid", "deviceid"})
+
+
+class Reading(NamedTuple):
+    """What a callback turned out to be. With an `outcome` it goes no further."""
+
+    trust: Trust | None
+    verdict_why: str
+    notices: tuple[Notice, ...] = ()
+    dedupe_key: str | None = None
+    outcome: Outcome | None = None
+    why: str = ""  # of the outcome
+
+    @property
+    def heard(self) -> Heard:
+        """How far it got, as the adapter's answer wants to know."""
+        if self.outcome is Outcome.MALFORMED:
+            return Heard.MALFORMED
+        return Heard.STORED if self.trust is not None else Heard.REFUSED
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether a stranger could not have sent it."""
+        return self.trust is not None and self.trust > Trust.NETWORK
+
+
+def read(live: LiveSource, incoming: Incoming, proven: Trust | None = None) -> Reading:
+    """Verify, then parse. What was `proven` when it came stays so, whatever the secrets are now."""
+    verdict, refusal = _verified(live, incoming)
+    why = plain(verdict.why)
+    trust = verdict.trust if verdict.trust is not None else proven
+    if trust is None:
+        return Reading(None, why, outcome=refusal, why=why)
+    stopped = _stopped(live, incoming)
+    if stopped:
+        return Reading(trust, why, outcome=Outcome.IGNORED, why=stopped)
+    try:
+        parsed = live.provider.parse(incoming, live.setup_at(incoming.received_at))
+    except Unreadable as error:
+        return Reading(trust, why, outcome=Outcome.MALFORMED, why=plain(str(error)))
+    except Exception as error:  # noqa: BLE001 - supervised: a genuine callback must not be lost
+        observe("callback.broken", provider=live.provider.name, exc_info=error)
+        return Reading(trust, why, outcome=Outcome.MALFORMED, why=_ours(error))
+    notices = tuple(_without_cards(notice) for notice in parsed.notices)
+    return Reading(trust, why, notices, _key(parsed.dedupe_key, incoming))
+
+
+def plain(text: str) -> str:
+    """Return one line that may be stored and shown: no card number, not too long."""
+    printable = text.encode("utf-8", "replace").decode().replace("\0", "")
+    return mask_text(" ".join(printable.split()))[:WHY_MAX]
+
+
+def _verified(live: LiveSource, incoming: Incoming) -> tuple[Verdict, Outcome]:
+    """Return the verdict, and how the callback ends if it is refused."""
+    try:
+        verdict = live.provider.verify(incoming, live.setup_at(incoming.received_at))
+        return verdict, Outcome.UNAUTHENTICATED
+    except Unreadable as error:
+        return Verdict(None, str(error)), Outcome.MALFORMED
+    except Exception as error:  # noqa: BLE001 - supervised: whatever fails proves nothing
+        observe("callback.broken", provider=live.provider.name, exc_info=error)
+        return Verdict(None, _ours(error)), Outcome.UNAUTHENTICATED
+
+
+def _stopped(live: LiveSource, incoming: Incoming) -> str:
+    """Say why a genuine callback is not looked at; "" if it is."""
+    if not live.source.is_enabled:
+        return "The source is switched off."
+    hops = hops_of(incoming.headers)
+    if hops >= HOPS_MAX:
+        return (
+            f"It has come through {hops} gateways like this one, which looks like a loop: does an "
+            "endpoint deliver to this source?"
+        )
+    return ""
+
+
+def _ours(error: Exception) -> str:
+    return f"Tillbell could not read it ({type(error).__name__}); see its log, then replay it."
+
+
+def _key(named: str | None, incoming: Incoming) -> str | None:
+    """Return the dedupe key as it is stored; None: never a duplicate."""
+    if named is None:
+        query = incoming.target.partition("?")[2]
+        parts = (incoming.method.encode(), query.encode("latin-1", "replace"), incoming.body)
+        return _hashed(b"\0".join(parts))
+    if len(named) <= KEY_MAX and named.isprintable():
+        return named or None
+    return _hashed(named.encode("utf-8", "surrogatepass"))
+
+
+def _hashed(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _without_cards(notice: Notice) -> Notice:
+    values: dict[str, Any] = {
+        name: getattr(notice, name) for name in _FREE if name in notice._fields
+    }
+    masked = {name: mask_tree(value, kept=_IDENTIFIERS) for name, value in values.items()}
+    return notice if masked == values else notice._replace(**masked)

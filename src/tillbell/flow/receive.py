@@ -1,0 +1,161 @@
+"""Receive: a callback is proven, stored and only then answered.
+
+limit (web/inbound.py) → find the source → verify the bytes as they came → store them, sealed →
+answer as that provider wants → hand over to processing.
+
+A 2xx is a promise, so a store that does not confirm is answered 503 and the provider sends it
+again; its dedupe key makes that safe. Money is never delayed by what is many and matters
+little: bulk providers have a bound of their own. What nobody can prove is kept for the owner to
+see why, so much of it a minute; beyond that it is only counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tillbell.callbacks import Callback, Notice
+from tillbell.clock import MINUTE
+from tillbell.errors import Unavailable
+from tillbell.flow.meters import Meters
+from tillbell.flow.reading import Reading, read
+from tillbell.flow.requests import seal_request
+from tillbell.flow.sources import LiveSource
+from tillbell.ids import IdMaker
+from tillbell.logs import observe
+from tillbell.providers.base import Answer, Heard, Incoming
+from tillbell.rules.hops import hops_of
+from tillbell.storage.books import Arrival
+from tillbell.storage.database import Database
+from tillbell.vault import Vault
+
+BULK_MAX = 64  # bulk callbacks that are being stored at once
+REFUSED_MAX = 20  # unproven callbacks of one source that are kept, a minute
+REFUSED_BYTES_MAX = 262_144  # and so many bytes of them
+
+_DEFAULTS = {
+    Heard.STORED: Answer(200),
+    Heard.REFUSED: Answer(401),
+    Heard.MALFORMED: Answer(400),
+}
+
+
+class Processor(Protocol):
+    """Who works on what was stored. Whatever it forgets is picked up at the next start."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits that bulk callbacks must come again later."""
+        ...
+
+    def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> None:
+        """Take a callback that is stored and has no outcome yet; do not wait."""
+        ...
+
+
+class Idle:
+    """Processes nothing: callbacks wait in the store."""
+
+    is_behind = False
+
+    def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> None:
+        """Leave it where it is."""
+
+
+class Receiver:
+    """See the module. Lives on one event loop."""
+
+    def __init__(self, database: Database, vault: Vault, ids: IdMaker, meters: Meters) -> None:
+        self._database = database
+        self._vault = vault
+        self._ids = ids
+        self._meters = meters
+        self._allowance = _Allowance()
+        self._bulk = 0
+        self.processor: Processor = Idle()
+        self.refusal: Unavailable | None = None  # set while nothing may be accepted
+
+    async def receive(self, live: LiveSource, incoming: Incoming) -> Answer:
+        """Store a callback and return what its sender is told.
+
+        `Unavailable` if it is not stored and must come again.
+        """
+        if self.refusal is not None:
+            raise self.refusal
+        if live.problem:
+            observe("source.unusable", source=live.source.id, problem=live.problem)
+            raise Unavailable("This source cannot be used now.", code="source_unusable")
+        if not live.provider.is_bulk:
+            return await self._receive(live, incoming)
+        if self._bulk >= BULK_MAX or self.processor.is_behind:
+            self._meters.received("busy")
+            raise Unavailable("Too much of this kind is waiting; send it again later.", code="busy")
+        self._bulk += 1
+        try:
+            return await self._receive(live, incoming)
+        finally:
+            self._bulk -= 1
+
+    async def store(self, live: LiveSource, incoming: Incoming, reading: Reading) -> Callback:
+        """Store a callback as it was read; return it as stored. Nothing is handed over."""
+        id_ = self._ids.new("cbk", incoming.received_at)
+        callback = Callback(
+            id=id_,
+            app_id=live.source.scope,
+            source_id=live.source.id,
+            provider=live.provider.name,
+            received_at=incoming.received_at,
+            method=incoming.method,
+            size=len(incoming.body),
+            trust=reading.trust,
+            verdict_why=reading.verdict_why,
+            dedupe_key=reading.dedupe_key,
+            outcome=reading.outcome,
+            why=reading.why,
+            processed_at=incoming.received_at if reading.outcome is not None else None,
+            hops=hops_of(incoming.headers),
+        )
+        request = seal_request(self._vault, id_, incoming)
+        arrival = Arrival(callback, request, is_bulk=live.provider.is_bulk)
+        return await self._database.receive(arrival)
+
+    async def _receive(self, live: LiveSource, incoming: Incoming) -> Answer:
+        reading = read(live, incoming)
+        is_free = reading.outcome is None or reading.is_proven
+        if is_free or self._allowance.takes(live.source.id, incoming):
+            stored = await self.store(live, incoming, reading)
+            self._meters.received(stored.outcome or "stored")
+            if stored.outcome is None:
+                self.processor.hand_over(stored, reading.notices)
+        else:
+            self._meters.received("dropped")
+        return _answer(live, incoming, reading.heard)
+
+
+class _Allowance:
+    """How much of what nobody can prove is kept, for each source and minute."""
+
+    def __init__(self) -> None:
+        self._minute = 0
+        self._taken: dict[str, tuple[int, int]] = {}
+
+    def takes(self, source_id: str, incoming: Incoming) -> bool:
+        """Count one; tell whether it is to be kept."""
+        minute = incoming.received_at // MINUTE
+        if minute != self._minute:
+            self._minute = minute
+            self._taken.clear()
+        count, size = self._taken.get(source_id, (0, 0))
+        size += len(incoming.body)
+        if count >= REFUSED_MAX or size > REFUSED_BYTES_MAX:
+            return False
+        self._taken[source_id] = (count + 1, size)
+        return True
+
+
+def _answer(live: LiveSource, incoming: Incoming, heard: Heard) -> Answer:
+    try:
+        return live.provider.answer(incoming, live.setup_at(incoming.received_at), heard)
+    except Exception as error:  # noqa: BLE001 - supervised: it is stored, so it must be answered
+        observe("callback.broken", provider=live.provider.name, exc_info=error)
+        return _DEFAULTS[heard]

@@ -1,0 +1,159 @@
+"""Sources in memory: who may send us callbacks, found without I/O, with their secrets open.
+
+A write-through view like the directory's: all sources are read at start, and every change goes
+through `put` and `remove`. What is wrong with one (a secret sealed under a key that we do not
+have, say) is its `problem`: it is answered 503 and costs the others nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from tillbell.callbacks import Confirm, Source
+from tillbell.clock import Micros
+from tillbell.errors import Misconfigured
+from tillbell.flow.directory import Directory
+from tillbell.providers.base import Provider, Setting, Setup
+from tillbell.storage.base import Registry
+from tillbell.vault import Vault, hash_key
+
+PATH = "/api/webhooks/"
+
+# What every source understands besides the settings of its adapter.
+COMMON = (
+    Setting(
+        "confirm",
+        "What is done with news that is not proven well enough to move money by itself.",
+        choices=tuple(Confirm),
+    ),
+)
+
+
+class LiveSource(NamedTuple):
+    """One source, compiled. Rebuilt whenever it changes."""
+
+    source: Source
+    provider: Provider
+    secrets: tuple[tuple[str, Micros | None], ...]  # text, expiry; newest first
+    config: Mapping[str, Any]  # defaults filled in, secrets open
+    problem: str = ""  # why nothing can be proven of what it sends
+
+    def setup_at(self, at: Micros) -> Setup:
+        """Return what the adapter may know of it, with the secrets that are good at that time."""
+        texts = [text for text, expires_at in self.secrets if expires_at is None or at < expires_at]
+        return Setup(tuple(texts), self.config)
+
+
+def settings_of(provider: Provider) -> tuple[Setting, ...]:
+    """Return every setting that a source of this provider understands."""
+    own = {setting.name for setting in provider.settings}
+    return (*provider.settings, *(common for common in COMMON if common.name not in own))
+
+
+def path_of(provider: str, token: str | None = None) -> str:
+    """Return the path of a source's URL; without a token that of the provider's default."""
+    return f"{PATH}{provider}/{token}" if token else f"{PATH}{provider}"
+
+
+class Sources:
+    """See the module. Not for use from other threads than the event loop's."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        directory: Directory,
+        vault: Vault,
+        providers: Mapping[str, Provider],
+    ) -> None:
+        self._registry = registry
+        self._directory = directory
+        self._vault = vault
+        self.providers = providers
+        self._lives: dict[str, LiveSource] = {}
+        self._by_token: dict[str, str] = {}  # hash of the token → id
+        self._defaults: dict[str, str] = {}  # provider → id
+        directory.on_application_removed = self._application_removed
+
+    async def load(self) -> None:
+        """Read every source. Those of providers that this version does not know stay unseen."""
+        for source in await self._directory.all(Source):
+            self._show(source)
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────
+
+    def by_token(self, provider: str, token: str) -> LiveSource | None:
+        """Find the source of a URL."""
+        live = self._lives.get(self._by_token.get(hash_key(token), ""))
+        return live if live is not None and live.provider.name == provider else None
+
+    def default(self, provider: str) -> LiveSource | None:
+        """Find the source that serves a provider's URL without a token."""
+        return self._lives.get(self._defaults.get(provider, ""))
+
+    def live(self, source_id: str) -> LiveSource | None:
+        """Return a source by its id."""
+        return self._lives.get(source_id)
+
+    def find(self, app_id: str, id_or_uid: str) -> LiveSource | None:
+        """Return a source of an application; an id wins over an equal uid."""
+        found = self._lives.get(id_or_uid)
+        if found is not None and found.source.scope == app_id:
+            return found
+        return next((live for live in self._of(app_id) if live.source.uid == id_or_uid), None)
+
+    def token(self, source: Source) -> str:
+        """Return the last segment of a source's URL."""
+        return self._vault.open(source.token, source.id)
+
+    def _of(self, app_id: str) -> Iterator[LiveSource]:
+        return (live for live in self._lives.values() if live.source.scope == app_id)
+
+    # ── writing ──────────────────────────────────────────────────────────────────────────────────
+
+    async def put(self, source: Source) -> None:
+        """Store a source, then use it. `Conflict` if its uid is taken; then nothing is stored."""
+        await self._registry.put(source)
+        self._show(source)
+
+    async def remove(self, source: Source) -> None:
+        """Delete a source, then forget it. What it sent stays in the log."""
+        await self._registry.remove(Source, source.id, source.scope)
+        self._hide(source.id)
+
+    def _show(self, source: Source) -> None:
+        self._hide(source.id)
+        provider = self.providers.get(source.provider)
+        if provider is None:
+            return
+        self._lives[source.id] = self._compiled(source, provider)
+        self._by_token[source.token_hash] = source.id
+        if source.is_default:
+            self._defaults.setdefault(source.provider, source.id)
+
+    def _hide(self, source_id: str) -> None:
+        live = self._lives.pop(source_id, None)
+        if live is None:
+            return
+        self._by_token.pop(live.source.token_hash, None)
+        if self._defaults.get(live.source.provider) == source_id:
+            del self._defaults[live.source.provider]
+
+    def _application_removed(self, app_id: str) -> None:
+        for live in list(self._of(app_id)):
+            self._hide(live.source.id)
+
+    def _compiled(self, source: Source, provider: Provider) -> LiveSource:
+        config = {s.name: s.default for s in settings_of(provider) if s.default is not None}
+        config |= source.config
+        try:
+            secrets = tuple(
+                (self._vault.open(secret.sealed, source.id), secret.expires_at)
+                for secret in source.secrets
+            )
+            for name, sealed in source.sealed_config.items():
+                config[name] = json.loads(self._vault.open(sealed, source.id))
+        except Misconfigured as error:
+            return LiveSource(source, provider, (), {}, f"Its secrets cannot be opened: {error}")
+        return LiveSource(source, provider, secrets, config)
