@@ -1,0 +1,33 @@
+"""Trusting: may this news move money, or must somebody confirm it first?
+
+Only what is cryptographically signed moves money by itself. Everything else waits for the
+provider's own answer (`pull`), for a person (`review`), or its owner has chosen to believe it
+(`trust`). What a browser carried proves nothing, however it is signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tillbell.callbacks import Confirm, Trust
+
+
+def confirm_of(config: Mapping[str, Any]) -> Confirm:
+    """Return how a source's unproven news is confirmed.
+
+    Unless its owner chose: by asking the provider where a look-up is configured, else by a person.
+    """
+    chosen = config.get("confirm")
+    if chosen is not None:
+        return Confirm(chosen)
+    return Confirm.PULL if config.get("lookupUrl") else Confirm.REVIEW
+
+
+def doubt(trust: Trust, confirm: Confirm, *, is_hint: bool) -> str | None:
+    """Say why news may not move money yet; None if it may."""
+    if is_hint:
+        return "It came through the payer's browser or holds no state, so it proves nothing."
+    if trust is Trust.SIGNED or confirm is Confirm.TRUST:
+        return None
+    return f"It is not signed as a whole ({trust.word}), so it must be confirmed."
