@@ -94,30 +94,56 @@ class Publisher:
             raise self.refusal
         if view.application.check_schemas:
             self._schemas.check(draft.event_type, draft.payload)
-        now = self._clock.now()
-        message = self._message(view.application.id, draft, now)
-        found = view.plan(draft.event_type, draft.channels)
-        bodies = render(found, message, draft.payload)
-        deliveries = [self._delivery(route, message, now) for route in found]
-        publication = Publication(
-            message, bodies, deliveries, _remembered(idempotency, message, len(deliveries))
-        )
+        publication = self.prepare(view, draft, idempotency)
         stored = False
         try:
             added = await self._store.publish(publication)
             stored = not isinstance(added, Duplicate | Repeated)
         finally:
             if not stored:
-                self._give_back(deliveries)
+                self.give_back(publication)
         if isinstance(added, Duplicate):
             self._meters.duplicate()
             raise Conflict(f"Event id {draft.event_id!r} was published as {added.message_id}.")
         if isinstance(added, Repeated):
             self._meters.duplicate()
             return added
+        self.let_go(publication)
+        return Published(publication.message, len(publication.deliveries))
+
+    # ── for those who commit a message together with something else ──────────────────────────────
+
+    def prepare(
+        self, view: AppView, draft: Draft, idempotency: Idempotency | None = None
+    ) -> Publication:
+        """Make a message with its bodies and deliveries, to be committed.
+
+        It has places in lanes: whoever prepares it must `let_go` of it once it is stored, or
+        `give_back` what it was promised.
+        """
+        now = self._clock.now()
+        message = self._message(view.application.id, draft, now)
+        found = view.plan(draft.event_type, draft.channels)
+        bodies = render(found, message, draft.payload)
+        deliveries = [self._delivery(route, message, now) for route in found]
+        remembered = _remembered(idempotency, message, len(deliveries))
+        return Publication(message, bodies, deliveries, remembered)
+
+    def give_back(self, publication: Publication) -> None:
+        """Free the places in lanes: it was not stored."""
+        for delivery in publication.deliveries:
+            if delivery.state is DeliveryState.SENDING:
+                self._dispatcher.unreserve(delivery.endpoint_id)
+
+    def let_go(self, publication: Publication) -> None:
+        """Start its deliveries: it is stored."""
+        message, bodies, deliveries, _ = publication
         self._meters.accepted(len(deliveries))
-        self._let_go(deliveries, message, bodies)
-        return Published(message, len(deliveries))
+        for delivery in deliveries:
+            if delivery.state is DeliveryState.SENDING:
+                self._dispatcher.hand_over(Claim(delivery, message, bodies[delivery.variant]))
+            else:
+                self._dispatcher.wake(delivery.app_id, delivery.endpoint_id, delivery.due_at)
 
     def _message(self, app_id: str, draft: Draft, now: Micros) -> Message:
         return Message(
@@ -139,20 +165,6 @@ class Publisher:
         if self._dispatcher.reserve(route.live):
             return leased(route, message, now, self._dispatcher.lease_until(now))
         return waiting(route, message, now)
-
-    def _give_back(self, deliveries: list[Delivery]) -> None:
-        for delivery in deliveries:
-            if delivery.state is DeliveryState.SENDING:
-                self._dispatcher.unreserve(delivery.endpoint_id)
-
-    def _let_go(
-        self, deliveries: list[Delivery], message: Message, bodies: dict[str, bytes]
-    ) -> None:
-        for delivery in deliveries:
-            if delivery.state is DeliveryState.SENDING:
-                self._dispatcher.hand_over(Claim(delivery, message, bodies[delivery.variant]))
-            else:
-                self._dispatcher.wake(delivery.app_id, delivery.endpoint_id, delivery.due_at)
 
 
 def _remembered(
