@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tillbell.clock import SECOND, Clock, SystemClock
 from tillbell.config import Settings
-from tillbell.errors import Draining, StoreUnavailable
+from tillbell.errors import Draining, StoreUnavailable, Unavailable
 from tillbell.flow.addresses import AddressPolicy
 from tillbell.flow.aftermath import Aftermath
 from tillbell.flow.claimer import SWEEP, Claimer
@@ -20,13 +20,18 @@ from tillbell.flow.live import LiveMaker
 from tillbell.flow.maintain import Chore, Discarder, DiskReserve, Maintainer, Purge
 from tillbell.flow.meters import Meters
 from tillbell.flow.publish import Draft, Publisher
+from tillbell.flow.receive import Receiver
+from tillbell.flow.replay import Replayer
+from tillbell.flow.reread import PickUp, Rereader
 from tillbell.flow.resend import Resender
 from tillbell.flow.resolver import Resolver
 from tillbell.flow.schemas import Schemas
 from tillbell.flow.sender import Sender
+from tillbell.flow.sources import Sources
 from tillbell.flow.tasks import TaskRunner
 from tillbell.ids import IdMaker
 from tillbell.models import Application, EndpointHealth
+from tillbell.providers import PROVIDERS
 from tillbell.storage.database import Database
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.vault import Vault
@@ -52,6 +57,7 @@ class Gateway:
         self.directory = Directory(database, LiveMaker(settings, vault, self.policy).make)
         self._build_sending()
         self._build_publishing()
+        self._build_receiving()
         self._build_care()
         self._connect()
 
@@ -101,6 +107,13 @@ class Gateway:
         )
         self.expunger = Expunger(self.database, self.tasks, self.clock)
 
+    def _build_receiving(self) -> None:
+        self.sources = Sources(self.database, self.directory, self.vault, PROVIDERS)
+        self.receiver = Receiver(self.database, self.vault, self.ids, self.meters)
+        self.rereader = Rereader(self.database, self.sources, self.vault, self.receiver, self.clock)
+        self.replayer = Replayer(self.database, self.rereader, self.tasks, self.clock)
+        self.picking_up = PickUp(self.rereader, self.clock)
+
     def _build_care(self) -> None:
         self.aftermath = Aftermath(
             directory=self.directory,
@@ -131,6 +144,7 @@ class Gateway:
         """Open the store, take over what a former process left, begin to send."""
         await self.database.open()
         await self.directory.load()
+        await self.sources.load()
         for health in await self.directory.all(EndpointHealth):
             self.dispatcher.remember_health(health)
         self.meters.restore(await self.database.counts())
@@ -139,6 +153,7 @@ class Gateway:
         self._claiming = asyncio.get_running_loop().create_task(self.claimer.run())
         await self.claimer.sweep()
         await self.tasks.resume()
+        self.picking_up.start()
         purge = Purge(
             self.database,
             self.clock,
@@ -154,7 +169,8 @@ class Gateway:
 
     async def drain(self, timeout_s: float | None = None) -> None:
         """Accept nothing more; let attempts under way end, give everything else back."""
-        self.publisher.refusal = Draining()
+        self._refuse(Draining())
+        await self.picking_up.stop()
         self.dispatcher.stop_starting()
         await self.maintainer.stop()
         await self.tasks.stop()
@@ -177,7 +193,10 @@ class Gateway:
             short = StoreUnavailable(
                 "The disk is nearly full; nothing is accepted until there is room."
             )
-            self.publisher.refusal = short if self.disk.is_short else None
+            self._refuse(short if self.disk.is_short else None)
+
+    def _refuse(self, refusal: Unavailable | None) -> None:
+        self.publisher.refusal = self.receiver.refusal = refusal
 
     def _endpoint_removed(self, endpoint_id: str) -> None:
         self.dispatcher.forget(endpoint_id)

@@ -55,6 +55,9 @@ class Settings:
     host: str = _setting("127.0.0.1", "Address to listen on.")
     port: int = _setting(8420, "Port to listen on; 0 takes a free one.", (0, 65_535))
     public_url: str = _setting("", "Address that others reach us by. Default: http://host:port.")
+    trusted_proxies: tuple[str, ...] = _setting(
+        (), "Address ranges of our own proxies, whose X-Forwarded-For is believed."
+    )
     role: str = _setting("all", "Which parts this process runs.", choices=("all", "api", "worker"))
     processes: int = _setting(1, "Processes that share the port.", (1, 64))
     dev: bool = _setting(False, "Endpoints may be http and on this machine. Never in production.")
@@ -306,11 +309,12 @@ def _check_store(settings: Settings) -> str:
 
 
 def _check_network(settings: Settings) -> str:
-    for cidr in settings.allow_cidrs:
+    for name in ("allow_cidrs", "trusted_proxies"):
         try:
-            ipaddress.ip_network(cidr)
+            for cidr in getattr(settings, name):
+                ipaddress.ip_network(cidr)
         except ValueError as error:
-            return f"allow_cidrs: {error}"
+            return f"{name}: {error}"
     for server in settings.dns_servers:
         try:
             _address_of(server)

@@ -8,8 +8,10 @@ TillbellError
 │   ├── Unauthenticated    401  no valid API key
 │   ├── Forbidden          403  the key is valid and may not do this
 │   ├── NotFound           404  also for things of another application
+│   ├── MethodNotAllowed   405  `allowed` says which are
 │   ├── Conflict           409  the id, event id or idempotency key is taken
 │   ├── TooLarge           413
+│   ├── UnsupportedEncoding 415
 │   └── TooMany            429  rate limit
 ├── Misconfigured               the operator must change something; found at start, exit code 2
 └── Unavailable                 nobody is wrong: try again
@@ -96,6 +98,22 @@ class TooLarge(Refused):
     """The request body is too large."""
 
     code = "payload_too_large"
+
+
+class MethodNotAllowed(Refused):
+    """This method is not for that path."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"Use {' or '.join(allowed)}.")
+        self.allowed = allowed
+
+
+class UnsupportedEncoding(Refused):
+    """The request body is compressed; send it as it is."""
+
+    code = "unsupported_encoding"
 
 
 class TooMany(Refused):

@@ -129,7 +129,7 @@ class Receiver:
                 self.processor.hand_over(stored, reading.notices)
         else:
             self._meters.received("dropped")
-        return _answer(live, incoming, reading.heard)
+        return answer_to(live, incoming, reading.heard)
 
 
 class _Allowance:
@@ -153,7 +153,8 @@ class _Allowance:
         return True
 
 
-def _answer(live: LiveSource, incoming: Incoming, heard: Heard) -> Answer:
+def answer_to(live: LiveSource, incoming: Incoming, heard: Heard) -> Answer:
+    """Return what this provider wants to be told."""
     try:
         return live.provider.answer(incoming, live.setup_at(incoming.received_at), heard)
     except Exception as error:  # noqa: BLE001 - supervised: it is stored, so it must be answered

@@ -1,1 +1,15 @@
-"""Callbacks in: one file a provider, all of one shape."""
+"""Callbacks in: one file a provider, all of one shape (base.py).
+
+A new provider is a file of its own and one entry in `_ALL`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from tillbell.providers.base import Provider
+
+_ALL: tuple[Provider, ...] = ()
+
+PROVIDERS: Mapping[str, Provider] = MappingProxyType({found.name: found for found in _ALL})

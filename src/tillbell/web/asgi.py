@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tillbell.app import Gateway
 from tillbell.errors import NotFound, TillbellError
-from tillbell.web import health, hot
+from tillbell.web import health, hot, inbound
 from tillbell.web.auth import PRINCIPAL, authenticate_now
 from tillbell.web.gate import Gate
 from tillbell.web.limits import RateLimit
@@ -21,6 +21,7 @@ def build(gateway: Gateway, pages: App | None = None) -> App:
     limit = RateLimit(gateway.settings.api_rate_limit, gateway.clock)
     rest = Gate(make_rest(gateway, usage), gateway, limit, usage)
     create = Counted(hot.MessageCreate(gateway), gateway, limit, usage)
+    callbacks = inbound.Inbound(gateway)
     state = health.Health(gateway)
     other = pages or _nothing
 
@@ -29,6 +30,8 @@ def build(gateway: Gateway, pages: App | None = None) -> App:
             await _other_protocol(scope, receive, send)
         elif hot.matches(scope):
             await create(scope, receive, send)
+        elif inbound.matches(scope):
+            await callbacks(scope, receive, send)
         elif scope["path"].startswith(f"{BASE}/"):
             await rest(scope, receive, send)
         elif scope["path"] in health.PATHS:

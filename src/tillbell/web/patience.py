@@ -21,6 +21,7 @@ from tillbell.logs import observe
 from tillbell.web.joined import JoinedTransport
 
 HEADER_BYTES_MAX = 32_768
+TARGET = "tillbell.target"  # where the target as sent is left in the ASGI scope
 _HEADERS, _BODY, _ANSWER = "headers", "body", "answer"
 
 
@@ -53,6 +54,11 @@ class PatientProtocol(HttpToolsProtocol):
         """Begin; answers leave in one piece."""
         joined = JoinedTransport(transport, self.loop)
         super().connection_made(cast("asyncio.Transport", joined))
+
+    def on_headers_complete(self) -> None:
+        """Begin the request; leave its target in the scope as it was sent."""
+        self.scope[TARGET] = self.url  # type: ignore[literal-required]
+        super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, never past the bound while it is inside a header."""

@@ -24,6 +24,7 @@ from tillbell.errors import (
     Forbidden,
     Invalid,
     Malformed,
+    MethodNotAllowed,
     NotFound,
     Problem,
     TillbellError,
@@ -31,6 +32,7 @@ from tillbell.errors import (
     TooMany,
     Unauthenticated,
     Unavailable,
+    UnsupportedEncoding,
 )
 
 Headers = list[tuple[bytes, bytes]]
@@ -40,8 +42,10 @@ STATUSES: Mapping[type[TillbellError], int] = {
     Unauthenticated: 401,
     Forbidden: 403,
     NotFound: 404,
+    MethodNotAllowed: 405,
     Conflict: 409,
     TooLarge: 413,
+    UnsupportedEncoding: 415,
     Invalid: 422,
     TooMany: 429,
     Unavailable: 503,
@@ -62,6 +66,8 @@ def render_problem(error: TillbellError) -> tuple[int, bytes, Headers]:
     headers = [(b"content-type", PROBLEM)]
     if status == HTTPStatus.UNAUTHORIZED:
         headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", ", ".join(error.allowed).encode()))
     if isinstance(error, TooMany):
         headers.append((b"retry-after", b"%d" % error.retry_after_s))
     if isinstance(error, Unavailable):

@@ -1,0 +1,66 @@
+"""Replay many callbacks: a background task (tasks.py) over those that a filter selects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tillbell.callbacks import Callback
+from tillbell.clock import Clock
+from tillbell.flow.reread import STEP, Rereader
+from tillbell.flow.tasks import Step, TaskRunner
+from tillbell.models import Task
+from tillbell.storage.base import Page
+from tillbell.storage.books import CallbackFilter
+from tillbell.storage.database import Database
+
+REPLAY = "callback.replay"
+
+
+class Replayer:
+    """See the module."""
+
+    def __init__(
+        self, database: Database, rereader: Rereader, tasks: TaskRunner, clock: Clock
+    ) -> None:
+        self._database = database
+        self._rereader = rereader
+        self._tasks = tasks
+        self._clock = clock
+        tasks.register(REPLAY, self._step)
+
+    async def begin(self, app_id: str, filter_: CallbackFilter) -> Task:
+        """Begin to replay what the filter selects of what has come until now."""
+        return await self._tasks.begin(REPLAY, app_id, _arguments(self.until_now(filter_)))
+
+    def until_now(self, filter_: CallbackFilter) -> CallbackFilter:
+        """Leave out what is yet to come, which is what a replay itself stores."""
+        now = self._clock.now()
+        return filter_._replace(before=min(filter_.before or now, now))
+
+    async def selected(self, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
+        """Return those that a replay would take, oldest first."""
+        return await self._database.callbacks(app_id, filter_, page._replace(ascending=True))
+
+    async def _step(self, task: Task) -> Step:
+        page = Page(limit=STEP, iterator=task.cursor or None)
+        found = await self.selected(task.scope, _filter(task.arguments), page)
+        moved = 0
+        for callback in found:
+            await self._rereader.room()
+            replayed = await self._rereader.replay(callback)
+            moved += replayed.callback is not None
+        cursor = found[-1].id if found else task.cursor
+        return Step(cursor, moved, is_last=len(found) < STEP)
+
+
+def _arguments(filter_: CallbackFilter) -> dict[str, Any]:
+    given = {name: value for name, value in filter_._asdict().items() if value is not None}
+    arguments: dict[str, Any] = msgspec.to_builtins(given)
+    return arguments
+
+
+def _filter(arguments: dict[str, Any]) -> CallbackFilter:
+    blank = CallbackFilter()._asdict()
+    return msgspec.convert([arguments.get(name) for name in blank], CallbackFilter)

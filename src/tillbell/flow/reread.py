@@ -1,0 +1,176 @@
+"""Read stored callbacks again: at start those that were never processed, by hand any of them.
+
+| then | now | what happens |
+| --- | --- | --- |
+| not processed | – | handed over again |
+| refused, malformed, switched off | proven and readable | stored anew as a callback of its own |
+| processed | readable | its conclusion is taken back, it is processed again |
+| any | its bytes or its source are gone, or it is refused still | nothing, and why |
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from tillbell.callbacks import Callback, Outcome
+from tillbell.clock import SECOND, Clock
+from tillbell.errors import Misconfigured, Unavailable
+from tillbell.flow.maintain import wait_until
+from tillbell.flow.reading import Reading, read
+from tillbell.flow.receive import Receiver
+from tillbell.flow.requests import open_request
+from tillbell.flow.sources import LiveSource, Sources
+from tillbell.logs import observe
+from tillbell.providers.base import Incoming
+from tillbell.storage.books import Change, Conclusion
+from tillbell.storage.database import Database
+from tillbell.vault import Vault
+
+STEP = 100
+PAUSE = SECOND // 10
+
+
+class Reread(NamedTuple):
+    """A stored callback, and what it says when it is read now."""
+
+    callback: Callback
+    live: LiveSource
+    incoming: Incoming
+    reading: Reading
+
+
+class Gone(NamedTuple):
+    """A stored callback that cannot be read any more."""
+
+    callback: Callback
+    why: str
+
+
+class Replayed(NamedTuple):
+    """What a replay did. `callback` is the one that is processed; None: nothing is, and why."""
+
+    callback: Callback | None
+    why: str = ""
+
+
+class Rereader:
+    """See the module."""
+
+    def __init__(
+        self,
+        database: Database,
+        sources: Sources,
+        vault: Vault,
+        receiver: Receiver,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._sources = sources
+        self._vault = vault
+        self._receiver = receiver
+        self._clock = clock
+
+    async def reread(self, callback: Callback) -> Reread | Gone:
+        """Verify and parse once more what was stored. Changes nothing."""
+        live = self._sources.live(callback.source_id)
+        if live is None:
+            return Gone(callback, "Its source was removed.")
+        sealed = await self._database.request(callback.id)
+        if sealed is None:
+            return Gone(callback, "Its bytes were deleted (retention).")
+        try:
+            incoming = open_request(self._vault, callback.id, sealed)
+        except Misconfigured as error:
+            return Gone(callback, f"Its bytes cannot be opened: {error}")
+        return Reread(callback, live, incoming, read(live, incoming, callback.trust))
+
+    async def replay(self, callback: Callback) -> Replayed:
+        """Process a callback again; see the table above."""
+        again = await self.reread(callback)
+        if isinstance(again, Gone):
+            return Replayed(None, again.why)
+        reading = again.reading
+        if reading.outcome is not None:
+            return Replayed(None, f"It is {reading.outcome} still: {reading.why}")
+        if never_processed(callback):
+            return Replayed(await self._store_anew(again))
+        if callback.outcome is not None:
+            await self._database.reopen(callback.id)
+            reopened = await self._database.callback(callback.app_id, callback.id)
+            if reopened is None:
+                return Replayed(None, "It was deleted meanwhile.")
+            callback = reopened
+        self._receiver.processor.hand_over(callback, reading.notices)
+        return Replayed(callback)
+
+    async def _store_anew(self, again: Reread) -> Callback:
+        reading = again.reading
+        why = f"{reading.verdict_why} Replay of {again.callback.id}."
+        incoming = again.incoming._replace(received_at=self._clock.now())
+        stored = await self._receiver.store(again.live, incoming, reading._replace(verdict_why=why))
+        if stored.outcome is None:
+            self._receiver.processor.hand_over(stored, reading.notices)
+        return stored
+
+    async def take_all(self) -> None:
+        """Hand over everything that was stored and not processed."""
+        after = ""
+        while batch := await self._database.unprocessed(after, STEP):
+            for callback in batch:
+                await self.room()
+                await self._take(callback)
+            after = batch[-1].id
+
+    async def _take(self, callback: Callback) -> None:
+        again = await self.reread(callback)
+        if isinstance(again, Gone):
+            await self._conclude(callback, Outcome.IGNORED, again.why)
+        elif again.reading.outcome is not None:
+            await self._conclude(callback, again.reading.outcome, again.reading.why)
+        else:
+            self._receiver.processor.hand_over(callback, again.reading.notices)
+
+    async def _conclude(self, callback: Callback, outcome: Outcome, why: str) -> None:
+        conclusion = Conclusion(callback.id, outcome, why, self._clock.now())
+        await self._database.change(Change(conclusion=conclusion))
+
+    async def room(self) -> None:
+        """Wait while so much is to be processed that what is new would wait behind it."""
+        while self._receiver.processor.is_behind:
+            await wait_until(self._clock, self._clock.now() + PAUSE)
+
+
+class PickUp:
+    """Takes over, beside everything else, what a former process left."""
+
+    def __init__(self, rereader: Rereader, clock: Clock) -> None:
+        self._rereader = rereader
+        self._clock = clock
+        self._running: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._running = asyncio.get_running_loop().create_task(self._run())
+
+    async def stop(self) -> None:
+        """Leave the rest for the next start."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._rereader.take_all()
+                return
+            except Unavailable as error:
+                observe("task.postponed", task="pick-up", error=str(error))
+                await wait_until(self._clock, self._clock.now() + SECOND)
+
+
+def never_processed(callback: Callback) -> bool:
+    """Tell whether a callback ended when it came: it holds no dedupe key, and caused nothing."""
+    if callback.outcome is Outcome.IGNORED:
+        return callback.dedupe_key is None
+    return callback.outcome in (Outcome.UNAUTHENTICATED, Outcome.MALFORMED)

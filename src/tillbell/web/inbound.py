@@ -1,0 +1,130 @@
+"""Callbacks in: bare ASGI in front of everything else.
+
+`/api/webhooks/<provider>` (the provider's default source) and
+`/api/webhooks/<provider>/<source token>`, with any method that the adapter allows. The adapter
+sees the target and the header values exactly as they came: some providers sign them.
+
+A HEAD, and a GET that a browser makes on its own account (prefetch), says nothing and is not
+stored.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from tillbell.app import Gateway
+from tillbell.errors import MethodNotAllowed, NotFound, TillbellError, UnsupportedEncoding
+from tillbell.flow.receive import answer_to
+from tillbell.flow.sources import PATH, LiveSource
+from tillbell.providers import base
+from tillbell.rules.proxies import client_address, networks
+from tillbell.web.patience import TARGET
+from tillbell.web.problems import render_problem
+from tillbell.web.wire import Answer, Receive, Scope, Send, header, read_body, send_answer
+
+_URL = re.compile(rb"/api/webhooks/([a-z0-9-]{1,64})(?:/([A-Za-z0-9_-]{1,128}))?")
+_PREFETCH = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+
+
+def matches(scope: Scope) -> bool:
+    """Tell whether a request is a callback."""
+    path: str = scope["path"]
+    return path.startswith(PATH)
+
+
+class Inbound:
+    """The routes. One instance serves all requests."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        settings = gateway.settings
+        self._body_max = settings.max_body_bytes
+        self._trusted = networks(settings.trusted_proxies)
+        public = urlsplit(settings.public_url or settings.local_url)
+        self._origin = f"{public.scheme}://{public.netloc}"
+        self._prefix = public.path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        try:
+            answer = await self._answer(scope, receive)
+        except TillbellError as error:
+            status, body, headers = render_problem(error)
+            answer = Answer(status, headers, body)
+        if scope["method"] == "HEAD":
+            answer = answer._replace(body=b"")
+        await send_answer(send, answer)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        live = self._find(scope)
+        _check_method(live, scope["method"])
+        if scope["method"] == "HEAD":
+            asked = self._incoming(scope, b"")
+            return _written(answer_to(live, asked, base.Heard.STORED))
+        if scope["method"] == "GET" and _is_prefetch(scope):
+            return Answer(403, [(b"cache-control", b"no-store")], b"")
+        if header(scope, b"content-encoding") not in (None, b"", b"identity"):
+            raise UnsupportedEncoding
+        body = await read_body(scope, receive, self._body_max)
+        incoming = self._incoming(scope, body)
+        return _written(await self._gateway.receiver.receive(live, incoming))
+
+    def _find(self, scope: Scope) -> LiveSource:
+        named = _URL.fullmatch(scope["raw_path"])
+        if named is None:
+            raise NotFound("There is no such source.")
+        provider, token = named[1].decode(), named[2]
+        sources = self._gateway.sources
+        if token is None:
+            live = sources.default(provider)
+        else:
+            live = sources.by_token(provider, token.decode())
+        if live is None:
+            raise NotFound("There is no such source.")
+        return live
+
+    def _incoming(self, scope: Scope, body: bytes) -> base.Incoming:
+        headers = tuple((n.decode("latin-1"), v.decode("latin-1")) for n, v in scope["headers"])
+        forwarded = [value for name, value in headers if name == "x-forwarded-for"]
+        client = scope.get("client")
+        return base.Incoming(
+            method=scope["method"],
+            target=self._target(scope),
+            headers=headers,
+            body=body,
+            received_at=self._gateway.clock.now(),
+            peer=client_address(client[0], forwarded, self._trusted) if client else "",
+            origin=self._origin,
+        )
+
+    def _target(self, scope: Scope) -> str:
+        """Return the target as the provider has it, also when a proxy took our prefix away."""
+        sent: bytes = scope.get(TARGET, b"")
+        if not sent.startswith(b"/"):  # absolute form, or another server
+            query = scope["query_string"]
+            sent = scope["raw_path"] + (b"?" + query if query else b"")
+        return self._prefix + sent.decode("latin-1")
+
+
+def _check_method(live: LiveSource, method: str) -> None:
+    allowed = live.provider.methods
+    if method not in allowed and not (method == "HEAD" and "GET" in allowed):
+        raise MethodNotAllowed(tuple(sorted(allowed)))
+
+
+def _is_prefetch(scope: Scope) -> bool:
+    said = b" ".join(value for name, value in scope["headers"] if name in _PREFETCH).lower()
+    return b"prefetch" in said or b"preview" in said or b"prerender" in said
+
+
+def _written(answer: base.Answer) -> Answer:
+    headers = [(b"cache-control", b"no-store")]
+    if answer.body:
+        headers.append((b"content-type", answer.content_type.encode("latin-1")))
+    headers += [
+        (name.lower().encode("latin-1"), _CONTROL.sub(b"", value.encode("utf-8")))
+        for name, value in answer.headers
+    ]
+    return Answer(answer.status, headers, answer.body)
