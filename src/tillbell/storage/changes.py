@@ -122,6 +122,7 @@ def moment(change: Change) -> Micros:
     moments += [entry.at for entry in change.audit]
     moments += [publication.message.created_at for publication in change.publications]
     moments += [kept.record.updated_at for kept in change.records]
+    moments += [c.resolved_at or c.at for c in (*change.conflicts, *change.resolved)]
     if change.conclusion is not None:
         moments.append(change.conclusion.at)
     return max(moments)

@@ -12,7 +12,7 @@ from tillbell.models import Record
 from tillbell.storage.base import Publication, Repeated
 from tillbell.storage.books import Arrival, Change, Conclusion, Crossed, Done, Kept, Step
 from tillbell.testing.memory_book_views import MemoryBookViews
-from tillbell.testing.memory_views import MemoryMessages, done
+from tillbell.testing.memory_views import MemoryMessages, done, failed
 from tillbell.transactions import (
     NEGATIVE,
     TERMINAL,
@@ -50,7 +50,10 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
 
     def receive(self, arrival: Arrival) -> Awaitable[Callback]:
         """See `Books.receive`."""
-        return done(self._receive(arrival))
+        try:
+            return done(self._receive(arrival))
+        except AssertionError as error:
+            return failed(error)
 
     def _receive(self, arrival: Arrival) -> Callback:
         callback = arrival.callback
@@ -108,7 +111,10 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
 
     def change(self, change: Change, /) -> Awaitable[Done | Crossed]:
         """See `Books.change`."""
-        return done(self._change(change))
+        try:
+            return done(self._change(change))
+        except AssertionError as error:
+            return failed(error)  # as a store does: the write fails, not the call
 
     def _change(self, change: Change) -> Done | Crossed:
         why = next(self._crossings(change), None)
@@ -116,6 +122,9 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
             return Crossed(why)
         told = change.conclusion
         assert told is None or told.retry_at is None or told.outcome is Outcome.UNMATCHED
+        assert {c.id for c in change.conflicts}.isdisjoint(self.known_conflicts)
+        assert {a.id for a in change.audit}.isdisjoint(a.id for a in self.audits)
+        assert {p.message.id for p in change.publications}.isdisjoint(self.known_messages)
         self._take_steps(change.steps)
         if change.conclusion is not None:
             self._conclude(change.conclusion)
@@ -352,6 +361,7 @@ def _moment(change: Change) -> Micros:
     moments += [entry.at for entry in change.audit]
     moments += [publication.message.created_at for publication in change.publications]
     moments += [kept.record.updated_at for kept in change.records]
+    moments += [c.resolved_at or c.at for c in (*change.conflicts, *change.resolved)]
     if change.conclusion is not None:
         moments.append(change.conclusion.at)
     return max(moments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tillbell.clock import HOUR, Micros
 from tillbell.errors import Conflict
@@ -50,6 +50,13 @@ def done(value: V) -> asyncio.Future[V]:
     """Return a future that has ended."""
     future: asyncio.Future[V] = asyncio.get_running_loop().create_future()
     future.set_result(value)
+    return future
+
+
+def failed(error: Exception) -> asyncio.Future[Any]:
+    """Return a future that has failed."""
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
     return future
 
 

@@ -1,0 +1,299 @@
+"""A random life of the books beside the specification: after every step, every row is equal.
+
+Right decisions, late ones that cross, and wrong ones that must fail in both. A crash takes the
+files as they are on disk. A failing seed is in the test's name; run it with `-k seed_<n>_`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.store.till import CREDIT, DEBIT, PENDING, RELEASE, REQUEST, RESERVE, UNMATCHED, Till
+from tests.store.world import World
+from tillbell.callbacks import Callback, Outcome, References, Trust
+from tillbell.clock import DAY, HOUR
+from tillbell.models import Application
+from tillbell.storage.base import Page
+from tillbell.storage.books import Arrival, CallbackFilter, Change, Step, TransactionFilter
+from tillbell.storage.database import Database
+from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.testing import ManualClock, MemoryStore
+from tillbell.transactions import Direction, Kind, Status, Transaction
+
+SEEDS = 40
+STEPS = 60
+ALL = Page(10_000, ascending=True)
+NAMES = ["a", "b", "c", None]
+FAILURE = "it failed"
+
+
+class Life:
+    """One store and the specification, told the same things."""
+
+    def __init__(self, seed: int, folder: Path, clock: ManualClock) -> None:
+        self.random = random.Random(seed)
+        self.folder = folder
+        self.clock = clock
+        self.lives = 0
+        self.real = SqliteDatabase(folder / "0.db", clock)
+        self.specification = MemoryStore()
+        self.till = Till(World(self.specification, clock))
+        self.apps = [self.till.world.app, self.till.world.other_app]
+        self.sources = [self.till.source, self.till.second]
+        self.past: list[Change] = []
+
+    async def both(self, call: Callable[[Database], Awaitable[Any]]) -> Any:
+        """Make one call to both; they must answer alike, or both fail."""
+        expected = await _answer(call, self.specification)
+        assert await _answer(call, self.real) == expected
+        return expected
+
+    async def step(self) -> None:
+        await self.random.choice(
+            [self.receive, self.create, self.move, self.link] * 5
+            + [self.conclude] * 4
+            + [self.again, self.wrong, self.burst, self.resolve] * 2
+            + [self.wait, self.purge, self.reopen, self.crash, self.remove]
+        )()
+
+    # ── what comes in ────────────────────────────────────────────────────────────────────────────
+
+    def arrival(self) -> Arrival:
+        choice = self.random.choice
+        refused = self.random.random() < 0.1
+        callback = self.till.callback(
+            choice(["k1", "k2", "k3", None]),
+            app_id=self.apps[0],
+            source_id=choice(self.sources),
+            provider=choice(["kopa", "chipcard"]),
+            trust=None if refused else Trust.SIGNED,
+            outcome=Outcome.UNAUTHENTICATED if refused else None,
+        )
+        return Arrival(callback, choice([REQUEST, None]), is_bulk=self.random.random() < 0.2)
+
+    async def receive(self) -> None:
+        arrival = self.arrival()
+        for _ in range(self.random.choice([1, 1, 1, 2])):  # 2: its first answer was lost
+            await self.both(lambda store: store.receive(arrival))
+
+    async def burst(self) -> None:
+        """Share a commit: callbacks, and decisions that may cross each other."""
+        arrivals = [self.arrival() for _ in range(5)]
+        changes = [Change(steps=(self.any_step(),)) for _ in range(5)]
+
+        async def tell(store: Database) -> list[Any]:
+            writes = [*map(store.receive, arrivals), *map(store.change, changes)]
+            found = await asyncio.gather(*writes, return_exceptions=True)
+            return [FAILURE if isinstance(one, Exception) else one for one in found]
+
+        await self.both(tell)
+
+    def pick(self, rows: dict[str, Any]) -> Any:
+        return self.random.choice(sorted(rows.values())) if rows else None
+
+    async def conclude(self) -> None:
+        callback: Callback | None = self.pick(self.specification.known_callbacks)
+        if callback is None:
+            return
+        outcome = self.random.choice([*Outcome, UNMATCHED, UNMATCHED, UNMATCHED])
+        told = self.till.conclusion(callback, outcome)
+        if outcome is UNMATCHED and self.random.random() < 0.7:
+            names = tuple(name for name in self.random.sample(NAMES, 2) if name)
+            told = told._replace(retry_at=self.till.world.now + HOUR, waits_for=names)
+        seen = ((callback.source_id, self.random.choice("xyz")),)
+        seen = seen if self.random.random() < 0.3 else ()
+        await self.change(conclusion=told, seen=seen)
+
+    async def reopen(self) -> None:
+        callback = self.pick(self.specification.known_callbacks)
+        if callback is not None:
+            await self.both(lambda store: store.reopen(callback.id))
+
+    # ── money ────────────────────────────────────────────────────────────────────────────────────
+
+    async def change(self, **parts: Any) -> None:
+        """Make a change, often with more that could cross."""
+        chance, till = self.random.random, self.till
+        if chance() < 0.2:
+            parts["publications"] = (till.publication(event_id=self.random.choice(["e", None])),)
+        if chance() < 0.1:
+            parts["idempotency"] = (self.random.choice("pq"), "print", b"answer")
+        if chance() < 0.2:
+            parts["audit"] = (till.audit_entry(self.random.choice("st")),)
+        known = self.pick(self.specification.known_transactions)
+        if known is not None and chance() < 0.1:
+            parts["conflicts"] = (till.conflict(known),)
+        change = Change(**parts)
+        self.past.append(change)
+        await self.both(lambda store: store.change(change))
+
+    def opening(self) -> Step:
+        choice = self.random.choice
+        direction = choice(list(Direction))
+        new = self.till.transaction(
+            app_id=choice(self.apps),
+            direction=direction,
+            amount=choice([100, 1_000]),
+            uid=choice([None, "u1", "u2", "u3", "u4"]),
+            order_id=choice(NAMES),
+            merchant_reference=choice(NAMES),
+            psp_transaction_id=choice(NAMES),
+            source_id=choice([*self.sources, None]),
+            user_id=choice(["ann", "bob"]),
+            check_at=choice([None, self.till.world.now + HOUR]),
+        )
+        reserves = direction is Direction.PAY_OUT and choice([True, False])
+        return self.till.opening(new, effects=(RESERVE,) if reserves else ())
+
+    def following(self, before: Transaction) -> Step:
+        to = self.random.choice([*Status, Status.APPROVED, None])
+        effects: tuple[Any, ...] = ()
+        if to is Status.APPROVED:
+            effects = (CREDIT,) if before.direction is Direction.PAY_IN else (DEBIT,)
+        elif to not in (None, PENDING, Status.ON_HOLD, Status.PROCESSING) and before.reserves:
+            effects = (RELEASE,)
+        statuses = (to,) if to else ()
+        fields = {"metadata": {"n": self.random.randint(0, 3)}, "message": "moved"}
+        return self.till.step(before, *statuses, effects=effects, **fields)
+
+    def any_step(self) -> Step:
+        known = self.pick(self.specification.known_transactions)
+        return self.following(known) if known and self.random.random() < 0.7 else self.opening()
+
+    async def create(self) -> None:
+        await self.change(steps=(self.opening(),))
+
+    async def move(self) -> None:
+        known = self.pick(self.specification.known_transactions)
+        if known is not None:
+            await self.change(steps=(self.following(known),))
+
+    async def link(self) -> None:
+        """Refund a payment, perhaps too much of it or for the second time."""
+        known: Transaction | None = self.pick(self.specification.known_transactions)
+        if known is None or known.kind is not Kind.PAYMENT:
+            return
+        amount = self.random.choice([10, 60, 100])
+        psp = self.random.choice(["r1", "r2", None])
+        refund = self.till.refunding(known, amount, app_id=known.app_id, psp_transaction_id=psp)
+        await self.change(steps=(refund,))
+
+    async def again(self) -> None:
+        """Say once more what was said: a commit whose answer was lost, or a late decision."""
+        if self.past:
+            change = self.random.choice(self.past)
+            await self.both(lambda store: store.change(change))
+
+    async def wrong(self) -> None:
+        """Break one thing of a step; both must refuse it."""
+        step = self.any_step()
+        transaction = step.transaction
+        broken = self.random.choice(
+            [
+                step._replace(transaction=transaction._replace(sequence=transaction.sequence + 1)),
+                step._replace(effects=(self.till.effect(transaction, RELEASE, sequence=9),)),
+                step._replace(transaction=transaction._replace(version=0)),
+                step._replace(transitions=step.transitions[:-1] or (step.transitions * 2)),
+            ]
+        )
+        await self.both(lambda store: store.change(Change(steps=(broken,))))
+
+    async def resolve(self) -> None:
+        conflict = self.pick({c.id: c.id for c in self.specification.known_conflicts.values()})
+        if conflict is not None:
+            known = self.specification.known_conflicts[conflict]
+            resolved = known._replace(resolved_at=self.till.world.now, resolution="keep")
+            await self.change(resolved=(resolved,))
+
+    # ── time ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def wait(self) -> None:
+        self.clock.advance(self.random.choice([1, 3_600, 86_400, 50 * 86_400]))
+
+    async def purge(self) -> None:
+        now, limit = self.till.world.now, self.random.choice([3, 10_000])
+        requests, callbacks = self.random.choice([(HOUR, DAY), (DAY, 5 * DAY)])
+        await self.both(
+            lambda store: store.purge_books(
+                requests_before=now - requests,
+                callbacks_before=now - callbacks,
+                now=now,
+                limit=limit,
+            )
+        )
+
+    async def remove(self) -> None:
+        if self.random.random() < 0.2:
+            app = self.apps[1]
+            await self.both(lambda store: store.put(Application(id=app, name="x")))
+            await self.both(lambda store: store.remove(Application, app))
+
+    async def crash(self) -> None:
+        """Go on with what is on disk, without a word to the process that wrote it."""
+        old, self.lives = self.real, self.lives + 1
+        for suffix in ("", "-wal"):
+            source = self.folder / f"{self.lives - 1}.db{suffix}"
+            shutil.copy(source, self.folder / f"{self.lives}.db{suffix}")
+        self.real = SqliteDatabase(self.folder / f"{self.lives}.db", self.clock)
+        await self.real.open()
+        await old.close()
+
+    # ── comparing ────────────────────────────────────────────────────────────────────────────────
+
+    async def compare(self) -> None:
+        """Look at every row of both."""
+        soon = self.till.world.now + 2 * HOUR
+        await self.both(lambda store: store.unprocessed("", 10_000))
+        await self.both(lambda store: store.to_retry(soon, 10_000))
+        await self.both(lambda store: store.due_checks(soon, 10_000))
+        await self.both(lambda store: store.counts())
+        for source in self.sources:
+            await self.both(lambda store, s=source: store.unseen(s, list("xyz")))
+        for app in self.apps:
+            await self.compare_app(app)
+        for id_ in list(self.specification.known_transactions):
+            await self.both(lambda store, i=id_: store.transitions(i))
+            await self.both(lambda store, i=id_: store.effects(i))
+            await self.both(lambda store, i=id_: store.children(i))
+        for id_ in list(self.specification.known_callbacks):
+            await self.both(lambda store, i=id_: store.request(i))
+
+    async def compare_app(self, app: str) -> None:
+        named = References(("a", "u1"), ("b", "c"))
+        reference = TransactionFilter(reference="a")
+        await self.both(lambda store: store.callbacks(app, CallbackFilter(), ALL))
+        await self.both(lambda store: store.transactions(app, TransactionFilter(), ALL))
+        await self.both(lambda store: store.transactions(app, reference, ALL))
+        await self.both(lambda store: store.candidates(app, self.sources[0], named))
+        await self.both(lambda store: store.waiting(app, ["a", "b", "c"]))
+        await self.both(lambda store: store.conflicts(app, ALL))
+        await self.both(lambda store: store.audit(app, ALL))
+
+
+async def _answer(call: Callable[[Database], Awaitable[Any]], store: Database) -> Any:
+    try:
+        return await call(store)
+    except Exception as error:
+        return FAILURE if error else None
+
+
+@pytest.mark.parametrize("seed", range(SEEDS), ids=lambda seed: f"seed_{seed}_")
+async def test_a_random_life_of_the_books_agrees_with_the_specification(
+    seed: int, tmp_path: Path, clock: ManualClock
+) -> None:
+    life = Life(seed, tmp_path, clock)
+    await life.real.open()
+    try:
+        for number in range(STEPS):
+            await life.step()
+            if number % 6 == 5:
+                await life.compare()
+    finally:
+        await life.real.close()
