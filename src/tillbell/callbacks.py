@@ -218,3 +218,31 @@ Notice = (
     | Forward
     | Note
 )
+
+
+# ── what is kept of notices that are not about money ─────────────────────────────────────────────
+
+
+class Shipment(Record, frozen=True, kw_only=True):
+    """A parcel. `uid` is the carrier's name and code of it: `dexpress:TT0000000001`."""
+
+    carrier: str
+    tracking_number: str
+    status: str
+    substate: str | None = None
+    raw_status: str = ""
+    reference: str | None = None  # the order, as the merchant told the carrier
+    source_id: str = ""
+    news_at: Micros | None = None
+    news_sequence: int | None = None
+    delivered_at: Micros | None = None
+    version: int = 1
+
+
+class Suppression(Record, frozen=True, kw_only=True):
+    """An e-mail address that must not be written to again. `uid` is the address, lower case."""
+
+    reason: str  # "bounced" or "complained"
+    source_id: str = ""
+    email_id: str = ""
+    version: int = 1

@@ -47,8 +47,8 @@ def _minor(told: Sum, currency: str) -> int:
         return minor
     shift = exponent(currency) - told.exponent
     if shift > 0:
-        return minor * 10**shift
-    whole, rest = divmod(minor, 10**-shift)
+        return minor * int(10**shift)
+    whole, rest = divmod(minor, int(10**-shift))
     if rest:
         raise ValueError(f"{told.value} has more digits than {currency}")
     return whole

@@ -1,0 +1,254 @@
+"""The desk: one decision in the making, from what was read to one `Change`.
+
+Several notices of a callback may move the same transaction; each sees what the ones before it
+did. Nothing is stored here: `change()` says what is to be, and the store takes all or nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from tillbell.callbacks import Callback, Outcome
+from tillbell.clock import Micros, iso
+from tillbell.flow.directory import AppView
+from tillbell.flow.publish import Draft, Publisher
+from tillbell.ids import IdMaker
+from tillbell.models import Record
+from tillbell.rules.booking import (
+    REVERSING,
+    Booked,
+    Cause,
+    Told,
+    book,
+    conflict_data,
+    event_type,
+    learn,
+    open_,
+    transaction_data,
+)
+from tillbell.rules.hops import hop_tags
+from tillbell.storage.base import Publication
+from tillbell.storage.books import Change, Conclusion, Kept, Step
+from tillbell.transactions import AuditEntry, Conflict, Status, Transaction
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+# Which outcome speaks for a callback that says several things: the first of these.
+_WEIGHT = (
+    Outcome.APPLIED,
+    Outcome.CONFLICT,
+    Outcome.MISMATCH,
+    Outcome.ILLEGAL,
+    Outcome.UNMAPPED,
+    Outcome.UNMATCHED,
+    Outcome.STALE,
+    Outcome.DUPLICATE,
+    Outcome.NOTED,
+    Outcome.IGNORED,
+)
+
+
+class Desk:
+    """One decision. `now` is its moment; `callback` what caused it, if one did."""
+
+    def __init__(
+        self,
+        view: AppView,
+        publisher: Publisher,
+        ids: IdMaker,
+        now: Micros,
+        callback: Callback | None = None,
+        actor: str | None = None,
+    ) -> None:
+        self._view = view
+        self._publisher = publisher
+        self._ids = ids
+        self._callback = callback
+        self._actor = actor
+        self.now = now
+        self._versions: dict[str, int] = {}  # as they are stored; 0: not yet
+        self._present: dict[str, Transaction] = {}
+        self._booked: dict[str, list[Booked]] = {}
+        self._conflicts: list[Conflict] = []
+        self._resolved: list[Conflict] = []
+        self._records: list[Kept] = []
+        self._publications: list[Publication] = []
+        self._audit: list[AuditEntry] = []
+        self._said: list[tuple[Outcome, str]] = []
+        self.transaction_id: str | None = None
+        self.seen: tuple[tuple[str, str], ...] = ()
+        self.waits_for: tuple[str, ...] = ()
+        self.retry_at: Micros | None = None
+        self.idempotency: tuple[str, str, bytes] | None = None
+
+    # ── transactions ─────────────────────────────────────────────────────────────────────────────
+
+    def current(self, found: Transaction) -> Transaction:
+        """Return a transaction as it is after what was decided so far."""
+        self._versions.setdefault(found.id, found.version)
+        return self._present.setdefault(found.id, found)
+
+    def children(self, parent_id: str, stored: Iterable[Transaction]) -> list[Transaction]:
+        """Return what is linked to a transaction, with what was decided so far."""
+        found = {one.id: one for one in stored}
+        mine = {id_: t for id_, t in self._present.items() if t.parent_id == parent_id}
+        return list((found | mine).values())
+
+    def open(self, transaction: Transaction) -> Transaction:
+        """Create a transaction; its first step is Pending."""
+        self._versions[transaction.id] = 0
+        return self._book(open_(transaction, self._cause()))
+
+    def advance(
+        self, found: Transaction, status: Status, told: Told, trust: str | None = None
+    ) -> Transaction:
+        """Take a step, with its effect and its message."""
+        self.current(found)
+        return self._book(book(found, status, told, self._cause(trust)))
+
+    def keep(self, found: Transaction, after: Transaction) -> Transaction:
+        """Change something that is no step: an id learned, a look-up planned."""
+        self.current(found)
+        if after == found:
+            return found
+        raised = after._replace(version=found.version + 1)
+        self._present[found.id] = raised
+        self._booked.setdefault(found.id, [])
+        return raised
+
+    def learn(self, found: Transaction, told: Told) -> Transaction:
+        """Keep the ids by which the provider knows it."""
+        return self.keep(found, learn(found, told))
+
+    def _book(self, booked: Booked) -> Transaction:
+        after = booked.transaction
+        self._present[after.id] = after
+        self._booked.setdefault(after.id, []).append(booked)
+        self.tell(event_type(after.status), transaction_data(after), after)
+        if after.kind in REVERSING and after.status is Status.APPROVED:
+            self.tell("transaction.reversed", transaction_data(after), after)
+        return after
+
+    def _cause(self, trust: str | None = None) -> Cause:
+        callback_id = self._callback.id if self._callback is not None else None
+        return Cause(self.now, callback_id, self._actor, trust)
+
+    # ── conflicts, records, audit ────────────────────────────────────────────────────────────────
+
+    def disagree(self, found: Transaction, conflict: Conflict) -> None:
+        """Put a disagreement on record, and tell those who listen for it."""
+        made = conflict._replace(
+            id=self._ids.new("cfl", self.now),
+            app_id=found.app_id,
+            transaction_id=found.id,
+            current=found.status,
+            at=self.now,
+            callback_id=self._callback.id if self._callback is not None else None,
+        )
+        self._conflicts.append(made)
+        self.tell("transaction.conflict", conflict_data(found, made), found)
+
+    def resolve(self, conflict: Conflict) -> None:
+        """Give a conflict its resolution."""
+        self._resolved.append(conflict)
+
+    def put(self, record: Record, expected_version: int) -> None:
+        """Store a record beside."""
+        self._records.append(Kept(record, expected_version))
+
+    def note(self, entry: AuditEntry) -> None:
+        """Write into the audit log."""
+        self._audit.append(entry)
+
+    # ── messages ─────────────────────────────────────────────────────────────────────────────────
+
+    def tell(self, type_: str, data: dict[str, Any], about: Transaction | None = None) -> None:
+        """Publish a message of ours: `{"type", "timestamp", "data"}`."""
+        payload = _encode({"type": type_, "timestamp": iso(self.now), "data": data})
+        source_id = about.source_id if about is not None else None
+        self.publish(type_, payload, about.id if about is not None else None, source_id)
+
+    def publish(
+        self,
+        type_: str,
+        payload: bytes,
+        order_key: str | None = None,
+        source_id: str | None = None,
+    ) -> None:
+        """Publish a payload as it is, in this decision's commit."""
+        if source_id is None and self._callback is not None:
+            source_id = self._callback.source_id
+        channels = (f"source:{source_id}",) if source_id else ()
+        tags = hop_tags(self._callback.hops) if self._callback is not None else ()
+        draft = Draft(type_, payload, channels=channels, tags=tags, order_key=order_key)
+        self._publications.append(self._publisher.prepare(self._view, draft))
+
+    # ── the end ──────────────────────────────────────────────────────────────────────────────────
+
+    def say(self, outcome: Outcome, why: str, transaction_id: str | None = None) -> None:
+        """Give the outcome of one notice."""
+        self._said.append((outcome, why))
+        self.transaction_id = self.transaction_id or transaction_id
+
+    def change(self) -> Change:
+        """Return the decision."""
+        return Change(
+            steps=tuple(self._step(id_, booked) for id_, booked in self._booked.items()),
+            conclusion=self._conclusion(),
+            conflicts=tuple(self._conflicts),
+            resolved=tuple(self._resolved),
+            records=tuple(self._records),
+            publications=tuple(self._publications),
+            seen=self.seen,
+            audit=tuple(self._audit),
+            idempotency=self.idempotency,
+        )
+
+    def _step(self, id_: str, booked: list[Booked]) -> Step:
+        return Step(
+            self._present[id_],
+            self._versions[id_],
+            tuple(one.transition for one in booked),
+            tuple(effect for one in booked for effect in one.effects),
+        )
+
+    def _conclusion(self) -> Conclusion | None:
+        if self._callback is None:
+            return None
+        said = self._said or [(Outcome.NOTED, "It says nothing that concerns us.")]
+        outcome = min((o for o, _ in said), key=_WEIGHT.index)
+        why = " ".join(dict.fromkeys(w for o, w in said if o is outcome))
+        is_unmatched = outcome is Outcome.UNMATCHED
+        return Conclusion(
+            self._callback.id,
+            outcome,
+            why[:1_000],
+            self.now,
+            self.transaction_id,
+            tuple(p.message.id for p in self._publications),
+            self.retry_at if is_unmatched else None,
+            self.waits_for if is_unmatched else (),
+        )
+
+    def let_go(self) -> None:
+        """Start the deliveries: it is stored."""
+        for publication in self._publications:
+            self._publisher.let_go(publication)
+
+    def give_back(self) -> None:
+        """Free what was promised: it was not stored."""
+        for publication in self._publications:
+            self._publisher.give_back(publication)
+
+    @property
+    def moved(self) -> list[Transaction]:
+        """The transactions that took a step, as they are now."""
+        return [self._present[id_] for id_, booked in self._booked.items() if booked]
+
+    @property
+    def planned(self) -> list[Transaction]:
+        """The transactions that are to be looked at again at some time."""
+        return [one for one in self._present.values() if one.check_at is not None]

@@ -1,0 +1,201 @@
+"""Hearing: what notices do that are not about a transaction.
+
+Parcels and suppressed addresses are records that change with the message that tells of it, in
+one commit. Orders, events of other gateways and analytics are passed on as messages. An order
+that says money moved is held to the same proof as a transaction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tillbell.callbacks import (
+    AnalyticsNotice,
+    EmailNotice,
+    Forward,
+    Note,
+    Notice,
+    OrderNotice,
+    Outcome,
+    Shipment,
+    ShipmentNotice,
+    Suppression,
+    Trust,
+)
+from tillbell.clock import iso
+from tillbell.flow.desk import Desk
+from tillbell.flow.sources import LiveSource
+from tillbell.ids import IdMaker
+from tillbell.rules.lifecycles import (
+    DELIVERED,
+    Parcel,
+    judge_parcel,
+    shipment_event,
+    suppression_reason,
+)
+from tillbell.rules.trusting import confirm_of, doubt
+from tillbell.storage.database import Database
+
+
+class Hearer:
+    """Puts on a desk what follows from notices that are not about a transaction."""
+
+    def __init__(self, database: Database, ids: IdMaker) -> None:
+        self._database = database
+        self._ids = ids
+
+    async def hear(self, desk: Desk, live: LiveSource, trust: Trust, notice: Notice) -> None:
+        """Take one notice."""
+        if isinstance(notice, ShipmentNotice):
+            await self._parcel(desk, live, notice)
+        elif isinstance(notice, EmailNotice):
+            await self._email(desk, live, notice)
+        elif isinstance(notice, OrderNotice):
+            _order(desk, live, trust, notice)
+        elif isinstance(notice, Forward):
+            desk.publish(notice.event_type, notice.payload)
+            desk.say(Outcome.NOTED, f"Passed on as {notice.event_type}.")
+        elif isinstance(notice, Note):
+            desk.say(Outcome.NOTED, notice.text)
+
+    async def measure(self, desk: Desk, live: LiveSource, items: list[AnalyticsNotice]) -> None:
+        """Take a batch of analytics; items that came before are left out."""
+        source_id = live.source.id
+        keys = list(dict.fromkeys(item.item_key for item in items))
+        unseen = await self._database.unseen(source_id, keys)
+        for item in items:
+            if item.item_key in unseen:
+                unseen.discard(item.item_key)
+                desk.seen = (*desk.seen, (source_id, item.item_key))
+                desk.tell(f"analytics.{item.event}", item.data)
+        if desk.seen:
+            desk.say(Outcome.NOTED, f"{len(desk.seen)} of {len(items)} items are new.")
+        else:
+            desk.say(Outcome.DUPLICATE, "Every item was sent before.")
+
+    # ── parcels ──────────────────────────────────────────────────────────────────────────────────
+
+    async def _parcel(self, desk: Desk, live: LiveSource, notice: ShipmentNotice) -> None:
+        app_id, carrier = live.source.scope, live.source.provider
+        uid = f"{carrier}:{notice.tracking_number}"
+        present = await self._database.get(Shipment, uid, app_id)
+        moved = judge_parcel(_parcel_of(present), notice)
+        desk.say(moved.outcome, moved.why)
+        if moved.outcome is not Outcome.APPLIED:
+            return
+        assert notice.status is not None
+        blank = Shipment(
+            id=self._ids.new("shp", desk.now),
+            scope=app_id,
+            uid=uid,
+            created_at=desk.now,
+            carrier=carrier,
+            tracking_number=notice.tracking_number,
+            status="",
+            version=0,
+        )
+        before = present or blank
+        after = msgspec.structs.replace(
+            before,
+            status=notice.status,
+            substate=notice.substate,
+            raw_status=notice.raw_status,
+            reference=notice.reference or before.reference,
+            source_id=live.source.id,
+            news_at=notice.occurred_at or before.news_at,
+            news_sequence=notice.sequence if notice.sequence is not None else before.news_sequence,
+            delivered_at=(
+                notice.occurred_at or desk.now
+                if notice.status == DELIVERED
+                else before.delivered_at
+            ),
+            updated_at=desk.now,
+            version=before.version + 1,
+        )
+        desk.put(after, before.version)
+        data = shipment_data(after) | {
+            "previousStatus": before.status or None,
+            "message": notice.message,
+        }
+        desk.tell(shipment_event(notice.status), data)
+
+    # ── e-mails ──────────────────────────────────────────────────────────────────────────────────
+
+    async def _email(self, desk: Desk, live: LiveSource, notice: EmailNotice) -> None:
+        desk.tell(f"email.{notice.event}", _email_data(notice))
+        reason = suppression_reason(notice)
+        added = [a for a in notice.to if reason and await self._suppress(desk, live, notice, a)]
+        kept = f" Not to be written to again: {len(added)} of {len(notice.to)}." if reason else ""
+        desk.say(Outcome.NOTED, f"E-mail {notice.event}.{kept}")
+
+    async def _suppress(
+        self, desk: Desk, live: LiveSource, notice: EmailNotice, address: str
+    ) -> bool:
+        uid = address.strip().lower()
+        present = await self._database.get(Suppression, uid, live.source.scope)
+        if present is not None:
+            return False
+        record = Suppression(
+            id=self._ids.new("sup", desk.now),
+            scope=live.source.scope,
+            uid=uid,
+            created_at=desk.now,
+            updated_at=desk.now,
+            reason=suppression_reason(notice) or "",
+            source_id=live.source.id,
+            email_id=notice.email_id,
+        )
+        desk.put(record, 0)
+        return True
+
+
+def _order(desk: Desk, live: LiveSource, trust: Trust, notice: OrderNotice) -> None:
+    why = doubt(trust, confirm_of(live.config), is_hint=False) if notice.moves_money else None
+    if why is not None:
+        desk.say(Outcome.NOTED, why)
+        return
+    desk.tell(notice.event_type, notice.data)
+    desk.say(Outcome.NOTED, f"Passed on as {notice.event_type}.")
+
+
+def _parcel_of(record: Shipment | None) -> Parcel | None:
+    if record is None:
+        return None
+    return Parcel(record.status, record.substate, record.news_at, record.news_sequence)
+
+
+def shipment_data(found: Shipment) -> dict[str, Any]:
+    """Return `data` of `shipment.*` messages; the API shows the same."""
+    return {
+        "id": found.id,
+        "status": found.status,
+        "previousStatus": None,
+        "substate": found.substate,
+        "orderId": found.reference,
+        "carrier": found.carrier,
+        "trackingNumber": found.tracking_number,
+        "trackingUrl": None,
+        "rawStatus": found.raw_status,
+        "message": None,
+        "estimatedDeliveryAt": None,
+        "deliveredAt": iso(found.delivered_at) if found.delivered_at is not None else None,
+        "metadata": {},
+        "occurredAt": iso(found.news_at) if found.news_at is not None else None,
+    }
+
+
+def _email_data(notice: EmailNotice) -> dict[str, Any]:
+    return {
+        "id": notice.email_id,
+        "from": notice.sender,
+        "to": list(notice.to),
+        "subject": notice.subject,
+        "reason": notice.reason,
+        "bounceType": notice.bounce_type,
+        "url": notice.url,
+        "orderId": notice.metadata.get("order"),
+        "metadata": notice.metadata,
+        "occurredAt": iso(notice.occurred_at) if notice.occurred_at is not None else None,
+    }

@@ -1,0 +1,218 @@
+"""Process: a stored callback becomes what it means, in one commit.
+
+What was received is handed over in memory; whatever memory forgets is picked up at the next
+start, because a callback without an outcome is found again. Callbacks that name the same thing
+are processed one after another, in the order they came; others side by side.
+
+A decision is made on what was read. If that has changed when it is to be stored, nothing is
+stored (`Crossed`): read again, decide again. Deliveries start only after the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tillbell.callbacks import (
+    AnalyticsNotice,
+    Callback,
+    Notice,
+    Outcome,
+    TransactionNotice,
+)
+from tillbell.clock import SECOND, Clock
+from tillbell.errors import StoreUnavailable
+from tillbell.flow.desk import Desk
+from tillbell.flow.directory import Directory
+from tillbell.flow.hearing import Hearer
+from tillbell.flow.maintain import wait_until
+from tillbell.flow.meters import Meters
+from tillbell.flow.publish import Publisher
+from tillbell.flow.settling import Settler
+from tillbell.flow.sources import Sources
+from tillbell.ids import IdMaker
+from tillbell.logs import observe
+from tillbell.storage.books import Change, Conclusion, Crossed
+from tillbell.storage.database import Database
+from tillbell.transactions import Status, Transaction
+
+AT_ONCE = 128  # callbacks being decided
+WAITING_MAX = 10_000  # handed over and not yet decided; what is more waits in the store
+BULK_WAITING_MAX = 256
+TRIES = 50
+STORE_PAUSE = SECOND
+
+
+class Handed(NamedTuple):
+    """A callback and what it says."""
+
+    callback: Callback
+    notices: Sequence[Notice]
+
+
+class Processor:
+    """See the module. Lives on one event loop."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        directory: Directory,
+        sources: Sources,
+        publisher: Publisher,
+        clock: Clock,
+        ids: IdMaker,
+        meters: Meters,
+    ) -> None:
+        self._database = database
+        self._directory = directory
+        self._sources = sources
+        self._publisher = publisher
+        self._clock = clock
+        self._ids = ids
+        self._meters = meters
+        self._settler = Settler(database, ids)
+        self._hearer = Hearer(database, ids)
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._tails: dict[str, asyncio.Task[None]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._bulk = 0
+        self.has_forgotten = False  # something was left to the store: look there
+        self.on_moved = _ignore
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits that bulk callbacks must come again later."""
+        return self._bulk >= BULK_WAITING_MAX or len(self._running) >= WAITING_MAX
+
+    def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> None:
+        """Take a callback that is stored and has no outcome yet; do not wait."""
+        if len(self._running) >= WAITING_MAX:
+            self.has_forgotten = True
+            return
+        key = _line_of(callback, notices)
+        task = asyncio.get_running_loop().create_task(
+            self._in_line(self._tails.get(key), Handed(callback, notices))
+        )
+        self._tails[key] = task
+        self._running.add(task)
+        is_bulk = _is_bulk(notices)
+        self._bulk += is_bulk
+        task.add_done_callback(lambda done: self._left(key, done, is_bulk=is_bulk))
+
+    def _left(self, key: str, done: asyncio.Task[None], *, is_bulk: bool) -> None:
+        self._running.discard(done)
+        self._bulk -= is_bulk
+        if self._tails.get(key) is done:
+            del self._tails[key]
+
+    async def idle(self) -> None:
+        """Wait until everything that was handed over has been decided."""
+        while self._running:
+            await asyncio.wait(set(self._running))
+
+    async def stop(self) -> None:
+        """Leave the rest for the next start."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    # ── one callback ─────────────────────────────────────────────────────────────────────────────
+
+    async def _in_line(self, before: asyncio.Task[None] | None, handed: Handed) -> None:
+        if before is not None:
+            await asyncio.wait({before})
+        async with self._room:
+            try:
+                await self._process(handed)
+            except Exception as error:  # noqa: BLE001 - supervised: the others must go on
+                observe("callback.broken", provider=handed.callback.provider, exc_info=error)
+                await self._give_up(handed.callback, error)
+
+    async def _process(self, handed: Handed) -> None:
+        for _ in range(TRIES):
+            desk = await self._decide(handed)
+            if desk is None:
+                return
+            crossed = await self._commit(desk)
+            if crossed is None:
+                self._after(handed.callback, desk)
+                return
+            if crossed.why == "concluded":
+                return
+        raise RuntimeError(f"crossed {TRIES} times")
+
+    async def _decide(self, handed: Handed) -> Desk | None:
+        """Decide on what is stored now; None if nobody can: its source is gone."""
+        callback = handed.callback
+        live = self._sources.live(callback.source_id)
+        view = await self._directory.view(callback.app_id)
+        if live is None or view is None or callback.trust is None:
+            return None
+        desk = Desk(view, self._publisher, self._ids, self._clock.now(), callback)
+        items = [notice for notice in handed.notices if isinstance(notice, AnalyticsNotice)]
+        if items:
+            await self._hearer.measure(desk, live, items)
+        for notice in handed.notices:
+            if isinstance(notice, TransactionNotice):
+                await self._settler.settle(desk, live, callback.trust, notice)
+            else:
+                await self._hearer.hear(desk, live, callback.trust, notice)
+        return desk
+
+    async def _commit(self, desk: Desk) -> Crossed | None:
+        """Store a decision; None when it is stored. A store that is away is waited for."""
+        is_stored = False
+        try:
+            outcome = await self._database.change(desk.change())
+            is_stored = not isinstance(outcome, Crossed)
+            return outcome if isinstance(outcome, Crossed) else None
+        except StoreUnavailable as error:
+            observe("callback.postponed", error=str(error))
+            await wait_until(self._clock, self._clock.now() + STORE_PAUSE)
+            return Crossed("unknown")
+        finally:
+            if not is_stored:
+                desk.give_back()
+
+    def _after(self, callback: Callback, desk: Desk) -> None:
+        desk.let_go()
+        conclusion = desk.change().conclusion
+        if conclusion is not None:
+            self._meters.concluded(conclusion.outcome)
+        self.on_moved(desk)
+        del callback
+
+    async def _give_up(self, callback: Callback, error: Exception) -> None:
+        """Conclude what our own program failed at: it can be replayed when it is mended."""
+        why = f"Tillbell could not process it ({type(error).__name__}); see its log, then replay."
+        conclusion = Conclusion(callback.id, Outcome.UNMAPPED, why, self._clock.now())
+        try:
+            await self._database.change(Change(conclusion=conclusion))
+        except StoreUnavailable as away:
+            observe("callback.postponed", error=str(away))
+            self.has_forgotten = True
+
+
+def _ignore(desk: Desk) -> None:
+    del desk
+
+
+def _line_of(callback: Callback, notices: Sequence[Notice]) -> str:
+    """Name what must be kept in order: the first reference of the first transaction."""
+    for notice in notices:
+        if isinstance(notice, TransactionNotice):
+            names = (*notice.references.ours, *notice.references.psp)
+            if names:
+                return f"{callback.app_id} {names[0]}"
+    return callback.id
+
+
+def _is_bulk(notices: Sequence[Notice]) -> bool:
+    return any(isinstance(notice, AnalyticsNotice) for notice in notices)
+
+
+def approved(moved: Sequence[Transaction]) -> list[Transaction]:
+    """Return those that are approved now: what waited for that can be looked at again."""
+    return [one for one in moved if one.status is Status.APPROVED]
