@@ -64,11 +64,11 @@ class BookViewsMethods:
 
     async def callback(self, app_id: str, callback_id: str) -> Callback | None:
         """See `BookViews.callback`."""
-        return await self._readers.read(book_reads.callback, app_id, callback_id)
+        return await self._readers.look_up(book_reads.callback, app_id, callback_id)
 
     async def request(self, callback_id: str) -> bytes | None:
         """See `BookViews.request`."""
-        return await self._readers.read(book_reads.request, callback_id)
+        return await self._readers.look_up(book_reads.request, callback_id)
 
     async def callbacks(self, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
         """See `BookViews.callbacks`."""
@@ -80,7 +80,7 @@ class BookViewsMethods:
 
     async def waiting(self, app_id: str, references: Sequence[str]) -> list[Callback]:
         """See `BookViews.waiting`."""
-        return await self._readers.read(book_reads.waiting, app_id, references)
+        return await self._readers.look_up(book_reads.waiting, app_id, references)
 
     async def to_retry(self, now: Micros, limit: int) -> list[Callback]:
         """See `BookViews.to_retry`."""
@@ -88,21 +88,21 @@ class BookViewsMethods:
 
     async def unseen(self, source_id: str, item_keys: Sequence[str]) -> set[str]:
         """See `BookViews.unseen`."""
-        return await self._readers.read(book_reads.unseen, source_id, item_keys)
+        return await self._readers.look_up(book_reads.unseen, source_id, item_keys)
 
     async def transaction(self, app_id: str, id_or_uid: str) -> Transaction | None:
         """See `BookViews.transaction`."""
-        return await self._readers.read(book_reads.transaction, app_id, id_or_uid)
+        return await self._readers.look_up(book_reads.transaction, app_id, id_or_uid)
 
     async def candidates(
         self, app_id: str, source_id: str | None, references: References
     ) -> list[Transaction]:
         """See `BookViews.candidates`."""
-        return await self._readers.read(book_reads.candidates, app_id, source_id, references)
+        return await self._readers.look_up(book_reads.candidates, app_id, source_id, references)
 
     async def children(self, transaction_id: str) -> list[Transaction]:
         """See `BookViews.children`."""
-        return await self._readers.read(book_reads.children, transaction_id)
+        return await self._readers.look_up(book_reads.children, transaction_id)
 
     async def transactions(
         self, app_id: str, filter_: TransactionFilter, page: Page
@@ -116,11 +116,11 @@ class BookViewsMethods:
 
     async def transitions(self, transaction_id: str) -> list[Transition]:
         """See `BookViews.transitions`."""
-        return await self._readers.read(book_reads.transitions, transaction_id)
+        return await self._readers.look_up(book_reads.transitions, transaction_id)
 
     async def effects(self, transaction_id: str) -> list[Effect]:
         """See `BookViews.effects`."""
-        return await self._readers.read(book_reads.effects, transaction_id)
+        return await self._readers.look_up(book_reads.effects, transaction_id)
 
     async def conflicts(
         self, app_id: str, page: Page, transaction_id: str | None = None, *, open_only: bool = False

@@ -1,0 +1,91 @@
+"""Look-ups go to a thread together, and each gets its own answer."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tillbell.errors import StoreUnavailable
+from tillbell.storage.connection import open_reader, open_writer
+from tillbell.storage.readers import Readers
+from tillbell.storage.reads import Reader
+
+
+@pytest.fixture
+async def readers(tmp_path: Path) -> AsyncIterator[Readers]:
+    open_writer(tmp_path / "x.db").close()
+    readers = Readers(lambda: open_reader(tmp_path / "x.db"), 2)
+    yield readers
+    await readers.close()
+
+
+def thread_of(reader: Reader, name: str) -> tuple[str, int]:
+    """Say which connection, and give the argument back."""
+    return name, id(reader)
+
+
+def refuse(reader: Reader, why: str) -> str:
+    raise ValueError(f"{why} {reader is not None}")
+
+
+async def test_each_asker_gets_its_own_answer(readers: Readers) -> None:
+    found = await asyncio.gather(
+        readers.look_up(thread_of, "a"),
+        readers.look_up(refuse, "because"),
+        readers.look_up(thread_of, "b"),
+        return_exceptions=True,
+    )
+
+    assert isinstance(found[1], ValueError)
+    assert [one[0] for one in (found[0], found[2]) if isinstance(one, tuple)] == ["a", "b"]
+
+
+async def test_what_is_asked_while_others_are_answered_goes_together(readers: Readers) -> None:
+    gate, entered, batches = threading.Event(), asyncio.Event(), []
+    loop = asyncio.get_running_loop()
+
+    def hold(reader: Reader) -> None:
+        loop.call_soon_threadsafe(entered.set)
+        gate.wait(timeout=30)
+        batches.append(id(reader))
+
+    first = asyncio.ensure_future(readers.look_up(hold))
+    await entered.wait()
+    rest = [asyncio.ensure_future(readers.look_up(thread_of, str(n))) for n in range(100)]
+    await asyncio.sleep(0)
+    alone = await readers.read(thread_of, "alone")
+    assert not any(one.done() for one in rest)
+    gate.set()
+    answers = await asyncio.gather(*rest)
+    await first
+
+    assert alone[0] == "alone"
+    assert [name for name, _ in answers] == [str(n) for n in range(100)]
+    assert len({connection for _, connection in answers}) == 1
+
+
+async def test_an_asker_that_goes_away_does_not_disturb_the_others(readers: Readers) -> None:
+    going = asyncio.ensure_future(readers.look_up(thread_of, "going"))
+    staying = asyncio.ensure_future(readers.look_up(thread_of, "staying"))
+    await asyncio.sleep(0)
+    going.cancel()
+
+    assert (await staying)[0] == "staying"
+    assert (await readers.look_up(thread_of, "later"))[0] == "later"
+
+
+async def test_a_closed_store_answers_nobody(readers: Readers) -> None:
+    asked = asyncio.ensure_future(readers.look_up(thread_of, "asked before"))
+    await asyncio.sleep(0)
+    await readers.close()
+
+    with pytest.raises(StoreUnavailable):
+        await readers.look_up(thread_of, "asked after")
+    with pytest.raises(StoreUnavailable):
+        await readers.read(thread_of, "asked after")
+    with pytest.raises(StoreUnavailable):
+        await asked
