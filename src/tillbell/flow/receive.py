@@ -96,8 +96,24 @@ class Receiver:
         finally:
             self._bulk -= 1
 
-    async def store(self, live: LiveSource, incoming: Incoming, reading: Reading) -> Callback:
-        """Store a callback as it was read; return it as stored. Nothing is handed over."""
+    async def accept(self, live: LiveSource, incoming: Incoming, reading: Reading) -> Callback:
+        """Store a callback as it was read, hand it over if it is news; return it as stored."""
+        stored = await self._database.receive(self._arrival(live, incoming, reading))
+        self._meters.received(stored.outcome or "stored")
+        if stored.outcome is None:
+            self.processor.hand_over(stored, reading.notices)
+        return stored
+
+    async def _receive(self, live: LiveSource, incoming: Incoming) -> Answer:
+        reading = read(live, incoming)
+        is_free = reading.outcome is None or reading.is_proven
+        if is_free or self._allowance.takes(live.source.id, incoming):
+            await self.accept(live, incoming, reading)
+        else:
+            self._meters.received("dropped")
+        return answer_to(live, incoming, reading.heard)
+
+    def _arrival(self, live: LiveSource, incoming: Incoming, reading: Reading) -> Arrival:
         id_ = self._ids.new("cbk", incoming.received_at)
         callback = Callback(
             id=id_,
@@ -116,20 +132,7 @@ class Receiver:
             hops=hops_of(incoming.headers),
         )
         request = seal_request(self._vault, id_, incoming)
-        arrival = Arrival(callback, request, is_bulk=live.provider.is_bulk)
-        return await self._database.receive(arrival)
-
-    async def _receive(self, live: LiveSource, incoming: Incoming) -> Answer:
-        reading = read(live, incoming)
-        is_free = reading.outcome is None or reading.is_proven
-        if is_free or self._allowance.takes(live.source.id, incoming):
-            stored = await self.store(live, incoming, reading)
-            self._meters.received(stored.outcome or "stored")
-            if stored.outcome is None:
-                self.processor.hand_over(stored, reading.notices)
-        else:
-            self._meters.received("dropped")
-        return answer_to(live, incoming, reading.heard)
+        return Arrival(callback, request, is_bulk=live.provider.is_bulk)
 
 
 class _Allowance:

@@ -71,18 +71,24 @@ class Rereader:
         self._receiver = receiver
         self._clock = clock
 
+    async def request(self, callback: Callback) -> Incoming | Gone:
+        """Return a callback's request as it came."""
+        sealed = await self._database.request(callback.id)
+        if sealed is None:
+            return Gone(callback, "Its bytes were deleted (retention).")
+        try:
+            return open_request(self._vault, callback.id, sealed)
+        except Misconfigured as error:
+            return Gone(callback, f"Its bytes cannot be opened: {error}")
+
     async def reread(self, callback: Callback) -> Reread | Gone:
         """Verify and parse once more what was stored. Changes nothing."""
         live = self._sources.live(callback.source_id)
         if live is None:
             return Gone(callback, "Its source was removed.")
-        sealed = await self._database.request(callback.id)
-        if sealed is None:
-            return Gone(callback, "Its bytes were deleted (retention).")
-        try:
-            incoming = open_request(self._vault, callback.id, sealed)
-        except Misconfigured as error:
-            return Gone(callback, f"Its bytes cannot be opened: {error}")
+        incoming = await self.request(callback)
+        if isinstance(incoming, Gone):
+            return incoming
         return Reread(callback, live, incoming, read(live, incoming, callback.trust))
 
     async def replay(self, callback: Callback) -> Replayed:
@@ -108,10 +114,7 @@ class Rereader:
         reading = again.reading
         why = f"{reading.verdict_why} Replay of {again.callback.id}."
         incoming = again.incoming._replace(received_at=self._clock.now())
-        stored = await self._receiver.store(again.live, incoming, reading._replace(verdict_why=why))
-        if stored.outcome is None:
-            self._receiver.processor.hand_over(stored, reading.notices)
-        return stored
+        return await self._receiver.accept(again.live, incoming, reading._replace(verdict_why=why))
 
     async def take_all(self) -> None:
         """Hand over everything that was stored and not processed."""

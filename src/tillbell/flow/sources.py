@@ -26,7 +26,15 @@ COMMON = (
     Setting(
         "confirm",
         "What is done with news that is not proven well enough to move money by itself.",
-        choices=tuple(Confirm),
+        choices=tuple(choice.value for choice in Confirm),
+    ),
+    Setting("lookupUrl", "Where the provider is asked for the present state.", "url"),
+    Setting("lookupHeaders", "Headers sent there, with its credentials.", "object", is_secret=True),
+    Setting("lookup", "JSON pointers to status, amount and currency in its answer.", "object"),
+    Setting(
+        "lateSuccess",
+        "What is done when a payment that has failed is approved after all.",
+        choices=("review", "accept_verified"),
     ),
 )
 

@@ -12,6 +12,7 @@ from tillbell.app import Gateway
 from tillbell.web.api import (
     applications,
     attempts,
+    callbacks,
     deliveries,
     described,
     endpoint_work,
@@ -23,9 +24,12 @@ from tillbell.web.api import (
     operational,
     poller,
     portal,
+    providers,
+    sources,
     tasks,
 )
 from tillbell.web.api.endpoint_writes import EndpointWriter
+from tillbell.web.api.source_writes import SourceWriter
 from tillbell.web.openapi import make_document
 from tillbell.web.problems import install
 from tillbell.web.routes import BASE
@@ -39,6 +43,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     messages.router,
     attempts.router,
     deliveries.router,
+    sources.router,
+    callbacks.router,
+    providers.router,
     poller.router,
     operational.router,
     portal.router,
@@ -54,6 +61,7 @@ def make_rest(gateway: Gateway, usage: KeyUsage) -> FastAPI:
     api.state.gateway = gateway
     api.state.usage = usage
     api.state.writer = EndpointWriter(gateway)
+    api.state.source_writer = SourceWriter(gateway)
     install(api)
     document = msgspec.json.encode(_document_of(api))
 

@@ -12,13 +12,14 @@ from typing import Any
 import msgspec
 
 from tillbell.app import Gateway
-from tillbell.clock import HOUR, SECOND, Micros
+from tillbell.clock import HOUR, SECOND
 from tillbell.errors import Invalid, Problem
 from tillbell.ids import token
 from tillbell.models import Endpoint, EndpointHealth, EndpointStatus, SigningSecret
 from tillbell.profiles import PROFILES
 from tillbell.rules.headers import check_custom_headers, is_secret_header
 from tillbell.web.api.endpoint_checks import changes_of, check_endpoint, check_secret
+from tillbell.web.api.secret_ends import expiring
 from tillbell.web.api.shapes.endpoints import (
     EndpointFields,
     EndpointIn,
@@ -120,7 +121,7 @@ class EndpointWriter:
             until = now + (grace_s * SECOND if grace_s is not None else overlap)
             text = body.key or PROFILES[present.profile].new_secret(token())
             check_secret(present.profile, text, "key")
-            old = _expiring(present.secrets, now, until)
+            old = expiring(present.secrets, now, until)
             secrets = (self._seal(present.id, text), *old)[:SECRETS_MAX]
             await self._store(msgspec.structs.replace(present, secrets=secrets))
             return text
@@ -211,13 +212,3 @@ class EndpointWriter:
 
     def _seal(self, endpoint_id: str, text: str) -> SigningSecret:
         return SigningSecret(sealed=self._gateway.vault.seal(text, endpoint_id))
-
-
-def _expiring(
-    secrets: tuple[SigningSecret, ...], now: Micros, until: Micros
-) -> list[SigningSecret]:
-    """Give every secret an end, the present one `until`; leave out what has ended."""
-    ended = [
-        msgspec.structs.replace(s, expires_at=min(s.expires_at or until, until)) for s in secrets
-    ]
-    return [s for s in ended if s.expires_at is not None and s.expires_at > now]

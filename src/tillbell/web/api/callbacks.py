@@ -1,0 +1,171 @@
+"""The callback log: what came in, what became of it, and once more from the start."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, Path, Query, Response
+
+from tillbell.app import Gateway
+from tillbell.callbacks import Callback, Outcome
+from tillbell.clock import Micros, to_datetime
+from tillbell.errors import NotFound
+from tillbell.flow.reread import Gone
+from tillbell.storage.base import Page
+from tillbell.storage.books import CallbackFilter
+from tillbell.web.api.callback_previews import preview_out
+from tillbell.web.api.callback_view import request_out, verdict_word
+from tillbell.web.api.filters import TimeQuery, instant
+from tillbell.web.api.paging import OrderedPageOf, cut
+from tillbell.web.api.shapes.base import Listed
+from tillbell.web.api.shapes.callbacks import (
+    CallbackDetailOut,
+    CallbackOut,
+    LinkedDeliveryOut,
+    ReplayIn,
+    ReplayManyIn,
+    ReplayManyOut,
+    ReplayOut,
+)
+from tillbell.web.routes import UID, App, GatewayOf, app_read, app_write, resource
+
+router = resource("/app/{app_id}/callback", "Callback")
+
+READ = app_read("callback", None)
+WRITE = app_write("callback")
+PREVIEWS_MAX = 50  # callbacks that a dry run over many looks at
+
+NameQuery = Annotated[str | None, Query(max_length=256)]
+
+
+async def callback_filter(
+    app: App,
+    gateway: GatewayOf,
+    source_id: Annotated[str | None, Query(max_length=256, description="Id or uid.")] = None,
+    provider: NameQuery = None,
+    outcomes: Annotated[list[Outcome] | None, Query(alias="outcome", max_length=12)] = None,
+    verdict: Annotated[Literal["accepted", "refused"] | None, Query()] = None,
+    transaction_id: NameQuery = None,
+    before: TimeQuery = None,
+    after: TimeQuery = None,
+) -> CallbackFilter:
+    """Read a filter over callbacks."""
+    return CallbackFilter(
+        source_id=_source_id(gateway, app.id, source_id),
+        provider=provider,
+        outcomes=tuple(outcomes) if outcomes else None,
+        is_refused=None if verdict is None else verdict == "refused",
+        transaction_id=transaction_id,
+        before=instant(before),
+        after=instant(after),
+    )
+
+
+FilterOf = Annotated[CallbackFilter, Depends(callback_filter)]
+
+
+async def the_callback(
+    callback_id: Annotated[str, Path(pattern=UID, max_length=256)], app: App, gateway: GatewayOf
+) -> Callback:
+    """Give the callback of the path."""
+    callback = await gateway.database.callback(app.id, callback_id)
+    if callback is None:
+        raise NotFound("There is no such callback.")
+    return callback
+
+
+CallbackOf = Annotated[Callback, Depends(the_callback)]
+
+
+@router.get("", dependencies=READ)
+async def list_(
+    app: App, page: OrderedPageOf, filter_: FilterOf, gateway: GatewayOf
+) -> Listed[CallbackOut]:
+    """List callbacks, newest first."""
+
+    async def fetch(page: Page) -> list[Callback]:
+        return await gateway.database.callbacks(app.id, filter_, page)
+
+    found = await cut(fetch, page, lambda callback: callback.id)
+    return Listed(**found.shown([CallbackOut(**members(one)) for one in found.rows]))
+
+
+@router.get("/{callback_id}", dependencies=READ)
+async def get(callback: CallbackOf, gateway: GatewayOf) -> CallbackDetailOut:
+    """Show a callback with its request, without what is secret in it, and what it led to."""
+    found = await gateway.rereader.request(callback)
+    why = found.why if isinstance(found, Gone) else None
+    request = None
+    if not isinstance(found, Gone):  # on another thread: masking a hostile body takes its time
+        live = gateway.sources.live(callback.source_id)
+        request = await asyncio.to_thread(request_out, found, live)
+    deliveries = [
+        LinkedDeliveryOut(
+            id=one.id, message_id=one.message_id, endpoint_id=one.endpoint_id, state=one.state
+        )
+        for message_id in callback.message_ids
+        for one in await gateway.database.deliveries_of_message(callback.app_id, message_id)
+    ]
+    return CallbackDetailOut(
+        **members(callback), request=request, request_note=why, deliveries=deliveries
+    )
+
+
+@router.post("/replay", status_code=202, dependencies=WRITE)
+async def replay_many(
+    app: App, body: ReplayManyIn, gateway: GatewayOf, response: Response
+) -> ReplayManyOut:
+    """Replay what a filter selects, in the background; of a dry run, show the first."""
+    filter_ = CallbackFilter(
+        source_id=_source_id(gateway, app.id, body.source_id),
+        provider=body.provider,
+        outcomes=tuple(body.outcomes) if body.outcomes else None,
+        is_refused=None if body.verdict is None else body.verdict == "refused",
+        transaction_id=body.transaction_id,
+        before=instant(body.until),
+        after=instant(body.since),
+    )
+    if not body.dry_run:
+        task = await gateway.replayer.begin(app.id, filter_)
+        return ReplayManyOut(dry_run=False, task_id=task.id, previews=[], done=True)
+    response.status_code = 200
+    page = Page(limit=PREVIEWS_MAX + 1)
+    found = await gateway.replayer.selected(app.id, gateway.replayer.until_now(filter_), page)
+    again = [await gateway.rereader.reread(one) for one in found[:PREVIEWS_MAX]]
+    previews = [preview_out(one) for one in again]
+    done = len(found) <= PREVIEWS_MAX
+    return ReplayManyOut(dry_run=True, task_id=None, previews=previews, done=done)
+
+
+@router.post("/{callback_id}/replay", dependencies=WRITE)
+async def replay(
+    callback: CallbackOf, gateway: GatewayOf, body: ReplayIn | None = None
+) -> ReplayOut:
+    """Verify, read and process a callback again; a dry run shows what would differ."""
+    if body is not None and body.dry_run:
+        preview = preview_out(await gateway.rereader.reread(callback))
+        return ReplayOut(dry_run=True, callback=None, preview=preview, why=preview.why)
+    done = await gateway.rereader.replay(callback)
+    shown = CallbackOut(**members(done.callback)) if done.callback is not None else None
+    return ReplayOut(dry_run=False, callback=shown, preview=None, why=done.why)
+
+
+def members(callback: Callback) -> dict[str, Any]:
+    """Return a callback by the names of its shape."""
+    shown = callback._asdict()
+    del shown["app_id"]
+    times = {name: _time(shown[name]) for name in ("received_at", "processed_at", "retry_at")}
+    trust = callback.trust.word if callback.trust is not None else None
+    verdict = verdict_word(is_refused=callback.trust is None)
+    return shown | times | {"trust": trust, "verdict": verdict}
+
+
+def _time(at: Micros | None) -> datetime | None:
+    return to_datetime(at) if at is not None else None
+
+
+def _source_id(gateway: Gateway, app_id: str, id_or_uid: str | None) -> str | None:
+    live = gateway.sources.find(app_id, id_or_uid) if id_or_uid is not None else None
+    return live.source.id if live is not None else id_or_uid

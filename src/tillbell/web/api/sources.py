@@ -1,0 +1,108 @@
+"""Sources of an application: who sends us callbacks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Request, Response
+
+from tillbell.callbacks import Source
+from tillbell.errors import NotFound
+from tillbell.flow.sources import LiveSource
+from tillbell.storage.base import Page
+from tillbell.web.api.endpoints import present
+from tillbell.web.api.paging import OrderedPageOf, cut
+from tillbell.web.api.shapes.base import Listed
+from tillbell.web.api.shapes.sources import (
+    SourceIn,
+    SourceOut,
+    SourcePatch,
+    SourceRotateIn,
+    TestIn,
+    TestOut,
+)
+from tillbell.web.api.source_test import simulate
+from tillbell.web.api.source_view import source_out
+from tillbell.web.api.source_writes import SourceWriter
+from tillbell.web.routes import UID, App, GatewayOf, app_read, app_write, resource
+
+router = resource("/app/{app_id}/source", "Source")
+
+# Not for portal tokens: a source's URL is as good as a password where nothing is signed.
+READ = app_read("source", None)
+WRITE = app_write("source")
+
+
+async def the_source(
+    source_id: Annotated[str, Path(description="Id or uid.", pattern=UID, max_length=256)],
+    app: App,
+    gateway: GatewayOf,
+) -> LiveSource:
+    """Give the source of the path."""
+    live = gateway.sources.find(app.id, source_id)
+    if live is None:
+        raise NotFound("There is no such source.")
+    return live
+
+
+async def the_source_writer(request: Request) -> SourceWriter:
+    """Give the one who changes sources."""
+    writer: SourceWriter = request.app.state.source_writer
+    return writer
+
+
+SourceOf = Annotated[LiveSource, Depends(the_source)]
+WriterOf = Annotated[SourceWriter, Depends(the_source_writer)]
+
+
+@router.get("", dependencies=READ)
+async def list_(app: App, page: OrderedPageOf, gateway: GatewayOf) -> Listed[SourceOut]:
+    """List an application's sources."""
+
+    async def fetch(page: Page) -> list[Source]:
+        return await gateway.database.list(Source, app.id, page)
+
+    found = await cut(fetch, page, lambda source: source.id)
+    lives = (gateway.sources.live(source.id) for source in found.rows)
+    return Listed(**found.shown([source_out(gateway, live) for live in lives if live]))
+
+
+@router.post("", status_code=201, dependencies=WRITE)
+async def create(app: App, body: SourceIn, writer: WriterOf, gateway: GatewayOf) -> SourceOut:
+    """Add a source. The answer has the URL to enter at the provider."""
+    return source_out(gateway, await writer.create(app.id, body))
+
+
+@router.get("/{source_id}", dependencies=READ)
+async def get(source: SourceOf, gateway: GatewayOf) -> SourceOut:
+    """Show a source."""
+    return source_out(gateway, source)
+
+
+@router.patch("/{source_id}", dependencies=WRITE)
+async def patch(
+    source: SourceOf, body: SourcePatch, writer: WriterOf, gateway: GatewayOf
+) -> SourceOut:
+    """Change some of a source."""
+    return source_out(gateway, present(await writer.patch(source, body)))
+
+
+@router.delete("/{source_id}", status_code=204, dependencies=WRITE, response_model=None)
+async def delete(source: SourceOf, gateway: GatewayOf) -> Response:
+    """Remove a source; its URL is unknown from now on. What it sent stays in the log."""
+    await gateway.sources.remove(source.source)
+    return Response(status_code=204)
+
+
+@router.post("/{source_id}/secret/rotate", dependencies=WRITE)
+async def rotate_secret(
+    source: SourceOf, body: SourceRotateIn, writer: WriterOf, gateway: GatewayOf
+) -> SourceOut:
+    """Use a new secret; for a day (or the grace period) the old one is accepted too."""
+    return source_out(gateway, present(await writer.rotate(source, body)))
+
+
+@router.post("/{source_id}/test", dependencies=WRITE)
+async def test(source: SourceOf, body: TestIn, gateway: GatewayOf) -> TestOut:
+    """Send a callback as the provider would, signed with the source's secret."""
+    return await simulate(gateway, source, body)
