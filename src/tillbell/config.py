@@ -80,6 +80,9 @@ class Settings:
     pause_after_days: int = _setting(
         5, "Days of nothing but failures after which an endpoint is paused.", (1, 365)
     )
+    four_eyes: bool = _setting(
+        False, "Approving, rejecting and accepting takes a second API key's word."
+    )
     secret_overlap_hours: int = _setting(
         24, "Hours for which a rotated signing secret still signs.", (0, 720)
     )

@@ -69,6 +69,7 @@ class Desk:
         self._callback = callback
         self._actor = actor
         self.now = now
+        self.received_at = callback.received_at if callback is not None else now
         self._versions: dict[str, int] = {}  # as they are stored; 0: not yet
         self._present: dict[str, Transaction] = {}
         self._booked: dict[str, list[Booked]] = {}
@@ -83,6 +84,11 @@ class Desk:
         self.waits_for: tuple[str, ...] = ()
         self.retry_at: Micros | None = None
         self.idempotency: tuple[str, str, bytes] | None = None
+
+    @property
+    def app_id(self) -> str:
+        """The application it is about."""
+        return self._view.application.id
 
     # ── transactions ─────────────────────────────────────────────────────────────────────────────
 
@@ -126,8 +132,10 @@ class Desk:
     def _book(self, booked: Booked) -> Transaction:
         after = booked.transaction
         self._present[after.id] = after
+        message_id = self.tell(event_type(after.status), transaction_data(after), after)
+        details = booked.transition.details | {"messageId": message_id}
+        booked = booked._replace(transition=booked.transition._replace(details=details))
         self._booked.setdefault(after.id, []).append(booked)
-        self.tell(event_type(after.status), transaction_data(after), after)
         if after.kind in REVERSING and after.status is Status.APPROVED:
             self.tell("transaction.reversed", transaction_data(after), after)
         return after
@@ -165,11 +173,11 @@ class Desk:
 
     # ── messages ─────────────────────────────────────────────────────────────────────────────────
 
-    def tell(self, type_: str, data: dict[str, Any], about: Transaction | None = None) -> None:
-        """Publish a message of ours: `{"type", "timestamp", "data"}`."""
+    def tell(self, type_: str, data: dict[str, Any], about: Transaction | None = None) -> str:
+        """Publish a message of ours, `{"type", "timestamp", "data"}`; return its id."""
         payload = _encode({"type": type_, "timestamp": iso(self.now), "data": data})
         source_id = about.source_id if about is not None else None
-        self.publish(type_, payload, about.id if about is not None else None, source_id)
+        return self.publish(type_, payload, about.id if about is not None else None, source_id)
 
     def publish(
         self,
@@ -177,14 +185,16 @@ class Desk:
         payload: bytes,
         order_key: str | None = None,
         source_id: str | None = None,
-    ) -> None:
-        """Publish a payload as it is, in this decision's commit."""
+    ) -> str:
+        """Publish a payload as it is, in this decision's commit; return the message's id."""
         if source_id is None and self._callback is not None:
             source_id = self._callback.source_id
         channels = (f"source:{source_id}",) if source_id else ()
         tags = hop_tags(self._callback.hops) if self._callback is not None else ()
         draft = Draft(type_, payload, channels=channels, tags=tags, order_key=order_key)
-        self._publications.append(self._publisher.prepare(self._view, draft))
+        publication = self._publisher.prepare(self._view, draft)
+        self._publications.append(publication)
+        return publication.message.id
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────
 

@@ -25,9 +25,9 @@ from tillbell.clock import SECOND, Clock
 from tillbell.errors import StoreUnavailable
 from tillbell.flow.desk import Desk
 from tillbell.flow.directory import Directory
+from tillbell.flow.filing import Filer
 from tillbell.flow.hearing import Hearer
 from tillbell.flow.maintain import wait_until
-from tillbell.flow.meters import Meters
 from tillbell.flow.publish import Publisher
 from tillbell.flow.settling import Settler
 from tillbell.flow.sources import Sources
@@ -35,7 +35,6 @@ from tillbell.ids import IdMaker
 from tillbell.logs import observe
 from tillbell.storage.books import Change, Conclusion, Crossed
 from tillbell.storage.database import Database
-from tillbell.transactions import Status, Transaction
 
 AT_ONCE = 128  # callbacks being decided
 WAITING_MAX = 10_000  # handed over and not yet decided; what is more waits in the store
@@ -63,7 +62,7 @@ class Processor:
         publisher: Publisher,
         clock: Clock,
         ids: IdMaker,
-        meters: Meters,
+        filer: Filer,
     ) -> None:
         self._database = database
         self._directory = directory
@@ -71,7 +70,7 @@ class Processor:
         self._publisher = publisher
         self._clock = clock
         self._ids = ids
-        self._meters = meters
+        self._filer = filer
         self._settler = Settler(database, ids)
         self._hearer = Hearer(database, ids)
         self._room = asyncio.Semaphore(AT_ONCE)
@@ -79,7 +78,6 @@ class Processor:
         self._running: set[asyncio.Task[None]] = set()
         self._bulk = 0
         self.has_forgotten = False  # something was left to the store: look there
-        self.on_moved = _ignore
 
     @property
     def is_behind(self) -> bool:
@@ -135,11 +133,8 @@ class Processor:
             desk = await self._decide(handed)
             if desk is None:
                 return
-            crossed = await self._commit(desk)
-            if crossed is None:
-                self._after(handed.callback, desk)
-                return
-            if crossed.why == "concluded":
+            crossed = await self._file(desk)
+            if crossed is None or crossed.why == "concluded":
                 return
         raise RuntimeError(f"crossed {TRIES} times")
 
@@ -161,28 +156,14 @@ class Processor:
                 await self._hearer.hear(desk, live, callback.trust, notice)
         return desk
 
-    async def _commit(self, desk: Desk) -> Crossed | None:
-        """Store a decision; None when it is stored. A store that is away is waited for."""
-        is_stored = False
+    async def _file(self, desk: Desk) -> Crossed | None:
+        """Store a decision; a store that is away is waited for."""
         try:
-            outcome = await self._database.change(desk.change())
-            is_stored = not isinstance(outcome, Crossed)
-            return outcome if isinstance(outcome, Crossed) else None
+            return await self._filer.file(desk)
         except StoreUnavailable as error:
             observe("callback.postponed", error=str(error))
             await wait_until(self._clock, self._clock.now() + STORE_PAUSE)
             return Crossed("unknown")
-        finally:
-            if not is_stored:
-                desk.give_back()
-
-    def _after(self, callback: Callback, desk: Desk) -> None:
-        desk.let_go()
-        conclusion = desk.change().conclusion
-        if conclusion is not None:
-            self._meters.concluded(conclusion.outcome)
-        self.on_moved(desk)
-        del callback
 
     async def _give_up(self, callback: Callback, error: Exception) -> None:
         """Conclude what our own program failed at: it can be replayed when it is mended."""
@@ -193,10 +174,6 @@ class Processor:
         except StoreUnavailable as away:
             observe("callback.postponed", error=str(away))
             self.has_forgotten = True
-
-
-def _ignore(desk: Desk) -> None:
-    del desk
 
 
 def _line_of(callback: Callback, notices: Sequence[Notice]) -> str:
@@ -211,8 +188,3 @@ def _line_of(callback: Callback, notices: Sequence[Notice]) -> str:
 
 def _is_bulk(notices: Sequence[Notice]) -> bool:
     return any(isinstance(notice, AnalyticsNotice) for notice in notices)
-
-
-def approved(moved: Sequence[Transaction]) -> list[Transaction]:
-    """Return those that are approved now: what waited for that can be looked at again."""
-    return [one for one in moved if one.status is Status.APPROVED]

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from tillbell.callbacks import Confirm, Outcome, TransactionNotice, Trust
-from tillbell.clock import HOUR, MINUTE
+from tillbell.clock import HOUR, MINUTE, Micros
 from tillbell.flow.desk import Desk
 from tillbell.flow.sources import LiveSource
 from tillbell.ids import IdMaker
@@ -98,7 +98,7 @@ class Settler:
         assert notice.status is not None
         amount = _amount_of(notice, parent, siblings)
         if isinstance(amount, Differs):
-            desk.disagree(parent, _mismatch(notice.status, amount))
+            desk.disagree(parent, mismatch_conflict(notice.status, amount))
             desk.say(Outcome.MISMATCH, amount.why, parent.id)
             return
         child = desk.open(
@@ -162,7 +162,7 @@ class Settler:
         if notice.status is Status.APPROVED:
             differs = difference(notice.amount, found.amount, found.currency)
             if differs is not None:
-                desk.disagree(found, _mismatch(notice.status, differs))
+                desk.disagree(found, mismatch_conflict(notice.status, differs))
                 if not differs.is_more:
                     desk.say(Outcome.MISMATCH, differs.why, found.id)
                     return
@@ -176,7 +176,7 @@ class Settler:
         assert notice.status is not None
         if not await self._is_open(found, "contradiction", notice.status):
             told = read_sum(notice.amount, found.currency) if notice.amount else None
-            conflict = _blank(notice.status, "contradiction", why)._replace(
+            conflict = blank_conflict(notice.status, "contradiction", why)._replace(
                 severity=severity(found, notice.status)
             )
             if isinstance(told, Read):
@@ -206,7 +206,7 @@ class Settler:
             and not notice.is_hint
             and not await self._is_open(found, "unconfirmed", notice.status)
         ):
-            desk.disagree(found, _blank(notice.status, "unconfirmed", why))
+            desk.disagree(found, blank_conflict(notice.status, "unconfirmed", why))
 
     async def _is_open(self, found: Transaction, kind: str, status: Status) -> bool:
         """Tell whether the same disagreement waits for a person already."""
@@ -227,8 +227,15 @@ def _wait(
     """Let the callback wait until a transaction appears, or its payment is approved."""
     own = () if parent is None else (parent.id,)
     desk.waits_for = (*desk.waits_for, *notice.references.ours, *notice.references.psp, *own)
-    desk.retry_at = desk.now + FIRST_RETRY
+    desk.retry_at = _next_look(desk)
     desk.say(Outcome.UNMATCHED, why)
+
+
+def _next_look(desk: Desk) -> Micros | None:
+    """Say when to look again: after as long as it has waited, at most for 72 hours in all."""
+    waited = desk.now - desk.received_at
+    at = desk.now + max(FIRST_RETRY, waited)
+    return min(at, desk.received_at + WAIT) if waited < WAIT else None
 
 
 def _told(notice: TransactionNotice) -> Told:
@@ -274,10 +281,12 @@ def _amount_of(
     return amount
 
 
-def _blank(status: Status, kind: str, why: str) -> Conflict:
+def blank_conflict(status: Status, kind: str, why: str) -> Conflict:
+    """Begin a conflict; the desk fills in what it is about."""
     return Conflict("", "", "", status, status, 0, "normal", kind, why=why)
 
 
-def _mismatch(status: Status, differs: Differs) -> Conflict:
-    made = _blank(status, "mismatch", differs.why)
+def mismatch_conflict(status: Status, differs: Differs) -> Conflict:
+    """Begin a conflict about an amount."""
+    made = blank_conflict(status, "mismatch", differs.why)
     return made._replace(amount=differs.minor, currency=differs.currency)

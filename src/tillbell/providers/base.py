@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from tillbell.callbacks import Notice, Trust
 from tillbell.clock import Micros
+from tillbell.transactions import Status
 
 
 class Unreadable(Exception):
@@ -147,3 +148,4 @@ class Provider(NamedTuple):
     masked: tuple[str, ...] = ()  # fields and headers that are never shown: `auth3DToken`, `cc`
     is_bulk: bool = False  # high volume, low value: kept off the way of money
     note: str = ""  # what is not known, for the source's page
+    statuses: Mapping[str, Status] = {}  # the provider's words, as a look-up tells them

@@ -1,0 +1,136 @@
+"""Confirm: ask a provider how a transaction stands, at the look-up its source names.
+
+A GET through the guarded sender to `lookupUrl`, in which `{id}`, `{uid}`, `{pspTransactionId}`,
+`{orderId}` and `{merchantReference}` are filled in. The answer is JSON; `lookup` says where
+`status`, `amount` and `currency` stand in it (JSON pointers, RFC 6901), by default at the top.
+A status is one of our eight words or one of the provider's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from tillbell.callbacks import Sum
+from tillbell.errors import Invalid
+from tillbell.flow.addresses import AddressPolicy
+from tillbell.flow.sender import Sender
+from tillbell.flow.sources import LiveSource
+from tillbell.providers.base import Unreadable
+from tillbell.providers.reading import fold, json_value
+from tillbell.rules.headers import check_custom_headers
+from tillbell.rules.transitions import status_of
+from tillbell.transactions import Status, Transaction
+
+TIMEOUT_S = 10.0
+_SLOT = re.compile(r"\{(\w+)\}")
+_DEFAULTS = {"status": "/status", "amount": "/amount", "currency": "/currency"}
+
+
+class Standing(NamedTuple):
+    """What the provider says of a transaction."""
+
+    status: Status
+    raw_status: str
+    amount: Sum | None
+
+
+class Unconfirmed(NamedTuple):
+    """The provider did not say, and why."""
+
+    why: str
+
+
+class Confirmer:
+    """Asks. A provider that does not answer is a value."""
+
+    def __init__(self, sender: Sender, policy: AddressPolicy, user_agent: str) -> None:
+        self._sender = sender
+        self._policy = policy
+        self._user_agent = user_agent
+
+    async def ask(self, live: LiveSource, found: Transaction) -> Standing | Unconfirmed:
+        """Ask the source's provider how a transaction stands."""
+        template = live.config.get("lookupUrl")
+        if not template:
+            return Unconfirmed("The source has no look-up.")
+        url = _filled(str(template), found)
+        if url is None:
+            return Unconfirmed("The look-up needs a reference that this transaction does not have.")
+        headers = {str(k): str(v) for k, v in (live.config.get("lookupHeaders") or {}).items()}
+        try:
+            target = self._policy.check_url(url)
+        except Invalid as refusal:
+            return Unconfirmed(f"The look-up may not be asked: {refusal.problems[0].msg}")
+        if problems := check_custom_headers(headers):
+            return Unconfirmed(f"A header of the look-up may not be sent: {problems[0].msg}")
+        lines = [
+            b"GET " + target.path + b" HTTP/1.1",
+            b"Host: " + target.host_header,
+            b"User-Agent: " + self._user_agent.encode(),
+            b"Accept: application/json",
+            b"Accept-Encoding: identity",
+            *(f"{name}: {value}".encode("latin-1") for name, value in headers.items()),
+        ]
+        reply = await self._sender.send(target, b"\r\n".join(lines) + b"\r\n", b"", TIMEOUT_S)
+        if reply.error:
+            return Unconfirmed(f"The look-up was not answered: {reply.detail}")
+        if reply.status != 200:
+            return Unconfirmed(f"The look-up was answered with {reply.status}.")
+        return _read(live, reply.body)
+
+
+def _filled(template: str, found: Transaction) -> str | None:
+    """Fill the references in, each percent-encoded; None if one is missing."""
+    values = {
+        "id": found.id,
+        "transactionId": found.id,
+        "uid": found.uid,
+        "pspTransactionId": found.psp_transaction_id,
+        "orderId": found.order_id,
+        "merchantReference": found.merchant_reference,
+    }
+    if any(not values.get(name) for name in _SLOT.findall(template)):
+        return None
+    return _SLOT.sub(lambda slot: quote(values[slot[1]] or "", safe=""), template)
+
+
+def _read(live: LiveSource, body: bytes) -> Standing | Unconfirmed:
+    try:
+        answer = json_value(body)
+    except Unreadable as error:
+        return Unconfirmed(f"The look-up's answer cannot be read: {error}")
+    where: Mapping[str, Any] = {**_DEFAULTS, **(live.config.get("lookup") or {})}
+    raw = _text(at(answer, where["status"]))
+    if raw is None:
+        return Unconfirmed(f"The look-up's answer has no status at {where['status']}.")
+    words = {fold(word): status for word, status in live.provider.statuses.items()}
+    status = words.get(fold(raw)) or status_of(raw)
+    if status is None:
+        return Unconfirmed(f"The look-up says {raw[:100]!r}, which is in no table.")
+    amount, currency = _text(at(answer, where["amount"])), _text(at(answer, where["currency"]))
+    is_minor = bool(where.get("minorUnits"))
+    told = Sum(amount, currency.upper() if currency else None, is_minor) if amount else None
+    return Standing(status, raw, told)
+
+
+def at(document: Any, pointer: object) -> Any:
+    """Return what a JSON pointer (RFC 6901) names; None if there is nothing."""
+    found = document
+    for token in str(pointer).split("/")[1:]:
+        name = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, dict):
+            found = found.get(name)
+        elif isinstance(found, list) and name.isascii() and name.isdigit():
+            found = found[int(name)] if int(name) < len(found) else None
+        else:
+            return None
+    return found
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, bool | dict | list):
+        return None
+    return str(value).strip() or None

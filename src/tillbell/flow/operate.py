@@ -1,0 +1,301 @@
+"""Operate: what people do to transactions. Each action has a reason and lands in the audit log.
+
+| action | on | leads to |
+| --- | --- | --- |
+| create | – | Pending, reserved if asked for |
+| hold, release | open | On Hold, Pending |
+| approve, reject | a pay-out | Processing, Rejected |
+| cancel | open | Cancelled |
+| keep | a conflict | what we have stays |
+| accept | a conflict | what the news claimed; what had ended is superseded |
+| reverse | what was approved | a linked reversal (pay-in) or return (pay-out) |
+
+With four eyes, approve, reject and accept only propose; the same by another key does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tillbell.callbacks import Outcome
+from tillbell.clock import Clock
+from tillbell.errors import Conflict as Taken
+from tillbell.errors import Invalid, NotFound, Problem
+from tillbell.flow.desk import Desk
+from tillbell.flow.directory import Directory
+from tillbell.flow.filing import Filer
+from tillbell.flow.janitor import SCHEDULE
+from tillbell.flow.publish import Publisher
+from tillbell.ids import IdMaker
+from tillbell.rules.booking import Told, conflict_data
+from tillbell.rules.transitions import News, compare, direction_of_linked, operate
+from tillbell.storage.base import Page
+from tillbell.storage.database import Database
+from tillbell.transactions import (
+    TERMINAL,
+    AuditEntry,
+    Conflict,
+    Direction,
+    Kind,
+    Status,
+    Transaction,
+)
+
+TRIES = 20
+SECOND_WORD = ("transaction.approve", "transaction.reject", "conflict.accept")
+_PROPOSED = ".proposed"
+
+
+class NewTransaction(NamedTuple):
+    """What its owner says of a transaction to be. `amount` is in minor units."""
+
+    direction: Direction
+    amount: int
+    currency: str
+    uid: str | None = None
+    source_id: str | None = None
+    provider: str | None = None
+    psp_transaction_id: str | None = None
+    user_id: str | None = None
+    merchant_reference: str | None = None
+    order_id: str | None = None
+    metadata: Mapping[str, Any] = {}
+    reserves: bool = False
+
+
+class Act(NamedTuple):
+    """An action: who, why."""
+
+    actor: str
+    reason: str
+
+
+class Awaited(NamedTuple):
+    """The action was proposed; another key must do the same."""
+
+    by: str
+
+
+class Operator:
+    """See the module."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        directory: Directory,
+        publisher: Publisher,
+        filer: Filer,
+        clock: Clock,
+        ids: IdMaker,
+        four_eyes: bool,
+    ) -> None:
+        self._database = database
+        self._directory = directory
+        self._publisher = publisher
+        self._filer = filer
+        self._clock = clock
+        self._ids = ids
+        self._four_eyes = four_eyes
+
+    # ── create ───────────────────────────────────────────────────────────────────────────────────
+
+    async def create(
+        self, app_id: str, new: NewTransaction, actor: str
+    ) -> tuple[Transaction, bool]:
+        """Create a transaction, or return the one that has this uid; say whether it is new.
+
+        `Conflict` if that one is another matter.
+        """
+        for _ in range(TRIES):
+            if new.uid is not None:
+                known = await self._database.transaction(app_id, new.uid)
+                if known is not None:
+                    return _same(known, new), False
+            desk = await self._desk(app_id, actor)
+            made = desk.open(self._made(app_id, new, desk.now))
+            if await self._filer.file(desk) is None:
+                return made, True
+        raise Taken(f"The uid {new.uid!r} is taken.")
+
+    def _made(self, app_id: str, new: NewTransaction, now: int) -> Transaction:
+        return Transaction(
+            id=self._ids.new("trx", now),
+            app_id=app_id,
+            direction=new.direction,
+            kind=Kind.PAYMENT,
+            status=Status.PENDING,
+            amount=new.amount,
+            currency=new.currency,
+            created_at=now,
+            updated_at=now,
+            uid=new.uid,
+            substate="created",
+            psp_transaction_id=new.psp_transaction_id,
+            provider=new.provider,
+            source_id=new.source_id,
+            user_id=new.user_id,
+            merchant_reference=new.merchant_reference,
+            order_id=new.order_id,
+            metadata=dict(new.metadata),
+            reserves=new.reserves,
+            check_at=now + SCHEDULE[0],
+        )
+
+    # ── act on a transaction ─────────────────────────────────────────────────────────────────────
+
+    async def act(self, app_id: str, id_: str, action: str, act: Act) -> Transaction | Awaited:
+        """Hold, release, approve, reject or cancel. `Conflict` if its status forbids it."""
+        _need_reason(act)
+        for _ in range(TRIES):
+            found = await self._transaction(app_id, id_)
+            target = operate(action, found)
+            if not isinstance(target, Status):
+                raise Taken(target, code="illegal_transition")
+            desk = await self._desk(app_id, act.actor)
+            entry = self._entry(desk, f"transaction.{action}", found.id, act)
+            if await self._needs_second(entry):
+                return await self._propose(desk, entry)
+            desk.note(entry)
+            after = desk.advance(found, target, Told(substate=None, reason=act.reason))
+            if await self._filer.file(desk) is None:
+                return after
+        raise Taken("It is changing all the time; try again.")
+
+    async def reverse(self, app_id: str, id_: str, amount: int | None, act: Act) -> Transaction:
+        """Record that an approved transaction was undone: a linked transaction of its own."""
+        _need_reason(act)
+        for _ in range(TRIES):
+            found = await self._transaction(app_id, id_)
+            desk = await self._desk(app_id, act.actor)
+            desk.note(self._entry(desk, "transaction.reverse", found.id, act))
+            child = self._reversal(desk, found, amount, act.reason)
+            if await self._filer.file(desk) is None:
+                return child
+        raise Taken("It is changing all the time; try again.")
+
+    def _reversal(
+        self, desk: Desk, found: Transaction, amount: int | None, reason: str
+    ) -> Transaction:
+        if found.status is not Status.APPROVED:
+            raise Taken(
+                f"It is {found.status.value}; only what was Approved can be reversed.",
+                code="illegal_transition",
+            )
+        if amount is not None and not 0 < amount <= found.amount:
+            raise Invalid(Problem(("body", "amount"), "more than the transaction", "amount"))
+        kind = Kind.REVERSAL if found.direction is Direction.PAY_IN else Kind.RETURN
+        child = found._replace(
+            id=self._ids.new("trx", desk.now),
+            uid=None,
+            direction=direction_of_linked(kind, found.direction),
+            kind=kind,
+            status=Status.PENDING,
+            previous_status=None,
+            sequence=1,
+            version=1,
+            amount=amount if amount is not None else found.amount,
+            parent_id=found.id,
+            psp_transaction_id=None,
+            reserves=False,
+            check_at=None,
+            created_at=desk.now,
+            updated_at=desk.now,
+        )
+        return desk.advance(desk.open(child), Status.APPROVED, Told(reason=reason))
+
+    # ── resolve a conflict ───────────────────────────────────────────────────────────────────────
+
+    async def resolve(
+        self, app_id: str, conflict_id: str, choice: str, act: Act
+    ) -> Conflict | Awaited:
+        """Keep what we have, or accept what the news claimed."""
+        _need_reason(act)
+        for _ in range(TRIES):
+            conflict = await self._conflict(app_id, conflict_id)
+            found = await self._transaction(app_id, conflict.transaction_id)
+            desk = await self._desk(app_id, act.actor)
+            entry = self._entry(desk, f"conflict.{choice}", conflict.id, act)
+            if await self._needs_second(entry):
+                return await self._propose(desk, entry)
+            desk.note(entry)
+            resolved = conflict._replace(
+                resolved_at=desk.now,
+                resolution=choice,
+                resolved_by=act.actor,
+                resolution_reason=act.reason,
+            )
+            desk.resolve(resolved)
+            after = self._accept(desk, found, conflict, act) if choice == "accept" else found
+            desk.tell("transaction.conflict", conflict_data(after, resolved), after)
+            if await self._filer.file(desk) is None:
+                return resolved
+        raise Taken("It is changing all the time; try again.")
+
+    def _accept(self, desk: Desk, found: Transaction, conflict: Conflict, act: Act) -> Transaction:
+        """Do what the news claimed: a step, a superseding one, or a reversal of what was paid."""
+        status = conflict.status
+        if found.status is status:
+            return found
+        if found.status is Status.APPROVED:
+            self._reversal(desk, desk.current(found), None, act.reason)
+            return found
+        if compare(News(status), found).outcome is Outcome.ILLEGAL:
+            raise Taken(f"It cannot be {status.value}.", code="illegal_transition")
+        over = found.sequence if found.status in TERMINAL else None
+        return desk.advance(found, status, Told(reason=act.reason, supersedes=over))
+
+    # ── parts ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _desk(self, app_id: str, actor: str) -> Desk:
+        view = await self._directory.view(app_id)
+        if view is None:
+            raise NotFound("There is no such application.")
+        return Desk(view, self._publisher, self._ids, self._clock.now(), actor=actor)
+
+    async def _transaction(self, app_id: str, id_: str) -> Transaction:
+        found = await self._database.transaction(app_id, id_)
+        if found is None:
+            raise NotFound("There is no such transaction.")
+        return found
+
+    async def _conflict(self, app_id: str, conflict_id: str) -> Conflict:
+        page = Page(limit=250)
+        while batch := await self._database.conflicts(app_id, page, open_only=True):
+            for one in batch:
+                if one.id == conflict_id:
+                    return one
+            page = page._replace(iterator=batch[-1].id)
+        raise NotFound("There is no such open conflict.")
+
+    def _entry(self, desk: Desk, action: str, target: str, act: Act) -> AuditEntry:
+        id_ = self._ids.new("aud", desk.now)
+        return AuditEntry(id_, desk.app_id, desk.now, act.actor, action, target, act.reason)
+
+    async def _needs_second(self, entry: AuditEntry) -> bool:
+        """Tell whether nobody else has proposed this yet."""
+        if not self._four_eyes or entry.action not in SECOND_WORD:
+            return False
+        earlier = await self._database.audit(entry.app_id, Page(limit=50), entry.target)
+        latest = next((one for one in earlier if one.action != entry.action), None)
+        wanted = entry.action + _PROPOSED
+        return latest is None or latest.action != wanted or latest.actor == entry.actor
+
+    async def _propose(self, desk: Desk, entry: AuditEntry) -> Awaited:
+        desk.note(entry._replace(action=entry.action + _PROPOSED))
+        await self._filer.file(desk)
+        return Awaited(entry.actor)
+
+
+def _need_reason(act: Act) -> None:
+    if not act.reason.strip():
+        raise Invalid(Problem(("body", "reason"), "say why; it goes into the audit log", "missing"))
+
+
+def _same(known: Transaction, new: NewTransaction) -> Transaction:
+    """Return a known transaction if it is the same matter."""
+    told = (new.direction, new.amount, new.currency)
+    if (known.direction, known.amount, known.currency) != told:
+        raise Taken(f"The uid {new.uid!r} is that of another transaction, {known.id}.")
+    return known

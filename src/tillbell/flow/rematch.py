@@ -1,0 +1,69 @@
+"""Rematch: callbacks that came too early find their transaction.
+
+They are looked at again at once when a transaction appears under a reference they wait for, or
+is approved (a refund may come before its capture), and now and then for 72 hours besides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from tillbell.clock import Clock
+from tillbell.errors import StoreUnavailable
+from tillbell.flow.desk import Desk
+from tillbell.flow.reread import Rereader
+from tillbell.logs import observe
+from tillbell.storage.database import Database
+from tillbell.transactions import Status, Transaction
+
+STEP = 100
+
+
+class Rematcher:
+    """See the module."""
+
+    def __init__(self, database: Database, rereader: Rereader, clock: Clock) -> None:
+        self._database = database
+        self._rereader = rereader
+        self._clock = clock
+        self._running: set[asyncio.Task[None]] = set()
+
+    def moved(self, desk: Desk) -> None:
+        """Take note of what a decision did; look for who waited for it, without waiting."""
+        for one in desk.moved:
+            is_new = one.sequence == 1 or one.version == 1
+            if is_new or one.status is Status.APPROVED:
+                task = asyncio.get_running_loop().create_task(self._appeared(one))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+
+    async def retry(self) -> None:
+        """Look again at those whose time has come: a chore."""
+        for callback in await self._database.to_retry(self._clock.now(), STEP):
+            await self._rereader.room()
+            await self._rereader.replay(callback)
+
+    async def idle(self) -> None:
+        """Wait until nothing is being looked for."""
+        while self._running:
+            await asyncio.wait(set(self._running))
+
+    async def _appeared(self, found: Transaction) -> None:
+        try:
+            for callback in await self._database.waiting(found.app_id, names_of(found)):
+                await self._rereader.replay(callback)
+        except StoreUnavailable as error:  # the chore will come by
+            observe("rematch.postponed", error=str(error))
+
+
+def names_of(found: Transaction) -> Sequence[str]:
+    """Return everything that a transaction may be called by."""
+    names = (
+        found.id,
+        found.uid,
+        found.order_id,
+        found.merchant_reference,
+        found.psp_transaction_id,
+    )
+    return [name for name in names if name]
