@@ -1,0 +1,223 @@
+"""Every pair of statuses, for both directions, as a table; and what follows from a step."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tillbell.callbacks import Outcome
+from tillbell.rules.transitions import (
+    ALLOWED,
+    OPERATIONS,
+    News,
+    compare,
+    direction_of_linked,
+    effect_of,
+    operate,
+    severity,
+    status_of,
+)
+from tillbell.transactions import (
+    NEGATIVE,
+    TERMINAL,
+    Direction,
+    EffectKind,
+    Kind,
+    Status,
+    Transaction,
+)
+
+PENDING, ON_HOLD, PROCESSING, APPROVED, DECLINED, FAILED, CANCELLED, REJECTED = Status
+PAY_IN, PAY_OUT = Direction
+
+MARKS = {
+    "+": Outcome.APPLIED,
+    "=": Outcome.DUPLICATE,
+    "<": Outcome.STALE,
+    "!": Outcome.CONFLICT,
+    "x": Outcome.ILLEGAL,
+}
+
+# A row is what it is, a column what the news says: Pending, On Hold, Processing, Approved,
+# Declined, Failed, Cancelled, Rejected.
+TABLES = {
+    PAY_IN: """
+        Pending     = + x + + + + x
+        On Hold     < = x + + + + x
+        Approved    < < x = ! ! ! x
+        Declined    < < x ! = < < x
+        Failed      < < x ! < = < x
+        Cancelled   < < x ! < < = x
+    """,
+    PAY_OUT: """
+        Pending     = + + + + + + +
+        On Hold     < = + + + + + +
+        Processing  < < = + + + + +
+        Approved    < < < = ! ! ! !
+        Declined    < < < ! = < < <
+        Failed      < < < ! < = < <
+        Cancelled   < < < ! < < = <
+        Rejected    < < < ! < < < =
+    """,
+}
+
+
+def transaction(
+    direction: Direction = PAY_IN, status: Status = PENDING, **fields: object
+) -> Transaction:
+    base = Transaction("trx_1", "app_1", direction, Kind.PAYMENT, status, 10_000, "EUR", 0, 0)
+    return base._replace(**fields)
+
+
+def cells() -> list[tuple[Direction, Status, Status, Outcome]]:
+    found = []
+    for direction, table in TABLES.items():
+        for line in table.strip().splitlines():
+            *words, marks = line.strip().rsplit("  ", 1)
+            present = Status(" ".join(words).strip())
+            for news, mark in zip(Status, marks.split(), strict=True):
+                found.append((direction, present, news, MARKS[mark]))
+    return found
+
+
+@pytest.mark.parametrize(("direction", "present", "news", "outcome"), cells())
+def test_the_whole_table(
+    direction: Direction, present: Status, news: Status, outcome: Outcome
+) -> None:
+    judged = compare(News(news), transaction(direction, present))
+
+    assert judged.outcome is outcome
+    assert judged.why.endswith(".") or "→" in judged.why
+
+
+def test_the_table_is_whole() -> None:
+    for direction, allowed in ALLOWED.items():
+        asked = {(p, n) for d, p, n, _ in cells() if d is direction}
+        assert asked == set(itertools.product(allowed, Status))
+
+
+@pytest.mark.parametrize(
+    ("direction", "present", "news"),
+    [
+        (PAY_IN, ON_HOLD, PENDING),
+        (PAY_OUT, ON_HOLD, PENDING),
+        (PAY_OUT, PROCESSING, PENDING),
+        (PAY_OUT, PROCESSING, ON_HOLD),
+    ],
+)
+def test_a_step_back_is_taken_only_on_news_that_is_strictly_newer(
+    direction: Direction, present: Status, news: Status
+) -> None:
+    by_time = transaction(direction, present, news_at=100)
+    by_count = transaction(direction, present, news_sequence=7)
+
+    assert compare(News(news, occurred_at=101), by_time).outcome is Outcome.APPLIED
+    assert compare(News(news, occurred_at=100), by_time).outcome is Outcome.STALE
+    assert compare(News(news, sequence=8), by_count).outcome is Outcome.APPLIED
+    assert compare(News(news, sequence=7), by_count).outcome is Outcome.STALE
+    assert compare(News(news, occurred_at=101), by_count).outcome is Outcome.STALE
+
+
+def test_the_providers_count_wins_over_its_time() -> None:
+    held = transaction(PAY_IN, ON_HOLD, news_at=100, news_sequence=7)
+
+    assert compare(News(PENDING, 200, 6), held).outcome is Outcome.STALE
+    assert compare(News(PENDING, 50, 8), held).outcome is Outcome.APPLIED
+
+
+news_of = st.builds(
+    News,
+    st.sampled_from(Status),
+    st.none() | st.integers(0, 9),
+    st.none() | st.integers(0, 9),
+)
+
+
+@given(news_of, st.sampled_from(cells()), st.none() | st.integers(0, 9))
+def test_nothing_leaves_a_terminal_status_however_new(
+    news: News, cell: tuple[Direction, Status, Status, Outcome], known_at: int | None
+) -> None:
+    direction, present, _, _ = cell
+    current = transaction(direction, present, news_at=known_at, news_sequence=known_at)
+
+    judged = compare(news, current)
+
+    assert judged.outcome is not Outcome.APPLIED or present not in TERMINAL
+    assert judged.outcome is not Outcome.CONFLICT or {present, news.status} <= TERMINAL
+    assert judged.outcome is not Outcome.CONFLICT or APPROVED in (present, news.status)
+
+
+@pytest.mark.parametrize(
+    "word", ["On Hold", "on_hold", "ON-HOLD", "onhold", "on hold", " ON\tHOLD "]
+)
+def test_a_status_is_read_in_any_spelling(word: str) -> None:
+    assert status_of(word) is ON_HOLD
+
+
+@pytest.mark.parametrize("word", ["", "success", "Confirmed", "Approve", "ＡPPROVED", "on.hold"])
+def test_a_word_that_is_not_ours_is_not_guessed(word: str) -> None:
+    assert status_of(word) is None
+
+
+# ── effects ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_only_approval_moves_money_and_only_a_reserve_is_released() -> None:
+    for direction, reserves, status in itertools.product(Direction, (False, True), Status):
+        effect = effect_of(transaction(direction, reserves=reserves), status)
+        if status is APPROVED:
+            assert effect is (EffectKind.CREDIT if direction is PAY_IN else EffectKind.DEBIT)
+        elif status in NEGATIVE and reserves:
+            assert effect is EffectKind.RELEASE
+        else:
+            assert effect is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "parent", "effect"),
+    [
+        (Kind.REFUND, PAY_IN, EffectKind.DEBIT),
+        (Kind.CHARGEBACK, PAY_IN, EffectKind.DEBIT),
+        (Kind.REVERSAL, PAY_IN, EffectKind.DEBIT),
+        (Kind.CHARGEBACK_REVERSAL, PAY_IN, EffectKind.CREDIT),
+        (Kind.RETURN, PAY_OUT, EffectKind.CREDIT),
+    ],
+)
+def test_what_is_linked_moves_money_its_own_way(
+    kind: Kind, parent: Direction, effect: EffectKind
+) -> None:
+    linked = transaction(direction_of_linked(kind, parent), kind=kind)
+
+    assert effect_of(linked, APPROVED) is effect
+
+
+def test_money_that_left_after_a_person_said_no_is_the_worst() -> None:
+    assert severity(transaction(PAY_OUT, REJECTED), APPROVED) == "critical"
+    assert severity(transaction(PAY_OUT, DECLINED), APPROVED) == "high"
+    assert severity(transaction(PAY_OUT, APPROVED), REJECTED) == "high"
+    assert severity(transaction(PAY_IN, DECLINED), APPROVED) == "normal"
+
+
+# ── operators ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_no_operators_action_ends_in_approved_or_leaves_a_terminal_status() -> None:
+    for action, direction, status in itertools.product(OPERATIONS, Direction, Status):
+        if status not in ALLOWED[direction]:
+            continue
+        target = operate(action, transaction(direction, status))
+        if isinstance(target, Status):
+            assert status not in TERMINAL
+            assert target is not APPROVED
+            assert target in ALLOWED[direction]
+        else:
+            assert target.endswith(".")
+
+
+def test_a_held_pay_out_can_be_approved_rejected_or_cancelled() -> None:
+    held = transaction(PAY_OUT, ON_HOLD)
+
+    assert operate("approve", held) is PROCESSING
+    assert operate("reject", held) is REJECTED
+    assert operate("cancel", held) is CANCELLED
