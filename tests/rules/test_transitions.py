@@ -1,6 +1,7 @@
 """Every pair of statuses, for both directions, as a table; and what follows from a step."""
 
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -64,7 +65,7 @@ TABLES = {
 
 
 def transaction(
-    direction: Direction = PAY_IN, status: Status = PENDING, **fields: object
+    direction: Direction = PAY_IN, status: Status = PENDING, **fields: Any
 ) -> Transaction:
     base = Transaction("trx_1", "app_1", direction, Kind.PAYMENT, status, 10_000, "EUR", 0, 0)
     return base._replace(**fields)

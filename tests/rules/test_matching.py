@@ -1,0 +1,139 @@
+"""A notice finds its transaction by the first way that finds any, and never another's."""
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tillbell.callbacks import References
+from tillbell.rules.matching import Unmatched, match
+from tillbell.transactions import TERMINAL, Direction, Kind, Status, Transaction
+
+SOURCE = "src_1"
+PENDING, APPROVED, DECLINED = Status.PENDING, Status.APPROVED, Status.DECLINED
+
+
+def payment(id_: str, status: Status = PENDING, **fields: Any) -> Transaction:
+    base = Transaction(id_, "app_1", Direction.PAY_IN, Kind.PAYMENT, status, 1_000, "EUR", 0, 0)
+    return base._replace(source_id=SOURCE)._replace(**fields)
+
+
+def name_of(field: str) -> dict[str, Any]:
+    return {field: "O"}
+
+
+def found(
+    *candidates: Transaction, ours: str = "", psp: str = "", own_id: str | None = None
+) -> str | None:
+    """Return the id of what is meant; None if nothing is."""
+    names = References((ours,) if ours else (), (psp,) if psp else ())
+    meant = match(candidates, names, SOURCE, own_id)
+    return None if isinstance(meant, Unmatched) else meant.id
+
+
+def test_our_id_wins_over_the_uid_that_over_the_providers_id_and_so_on() -> None:
+    names = References(("R",), ("R",))
+    ranked = [
+        payment("R"),
+        payment("trx_uid", uid="R"),
+        payment("trx_psp", psp_transaction_id="R"),
+        payment("trx_order", order_id="R"),
+        payment("trx_reference", merchant_reference="R"),
+    ]
+    for first in range(len(ranked)):
+        for order in itertools.permutations(ranked[first:]):
+            assert match(order, names, SOURCE, None) == ranked[first]
+
+
+def test_the_providers_id_means_nothing_at_another_source() -> None:
+    assert found(payment("trx_1", psp_transaction_id="P", source_id="src_2"), psp="P") is None
+
+
+def test_the_providers_id_is_good_where_the_source_is_not_known_yet() -> None:
+    assert found(payment("trx_1", psp_transaction_id="P", source_id=None), psp="P") == "trx_1"
+
+
+@pytest.mark.parametrize("name", ["order_id", "merchant_reference"])
+def test_of_several_attempts_at_an_order_the_open_one_is_meant(name: str) -> None:
+    second = payment("trx_2", **name_of(name))
+    first = payment("trx_1", DECLINED, psp_transaction_id="P1", **name_of(name))
+
+    assert found(second, first, ours="O", own_id="P2") == "trx_2"
+    assert found(second, first, ours="O") == "trx_2"
+
+
+@pytest.mark.parametrize("name", ["order_id", "merchant_reference"])
+def test_of_several_attempts_the_one_the_provider_knows_is_meant(name: str) -> None:
+    second = payment("trx_2", **name_of(name))
+    first = payment("trx_1", DECLINED, psp_transaction_id="P1", **name_of(name))
+
+    assert found(second, first, ours="O", own_id="P1") == "trx_1"
+
+
+def test_a_payment_that_ended_under_another_id_is_not_overwritten() -> None:
+    first = payment("trx_1", APPROVED, psp_transaction_id="P1", merchant_reference="M")
+
+    assert found(first, ours="M", own_id="P1") == "trx_1"
+    assert found(first, ours="M") == "trx_1"
+    assert found(first, ours="M", own_id="P2") is None
+
+
+def test_of_two_that_are_open_nobody_can_tell() -> None:
+    two = payment("trx_2", order_id="O"), payment("trx_1", order_id="O")
+
+    meant = match(two, References(("O",)), SOURCE, None)
+
+    assert isinstance(meant, Unmatched)
+    assert "trx_1" in meant.why
+    assert "trx_2" in meant.why
+
+
+def test_of_several_that_have_ended_the_newest_is_meant() -> None:
+    newer, older = (
+        payment("trx_2", DECLINED, order_id="O"),
+        payment("trx_1", DECLINED, order_id="O"),
+    )
+
+    assert found(newer, older, ours="O") == "trx_2"
+
+
+def test_what_is_linked_is_never_meant_itself() -> None:
+    refund = payment("trx_2", kind=Kind.REFUND, order_id="O", parent_id="trx_1")
+    parent = payment("trx_1", APPROVED, order_id="O")
+
+    assert found(refund, parent, ours="O") == "trx_1"
+    assert found(refund, ours="O") is None
+
+
+def test_nothing_found_says_what_was_tried() -> None:
+    missing = match((), References(("O1",), ("P1",)), SOURCE, None)
+
+    assert isinstance(missing, Unmatched)
+    assert "O1, P1" in missing.why
+
+
+ids = st.sampled_from(["A", "B", None])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(Status), ids, ids, ids), max_size=5),
+    st.sampled_from(["A", "B"]),
+    ids,
+)
+def test_whoever_is_meant_bears_the_reference_and_has_not_ended_as_another(
+    rows: list[tuple[Status, str | None, str | None, str | None]], name: str, own_id: str | None
+) -> None:
+    candidates = [
+        payment(f"trx_{n}", status, psp_transaction_id=psp, order_id=order, merchant_reference=ref)
+        for n, (status, psp, order, ref) in enumerate(rows)
+    ]
+
+    meant = match(candidates, References((name,)), SOURCE, own_id)
+
+    if isinstance(meant, Unmatched):
+        return
+    assert name in (meant.order_id, meant.merchant_reference)
+    if own_id is not None and meant.status in TERMINAL:
+        assert meant.psp_transaction_id in (own_id, None)
