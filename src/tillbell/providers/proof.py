@@ -9,7 +9,8 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from ipaddress import ip_address, ip_network
 
 from tillbell.callbacks import Trust
 from tillbell.clock import SECOND, Micros
@@ -39,7 +40,12 @@ def same_text(given: str | None, expected: str) -> bool:
     """Compare texts in constant time; None is never the same."""
     if given is None:
         return False
-    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
+    return hmac.compare_digest(key_bytes(given), key_bytes(expected))
+
+
+def key_bytes(text: str) -> bytes:
+    """Return a text as UTF-8; half a surrogate pair, which JSON can smuggle in, is no error."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def from_hex(text: str | None) -> bytes:
@@ -88,3 +94,30 @@ def signed(is_right: bool, scheme: str, trust: Trust = Trust.SIGNED) -> Verdict:
     if is_right:
         return Verdict(trust, f"{scheme} matches.")
     return Verdict(None, f"{scheme} does not match. Check the source's secret.")
+
+
+def tried(
+    secrets: Iterable[str],
+    is_right: Callable[[str], bool],
+    scheme: str,
+    trust: Trust = Trust.SIGNED,
+) -> Verdict:
+    """Try each secret of a source; an empty one proves nothing."""
+    usable = [secret for secret in secrets if secret]
+    if not usable:
+        return NO_SECRET
+    if any([is_right(secret) for secret in usable]):  # all are tried, whichever matches
+        return signed(is_right=True, scheme=scheme, trust=trust)
+    if any(is_right(secret.strip()) for secret in usable if secret != secret.strip()):
+        why = "The source's secret has a space or line end too many at one of its ends."
+        return Verdict(None, why)
+    return signed(is_right=False, scheme=scheme)
+
+
+def is_from(peer: str, networks: Iterable[str]) -> bool:
+    """Tell whether an address is in one of these networks (CIDR); what is none of both is not."""
+    try:
+        address = ip_address(peer)
+        return any(address in ip_network(network, strict=False) for network in networks)
+    except ValueError:
+        return False

@@ -1,0 +1,51 @@
+"""Callbacks that the payer's own browser carries: they end on a page of the shop.
+
+The payer can see, change, repeat and invent all of it. The answer is for a person, so it is a
+redirect (303, so that a form is not sent again), or a small page where no address is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from tillbell.providers.base import Answer, Setting
+
+HTML = "text/html; charset=utf-8"
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Payment</title>
+<p>{text}</p>{link}
+</html>
+"""
+
+SUCCESS_URL = Setting("successUrl", "Where the payer goes after paying.", "url")
+ERROR_URL = Setting("errorUrl", "Where the payer goes when the payment failed.", "url")
+CANCEL_URL = Setting("cancelUrl", "Where the payer goes after giving up; else errorUrl.", "url")
+
+
+def sent_on(config: Mapping[str, Any], *names: str) -> Answer:
+    """Send the payer to the first of these settings that has an address."""
+    url = next((str(config[name]) for name in names if config.get(name)), None)
+    if url is None:
+        return page(200, "You can close this page and go back to the shop.")
+    return Answer(303, _html("You are being sent back to the shop.", url), HTML, _location(url))
+
+
+def page(status: int, text: str, url: str | None = None) -> Answer:
+    """Show one sentence, and a way on."""
+    return Answer(status, _html(text, url), HTML)
+
+
+def not_accepted(config: Mapping[str, Any], status: int) -> Answer:
+    """Tell a payer that what the browser carried was not taken as it is."""
+    return page(status, "This payment message cannot be accepted.", config.get("errorUrl"))
+
+
+def _location(url: str) -> tuple[tuple[str, str], ...]:
+    return (("location", url),)
+
+
+def _html(text: str, url: str | None) -> bytes:
+    link = f'<p><a href="{escape(url)}">Continue</a></p>' if url else ""
+    return _PAGE.format(text=escape(text), link=link).encode()
