@@ -1,0 +1,127 @@
+"""Pretend providers of our own, so that these tests need no real one's format.
+
+`pretend` signs its body (HMAC-SHA256, hex, `x-pretend-signature`); `hint` proves nothing and
+comes by GET or POST; `flood` is a bulk provider; `fickle` has an adapter with mistakes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.web.site import Site
+from tillbell.callbacks import Note, Notice, Trust
+from tillbell.providers import proof, reading
+from tillbell.providers.base import (
+    Answer,
+    Case,
+    Confidence,
+    Heard,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setting,
+    Setup,
+    Verdict,
+)
+
+SIGNATURE = "x-pretend-signature"
+ANSWERS = {
+    Heard.STORED: Answer(200, b"[OK]"),
+    Heard.REFUSED: Answer(401),
+    Heard.MALFORMED: Answer(400),
+}
+
+
+def signature(secret: str, body: bytes) -> str:
+    return proof.mac("sha256", secret.encode(), body).hex()
+
+
+def _verify(incoming: Incoming, setup: Setup) -> Verdict:
+    if not setup.secrets:
+        return proof.NO_SECRET
+    given = proof.from_hex(incoming.header(SIGNATURE))
+    expected = [proof.mac("sha256", s.encode(), incoming.body) for s in setup.secrets]
+    return proof.signed(proof.is_one_of([given], expected), "HMAC")
+
+
+def _parse(incoming: Incoming, setup: Setup) -> Parsed:
+    found = reading.json_object(incoming.body)
+    text = reading.text(found, "note") or "said nothing"
+    return Parsed((Note(text),), reading.text(found, "id"))
+
+
+def _answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
+    if heard is Heard.STORED and "successUrl" in setup.config:
+        return Answer(303, headers=(("location", str(setup.config["successUrl"])),))
+    return ANSWERS[heard]
+
+
+def _sign(case: Case, setup: Setup, url: str) -> Incoming:
+    body = json.dumps(dict(case.fields)).encode()
+    headers = (
+        ("content-type", "application/json"),
+        (SIGNATURE, signature(setup.secrets[0], body)),
+    )
+    return Incoming(case.method, url, headers, body, case.at)
+
+
+def _long_enough(text: str) -> str | None:
+    return "needs 8 characters or more" if len(text) < 8 else None
+
+
+PRETEND = Provider(
+    name="pretend",
+    title="Pretend",
+    about="Payments that never were.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.SIGNED,
+    bare_trust=None,
+    secret=SecretRule("In its settings.", problem=_long_enough),
+    answers="200 with [OK].",
+    verify=_verify,
+    parse=_parse,
+    answer=_answer,
+    sign=_sign,
+    settings=(
+        Setting("successUrl", "Where the payer goes.", "url"),
+        Setting("mode", "Which gateway.", choices=("test", "live"), default="test"),
+        Setting("apiPassword", "For look-ups.", is_secret=True),
+        Setting("limit", "A number.", "integer"),
+    ),
+    masked=("passcode", "x-pretend-token"),
+)
+
+
+def _hinted(incoming: Incoming, setup: Setup) -> Parsed:
+    notices: tuple[Notice, ...] = (Note(str(reading.fields(incoming))),)
+    return Parsed(notices)
+
+
+HINT = PRETEND._replace(
+    name="hint",
+    title="Hint",
+    best_trust=Trust.NONE,
+    bare_trust=Trust.NONE,
+    secret=None,
+    verify=lambda *_: Verdict(Trust.NONE, "Nothing is signed."),
+    parse=_hinted,
+    methods=frozenset({"GET", "POST"}),
+)
+FLOOD = PRETEND._replace(name="flood", title="Flood", is_bulk=True)
+
+
+def _mistaken(incoming: Incoming, setup: Setup) -> Any:
+    raise KeyError(incoming.body.decode())
+
+
+FICKLE = PRETEND._replace(name="fickle", title="Fickle", parse=_mistaken)
+
+PROVIDERS = {one.name: one for one in (PRETEND, HINT, FLOOD, FICKLE)}
+
+
+def use(site: Site) -> None:
+    """Let a site know the pretend providers beside the real ones."""
+    sources = site.gateway.sources
+    sources.providers = {**sources.providers, **PROVIDERS}
