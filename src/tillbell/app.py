@@ -11,16 +11,22 @@ from tillbell.errors import Draining, StoreUnavailable, Unavailable
 from tillbell.flow.addresses import AddressPolicy
 from tillbell.flow.aftermath import Aftermath
 from tillbell.flow.claimer import SWEEP, Claimer
+from tillbell.flow.confirm import Confirmer
 from tillbell.flow.directory import OPERATIONAL, Directory
 from tillbell.flow.dispatch import LEASE, Dispatcher
 from tillbell.flow.expunge import Expunger
 from tillbell.flow.handshake import Handshake
+from tillbell.flow.janitor import Janitor
 from tillbell.flow.ledger import Ledger
 from tillbell.flow.live import LiveMaker
 from tillbell.flow.maintain import Chore, Discarder, DiskReserve, Maintainer, Purge
 from tillbell.flow.meters import Meters
+from tillbell.flow.office import Office
+from tillbell.flow.operate import Operator
+from tillbell.flow.process import Processor
 from tillbell.flow.publish import Draft, Publisher
 from tillbell.flow.receive import Receiver
+from tillbell.flow.rematch import Rematcher
 from tillbell.flow.replay import Replayer
 from tillbell.flow.reread import PickUp, Rereader
 from tillbell.flow.resend import Resender
@@ -39,6 +45,8 @@ from tillbell.vault import Vault
 HEARTBEAT = 5 * SECOND
 PURGE_EVERY = 60 * SECOND
 DISK_EVERY = 2 * SECOND
+CHECK_EVERY = 5 * SECOND
+REMATCH_EVERY = 30 * SECOND
 
 
 class Gateway:
@@ -109,9 +117,25 @@ class Gateway:
 
     def _build_receiving(self) -> None:
         self.sources = Sources(self.database, self.directory, self.vault, PROVIDERS)
+        self.office = Office(
+            self.database,
+            self.directory,
+            self.sources,
+            self.publisher,
+            self.clock,
+            self.ids,
+            self.meters,
+        )
+        self.processor = Processor(self.office)
+        self.operator = Operator(self.office, four_eyes=self.settings.four_eyes)
+        self.confirmer = Confirmer(self.sender, self.policy, self.settings.user_agent)
+        self.janitor = Janitor(self.office, self.confirmer)
         self.receiver = Receiver(self.database, self.vault, self.ids, self.meters)
         self.rereader = Rereader(self.database, self.sources, self.vault, self.receiver, self.clock)
         self.replayer = Replayer(self.database, self.rereader, self.tasks, self.clock)
+        self.receiver.processor = self.processor
+        self.rematcher = Rematcher(self.database, self.rereader, self.clock)
+        self.office.on_filed = self.rematcher.filed
         self.picking_up = PickUp(self.rereader, self.clock)
 
     def _build_care(self) -> None:
@@ -165,12 +189,15 @@ class Gateway:
             Chore("sweep", SWEEP, self.claimer.sweep),
             Chore("purge", PURGE_EVERY, purge.run),
             Chore("disk", DISK_EVERY, self._look_at_disk),
+            Chore("check", CHECK_EVERY, self.janitor.look),
+            Chore("rematch", REMATCH_EVERY, self.rematcher.retry),
         )
 
     async def drain(self, timeout_s: float | None = None) -> None:
         """Accept nothing more; let attempts under way end, give everything else back."""
         self._refuse(Draining())
         await self.picking_up.stop()
+        await self.processor.stop()
         self.dispatcher.stop_starting()
         await self.maintainer.stop()
         await self.tasks.stop()

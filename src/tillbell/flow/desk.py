@@ -7,7 +7,7 @@ did. Nothing is stored here: `change()` says what is to be, and the store takes 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -51,8 +51,15 @@ _WEIGHT = (
 )
 
 
+class By(NamedTuple):
+    """Who decides: a callback, or the API key (or janitor) of that name."""
+
+    callback: Callback | None = None
+    actor: str | None = None
+
+
 class Desk:
-    """One decision. `now` is its moment; `callback` what caused it, if one did."""
+    """One decision. `now` is its moment."""
 
     def __init__(
         self,
@@ -60,14 +67,13 @@ class Desk:
         publisher: Publisher,
         ids: IdMaker,
         now: Micros,
-        callback: Callback | None = None,
-        actor: str | None = None,
+        by: By,
     ) -> None:
         self._view = view
         self._publisher = publisher
         self._ids = ids
+        callback, self._actor = by
         self._callback = callback
-        self._actor = actor
         self.now = now
         self.received_at = callback.received_at if callback is not None else now
         self._versions: dict[str, int] = {}  # as they are stored; 0: not yet

@@ -24,7 +24,7 @@ from tillbell.callbacks import (
     Suppression,
     Trust,
 )
-from tillbell.clock import iso
+from tillbell.clock import Micros, iso
 from tillbell.flow.desk import Desk
 from tillbell.flow.sources import LiveSource
 from tillbell.ids import IdMaker
@@ -78,48 +78,30 @@ class Hearer:
     # ── parcels ──────────────────────────────────────────────────────────────────────────────────
 
     async def _parcel(self, desk: Desk, live: LiveSource, notice: ShipmentNotice) -> None:
-        app_id, carrier = live.source.scope, live.source.provider
-        uid = f"{carrier}:{notice.tracking_number}"
-        present = await self._database.get(Shipment, uid, app_id)
+        uid = f"{live.source.provider}:{notice.tracking_number}"
+        present = await self._database.get(Shipment, uid, live.source.scope)
         moved = judge_parcel(_parcel_of(present), notice)
         desk.say(moved.outcome, moved.why)
         if moved.outcome is not Outcome.APPLIED:
             return
-        assert notice.status is not None
-        blank = Shipment(
+        before = present or self._new_parcel(desk, live, notice)
+        after = _moved(before, live.source.id, notice, desk.now)
+        desk.put(after, before.version)
+        told = {"previousStatus": before.status or None, "message": notice.message}
+        desk.tell(shipment_event(after.status), shipment_data(after) | told)
+
+    def _new_parcel(self, desk: Desk, live: LiveSource, notice: ShipmentNotice) -> Shipment:
+        carrier = live.source.provider
+        return Shipment(
             id=self._ids.new("shp", desk.now),
-            scope=app_id,
-            uid=uid,
+            scope=live.source.scope,
+            uid=f"{carrier}:{notice.tracking_number}",
             created_at=desk.now,
             carrier=carrier,
             tracking_number=notice.tracking_number,
             status="",
             version=0,
         )
-        before = present or blank
-        after = msgspec.structs.replace(
-            before,
-            status=notice.status,
-            substate=notice.substate,
-            raw_status=notice.raw_status,
-            reference=notice.reference or before.reference,
-            source_id=live.source.id,
-            news_at=notice.occurred_at or before.news_at,
-            news_sequence=notice.sequence if notice.sequence is not None else before.news_sequence,
-            delivered_at=(
-                notice.occurred_at or desk.now
-                if notice.status == DELIVERED
-                else before.delivered_at
-            ),
-            updated_at=desk.now,
-            version=before.version + 1,
-        )
-        desk.put(after, before.version)
-        data = shipment_data(after) | {
-            "previousStatus": before.status or None,
-            "message": notice.message,
-        }
-        desk.tell(shipment_event(notice.status), data)
 
     # ── e-mails ──────────────────────────────────────────────────────────────────────────────────
 
@@ -158,6 +140,25 @@ def _order(desk: Desk, live: LiveSource, trust: Trust, notice: OrderNotice) -> N
         return
     desk.tell(notice.event_type, notice.data)
     desk.say(Outcome.NOTED, f"Passed on as {notice.event_type}.")
+
+
+def _moved(before: Shipment, source_id: str, notice: ShipmentNotice, now: Micros) -> Shipment:
+    assert notice.status is not None, "only what a table knows is applied"
+    sequence = notice.sequence if notice.sequence is not None else before.news_sequence
+    is_delivered = notice.status == DELIVERED
+    return msgspec.structs.replace(
+        before,
+        status=notice.status,
+        substate=notice.substate,
+        raw_status=notice.raw_status,
+        reference=notice.reference or before.reference,
+        source_id=source_id,
+        news_at=notice.occurred_at or before.news_at,
+        news_sequence=sequence,
+        delivered_at=(notice.occurred_at or now) if is_delivered else before.delivered_at,
+        updated_at=now,
+        version=before.version + 1,
+    )
 
 
 def _parcel_of(record: Shipment | None) -> Parcel | None:

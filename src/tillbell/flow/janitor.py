@@ -12,22 +12,18 @@ A pay-out never fails by silence: money may have left.
 from __future__ import annotations
 
 from tillbell.callbacks import Outcome
-from tillbell.clock import DAY, HOUR, MINUTE, Clock, Micros
+from tillbell.clock import DAY, HOUR, MINUTE, Micros
 from tillbell.errors import StoreUnavailable
 from tillbell.flow.confirm import Confirmer, Standing
-from tillbell.flow.desk import Desk
-from tillbell.flow.directory import Directory
-from tillbell.flow.filing import Filer
-from tillbell.flow.publish import Publisher
+from tillbell.flow.desk import By, Desk
+from tillbell.flow.office import Office
 from tillbell.flow.settling import blank_conflict, mismatch_conflict
-from tillbell.flow.sources import LiveSource, Sources
-from tillbell.ids import IdMaker
+from tillbell.flow.sources import LiveSource
 from tillbell.logs import observe
 from tillbell.rules.amounts import difference
 from tillbell.rules.booking import Told
 from tillbell.rules.transitions import News, compare
 from tillbell.storage.base import Page
-from tillbell.storage.database import Database
 from tillbell.transactions import NEGATIVE, TERMINAL, Direction, Status, Transaction
 
 SCHEDULE: tuple[Micros, ...] = (5 * MINUTE, HOUR, DAY, DAY, DAY, DAY, DAY)  # before look 1, 2, …
@@ -38,42 +34,24 @@ CONFIRMED = "confirmed"  # the trust of what the provider itself answered
 class Janitor:
     """See the module."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        directory: Directory,
-        sources: Sources,
-        publisher: Publisher,
-        confirmer: Confirmer,
-        filer: Filer,
-        clock: Clock,
-        ids: IdMaker,
-    ) -> None:
-        self._database = database
-        self._directory = directory
-        self._sources = sources
-        self._publisher = publisher
+    def __init__(self, office: Office, confirmer: Confirmer) -> None:
+        self._office = office
         self._confirmer = confirmer
-        self._filer = filer
-        self._clock = clock
-        self._ids = ids
 
     async def look(self) -> None:
         """Look at those whose time has come: a chore."""
-        for found in await self._database.due_checks(self._clock.now(), STEP):
+        for found in await self._office.database.due_checks(self._office.clock.now(), STEP):
             try:
                 await self._look_at(found)
             except StoreUnavailable as error:
                 observe("check.postponed", transaction=found.id, error=str(error))
 
     async def _look_at(self, found: Transaction) -> None:
-        live = self._sources.live(found.source_id or "")
-        view = await self._directory.view(found.app_id)
-        if view is None:
-            return
+        live = self._office.sources.live(found.source_id or "")
         standing = await self._confirmer.ask(live, found) if live is not None else None
-        desk = Desk(view, self._publisher, self._ids, self._clock.now(), actor="janitor")
+        desk = await self._office.desk(found.app_id, By(actor="janitor"))
+        if desk is None:
+            return
         found = desk.current(found)
         if isinstance(standing, Standing):
             found = await self._believe(desk, live, found, standing)
@@ -81,7 +59,7 @@ class Janitor:
             told = Told(reason="no_news", message="Nothing more was heard in the grace time.")
             found = desk.advance(found, found.if_silent, told)
         await self._plan(desk, found)
-        await self._filer.file(desk)  # what crosses it is looked at the next time
+        await self._office.file(desk)  # what crosses it is looked at the next time
 
     async def _believe(
         self, desk: Desk, live: LiveSource | None, found: Transaction, standing: Standing
@@ -107,7 +85,7 @@ class Janitor:
         policy = live.config.get("lateSuccess") if live is not None else None
         if policy != "accept_verified" or found.direction is not Direction.PAY_IN:
             return found
-        waiting = await self._database.conflicts(
+        waiting = await self._office.database.conflicts(
             found.app_id, Page(limit=10), found.id, open_only=True
         )
         for conflict in waiting:

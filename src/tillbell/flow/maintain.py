@@ -83,13 +83,21 @@ class Purge:
     async def run(self) -> None:
         """Purge until nothing is left to purge."""
         now = self._clock.now()
+        bodies_before, history_before = now - self._bodies, now - self._history
         while await self._database.purge(
-            bodies_before=now - self._bodies,
-            history_before=now - self._history,
+            bodies_before=bodies_before, history_before=history_before, now=now, limit=PURGE_STEP
+        ):
+            await self._breathe()
+        while await self._database.purge_books(
+            requests_before=bodies_before,
+            callbacks_before=history_before,
             now=now,
             limit=PURGE_STEP,
         ):
-            await wait_until(self._clock, self._clock.now() + SECOND // 100)
+            await self._breathe()
+
+    async def _breathe(self) -> None:
+        await wait_until(self._clock, self._clock.now() + SECOND // 100)
 
 
 class DiskReserve:

@@ -19,19 +19,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tillbell.callbacks import Outcome
-from tillbell.clock import Clock
 from tillbell.errors import Conflict as Taken
 from tillbell.errors import Invalid, NotFound, Problem
-from tillbell.flow.desk import Desk
-from tillbell.flow.directory import Directory
-from tillbell.flow.filing import Filer
+from tillbell.flow.desk import By, Desk
 from tillbell.flow.janitor import SCHEDULE
-from tillbell.flow.publish import Publisher
-from tillbell.ids import IdMaker
+from tillbell.flow.office import Office
 from tillbell.rules.booking import Told, conflict_data
 from tillbell.rules.transitions import News, compare, direction_of_linked, operate
 from tillbell.storage.base import Page
-from tillbell.storage.database import Database
 from tillbell.transactions import (
     TERMINAL,
     AuditEntry,
@@ -80,23 +75,10 @@ class Awaited(NamedTuple):
 class Operator:
     """See the module."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        directory: Directory,
-        publisher: Publisher,
-        filer: Filer,
-        clock: Clock,
-        ids: IdMaker,
-        four_eyes: bool,
-    ) -> None:
-        self._database = database
-        self._directory = directory
-        self._publisher = publisher
-        self._filer = filer
-        self._clock = clock
-        self._ids = ids
+    def __init__(self, office: Office, *, four_eyes: bool) -> None:
+        self._office = office
+        self._database = office.database
+        self._ids = office.ids
         self._four_eyes = four_eyes
 
     # ── create ───────────────────────────────────────────────────────────────────────────────────
@@ -115,7 +97,7 @@ class Operator:
                     return _same(known, new), False
             desk = await self._desk(app_id, actor)
             made = desk.open(self._made(app_id, new, desk.now))
-            if await self._filer.file(desk) is None:
+            if await self._office.file(desk) is None:
                 return made, True
         raise Taken(f"The uid {new.uid!r} is taken.")
 
@@ -159,7 +141,7 @@ class Operator:
                 return await self._propose(desk, entry)
             desk.note(entry)
             after = desk.advance(found, target, Told(substate=None, reason=act.reason))
-            if await self._filer.file(desk) is None:
+            if await self._office.file(desk) is None:
                 return after
         raise Taken("It is changing all the time; try again.")
 
@@ -171,7 +153,7 @@ class Operator:
             desk = await self._desk(app_id, act.actor)
             desk.note(self._entry(desk, "transaction.reverse", found.id, act))
             child = self._reversal(desk, found, amount, act.reason)
-            if await self._filer.file(desk) is None:
+            if await self._office.file(desk) is None:
                 return child
         raise Taken("It is changing all the time; try again.")
 
@@ -229,7 +211,7 @@ class Operator:
             desk.resolve(resolved)
             after = self._accept(desk, found, conflict, act) if choice == "accept" else found
             desk.tell("transaction.conflict", conflict_data(after, resolved), after)
-            if await self._filer.file(desk) is None:
+            if await self._office.file(desk) is None:
                 return resolved
         raise Taken("It is changing all the time; try again.")
 
@@ -249,10 +231,10 @@ class Operator:
     # ── parts ────────────────────────────────────────────────────────────────────────────────────
 
     async def _desk(self, app_id: str, actor: str) -> Desk:
-        view = await self._directory.view(app_id)
-        if view is None:
+        desk = await self._office.desk(app_id, By(actor=actor))
+        if desk is None:
             raise NotFound("There is no such application.")
-        return Desk(view, self._publisher, self._ids, self._clock.now(), actor=actor)
+        return desk
 
     async def _transaction(self, app_id: str, id_: str) -> Transaction:
         found = await self._database.transaction(app_id, id_)
@@ -284,7 +266,7 @@ class Operator:
 
     async def _propose(self, desk: Desk, entry: AuditEntry) -> Awaited:
         desk.note(entry._replace(action=entry.action + _PROPOSED))
-        await self._filer.file(desk)
+        await self._office.file(desk)
         return Awaited(entry.actor)
 
 

@@ -21,26 +21,22 @@ from tillbell.callbacks import (
     Outcome,
     TransactionNotice,
 )
-from tillbell.clock import SECOND, Clock
+from tillbell.clock import SECOND
 from tillbell.errors import StoreUnavailable
-from tillbell.flow.desk import Desk
-from tillbell.flow.directory import Directory
-from tillbell.flow.filing import Filer
+from tillbell.flow.desk import By, Desk
 from tillbell.flow.hearing import Hearer
 from tillbell.flow.maintain import wait_until
-from tillbell.flow.publish import Publisher
+from tillbell.flow.office import Office
 from tillbell.flow.settling import Settler
-from tillbell.flow.sources import Sources
-from tillbell.ids import IdMaker
 from tillbell.logs import observe
 from tillbell.storage.books import Change, Conclusion, Crossed
-from tillbell.storage.database import Database
 
 AT_ONCE = 128  # callbacks being decided
 WAITING_MAX = 10_000  # handed over and not yet decided; what is more waits in the store
 BULK_WAITING_MAX = 256
 TRIES = 50
 STORE_PAUSE = SECOND
+STOP_S = 2.0
 
 
 class Handed(NamedTuple):
@@ -53,26 +49,10 @@ class Handed(NamedTuple):
 class Processor:
     """See the module. Lives on one event loop."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        directory: Directory,
-        sources: Sources,
-        publisher: Publisher,
-        clock: Clock,
-        ids: IdMaker,
-        filer: Filer,
-    ) -> None:
-        self._database = database
-        self._directory = directory
-        self._sources = sources
-        self._publisher = publisher
-        self._clock = clock
-        self._ids = ids
-        self._filer = filer
-        self._settler = Settler(database, ids)
-        self._hearer = Hearer(database, ids)
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._settler = Settler(office.database, office.ids)
+        self._hearer = Hearer(office.database, office.ids)
         self._room = asyncio.Semaphore(AT_ONCE)
         self._tails: dict[str, asyncio.Task[None]] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -111,7 +91,9 @@ class Processor:
             await asyncio.wait(set(self._running))
 
     async def stop(self) -> None:
-        """Leave the rest for the next start."""
+        """Let decisions under way end, for a moment; leave the rest for the next start."""
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=STOP_S)
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -141,11 +123,10 @@ class Processor:
     async def _decide(self, handed: Handed) -> Desk | None:
         """Decide on what is stored now; None if nobody can: its source is gone."""
         callback = handed.callback
-        live = self._sources.live(callback.source_id)
-        view = await self._directory.view(callback.app_id)
-        if live is None or view is None or callback.trust is None:
+        live = self._office.sources.live(callback.source_id)
+        desk = await self._office.desk(callback.app_id, By(callback))
+        if live is None or desk is None or callback.trust is None:
             return None
-        desk = Desk(view, self._publisher, self._ids, self._clock.now(), callback)
         items = [notice for notice in handed.notices if isinstance(notice, AnalyticsNotice)]
         if items:
             await self._hearer.measure(desk, live, items)
@@ -159,18 +140,18 @@ class Processor:
     async def _file(self, desk: Desk) -> Crossed | None:
         """Store a decision; a store that is away is waited for."""
         try:
-            return await self._filer.file(desk)
+            return await self._office.file(desk)
         except StoreUnavailable as error:
             observe("callback.postponed", error=str(error))
-            await wait_until(self._clock, self._clock.now() + STORE_PAUSE)
+            await wait_until(self._office.clock, self._office.clock.now() + STORE_PAUSE)
             return Crossed("unknown")
 
     async def _give_up(self, callback: Callback, error: Exception) -> None:
         """Conclude what our own program failed at: it can be replayed when it is mended."""
         why = f"Tillbell could not process it ({type(error).__name__}); see its log, then replay."
-        conclusion = Conclusion(callback.id, Outcome.UNMAPPED, why, self._clock.now())
+        conclusion = Conclusion(callback.id, Outcome.UNMAPPED, why, self._office.clock.now())
         try:
-            await self._database.change(Change(conclusion=conclusion))
+            await self._office.database.change(Change(conclusion=conclusion))
         except StoreUnavailable as away:
             observe("callback.postponed", error=str(away))
             self.has_forgotten = True

@@ -29,7 +29,7 @@ class Rematcher:
         self._clock = clock
         self._running: set[asyncio.Task[None]] = set()
 
-    def moved(self, desk: Desk) -> None:
+    def filed(self, desk: Desk) -> None:
         """Take note of what a decision did; look for who waited for it, without waiting."""
         for one in desk.moved:
             is_new = one.sequence == 1 or one.version == 1
