@@ -196,9 +196,9 @@ class Gateway:
     async def drain(self, timeout_s: float | None = None) -> None:
         """Accept nothing more; let attempts under way end, give everything else back."""
         self._refuse(Draining())
+        self.dispatcher.stop_starting()
         await self.picking_up.stop()
         await self.processor.stop()
-        self.dispatcher.stop_starting()
         await self.maintainer.stop()
         await self.tasks.stop()
         if self._claiming is not None:
