@@ -8,8 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from tillbell.providers import (
+    github,
+    resend,
+    standardwebhooks,
+    vercel_analytics,
+    vercel_speed_insights,
+)
 from tillbell.providers.base import Provider
 
-_ALL: tuple[Provider, ...] = ()
+_ALL: tuple[Provider, ...] = (
+    github.PROVIDER,
+    resend.PROVIDER,
+    standardwebhooks.PROVIDER,
+    vercel_analytics.PROVIDER,
+    vercel_speed_insights.PROVIDER,
+)
 
 PROVIDERS: Mapping[str, Provider] = MappingProxyType({found.name: found for found in _ALL})

@@ -8,6 +8,7 @@ float. XML is read without entities and external documents; a DOCTYPE line alone
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 DEPTH_MAX = 64
 FIELDS_MAX = 1_000
 NUMBER_MAX = 64  # digits of a number
+INTEGER_BITS = 63  # beyond it writers of JSON give up
 KEY_MAX = 256  # longest identifier that is kept as it is
+# Texts as a whole, so that brackets in them do not count; linear also when one does not end.
+_STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{\]}]', re.DOTALL)
 
 
 def text_of(body: bytes) -> str:
@@ -102,7 +106,7 @@ def text(found: Mapping[str, Any], name: str) -> str | None:
     value = found.get(name)
     if value is None or isinstance(value, bool | dict | list):
         return None
-    written = str(value).strip()
+    written = _whole(str(value)).strip()
     return written or None
 
 
@@ -118,6 +122,24 @@ def part(found: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a member that is an object; an empty one if it is not."""
     value = found.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def plain_json(value: Any) -> Any:
+    """Return JSON that any writer and any reader can take: what providers write freely.
+
+    A number that a binary one cannot hold with its digits becomes text, and so does an integer of
+    more than 64 bits. Never for amounts: they are text from the start.
+    """
+    if isinstance(value, dict):
+        return {plain_json(name): plain_json(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [plain_json(member) for member in value]
+    if isinstance(value, Decimal):
+        number = float(value)
+        return number if Decimal(repr(number)) == value else str(value)
+    if isinstance(value, int) and value.bit_length() > INTEGER_BITS:
+        return str(value)
+    return _whole(value) if isinstance(value, str) else value
 
 
 def given(*values: str | None) -> tuple[str, ...]:
@@ -169,6 +191,13 @@ def local_time(value: Any, pattern: str, zone: str) -> tuple[Micros | None, bool
 # ── strictness ───────────────────────────────────────────────────────────────────────────────────
 
 
+def _whole(written: str) -> str:
+    """Replace half a surrogate pair, which is JSON and yet no text, by U+FFFD."""
+    if written.isascii():
+        return written
+    return written.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -193,21 +222,16 @@ def _constant(name: str) -> NoReturn:
 
 
 def _depth(document: str) -> int:
-    """Return an upper bound of how deep JSON nests; brackets in texts count too."""
+    """Return how deep JSON nests; a text that does not end reaches to the end."""
     if document.count("[") + document.count("{") <= DEPTH_MAX:
         return 0
     deepest = level = 0
-    is_text = is_escaped = False
-    for letter in document:
-        if is_text:
-            is_text = is_escaped or letter != '"'
-            is_escaped = letter == "\\" and not is_escaped
-        elif letter == '"':
-            is_text = True
-        elif letter in "[{":
+    for found in _STRUCTURE.finditer(document):
+        sign = found[0]
+        if sign in "[{":
             level += 1
             deepest = max(deepest, level)
-        elif letter in "]}":
+        elif sign in "]}":
             level -= 1
     return deepest
 

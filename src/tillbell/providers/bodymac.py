@@ -1,0 +1,77 @@
+"""The commonest proof: a header holds the HMAC of the body, keyed with the secret's text.
+
+There is no time in it, so a captured request proves itself for ever: what stops a replay is
+that each event counts once.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from tillbell.providers.base import Incoming, Setup, Verdict
+from tillbell.providers.proof import NO_SECRET, from_base64, from_hex, mac, same, tried
+
+_READ: Mapping[str, Callable[[str | None], bytes]] = {"hex": from_hex, "base64": from_base64}
+
+
+class BodyMac(NamedTuple):
+    """Where the signature stands and how it is made."""
+
+    header: str  # lower case
+    algorithm: str  # as hashlib names it
+    encoding: str = "hex"  # or "base64"
+    prefix: str = ""  # what stands before it: `sha256=`
+
+    def verify(self, incoming: Incoming, setup: Setup) -> Verdict:
+        """Compare with each secret's signature; an empty secret proves nothing."""
+        if not any(setup.secrets):
+            return NO_SECRET
+        written = incoming.header(self.header)
+        if written is None:
+            return Verdict(None, f"The header {self.header} is missing or stands twice.")
+        given = self._read(written)
+        if not given:
+            return Verdict(None, f"The header {self.header} holds no {self._form}.")
+        return tried(
+            setup.secrets,
+            lambda secret: same(given, self._digest(secret, incoming.body)),
+            self.header,
+        )
+
+    def signature(self, secret: str, body: bytes) -> str:
+        """Write the header's value."""
+        digest = self._digest(secret, body)
+        text = digest.hex() if self.encoding == "hex" else base64.b64encode(digest).decode()
+        return self.prefix + text
+
+    @property
+    def _form(self) -> str:
+        before = f"{self.prefix} and " if self.prefix else ""
+        return f"{before}{self.encoding}"
+
+    def _read(self, written: str) -> bytes:
+        if not written.startswith(self.prefix):
+            return b""
+        return _READ[self.encoding](written.removeprefix(self.prefix))
+
+    def _digest(self, secret: str, body: bytes) -> bytes:
+        # Half a surrogate pair in a secret is no text; it still must not be an error.
+        return mac(self.algorithm, secret.encode("utf-8", "surrogatepass"), body)
+
+
+def secret_problem(secret: str) -> str | None:
+    """Say what is wrong with a secret that is used as its text; None if nothing is."""
+    if not secret.strip():
+        return "the secret is empty"
+    if secret != secret.strip():
+        return "the secret has a space or line end at one of its ends"
+    return None
+
+
+def header_problem(secret: str) -> str | None:
+    """Say what is wrong with a secret that travels in a header as it stands (RFC 9110 5.5)."""
+    if not (secret.isascii() and secret.isprintable()):
+        return "the secret travels in a header, so it may hold printable ASCII only"
+    return secret_problem(secret)

@@ -1,0 +1,92 @@
+"""GitHub, and whoever signs like it: events of repositories, passed on as `github.<event>`.
+
+`X-Hub-Signature-256: sha256=<hex HMAC-SHA256 of the body>`. The event's name and the delivery's
+id stand in headers, which the signature does not cover. The old SHA-1 header is refused.
+Source: docs.github.com, *Validating webhook deliveries*.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlencode
+
+from tillbell.callbacks import Forward, Note, Trust
+from tillbell.providers.base import (
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setup,
+    Unreadable,
+    Verdict,
+)
+from tillbell.providers.bodymac import BodyMac, secret_problem
+from tillbell.providers.reading import form, json_object, need
+from tillbell.providers.requests import JSON, json_body, request, usual
+
+FORM = "application/x-www-form-urlencoded"
+_PROOF = BodyMac("x-hub-signature-256", "sha256", prefix="sha256=")
+_EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Compare the SHA-256 signature; the SHA-1 one alone proves nothing."""
+    verdict = _PROOF.verify(incoming, setup)
+    is_old = incoming.header(_PROOF.header) is None and incoming.header("x-hub-signature")
+    if verdict.trust is None and is_old:
+        return Verdict(None, "Only the old SHA-1 header is there; X-Hub-Signature-256 is needed.")
+    return verdict
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Pass the event on; a ping is only kept. A form's `payload` is the event."""
+    del setup
+    event = incoming.header("x-github-event") or ""
+    if not _EVENT.fullmatch(event):
+        raise Unreadable("The header x-github-event names no event.")
+    key = incoming.header("x-github-delivery")
+    payload = incoming.body
+    if (incoming.header("content-type") or "").startswith(FORM):
+        payload = need(form(incoming.body), "payload").encode()
+    found = json_object(payload)
+    if event == "ping":
+        return Parsed((Note(f"GitHub says hello: {str(found.get('zen', ''))[:200]}"),), key)
+    return Parsed((Forward(f"github.{event}", payload),), key)
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the request as GitHub sends it; the case names the event in `x-github-event`."""
+    body = json_body(case.fields)
+    named = {name.lower(): value for name, value in case.headers.items()}
+    kind = named.get("content-type", JSON)
+    if kind == FORM:
+        body = urlencode({"payload": body.decode()}).encode()
+    headers = {
+        "content-type": kind,
+        "x-github-event": "push",
+        "x-github-delivery": case.id,
+        _PROOF.header: _PROOF.signature(setup.secrets[0], body),
+    }
+    return request(case, url, body, headers)
+
+
+PROVIDER = Provider(
+    name="github",
+    title="GitHub",
+    about="Events of repositories and organizations, passed on as they came.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.SIGNED,
+    bare_trust=None,
+    secret=SecretRule(
+        about="GitHub → Settings → Webhooks → Secret: the text that you chose there.",
+        problem=secret_problem,
+    ),
+    answers="200; 401 when the signature does not match.",
+    verify=verify,
+    parse=parse,
+    answer=usual(),
+    sign=sign,
+    note="Event name and delivery id stand in headers that the signature does not cover.",
+)

@@ -1,0 +1,55 @@
+"""What adapters share besides proof: usual answers, and requests as a provider would send them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from tillbell.providers.base import Answer, Case, Heard, Incoming, Setup
+
+JSON = "application/json"
+_ENCODE = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def usual(
+    stored: Answer = Answer(),  # noqa: B008 - frozen
+    *,
+    refused: int = 401,
+    malformed: int = 400,
+) -> Callable[[Incoming, Setup, Heard], Answer]:
+    """Return an `answer` that tells the outcome by its status, with a body only when stored."""
+    answers = {
+        Heard.STORED: stored,
+        Heard.REFUSED: Answer(refused),
+        Heard.MALFORMED: Answer(malformed),
+    }
+
+    def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
+        del incoming, setup
+        return answers[heard]
+
+    return answer
+
+
+def json_body(value: Any) -> bytes:
+    """Write compact JSON; a `Decimal` with its digits."""
+    return _ENCODE(value)
+
+
+def request(case: Case, url: str, body: bytes, headers: Mapping[str, str]) -> Incoming:
+    """Return a case as a request to a URL. Headers of the case win over those given."""
+    parts = urlsplit(url)
+    query = "&".join(text for text in (parts.query, urlencode(case.query)) if text)
+    target = (parts.path or "/") + (f"?{query}" if query else "")
+    named = {name.lower(): value for name, value in {**headers, **case.headers}.items()}
+    return Incoming(
+        method=case.method,
+        target=target,
+        headers=tuple(named.items()),
+        body=body,
+        received_at=case.at,
+        origin=f"{parts.scheme}://{parts.netloc}",
+    )

@@ -1,0 +1,65 @@
+"""Standard Webhooks 1.0.0: events of any sender that signs by the specification.
+
+The body is passed on as it came, as a message of the type that it names. Types of ours that
+promise something (money moved, an endpoint failed) are not taken from elsewhere: they are only
+kept in the log. Source: the specification; its libraries allow 300 s between the clocks.
+"""
+
+from __future__ import annotations
+
+from tillbell.callbacks import Forward, Note, Trust
+from tillbell.providers import standard_proof
+from tillbell.providers.base import (
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setup,
+    Unreadable,
+)
+from tillbell.providers.reading import json_object, need
+from tillbell.providers.requests import json_body, request, usual
+from tillbell.rules.selectors import check_event_type
+
+# Families that only this gateway's own books and deliveries can speak of.
+OWN_FAMILIES = ("transaction.", "endpoint.", "delivery.")
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Pass the event on under its `type`."""
+    del setup
+    type_ = need(json_object(incoming.body), "type")
+    key = standard_proof.event_id(incoming)
+    problem = check_event_type(type_)
+    if problem is not None:
+        raise Unreadable(f"The type {type_[:50]!r} is no event type: {problem}.")
+    if type_.startswith(OWN_FAMILIES):
+        return Parsed((Note(f"{type_} is ours to say; it is kept and not passed on."),), key)
+    return Parsed((Forward(type_, incoming.body),), key)
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the request as the specification says. A `whpk_…` secret cannot sign: ValueError."""
+    body = json_body(case.fields)
+    return request(case, url, body, standard_proof.signing_headers(case, setup, body))
+
+
+PROVIDER = Provider(
+    name="standardwebhooks",
+    title="Standard Webhooks",
+    about="Events of any sender that follows the specification, passed on as they came.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.SIGNED,
+    bare_trust=None,
+    secret=SecretRule(
+        about="The sender's signing secret (whsec_…), or its ed25519 public key (whpk_…).",
+        problem=standard_proof.secret_problem,
+    ),
+    answers="200; 401 when the signature does not match.",
+    verify=standard_proof.verify,
+    parse=parse,
+    answer=usual(),
+    sign=sign,
+)

@@ -1,0 +1,189 @@
+"""Vercel's drains: batches of analytics. What both of its adapters share.
+
+A batch is a JSON array, a single object, or one object a line, whatever its content type says.
+`x-vercel-signature` is the hex HMAC-SHA1 of the body (SHA-1 is Vercel's choice; as the hash of
+an HMAC it is not broken, RFC 6194 section 3.3). There is no time and no event id, so items are
+told apart by their hash. Source: vercel.com/docs/drains.
+
+How Vercel asks whether an endpoint is its owner's (`x-vercel-verify`) is told by integrators,
+not by its documentation: with a token set, every answer carries it, and a GET, or a POST without
+signature that carries the very token, is answered 200 and not looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tillbell.callbacks import AnalyticsNotice, Note, Notice, Trust
+from tillbell.providers.base import (
+    Answer,
+    Case,
+    Confidence,
+    Heard,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setting,
+    Setup,
+    Unreadable,
+    Verdict,
+)
+from tillbell.providers.bodymac import BodyMac, secret_problem
+from tillbell.providers.proof import same_text
+from tillbell.providers.reading import json_value, plain_json, text
+from tillbell.providers.requests import JSON, json_body, request
+
+VERIFY = "x-vercel-verify"
+_PROOF = BodyMac("x-vercel-signature", "sha1")
+_STATUSES = {Heard.STORED: 200, Heard.REFUSED: 403, Heard.MALFORMED: 400}
+_ITEMS_MAX = 10_000
+_SCHEMA_MAX = 60
+
+Item = dict[str, Any]
+Read = Callable[[Item], AnalyticsNotice]
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Compare the signature of the body; let the question about the endpoint through."""
+    if _is_question(incoming, setup):
+        return Verdict(Trust.NONE, "Vercel asks whether the endpoint is its owner's.")
+    return _PROOF.verify(incoming, setup)
+
+
+def parser(schema: str, read: Read) -> Callable[[Incoming, Setup], Parsed]:
+    """Return a `parse` that reads the items of one schema, whatever its version."""
+
+    def parse(incoming: Incoming, setup: Setup) -> Parsed:
+        if _is_question(incoming, setup):
+            return Parsed((Note("Vercel asked whether the endpoint is its owner's."),), "")
+        items = _items(incoming.body)
+        known = [item for item in items if _schema(item).startswith(schema)]
+        others = {_schema(item) for item in items} - {_schema(item) for item in known}
+        return Parsed((*map(read, known), *_left_out(others)))
+
+    return parse
+
+
+def item_key(item: Item) -> str:
+    """Return the hash of an item: the same however its members are ordered and spaced."""
+    # A Decimal keeps its digits and ends up as text, which is as good for telling items apart.
+    written = json.dumps(item, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(written.encode()).hexdigest()
+
+
+def common(item: Item) -> dict[str, Any]:
+    """Return what items of both drains have, in the catalogue's shape."""
+    return {
+        "origin": text(item, "origin"),
+        "path": text(item, "path"),
+        "referrer": text(item, "referrer"),
+        "country": text(item, "country"),
+        "deviceType": text(item, "deviceType"),
+        "sessionId": text(item, "sessionId"),
+        "deviceId": text(item, "deviceId"),
+    }
+
+
+def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
+    """Answer 200, or 403 without proof; with the token of the drain, where one is set."""
+    del incoming
+    token = _token(setup)
+    headers = ((VERIFY, token),) if token else ()
+    return Answer(_STATUSES[heard], headers=headers)
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build a batch of one item, as a JSON array."""
+    if case.method != "POST":
+        return request(case, url, b"", {})
+    body = json_body([case.fields])
+    signature = _PROOF.signature(setup.secrets[0], body)
+    return request(case, url, body, {"content-type": JSON, _PROOF.header: signature})
+
+
+def drain(
+    name: str, title: str, about: str, parse: Callable[[Incoming, Setup], Parsed]
+) -> Provider:
+    """Return the adapter of one drain."""
+    return Provider(
+        name=name,
+        title=title,
+        about=about,
+        confidence=Confidence.VERIFIED,
+        best_trust=Trust.SIGNED,
+        bare_trust=None,
+        secret=SecretRule(
+            about="Vercel → Settings → Drains → the drain → Signature verification secret.",
+            problem=secret_problem,
+        ),
+        answers="200; 403 when the signature does not match.",
+        verify=verify,
+        parse=parse,
+        answer=answer,
+        sign=sign,
+        settings=(
+            Setting(
+                "verifyToken",
+                "The x-vercel-verify value that Vercel shows for the drain; sent on all answers.",
+            ),
+        ),
+        methods=frozenset({"POST", "GET"}),
+        is_bulk=True,
+        note="Whether these drains ask for x-vercel-verify, and when they send again, is not "
+        "documented.",
+    )
+
+
+def _token(setup: Setup) -> str:
+    token = setup.config.get("verifyToken")
+    return token if isinstance(token, str) else ""
+
+
+def _is_question(incoming: Incoming, setup: Setup) -> bool:
+    token = _token(setup)
+    if not token or incoming.header(_PROOF.header) is not None:
+        return False
+    return incoming.method in ("GET", "HEAD") or same_text(incoming.header(VERIFY), token)
+
+
+def _items(body: bytes) -> list[Item]:
+    items = _documents(body)
+    if len(items) > _ITEMS_MAX:
+        raise Unreadable(f"The batch has more than {_ITEMS_MAX} items.")
+    if not all(isinstance(item, dict) for item in items):
+        raise Unreadable("An item of the batch is not a JSON object.")
+    return items
+
+
+def _documents(body: bytes) -> list[Any]:
+    lines = [line for line in body.splitlines() if line.strip()]
+    if len(lines) > 1 and all(line.strip()[-1:] == b"}" for line in lines):
+        return [json_value(line) for line in lines]
+    whole = json_value(body)
+    return whole if isinstance(whole, list) else [whole]
+
+
+def _schema(item: Item) -> str:
+    return text(item, "schema") or ""
+
+
+def _left_out(schemas: Iterable[str]) -> tuple[Notice, ...]:
+    named = ", ".join(sorted(schema[:_SCHEMA_MAX] or "none" for schema in schemas))
+    return (Note(f"Items of other schemas are left out: {named[:300]}."),) if named else ()
+
+
+def properties(value: Any) -> dict[str, Any]:
+    """Return what a page sent along as an object; it comes as one, or as JSON inside a text."""
+    if isinstance(value, str) and value.strip():
+        try:
+            value = json_value(value.encode())
+        except (Unreadable, UnicodeEncodeError):  # a text that is no JSON is kept as it is
+            return {"value": plain_json(value)}
+    if isinstance(value, dict):
+        found: dict[str, Any] = plain_json(value)
+        return found
+    return {} if value is None or value == "" else {"value": plain_json(value)}
