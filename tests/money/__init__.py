@@ -1,0 +1,1 @@
+"""What callbacks do to money, over a whole gateway on a real store."""

@@ -1,0 +1,98 @@
+"""A payment provider of our own: its callbacks hold the notices themselves, and their trust."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tillbell.callbacks import (
+    AnalyticsNotice,
+    EmailNotice,
+    Forward,
+    Note,
+    Notice,
+    OrderNotice,
+    ShipmentNotice,
+    TransactionNotice,
+    Trust,
+)
+from tillbell.providers.base import (
+    Answer,
+    Case,
+    Confidence,
+    Heard,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setup,
+    Verdict,
+)
+from tillbell.transactions import Status
+
+_NOTICES = {
+    kind.__name__: kind
+    for kind in (
+        TransactionNotice,
+        ShipmentNotice,
+        EmailNotice,
+        AnalyticsNotice,
+        OrderNotice,
+        Forward,
+        Note,
+    )
+}
+
+
+class Letter(msgspec.Struct):
+    """The body of a callback."""
+
+    trust: int
+    key: str | None
+    notices: list[tuple[str, msgspec.Raw]]
+
+
+def body_of(notices: Sequence[Notice], trust: Trust, key: str | None) -> bytes:
+    """Write what `PSP` reads."""
+    told = [(type(one).__name__, msgspec.Raw(msgspec.json.encode(one))) for one in notices]
+    return msgspec.json.encode(Letter(trust, key, told))
+
+
+def _verify(incoming: Incoming, setup: Setup) -> Verdict:
+    return Verdict(Trust(msgspec.json.decode(incoming.body, type=Letter).trust), "As it says.")
+
+
+def _parse(incoming: Incoming, setup: Setup) -> Parsed:
+    letter = msgspec.json.decode(incoming.body, type=Letter)
+    return Parsed(tuple(_notice(name, raw) for name, raw in letter.notices), letter.key)
+
+
+def _notice(name: str, raw: msgspec.Raw) -> Notice:
+    found: Notice = msgspec.json.decode(raw, type=_NOTICES[name])
+    return found
+
+
+def _answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
+    return Answer(200)
+
+
+def _sign(case: Case, setup: Setup, url: str) -> Incoming:
+    return Incoming(case.method, url, (), b"", case.at)
+
+
+PSP = Provider(
+    name="psp",
+    title="A provider",
+    about="Payments of tests.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.SIGNED,
+    bare_trust=Trust.NONE,
+    secret=SecretRule("Nowhere.", is_required=False),
+    answers="200.",
+    verify=_verify,
+    parse=_parse,
+    answer=_answer,
+    sign=_sign,
+    statuses={"captured": Status.APPROVED, "void": Status.CANCELLED},
+)

@@ -1,0 +1,176 @@
+"""A teller: creates transactions, lets the provider tell of them, and reads what became of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from tests.flow.world import World
+from tests.money.psp import PSP, body_of
+from tillbell.callbacks import (
+    Callback,
+    Notice,
+    References,
+    Source,
+    Sum,
+    TransactionNotice,
+    Trust,
+)
+from tillbell.flow.operate import NewTransaction
+from tillbell.models import Message
+from tillbell.providers.base import Incoming
+from tillbell.storage.base import Page
+from tillbell.storage.books import CallbackFilter
+from tillbell.transactions import (
+    Conflict,
+    Direction,
+    Effect,
+    Kind,
+    Status,
+    Transaction,
+    Transition,
+)
+from tillbell.vault import hash_key
+
+PENDING, ON_HOLD, PROCESSING, APPROVED, DECLINED, FAILED, CANCELLED, REJECTED = Status
+PAY_IN, PAY_OUT = Direction
+EVERYTHING = Page(10_000, ascending=True)
+WAKINGS = 4  # a callback may wake one that waits, which may wake another
+
+
+def news(name: str, status: Status | None, **fields: Any) -> TransactionNotice:
+    """Tell of the transaction with that uid, order or reference."""
+    raw = status.value if status is not None else "nonsense"
+    if isinstance(fields.get("amount"), str):
+        fields["amount"] = Sum(fields["amount"], "EUR")
+    given = {"references": References((name,)), "raw_status": raw, **fields}
+    return TransactionNotice(status=status, **given)
+
+
+def linked(name: str, kind: Kind, own_id: str, **fields: Any) -> TransactionNotice:
+    """Tell of something that belongs to the transaction with that name."""
+    given = {"status": APPROVED, **fields}
+    return news(name, kind=kind, psp_transaction_id=own_id, **given)
+
+
+class Teller:
+    """One application with one source, in a gateway."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.gateway = world.gateway
+        self.books = world.gateway.database
+        self.app_id = world.app.id
+        self.heard = 0
+
+    async def source(self, **config: Any) -> Source:
+        """Make a source of the provider."""
+        ids, vault = self.gateway.ids, self.gateway.vault
+        self.gateway.sources.providers = {**self.gateway.sources.providers, "psp": PSP}
+        id_ = ids.new("src", self.world.clock.now())
+        made = Source(
+            id=id_,
+            scope=self.app_id,
+            name="till",
+            provider="psp",
+            token=vault.seal(id_, id_),
+            token_hash=hash_key(id_),
+            config=config,
+        )
+        await self.gateway.sources.put(made)
+        return made
+
+    async def create(self, uid: str, direction: Direction = PAY_IN, **fields: Any) -> Transaction:
+        """Create a transaction of 100.00 EUR."""
+        given: dict[str, Any] = {"amount": 10_000, "currency": "EUR", **fields}
+        new = NewTransaction(direction, uid=uid, **given)
+        made, _ = await self.gateway.operator.create(self.app_id, new, "key_1")
+        return made
+
+    # ── the provider ─────────────────────────────────────────────────────────────────────────────
+
+    async def send(
+        self,
+        source: Source,
+        *notices: Notice,
+        trust: Trust = Trust.SIGNED,
+        key: str | None = None,
+    ) -> None:
+        """Let the provider send a callback; what follows goes on by itself."""
+        self.heard += 1
+        body = body_of(notices, trust, key or f"event {self.heard}")
+        live = self.gateway.sources.live(source.id)
+        assert live is not None
+        incoming = Incoming("POST", "/", (), body, self.world.clock.now())
+        await self.gateway.receiver.receive(live, incoming)
+
+    async def tell(self, source: Source, *notices: Notice, **how: Any) -> Callback:
+        """Let the provider send a callback; return it when all that follows has happened."""
+        await self.send(source, *notices, **how)
+        await self.idle()
+        return (await self.callbacks())[-1]
+
+    async def idle(self) -> None:
+        """Wait until nothing is being decided, and nothing that was waiting has been woken."""
+        for _ in range(WAKINGS):
+            await self.gateway.processor.idle()
+            await self.gateway.rematcher.idle()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Turn the clock; chores that come due do their work."""
+        await self.world.pass_time(seconds)
+        await self.idle()
+
+    # ── what became of it ────────────────────────────────────────────────────────────────────────
+
+    async def callbacks(self) -> list[Callback]:
+        return await self.books.callbacks(self.app_id, CallbackFilter(), EVERYTHING)
+
+    async def read(self, id_or_uid: str) -> Transaction:
+        found = await self.books.transaction(self.app_id, id_or_uid)
+        assert found is not None
+        return found
+
+    async def status(self, id_or_uid: str) -> Status:
+        return (await self.read(id_or_uid)).status
+
+    async def steps(self, id_or_uid: str) -> list[Transition]:
+        return await self.books.transitions((await self.read(id_or_uid)).id)
+
+    async def effects(self, id_or_uid: str) -> list[Effect]:
+        """Return the effects of a transaction and of what is linked to it."""
+        found = await self.read(id_or_uid)
+        family = [found, *await self.books.children(found.id)]
+        return [effect for one in family for effect in await self.books.effects(one.id)]
+
+    async def moved(self, id_or_uid: str) -> list[tuple[str, str]]:
+        """Return what moved: `("credit", "100.00")`."""
+        found = await self.effects(id_or_uid)
+        return [(one.kind.value, str(Decimal(one.amount).scaleb(-2))) for one in found]
+
+    async def children(self, id_or_uid: str) -> list[Transaction]:
+        return await self.books.children((await self.read(id_or_uid)).id)
+
+    async def conflicts(
+        self, id_or_uid: str | None = None, *, open_only: bool = True
+    ) -> list[Conflict]:
+        of = (await self.read(id_or_uid)).id if id_or_uid is not None else None
+        return await self.books.conflicts(self.app_id, EVERYTHING, of, open_only=open_only)
+
+    async def messages(self) -> list[Message]:
+        found = await self.world.messages()
+        return sorted(found, key=lambda one: one.id)
+
+    async def told(self) -> Counter[str]:
+        """Count messages by their type."""
+        return Counter(one.event_type for one in await self.messages())
+
+    async def data(self, message: Message) -> dict[str, Any]:
+        """Return the `data` of a message."""
+        body = await self.books.body(message.id)
+        assert body is not None
+        data: dict[str, Any] = msgspec.json.decode(body)["data"]
+        return data

@@ -1,0 +1,234 @@
+"""What went wrong with payments elsewhere: late, doubled, reordered and contradicting callbacks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.money.teller import (
+    APPROVED,
+    CANCELLED,
+    DECLINED,
+    FAILED,
+    ON_HOLD,
+    PAY_OUT,
+    PENDING,
+    PROCESSING,
+    REJECTED,
+    Teller,
+    linked,
+    news,
+)
+from tillbell.callbacks import Outcome, References, Source
+from tillbell.clock import DAY, HOUR, SECOND
+from tillbell.storage.database import Database
+from tillbell.transactions import Kind, Status
+
+DAY_S, HOUR_S = DAY / SECOND, HOUR / SECOND
+
+
+async def test_a_capture_told_after_its_refund_credits_once(till: Teller, psp: Source) -> None:
+    await till.create("O")
+    await till.tell(psp, news("O", APPROVED))
+    await till.tell(psp, linked("O", Kind.REFUND, "R1"))
+
+    late = await till.tell(psp, news("O", APPROVED))
+
+    assert late.outcome is Outcome.DUPLICATE
+    assert await till.moved("O") == [("credit", "100.00"), ("debit", "100.00")]
+
+
+@pytest.mark.parametrize("late", [FAILED, CANCELLED, DECLINED])
+async def test_a_failure_told_after_approval_changes_nothing(
+    till: Teller, psp: Source, late: Status
+) -> None:
+    await till.create("O")
+    await till.tell(psp, news("O", APPROVED))
+
+    callback = await till.tell(psp, news("O", late))
+
+    assert callback.outcome is Outcome.CONFLICT
+    assert await till.status("O") is APPROVED
+    assert await till.moved("O") == [("credit", "100.00")]
+    assert [(one.status, one.current) for one in await till.conflicts()] == [(late, APPROVED)]
+
+
+async def test_completed_but_unpaid_stays_pending(till: Teller, psp: Source) -> None:
+    await till.create("O")
+
+    callback = await till.tell(psp, news("O", PENDING, raw_status="complete/unpaid"))
+
+    assert callback.outcome is Outcome.DUPLICATE
+    assert await till.status("O") is PENDING
+    assert await till.moved("O") == []
+
+
+async def test_a_refund_told_before_its_capture_is_held_and_then_applied(
+    till: Teller, psp: Source
+) -> None:
+    await till.create("O")
+    early = await till.tell(psp, linked("O", Kind.REFUND, "R1", amount="30.00"))
+    assert early.outcome is Outcome.UNMATCHED
+    assert await till.moved("O") == []
+
+    await till.tell(psp, news("O", APPROVED))
+
+    assert await till.moved("O") == [("credit", "100.00"), ("debit", "30.00")]
+    assert [one.outcome for one in await till.callbacks()] == [Outcome.APPLIED] * 2
+
+
+async def test_one_partial_refund_under_two_event_ids_is_one(till: Teller, psp: Source) -> None:
+    await till.create("O")
+    await till.tell(psp, news("O", APPROVED))
+
+    first = await till.tell(psp, linked("O", Kind.REFUND, "R1", amount="30.00"), key="e1")
+    again = await till.tell(psp, linked("O", Kind.REFUND, "R1", amount="30.00"), key="e2")
+    other = await till.tell(psp, linked("O", Kind.REFUND, "R2", amount="30.00"), key="e3")
+
+    outcomes = [first.outcome, again.outcome, other.outcome]
+    assert outcomes == [Outcome.APPLIED, Outcome.DUPLICATE, Outcome.APPLIED]
+    assert len(await till.children("O")) == 2
+
+
+async def test_copies_of_a_refund_that_come_together_are_one(till: Teller, psp: Source) -> None:
+    await till.create("O", order_id="order", psp_transaction_id="P1")
+    await till.tell(psp, news("O", APPROVED))
+
+    refund = linked("O", Kind.REFUND, "R1", amount="30.00")
+    for name in ("O", "order", "O", "order"):
+        await till.send(psp, refund._replace(references=References((name,))))
+    await till.send(psp, refund._replace(references=References((), ("P1",))))
+    await till.idle()
+
+    assert await till.moved("O") == [("credit", "100.00"), ("debit", "30.00")]
+    assert (await till.told())["transaction.approved"] == 2
+
+
+async def test_no_more_is_given_back_than_was_captured(till: Teller, psp: Source) -> None:
+    await till.create("O")
+    await till.tell(psp, news("O", APPROVED))
+    for number in range(3):
+        await till.send(psp, linked("O", Kind.REFUND, f"R{number}", amount="40.00"))
+    await till.idle()
+
+    assert [one.amount for one in await till.children("O")] == [4_000, 4_000]
+    assert [one.kind for one in await till.conflicts()] == ["mismatch"]
+    assert sorted(str(one.outcome) for one in await till.callbacks()) == [
+        "applied",
+        "applied",
+        "applied",
+        "mismatch",
+    ]
+
+
+DISPUTES = {
+    "lost": (PENDING, APPROVED),
+    "won": (PENDING, DECLINED),
+}
+
+
+@pytest.mark.parametrize("end", DISPUTES)
+async def test_a_dispute_ends_alike_in_whatever_order_it_is_told(
+    till: Teller, psp: Source, end: str
+) -> None:
+    ends = set()
+    for number, order in enumerate(itertools.permutations((0, 1))):
+        name, own_id = f"O{number}", f"D{number}"
+        await till.create(name)
+        await till.tell(psp, news(name, APPROVED))
+        for place in order:
+            status = DISPUTES[end][place]
+            await till.tell(psp, linked(name, Kind.CHARGEBACK, own_id, status=status))
+        (dispute,) = await till.children(name)
+        ends.add((dispute.status, tuple(await till.moved(name))))
+
+    assert len(ends) == 1
+
+
+async def test_a_dispute_both_won_and_lost_is_shown_to_a_person(till: Teller, psp: Source) -> None:
+    for number, order in enumerate(itertools.permutations((PENDING, APPROVED, DECLINED))):
+        name = f"O{number}"
+        await till.create(name)
+        await till.tell(psp, news(name, APPROVED))
+        for status in order:
+            await till.tell(psp, linked(name, Kind.CHARGEBACK, f"D{number}", status=status))
+        (dispute,) = await till.children(name)
+        (conflict,) = await till.conflicts(dispute.id)
+        assert {conflict.status, conflict.current} == {APPROVED, DECLINED}
+        assert len(await till.moved(name)) <= 2
+
+
+async def test_a_reference_used_again_does_not_overwrite_the_first_payment(
+    till: Teller, psp: Source
+) -> None:
+    await till.create("first", merchant_reference="M")
+    await till.tell(psp, news("M", APPROVED, psp_transaction_id="P1"))
+
+    early = await till.tell(psp, news("M", DECLINED, psp_transaction_id="P2"))
+    assert early.outcome is Outcome.UNMATCHED
+    await till.create("second", merchant_reference="M")
+    await till.idle()
+
+    assert await till.status("first") is APPROVED
+    assert await till.status("second") is DECLINED
+    assert (await till.read("second")).psp_transaction_id == "P2"
+    assert await till.conflicts() == []
+
+
+async def test_an_event_that_comes_again_after_45_days_is_known(till: Teller, psp: Source) -> None:
+    await till.create("O")
+    await till.tell(psp, news("O", APPROVED), key="e1")
+    await till.pass_time(45 * DAY_S)
+
+    again = await till.tell(psp, news("O", APPROVED), key="e1")
+
+    assert again.outcome is Outcome.DUPLICATE
+    assert again.duplicate_of is not None
+
+
+async def test_the_thousandth_event_of_a_transaction_reads_no_more_than_the_first(
+    till: Teller, psp: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await till.create("W", PAY_OUT)
+    rows = RowsRead(till.books, monkeypatch)
+    for number in range(1_000):
+        await till.send(psp, news("W", (ON_HOLD, PENDING)[number % 2], sequence=number))
+    await till.idle()
+
+    assert (await till.read("W")).sequence == 1_001
+    assert len(rows.counts) >= 1_000
+    assert set(rows.counts) == {1}
+
+
+class RowsRead:
+    """How many rows each list that a decision reads has brought."""
+
+    def __init__(self, books: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.counts: list[int] = []
+        for name in ("candidates", "children", "conflicts", "transitions", "effects"):
+            monkeypatch.setattr(books, name, self._counted(getattr(books, name)))
+
+    def _counted(self, read: Callable[..., Awaitable[list[Any]]]) -> Callable[..., Any]:
+        async def counted(*arguments: Any, **options: Any) -> list[Any]:
+            found = await read(*arguments, **options)
+            self.counts.append(len(found))
+            return found
+
+        return counted
+
+
+async def test_rejected_then_approved_raises_the_alarm(till: Teller, psp: Source) -> None:
+    await till.create("W", PAY_OUT, reserves=True)
+    await till.tell(psp, news("W", PROCESSING))
+    await till.tell(psp, news("W", REJECTED))
+
+    callback = await till.tell(psp, news("W", APPROVED))
+
+    assert callback.outcome is Outcome.CONFLICT
+    assert await till.moved("W") == [("reserve", "100.00"), ("release", "100.00")]
+    (conflict,) = await till.conflicts()
+    assert conflict.severity == "critical"
+    assert (await till.told())["transaction.conflict"] == 1
