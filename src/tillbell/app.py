@@ -189,6 +189,7 @@ class Gateway:
             Chore("sweep", SWEEP, self.claimer.sweep),
             Chore("purge", PURGE_EVERY, purge.run),
             Chore("disk", DISK_EVERY, self._look_at_disk),
+            Chore("forgotten", HEARTBEAT, self._take_forgotten),
             Chore("check", CHECK_EVERY, self.janitor.look),
             Chore("rematch", REMATCH_EVERY, self.rematcher.retry),
         )
@@ -221,6 +222,12 @@ class Gateway:
                 "The disk is nearly full; nothing is accepted until there is room."
             )
             self._refuse(short if self.disk.is_short else None)
+
+    async def _take_forgotten(self) -> None:
+        """Fetch from the store what there was no room for in memory."""
+        if self.processor.has_forgotten:
+            self.processor.has_forgotten = False
+            await self.rereader.take_all()
 
     def _refuse(self, refusal: Unavailable | None) -> None:
         self.publisher.refusal = self.receiver.refusal = refusal

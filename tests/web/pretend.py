@@ -1,7 +1,7 @@
 """Pretend providers of our own, so that these tests need no real one's format.
 
 `pretend` signs its body (HMAC-SHA256, hex, `x-pretend-signature`); `hint` proves nothing and
-comes by GET or POST; `flood` is a bulk provider; `fickle` has an adapter with mistakes.
+comes by GET or POST; `echo` passes on what it gets; `flood` is a bulk provider; `fickle` has an adapter with mistakes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from tests.web.site import Site
-from tillbell.callbacks import Note, Notice, Trust
+from tillbell.callbacks import Forward, Note, Notice, Trust
 from tillbell.providers import proof, reading
 from tillbell.providers.base import (
     Answer,
@@ -109,6 +109,9 @@ HINT = PRETEND._replace(
     parse=_hinted,
     methods=frozenset({"GET", "POST"}),
 )
+ECHO = HINT._replace(
+    name="echo", parse=lambda incoming, _: Parsed((Forward("order.paid", incoming.body),), "")
+)
 FLOOD = PRETEND._replace(name="flood", title="Flood", is_bulk=True)
 
 
@@ -118,7 +121,7 @@ def _mistaken(incoming: Incoming, setup: Setup) -> Any:
 
 FICKLE = PRETEND._replace(name="fickle", title="Fickle", parse=_mistaken)
 
-PROVIDERS = {one.name: one for one in (PRETEND, HINT, FLOOD, FICKLE)}
+PROVIDERS = {one.name: one for one in (PRETEND, HINT, ECHO, FLOOD, FICKLE)}
 
 
 def use(site: Site) -> None:

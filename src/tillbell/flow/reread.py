@@ -95,10 +95,10 @@ class Rereader:
         """Process a callback again; see the table above."""
         again = await self.reread(callback)
         if isinstance(again, Gone):
-            return Replayed(None, again.why)
+            return await self._leave(callback, Outcome.IGNORED, again.why)
         reading = again.reading
         if reading.outcome is not None:
-            return Replayed(None, f"It is {reading.outcome} still: {reading.why}")
+            return await self._leave(callback, reading.outcome, reading.why)
         if never_processed(callback):
             return Replayed(await self._store_anew(again))
         if callback.outcome is not None:
@@ -109,6 +109,12 @@ class Rereader:
             callback = reopened
         self._receiver.processor.hand_over(callback, reading.notices)
         return Replayed(callback)
+
+    async def _leave(self, callback: Callback, outcome: Outcome, why: str) -> Replayed:
+        """Process nothing. What waited to be looked at again need wait no longer."""
+        if callback.retry_at is not None and await self._database.reopen(callback.id):
+            await self._conclude(callback, outcome, why)
+        return Replayed(None, why)
 
     async def _store_anew(self, again: Reread) -> Callback:
         reading = again.reading

@@ -1,0 +1,481 @@
+"""Callbacks over HTTP: what is let in, what is kept, what the provider is told."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.web import pretend
+from tests.web.site import Site
+from tillbell.clock import MINUTE
+from tillbell.errors import StoreUnavailable
+from tillbell.flow import receive
+from tillbell.providers.base import Incoming
+
+SECRET = "pretend-secret-1"
+PROXY = "127.0.0.0/8"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    with Site(folder, trusted_proxies=PROXY, public_url="https://hooks.example/in") as made:
+        pretend.use(made)
+        yield made
+
+
+@pytest.fixture
+def door(site: Site, app_id: str) -> Door:
+    return Door(site, app_id)
+
+
+class Door:
+    """One source of a fresh application, and what is asked of it."""
+
+    def __init__(self, site: Site, app_id: str, provider: str = "pretend", **fields: Any) -> None:
+        self.site = site
+        self.app_id = app_id
+        secrets = [] if provider in ("hint", "echo") else [SECRET]
+        body = {"name": "till", "provider": provider, "secrets": secrets, **fields}
+        answer = site.http.post(f"/app/{app_id}/source", json=body)
+        assert answer.status_code == 201, answer.text
+        self.source = answer.json()
+        self.url = site.url + self.source["path"]
+
+    def send(self, content: bytes = b"{}", method: str = "POST", **headers: str) -> httpx.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        named.setdefault(pretend.SIGNATURE, pretend.signature(SECRET, content))
+        coded = [(name.encode(), value.encode("latin-1")) for name, value in named.items()]
+        return httpx.request(method, self.url, content=content, headers=coded)
+
+    def log(self, **query: str) -> list[dict[str, Any]]:
+        answer = self.site.http.get(f"/app/{self.app_id}/callback", params=query)
+        found: list[dict[str, Any]] = answer.json()["data"]
+        return found
+
+    def kept(self, callback: dict[str, Any]) -> Incoming:
+        """Return the request as it is stored, opened."""
+
+        async def read() -> Incoming:
+            stored = await self.site.gateway.database.callback(self.app_id, callback["id"])
+            assert stored is not None
+            found = await self.site.gateway.rereader.request(stored)
+            assert isinstance(found, Incoming)
+            return found
+
+        return self.site.do(read())
+
+
+# ── answers ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_proven_callback_is_stored_and_answered_as_its_provider_wants(door: Door) -> None:
+    answer = door.send(b'{"id":"e1"}')
+    assert (answer.status_code, answer.content) == (200, b"[OK]")
+    assert answer.headers["content-type"].startswith("text/plain")
+    (callback,) = door.log()
+    assert callback["verdict"] == "accepted"
+    assert callback["trust"] == "signed"
+    assert callback["dedupeKey"] == "e1"
+    assert callback["sourceId"] == door.source["id"]
+
+
+def test_a_redirect_is_answered_where_the_owner_wants_it(site: Site, app_id: str) -> None:
+    door = Door(site, app_id, config={"successUrl": "https://shop.example/thanks"})
+    answer = door.send()
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "https://shop.example/thanks"
+    assert answer.content == b""
+
+
+def test_what_is_not_proven_is_refused_kept_and_holds_no_key(door: Door) -> None:
+    body = b'{"id":"e1"}'
+    assert door.send(body, x_pretend_signature="00").status_code == 401
+    assert door.send(body).status_code == 200
+    accepted, refused = door.log()
+    assert refused["outcome"] == "unauthenticated"
+    assert refused["verdict"] == "refused"
+    assert refused["dedupeKey"] is None
+    assert accepted["outcome"] != "duplicate"
+
+
+def test_what_cannot_be_read_is_malformed_and_holds_no_key(door: Door) -> None:
+    assert door.send(b"{").status_code == 400
+    assert door.send(b"{").status_code == 400
+    assert [c["outcome"] for c in door.log()] == ["malformed", "malformed"]
+
+
+def test_an_adapter_that_fails_costs_only_its_callback(site: Site, app_id: str) -> None:
+    door = Door(site, app_id, "fickle")
+    assert door.send(b"sesame").status_code == 400
+    (callback,) = door.log()
+    assert callback["outcome"] == "malformed"
+    assert "KeyError" in callback["why"]
+    assert "sesame" not in callback["why"]
+    assert door.kept(callback).body == b"sesame"
+
+
+def test_a_source_that_is_switched_off_answers_and_causes_nothing(door: Door, site: Site) -> None:
+    path = f"/app/{door.app_id}/source/{door.source['id']}"
+    site.http.patch(path, json={"disabled": True})
+    assert door.send().status_code == 200
+    (callback,) = door.log()
+    assert (callback["outcome"], callback["why"]) == ("ignored", "The source is switched off.")
+
+
+# ── who is not let in ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/webhooks/",
+        "/api/webhooks/nobody",
+        "/api/webhooks/fickle",
+        "/api/webhooks/pretend/0000000000000000000000000000000a",
+        "/api/webhooks/flood/{token}",
+        "/api/webhooks/pretend/{token}/",
+        "/api/webhooks/pretend/{token}/more",
+        "/api/webhooks//pretend/{token}",
+        "/api/webhooks/pretend%2F{token}",
+        "/api/webhooks/pretend/%2e%2e",
+        "/api/webhooks/pretend/{token}%00",
+        "/api/webhooks/..;/v1/app",
+    ],
+)
+def test_an_unknown_place_is_not_found(door: Door, path: str) -> None:
+    url = door.site.url + path.format(token=door.source["token"])
+    assert httpx.post(url, content=b"{}").status_code == 404
+    assert door.log() == []
+
+
+def test_another_method_is_refused_with_those_that_are_allowed(door: Door) -> None:
+    answer = door.send(method="PUT")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert door.send(X_HTTP_Method_Override="PUT").status_code == 200
+
+
+def test_heads_and_prefetches_are_not_stored(site: Site, app_id: str) -> None:
+    door = Door(site, app_id, "hint")
+    head = httpx.head(f"{door.url}?orderId=1")
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("Sec-Purpose", "Purpose", "X-Moz"):
+        early = httpx.get(f"{door.url}?orderId=1", headers={name: "prefetch"})
+        assert early.status_code == 403
+    assert door.log() == []
+    assert httpx.get(f"{door.url}?orderId=1").status_code == 200
+    (callback,) = door.log()
+    assert (callback["trust"], callback["method"]) == ("none", "GET")
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_read(door: Door, site: Site) -> None:
+    limit = site.gateway.settings.max_body_bytes
+    assert door.send(b"a" * (limit + 1)).status_code == 413
+
+    async def announce() -> bytes:
+        """Only announce a great body: it is answered though it never comes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.server.port)
+        path = door.source["path"]
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1099511627776\r\n\r\n"
+        writer.write(head.encode())
+        line = await reader.readline()
+        writer.close()
+        return line
+
+    assert b" 413 " in asyncio.run(announce())
+    assert door.log() == []
+
+
+def test_a_compressed_body_is_not_unpacked(door: Door) -> None:
+    bomb = gzip.compress(b"\0" * 10_000_000)
+    assert door.send(bomb, content_encoding="gzip").status_code == 415
+    assert door.send(b"{}", content_encoding="identity").status_code == 200
+
+
+def test_strangers_fill_the_log_only_so_far(door: Door, site: Site) -> None:
+    before = site.gateway.meters.callbacks["dropped"]
+    number = receive.REFUSED_MAX + 5
+    started = site.gateway.clock.now() // MINUTE
+    statuses = {door.send(b"%d" % n, x_pretend_signature="").status_code for n in range(number)}
+    assert statuses == {401}
+    minutes = site.gateway.clock.now() // MINUTE - started + 1
+    dropped = site.gateway.meters.callbacks["dropped"] - before
+    kept = number - dropped
+    assert receive.REFUSED_MAX <= kept <= receive.REFUSED_MAX * minutes
+    assert door.send(b'{"id":"genuine"}').status_code == 200
+    assert door.log()[0]["dedupeKey"] == "genuine"
+    assert "tillbell_callbacks_total" in httpx.get(f"{site.url}/metrics").text
+
+
+# ── bytes ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'\xef\xbb\xbf{"id":"bom"}',
+        b'{"id":"ws" }\r\n',
+        b'{"note":"a\\u0000b"}',
+        b'{"note":"\\ud800"}',
+        '{"note":"Đorđe"}'.encode(),
+    ],
+)
+def test_the_bytes_verified_are_the_bytes_stored(door: Door, body: bytes) -> None:
+    """F5."""
+    assert door.send(body).status_code == 200
+    (callback,) = door.log()
+    kept = door.kept(callback)
+    assert kept.body == body
+    assert kept.url == door.source["url"]
+    assert kept.header(pretend.SIGNATURE) == pretend.signature(SECRET, body)
+
+
+async def test_a_chunked_body_is_put_together(door: Door) -> None:
+    async def parts() -> Any:
+        for part in (b'{"id":', b'"chunk', b'ed"}'):
+            yield part
+
+    signature = pretend.signature(SECRET, b'{"id":"chunked"}')
+    async with httpx.AsyncClient() as client:
+        headers = {pretend.SIGNATURE: signature}
+        answer = await client.post(door.url, content=parts(), headers=headers)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("query", ["?", "?a=1&a=%20&b=%C3%A9+x", "?a=/../x"])
+def test_the_target_is_kept_as_it_was_sent(door: Door, site: Site, query: str) -> None:
+    path = door.source["path"] + query
+
+    async def post() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.server.port)
+        signature = pretend.signature(SECRET, b"{}")
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n"
+        writer.write(f"{head}X-Pretend-Signature:  {signature} \r\n\r\n{{}}".encode())
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    assert b" 200 " in asyncio.run(post())[:20]
+    (callback,) = door.log()
+    kept = door.kept(callback)
+    assert kept.target == f"/in{path}"
+    assert kept.origin == "https://hooks.example"
+
+
+def test_the_client_is_who_our_own_proxies_name(door: Door) -> None:
+    door.send(b'{"id":"a"}', x_forwarded_for="6.6.6.6, 203.0.113.7, 127.0.0.9")
+    door.send(b'{"id":"b"}', x_forwarded_host="evil.example")
+    last, first = door.log()
+    assert door.kept(first).peer == "203.0.113.7"
+    assert door.kept(last).peer == "127.0.0.1"
+    assert door.kept(last).origin == "https://hooks.example"
+
+
+def test_an_address_from_elsewhere_is_not_believed(tmp_path: Any) -> None:
+    with Site(tmp_path) as strict:
+        pretend.use(strict)
+        app_id = strict.http.post("/app", json={"name": "shop"}).json()["id"]
+        door = Door(strict, app_id)
+        door.send(b"{}", x_forwarded_for="203.0.113.7")
+        (callback,) = door.log()
+        assert door.kept(callback).peer == "127.0.0.1"
+
+
+def test_nothing_secret_is_at_rest_in_clear(door: Door, site: Site) -> None:
+    """W8, R197."""
+    body = b'{"id":"pan","passcode":"open-sesame-7","note":"card 4111 1111 1111 1111"}'
+    assert door.send(body, x_pretend_token="header-token-7").status_code == 200
+    files = b"".join(path.read_bytes() for path in site.folder.glob("tillbell.db*"))
+    for text in (b"open-sesame-7", b"4111 1111", b"4111111111111111", b"header-token-7"):
+        assert text not in files
+    assert door.source["token"].encode() not in files
+
+
+# ── once ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_200_copies_at_once_are_one(door: Door) -> None:
+    """B9."""
+    body = b'{"id":"storm"}'
+    headers = {pretend.SIGNATURE: pretend.signature(SECRET, body)}
+    limits = httpx.Limits(max_connections=50)
+    async with httpx.AsyncClient(limits=limits, timeout=30) as client:
+        copies = (client.post(door.url, content=body, headers=headers) for _ in range(200))
+        answers = await asyncio.gather(*copies)
+    assert {answer.status_code for answer in answers} == {200}
+    app_id = door.app_id
+
+    def count(**query: str) -> int:
+        found = door.site.http.get(f"/app/{app_id}/callback", params={"limit": "250", **query})
+        return len(found.json()["data"])
+
+    assert count() == 200
+    assert count(outcome="duplicate") == 199
+
+
+def test_without_a_key_of_its_own_method_query_and_body_are_the_key(
+    site: Site, app_id: str
+) -> None:
+    door = Door(site, app_id, "hint")
+    for query in ("a=1", "a=1", "a=2"):
+        httpx.get(f"{door.url}?{query}")
+    assert [c["outcome"] == "duplicate" for c in door.log()] == [False, True, False]
+
+
+@pytest.mark.parametrize("key", ["x" * 20_000, "a\nb"])
+def test_a_key_that_cannot_be_kept_as_it_is_is_hashed(door: Door, key: str) -> None:
+    body = json.dumps({"id": key}).encode()
+    assert door.send(body).status_code == 200
+    assert door.send(body).status_code == 200
+    second, first = door.log()
+    assert first["dedupeKey"].startswith("sha256:")
+    assert second["outcome"] == "duplicate"
+    assert second["duplicateOf"] == first["id"]
+
+
+def test_a_callback_of_one_source_is_no_duplicate_of_anothers(site: Site, app_id: str) -> None:
+    doors = [Door(site, app_id), Door(site, app_id)]
+    for door in doors:
+        assert door.send(b'{"id":"same"}').status_code == 200
+    assert all(c["outcome"] != "duplicate" for c in doors[0].log())
+
+
+def test_a_request_for_another_source_proves_nothing(site: Site, app_id: str) -> None:
+    """sig-25."""
+    other = Door(site, app_id, secrets=["another-secret"])
+    assert other.send(b"{}").status_code == 401
+
+
+# ── never a false 2xx ────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_store_that_is_away_is_never_answered_with_success(door: Door, site: Site) -> None:
+    database = site.gateway.database
+    real = database.receive
+
+    async def away(*_: object) -> Any:
+        raise StoreUnavailable
+
+    database.receive = away  # type: ignore[method-assign]
+    try:
+        for headers in ({}, {"x_pretend_signature": "00"}):
+            answer = door.send(b'{"id":"away"}', **headers)
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) >= 1
+    finally:
+        database.receive = real  # type: ignore[method-assign]
+    assert door.send(b'{"id":"away"}').status_code == 200
+    (callback,) = door.log()
+    assert callback["outcome"] != "duplicate"
+
+
+def test_bulk_is_sent_back_when_too_much_waits_and_money_is_not(site: Site, app_id: str) -> None:
+    money, flood = Door(site, app_id), Door(site, app_id, "flood")
+    receiver = site.gateway.receiver
+    working = receiver.processor
+
+    class Behind:
+        is_behind = True
+        hand_over = staticmethod(working.hand_over)
+
+    receiver.processor = Behind()
+    try:
+        answer = flood.send()
+        assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+        assert money.send().status_code == 200
+    finally:
+        receiver.processor = working
+    assert flood.send().status_code == 200
+
+
+def test_a_loop_of_gateways_is_cut(door: Door) -> None:
+    """W15."""
+    hops = ({}, {"tillbell_delivery": "dlv_1"}, {"tillbell_hops": "2"}, {"tillbell_hops": "3"})
+    for number, headers in enumerate(hops):
+        body = b'{"id":"hop%d"}' % number
+        assert door.send(body, **headers).status_code == 200
+    log = list(reversed(door.log()))
+    assert [c["hops"] for c in log] == [0, 1, 2, 3]
+    assert [c["outcome"] == "ignored" for c in log] == [False, False, False, True]
+    assert "loop" in log[3]["why"]
+
+
+def test_an_endpoint_that_delivers_to_its_own_source_is_cut_off(site: Site, app_id: str) -> None:
+    """W15: at most three hops."""
+    echo = Door(site, app_id, "echo")
+    site.http.post(f"/app/{app_id}/endpoint", json={"url": echo.url})
+    assert echo.send(b'{"around": "and around"}').status_code == 200
+
+    async def go_round() -> None:
+        async with site._changed:
+            await site._changed.wait_for(lambda: len(attempts()) >= 3)
+        await site.gateway.processor.idle()
+
+    def attempts() -> list[Any]:
+        return [attempt for attempt in site.ended if attempt.app_id == app_id]
+
+    site.do(go_round())
+    assert [c["hops"] for c in echo.log()] == [3, 2, 1, 0]
+    assert [c["outcome"] for c in echo.log()] == ["ignored", "noted", "noted", "noted"]
+    assert len(attempts()) == 3
+
+
+# ── hostile ──────────────────────────────────────────────────────────────────────────────────────
+
+HOSTILE = {
+    "deep_array": b"[" * 100_000 + b"]" * 100_000,
+    "huge_int": b'{"amount":' + b"9" * 5_000 + b"}",
+    "nan": b'{"amount":NaN}',
+    "infinity": b'{"amount":-Infinity}',
+    "float_overflow": b'{"amount":1e400}',
+    "dup_keys": b'{"status":"failed","status":"paid"}',
+    "nul_escape": b'{"note":"a\\u0000b"}',
+    "lone_surrogate": b'{"note":"\\ud800"}',
+    "invalid_utf8": bytes.fromhex("7b2261223a22c0af227d"),
+    "utf16_body": bytes.fromhex("fffe7b00220061002200"),
+    "empty_body": b"",
+    "not_object": b"[]",
+    "trailing_garbage": b'{"a":1} {"b":2}',
+    "form_encoded": b"payload=%7B%7D&payload=%7B%7D",
+    "xml_xxe": b"<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><x>&e;</x>",
+    "event_id_20kb": b'{"id":"' + b"x" * 20_000 + b'"}',
+    "event_type_weird": '{"note":"../../admin\u202e\\n"}'.encode(),
+    "many_fields": b"&".join(b"f%d=1" % n for n in range(5_000)),
+}
+
+
+@pytest.mark.parametrize("provider", ["pretend", "hint"])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_body_is_answered_and_shown(
+    site: Site, app_id: str, provider: str, name: str
+) -> None:
+    door = Door(site, app_id, provider)
+    body = HOSTILE[name]
+    for signature in (pretend.signature(SECRET, body), "\u00e9", "00" * 40_0, "a" * 64):
+        answer = door.send(body, x_pretend_signature=signature)
+        assert answer.status_code in (200, 400, 401)
+    for callback in door.log():
+        shown = site.http.get(f"/app/{app_id}/callback/{callback['id']}")
+        assert shown.status_code == 200, shown.text
+    assert door.send(b'{"id":"good"}').status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x_pretend_signature": ",".join(["00"] * 5_000)},
+        {"tillbell_hops": "9" * 400},
+        {"tillbell_hops": "-1"},
+        {"content_type": "\u00ff/\u00ff"},
+        {"x_forwarded_for": "not an address, ::::, 1.2.3.4.5"},
+    ],
+)
+def test_hostile_headers_are_no_failure_of_ours(door: Door, headers: dict[str, str]) -> None:
+    answer = door.send(b"{}", **headers)
+    assert answer.status_code in (200, 401)
