@@ -197,13 +197,14 @@ class Gateway:
     async def drain(self, timeout_s: float | None = None) -> None:
         """Accept nothing more; let attempts under way end, give everything else back."""
         self._refuse(Draining())
+        if self._claiming is not None:
+            self._claiming.cancel()  # before anything is given back, which it would claim again
         self.dispatcher.stop_starting()
         await self.picking_up.stop()
         await self.processor.stop()
         await self.maintainer.stop()
         await self.tasks.stop()
         if self._claiming is not None:
-            self._claiming.cancel()
             await asyncio.gather(self._claiming, return_exceptions=True)
         wait_s = self.settings.drain_timeout_s if timeout_s is None else timeout_s
         await self.dispatcher.drain(wait_s)
