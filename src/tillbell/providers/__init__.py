@@ -10,19 +10,25 @@ from types import MappingProxyType
 
 from tillbell.providers import (
     github,
+    mozarto,
     resend,
+    shoppex,
     standardwebhooks,
     vercel_analytics,
     vercel_speed_insights,
+    zenofy,
 )
 from tillbell.providers.base import Provider
 
 _ALL: tuple[Provider, ...] = (
     github.PROVIDER,
+    mozarto.PROVIDER,
     resend.PROVIDER,
+    shoppex.PROVIDER,
     standardwebhooks.PROVIDER,
     vercel_analytics.PROVIDER,
     vercel_speed_insights.PROVIDER,
+    zenofy.PROVIDER,
 )
 
 PROVIDERS: Mapping[str, Provider] = MappingProxyType({found.name: found for found in _ALL})

@@ -68,10 +68,3 @@ def secret_problem(secret: str) -> str | None:
     if secret != secret.strip():
         return "the secret has a space or line end at one of its ends"
     return None
-
-
-def header_problem(secret: str) -> str | None:
-    """Say what is wrong with a secret that travels in a header as it stands (RFC 9110 5.5)."""
-    if not (secret.isascii() and secret.isprintable()):
-        return "the secret travels in a header, so it may hold printable ASCII only"
-    return secret_problem(secret)

@@ -106,7 +106,7 @@ def tried(
     usable = [secret for secret in secrets if secret]
     if not usable:
         return NO_SECRET
-    if any([is_right(secret) for secret in usable]):  # all are tried, whichever matches
+    if any(is_right(secret) for secret in usable):
         return signed(is_right=True, scheme=scheme, trust=trust)
     if any(is_right(secret.strip()) for secret in usable if secret != secret.strip()):
         why = "The source's secret has a space or line end too many at one of its ends."

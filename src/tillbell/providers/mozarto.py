@@ -1,0 +1,156 @@
+"""Mozarto: the state of one transaction, in its new body and its old one.
+
+New: `transaction_status` is one of eight normalized words and alone decides; `status` is the
+provider's raw word. Old (T7): no `transaction_status`; `status` with `confirmed` decide, there is
+no amount, and `currency` is the coin that was settled, `invoice_currency` what was billed (T8).
+An old body is believed only where the source is set to `legacy`.
+
+With webhook security on, `Authorization` carries the password bare; the older cashier writes
+`Bearer` before it (T15). 200 within 10 seconds, or it may come again. Sources: the platform's
+pages *Webhook Setup* and *Webhook Endpoint*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tillbell.callbacks import References, Sum, TransactionNotice, Trust
+from tillbell.providers import shared_secret
+from tillbell.providers.base import (
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setting,
+    Setup,
+    Verdict,
+)
+from tillbell.providers.order_fields import known
+from tillbell.providers.reading import fold, given, json_object, need, text
+from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.transactions import NEGATIVE, Status
+
+HEADER = "authorization"
+BEARER = "Bearer "
+
+# The platform writes `On Hold`, its API `PENDING`: case, spaces, `_` and `-` do not count (T9).
+STATUSES: Mapping[str, Status] = {fold(status): status for status in Status}
+# The older cashier's own words; they count only together with `confirmed`.
+OLD_STATUSES: Mapping[str, Status] = {
+    **STATUSES,
+    "confirmed": Status.APPROVED,
+    "success": Status.APPROVED,
+    "failure": Status.FAILED,
+}
+_UNDECIDED = frozenset({Status.ON_HOLD, Status.PROCESSING})
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Compare the whole header with the password, and what stands after `Bearer`."""
+    whole = incoming.header(HEADER)
+    rest = whole[len(BEARER) :] if whole and whole.startswith(BEARER) else None
+    return shared_secret.verify(setup, HEADER, [whole, rest])
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read either body; which it is, `transaction_status` tells by being there."""
+    body = json_object(incoming.body)
+    id_ = need(body, "transaction_id")
+    if "transaction_status" in body:
+        word = text(body, "transaction_status") or ""
+        return Parsed((_notice(body, word),), f"{id_}|{word}")
+    raw, confirmed = text(body, "status") or "", body.get("confirmed")
+    status = old_status(raw, confirmed) if setup.config.get("legacy") is True else None
+    return Parsed((_old_notice(body, status),), f"{id_}|{raw}|{confirmed}")
+
+
+def old_status(word: str, confirmed: Any) -> Status | None:
+    """Decide by `status` and `confirmed` together; None where they contradict each other.
+
+    >>> old_status("Confirmed", True), old_status("success", False), old_status("failure", True)
+    (<Status.APPROVED: 'Approved'>, <Status.PENDING: 'Pending'>, None)
+    """
+    status = OLD_STATUSES.get(fold(word))
+    if confirmed is True:
+        return status if status is Status.APPROVED else None
+    return status if status in NEGATIVE | _UNDECIDED else Status.PENDING
+
+
+def _notice(body: dict[str, Any], word: str) -> TransactionNotice:
+    status = STATUSES.get(fold(word))
+    amount, currency = text(body, "amount"), text(body, "currency")
+    raw = text(body, "status") if status is not None else None
+    return _base(body, status)._replace(
+        raw_status=raw or word,
+        amount=None if amount is None else Sum(amount, currency.upper() if currency else None),
+    )
+
+
+def _old_notice(body: dict[str, Any], status: Status | None) -> TransactionNotice:
+    """Read an old body; two currencies without an amount are only worth remembering."""
+    return _base(body, status)._replace(
+        details=known(
+            {
+                "settlementCurrency": text(body, "currency"),
+                "invoiceCurrency": text(body, "invoice_currency"),
+            }
+        ),
+    )
+
+
+def _base(body: dict[str, Any], status: Status | None) -> TransactionNotice:
+    id_ = text(body, "transaction_id")
+    second = text(body, "psp_transaction_id")
+    return TransactionNotice(
+        # A merchant may have taken the platform's id for its own.
+        references=References(given(text(body, "merchantReference"), id_), given(id_, second)),
+        raw_status=text(body, "status") or "",
+        status=status,
+        message=text(body, "message"),
+        psp_transaction_id=id_,
+        psp_reference=second,
+        user_id=text(body, "user_id"),
+    )
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the request as the platform sends it; an old body with a bearer token."""
+    headers = {"content-type": JSON}
+    if setup.secrets:
+        is_old = "transaction_status" not in case.fields
+        headers[HEADER] = (BEARER if is_old else "") + setup.secrets[0]
+    return request(case, url, json_body(case.fields), headers)
+
+
+PROVIDER = Provider(
+    name="mozarto",
+    title="Mozarto",
+    about="Pay-ins and pay-outs: the state of one transaction.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.SECRET,
+    bare_trust=Trust.NONE,
+    secret=SecretRule(
+        about="Mozarto → Configuration → Payment Methods → the PSP account → webhook password; "
+        "for the older cashier the bearer token, without the word Bearer.",
+        is_required=False,
+        problem=shared_secret.header_problem,
+    ),
+    answers="200; 401 when the password is another.",
+    verify=verify,
+    parse=parse,
+    answer=usual(),
+    sign=sign,
+    settings=(
+        Setting(
+            "legacy",
+            "Believe the older cashier's body, which has confirmed and no transaction_status.",
+            type="boolean",
+            default=False,
+        ),
+    ),
+    masked=(HEADER,),
+    note="The password proves the sender, not the content. Payone's callbacks have no currency.",
+)

@@ -1,0 +1,70 @@
+"""Reading orders of shops into the catalogue's shape: amounts as text, times as ISO 8601.
+
+What is missing is left out; what is there and cannot be read makes the callback unreadable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from tillbell.callbacks import Sum
+from tillbell.clock import iso
+from tillbell.money import plain
+from tillbell.providers.base import Unreadable
+from tillbell.providers.reading import iso_time, text, unix_seconds
+
+
+def known(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is not known: None and empty objects."""
+    return {name: value for name, value in members.items() if value is not None and value != {}}
+
+
+def amount(found: Mapping[str, Any], name: str, currency: str | None) -> str | None:
+    """Return an amount as decimal text with the currency's digits; None if there is none."""
+    value = found.get(name)
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise Unreadable(f"The field {name!r} is not an amount.")
+    try:
+        return plain(value, currency or "")
+    except ValueError as error:
+        raise Unreadable(f"The field {name!r} is not an amount: {error}.") from error
+
+
+def sum_of(found: Mapping[str, Any], name: str) -> Sum | None:
+    """Return an amount with the order's currency, to be compared with what we expect."""
+    code = currency(found)
+    value = amount(found, name, code)
+    return None if value is None else Sum(value, code)
+
+
+def currency(found: Mapping[str, Any]) -> str | None:
+    """Return the currency in upper case."""
+    code = text(found, "currency")
+    return None if code is None else code.upper()
+
+
+def moment(found: Mapping[str, Any], name: str) -> str | None:
+    """Return a time: ISO 8601 text as it was written, or Unix seconds as such text."""
+    at = unix_seconds(found.get(name))
+    if at is not None:
+        return iso(at)
+    written = text(found, name)
+    return written if iso_time(written) is not None else None
+
+
+def count(found: Mapping[str, Any], name: str) -> int | None:
+    """Return a whole number; None if it is none."""
+    value = found.get(name)
+    if isinstance(value, Decimal) and value == value.to_integral_value() and value < 10**9:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def parts(found: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the objects of a list; anything else in it is left out."""
+    value = found.get(name)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

@@ -1,0 +1,37 @@
+"""A secret that travels in a header as it stands: it proves who sent it, not what was sent.
+
+It reaches every proxy on the way and a captured one proves anything, so it never moves money by
+itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tillbell.callbacks import Trust
+from tillbell.providers.base import Setup, Verdict
+from tillbell.providers.bodymac import secret_problem
+from tillbell.providers.proof import same_text, tried
+
+UNSECURED = Verdict(Trust.NONE, "The source has no secret, so anybody could have sent it.")
+
+
+def verify(setup: Setup, header: str, given: Sequence[str | None]) -> Verdict:
+    """Compare the spellings in which it may have been sent; without any secret trust nothing."""
+    if not setup.secrets:
+        return UNSECURED
+    if not any(given):
+        return Verdict(None, f"The header {header} is missing or stands twice.")
+    return tried(
+        setup.secrets,
+        lambda secret: any(same_text(one, secret) for one in given),
+        header,
+        Trust.SECRET,
+    )
+
+
+def header_problem(secret: str) -> str | None:
+    """Say what is wrong with a secret that is sent in a header (RFC 9110 section 5.5)."""
+    if not (secret.isascii() and secret.isprintable()):
+        return "the secret travels in a header, so it may hold printable ASCII only"
+    return secret_problem(secret)

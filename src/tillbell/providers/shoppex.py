@@ -1,0 +1,156 @@
+"""Shoppex: orders and subscriptions of a shop, `{"event", "data", "created_at"}`.
+
+`X-Shoppex-Signature` is the lower-case hex HMAC-SHA512 of the body. The headers with the event's
+name and the delivery's id are not covered by it, so both are taken from the body instead: an
+order is paid once and cancelled once, whatever ids are told (and whether it is told with whole
+products, `:product`, or without).
+
+Sent again after 5 min, 30 min, 2 h and 24 h; 2xx within 30 s. Times are Unix seconds, in newer
+events also ISO text. Source: the platform's page *Webhooks*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tillbell.callbacks import (
+    Forward,
+    Note,
+    Notice,
+    OrderNotice,
+    References,
+    TransactionNotice,
+    Trust,
+)
+from tillbell.catalog import KNOWN
+from tillbell.clock import Micros, iso
+from tillbell.providers import shoppex_data
+from tillbell.providers.base import Case, Confidence, Incoming, Parsed, Provider, SecretRule, Setup
+from tillbell.providers.bodymac import BodyMac, secret_problem
+from tillbell.providers.order_fields import known, sum_of
+from tillbell.providers.proof import digest
+from tillbell.providers.reading import given, json_object, need, part, text, unix_seconds
+from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.transactions import Status
+
+PRODUCT = ":product"
+_PROOF = BodyMac("x-shoppex-signature", "sha512")
+_PASSED_ON = ("subscription.", "product.")
+
+
+class Told(NamedTuple):
+    """What an event says of an order."""
+
+    state: str | None  # of our order; None: `status` tells
+    status: Status | None = None  # of its transaction; None: nothing is said of one
+
+
+EVENTS: Mapping[str, Told] = {
+    "order:created": Told("pending"),
+    "order:updated": Told(None),
+    "order:paid": Told("paid", Status.APPROVED),
+    "order:cancelled": Told("cancelled", Status.CANCELLED),
+    "order:refunded": Told("refunded"),
+    "order:partially_refunded": Told("partially_refunded"),
+    "order:disputed": Told("disputed"),
+}
+_UNPAID = frozenset({"pending"})
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read one event."""
+    del setup
+    body = json_object(incoming.body)
+    written = need(body, "event")
+    event, found = written.removesuffix(PRODUCT), part(body, "data")
+    at = unix_seconds(body.get("created_at"))
+    order_id = text(found, "uniqid")
+    told = EVENTS.get(event)
+    if told is None:
+        name, happened_at = event.replace(":", "."), at or incoming.received_at
+        return Parsed((_beside_orders(name, found, happened_at),), _key(incoming))
+    if order_id is None:
+        return Parsed((Note(f"{written[:100]} names no order."),), _key(incoming))
+    once = f"{event}|{order_id}" if told.status is not None else _key(incoming)
+    return Parsed(tuple(_of_order(event, told, found, at)), once)
+
+
+def _key(incoming: Incoming) -> str:
+    """Return the hash of what is signed: nothing unsigned may make an event look new."""
+    return f"sha256:{digest('sha256', incoming.body).hex()}"
+
+
+def _of_order(event: str, told: Told, found: dict[str, Any], at: Micros | None) -> list[Notice]:
+    word = text(found, "status")
+    state = told.state or shoppex_data.STATES.get((word or "").upper())
+    if state is None:
+        return [Note(f"{event}: the status {(word or '')[:50]!r} is in no table.")]
+    order = OrderNotice(
+        event.replace(":", "."),
+        shoppex_data.order(found, state, at),
+        moves_money=state not in _UNPAID,
+    )
+    if told.status is None:
+        return [order]
+    return [order, _transaction(event, told.status, found, at)]
+
+
+def _transaction(
+    event: str, status: Status, found: dict[str, Any], at: Micros | None
+) -> TransactionNotice:
+    is_cancelled = status is Status.CANCELLED
+    reference = text(found, "reference")
+    return TransactionNotice(
+        references=References(
+            given(text(found, "uniqid"), text(found, "number")), given(reference)
+        ),
+        raw_status=text(found, "status") or event,
+        status=status,
+        reason=text(found, "cancel_reason") if is_cancelled else None,
+        amount=sum_of(found, "total"),
+        psp_reference=reference,
+        occurred_at=at,
+        is_optional=True,
+        details=known({"gateway": text(found, "gateway")}),
+    )
+
+
+def _beside_orders(name: str, found: dict[str, Any], at: Micros) -> Forward | Note:
+    """Pass on what the catalogue has a type for, in its shape."""
+    if name not in KNOWN or not name.startswith(_PASSED_ON):
+        return Note(f"{name[:100]} is only kept in the log.")
+    read = shoppex_data.subscription if name.startswith("subscription.") else shoppex_data.members
+    return Forward(name, json_body({"type": name, "timestamp": iso(at), "data": read(found)}))
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the request as the platform sends it."""
+    body = json_body(case.fields)
+    headers = {
+        "content-type": JSON,
+        "x-shoppex-event": str(case.fields.get("event", "")),
+        "x-shoppex-delivery": case.id,
+        _PROOF.header: _PROOF.signature(setup.secrets[0], body),
+    }
+    return request(case, url, body, headers)
+
+
+PROVIDER = Provider(
+    name="shoppex",
+    title="Shoppex",
+    about="Orders of a shop that were paid or cancelled, and its subscriptions.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.SIGNED,
+    bare_trust=None,
+    secret=SecretRule(
+        about="Shoppex → Settings → Webhooks → the endpoint → Secret.", problem=secret_problem
+    ),
+    answers="200; 401 when the signature does not match.",
+    verify=_PROOF.verify,
+    parse=parse,
+    answer=usual(),
+    sign=sign,
+    note="The signature covers no time. Select order:paid or order:paid:product, not both: the "
+    "first to come counts.",
+)

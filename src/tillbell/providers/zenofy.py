@@ -1,0 +1,149 @@
+"""Zenofy: orders that became paid, refunded or cancelled. One flat order, told by `event`.
+
+`X-Webhook-Secret` is optional and carries the very secret. There is no id of the event and no
+time, and nothing is promised about sending again. A refund tells the order's total and no
+amount of its own. Source: the platform's page *HTTPS webhooks for order lifecycle events*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tillbell.callbacks import Note, OrderNotice, References, TransactionNotice, Trust
+from tillbell.providers import shared_secret
+from tillbell.providers.base import (
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setup,
+    Verdict,
+)
+from tillbell.providers.order_fields import amount, count, currency, known, moment, parts, sum_of
+from tillbell.providers.reading import fold, given, json_object, need, part, text
+from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.transactions import Kind, Status
+
+HEADER = "x-webhook-secret"
+
+
+class Told(NamedTuple):
+    """What one of the platform's events says."""
+
+    word: str  # its `status`
+    state: str  # of our order
+    status: Status  # of the transaction
+    kind: Kind = Kind.PAYMENT
+
+
+EVENTS: Mapping[str, Told] = {
+    "order_paid": Told("PAID", "paid", Status.APPROVED),
+    "order_refunded": Told("REFUNDED", "refunded", Status.APPROVED, Kind.REFUND),
+    "order_cancelled": Told("CANCELLED", "cancelled", Status.CANCELLED),
+}
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Compare the header with the secret."""
+    return shared_secret.verify(setup, HEADER, [incoming.header(HEADER)])
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read one order. An event that its `status` contradicts says nothing about money."""
+    del setup
+    body = json_object(incoming.body)
+    event, order_id = need(body, "event"), need(body, "orderId")
+    key = f"{order_id}|{event}"
+    told, word = EVENTS.get(event), text(body, "status")
+    if told is None:
+        return Parsed((_transaction(body, None), Note(f"{event[:100]} is not in the table.")), key)
+    if word is not None and fold(word) != fold(told.word):
+        why = f"{event} says {told.word}, its status says {word[:50]}."
+        return Parsed((_transaction(body, None), Note(why)), key)
+    order = OrderNotice(f"order.{told.state}", _order(body, told.state))
+    return Parsed((order, _transaction(body, told)), key)
+
+
+def _transaction(body: dict[str, Any], told: Told | None) -> TransactionNotice:
+    reference = text(body, "paymentReference")
+    return TransactionNotice(
+        references=References(given(text(body, "orderId")), given(reference)),
+        raw_status=text(body, "status") or need(body, "event"),
+        status=None if told is None else told.status,
+        kind=Kind.PAYMENT if told is None else told.kind,
+        amount=sum_of(body, "totalAmount"),
+        psp_reference=reference,
+        is_optional=True,
+        details=known({"gateway": text(body, "paymentGateway")}),
+    )
+
+
+def _order(body: dict[str, Any], state: str) -> dict[str, Any]:
+    code, customer = currency(body), part(body, "customer")
+    return known(
+        {
+            "id": text(body, "orderId"),
+            "status": state,
+            "paymentStatus": state,
+            "amount": amount(body, "totalAmount", code),
+            "currency": code,
+            "gateway": text(body, "paymentGateway"),
+            "reference": text(body, "paymentReference"),
+            "createdAt": moment(body, "createdAt"),
+            "paidAt": moment(body, "paidAt"),
+            "affiliateId": text(body, "affiliateId"),
+            "customer": known(
+                {name: text(customer, name) for name in ("name", "email", "phoneNumber")}
+            ),
+            "items": [_item(item, code) for item in parts(body, "items")],
+        }
+    )
+
+
+def _item(item: dict[str, Any], order_currency: str | None) -> dict[str, Any]:
+    code = currency(item) or order_currency
+    return known(
+        {
+            "productId": text(item, "productId"),
+            "productName": text(item, "productName"),
+            "quantity": count(item, "quantity"),
+            "unitPrice": amount(item, "unitPrice", code),
+            "totalPrice": amount(item, "totalPrice", code),
+            "currency": code,
+            "isBumpProduct": item.get("isBumpProduct") is True,
+        }
+    )
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the request as the platform sends it."""
+    headers = {"content-type": JSON}
+    if setup.secrets:
+        headers[HEADER] = setup.secrets[0]
+    return request(case, url, json_body(case.fields), headers)
+
+
+PROVIDER = Provider(
+    name="zenofy",
+    title="Zenofy",
+    about="Orders that became paid, refunded or cancelled.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.SECRET,
+    bare_trust=Trust.NONE,
+    secret=SecretRule(
+        about="Zenofy → the product → Integrations → Webhook → Secret: the text you chose there.",
+        is_required=False,
+        problem=shared_secret.header_problem,
+    ),
+    answers="200; 401 when the secret is another.",
+    verify=verify,
+    parse=parse,
+    answer=usual(),
+    sign=sign,
+    masked=(HEADER,),
+    note="The secret proves the sender, not the content: set confirm to trust if that is enough "
+    "for orders that move money.",
+)
