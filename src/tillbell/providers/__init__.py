@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tillbell.providers import (
+    allsecure,
+    chipcard,
     github,
     mozarto,
     resend,
@@ -21,6 +23,8 @@ from tillbell.providers import (
 from tillbell.providers.base import Provider
 
 _ALL: tuple[Provider, ...] = (
+    allsecure.PROVIDER,
+    chipcard.PROVIDER,
     github.PROVIDER,
     mozarto.PROVIDER,
     resend.PROVIDER,

@@ -1,0 +1,216 @@
+"""Chipcard: the return from 3-D Secure of Payten's Merchant Safe Unipay (MSU).
+
+The payer's browser posts a form to the return address, so nothing is sent twice and everything
+can be edited but what the hash covers: `sdSha512` is SHA-512 over five fields and the merchant's
+secret key. Amount, currency, transaction id and card are not covered. Paratika, ZiraatPay and
+VakıfPayS run the same platform.
+
+What `00` means depends on the integration (`mode`): by default that the payer is authenticated
+and the charge is still to be made; with `callback-is-final` that it is made.
+Sources: PaytenASEE/msu-java-sdk; the hash from public integrations that agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from tillbell.callbacks import References, Sum, TransactionNotice, Trust
+from tillbell.providers import reading
+from tillbell.providers.base import (
+    Answer,
+    Case,
+    Confidence,
+    Heard,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setting,
+    Setup,
+    Unreadable,
+    Verdict,
+)
+from tillbell.providers.bodymac import secret_problem
+from tillbell.providers.browser import ERROR_URL, SUCCESS_URL, not_accepted, sent_on
+from tillbell.providers.card import card_details
+from tillbell.providers.proof import digest, from_hex, key_bytes, same, tried
+from tillbell.providers.requests import request
+from tillbell.transactions import Status
+
+APPROVED = "00"
+STATUSES: Mapping[str, Status] = {
+    APPROVED: Status.APPROVED,
+    "01": Status.ON_HOLD,  # waits for approval
+    "98": Status.FAILED,  # general error
+    "99": Status.DECLINED,
+}
+AUTHORIZE, FINAL = "authorize-on-callback", "callback-is-final"
+_COVERED = ("merchantpaymentid", "customerid", "sessiontoken", "responsecode", "random")
+_FORM = "application/x-www-form-urlencoded"
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Compare `sdSha512`; without a secret key nothing is proven, and nothing is refused."""
+    if not setup.secrets:
+        return Verdict(Trust.NONE, "The source has no secret key, so nothing is proven.")
+    try:
+        found = _fields(incoming)
+    except Unreadable as error:
+        return Verdict(None, str(error))
+    values = [reading.text(found, name) or "" for name in _COVERED]
+    if any("|" in value for value in values):
+        return Verdict(None, "A hashed field holds the separator, so its end is not certain.")
+    given = from_hex(reading.text(found, "sdsha512"))
+    if not given:
+        return Verdict(None, "The field sdSha512 is missing or no hex.")
+    return tried(
+        setup.secrets,
+        lambda secret: same(given, _hash(values, secret)),
+        "sdSha512",
+        Trust.PARTIALLY_SIGNED,
+    )
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read the result of one payment."""
+    found = _fields(incoming)
+    code = reading.need(found, "responsecode")
+    status, substate = _standing(code, found, setup.config)
+    psp_id = reading.text(found, "pgtranid")
+    value, currency = reading.text(found, "amount"), reading.text(found, "currency")
+    notice = TransactionNotice(
+        References(ours=(reading.need(found, "merchantpaymentid"),)),
+        raw_status=code,
+        status=status,
+        substate=substate,
+        reason=_reason(code, found),
+        message=reading.text(found, "responsemsg") or reading.text(found, "errormsg"),
+        amount=Sum(value, currency.upper() if currency else None) if value else None,
+        psp_transaction_id=psp_id,
+        psp_reference=reading.text(found, "pgtranrefid"),
+        user_id=reading.text(found, "customerid"),
+        # It is not charged yet: whether it will be, only the look-up can tell.
+        is_hint=substate == "authenticated",
+        details=card_details(
+            reading.text(found, "cardbin"),
+            reading.text(found, "panlast4"),
+            method=reading.text(found, "paymentsystem"),
+        ),
+    )
+    return Parsed((notice,), _dedupe_key(found, code) if setup.secrets else None)
+
+
+def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
+    """Send the payer to the shop's page for success or error."""
+    if heard is not Heard.STORED:
+        return not_accepted(setup.config, 401 if heard is Heard.REFUSED else 400)
+    try:
+        is_good = reading.text(_fields(incoming), "responsecode") == APPROVED
+    except Unreadable:
+        is_good = False
+    return sent_on(setup.config, "successUrl" if is_good else "errorUrl")
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Post the form as the payer's browser does."""
+    found = {name.lower(): str(value) for name, value in case.fields.items()}
+    fields = dict(case.fields)
+    if setup.secrets:
+        values = [found.get(name, "") for name in _COVERED]
+        fields["sdSha512"] = _hash(values, setup.secrets[0]).hex()
+    return request(case, url, urlencode(fields).encode(), {"content-type": _FORM})
+
+
+def _fields(incoming: Incoming) -> dict[str, Any]:
+    """Read the fields by their lower-case names: the brands spell them differently."""
+    found = reading.fields(incoming)
+    folded = {name.lower(): value for name, value in found.items()}
+    if len(folded) != len(found):
+        raise Unreadable("A field stands twice, spelled differently.")
+    return folded
+
+
+def _hash(values: list[str], secret: str) -> bytes:
+    return digest("sha512", key_bytes("|".join((*values, secret))))
+
+
+def _standing(
+    code: str, found: Mapping[str, Any], config: Mapping[str, Any]
+) -> tuple[Status | None, str | None]:
+    """Return status and substate; no status where only a look-up can tell it."""
+    if code != APPROVED:
+        # Any other code is "declined or error"; a code of the bank says that it was the bank.
+        by_bank = reading.text(found, "pgtranerrorcode") is not None
+        return STATUSES.get(code, Status.DECLINED if by_bank else Status.FAILED), None
+    is_charged = reading.text(found, "pgtranid") or not reading.text(found, "auth3dtoken")
+    if config.get("mode", AUTHORIZE) != FINAL or not is_charged:
+        return None, "authenticated"
+    kind = reading.fold(reading.text(found, "transactiontype") or "")
+    if kind == "preauth" and not config.get("authorizationIsFinal"):
+        return Status.PENDING, "authorized"
+    return Status.APPROVED, None
+
+
+def _reason(code: str, found: Mapping[str, Any]) -> str | None:
+    if code == APPROVED:
+        return None
+    told = reading.text(found, "pgtranerrorcode") or reading.text(found, "errorcode")
+    return told or reading.text(found, "pgtranerrortext") or code
+
+
+def _dedupe_key(found: Mapping[str, Any], code: str) -> str:
+    """Name the event. A token in it is hashed: the key is stored as it is.
+
+    The payment's own reference is in it, because the hash does not cover `pgTranId`.
+    """
+    ours = reading.need(found, "merchantpaymentid")
+    psp_id = reading.text(found, "pgtranid")
+    if psp_id is None:
+        token = key_bytes(reading.text(found, "sessiontoken") or "")
+        psp_id = digest("sha256", token).hex()
+    return f"{ours}|{psp_id}|{code}"
+
+
+PROVIDER = Provider(
+    name="chipcard",
+    title="Chipcard (Payten MSU)",
+    about="The payer's return from 3-D Secure, posted by the browser.",
+    confidence=Confidence.SECOND_HAND,
+    best_trust=Trust.PARTIALLY_SIGNED,
+    bare_trust=Trust.NONE,
+    secret=SecretRule(
+        "The merchant's secret key, where the bank gave one.",
+        is_required=False,
+        problem=secret_problem,
+    ),
+    answers="303 to successUrl or errorUrl; a small page where none is set.",
+    verify=verify,
+    parse=parse,
+    answer=answer,
+    sign=sign,
+    settings=(
+        Setting(
+            "mode",
+            "What code 00 means: authenticated, still to be charged; or charged.",
+            choices=(AUTHORIZE, FINAL),
+            default=AUTHORIZE,
+        ),
+        SUCCESS_URL,
+        ERROR_URL,
+        Setting(
+            "authorizationIsFinal",
+            "A pre-authorization counts as Approved: for merchants with automatic capture.",
+            "boolean",
+            default=False,
+        ),
+    ),
+    masked=("sessionToken", "auth3DToken", "cardToken", "nameOnCard", "sdSha512", "SD_SHA512"),
+    note=(
+        "The platform is known from its SDK, the hash from public integrations that agree. It "
+        "does not cover amount, currency and transaction id, so an approval is confirmed by a "
+        "look-up. The format of the optional server notification is unknown; the same fields are "
+        "taken there."
+    ),
+)
