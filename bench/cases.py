@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench import processes
+from bench.callbacks import callbacks
 from bench.figures import percentile
 from bench.scene import Effort, Loaded, Scene, Wrong
 
@@ -168,4 +169,5 @@ CASES: dict[str, Case] = {
     "latency-5000": latency_5000,
     "isolation": isolation,
     "memory": memory,
+    "callbacks": callbacks,
 }
