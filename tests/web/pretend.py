@@ -1,7 +1,8 @@
 """Pretend providers of our own, so that these tests need no real one's format.
 
 `pretend` signs its body (HMAC-SHA256, hex, `x-pretend-signature`); `hint` proves nothing and
-comes by GET or POST; `echo` passes on what it gets; `flood` is a bulk provider; `fickle` has an adapter with mistakes.
+comes by GET or POST; `echo` passes on what it gets; `flood` is a bulk provider; `fickle` has
+an adapter with mistakes.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ class Gone(NamedTuple):
 
     callback: Callback
     why: str
+    is_lost: bool = True  # for ever
 
 
 class Replayed(NamedTuple):
@@ -84,6 +85,8 @@ class Rereader:
     async def reread(self, callback: Callback) -> Reread | Gone:
         """Verify and parse once more what was stored. Changes nothing."""
         live = self._sources.live(callback.source_id)
+        if live is None and self._sources.is_strange(callback.source_id):
+            return Gone(callback, "This version has no adapter for its provider.", is_lost=False)
         if live is None:
             return Gone(callback, "Its source was removed.")
         incoming = await self.request(callback)
@@ -95,6 +98,8 @@ class Rereader:
         """Process a callback again; see the table above."""
         again = await self.reread(callback)
         if isinstance(again, Gone):
+            if not again.is_lost:
+                return Replayed(None, again.why)
             return await self._leave(callback, Outcome.IGNORED, again.why)
         reading = again.reading
         if reading.outcome is not None:
@@ -134,7 +139,8 @@ class Rereader:
     async def _take(self, callback: Callback) -> None:
         again = await self.reread(callback)
         if isinstance(again, Gone):
-            await self._conclude(callback, Outcome.IGNORED, again.why)
+            if again.is_lost:
+                await self._conclude(callback, Outcome.IGNORED, again.why)
         elif again.reading.outcome is not None:
             await self._conclude(callback, again.reading.outcome, again.reading.why)
         else:
@@ -161,6 +167,11 @@ class PickUp:
     def start(self) -> None:
         """Begin."""
         self._running = asyncio.get_running_loop().create_task(self._run())
+
+    async def done(self) -> None:
+        """Wait until everything was taken."""
+        if self._running is not None:
+            await self._running
 
     async def stop(self) -> None:
         """Leave the rest for the next start."""

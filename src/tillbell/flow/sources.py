@@ -82,6 +82,7 @@ class Sources:
         self._lives: dict[str, LiveSource] = {}
         self._by_token: dict[str, str] = {}  # hash of the token → id
         self._defaults: dict[str, str] = {}  # provider → id
+        self._strange: set[str] = set()  # ids of those whose provider this version does not know
         directory.on_application_removed = self._application_removed
 
     async def load(self) -> None:
@@ -103,6 +104,10 @@ class Sources:
     def live(self, source_id: str) -> LiveSource | None:
         """Return a source by its id."""
         return self._lives.get(source_id)
+
+    def is_strange(self, source_id: str) -> bool:
+        """Tell whether a source is there, and only its provider's adapter is not."""
+        return source_id in self._strange
 
     def find(self, app_id: str, id_or_uid: str) -> LiveSource | None:
         """Return a source of an application; an id wins over an equal uid."""
@@ -134,6 +139,7 @@ class Sources:
         self._hide(source.id)
         provider = self.providers.get(source.provider)
         if provider is None:
+            self._strange.add(source.id)
             return
         self._lives[source.id] = self._compiled(source, provider)
         self._by_token[source.token_hash] = source.id
@@ -141,6 +147,7 @@ class Sources:
             self._defaults.setdefault(source.provider, source.id)
 
     def _hide(self, source_id: str) -> None:
+        self._strange.discard(source_id)
         live = self._lives.pop(source_id, None)
         if live is None:
             return

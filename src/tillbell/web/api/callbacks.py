@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from fastapi import Depends, Path, Query, Response
+from fastapi import Depends, Path, Response
 
-from tillbell.app import Gateway
-from tillbell.callbacks import Callback, Outcome
+from tillbell.callbacks import Callback
 from tillbell.clock import Micros, to_datetime
 from tillbell.errors import NotFound
 from tillbell.flow.reread import Gone
 from tillbell.storage.base import Page
-from tillbell.storage.books import CallbackFilter
+from tillbell.web.api.callback_filters import FilterOf, filter_of
 from tillbell.web.api.callback_previews import preview_out
 from tillbell.web.api.callback_view import request_out, verdict_word
-from tillbell.web.api.filters import TimeQuery, instant
 from tillbell.web.api.paging import OrderedPageOf, cut
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.callbacks import (
@@ -29,41 +27,13 @@ from tillbell.web.api.shapes.callbacks import (
     ReplayManyOut,
     ReplayOut,
 )
-from tillbell.web.routes import UID, App, GatewayOf, app_read, app_write, resource
+from tillbell.web.routes import UID, App, GatewayOf, also, app_read, app_write, resource
 
 router = resource("/app/{app_id}/callback", "Callback")
 
 READ = app_read("callback", None)
 WRITE = app_write("callback")
 PREVIEWS_MAX = 50  # callbacks that a dry run over many looks at
-
-NameQuery = Annotated[str | None, Query(max_length=256)]
-
-
-async def callback_filter(
-    app: App,
-    gateway: GatewayOf,
-    source_id: Annotated[str | None, Query(max_length=256, description="Id or uid.")] = None,
-    provider: NameQuery = None,
-    outcomes: Annotated[list[Outcome] | None, Query(alias="outcome", max_length=12)] = None,
-    verdict: Annotated[Literal["accepted", "refused"] | None, Query()] = None,
-    transaction_id: NameQuery = None,
-    before: TimeQuery = None,
-    after: TimeQuery = None,
-) -> CallbackFilter:
-    """Read a filter over callbacks."""
-    return CallbackFilter(
-        source_id=_source_id(gateway, app.id, source_id),
-        provider=provider,
-        outcomes=tuple(outcomes) if outcomes else None,
-        is_refused=None if verdict is None else verdict == "refused",
-        transaction_id=transaction_id,
-        before=instant(before),
-        after=instant(after),
-    )
-
-
-FilterOf = Annotated[CallbackFilter, Depends(callback_filter)]
 
 
 async def the_callback(
@@ -113,20 +83,17 @@ async def get(callback: CallbackOf, gateway: GatewayOf) -> CallbackDetailOut:
     )
 
 
-@router.post("/replay", status_code=202, dependencies=WRITE)
+@router.post(
+    "/replay",
+    status_code=202,
+    dependencies=WRITE,
+    responses=also(200, ReplayManyOut, "What a replay would do."),
+)
 async def replay_many(
     app: App, body: ReplayManyIn, gateway: GatewayOf, response: Response
 ) -> ReplayManyOut:
     """Replay what a filter selects, in the background; of a dry run, show the first."""
-    filter_ = CallbackFilter(
-        source_id=_source_id(gateway, app.id, body.source_id),
-        provider=body.provider,
-        outcomes=tuple(body.outcomes) if body.outcomes else None,
-        is_refused=None if body.verdict is None else body.verdict == "refused",
-        transaction_id=body.transaction_id,
-        before=instant(body.until),
-        after=instant(body.since),
-    )
+    filter_ = filter_of(gateway, app.id, body)
     if not body.dry_run:
         task = await gateway.replayer.begin(app.id, filter_)
         return ReplayManyOut(dry_run=False, task_id=task.id, previews=[], done=True)
@@ -164,8 +131,3 @@ def members(callback: Callback) -> dict[str, Any]:
 
 def _time(at: Micros | None) -> datetime | None:
     return to_datetime(at) if at is not None else None
-
-
-def _source_id(gateway: Gateway, app_id: str, id_or_uid: str | None) -> str | None:
-    live = gateway.sources.find(app_id, id_or_uid) if id_or_uid is not None else None
-    return live.source.id if live is not None else id_or_uid
