@@ -1,10 +1,20 @@
 """The small lifecycles beside money: parcels and e-mails.
 
-A parcel: created → in_transit → delivered | exception; exception → in_transit | delivered |
-returned. Delivered, returned and cancelled are final: later news of lower rank is stale.
-Carriers send out of order, so news older than what we have is stale too.
+| a parcel that is | becomes |
+| --- | --- |
+| created | in_transit, exception, delivered, returned, cancelled |
+| in_transit, exception | each other, delivered, returned, cancelled |
+| delivered, returned, cancelled | nothing else: final |
 
-An e-mail address that bounced for good, or whose owner complained, is not written to again.
+Steps may be left out, because carriers lose news, and come late, because they send out of order:
+what is older than what we know is stale, by the carrier's time and then by its count.
+
+| an e-mail that is | becomes |
+| --- | --- |
+| sent | delivered, bounced, complained |
+| delivered | complained |
+
+An address that bounced for good, or whose owner complained, is not written to again.
 """
 
 from __future__ import annotations
@@ -13,16 +23,27 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tillbell.callbacks import EmailNotice, Outcome, ShipmentNotice
-from tillbell.clock import Micros
+from tillbell.clock import HOUR, Micros
 
 CREATED, IN_TRANSIT, EXCEPTION = "created", "in_transit", "exception"
 DELIVERED, RETURNED, CANCELLED = "delivered", "returned", "cancelled"
 FINAL = frozenset({DELIVERED, RETURNED, CANCELLED})
-STATES = (CREATED, IN_TRANSIT, EXCEPTION, DELIVERED, RETURNED, CANCELLED)
+# What follows what. A status may follow itself: then its substate is another.
+MOVES: Mapping[str, frozenset[str]] = {
+    CREATED: FINAL | {CREATED, IN_TRANSIT, EXCEPTION},
+    IN_TRANSIT: FINAL | {IN_TRANSIT, EXCEPTION},
+    EXCEPTION: FINAL | {IN_TRANSIT, EXCEPTION},
+    **dict.fromkeys(FINAL, frozenset()),
+}
+STATES = tuple(MOVES)
 
-# The event type that a state is told by; what the catalogue has no type of its own for is an
-# exception to how a parcel should travel.
-_TOLD_AS: Mapping[str, str] = {RETURNED: EXCEPTION, CANCELLED: EXCEPTION}
+SENT, BOUNCED, COMPLAINED = "sent", "bounced", "complained"
+EMAIL_MOVES: Mapping[str, frozenset[str]] = {
+    SENT: frozenset({DELIVERED, BOUNCED, COMPLAINED}),
+    DELIVERED: frozenset({COMPLAINED}),
+    BOUNCED: frozenset(),
+    COMPLAINED: frozenset(),
+}
 
 
 class Parcel(NamedTuple):
@@ -35,10 +56,13 @@ class Parcel(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """What became of news of a parcel."""
+    """What became of news, and why, for a person."""
 
     outcome: Outcome
     why: str
+
+
+# ── parcels ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def judge_parcel(current: Parcel | None, news: ShipmentNotice) -> Moved:
@@ -53,32 +77,59 @@ def judge_parcel(current: Parcel | None, news: ShipmentNotice) -> Moved:
         return Moved(Outcome.STALE, f"It has ended as {current.status}.")
     if _is_older(current, news):
         return Moved(Outcome.STALE, f"It is older than what made it {current.status}.")
-    if news.status == CREATED:
-        return Moved(Outcome.STALE, f"It is {current.status} already.")
+    if news.status not in MOVES[current.status]:
+        return Moved(Outcome.STALE, f"{news.status} comes before {current.status}.")
     return Moved(Outcome.APPLIED, f"{current.status} → {news.status}")
 
 
 def _is_older(current: Parcel, news: ShipmentNotice) -> bool:
-    if current.at is not None and news.occurred_at is not None and current.at != news.occurred_at:
-        return news.occurred_at < current.at and not news.is_time_ambiguous
+    """Compare by time; by the carrier's count where times are equal or cannot tell.
+
+    Of a local time that a clock change repeats the earlier instant is taken, so it may be an
+    hour too early.
+    """
+    if current.at is not None and news.occurred_at is not None:
+        behind = current.at - news.occurred_at
+        if behind != 0 and not (news.is_time_ambiguous and 0 < behind <= HOUR):
+            return behind > 0
     if current.sequence is not None and news.sequence is not None:
         return news.sequence < current.sequence
     return False
 
 
 def shipment_event(status: str) -> str:
-    """Return the event type that tells a state: `shipment.delivered`.
+    """Return the event type that tells a state.
 
     >>> shipment_event("returned")
-    'shipment.exception'
+    'shipment.returned'
     """
-    return f"shipment.{_TOLD_AS.get(status, status)}"
+    return f"shipment.{status}"
+
+
+# ── e-mails ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def judge_email(current: str | None, event: str) -> Moved:
+    """Say what becomes of an event of an e-mail; mail services send them in any order.
+
+    >>> judge_email("complained", "delivered").outcome
+    <Outcome.STALE: 'stale'>
+    """
+    if event not in EMAIL_MOVES:
+        return Moved(Outcome.NOTED, f"{event} does not change where it is.")
+    if current is None:
+        return Moved(Outcome.APPLIED, f"New e-mail: {event}.")
+    if event == current:
+        return Moved(Outcome.DUPLICATE, f"It is {current} already.")
+    if event not in EMAIL_MOVES[current]:
+        return Moved(Outcome.STALE, f"It is {current}; {event} changes nothing.")
+    return Moved(Outcome.APPLIED, f"{current} → {event}")
 
 
 def suppression_reason(notice: EmailNotice) -> str | None:
     """Say why an address must not be written to again; None if it may."""
-    if notice.event == "complained":
-        return "complained"
-    if notice.event == "bounced" and notice.bounce_type == "permanent":
-        return "bounced"
+    if notice.event == COMPLAINED:
+        return COMPLAINED
+    if notice.event == BOUNCED and notice.bounce_type == "permanent":
+        return BOUNCED
     return None
