@@ -11,6 +11,7 @@ from types import MappingProxyType
 from tillbell.providers import (
     allsecure,
     chipcard,
+    dexpress,
     github,
     mozarto,
     resend,
@@ -25,6 +26,7 @@ from tillbell.providers.base import Provider
 _ALL: tuple[Provider, ...] = (
     allsecure.PROVIDER,
     chipcard.PROVIDER,
+    dexpress.PROVIDER,
     github.PROVIDER,
     mozarto.PROVIDER,
     resend.PROVIDER,

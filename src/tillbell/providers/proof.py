@@ -118,6 +118,6 @@ def is_from(peer: str, networks: Iterable[str]) -> bool:
     """Tell whether an address is in one of these networks (CIDR); what is none of both is not."""
     try:
         address = ip_address(peer)
-        return any(address in ip_network(network, strict=False) for network in networks)
+        return any(address in ip_network(str(network), strict=False) for network in networks)
     except ValueError:
         return False
