@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from tillbell.clock import Micros
 
+AMOUNT_MAX = 2**63 - 1  # minor units: what a store's integers hold
+
 
 class Direction(StrEnum):
     """Whose money moves. Always from our own record, never from a callback."""

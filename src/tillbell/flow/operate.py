@@ -24,8 +24,9 @@ from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.flow.desk import By, Desk
 from tillbell.flow.janitor import SCHEDULE
 from tillbell.flow.office import Office
+from tillbell.money import format_amount
 from tillbell.rules.booking import Told, conflict_data
-from tillbell.rules.transitions import News, compare, direction_of_linked, operate
+from tillbell.rules.transitions import News, compare, direction_of_linked, left_of, operate
 from tillbell.storage.base import Page
 from tillbell.transactions import (
     TERMINAL,
@@ -39,6 +40,8 @@ from tillbell.transactions import (
 
 TRIES = 20
 SECOND_WORD = ("transaction.approve", "transaction.reject", "conflict.accept")
+RESEND = "transaction.resend"  # changes nothing: a proposal made before it still stands
+LEARNED = ("psp_transaction_id", "source_id", "provider")  # from callbacks, where nobody said
 _PROPOSED = ".proposed"
 
 
@@ -152,12 +155,12 @@ class Operator:
             found = await self._transaction(app_id, id_)
             desk = await self._desk(app_id, act.actor)
             desk.note(self._entry(desk, "transaction.reverse", found.id, act))
-            child = self._reversal(desk, found, amount, act.reason)
+            child = await self._reversal(desk, found, amount, act.reason)
             if await self._office.file(desk) is None:
                 return child
         raise Taken("It is changing all the time; try again.")
 
-    def _reversal(
+    async def _reversal(
         self, desk: Desk, found: Transaction, amount: int | None, reason: str
     ) -> Transaction:
         if found.status is not Status.APPROVED:
@@ -165,8 +168,14 @@ class Operator:
                 f"It is {found.status.value}; only what was Approved can be reversed.",
                 code="illegal_transition",
             )
-        if amount is not None and not 0 < amount <= found.amount:
-            raise Invalid(Problem(("body", "amount"), "more than the transaction", "amount"))
+        left = left_of(found, await self._database.children(found.id))
+        if not left:
+            raise Taken("Nothing is left of it to reverse.", code="illegal_transition")
+        if amount is not None and not 0 < amount <= left:
+            most = f"{format_amount(left, found.currency)} {found.currency}"
+            raise Invalid(Problem(("body", "amount"), f"{most} is left to reverse", "amount"))
+        # What is left rests on its children: whoever adds one meanwhile must cross us.
+        desk.keep(found, found._replace(updated_at=max(desk.now, found.updated_at + 1)))
         kind = Kind.REVERSAL if found.direction is Direction.PAY_IN else Kind.RETURN
         child = found._replace(
             id=self._ids.new("trx", desk.now),
@@ -177,7 +186,7 @@ class Operator:
             previous_status=None,
             sequence=1,
             version=1,
-            amount=amount if amount is not None else found.amount,
+            amount=amount if amount is not None else left,
             parent_id=found.id,
             psp_transaction_id=None,
             reserves=False,
@@ -209,19 +218,23 @@ class Operator:
                 resolution_reason=act.reason,
             )
             desk.resolve(resolved)
-            after = self._accept(desk, found, conflict, act) if choice == "accept" else found
+            is_accepted = choice == "accept"
+            after = await self._accept(desk, found, conflict, act) if is_accepted else found
             desk.tell("transaction.conflict", conflict_data(after, resolved), after)
             if await self._office.file(desk) is None:
                 return resolved
         raise Taken("It is changing all the time; try again.")
 
-    def _accept(self, desk: Desk, found: Transaction, conflict: Conflict, act: Act) -> Transaction:
+    async def _accept(
+        self, desk: Desk, found: Transaction, conflict: Conflict, act: Act
+    ) -> Transaction:
         """Do what the news claimed: a step, a superseding one, or a reversal of what was paid."""
         status = conflict.status
         if found.status is status:
             return found
         if found.status is Status.APPROVED:
-            self._reversal(desk, desk.current(found), None, act.reason)
+            if left_of(found, await self._database.children(found.id)):
+                await self._reversal(desk, desk.current(found), None, act.reason)
             return found
         if compare(News(status), found).outcome is Outcome.ILLEGAL:
             raise Taken(f"It cannot be {status.value}.", code="illegal_transition")
@@ -230,7 +243,16 @@ class Operator:
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────
 
+    async def note(self, app_id: str, action: str, target: str, act: Act) -> None:
+        """Write what is done elsewhere into the audit log."""
+        _need_reason(act)
+        desk = await self._desk(app_id, act.actor)
+        desk.note(self._entry(desk, action, target, act))
+        await self._office.file(desk)
+
     async def _desk(self, app_id: str, actor: str) -> Desk:
+        if self._office.publisher.refusal is not None:
+            raise self._office.publisher.refusal
         desk = await self._office.desk(app_id, By(actor=actor))
         if desk is None:
             raise NotFound("There is no such application.")
@@ -260,7 +282,7 @@ class Operator:
         if not self._four_eyes or entry.action not in SECOND_WORD:
             return False
         earlier = await self._database.audit(entry.app_id, Page(limit=50), entry.target)
-        latest = next((one for one in earlier if one.action != entry.action), None)
+        latest = next((one for one in earlier if one.action != RESEND), None)
         wanted = entry.action + _PROPOSED
         return latest is None or latest.action != wanted or latest.actor == entry.actor
 
@@ -277,7 +299,15 @@ def _need_reason(act: Act) -> None:
 
 def _same(known: Transaction, new: NewTransaction) -> Transaction:
     """Return a known transaction if it is the same matter."""
-    told = (new.direction, new.amount, new.currency)
-    if (known.direction, known.amount, known.currency) != told:
-        raise Taken(f"The uid {new.uid!r} is that of another transaction, {known.id}.")
+    differing = [
+        name
+        for name in NewTransaction._fields
+        if getattr(new, name) != getattr(known, name)
+        and not (name in LEARNED and getattr(new, name) is None)
+    ]
+    if differing:
+        raise Taken(
+            f"The uid {new.uid!r} is that of {known.id}, which differs in {', '.join(differing)}.",
+            code="uid_taken",
+        )
     return known

@@ -16,7 +16,7 @@ Only what is applied has effects. An effect happens once: its kind is unique for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from tillbell.callbacks import Outcome
@@ -128,6 +128,17 @@ def direction_of_linked(kind: Kind, parent: Direction) -> Direction:
     """
     back = Direction.PAY_OUT if parent is Direction.PAY_IN else Direction.PAY_IN
     return parent if kind is Kind.CHARGEBACK_REVERSAL else back
+
+
+def left_of(paid: Transaction, linked: Iterable[Transaction]) -> int:
+    """Return how much of what was paid has not gone back: by refund, chargeback or reversal."""
+    left = paid.amount
+    for one in linked:
+        if one.kind is Kind.CHARGEBACK_REVERSAL:
+            left += one.amount if one.status is Status.APPROVED else 0
+        elif one.status not in NEGATIVE:
+            left -= one.amount
+    return max(0, min(left, paid.amount))
 
 
 def severity(current: Transaction, status: Status) -> str:

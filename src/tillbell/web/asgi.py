@@ -5,6 +5,7 @@ from __future__ import annotations
 from tillbell.app import Gateway
 from tillbell.errors import NotFound, TillbellError
 from tillbell.web import health, hot, inbound
+from tillbell.web.api.cashier import PATH as CASHIER
 from tillbell.web.auth import PRINCIPAL, authenticate_now
 from tillbell.web.gate import Gate
 from tillbell.web.limits import RateLimit
@@ -32,7 +33,7 @@ def build(gateway: Gateway, pages: App | None = None) -> App:
             await create(scope, receive, send)
         elif inbound.matches(scope):
             await callbacks(scope, receive, send)
-        elif scope["path"].startswith(f"{BASE}/"):
+        elif scope["path"].startswith(f"{BASE}/") or scope["path"] == CASHIER:
             await rest(scope, receive, send)
         elif scope["path"] in health.PATHS:
             await state(scope, receive, send)

@@ -9,10 +9,14 @@ from fastapi import APIRouter, FastAPI, Request, Response
 
 from tillbell import __version__
 from tillbell.app import Gateway
+from tillbell.flow.retell import Reteller
 from tillbell.web.api import (
     applications,
     attempts,
+    audit,
     callbacks,
+    cashier,
+    conflicts,
     deliveries,
     described,
     endpoint_work,
@@ -25,8 +29,12 @@ from tillbell.web.api import (
     poller,
     portal,
     providers,
+    shipments,
     sources,
+    suppressions,
     tasks,
+    transaction_acts,
+    transactions,
 )
 from tillbell.web.api.endpoint_writes import EndpointWriter
 from tillbell.web.api.source_writes import SourceWriter
@@ -46,6 +54,13 @@ ROUTERS: tuple[APIRouter, ...] = (
     sources.router,
     callbacks.router,
     providers.router,
+    transactions.router,
+    transaction_acts.router,
+    conflicts.router,
+    audit.router,
+    shipments.router,
+    suppressions.router,
+    cashier.router,
     poller.router,
     operational.router,
     portal.router,
@@ -62,6 +77,9 @@ def make_rest(gateway: Gateway, usage: KeyUsage) -> FastAPI:
     api.state.usage = usage
     api.state.writer = EndpointWriter(gateway)
     api.state.source_writer = SourceWriter(gateway)
+    api.state.reteller = Reteller(
+        gateway.database, gateway.directory, gateway.operator, gateway.resender
+    )
     install(api)
     document = msgspec.json.encode(_document_of(api))
 

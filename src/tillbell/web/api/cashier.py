@@ -1,0 +1,130 @@
+"""Mozarto's cashier call: `POST /v1/api/mozarto/cashier`, for clients written for that platform.
+
+The platform documents: the path, `data.status: "PENDING"` in every answer, and that
+the outcome comes by webhook. Its public pages name the members of the request and of the answer
+that are read and given here (`pspType`, `type`, `baseamount`, `currency`, `userId`,
+`merchantReference`; `status`, `message`, `isSuccess`, `data.transactionId`). Assumed:
+
+- The bearer is an API key of ours. It says the application, if bound to one; any other key names
+  it in `X-Application` (id or uid). The user's own token (`x-user-token`) is not looked at.
+- There is no page of ours to pay on, so `data` has no URL to redirect to.
+- The source is the application's with the provider's name as its uid, else its only one of that
+  provider. Without one, callbacks of any source find the transaction by its id or reference.
+- Nothing is reserved at creation. A `merchantReference` may come again: each call is a transaction
+  of its own, unless an `Idempotency-Key` says that it is the same.
+- Refusals have our shape and status codes, as everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request
+from pydantic import ValidationError
+
+from tillbell.app import Gateway
+from tillbell.callbacks import Source
+from tillbell.errors import Invalid, NotFound, Problem
+from tillbell.flow.operate import NewTransaction
+from tillbell.models import Application
+from tillbell.money import format_amount
+from tillbell.transactions import Direction, Transaction
+from tillbell.web.api.money_in import checked_amount
+from tillbell.web.api.shapes.cashier import CashierDataOut, CashierIn, CashierOut
+from tillbell.web.auth import Action, Tenant
+from tillbell.web.problems import invalid_from
+from tillbell.web.routes import UID, GatewayOf, Who, guard, operation_id
+
+PATH = "/v1/api/mozarto/cashier"
+
+router = APIRouter(
+    tags=["Cashier"],
+    generate_unique_id_function=operation_id,
+    strict_content_type=False,
+)
+
+WRITE = guard("transaction", Action.WRITE, Tenant.OWN)
+_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {"application/json": {"schema": CashierIn.model_json_schema()}},
+}
+_PROVIDERS = {"WORLDPAY_EU": "worldpay", "TRUST": "trustpayments"}  # the others are named alike
+
+
+async def named_application(
+    gateway: GatewayOf,
+    who: Who,
+    x_application: Annotated[
+        str | None,
+        Header(pattern=UID, max_length=256, description="Id or uid; for keys bound to none."),
+    ] = None,
+) -> Application:
+    """Give the application that the key or the header names."""
+    name = x_application or who.key.app_id
+    if name is None:
+        message = "this key is bound to no application: name one"
+        raise Invalid(Problem(("header", "X-Application"), message, "missing"))
+    application = await gateway.directory.application(name)
+    if application is None or not who.may_see(application.id):
+        raise NotFound("There is no such application.")
+    return application
+
+
+async def read_body(request: Request) -> CashierIn:
+    """Read the body with its numbers as they were written."""
+    try:
+        return CashierIn.model_validate(json.loads(await request.body(), parse_float=Decimal))
+    except ValidationError as error:
+        raise invalid_from(error, "body") from error
+    except ValueError as error:
+        raise Invalid(Problem(("body",), "a JSON object is needed", "missing")) from error
+
+
+@router.post(PATH, dependencies=WRITE, openapi_extra={"requestBody": _BODY}, name="create")
+async def create(
+    app: Annotated[Application, Depends(named_application)],
+    body: Annotated[CashierIn, Depends(read_body)],
+    gateway: GatewayOf,
+    who: Who,
+) -> CashierOut:
+    """Create a transaction as a client of Mozarto's redirect flow does."""
+    provider = _PROVIDERS.get(body.psp_type, body.psp_type.lower())
+    source = await _source(gateway, app.id, provider)
+    new = NewTransaction(
+        direction=Direction.PAY_IN if body.type == "PAYIN" else Direction.PAY_OUT,
+        amount=checked_amount(body.baseamount, body.currency, "baseamount"),
+        currency=body.currency,
+        source_id=source.id if source is not None else None,
+        provider=source.provider if source is not None else provider,
+        user_id=body.user_id,
+        merchant_reference=body.merchant_reference or None,
+        metadata={"pspType": body.psp_type},
+    )
+    made, _ = await gateway.operator.create(app.id, new, who.key.id)
+    return CashierOut(message="Successfully", data=_shown(made, body))
+
+
+def _shown(made: Transaction, body: CashierIn) -> CashierDataOut:
+    return CashierDataOut.model_validate(
+        {
+            "status": "PENDING",
+            "transactionId": made.id,
+            "transaction_id": made.id,
+            "type": body.type,
+            "amount": format_amount(made.amount, made.currency),
+            "currency": made.currency,
+            "userId": body.user_id,
+            "merchantReference": made.merchant_reference or "",
+        }
+    )
+
+
+async def _source(gateway: Gateway, app_id: str, provider: str) -> Source | None:
+    named = gateway.sources.find(app_id, provider)
+    if named is not None:
+        return named.source
+    known = await gateway.database.list(Source, app_id)
+    found = [source for source in known if source.provider == provider]
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,82 @@
+"""Conflicts of an application: news that contradicts what is settled, for a person to judge."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path, Query, Response
+
+from tillbell.app import Gateway
+from tillbell.flow.operate import Act, Awaited
+from tillbell.models import Application
+from tillbell.storage.base import Page
+from tillbell.transactions import Conflict
+from tillbell.web.api.paging import OrderedPageOf, cut
+from tillbell.web.api.shapes.base import Listed
+from tillbell.web.api.shapes.conflicts import ConflictOut
+from tillbell.web.api.shapes.transactions import ActIn, AwaitedOut
+from tillbell.web.api.transaction_acts import SECOND_KEY, awaited_out
+from tillbell.web.routes import UID, App, GatewayOf, Who, app_read, app_write, resource
+
+router = resource("/app/{app_id}/conflict", "Conflict")
+
+READ = app_read("conflict", None)
+WRITE = app_write("conflict")
+
+ConflictId = Annotated[str, Path(pattern=UID, max_length=256)]
+
+
+@router.get("", dependencies=READ)
+async def list_(
+    app: App,
+    page: OrderedPageOf,
+    gateway: GatewayOf,
+    transaction: Annotated[str | None, Query(max_length=256, description="Id or uid.")] = None,
+    is_open: Annotated[
+        bool, Query(alias="open", description="Only those that wait for a person.")
+    ] = False,
+) -> Listed[ConflictOut]:
+    """List conflicts, newest first."""
+    wanted = await _transaction_id(gateway, app, transaction)
+
+    async def fetch(page: Page) -> list[Conflict]:
+        return await gateway.database.conflicts(app.id, page, wanted, open_only=is_open)
+
+    found = await cut(fetch, page, lambda conflict: conflict.id)
+    return Listed(**found.shown([ConflictOut.of(one) for one in found.rows]))
+
+
+@router.post("/{conflict_id}/keep", dependencies=WRITE)
+async def keep(
+    app: App, conflict_id: ConflictId, body: ActIn, gateway: GatewayOf, who: Who
+) -> ConflictOut:
+    """Close a conflict; what we have stays."""
+    act = Act(who.key.id, body.reason)
+    done = await gateway.operator.resolve(app.id, conflict_id, "keep", act)
+    assert isinstance(done, Conflict), "keeping takes no second key"
+    return ConflictOut.of(done)
+
+
+@router.post(
+    "/{conflict_id}/accept", dependencies=WRITE, response_model=ConflictOut, responses=SECOND_KEY
+)
+async def accept(
+    app: App,
+    conflict_id: ConflictId,
+    body: ActIn,
+    gateway: GatewayOf,
+    who: Who,
+    response: Response,
+) -> ConflictOut | AwaitedOut:
+    """Close a conflict; what the news claimed becomes true, as a step or as a reversal."""
+    act = Act(who.key.id, body.reason)
+    done = await gateway.operator.resolve(app.id, conflict_id, "accept", act)
+    if isinstance(done, Awaited):
+        response.status_code = 202
+        return awaited_out(done, "conflict.accept")
+    return ConflictOut.of(done)
+
+
+async def _transaction_id(gateway: Gateway, app: Application, id_or_uid: str | None) -> str | None:
+    found = await gateway.database.transaction(app.id, id_or_uid) if id_or_uid else None
+    return found.id if found is not None else id_or_uid

@@ -1,0 +1,60 @@
+"""E-mail addresses that must not be written to again, because they bounced or complained."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Response
+
+from tillbell.callbacks import Suppression
+from tillbell.errors import NotFound
+from tillbell.storage.base import Page
+from tillbell.web.api.paging import OrderedPageOf, cut
+from tillbell.web.api.shapes.base import Listed
+from tillbell.web.api.shapes.shipments import SuppressionOut
+from tillbell.web.routes import App, GatewayOf, app_read, app_write, resource
+
+router = resource("/app/{app_id}/suppression", "Suppression")
+
+READ = app_read("suppression", None)
+WRITE = app_write("suppression")
+
+
+async def the_suppression(
+    suppression_id: Annotated[str, Path(description="Id or address.", max_length=320)],
+    app: App,
+    gateway: GatewayOf,
+) -> Suppression:
+    """Give the suppressed address of the path."""
+    found = await gateway.database.get(Suppression, suppression_id, app.id)
+    found = found or await gateway.database.get(Suppression, suppression_id.lower(), app.id)
+    if found is None:
+        raise NotFound("That address is not suppressed.")
+    return found
+
+
+SuppressionOf = Annotated[Suppression, Depends(the_suppression)]
+
+
+@router.get("", dependencies=READ)
+async def list_(app: App, page: OrderedPageOf, gateway: GatewayOf) -> Listed[SuppressionOut]:
+    """List suppressed addresses, newest first."""
+
+    async def fetch(page: Page) -> list[Suppression]:
+        return await gateway.database.list(Suppression, app.id, page)
+
+    found = await cut(fetch, page, lambda suppression: suppression.id)
+    return Listed(**found.shown([SuppressionOut.of(one) for one in found.rows]))
+
+
+@router.get("/{suppression_id}", dependencies=READ)
+async def get(suppression: SuppressionOf) -> SuppressionOut:
+    """Show a suppressed address; 404 is the answer that it may be written to."""
+    return SuppressionOut.of(suppression)
+
+
+@router.delete("/{suppression_id}", status_code=204, dependencies=WRITE, response_model=None)
+async def delete(suppression: SuppressionOf, gateway: GatewayOf) -> Response:
+    """Let an address be written to again, until it bounces once more."""
+    await gateway.database.remove(Suppression, suppression.id, suppression.scope)
+    return Response(status_code=204)

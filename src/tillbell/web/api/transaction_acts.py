@@ -1,0 +1,126 @@
+"""What people do to a transaction: each act has a reason and lands in the audit log."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+
+from tillbell.flow.operate import Act, Awaited
+from tillbell.flow.retell import Reteller
+from tillbell.transactions import Transaction
+from tillbell.web.api.money_in import checked_amount
+from tillbell.web.api.shapes.transactions import (
+    ActIn,
+    AwaitedOut,
+    ResentOut,
+    ReverseIn,
+    TransactionOut,
+)
+from tillbell.web.api.transaction_view import transaction_out
+from tillbell.web.api.transactions import WRITE, TransactionOf
+from tillbell.web.routes import GatewayOf, Who, also, resource
+
+router = resource("/app/{app_id}/transaction/{transaction_id}", "Transaction")
+
+SECOND_KEY: dict[int | str, Any] = also(
+    202, AwaitedOut, "Proposed: a second API key must do the same."
+)
+
+
+class Actor:
+    """Does one action on the transaction of the path, for the key that asks."""
+
+    def __init__(
+        self, transaction: TransactionOf, body: ActIn, gateway: GatewayOf, who: Who
+    ) -> None:
+        self._transaction = transaction
+        self._operator = gateway.operator
+        self._act = Act(who.key.id, body.reason)
+
+    async def do(self, action: str, response: Response) -> TransactionOut | AwaitedOut:
+        """Do it; 202 if it waits for a second key."""
+        found = self._transaction
+        done = await self._operator.act(found.app_id, found.id, action, self._act)
+        if isinstance(done, Transaction):
+            return transaction_out(done)
+        response.status_code = 202
+        return awaited_out(done, f"transaction.{action}")
+
+
+ActorOf = Annotated[Actor, Depends()]
+
+
+@router.post("/hold", dependencies=WRITE, response_model=TransactionOut)
+async def hold(actor: ActorOf, response: Response) -> TransactionOut | AwaitedOut:
+    """Hold a pending transaction until a person has looked at it."""
+    return await actor.do("hold", response)
+
+
+@router.post("/release", dependencies=WRITE, response_model=TransactionOut)
+async def release(actor: ActorOf, response: Response) -> TransactionOut | AwaitedOut:
+    """Let a held transaction go on: Pending again."""
+    return await actor.do("release", response)
+
+
+@router.post("/approve", dependencies=WRITE, response_model=TransactionOut, responses=SECOND_KEY)
+async def approve(actor: ActorOf, response: Response) -> TransactionOut | AwaitedOut:
+    """Let a pay-out proceed: Processing. Its provider says how it ends."""
+    return await actor.do("approve", response)
+
+
+@router.post("/reject", dependencies=WRITE, response_model=TransactionOut, responses=SECOND_KEY)
+async def reject(actor: ActorOf, response: Response) -> TransactionOut | AwaitedOut:
+    """Refuse a pay-out: Rejected. What was reserved is released."""
+    return await actor.do("reject", response)
+
+
+@router.post("/cancel", dependencies=WRITE, response_model=TransactionOut)
+async def cancel(actor: ActorOf, response: Response) -> TransactionOut | AwaitedOut:
+    """Cancel a transaction that has not begun to be processed."""
+    return await actor.do("cancel", response)
+
+
+@router.post("/reverse", dependencies=WRITE)
+async def reverse(
+    transaction: TransactionOf, body: ReverseIn, gateway: GatewayOf, who: Who
+) -> TransactionOut:
+    """Record that an approved transaction was undone. Answers with the linked reversal."""
+    amount = None
+    if body.amount is not None:
+        amount = checked_amount(body.amount, transaction.currency)
+    act = Act(who.key.id, body.reason)
+    made = await gateway.operator.reverse(transaction.app_id, transaction.id, amount, act)
+    return transaction_out(made)
+
+
+async def the_reteller(request: Request) -> Reteller:
+    """Give the one who tells again."""
+    reteller: Reteller = request.app.state.reteller
+    return reteller
+
+
+@router.post("/resend", dependencies=WRITE)
+async def resend(
+    transaction: TransactionOf,
+    body: ActIn,
+    reteller: Annotated[Reteller, Depends(the_reteller)],
+    who: Who,
+) -> ResentOut:
+    """Send the message of the latest step again, to all who want it; its id stays the same."""
+    told = await reteller.retell(transaction, Act(who.key.id, body.reason))
+    return ResentOut(
+        message_id=told.message.id,
+        event_type=told.message.event_type,
+        endpoint_ids=list(told.endpoint_ids),
+    )
+
+
+def awaited_out(awaited: Awaited, action: str) -> AwaitedOut:
+    """Say that a second key is needed."""
+    return AwaitedOut(
+        code="second_key_needed",
+        detail="It is proposed. Another API key must do the same before it is done.",
+        action=action,
+        proposed_by=awaited.by,
+    )
