@@ -19,6 +19,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.web import pretend
+from tests.web.door import Door
 from tests.web.site import Site
 from tillbell.catalog import CATALOG
 from tillbell.web.rest import openapi_document
@@ -55,7 +57,16 @@ class Known:
             "sink_id": "sink",
             "consumer_id": "me",
         }
+        self.ids |= self.inbound(app)
         self.operational_id = self.post("/operational-webhook/endpoint", url)["id"]
+
+    def inbound(self, app: str) -> dict[str, str]:
+        """Make a source and a callback."""
+        pretend.use(self.site)
+        door = Door(self.site, app)
+        door.send(b'{"id":"known"}')
+        (callback,) = door.log()
+        return {"source_id": door.source["id"], "callback_id": callback["id"], "name": "pretend"}
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         answer = self.site.http.post(path, json=body)

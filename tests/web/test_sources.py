@@ -216,6 +216,21 @@ def test_a_test_shows_what_would_become_of_a_callback(site: Site, sources: str) 
     assert [c["id"] for c in site.http.get(log).json()["data"]] == [real["callbackId"]]
 
 
+def test_a_test_takes_the_cases_of_its_provider(site: Site, sources: str) -> None:
+    source = made(site, sources, provider="github", secrets=["github-secret-1"])
+    path = f"{sources}/{source['id']}/test"
+    names = [case["name"] for case in site.http.get("/provider/github").json()["cases"]]
+    assert "ping" in names
+    for name in names:
+        told = site.http.post(path, json={"case": name})
+        assert told.status_code == 200, told.text
+        assert told.json()["reading"]["verdict"] == "accepted"
+    assert site.http.post(path, json={}).json()["reading"]["verdict"] == "accepted"
+    ((where, message),) = problems(site.http.post(path, json={"case": "pong"}))
+    assert where == "body.case"
+    assert "ping" in message
+
+
 def test_providers_are_listed_with_their_settings(site: Site) -> None:
     listed = {p["name"]: p for p in site.http.get("/provider").json()["data"]}
     names = {setting["name"]: setting for setting in listed["pretend"]["settings"]}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tillbell.app import Gateway
 from tillbell.errors import Invalid, Problem
 from tillbell.flow.reading import read
 from tillbell.flow.receive import answer_to
 from tillbell.flow.sources import LiveSource
-from tillbell.providers.base import Case, Incoming
+from tillbell.providers.base import Case, Incoming, Provider
+from tillbell.providers.cases import samples
 from tillbell.web.api.callback_view import reading_out
 from tillbell.web.api.shapes.sources import TestIn, TestOut
 from tillbell.web.api.source_view import source_out
@@ -31,14 +34,33 @@ async def simulate(gateway: Gateway, live: LiveSource, body: TestIn) -> TestOut:
 
 def _signed(gateway: Gateway, live: LiveSource, body: TestIn) -> Incoming:
     now = gateway.clock.now()
-    methods = live.provider.methods
-    usual = "POST" if "POST" in methods else min(methods)
-    case = Case(body.fields, body.method or usual, body.query, body.headers, at=now)
-    if body.id is not None:
-        case = case._replace(id=body.id)
+    case = _case(live.provider, body)._replace(at=now)
     try:
         url = source_out(gateway, live).url
         return live.provider.sign(case, live.setup_at(now), url)._replace(received_at=now)
     except Exception as error:  # whatever the fields lack, the adapter finds it
-        what = f"cannot be made of these fields: {type(error).__name__}: {error}"
+        what = f"cannot be made of these fields: {type(error).__name__}"
         raise Invalid(Problem(("body", "fields"), what, "case")) from error
+
+
+def _case(provider: Provider, body: TestIn) -> Case:
+    """Return the case that is named, or the first, changed as the body says."""
+    known = samples(provider.name)
+    if body.case is not None and body.case not in known:
+        what = f"unknown case; there are {', '.join(known) or 'none'}"
+        raise Invalid(Problem(("body", "case"), what, "case"))
+    named = body.case if body.case or body.fields else next(iter(known), None)
+    usual = "POST" if "POST" in provider.methods else min(provider.methods)
+    base = known[named].case if named is not None else Case({}, usual)
+    return base._replace(
+        fields=_over(base.fields, body.fields),
+        method=body.method or base.method,
+        query={**base.query, **body.query},
+        headers={**base.headers, **body.headers},
+        id=body.id or base.id,
+    )
+
+
+def _over(fields: Any, changes: dict[str, Any]) -> Any:
+    """Return a case's fields with some changed; a case may be a list, which is sent as it is."""
+    return {**fields, **changes} if isinstance(fields, dict) else fields

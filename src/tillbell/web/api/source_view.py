@@ -7,8 +7,9 @@ from tillbell.callbacks import Confirm, Trust
 from tillbell.clock import to_datetime
 from tillbell.flow.sources import LiveSource, path_of, settings_of
 from tillbell.providers.base import Provider, Setting
+from tillbell.providers.cases import samples
 from tillbell.rules.trusting import confirm_of
-from tillbell.web.api.shapes.sources import ProviderOut, SettingOut, SourceOut
+from tillbell.web.api.shapes.sources import CaseOut, ProviderOut, SettingOut, SourceOut
 
 _UNSIGNED = {
     Confirm.PULL: "Money moves after the provider, asked at `lookupUrl`, has confirmed it.",
@@ -69,6 +70,7 @@ def provider_out(provider: Provider) -> ProviderOut:
         answers=provider.answers,
         methods=sorted(provider.methods),
         settings=[_setting_out(setting) for setting in settings_of(provider)],
+        cases=[CaseOut(name=n, about=s.about) for n, s in samples(provider.name).items()],
         bulk=provider.is_bulk,
         note=provider.note,
     )

@@ -97,6 +97,13 @@ class SettingOut(Out):
     required: bool
 
 
+class CaseOut(Out):
+    """A realistic callback that can be simulated."""
+
+    name: str
+    about: str
+
+
 class ProviderOut(Out):
     """A provider whose callbacks are understood."""
 
@@ -111,6 +118,7 @@ class ProviderOut(Out):
     answers: str
     methods: list[str]
     settings: list[SettingOut]
+    cases: list[CaseOut]
     bulk: bool = Field(description="Many and of little value: kept off the way of money.")
     note: str
 
@@ -118,8 +126,13 @@ class ProviderOut(Out):
 class TestIn(In):
     """A callback to simulate, signed as the provider would sign it."""
 
-    fields: dict[str, Any] = Field(default_factory=dict, description="What its body says.")
-    method: str | None = Field(default=None, description="Default: the provider's first.")
+    case: Name | None = Field(
+        default=None, description="One of the provider's; default: its first, without `fields`."
+    )
+    fields: dict[str, Any] = Field(
+        default_factory=dict, description="What its body says; over those of the case."
+    )
+    method: Annotated[str, Field(pattern="^[A-Z]{3,7}$")] | None = None
     query: dict[str, str] = Field(default_factory=dict)
     headers: dict[str, str] = Field(default_factory=dict)
     id: Annotated[str, Field(max_length=256)] | None = Field(
