@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from tests.cli.conftest import tillbell
-from tillbell.cli.demo_cast import STORY, SUBSCRIBERS, Books
+from tillbell.cli.demo_cast import STORY, SUBSCRIBERS, Books, fact_of
 from tillbell.profiles import PROFILES
 
 
@@ -16,12 +16,15 @@ def test_the_demo_delivers_everything_and_cleans_up(tmp_path: Path) -> None:
     assert re.search(r"^<-- \[503\] erp .* retry in \d s$", shown.stdout, re.MULTILINE)
     assert re.search(r"^<-- \[200\] erp .*\(attempt \d\)$", shown.stdout, re.MULTILINE)
     closing = re.search(
-        r"^published 8 · delivered (\d+) · retried (\d+) · failed 0 · lost 0$",
+        r"^published 5 · callbacks 5 · delivered (\d+) · retried (\d+) · failed 0 · lost 0$",
         shown.stdout,
         re.MULTILINE,
     )
     assert closing
-    assert int(closing[1]) > 8
+    assert int(closing[1]) > 10
+    assert re.search(r"^=== PAY-1 Pending → Approved$", shown.stdout, re.MULTILINE)
+    assert shown.stdout.count("=== PAY-1 Pending → Approved") == 1
+    assert shown.stdout.count("--> allsecure PAY-1 approved") == 2
     assert not list(tmp_path.iterdir())
 
 
@@ -34,7 +37,15 @@ def test_every_subscriber_speaks_of_what_it_wants() -> None:
 
 def test_the_story_has_something_for_everybody() -> None:
     for subscriber in SUBSCRIBERS:
-        assert set(subscriber.event_types) & set(STORY)
+        assert set(subscriber.event_types) & set(STORY) or subscriber.uid == "treasury"
+
+
+def test_a_fact_is_read_from_each_dialect() -> None:
+    mozarto = b'{"transaction_status":"On Hold","merchantReference":"PAY-1"}'
+    assert fact_of("mozarto", mozarto) == "transaction.on_hold PAY-1"
+    standard = b'{"type":"email.bounced","data":{"id":"em-3"}}'
+    assert fact_of("standard", standard) == "email.bounced em-3"
+    assert fact_of("shoppex", b'{"event":"order:paid","data":{}}') == ""
 
 
 def test_what_a_subscriber_has_not_written_down_is_lost() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import urllib.parse
+from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -45,12 +46,15 @@ class Api:
             raise Refused(f"{self._url} answered {answer.status}: {_reason(answer.body)}")
         return json.loads(answer.body) if answer.body else None
 
+    def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Raw:
+        """Send a request as somebody else would: no key, these headers, these very bytes."""
+        return self._exchange(method, target, dict(headers), body)
+
     def get_raw(self, path: str) -> Raw:
         """Get a page outside the API, whatever its status."""
         return self._request("GET", path, None)
 
     def _request(self, method: str, path: str, body: object) -> Raw:
-        kind = http.client.HTTPSConnection if self._is_tls else http.client.HTTPConnection
         headers = {"Accept": "application/json"}
         if self._key is not None:
             headers["Authorization"] = f"Bearer {self._key.reveal()}"
@@ -58,9 +62,15 @@ class Api:
         if body is not None:
             content = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
+        return self._exchange(method, self._path + path, headers, content)
+
+    def _exchange(
+        self, method: str, target: str, headers: dict[str, str], content: bytes | None
+    ) -> Raw:
+        kind = http.client.HTTPSConnection if self._is_tls else http.client.HTTPConnection
         try:
             with closing(kind(self._host, self._port, timeout=_TIMEOUT_S)) as connection:
-                connection.request(method, self._path + path, content, headers)
+                connection.request(method, target, content, headers)
                 answer = connection.getresponse()
                 return Raw(answer.status, answer.read())
         except (OSError, http.client.HTTPException) as error:

@@ -1,7 +1,8 @@
-"""`tillbell demo`: a gateway, a shop and its subscribers, on a database that is thrown away.
+"""`tillbell demo`: a gateway, a shop, its providers and subscribers, on a throw-away database.
 
-Everything goes over real HTTP through the public API. One subscriber refuses every third
-request, so that retries are seen. Two arrows: `-->` came in, `<--` was answered.
+Everything goes over real HTTP: the shop speaks the public API, the providers sign callbacks as
+the real ones do. One subscriber refuses every third request, so that retries are seen. `-->`
+came in, `===` is what became of it, `<--` went out and was answered.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
 
     from tillbell.cli.client import Api
     from tillbell.cli.demo_cast import Books
+    from tillbell.cli.demo_providers import Said
     from tillbell.cli.running import Running
     from tillbell.flow.attempt import Ended
+    from tillbell.flow.desk import Desk
     from tillbell.flow.lane import Lane
     from tillbell.models import Claim
     from tillbell.testing import Receiver
@@ -90,6 +94,7 @@ class _Stage:
         self._books = books
         self._console: Console = Console(highlight=False, soft_wrap=True)
         self._names: dict[str, str] = {}  # endpoint id → uid
+        self._sources: dict[str, str] = {}  # provider → URL of its source
         self._retried = 0
         self._failed = 0
         self._stopped = asyncio.Event()
@@ -119,8 +124,18 @@ class _Stage:
             secret = await self._call("GET", f"/app/shop/endpoint/{subscriber.uid}/secret")
             behaviour = self._books.behaviour_of(subscriber, secret["key"])
             self._receiver.on(f"/{subscriber.uid}", behaviour)
+        await self._add_sources()
         self._watch()
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._stopped.set)
+
+    async def _add_sources(self) -> None:
+        """Make a source for each provider of the shop, by the API."""
+        from tillbell.cli.demo_providers import ROLES
+
+        for role in ROLES:
+            wanted = {"name": role.name, "provider": role.name, "secrets": [role.secret]}
+            made = await self._call("POST", "/app/shop/source", wanted)
+            self._sources[role.name] = made["url"]
 
     async def publish(self, messages: int | None) -> None:
         """Let the shop do business, and repeat itself now and then as shops do."""
@@ -128,12 +143,51 @@ class _Stage:
 
         number = 0
         while number != messages and not self._stopped.is_set():
-            event_type = STORY[number % len(STORY)]
-            await self._publish_one(event_type, number)
+            await self._act(STORY[number % len(STORY)], number)
             if number % len(STORY) == len(STORY) - 1:
-                await self._publish_one(event_type, number)
+                await self._publish_one(STORY[-1], number)
             number += 1
             await _first_of(self._stopped, _PAUSE_S)
+
+    async def _act(self, what: str, number: int) -> None:
+        from tillbell.cli import demo_providers
+        from tillbell.cli.demo_cast import MAIL, PAYMENT
+
+        clock = self._up.gateway.clock
+        if what == PAYMENT:
+            await self._begin_payment(f"PAY-{number}")
+            await self._hear(demo_providers.payment(number, self._sources["allsecure"], clock))
+        elif what == MAIL:
+            await self._hear(demo_providers.mail(number, self._sources["resend"], clock))
+        else:
+            await self._publish_one(what, number)
+
+    async def _begin_payment(self, uid: str) -> None:
+        from tillbell.cli.demo_providers import PRICE
+
+        wanted = {
+            "uid": uid,
+            "direction": "pay_in",
+            "amount": PRICE,
+            "currency": "EUR",
+            "merchantReference": uid,
+            "userId": "customer-1",
+        }
+        await self._call("POST", "/app/shop/transaction", wanted)
+        self._books.note_heard("transaction.pending", uid)
+
+    async def _hear(self, callbacks: Iterable[Said]) -> None:
+        """Send callbacks as their providers do."""
+        for said in callbacks:
+            request = said.request
+            sent = await asyncio.to_thread(
+                self._api.send, request.method, request.target, dict(request.headers), request.body
+            )
+            answer = sent.body.decode() or sent.status
+            self._say(f"--> {said.provider} {said.gist} · answered {answer}", "magenta")
+            self._books.heard += 1
+            if said.event_type is not None:
+                self._books.note_heard(said.event_type, said.gist.split()[0])
 
     async def _publish_one(self, event_type: str, number: int) -> None:
         from tillbell.cli.demo_cast import gist_of, payload_of
@@ -163,16 +217,19 @@ class _Stage:
         books = self._books
         lost = len(books.lost)
         self._say(
-            f"\npublished {books.published} · delivered {len(books.received)}"
-            f" · retried {self._retried} · failed {self._failed} · lost {lost}",
+            f"\npublished {books.published} · callbacks {books.heard}"
+            f" · delivered {len(books.delivered)} · retried {self._retried}"
+            f" · failed {self._failed} · lost {lost}",
             "bold green" if not lost else "bold red",
         )
         for subscriber, message_id in sorted(books.lost):
             self._say(f"lost: {message_id} for {subscriber}", "red")
+        if books.twice:
+            self._say(f"{books.twice} facts were told twice", "red")
         if books.forged:
             self._say(f"{books.forged} requests had a wrong signature", "red")
         self._say("Keep your own: tillbell serve --dev --data-dir ./data", "dim")
-        return 1 if lost or books.forged else 0
+        return 1 if lost or books.forged or books.twice else 0
 
     def _watch(self) -> None:
         """Show each attempt as it ends, after the gateway has done what it does."""
@@ -184,6 +241,16 @@ class _Stage:
             self._show(end)
 
         dispatcher.on_ended = ended
+        office = self._up.gateway.office
+        on_filed = office.on_filed
+
+        def filed(desk: Desk) -> None:
+            on_filed(desk)
+            for moved in desk.moved:
+                steps = [one.value for one in (moved.previous_status, moved.status) if one]
+                self._say(f"=== {moved.uid} {' → '.join(steps)}", "bold")
+
+        office.on_filed = filed
 
     def _show(self, end: Ended) -> None:
         attempt = end.settlement.attempt

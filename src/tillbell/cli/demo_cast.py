@@ -8,6 +8,7 @@ with what the subscribers themselves have written down; the gateway is not asked
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from tillbell.verify import VerificationError, verify
 
 _ORDERS = ("order.created", "order.paid", "order.refunded")
 _MONEY = ("transaction.pending", "transaction.approved", "transaction.declined")
+_MAIL = ("email.delivered", "email.bounced")
 _GOODS = ("shipment.created", "shipment.delivered")
 
 
@@ -31,22 +33,24 @@ class Subscriber(NamedTuple):
 
 
 SUBSCRIBERS = (
-    Subscriber("ledger", "standard", _ORDERS + _MONEY),
+    Subscriber("ledger", "standard", _ORDERS + _MONEY + _MAIL),
     Subscriber("erp", "standard", _ORDERS + _GOODS, refuses_every=3),
     Subscriber("storefront", "shoppex", _ORDERS),
     Subscriber("school", "zenofy", ("order.paid", "order.refunded")),
     Subscriber("treasury", "mozarto", _MONEY),
 )
+# What happens, over and over: the shop publishes, or a provider of it is heard (`PAYMENT`, `MAIL`).
+PAYMENT, MAIL = "payment", "mail"
 STORY = (
     "order.created",
-    "transaction.pending",
-    "transaction.approved",
+    PAYMENT,
     "order.paid",
+    MAIL,
     "shipment.created",
     "shipment.delivered",
     "order.created",
-    "transaction.pending",
-    "transaction.declined",
+    PAYMENT,
+    MAIL,
     "order.paid",
     "order.refunded",
 )
@@ -72,13 +76,27 @@ def gist_of(payload: dict[str, Any]) -> str:
     return " ".join(filter(None, (facts.get("number") or facts.get("trackingNumber"), amount)))
 
 
+def fact_of(profile: str, body: bytes) -> str:
+    """Say what a delivery is about, if a provider's callback led to it: `email.bounced em-3`."""
+    told = json.loads(body)
+    if profile == "mozarto":
+        status = told["transaction_status"].lower().replace(" ", "_")
+        return f"transaction.{status} {told['merchantReference']}"
+    if profile == "standard" and told["type"].startswith(("transaction.", "email.")):
+        return f"{told['type']} {told['data'].get('uid') or told['data']['id']}"
+    return ""
+
+
 class Books:
     """What was published for whom, and what each subscriber has written down."""
 
     def __init__(self) -> None:
         self.published = 0
-        self.owed: set[tuple[str, str]] = set()  # (subscriber, message id)
+        self.heard = 0  # callbacks of providers
+        self.owed: set[tuple[str, str]] = set()  # (subscriber, message id or fact)
         self.received: set[tuple[str, str]] = set()
+        self.delivered: set[tuple[str, str]] = set()  # (subscriber, message id)
+        self.twice = 0  # facts that a subscriber was told in two messages
         self.forged = 0  # requests whose signature was wrong
         self.on_received: Callable[[], None] = lambda: None
 
@@ -91,6 +109,18 @@ class Books:
         """Write down who is owed a message."""
         self.published += 1
         self.owed |= {(s.uid, message_id) for s in SUBSCRIBERS if event_type in s.event_types}
+
+    def note_heard(self, event_type: str, about: str) -> None:
+        """Write down who is owed the news that a provider's callback leads to."""
+        fact = f"{event_type} {about}"
+        self.owed |= {(s.uid, fact) for s in SUBSCRIBERS if event_type in s.event_types}
+
+    def _write_down(self, subscriber: Subscriber, message_id: str, body: bytes) -> None:
+        is_new = (subscriber.uid, message_id) not in self.delivered
+        self.delivered.add((subscriber.uid, message_id))
+        fact = subscriber.uid, fact_of(subscriber.profile, body)
+        self.twice += is_new and bool(fact[1]) and fact in self.received
+        self.received |= {(subscriber.uid, message_id), fact}
 
     def behaviour_of(self, subscriber: Subscriber, secret: str) -> Behaviour:
         """Return how a subscriber answers: verify, write down, 200; or 503 when it is in a mood."""
@@ -106,7 +136,7 @@ class Books:
             if subscriber.refuses_every and exchange.nth % subscriber.refuses_every == 0:
                 await exchange.answer(503)
                 return
-            self.received.add((subscriber.uid, request.header("webhook-id") or ""))
+            self._write_down(subscriber, request.header("webhook-id") or "", request.body)
             await exchange.answer(200)
             self.on_received()
 
