@@ -153,4 +153,5 @@ PROVIDER = Provider(
     ),
     masked=(HEADER,),
     note="The password proves the sender, not the content. Payone's callbacks have no currency.",
+    statuses=STATUSES,
 )

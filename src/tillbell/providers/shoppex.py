@@ -153,4 +153,5 @@ PROVIDER = Provider(
     sign=sign,
     note="The signature covers no time. Select order:paid or order:paid:product, not both: the "
     "first to come counts.",
+    statuses=shoppex_data.STATUSES,
 )

@@ -13,6 +13,7 @@ from typing import Any
 from tillbell.clock import Micros, iso
 from tillbell.providers.order_fields import amount, count, currency, known, moment, parts
 from tillbell.providers.reading import part, plain_json, text
+from tillbell.transactions import Status
 
 # The platform's words for the state of an order. A partly paid one is not paid.
 STATES: Mapping[str, str] = {
@@ -23,6 +24,14 @@ STATES: Mapping[str, str] = {
     "VOIDED": "cancelled",
     "REFUNDED": "refunded",
     "CUSTOMER_DISPUTE_ONGOING": "disputed",
+}
+# Of its payment, as a look-up tells them.
+STATUSES: Mapping[str, Status] = {
+    "PENDING": Status.PENDING,
+    "WAITING_FOR_CONFIRMATIONS": Status.PENDING,
+    "PARTIAL": Status.PENDING,
+    "COMPLETED": Status.APPROVED,
+    "VOIDED": Status.CANCELLED,
 }
 # Members that have another name or form with us, so they are not taken over as they are.
 _RENAMED = frozenset({"uniqid", "id", "type", "status", "total", "customer_email", "customer_name"})

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from tillbell import ed25519
 from tillbell.clock import SECOND
 from tillbell.providers.base import Case, Incoming, Setup, Verdict
+from tillbell.providers.bodymac import secret_problem as text_problem
 from tillbell.providers.proof import (
     NO_SECRET,
     SIGNATURE_MAX,
@@ -34,7 +35,6 @@ from tillbell.rules.signing import (
 STANDARD, SVIX = "webhook-", "svix-"
 _ID = re.compile(r"[!-\-/-~]{1,256}")  # visible ASCII but for the dot, which ends it
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
-_KEYS = (PREFIX, ed25519.SECRET_PREFIX, ed25519.PUBLIC_PREFIX)
 
 
 def verify(incoming: Incoming, setup: Setup) -> Verdict:
@@ -80,11 +80,11 @@ def secret_problem(secret: str) -> str | None:
     try:
         if secret.startswith((ed25519.SECRET_PREFIX, ed25519.PUBLIC_PREFIX)):
             ed25519.verifier(secret)
-        elif not key_of(normal_standard_secret(secret)):
-            return "the secret is empty"
+            return None
+        key = key_of(normal_standard_secret(secret))
     except ValueError as error:
-        return str(error) if secret.startswith(_KEYS[1:]) else "after whsec_ comes base64"
-    return None
+        return "after whsec_ comes base64" if secret.startswith(PREFIX) else str(error)
+    return text_problem(secret) if key else "the secret is empty"
 
 
 def _header(incoming: Incoming, name: str) -> str | None:

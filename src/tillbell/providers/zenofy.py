@@ -146,4 +146,5 @@ PROVIDER = Provider(
     masked=(HEADER,),
     note="The secret proves the sender, not the content: set confirm to trust if that is enough "
     "for orders that move money.",
+    statuses={told.word: told.status for told in EVENTS.values() if told.kind is Kind.PAYMENT},
 )
