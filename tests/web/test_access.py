@@ -15,11 +15,26 @@ from tillbell.web.api import described
 from tillbell.web.auth import Access, Action, Capability, Tenant
 from tillbell.web.gate import PUBLIC
 from tillbell.web.rest import ROUTERS
-from tillbell.web.routes import BASE, Guard, operation_id
+from tillbell.web.routes import Guard, operation_id
 
 BODIES = {"message.create": b'{"eventType":"order.paid","payload":{}}'}
 FATAL = ("application.delete", "authentication.expire-all")
 NOWHERE = "msg_00000000000000000000000000"
+IDS = (
+    "endpoint_id",
+    "msg_id",
+    "attempt_id",
+    "delivery_id",
+    "task_id",
+    "key_id",
+    "source_id",
+    "callback_id",
+    "transaction_id",
+    "conflict_id",
+    "shipment_id",
+    "suppression_id",
+)
+BEGIN = {"direction": "pay_in", "amount": "1.00", "currency": "EUR"}
 
 
 class Route(NamedTuple):
@@ -41,8 +56,7 @@ def every_route() -> Iterator[Route]:
             assert len(guards) == 1, f"{route.path} has no guard"
             assert route.dependencies[0].dependency is guards[0], f"{route.path} is guarded late"
             (method,) = route.methods
-            path = route.path.removeprefix(BASE)
-            yield Route(operation_id(route), method, path, guards[0].access)
+            yield Route(operation_id(route), method, route.path, guards[0].access)
 
 
 ROUTES = list(every_route())
@@ -86,14 +100,14 @@ def ask(site: Site, keys: Keys, route: Route, kind: str) -> int:
     if route.name in FATAL and kind == "write":  # it may; the other keys need their application
         app_id = str(site.http.post("/app", json={"name": "to go"}).json()["id"])
     path = route.path.replace("{app_id}", app_id)
-    for name in ("endpoint_id", "msg_id", "attempt_id", "delivery_id", "task_id", "key_id"):
+    for name in IDS:
         path = path.replace(f"{{{name}}}", NOWHERE)
     for name in ("sink_id", "consumer_id", "event_type_name"):
         path = path.replace(f"{{{name}}}", "nobody")
     if route.name == "authentication.logout" and "portal" in kind:
         return log_out(site, keys)
     body = None if route.method == "GET" else BODIES.get(route.name, b"{}")
-    return keys.clients[kind].request(route.method, path, content=body).status_code
+    return keys.clients[kind].request(route.method, site.url + path, content=body).status_code
 
 
 def log_out(site: Site, keys: Keys) -> int:
@@ -146,7 +160,9 @@ def test_things_of_another_application_do_not_exist(site: Site, keys: Keys) -> N
     endpoint = site.http.post(f"/app/{other}/endpoint", json=body).json()["id"]
     sent = site.http.post(f"/app/{other}/msg", content=BODIES["message.create"]).json()["id"]
     attempt = site.wait_for_attempts(sent)[0]
+    transaction = site.http.post(f"/app/{other}/transaction", json=BEGIN).json()["id"]
     ids = {
+        "transaction_id": transaction,
         "endpoint_id": endpoint,
         "msg_id": sent,
         "attempt_id": attempt.id,
@@ -157,8 +173,8 @@ def test_things_of_another_application_do_not_exist(site: Site, keys: Keys) -> N
         if not any(f"{{{name}}}" in route.path for name in ids) or "{app_id}" not in route.path:
             continue
         path = route.path.format(app_id=keys.app_id, **ids)
-        content = None if route.method == "GET" else b'{"url":"https://example.com/"}'
-        answer = keys.clients["own"].request(route.method, path, content=content)
+        content = None if route.method == "GET" else b'{"url":"https://a.example/","reason":"r"}'
+        answer = keys.clients["own"].request(route.method, site.url + path, content=content)
         assert answer.status_code in (404, 422), route
         assert sent not in answer.text
         asked += 1
