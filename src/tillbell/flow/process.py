@@ -27,7 +27,7 @@ from tillbell.flow.desk import By, Desk
 from tillbell.flow.hearing import Hearer
 from tillbell.flow.maintain import wait_until
 from tillbell.flow.office import Office
-from tillbell.flow.settling import Settler
+from tillbell.flow.settling import Case, Settler
 from tillbell.logs import observe
 from tillbell.storage.books import Change, Conclusion, Crossed
 
@@ -132,7 +132,7 @@ class Processor:
             await self._hearer.measure(desk, live, items)
         for notice in handed.notices:
             if isinstance(notice, TransactionNotice):
-                await self._settler.settle(desk, live, callback.trust, notice)
+                await self._settler.settle(Case(desk, live, callback.trust, notice))
             else:
                 await self._hearer.hear(desk, live, callback.trust, notice)
         return desk

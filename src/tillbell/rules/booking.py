@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tillbell.clock import MINUTE, Micros, iso
 from tillbell.money import format_amount
-from tillbell.rules.transitions import effect_of
+from tillbell.rules.transitions import direction_of_linked, effect_of
 from tillbell.transactions import (
     TERMINAL,
     Conflict,
@@ -48,6 +48,8 @@ class Told(NamedTuple):
     sequence: int | None = None
     details: Mapping[str, Any] = {}
     supersedes: int | None = None
+    source_id: str | None = None
+    provider: str | None = None
 
 
 class Booked(NamedTuple):
@@ -87,6 +89,27 @@ def open_(transaction: Transaction, cause: Cause) -> Booked:
     return Booked(transaction, _transition(transaction, Told(), cause), effects)
 
 
+def link(parent: Transaction, kind: Kind, amount: int, id_: str, now: Micros) -> Transaction:
+    """Make what belongs to a payment: Pending, its first step not yet taken."""
+    return Transaction(
+        id=id_,
+        app_id=parent.app_id,
+        direction=direction_of_linked(kind, parent.direction),
+        kind=kind,
+        status=Status.PENDING,
+        amount=amount,
+        currency=parent.currency,
+        created_at=now,
+        updated_at=now,
+        provider=parent.provider,
+        source_id=parent.source_id,
+        user_id=parent.user_id,
+        merchant_reference=parent.merchant_reference,
+        order_id=parent.order_id,
+        parent_id=parent.id,
+    )
+
+
 def learn(current: Transaction, told: Told) -> Transaction:
     """Keep what the provider calls it, where we do not know it yet. No step."""
     settlement = told.settlement or (current.settlement_amount, current.settlement_currency)
@@ -95,6 +118,8 @@ def learn(current: Transaction, told: Told) -> Transaction:
         psp_reference=current.psp_reference or told.psp_reference,
         settlement_amount=settlement[0],
         settlement_currency=settlement[1],
+        source_id=current.source_id or told.source_id,
+        provider=current.provider or told.provider,
     )
 
 

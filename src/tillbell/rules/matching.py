@@ -30,7 +30,8 @@ def match(
     for named in _ways(references, source_id):
         meant = [one for one in payments if named(one)]
         if meant:
-            return _choose(meant, psp_id)
+            chosen = _choose(meant, psp_id)
+            return _unless_anothers(chosen, payments, source_id, psp_id)
     tried = ", ".join((*references.ours, *references.psp)) or "no reference at all"
     return Unmatched(f"No transaction is known by {tried[:200]}.")
 
@@ -60,6 +61,22 @@ def _choose(meant: Sequence[Transaction], psp_id: str | None) -> Transaction | U
         return unnamed[0]  # the newest
     ids = ", ".join(one.id for one in meant[:5])
     return Unmatched(f"The reference is that of other payments: {ids}.")
+
+
+def _unless_anothers(
+    chosen: Transaction | Unmatched,
+    payments: Sequence[Transaction],
+    source_id: str,
+    psp_id: str | None,
+) -> Transaction | Unmatched:
+    """Refuse a transaction if the provider's id is that of another: one payment, counted twice."""
+    if isinstance(chosen, Unmatched) or psp_id is None:
+        return chosen
+    holders = [one for one in payments if one.psp_transaction_id == psp_id]
+    others = [one for one in holders if one.source_id == source_id and one.id != chosen.id]
+    if not others or chosen in holders:
+        return chosen
+    return Unmatched(f"The provider's id {psp_id[:100]} is that of {others[0].id}.")
 
 
 def _is_another(one: Transaction, psp_id: str | None) -> bool:

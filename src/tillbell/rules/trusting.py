@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tillbell.callbacks import Confirm, Trust
+from tillbell.transactions import Direction, Transaction
 
 
 def confirm_of(config: Mapping[str, Any]) -> Confirm:
@@ -31,3 +32,9 @@ def doubt(trust: Trust, confirm: Confirm, *, is_hint: bool) -> str | None:
     if trust is Trust.SIGNED or confirm is Confirm.TRUST:
         return None
     return f"It is not signed as a whole ({trust.word}), so it must be confirmed."
+
+
+def accepts_late(config: Mapping[str, Any], found: Transaction) -> bool:
+    """Tell whether a late success may be accepted: its owner chose so, and it is no pay-out."""
+    is_chosen = config.get("lateSuccess") == "accept_verified"
+    return is_chosen and found.direction is Direction.PAY_IN
