@@ -83,7 +83,7 @@ def test_without_a_passcode_nothing_is_taken(secrets: tuple[str, ...]) -> None:
 
 
 def test_networks_are_looked_at_where_they_are_listed() -> None:
-    listed = Setup(("demo-passcode",), {"allowedNetworks": ["203.0.113.0/24"]})
+    listed = Setup(("demo-passcode",), {"networks": ["203.0.113.0/24"]})
 
     assert PROVIDER.verify(put()._replace(peer="203.0.113.9"), listed).trust is Trust.SECRET
     assert PROVIDER.verify(put()._replace(peer="198.51.100.9"), listed).trust is None

@@ -37,6 +37,7 @@ from tillbell.providers.base import (
 from tillbell.providers.bodymac import secret_problem
 from tillbell.providers.browser import CANCEL_URL, ERROR_URL, SUCCESS_URL, not_accepted, sent_on
 from tillbell.providers.card import card_details
+from tillbell.providers.words import AUTHORIZATION_IS_FINAL
 from tillbell.transactions import Kind, Status
 
 LINKED: Mapping[str, Kind] = {
@@ -58,6 +59,13 @@ _DECLINED = ("2003", "2004", *(str(code) for code in range(2006, 2022)))
 ERRORS: Mapping[str, Status] = {
     **dict.fromkeys(_DECLINED, Status.DECLINED),
     **dict.fromkeys(_CANCELLED, Status.CANCELLED),
+}
+# What a look-up says. SUCCESS is left out: it does not tell an authorization from a charge.
+LOOK_UP: Mapping[str, Status] = {
+    "PENDING": Status.PENDING,
+    "REDIRECT": Status.PENDING,
+    "CANCELLED": Status.CANCELLED,
+    "ERROR": Status.FAILED,
 }
 # They act on an authorization: when they do not succeed, it stands as it was.
 _STEPS = frozenset({"CAPTURE", "VOID"})
@@ -154,7 +162,7 @@ def _standing(
     if kind not in SUCCEEDED:
         return None, None
     if result == "OK":
-        if kind == "PREAUTHORIZE" and config.get("authorizationIsFinal"):
+        if kind == "PREAUTHORIZE" and config.get(AUTHORIZATION_IS_FINAL.name):
             return Status.APPROVED, None
         return SUCCEEDED[kind]
     if result not in ("PENDING", "ERROR", "INVALID_REQUEST"):
@@ -220,12 +228,7 @@ PROVIDER = Provider(
         SUCCESS_URL,
         CANCEL_URL,
         ERROR_URL,
-        Setting(
-            "authorizationIsFinal",
-            "An authorization counts as Approved: for merchants with automatic capture.",
-            "boolean",
-            default=False,
-        ),
+        AUTHORIZATION_IS_FINAL,
         Setting(
             "allowMd5BodyHash",
             "Take signatures over the body's MD5, as old set-ups of the gateway make them.",
@@ -265,6 +268,8 @@ PROVIDER = Provider(
     note=(
         "A GET proves nothing, whatever it says: anybody can open such an address. Whether the "
         "gateway renews the signed date on its retries is not documented, so too old a date is "
-        "only reported unless maxAgeMode is refuse."
+        "only reported unless maxAgeMode is refuse. A look-up that says SUCCESS approves nothing: "
+        "the gateway calls an authorization so too."
     ),
+    statuses=LOOK_UP,
 )

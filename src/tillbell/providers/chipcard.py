@@ -37,6 +37,7 @@ from tillbell.providers.browser import ERROR_URL, SUCCESS_URL, not_accepted, sen
 from tillbell.providers.card import card_details
 from tillbell.providers.proof import digest, from_hex, key_bytes, same, tried
 from tillbell.providers.requests import request
+from tillbell.providers.words import AUTHORIZATION_IS_FINAL
 from tillbell.transactions import Status
 
 APPROVED = "00"
@@ -45,6 +46,19 @@ STATUSES: Mapping[str, Status] = {
     "01": Status.ON_HOLD,  # waits for approval
     "98": Status.FAILED,  # general error
     "99": Status.DECLINED,
+}
+# What a look-up of the transaction says.
+LOOK_UP: Mapping[str, Status] = {
+    "AP": Status.APPROVED,
+    "PA": Status.APPROVED,  # a pre-authorization that was taken
+    "FA": Status.DECLINED,
+    "RJ": Status.DECLINED,
+    "CA": Status.CANCELLED,
+    "VD": Status.CANCELLED,
+    "IP": Status.PENDING,
+    "MR": Status.ON_HOLD,  # somebody looks at it
+    "WFA": Status.ON_HOLD,  # waits for the first approval
+    "WLA": Status.ON_HOLD,  # waits for the last
 }
 AUTHORIZE, FINAL = "authorize-on-callback", "callback-is-final"
 _COVERED = ("merchantpaymentid", "customerid", "sessiontoken", "responsecode", "random")
@@ -148,7 +162,7 @@ def _standing(
     if config.get("mode", AUTHORIZE) != FINAL or not is_charged:
         return None, "authenticated"
     kind = reading.fold(reading.text(found, "transactiontype") or "")
-    if kind == "preauth" and not config.get("authorizationIsFinal"):
+    if kind == "preauth" and not config.get(AUTHORIZATION_IS_FINAL.name):
         return Status.PENDING, "authorized"
     return Status.APPROVED, None
 
@@ -199,18 +213,14 @@ PROVIDER = Provider(
         ),
         SUCCESS_URL,
         ERROR_URL,
-        Setting(
-            "authorizationIsFinal",
-            "A pre-authorization counts as Approved: for merchants with automatic capture.",
-            "boolean",
-            default=False,
-        ),
+        AUTHORIZATION_IS_FINAL,
     ),
     masked=("sessionToken", "auth3DToken", "cardToken", "nameOnCard", "sdSha512", "SD_SHA512"),
     note=(
         "The platform is known from its SDK, the hash from public integrations that agree. It "
         "does not cover amount, currency and transaction id, so an approval is confirmed by a "
-        "look-up. The format of the optional server notification is unknown; the same fields are "
-        "taken there."
+        "look-up; of a pre-authorization that says AP too, as if it were charged. The format of "
+        "the optional server notification is unknown; the same fields are taken there."
     ),
+    statuses=LOOK_UP,
 )

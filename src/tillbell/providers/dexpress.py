@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from tillbell.callbacks import ShipmentNotice, Trust
 from tillbell.clock import Micros
-from tillbell.providers import reading
+from tillbell.providers import networks, reading
 from tillbell.providers.base import (
     Answer,
     Case,
@@ -32,7 +32,7 @@ from tillbell.providers.base import (
     Verdict,
 )
 from tillbell.providers.bodymac import secret_problem
-from tillbell.providers.proof import is_from, same_text, tried
+from tillbell.providers.proof import same_text, tried
 from tillbell.providers.requests import JSON, json_body, request
 from tillbell.rules.lifecycles import (
     CANCELLED,
@@ -96,9 +96,9 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
         found = reading.fields(incoming)
     except Unreadable as error:
         return Verdict(None, str(error))
-    networks = setup.config.get("allowedNetworks")
-    if networks and not is_from(incoming.peer, networks):
-        return Verdict(None, "It comes from an address outside allowedNetworks.")
+    place = networks.verify(incoming, setup)
+    if place.trust is None:
+        return place
     cc = found.get("cc")
     given = str(cc) if isinstance(cc, str | int) else None
     return tried(
@@ -190,7 +190,7 @@ PROVIDER = Provider(
             "integer",
             default=200,
         ),
-        Setting("allowedNetworks", "Networks (CIDR) that the courier sends from.", "array"),
+        networks.NETWORKS,
         Setting(
             "statuses",
             'Own meanings of status ids: {"33": "in_transit/customs"}. They win over the table.',

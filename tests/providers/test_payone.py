@@ -1,0 +1,189 @@
+"""PAYONE: a key that is only a password, an old encoding, and an exact answer."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from tillbell.callbacks import Note, Sum, TransactionNotice, Trust
+from tillbell.clock import SECOND
+from tillbell.providers.base import Case, Heard, Incoming, Setup
+from tillbell.providers.payone import PROVIDER
+from tillbell.transactions import Kind, Status
+
+KEY = "6f8016b30b325c9171a1f071c0113a44"
+KEYED = Setup(("portal-key-demo",))
+FIELDS = {
+    "key": KEY,
+    "txaction": "paid",
+    "txid": "120654321",
+    "reference": "ORD-1001",
+    "sequencenumber": "1",
+    "price": "49.90",
+    "currency": "EUR",
+    "mode": "test",
+    "portalid": "2000001",
+    "aid": "30001",
+    "txtime": "1772359200",
+    "cardpan": "411111xxxxxx1111",
+}
+EVENT = b'{"eventId":"e-1","eventDetails":{"type":"authorized","transactionReference":"ORD-1001"}}'
+EVENT_SIGNATURE = "G5LLQ0SOshPam6QNo2i1UtDdBSr4IElGP0cOyjX31e0="
+
+
+def posted(encoding: str = "utf-8", **changed: str) -> Incoming:
+    body = urlencode({**FIELDS, **changed}, encoding=encoding).encode()
+    return Incoming("POST", "/api/webhooks/payone", (), body, 0, peer="213.178.72.196")
+
+
+def event(signature: str = EVENT_SIGNATURE, **headers: str) -> Incoming:
+    named = {"x-gcs-signature": signature, **headers}
+    return Incoming("POST", "/api/webhooks/payone", tuple(named.items()), EVENT, 0)
+
+
+def heard(config: dict[str, Any] | None = None, **changed: str) -> TransactionNotice:
+    (notice,) = PROVIDER.parse(posted(**changed), Setup((), config or {})).notices
+    assert isinstance(notice, TransactionNotice)
+    return notice
+
+
+@pytest.mark.parametrize("key", [KEY, KEY.upper()])
+def test_the_right_key_proves_the_sender_but_not_the_content(key: str) -> None:
+    assert PROVIDER.verify(posted(key=key), KEYED).trust is Trust.SECRET
+
+
+@pytest.mark.parametrize("key", ["", KEY[:-1], KEY + "00", "portal-key-demo", "é" * 10_000])
+def test_a_wrong_key_is_refused(key: str) -> None:
+    verdict = PROVIDER.verify(posted(key=key), KEYED)
+
+    assert verdict.trust is None
+    assert KEY not in verdict.why
+
+
+@pytest.mark.parametrize("secrets", [(), ("",), ("portal-key-demo\n",)])
+def test_without_the_portal_key_nothing_is_taken(secrets: tuple[str, ...]) -> None:
+    empty = "d41d8cd98f00b204e9800998ecf8427e"  # MD5 of nothing
+
+    assert PROVIDER.verify(posted(), Setup(secrets)).trust is None
+    assert PROVIDER.verify(posted(key=empty), Setup(secrets)).trust is None
+
+
+@pytest.mark.parametrize(
+    ("config", "is_taken"),
+    [
+        ({"paymentMode": "test", "portalId": "2000001", "accountId": "30001"}, True),
+        ({"paymentMode": "live"}, False),
+        ({"portalId": "2000002"}, False),
+        ({"accountId": "3"}, False),
+        ({"checkAddress": True}, True),
+    ],
+)
+def test_account_mode_and_address_are_looked_at_where_they_are_set(
+    config: dict[str, Any], is_taken: bool
+) -> None:
+    verdict = PROVIDER.verify(posted(), Setup(("portal-key-demo",), config))
+
+    assert (verdict.trust is Trust.SECRET) is is_taken
+
+
+def test_another_address_is_refused_only_where_its_owner_wants_it() -> None:
+    elsewhere = posted()._replace(peer="203.0.113.9")
+    strict = Setup(("portal-key-demo",), {"checkAddress": True})
+
+    assert PROVIDER.verify(elsewhere, KEYED).trust is Trust.SECRET
+    assert PROVIDER.verify(elsewhere, strict).trust is None
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "substate"),
+    [
+        ("appointed", Status.PENDING, "authorized"),
+        ("capture", Status.PENDING, "settling"),
+        ("paid", Status.APPROVED, None),
+        ("underpaid", Status.ON_HOLD, None),
+        ("cancelation", Status.CANCELLED, None),
+        ("failed", Status.FAILED, None),
+    ],
+)
+def test_the_table_of_actions(action: str, status: Status, substate: str | None) -> None:
+    notice = heard(txaction=action)
+
+    assert (notice.status, notice.substate, notice.kind) == (status, substate, Kind.PAYMENT)
+
+
+def test_an_authorization_is_final_where_its_owner_says_so() -> None:
+    assert heard({"authorizationIsFinal": True}, txaction="appointed").status is Status.APPROVED
+
+
+@pytest.mark.parametrize("action", ["invoice", "reminder", "transfer", "vauthorization"])
+def test_other_actions_are_only_noted(action: str) -> None:
+    (notice,) = PROVIDER.parse(posted(txaction=action), KEYED).notices
+
+    assert isinstance(notice, Note)
+
+
+@pytest.mark.parametrize("action", ["refund", "debit"])
+def test_a_refund_without_an_amount_is_never_guessed(action: str) -> None:
+    notice = heard(txaction=action, sequencenumber="2", receivable="40.00")
+
+    assert (notice.kind, notice.status, notice.amount) == (Kind.REFUND, None, None)
+    assert notice.psp_transaction_id == "120654321-2"
+    assert notice.references == (("ORD-1001",), ("120654321",))
+    assert notice.details["receivable"] == "40.00"
+
+
+def test_a_payment_is_read_whole_and_its_card_only_in_part() -> None:
+    notice = heard()
+
+    assert notice.amount == Sum("49.90", "EUR")
+    assert (notice.occurred_at, notice.sequence) == (1_772_359_200 * SECOND, 1)
+    assert notice.details == {"cardBin": "411111", "cardLastFour": "1111"}
+    assert PROVIDER.parse(posted(), KEYED).dedupe_key == "120654321|1|paid"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1"])
+def test_names_in_either_encoding_do_not_hinder(encoding: str) -> None:
+    incoming = posted(encoding, firstname="Jürgen")
+
+    assert PROVIDER.verify(incoming, KEYED).trust is Trust.SECRET
+    assert PROVIDER.parse(incoming, KEYED).dedupe_key == "120654321|1|paid"
+
+
+def test_a_field_that_stands_twice_is_refused() -> None:
+    twice = posted()._replace(body=posted().body + b"&txaction=paid")
+
+    assert "twice" in PROVIDER.verify(twice, KEYED).why
+
+
+def test_it_is_told_tsok_and_nothing_else() -> None:
+    answer = PROVIDER.answer(posted(), KEYED, Heard.STORED)
+
+    assert (answer.status, answer.body) == (200, b"TSOK")
+    assert answer.content_type.startswith("text/plain")
+
+
+def test_an_event_of_the_newer_platform_is_proven_and_noted() -> None:
+    setup = Setup(("gcs-demo-secret",))
+
+    assert PROVIDER.verify(event(), setup).trust is Trust.SIGNED
+    assert PROVIDER.verify(event(EVENT_SIGNATURE.rstrip("=")), setup).trust is None
+    parsed = PROVIDER.parse(event(), setup)
+    assert isinstance(parsed.notices[0], Note)
+    assert parsed.dedupe_key == "e-1"
+
+
+def test_an_event_under_another_key_id_is_refused() -> None:
+    setup = Setup(("gcs-demo-secret",), {"keyId": "k-1"})
+
+    assert PROVIDER.verify(event(**{"x-gcs-keyid": "k-2"}), setup).trust is None
+    assert PROVIDER.verify(event(**{"x-gcs-keyid": "k-1"}), setup).trust is Trust.SIGNED
+
+
+def test_a_simulated_event_carries_the_signature_of_the_vector() -> None:
+    fields = {
+        "eventId": "e-1",
+        "eventDetails": {"type": "authorized", "transactionReference": "ORD-1001"},
+    }
+    made = PROVIDER.sign(Case(fields), Setup(("gcs-demo-secret",)), "https://h.example/x")
+
+    assert made.header("x-gcs-signature") == EVENT_SIGNATURE
