@@ -23,7 +23,7 @@ from tillbell.providers.base import (
     Verdict,
 )
 from tillbell.providers.bodymac import BodyMac, secret_problem
-from tillbell.providers.reading import form, json_object, need
+from tillbell.providers.reading import form, json_object, need, text
 from tillbell.providers.requests import JSON, json_body, request, usual
 
 FORM = "application/x-www-form-urlencoded"
@@ -52,7 +52,7 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
         payload = need(form(incoming.body), "payload").encode()
     found = json_object(payload)
     if event == "ping":
-        return Parsed((Note(f"GitHub says hello: {str(found.get('zen', ''))[:200]}"),), key)
+        return Parsed((Note(f"GitHub says hello: {(text(found, 'zen') or '')[:200]}"),), key)
     return Parsed((Forward(f"github.{event}", payload),), key)
 
 

@@ -86,7 +86,7 @@ def _reason(found: dict[str, Any], bounce: dict[str, Any]) -> str | None:
 
 def _addresses(found: Any) -> tuple[str, ...]:
     several = found if isinstance(found, list) else [found]
-    return given(*[address for address in several if isinstance(address, str)])
+    return given(*[plain_json(address) for address in several if isinstance(address, str)])
 
 
 def _tags(found: Any) -> dict[str, Any]:
