@@ -10,32 +10,46 @@ from types import MappingProxyType
 
 from tillbell.providers import (
     allsecure,
+    brite,
     chipcard,
     dexpress,
+    emerchantpay,
+    forumpay,
     github,
     mozarto,
+    neosurf,
     payone,
     resend,
     shoppex,
     standardwebhooks,
+    trustpayments,
     vercel_analytics,
     vercel_speed_insights,
+    worldpay,
+    worldpay_access,
     zenofy,
 )
 from tillbell.providers.base import Provider
 
 _ALL: tuple[Provider, ...] = (
     allsecure.PROVIDER,
+    brite.PROVIDER,
     chipcard.PROVIDER,
     dexpress.PROVIDER,
+    emerchantpay.PROVIDER,
+    forumpay.PROVIDER,
     github.PROVIDER,
     mozarto.PROVIDER,
+    neosurf.PROVIDER,
     payone.PROVIDER,
     resend.PROVIDER,
     shoppex.PROVIDER,
     standardwebhooks.PROVIDER,
+    trustpayments.PROVIDER,
     vercel_analytics.PROVIDER,
     vercel_speed_insights.PROVIDER,
+    worldpay.PROVIDER,
+    worldpay_access.PROVIDER,
     zenofy.PROVIDER,
 )
 

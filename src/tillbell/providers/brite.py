@@ -1,0 +1,128 @@
+"""Brite: bank payments. Ids and the number of a state, unsigned and in no certain order.
+
+The merchant subscribes an address for each state. A session is the payer's visit, a transaction
+the money; *aborted* and *failed* need not be the last word. Repeated after 10, 30 and 60
+minutes. Source: docs.britepayments.com, HTTP callbacks.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from tillbell.callbacks import References, TransactionNotice, Trust
+from tillbell.providers import networks
+from tillbell.providers.base import (
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    Setup,
+    Unreadable,
+)
+from tillbell.providers.reading import given, json_object, need, text
+from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.providers.words import (
+    APPROVED,
+    CANCELLED,
+    FAILED,
+    PENDING,
+    SETTLING,
+    STATUSES,
+    Step,
+    meaning,
+    statuses,
+    table,
+)
+from tillbell.transactions import Status
+
+SESSION_STATES = table(
+    {
+        "2": Step(Status.PENDING, "authenticated"),
+        "10": CANCELLED,  # aborted
+        "11": FAILED,
+        "12": PENDING,  # the visit is over, the money is not here yet
+    }
+)
+TRANSACTION_STATES = table(
+    {
+        "1": PENDING,
+        "2": CANCELLED,  # aborted
+        "3": FAILED,
+        "4": SETTLING,  # an owner may call it Approved by the setting `statuses`
+        "5": APPROVED,  # the money was received
+        "7": APPROVED,  # the pay-out is done
+    }
+)
+
+
+class _Told(NamedTuple):
+    """What the callback is about: `session` or `transaction`, its id and the state's number."""
+
+    subject: str
+    id: str
+    state: str
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read the state of a session or a transaction."""
+    body = json_object(incoming.body)
+    told = _told(body)
+    step = _step(told, setup)
+    is_transaction = told.subject == "transaction"
+    notice = TransactionNotice(
+        # A merchant may have taken the session's id for its own reference.
+        References(
+            ours=given(text(body, "session_id")), psp=given(told.id, text(body, "session_id"))
+        ),
+        raw_status=f"{told.subject} {told.state}",
+        status=step.status if step else None,
+        substate=step.substate if step else None,
+        psp_transaction_id=told.id if is_transaction else None,
+        psp_reference=text(body, "session_id"),
+    )
+    return Parsed((notice,), networks.dedupe_key(f"{told.subject}|{told.id}|{told.state}", setup))
+
+
+def _told(body: dict[str, Any]) -> _Told:
+    for subject in ("transaction", "session"):
+        if text(body, f"{subject}_state") is not None:
+            return _Told(subject, need(body, f"{subject}_id"), need(body, f"{subject}_state"))
+    raise Unreadable("Neither transaction_state nor session_state is there.")
+
+
+def _step(told: _Told, setup: Setup) -> Step | None:
+    # An owner's words are about transactions: the numbers of a session's states are others.
+    if told.subject == "session":
+        return SESSION_STATES.get(told.state)
+    return meaning(told.state, TRANSACTION_STATES, setup.config)
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the request as Brite sends it: unsigned."""
+    del setup
+    headers = {"content-type": JSON, "user-agent": "Brite Callback"}
+    return request(case, url, json_body(case.fields), headers)
+
+
+PROVIDER = Provider(
+    name="brite",
+    title="Brite",
+    about="Bank payments and pay-outs: the state of a session or a transaction.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.NONE,
+    bare_trust=Trust.NONE,
+    secret=None,
+    answers="200.",
+    verify=networks.verify,
+    parse=parse,
+    answer=usual(),
+    sign=sign,
+    settings=(networks.NETWORKS, STATUSES),
+    note=(
+        "Nothing is signed: the state is asked for at lookupUrl, or a person confirms it. Brite "
+        "names its addresses on request; with them in networks the trust is network. Callbacks "
+        "come in any order, and aborted or failed need not be final."
+    ),
+    statuses=statuses(TRANSACTION_STATES),
+)

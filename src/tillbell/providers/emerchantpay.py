@@ -1,0 +1,196 @@
+"""emerchantpay (Genesis, also e-comprocessing): a form whose signature covers only the id.
+
+`signature` is SHA-1, 256 or 512 (told by its length) of the id and the API password. A captured
+notification proves any other status of that id, so an approval is always confirmed. The answer
+repeats the id in XML. One of three ids is there: of a payment page (`wpf_unique_id`, which goes
+first), of a transaction (`unique_id`), or of an identity check (`reference_id`).
+
+Sources: GenesisGateway/genesis_php; the fields of the payment page from other public SDKs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import urlencode
+from xml.sax.saxutils import escape
+
+from tillbell.callbacks import Note, References, Sum, TransactionNotice, Trust
+from tillbell.providers import reading
+from tillbell.providers.base import (
+    Answer,
+    Case,
+    Confidence,
+    Heard,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setup,
+    Unreadable,
+    Verdict,
+)
+from tillbell.providers.bodymac import secret_problem
+from tillbell.providers.card import card_details, masked_number
+from tillbell.providers.emerchantpay_states import STEPS, linked_id, step_of
+from tillbell.providers.proof import digest, from_hex, key_bytes, same, tried
+from tillbell.providers.requests import request
+from tillbell.providers.words import AUTHORIZATION_IS_FINAL, STATUSES, statuses
+from tillbell.transactions import Kind
+
+IDS = ("wpf_unique_id", "unique_id", "reference_id")
+_ALGORITHMS: Mapping[int, str] = {20: "sha1", 32: "sha256", 64: "sha512"}
+_FORM = "application/x-www-form-urlencoded"
+
+
+class _Told(NamedTuple):
+    """The same of both kinds of notification, by its name in each."""
+
+    status: str
+    ours: str
+    type: str
+    amount: str
+
+
+_OF_PAGE = _Told(
+    "wpf_status",
+    "wpf_transaction_id",
+    "payment_transaction_transaction_type",
+    "payment_transaction_amount",
+)
+_OF_TRANSACTION = _Told("status", "transaction_id", "transaction_type", "amount")
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Compare the signature of the id."""
+    try:
+        found = reading.form(incoming.body)
+    except Unreadable as error:
+        return Verdict(None, str(error))
+    named = _id(found)
+    given = from_hex(found.get("signature"))
+    algorithm = _ALGORITHMS.get(len(given))
+    if named is None or algorithm is None:
+        return Verdict(None, "The id is missing, or the field signature is none.")
+    return tried(
+        setup.secrets,
+        lambda secret: same(given, _signature(algorithm, named[1], secret)),
+        "The signature of the id",
+        Trust.PARTIALLY_SIGNED,
+    )
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read the state of one transaction."""
+    found = reading.form(incoming.body)
+    named = _id(found)
+    if named is None:
+        raise Unreadable("Neither wpf_unique_id, unique_id nor reference_id is there.")
+    name, id_ = named
+    if name == "reference_id":
+        word = reading.text(found, "status") or "without a status"
+        return Parsed((Note(f"An identity check: {word[:100]}."),), f"{id_}|{word}")
+    told = _OF_PAGE if name == "wpf_unique_id" else _OF_TRANSACTION
+    word = reading.text(found, told.status) or reading.need(found, "status")
+    type_ = reading.text(found, told.type) or ""
+    step = step_of(word, type_, setup.config)
+    kind = step.kind if step else Kind.PAYMENT
+    notice = TransactionNotice(
+        References(
+            ours=reading.given(reading.text(found, told.ours)),
+            psp=reading.given(id_, reading.text(found, "payment_transaction_unique_id")),
+        ),
+        raw_status=word,
+        status=step.status if step else None,
+        kind=kind,
+        substate=step.substate if step else None,
+        reason=reading.text(found, "reason_code") or reading.text(found, "code"),
+        message=reading.text(found, "message"),
+        amount=_sum(found, told),
+        psp_transaction_id=id_ if kind is Kind.PAYMENT else linked_id(id_, word),
+        psp_reference=reading.text(found, "payment_transaction_unique_id"),
+        details=card_details(
+            *masked_number(reading.text(found, "card_number")),
+            brand=reading.text(found, "card_brand"),
+            method=type_ or None,
+        ),
+    )
+    return Parsed((notice,), f"{id_}|{word}|{type_}")
+
+
+def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
+    """Repeat the id in XML."""
+    del setup
+    if heard is Heard.REFUSED:
+        return Answer(401)
+    try:
+        named = _id(reading.form(incoming.body))
+    except Unreadable:
+        named = None
+    if heard is not Heard.STORED or named is None:
+        return Answer(400)
+    name, id_ = named
+    echo = f"<notification_echo><{name}>{escape(_plain(id_))}</{name}></notification_echo>"
+    body = f'<?xml version="1.0" encoding="UTF-8"?>{echo}'.encode()
+    return Answer(200, body, "application/xml")
+
+
+def _id(found: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the id that is signed, and its name."""
+    for name in IDS:
+        value = reading.text(found, name)
+        if value is not None:
+            return name, value
+    return None
+
+
+def _plain(id_: str) -> str:
+    """Leave out what XML cannot hold, escaped or not."""
+    return "".join(letter for letter in id_ if letter.isprintable())[: reading.KEY_MAX]
+
+
+def _signature(algorithm: str, id_: str, secret: str) -> bytes:
+    return digest(algorithm, key_bytes(id_ + secret))
+
+
+def _sum(found: Mapping[str, str], told: _Told) -> Sum | None:
+    value, currency = reading.text(found, told.amount), reading.text(found, "currency")
+    if value is None:
+        return None
+    return Sum(value, currency.upper() if currency else None, is_minor=True)
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the form as Genesis sends it, with SHA-1 as its documentation shows."""
+    fields = {name: str(value) for name, value in case.fields.items()}
+    named = _id(fields)
+    if named is not None:
+        fields["signature"] = _signature("sha1", named[1], setup.secrets[0]).hex()
+    return request(case, url, urlencode(fields).encode(), {"content-type": _FORM})
+
+
+PROVIDER = Provider(
+    name="emerchantpay",
+    title="emerchantpay (Genesis)",
+    about="Payments and pay-outs: the state of one transaction or payment page.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.PARTIALLY_SIGNED,
+    bare_trust=None,
+    secret=SecretRule(
+        "The password of the API user, in the Genesis back office.",
+        problem=secret_problem,
+    ),
+    answers="200 with the id in XML; 401 when the signature does not match.",
+    verify=verify,
+    parse=parse,
+    answer=answer,
+    sign=sign,
+    settings=(AUTHORIZATION_IS_FINAL, STATUSES),
+    masked=("signature", "card_holder", "consumer_token"),
+    note=(
+        "The signature covers only the id, so what it says is confirmed by a look-up. What "
+        "representments and pre-arbitrations mean for the money is not documented; they are "
+        "unmapped. The repeats are not known."
+    ),
+    statuses=statuses(STEPS),
+)

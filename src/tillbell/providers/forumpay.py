@@ -1,0 +1,101 @@
+"""ForumPay: payments in coins. The call says that something changed, not what.
+
+`{"payment_id", "reference_no"}`, unsigned. The state is told by ForumPay's CheckPayment, asked
+at the source's look-up; the table below maps its words. One order may have several payments.
+A body with `webhook_test` is the dashboard's trial call.
+Source: forumpay/woocommerce-payment-gateway-plugin.
+"""
+
+from __future__ import annotations
+
+from tillbell.callbacks import Note, References, TransactionNotice, Trust
+from tillbell.providers.base import (
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    Setup,
+    Unreadable,
+    Verdict,
+)
+from tillbell.providers.reading import given, json_object, text
+from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.providers.words import (
+    APPROVED,
+    CANCELLED,
+    ON_HOLD,
+    PENDING,
+    STATUSES,
+    statuses,
+    table,
+)
+
+NEVER_A_DUPLICATE = ""  # the same body comes at every change
+
+# The states that CheckPayment tells.
+STATES = table(
+    {
+        "waiting": PENDING,
+        "processing": PENDING,  # seen, not confirmed on the chain
+        "zero_confirmed": PENDING,  # an owner may accept it by the setting `statuses`
+        "confirmed": APPROVED,  # the amount is compared: less than due is not credited
+        "underpayment": ON_HOLD,
+        "cancelled": CANCELLED,
+        "blocked": ON_HOLD,  # by compliance
+    }
+)
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Say that nothing is proven."""
+    del incoming, setup
+    return Verdict(Trust.NONE, "ForumPay signs nothing; the state is asked for.")
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read which payment changed."""
+    del setup
+    body = json_object(incoming.body)
+    if "webhook_test" in body:
+        return Parsed((Note("A trial call of ForumPay's dashboard."),), NEVER_A_DUPLICATE)
+    payment_id, reference = text(body, "payment_id"), text(body, "reference_no")
+    if payment_id is None and reference is None:
+        raise Unreadable("Neither payment_id nor reference_no is there.")
+    notice = TransactionNotice(
+        References(ours=given(reference), psp=given(payment_id)),
+        raw_status="",
+        status=None,
+        psp_transaction_id=payment_id,
+        is_hint=True,
+    )
+    return Parsed((notice,), NEVER_A_DUPLICATE)
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the request as ForumPay sends it: unsigned."""
+    del setup
+    return request(case, url, json_body(case.fields), {"content-type": JSON})
+
+
+PROVIDER = Provider(
+    name="forumpay",
+    title="ForumPay",
+    about="Payments in coins: a hint that the state of one changed.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.NONE,
+    bare_trust=Trust.NONE,
+    secret=None,
+    answers="200.",
+    verify=verify,
+    parse=parse,
+    answer=usual(),
+    sign=sign,
+    settings=(STATUSES,),
+    note=(
+        "The call is unsigned and holds no state: set lookupUrl to something that answers with "
+        "CheckPayment's result. When it is sent again, all states that exist and the addresses "
+        "it comes from are not known."
+    ),
+    statuses=statuses(STATES),
+)

@@ -1,0 +1,168 @@
+"""Neosurf: vouchers. A form, or JSON, with a SHA-512 over its own values and the secret.
+
+The hash covers every field, but not their borders (sortedhash.py), and carries no time. What
+`ko` and `pending` mean is concluded from the names of the payment's return addresses; the
+setting `statuses` replaces it. Source: public integrations that agree; the maker's own
+documents are not public.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from tillbell.callbacks import References, Sum, TransactionNotice, Trust
+from tillbell.providers import reading
+from tillbell.providers.base import (
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setup,
+    Unreadable,
+    Verdict,
+)
+from tillbell.providers.bodymac import secret_problem
+from tillbell.providers.proof import from_hex, same, tried
+from tillbell.providers.requests import request, usual
+from tillbell.providers.sortedhash import sorted_hash, written
+from tillbell.providers.words import (
+    APPROVED,
+    DECLINED,
+    FAILED,
+    PENDING,
+    STATUSES,
+    Step,
+    meaning,
+    statuses,
+    table,
+)
+from tillbell.transactions import Status
+
+STEPS = table({"ok": APPROVED, "ko": DECLINED, "pending": PENDING})
+FIELDS = frozenset(
+    {
+        "amount",
+        "created",
+        "currency",
+        "errorCode",
+        "errorMessage",
+        "merchantId",
+        "merchantTransactionId",
+        "methodChargedAmount",
+        "methodCurrency",
+        "methodExpiry",
+        "methodId",
+        "methodLabel",
+        "methodName",
+        "status",
+        "subMerchantId",
+        "transaction3d",
+        "transactionId",
+    }
+)
+_HASH = "hash"
+_FORM = "application/x-www-form-urlencoded"
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Compare the hash over all fields, then over those that are known."""
+    try:
+        fields = _fields(incoming)
+    except Unreadable as error:
+        return Verdict(None, str(error))
+    given = from_hex(fields.get(_HASH))
+    if not given:
+        return Verdict(None, "The field hash is missing or no hex.")
+    unknown = fields.keys() - FIELDS
+    return tried(
+        setup.secrets,
+        lambda secret: any(
+            same(given, sorted_hash("sha512", fields, secret, without))
+            for without in ({_HASH}, unknown)
+        ),
+        "The hash",
+        Trust.PARTIALLY_SIGNED,
+    )
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read the result of one payment."""
+    fields = _fields(incoming)
+    id_, word = reading.need(fields, "transactionId"), reading.need(fields, "status")
+    step = _step(word, reading.text(fields, "errorCode"), setup)
+    notice = TransactionNotice(
+        References(
+            ours=reading.given(reading.text(fields, "merchantTransactionId")),
+            psp=reading.given(id_),
+        ),
+        raw_status=word,
+        status=step.status if step else None,
+        reason=reading.text(fields, "errorCode"),
+        message=reading.text(fields, "errorMessage"),
+        amount=_sum(fields, "amount", "currency"),
+        settlement=_sum(fields, "methodChargedAmount", "methodCurrency"),
+        psp_transaction_id=id_,
+        details=_details(fields),
+    )
+    return Parsed((notice,), f"{id_}|{word}")
+
+
+def _fields(incoming: Incoming) -> dict[str, str]:
+    return written(reading.fields(incoming))
+
+
+def _step(word: str, error: str | None, setup: Setup) -> Step | None:
+    step = meaning(word, STEPS, setup.config)
+    # Nothing with an error is paid, whatever the word.
+    if error is not None and step is not None and step.status is Status.APPROVED:
+        return FAILED
+    return step
+
+
+def _sum(fields: Mapping[str, str], amount: str, currency: str) -> Sum | None:
+    value, code = reading.text(fields, amount), reading.text(fields, currency)
+    if value is None:
+        return None
+    return Sum(value, code.upper() if code else None, is_minor=True)
+
+
+def _details(fields: Mapping[str, str]) -> dict[str, str]:
+    method = reading.text(fields, "methodName")
+    return {"paymentMethod": method} if method else {}
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the form as Neosurf sends it."""
+    fields = written(case.fields)
+    fields[_HASH] = sorted_hash("sha512", fields, setup.secrets[0], {_HASH}).hex()
+    return request(case, url, urlencode(fields).encode(), {"content-type": _FORM})
+
+
+PROVIDER = Provider(
+    name="neosurf",
+    title="Neosurf",
+    about="Voucher payments: the result of one.",
+    confidence=Confidence.SECOND_HAND,
+    best_trust=Trust.PARTIALLY_SIGNED,
+    bare_trust=None,
+    secret=SecretRule(
+        "The secret key of the Neosurf merchant account.",
+        problem=secret_problem,
+    ),
+    answers="200; 401 when the hash does not match.",
+    verify=verify,
+    parse=parse,
+    answer=usual(),
+    sign=sign,
+    settings=(STATUSES,),
+    masked=(_HASH, "methodId", "methodLabel"),
+    note=(
+        "Known from public integrations that agree, not from the maker. The hash does not prove "
+        "where a field ends, so an approval is confirmed first. That ko means declined is "
+        "concluded, not documented. All statuses, the repeats and the wanted answer are not known."
+    ),
+    statuses=statuses(STEPS),
+)

@@ -1,0 +1,37 @@
+"""Providers that sign nothing: all that can be checked is the address they call from.
+
+An address proves little and tells nothing of the content, so it never moves money by itself.
+"""
+
+from __future__ import annotations
+
+from tillbell.callbacks import Trust
+from tillbell.providers.base import Incoming, Setting, Setup, Verdict
+from tillbell.providers.proof import is_from
+
+NETWORKS = Setting(
+    "networks",
+    "Networks that it calls from, like 192.0.2.0/24; what comes from elsewhere is refused.",
+    "array",
+)
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Refuse what comes from elsewhere; without networks everybody may be the sender."""
+    networks = setup.config.get(NETWORKS.name)
+    if not networks:
+        return Verdict(Trust.NONE, "It is not signed, so anybody could have sent it.")
+    listed = networks if isinstance(networks, list) else []
+    if is_from(incoming.peer, [str(network) for network in listed]):
+        return Verdict(Trust.NETWORK, "It comes from one of the source's networks.")
+    where = incoming.peer or "an unknown address"
+    return Verdict(None, f"It comes from {where}, which is in none of the source's networks.")
+
+
+def dedupe_key(key: str, setup: Setup) -> str:
+    """Return the key of an event, where its sender is known at least by address.
+
+    Anybody could send an unproven event first and have the true one taken for its duplicate;
+    so those are never duplicates, and what they say twice changes nothing.
+    """
+    return key if setup.config.get(NETWORKS.name) else ""

@@ -1,0 +1,215 @@
+"""Trust Payments (STPP): URL notifications, a form with a hash over its own values.
+
+`responsesitesecurity` is SHA-256 (old sites: MD5) over the values in the order of their names,
+blank ones left out, and the site's notification password. It carries no time. Which fields are
+sent is chosen in the notification's settings; name them in `fields` and a notification with
+others is refused, which closes the gap that sortedhash.py tells of.
+
+Sources: help.trustpayments.com, URL notifications (transport and hash); what `settlestatus`
+and the error codes mean is general knowledge of the platform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from tillbell.callbacks import References, Sum, TransactionNotice, Trust
+from tillbell.providers import reading
+from tillbell.providers.base import (
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setting,
+    Setup,
+    Unreadable,
+    Verdict,
+)
+from tillbell.providers.bodymac import secret_problem
+from tillbell.providers.card import card_details, masked_number
+from tillbell.providers.proof import from_hex, same, tried
+from tillbell.providers.requests import request, usual
+from tillbell.providers.sortedhash import sorted_hash, written
+from tillbell.providers.words import (
+    APPROVED,
+    AUTHORIZED,
+    CANCELLED,
+    DECLINED,
+    FAILED,
+    ON_HOLD,
+    STATUSES,
+    Step,
+    meaning,
+    statuses,
+    table,
+)
+from tillbell.transactions import Kind
+
+SUCCESS = "0"
+ERRORS: Mapping[str, Step] = {"70000": DECLINED}  # every other one: Failed
+# Of what succeeded: where its settlement stands.
+SETTLEMENTS = table(
+    {
+        "0": APPROVED,  # pending
+        "1": APPROVED,  # pending, released by hand
+        "2": ON_HOLD,  # suspended
+        "3": CANCELLED,
+        "10": APPROVED,  # settling
+        "100": APPROVED,  # settled
+    }
+)
+_UNSETTLED = frozenset({"0", "1"})
+# As a look-up tells them: an errorcode of 0 and a settlestatus of 0 cannot be told apart there.
+_CLEAR = {word: step for word, step in SETTLEMENTS.items() if word not in _UNSETTLED}
+KINDS: Mapping[str, Kind] = {"AUTH": Kind.PAYMENT, "REFUND": Kind.REFUND}
+_HASH, _REFERENCE = "responsesitesecurity", "notificationreference"
+_UNSIGNED = frozenset({_HASH, _REFERENCE})
+_FORM = "application/x-www-form-urlencoded; charset=UTF-8"
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Compare the hash; a field that was not asked for may be a part of another."""
+    try:
+        found = _fields(incoming)
+    except Unreadable as error:
+        return Verdict(None, str(error))
+    given = from_hex(found.get(_HASH))
+    if not given:
+        return Verdict(None, f"The field {_HASH} is missing or no hex.")
+    if (strange := _strange(found, setup.config)) is not None:
+        return Verdict(None, f"The field {strange[:60]!r} is not in the source's list of fields.")
+    algorithm = _algorithm(setup.config)
+
+    def is_right(secret: str, algorithm: str = algorithm) -> bool:
+        return same(given, sorted_hash(algorithm, found, secret, _UNSIGNED))
+
+    verdict = tried(setup.secrets, is_right, _HASH)
+    if verdict.trust is None and algorithm != "md5":
+        usable = [secret for secret in setup.secrets if secret]
+        if any(is_right(secret, "md5") for secret in usable):
+            return Verdict(None, "It matches as MD5: set algorithm to md5, or the site to SHA-256.")
+    return verdict
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read the result of one request."""
+    found = _fields(incoming)
+    code = reading.need(found, "errorcode")
+    settlement = reading.text(found, "settlestatus")
+    type_ = (reading.text(found, "requesttypedescription") or "AUTH").upper()
+    kind = KINDS.get(type_)
+    step = _step(code, settlement, setup.config) if kind is not None else None
+    id_ = reading.text(found, "transactionreference")
+    notice = TransactionNotice(
+        _references(found, kind or Kind.PAYMENT),
+        raw_status=" ".join(part for part in (type_, code, settlement) if part),
+        status=step.status if step else None,
+        kind=kind or Kind.PAYMENT,
+        substate=step.substate if step else None,
+        reason=code if code != SUCCESS else None,
+        message=reading.text(found, "errormessage"),
+        amount=_sum(found),
+        psp_transaction_id=id_,
+        psp_reference=reading.text(found, "requestreference"),
+        details=card_details(
+            *masked_number(reading.text(found, "maskedpan")),
+            brand=reading.text(found, "paymenttypedescription"),
+        ),
+    )
+    key = reading.text(found, _REFERENCE) or f"{id_}|{type_}|{code}|{settlement}"
+    return Parsed((notice,), key)
+
+
+def _fields(incoming: Incoming) -> dict[str, str]:
+    return written(reading.form(incoming.body))
+
+
+def _strange(found: Mapping[str, str], config: Mapping[str, Any]) -> str | None:
+    """Return a field that the owner did not list; None if all are listed or there is no list."""
+    listed = config.get("fields")
+    if not isinstance(listed, list) or not listed:
+        return None
+    return next(iter(sorted(found.keys() - set(map(str, listed)) - _UNSIGNED)), None)
+
+
+def _algorithm(config: Mapping[str, Any]) -> str:
+    return "md5" if config.get("algorithm") == "md5" else "sha256"
+
+
+def _step(code: str, settlement: str | None, config: Mapping[str, Any]) -> Step | None:
+    if code != SUCCESS:
+        is_code = code.isascii() and code.isdigit()
+        return ERRORS.get(code, FAILED if is_code else None)
+    step = meaning(settlement or "", SETTLEMENTS, config)
+    is_final = config.get("authorizationIsFinal") is not False
+    return step if is_final or step != APPROVED or settlement not in _UNSETTLED else AUTHORIZED
+
+
+def _references(found: Mapping[str, str], kind: Kind) -> References:
+    id_ = reading.text(found, "transactionreference")
+    parent = reading.text(found, "parenttransactionreference")
+    own = () if kind is not Kind.PAYMENT else reading.given(id_)
+    return References(
+        ours=reading.given(reading.text(found, "orderreference")),
+        psp=reading.given(*own, parent),
+    )
+
+
+def _sum(found: Mapping[str, str]) -> Sum | None:
+    value, currency = reading.text(found, "baseamount"), reading.text(found, "currencyiso3a")
+    if value is None:
+        return None
+    return Sum(value, currency.upper() if currency else None, is_minor=True)
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the form as Trust Payments sends it."""
+    fields = written(case.fields)
+    hash_ = sorted_hash(_algorithm(setup.config), fields, setup.secrets[0], _UNSIGNED)
+    body = urlencode({**fields, _REFERENCE: fields.get(_REFERENCE, case.id), _HASH: hash_.hex()})
+    return request(case, url, body.encode(), {"content-type": _FORM})
+
+
+PROVIDER = Provider(
+    name="trustpayments",
+    title="Trust Payments",
+    about="Card payments: URL notifications of one request each.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.SIGNED,
+    bare_trust=None,
+    secret=SecretRule(
+        "MyST → Notifications → the destination's security password.",
+        problem=secret_problem,
+    ),
+    answers="200; 401 when the hash does not match.",
+    verify=verify,
+    parse=parse,
+    answer=usual(),
+    sign=sign,
+    settings=(
+        Setting(
+            "authorizationIsFinal",
+            "What waits for settlement counts as Approved; false for sites that only authorize.",
+            "boolean",
+            default=True,
+        ),
+        Setting("algorithm", "How the site hashes.", choices=("sha256", "md5"), default="sha256"),
+        Setting(
+            "fields",
+            "The fields that the notification is set to send; one with others is refused.",
+            "array",
+        ),
+        STATUSES,
+    ),
+    masked=(_HASH, "pan", "securitycode", "nameoncard"),
+    note=(
+        "Transport and hash are documented; what settlestatus and the error codes mean is general "
+        "knowledge of the platform. The hash does not prove where a field ends: list the fields "
+        "in the setting fields. Notifications of other types than AUTH and REFUND are unmapped."
+    ),
+    statuses=statuses(_CLEAR, ERRORS),
+)

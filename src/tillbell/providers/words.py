@@ -1,0 +1,90 @@
+"""Words: what a provider's words mean, as tables, and what a source's owner adds to them.
+
+A table is data: it says for each word the status, how far the money is, and whether it is about
+the payment itself or about something that belongs to it. A word in no table means nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from tillbell.providers.base import Setting
+from tillbell.providers.reading import fold
+from tillbell.rules.transitions import status_of
+from tillbell.transactions import Kind, Status
+
+STATUSES = Setting(
+    "statuses",
+    'The provider\'s words and what they mean here, before its own table: {"settled": "Approved"}.',
+    "object",
+)
+AUTHORIZATION_IS_FINAL = Setting(
+    "authorizationIsFinal",
+    "An authorization counts as Approved: for merchants with automatic capture.",
+    "boolean",
+    default=False,
+)
+
+
+class Step(NamedTuple):
+    """What one word means."""
+
+    status: Status
+    substate: str | None = None
+    kind: Kind = Kind.PAYMENT
+
+
+Table = Mapping[str, Step]
+
+PENDING = Step(Status.PENDING)
+AUTHORIZED = Step(Status.PENDING, "authorized")
+SETTLING = Step(Status.PENDING, "settling")
+APPROVED = Step(Status.APPROVED)
+DECLINED = Step(Status.DECLINED)
+FAILED = Step(Status.FAILED)
+CANCELLED = Step(Status.CANCELLED)
+ON_HOLD = Step(Status.ON_HOLD)
+
+
+def linked(kind: Kind, status: Status = Status.APPROVED, substate: str | None = None) -> Step:
+    """Return the meaning of a word about what belongs to a payment."""
+    return Step(status, substate, kind)
+
+
+def table(words: Mapping[str, Step]) -> Table:
+    """Make a table of words as the provider writes them; spelling variants do not matter."""
+    return MappingProxyType({fold(word): step for word, step in words.items()})
+
+
+def meaning(word: str, steps: Table, config: Mapping[str, Any]) -> Step | None:
+    """Look a word up: first with the source's owner, then in the table; None if it is unknown."""
+    found = steps.get(fold(word))
+    own = own_words(config).get(fold(word))
+    if own is not None:
+        return Step(own) if found is None else found._replace(status=own, substate=None)
+    if found == AUTHORIZED and config.get(AUTHORIZATION_IS_FINAL.name) is True:
+        return APPROVED
+    return found
+
+
+def own_words(config: Mapping[str, Any]) -> Mapping[str, Status]:
+    """Return the words that the source's owner gave a meaning; one that is no status is none."""
+    told = config.get(STATUSES.name)
+    if not isinstance(told, dict):
+        return {}
+    found = {fold(str(word)): status_of(str(name)) for word, name in told.items()}
+    return {word: status for word, status in found.items() if status is not None}
+
+
+def statuses(*tables: Table) -> Mapping[str, Status]:
+    """Return the words about payments with their status, for `Provider.statuses`."""
+    return MappingProxyType(
+        {
+            word: step.status
+            for steps in tables
+            for word, step in steps.items()
+            if step.kind is Kind.PAYMENT
+        }
+    )

@@ -1,0 +1,201 @@
+"""Worldpay WPG: order notifications in XML, unsigned; all it wants to read is `[OK]`.
+
+The DOCTYPE line that the gateway writes is tolerated, its DTD never read, an entity refused.
+The merchant channel can also send parameters instead of XML. What a browser carries to the
+result page is another thing and no proof. Notifications come again until they are answered
+`[OK]`; the journal's date has no time of day, so it puts nothing in order.
+
+Sources: developer.worldpay.com/docs/wpg/manage; the parameters and the refund's reference from
+public integrations.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+from xml.sax.saxutils import escape, quoteattr
+
+from tillbell.callbacks import TransactionNotice, Trust
+from tillbell.providers import networks, reading
+from tillbell.providers.base import (
+    Answer,
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    Setup,
+    Unreadable,
+)
+from tillbell.providers.requests import request, usual
+from tillbell.providers.words import AUTHORIZATION_IS_FINAL, STATUSES, statuses
+from tillbell.providers.worldpay_events import STEPS, Event, dedupe_key, notice
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+_FORM = "application/x-www-form-urlencoded"
+_DOCTYPE = (
+    '<!DOCTYPE paymentService PUBLIC "-//WorldPay//DTD WorldPay PaymentService v1//EN" '
+    '"http://dtd.worldpay.com/paymentService_v1.dtd">'
+)
+_EVENTS_MAX = 100
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read all events of an order notification."""
+    if incoming.body.lstrip()[:1] == b"<":
+        events = _xml_events(incoming.body)
+    else:
+        events = [_parameters(incoming)]
+    notices: tuple[TransactionNotice, ...] = tuple(notice(event, setup.config) for event in events)
+    key = "\n".join(dedupe_key(event) for event in events)
+    return Parsed(notices, networks.dedupe_key(key, setup))
+
+
+def _xml_events(body: bytes) -> list[Event]:
+    root = reading.xml(body)
+    found = root.findall("notify/orderStatusEvent") if root.tag == "paymentService" else []
+    if not found or len(found) > _EVENTS_MAX:
+        raise Unreadable("It is no order notification: paymentService/notify/orderStatusEvent.")
+    return [_xml_event(element) for element in found]
+
+
+def _xml_event(element: Element) -> Event:
+    order = reading.need(element.attrib, "orderCode")
+    payment, journal = element.find("payment"), element.find("journal")
+    amount = payment.find("amount") if payment is not None else None
+    moved = journal.find("accountTx/amount") if journal is not None else None
+    reference = journal.find("journalReference") if journal is not None else None
+    code = payment.find("ISO8583ReturnCode") if payment is not None else None
+    word = _attribute(journal, "journalType") or _text(payment, "lastEvent")
+    if word is None:
+        raise Unreadable("Neither journalType nor lastEvent is there.")
+    return Event(
+        order=order,
+        word=word,
+        amount=_attributes(amount),
+        moved=_attributes(moved),
+        reference=_attribute(reference, "reference") or _text(payment, "reference"),
+        day=_day(journal),
+        method=_text(payment, "paymentMethod"),
+        card=_text(payment, "cardNumber"),
+        reason=_attribute(code, "code"),
+    )
+
+
+def _parameters(incoming: Incoming) -> Event:
+    found = reading.fields(incoming)
+    value, currency = reading.text(found, "PaymentAmount"), reading.text(found, "PaymentCurrency")
+    told = {"value": value or "", "currencyCode": currency or ""}
+    return Event(
+        order=reading.need(found, "OrderCode"),
+        word=reading.need(found, "PaymentStatus"),
+        amount=told if value else {},
+        payment_id=reading.text(found, "PaymentId"),
+        method=reading.text(found, "PaymentMethod"),
+    )
+
+
+def _text(element: Element | None, name: str) -> str | None:
+    found = element.find(name) if element is not None else None
+    return reading.text({name: found.text}, name) if found is not None else None
+
+
+def _attribute(element: Element | None, name: str) -> str | None:
+    return reading.text(element.attrib, name) if element is not None else None
+
+
+def _attributes(element: Element | None) -> dict[str, str]:
+    return dict(element.attrib) if element is not None else {}
+
+
+def _day(journal: Element | None) -> str | None:
+    date = journal.find("bookingDate/date") if journal is not None else None
+    if date is None:
+        return None
+    return "-".join(date.get(part, "") for part in ("year", "month", "dayOfMonth"))
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the notification as Worldpay sends it, unsigned.
+
+    Fields: orderCode, lastEvent, and as they are wanted journalType, day (2026-03-01), value,
+    currencyCode, exponent, moved, reference, paymentMethod, cardNumber. With `OrderCode` they
+    are sent as parameters.
+    """
+    del setup
+    if "OrderCode" in case.fields:
+        return request(case, url, urlencode(case.fields).encode(), {"content-type": _FORM})
+    fields = {name: str(value) for name, value in case.fields.items()}
+    body = _document(fields).encode()
+    return request(case, url, body, {"content-type": "text/xml; charset=utf-8"})
+
+
+def _document(fields: dict[str, str]) -> str:
+    last, order = fields.get("lastEvent", ""), fields.get("orderCode", "")
+    method = _element("paymentMethod", fields.get("paymentMethod"))
+    card = _element("cardNumber", fields.get("cardNumber"))
+    amount = _amount(fields, fields.get("value"), "credit")
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n{_DOCTYPE}\n'
+        '<paymentService version="1.4" merchantCode="DEMOSHOP"><notify>'
+        f"<orderStatusEvent orderCode={quoteattr(order)}>"
+        f"<payment>{method}{amount}{_element('lastEvent', last)}{card}</payment>"
+        f"{_journal(fields, last)}</orderStatusEvent></notify></paymentService>\n"
+    )
+
+
+def _journal(fields: dict[str, str], last: str) -> str:
+    year, month, day = fields.get("day", "2026-03-01").split("-")
+    moved = _amount(fields, fields.get("moved"), "debit")
+    account = f'<accountTx accountType="IN_PROCESS_CAPTURED">{moved}</accountTx>' if moved else ""
+    reference = fields.get("reference")
+    named = (
+        f'<journalReference type="refund" reference={quoteattr(reference)}/>' if reference else ""
+    )
+    return (
+        f"<journal journalType={quoteattr(fields.get('journalType', last))}><bookingDate>"
+        f'<date dayOfMonth="{day}" month="{month}" year="{year}"/></bookingDate>'
+        f"{account}{named}</journal>"
+    )
+
+
+def _amount(fields: dict[str, str], value: str | None, direction: str) -> str:
+    if value is None:
+        return ""
+    currency, exponent = fields.get("currencyCode", "EUR"), fields.get("exponent", "2")
+    return (
+        f"<amount value={quoteattr(value)} currencyCode={quoteattr(currency)} "
+        f'exponent={quoteattr(exponent)} debitCreditIndicator="{direction}"/>'
+    )
+
+
+def _element(name: str, text: str | None) -> str:
+    return f"<{name}>{escape(text)}</{name}>" if text else ""
+
+
+PROVIDER = Provider(
+    name="worldpay",
+    title="Worldpay WPG",
+    about="Card payments: order notifications of the Worldwide Payment Gateway, in XML.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.NONE,
+    bare_trust=Trust.NONE,
+    secret=None,
+    answers="200 [OK], or the notification comes again.",
+    verify=networks.verify,
+    parse=parse,
+    answer=usual(Answer(body=b"[OK]")),
+    sign=sign,
+    settings=(networks.NETWORKS, AUTHORIZATION_IS_FINAL, STATUSES),
+    methods=frozenset({"GET", "POST"}),
+    masked=("cardHolderName", "paymentTokenID", "authenticatedShopperID"),
+    note=(
+        "Nothing is signed: an approval is confirmed by an order inquiry at lookupUrl or by a "
+        "person. With Worldpay's addresses in networks the trust is network; mutual TLS is the "
+        "proxy's matter. The addresses, the repeats and the variant with parameters are not known "
+        "from its maker."
+    ),
+    statuses=statuses(STEPS),
+)

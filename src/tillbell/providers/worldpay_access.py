@@ -1,0 +1,166 @@
+"""Access Worldpay: events of payments in JSON, signed over the whole body.
+
+`Event-Signature: <key id>/SHA256/<hex>`, several separated by commas while keys are changed:
+HMAC-SHA256 of the body with the hex-decoded secret. There is no signed time; each event has an
+id. An event that is not acknowledged can hold up those behind it.
+
+Sources: developer.worldpay.com, Events (fields); the signature from a public integration.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tillbell.callbacks import References, Sum, TransactionNotice, Trust
+from tillbell.providers.base import (
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setup,
+    Verdict,
+)
+from tillbell.providers.proof import from_hex, is_one_of, mac, tried
+from tillbell.providers.reading import given, iso_time, json_object, need, part, text
+from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.providers.words import (
+    APPROVED,
+    AUTHORIZATION_IS_FINAL,
+    AUTHORIZED,
+    CANCELLED,
+    DECLINED,
+    FAILED,
+    PENDING,
+    SETTLING,
+    STATUSES,
+    Step,
+    linked,
+    meaning,
+    statuses,
+    table,
+)
+from tillbell.transactions import Kind, Status
+
+HEADER = "event-signature"
+SIGNATURES_MAX = 5
+STEPS = table(
+    {
+        "sentForAuthorization": PENDING,
+        "authorized": AUTHORIZED,
+        "sentForSettlement": SETTLING,
+        "settled": APPROVED,
+        "refused": DECLINED,
+        "cancelled": CANCELLED,
+        "expired": CANCELLED,
+        "error": FAILED,
+        "settlementFailed": FAILED,  # after Approved: a conflict for a person
+        "sentForRefund": linked(Kind.REFUND, Status.PENDING),
+        "refunded": linked(Kind.REFUND),
+        "refundFailed": linked(Kind.REFUND, Status.FAILED),
+    }
+)
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Compare each signature of the header with that of each secret."""
+    header = incoming.header(HEADER)
+    if header is None:
+        return Verdict(None, f"The header {HEADER} is missing or stands twice.")
+    signatures = _signatures(header)
+    if not any(signatures):
+        return Verdict(None, f"The header {HEADER} holds no <key id>/SHA256/<hex>.")
+    return tried(
+        setup.secrets,
+        lambda secret: is_one_of(signatures, [_signature(secret, incoming.body)]),
+        HEADER,
+    )
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read one event."""
+    body = json_object(incoming.body)
+    details = part(body, "eventDetails")
+    word = need(details, "type")
+    is_chargeback = text(details, "classification") == "chargeback"
+    # The words of chargebacks are not known.
+    step = None if is_chargeback else meaning(word, STEPS, setup.config)
+    notice = _notice(details, step)._replace(
+        raw_status=word,
+        kind=Kind.CHARGEBACK if is_chargeback else step.kind if step else Kind.PAYMENT,
+        occurred_at=iso_time(body.get("eventTimestamp")),
+    )
+    return Parsed((notice,), text(body, "eventId"))
+
+
+def _notice(details: dict[str, Any], step: Step | None) -> TransactionNotice:
+    reference, downstream = text(details, "reference"), text(details, "downstreamReference")
+    is_linked = step is not None and step.kind is not Kind.PAYMENT
+    return TransactionNotice(
+        References(ours=(need(details, "transactionReference"),), psp=given(downstream)),
+        raw_status="",
+        status=step.status if step else None,
+        substate=step.substate if step else None,
+        reason=text(details, "reason"),
+        amount=_sum(part(details, "amount")),
+        psp_transaction_id=reference if is_linked else None,
+        psp_reference=downstream,
+    )
+
+
+def _sum(told: dict[str, Any]) -> Sum | None:
+    value = text(told, "value")
+    currency = text(told, "currencyCode") or text(told, "currency")
+    if value is None:
+        return None
+    return Sum(value, currency.upper() if currency else None, is_minor=True)
+
+
+def _signatures(header: str) -> list[bytes]:
+    parts = [part.strip().split("/") for part in header.split(",", SIGNATURES_MAX)]
+    return [from_hex(part[-1]) for part in parts if len(part) == 1 or part[-2].upper() == "SHA256"]
+
+
+def _signature(secret: str, body: bytes) -> bytes:
+    """Sign; b"" for a secret that is no hex, which never matches."""
+    key = from_hex(secret)
+    return mac("sha256", key, body) if key else b""
+
+
+def secret_problem(secret: str) -> str | None:
+    """Say what is wrong with a secret; None if it is hex."""
+    return None if from_hex(secret) and secret == secret.strip() else "the secret must be hex"
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the request as Worldpay sends it."""
+    body = json_body(case.fields)
+    signature = _signature(setup.secrets[0], body).hex()
+    headers = {"content-type": JSON, HEADER: f"1/SHA256/{signature}"}
+    return request(case, url, body, headers)
+
+
+PROVIDER = Provider(
+    name="worldpay-access",
+    title="Access Worldpay",
+    about="Payments: one event for each thing that happens to one.",
+    confidence=Confidence.SECOND_HAND,
+    best_trust=Trust.SIGNED,
+    bare_trust=None,
+    secret=SecretRule(
+        "The webhook's signing secret, in hex, from Worldpay.",
+        problem=secret_problem,
+    ),
+    answers="200, also for what cannot be read; 401 when the signature does not match.",
+    verify=verify,
+    parse=parse,
+    answer=usual(malformed=200),
+    sign=sign,
+    settings=(AUTHORIZATION_IS_FINAL, STATUSES),
+    note=(
+        "The signature is known from a public integration. The words of chargebacks and the "
+        "repeats are not known; chargebacks are unmapped."
+    ),
+    statuses=statuses(STEPS),
+)

@@ -1,0 +1,109 @@
+"""Worldpay WPG: what an order's events mean.
+
+An event names an order. What belongs to its payment (a refund, a chargeback) has no id of its
+own: it is told by the reference that the merchant gave a refund, else by its amount, so that two
+refunds of one order are told apart unless both are the same. The journal says what happened
+now, the payment's last event is taken where there is no journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tillbell.callbacks import References, Sum, TransactionNotice
+from tillbell.providers.card import card_details, masked_number
+from tillbell.providers.reading import KEY_MAX, given
+from tillbell.providers.words import (
+    APPROVED,
+    AUTHORIZED,
+    CANCELLED,
+    DECLINED,
+    FAILED,
+    PENDING,
+    linked,
+    meaning,
+    table,
+)
+from tillbell.transactions import Kind, Status
+
+STEPS = table(
+    {
+        "SHOPPER_REDIRECTED": PENDING,
+        "WAITING_FOR_SHOPPER": PENDING,
+        "OPEN": PENDING,
+        "SENT_FOR_AUTHORISATION": PENDING,
+        "AUTHORISED": AUTHORIZED,
+        "CAPTURED": APPROVED,
+        "SETTLED": APPROVED,
+        "SETTLED_BY_MERCHANT": APPROVED,
+        "REFUSED": DECLINED,
+        "CANCELLED": CANCELLED,
+        "EXPIRED": CANCELLED,
+        "ERROR": FAILED,
+        "SENT_FOR_REFUND": linked(Kind.REFUND, Status.PENDING),
+        "REFUNDED": linked(Kind.REFUND),
+        "REFUNDED_BY_MERCHANT": linked(Kind.REFUND),
+        "REFUND_FAILED": linked(Kind.REFUND, Status.FAILED),
+        "INFORMATION_REQUESTED": linked(Kind.CHARGEBACK, Status.PENDING, "information_requested"),
+        "INFORMATION_SUPPLIED": linked(Kind.CHARGEBACK, Status.PENDING, "information_supplied"),
+        "CHARGED_BACK": linked(Kind.CHARGEBACK),
+        "CHARGEBACK_REVERSED": linked(Kind.CHARGEBACK_REVERSAL),
+    }
+)
+
+
+class Event(NamedTuple):
+    """One event of one order, as it was told. Amounts are the attributes of their element."""
+
+    order: str
+    word: str  # the journal's type, else the payment's last event
+    amount: Mapping[str, str] = {}  # of the order
+    moved: Mapping[str, str] = {}  # by this journal
+    reference: str | None = None  # the merchant's, of a refund
+    payment_id: str | None = None
+    day: str | None = None
+    method: str | None = None
+    card: str | None = None  # with its middle crossed out
+    reason: str | None = None
+
+
+def notice(event: Event, config: Mapping[str, Any]) -> TransactionNotice:
+    """Return what an event says."""
+    step = meaning(event.word, STEPS, config)
+    kind = step.kind if step else Kind.PAYMENT
+    is_payment = kind is Kind.PAYMENT
+    own_id = event.payment_id if is_payment else _linked_id(event, kind)
+    return TransactionNotice(
+        References(ours=(event.order,), psp=given(event.payment_id)),
+        raw_status=event.word,
+        status=step.status if step else None,
+        kind=kind,
+        substate=step.substate if step else None,
+        reason=event.reason,
+        amount=sum_of(event.amount if is_payment else event.moved or event.amount),
+        psp_transaction_id=own_id,
+        details=card_details(*masked_number(event.card), method=event.method),
+    )
+
+
+def _linked_id(event: Event, kind: Kind) -> str:
+    amount = event.moved.get("value") or event.amount.get("value") or ""
+    return (event.reference or f"{event.order}:{kind.value}:{amount}")[:KEY_MAX]
+
+
+def sum_of(told: Mapping[str, str]) -> Sum | None:
+    """Read `value`, `currencyCode` and `exponent`; an exponent that is none is left out."""
+    value, currency = told.get("value", "").strip(), told.get("currencyCode", "").strip()
+    if not value:
+        return None
+    digits = told.get("exponent", "")
+    exponent = int(digits) if len(digits) == 1 and digits.isascii() and digits.isdigit() else None
+    return Sum(value, currency.upper() or None, is_minor=True, exponent=exponent)
+
+
+def dedupe_key(event: Event) -> str:
+    """Name the event: order, what happened, day and amount."""
+    amount = event.moved.get("value") or event.amount.get("value") or ""
+    parts = (event.order, event.word, event.day or "", amount, event.reference or "")
+    return "|".join(parts)
