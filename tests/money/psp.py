@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -31,7 +32,7 @@ from tillbell.providers.base import (
 )
 from tillbell.transactions import Status
 
-_NOTICES = {
+_NOTICES: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
         TransactionNotice,
