@@ -1,0 +1,232 @@
+"""KOPA: card payments of Serbian shops, unsigned as far as is known.
+
+KOPA's server posts JSON to the merchant's `resURL`, and the payer's browser comes back by a GET
+with `authResult`. KOPA's own shop plugin checks no signature; it asks KOPA's API what became of
+the order, and so should the source. The payer sees `resURL`, so a token in it is no proof.
+Whether the *HMAC key* of an account signs callbacks is unknown: should it, the settings
+`signature…` say where and how.
+
+Source: miloradrajic/kopa-payment, the plugin that KOPA's documentation names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tillbell.callbacks import Note, References, TransactionNotice, Trust
+from tillbell.providers import networks, reading
+from tillbell.providers.base import (
+    Answer,
+    Case,
+    Confidence,
+    Heard,
+    Incoming,
+    Parsed,
+    Provider,
+    Setting,
+    Setup,
+    Unreadable,
+    Verdict,
+)
+from tillbell.providers.bodymac import BodyMac
+from tillbell.providers.browser import CANCEL_URL, ERROR_URL, SUCCESS_URL, not_accepted, sent_on
+from tillbell.providers.requests import JSON, json_body, request
+from tillbell.providers.words import (
+    APPROVED,
+    AUTHORIZATION_IS_FINAL,
+    AUTHORIZED,
+    DECLINED,
+    FAILED,
+    STATUSES,
+    Step,
+    meaning,
+    table,
+)
+from tillbell.transactions import Status
+
+# The states of the plugin, and the events that shop platforms name.
+WORDS = table(
+    {
+        "approved": APPROVED,
+        "declined": DECLINED,
+        "error": FAILED,
+        "authorized": AUTHORIZED,
+        "captured": APPROVED,
+        "failed": FAILED,
+        "payment authorized": AUTHORIZED,
+        "payment captured": APPROVED,
+        "payment failed": FAILED,
+    }
+)
+# Without `Error`: the API says that, too, of an order that was paid already.
+LOOK_UP: Mapping[str, Status] = {"Approved": Status.APPROVED, "Declined": Status.DECLINED}
+# Which page the payer sees next.
+RETURNS: Mapping[str, tuple[str, ...]] = {
+    "authorised": ("successUrl",),
+    "cancelled": ("cancelUrl", "errorUrl"),
+    "refused": ("errorUrl",),
+}
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Prove what the owner has configured: a signature, else networks, else nothing."""
+    if _is_return(incoming):
+        return Verdict(Trust.NONE, "A browser carried it, so nothing is proven.")
+    signature = _signature(setup.config)
+    if signature is None:
+        return networks.verify(incoming, setup)
+    return signature.verify(incoming, Setup((str(setup.config.get("signatureKey") or ""),)))
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read the result of one payment."""
+    found = _folded(incoming)
+    if _is_return(incoming):
+        return _parse_return(found)
+    order = reading.need(found, "orderid")
+    word = _word(found)
+    step = _step(word, found, setup.config)
+    # The name on the wire has the typing error.
+    id_ = reading.text(found, "tansid") or reading.text(found, "transid")
+    code = reading.text(found, "transerrorcode") or reading.text(found, "transnumcode")
+    notice = TransactionNotice(
+        References(ours=(order,)),
+        raw_status=word,
+        status=step.status if step else None,
+        substate=step.substate if step else None,
+        reason=None if step in (APPROVED, AUTHORIZED) else code,
+        message=reading.text(found, "errmsg"),
+        psp_transaction_id=id_,
+        occurred_at=reading.unix_seconds(found.get("transdate")),
+    )
+    # Who proves nothing must not take the place of what is to come: only its very bytes repeat.
+    is_signed = _signature(setup.config) is not None
+    return Parsed((notice,), f"{order}|{id_ or ''}|{word}" if is_signed else None)
+
+
+def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
+    """Tell the server `OK`, send a browser on to the shop."""
+    if not _is_return(incoming):
+        if heard is Heard.STORED:
+            return Answer(200, b"OK")
+        return Answer(401 if heard is Heard.REFUSED else 400)
+    if heard is not Heard.STORED:
+        return not_accepted(setup.config, 400)
+    try:
+        result = reading.text(_folded(incoming), "authresult") or ""
+    except Unreadable:
+        result = ""
+    return sent_on(setup.config, *RETURNS.get(result.lower(), ("errorUrl",)))
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Post the fields as JSON, signed if that is configured; or come back as a browser does."""
+    if case.method != "POST":
+        return request(case, url, b"", {})
+    body = json_body(dict(case.fields))
+    headers = {"content-type": JSON}
+    signature = _signature(setup.config)
+    if signature is not None:
+        key = str(setup.config.get("signatureKey") or "")
+        headers[signature.header] = signature.signature(key, body)
+    return request(case, url, body, headers)
+
+
+def _is_return(incoming: Incoming) -> bool:
+    return incoming.method != "POST"
+
+
+def _signature(config: Mapping[str, Any]) -> BodyMac | None:
+    """Return how callbacks are signed, as far as the source's owner has found out."""
+    header = config.get("signatureHeader")
+    if not header:
+        return None
+    algorithm = config.get("signatureAlgorithm", "sha256")
+    return BodyMac(str(header).lower(), algorithm, config.get("signatureEncoding", "hex"))
+
+
+def _folded(incoming: Incoming) -> dict[str, Any]:
+    """Read the fields by their lower-case names."""
+    is_return = _is_return(incoming)
+    found = reading.query(incoming.target) if is_return else reading.fields(incoming)
+    folded: dict[str, Any] = {name.lower(): value for name, value in found.items()}
+    if len(folded) != len(found):
+        raise Unreadable("A field stands twice, spelled differently.")
+    return folded
+
+
+def _word(found: Mapping[str, Any]) -> str:
+    for name in ("transstatus", "event", "status"):
+        word = reading.text(found, name)
+        if word is not None:
+            return word
+    raise Unreadable("None of the fields 'TransStatus', 'event' and 'status' is there.")
+
+
+def _step(word: str, found: Mapping[str, Any], config: Mapping[str, Any]) -> Step | None:
+    is_reserved = reading.fold(reading.text(found, "trantype") or "") == "preauth"
+    step = meaning(word, WORDS, config)
+    return meaning("authorized", WORDS, config) if step == APPROVED and is_reserved else step
+
+
+def _parse_return(found: Mapping[str, Any]) -> Parsed:
+    """Read what a browser says; it only starts a look-up. Never a duplicate: it is no event."""
+    result = reading.need(found, "authresult")
+    order = reading.text(found, "orderid") or reading.text(found, "oid")
+    if order is None:
+        return Parsed((Note(f"A browser returned with {result[:40]!r}, of no order."),), "")
+    notice = TransactionNotice(
+        References(ours=(order,)),
+        raw_status=f"authResult={result}",
+        status=None,
+        message=f"The payer's browser returned with {result}.",
+        is_hint=True,
+    )
+    return Parsed((notice,), "")
+
+
+PROVIDER = Provider(
+    name="kopa",
+    title="KOPA",
+    about="Results of card payments, and returns of the payer's browser.",
+    confidence=Confidence.UNKNOWN,
+    best_trust=Trust.NONE,
+    bare_trust=Trust.NONE,
+    secret=None,
+    answers="200 with the body OK to the server; 303 to the shop's page for a browser.",
+    verify=verify,
+    parse=parse,
+    answer=answer,
+    sign=sign,
+    settings=(
+        SUCCESS_URL,
+        CANCEL_URL,
+        ERROR_URL,
+        networks.NETWORKS,
+        Setting("signatureHeader", "The header with an HMAC of the body, should KOPA send one."),
+        Setting("signatureKey", "The key of that HMAC.", is_secret=True),
+        Setting(
+            "signatureAlgorithm",
+            "The hash of that HMAC.",
+            choices=("sha1", "sha256", "sha384", "sha512"),
+            default="sha256",
+        ),
+        Setting(
+            "signatureEncoding",
+            "How that HMAC is written.",
+            choices=("hex", "base64"),
+            default="hex",
+        ),
+        AUTHORIZATION_IS_FINAL,
+        STATUSES,
+    ),
+    methods=frozenset({"GET", "POST"}),
+    note=(
+        "How the fields are sent is known from KOPA's shop plugin; whether callbacks can be "
+        "signed, and how often they are repeated, is not. Nothing they say moves money before "
+        "KOPA has confirmed it at lookupUrl, or a person has. The payer sees the address, so the "
+        "token in it proves nothing."
+    ),
+    statuses=LOOK_UP,
+)
