@@ -11,7 +11,7 @@ import msgspec
 from tillbell.app import Gateway
 from tillbell.callbacks import Source
 from tillbell.clock import HOUR, SECOND
-from tillbell.errors import Conflict, Invalid
+from tillbell.errors import Conflict, Invalid, Misconfigured
 from tillbell.flow.sources import LiveSource, settings_of
 from tillbell.ids import token
 from tillbell.models import SigningSecret
@@ -43,7 +43,7 @@ class SourceWriter:
             source = self._blank(app_id, body)
             secrets = tuple(self._sealed(source, text) for text in body.secrets)
             source = msgspec.structs.replace(source, secrets=secrets)
-            return await self._store(self._changed(source, provider, body))
+            return await self._store(self._next(self._changed(source, provider, body)))
 
     async def patch(self, live: LiveSource, body: SourcePatch) -> LiveSource | None:
         """Change what the body names; None if the source is gone."""
@@ -87,6 +87,7 @@ class SourceWriter:
             provider=body.provider,
             token=self._gateway.vault.seal(text, id_),
             token_hash=hash_key(text),
+            version=0,  # until it is stored
         )
 
     def _changed(self, source: Source, provider: Provider, body: SourceFields) -> Source:
@@ -100,18 +101,14 @@ class SourceWriter:
             changes["is_default"] = self._default(source, wanted=body.default)
         if body.disabled is not None:
             changes["is_enabled"] = not body.disabled
-        return msgspec.structs.replace(
-            source, **changes, **self._config(source, provider, body.config or {})
-        )
+        if body.config is not None or source.version == 0:
+            changes |= self._config(source, provider, body.config or {})
+        return msgspec.structs.replace(source, **changes)
 
     def _config(self, source: Source, provider: Provider, given: dict[str, Any]) -> dict[str, Any]:
         """Merge what is given into what is set; check it as a whole; seal what is secret."""
         vault = self._gateway.vault
-        opened = {
-            name: msgspec.json.decode(vault.open(sealed, source.id))
-            for name, sealed in source.sealed_config.items()
-        }
-        whole = {**source.config, **opened, **given}
+        whole = {**source.config, **self._opened(source), **given}
         whole = {name: value for name, value in whole.items() if value is not None}
         _raise(check_config(provider, whole))
         secret = {setting.name for setting in settings_of(provider) if setting.is_secret}
@@ -122,6 +119,17 @@ class SourceWriter:
         }
         plain = {name: value for name, value in whole.items() if name not in secret}
         return {"config": plain, "sealed_config": sealed}
+
+    def _opened(self, source: Source) -> dict[str, Any]:
+        vault = self._gateway.vault
+        try:
+            return {
+                name: msgspec.json.decode(vault.open(sealed, source.id))
+                for name, sealed in source.sealed_config.items()
+            }
+        except Misconfigured as error:
+            told = "Its secret settings cannot be opened; remove the source and make it anew."
+            raise Conflict(told, code="source_unusable") from error
 
     def _default(self, source: Source, *, wanted: bool) -> bool:
         holder = self._sources.default(source.provider)
