@@ -25,8 +25,8 @@ from tillbell.flow.desk import By, Desk
 from tillbell.flow.janitor import SCHEDULE
 from tillbell.flow.office import Office
 from tillbell.money import format_amount
-from tillbell.rules.booking import Told, conflict_data
-from tillbell.rules.transitions import News, compare, direction_of_linked, left_of, operate
+from tillbell.rules.booking import Told, conflict_data, link
+from tillbell.rules.transitions import News, compare, left_of, operate
 from tillbell.storage.base import Page
 from tillbell.transactions import (
     TERMINAL,
@@ -177,23 +177,8 @@ class Operator:
         # What is left rests on its children: whoever adds one meanwhile must cross us.
         desk.keep(found, found._replace(updated_at=max(desk.now, found.updated_at + 1)))
         kind = Kind.REVERSAL if found.direction is Direction.PAY_IN else Kind.RETURN
-        child = found._replace(
-            id=self._ids.new("trx", desk.now),
-            uid=None,
-            direction=direction_of_linked(kind, found.direction),
-            kind=kind,
-            status=Status.PENDING,
-            previous_status=None,
-            sequence=1,
-            version=1,
-            amount=amount if amount is not None else left,
-            parent_id=found.id,
-            psp_transaction_id=None,
-            reserves=False,
-            check_at=None,
-            created_at=desk.now,
-            updated_at=desk.now,
-        )
+        given = left if amount is None else amount
+        child = link(found, kind, given, self._ids.new("trx", desk.now), desk.now)
         return desk.advance(desk.open(child), Status.APPROVED, Told(reason=reason))
 
     # ── resolve a conflict ───────────────────────────────────────────────────────────────────────

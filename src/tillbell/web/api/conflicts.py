@@ -14,8 +14,8 @@ from tillbell.transactions import Conflict
 from tillbell.web.api.paging import OrderedPageOf, cut
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.conflicts import ConflictOut
-from tillbell.web.api.shapes.transactions import ActIn, AwaitedOut
-from tillbell.web.api.transaction_acts import SECOND_KEY, awaited_out
+from tillbell.web.api.shapes.transactions import ActIn
+from tillbell.web.api.transaction_acts import SECOND_KEY, proposed
 from tillbell.web.routes import UID, App, GatewayOf, Who, app_read, app_write, resource
 
 router = resource("/app/{app_id}/conflict", "Conflict")
@@ -61,19 +61,13 @@ async def keep(
     "/{conflict_id}/accept", dependencies=WRITE, response_model=ConflictOut, responses=SECOND_KEY
 )
 async def accept(
-    app: App,
-    conflict_id: ConflictId,
-    body: ActIn,
-    gateway: GatewayOf,
-    who: Who,
-    response: Response,
-) -> ConflictOut | AwaitedOut:
+    app: App, conflict_id: ConflictId, body: ActIn, gateway: GatewayOf, who: Who
+) -> ConflictOut | Response:
     """Close a conflict; what the news claimed becomes true, as a step or as a reversal."""
     act = Act(who.key.id, body.reason)
     done = await gateway.operator.resolve(app.id, conflict_id, "accept", act)
     if isinstance(done, Awaited):
-        response.status_code = 202
-        return awaited_out(done, "conflict.accept")
+        return proposed(done, "conflict.accept")
     return ConflictOut.of(done)
 
 

@@ -8,7 +8,6 @@ from fastapi import Depends, Request, Response
 
 from tillbell.flow.operate import Act, Awaited
 from tillbell.flow.retell import Reteller
-from tillbell.transactions import Transaction
 from tillbell.web.api.money_in import checked_amount
 from tillbell.web.api.shapes.transactions import (
     ActIn,
@@ -38,47 +37,46 @@ class Actor:
         self._operator = gateway.operator
         self._act = Act(who.key.id, body.reason)
 
-    async def do(self, action: str, response: Response) -> TransactionOut | AwaitedOut:
+    async def do(self, action: str) -> TransactionOut | Response:
         """Do it; 202 if it waits for a second key."""
         found = self._transaction
         done = await self._operator.act(found.app_id, found.id, action, self._act)
-        if isinstance(done, Transaction):
-            return transaction_out(done)
-        response.status_code = 202
-        return awaited_out(done, f"transaction.{action}")
+        if isinstance(done, Awaited):
+            return proposed(done, f"transaction.{action}")
+        return transaction_out(done)
 
 
 ActorOf = Annotated[Actor, Depends()]
 
 
 @router.post("/hold", dependencies=WRITE, response_model=TransactionOut)
-async def hold(actor: ActorOf, response: Response) -> TransactionOut | AwaitedOut:
+async def hold(actor: ActorOf) -> TransactionOut | Response:
     """Hold a pending transaction until a person has looked at it."""
-    return await actor.do("hold", response)
+    return await actor.do("hold")
 
 
 @router.post("/release", dependencies=WRITE, response_model=TransactionOut)
-async def release(actor: ActorOf, response: Response) -> TransactionOut | AwaitedOut:
+async def release(actor: ActorOf) -> TransactionOut | Response:
     """Let a held transaction go on: Pending again."""
-    return await actor.do("release", response)
+    return await actor.do("release")
 
 
 @router.post("/approve", dependencies=WRITE, response_model=TransactionOut, responses=SECOND_KEY)
-async def approve(actor: ActorOf, response: Response) -> TransactionOut | AwaitedOut:
+async def approve(actor: ActorOf) -> TransactionOut | Response:
     """Let a pay-out proceed: Processing. Its provider says how it ends."""
-    return await actor.do("approve", response)
+    return await actor.do("approve")
 
 
 @router.post("/reject", dependencies=WRITE, response_model=TransactionOut, responses=SECOND_KEY)
-async def reject(actor: ActorOf, response: Response) -> TransactionOut | AwaitedOut:
+async def reject(actor: ActorOf) -> TransactionOut | Response:
     """Refuse a pay-out: Rejected. What was reserved is released."""
-    return await actor.do("reject", response)
+    return await actor.do("reject")
 
 
 @router.post("/cancel", dependencies=WRITE, response_model=TransactionOut)
-async def cancel(actor: ActorOf, response: Response) -> TransactionOut | AwaitedOut:
+async def cancel(actor: ActorOf) -> TransactionOut | Response:
     """Cancel a transaction that has not begun to be processed."""
-    return await actor.do("cancel", response)
+    return await actor.do("cancel")
 
 
 @router.post("/reverse", dependencies=WRITE)
@@ -116,11 +114,12 @@ async def resend(
     )
 
 
-def awaited_out(awaited: Awaited, action: str) -> AwaitedOut:
+def proposed(awaited: Awaited, action: str) -> Response:
     """Say that a second key is needed."""
-    return AwaitedOut(
+    shown = AwaitedOut(
         code="second_key_needed",
         detail="It is proposed. Another API key must do the same before it is done.",
         action=action,
         proposed_by=awaited.by,
     )
+    return Response(shown.model_dump_json(by_alias=True), 202, media_type="application/json")

@@ -1,0 +1,101 @@
+"""A till: an application whose transactions a provider of our own tells of, over the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import msgspec
+
+from tests.money.psp import PSP, body_of
+from tests.money.teller import WAKINGS
+from tests.web.site import Site
+from tillbell.callbacks import Notice, Trust
+from tillbell.verify import verify
+
+BEGIN = {"direction": "pay_in", "amount": "100.00", "currency": "EUR"}
+PAY_OUT = {**BEGIN, "direction": "pay_out"}
+
+
+class Till:
+    """A fresh application with a source, and an endpoint that hears everything."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.http = site.http
+        providers = site.gateway.sources.providers
+        site.gateway.sources.providers = {**providers, "psp": PSP}
+        self.app_id = str(site.http.post("/app", json={"name": "shop"}).json()["id"])
+        self.path = f"/app/{self.app_id}"
+        body = {"name": "psp", "provider": "psp", "uid": "psp"}
+        self.source = self.made("source", body)
+        self.hook = f"/{self.app_id}"
+        self.endpoint = self.made("endpoint", {"url": site.receiver.url(self.hook)})
+        shown = site.http.get(f"{self.path}/endpoint/{self.endpoint['id']}/secret")
+        self.secret = str(shown.json()["key"])
+        self.heard = 0
+
+    # ── asking ───────────────────────────────────────────────────────────────────────────────────
+
+    def post(self, path: str, body: Any, http: httpx.Client | None = None) -> httpx.Response:
+        return (http or self.http).post(f"{self.path}/{path}", json=body)
+
+    def get(self, path: str, **query: Any) -> Any:
+        answer = self.http.get(f"{self.path}/{path}", params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def made(self, path: str, body: Any) -> dict[str, Any]:
+        answer = self.post(path, body)
+        assert answer.status_code == 201, answer.text
+        shown: dict[str, Any] = answer.json()
+        return shown
+
+    def begin(self, **fields: Any) -> dict[str, Any]:
+        """Create a transaction of 100.00 EUR."""
+        return self.made("transaction", {**BEGIN, **fields})
+
+    def act(
+        self, id_: str, action: str, http: httpx.Client | None = None, **fields: Any
+    ) -> httpx.Response:
+        """Do something to a transaction, because."""
+        return self.post(f"transaction/{id_}/{action}", {"reason": "because", **fields}, http)
+
+    def shown(self, id_: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.get(f"transaction/{id_}")
+        return found
+
+    def moved(self, id_: str) -> list[tuple[str, str]]:
+        return [(one["kind"], one["amount"]) for one in self.shown(id_)["effects"]]
+
+    def audited(self, target: str) -> list[tuple[str, str]]:
+        """Return what was done and why, oldest first."""
+        found = self.get("audit", target=target, order="ascending")["data"]
+        return [(one["action"], one["reason"]) for one in found]
+
+    # ── hearing ──────────────────────────────────────────────────────────────────────────────────
+
+    def tell(self, *notices: Notice, trust: Trust = Trust.SIGNED) -> None:
+        """Let the provider send a callback; return when all that follows is stored."""
+        self.heard += 1
+        body = body_of(notices, trust, f"event {self.heard}")
+        answer = httpx.post(self.site.url + self.source["path"], content=body)
+        assert answer.status_code == 200
+
+        async def idle() -> None:
+            for _ in range(WAKINGS):
+                await self.site.gateway.processor.idle()
+                await self.site.gateway.rematcher.idle()
+
+        self.site.do(idle())
+
+    def received(self, message_id: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until a message has come so often; return it as the endpoint verified it."""
+        self.site.wait_for_attempts(message_id, count)
+        found = []
+        for arrival in self.site.receiver.to(self.hook):
+            if arrival.header("webhook-id") == message_id:
+                verify(arrival.body, arrival.headers, self.secret)
+                found.append(msgspec.json.decode(arrival.body))
+        assert len(found) == count
+        return found
