@@ -240,7 +240,7 @@ def test_an_error_and_a_later_success_are_two_events() -> None:
     ("event", "silent", "page"),
     [
         ("success", None, "https://shop.example/ok"),
-        ("callback", None, "https://shop.example/ok"),
+        ("callback", None, "https://shop.example/no"),
         ("cancel", Status.CANCELLED, "https://shop.example/no"),
         ("error", Status.FAILED, "https://shop.example/no"),
     ],

@@ -35,7 +35,14 @@ from tillbell.providers.base import (
     Setup,
 )
 from tillbell.providers.bodymac import secret_problem
-from tillbell.providers.browser import CANCEL_URL, ERROR_URL, SUCCESS_URL, not_accepted, sent_on
+from tillbell.providers.browser import (
+    CANCEL_URL,
+    ERROR_URL,
+    SUCCESS_URL,
+    not_accepted,
+    sent_on,
+    word_of,
+)
 from tillbell.providers.card import card_details
 from tillbell.providers.words import AUTHORIZATION_IS_FINAL
 from tillbell.transactions import Kind, Status
@@ -141,9 +148,9 @@ def _parse_return(incoming: Incoming) -> Parsed:
 def _answer_browser(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
     if heard is not Heard.STORED:
         return not_accepted(setup.config, 400)
-    event = reading.query(incoming.target).get("requestEvent", "")
-    names = {"cancel": ("cancelUrl", "errorUrl"), "error": ("errorUrl",)}
-    return sent_on(setup.config, *names.get(event, ("successUrl",)))
+    event = word_of(lambda: reading.query(incoming.target).get("requestEvent"))
+    names = {"success": ("successUrl",), "cancel": ("cancelUrl", "errorUrl")}
+    return sent_on(setup.config, *names.get(event, ("errorUrl",)))
 
 
 # ── the server's callback ────────────────────────────────────────────────────────────────────────

@@ -6,11 +6,11 @@ redirect (303, so that a form is not sent again), or a small page where no addre
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
-from tillbell.providers.base import Answer, Setting
+from tillbell.providers.base import Answer, Setting, Unreadable
 
 HTML = "text/html; charset=utf-8"
 _PAGE = """<!doctype html>
@@ -30,6 +30,14 @@ def sent_on(config: Mapping[str, Any], *names: str) -> Answer:
     if url is None:
         return page(200, "You can close this page and go back to the shop.")
     return Answer(303, _html("You are being sent back to the shop.", url), HTML, _location(url))
+
+
+def word_of(read: Callable[[], str | None]) -> str:
+    """Return the word that decides where the payer goes; "" where it cannot be read."""
+    try:
+        return read() or ""
+    except Unreadable:
+        return ""
 
 
 def page(status: int, text: str, url: str | None = None) -> Answer:

@@ -33,7 +33,7 @@ from tillbell.providers.base import (
     Verdict,
 )
 from tillbell.providers.bodymac import secret_problem
-from tillbell.providers.browser import ERROR_URL, SUCCESS_URL, not_accepted, sent_on
+from tillbell.providers.browser import ERROR_URL, SUCCESS_URL, not_accepted, sent_on, word_of
 from tillbell.providers.card import card_details
 from tillbell.providers.proof import digest, from_hex, key_bytes, same, tried
 from tillbell.providers.requests import request
@@ -120,11 +120,8 @@ def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
     """Send the payer to the shop's page for success or error."""
     if heard is not Heard.STORED:
         return not_accepted(setup.config, 401 if heard is Heard.REFUSED else 400)
-    try:
-        is_good = reading.text(_fields(incoming), "responsecode") == APPROVED
-    except Unreadable:
-        is_good = False
-    return sent_on(setup.config, "successUrl" if is_good else "errorUrl")
+    code = word_of(lambda: reading.text(_fields(incoming), "responsecode"))
+    return sent_on(setup.config, "successUrl" if code == APPROVED else "errorUrl")
 
 
 def sign(case: Case, setup: Setup, url: str) -> Incoming:

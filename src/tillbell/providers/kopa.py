@@ -30,7 +30,14 @@ from tillbell.providers.base import (
     Verdict,
 )
 from tillbell.providers.bodymac import BodyMac
-from tillbell.providers.browser import CANCEL_URL, ERROR_URL, SUCCESS_URL, not_accepted, sent_on
+from tillbell.providers.browser import (
+    CANCEL_URL,
+    ERROR_URL,
+    SUCCESS_URL,
+    not_accepted,
+    sent_on,
+    word_of,
+)
 from tillbell.providers.requests import JSON, json_body, request
 from tillbell.providers.words import (
     APPROVED,
@@ -113,10 +120,7 @@ def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
         return Answer(401 if heard is Heard.REFUSED else 400)
     if heard is not Heard.STORED:
         return not_accepted(setup.config, 400)
-    try:
-        result = reading.text(_folded(incoming), "authresult") or ""
-    except Unreadable:
-        result = ""
+    result = word_of(lambda: reading.text(_folded(incoming), "authresult"))
     return sent_on(setup.config, *RETURNS.get(result.lower(), ("errorUrl",)))
 
 
