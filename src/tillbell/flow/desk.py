@@ -92,6 +92,11 @@ class Desk:
         self.idempotency: tuple[str, str, bytes] | None = None
 
     @property
+    def callback(self) -> Callback | None:
+        """What caused it."""
+        return self._callback
+
+    @property
     def app_id(self) -> str:
         """The application it is about."""
         return self._view.application.id
@@ -102,6 +107,17 @@ class Desk:
         """Return a transaction as it is after what was decided so far."""
         self._versions.setdefault(found.id, found.version)
         return self._present.setdefault(found.id, found)
+
+    def saw(self, found: Iterable[Transaction]) -> None:
+        """Take note of what was read for this decision."""
+        for one in found:
+            self._versions.setdefault(one.id, one.version)
+
+    def has_seen(self, found: Transaction) -> bool:
+        """Tell whether a transaction is as it was read for this decision, or as it was left."""
+        present = self._present.get(found.id)
+        known = present.version if present is not None else self._versions.get(found.id)
+        return known == found.version
 
     def children(self, parent_id: str, stored: Iterable[Transaction]) -> list[Transaction]:
         """Return what is linked to a transaction, with what was decided so far."""

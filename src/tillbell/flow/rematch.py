@@ -7,8 +7,9 @@ is approved (a refund may come before its capture), and now and then for 72 hour
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
+from tillbell.callbacks import References
 from tillbell.clock import Clock
 from tillbell.errors import StoreUnavailable
 from tillbell.flow.desk import Desk
@@ -34,9 +35,14 @@ class Rematcher:
         for one in desk.moved:
             is_new = one.sequence == 1 or one.version == 1
             if is_new or one.status is Status.APPROVED:
-                task = asyncio.get_running_loop().create_task(self._appeared(one))
-                self._running.add(task)
-                task.add_done_callback(self._running.discard)
+                self._begin(self._appeared(one))
+        if desk.waits_for:
+            self._begin(self._missed(desk))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(_unless_away(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     async def retry(self) -> None:
         """Look again at those whose time has come: a chore."""
@@ -50,11 +56,24 @@ class Rematcher:
             await asyncio.wait(set(self._running))
 
     async def _appeared(self, found: Transaction) -> None:
-        try:
-            for callback in await self._database.waiting(found.app_id, names_of(found)):
-                await self._rereader.replay(callback)
-        except StoreUnavailable as error:  # the chore will come by
-            observe("rematch.postponed", error=str(error))
+        for callback in await self._database.waiting(found.app_id, names_of(found)):
+            await self._rereader.replay(callback)
+
+    async def _missed(self, desk: Desk) -> None:
+        """Look at a callback again whose transaction came while it was being decided."""
+        callback = desk.callback
+        assert callback is not None, "only a callback waits"
+        names = References(desk.waits_for, desk.waits_for)
+        found = await self._database.candidates(callback.app_id, callback.source_id, names)
+        if not all(desk.has_seen(one) for one in found):
+            await self._rereader.replay(callback)
+
+
+async def _unless_away(work: Coroutine[None, None, None]) -> None:
+    try:
+        await work
+    except StoreUnavailable as error:  # the chore will come by
+        observe("rematch.postponed", error=str(error))
 
 
 def names_of(found: Transaction) -> Sequence[str]:

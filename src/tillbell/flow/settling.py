@@ -93,6 +93,7 @@ class Settler:
         if own_id is not None:
             names = names._replace(psp=(*names.psp, own_id))
         found = await self._views.candidates(source.scope, source.id, names)
+        case.desk.saw(found)
         matched = match(found, names, source.id, own_id)
         if isinstance(matched, Unmatched):
             if not notice.is_optional:
