@@ -107,7 +107,7 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
         reason=reading.text(found, "reason_code") or reading.text(found, "code"),
         message=reading.text(found, "message"),
         amount=_sum(found, told),
-        psp_transaction_id=id_ if kind is Kind.PAYMENT else linked_id(id_, word),
+        psp_transaction_id=id_ if kind is Kind.PAYMENT else linked_id(id_, word, kind),
         psp_reference=reading.text(found, "payment_transaction_unique_id"),
         details=card_details(
             *masked_number(reading.text(found, "card_number")),

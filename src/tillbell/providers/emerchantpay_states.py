@@ -68,6 +68,7 @@ def step_of(word: str, type_: str, config: Mapping[str, Any]) -> Step | None:
     return step
 
 
-def linked_id(id_: str, word: str) -> str:
-    """Name what belongs to a payment: a second chargeback is not the first."""
-    return f"{id_}:second" if fold(word) == "secondchargebacked" else id_
+def linked_id(id_: str, word: str, kind: Kind) -> str:
+    """Name what belongs to a payment, apart from it: a second chargeback is not the first."""
+    which = "second-" if fold(word) == "secondchargebacked" else ""
+    return f"{id_}:{which}{kind.value}"

@@ -1,0 +1,90 @@
+"""Brite: numbers of states, unsigned."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tillbell.callbacks import TransactionNotice, Trust
+from tillbell.providers.base import Incoming, Setup, Unreadable
+from tillbell.providers.brite import PROVIDER
+from tillbell.transactions import Status
+
+LISTED = Setup(config={"networks": ["192.0.2.0/24", "2001:db8::/32"]})
+
+
+def posted(peer: str = "", **body: Any) -> Incoming:
+    return Incoming("POST", "/", (), msgspec.json.encode(body), 0, peer=peer)
+
+
+def heard(setup: Setup = Setup(), **body: Any) -> TransactionNotice:  # noqa: B008 - frozen
+    (notice,) = PROVIDER.parse(posted(**body), setup).notices
+    assert isinstance(notice, TransactionNotice)
+    return notice
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "substate"),
+    [
+        (1, Status.PENDING, None),
+        (2, Status.CANCELLED, None),
+        (3, Status.FAILED, None),
+        (4, Status.PENDING, "settling"),
+        (5, Status.APPROVED, None),
+        (7, Status.APPROVED, None),
+        (6, None, None),
+    ],
+)
+def test_the_states_of_a_transaction(state: int, status: Status | None, substate: str) -> None:
+    for written in (state, str(state)):
+        notice = heard(transaction_id="trx-1001", transaction_state=written)
+        assert (notice.status, notice.substate) == (status, substate)
+        assert notice.psp_transaction_id == "trx-1001"
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "substate"),
+    [
+        (2, Status.PENDING, "authenticated"),
+        (10, Status.CANCELLED, None),
+        (11, Status.FAILED, None),
+        (12, Status.PENDING, None),
+        (5, None, None),
+    ],
+)
+def test_a_completed_session_is_not_paid(state: int, status: Status | None, substate: str) -> None:
+    notice = heard(session_id="ses-1001", session_state=state)
+    assert (notice.status, notice.substate) == (status, substate)
+    assert notice.psp_transaction_id is None
+
+
+def test_an_owner_may_call_a_completed_transaction_approved() -> None:
+    own = Setup(config={"statuses": {"4": "Approved", "12": "Approved"}})
+    assert heard(own, transaction_id="t", transaction_state=4).status is Status.APPROVED
+    assert heard(own, session_id="s", session_state=12).status is Status.PENDING
+
+
+def test_the_address_is_all_that_can_be_checked() -> None:
+    assert PROVIDER.verify(posted("198.51.100.1"), Setup()).trust is Trust.NONE
+    assert PROVIDER.verify(posted("192.0.2.9"), LISTED).trust is Trust.NETWORK
+    assert PROVIDER.verify(posted("2001:db8::1"), LISTED).trust is Trust.NETWORK
+    for peer in ("198.51.100.1", "", "192.0.2.9, 198.51.100.1"):
+        assert PROVIDER.verify(posted(peer), LISTED).trust is None
+
+
+@pytest.mark.parametrize("networks", ["192.0.2.0/24", [5], [None], ["nonsense"], {"a": 1}, 7])
+def test_networks_that_are_none_refuse(networks: Any) -> None:
+    setup = Setup(config={"networks": networks})
+    assert PROVIDER.verify(posted("192.0.2.9"), setup).trust is None
+
+
+def test_what_anybody_could_send_first_is_no_reason_to_drop_the_true_one() -> None:
+    body = {"transaction_id": "trx-1001", "transaction_state": 5}
+    assert PROVIDER.parse(posted(**body), Setup()).dedupe_key == ""
+    assert PROVIDER.parse(posted(**body), LISTED).dedupe_key == "transaction|trx-1001|5"
+
+
+@pytest.mark.parametrize("body", [{}, {"transaction_state": 5}, {"session_id": "s"}])
+def test_a_body_without_id_or_state_is_unreadable(body: dict[str, Any]) -> None:
+    with pytest.raises(Unreadable):
+        PROVIDER.parse(posted(**body), Setup())

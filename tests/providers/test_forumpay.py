@@ -1,0 +1,47 @@
+"""ForumPay: a call that proves and says nothing but which payment changed."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tillbell.callbacks import Note, TransactionNotice, Trust
+from tillbell.providers.base import Incoming, Setup, Unreadable
+from tillbell.providers.forumpay import PROVIDER, STATES
+from tillbell.transactions import Status
+
+HINT = {"payment_id": "9c6f0e1a-demo", "reference_no": "ORD-1001"}
+
+
+def posted(body: Any) -> Incoming:
+    return Incoming("POST", "/api/webhooks/forumpay", (), msgspec.json.encode(body), 0)
+
+
+def test_a_call_is_a_hint_whatever_it_claims() -> None:
+    incoming = posted({**HINT, "status": "confirmed", "state": "confirmed"})
+    assert PROVIDER.verify(incoming, Setup()).trust is Trust.NONE
+    (notice,) = PROVIDER.parse(incoming, Setup()).notices
+    assert isinstance(notice, TransactionNotice)
+    assert (notice.is_hint, notice.status, notice.amount) == (True, None, None)
+    assert notice.references == (("ORD-1001",), ("9c6f0e1a-demo",))
+
+
+def test_the_same_body_is_never_a_duplicate() -> None:
+    assert PROVIDER.parse(posted(HINT), Setup()).dedupe_key == ""
+
+
+def test_a_trial_call_is_only_noted() -> None:
+    (notice,) = PROVIDER.parse(posted({"webhook_test": True}), Setup()).notices
+    assert isinstance(notice, Note)
+
+
+def test_a_call_that_names_no_payment_is_unreadable() -> None:
+    with pytest.raises(Unreadable):
+        PROVIDER.parse(posted({"payment_id": "", "reference_no": None}), Setup())
+
+
+def test_every_state_of_a_look_up_means_something() -> None:
+    assert {word: STATES[word].status for word in STATES} == PROVIDER.statuses
+    assert PROVIDER.statuses["confirmed"] is Status.APPROVED
+    assert PROVIDER.statuses["zeroconfirmed"] is Status.PENDING
+    assert PROVIDER.statuses["underpayment"] is PROVIDER.statuses["blocked"] is Status.ON_HOLD
