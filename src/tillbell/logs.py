@@ -38,6 +38,13 @@ HAPPENINGS: Final[Mapping[str, tuple[int, str]]] = {
     "endpoint.recovered": (logging.INFO, "A failing endpoint accepted again."),
     "endpoint.disabled": (logging.WARNING, "An endpoint said 410, Gone."),
     "callback.broken": (logging.ERROR, "A fault of ours in reading a callback; it is kept."),
+    "callback.postponed": (
+        logging.WARNING,
+        "What a callback says could not be stored; tried again.",
+    ),
+    "rematch.postponed": (logging.WARNING, "Who waited for a transaction is looked for later."),
+    "check.postponed": (logging.WARNING, "A transaction could not be looked at; next time."),
+    "check.broken": (logging.ERROR, "A fault of ours in looking at a transaction."),
     "source.unusable": (logging.ERROR, "A source's secrets cannot be opened; it answers 503."),
     "settle.postponed": (logging.WARNING, "A result could not be stored; tried again soon."),
     "settle.stale": (logging.WARNING, "A result came after its lease was lost; ignored."),
