@@ -3,7 +3,7 @@
 A GET through the guarded sender to `lookupUrl`, in which `{id}`, `{uid}`, `{pspTransactionId}`,
 `{orderId}` and `{merchantReference}` are filled in. The answer is JSON; `lookup` says where
 `status`, `amount` and `currency` stand in it (JSON pointers, RFC 6901), by default at the top.
-A status is one of our eight words or one of the provider's own.
+A status is a word of the source's owner (`statuses`), of the provider, or one of our eight.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tillbell.flow.sender import Sender
 from tillbell.flow.sources import LiveSource
 from tillbell.providers.base import Unreadable
 from tillbell.providers.reading import fold, json_value
+from tillbell.providers.words import own_words
 from tillbell.rules.headers import check_custom_headers
 from tillbell.rules.transitions import status_of
 from tillbell.transactions import Status, Transaction
@@ -106,7 +107,8 @@ def _read(live: LiveSource, body: bytes) -> Standing | Unconfirmed:
     raw = _text(at(answer, where["status"]))
     if raw is None:
         return Unconfirmed(f"The look-up's answer has no status at {where['status']}.")
-    words = {fold(word): status for word, status in live.provider.statuses.items()}
+    table = {fold(word): status for word, status in live.provider.statuses.items()}
+    words = {**table, **own_words(live.config)}
     status = words.get(fold(raw)) or status_of(raw)
     if status is None:
         return Unconfirmed(f"The look-up says {raw[:100]!r}, which is in no table.")
