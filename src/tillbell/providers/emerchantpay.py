@@ -188,9 +188,10 @@ PROVIDER = Provider(
     settings=(AUTHORIZATION_IS_FINAL, STATUSES),
     masked=("signature", "card_holder", "consumer_token"),
     note=(
-        "The signature covers only the id, so what it says is confirmed by a look-up. What "
-        "representments and pre-arbitrations mean for the money is not documented; they are "
-        "unmapped. The repeats are not known."
+        "The signature covers only the id, so what it says is confirmed by a look-up; one that "
+        "says approved of an authorization counts it as paid. What representments and "
+        "pre-arbitrations mean for the money is not documented; they are unmapped. The repeats "
+        "are not known."
     ),
     statuses=statuses(STEPS),
 )
