@@ -28,10 +28,10 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     return Verdict(None, f"It comes from {where}, which is in none of the source's networks.")
 
 
-def dedupe_key(key: str, setup: Setup) -> str:
+def dedupe_key(key: str, setup: Setup) -> str | None:
     """Return the key of an event, where its sender is known at least by address.
 
-    Anybody could send an unproven event first and have the true one taken for its duplicate;
-    so those are never duplicates, and what they say twice changes nothing.
+    Anybody could send an unproven event first and have the true one taken for its duplicate; so
+    of those only the very same bytes are a duplicate.
     """
-    return key if setup.config.get(NETWORKS.name) else ""
+    return key if setup.config.get(NETWORKS.name) else None
