@@ -28,6 +28,7 @@ class Rematcher:
         self._database = database
         self._rereader = rereader
         self._clock = clock
+        self._in_order = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
 
     def filed(self, desk: Desk) -> None:
@@ -56,8 +57,12 @@ class Rematcher:
             await asyncio.wait(set(self._running))
 
     async def _appeared(self, found: Transaction) -> None:
-        for callback in await self._database.waiting(found.app_id, names_of(found)):
-            await self._rereader.replay(callback)
+        names = names_of(found)
+        if not await self._database.waiting(found.app_id, names):
+            return
+        async with self._in_order:  # two that wake the same would mix up who came first
+            for callback in await self._database.waiting(found.app_id, names):
+                await self._rereader.replay(callback)
 
     async def _missed(self, desk: Desk) -> None:
         """Look at a callback again whose transaction came while it was being decided."""

@@ -1,0 +1,106 @@
+"""A pure model of what callbacks do to a payment: the table, and what every account must show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tests.rules.test_transitions import cells
+from tillbell.callbacks import Outcome
+from tillbell.transactions import NEGATIVE, Direction, Status
+
+OUTCOMES = {(direction, is_, says): outcome for direction, is_, says, outcome in cells()}
+PRICE = 10_000
+
+
+class Said(NamedTuple):
+    """What a callback tells: of a payment, or (`own_id`) of a refund of it."""
+
+    status: Status
+    amount: int | None = None
+    own_id: str | None = None
+
+
+@dataclass
+class Account:
+    """One transaction as it must be."""
+
+    direction: Direction
+    amount: int = PRICE
+    reserves: bool = False
+    status: Status = Status.PENDING
+    steps: int = 1
+    effects: list[str] = field(default_factory=list)
+
+    def step(self, status: Status) -> None:
+        self.status = status
+        self.steps += 1
+        if status is Status.APPROVED:
+            self.effects.append("credit" if self.direction is Direction.PAY_IN else "debit")
+        elif status in NEGATIVE and self.reserves:
+            self.effects.append("release")
+
+
+@dataclass
+class Family:
+    """A payment that may not be there yet, its refunds, and what waits for them."""
+
+    payment: Account | None = None
+    refunds: dict[str, Account] = field(default_factory=dict)
+    conflicts: set[tuple[str, str, Status]] = field(default_factory=set)
+    waiting: list[Said] = field(default_factory=list)
+
+    def create(self, direction: Direction, *, reserves: bool) -> None:
+        self.payment = Account(direction, reserves=reserves)
+        self.payment.effects += ["reserve"] if reserves else []
+        self._look_again()
+
+    def hear(self, said: Said) -> None:
+        before = self.payment.status if self.payment is not None else None
+        self._hear(said)
+        if self.payment is not None and self.payment.status is not before:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for said in waiting:
+            self.hear(said)
+
+    def _hear(self, said: Said) -> None:
+        if self.payment is None:
+            self.waiting.append(said)
+        elif said.own_id is None:
+            self._tell("payment", self.payment, said)
+        else:
+            self._tell_refund(said.own_id, self.payment, said)
+
+    def _tell_refund(self, own_id: str, payment: Account, said: Said) -> None:
+        known = self.refunds.get(own_id)
+        if known is None and payment.status is not Status.APPROVED:
+            self.waiting.append(said)
+            return
+        amount = said.amount or (known.amount if known else payment.amount)
+        given = [r for r in self.refunds.values() if r.status is Status.APPROVED]
+        is_too_much = amount > payment.amount - sum(r.amount for r in given)
+        if said.status is Status.APPROVED and known not in given and is_too_much:
+            self.conflicts.add((own_id if known else "payment", "mismatch", said.status))
+        elif known is not None:
+            self._tell(own_id, known, said)
+        else:
+            back = next(one for one in Direction if one is not payment.direction)
+            self.refunds[own_id] = made = Account(back, amount)
+            if said.status is not Status.PENDING:
+                made.step(said.status)
+
+    def _tell(self, name: str, account: Account, said: Said) -> None:
+        outcome = OUTCOMES[account.direction, account.status, said.status]
+        told = account.amount if said.amount is None else said.amount
+        differs = told != account.amount and said.status is Status.APPROVED
+        if outcome is Outcome.CONFLICT:
+            self.conflicts.add((name, "contradiction", said.status))
+        if outcome is not Outcome.APPLIED:
+            return
+        if differs:
+            self.conflicts.add((name, "mismatch", said.status))
+        if not differs or told > account.amount:
+            account.step(said.status)

@@ -1,0 +1,229 @@
+"""A random life of a few payments agrees with a pure model of it (model.py), faults and all.
+
+The gateway runs whole, on a real store that now and then does not confirm a commit: sometimes it
+was made, sometimes not. After every step each account shows exactly what the model says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from tests.flow.world import START, World
+from tests.money.model import PRICE, Account, Family, Said
+from tests.money.teller import (
+    APPROVED,
+    CANCELLED,
+    EVERYTHING,
+    FAILED,
+    PENDING,
+    Teller,
+    linked,
+    news,
+)
+from tillbell.callbacks import Outcome, Source, Sum, TransactionNotice, Trust
+from tillbell.errors import StoreUnavailable
+from tillbell.storage.base import Page
+from tillbell.storage.books import CallbackFilter, Change, Crossed, Done
+from tillbell.storage.database import Database
+from tillbell.testing import ManualClock
+from tillbell.transactions import Direction, Kind, Status, Transaction
+
+T = TypeVar("T")
+SETTINGS = settings(
+    max_examples=200,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+COPIES = st.integers(1, 3)
+NAMES = st.sampled_from(["first", "second"])
+STATUSES = st.sampled_from(Status)
+TOLD_AMOUNTS = st.sampled_from([None, None, PRICE, PRICE, PRICE - 1, PRICE + 1])
+
+
+class Fickle:
+    """A store that does not confirm one decision about a callback when it is told so."""
+
+    def __init__(self, database: Database, clock: ManualClock) -> None:
+        self._database = database
+        self._clock = clock
+        self.fault: str | None = None
+        self.has_failed = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    async def change(self, change: Change) -> Done | Crossed:
+        if self.fault is None or change.conclusion is None:
+            return await self._database.change(change)
+        fault, self.fault, self.has_failed = self.fault, None, True
+        if fault == "after":
+            await self._database.change(change)
+        asyncio.get_running_loop().call_soon(self._clock.advance, 2)  # it is tried again then
+        raise StoreUnavailable("It is not known whether it was stored.")
+
+
+class Bench:
+    """One gateway for all examples; each has payments of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.runner = asyncio.Runner()
+        self.clock = ManualClock(START)
+        self.till, self.psp = self.run(self._open(folder))
+        self.store = Fickle(self.till.books, self.clock)
+        self.till.gateway.office.database = self.store
+        self.numbers = itertools.count()
+
+    async def _open(self, folder: Path) -> tuple[Teller, Source]:
+        self.world = await World(folder, self.clock).__aenter__()
+        till = Teller(self.world)
+        return till, await till.source()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+    def close(self) -> None:
+        self.run(self.world.__aexit__(None, None, None))
+        self.runner.close()
+
+
+class Life(RuleBasedStateMachine):
+    """Two payments that may not be there yet, and what their provider tells of them."""
+
+    bench: ClassVar[Bench]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.till, self.store = self.bench.till, self.bench.store
+        self.life = next(self.bench.numbers)
+        self.bench.clock.advance(1)
+        self.began_at = self.bench.clock.now()
+        self.families = {"first": Family(), "second": Family()}
+        self.touched: set[str] = set()
+
+    def uid(self, name: str) -> str:
+        return f"{name} {self.life}"
+
+    @rule(name=NAMES, direction=st.sampled_from(Direction), reserves=st.booleans())
+    def create(self, name: str, direction: Direction, reserves: bool) -> None:
+        if self.families[name].payment is not None:
+            return
+        reserves = reserves and direction is Direction.PAY_OUT
+        self.touched.add(name)
+        self.families[name].create(direction, reserves=reserves)
+        self.bench.run(self.till.create(self.uid(name), direction, reserves=reserves))
+
+    @rule(name=NAMES, status=STATUSES, amount=TOLD_AMOUNTS, copies=COPIES)
+    def tell(self, name: str, status: Status, amount: int | None, copies: int) -> None:
+        self._hear(name, Said(status, amount), copies)
+
+    @rule(
+        name=NAMES,
+        own_id=st.sampled_from(["R1", "R2"]),
+        status=st.sampled_from([PENDING, APPROVED, APPROVED, FAILED, CANCELLED]),
+        amount=st.sampled_from([None, 3_000, 6_000]),
+        copies=COPIES,
+    )
+    def refund(
+        self, name: str, own_id: str, status: Status, amount: int | None, copies: int
+    ) -> None:
+        self._hear(name, Said(status, amount, own_id), copies)
+
+    @rule(name=NAMES, status=STATUSES, trust=st.sampled_from([Trust.NONE, Trust.SECRET]))
+    def claim(self, name: str, status: Status, trust: Trust) -> None:
+        """Tell what is not proven: it changes nothing."""
+        if self.families[name].payment is not None:
+            notice = news(self.uid(name), status)
+            self.bench.run(self.till.send(self.bench.psp, notice, trust=trust))
+            self.touched.add(name)
+
+    @rule(fault=st.sampled_from(["before", "after"]))
+    def fail(self, fault: str) -> None:
+        self.store.fault = fault
+
+    def _hear(self, name: str, said: Said, copies: int) -> None:
+        self.families[name].hear(said)
+        self.touched.add(name)
+        notice, key = notice_of(self.uid(name), said), f"told {next(self.bench.numbers)}"
+        for _ in range(copies):
+            self.bench.clock.advance(0.01)  # of one instant, nobody knows which came first
+            self.bench.run(self.till.send(self.bench.psp, notice, key=key))
+
+    @invariant()
+    def accounts_agree(self) -> None:
+        touched, self.touched = self.touched, set()
+        if touched:
+            self.bench.run(self._agree(touched))
+
+    async def _agree(self, touched: set[str]) -> None:
+        await self._settle()
+        for name in touched:
+            if self.families[name].payment is not None:
+                await assert_agree(self.till, self.uid(name), self.families[name])
+
+    async def _settle(self) -> None:
+        """Let all that was sent be decided, and what a fault left asleep be looked at."""
+        await self.till.idle()
+        if not self.store.has_failed:
+            return
+        self.store.has_failed = False
+        filter_ = CallbackFilter(outcomes=(Outcome.UNMATCHED,), after=self.began_at)
+        for callback in await self.till.books.callbacks(self.till.app_id, filter_, EVERYTHING):
+            await self.till.gateway.rereader.replay(callback)
+            await self.till.idle()
+
+
+def notice_of(uid: str, said: Said) -> TransactionNotice:
+    amount = Sum(str(said.amount), "EUR", is_minor=True) if said.amount is not None else None
+    if said.own_id is None:
+        return news(uid, said.status, amount=amount)
+    own_id = f"{said.own_id} of {uid}"
+    return linked(uid, Kind.REFUND, own_id, status=said.status, amount=amount)
+
+
+async def assert_agree(till: Teller, uid: str, family: Family) -> None:
+    assert family.payment is not None
+    payment = await till.read(uid)
+    await assert_same(till, payment, family.payment)
+    refunds = {str(one.psp_transaction_id).split()[0]: one for one in await till.children(uid)}
+    assert refunds.keys() == family.refunds.keys()
+    for own_id, refund in refunds.items():
+        await assert_same(till, refund, family.refunds[own_id])
+    named = {payment.id: "payment"} | {one.id: own_id for own_id, one in refunds.items()}
+    page = Page(50)
+    shown = {
+        (named[one.transaction_id], one.kind, one.status)
+        for id_ in named
+        for one in await till.books.conflicts(till.app_id, page, id_, open_only=True)
+        if one.kind != "unconfirmed"
+    }
+    assert shown == family.conflicts
+
+
+async def assert_same(till: Teller, found: Transaction, expected: Account) -> None:
+    effects = [one.kind.value for one in await till.books.effects(found.id)]
+    steps = await till.steps(found.id)
+    assert (found.status, effects) == (expected.status, expected.effects)
+    assert [one.sequence for one in steps] == list(range(1, expected.steps + 1))
+    assert found.sequence == expected.steps
+
+
+def test_a_random_life_agrees_with_the_model(tmp_path: Path) -> None:
+    Life.bench = Bench(tmp_path)
+    try:
+        run_state_machine_as_test(Life, settings=SETTINGS)
+    finally:
+        Life.bench.close()
