@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from tests.money.teller import APPROVED, CANCELLED, FAILED, PENDING, REJECTED, linked, news
 from tests.web.site import Site
 from tests.web.till import PAY_OUT, Till
-from tillbell.callbacks import EmailNotice, ShipmentNotice, Trust
+from tillbell.callbacks import EmailNotice, ShipmentNotice, Sum, Trust
 from tillbell.errors import StoreUnavailable
 from tillbell.rules.transitions import OPERATIONS
 from tillbell.transactions import Direction, Kind, Status
@@ -120,103 +119,11 @@ def test_nothing_begins_or_moves_while_the_gateway_takes_nothing(site: Site, til
     assert till.act("u", "hold").status_code == 200
 
 
-# ── four eyes ────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(tmp_path_factory.mktemp("strict"), four_eyes=True) as made:
-        yield made
-
-
-@pytest.fixture
-def careful(strict: Site) -> Till:
-    return Till(strict)
-
-
-@pytest.fixture
-def second(strict: Site) -> Iterator[httpx.Client]:
-    """The client of another key."""
-    with strict.client(strict.make_key("write")) as client:
-        yield client
-
-
-@pytest.mark.parametrize(("action", "status"), [("approve", "Processing"), ("reject", "Rejected")])
-def test_a_second_key_must_do_the_same(
-    careful: Till, second: httpx.Client, action: str, status: str
-) -> None:
-    made = careful.begin(**PAY_OUT, uid="u", reserve=True)
-    for _ in range(2):  # the same key again is no second word
-        proposed = careful.act("u", action)
-        assert proposed.status_code == 202
-        assert proposed.json()["code"] == "second_key_needed"
-        assert proposed.json()["action"] == f"transaction.{action}"
-    assert careful.shown("u")["status"] == "Pending"
-    done = careful.act("u", action, http=second, reason="agreed")
-    assert (done.status_code, done.json()["status"]) == (200, status)
-    assert careful.audited(made["id"]) == [
-        (f"transaction.{action}.proposed", "because"),
-        (f"transaction.{action}.proposed", "because"),
-        (f"transaction.{action}", "agreed"),
-    ]
-
-
-def test_another_act_in_between_ends_a_proposal(careful: Till, second: httpx.Client) -> None:
-    careful.begin(**PAY_OUT, uid="u")
-    careful.act("u", "approve")
-    assert careful.act("u", "reject", http=second).status_code == 202
-    assert careful.act("u", "approve", http=second).status_code == 202
-    assert careful.shown("u")["status"] == "Pending"
-
-
-def test_a_proposal_that_was_used_is_used_up(careful: Till, second: httpx.Client) -> None:
-    careful.begin(**PAY_OUT, uid="u")
-    careful.tell(news("u", Status.ON_HOLD, sequence=1))
-    careful.act("u", "approve")
-    assert careful.act("u", "approve", http=second).status_code == 200
-    careful.tell(news("u", Status.ON_HOLD, sequence=2))
-    assert careful.shown("u")["status"] == "On Hold"
-    assert careful.act("u", "approve", http=second).status_code == 202
-
-
-def test_a_resend_leaves_a_proposal_standing(careful: Till, second: httpx.Client) -> None:
-    careful.begin(**PAY_OUT, uid="u")
-    careful.act("u", "approve")
-    assert careful.act("u", "resend").status_code == 200
-    assert careful.act("u", "approve", http=second).status_code == 200
-
-
-def test_holding_and_cancelling_take_one_key(careful: Till) -> None:
-    careful.begin(**PAY_OUT, uid="u")
-    for action in ("hold", "release", "cancel"):
-        assert careful.act("u", action).status_code == 200
-
-
-def test_accepting_a_conflict_takes_two_keys(careful: Till, second: httpx.Client) -> None:
-    conflict = contradicted(careful)
-    path = f"conflict/{conflict['id']}/accept"
-    assert careful.post(path, {"reason": "seen"}).status_code == 202
-    assert careful.shown("u")["status"] == "Failed"
-    done = careful.post(path, {"reason": "seen too"}, second)
-    assert (done.status_code, done.json()["resolution"]) == (200, "accept")
-    assert careful.shown("u")["status"] == "Approved"
-
-
 # ── conflicts ────────────────────────────────────────────────────────────────────────────────────
 
 
-def contradicted(till: Till, first: Status = FAILED, then: Status = APPROVED) -> dict[str, Any]:
-    """Let a transaction end, then hear the contrary."""
-    till.begin(uid="u")
-    till.tell(news("u", first))
-    till.tell(news("u", then, amount="100.00"))
-    (found,) = till.get("conflict", open="true")["data"]
-    assert isinstance(found, dict)
-    return found
-
-
 def test_a_conflict_is_shown_with_what_it_claims(till: Till) -> None:
-    conflict = contradicted(till)
+    conflict = till.contradicted()
     assert (conflict["status"], conflict["current"]) == ("Approved", "Failed")
     assert (conflict["amount"], conflict["currency"]) == ("100.00", "EUR")
     assert conflict["resolution"] is None
@@ -228,7 +135,7 @@ def test_a_conflict_is_shown_with_what_it_claims(till: Till) -> None:
 
 
 def test_keeping_closes_a_conflict_and_moves_nothing(till: Till) -> None:
-    conflict = contradicted(till)
+    conflict = till.contradicted()
     done = till.post(f"conflict/{conflict['id']}/keep", {"reason": "refunded elsewhere"})
     assert done.status_code == 200
     kept = done.json()
@@ -242,7 +149,7 @@ def test_keeping_closes_a_conflict_and_moves_nothing(till: Till) -> None:
 
 
 def test_accepting_makes_it_true_and_says_what_it_supersedes(till: Till) -> None:
-    conflict = contradicted(till)
+    conflict = till.contradicted()
     done = till.post(f"conflict/{conflict['id']}/accept", {"reason": "the bank says so"})
     assert (done.status_code, done.json()["resolution"]) == (200, "accept")
     shown = till.shown("u")
@@ -253,7 +160,7 @@ def test_accepting_makes_it_true_and_says_what_it_supersedes(till: Till) -> None
 
 
 def test_accepting_that_a_payment_failed_reverses_it(till: Till) -> None:
-    conflict = contradicted(till, APPROVED, CANCELLED)
+    conflict = till.contradicted(APPROVED, CANCELLED)
     assert till.post(f"conflict/{conflict['id']}/accept", {"reason": "r"}).status_code == 200
     shown = till.shown("u")
     assert shown["status"] == "Approved"
@@ -261,8 +168,15 @@ def test_accepting_that_a_payment_failed_reverses_it(till: Till) -> None:
     assert till.moved(shown["children"][0]["id"]) == [("debit", "100.00")]
 
 
+def test_what_was_reversed_already_is_not_reversed_by_accepting(till: Till) -> None:
+    conflict = till.contradicted(APPROVED, CANCELLED)
+    till.act("u", "reverse")
+    assert till.post(f"conflict/{conflict['id']}/accept", {"reason": "r"}).status_code == 200
+    assert [one["amount"] for one in till.shown("u")["children"]] == ["100.00"]
+
+
 def test_a_conflict_is_resolved_once(till: Till) -> None:
-    conflict = contradicted(till)
+    conflict = till.contradicted()
     paths = [f"conflict/{conflict['id']}/{choice}" for choice in ("keep", "accept") * 10]
     with ThreadPoolExecutor(len(paths)) as pool:
         answers = list(pool.map(lambda path: till.post(path, {"reason": "r"}), paths))
@@ -271,7 +185,7 @@ def test_a_conflict_is_resolved_once(till: Till) -> None:
 
 
 def test_a_conflict_of_another_application_does_not_exist(site: Site, till: Till) -> None:
-    conflict = contradicted(till)
+    conflict = till.contradicted()
     other = Till(site)
     assert other.get("conflict")["data"] == []
     refused = other.post(f"conflict/{conflict['id']}/keep", {"reason": "r"})
@@ -437,3 +351,14 @@ def test_a_pay_out_that_was_rejected_and_then_approved_is_critical(till: Till) -
     (conflict,) = till.get("conflict", open="true")["data"]
     assert (conflict["severity"], conflict["current"]) == ("critical", REJECTED.value)
     assert till.moved("u") == [("reserve", "100.00"), ("release", "100.00")]
+
+
+@pytest.mark.parametrize("told", ["amount", "settlement"])
+def test_an_amount_beyond_all_bounds_is_looked_at_by_a_person(till: Till, told: str) -> None:
+    till.begin(uid="u")
+    huge = Sum("999999999999999999.00", "EUR")
+    till.tell(news("u", APPROVED, **{told: huge}))
+    (callback,) = till.get("callback")["data"]
+    expected = "mismatch" if told == "amount" else "applied"
+    assert callback["outcome"] == expected
+    assert till.shown("u")["settlementAmount"] is None

@@ -58,6 +58,8 @@ class Known:
             "consumer_id": "me",
         }
         self.ids |= self.inbound(app)
+        begun = {"direction": "pay_out", "amount": "1.00", "currency": "EUR"}
+        self.ids["transaction_id"] = self.post(f"/app/{app}/transaction", begun)["id"]
         self.operational_id = self.post("/operational-webhook/endpoint", url)["id"]
 
     def inbound(self, app: str) -> dict[str, str]:

@@ -6,26 +6,17 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.money.teller import APPROVED, news
 from tests.web.site import Site
-from tests.web.till import BEGIN, PAY_OUT, Till
+from tests.web.till import BEGIN, PAY_OUT, Till, problem
 from tillbell.money import CURRENCIES
-
-CASHIER = "/v1/api/mozarto/cashier"
 
 
 @pytest.fixture
 def till(site: Site) -> Till:
     return Till(site)
-
-
-def problem(answer: httpx.Response) -> tuple[str, str]:
-    assert answer.status_code == 422, answer.text
-    (found,) = answer.json()["detail"]
-    return ".".join(map(str, found["loc"])), found["msg"]
 
 
 # ── create, get, list ────────────────────────────────────────────────────────────────────────────
@@ -159,7 +150,7 @@ def test_a_number_is_no_amount_because_its_digits_are_lost(till: Till, written: 
     assert problem(answer) == ("body.amount", 'send the amount as text, like "100.00"')
 
 
-@pytest.mark.parametrize("currency", ["ZZZ", "eur", "EU", "EURO", "XXX", "", "E\u0430R"])
+@pytest.mark.parametrize("currency", ["ZZZ", "eur", "EU", "EURO", "XAU", "", "E\u0430R"])
 def test_an_unknown_currency_is_refused(till: Till, currency: str) -> None:
     assert currency not in CURRENCIES
     assert problem(till.post("transaction", {**BEGIN, "currency": currency}))[0] == "body.currency"
@@ -295,68 +286,3 @@ def test_each_step_is_told_with_its_previous_status_and_sequence(till: Till) -> 
     ]  # fmt: skip
     shown = till.get("transaction", reference="O")["data"][0]
     assert told[-1]["data"] == shown
-
-
-# ── the cashier call ─────────────────────────────────────────────────────────────────────────────
-
-
-def cashier(site: Site, body: str, key: str, **headers: str) -> httpx.Response:
-    given = {"authorization": f"Bearer {key}"} | {
-        name.replace("_", "-"): value for name, value in headers.items()
-    }
-    return httpx.post(site.url + CASHIER, content=body, headers=given)
-
-
-PAYIN = (
-    '{"pspType":"PSP","type":"PAYIN","baseamount":100.10,"currency":"EUR","userId":7,'
-    '"merchantReference":"M","email":"a@b.example","card":{"pan":"4111111111111111"}}'
-)
-
-
-def test_the_cashier_creates_a_pending_transaction(site: Site, till: Till) -> None:
-    key = site.make_key("write", app_id=till.app_id)
-    answer = cashier(site, PAYIN, key, x_user_token="Bearer someone")
-    assert answer.status_code == 200
-    shown = answer.json()
-    assert (shown["status"], shown["isSuccess"]) == ("success", True)
-    assert shown["data"]["status"] == "PENDING"
-    assert shown["data"]["transactionId"] == shown["data"]["transaction_id"]
-    found = till.shown(shown["data"]["transactionId"])
-    assert (found["status"], found["amount"], found["direction"]) == ("Pending", "100.10", "pay_in")
-    assert (found["userId"], found["merchantReference"]) == ("7", "M")
-    assert (found["sourceId"], found["provider"]) == (till.source["id"], "psp")
-    assert "4111" not in str(found)
-    till.tell(news(found["id"], APPROVED))
-    assert till.moved(found["id"]) == [("credit", "100.10")]
-
-
-def test_the_cashier_reads_a_number_digit_by_digit(site: Site, till: Till) -> None:
-    key = site.make_key("write", app_id=till.app_id)
-    body = PAYIN.replace("100.10", "90071992547409.93")
-    assert cashier(site, body, key).json()["data"]["amount"] == "90071992547409.93"
-    for hostile in ("-1", "0", "0.001", "1e400", '"1,00"', "true", "null", "[1]", "9" * 40):
-        refused = cashier(site, PAYIN.replace("100.10", hostile), key)
-        assert problem(refused)[0] == "body.baseamount"
-
-
-def test_the_cashier_wants_to_know_the_application(site: Site, till: Till) -> None:
-    assert problem(cashier(site, PAYIN, site.key))[0] == "header.X-Application"
-    assert cashier(site, PAYIN, site.key, x_application=till.app_id).status_code == 200
-    assert cashier(site, PAYIN, site.key, x_application="nobody").status_code == 404
-    bound = site.make_key("write", app_id=Till(site).app_id)
-    assert cashier(site, PAYIN, bound, x_application=till.app_id).status_code == 404
-
-
-def test_the_cashier_repeats_itself_for_an_idempotency_key_only(site: Site, till: Till) -> None:
-    key = site.make_key("write", app_id=till.app_id)
-    ids = [
-        cashier(site, PAYIN, key, **headers).json()["data"]["transactionId"]
-        for headers in ({}, {}, {"idempotency_key": "k"}, {"idempotency_key": "k"})
-    ]
-    assert ids[2] == ids[3]
-    assert len(set(ids)) == 3
-
-
-@pytest.mark.parametrize("body", ["", "[]", "1", '{"type":"PAYIN"}', PAYIN.replace("PAYIN", "X")])
-def test_the_cashier_says_what_is_wrong(site: Site, till: Till, body: str) -> None:
-    assert cashier(site, body, site.key, x_application=till.app_id).status_code == 422

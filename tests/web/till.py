@@ -8,13 +8,21 @@ import httpx
 import msgspec
 
 from tests.money.psp import PSP, body_of
-from tests.money.teller import WAKINGS
+from tests.money.teller import APPROVED, FAILED, WAKINGS, news
 from tests.web.site import Site
 from tillbell.callbacks import Notice, Trust
+from tillbell.transactions import Status
 from tillbell.verify import verify
 
 BEGIN = {"direction": "pay_in", "amount": "100.00", "currency": "EUR"}
 PAY_OUT = {**BEGIN, "direction": "pay_out"}
+
+
+def problem(answer: httpx.Response) -> tuple[str, str]:
+    """Return where the one thing is that is wrong, and what is said of it."""
+    assert answer.status_code == 422, answer.text
+    (found,) = answer.json()["detail"]
+    return ".".join(map(str, found["loc"])), found["msg"]
 
 
 class Till:
@@ -98,4 +106,13 @@ class Till:
                 verify(arrival.body, arrival.headers, self.secret)
                 found.append(msgspec.json.decode(arrival.body))
         assert len(found) == count
+        return found
+
+    def contradicted(self, first: Status = FAILED, then: Status = APPROVED) -> dict[str, Any]:
+        """Let a transaction "u" end, then hear the contrary; return the conflict."""
+        self.begin(uid="u")
+        self.tell(news("u", first))
+        self.tell(news("u", then, amount="100.00"))
+        (found,) = self.get("conflict", open="true")["data"]
+        assert isinstance(found, dict)
         return found

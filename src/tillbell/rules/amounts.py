@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from tillbell.callbacks import Sum
 from tillbell.money import exponent, format_amount, is_currency, parse_amount, parse_minor
+from tillbell.transactions import AMOUNT_MAX
 
 
 class Read(NamedTuple):
@@ -34,9 +35,12 @@ def read_sum(told: Sum, default_currency: str) -> Read | Differs:
     if not is_currency(currency):
         return Differs(f"{currency[:12]!r} is not a currency we know.")
     try:
-        return Read(_minor(told, currency), currency)
+        minor = _minor(told, currency)
     except ValueError as error:
         return Differs(f"The amount cannot be read: {error}.", None, currency)
+    if minor > AMOUNT_MAX:
+        return Differs("The amount is larger than any that is kept.", None, currency)
+    return Read(minor, currency)
 
 
 def _minor(told: Sum, currency: str) -> int:

@@ -1,0 +1,92 @@
+"""Four eyes: what a second API key must confirm before it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.money.teller import news
+from tests.web.site import Site
+from tests.web.till import PAY_OUT, Till
+from tillbell.transactions import Status
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site(tmp_path_factory.mktemp("strict"), four_eyes=True) as made:
+        yield made
+
+
+@pytest.fixture
+def careful(strict: Site) -> Till:
+    return Till(strict)
+
+
+@pytest.fixture
+def second(strict: Site) -> Iterator[httpx.Client]:
+    """The client of another key."""
+    with strict.client(strict.make_key("write")) as client:
+        yield client
+
+
+@pytest.mark.parametrize(("action", "status"), [("approve", "Processing"), ("reject", "Rejected")])
+def test_a_second_key_must_do_the_same(
+    careful: Till, second: httpx.Client, action: str, status: str
+) -> None:
+    made = careful.begin(**PAY_OUT, uid="u", reserve=True)
+    for _ in range(2):  # the same key again is no second word
+        proposed = careful.act("u", action)
+        assert proposed.status_code == 202
+        assert proposed.json()["code"] == "second_key_needed"
+        assert proposed.json()["action"] == f"transaction.{action}"
+    assert careful.shown("u")["status"] == "Pending"
+    done = careful.act("u", action, http=second, reason="agreed")
+    assert (done.status_code, done.json()["status"]) == (200, status)
+    assert careful.audited(made["id"]) == [
+        (f"transaction.{action}.proposed", "because"),
+        (f"transaction.{action}.proposed", "because"),
+        (f"transaction.{action}", "agreed"),
+    ]
+
+
+def test_another_act_in_between_ends_a_proposal(careful: Till, second: httpx.Client) -> None:
+    careful.begin(**PAY_OUT, uid="u")
+    careful.act("u", "approve")
+    assert careful.act("u", "reject", http=second).status_code == 202
+    assert careful.act("u", "approve", http=second).status_code == 202
+    assert careful.shown("u")["status"] == "Pending"
+
+
+def test_a_proposal_that_was_used_is_used_up(careful: Till, second: httpx.Client) -> None:
+    careful.begin(**PAY_OUT, uid="u")
+    careful.tell(news("u", Status.ON_HOLD, sequence=1))
+    careful.act("u", "approve")
+    assert careful.act("u", "approve", http=second).status_code == 200
+    careful.tell(news("u", Status.ON_HOLD, sequence=2))
+    assert careful.shown("u")["status"] == "On Hold"
+    assert careful.act("u", "approve", http=second).status_code == 202
+
+
+def test_a_resend_leaves_a_proposal_standing(careful: Till, second: httpx.Client) -> None:
+    careful.begin(**PAY_OUT, uid="u")
+    careful.act("u", "approve")
+    assert careful.act("u", "resend").status_code == 200
+    assert careful.act("u", "approve", http=second).status_code == 200
+
+
+def test_holding_and_cancelling_take_one_key(careful: Till) -> None:
+    careful.begin(**PAY_OUT, uid="u")
+    for action in ("hold", "release", "cancel"):
+        assert careful.act("u", action).status_code == 200
+
+
+def test_accepting_a_conflict_takes_two_keys(careful: Till, second: httpx.Client) -> None:
+    conflict = careful.contradicted()
+    path = f"conflict/{conflict['id']}/accept"
+    assert careful.post(path, {"reason": "seen"}).status_code == 202
+    assert careful.shown("u")["status"] == "Failed"
+    done = careful.post(path, {"reason": "seen too"}, second)
+    assert (done.status_code, done.json()["resolution"]) == (200, "accept")
+    assert careful.shown("u")["status"] == "Approved"
