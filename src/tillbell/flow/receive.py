@@ -11,6 +11,7 @@ see why, so much of it a minute; beyond that it is only counted.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -29,6 +30,7 @@ from tillbell.storage.books import Arrival
 from tillbell.storage.database import Database
 from tillbell.vault import Vault
 
+LARGE_BYTES = 32_768  # what is longer is read on a thread: nobody waits behind a hostile one
 BULK_MAX = 64  # bulk callbacks that are being stored at once
 REFUSED_MAX = 20  # unproven callbacks of one source that are kept, a minute
 REFUSED_BYTES_MAX = 262_144  # and so many bytes of them
@@ -105,7 +107,10 @@ class Receiver:
         return stored
 
     async def _receive(self, live: LiveSource, incoming: Incoming) -> Answer:
-        reading = read(live, incoming)
+        if len(incoming.body) > LARGE_BYTES:
+            reading = await asyncio.to_thread(read, live, incoming)
+        else:
+            reading = read(live, incoming)
         is_free = reading.outcome is None or reading.is_proven
         if is_free or self._allowance.takes(live.source.id, incoming):
             await self.accept(live, incoming, reading)
