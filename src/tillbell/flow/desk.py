@@ -252,7 +252,7 @@ class Desk:
             return None
         said = self._said or [(Outcome.NOTED, "It says nothing that concerns us.")]
         outcome = min((o for o, _ in said), key=_WEIGHT.index)
-        if self.waits_for and self._is_repeatable:
+        if self.waits_for:
             outcome = Outcome.UNMATCHED  # looked at again as a whole: the rest is then known
         why = " ".join(dict.fromkeys(w for o, w in said if o is outcome))
         is_unmatched = outcome is Outcome.UNMATCHED
@@ -266,11 +266,6 @@ class Desk:
             self.retry_at if is_unmatched else None,
             self.waits_for if is_unmatched else (),
         )
-
-    @property
-    def _is_repeatable(self) -> bool:
-        """Whether all that it tells is about transactions, which take a step only once."""
-        return all(p.message.order_key is not None for p in self._publications)
 
     def let_go(self) -> None:
         """Start the deliveries: it is stored."""

@@ -1,7 +1,8 @@
 """Rematch: callbacks that came too early find their transaction.
 
 They are looked at again at once when a transaction appears under a reference they wait for, or
-is approved (a refund may come before its capture), and now and then for 72 hours besides.
+is approved (a refund may come before its capture), and now and then for 72 hours besides. What
+else they say was done when they were looked at first.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Rematcher:
         """Look again at those whose time has come: a chore."""
         for callback in await self._database.to_retry(self._clock.now(), STEP):
             await self._rereader.room()
-            await self._rereader.replay(callback)
+            await self._rereader.replay(callback, money_only=True)
 
     async def idle(self) -> None:
         """Wait until nothing is being looked for."""
@@ -62,7 +63,7 @@ class Rematcher:
             return
         async with self._in_order:  # two that wake the same would mix up who came first
             for callback in await self._database.waiting(found.app_id, names):
-                await self._rereader.replay(callback)
+                await self._rereader.replay(callback, money_only=True)
 
     async def _missed(self, desk: Desk) -> None:
         """Look at a callback again whose transaction came while it was being decided."""
@@ -71,7 +72,7 @@ class Rematcher:
         names = References(desk.waits_for, desk.waits_for)
         found = await self._database.candidates(callback.app_id, callback.source_id, names)
         if not all(desk.has_seen(one) for one in found):
-            await self._rereader.replay(callback)
+            await self._rereader.replay(callback, money_only=True)
 
 
 async def _unless_away(work: Coroutine[None, None, None]) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from tillbell.callbacks import Callback, Outcome
+from tillbell.callbacks import Callback, Outcome, TransactionNotice
 from tillbell.clock import SECOND, Clock
 from tillbell.errors import Misconfigured, Unavailable
 from tillbell.flow.maintain import wait_until
@@ -94,8 +94,11 @@ class Rereader:
             return incoming
         return Reread(callback, live, incoming, read(live, incoming, callback.trust))
 
-    async def replay(self, callback: Callback) -> Replayed:
-        """Process a callback again; see the table above."""
+    async def replay(self, callback: Callback, *, money_only: bool = False) -> Replayed:
+        """Process a callback again; see the table above.
+
+        With `money_only` what it says of other things is left out, because it was done before.
+        """
         again = await self.reread(callback)
         if isinstance(again, Gone):
             if not again.is_lost:
@@ -112,7 +115,9 @@ class Rereader:
             if reopened is None:
                 return Replayed(None, "It was deleted meanwhile.")
             callback = reopened
-        self._receiver.processor.hand_over(callback, reading.notices)
+        is_told = TransactionNotice if money_only else object
+        notices = [notice for notice in reading.notices if isinstance(notice, is_told)]
+        self._receiver.processor.hand_over(callback, notices)
         return Replayed(callback)
 
     async def _leave(self, callback: Callback, outcome: Outcome, why: str) -> Replayed:
