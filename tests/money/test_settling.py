@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 import pytest
 
 from tests.flow.world import START, World
@@ -20,6 +24,7 @@ from tests.money.teller import (
 )
 from tillbell.callbacks import Forward, Outcome, References, Source, Sum
 from tillbell.clock import HOUR, SECOND
+from tillbell.errors import StoreUnavailable
 from tillbell.testing import ManualClock
 from tillbell.transactions import Kind, Status
 
@@ -241,6 +246,41 @@ async def test_two_hundred_copies_at_once_have_one_effect(till: Teller, psp: Sou
     assert await till.moved("O") == [("credit", "100.00")]
     assert (await till.told())["transaction.approved"] == 1
     assert {one.outcome for one in await till.callbacks()} == {Outcome.APPLIED, Outcome.DUPLICATE}
+
+
+async def test_a_store_that_is_away_for_minutes_loses_nothing(
+    till: Teller, psp: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = till.world.clock
+    assert isinstance(clock, ManualClock)
+    await till.create("O")
+    away = Away(till.books.candidates, 100)
+    monkeypatch.setattr(till.books, "candidates", away.candidates)
+
+    await till.send(psp, news("O", APPROVED))
+    while away.left:
+        await asyncio.wait_for(away.asked.wait(), 20)
+        away.asked.clear()
+        asyncio.get_running_loop().call_soon(clock.advance, 2)
+    await till.idle()
+
+    assert await till.moved("O") == [("credit", "100.00")]
+
+
+class Away:
+    """A read that fails so many times."""
+
+    def __init__(self, read: Callable[..., Awaitable[Any]], times: int) -> None:
+        self._read = read
+        self.left = times
+        self.asked = asyncio.Event()
+
+    async def candidates(self, *arguments: Any) -> Any:
+        if self.left:
+            self.left -= 1
+            self.asked.set()
+            raise StoreUnavailable("away")
+        return await self._read(*arguments)
 
 
 async def test_callbacks_of_one_transaction_are_decided_in_the_order_they_came(

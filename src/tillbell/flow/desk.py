@@ -2,12 +2,15 @@
 
 Several notices of a callback may move the same transaction; each sees what the ones before it
 did. Nothing is stored here: `change()` says what is to be, and the store takes all or nothing.
+
+Messages get their ids, and their places in lanes, only in `change()`, at the moment they are
+handed to the store: ids must be in the order of commits, or a poller would pass one by.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -32,7 +35,9 @@ from tillbell.rules.booking import (
 from tillbell.rules.hops import hop_tags
 from tillbell.storage.base import Publication
 from tillbell.storage.books import Change, Conclusion, Kept, Step
-from tillbell.transactions import AuditEntry, Conflict, Status, Transaction
+from tillbell.transactions import AuditEntry, Conflict, Status, Transaction, Transition
+
+R = TypeVar("R", bound=Record)
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -58,6 +63,13 @@ class By(NamedTuple):
     actor: str | None = None
 
 
+class _Told(NamedTuple):
+    """A step, and which of the desk's messages tells of it."""
+
+    booked: Booked
+    message: int
+
+
 class Desk:
     """One decision. `now` is its moment."""
 
@@ -78,10 +90,11 @@ class Desk:
         self.received_at = callback.received_at if callback is not None else now
         self._versions: dict[str, int] = {}  # as they are stored; 0: not yet
         self._present: dict[str, Transaction] = {}
-        self._booked: dict[str, list[Booked]] = {}
+        self._booked: dict[str, list[_Told]] = {}
         self._conflicts: list[Conflict] = []
         self._resolved: list[Conflict] = []
-        self._records: list[Kept] = []
+        self._records: dict[tuple[type[Record], str], Kept] = {}  # by kind and uid
+        self._drafts: list[Draft] = []
         self._publications: list[Publication] = []
         self._audit: list[AuditEntry] = []
         self._said: list[tuple[Outcome, str]] = []
@@ -154,10 +167,8 @@ class Desk:
     def _book(self, booked: Booked) -> Transaction:
         after = booked.transaction
         self._present[after.id] = after
-        message_id = self.tell(event_type(after.status), transaction_data(after), after)
-        details = booked.transition.details | {"messageId": message_id}
-        booked = booked._replace(transition=booked.transition._replace(details=details))
-        self._booked.setdefault(after.id, []).append(booked)
+        number = self.tell(event_type(after.status), transaction_data(after), after)
+        self._booked.setdefault(after.id, []).append(_Told(booked, number))
         if after.kind in REVERSING and after.status is Status.APPROVED:
             self.tell("transaction.reversed", transaction_data(after), after)
         return after
@@ -186,8 +197,16 @@ class Desk:
         self._resolved.append(conflict)
 
     def put(self, record: Record, expected_version: int) -> None:
-        """Store a record beside."""
-        self._records.append(Kept(record, expected_version))
+        """Store a record beside, by its uid."""
+        key = type(record), record.uid or record.id
+        earlier = self._records.get(key)
+        expected = expected_version if earlier is None else earlier.expected_version
+        self._records[key] = Kept(record, expected)
+
+    def kept(self, kind: type[R], uid: str) -> R | None:
+        """Return a record as this decision leaves it; None if it does not touch it."""
+        found = self._records.get((kind, uid))
+        return cast("R", found.record) if found is not None else None
 
     def note(self, entry: AuditEntry) -> None:
         """Write into the audit log."""
@@ -195,8 +214,8 @@ class Desk:
 
     # ── messages ─────────────────────────────────────────────────────────────────────────────────
 
-    def tell(self, type_: str, data: dict[str, Any], about: Transaction | None = None) -> str:
-        """Publish a message of ours, `{"type", "timestamp", "data"}`; return its id."""
+    def tell(self, type_: str, data: dict[str, Any], about: Transaction | None = None) -> int:
+        """Publish a message of ours, `{"type", "timestamp", "data"}`; return which it is."""
         payload = _encode({"type": type_, "timestamp": iso(self.now), "data": data})
         source_id = about.source_id if about is not None else None
         return self.publish(type_, payload, about.id if about is not None else None, source_id)
@@ -207,16 +226,16 @@ class Desk:
         payload: bytes,
         order_key: str | None = None,
         source_id: str | None = None,
-    ) -> str:
-        """Publish a payload as it is, in this decision's commit; return the message's id."""
+    ) -> int:
+        """Publish a payload as it is, in this decision's commit; return which message it is."""
         if source_id is None and self._callback is not None:
             source_id = self._callback.source_id
         channels = (f"source:{source_id}",) if source_id else ()
         tags = hop_tags(self._callback.hops) if self._callback is not None else ()
-        draft = Draft(type_, payload, channels=channels, tags=tags, order_key=order_key)
-        publication = self._publisher.prepare(self._view, draft)
-        self._publications.append(publication)
-        return publication.message.id
+        self._drafts.append(
+            Draft(type_, payload, channels=channels, tags=tags, order_key=order_key)
+        )
+        return len(self._drafts) - 1
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────
 
@@ -226,26 +245,34 @@ class Desk:
         self.transaction_id = self.transaction_id or transaction_id
 
     def change(self) -> Change:
-        """Return the decision."""
+        """Return the decision, to be handed to the store at once. A desk is filed once."""
+        assert not self._publications, "a desk is filed once"
+        self._publications = [self._publisher.prepare(self._view, one) for one in self._drafts]
         return Change(
-            steps=tuple(self._step(id_, booked) for id_, booked in self._booked.items()),
+            steps=tuple(self._step(id_, told) for id_, told in self._booked.items()),
             conclusion=self._conclusion(),
             conflicts=tuple(self._conflicts),
             resolved=tuple(self._resolved),
-            records=tuple(self._records),
+            records=tuple(self._records.values()),
             publications=tuple(self._publications),
             seen=self.seen,
             audit=tuple(self._audit),
             idempotency=self.idempotency,
         )
 
-    def _step(self, id_: str, booked: list[Booked]) -> Step:
+    def _step(self, id_: str, told: list[_Told]) -> Step:
         return Step(
             self._present[id_],
             self._versions[id_],
-            tuple(one.transition for one in booked),
-            tuple(effect for one in booked for effect in one.effects),
+            tuple(self._transition(one) for one in told),
+            tuple(effect for one in told for effect in one.booked.effects),
         )
+
+    def _transition(self, told: _Told) -> Transition:
+        """Return a step that names the message which tells of it."""
+        transition = told.booked.transition
+        message_id = self._publications[told.message].message.id
+        return transition._replace(details=transition.details | {"messageId": message_id})
 
     def _conclusion(self) -> Conclusion | None:
         if self._callback is None:

@@ -65,11 +65,10 @@ class Hearer:
         source_id = live.source.id
         keys = list(dict.fromkeys(item.item_key for item in items))
         unseen = await self._database.unseen(source_id, keys)
-        for item in items:
-            if item.item_key in unseen:
-                unseen.discard(item.item_key)
-                desk.seen = (*desk.seen, (source_id, item.item_key))
-                desk.tell(f"analytics.{item.event}", item.data)
+        new = {item.item_key: item for item in items if item.item_key in unseen}
+        for item in new.values():
+            desk.tell(f"analytics.{item.event}", item.data)
+        desk.seen = tuple((source_id, key) for key in new)
         if desk.seen:
             desk.say(Outcome.NOTED, f"{len(desk.seen)} of {len(items)} items are new.")
         else:
@@ -79,7 +78,9 @@ class Hearer:
 
     async def _parcel(self, desk: Desk, live: LiveSource, notice: ShipmentNotice) -> None:
         uid = f"{live.source.provider}:{notice.tracking_number}"
-        present = await self._database.get(Shipment, uid, live.source.scope)
+        present = desk.kept(Shipment, uid)
+        if present is None:
+            present = await self._database.get(Shipment, uid, live.source.scope)
         moved = judge_parcel(_parcel_of(present), notice)
         desk.say(moved.outcome, moved.why)
         if moved.outcome is not Outcome.APPLIED:
@@ -116,8 +117,9 @@ class Hearer:
         self, desk: Desk, live: LiveSource, notice: EmailNotice, address: str
     ) -> bool:
         uid = address.strip().lower()
-        present = await self._database.get(Suppression, uid, live.source.scope)
-        if present is not None:
+        if desk.kept(Suppression, uid) is not None:
+            return False
+        if await self._database.get(Suppression, uid, live.source.scope) is not None:
             return False
         record = Suppression(
             id=self._ids.new("sup", desk.now),

@@ -29,9 +29,10 @@ from tillbell.flow.maintain import wait_until
 from tillbell.flow.office import Office
 from tillbell.flow.settling import Case, Settler
 from tillbell.logs import observe
-from tillbell.storage.books import Change, Conclusion, Crossed
+from tillbell.storage.books import Change, Conclusion
 
 AT_ONCE = 128  # callbacks being decided
+BULK_AT_ONCE = 4
 WAITING_MAX = 10_000  # handed over and not yet decided; what is more waits in the store
 BULK_WAITING_MAX = 256
 TRIES = 50
@@ -54,6 +55,7 @@ class Processor:
         self._settler = Settler(office.database, office.ids)
         self._hearer = Hearer(office.database, office.ids)
         self._room = asyncio.Semaphore(AT_ONCE)
+        self._bulk_room = asyncio.Semaphore(BULK_AT_ONCE)  # money never waits behind it
         self._tails: dict[str, asyncio.Task[None]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._bulk = 0
@@ -103,7 +105,7 @@ class Processor:
     async def _in_line(self, before: asyncio.Task[None] | None, handed: Handed) -> None:
         if before is not None:
             await asyncio.wait({before})
-        async with self._room:
+        async with self._bulk_room if _is_bulk(handed.notices) else self._room:
             try:
                 await self._process(handed)
             except Exception as error:  # noqa: BLE001 - supervised: the others must go on
@@ -111,13 +113,18 @@ class Processor:
                 await self._give_up(handed.callback, error)
 
     async def _process(self, handed: Handed) -> None:
-        for _ in range(TRIES):
-            desk = await self._decide(handed)
-            if desk is None:
-                return
-            crossed = await self._file(desk)
+        crossings = 0
+        while crossings < TRIES:
+            try:
+                desk = await self._decide(handed)
+                crossed = await self._office.file(desk) if desk is not None else None
+            except StoreUnavailable as error:  # it is waited for, however long it is away
+                observe("callback.postponed", error=str(error))
+                await wait_until(self._office.clock, self._office.clock.now() + STORE_PAUSE)
+                continue
             if crossed is None or crossed.why == "concluded":
                 return
+            crossings += 1
         raise RuntimeError(f"crossed {TRIES} times")
 
     async def _decide(self, handed: Handed) -> Desk | None:
@@ -136,15 +143,6 @@ class Processor:
             else:
                 await self._hearer.hear(desk, live, callback.trust, notice)
         return desk
-
-    async def _file(self, desk: Desk) -> Crossed | None:
-        """Store a decision; a store that is away is waited for."""
-        try:
-            return await self._office.file(desk)
-        except StoreUnavailable as error:
-            observe("callback.postponed", error=str(error))
-            await wait_until(self._office.clock, self._office.clock.now() + STORE_PAUSE)
-            return Crossed("unknown")
 
     async def _give_up(self, callback: Callback, error: Exception) -> None:
         """Conclude what our own program failed at: it can be replayed when it is mended."""
