@@ -1,0 +1,66 @@
+"""B12: who reads messages in order of their ids skips none, however many write at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from tests.flow.world import World
+from tillbell.flow.desk import By
+from tillbell.flow.operate import NewTransaction
+from tillbell.flow.publish import Draft
+from tillbell.storage.base import MessageFilter, Page
+from tillbell.transactions import Direction
+
+WRITERS = 16
+EACH = 400
+
+
+async def _publish(world: World, count: int) -> None:
+    for number in range(count):
+        await world.gateway.publisher.publish(world.app, Draft("order.paid", b'{"n":%d}' % number))
+
+
+async def _decide(world: World, count: int, chance: random.Random) -> None:
+    """Make decisions that take their time between the first word and the commit."""
+    office = world.gateway.office
+    for number in range(count):
+        desk = await office.desk(world.app.id, By(actor="test"))
+        assert desk is not None
+        desk.tell("test.ping", {"message": str(number)})
+        for _ in range(chance.randrange(20)):
+            await asyncio.sleep(0)
+        assert await office.file(desk) is None
+
+
+async def _poll(world: World, wanted: int) -> list[str]:
+    seen: list[str] = []
+    while len(seen) < wanted:
+        page = Page(limit=50, iterator=seen[-1] if seen else None, ascending=True)
+        found = await world.gateway.database.messages(world.app.id, MessageFilter(), page)
+        seen += [message.id for message in found]
+        await asyncio.sleep(0)
+    return seen
+
+
+async def test_a_poller_skips_nothing_while_sixteen_write(world: World) -> None:
+    chance = random.Random(12)
+    work = [
+        _publish(world, EACH) if number % 2 else _decide(world, EACH, chance)
+        for number in range(WRITERS)
+    ]
+    seen, *_ = await asyncio.wait_for(
+        asyncio.gather(_poll(world, WRITERS * EACH), *work), timeout=60
+    )
+
+    assert len(set(seen)) == WRITERS * EACH
+    assert seen == sorted(seen)
+
+
+async def test_transactions_that_are_made_side_by_side_are_told_in_order(world: World) -> None:
+    operator = world.gateway.operator
+    new = NewTransaction(Direction.PAY_IN, 100, "EUR")
+    made = asyncio.gather(*(operator.create(world.app.id, new, "key_1") for _ in range(500)))
+    seen, _ = await asyncio.wait_for(asyncio.gather(_poll(world, 500), made), timeout=60)
+
+    assert len(set(seen)) == 500
