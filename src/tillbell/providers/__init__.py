@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tillbell.providers import (
+    adyen,
     allsecure,
     brite,
     chipcard,
@@ -17,12 +18,15 @@ from tillbell.providers import (
     forumpay,
     github,
     kopa,
+    mollie,
     mozarto,
     neosurf,
+    paddle,
     payone,
     resend,
     shoppex,
     standardwebhooks,
+    stripe,
     trustpayments,
     vercel_analytics,
     vercel_speed_insights,
@@ -33,6 +37,7 @@ from tillbell.providers import (
 from tillbell.providers.base import Provider
 
 _ALL: tuple[Provider, ...] = (
+    adyen.PROVIDER,
     allsecure.PROVIDER,
     brite.PROVIDER,
     chipcard.PROVIDER,
@@ -41,12 +46,15 @@ _ALL: tuple[Provider, ...] = (
     forumpay.PROVIDER,
     github.PROVIDER,
     kopa.PROVIDER,
+    mollie.PROVIDER,
     mozarto.PROVIDER,
     neosurf.PROVIDER,
+    paddle.PROVIDER,
     payone.PROVIDER,
     resend.PROVIDER,
     shoppex.PROVIDER,
     standardwebhooks.PROVIDER,
+    stripe.PROVIDER,
     trustpayments.PROVIDER,
     vercel_analytics.PROVIDER,
     vercel_speed_insights.PROVIDER,

@@ -1,0 +1,249 @@
+"""Adyen: notifications of payments, captures, refunds and chargebacks, each item with a signature.
+
+`additionalData.hmacSignature` of an item: HMAC-SHA256, keyed with the bytes of a hex key, over
+`pspReference:originalReference:merchantAccountCode:merchantReference:value:currency:eventCode:success`,
+in base64. Nothing is escaped, so the first three may hold no colon: else one text fits two items.
+
+Sources: docs.adyen.com, Verify HMAC signatures, Webhook types, Currency codes; Adyen's libraries.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from tillbell.callbacks import Note, Notice, References, Sum, TransactionNotice, Trust
+from tillbell.providers.base import (
+    Answer,
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setup,
+    Unreadable,
+    Verdict,
+)
+from tillbell.providers.card import card_details
+from tillbell.providers.order_fields import parts
+from tillbell.providers.proof import from_base64, from_hex, is_one_of, mac, tried
+from tillbell.providers.reading import fold, given, iso_time, json_object, need, part, text
+from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.providers.words import (
+    APPROVED,
+    AUTHORIZATION_IS_FINAL,
+    AUTHORIZED,
+    CANCELLED,
+    DECLINED,
+    FAILED,
+    PENDING,
+    STATUSES,
+    Step,
+    linked,
+    meaning,
+    statuses,
+    table,
+)
+from tillbell.transactions import Kind, Status
+
+ITEMS_MAX = 100
+SCHEME = "The items' hmacSignature"
+_SIGNED = ("pspReference", "originalReference", "merchantAccountCode", "merchantReference")
+DONE = table(
+    {
+        "PENDING": PENDING,
+        "AUTHORISATION": AUTHORIZED,
+        "CAPTURE": APPROVED,
+        "CAPTURE_FAILED": FAILED,
+        "CANCELLATION": CANCELLED,
+        "TECHNICAL_CANCEL": CANCELLED,
+        "VOID_PENDING_REFUND": CANCELLED,
+        "OFFER_CLOSED": CANCELLED,
+        "EXPIRE": CANCELLED,
+        "REFUND": linked(Kind.REFUND),
+        "REFUND_WITH_DATA": linked(Kind.REFUND),
+        "REFUND_FAILED": linked(Kind.REFUND, Status.FAILED),
+        "REFUNDED_REVERSED": linked(Kind.REFUND, Status.FAILED),
+        "NOTIFICATION_OF_CHARGEBACK": linked(Kind.CHARGEBACK, Status.PENDING),
+        "CHARGEBACK": linked(Kind.CHARGEBACK),
+        "SECOND_CHARGEBACK": linked(Kind.CHARGEBACK),
+        "CHARGEBACK_REVERSED": linked(Kind.CHARGEBACK_REVERSAL),
+    }
+)
+# What was tried and did not succeed: words of their own, so that no setting mixes them up.
+REFUSED = table(
+    {
+        "AUTHORISATION false": DECLINED,
+        "CAPTURE false": Step(Status.PENDING, "capture_failed"),  # the merchant may try again
+        "REFUND false": linked(Kind.REFUND, Status.FAILED),
+        "REFUND_WITH_DATA false": linked(Kind.REFUND, Status.FAILED),
+    }
+)
+# `modification.action` of CANCEL_OR_REFUND: which of the two it became.
+MODIFIED = table({"cancel": CANCELLED, "refund": linked(Kind.REFUND)})
+_NOT_MONEY = frozenset(
+    fold(word)
+    for word in (
+        "AUTHORISATION_ADJUSTMENT",
+        "CANCEL_OR_REFUND",
+        "CANCELLATION",
+        "HANDLED_EXTERNALLY",
+        "INFORMATION_SUPPLIED",
+        "ISSUER_COMMENTS",
+        "MANUAL_REVIEW_ACCEPT",
+        "MANUAL_REVIEW_REJECT",
+        "NOTIFICATION_OF_FRAUD",
+        "RECURRING_CONTRACT",
+        "REPORT_AVAILABLE",
+        "REQUEST_FOR_INFORMATION",
+        "TECHNICAL_CANCEL",
+    )
+)
+# Adyen counts these otherwise than ISO 4217.
+_EXPONENTS: Mapping[str, int] = MappingProxyType({"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2})
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Compare each item's signature; one item without a right one refuses all."""
+    try:
+        items = _items(incoming.body)
+        proofs = [(_given(item), _text(item)) for item in items]
+    except Unreadable as error:
+        return Verdict(None, f"{error} Without it nothing can be proven.")
+    if not all(any(given) for given, _ in proofs):
+        return Verdict(None, "An item has no additionalData.hmacSignature of base64.")
+
+    def is_right(secret: str) -> bool:
+        key = from_hex(secret)
+        return bool(key) and all(is_one_of(got, [mac("sha256", key, of)]) for got, of in proofs)
+
+    return tried(setup.secrets, is_right, SCHEME)
+
+
+def _items(body: bytes) -> list[dict[str, Any]]:
+    wrapped = parts(json_object(body), "notificationItems")
+    if not 0 < len(wrapped) <= ITEMS_MAX:
+        raise Unreadable(f"There are not 1 to {ITEMS_MAX} notificationItems.")
+    return [part(one, "NotificationRequestItem") for one in wrapped]
+
+
+def _given(item: dict[str, Any]) -> list[bytes]:
+    return [from_base64(text(part(item, "additionalData"), "hmacSignature"))]
+
+
+def _text(item: dict[str, Any]) -> bytes:
+    """Return what is signed of an item."""
+    amount = part(item, "amount")
+    named = [_plain(item.get(name)) for name in _SIGNED]
+    if any(":" in value for value in named[:-1]):
+        raise Unreadable("A reference or the account of an item holds a colon.")
+    rest = (amount.get("value"), amount.get("currency"), item.get("eventCode"), item.get("success"))
+    signed = [_plain(value) for value in rest]
+    if any(":" in value for value in signed):
+        raise Unreadable("The amount, event or success of an item holds a colon.")
+    return ":".join((*named, *signed)).encode("utf-8", "surrogatepass")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int) else ""
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read all items; mostly it is one."""
+    items = _items(incoming.body)
+    notices = tuple(_notice(item, setup) for item in items)
+    if len(items) > 1:
+        return Parsed(notices)
+    named = (text(items[0], name) or "" for name in ("pspReference", "eventCode", "success"))
+    return Parsed(notices, ":".join(named))
+
+
+def _notice(item: dict[str, Any], setup: Setup) -> Notice:
+    word, is_done = need(item, "eventCode"), _plain(item.get("success")) == "true"
+    step = _step(word, item, setup, is_done=is_done)
+    if step is None and fold(word) in _NOT_MONEY:
+        return Note(f"{word} with success {str(is_done).lower()} changes nothing of a payment.")
+    own, original = need(item, "pspReference"), text(item, "originalReference")
+    is_linked = step is not None and step.kind is not Kind.PAYMENT
+    return TransactionNotice(
+        References(given(text(item, "merchantReference")), given(original, own)),
+        raw_status=f"{word} {str(is_done).lower()}",
+        status=None if step is None else step.status,
+        kind=Kind.PAYMENT if step is None else step.kind,
+        substate=None if step is None else step.substate,
+        reason=None if is_done else text(item, "reason"),
+        amount=_sum(part(item, "amount")),
+        psp_transaction_id=own if is_linked else original or own,
+        psp_reference=own,
+        occurred_at=iso_time(item.get("eventDate")),
+        details=_details(item),
+    )
+
+
+def _step(word: str, item: dict[str, Any], setup: Setup, *, is_done: bool) -> Step | None:
+    if fold(word) == fold("CANCEL_OR_REFUND") and is_done:
+        action = text(part(item, "additionalData"), "modification.action") or ""
+        return meaning(action, MODIFIED, setup.config)
+    if is_done:
+        return meaning(word, DONE, setup.config)
+    return meaning(f"{word} false", REFUSED, setup.config)
+
+
+def _sum(amount: dict[str, Any]) -> Sum | None:
+    value, currency = text(amount, "value"), (text(amount, "currency") or "").upper()
+    if value is None:
+        return None
+    return Sum(value, currency or None, is_minor=True, exponent=_EXPONENTS.get(currency))
+
+
+def _details(item: dict[str, Any]) -> dict[str, Any]:
+    more = part(item, "additionalData")
+    first, last = text(more, "cardBin"), text(more, "cardSummary")
+    return card_details(first, last, method=text(item, "paymentMethod"))
+
+
+def _secret_problem(secret: str) -> str | None:
+    if secret != secret.strip():
+        return "the key has a space or line end at one of its ends"
+    return None if len(from_hex(secret)) >= 16 else "an HMAC key is hex, at least 32 digits of it"
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the request as Adyen sends it: each item gets its signature."""
+    key = from_hex(setup.secrets[0])
+    items = []
+    for item in _items(json_body(case.fields)):
+        digest = base64.b64encode(mac("sha256", key, _text(item))).decode()
+        more = {**part(item, "additionalData"), "hmacSignature": digest}
+        items.append({"NotificationRequestItem": {**item, "additionalData": more}})
+    body = json_body({**case.fields, "notificationItems": items})
+    return request(case, url, body, {"content-type": JSON})
+
+
+PROVIDER = Provider(
+    name="adyen",
+    title="Adyen",
+    about="Authorisations, captures, refunds and chargebacks, in signed items.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.SIGNED,
+    bare_trust=None,
+    secret=SecretRule(
+        "Adyen → Developers → Webhooks → Standard webhook → HMAC key: hex.",
+        problem=_secret_problem,
+    ),
+    answers="200 with [accepted]; 401 when a signature does not match.",
+    verify=verify,
+    parse=parse,
+    answer=usual(Answer(body=b"[accepted]")),
+    sign=sign,
+    settings=(AUTHORIZATION_IS_FINAL, STATUSES),
+    masked=("cardHolderName", "recurringDetailReference", "recurring.recurringDetailReference"),
+    note="Reason, method and card data are not covered by the signature. Words of pay-outs are "
+    'not in the table: give them a meaning with statuses: {"PAYOUT_DECLINE": "Declined"}.',
+    statuses=statuses(DONE),
+)

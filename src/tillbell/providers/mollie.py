@@ -1,0 +1,119 @@
+"""Mollie: a payment changed; which one, but not how.
+
+Classic webhooks are a form with the payment's id and no proof at all: whoever knows the address
+can send one, so they only make us ask Mollie. The newer ones are JSON events, signed in
+`X-Mollie-Signature: sha256=<hex>` (HMAC-SHA256 of the body; the header stands twice for a day while
+the secret is changed). Unknown ids are answered 200 too.
+
+Source: docs.mollie.com, Webhooks.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from tillbell.callbacks import Note, References, TransactionNotice, Trust
+from tillbell.providers.base import (
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setup,
+    Verdict,
+)
+from tillbell.providers.bodymac import secret_problem
+from tillbell.providers.proof import from_hex, is_one_of, mac, tried
+from tillbell.providers.reading import fields, given, iso_time, need, text
+from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.transactions import Status
+
+HEADER = "x-mollie-signature"
+FORM = "application/x-www-form-urlencoded"
+_PREFIX = "sha256="
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Compare the signatures of an event; a classic webhook has none and proves nothing."""
+    written = [value for name, value in incoming.headers if name == HEADER][:2]
+    if not written and not _is_event(incoming):
+        return Verdict(Trust.NONE, "A classic webhook proves nothing: Mollie is asked.")
+    signatures = [from_hex(value.removeprefix(_PREFIX)) for value in written]
+    if not any(signatures):
+        return Verdict(None, f"The event has no {HEADER} of hex.")
+    return tried(
+        setup.secrets,
+        lambda secret: is_one_of(signatures, [_signature(secret, incoming.body)]),
+        HEADER,
+    )
+
+
+def _is_event(incoming: Incoming) -> bool:
+    return incoming.body.lstrip()[:1] == b"{"
+
+
+def _signature(secret: str, body: bytes) -> bytes:
+    return mac("sha256", secret.encode("utf-8", "surrogatepass"), body)
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Say which payment changed. Hints are never duplicates: the same one means each change."""
+    del setup
+    found = fields(incoming)
+    if not _is_event(incoming):
+        return Parsed((_changed(need(found, "id"), "changed"),), "")
+    word, entity = need(found, "type"), text(found, "entityId") or ""
+    if not entity.startswith("tr_"):
+        return Parsed((Note(f"{word[:100]} is not about a payment."),), text(found, "id"))
+    notice = _changed(entity, word)._replace(occurred_at=iso_time(found.get("createdAt")))
+    return Parsed((notice,), text(found, "id"))
+
+
+def _changed(payment_id: str, word: str) -> TransactionNotice:
+    return TransactionNotice(
+        References(psp=given(payment_id)),
+        raw_status=word,
+        status=None,
+        psp_transaction_id=payment_id,
+        is_hint=True,
+    )
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the request as Mollie sends it: a form of one id, or a signed event."""
+    if "entityId" not in case.fields:
+        return request(case, url, urlencode(case.fields).encode(), {"content-type": FORM})
+    body = json_body(case.fields)
+    signature = _PREFIX + _signature(setup.secrets[0], body).hex()
+    return request(case, url, body, {"content-type": JSON, HEADER: signature})
+
+
+PROVIDER = Provider(
+    name="mollie",
+    title="Mollie",
+    about="That a payment changed; how, Mollie tells when it is asked.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.SIGNED,
+    bare_trust=Trust.NONE,
+    secret=SecretRule(
+        "Mollie → Developers → Webhooks → the webhook's signing secret; classic ones have none.",
+        is_required=False,
+        problem=secret_problem,
+    ),
+    answers="200, also for ids that nobody knows; 401 when an event's signature does not match.",
+    verify=verify,
+    parse=parse,
+    answer=usual(malformed=200),
+    sign=sign,
+    note="No webhook tells how the payment stands: set lookupUrl, or a person must confirm.",
+    statuses={
+        "open": Status.PENDING,
+        "pending": Status.PENDING,
+        "authorized": Status.PENDING,
+        "paid": Status.APPROVED,
+        "failed": Status.FAILED,
+        "canceled": Status.CANCELLED,
+        "expired": Status.CANCELLED,
+    },
+)

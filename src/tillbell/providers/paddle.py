@@ -1,0 +1,148 @@
+"""Paddle Billing: events of transactions and of what is given back, signed with their time.
+
+`Paddle-Signature: ts=<seconds>;h1=<hex>[;h1=…]`: HMAC-SHA256 over `<ts>:<body>` with the text of
+the destination's secret. The vendor's libraries accept five seconds; a source may take more.
+
+Sources: PaddleHQ/paddle-python-sdk; developer.paddle.com, Webhooks (events and their data).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tillbell.callbacks import Note, Notice, References, Sum, TransactionNotice, Trust
+from tillbell.providers.base import (
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setup,
+)
+from tillbell.providers.bodymac import secret_problem
+from tillbell.providers.reading import (
+    given,
+    iso_time,
+    json_object,
+    need,
+    part,
+    text,
+)
+from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.providers.timedmac import TimedMac, tolerance
+from tillbell.providers.words import APPROVED, CANCELLED, PENDING, STATUSES, Step, meaning, table
+from tillbell.transactions import Kind, Status
+
+TOLERANCE = tolerance(default_s=5)
+PROOF = TimedMac("paddle-signature", TOLERANCE, time="ts", signature="h1", separator=";", joint=":")
+EVENTS = table(
+    {
+        "transaction.created": PENDING,
+        "transaction.ready": PENDING,
+        "transaction.billed": PENDING,
+        "transaction.past_due": PENDING,
+        "transaction.payment_failed": Step(Status.PENDING, "payment_failed"),  # may be tried again
+        "transaction.paid": APPROVED,
+        "transaction.completed": APPROVED,
+        "transaction.canceled": CANCELLED,
+    }
+)
+ACTIONS = {
+    "refund": Kind.REFUND,
+    "chargeback": Kind.CHARGEBACK,
+    "chargeback_reverse": Kind.CHARGEBACK_REVERSAL,
+}
+DECISIONS = {
+    "pending_approval": Status.PENDING,
+    "approved": Status.APPROVED,
+    "rejected": Status.DECLINED,
+}
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read one event."""
+    body = json_object(incoming.body)
+    word, found = need(body, "event_type"), part(body, "data")
+    notice = _notice(word, found, meaning(word, EVENTS, setup.config))
+    if isinstance(notice, TransactionNotice):
+        notice = notice._replace(occurred_at=iso_time(body.get("occurred_at")))
+    return Parsed((notice,), text(body, "event_id"))
+
+
+def _notice(word: str, found: dict[str, Any], step: Step | None) -> Notice:
+    if word.startswith("adjustment."):
+        return _adjustment(found)
+    if not word.startswith("transaction."):
+        return Note(f"{word[:100]} is not about a payment.")
+    if step is None:
+        return Note(f"{word[:100]} changes nothing of a payment.")
+    totals, ours = part(part(found, "details"), "totals"), part(found, "custom_data")
+    return TransactionNotice(
+        References(given(*(text(ours, name) for name in ours)), given(text(found, "id"))),
+        raw_status=word,
+        status=step.status,
+        substate=step.substate,
+        amount=_sum(totals, "grand_total", text(found, "currency_code")),
+        psp_transaction_id=need(found, "id"),
+        psp_reference=text(found, "invoice_number"),
+    )
+
+
+def _adjustment(found: dict[str, Any]) -> Notice:
+    action, decision = need(found, "action"), text(found, "status") or ""
+    kind = ACTIONS.get(action)
+    if kind is None:
+        return Note(f"The adjustment {action[:50]} moves no money.")
+    return TransactionNotice(
+        References(psp=given(need(found, "transaction_id"))),
+        raw_status=f"{action} {decision}",
+        status=DECISIONS.get(decision),
+        kind=kind,
+        reason=text(found, "reason"),
+        amount=_sum(part(found, "totals"), "total", text(found, "currency_code")),
+        psp_transaction_id=need(found, "id"),
+    )
+
+
+def _sum(totals: dict[str, Any], name: str, currency: str | None) -> Sum | None:
+    value = text(totals, name)
+    return None if value is None else Sum(value, currency, is_minor=True)
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the request as Paddle sends it."""
+    body = json_body(case.fields)
+    signature = PROOF.value(setup.secrets[0], case.at, body)
+    return request(case, url, body, {"content-type": JSON, PROOF.header: signature})
+
+
+PROVIDER = Provider(
+    name="paddle",
+    title="Paddle Billing",
+    about="Payments, refunds and chargebacks, each as an event.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.SIGNED,
+    bare_trust=None,
+    secret=SecretRule(
+        "Paddle → Developer tools → Notifications → the destination → Secret key (pdl_ntf_…).",
+        problem=secret_problem,
+    ),
+    answers="200; 401 when the signature does not match or is too old.",
+    verify=PROOF.verify,
+    parse=parse,
+    answer=usual(),
+    sign=sign,
+    settings=(TOLERANCE, STATUSES),
+    note="Whether a repeated event is signed anew is not known: if repeats are refused, raise "
+    "toleranceSeconds.",
+    statuses={
+        "draft": Status.PENDING,
+        "ready": Status.PENDING,
+        "billed": Status.PENDING,
+        "past_due": Status.PENDING,
+        "paid": Status.APPROVED,
+        "completed": Status.APPROVED,
+        "canceled": Status.CANCELLED,
+    },
+)

@@ -1,0 +1,251 @@
+"""Stripe: payment intents, checkout sessions, refunds and disputes; other events passed on.
+
+`Stripe-Signature: t=<seconds>,v1=<hex>`: HMAC-SHA256 over `<t>.<body>` with the whole text of the
+endpoint's secret, `whsec_` included. Events may come in any order and more than once.
+
+Sources: docs.stripe.com, Webhooks, Types of events, Currencies; stripe/stripe-python.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from tillbell.callbacks import Forward, Note, Notice, References, Sum, TransactionNotice, Trust
+from tillbell.providers.base import (
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setup,
+    Unreadable,
+)
+from tillbell.providers.bodymac import secret_problem
+from tillbell.providers.proof import TOLERANCE_S
+from tillbell.providers.reading import given, json_object, need, part, text, unix_seconds
+from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.providers.timedmac import TimedMac, tolerance
+from tillbell.providers.words import (
+    APPROVED,
+    AUTHORIZATION_IS_FINAL,
+    AUTHORIZED,
+    CANCELLED,
+    FAILED,
+    PENDING,
+    STATUSES,
+    Step,
+    linked,
+    meaning,
+    statuses,
+    table,
+)
+from tillbell.transactions import Kind, Status
+
+TOLERANCE = tolerance(TOLERANCE_S)
+PROOF = TimedMac("stripe-signature", TOLERANCE, time="t", signature="v1")
+EVENTS = table(
+    {
+        "payment_intent.created": PENDING,
+        "payment_intent.processing": PENDING,
+        "payment_intent.requires_action": PENDING,
+        "payment_intent.amount_capturable_updated": AUTHORIZED,
+        "payment_intent.succeeded": APPROVED,
+        "payment_intent.payment_failed": Step(Status.PENDING, "payment_failed"),  # may try again
+        "payment_intent.canceled": CANCELLED,
+        "checkout.session.completed": APPROVED,  # if it is paid; else Pending, see `_paid`
+        "checkout.session.async_payment_succeeded": APPROVED,
+        "checkout.session.async_payment_failed": FAILED,
+        "checkout.session.expired": CANCELLED,
+        "charge.dispute.created": linked(Kind.CHARGEBACK, Status.PENDING),
+        "charge.dispute.updated": linked(Kind.CHARGEBACK, Status.PENDING),
+        "charge.dispute.funds_withdrawn": linked(Kind.CHARGEBACK),
+        "charge.dispute.funds_reinstated": linked(Kind.CHARGEBACK_REVERSAL),
+    }
+)
+CLOSED_DISPUTES = table(
+    {
+        "lost": linked(Kind.CHARGEBACK),
+        "warning_closed": linked(Kind.CHARGEBACK, Status.CANCELLED),  # was never one
+    }
+)
+REFUNDS = table(
+    {
+        "pending": linked(Kind.REFUND, Status.PENDING),
+        "requires_action": linked(Kind.REFUND, Status.PENDING),
+        "succeeded": linked(Kind.REFUND),
+        "failed": linked(Kind.REFUND, Status.FAILED),
+        "canceled": linked(Kind.REFUND, Status.CANCELLED),
+    }
+)
+LOOKED_UP = table(
+    {
+        "requires_payment_method": PENDING,
+        "requires_confirmation": PENDING,
+        "requires_action": PENDING,
+        "processing": PENDING,
+        "requires_capture": AUTHORIZED,
+        "succeeded": APPROVED,
+        "canceled": CANCELLED,
+    }
+)
+_REFUND_EVENTS = ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")
+# Stripe counts these otherwise than ISO 4217.
+_EXPONENTS: Mapping[str, int] = MappingProxyType({"ISK": 2, "UGX": 2, "MGA": 0})
+_TYPE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){1,5}")
+_AMOUNT_FIELDS = ("amount_received", "amount_total", "amount")
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read one event. What is not about a payment becomes a message `stripe.<type>`."""
+    body = json_object(incoming.body)
+    word, found = need(body, "type"), part(part(body, "data"), "object")
+    notices = _notices(word, found, setup) or (_other(word, incoming.body),)
+    at = unix_seconds(body.get("created"))
+    told = [n._replace(occurred_at=at) if isinstance(n, TransactionNotice) else n for n in notices]
+    return Parsed(tuple(told), text(body, "id"))
+
+
+def _notices(word: str, found: dict[str, Any], setup: Setup) -> tuple[Notice, ...]:
+    if word in _REFUND_EVENTS:
+        return (_refund(found, setup),)
+    if word == "charge.refunded":
+        return _refunds_of(found, setup)
+    if word == "charge.dispute.closed":
+        return (_closed(word, found, setup),)
+    step = meaning(word, EVENTS, setup.config)
+    if step is None:
+        return ()
+    if step.kind is not Kind.PAYMENT:
+        return (_dispute(word, found, step),)
+    if word == "checkout.session.completed" and text(found, "payment_status") == "unpaid":
+        step = PENDING
+    return (_payment(word, found, step),)
+
+
+def _payment(word: str, found: dict[str, Any], step: Step) -> Notice:
+    """Read a payment intent, or a checkout session, which names its payment intent."""
+    own, intent = need(found, "id"), text(found, "payment_intent")
+    if found.get("payment_status") == "no_payment_required":
+        return Note("The checkout session needed no payment.")
+    error = part(found, "last_payment_error")
+    ours = (text(found, "client_reference_id"), *_metadata(found))
+    return TransactionNotice(
+        References(given(*ours), given(intent, own)),
+        raw_status=word,
+        status=step.status,
+        substate=step.substate,
+        reason=text(error, "decline_code") or text(error, "code"),
+        message=text(error, "message"),
+        amount=_amount(found, step),
+        psp_transaction_id=intent or own,
+        psp_reference=text(found, "latest_charge"),
+        user_id=text(found, "customer"),
+    )
+
+
+def _amount(found: dict[str, Any], step: Step) -> Sum | None:
+    """Return what was received, else what is asked for; nothing is received before Approved."""
+    names = _AMOUNT_FIELDS if step.status is Status.APPROVED else _AMOUNT_FIELDS[1:]
+    values = [value for value in (text(found, name) for name in names) if value is not None]
+    return _sum(values[0], found) if values else None
+
+
+def _refunds_of(charge: dict[str, Any], setup: Setup) -> tuple[Notice, ...]:
+    """Read the refunds that stand in a charge; newer versions of the API leave them out."""
+    listed = part(charge, "refunds").get("data")
+    refunds = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    if not refunds:
+        return (Note("charge.refunded names no refund: let Stripe send refund.created too."),)
+    of_charge = {"charge": charge.get("id"), "payment_intent": charge.get("payment_intent")}
+    return tuple(_refund({**of_charge, **one}, setup) for one in refunds)
+
+
+def _refund(found: dict[str, Any], setup: Setup) -> TransactionNotice:
+    word = need(found, "status")
+    step = meaning(word, REFUNDS, setup.config)
+    return TransactionNotice(
+        _parent(found),
+        raw_status=word,
+        status=None if step is None else step.status,
+        kind=Kind.REFUND,
+        reason=text(found, "failure_reason") or text(found, "reason"),
+        amount=_sum(text(found, "amount"), found),
+        psp_transaction_id=need(found, "id"),
+    )
+
+
+def _closed(word: str, found: dict[str, Any], setup: Setup) -> Notice:
+    ended = need(found, "status")
+    step = meaning(ended, CLOSED_DISPUTES, setup.config)
+    if step is None:
+        return Note(f"The dispute ended as {ended[:50]}: funds_reinstated tells of the money.")
+    return _dispute(f"{word} {ended}", found, step)
+
+
+def _dispute(word: str, found: dict[str, Any], step: Step) -> TransactionNotice:
+    return TransactionNotice(
+        _parent(found),
+        raw_status=word,
+        status=step.status,
+        kind=step.kind,
+        reason=text(found, "reason"),
+        amount=_sum(text(found, "amount"), found),
+        psp_transaction_id=need(found, "id"),
+    )
+
+
+def _parent(found: dict[str, Any]) -> References:
+    psp = given(text(found, "payment_intent"), text(found, "charge"))
+    return References(given(*_metadata(found)), psp)
+
+
+def _metadata(found: dict[str, Any]) -> list[str | None]:
+    told = part(found, "metadata")
+    return [text(told, name) for name in list(told)[:50]]
+
+
+def _sum(value: str | None, found: dict[str, Any]) -> Sum | None:
+    if value is None:
+        return None
+    currency = (text(found, "currency") or "").upper()
+    return Sum(value, currency or None, is_minor=True, exponent=_EXPONENTS.get(currency))
+
+
+def _other(word: str, body: bytes) -> Notice:
+    if _TYPE.fullmatch(word) is None or len(word) > 100:
+        raise Unreadable("The type is not one of Stripe's.")
+    return Forward(f"stripe.{word}", body)
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the request as Stripe sends it."""
+    body = json_body(case.fields)
+    signature = PROOF.value(setup.secrets[0], case.at, body)
+    return request(case, url, body, {"content-type": JSON, PROOF.header: signature})
+
+
+PROVIDER = Provider(
+    name="stripe",
+    title="Stripe",
+    about="Payment intents, checkout sessions, refunds and disputes; other events passed on.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.SIGNED,
+    bare_trust=None,
+    secret=SecretRule(
+        "Stripe → Developers → Webhooks → the endpoint → Signing secret (whsec_…).",
+        problem=secret_problem,
+    ),
+    answers="200; 401 when the signature does not match or is too old.",
+    verify=PROOF.verify,
+    parse=parse,
+    answer=usual(),
+    sign=sign,
+    settings=(AUTHORIZATION_IS_FINAL, STATUSES, TOLERANCE),
+    note="A try that failed leaves the payment Pending, because the payer may try again. Refunds "
+    "are read from refund.*: charge.refunded alone may not name them.",
+    statuses=statuses(LOOKED_UP),
+)

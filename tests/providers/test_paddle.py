@@ -1,0 +1,76 @@
+"""Paddle: the published vector, its short tolerance, what an adjustment is."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tillbell.callbacks import Note, TransactionNotice, Trust
+from tillbell.providers.base import Incoming, Setup
+from tillbell.providers.paddle import PROVIDER
+from tillbell.transactions import Kind, Status
+
+AT_S = 1_696_195_954
+SETUP = Setup(("pdl_ntf_01hbpjmytsa32fhr36nqgc3kgb_WvRO0eL4Bj9rgYYIBZY6wZhG4EHy9jzh",))
+RIGHT = "d96299976a6eb066f484d7fde011ac56fc32b38fc9940bc419d6e537fdc6ef02"
+
+
+def posted(header: str, age_s: int = 0) -> Incoming:
+    received_at = (AT_S + age_s) * 1_000_000
+    return Incoming("POST", "/", (("paddle-signature", header),), b"hello-world", received_at)
+
+
+@pytest.mark.parametrize("header", [f"ts={AT_S};h1={RIGHT}", f"ts={AT_S};h1={'0' * 64};h1={RIGHT}"])
+def test_the_published_vector_matches(header: str) -> None:
+    assert PROVIDER.verify(posted(header), SETUP).trust is Trust.SIGNED
+
+
+@pytest.mark.parametrize(
+    ("config", "age_s", "is_good"),
+    [
+        ({}, 5, True),
+        ({}, 6, False),
+        ({}, -6, False),
+        ({"toleranceSeconds": 600}, 600, True),
+        ({"toleranceSeconds": 600}, 601, False),
+    ],
+)
+def test_how_old_it_may_be_is_a_setting(config: dict[str, int], age_s: int, is_good: bool) -> None:
+    verdict = PROVIDER.verify(posted(f"ts={AT_S};h1={RIGHT}", age_s), Setup(SETUP.secrets, config))
+    assert (verdict.trust is Trust.SIGNED) is is_good
+
+
+def told(event: str, **found: Any) -> TransactionNotice:
+    body = json.dumps({"event_id": "evt_1", "event_type": event, "data": found}).encode()
+    (notice,) = PROVIDER.parse(Incoming("POST", "/", (), body, 0), SETUP).notices
+    assert isinstance(notice, TransactionNotice)
+    return notice
+
+
+@pytest.mark.parametrize(
+    ("action", "kind"),
+    [
+        ("refund", Kind.REFUND),
+        ("chargeback", Kind.CHARGEBACK),
+        ("chargeback_reverse", Kind.CHARGEBACK_REVERSAL),
+    ],
+)
+def test_an_adjustment_belongs_to_its_transaction(action: str, kind: Kind) -> None:
+    notice = told(
+        "adjustment.created", id="adj_1", transaction_id="txn_1", action=action, status="approved"
+    )
+    assert (notice.kind, notice.status) == (kind, Status.APPROVED)
+    assert (notice.references.psp, notice.psp_transaction_id) == (("txn_1",), "adj_1")
+
+
+def test_a_decision_in_no_table_means_nothing() -> None:
+    notice = told(
+        "adjustment.updated", id="adj_1", transaction_id="txn_1", action="refund", status="odd"
+    )
+    assert notice.status is None
+
+
+def test_an_event_of_no_payment_is_only_kept() -> None:
+    body = b'{"event_id":"e","event_type":"customer.created","data":{}}'
+    (notice,) = PROVIDER.parse(Incoming("POST", "/", (), body, 0), SETUP).notices
+    assert isinstance(notice, Note)
