@@ -1,0 +1,73 @@
+"""Signatures made with a certificate's private key: RSA, SHA-256, PKCS#1 v1.5.
+
+The certificate is one that the source's owner pinned: no address in a request decides which key
+proves it.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import Certificate, load_pem_x509_certificates
+
+from tillbell.clock import Micros, from_datetime
+
+PEM_MAX = 65_536  # characters of all pinned certificates together
+
+
+def is_signed_by(pem: str, signature: bytes, message: bytes, at: Micros) -> bool:
+    """Tell whether any of the certificates that is valid at that time signed the message."""
+    return any(
+        _is_valid(certificate, at) and _verifies(certificate, signature, message)
+        for certificate in certificates(pem)
+    )
+
+
+@lru_cache(maxsize=64)
+def certificates(pem: str) -> tuple[Certificate, ...]:
+    """Read PEM, one certificate or several; none if it is not PEM."""
+    if len(pem) > PEM_MAX:
+        return ()
+    try:
+        return tuple(load_pem_x509_certificates(pem.encode("ascii", "replace")))
+    except ValueError:
+        return ()
+
+
+def certificate_problem(pem: object) -> str | None:
+    """Say what is wrong with pinned certificates; None if nothing is."""
+    found = certificates(pem) if isinstance(pem, str) else ()
+    if not found:
+        return "is not a certificate in PEM (-----BEGIN CERTIFICATE-----)"
+    if not all(isinstance(one.public_key(), RSAPublicKey) for one in found):
+        return "holds a certificate whose key is not RSA"
+    return None
+
+
+def sign_with(key_pem: str, message: bytes) -> bytes:
+    """Sign as the holder of the certificate's key does. Raises `ValueError` if it is no PEM."""
+    key = load_pem_private_key(key_pem.encode("ascii"), password=None)
+    if not isinstance(key, RSAPrivateKey):
+        raise TypeError("The key is not an RSA private key in PEM.")
+    return key.sign(message, PKCS1v15(), SHA256())
+
+
+def _is_valid(certificate: Certificate, at: Micros) -> bool:
+    first = from_datetime(certificate.not_valid_before_utc)
+    return first <= at <= from_datetime(certificate.not_valid_after_utc)
+
+
+def _verifies(certificate: Certificate, signature: bytes, message: bytes) -> bool:
+    try:
+        key = certificate.public_key()
+        if not isinstance(key, RSAPublicKey):
+            return False
+        key.verify(signature, message, PKCS1v15(), SHA256())
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+        return False
+    return True

@@ -1,0 +1,232 @@
+"""PayPal: orders, authorizations, captures, refunds and disputes, signed with a certificate.
+
+`PAYPAL-TRANSMISSION-SIG` is RSA with SHA-256 over `<transmission id>|<time>|<webhook id>|<CRC-32 of
+the body>`. A checksum is easily made to fit another body, so what makes a captured request
+worthless is that each transmission counts once. The certificate is pinned by the source's owner;
+the address that a request names for it must be PayPal's, and is never fetched.
+
+Sources: developer.paypal.com, Webhooks (verification, event names), Payments v1 and v2.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from typing import Any
+from urllib.parse import urlsplit
+
+from tillbell.callbacks import Forward, Notice, References, Sum, TransactionNotice, Trust
+from tillbell.clock import iso
+from tillbell.providers.base import (
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setting,
+    Setup,
+    Unreadable,
+    Verdict,
+)
+from tillbell.providers.bodymac import secret_problem
+from tillbell.providers.certsig import certificates, is_signed_by, sign_with
+from tillbell.providers.order_fields import parts
+from tillbell.providers.paypal_events import DISPUTES, EVENTS, FORWARDED
+from tillbell.providers.proof import NO_SECRET, from_base64, tried
+from tillbell.providers.reading import given, iso_time, json_object, need, part, text
+from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.providers.words import AUTHORIZATION_IS_FINAL, STATUSES, Step, meaning
+from tillbell.transactions import Kind, Status
+
+ID, TIME, SIGNATURE = (f"paypal-transmission-{name}" for name in ("id", "time", "sig"))
+CERTIFICATE_URL, ALGORITHM = "paypal-cert-url", "paypal-auth-algo"
+HOSTS = frozenset(
+    f"{name}{zone}.paypal.com" for name in ("api", "api-m") for zone in ("", ".sandbox")
+)
+CERTIFICATE = Setting(
+    "certificate",
+    "PayPal's signing certificate, or several, in PEM: what PAYPAL-CERT-URL of a request names.",
+    is_required=True,
+)
+SIMULATOR_KEY = Setting(
+    "simulatorKey",
+    "Only to simulate PayPal: the private key, in PEM, of a certificate of your own.",
+    is_secret=True,
+)
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Check the signature with the pinned certificates and each webhook id."""
+    if not any(setup.secrets):
+        return NO_SECRET
+    named = [incoming.header(name) for name in (ID, TIME, SIGNATURE, CERTIFICATE_URL, ALGORITHM)]
+    id_, time, signature, url, algorithm = (value or "" for value in named)
+    if not (id_ and time and from_base64(signature)):
+        return Verdict(None, f"{ID}, {TIME} or {SIGNATURE} is missing or stands twice.")
+    if algorithm != "SHA256withRSA":
+        return Verdict(None, f"{ALGORITHM} is not SHA256withRSA.")
+    if not _is_theirs(url):
+        return Verdict(None, f"{CERTIFICATE_URL} is not an address of PayPal.")
+    pem = str(setup.config.get(CERTIFICATE.name) or "")
+    if not certificates(pem):
+        return Verdict(None, f"No certificate is pinned. Set config.certificate to that of {url}.")
+    verdict = tried(
+        setup.secrets,
+        lambda secret: is_signed_by(
+            pem, from_base64(signature), _text(incoming, secret), incoming.received_at
+        ),
+        SIGNATURE,
+    )
+    if verdict.trust is None:
+        return Verdict(None, f"{verdict.why} Or PayPal changed its certificate: {url}")
+    return verdict
+
+
+def _is_theirs(url: str) -> bool:
+    try:
+        named = urlsplit(url)
+        return named.scheme == "https" and named.netloc in HOSTS and len(url) < 500
+    except ValueError:
+        return False
+
+
+def _text(incoming: Incoming, webhook_id: str) -> bytes:
+    """Return what is signed; headers are the text of their bytes."""
+    id_, time = incoming.header(ID) or "", incoming.header(TIME) or ""
+    checksum = zlib.crc32(incoming.body)
+    signed = f"{id_}|{time}|{webhook_id}|{checksum}"
+    return signed.encode("utf-8", "surrogatepass")
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read one event. What is not about a payment becomes a message `paypal.<type>`."""
+    body = json_object(incoming.body)
+    word, found = need(body, "event_type"), part(body, "resource")
+    notice = _notice(word, found, setup) or _other(word, incoming.body)
+    if isinstance(notice, TransactionNotice):
+        notice = notice._replace(occurred_at=iso_time(body.get("create_time")))
+    return Parsed((notice,), incoming.header(ID) or text(body, "id"))
+
+
+def _notice(word: str, found: dict[str, Any], setup: Setup) -> Notice | None:
+    if word.startswith("CUSTOMER.DISPUTE."):
+        return _dispute(word, found, setup)
+    step = meaning(word, EVENTS, setup.config)
+    if step is None:
+        return None
+    is_order = word.startswith("CHECKOUT.ORDER.")
+    up = _above(found) if step.kind is not Kind.PAYMENT else None
+    own = need(found, "id")
+    return TransactionNotice(
+        References(_ours(found), given(up, *_related(found), own if up is None else None)),
+        raw_status=word,
+        status=step.status,
+        kind=step.kind,
+        substate=step.substate,
+        reason=text(part(found, "status_details"), "reason"),
+        amount=None if is_order else _sum(part(found, "amount")),
+        psp_transaction_id=None if is_order or step.substate == "authorized" else own,
+        psp_reference=own,
+    )
+
+
+def _dispute(word: str, found: dict[str, Any], setup: Setup) -> TransactionNotice:
+    """A dispute takes the money back when it is resolved for the buyer."""
+    outcome = text(part(found, "dispute_outcome"), "outcome_code")
+    told = f"{word} {outcome}" if outcome is not None else word
+    step: Step | None = meaning(told, DISPUTES, setup.config)
+    disputed = [text(one, "seller_transaction_id") for one in parts(found, "disputed_transactions")]
+    return TransactionNotice(
+        References(psp=given(*disputed[:5])),
+        raw_status=told,
+        status=None if step is None else step.status,
+        kind=Kind.CHARGEBACK,
+        reason=text(found, "reason"),
+        amount=_sum(part(found, "dispute_amount")),
+        psp_transaction_id=need(found, "dispute_id"),
+    )
+
+
+def _ours(found: dict[str, Any]) -> tuple[str, ...]:
+    units = [found, *parts(found, "purchase_units")[:20]]
+    names = ("custom_id", "invoice_id", "reference_id", "custom", "invoice_number")
+    return given(*(text(unit, name) for unit in units for name in names))
+
+
+def _related(found: dict[str, Any]) -> list[str | None]:
+    related = part(part(found, "supplementary_data"), "related_ids")
+    names = ("capture_id", "authorization_id", "order_id")
+    return [*(text(related, name) for name in names), text(found, "sale_id")]
+
+
+def _above(found: dict[str, Any]) -> str | None:
+    """Return the id of what this belongs to: the last part of its link `up`."""
+    for link in parts(found, "links")[:20]:
+        if text(link, "rel") == "up":
+            return (text(link, "href") or "").rstrip("/").rpartition("/")[2] or None
+    return None
+
+
+def _sum(amount: dict[str, Any]) -> Sum | None:
+    value = text(amount, "value") or text(amount, "total")
+    currency = text(amount, "currency_code") or text(amount, "currency")
+    return None if value is None else Sum(value.removeprefix("-"), currency)
+
+
+def _other(word: str, body: bytes) -> Notice:
+    if FORWARDED.fullmatch(word) is None:
+        raise Unreadable("The event_type is not one of PayPal's.")
+    return Forward(f"paypal.{word.lower().replace('-', '_')}", body)
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the request as PayPal sends it, with the key of the setting `simulatorKey`.
+
+    Raises `ValueError` if there is no such key: only PayPal has PayPal's.
+    """
+    key = str(setup.config.get(SIMULATOR_KEY.name) or "")
+    if not key:
+        raise ValueError("PayPal's proof needs a private key: set config.simulatorKey.")
+    headers = {
+        "content-type": JSON,
+        ID: case.id,
+        TIME: iso(case.at),
+        ALGORITHM: "SHA256withRSA",
+        CERTIFICATE_URL: "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-simulated",
+    }
+    unsigned = request(case, url, json_body(case.fields), headers)
+    signature = base64.b64encode(sign_with(key, _text(unsigned, setup.secrets[0]))).decode()
+    return unsigned._replace(headers=(*unsigned.headers, (SIGNATURE, signature)))
+
+
+PROVIDER = Provider(
+    name="paypal",
+    title="PayPal",
+    about="Orders, authorizations, captures, refunds and disputes; other events passed on.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.SIGNED,
+    bare_trust=None,
+    secret=SecretRule(
+        "PayPal → Apps & Credentials → the app → Webhooks → Webhook ID: it goes into what is "
+        "signed.",
+        problem=secret_problem,
+    ),
+    answers="200; 401 when the signature does not match. Up to 25 repeats in three days.",
+    verify=verify,
+    parse=parse,
+    answer=usual(),
+    sign=sign,
+    settings=(CERTIFICATE, AUTHORIZATION_IS_FINAL, STATUSES, SIMULATOR_KEY),
+    note="PayPal's certificate is pinned, not fetched: add the new one before it changes.",
+    statuses={
+        "CREATED": Status.PENDING,
+        "APPROVED": Status.PENDING,  # by the payer; the money is not taken yet
+        "PAYER_ACTION_REQUIRED": Status.PENDING,
+        "PENDING": Status.PENDING,
+        "COMPLETED": Status.APPROVED,
+        "DECLINED": Status.DECLINED,
+        "FAILED": Status.FAILED,
+        "VOIDED": Status.CANCELLED,
+    },
+)

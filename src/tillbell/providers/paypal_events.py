@@ -1,0 +1,49 @@
+"""What PayPal's event names mean. Source: developer.paypal.com, Webhook event names."""
+
+from __future__ import annotations
+
+import re
+
+from tillbell.providers.words import (
+    APPROVED,
+    AUTHORIZED,
+    CANCELLED,
+    DECLINED,
+    PENDING,
+    SETTLING,
+    linked,
+    table,
+)
+from tillbell.transactions import Kind, Status
+
+EVENTS = table(
+    {
+        "CHECKOUT.ORDER.APPROVED": PENDING,  # by the payer; the merchant has to capture it
+        "PAYMENT.AUTHORIZATION.CREATED": AUTHORIZED,
+        "PAYMENT.AUTHORIZATION.VOIDED": CANCELLED,
+        "PAYMENT.CAPTURE.PENDING": SETTLING,
+        "PAYMENT.CAPTURE.COMPLETED": APPROVED,
+        "PAYMENT.CAPTURE.DECLINED": DECLINED,
+        "PAYMENT.CAPTURE.DENIED": DECLINED,
+        "PAYMENT.CAPTURE.REFUNDED": linked(Kind.REFUND),
+        "PAYMENT.CAPTURE.REVERSED": linked(Kind.REVERSAL),
+        "PAYMENT.SALE.PENDING": SETTLING,
+        "PAYMENT.SALE.COMPLETED": APPROVED,
+        "PAYMENT.SALE.DENIED": DECLINED,
+        "PAYMENT.SALE.REFUNDED": linked(Kind.REFUND),
+        "PAYMENT.SALE.REVERSED": linked(Kind.REVERSAL),
+    }
+)
+# With the outcome, where the event tells one.
+DISPUTES = table(
+    {
+        "CUSTOMER.DISPUTE.CREATED": linked(Kind.CHARGEBACK, Status.PENDING),
+        "CUSTOMER.DISPUTE.UPDATED": linked(Kind.CHARGEBACK, Status.PENDING),
+        "CUSTOMER.DISPUTE.RESOLVED RESOLVED_BUYER_FAVOUR": linked(Kind.CHARGEBACK),
+        "CUSTOMER.DISPUTE.RESOLVED RESOLVED_SELLER_FAVOUR": linked(
+            Kind.CHARGEBACK, Status.CANCELLED
+        ),
+        "CUSTOMER.DISPUTE.RESOLVED CANCELED_BY_BUYER": linked(Kind.CHARGEBACK, Status.CANCELLED),
+    }
+)
+FORWARDED = re.compile(r"[A-Z][A-Z0-9_-]{1,30}(\.[A-Z][A-Z0-9_-]{1,40}){1,4}")

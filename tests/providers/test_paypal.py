@@ -1,0 +1,138 @@
+"""PayPal: the checksum, only pinned certificates, each transmission once, what belongs to what."""
+
+import json
+import zlib
+from typing import Any
+
+import pytest
+
+from tests.providers.pinned import another, pinned
+from tillbell.callbacks import Forward, Notice, References, TransactionNotice, Trust
+from tillbell.providers.base import Case, Incoming, Setup, Unreadable
+from tillbell.providers.cases import samples
+from tillbell.providers.paypal import CERTIFICATE_URL, PROVIDER
+from tillbell.transactions import Kind, Status
+
+AT = 1_772_359_200_000_000
+YEAR = 365 * 86_400_000_000
+WEBHOOK = "1JE4291016473214C"
+
+
+def setup(**config: Any) -> Setup:
+    return Setup((WEBHOOK,), {**pinned(), **config})
+
+
+def posted() -> Incoming:
+    case = samples("paypal")["approved"].case._replace(at=AT)
+    return PROVIDER.sign(case, setup(), "https://hooks.example/x")
+
+
+def trust(incoming: Incoming, of: Setup) -> Trust | None:
+    return PROVIDER.verify(incoming, of).trust
+
+
+def told(event: str, **resource: Any) -> Notice:
+    body = json.dumps({"id": "WH-1", "event_type": event, "resource": resource}).encode()
+    (notice,) = PROVIDER.parse(Incoming("POST", "/", (), body, AT), setup()).notices
+    return notice
+
+
+def test_the_checksum_is_the_published_one() -> None:
+    assert zlib.crc32(b'{"id":"WH-1"}') == 838965618
+
+
+def test_any_of_the_pinned_certificates_proves_it() -> None:
+    both = another()["certificate"] + pinned()["certificate"]
+    assert trust(posted(), setup()) is Trust.SIGNED
+    assert trust(posted(), setup(certificate=both)) is Trust.SIGNED
+
+
+@pytest.mark.parametrize("certificate", ["", "no PEM", None, 7])
+def test_without_a_certificate_the_owner_is_told_which_to_pin(certificate: Any) -> None:
+    verdict = PROVIDER.verify(posted(), setup(certificate=certificate))
+    assert verdict.trust is None
+    assert "config.certificate" in verdict.why
+
+
+def test_another_certificate_or_webhook_proves_nothing() -> None:
+    assert trust(posted(), setup(certificate=another()["certificate"])) is None
+    assert trust(posted(), Setup(("another",), pinned())) is None
+
+
+@pytest.mark.parametrize("shift", [-2 * YEAR, 11 * YEAR])
+def test_a_certificate_out_of_its_time_proves_nothing(shift: int) -> None:
+    assert trust(posted()._replace(received_at=AT + shift), setup()) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.paypal.com/v1/notifications/certs/x",
+        "https://api.paypal.com.evil.example/x",
+        "https://evil.example/api.paypal.com",
+        "https://api.paypal.com@evil.example/x",
+        "https://api.paypal.com:8443/x",
+        "https://[",
+        "",
+    ],
+)
+def test_a_certificate_of_elsewhere_is_refused(url: str) -> None:
+    incoming = posted()
+    headers = tuple((n, url if n == CERTIFICATE_URL else v) for n, v in incoming.headers)
+    assert trust(incoming._replace(headers=headers), setup()) is None
+
+
+def test_another_body_with_the_same_checksum_is_the_same_transmission() -> None:
+    first = PROVIDER.parse(posted(), setup()).dedupe_key
+    other = posted()._replace(body=b'{"id":"WH-2","event_type":"AN.EVENT","resource":{}}')
+    assert PROVIDER.parse(other, setup()).dedupe_key == first == "evt_simulated"
+
+
+def test_it_cannot_be_simulated_without_a_key() -> None:
+    with pytest.raises(ValueError, match="simulatorKey"):
+        PROVIDER.sign(Case({}), Setup((WEBHOOK,)), "https://hooks.example/x")
+
+
+def test_a_refund_belongs_to_the_capture_above_it() -> None:
+    links = [{"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/CAP"}]
+    notice = told("PAYMENT.CAPTURE.REFUNDED", id="REF", invoice_id="ORD-1", links=links)
+
+    assert isinstance(notice, TransactionNotice)
+    assert (notice.kind, notice.psp_transaction_id) == (Kind.REFUND, "REF")
+    assert notice.references == References(("ORD-1",), ("CAP",))
+
+
+def test_an_order_does_not_take_the_place_of_its_capture() -> None:
+    notice = told("CHECKOUT.ORDER.APPROVED", id="ORDER", purchase_units=[{"custom_id": "c"}])
+
+    assert isinstance(notice, TransactionNotice)
+    assert (notice.status, notice.psp_transaction_id) == (Status.PENDING, None)
+    assert notice.references == References(("c",), ("ORDER",))
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("RESOLVED_BUYER_FAVOUR", Status.APPROVED),
+        ("RESOLVED_SELLER_FAVOUR", Status.CANCELLED),
+        ("RESOLVED_WITH_PAYOUT", None),
+    ],
+)
+def test_a_dispute_counts_as_it_is_resolved(code: str, status: Status | None) -> None:
+    notice = told(
+        "CUSTOMER.DISPUTE.RESOLVED", dispute_id="PP-D-1", dispute_outcome={"outcome_code": code}
+    )
+    assert isinstance(notice, TransactionNotice)
+    assert (notice.kind, notice.status) == (Kind.CHARGEBACK, status)
+
+
+def test_other_events_are_passed_on() -> None:
+    notice = told("BILLING.SUBSCRIPTION.ACTIVATED", id="I-1")
+    assert isinstance(notice, Forward)
+    assert notice.event_type == "paypal.billing.subscription.activated"
+
+
+@pytest.mark.parametrize("event", ["", "x", "A", "A.B C", "A." + "B" * 200])
+def test_an_event_that_is_none_of_theirs_is_unreadable(event: str) -> None:
+    with pytest.raises(Unreadable):
+        told(event, id="x")
