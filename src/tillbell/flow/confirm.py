@@ -19,6 +19,7 @@ from tillbell.flow.addresses import AddressPolicy
 from tillbell.flow.sender import Sender
 from tillbell.flow.sources import LiveSource
 from tillbell.providers.base import Unreadable
+from tillbell.providers.places import pointed
 from tillbell.providers.reading import fold, json_value
 from tillbell.providers.words import own_words
 from tillbell.rules.headers import check_custom_headers
@@ -104,7 +105,7 @@ def _read(live: LiveSource, body: bytes) -> Standing | Unconfirmed:
     except Unreadable as error:
         return Unconfirmed(f"The look-up's answer cannot be read: {error}")
     where: Mapping[str, Any] = {**_DEFAULTS, **(live.config.get("lookup") or {})}
-    raw = _text(at(answer, where["status"]))
+    raw = _text(pointed(answer, str(where["status"])))
     if raw is None:
         return Unconfirmed(f"The look-up's answer has no status at {where['status']}.")
     table = {fold(word): status for word, status in live.provider.statuses.items()}
@@ -112,24 +113,10 @@ def _read(live: LiveSource, body: bytes) -> Standing | Unconfirmed:
     status = words.get(fold(raw)) or status_of(raw)
     if status is None:
         return Unconfirmed(f"The look-up says {raw[:100]!r}, which is in no table.")
-    amount, currency = _text(at(answer, where["amount"])), _text(at(answer, where["currency"]))
+    amount, currency = (_text(pointed(answer, str(where[name]))) for name in ("amount", "currency"))
     is_minor = bool(where.get("minorUnits"))
     told = Sum(amount, currency.upper() if currency else None, is_minor) if amount else None
     return Standing(status, raw, told)
-
-
-def at(document: Any, pointer: object) -> Any:
-    """Return what a JSON pointer (RFC 6901) names; None if there is nothing."""
-    found = document
-    for token in str(pointer).split("/")[1:]:
-        name = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, dict):
-            found = found.get(name)
-        elif isinstance(found, list) and name.isascii() and name.isdigit():
-            found = found[int(name)] if int(name) < len(found) else None
-        else:
-            return None
-    return found
 
 
 def _text(value: Any) -> str | None:
