@@ -1,0 +1,207 @@
+r"""What a sender signs, as the owner of a custom source writes it: `{timestamp}.{body}`.
+
+| variable | stands for |
+| --- | --- |
+| `{body}` | the body, byte for byte |
+| `{sha256(body)}` `{sha512(body)}` `{md5(body)}` | its hash in hex |
+| `{crc32(body)}` | its CRC-32 as a decimal number |
+| `{method}` `{path}` `{target}` `{url}` | `POST`, the path, path and query, the public URL |
+| `{header:Name}` `{query:name}` `{field:/pointer}` | a value of the request |
+| `{timestamp}` `{id}` | the check's signed time as it was written, the event's id |
+| `{secret}` | the secret, for plain hashes |
+
+`\n` is a line end, `\\` a backslash, `{{` and `}}` are braces. A template is cut into parts once
+and then only filled in; nothing of it is code.
+
+**Borders.** A signature proves the bytes that were put together, not where one value ends and the
+next begins. So a value from the request may not hold the text that parts it from its neighbour,
+and where nothing parts it, it counts as less than signed (`is_parted`).
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
+
+from tillbell.providers.places import Content, Place, place
+from tillbell.providers.proof import digest, key_bytes
+
+TEMPLATE_MAX = 1_000  # characters
+PARTS_MAX = 60
+BODIES_MAX = 2  # how often the body may be put in
+_CUT = re.compile(r"\{\{|\}\}|\\n|\\\\|\{[^{}]*\}|[^{}\\]+|.", re.DOTALL)
+_ESCAPES = {"{{": "{", "}}": "}", "\\n": "\n", "\\\\": "\\"}
+_FREE = frozenset({"header", "query", "field", "id"})  # whoever sends it chooses their length
+_ADDRESSES = frozenset({"target", "url"})  # of them only the query can be chosen
+_WHOLE = frozenset({"body", "sha256(body)", "sha512(body)"})
+
+
+class Ambiguous(Exception):
+    """A value holds the text that parts it from the next, so its end is not certain."""
+
+
+class Part(NamedTuple):
+    """A piece of a template: text as it is (`kind` ""), or a variable."""
+
+    kind: str
+    text: str = ""
+    where: Place | None = None
+
+
+class Filling(NamedTuple):
+    """What is put in besides the request itself."""
+
+    content: Content
+    secret: str = ""
+    timestamp: str = ""
+    id: str = ""
+
+
+class Template(NamedTuple):
+    """A template, cut into its parts."""
+
+    parts: tuple[Part, ...]
+
+    def render(self, filling: Filling) -> bytes:
+        """Put everything in. Raises `Ambiguous`, and `Unreadable` where a field is needed."""
+        values = [_value(part, filling) for part in self.parts]
+        for number, part in enumerate(self.parts):
+            if part.kind in _FREE or part.kind in _ADDRESSES or part.kind == "timestamp":
+                self._check_borders(number, values)
+        return b"".join(values)
+
+    def uses(self, kind: str) -> bool:
+        """Tell whether a variable occurs."""
+        return any(part.kind == kind for part in self.parts)
+
+    def covers(self, where: Place) -> bool:
+        """Tell whether a change at a place would be noticed."""
+        kinds = {part.kind for part in self.parts}
+        if where in {part.where for part in self.parts}:
+            return True
+        if where.kind == "field":
+            return bool(kinds & _WHOLE)
+        return where.kind == "query" and bool(kinds & _ADDRESSES)
+
+    @property
+    def is_parted(self) -> bool:
+        """Whether every value that a sender may choose is parted from its neighbours."""
+        for one, other in zip(self.parts, self.parts[1:], strict=False):
+            if one.kind in _FREE and other.kind:
+                return False
+            if one.kind and other.kind in _FREE:
+                return False
+            if one.kind == "body" and other.kind in _ADDRESSES:
+                return False
+        return True
+
+    def _check_borders(self, number: int, values: list[bytes]) -> None:
+        part, value = self.parts[number], values[number]
+        if part.kind in _ADDRESSES:
+            value = b"".join(value.partition(b"?")[1:])
+        for near in (number - 1, number + 1):
+            is_inside = 0 < near < len(values) - 1  # what stands at an end parts nothing
+            if is_inside and not self.parts[near].kind and values[near] in value:
+                raise Ambiguous(f"{{{part.text}}} holds what parts it from the next value.")
+        after = self.parts[number + 1].kind if number + 1 < len(values) else ""
+        if after != "body":
+            return
+        if part.kind in _ADDRESSES and value:
+            raise Ambiguous("The body follows the URL at once, so the URL may have no query.")
+        if part.kind == "timestamp" and values[number + 1][:1].isdigit():
+            raise Ambiguous("The body follows the time at once, so it may not begin with a digit.")
+
+
+@lru_cache(maxsize=1024)
+def template(text: str) -> Template:
+    """Cut a template into its parts; `ValueError` says what is wrong with it."""
+    if not 0 < len(text) <= TEMPLATE_MAX:
+        raise ValueError(f"a template has 1 to {TEMPLATE_MAX} characters")
+    parts: list[Part] = []
+    for piece in _CUT.findall(text):
+        part = _part(piece)
+        if not part.kind and parts and not parts[-1].kind:
+            part = Part("", parts.pop().text + part.text)
+        parts.append(part)
+    if len(parts) > PARTS_MAX:
+        raise ValueError(f"a template has at most {PARTS_MAX} parts")
+    if sum(part.kind == "body" for part in parts) > BODIES_MAX:
+        raise ValueError(f"{{body}} may stand there at most {BODIES_MAX} times")
+    return Template(tuple(parts))
+
+
+def template_problem(text: str) -> str | None:
+    """Say what is wrong with a template; None if nothing is."""
+    try:
+        template(text)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _part(piece: str) -> Part:
+    if piece in _ESCAPES:
+        return Part("", _ESCAPES[piece])
+    if piece in ("{", "}", "\\"):
+        raise ValueError(f"{piece} stands alone; write {piece * 2} to mean it")
+    if not piece.startswith("{"):
+        return Part("", piece)
+    name = piece[1:-1]
+    kind, colon, rest = name.partition(":")
+    if colon and kind in ("header", "query"):
+        return Part(kind, name, place(name))
+    if colon and kind == "field":
+        where = place(rest)
+        if where.kind != "field":
+            raise ValueError(f"{piece} names no field; write {{field:/pointer}}")
+        return Part(kind, name, where)
+    if name not in _VALUES:
+        known = ", ".join(f"{{{one}}}" for one in _VALUES)
+        raise ValueError(
+            f"{piece[:50]} is no variable; there are {known}, {{header:Name}}, {{query:name}} "
+            "and {field:/pointer}"
+        )
+    return Part(name, name)
+
+
+# ── values ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def _hashed(algorithm: str) -> Callable[[Filling], bytes]:
+    return lambda filling: digest(algorithm, filling.content.incoming.body).hex().encode()
+
+
+def _latin(text: str) -> bytes:
+    """Return the bytes of a header or target as they came."""
+    return text.encode("latin-1", "replace")
+
+
+_VALUES: Mapping[str, Callable[[Filling], bytes]] = MappingProxyType(
+    {
+        "body": lambda filling: filling.content.incoming.body,
+        "method": lambda filling: _latin(filling.content.incoming.method),
+        "url": lambda filling: _latin(filling.content.incoming.url),
+        "path": lambda filling: _latin(filling.content.incoming.target.partition("?")[0]),
+        "target": lambda filling: _latin(filling.content.incoming.target),
+        "timestamp": lambda filling: _latin(filling.timestamp),
+        "id": lambda filling: key_bytes(filling.id),
+        "secret": lambda filling: key_bytes(filling.secret),
+        "sha256(body)": _hashed("sha256"),
+        "sha512(body)": _hashed("sha512"),
+        "md5(body)": _hashed("md5"),
+        "crc32(body)": lambda filling: str(zlib.crc32(filling.content.incoming.body)).encode(),
+    }
+)
+
+
+def _value(part: Part, filling: Filling) -> bytes:
+    if not part.kind:
+        return key_bytes(part.text)
+    if part.where is None:
+        return _VALUES[part.kind](filling)
+    written = filling.content.raw(part.where)
+    return _latin(written) if part.where.kind == "header" else key_bytes(written)
