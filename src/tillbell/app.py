@@ -127,11 +127,11 @@ class Gateway:
             self.meters,
         )
         self.processor = Processor(self.office)
-        self.operator = Operator(self.office, four_eyes=self.settings.four_eyes)
         self.confirmer = Confirmer(self.sender, self.policy, self.settings.user_agent)
         self.janitor = Janitor(self.office, self.confirmer)
         self.receiver = Receiver(self.database, self.vault, self.ids, self.meters)
         self.rereader = Rereader(self.database, self.sources, self.vault, self.receiver, self.clock)
+        self.operator = Operator(self.office, self.rereader, four_eyes=self.settings.four_eyes)
         self.replayer = Replayer(self.database, self.rereader, self.tasks, self.clock)
         self.receiver.processor = self.processor
         self.rematcher = Rematcher(self.database, self.rereader, self.clock)

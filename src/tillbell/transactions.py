@@ -141,7 +141,7 @@ class Conflict(NamedTuple):
     current: Status  # that we have
     at: Micros
     severity: str  # "normal", "high", "critical"
-    kind: str = "contradiction"  # or "mismatch", "unconfirmed", "stuck"
+    kind: str = "contradiction"  # or "mismatch", "unconfirmed", "unconfirmed_linked", "stuck"
     callback_id: str | None = None
     amount: int | None = None  # that the news claims
     currency: str | None = None

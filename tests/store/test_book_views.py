@@ -308,6 +308,10 @@ async def test_conflicts_are_listed_all_or_open_or_of_one_transaction(till: Till
     await assert_pages(lambda page: conflicts(app, page, one.id), of_one)
     assert await conflicts(app, NEWEST, one.id, open_only=True) == of_one[:-1]
     assert await conflicts(till.world.other_app, NEWEST) == []
+    assert await till.store.conflict(app, one.id.replace("trx", "x")) is None
+    for each in listed:
+        assert await till.store.conflict(app, each.id) == each
+        assert await till.store.conflict(till.world.other_app, each.id) is None
 
 
 async def test_audit_is_listed_all_or_of_one_target(till: Till) -> None:

@@ -129,6 +129,7 @@ def test_a_conflict_is_shown_with_what_it_claims(till: Till) -> None:
     assert conflict["resolution"] is None
     assert till.shown("u")["conflicts"] == [conflict]
     assert till.get("conflict", transaction="u")["data"] == [conflict]
+    assert till.get(f"conflict/{conflict['id']}") == conflict
     assert till.get("conflict", transaction=conflict["transactionId"])["data"] == [conflict]
     assert till.get("conflict", transaction="other")["data"] == []
     assert till.moved("u") == []
@@ -175,6 +176,27 @@ def test_what_was_reversed_already_is_not_reversed_by_accepting(till: Till) -> N
     assert [one["amount"] for one in till.shown("u")["children"]] == ["100.00"]
 
 
+@pytest.mark.parametrize("status", [APPROVED, FAILED])
+def test_accepting_an_unproven_refund_makes_what_it_told(till: Till, status: Status) -> None:
+    till.begin(uid="u")
+    till.tell(news("u", APPROVED))
+    for own_id in ("r1", "r2"):
+        told = linked("u", Kind.REFUND, own_id, status=status, amount=Sum("10.00", "EUR"))
+        till.tell(told, trust=Trust.SECRET)
+    assert till.shown("u")["children"] == []
+    second, first = till.get("conflict", open="true")["data"]
+    assert first["kind"] == second["kind"] == "unconfirmed_linked"
+
+    done = till.post(f"conflict/{first['id']}/accept", {"reason": "the bank shows it"})
+    till.idle()
+
+    assert (done.status_code, done.json()["resolution"]) == (200, "accept")
+    shown = till.shown("u")
+    children = [(one["type"], one["status"], one["amount"]) for one in shown["children"]]
+    assert children == [("refund", status.value, "10.00")]
+    assert shown["status"] == "Approved"
+
+
 def test_a_conflict_is_resolved_once(till: Till) -> None:
     conflict = till.contradicted()
     paths = [f"conflict/{conflict['id']}/{choice}" for choice in ("keep", "accept") * 10]
@@ -190,6 +212,7 @@ def test_a_conflict_of_another_application_does_not_exist(site: Site, till: Till
     assert other.get("conflict")["data"] == []
     refused = other.post(f"conflict/{conflict['id']}/keep", {"reason": "r"})
     assert refused.status_code == 404
+    assert other.http.get(f"{other.path}/conflict/{conflict['id']}").status_code == 404
     assert len(till.get("conflict", open="true")["data"]) == 1
 
 

@@ -89,6 +89,10 @@ class Till:
         body = body_of(notices, trust, f"event {self.heard}")
         answer = httpx.post(self.site.url + self.source["path"], content=body)
         assert answer.status_code == 200
+        self.idle()
+
+    def idle(self) -> None:
+        """Wait until all that follows is stored."""
 
         async def idle() -> None:
             for _ in range(WAKINGS):

@@ -8,6 +8,7 @@
 | cancel | open | Cancelled |
 | keep | a conflict | what we have stays |
 | accept | a conflict | what the news claimed; what had ended is superseded |
+| accept | unconfirmed_linked | the callback counts as proven: the refund or the like is made |
 | reverse | what was approved | a linked reversal (pay-in) or return (pay-out) |
 
 With four eyes, approve, reject and accept only propose; the same by another key does it.
@@ -24,8 +25,10 @@ from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.flow.desk import By, Desk
 from tillbell.flow.janitor import SCHEDULE
 from tillbell.flow.office import Office
+from tillbell.flow.reread import Reread, Rereader
 from tillbell.money import format_amount
 from tillbell.rules.booking import Told, conflict_data, link
+from tillbell.rules.conflicts import UNCONFIRMED_LINKED
 from tillbell.rules.transitions import News, compare, left_of, operate
 from tillbell.storage.base import Page
 from tillbell.transactions import (
@@ -78,8 +81,9 @@ class Awaited(NamedTuple):
 class Operator:
     """See the module."""
 
-    def __init__(self, office: Office, *, four_eyes: bool) -> None:
+    def __init__(self, office: Office, rereader: Rereader, *, four_eyes: bool) -> None:
         self._office = office
+        self._rereader = rereader
         self._database = office.database
         self._ids = office.ids
         self._four_eyes = four_eyes
@@ -195,6 +199,7 @@ class Operator:
             entry = self._entry(desk, f"conflict.{choice}", conflict.id, act)
             if await self._needs_second(entry):
                 return await self._propose(desk, entry)
+            vouched = await self._vouched(conflict) if choice == "accept" else None
             desk.note(entry)
             resolved = conflict._replace(
                 resolved_at=desk.now,
@@ -207,6 +212,8 @@ class Operator:
             after = await self._accept(desk, found, conflict, act) if is_accepted else found
             desk.tell("transaction.conflict", conflict_data(after, resolved), after)
             if await self._office.file(desk) is None:
+                if vouched is not None:
+                    await self._rereader.vouch(vouched)
                 return resolved
         raise Taken("It is changing all the time; try again.")
 
@@ -215,7 +222,7 @@ class Operator:
     ) -> Transaction:
         """Do what the news claimed: a step, a superseding one, or a reversal of what was paid."""
         status = conflict.status
-        if found.status is status:
+        if found.status is status or conflict.kind == UNCONFIRMED_LINKED:
             return found
         if found.status is Status.APPROVED:
             if left_of(found, await self._database.children(found.id)):
@@ -225,6 +232,18 @@ class Operator:
             raise Taken(f"It cannot be {status.value}.", code="illegal_transition")
         over = found.sequence if found.status in TERMINAL else None
         return desk.advance(found, status, Told(reason=act.reason, supersedes=over))
+
+    async def _vouched(self, conflict: Conflict) -> Reread | None:
+        """Return the callback that told of what belongs to a payment: it is processed as proven."""
+        if conflict.kind != UNCONFIRMED_LINKED:
+            return None
+        id_ = conflict.callback_id
+        told = await self._database.callback(conflict.app_id, id_) if id_ is not None else None
+        again = await self._rereader.reread(told) if told is not None else None
+        if not isinstance(again, Reread) or again.reading.outcome is not None:
+            why = "What the provider sent cannot be read any more. Keep it, and record a reversal."
+            raise Taken(why, code="callback_gone")
+        return again
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────
 
@@ -250,13 +269,10 @@ class Operator:
         return found
 
     async def _conflict(self, app_id: str, conflict_id: str) -> Conflict:
-        page = Page(limit=250)
-        while batch := await self._database.conflicts(app_id, page, open_only=True):
-            for one in batch:
-                if one.id == conflict_id:
-                    return one
-            page = page._replace(iterator=batch[-1].id)
-        raise NotFound("There is no such open conflict.")
+        found = await self._database.conflict(app_id, conflict_id)
+        if found is None or found.resolved_at is not None:
+            raise NotFound("There is no such open conflict.")
+        return found
 
     def _entry(self, desk: Desk, action: str, target: str, act: Act) -> AuditEntry:
         id_ = self._ids.new("aud", desk.now)

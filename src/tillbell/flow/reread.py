@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from tillbell.callbacks import Callback, Outcome, TransactionNotice
+from tillbell.callbacks import Callback, Outcome, TransactionNotice, Trust
 from tillbell.clock import SECOND, Clock
 from tillbell.errors import Misconfigured, Unavailable
 from tillbell.flow.maintain import wait_until
@@ -119,6 +119,13 @@ class Rereader:
         notices = [notice for notice in reading.notices if isinstance(notice, is_told)]
         self._receiver.processor.hand_over(callback, notices)
         return Replayed(callback)
+
+    async def vouch(self, again: Reread) -> None:
+        """Process a callback's news of money as if it were proven: a person says it is true."""
+        if await self._database.reopen(again.callback.id):
+            proven = again.callback._replace(trust=Trust.SIGNED, outcome=None)
+            money = [n for n in again.reading.notices if isinstance(n, TransactionNotice)]
+            self._receiver.processor.hand_over(proven, money)
 
     async def _leave(self, callback: Callback, outcome: Outcome, why: str) -> Replayed:
         """Process nothing. What waited to be looked at again need wait no longer."""

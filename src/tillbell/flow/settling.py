@@ -25,7 +25,7 @@ from tillbell.flow.sources import LiveSource
 from tillbell.ids import IdMaker
 from tillbell.rules.amounts import Differs, Read, difference, read_sum
 from tillbell.rules.booking import Told, learn, link
-from tillbell.rules.conflicts import conflict, contradiction, is_among, mismatch
+from tillbell.rules.conflicts import contradiction, is_among, mismatch, unconfirmed
 from tillbell.rules.matching import Unmatched, match
 from tillbell.rules.transitions import News, compare
 from tillbell.rules.trusting import accepts_late, confirm_of, doubt
@@ -203,10 +203,8 @@ class Settler:
             found = desk.keep(found, _awaiting(case, found))
         if notice.status is None or notice.is_hint:
             return
-        if not is_payment:
-            why = f"{notice.kind.value} {notice.psp_transaction_id or ''}: {why}"
         if not is_payment or confirm_of(case.live.config) is not Confirm.PULL:
-            await self._disagree(desk, found, conflict(notice.status, "unconfirmed", why))
+            await self._disagree(desk, found, unconfirmed(notice, notice.status, why))
 
     async def _disagree(self, desk: Desk, found: Transaction, made: Conflict) -> None:
         """Ask a person, unless the same waits for one already."""

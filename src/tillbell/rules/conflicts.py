@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tillbell.callbacks import TransactionNotice
 from tillbell.rules.amounts import Differs
 from tillbell.rules.transitions import severity
-from tillbell.transactions import Conflict, Status, Transaction
+from tillbell.transactions import Conflict, Kind, Status, Transaction
+
+UNCONFIRMED_LINKED = "unconfirmed_linked"
 
 
 def conflict(status: Status, kind: str, why: str) -> Conflict:
@@ -25,11 +28,23 @@ def mismatch(status: Status, differs: Differs) -> Conflict:
     return made._replace(amount=differs.minor, currency=differs.currency)
 
 
+def unconfirmed(notice: TransactionNotice, status: Status, why: str) -> Conflict:
+    """Begin a conflict about news that is not proven well enough to move money."""
+    if notice.kind is Kind.PAYMENT:
+        return conflict(status, "unconfirmed", why)
+    named = f"{notice.kind.value} {notice.psp_transaction_id or ''}".rstrip()
+    return conflict(status, UNCONFIRMED_LINKED, f"{named}: {why}")
+
+
 def is_among(made: Conflict, waiting: Iterable[Conflict]) -> bool:
-    """Tell whether the same disagreement waits already; of mismatches each amount is another."""
+    """Tell whether the same disagreement waits already.
+
+    Of mismatches each amount is another one, of what belongs to a payment each that is told.
+    """
     return _matter(made) in [_matter(one) for one in waiting]
 
 
 def _matter(of: Conflict) -> tuple[object, ...]:
     claimed = (of.amount, of.currency) if of.kind == "mismatch" else ()
-    return of.kind, of.status, *claimed
+    told = (of.why,) if of.kind == UNCONFIRMED_LINKED else ()
+    return of.kind, of.status, *claimed, *told

@@ -122,6 +122,10 @@ class BookViewsMethods:
         """See `BookViews.effects`."""
         return await self._readers.look_up(book_reads.effects, transaction_id)
 
+    async def conflict(self, app_id: str, conflict_id: str) -> Conflict | None:
+        """See `BookViews.conflict`."""
+        return await self._readers.look_up(book_reads.conflict, app_id, conflict_id)
+
     async def conflicts(
         self, app_id: str, page: Page, transaction_id: str | None = None, *, open_only: bool = False
     ) -> list[Conflict]:

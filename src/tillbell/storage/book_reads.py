@@ -181,6 +181,12 @@ class Disagreements(NamedTuple):
     open_only: bool
 
 
+def conflict(reader: Reader, app_id: str, conflict_id: str) -> Conflict | None:
+    """Read one conflict."""
+    found = reader("conflict", (conflict_id, app_id))
+    return book_rows.conflict(found[0]) if found else None
+
+
 def conflicts(reader: Reader, wanted: Disagreements) -> list[Conflict]:
     """Read a page of conflicts."""
     cut = bounds(wanted.page)

@@ -231,6 +231,10 @@ class BookViews(Protocol):
         """Return all effects, in the order of their steps."""
         ...
 
+    async def conflict(self, app_id: str, conflict_id: str) -> Conflict | None:
+        """Return a conflict."""
+        ...
+
     async def conflicts(
         self, app_id: str, page: Page, transaction_id: str | None = None, *, open_only: bool = False
     ) -> list[Conflict]:

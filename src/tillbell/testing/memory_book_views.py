@@ -149,6 +149,11 @@ class MemoryBookViews:
 
     # ── conflicts and audit ──────────────────────────────────────────────────────────────────────
 
+    async def conflict(self, app_id: str, conflict_id: str) -> Conflict | None:
+        """See `BookViews.conflict`."""
+        found = self.known_conflicts.get(conflict_id)
+        return found if found is not None and found.app_id == app_id else None
+
     async def conflicts(
         self, app_id: str, page: Page, transaction_id: str | None = None, *, open_only: bool = False
     ) -> list[Conflict]:

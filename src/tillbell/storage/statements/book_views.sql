@@ -114,6 +114,10 @@ SELECT {transition} FROM transitions s WHERE s.transaction_id = ?1 ORDER BY s.se
 -- At most one of each kind. Index: primary key.
 SELECT {effect} FROM effects e WHERE e.transaction_id = ?1 ORDER BY e.sequence, e.kind;
 
+-- name: conflict
+-- Index: primary key.
+SELECT {conflict} FROM conflicts f WHERE f.id = ?1 AND f.app_id = ?2;
+
 -- name: conflicts
 -- either {order}: DESC | ASC
 -- either {by}: f.app_id = :app_id | f.app_id = :app_id AND f.resolved_at IS NULL | f.transaction_id = :transaction_id AND +f.app_id = :app_id

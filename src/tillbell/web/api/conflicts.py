@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Path, Query, Response
 
 from tillbell.app import Gateway
+from tillbell.errors import NotFound
 from tillbell.flow.operate import Act, Awaited
 from tillbell.models import Application
 from tillbell.storage.base import Page
@@ -44,6 +45,15 @@ async def list_(
 
     found = await cut(fetch, page, lambda conflict: conflict.id)
     return Listed(**found.shown([ConflictOut.of(one) for one in found.rows]))
+
+
+@router.get("/{conflict_id}", dependencies=READ)
+async def get(app: App, conflict_id: ConflictId, gateway: GatewayOf) -> ConflictOut:
+    """Return a conflict, resolved or not."""
+    found = await gateway.database.conflict(app.id, conflict_id)
+    if found is None:
+        raise NotFound("There is no such conflict.")
+    return ConflictOut.of(found)
 
 
 @router.post("/{conflict_id}/keep", dependencies=WRITE)

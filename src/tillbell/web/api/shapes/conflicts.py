@@ -17,7 +17,9 @@ class ConflictOut(Out):
 
     id: str
     transaction_id: str
-    kind: str = Field(description="contradiction, mismatch, unconfirmed or stuck.")
+    kind: str = Field(
+        description="contradiction, mismatch, unconfirmed, unconfirmed_linked or stuck."
+    )
     severity: str = Field(description="normal, high or critical.")
     status: Status = Field(description="What the news claims.")
     current: Status = Field(description="What we had when it came.")
