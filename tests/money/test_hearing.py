@@ -10,6 +10,7 @@ import pytest
 from tests.money.teller import APPROVED, Teller, news
 from tillbell.callbacks import (
     AnalyticsNotice,
+    Email,
     EmailNotice,
     Forward,
     Note,
@@ -113,8 +114,35 @@ async def test_an_address_that_does_not_want_mail_is_kept(
 
     kept = await till.books.get(Suppression, "ann@shop.example", till.app_id)
     assert (kept.reason if kept else None) == reason
-    assert callback.outcome is Outcome.NOTED
+    assert callback.outcome is Outcome.APPLIED
     assert await till.told() == {f"email.{event}": 1}
+    mail = await till.books.get(Email, "psp:em_1", till.app_id)
+    assert mail is not None
+    assert mail.status == event
+
+
+async def test_an_email_moves_on_and_never_back(till: Teller, psp: Source) -> None:
+    events = ("sent", "delivered", "delivered", "sent", "complained", "delivered", "opened")
+    told = [await till.tell(psp, EmailNotice("em_1", event)) for event in events]
+
+    kept = [Outcome.APPLIED, Outcome.APPLIED, Outcome.DUPLICATE, Outcome.STALE]
+    assert [one.outcome for one in told] == [*kept, Outcome.APPLIED, Outcome.STALE, Outcome.NOTED]
+    mail = await till.books.get(Email, "psp:em_1", till.app_id)
+    assert mail is not None
+    assert (mail.status, mail.version) == ("complained", 3)
+    names = ("sent", "delivered", "complained", "opened")
+    assert await till.told() == {f"email.{name}": 1 for name in names}
+
+
+async def test_a_bounce_that_comes_late_still_keeps_the_address(till: Teller, psp: Source) -> None:
+    bounced = EmailNotice("em_1", "bounced", ("ann@shop.example",), bounce_type="permanent")
+    await till.tell(psp, EmailNotice("em_1", "delivered"))
+
+    callback = await till.tell(psp, bounced)
+
+    assert callback.outcome is Outcome.STALE
+    assert await till.books.get(Suppression, "ann@shop.example", till.app_id) is not None
+    assert (await till.told())["email.bounced"] == 1
 
 
 # ── orders and events of others ──────────────────────────────────────────────────────────────────

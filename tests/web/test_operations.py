@@ -344,6 +344,16 @@ def test_a_parcel_is_found_by_its_code(till: Till) -> None:
     assert till.http.get(f"{till.path}/shipment/psp:TT2").status_code == 404
 
 
+def test_an_email_shows_where_it_is(till: Till) -> None:
+    told = EmailNotice("E1", "sent", ("ada@example.com",), metadata={"order": "O-1"})
+    till.tell(told)
+    till.tell(told._replace(event="delivered"))
+    (listed,) = till.get("email")["data"]
+    assert till.get("email/psp:E1") == till.get(f"email/{listed['id']}") == listed
+    assert (listed["status"], listed["orderId"], listed["version"]) == ("delivered", "O-1", 2)
+    assert till.http.get(f"{till.path}/email/psp:E2").status_code == 404
+
+
 def test_an_address_is_suppressed_until_it_is_let_go(till: Till) -> None:
     bounced = EmailNotice("E1", "bounced", ("Ada@Example.com",), bounce_type="permanent")
     till.tell(bounced)
@@ -352,6 +362,7 @@ def test_an_address_is_suppressed_until_it_is_let_go(till: Till) -> None:
     path = f"{till.path}/suppression/Ada@Example.com"
     assert till.http.get(path).json() == listed
     assert till.http.delete(path).status_code == 204
+    assert till.audited(listed["id"]) == [("suppression.delete", "bounced by e-mail E1")]
     assert till.http.get(path).status_code == till.http.delete(path).status_code == 404
     till.tell(bounced._replace(email_id="E2"))
     assert till.http.get(path).status_code == 200
@@ -361,7 +372,7 @@ def test_parcels_and_addresses_of_another_application_do_not_exist(site: Site, t
     till.tell(ShipmentNotice("TT1", "x", "in_transit"))
     till.tell(EmailNotice("E1", "complained", ("a@b.example",)), trust=Trust.SIGNED)
     other = Till(site)
-    for path in ("shipment/psp:TT1", "suppression/a@b.example"):
+    for path in ("shipment/psp:TT1", "email/psp:E1", "suppression/a@b.example"):
         assert till.http.get(f"{till.path}/{path}").status_code == 200
         assert till.http.get(f"{other.path}/{path}").status_code == 404
     assert site.http.delete(f"{other.path}/suppression/a@b.example").status_code == 404

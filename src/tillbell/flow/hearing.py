@@ -1,8 +1,8 @@
 """Hearing: what notices do that are not about a transaction.
 
-Parcels and suppressed addresses are records that change with the message that tells of it, in
-one commit. Orders, events of other gateways and analytics are passed on as messages. An order
-that says money moved is held to the same proof as a transaction.
+Parcels and e-mails are records that change with the message that tells of it, in one commit.
+Orders, events of other gateways and analytics are passed on as messages. An order that says money
+moved is held to the same proof as a transaction.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from tillbell.callbacks import (
     Outcome,
     Shipment,
     ShipmentNotice,
-    Suppression,
     Trust,
 )
 from tillbell.clock import Micros, iso
 from tillbell.flow.desk import Desk
+from tillbell.flow.postman import Postman
 from tillbell.flow.sources import LiveSource
 from tillbell.ids import IdMaker
 from tillbell.rules.lifecycles import (
@@ -33,7 +33,6 @@ from tillbell.rules.lifecycles import (
     Parcel,
     judge_parcel,
     shipment_event,
-    suppression_reason,
 )
 from tillbell.rules.trusting import confirm_of, doubt
 from tillbell.storage.database import Database
@@ -45,13 +44,14 @@ class Hearer:
     def __init__(self, database: Database, ids: IdMaker) -> None:
         self._database = database
         self._ids = ids
+        self._postman = Postman(database, ids)
 
     async def hear(self, desk: Desk, live: LiveSource, trust: Trust, notice: Notice) -> None:
         """Take one notice."""
         if isinstance(notice, ShipmentNotice):
             await self._parcel(desk, live, notice)
         elif isinstance(notice, EmailNotice):
-            await self._email(desk, live, notice)
+            await self._postman.hear(desk, live, notice)
         elif isinstance(notice, OrderNotice):
             _order(desk, live, trust, notice)
         elif isinstance(notice, Forward):
@@ -103,36 +103,6 @@ class Hearer:
             status="",
             version=0,
         )
-
-    # ── e-mails ──────────────────────────────────────────────────────────────────────────────────
-
-    async def _email(self, desk: Desk, live: LiveSource, notice: EmailNotice) -> None:
-        desk.tell(f"email.{notice.event}", _email_data(notice))
-        reason = suppression_reason(notice)
-        added = [a for a in notice.to if reason and await self._suppress(desk, live, notice, a)]
-        kept = f" Not to be written to again: {len(added)} of {len(notice.to)}." if reason else ""
-        desk.say(Outcome.NOTED, f"E-mail {notice.event}.{kept}")
-
-    async def _suppress(
-        self, desk: Desk, live: LiveSource, notice: EmailNotice, address: str
-    ) -> bool:
-        uid = address.strip().lower()
-        if desk.kept(Suppression, uid) is not None:
-            return False
-        if await self._database.get(Suppression, uid, live.source.scope) is not None:
-            return False
-        record = Suppression(
-            id=self._ids.new("sup", desk.now),
-            scope=live.source.scope,
-            uid=uid,
-            created_at=desk.now,
-            updated_at=desk.now,
-            reason=suppression_reason(notice) or "",
-            source_id=live.source.id,
-            email_id=notice.email_id,
-        )
-        desk.put(record, 0)
-        return True
 
 
 def _order(desk: Desk, live: LiveSource, trust: Trust, notice: OrderNotice) -> None:
@@ -186,19 +156,4 @@ def shipment_data(found: Shipment) -> dict[str, Any]:
         "deliveredAt": iso(found.delivered_at) if found.delivered_at is not None else None,
         "metadata": {},
         "occurredAt": iso(found.news_at) if found.news_at is not None else None,
-    }
-
-
-def _email_data(notice: EmailNotice) -> dict[str, Any]:
-    return {
-        "id": notice.email_id,
-        "from": notice.sender,
-        "to": list(notice.to),
-        "subject": notice.subject,
-        "reason": notice.reason,
-        "bounceType": notice.bounce_type,
-        "url": notice.url,
-        "orderId": notice.metadata.get("order"),
-        "metadata": notice.metadata,
-        "occurredAt": iso(notice.occurred_at) if notice.occurred_at is not None else None,
     }

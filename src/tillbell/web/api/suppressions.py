@@ -8,11 +8,12 @@ from fastapi import Depends, Path, Response
 
 from tillbell.callbacks import Suppression
 from tillbell.errors import NotFound
+from tillbell.flow.operate import Act
 from tillbell.storage.base import Page
 from tillbell.web.api.paging import OrderedPageOf, cut
 from tillbell.web.api.shapes.base import Listed
-from tillbell.web.api.shapes.shipments import SuppressionOut
-from tillbell.web.routes import App, GatewayOf, app_read, app_write, resource
+from tillbell.web.api.shapes.emails import SuppressionOut
+from tillbell.web.routes import App, GatewayOf, Who, app_read, app_write, resource
 
 router = resource("/app/{app_id}/suppression", "Suppression")
 
@@ -54,7 +55,9 @@ async def get(suppression: SuppressionOf) -> SuppressionOut:
 
 
 @router.delete("/{suppression_id}", status_code=204, dependencies=WRITE, response_model=None)
-async def delete(suppression: SuppressionOf, gateway: GatewayOf) -> Response:
-    """Let an address be written to again, until it bounces once more."""
+async def delete(suppression: SuppressionOf, gateway: GatewayOf, who: Who) -> Response:
+    """Let an address be written to again, until it bounces once more. The audit log keeps who."""
+    act = Act(who.key.id, f"{suppression.reason} by e-mail {suppression.email_id}")
+    await gateway.operator.note(suppression.scope, "suppression.delete", suppression.id, act)
     await gateway.database.remove(Suppression, suppression.id, suppression.scope)
     return Response(status_code=204)

@@ -1,4 +1,4 @@
-"""Shapes of what is kept of news that is not about money: parcels, suppressed addresses."""
+"""Shape of a parcel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from tillbell.callbacks import Shipment, Suppression
+from tillbell.callbacks import Shipment
 from tillbell.clock import Micros, to_datetime
 from tillbell.web.api.shapes.base import Out
 
@@ -47,29 +47,6 @@ class ShipmentOut(Out):
             version=shipment.version,
             created_at=to_datetime(shipment.created_at),
             updated_at=to_datetime(shipment.updated_at),
-        )
-
-
-class SuppressionOut(Out):
-    """An e-mail address that must not be written to again."""
-
-    id: str
-    address: str
-    reason: str = Field(description="bounced or complained.")
-    source_id: str
-    email_id: str = Field(description="The e-mail by which we learned it.")
-    created_at: datetime
-
-    @classmethod
-    def of(cls, suppression: Suppression) -> SuppressionOut:
-        """Show an address."""
-        return cls(
-            id=suppression.id,
-            address=suppression.uid or "",
-            reason=suppression.reason,
-            source_id=suppression.source_id,
-            email_id=suppression.email_id,
-            created_at=to_datetime(suppression.created_at),
         )
 
 
