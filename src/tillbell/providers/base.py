@@ -13,7 +13,7 @@ sign     the same, as the provider would send it (simulator and tests)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -37,6 +37,7 @@ class Incoming(NamedTuple):
     received_at: Micros
     peer: str = ""  # client address, through trusted proxies only
     origin: str = ""  # public URL of this server without path: `https://hooks.example`
+    is_proxied: bool = False  # a trusted proxy handed it over, so its own headers can be believed
 
     def header(self, name: str) -> str | None:
         """Return a header's value; None if it is missing or ambiguous (stands twice)."""
@@ -117,6 +118,22 @@ class SecretRule(NamedTuple):
     problem: Callable[[str], str | None] = lambda _: None  # what is wrong with such a text
 
 
+class ConfigProblem(NamedTuple):
+    """What is wrong with a source's `config`: the member (`checks[0].template`), and what to do."""
+
+    member: str
+    text: str
+
+
+class Shown(NamedTuple):
+    """What one source proves and is answered, where its owner declares that."""
+
+    trust: Trust | None  # None: everything is refused
+    answers: str
+    note: str = ""
+    masked: tuple[str, ...] = ()  # as `Provider.masked`
+
+
 class Case(NamedTuple):
     """A callback to simulate: fields of the body, and what is not in the body."""
 
@@ -149,3 +166,6 @@ class Provider(NamedTuple):
     is_bulk: bool = False  # high volume, low value: kept off the way of money
     note: str = ""  # what is not known, for the source's page
     statuses: Mapping[str, Status] = {}  # the provider's words, as a look-up tells them
+    # Of an adapter that is told by each source's owner what to do:
+    config_problems: Callable[[Mapping[str, Any]], Sequence[ConfigProblem]] = lambda _: ()
+    shown: Callable[[Setup], Shown] | None = None

@@ -119,6 +119,8 @@ class Signature(Check, frozen=True, kw_only=True):
         is_inside = not self.at.startswith(("header:", "query:"))
         if is_inside and any(part.kind.endswith(("body", "body)")) for part in parts.parts):
             return "at", "a signature inside the body cannot cover {body}; list the {field:…}s"
+        if self.at.startswith("query:") and (parts.uses("url") or parts.uses("target")):
+            return "at", "a signature in the query cannot cover {url} or {target}; use {path}"
         if parts.uses("timestamp") and self.timestamp is None:
             return "timestamp", 'is needed for {timestamp}: {"at": "header:X-Timestamp"}'
         return None

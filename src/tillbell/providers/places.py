@@ -91,10 +91,7 @@ class Content:
 
     def raw(self, where: Place) -> str:
         """Return a value as it was signed: untrimmed; "" if it is missing or nested."""
-        value = self.find(where)
-        if isinstance(value, bool):
-            return str(value).lower()
-        return "" if value is None or isinstance(value, dict | list) else str(value)
+        return as_signed(self.find(where))
 
     def leaves(self, most: int) -> tuple[str, ...]:
         """Return the texts and numbers of body and query, each once, up to a count."""
@@ -104,6 +101,13 @@ class Content:
                 break
             found[value] = None
         return tuple(found)
+
+
+def as_signed(value: Any) -> str:
+    """Return a value as the text that is signed: untrimmed; "" for null and what is nested."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None or isinstance(value, dict | list) else str(value)
 
 
 def pointed(document: Any, pointer: str) -> Any:

@@ -40,6 +40,12 @@ def client_address(peer: str, forwarded: Sequence[str], trusted: Networks) -> st
     return str(known)
 
 
+def is_trusted(peer: str, trusted: Networks) -> bool:
+    """Tell whether a connection comes from one of our own proxies."""
+    known = _read(peer)
+    return known is not None and _is_in(known, trusted)
+
+
 def _read(text: str) -> Address | None:
     """Read an address; a port after it is left out, an IPv4 address mapped to IPv6 is IPv4."""
     text = text.strip()

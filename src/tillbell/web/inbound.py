@@ -18,7 +18,7 @@ from tillbell.errors import MethodNotAllowed, NotFound, TillbellError, Unsupport
 from tillbell.flow.receive import answer_to
 from tillbell.flow.sources import PATH, LiveSource
 from tillbell.providers import base
-from tillbell.rules.proxies import client_address, networks
+from tillbell.rules.proxies import client_address, is_trusted, networks
 from tillbell.web.patience import TARGET
 from tillbell.web.problems import render_problem
 from tillbell.web.wire import Answer, Receive, Scope, Send, header, read_body, send_answer
@@ -97,6 +97,7 @@ class Inbound:
             received_at=self._gateway.clock.now(),
             peer=client_address(client[0], forwarded, self._trusted) if client else "",
             origin=self._origin,
+            is_proxied=is_trusted(client[0], self._trusted) if client else False,
         )
 
     def _target(self, scope: Scope) -> str:

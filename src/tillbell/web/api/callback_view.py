@@ -15,7 +15,7 @@ from tillbell.callbacks import Notice
 from tillbell.flow.reading import Reading
 from tillbell.flow.sources import PATH, LiveSource
 from tillbell.providers import reading
-from tillbell.providers.base import Incoming, Unreadable
+from tillbell.providers.base import Incoming, Setup, Unreadable
 from tillbell.rules.headers import is_secret_header
 from tillbell.rules.masking import MASK, mask_text, mask_tree
 from tillbell.web.api.shapes.callbacks import RequestOut
@@ -32,7 +32,7 @@ _LONG = f"Not shown: it has more than {BODY_MAX} bytes."
 
 def request_out(incoming: Incoming, live: LiveSource | None) -> RequestOut:
     """Show a request. What the adapter calls secret, and card numbers, are masked."""
-    names = frozenset(name.lower() for name in live.provider.masked) if live else frozenset()
+    names = _secret_names(live) if live is not None else frozenset()
     path, mark, query = incoming.target.partition("?")
     body, note = _body(incoming, names)
     return RequestOut(
@@ -43,6 +43,12 @@ def request_out(incoming: Incoming, live: LiveSource | None) -> RequestOut:
         body=body,
         body_note=note,
     )
+
+
+def _secret_names(live: LiveSource) -> frozenset[str]:
+    provider = live.provider
+    declared = provider.shown(Setup((), live.config)).masked if provider.shown is not None else ()
+    return frozenset(name.lower() for name in (*provider.masked, *declared))
 
 
 def reading_out(found: Reading) -> ReadingOut:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,9 +12,10 @@ import msgspec
 
 from tillbell.errors import Problem
 from tillbell.flow.sources import settings_of
-from tillbell.providers.base import Provider, Setting
+from tillbell.providers.base import ConfigProblem, Provider, Setting
 
 CONFIG_BYTES_MAX = 65_536
+_STEP = re.compile(r"[^.\[\]]+")
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
@@ -55,7 +57,14 @@ def check_config(provider: Provider, config: Mapping[str, Any]) -> list[Problem]
     if len(msgspec.json.encode(config)) > CONFIG_BYTES_MAX:
         return [Problem(("body", "config"), f"at most {CONFIG_BYTES_MAX} bytes", "too_long")]
     known = {setting.name: setting for setting in settings_of(provider)}
-    return [*_unknown(config, known), *_missing(config, known), *_wrong(config, known)]
+    found = [*_unknown(config, known), *_missing(config, known), *_wrong(config, known)]
+    return found or [_declared(problem) for problem in provider.config_problems(config)]
+
+
+def _declared(problem: ConfigProblem) -> Problem:
+    """Return what an adapter says, with its path cut into its steps: `checks[0].at`."""
+    steps = [int(step) if step.isdigit() else step for step in _STEP.findall(problem.member)]
+    return Problem(("body", "config", *steps), problem.text, "setting")
 
 
 def _unknown(config: Mapping[str, Any], known: Mapping[str, Setting]) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from tillbell.app import Gateway
 from tillbell.callbacks import Confirm, Trust
 from tillbell.clock import to_datetime
 from tillbell.flow.sources import LiveSource, path_of, settings_of
-from tillbell.providers.base import Provider, Setting
+from tillbell.providers.base import Provider, Setting, Setup, Shown
 from tillbell.providers.cases import samples
 from tillbell.rules.trusting import confirm_of
 from tillbell.web.api.shapes.sources import CaseOut, ProviderOut, SettingOut, SourceOut
@@ -23,7 +23,8 @@ def source_out(gateway: Gateway, live: LiveSource) -> SourceOut:
     source, provider = live.source, live.provider
     token = gateway.sources.token(source)
     path = path_of(source.provider, None if source.is_default else token)
-    trust = _trust(live)
+    told = _told(live)
+    trust = told.trust
     settings = gateway.settings
     return SourceOut(
         id=source.id,
@@ -37,10 +38,10 @@ def source_out(gateway: Gateway, live: LiveSource) -> SourceOut:
         disabled=not source.is_enabled,
         trust=trust.word if trust is not None else "refused",
         allows=_allows(trust, live),
-        answers=provider.answers,
+        answers=told.answers,
         methods=sorted(provider.methods),
         confidence=provider.confidence,
-        note=provider.note,
+        note=told.note,
         problem=live.problem or None,
         secret_expiries=[
             to_datetime(secret.expires_at) if secret.expires_at is not None else None
@@ -88,9 +89,14 @@ def _setting_out(setting: Setting) -> SettingOut:
     )
 
 
-def _trust(live: LiveSource) -> Trust | None:
-    has_proof = bool(live.source.secrets) or live.provider.secret is None
-    return live.provider.best_trust if has_proof else live.provider.bare_trust
+def _told(live: LiveSource) -> Shown:
+    """Say what a source proves and is answered: its adapter's word, or its owner's."""
+    provider = live.provider
+    if provider.shown is not None:
+        return provider.shown(Setup(tuple(text for text, _ in live.secrets), live.config))
+    has_proof = bool(live.source.secrets) or provider.secret is None
+    trust = provider.best_trust if has_proof else provider.bare_trust
+    return Shown(trust, provider.answers, provider.note)
 
 
 def _allows(trust: Trust | None, live: LiveSource) -> str:

@@ -1,0 +1,288 @@
+"""Custom: any sender without an adapter, as its owner declares it. No code.
+
+Checks say how it proves itself (checks.py), places where everything stands (places.py), words
+what they mean, templates what is signed and which events are the same (template.py). Presets
+hold what is known of senders whose format is not public.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tillbell.callbacks import Confirm, Note, References, Sum, TransactionNotice, Trust
+from tillbell.clock import Micros
+from tillbell.providers import checking, presets
+from tillbell.providers.base import (
+    Answer,
+    Confidence,
+    Heard,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setting,
+    Setup,
+    Shown,
+    Unreadable,
+    Verdict,
+)
+from tillbell.providers.browser import page, sent_on
+from tillbell.providers.checking import Asked
+from tillbell.providers.checks import Pull, StaticField, StaticHeader, each
+from tillbell.providers.custom_sign import sign
+from tillbell.providers.declared import (
+    ANY_FIELD,
+    NOTE,
+    Answering,
+    Declared,
+    Event,
+    When,
+    declared,
+    may_be_unproven,
+    problems,
+)
+from tillbell.providers.places import Content, Place, place
+from tillbell.providers.presets import preset
+from tillbell.providers.reading import (
+    KEY_MAX,
+    given,
+    iso_time,
+    local_time,
+    unix_millis,
+    unix_seconds,
+)
+from tillbell.providers.template import Ambiguous, Filling, template
+from tillbell.providers.words import STATUSES, meaning
+from tillbell.transactions import Kind
+
+LEAVES_MAX = 50  # values that are tried as references where none is declared
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Carry out the declared checks; with `reportOnly` what fails is told and let through."""
+    found = _declared(setup.config)
+    verdict = checking.verify(Asked(Content(incoming, found.format), found, setup))
+    if verdict.trust is None and found.report_only and found.checks:
+        return Verdict(Trust.NONE, f"This is only reported, not refused: {verdict.why}")
+    return verdict
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read what the places name."""
+    found = _declared(setup.config)
+    event, content = found.event, Content(incoming, found.format)
+    if not (event.ours or event.psp):
+        return Parsed((Note("Where it names its payment is not declared (event)."),))
+    kind, is_known = _kind(content, event)
+    if kind is None:
+        return Parsed((Note("It is not about a payment."),), _key(content, found))
+    raw = content.text(_at(event.status)) or ""
+    if event.status is not None and not raw:
+        raise Unreadable(f"There is no status at {event.status}.")
+    step = meaning(raw, {}, setup.config) if raw and is_known else None
+    notice = TransactionNotice(
+        _references(content, event),
+        raw_status=raw[:KEY_MAX],
+        status=step.status if step is not None else None,
+        kind=kind,
+        reason=content.text(_at(event.reason)),
+        message=content.text(_at(event.message)),
+        amount=_sum(content, event),
+        psp_transaction_id=_own_id(content, event, kind),
+        user_id=content.text(_at(event.user)),
+        occurred_at=_time(content, event.occurred_at),
+        is_hint=_is_hint(found, setup.config),
+        is_optional=ANY_FIELD in event.ours,
+    )
+    return Parsed((notice,), _key(content, found))
+
+
+def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
+    """Answer as declared."""
+    del incoming
+    told = _declared(setup.config).answer
+    if heard is not Heard.STORED:
+        status = told.refused_status if heard is Heard.REFUSED else told.malformed_status
+        is_page = told.redirect_url is not None
+        return page(status, "This message cannot be accepted.") if is_page else Answer(status)
+    if told.redirect_url is not None:
+        return sent_on({"redirectUrl": told.redirect_url}, "redirectUrl")
+    return Answer(told.status, told.body.encode(), told.content_type)
+
+
+def shown(setup: Setup) -> Shown:
+    """Say what the declaration of one source comes to."""
+    found, known = _declared(setup.config), preset(setup.config.get("preset"))
+    asked = Asked(Content(_NO_REQUEST, found.format), found, setup)
+    trust = checking.promised(asked, found.checks) if found.checks else None
+    note = f"{known.title}. {known.note}" if known.title else PROVIDER.note
+    carried = [one for one in each(found.checks) if isinstance(one, StaticField | StaticHeader)]
+    return Shown(
+        Trust.NONE if found.report_only and trust is not None else trust,
+        _answers(found.answer),
+        note,
+        tuple(_masked_name(one) for one in carried),
+    )
+
+
+# ── parts ────────────────────────────────────────────────────────────────────────────────────────
+
+_NO_REQUEST = Incoming("POST", "/", (), b"", 0)
+
+
+def _declared(config: Mapping[str, Any]) -> Declared:
+    """Return the declaration; an empty one, which proves nothing, if it cannot be read."""
+    try:
+        return declared(config)
+    except msgspec.ValidationError:
+        return Declared()
+
+
+def _at(text: str | None) -> Place | None:
+    return None if text is None else place(text)
+
+
+def _kind(content: Content, event: Event) -> tuple[Kind | None, bool]:
+    """Return what it is about (None: no payment) and whether its word is known."""
+    if event.kind is None:
+        return Kind.PAYMENT, True
+    word = content.text(place(event.kind.at))
+    if word is None:
+        return Kind.PAYMENT, True
+    name = event.kind.words.get(word)
+    if name == NOTE:
+        return None, True
+    return (Kind(name), True) if name is not None else (Kind.PAYMENT, False)
+
+
+def _references(content: Content, event: Event) -> References:
+    ours = given(*(content.text(place(at)) for at in event.ours if at != ANY_FIELD))
+    if ANY_FIELD in event.ours:
+        ours = (*ours, *content.leaves(LEAVES_MAX))
+    return References(ours, given(*(content.text(place(at)) for at in event.psp)))
+
+
+def _own_id(content: Content, event: Event, kind: Kind) -> str | None:
+    if kind is not Kind.PAYMENT:
+        own = content.text(_at(event.linked_id))
+        if own is None:
+            raise Unreadable(f"There is no id of the {kind.value} at {event.linked_id}.")
+        return own
+    return content.text(place(event.psp[0])) if event.psp else None
+
+
+def _sum(content: Content, event: Event) -> Sum | None:
+    value = content.text(_at(event.amount))
+    if value is None:
+        return None
+    currency = content.text(_at(event.currency)) or event.currency_is
+    return Sum(value, currency.upper() if currency else None, event.minor_units)
+
+
+def _time(content: Content, when: When | None) -> Micros | None:
+    """Read the time of the news; one that a clock change makes ambiguous is left out."""
+    if when is None:
+        return None
+    text = content.text(place(when.at))
+    if when.format == "iso" and when.zone == "UTC":
+        return iso_time(text)
+    if when.format in ("s", "ms"):
+        return unix_seconds(text) if when.format == "s" else unix_millis(text)
+    pattern = "%Y-%m-%dT%H:%M:%S" if when.format == "iso" else when.format
+    at, is_twice = local_time(text, pattern, when.zone)
+    return None if is_twice else at
+
+
+def _is_hint(found: Declared, config: Mapping[str, Any]) -> bool:
+    """Tell whether it can do no more than make us ask.
+
+    So it is where no status is declared, and where only a look-up proves anything. Where anybody
+    may be the sender nothing but a look-up or a person decides, whatever else is set.
+    """
+    is_believed = config.get("confirm") == Confirm.TRUST.value
+    if found.event.status is None or (is_believed and may_be_unproven(found)):
+        return True
+    is_pulled = any(isinstance(one, Pull) for one in each(found.checks))
+    return is_pulled and bool(config.get("lookupUrl"))
+
+
+def _key(content: Content, found: Declared) -> str | None:
+    """Return what makes an event unique; None (the very bytes) where anybody could send it first.
+
+    Without a `dedupe` it is the event's id.
+    """
+    if may_be_unproven(found) or _weakest(found) <= Trust.NETWORK:
+        return None
+    id_ = content.text(_at(found.event.id))
+    if found.dedupe is None:
+        return id_
+    try:
+        key = template(found.dedupe).render(Filling(content, id=id_ or ""))
+    except Ambiguous:
+        return None
+    return key.decode("utf-8", "replace") or None
+
+
+def _weakest(found: Declared) -> Trust:
+    """Return how much is proven at least of what is accepted, whatever the secrets are."""
+    some = Setup(("any",), {})
+    named = msgspec.structs.replace(
+        found, credentials={**dict.fromkeys(_credential_names(found), "any")}
+    )
+    asked = Asked(Content(_NO_REQUEST, found.format), named, some)
+    return checking.promised(asked, found.checks) or Trust.NONE
+
+
+def _credential_names(found: Declared) -> list[str]:
+    names = [getattr(one, "secret", None) for one in each(found.checks)]
+    return [name for name in names if name]
+
+
+def _masked_name(check: StaticField | StaticHeader) -> str:
+    if isinstance(check, StaticHeader):
+        return check.header.lower()
+    return check.at.partition(":")[2] or check.at.rpartition("/")[2]
+
+
+def _answers(told: Answering) -> str:
+    stored = f"{told.status} with {told.body!r}" if told.body else str(told.status)
+    if told.redirect_url is not None:
+        stored = "303, the browser is sent on"
+    return f"{stored}; {told.refused_status} when the proof does not hold."
+
+
+PROVIDER = Provider(
+    name="custom",
+    title="Custom",
+    about="Any sender without an adapter: you declare its proof, its fields and its words.",
+    confidence=Confidence.UNKNOWN,
+    best_trust=Trust.SIGNED,
+    bare_trust=Trust.NONE,
+    secret=SecretRule(
+        "What the sender and you share: the key of an HMAC or hash, a password, a header's value.",
+        is_required=False,
+    ),
+    answers="As declared; 200, and 401 when the proof does not hold.",
+    verify=verify,
+    parse=parse,
+    answer=answer,
+    sign=sign,
+    settings=(
+        Setting("preset", "What is known of a sender.", choices=presets.NAMES),
+        Setting("checks", "How it proves itself: all of these must hold.", "array"),
+        Setting("credentials", "Secrets that checks name.", "object", is_secret=True),
+        Setting("format", "How the body is written; auto: as its content type says."),
+        Setting("event", "Where id, references, status, amount and the rest stand.", "object"),
+        STATUSES,
+        Setting("dedupe", "A template that makes an event unique; else its id."),
+        Setting("answer", "What it is answered: status, body, contentType, …", "object"),
+        Setting("reportOnly", "A proof that does not hold is told, not refused.", "boolean"),
+    ),
+    methods=frozenset({"GET", "POST", "PUT"}),
+    note="Its owner declares what is not known here.",
+    config_problems=problems,
+    shown=shown,
+)
