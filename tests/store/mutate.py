@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tillbell.storage import sql as statements
+from tillbell.storage import connection
 
 FOLDER = Path(__file__).parent
 
@@ -266,7 +266,7 @@ MUTANTS = [
 def plant(mutant: Mutant) -> None:
     """Put the fault into every form of its statement."""
     planted = 0
-    known = statements.sql._statements
+    known = connection.sql._statements
     for key, text in known.items():
         if key[0] == mutant.statement and mutant.text in text:
             known[key] = text.replace(mutant.text, mutant.instead)

@@ -20,10 +20,12 @@ from tillbell.errors import StoreUnavailable
 from tillbell.models import Application
 from tillbell.storage.base import ALL, MessageFilter
 from tillbell.storage.books import Arrival, Change, Crossed, Done
-from tillbell.storage.sql import sql
+from tillbell.storage.sql import load
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock
 from tillbell.transactions import Direction
+
+sql = load("sqlite")
 
 
 @pytest.fixture

@@ -74,8 +74,8 @@ def test_connections_are_set_up_to_the_last_pragma(tmp_path: Path) -> None:
         "mmap_size": 0,
         "journal_size_limit": 64 * 2**20,
     }
-    writer = settings(open_writer(tmp_path / "x.db"))
-    reader = settings(open_reader(tmp_path / "x.db"))
+    writer = settings(open_writer(tmp_path / "x.db").connection)
+    reader = settings(open_reader(tmp_path / "x.db").connection)
 
     assert writer.items() >= {**common, "wal_autocheckpoint": 1000, "cache_size": -49152}.items()
     assert reader.items() >= {**common, "query_only": 1, "cache_size": -8192}.items()

@@ -12,8 +12,9 @@ import pytest
 import tillbell.storage
 from tillbell.storage.connection import open_writer
 from tillbell.storage.migrate import migrate
-from tillbell.storage.sql import Statements, sql
+from tillbell.storage.sql import Statements, load
 
+sql = load("sqlite")
 SOURCES = Path(tillbell.storage.__file__).parent
 GROWING = (
     "messages|bodies|deliveries|attempts|totals|idempotency|records|[mdab]"
@@ -33,10 +34,10 @@ QUERIES = {
 
 @pytest.fixture(scope="module")
 def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apsw.Connection]:
-    connection = open_writer(tmp_path_factory.mktemp("plans") / "x.db")
-    migrate(connection, 0)
-    yield connection
-    connection.close()
+    link = open_writer(tmp_path_factory.mktemp("plans") / "x.db")
+    migrate(link, "sqlite", 0)
+    yield link.connection
+    link.close()
 
 
 @pytest.mark.parametrize("name", QUERIES)

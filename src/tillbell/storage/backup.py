@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tillbell.errors import Misconfigured
 from tillbell.storage.connection import copy_pages, open_reader
-from tillbell.storage.sql import sql
 
 
 def copy(source: Path, target: Path) -> None:
@@ -22,10 +21,10 @@ def copy(source: Path, target: Path) -> None:
     part.unlink(missing_ok=True)
     reader = open_reader(source)
     try:
-        reader.execute(sql("begin_reading"))
+        reader.rows("begin_reading")
         copy_pages(reader, part)
     finally:
-        reader.close(True)
+        reader.close()
     part.replace(target)
     folder = os.open(target.parent, os.O_RDONLY)
     try:

@@ -6,13 +6,18 @@ With `sqlite.py` the only place that knows the driver.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage.sql import sql
+from tillbell.storage.bulk import chunks, widened
+from tillbell.storage.link import Bindings, Row
+from tillbell.storage.sql import load
+
+sql = load("sqlite")
 
 Connection = apsw.Connection
 
@@ -43,6 +48,51 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable(f"The database failed: {error}") from error
 
 
+class SqliteLink:
+    """A `Link` to a SQLite file. Its one writer needs no locks of its own."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    @property
+    def in_transaction(self) -> bool:
+        """See `Link.in_transaction`."""
+        return self.connection.in_transaction
+
+    def rows(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
+        """See `Link.rows`."""
+        with translated():
+            return list(self.connection.execute(sql(name, *chosen), bindings))
+
+    def many(self, name: str, bindings: Iterable[Sequence[Any]]) -> int:
+        """See `Link.many`."""
+        with translated():
+            before = self.connection.total_changes()
+            self.connection.executemany(sql(name), bindings)
+            return self.connection.total_changes() - before
+
+    def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> int:
+        """See `Link.bulk`; in widened steps (bulk.py)."""
+        with translated():
+            before = self.connection.total_changes()
+            for count, flat in chunks(bindings):
+                text = widened(sql(name), count, len(flat) // count)
+                self.connection.execute(text, flat)
+            return self.connection.total_changes() - before
+
+    def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
+        """See `Link.lock`."""
+
+    def script(self, text: str) -> None:
+        """See `Link.script`."""
+        with translated():
+            self.connection.execute(text)
+
+    def close(self) -> None:
+        """See `Link.close`."""
+        self.connection.close(True)
+
+
 def check_version(version: str) -> None:
     """Refuse a SQLite whose WAL can be damaged by a checkpoint beside a writer.
 
@@ -59,20 +109,20 @@ def check_version(version: str) -> None:
         )
 
 
-def open_writer(path: Path) -> Connection:
+def open_writer(path: Path) -> SqliteLink:
     """Open the connection that writes; the file is made if it is not there."""
     with translated():
         connection = apsw.Connection(str(path), statementcachesize=256)
         _configure(connection, "configure", "configure_writer")
-    return connection
+    return SqliteLink(connection)
 
 
-def open_reader(path: Path) -> Connection:
+def open_reader(path: Path) -> SqliteLink:
     """Open a connection that only reads."""
     with translated():
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         _configure(connection, "configure", "configure_reader")
-    return connection
+    return SqliteLink(connection)
 
 
 def _configure(connection: Connection, *names: str) -> None:
@@ -83,12 +133,12 @@ def _configure(connection: Connection, *names: str) -> None:
         connection.execute(sql(name)).fetchall()
 
 
-def copy_pages(source: Connection, target: Path, step_pages: int = 256) -> None:
+def copy_pages(source: SqliteLink, target: Path, step_pages: int = 256) -> None:
     """Copy a database into a new file, a few pages at a time."""
     with (
         translated(),
         contextlib.closing(apsw.Connection(str(target))) as copied,
-        copied.backup("main", source, "main") as backup,
+        copied.backup("main", source.connection, "main") as backup,
     ):
         while not backup.done:
             backup.step(step_pages)

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from tillbell.clock import Micros
 from tillbell.errors import Misconfigured
-from tillbell.storage.connection import Connection, translated
-from tillbell.storage.sql import sql
+from tillbell.storage.link import Link
 
 _NAME = re.compile(r"(\d{4})_(pre|post)_(\w+)\.sql")
 
@@ -32,33 +31,32 @@ def known(dialect: str) -> list[Migration]:
     )
 
 
-def migrate(connection: Connection, now: Micros) -> None:
+def migrate(link: Link, dialect: str, now: Micros) -> None:
     """Bring a database to this program's schema, or say why not (`Misconfigured`)."""
-    with translated():
-        connection.execute(sql("begin"))
-        try:
-            _migrate(connection, now)
-        except BaseException:
-            connection.execute(sql("rollback"))
-            raise
-        connection.execute(sql("commit"))
+    link.rows("begin")
+    try:
+        _migrate(link, known(dialect), now)
+    except BaseException:
+        link.rows("rollback")
+        raise
+    link.rows("commit")
 
 
-def _migrate(connection: Connection, now: Micros) -> None:
-    steps = known("sqlite")
-    for step in steps[_applied(connection, steps) :]:
-        connection.execute(step.statements)
-        connection.execute(sql("note_migration"), (step.number, step.name, now))
+def _migrate(link: Link, steps: list[Migration], now: Micros) -> None:
+    link.lock([("migrations",)])
+    for step in steps[_applied(link, steps) :]:
+        link.script(step.statements)
+        link.rows("note_migration", (step.number, step.name, now))
 
 
-def _applied(connection: Connection, steps: list[Migration]) -> int:
+def _applied(link: Link, steps: list[Migration]) -> int:
     """Return how many steps the database has; a new one is given its table of them."""
-    ((is_ours, tables),) = connection.execute(sql("schema_exists"))
+    ((is_ours, tables),) = link.rows("schema_exists")
     if not is_ours:
         if tables:
-            raise Misconfigured("The database file belongs to another program.")
-        connection.execute(sql("create_migrations"))
-    applied = [number for number, _ in connection.execute(sql("applied_migrations"))]
+            raise Misconfigured("The database belongs to another program.")
+        link.rows("create_migrations")
+    applied = [number for number, _ in link.rows("applied_migrations")]
     if len(applied) > len(steps):
         raise Misconfigured(
             f"The database was written by a newer Tillbell (schema {applied[-1]}, "

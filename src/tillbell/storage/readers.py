@@ -1,4 +1,4 @@
-"""The readers: a few connections on a small pool of threads."""
+"""The readers: a few links on a small pool of threads."""
 
 from __future__ import annotations
 
@@ -9,27 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.connection import Connection, translated
-from tillbell.storage.rows import Row
-from tillbell.storage.sql import sql
+from tillbell.storage.link import Link
+from tillbell.storage.reads import Reader
 
 T = TypeVar("T")
-
-
-class ConnectionReader:
-    """Runs named statements on one connection."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def __call__(self, name: str, bindings: Any = (), *chosen: int) -> list[Row]:
-        """Return all rows of a statement."""
-        with translated():
-            return list(self._connection.execute(sql(name, *chosen), bindings))
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close(True)
 
 
 class _Question(NamedTuple):
@@ -47,12 +30,12 @@ class Readers:
     threads costs several times that, so look-ups that come while others are answered go together.
     """
 
-    def __init__(self, connect: Callable[[], Connection], count: int) -> None:
+    def __init__(self, connect: Callable[[], Link], count: int) -> None:
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="tillbell-reader")
-        self._free: queue.SimpleQueue[ConnectionReader] = queue.SimpleQueue()
-        self._count = count
-        for _ in range(count):
-            self._free.put(ConnectionReader(connect()))
+        self._links = [connect() for _ in range(count)]
+        self._free: queue.SimpleQueue[Reader] = queue.SimpleQueue()
+        for link in self._links:
+            self._free.put(link.rows)
         self._loop = asyncio.get_running_loop()
         self._asked: list[_Question] = []
         self._is_answering = False
@@ -98,20 +81,20 @@ class Readers:
             self._free.put(reader)
 
     async def close(self) -> None:
-        """Let reads under way end, then close the connections."""
+        """Let reads under way end, then close the links."""
         if self._is_closed:
             return
         self._is_closed = True
         await self._loop.run_in_executor(None, self._threads.shutdown)
-        for _ in range(self._count):
-            self._free.get().close()
+        for link in self._links:
+            link.close()
 
 
-def _answers(reader: ConnectionReader, asked: Sequence[_Question]) -> list[Any]:
+def _answers(reader: Reader, asked: Sequence[_Question]) -> list[Any]:
     return [_answer_to(reader, question) for question in asked]
 
 
-def _answer_to(reader: ConnectionReader, question: _Question) -> Any:
+def _answer_to(reader: Reader, question: _Question) -> Any:
     try:
         return question.query(reader, *question.arguments)
     except Exception as error:  # noqa: BLE001 - it belongs to the caller who asked this

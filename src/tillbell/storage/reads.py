@@ -21,6 +21,7 @@ from tillbell.storage.base import (
     Selection,
     Totals,
 )
+from tillbell.storage.link import Bindings, Row
 
 T = TypeVar("T")
 LAST = "~"  # sorts after every id
@@ -32,7 +33,7 @@ FAILED_ONLY = (DeliveryState.FAILED,)
 class Reader(Protocol):
     """Runs a named statement, in one of its forms, and returns its rows."""
 
-    def __call__(self, name: str, bindings: Any = (), *chosen: int) -> list[rows.Row]:
+    def __call__(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
         """Return all rows."""
         ...
 
@@ -90,7 +91,7 @@ def lanes(reader: Reader, after: str, limit: int) -> list[Lane]:
 
 def next_due(reader: Reader, endpoint_ids: Sequence[str]) -> dict[str, Micros]:
     """Read when each lane's first open delivery is due."""
-    return dict(reader("next_due", {"endpoint_ids": _json(list(endpoint_ids))}))  # type: ignore[arg-type]
+    return dict(reader("next_due", {"endpoint_ids": _json(list(endpoint_ids))}))
 
 
 def idempotency(reader: Reader, key: str) -> Repeated | None:
@@ -124,7 +125,7 @@ def messages(reader: Reader, app_id: str, filter_: MessageFilter, page: Page) ->
 # ── deliveries ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _delivery_row(row: rows.Row) -> DeliveryRow:
+def _delivery_row(row: Row) -> DeliveryRow:
     return DeliveryRow(*rows.delivery_and_message(row))
 
 
@@ -166,7 +167,7 @@ def _by_state(
     bindings: dict[str, Any],
     states: Sequence[DeliveryState] | None,
     *chosen: int,
-) -> list[rows.Row]:
+) -> list[Row]:
     """Use the index of failed deliveries when nothing else is asked for."""
     if states is not None and tuple(states) == FAILED_ONLY:
         return reader(name, bindings, *chosen, 1)

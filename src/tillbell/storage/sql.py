@@ -1,4 +1,4 @@
-"""Every SQL statement by name, read from `statements/*.sql`.
+"""Every SQL statement by name, read from `statements/`: common ones, and a folder a dialect.
 
 A file is a list of blocks. `-- name: x` begins a statement; `-- fragment: x` begins text that
 other blocks use as `{x}`. `-- either {x}: this | that` makes a statement in as many forms as
@@ -39,6 +39,7 @@ class Statements:
             form = body
             for (slot, texts), number in zip(choices, chosen, strict=True):
                 form = form.replace(slot, texts[number])
+            assert (name, chosen) not in self._statements, f"two statements are called {name}"
             self._statements[name, chosen] = form
 
     def __call__(self, name: str, *chosen: int) -> str:
@@ -63,11 +64,9 @@ def _blocks(text: str) -> list[tuple[str, str, str]]:
     return list(zip(parts[0::3], parts[1::3], parts[2::3], strict=True))
 
 
-def load() -> Statements:
-    """Read them all."""
+def load(dialect: str) -> Statements:
+    """Read those that every database understands, and those in its own words."""
     folder = resources.files("tillbell.storage") / "statements"
-    files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
-    return Statements([f.read_text("utf-8") for f in files])
-
-
-sql = load()
+    files = [*folder.iterdir(), *(folder / dialect).iterdir()]
+    ours = sorted((f for f in files if f.name.endswith(".sql")), key=lambda f: f.name)
+    return Statements([f.read_text("utf-8") for f in ours])

@@ -17,7 +17,7 @@ from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage import book_methods, upkeep, writes
 from tillbell.storage.backup import copy
 from tillbell.storage.book_methods import BooksMethods, BookViewsMethods
-from tillbell.storage.connection import check_version, open_reader, open_writer
+from tillbell.storage.connection import check_version, open_reader, open_writer, translated
 from tillbell.storage.lock import FileLock
 from tillbell.storage.methods import RegistryMethods, StoreMethods, ViewsMethods
 from tillbell.storage.migrate import migrate
@@ -61,15 +61,20 @@ class SqliteDatabase(StoreMethods, RegistryMethods, ViewsMethods, BooksMethods, 
                 lock.release()
 
     def _connect(self, path: Path) -> None:
-        connection = open_writer(path)
+        link = open_writer(path)
         try:
-            migrate(connection, self._clock.now())
+            migrate(link, "sqlite", self._clock.now())
         finally:
-            connection.close()
+            link.close()
         self._readers = Readers(lambda: open_reader(path), READERS)
-        session = Session(lambda: open_writer(path), self._fault)
+        session = Session(lambda: open_writer(path), self._pass)
         self._writer = Writer(session, writes.HOT | book_methods.HOT)
         self._writer.on_commit = self.on_commit
+
+    def _pass(self, point: str) -> None:
+        """Go through a named point: what is planted there is an error of the database."""
+        with translated():
+            self._fault(point)
 
     async def close(self) -> None:
         """Finish what was accepted, then close."""

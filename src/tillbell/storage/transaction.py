@@ -2,112 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.bulk import chunks, widened
-from tillbell.storage.connection import Connection, translated
-from tillbell.storage.sql import sql
+from tillbell.storage.link import Bindings, Link, Raced, Row
 from tillbell.storage.tally import Tally
 
-Row = tuple[Any, ...]
 Fault = Callable[[str], object]  # called at each named point; tests make it raise
+TRIES = 20  # of one piece of work against other processes
 
 
 class Transaction:
-    """Named statements on the writing connection, and the tally of this commit."""
+    """Named statements on the writing link, and the tally of this commit."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.rows = link.rows
+        self.many = link.many
         self.tally = Tally()
 
-    def rows(self, name: str, bindings: Sequence[Any] | Mapping[str, Any] = ()) -> list[Row]:
-        """Run a statement and return its rows."""
-        return list(self._connection.execute(sql(name), bindings))
-
-    def row(self, name: str, bindings: Sequence[Any] = ()) -> Row | None:
+    def row(self, name: str, bindings: Bindings = ()) -> Row | None:
         """Run a statement and return its first row."""
         found = self.rows(name, bindings)
         return found[0] if found else None
 
-    def many(self, name: str, bindings: Iterable[Sequence[Any]]) -> int:
-        """Run a statement for each; return how many rows changed in all."""
-        before = self._connection.total_changes()
-        self._connection.executemany(sql(name), bindings)
-        return self._connection.total_changes() - before
-
     def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> int:
-        """Do the same for a statement with one VALUES, in few steps (bulk.py)."""
-        before = self._connection.total_changes()
-        for count, flat in chunks(bindings):
-            text = widened(sql(name), count, len(flat) // count)
-            self._connection.execute(text, flat)
-        return self._connection.total_changes() - before
+        """Run a statement that takes many rows; return how many changed."""
+        return self._link.bulk(name, bindings) if bindings else 0
+
+    def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
+        """Keep other processes from deciding on these until the commit has ended."""
+        self._link.lock(keys)
 
 
 Work = Callable[[Transaction, Sequence[Any]], Sequence[Any]]
 
 
 class Session:
-    """The writing connection, from commit to commit. Used by the writer's thread only."""
+    """The writing link, from commit to commit. Used by the writer's thread only."""
 
-    def __init__(self, connect: Callable[[], Connection], fault: Fault) -> None:
+    def __init__(self, connect: Callable[[], Link], fault: Fault) -> None:
         self._connect = connect
         self._fault = fault
-        self._connection: Connection | None = None
+        self._link: Link | None = None
         self._tally = Tally()
 
     def begin(self) -> None:
-        """Begin a transaction, on a new connection if the last one failed."""
-        with translated():
-            self._fault("begin")
-            if self._connection is None:
-                self._connection = self._connect()
-            self._connection.execute(sql("begin"))
+        """Begin a transaction, on a new link if the last one failed."""
+        self._fault("begin")
+        if self._link is None:
+            self._link = self._connect()
+        self._link.rows("begin")
         self._tally = Tally()
 
     def run(self, work: Work, requests: Sequence[Any]) -> Sequence[Any]:
         """Do a piece of work: all of it, or it raises and nothing has changed."""
-        assert self._connection is not None
-        transaction = Transaction(self._connection)
-        with translated():
-            self._fault(work.__name__)
-            self._connection.execute(sql("savepoint"))
+        for left in reversed(range(TRIES)):
             try:
-                outcomes = work(transaction, requests)
-            except BaseException:
-                self._undo()
-                raise
-            self._connection.execute(sql("keep"))
+                return self._try(work, requests)
+            except Raced:
+                if not left:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _try(self, work: Work, requests: Sequence[Any]) -> Sequence[Any]:
+        assert self._link is not None
+        transaction = Transaction(self._link)
+        self._fault(work.__name__)
+        self._link.rows("savepoint")
+        try:
+            outcomes = work(transaction, requests)
+        except BaseException:
+            self._undo(self._link)
+            raise
+        self._link.rows("keep")
         self._tally.add(transaction.tally)
         return outcomes
 
-    def _undo(self) -> None:
-        assert self._connection is not None
-        if not self._connection.in_transaction:
+    def _undo(self, link: Link) -> None:
+        if not link.in_transaction:
             raise StoreUnavailable("The database gave up the transaction.")
-        self._connection.execute(sql("undo"))
-        self._connection.execute(sql("keep"))
+        link.rows("undo")
+        link.rows("keep")
 
     def commit(self) -> None:
         """Make it durable."""
-        assert self._connection is not None
-        with translated():
-            if self._tally:
-                transaction = Transaction(self._connection)
-                rows = self._tally.rows()
-                transaction.many("add_totals", rows)
-                if self._tally.has_removed:
-                    transaction.many("drop_empty_totals", [row[:3] for row in rows])
-            self._fault("before commit")
-            self._connection.execute(sql("commit"))
-            self._fault("after commit")
+        assert self._link is not None
+        if self._tally:
+            rows = self._tally.rows()
+            self._link.bulk("add_totals", rows) if rows else 0
+            if self._tally.has_removed:
+                self._link.many("drop_empty_totals", [row[:3] for row in rows])
+        self._fault("before commit")
+        self._link.rows("commit")
+        self._fault("after commit")
 
     def reset(self) -> None:
-        """Forget a connection whose transaction failed: the next one starts afresh."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close(True)
+        """Forget a link whose transaction failed: the next one starts afresh."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
 
     close = reset

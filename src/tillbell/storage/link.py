@@ -1,0 +1,53 @@
+"""A link: one connection, as its database speaks. What the works of every database rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+Row = tuple[Any, ...]
+Bindings = Sequence[Any] | Mapping[str, Any]
+
+
+class Raced(Exception):
+    """Another process did the same at the same moment. The work begins anew on what is there now.
+
+    A database with one writer never says so.
+    """
+
+
+class Link(Protocol):
+    """Named statements on one connection.
+
+    Errors of the environment (disk, network, server) are `StoreUnavailable`; a wrong statement is
+    the driver's own error.
+    """
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open that can go on."""
+        ...
+
+    def rows(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
+        """Run a statement, in one of its forms, and return its rows."""
+        ...
+
+    def many(self, name: str, bindings: Iterable[Sequence[Any]]) -> int:
+        """Run a statement for each; return how many rows changed in all."""
+        ...
+
+    def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> int:
+        """Do the same for a statement that takes many rows, in few steps."""
+        ...
+
+    def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
+        """Keep other processes from deciding on these until this commit has ended."""
+        ...
+
+    def script(self, text: str) -> None:
+        """Run statements without bindings, end to end: a migration."""
+        ...
+
+    def close(self) -> None:
+        """End; an open transaction is given up."""
+        ...
