@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tillbell.callbacks import Confirm, Note, References, Sum, TransactionNotice, Trust
+from tillbell.callbacks import Note, References, Sum, TransactionNotice, Trust
 from tillbell.clock import Micros
 from tillbell.providers import checking, presets
 from tillbell.providers.base import (
@@ -40,9 +40,9 @@ from tillbell.providers.declared import (
     Declared,
     Event,
     When,
-    declared,
     may_be_unproven,
     problems,
+    usable,
 )
 from tillbell.providers.places import Content, Place, place
 from tillbell.providers.presets import preset
@@ -63,7 +63,7 @@ LEAVES_MAX = 50  # values that are tried as references where none is declared
 
 def verify(incoming: Incoming, setup: Setup) -> Verdict:
     """Carry out the declared checks; with `reportOnly` what fails is told and let through."""
-    found = _declared(setup.config)
+    found = usable(setup.config)
     verdict = checking.verify(Asked(Content(incoming, found.format), found, setup))
     if verdict.trust is None and found.report_only and found.checks:
         return Verdict(Trust.NONE, f"This is only reported, not refused: {verdict.why}")
@@ -72,7 +72,7 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
 
 def parse(incoming: Incoming, setup: Setup) -> Parsed:
     """Read what the places name."""
-    found = _declared(setup.config)
+    found = usable(setup.config)
     event, content = found.event, Content(incoming, found.format)
     if not (event.ours or event.psp):
         return Parsed((Note("Where it names its payment is not declared (event)."),))
@@ -103,7 +103,7 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
 def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
     """Answer as declared."""
     del incoming
-    told = _declared(setup.config).answer
+    told = usable(setup.config).answer
     if heard is not Heard.STORED:
         status = told.refused_status if heard is Heard.REFUSED else told.malformed_status
         is_page = told.redirect_url is not None
@@ -115,7 +115,7 @@ def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
 
 def shown(setup: Setup) -> Shown:
     """Say what the declaration of one source comes to."""
-    found, known = _declared(setup.config), preset(setup.config.get("preset"))
+    found, known = usable(setup.config), preset(setup.config.get("preset"))
     asked = Asked(Content(_NO_REQUEST, found.format), found, setup)
     trust = checking.promised(asked, found.checks) if found.checks else None
     note = f"{known.title}. {known.note}" if known.title else PROVIDER.note
@@ -131,14 +131,6 @@ def shown(setup: Setup) -> Shown:
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────
 
 _NO_REQUEST = Incoming("POST", "/", (), b"", 0)
-
-
-def _declared(config: Mapping[str, Any]) -> Declared:
-    """Return the declaration; an empty one, which proves nothing, if it cannot be read."""
-    try:
-        return declared(config)
-    except msgspec.ValidationError:
-        return Declared()
 
 
 def _at(text: str | None) -> Place | None:
@@ -199,14 +191,10 @@ def _time(content: Content, when: When | None) -> Micros | None:
 def _is_hint(found: Declared, config: Mapping[str, Any]) -> bool:
     """Tell whether it can do no more than make us ask.
 
-    So it is where no status is declared, and where only a look-up proves anything. Where anybody
-    may be the sender nothing but a look-up or a person decides, whatever else is set.
+    So it is where no status is declared, and where only a look-up proves anything.
     """
-    is_believed = config.get("confirm") == Confirm.TRUST.value
-    if found.event.status is None or (is_believed and may_be_unproven(found)):
-        return True
     is_pulled = any(isinstance(one, Pull) for one in each(found.checks))
-    return is_pulled and bool(config.get("lookupUrl"))
+    return found.event.status is None or (is_pulled and bool(config.get("lookupUrl")))
 
 
 def _key(content: Content, found: Declared) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -128,6 +129,17 @@ def declared(config: Mapping[str, Any]) -> Declared:
     whole = {**preset(config.get("preset")).config, **config}
     own = {name: whole[name] for name in Declared.__struct_encode_fields__ if name in whole}
     return msgspec.convert(own, Declared)
+
+
+def usable(config: Mapping[str, Any]) -> Declared:
+    """Return a declaration without fault; an empty one, which proves nothing, if there is one."""
+    return _usable(msgspec.json.encode(config))
+
+
+@lru_cache(maxsize=256)
+def _usable(encoded: bytes) -> Declared:
+    config = msgspec.json.decode(encoded)
+    return Declared() if problems(config) else declared(config)
 
 
 def may_be_unproven(found: Declared) -> bool:
@@ -275,7 +287,7 @@ def _trusting(found: Declared, config: Mapping[str, Any]) -> Iterator[ConfigProb
 def _zone_problem(zone: str) -> str | None:
     try:
         ZoneInfo(zone)
-    except (ValueError, OSError):
+    except (KeyError, ValueError, OSError):
         return "is no time zone, like Europe/Belgrade"
     return None
 

@@ -23,7 +23,7 @@ from tillbell.providers.requests import json_body
 from tillbell.providers.signatures import DECODERS, KEYS, Claim
 from tillbell.providers.template import Ambiguous, template
 
-BODY_MAX = 65_536  # bytes; a longer one is not worth the time
+BODY_MAX = 16_384  # bytes; a longer one is not worth the time
 SECRETS_MAX = 2
 _USUAL = ("{body}", "{timestamp}.{body}", "{id}.{timestamp}.{body}", "{url}{body}")
 

@@ -24,10 +24,10 @@ from tillbell.providers.proof import (
 )
 from tillbell.providers.reading import iso_time, unix_millis, unix_seconds
 from tillbell.providers.template import Filling, Template, template
+from tillbell.rules.signing import key_of, normal_standard_secret
 
 LISTED_MAX = 20  # signatures that are looked at; what stands behind them is not
 _DIGITS = re.compile(r"[0-9]{1,16}")
-_WHSEC = "whsec_"
 
 
 class Claim(NamedTuple):
@@ -63,7 +63,7 @@ def claim(content: Content, check: Signature, id_at: str | None) -> Claim | Verd
         texts,
         tuple(DECODERS[check.output](text) for text in texts),
         _time_text(content, check),
-        content.raw(place(id_at)) if id_at is not None else "",
+        _id_text(content, check, id_at),
     )
 
 
@@ -136,6 +136,14 @@ def _time_text(content: Content, check: Signature) -> str:
     return found[0] if len(found) == 1 else ""
 
 
+def _id_text(content: Content, check: Signature, id_at: str | None) -> str:
+    """Return the event's id, where it is needed: the body is not read before it is proven."""
+    where = place(id_at) if id_at is not None else None
+    if where is None or not (where.kind == "header" or template(check.template).uses("id")):
+        return ""
+    return content.raw(where)
+
+
 def _sorted_values(content: Content, check: FieldHash) -> list[str]:
     """Return the values ordered by name (ASCII), but for the hash and what is left out."""
     document = content.document
@@ -172,6 +180,14 @@ def _to_base64url(signature: bytes) -> str:
     return base64.urlsafe_b64encode(signature).decode().rstrip("=")
 
 
+def _standard_key(secret: str) -> bytes:
+    """Return the key of a Standard Webhooks secret: base64 after `whsec_`."""
+    try:
+        return key_of(normal_standard_secret(secret))
+    except ValueError:
+        return b""
+
+
 _TIMES: Mapping[str, Callable[[str], Micros | None]] = MappingProxyType(
     {"s": _digits(unix_seconds), "ms": _digits(unix_millis), "http": _http_time, "iso": iso_time}
 )
@@ -190,6 +206,6 @@ KEYS: Mapping[str, Callable[[str], bytes]] = MappingProxyType(
         "utf8": key_bytes,
         "hex": from_hex,
         "base64": from_base64,
-        "whsec": lambda secret: from_base64(secret.removeprefix(_WHSEC)),
+        "whsec": _standard_key,
     }
 )
