@@ -1,0 +1,143 @@
+"""A provider that is not there: its callbacks, realistic and signed as it signs them.
+
+```python
+simulated = simulate(Simulation("stripe:approved", secret="whsec_…"), "http://127.0.0.1:8420/…")
+client.post(url, content=simulated.request.body, headers=dict(simulated.request.headers))
+```
+
+Cases are those of `providers/cases.py`, and the signature is made by the adapter's own `sign`.
+`tillbell trigger` sends them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from tillbell.clock import Clock, Micros, SystemClock
+from tillbell.errors import Misconfigured
+from tillbell.ids import IdMaker
+from tillbell.providers import PROVIDERS
+from tillbell.providers.base import Case, Incoming, Provider, Setup, Unreadable
+from tillbell.providers.cases import Sample, samples
+from tillbell.testing.freshness import renewed
+from tillbell.testing.overrides import Override, overridden, read_override
+
+
+class Simulation(NamedTuple):
+    """What is to be simulated."""
+
+    name: str  # `provider:case`
+    secret: str = ""  # of the source
+    settings: Mapping[str, Any] = {}  # of the source, over those of the case
+    overrides: tuple[str, ...] = ()  # `data.amount=100`
+    is_fresh: bool = True  # a new event of now; else the case as it is kept
+
+
+class Simulated(NamedTuple):
+    """A callback as the provider would send it."""
+
+    request: Incoming
+    known_by: str | None  # what tells the event from others; None: its bytes; "": nothing
+    is_new: bool  # simulated once more it is another event, and not a repeat
+
+
+def listed() -> Iterator[tuple[str, Sample]]:
+    """Go through all cases by their names."""
+    for provider in PROVIDERS:
+        for case, sample in samples(provider).items():
+            yield f"{provider}:{case}", sample
+
+
+def simulate(wanted: Simulation, url: str, clock: Clock | None = None) -> Simulated:
+    """Build the request that the provider would send to this URL.
+
+    `Misconfigured` if there is no such case, secret, setting or member, or the provider signs with
+    what nobody else has.
+    """
+    now = (clock or SystemClock()).now()
+    provider, sample = found(wanted.name)
+    setup = _setup(provider, sample, wanted)
+    overrides = [read_override(one) for one in wanted.overrides]
+    kept = _signed(provider, _with(sample.case._replace(at=now), overrides), setup, url)
+    if not wanted.is_fresh:
+        return Simulated(kept, _key(provider, kept, setup), is_new=False)
+    case = _fresh(provider, sample.case, setup, now)
+    request = _signed(provider, _with(case, overrides), setup, url)
+    key = _key(provider, request, setup)
+    return Simulated(request, key, _differ(kept, request, _key(provider, kept, setup), key))
+
+
+def found(name: str) -> tuple[Provider, Sample]:
+    """Find a case by `provider:case`; `Misconfigured` tells what is nearly so."""
+    provider, _, case = name.partition(":")
+    if provider not in PROVIDERS:
+        raise Misconfigured(f"there is no provider {provider!r}{_nearest(provider, PROVIDERS)}")
+    cases = samples(provider)
+    if case not in cases:
+        near = _nearest(case, cases) or f"; there are {', '.join(cases)}"
+        raise Misconfigured(f"{provider} has no case {case!r}{near}")
+    return PROVIDERS[provider], cases[case]
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _setup(provider: Provider, sample: Sample, wanted: Simulation) -> Setup:
+    secrets = (wanted.secret,) if wanted.secret else ()
+    if problem := _secret_problem(provider, wanted.secret):
+        raise Misconfigured(f"secret: {problem}")
+    known = [setting.name for setting in provider.settings]
+    for name in wanted.settings:
+        if name not in known:
+            raise Misconfigured(f"{provider.name} has no setting {name!r}{_nearest(name, known)}")
+    defaults = {s.name: s.default for s in provider.settings if s.default is not None}
+    return Setup(secrets, {**defaults, **sample.config, **wanted.settings})
+
+
+def _secret_problem(provider: Provider, secret: str) -> str | None:
+    rule = provider.secret
+    if rule is None:
+        return f"{provider.name} has none" if secret else None
+    if secret:
+        return rule.problem(secret)
+    return f"{provider.name} needs that of the source" if rule.is_required else None
+
+
+def _fresh(provider: Provider, case: Case, setup: Setup, now: Micros) -> Case:
+    """Return a case as an event that has just happened.
+
+    An id in the body is the event's alone if it is all that the adapter knows the event by.
+    """
+    dated = case._replace(id=IdMaker().new("evt", now), at=now)
+    event_id = _key(provider, _signed(provider, dated, setup, "http://localhost/"), setup)
+    return renewed(dated, event_id, now)
+
+
+def _with(case: Case, overrides: Iterable[Override]) -> Case:
+    for override in overrides:
+        case = overridden(case, override)
+    return case
+
+
+def _signed(provider: Provider, case: Case, setup: Setup, url: str) -> Incoming:
+    try:
+        return provider.sign(case, setup, url)
+    except (ValueError, Unreadable) as error:  # what it signs with, or an override of it
+        raise Misconfigured(f"{provider.name} cannot be simulated: {error}") from error
+
+
+def _key(provider: Provider, request: Incoming, setup: Setup) -> str | None:
+    try:
+        return provider.parse(request, setup).dedupe_key
+    except Unreadable:
+        return None  # overrides may make a callback that nobody can read; it is known by its bytes
+
+
+def _differ(kept: Incoming, fresh: Incoming, kept_key: str | None, key: str | None) -> bool:
+    if key is None:
+        return (kept.target, kept.body) != (fresh.target, fresh.body)
+    return not key or key != kept_key
