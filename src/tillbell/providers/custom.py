@@ -232,7 +232,7 @@ def _credential_names(found: Declared) -> list[str]:
 def _masked_name(check: StaticField | StaticHeader) -> str:
     if isinstance(check, StaticHeader):
         return check.header.lower()
-    return check.at.partition(":")[2] or check.at.rpartition("/")[2]
+    return check.at.partition(":")[2] or check.at.rpartition("/")[2].removeprefix("@")
 
 
 def _answers(told: Answering) -> str:

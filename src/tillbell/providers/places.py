@@ -15,6 +15,7 @@ an element's text beside attributes as `#text`, what stands several times as a l
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tillbell.providers import reading
@@ -36,6 +37,7 @@ class Place(NamedTuple):
     name: str  # a header's in lower case; a field's is a JSON pointer or a plain name
 
 
+@lru_cache(maxsize=4096)
 def place(text: str) -> Place:
     """Read a place; `ValueError` says what is wrong with it."""
     if not 0 < len(text) <= PLACE_MAX or not text.isprintable():

@@ -1,0 +1,102 @@
+"""A sender without an adapter is set up over the API, with no code."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.web.site import Site
+
+CHECK = {"check": "static_field", "at": "/passcode", "secret": "courier"}
+CONFIG = {
+    "checks": [{"check": "hmac", "at": "header:X-Sig"}, CHECK],
+    "credentials": {"courier": "open sesame 42"},
+    "event": {"ours": ["/order"], "status": "/state"},
+    "statuses": {"paid": "Approved"},
+    "answer": {"body": "[OK]", "refusedStatus": 403},
+}
+
+
+def create(site: Site, app_id: str, config: dict[str, Any], *secrets: str) -> httpx.Response:
+    body = {"name": "tiny", "provider": "custom", "secrets": list(secrets), "config": config}
+    return site.http.post(f"/app/{app_id}/source", json=body)
+
+
+def tried(site: Site, app_id: str, source: dict[str, Any]) -> dict[str, Any]:
+    fields = {"order": "ORD-1001", "state": "paid"}
+    answer = site.http.post(
+        f"/app/{app_id}/source/{source['id']}/test", json={"fields": fields, "dryRun": False}
+    )
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_a_declared_sender_proves_itself_and_is_answered_as_declared(
+    site: Site, app_id: str
+) -> None:
+    made = create(site, app_id, CONFIG, "a shared secret")
+    assert made.status_code == 201, made.text
+    source = made.json()
+    assert (source["trust"], source["allows"]) == ("signed", "Money moves by itself.")
+    assert source["answers"].startswith("200 with '[OK]'; 403")
+    found = tried(site, app_id, source)
+    assert found["reading"]["trust"] == "signed", found
+    assert (found["answerStatus"], found["answerBody"]) == (200, "[OK]")
+    refused = httpx.post(site.url + source["path"], content=b"{}", headers={"x-sig": "00"})
+    assert (refused.status_code, refused.text) == (403, "")
+
+
+def test_its_credentials_are_sealed_and_masked(site: Site, app_id: str) -> None:
+    source = create(site, app_id, CONFIG, "a shared secret").json()
+    assert source["secretSettings"] == ["credentials"]
+    found = tried(site, app_id, source)
+    shown = site.http.get(f"/app/{app_id}/callback/{found['callbackId']}").text
+    assert "ORD-1001" in shown
+    for text in (json.dumps(source), shown, json.dumps(found)):
+        assert "open sesame 42" not in text
+
+
+@pytest.mark.parametrize(
+    ("config", "where", "says"),
+    [
+        ({}, ["checks"], "is needed"),
+        ({"checks": [{"check": "hmac"}]}, ["checks", 0], "`at`"),
+        ({"checks": [{"check": "none"}]}, ["checks", 0, "acknowledged"], '"acknowledged": true'),
+        ({"preset": "gigadat", "confirm": "trust"}, ["confirm"], "pull or review"),
+        ({"preset": "gigadatt"}, ["preset"], "one of cleo"),
+    ],
+)
+def test_a_wrong_declaration_is_refused_at_its_member(
+    site: Site, app_id: str, config: dict[str, Any], where: list[Any], says: str
+) -> None:
+    answer = create(site, app_id, config)
+    assert answer.status_code == 422, answer.text
+    (problem,) = answer.json()["detail"]
+    assert problem["loc"] == ["body", "config", *where]
+    assert says in problem["msg"]
+
+
+def test_a_preset_says_what_nobody_knows_and_moves_no_money(site: Site, app_id: str) -> None:
+    source = create(site, app_id, {"preset": "gigadat"}).json()
+    assert "not documented in public" in source["note"]
+    assert "Money moves after" in source["allows"]
+    content = b"ref=ORD-1001&result=STATUS_SUCCESS"
+    kind = {"content-type": "application/x-www-form-urlencoded"}
+    assert httpx.post(site.url + source["path"], content=content, headers=kind).status_code == 200
+    assert httpx.get(site.url + source["path"], params={"ref": "ORD-1001"}).status_code == 200
+
+
+def test_a_certificate_is_believed_only_from_a_trusted_proxy(
+    site: Site, app_id: str, tmp_path: Path
+) -> None:
+    check = {"check": "mtls", "header": "X-Client", "fingerprints": ["ab" * 32]}
+    headers = {"x-client": "ab" * 32}
+    direct = create(site, app_id, {"checks": [check]}).json()
+    assert httpx.post(site.url + direct["path"], headers=headers).status_code == 401
+    with Site(tmp_path, trusted_proxies="127.0.0.0/8") as proxied:
+        app = proxied.http.post("/app", json={"name": "shop"}).json()
+        source = create(proxied, app["id"], {"checks": [check]}).json()
+        assert httpx.post(proxied.url + source["path"], headers=headers).status_code == 200
