@@ -66,6 +66,9 @@ class Settings:
     master_key: Secret | None = _setting(
         None, "32 random bytes as base64 or hex that seal secrets; older keys after a comma."
     )
+    trigger_secret: Secret | None = _setting(
+        None, "Secret of a source, which `tillbell trigger` signs with."
+    )
 
     allow_http: bool = _setting(False, "Endpoints may have http:// addresses.")
     allow_cidrs: tuple[str, ...] = _setting((), "Private address ranges that endpoints may use.")

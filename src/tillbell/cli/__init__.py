@@ -72,6 +72,7 @@ _COMMANDS = {
     "serve": ("serve:serve", "Run the gateway until it is told to stop (SIGTERM, Ctrl-C)."),
     "demo": ("demo:demo", "Watch it work: a shop, five subscribers, one flaky; nothing is kept."),
     "send": ("remote:send", "Publish a message to a running gateway."),
+    "trigger": ("trigger:trigger", "Send a callback as a provider would, signed and realistic."),
     "backup": ("care:backup", "Copy the store to a new file while it is in use."),
     "healthcheck": ("care:healthcheck", "Ask the gateway on this machine whether it is ready."),
     "version": ("care:version", "Print the version."),

@@ -20,18 +20,17 @@ class Raw(NamedTuple):
 
     status: int
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Api:
     """A gateway that runs somewhere, and the key we show it."""
 
     def __init__(self, url: str, key: Secret | None) -> None:
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Misconfigured(f"{url!r} is not an http or https address")
+        scheme, self._host, self._port, path = _parts(url)
         self._url = url.rstrip("/")
-        self._is_tls = parts.scheme == "https"
-        self._host, self._port, self._path = parts.hostname, parts.port, parts.path.rstrip("/")
+        self._is_tls = scheme == "https"
+        self._path = path.rstrip("/")
         self._key = key
 
     def call(self, method: str, path: str, body: object = None) -> Any:
@@ -72,9 +71,21 @@ class Api:
             with closing(kind(self._host, self._port, timeout=_TIMEOUT_S)) as connection:
                 connection.request(method, target, content, headers)
                 answer = connection.getresponse()
-                return Raw(answer.status, answer.read())
+                return Raw(answer.status, answer.read(), tuple(answer.getheaders()))
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(f"no gateway answers at {self._url}: {error}") from error
+
+
+def _parts(url: str) -> tuple[str, str, int | None, str]:
+    """Take an address apart: scheme, host, port, path; `Misconfigured` if it is none."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        port = parts.port
+    except ValueError as error:  # half an IPv6 address, or a port beyond 65535
+        raise Misconfigured(f"{url!r} is not an address: {error}") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isascii():
+        raise Misconfigured(f"{url!r} is not an http or https address")
+    return parts.scheme, parts.hostname, port, parts.path
 
 
 def _reason(body: bytes) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from tillbell.cli.flags import Count
 from tillbell.clock import SECOND
 from tillbell.errors import Refused
 
@@ -39,7 +40,7 @@ _SETTLE_S = 20  # how long the last retries may take
 
 def demo(
     *,
-    messages: Annotated[int, Parameter(validator=lambda _, n: _require_positive(n))] = 22,
+    messages: Count = 22,
     forever: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Watch it work; exit code 1 if a message was lost.
@@ -282,8 +283,3 @@ async def _first_of(event: asyncio.Event, timeout_s: float) -> None:
         await asyncio.wait_for(event.wait(), timeout_s)
     except TimeoutError:
         return
-
-
-def _require_positive(number: int) -> None:
-    if number < 1:
-        raise ValueError("must be 1 or more")

@@ -11,6 +11,14 @@ from cyclopts import Parameter
 from tillbell.config import Loaded, load_here
 
 
+def _require_positive(_: object, number: int) -> None:
+    if number < 1:
+        raise ValueError("must be 1 or more")
+
+
+Count = Annotated[int, Parameter(validator=_require_positive)]
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Flags:

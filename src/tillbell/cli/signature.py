@@ -1,18 +1,16 @@
 """`tillbell signature …`: make a signature, check one, and find out why one does not match.
 
-Secrets and bodies may be given as @FILE, so that neither a shell nor a list of
-processes sees them, and no byte of a body is changed on the way.
+Secrets and bodies may be given as @FILE, so that nobody else sees them.
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from tillbell.cli.causes import Signed, judge
+from tillbell.cli.given import read
 from tillbell.clock import SECOND, SystemClock
 from tillbell.errors import Misconfigured
 from tillbell.rules.signing import check_standard_secret, standard_signature
@@ -34,14 +32,14 @@ def sign(body: Content, *, secret: str, id: str = "msg_test", timestamp: int | N
     timestamp
         Seconds since 1970. Default: now.
     """
-    text = _read(secret).decode().strip()
+    text = read(secret).decode().strip()
     problem = check_standard_secret(text)
     if problem:
         raise Misconfigured(f"secret: {problem}")
     at = _now_s() if timestamp is None else timestamp
     print(f"webhook-id: {id}")
     print(f"webhook-timestamp: {at}")
-    print(f"webhook-signature: {standard_signature([text], id, at, _read(body))}")
+    print(f"webhook-signature: {standard_signature([text], id, at, read(body))}")
 
 
 def verify(body: Content, *, secret: str, id: str, timestamp: str, signature: str) -> int:  # noqa: A002 - a flag's name
@@ -60,7 +58,7 @@ def verify(body: Content, *, secret: str, id: str, timestamp: str, signature: st
     signature
         The header webhook-signature.
     """
-    found = judge(Signed(_read(secret).decode(), id, timestamp, signature, _read(body)), _now_s())
+    found = judge(Signed(read(secret).decode(), id, timestamp, signature, read(body)), _now_s())
     print("valid" if found.is_valid else "not valid")
     return 0 if found.is_valid else 1
 
@@ -81,22 +79,11 @@ def explain(body: Content, *, secret: str, id: str, timestamp: str, signature: s
     signature
         The header webhook-signature.
     """
-    found = judge(Signed(_read(secret).decode(), id, timestamp, signature, _read(body)), _now_s())
+    found = judge(Signed(read(secret).decode(), id, timestamp, signature, read(body)), _now_s())
     print("valid: the secret, the timestamp and the body fit" if found.is_valid else "not valid")
     for cause in found.causes:
         print(f"- {cause}")
     return 0 if found.is_valid else 1
-
-
-def _read(given: str) -> bytes:
-    if given == "-":
-        return sys.stdin.buffer.read()
-    if not given.startswith("@"):
-        return given.encode()
-    try:
-        return Path(given[1:]).read_bytes()
-    except OSError as error:
-        raise Misconfigured(f"cannot read {given[1:]}: {error.strerror}") from error
 
 
 def _now_s() -> int:

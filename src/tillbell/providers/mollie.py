@@ -81,9 +81,14 @@ def _changed(payment_id: str, word: str) -> TransactionNotice:
 
 
 def sign(case: Case, setup: Setup, url: str) -> Incoming:
-    """Build the request as Mollie sends it: a form of one id, or a signed event."""
+    """Build the request as Mollie sends it: a form of one id, or a signed event.
+
+    Raises `ValueError` for an event without a secret: there are none.
+    """
     if "entityId" not in case.fields:
         return request(case, url, urlencode(case.fields).encode(), {"content-type": FORM})
+    if not setup.secrets:
+        raise ValueError("An event is signed: the webhook's signing secret is missing.")
     body = json_body(case.fields)
     signature = _PREFIX + _signature(setup.secrets[0], body).hex()
     return request(case, url, body, {"content-type": JSON, HEADER: signature})

@@ -1,7 +1,8 @@
-"""Public helpers for tests: a clock to turn, receivers that misbehave, a store in memory."""
+"""Public helpers for tests: a clock, receivers that misbehave, a store in memory, providers."""
 
 from tillbell.testing.clock import ManualClock
 from tillbell.testing.memory import MemoryStore
 from tillbell.testing.receiver import Receiver
+from tillbell.testing.simulator import Simulated, Simulation, simulate
 
-__all__ = ["ManualClock", "MemoryStore", "Receiver"]
+__all__ = ["ManualClock", "MemoryStore", "Receiver", "Simulated", "Simulation", "simulate"]

@@ -104,7 +104,8 @@ def _secret_problem(provider: Provider, secret: str) -> str | None:
         return f"{provider.name} has none" if secret else None
     if secret:
         return rule.problem(secret)
-    return f"{provider.name} needs that of the source" if rule.is_required else None
+    missing = f"none is given, and {provider.name} signs with that of the source"
+    return missing if rule.is_required else None
 
 
 def _fresh(provider: Provider, case: Case, setup: Setup, now: Micros) -> Case:

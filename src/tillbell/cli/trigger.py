@@ -1,0 +1,156 @@
+"""`tillbell trigger`: try a source without its provider.
+
+The callback is the simulator's, signed as the provider signs it. It goes to the gateway of the
+settings, where the provider's default source takes it, or to any address. Every user of the
+machine can read flags: a secret that matters belongs in a file or in the variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from tillbell.cli.flags import Count, Flags, load_settings
+from tillbell.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from tillbell.cli.client import Raw
+    from tillbell.config import Settings
+    from tillbell.testing.simulator import Simulated, Simulation
+
+_SHOWN_HEADERS = ("content-type", "location", "retry-after", "allow")
+_SHOWN_CHARACTERS = 4_000
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is to be sent, and how."""
+
+    to: str | None = None
+    """Where to. Default: the provider's default source at the gateway of the settings."""
+    secret: str | None = None
+    """@FILE with the source's secret, or itself. Default: TILLBELL_TRIGGER_SECRET."""
+    override: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """A member to change: data.object.amount=100, items.0.name=Cup, ?order=7 for the query."""
+    setting: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    """A setting of the source that the signature depends on: NAME=VALUE or NAME=@FILE."""
+    same: Annotated[bool, Parameter(negative="")] = False
+    """Keep the ids and times of the sample: sent again it is a repeat."""
+    times: Count = 1
+    """How often to send the very same request."""
+    dry_run: Annotated[bool, Parameter(negative="")] = False
+    """Print the request as a curl command and send nothing."""
+    listing: Annotated[bool, Parameter(("--list",), negative="")] = False
+    """List all cases, or those of one provider."""
+
+
+def trigger(case: str = "", *, wish: Wish | None = None, flags: Flags | None = None) -> int:
+    """Send a callback as a provider would; exit code 1 if it is not answered 2xx or 3xx.
+
+    Parameters
+    ----------
+    case
+        E.g. stripe:approved; --list shows all.
+    """
+    wanted = wish or Wish()
+    if wanted.listing:
+        return _list(case)
+    if not case:
+        raise Misconfigured("name a case, e.g. stripe:approved; --list shows all")
+    return _send(case, wanted, load_settings(flags).settings)
+
+
+def _list(provider: str) -> int:
+    from tillbell.testing.simulator import listed
+
+    start = f"{provider.partition(':')[0]}:" if provider else ""
+    rows = [(name, one.about) for name, one in listed() if name.startswith(start)]
+    if not rows:
+        raise Misconfigured(f"{provider} has no cases; `tillbell trigger --list` shows all")
+    width = max(len(name) for name, _ in rows)
+    for name, about in rows:
+        print(f"{name:{width}}  {about}")
+    return 0
+
+
+def _send(case: str, wanted: Wish, settings: Settings) -> int:
+    from tillbell.cli.client import Api
+    from tillbell.cli.curl import as_curl
+    from tillbell.testing.simulator import simulate
+
+    url = wanted.to or _default_url(case, settings)
+    api = Api(url, None)
+    simulation = _simulation(case, wanted, settings)
+    simulated = simulate(simulation, url)
+    request = simulated.request
+    if wanted.dry_run:
+        print(as_curl(request, simulation.secret))
+        return 0
+    _announce(simulated, url, wanted)
+    answers = []
+    for _ in range(wanted.times):
+        sent = api.send(request.method, request.target, dict(request.headers), request.body)
+        _show(sent)
+        answers.append(sent.status)
+    if 404 in answers and not wanted.to:
+        print('No source there is the default one: make one with "default": true, or give --to.')
+    return 0 if all(200 <= status < 400 for status in answers) else 1
+
+
+def _simulation(case: str, wanted: Wish, settings: Settings) -> Simulation:
+    from tillbell.testing.simulator import Simulation
+
+    secret = settings.trigger_secret.reveal() if settings.trigger_secret else ""
+    if wanted.secret is not None:
+        secret = _text(wanted.secret).strip()
+    return Simulation(
+        case, secret, _settings_of(wanted.setting), wanted.override, is_fresh=not wanted.same
+    )
+
+
+def _settings_of(given: tuple[str, ...]) -> Mapping[str, Any]:
+    from tillbell.testing.overrides import value_of
+
+    told: dict[str, Any] = {}
+    for one in given:
+        name, equals, text = one.partition("=")
+        if not name or not equals:
+            raise Misconfigured(f"{name!r} is not a setting; write NAME=VALUE or NAME=@FILE")
+        told[name] = _text(text) if text.startswith("@") else value_of(text)
+    return told
+
+
+def _text(given: str) -> str:
+    from tillbell.cli.given import read
+
+    try:
+        return read(given).decode()
+    except UnicodeDecodeError as error:
+        raise Misconfigured("a secret or setting is not UTF-8 text") from error
+
+
+def _default_url(case: str, settings: Settings) -> str:
+    base = settings.public_url or settings.local_url
+    return f"{base}/api/webhooks/{case.partition(':')[0]}"
+
+
+def _announce(simulated: Simulated, url: str, wanted: Wish) -> None:
+    where = "" if wanted.to else "  (the default source of this provider; --to for another)"
+    print(f"{simulated.request.method} {url}{where}")
+    if not (simulated.is_new or wanted.same or simulated.known_by == ""):
+        what = "its very bytes" if simulated.known_by is None else simulated.known_by
+        print(f"known by {what}: triggered again it is a repeat; --override makes another")
+
+
+def _show(answer: Raw) -> None:
+    print(answer.status)
+    for name, value in answer.headers:
+        if name.lower() in _SHOWN_HEADERS:
+            print(f"{name.lower()}: {value}")
+    body = answer.body.decode("utf-8", "replace")[:_SHOWN_CHARACTERS].strip()
+    if body:
+        print("".join(c if c.isprintable() or c in "\n\t" else "?" for c in body))
