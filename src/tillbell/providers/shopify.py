@@ -1,0 +1,235 @@
+"""Shopify: orders of a shop, their payments and refunds; other topics passed on.
+
+`X-Shopify-Hmac-SHA256`: base64 HMAC-SHA256 of the body with the app's client secret. Topic and
+ids stand in headers that the signature does not cover, so a topic only says how to read the
+body: what became of money is told by the body alone.
+
+One event can come under several topics, so it counts once for each of them. Sent again eight
+times within four hours; the privacy topics must be answered 401 when the signature is wrong.
+
+Sources: shopify.dev, Webhooks, Verify deliveries, Ignore duplicate webhooks, Privacy law
+compliance, REST Admin API (Order, Transaction, Refund).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tillbell.callbacks import Note, Notice, OrderNotice, References, TransactionNotice, Trust
+from tillbell.providers import shopify_data
+from tillbell.providers.base import (
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setup,
+    Unreadable,
+)
+from tillbell.providers.bodymac import BodyMac, secret_problem
+from tillbell.providers.card import card_details, masked_number
+from tillbell.providers.order_fields import known, moment, parts, sum_of
+from tillbell.providers.passed_on import passed_on
+from tillbell.providers.reading import given, iso_time, json_object, need, part, text
+from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.providers.words import (
+    APPROVED,
+    AUTHORIZATION_IS_FINAL,
+    AUTHORIZED,
+    CANCELLED,
+    PENDING,
+    STATUSES,
+    Step,
+    linked,
+    meaning,
+    statuses,
+    table,
+)
+from tillbell.transactions import Kind, Status
+
+# Topics whose body is a whole order.
+ORDERS: Mapping[str, str] = {
+    "orders/create": "order.created",
+    "orders/updated": "order.updated",
+    "orders/fulfilled": "order.updated",
+    "orders/partially_fulfilled": "order.updated",
+    "orders/paid": "order.paid",
+    "orders/cancelled": "order.cancelled",
+}
+# `financial_status` of an order. Refunds say nothing new of the payment: each is told by itself.
+PAYMENTS = table(
+    {
+        "pending": PENDING,
+        "authorized": AUTHORIZED,
+        "partially_paid": PENDING,
+        "paid": APPROVED,
+        "voided": CANCELLED,
+    }
+)
+_REFUNDED = frozenset({"partially_refunded", "refunded"})
+_TRY_FAILED = Step(Status.PENDING, "payment_failed")  # the payer may try again
+# `kind` and `status` of a transaction of an order.
+TRANSACTIONS = table(
+    {
+        "authorization pending": PENDING,
+        "authorization success": AUTHORIZED,
+        "authorization failure": _TRY_FAILED,
+        "authorization error": _TRY_FAILED,
+        "sale pending": PENDING,
+        "sale success": APPROVED,
+        "sale failure": _TRY_FAILED,
+        "sale error": _TRY_FAILED,
+        "capture pending": Step(Status.PENDING, "authorized"),
+        "capture success": APPROVED,
+        "void success": CANCELLED,
+        "refund pending": linked(Kind.REFUND, Status.PENDING),
+        "refund success": linked(Kind.REFUND),
+        "refund failure": linked(Kind.REFUND, Status.FAILED),
+        "refund error": linked(Kind.REFUND, Status.FAILED),
+    }
+)
+# The payment stays as it was.
+_CHANGES_NOTHING = frozenset({"capture failure", "capture error", "void failure", "void error"})
+_TOPIC = re.compile(r"[a-z_]+(/[a-z_]+){1,3}")
+_PROOF = BodyMac("x-shopify-hmac-sha256", "sha256", "base64")
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read one event as its topic says."""
+    body = json_object(incoming.body)
+    topic = (incoming.header("x-shopify-topic") or "").lower()
+    if _TOPIC.fullmatch(topic) is None:
+        raise Unreadable("The header x-shopify-topic names no topic.")
+    once = incoming.header("x-shopify-event-id") or incoming.header("x-shopify-webhook-id")
+    key = f"{topic}|{once}" if once else None
+    if topic in ORDERS:
+        return Parsed(_order(topic, body, setup), key)
+    if topic == "order_transactions/create":
+        return Parsed((_transaction(body, setup),), key)
+    if topic == "refunds/create":
+        return Parsed(_refund(body, setup), key)
+    return Parsed((passed_on("shopify", topic.replace("/", "."), incoming.body),), key)
+
+
+def _order(topic: str, found: dict[str, Any], setup: Setup) -> tuple[Notice, ...]:
+    event, word = ORDERS[topic], text(found, "financial_status") or ""
+    state = shopify_data.STATES.get(word)
+    transaction = _payment(found, word, setup)
+    if text(found, "id") is None:
+        return (Note(f"{topic} names no order."),)
+    if state is None:
+        return (transaction, Note(f"{topic}: the status {word[:50]!r} is in no table."))
+    if event == "order.paid" and state != "paid":
+        return (Note(f"{topic} says paid, the order says {word}."),)
+    if event == "order.cancelled" and moment(found, "cancelled_at") is None:
+        return (Note(f"{topic}: the order is not cancelled."),)
+    paid_at = moment(found, "updated_at") if event == "order.paid" else None
+    told = shopify_data.order(found, state, paid_at)
+    order = OrderNotice(event, told, moves_money=state != "pending")
+    return (order,) if word in _REFUNDED else (order, transaction)
+
+
+def _payment(found: dict[str, Any], word: str, setup: Setup) -> TransactionNotice:
+    """Say how the payment of an order stands; an unpaid one that is cancelled is over."""
+    step = meaning(word, PAYMENTS, setup.config)
+    is_over = word == "pending" and moment(found, "cancelled_at") is not None
+    if is_over:
+        step = CANCELLED
+    return TransactionNotice(
+        References(given(*(text(found, name) for name in ("id", "name", "order_number")))),
+        raw_status=word,
+        status=None if step is None else step.status,
+        substate=None if step is None else step.substate,
+        reason=text(found, "cancel_reason"),
+        amount=sum_of(found, "total_price"),
+        occurred_at=iso_time(found.get("updated_at")),
+        is_optional=True,
+        details=known({"gateway": shopify_data.gateway(found)}),
+    )
+
+
+def _refund(found: dict[str, Any], setup: Setup) -> tuple[Notice, ...]:
+    """Read the transactions of a refund: the same that come as order_transactions/create."""
+    given_back = [one for one in parts(found, "transactions") if text(one, "kind") == "refund"]
+    if not given_back:
+        return (Note("The refund gives no money back."),)
+    order_id = found.get("order_id")
+    return tuple(_transaction({"order_id": order_id, **one}, setup) for one in given_back)
+
+
+def _transaction(found: dict[str, Any], setup: Setup) -> Notice:
+    word = f"{need(found, 'kind')} {need(found, 'status')}"
+    if word in _CHANGES_NOTHING:
+        return Note(f"{word}: the payment stays as it was.")
+    step, own, parent = meaning(word, TRANSACTIONS, setup.config), text(found, "id"), None
+    kind = Kind.REFUND if word.startswith("refund ") else Kind.PAYMENT
+    if kind is Kind.PAYMENT:
+        # A capture and a void are about their authorization; a try that failed names nothing.
+        own = None if step == _TRY_FAILED else text(found, "parent_id") or own
+    else:
+        parent = text(found, "parent_id")
+    return TransactionNotice(
+        References(given(text(found, "order_id")), given(parent)),
+        raw_status=word,
+        status=None if step is None else step.status,
+        kind=kind,
+        substate=None if step is None else step.substate,
+        reason=text(found, "error_code"),
+        message=text(found, "message"),
+        amount=sum_of(found, "amount"),
+        psp_transaction_id=own,
+        psp_reference=text(found, "authorization"),
+        occurred_at=iso_time(found.get("processed_at")) or iso_time(found.get("created_at")),
+        is_optional=True,
+        details=_details(found),
+    )
+
+
+def _details(found: dict[str, Any]) -> dict[str, Any]:
+    card = part(found, "payment_details")
+    return card_details(
+        text(card, "credit_card_bin"),
+        masked_number(text(card, "credit_card_number"))[1],
+        brand=text(card, "credit_card_company"),
+        method=text(found, "gateway"),
+    )
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the request as Shopify sends it; the case names the topic in `x-shopify-topic`."""
+    body = json_body(case.fields)
+    headers = {
+        "content-type": JSON,
+        "x-shopify-topic": "orders/updated",
+        "x-shopify-event-id": case.id,
+        _PROOF.header: _PROOF.signature(setup.secrets[0], body),
+    }
+    return request(case, url, body, headers)
+
+
+PROVIDER = Provider(
+    name="shopify",
+    title="Shopify",
+    about="Orders of a shop, their payments and refunds; other topics passed on.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.SIGNED,
+    bare_trust=None,
+    secret=SecretRule(
+        "The app's client secret; for webhooks made in the admin, the text shown under Settings → "
+        "Notifications → Webhooks.",
+        problem=secret_problem,
+    ),
+    answers="200; 401 when the signature does not match.",
+    verify=_PROOF.verify,
+    parse=parse,
+    answer=usual(),
+    sign=sign,
+    settings=(AUTHORIZATION_IS_FINAL, STATUSES),
+    masked=("credit_card_name",),
+    note="Topic and ids stand in headers that the signature does not cover. Subscribe to "
+    "refunds/create: an order alone does not tell its refunds.",
+    statuses=statuses(PAYMENTS),
+)

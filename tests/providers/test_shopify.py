@@ -1,0 +1,156 @@
+"""Shopify: the vector, once per topic, and money told by the signed body, never by the topic."""
+
+from typing import Any
+
+import pytest
+
+from tillbell.callbacks import Forward, Note, Notice, OrderNotice, TransactionNotice, Trust
+from tillbell.providers.base import Case, Incoming, Parsed, Setup, Unreadable
+from tillbell.providers.cases import samples
+from tillbell.providers.shopify import PROVIDER
+from tillbell.transactions import Kind, Status
+
+SETUP = Setup(("shopify-demo-secret",))
+RIGHT = "3vk/fD4PpYFTQuuj30LFAKjPRA/ymQ+WxYc5n7gYl2A="
+
+
+def sent(topic: str, fields: dict[str, Any], setup: Setup = SETUP, **headers: str) -> Parsed:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    case = Case(fields, headers={"x-shopify-topic": topic, **named}, id="evt_1")
+    return PROVIDER.parse(PROVIDER.sign(case, SETUP, "https://hooks.example/x"), setup)
+
+
+def order(**changed: Any) -> dict[str, Any]:
+    return {**samples("shopify")["order-created"].case.fields, **changed}
+
+
+def charge(**changed: Any) -> dict[str, Any]:
+    return {**samples("shopify")["sale"].case.fields, **changed}
+
+
+def payment(notices: tuple[Notice, ...]) -> TransactionNotice:
+    (found,) = [one for one in notices if isinstance(one, TransactionNotice)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("written", "trust"), [(RIGHT, Trust.SIGNED), (RIGHT[:-1], None), (RIGHT.lower(), None)]
+)
+def test_the_signature_is_base64_of_hmac_sha256(written: str, trust: Trust | None) -> None:
+    headers = (("x-shopify-hmac-sha256", written),)
+    incoming = Incoming("POST", "/", headers, b'{"id":1001}', 0)
+    assert PROVIDER.verify(incoming, SETUP).trust is trust
+    assert PROVIDER.verify(incoming, Setup(("other", *SETUP.secrets))).trust is trust
+
+
+@pytest.mark.parametrize(
+    ("word", "cancelled_at", "status", "substate"),
+    [
+        ("pending", None, Status.PENDING, None),
+        ("pending", "2026-03-01T12:00:00Z", Status.CANCELLED, None),
+        ("authorized", None, Status.PENDING, "authorized"),
+        ("partially_paid", None, Status.PENDING, None),
+        ("paid", None, Status.APPROVED, None),
+        ("paid", "2026-03-01T12:00:00Z", Status.APPROVED, None),
+        ("voided", None, Status.CANCELLED, None),
+        ("odd", None, None, None),
+    ],
+)
+def test_an_order_tells_its_payment(
+    word: str, cancelled_at: str | None, status: Status | None, substate: str | None
+) -> None:
+    told = order(financial_status=word, cancelled_at=cancelled_at)
+    notice = payment(sent("orders/updated", told).notices)
+    assert (notice.status, notice.substate, notice.is_optional) == (status, substate, True)
+    assert notice.references.ours == ("5600001001", "#1001", "1001")
+    assert notice.amount is not None
+    assert (notice.amount.value, notice.amount.currency) == ("49.90", "EUR")
+
+
+def test_the_order_has_the_catalogues_shape() -> None:
+    found, _ = sent("orders/paid", order(financial_status="paid")).notices
+    assert isinstance(found, OrderNotice)
+    assert (found.event_type, found.moves_money) == ("order.paid", True)
+    assert (found.data["id"], found.data["number"]) == ("5600001001", "#1001")
+    assert (found.data["status"], found.data["amount"]) == ("paid", "49.90")
+    assert found.data["customer"]["name"] == "Ada Lovelace"
+    assert found.data["items"][0]["unitPrice"] == "24.95"
+    assert found.data["metadata"] == {"campaign": "spring"}
+
+
+@pytest.mark.parametrize(
+    ("topic", "word"), [("orders/paid", "pending"), ("orders/cancelled", "paid")]
+)
+def test_a_topic_that_the_body_contradicts_means_nothing(topic: str, word: str) -> None:
+    (notice,) = sent(topic, order(financial_status=word)).notices
+    assert isinstance(notice, Note)
+
+
+@pytest.mark.parametrize("word", ["refunded", "partially_refunded"])
+def test_a_refunded_order_says_nothing_new_of_its_payment(word: str) -> None:
+    (notice,) = sent("orders/updated", order(financial_status=word)).notices
+    assert isinstance(notice, OrderNotice)
+    assert notice.data["paymentStatus"] == word
+
+
+@pytest.mark.parametrize(
+    ("kind", "word", "status", "own"),
+    [
+        ("sale", "success", Status.APPROVED, "9900001"),
+        ("authorization", "success", Status.PENDING, "9900001"),
+        ("capture", "success", Status.APPROVED, "7"),
+        ("void", "success", Status.CANCELLED, "7"),
+        ("sale", "failure", Status.PENDING, None),
+        ("sale", "odd", None, "9900001"),
+    ],
+)
+def test_a_charge_is_known_by_its_authorization(
+    kind: str, word: str, status: Status | None, own: str | None
+) -> None:
+    parent = 7 if kind in ("capture", "void") else None
+    told = charge(kind=kind, status=word, parent_id=parent)
+    notice = payment(sent("order_transactions/create", told).notices)
+    assert (notice.kind, notice.status) == (Kind.PAYMENT, status)
+    assert notice.psp_transaction_id == own
+    assert (notice.details["cardBin"], notice.details["cardLastFour"]) == ("424242", "4242")
+
+
+def test_a_failed_capture_changes_nothing() -> None:
+    (notice,) = sent("order_transactions/create", charge(kind="capture", status="error")).notices
+    assert isinstance(notice, Note)
+
+
+def test_a_refund_is_the_same_by_both_topics() -> None:
+    refund = charge(id=9, kind="refund", amount="10.00", parent_id=9900001)
+    by_charge = payment(sent("order_transactions/create", refund).notices)
+    whole = {"id": 1, "order_id": 5600001001, "transactions": [refund]}
+    assert payment(sent("refunds/create", whole).notices) == by_charge
+    assert (by_charge.kind, by_charge.status) == (Kind.REFUND, Status.APPROVED)
+    assert (by_charge.references.psp, by_charge.psp_transaction_id) == (("9900001",), "9")
+    (nothing,) = sent("refunds/create", {"id": 1, "transactions": []}).notices
+    assert isinstance(nothing, Note)
+
+
+@pytest.mark.parametrize(
+    "topic", ["customers/data_request", "customers/redact", "shop/redact", "products/update"]
+)
+def test_other_topics_are_passed_on(topic: str) -> None:
+    (notice,) = sent(topic, {"id": 1}).notices
+    assert isinstance(notice, Forward)
+    assert (notice.event_type, notice.payload) == (
+        f"shopify.{topic.replace('/', '.')}",
+        b'{"id":1}',
+    )
+
+
+def test_an_event_counts_once_for_each_topic() -> None:
+    keys = [sent(topic, order()).dedupe_key for topic in ("orders/create", "orders/updated")]
+    assert keys == ["orders/create|evt_1", "orders/updated|evt_1"]
+    again = sent("orders/create", order(), x_shopify_webhook_id="another")
+    assert again.dedupe_key == keys[0]
+
+
+@pytest.mark.parametrize("topic", ["", "orders", "../etc", "orders/paid/" + "x/" * 9])
+def test_a_topic_that_is_none_is_unreadable(topic: str) -> None:
+    with pytest.raises(Unreadable):
+        sent(topic, order())
