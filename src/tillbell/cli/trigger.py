@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
@@ -19,6 +20,7 @@ from tillbell.errors import Misconfigured
 if TYPE_CHECKING:
     from tillbell.cli.client import Raw
     from tillbell.config import Settings
+    from tillbell.providers.base import Incoming
     from tillbell.testing.simulator import Simulated, Simulation
 
 _SHOWN_HEADERS = ("content-type", "location", "retry-after", "allow")
@@ -32,6 +34,8 @@ class Wish:
 
     to: str | None = None
     """Where to. Default: the provider's default source at the gateway of the settings."""
+    signed_url: str | None = None
+    """The address the provider has for the source, where it signs that and --to is another."""
     secret: str | None = None
     """@FILE with the source's secret, or itself. Default: TILLBELL_TRIGGER_SECRET."""
     override: Annotated[tuple[str, ...], Parameter(negative="")] = ()
@@ -85,8 +89,8 @@ def _send(case: str, wanted: Wish, settings: Settings) -> int:
     url = wanted.to or _default_url(case, settings)
     api = Api(url, None)
     simulation = _simulation(case, wanted, settings)
-    simulated = simulate(simulation, url)
-    request = simulated.request
+    simulated = simulate(simulation, wanted.signed_url or url)
+    request = _sent_to(url, simulated.request)
     if wanted.dry_run:
         print(as_curl(request, simulation.secret))
         return 0
@@ -99,6 +103,14 @@ def _send(case: str, wanted: Wish, settings: Settings) -> int:
     if 404 in answers and not wanted.to:
         print('No source there is the default one: make one with "default": true, or give --to.')
     return 0 if all(200 <= status < 400 for status in answers) else 1
+
+
+def _sent_to(url: str, signed: Incoming) -> Incoming:
+    """Return a signed request with another address. What the case has in its query stays."""
+    parts = urlsplit(url)
+    _, mark, query = signed.target.partition("?")
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return signed._replace(origin=origin, target=(parts.path or "/") + mark + query)
 
 
 def _simulation(case: str, wanted: Wish, settings: Settings) -> Simulation:
