@@ -1,0 +1,203 @@
+"""WooCommerce: orders of a shop with what was paid and given back; other topics passed on.
+
+`X-WC-Webhook-Signature`: base64 HMAC-SHA256 of the body. The topic and the delivery's id stand
+in headers that it does not cover, so what became of money is told by the body alone. There is
+no topic for "paid": an order is told whole each time it changes.
+
+When a webhook is saved the shop says hello with the form `webhook_id=…`, which is not signed: it
+is answered, and proves nothing. Nothing is sent again; after five failures the webhook is
+switched off. Sources: developer.woocommerce.com, Webhooks, REST API v3 (Orders).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tillbell.callbacks import Note, Notice, OrderNotice, References, Sum, TransactionNotice, Trust
+from tillbell.providers import woocommerce_data
+from tillbell.providers.base import (
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setup,
+    Unreadable,
+    Verdict,
+)
+from tillbell.providers.bodymac import BodyMac, secret_problem
+from tillbell.providers.order_fields import currency, known, parts, sum_of
+from tillbell.providers.passed_on import passed_on
+from tillbell.providers.reading import given, iso_time, json_object, text
+from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.providers.words import (
+    APPROVED,
+    CANCELLED,
+    ON_HOLD,
+    PENDING,
+    STATUSES,
+    Step,
+    meaning,
+    table,
+)
+from tillbell.transactions import Kind, Status
+
+# `status` of an order. What a failed one says, the next try may better.
+STATES: Mapping[str, str] = {
+    "checkout-draft": "pending",
+    "pending": "pending",
+    "on-hold": "pending",
+    "processing": "pending",  # unless it is paid
+    "completed": "pending",  # likewise
+    "failed": "pending",
+    "cancelled": "cancelled",
+    "refunded": "refunded",
+}
+UNPAID = table(
+    {
+        "checkout-draft": PENDING,
+        "pending": PENDING,
+        "on-hold": ON_HOLD,  # a person must confirm the payment
+        "processing": PENDING,  # to be paid on delivery
+        "completed": PENDING,
+        "failed": Step(Status.PENDING, "payment_failed"),
+        "cancelled": CANCELLED,
+    }
+)
+# `date_paid_gmt` says that it is. What a person makes of such an order later moves no money.
+PAID = table({"processing": APPROVED, "completed": APPROVED, "refunded": APPROVED})
+# As a look-up tells them: there `processing` may be paid or not.
+LOOKED_UP: Mapping[str, Status] = {
+    "pending": Status.PENDING,
+    "on-hold": Status.ON_HOLD,
+    "completed": Status.APPROVED,
+    "failed": Status.PENDING,
+    "cancelled": Status.CANCELLED,
+}
+ORDERS: Mapping[str, str] = {
+    "order.created": "order.created",
+    "order.updated": "order.updated",
+    "order.restored": "order.updated",
+}
+_PING = re.compile(rb"webhook_id=[0-9]{1,20}")
+_PROOF = BodyMac("x-wc-webhook-signature", "sha256", "base64")
+
+
+def verify(incoming: Incoming, setup: Setup) -> Verdict:
+    """Compare the signature; the hello of a new webhook has none and proves nothing."""
+    is_signed = any(name == _PROOF.header for name, _ in incoming.headers)
+    if not is_signed and _PING.fullmatch(incoming.body):
+        return Verdict(Trust.NONE, "The shop says hello, unsigned. It says nothing else.")
+    return _PROOF.verify(incoming, setup)
+
+
+def parse(incoming: Incoming, setup: Setup) -> Parsed:
+    """Read one event as its topic says."""
+    if _PING.fullmatch(incoming.body):
+        return Parsed((Note("The shop says hello: a webhook was saved there."),), "")
+    body = json_object(incoming.body)
+    topic = (incoming.header("x-wc-webhook-topic") or "").lower()
+    key = incoming.header("x-wc-webhook-delivery-id") or None
+    if not topic:
+        raise Unreadable("The header x-wc-webhook-topic is missing.")
+    is_order = topic in ORDERS and text(body, "id") is not None and "status" in body
+    if not is_order:
+        return Parsed((passed_on("woocommerce", topic, incoming.body),), key)
+    return Parsed(tuple(_order(ORDERS[topic], body, setup)), key)
+
+
+def _order(event: str, found: dict[str, Any], setup: Setup) -> list[Notice]:
+    """Tell an order, how its payment stands, and each refund that is listed in it."""
+    word = text(found, "status") or ""
+    is_paid = iso_time(found.get("date_paid_gmt")) is not None
+    step = meaning(word, PAID if is_paid else UNPAID, setup.config)
+    state = STATES.get(word)
+    if state is None:
+        return [_payment(found, word, step), Note(f"The status {word[:50]!r} is in no table.")]
+    refunds = _refunds(found) if is_paid else []
+    of_payment = _payment_state(state, is_paid=is_paid, is_refunded=bool(refunds))
+    if is_paid and state == "pending" and step == APPROVED:
+        state = of_payment
+    data = woocommerce_data.order(found, state, of_payment)
+    order = OrderNotice(event, data, moves_money=is_paid or state != "pending")
+    payment = [] if step is None else [_payment(found, word, step)]
+    return [order, *payment, *refunds]
+
+
+def _payment_state(state: str, *, is_paid: bool, is_refunded: bool) -> str:
+    if not is_paid or state == "refunded":
+        return state
+    return "partially_refunded" if is_refunded else "paid"
+
+
+def _payment(found: dict[str, Any], word: str, step: Step | None) -> TransactionNotice:
+    reference = text(found, "transaction_id")
+    ours = (text(found, name) for name in ("id", "number", "order_key"))
+    return TransactionNotice(
+        References(given(*ours), given(reference)),
+        raw_status=word,
+        status=None if step is None else step.status,
+        substate=None if step is None else step.substate,
+        amount=sum_of(found, "total"),
+        psp_reference=reference,
+        occurred_at=iso_time(found.get("date_modified_gmt")),
+        is_optional=True,
+        details=known({"gateway": text(found, "payment_method")}),
+    )
+
+
+def _refunds(found: dict[str, Any]) -> list[TransactionNotice]:
+    order_id, code = text(found, "id"), currency(found)
+    totals = [(one, sum_of({**one, "currency": code}, "total")) for one in parts(found, "refunds")]
+    return [
+        TransactionNotice(
+            References(given(order_id)),
+            raw_status="refunded",
+            status=Status.APPROVED,
+            kind=Kind.REFUND,
+            reason=text(one, "reason"),
+            amount=Sum(total.value.removeprefix("-"), total.currency),  # it is told below zero
+            psp_transaction_id=text(one, "id"),
+            is_optional=True,
+        )
+        for one, total in totals
+        if total is not None and text(one, "id") is not None
+    ]
+
+
+def sign(case: Case, setup: Setup, url: str) -> Incoming:
+    """Build the request as the shop sends it; the case names the topic in its header."""
+    body = json_body(case.fields)
+    headers = {
+        "content-type": JSON,
+        "x-wc-webhook-topic": "order.updated",
+        "x-wc-webhook-delivery-id": case.id,
+        _PROOF.header: _PROOF.signature(setup.secrets[0], body),
+    }
+    return request(case, url, body, headers)
+
+
+PROVIDER = Provider(
+    name="woocommerce",
+    title="WooCommerce",
+    about="Orders of a shop with what was paid and given back; other topics passed on.",
+    confidence=Confidence.VERIFIED,
+    best_trust=Trust.SIGNED,
+    bare_trust=None,
+    secret=SecretRule(
+        "WooCommerce → Settings → Advanced → Webhooks → the webhook → Secret.",
+        problem=secret_problem,
+    ),
+    answers="200, also to the unsigned hello; 401 when the signature does not match.",
+    verify=verify,
+    parse=parse,
+    answer=usual(),
+    sign=sign,
+    settings=(STATUSES,),
+    note="Topic and id stand in headers that the signature does not cover. Nothing is sent again: "
+    "after five failures the shop switches the webhook off.",
+    statuses=LOOKED_UP,
+)
