@@ -17,24 +17,32 @@ def as_curl(request: Incoming, secret: str) -> str:
     Some providers send the secret itself. The shell then fills it in from the variable; where it
     is written in another way (percent-encoded, escaped), `***` stands for it and you must.
     """
-    has_type = request.header("content-type") is not None or not request.body
-    headers = request.headers if has_type else (*request.headers, ("content-type", ""))
     parts = [f"curl -gi -X {request.method} {_quoted(request.url, secret)}"]
-    parts += [f"-H {_quoted(f'{name}: {value}'.rstrip(), secret)}" for name, value in headers]
+    parts += [f"-H {_quoted(_header(*pair), secret)}" for pair in request.headers]
+    if request.body and request.header("content-type") is None:
+        parts.append("-H 'content-type:'")  # curl would send one of its own
     if request.body:
         parts.append(f"--data-raw {_quoted(request.body.decode(), secret)}")
     return " \\\n  ".join(parts)
+
+
+def _header(name: str, value: str) -> str:
+    return f"{name}: {value}" if value else f"{name};"  # with a colon, curl would send none
 
 
 def _quoted(text: str, secret: str) -> str:
     """Quote for a shell, with the secret's places left to a variable."""
     if not secret:
         return _in_quotes(text)
-    spellings = {quote_plus(secret), quote(secret, safe=""), json.dumps(secret)[1:-1]} - {secret}
-    for spelling in spellings:
+    for spelling in _other_spellings(secret):
         text = text.replace(spelling, "***")
     pieces = [piece for piece in re.split(f"({re.escape(secret)})", text) if piece]
     return "".join(f'"${VARIABLE}"' if one == secret else _in_quotes(one) for one in pieces)
+
+
+def _other_spellings(secret: str) -> set[str]:
+    in_json = {json.dumps(secret, ensure_ascii=is_ascii)[1:-1] for is_ascii in (True, False)}
+    return {quote_plus(secret), quote(secret, safe=""), *in_json} - {secret}
 
 
 def _in_quotes(text: str) -> str:
