@@ -1,10 +1,13 @@
 """What every test may ask for. Larger worlds are built in the folders that need them."""
 
+import itertools
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 
+import psycopg
 import pytest
 
+from tests.postgres import PostgresServer, programs
 from tillbell.testing import ManualClock
 
 
@@ -12,6 +15,63 @@ from tillbell.testing import ManualClock
 def clock() -> ManualClock:
     """A clock that the test turns."""
     return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server, one for all tests; the URL of its first database."""
+    named = os.environ.get("TEST_DATABASE_URL")
+    if named:
+        yield named
+        return
+    found = programs()
+    if found is None:
+        pytest.skip("no PostgreSQL: install the dev dependencies or set TEST_DATABASE_URL")
+    server = PostgresServer(found)
+    yield server.url()
+    server.remove()
+
+
+_EMPTY = """
+DO $$ BEGIN
+    SET LOCAL session_replication_role = replica;  -- what refuses to lose history is asleep
+    EXECUTE (SELECT 'TRUNCATE ' || string_agg(format('used.%I', tablename), ', ')
+             FROM pg_tables WHERE schemaname = 'used' AND tablename <> 'migrations');
+END $$
+"""
+
+
+@pytest.fixture(scope="session")
+def used_schema(postgres_url: str) -> Iterator[Callable[[], str]]:
+    """Empty one schema at each call, which is quicker than a new one; return its URL."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS used CASCADE; CREATE SCHEMA used")
+
+        def empty() -> str:
+            made = "SELECT count(*) FROM pg_tables WHERE schemaname = 'used'"
+            if connection.execute(made).fetchone() != (0,):
+                connection.execute(_EMPTY)
+            return f"{postgres_url}?options=-csearch_path%3Dused"
+
+        yield empty
+
+
+@pytest.fixture(scope="session")
+def fresh_schema(postgres_url: str) -> Iterator[Callable[[], str]]:
+    """Make an empty schema at each call; return the URL of a database that sees only it."""
+    numbers = itertools.count()
+    made = []
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+
+        def make() -> str:
+            name = f"t{os.getpid()}_{next(numbers)}"
+            connection.execute(f"CREATE SCHEMA {name}".encode())
+            made.append(name)
+            return f"{postgres_url}?options=-csearch_path%3D{name}"
+
+        yield make
+        for name in made:
+            connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,31 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
+from tests.store.lives import Lives, PostgresLives, SqliteLives
 from tests.store.till import Till
 from tests.store.world import World
 from tillbell.storage.database import Database
+from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock, MemoryStore
 
-STORES = ("sqlite", "memory")
+STORES = ("sqlite", "postgres", "memory")
 
 
-def make_store(name: str, folder: Path, clock: ManualClock) -> Database:
-    if name == "memory":
-        return MemoryStore()
-    return SqliteDatabase(folder / "tillbell.db", clock)
+@pytest.fixture
+def make_store(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
+) -> Callable[[str], Database]:
+    """Make an empty store of that name."""
+
+    def make(name: str) -> Database:
+        if name == "memory":
+            return MemoryStore()
+        if name == "postgres":
+            return PostgresDatabase(request.getfixturevalue("used_schema")(), clock)
+        return SqliteDatabase(tmp_path / "tillbell.db", clock)
+
+    return make
+
+
+@pytest.fixture
+def make_lives(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
+) -> Callable[[str], Lives]:
+    """Make an empty store of that name that can be crashed."""
+
+    def make(name: str) -> Lives:
+        if name == "postgres":
+            return PostgresLives(request.getfixturevalue("used_schema")(), clock)
+        return SqliteLives(tmp_path, clock)
+
+    return make
 
 
 @pytest.fixture(params=STORES)
 async def store(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
+    request: pytest.FixtureRequest, make_store: Callable[[str], Database]
 ) -> AsyncIterator[Database]:
-    database = make_store(request.param, tmp_path, clock)
+    database = make_store(request.param)
     await database.open()
     yield database
     await database.close()

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import shutil
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.store.lives import Lives
 from tests.store.till import CREDIT, DEBIT, PENDING, RELEASE, REQUEST, RESERVE, UNMATCHED, Till
 from tests.store.world import World
 from tillbell.callbacks import Callback, Outcome, References, Trust
@@ -23,11 +22,10 @@ from tillbell.models import Application
 from tillbell.storage.base import Page
 from tillbell.storage.books import Arrival, CallbackFilter, Change, Step, TransactionFilter
 from tillbell.storage.database import Database
-from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock, MemoryStore
 from tillbell.transactions import Direction, Kind, Status, Transaction
 
-SEEDS = 40
+SEEDS = [*(("sqlite", n) for n in range(40)), *(("postgres", n) for n in range(10))]
 STEPS = 60
 ALL = Page(10_000, ascending=True)
 NAMES = ["a", "b", "c", None]
@@ -37,12 +35,11 @@ FAILURE = "it failed"
 class Life:
     """One store and the specification, told the same things."""
 
-    def __init__(self, seed: int, folder: Path, clock: ManualClock) -> None:
+    def __init__(self, seed: int, lives: Lives, real: Database, clock: ManualClock) -> None:
         self.random = random.Random(seed)
-        self.folder = folder
         self.clock = clock
-        self.lives = 0
-        self.real = SqliteDatabase(folder / "0.db", clock)
+        self.lives = lives
+        self.real = real
         self.specification = MemoryStore()
         self.till = Till(World(self.specification, clock))
         self.apps = [self.till.world.app, self.till.world.other_app]
@@ -236,14 +233,7 @@ class Life:
             await self.both(lambda store: store.remove(Application, app))
 
     async def crash(self) -> None:
-        """Go on with what is on disk, without a word to the process that wrote it."""
-        old, self.lives = self.real, self.lives + 1
-        for suffix in ("", "-wal"):
-            source = self.folder / f"{self.lives - 1}.db{suffix}"
-            shutil.copy(source, self.folder / f"{self.lives}.db{suffix}")
-        self.real = SqliteDatabase(self.folder / f"{self.lives}.db", self.clock)
-        await self.real.open()
-        await old.close()
+        self.real = await self.lives.crash(self.real)
 
     # ── comparing ────────────────────────────────────────────────────────────────────────────────
 
@@ -284,12 +274,12 @@ async def _answer(call: Callable[[Database], Awaitable[Any]], store: Database) -
         return FAILURE if error else None
 
 
-@pytest.mark.parametrize("seed", range(SEEDS), ids=lambda seed: f"seed_{seed}_")
+@pytest.mark.parametrize(("store", "seed"), SEEDS, ids=[f"{s}-seed_{n}_" for s, n in SEEDS])
 async def test_a_random_life_of_the_books_agrees_with_the_specification(
-    seed: int, tmp_path: Path, clock: ManualClock
+    store: str, seed: int, make_lives: Callable[[str], Lives], clock: ManualClock
 ) -> None:
-    life = Life(seed, tmp_path, clock)
-    await life.real.open()
+    lives = make_lives(store)
+    life = Life(seed, lives, await lives.begin(), clock)
     try:
         for number in range(STEPS):
             await life.step()

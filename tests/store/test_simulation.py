@@ -7,13 +7,12 @@ test's name; run it again with `-k seed_<n>_`.
 from __future__ import annotations
 
 import random
-import shutil
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.store.lives import Lives
 from tests.store.world import DISCARDED, FAILED, LEASE, SUCCEEDED, WAITING, World
 from tillbell.clock import DAY, HOUR, SECOND
 from tillbell.models import Delivery
@@ -27,10 +26,9 @@ from tillbell.storage.base import (
     Settlement,
 )
 from tillbell.storage.database import Database
-from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock, MemoryStore
 
-SEEDS = 50
+SEEDS = [*(("sqlite", n) for n in range(50)), *(("postgres", n) for n in range(10))]
 STEPS = 60
 ALL = Page(10_000, ascending=True)
 
@@ -38,12 +36,11 @@ ALL = Page(10_000, ascending=True)
 class Life:
     """One store and the specification, told the same things."""
 
-    def __init__(self, seed: int, folder: Path, clock: ManualClock) -> None:
+    def __init__(self, seed: int, lives: Lives, real: Database, clock: ManualClock) -> None:
         self.random = random.Random(seed)
-        self.folder = folder
         self.clock = clock
-        self.lives = 0
-        self.real = SqliteDatabase(folder / "0.db", clock)
+        self.lives = lives
+        self.real = real
         self.specification = MemoryStore()
         self.world = World(self.specification, clock)
         self.endpoints = [self.world.endpoint, self.world.second, self.world.new("ep")]
@@ -187,14 +184,7 @@ class Life:
         await self.both(lambda store: store.orphan(now))
 
     async def crash(self) -> None:
-        """Go on with what is on disk, without a word to the process that wrote it."""
-        old, self.lives = self.real, self.lives + 1
-        for suffix in ("", "-wal"):
-            source = self.folder / f"{self.lives - 1}.db{suffix}"
-            shutil.copy(source, self.folder / f"{self.lives}.db{suffix}")
-        self.real = SqliteDatabase(self.folder / f"{self.lives}.db", self.clock)
-        await self.real.open()
-        await old.close()
+        self.real = await self.lives.crash(self.real)
 
     async def compare(self) -> None:
         """Look at every delivery, attempt and total of both."""
@@ -228,12 +218,12 @@ class Life:
                 await self.both(lambda store, i=id_, v=variant: store.body(i, v))
 
 
-@pytest.mark.parametrize("seed", range(SEEDS), ids=lambda seed: f"seed_{seed}_")
+@pytest.mark.parametrize(("store", "seed"), SEEDS, ids=[f"{s}-seed_{n}_" for s, n in SEEDS])
 async def test_a_random_life_agrees_with_the_specification(
-    seed: int, tmp_path: Path, clock: ManualClock
+    store: str, seed: int, make_lives: Callable[[str], Lives], clock: ManualClock
 ) -> None:
-    life = Life(seed, tmp_path, clock)
-    await life.real.open()
+    lives = make_lives(store)
+    life = Life(seed, lives, await lives.begin(), clock)
     try:
         for number in range(STEPS):
             await life.step()

@@ -49,7 +49,7 @@ def waves(changes: Sequence[Change]) -> Iterator[list[Change]]:
     wave: list[Change] = []
     taken: set[tuple[str, ...]] = set()
     for change in changes:
-        mine = set(_touched(change))
+        mine = set(touched(change))
         if not taken.isdisjoint(mine):
             yield wave
             wave, taken = [], set()
@@ -58,7 +58,8 @@ def waves(changes: Sequence[Change]) -> Iterator[list[Change]]:
     yield wave
 
 
-def _touched(change: Change) -> Iterator[tuple[str, ...]]:
+def touched(change: Change) -> Iterator[tuple[str, ...]]:
+    """Name all that a change rests on or writes, and that others may write too."""
     for transaction, *_ in change.steps:
         yield "transaction", transaction.id
         if transaction.parent_id is not None:
@@ -78,9 +79,7 @@ def _touched(change: Change) -> Iterator[tuple[str, ...]]:
 
 def _touched_seldom(change: Change) -> Iterator[tuple[str, ...]]:
     for record, _ in change.records:
-        yield "record", type(record).__name__, record.scope, record.id
-        if record.uid is not None:
-            yield "record", type(record).__name__, record.scope, "", record.uid
+        yield from registry.keys(record)
     for conflict in change.resolved:
         yield "conflict", conflict.id
     for source_id, item_key in change.seen:
@@ -95,6 +94,7 @@ class Ground:
 
     def __init__(self, transaction: Transaction, changes: Sequence[Change]) -> None:
         self._transaction = transaction
+        transaction.lock(key for change in changes for key in touched(change))
         steps = [step.transaction.id for change in changes for step in change.steps]
         concluded = [c.conclusion.callback_id for c in changes if c.conclusion is not None]
         self.transactions = {

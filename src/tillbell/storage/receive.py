@@ -53,6 +53,7 @@ class _Keys:
         self._taken: list[tuple[str, str | None, str, str, Micros]] = []
         self._displaced: list[tuple[str]] = []
         wanted = sorted({key for callback in callbacks if (key := _key(callback)) is not None})
+        transaction.lock(("dedupe key", *key) for key in wanted)
         pairs = msgspec.json.encode(wanted).decode()
         found = transaction.rows("key_holders", {"pairs": pairs}) if wanted else []
         self._holders = {(row[0], row[1]): _Holder(row[2], bool(row[3])) for row in found}
@@ -102,6 +103,7 @@ def reopen(transaction: Transaction, callback_ids: Sequence[str]) -> list[bool]:
 
 
 def _reopen(transaction: Transaction, callback_id: str) -> bool:
+    transaction.lock([("callback", callback_id)])
     key = transaction.row("reopen_callback", (callback_id,))
     if key is None:
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,10 +27,19 @@ class Put(NamedTuple):
 
 def put(transaction: Transaction, requests: Sequence[Put]) -> list[None]:
     """Store records, or raise `Conflict`."""
+    transaction.lock(key for put_ in requests for record in put_.records for key in keys(record))
     for records, expected in requests:
         for record in records:
             _put(transaction, record, expected)
     return [None] * len(requests)
+
+
+def keys(record: Record) -> Iterator[tuple[str, ...]]:
+    """Name what storing a record decides: the record, and who has its uid."""
+    kind = type(record).__name__
+    yield "record", kind, record.scope, record.id
+    if record.uid is not None:
+        yield "record", kind, record.scope, "", record.uid
 
 
 def _put(transaction: Transaction, record: Record, expected: int | None) -> None:

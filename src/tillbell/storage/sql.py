@@ -33,12 +33,12 @@ class Statements:
     def _add(self, name: str, block: str, fragments: dict[str, str]) -> None:
         choices = [(slot, text.split(" | ")) for slot, text in _EITHER.findall(block)]
         body = _COMMENT.sub("", block).strip()
-        while (filled := _filled(body, fragments)) != body:  # a fragment may hold others
-            body = filled
         for chosen in itertools.product(*(range(len(texts)) for _, texts in choices)):
             form = body
             for (slot, texts), number in zip(choices, chosen, strict=True):
                 form = form.replace(slot, texts[number])
+            while (filled := _filled(form, fragments)) != form:  # a fragment may hold others
+                form = filled
             assert (name, chosen) not in self._statements, f"two statements are called {name}"
             self._statements[name, chosen] = form
 

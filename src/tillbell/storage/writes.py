@@ -136,6 +136,8 @@ def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
 
 def line_up(transaction: Transaction, lines: Iterable[tuple[str, str | None]]) -> None:
     """Of each (endpoint, order key) let the first waiting delivery go, if none is being sent."""
+    lines = list(lines)
+    transaction.lock(("order", line[0], line[1] or "") for line in lines)
     for line in lines:
         transaction.rows("hold_line", line)
         transaction.rows("head_of_line", line)
@@ -188,7 +190,7 @@ def _due(transaction: Transaction, wanted: Wanted) -> Iterator[rows.Row]:
     for endpoint_id, limit in wanted.by_endpoint.items():
         due = transaction.rows("due_deliveries", (endpoint_id, wanted.now, limit))
         for id_ in lost.get(endpoint_id, ())[:limit]:
-            due += transaction.rows("lost_delivery", (id_,))
+            due += transaction.rows("lost_delivery", (id_, wanted.now))
         yield from sorted(due, key=_by_due_time)[:limit]
 
 

@@ -1,35 +1,3 @@
--- name: present_transactions
--- What steps rest on; `ids` is a JSON list. Index: primary key.
-SELECT t.id, t.version, t.sequence, t.status
-FROM json_each(:ids) wanted CROSS JOIN transactions t ON t.id = wanted.value;
-
--- name: present_callbacks
--- What conclusions rest on; `ids` is a JSON list. Index: primary key.
-SELECT c.id, c.app_id, c.source_id, c.dedupe_key, c.outcome, c.retry_at
-FROM json_each(:ids) wanted CROSS JOIN callbacks c ON c.id = wanted.value;
-
--- name: holder_of_transaction_uid
--- Index: transactions_uid.
-SELECT id FROM transactions WHERE app_id = ?1 AND uid = ?2;
-
--- name: linked_twin
--- The same refund, under another event. Index: transactions_linked.
-SELECT id FROM transactions
-WHERE parent_id = ?1 AND kind = ?2 AND psp_transaction_id = ?3
-  AND coalesce(source_id, '') = coalesce(?4, '');
-
--- name: refundable
--- What was captured of a payment and not refunded yet. Indexes: transactions_parent, primary keys.
-SELECT parent.amount - coalesce((
-    SELECT sum(e.amount) FROM transactions child
-    CROSS JOIN effects e ON e.transaction_id = child.id AND e.kind = 'debit'
-    WHERE child.parent_id = ?1 AND child.kind = 'refund'), 0)
-FROM effects parent WHERE parent.transaction_id = ?1 AND parent.kind = 'credit';
-
--- name: open_conflict
--- Index: primary key.
-SELECT 1 FROM conflicts WHERE id = ?1 AND resolved_at IS NULL;
-
 -- name: put_transaction
 -- Bound to a transaction's row. Its status (?5) and sequence (?11) are left to its transitions.
 -- Index: primary key.
@@ -75,9 +43,6 @@ SET outcome = to_.column2, why = to_.column3, processed_at = to_.column4,
 FROM (VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)) AS to_
 WHERE id = to_.column1;
 
--- name: wait_for
-INSERT INTO callback_waits (app_id, reference, callback_id) VALUES (?1, ?2, ?3);
-
 -- name: see_item
 INSERT INTO seen_items (source_id, item_key, app_id, seen_at) VALUES (?1, ?2, ?3, ?4);
 
@@ -86,12 +51,6 @@ INSERT INTO conflicts
     (id, app_id, transaction_id, status, current, at, severity, kind, callback_id, amount, currency,
      why, resolved_at, resolution, resolved_by, resolution_reason)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16);
-
--- name: resolve_conflict
--- Index: primary key.
-UPDATE conflicts
-SET resolved_at = ?2, resolution = ?3, resolved_by = ?4, resolution_reason = ?5
-WHERE id = ?1;
 
 -- name: insert_audit
 INSERT INTO audit (id, app_id, at, actor, action, target, reason, details)

@@ -12,15 +12,10 @@ LEFT JOIN bodies b ON b.message_id = d.message_id AND b.variant = d.variant
 WHERE d.endpoint_id = ?1 AND d.held = 0 AND d.due_at <= ?2 AND d.state = 'waiting'
 ORDER BY d.due_at, d.id LIMIT ?3;
 
--- name: lost_leases
--- Leases of any endpoint that ran out: nearly always none. Index: deliveries_leased.
-SELECT endpoint_id, due_at, id FROM deliveries
-WHERE state = 'sending' AND due_at <= ?1 ORDER BY due_at, id;
-
 -- name: lost_delivery
 -- Index: primary keys.
 {claimable}
-WHERE d.id = ?1;
+WHERE d.id = ?1 AND d.due_at <= ?2;
 
 -- name: lease
 -- Open the next attempt; the new token shuts out whoever had the delivery before.
@@ -30,21 +25,8 @@ SET state = 'sending', due_at = to_.column2, started_at = to_.column3,
 FROM (VALUES (?1, ?2, ?3)) AS to_
 WHERE id = to_.column1;
 
--- name: renew
-UPDATE deliveries SET due_at = ?3 WHERE id = ?1 AND token = ?2 AND state = 'sending';
-
--- name: release
--- Back in the queue; the attempt that never was is not counted. The token stays spent.
-UPDATE deliveries
-SET state = 'waiting', due_at = ?3, started_at = NULL, attempts = attempts - 1, tries = tries - 1
-WHERE id = ?1 AND token = ?2 AND state = 'sending'
-RETURNING app_id, endpoint_id;
-
 -- name: leased_deliveries
 -- Index: deliveries_leased.
 SELECT {delivery}, m.event_type
 FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id
 WHERE d.state = 'sending';
-
--- name: requeue
-UPDATE deliveries SET state = 'waiting', due_at = ?2, started_at = NULL WHERE id = ?1;

@@ -1,14 +1,3 @@
--- name: find_idempotency
--- What a key was answered. Index: primary key.
-SELECT fingerprint, answer FROM idempotency WHERE key = ?1;
-
--- name: insert_idempotency
-INSERT INTO idempotency (key, fingerprint, answer, created_at) VALUES (?1, ?2, ?3, ?4);
-
--- name: find_event_id
--- The message an event id was published as. Index: messages_event_id.
-SELECT id FROM messages WHERE app_id = ?1 AND event_id = ?2;
-
 -- name: insert_message
 INSERT INTO messages
     (id, app_id, event_type, created_at, event_id, channels, tags, deliver_at, order_key, expires_at)
@@ -24,38 +13,9 @@ INSERT INTO deliveries
      started_at, order_key)
 VALUES (?1, ?2, ?3, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14);
 
--- name: may_add_delivery
--- Whether the message is still there and has no such delivery. Index: primary keys.
-SELECT EXISTS (SELECT 1 FROM messages WHERE app_id = ?2 AND id = ?3)
-   AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id = ?1);
-
 -- name: add_body
 -- A body rendered later. Where the payload is gone it stays gone. Index: bodies_message.
 INSERT INTO bodies (message_id, variant, body, expires_at)
 SELECT ?1, ?2, ?3, payload.expires_at FROM bodies payload
 WHERE payload.message_id = ?1 AND payload.variant = ''
 ON CONFLICT (message_id, variant) DO NOTHING;
-
--- name: any_ordered
--- Whether anybody uses order keys at all. Index: deliveries_ordered.
-SELECT EXISTS (SELECT 1 FROM deliveries WHERE order_key IS NOT NULL);
-
--- name: order_of
--- The line a delivery stands in. Index: primary key.
-SELECT endpoint_id, order_key FROM deliveries WHERE id = ?1 AND order_key IS NOT NULL;
-
--- name: hold_line
--- Hold back the line of an order key; then one may go. Index: deliveries_ordered.
-UPDATE deliveries SET held = 1
-WHERE endpoint_id = ?1 AND order_key = ?2 AND state = 'waiting' AND held = 0;
-
--- name: head_of_line
--- Let the first one go, unless one is being sent. Index: deliveries_ordered.
-UPDATE deliveries SET held = 0
-WHERE id = (
-        SELECT id FROM deliveries
-        WHERE endpoint_id = ?1 AND order_key = ?2 AND state = 'waiting' AND held = 1
-        ORDER BY id LIMIT 1)
-  AND NOT EXISTS (
-        SELECT 1 FROM deliveries
-        WHERE endpoint_id = ?1 AND order_key = ?2 AND state = 'sending');

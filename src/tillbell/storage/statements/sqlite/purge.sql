@@ -1,10 +1,3 @@
--- name: message_exists
-SELECT EXISTS (SELECT 1 FROM messages WHERE app_id = ?1 AND id = ?2);
-
--- name: delete_bodies
--- Index: bodies_message.
-DELETE FROM bodies WHERE message_id = ?1;
-
 -- name: expunge_attempt
 -- Index: primary key.
 UPDATE attempts SET response = x'' WHERE id = ?2 AND app_id = ?1 RETURNING id;
@@ -30,23 +23,12 @@ FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id
 WHERE d.id > 'dlv_' || substr(?1, 5) AND d.id < 'dlv_' || substr(?1, 5) || '~'
   AND d.variant = ?2 AND d.state IN ('waiting', 'sending');
 
--- name: delete_body
--- Index: bodies_message.
-DELETE FROM bodies WHERE message_id = ?1 AND variant = ?2;
-
 -- name: delete_attempts
 -- Of old messages, where the delivery has ended. Index: primary keys.
 DELETE FROM attempts WHERE id IN (
     SELECT a.id FROM attempts a JOIN deliveries d ON d.id = a.delivery_id
     WHERE a.id < ?1 AND d.state NOT IN ('waiting', 'sending')
     ORDER BY a.id LIMIT ?2);
-
--- name: delete_deliveries
--- Of old messages, where they have ended. Index: primary key.
-DELETE FROM deliveries WHERE id IN (
-    SELECT id FROM deliveries WHERE id < ?1 AND state NOT IN ('waiting', 'sending')
-    ORDER BY id LIMIT ?2)
-RETURNING id, app_id, endpoint_id, state;
 
 -- name: stale_messages
 -- Old messages without deliveries, application by application. Index: primary keys.
@@ -60,11 +42,3 @@ WHERE NOT EXISTS (
     SELECT 1 FROM deliveries d
     WHERE d.id > 'dlv_' || substr(m.id, 5) AND d.id < 'dlv_' || substr(m.id, 5) || '~')
 LIMIT ?2;
-
--- name: delete_message
-DELETE FROM messages WHERE app_id = ?1 AND id = ?2;
-
--- name: delete_idempotency
--- Index: idempotency_age.
-DELETE FROM idempotency WHERE key IN (
-    SELECT key FROM idempotency WHERE created_at < ?1 ORDER BY created_at LIMIT ?2);

@@ -36,7 +36,3 @@ FROM (
     LIMIT ?3) open
 CROSS JOIN deliveries d ON d.id = open.id
 CROSS JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id;
-
--- name: end
--- Move a delivery to a terminal state without an attempt.
-UPDATE deliveries SET state = ?2, started_at = NULL WHERE id = ?1;

@@ -34,38 +34,16 @@ JOIN (SELECT endpoint_id, due_at FROM deliveries WHERE state = 'sending'
       FROM json_each(:endpoint_ids)) due ON due.endpoint_id = wanted.value
 GROUP BY wanted.value HAVING min(due.due_at) IS NOT NULL;
 
--- name: message
--- By id or event id, an id first. Indexes: primary key, messages_event_id.
-SELECT {message} FROM messages m
-WHERE m.app_id = :app_id AND (m.id = :key OR m.event_id = :key)
-ORDER BY m.id = :key DESC LIMIT 1;
-
--- name: body
--- Index: bodies_message.
-SELECT body FROM bodies WHERE message_id = ?1 AND variant = ?2;
-
 -- fragment: filter
 (:event_types IS NULL OR m.event_type IN (SELECT value FROM json_each(:event_types)))
 AND (:channel IS NULL OR EXISTS (SELECT 1 FROM json_each(m.channels) WHERE value = :channel))
 AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(m.tags) WHERE value = :tag))
-
--- name: messages
--- either {order}: DESC | ASC
--- Index: primary key.
-SELECT {message} FROM messages m
-WHERE m.app_id = :app_id AND m.id > :low AND m.id < :high AND {filter}
-ORDER BY m.id {order} LIMIT :limit;
 
 -- name: delivery
 -- Index: primary keys.
 SELECT {delivery}, {message}
 FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id
 WHERE d.id = :id AND d.app_id = :app_id;
-
--- name: deliveries_of_message
--- Index: primary key.
-SELECT {delivery} FROM deliveries d
-WHERE d.id > :low AND d.id < :high AND d.app_id = :app_id ORDER BY d.id;
 
 -- name: deliveries_of_endpoint
 -- either {order}: DESC | ASC
@@ -76,10 +54,6 @@ FROM deliveries d CROSS JOIN messages m ON m.app_id = d.app_id AND m.id = d.mess
 WHERE d.endpoint_id = :endpoint_id AND d.id > :low AND d.id < :high AND d.app_id = :app_id
   AND {state} AND {filter}
 ORDER BY d.id {order} LIMIT :limit;
-
--- name: attempt
--- Index: primary key.
-SELECT {attempt} FROM attempts a WHERE a.id = :id AND a.app_id = :app_id;
 
 -- fragment: attempt_filter
 (:succeeded IS NULL OR (a.result = 'accepted') = :succeeded)
@@ -122,16 +96,6 @@ WHERE d.endpoint_id = :endpoint_id AND d.id > :low AND d.id < :high AND d.app_id
         WHERE a.id > 'atmpt_' || substr(d.id, 5) AND a.id < 'atmpt_' || substr(d.id, 5) || '~'
         ORDER BY a.id DESC LIMIT 1) BETWEEN :lowest AND :highest)
 ORDER BY d.id LIMIT :limit;
-
--- name: messages_and_whether_sent
--- Index: primary keys.
-SELECT {message}, EXISTS (
-    SELECT 1 FROM deliveries d
-    WHERE d.id > 'dlv_' || substr(m.id, 5) || :endpoint_tail
-      AND d.id < 'dlv_' || substr(m.id, 5) || :endpoint_tail || '~')
-FROM messages m
-WHERE m.app_id = :app_id AND m.id > :low AND m.id < :high
-ORDER BY m.id LIMIT :limit;
 
 -- name: totals
 -- Index: primary key.

@@ -8,16 +8,17 @@ SELECT request FROM callback_requests WHERE callback_id = ?1;
 
 -- name: callbacks
 -- either {order}: DESC | ASC
--- either {by}: c.app_id = :app_id | c.app_id = :app_id AND c.outcome = :outcome | c.app_id = :app_id AND c.trust IS NULL | c.source_id = :source_id AND +c.app_id = :app_id | c.transaction_id = :transaction_id AND +c.app_id = :app_id
+-- either {by}: c.app_id = :app_id | c.app_id = :app_id AND c.outcome = :outcome | c.app_id = :app_id AND c.trust IS NULL | c.source_id = :source_id AND {aside}c.app_id = :app_id | c.transaction_id = :transaction_id AND {aside}c.app_id = :app_id
 -- Indexes: callbacks_app, callbacks_outcome, callbacks_refused, callbacks_source,
 -- callbacks_transaction.
 SELECT {callback} FROM callbacks c
 WHERE {by} AND c.id > :low AND c.id < :high
-  AND (:source_id IS NULL OR c.source_id = :source_id)
-  AND (:provider IS NULL OR c.provider = :provider)
-  AND (:outcome IS NULL OR c.outcome = :outcome)
-  AND (:is_refused IS NULL OR (c.trust IS NULL) = :is_refused)
-  AND (:transaction_id IS NULL OR c.transaction_id = :transaction_id)
+  AND (CAST(:source_id AS TEXT) IS NULL OR c.source_id = :source_id)
+  AND (CAST(:provider AS TEXT) IS NULL OR c.provider = :provider)
+  AND (CAST(:outcome AS TEXT) IS NULL OR c.outcome = :outcome)
+  AND (CAST(:is_refused AS INTEGER) IS NULL
+       OR (CASE WHEN c.trust IS NULL THEN 1 ELSE 0 END) = CAST(:is_refused AS INTEGER))
+  AND (CAST(:transaction_id AS TEXT) IS NULL OR c.transaction_id = :transaction_id)
 ORDER BY c.id {order} LIMIT :limit;
 
 -- name: unprocessed
@@ -30,7 +31,7 @@ WHERE c.outcome IS NULL AND c.id > :after ORDER BY c.id LIMIT :limit;
 SELECT {callback} FROM callbacks c
 WHERE c.id IN (
     SELECT w.callback_id FROM json_each(:references) reference
-    CROSS JOIN callback_waits w ON w.app_id = :app_id AND w.reference = reference.value)
+    {then} callback_waits w ON w.app_id = :app_id AND w.reference = reference.value)
 ORDER BY c.id;
 
 -- name: to_retry
@@ -41,7 +42,7 @@ WHERE c.retry_at <= :now ORDER BY c.retry_at, c.id LIMIT :limit;
 -- name: seen
 -- Index: primary key.
 SELECT i.item_key FROM json_each(:item_keys) wanted
-CROSS JOIN seen_items i ON i.source_id = :source_id AND i.item_key = wanted.value;
+{then} seen_items i ON i.source_id = :source_id AND i.item_key = wanted.value;
 
 -- name: transaction
 -- By id or uid, an id first. Indexes: primary key, transactions_uid.
@@ -56,15 +57,15 @@ SELECT {transaction} FROM transactions t
 WHERE t.id IN (
     SELECT value FROM json_each(:ours)
     UNION ALL SELECT x.id FROM json_each(:ours) our
-    CROSS JOIN transactions x ON x.app_id = :app_id AND x.uid = our.value
+    {then} transactions x ON x.app_id = :app_id AND x.uid = our.value
     UNION ALL SELECT x.id FROM json_each(:ours) our
-    CROSS JOIN transactions x ON x.app_id = :app_id AND x.order_id = our.value
+    {then} transactions x ON x.app_id = :app_id AND x.order_id = our.value
     UNION ALL SELECT x.id FROM json_each(:ours) our
-    CROSS JOIN transactions x ON x.app_id = :app_id AND x.merchant_reference = our.value
+    {then} transactions x ON x.app_id = :app_id AND x.merchant_reference = our.value
     UNION ALL SELECT x.id FROM json_each(:psp) their
-    CROSS JOIN transactions x ON x.app_id = :app_id AND x.psp_transaction_id = their.value
+    {then} transactions x ON x.app_id = :app_id AND x.psp_transaction_id = their.value
     WHERE x.source_id = :source_id OR x.source_id IS NULL)
-  AND +t.app_id = :app_id
+  AND {aside}t.app_id = :app_id
 ORDER BY t.id DESC LIMIT :limit;
 
 -- name: children
@@ -73,7 +74,7 @@ SELECT {transaction} FROM transactions t WHERE t.parent_id = ?1 ORDER BY t.id;
 
 -- name: transactions
 -- either {order}: DESC | ASC
--- either {by}: t.app_id = :app_id | t.app_id = :app_id AND t.status = :status | t.app_id = :app_id AND t.user_id = :user_id | t.parent_id = :parent_id AND +t.app_id = :app_id
+-- either {by}: t.app_id = :app_id | t.app_id = :app_id AND t.status = :status | t.app_id = :app_id AND t.user_id = :user_id | t.parent_id = :parent_id AND {aside}t.app_id = :app_id
 -- Indexes: transactions_app, transactions_status, transactions_user, transactions_parent.
 SELECT {transaction} FROM transactions t
 WHERE {by} AND t.id > :low AND t.id < :high
@@ -81,11 +82,11 @@ WHERE {by} AND t.id > :low AND t.id < :high
 ORDER BY t.id {order} LIMIT :limit;
 
 -- fragment: transaction_filter
-(:status IS NULL OR t.status = :status)
-AND (:direction IS NULL OR t.direction = :direction)
-AND (:kind IS NULL OR t.kind = :kind)
-AND (:user_id IS NULL OR t.user_id = :user_id)
-AND (:parent_id IS NULL OR t.parent_id = :parent_id)
+(CAST(:status AS TEXT) IS NULL OR t.status = :status)
+AND (CAST(:direction AS TEXT) IS NULL OR t.direction = :direction)
+AND (CAST(:kind AS TEXT) IS NULL OR t.kind = :kind)
+AND (CAST(:user_id AS TEXT) IS NULL OR t.user_id = :user_id)
+AND (CAST(:parent_id AS TEXT) IS NULL OR t.parent_id = :parent_id)
 
 -- name: transactions_of_reference
 -- either {order}: DESC | ASC
@@ -120,15 +121,15 @@ SELECT {conflict} FROM conflicts f WHERE f.id = ?1 AND f.app_id = ?2;
 
 -- name: conflicts
 -- either {order}: DESC | ASC
--- either {by}: f.app_id = :app_id | f.app_id = :app_id AND f.resolved_at IS NULL | f.transaction_id = :transaction_id AND +f.app_id = :app_id
+-- either {by}: f.app_id = :app_id | f.app_id = :app_id AND f.resolved_at IS NULL | f.transaction_id = :transaction_id AND {aside}f.app_id = :app_id
 -- Indexes: conflicts_app, conflicts_open, conflicts_transaction.
 SELECT {conflict} FROM conflicts f
-WHERE {by} AND f.id > :low AND f.id < :high AND (NOT :open_only OR +f.resolved_at IS NULL)
+WHERE {by} AND f.id > :low AND f.id < :high AND (CAST(:open_only AS INTEGER) = 0 OR {aside}f.resolved_at IS NULL)
 ORDER BY f.id {order} LIMIT :limit;
 
 -- name: audit
 -- either {order}: DESC | ASC
--- either {by}: u.app_id = :app_id | u.target = :target AND +u.app_id = :app_id
+-- either {by}: u.app_id = :app_id | u.target = :target AND {aside}u.app_id = :app_id
 -- Indexes: primary key, audit_target.
 SELECT {audit_entry} FROM audit u
 WHERE {by} AND u.id > :low AND u.id < :high

@@ -1,0 +1,114 @@
+-- Tables and indexes of the first version.
+--
+-- Ids are sorted by time and continue each other (ids.py): a delivery's id begins with its
+-- message's 26 characters, an attempt's with its delivery's. So the deliveries and attempts of
+-- a message are neighbours, and no index by message is needed. Ids are compared byte by byte,
+-- whatever the database's language: every text is COLLATE "C".
+--
+-- What is written again and again (deliveries) is narrow, with room in its pages; what is wide
+-- (messages, bodies, attempts) is written once.
+
+CREATE TABLE messages (
+    id          text COLLATE "C" NOT NULL,
+    app_id      text COLLATE "C" NOT NULL,
+    event_type  text COLLATE "C" NOT NULL,
+    created_at  bigint NOT NULL,
+    event_id    text COLLATE "C",
+    channels    text COLLATE "C",         -- JSON list; NULL: none
+    tags        text COLLATE "C",
+    deliver_at  bigint,
+    order_key   text COLLATE "C",
+    expires_at  bigint,
+    PRIMARY KEY (app_id, id)
+);
+CREATE UNIQUE INDEX messages_event_id ON messages (app_id, event_id) WHERE event_id IS NOT NULL;
+
+CREATE TABLE bodies (
+    message_id  text COLLATE "C" NOT NULL,
+    variant     text COLLATE "C" NOT NULL, -- '' is the payload as published
+    body        bytea NOT NULL,
+    expires_at  bigint,                    -- the message's own; NULL: by age
+    PRIMARY KEY (message_id, variant)
+);
+CREATE INDEX bodies_expiry ON bodies (expires_at) WHERE expires_at IS NOT NULL;
+
+CREATE TABLE deliveries (
+    id          text COLLATE "C" NOT NULL PRIMARY KEY,
+    app_id      text COLLATE "C" NOT NULL,
+    endpoint_id text COLLATE "C" NOT NULL,
+    variant     text COLLATE "C" NOT NULL,
+    state       text COLLATE "C" NOT NULL
+                CHECK (state IN ('waiting', 'sending', 'succeeded', 'failed', 'discarded')),
+    due_at      bigint NOT NULL,           -- while sending: the end of the lease
+    created_at  bigint NOT NULL,
+    attempts    integer NOT NULL,
+    tries       integer NOT NULL,
+    token       bigint NOT NULL,
+    trigger     text COLLATE "C" NOT NULL,
+    started_at  bigint,                    -- of the open attempt
+    order_key   text COLLATE "C",
+    held        smallint NOT NULL DEFAULT 0  -- 1: another of its order key goes first
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1);
+CREATE INDEX deliveries_endpoint ON deliveries (endpoint_id, id);
+CREATE INDEX deliveries_waiting ON deliveries (endpoint_id, held, due_at) WHERE state = 'waiting';
+CREATE INDEX deliveries_leased ON deliveries (due_at, endpoint_id) WHERE state = 'sending';
+CREATE INDEX deliveries_failed ON deliveries (endpoint_id, id) WHERE state = 'failed';
+CREATE INDEX deliveries_ordered ON deliveries (endpoint_id, order_key, state, held, id)
+    WHERE order_key IS NOT NULL;
+
+-- Closed attempts. Those of an endpoint are found through its deliveries.
+CREATE TABLE attempts (
+    id          text COLLATE "C" NOT NULL PRIMARY KEY,
+    app_id      text COLLATE "C" NOT NULL,
+    endpoint_id text COLLATE "C" NOT NULL,
+    event_type  text COLLATE "C" NOT NULL,
+    number      integer NOT NULL,
+    trigger     text COLLATE "C" NOT NULL,
+    result      text COLLATE "C" NOT NULL,
+    started_at  bigint NOT NULL,
+    duration_us bigint NOT NULL,
+    url         text COLLATE "C" NOT NULL,
+    status_code integer NOT NULL,
+    error       text COLLATE "C" NOT NULL,
+    detail      text COLLATE "C" NOT NULL,
+    response    bytea NOT NULL
+);
+
+-- Deliveries by state, kept by every commit: of an endpoint, of an application (endpoint '')
+-- by the hour their message was published in, and of everything ('', '', 0). Sums of all shards.
+CREATE TABLE totals (
+    app_id      text COLLATE "C" NOT NULL,
+    endpoint_id text COLLATE "C" NOT NULL,
+    hour        bigint NOT NULL,
+    shard       integer NOT NULL,
+    waiting     bigint NOT NULL,
+    sending     bigint NOT NULL,
+    succeeded   bigint NOT NULL,
+    failed      bigint NOT NULL,
+    discarded   bigint NOT NULL,
+    PRIMARY KEY (app_id, endpoint_id, hour, shard)
+) WITH (fillfactor = 50);
+
+CREATE TABLE idempotency (
+    key         text COLLATE "C" NOT NULL PRIMARY KEY,
+    fingerprint text COLLATE "C" NOT NULL,
+    answer      bytea NOT NULL,
+    created_at  bigint NOT NULL
+);
+CREATE INDEX idempotency_age ON idempotency (created_at);
+
+CREATE TABLE records (
+    kind        text COLLATE "C" NOT NULL,
+    scope       text COLLATE "C" NOT NULL,
+    id          text COLLATE "C" NOT NULL,
+    uid         text COLLATE "C",
+    doc         bytea NOT NULL,            -- the record as JSON
+    PRIMARY KEY (kind, scope, id)
+);
+CREATE UNIQUE INDEX records_uid ON records (kind, scope, uid) WHERE uid IS NOT NULL;
+CREATE INDEX records_id ON records (kind, id);
+CREATE INDEX records_scope ON records (scope);
+
+-- A JSON list of texts as rows, under the name that SQLite has for it.
+CREATE FUNCTION json_each(list text) RETURNS TABLE (value text) LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT jsonb_array_elements_text(list::jsonb) $$;

@@ -1,0 +1,89 @@
+"""The PostgreSQL store: one server, any number of processes.
+
+Every process commits its writes in groups, on one link; the works are the same as for SQLite.
+What SQLite's one writer gives for nothing is here done by locks: on rows that are claimed, and
+on what a decision rests on. Nothing is held from one commit to the next, so a pooler that
+hands out connections for a transaction may stand between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from tillbell.clock import Clock
+from tillbell.errors import Misconfigured, StoreUnavailable
+from tillbell.storage import book_methods, upkeep, writes
+from tillbell.storage.book_methods import BooksMethods, BookViewsMethods
+from tillbell.storage.methods import RegistryMethods, StoreMethods, ViewsMethods
+from tillbell.storage.migrate import migrate
+from tillbell.storage.postgres_link import PostgresLink, open_link, translated
+from tillbell.storage.readers import Readers
+from tillbell.storage.transaction import Fault, Session
+from tillbell.storage.writer import Writer
+
+READERS = 2
+CHECK_TIMEOUT_S = 5.0
+
+
+class PostgresDatabase(StoreMethods, RegistryMethods, ViewsMethods, BooksMethods, BookViewsMethods):
+    """A `Database` on a PostgreSQL server. Lives on the event loop that opened it."""
+
+    def __init__(self, url: str, clock: Clock, *, fault: Fault = lambda _: None) -> None:
+        self._url = url
+        self._clock = clock
+        self._fault = fault
+        self.on_commit: Callable[[int], object] = lambda _: None  # how many writes each held
+        self._is_open = False
+
+    async def open(self) -> None:
+        """Connect and migrate. `Misconfigured` when the server is not there or is not ours."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self._migrate)
+            self._readers = Readers(self._reader, READERS)
+        except StoreUnavailable as error:
+            raise Misconfigured(f"Cannot use the PostgreSQL database. {error}") from error
+        session = Session(lambda: open_link(self._url), self._pass)
+        self._writer = Writer(session, writes.HOT | book_methods.HOT)
+        self._writer.on_commit = self.on_commit
+        self._is_open = True
+
+    def _migrate(self) -> None:
+        link = open_link(self._url)
+        try:
+            migrate(link, "postgres", self._clock.now())
+        finally:
+            link.close()
+
+    def _reader(self) -> PostgresLink:
+        return open_link(self._url, is_reader=True)
+
+    def _pass(self, point: str) -> None:
+        """Go through a named point: what is planted there is an error of the database."""
+        with translated():
+            self._fault(point)
+
+    async def close(self) -> None:
+        """Finish what was accepted, then close."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        await self._writer.close()
+        await self._readers.close()
+
+    async def check(self) -> None:
+        """Commit something that changes nothing; `StoreUnavailable` if that takes too long."""
+        write = self._writer.submit(upkeep.probe, None)
+        try:
+            await asyncio.wait_for(write, CHECK_TIMEOUT_S)
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"The database has not finished a write for {CHECK_TIMEOUT_S:g} s."
+            ) from None
+
+    async def backup(self, target: str) -> None:
+        """Refuse: the server's own tools do it, and restore it too."""
+        raise Misconfigured(
+            f"A PostgreSQL database is not copied to {target} by Tillbell: use pg_dump, or your "
+            "server's backups."
+        )

@@ -1,0 +1,178 @@
+"""Connections to PostgreSQL: how they are opened, what their errors mean.
+
+With `postgres.py` the only place that knows the driver. Statements are written with `?1` and
+`:name`, as for SQLite; here they become `$1`. A bulk statement takes one array a column, which
+costs the server a tenth of as many rows in VALUES.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import psycopg
+from psycopg import errors
+from psycopg.adapt import AdaptersMap
+from psycopg.types.numeric import Int8Dumper
+
+from tillbell.errors import StoreUnavailable
+from tillbell.storage.link import Bindings, Raced, Row
+from tillbell.storage.sql import load
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+sql = load("postgres")
+
+CONNECT_TIMEOUT_S = 5
+_NUMBERED = re.compile(r"\?(\d+)")
+_NAMED = re.compile(r"(?<!:):(?!:)([a-z_]+)\b")
+# Another process decided on the same at the same moment: begun anew, it finds what is there.
+_RACED = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
+# The server is out of reach, ill, full or being replaced: nobody's statement is wrong.
+_ENVIRONMENT = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.InternalError,
+    errors.ReadOnlySqlTransaction,
+    errors.InFailedSqlTransaction,
+)
+
+
+class _Flag(Int8Dumper):
+    """Truth values are 0 and 1, as in SQLite."""
+
+    def dump(self, obj: Any) -> bytes:
+        """Write one."""
+        return b"1" if obj else b"0"
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn errors of the environment into `StoreUnavailable`; let wrong programs fail."""
+    try:
+        yield
+    except _RACED as error:
+        raise Raced(str(error)) from error
+    except _ENVIRONMENT as error:
+        raise StoreUnavailable(f"The database failed: {' '.join(str(error).split())}") from error
+
+
+class PostgresLink:
+    """A `Link` to a PostgreSQL server."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    @property
+    def in_transaction(self) -> bool:
+        """See `Link.in_transaction`; an error inside leaves it open until a savepoint."""
+        status = self.connection.info.transaction_status
+        return status in (
+            psycopg.pq.TransactionStatus.INTRANS,
+            psycopg.pq.TransactionStatus.INERROR,
+        )
+
+    def rows(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
+        """See `Link.rows`."""
+        text, names = _native(name, chosen)
+        cursor = self._execute(text, _in_order(bindings, names))
+        return cursor.fetchall() if cursor.description is not None else []
+
+    def many(self, name: str, bindings: Iterable[Sequence[Any]]) -> int:
+        """See `Link.many`."""
+        text, _ = _native(name, ())
+        found = [tuple(row) for row in bindings]
+        if not found:
+            return 0
+        with translated(), self.connection.cursor() as cursor:
+            cursor.executemany(text, found)
+            return cursor.rowcount
+
+    def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> int:
+        """See `Link.bulk`; one array a column."""
+        text, _ = _native(name, ())
+        return self._execute(
+            text, [list(column) for column in zip(*bindings, strict=True)]
+        ).rowcount
+
+    def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
+        """See `Link.lock`: advisory, in one order, so that two seldom wait for each other."""
+        numbers = sorted({_number(key) for key in keys})
+        if numbers:
+            self._execute(_native("lock_keys", ())[0], [numbers])
+
+    def script(self, text: str) -> None:
+        """See `Link.script`."""
+        with translated():
+            self.connection.execute(text)
+
+    def close(self) -> None:
+        """See `Link.close`."""
+        with contextlib.suppress(psycopg.Error):  # it may be broken, which is why it is closed
+            self.connection.close()
+
+    def _execute(self, text: str, bindings: Sequence[Any]) -> psycopg.Cursor[tuple[Any, ...]]:
+        with translated():
+            try:
+                return self.connection.execute(text, bindings)
+            except psycopg.DataError:
+                if not _has_nul(bindings):
+                    raise
+            # Found before it was sent: PostgreSQL has no text with NUL.
+            return self.connection.execute(text, [_without_nul(value) for value in bindings])
+
+
+def open_link(url: str, *, is_reader: bool = False) -> PostgresLink:
+    """Connect. `StoreUnavailable` if the server does not answer in time."""
+    with translated():
+        connection = psycopg.connect(
+            url,
+            autocommit=True,  # the session begins and ends transactions by name
+            connect_timeout=CONNECT_TIMEOUT_S,
+            cursor_factory=psycopg.RawCursor,
+            application_name="tillbell",
+        )
+        _adapt(connection.adapters)
+        connection.execute(sql("configure_reader" if is_reader else "configure_writer"))
+        return PostgresLink(connection)
+
+
+def _adapt(adapters: AdaptersMap) -> None:
+    # One width of integers: else each mix of small and large ones is a statement of its own.
+    adapters.register_dumper(int, Int8Dumper)
+    adapters.register_dumper(bool, _Flag)
+
+
+@cache
+def _native(name: str, chosen: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return a statement with PostgreSQL's placeholders, and the names of its bindings in order."""
+    text = sql(name, *chosen)
+    names = tuple(dict.fromkeys(_NAMED.findall(text)))
+    text = _NAMED.sub(lambda found: f"${names.index(found[1]) + 1}", text)
+    return _NUMBERED.sub(r"$\1", text), names
+
+
+def _in_order(bindings: Bindings, names: tuple[str, ...]) -> Sequence[Any]:
+    if isinstance(bindings, Mapping):
+        return [bindings[name] for name in names]
+    return bindings
+
+
+def _number(key: tuple[str, ...]) -> int:
+    """Return a key as a number of 64 bits, the same in every process."""
+    digest = hashlib.blake2b("\0".join(key).encode("utf-8", "surrogatepass"), digest_size=8)
+    return int.from_bytes(digest.digest(), "big", signed=True)
+
+
+def _has_nul(bindings: Sequence[Any]) -> bool:
+    return any(_without_nul(value) != value for value in bindings)
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_nul(one) for one in value]
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value

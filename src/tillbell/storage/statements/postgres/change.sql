@@ -1,0 +1,92 @@
+-- name: put_transaction
+-- Bound to a transaction's row. Its status (?5) and sequence (?11) are left to its transitions.
+-- Index: primary key.
+INSERT INTO transactions
+    (id, app_id, direction, kind, amount, currency, created_at, updated_at, uid, version,
+    previous_status, substate, reason, raw_status, message, settlement_amount,
+    settlement_currency, psp_transaction_id, psp_reference, provider, source_id, user_id,
+    merchant_reference, order_id, parent_id, metadata, reserves, news_at, news_sequence,
+    check_at, checks, if_silent)
+SELECT c1, c2, c3, c4, c6, c7, c8, c9, c10, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21,
+       c22, c23, c24, c25, c26, c27, c28, c29, c30, c31, c32, c33, c34
+FROM unnest(
+    ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::text[], ?6::bigint[], ?7::text[],
+    ?8::bigint[], ?9::bigint[], ?10::text[], ?11::bigint[], ?12::bigint[], ?13::text[],
+    ?14::text[], ?15::text[], ?16::text[], ?17::text[], ?18::bigint[], ?19::text[], ?20::text[],
+    ?21::text[], ?22::text[], ?23::text[], ?24::text[], ?25::text[], ?26::text[], ?27::text[],
+    ?28::text[], ?29::bigint[], ?30::bigint[], ?31::bigint[], ?32::bigint[], ?33::bigint[],
+    ?34::text[])
+    AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19,
+    c20, c21, c22, c23, c24, c25, c26, c27, c28, c29, c30, c31, c32, c33, c34)
+ON CONFLICT (id) DO UPDATE SET
+    app_id = excluded.app_id, direction = excluded.direction, kind = excluded.kind,
+    amount = excluded.amount, currency = excluded.currency, created_at = excluded.created_at,
+    updated_at = excluded.updated_at, uid = excluded.uid, version = excluded.version,
+    previous_status = excluded.previous_status, substate = excluded.substate,
+    reason = excluded.reason, raw_status = excluded.raw_status, message = excluded.message,
+    settlement_amount = excluded.settlement_amount,
+    settlement_currency = excluded.settlement_currency,
+    psp_transaction_id = excluded.psp_transaction_id, psp_reference = excluded.psp_reference,
+    provider = excluded.provider, source_id = excluded.source_id, user_id = excluded.user_id,
+    merchant_reference = excluded.merchant_reference, order_id = excluded.order_id,
+    parent_id = excluded.parent_id, metadata = excluded.metadata, reserves = excluded.reserves,
+    news_at = excluded.news_at, news_sequence = excluded.news_sequence,
+    check_at = excluded.check_at, checks = excluded.checks, if_silent = excluded.if_silent;
+
+-- name: insert_transition
+-- It moves its transaction (a trigger).
+INSERT INTO transitions
+    (transaction_id, sequence, previous_status, status, at, callback_id, actor, substate,
+    reason, raw_status, message, trust, supersedes, details)
+SELECT c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14
+FROM unnest(
+    ?1::text[], ?2::bigint[], ?3::text[], ?4::text[], ?5::bigint[], ?6::text[], ?7::text[],
+    ?8::text[], ?9::text[], ?10::text[], ?11::text[], ?12::text[], ?13::bigint[], ?14::text[])
+    AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14)
+ORDER BY c1, c2;
+
+-- name: insert_effect
+INSERT INTO effects
+    (transaction_id, kind, sequence, amount, currency, at, callback_id)
+SELECT c1, c2, c3, c4, c5, c6, c7
+FROM unnest(
+    ?1::text[], ?2::text[], ?3::bigint[], ?4::bigint[], ?5::text[], ?6::bigint[], ?7::text[])
+    AS r (c1, c2, c3, c4, c5, c6, c7);
+
+-- name: conclude
+-- Index: primary key.
+UPDATE callbacks
+SET outcome = to_.outcome, why = to_.why, processed_at = to_.processed_at,
+    transaction_id = to_.transaction_id, message_ids = to_.message_ids, retry_at = to_.retry_at
+FROM unnest(
+    ?1::text[], ?2::text[], ?3::text[], ?4::bigint[], ?5::text[], ?6::text[], ?7::bigint[])
+    AS to_ (id, outcome, why, processed_at, transaction_id, message_ids, retry_at)
+WHERE callbacks.id = to_.id;
+
+-- name: see_item
+INSERT INTO seen_items
+    (source_id, item_key, app_id, seen_at)
+SELECT c1, c2, c3, c4
+FROM unnest(
+    ?1::text[], ?2::text[], ?3::text[], ?4::bigint[])
+    AS r (c1, c2, c3, c4);
+
+-- name: insert_conflict
+INSERT INTO conflicts
+    (id, app_id, transaction_id, status, current, at, severity, kind, callback_id, amount,
+    currency, why, resolved_at, resolution, resolved_by, resolution_reason)
+SELECT c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16
+FROM unnest(
+    ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::text[], ?6::bigint[], ?7::text[],
+    ?8::text[], ?9::text[], ?10::bigint[], ?11::text[], ?12::text[], ?13::bigint[], ?14::text[],
+    ?15::text[], ?16::text[])
+    AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16);
+
+-- name: insert_audit
+INSERT INTO audit
+    (id, app_id, at, actor, action, target, reason, details)
+SELECT c1, c2, c3, c4, c5, c6, c7, c8
+FROM unnest(
+    ?1::text[], ?2::text[], ?3::bigint[], ?4::text[], ?5::text[], ?6::text[], ?7::text[],
+    ?8::text[])
+    AS r (c1, c2, c3, c4, c5, c6, c7, c8);

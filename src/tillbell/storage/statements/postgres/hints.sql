@@ -1,0 +1,6 @@
+-- PostgreSQL chooses order and index itself, by what it knows of the tables.
+
+-- fragment: then
+JOIN
+
+-- fragment: aside

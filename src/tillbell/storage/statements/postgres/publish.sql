@@ -1,0 +1,28 @@
+-- name: insert_message
+INSERT INTO messages
+    (id, app_id, event_type, created_at, event_id, channels, tags, deliver_at, order_key, expires_at)
+SELECT * FROM unnest(
+    ?1::text[], ?2::text[], ?3::text[], ?4::bigint[], ?5::text[], ?6::text[], ?7::text[],
+    ?8::bigint[], ?9::text[], ?10::bigint[]);
+
+-- name: insert_body
+INSERT INTO bodies (message_id, variant, body, expires_at)
+SELECT * FROM unnest(?1::text[], ?2::text[], ?3::bytea[], ?4::bigint[]);
+
+-- name: insert_delivery
+-- Bound to a Delivery as it is; ?4, its message, is part of its id.
+INSERT INTO deliveries
+    (id, app_id, endpoint_id, variant, state, due_at, created_at, attempts, tries, token, trigger,
+     started_at, order_key)
+SELECT c1, c2, c3, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14
+FROM unnest(
+    ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::text[], ?6::text[], ?7::bigint[],
+    ?8::bigint[], ?9::bigint[], ?10::bigint[], ?11::bigint[], ?12::text[], ?13::bigint[],
+    ?14::text[]) AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14);
+
+-- name: add_body
+-- A body rendered later. Where the payload is gone it stays gone. Index: primary key of bodies.
+INSERT INTO bodies (message_id, variant, body, expires_at)
+SELECT ?1::text, ?2::text, ?3::bytea, payload.expires_at FROM bodies payload
+WHERE payload.message_id = ?1 AND payload.variant = ''
+ON CONFLICT (message_id, variant) DO NOTHING;

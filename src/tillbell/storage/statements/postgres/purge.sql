@@ -1,0 +1,45 @@
+-- name: expunge_attempt
+-- Index: primary key.
+UPDATE attempts SET response = ''::bytea WHERE id = ?2 AND app_id = ?1 RETURNING id;
+
+-- name: stale_bodies
+-- Bodies past their time that nobody is sending. Indexes: primary key of bodies, bodies_expiry.
+SELECT message_id, variant FROM (
+    SELECT message_id, variant FROM bodies
+    WHERE message_id < ?1 AND expires_at IS NULL
+    UNION ALL
+    SELECT message_id, variant FROM bodies WHERE expires_at <= ?2) stale
+WHERE NOT EXISTS (
+    SELECT 1 FROM deliveries d
+    WHERE d.id > 'dlv_' || substr(stale.message_id, 5)
+      AND d.id < 'dlv_' || substr(stale.message_id, 5) || '~'
+      AND d.variant = stale.variant AND d.state = 'sending' AND d.due_at > ?2)
+ORDER BY message_id, variant LIMIT ?3;
+
+-- name: bodiless
+-- Open deliveries that lose their body. Index: primary key of deliveries.
+SELECT {delivery}, m.event_type
+FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = {delivery_message}
+WHERE d.id > 'dlv_' || substr(?1, 5) AND d.id < 'dlv_' || substr(?1, 5) || '~'
+  AND d.variant = ?2 AND d.state IN ('waiting', 'sending')
+FOR UPDATE OF d;
+
+-- name: delete_attempts
+-- Of old messages, where the delivery has ended. Index: primary keys.
+DELETE FROM attempts WHERE id IN (
+    SELECT a.id FROM attempts a JOIN deliveries d ON d.id = {attempt_delivery}
+    WHERE a.id < ?1 AND d.state NOT IN ('waiting', 'sending')
+    ORDER BY a.id LIMIT ?2);
+
+-- name: stale_messages
+-- Old messages without deliveries, application by application. Index: primary keys.
+WITH RECURSIVE apps (app_id) AS (
+    SELECT min(app_id) FROM messages
+    UNION ALL
+    SELECT (SELECT min(app_id) FROM messages WHERE app_id > apps.app_id)
+    FROM apps WHERE apps.app_id IS NOT NULL)
+SELECT m.app_id, m.id FROM apps JOIN messages m ON m.app_id = apps.app_id AND m.id < ?1
+WHERE NOT EXISTS (
+    SELECT 1 FROM deliveries d
+    WHERE d.id > 'dlv_' || substr(m.id, 5) AND d.id < 'dlv_' || substr(m.id, 5) || '~')
+LIMIT ?2;

@@ -1,0 +1,35 @@
+-- name: key_holders
+-- Who holds these dedupe keys; `pairs` is JSON: [[source, key], …]. Index: primary key.
+SELECT k.source_id, k.dedupe_key, k.callback_id, k.is_open
+FROM jsonb_array_elements(:pairs::jsonb) AS pair (value)
+JOIN callback_keys k ON k.source_id = pair.value ->> 0 AND k.dedupe_key = pair.value ->> 1;
+
+-- name: insert_callback
+INSERT INTO callbacks
+    (id, app_id, source_id, provider, received_at, method, size, trust, verdict_why, dedupe_key,
+    outcome, why, duplicate_of, transaction_id, message_ids, processed_at, retry_at, hops)
+SELECT c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18
+FROM unnest(
+    ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::bigint[], ?6::text[], ?7::bigint[],
+    ?8::bigint[], ?9::text[], ?10::text[], ?11::text[], ?12::text[], ?13::text[], ?14::text[],
+    ?15::text[], ?16::bigint[], ?17::bigint[], ?18::bigint[])
+    AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18);
+
+-- name: insert_request
+INSERT INTO callback_requests
+    (callback_id, request, is_bulk)
+SELECT c1, c2, c3
+FROM unnest(
+    ?1::text[], ?2::bytea[], ?3::bigint[])
+    AS r (c1, c2, c3);
+
+-- name: hold_key
+-- The new holder's key counts from now. Index: primary key.
+INSERT INTO callback_keys
+    (source_id, dedupe_key, callback_id, app_id, taken_at)
+SELECT c1, c2, c3, c4, c5
+FROM unnest(
+    ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::bigint[])
+    AS r (c1, c2, c3, c4, c5)
+ON CONFLICT (source_id, dedupe_key) DO UPDATE SET
+    callback_id = excluded.callback_id, taken_at = excluded.taken_at, is_open = 0;

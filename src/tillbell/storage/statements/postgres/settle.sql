@@ -1,0 +1,41 @@
+-- name: settle
+-- Only the holder of the present token, and only once. Index: primary key.
+UPDATE deliveries
+SET state = to_.state,
+    due_at = CASE WHEN to_.state = 'waiting' THEN to_.due_at ELSE deliveries.due_at END,
+    trigger = 'scheduled', started_at = NULL
+FROM unnest(?1::text[], ?2::bigint[], ?3::text[], ?4::bigint[]) AS to_ (id, token, state, due_at)
+WHERE deliveries.id = to_.id AND deliveries.token = to_.token AND deliveries.state = 'sending';
+
+-- name: insert_attempt
+-- Bound to an Attempt as it is; ?2 and ?5 are parts of its id.
+INSERT INTO attempts
+    (id, app_id, endpoint_id, event_type, number, trigger, result, started_at, duration_us, url,
+     status_code, error, detail, response)
+SELECT c1, c3, c4, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16
+FROM unnest(
+    ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::text[], ?6::text[], ?7::bigint[],
+    ?8::text[], ?9::text[], ?10::bigint[], ?11::bigint[], ?12::text[], ?13::bigint[], ?14::text[],
+    ?15::text[], ?16::bytea[])
+    AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16);
+
+-- name: resendable
+-- Index: primary key.
+SELECT id, app_id, endpoint_id, state, order_key FROM deliveries WHERE id = ?1 FOR UPDATE;
+
+-- name: resend
+-- What waits keeps its run and its place; what had ended begins a new run.
+UPDATE deliveries
+SET tries = CASE WHEN state = 'waiting' THEN tries ELSE 0 END,
+    due_at = CASE WHEN state = 'waiting' THEN least(due_at, ?2::bigint) ELSE ?2::bigint END,
+    trigger = ?3, state = 'waiting'
+WHERE id = ?1;
+
+-- name: discardable
+-- Open deliveries of an endpoint, except those under a running lease or in other hands.
+-- Indexes: deliveries_waiting, deliveries_leased.
+SELECT {delivery}, m.event_type
+FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = {delivery_message}
+WHERE d.endpoint_id = ?1 AND (d.state = 'waiting' OR d.state = 'sending' AND d.due_at <= ?2)
+LIMIT ?3
+FOR UPDATE OF d SKIP LOCKED;

@@ -1,0 +1,73 @@
+-- name: configure_writer
+-- Whatever the server's defaults: what is acknowledged is on disk, and nothing waits for ever.
+SET synchronous_commit = on; SET lock_timeout = '10s'; SET statement_timeout = '60s';
+SET idle_in_transaction_session_timeout = '60s'; SET timezone = 'UTC';
+
+-- name: configure_reader
+SET default_transaction_read_only = on; SET statement_timeout = '60s'; SET timezone = 'UTC';
+
+-- name: begin
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+
+-- name: commit
+COMMIT;
+
+-- name: rollback
+ROLLBACK;
+
+-- name: savepoint
+SAVEPOINT run;
+
+-- name: keep
+RELEASE SAVEPOINT run;
+
+-- name: undo
+ROLLBACK TO SAVEPOINT run;
+
+-- name: lock_keys
+-- Sorted by their number, so that two processes wait for each other in one order.
+SELECT pg_advisory_xact_lock(number) FROM unnest(?1::bigint[]) AS keys (number);
+
+-- name: schema_exists
+-- A table of ours, and whether the schema holds anything at all.
+SELECT to_regclass(format('%I.migrations', current_schema())) IS NOT NULL,
+       (SELECT count(*) FROM pg_tables WHERE schemaname = current_schema());
+
+-- name: create_migrations
+CREATE TABLE migrations (number integer PRIMARY KEY, name text NOT NULL, applied_at bigint NOT NULL);
+
+-- name: applied_migrations
+SELECT number, name FROM migrations ORDER BY number;
+
+-- name: note_migration
+INSERT INTO migrations (number, name, applied_at) VALUES (?1, ?2, ?3);
+
+-- name: add_totals
+-- Each server process has a row of its own: else all commits would wait for one.
+INSERT INTO totals (app_id, endpoint_id, hour, shard, waiting, sending, succeeded, failed, discarded)
+SELECT c1, c2, c3, pg_backend_pid() % 16, c4, c5, c6, c7, c8
+FROM unnest(?1::text[], ?2::text[], ?3::bigint[], ?4::bigint[], ?5::bigint[], ?6::bigint[],
+            ?7::bigint[], ?8::bigint[]) AS r (c1, c2, c3, c4, c5, c6, c7, c8)
+ORDER BY c1, c2, c3
+ON CONFLICT (app_id, endpoint_id, hour, shard) DO UPDATE SET
+    waiting = totals.waiting + excluded.waiting,
+    sending = totals.sending + excluded.sending,
+    succeeded = totals.succeeded + excluded.succeeded,
+    failed = totals.failed + excluded.failed,
+    discarded = totals.discarded + excluded.discarded;
+
+-- name: drop_empty_totals
+-- Rows that together count nothing, locked before they are added up. Index: primary key.
+WITH mine AS MATERIALIZED (
+    SELECT shard, waiting, sending, succeeded, failed, discarded FROM totals
+    WHERE app_id = ?1 AND endpoint_id = ?2 AND hour = ?3 AND app_id <> '' ORDER BY shard FOR UPDATE)
+DELETE FROM totals
+WHERE app_id = ?1 AND endpoint_id = ?2 AND hour = ?3 AND shard IN (SELECT shard FROM mine)
+  AND (SELECT sum(waiting) = 0 AND sum(sending) = 0 AND sum(succeeded) = 0 AND sum(failed) = 0
+          AND sum(discarded) = 0 FROM mine);
+
+-- name: probe
+-- A write that changes nothing and is committed all the same. Index: primary key.
+INSERT INTO totals (app_id, endpoint_id, hour, shard, waiting, sending, succeeded, failed, discarded)
+VALUES ('', '', 0, pg_backend_pid() % 16, 0, 0, 0, 0, 0)
+ON CONFLICT (app_id, endpoint_id, hour, shard) DO UPDATE SET waiting = totals.waiting;

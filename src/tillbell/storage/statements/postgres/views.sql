@@ -1,0 +1,109 @@
+-- name: lanes
+-- Endpoints with open deliveries, one after the other: what waits by skipping through
+-- deliveries_waiting, leases from deliveries_leased, which is as long as what is in flight.
+WITH RECURSIVE
+waiting (endpoint_id) AS (
+    (SELECT endpoint_id FROM deliveries WHERE state = 'waiting' AND endpoint_id > :after
+     ORDER BY endpoint_id LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.endpoint_id FROM deliveries d
+            WHERE d.state = 'waiting' AND d.endpoint_id > waiting.endpoint_id
+            ORDER BY d.endpoint_id LIMIT 1)
+    FROM waiting WHERE waiting.endpoint_id IS NOT NULL),
+leased (endpoint_id, due_at, number) AS (
+    SELECT endpoint_id, min(due_at), count(*) FROM deliveries
+    WHERE state = 'sending' AND endpoint_id > :after GROUP BY endpoint_id),
+open (endpoint_id, due_at, number) AS (
+    SELECT endpoint_id,
+           (SELECT min(due_at) FROM deliveries d
+            WHERE d.state = 'waiting' AND d.endpoint_id = waiting.endpoint_id AND d.held = 0),
+           (SELECT count(*) FROM deliveries d
+            WHERE d.state = 'waiting' AND d.endpoint_id = waiting.endpoint_id)
+    FROM waiting WHERE endpoint_id IS NOT NULL
+    UNION ALL SELECT endpoint_id, due_at, 0 FROM leased)
+SELECT (SELECT app_id FROM deliveries d WHERE d.endpoint_id = open.endpoint_id LIMIT 1),
+       endpoint_id, min(due_at), sum(number)::bigint
+FROM open GROUP BY endpoint_id ORDER BY endpoint_id LIMIT :limit;
+
+-- name: next_due
+-- Indexes: deliveries_waiting, deliveries_leased.
+WITH wanted (endpoint_id) AS (SELECT DISTINCT jsonb_array_elements_text(:endpoint_ids::jsonb))
+SELECT wanted.endpoint_id, min(due.due_at)
+FROM wanted
+JOIN (SELECT endpoint_id, due_at FROM deliveries WHERE state = 'sending'
+      UNION ALL
+      SELECT w.endpoint_id, (SELECT min(due_at) FROM deliveries d
+                             WHERE d.state = 'waiting' AND d.endpoint_id = w.endpoint_id
+                               AND d.held = 0)
+      FROM wanted w) due ON due.endpoint_id = wanted.endpoint_id
+GROUP BY wanted.endpoint_id HAVING min(due.due_at) IS NOT NULL;
+
+-- fragment: filter
+(:event_types::jsonb IS NULL OR :event_types::jsonb ? m.event_type)
+AND (:channel::text IS NULL OR m.channels::jsonb ? :channel::text)
+AND (:tag::text IS NULL OR m.tags::jsonb ? :tag::text)
+
+-- name: deliveries_of_endpoint
+-- either {order}: DESC | ASC
+-- either {state}: :states::jsonb ? d.state | d.state = 'failed'
+-- Indexes: deliveries_endpoint, deliveries_failed.
+SELECT {delivery}, {message}
+FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = {delivery_message}
+WHERE d.endpoint_id = :endpoint_id AND d.id > :low AND d.id < :high AND d.app_id = :app_id
+  AND {state} AND {filter}
+ORDER BY d.id {order} LIMIT :limit;
+
+-- name: delivery
+-- Index: primary keys.
+SELECT {delivery}, {message}
+FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = {delivery_message}
+WHERE d.id = :id AND d.app_id = :app_id;
+
+-- fragment: attempt_filter
+(:succeeded::int IS NULL OR (a.result = 'accepted')::int = :succeeded::int)
+AND a.status_code BETWEEN :lowest AND :highest
+AND a.started_at >= :since AND a.started_at < :until
+
+-- name: attempts_of_message
+-- either {order}: DESC | ASC
+-- Index: primary keys.
+SELECT {attempt}
+FROM attempts a JOIN messages m ON m.app_id = a.app_id AND m.id = {attempt_message}
+WHERE a.id > :low AND a.id < :high AND a.app_id = :app_id
+  AND (:endpoint_id::text IS NULL OR a.endpoint_id = :endpoint_id::text)
+  AND {attempt_filter} AND {filter}
+ORDER BY a.id {order} LIMIT :limit;
+
+-- name: attempts_of_endpoint
+-- either {order}: DESC | ASC
+-- Indexes: deliveries_endpoint, primary keys.
+SELECT {attempt}
+FROM deliveries d
+JOIN attempts a ON a.id > 'atmpt_' || substr(d.id, 5) AND a.id < 'atmpt_' || substr(d.id, 5) || '~'
+JOIN messages m ON m.app_id = a.app_id AND m.id = {attempt_message}
+WHERE d.endpoint_id = :endpoint_id AND d.id >= :first_delivery AND d.id <= :last_delivery
+  AND a.id > :low AND a.id < :high AND a.app_id = :app_id
+  AND {attempt_filter} AND {filter}
+ORDER BY d.id {order}, a.id {order} LIMIT :limit;
+
+-- name: select
+-- either {state}: :states::jsonb ? d.state | d.state = 'failed'
+-- Deliveries for a bulk operation, with the status of their last attempt.
+-- Indexes: deliveries_endpoint, deliveries_failed.
+SELECT d.id
+FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = {delivery_message}
+WHERE d.endpoint_id = :endpoint_id AND d.id > :low AND d.id < :high AND d.app_id = :app_id
+  AND {state} AND {filter}
+  AND (:lowest::bigint IS NULL OR (
+        SELECT a.status_code FROM attempts a
+        WHERE a.id > 'atmpt_' || substr(d.id, 5) AND a.id < 'atmpt_' || substr(d.id, 5) || '~'
+        ORDER BY a.id DESC LIMIT 1) BETWEEN :lowest::bigint AND :highest::bigint)
+ORDER BY d.id LIMIT :limit;
+
+-- name: totals
+-- Index: primary key.
+SELECT coalesce(sum(waiting), 0)::bigint, coalesce(sum(sending), 0)::bigint,
+       coalesce(sum(succeeded), 0)::bigint, coalesce(sum(failed), 0)::bigint,
+       coalesce(sum(discarded), 0)::bigint
+FROM totals
+WHERE app_id = ?1 AND endpoint_id = ?2 AND hour >= ?3 AND hour < ?4;

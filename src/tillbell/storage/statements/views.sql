@@ -1,0 +1,35 @@
+-- name: message
+-- By id or event id, an id first. Indexes: primary key, messages_event_id.
+SELECT {message} FROM messages m
+WHERE m.app_id = :app_id AND (m.id = :key OR m.event_id = :key)
+ORDER BY m.id = :key DESC LIMIT 1;
+
+-- name: body
+-- Index: bodies_message.
+SELECT body FROM bodies WHERE message_id = ?1 AND variant = ?2;
+
+-- name: messages
+-- either {order}: DESC | ASC
+-- Index: primary key.
+SELECT {message} FROM messages m
+WHERE m.app_id = :app_id AND m.id > :low AND m.id < :high AND {filter}
+ORDER BY m.id {order} LIMIT :limit;
+
+-- name: deliveries_of_message
+-- Index: primary key.
+SELECT {delivery} FROM deliveries d
+WHERE d.id > :low AND d.id < :high AND d.app_id = :app_id ORDER BY d.id;
+
+-- name: attempt
+-- Index: primary key.
+SELECT {attempt} FROM attempts a WHERE a.id = :id AND a.app_id = :app_id;
+
+-- name: messages_and_whether_sent
+-- Index: primary keys.
+SELECT {message}, EXISTS (
+    SELECT 1 FROM deliveries d
+    WHERE d.id > 'dlv_' || substr(m.id, 5) || :endpoint_tail
+      AND d.id < 'dlv_' || substr(m.id, 5) || :endpoint_tail || '~')
+FROM messages m
+WHERE m.app_id = :app_id AND m.id > :low AND m.id < :high
+ORDER BY m.id LIMIT :limit;

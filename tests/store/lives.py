@@ -1,0 +1,75 @@
+"""Stores that can be crashed: what is on disk goes on in another life of the process."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Protocol
+
+import psycopg
+
+from tillbell.storage.database import Database
+from tillbell.storage.postgres import PostgresDatabase
+from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.testing import ManualClock
+
+
+class Lives(Protocol):
+    """One database through many lives."""
+
+    async def begin(self) -> Database:
+        """Open the first."""
+        ...
+
+    async def crash(self, old: Database) -> Database:
+        """Go on with what is on disk, without a word to the process that wrote it."""
+        ...
+
+
+class SqliteLives:
+    """Each life has a copy of the files as they were."""
+
+    def __init__(self, folder: Path, clock: ManualClock) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._number = 0
+
+    async def begin(self) -> Database:
+        """See `Lives.begin`."""
+        database = SqliteDatabase(self._folder / f"{self._number}.db", self._clock)
+        await database.open()
+        return database
+
+    async def crash(self, old: Database) -> Database:
+        """See `Lives.crash`."""
+        for suffix in ("", "-wal"):
+            source = self._folder / f"{self._number}.db{suffix}"
+            shutil.copy(source, self._folder / f"{self._number + 1}.db{suffix}")
+        self._number += 1
+        database = await self.begin()
+        await old.close()
+        return database
+
+
+class PostgresLives:
+    """The server ends the links of the old life, as it does when their process has died."""
+
+    def __init__(self, url: str, clock: ManualClock) -> None:
+        self._url = url
+        self._clock = clock
+
+    async def begin(self) -> Database:
+        """See `Lives.begin`."""
+        database = PostgresDatabase(self._url, self._clock)
+        await database.open()
+        return database
+
+    async def crash(self, old: Database) -> Database:
+        """See `Lives.crash`."""
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 10_000) FROM pg_stat_activity "
+                "WHERE application_name = 'tillbell' AND pid <> pg_backend_pid()"
+            )
+        await old.close()
+        return await self.begin()
