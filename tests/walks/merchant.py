@@ -1,0 +1,87 @@
+"""A merchant of a walk: a source of a real provider, and an endpoint that verifies what it hears.
+
+The provider is simulated to the last byte, and speaks over HTTP to the URL that the source gave.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import msgspec
+
+from tests.web.site import Site
+from tests.web.till import Till
+from tillbell.providers.base import Incoming
+from tillbell.testing import Simulation, simulate
+from tillbell.testing.receiver import Exchange
+from tillbell.verify import verify
+
+SECRET = "secret-of-the-merchant-01"
+
+
+class Merchant(Till):
+    """A fresh application at one provider."""
+
+    def __init__(self, site: Site, provider: str, **source: Any) -> None:
+        super().__init__(site)
+        self.provider = provider
+        body = {"name": provider, "provider": provider, "secrets": [SECRET], **source}
+        self.source = self.made("source", body)
+
+    # ── the provider ─────────────────────────────────────────────────────────────────────────────
+
+    def callback(self, case: str, *overrides: str, secret: str = SECRET) -> Incoming:
+        """Return the request that the provider would send."""
+        wanted = Simulation(f"{self.provider}:{case}", secret, {}, overrides, is_fresh=False)
+        return simulate(wanted, self.site.url + self.source["path"]).request
+
+    def carry(self, request: Incoming, *, follow: bool = False) -> httpx.Response:
+        """Bring a request to the gateway; a browser follows where it is sent on."""
+        return httpx.request(
+            request.method,
+            self.site.url + request.target,
+            content=request.body,
+            headers=list(request.headers),
+            follow_redirects=follow,
+        )
+
+    def send(self, case: str, *overrides: str) -> httpx.Response:
+        """Let the provider send a callback; return the answer when all that follows is stored."""
+        answer = self.carry(self.callback(case, *overrides))
+        self.idle()
+        return answer
+
+    def knows(self, id_: str, **state: str) -> list[str]:
+        """Let the provider's look-up `/state/{id}` say this; return who asked, as they come."""
+        asked: list[str] = []
+
+        async def answer(exchange: Exchange) -> None:
+            asked.append(exchange.request.method)
+            await exchange.answer(200, msgspec.json.encode(state))
+
+        self.site.receiver.on(f"/state/{id_}", answer)
+        return asked
+
+    def look(self) -> None:
+        """Let the gateway ask those providers that it is to ask now."""
+        self.site.do(self.site.gateway.janitor.look())
+
+    # ── the merchant ─────────────────────────────────────────────────────────────────────────────
+
+    def hears(self) -> list[dict[str, Any]]:
+        """Return all that came to the endpoint, verified, when every message is delivered."""
+        for message in self.get("msg")["data"]:
+            self.site.wait_for_attempts(message["id"])
+        arrivals = self.site.receiver.to(self.hook)
+        bodies = [verify(one.body, one.headers, self.secret).json() for one in arrivals]
+        return sorted(bodies, key=lambda body: (body["timestamp"], body["data"]["sequence"]))
+
+    def told(self) -> list[str]:
+        """Return of what types the messages were that came, in their order."""
+        return [body["type"] for body in self.hears()]
+
+    def outcomes(self) -> list[str | None]:
+        """Return what became of each callback, oldest first."""
+        log = self.get("callback", order="ascending")["data"]
+        return [one["outcome"] for one in log]
