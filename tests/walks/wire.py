@@ -1,0 +1,107 @@
+"""A shop on the wire: accounts at any provider, and subscribers of any profile.
+
+Callbacks are the simulator's, signed as the provider signs them. Everything goes through the
+gateway's port: its API, the sources' URLs, and a receiver that verifies what it gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import httpx
+import msgspec
+
+from tests.providers.test_every_provider import secret_of
+from tests.web.site import Site
+from tests.web.till import Till
+from tillbell.providers import PROVIDERS
+from tillbell.providers.base import Incoming
+from tillbell.testing import Simulation, simulate
+from tillbell.testing.receiver import Arrival
+from tillbell.verify import verify
+
+
+class Account(NamedTuple):
+    """A source, and what its provider knows of it."""
+
+    provider: str
+    secret: str
+    settings: dict[str, Any]
+    source: dict[str, Any]
+    url: str
+
+    def says(self, case: str, *overrides: str, secret: str | None = None) -> Incoming:
+        """Return a case as a new event, as the provider would send it."""
+        known = self.secret if secret is None else secret
+        known_settings = {s.name for s in PROVIDERS[self.provider].settings}
+        settings = {name: v for name, v in self.settings.items() if name in known_settings}
+        wanted = Simulation(f"{self.provider}:{case}", known, settings, overrides)
+        return simulate(wanted, self.url).request
+
+
+class Shop(Till):
+    """A fresh application with an endpoint that hears everything."""
+
+    def account(self, provider: str, *secrets: str, **config: Any) -> Account:
+        """Create a source; with a secret that this provider can have if none is given."""
+        given = secrets or secret_of(PROVIDERS[provider])
+        body = {"name": provider, "provider": provider, "secrets": given, "config": config}
+        source = self.made("source", body)
+        secret = next(iter(given), "")
+        return Account(provider, secret, config, source, self.site.url + source["path"])
+
+    def hear(self, *requests: Incoming) -> httpx.Response:
+        """Let a provider send; return the last answer when all that follows is stored."""
+        for request in requests:
+            answer = sent(self.site, request)
+        self.idle()
+        return answer
+
+    def log(self, **query: Any) -> list[dict[str, Any]]:
+        """Return the callback log, newest first."""
+        found: list[dict[str, Any]] = self.get("callback", **query)["data"]
+        return found
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Return what was published, oldest first."""
+        return list(reversed(self.get("msg", limit=250)["data"]))
+
+    def told(self) -> list[Any]:
+        """Return the payloads that came to the endpoint, verified, in the order of publishing."""
+        return [body for message in self.messages() for body in self.received(message["id"])]
+
+    def subscriber(self, profile: str, types: Sequence[str]) -> Subscriber:
+        return Subscriber(self, profile, types)
+
+
+class Subscriber:
+    """A second endpoint, in a profile of its own, which believes only what verifies."""
+
+    def __init__(self, shop: Shop, profile: str, types: Sequence[str]) -> None:
+        self._shop, self.profile = shop, profile
+        self.hook = f"/{shop.app_id}/{profile}"
+        asked = {
+            "url": shop.site.receiver.url(self.hook),
+            "profile": profile,
+            "filterTypes": [*types],
+        }
+        self.id = shop.made("endpoint", asked)["id"]
+        self.secret = str(shop.get(f"endpoint/{self.id}/secret")["key"])
+
+    def arrivals(self) -> list[Arrival]:
+        """Return what came here when every message is delivered, each verified."""
+        found = self._shop.site.receiver.to(self.hook)
+        for arrival in found:
+            verify(arrival.body, arrival.headers, self.secret, profile=self.profile)
+        return found
+
+    def bodies(self) -> list[Any]:
+        return [msgspec.json.decode(arrival.body) for arrival in self.arrivals()]
+
+
+def sent(site: Site, request: Incoming) -> httpx.Response:
+    """Send a provider's request to the gateway."""
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in request.headers]
+    url = site.url + request.target
+    return httpx.request(request.method, url, content=request.body, headers=headers)
