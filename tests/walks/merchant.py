@@ -71,8 +71,11 @@ class Merchant(Till):
 
     def hears(self) -> list[dict[str, Any]]:
         """Return all that came to the endpoint, verified, when every message is delivered."""
-        for message in self.get("msg")["data"]:
-            self.site.wait_for_attempts(message["id"])
+        messages = self.get("msg", limit=250)
+        assert messages["done"]
+        for message in messages["data"]:
+            count = len(self.get("delivery", msg_id=message["id"])["data"])
+            self.site.wait_for_attempts(message["id"], count)
         arrivals = self.site.receiver.to(self.hook)
         bodies = [verify(one.body, one.headers, self.secret).json() for one in arrivals]
         return sorted(bodies, key=lambda body: (body["timestamp"], body["data"]["sequence"]))
@@ -83,5 +86,5 @@ class Merchant(Till):
 
     def outcomes(self) -> list[str | None]:
         """Return what became of each callback, oldest first."""
-        log = self.get("callback", order="ascending")["data"]
+        log = self.get("callback", order="ascending", limit=250)["data"]
         return [one["outcome"] for one in log]
