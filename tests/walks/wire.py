@@ -6,11 +6,10 @@ gateway's port: its API, the sources' URLs, and a receiver that verifies what it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
 from typing import Any, NamedTuple
 
 import httpx
-import msgspec
 
 from tests.providers.test_every_provider import secret_of
 from tests.web.site import Site
@@ -71,33 +70,31 @@ class Shop(Till):
         """Return the payloads that came to the endpoint, verified, in the order of publishing."""
         return [body for message in self.messages() for body in self.received(message["id"])]
 
-    def subscriber(self, profile: str, types: Sequence[str]) -> Subscriber:
-        return Subscriber(self, profile, types)
+    def delivered(self) -> None:
+        """Wait until all that the callbacks led to has been sent to whom it concerns."""
+        for callback in self.log():
+            found = self.get(f"callback/{callback['id']}")["deliveries"]
+            per_message = Counter(delivery["messageId"] for delivery in found)
+            for message_id, count in per_message.items():
+                self.site.wait_for_attempts(message_id, count)
 
 
 class Subscriber:
     """A second endpoint, in a profile of its own, which believes only what verifies."""
 
-    def __init__(self, shop: Shop, profile: str, types: Sequence[str]) -> None:
+    def __init__(self, shop: Shop, profile: str, secret: str | None = None) -> None:
         self._shop, self.profile = shop, profile
         self.hook = f"/{shop.app_id}/{profile}"
-        asked = {
-            "url": shop.site.receiver.url(self.hook),
-            "profile": profile,
-            "filterTypes": [*types],
-        }
-        self.id = shop.made("endpoint", asked)["id"]
+        body = {"url": shop.site.receiver.url(self.hook), "profile": profile, "secret": secret}
+        self.id = shop.made("endpoint", body)["id"]
         self.secret = str(shop.get(f"endpoint/{self.id}/secret")["key"])
 
     def arrivals(self) -> list[Arrival]:
-        """Return what came here when every message is delivered, each verified."""
+        """Return what has come here, each verified."""
         found = self._shop.site.receiver.to(self.hook)
         for arrival in found:
             verify(arrival.body, arrival.headers, self.secret, profile=self.profile)
         return found
-
-    def bodies(self) -> list[Any]:
-        return [msgspec.json.decode(arrival.body) for arrival in self.arrivals()]
 
 
 def sent(site: Site, request: Incoming) -> httpx.Response:
