@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 LOCK := requirements/dev.txt
+# What the product does, tried again on PostgreSQL.
+FEATURES := tests/web tests/flow tests/money tests/walks
 
 help:  ## this table
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -19,6 +21,7 @@ serve: setup  ## run the gateway on the default data directory
 
 test: setup  ## all tests that take seconds
 	@$(PY) -m pytest $(ONLY)
+	@TEST_STORE=postgres $(PY) -m pytest $(or $(ONLY),$(FEATURES))
 
 check: setup  ## format, lint, types, structure: what CI runs first
 	@.venv/bin/ruff format --check src tests bench

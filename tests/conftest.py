@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 import psycopg
 import pytest
 
+from tests import stores
 from tests.postgres import PostgresServer, programs
 from tillbell.testing import ManualClock
 
@@ -72,6 +73,21 @@ def fresh_schema(postgres_url: str) -> Iterator[Callable[[], str]]:
         yield make
         for name in made:
             connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stores_of_gateways(request: pytest.FixtureRequest) -> None:
+    """Give gateways PostgreSQL when that is asked for."""
+    if stores.IS_POSTGRES:
+        stores.make_schema = request.getfixturevalue("fresh_schema")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a run on PostgreSQL leave out what one store is enough for."""
+    if stores.IS_POSTGRES:
+        left = [item for item in items if item.get_closest_marker("sqlite") is not None]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
 
 
 @pytest.hookimpl(wrapper=True)

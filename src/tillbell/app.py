@@ -39,7 +39,7 @@ from tillbell.ids import IdMaker
 from tillbell.models import Application, EndpointHealth
 from tillbell.providers import PROVIDERS
 from tillbell.storage.database import Database
-from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.storage.opening import store_at
 from tillbell.vault import Vault
 
 HEARTBEAT = 5 * SECOND
@@ -153,7 +153,7 @@ class Gateway:
     def create(cls, settings: Settings, clock: Clock | None = None) -> Gateway:
         """Build a gateway on the store and keys that the settings name."""
         clock = clock or SystemClock()
-        database = SqliteDatabase(settings.sqlite_path, clock)
+        database = store_at(settings.database_url, clock)
         gateway = cls(settings, clock, database, Vault.from_settings(settings))
         database.on_commit = gateway.meters.batch
         return gateway

@@ -302,9 +302,12 @@ def _complete(settings: Settings, origins: dict[str, str]) -> Loaded:
 def _check_store(settings: Settings) -> str:
     scheme, _, rest = settings.database_url.partition("://")
     if scheme in ("postgresql", "postgres"):
-        return "database_url: PostgreSQL is not in this version; use sqlite:///path"
+        return "" if rest else "database_url: must look like postgresql://user@host/database"
     if scheme != "sqlite" or not rest.removeprefix("/"):
-        return "database_url: must look like sqlite:///path/to/tillbell.db"
+        return (
+            "database_url: must look like sqlite:///path/to/tillbell.db or "
+            "postgresql://user@host/database"
+        )
     if settings.processes != 1:
         return "processes: a SQLite store is served by one process; set processes to 1"
     if settings.role != "all":

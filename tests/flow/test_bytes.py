@@ -79,6 +79,7 @@ def odd_json(random: Random, depth: int = 0) -> str:
     return "{" + ",".join(f'{blank}"k{random.randrange(2)}"{blank}:{item}' for item in items) + "}"
 
 
+@pytest.mark.sqlite
 @pytest.mark.timeout(300)
 async def test_ten_thousand_odd_payloads_are_stored_signed_and_sent_as_they_were(
     world: World,

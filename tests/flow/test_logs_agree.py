@@ -10,6 +10,7 @@ from tillbell.errors import Conflict
 from tillbell.models import Result
 from tillbell.testing.behaviours import flaky
 
+pytestmark = pytest.mark.sqlite
 EVENTS = 10_000
 KEYS = 1_000
 COPIES = 200

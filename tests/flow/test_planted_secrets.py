@@ -12,6 +12,7 @@ LITERAL = "planted-literal-password-0123456789"
 PLANTED = (SIGNING[6:], "planted-header-value", LITERAL)
 
 
+@pytest.mark.sqlite
 async def test_planted_secrets_reach_the_receiver_and_nothing_else(
     world: World, capfd: pytest.CaptureFixture[str]
 ) -> None:

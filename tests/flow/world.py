@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import msgspec
 
+from tests import stores
 from tillbell.app import Gateway
 from tillbell.clock import Clock, SystemClock, iso
 from tillbell.config import load
@@ -37,7 +38,8 @@ class World:
     def __init__(self, folder: Path, clock: Clock | None = None, **settings: Any) -> None:
         self.folder = folder
         self.clock = clock or SystemClock()
-        self._settings = {"data_dir": folder, "dev": True, "disk_reserve_mb": 0, **settings}
+        defaults = {"data_dir": folder, "dev": True, "disk_reserve_mb": 0}
+        self._settings = {**defaults, **stores.settings_of(folder), **settings}
         self.receiver = Receiver(clock=self.clock) if clock is None else Receiver()
         self.ended: asyncio.Queue[Attempt] = asyncio.Queue()
         self.app = Application(id="app_1", name="shop", uid="shop")

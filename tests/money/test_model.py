@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -221,6 +222,7 @@ async def assert_same(till: Teller, found: Transaction, expected: Account) -> No
     assert found.sequence == expected.steps
 
 
+@pytest.mark.sqlite
 def test_a_random_life_agrees_with_the_model(tmp_path: Path) -> None:
     Life.bench = Bench(tmp_path)
     try:

@@ -147,6 +147,7 @@ async def account(till: Teller, uid: str) -> Account:
     return await till.status(uid), tuple(children), tuple(sorted(await till.moved(uid)))
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("name", LIVES)
 async def test_every_order_ends_alike(till: Teller, psp: Source, name: str) -> None:
     life = LIVES[name]

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 import httpx
 from svix.api import Svix, SvixOptions
 
+from tests import stores
 from tillbell.app import Gateway
 from tillbell.config import load
 from tillbell.flow.attempt import Ended
@@ -31,7 +32,8 @@ class Site:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
-        self._settings = {"data_dir": folder, "dev": True, "disk_reserve_mb": 0, **settings}
+        defaults = {"data_dir": folder, "dev": True, "disk_reserve_mb": 0}
+        self._settings = {**defaults, **stores.settings_of(folder), **settings}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self.receiver = Receiver()

@@ -253,6 +253,7 @@ def test_a_repeated_post_is_answered_alike_and_says_so(site: Site) -> None:
     assert second.headers["idempotent-replayed"] == "true"
 
 
+@pytest.mark.sqlite
 def test_a_kept_answer_holds_no_secret_in_the_clear(site: Site) -> None:
     headers = {"idempotency-key": "secret-inside"}
     made = site.http.post("/key", json={"name": "k", "scopes": ["read"]}, headers=headers).json()

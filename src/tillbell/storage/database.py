@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from tillbell.storage.base import Registry, Store, Views
@@ -9,7 +10,9 @@ from tillbell.storage.books import Books, BookViews
 
 
 class Database(Store, Registry, Views, Books, BookViews, Protocol):
-    """All the ports, one object behind them."""
+    """All the ports, one object behind them. Lives on the event loop that opened it."""
+
+    on_commit: Callable[[int], object]  # told how many writes each commit held
 
     async def open(self) -> None:
         """Connect, check the version, migrate."""

@@ -1,0 +1,31 @@
+"""Which store an address means."""
+
+from __future__ import annotations
+
+from tillbell.clock import Clock
+from tillbell.errors import Misconfigured
+from tillbell.storage.database import Database
+from tillbell.storage.sqlite import SqliteDatabase
+
+POSTGRES = ("postgresql", "postgres")
+
+
+def is_shared(url: str) -> bool:
+    """Tell whether processes on any machine may use this store together."""
+    return url.partition("://")[0] in POSTGRES
+
+
+def store_at(url: str, clock: Clock) -> Database:
+    """Return the store at `sqlite:///path` or `postgresql://…`, not opened yet.
+
+    `Misconfigured` if its driver is not installed.
+    """
+    if not is_shared(url):
+        return SqliteDatabase(url.removeprefix("sqlite:///"), clock)
+    try:
+        from tillbell.storage.postgres import PostgresDatabase
+    except ImportError as error:
+        raise Misconfigured(
+            "database_url: PostgreSQL needs its driver: pip install 'tillbell[postgres]'"
+        ) from error
+    return PostgresDatabase(url, clock)
