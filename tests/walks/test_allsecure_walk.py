@@ -62,6 +62,20 @@ def test_a_forged_success_moves_nothing_and_at_most_asks(shop: Merchant) -> None
     assert shop.get("conflict")["data"] == []
 
 
+@pytest.mark.parametrize("event", EVENTS)
+def test_even_an_owner_who_trusts_this_source_does_not_trust_a_browser(
+    site: Site, event: str
+) -> None:
+    shop = Merchant(site, "allsecure", config={"confirm": "trust"})
+    shop.begin(uid=ORDER, amount="49.90")
+
+    forge(shop, event)
+    shop.look()
+
+    assert (shop.shown(ORDER)["status"], shop.moved(ORDER)) == ("Pending", [])
+    assert shop.told() == ["transaction.pending"]
+
+
 def test_a_look_up_that_calls_it_a_success_does_not_pay_either(shop: Merchant) -> None:
     # The provider calls an authorization so too.
     shop.knows(shop.shown(ORDER)["id"], status="SUCCESS")
