@@ -69,7 +69,10 @@ PRIVATE = {"begin_reading", "configure", "lock_keys"}
 
 
 def test_every_database_has_the_same_statements() -> None:
-    assert set(sql.all()) ^ set(load("postgres").all()) == PRIVATE
+    only_one = set(sql.all()) ^ set(load("postgres").all())
+
+    # A move goes one way: what leaves has statements of its own, and what comes in.
+    assert {name for name in only_one if not name.startswith("move_")} == PRIVATE
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgres"])

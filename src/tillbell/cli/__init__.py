@@ -74,6 +74,7 @@ _COMMANDS = {
     "send": ("remote:send", "Publish a message to a running gateway."),
     "trigger": ("trigger:trigger", "Send a callback as a provider would, signed and realistic."),
     "backup": ("care:backup", "Copy the store to a new file while it is in use."),
+    "move": ("move:move", "Move the store from SQLite into PostgreSQL."),
     "healthcheck": ("care:healthcheck", "Ask the gateway on this machine whether it is ready."),
     "version": ("care:version", "Print the version."),
 }

@@ -15,6 +15,7 @@ from tillbell.clock import Clock
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage import book_methods, upkeep, writes
 from tillbell.storage.book_methods import BooksMethods, BookViewsMethods
+from tillbell.storage.departure import refuse_unfinished
 from tillbell.storage.methods import RegistryMethods, StoreMethods, ViewsMethods
 from tillbell.storage.migrate import migrate
 from tillbell.storage.postgres_link import PostgresLink, open_link, translated
@@ -52,6 +53,7 @@ class PostgresDatabase(StoreMethods, RegistryMethods, ViewsMethods, BooksMethods
         link = open_link(self._url)
         try:
             migrate(link, "postgres", self._clock.now())
+            refuse_unfinished(link)
         finally:
             link.close()
 

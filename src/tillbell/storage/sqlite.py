@@ -18,6 +18,7 @@ from tillbell.storage import book_methods, upkeep, writes
 from tillbell.storage.backup import copy
 from tillbell.storage.book_methods import BooksMethods, BookViewsMethods
 from tillbell.storage.connection import check_version, open_reader, open_writer, translated
+from tillbell.storage.departure import refuse_departed
 from tillbell.storage.lock import FileLock
 from tillbell.storage.methods import RegistryMethods, StoreMethods, ViewsMethods
 from tillbell.storage.migrate import migrate
@@ -64,6 +65,7 @@ class SqliteDatabase(StoreMethods, RegistryMethods, ViewsMethods, BooksMethods, 
         link = open_writer(path)
         try:
             migrate(link, "sqlite", self._clock.now())
+            refuse_departed(link, path)
         finally:
             link.close()
         self._readers = Readers(lambda: open_reader(path), READERS)

@@ -109,6 +109,17 @@ CREATE UNIQUE INDEX records_uid ON records (kind, scope, uid) WHERE uid IS NOT N
 CREATE INDEX records_id ON records (kind, id);
 CREATE INDEX records_scope ON records (scope);
 
+-- A store that was moved here: at most one row. Until it is finished nobody serves it.
+CREATE TABLE moves (
+    id          text COLLATE "C" NOT NULL PRIMARY KEY, -- as in the store that it comes from
+    source      text COLLATE "C" NOT NULL,
+    begun_at    bigint NOT NULL,
+    stage       text COLLATE "C" NOT NULL, -- what was copied last; '' at the beginning
+    last_key    text COLLATE "C" NOT NULL, -- JSON list
+    copied      bigint NOT NULL,           -- rows
+    finished_at bigint
+);
+
 -- A JSON list of texts as rows, under the name that SQLite has for it.
 CREATE FUNCTION json_each(list text) RETURNS TABLE (value text) LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$ SELECT jsonb_array_elements_text(list::jsonb) $$;

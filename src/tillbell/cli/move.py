@@ -1,0 +1,143 @@
+"""`tillbell move`: from SQLite to PostgreSQL, and back out of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from tillbell.cli.flags import Flags, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tillbell.config import Settings
+    from tillbell.storage.move import Manner, Moved
+    from tillbell.storage.move_proof import Proof
+
+Switch = Annotated[bool, Parameter(negative="")]
+_LOGIN_HINT = "postgresql://user@host/database; its password may come from PGPASSWORD or ~/.pgpass"
+
+
+def move(
+    flags: Flags | None = None,
+    *,
+    to: str | None = None,
+    back: Switch = False,
+    force: Switch = False,
+) -> int:
+    """Move the store from SQLite into an empty PostgreSQL database; nothing is served meanwhile.
+
+    Stop the gateway first. A move that was stopped, or whose machine died, goes on where it was:
+    say the same again. Both sides are compared at the end, row by row; only then is the new one
+    served, and the old one never again. The master key stays the same.
+
+    Parameters
+    ----------
+    to
+        The empty database: postgresql://user@host/database.
+    back
+        Give a move up: serve the SQLite file again.
+    force
+        With --back: also when the move was finished, and what happened since is left behind.
+    """
+    from tillbell.errors import Misconfigured
+
+    settings = load_settings(flags).settings
+    if not settings.database_url.startswith("sqlite:///"):
+        raise Misconfigured(
+            "the store to move is named by --data-dir, or --database-url sqlite:///path; "
+            "database_url names another kind of database"
+        )
+    if back == (to is not None):
+        raise Misconfigured(f"say where: --to {_LOGIN_HINT}; or --back")
+    if to is None:
+        return _go_back(settings.sqlite_path, force)
+    if not to.startswith(("postgresql://", "postgres://")):
+        raise Misconfigured(f"--to must look like {_LOGIN_HINT}")
+    return _move(settings, to)
+
+
+def _move(settings: Settings, url: str) -> int:
+    from tillbell.clock import SystemClock
+    from tillbell.errors import Misconfigured
+
+    try:
+        from tillbell.storage.move import move as move_store
+    except ImportError as error:
+        raise Misconfigured(
+            "PostgreSQL needs its driver: pip install 'tillbell[postgres]'"
+        ) from error
+    try:
+        with _watched() as manner:
+            moved = move_store(settings.sqlite_path, url, SystemClock(), manner)
+    except KeyboardInterrupt:
+        print("tillbell: stopped; say the same again to go on", file=sys.stderr)
+        return 1
+    return _tell(moved, settings)
+
+
+def _go_back(path: Path, is_forced: bool) -> int:  # noqa: FBT001 - as it was given
+    from tillbell.clock import SystemClock
+    from tillbell.storage.departure import go_back
+
+    gone = go_back(path, SystemClock().now(), is_forced=is_forced)
+    print(f"{path} can be served again. Empty {gone.target} before you move to it anew.")
+    return 0
+
+
+def _tell(moved: Moved, settings: Settings) -> int:
+    if not moved.proofs:
+        print(f"The move to {moved.target} was finished before. Start with DATABASE_URL.")
+        return 0
+    _show(moved.proofs)
+    if not moved.is_proven:
+        print(
+            f"tillbell: {moved.target} differs; neither side is served. Empty it and move again, "
+            "or give up with `tillbell move --back`.",
+            file=sys.stderr,
+        )
+        return 1
+    print(
+        f"Moved to {moved.target}. Start with DATABASE_URL naming it, and with the same master key "
+        f"({settings.data_dir / 'master.key'} or TILLBELL_MASTER_KEY): secrets stay sealed by it."
+    )
+    return 0
+
+
+def _show(proofs: Sequence[Proof]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title, justify in (("table", "left"), ("rows", "right"), ("hash", "left"), ("", "left")):
+        table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for proof in proofs:
+        verdict = "equal" if proof.is_equal else _difference(proof)
+        rows, hash_ = f"{proof.source.rows:,}", proof.source.hash[:16]
+        table.add_row(proof.table, rows, hash_, verdict, style=None if proof.is_equal else "red")
+    Console(highlight=False, soft_wrap=True).print(table)
+
+
+def _difference(proof: Proof) -> str:
+    if proof.source.rows != proof.target.rows:
+        return f"DIFFERS: {proof.target.rows:,} rows there"
+    return f"DIFFERS: {proof.target.hash[:16]} there"
+
+
+@contextmanager
+def _watched() -> Iterator[Manner]:
+    """Show how far it is, on a terminal, and nothing where nobody looks."""
+    from rich.console import Console
+
+    from tillbell.storage.move import Manner
+
+    with Console(stderr=True).status("beginning") as status:
+        yield Manner(
+            on_batch=lambda stage, copied: status.update(f"copying {stage}: {copied:,} rows"),
+            on_proof=lambda table: status.update(f"comparing {table}"),
+        )

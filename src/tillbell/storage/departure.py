@@ -1,0 +1,121 @@
+"""Where a store went to and came from: marks that keep two gateways from serving one store.
+
+A move (move.py) marks the source before its first row is copied, and the target with the same id.
+From then on neither is served; the target is, once all of it is there and proven. So at no moment
+can two gateways deliver the same messages, wherever the move is stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from tillbell.clock import SECOND, Micros
+from tillbell.errors import Misconfigured
+from tillbell.storage.connection import open_writer
+from tillbell.storage.link import Link
+from tillbell.storage.lock import FileLock
+from tillbell.storage.migrate import migrate
+
+
+class Departure(NamedTuple):
+    """The mark in the store that goes away."""
+
+    id: str
+    target: str  # without password
+    begun_at: Micros
+    finished_at: Micros | None = None
+
+
+class Arrival(NamedTuple):
+    """The mark in the store that it becomes, and how far it is."""
+
+    id: str
+    source: str
+    begun_at: Micros
+    stage: str = ""
+    last_key: str = ""
+    copied: int = 0
+    finished_at: Micros | None = None
+
+
+def departure_of(link: Link) -> Departure | None:
+    """Return where this SQLite store went, if it did."""
+    return next((Departure(*row) for row in link.rows("move_departure")), None)
+
+
+def arrival_in(link: Link) -> Arrival | None:
+    """Return what came or comes into this PostgreSQL store, if anything did."""
+    return next((Arrival(*row) for row in link.rows("move_arrival")), None)
+
+
+def refuse_departed(link: Link, path: Path) -> None:
+    """Keep a store that has gone, or is going, from being served: `Misconfigured`."""
+    gone = departure_of(link)
+    if gone is None:
+        return
+    if gone.finished_at is None:
+        raise Misconfigured(
+            f"{path} is being moved to {gone.target} since {day(gone.begun_at)}, and the move has "
+            "not finished. Go on with `tillbell move --to …`, or give it up with "
+            "`tillbell move --back`."
+        )
+    raise Misconfigured(
+        f"{path} was moved to {gone.target} on {day(gone.finished_at)}: start with DATABASE_URL. "
+        "`tillbell move --back --force` makes the file usable again, as it was then."
+    )
+
+
+def refuse_unfinished(link: Link) -> None:
+    """Keep a store that is not all there from being served: `Misconfigured`."""
+    coming = arrival_in(link)
+    if coming is not None and coming.finished_at is None:
+        raise Misconfigured(
+            f"{coming.source} is being moved into this database since {day(coming.begun_at)}, and "
+            "the move has not finished. Go on with `tillbell move --to …` where it is."
+        )
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep every gateway off a store, or say that one is there: `Misconfigured`."""
+    if not path.is_file():
+        raise Misconfigured(f"There is no database at {path}.")
+    lock = FileLock(path)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def go_back(path: Path, now: Micros, *, is_forced: bool) -> Departure:
+    """Make a store that was moved usable again; return where it had gone.
+
+    `is_forced` if the move was finished: what happened since is in the other database only, and
+    what was delivered from there will be delivered again from here.
+    """
+    with locked(path), contextlib.closing(open_writer(path)) as source:
+        migrate(source, "sqlite", now)
+        gone = departure_of(source)
+        if gone is None:
+            raise Misconfigured(f"{path} was not moved.")
+        if gone.finished_at is not None and not is_forced:
+            raise Misconfigured(
+                f"{path} was moved to {gone.target} on {day(gone.finished_at)}. What happened "
+                "since is there only. Stop what is running there, and say --force to go on with "
+                "the file as it was then."
+            )
+        source.rows("move_return")
+        return gone
+
+
+def day(at: Micros) -> str:
+    """Write an instant for people, to the minute.
+
+    >>> day(0)
+    '1970-01-01 00:00 UTC'
+    """
+    return datetime.fromtimestamp(at // SECOND, UTC).strftime("%Y-%m-%d %H:%M UTC")

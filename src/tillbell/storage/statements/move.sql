@@ -1,0 +1,68 @@
+-- Tables from end to end in the order of their keys: what a move copies and what it proves.
+-- Each is bound to the last key of the page before, and to how many rows a page has.
+
+-- name: move_read_records
+-- Index: primary key, as in all that follow.
+SELECT kind, scope, id, uid, doc FROM records
+WHERE (kind, scope, id) > (?1, ?2, ?3) ORDER BY kind, scope, id LIMIT ?4;
+
+-- name: move_read_messages
+SELECT {message} FROM messages m
+WHERE (m.app_id, m.id) > (?1, ?2) ORDER BY m.app_id, m.id LIMIT ?3;
+
+-- name: move_read_bodies
+-- Index: bodies_message in SQLite.
+SELECT message_id, variant, body, expires_at FROM bodies
+WHERE (message_id, variant) > (?1, ?2) ORDER BY message_id, variant LIMIT ?3;
+
+-- name: move_read_deliveries
+SELECT {delivery}, d.held FROM deliveries d WHERE d.id > ?1 ORDER BY d.id LIMIT ?2;
+
+-- name: move_read_attempts
+SELECT {attempt} FROM attempts a WHERE a.id > ?1 ORDER BY a.id LIMIT ?2;
+
+-- name: move_read_idempotency
+SELECT key, fingerprint, answer, created_at FROM idempotency
+WHERE key > ?1 ORDER BY key LIMIT ?2;
+
+-- name: move_read_callbacks
+SELECT {callback} FROM callbacks c WHERE c.id > ?1 ORDER BY c.id LIMIT ?2;
+
+-- name: move_read_requests
+-- Index: callback_requests_callback in SQLite.
+SELECT callback_id, request, is_bulk FROM callback_requests
+WHERE callback_id > ?1 ORDER BY callback_id LIMIT ?2;
+
+-- name: move_read_keys
+SELECT source_id, dedupe_key, callback_id, app_id, taken_at, is_open FROM callback_keys
+WHERE (source_id, dedupe_key) > (?1, ?2) ORDER BY source_id, dedupe_key LIMIT ?3;
+
+-- name: move_read_waits
+SELECT app_id, reference, callback_id FROM callback_waits
+WHERE (app_id, reference, callback_id) > (?1, ?2, ?3)
+ORDER BY app_id, reference, callback_id LIMIT ?4;
+
+-- name: move_read_seen_items
+SELECT source_id, item_key, app_id, seen_at FROM seen_items
+WHERE (source_id, item_key) > (?1, ?2) ORDER BY source_id, item_key LIMIT ?3;
+
+-- name: move_read_transactions
+-- either {whose}: t.parent_id IS NULL | t.parent_id IS NOT NULL | TRUE
+-- Payments, what is linked to them, or all.
+SELECT {transaction} FROM transactions t
+WHERE t.id > ?1 AND {whose} ORDER BY t.id LIMIT ?2;
+
+-- name: move_read_transitions
+SELECT {transition} FROM transitions s
+WHERE (s.transaction_id, s.sequence) > (?1, ?2) ORDER BY s.transaction_id, s.sequence LIMIT ?3;
+
+-- name: move_read_effects
+SELECT {effect} FROM effects e
+WHERE (e.transaction_id, e.kind) > (?1, ?2) ORDER BY e.transaction_id, e.kind LIMIT ?3;
+
+-- name: move_read_conflicts
+SELECT {conflict} FROM conflicts f WHERE f.id > ?1 ORDER BY f.id LIMIT ?2;
+
+-- name: move_read_audit
+SELECT {audit_entry} FROM audit u
+WHERE (u.app_id, u.id) > (?1, ?2) ORDER BY u.app_id, u.id LIMIT ?3;

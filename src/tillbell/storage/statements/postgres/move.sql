@@ -1,0 +1,78 @@
+-- A store that comes in: how far it is, and rows as they were.
+
+-- name: move_arrival
+-- At most one row.
+SELECT id, source, begun_at, stage, last_key, copied, finished_at FROM moves LIMIT 1;
+
+-- name: move_arrive
+INSERT INTO moves (id, source, begun_at, stage, last_key, copied) VALUES (?1, ?2, ?3, '', '', 0);
+
+-- name: move_on
+-- From where it was (?2, ?3) to where it is now; nothing if somebody else moved it on.
+UPDATE moves SET stage = ?4, last_key = ?5, copied = copied + ?6
+WHERE id = ?1 AND stage = ?2 AND last_key = ?3 AND finished_at IS NULL
+RETURNING copied;
+
+-- name: move_arrived
+UPDATE moves SET finished_at = ?2 WHERE id = ?1;
+
+-- name: move_found
+-- Which tables hold anything. An hour that counts nothing is what a test of the disk leaves.
+SELECT 'records' WHERE EXISTS (SELECT 1 FROM records)
+UNION ALL SELECT 'messages' WHERE EXISTS (SELECT 1 FROM messages)
+UNION ALL SELECT 'bodies' WHERE EXISTS (SELECT 1 FROM bodies)
+UNION ALL SELECT 'deliveries' WHERE EXISTS (SELECT 1 FROM deliveries)
+UNION ALL SELECT 'attempts' WHERE EXISTS (SELECT 1 FROM attempts)
+UNION ALL SELECT 'totals' WHERE EXISTS (SELECT 1 FROM totals WHERE app_id <> '')
+UNION ALL SELECT 'idempotency' WHERE EXISTS (SELECT 1 FROM idempotency)
+UNION ALL SELECT 'callbacks' WHERE EXISTS (SELECT 1 FROM callbacks)
+UNION ALL SELECT 'callback_requests' WHERE EXISTS (SELECT 1 FROM callback_requests)
+UNION ALL SELECT 'callback_keys' WHERE EXISTS (SELECT 1 FROM callback_keys)
+UNION ALL SELECT 'callback_waits' WHERE EXISTS (SELECT 1 FROM callback_waits)
+UNION ALL SELECT 'seen_items' WHERE EXISTS (SELECT 1 FROM seen_items)
+UNION ALL SELECT 'transactions' WHERE EXISTS (SELECT 1 FROM transactions)
+UNION ALL SELECT 'conflicts' WHERE EXISTS (SELECT 1 FROM conflicts)
+UNION ALL SELECT 'audit' WHERE EXISTS (SELECT 1 FROM audit);
+
+-- name: move_put_records
+INSERT INTO records (kind, scope, id, uid, doc)
+SELECT * FROM unnest(?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::bytea[]);
+
+-- name: move_put_deliveries
+-- As they are, also those that another of their order key holds. ?4 is part of the id.
+INSERT INTO deliveries
+    (id, app_id, endpoint_id, variant, state, due_at, created_at, attempts, tries, token, trigger,
+     started_at, order_key, held)
+SELECT c1, c2, c3, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15
+FROM unnest(
+    ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::text[], ?6::text[], ?7::bigint[],
+    ?8::bigint[], ?9::bigint[], ?10::bigint[], ?11::bigint[], ?12::text[], ?13::bigint[],
+    ?14::text[], ?15::bigint[])
+    AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15);
+
+-- name: move_put_idempotency
+INSERT INTO idempotency (key, fingerprint, answer, created_at)
+SELECT * FROM unnest(?1::text[], ?2::text[], ?3::bytea[], ?4::bigint[]);
+
+-- name: move_put_keys
+INSERT INTO callback_keys (source_id, dedupe_key, callback_id, app_id, taken_at, is_open)
+SELECT * FROM unnest(
+    ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::bigint[], ?6::bigint[]);
+
+-- name: move_put_waits
+INSERT INTO callback_waits (app_id, reference, callback_id)
+SELECT * FROM unnest(?1::text[], ?2::text[], ?3::text[]);
+
+-- name: move_read_totals
+-- The sums of all shards.
+SELECT app_id, endpoint_id, hour, sum(waiting)::bigint, sum(sending)::bigint,
+       sum(succeeded)::bigint, sum(failed)::bigint, sum(discarded)::bigint
+FROM totals
+WHERE (app_id, endpoint_id, hour) > (?1, ?2, ?3)
+GROUP BY app_id, endpoint_id, hour ORDER BY app_id, endpoint_id, hour LIMIT ?4;
+
+-- name: move_analyze
+-- What the planner knows of tables that were empty a moment ago.
+ANALYZE records, messages, bodies, deliveries, attempts, totals, idempotency, callbacks,
+    callback_requests, callback_keys, callback_waits, seen_items, transactions, transitions,
+    effects, conflicts, audit;

@@ -1,0 +1,27 @@
+-- A store that goes away: its mark, and what only it is asked for.
+
+-- name: move_departure
+-- At most one row.
+SELECT id, target, begun_at, finished_at FROM departures LIMIT 1;
+
+-- name: move_depart
+INSERT INTO departures (id, target, begun_at, finished_at) VALUES (?1, ?2, ?3, ?4);
+
+-- name: move_return
+DELETE FROM departures;
+
+-- name: move_departed
+UPDATE departures SET finished_at = ?2 WHERE id = ?1;
+
+-- name: move_steps_of
+-- All steps of transactions, given as a JSON list of ids. Index: primary key.
+SELECT {transition} FROM json_each(?1) wanted
+CROSS JOIN transitions s ON s.transaction_id = wanted.value;
+
+-- name: move_effects_of
+-- Index: primary key.
+SELECT {effect} FROM json_each(?1) wanted CROSS JOIN effects e ON e.transaction_id = wanted.value;
+
+-- name: move_read_totals
+SELECT app_id, endpoint_id, hour, waiting, sending, succeeded, failed, discarded FROM totals
+WHERE (app_id, endpoint_id, hour) > (?1, ?2, ?3) ORDER BY app_id, endpoint_id, hour LIMIT ?4;

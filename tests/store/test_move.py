@@ -1,0 +1,226 @@
+"""A move: nothing is lost, nothing is doubled, and it is proven, wherever it is killed."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.store.moving import Lived, execute, go_on, live, lived, move_until, opens
+from tests.store.till import Till
+from tests.store.world import World
+from tillbell.callbacks import Trust
+from tillbell.storage.connection import open_reader, sql
+from tillbell.storage.move import Manner, Moved, move
+from tillbell.storage.move_copy import BATCH_BYTES, batches
+from tillbell.storage.postgres import PostgresDatabase
+from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.storage.tables import ALL
+from tillbell.testing import ManualClock
+
+Schema = Callable[[], str]
+OWN = {"migrations", "removals", "departures"}  # of this very database, or empty at rest
+SMALL = Manner(batch_rows=7)
+KILLS = 20
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kind", ["simulation", "book_simulation"])
+async def test_a_life_goes_on_in_the_other_database_as_if_nothing_had_happened(
+    kind: str, seed: int, tmp_path: Path, clock: ManualClock, fresh_schema: Schema
+) -> None:
+    source, url = await lived(kind, seed, tmp_path, clock), fresh_schema()
+    (life,) = source.lives
+
+    assert move(source.path, url, clock, SMALL).is_proven
+    await go_on(life, url, clock)
+    try:
+        await life.compare()
+        await live(life, 30)
+        await life.compare()
+    finally:
+        await life.real.close()
+
+
+async def test_a_move_that_is_killed_again_and_again_is_as_good_as_one_that_is_not(
+    tmp_path: Path, clock: ManualClock, fresh_schema: Schema
+) -> None:
+    source, url, now = await lived("both", 77, tmp_path, clock), fresh_schema(), clock.now()
+    chance = random.Random(7)
+    kills = sum(move_until(source.path, url, now, chance.randint(1, 9)) for _ in range(KILLS))
+
+    assert kills == KILLS  # or there was too little to move
+    assert move(source.path, url, clock).is_proven
+    for life in source.lives:
+        await go_on(life, url, clock)
+        await life.real.close()
+    real = await life.lives.begin()
+    for life in source.lives:
+        life.real = real
+    await compare_both(source)
+    await real.close()
+
+
+async def compare_both(source: Lived) -> None:
+    """Look at the lists of two lives in one store; what counts them together is left out."""
+    messages, books = source.lives
+    await messages.compare_messages()
+    for app, endpoints in messages.owned.items():
+        for endpoint in endpoints:
+            await messages.compare_endpoint(app, endpoint)
+    for app in books.apps:
+        await books.compare_app(app)
+
+
+async def test_wherever_it_stops_at_most_one_side_can_be_served(
+    tmp_path: Path, clock: ManualClock, fresh_schema: Schema
+) -> None:
+    source, url = await lived("book_simulation", 3, tmp_path, clock), fresh_schema()
+    here, there = SqliteDatabase(source.path, clock), PostgresDatabase(url, clock)
+    assert stopped(source.path, url, clock, after=0) is None
+    assert await opens(here)  # it has not begun
+
+    for point in itertools.count(6):  # it has: the mark is the fifth
+        moved = stopped(source.path, url, clock, after=point)
+        if moved is not None:
+            break
+        assert not await opens(here)
+        assert not await opens(there)
+
+    assert moved.is_proven
+    assert point > 10
+    assert (await opens(here), await opens(there)) == (False, True)
+    assert move(source.path, url, clock).proofs == ()  # it was finished
+
+
+class Stopped(BaseException):
+    """The process ends here."""
+
+
+def stopped(path: Path, url: str, clock: ManualClock, after: int) -> Moved | None:
+    left = after
+
+    def fault(point: str) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Stopped(point)
+
+    try:
+        return move(path, url, clock, Manner(batch_rows=7, fault=fault))
+    except Stopped:
+        return None
+
+
+# ── the proof ────────────────────────────────────────────────────────────────────────────────────
+
+MEDDLING = {
+    "messages": "UPDATE messages SET event_type = event_type || ' '",
+    "bodies": "DELETE FROM bodies WHERE message_id = (SELECT min(message_id) FROM bodies)",
+    "records": "INSERT INTO records (kind, scope, id, doc) VALUES ('X', '', 'x', '')",
+    "totals": "INSERT INTO totals SELECT app_id, endpoint_id, hour, 9, 1, 0, 0, 0, 0 FROM totals",
+    "transactions": "UPDATE transactions SET version = version + 1",
+    "callback_requests": "UPDATE callback_requests SET request = request || '\\x00'::bytea",
+    "deliveries": "UPDATE deliveries SET due_at = due_at + 1 WHERE state = 'waiting'",
+}
+
+
+@pytest.mark.parametrize("table", MEDDLING)
+async def test_the_proof_finds_a_difference_and_then_nothing_is_served(
+    table: str, tmp_path: Path, clock: ManualClock, fresh_schema: Schema
+) -> None:
+    source, url = await lived("both", 1, tmp_path, clock), fresh_schema()
+
+    def meddle(proven: str) -> None:
+        if proven == ALL[0].name:
+            execute(url, MEDDLING[table])
+
+    moved = move(source.path, url, clock, Manner(on_proof=meddle))
+
+    assert [proof.table for proof in moved.proofs if not proof.is_equal] == [table]
+    assert not moved.is_proven
+    assert not await opens(SqliteDatabase(source.path, clock))
+    assert not await opens(PostgresDatabase(url, clock))
+
+
+async def test_text_that_postgresql_cannot_keep_is_no_difference(
+    tmp_path: Path, clock: ManualClock, fresh_schema: Schema
+) -> None:
+    database, url = SqliteDatabase(tmp_path / "x.db", clock), fresh_schema()
+    await database.open()
+    till = Till(World(database, clock))
+    for key in ("a\0b", "a0", "a\ufffe", "a"):
+        await till.receive(key, trust=Trust.SIGNED, verdict_why="\0")
+    await database.close()
+
+    moved = move(tmp_path / "x.db", url, clock)
+
+    assert moved.is_proven
+    kept = {key for (key,) in execute(url, "SELECT dedupe_key FROM callback_keys")}
+    assert kept == {"a\ufffdb", "a0", "a\ufffe", "a"}
+
+
+# ── what belongs to it ───────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_lives_fill_every_table(
+    tmp_path: Path, clock: ManualClock, fresh_schema: Schema
+) -> None:
+    held: dict[str, int] = {}
+    for seed in range(3):
+        source = await lived("both", seed, tmp_path / str(seed), clock)
+        moved = move(source.path, fresh_schema(), clock)
+        for proof in moved.proofs:
+            held[proof.table] = held.get(proof.table, 0) + proof.source.rows
+
+    assert held == {table.name: held[table.name] for table in ALL}
+    assert [name for name, rows in held.items() if not rows] == []
+
+
+async def test_every_column_of_every_table_is_moved(
+    tmp_path: Path, clock: ManualClock, fresh_schema: Schema
+) -> None:
+    source, url = await lived("both", 0, tmp_path, clock), fresh_schema()
+    move(source.path, url, clock)
+    here = columns(source.path)
+    reader = open_reader(source.path)
+
+    assert here.keys() == {table.name for table in ALL}
+    for table in ALL:
+        there = execute(url, THERE.format(table=table.name))
+        assert {name for (name,) in there} - {"shard"} == here[table.name], table.name
+        cursor = reader.connection.execute(sql(table.read, *table.form), (*table.start, 1))
+        assert {name for name, *_ in cursor.get_description()} >= here[table.name]
+    reader.close()
+
+
+THERE = (
+    "SELECT column_name FROM information_schema.columns "
+    "WHERE table_schema = current_schema() AND table_name = '{table}'"
+)
+
+
+def columns(path: Path) -> dict[str, set[str]]:
+    """Return what is stored in a SQLite file: columns by table, without those that are computed."""
+    with sqlite3.connect(path) as connection:
+        names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        found = {
+            name: {row[1] for row in connection.execute(f"PRAGMA table_info({name})")}
+            for (name,) in names
+            if name not in OWN
+        }
+    connection.close()
+    return found
+
+
+def test_a_batch_is_bounded_by_rows_and_by_bytes() -> None:
+    long = bytes(BATCH_BYTES // 2)
+    short = [[(number, b"") for number in range(5)], [(5, b"")]]
+
+    assert [len(batch) for batch in batches(short, 4)] == [4, 2]
+    assert [len(batch) for batch in batches([[(0, long)] * 5], 4)] == [2, 2, 1]
+    assert list(batches([], 4)) == []
