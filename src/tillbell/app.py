@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from tillbell.clock import SECOND, Clock, SystemClock
+from tillbell.callbacks import Source
+from tillbell.clock import SECOND, Clock, SteeredClock, SystemClock
 from tillbell.config import Settings
 from tillbell.errors import Draining, StoreUnavailable, Unavailable
 from tillbell.flow.addresses import AddressPolicy
 from tillbell.flow.aftermath import Aftermath
 from tillbell.flow.claimer import SWEEP, Claimer
+from tillbell.flow.company import EVERY as NUDGED_EVERY
+from tillbell.flow.company import Company
 from tillbell.flow.confirm import Confirmer
-from tillbell.flow.directory import OPERATIONAL, Directory
+from tillbell.flow.directory import CACHED, OPERATIONAL, Directory
 from tillbell.flow.dispatch import LEASE, Dispatcher
 from tillbell.flow.expunge import Expunger
+from tillbell.flow.feed import EVERY as FEED_EVERY
+from tillbell.flow.feed import Feed
+from tillbell.flow.fleet import BEAT, Fleet
 from tillbell.flow.handshake import Handshake
 from tillbell.flow.janitor import Janitor
 from tillbell.flow.ledger import Ledger
@@ -36,10 +44,11 @@ from tillbell.flow.sender import Sender
 from tillbell.flow.sources import Sources
 from tillbell.flow.tasks import TaskRunner
 from tillbell.ids import IdMaker
+from tillbell.logs import observe
 from tillbell.models import Application, EndpointHealth
 from tillbell.providers import PROVIDERS
 from tillbell.storage.database import Database
-from tillbell.storage.opening import store_at
+from tillbell.storage.opening import is_shared, store_at
 from tillbell.vault import Vault
 
 HEARTBEAT = 5 * SECOND
@@ -47,6 +56,8 @@ PURGE_EVERY = 60 * SECOND
 DISK_EVERY = 2 * SECOND
 CHECK_EVERY = 5 * SECOND
 REMATCH_EVERY = 30 * SECOND
+ABANDONED_EVERY = 10 * SECOND
+ABANDONED_AFTER = 30 * SECOND
 
 
 class Gateway:
@@ -58,6 +69,7 @@ class Gateway:
         self.database = database
         self.vault = vault
         self.ids = IdMaker()
+        self.fleet = Fleet(database, clock, self.ids, settings.role)
         self.meters = Meters()
         self.policy = AddressPolicy(
             allow_cidrs=settings.allowed_cidrs, allow_http=settings.allows_http
@@ -105,7 +117,7 @@ class Gateway:
             ids=self.ids,
             meters=self.meters,
         )
-        self.tasks = TaskRunner(self.directory, self.clock, self.ids)
+        self.tasks = TaskRunner(self.directory, self.clock, self.ids, self._leads)
         self.resender = Resender(
             database=self.database,
             directory=self.directory,
@@ -148,11 +160,31 @@ class Gateway:
         self.maintainer = Maintainer(self.clock)
         self.disk = DiskReserve(Path(self.settings.data_dir), self.settings.disk_reserve_mb)
         self.discarder = Discarder(self.database, self.clock)
+        self.feed = Feed(
+            self.database,
+            self.clock,
+            {
+                **{kind.__name__: partial(self.directory.refresh, kind) for kind in CACHED},
+                Source.__name__: self.sources.refresh,
+            },
+        )
+        self.company = Company(
+            fleet=self.fleet,
+            feed=self.feed,
+            dispatcher=self.dispatcher,
+            claimer=self.claimer,
+            clock=self.clock,
+        )
+
+    def _leads(self) -> bool:
+        return bool(self.fleet.term)
 
     @classmethod
     def create(cls, settings: Settings, clock: Clock | None = None) -> Gateway:
         """Build a gateway on the store and keys that the settings name."""
-        clock = clock or SystemClock()
+        if clock is None:
+            is_alone = not is_shared(settings.database_url)
+            clock = SystemClock() if is_alone else SteeredClock(SystemClock())
         database = store_at(settings.database_url, clock)
         gateway = cls(settings, clock, database, Vault.from_settings(settings))
         database.on_commit = gateway.meters.batch
@@ -162,37 +194,58 @@ class Gateway:
         self.directory.on_endpoint = self.dispatcher.refresh
         self.directory.on_endpoint_removed = self._endpoint_removed
         self.dispatcher.on_ended = self.aftermath.ended
+        self.database.on_wake = self.company.woken
+        self.dispatcher.owns = self.fleet.owns
+        self.fleet.on_senders = self.company.senders_changed
         self.aftermath.announce = self._announce
 
     async def start(self) -> None:
         """Open the store, take over what a former process left, begin to send."""
         await self.database.open()
+        self.feed.begin((await self.fleet.join()).changes)
         await self.directory.load()
         await self.sources.load()
         for health in await self.directory.all(EndpointHealth):
             self.dispatcher.remember_health(health)
         self.meters.restore(await self.database.counts())
-        await self.database.orphan(self.clock.now())
+        if not self.fleet.is_shared:
+            await self.database.orphan(self.clock.now())
         await self.disk.look()
         self._claiming = asyncio.get_running_loop().create_task(self.claimer.run())
         await self.claimer.sweep()
         await self.tasks.resume()
-        self.picking_up.start()
+        if not self.fleet.is_shared:
+            self.picking_up.start()
+        self.maintainer.start(*self._chores())
+
+    def _chores(self) -> Iterator[Chore]:
+        """List what is done now and then; what only one process may do, by the leader."""
         purge = Purge(
             self.database,
             self.clock,
             bodies_days=self.settings.body_retention_days,
             history_days=self.settings.history_retention_days,
         )
-        self.maintainer.start(
-            Chore("renew", HEARTBEAT, self.ledger.renew),
-            Chore("sweep", SWEEP, self.claimer.sweep),
-            Chore("purge", PURGE_EVERY, purge.run),
-            Chore("disk", DISK_EVERY, self._look_at_disk),
-            Chore("forgotten", HEARTBEAT, self._take_forgotten),
-            Chore("check", CHECK_EVERY, self.janitor.look),
-            Chore("rematch", REMATCH_EVERY, self.rematcher.retry),
-        )
+        yield Chore("renew", HEARTBEAT, self.ledger.renew)
+        yield Chore("sweep", SWEEP, self.claimer.sweep)
+        yield Chore("disk", DISK_EVERY, self._look_at_disk)
+        yield Chore("forgotten", HEARTBEAT, self._take_forgotten)
+        for name, every, work in (
+            ("purge", PURGE_EVERY, purge.run),
+            ("check", CHECK_EVERY, self.janitor.look),
+            ("rematch", REMATCH_EVERY, self.rematcher.retry),
+        ):
+            yield Chore(name, every, self.fleet.led(work))
+        if self.fleet.is_shared:
+            yield Chore("beat", BEAT, self.fleet.beat)
+            yield Chore("feed", FEED_EVERY, self.feed.look)
+            yield Chore("tasks", BEAT, self.tasks.resume)
+            yield Chore("nudged", NUDGED_EVERY, self.company.sweep_if_nudged)
+            yield Chore("abandoned", ABANDONED_EVERY, self.fleet.led(self._take_abandoned))
+
+    async def _take_abandoned(self) -> None:
+        """Process callbacks that another process stored and did not live to process."""
+        await self.rereader.take_all(until=self.clock.now() - ABANDONED_AFTER)
 
     async def drain(self, timeout_s: float | None = None) -> None:
         """Accept nothing more; let attempts under way end, give everything else back."""
@@ -213,8 +266,15 @@ class Gateway:
     async def stop(self) -> None:
         """Close everything."""
         await self.discarder.settle()
+        await self._leave()
         await self.sender.close()
         await self.database.close()
+
+    async def _leave(self) -> None:
+        try:
+            await self.fleet.leave()
+        except StoreUnavailable as error:  # then it counts as dead a little later
+            observe("chore.postponed", chore="leave", error=str(error))
 
     async def _look_at_disk(self) -> None:
         await self.disk.look()

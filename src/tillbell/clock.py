@@ -60,6 +60,37 @@ class SystemClock:
         return asyncio.get_running_loop().call_later(delay_s, callback)
 
 
+class SteeredClock:
+    """A clock that is set by another one: the database's, where processes share one.
+
+    Differences below `TOLERANCE` are left alone: they are the time that asking takes.
+    """
+
+    TOLERANCE: Micros = SECOND // 4
+
+    def __init__(self, inner: Clock) -> None:
+        self._inner = inner
+        self.ahead: Micros = 0  # how much later it is than our own clock says
+
+    def now(self) -> Micros:
+        """Return the present instant."""
+        return self._inner.now() + self.ahead
+
+    def monotonic(self) -> float:
+        """Return seconds that never run backwards."""
+        return self._inner.monotonic()
+
+    def call_at(self, at: Micros, callback: Callable[[], object]) -> Alarm:
+        """Call back on the running event loop at that instant; soon, if it has passed."""
+        return self._inner.call_at(at - self.ahead, callback)
+
+    def steer(self, told: Micros, asked_at: Micros) -> None:
+        """Be set to the time that was told, as it was between asking (by this clock) and now."""
+        between = (asked_at + self.now()) // 2
+        if abs(told - between) > self.TOLERANCE:
+            self.ahead += told - between
+
+
 def iso(at: Micros) -> str:
     """Write an instant as RFC 3339 in UTC.
 

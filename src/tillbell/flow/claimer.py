@@ -83,9 +83,12 @@ class Claimer:
         while True:
             lanes = await self._database.lanes(after, LANES_PAGE)
             for found in lanes:
+                if not self._dispatcher.owns(found.endpoint_id):
+                    continue
                 live = await self._directory.live(found.app_id, found.endpoint_id)
+                # Perhaps another process has made it just now.
+                live = live or await self._directory.live_anew(found.app_id, found.endpoint_id)
                 if live is None:
-                    self._directory.on_endpoint_removed(found.endpoint_id)
                     continue
                 lane = self._dispatcher.lane(live)
                 lane.saw_due(found.due_at)
@@ -103,7 +106,7 @@ class Claimer:
             id_ = next(iter(self._hungry))
             lane = self._hungry.pop(id_)
             room = min(lane.room(now, self._window), BATCH_MAX - total)
-            if room > 0 and lane.next_due is not None:
+            if room > 0 and self._dispatcher.owns(id_) and lane.next_due is not None:
                 wanted[id_] = room
                 lanes[id_] = lane
                 total += room

@@ -21,6 +21,7 @@ from tillbell.storage.base import Page, Registry
 R = TypeVar("R", bound=Record)
 
 OPERATIONAL = "operational"  # the scope of our own messages' endpoints
+CACHED: tuple[type[Record], ...] = (Application, Endpoint, EventType, ApiKey)
 VIEWS_MAX = 10_000  # applications kept in memory
 PLANS_MAX = 1_000  # combinations of event type and channels kept per application
 PAGE = 500
@@ -163,6 +164,29 @@ class Directory:
         if kind is Application:
             self.on_application_removed(id_)
         return removed
+
+    # ── what other processes wrote ───────────────────────────────────────────────────────────────
+
+    async def refresh(self, kind: type[Record], scope: str, id_: str) -> None:
+        """Show a record as it is stored now, or forget it."""
+        record = await self._registry.get(kind, id_, scope)
+        self._changes += 1
+        if record is not None:
+            self._show(record)
+            return
+        gone = [id_] if kind is Endpoint else []
+        if kind is Application and (view := self._views.get(id_)):
+            gone = list(view.lives)
+        self._hide(kind, id_, scope)
+        for endpoint_id in gone:
+            self.on_endpoint_removed(endpoint_id)
+        if kind is Application:
+            self.on_application_removed(id_)
+
+    async def live_anew(self, app_id: str, endpoint_id: str) -> Live | None:
+        """Return an endpoint as it is stored now; one that is gone is forgotten everywhere."""
+        await self.refresh(Endpoint, app_id, endpoint_id)
+        return await self.live(app_id, endpoint_id)
 
     def _show(self, record: Record) -> None:
         if isinstance(record, Endpoint):

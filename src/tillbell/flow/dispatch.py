@@ -64,6 +64,7 @@ class Dispatcher:
         self._held_max = 16 * limits.max_in_flight
         self._workers: set[asyncio.Task[None]] = set()
         self._is_stopping = False
+        self.owns: Callable[[str], bool] = lambda _: True  # an endpoint whose deliveries we make
         self.on_hungry: Callable[[Lane], object] = lambda *_: None
         self.on_ended: Callable[[Lane, Claim, Ended], object] = lambda *_: None
         ledger.on_retry = self._retry_stored
@@ -124,13 +125,29 @@ class Dispatcher:
             lane.ready.clear()
 
     def wake(self, app_id: str, endpoint_id: str, due_at: Micros) -> None:
-        """Take note that a delivery waits in the store."""
+        """Take note that a delivery waits in the store; of another's its owner takes note."""
+        if not self.owns(endpoint_id):
+            return
         view = self._directory.view_now(app_id)
         live = view.lives.get(endpoint_id) if view else None
         if live is not None:
             lane = self.lane(live)
             lane.saw_due(due_at)
             self.on_hungry(lane)
+
+    def woken(self, endpoint_id: str) -> bool:
+        """Look at a lane that another process stored something for; False if it is not open."""
+        lane = self._lanes.get(endpoint_id)
+        if lane is not None:
+            lane.saw_due(self._clock.now())
+            self.on_hungry(lane)
+        return lane is not None
+
+    def disown(self) -> None:
+        """Give back what waits in lanes that have another owner now."""
+        for lane in self._lanes.values():
+            if lane.ready and not self.owns(lane.id):
+                self._send_back(lane)
 
     def probe(self, endpoint_id: str) -> None:
         """Try an endpoint whose breaker is open at once: somebody asks for it by hand."""
@@ -147,6 +164,8 @@ class Dispatcher:
     def reserve(self, live: Live) -> bool:
         """Promise a new message a place in its lane, if it may start without waiting its turn."""
         if self._is_stopping or self._ledger.held_count >= self._held_max:
+            return False
+        if not self.owns(live.endpoint.id):
             return False
         lane = self.lane(live)
         if not lane.may_hand_over(self._clock.now(), self._limits.lane_window):

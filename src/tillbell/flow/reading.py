@@ -21,7 +21,8 @@ KEY_MAX = 256  # characters of a dedupe key that is kept as it is
 WHY_MAX = 500
 
 # Of a notice: what people and providers write freely. References are left alone.
-_FREE = ("message", "reason", "subject", "details", "metadata", "data", "text")
+_WORDS = ("raw_status", "substate", "message", "reason", "subject", "sender", "url", "text")
+_FREE = (*_WORDS, "details", "metadata", "data")
 _IDENTIFIERS = frozenset({"id", "number", "reference", "productid", "sessionid", "deviceid"})
 
 
@@ -110,7 +111,7 @@ def _key(named: str | None, incoming: Incoming) -> str | None:
         query = incoming.target.partition("?")[2]
         parts = (incoming.method.encode(), query.encode("latin-1", "replace"), incoming.body)
         return _hashed(b"\0".join(parts))
-    if len(named) <= KEY_MAX and named.isprintable():
+    if len(named) <= KEY_MAX and named.isprintable() and mask_text(named) == named:
         return named or None
     return _hashed(named.encode("utf-8", "surrogatepass"))
 

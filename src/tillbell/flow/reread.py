@@ -14,7 +14,7 @@ import asyncio
 from typing import NamedTuple
 
 from tillbell.callbacks import Callback, Outcome, TransactionNotice, Trust
-from tillbell.clock import SECOND, Clock
+from tillbell.clock import SECOND, Clock, Micros
 from tillbell.errors import Misconfigured, Unavailable
 from tillbell.flow.maintain import wait_until
 from tillbell.flow.reading import Reading, read
@@ -139,11 +139,13 @@ class Rereader:
         incoming = again.incoming._replace(received_at=self._clock.now())
         return await self._receiver.accept(again.live, incoming, reading._replace(verdict_why=why))
 
-    async def take_all(self) -> None:
-        """Hand over everything that was stored and not processed."""
+    async def take_all(self, until: Micros | None = None) -> None:
+        """Hand over everything that was stored (by that time) and not processed."""
         after = ""
         while batch := await self._database.unprocessed(after, STEP):
             for callback in batch:
+                if until is not None and callback.received_at > until:
+                    return
                 await self.room()
                 await self._take(callback)
             after = batch[-1].id

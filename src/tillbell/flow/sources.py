@@ -135,6 +135,14 @@ class Sources:
         await self._registry.remove(Source, source.id, source.scope)
         self._hide(source.id)
 
+    async def refresh(self, scope: str, id_: str) -> None:
+        """Show a source as it is stored now, or forget it: another process changed it."""
+        source = await self._registry.get(Source, id_, scope)
+        if source is not None:
+            self._show(source)
+        else:
+            self._hide(id_)
+
     def _show(self, source: Source) -> None:
         self._hide(source.id)
         provider = self.providers.get(source.provider)

@@ -36,12 +36,15 @@ Work = Callable[[Task], Awaitable[Step]]
 class TaskRunner:
     """Runs tasks side by side on the event loop, one step at a time each."""
 
-    def __init__(self, directory: Directory, clock: Clock, ids: IdMaker) -> None:
+    def __init__(
+        self, directory: Directory, clock: Clock, ids: IdMaker, is_ours: Callable[[], bool]
+    ) -> None:
         self._directory = directory
         self._clock = clock
         self._ids = ids
         self._work: dict[str, Work] = {}
-        self._running: set[asyncio.Task[None]] = set()
+        self._is_ours = is_ours  # whether this process runs them: one of all does
+        self._running: dict[str, asyncio.Task[None]] = {}
 
     def register(self, kind: str, work: Work) -> None:
         """Say what a kind of task does in one step."""
@@ -59,11 +62,15 @@ class TaskRunner:
             arguments=arguments,
         )
         await self._directory.put(task)
-        self._start(task)
+        if self._is_ours():
+            self._start(task)
         return task
 
     async def resume(self) -> None:
-        """Go on with the tasks that a stop or a kill left behind."""
+        """Go on with the tasks that a stop or a kill left behind, or another process began."""
+        if not self._is_ours():
+            await self.stop()
+            return
         for task in await self._directory.all(Task):
             if task.status is TaskStatus.RUNNING and task.kind in self._work:
                 self._start(task)
@@ -71,18 +78,21 @@ class TaskRunner:
     async def idle(self) -> None:
         """Wait until no task is running."""
         while self._running:
-            await asyncio.wait(set(self._running))
+            await asyncio.wait(set(self._running.values()))
 
     async def stop(self) -> None:
         """Leave the rest for the next start."""
-        for running in self._running:
-            running.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        running = list(self._running.values())
+        for one in running:
+            one.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     def _start(self, task: Task) -> None:
+        if task.id in self._running:
+            return
         running = asyncio.get_running_loop().create_task(self._run(task))
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
+        self._running[task.id] = running
+        running.add_done_callback(lambda _: self._running.pop(task.id, None))
 
     async def _run(self, task: Task) -> None:
         while task.status is TaskStatus.RUNNING:

@@ -83,6 +83,9 @@ class SqliteLink:
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
         """See `Link.lock`."""
 
+    def notify(self, text: str) -> None:
+        """See `Link.notify`."""
+
     def script(self, text: str) -> None:
         """See `Link.script`."""
         with translated():

@@ -7,12 +7,14 @@ from typing import Protocol
 
 from tillbell.storage.base import Registry, Store, Views
 from tillbell.storage.books import Books, BookViews
+from tillbell.storage.fleet import FleetStore
 
 
-class Database(Store, Registry, Views, Books, BookViews, Protocol):
+class Database(Store, Registry, Views, Books, BookViews, FleetStore, Protocol):
     """All the ports, one object behind them. Lives on the event loop that opened it."""
 
     on_commit: Callable[[int], object]  # told how many writes each commit held
+    on_wake: Callable[[str], object]  # told what other processes stored: see `WAKE_ALL`
 
     async def open(self) -> None:
         """Connect, check the version, migrate."""

@@ -44,6 +44,10 @@ class Link(Protocol):
         """Keep other processes from deciding on these until this commit has ended."""
         ...
 
+    def notify(self, text: str) -> None:
+        """Tell other processes, when this commit has ended, that there is something to look at."""
+        ...
+
     def script(self, text: str) -> None:
         """Run statements without bindings, end to end: a migration."""
         ...

@@ -11,15 +11,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from tillbell.clock import Clock
+from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage import book_methods, upkeep, writes
+from tillbell.storage import book_methods, membership, upkeep, writes
 from tillbell.storage.book_methods import BooksMethods, BookViewsMethods
 from tillbell.storage.departure import refuse_unfinished
+from tillbell.storage.fleet import Member, RecordChange, Roll
+from tillbell.storage.listener import Listener
+from tillbell.storage.membership import SignIn
 from tillbell.storage.methods import RegistryMethods, StoreMethods, ViewsMethods
 from tillbell.storage.migrate import migrate
 from tillbell.storage.postgres_link import PostgresLink, open_link, translated
 from tillbell.storage.readers import Readers
+from tillbell.storage.reads import Reader
 from tillbell.storage.transaction import Fault, Session
 from tillbell.storage.writer import Writer
 
@@ -30,11 +34,14 @@ CHECK_TIMEOUT_S = 5.0
 class PostgresDatabase(StoreMethods, RegistryMethods, ViewsMethods, BooksMethods, BookViewsMethods):
     """A `Database` on a PostgreSQL server. Lives on the event loop that opened it."""
 
+    is_shared = True
+
     def __init__(self, url: str, clock: Clock, *, fault: Fault = lambda _: None) -> None:
         self._url = url
         self._clock = clock
         self._fault = fault
         self.on_commit: Callable[[int], object] = lambda _: None  # how many writes each held
+        self.on_wake: Callable[[str], object] = lambda _: None  # what other processes stored
         self._is_open = False
 
     async def open(self) -> None:
@@ -47,6 +54,7 @@ class PostgresDatabase(StoreMethods, RegistryMethods, ViewsMethods, BooksMethods
         session = Session(lambda: open_link(self._url), self._pass)
         self._writer = Writer(session, writes.HOT | book_methods.HOT)
         self._writer.on_commit = self.on_commit
+        self._listener = Listener(self._url, self.on_wake)
         self._is_open = True
 
     def _migrate(self) -> None:
@@ -65,11 +73,29 @@ class PostgresDatabase(StoreMethods, RegistryMethods, ViewsMethods, BooksMethods
         with translated():
             self._fault(point)
 
+    # ── the fleet ────────────────────────────────────────────────────────────────────────────────
+
+    async def sign_in(self, member: Member, life: Micros) -> Roll:
+        """See `FleetStore.sign_in`."""
+        roll: Roll = await self._writer.submit(membership.sign_in, SignIn(member, life))
+        return roll
+
+    async def sign_out(self, member_id: str) -> None:
+        """See `FleetStore.sign_out`."""
+        await self._writer.submit(membership.sign_out, member_id)
+
+    async def record_changes(self, after: int) -> list[RecordChange]:
+        """See `FleetStore.record_changes`."""
+        return await self._readers.look_up(_record_changes, after)
+
+    # ── its life ─────────────────────────────────────────────────────────────────────────────────
+
     async def close(self) -> None:
         """Finish what was accepted, then close."""
         if not self._is_open:
             return
         self._is_open = False
+        self._listener.close()
         await self._writer.close()
         await self._readers.close()
 
@@ -89,3 +115,7 @@ class PostgresDatabase(StoreMethods, RegistryMethods, ViewsMethods, BooksMethods
             f"A PostgreSQL database is not copied to {target} by Tillbell: use pg_dump, or your "
             "server's backups."
         )
+
+
+def _record_changes(reader: Reader, after: int) -> list[RecordChange]:
+    return [RecordChange._make(row) for row in reader("record_changes", (after,))]

@@ -20,6 +20,7 @@ from psycopg.adapt import AdaptersMap
 from psycopg.types.numeric import Int8Dumper
 
 from tillbell.errors import StoreUnavailable
+from tillbell.storage.fleet import WAKE_ALL
 from tillbell.storage.link import Bindings, Raced, Row
 from tillbell.storage.sql import load
 
@@ -28,6 +29,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 sql = load("postgres")
 
 CONNECT_TIMEOUT_S = 5
+NOTIFICATION_MAX = 7_900  # bytes; the server takes 8,000
 _NUMBERED = re.compile(r"\?(\d+)")
 _NAMED = re.compile(r"(?<!:):(?!:)([a-z_]+)\b")
 # Another process decided on the same at the same moment: begun anew, it finds what is there.
@@ -104,6 +106,17 @@ class PostgresLink:
         numbers = sorted({_number(key) for key in keys})
         if numbers:
             self._execute(_native("lock_keys", ())[0], [numbers])
+
+    def notify(self, text: str) -> None:
+        """See `Link.notify`; what is too long for one notification is told as `*`."""
+        short = text if len(text) < NOTIFICATION_MAX else WAKE_ALL
+        self._execute(_native("notify", ())[0], [short])
+
+    def notifications(self, wait_s: float) -> list[str]:
+        """Return what was notified, as soon as there is something, at most that much later."""
+        with translated():
+            heard = self.connection.notifies(timeout=wait_s, stop_after=1)
+            return list(dict.fromkeys(one.payload for one in heard))
 
     def script(self, text: str) -> None:
         """See `Link.script`."""

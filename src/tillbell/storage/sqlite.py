@@ -20,6 +20,7 @@ from tillbell.storage.book_methods import BooksMethods, BookViewsMethods
 from tillbell.storage.connection import check_version, open_reader, open_writer, translated
 from tillbell.storage.departure import refuse_departed
 from tillbell.storage.lock import FileLock
+from tillbell.storage.lone import LoneFleet
 from tillbell.storage.methods import RegistryMethods, StoreMethods, ViewsMethods
 from tillbell.storage.migrate import migrate
 from tillbell.storage.readers import Readers
@@ -30,7 +31,9 @@ READERS = 2
 CHECK_TIMEOUT_S = 5.0
 
 
-class SqliteDatabase(StoreMethods, RegistryMethods, ViewsMethods, BooksMethods, BookViewsMethods):
+class SqliteDatabase(
+    StoreMethods, RegistryMethods, ViewsMethods, BooksMethods, BookViewsMethods, LoneFleet
+):
     """A `Database` in one SQLite file. Lives on the event loop that opened it."""
 
     def __init__(
@@ -44,6 +47,7 @@ class SqliteDatabase(StoreMethods, RegistryMethods, ViewsMethods, BooksMethods, 
         self._clock = clock
         self._fault = fault
         self.on_commit: Callable[[int], object] = lambda _: None  # how many writes each held
+        self.on_wake: Callable[[str], object] = lambda _: None  # there is nobody who would
         self._lock: FileLock | None = None
 
     async def open(self) -> None:

@@ -21,6 +21,7 @@ class Transaction:
         self.rows = link.rows
         self.many = link.many
         self.tally = Tally()
+        self.woken: set[str] = set()  # endpoints that have something to send which nobody holds
 
     def row(self, name: str, bindings: Bindings = ()) -> Row | None:
         """Run a statement and return its first row."""
@@ -47,6 +48,7 @@ class Session:
         self._fault = fault
         self._link: Link | None = None
         self._tally = Tally()
+        self._woken: set[str] = set()
 
     def begin(self) -> None:
         """Begin a transaction, on a new link if the last one failed."""
@@ -55,6 +57,7 @@ class Session:
             self._link = self._connect()
         self._link.rows("begin")
         self._tally = Tally()
+        self._woken = set()
 
     def run(self, work: Work, requests: Sequence[Any]) -> Sequence[Any]:
         """Do a piece of work: all of it, or it raises and nothing has changed."""
@@ -78,6 +81,7 @@ class Session:
             raise
         self._link.rows("keep")
         self._tally.add(transaction.tally)
+        self._woken |= transaction.woken
         return outcomes
 
     def _undo(self, link: Link) -> None:
@@ -94,6 +98,8 @@ class Session:
             self._link.bulk("add_totals", rows) if rows else 0
             if self._tally.has_removed:
                 self._link.many("drop_empty_totals", [row[:3] for row in rows])
+        if self._woken:
+            self._link.notify(",".join(sorted(self._woken)))
         self._fault("before commit")
         self._link.rows("commit")
         self._fault("after commit")

@@ -64,6 +64,7 @@ def _resend(transaction: Transaction, request: Resend) -> int:
     transaction.many("resend", [(row[0], request.now, request.trigger) for row in found])
     for id_, app_id, endpoint_id, state, _ in found:
         transaction.tally.moved((id_, app_id, endpoint_id), state, DeliveryState.WAITING)
+        transaction.woken.add(endpoint_id)
     line_up_after(transaction, [row[0] for row in found])
     return len(found)
 

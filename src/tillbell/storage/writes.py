@@ -100,6 +100,7 @@ def insert(transaction: Transaction, publications: Sequence[Publication]) -> Non
 def insert_deliveries(transaction: Transaction, deliveries: Sequence[Delivery]) -> None:
     """Store deliveries, and line up those that have an order key."""
     transaction.bulk("insert_delivery", deliveries)
+    transaction.woken |= {d.endpoint_id for d in deliveries if d.state is WAITING}
     transaction.tally.born(deliveries)
     lines = {(d.endpoint_id, d.order_key) for d in deliveries if d.order_key is not None}
     line_up(transaction, lines)
@@ -252,8 +253,9 @@ def release(transaction: Transaction, requests: Sequence[Held]) -> list[None]:
     """Give claims back."""
     for held in requests:
         for id_, token in held.claims:
-            for owner in transaction.rows("release", (id_, token, held.at)):
-                transaction.tally.moved((id_, *owner), SENDING, WAITING)
+            for app_id, endpoint_id in transaction.rows("release", (id_, token, held.at)):
+                transaction.tally.moved((id_, app_id, endpoint_id), SENDING, WAITING)
+                transaction.woken.add(endpoint_id)
         line_up_after(transaction, [id_ for id_, _ in held.claims])
     return [None] * len(requests)
 

@@ -31,6 +31,7 @@ from tillbell.storage.base import (
     Repeated,
     Settlement,
 )
+from tillbell.storage.lone import LoneFleet
 from tillbell.testing.memory_books import MemoryBooks
 from tillbell.testing.memory_views import MemoryRegistry, MemoryViews, done
 
@@ -39,7 +40,7 @@ WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING
 FAILED, DISCARDED = DeliveryState.FAILED, DeliveryState.DISCARDED
 
 
-class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews):
+class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
     """A `Database` for one test."""
 
     def __init__(self) -> None:
@@ -50,6 +51,7 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews):
         self.known_attempts = {}
         self.answers = {}
         self.records = {}
+        self.on_commit = self.on_wake = lambda _: None
 
     async def open(self) -> None:
         """Nothing to connect to."""

@@ -1,0 +1,112 @@
+"""The fleet: processes that share a store, and what each of them may do.
+
+- An endpoint's deliveries are made by one process, its owner (rules/owning.py). So its
+  concurrency, pace, breaker and order hold for all processes together.
+- What only one may do (purge, confirm, tasks) is done by the leader.
+- Every process signs in now and then. One that does not is struck off, and the others own what
+  it owned. It may still be at work: leases and their tokens see to it that nothing it does then
+  counts.
+
+With a store of its own a process is a fleet of one: it owns everything and leads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from tillbell.clock import SECOND, Clock, Micros, SteeredClock
+from tillbell.ids import IdMaker
+from tillbell.logs import observe
+from tillbell.rules.owning import owner_of
+from tillbell.storage.fleet import FleetStore, Member, Roll
+
+BEAT: Micros = 2 * SECOND
+LIFE: Micros = 10 * SECOND  # without a sign of life
+OWNED_MAX = 200_000  # endpoints whose owner is remembered
+
+
+class Fleet:
+    """See the module. Lives on one event loop."""
+
+    def __init__(self, store: FleetStore, clock: Clock, ids: IdMaker, role: str) -> None:
+        self._store = store
+        self._clock = clock
+        sends = role != "api"
+        self._member = Member(ids.new("prc", clock.now()), role, sends)
+        self._senders: tuple[str, ...] = (self.id,) if sends and not store.is_shared else ()
+        self._owned: dict[str, bool] = {}
+        self._term = 0
+        self._good_until: Micros = 0
+        self.on_senders: Callable[[], object] = lambda: None  # owners have changed
+
+    @property
+    def id(self) -> str:
+        """Our own name in it."""
+        return self._member.id
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether there may be others."""
+        return self._store.is_shared
+
+    @property
+    def term(self) -> int:
+        """The term in which we lead; 0 while we do not."""
+        return self._term if self._clock.now() < self._good_until else 0
+
+    @property
+    def senders(self) -> tuple[str, ...]:
+        """The processes that own endpoints, as far as we know."""
+        return self._senders
+
+    def owns(self, endpoint_id: str) -> bool:
+        """Tell whether we make this endpoint's deliveries."""
+        if self.is_shared and self._clock.now() >= self._good_until:
+            return False  # the others think us dead
+        if self._senders == (self.id,):
+            return True
+        known = self._owned.get(endpoint_id)
+        if known is None:
+            if len(self._owned) >= OWNED_MAX:
+                self._owned.clear()
+            known = owner_of(endpoint_id, self._senders) == self.id
+            self._owned[endpoint_id] = known
+        return known
+
+    async def join(self) -> Roll:
+        """Sign in for the first time."""
+        return await self._sign_in()
+
+    async def beat(self) -> None:
+        """Sign in again: the heartbeat."""
+        await self._sign_in()
+
+    def led(self, work: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+        """Return work that is only done while we lead."""
+
+        async def if_we_lead() -> None:
+            if self.term:
+                await work()
+
+        return if_we_lead
+
+    async def leave(self) -> None:
+        """Sign out: the others need not wait until we count as dead."""
+        self._term = 0
+        await self._store.sign_out(self.id)
+
+    async def _sign_in(self) -> Roll:
+        began = self._clock.now()
+        roll = await self._store.sign_in(self._member, LIFE)
+        self._good_until = began + LIFE
+        if roll.now is not None and isinstance(self._clock, SteeredClock):
+            self._clock.steer(roll.now, began)
+        if roll.term != self._term:
+            observe("fleet.leads" if roll.term else "fleet.follows", term=roll.term)
+            self._term = roll.term
+        if roll.senders != self._senders and self.is_shared:
+            observe("fleet.changed", senders=len(roll.senders))
+            self._senders = roll.senders
+            self._owned.clear()
+            self.on_senders()
+        return roll

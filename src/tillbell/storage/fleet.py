@@ -1,0 +1,64 @@
+"""The port of a store that processes share: who is there, who leads, what was configured elsewhere.
+
+Times are the database's, so that processes whose clocks differ agree.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from tillbell.clock import Micros
+
+WAKE_ALL = "*"  # something happened; nobody knows what
+WAKE_RECORDS = "records"  # a record that processes keep in memory was changed
+
+
+class Member(NamedTuple):
+    """A process as it signs in."""
+
+    id: str
+    role: str
+    sends: bool  # makes deliveries: owns lanes
+
+
+class Roll(NamedTuple):
+    """What a process learns when it signs in."""
+
+    now: Micros | None  # by the database's clock; None: by our own
+    senders: tuple[str, ...]  # ids of the processes that own lanes, sorted
+    term: int  # of our leadership; 0: another one leads
+    changes: int  # number of the latest change of a record
+
+
+class RecordChange(NamedTuple):
+    """A record that was stored or removed."""
+
+    number: int
+    kind: str
+    scope: str
+    id: str
+
+
+class FleetStore(Protocol):
+    """See the module. A store with one process is a fleet of one."""
+
+    is_shared: bool  # other processes may use it too
+
+    async def sign_in(self, member: Member, life: Micros) -> Roll:
+        """Say that a process is alive, now and for `life`; strike off those that are not.
+
+        Leadership is held for `life` too. Whoever has it keeps it while it signs in in time; each
+        new holder gets a higher term.
+        """
+        ...
+
+    async def sign_out(self, member_id: str) -> None:
+        """Leave at once: lanes and leadership are free."""
+        ...
+
+    async def record_changes(self, after: int) -> list[RecordChange]:
+        """Return the changes with a higher number, in order.
+
+        A number may appear after a higher one did: commits end in any order.
+        """
+        ...

@@ -1,0 +1,58 @@
+"""The listener: hears at once what other processes committed. Only ever a reason to look sooner.
+
+It has a connection and a thread of its own. When the connection breaks, or a pooler stands
+between that cannot pass notifications on, nothing is lost: everybody looks now and then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+
+from tillbell.errors import StoreUnavailable
+from tillbell.logs import observe
+from tillbell.storage.fleet import WAKE_ALL
+from tillbell.storage.postgres_link import PostgresLink, open_link
+
+POLL_S = 1.0
+PAUSE_S = 1.0
+
+
+class Listener:
+    """Tells the event loop what was notified: `*`, `records` or ids of endpoints, by comma."""
+
+    def __init__(self, url: str, tell: Callable[[str], object]) -> None:
+        self._url = url
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
+        self._ended = threading.Event()
+        threading.Thread(target=self._listen, name="tillbell-listener", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop; its thread ends within a moment."""
+        self._ended.set()
+
+    def _listen(self) -> None:
+        while not self._ended.is_set():
+            try:
+                link = open_link(self._url)
+                try:
+                    link.rows("listen")
+                    self._say(WAKE_ALL)  # whatever was notified before that
+                    self._hear(link)
+                finally:
+                    link.close()
+            except StoreUnavailable as error:
+                observe("listener.deaf", error=str(error))
+                self._ended.wait(PAUSE_S)
+
+    def _hear(self, link: PostgresLink) -> None:
+        while not self._ended.is_set():
+            for text in link.notifications(POLL_S):
+                self._say(text)
+
+    def _say(self, text: str) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed under us
+            self._loop.call_soon_threadsafe(self._tell, text)

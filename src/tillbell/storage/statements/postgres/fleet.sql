@@ -1,0 +1,47 @@
+-- name: database_time
+-- Microseconds since 1970. Not now(): that is when the transaction began.
+SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint);
+
+-- name: sign_in
+-- Index: primary key.
+INSERT INTO members (id, role, sends, seen_at) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, role = excluded.role,
+    sends = excluded.sends;
+
+-- name: strike_off
+DELETE FROM members WHERE seen_at < ?1;
+
+-- name: lead
+-- Keep the lead, or take what nobody holds; no row: somebody else has it.
+UPDATE leadership
+SET term = CASE WHEN holder = ?1 AND until > ?2 THEN term ELSE term + 1 END,
+    holder = ?1, until = ?3
+WHERE holder = ?1 OR until <= ?2
+RETURNING term;
+
+-- name: senders
+SELECT id FROM members WHERE sends = 1 ORDER BY id;
+
+-- name: sign_out
+DELETE FROM members WHERE id = ?1;
+
+-- name: step_down
+UPDATE leadership SET until = 0 WHERE holder = ?1;
+
+-- name: latest_record_change
+-- Index: primary key.
+SELECT coalesce(max(number), 0) FROM record_changes;
+
+-- name: record_changes
+-- Index: primary key.
+SELECT number, kind, scope, id FROM record_changes WHERE number > ?1 ORDER BY number LIMIT 10000;
+
+-- name: forget_record_changes
+-- Index: record_changes_age.
+DELETE FROM record_changes WHERE at < ?1;
+
+-- name: notify
+SELECT pg_notify('tillbell', ?1);
+
+-- name: listen
+LISTEN tillbell;

@@ -1,0 +1,120 @@
+"""Several gateways on one PostgreSQL schema, in one process, with one receiver."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from tillbell.app import Gateway
+from tillbell.config import load
+from tillbell.flow.publish import Draft
+from tillbell.models import Application, Endpoint, Message, SigningSecret
+from tillbell.storage.base import Page
+from tillbell.testing import Receiver
+from tillbell.vault import Secret
+
+APP = Application(id="app_1", name="shop", uid="shop")
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+PATIENCE_S = 30
+KEY = "9f3c5b1e7a2d48f6b0c1d2e3f4a5968778695a4b3c2d1e0f1a2b3c4d5e6f7081"
+
+
+class FleetOf:
+    """Gateways by number; each may come, go or die."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._url = url
+        self._folder = folder
+        self.gateways: list[Gateway] = []
+        self.receiver = Receiver()
+
+    async def __aenter__(self) -> Self:
+        await self.receiver.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(*(self.stop(gateway) for gateway in list(self.gateways)))
+        await self.receiver.__aexit__(None, None, None)
+
+    async def start(self, role: str = "all") -> Gateway:
+        """Start one more."""
+        folder = self._folder / f"{len(self.gateways)}{role}"
+        folder.mkdir(exist_ok=True)
+        settings = load(
+            {
+                "data_dir": folder,
+                "dev": True,
+                "disk_reserve_mb": 0,
+                "database_url": self._url,
+                "role": role,
+                "master_key": Secret(KEY),
+            },
+            {},
+        ).settings
+        gateway = Gateway.create(settings)
+        await gateway.start()
+        self.gateways.append(gateway)
+        if len(self.gateways) == 1:
+            await gateway.directory.put(APP)
+        return gateway
+
+    async def stop(self, gateway: Gateway) -> None:
+        """Stop one in order."""
+        self.gateways.remove(gateway)
+        await gateway.drain(5)
+        await gateway.stop()
+
+    async def endpoint(self, by: Gateway, path: str, **fields: Any) -> Endpoint:
+        """Make an endpoint through one of them."""
+        now = by.clock.now()
+        id_ = by.ids.new("ep", now)
+        secrets = (SigningSecret(sealed=by.vault.seal(SECRET, id_)),)
+        given = {"url": self.receiver.url(path), "secrets": secrets, **fields}
+        made = Endpoint(id=id_, scope=APP.id, created_at=now, updated_at=now, **given)
+        await by.directory.put(made)
+        return made
+
+    async def publish(self, by: Gateway, payload: bytes = b'{"a":1}') -> Message:
+        """Publish a message through one of them."""
+        return await by.publisher.publish(APP, Draft("order.paid", payload))
+
+    async def knows(self, gateway: Gateway, endpoint_id: str) -> Endpoint:
+        """Wait until a gateway knows an endpoint that another one made."""
+        return await eventually(lambda: gateway.directory.endpoint(APP.id, endpoint_id))
+
+    def owner(self, endpoint_id: str) -> Gateway:
+        """Return who makes an endpoint's deliveries; all must agree."""
+        owners = [gateway for gateway in self.gateways if gateway.fleet.owns(endpoint_id)]
+        assert len(owners) == 1, owners
+        return owners[0]
+
+    async def agreed(self, count: int) -> None:
+        """Wait until everybody knows of that many that send."""
+        for gateway in self.gateways:
+            await eventually(lambda g=gateway: _is(len(g.fleet.senders) == count))
+
+    async def attempts_of(self, message: Message) -> int:
+        """Count the attempts of a message's deliveries."""
+        found = await self.gateways[0].database.deliveries_of_message(APP.id, message.id)
+        return sum(one.attempts for one in found)
+
+    async def messages(self) -> int:
+        """Count messages."""
+        from tillbell.storage.base import MessageFilter
+
+        page = Page(limit=100_000)
+        return len(await self.gateways[0].database.messages(APP.id, MessageFilter(), page))
+
+
+async def eventually(look: Callable[[], Any]) -> Any:
+    """Look until there is something, which other processes decide when."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not (found := await look()):
+            await asyncio.sleep(0.01)
+        return found
+
+
+async def _is(what: bool) -> bool:
+    return what
