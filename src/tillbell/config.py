@@ -1,8 +1,8 @@
 """Settings: every one of them, where it may come from, and what it may be.
 
 Sources, strongest first: command line flags, `TILLBELL_*` variables (or
-`TILLBELL_*_FILE`, the path of a file that holds the value), `DATABASE_URL` and
-`PORT`, a TOML file, defaults. The TOML file is the one named by `--config` or
+`TILLBELL_*_FILE`, the path of a file that holds the value), `DATABASE_URL`,
+`PORT` and `NOTIFY_SOCKET`, a TOML file, defaults. The TOML file is the one named by `--config` or
 `TILLBELL_CONFIG`, else `tillbell.toml` in the data directory if it is there.
 
 An unknown name is an error, because a misspelt setting that silently does
@@ -60,6 +60,10 @@ class Settings:
     )
     role: str = _setting("all", "Which parts this process runs.", choices=("all", "api", "worker"))
     processes: int = _setting(1, "Processes that share the port.", (1, 64))
+    listen_fd: int = _setting(
+        -1, "Descriptor of a socket that listens already, instead of host and port.", (-1, 65_535)
+    )
+    notify_socket: str = _setting("", "Socket that is told when it serves, as systemd does.")
     dev: bool = _setting(False, "Endpoints may be http and on this machine. Never in production.")
 
     admin_key: Secret | None = _setting(None, "API key with every right, to begin with.")
@@ -193,9 +197,13 @@ def _missing_from(flags: Mapping[str, object], given: Mapping[str, _Given]) -> d
     return {name: item for name, item in given.items() if flags.get(name) is None}
 
 
+# Variables of others that mean settings of ours: of platforms, and of systemd.
+_COMMON = (("DATABASE_URL", "database_url"), ("PORT", "port"), ("NOTIFY_SOCKET", "notify_socket"))
+
+
 def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
     given: dict[str, _Given] = {}
-    for variable, name in (("DATABASE_URL", "database_url"), ("PORT", "port")):
+    for variable, name in _COMMON:
         if environ.get(variable):
             given[name] = _Given(environ[variable], f"env {variable}")
     own: dict[str, _Given] = {}

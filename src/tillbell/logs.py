@@ -27,6 +27,8 @@ HAPPENINGS: Final[Mapping[str, tuple[int, str]]] = {
     "server.draining": (logging.INFO, "A signal to stop came; attempts under way may end."),
     "server.stopped": (logging.INFO, "Everything is written and closed."),
     "server.forced": (logging.WARNING, "A second signal came; it stops without waiting."),
+    "server.unheard": (logging.WARNING, "Whoever started it could not be told that it serves."),
+    "process.died": (logging.ERROR, "One of several processes ended by itself; it is replaced."),
     "server.dev_mode": (logging.WARNING, "Endpoints may be http and on this machine."),
     "request.broken": (logging.ERROR, "A fault of ours; the caller was answered 500."),
     "request.slow": (logging.DEBUG, "A client was cut off: headers or body came too slowly."),

@@ -83,6 +83,13 @@ def test_an_empty_variable_counts_as_unset() -> None:
     assert settings.port == 8420
 
 
+@pytest.mark.parametrize("role", ["all", "api", "worker"])
+def test_on_a_shared_store_every_role_and_number_of_processes_will_do(role: str) -> None:
+    environ = {"DATABASE_URL": "postgresql://db/x", "TILLBELL_ROLE": role}
+    settings = load({"processes": 4}, environ).settings
+    assert (settings.role, settings.processes) == (role, 4)
+
+
 def test_dev_allows_http_and_this_machine_only() -> None:
     settings = load({"dev": True, "allow_cidrs": "10.1.0.0/16"}, {}).settings
     assert settings.allows_http
@@ -107,7 +114,7 @@ def test_dev_allows_http_and_this_machine_only() -> None:
         ({"TILLBELL_PUBLIC_URL": "shop.example"}, "not an http or https address"),
         ({"TILLBELL_PROCESSES": "2"}, "one process"),
         ({"TILLBELL_ROLE": "worker"}, "store that processes share"),
-        ({"DATABASE_URL": "postgresql://db/x"}, "not in this version"),
+        ({"DATABASE_URL": "postgresql://"}, "must look like postgresql://"),
         ({"DATABASE_URL": "mysql://db/x"}, "must look like sqlite"),
         ({"TILLBELL_ADMIN_KEY": "short"}, "16 characters"),
         ({"TILLBELL_HISTORY_RETENTION_DAYS": "5"}, "less than body_retention_days"),

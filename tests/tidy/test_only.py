@@ -79,7 +79,12 @@ ACTS = (
     ),
     Act("print", ("cli/", "logs.py"), named=("print", "sys.stdout", "sys.stderr")),
     Act("give errors a status of their own", ("web/problems.py",), imported=_HTTP_EXCEPTIONS),
-    Act("run another program", (), imported=("subprocess", "multiprocessing")),
+    Act(
+        "run another program",
+        ("cli/supervisor.py",),
+        imported=("subprocess", "multiprocessing"),
+        named=("create_subprocess_exec", "os.fork", "os.exec"),
+    ),
     Act("read what may run code", (), imported=("pickle", "marshal", "shelve"), named=("eval",)),
 )
 

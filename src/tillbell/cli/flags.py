@@ -33,7 +33,7 @@ class Flags:
     port: int | None = None
     """Port to listen on; 0 takes a free one."""
     database_url: str | None = None
-    """The store: sqlite:///path."""
+    """The store: sqlite:///path or postgresql://user@host/database."""
     public_url: str | None = None
     """Address that others reach us by."""
     role: str | None = None

@@ -8,7 +8,7 @@ import resource
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from tillbell.app import Gateway
 from tillbell.config import Settings
@@ -18,7 +18,10 @@ from tillbell.storage.base import Page
 from tillbell.vault import hash_key, new_api_key
 from tillbell.web.asgi import build
 from tillbell.web.patience import Limits
-from tillbell.web.server import HttpServer, bind
+from tillbell.web.server import HttpServer, adopt, bind, notify_ready
+
+if TYPE_CHECKING:
+    import socket
 
 T = TypeVar("T")
 _BOOTSTRAP = "key_bootstrap"  # the record that mirrors the setting admin_key
@@ -44,7 +47,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
     """Start everything; `Misconfigured` if that is not possible. Who enters it must stop it."""
     prepare_folder(settings.data_dir)
     raise_descriptor_limit()
-    with contextlib.closing(bind(settings.host, settings.port)) as taken:
+    with contextlib.closing(_listening(settings)) as taken:
         gateway = Gateway.create(settings)
         await gateway.start()
         try:
@@ -58,7 +61,15 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         server = HttpServer(build(gateway), taken, limits)
         await server.start()
         settle_memory()
+        if settings.notify_socket:
+            notify_ready(settings.notify_socket)
         yield Running(gateway, server, new_key)
+
+
+def _listening(settings: Settings) -> socket.socket:
+    if settings.listen_fd >= 0:
+        return adopt(settings.listen_fd)
+    return bind(settings.host, settings.port)
 
 
 def prepare_folder(folder: Path) -> None:

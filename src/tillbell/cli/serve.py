@@ -17,11 +17,16 @@ def serve(flags: Flags | None = None) -> int:
     SIGTERM or Ctrl-C stops it in order; a second one stops it now. Every setting: `tillbell
     config show`.
     """
-    settings = load_settings(flags).settings
+    loaded = load_settings(flags)
+    settings = loaded.settings
     from tillbell import logs
     from tillbell.cli.running import run_loop
 
     logs.configure(settings.log_level, settings.log_format)
+    if settings.processes > 1:
+        from tillbell.cli.supervisor import supervise
+
+        return run_loop(supervise(loaded))
     return run_loop(_serve(settings))
 
 

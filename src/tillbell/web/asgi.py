@@ -18,6 +18,8 @@ from tillbell.web.wire import Answer, App, Receive, Scope, Send, header, send_an
 
 def build(gateway: Gateway, pages: App | None = None) -> App:
     """Build the application. `pages` serves everything that is neither API nor health."""
+    if gateway.settings.role == "worker":
+        return _only(health.Health(gateway))
     usage = KeyUsage(gateway.database, gateway.clock)
     limit = RateLimit(gateway.settings.api_rate_limit, gateway.clock)
     rest = Gate(make_rest(gateway, usage), gateway, limit, usage)
@@ -39,6 +41,20 @@ def build(gateway: Gateway, pages: App | None = None) -> App:
             await state(scope, receive, send)
         else:
             await other(scope, receive, send)
+
+    return serve
+
+
+def _only(state: health.Health) -> App:
+    """Serve a process that makes deliveries: how it is, and nothing else."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await _other_protocol(scope, receive, send)
+        elif scope["path"] in health.PATHS:
+            await state(scope, receive, send)
+        else:
+            await _nothing(scope, receive, send)
 
     return serve
 

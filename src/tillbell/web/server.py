@@ -15,6 +15,7 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol, Self, cast
 
 import uvicorn
@@ -26,6 +27,7 @@ from tillbell.web.wire import App
 
 _REQUESTS_END_S = 5  # a request takes milliseconds; only a stuck client takes longer
 _IDLE_S = 75
+_READY = b"READY=1"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -62,6 +64,49 @@ def bind(host: str, port: int) -> socket.socket:
         ) from error
     taken.setblocking(False)
     return taken
+
+
+def adopt(fd: int) -> socket.socket:
+    """Take a socket that listens already: systemd's, or that of the process that started us."""
+    try:
+        taken = socket.socket(fileno=fd)
+        taken.getsockname()
+    except OSError as error:
+        raise Misconfigured(f"listen_fd: {fd} is not a socket: {error.strerror}") from error
+    taken.setblocking(False)
+    return taken
+
+
+def notify_ready(path: str) -> None:
+    """Tell whoever started us that we serve: systemd's protocol (sd_notify)."""
+    address = "\0" + path[1:] if path.startswith("@") else path
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.sendto(_READY, address)
+    except OSError as error:
+        observe("server.unheard", error=str(error))
+
+
+class ReadySocket:
+    """The other end of `notify_ready`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Self:
+        self._path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.bind(str(self._path))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    async def wait(self) -> None:
+        """Wait until the process serves."""
+        while await asyncio.get_running_loop().sock_recv(self._socket, 4_096) != _READY:
+            pass
 
 
 class _Uvicorn(uvicorn.Server):

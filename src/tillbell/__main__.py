@@ -1,0 +1,5 @@
+"""`python -m tillbell`: the same as the command."""
+
+from tillbell.cli import main
+
+main()

@@ -1,0 +1,126 @@
+"""The supervisor: several processes behind one port, each a whole gateway on the shared store.
+
+It takes the port, starts the processes one after the other (the first may have to make tables
+and a key), starts anew those that die, and passes signals on. It serves nothing itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tillbell.config import Loaded, Settings
+from tillbell.logs import observe
+from tillbell.setting_text import as_text
+from tillbell.web.server import ReadySocket, StopSignals, bind
+
+AGAIN_S = 1.0  # pause before a process that died is started anew
+START_S = 120.0
+
+
+async def supervise(loaded: Loaded) -> int:
+    """Run until a signal comes; return the exit code."""
+    settings = loaded.settings
+    with (
+        StopSignals() as signals,
+        bind(settings.host, settings.port) as taken,
+        TemporaryDirectory(prefix="tillbell-") as folder,
+    ):
+        taken.set_inheritable(True)
+        port = taken.getsockname()[1]
+        crew = _Crew(loaded, taken.fileno(), Path(folder), signals)
+        print(f"tillbell · {settings.processes} processes · {settings.host}:{port}", flush=True)
+        return await crew.run(settings.processes)
+
+
+class _Crew:
+    """The processes."""
+
+    def __init__(self, loaded: Loaded, fd: int, folder: Path, signals: StopSignals) -> None:
+        self._environment = _environment(loaded, fd)
+        self._fd = fd
+        self._folder = folder
+        self._signals = signals
+        self._running: dict[int, asyncio.subprocess.Process] = {}
+
+    async def run(self, count: int) -> int:
+        for number in range(count):
+            code = await self._start(number)
+            if code is not None:
+                await self._stop()
+                return code
+        watching = [asyncio.ensure_future(self._watch(number)) for number in range(count)]
+        await self._signals.first.wait()
+        for one in watching:
+            one.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+        return await self._stop()
+
+    async def _start(self, number: int) -> int | None:
+        """Start one; return its exit code if it ends, or is told to, before it serves."""
+        path = self._folder / f"{number}"
+        with ReadySocket(path) as ready:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tillbell", "serve",
+                env={**self._environment, "NOTIFY_SOCKET": str(path)},
+                pass_fds=(self._fd,),
+            )  # fmt: skip
+            self._running[number] = process
+            news: list[asyncio.Future[Any]] = [
+                asyncio.ensure_future(ready.wait()),
+                asyncio.ensure_future(process.wait()),
+                asyncio.ensure_future(self._signals.first.wait()),
+            ]
+            await asyncio.wait(news, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
+            for one in news:
+                one.cancel()
+            await asyncio.gather(*news, return_exceptions=True)
+        if self._signals.first.is_set():
+            return 0
+        return process.returncode
+
+    async def _watch(self, number: int) -> None:
+        """Start a process anew whenever it has died."""
+        while True:
+            code = await self._running[number].wait()
+            observe("process.died", number=number, code=code)
+            await asyncio.sleep(AGAIN_S)
+            await self._start(number)
+
+    async def _stop(self) -> int:
+        """Stop all in order; a second signal is passed on."""
+        self._signal(signal.SIGTERM)
+        ended = asyncio.gather(*(process.wait() for process in self._running.values()))
+        hurry: asyncio.Future[Any] = asyncio.ensure_future(self._signals.second.wait())
+        both: set[asyncio.Future[Any]] = {ended, hurry}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            self._signal(signal.SIGTERM)
+        hurry.cancel()
+        return max((abs(code) for code in await ended), default=0)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._running.values():
+            if process.returncode is None:
+                process.send_signal(number)
+
+
+def _environment(loaded: Loaded, fd: int) -> dict[str, str]:
+    """Return what a process needs to come to the same settings, save that it is one process."""
+    own = {
+        f"TILLBELL_{name.upper()}": as_text(getattr(loaded.settings, name))
+        for name, origin in loaded.origins.items()
+        if origin.startswith("flag")
+    }
+    given: Settings = loaded.settings
+    single = {
+        "TILLBELL_PROCESSES": "1",
+        "TILLBELL_LISTEN_FD": str(fd),
+        "TILLBELL_DATA_DIR": str(given.data_dir),
+    }
+    return {**os.environ, **own, **single}

@@ -1,0 +1,116 @@
+"""`tillbell serve --processes`: one port, several processes, each replaced when it dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.cli.conftest import PROGRAM, environment, tillbell
+
+KEY = "tb_fleet_key_0123456789abcdefghij"
+LINES_S = 60
+
+
+class Fleet:
+    """A supervisor and what it said."""
+
+    def __init__(self, folder: Path, url: str, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [PROGRAM, "serve", "--data-dir", str(folder), "--port", "0", "--dev", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment(TILLBELL_LOG_FORMAT="json", TILLBELL_ADMIN_KEY=KEY, DATABASE_URL=url),
+        )
+        self.said: list[str] = []
+        found = re.search(r":(\d+)$", self.read_until(r"· \d+ processes ·"))
+        assert found is not None
+        self.url = f"http://127.0.0.1:{found[1]}"
+
+    def read_until(self, pattern: str) -> str:
+        """Read lines until one matches; the test's timeout ends a wait for ever."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.said.append(line.rstrip())
+            if re.search(pattern, line):
+                return line.rstrip()
+        raise AssertionError("\n".join(self.said))
+
+    def children(self) -> list[int]:
+        """Return the processes that serve."""
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in path.read_text().split()]
+
+    def stop(self) -> int:
+        """Stop it in order."""
+        self.process.send_signal(signal.SIGTERM)
+        rest, _ = self.process.communicate(timeout=50)
+        self.said += rest.splitlines()
+        return self.process.returncode
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, fresh_schema: Callable[[], str]) -> Iterator[Fleet]:
+    fleet = Fleet(tmp_path / "data", fresh_schema(), "--processes", "2")
+    for _ in range(2):
+        fleet.read_until("server.started")
+    yield fleet
+    if fleet.process.poll() is None:
+        fleet.stop()
+
+
+def test_two_processes_answer_on_one_port_and_stop_in_order(fleet: Fleet) -> None:
+    headers = {"authorization": f"Bearer {KEY}"}
+    made = httpx.post(f"{fleet.url}/api/v1/app", json={"name": "shop"}, headers=headers)
+    assert made.status_code == 201
+    path = f"{fleet.url}/api/v1/app/{made.json()['id']}/msg"
+    for number in range(20):
+        body = {"eventType": "order.paid", "payload": {"n": number}}
+        assert httpx.post(path, json=body, headers=headers).status_code == 202
+
+    assert len(fleet.children()) == 2
+    assert fleet.stop() == 0
+    stopped = [line for line in fleet.said if "server.stopped" in line]
+    assert len(stopped) == 2
+
+
+def test_a_process_that_dies_is_replaced(fleet: Fleet) -> None:
+    before = fleet.children()
+    os.kill(before[0], signal.SIGKILL)
+    died = fleet.read_until("process.died")
+    fleet.read_until("server.started")
+
+    assert json.loads(died)["code"] == -signal.SIGKILL
+    assert len(set(fleet.children()) - set(before)) == 1
+    assert httpx.get(f"{fleet.url}/livez").status_code == 200
+
+
+def test_one_that_cannot_start_ends_all_with_its_reason(tmp_path: Path) -> None:
+    url = "postgresql://nobody@127.0.0.1:1/none"
+    refused = tillbell(
+        "serve", "--data-dir", str(tmp_path), "--port", "0", "--processes", "2", DATABASE_URL=url
+    )
+    assert refused.returncode == 2
+    assert "Cannot use the PostgreSQL database" in refused.stderr + refused.stdout
+
+
+def test_a_worker_serves_how_it_is_and_nothing_else(
+    tmp_path: Path, fresh_schema: Callable[[], str]
+) -> None:
+    fleet = Fleet(tmp_path / "data", fresh_schema(), "--processes", "2", "--role", "worker")
+    for _ in range(2):
+        fleet.read_until("server.started")
+    headers = {"authorization": f"Bearer {KEY}"}
+    try:
+        assert httpx.get(f"{fleet.url}/readyz").status_code == 200
+        assert httpx.get(f"{fleet.url}/api/v1/app", headers=headers).status_code == 404
+    finally:
+        assert fleet.stop() == 0
