@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,30 +65,39 @@ async def go_on(life: Life, url: str, clock: ManualClock) -> None:
     await life.specification.orphan(clock.now())
 
 
+# A process for each number: killed at that point of its move, if it comes so far.
 MOVER = """
 import os, signal, sys
 from pathlib import Path
 from tillbell.storage.move import Manner, move
 from tillbell.testing import ManualClock
 
-path, url, now, left = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+path, url, now = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 
-def fault(point):
-    global left
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+def die_at(left):
+    def fault(point):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return fault
 
-assert move(path, url, ManualClock(now), Manner(batch_rows=3, fault=fault)).is_proven
+for left in map(int, sys.argv[4:]):
+    if os.fork() == 0:
+        manner = Manner(batch_rows=3, fault=die_at(left))
+        assert move(path, url, ManualClock(now), manner).is_proven
+        os._exit(0)
+    print(-os.waitstatus_to_exitcode(os.wait()[1]))
 """
 
 
-def move_until(path: Path, url: str, now: int, point: int) -> bool:
-    """Move in a process of its own that is killed at its n-th point; say whether it was."""
-    arguments = [str(path), url, str(now), str(point)]
-    done = subprocess.run([sys.executable, "-c", MOVER, *arguments], check=False, timeout=50)
-    assert done.returncode in (0, -signal.SIGKILL)
-    return done.returncode != 0
+def move_until_killed(path: Path, url: str, now: int, points: Iterable[int]) -> list[int]:
+    """Move in processes, each killed at its n-th point; return the signals they died of."""
+    arguments = [str(path), url, str(now), *map(str, points)]
+    said = subprocess.run(
+        [sys.executable, "-c", MOVER, *arguments], check=True, timeout=50, stdout=subprocess.PIPE
+    )
+    return [int(word) for word in said.stdout.split()]
 
 
 async def opens(database: SqliteDatabase | PostgresDatabase) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import random
+import signal
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.store.moving import Lived, execute, go_on, live, lived, move_until, opens
+from tests.store.moving import Lived, execute, go_on, live, lived, move_until_killed, opens
 from tests.store.till import Till
 from tests.store.world import World
 from tillbell.callbacks import Trust
@@ -51,9 +52,10 @@ async def test_a_move_that_is_killed_again_and_again_is_as_good_as_one_that_is_n
 ) -> None:
     source, url, now = await lived("both", 77, tmp_path, clock), fresh_schema(), clock.now()
     chance = random.Random(7)
-    kills = sum(move_until(source.path, url, now, chance.randint(1, 9)) for _ in range(KILLS))
+    points = [chance.randint(1, 12) for _ in range(KILLS)]
 
-    assert kills == KILLS  # or there was too little to move
+    killed = move_until_killed(source.path, url, now, points)
+    assert killed == [signal.SIGKILL] * KILLS  # or there was too little to move
     assert move(source.path, url, clock).is_proven
     for life in source.lives:
         await go_on(life, url, clock)
