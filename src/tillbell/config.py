@@ -29,7 +29,7 @@ import platformdirs
 
 from tillbell import __version__
 from tillbell.errors import Misconfigured
-from tillbell.setting_text import parse
+from tillbell.setting_text import as_text, parse
 from tillbell.vault import Secret
 
 PREFIX = "TILLBELL_"
@@ -178,6 +178,17 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> Loaded:
     values.setdefault("data_dir", default_data_dir())
     origins = {name: given[name].origin if name in given else "default" for name in FIELDS}
     return _complete(Settings(**values), origins)
+
+
+def environment_of_child(loaded: Loaded, changes: Mapping[str, object]) -> dict[str, str]:
+    """Return the environment of a process that shall come to the same settings but for `changes`.
+
+    What was set by a flag becomes a variable; the data folder is told as it was found.
+    """
+    flagged = [name for name, origin in loaded.origins.items() if origin.startswith("flag")]
+    told = {name: getattr(loaded.settings, name) for name in ("data_dir", *flagged)}
+    own = {PREFIX + name.upper(): as_text(value) for name, value in {**told, **changes}.items()}
+    return {**os.environ, **own}
 
 
 def default_data_dir() -> Path:

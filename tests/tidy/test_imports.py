@@ -22,6 +22,7 @@ ORDER = (
     ("testing",),
     ("web",),
     ("cli",),
+    ("__main__",),
 )
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 APART = {"profiles", "providers", "storage"}  # never each other

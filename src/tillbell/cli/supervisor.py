@@ -7,16 +7,14 @@ and a key), starts anew those that die, and passes signals on. It serves nothing
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tillbell.config import Loaded, Settings
+from tillbell.config import Loaded, environment_of_child
 from tillbell.logs import observe
-from tillbell.setting_text import as_text
 from tillbell.web.server import ReadySocket, StopSignals, bind
 
 AGAIN_S = 1.0  # pause before a process that died is started anew
@@ -42,7 +40,7 @@ class _Crew:
     """The processes."""
 
     def __init__(self, loaded: Loaded, fd: int, folder: Path, signals: StopSignals) -> None:
-        self._environment = _environment(loaded, fd)
+        self._environment = environment_of_child(loaded, {"processes": 1, "listen_fd": fd})
         self._fd = fd
         self._folder = folder
         self._signals = signals
@@ -67,7 +65,7 @@ class _Crew:
         with ReadySocket(path) as ready:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "tillbell", "serve",
-                env={**self._environment, "NOTIFY_SOCKET": str(path)},
+                env=self._environment | {"NOTIFY_SOCKET": str(path)},
                 pass_fds=(self._fd,),
             )  # fmt: skip
             self._running[number] = process
@@ -108,19 +106,3 @@ class _Crew:
         for process in self._running.values():
             if process.returncode is None:
                 process.send_signal(number)
-
-
-def _environment(loaded: Loaded, fd: int) -> dict[str, str]:
-    """Return what a process needs to come to the same settings, save that it is one process."""
-    own = {
-        f"TILLBELL_{name.upper()}": as_text(getattr(loaded.settings, name))
-        for name, origin in loaded.origins.items()
-        if origin.startswith("flag")
-    }
-    given: Settings = loaded.settings
-    single = {
-        "TILLBELL_PROCESSES": "1",
-        "TILLBELL_LISTEN_FD": str(fd),
-        "TILLBELL_DATA_DIR": str(given.data_dir),
-    }
-    return {**os.environ, **own, **single}
