@@ -118,7 +118,8 @@ def _sum(told: dict[str, Any]) -> Sum | None:
 
 
 def _signatures(header: str) -> list[bytes]:
-    parts = [part.strip().split("/") for part in header.split(",", SIGNATURES_MAX)]
+    written = header.split(",", SIGNATURES_MAX)[:SIGNATURES_MAX]
+    parts = [part.strip().split("/", 3) for part in written]
     return [from_hex(part[-1]) for part in parts if len(part) == 1 or part[-2].upper() == "SHA256"]
 
 
