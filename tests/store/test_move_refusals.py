@@ -9,10 +9,12 @@ import pytest
 
 from tests.store.moving import execute, lived, opens
 from tests.store.world import World
+from tillbell.clock import SECOND
 from tillbell.errors import Misconfigured
 from tillbell.models import Application
 from tillbell.storage.base import MessageFilter, Page
 from tillbell.storage.departure import go_back
+from tillbell.storage.fleet import Member
 from tillbell.storage.move import Manner, move
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.sqlite import SqliteDatabase
@@ -178,6 +180,34 @@ async def test_two_processes_cannot_move_the_same_rows(
     assert execute(url, "SELECT count(*) FROM messages") == [(0,)]
 
 
+async def test_a_target_that_is_written_to_meanwhile_is_refused(
+    source: Path, clock: ManualClock, fresh_schema: Schema
+) -> None:
+    url = fresh_schema()
+
+    def write(point: str) -> None:
+        if point == "begin" and execute(url, "SELECT 1 FROM moves WHERE stage = 'messages'"):
+            planted = "INSERT INTO bodies SELECT id, '', '' FROM messages ON CONFLICT DO NOTHING"
+            execute(url, planted)
+
+    with pytest.raises(Misconfigured, match="stand in the way of bodies"):
+        move(source, url, clock, Manner(fault=write))
+    assert not await opens(PostgresDatabase(url, clock))
+
+
+async def test_a_target_where_a_process_runs_is_refused(
+    source: Path, clock: ManualClock, fresh_schema: Schema
+) -> None:
+    url = fresh_schema()
+    worker = PostgresDatabase(url, clock)
+    await worker.open()
+    await worker.sign_in(Member("wrk_1", "worker", sends=True), 15 * SECOND)
+
+    with pytest.raises(Misconfigured, match=r"it holds members\."):
+        move(source, url, clock)
+    await worker.close()
+
+
 # ── what the source may not be ───────────────────────────────────────────────────────────────────
 
 
@@ -207,6 +237,15 @@ def test_a_server_that_is_not_there_is_said_without_its_password(
 ) -> None:
     with pytest.raises(Misconfigured, match="Cannot use the PostgreSQL database") as caught:
         move(source, "postgresql://me:wort@127.0.0.1:1/x", clock)
+    assert "wort" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:wort%zz@h/x", "postgresql://me:wort@h/x?wort=1"])
+def test_an_address_that_cannot_be_read_is_not_repeated(
+    url: str, source: Path, clock: ManualClock
+) -> None:
+    with pytest.raises(Misconfigured, match="cannot be read") as caught:
+        move(source, url, clock)
     assert "wort" not in str(caught.value)
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tillbell.errors import Misconfigured
 from tillbell.storage.departure import Arrival
-from tillbell.storage.link import Link, Row
+from tillbell.storage.link import Link, Raced, Row
 from tillbell.storage.tables import LINKED, PAYMENTS, PLAIN, Key, Table
 from tillbell.storage.transaction import Fault
 
@@ -79,8 +79,13 @@ class Copying:
             self._note(stage.name, last_key, len(batch))
             self._fault("before commit")
             self._target.rows("commit")
-        except BaseException:
+        except BaseException as error:
             self._give_up()
+            if isinstance(error, Raced):
+                raise Misconfigured(
+                    f"The target holds rows of its own that stand in the way of {stage.name}. "
+                    "Give it an empty database."
+                ) from error
             raise
         self._fault("after commit")
         self.on_batch(stage.name, self._at.copied)

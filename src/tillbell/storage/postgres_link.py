@@ -19,7 +19,7 @@ from psycopg import errors
 from psycopg.adapt import AdaptersMap
 from psycopg.types.numeric import Int8Dumper
 
-from tillbell.errors import StoreUnavailable
+from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage.fleet import WAKE_ALL
 from tillbell.storage.link import Bindings, Raced, Row
 from tillbell.storage.sql import load
@@ -140,18 +140,32 @@ class PostgresLink:
 
 
 def open_link(url: str, *, is_reader: bool = False) -> PostgresLink:
-    """Connect. `StoreUnavailable` if the server does not answer in time."""
+    """Connect. `StoreUnavailable` if the server does not answer in time.
+
+    `Misconfigured` if the URL cannot be read.
+    """
     with translated():
-        connection = psycopg.connect(
+        connection = _connect(url)
+        _adapt(connection.adapters)
+        connection.execute(sql("configure_reader" if is_reader else "configure_writer"))
+        return PostgresLink(connection)
+
+
+def _connect(url: str) -> Connection:
+    try:
+        return psycopg.connect(
             url,
             autocommit=True,  # the session begins and ends transactions by name
             connect_timeout=CONNECT_TIMEOUT_S,
             cursor_factory=psycopg.RawCursor,
             application_name="tillbell",
         )
-        _adapt(connection.adapters)
-        connection.execute(sql("configure_reader" if is_reader else "configure_writer"))
-        return PostgresLink(connection)
+    except psycopg.ProgrammingError:  # its text may quote a part of the password
+        raise Misconfigured(
+            "The address of the PostgreSQL database cannot be read. It looks like "
+            "postgresql://user:password@host:5432/database; special characters of user and "
+            "password are written as %XX (@ is %40)."
+        ) from None
 
 
 def _adapt(adapters: AdaptersMap) -> None:

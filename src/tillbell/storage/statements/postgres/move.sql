@@ -17,8 +17,10 @@ RETURNING copied;
 UPDATE moves SET finished_at = ?2 WHERE id = ?1;
 
 -- name: move_found
--- Which tables hold anything. An hour that counts nothing is what a test of the disk leaves.
+-- Which tables hold anything: also a process that runs there and has done nothing yet. An hour
+-- that counts nothing is what a test of the disk leaves.
 SELECT 'records' WHERE EXISTS (SELECT 1 FROM records)
+UNION ALL SELECT 'members' WHERE EXISTS (SELECT 1 FROM members)
 UNION ALL SELECT 'messages' WHERE EXISTS (SELECT 1 FROM messages)
 UNION ALL SELECT 'bodies' WHERE EXISTS (SELECT 1 FROM bodies)
 UNION ALL SELECT 'deliveries' WHERE EXISTS (SELECT 1 FROM deliveries)
