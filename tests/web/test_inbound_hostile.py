@@ -74,3 +74,20 @@ def test_a_hostile_body_is_answered_and_shown(
 def test_hostile_headers_are_no_failure_of_ours(door: Door, headers: dict[str, str]) -> None:
     answer = door.send(b"{}", **headers)
     assert answer.status_code in (200, 401)
+
+
+def test_a_source_whose_adapter_is_gone_takes_nothing_until_it_is_back(
+    site: Site, door: Door
+) -> None:
+    sources = site.gateway.sources
+    live = sources.live(door.source["id"])
+    assert live is not None
+    known = sources.providers
+    sources.providers = {name: one for name, one in known.items() if name != "pretend"}
+    site.do(sources.refresh(live.source.scope, live.source.id))
+    for signature in (pretend.signature(SECRET, b"{}"), "", "00"):
+        assert door.send(b"{}", x_pretend_signature=signature).status_code == 404
+    sources.providers = known
+    site.do(sources.refresh(live.source.scope, live.source.id))
+    assert door.log() == []
+    assert door.send(b"{}").status_code == 200
