@@ -181,15 +181,15 @@ def everything(connection: apsw.Connection) -> list[list[tuple[object, ...]]]:
     return [list(connection.execute(f"SELECT * FROM {table}")) for table in TABLES]
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-async def test_the_database_itself_refuses(till: Till, thief: apsw.Connection, attack: str) -> None:
+async def prey(till: Till) -> dict[str, str]:
+    """Make what is attacked; return the ids by the names that the statements use."""
     paid = await till.captured(uid="one")
     refund = till.refunding(paid, 6_000, psp_transaction_id="re_1")
     second = till.opening(till.refund(paid, 5_000, psp_transaction_id="re_2"), APPROVED)
     callback = await till.receive("k")
     entry = till.audit_entry(paid.id)
     await till.do(steps=(refund, second), conclusion=till.conclusion(callback), audit=(entry,))
-    names = {
+    return {
         "app": paid.app_id,
         "paid": paid.id,
         "open": (await till.create()).id,
@@ -197,6 +197,11 @@ async def test_the_database_itself_refuses(till: Till, thief: apsw.Connection, a
         "refund": refund.transaction.id,
         "second": second.transaction.id,
     }
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+async def test_the_database_itself_refuses(till: Till, thief: apsw.Connection, attack: str) -> None:
+    names = await prey(till)
     before = everything(thief)
     statement, why = ATTACKS[attack]
 

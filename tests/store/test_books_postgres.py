@@ -1,0 +1,85 @@
+"""G5 on PostgreSQL: who breaks into the books by SQL is refused there too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import NamedTuple
+
+import psycopg
+import pytest
+
+from tests.store.test_books_sqlite import ATTACKS, LAWFUL, TABLES, prey
+from tests.store.till import Till
+from tests.store.world import World
+from tillbell.storage.postgres import PostgresDatabase
+from tillbell.testing import ManualClock
+
+Thief = psycopg.Connection[tuple[object, ...]]
+# What only SQLite can be told: to replace rows, and digits in a column of whole numbers.
+HERE = {name: a for name, a in ATTACKS.items() if "REPLACE" not in a[0] and "digits" not in name}
+SAID = {"CHECK": "check constraint", "UNIQUE": "unique constraint"}
+EMPTYING = ("transitions", "effects", "audit")
+
+
+class Scene(NamedTuple):
+    """A till, and somebody who is connected to its database past the program."""
+
+    till: Till
+    thief: Thief
+
+
+@pytest.fixture
+def url(used_schema: Callable[[], str]) -> str:
+    return used_schema()
+
+
+@pytest.fixture
+async def till(url: str, clock: ManualClock) -> AsyncIterator[Till]:
+    database = PostgresDatabase(url, clock)
+    await database.open()
+    yield Till(World(database, clock))
+    await database.close()
+
+
+@pytest.fixture
+def scene(till: Till, url: str) -> Iterator[Scene]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield Scene(till, connection)
+
+
+def native(statement: str) -> bytes:
+    return re.sub(r":(\w+)", r"%(\1)s", statement).encode()
+
+
+def everything(thief: Thief) -> list[list[tuple[object, ...]]]:
+    return [
+        sorted(thief.execute(f"SELECT * FROM {table}".encode()).fetchall(), key=repr)
+        for table in TABLES
+    ]
+
+
+@pytest.mark.parametrize("attack", HERE)
+async def test_the_database_itself_refuses(scene: Scene, attack: str) -> None:
+    names = await prey(scene.till)
+    before = everything(scene.thief)
+    statement, why = HERE[attack]
+
+    with pytest.raises(psycopg.IntegrityError, match=SAID.get(why, why)):
+        scene.thief.execute(native(statement), names)
+    assert everything(scene.thief) == before
+
+
+@pytest.mark.parametrize("act", LAWFUL)
+async def test_what_is_lawful_is_not_refused(scene: Scene, act: str) -> None:
+    names = await prey(scene.till)
+    done = scene.thief.execute(native(LAWFUL[act]), names)
+
+    assert done.rowcount == 1
+
+
+@pytest.mark.parametrize("table", EMPTYING)
+async def test_history_is_not_emptied_at_a_stroke(scene: Scene, table: str) -> None:
+    await prey(scene.till)
+    with pytest.raises(psycopg.IntegrityError, match="never change"):
+        scene.thief.execute(f"TRUNCATE {table}".encode())
