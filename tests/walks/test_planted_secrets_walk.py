@@ -148,7 +148,7 @@ class Planted:
         pages = [self.shop.get(page, limit=250) for page in PAGES]
         for page in ("callback", "transaction"):
             pages += [self.shop.get(f"{page}/{one['id']}") for one in self.shop.get(page)["data"]]
-        for callback in self.shop.log():
+        for callback in self.shop.log()[-3:]:  # those with secrets in their fields
             path = f"{self.shop.path}/callback/{callback['id']}/replay"
             pages.append(self.shop.http.post(path, json={"dryRun": True}).json())
         own = [self.shop.get("source"), self.shop.get(f"source/{source}")]
