@@ -45,8 +45,8 @@ class Listener:
                 finally:
                     link.close()
             except StoreUnavailable as error:
-                observe("listener.deaf", error=str(error))
-                self._ended.wait(PAUSE_S)
+                if not self._ended.wait(PAUSE_S):
+                    observe("listener.deaf", error=str(error))
 
     def _hear(self, link: PostgresLink) -> None:
         while not self._ended.is_set():

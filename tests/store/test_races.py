@@ -1,0 +1,194 @@
+"""Four processes on one PostgreSQL at once: what SQLite's one writer decides, locks decide here."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from tests.store.till import APPROVED, CREDIT, REQUEST, Till
+from tests.store.world import LEASE, SUCCEEDED, World
+from tillbell.clock import DAY
+from tillbell.models import Application, Claim, Delivery, DeliveryState
+from tillbell.storage.base import Added, Duplicate, Publication, Repeated, Selection
+from tillbell.storage.books import Arrival, Change, Crossed, Done
+from tillbell.storage.postgres import PostgresDatabase
+from tillbell.testing import ManualClock
+
+PROCESSES = 4
+COPIES = 200
+
+
+@pytest.fixture
+async def stores(
+    fresh_schema: Callable[[], str], clock: ManualClock
+) -> AsyncIterator[list[PostgresDatabase]]:
+    url = fresh_schema()
+    opened = [PostgresDatabase(url, clock) for _ in range(PROCESSES)]
+    for store in opened:
+        await store.open()
+    yield opened
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+def worlds(stores: list[PostgresDatabase], clock: ManualClock) -> list[World]:
+    """The same shop, seen from each process."""
+    made = [World(store, clock) for store in stores]
+    for world in made[1:]:
+        world.app, world.endpoint, world.second = made[0].app, made[0].endpoint, made[0].second
+    return made
+
+
+@pytest.fixture
+def tills(worlds: list[World]) -> list[Till]:
+    made = [Till(world) for world in worlds]
+    for till in made[1:]:
+        till.source, till.second = made[0].source, made[0].second
+    return made
+
+
+async def test_an_event_id_is_published_once(worlds: list[World]) -> None:
+    async def publish(world: World, number: int) -> Added | Duplicate | Repeated:
+        message = world.message(event_id=f"event-{number % 20}")
+        delivery = world.waiting(message, world.endpoint)
+        return await world.store.publish(Publication(message, {"": b"{}"}, [delivery]))
+
+    turns = zip(itertools.cycle(worlds), range(20 * COPIES // 5), strict=False)
+    outcomes = await asyncio.gather(*(publish(world, n) for world, n in turns))
+
+    assert Counter(type(one) for one in outcomes)[Added] == 20
+    assert (await worlds[0].store.counts()).waiting == 20
+
+
+async def test_an_idempotency_key_is_answered_once(worlds: list[World]) -> None:
+    found = await asyncio.gather(
+        *(w.store.remember(f"key-{n}", str(i), b"a", w.now)
+          for n in range(10) for i, w in enumerate(worlds * 10))
+    )  # fmt: skip
+    firsts = [one for one in found if one is None]
+
+    assert len(firsts) == 10
+
+
+async def test_of_many_copies_of_a_callback_one_counts(tills: list[Till]) -> None:
+    """B9: two hundred copies of each event over four processes."""
+    arrivals = [
+        (till, Arrival(till.callback(f"event-{n % 20}"), REQUEST))
+        for till, n in zip(itertools.cycle(tills), range(20 * COPIES), strict=False)
+    ]
+    random.Random(9).shuffle(arrivals)
+    stored = await asyncio.gather(*(till.store.receive(arrival) for till, arrival in arrivals))
+    firsts = [one for one in stored if one.outcome is None]
+
+    assert sorted(one.dedupe_key or "" for one in firsts) == sorted(f"event-{n}" for n in range(20))
+    by_key = {one.dedupe_key: one.id for one in firsts}
+    duplicates = [one for one in stored if one.outcome is not None]
+    assert all(one.duplicate_of == by_key[one.dedupe_key] for one in duplicates)
+
+
+async def test_no_two_processes_claim_one_delivery(worlds: list[World]) -> None:
+    for _ in range(400):
+        await worlds[0].publish(worlds[0].endpoint, worlds[0].second)
+
+    async def work(world: World) -> list[Delivery]:
+        mine: list[Delivery] = []
+        for _ in range(60):
+            wanted = {world.endpoint: 7, world.second: 5}
+            claims = await world.store.claim(wanted, world.now, world.now + LEASE)
+            mine += [claim.delivery for claim in claims]
+            await asyncio.gather(*(_settle(world, claim) for claim in claims))
+        return mine
+
+    shares = await asyncio.gather(*map(work, worlds))
+    claimed = [delivery.id for share in shares for delivery in share]
+
+    assert len(claimed) == len(set(claimed)) == 800
+    assert (await worlds[0].store.counts()).succeeded == 800
+
+
+async def _settle(world: World, claim: Claim) -> None:
+    settlement = world.result(claim.delivery, SUCCEEDED)
+    assert await world.store.settle(settlement)
+
+
+async def test_a_lost_lease_is_claimed_by_one(worlds: list[World], clock: ManualClock) -> None:
+    await worlds[0].publish()
+    await worlds[0].claim()
+    clock.advance(LEASE / 1_000_000 + 1)
+    found = await asyncio.gather(*(world.claim() for world in worlds))
+    claims = [claim for share in found for claim in share]
+
+    assert len(claims) == 1
+    assert claims[0].delivery.attempts == 2
+
+
+async def test_of_an_order_key_one_at_a_time_leaves(worlds: list[World]) -> None:
+    await asyncio.gather(
+        *(world.publish(order_key=f"key-{n % 3}") for n in range(20) for world in worlds)
+    )
+    seen: list[str] = []
+    while True:
+        found = await asyncio.gather(*(world.claim(50) for world in worlds))
+        claims = [(w, claim) for w, share in zip(worlds, found, strict=True) for claim in share]
+        if not claims:
+            break
+        keys = [claim.delivery.order_key for _, claim in claims]
+        assert len(keys) == len(set(keys)), "two of one key at once"
+        seen += [claim.delivery.id for _, claim in claims]
+        await asyncio.gather(*(_settle(world, claim) for world, claim in claims))
+
+    assert len(seen) == len(set(seen)) == 80
+
+
+async def test_a_decision_that_rests_on_one_version_is_made_once(tills: list[Till]) -> None:
+    for _ in range(10):
+        waits = await tills[0].create()
+        changes = [
+            (till, Change(steps=(till.step(waits, APPROVED, effects=(CREDIT,)),)))
+            for till in tills * 5
+        ]
+        done = await asyncio.gather(*(till.store.change(change) for till, change in changes))
+
+        assert Counter(type(one) for one in done) == {Done: 1, Crossed: 5 * PROCESSES - 1}
+        assert len(await tills[0].store.effects(waits.id)) == 1
+
+
+async def test_refunds_of_all_processes_stay_within_what_was_paid(tills: list[Till]) -> None:
+    paid = await tills[0].captured()
+    steps = [(till, till.refunding(paid, 3_000)) for till in tills * 3]
+    done = await asyncio.gather(*(till.store.change(Change(steps=(step,))) for till, step in steps))
+
+    assert sum(isinstance(one, Done) for one in done) == 3
+    children = await tills[0].store.children(paid.id)
+    assert sum(one.amount for one in children) == 9_000
+
+
+async def test_a_uid_is_taken_once(worlds: list[World]) -> None:
+    async def put(world: World) -> bool:
+        try:
+            await world.store.put(Application(id=world.new("app"), name="shop", uid="shop"))
+        except Exception as error:
+            return "taken" not in str(error)
+        return True
+
+    assert sum(await asyncio.gather(*(put(world) for world in worlds * 10))) == 1
+
+
+async def test_counts_of_all_processes_add_up(worlds: list[World]) -> None:
+    await asyncio.gather(*(world.publish() for world in worlds * 50))
+    claims = (await asyncio.gather(*(world.claim(30) for world in worlds)))[0]
+    await asyncio.gather(*(_settle(worlds[0], claim) for claim in claims))
+    store, now = worlds[0].store, worlds[0].now
+    of_endpoint = await store.totals(worlds[0].app, worlds[0].endpoint, 0, now + 1)
+    everything = Selection(worlds[0].app, worlds[0].endpoint, 0, now + DAY, tuple(DeliveryState))
+    rows = await store.select(everything, "", 1_000)
+
+    assert of_endpoint == await store.totals(worlds[0].app, None, 0, now + 1)
+    assert sum(of_endpoint) == len(rows) == 50 * PROCESSES
+    assert of_endpoint.succeeded == len(claims)
