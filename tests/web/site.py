@@ -138,7 +138,7 @@ class Site:
         """Wait until a background task is over; the work has no event to wait for but its end."""
 
         async def wait() -> None:
-            await asyncio.gather(*self.gateway.tasks._running)
+            await self.gateway.tasks.idle()
 
         self.do(wait())
         shown: dict[str, Any] = self.http.get(f"/background-task/{task_id}").json()

@@ -52,7 +52,12 @@ class Fleet:
     @property
     def term(self) -> int:
         """The term in which we lead; 0 while we do not."""
-        return self._term if self._clock.now() < self._good_until else 0
+        return self._term if self._is_alive else 0
+
+    @property
+    def _is_alive(self) -> bool:
+        """Whether the others still think so."""
+        return not self.is_shared or self._clock.now() < self._good_until
 
     @property
     def senders(self) -> tuple[str, ...]:
@@ -61,8 +66,8 @@ class Fleet:
 
     def owns(self, endpoint_id: str) -> bool:
         """Tell whether we make this endpoint's deliveries."""
-        if self.is_shared and self._clock.now() >= self._good_until:
-            return False  # the others think us dead
+        if not self._is_alive:
+            return False
         if self._senders == (self.id,):
             return True
         known = self._owned.get(endpoint_id)
@@ -101,9 +106,9 @@ class Fleet:
         self._good_until = began + LIFE
         if roll.now is not None and isinstance(self._clock, SteeredClock):
             self._clock.steer(roll.now, began)
-        if roll.term != self._term:
+        if roll.term != self._term and self.is_shared:
             observe("fleet.leads" if roll.term else "fleet.follows", term=roll.term)
-            self._term = roll.term
+        self._term = roll.term
         if roll.senders != self._senders and self.is_shared:
             observe("fleet.changed", senders=len(roll.senders))
             self._senders = roll.senders
