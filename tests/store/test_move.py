@@ -7,6 +7,7 @@ import random
 import signal
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ from tillbell.callbacks import Trust
 from tillbell.storage.connection import open_reader, sql
 from tillbell.storage.move import Manner, Moved, move
 from tillbell.storage.move_copy import BATCH_BYTES, batches
+from tillbell.storage.move_proof import summed
 from tillbell.storage.postgres import PostgresDatabase
+from tillbell.storage.postgres_link import open_link
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.storage.tables import ALL
 from tillbell.testing import ManualClock
@@ -164,6 +167,20 @@ async def test_text_that_postgresql_cannot_keep_is_no_difference(
     assert moved.is_proven
     kept = {key for (key,) in execute(url, "SELECT dedupe_key FROM callback_keys")}
     assert kept == {"a\ufffdb", "a0", "a\ufffe", "a"}
+
+
+async def test_the_proof_does_not_depend_on_how_many_rows_are_read_at_once(
+    tmp_path: Path, clock: ManualClock, fresh_schema: Schema
+) -> None:
+    source, url = await lived("both", 1, tmp_path, clock), fresh_schema()
+    moved = move(source.path, url, clock)
+    with closing(open_reader(source.path)) as here, closing(open_link(url)) as there:
+        for table, proof in zip(ALL, moved.proofs, strict=True):
+            small = table._replace(page=2)
+            assert summed(here, small) == proof.source, table.name
+            assert summed(there, small) == proof.target, table.name
+
+    assert sum(proof.source.rows > 2 for proof in moved.proofs) > 6
 
 
 # ── what belongs to it ───────────────────────────────────────────────────────────────────────────
