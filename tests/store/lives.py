@@ -68,7 +68,7 @@ class PostgresLives:
         """See `Lives.crash`."""
         with psycopg.connect(self._url, autocommit=True) as connection:
             connection.execute(
-                "SELECT pg_terminate_backend(pid, 10_000) FROM pg_stat_activity "
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
                 "WHERE application_name = 'tillbell' AND pid <> pg_backend_pid()"
             )
         await old.close()
