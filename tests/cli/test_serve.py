@@ -112,7 +112,10 @@ def test_a_folder_that_cannot_be_made_is_exit_code_2(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("serve", "--database-url", "postgresql://x/y"), "not in this version"),
+        (
+            ("serve", "--database-url", "postgresql://x.invalid/y"),
+            "Cannot use the PostgreSQL database",
+        ),
         (("serve", "--processes", "3"), "one process"),
         (("serve", "--config", "/nowhere.toml"), "/nowhere.toml"),
         (("serve", "--retry-schedule", "soon"), "'soon' is not a whole number"),
