@@ -54,6 +54,7 @@ def test_healthcheck_tells_by_exit_code(served: Served) -> None:
     well = tillbell("healthcheck", TILLBELL_PORT=served.port)
     assert well.returncode == 0
     assert '"status":"ready"' in well.stdout
+    assert tillbell("healthcheck", "--live", TILLBELL_PORT=served.port).stdout == "ok\n"
     served.stop()
     gone = tillbell("healthcheck", TILLBELL_PORT=served.port)
     assert gone.returncode == 1
@@ -95,6 +96,16 @@ def test_a_backup_is_whole_and_never_written_over(served: Served, tmp_path: Path
     assert "exists" in again.stderr
     none = tillbell("backup", str(tmp_path / "b"), "--data-dir", str(tmp_path / "empty"))
     assert none.returncode == 2
+
+
+def test_a_backup_of_postgresql_points_to_its_own_tools_and_not_at_its_password(
+    tmp_path: Path,
+) -> None:
+    url = "postgresql://tillbell:canary-password@127.0.0.1:1/tillbell"
+    refused = tillbell("backup", str(tmp_path / "b"), DATABASE_URL=url)
+    assert refused.returncode == 2
+    assert "pg_dump" in refused.stderr
+    assert "canary" not in refused.stderr + refused.stdout
 
 
 def test_a_signature_made_here_verifies_here(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,13 +23,16 @@ LINES_S = 60
 class Fleet:
     """A supervisor and what it said."""
 
-    def __init__(self, folder: Path, url: str, *arguments: str) -> None:
+    def __init__(self, folder: Path, url: str, *arguments: str, **more: str) -> None:
         self.process = subprocess.Popen(
             [PROGRAM, "serve", "--data-dir", str(folder), "--port", "0", "--dev", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=environment(TILLBELL_LOG_FORMAT="json", TILLBELL_ADMIN_KEY=KEY, DATABASE_URL=url),
+            env=environment(
+                **{"TILLBELL_LOG_FORMAT": "json", "TILLBELL_ADMIN_KEY": KEY, **more},
+                DATABASE_URL=url,
+            ),
         )
         self.said: list[str] = []
         found = re.search(r":(\d+)$", self.read_until(r"· \d+ processes ·"))
@@ -100,6 +104,41 @@ def test_one_that_cannot_start_ends_all_with_its_reason(tmp_path: Path) -> None:
     )
     assert refused.returncode == 2
     assert "Cannot use the PostgreSQL database" in refused.stderr + refused.stdout
+
+
+def test_it_says_that_it_serves_when_all_its_processes_do(
+    tmp_path: Path, fresh_schema: Callable[[], str]
+) -> None:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(address)
+        told.settimeout(LINES_S)
+        flags = ("--processes", "2")
+        fleet = Fleet(tmp_path / "data", fresh_schema(), *flags, NOTIFY_SOCKET=address)
+        try:
+            assert told.recv(4_096) == b"READY=1"
+            assert len(fleet.children()) == 2
+        finally:
+            assert fleet.stop() == 0
+
+
+def test_a_worker_without_the_admin_key_leaves_it_as_it_is(
+    tmp_path: Path, fresh_schema: Callable[[], str]
+) -> None:
+    url = fresh_schema()
+    api = Fleet(tmp_path / "api", url, "--processes", "2", "--role", "api")
+    api.read_until("server.started")
+    worker = Fleet(
+        tmp_path / "w", url, "--processes", "2", "--role", "worker", TILLBELL_ADMIN_KEY=""
+    )
+    try:
+        for fleet in (api, worker, worker):
+            fleet.read_until("server.started")
+        headers = {"authorization": f"Bearer {KEY}"}
+        assert httpx.get(f"{api.url}/api/v1/app", headers=headers).status_code == 200
+        assert not [line for line in worker.said if "admin key" in line]
+    finally:
+        assert (worker.stop(), api.stop()) == (0, 0)
 
 
 def test_a_worker_serves_how_it_is_and_nothing_else(

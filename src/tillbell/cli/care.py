@@ -11,6 +11,7 @@ def backup(target: Path, flags: Flags | None = None) -> None:
     """Copy the whole store to a new file, while the gateway runs or not.
 
     The master key is not in it: keep a copy of `master.key` (or TILLBELL_MASTER_KEY) apart.
+    A store on PostgreSQL is copied by that server's own tools.
 
     Parameters
     ----------
@@ -22,23 +23,29 @@ def backup(target: Path, flags: Flags | None = None) -> None:
     settings = load_settings(flags).settings
     from tillbell.clock import SystemClock
     from tillbell.errors import Misconfigured
-    from tillbell.storage.sqlite import SqliteDatabase
+    from tillbell.storage.opening import is_shared, store_at
 
-    if not settings.sqlite_path.is_file():
+    is_file = not is_shared(settings.database_url)
+    if is_file and not settings.sqlite_path.is_file():
         raise Misconfigured(f"there is no database at {settings.sqlite_path}")
     if target.exists():
         raise Misconfigured(f"{target} exists; a backup is never written over")
-    database = SqliteDatabase(settings.sqlite_path, SystemClock())
-    asyncio.run(database.backup(str(target)))
+    asyncio.run(store_at(settings.database_url, SystemClock()).backup(str(target)))
     print(f"{target}: {target.stat().st_size:,} bytes")
 
 
-def healthcheck(flags: Flags | None = None) -> int:
-    """Ask the gateway on this machine whether it is ready; exit code 0 if so."""
+def healthcheck(flags: Flags | None = None, *, live: bool = False) -> int:
+    """Ask the gateway on this machine whether it is ready; exit code 0 if so.
+
+    Parameters
+    ----------
+    live
+        Ask only whether it answers: what a restart can mend.
+    """
     settings = load_settings(flags).settings
     from tillbell.cli.client import Api
 
-    answer = Api(settings.local_url, None).get_raw("/readyz?verbose")
+    answer = Api(settings.local_url, None).get_raw("/livez" if live else "/readyz?verbose")
     print(answer.body.decode("utf-8", "replace").strip())
     return 0 if answer.status == 200 else 1
 

@@ -52,7 +52,7 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         await gateway.start()
         try:
             await check_master_key(gateway)
-            new_key = await first_key(gateway)
+            new_key = None if settings.role == "worker" else await first_key(gateway)
         except BaseException:
             await gateway.drain(0)
             await gateway.stop()
@@ -110,8 +110,9 @@ async def check_master_key(gateway: Gateway) -> None:
 async def first_key(gateway: Gateway) -> str | None:
     """Make sure that somebody can get in.
 
-    The key `admin_key`, if set, works, and stops working at the first start without it. If there is
-    no key with every right at all, one is made and returned; only its hash is kept.
+    The key `admin_key`, if set, works, and stops working at the first start without it (of a
+    process that takes requests: workers need not know it). If there is no key with every right at
+    all, one is made and returned; only its hash is kept.
     """
     configured = gateway.settings.admin_key
     if configured is None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tillbell.config import Loaded, environment_of_child
 from tillbell.logs import observe
-from tillbell.web.server import ReadySocket, StopSignals, bind
+from tillbell.web.server import ReadySocket, StopSignals, bind, notify_ready
 
 AGAIN_S = 1.0  # pause before a process that died is started anew
 START_S = 120.0
@@ -42,6 +42,7 @@ class _Crew:
     def __init__(self, loaded: Loaded, fd: int, folder: Path, signals: StopSignals) -> None:
         self._environment = environment_of_child(loaded, {"processes": 1, "listen_fd": fd})
         self._fd = fd
+        self._notify_socket = loaded.settings.notify_socket  # of whoever started us
         self._folder = folder
         self._signals = signals
         self._running: dict[int, asyncio.subprocess.Process] = {}
@@ -52,6 +53,8 @@ class _Crew:
             if code is not None:
                 await self._stop()
                 return code
+        if self._notify_socket:
+            notify_ready(self._notify_socket)
         watching = [asyncio.ensure_future(self._watch(number)) for number in range(count)]
         await self._signals.first.wait()
         for one in watching:
