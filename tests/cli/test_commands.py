@@ -45,6 +45,20 @@ def test_config_show_tells_value_and_origin_and_masks_secrets(tmp_path: Path) ->
     assert "canary" not in shown.stdout + shown.stderr
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://till:canary@db/till", "postgresql://till:***@db/till"),
+        ("postgresql://till:can@ry@db:5432/till", "postgresql://till:***@db:5432/till"),
+        ("postgresql://db/till?user=u&password=canary", "postgresql://db/till?user=u&password=***"),
+        ("postgresql://till@db/till", "postgresql://till@db/till"),
+    ],
+)
+def test_config_show_masks_the_password_of_the_database(url: str, shown: str) -> None:
+    told = json.loads(tillbell("config", "show", "--json", DATABASE_URL=url).stdout)
+    assert told["database_url"]["value"] == shown
+
+
 def test_config_show_can_write_json() -> None:
     shown = json.loads(tillbell("config", "show", "--json").stdout)
     assert shown["host"] == {"value": "127.0.0.1", "origin": "default"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -10,6 +11,9 @@ from cyclopts import Parameter
 from tillbell.cli.flags import Flags, load_settings
 from tillbell.config import FIELDS
 from tillbell.setting_text import as_text
+
+# Passwords of a database's address: before the host, and among the parameters.
+_PASSWORDS = re.compile(r"(?<=://)([^:/?#]*):.*@|(?<=[?&])(password=)[^&]*")
 
 
 def show(
@@ -19,7 +23,7 @@ def show(
 ) -> None:
     """Show every setting with its value, where that came from and what it means.
 
-    Secrets are masked.
+    Secrets are masked, and passwords in addresses.
 
     Parameters
     ----------
@@ -27,7 +31,7 @@ def show(
         Write one JSON object.
     """
     settings, origins = load_settings(flags)
-    rows = [(name, as_text(getattr(settings, name)), origins[name]) for name in FIELDS]
+    rows = [(name, _shown(getattr(settings, name)), origins[name]) for name in FIELDS]
     if as_json:
         shown = {name: {"value": value, "origin": origin} for name, value, origin in rows}
         print(json.dumps(shown, indent=2, ensure_ascii=False))
@@ -37,3 +41,9 @@ def show(
     for name, value, origin in rows:
         doc = FIELDS[name].metadata["doc"]
         print(f"{name:{name_width}}  {value:{value_width}}  {origin:24}  {doc}")
+
+
+def _shown(value: object) -> str:
+    return _PASSWORDS.sub(
+        lambda found: f"{found[1]}:***@" if found[2] is None else f"{found[2]}***", as_text(value)
+    )
