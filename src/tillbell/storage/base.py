@@ -161,6 +161,13 @@ class Totals(NamedTuple):
 RESENDABLE = (DeliveryState.WAITING, DeliveryState.SUCCEEDED, DeliveryState.FAILED)
 
 
+class Rotated(NamedTuple):
+    """What a rotation made and dropped, by name."""
+
+    made: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+
 class Store(Protocol):
     """Writes that move messages.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from tillbell.storage.base import Registry, Store, Views
+from tillbell.clock import Micros
+from tillbell.storage.base import Registry, Rotated, Store, Views
 from tillbell.storage.books import Books, BookViews
 from tillbell.storage.fleet import FleetStore
 
@@ -26,6 +27,17 @@ class Database(Store, Registry, Views, Books, BookViews, FleetStore, Protocol):
 
     async def check(self) -> None:
         """Prove that a write would be accepted now; `StoreUnavailable` if not."""
+        ...
+
+    async def rotate(
+        self, *, bodies_before: Micros, history_before: Micros, now: Micros
+    ) -> Rotated:
+        """Make partitions for what comes, drop those that are past their time.
+
+        What is still needed keeps its partition: a delivery that is open, a callback that is not
+        processed. `purge` then deletes the rest of it by rows. A database that is not partitioned
+        has nothing to do. Never keeps a write waiting for longer than a moment.
+        """
         ...
 
     async def backup(self, target: str) -> None:

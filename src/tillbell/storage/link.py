@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from tillbell.errors import StoreUnavailable
+
 Row = tuple[Any, ...]
 Bindings = Sequence[Any] | Mapping[str, Any]
 
@@ -14,6 +16,10 @@ class Raced(Exception):
 
     A database with one writer never says so.
     """
+
+
+class Busy(StoreUnavailable):
+    """Somebody else holds what was wanted, for longer than we cared to wait."""
 
 
 class Link(Protocol):

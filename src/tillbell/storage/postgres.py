@@ -14,29 +14,40 @@ from collections.abc import Callable
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage import book_methods, membership, upkeep, writes
-from tillbell.storage.book_methods import BooksMethods, BookViewsMethods
+from tillbell.storage.book_methods import BookViewsMethods
 from tillbell.storage.departure import refuse_unfinished
 from tillbell.storage.fleet import Member, RecordChange, Roll
 from tillbell.storage.listener import Listener
 from tillbell.storage.membership import SignIn
-from tillbell.storage.methods import RegistryMethods, StoreMethods, ViewsMethods
+from tillbell.storage.methods import RegistryMethods, ViewsMethods
 from tillbell.storage.migrate import migrate
 from tillbell.storage.postgres_link import PostgresLink, open_link, translated
 from tillbell.storage.readers import Readers
 from tillbell.storage.reads import Reader
+from tillbell.storage.rotation import RotationMethods
 from tillbell.storage.transaction import Fault, Session
 from tillbell.storage.writer import Writer
 
 READERS = 2
 CHECK_TIMEOUT_S = 5.0
+PARTITION_DAYS = 7  # with 90 days of history that is some 16 partitions: see partitions.py
 
 
-class PostgresDatabase(StoreMethods, RegistryMethods, ViewsMethods, BooksMethods, BookViewsMethods):
+class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViewsMethods):
     """A `Database` on a PostgreSQL server. Lives on the event loop that opened it."""
 
     is_shared = True
 
-    def __init__(self, url: str, clock: Clock, *, fault: Fault = lambda _: None) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        fault: Fault = lambda _: None,
+        partition_days: int = PARTITION_DAYS,
+    ) -> None:
+        super().__init__()
+        self.partition_days = partition_days
         self._url = url
         self._clock = clock
         self._fault = fault
@@ -51,19 +62,23 @@ class PostgresDatabase(StoreMethods, RegistryMethods, ViewsMethods, BooksMethods
             self._readers = Readers(self._reader, READERS)
         except StoreUnavailable as error:
             raise Misconfigured(f"Cannot use the PostgreSQL database. {error}") from error
-        session = Session(lambda: open_link(self._url), self._pass)
+        session = Session(self._connect, self._pass)
         self._writer = Writer(session, writes.HOT | book_methods.HOT)
         self._writer.on_commit = self.on_commit
         self._listener = Listener(self._url, self.on_wake)
         self._is_open = True
 
     def _migrate(self) -> None:
-        link = open_link(self._url)
+        link = self._connect()
         try:
             migrate(link, "postgres", self._clock.now())
             refuse_unfinished(link)
+            self.make_partitions(link, self._clock.now())
         finally:
             link.close()
+
+    def _connect(self) -> PostgresLink:
+        return open_link(self._url)
 
     def _reader(self) -> PostgresLink:
         return open_link(self._url, is_reader=True)

@@ -21,7 +21,7 @@ from psycopg.types.numeric import Int8Dumper
 
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage.fleet import WAKE_ALL
-from tillbell.storage.link import Bindings, Raced, Row
+from tillbell.storage.link import Bindings, Busy, Raced, Row
 from tillbell.storage.sql import load
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -59,6 +59,8 @@ def translated() -> Iterator[None]:
         yield
     except _RACED as error:
         raise Raced(str(error)) from error
+    except errors.LockNotAvailable as error:
+        raise Busy(f"The database is in use. {' '.join(str(error).split())}") from error
     except _ENVIRONMENT as error:
         raise StoreUnavailable(f"The database failed: {' '.join(str(error).split())}") from error
 

@@ -271,4 +271,4 @@ def totals(reader: Reader, period: Period) -> Totals:
 
 def counts(reader: Reader) -> Totals:
     """Read the totals of everything."""
-    return Totals(*reader("totals", ("", "", 0, 1))[0])
+    return Totals(*reader("totals", ("", "", 0, FOREVER))[0])

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import apsw
 
-from tillbell.clock import Clock
+from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage import book_methods, upkeep, writes
 from tillbell.storage.backup import copy
+from tillbell.storage.base import Rotated
 from tillbell.storage.book_methods import BooksMethods, BookViewsMethods
 from tillbell.storage.connection import check_version, open_reader, open_writer, translated
 from tillbell.storage.departure import refuse_departed
@@ -100,6 +101,13 @@ class SqliteDatabase(
             raise StoreUnavailable(
                 f"The database has not finished a write for {CHECK_TIMEOUT_S:g} s."
             ) from None
+
+    async def rotate(
+        self, *, bodies_before: Micros, history_before: Micros, now: Micros
+    ) -> Rotated:
+        """Nothing to rotate: one file has no partitions."""
+        del bodies_before, history_before, now
+        return Rotated()
 
     async def backup(self, target: str) -> None:
         """Copy the whole store, as it is now, to a file that takes its name when complete."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
-from tillbell.clock import HOUR, Micros
+from tillbell.clock import DAY, HOUR, Micros
 from tillbell.ids import made_at
 from tillbell.models import Delivery, DeliveryState
 
@@ -14,7 +14,7 @@ STATES = tuple(DeliveryState)
 _WIDTH = len("dlv_") + 10  # ten letters hold the time, to the millisecond
 _COLUMN = {state: number for number, state in enumerate(STATES)}
 
-Totals = tuple[str, str, Micros]  # application, endpoint, hour
+Totals = tuple[str, str, Micros]  # application, endpoint, hour (of everything: day)
 
 
 @lru_cache(maxsize=4096)
@@ -55,7 +55,11 @@ class Tally:
         """Return the change of each total: application, endpoint, hour, one number a state."""
         changes: dict[Totals, list[int]] = {}
         for (app_id, endpoint_id, hour, before, after), times in self._moves.items():
-            for key in ((app_id, endpoint_id, hour), (app_id, "", hour), ("", "", 0)):
+            for key in (
+                (app_id, endpoint_id, hour),
+                (app_id, "", hour),
+                ("", "", hour // DAY * DAY),
+            ):
                 change = changes.setdefault(key, [0] * len(STATES))
                 if before is not None:
                     change[_COLUMN[DeliveryState(before)]] -= times

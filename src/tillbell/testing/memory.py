@@ -29,6 +29,7 @@ from tillbell.storage.base import (
     Duplicate,
     Publication,
     Repeated,
+    Rotated,
     Settlement,
 )
 from tillbell.storage.lone import LoneFleet
@@ -61,6 +62,13 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
 
     async def check(self) -> None:
         """Always ready."""
+
+    async def rotate(
+        self, *, bodies_before: Micros, history_before: Micros, now: Micros
+    ) -> Rotated:
+        """There are no partitions."""
+        del bodies_before, history_before, now
+        return Rotated()
 
     async def backup(self, target: str) -> None:
         """Nothing is kept."""

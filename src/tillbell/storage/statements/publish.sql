@@ -5,10 +5,6 @@ SELECT fingerprint, answer FROM idempotency WHERE key = ?1;
 -- name: insert_idempotency
 INSERT INTO idempotency (key, fingerprint, answer, created_at) VALUES (?1, ?2, ?3, ?4);
 
--- name: find_event_id
--- The message an event id was published as. Index: messages_event_id.
-SELECT id FROM messages WHERE app_id = ?1 AND event_id = ?2;
-
 -- name: may_add_delivery
 -- Whether the message is still there and has no such delivery. Index: primary keys.
 SELECT EXISTS (SELECT 1 FROM messages WHERE app_id = ?2 AND id = ?3)

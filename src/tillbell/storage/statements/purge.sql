@@ -16,9 +16,6 @@ DELETE FROM deliveries WHERE id IN (
     ORDER BY id LIMIT ?2)
 RETURNING id, app_id, endpoint_id, state;
 
--- name: delete_message
-DELETE FROM messages WHERE app_id = ?1 AND id = ?2;
-
 -- name: delete_idempotency
 -- Index: idempotency_age.
 DELETE FROM idempotency WHERE key IN (

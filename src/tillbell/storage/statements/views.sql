@@ -1,9 +1,3 @@
--- name: message
--- By id or event id, an id first. Indexes: primary key, messages_event_id.
-SELECT {message} FROM messages m
-WHERE m.app_id = :app_id AND (m.id = :key OR m.event_id = :key)
-ORDER BY m.id = :key DESC LIMIT 1;
-
 -- name: body
 -- Index: bodies_message.
 SELECT body FROM bodies WHERE message_id = ?1 AND variant = ?2;

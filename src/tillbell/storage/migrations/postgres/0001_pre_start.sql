@@ -7,6 +7,9 @@
 --
 -- What is written again and again (deliveries) is narrow, with room in its pages; what is wide
 -- (messages, bodies, attempts) is written once.
+--
+-- History is cut by time, so that it goes by dropping a table: see partitions.py. What no made
+-- partition takes goes into the `_default` one, so that no insert fails for want of one.
 
 CREATE TABLE messages (
     id          text COLLATE "C" NOT NULL,
@@ -20,8 +23,17 @@ CREATE TABLE messages (
     order_key   text COLLATE "C",
     expires_at  bigint,
     PRIMARY KEY (app_id, id)
+) PARTITION BY RANGE (id);
+CREATE TABLE messages_default PARTITION OF messages DEFAULT;
+
+-- The message an event id was published as: apart, for no index is unique across partitions.
+CREATE TABLE event_ids (
+    app_id      text COLLATE "C" NOT NULL,
+    event_id    text COLLATE "C" NOT NULL,
+    message_id  text COLLATE "C" NOT NULL,
+    PRIMARY KEY (app_id, event_id)
 );
-CREATE UNIQUE INDEX messages_event_id ON messages (app_id, event_id) WHERE event_id IS NOT NULL;
+CREATE INDEX event_ids_message ON event_ids (message_id);
 
 CREATE TABLE bodies (
     message_id  text COLLATE "C" NOT NULL,
@@ -29,7 +41,8 @@ CREATE TABLE bodies (
     body        bytea NOT NULL,
     expires_at  bigint,                    -- the message's own; NULL: by age
     PRIMARY KEY (message_id, variant)
-);
+) PARTITION BY RANGE (message_id);
+CREATE TABLE bodies_default PARTITION OF bodies DEFAULT;
 CREATE INDEX bodies_expiry ON bodies (expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE deliveries (
@@ -48,7 +61,9 @@ CREATE TABLE deliveries (
     started_at  bigint,                    -- of the open attempt
     order_key   text COLLATE "C",
     held        smallint NOT NULL DEFAULT 0  -- 1: another of its order key goes first
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1);
+) PARTITION BY RANGE (id);
+CREATE TABLE deliveries_default PARTITION OF deliveries DEFAULT
+WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1);
 CREATE INDEX deliveries_endpoint ON deliveries (endpoint_id, id);
 CREATE INDEX deliveries_waiting ON deliveries (endpoint_id, held, due_at) WHERE state = 'waiting';
 CREATE INDEX deliveries_leased ON deliveries (due_at, endpoint_id) WHERE state = 'sending';
@@ -72,10 +87,12 @@ CREATE TABLE attempts (
     error       text COLLATE "C" NOT NULL,
     detail      text COLLATE "C" NOT NULL,
     response    bytea NOT NULL
-);
+) PARTITION BY RANGE (id);
+CREATE TABLE attempts_default PARTITION OF attempts DEFAULT;
 
 -- Deliveries by state, kept by every commit: of an endpoint, of an application (endpoint '')
--- by the hour their message was published in, and of everything ('', '', 0). Sums of all shards.
+-- by the hour their message was published in, and of everything ('', '') by its day. Sums of all
+-- shards.
 CREATE TABLE totals (
     app_id      text COLLATE "C" NOT NULL,
     endpoint_id text COLLATE "C" NOT NULL,
@@ -87,7 +104,8 @@ CREATE TABLE totals (
     failed      bigint NOT NULL,
     discarded   bigint NOT NULL,
     PRIMARY KEY (app_id, endpoint_id, hour, shard)
-) WITH (fillfactor = 50);
+) PARTITION BY RANGE (hour);
+CREATE TABLE totals_default PARTITION OF totals DEFAULT WITH (fillfactor = 50);
 
 CREATE TABLE idempotency (
     key         text COLLATE "C" NOT NULL PRIMARY KEY,
@@ -123,3 +141,32 @@ CREATE TABLE moves (
 -- A JSON list of texts as rows, under the name that SQLite has for it.
 CREATE FUNCTION json_each(list text) RETURNS TABLE (value text) LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$ SELECT jsonb_array_elements_text(list::jsonb) $$;
+
+-- ── partitions ──────────────────────────────────────────────────────────────────────────────────
+
+-- Made apart and attached when it is ready: only the default partition is locked, and not for long.
+-- What fell into that, because a clock was ahead, moves over.
+CREATE FUNCTION make_partition(parent text, name text, low text, high text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    rest text := parent || '_default';
+    key text := substring(pg_get_partkeydef(parent::regclass) FROM '\((.*)\)');
+    settings text := array_to_string(
+        (SELECT reloptions FROM pg_class WHERE oid = rest::regclass), ', ');
+BEGIN
+    EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING ALL)', name, parent);
+    IF settings <> '' THEN
+        EXECUTE format('ALTER TABLE %I SET (%s)', name, settings);
+    END IF;
+    EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', rest);
+    EXECUTE format(
+        'WITH moved AS (DELETE FROM %I WHERE %I >= %L AND %2$I < %4$L RETURNING *)
+         INSERT INTO %I SELECT * FROM moved', rest, key, low, high, name);
+    EXECUTE format(
+        'ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, name, low, high);
+END $$;
+
+CREATE FUNCTION drop_partition(name text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('DROP TABLE %I', name);
+END $$;

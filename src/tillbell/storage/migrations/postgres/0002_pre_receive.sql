@@ -27,7 +27,8 @@ CREATE TABLE callbacks (
     processed_at   bigint,
     retry_at       bigint CHECK (retry_at IS NULL OR outcome = 'unmatched'),
     hops           bigint NOT NULL
-);
+) PARTITION BY RANGE (id);
+CREATE TABLE callbacks_default PARTITION OF callbacks DEFAULT;
 CREATE INDEX callbacks_app ON callbacks (app_id, id);
 CREATE INDEX callbacks_source ON callbacks (source_id, id);
 CREATE INDEX callbacks_outcome ON callbacks (app_id, outcome, id) WHERE outcome IS NOT NULL;
@@ -42,7 +43,8 @@ CREATE TABLE callback_requests (
     callback_id text COLLATE "C" NOT NULL PRIMARY KEY,
     request     bytea NOT NULL,
     is_bulk     bigint NOT NULL         -- kept for a day only
-);
+) PARTITION BY RANGE (callback_id);
+CREATE TABLE callback_requests_default PARTITION OF callback_requests DEFAULT;
 CREATE INDEX callback_requests_bulk ON callback_requests (callback_id) WHERE is_bulk = 1;
 
 -- Which callback holds a dedupe key. It outlives the callback.

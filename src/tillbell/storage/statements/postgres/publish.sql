@@ -1,9 +1,19 @@
 -- name: insert_message
-INSERT INTO messages
-    (id, app_id, event_type, created_at, event_id, channels, tags, deliver_at, order_key, expires_at)
-SELECT * FROM unnest(
-    ?1::text[], ?2::text[], ?3::text[], ?4::bigint[], ?5::text[], ?6::text[], ?7::text[],
-    ?8::bigint[], ?9::text[], ?10::bigint[]);
+-- With their event ids, each of which there is once.
+WITH added AS (
+    INSERT INTO messages
+        (id, app_id, event_type, created_at, event_id, channels, tags, deliver_at, order_key,
+         expires_at)
+    SELECT * FROM unnest(
+        ?1::text[], ?2::text[], ?3::text[], ?4::bigint[], ?5::text[], ?6::text[], ?7::text[],
+        ?8::bigint[], ?9::text[], ?10::bigint[])
+    RETURNING app_id, event_id, id)
+INSERT INTO event_ids (app_id, event_id, message_id)
+SELECT app_id, event_id, id FROM added WHERE event_id IS NOT NULL;
+
+-- name: find_event_id
+-- The message an event id was published as. Index: primary key.
+SELECT message_id FROM event_ids WHERE app_id = ?1 AND event_id = ?2;
 
 -- name: insert_body
 INSERT INTO bodies (message_id, variant, body, expires_at)

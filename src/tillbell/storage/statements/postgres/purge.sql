@@ -43,3 +43,8 @@ WHERE NOT EXISTS (
     SELECT 1 FROM deliveries d
     WHERE d.id > 'dlv_' || substr(m.id, 5) AND d.id < 'dlv_' || substr(m.id, 5) || '~')
 LIMIT ?2;
+
+-- name: delete_message
+-- With its event id. Index: event_ids_message, primary key.
+WITH freed AS (DELETE FROM event_ids WHERE message_id = ?2)
+DELETE FROM messages WHERE app_id = ?1 AND id = ?2;

@@ -107,3 +107,10 @@ SELECT coalesce(sum(waiting), 0)::bigint, coalesce(sum(sending), 0)::bigint,
        coalesce(sum(discarded), 0)::bigint
 FROM totals
 WHERE app_id = ?1 AND endpoint_id = ?2 AND hour >= ?3 AND hour < ?4;
+
+-- name: message
+-- By id or event id, an id first. Index: primary keys.
+SELECT {message} FROM messages m
+WHERE m.app_id = :app_id AND m.id IN (:key::text, (
+    SELECT message_id FROM event_ids e WHERE e.app_id = :app_id AND e.event_id = :key::text))
+ORDER BY m.id = :key DESC LIMIT 1;

@@ -19,3 +19,7 @@ INSERT INTO bodies (message_id, variant, body, expires_at)
 SELECT ?1, ?2, ?3, payload.expires_at FROM bodies payload
 WHERE payload.message_id = ?1 AND payload.variant = ''
 ON CONFLICT (message_id, variant) DO NOTHING;
+
+-- name: find_event_id
+-- The message an event id was published as. Index: messages_event_id.
+SELECT id FROM messages WHERE app_id = ?1 AND event_id = ?2;

@@ -42,3 +42,6 @@ WHERE NOT EXISTS (
     SELECT 1 FROM deliveries d
     WHERE d.id > 'dlv_' || substr(m.id, 5) AND d.id < 'dlv_' || substr(m.id, 5) || '~')
 LIMIT ?2;
+
+-- name: delete_message
+DELETE FROM messages WHERE app_id = ?1 AND id = ?2;

@@ -63,9 +63,9 @@ ON CONFLICT (app_id, endpoint_id, hour) DO UPDATE SET
     discarded = discarded + excluded.discarded;
 
 -- name: drop_empty_totals
--- An hour whose deliveries are all gone. Index: primary key.
+-- A time whose deliveries are all gone. Index: primary key.
 DELETE FROM totals
-WHERE app_id = ?1 AND endpoint_id = ?2 AND hour = ?3 AND app_id <> ''
+WHERE app_id = ?1 AND endpoint_id = ?2 AND hour = ?3
   AND waiting = 0 AND sending = 0 AND succeeded = 0 AND failed = 0 AND discarded = 0;
 
 -- name: probe

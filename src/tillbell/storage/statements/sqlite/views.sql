@@ -103,3 +103,9 @@ SELECT coalesce(sum(waiting), 0), coalesce(sum(sending), 0), coalesce(sum(succee
        coalesce(sum(failed), 0), coalesce(sum(discarded), 0)
 FROM totals
 WHERE app_id = ?1 AND endpoint_id = ?2 AND hour >= ?3 AND hour < ?4;
+
+-- name: message
+-- By id or event id, an id first. Indexes: primary key, messages_event_id.
+SELECT {message} FROM messages m
+WHERE m.app_id = :app_id AND (m.id = :key OR m.event_id = :key)
+ORDER BY m.id = :key DESC LIMIT 1;

@@ -1,0 +1,265 @@
+"""Partitions: history is cut by time, so that retention is a drop and not a delete.
+
+Ids begin with the time they were made at, so a table cut by its ids is cut by time; those of
+deliveries and attempts begin with their message's. What a drop cannot do is left to the purge by
+rows: what fell into a default partition, and old partitions in which something is needed.
+
+To drop is to shut the whole table, for some milliseconds, and to wait until nobody uses it. Who
+waits lets all others wait behind, so nobody waits for long: what is in use is dropped a minute
+later. Each table on its own, leaves first; stopped in between, the next run goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from tillbell.clock import DAY, SECOND, Micros
+from tillbell.ids import first_of
+from tillbell.storage.link import Busy, Link
+
+AHEAD: Micros = 3 * DAY  # how long a database may be without anybody who makes partitions
+DEFAULT_MAX_BYTES = 64 * 2**20  # read in some 50 ms
+FREED_AT_ONCE = 5_000
+_NAME = re.compile(r"(\d{8})_(\d+)")
+
+
+class Span(NamedTuple):
+    """A time from `low` to before `high`; whole days."""
+
+    low: Micros
+    high: Micros
+
+    def ids(self, prefix: str) -> tuple[str, str]:
+        """Return the bounds of the ids that were made in it."""
+        return first_of(prefix, self.low), first_of(prefix, self.high)
+
+
+class Limits(NamedTuple):
+    """What is past its time."""
+
+    bodies_before: Micros
+    history_before: Micros
+    now: Micros
+
+
+class Partition(NamedTuple):
+    """A partition that was made."""
+
+    table: str
+    span: Span
+
+    @property
+    def name(self) -> str:
+        """Its name: the table, the first day, and how many days."""
+        first = datetime.fromtimestamp(self.span.low // SECOND, UTC)
+        days = (self.span.high - self.span.low) // DAY
+        return f"{self.table}_{first:%Y%m%d}_{days}"
+
+
+Check = Callable[[Link, Span, Limits], bool]
+
+
+class Cut(NamedTuple):
+    """A table that is cut by time."""
+
+    table: str
+    prefix: str  # of the ids it is cut by; "": by hours
+    before: Callable[[Limits], Micros]  # when it is past its time
+    is_needed: Check
+
+    def bounds(self, span: Span) -> tuple[str, str]:
+        """Return the bounds of its partition."""
+        return span.ids(self.prefix) if self.prefix else (str(span.low), str(span.high))
+
+
+# ── what is still needed ─────────────────────────────────────────────────────────────────────────
+
+
+def _finds(link: Link, name: str, bindings: Sequence[object]) -> bool:
+    return bool(link.rows(name, bindings)[0][0])
+
+
+def _nothing(_link: Link, _span: Span, _limits: Limits) -> bool:
+    return False
+
+
+def _bodies(link: Link, span: Span, limits: Limits) -> bool:
+    """Say whether somebody sends one, or one has a later expiry of its own."""
+    lasting = (*span.ids("msg"), limits.now)
+    return _attempts(link, span, limits) or _finds(link, "has_lasting_bodies", lasting)
+
+
+def _attempts(link: Link, span: Span, _limits: Limits) -> bool:
+    return _finds(link, "has_open_deliveries", span.ids("dlv"))
+
+
+def _deliveries(link: Link, span: Span, limits: Limits) -> bool:
+    has_leaves = _finds(link, "has_attempts", span.ids("atmpt"))
+    return has_leaves or _attempts(link, span, limits)
+
+
+def _messages(link: Link, span: Span, _limits: Limits) -> bool:
+    return _finds(link, "has_deliveries", span.ids("dlv"))
+
+
+def _callbacks(link: Link, span: Span, _limits: Limits) -> bool:
+    return _finds(link, "has_open_callbacks", span.ids("cbk"))
+
+
+def _before_of_bodies(limits: Limits) -> Micros:
+    return max(limits.bodies_before, limits.history_before)  # not longer than what they belong to
+
+
+def _before_of_history(limits: Limits) -> Micros:
+    return limits.history_before
+
+
+# Leaves first. The counters of deliveries go with them (tally.py).
+CUTS = (
+    Cut("callback_requests", "cbk", _before_of_bodies, _nothing),
+    Cut("bodies", "msg", _before_of_bodies, _bodies),
+    Cut("attempts", "atmpt", _before_of_history, _attempts),
+    Cut("deliveries", "dlv", _before_of_history, _deliveries),
+    Cut("totals", "", _before_of_history, _messages),
+    Cut("messages", "msg", _before_of_history, _messages),
+    Cut("callbacks", "cbk", _before_of_history, _callbacks),
+)
+
+
+# ── making ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def found(link: Link) -> list[Partition]:
+    """Return the partitions that are there, in order of time."""
+    partitions = [
+        Partition(table, _span(match[1], int(match[2])))
+        for table, name in link.rows("partitions")
+        if (match := _NAME.fullmatch(name.removeprefix(f"{table}_")))
+    ]
+    return sorted(partitions, key=lambda partition: partition.span)
+
+
+def _span(first_day: str, days: int) -> Span:
+    low = int(datetime.strptime(first_day, "%Y%m%d").replace(tzinfo=UTC).timestamp()) * SECOND
+    return Span(low, low + days * DAY)
+
+
+def missing(made: Sequence[Span], wanted: Span, width: Micros) -> Iterator[Span]:
+    """Return what is not there yet of a time, cut at multiples of `width`.
+
+    Pieces that others left free are smaller: after a change of the width.
+    """
+    cell = wanted.low // width * width
+    while cell < wanted.high:
+        yield from _uncovered(Span(cell, cell + width), made)
+        cell += width
+
+
+def _uncovered(cell: Span, made: Sequence[Span]) -> Iterator[Span]:
+    low = cell.low
+    for other in sorted(made):
+        if other.high > low and other.low < cell.high:
+            if other.low > low:
+                yield Span(low, other.low)
+            low = other.high
+    if low < cell.high:
+        yield Span(low, cell.high)
+
+
+def make(link: Link, wanted: Span, width: Micros) -> list[str]:
+    """Make what is missing in that time; return the names. What is in use is left for later."""
+    made = []
+    for cut in CUTS:
+        spans = [partition.span for partition in found(link) if partition.table == cut.table]
+        for span in missing(spans, wanted, width):
+            partition = Partition(cut.table, span)
+            if _briefly(link, lambda p=partition, c=cut: _make(link, p, c)):  # type: ignore[misc]
+                made.append(partition.name)
+    return made
+
+
+def _make(link: Link, partition: Partition, cut: Cut) -> bool:
+    if partition in found(link):
+        return False
+    if link.rows("default_size", (cut.table,))[0][0] > DEFAULT_MAX_BYTES:
+        return False
+    link.rows("make_partition", (cut.table, partition.name, *cut.bounds(partition.span)))
+    return True
+
+
+# ── dropping ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def past(partitions: Iterable[Partition], cut: Cut, limits: Limits) -> list[Partition]:
+    """Return those of a table that are past their time from beginning to end."""
+    before = cut.before(limits)
+    return [p for p in partitions if p.table == cut.table and p.span.high <= before]
+
+
+class Drops(NamedTuple):
+    """What became of what was past its time."""
+
+    dropped: list[str]
+    kept: set[Partition]  # something in it is needed
+
+
+def drop(link: Link, limits: Limits) -> Drops:
+    """Drop what is past its time and not needed."""
+    drops = Drops([], set())
+    partitions = found(link)
+    for number, cut in enumerate(CUTS):
+        for partition in past(partitions, cut, limits):
+            if cut.is_needed(link, partition.span, limits):
+                drops.kept.add(partition)
+                continue
+            if cut.table == "messages":
+                _free_event_ids(link, partition.span)
+            if _briefly(link, lambda p=partition, n=number: _drop(link, p, n, limits)):  # type: ignore[misc]
+                drops.dropped.append(partition.name)
+    return drops
+
+
+def _free_event_ids(link: Link, span: Span) -> None:
+    """Free the event ids of messages that go, step by step: no index is cut by time and unique."""
+    while link.many("free_event_ids", [(*span.ids("msg"), FREED_AT_ONCE)]):
+        pass
+
+
+def _drop(link: Link, partition: Partition, number: int, limits: Limits) -> bool:
+    """Drop it, unless it was dropped or became needed a moment ago. Nobody else uses the table."""
+    link.rows("shut_table", (), number)
+    if partition not in found(link) or CUTS[number].is_needed(link, partition.span, limits):
+        return False
+    link.rows("drop_partition", (partition.name,))
+    return True
+
+
+def _briefly(link: Link, work: Callable[[], bool]) -> bool:
+    """Do it in a transaction of its own that waits for nobody; False if it was not done."""
+    link.rows("begin")
+    try:
+        link.rows("be_brief")
+        link.lock([("partitions",)])
+        is_done = work()
+    except Busy:
+        link.rows("rollback")
+        return False
+    except BaseException:
+        link.rows("rollback")
+        raise
+    link.rows("commit")
+    return is_done
+
+
+# ── what is left to the purge by rows ────────────────────────────────────────────────────────────
+
+
+def first_left_to_drops(
+    partitions: Iterable[Partition], kept: set[Partition], tables: Sequence[str]
+) -> Micros | None:
+    """Return since when rows of these tables go by drops. Older ones go one by one."""
+    lows = [p.span.low for p in partitions if p.table in tables and p not in kept]
+    return min(lows, default=None)

@@ -1,0 +1,114 @@
+"""The rotation of history: what of the purge a database with partitions does by dropping them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+from tillbell.clock import DAY, Micros
+from tillbell.models import DeliveryState
+from tillbell.storage import partitions
+from tillbell.storage.base import Rotated
+from tillbell.storage.book_methods import BooksMethods
+from tillbell.storage.link import Link
+from tillbell.storage.methods import StoreMethods
+from tillbell.storage.partitions import CUTS, Limits, Partition, Span
+from tillbell.storage.transaction import Transaction
+from tillbell.storage.writes import end
+
+T = TypeVar("T")
+FAILED_AT_ONCE = 500
+_BODIES = next(cut for cut in CUTS if cut.table == "bodies")
+_HISTORY = ("attempts", "deliveries", "messages")
+
+
+class Unsendable(NamedTuple):
+    """Messages whose bodies go, and how many of their deliveries fail at once."""
+
+    span: Span
+    now: Micros
+    limit: int
+
+
+def fail_unsendable(transaction: Transaction, requests: Sequence[Unsendable]) -> list[int]:
+    """End open deliveries whose bodies go with their partition; say how many."""
+    return [
+        len(
+            end(
+                transaction,
+                transaction.rows("unsendable", (*r.span.ids("dlv"), r.now, r.limit)),
+                DeliveryState.FAILED,
+            )
+        )
+        for r in requests
+    ]
+
+
+class RotationMethods(StoreMethods, BooksMethods):
+    """`Database.rotate`, and the purges by rows, which leave alone what drops will take.
+
+    Rows that a drop will take may grow older than is asked for, by one partition's time.
+    """
+
+    _connect: Callable[[], Link]
+    partition_days: int
+
+    def __init__(self) -> None:
+        self._made: list[Partition] = []  # as of the last rotation of this process
+        self._kept: set[Partition] = set()
+
+    def make_partitions(self, link: Link, now: Micros) -> list[str]:
+        """Make room for what comes."""
+        return partitions.make(link, Span(now, now + partitions.AHEAD), self.partition_days * DAY)
+
+    async def rotate(
+        self, *, bodies_before: Micros, history_before: Micros, now: Micros
+    ) -> Rotated:
+        """See `Database.rotate`."""
+        limits = Limits(bodies_before, history_before, now)
+        made = await self._with_link(lambda link: self.make_partitions(link, now))
+        for partition in partitions.past(await self._with_link(partitions.found), _BODIES, limits):
+            request = Unsendable(partition.span, now, FAILED_AT_ONCE)
+            while await self._writer.submit(fail_unsendable, request):
+                pass
+        dropped, self._kept = await self._with_link(lambda link: partitions.drop(link, limits))
+        self._made = await self._with_link(partitions.found)
+        return Rotated(tuple(made), tuple(dropped))
+
+    async def _with_link(self, work: Callable[[Link], T]) -> T:
+        """Do it on a link of its own: the writer's has others waiting for it."""
+        return await asyncio.get_running_loop().run_in_executor(None, self._on_link, work)
+
+    def _on_link(self, work: Callable[[Link], T]) -> T:
+        with contextlib.closing(self._connect()) as link:
+            return work(link)
+
+    # ── by rows ──────────────────────────────────────────────────────────────────────────────────
+
+    async def purge(
+        self, *, bodies_before: Micros, history_before: Micros, now: Micros, limit: int
+    ) -> int:
+        """See `Store.purge`."""
+        return await super().purge(
+            bodies_before=self._up_to(bodies_before, "bodies"),
+            history_before=self._up_to(history_before, *_HISTORY),
+            now=now,
+            limit=limit,
+        )
+
+    async def purge_books(
+        self, *, requests_before: Micros, callbacks_before: Micros, now: Micros, limit: int
+    ) -> int:
+        """See `Books.purge_books`."""
+        return await super().purge_books(
+            requests_before=self._up_to(requests_before, "callback_requests"),
+            callbacks_before=self._up_to(callbacks_before, "callbacks"),
+            now=now,
+            limit=limit,
+        )
+
+    def _up_to(self, before: Micros, *tables: str) -> Micros:
+        first = partitions.first_left_to_drops(self._made, self._kept, tables)
+        return before if first is None else min(before, first)
