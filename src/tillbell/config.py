@@ -175,7 +175,8 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> Loaded:
     config = _config_file(flags, environ, given)
     given = (_from_toml(config) if config else {}) | given
     values: dict[str, Any] = {name: _read(FIELDS[name], item) for name, item in given.items()}
-    values.setdefault("data_dir", default_data_dir())
+    if "data_dir" not in values:
+        values["data_dir"] = default_data_dir()
     origins = {name: given[name].origin if name in given else "default" for name in FIELDS}
     return _complete(Settings(**values), origins)
 
@@ -192,8 +193,14 @@ def environment_of_child(loaded: Loaded, changes: Mapping[str, object]) -> dict[
 
 
 def default_data_dir() -> Path:
-    """Return the platform's folder for our data (XDG on Linux)."""
-    return platformdirs.user_data_path("tillbell", appauthor=False)
+    """Return the platform's folder for our data (XDG on Linux).
+
+    `Misconfigured` for a user without a home, as in a container.
+    """
+    try:
+        return platformdirs.user_data_path("tillbell", appauthor=False)
+    except RuntimeError as error:
+        raise Misconfigured("data_dir: must be set, for this user has no home folder") from error
 
 
 # ── sources ──────────────────────────────────────────────────────────────────────────────────────

@@ -1,5 +1,6 @@
 """Settings: which source wins, what is refused, and that no secret is shown."""
 
+import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -23,6 +24,17 @@ def test_defaults_are_safe(tmp_path: Path) -> None:
     assert not settings.allows_http
     assert settings.allowed_cidrs == ()
     assert settings.sqlite_path == tmp_path / "tillbell.db"
+
+
+def test_a_user_without_a_home_must_say_where_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setenv("HOME", "none")  # not absolute: as good as none
+    monkeypatch.setattr(os, "getuid", lambda: 2_000_000_007)  # whom the system does not know
+    assert load({"data_dir": tmp_path}, {}).settings.data_dir == tmp_path
+    with pytest.raises(Misconfigured, match="data_dir: must be set"):
+        load({}, {})
 
 
 def test_the_strongest_source_wins(tmp_path: Path) -> None:
