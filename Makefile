@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 LOCK := requirements/dev.txt
 # What the product does, tried again on PostgreSQL.
+PARALLEL := -n auto --dist loadfile
 FEATURES := tests/web tests/flow tests/money tests/walks
 
 help:  ## this table
@@ -20,8 +21,8 @@ serve: setup  ## run the gateway on the default data directory
 	@.venv/bin/tillbell serve --dev
 
 test: setup  ## all tests that take seconds
-	@$(PY) -m pytest $(ONLY)
-	@TEST_STORE=postgres $(PY) -m pytest $(or $(ONLY),$(FEATURES))
+	@$(PY) -m pytest $(PARALLEL) $(ONLY)
+	@TEST_STORE=postgres $(PY) -m pytest $(PARALLEL) $(or $(ONLY),$(FEATURES))
 
 check: setup  ## format, lint, types, structure: what CI runs first
 	@.venv/bin/ruff format --check src tests bench

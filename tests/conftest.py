@@ -36,8 +36,8 @@ def postgres_url() -> Iterator[str]:
 _EMPTY = """
 DO $$ BEGIN
     SET LOCAL session_replication_role = replica;  -- what refuses to lose history is asleep
-    EXECUTE (SELECT 'TRUNCATE ' || string_agg(format('used.%I', tablename), ', ')
-             FROM pg_tables WHERE schemaname = 'used' AND tablename <> 'migrations');
+    EXECUTE (SELECT 'TRUNCATE ' || string_agg(format('{used}.%I', tablename), ', ')
+             FROM pg_tables WHERE schemaname = '{used}' AND tablename NOT IN ('migrations', 'leadership'));
 END $$
 """
 
@@ -45,16 +45,18 @@ END $$
 @pytest.fixture(scope="session")
 def used_schema(postgres_url: str) -> Iterator[Callable[[], str]]:
     """Empty one schema at each call, which is quicker than a new one; return its URL."""
+    used = f"used{os.getpid()}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS used CASCADE; CREATE SCHEMA used")
+        connection.execute(f"CREATE SCHEMA {used}".encode())
+        made = f"SELECT count(*) FROM pg_tables WHERE schemaname = '{used}'".encode()
 
         def empty() -> str:
-            made = "SELECT count(*) FROM pg_tables WHERE schemaname = 'used'"
             if connection.execute(made).fetchone() != (0,):
-                connection.execute(_EMPTY)
-            return f"{postgres_url}?options=-csearch_path%3Dused"
+                connection.execute(_EMPTY.replace("{used}", used).encode())
+            return f"{postgres_url}?options=-csearch_path%3D{used}"
 
         yield empty
+        connection.execute(f"DROP SCHEMA IF EXISTS {used} CASCADE".encode())
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,7 @@ class PostgresServer:
         self._bin = _reachable(bin_, self._folder)
         self._settings = (*_COMMON, *settings, *(() if is_durable else _QUICK))
         self._data = self._folder / "data"
-        self.port = _free_port()
+        self.port = free_port()
         if os.geteuid() == 0:
             user = pwd.getpwnam(_USER)
             os.chown(self._folder, user.pw_uid, user.pw_gid)
@@ -113,7 +113,8 @@ def _reachable(bin_: Path, folder: Path) -> Path:
     return copied / "bin"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

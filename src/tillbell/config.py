@@ -52,6 +52,9 @@ class Settings:
 
     data_dir: Path = _setting(None, "Folder of the database, the master key and tillbell.toml.")
     database_url: str = _setting("", "The store. Default: sqlite, tillbell.db in the data folder.")
+    database_pooler: bool = _setting(
+        False, "A pooler per transaction (PgBouncer) stands before PostgreSQL."
+    )
     host: str = _setting("127.0.0.1", "Address to listen on.")
     port: int = _setting(8420, "Port to listen on; 0 takes a free one.", (0, 65_535))
     public_url: str = _setting("", "Address that others reach us by. Default: http://host:port.")

@@ -24,8 +24,9 @@ KEY = "9f3c5b1e7a2d48f6b0c1d2e3f4a5968778695a4b3c2d1e0f1a2b3c4d5e6f7081"
 class FleetOf:
     """Gateways by number; each may come, go or die."""
 
-    def __init__(self, url: str, folder: Path) -> None:
+    def __init__(self, url: str, folder: Path, **settings: Any) -> None:
         self._url = url
+        self._settings = settings
         self._folder = folder
         self.gateways: list[Gateway] = []
         self.receiver = Receiver()
@@ -50,6 +51,7 @@ class FleetOf:
                 "database_url": self._url,
                 "role": role,
                 "master_key": Secret(KEY),
+                **self._settings,
             },
             {},
         ).settings

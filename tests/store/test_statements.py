@@ -66,7 +66,7 @@ def test_no_list_is_sorted_before_it_is_cut(connection: apsw.Connection, name: s
 
 # What only one of them needs: a copy while it is in use, a file of its own, locks; other processes,
 # partitions.
-PRIVATE = {"begin_reading", "configure", "lock_keys"}
+PRIVATE = {"begin_reading", "configure", "configure_reader", "configure_writer", "lock_keys"}
 OF_MANY = {
     name
     for file in ("fleet.sql", "partitions.sql")

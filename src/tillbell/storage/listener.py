@@ -23,12 +23,13 @@ PAUSE_S = 1.0
 class Listener:
     """Tells the event loop what was notified: `*`, `records` or ids of endpoints, by comma."""
 
-    def __init__(self, url: str, tell: Callable[[str], object]) -> None:
+    def __init__(self, url: str, tell: Callable[[str], object], *, is_deaf: bool) -> None:
         self._url = url
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._ended = threading.Event()
-        threading.Thread(target=self._listen, name="tillbell-listener", daemon=True).start()
+        work = self._guess if is_deaf else self._listen
+        threading.Thread(target=work, name="tillbell-listener", daemon=True).start()
 
     def close(self) -> None:
         """Stop; its thread ends within a moment."""
@@ -47,6 +48,11 @@ class Listener:
             except StoreUnavailable as error:
                 if not self._ended.wait(PAUSE_S):
                     observe("listener.deaf", error=str(error))
+
+    def _guess(self) -> None:
+        """Behind a pooler nothing is heard: there may be something to look at, every second."""
+        while not self._ended.wait(POLL_S):
+            self._say(WAKE_ALL)
 
     def _hear(self, link: PostgresLink) -> None:
         while not self._ended.is_set():

@@ -179,7 +179,7 @@ def _carry(path: Path, url: str, way: _Way) -> Moved:
     with contextlib.closing(open_reader(path)) as source:
         copied = _copy(source, way)
         way.target.rows("move_analyze")
-        with contextlib.closing(open_link(url, is_reader=True)) as reader:
+        with contextlib.closing(open_link(url)) as reader:
             proofs = prove(source, reader, way.manner.on_proof)
     moved = Moved(_without_password(url), copied, proofs)
     if moved.is_proven:

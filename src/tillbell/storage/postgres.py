@@ -43,12 +43,14 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
         url: str,
         clock: Clock,
         *,
+        has_pooler: bool = False,
         fault: Fault = lambda _: None,
         partition_days: int = PARTITION_DAYS,
     ) -> None:
         super().__init__()
         self.partition_days = partition_days
         self._url = url
+        self._has_pooler = has_pooler
         self._clock = clock
         self._fault = fault
         self.on_commit: Callable[[int], object] = lambda _: None  # how many writes each held
@@ -59,13 +61,13 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
         """Connect and migrate. `Misconfigured` when the server is not there or is not ours."""
         try:
             await asyncio.get_running_loop().run_in_executor(None, self._migrate)
-            self._readers = Readers(self._reader, READERS)
+            self._readers = Readers(self._connect, READERS)
         except StoreUnavailable as error:
             raise Misconfigured(f"Cannot use the PostgreSQL database. {error}") from error
         session = Session(self._connect, self._pass)
         self._writer = Writer(session, writes.HOT | book_methods.HOT)
         self._writer.on_commit = self.on_commit
-        self._listener = Listener(self._url, self.on_wake)
+        self._listener = Listener(self._url, self.on_wake, is_deaf=self._has_pooler)
         self._is_open = True
 
     def _migrate(self) -> None:
@@ -78,10 +80,7 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
             link.close()
 
     def _connect(self) -> PostgresLink:
-        return open_link(self._url)
-
-    def _reader(self) -> PostgresLink:
-        return open_link(self._url, is_reader=True)
+        return open_link(self._url, has_pooler=self._has_pooler)
 
     def _pass(self, point: str) -> None:
         """Go through a named point: what is planted there is an error of the database."""

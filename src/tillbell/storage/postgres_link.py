@@ -133,6 +133,8 @@ class PostgresLink:
     def _execute(self, text: str, bindings: Sequence[Any]) -> psycopg.Cursor[tuple[Any, ...]]:
         with translated():
             try:
+                if not bindings:  # as it is: only so may it be several statements
+                    return self.connection.execute(text, prepare=False)
                 return self.connection.execute(text, bindings)
             except psycopg.DataError:
                 if not _has_nul(bindings):
@@ -141,15 +143,17 @@ class PostgresLink:
             return self.connection.execute(text, [_without_nul(value) for value in bindings])
 
 
-def open_link(url: str, *, is_reader: bool = False) -> PostgresLink:
+def open_link(url: str, *, has_pooler: bool = False) -> PostgresLink:
     """Connect. `StoreUnavailable` if the server does not answer in time.
 
-    `Misconfigured` if the URL cannot be read.
+    `Misconfigured` if the URL cannot be read. With a pooler between nothing is prepared, because
+    the next statement may be run on another connection. Nothing is set beyond a transaction either.
     """
     with translated():
         connection = _connect(url)
         _adapt(connection.adapters)
-        connection.execute(sql("configure_reader" if is_reader else "configure_writer"))
+        if has_pooler:
+            connection.prepare_threshold = None
         return PostgresLink(connection)
 
 

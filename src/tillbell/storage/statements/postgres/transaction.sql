@@ -1,15 +1,11 @@
--- name: configure_writer
--- Whatever the server's defaults: what is acknowledged is on disk, and nothing waits for ever.
--- Plans are made once: of a table with 16 partitions that takes ten times as long as the work.
-SET synchronous_commit = on; SET lock_timeout = '10s'; SET statement_timeout = '60s';
-SET idle_in_transaction_session_timeout = '60s'; SET timezone = 'UTC';
-SET plan_cache_mode = force_generic_plan;
-
--- name: configure_reader
-SET default_transaction_read_only = on; SET statement_timeout = '60s'; SET timezone = 'UTC';
-
 -- name: begin
+-- Whatever the server's defaults: what is acknowledged is on disk, and nothing waits for ever. Set
+-- for this transaction only, because a pooler may give the connection to somebody else then.
+-- Plans are made once: of a table with 16 partitions that takes ten times as long as the work.
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '10s';
+SET LOCAL statement_timeout = '60s'; SET LOCAL idle_in_transaction_session_timeout = '60s';
+SET LOCAL plan_cache_mode = force_generic_plan;
 
 -- name: commit
 COMMIT;
