@@ -37,7 +37,8 @@ _EMPTY = """
 DO $$ BEGIN
     SET LOCAL session_replication_role = replica;  -- what refuses to lose history is asleep
     EXECUTE (SELECT 'TRUNCATE ' || string_agg(format('{used}.%I', tablename), ', ')
-             FROM pg_tables WHERE schemaname = '{used}' AND tablename NOT IN ('migrations', 'leadership'));
+             FROM pg_tables
+             WHERE schemaname = '{used}' AND tablename NOT IN ('migrations', 'leadership'));
 END $$
 """
 
