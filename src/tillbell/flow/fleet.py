@@ -22,6 +22,7 @@ from tillbell.storage.fleet import FleetStore, Member, Roll
 
 BEAT: Micros = 2 * SECOND
 LIFE: Micros = 10 * SECOND  # without a sign of life
+SETTLES: Micros = 2 * SECOND  # from the making of an id to the end of its commit, at most
 OWNED_MAX = 200_000  # endpoints whose owner is remembered
 
 
@@ -77,6 +78,14 @@ class Fleet:
             known = owner_of(endpoint_id, self._senders) == self.id
             self._owned[endpoint_id] = known
         return known
+
+    def settled_before(self) -> Micros | None:
+        """Return the instant before which no id can appear any more; None: there is no such delay.
+
+        Ids are made before they are committed. In one process they are committed in their order;
+        of several processes one may be the slower.
+        """
+        return self._clock.now() - SETTLES if self.is_shared else None
 
     async def join(self) -> Roll:
         """Sign in for the first time."""

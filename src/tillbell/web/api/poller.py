@@ -8,6 +8,8 @@ A **consumer** of a sink is a place in that stream that we keep. A poll without 
 on from the place; a poll with `iterator` moves the place there first, which says that
 everything up to it has been dealt with. So a consumer that dies between two polls gets the
 same messages again, and never misses one.
+
+Where processes share a database, messages are seen two seconds after they were published.
 """
 
 from __future__ import annotations
@@ -86,8 +88,10 @@ async def consumer_seek(
 async def _polled(
     gateway: Gateway, app: Application, filter_: MessageFilter, page: Page
 ) -> Response:
-    # Ids are made in the order in which messages are committed, so that no message can
-    # appear behind an iterator that has passed it.
+    # No message may appear behind an iterator that has passed it. A process commits in the order of
+    # its ids; of several processes we wait for the slowest.
+    filter_ = filter_._replace(before=gateway.fleet.settled_before())
+
     async def fetch(page: Page) -> list[Message]:
         return await gateway.database.messages(app.id, filter_, page)
 

@@ -1,0 +1,54 @@
+"""B12: who reads messages in the order of their ids skips none, however slow a process commits."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+
+from tests.fleet.fleet import APP, FleetOf
+from tillbell.app import Gateway
+from tillbell.storage.base import MessageFilter, Page
+
+WRITERS = 16
+EACH = 30
+PROCESSES = 4
+SLOWEST_S = 0.2
+
+
+def slow_down(gateway: Gateway, chance: random.Random) -> None:
+    """Let each commit of a process wait for up to a fifth of a second."""
+    never = threading.Event()
+
+    def fault(point: str) -> None:
+        if point == "before commit":
+            never.wait(chance.uniform(0, SLOWEST_S))
+
+    gateway.database._fault = fault  # type: ignore[attr-defined]
+
+
+async def poll(gateway: Gateway, wanted: int) -> list[str]:
+    seen: list[str] = []
+    while len(seen) < wanted:
+        page = Page(limit=50, iterator=seen[-1] if seen else None, ascending=True)
+        settled = MessageFilter(before=gateway.fleet.settled_before())
+        seen += [m.id for m in await gateway.database.messages(APP.id, settled, page)]
+        await asyncio.sleep(0.01)
+    return seen
+
+
+async def test_a_poller_skips_nothing_while_four_processes_write(fleet: FleetOf) -> None:
+    gateways = [await fleet.start() for _ in range(PROCESSES)]
+    for number, gateway in enumerate(gateways):
+        slow_down(gateway, random.Random(number))
+
+    async def write(number: int) -> None:
+        for _ in range(EACH):
+            await fleet.publish(gateways[number % PROCESSES])
+
+    reading = asyncio.ensure_future(poll(gateways[0], WRITERS * EACH))
+    await asyncio.gather(*map(write, range(WRITERS)))
+    seen = await asyncio.wait_for(reading, 30)
+
+    assert len(set(seen)) == WRITERS * EACH
+    assert seen == sorted(seen)
