@@ -22,7 +22,7 @@ from tests.money.teller import (
     linked,
     news,
 )
-from tillbell.callbacks import Forward, Outcome, References, Source, Sum
+from tillbell.callbacks import Callback, Forward, Outcome, References, Source, Sum
 from tillbell.clock import HOUR, SECOND
 from tillbell.errors import StoreUnavailable
 from tillbell.testing import ManualClock
@@ -184,11 +184,21 @@ async def test_a_callback_that_comes_first_is_applied_when_its_transaction_appea
     assert [one.outcome for one in await till.callbacks()] == [Outcome.APPLIED]
 
 
+async def decided(till: Teller) -> Callback:
+    """Return the callback once it is decided: the chore may be at it beside us."""
+    (callback,) = await till.callbacks()
+    while callback.outcome is None:
+        await asyncio.sleep(0)
+        await till.idle()
+        (callback,) = await till.callbacks()
+    return callback
+
+
 async def test_it_is_looked_at_for_72_hours_and_no_longer(till: Teller, psp: Source) -> None:
     await till.tell(psp, news("O", APPROVED))
     waits = []
     for _ in range(40):
-        (callback,) = await till.callbacks()
+        callback = await decided(till)
         if callback.retry_at is None:
             break
         wait = callback.retry_at - till.world.clock.now()
@@ -197,7 +207,7 @@ async def test_it_is_looked_at_for_72_hours_and_no_longer(till: Teller, psp: Sou
         await till.gateway.rematcher.retry()
         await till.idle()
 
-    (callback,) = await till.callbacks()
+    callback = await decided(till)
     assert (callback.outcome, callback.retry_at) == (Outcome.UNMATCHED, None)
     assert sum(waits) <= 72 * HOUR < sum(waits) + HOUR
     assert len(waits) < 20

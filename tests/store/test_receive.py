@@ -179,6 +179,7 @@ async def test_a_reopened_callback_waits_no_longer_and_holds_its_key_again(till:
 # ── storms and stragglers ────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("store", ["sqlite", "postgres"], indirect=True)
 async def test_of_many_copies_of_many_events_each_event_counts_once(till: Till) -> None:
     """B9: a thousand events, two hundred times each, mixed into the same group commits."""
     firsts = {}

@@ -214,6 +214,7 @@ def log() -> Iterator[io.StringIO]:
 def test_nothing_that_was_planted_is_anywhere_in_clear(
     tmp_path: Path, log: io.StringIO, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    logs.observe("server.started", address="here")  # what is written is caught
     with Site(tmp_path) as site:
         planted = [Planted(site, one, number) for number, one in enumerate(PROVIDERS.values())]
         for one in planted:
