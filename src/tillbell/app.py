@@ -185,7 +185,12 @@ class Gateway:
         if clock is None:
             is_alone = not is_shared(settings.database_url)
             clock = SystemClock() if is_alone else SteeredClock(SystemClock())
-        database = store_at(settings.database_url, clock, has_pooler=settings.database_pooler)
+        database = store_at(
+            settings.database_url,
+            clock,
+            has_pooler=settings.database_pooler,
+            partition_days=settings.partition_days,
+        )
         gateway = cls(settings, clock, database, Vault.from_settings(settings))
         database.on_commit = gateway.meters.batch
         return gateway

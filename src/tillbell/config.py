@@ -118,6 +118,9 @@ class Settings:
     history_retention_days: int = _setting(
         90, "Days for which messages, deliveries and attempts are kept.", (1, 3_650)
     )
+    partition_days: int = _setting(
+        7, "Days of history that PostgreSQL keeps in one table and drops together.", (1, 31)
+    )
     disk_reserve_mb: int = _setting(
         32, "Free megabytes on disk below which nothing more is accepted.", (0, 1_048_576)
     )

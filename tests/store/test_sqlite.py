@@ -16,7 +16,7 @@ import pytest
 from tests.store.world import SUCCEEDED, World
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.models import Application
-from tillbell.storage.base import Added, MessageFilter, Page, Publication
+from tillbell.storage.base import Added, MessageFilter, Page, Publication, Totals
 from tillbell.storage.connection import check_version, open_reader, open_writer
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock
@@ -135,6 +135,32 @@ async def test_a_database_of_another_program_is_refused(tmp_path: Path, clock: M
 
     with pytest.raises(Misconfigured, match="another program"):
         await opened(path, clock)
+
+
+AS_IT_WAS = """
+    DELETE FROM migrations WHERE number > 3;
+    DELETE FROM totals WHERE app_id = '';
+    INSERT INTO totals (app_id, endpoint_id, hour, waiting, sending, succeeded, failed, discarded)
+    SELECT '', '', 0, sum(waiting), sum(sending), sum(succeeded), sum(failed), sum(discarded)
+    FROM totals WHERE endpoint_id = '';
+"""
+
+
+async def test_counters_of_an_older_database_become_those_of_days(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    first = await opened(tmp_path / "x.db", clock)
+    world = World(first, clock)
+    await world.finish_message(SUCCEEDED)
+    clock.advance(2 * 86_400)
+    await world.publish()
+    await first.close()
+    with contextlib.closing(apsw.Connection(str(tmp_path / "x.db"))) as connection:
+        connection.execute(AS_IT_WAS)
+    second = await opened(tmp_path / "x.db", clock)
+
+    assert await second.counts() == Totals(waiting=1, succeeded=1)
+    await second.close()
 
 
 async def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path, clock: ManualClock) -> None:

@@ -84,6 +84,15 @@ class Purge:
         """Purge until nothing is left to purge."""
         now = self._clock.now()
         bodies_before, history_before = now - self._bodies, now - self._history
+        made, dropped, busy = await self._database.rotate(
+            bodies_before=bodies_before, history_before=history_before, now=now
+        )
+        for name in made:
+            observe("partition.made", partition=name)
+        for name in dropped:
+            observe("partition.dropped", partition=name)
+        for name in busy:
+            observe("partition.busy", partition=name)
         while await self._database.purge(
             bodies_before=bodies_before, history_before=history_before, now=now, limit=PURGE_STEP
         ):

@@ -162,10 +162,11 @@ RESENDABLE = (DeliveryState.WAITING, DeliveryState.SUCCEEDED, DeliveryState.FAIL
 
 
 class Rotated(NamedTuple):
-    """What a rotation made and dropped, by name."""
+    """Partitions that a rotation made and dropped, and those it left because they were in use."""
 
     made: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    busy: tuple[str, ...] = ()
 
 
 class Store(Protocol):

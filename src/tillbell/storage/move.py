@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.ids import IdMaker
+from tillbell.ids import IdMaker, made_at
 from tillbell.storage import writes
 from tillbell.storage.connection import open_reader, open_writer
 from tillbell.storage.departure import (
@@ -32,6 +32,7 @@ from tillbell.storage.link import Link
 from tillbell.storage.migrate import migrate
 from tillbell.storage.move_copy import Copying
 from tillbell.storage.move_proof import Proof, prove
+from tillbell.storage.partitions import cover_past
 from tillbell.storage.postgres_link import PostgresLink, open_link
 from tillbell.storage.transaction import Fault, Session, Transaction
 
@@ -189,6 +190,8 @@ def _carry(path: Path, url: str, way: _Way) -> Moved:
 
 def _copy(source: Link, way: _Way) -> int:
     manner = way.manner
+    oldest = [made_at(id_) for id_ in source.rows("move_oldest")[0] if id_ is not None]
+    cover_past(way.target, min(oldest, default=way.coming.begun_at), way.coming.begun_at)
     copying = Copying(
         source, way.target, way.coming, batch_rows=manner.batch_rows, fault=manner.fault
     )

@@ -15,7 +15,9 @@ def is_shared(url: str) -> bool:
     return url.partition("://")[0] in POSTGRES
 
 
-def store_at(url: str, clock: Clock, *, has_pooler: bool = False) -> Database:
+def store_at(
+    url: str, clock: Clock, *, has_pooler: bool = False, partition_days: int = 7
+) -> Database:
     """Return the store at `sqlite:///path` or `postgresql://…`, not opened yet.
 
     `Misconfigured` if its driver is not installed.
@@ -28,4 +30,4 @@ def store_at(url: str, clock: Clock, *, has_pooler: bool = False) -> Database:
         raise Misconfigured(
             "database_url: PostgreSQL needs its driver: pip install 'tillbell[postgres]'"
         ) from error
-    return PostgresDatabase(url, clock, has_pooler=has_pooler)
+    return PostgresDatabase(url, clock, has_pooler=has_pooler, partition_days=partition_days)

@@ -14,15 +14,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 from tillbell.clock import DAY, SECOND, Micros
 from tillbell.ids import first_of
 from tillbell.storage.link import Busy, Link
 
+WIDTH_DAYS = 7  # with 90 days of history some 16 partitions; with many more, claims get slow
 AHEAD: Micros = 3 * DAY  # how long a database may be without anybody who makes partitions
 DEFAULT_MAX_BYTES = 64 * 2**20  # read in some 50 ms
 FREED_AT_ONCE = 5_000
+COVERED_MAX: Micros = 400 * DAY  # of a past that is brought in
 _NAME = re.compile(r"(\d{8})_(\d+)")
 
 
@@ -57,6 +60,21 @@ class Partition(NamedTuple):
         first = datetime.fromtimestamp(self.span.low // SECOND, UTC)
         days = (self.span.high - self.span.low) // DAY
         return f"{self.table}_{first:%Y%m%d}_{days}"
+
+
+class Done(NamedTuple):
+    """What was done to which partitions, by name."""
+
+    done: list[str]
+    busy: list[str]  # in use: another time
+
+    def note(self, partition: Partition, link: Link, work: Callable[[], bool]) -> None:
+        """Do it and note what came of it."""
+        try:
+            if _briefly(link, work):
+                self.done.append(partition.name)
+        except Busy:
+            self.busy.append(partition.name)
 
 
 Check = Callable[[Link, Span, Limits], bool]
@@ -129,6 +147,8 @@ CUTS = (
 )
 
 
+TABLES = tuple(cut.table for cut in CUTS)
+
 # ── making ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -169,16 +189,20 @@ def _uncovered(cell: Span, made: Sequence[Span]) -> Iterator[Span]:
         yield Span(low, cell.high)
 
 
-def make(link: Link, wanted: Span, width: Micros) -> list[str]:
-    """Make what is missing in that time; return the names. What is in use is left for later."""
-    made = []
+def make(link: Link, wanted: Span, width: Micros) -> Done:
+    """Make what is missing in that time. What is in use is left for later."""
+    made = Done([], [])
     for cut in CUTS:
         spans = [partition.span for partition in found(link) if partition.table == cut.table]
         for span in missing(spans, wanted, width):
             partition = Partition(cut.table, span)
-            if _briefly(link, lambda p=partition, c=cut: _make(link, p, c)):  # type: ignore[misc]
-                made.append(partition.name)
+            made.note(partition, link, partial(_make, link, partition, cut))
     return made
+
+
+def cover_past(link: Link, oldest: Micros, now: Micros) -> Done:
+    """Make partitions for a past that is to be brought in."""
+    return make(link, Span(max(oldest, now - COVERED_MAX), now + AHEAD), WIDTH_DAYS * DAY)
 
 
 def _make(link: Link, partition: Partition, cut: Cut) -> bool:
@@ -199,27 +223,19 @@ def past(partitions: Iterable[Partition], cut: Cut, limits: Limits) -> list[Part
     return [p for p in partitions if p.table == cut.table and p.span.high <= before]
 
 
-class Drops(NamedTuple):
-    """What became of what was past its time."""
-
-    dropped: list[str]
-    kept: set[Partition]  # something in it is needed
-
-
-def drop(link: Link, limits: Limits) -> Drops:
-    """Drop what is past its time and not needed."""
-    drops = Drops([], set())
+def drop(link: Link, limits: Limits) -> tuple[Done, set[Partition]]:
+    """Drop what is past its time; return what was done, and what is kept because it is needed."""
+    dropped, kept = Done([], []), set()
     partitions = found(link)
-    for number, cut in enumerate(CUTS):
+    for cut in CUTS:
         for partition in past(partitions, cut, limits):
             if cut.is_needed(link, partition.span, limits):
-                drops.kept.add(partition)
+                kept.add(partition)
                 continue
             if cut.table == "messages":
                 _free_event_ids(link, partition.span)
-            if _briefly(link, lambda p=partition, n=number: _drop(link, p, n, limits)):  # type: ignore[misc]
-                drops.dropped.append(partition.name)
-    return drops
+            dropped.note(partition, link, partial(_drop, link, partition, limits))
+    return dropped, kept
 
 
 def _free_event_ids(link: Link, span: Span) -> None:
@@ -228,8 +244,9 @@ def _free_event_ids(link: Link, span: Span) -> None:
         pass
 
 
-def _drop(link: Link, partition: Partition, number: int, limits: Limits) -> bool:
+def _drop(link: Link, partition: Partition, limits: Limits) -> bool:
     """Drop it, unless it was dropped or became needed a moment ago. Nobody else uses the table."""
+    number = TABLES.index(partition.table)
     link.rows("shut_table", (), number)
     if partition not in found(link) or CUTS[number].is_needed(link, partition.span, limits):
         return False
@@ -238,15 +255,12 @@ def _drop(link: Link, partition: Partition, number: int, limits: Limits) -> bool
 
 
 def _briefly(link: Link, work: Callable[[], bool]) -> bool:
-    """Do it in a transaction of its own that waits for nobody; False if it was not done."""
+    """Do it in a transaction of its own that waits for nobody: `Busy`."""
     link.rows("begin")
     try:
         link.rows("be_brief")
         link.lock([("partitions",)])
         is_done = work()
-    except Busy:
-        link.rows("rollback")
-        return False
     except BaseException:
         link.rows("rollback")
         raise

@@ -21,6 +21,7 @@ from tillbell.storage.listener import Listener
 from tillbell.storage.membership import SignIn
 from tillbell.storage.methods import RegistryMethods, ViewsMethods
 from tillbell.storage.migrate import migrate
+from tillbell.storage.partitions import WIDTH_DAYS
 from tillbell.storage.postgres_link import PostgresLink, open_link, translated
 from tillbell.storage.readers import Readers
 from tillbell.storage.reads import Reader
@@ -30,7 +31,6 @@ from tillbell.storage.writer import Writer
 
 READERS = 2
 CHECK_TIMEOUT_S = 5.0
-PARTITION_DAYS = 7  # with 90 days of history that is some 16 partitions: see partitions.py
 
 
 class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViewsMethods):
@@ -45,7 +45,7 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
         *,
         has_pooler: bool = False,
         fault: Fault = lambda _: None,
-        partition_days: int = PARTITION_DAYS,
+        partition_days: int = WIDTH_DAYS,
     ) -> None:
         super().__init__()
         self.partition_days = partition_days

@@ -59,7 +59,7 @@ class RotationMethods(StoreMethods, BooksMethods):
         self._made: list[Partition] = []  # as of the last rotation of this process
         self._kept: set[Partition] = set()
 
-    def make_partitions(self, link: Link, now: Micros) -> list[str]:
+    def make_partitions(self, link: Link, now: Micros) -> partitions.Done:
         """Make room for what comes."""
         return partitions.make(link, Span(now, now + partitions.AHEAD), self.partition_days * DAY)
 
@@ -75,7 +75,7 @@ class RotationMethods(StoreMethods, BooksMethods):
                 pass
         dropped, self._kept = await self._with_link(lambda link: partitions.drop(link, limits))
         self._made = await self._with_link(partitions.found)
-        return Rotated(tuple(made), tuple(dropped))
+        return Rotated(tuple(made.done), tuple(dropped.done), (*made.busy, *dropped.busy))
 
     async def _with_link(self, work: Callable[[Link], T]) -> T:
         """Do it on a link of its own: the writer's has others waiting for it."""

@@ -25,3 +25,8 @@ SELECT {effect} FROM json_each(?1) wanted CROSS JOIN effects e ON e.transaction_
 -- name: move_read_totals
 SELECT app_id, endpoint_id, hour, waiting, sending, succeeded, failed, discarded FROM totals
 WHERE (app_id, endpoint_id, hour) > (?1, ?2, ?3) ORDER BY app_id, endpoint_id, hour LIMIT ?4;
+
+-- name: move_oldest
+-- What its history begins with. Indexes: primary keys, bodies_message.
+SELECT (SELECT min(id) FROM deliveries), (SELECT min(message_id) FROM bodies),
+       (SELECT min(id) FROM callbacks);

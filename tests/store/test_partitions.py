@@ -1,0 +1,347 @@
+"""History goes by dropping a table, and what a drop cannot do goes by rows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.store.till import APPLIED, UNMATCHED, Till
+from tests.store.world import BODY, FAILED, SUCCEEDED, WAITING, World
+from tillbell.clock import DAY, HOUR, Micros
+from tillbell.models import Message
+from tillbell.storage.base import Added, MessageFilter, Page, Publication, Rotated, Totals
+from tillbell.storage.move import move
+from tillbell.storage.partitions import CUTS, Span, missing
+from tillbell.storage.postgres import PostgresDatabase
+from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.testing import ManualClock
+
+WEEK = 7 * DAY
+EVERYTHING = {f"{cut.table}_20251009_7" for cut in CUTS}  # the week that the clock begins in
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+@pytest.fixture
+def url(fresh_schema: Callable[[], str]) -> str:
+    return fresh_schema()
+
+
+@pytest.fixture
+async def store(url: str, clock: ManualClock) -> AsyncIterator[PostgresDatabase]:
+    database = PostgresDatabase(url, clock)
+    await database.open()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def other(url: str) -> Iterator[Connection]:
+    """Somebody else on the same database."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def world(store: PostgresDatabase, clock: ManualClock) -> World:
+    return World(store, clock)
+
+
+@pytest.fixture
+def till(world: World) -> Till:
+    return Till(world)
+
+
+async def rotate(world: World, *, bodies: Micros = WEEK, history: Micros = WEEK) -> Rotated:
+    return await world.store.rotate(
+        bodies_before=world.now - bodies, history_before=world.now - history, now=world.now
+    )
+
+
+async def purge(world: World, *, bodies: Micros = WEEK, history: Micros = WEEK) -> int:
+    before = {"now": world.now, "limit": 1_000}
+    rows = await world.store.purge(
+        bodies_before=world.now - bodies, history_before=world.now - history, **before
+    )
+    return rows + await world.store.purge_books(
+        requests_before=world.now - bodies, callbacks_before=world.now - history, **before
+    )
+
+
+def forbid_deletes(other: Connection) -> None:
+    """Make every DELETE of a row of history fail, in partitions to come too."""
+    other.execute(
+        "CREATE FUNCTION no_delete() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'a row was deleted'; END $$"
+    )
+    for cut in CUTS:
+        other.execute(
+            f"CREATE TRIGGER no_delete BEFORE DELETE ON {cut.table} "
+            "FOR EACH ROW EXECUTE FUNCTION no_delete()".encode()
+        )
+
+
+def partitions(other: Connection) -> set[str]:
+    """Name the partitions that were made."""
+    rows = other.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace "
+        "AND relispartition AND relkind = 'r' AND relname NOT LIKE '%default'"
+    )
+    return {str(row[0]) for row in rows}
+
+
+def count(other: Connection, table: str) -> int:
+    row = other.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
+    assert row is not None
+    return int(str(row[0]))
+
+
+async def sell(till: Till, number: int) -> Message:
+    """Bring something into every table of history."""
+    await till.conclude(await till.receive(f"key {number}"), APPLIED)
+    message = await till.world.publish(event_id=f"order {number}")
+    await till.world.finish(message)
+    return message
+
+
+def test_a_new_database_has_room_for_the_days_to_come(world: World, other: Connection) -> None:
+    assert partitions(other) == EVERYTHING
+
+
+async def test_retention_is_a_drop_and_not_a_delete(till: Till, other: Connection) -> None:
+    forbid_deletes(other)
+    messages = [await sell(till, number) for number in range(3)]
+    assert {count(other, f"{name}") for name in EVERYTHING - {"totals_20251009_7"}} == {3}
+    till.world.clock.advance(2 * 7 * 86_400)
+    rotated = await rotate(till.world)
+
+    assert set(rotated.dropped) == EVERYTHING
+    assert rotated.busy == ()
+    assert partitions(other).isdisjoint(EVERYTHING)
+    assert await till.store.messages(till.world.app, MessageFilter(), Page()) == []
+    assert await till.store.body(messages[0].id) is None
+    assert await till.store.counts() == Totals()
+
+
+async def test_what_a_drop_will_take_is_left_to_it(till: Till, other: Connection) -> None:
+    message = await sell(till, 1)
+    till.world.clock.advance(7 * 86_400)
+    await rotate(till.world)
+
+    assert await purge(till.world, bodies=HOUR, history=HOUR) == 0
+    assert await till.store.message(till.world.app, message.id) == message
+
+
+async def test_counters_of_later_days_stay(till: Till) -> None:
+    await sell(till, 1)
+    till.world.clock.advance(7 * 86_400)
+    await rotate(till.world)
+    await sell(till, 2)
+    await till.world.publish()
+    till.world.clock.advance(7 * 86_400)
+    await rotate(till.world)
+
+    assert await till.store.counts() == Totals(waiting=1, succeeded=1)
+    whole_life = (till.world.app, None, 0, till.world.now)
+    assert await till.store.totals(*whole_life) == Totals(waiting=1, succeeded=1)
+
+
+async def test_an_event_id_is_free_again_when_its_partition_is_gone(till: Till) -> None:
+    await sell(till, 1)
+    till.world.clock.advance(2 * 7 * 86_400)
+    await rotate(till.world)
+
+    again = await till.world.publish(event_id="order 1")
+    assert await till.store.message(till.world.app, "order 1") == again
+
+
+# ── what is needed ───────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_open_delivery_keeps_its_partition_and_the_rest_goes_by_rows(till: Till) -> None:
+    world = till.world
+    done = await sell(till, 1)
+    waiting = await world.publish(world.second, expires_at=world.now + 90 * DAY)
+    world.clock.advance(2 * 7 * 86_400)
+    rotated = await rotate(world)
+    kept = {f"{table}_20251009_7" for table in ("attempts", "deliveries", "messages", "totals")}
+
+    assert set(rotated.dropped) == EVERYTHING - kept - {"bodies_20251009_7"}
+    assert await purge(world) == 4  # of the one that is done: body, attempt, delivery, message
+    assert await world.store.message(world.app, done.id) is None
+    assert await world.store.counts() == Totals(waiting=1)
+    (claim,) = await world.claim(endpoint=world.second)
+    assert (claim.message, claim.body) == (waiting, BODY)
+
+    assert await world.store.settle(world.result(claim.delivery))
+    world.clock.advance(90 * 86_400)
+    assert kept <= set((await rotate(world)).dropped)
+    assert await world.store.counts() == Totals()
+
+
+async def test_a_callback_that_is_not_done_with_keeps_its_partition(till: Till) -> None:
+    fresh = await till.receive("fresh")
+    retried = await till.receive("retried")
+    retry_at = till.world.now + 90 * DAY
+    await till.conclude(retried, UNMATCHED, retry_at=retry_at, waits_for=("order 1",))
+    till.world.clock.advance(2 * 7 * 86_400)
+
+    for callback in (fresh, retried):
+        dropped = (await rotate(till.world)).dropped
+        assert "callbacks_20251009_7" not in dropped
+        await till.conclude(callback, APPLIED)
+    assert "callbacks_20251009_7" in (await rotate(till.world)).dropped
+
+
+async def test_a_delivery_whose_body_goes_has_failed(world: World) -> None:
+    message = await world.publish()
+    world.clock.advance(2 * 7 * 86_400)
+    rotated = await rotate(world, history=90 * DAY)
+
+    assert {"bodies_20251009_7", "callback_requests_20251009_7"} == set(rotated.dropped)
+    assert (await world.the_delivery(message)).state is FAILED
+    assert await world.store.counts() == Totals(failed=1)
+
+
+async def test_the_body_of_an_attempt_under_way_keeps_its_partition(world: World) -> None:
+    delivery = await world.hand_over()
+    world.clock.advance(2 * 7 * 86_400)
+    await world.store.renew([(delivery.id, delivery.token)], world.now + HOUR)
+    first = await rotate(world, history=90 * DAY)
+    assert await world.store.settle(world.result(delivery))
+    second = await rotate(world, history=90 * DAY)
+
+    assert "bodies_20251009_7" not in first.dropped
+    assert second.dropped == ("bodies_20251009_7",)
+    assert (await world.reread(delivery)).state is SUCCEEDED
+
+
+# ── others at the same time ──────────────────────────────────────────────────────────────────────
+
+
+async def test_ingest_goes_on_while_a_drop_cannot(till: Till, other: Connection) -> None:
+    world = till.world
+    await sell(till, 1)
+    world.clock.advance(2 * 7 * 86_400)
+    await rotate(world, bodies=90 * DAY, history=90 * DAY)  # room for the present
+    with other.transaction():
+        count(other, "deliveries")  # a long report; it ends with the transaction
+        dropping = asyncio.ensure_future(rotate(world))
+        published = 0
+        while not dropping.done():
+            await world.publish(world.second)
+            published += 1
+        rotated = await dropping
+
+    # Leaves were dropped; deliveries were in use, and what they belong to waits for them.
+    left = {f"{table}_20251009_7" for table in ("deliveries", "messages", "totals")}
+    assert rotated.busy == ("deliveries_20251009_7",)
+    assert set(rotated.dropped) == EVERYTHING - left
+    assert (await world.store.counts()).waiting == published > 0
+    assert set((await rotate(world)).dropped) == left
+
+
+async def test_two_processes_may_rotate_at_once(
+    till: Till, url: str, clock: ManualClock, other: Connection
+) -> None:
+    second = PostgresDatabase(url, clock)
+    await second.open()
+    await sell(till, 1)
+    clock.advance(2 * 7 * 86_400)
+    worlds = [till.world, World(second, clock)]
+    first_time = await asyncio.gather(*(rotate(world) for world in worlds))
+    await rotate(till.world)
+    await second.close()
+
+    dropped = [name for rotated in first_time for name in rotated.dropped]
+    assert len(dropped) == len(set(dropped))
+    assert partitions(other) == {f"{cut.table}_20251023_7" for cut in CUTS}
+
+
+# ── clocks ───────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_message_from_the_future_moves_into_its_partition(
+    world: World, other: Connection
+) -> None:
+    ahead = World(world.store, ManualClock(world.now + 30 * DAY))
+    early = await ahead.publish(event_id="early")
+    assert count(other, "messages_default") == count(other, "deliveries_default") == 1
+    world.clock.advance(29 * 86_400)
+    rotated = await rotate(world, bodies=90 * DAY, history=90 * DAY)
+
+    assert set(rotated.made) == {f"{cut.table}_20251106_7" for cut in CUTS}
+    tables = [cut.table for cut in CUTS]
+    assert [count(other, f"{table}_default") for table in tables] == [0] * len(tables)
+    assert count(other, "messages_20251106_7") == 1
+    assert await world.store.message(ahead.app, "early") == early
+    assert [claim.message for claim in await ahead.claim()] == [early]
+
+
+async def test_a_message_from_the_past_is_purged_by_rows(world: World, other: Connection) -> None:
+    behind = World(world.store, ManualClock(world.now - 30 * DAY))
+    await behind.finish(await behind.publish())
+    assert count(other, "messages_default") == 1
+    await rotate(world)
+
+    assert await purge(world) == 4
+    assert count(other, "messages_default") == 0
+    assert await world.store.counts() == Totals()
+
+
+async def test_nothing_is_refused_for_want_of_a_partition(world: World) -> None:
+    world.clock.advance(3_650 * 86_400)
+    message = world.message()
+    delivery = world.waiting(message, world.endpoint)
+    assert await world.store.publish(Publication(message, {"": BODY}, [delivery])) == Added()
+
+    assert (await world.the_delivery(message)).state is WAITING
+
+
+async def test_a_history_that_moves_in_finds_its_partitions(
+    tmp_path: Path, clock: ManualClock, url: str, other: Connection
+) -> None:
+    source = SqliteDatabase(tmp_path / "x.db", clock)
+    await source.open()
+    old = await sell(Till(World(source, clock)), 1)
+    await source.close()
+    clock.advance(60 * 86_400)
+    assert move(tmp_path / "x.db", url, clock).is_proven
+    moved_in = PostgresDatabase(url, clock)
+    await moved_in.open()
+
+    assert {count(other, name) for name in EVERYTHING - {"totals_20251009_7"}} == {1}
+    assert len(partitions(other)) == len(CUTS) * 10
+    assert await moved_in.message(old.app_id, "order 1") == old
+    world = World(moved_in, clock)
+    assert set((await rotate(world, bodies=50 * DAY, history=50 * DAY)).dropped) == EVERYTHING
+    assert await moved_in.counts() == Totals()
+    await moved_in.close()
+
+
+# ── spans ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def spans(made: list[tuple[int, int]], wanted: tuple[int, int], width: int) -> list[Span]:
+    days = [Span(low * DAY, high * DAY) for low, high in made]
+    found = missing(days, Span(wanted[0] * DAY, wanted[1] * DAY), width * DAY)
+    return [Span(low // DAY, high // DAY) for low, high in found]
+
+
+def test_partitions_begin_at_multiples_of_their_width() -> None:
+    assert spans([], (15, 18), 7) == [(14, 21)]
+    assert spans([], (19, 22), 7) == [(14, 21), (21, 28)]
+    assert spans([(14, 21)], (19, 22), 7) == [(21, 28)]
+    assert spans([(14, 21), (21, 28)], (19, 22), 7) == []
+
+
+def test_after_a_change_of_width_partitions_fill_what_is_free() -> None:
+    assert spans([(14, 21)], (20, 23), 1) == [(21, 22), (22, 23)]
+    assert spans([(20, 21), (22, 23)], (20, 23), 7) == [(14, 20), (21, 22), (23, 28)]
+
+
+def test_what_was_made_by_a_clock_far_ahead_is_left_alone() -> None:
+    assert spans([(140, 147)], (15, 18), 7) == [(14, 21)]
