@@ -211,6 +211,7 @@ def log() -> Iterator[io.StringIO]:
     logging.root.handlers[:] = handlers
 
 
+@pytest.mark.sqlite
 def test_nothing_that_was_planted_is_anywhere_in_clear(
     tmp_path: Path, log: io.StringIO, capfd: pytest.CaptureFixture[str]
 ) -> None:
