@@ -65,7 +65,8 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
         except StoreUnavailable as error:
             raise Misconfigured(f"Cannot use the PostgreSQL database. {error}") from error
         session = Session(self._connect, self._pass)
-        self._writer = Writer(session, writes.HOT | book_methods.HOT)
+        patient = writes.PATIENT | {membership.sign_in}
+        self._writer = Writer(session, writes.HOT | book_methods.HOT, patient)
         self._writer.on_commit = self.on_commit
         self._listener = Listener(self._url, self.on_wake, is_deaf=self._has_pooler)
         self._is_open = True

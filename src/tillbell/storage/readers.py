@@ -13,6 +13,7 @@ from tillbell.storage.link import Link
 from tillbell.storage.reads import Reader
 
 T = TypeVar("T")
+PATIENCE_S = 4.0  # for look-ups that went together
 
 
 class _Question(NamedTuple):
@@ -26,19 +27,24 @@ class _Question(NamedTuple):
 class Readers:
     """Reads beside the writer. Each read is short, so that the log can be checkpointed.
 
+    A link that fails is replaced, and what was asked is asked again, once. Look-ups are given up
+    when the database says nothing for `PATIENCE_S`; others then at once, until it answers.
+
     `read` has a thread to itself. `look_up` is for what takes some ten microseconds: changing
     threads costs several times that, so look-ups that come while others are answered go together.
     """
 
     def __init__(self, connect: Callable[[], Link], count: int) -> None:
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="tillbell-reader")
-        self._links = [connect() for _ in range(count)]
-        self._free: queue.SimpleQueue[Reader] = queue.SimpleQueue()
-        for link in self._links:
-            self._free.put(link.rows)
+        self._connect = connect
+        self._count = count
+        self._free: queue.SimpleQueue[Link | None] = queue.SimpleQueue()
+        for link in [connect() for _ in range(count)]:
+            self._free.put(link)
         self._loop = asyncio.get_running_loop()
         self._asked: list[_Question] = []
         self._is_answering = False
+        self._is_away = False  # the database has not answered, and not since
         self._is_closed = False
 
     async def read(self, query: Callable[..., T], *arguments: Any) -> T:
@@ -51,6 +57,8 @@ class Readers:
         """Do the same together with others. Not for lists: the rest would wait for them."""
         if self._is_closed:
             raise StoreUnavailable("The store is closed.")
+        if self._is_away and self._is_answering:
+            raise _silence()
         future: asyncio.Future[T] = self._loop.create_future()
         self._asked.append(_Question(query, arguments, future))
         if not self._is_answering:
@@ -65,20 +73,43 @@ class Readers:
         if self._is_answering:
             questions = _answers, (asked,)
             job = self._loop.run_in_executor(self._threads, self._with_reader, *questions)
-            job.add_done_callback(lambda job: self._finish(asked, job.result()))
+            alarm = self._loop.call_later(PATIENCE_S, self._late, asked)
+            job.add_done_callback(lambda job: self._finish(asked, job, alarm))
         else:
             _tell(asked, [StoreUnavailable("The store is closed.") for _ in asked])
 
-    def _finish(self, asked: Sequence[_Question], answers: Sequence[Any]) -> None:
+    def _late(self, asked: Sequence[_Question]) -> None:
+        """Tell those who wait; whatever the thread brings later, they are gone."""
+        self._is_away = True
+        waiting, self._asked = [*asked, *self._asked], []
+        _tell(waiting, [_silence() for _ in waiting])
+
+    def _finish(
+        self,
+        asked: Sequence[_Question],
+        job: asyncio.Future[list[Any]],
+        alarm: asyncio.TimerHandle,
+    ) -> None:
+        alarm.cancel()
+        error = job.exception()
+        self._is_away = self._is_away and error is not None
         self._answer()  # first: the next ones need not wait for those who wait for these
-        _tell(asked, answers)
+        # Each its own: a traceback must not grow with every asker that raises it.
+        _tell(asked, [StoreUnavailable(str(error)) for _ in asked] if error else job.result())
 
     def _with_reader(self, query: Callable[..., T], arguments: tuple[Any, ...]) -> T:
-        reader = self._free.get()
+        link = self._free.get()
         try:
-            return query(reader, *arguments)
+            if link is not None:
+                try:
+                    return query(link.rows, *arguments)
+                except StoreUnavailable:  # perhaps broken long ago: only now it shows
+                    link.close()
+                    link = None
+            link = self._connect()
+            return query(link.rows, *arguments)
         finally:
-            self._free.put(reader)
+            self._free.put(link)
 
     async def close(self) -> None:
         """Let reads under way end, then close the links."""
@@ -86,8 +117,10 @@ class Readers:
             return
         self._is_closed = True
         await self._loop.run_in_executor(None, self._threads.shutdown)
-        for link in self._links:
-            link.close()
+        for _ in range(self._count):
+            link = self._free.get()
+            if link is not None:
+                link.close()
 
 
 def _answers(reader: Reader, asked: Sequence[_Question]) -> list[Any]:
@@ -97,8 +130,14 @@ def _answers(reader: Reader, asked: Sequence[_Question]) -> list[Any]:
 def _answer_to(reader: Reader, question: _Question) -> Any:
     try:
         return question.query(reader, *question.arguments)
+    except StoreUnavailable:  # of all: they share the link
+        raise
     except Exception as error:  # noqa: BLE001 - it belongs to the caller who asked this
         return error
+
+
+def _silence() -> StoreUnavailable:
+    return StoreUnavailable("The database does not answer.")
 
 
 def _tell(asked: Sequence[_Question], answers: Sequence[Any]) -> None:

@@ -75,7 +75,7 @@ class SqliteDatabase(
             link.close()
         self._readers = Readers(lambda: open_reader(path), READERS)
         session = Session(lambda: open_writer(path), self._pass)
-        self._writer = Writer(session, writes.HOT | book_methods.HOT)
+        self._writer = Writer(session, writes.HOT | book_methods.HOT, writes.PATIENT)
         self._writer.on_commit = self.on_commit
 
     def _pass(self, point: str) -> None:

@@ -51,13 +51,21 @@ class Session:
         self._woken: set[str] = set()
 
     def begin(self) -> None:
-        """Begin a transaction, on a new link if the last one failed."""
+        """Begin a transaction, on a new link if the last one failed or is found broken."""
         self._fault("begin")
-        if self._link is None:
+        if self._link is None or not self._begins(self._link):
             self._link = self._connect()
-        self._link.rows("begin")
+            self._link.rows("begin")
         self._tally = Tally()
         self._woken = set()
+
+    def _begins(self, link: Link) -> bool:
+        try:
+            link.rows("begin")
+        except StoreUnavailable:  # broken since the last commit: nothing was on it
+            self.reset()
+            return False
+        return True
 
     def run(self, work: Work, requests: Sequence[Any]) -> Sequence[Any]:
         """Do a piece of work: all of it, or it raises and nothing has changed."""

@@ -8,6 +8,11 @@ list being written would be acknowledged and lost.
 Within a batch, writes keep their order, except that hot ones (`HOT`), which cannot depend on
 each other, are run kind by kind. A run that fails is repeated write by write, so that only
 the one at fault fails. A commit that fails fails its whole batch, and the writer goes on.
+
+A database may also say nothing at all: stopped, or behind a network that swallows. After
+`PATIENCE_S` whoever waits for a commit is told so, and from then on others at once, until one
+commit has ended. What becomes of the writes under way is not known; those that had not begun
+are not made. Patient ones (`PATIENT`), for which nobody holds a request open, wait on.
 """
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ from tillbell.errors import StoreUnavailable
 from tillbell.storage.transaction import Work
 
 BATCH_MAX = 1_000  # writes in one commit: bounds how long the last one waits
+PATIENCE_S = 4.0  # for one commit
 
 
 class Write(NamedTuple):
@@ -64,12 +70,18 @@ class Writer:
     `on_commit` is told how many writes each commit held.
     """
 
-    def __init__(self, session: Session, hot: frozenset[Work]) -> None:
+    def __init__(
+        self, session: Session, hot: frozenset[Work], patient: frozenset[Work] = frozenset()
+    ) -> None:
         self._session = session
         self._hot = hot
+        self._patient = patient
         self.on_commit: Callable[[int], object] = lambda _: None
         self._loop = asyncio.get_running_loop()
         self._pending: list[Write] = []
+        self._under_way: list[Write] = []
+        self._alarm: asyncio.TimerHandle | None = None
+        self._is_away = False  # the database has not answered, and not since
         self._is_busy = False
         self._is_closed = False
         self._idle = asyncio.Event()
@@ -87,6 +99,9 @@ class Writer:
         if self._is_closed:
             future.set_exception(StoreUnavailable("The store is closed."))
             return future
+        if self._is_away and self._is_busy and work not in self._patient:
+            future.set_exception(_silence())
+            return future
         self._pending.append(Write(work, request, future))
         if not self._is_busy:
             self._is_busy = True
@@ -96,13 +111,26 @@ class Writer:
 
     def _hand_over(self) -> None:
         batch, self._pending = self._pending[:BATCH_MAX], self._pending[BATCH_MAX:]
+        self._under_way = batch
         if batch:
+            self._alarm = self._loop.call_later(PATIENCE_S, self._late)
             self._batches.put(batch)
         else:
             self._is_busy = False
             self._idle.set()
 
+    def _late(self) -> None:
+        """Tell those who wait; whatever the thread brings later, they are gone."""
+        self._is_away = True
+        for write in self._under_way + self._pending:
+            if write.work not in self._patient and not write.future.done():
+                write.future.set_exception(_silence())
+        self._pending = [write for write in self._pending if write.work in self._patient]
+
     def _finish(self, batch: list[Write], outcomes: list[Any]) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._is_away = self._is_away and all(map(_is_lost, outcomes))
         self._hand_over()  # first: the disk need not wait for those who wait for it
         self.on_commit(len(batch))
         for write, outcome in zip(batch, outcomes, strict=True):
@@ -161,6 +189,14 @@ class Writer:
             return
         for number, result in zip(numbers, results, strict=True):
             outcomes[number] = result
+
+
+def _silence() -> StoreUnavailable:
+    return StoreUnavailable("The database does not answer.")
+
+
+def _is_lost(outcome: Any) -> bool:
+    return isinstance(outcome, Failed) and isinstance(outcome.error, StoreUnavailable)
 
 
 def runs(batch: Iterable[Write], hot: frozenset[Work]) -> Iterator[list[int]]:

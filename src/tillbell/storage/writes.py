@@ -292,3 +292,5 @@ def end(
 
 
 HOT: frozenset[Work] = frozenset({publish, settle})
+# Nobody holds a request open for these, and an outcome given up for lost would cost an attempt.
+PATIENT: frozenset[Work] = frozenset({settle, claim, renew, release})

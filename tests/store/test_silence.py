@@ -1,0 +1,171 @@
+"""A database that says nothing: those who wait are told in time, and it is asked again."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.store.test_faults import Gate
+from tests.store.world import BODY, SUCCEEDED, World
+from tillbell.errors import StoreUnavailable
+from tillbell.storage import readers, writer
+from tillbell.storage.base import Added, Publication
+from tillbell.storage.connection import SqliteLink, open_reader, open_writer
+from tillbell.storage.readers import Readers
+from tillbell.storage.reads import Reader
+from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.testing import ManualClock
+
+SHORT_S = 0.05
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "PATIENCE_S", SHORT_S)
+    monkeypatch.setattr(readers, "PATIENCE_S", SHORT_S)
+
+
+@pytest.fixture
+async def gate() -> Gate:
+    return Gate("before commit")
+
+
+@pytest.fixture
+async def world(tmp_path: Path, clock: ManualClock, gate: Gate) -> AsyncIterator[World]:
+    gate.opened.set()
+    database = SqliteDatabase(tmp_path / "x.db", clock, fault=gate)
+    await database.open()
+    yield World(database, clock)
+    gate.opened.set()
+    await database.close()
+
+
+async def test_who_waits_for_a_commit_is_told_and_others_at_once(world: World, gate: Gate) -> None:
+    gate.opened.clear()
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        await world.publish()
+    again = world.store.publish(Publication(world.message(), {"": BODY}, []))
+    assert again.done()  # type: ignore[attr-defined]
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        await again
+
+
+async def test_what_had_not_begun_is_not_made_and_the_next_one_is(world: World, gate: Gate) -> None:
+    publications = [Publication(world.message(), {"": BODY}, []) for _ in range(3)]
+    gate.opened.clear()
+    first = world.store.publish(publications[0])
+    await gate.reached.wait()
+    waits = world.store.publish(publications[1])
+    outcomes = await asyncio.gather(first, waits, return_exceptions=True)
+    assert {type(one) for one in outcomes} == {StoreUnavailable}
+    gate.opened.set()
+    await _answers(world)
+
+    assert await world.store.publish(publications[2]) == Added()
+    stored = [await world.store.message(world.app, p.message.id) for p in publications]
+    assert [one is not None for one in stored] == [True, False, True]
+
+
+async def test_a_result_waits_for_as_long_as_it_takes(world: World, gate: Gate) -> None:
+    delivery = await world.hand_over()
+    gate.reached.clear()
+    gate.opened.clear()
+    settled = asyncio.ensure_future(world.store.settle(world.result(delivery)))
+    await gate.reached.wait()
+    with pytest.raises(StoreUnavailable):
+        await world.publish()
+    gate.opened.set()
+
+    assert await settled is True
+    assert (await world.reread(delivery)).state is SUCCEEDED
+
+
+async def _answers(world: World) -> None:
+    """Wait for the commit that was late: patient writes are behind it."""
+    await world.store.renew([], world.now)
+
+
+# ── readers ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class Breaking(SqliteLink):
+    """A link whose server may go away."""
+
+    is_broken = False
+
+    def rows(self, name, bindings=(), *chosen):  # type: ignore[no-untyped-def]
+        if self.is_broken:
+            raise StoreUnavailable("The connection is gone.")
+        return super().rows(name, bindings, *chosen)
+
+
+@pytest.fixture
+def links(tmp_path: Path) -> list[Breaking]:
+    open_writer(tmp_path / "x.db").close()
+    return []
+
+
+@pytest.fixture
+async def asked(tmp_path: Path, links: list[Breaking]) -> AsyncIterator[Readers]:
+    def connect() -> Breaking:
+        links.append(Breaking(open_reader(tmp_path / "x.db").connection))
+        return links[-1]
+
+    made = Readers(connect, 2)
+    yield made
+    await made.close()
+
+
+def one(reader: Reader) -> int:
+    (row,) = reader("schema_exists")
+    return len(row)
+
+
+async def test_a_link_that_failed_is_replaced(asked: Readers, links: list[Breaking]) -> None:
+    for link in links:
+        link.is_broken = True
+
+    assert [await asked.look_up(one) for _ in range(3)] == [2, 2, 2]
+    assert [await asked.read(one) for _ in range(3)] == [2, 2, 2]
+    assert len(links) <= 4
+
+
+async def test_while_none_can_be_opened_everybody_is_told_and_then_answered(
+    asked: Readers, links: list[Breaking], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Breaking, "is_broken", True)
+    told = await asyncio.gather(
+        asked.look_up(one), asked.look_up(one), asked.read(one), return_exceptions=True
+    )
+    assert {type(answer) for answer in told} == {StoreUnavailable}
+    monkeypatch.setattr(Breaking, "is_broken", False)
+
+    assert await asyncio.gather(asked.look_up(one), asked.read(one)) == [2, 2]
+
+
+async def test_who_waits_for_a_look_up_is_told_and_others_at_once(asked: Readers) -> None:
+    opened = threading.Event()
+
+    def hang(reader: Reader) -> int:
+        opened.wait(30)
+        return one(reader)
+
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        await asked.look_up(hang)
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        await asked.look_up(one)
+    opened.set()
+    assert await _until_answered(asked) == 2
+
+
+async def _until_answered(asked: Readers) -> int:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await asked.look_up(one)
+            except StoreUnavailable:
+                await asyncio.sleep(0)
