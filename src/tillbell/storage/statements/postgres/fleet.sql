@@ -9,14 +9,18 @@ ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, role = excluded.role,
     sends = excluded.sends;
 
 -- name: strike_off
-DELETE FROM members WHERE seen_at < ?1;
+-- Not one whose row is locked: it may have been stopped in the midst of signing in, and nobody is
+-- to wait for it. The server ends its transaction soon, and then its turn comes.
+DELETE FROM members
+WHERE id IN (SELECT id FROM members WHERE seen_at < ?1 FOR UPDATE SKIP LOCKED);
 
 -- name: lead
--- Keep the lead, or take what nobody holds; no row: somebody else has it.
+-- Keep the lead, or take what nobody holds; no row: somebody else has it, or is about to.
 UPDATE leadership
 SET term = CASE WHEN holder = ?1 AND until > ?2 THEN term ELSE term + 1 END,
     holder = ?1, until = ?3
-WHERE holder = ?1 OR until <= ?2
+WHERE only_one IN (SELECT only_one FROM leadership WHERE holder = ?1 OR until <= ?2
+                   FOR UPDATE SKIP LOCKED)
 RETURNING term;
 
 -- name: senders

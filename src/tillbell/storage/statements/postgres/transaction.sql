@@ -1,10 +1,11 @@
 -- name: begin
 -- Whatever the server's defaults: what is acknowledged is on disk, and nothing waits for ever. Set
--- for this transaction only, because a pooler may give the connection to somebody else then.
+-- for this transaction only, because a pooler may give the connection to somebody else then. A
+-- process that was stopped within one keeps its locks for less than a lease.
 -- Plans are made once: of a table with 16 partitions that takes ten times as long as the work.
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '10s';
-SET LOCAL statement_timeout = '60s'; SET LOCAL idle_in_transaction_session_timeout = '60s';
+SET LOCAL statement_timeout = '60s'; SET LOCAL idle_in_transaction_session_timeout = '10s';
 SET LOCAL plan_cache_mode = force_generic_plan;
 
 -- name: commit
