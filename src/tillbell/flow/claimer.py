@@ -76,6 +76,9 @@ class Claimer:
             except StoreUnavailable as error:
                 observe("claim.failed", error=str(error))
                 self._clock.call_at(self._clock.now() + PAUSE, self._news.set)
+            except Exception as error:  # noqa: BLE001 - supervised: claiming must never end
+                observe("claim.broken", exc_info=error)
+                self._clock.call_at(self._clock.now() + PAUSE, self._news.set)
 
     async def sweep(self) -> None:
         """Learn of every lane with open deliveries from the store."""
@@ -117,13 +120,13 @@ class Claimer:
         try:
             until = self._dispatcher.lease_until(now)
             claims = await self._database.claim(wanted, now, until)
-        except StoreUnavailable:
+            self._distribute(claims, lanes)
+            await self._look_ahead(lanes, wanted, claims, now)
+        except Exception:
             for lane in lanes.values():
                 lane.saw_due(now)
                 self._hungry[lane.id] = lane
             raise
-        self._distribute(claims, lanes)
-        await self._look_ahead(lanes, wanted, claims, now)
 
     def _distribute(self, claims: list[Claim], lanes: dict[str, Lane]) -> None:
         for claim in claims:

@@ -63,7 +63,11 @@ class Company:
         if not self._is_nudged or now < self._rests_until:
             return
         self._is_nudged = False
-        await self._claimer.sweep()
+        try:
+            await self._claimer.sweep()
+        except StoreUnavailable:
+            self._is_nudged = True  # as soon as the store is back
+            raise
         ended = self._clock.now()
         self._rests_until = ended + REST * (ended - now)
 
