@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -19,17 +19,26 @@ from psycopg import errors
 from psycopg.adapt import AdaptersMap
 from psycopg.types.numeric import Int8Dumper
 
+from tillbell.clock import SystemClock
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage.fleet import WAKE_ALL
 from tillbell.storage.link import Bindings, Busy, Raced, Row
 from tillbell.storage.sql import load
 
-Connection = psycopg.Connection[tuple[Any, ...]]
-
 sql = load("postgres")
 
 CONNECT_TIMEOUT_S = 5
+# A network that swallows what is sent is noticed within some ten seconds, less than a lease.
+_ALIVE: dict[str, Any] = {
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # milliseconds
+}
+STATEMENT_S = 65.0  # longer than the server lets one run: it is gone, though the line stands
 NOTIFICATION_MAX = 7_900  # bytes; the server takes 8,000
+_monotonic = SystemClock().monotonic
 _NUMBERED = re.compile(r"\?(\d+)")
 _NAMED = re.compile(r"(?<!:):(?!:)([a-z_]+)\b")
 # Another process decided on the same at the same moment: begun anew, it finds what is there.
@@ -50,6 +59,27 @@ class _Flag(Int8Dumper):
     def dump(self, obj: Any) -> bytes:
         """Write one."""
         return b"1" if obj else b"0"
+
+
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """One that waits for an answer, but not for ever."""
+
+    def wait(self, gen: Generator[Any, Any, Any], *more: Any, **options: Any) -> Any:
+        """Run what the driver does between two answers of the server."""
+        return super().wait(_until(gen, _monotonic() + STATEMENT_S), *more, **options)
+
+
+def _until(steps: Generator[Any, Any, Any], end: float) -> Generator[Any, Any, Any]:
+    """Go through steps that wait for the socket; every tenth of a second they wait for nothing."""
+    wanted = next(steps)
+    while True:
+        ready = yield wanted
+        if not ready and _monotonic() > end:
+            raise psycopg.OperationalError(f"no answer for {STATEMENT_S:g} s")
+        try:
+            wanted = steps.send(ready)
+        except StopIteration as end_:
+            return end_.value
 
 
 @contextlib.contextmanager
@@ -159,8 +189,9 @@ def open_link(url: str, *, has_pooler: bool = False) -> PostgresLink:
 
 def _connect(url: str) -> Connection:
     try:
-        return psycopg.connect(
+        return Connection.connect(
             url,
+            **_ALIVE,
             autocommit=True,  # the session begins and ends transactions by name
             connect_timeout=CONNECT_TIMEOUT_S,
             cursor_factory=psycopg.RawCursor,
