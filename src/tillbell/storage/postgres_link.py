@@ -71,15 +71,15 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
 
 def _until(steps: Generator[Any, Any, Any], end: float) -> Generator[Any, Any, Any]:
     """Go through steps that wait for the socket; every tenth of a second they wait for nothing."""
-    wanted = next(steps)
+    ready = None
     while True:
+        try:
+            wanted = steps.send(ready)
+        except StopIteration as finished:
+            return finished.value
         ready = yield wanted
         if not ready and _monotonic() > end:
             raise psycopg.OperationalError(f"no answer for {STATEMENT_S:g} s")
-        try:
-            wanted = steps.send(ready)
-        except StopIteration as end_:
-            return end_.value
 
 
 @contextlib.contextmanager
