@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,8 +15,9 @@ from tillbell.config import Settings, load
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
+GUIDE = (ROOT / "docs" / "operations.md").read_text()
 SECRETS = {
-    "master_key": "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k=",
+    "master_key": "WYMOvDpBhBEFZr8aKQ0IRz39y9SSzkmLFM0aXi+i5EE=",
     "admin_key": "tb_0123456789abcdefghij0123456789abcdefghij",
     "database_url": "postgresql://tillbell:canary@postgres/tillbell",
 }
@@ -56,3 +58,8 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [tool, *command[1:]], capture_output=True, text=True, timeout=50, check=False
     )
+
+
+def blocks() -> list[str]:
+    """Return what the guide shows as code."""
+    return re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)

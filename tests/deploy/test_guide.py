@@ -1,0 +1,96 @@
+"""The operations guide and the alerts name only what is there, and all of the alerts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.deploy.reading import DEPLOY, GUIDE, ROOT, blocks, run
+from tillbell.app import Gateway
+from tillbell.config import FIELDS, load
+from tillbell.flow.meters import Meters
+from tillbell.logs import HAPPENINGS
+from tillbell.web.metrics import Vitals, render
+from tillbell.web.rest import make_rest
+from tillbell.web.usage import KeyUsage
+
+GROUPS = yaml.safe_load((DEPLOY / "prometheus" / "tillbell.rules.yaml").read_text())["groups"]
+RULES = [rule for group in GROUPS for rule in group["rules"]]
+NAMES = [rule["alert"] for rule in RULES]
+FAMILIES = list(text_string_to_metric_families(render(Meters(), Vitals()).decode()))
+SERIES = {sample.name for family in FAMILIES for sample in family.samples}
+LABELS = {
+    (sample.name, name, value)
+    for family in FAMILIES
+    for sample in family.samples
+    for name, value in sample.labels.items()
+}
+# A series, and what stands in braces behind it.
+USED = re.compile(r"\b(tillbell_[a-z_]+)(?:\{([^}]*)\})?")
+
+
+@pytest.mark.parametrize("rule", RULES, ids=NAMES)
+def test_an_alert_asks_for_series_that_are_there(rule: dict[str, str]) -> None:
+    used = USED.findall(rule["expr"])
+    assert used
+    for series, braces in used:
+        assert series in SERIES
+        for label, values in re.findall(r'(\w+)[!=]=?~?"([^"]*)"', braces):
+            for value in values.split("|"):
+                assert (series, label, value) in LABELS
+
+
+@pytest.mark.parametrize("rule", RULES, ids=NAMES)
+def test_an_alert_says_how_urgent_it_is_and_what_it_means(rule: dict[str, object]) -> None:
+    assert rule["labels"] in ({"severity": "page"}, {"severity": "ticket"})
+    assert set(rule["annotations"]) == {"summary"}  # type: ignore[call-overload]
+
+
+def test_the_guide_has_a_line_for_each_alert_with_its_urgency() -> None:
+    lines = dict(re.findall(r"^\| `(Tillbell\w+)` (?:\*\*)?(page|ticket)", GUIDE, re.MULTILINE))
+    assert lines == {rule["alert"]: rule["labels"]["severity"] for rule in RULES}
+
+
+def test_the_guide_lists_every_series() -> None:
+    listed = set(re.findall(r"^\| `(tillbell_\w+)`", GUIDE, re.MULTILINE))
+    assert listed == {re.sub("_(bucket|count|sum)$", "", series) for series in SERIES}
+    assert set(re.findall(r"`(tillbell_[a-z_]+)`", GUIDE)) <= listed
+
+
+def test_the_guide_names_settings_that_are_there() -> None:
+    named = set(re.findall(r"TILLBELL_([A-Z_]*[A-Z])", GUIDE))
+    assert {name.lower() for name in named} <= set(FIELDS)
+
+
+def test_the_guide_names_happenings_that_are_there() -> None:
+    logs = GUIDE.partition("### Logs")[2].partition("### A canary")[0]
+    named = set(re.findall(r"`([a-z]+\.[a-z]+)`", logs))
+    assert len(named) > 10
+    assert named <= set(HAPPENINGS)
+
+
+async def test_the_guide_names_routes_that_are_there(tmp_path: Path) -> None:
+    gateway = Gateway.create(load({"data_dir": tmp_path}, {}).settings)
+    rest = make_rest(gateway, KeyUsage(gateway.database, gateway.clock))
+    known = {re.sub(r"\{\w+\}", "{}", path) for path in rest.openapi()["paths"]}
+    named = re.findall(r"(?:GET|POST) (/api/v1/[^\s`?]+)", GUIDE)
+    assert len(named) > 4
+    assert {re.sub(r"\{\w+\}", "{}", path) for path in named} <= known
+
+
+def test_the_guide_names_commands_files_and_headings_that_are_there() -> None:
+    for command in set(re.findall(r"`?tillbell (\w+)\b(?= )", "\n".join(blocks()))):
+        assert run("tillbell", command, "--help").returncode == 0, command
+    for path in re.findall(r"`(deploy/[\w./@-]+)`", GUIDE):
+        assert (ROOT / path).exists(), path
+    for target in re.findall(r"\]\(([\w./-]+\.md)\)", GUIDE):
+        assert (ROOT / "docs" / target).exists(), target
+    headings = {
+        heading.lower().replace(",", "").replace(" ", "-")
+        for heading in re.findall(r"^#+ (.+)$", GUIDE, re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\(#([\w-]+)\)", GUIDE)) <= headings
