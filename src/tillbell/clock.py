@@ -63,18 +63,21 @@ class SystemClock:
 class SteeredClock:
     """A clock that is set by another one: the database's, where processes share one.
 
-    Differences below `TOLERANCE` are left alone: they are the time that asking takes.
+    From one setting to the next it goes by the machine's monotonic clock: whoever sets the
+    machine's date sets nothing here. Differences below `TOLERANCE` are left alone: they are the
+    time that asking takes.
     """
 
     TOLERANCE: Micros = SECOND // 4
 
     def __init__(self, inner: Clock) -> None:
         self._inner = inner
-        self.ahead: Micros = 0  # how much later it is than our own clock says
+        self._start = inner.now()
+        self._start_s = inner.monotonic()
 
     def now(self) -> Micros:
         """Return the present instant."""
-        return self._inner.now() + self.ahead
+        return self._start + int((self._inner.monotonic() - self._start_s) * SECOND)
 
     def monotonic(self) -> float:
         """Return seconds that never run backwards."""
@@ -82,13 +85,18 @@ class SteeredClock:
 
     def call_at(self, at: Micros, callback: Callable[[], object]) -> Alarm:
         """Call back on the running event loop at that instant; soon, if it has passed."""
-        return self._inner.call_at(at - self.ahead, callback)
+        return self._inner.call_at(at - self.now() + self._inner.now(), callback)
+
+    @property
+    def ahead(self) -> Micros:
+        """How much later it is than the machine's own clock says."""
+        return self.now() - self._inner.now()
 
     def steer(self, told: Micros, asked_at: Micros) -> None:
         """Be set to the time that was told, as it was between asking (by this clock) and now."""
         between = (asked_at + self.now()) // 2
         if abs(told - between) > self.TOLERANCE:
-            self.ahead += told - between
+            self._start += told - between
 
 
 def iso(at: Micros) -> str:

@@ -23,6 +23,7 @@ from tillbell.storage.fleet import FleetStore, Member, Roll
 BEAT: Micros = 2 * SECOND
 LIFE: Micros = 10 * SECOND  # without a sign of life
 SETTLES: Micros = 2 * SECOND  # from the making of an id to the end of its commit, at most
+WRONG: Micros = 5 * SECOND  # from the database's time: somebody should set that machine's clock
 OWNED_MAX = 200_000  # endpoints whose owner is remembered
 
 
@@ -38,6 +39,7 @@ class Fleet:
         self._owned: dict[str, bool] = {}
         self._term = 0
         self._good_until: Micros = 0
+        self._is_wrong = False
         self.on_senders: Callable[[], object] = lambda: None  # owners have changed
 
     @property
@@ -112,9 +114,10 @@ class Fleet:
     async def _sign_in(self) -> Roll:
         began = self._clock.now()
         roll = await self._store.sign_in(self._member, LIFE)
-        self._good_until = began + LIFE
         if roll.now is not None and isinstance(self._clock, SteeredClock):
-            self._clock.steer(roll.now, began)
+            self._steer(self._clock, roll.now, began)
+            began = min(roll.now, self._clock.now())
+        self._good_until = began + LIFE
         if roll.term != self._term and self.is_shared:
             observe("fleet.leads" if roll.term else "fleet.follows", term=roll.term)
         self._term = roll.term
@@ -124,3 +127,10 @@ class Fleet:
             self._owned.clear()
             self.on_senders()
         return roll
+
+    def _steer(self, clock: SteeredClock, told: Micros, asked_at: Micros) -> None:
+        clock.steer(told, asked_at)
+        is_wrong = abs(clock.ahead) > WRONG
+        if is_wrong and not self._is_wrong:
+            observe("clock.wrong", ahead_s=-clock.ahead // SECOND)
+        self._is_wrong = is_wrong
