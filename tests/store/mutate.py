@@ -70,7 +70,10 @@ MUTANTS = [
         "claims ignore the variant", "due_deliveries", "b.variant = d.variant", "b.variant = ''"
     ),
     Mutant(
-        "lost claims ignore the variant", "lost_delivery", "b.variant = d.variant", "b.variant = ''"
+        "lost claims ignore the variant",
+        "lost_deliveries",
+        "b.variant = d.variant",
+        "b.variant = ''",
     ),
     Mutant(
         "an order key is shared by endpoints", "hold_line", "endpoint_id = ?1 AND ", "?1 <> '' AND "
@@ -84,7 +87,7 @@ MUTANTS = [
         "state = 'none')",
     ),
     Mutant("the line does not move", "head_of_line", "SET held = 0", "SET held = 1"),
-    Mutant("renew ignores the token", "renew", "token = ?2 AND ", ""),
+    Mutant("renew ignores the token", "renew", " AND token = to_.column2", ""),
     Mutant("renew ignores the state", "renew", " AND state = 'sending'", ""),
     Mutant("release ignores the token", "release", "token = ?2 AND ", ""),
     Mutant("release ignores the state", "release", " AND state = 'sending'", ""),

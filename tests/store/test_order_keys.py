@@ -134,4 +134,4 @@ async def test_a_lane_is_due_when_its_first_one_is(world: World) -> None:
     held = await world.claimed()
     await world.store.settle(world.result(held, WAITING, world.now + SECOND))
 
-    assert await world.store.lanes() == [Lane(world.app, world.endpoint, world.now + SECOND, 3)]
+    assert await world.store.lanes() == [Lane(world.app, world.endpoint, world.now + SECOND)]

@@ -39,9 +39,9 @@ async def test_lanes_are_endpoints_with_open_deliveries(world: World) -> None:
     await world.publish(third)
 
     assert await world.store.lanes() == [
-        Lane(world.app, world.endpoint, due_at, 2),
-        Lane(world.app, world.second, due_at, 2),
-        Lane(world.app, third, due_at, 1),
+        Lane(world.app, world.endpoint, due_at),
+        Lane(world.app, world.second, due_at),
+        Lane(world.app, third, due_at),
     ]
     assert [lane.endpoint_id for lane in await world.store.lanes("", 1)] == [world.endpoint]
     assert [lane.endpoint_id for lane in await world.store.lanes(world.endpoint)] == [
@@ -53,7 +53,7 @@ async def test_lanes_are_endpoints_with_open_deliveries(world: World) -> None:
 async def test_a_lane_with_nothing_but_a_lease_is_due_when_that_ends(world: World) -> None:
     delivery = await world.hand_over()
 
-    assert await world.store.lanes() == [Lane(world.app, world.endpoint, delivery.due_at, 0)]
+    assert await world.store.lanes() == [Lane(world.app, world.endpoint, delivery.due_at)]
     assert await world.store.next_due([world.endpoint]) == {world.endpoint: delivery.due_at}
 
 

@@ -79,7 +79,6 @@ class Lane(NamedTuple):
     app_id: str
     endpoint_id: str
     due_at: Micros  # earliest
-    waiting: int
 
 
 class Selection(NamedTuple):
@@ -211,8 +210,8 @@ class Store(Protocol):
         """
         ...
 
-    async def renew(self, held: Sequence[tuple[str, int]], lease_until: Micros) -> None:
-        """Extend the leases of `(delivery id, token)`; lost ones are left alone."""
+    async def renew(self, held: Sequence[tuple[str, int]], lease_until: Micros) -> Sequence[str]:
+        """Extend the leases of `(delivery id, token)`; return the ids of lost ones, left alone."""
         ...
 
     async def release(self, held: Sequence[tuple[str, int]], now: Micros) -> None:

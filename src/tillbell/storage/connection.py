@@ -80,6 +80,10 @@ class SqliteLink:
                 self.connection.execute(text, flat)
             return self.connection.total_changes() - before
 
+    def bulk_rows(self, name: str, bindings: Sequence[Sequence[Any]]) -> list[Row]:
+        """See `Link.bulk_rows`; one step each, which costs little without a server."""
+        return [row for one in bindings for row in self.rows(name, one)]
+
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
         """See `Link.lock`."""
 

@@ -46,6 +46,10 @@ class Link(Protocol):
         """Do the same for a statement that takes many rows, in few steps."""
         ...
 
+    def bulk_rows(self, name: str, bindings: Sequence[Sequence[Any]]) -> list[Row]:
+        """Do the same for a statement that returns rows: those of all bindings, in any order."""
+        ...
+
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
         """Keep other processes from deciding on these until this commit has ended."""
         ...

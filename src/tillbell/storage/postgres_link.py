@@ -128,10 +128,17 @@ class PostgresLink:
 
     def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> int:
         """See `Link.bulk`; one array a column."""
+        return self._in_columns(name, bindings).rowcount
+
+    def bulk_rows(self, name: str, bindings: Sequence[Sequence[Any]]) -> list[Row]:
+        """See `Link.bulk_rows`; one array a column."""
+        return self._in_columns(name, bindings).fetchall()
+
+    def _in_columns(
+        self, name: str, bindings: Sequence[Sequence[Any]]
+    ) -> psycopg.Cursor[tuple[Any, ...]]:
         text, _ = _native(name, ())
-        return self._execute(
-            text, [list(column) for column in zip(*bindings, strict=True)]
-        ).rowcount
+        return self._execute(text, [list(column) for column in zip(*bindings, strict=True)])
 
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
         """See `Link.lock`: advisory, in one order, so that two seldom wait for each other."""

@@ -12,6 +12,7 @@ from tillbell.models import Attempt, Delivery, DeliveryState, Message, Result, T
 Row = Sequence[Any]
 DELIVERY_WIDTH = len(Delivery._fields)
 MESSAGE_WIDTH = len(Message._fields)
+ENDPOINT_ID = Delivery._fields.index("endpoint_id")
 DUE_AT = Delivery._fields.index("due_at")
 
 _labels = msgspec.json.Decoder(tuple[str, ...])

@@ -32,6 +32,10 @@ class Transaction:
         """Run a statement that takes many rows; return how many changed."""
         return self._link.bulk(name, bindings) if bindings else 0
 
+    def bulk_rows(self, name: str, bindings: Sequence[Sequence[Any]]) -> list[Row]:
+        """Run a statement that takes many rows; return those that it gives, in any order."""
+        return self._link.bulk_rows(name, bindings) if bindings else []
+
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
         """Keep other processes from deciding on these until the commit has ended."""
         self._link.lock(keys)

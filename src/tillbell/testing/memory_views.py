@@ -176,10 +176,9 @@ class MemoryViews(MemoryMessages):
         for d in self.deliveries.values():
             if d.state not in OPEN_STATES or d.endpoint_id <= after:
                 continue
-            lane = lanes.get(d.endpoint_id) or Lane(d.app_id, d.endpoint_id, 2**63, 0)
+            lane = lanes.get(d.endpoint_id) or Lane(d.app_id, d.endpoint_id, 2**63)
             due_at = d.due_at if self.may_go(d) else lane.due_at
-            waiting = lane.waiting + (d.state is DeliveryState.WAITING)
-            lanes[d.endpoint_id] = lane._replace(due_at=min(lane.due_at, due_at), waiting=waiting)
+            lanes[d.endpoint_id] = lane._replace(due_at=min(lane.due_at, due_at))
         return [lanes[endpoint_id] for endpoint_id in sorted(lanes)][:limit]
 
     async def next_due(self, endpoint_ids: Sequence[str]) -> dict[str, Micros]:

@@ -65,7 +65,9 @@ CREATE TABLE deliveries (
 CREATE TABLE deliveries_default PARTITION OF deliveries DEFAULT
 WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1);
 CREATE INDEX deliveries_endpoint ON deliveries (endpoint_id, id);
-CREATE INDEX deliveries_waiting ON deliveries (endpoint_id, held, due_at) WHERE state = 'waiting';
+-- With the id: what is due at one instant, as a recovery leaves it, is not sorted at every claim.
+CREATE INDEX deliveries_waiting ON deliveries (endpoint_id, held, due_at, id)
+    WHERE state = 'waiting';
 CREATE INDEX deliveries_leased ON deliveries (due_at, endpoint_id) WHERE state = 'sending';
 CREATE INDEX deliveries_failed ON deliveries (endpoint_id, id) WHERE state = 'failed';
 CREATE INDEX deliveries_ordered ON deliveries (endpoint_id, order_key, state, held, id)

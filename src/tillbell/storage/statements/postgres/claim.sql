@@ -1,24 +1,37 @@
 -- Rows that another process holds are passed over: they are its work.
 
--- fragment: claimable
-SELECT {delivery}, {message}, b.body
-FROM deliveries d
-JOIN messages m ON m.app_id = d.app_id AND m.id = {delivery_message}
-LEFT JOIN bodies b ON b.message_id = {delivery_message} AND b.variant = d.variant
+-- fragment: with_message
+-- One after the other, whatever the planner believes of how many there are.
+JOIN LATERAL (
+    SELECT * FROM messages m
+    WHERE m.app_id = d.app_id AND m.id = {delivery_message} OFFSET 0) m ON true
+LEFT JOIN LATERAL (
+    SELECT body FROM bodies b
+    WHERE b.message_id = {delivery_message} AND b.variant = d.variant OFFSET 0) b ON true
 
 -- name: due_deliveries
--- What waits for one endpoint and may be sent now, oldest due first, with message and body.
+-- What waits for each endpoint and may be sent now, oldest due first, with message and body. All
+-- endpoints at once: to begin a statement on partitions costs more than what it does for one.
 -- Index: deliveries_waiting.
-{claimable}
-WHERE d.endpoint_id = ?1 AND d.held = 0 AND d.due_at <= ?2 AND d.state = 'waiting'
-ORDER BY d.due_at, d.id LIMIT ?3
-FOR UPDATE OF d SKIP LOCKED;
+SELECT {delivery}, {message}, b.body
+FROM unnest(?1::text[], ?2::bigint[], ?3::bigint[]) AS wanted (endpoint_id, now, most)
+CROSS JOIN LATERAL (
+    SELECT * FROM deliveries d
+    WHERE d.endpoint_id = wanted.endpoint_id AND d.held = 0 AND d.due_at <= wanted.now
+      AND d.state = 'waiting'
+    ORDER BY d.due_at, d.id LIMIT wanted.most
+    FOR UPDATE SKIP LOCKED) d
+{with_message};
 
--- name: lost_delivery
+-- name: lost_deliveries
 -- Index: primary keys.
-{claimable}
-WHERE d.id = ?1 AND d.state = 'sending' AND d.due_at <= ?2
-FOR UPDATE OF d SKIP LOCKED;
+SELECT {delivery}, {message}, b.body
+FROM unnest(?1::text[], ?2::bigint[]) AS lost (id, now)
+CROSS JOIN LATERAL (
+    SELECT * FROM deliveries d
+    WHERE d.id = lost.id AND d.state = 'sending' AND d.due_at <= lost.now
+    FOR UPDATE SKIP LOCKED) d
+{with_message};
 
 -- name: lease
 -- Open the next attempt; the new token shuts out whoever had the delivery before.
@@ -27,6 +40,20 @@ SET state = 'sending', due_at = to_.due_at, started_at = to_.started_at,
     attempts = attempts + 1, tries = tries + 1, token = token + 1
 FROM unnest(?1::text[], ?2::bigint[], ?3::bigint[]) AS to_ (id, due_at, started_at)
 WHERE deliveries.id = to_.id;
+
+-- name: renew
+UPDATE deliveries SET due_at = held.until
+FROM unnest(?1::text[], ?2::bigint[], ?3::bigint[]) AS held (id, token, until)
+WHERE deliveries.id = held.id AND deliveries.token = held.token AND deliveries.state = 'sending';
+
+-- name: release
+-- Back in the queue; the attempt that never was is not counted. The token stays spent.
+UPDATE deliveries
+SET state = 'waiting', due_at = held.now, started_at = NULL, attempts = attempts - 1,
+    tries = tries - 1
+FROM unnest(?1::text[], ?2::bigint[], ?3::bigint[]) AS held (id, token, now)
+WHERE deliveries.id = held.id AND deliveries.token = held.token AND deliveries.state = 'sending'
+RETURNING deliveries.id, deliveries.app_id, deliveries.endpoint_id;
 
 -- name: leased_deliveries
 -- Index: deliveries_leased.

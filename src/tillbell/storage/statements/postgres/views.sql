@@ -1,29 +1,25 @@
 -- name: lanes
 -- Endpoints with open deliveries, one after the other: what waits by skipping through
--- deliveries_waiting, leases from deliveries_leased, which is as long as what is in flight.
+-- deliveries_waiting, from the first due of one endpoint to that of the next; leases from
+-- deliveries_leased, which is as long as what is in flight.
 WITH RECURSIVE
-waiting (endpoint_id) AS (
-    (SELECT endpoint_id FROM deliveries WHERE state = 'waiting' AND endpoint_id > :after
-     ORDER BY endpoint_id LIMIT 1)
+waiting (endpoint_id, app_id, held, due_at, number) AS (
+    (SELECT endpoint_id, app_id, held, due_at, 1::bigint FROM deliveries
+     WHERE state = 'waiting' AND endpoint_id > :after
+     ORDER BY endpoint_id, held, due_at, id LIMIT 1)
     UNION ALL
-    SELECT (SELECT d.endpoint_id FROM deliveries d
-            WHERE d.state = 'waiting' AND d.endpoint_id > waiting.endpoint_id
-            ORDER BY d.endpoint_id LIMIT 1)
-    FROM waiting WHERE waiting.endpoint_id IS NOT NULL),
-leased (endpoint_id, due_at, number) AS (
-    SELECT endpoint_id, min(due_at), count(*) FROM deliveries
-    WHERE state = 'sending' AND endpoint_id > :after GROUP BY endpoint_id),
-open (endpoint_id, due_at, number) AS (
-    SELECT endpoint_id,
-           (SELECT min(due_at) FROM deliveries d
-            WHERE d.state = 'waiting' AND d.endpoint_id = waiting.endpoint_id AND d.held = 0),
-           (SELECT count(*) FROM deliveries d
-            WHERE d.state = 'waiting' AND d.endpoint_id = waiting.endpoint_id)
-    FROM waiting WHERE endpoint_id IS NOT NULL
-    UNION ALL SELECT endpoint_id, due_at, 0 FROM leased)
-SELECT (SELECT app_id FROM deliveries d WHERE d.endpoint_id = open.endpoint_id LIMIT 1),
-       endpoint_id, min(due_at), sum(number)::bigint
-FROM open GROUP BY endpoint_id ORDER BY endpoint_id LIMIT :limit;
+    SELECT following.*, number + 1 FROM waiting CROSS JOIN LATERAL (
+        SELECT d.endpoint_id, d.app_id, d.held, d.due_at FROM deliveries d
+        WHERE d.state = 'waiting' AND d.endpoint_id > waiting.endpoint_id
+        ORDER BY d.endpoint_id, d.held, d.due_at, d.id LIMIT 1) following
+    WHERE number < :limit),
+open (endpoint_id, app_id, due_at) AS (
+    SELECT endpoint_id, app_id, CASE WHEN held = 0 THEN due_at END FROM waiting
+    UNION ALL
+    SELECT endpoint_id, app_id, due_at FROM deliveries
+    WHERE state = 'sending' AND endpoint_id > :after)
+SELECT min(app_id), endpoint_id, min(due_at) FROM open
+GROUP BY endpoint_id ORDER BY endpoint_id LIMIT :limit;
 
 -- name: next_due
 -- Indexes: deliveries_waiting, deliveries_leased.

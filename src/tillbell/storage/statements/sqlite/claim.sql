@@ -12,7 +12,7 @@ LEFT JOIN bodies b ON b.message_id = d.message_id AND b.variant = d.variant
 WHERE d.endpoint_id = ?1 AND d.held = 0 AND d.due_at <= ?2 AND d.state = 'waiting'
 ORDER BY d.due_at, d.id LIMIT ?3;
 
--- name: lost_delivery
+-- name: lost_deliveries
 -- Index: primary keys.
 {claimable}
 WHERE d.id = ?1 AND d.due_at <= ?2;
@@ -24,6 +24,18 @@ SET state = 'sending', due_at = to_.column2, started_at = to_.column3,
     attempts = attempts + 1, tries = tries + 1, token = token + 1
 FROM (VALUES (?1, ?2, ?3)) AS to_
 WHERE id = to_.column1;
+
+-- name: renew
+UPDATE deliveries SET due_at = to_.column3
+FROM (VALUES (?1, ?2, ?3)) AS to_
+WHERE id = to_.column1 AND token = to_.column2 AND state = 'sending';
+
+-- name: release
+-- Back in the queue; the attempt that never was is not counted. The token stays spent.
+UPDATE deliveries
+SET state = 'waiting', due_at = ?3, started_at = NULL, attempts = attempts - 1, tries = tries - 1
+WHERE id = ?1 AND token = ?2 AND state = 'sending'
+RETURNING id, app_id, endpoint_id;
 
 -- name: leased_deliveries
 -- Index: deliveries_leased.

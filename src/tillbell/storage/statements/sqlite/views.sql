@@ -2,25 +2,22 @@
 -- Endpoints with open deliveries, one after the other: what waits by skipping through
 -- deliveries_waiting, leases from deliveries_leased, which is as long as what is in flight.
 WITH RECURSIVE
-waiting (endpoint_id) AS (
-    SELECT min(endpoint_id) FROM deliveries WHERE state = 'waiting' AND endpoint_id > :after
+waiting (endpoint_id, number) AS (
+    SELECT min(endpoint_id), 1 FROM deliveries WHERE state = 'waiting' AND endpoint_id > :after
     UNION ALL
     SELECT (SELECT min(endpoint_id) FROM deliveries
-            WHERE state = 'waiting' AND endpoint_id > waiting.endpoint_id)
-    FROM waiting WHERE waiting.endpoint_id IS NOT NULL),
-leased (endpoint_id, due_at, number) AS (
-    SELECT endpoint_id, min(due_at), count(*) FROM deliveries
-    WHERE state = 'sending' AND endpoint_id > :after GROUP BY endpoint_id),
-open (endpoint_id, due_at, number) AS (
+            WHERE state = 'waiting' AND endpoint_id > waiting.endpoint_id), number + 1
+    FROM waiting WHERE waiting.endpoint_id IS NOT NULL AND number < :limit),
+open (endpoint_id, due_at) AS (
     SELECT endpoint_id,
            (SELECT min(due_at) FROM deliveries d
-            WHERE d.state = 'waiting' AND d.endpoint_id = waiting.endpoint_id AND d.held = 0),
-           (SELECT count(*) FROM deliveries d
-            WHERE d.state = 'waiting' AND d.endpoint_id = waiting.endpoint_id)
+            WHERE d.state = 'waiting' AND d.endpoint_id = waiting.endpoint_id AND d.held = 0)
     FROM waiting WHERE endpoint_id IS NOT NULL
-    UNION ALL SELECT endpoint_id, due_at, 0 FROM leased)
+    UNION ALL
+    SELECT endpoint_id, min(due_at) FROM deliveries
+    WHERE state = 'sending' AND endpoint_id > :after GROUP BY endpoint_id)
 SELECT (SELECT app_id FROM deliveries d WHERE d.endpoint_id = open.endpoint_id LIMIT 1),
-       endpoint_id, min(due_at), sum(number)
+       endpoint_id, min(due_at)
 FROM open GROUP BY endpoint_id ORDER BY endpoint_id LIMIT :limit;
 
 -- name: next_due
