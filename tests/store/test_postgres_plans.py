@@ -1,0 +1,68 @@
+"""How PostgreSQL goes about the hot statements: by indexes, and in their order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from tillbell.storage.migrate import migrate
+from tillbell.storage.postgres_link import open_link
+from tillbell.storage.sql import load
+
+sql = load("postgres")
+# Each reads rows by the thousand from tables with millions.
+HOT = ("due_deliveries", "lost_leases", "lost_deliveries", "lease", "settle", "renew", "release")
+LISTS = ("lanes", "next_due")
+_NAMED = re.compile(r"(?<!:):([a-z_]+)\b")
+
+
+@pytest.fixture(scope="module")
+def connection(
+    fresh_schema: Callable[[], str],
+) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """A connection within a transaction of the writer, to a database with nothing in it."""
+    link = open_link(fresh_schema())
+    migrate(link, "postgres", 0)
+    link.rows("begin")
+    yield link.connection
+    link.close()
+
+
+def plan(connection: psycopg.Connection[tuple[object, ...]], name: str) -> str:
+    """Return the plan that is kept for a statement, whatever it is bound to."""
+    text = re.sub(r"\?(\d+)", r"$\1", sql(name)).rstrip(";")
+    for number, named in enumerate(dict.fromkeys(_NAMED.findall(text)), 1):
+        text = re.sub(rf"(?<!:):{named}\b", f"${number}", text)
+    count = max(map(int, re.findall(r"\$(\d+)", text)))
+    connection.execute(f"PREPARE planned AS {text}".encode(), prepare=False)
+    try:
+        nothing = ", ".join(["NULL"] * count)
+        rows = connection.execute(f"EXPLAIN EXECUTE planned({nothing})".encode(), prepare=False)
+        return "\n".join(str(line) for (line,) in rows)
+    finally:
+        connection.execute(b"DEALLOCATE planned")
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_a_plan_made_while_a_table_is_empty_does_not_read_it_from_end_to_end(
+    connection: psycopg.Connection[tuple[object, ...]], name: str
+) -> None:
+    assert "Seq Scan on" not in plan(connection, name)
+    assert "Hash" not in plan(connection, name)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lanes_are_found_by_skipping_through_an_index(
+    connection: psycopg.Connection[tuple[object, ...]], name: str
+) -> None:
+    assert "deliveries_default_endpoint_id_held_due_at_id_idx" in plan(connection, name)
+    assert "Seq Scan on deliveries" not in plan(connection, name)
+
+
+def test_what_a_lane_is_due_is_not_sorted(
+    connection: psycopg.Connection[tuple[object, ...]],
+) -> None:
+    assert "Sort" not in plan(connection, "due_deliveries")
