@@ -10,7 +10,7 @@ from tillbell.models import Result
 async def test_a_renewed_lease_runs_longer(world: World) -> None:
     delivery = await world.hand_over()
     world.clock.advance(10)
-    await world.store.renew([(delivery.id, 1)], world.now + LEASE)
+    assert await world.store.renew([(delivery.id, 1)], world.now + LEASE) == []
     world.clock.advance(14)
 
     assert await world.claim() == []
@@ -21,8 +21,10 @@ async def test_renewing_a_lost_lease_leaves_it_alone(world: World) -> None:
     old = await world.hand_over()
     world.clock.advance(15)
     new = await world.claimed()
-    await world.store.renew([(old.id, old.token), (old.id, 3), ("dlv_x", 1)], world.now + SECOND)
+    held = [(old.id, old.token), (new.id, new.token), (old.id, 3), ("dlv_x", 1)]
+    lost = await world.store.renew(held, new.due_at)
 
+    assert lost == [old.id, old.id, "dlv_x"]
     assert await world.reread(old) == new
 
 

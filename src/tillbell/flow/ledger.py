@@ -47,12 +47,16 @@ class Ledger:
         held = self._held.get(claim.delivery.id)
         if held is not None and held[0] == claim.delivery.token and now < held[1]:
             return True
-        self._held.pop(claim.delivery.id, None)
+        self.drop(claim)
         return False
 
     def drop(self, claim: Claim) -> None:
         """Stop looking after a claim without a word to the store."""
-        self._held.pop(claim.delivery.id, None)
+        self._drop(claim.delivery.id, claim.delivery.token)
+
+    def _drop(self, delivery_id: str, token: int) -> None:
+        if self._held.get(delivery_id, (None,))[0] == token:  # else we have claimed it again
+            del self._held[delivery_id]
 
     def give_back(self, claim: Claim) -> None:
         """Release one claim that was not sent."""
@@ -97,7 +101,7 @@ class Ledger:
             self.on_retry(claim.delivery.endpoint_id, settlement.due_at)
 
     def _offer_again(self, claim: Claim, settlement: Settlement) -> None:
-        if claim.delivery.id in self._held:
+        if self._held.get(claim.delivery.id, (None,))[0] == claim.delivery.token:
             self.settle(claim, settlement)
 
     def _write(self, write: Awaitable[object]) -> None:
@@ -112,15 +116,20 @@ class Ledger:
             observe("release.lost", error=str(done.exception()))  # the lease will run out
 
     async def renew(self) -> None:
-        """Extend the leases that would run out soon: the heartbeat."""
+        """Extend the leases that would run out soon: the heartbeat.
+
+        Those that others have by now are not sent: this process may have been stopped for long.
+        """
         now = self._clock.now()
         until = now + self._lease
         due = [(id_, t) for id_, (t, end) in self._held.items() if end - now < RENEW_BEFORE]
         if not due:
             return
-        await self._store.renew(due, until)
+        lost = frozenset(await self._store.renew(due, until))
         for id_, token in due:
-            if self._held.get(id_, (None,))[0] == token:
+            if id_ in lost:
+                self._drop(id_, token)
+            elif self._held.get(id_, (None,))[0] == token:
                 self._held[id_] = (token, until)
 
     async def flush(self) -> None:

@@ -64,9 +64,10 @@ class StoreMethods:
         claims: list[Claim] = await self._writer.submit(writes.claim, request)
         return claims
 
-    async def renew(self, held: Sequence[tuple[str, int]], lease_until: Micros) -> None:
+    async def renew(self, held: Sequence[tuple[str, int]], lease_until: Micros) -> Sequence[str]:
         """See `Store.renew`."""
-        await self._writer.submit(writes.renew, writes.Held(held, lease_until))
+        lost: list[str] = await self._writer.submit(writes.renew, writes.Held(held, lease_until))
+        return lost
 
     async def release(self, held: Sequence[tuple[str, int]], now: Micros) -> None:
         """See `Store.release`."""

@@ -172,10 +172,11 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
         )
         self.known_attempts[attempt.id] = attempt
 
-    async def renew(self, held: Sequence[tuple[str, int]], lease_until: Micros) -> None:
+    async def renew(self, held: Sequence[tuple[str, int]], lease_until: Micros) -> Sequence[str]:
         """See `Store.renew`."""
         for delivery in self._all_holding(held):
             self.deliveries[delivery.id] = delivery._replace(due_at=lease_until)
+        return [claim[0] for claim in held if self._holding(*claim) is None]
 
     async def release(self, held: Sequence[tuple[str, int]], now: Micros) -> None:
         """See `Store.release`."""
