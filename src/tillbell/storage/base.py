@@ -79,7 +79,6 @@ class Lane(NamedTuple):
     app_id: str
     endpoint_id: str
     due_at: Micros  # earliest
-    waiting: int
 
 
 class Selection(NamedTuple):

@@ -185,14 +185,20 @@ def _claim(transaction: Transaction, wanted: Wanted) -> list[Claim]:
 
 def _due(transaction: Transaction, wanted: Wanted) -> Iterator[rows.Row]:
     """Read what may be claimed: of each endpoint what waits and what a lost lease left."""
+    limits, now = wanted.by_endpoint, wanted.now
     lost: dict[str, list[str]] = {}
-    for endpoint_id, _, id_ in transaction.rows("lost_leases", (wanted.now,)):
-        lost.setdefault(endpoint_id, []).append(id_)
-    for endpoint_id, limit in wanted.by_endpoint.items():
-        due = transaction.rows("due_deliveries", (endpoint_id, wanted.now, limit))
-        for id_ in lost.get(endpoint_id, ())[:limit]:
-            due += transaction.rows("lost_delivery", (id_, wanted.now))
-        yield from sorted(due, key=_by_due_time)[:limit]
+    for endpoint_id, _, id_ in transaction.rows("lost_leases", (now,)):
+        if len(ids := lost.setdefault(endpoint_id, [])) < limits.get(endpoint_id, 0):
+            ids.append(id_)
+    due: dict[str, list[rows.Row]] = {endpoint_id: [] for endpoint_id in limits}
+    lanes = [(endpoint_id, now, limit) for endpoint_id, limit in limits.items()]
+    leases = [(id_, now) for ids in lost.values() for id_ in ids]
+    for row in transaction.bulk_rows("due_deliveries", lanes):
+        due[row[rows.ENDPOINT_ID]].append(row)
+    for row in transaction.bulk_rows("lost_deliveries", leases):
+        due[row[rows.ENDPOINT_ID]].append(row)
+    for endpoint_id, found in due.items():
+        yield from sorted(found, key=_by_due_time)[: limits[endpoint_id]]
 
 
 def _by_due_time(row: rows.Row) -> tuple[Micros, str]:
@@ -248,7 +254,7 @@ def renew(transaction: Transaction, requests: Sequence[Held]) -> list[list[str]]
 
 
 def _renew(transaction: Transaction, held: Held) -> list[str]:
-    count = transaction.many("renew", [(*claim, held.at) for claim in held.claims])
+    count = transaction.bulk("renew", [(*claim, held.at) for claim in held.claims])
     if count == len(held.claims):
         return []
     return [claim[0] for claim in held.claims if not transaction.rows("is_held", claim)]
@@ -257,10 +263,10 @@ def _renew(transaction: Transaction, held: Held) -> list[str]:
 def release(transaction: Transaction, requests: Sequence[Held]) -> list[None]:
     """Give claims back."""
     for held in requests:
-        for id_, token in held.claims:
-            for app_id, endpoint_id in transaction.rows("release", (id_, token, held.at)):
-                transaction.tally.moved((id_, app_id, endpoint_id), SENDING, WAITING)
-                transaction.woken.add(endpoint_id)
+        returned = [(*claim, held.at) for claim in held.claims]
+        for id_, app_id, endpoint_id in transaction.bulk_rows("release", returned):
+            transaction.tally.moved((id_, app_id, endpoint_id), SENDING, WAITING)
+            transaction.woken.add(endpoint_id)
         line_up_after(transaction, [id_ for id_, _ in held.claims])
     return [None] * len(requests)
 

@@ -3,16 +3,6 @@
 SELECT endpoint_id, due_at, id FROM deliveries
 WHERE state = 'sending' AND due_at <= ?1 ORDER BY due_at, id;
 
--- name: renew
-UPDATE deliveries SET due_at = ?3 WHERE id = ?1 AND token = ?2 AND state = 'sending';
-
--- name: release
--- Back in the queue; the attempt that never was is not counted. The token stays spent.
-UPDATE deliveries
-SET state = 'waiting', due_at = ?3, started_at = NULL, attempts = attempts - 1, tries = tries - 1
-WHERE id = ?1 AND token = ?2 AND state = 'sending'
-RETURNING app_id, endpoint_id;
-
 -- name: is_held
 -- Index: primary key.
 SELECT 1 FROM deliveries WHERE id = ?1 AND token = ?2 AND state = 'sending';
