@@ -37,7 +37,10 @@ fix: setup  ## format, and fix what can be fixed safely
 bench: setup  ## the figures of docs/benchmarks.md, measured here and now
 	@$(PY) -m bench $(ARGS)
 
+scale: setup  ## claims on PostgreSQL with more and more that waits; ARGS="--sizes …"
+	@$(PY) -m bench scale $(ARGS)
+
 crash: setup  ## kill -9 loop, power cuts, write errors, full disk; CYCLES=100
 	@$(PY) -m tests.crash --cycles $(or $(CYCLES),100)
 
-.PHONY: help setup demo serve test check fix bench crash
+.PHONY: help setup demo serve test check fix bench scale crash

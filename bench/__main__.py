@@ -13,6 +13,7 @@ from pathlib import Path
 from bench import page, processes, rivals, table
 from bench.cases import CASES, Measures
 from bench.rivals import PEERS
+from bench.scale import run
 from bench.scene import QUICK, Effort, Wrong
 
 ONCE = frozenset({"memory"})  # long and steady: one round is enough
@@ -20,6 +21,8 @@ ONCE = frozenset({"memory"})  # long and steady: one round is enough
 
 def main() -> int:
     """Run the chosen cases; return 1 if the gateway did something wrong or a peer is missing."""
+    if sys.argv[1:2] == ["scale"]:
+        return run.main(sys.argv[2:])
     processes.end_tidily_on_sigterm()
     options = _options()
     effort = _effort(options)

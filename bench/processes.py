@@ -73,7 +73,7 @@ def family(pid: int) -> list[int]:
     """Return a process and all its descendants."""
     try:
         lists = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/children")]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return []
     children = [int(child) for line in lists for child in line.split()]
     return [pid, *(member for child in children for member in family(child))]
@@ -87,7 +87,7 @@ def cpu_s(pid: int) -> float:
 def _own_cpu_s(pid: int) -> float:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
         return 0.0
     fields = stat.rpartition(")")[2].split()  # the name in parentheses may hold spaces
     return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
