@@ -2,13 +2,6 @@
 -- Index: callback_requests_callback.
 DELETE FROM callback_requests WHERE callback_id = ?1;
 
--- name: delete_callbacks
--- Old ones that are done with. Index: primary key.
-DELETE FROM callbacks WHERE id IN (
-    SELECT id FROM callbacks
-    WHERE id < ?1 AND outcome IS NOT NULL AND retry_at IS NULL ORDER BY id LIMIT ?2)
-RETURNING id;
-
 -- name: delete_keys
 -- Index: callback_keys_age.
 DELETE FROM callback_keys WHERE (source_id, dedupe_key) IN (

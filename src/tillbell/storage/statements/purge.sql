@@ -9,13 +9,6 @@ DELETE FROM bodies WHERE message_id = ?1;
 -- Index: bodies_message.
 DELETE FROM bodies WHERE message_id = ?1 AND variant = ?2;
 
--- name: delete_deliveries
--- Of old messages, where they have ended. Index: primary key.
-DELETE FROM deliveries WHERE id IN (
-    SELECT id FROM deliveries WHERE id < ?1 AND state NOT IN ('waiting', 'sending')
-    ORDER BY id LIMIT ?2)
-RETURNING id, app_id, endpoint_id, state;
-
 -- name: delete_idempotency
 -- Index: idempotency_age.
 DELETE FROM idempotency WHERE key IN (

@@ -53,8 +53,8 @@ SELECT EXISTS (SELECT 1 FROM callbacks WHERE outcome IS NULL AND id >= ?1 AND id
 
 -- name: free_event_ids
 -- Index: event_ids_message.
-DELETE FROM event_ids WHERE message_id IN (
-    SELECT message_id FROM event_ids WHERE message_id >= ?1 AND message_id < ?2 LIMIT ?3);
+DELETE FROM event_ids WHERE message_id = ANY (ARRAY (
+    SELECT message_id FROM event_ids WHERE message_id >= ?1 AND message_id < ?2 LIMIT ?3));
 
 -- name: unsendable
 -- Open deliveries whose bodies go with their partition. Indexes: deliveries_waiting, primary keys.

@@ -3,3 +3,10 @@
 SELECT callback_id FROM callback_requests WHERE callback_id < :oldest_kept
 UNION SELECT callback_id FROM callback_requests WHERE is_bulk AND callback_id < :oldest_bulk
 LIMIT :limit;
+
+-- name: delete_callbacks
+-- Old ones that are done with. Index: primary key.
+DELETE FROM callbacks WHERE id IN (
+    SELECT id FROM callbacks
+    WHERE id < ?1 AND outcome IS NOT NULL AND retry_at IS NULL ORDER BY id LIMIT ?2)
+RETURNING id;

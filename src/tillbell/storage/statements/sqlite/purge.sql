@@ -45,3 +45,10 @@ LIMIT ?2;
 
 -- name: delete_message
 DELETE FROM messages WHERE app_id = ?1 AND id = ?2;
+
+-- name: delete_deliveries
+-- Of old messages, where they have ended. Index: primary key.
+DELETE FROM deliveries WHERE id IN (
+    SELECT id FROM deliveries WHERE id < ?1 AND state NOT IN ('waiting', 'sending')
+    ORDER BY id LIMIT ?2)
+RETURNING id, app_id, endpoint_id, state;
