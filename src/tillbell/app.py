@@ -201,7 +201,7 @@ class Gateway:
         self.dispatcher.on_ended = self.aftermath.ended
         self.database.on_wake = self.company.woken
         self.dispatcher.owns = self.fleet.owns
-        self.fleet.on_senders = self.company.senders_changed
+        self.fleet.on_owned = self.company.owned_changed
         self.aftermath.announce = self._announce
 
     async def start(self) -> None:

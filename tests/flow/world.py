@@ -110,6 +110,8 @@ class World:
         """Turn the clock and let what became due begin."""
         assert isinstance(self.clock, ManualClock)
         self.clock.advance(seconds)
+        if self.gateway.fleet.is_shared:  # it did not die in that moment
+            await self.gateway.fleet.beat()
         await self.settle()
 
     async def settle(self) -> None:

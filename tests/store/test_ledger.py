@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from tests.store.world import BODY, LEASE, World
+from pathlib import Path
+
+import apsw
+
+from tests.store.test_faults import Faults
+from tests.store.world import BODY, LEASE, SUCCEEDED, World
 from tillbell.clock import SECOND
 from tillbell.flow.ledger import Ledger
-from tillbell.models import Claim, Delivery
+from tillbell.models import Claim, Delivery, DeliveryState
+from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.testing import ManualClock
+
+SENDING = DeliveryState.SENDING
 
 
 async def claim_of(world: World, delivery: Delivery) -> Claim:
@@ -51,3 +60,27 @@ async def test_a_late_result_does_not_give_up_the_claim_that_came_after(world: W
     await ledger.flush()
 
     assert ledger.begin(new, world.now + SECOND) is True
+
+
+async def test_a_result_the_store_did_not_confirm_comes_before_the_next_claim(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    faults = Faults()
+    database = SqliteDatabase(tmp_path / "x.db", clock, fault=faults)
+    await database.open()
+    world = World(database, clock)
+    ledger = Ledger(world.store, clock, LEASE)
+    claim = await claim_of(world, await world.hand_over())
+    ledger.hold(claim)
+    faults.planned["before commit"] = apsw.IOError("disk I/O error")
+    ledger.settle(claim, world.result(claim.delivery))
+    await ledger.flush()
+    assert (await world.reread(claim.delivery)).state is SENDING
+    clock.advance(0.5)
+    later = clock.now() + 60 * SECOND
+    ledger.offer_again()
+    claims = await database.claim({world.endpoint: 10}, later, later + LEASE)
+
+    assert claims == []
+    assert (await world.reread(claim.delivery)).state is SUCCEEDED
+    await database.close()

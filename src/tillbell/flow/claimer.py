@@ -63,6 +63,11 @@ class Claimer:
             self._news.set()
             self.is_resting = False
 
+    def notice_all(self) -> None:
+        """Look at all lanes: what came due may not have been ours to claim."""
+        for lane in self._dispatcher.lanes.values():
+            self.notice(lane)
+
     async def run(self) -> None:
         """Claim for ever; a store that fails is asked again."""
         while True:
@@ -117,6 +122,7 @@ class Claimer:
             return
         for lane in lanes.values():
             lane.next_due = None
+        self._dispatcher.offer_results()
         try:
             until = self._dispatcher.lease_until(now)
             claims = await self._database.claim(wanted, now, until)

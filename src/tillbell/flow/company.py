@@ -5,6 +5,7 @@
 | something is stored for an endpoint | its lane, if it is ours, looks at the store |
 | for one whose lane is not open, or nobody knows for which | a sweep of all lanes, soon |
 | processes came or went | lanes that are not ours any more are given back; a sweep |
+| we were struck off and are back | our lanes are looked at; a sweep |
 | a record was changed | the feed reads it |
 """
 
@@ -51,9 +52,10 @@ class Company:
                 if self._fleet.owns(endpoint_id) and not self._dispatcher.woken(endpoint_id):
                     self._is_nudged = True
 
-    def senders_changed(self) -> None:
-        """Take note that endpoints have new owners."""
+    def owned_changed(self) -> None:
+        """Take note that endpoints have new owners, or that we own again what we owned."""
         self._dispatcher.disown()
+        self._claimer.notice_all()
         self._is_nudged = True
         self._rests_until = 0
 

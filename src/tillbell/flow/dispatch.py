@@ -196,6 +196,10 @@ class Dispatcher:
         else:
             self._pump(lane)
 
+    def offer_results(self) -> None:
+        """Write the results that wait for the store, ahead of what is asked of it next."""
+        self._ledger.offer_again()
+
     # ── sending ──────────────────────────────────────────────────────────────────────────────────
 
     def _pump(self, lane: Lane) -> None:

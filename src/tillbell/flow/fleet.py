@@ -40,7 +40,7 @@ class Fleet:
         self._term = 0
         self._good_until: Micros = 0
         self._is_wrong = False
-        self.on_senders: Callable[[], object] = lambda: None  # owners have changed
+        self.on_owned: Callable[[], object] = lambda: None  # we own others than before
 
     @property
     def id(self) -> str:
@@ -117,16 +117,23 @@ class Fleet:
         if roll.now is not None and isinstance(self._clock, SteeredClock):
             self._steer(self._clock, roll.now, began)
             began = min(roll.now, self._clock.now())
+        was_alive = self._is_alive
         self._good_until = began + LIFE
-        if roll.term != self._term and self.is_shared:
+        if self.is_shared:
+            self._take(roll, was_alive=was_alive)
+        return roll
+
+    def _take(self, roll: Roll, *, was_alive: bool) -> None:
+        if roll.term != self._term:
             observe("fleet.leads" if roll.term else "fleet.follows", term=roll.term)
         self._term = roll.term
-        if roll.senders != self._senders and self.is_shared:
+        if roll.senders != self._senders:
             observe("fleet.changed", senders=len(roll.senders))
             self._senders = roll.senders
             self._owned.clear()
-            self.on_senders()
-        return roll
+            self.on_owned()
+        elif not was_alive:  # what came due meanwhile was not ours to claim
+            self.on_owned()
 
     def _steer(self, clock: SteeredClock, told: Micros, asked_at: Micros) -> None:
         clock.steer(told, asked_at)

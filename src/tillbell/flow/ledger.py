@@ -1,8 +1,10 @@
 """The ledger: claims this process holds, and results on their way into the store.
 
 Leases are renewed while a claim waits or is being sent, and given up before they would
-run out under an attempt. A result that the store did not confirm is offered again; if it
-never is, the lease runs out, the attempt shows as `interrupted` and is made again.
+run out under an attempt. A result that the store did not confirm is offered again, every
+second and before anything is claimed: so what was answered while the store was away is not sent
+twice by those who answered for it. If it never is confirmed, the lease runs out, the attempt
+shows as `interrupted` and is made again.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from tillbell.clock import SECOND, Clock, Micros
+from tillbell.clock import SECOND, Alarm, Clock, Micros
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import observe
 from tillbell.models import Claim, DeliveryState
@@ -30,6 +32,8 @@ class Ledger:
         self._lease = lease
         self._held: dict[str, tuple[int, Micros]] = {}  # delivery id → token, lease end
         self._writes: set[asyncio.Future[Any]] = set()
+        self._postponed: dict[str, tuple[Claim, Settlement]] = {}  # by delivery
+        self._alarm: Alarm | None = None
         self.on_retry: Callable[[str, Micros], object] = lambda *_: None
 
     @property
@@ -88,9 +92,7 @@ class Ledger:
         error = done.exception()
         if isinstance(error, StoreUnavailable):
             observe("settle.postponed", delivery=settlement.delivery_id, error=str(error))
-            self._clock.call_at(
-                self._clock.now() + OFFER_AGAIN, lambda: self._offer_again(claim, settlement)
-            )
+            self._postpone(claim, settlement)
             return
         self.drop(claim)
         if error is not None:
@@ -100,9 +102,20 @@ class Ledger:
         elif settlement.state is DeliveryState.WAITING:
             self.on_retry(claim.delivery.endpoint_id, settlement.due_at)
 
-    def _offer_again(self, claim: Claim, settlement: Settlement) -> None:
-        if self._held.get(claim.delivery.id, (None,))[0] == claim.delivery.token:
-            self.settle(claim, settlement)
+    def _postpone(self, claim: Claim, settlement: Settlement) -> None:
+        self._postponed[settlement.delivery_id] = claim, settlement
+        if self._alarm is None:
+            self._alarm = self._clock.call_at(self._clock.now() + OFFER_AGAIN, self.offer_again)
+
+    def offer_again(self) -> None:
+        """Write the results that the store did not confirm, if they can still count."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        postponed, self._postponed = self._postponed, {}
+        for claim, settlement in postponed.values():
+            if self._held.get(claim.delivery.id, (None,))[0] == claim.delivery.token:
+                self.settle(claim, settlement)
 
     def _write(self, write: Awaitable[object]) -> None:
         """Let a write run by itself; the store's failure is its log line, not ours to handle."""

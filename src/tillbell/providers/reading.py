@@ -192,7 +192,8 @@ def local_time(value: Any, pattern: str, zone: str) -> tuple[Micros | None, bool
 
 
 def _whole(written: str) -> str:
-    """Replace half a surrogate pair, which is JSON and yet no text, by U+FFFD."""
+    """Replace what is JSON and yet no text, half a surrogate pair and NUL, by U+FFFD."""
+    written = written.replace("\0", "\ufffd")
     if written.isascii():
         return written
     return written.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
 from tillbell.callbacks import Callback, References
 from tillbell.clock import Micros
 from tillbell.storage import book_rows
 from tillbell.storage.base import Page
 from tillbell.storage.books import CallbackFilter, TransactionFilter
+from tillbell.storage.link import json_list
 from tillbell.storage.reads import Reader, bounds
 from tillbell.transactions import AuditEntry, Conflict, Effect, Transaction, Transition
 
@@ -22,10 +21,6 @@ BY_OUTCOME, BY_REFUSAL, BY_SOURCE, BY_TRANSACTION = 1, 2, 3, 4  # callbacks
 BY_STATUS, BY_USER, BY_PARENT = 1, 2, 3  # transactions
 BY_BEING_OPEN, OF_TRANSACTION = 1, 2  # conflicts
 BY_TARGET = 1  # audit
-
-
-def _json(values: Sequence[str]) -> str:
-    return msgspec.json.encode(list(values)).decode()
 
 
 # ── callbacks ────────────────────────────────────────────────────────────────────────────────────
@@ -81,7 +76,7 @@ def unprocessed(reader: Reader, after: str, limit: int) -> list[Callback]:
 
 def waiting(reader: Reader, app_id: str, references: Sequence[str]) -> list[Callback]:
     """Read unmatched callbacks that wait for a reference."""
-    found = reader("waiting", {"app_id": app_id, "references": _json(references)})
+    found = reader("waiting", {"app_id": app_id, "references": json_list(references)})
     return [book_rows.callback(row) for row in found]
 
 
@@ -92,7 +87,7 @@ def to_retry(reader: Reader, now: Micros, limit: int) -> list[Callback]:
 
 def unseen(reader: Reader, source_id: str, item_keys: Sequence[str]) -> set[str]:
     """Leave out the items that were seen."""
-    found = reader("seen", {"source_id": source_id, "item_keys": _json(item_keys)})
+    found = reader("seen", {"source_id": source_id, "item_keys": json_list(item_keys)})
     return set(item_keys) - {key for (key,) in found}
 
 
@@ -112,8 +107,8 @@ def candidates(
     bindings = {
         "app_id": app_id,
         "source_id": source_id,
-        "ours": _json(references.ours),
-        "psp": _json(references.psp),
+        "ours": json_list(references.ours),
+        "psp": json_list(references.psp),
         "limit": CANDIDATES,
     }
     return [book_rows.transaction(row) for row in reader("candidates", bindings)]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
-
-import msgspec
 
 from tillbell.storage import registry
 from tillbell.storage.base import Publication
 from tillbell.storage.books import Change, Conclusion, Crossed, Kept, Step
+from tillbell.storage.link import json_list
 from tillbell.storage.transaction import Transaction
 from tillbell.storage.writes import find_idempotency, published_as
 from tillbell.transactions import EffectKind, Kind
@@ -105,7 +104,7 @@ class Ground:
         }
 
     def _read(self, name: str, ids: list[str]) -> list[tuple[Any, ...]]:
-        return self._transaction.rows(name, {"ids": _json(ids)}) if ids else []
+        return self._transaction.rows(name, {"ids": json_list(ids)}) if ids else []
 
     def crossed(self, change: Change) -> Crossed | None:
         """Say what no longer holds of what this change rests on."""
@@ -177,7 +176,7 @@ class Ground:
 
     def _of_items(self, change: Change) -> Iterator[str]:
         for source_id in {source_id for source_id, _ in change.seen}:
-            keys = _json(key for source, key in change.seen if source == source_id)
+            keys = json_list(key for source, key in change.seen if source == source_id)
             if self._transaction.rows("seen", {"source_id": source_id, "item_keys": keys}):
                 yield "seen"
 
@@ -200,7 +199,3 @@ def captured(change: Change, transaction_id: str) -> int:
         for e in effects
         if e.transaction_id == transaction_id and e.kind is EffectKind.CREDIT
     )
-
-
-def _json(values: Iterable[str]) -> str:
-    return msgspec.json.encode(list(values)).decode()

@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 from tillbell.errors import StoreUnavailable
 
 Row = tuple[Any, ...]
 Bindings = Sequence[Any] | Mapping[str, Any]
+
+
+def json_list(values: Iterable[str]) -> str:
+    """Write values as the JSON array that statements look things up by.
+
+    No text that is stored has a NUL, which PostgreSQL does not know: one that is asked for finds
+    nothing.
+    """
+    return msgspec.json.encode([value.replace("\0", "\ufffd") for value in values]).decode()
 
 
 class Raced(Exception):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-import msgspec
-
 from tillbell.clock import HOUR, Micros
 from tillbell.ids import first_of, span
 from tillbell.models import Attempt, Delivery, DeliveryState, Message
@@ -21,7 +19,7 @@ from tillbell.storage.base import (
     Selection,
     Totals,
 )
-from tillbell.storage.link import Bindings, Row
+from tillbell.storage.link import Bindings, Row, json_list
 
 T = TypeVar("T")
 LAST = "~"  # sorts after every id
@@ -71,14 +69,10 @@ def bounds(
 
 def _filter(filter_: MessageFilter | AttemptFilter | Selection) -> dict[str, Any]:
     return {
-        "event_types": _json(filter_.event_types),
+        "event_types": None if filter_.event_types is None else json_list(filter_.event_types),
         "channel": filter_.channel,
         "tag": filter_.tag,
     }
-
-
-def _json(values: Sequence[str] | None) -> str | None:
-    return None if values is None else msgspec.json.encode(values).decode()
 
 
 # ── work ─────────────────────────────────────────────────────────────────────────────────────────
@@ -91,7 +85,7 @@ def lanes(reader: Reader, after: str, limit: int) -> list[Lane]:
 
 def next_due(reader: Reader, endpoint_ids: Sequence[str]) -> dict[str, Micros]:
     """Read when each lane's first open delivery is due."""
-    return dict(reader("next_due", {"endpoint_ids": _json(list(endpoint_ids))}))
+    return dict(reader("next_due", {"endpoint_ids": json_list(endpoint_ids)}))
 
 
 def idempotency(reader: Reader, key: str) -> Repeated | None:
@@ -171,7 +165,7 @@ def _by_state(
     """Use the index of failed deliveries when nothing else is asked for."""
     if states is not None and tuple(states) == FAILED_ONLY:
         return reader(name, bindings, *chosen, 1)
-    bindings["states"] = _json(list(DeliveryState) if states is None else list(states))
+    bindings["states"] = json_list(DeliveryState if states is None else states)
     return reader(name, bindings, *chosen, 0)
 
 
