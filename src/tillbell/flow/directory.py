@@ -169,7 +169,7 @@ class Directory:
 
     async def refresh(self, kind: type[Record], scope: str, id_: str) -> None:
         """Show a record as it is stored now, or forget it."""
-        record = await self._registry.get(kind, id_, scope)
+        record = await self._read_anew(kind, scope, id_)
         self._changes += 1
         if record is not None:
             self._show(record)
@@ -182,6 +182,14 @@ class Directory:
             self.on_endpoint_removed(endpoint_id)
         if kind is Application:
             self.on_application_removed(id_)
+
+    async def _read_anew(self, kind: type[R], scope: str, id_: str) -> R | None:
+        """Read a record; once more if we changed something meanwhile, perhaps this very one."""
+        while True:
+            before = self._changes
+            record = await self._registry.get(kind, id_, scope)
+            if before == self._changes:
+                return record
 
     async def live_anew(self, app_id: str, endpoint_id: str) -> Live | None:
         """Return an endpoint as it is stored now; one that is gone is forgotten everywhere."""

@@ -82,6 +82,7 @@ class Sources:
         self._lives: dict[str, LiveSource] = {}
         self._by_token: dict[str, str] = {}  # hash of the token → id
         self._defaults: dict[str, str] = {}  # provider → id
+        self._changes = 0  # of our own
         self._strange: set[str] = set()  # ids of those whose provider this version does not know
         directory.on_application_removed = self._application_removed
 
@@ -128,16 +129,22 @@ class Sources:
     async def put(self, source: Source) -> None:
         """Store a source, then use it. `Conflict` if its uid is taken; then nothing is stored."""
         await self._registry.put(source)
+        self._changes += 1
         self._show(source)
 
     async def remove(self, source: Source) -> None:
         """Delete a source, then forget it. What it sent stays in the log."""
         await self._registry.remove(Source, source.id, source.scope)
+        self._changes += 1
         self._hide(source.id)
 
     async def refresh(self, scope: str, id_: str) -> None:
         """Show a source as it is stored now, or forget it: another process changed it."""
-        source = await self._registry.get(Source, id_, scope)
+        while True:
+            before = self._changes
+            source = await self._registry.get(Source, id_, scope)
+            if before == self._changes:  # else what we read may be older than what we know
+                break
         if source is not None:
             self._show(source)
         else:

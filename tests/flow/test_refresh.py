@@ -1,0 +1,86 @@
+"""What was read before our own change does not hide it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from tests.flow.world import World
+from tillbell.callbacks import Source
+from tillbell.flow.directory import Directory
+from tillbell.flow.sources import Sources
+from tillbell.models import Application, Endpoint
+from tillbell.storage.database import Database
+from tillbell.vault import hash_key
+
+ENDPOINT = Endpoint(
+    id="ep_1", scope="app_1", url="https://old.example/", secrets=(), created_at=1, updated_at=1
+)
+
+
+class SlowRegistry:
+    """A registry whose first answers come after the test has gone on."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.has_read = asyncio.Event()
+        self.may_answer = asyncio.Event()
+
+    async def get(self, *wanted: Any) -> Any:
+        """Read at once, answer when told to."""
+        found = await self._database.get(*wanted)
+        self.has_read.set()
+        await self.may_answer.wait()
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+
+async def test_an_endpoint_that_is_read_anew_while_we_change_it_stays_changed(
+    world: World,
+) -> None:
+    registry: Any = SlowRegistry(world.gateway.database)
+    directory = Directory(registry, lambda endpoint: endpoint)  # type: ignore[arg-type,return-value]
+    registry.may_answer.set()
+    await directory.put(Application(id="app_1", name="shop"), ENDPOINT)
+    await directory.view("app_1")
+    registry.may_answer.clear()
+    registry.has_read.clear()
+    refreshing = asyncio.create_task(directory.refresh(Endpoint, "app_1", ENDPOINT.id))
+    await registry.has_read.wait()
+    changed = msgspec.structs.replace(ENDPOINT, url="https://new.example/", version=2)
+    await directory.put(changed)
+    registry.may_answer.set()
+    await refreshing
+
+    assert await directory.live("app_1", ENDPOINT.id) == changed
+
+
+async def test_a_source_that_is_read_anew_while_we_change_it_stays_changed(world: World) -> None:
+    gateway = world.gateway
+    registry: Any = SlowRegistry(gateway.database)
+    sources = Sources(registry, gateway.directory, gateway.vault, gateway.sources.providers)
+    token = gateway.vault.seal("token", "src_1")
+    source = Source(
+        id="src_1",
+        scope="app_1",
+        name="old",
+        provider="stripe",
+        token=token,
+        token_hash=hash_key("token"),
+        created_at=1,
+        updated_at=1,
+    )
+    await sources.put(source)
+    refreshing = asyncio.create_task(sources.refresh("app_1", "src_1"))
+    await registry.has_read.wait()
+    await sources.put(msgspec.structs.replace(source, name="new", version=2))
+    registry.may_answer.set()
+    await refreshing
+
+    live = sources.live("src_1")
+    assert live is not None
+    assert live.source.name == "new"
