@@ -190,6 +190,7 @@ class Gateway:
             clock,
             has_pooler=settings.database_pooler,
             partition_days=settings.partition_days,
+            replica_url=settings.database_replica_url,
         )
         gateway = cls(settings, clock, database, Vault.from_settings(settings))
         database.on_commit = gateway.meters.batch

@@ -35,6 +35,7 @@ from tillbell.vault import Secret
 PREFIX = "TILLBELL_"
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 _DAY_S = 86_400
+_POSTGRES, _POSTGRES_URL = ("postgresql", "postgres"), "postgresql://user@host/database"
 
 
 def _setting(
@@ -54,6 +55,9 @@ class Settings:
     database_url: str = _setting("", "The store. Default: sqlite, tillbell.db in the data folder.")
     database_pooler: bool = _setting(
         False, "A pooler per transaction (PgBouncer) stands before PostgreSQL."
+    )
+    database_replica_url: str = _setting(
+        "", "A replica of the PostgreSQL database, which lists are read from; it may lag."
     )
     host: str = _setting("127.0.0.1", "Address to listen on.")
     port: int = _setting(8420, "Port to listen on; 0 takes a free one.", (0, 65_535))
@@ -333,13 +337,16 @@ def _complete(settings: Settings, origins: dict[str, str]) -> Loaded:
 
 def _check_store(settings: Settings) -> str:
     scheme, _, rest = settings.database_url.partition("://")
-    if scheme in ("postgresql", "postgres"):
-        return "" if rest else "database_url: must look like postgresql://user@host/database"
+    replica = settings.database_replica_url
+    if scheme in _POSTGRES:
+        if not rest:
+            return f"database_url: must look like {_POSTGRES_URL}"
+        is_right = not replica or replica.partition("://")[0] in _POSTGRES
+        return "" if is_right else f"database_replica_url: must look like {_POSTGRES_URL}"
     if scheme != "sqlite" or not rest.removeprefix("/"):
-        return (
-            "database_url: must look like sqlite:///path/to/tillbell.db or "
-            "postgresql://user@host/database"
-        )
+        return f"database_url: must look like sqlite:///path/to/tillbell.db or {_POSTGRES_URL}"
+    if replica:
+        return "database_replica_url: a SQLite store has no replica; leave it unset"
     if settings.processes != 1:
         return "processes: a SQLite store is served by one process; set processes to 1"
     if settings.role != "all":

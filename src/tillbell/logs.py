@@ -63,6 +63,8 @@ HAPPENINGS: Final[Mapping[str, tuple[int, str]]] = {
     "fleet.changed": (logging.INFO, "Processes came or went; endpoints have new owners."),
     "clock.wrong": (logging.ERROR, "This machine's clock is far from the database's; not used."),
     "listener.deaf": (logging.WARNING, "News of other processes comes late until it reconnects."),
+    "replica.away": (logging.WARNING, "Lists are read from the primary until it answers."),
+    "replica.back": (logging.INFO, "Lists are read from the replica again."),
     "partition.made": (logging.INFO, "There is room for the days to come."),
     "partition.dropped": (logging.INFO, "History past its time is gone."),
     "partition.busy": (logging.WARNING, "In use when it was to be dropped or made; another time."),

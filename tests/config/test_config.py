@@ -128,6 +128,11 @@ def test_dev_allows_http_and_this_machine_only() -> None:
         ({"TILLBELL_ROLE": "worker"}, "store that processes share"),
         ({"DATABASE_URL": "postgresql://"}, "must look like postgresql://"),
         ({"DATABASE_URL": "mysql://db/x"}, "must look like sqlite"),
+        ({"TILLBELL_DATABASE_REPLICA_URL": "postgresql://db/x"}, "SQLite store has no replica"),
+        (
+            {"DATABASE_URL": "postgresql://db/x", "TILLBELL_DATABASE_REPLICA_URL": "db/x"},
+            "database_replica_url: must look like postgresql://",
+        ),
         ({"TILLBELL_ADMIN_KEY": "short"}, "16 characters"),
         ({"TILLBELL_HISTORY_RETENTION_DAYS": "5"}, "less than body_retention_days"),
         ({"TILLBELL_MAX_IN_FLIGHT": "5"}, "more than max_in_flight"),

@@ -313,8 +313,37 @@ class Registry(Protocol):
         ...
 
 
-class Views(Protocol):
-    """Lists and look-ups. Each list is cut by a `Page` and uses an index."""
+class Lists(Protocol):
+    """Lists of what went out, for people to look at. Each is cut by a `Page` and uses an index."""
+
+    async def messages(self, app_id: str, filter_: MessageFilter, page: Page) -> list[Message]:
+        """List messages, newest first unless `ascending`."""
+        ...
+
+    async def deliveries_of_endpoint(
+        self,
+        app_id: str,
+        endpoint_id: str,
+        filter_: MessageFilter,
+        states: tuple[DeliveryState, ...] | None,
+        page: Page,
+    ) -> list[DeliveryRow]:
+        """List deliveries of an endpoint with their messages."""
+        ...
+
+    async def attempts(self, app_id: str, filter_: AttemptFilter, page: Page) -> list[Attempt]:
+        """List closed attempts of one message or one endpoint."""
+        ...
+
+    async def totals(
+        self, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
+    ) -> Totals:
+        """Count deliveries by state; hours of their messages that the time touches count whole."""
+        ...
+
+
+class Views(Lists, Protocol):
+    """Lists and look-ups."""
 
     async def lanes(self, after: str = "", limit: int = 10_000) -> list[Lane]:
         """Return lanes with open deliveries, sorted by endpoint id, after that endpoint."""
@@ -332,10 +361,6 @@ class Views(Protocol):
         """Return a payload or rendered body; None once purged or expunged."""
         ...
 
-    async def messages(self, app_id: str, filter_: MessageFilter, page: Page) -> list[Message]:
-        """List messages, newest first unless `ascending`."""
-        ...
-
     async def delivery(self, app_id: str, delivery_id: str) -> DeliveryRow | None:
         """Return one delivery."""
         ...
@@ -344,23 +369,8 @@ class Views(Protocol):
         """Return all deliveries of a message (at most one an endpoint)."""
         ...
 
-    async def deliveries_of_endpoint(
-        self,
-        app_id: str,
-        endpoint_id: str,
-        filter_: MessageFilter,
-        states: tuple[DeliveryState, ...] | None,
-        page: Page,
-    ) -> list[DeliveryRow]:
-        """List deliveries of an endpoint with their messages."""
-        ...
-
     async def attempt(self, app_id: str, attempt_id: str) -> Attempt | None:
         """Return one closed attempt."""
-        ...
-
-    async def attempts(self, app_id: str, filter_: AttemptFilter, page: Page) -> list[Attempt]:
-        """List closed attempts of one message or one endpoint."""
         ...
 
     async def select(self, selection: Selection, after: str, limit: int) -> list[str]:
@@ -372,12 +382,6 @@ class Views(Protocol):
 
         The second value is the id to pass as `after` next, None at the end.
         """
-        ...
-
-    async def totals(
-        self, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
-    ) -> Totals:
-        """Count deliveries by state; hours of their messages that the time touches count whole."""
         ...
 
     async def counts(self) -> Totals:

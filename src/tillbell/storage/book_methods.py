@@ -57,10 +57,35 @@ class BooksMethods:
         return count
 
 
-class BookViewsMethods:
-    """`BookViews` by the readers."""
+class BookListsMethods:
+    """`BookLists` by whatever reads."""
 
     _readers: Readers
+
+    async def callbacks(self, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
+        """See `BookLists.callbacks`."""
+        return await self._readers.read(book_reads.callbacks, app_id, filter_, page)
+
+    async def transactions(
+        self, app_id: str, filter_: TransactionFilter, page: Page
+    ) -> list[Transaction]:
+        """See `BookLists.transactions`."""
+        return await self._readers.read(book_reads.transactions, app_id, filter_, page)
+
+    async def conflicts(
+        self, app_id: str, page: Page, transaction_id: str | None = None, *, open_only: bool = False
+    ) -> list[Conflict]:
+        """See `BookLists.conflicts`."""
+        wanted = book_reads.Disagreements(app_id, page, transaction_id, open_only)
+        return await self._readers.read(book_reads.conflicts, wanted)
+
+    async def audit(self, app_id: str, page: Page, target: str | None = None) -> list[AuditEntry]:
+        """See `BookLists.audit`."""
+        return await self._readers.read(book_reads.audit, app_id, page, target)
+
+
+class BookViewsMethods(BookListsMethods):
+    """`BookViews` by the readers."""
 
     async def callback(self, app_id: str, callback_id: str) -> Callback | None:
         """See `BookViews.callback`."""
@@ -69,10 +94,6 @@ class BookViewsMethods:
     async def request(self, callback_id: str) -> bytes | None:
         """See `BookViews.request`."""
         return await self._readers.look_up(book_reads.request, callback_id)
-
-    async def callbacks(self, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
-        """See `BookViews.callbacks`."""
-        return await self._readers.read(book_reads.callbacks, app_id, filter_, page)
 
     async def unprocessed(self, after: str, limit: int) -> list[Callback]:
         """See `BookViews.unprocessed`."""
@@ -104,12 +125,6 @@ class BookViewsMethods:
         """See `BookViews.children`."""
         return await self._readers.look_up(book_reads.children, transaction_id)
 
-    async def transactions(
-        self, app_id: str, filter_: TransactionFilter, page: Page
-    ) -> list[Transaction]:
-        """See `BookViews.transactions`."""
-        return await self._readers.read(book_reads.transactions, app_id, filter_, page)
-
     async def due_checks(self, now: Micros, limit: int) -> list[Transaction]:
         """See `BookViews.due_checks`."""
         return await self._readers.read(book_reads.due_checks, now, limit)
@@ -125,14 +140,3 @@ class BookViewsMethods:
     async def conflict(self, app_id: str, conflict_id: str) -> Conflict | None:
         """See `BookViews.conflict`."""
         return await self._readers.look_up(book_reads.conflict, app_id, conflict_id)
-
-    async def conflicts(
-        self, app_id: str, page: Page, transaction_id: str | None = None, *, open_only: bool = False
-    ) -> list[Conflict]:
-        """See `BookViews.conflicts`."""
-        wanted = book_reads.Disagreements(app_id, page, transaction_id, open_only)
-        return await self._readers.read(book_reads.conflicts, wanted)
-
-    async def audit(self, app_id: str, page: Page, target: str | None = None) -> list[AuditEntry]:
-        """See `BookViews.audit`."""
-        return await self._readers.read(book_reads.audit, app_id, page, target)

@@ -164,7 +164,31 @@ class Books(Protocol):
         ...
 
 
-class BookViews(Protocol):
+class BookLists(Protocol):
+    """Lists of what came in and of the money, for people to look at."""
+
+    async def callbacks(self, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
+        """List callbacks, newest first unless `ascending`."""
+        ...
+
+    async def transactions(
+        self, app_id: str, filter_: TransactionFilter, page: Page
+    ) -> list[Transaction]:
+        """List transactions, newest first unless `ascending`."""
+        ...
+
+    async def conflicts(
+        self, app_id: str, page: Page, transaction_id: str | None = None, *, open_only: bool = False
+    ) -> list[Conflict]:
+        """List conflicts, newest first unless `ascending`."""
+        ...
+
+    async def audit(self, app_id: str, page: Page, target: str | None = None) -> list[AuditEntry]:
+        """List audit entries, newest first unless `ascending`."""
+        ...
+
+
+class BookViews(BookLists, Protocol):
     """Look-ups. They never lock; a read that starts after a write returned sees it."""
 
     async def callback(self, app_id: str, callback_id: str) -> Callback | None:
@@ -173,10 +197,6 @@ class BookViews(Protocol):
 
     async def request(self, callback_id: str) -> bytes | None:
         """Return a callback's sealed request; None once purged."""
-        ...
-
-    async def callbacks(self, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
-        """List callbacks, newest first unless `ascending`."""
         ...
 
     async def unprocessed(self, after: str, limit: int) -> list[Callback]:
@@ -213,12 +233,6 @@ class BookViews(Protocol):
         """Return the transactions linked to one, oldest first."""
         ...
 
-    async def transactions(
-        self, app_id: str, filter_: TransactionFilter, page: Page
-    ) -> list[Transaction]:
-        """List transactions, newest first unless `ascending`."""
-        ...
-
     async def due_checks(self, now: Micros, limit: int) -> list[Transaction]:
         """Return transactions whose `check_at` has come, earliest first."""
         ...
@@ -233,14 +247,4 @@ class BookViews(Protocol):
 
     async def conflict(self, app_id: str, conflict_id: str) -> Conflict | None:
         """Return a conflict."""
-        ...
-
-    async def conflicts(
-        self, app_id: str, page: Page, transaction_id: str | None = None, *, open_only: bool = False
-    ) -> list[Conflict]:
-        """List conflicts, newest first unless `ascending`."""
-        ...
-
-    async def audit(self, app_id: str, page: Page, target: str | None = None) -> list[AuditEntry]:
-        """List audit entries, newest first unless `ascending`."""
         ...

@@ -6,9 +6,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tillbell.clock import Micros
-from tillbell.storage.base import Registry, Rotated, Store, Views
-from tillbell.storage.books import Books, BookViews
+from tillbell.storage.base import Lists, Registry, Rotated, Store, Views
+from tillbell.storage.books import BookLists, Books, BookViews
 from tillbell.storage.fleet import FleetStore
+
+
+class History(Lists, BookLists, Protocol):
+    """What people look at. It may come from a replica, and lag by as much: decide nothing by it."""
 
 
 class Database(Store, Registry, Views, Books, BookViews, FleetStore, Protocol):
@@ -16,6 +20,11 @@ class Database(Store, Registry, Views, Books, BookViews, FleetStore, Protocol):
 
     on_commit: Callable[[int], object]  # told how many writes each commit held
     on_wake: Callable[[str], object]  # told what other processes stored: see `WAKE_ALL`
+
+    @property
+    def history(self) -> History:
+        """The lists for those who only show them."""
+        ...
 
     async def open(self) -> None:
         """Connect, check the version, migrate."""

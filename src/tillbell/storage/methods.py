@@ -161,10 +161,41 @@ class RegistryMethods:
         return await self._readers.read(registry.list_, kind, scope, page)
 
 
-class ViewsMethods:
-    """`Views` by the readers."""
+class ListsMethods:
+    """`Lists` by whatever reads."""
 
     _readers: Readers
+
+    async def messages(self, app_id: str, filter_: MessageFilter, page: Page) -> list[Message]:
+        """See `Lists.messages`."""
+        return await self._readers.read(reads.messages, app_id, filter_, page)
+
+    async def deliveries_of_endpoint(
+        self,
+        app_id: str,
+        endpoint_id: str,
+        filter_: MessageFilter,
+        states: tuple[DeliveryState, ...] | None,
+        page: Page,
+    ) -> list[DeliveryRow]:
+        """See `Lists.deliveries_of_endpoint`."""
+        wanted = reads.OfEndpoint(app_id, endpoint_id, filter_, states, page)
+        return await self._readers.read(reads.deliveries_of_endpoint, wanted)
+
+    async def attempts(self, app_id: str, filter_: AttemptFilter, page: Page) -> list[Attempt]:
+        """See `Lists.attempts`."""
+        return await self._readers.read(reads.attempts, app_id, filter_, page)
+
+    async def totals(
+        self, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
+    ) -> Totals:
+        """See `Lists.totals`."""
+        period = reads.Period(app_id, endpoint_id, since, until)
+        return await self._readers.read(reads.totals, period)
+
+
+class ViewsMethods(ListsMethods):
+    """`Views` by the readers."""
 
     async def lanes(self, after: str = "", limit: int = 10_000) -> list[Lane]:
         """See `Views.lanes`."""
@@ -182,10 +213,6 @@ class ViewsMethods:
         """See `Views.body`."""
         return await self._readers.read(reads.body, message_id, variant)
 
-    async def messages(self, app_id: str, filter_: MessageFilter, page: Page) -> list[Message]:
-        """See `Views.messages`."""
-        return await self._readers.read(reads.messages, app_id, filter_, page)
-
     async def delivery(self, app_id: str, delivery_id: str) -> DeliveryRow | None:
         """See `Views.delivery`."""
         return await self._readers.read(reads.delivery, app_id, delivery_id)
@@ -194,25 +221,9 @@ class ViewsMethods:
         """See `Views.deliveries_of_message`."""
         return await self._readers.read(reads.deliveries_of_message, app_id, message_id)
 
-    async def deliveries_of_endpoint(
-        self,
-        app_id: str,
-        endpoint_id: str,
-        filter_: MessageFilter,
-        states: tuple[DeliveryState, ...] | None,
-        page: Page,
-    ) -> list[DeliveryRow]:
-        """See `Views.deliveries_of_endpoint`."""
-        wanted = reads.OfEndpoint(app_id, endpoint_id, filter_, states, page)
-        return await self._readers.read(reads.deliveries_of_endpoint, wanted)
-
     async def attempt(self, app_id: str, attempt_id: str) -> Attempt | None:
         """See `Views.attempt`."""
         return await self._readers.read(reads.attempt, app_id, attempt_id)
-
-    async def attempts(self, app_id: str, filter_: AttemptFilter, page: Page) -> list[Attempt]:
-        """See `Views.attempts`."""
-        return await self._readers.read(reads.attempts, app_id, filter_, page)
 
     async def select(self, selection: Selection, after: str, limit: int) -> list[str]:
         """See `Views.select`."""
@@ -221,13 +232,6 @@ class ViewsMethods:
     async def missing(self, gap: Gap, after: str, limit: int) -> tuple[list[Message], str | None]:
         """See `Views.missing`."""
         return await self._readers.read(reads.missing, reads.Search(*gap, after, limit))
-
-    async def totals(
-        self, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
-    ) -> Totals:
-        """See `Views.totals`."""
-        period = reads.Period(app_id, endpoint_id, since, until)
-        return await self._readers.read(reads.totals, period)
 
     async def counts(self) -> Totals:
         """See `Views.counts`."""

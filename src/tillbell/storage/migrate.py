@@ -31,6 +31,12 @@ def known(dialect: str) -> list[Migration]:
     )
 
 
+def is_behind(link: Link, dialect: str) -> bool:
+    """Tell whether a copy of a database lacks steps that this program knows."""
+    ((is_ours, _),) = link.rows("schema_exists")
+    return not is_ours or len(link.rows("applied_migrations")) < len(known(dialect))
+
+
 def migrate(link: Link, dialect: str, now: Micros) -> None:
     """Bring a database to this program's schema, or say why not (`Misconfigured`)."""
     link.rows("begin")

@@ -16,7 +16,12 @@ def is_shared(url: str) -> bool:
 
 
 def store_at(
-    url: str, clock: Clock, *, has_pooler: bool = False, partition_days: int = 7
+    url: str,
+    clock: Clock,
+    *,
+    has_pooler: bool = False,
+    partition_days: int = 7,
+    replica_url: str = "",
 ) -> Database:
     """Return the store at `sqlite:///path` or `postgresql://…`, not opened yet.
 
@@ -30,4 +35,6 @@ def store_at(
         raise Misconfigured(
             "database_url: PostgreSQL needs its driver: pip install 'tillbell[postgres]'"
         ) from error
-    return PostgresDatabase(url, clock, has_pooler=has_pooler, partition_days=partition_days)
+    database = PostgresDatabase(url, clock, has_pooler=has_pooler, partition_days=partition_days)
+    database.replica_url = replica_url
+    return database

@@ -15,6 +15,7 @@ from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage import book_methods, membership, upkeep, writes
 from tillbell.storage.book_methods import BookViewsMethods
+from tillbell.storage.database import History
 from tillbell.storage.departure import refuse_unfinished
 from tillbell.storage.fleet import Member, RecordChange, Roll
 from tillbell.storage.listener import Listener
@@ -22,9 +23,10 @@ from tillbell.storage.membership import SignIn
 from tillbell.storage.methods import RegistryMethods, ViewsMethods
 from tillbell.storage.migrate import migrate
 from tillbell.storage.partitions import WIDTH_DAYS
-from tillbell.storage.postgres_link import PostgresLink, open_link, translated
+from tillbell.storage.postgres_link import PostgresLink, check_address, open_link, translated
 from tillbell.storage.readers import Readers
 from tillbell.storage.reads import Reader
+from tillbell.storage.replica import ReplicaFirst, ReplicaLists
 from tillbell.storage.rotation import RotationMethods
 from tillbell.storage.transaction import Fault, Session
 from tillbell.storage.writer import Writer
@@ -55,15 +57,26 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
         self._fault = fault
         self.on_commit: Callable[[int], object] = lambda _: None  # how many writes each held
         self.on_wake: Callable[[str], object] = lambda _: None  # what other processes stored
+        self.replica_url = ""  # lists are read there; set before it is opened
+        self._replica: ReplicaFirst | None = None
         self._is_open = False
+
+    @property
+    def history(self) -> History:
+        """See `Database.history`: of the replica, if there is one."""
+        return self if self._replica is None else ReplicaLists(self._replica)
 
     async def open(self) -> None:
         """Connect and migrate. `Misconfigured` when the server is not there or is not ours."""
+        if self.replica_url:
+            check_address(self.replica_url)
         try:
             await asyncio.get_running_loop().run_in_executor(None, self._migrate)
             self._readers = Readers(self._connect, READERS)
         except StoreUnavailable as error:
             raise Misconfigured(f"Cannot use the PostgreSQL database. {error}") from error
+        if self.replica_url:
+            self._replica = ReplicaFirst(self._connect_replica, self._readers, self._clock)
         session = Session(self._connect, self._pass)
         patient = writes.PATIENT | {membership.sign_in}
         self._writer = Writer(session, writes.HOT | book_methods.HOT, patient)
@@ -82,6 +95,9 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
 
     def _connect(self) -> PostgresLink:
         return open_link(self._url, has_pooler=self._has_pooler)
+
+    def _connect_replica(self) -> PostgresLink:
+        return open_link(self.replica_url, has_pooler=self._has_pooler)
 
     def _pass(self, point: str) -> None:
         """Go through a named point: what is planted there is an error of the database."""
@@ -112,6 +128,8 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
         self._is_open = False
         self._listener.close()
         await self._writer.close()
+        if self._replica is not None:
+            await self._replica.close()
         await self._readers.close()
 
     async def check(self) -> None:

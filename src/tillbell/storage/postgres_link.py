@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 from psycopg.adapt import AdaptersMap
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8Dumper
 
 from tillbell.clock import SystemClock
@@ -38,6 +39,11 @@ _ALIVE: dict[str, Any] = {
 }
 STATEMENT_S = 65.0  # longer than the server lets one run: it is gone, though the line stands
 NOTIFICATION_MAX = 7_900  # bytes; the server takes 8,000
+_UNREADABLE = (
+    "The address of the PostgreSQL database cannot be read. It looks like "
+    "postgresql://user:password@host:5432/database; special characters of user and "
+    "password are written as %XX (@ is %40)."
+)
 _monotonic = SystemClock().monotonic
 _NUMBERED = re.compile(r"\?(\d+)")
 _NAMED = re.compile(r"(?<!:):(?!:)([a-z_]+)\b")
@@ -194,6 +200,14 @@ def open_link(url: str, *, has_pooler: bool = False) -> PostgresLink:
         return PostgresLink(connection)
 
 
+def check_address(url: str) -> None:
+    """Raise `Misconfigured` if a URL cannot be read."""
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise Misconfigured(_UNREADABLE) from None
+
+
 def _connect(url: str) -> Connection:
     try:
         return Connection.connect(
@@ -205,11 +219,7 @@ def _connect(url: str) -> Connection:
             application_name="tillbell",
         )
     except psycopg.ProgrammingError:  # its text may quote a part of the password
-        raise Misconfigured(
-            "The address of the PostgreSQL database cannot be read. It looks like "
-            "postgresql://user:password@host:5432/database; special characters of user and "
-            "password are written as %XX (@ is %40)."
-        ) from None
+        raise Misconfigured(_UNREADABLE) from None
 
 
 def _adapt(adapters: AdaptersMap) -> None:

@@ -27,19 +27,22 @@ class _Question(NamedTuple):
 class Readers:
     """Reads beside the writer. Each read is short, so that the log can be checkpointed.
 
-    A link that fails is replaced, and what was asked is asked again, once. Look-ups are given up
-    when the database says nothing for `PATIENCE_S`; others then at once, until it answers.
+    A link is made now or when it is first needed. One that fails is replaced, and what was asked
+    is asked again, once. Look-ups are given up when the database says nothing for `PATIENCE_S`;
+    others then at once, until it answers.
 
     `read` has a thread to itself. `look_up` is for what takes some ten microseconds: changing
     threads costs several times that, so look-ups that come while others are answered go together.
     """
 
-    def __init__(self, connect: Callable[[], Link], count: int) -> None:
+    def __init__(
+        self, connect: Callable[[], Link], count: int, *, connects_now: bool = True
+    ) -> None:
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="tillbell-reader")
         self._connect = connect
         self._count = count
         self._free: queue.SimpleQueue[Link | None] = queue.SimpleQueue()
-        for link in [connect() for _ in range(count)]:
+        for link in [connect() if connects_now else None for _ in range(count)]:
             self._free.put(link)
         self._loop = asyncio.get_running_loop()
         self._asked: list[_Question] = []

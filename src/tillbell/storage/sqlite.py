@@ -19,6 +19,7 @@ from tillbell.storage.backup import copy
 from tillbell.storage.base import Rotated
 from tillbell.storage.book_methods import BooksMethods, BookViewsMethods
 from tillbell.storage.connection import check_version, open_reader, open_writer, translated
+from tillbell.storage.database import History
 from tillbell.storage.departure import refuse_departed
 from tillbell.storage.lock import FileLock
 from tillbell.storage.lone import LoneFleet
@@ -50,6 +51,11 @@ class SqliteDatabase(
         self.on_commit: Callable[[int], object] = lambda _: None  # how many writes each held
         self.on_wake: Callable[[str], object] = lambda _: None  # there is nobody who would
         self._lock: FileLock | None = None
+
+    @property
+    def history(self) -> History:
+        """See `Database.history`: there is one file."""
+        return self
 
     async def open(self) -> None:
         """Take the file, check versions, migrate. `Misconfigured` when it cannot be."""

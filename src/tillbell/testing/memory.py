@@ -32,6 +32,7 @@ from tillbell.storage.base import (
     Rotated,
     Settlement,
 )
+from tillbell.storage.database import History
 from tillbell.storage.lone import LoneFleet
 from tillbell.testing.memory_books import MemoryBooks
 from tillbell.testing.memory_views import MemoryRegistry, MemoryViews, done
@@ -53,6 +54,11 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
         self.answers = {}
         self.records = {}
         self.on_commit = self.on_wake = lambda _: None
+
+    @property
+    def history(self) -> History:
+        """See `Database.history`."""
+        return self
 
     async def open(self) -> None:
         """Nothing to connect to."""

@@ -48,7 +48,7 @@ class MemoryBookViews:
         return self.requests.get(callback_id, (None, False))[0]
 
     async def callbacks(self, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
-        """See `BookViews.callbacks`."""
+        """See `BookLists.callbacks`."""
         is_in_time = made_within("cbk", filter_.after, filter_.before)
         found = [
             c
@@ -116,7 +116,7 @@ class MemoryBookViews:
     async def transactions(
         self, app_id: str, filter_: TransactionFilter, page: Page
     ) -> list[Transaction]:
-        """See `BookViews.transactions`."""
+        """See `BookLists.transactions`."""
         is_in_time = made_within("trx", filter_.after, filter_.before)
         found = [
             t
@@ -157,7 +157,7 @@ class MemoryBookViews:
     async def conflicts(
         self, app_id: str, page: Page, transaction_id: str | None = None, *, open_only: bool = False
     ) -> list[Conflict]:
-        """See `BookViews.conflicts`."""
+        """See `BookLists.conflicts`."""
         found = [
             c
             for c in self.known_conflicts.values()
@@ -168,6 +168,6 @@ class MemoryBookViews:
         return cut(found, page)
 
     async def audit(self, app_id: str, page: Page, target: str | None = None) -> list[AuditEntry]:
-        """See `BookViews.audit`."""
+        """See `BookLists.audit`."""
         found = [a for a in self.audits if a.app_id == app_id and target in (None, a.target)]
         return cut(found, page)

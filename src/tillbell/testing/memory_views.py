@@ -200,7 +200,7 @@ class MemoryViews(MemoryMessages):
         return self.bodies.get((message_id, variant))
 
     async def messages(self, app_id: str, filter_: MessageFilter, page: Page) -> list[Message]:
-        """See `Views.messages`."""
+        """See `Lists.messages`."""
         is_in_time = made_within("msg", filter_.after, filter_.before)
         found = [m for m in self.known_messages.values() if m.app_id == app_id]
         return cut([m for m in found if is_in_time(m.id) and _wants(filter_, m)], page)
@@ -232,7 +232,7 @@ class MemoryViews(MemoryMessages):
         states: tuple[DeliveryState, ...] | None,
         page: Page,
     ) -> list[DeliveryRow]:
-        """See `Views.deliveries_of_endpoint`."""
+        """See `Lists.deliveries_of_endpoint`."""
         is_in_time = made_within("dlv", filter_.after, filter_.before)
         found = [
             d
@@ -249,7 +249,7 @@ class MemoryViews(MemoryMessages):
         return found if found is not None and found.app_id == app_id else None
 
     async def attempts(self, app_id: str, filter_: AttemptFilter, page: Page) -> list[Attempt]:
-        """See `Views.attempts`."""
+        """See `Lists.attempts`."""
         lowest, highest = filter_.status_codes or (0, 999)
         found = [
             a
@@ -300,7 +300,7 @@ class MemoryViews(MemoryMessages):
     async def totals(
         self, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
     ) -> Totals:
-        """See `Views.totals`."""
+        """See `Lists.totals`."""
         return _count(
             d
             for d in self.deliveries.values()

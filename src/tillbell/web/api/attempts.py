@@ -99,7 +99,7 @@ async def list_attempted_messages(
     """List the messages for an endpoint, and how each stands there."""
 
     async def fetch(page: Page) -> list[DeliveryRow]:
-        return await gateway.database.deliveries_of_endpoint(
+        return await gateway.database.history.deliveries_of_endpoint(
             endpoint.scope, endpoint.id, filter_, states_of(status), page
         )
 
@@ -170,7 +170,7 @@ async def _listed(
     async def fetch(page: Page) -> list[Attempt]:
         if query.status not in (None, Status.SUCCESS, Status.FAIL):
             return []
-        return await gateway.database.attempts(app_id, wanted, page)
+        return await gateway.database.history.attempts(app_id, wanted, page)
 
     return await cut(fetch, page, lambda a: a.id)
 

@@ -28,7 +28,7 @@ async def list_(
     """List what was done, newest first."""
 
     async def fetch(page: Page) -> list[AuditEntry]:
-        return await gateway.database.audit(app.id, page, target)
+        return await gateway.database.history.audit(app.id, page, target)
 
     found = await cut(fetch, page, lambda entry: entry.id)
     return Listed(**found.shown([AuditOut.of(one) for one in found.rows]))

@@ -56,7 +56,7 @@ async def list_(
     """List callbacks, newest first."""
 
     async def fetch(page: Page) -> list[Callback]:
-        return await gateway.database.callbacks(app.id, filter_, page)
+        return await gateway.database.history.callbacks(app.id, filter_, page)
 
     found = await cut(fetch, page, lambda callback: callback.id)
     return Listed(**found.shown([CallbackOut(**members(one)) for one in found.rows]))

@@ -41,7 +41,7 @@ async def list_(
     wanted = await _transaction_id(gateway, app, transaction)
 
     async def fetch(page: Page) -> list[Conflict]:
-        return await gateway.database.conflicts(app.id, page, wanted, open_only=is_open)
+        return await gateway.database.history.conflicts(app.id, page, wanted, open_only=is_open)
 
     found = await cut(fetch, page, lambda conflict: conflict.id)
     return Listed(**found.shown([ConflictOut.of(one) for one in found.rows]))

@@ -86,7 +86,9 @@ async def _of_endpoint(
         raise NotFound("There is no such endpoint.")
 
     async def fetch(page: Page) -> list[DeliveryRow]:
-        return await gateway.database.deliveries_of_endpoint(app.id, endpoint.id, *wanted, page)
+        return await gateway.database.history.deliveries_of_endpoint(
+            app.id, endpoint.id, *wanted, page
+        )
 
     return await cut(fetch, page, _id_of)
 

@@ -69,7 +69,7 @@ async def _totals(
     start = from_datetime(since) if since is not None else end - STATS_DAYS * DAY
     if end < start:
         raise Invalid(Problem(("query", "until"), "must not be before since", "span"))
-    return await gateway.database.totals(endpoint.scope, endpoint.id, start, end)
+    return await gateway.database.history.totals(endpoint.scope, endpoint.id, start, end)
 
 
 @router.post("/recover", status_code=202, dependencies=ATTEMPT)

@@ -54,7 +54,7 @@ async def list_(
     """List messages, newest first."""
 
     async def fetch(page: Page) -> list[Message]:
-        return await gateway.database.messages(app.id, filter_, page)
+        return await gateway.database.history.messages(app.id, filter_, page)
 
     found = await cut(fetch, page, lambda m: m.id)
     docs = [await message_doc(gateway, m, with_content=with_content) for m in found.rows]

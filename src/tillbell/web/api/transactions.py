@@ -106,7 +106,7 @@ async def list_(
     """List transactions, newest first."""
 
     async def fetch(page: Page) -> list[Transaction]:
-        return await gateway.database.transactions(app.id, filter_, page)
+        return await gateway.database.history.transactions(app.id, filter_, page)
 
     found = await cut(fetch, page, lambda transaction: transaction.id)
     return Listed(**found.shown([transaction_out(one) for one in found.rows]))

@@ -1,0 +1,92 @@
+"""Lists from a replica: what only shows history need not be asked of the server that decides.
+
+A replica lags, so it is asked for nothing that a decision rests on. While it does not answer, or
+has not got this version's tables yet, the primary is asked instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from tillbell.clock import Clock
+from tillbell.errors import StoreUnavailable
+from tillbell.logs import observe
+from tillbell.storage.book_methods import BookListsMethods
+from tillbell.storage.link import Link, Raced
+from tillbell.storage.methods import ListsMethods
+from tillbell.storage.migrate import is_behind
+from tillbell.storage.readers import Readers
+
+T = TypeVar("T")
+LINKS = 2
+PATIENCE_S = 5.0  # for one list
+AGAIN_S = 10.0  # after which a replica that did not answer is asked again
+
+
+class ReplicaFirst(Readers):
+    """Reads on a replica; on the primary while the replica is away.
+
+    Whether it is back is found out by one read at a time: the others do not wait for it.
+    """
+
+    def __init__(self, connect: Callable[[], Link], primary: Readers, clock: Clock) -> None:
+        super().__init__(lambda: _checked(connect()), LINKS, connects_now=False)
+        self._primary = primary
+        self._clock = clock
+        self._again_at_s: float | None = None  # None: it answered
+
+    async def read(self, query: Callable[..., T], *arguments: Any) -> T:
+        """See `Readers.read`."""
+        if self._may_be_asked():
+            try:
+                found = await asyncio.wait_for(super().read(query, *arguments), PATIENCE_S)
+            except Raced:  # what the primary deleted went from under this read, and only this one
+                pass
+            except TimeoutError:
+                self._note_away(f"No answer for {PATIENCE_S:g} s.")
+            except StoreUnavailable as error:
+                self._note_away(str(error))
+            else:
+                self._note_back()
+                return found
+        return await self._primary.read(query, *arguments)
+
+    def _may_be_asked(self) -> bool:
+        if self._again_at_s is None:
+            return True
+        now_s = self._clock.monotonic()
+        if now_s < self._again_at_s:
+            return False
+        self._again_at_s = now_s + AGAIN_S
+        return True
+
+    def _note_away(self, why: str) -> None:
+        if self._again_at_s is None:
+            observe("replica.away", error=why)
+        self._again_at_s = self._clock.monotonic() + AGAIN_S
+
+    def _note_back(self) -> None:
+        if self._again_at_s is not None:
+            observe("replica.back")
+        self._again_at_s = None
+
+
+class ReplicaLists(ListsMethods, BookListsMethods):
+    """`History` by whatever reads."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+
+def _checked(link: Link) -> Link:
+    """Return a link to a replica that has this version's tables; else `StoreUnavailable`."""
+    try:
+        if not is_behind(link, "postgres"):
+            return link
+    except BaseException:
+        link.close()
+        raise
+    link.close()
+    raise StoreUnavailable("It has not got the tables of this version.")

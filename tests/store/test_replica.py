@@ -1,0 +1,184 @@
+"""Lists are read on the replica while it answers, and on the primary while it does not."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+
+from tillbell import logs
+from tillbell.errors import Misconfigured, StoreUnavailable
+from tillbell.storage import replica
+from tillbell.storage.link import Link, Raced
+from tillbell.storage.migrate import migrate
+from tillbell.storage.postgres import PostgresDatabase
+from tillbell.storage.postgres_link import PostgresLink, open_link
+from tillbell.storage.readers import Readers
+from tillbell.storage.reads import Reader
+from tillbell.storage.replica import AGAIN_S, ReplicaFirst
+from tillbell.testing import ManualClock
+
+
+class Place:
+    """A server that can go away and come back; of each link it knows that it is its own."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.links: list[PostgresLink] = []
+        self.is_there = True
+        self.asked = 0
+
+    def connect(self) -> Link:
+        self.asked += 1
+        if not self.is_there:
+            raise StoreUnavailable("It is not there.")
+        self.links.append(open_link(self._url))
+        return self.links[-1]
+
+    def go(self) -> None:
+        """Go away: links break."""
+        self.is_there = False
+        for link in self.links:
+            link.close()
+
+
+@pytest.fixture
+def heard() -> Iterator[io.StringIO]:
+    """What is logged."""
+    stream = io.StringIO()
+    logs.configure("debug", "json", stream)
+    yield stream
+    logs.configure()
+
+
+@pytest.fixture
+def url(fresh_schema: Callable[[], str]) -> str:
+    """A schema with our tables."""
+    made = fresh_schema()
+    link = open_link(made)
+    migrate(link, "postgres", 0)
+    link.close()
+    return made
+
+
+@pytest.fixture
+def copy(url: str) -> Place:
+    return Place(url)
+
+
+@pytest.fixture
+async def readers(url: str, copy: Place, clock: ManualClock) -> AsyncIterator[ReplicaFirst]:
+    primary = Readers(lambda: open_link(url), 1)
+    made = ReplicaFirst(copy.connect, primary, clock)
+    yield made
+    await made.close()
+    await primary.close()
+
+
+async def is_of(copy: Place, readers: Readers) -> bool:
+    """Read something; tell whether the replica answered."""
+
+    def link(reader: Reader) -> object:
+        reader("applied_migrations")
+        return reader.__self__  # type: ignore[attr-defined]
+
+    return await readers.read(link) in copy.links
+
+
+def names(heard: io.StringIO) -> list[str]:
+    return [json.loads(line)["event"] for line in heard.getvalue().splitlines()]
+
+
+async def test_the_replica_is_read_while_it_answers(copy: Place, readers: ReplicaFirst) -> None:
+    assert copy.asked == 0
+    assert await is_of(copy, readers)
+
+
+async def test_while_it_is_away_the_primary_is_read_and_it_is_said_once(
+    copy: Place, readers: ReplicaFirst, heard: io.StringIO
+) -> None:
+    assert await is_of(copy, readers)
+    copy.go()
+    assert [await is_of(copy, readers) for _ in range(3)] == [False] * 3
+    assert names(heard) == ["replica.away"]
+
+
+async def test_it_is_asked_again_some_seconds_later(
+    copy: Place, readers: ReplicaFirst, clock: ManualClock, heard: io.StringIO
+) -> None:
+    copy.is_there = False
+    assert not await is_of(copy, readers)
+    asked = copy.asked
+    copy.is_there = True
+    assert not await is_of(copy, readers)
+    assert copy.asked == asked
+
+    clock.advance(AGAIN_S)
+    assert [await is_of(copy, readers) for _ in range(2)] == [True, True]
+    assert names(heard) == ["replica.away", "replica.back"]
+
+
+async def test_one_that_is_still_away_is_not_said_again(
+    copy: Place, readers: ReplicaFirst, clock: ManualClock, heard: io.StringIO
+) -> None:
+    copy.is_there = False
+    for _ in range(3):
+        assert not await is_of(copy, readers)
+        clock.advance(AGAIN_S)
+    assert names(heard) == ["replica.away"]
+
+
+async def test_one_that_says_nothing_is_not_waited_for(
+    copy: Place,
+    readers: ReplicaFirst,
+    heard: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(replica, "PATIENCE_S", 0.05)
+    answers = threading.Event()
+
+    def ask(reader: Reader) -> str:
+        if reader.__self__ in copy.links:  # type: ignore[attr-defined]
+            answers.wait(30)
+            return "replica"
+        return "primary"
+
+    assert await readers.read(ask) == "primary"
+    answers.set()
+    assert names(heard) == ["replica.away"]
+
+
+async def test_a_read_that_replaying_cancelled_is_made_on_the_primary_and_only_that_one(
+    copy: Place, readers: ReplicaFirst, heard: io.StringIO
+) -> None:
+    def ask(reader: Reader) -> str:
+        if reader.__self__ in copy.links:  # type: ignore[attr-defined]
+            raise Raced("canceling statement due to conflict with recovery")
+        return "primary"
+
+    assert await readers.read(ask) == "primary"
+    assert await is_of(copy, readers)
+    assert names(heard) == []
+
+
+async def test_one_that_has_not_got_this_version_s_tables_is_not_read(
+    readers: ReplicaFirst, copy: Place, url: str, heard: io.StringIO
+) -> None:
+    with open_link(url).connection as connection:
+        connection.execute("DELETE FROM migrations WHERE number = 1")
+
+    assert not await is_of(copy, readers)
+    assert names(heard) == ["replica.away"]
+    assert all(link.connection.closed for link in copy.links)
+
+
+async def test_an_address_that_cannot_be_read_is_told_at_the_start(
+    url: str, clock: ManualClock
+) -> None:
+    database = PostgresDatabase(url, clock)
+    database.replica_url = "postgresql://u:pa:ss@[::1/x"
+    with pytest.raises(Misconfigured, match="cannot be read"):
+        await database.open()
