@@ -43,4 +43,7 @@ scale: setup  ## claims on PostgreSQL with more and more that waits; ARGS="--siz
 crash: setup  ## kill -9 loop, power cuts, write errors, full disk; CYCLES=100
 	@$(PY) -m tests.crash --cycles $(or $(CYCLES),100)
 
-.PHONY: help setup demo serve test check fix bench scale crash
+faults: setup  ## a fleet on PostgreSQL that is killed, cut off, restarted; ARGS="--restarts 10"
+	@$(PY) -m tests.faults $(ARGS)
+
+.PHONY: help setup demo serve test check fix bench scale crash faults

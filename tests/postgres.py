@@ -13,8 +13,10 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 
@@ -35,24 +37,42 @@ def programs() -> Path | None:
     return found[-1].parent if found else None
 
 
-class PostgresServer:
-    """One server on 127.0.0.1, with a folder that goes when it is removed."""
+class Home(NamedTuple):
+    """Where a server lives: its folder's parent, and its network, if it has one of its own."""
 
-    def __init__(self, bin_: Path, *settings: str, is_durable: bool = False) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="tillbell-pg-", dir="/tmp"))
+    parent: Path = Path("/tmp")
+    wrapper: Sequence[str] = ()  # runs a command in that network; only root can
+    host: str = "127.0.0.1"  # its address for us
+
+
+HOME = Home()
+
+
+class PostgresServer:
+    """One server, with a folder that goes when it is removed."""
+
+    def __init__(
+        self, bin_: Path, *settings: str, is_durable: bool = False, home: Home = HOME
+    ) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="tillbell-pg-", dir=home.parent))
         self._bin = _reachable(bin_, self._folder)
         self._settings = (*_COMMON, *settings, *(() if is_durable else _QUICK))
         self._data = self._folder / "data"
+        self._home = home
         self.port = free_port()
         if os.geteuid() == 0:
             user = pwd.getpwnam(_USER)
             os.chown(self._folder, user.pw_uid, user.pw_gid)
         self._run("initdb", "-U", "postgres", "--auth=trust", "-E", "UTF8", "--no-sync")
+        if home.wrapper:  # nobody else is in that network
+            self._settings = (*self._settings, "listen_addresses=*")
+            with (self._data / "pg_hba.conf").open("a") as allowed:
+                allowed.write("host all all samenet trust\n")
         self.start()
 
-    def url(self, database: str = "postgres") -> str:
+    def url(self, database: str = "postgres", host: str = "") -> str:
         """Return the URL of one of its databases."""
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://postgres@{host or self._home.host}:{self.port}/{database}"
 
     @property
     def pid(self) -> int:
@@ -91,6 +111,10 @@ class PostgresServer:
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._bin / program), "-D", str(self._data), *arguments]
         user = _USER if os.geteuid() == 0 else None
+        if self._home.wrapper:
+            who = pwd.getpwnam(_USER)
+            command = [*self._home.wrapper, *_as(who.pw_uid, who.pw_gid), "--", *command]
+            user = None
         done = subprocess.run(
             command,
             user=user,
@@ -101,6 +125,11 @@ class PostgresServer:
             timeout=120,
         )
         assert done.returncode == 0, f"{program}: {done.stdout.decode(errors='replace')}"
+
+
+def _as(user: int, group: int) -> list[str]:
+    """Return how the wrapper, nsenter, is told to change who it is."""
+    return ["--setuid", str(user), "--setgid", str(group)]
 
 
 def _reachable(bin_: Path, folder: Path) -> Path:

@@ -20,6 +20,7 @@ class Tried(NamedTuple):
     id: str
     status_code: int
     interrupted: bool
+    started: str = ""  # RFC 3339
 
 
 @dataclass
@@ -54,7 +55,12 @@ class Account:
 
 
 def _tried(item: dict[str, Any]) -> Tried:
-    return Tried(item["id"], item["responseStatusCode"], item.get("result") == "interrupted")
+    return Tried(
+        item["id"],
+        item["responseStatusCode"],
+        item.get("result") == "interrupted",
+        item["timestamp"],
+    )
 
 
 def _items(gateway: Gateway, path: str) -> Iterator[tuple[dict[str, Any], bytes]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.figures import percentile
 
-from tests.crash.checker import Evidence, check
+from tests.crash.checker import Evidence, Hurt, check
 from tests.crash.producer import Producer
 from tests.crash.report import Report
 from tests.crash.stage import Stage, copy_store, integrity
@@ -92,9 +92,8 @@ def _check_all(stage: Stage, producer: Producer, times: _Times, report: Report) 
     time.sleep(SILENCE_S)
     lines = stage.lines()
     report.must(len(lines) == before, f"I3 {len(lines) - before} requests after all was settled")
-    evidence = Evidence(
-        producer.acknowledged, lines, stage.account(), stage.endpoints, times.kills_ns
-    )
+    kills = [Hurt.at(kill_ns) for kill_ns in times.kills_ns]
+    evidence = Evidence(producer.acknowledged, lines, stage.account(), stage.endpoints, kills)
     check(evidence, report)
     report.figure("answers to the producer (0: none)", dict(producer.answers))
     report.times("start until ready", times.ready_s)

@@ -30,12 +30,27 @@ class Acknowledged(NamedTuple):
     at: float  # wall clock, after the answer was read
 
 
+class Answered(NamedTuple):
+    """One answer to a publication, by the machine's monotonic clock."""
+
+    asked_ns: int
+    answered_ns: int
+    status: int  # 0: none came
+    message_id: str  # of what was accepted now
+
+    @property
+    def took_s(self) -> float:
+        """How long it took."""
+        return (self.answered_ns - self.asked_ns) / 1e9
+
+
 class Producer:
     """A few threads that publish together `rate` events a second until stopped."""
 
     def __init__(self, gateway: Gateway, app: str, rate: float = 200.0, threads: int = 4) -> None:
         self.acknowledged: list[Acknowledged] = []
         self.answers: Counter[int] = Counter()  # 0: no answer
+        self.answered: list[Answered] = []
         self._path = f"/api/v1/app/{app}/msg"
         self._gateway = gateway
         self._interval_s = threads / rate
@@ -70,20 +85,26 @@ class Producer:
     ) -> http.client.HTTPConnection | None:
         """Try once; return the connection if the event is acknowledged, else None."""
         link = link or http.client.HTTPConnection("127.0.0.1", self._gateway.port, _TIMEOUT_S)
+        asked_ns = time.monotonic_ns()
         try:
             link.request("POST", self._path, request_of(event_id, payload), self._headers())
             answer = link.getresponse()
             body = answer.read()
         except (OSError, http.client.HTTPException):
-            self.answers[0] += 1
+            self._note(asked_ns, 0)
             link.close()
             return None
-        self.answers[answer.status] += 1
-        if answer.status not in {200, 201, 202, 409}:
+        is_new = answer.status in {200, 201, 202}
+        message_id = json.loads(body)["id"] if is_new else ""
+        self._note(asked_ns, answer.status, message_id)
+        if not is_new and answer.status != 409:
             return None
-        message_id = json.loads(body)["id"] if answer.status != 409 else ""
         self.acknowledged.append(Acknowledged(event_id, payload, message_id, time.time()))
         return link
+
+    def _note(self, asked_ns: int, status: int, message_id: str = "") -> None:
+        self.answers[status] += 1
+        self.answered.append(Answered(asked_ns, time.monotonic_ns(), status, message_id))
 
     def _headers(self) -> dict[str, str]:
         key = f"Bearer {self._gateway.admin_key}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import apsw
@@ -25,13 +26,18 @@ class Stage:
     """A product with an application, four good endpoints and a flaky one."""
 
     def __init__(
-        self, folder: Path, *, data_dir: Path | None = None, wrapper: Sequence[str] = ()
+        self,
+        folder: Path,
+        *,
+        data_dir: Path | None = None,
+        wrapper: Sequence[str] = (),
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.folder = folder
         self.truth_log = folder / "truth.jsonl"
         self.gateway = Gateway(
             data_dir or folder / "data",
-            environment={"TILLBELL_RETRY_SCHEDULE": SCHEDULE},
+            environment={"TILLBELL_RETRY_SCHEDULE": SCHEDULE, **environment},
             wrapper=wrapper,
         )
         self.endpoints: list[str] = []

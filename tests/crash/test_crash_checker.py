@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.crash.accounts import FAILED, PENDING, SUCCEEDED, Account, Tried
-from tests.crash.checker import Evidence, check
+from tests.crash.checker import FLIGHT_NS, Evidence, Hurt, check
 from tests.crash.producer import Acknowledged
 from tests.crash.report import Report
 from tests.crash.truth import Line
@@ -73,6 +73,18 @@ def deliver_twice_without_a_kill(evidence: Evidence) -> None:
     evidence.account.attempts[PAIR].append(Tried("atmpt_2", 0, interrupted=True))
 
 
+def repeat_what_was_answered_long_before_a_kill(evidence: Evidence) -> None:
+    evidence.hurts.append(Hurt.at(10 + FLIGHT_NS + 1))
+    evidence.lines.append(line(10 + FLIGHT_NS + 2))
+    evidence.account.attempts[PAIR].append(Tried("atmpt_2", 0, interrupted=True))
+
+
+def believe_a_late_result(evidence: Evidence) -> None:
+    evidence.hurts.append(Hurt.at(15))
+    evidence.lines.append(line(20))
+    evidence.account.attempts[PAIR].append(Tried("atmpt_2", 200, interrupted=False))
+
+
 def forget_a_delivery(evidence: Evidence) -> None:
     evidence.account.statuses.clear()
 
@@ -89,6 +101,8 @@ def forget_a_delivery(evidence: Evidence) -> None:
         (deliver_twice_unrecorded, "I4"),
         (record_what_never_arrived, "I4"),
         (deliver_twice_without_a_kill, "I8"),
+        (repeat_what_was_answered_long_before_a_kill, "I8"),
+        (believe_a_late_result, "I8 stale"),
         (forget_a_delivery, "I12"),
     ],
 )
@@ -103,7 +117,7 @@ def test_a_second_delivery_after_a_kill_is_allowed_if_the_attempt_shows_as_inter
     evidence = agreeing()
     evidence.lines.append(line(20))
     evidence.account.attempts[PAIR].append(Tried("atmpt_2", 0, interrupted=True))
-    evidence.kills_ns.append(15)
+    evidence.hurts.append(Hurt.at(15))
     assert violations(evidence) == []
 
 

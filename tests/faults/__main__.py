@@ -1,0 +1,56 @@
+"""`python -m tests.faults [scenario …]`: hurt a fleet from outside, check that it keeps its word.
+
+Prints each figure; exits with 1 on any violation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import processes
+from tests.crash.report import Report
+from tests.faults import server, workers
+from tests.postgres import programs
+
+SCENARIOS: dict[str, Callable[[Path, argparse.Namespace], Report]] = {
+    "workers": lambda folder, options: workers.run(folder, options.seconds, options.seed),
+    "server": lambda folder, options: server.run(folder, options.restarts, options.seed),
+}
+
+
+def main() -> int:
+    """Run the chosen scenarios; return 1 if any found a violation or could not run."""
+    processes.end_tidily_on_sigterm()
+    options = _options()
+    if programs() is None:
+        print("no PostgreSQL: install the dev dependencies", file=sys.stderr)
+        return 1
+    failed = False
+    for name in options.scenarios or SCENARIOS:
+        with tempfile.TemporaryDirectory(prefix="tillbell-faults-") as folder:
+            report = SCENARIOS[name](Path(folder), options)
+        report.show()
+        failed = failed or bool(report.violations)
+    return 1 if failed else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    names = ", ".join(SCENARIOS)
+    parser.add_argument("scenarios", nargs="*", metavar="scenario", help=f"of {names}")
+    parser.add_argument("--restarts", type=int, default=50, help="of the server (50)")
+    parser.add_argument("--seconds", type=float, default=300.0, help="of killing workers (300)")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of all chance")
+    options = parser.parse_args()
+    if wrong := set(options.scenarios) - set(SCENARIOS):
+        parser.error(f"no scenario {', '.join(wrong)}; there are {names}")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

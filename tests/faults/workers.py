@@ -1,0 +1,113 @@
+"""A2: workers are killed, and stopped for longer than their leases last, under load.
+
+One that was stopped wakes up as a zombie: what it brings then comes too late and must not count.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.gateway import READY_S, Gateway
+
+from tests.crash.checker import Hurt
+from tests.crash.report import Report
+from tests.faults import measures
+from tests.faults.crew import Crew
+from tests.postgres import PostgresServer, programs
+
+WORKERS = 4
+KILL_EVERY_S, STOP_EVERY_S, STOPPED_S = 2.0, 20.0, 40.0
+RESUMED_P99_S, RESUMED_MAX_S = 20.0, 30.0
+ENOUGH = 20  # attempts from which on a p99 means something
+
+
+@dataclass
+class _Havoc:
+    """Who was hurt."""
+
+    crew: Crew
+    chance: random.Random
+    stopped: dict[int, float] = field(default_factory=dict)  # worker → when it was stopped
+    kills: int = 0
+    zombies: int = 0
+
+    def kill(self) -> None:
+        """Kill one that runs, start it anew at once."""
+        worker = self._one()
+        worker.kill()
+        self.crew.hurts.append(Hurt.at(time.monotonic_ns()))
+        self.kills += 1
+        worker.launch()
+
+    def stop(self) -> None:
+        """Stop one that runs."""
+        worker = self._one()
+        os.killpg(worker.pid, signal.SIGSTOP)
+        self.crew.hurts.append(Hurt.at(time.monotonic_ns()))
+        self.stopped[self.crew.workers.index(worker)] = time.monotonic()
+
+    def wake(self, after_s: float = 0.0) -> None:
+        """Let those go on that were stopped so long ago."""
+        for number, since in list(self.stopped.items()):
+            if time.monotonic() - since >= after_s:
+                del self.stopped[number]
+                os.killpg(self.crew.workers[number].pid, signal.SIGCONT)
+                self.zombies += 1
+
+    def _one(self) -> Gateway:
+        left = [n for n in range(len(self.crew.workers)) if n not in self.stopped]
+        return self.crew.workers[self.chance.choice(left)]
+
+
+def run(folder: Path, lasts_s: float, seed: int) -> Report:
+    """Run the scenario."""
+    report = Report(f"A2 workers killed and stopped for {lasts_s:g} s, seed {seed}")
+    found = programs()
+    assert found is not None
+    server = PostgresServer(found, is_durable=True)
+    try:
+        with Crew(folder, [server.url()] * (WORKERS + 1)) as crew:
+            havoc = _Havoc(crew, random.Random(seed))
+            with crew.load():
+                _rage(havoc, lasts_s)
+            for worker in crew.workers:
+                worker.wait_ready(time.monotonic() + READY_S)
+            evidence = crew.conclude(report)
+            report.figure("killed, and woken as zombies", f"{havoc.kills}, {havoc.zombies}")
+            _note(measures.resumed_s(evidence), report)
+    finally:
+        server.remove()
+    return report
+
+
+def _rage(havoc: _Havoc, lasts_s: float) -> None:
+    began = time.monotonic()
+    next_stop = began + KILL_EVERY_S
+    while time.monotonic() - began < lasts_s:
+        time.sleep(KILL_EVERY_S)
+        havoc.wake(STOPPED_S)
+        if time.monotonic() >= next_stop:
+            next_stop += STOP_EVERY_S
+            havoc.stop()
+        havoc.kill()
+    while havoc.stopped:
+        time.sleep(KILL_EVERY_S)
+        havoc.wake(STOPPED_S)
+
+
+def _note(resumed_s: list[float], report: Report) -> None:
+    report.times("interrupted attempts made again after", resumed_s)
+    if len(resumed_s) < ENOUGH:
+        return
+    late = [f"{one:.1f} s" for one in resumed_s if one > RESUMED_P99_S]
+    report.must(
+        len(late) <= len(resumed_s) / 100,
+        f"{len(late)} of {len(resumed_s)} attempts made again later than {RESUMED_P99_S:g} s",
+    )
+    too_late = [f"{one:.1f} s" for one in resumed_s if one > RESUMED_MAX_S]
+    report.must_be_empty(f"attempts made again later than {RESUMED_MAX_S:g} s", too_late)
