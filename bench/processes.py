@@ -93,6 +93,13 @@ def _own_cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
 
 
+def machine_cpu_s() -> float:
+    """Return the CPU seconds that everything on the machine used, interrupts included."""
+    line = Path("/proc/stat").read_text().split("\n", 1)[0]
+    user, nice, system, _, _, irq, softirq, *_ = map(int, line.split()[1:])
+    return (user + nice + system + irq + softirq) / TICKS_A_SECOND
+
+
 def rss_mb(pid: int) -> float:
     """Return the resident memory of a process and its descendants, in MiB."""
     return sum(_own_rss_mb(member) for member in family(pid))

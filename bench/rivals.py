@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import processes
-from bench.cases import Measures
+from bench.figures import Measures
 from bench.gateway import free_port
 from bench.processes import ROOT, Child
 from bench.receiver import ReceiverPlan

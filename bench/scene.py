@@ -7,15 +7,18 @@ badly signed raises `Wrong`: a fast wrong answer is not a figure.
 
 from __future__ import annotations
 
+import os
 import time
 from array import array
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from bench import processes
 from bench.gateway import Endpoint, Gateway
 from bench.load import LoadPlan
+from bench.postgres import BenchDatabase
 from bench.processes import Child
 from bench.receiver import ReceiverPlan
 
@@ -45,6 +48,43 @@ QUICK = Effort(rounds=1, seconds=1.0, warm_s=0.2, pending=5_000, isolation_s=2.0
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a case runs, and with how much work: the folder and the store are empty."""
+
+    effort: Effort
+    folder: Path
+    database: BenchDatabase | None = None  # none: SQLite, in the folder
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What tells the gateway its store."""
+        return {"DATABASE_URL": self.database.url} if self.database else {}
+
+    def within(self, name: str) -> Place:
+        """Return a place in a folder of its own; with SQLite so is the store."""
+        return replace(self, folder=self.folder / name)
+
+
+class Spent(NamedTuple):
+    """CPU seconds, of each of the cast and of everything on the machine."""
+
+    gateway: float
+    database: float
+    receiver: float
+    bench: float  # the orchestrator, and loads that have ended
+    machine: float
+
+    def since(self, before: Spent) -> Spent:
+        """Return the difference."""
+        return Spent(*(now - then for now, then in zip(self, before, strict=True)))
+
+    @property
+    def others(self) -> float:
+        """What was used by whoever has no part in the measurement."""
+        return max(0.0, self.machine - sum(self[:-1]))
+
+
+@dataclass(frozen=True)
 class Loaded:
     """What a load did: per sequence number, when it was due and when it was accepted."""
 
@@ -57,23 +97,28 @@ class Loaded:
         """How many messages were accepted."""
         return int(self.summary["accepted"])
 
+    def of_lane(self, lane: int, lanes: int) -> int:
+        """How many were accepted of every `lanes`-th message, from number `lane` on."""
+        return sum(1 for at in self.accepted[lane::lanes] if at)
+
 
 @dataclass
 class Scene:
     """A running cast; use as a context manager. Ends every process it started."""
 
-    folder: Path
-    effort: Effort
+    place: Place
     endpoints: int = 1
     messages: int = 1_000_000
     environment: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        plan = ReceiverPlan(self.messages, self.endpoints, self.effort.verify_every)
+        place, effort = self.place, self.place.effort
+        place.folder.mkdir(parents=True, exist_ok=True)
+        plan = ReceiverPlan(self.messages, self.endpoints, effort.verify_every)
         self.receiver = Child("bench.receiver", plan.dumped())
-        core = processes.pinned(0 if self.effort.pin else None)
-        self.gateway = Gateway(self.folder / "data", environment=self.environment, wrapper=core)
+        core = processes.pinned(0 if effort.pin else None)
+        environment = place.environment | self.environment
+        self.gateway = Gateway(place.folder / "data", environment=environment, wrapper=core)
         try:
             self.receiver_port = self.receiver.heard()["port"]
             self.start_s = self.gateway.start()
@@ -104,15 +149,15 @@ class Scene:
 
     def load(self, **plan: Any) -> Loaded:
         """Run one load to its end and read what it left."""
-        chosen: dict[str, Any] = {"connections": self.effort.connections, **plan}
+        chosen: dict[str, Any] = {"connections": self.place.effort.connections, **plan}
         whole = LoadPlan(
             port=self.gateway.port,
             path=f"/api/v1/app/{self.app}/msg",
             key=self.gateway.admin_key,
-            out=str(self.folder),
+            out=str(self.place.folder),
             **{"messages": self.messages, **chosen},
         )
-        child = Child("bench.load", whole.dumped(), core=1 if self.effort.pin else None)
+        child = Child("bench.load", whole.dumped(), core=1 if self.place.effort.pin else None)
         summary = child.heard()
         child.end()
         if summary["sent"] == 0 or summary["accepted"] == 0:
@@ -121,28 +166,43 @@ class Scene:
         return Loaded(due, accepted, summary)
 
     def _instants(self, name: str, count: int) -> array[int]:
-        return read_instants(self.folder / f"{name}.bin", count)
+        return read_instants(self.place.folder / f"{name}.bin", count)
 
     def arrivals(self) -> array[int]:
         """Return the instant of each arrival; message m at endpoint e is [m * endpoints + e]."""
-        path = self.folder / "arrived.bin"
+        path = self.place.folder / "arrived.bin"
         self.receiver.ask(save=str(path))
         return read_instants(path, self.messages * self.endpoints)
 
-    def recorded(self, loaded: Loaded, endpoints: list[Endpoint]) -> int:
-        """Wait until the load is delivered and recorded; return that instant (ns)."""
-        wanted = loaded.count * self.endpoints
+    def recorded(self, loaded: Loaded, endpoints: Sequence[Endpoint], *, lanes: int = 1) -> int:
+        """Wait until the load is delivered and recorded; return that instant (ns).
+
+        With lanes, endpoint *n* gets every `lanes`-th message from number *n* on; else all.
+        """
+        wanted = [loaded.of_lane(n % lanes, lanes) for n in range(len(endpoints))]
         deadline = time.monotonic() + DRAIN_S
-        while self.receiver.ask()["distinct"] < wanted:
+        while self.receiver.ask()["distinct"] < sum(wanted):
             self._patience(deadline, "messages are missing at the receiver")
-        while any(self._succeeded(endpoint) < loaded.count for endpoint in endpoints):
-            self._patience(deadline, "deliveries are not recorded as succeeded")
+        for endpoint, count in zip(endpoints, wanted, strict=True):
+            while self._succeeded(endpoint) < count:
+                self._patience(deadline, "deliveries are not recorded as succeeded")
         instant = time.monotonic_ns()
         self.check(loaded)
         return instant
 
     def _succeeded(self, endpoint: Endpoint) -> int:
         return self.gateway.stats(self.app, endpoint.id)["success"]
+
+    def spent(self) -> Spent:
+        """Read how much CPU each used up to now."""
+        database = self.place.database
+        return Spent(
+            processes.cpu_s(self.gateway.pid),
+            database.cpu_s() if database else 0.0,
+            processes.cpu_s(self.receiver.process.pid),
+            sum(os.times()[:4]),
+            processes.machine_cpu_s(),
+        )
 
     def _patience(self, deadline: float, complaint: str) -> None:
         if time.monotonic() > deadline:

@@ -15,7 +15,7 @@ new_messages AS (
     SELECT 'msg_' || id, bench_app(endpoint), 'order.paid', $5::bigint FROM made),
 new_bodies AS (
     INSERT INTO bodies (message_id, variant, body)
-    SELECT 'msg_' || id, '', convert_to(rpad('{"number":' || n || ',"note":"', 254, '.') || '"}', 'UTF8')
+    SELECT 'msg_' || id, '', convert_to(rpad('{"number":' || n || ',"note":"', 94, '.') || '"}', 'UTF8')
     FROM made),
 new_deliveries AS (
     INSERT INTO deliveries (id, app_id, endpoint_id, variant, state, due_at, created_at, attempts,

@@ -9,14 +9,15 @@ import sys
 from collections.abc import Sequence
 
 from bench import processes, table
-from bench.postgres import BenchDatabase, databases
+from bench.postgres import BenchDatabase, databases, version
 from bench.scale import plans, report
 from bench.scale.counted import CountedDatabase
 from bench.scale.fill import DEEP, EQUAL, Filling, endpoint_id
 from bench.scale.probe import BATCH, Probe
 from bench.scale.report import Size
 
-BYTES_EACH = 3_500  # at most: of tables and indexes, and of the log until the next checkpoint
+BYTES_EACH = 1_600  # at most, of tables and indexes
+SETTINGS = ("max_wal_size=1GB", "full_page_writes=off")  # little disk, and a log without copies
 SIZES = "10000,100000,1000000"
 
 
@@ -41,9 +42,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _measured(wanted: Sequence[int], calls: int) -> list[Size]:
-    with databases() as server:
-        filling = Filling(server.new())
-        print(f"{filling.database.version}; partitions for a quarter of a year", flush=True)
+    with databases(*SETTINGS) as server, server.empty() as database:
+        filling = Filling(database)
+        print(f"{version()}; partitions for a quarter of a year", flush=True)
         await filling.prepare()
         found = []
         for count in wanted:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import figures, message, table
+from bench import figures, lines, message, page, table
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,15 +30,21 @@ def test_ratios_compare_with_the_best_variant_of_the_same_round():
         {"throughput": {"per_s": 900.0}, "celery-prefork-2": {"per_s": 30.0},
          "celery-prefork-8": {"per_s": 20.0}},
     ]  # fmt: skip
-    found = {figure.line.title: figure.spread for figure in table.figures(rounds)}
+    found = {figure.line.title: figure.spread for figure in table.figures(lines.SQLITE, rounds)}
     assert found["Tillbell against the best Celery"] == figures.Spread(40.0, 30.0, 50.0, 2)
 
 
 def test_cases_that_did_not_run_leave_no_lines():
-    assert table.figures([{}]) == []
+    assert all(table.figures(part, [{}]) == [] for part in lines.PARTS.values())
 
 
-@pytest.mark.parametrize("module", [figures, table])
+def test_the_page_has_a_place_for_every_part():
+    text = page.PAGE.read_text()
+    for part in lines.PARTS:
+        assert "measured anew" in page.replaced(text, part, "measured anew")
+
+
+@pytest.mark.parametrize("module", [figures, page, table])
 def test_examples_in_docstrings_are_true(module):
     assert doctest.testmod(module).failed == 0
 
