@@ -6,10 +6,12 @@ import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 
 from tests.flow.world import World
 from tillbell.callbacks import Source
 from tillbell.flow.directory import Directory
+from tillbell.flow.live import LiveMaker
 from tillbell.flow.sources import Sources
 from tillbell.models import Application, Endpoint
 from tillbell.storage.database import Database
@@ -57,6 +59,22 @@ async def test_an_endpoint_that_is_read_anew_while_we_change_it_stays_changed(
     await refreshing
 
     assert await directory.live("app_1", ENDPOINT.id) == changed
+
+
+@pytest.mark.parametrize("name", ["ep_1", "shop-1"])
+async def test_an_endpoint_that_another_process_made_is_found_at_once(
+    world: World, name: str
+) -> None:
+    gateway = world.gateway
+    make = LiveMaker(gateway.settings, gateway.vault, gateway.policy).make
+    ours, theirs = Directory(gateway.database, make), Directory(gateway.database, make)
+    await theirs.put(Application(id="app_1", name="shop"))
+    await ours.view("app_1")
+    made = msgspec.structs.replace(ENDPOINT, uid="shop-1")
+    await theirs.put(made)
+
+    assert await ours.endpoint("app_1", name) == made
+    assert await ours.endpoint("app_1", "ep_2") is None
 
 
 async def test_a_source_that_is_read_anew_while_we_change_it_stays_changed(world: World) -> None:

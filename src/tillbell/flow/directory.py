@@ -111,9 +111,15 @@ class Directory:
         return view.application if view else None
 
     async def endpoint(self, app_id: str, id_or_uid: str) -> Endpoint | None:
-        """Return an endpoint of an application."""
+        """Return an endpoint of an application, even if another process made it just now."""
         view = await self.view(app_id)
-        live = _find(view, id_or_uid) if view else None
+        if view is None:
+            return None
+        live = _find(view, id_or_uid)
+        if live is None:
+            scope = view.application.id
+            stored = await self._registry.get(Endpoint, id_or_uid, scope)
+            live = await self.live_anew(scope, stored.id) if stored else None
         return live.endpoint if live else None
 
     async def endpoints(self, app_id: str) -> tuple[Endpoint, ...]:
