@@ -118,7 +118,9 @@ def test_a_backup_of_postgresql_points_to_its_own_tools_and_not_at_its_password(
     url = "postgresql://tillbell:canary-password@127.0.0.1:1/tillbell"
     refused = tillbell("backup", str(tmp_path / "b"), DATABASE_URL=url)
     assert refused.returncode == 2
-    assert "pg_dump" in refused.stderr
+    assert "pg_dump or pg_basebackup" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert not (tmp_path / "b").exists()
     assert "canary" not in refused.stderr + refused.stdout
 
 

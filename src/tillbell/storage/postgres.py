@@ -145,8 +145,8 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
     async def backup(self, target: str) -> None:
         """Refuse: the server's own tools do it, and restore it too."""
         raise Misconfigured(
-            f"A PostgreSQL database is not copied to {target} by Tillbell: use pg_dump, or your "
-            "server's backups."
+            f"A PostgreSQL database is not copied to {target} by Tillbell: use pg_dump or "
+            "pg_basebackup, or your server's own backups."
         )
 
 
