@@ -60,9 +60,10 @@ class Probe:
             self.meters.restore(await self._gateway.database.counts())
 
     def vitals(self) -> Vitals:
-        """Look at the lanes, in memory."""
+        """Look at our lanes, in memory. What is due in those of others is theirs to send."""
         now = self._gateway.clock.now()
-        lanes = self._gateway.dispatcher.lanes.values()
+        owns = self._gateway.fleet.owns
+        lanes = [lane for id_, lane in self._gateway.dispatcher.lanes.items() if owns(id_)]
         return Vitals(
             oldest_due_age=_oldest_due_age(lanes, now),
             in_flight=self._gateway.dispatcher.in_flight,

@@ -1,0 +1,34 @@
+"""What a process that handed its endpoints over still thinks of them."""
+
+from __future__ import annotations
+
+from tests.fleet.fleet import APP, FleetOf
+from tillbell.app import Gateway
+from tillbell.clock import SECOND
+from tillbell.web.health import LATE, Probe
+
+
+async def is_late(gateway: Gateway) -> bool:
+    return any(not check.is_ok for check in await Probe(gateway).checks())
+
+
+async def test_what_is_late_in_lanes_of_others_does_not_make_a_process_unready(
+    fleet: FleetOf,
+) -> None:
+    first = await fleet.start()
+    endpoints = [await fleet.endpoint(first, f"/{number}") for number in range(8)]
+    for endpoint in endpoints:
+        live = await first.directory.live(APP.id, endpoint.id)
+        assert live is not None
+        lane = first.dispatcher.lane(live)
+        lane.saw_due(first.clock.now() - LATE - 10 * SECOND)
+    assert await is_late(first)
+
+    await fleet.start()
+    await fleet.agreed(2)
+    kept = [lane for id_, lane in first.dispatcher.lanes.items() if first.fleet.owns(id_)]
+    assert len(kept) < len(endpoints)
+    for lane in kept:
+        lane.next_due = None
+
+    assert not await is_late(first)
