@@ -121,12 +121,12 @@ class Fleet:
         self._good_until = began + LIFE
         if self.is_shared:
             self._take(roll, was_alive=was_alive)
+        self._term = roll.term
         return roll
 
     def _take(self, roll: Roll, *, was_alive: bool) -> None:
         if roll.term != self._term:
             observe("fleet.leads" if roll.term else "fleet.follows", term=roll.term)
-        self._term = roll.term
         if roll.senders != self._senders:
             observe("fleet.changed", senders=len(roll.senders))
             self._senders = roll.senders
