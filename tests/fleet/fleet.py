@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tillbell.app import Gateway
+from tillbell.clock import Clock, SteeredClock
 from tillbell.config import load
 from tillbell.flow.publish import Draft
 from tillbell.models import Application, Endpoint, Message, SigningSecret
@@ -39,8 +40,8 @@ class FleetOf:
         await asyncio.gather(*(self.stop(gateway) for gateway in list(self.gateways)))
         await self.receiver.__aexit__(None, None, None)
 
-    async def start(self, role: str = "all") -> Gateway:
-        """Start one more."""
+    async def start(self, role: str = "all", machine: Clock | None = None) -> Gateway:
+        """Start one more, on a machine with that clock."""
         folder = self._folder / f"{len(self.gateways)}{role}"
         folder.mkdir(exist_ok=True)
         settings = load(
@@ -55,7 +56,8 @@ class FleetOf:
             },
             {},
         ).settings
-        gateway = Gateway.create(settings)
+        clock = SteeredClock(machine) if machine is not None else None
+        gateway = Gateway.create(settings, clock)
         await gateway.start()
         self.gateways.append(gateway)
         if len(self.gateways) == 1:

@@ -1,0 +1,163 @@
+"""A fleet whose database fails, and whose machines have wrong clocks. `make faults` has more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.fleet.fleet import PATIENCE_S, FleetOf, eventually
+from tests.postgres import PostgresServer, programs
+from tillbell import logs
+from tillbell.app import Gateway
+from tillbell.clock import DAY, SECOND, Micros, SystemClock
+from tillbell.errors import StoreUnavailable
+from tillbell.models import Message
+from tillbell.testing.receiver import Exchange
+
+REFUSED_S = 2.0  # a publication that cannot be taken is refused within
+COUNT = 20
+TERMINATE = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE application_name = 'tillbell' AND pid <> pg_backend_pid()"
+)
+
+
+class Wrong(SystemClock):
+    """A machine's clock that somebody has set."""
+
+    def __init__(self, by: Micros) -> None:
+        self.by = by
+
+    def now(self) -> Micros:
+        return super().now() + self.by
+
+
+@pytest.fixture
+def said() -> Iterator[io.StringIO]:
+    """What is logged meanwhile."""
+    handlers = logging.root.handlers[:]
+    stream = io.StringIO()
+    logs.configure("info", "json", stream)
+    yield stream
+    logs.configure()
+    logging.root.handlers[:] = handlers
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A server that only this test uses."""
+    found = programs()
+    if found is None:
+        pytest.skip("no PostgreSQL: install the dev dependencies")
+    server = PostgresServer(found, is_durable=True)
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+async def own(server: PostgresServer, tmp_path: Path) -> AsyncIterator[FleetOf]:
+    """A fleet on that server."""
+    async with FleetOf(server.url(), tmp_path) as fleet:
+        yield fleet
+
+
+async def publish_until_taken(fleet: FleetOf, by: Gateway) -> Message:
+    """Publish as a producer does who repeats what was refused; each refusal comes soon."""
+    while True:
+        with contextlib.suppress(StoreUnavailable):
+            return await asyncio.wait_for(fleet.publish(by), REFUSED_S)
+
+
+async def all_delivered(fleet: FleetOf, messages: list[Message]) -> None:
+    """Wait until each message has arrived, and its attempt is recorded as the only one."""
+
+    async def have_arrived() -> bool:
+        arrived = [request.header("webhook-id") for request in fleet.receiver.requests]
+        return {message.id for message in messages} <= set(arrived)
+
+    await eventually(have_arrived)
+    for message in messages:
+        await eventually(lambda message=message: fleet.attempts_of(message))
+        assert await fleet.attempts_of(message) == 1
+
+
+async def test_connections_that_the_server_ends_again_and_again_stop_no_loop(
+    fleet: FleetOf, fresh_schema: Callable[[], str]
+) -> None:
+    api, worker = await fleet.start("api"), await fleet.start("worker")
+    await fleet.agreed(1)
+    await fleet.knows(worker, (await fleet.endpoint(api, "/a")).id)
+    messages = []
+    with psycopg.connect(fresh_schema(), autocommit=True) as other:
+        for _ in range(COUNT):
+            other.execute(TERMINATE)
+            messages.append(await publish_until_taken(fleet, api))
+
+    await all_delivered(fleet, messages)
+
+
+async def test_while_the_server_is_down_nothing_is_taken_and_then_all_is_as_before(
+    own: FleetOf, server: PostgresServer
+) -> None:
+    api, worker = await own.start("api"), await own.start("worker")
+    await own.agreed(1)
+    await own.knows(worker, (await own.endpoint(api, "/a")).id)
+    messages = [await own.publish(api) for _ in range(COUNT)]
+
+    await asyncio.to_thread(server.stop, "immediate")
+    for _ in range(COUNT):
+        with pytest.raises(StoreUnavailable):
+            await asyncio.wait_for(own.publish(api), REFUSED_S)
+    await asyncio.to_thread(server.start)
+    messages += [await publish_until_taken(own, api) for _ in range(COUNT)]
+
+    await all_delivered(own, messages)
+    assert await own.messages() == len(messages), "what was refused is not there"
+
+
+@pytest.mark.parametrize("by", [DAY, -DAY], ids=["a day ahead", "a day behind"])
+async def test_a_machine_with_a_wrong_clock_sends_nothing_early_and_signs_with_the_right_time(
+    fleet: FleetOf, said: io.StringIO, by: Micros
+) -> None:
+    api, worker = await fleet.start("api"), await fleet.start("worker", Wrong(by))
+    await fleet.agreed(1)
+    fleet.receiver.on("/a", refuse_the_first)
+    delays = {"retry_schedule": (2,)}
+    await fleet.knows(worker, (await fleet.endpoint(api, "/a", **delays)).id)
+    messages = [await fleet.publish(api) for _ in range(COUNT)]
+
+    await asyncio.wait_for(fleet.receiver.wait_for(COUNT + 1), PATIENCE_S)
+    first, *_, again = fleet.receiver.requests
+
+    assert again.header("webhook-id") == first.header("webhook-id")
+    assert again.at - first.at >= 1.5 * SECOND, "a fifth of jitter, and not at once"
+    assert len({one.header("webhook-id") for one in fleet.receiver.requests}) == len(messages)
+    for one in fleet.receiver.requests:
+        stamp = int(one.header("webhook-timestamp") or 0)
+        assert abs(stamp * SECOND - one.at) < 5 * SECOND
+    assert said.getvalue().count('"clock.wrong"') == 1
+
+
+async def refuse_the_first(exchange: Exchange) -> None:
+    await exchange.answer(500 if exchange.nth == 1 else 200)
+
+
+async def test_a_transaction_that_somebody_holds_open_is_in_nobodys_way(
+    fleet: FleetOf, fresh_schema: Callable[[], str]
+) -> None:
+    api, worker = await fleet.start("api"), await fleet.start("worker")
+    await fleet.agreed(1)
+    await fleet.knows(worker, (await fleet.endpoint(api, "/a")).id)
+    messages = [await fleet.publish(api)]
+    with psycopg.connect(fresh_schema()) as held:
+        held.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        held.execute("SELECT count(*) FROM pg_class")
+        messages += [await fleet.publish(api) for _ in range(COUNT)]
+        await all_delivered(fleet, messages)
