@@ -30,6 +30,7 @@ _TEXT = {
     413: "The body is too large.",
     422: "The request breaks a rule; `detail` says where.",
     429: "Too many requests; `Retry-After` says when to try again.",
+    431: "The request's line and headers are too large; there is no body, and the connection ends.",
     503: "Try again; a repeat is safe.",
 }
 
@@ -81,7 +82,7 @@ def _complete(path: str, method: str, operation: Doc) -> None:
 
 def _statuses(path: str, method: str, *, has_body: bool) -> list[int]:
     """Say which refusals can happen. Any request may carry a body that is too large."""
-    statuses = [400, 401, 403, 413, 422, 429, 503]
+    statuses = [400, 401, 403, 413, 422, 429, 431, 503]
     if "{" in path or has_body:
         statuses.append(404)
     if method in ("post", "put", "patch"):
@@ -90,6 +91,8 @@ def _statuses(path: str, method: str, *, has_body: bool) -> list[int]:
 
 
 def _response(status: int) -> Doc:
+    if status == 431:  # said before there is a request that could be answered
+        return {"description": _TEXT[status]}
     name, media = (
         ("InvalidOut", "application/json")
         if status == 422
