@@ -33,6 +33,7 @@ from tillbell.storage.writer import Writer
 
 READERS = 2
 CHECK_TIMEOUT_S = 5.0
+PATIENCE_S = 1.8  # with a server that says nothing: whoever publishes is refused within 2 s
 
 
 class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViewsMethods):
@@ -81,6 +82,7 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
         patient = writes.PATIENT | {membership.sign_in}
         self._writer = Writer(session, writes.HOT | book_methods.HOT, patient)
         self._writer.on_commit = self.on_commit
+        self._writer.patience_s = self._readers.patience_s = PATIENCE_S
         self._listener = Listener(self._url, self.on_wake, is_deaf=self._has_pooler)
         self._is_open = True
 

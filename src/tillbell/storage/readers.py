@@ -13,7 +13,7 @@ from tillbell.storage.link import Link
 from tillbell.storage.reads import Reader
 
 T = TypeVar("T")
-PATIENCE_S = 4.0  # for look-ups that went together
+PATIENCE_S = 4.0  # for look-ups that went together, unless the store says otherwise
 
 
 class _Question(NamedTuple):
@@ -28,7 +28,7 @@ class Readers:
     """Reads beside the writer. Each read is short, so that the log can be checkpointed.
 
     A link is made now or when it is first needed. One that fails is replaced, and what was asked
-    is asked again, once. Look-ups are given up when the database says nothing for `PATIENCE_S`;
+    is asked again, once. Look-ups are given up when the database says nothing for `patience_s`;
     others then at once, until it answers.
 
     `read` has a thread to itself. `look_up` is for what takes some ten microseconds: changing
@@ -38,6 +38,7 @@ class Readers:
     def __init__(
         self, connect: Callable[[], Link], count: int, *, connects_now: bool = True
     ) -> None:
+        self.patience_s = PATIENCE_S
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="tillbell-reader")
         self._connect = connect
         self._count = count
@@ -76,7 +77,7 @@ class Readers:
         if self._is_answering:
             questions = _answers, (asked,)
             job = self._loop.run_in_executor(self._threads, self._with_reader, *questions)
-            alarm = self._loop.call_later(PATIENCE_S, self._late, asked)
+            alarm = self._loop.call_later(self.patience_s, self._late, asked)
             job.add_done_callback(lambda job: self._finish(asked, job, alarm))
         else:
             _tell(asked, [StoreUnavailable("The store is closed.") for _ in asked])

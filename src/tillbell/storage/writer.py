@@ -10,7 +10,7 @@ each other, are run kind by kind. A run that fails is repeated write by write, s
 the one at fault fails. A commit that fails fails its whole batch, and the writer goes on.
 
 A database may also say nothing at all: stopped, or behind a network that swallows. After
-`PATIENCE_S` whoever waits for a commit is told so, and from then on others at once, until one
+`patience_s` whoever waits for a commit is told so, and from then on others at once, until one
 commit has ended. What becomes of the writes under way is not known; those that had not begun
 are not made. Patient ones (`PATIENT`), for which nobody holds a request open, wait on.
 """
@@ -28,7 +28,7 @@ from tillbell.errors import StoreUnavailable
 from tillbell.storage.transaction import Work
 
 BATCH_MAX = 1_000  # writes in one commit: bounds how long the last one waits
-PATIENCE_S = 4.0  # for one commit
+PATIENCE_S = 4.0  # for one commit, unless the store says otherwise
 
 
 class Write(NamedTuple):
@@ -77,6 +77,7 @@ class Writer:
         self._hot = hot
         self._patient = patient
         self.on_commit: Callable[[int], object] = lambda _: None
+        self.patience_s = PATIENCE_S
         self._loop = asyncio.get_running_loop()
         self._pending: list[Write] = []
         self._under_way: list[Write] = []
@@ -113,7 +114,7 @@ class Writer:
         batch, self._pending = self._pending[:BATCH_MAX], self._pending[BATCH_MAX:]
         self._under_way = batch
         if batch:
-            self._alarm = self._loop.call_later(PATIENCE_S, self._late)
+            self._alarm = self._loop.call_later(self.patience_s, self._late)
             self._batches.put(batch)
         else:
             self._is_busy = False
