@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from bench.gateway import Gateway
 
 PAGE = 250
+FULL_PAGE = 20  # with content: each payload is looked for on the page that it stood on
 SUCCEEDED, PENDING, FAILED, SENDING = 0, 1, 2, 3  # Svix' message statuses
 TERMINAL = frozenset({SUCCEEDED, FAILED})
 
@@ -35,7 +36,7 @@ class Account:
     def read(self, gateway: Gateway, app: str, endpoints: list[str]) -> Account:
         """Read it all, page by page."""
         base = f"/api/v1/app/{app}"
-        for item, page in _items(gateway, f"{base}/msg?with_content=true"):
+        for item, page in _items(gateway, f"{base}/msg?with_content=true", FULL_PAGE):
             self.stored[item["id"]] = page
             if item.get("eventId"):
                 self.messages[item["eventId"]] = item["id"]
@@ -63,11 +64,13 @@ def _tried(item: dict[str, Any]) -> Tried:
     )
 
 
-def _items(gateway: Gateway, path: str) -> Iterator[tuple[dict[str, Any], bytes]]:
+def _items(
+    gateway: Gateway, path: str, limit: int = PAGE
+) -> Iterator[tuple[dict[str, Any], bytes]]:
     """Yield each item of a list with the raw page it stood on."""
     iterator = ""
     while True:
-        answer = gateway.call("GET", f"{path}&limit={PAGE}{iterator}")
+        answer = gateway.call("GET", f"{path}&limit={limit}{iterator}")
         page = answer.json()
         for item in page["data"]:
             yield item, answer.body

@@ -1,9 +1,10 @@
 """The receiver's account: a process that writes one line for every request it gets.
 
-A line is `[at_ns, endpoint, message id, sha256 of the body, signed, answer]`, with the
-machine's monotonic clock. `/ok/<n>` answers 200. `/flaky/<n>` fails in turn: 500, a
-connection reset without an answer, a slow 200, a quick 200; the command `heal` makes it
-ok. The log is a file of our own, never fsynced: this process is not the one that dies.
+A line is `[at_ns, endpoint, message id, sha256 of the body, signed, answer, sender, stamp]`:
+by the machine's monotonic clock; the stamp is the signature's, in seconds since 1970. `/ok/<n>`
+answers 200. `/flaky/<n>` fails in turn: 500, a connection reset without an answer, a slow 200, a
+quick 200; the command `heal` makes it ok. The log is a file of our own, never fsynced: this
+process is not the one that dies.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Line(NamedTuple):
     sha256: str
     signed: bool
     answer: int
+    sender: str = ""  # its User-Agent
+    stamped_s: int = 0
 
 
 class _Log:
@@ -47,7 +50,14 @@ class _Log:
         signed = receiving.is_signed(self.keys[endpoint], values, body)
         digest = hashlib.sha256(body).hexdigest()
         line = Line(
-            time.monotonic_ns(), endpoint, values[b"webhook-id"].decode(), digest, signed, answer
+            time.monotonic_ns(),
+            endpoint,
+            values[b"webhook-id"].decode(),
+            digest,
+            signed,
+            answer,
+            values[b"user-agent"].decode(),
+            int(values[b"webhook-timestamp"]),
         )
         self.file.write(json.dumps(line) + "\n")
 

@@ -14,13 +14,18 @@ from pathlib import Path
 
 from bench import processes
 from tests.crash.report import Report
-from tests.faults import server, workers
+from tests.faults import cuts, network, server, workers
 from tests.postgres import programs
 
 SCENARIOS: dict[str, Callable[[Path, argparse.Namespace], Report]] = {
-    "workers": lambda folder, options: workers.run(folder, options.seconds, options.seed),
+    "workers": lambda folder, options: workers.run(
+        folder, options.seconds, options.every, options.seed
+    ),
+    "away": lambda folder, options: cuts.run_away(folder, options.away),
+    "cut": lambda folder, options: cuts.run_one(folder, options.cut),
     "server": lambda folder, options: server.run(folder, options.restarts, options.seed),
 }
+NEED_NETWORKS = {"away", "cut"}
 
 
 def main() -> int:
@@ -32,6 +37,10 @@ def main() -> int:
         return 1
     failed = False
     for name in options.scenarios or SCENARIOS:
+        if name in NEED_NETWORKS and not network.is_possible():
+            print(f"{name} needs root and {', '.join(network.NEEDED)}", file=sys.stderr)
+            failed = True
+            continue
         with tempfile.TemporaryDirectory(prefix="tillbell-faults-") as folder:
             report = SCENARIOS[name](Path(folder), options)
         report.show()
@@ -45,6 +54,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("scenarios", nargs="*", metavar="scenario", help=f"of {names}")
     parser.add_argument("--restarts", type=int, default=50, help="of the server (50)")
     parser.add_argument("--seconds", type=float, default=300.0, help="of killing workers (300)")
+    parser.add_argument("--every", type=float, default=2.0, help="seconds from kill to kill (2)")
+    parser.add_argument("--away", type=float, default=600.0, help="seconds without database (600)")
+    parser.add_argument("--cut", type=float, default=60.0, help="seconds of one worker's (60)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of all chance")
     options = parser.parse_args()
     if wrong := set(options.scenarios) - set(SCENARIOS):

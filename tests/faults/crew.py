@@ -34,12 +34,12 @@ class Crew(Stage):
         self, folder: Path, urls: Sequence[str], wrappers: Wrappers = MappingProxyType({})
     ) -> None:
         super().__init__(
-            folder, environment=_environment("api", urls[0]), wrapper=wrappers.get(0, ())
+            folder, environment=_environment("api", urls[0], 0), wrapper=wrappers.get(0, ())
         )
         self.workers = [
             Gateway(
                 folder / f"worker{number}",
-                environment=_environment("worker", url),
+                environment=_environment("worker", url, number),
                 wrapper=wrappers.get(number, ()),
             )
             for number, url in enumerate(urls[1:], 1)
@@ -133,8 +133,9 @@ class Crew(Stage):
         return found
 
 
-def _environment(role: str, url: str) -> dict[str, str]:
+def _environment(role: str, url: str, number: int) -> dict[str, str]:
     return {
+        "TILLBELL_USER_AGENT": f"{role}{number}",
         "DATABASE_URL": url,
         "TILLBELL_ROLE": role,
         "TILLBELL_MASTER_KEY": MASTER_KEY,

@@ -9,10 +9,11 @@ import os
 import random
 import signal
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.gateway import READY_S, Gateway
+from bench.gateway import READY_S
 
 from tests.crash.checker import Hurt
 from tests.crash.report import Report
@@ -21,7 +22,7 @@ from tests.faults.crew import Crew
 from tests.postgres import PostgresServer, programs
 
 WORKERS = 4
-KILL_EVERY_S, STOP_EVERY_S, STOPPED_S = 2.0, 20.0, 40.0
+STOP_EVERY_S, STOPPED_S = 20.0, 40.0
 RESUMED_P99_S, RESUMED_MAX_S = 20.0, 30.0
 ENOUGH = 20  # attempts from which on a p99 means something
 
@@ -33,23 +34,31 @@ class _Havoc:
     crew: Crew
     chance: random.Random
     stopped: dict[int, float] = field(default_factory=dict)  # worker → when it was stopped
+    hurt_at: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     kills: int = 0
     zombies: int = 0
 
     def kill(self) -> None:
-        """Kill one that runs, start it anew at once."""
-        worker = self._one()
-        worker.kill()
-        self.crew.hurts.append(Hurt.at(time.monotonic_ns()))
-        self.kills += 1
-        worker.launch()
+        """Kill one that serves, if any does; start it anew at once."""
+        number = self._one()
+        if number is not None:
+            self.crew.workers[number].kill()
+            self._note(number)
+            self.kills += 1
+            self.crew.workers[number].launch()
 
     def stop(self) -> None:
-        """Stop one that runs."""
-        worker = self._one()
-        os.killpg(worker.pid, signal.SIGSTOP)
-        self.crew.hurts.append(Hurt.at(time.monotonic_ns()))
-        self.stopped[self.crew.workers.index(worker)] = time.monotonic()
+        """Stop one that serves, if any does."""
+        number = self._one()
+        if number is not None:
+            os.killpg(self.crew.workers[number].pid, signal.SIGSTOP)
+            self._note(number)
+            self.stopped[number] = time.monotonic()
+
+    def _note(self, number: int) -> None:
+        now = time.monotonic_ns()
+        self.crew.hurts.append(Hurt.at(now))
+        self.hurt_at[f"worker{number + 1}"].append(now)
 
     def wake(self, after_s: float = 0.0) -> None:
         """Let those go on that were stopped so long ago."""
@@ -59,14 +68,21 @@ class _Havoc:
                 os.killpg(self.crew.workers[number].pid, signal.SIGCONT)
                 self.zombies += 1
 
-    def _one(self) -> Gateway:
-        left = [n for n in range(len(self.crew.workers)) if n not in self.stopped]
-        return self.crew.workers[self.chance.choice(left)]
+    def _one(self) -> int | None:
+        left = [
+            number
+            for number, worker in enumerate(self.crew.workers)
+            if number not in self.stopped and worker.is_ready()
+        ]
+        return self.chance.choice(left) if left else None
 
 
-def run(folder: Path, lasts_s: float, seed: int) -> Report:
+def run(folder: Path, lasts_s: float, every_s: float, seed: int) -> Report:
     """Run the scenario."""
-    report = Report(f"A2 workers killed and stopped for {lasts_s:g} s, seed {seed}")
+    report = Report(
+        f"A2 {lasts_s:g} s: a worker of {WORKERS} killed every {every_s:g} s, one stopped for "
+        f"{STOPPED_S:g} s every {STOP_EVERY_S:g} s, seed {seed}"
+    )
     found = programs()
     assert found is not None
     server = PostgresServer(found, is_durable=True)
@@ -74,29 +90,29 @@ def run(folder: Path, lasts_s: float, seed: int) -> Report:
         with Crew(folder, [server.url()] * (WORKERS + 1)) as crew:
             havoc = _Havoc(crew, random.Random(seed))
             with crew.load():
-                _rage(havoc, lasts_s)
+                _rage(havoc, lasts_s, every_s)
             for worker in crew.workers:
                 worker.wait_ready(time.monotonic() + READY_S)
             evidence = crew.conclude(report)
             report.figure("killed, and woken as zombies", f"{havoc.kills}, {havoc.zombies}")
-            _note(measures.resumed_s(evidence), report)
+            _note(measures.resumed_s(evidence, havoc.hurt_at), report)
     finally:
         server.remove()
     return report
 
 
-def _rage(havoc: _Havoc, lasts_s: float) -> None:
+def _rage(havoc: _Havoc, lasts_s: float, every_s: float) -> None:
     began = time.monotonic()
-    next_stop = began + KILL_EVERY_S
+    next_stop = began + every_s
     while time.monotonic() - began < lasts_s:
-        time.sleep(KILL_EVERY_S)
+        time.sleep(every_s)
         havoc.wake(STOPPED_S)
         if time.monotonic() >= next_stop:
             next_stop += STOP_EVERY_S
             havoc.stop()
         havoc.kill()
     while havoc.stopped:
-        time.sleep(KILL_EVERY_S)
+        time.sleep(every_s)
         havoc.wake(STOPPED_S)
 
 
