@@ -108,6 +108,28 @@ async def test_a_new_program_delivers_what_an_old_one_left_that_was_killed(
     assert f"newer Tillbell (schema {NEXT}, this one knows {NEXT - 1})" in line
 
 
+async def test_a_migration_that_a_long_transaction_holds_up_gives_up_and_the_old_one_goes_on(
+    fresh_schema: Callable[[], str], tmp_path: Path, program: str
+) -> None:
+    url = fresh_schema()
+    flags = ("serve", "--data-dir", str(tmp_path / "new"), "--port", "0")
+    async with FleetOf(url, tmp_path) as fleet:
+        old = await fleet.start()
+        await fleet.endpoint(old, "/hooks")
+        stream = Stream(fleet)
+        with psycopg.connect(url) as dump:
+            dump.execute("LOCK TABLE messages IN ACCESS SHARE MODE")
+            environment = {"DATABASE_URL": url, "TILLBELL_MASTER_KEY": KEY, "PYTHONPATH": program}
+            refused = await asyncio.to_thread(tillbell, *flags, **environment)
+        messages = await stream.stop()
+        await eventually(lambda: succeeded(old, len(messages)))
+
+    assert refused.returncode == 2
+    (line,) = refused.stderr.splitlines()
+    assert "The database is in use" in line
+    assert steps(url)[-1][0] == NEXT - 1
+
+
 @pytest.mark.parametrize("kind", ["pre", "post"])
 def test_an_old_program_does_not_start_on_newer_tables_of_any_kind(
     fresh_schema: Callable[[], str], tmp_path: Path, kind: str

@@ -38,8 +38,11 @@ def is_behind(link: Link, dialect: str) -> bool:
 
 
 def migrate(link: Link, dialect: str, now: Micros) -> None:
-    """Bring a database to this program's schema, or say why not (`Misconfigured`)."""
-    link.rows("begin")
+    """Bring a database to this program's schema, or say why not (`Misconfigured`).
+
+    Who comes second waits. `Busy`, and nothing is changed, if somebody holds a table for seconds.
+    """
+    link.rows("begin_migration")
     try:
         _migrate(link, known(dialect), now)
     except BaseException:
@@ -50,6 +53,7 @@ def migrate(link: Link, dialect: str, now: Micros) -> None:
 
 def _migrate(link: Link, steps: list[Migration], now: Micros) -> None:
     link.lock([("migrations",)])
+    link.rows("begin_step")
     for step in steps[_applied(link, steps) :]:
         link.script(step.statements)
         link.rows("note_migration", (step.number, step.name, now))

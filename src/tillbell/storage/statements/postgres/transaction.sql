@@ -10,6 +10,16 @@ SET LOCAL statement_timeout = '60s'; SET LOCAL idle_in_transaction_session_timeo
 SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off;
 SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
 
+-- name: begin_migration
+-- A step takes as long as it takes, and others wait for whoever is first.
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = 0;
+SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '10s';
+
+-- name: begin_step
+-- Behind one that waits for a table all wait that want to write to it: rather give up soon.
+SET LOCAL lock_timeout = '3s';
+
 -- name: commit
 COMMIT;
 

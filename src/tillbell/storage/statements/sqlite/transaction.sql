@@ -23,6 +23,13 @@ BEGIN IMMEDIATE;
 -- name: begin_reading
 BEGIN;
 
+-- name: begin_migration
+BEGIN IMMEDIATE;
+
+-- name: begin_step
+-- Nobody else is there.
+SELECT 1;
+
 -- name: commit
 COMMIT;
 
