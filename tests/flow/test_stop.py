@@ -42,7 +42,7 @@ async def test_drain_lets_attempts_under_way_end_and_gives_the_rest_back(world: 
     assert sorted(ids) == sorted(m.id for m in messages)
 
 
-LOST = 3 if IS_POSTGRES else 200  # a store that processes share is sure only after the lease
+LOST = 2 if IS_POSTGRES else 200  # a store that processes share is sure only after the lease
 
 
 @pytest.mark.timeout(300)
