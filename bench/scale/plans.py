@@ -19,7 +19,6 @@ class Touched(NamedTuple):
     rows: int
     pages: int  # of tables and indexes, each time it was looked at; found in memory or not
     index_pages: int  # of those, pages of the index that the lanes are found by
-    read: int  # of the first, those that PostgreSQL had to ask the system for
 
 
 def touched(url: str, now: int, wanted: Sequence[tuple[str, int]]) -> Touched:
@@ -52,7 +51,6 @@ def _summed(plan: dict[str, Any]) -> Touched:
         int(plan["Actual Rows"]),
         plan["Shared Hit Blocks"] + plan["Shared Read Blocks"],
         sum(node["Shared Hit Blocks"] + node["Shared Read Blocks"] for node in index),
-        plan["Shared Read Blocks"],
     )
 
 
