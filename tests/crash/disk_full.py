@@ -35,7 +35,10 @@ def run(folder: Path) -> Report:
     if os.geteuid() != 0:
         report.figure("skipped", "mounting a tmpfs needs root")
         return report
-    with _small_disk(folder / "disk") as disk, Stage(folder, data_dir=disk / "data") as stage:
+    with (
+        small_disk(folder / "disk", SIZE_MB) as disk,
+        Stage(folder, data_dir=disk / "data") as stage,
+    ):
         stage.gateway.start()
         producer = Producer(stage.gateway, stage.furnish(["ok"] * 4))
         producer.start()
@@ -60,10 +63,11 @@ def run(folder: Path) -> Report:
 
 
 @contextmanager
-def _small_disk(place: Path) -> Iterator[Path]:
+def small_disk(place: Path, size_mb: int) -> Iterator[Path]:
+    """Mount a small disk there meanwhile."""
     place.mkdir()
     subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "tillbell-crash", str(place)], check=True
+        ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "tillbell-crash", str(place)], check=True
     )
     try:
         yield place
@@ -75,7 +79,7 @@ def _fill_and_free(stage: Stage, disk: Path, level: tuple[str, int], report: Rep
     """Fill the disk, see it refuse, free it, see it accept."""
     title, left_mb = level
     ballast = disk / "ballast"
-    _fill(ballast, left_mb)
+    fill(ballast, left_mb)
     refused = _wait_for(stage, accepted=False, limit_s=NOTICED_S)
     report.must(refused is not None, f"{title}: still accepting {NOTICED_S} s after it was full")
     until = time.monotonic() + SHORT_S
@@ -93,7 +97,7 @@ def _fill_and_free(stage: Stage, disk: Path, level: tuple[str, int], report: Rep
     report.must(back_s is not None, f"{title}: not accepting {BACK_S} s after there was room")
 
 
-def _fill(ballast: Path, left_mb: int) -> None:
+def fill(ballast: Path, left_mb: int) -> None:
     """Write a file that leaves so many megabytes."""
     with ballast.open("wb", buffering=0) as file:
         while True:

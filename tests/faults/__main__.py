@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import processes
 from tests.crash.report import Report
-from tests.faults import cuts, network, server, workers
+from tests.faults import clocks, cuts, full, held, network, server, workers
 from tests.postgres import programs
 
 SCENARIOS: dict[str, Callable[[Path, argparse.Namespace], Report]] = {
@@ -23,9 +23,16 @@ SCENARIOS: dict[str, Callable[[Path, argparse.Namespace], Report]] = {
     ),
     "away": lambda folder, options: cuts.run_away(folder, options.away),
     "cut": lambda folder, options: cuts.run_one(folder, options.cut),
+    "clocks": lambda folder, options: clocks.run(folder, options.skewed),
+    "held": lambda folder, options: held.run(folder, options.held),
+    "full": lambda folder, _: full.run(folder),
     "server": lambda folder, options: server.run(folder, options.restarts, options.seed),
 }
-NEED_NETWORKS = {"away", "cut"}
+NEEDS: dict[str, Callable[[], bool]] = {
+    "away": network.is_possible,
+    "cut": network.is_possible,
+    "full": full.is_possible,
+}
 
 
 def main() -> int:
@@ -37,8 +44,8 @@ def main() -> int:
         return 1
     failed = False
     for name in options.scenarios or SCENARIOS:
-        if name in NEED_NETWORKS and not network.is_possible():
-            print(f"{name} needs root and {', '.join(network.NEEDED)}", file=sys.stderr)
+        if name in NEEDS and not NEEDS[name]():
+            print(f"{name} needs root, and {', '.join(network.NEEDED)}", file=sys.stderr)
             failed = True
             continue
         with tempfile.TemporaryDirectory(prefix="tillbell-faults-") as folder:
@@ -57,6 +64,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--every", type=float, default=2.0, help="seconds from kill to kill (2)")
     parser.add_argument("--away", type=float, default=600.0, help="seconds without database (600)")
     parser.add_argument("--cut", type=float, default=60.0, help="seconds of one worker's (60)")
+    parser.add_argument(
+        "--skewed", type=float, default=30.0, help="seconds of each wrong time (30)"
+    )
+    parser.add_argument("--held", type=float, default=180.0, help="seconds of a transaction (180)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of all chance")
     options = parser.parse_args()
     if wrong := set(options.scenarios) - set(SCENARIOS):

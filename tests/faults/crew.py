@@ -34,12 +34,12 @@ class Crew(Stage):
         self, folder: Path, urls: Sequence[str], wrappers: Wrappers = MappingProxyType({})
     ) -> None:
         super().__init__(
-            folder, environment=_environment("api", urls[0], 0), wrapper=wrappers.get(0, ())
+            folder, environment=environment_of("api", urls[0], 0), wrapper=wrappers.get(0, ())
         )
         self.workers = [
             Gateway(
                 folder / f"worker{number}",
-                environment=_environment("worker", url, number),
+                environment=environment_of("worker", url, number),
                 wrapper=wrappers.get(number, ()),
             )
             for number, url in enumerate(urls[1:], 1)
@@ -133,7 +133,8 @@ class Crew(Stage):
         return found
 
 
-def _environment(role: str, url: str, number: int) -> dict[str, str]:
+def environment_of(role: str, url: str, number: int) -> dict[str, str]:
+    """Return the settings of one process; its User-Agent says which."""
     return {
         "TILLBELL_USER_AGENT": f"{role}{number}",
         "DATABASE_URL": url,

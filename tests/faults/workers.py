@@ -117,7 +117,8 @@ def _rage(havoc: _Havoc, lasts_s: float, every_s: float) -> None:
 
 
 def _note(resumed_s: list[float], report: Report) -> None:
-    report.times("interrupted attempts made again after", resumed_s)
+    report.figure("interrupted attempts for receivers that never fail", len(resumed_s))
+    report.times("· made again after", resumed_s)
     if len(resumed_s) < ENOUGH:
         return
     late = [f"{one:.1f} s" for one in resumed_s if one > RESUMED_P99_S]
