@@ -145,7 +145,7 @@ def test_an_old_program_does_not_start_on_newer_tables_of_any_kind(
     link.rows("note_migration", (NEXT, f"{NEXT:04}_{kind}_later.sql", 0))
     link.close()
 
-    flags = ("--data-dir", str(tmp_path), "--port", "0", "--processes", "2")
+    flags = ("--data-dir", str(tmp_path), "--port", "0")
     refused = tillbell("serve", *flags, DATABASE_URL=url, TILLBELL_MASTER_KEY=KEY)
     assert refused.returncode == 2
     assert "written by a newer Tillbell" in refused.stderr

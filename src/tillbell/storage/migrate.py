@@ -40,7 +40,7 @@ def is_behind(link: Link, dialect: str) -> bool:
 def migrate(link: Link, dialect: str, now: Micros) -> None:
     """Bring a database to this program's schema, or say why not (`Misconfigured`).
 
-    Who comes second waits. `Busy`, and nothing is changed, if somebody holds a table for seconds.
+    Who comes second waits. `Busy`, and nothing is changed, if somebody holds a table.
     """
     link.rows("begin_migration")
     try:

@@ -33,6 +33,7 @@ from tillbell.storage.writer import Writer
 
 READERS = 2
 CHECK_TIMEOUT_S = 5.0
+MIGRATION_S = 3_600.0  # for one step, or for another process that is at it
 PATIENCE_S = 1.8  # with a server that says nothing: whoever publishes is refused within 2 s
 
 
@@ -88,6 +89,7 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
 
     def _migrate(self) -> None:
         link = self._connect()
+        link.connection.patience_s = MIGRATION_S
         try:
             migrate(link, "postgres", self._clock.now())
             refuse_unfinished(link)

@@ -82,13 +82,16 @@ class _Text(StrBinaryDumper):
 class Connection(psycopg.Connection[tuple[Any, ...]]):
     """One that waits for an answer, but not for ever."""
 
+    patience_s = STATEMENT_S
+
     def wait(self, gen: Generator[Any, Any, Any], *more: Any, **options: Any) -> Any:
         """Run what the driver does between two answers of the server."""
-        return super().wait(_until(gen, _monotonic() + STATEMENT_S), *more, **options)
+        return super().wait(_until(gen, self.patience_s), *more, **options)
 
 
-def _until(steps: Generator[Any, Any, Any], end: float) -> Generator[Any, Any, Any]:
+def _until(steps: Generator[Any, Any, Any], patience_s: float) -> Generator[Any, Any, Any]:
     """Go through steps that wait for the socket; every tenth of a second they wait for nothing."""
+    end = _monotonic() + patience_s
     ready = None
     while True:
         try:
@@ -97,7 +100,7 @@ def _until(steps: Generator[Any, Any, Any], end: float) -> Generator[Any, Any, A
             return finished.value
         ready = yield wanted
         if not ready and _monotonic() > end:
-            raise psycopg.OperationalError(f"no answer for {STATEMENT_S:g} s")
+            raise psycopg.OperationalError(f"no answer for {patience_s:g} s")
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout =
 
 -- name: begin_step
 -- Behind one that waits for a table all wait that want to write to it: rather give up soon.
-SET LOCAL lock_timeout = '3s';
+SET LOCAL lock_timeout = '1s';
 
 -- name: commit
 COMMIT;
