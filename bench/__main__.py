@@ -28,7 +28,7 @@ GROUPS = {
     "processes": list(PROCESSES),
     "peers": list(PEERS),
 }
-ONCE = frozenset({"memory"})  # long and steady: one round is enough
+ONCE = frozenset({"memory", "postgres-callbacks"})  # long: one round is enough
 
 
 def main() -> int:

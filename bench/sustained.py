@@ -15,7 +15,7 @@ from bench.scene import Loaded, Place, Scene, Spent, Wrong
 FAN_OUT = 5
 SPREAD = 32  # endpoints, so that each process owns some
 SPREAD_MESSAGES = 200_000  # at most: the receiver remembers that many for each endpoint
-JOINED_S = 30.0
+JOINED_S = 120.0  # they start one after the other, each with a second of CPU
 HEARD_S = 3.0  # a beat and a half: each process has learnt of all others
 NANOS = 1e9
 _POLL_S = 0.05
