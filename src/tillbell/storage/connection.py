@@ -19,6 +19,12 @@ from tillbell.storage.sql import load
 
 sql = load("sqlite")
 
+# Small checkpoints (4 MB): the stall of one is the tail of everybody's latency.
+CHECKPOINT_PAGES = 1_000
+LONG_PAGES = 4_000  # a log that readers keep from being begun anew is made to be, and each time
+PATIENCE_MS = 100  # as much was added; nobody writes while they are waited for
+BUSY_MS = 5_000  # otherwise: as `configure` says
+
 Connection = apsw.Connection
 
 # The database is out of reach, ill or full: nobody's statement is wrong.
@@ -100,6 +106,40 @@ class SqliteLink:
         self.connection.close(True)
 
 
+class Checkpoints:
+    """Keeps the write-ahead log short, after commits.
+
+    SQLite begins its log anew only when a commit finds it copied whole and nobody reading. With
+    readers whose reads overlap that moment may never come, so it is made: those who read now are
+    waited for, those who come meanwhile read what was copied. One who reads for long (a backup)
+    is not waited for; the log grows until it has ended.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._next = LONG_PAGES
+        connection.set_wal_hook(self._committed)
+
+    def _committed(self, _: Connection, name: str, pages: int) -> int:
+        # What fails here fails no commit, which is on disk; the next one tries again.
+        with contextlib.suppress(*_ENVIRONMENT):
+            if pages >= self._next:
+                self._begin_anew(name, pages)
+            elif pages >= CHECKPOINT_PAGES:
+                self._connection.wal_checkpoint(name)
+            else:
+                self._next = LONG_PAGES
+        return apsw.SQLITE_OK
+
+    def _begin_anew(self, name: str, pages: int) -> None:
+        self._next = pages + LONG_PAGES
+        self._connection.set_busy_timeout(PATIENCE_MS)
+        try:
+            self._connection.wal_checkpoint(name, apsw.SQLITE_CHECKPOINT_RESTART)
+        finally:
+            self._connection.set_busy_timeout(BUSY_MS)
+
+
 def check_version(version: str) -> None:
     """Refuse a SQLite whose WAL can be damaged by a checkpoint beside a writer.
 
@@ -121,6 +161,7 @@ def open_writer(path: Path) -> SqliteLink:
     with translated():
         connection = apsw.Connection(str(path), statementcachesize=256)
         _configure(connection, "configure", "configure_writer")
+        Checkpoints(connection)
     return SqliteLink(connection)
 
 

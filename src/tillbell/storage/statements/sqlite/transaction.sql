@@ -9,8 +9,6 @@ PRAGMA mmap_size = 0;
 PRAGMA journal_size_limit = 67108864;
 
 -- name: configure_writer
--- Small checkpoints (4 MB): the stall of one is the tail of everybody's latency.
-PRAGMA wal_autocheckpoint = 1000;
 PRAGMA cache_size = -49152;
 
 -- name: configure_reader
