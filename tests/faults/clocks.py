@@ -12,8 +12,7 @@ from tests.crash.report import Report
 from tests.crash.stage import SCHEDULE
 from tests.crash.truth import Line
 from tests.faults import measures
-from tests.faults.crew import Crew
-from tests.postgres import PostgresServer, programs
+from tests.faults.crew import Crew, serving
 
 HOUR_S = 3_600
 WRONG_BY_S = (24 * HOUR_S, -24 * HOUR_S, HOUR_S, -HOUR_S, 0)
@@ -26,22 +25,15 @@ LATE_S = 10.0
 def run(folder: Path, each_s: float) -> Report:
     """Run the scenario."""
     report = Report(f"H2 one worker's clock wrong by ±1 day and ±1 hour, {each_s:g} s each")
-    found = programs()
-    assert found is not None
     file = folder / "wrong-by"
     file.write_text("0")
     wrapper = [sys.executable, "-m", "tests.faults.skewed", str(file)]
-    server = PostgresServer(found, is_durable=True)
-    try:
-        with Crew(folder, [server.url()] * 3, {SKEWED: wrapper}) as crew:
-            with crew.load():
-                for by_s in WRONG_BY_S:
-                    file.write_text(str(by_s))
-                    time.sleep(each_s)
-            evidence = crew.conclude(report)
-            _check(evidence, crew, report)
-    finally:
-        server.remove()
+    with serving() as server, Crew(folder, [server.url()] * 3, {SKEWED: wrapper}) as crew:
+        with crew.load():
+            for by_s in WRONG_BY_S:
+                file.write_text(str(by_s))
+                time.sleep(each_s)
+        _check(crew.conclude(report), crew, report)
     return report
 
 

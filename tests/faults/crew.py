@@ -17,6 +17,7 @@ from tests.crash.checker import Evidence, Hurt, check
 from tests.crash.producer import Producer
 from tests.crash.report import Report
 from tests.crash.stage import SCHEDULE, Stage
+from tests.postgres import HOME, Home, PostgresServer, programs
 
 MASTER_KEY = "9f3c5b1e7a2d48f6b0c1d2e3f4a5968778695a4b3c2d1e0f1a2b3c4d5e6f7081"
 BEHAVIOURS = ("ok",) * 8 + ("flaky",) * 2
@@ -25,6 +26,18 @@ FLOWS_S = 60.0  # for the first message to be accepted and delivered again
 SILENCE_S = 3.0
 _POLL_S = 0.1
 Wrappers = Mapping[int, Sequence[str]]  # by line: 0 the API, then the workers
+
+
+@contextmanager
+def serving(*settings: str, home: Home = HOME) -> Iterator[PostgresServer]:
+    """Run a server meanwhile that may lose its power and nothing else."""
+    found = programs()
+    assert found is not None
+    server = PostgresServer(found, *settings, is_durable=True, home=home)
+    try:
+        yield server
+    finally:
+        server.remove()
 
 
 class Crew(Stage):

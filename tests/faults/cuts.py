@@ -15,9 +15,9 @@ from bench.processes import rss_mb
 from tests.crash.checker import Hurt
 from tests.crash.report import Report
 from tests.faults import measures
-from tests.faults.crew import Crew
+from tests.faults.crew import Crew, serving
 from tests.faults.network import BOTH, Network, Way
-from tests.postgres import Home, PostgresServer, programs
+from tests.postgres import Home
 
 WORKERS = 2
 LEASE_S = 15.0
@@ -31,17 +31,14 @@ _WAYS = (BOTH, (Way.TO_SERVER,), (Way.FROM_SERVER,))
 
 @contextmanager
 def _cuttable(folder: Path) -> Iterator[tuple[Crew, Network]]:
-    found = programs()
-    assert found is not None
     with Network(1 + WORKERS) as network:
         home = Home(wrapper=network.wrapper, host=network.address(0))
-        server = PostgresServer(found, is_durable=True, home=home)
-        try:
-            hosts = [network.address(line) for line in range(1 + WORKERS)]
-            with Crew(folder, [server.url(host=host) for host in hosts]) as crew:
-                yield crew, network
-        finally:
-            server.remove()
+        hosts = [network.address(line) for line in range(1 + WORKERS)]
+        with (
+            serving(home=home) as server,
+            Crew(folder, [server.url(host=host) for host in hosts]) as crew,
+        ):
+            yield crew, network
 
 
 def run_away(folder: Path, away_s: float) -> Report:

@@ -15,32 +15,29 @@ import psycopg
 from tests.crash.checker import Hurt
 from tests.crash.disk_full import fill, small_disk
 from tests.crash.report import Report
-from tests.faults.crew import Crew
-from tests.postgres import Home, PostgresServer, programs
+from tests.faults.crew import Crew, serving
+from tests.postgres import Home, PostgresServer
 
 SIZE_MB = 192
 SHORT_S = 20.0  # it stays full
 NOTICED_S = 120.0
 BACK_S = 15.0
-RATE = 60.0  # its log is written ahead in files of 16 MB, so that it takes a while
+RATE = 30.0  # its log is written ahead in files of 16 MB, so that it takes a while
 _POLL_S = 0.2
 
 
 def run(folder: Path) -> Report:
     """Run the scenario."""
     report = Report(f"A6 full disk of the server, {SIZE_MB} MB")
-    found = programs()
-    assert found is not None
-    with small_disk(folder / "disk", SIZE_MB) as disk:
-        settings = ("max_wal_size=64MB", "min_wal_size=32MB")
-        server = PostgresServer(found, *settings, is_durable=True, home=Home(disk))
-        try:
-            with Crew(folder, [server.url()] * 3) as crew:
-                with crew.load(RATE):
-                    _fill_and_free(crew, server, disk, report)
-                crew.conclude(report)
-        finally:
-            server.remove()
+    folder.chmod(0o711)  # the server runs as somebody else
+    with (
+        small_disk(folder / "disk", SIZE_MB) as disk,
+        serving("max_wal_size=64MB", "min_wal_size=32MB", home=Home(disk)) as server,
+        Crew(folder, [server.url()] * 3) as crew,
+    ):
+        with crew.load(RATE):
+            _fill_and_free(crew, server, disk, report)
+        crew.conclude(report)
     return report
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 
 import psycopg
 from bench.figures import percentile
 
+from tests.crash.producer import Answered
 from tests.crash.report import Report
 from tests.faults import measures
-from tests.faults.crew import Crew
-from tests.postgres import PostgresServer, programs
+from tests.faults.crew import Crew, serving
+from tests.postgres import PostgresServer
 
 AROUND_S = 20.0  # looked at before and after
 TIMES = 3.0  # as long as before, at most, while it is held
 NOISE_S = 1.0  # what a busy machine adds
-RATE = 40.0
+PHASES = ("before", "while it was held", "after")
 _SIZE = (
     "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class "
     "WHERE relname LIKE 'deliveries%' AND relkind = 'r'"
@@ -26,28 +28,26 @@ _SIZE = (
 def run(folder: Path, held_s: float) -> Report:
     """Run the scenario."""
     report = Report(f"H6 a transaction held open for {held_s:g} s")
-    found = programs()
-    assert found is not None
-    server = PostgresServer(found, "autovacuum_naptime=5s", is_durable=True)
-    try:
-        with Crew(folder, [server.url()] * 3) as crew:
-            with crew.load(RATE):
-                instants = _phases(server, held_s, report)
-            evidence = crew.conclude(report)
-            delays = list(measures.delays_s(evidence, crew.producer.answered))
-        high = []
-        for title, start_ns, end_ns in zip(
-            ("before", "while it was held", "after"), instants, instants[1:], strict=False
-        ):
-            chosen = [s for answer, s in delays if start_ns <= answer.answered_ns < end_ns]
-            report.times(f"accepted until delivered, {title}", chosen)
-            high.append(percentile(chosen, 0.99))
-        for title, found_s in zip(("while it was held", "after"), high[1:], strict=True):
-            is_worse = found_s > TIMES * high[0] and found_s > NOISE_S
-            report.must(not is_worse, f"{title}: p99 {found_s:.2f} s, before {high[0]:.2f} s")
-    finally:
-        server.remove()
+    with (
+        serving("autovacuum_naptime=5s") as server,
+        Crew(folder, [server.url()] * 3) as crew,
+    ):
+        with crew.load():
+            instants = _phases(server, held_s, report)
+        delays = list(measures.delays_s(crew.conclude(report), crew.producer.answered))
+    _compare(instants, delays, report)
     return report
+
+
+def _compare(instants: list[int], delays: list[tuple[Answered, float]], report: Report) -> None:
+    high = []
+    for title, (start_ns, end_ns) in zip(PHASES, itertools.pairwise(instants), strict=True):
+        chosen = [s for answer, s in delays if start_ns <= answer.answered_ns < end_ns]
+        report.times(f"accepted until delivered, {title}", chosen)
+        high.append(percentile(chosen, 0.99))
+    for title, found_s in zip(PHASES[1:], high[1:], strict=True):
+        is_worse = found_s > TIMES * high[0] and found_s > NOISE_S
+        report.must(not is_worse, f"{title}: p99 {found_s:.2f} s, before {high[0]:.2f} s")
 
 
 def _phases(server: PostgresServer, held_s: float, report: Report) -> list[int]:

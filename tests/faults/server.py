@@ -12,8 +12,8 @@ from pathlib import Path
 from tests.crash.checker import Hurt
 from tests.crash.report import Report
 from tests.faults import measures
-from tests.faults.crew import Crew
-from tests.postgres import PostgresServer, programs
+from tests.faults.crew import Crew, serving
+from tests.postgres import PostgresServer
 
 ACCEPTING_S, DELIVERING_S = 5.0, 10.0  # after the server answers
 STORM_S = 10.0
@@ -28,20 +28,13 @@ def run(folder: Path, restarts: int, seed: int) -> Report:
     """Run the scenario."""
     report = Report(f"A7 database: {restarts} immediate restarts, backends ended, seed {seed}")
     chance = random.Random(seed)
-    found = programs()
-    assert found is not None
-    server = PostgresServer(found, is_durable=True)
-    try:
-        with Crew(folder, [server.url()] * 3) as crew:
-            with crew.load():
-                flows = [_restart(server, crew, chance) for _ in range(restarts)]
-                _storm(server, crew, report)
-            _note(flows, report)
-            crew.conclude(report)
-            away = crew.hurts[:restarts]
-            measures.refusals(crew.producer.answered, away, report)
-    finally:
-        server.remove()
+    with serving() as server, Crew(folder, [server.url()] * 3) as crew:
+        with crew.load():
+            flows = [_restart(server, crew, chance) for _ in range(restarts)]
+            _storm(server, crew, report)
+        _note(flows, report)
+        crew.conclude(report)
+        measures.refusals(crew.producer.answered, crew.hurts[:restarts], report)
     return report
 
 

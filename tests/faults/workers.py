@@ -18,8 +18,7 @@ from bench.gateway import READY_S
 from tests.crash.checker import Hurt
 from tests.crash.report import Report
 from tests.faults import measures
-from tests.faults.crew import Crew
-from tests.postgres import PostgresServer, programs
+from tests.faults.crew import Crew, serving
 
 WORKERS = 4
 STOP_EVERY_S, STOPPED_S = 20.0, 40.0
@@ -83,21 +82,15 @@ def run(folder: Path, lasts_s: float, every_s: float, seed: int) -> Report:
         f"A2 {lasts_s:g} s: a worker of {WORKERS} killed every {every_s:g} s, one stopped for "
         f"{STOPPED_S:g} s every {STOP_EVERY_S:g} s, seed {seed}"
     )
-    found = programs()
-    assert found is not None
-    server = PostgresServer(found, is_durable=True)
-    try:
-        with Crew(folder, [server.url()] * (WORKERS + 1)) as crew:
-            havoc = _Havoc(crew, random.Random(seed))
-            with crew.load():
-                _rage(havoc, lasts_s, every_s)
-            for worker in crew.workers:
-                worker.wait_ready(time.monotonic() + READY_S)
-            evidence = crew.conclude(report)
-            report.figure("killed, and woken as zombies", f"{havoc.kills}, {havoc.zombies}")
-            _note(measures.resumed_s(evidence, havoc.hurt_at), report)
-    finally:
-        server.remove()
+    with serving() as server, Crew(folder, [server.url()] * (WORKERS + 1)) as crew:
+        havoc = _Havoc(crew, random.Random(seed))
+        with crew.load():
+            _rage(havoc, lasts_s, every_s)
+        for worker in crew.workers:
+            worker.wait_ready(time.monotonic() + READY_S)
+        evidence = crew.conclude(report)
+        report.figure("killed, and woken as zombies", f"{havoc.kills}, {havoc.zombies}")
+        _note(measures.resumed_s(evidence, havoc.hurt_at), report)
     return report
 
 
