@@ -41,7 +41,7 @@ def _check(evidence: Evidence, crew: Crew, report: Report) -> None:
     sent = sum(line.sender == f"worker{SKEWED}" for line in evidence.lines)
     report.figure("requests of the worker with the wrong clock", sent)
     report.must(sent > 0, "the worker with the wrong clock sent nothing")
-    report.must_be_empty("retries before their time", _early(evidence))
+    report.must_be_empty("retries before their time", early(evidence))
     offset_s = time.time() - time.monotonic()
     off = [line for line in evidence.lines if abs(_stamp_error_s(line, offset_s)) > STAMP_S]
     report.must_be_empty(f"signatures with a time off by more than {STAMP_S:g} s", off)
@@ -54,7 +54,8 @@ def _check(evidence: Evidence, crew: Crew, report: Report) -> None:
     report.must(alarms > 0, "nobody said that the clock is wrong")
 
 
-def _early(evidence: Evidence) -> list[str]:
+def early(evidence: Evidence) -> list[str]:
+    """Return the retries that came before their time."""
     steps_s = [float(step) for step in SCHEDULE.split(",")]
     found = []
     for pair, lines in evidence.requests().items():
