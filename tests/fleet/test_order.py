@@ -1,0 +1,102 @@
+"""Order keys in a fleet: one that sends is killed, one answer in ten fails, nothing overtakes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+
+from tests.fleet.fleet import APP, PATIENCE_S, FleetOf, eventually
+from tests.fleet.upgrading import running
+from tillbell.app import Gateway
+from tillbell.flow.publish import Draft
+from tillbell.testing.receiver import Exchange
+
+KEYS = 6
+EVENTS = 12  # of each key
+OWNED = 2  # endpoints that each process has at least
+FAILS_ONE_IN = 10
+ANSWER_S = 0.005  # so that some are under way when their sender dies
+STUCK = "stuck"  # the key whose first event fails always
+RETRIES_S = (1, 600)  # long at last: an endpoint at which all fails would be spared
+
+
+class Till:
+    """Receives, and fails now and then, at first."""
+
+    def __init__(self) -> None:
+        self.came: dict[tuple[str, str], list[int]] = defaultdict(list)
+        self._tries: Counter[tuple[str, str, int]] = Counter()
+
+    async def receive(self, exchange: Exchange) -> None:
+        body = json.loads(exchange.request.body)
+        path, key, number = exchange.request.path, body["key"], body["number"]
+        self.came[path, key].append(number)
+        self._tries[path, key, number] += 1
+        fails = crc32(f"{path}{key}{number}".encode()) % FAILS_ONE_IN == 0
+        await asyncio.sleep(ANSWER_S)
+        is_refused = key == STUCK or (fails and self._tries[path, key, number] == 1)
+        await exchange.answer(500 if is_refused else 200)
+
+    @property
+    def refused(self) -> int:
+        """How many had to be sent again."""
+        return sum(count > 1 for (_, key, _), count in self._tries.items() if key != STUCK)
+
+
+async def furnish(fleet: FleetOf, here: Gateway, till: Till) -> list[str]:
+    """Make ordered endpoints until both processes have some; return their paths."""
+    paths: list[str] = []
+    owned = Counter({True: 0, False: 0})
+    while min(owned.values()) < OWNED:
+        paths.append(f"/{len(paths)}")
+        fleet.receiver.on(paths[-1], till.receive)
+        fields = {"ordering": "fifo", "retry_schedule": RETRIES_S}
+        made = await fleet.endpoint(here, paths[-1], **fields)
+        owned[here.fleet.owns(made.id)] += 1
+    return paths
+
+
+async def publish(here: Gateway, numbers: Iterable[int]) -> None:
+    """Publish that event of each key, then the next."""
+    for number in numbers:
+        for key in (*map(str, range(KEYS)), STUCK):
+            payload = json.dumps({"key": key, "number": number}).encode()
+            await here.publisher.publish(APP, Draft("order.paid", payload, order_key=key))
+
+
+@pytest.mark.timeout(120)
+async def test_nothing_overtakes_in_its_key_and_one_that_fails_holds_only_its_own(
+    fresh_schema: Callable[[], str], tmp_path: Path
+) -> None:
+    url, till = fresh_schema(), Till()
+    quiet = {"TILLBELL_LOG_LEVEL": "error"}
+    async with FleetOf(url, tmp_path) as fleet, running(tmp_path / "other", url, **quiet) as other:
+        here = await fleet.start()
+        await fleet.agreed(2)
+        paths = await furnish(fleet, here, till)
+        await publish(here, range(EVENTS // 2))
+        half = len(paths) * KEYS * EVENTS // 4
+        await asyncio.wait_for(fleet.receiver.wait_for(half), PATIENCE_S)
+        other.process.kill()
+        await publish(here, range(EVENTS // 2, EVENTS))
+
+        async def all_of_the_rest_are_there() -> bool:
+            return (await here.database.counts()).succeeded == len(paths) * KEYS * EVENTS
+
+        await eventually(all_of_the_rest_are_there)
+        waiting = (await here.database.counts()).waiting
+
+    assert till.refused > len(paths)
+    assert waiting + len(paths) >= len(paths) * EVENTS, "what is behind the stuck one waits"
+    for path in paths:
+        assert set(till.came[path, STUCK]) == {0}, "it was tried, nothing behind it"
+        for key in map(str, range(KEYS)):
+            came = till.came[path, key]
+            assert came == sorted(came), "an event came before the one before it was accepted"
+            assert set(came) == set(range(EVENTS))
