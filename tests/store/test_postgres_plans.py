@@ -31,9 +31,9 @@ def connection(
     link.close()
 
 
-def plan(connection: psycopg.Connection[tuple[object, ...]], name: str) -> str:
+def plan(connection: psycopg.Connection[tuple[object, ...]], name: str, *chosen: int) -> str:
     """Return the plan that is kept for a statement, whatever it is bound to."""
-    text = re.sub(r"\?(\d+)", r"$\1", sql(name)).rstrip(";")
+    text = re.sub(r"\?(\d+)", r"$\1", sql(name, *chosen)).rstrip(";")
     for number, named in enumerate(dict.fromkeys(_NAMED.findall(text)), 1):
         text = re.sub(rf"(?<!:):{named}\b", f"${number}", text)
     count = max(map(int, re.findall(r"\$(\d+)", text)))
@@ -66,3 +66,9 @@ def test_what_a_lane_is_due_is_not_sorted(
     connection: psycopg.Connection[tuple[object, ...]],
 ) -> None:
     assert "Sort" not in plan(connection, "due_deliveries")
+
+
+def test_attempts_of_an_endpoint_are_read_delivery_by_delivery(
+    connection: psycopg.Connection[tuple[object, ...]],
+) -> None:
+    assert "Join Filter" not in plan(connection, "attempts_of_endpoint", 0)

@@ -72,11 +72,15 @@ ORDER BY a.id {order} LIMIT :limit;
 
 -- name: attempts_of_endpoint
 -- either {order}: DESC | ASC
--- Indexes: deliveries_endpoint, primary keys.
+-- Indexes: deliveries_endpoint, primary keys. One delivery after the other (OFFSET keeps it so): left
+-- to itself, a plan that is kept compares each delivery with each attempt.
 SELECT {attempt}
 FROM deliveries d
-JOIN attempts a ON a.id > 'atmpt_' || substr(d.id, 5) AND a.id < 'atmpt_' || substr(d.id, 5) || '~'
-JOIN messages m ON m.app_id = a.app_id AND m.id = {attempt_message}
+CROSS JOIN LATERAL (
+    SELECT * FROM attempts
+    WHERE id > 'atmpt_' || substr(d.id, 5) AND id < 'atmpt_' || substr(d.id, 5) || '~' OFFSET 0) a
+CROSS JOIN LATERAL (
+    SELECT * FROM messages WHERE app_id = a.app_id AND id = {attempt_message} OFFSET 0) m
 WHERE d.endpoint_id = :endpoint_id AND d.id >= :first_delivery AND d.id <= :last_delivery
   AND a.id > :low AND a.id < :high AND a.app_id = :app_id
   AND {attempt_filter} AND {filter}
