@@ -299,9 +299,9 @@ class Gateway:
     def _refuse(self, refusal: Unavailable | None) -> None:
         self.publisher.refusal = self.receiver.refusal = refusal
 
-    def _endpoint_removed(self, endpoint_id: str) -> None:
+    def _endpoint_removed(self, app_id: str, endpoint_id: str) -> None:
         self.dispatcher.forget(endpoint_id)
-        self.discarder.removed(endpoint_id)
+        self.discarder.removed(app_id, endpoint_id)
 
     async def _announce(self, event_type: str, payload: bytes) -> None:
         operational = Application(id=OPERATIONAL, name=OPERATIONAL)

@@ -101,4 +101,4 @@ async def test_ten_thousand_odd_payloads_are_stored_signed_and_sent_as_they_were
     for id_, request in arrived.items():
         verifier.verify(request.body, dict(request.headers))
         if id_.endswith("0"):
-            assert await world.gateway.database.body(id_) == payloads[id_]
+            assert await world.gateway.database.body(world.app.id, id_) == payloads[id_]

@@ -97,7 +97,7 @@ async def test_what_was_published_can_be_read_at_once(world: World) -> None:
     for number in range(20):
         message = await world.publish(b'{"n":%d}' % number)
         assert await world.gateway.database.message(world.app.id, message.id) == message
-        assert await world.gateway.database.body(message.id) == b'{"n":%d}' % number
+        assert await world.gateway.database.body(message.app_id, message.id) == b'{"n":%d}' % number
         assert len(await world.deliveries(message)) == 1
 
 

@@ -170,7 +170,7 @@ class Teller:
 
     async def data(self, message: Message) -> dict[str, Any]:
         """Return the `data` of a message."""
-        body = await self.books.body(message.id)
+        body = await self.books.body(message.app_id, message.id)
         assert body is not None
         data: dict[str, Any] = msgspec.json.decode(body)["data"]
         return data

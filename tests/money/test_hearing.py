@@ -176,7 +176,7 @@ async def test_what_another_gateway_sends_is_passed_on_byte_for_byte(
     await till.tell(psp, Forward("order.paid", payload))
 
     (message,) = await till.messages()
-    assert await till.books.body(message.id) == payload
+    assert await till.books.body(message.app_id, message.id) == payload
 
 
 async def test_a_note_is_only_kept(till: Teller, psp: Source) -> None:

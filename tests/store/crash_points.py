@@ -62,7 +62,7 @@ async def _publish(world: World, message: Message) -> None:
 
 async def _is_published(world: World, message: Message) -> bool:
     found = await world.store.message(message.app_id, message.id)
-    body = await world.store.body(message.id)
+    body = await world.store.body(message.app_id, message.id)
     deliveries = await world.deliveries(message)
     assert (found is not None, body, len(deliveries)) in ((True, BODY, 2), (False, None, 0))
     return found is not None
@@ -107,7 +107,11 @@ async def _purge(world: World, _: Facts) -> None:
 
 async def _is_purged(world: World, message: Message) -> bool:
     gone = await world.store.message(message.app_id, message.id) is None
-    assert gone == (await world.store.body(message.id) is None) == (not await _rows(world, message))
+    assert (
+        gone
+        == (await world.store.body(message.app_id, message.id) is None)
+        == (not await _rows(world, message))
+    )
     return gone
 
 
@@ -138,7 +142,7 @@ async def _arrival(world: World) -> Arrival:
 async def _is_received(world: World, arrival: Arrival) -> bool:
     id_ = arrival.callback.id
     found = await world.store.callback(arrival.callback.app_id, id_)
-    assert (found is not None) == (await world.store.request(id_) == BODY)
+    assert (found is not None) == (await world.store.request(world.app, id_) == BODY)
     assert len(await world.store.unprocessed("", 9)) == (found is not None)
     return found is not None
 
@@ -160,7 +164,7 @@ async def _is_decided(world: World, change: Change) -> bool:
         await store.effects(id_) == list(step.effects),
         await store.unprocessed("", 9) == [],
         await store.message(world.app, news.message.id) == news.message,
-        await store.body(news.message.id) == BODY,
+        await store.body(news.message.app_id, news.message.id) == BODY,
         len(await world.deliveries(news.message)) == 1,
     }
     assert len(parts) == 1, "a half state"
@@ -185,20 +189,20 @@ WRITES = (
     Write(
         "renew",
         _held,
-        lambda w, d: w.store.renew([(d.id, d.token)], w.now + 2 * LEASE),
+        lambda w, d: w.store.renew([(d.app_id, d.id, d.token)], w.now + 2 * LEASE),
         lambda w, d: _due_after(w, d, LEASE),
     ),
     Write(
         "release",
         _held,
-        lambda w, d: w.store.release([(d.id, d.token)], w.now),
+        lambda w, d: w.store.release([(d.app_id, d.id, d.token)], w.now),
         lambda w, d: _is_in(w, d, WAITING),
     ),
     Write("orphan", _held, lambda w, _: w.store.orphan(w.now), lambda w, d: _is_in(w, d, WAITING)),
     Write(
         "resend",
         _ended,
-        lambda w, d: w.store.resend([d.id], w.now, Trigger.MANUAL),
+        lambda w, d: w.store.resend(w.app, [d.id], w.now, Trigger.MANUAL),
         lambda w, d: _is_in(w, d, WAITING),
     ),
     Write(
@@ -210,7 +214,7 @@ WRITES = (
     Write(
         "discard",
         _waited,
-        lambda w, _: w.store.discard(w.endpoint, w.now, 10),
+        lambda w, _: w.store.discard(w.app, w.endpoint, w.now, 10),
         lambda w, d: _is_not_in(w, d, WAITING),
     ),
     Write(
@@ -269,7 +273,7 @@ async def _has_deliveries(world: World, message: Message) -> bool:
 
 
 async def _has_no_body(world: World, message: Message) -> bool:
-    return await world.store.body(message.id) is None
+    return await world.store.body(message.app_id, message.id) is None
 
 
 async def _is_gone(world: World, facts: Facts) -> bool:

@@ -29,8 +29,8 @@ async def test_requests_go_before_their_callbacks(till: Till) -> None:
     later = await till.receive("later")
 
     assert await purge(till, requests_before=later.received_at) == 1
-    assert await till.store.request(callback.id) is None
-    assert await till.store.request(later.id) == REQUEST
+    assert await till.store.request(callback.app_id, callback.id) is None
+    assert await till.store.request(later.app_id, later.id) == REQUEST
     assert await till.reread(callback) == callback
     assert await purge(till, requests_before=later.received_at) == 0
 
@@ -43,8 +43,8 @@ async def test_requests_of_bulk_providers_go_after_a_day(till: Till) -> None:
 
     till.world.clock.advance(86_401)
     assert await purge(till) == 1
-    assert await till.store.request(bulk.id) is None
-    assert await till.store.request(plain.id) == REQUEST
+    assert await till.store.request(bulk.app_id, bulk.id) is None
+    assert await till.store.request(plain.app_id, plain.id) == REQUEST
 
 
 async def test_callbacks_go_when_they_are_done_with(till: Till) -> None:
@@ -59,9 +59,9 @@ async def test_callbacks_go_when_they_are_done_with(till: Till) -> None:
     app = till.world.app
 
     assert await till.store.callback(app, done.id) is None
-    assert await till.store.request(done.id) is None
+    assert await till.store.request(done.app_id, done.id) is None
     assert await till.store.callbacks(app, CallbackFilter(), ALL) == [fresh, waiting]
-    assert await till.store.request(fresh.id) == REQUEST
+    assert await till.store.request(fresh.app_id, fresh.id) == REQUEST
     assert await till.store.waiting(app, ["order-1"]) == [waiting]
 
 
@@ -128,7 +128,7 @@ async def count(till: Till, app: str, payment: Transaction) -> list[int]:
     callbacks = await store.callbacks(app, CallbackFilter(), ALL)
     found: list[Sequence[object]] = [
         callbacks,
-        [c for c in callbacks if await store.request(c.id)],
+        [c for c in callbacks if await store.request(c.app_id, c.id)],
         await store.waiting(app, ["order-1"]),
         await store.transactions(app, TransactionFilter(), ALL),
         await store.transitions(payment.id),

@@ -252,8 +252,8 @@ class Life:
             await self.both(lambda store, i=id_: store.transitions(i))
             await self.both(lambda store, i=id_: store.effects(i))
             await self.both(lambda store, i=id_: store.children(i))
-        for id_ in list(self.specification.known_callbacks):
-            await self.both(lambda store, i=id_: store.request(i))
+        for callback in list(self.specification.known_callbacks.values()):
+            await self.both(lambda store, c=callback: store.request(c.app_id, c.id))
 
     async def compare_app(self, app: str) -> None:
         named = References(("a", "u1"), ("b", "c"))

@@ -280,7 +280,7 @@ async def facts(till: Till, change: Change, callback: Callback) -> set[bool]:
         (await till.reread(callback)).outcome is not None,
         len(messages) == 1,
         (await till.store.counts()).waiting == 1,
-        bool(messages) and await till.store.body(messages[0].id) is not None,
+        bool(messages) and await till.store.body(messages[0].app_id, messages[0].id) is not None,
     }
 
 

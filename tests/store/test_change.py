@@ -52,7 +52,7 @@ async def test_a_change_makes_all_of_a_decision_true(till: Till) -> None:
     assert await store.conflicts(app, ALL) == [conflict]
     assert await store.get(Source, record.id, app) == record
     assert await store.message(app, "e1") == news.message
-    assert await store.body(news.message.id) == BODY
+    assert await store.body(news.message.app_id, news.message.id) == BODY
     assert (await store.counts()).waiting == 1
     assert await store.unseen(till.source, ["item", "other"]) == {"other"}
     assert await store.audit(app, ALL) == [entry]

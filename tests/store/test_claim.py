@@ -91,7 +91,8 @@ async def test_lost_leases_and_waiting_ones_share_one_order(world: World) -> Non
 async def test_of_each_endpoint_as_many_as_wanted(world: World) -> None:
     for _ in range(3):
         await world.publish(world.endpoint, world.second)
-    wanted = {world.endpoint: 2, world.second: 1, world.new("ep"): 5}
+    endpoints = world.endpoint, world.second, world.new("ep")
+    wanted = {(world.app, id_): most for id_, most in zip(endpoints, (2, 1, 5), strict=True)}
     claims = await world.store.claim(wanted, world.now, world.now + LEASE)
 
     endpoints = [c.delivery.endpoint_id for c in claims]
@@ -117,7 +118,7 @@ async def test_no_two_claims_hold_one_delivery(world: World) -> None:
 
 async def test_two_endpoints_of_one_message_are_claimed_with_the_same_body(world: World) -> None:
     await world.publish(world.endpoint, world.second)
-    wanted = {world.endpoint: 1, world.second: 1}
+    wanted = {(world.app, world.endpoint): 1, (world.app, world.second): 1}
 
     claims = await world.store.claim(wanted, world.now, world.now + LEASE)
     assert [c.body for c in claims] == [BODY, BODY]

@@ -206,7 +206,7 @@ async def test_writes_of_different_kinds_keep_their_order(world: World) -> None:
 
     (claimed,) = await claim
     settle = world.store.settle(world.result(claimed.delivery))
-    resend = asyncio.ensure_future(world.store.resend([waiting.id], world.now))
+    resend = asyncio.ensure_future(world.store.resend(world.app, [waiting.id], world.now))
     assert (await settle, await resend) == (True, 1)
 
 

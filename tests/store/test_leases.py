@@ -10,7 +10,7 @@ from tillbell.models import Result
 async def test_a_renewed_lease_runs_longer(world: World) -> None:
     delivery = await world.hand_over()
     world.clock.advance(10)
-    assert await world.store.renew([(delivery.id, 1)], world.now + LEASE) == []
+    assert await world.store.renew([(delivery.app_id, delivery.id, 1)], world.now + LEASE) == []
     world.clock.advance(14)
 
     assert await world.claim() == []
@@ -21,7 +21,8 @@ async def test_renewing_a_lost_lease_leaves_it_alone(world: World) -> None:
     old = await world.hand_over()
     world.clock.advance(15)
     new = await world.claimed()
-    held = [(old.id, old.token), (new.id, new.token), (old.id, 3), ("dlv_x", 1)]
+    claims = [(old.id, old.token), (new.id, new.token), (old.id, 3), ("dlv_x", 1)]
+    held = [(world.app, *claim) for claim in claims]
     lost = await world.store.renew(held, new.due_at)
 
     assert lost == [old.id, old.id, "dlv_x"]
@@ -31,7 +32,7 @@ async def test_renewing_a_lost_lease_leaves_it_alone(world: World) -> None:
 async def test_renewing_what_waits_leaves_it_alone(world: World) -> None:
     message = await world.publish()
     waiting = await world.the_delivery(message)
-    await world.store.renew([(waiting.id, waiting.token)], world.now + LEASE)
+    await world.store.renew([(waiting.app_id, waiting.id, waiting.token)], world.now + LEASE)
 
     assert await world.the_delivery(message) == waiting
 
@@ -39,7 +40,7 @@ async def test_renewing_what_waits_leaves_it_alone(world: World) -> None:
 async def test_a_released_claim_is_due_again_and_its_attempt_uncounted(world: World) -> None:
     delivery = await world.hand_over()
     world.clock.advance(1)
-    await world.store.release([(delivery.id, 1)], world.now)
+    await world.store.release([(delivery.app_id, delivery.id, 1)], world.now)
 
     assert await world.reread(delivery) == delivery._replace(
         state=WAITING, due_at=world.now, attempts=0, tries=0, started_at=None
@@ -51,9 +52,9 @@ async def test_a_released_claim_is_due_again_and_its_attempt_uncounted(world: Wo
 
 async def test_a_released_claim_cannot_be_settled_or_released_again(world: World) -> None:
     delivery = await world.hand_over()
-    await world.store.release([(delivery.id, 1)], world.now)
+    await world.store.release([(delivery.app_id, delivery.id, 1)], world.now)
     released = await world.reread(delivery)
-    await world.store.release([(delivery.id, 1)], world.now + 7)
+    await world.store.release([(delivery.app_id, delivery.id, 1)], world.now + 7)
 
     assert await world.store.settle(world.result(delivery)) is False
     assert await world.reread(delivery) == released
@@ -63,7 +64,7 @@ async def test_releasing_a_lost_lease_leaves_it_alone(world: World) -> None:
     old = await world.hand_over()
     world.clock.advance(15)
     new = await world.claimed()
-    await world.store.release([(old.id, old.token)], world.now)
+    await world.store.release([(old.app_id, old.id, old.token)], world.now)
 
     assert await world.reread(old) == new
 

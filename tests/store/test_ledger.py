@@ -79,7 +79,7 @@ async def test_a_result_the_store_did_not_confirm_comes_before_the_next_claim(
     clock.advance(0.5)
     later = clock.now() + 60 * SECOND
     ledger.offer_again()
-    claims = await database.claim({world.endpoint: 10}, later, later + LEASE)
+    claims = await database.claim({(world.app, world.endpoint): 10}, later, later + LEASE)
 
     assert claims == []
     assert (await world.reread(claim.delivery)).state is SUCCEEDED

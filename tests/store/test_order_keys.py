@@ -44,7 +44,9 @@ async def test_a_retry_holds_its_key_until_it_is_due_and_done(world: World) -> N
     held = await world.claimed()
     await world.store.settle(world.result(held, WAITING, world.now + 60 * SECOND))
     assert await world.claim() == []
-    assert await world.store.next_due([world.endpoint]) == {world.endpoint: world.now + 60 * SECOND}
+    assert await world.store.next_due([(world.app, world.endpoint)]) == {
+        world.endpoint: world.now + 60 * SECOND
+    }
 
     world.clock.advance(60)
     (claim,) = await world.claim()
@@ -56,7 +58,7 @@ async def test_a_retry_holds_its_key_until_it_is_due_and_done(world: World) -> N
 async def test_a_released_claim_is_again_the_first(world: World) -> None:
     first, _ = await line(world, 2)
     held = await world.claimed()
-    await world.store.release([(held.id, held.token)], world.now)
+    await world.store.release([(held.app_id, held.id, held.token)], world.now)
 
     assert ids(await world.claim()) == [first.id]
 
@@ -81,7 +83,7 @@ async def test_a_resent_earlier_one_goes_before_the_rest(world: World) -> None:
     first, second, _ = await line(world, 3)
     done = await world.finish(first)
     assert done.state is SUCCEEDED
-    await world.store.resend([done.id], world.now)
+    await world.store.resend(world.app, [done.id], world.now)
 
     assert ids(await world.claim()) == [first.id]
     assert await world.claim() == []
@@ -93,7 +95,7 @@ async def test_a_resent_earlier_one_waits_for_the_one_being_sent(world: World) -
     done = await world.finish(first)
     (sending,) = await world.claim()
     assert sending.message == second
-    await world.store.resend([done.id], world.now)
+    await world.store.resend(world.app, [done.id], world.now)
     assert await world.claim() == []
 
     await world.store.settle(world.result(sending.delivery))
@@ -124,8 +126,8 @@ async def test_when_a_body_is_purged_the_next_one_goes(world: World) -> None:
 async def test_held_back_deliveries_are_discarded_too(world: World) -> None:
     await line(world, 5)
 
-    assert await world.store.discard(world.endpoint, world.now, 4) == 4
-    assert await world.store.discard(world.endpoint, world.now, 4) == 1
+    assert await world.store.discard(world.app, world.endpoint, world.now, 4) == 4
+    assert await world.store.discard(world.app, world.endpoint, world.now, 4) == 1
     assert await world.store.lanes() == []
 
 

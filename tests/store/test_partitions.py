@@ -122,7 +122,7 @@ async def test_retention_is_a_drop_and_not_a_delete(till: Till, other: Connectio
     assert rotated.busy == ()
     assert partitions(other).isdisjoint(EVERYTHING)
     assert await till.store.messages(till.world.app, MessageFilter(), Page()) == []
-    assert await till.store.body(messages[0].id) is None
+    assert await till.store.body(messages[0].app_id, messages[0].id) is None
     assert await till.store.counts() == Totals()
 
 
@@ -209,7 +209,7 @@ async def test_a_delivery_whose_body_goes_has_failed(world: World) -> None:
 async def test_the_body_of_an_attempt_under_way_keeps_its_partition(world: World) -> None:
     delivery = await world.hand_over()
     world.clock.advance(2 * 7 * 86_400)
-    await world.store.renew([(delivery.id, delivery.token)], world.now + HOUR)
+    await world.store.renew([(delivery.app_id, delivery.id, delivery.token)], world.now + HOUR)
     first = await rotate(world, history=90 * DAY)
     assert await world.store.settle(world.result(delivery))
     second = await rotate(world, history=90 * DAY)

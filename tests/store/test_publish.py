@@ -22,8 +22,8 @@ async def test_all_of_a_publication_can_be_read_at_once(world: World) -> None:
     await world.add(message, [waiting, leased], **{"order:paid": b"\x00\xff"})
 
     assert await world.store.message(world.app, message.id) == message
-    assert await world.store.body(message.id) == BODY
-    assert await world.store.body(message.id, "order:paid") == b"\x00\xff"
+    assert await world.store.body(message.app_id, message.id) == BODY
+    assert await world.store.body(message.app_id, message.id, "order:paid") == b"\x00\xff"
     assert await world.deliveries(message) == sorted([waiting, leased])
 
 
@@ -43,7 +43,7 @@ async def test_a_repeated_event_id_stores_nothing(world: World) -> None:
 
     assert outcome == Duplicate(first.id)
     assert await world.store.message(world.app, again.id) is None
-    assert await world.store.body(again.id) is None
+    assert await world.store.body(again.app_id, again.id) is None
     assert await world.deliveries(again) == []
     assert (await world.store.counts()).waiting == 1
 
@@ -120,5 +120,5 @@ async def test_a_late_duplicate_is_known_though_its_body_is_purged(world: World)
     await world.store.purge(bodies_before=world.now, history_before=0, now=world.now, limit=10)
     again = Publication(world.message(event_id="order-1"), {"": BODY}, [])
 
-    assert await world.store.body(first.id) is None
+    assert await world.store.body(first.app_id, first.id) is None
     assert await world.store.publish(again) == Duplicate(first.id)

@@ -23,9 +23,9 @@ async def test_an_expunged_payload_is_gone_and_the_message_stays(world: World) -
     other = await world.publish()
 
     assert await world.store.expunge(world.app, message.id) is True
-    assert await world.store.body(message.id) is None
-    assert await world.store.body(message.id, "v") is None
-    assert await world.store.body(other.id) == BODY
+    assert await world.store.body(message.app_id, message.id) is None
+    assert await world.store.body(message.app_id, message.id, "v") is None
+    assert await world.store.body(other.app_id, other.id) == BODY
     assert await world.store.message(world.app, message.id) == message
 
 
@@ -34,7 +34,7 @@ async def test_the_payload_of_another_application_cannot_be_expunged(world: Worl
 
     assert await world.store.expunge(world.other_app, message.id) is False
     assert await world.store.expunge(world.app, "msg_x") is False
-    assert await world.store.body(message.id) == BODY
+    assert await world.store.body(message.app_id, message.id) == BODY
 
 
 async def test_bodies_go_by_the_age_of_their_message(world: World) -> None:
@@ -46,8 +46,8 @@ async def test_bodies_go_by_the_age_of_their_message(world: World) -> None:
     assert await purge(world, bodies=60 * SECOND) == 0
     world.clock.advance(1)
     assert await purge(world, bodies=60 * SECOND) == 1
-    assert await world.store.body(old.id) is None
-    assert await world.store.body(young.id) == BODY
+    assert await world.store.body(old.app_id, old.id) is None
+    assert await world.store.body(young.app_id, young.id) == BODY
     assert await world.store.message(world.app, old.id) == old
 
 
@@ -60,8 +60,8 @@ async def test_a_message_may_set_its_own_expiry_earlier_or_later(world: World) -
     world.clock.advance(3600)
 
     assert await purge(world, bodies=SECOND) == 0
-    assert await world.store.body(early.id) is None
-    assert await world.store.body(late.id) == BODY
+    assert await world.store.body(early.app_id, early.id) is None
+    assert await world.store.body(late.app_id, late.id) == BODY
 
 
 async def test_a_delivery_still_waiting_when_its_body_goes_has_failed(world: World) -> None:
@@ -125,8 +125,8 @@ async def test_history_goes_when_it_has_ended_and_is_old(world: World) -> None:
     assert await purge(world, history=HOUR) == 0
     left = await world.store.messages(world.app, MessageFilter(), Page(ascending=True))
     assert left == [waiting, young]
-    assert await world.store.body(old.id) is None
-    assert await world.store.body(bare.id) is None
+    assert await world.store.body(old.app_id, old.id) is None
+    assert await world.store.body(bare.app_id, bare.id) is None
     assert await world.store.delivery(world.app, done.id) is None
     assert await world.attempts(done) == []
 
@@ -162,7 +162,7 @@ async def test_totals_forget_what_is_purged(world: World) -> None:
     for state in (SUCCEEDED, FAILED):
         await world.finish(await world.publish(), state)
     await world.publish()
-    await world.store.discard(world.endpoint, world.now, 1)
+    await world.store.discard(world.app, world.endpoint, world.now, 1)
     world.clock.advance(2)
     await world.publish()
     assert await world.store.counts() == Totals(1, 0, 1, 1, 1)
@@ -197,7 +197,7 @@ async def test_idempotency_keys_live_one_day(world: World) -> None:
 
 async def test_discarded_deliveries_are_history_too(world: World) -> None:
     delivery = await world.the_delivery(await world.publish())
-    await world.store.discard(world.endpoint, world.now, 10)
+    await world.store.discard(world.app, world.endpoint, world.now, 10)
     assert (await world.reread(delivery)).state is DISCARDED
     world.clock.advance(2)
 

@@ -99,7 +99,7 @@ async def test_no_two_processes_claim_one_delivery(worlds: list[World]) -> None:
     async def work(world: World) -> list[Delivery]:
         mine: list[Delivery] = []
         for _ in range(60):
-            wanted = {world.endpoint: 7, world.second: 5}
+            wanted = {(world.app, world.endpoint): 7, (world.app, world.second): 5}
             claims = await world.store.claim(wanted, world.now, world.now + LEASE)
             mine += [claim.delivery for claim in claims]
             await asyncio.gather(*(_settle(world, claim) for claim in claims))

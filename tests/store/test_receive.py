@@ -21,7 +21,7 @@ async def test_a_callback_is_stored_as_it_came(till: Till) -> None:
 
     assert stored == callback
     assert await till.store.callback(callback.app_id, callback.id) == callback
-    assert await till.store.request(callback.id) == REQUEST
+    assert await till.store.request(callback.app_id, callback.id) == REQUEST
     assert await till.store.callback(till.world.other_app, callback.id) is None
 
 
@@ -29,7 +29,7 @@ async def test_a_request_that_is_not_to_be_kept_is_not(till: Till) -> None:
     callback = till.callback("k")
     await till.store.receive(Arrival(callback, None))
 
-    assert await till.store.request(callback.id) is None
+    assert await till.store.request(callback.app_id, callback.id) is None
 
 
 async def test_the_same_again_is_a_duplicate_that_names_the_first(till: Till) -> None:
@@ -43,7 +43,7 @@ async def test_the_same_again_is_a_duplicate_that_names_the_first(till: Till) ->
     assert first.id in second.why
     assert await till.store.unprocessed("", 10) == [first]
     assert await till.reread(second) == second
-    assert await till.store.request(second.id) == REQUEST
+    assert await till.store.request(second.app_id, second.id) == REQUEST
 
 
 async def test_a_duplicate_stays_one_when_the_first_has_been_applied(till: Till) -> None:

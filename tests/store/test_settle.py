@@ -36,7 +36,7 @@ async def test_a_retry_waits_until_it_is_due(world: World) -> None:
 async def test_a_retry_of_a_manual_attempt_is_scheduled(world: World) -> None:
     message = await world.publish()
     done = await world.finish(message)
-    await world.store.resend([done.id], world.now)
+    await world.store.resend(world.app, [done.id], world.now)
     again = await world.claimed()
     assert again.trigger is Trigger.MANUAL
     await world.store.settle(world.result(again, WAITING, world.now + 1))

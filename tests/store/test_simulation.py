@@ -52,6 +52,9 @@ class Life:
         self.past: list[Settlement] = []
         self.keys = 0
 
+    def lanes(self) -> list[tuple[str, str]]:
+        return [(app, endpoint) for app, owned in self.owned.items() for endpoint in owned]
+
     async def both(self, call: Callable[[Database], Awaitable[Any]]) -> Any:
         """Make one call to both; they must answer alike."""
         expected = await call(self.specification)
@@ -98,7 +101,7 @@ class Life:
         self.held += [d for d in deliveries if d.started_at is not None]
 
     async def claim(self) -> None:
-        wanted = {e: self.random.randint(1, 3) for e in self.random.sample(self.endpoints, 2)}
+        wanted = {lane: self.random.randint(1, 3) for lane in self.random.sample(self.lanes(), 2)}
         now = self.world.now
         claims = await self.both(lambda store: store.claim(wanted, now, now + LEASE))
         self.held += [claim.delivery for claim in claims]
@@ -120,21 +123,21 @@ class Life:
             await self.both(lambda store: store.settle(settlement))
 
     async def renew(self) -> None:
-        held = [(d.id, d.token) for d in self.held if self.random.random() < 0.5]
+        held = [(d.app_id, d.id, d.token) for d in self.held if self.random.random() < 0.5]
         until = self.world.now + LEASE
         await self.both(lambda store: store.renew(held, until))
 
     async def release(self) -> None:
         given = [d for d in self.held if self.random.random() < 0.3]
         self.held = [d for d in self.held if d not in given]
-        claims = [(d.id, d.token) for d in given]
+        claims = [(d.app_id, d.id, d.token) for d in given]
         now = self.world.now
         await self.both(lambda store: store.release(claims, now))
 
     async def resend(self) -> None:
         ids, now = self.pick_ids(), self.world.now
-        states = self.random.choice([RESENDABLE, (FAILED,)])
-        await self.both(lambda store: store.resend(ids, now, states=states))
+        app, states = self.world.app, self.random.choice([RESENDABLE, (FAILED,)])
+        await self.both(lambda store: store.resend(app, ids, now, states=states))
 
     async def add(self) -> None:
         """Replay what an endpoint never had."""
@@ -154,8 +157,8 @@ class Life:
         self.clock.advance(self.random.choice([3600, 86_400, 10 * 86_400]))
 
     async def discard(self) -> None:
-        endpoint, now = self.random.choice(self.endpoints), self.world.now
-        await self.both(lambda store: store.discard(endpoint, now, 10_000))
+        lane, now = self.random.choice(self.lanes()), self.world.now
+        await self.both(lambda store: store.discard(*lane, now, 10_000))
 
     async def expunge(self) -> None:
         known = sorted(self.specification.known_messages)
@@ -191,7 +194,7 @@ class Life:
         now = self.world.now
         await self.both(lambda store: store.counts())
         await self.both(lambda store: store.lanes())
-        await self.both(lambda store: store.next_due(self.endpoints))
+        await self.both(lambda store: store.next_due(self.lanes()))
         for app, endpoints in self.owned.items():
             await self.both(lambda store, a=app: store.totals(a, None, 0, now + DAY))
             await self.both(lambda store, a=app: store.messages(a, MessageFilter(), ALL))
@@ -215,7 +218,7 @@ class Life:
             await self.both(lambda store, a=app, i=id_: store.deliveries_of_message(a, i))
             await self.both(lambda store, a=app, w=wanted: store.attempts(a, w, ALL))
             for variant in ("", "v", "w"):
-                await self.both(lambda store, i=id_, v=variant: store.body(i, v))
+                await self.both(lambda store, m=message, v=variant: store.body(m.app_id, m.id, v))
 
 
 @pytest.mark.parametrize(("store", "seed"), SEEDS, ids=[f"{s}-seed_{n}_" for s, n in SEEDS])

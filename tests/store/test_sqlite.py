@@ -219,7 +219,7 @@ async def test_the_log_stays_small_beside_readers(tmp_path: Path, clock: ManualC
     async def publish() -> None:
         message = world.message()
         await database.publish(Publication(message, {"": body}, []))
-        await database.body(message.id)
+        await database.body(message.app_id, message.id)
 
     for _ in range(20):
         await asyncio.gather(*(publish() for _ in range(100)))

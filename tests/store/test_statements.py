@@ -40,13 +40,20 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[apsw.Connec
     link.close()
 
 
+def planned(connection: apsw.Connection, text: str) -> list[str]:
+    """Return the lines of a statement's plan."""
+    numbers = [int(number) for number in re.findall(r"\?(\d+)", text)]
+    nothing = [None] * max(numbers) if numbers else _Nothing()
+    return [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + text, nothing)]
+
+
 @pytest.mark.parametrize("name", QUERIES)
 def test_no_statement_reads_a_growing_table_from_end_to_end(
     connection: apsw.Connection, name: str
 ) -> None:
     if name in ("applied_migrations", "any_ordered"):  # a handful of rows; stops at the first
         return
-    plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + QUERIES[name], _Nothing())]
+    plan = planned(connection, QUERIES[name])
     scans = [match for line in plan if (match := SCAN.match(line))]
 
     assert {match[1] for match in scans} <= SHORT_INDEXES, plan
@@ -57,7 +64,7 @@ PAGED = [name for name, text in QUERIES.items() if text.rstrip(";").endswith(":l
 
 @pytest.mark.parametrize("name", PAGED)
 def test_no_list_is_sorted_before_it_is_cut(connection: apsw.Connection, name: str) -> None:
-    plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + QUERIES[name], _Nothing())]
+    plan = planned(connection, QUERIES[name])
 
     # "LAST TERM": within one delivery, whose attempts are few.
     sorts = [line for line in plan if re.search("TEMP B-TREE FOR ORDER BY", line)]
@@ -102,7 +109,7 @@ def test_a_choice_makes_a_statement_in_every_form() -> None:
 
 
 class _Nothing(dict[str, None]):
-    """Binds NULL to every name and number."""
+    """Binds NULL to every name."""
 
     def __missing__(self, key: str) -> None:
         return None

@@ -35,7 +35,7 @@ async def test_lanes_are_endpoints_with_open_deliveries(world: World) -> None:
         await world.publish(world.endpoint, world.second)
     due_at = world.now
     await world.claim(1)
-    await world.store.discard(world.second, world.now, 1)
+    await world.store.discard(world.app, world.second, world.now, 1)
     await world.publish(third)
 
     assert await world.store.lanes() == [
@@ -54,18 +54,20 @@ async def test_a_lane_with_nothing_but_a_lease_is_due_when_that_ends(world: Worl
     delivery = await world.hand_over()
 
     assert await world.store.lanes() == [Lane(world.app, world.endpoint, delivery.due_at)]
-    assert await world.store.next_due([world.endpoint]) == {world.endpoint: delivery.due_at}
+    assert await world.store.next_due([(world.app, world.endpoint)]) == {
+        world.endpoint: delivery.due_at
+    }
 
 
 async def test_next_due_is_the_earliest_and_leaves_out_who_has_none(world: World) -> None:
     await world.finish_message(SUCCEEDED)
-    assert await world.store.next_due([world.endpoint]) == {}
+    assert await world.store.next_due([(world.app, world.endpoint)]) == {}
     for later in (7, 3, 5):
         message = world.message()
         await world.add(message, [world.waiting(message, world.endpoint, due_at=later)])
     await world.publish(world.second)
 
-    found = await world.store.next_due([world.endpoint, "ep_unknown"])
+    found = await world.store.next_due([(world.app, world.endpoint), (world.app, "ep_unknown")])
     assert found == {world.endpoint: 3}
     assert await world.store.next_due([]) == {}
 
@@ -235,7 +237,7 @@ async def test_attempts_of_several_deliveries_are_paged_across_them(world: World
         delivery = await world.the_delivery(await world.finish_message(SUCCEEDED))
         ids.append(attempt_id(delivery.id, 1))
         await world.publish(order_key=None, deliver_at=None)
-        await world.store.discard(world.endpoint, world.now, 5)
+        await world.store.discard(world.app, world.endpoint, world.now, 5)
     filter_ = AttemptFilter(endpoint_id=world.endpoint)
 
     await check_pages(ids, lambda page: world.store.attempts(world.app, filter_, page))
@@ -381,7 +383,7 @@ async def test_totals_count_deliveries_by_state_and_hour(world: World) -> None:
     await world.publish(world.second)
     world.clock.advance(3600)
     await world.publish(world.endpoint, world.second)
-    await world.store.discard(world.second, world.now, 1)
+    await world.store.discard(world.app, world.second, world.now, 1)
     await world.add(other := world.message(world.other_app), [world.waiting(other, "ep_other")])
 
     async def totals(endpoint: str | None, since: int, until: int) -> Totals:

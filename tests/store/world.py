@@ -95,7 +95,7 @@ class World:
         return delivery
 
     async def claim(self, limit: int = 10, endpoint: str | None = None) -> list[Claim]:
-        wanted = {endpoint or self.endpoint: limit}
+        wanted = {(self.app, endpoint or self.endpoint): limit}
         return await self.store.claim(wanted, self.now, self.now + LEASE)
 
     async def claimed(self) -> Delivery:

@@ -125,7 +125,8 @@ class Claimer:
         self._dispatcher.offer_results()
         try:
             until = self._dispatcher.lease_until(now)
-            claims = await self._database.claim(wanted, now, until)
+            by_key = {(lanes[id_].app_id, id_): room for id_, room in wanted.items()}
+            claims = await self._database.claim(by_key, now, until)
             self._distribute(claims, lanes)
             await self._look_ahead(lanes, wanted, claims, now)
         except Exception:
@@ -149,7 +150,8 @@ class Claimer:
         for id_ in wanted.keys() - set(short):
             lanes[id_].saw_due(now)
         if short:
-            for id_, due_at in (await self._database.next_due(short)).items():
+            keys = [(lanes[id_].app_id, id_) for id_ in short]
+            for id_, due_at in (await self._database.next_due(keys)).items():
                 # What is due already but was not given (an order key is busy) comes free with
                 # the attempt that holds it; do not spin on it.
                 lanes[id_].saw_due(max(due_at, now + SECOND // 10))

@@ -65,7 +65,7 @@ class Directory:
         self._event_types: dict[str, EventType] = {}
         self._changes = 0
         self.on_endpoint: Callable[[Live], object] = lambda *_: None
-        self.on_endpoint_removed: Callable[[str], object] = lambda *_: None
+        self.on_endpoint_removed: Callable[[str, str], object] = lambda *_: None
         self.on_application_removed: Callable[[str], object] = lambda *_: None
 
     async def load(self) -> None:
@@ -166,7 +166,7 @@ class Directory:
         if kind is Endpoint:
             gone = [id_]
         for endpoint_id in gone:
-            self.on_endpoint_removed(endpoint_id)
+            self.on_endpoint_removed(id_ if kind is Application else scope, endpoint_id)
         if kind is Application:
             self.on_application_removed(id_)
         return removed
@@ -185,7 +185,7 @@ class Directory:
             gone = list(view.lives)
         self._hide(kind, id_, scope)
         for endpoint_id in gone:
-            self.on_endpoint_removed(endpoint_id)
+            self.on_endpoint_removed(id_ if kind is Application else scope, endpoint_id)
         if kind is Application:
             self.on_application_removed(id_)
 

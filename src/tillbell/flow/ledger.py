@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tillbell.clock import SECOND, Alarm, Clock, Micros
 from tillbell.errors import StoreUnavailable
@@ -23,6 +23,12 @@ RENEW_BEFORE: Micros = 10 * SECOND  # leases with less left are renewed by each 
 OFFER_AGAIN: Micros = SECOND
 
 
+class _Lease(NamedTuple):
+    token: int
+    end: Micros
+    app_id: str
+
+
 class Ledger:
     """See the module."""
 
@@ -30,7 +36,7 @@ class Ledger:
         self._store = store
         self._clock = clock
         self._lease = lease
-        self._held: dict[str, tuple[int, Micros]] = {}  # delivery id → token, lease end
+        self._held: dict[str, _Lease] = {}  # by delivery
         self._writes: set[asyncio.Future[Any]] = set()
         self._postponed: dict[str, tuple[Claim, Settlement]] = {}  # by delivery
         self._alarm: Alarm | None = None
@@ -44,12 +50,12 @@ class Ledger:
     def hold(self, claim: Claim) -> None:
         """Begin to look after a claim's lease."""
         delivery = claim.delivery
-        self._held[delivery.id] = (delivery.token, delivery.due_at)
+        self._held[delivery.id] = _Lease(delivery.token, delivery.due_at, delivery.app_id)
 
     def begin(self, claim: Claim, now: Micros) -> bool:
         """Tell whether the claim is still ours to send."""
         held = self._held.get(claim.delivery.id)
-        if held is not None and held[0] == claim.delivery.token and now < held[1]:
+        if held is not None and held.token == claim.delivery.token and now < held.end:
             return True
         self.drop(claim)
         return False
@@ -68,7 +74,7 @@ class Ledger:
 
     def release(self, claims: Sequence[Claim]) -> None:
         """Release claims that were not sent: due again now, for anyone."""
-        held = [(c.delivery.id, c.delivery.token) for c in claims]
+        held = [(c.delivery.app_id, c.delivery.id, c.delivery.token) for c in claims]
         for claim in claims:
             self.drop(claim)
         self._write(self._store.release(held, self._clock.now()))
@@ -135,15 +141,19 @@ class Ledger:
         """
         now = self._clock.now()
         until = now + self._lease
-        due = [(id_, t) for id_, (t, end) in self._held.items() if end - now < RENEW_BEFORE]
+        due = [
+            (held.app_id, id_, held.token)
+            for id_, held in self._held.items()
+            if held.end - now < RENEW_BEFORE
+        ]
         if not due:
             return
         lost = frozenset(await self._store.renew(due, until))
-        for id_, token in due:
+        for app_id, id_, token in due:
             if id_ in lost:
                 self._drop(id_, token)
             elif self._held.get(id_, (None,))[0] == token:
-                self._held[id_] = (token, until)
+                self._held[id_] = _Lease(token, until, app_id)
 
     async def flush(self) -> None:
         """Wait until every result on its way has been confirmed or refused."""

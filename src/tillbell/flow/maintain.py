@@ -133,9 +133,9 @@ class Discarder:
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def removed(self, endpoint_id: str) -> None:
+    def removed(self, app_id: str, endpoint_id: str) -> None:
         """Begin with one endpoint. What a stop leaves over, the next start's sweep finds."""
-        task = asyncio.get_running_loop().create_task(self._discard(endpoint_id))
+        task = asyncio.get_running_loop().create_task(self._discard(app_id, endpoint_id))
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
@@ -144,8 +144,8 @@ class Discarder:
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    async def _discard(self, endpoint_id: str) -> None:
-        while await self._database.discard(endpoint_id, self._clock.now(), DISCARD_STEP):
+    async def _discard(self, app_id: str, endpoint_id: str) -> None:
+        while await self._database.discard(app_id, endpoint_id, self._clock.now(), DISCARD_STEP):
             pass
 
     def _done(self, task: asyncio.Task[None]) -> None:

@@ -74,7 +74,7 @@ class Rereader:
 
     async def request(self, callback: Callback) -> Incoming | Gone:
         """Return a callback's request as it came."""
-        sealed = await self._database.request(callback.id)
+        sealed = await self._database.request(callback.app_id, callback.id)
         if sealed is None:
             return Gone(callback, "Its bytes were deleted (retention).")
         try:

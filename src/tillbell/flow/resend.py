@@ -67,7 +67,7 @@ class Resender:
         ids = [d.id for d in known if d.endpoint_id == endpoint_id]
         now = self._clock.now()
         if ids:
-            await self._database.resend(ids, now)
+            await self._database.resend(app_id, ids, now)
         else:
             await self._add(live, [message])
         self._dispatcher.probe(endpoint_id)
@@ -98,7 +98,9 @@ class Resender:
         if not ids:
             return Step(task.cursor, 0, is_last=True)
         now = self._clock.now()
-        moved = await self._database.resend(ids, now, Trigger.MANUAL, selection.states)
+        moved = await self._database.resend(
+            selection.app_id, ids, now, Trigger.MANUAL, selection.states
+        )
         self._dispatcher.wake(selection.app_id, selection.endpoint_id, now)
         return Step(ids[-1], moved, is_last=len(ids) < STEP)
 
@@ -120,7 +122,7 @@ class Resender:
         now = self._clock.now()
         for message in messages:
             found = routes([live], message.event_type, message.channels)
-            payload = await self._database.body(message.id) if found else None
+            payload = await self._database.body(message.app_id, message.id) if found else None
             if payload is None:
                 continue
             for variant, body in render(found, message, payload).items():

@@ -53,7 +53,7 @@ class Reteller:
         steps = await self._database.transitions(transaction.id)
         message_id = str(steps[-1].details.get("messageId", ""))
         message = await self._database.message(transaction.app_id, message_id)
-        if message is None or await self._database.body(message.id) is None:
+        if message is None or await self._database.body(message.app_id, message.id) is None:
             raise Conflict("The message of its latest step is no longer kept.", code="gone")
         return message
 

@@ -30,6 +30,8 @@ from tillbell.models import (
 )
 
 R = TypeVar("R", bound=Record)
+LaneKey = tuple[str, str]  # application, endpoint
+Hold = tuple[str, str, int]  # a claim: application, delivery, token
 
 
 class Publication(NamedTuple):
@@ -186,9 +188,9 @@ class Store(Protocol):
         ...
 
     async def claim(
-        self, wanted: Mapping[str, int], now: Micros, lease_until: Micros
+        self, wanted: Mapping[LaneKey, int], now: Micros, lease_until: Micros
     ) -> list[Claim]:
-        """Lease due deliveries: at most `wanted[endpoint_id]` of each endpoint.
+        """Lease due deliveries: at most `wanted[app_id, endpoint_id]` of each lane.
 
         - Due: open, and `due_at <= now`; a lease that ran out is due.
         - Oldest due first; of an order key only the first open one, and only while none is leased
@@ -210,11 +212,11 @@ class Store(Protocol):
         """
         ...
 
-    async def renew(self, held: Sequence[tuple[str, int]], lease_until: Micros) -> Sequence[str]:
-        """Extend the leases of `(delivery id, token)`; return the ids of lost ones, left alone."""
+    async def renew(self, held: Sequence[Hold], lease_until: Micros) -> Sequence[str]:
+        """Extend leases; return the deliveries of lost ones, which are left alone."""
         ...
 
-    async def release(self, held: Sequence[tuple[str, int]], now: Micros) -> None:
+    async def release(self, held: Sequence[Hold], now: Micros) -> None:
         """Give back claims of which no byte was sent: due again now, the attempt uncounted."""
         ...
 
@@ -237,6 +239,7 @@ class Store(Protocol):
 
     async def resend(
         self,
+        app_id: str,
         delivery_ids: Sequence[str],
         now: Micros,
         trigger: Trigger = Trigger.MANUAL,
@@ -244,13 +247,13 @@ class Store(Protocol):
     ) -> int:
         """Make deliveries due now, with a new run of their schedule; say how many moved.
 
-        Only those in one of `states`. A waiting one (its retry is brought forward) keeps its run,
-        and its place if it is due already.
+        Only the application's, and those in one of `states`. A waiting one (its retry is brought
+        forward) keeps its run, and its place if it is due already.
         One that is being sent is always left alone.
         """
         ...
 
-    async def discard(self, endpoint_id: str, now: Micros, limit: int) -> int:
+    async def discard(self, app_id: str, endpoint_id: str, now: Micros, limit: int) -> int:
         """Discard at most `limit` open deliveries of a removed endpoint; say how many.
 
         A running lease is left to its settlement; a lost one's attempt is `interrupted`.
@@ -349,15 +352,15 @@ class Views(Lists, Protocol):
         """Return lanes with open deliveries, sorted by endpoint id, after that endpoint."""
         ...
 
-    async def next_due(self, endpoint_ids: Sequence[str]) -> dict[str, Micros]:
-        """Return when the earliest open delivery of each is due; endpoints without are left out."""
+    async def next_due(self, lanes: Sequence[LaneKey]) -> dict[str, Micros]:
+        """Return when each endpoint's first open delivery is due; those without are left out."""
         ...
 
     async def message(self, app_id: str, id_or_event_id: str) -> Message | None:
         """Return a message."""
         ...
 
-    async def body(self, message_id: str, variant: str = "") -> bytes | None:
+    async def body(self, app_id: str, message_id: str, variant: str = "") -> bytes | None:
         """Return a payload or rendered body; None once purged or expunged."""
         ...
 

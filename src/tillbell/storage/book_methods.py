@@ -91,9 +91,9 @@ class BookViewsMethods(BookListsMethods):
         """See `BookViews.callback`."""
         return await self._readers.look_up(book_reads.callback, app_id, callback_id)
 
-    async def request(self, callback_id: str) -> bytes | None:
+    async def request(self, app_id: str, callback_id: str) -> bytes | None:
         """See `BookViews.request`."""
-        return await self._readers.look_up(book_reads.request, callback_id)
+        return await self._readers.look_up(book_reads.request, app_id, callback_id)
 
     async def unprocessed(self, after: str, limit: int) -> list[Callback]:
         """See `BookViews.unprocessed`."""

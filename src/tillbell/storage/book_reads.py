@@ -32,9 +32,9 @@ def callback(reader: Reader, app_id: str, callback_id: str) -> Callback | None:
     return book_rows.callback(found[0]) if found else None
 
 
-def request(reader: Reader, callback_id: str) -> bytes | None:
+def request(reader: Reader, app_id: str, callback_id: str) -> bytes | None:
     """Read a callback's sealed bytes."""
-    found = reader("request", (callback_id,))
+    found = reader("request", (app_id, callback_id))
     return found[0][0] if found else None
 
 

@@ -195,7 +195,7 @@ class BookViews(BookLists, Protocol):
         """Return one callback."""
         ...
 
-    async def request(self, callback_id: str) -> bytes | None:
+    async def request(self, app_id: str, callback_id: str) -> bytes | None:
         """Return a callback's sealed request; None once purged."""
         ...
 

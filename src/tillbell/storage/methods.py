@@ -27,7 +27,9 @@ from tillbell.storage.base import (
     DeliveryRow,
     Duplicate,
     Gap,
+    Hold,
     Lane,
+    LaneKey,
     MessageFilter,
     Page,
     Publication,
@@ -57,19 +59,19 @@ class StoreMethods:
         return self._writer.submit(writes.settle, settlement)
 
     async def claim(
-        self, wanted: Mapping[str, int], now: Micros, lease_until: Micros
+        self, wanted: Mapping[LaneKey, int], now: Micros, lease_until: Micros
     ) -> list[Claim]:
         """See `Store.claim`."""
         request = writes.Wanted(wanted, now, lease_until)
         claims: list[Claim] = await self._writer.submit(writes.claim, request)
         return claims
 
-    async def renew(self, held: Sequence[tuple[str, int]], lease_until: Micros) -> Sequence[str]:
+    async def renew(self, held: Sequence[Hold], lease_until: Micros) -> Sequence[str]:
         """See `Store.renew`."""
         lost: list[str] = await self._writer.submit(writes.renew, writes.Held(held, lease_until))
         return lost
 
-    async def release(self, held: Sequence[tuple[str, int]], now: Micros) -> None:
+    async def release(self, held: Sequence[Hold], now: Micros) -> None:
         """See `Store.release`."""
         await self._writer.submit(writes.release, writes.Held(held, now))
 
@@ -88,19 +90,20 @@ class StoreMethods:
 
     async def resend(
         self,
+        app_id: str,
         delivery_ids: Sequence[str],
         now: Micros,
         trigger: Trigger = Trigger.MANUAL,
         states: Sequence[DeliveryState] = RESENDABLE,
     ) -> int:
         """See `Store.resend`."""
-        request = upkeep.Resend(delivery_ids, now, trigger, states)
+        request = upkeep.Resend(app_id, delivery_ids, now, trigger, states)
         count: int = await self._writer.submit(upkeep.resend, request)
         return count
 
-    async def discard(self, endpoint_id: str, now: Micros, limit: int) -> int:
+    async def discard(self, app_id: str, endpoint_id: str, now: Micros, limit: int) -> int:
         """See `Store.discard`."""
-        request = upkeep.Discard(endpoint_id, now, limit)
+        request = upkeep.Discard(app_id, endpoint_id, now, limit)
         count: int = await self._writer.submit(upkeep.discard, request)
         return count
 
@@ -201,17 +204,17 @@ class ViewsMethods(ListsMethods):
         """See `Views.lanes`."""
         return await self._readers.read(reads.lanes, after, limit)
 
-    async def next_due(self, endpoint_ids: Sequence[str]) -> dict[str, Micros]:
+    async def next_due(self, lanes: Sequence[LaneKey]) -> dict[str, Micros]:
         """See `Views.next_due`."""
-        return await self._readers.read(reads.next_due, endpoint_ids)
+        return await self._readers.read(reads.next_due, lanes)
 
     async def message(self, app_id: str, id_or_event_id: str) -> Message | None:
         """See `Views.message`."""
         return await self._readers.read(reads.message, app_id, id_or_event_id)
 
-    async def body(self, message_id: str, variant: str = "") -> bytes | None:
+    async def body(self, app_id: str, message_id: str, variant: str = "") -> bytes | None:
         """See `Views.body`."""
-        return await self._readers.read(reads.body, message_id, variant)
+        return await self._readers.read(reads.body, app_id, message_id, variant)
 
     async def delivery(self, app_id: str, delivery_id: str) -> DeliveryRow | None:
         """See `Views.delivery`."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import msgspec
+
 from tillbell.clock import HOUR, Micros
 from tillbell.ids import first_of, span
 from tillbell.models import Attempt, Delivery, DeliveryState, Message
@@ -13,6 +15,7 @@ from tillbell.storage.base import (
     AttemptFilter,
     DeliveryRow,
     Lane,
+    LaneKey,
     MessageFilter,
     Page,
     Repeated,
@@ -83,9 +86,9 @@ def lanes(reader: Reader, after: str, limit: int) -> list[Lane]:
     return [Lane(*row) for row in reader("lanes", {"after": after, "limit": limit})]
 
 
-def next_due(reader: Reader, endpoint_ids: Sequence[str]) -> dict[str, Micros]:
+def next_due(reader: Reader, lanes: Sequence[LaneKey]) -> dict[str, Micros]:
     """Read when each lane's first open delivery is due."""
-    return dict(reader("next_due", {"endpoint_ids": json_list(endpoint_ids)}))
+    return dict(reader("next_due", {"pairs": msgspec.json.encode(lanes).decode()}))
 
 
 def idempotency(reader: Reader, key: str) -> Repeated | None:
@@ -103,9 +106,9 @@ def message(reader: Reader, app_id: str, key: str) -> Message | None:
     return rows.message(found[0]) if found else None
 
 
-def body(reader: Reader, message_id: str, variant: str) -> bytes | None:
+def body(reader: Reader, app_id: str, message_id: str, variant: str) -> bytes | None:
     """Read a body."""
-    found = reader("body", (message_id, variant))
+    found = reader("body", (app_id, message_id, variant))
     return found[0][0] if found else None
 
 

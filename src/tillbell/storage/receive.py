@@ -31,7 +31,7 @@ def receive(transaction: Transaction, arrivals: Sequence[Arrival]) -> list[Callb
     keys = _Keys(transaction, [arrival.callback for arrival in arrivals])
     judged = [keys.judge(arrival.callback) for arrival in arrivals]
     requests = [
-        (callback.id, arrival.request, arrival.is_bulk)
+        (callback.app_id, callback.id, arrival.request, arrival.is_bulk)
         for arrival, callback in zip(arrivals, judged, strict=True)
         if callback is not None and arrival.request is not None
     ]

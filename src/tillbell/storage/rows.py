@@ -12,7 +12,7 @@ from tillbell.models import Attempt, Delivery, DeliveryState, Message, Result, T
 Row = Sequence[Any]
 DELIVERY_WIDTH = len(Delivery._fields)
 MESSAGE_WIDTH = len(Message._fields)
-ENDPOINT_ID = Delivery._fields.index("endpoint_id")
+LANE = slice(Delivery._fields.index("app_id"), Delivery._fields.index("endpoint_id") + 1)
 DUE_AT = Delivery._fields.index("due_at")
 
 _labels = msgspec.json.Decoder(tuple[str, ...])

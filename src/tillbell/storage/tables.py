@@ -1,4 +1,7 @@
-"""The tables from end to end: how each is read in the order of its key, and written elsewhere."""
+"""The tables from end to end: how each is read in the order of its key, and written elsewhere.
+
+The order may be another one in each database; its end is always named by the last row's key.
+"""
 
 from __future__ import annotations
 
@@ -45,13 +48,13 @@ LINKED = TRANSACTIONS._replace(form=(1,))  # refunds, chargebacks: they name a p
 PLAIN = {
     Table("records", "move_read_records", (0, 1, 2), ("", "", "")): "move_put_records",
     Table("messages", "move_read_messages", (1, 0), ("", "")): "insert_message",
-    Table("bodies", "move_read_bodies", (0, 1), ("", ""), WIDE): "insert_body",
+    Table("bodies", "move_read_bodies", (0, 1, 2), ("", "", ""), WIDE): "insert_body",
     Table("deliveries", "move_read_deliveries", (0,), ("",)): "move_put_deliveries",
     Table("attempts", "move_read_attempts", (0,), ("",)): "insert_attempt",
     Table("totals", "move_read_totals", (0, 1, 2), ("", "", -1)): "add_totals",
     Table("idempotency", "move_read_idempotency", (0,), ("",)): "move_put_idempotency",
     Table("callbacks", "move_read_callbacks", (0,), ("",)): "insert_callback",
-    Table("callback_requests", "move_read_requests", (0,), ("",), WIDE): "insert_request",
+    Table("callback_requests", "move_read_requests", (1,), ("",), WIDE): "insert_request",
     Table("callback_keys", "move_read_keys", (0, 1), ("", "")): "move_put_keys",
     Table("callback_waits", "move_read_waits", (0, 1, 2), ("", "", "")): "move_put_waits",
     Table("seen_items", "move_read_seen_items", (0, 1), ("", "")): "see_item",

@@ -32,8 +32,9 @@ def add_deliveries(transaction: Transaction, requests: Sequence[Additions]) -> l
             for d in unique
             if transaction.rows("may_add_delivery", (d.id, d.app_id, d.message_id))[0][0]
         ]
-        needed = {(d.message_id, d.variant) for d in fresh} & bodies.keys()
-        transaction.many("add_body", [(*key, bodies[key]) for key in sorted(needed)])
+        needed = {(d.app_id, d.message_id, d.variant) for d in fresh}
+        added = [(*key, bodies[key[1:]]) for key in sorted(needed) if key[1:] in bodies]
+        transaction.many("add_body", added)
         insert_deliveries(transaction, fresh)
         counts.append(len(fresh))
     return counts
@@ -42,6 +43,7 @@ def add_deliveries(transaction: Transaction, requests: Sequence[Additions]) -> l
 class Resend(NamedTuple):
     """Which deliveries are made due."""
 
+    app_id: str
     delivery_ids: Sequence[str]
     now: Micros
     trigger: Trigger
@@ -58,20 +60,22 @@ def _resend(transaction: Transaction, request: Resend) -> int:
     found = [
         row
         for id_ in dict.fromkeys(request.delivery_ids)
-        for row in transaction.rows("resendable", (id_,))
+        for row in transaction.rows("resendable", (request.app_id, id_))
         if row[3] in states
     ]
-    transaction.many("resend", [(row[0], request.now, request.trigger) for row in found])
+    keys = [(request.app_id, row[0]) for row in found]
+    transaction.many("resend", [(*key, request.now, request.trigger) for key in keys])
     for id_, app_id, endpoint_id, state, _ in found:
         transaction.tally.moved((id_, app_id, endpoint_id), state, DeliveryState.WAITING)
         transaction.woken.add(endpoint_id)
-    line_up_after(transaction, [row[0] for row in found])
+    line_up_after(transaction, keys)
     return len(found)
 
 
 class Discard(NamedTuple):
     """Whose deliveries are discarded, and how many at most."""
 
+    app_id: str
     endpoint_id: str
     now: Micros
     limit: int
@@ -88,9 +92,9 @@ def discard(transaction: Transaction, requests: Sequence[Discard]) -> list[int]:
 def expunge(transaction: Transaction, requests: Sequence[tuple[str, str]]) -> list[bool]:
     """Delete all bodies of messages given as (application, message)."""
     found = [bool(transaction.rows("message_exists", request)[0][0]) for request in requests]
-    for (_, message_id), exists in zip(requests, found, strict=True):
+    for request, exists in zip(requests, found, strict=True):
         if exists:
-            transaction.rows("delete_bodies", (message_id,))
+            transaction.rows("delete_bodies", request)
     return found
 
 
@@ -147,7 +151,7 @@ def _deliveries(transaction: Transaction, bounds: Bounds, limit: int) -> int:
 def _messages(transaction: Transaction, bounds: Bounds, limit: int) -> int:
     oldest_kept = first_of("msg", bounds.history_before)
     gone = transaction.rows("stale_messages", (oldest_kept, limit))
-    transaction.many("delete_bodies", [(id_,) for _, id_ in gone])
+    transaction.many("delete_bodies", gone)
     return transaction.many("delete_message", gone)
 
 

@@ -13,7 +13,15 @@ from tillbell.clock import Micros
 from tillbell.ids import attempt_id
 from tillbell.models import Attempt, Claim, Delivery, DeliveryState, Result
 from tillbell.storage import rows
-from tillbell.storage.base import Added, Duplicate, Publication, Repeated, Settlement
+from tillbell.storage.base import (
+    Added,
+    Duplicate,
+    Hold,
+    LaneKey,
+    Publication,
+    Repeated,
+    Settlement,
+)
 from tillbell.storage.transaction import Transaction, Work
 
 WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING
@@ -84,7 +92,7 @@ def insert(transaction: Transaction, publications: Sequence[Publication]) -> Non
     """Store messages that are known to be new."""
     messages = [rows.message_row(p.message) for p in publications]
     bodies = [
-        (p.message.id, variant, body, p.message.expires_at)
+        (p.message.app_id, p.message.id, variant, body, p.message.expires_at)
         for p in publications
         for variant, body in p.bodies.items()
     ]
@@ -102,7 +110,7 @@ def insert_deliveries(transaction: Transaction, deliveries: Sequence[Delivery]) 
     transaction.bulk("insert_delivery", deliveries)
     transaction.woken |= {d.endpoint_id for d in deliveries if d.state is WAITING}
     transaction.tally.born(deliveries)
-    lines = {(d.endpoint_id, d.order_key) for d in deliveries if d.order_key is not None}
+    lines = {(d.app_id, d.endpoint_id, d.order_key) for d in deliveries if d.order_key is not None}
     line_up(transaction, lines)
 
 
@@ -119,7 +127,7 @@ def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
     A run is written as if all were valid, which nearly always is so. If one is not, it is
     undone (`Stale`), and the writer repeats it one by one.
     """
-    moves = [(s.delivery_id, s.token, s.state, s.due_at) for s in settlements]
+    moves = [(s.attempt.app_id, s.delivery_id, s.token, s.state, s.due_at) for s in settlements]
     if transaction.bulk("settle", moves) != len(moves):
         if len(moves) > 1:
             raise Stale
@@ -128,26 +136,29 @@ def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
     for s in settlements:
         owner = s.attempt.app_id, s.attempt.endpoint_id
         transaction.tally.moved((s.delivery_id, *owner), SENDING, s.state)
-    line_up_after(transaction, [s.delivery_id for s in settlements])
+    line_up_after(transaction, [(s.attempt.app_id, s.delivery_id) for s in settlements])
     return [True] * len(moves)
 
 
 # ── order keys ───────────────────────────────────────────────────────────────────────────────────
 
 
-def line_up(transaction: Transaction, lines: Iterable[tuple[str, str | None]]) -> None:
-    """Of each (endpoint, order key) let the first waiting delivery go, if none is being sent."""
+def line_up(transaction: Transaction, lines: Iterable[tuple[str, str, str]]) -> None:
+    """Of each line (application, endpoint, order key) let one go, if none is being sent."""
     lines = list(lines)
-    transaction.lock(("order", line[0], line[1] or "") for line in lines)
+    transaction.lock(("order", *line) for line in lines)
     for line in lines:
         transaction.rows("hold_line", line)
         transaction.rows("head_of_line", line)
 
 
-def line_up_after(transaction: Transaction, delivery_ids: Iterable[str]) -> None:
-    """Line up behind deliveries that have moved. One look is all it costs who uses no order."""
+def line_up_after(transaction: Transaction, moved: Iterable[tuple[str, str]]) -> None:
+    """Line up behind deliveries that have moved, given as (application, delivery).
+
+    One look is all it costs who uses no order.
+    """
     if transaction.rows("any_ordered")[0][0]:
-        lines = {line for id_ in delivery_ids for line in transaction.rows("order_of", (id_,))}
+        lines = {line for one in moved for line in transaction.rows("order_of", one)}
         line_up(transaction, lines)
 
 
@@ -155,9 +166,9 @@ def line_up_after(transaction: Transaction, delivery_ids: Iterable[str]) -> None
 
 
 class Wanted(NamedTuple):
-    """How many claims are wanted of each endpoint."""
+    """How many claims are wanted of each lane."""
 
-    by_endpoint: Mapping[str, int]
+    by_lane: Mapping[LaneKey, int]
     now: Micros
     lease_until: Micros
 
@@ -179,26 +190,28 @@ def _claim(transaction: Transaction, wanted: Wanted) -> list[Claim]:
             transaction.tally.moved(delivery[:3], WAITING, SENDING)
         claims.append(Claim(_opened(delivery, now, until), message, row[-1]))
     interrupt(transaction, lost)
-    transaction.bulk("lease", [(c.delivery.id, until, now) for c in claims])
+    leases = [(c.delivery.app_id, c.delivery.id, until, now) for c in claims]
+    transaction.bulk("lease", leases)
     return claims
 
 
 def _due(transaction: Transaction, wanted: Wanted) -> Iterator[rows.Row]:
-    """Read what may be claimed: of each endpoint what waits and what a lost lease left."""
-    limits, now = wanted.by_endpoint, wanted.now
-    lost: dict[str, list[str]] = {}
-    for endpoint_id, _, id_ in transaction.rows("lost_leases", (now,)):
-        if len(ids := lost.setdefault(endpoint_id, [])) < limits.get(endpoint_id, 0):
+    """Read what may be claimed: of each lane what waits and what a lost lease left."""
+    limits, now = wanted.by_lane, wanted.now
+    lost: dict[LaneKey, list[str]] = {}
+    for app_id, endpoint_id, id_ in transaction.rows("lost_leases", (now,)):
+        lane = app_id, endpoint_id
+        if len(ids := lost.setdefault(lane, [])) < limits.get(lane, 0):
             ids.append(id_)
-    due: dict[str, list[rows.Row]] = {endpoint_id: [] for endpoint_id in limits}
-    lanes = [(endpoint_id, now, limit) for endpoint_id, limit in limits.items()]
-    leases = [(id_, now) for ids in lost.values() for id_ in ids]
-    for row in transaction.bulk_rows("due_deliveries", lanes):
-        due[row[rows.ENDPOINT_ID]].append(row)
+    due: dict[LaneKey, list[rows.Row]] = {lane: [] for lane in limits}
+    waiting = [(*lane, now, limit) for lane, limit in limits.items()]
+    leases = [(app_id, id_, now) for (app_id, _), ids in lost.items() for id_ in ids]
+    for row in transaction.bulk_rows("due_deliveries", waiting):
+        due[row[rows.LANE]].append(row)
     for row in transaction.bulk_rows("lost_deliveries", leases):
-        due[row[rows.ENDPOINT_ID]].append(row)
-    for endpoint_id, found in due.items():
-        yield from sorted(found, key=_by_due_time)[: limits[endpoint_id]]
+        due[row[rows.LANE]].append(row)
+    for lane, found in due.items():
+        yield from sorted(found, key=_by_due_time)[: limits[lane]]
 
 
 def _by_due_time(row: rows.Row) -> tuple[Micros, str]:
@@ -242,9 +255,9 @@ def interrupted(delivery: Delivery, event_type: str) -> Attempt:
 
 
 class Held(NamedTuple):
-    """Claims that their holder speaks of, as (delivery id, token), and an instant."""
+    """Claims that their holder speaks of, and an instant."""
 
-    claims: Sequence[tuple[str, int]]
+    claims: Sequence[Hold]
     at: Micros
 
 
@@ -257,7 +270,7 @@ def _renew(transaction: Transaction, held: Held) -> list[str]:
     count = transaction.bulk("renew", [(*claim, held.at) for claim in held.claims])
     if count == len(held.claims):
         return []
-    return [claim[0] for claim in held.claims if not transaction.rows("is_held", claim)]
+    return [claim[1] for claim in held.claims if not transaction.rows("is_held", claim)]
 
 
 def release(transaction: Transaction, requests: Sequence[Held]) -> list[None]:
@@ -267,7 +280,7 @@ def release(transaction: Transaction, requests: Sequence[Held]) -> list[None]:
         for id_, app_id, endpoint_id in transaction.bulk_rows("release", returned):
             transaction.tally.moved((id_, app_id, endpoint_id), SENDING, WAITING)
             transaction.woken.add(endpoint_id)
-        line_up_after(transaction, [id_ for id_, _ in held.claims])
+        line_up_after(transaction, [claim[:2] for claim in held.claims])
     return [None] * len(requests)
 
 
@@ -277,10 +290,10 @@ def orphan(transaction: Transaction, requests: Sequence[Micros]) -> list[int]:
     for now in requests:
         leased = _with_event_type(transaction.rows("leased_deliveries"))
         interrupt(transaction, leased)
-        transaction.many("requeue", [(d.id, now) for d, _ in leased])
+        transaction.many("requeue", [(d.app_id, d.id, now) for d, _ in leased])
         for delivery, _ in leased:
             transaction.tally.moved(delivery[:3], SENDING, WAITING)
-        line_up_after(transaction, [d.id for d, _ in leased])
+        line_up_after(transaction, [(d.app_id, d.id) for d, _ in leased])
         counts.append(len(leased))
     return counts
 
@@ -295,10 +308,10 @@ def end(
     """Move open deliveries (rows with event type) to a terminal state without an attempt."""
     ended = _with_event_type(open_)
     interrupt(transaction, [(d, event_type) for d, event_type in ended if d.state is SENDING])
-    transaction.many("end", [(d.id, state) for d, _ in ended])
+    transaction.many("end", [(d.app_id, d.id, state) for d, _ in ended])
     for delivery, _ in ended:
         transaction.tally.moved(delivery[:3], delivery.state, state)
-    line_up_after(transaction, [d.id for d, _ in ended])
+    line_up_after(transaction, [(d.app_id, d.id) for d, _ in ended])
     return [d for d, _ in ended]
 
 

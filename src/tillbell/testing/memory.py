@@ -27,6 +27,8 @@ from tillbell.storage.base import (
     RESENDABLE,
     Added,
     Duplicate,
+    Hold,
+    LaneKey,
     Publication,
     Repeated,
     Rotated,
@@ -108,7 +110,7 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
 
     def _settle(self, settlement: Settlement) -> bool:
         id_, token, attempt, state, due_at = settlement
-        delivery = self._holding(id_, token)
+        delivery = self._holding(attempt.app_id, id_, token)
         if delivery is None:
             return False
         self.known_attempts[attempt.id] = attempt
@@ -120,21 +122,21 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
         )
         return True
 
-    def _holding(self, id_: str, token: int) -> Delivery | None:
+    def _holding(self, app_id: str, id_: str, token: int) -> Delivery | None:
         delivery = self.deliveries.get(id_)
-        if delivery is None or delivery.state is not SENDING or delivery.token != token:
+        if delivery is None or delivery.state is not SENDING:
             return None
-        return delivery
+        return delivery if (delivery.app_id, delivery.token) == (app_id, token) else None
 
     # ── claims ───────────────────────────────────────────────────────────────────────────────────
 
     async def claim(
-        self, wanted: Mapping[str, int], now: Micros, lease_until: Micros
+        self, wanted: Mapping[LaneKey, int], now: Micros, lease_until: Micros
     ) -> list[Claim]:
         """See `Store.claim`."""
         claims = []
-        for endpoint_id, limit in wanted.items():
-            due = [d for d in self._open_of(endpoint_id) if d.due_at <= now and self.may_go(d)]
+        for lane, limit in wanted.items():
+            due = [d for d in self._open_of(lane) if d.due_at <= now and self.may_go(d)]
             for delivery in sorted(due, key=lambda d: (d.due_at, d.id))[:limit]:
                 if delivery.state is SENDING:
                     self._interrupt(delivery)
@@ -151,11 +153,11 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
                 claims.append(Claim(leased, self.known_messages[leased.message_id], body))
         return claims
 
-    def _open_of(self, endpoint_id: str) -> list[Delivery]:
+    def _open_of(self, lane: LaneKey) -> list[Delivery]:
         return [
             d
             for d in self.deliveries.values()
-            if d.endpoint_id == endpoint_id and d.state in OPEN_STATES
+            if (d.app_id, d.endpoint_id) == lane and d.state in OPEN_STATES
         ]
 
     def _interrupt(self, delivery: Delivery) -> None:
@@ -178,13 +180,13 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
         )
         self.known_attempts[attempt.id] = attempt
 
-    async def renew(self, held: Sequence[tuple[str, int]], lease_until: Micros) -> Sequence[str]:
+    async def renew(self, held: Sequence[Hold], lease_until: Micros) -> Sequence[str]:
         """See `Store.renew`."""
         for delivery in self._all_holding(held):
             self.deliveries[delivery.id] = delivery._replace(due_at=lease_until)
-        return [claim[0] for claim in held if self._holding(*claim) is None]
+        return [claim[1] for claim in held if self._holding(*claim) is None]
 
-    async def release(self, held: Sequence[tuple[str, int]], now: Micros) -> None:
+    async def release(self, held: Sequence[Hold], now: Micros) -> None:
         """See `Store.release`."""
         for d in self._all_holding(held):
             self.deliveries[d.id] = d._replace(
@@ -195,7 +197,7 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
                 tries=d.tries - 1,
             )
 
-    def _all_holding(self, held: Iterable[tuple[str, int]]) -> list[Delivery]:
+    def _all_holding(self, held: Iterable[Hold]) -> list[Delivery]:
         found = (self._holding(*claim) for claim in held)
         return [d for d in found if d is not None]
 
@@ -230,6 +232,7 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
 
     async def resend(
         self,
+        app_id: str,
         delivery_ids: Sequence[str],
         now: Micros,
         trigger: Trigger = Trigger.MANUAL,
@@ -237,7 +240,8 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
     ) -> int:
         """See `Store.resend`."""
         found = [self.deliveries[id_] for id_ in set(delivery_ids) if id_ in self.deliveries]
-        taken = [d for d in found if d.state in states and d.state is not SENDING]
+        allowed = set(states) - {SENDING}
+        taken = [d for d in found if d.app_id == app_id and d.state in allowed]
         for d in taken:
             again = (
                 d._replace(due_at=min(d.due_at, now))
@@ -247,9 +251,10 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
             self.deliveries[d.id] = again._replace(trigger=trigger)
         return len(taken)
 
-    async def discard(self, endpoint_id: str, now: Micros, limit: int) -> int:
+    async def discard(self, app_id: str, endpoint_id: str, now: Micros, limit: int) -> int:
         """See `Store.discard`."""
-        found = [d for d in self._open_of(endpoint_id) if not _is_leased(d, now)][:limit]
+        open_ = self._open_of((app_id, endpoint_id))
+        found = [d for d in open_ if not _is_leased(d, now)][:limit]
         for delivery in found:
             self._end(delivery, DISCARDED)
         return len(found)

@@ -43,9 +43,10 @@ class MemoryBookViews:
         found = self.known_callbacks.get(callback_id)
         return found if found is not None and found.app_id == app_id else None
 
-    async def request(self, callback_id: str) -> bytes | None:
+    async def request(self, app_id: str, callback_id: str) -> bytes | None:
         """See `BookViews.request`."""
-        return self.requests.get(callback_id, (None, False))[0]
+        is_theirs = await self.callback(app_id, callback_id) is not None
+        return self.requests[callback_id][0] if is_theirs and callback_id in self.requests else None
 
     async def callbacks(self, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
         """See `BookLists.callbacks`."""

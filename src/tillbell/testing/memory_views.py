@@ -25,6 +25,7 @@ from tillbell.storage.base import (
     DeliveryRow,
     Gap,
     Lane,
+    LaneKey,
     MessageFilter,
     Page,
     Publication,
@@ -181,10 +182,10 @@ class MemoryViews(MemoryMessages):
             lanes[d.endpoint_id] = lane._replace(due_at=min(lane.due_at, due_at))
         return [lanes[endpoint_id] for endpoint_id in sorted(lanes)][:limit]
 
-    async def next_due(self, endpoint_ids: Sequence[str]) -> dict[str, Micros]:
+    async def next_due(self, lanes: Sequence[LaneKey]) -> dict[str, Micros]:
         """See `Views.next_due`."""
-        lanes = await self.lanes()
-        return {lane.endpoint_id: lane.due_at for lane in lanes if lane.endpoint_id in endpoint_ids}
+        found = await self.lanes()
+        return {lane.endpoint_id: lane.due_at for lane in found if lane[:2] in lanes}
 
     async def message(self, app_id: str, id_or_event_id: str) -> Message | None:
         """See `Views.message`."""
@@ -195,9 +196,11 @@ class MemoryViews(MemoryMessages):
         ]
         return min(found, key=lambda m: m.id != id_or_event_id, default=None)
 
-    async def body(self, message_id: str, variant: str = "") -> bytes | None:
+    async def body(self, app_id: str, message_id: str, variant: str = "") -> bytes | None:
         """See `Views.body`."""
-        return self.bodies.get((message_id, variant))
+        message = self.known_messages.get(message_id)
+        is_theirs = message is not None and message.app_id == app_id
+        return self.bodies.get((message_id, variant)) if is_theirs else None
 
     async def messages(self, app_id: str, filter_: MessageFilter, page: Page) -> list[Message]:
         """See `Lists.messages`."""

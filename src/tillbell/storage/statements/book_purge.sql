@@ -1,7 +1,3 @@
--- name: delete_request
--- Index: callback_requests_callback.
-DELETE FROM callback_requests WHERE callback_id = ?1;
-
 -- name: delete_keys
 -- Index: callback_keys_age.
 DELETE FROM callback_keys WHERE (source_id, dedupe_key) IN (
@@ -17,11 +13,6 @@ RETURNING 1;
 
 -- name: begin_removal
 INSERT INTO removals (app_id) VALUES (?1);
-
--- name: remove_requests
--- Indexes: callbacks_app, callback_requests_callback.
-DELETE FROM callback_requests
-WHERE callback_id IN (SELECT id FROM callbacks WHERE app_id = ?1);
 
 -- name: remove_callbacks
 -- Index: callbacks_app.

@@ -2,10 +2,6 @@
 -- Index: primary key.
 SELECT {callback} FROM callbacks c WHERE c.id = :id AND c.app_id = :app_id;
 
--- name: request
--- Index: callback_requests_callback.
-SELECT request FROM callback_requests WHERE callback_id = ?1;
-
 -- name: callbacks
 -- either {order}: DESC | ASC
 -- either {by}: c.app_id = :app_id | c.app_id = :app_id AND c.outcome = :outcome | c.app_id = :app_id AND c.trust IS NULL | c.source_id = :source_id AND {aside}c.app_id = :app_id | c.transaction_id = :transaction_id AND {aside}c.app_id = :app_id

@@ -10,11 +10,6 @@ WHERE (kind, scope, id) > (?1, ?2, ?3) ORDER BY kind, scope, id LIMIT ?4;
 SELECT {message} FROM messages m
 WHERE (m.app_id, m.id) > (?1, ?2) ORDER BY m.app_id, m.id LIMIT ?3;
 
--- name: move_read_bodies
--- Index: bodies_message in SQLite.
-SELECT message_id, variant, body, expires_at FROM bodies
-WHERE (message_id, variant) > (?1, ?2) ORDER BY message_id, variant LIMIT ?3;
-
 -- name: move_read_deliveries
 SELECT {delivery}, d.held FROM deliveries d WHERE d.id > ?1 ORDER BY d.id LIMIT ?2;
 
@@ -27,11 +22,6 @@ WHERE key > ?1 ORDER BY key LIMIT ?2;
 
 -- name: move_read_callbacks
 SELECT {callback} FROM callbacks c WHERE c.id > ?1 ORDER BY c.id LIMIT ?2;
-
--- name: move_read_requests
--- Index: callback_requests_callback in SQLite.
-SELECT callback_id, request, is_bulk FROM callback_requests
-WHERE callback_id > ?1 ORDER BY callback_id LIMIT ?2;
 
 -- name: move_read_keys
 SELECT source_id, dedupe_key, callback_id, app_id, taken_at, is_open FROM callback_keys

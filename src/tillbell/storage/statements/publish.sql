@@ -8,7 +8,7 @@ INSERT INTO idempotency (key, fingerprint, answer, created_at) VALUES (?1, ?2, ?
 -- name: may_add_delivery
 -- Whether the message is still there and has no such delivery. Index: primary keys.
 SELECT EXISTS (SELECT 1 FROM messages WHERE app_id = ?2 AND id = ?3)
-   AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id = ?1);
+   AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id = ?1 AND app_id = ?2);
 
 -- name: any_ordered
 -- Whether anybody uses order keys at all. Index: deliveries_ordered.
@@ -16,20 +16,23 @@ SELECT EXISTS (SELECT 1 FROM deliveries WHERE order_key IS NOT NULL);
 
 -- name: order_of
 -- The line a delivery stands in. Index: primary key.
-SELECT endpoint_id, order_key FROM deliveries WHERE id = ?1 AND order_key IS NOT NULL;
+SELECT app_id, endpoint_id, order_key FROM deliveries
+WHERE id = ?2 AND app_id = ?1 AND order_key IS NOT NULL;
 
 -- name: hold_line
 -- Hold back the line of an order key; then one may go. Index: deliveries_ordered.
 UPDATE deliveries SET held = 1
-WHERE endpoint_id = ?1 AND order_key = ?2 AND state = 'waiting' AND held = 0;
+WHERE endpoint_id = ?2 AND app_id = ?1 AND order_key = ?3 AND state = 'waiting' AND held = 0;
 
 -- name: head_of_line
 -- Let the first one go, unless one is being sent. Index: deliveries_ordered.
 UPDATE deliveries SET held = 0
 WHERE id = (
         SELECT id FROM deliveries
-        WHERE endpoint_id = ?1 AND order_key = ?2 AND state = 'waiting' AND held = 1
+        WHERE endpoint_id = ?2 AND app_id = ?1 AND order_key = ?3 AND state = 'waiting'
+          AND held = 1
         ORDER BY id LIMIT 1)
+  AND app_id = ?1
   AND NOT EXISTS (
         SELECT 1 FROM deliveries
-        WHERE endpoint_id = ?1 AND order_key = ?2 AND state = 'sending');
+        WHERE endpoint_id = ?2 AND app_id = ?1 AND order_key = ?3 AND state = 'sending');

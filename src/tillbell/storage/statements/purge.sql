@@ -1,14 +1,6 @@
 -- name: message_exists
 SELECT EXISTS (SELECT 1 FROM messages WHERE app_id = ?1 AND id = ?2);
 
--- name: delete_bodies
--- Index: bodies_message.
-DELETE FROM bodies WHERE message_id = ?1;
-
--- name: delete_body
--- Index: bodies_message.
-DELETE FROM bodies WHERE message_id = ?1 AND variant = ?2;
-
 -- name: delete_idempotency
 -- Index: idempotency_age.
 DELETE FROM idempotency WHERE key IN (

@@ -1,7 +1,3 @@
--- name: body
--- Index: bodies_message.
-SELECT body FROM bodies WHERE message_id = ?1 AND variant = ?2;
-
 -- name: messages
 -- either {order}: DESC | ASC
 -- Index: primary key.
@@ -22,7 +18,8 @@ SELECT {attempt} FROM attempts a WHERE a.id = :id AND a.app_id = :app_id;
 -- Index: primary keys.
 SELECT {message}, EXISTS (
     SELECT 1 FROM deliveries d
-    WHERE d.id > 'dlv_' || substr(m.id, 5) || :endpoint_tail
+    WHERE d.app_id = m.app_id
+      AND d.id > 'dlv_' || substr(m.id, 5) || :endpoint_tail
       AND d.id < 'dlv_' || substr(m.id, 5) || :endpoint_tail || '~')
 FROM messages m
 WHERE m.app_id = :app_id AND m.id > :low AND m.id < :high

@@ -50,7 +50,7 @@ async def message_doc(gateway: Gateway, message: Message, *, with_content: bool)
 
 
 async def _payload(gateway: Gateway, message: Message) -> msgspec.Raw:
-    body = await gateway.database.body(message.id)
+    body = await gateway.database.body(message.app_id, message.id)
     return msgspec.Raw(body) if body is not None else EXPIRED
 
 

@@ -10,6 +10,9 @@
 --
 -- History is cut by time, so that it goes by dropping a table: see partitions.py. What no made
 -- partition takes goes into the `_default` one, so that no insert fails for want of one.
+--
+-- What grows can be spread over several databases by application: it holds `app_id`, and so does
+-- every unique index. Where `app_id` comes last, rows are also looked for by time alone (retention).
 
 CREATE TABLE messages (
     id          text COLLATE "C" NOT NULL,
@@ -36,17 +39,18 @@ CREATE TABLE event_ids (
 CREATE INDEX event_ids_message ON event_ids (message_id);
 
 CREATE TABLE bodies (
+    app_id      text COLLATE "C" NOT NULL,
     message_id  text COLLATE "C" NOT NULL,
     variant     text COLLATE "C" NOT NULL, -- '' is the payload as published
     body        bytea NOT NULL,
     expires_at  bigint,                    -- the message's own; NULL: by age
-    PRIMARY KEY (message_id, variant)
+    PRIMARY KEY (message_id, variant, app_id)
 ) PARTITION BY RANGE (message_id);
 CREATE TABLE bodies_default PARTITION OF bodies DEFAULT;
 CREATE INDEX bodies_expiry ON bodies (expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE deliveries (
-    id          text COLLATE "C" NOT NULL PRIMARY KEY,
+    id          text COLLATE "C" NOT NULL,
     app_id      text COLLATE "C" NOT NULL,
     endpoint_id text COLLATE "C" NOT NULL,
     variant     text COLLATE "C" NOT NULL,
@@ -60,7 +64,8 @@ CREATE TABLE deliveries (
     trigger     text COLLATE "C" NOT NULL,
     started_at  bigint,                    -- of the open attempt
     order_key   text COLLATE "C",
-    held        smallint NOT NULL DEFAULT 0  -- 1: another of its order key goes first
+    held        smallint NOT NULL DEFAULT 0, -- 1: another of its order key goes first
+    PRIMARY KEY (id, app_id)
 ) PARTITION BY RANGE (id);
 CREATE TABLE deliveries_default PARTITION OF deliveries DEFAULT
 WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 1);
@@ -75,7 +80,7 @@ CREATE INDEX deliveries_ordered ON deliveries (endpoint_id, order_key, state, he
 
 -- Closed attempts. Those of an endpoint are found through its deliveries.
 CREATE TABLE attempts (
-    id          text COLLATE "C" NOT NULL PRIMARY KEY,
+    id          text COLLATE "C" NOT NULL,
     app_id      text COLLATE "C" NOT NULL,
     endpoint_id text COLLATE "C" NOT NULL,
     event_type  text COLLATE "C" NOT NULL,
@@ -88,7 +93,8 @@ CREATE TABLE attempts (
     status_code integer NOT NULL,
     error       text COLLATE "C" NOT NULL,
     detail      text COLLATE "C" NOT NULL,
-    response    bytea NOT NULL
+    response    bytea NOT NULL,
+    PRIMARY KEY (id, app_id)
 ) PARTITION BY RANGE (id);
 CREATE TABLE attempts_default PARTITION OF attempts DEFAULT;
 

@@ -40,12 +40,15 @@ CREATE INDEX callbacks_retry ON callbacks (retry_at, id) WHERE retry_at IS NOT N
 
 -- Their bytes, sealed; apart, because they are kept for a shorter time.
 CREATE TABLE callback_requests (
-    callback_id text COLLATE "C" NOT NULL PRIMARY KEY,
+    app_id      text COLLATE "C" NOT NULL,
+    callback_id text COLLATE "C" NOT NULL,
     request     bytea NOT NULL,
-    is_bulk     bigint NOT NULL         -- kept for a day only
+    is_bulk     bigint NOT NULL,        -- kept for a day only
+    PRIMARY KEY (callback_id, app_id)
 ) PARTITION BY RANGE (callback_id);
 CREATE TABLE callback_requests_default PARTITION OF callback_requests DEFAULT;
-CREATE INDEX callback_requests_bulk ON callback_requests (callback_id) WHERE is_bulk = 1;
+CREATE INDEX callback_requests_bulk ON callback_requests (callback_id, app_id)
+    WHERE is_bulk = 1;
 
 -- Which callback holds a dedupe key. It outlives the callback.
 CREATE TABLE callback_keys (

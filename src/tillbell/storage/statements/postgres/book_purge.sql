@@ -1,12 +1,24 @@
 -- name: stale_requests
 -- Those of bulk providers go sooner. Indexes: primary key, callback_requests_bulk.
-SELECT callback_id FROM callback_requests WHERE callback_id < :oldest_kept
-UNION SELECT callback_id FROM callback_requests WHERE is_bulk = 1 AND callback_id < :oldest_bulk
-ORDER BY callback_id LIMIT :limit;
+SELECT app_id, callback_id FROM (
+    SELECT callback_id, app_id FROM callback_requests WHERE callback_id < :oldest_kept
+    UNION
+    SELECT callback_id, app_id FROM callback_requests
+    WHERE is_bulk = 1 AND callback_id < :oldest_bulk
+    ORDER BY callback_id, app_id LIMIT :limit) stale;
 
 -- name: delete_callbacks
 -- Old ones that are done with. Index: primary key.
 DELETE FROM callbacks WHERE id < ?1 AND id = ANY (ARRAY (
     SELECT id FROM callbacks
     WHERE id < ?1 AND outcome IS NOT NULL AND retry_at IS NULL ORDER BY id LIMIT ?2))
-RETURNING id;
+RETURNING app_id, id;
+
+-- name: delete_request
+-- Index: primary key.
+DELETE FROM callback_requests WHERE app_id = ?1 AND callback_id = ?2;
+
+-- name: remove_requests
+-- Indexes: callbacks_app, primary key.
+DELETE FROM callback_requests
+WHERE app_id = ?1 AND callback_id IN (SELECT id FROM callbacks WHERE app_id = ?1);

@@ -7,18 +7,20 @@ JOIN LATERAL (
     WHERE m.app_id = d.app_id AND m.id = {delivery_message} OFFSET 0) m ON true
 LEFT JOIN LATERAL (
     SELECT body FROM bodies b
-    WHERE b.message_id = {delivery_message} AND b.variant = d.variant OFFSET 0) b ON true
+    WHERE b.app_id = d.app_id AND b.message_id = {delivery_message} AND b.variant = d.variant
+    OFFSET 0) b ON true
 
 -- name: due_deliveries
 -- What waits for each endpoint and may be sent now, oldest due first, with message and body. All
 -- endpoints at once: to begin a statement on partitions costs more than what it does for one.
 -- Index: deliveries_waiting.
 SELECT {delivery}, {message}, b.body
-FROM unnest(?1::text[], ?2::bigint[], ?3::bigint[]) AS wanted (endpoint_id, now, most)
+FROM unnest(?1::text[], ?2::text[], ?3::bigint[], ?4::bigint[])
+    AS wanted (app_id, endpoint_id, now, most)
 CROSS JOIN LATERAL (
     SELECT * FROM deliveries d
-    WHERE d.endpoint_id = wanted.endpoint_id AND d.held = 0 AND d.due_at <= wanted.now
-      AND d.state = 'waiting'
+    WHERE d.endpoint_id = wanted.endpoint_id AND d.app_id = wanted.app_id AND d.held = 0
+      AND d.due_at <= wanted.now AND d.state = 'waiting'
     ORDER BY d.due_at, d.id LIMIT wanted.most
     FOR UPDATE SKIP LOCKED) d
 {with_message};
@@ -26,10 +28,11 @@ CROSS JOIN LATERAL (
 -- name: lost_deliveries
 -- Index: primary keys.
 SELECT {delivery}, {message}, b.body
-FROM unnest(?1::text[], ?2::bigint[]) AS lost (id, now)
+FROM unnest(?1::text[], ?2::text[], ?3::bigint[]) AS lost (app_id, id, now)
 CROSS JOIN LATERAL (
     SELECT * FROM deliveries d
-    WHERE d.id = lost.id AND d.state = 'sending' AND d.due_at <= lost.now
+    WHERE d.id = lost.id AND d.app_id = lost.app_id AND d.state = 'sending'
+      AND d.due_at <= lost.now
     FOR UPDATE SKIP LOCKED) d
 {with_message};
 
@@ -38,21 +41,24 @@ CROSS JOIN LATERAL (
 UPDATE deliveries
 SET state = 'sending', due_at = to_.due_at, started_at = to_.started_at,
     attempts = attempts + 1, tries = tries + 1, token = token + 1
-FROM unnest(?1::text[], ?2::bigint[], ?3::bigint[]) AS to_ (id, due_at, started_at)
-WHERE deliveries.id = to_.id;
+FROM unnest(?1::text[], ?2::text[], ?3::bigint[], ?4::bigint[])
+    AS to_ (app_id, id, due_at, started_at)
+WHERE deliveries.id = to_.id AND deliveries.app_id = to_.app_id;
 
 -- name: renew
 UPDATE deliveries SET due_at = held.until
-FROM unnest(?1::text[], ?2::bigint[], ?3::bigint[]) AS held (id, token, until)
-WHERE deliveries.id = held.id AND deliveries.token = held.token AND deliveries.state = 'sending';
+FROM unnest(?1::text[], ?2::text[], ?3::bigint[], ?4::bigint[]) AS held (app_id, id, token, until)
+WHERE deliveries.id = held.id AND deliveries.app_id = held.app_id
+  AND deliveries.token = held.token AND deliveries.state = 'sending';
 
 -- name: release
 -- Back in the queue; the attempt that never was is not counted. The token stays spent.
 UPDATE deliveries
 SET state = 'waiting', due_at = held.now, started_at = NULL, attempts = attempts - 1,
     tries = tries - 1
-FROM unnest(?1::text[], ?2::bigint[], ?3::bigint[]) AS held (id, token, now)
-WHERE deliveries.id = held.id AND deliveries.token = held.token AND deliveries.state = 'sending'
+FROM unnest(?1::text[], ?2::text[], ?3::bigint[], ?4::bigint[]) AS held (app_id, id, token, now)
+WHERE deliveries.id = held.id AND deliveries.app_id = held.app_id
+  AND deliveries.token = held.token AND deliveries.state = 'sending'
 RETURNING deliveries.id, deliveries.app_id, deliveries.endpoint_id;
 
 -- name: leased_deliveries

@@ -78,3 +78,11 @@ GROUP BY app_id, endpoint_id, hour ORDER BY app_id, endpoint_id, hour LIMIT ?4;
 ANALYZE records, messages, bodies, deliveries, attempts, totals, idempotency, callbacks,
     callback_requests, callback_keys, callback_waits, seen_items, transactions, transitions,
     effects, conflicts, audit;
+
+-- name: move_read_bodies
+SELECT app_id, message_id, variant, body, expires_at FROM bodies
+WHERE (message_id, variant, app_id) > (?2, ?3, ?1) ORDER BY message_id, variant, app_id LIMIT ?4;
+
+-- name: move_read_requests
+SELECT app_id, callback_id, request, is_bulk FROM callback_requests
+WHERE callback_id > ?1 ORDER BY callback_id LIMIT ?2;

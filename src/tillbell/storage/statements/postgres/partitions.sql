@@ -61,7 +61,8 @@ DELETE FROM event_ids WHERE message_id = ANY (ARRAY (
 SELECT {delivery}, m.event_type
 FROM deliveries d
 JOIN messages m ON m.app_id = d.app_id AND m.id = {delivery_message}
-LEFT JOIN bodies b ON b.message_id = {delivery_message} AND b.variant = d.variant
+LEFT JOIN bodies b
+    ON b.app_id = d.app_id AND b.message_id = {delivery_message} AND b.variant = d.variant
 WHERE (d.state = 'waiting' OR d.state = 'sending' AND d.due_at <= ?3)
   AND d.id >= ?1 AND d.id < ?2 AND (b.expires_at IS NULL OR b.expires_at <= ?3)
 LIMIT ?4

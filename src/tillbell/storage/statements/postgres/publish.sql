@@ -16,8 +16,8 @@ SELECT app_id, event_id, id FROM added WHERE event_id IS NOT NULL;
 SELECT message_id FROM event_ids WHERE app_id = ?1 AND event_id = ?2;
 
 -- name: insert_body
-INSERT INTO bodies (message_id, variant, body, expires_at)
-SELECT * FROM unnest(?1::text[], ?2::text[], ?3::bytea[], ?4::bigint[]);
+INSERT INTO bodies (app_id, message_id, variant, body, expires_at)
+SELECT * FROM unnest(?1::text[], ?2::text[], ?3::text[], ?4::bytea[], ?5::bigint[]);
 
 -- name: insert_delivery
 -- Bound to a Delivery as it is; ?4, its message, is part of its id.
@@ -32,7 +32,7 @@ FROM unnest(
 
 -- name: add_body
 -- A body rendered later. Where the payload is gone it stays gone. Index: primary key of bodies.
-INSERT INTO bodies (message_id, variant, body, expires_at)
-SELECT ?1::text, ?2::text, ?3::bytea, payload.expires_at FROM bodies payload
-WHERE payload.message_id = ?1 AND payload.variant = ''
-ON CONFLICT (message_id, variant) DO NOTHING;
+INSERT INTO bodies (app_id, message_id, variant, body, expires_at)
+SELECT ?1::text, ?2::text, ?3::text, ?4::bytea, payload.expires_at FROM bodies payload
+WHERE payload.app_id = ?1 AND payload.message_id = ?2 AND payload.variant = ''
+ON CONFLICT (message_id, variant, app_id) DO NOTHING;

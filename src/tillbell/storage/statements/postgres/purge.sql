@@ -6,19 +6,19 @@ UPDATE attempts SET response = ''::bytea WHERE id = ?2 AND app_id = ?1 RETURNING
 -- Bodies past their time that nobody is sending: first as many as there can be of both, then those
 -- of them; else all that are past their time would be read and sorted.
 -- Indexes: primary key of bodies, bodies_expiry, deliveries_leased.
-SELECT message_id, variant FROM (
-    (SELECT message_id, variant FROM bodies
+SELECT app_id, message_id, variant FROM (
+    (SELECT app_id, message_id, variant FROM bodies
      WHERE message_id < ?1 AND expires_at IS NULL
      ORDER BY message_id, variant LIMIT ?3 + (
         SELECT count(*) FROM deliveries WHERE state = 'sending' AND due_at > ?2))
     UNION ALL
-    (SELECT message_id, variant FROM bodies WHERE expires_at <= ?2
+    (SELECT app_id, message_id, variant FROM bodies WHERE expires_at <= ?2
      ORDER BY expires_at LIMIT ?3 + (
         SELECT count(*) FROM deliveries WHERE state = 'sending' AND due_at > ?2))) stale
 WHERE (
     SELECT bool_or(d.variant = stale.variant AND d.state = 'sending' AND d.due_at > ?2)
     FROM deliveries d
-    WHERE d.id > 'dlv_' || substr(stale.message_id, 5)
+    WHERE d.app_id = stale.app_id AND d.id > 'dlv_' || substr(stale.message_id, 5)
       AND d.id < 'dlv_' || substr(stale.message_id, 5) || '~') IS NOT TRUE
 ORDER BY message_id, variant LIMIT ?3;
 
@@ -26,15 +26,16 @@ ORDER BY message_id, variant LIMIT ?3;
 -- Open deliveries that lose their body. Index: primary key of deliveries.
 SELECT {delivery}, m.event_type
 FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = {delivery_message}
-WHERE d.id > 'dlv_' || substr(?1, 5) AND d.id < 'dlv_' || substr(?1, 5) || '~'
-  AND d.variant = ?2 AND d.state IN ('waiting', 'sending')
+WHERE d.app_id = ?1 AND d.id > 'dlv_' || substr(?2, 5) AND d.id < 'dlv_' || substr(?2, 5) || '~'
+  AND d.variant = ?3 AND d.state IN ('waiting', 'sending')
 FOR UPDATE OF d;
 
 -- name: delete_attempts
 -- Of old messages, where the delivery has ended. As an array: of a list that is joined nobody knows
 -- how short it is. Index: primary keys.
 DELETE FROM attempts WHERE id < ?1 AND id = ANY (ARRAY (
-    SELECT a.id FROM attempts a JOIN deliveries d ON d.id = {attempt_delivery}
+    SELECT a.id FROM attempts a
+    JOIN deliveries d ON d.app_id = a.app_id AND d.id = {attempt_delivery}
     WHERE a.id < ?1 AND d.state NOT IN ('waiting', 'sending')
     ORDER BY a.id LIMIT ?2));
 
@@ -49,12 +50,13 @@ WITH RECURSIVE apps (app_id) AS (
 SELECT m.app_id, m.id FROM apps JOIN messages m ON m.app_id = apps.app_id AND m.id < ?1
 WHERE NOT (SELECT EXISTS (
     SELECT 1 FROM deliveries d
-    WHERE d.id > 'dlv_' || substr(m.id, 5) AND d.id < 'dlv_' || substr(m.id, 5) || '~'))
+    WHERE d.app_id = m.app_id
+      AND d.id > 'dlv_' || substr(m.id, 5) AND d.id < 'dlv_' || substr(m.id, 5) || '~'))
 LIMIT ?2;
 
 -- name: delete_message
 -- With its event id. Index: event_ids_message, primary key.
-WITH freed AS (DELETE FROM event_ids WHERE message_id = ?2)
+WITH freed AS (DELETE FROM event_ids WHERE app_id = ?1 AND message_id = ?2)
 DELETE FROM messages WHERE app_id = ?1 AND id = ?2;
 
 -- name: delete_deliveries
@@ -63,3 +65,11 @@ DELETE FROM deliveries WHERE id < ?1 AND id = ANY (ARRAY (
     SELECT id FROM deliveries WHERE id < ?1 AND state NOT IN ('waiting', 'sending')
     ORDER BY id LIMIT ?2))
 RETURNING id, app_id, endpoint_id, state;
+
+-- name: delete_bodies
+-- Index: primary key.
+DELETE FROM bodies WHERE app_id = ?1 AND message_id = ?2;
+
+-- name: delete_body
+-- Index: primary key.
+DELETE FROM bodies WHERE app_id = ?1 AND message_id = ?2 AND variant = ?3;

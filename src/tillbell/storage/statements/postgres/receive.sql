@@ -17,11 +17,11 @@ FROM unnest(
 
 -- name: insert_request
 INSERT INTO callback_requests
-    (callback_id, request, is_bulk)
-SELECT c1, c2, c3
+    (app_id, callback_id, request, is_bulk)
+SELECT c1, c2, c3, c4
 FROM unnest(
-    ?1::text[], ?2::bytea[], ?3::bigint[])
-    AS r (c1, c2, c3);
+    ?1::text[], ?2::text[], ?3::bytea[], ?4::bigint[])
+    AS r (c1, c2, c3, c4);
 
 -- name: hold_key
 -- The new holder's key counts from now. Index: primary key.
@@ -33,3 +33,7 @@ FROM unnest(
     AS r (c1, c2, c3, c4, c5)
 ON CONFLICT (source_id, dedupe_key) DO UPDATE SET
     callback_id = excluded.callback_id, taken_at = excluded.taken_at, is_open = 0;
+
+-- name: request
+-- Index: primary key.
+SELECT request FROM callback_requests WHERE app_id = ?1 AND callback_id = ?2;

@@ -4,8 +4,10 @@ UPDATE deliveries
 SET state = to_.state,
     due_at = CASE WHEN to_.state = 'waiting' THEN to_.due_at ELSE deliveries.due_at END,
     trigger = 'scheduled', started_at = NULL
-FROM unnest(?1::text[], ?2::bigint[], ?3::text[], ?4::bigint[]) AS to_ (id, token, state, due_at)
-WHERE deliveries.id = to_.id AND deliveries.token = to_.token AND deliveries.state = 'sending';
+FROM unnest(?1::text[], ?2::text[], ?3::bigint[], ?4::text[], ?5::bigint[])
+    AS to_ (app_id, id, token, state, due_at)
+WHERE deliveries.id = to_.id AND deliveries.app_id = to_.app_id
+  AND deliveries.token = to_.token AND deliveries.state = 'sending';
 
 -- name: insert_attempt
 -- Bound to an Attempt as it is; ?2 and ?5 are parts of its id.
@@ -21,21 +23,23 @@ FROM unnest(
 
 -- name: resendable
 -- Index: primary key.
-SELECT id, app_id, endpoint_id, state, order_key FROM deliveries WHERE id = ?1 FOR UPDATE;
+SELECT id, app_id, endpoint_id, state, order_key FROM deliveries
+WHERE id = ?2 AND app_id = ?1 FOR UPDATE;
 
 -- name: resend
 -- What waits keeps its run and its place; what had ended begins a new run.
 UPDATE deliveries
 SET tries = CASE WHEN state = 'waiting' THEN tries ELSE 0 END,
-    due_at = CASE WHEN state = 'waiting' THEN least(due_at, ?2::bigint) ELSE ?2::bigint END,
-    trigger = ?3, state = 'waiting'
-WHERE id = ?1;
+    due_at = CASE WHEN state = 'waiting' THEN least(due_at, ?3::bigint) ELSE ?3::bigint END,
+    trigger = ?4, state = 'waiting'
+WHERE id = ?2 AND app_id = ?1;
 
 -- name: discardable
 -- Open deliveries of an endpoint, except those under a running lease or in other hands.
 -- Indexes: deliveries_waiting, deliveries_leased.
 SELECT {delivery}, m.event_type
 FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = {delivery_message}
-WHERE d.endpoint_id = ?1 AND (d.state = 'waiting' OR d.state = 'sending' AND d.due_at <= ?2)
-LIMIT ?3
+WHERE d.endpoint_id = ?2 AND d.app_id = ?1
+  AND (d.state = 'waiting' OR d.state = 'sending' AND d.due_at <= ?3)
+LIMIT ?4
 FOR UPDATE OF d SKIP LOCKED;

@@ -22,16 +22,19 @@ SELECT min(app_id), endpoint_id, min(due_at) FROM open
 GROUP BY endpoint_id ORDER BY endpoint_id LIMIT :limit;
 
 -- name: next_due
+-- `pairs` is JSON: [[application, endpoint], …].
 -- Indexes: deliveries_waiting, deliveries_leased.
-WITH wanted (endpoint_id) AS (SELECT DISTINCT jsonb_array_elements_text(:endpoint_ids::jsonb))
+WITH wanted (app_id, endpoint_id) AS (
+    SELECT DISTINCT pair ->> 0, pair ->> 1 FROM jsonb_array_elements(:pairs::jsonb) AS pair)
 SELECT wanted.endpoint_id, min(due.due_at)
 FROM wanted
-JOIN (SELECT endpoint_id, due_at FROM deliveries WHERE state = 'sending'
+JOIN (SELECT app_id, endpoint_id, due_at FROM deliveries WHERE state = 'sending'
       UNION ALL
-      SELECT w.endpoint_id, (SELECT min(due_at) FROM deliveries d
-                             WHERE d.state = 'waiting' AND d.endpoint_id = w.endpoint_id
-                               AND d.held = 0)
-      FROM wanted w) due ON due.endpoint_id = wanted.endpoint_id
+      SELECT w.app_id, w.endpoint_id, (SELECT min(due_at) FROM deliveries d
+                             WHERE d.state = 'waiting' AND d.app_id = w.app_id
+                               AND d.endpoint_id = w.endpoint_id AND d.held = 0)
+      FROM wanted w) due
+    ON due.app_id = wanted.app_id AND due.endpoint_id = wanted.endpoint_id
 GROUP BY wanted.endpoint_id HAVING min(due.due_at) IS NOT NULL;
 
 -- fragment: filter
@@ -77,8 +80,8 @@ ORDER BY a.id {order} LIMIT :limit;
 SELECT {attempt}
 FROM deliveries d
 CROSS JOIN LATERAL (
-    SELECT * FROM attempts
-    WHERE id > 'atmpt_' || substr(d.id, 5) AND id < 'atmpt_' || substr(d.id, 5) || '~' OFFSET 0) a
+    SELECT * FROM attempts WHERE app_id = d.app_id
+    AND id > 'atmpt_' || substr(d.id, 5) AND id < 'atmpt_' || substr(d.id, 5) || '~' OFFSET 0) a
 CROSS JOIN LATERAL (
     SELECT * FROM messages WHERE app_id = a.app_id AND id = {attempt_message} OFFSET 0) m
 WHERE d.endpoint_id = :endpoint_id AND d.id >= :first_delivery AND d.id <= :last_delivery
@@ -96,9 +99,14 @@ WHERE d.endpoint_id = :endpoint_id AND d.id > :low AND d.id < :high AND d.app_id
   AND {state} AND {filter}
   AND (:lowest::bigint IS NULL OR (
         SELECT a.status_code FROM attempts a
-        WHERE a.id > 'atmpt_' || substr(d.id, 5) AND a.id < 'atmpt_' || substr(d.id, 5) || '~'
+        WHERE a.app_id = d.app_id
+          AND a.id > 'atmpt_' || substr(d.id, 5) AND a.id < 'atmpt_' || substr(d.id, 5) || '~'
         ORDER BY a.id DESC LIMIT 1) BETWEEN :lowest::bigint AND :highest::bigint)
 ORDER BY d.id LIMIT :limit;
+
+-- name: body
+-- Index: primary key.
+SELECT body FROM bodies WHERE app_id = ?1 AND message_id = ?2 AND variant = ?3;
 
 -- name: totals
 -- Index: primary key.

@@ -1,7 +1,9 @@
 -- name: stale_requests
--- Those of bulk providers go sooner. Indexes: callback_requests_callback, callback_requests_bulk.
-SELECT callback_id FROM callback_requests WHERE callback_id < :oldest_kept
-UNION SELECT callback_id FROM callback_requests WHERE is_bulk AND callback_id < :oldest_bulk
+-- Those of bulk providers go sooner. Whose they are (NULL), they do not say.
+-- Indexes: callback_requests_callback, callback_requests_bulk.
+SELECT NULL, callback_id FROM (
+    SELECT callback_id FROM callback_requests WHERE callback_id < :oldest_kept
+    UNION SELECT callback_id FROM callback_requests WHERE is_bulk AND callback_id < :oldest_bulk)
 LIMIT :limit;
 
 -- name: delete_callbacks
@@ -9,4 +11,13 @@ LIMIT :limit;
 DELETE FROM callbacks WHERE id IN (
     SELECT id FROM callbacks
     WHERE id < ?1 AND outcome IS NOT NULL AND retry_at IS NULL ORDER BY id LIMIT ?2)
-RETURNING id;
+RETURNING app_id, id;
+
+-- name: delete_request
+-- Index: callback_requests_callback.
+DELETE FROM callback_requests WHERE callback_id = ?2;
+
+-- name: remove_requests
+-- Indexes: callbacks_app, callback_requests_callback.
+DELETE FROM callback_requests
+WHERE callback_id IN (SELECT id FROM callbacks WHERE app_id = ?1);

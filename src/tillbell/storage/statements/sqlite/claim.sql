@@ -9,32 +9,32 @@ LEFT JOIN bodies b ON b.message_id = d.message_id AND b.variant = d.variant
 -- One walk along the index: no temporary table, whose making costs more than all the rest.
 -- Index: deliveries_waiting.
 {claimable}
-WHERE d.endpoint_id = ?1 AND d.held = 0 AND d.due_at <= ?2 AND d.state = 'waiting'
-ORDER BY d.due_at, d.id LIMIT ?3;
+WHERE d.endpoint_id = ?2 AND d.app_id = ?1 AND d.held = 0 AND d.due_at <= ?3 AND d.state = 'waiting'
+ORDER BY d.due_at, d.id LIMIT ?4;
 
 -- name: lost_deliveries
 -- Index: primary keys.
 {claimable}
-WHERE d.id = ?1 AND d.due_at <= ?2;
+WHERE d.id = ?2 AND d.app_id = ?1 AND d.due_at <= ?3;
 
 -- name: lease
 -- Open the next attempt; the new token shuts out whoever had the delivery before.
 UPDATE deliveries
-SET state = 'sending', due_at = to_.column2, started_at = to_.column3,
+SET state = 'sending', due_at = to_.column3, started_at = to_.column4,
     attempts = attempts + 1, tries = tries + 1, token = token + 1
-FROM (VALUES (?1, ?2, ?3)) AS to_
-WHERE id = to_.column1;
+FROM (VALUES (?1, ?2, ?3, ?4)) AS to_
+WHERE id = to_.column2 AND app_id = to_.column1;
 
 -- name: renew
-UPDATE deliveries SET due_at = to_.column3
-FROM (VALUES (?1, ?2, ?3)) AS to_
-WHERE id = to_.column1 AND token = to_.column2 AND state = 'sending';
+UPDATE deliveries SET due_at = to_.column4
+FROM (VALUES (?1, ?2, ?3, ?4)) AS to_
+WHERE id = to_.column2 AND app_id = to_.column1 AND token = to_.column3 AND state = 'sending';
 
 -- name: release
 -- Back in the queue; the attempt that never was is not counted. The token stays spent.
 UPDATE deliveries
-SET state = 'waiting', due_at = ?3, started_at = NULL, attempts = attempts - 1, tries = tries - 1
-WHERE id = ?1 AND token = ?2 AND state = 'sending'
+SET state = 'waiting', due_at = ?4, started_at = NULL, attempts = attempts - 1, tries = tries - 1
+WHERE id = ?2 AND app_id = ?1 AND token = ?3 AND state = 'sending'
 RETURNING id, app_id, endpoint_id;
 
 -- name: leased_deliveries

@@ -30,3 +30,16 @@ WHERE (app_id, endpoint_id, hour) > (?1, ?2, ?3) ORDER BY app_id, endpoint_id, h
 -- What its history begins with. Indexes: primary keys, bodies_message.
 SELECT (SELECT min(id) FROM deliveries), (SELECT min(message_id) FROM bodies),
        (SELECT min(id) FROM callbacks);
+
+-- name: move_read_bodies
+-- With their application, which only their messages name. Indexes: primary key, bodies_message.
+SELECT m.app_id, b.message_id, b.variant, b.body, b.expires_at
+FROM messages m CROSS JOIN bodies b ON b.message_id = m.id
+WHERE (m.app_id, m.id) >= (?1, ?2) AND (m.app_id, m.id, b.variant) > (?1, ?2, ?3)
+ORDER BY m.app_id, m.id, b.variant LIMIT ?4;
+
+-- name: move_read_requests
+-- Indexes: callback_requests_callback, primary key.
+SELECT c.app_id, r.callback_id, r.request, r.is_bulk
+FROM callback_requests r CROSS JOIN callbacks c ON c.id = r.callback_id
+WHERE r.callback_id > ?1 ORDER BY r.callback_id LIMIT ?2;

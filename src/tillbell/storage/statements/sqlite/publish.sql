@@ -4,7 +4,8 @@ INSERT INTO messages
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10);
 
 -- name: insert_body
-INSERT INTO bodies (message_id, variant, body, expires_at) VALUES (?1, ?2, ?3, ?4);
+-- Whose it is (?1) a body does not say: it is found by its message only.
+INSERT INTO bodies (message_id, variant, body, expires_at) VALUES (?2, ?3, ?4, ?5);
 
 -- name: insert_delivery
 -- Bound to a Delivery as it is; ?4, its message, is part of its id.
@@ -16,8 +17,8 @@ VALUES (?1, ?2, ?3, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14);
 -- name: add_body
 -- A body rendered later. Where the payload is gone it stays gone. Index: bodies_message.
 INSERT INTO bodies (message_id, variant, body, expires_at)
-SELECT ?1, ?2, ?3, payload.expires_at FROM bodies payload
-WHERE payload.message_id = ?1 AND payload.variant = ''
+SELECT ?2, ?3, ?4, payload.expires_at FROM bodies payload
+WHERE payload.message_id = ?2 AND payload.variant = ''
 ON CONFLICT (message_id, variant) DO NOTHING;
 
 -- name: find_event_id

@@ -3,8 +3,9 @@
 UPDATE attempts SET response = x'' WHERE id = ?2 AND app_id = ?1 RETURNING id;
 
 -- name: stale_bodies
--- Bodies past their time that nobody is sending. Indexes: bodies_message, bodies_expiry.
-SELECT * FROM (
+-- Bodies past their time that nobody is sending; whose they are, they do not say.
+-- Indexes: bodies_message, bodies_expiry.
+SELECT NULL, * FROM (
     SELECT message_id, variant FROM bodies
     WHERE message_id < ?1 AND expires_at IS NULL
     UNION ALL
@@ -20,8 +21,8 @@ LIMIT ?3;
 -- Open deliveries that lose their body. Index: primary key of deliveries.
 SELECT {delivery}, m.event_type
 FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id
-WHERE d.id > 'dlv_' || substr(?1, 5) AND d.id < 'dlv_' || substr(?1, 5) || '~'
-  AND d.variant = ?2 AND d.state IN ('waiting', 'sending');
+WHERE d.id > 'dlv_' || substr(?2, 5) AND d.id < 'dlv_' || substr(?2, 5) || '~'
+  AND d.variant = ?3 AND d.state IN ('waiting', 'sending');
 
 -- name: delete_attempts
 -- Of old messages, where the delivery has ended. Index: primary keys.
@@ -52,3 +53,11 @@ DELETE FROM deliveries WHERE id IN (
     SELECT id FROM deliveries WHERE id < ?1 AND state NOT IN ('waiting', 'sending')
     ORDER BY id LIMIT ?2)
 RETURNING id, app_id, endpoint_id, state;
+
+-- name: delete_bodies
+-- Index: bodies_message.
+DELETE FROM bodies WHERE message_id = ?2;
+
+-- name: delete_body
+-- Index: bodies_message.
+DELETE FROM bodies WHERE message_id = ?2 AND variant = ?3;

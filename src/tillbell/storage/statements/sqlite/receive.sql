@@ -11,7 +11,8 @@ INSERT INTO callbacks
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18);
 
 -- name: insert_request
-INSERT INTO callback_requests (callback_id, request, is_bulk) VALUES (?1, ?2, ?3);
+-- Whose it is (?1) it does not say: it is found by its callback only.
+INSERT INTO callback_requests (callback_id, request, is_bulk) VALUES (?2, ?3, ?4);
 
 -- name: hold_key
 -- The new holder's key counts from now. Index: primary key.
@@ -19,3 +20,8 @@ INSERT INTO callback_keys (source_id, dedupe_key, callback_id, app_id, taken_at)
 VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (source_id, dedupe_key) DO UPDATE SET
     callback_id = excluded.callback_id, taken_at = excluded.taken_at, is_open = 0;
+
+-- name: request
+-- Index: callback_requests_callback.
+SELECT r.request FROM callback_requests r CROSS JOIN callbacks c ON c.id = r.callback_id
+WHERE r.callback_id = ?2 AND c.app_id = ?1;

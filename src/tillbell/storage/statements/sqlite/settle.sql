@@ -1,10 +1,10 @@
 -- name: settle
 -- Only the holder of the present token, and only once. Index: primary key.
 UPDATE deliveries
-SET state = to_.column3, due_at = iif(to_.column3 = 'waiting', to_.column4, due_at),
+SET state = to_.column4, due_at = iif(to_.column4 = 'waiting', to_.column5, due_at),
     trigger = 'scheduled', started_at = NULL
-FROM (VALUES (?1, ?2, ?3, ?4)) AS to_
-WHERE id = to_.column1 AND token = to_.column2 AND state = 'sending';
+FROM (VALUES (?1, ?2, ?3, ?4, ?5)) AS to_
+WHERE id = to_.column2 AND app_id = to_.column1 AND token = to_.column3 AND state = 'sending';
 
 -- name: insert_attempt
 -- Bound to an Attempt as it is; ?2 and ?5 are parts of its id.
@@ -15,24 +15,26 @@ VALUES (?1, ?3, ?4, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16);
 
 -- name: resendable
 -- Index: primary key.
-SELECT id, app_id, endpoint_id, state, order_key FROM deliveries WHERE id = ?1;
+SELECT id, app_id, endpoint_id, state, order_key FROM deliveries
+WHERE id = ?2 AND app_id = ?1;
 
 -- name: resend
 -- What waits keeps its run and its place; what had ended begins a new run.
 UPDATE deliveries
 SET tries = iif(state = 'waiting', tries, 0),
-    due_at = iif(state = 'waiting', min(due_at, ?2), ?2),
-    trigger = ?3, state = 'waiting'
-WHERE id = ?1;
+    due_at = iif(state = 'waiting', min(due_at, ?3), ?3),
+    trigger = ?4, state = 'waiting'
+WHERE id = ?2 AND app_id = ?1;
 
 -- name: discardable
 -- Open deliveries of an endpoint, except those under a running lease.
 -- Indexes: deliveries_waiting, deliveries_leased.
 SELECT {delivery}, m.event_type
 FROM (
-    SELECT id FROM deliveries WHERE endpoint_id = ?1 AND state = 'waiting'
+    SELECT id FROM deliveries WHERE endpoint_id = ?2 AND app_id = ?1 AND state = 'waiting'
     UNION ALL
-    SELECT id FROM deliveries WHERE endpoint_id = ?1 AND state = 'sending' AND due_at <= ?2
-    LIMIT ?3) open
+    SELECT id FROM deliveries
+    WHERE endpoint_id = ?2 AND app_id = ?1 AND state = 'sending' AND due_at <= ?3
+    LIMIT ?4) open
 CROSS JOIN deliveries d ON d.id = open.id
 CROSS JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id;

@@ -21,14 +21,16 @@ SELECT (SELECT app_id FROM deliveries d WHERE d.endpoint_id = open.endpoint_id L
 FROM open GROUP BY endpoint_id ORDER BY endpoint_id LIMIT :limit;
 
 -- name: next_due
+-- `pairs` is JSON: [[application, endpoint], …].
 -- Indexes: deliveries_waiting, deliveries_leased.
 SELECT wanted.value, min(due.due_at)
-FROM json_each(:endpoint_ids) wanted
+FROM (SELECT DISTINCT value ->> 1 AS value FROM json_each(:pairs)) wanted
 JOIN (SELECT endpoint_id, due_at FROM deliveries WHERE state = 'sending'
       UNION ALL
-      SELECT value, (SELECT min(due_at) FROM deliveries d
-                     WHERE d.state = 'waiting' AND d.endpoint_id = value AND d.held = 0)
-      FROM json_each(:endpoint_ids)) due ON due.endpoint_id = wanted.value
+      SELECT value ->> 1, (SELECT min(due_at) FROM deliveries d
+                           WHERE d.state = 'waiting' AND d.endpoint_id = value ->> 1
+                             AND d.held = 0)
+      FROM json_each(:pairs)) due ON due.endpoint_id = wanted.value
 GROUP BY wanted.value HAVING min(due.due_at) IS NOT NULL;
 
 -- fragment: filter
@@ -93,6 +95,11 @@ WHERE d.endpoint_id = :endpoint_id AND d.id > :low AND d.id < :high AND d.app_id
         WHERE a.id > 'atmpt_' || substr(d.id, 5) AND a.id < 'atmpt_' || substr(d.id, 5) || '~'
         ORDER BY a.id DESC LIMIT 1) BETWEEN :lowest AND :highest)
 ORDER BY d.id LIMIT :limit;
+
+-- name: body
+-- Index: bodies_message.
+SELECT b.body FROM bodies b CROSS JOIN messages m ON m.app_id = ?1 AND m.id = b.message_id
+WHERE b.message_id = ?2 AND b.variant = ?3;
 
 -- name: totals
 -- Index: primary key.
