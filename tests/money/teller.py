@@ -138,13 +138,14 @@ class Teller:
         return (await self.read(id_or_uid)).status
 
     async def steps(self, id_or_uid: str) -> list[Transition]:
-        return await self.books.transitions((await self.read(id_or_uid)).id)
+        found = await self.read(id_or_uid)
+        return await self.books.transitions(found.app_id, found.id)
 
     async def effects(self, id_or_uid: str) -> list[Effect]:
         """Return the effects of a transaction and of what is linked to it."""
         found = await self.read(id_or_uid)
-        family = [found, *await self.books.children(found.id)]
-        return [effect for one in family for effect in await self.books.effects(one.id)]
+        family = [found, *await self.books.children(found.app_id, found.id)]
+        return [effect for one in family for effect in await self.books.effects(one.app_id, one.id)]
 
     async def moved(self, id_or_uid: str) -> list[tuple[str, str]]:
         """Return what moved: `("credit", "100.00")`."""
@@ -152,7 +153,8 @@ class Teller:
         return [(one.kind.value, str(Decimal(one.amount).scaleb(-2))) for one in found]
 
     async def children(self, id_or_uid: str) -> list[Transaction]:
-        return await self.books.children((await self.read(id_or_uid)).id)
+        found = await self.read(id_or_uid)
+        return await self.books.children(found.app_id, found.id)
 
     async def conflicts(
         self, id_or_uid: str | None = None, *, open_only: bool = True

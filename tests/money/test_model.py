@@ -215,7 +215,7 @@ async def assert_agree(till: Teller, uid: str, family: Family) -> None:
 
 
 async def assert_same(till: Teller, found: Transaction, expected: Account) -> None:
-    effects = [one.kind.value for one in await till.books.effects(found.id)]
+    effects = [one.kind.value for one in await till.books.effects(found.app_id, found.id)]
     steps = await till.steps(found.id)
     assert (found.status, effects) == (expected.status, expected.effects)
     assert [one.sequence for one in steps] == list(range(1, expected.steps + 1))

@@ -160,8 +160,8 @@ async def _is_decided(world: World, change: Change) -> bool:
     id_ = step.transaction.id
     parts = {
         await store.transaction(world.app, id_) == step.transaction,
-        len(await store.transitions(id_)) == 2,
-        await store.effects(id_) == list(step.effects),
+        len(await store.transitions(world.app, id_)) == 2,
+        await store.effects(world.app, id_) == list(step.effects),
         await store.unprocessed("", 9) == [],
         await store.message(world.app, news.message.id) == news.message,
         await store.body(news.message.app_id, news.message.id) == BODY,

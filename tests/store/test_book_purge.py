@@ -70,11 +70,11 @@ async def test_item_keys_are_forgotten_after_two_days(till: Till) -> None:
     await till.do(conclusion=till.conclusion(await till.receive("k")), seen=seen)
     till.world.clock.advance(2 * 86_400)
     await purge(till)
-    assert await till.store.unseen(till.source, ["item"]) == set()
+    assert await till.store.unseen(till.world.app, till.source, ["item"]) == set()
 
     till.world.clock.advance(1)
     await purge(till)
-    assert await till.store.unseen(till.source, ["item"]) == {"item"}
+    assert await till.store.unseen(till.world.app, till.source, ["item"]) == {"item"}
 
 
 async def test_a_purge_stops_at_its_limit_and_goes_on(till: Till) -> None:
@@ -96,8 +96,8 @@ async def test_money_is_never_purged(till: Till) -> None:
     await purge(till, now, now)
 
     assert await till.store.transaction(payment.app_id, payment.id) == payment
-    assert len(await till.store.transitions(payment.id)) == 2
-    assert len(await till.store.effects(payment.id)) == 1
+    assert len(await till.store.transitions(payment.app_id, payment.id)) == 2
+    assert len(await till.store.effects(payment.app_id, payment.id)) == 1
 
 
 async def fill(till: Till, app: str) -> Transaction:
@@ -131,8 +131,8 @@ async def count(till: Till, app: str, payment: Transaction) -> list[int]:
         [c for c in callbacks if await store.request(c.app_id, c.id)],
         await store.waiting(app, ["order-1"]),
         await store.transactions(app, TransactionFilter(), ALL),
-        await store.transitions(payment.id),
-        await store.effects(payment.id),
+        await store.transitions(payment.app_id, payment.id),
+        await store.effects(payment.app_id, payment.id),
         await store.conflicts(app, ALL),
         await store.audit(app, ALL),
     ]
@@ -147,7 +147,7 @@ async def test_the_books_go_with_their_application_and_with_no_other(till: Till)
 
     assert await count(till, app, payment) == [0] * 8
     assert await count(till, other, others) == [2, 2, 1, 2, 2, 1, 1, 1]
-    assert await till.store.unseen(f"src_{app}", ["item"]) == {"item"}
+    assert await till.store.unseen(app, f"src_{app}", ["item"]) == {"item"}
     assert (await till.receive("k", app_id=app, source_id=f"src_{app}")).outcome is None
     again = await till.receive("k", app_id=other, source_id=f"src_{other}")
     assert again.outcome is DUPLICATE

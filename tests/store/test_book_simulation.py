@@ -111,7 +111,7 @@ class Life:
     async def reopen(self) -> None:
         callback = self.pick(self.specification.known_callbacks)
         if callback is not None:
-            await self.both(lambda store: store.reopen(callback.id))
+            await self.both(lambda store: store.reopen(callback.app_id, callback.id))
 
     # ── money ────────────────────────────────────────────────────────────────────────────────────
 
@@ -245,13 +245,15 @@ class Life:
         await self.both(lambda store: store.due_checks(soon, 10_000))
         await self.both(lambda store: store.counts())
         for source in self.sources:
-            await self.both(lambda store, s=source: store.unseen(s, list("xyz")))
+            for app in self.apps:
+                await self.both(lambda store, a=app, s=source: store.unseen(a, s, list("xyz")))
         for app in self.apps:
             await self.compare_app(app)
-        for id_ in list(self.specification.known_transactions):
-            await self.both(lambda store, i=id_: store.transitions(i))
-            await self.both(lambda store, i=id_: store.effects(i))
-            await self.both(lambda store, i=id_: store.children(i))
+        for known in list(self.specification.known_transactions.values()):
+            for app in self.apps:
+                await self.both(lambda store, a=app, t=known: store.transitions(a, t.id))
+                await self.both(lambda store, a=app, t=known: store.effects(a, t.id))
+                await self.both(lambda store, a=app, t=known: store.children(a, t.id))
         for callback in list(self.specification.known_callbacks.values()):
             await self.both(lambda store, c=callback: store.request(c.app_id, c.id))
 

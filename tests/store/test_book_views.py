@@ -193,8 +193,10 @@ async def test_children_are_those_linked_to_a_transaction(till: Till) -> None:
     steps = [till.refunding(payment, 100) for _ in range(3)]
     await till.do(steps=tuple(steps))
 
-    assert await till.store.children(payment.id) == [step.transaction for step in steps]
-    assert await till.store.children(other.id) == []
+    assert await till.store.children(payment.app_id, payment.id) == [
+        step.transaction for step in steps
+    ]
+    assert await till.store.children(other.app_id, other.id) == []
 
 
 @pytest.fixture
@@ -284,10 +286,12 @@ async def test_steps_and_effects_are_those_of_one_transaction(till: Till) -> Non
     one = await till.create(ON_HOLD, APPROVED, effects=(CREDIT,))
     await till.captured()
 
-    assert [t.sequence for t in await till.store.transitions(one.id)] == [1, 2, 3]
-    assert [(e.kind, e.sequence) for e in await till.store.effects(one.id)] == [(CREDIT, 3)]
-    assert await till.store.transitions("trx_unknown") == []
-    assert await till.store.effects("trx_unknown") == []
+    assert [t.sequence for t in await till.store.transitions(one.app_id, one.id)] == [1, 2, 3]
+    assert [(e.kind, e.sequence) for e in await till.store.effects(one.app_id, one.id)] == [
+        (CREDIT, 3)
+    ]
+    assert await till.store.transitions(till.world.app, "trx_unknown") == []
+    assert await till.store.effects(till.world.app, "trx_unknown") == []
 
 
 # ── conflicts and audit ──────────────────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import psycopg
 import pytest
 
-from tests.store.test_books_sqlite import ATTACKS, LAWFUL, TABLES, prey
+from tests.store.test_books_sqlite import ATTACKS, CAUSE, LAWFUL, STEP, TABLES, prey
 from tests.store.till import Till
 from tests.store.world import World
 from tillbell.storage.postgres import PostgresDatabase
@@ -18,6 +18,11 @@ from tillbell.testing import ManualClock
 Thief = psycopg.Connection[tuple[object, ...]]
 # What only SQLite can be told: to replace rows, and digits in a column of whole numbers.
 HERE = {name: a for name, a in ATTACKS.items() if "REPLACE" not in a[0] and "digits" not in name}
+# What only PostgreSQL has: steps and effects name their application.
+IN_THE_NAME_OF_ANOTHER = {
+    "a step": f"{STEP} VALUES (:open, 2, 'Pending', 'Approved', 0, NULL)",
+    "an effect": f"{CAUSE} VALUES (:open, 'reserve', 1, 1, 'EUR', 0)",
+}
 SAID = {"CHECK": "check constraint", "UNIQUE": "unique constraint"}
 EMPTYING = ("transitions", "effects", "audit")
 
@@ -49,6 +54,9 @@ def scene(till: Till, url: str) -> Iterator[Scene]:
 
 
 def native(statement: str) -> bytes:
+    if statement.startswith((CAUSE, STEP)):
+        statement = statement.replace("(transaction_id", "(app_id, transaction_id")
+        statement = statement.replace("VALUES (", "VALUES (:app, ")
     return re.sub(r":(\w+)", r"%(\1)s", statement).encode()
 
 
@@ -67,6 +75,16 @@ async def test_the_database_itself_refuses(scene: Scene, attack: str) -> None:
 
     with pytest.raises(psycopg.IntegrityError, match=SAID.get(why, why)):
         scene.thief.execute(native(statement), names)
+    assert everything(scene.thief) == before
+
+
+@pytest.mark.parametrize("act", IN_THE_NAME_OF_ANOTHER)
+async def test_nothing_is_done_in_the_name_of_another_application(scene: Scene, act: str) -> None:
+    names = await prey(scene.till)
+    before = everything(scene.thief)
+
+    with pytest.raises(psycopg.IntegrityError, match="no transaction"):
+        scene.thief.execute(native(IN_THE_NAME_OF_ANOTHER[act]), names | {"app": "app_other"})
     assert everything(scene.thief) == before
 
 

@@ -275,8 +275,8 @@ async def facts(till: Till, change: Change, callback: Callback) -> set[bool]:
     messages = await till.store.messages(app, MessageFilter(), ALL)
     return {
         await till.store.transaction(app, id_) == step.transaction,
-        len(await till.store.transitions(id_)) == 2,
-        await till.store.effects(id_) == list(step.effects),
+        len(await till.store.transitions(till.world.app, id_)) == 2,
+        await till.store.effects(till.world.app, id_) == list(step.effects),
         (await till.reread(callback)).outcome is not None,
         len(messages) == 1,
         (await till.store.counts()).waiting == 1,

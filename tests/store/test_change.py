@@ -45,8 +45,11 @@ async def test_a_change_makes_all_of_a_decision_true(till: Till) -> None:
     store, app = till.store, till.world.app
 
     assert await store.transaction(app, "order-1") == step.transaction
-    assert [t.status for t in await store.transitions(before.id)] == [PENDING, APPROVED]
-    assert await store.effects(before.id) == list(step.effects)
+    assert [t.status for t in await store.transitions(before.app_id, before.id)] == [
+        PENDING,
+        APPROVED,
+    ]
+    assert await store.effects(before.app_id, before.id) == list(step.effects)
     assert (await till.reread(callback)).outcome is APPLIED
     assert (await till.reread(callback)).message_ids == (news.message.id,)
     assert await store.conflicts(app, ALL) == [conflict]
@@ -54,7 +57,7 @@ async def test_a_change_makes_all_of_a_decision_true(till: Till) -> None:
     assert await store.message(app, "e1") == news.message
     assert await store.body(news.message.app_id, news.message.id) == BODY
     assert (await store.counts()).waiting == 1
-    assert await store.unseen(till.source, ["item", "other"]) == {"other"}
+    assert await store.unseen(till.world.app, till.source, ["item", "other"]) == {"other"}
     assert await store.audit(app, ALL) == [entry]
     assert await store.recall("key") == Repeated("print", b"answer")
     assert await store.unprocessed("", 10) == []
@@ -90,8 +93,8 @@ async def test_what_is_kept_of_a_transaction_is_all_of_it(till: Till) -> None:
     await till.do(steps=(step,))
 
     assert await till.store.transaction(full.app_id, full.id) == step.transaction
-    assert await till.store.transitions(full.id) == list(step.transitions)
-    assert await till.store.effects(full.id) == list(step.effects)
+    assert await till.store.transitions(full.app_id, full.id) == list(step.transitions)
+    assert await till.store.effects(full.app_id, full.id) == list(step.effects)
 
 
 async def test_a_change_without_a_transition_raises_only_the_version(till: Till) -> None:
@@ -100,14 +103,17 @@ async def test_a_change_without_a_transition_raises_only_the_version(till: Till)
 
     assert (after.version, after.sequence) == (2, 1)
     assert await till.store.transaction(before.app_id, before.id) == after
-    assert len(await till.store.transitions(before.id)) == 1
+    assert len(await till.store.transitions(before.app_id, before.id)) == 1
 
 
 async def test_a_pay_out_reserves_and_releases(till: Till) -> None:
     before = await till.create(effects=(RESERVE,), direction=Direction.PAY_OUT, reserves=True)
     await till.move(before, DECLINED, effects=(RELEASE,))
 
-    assert [e.kind for e in await till.store.effects(before.id)] == [RESERVE, RELEASE]
+    assert [e.kind for e in await till.store.effects(before.app_id, before.id)] == [
+        RESERVE,
+        RELEASE,
+    ]
 
 
 async def test_a_superseding_step_leaves_a_terminal_status(till: Till) -> None:
@@ -115,7 +121,11 @@ async def test_a_superseding_step_leaves_a_terminal_status(till: Till) -> None:
     approved = await till.move(declined, APPROVED, effects=(CREDIT,))
 
     assert approved.sequence == 3
-    assert [t.supersedes for t in await till.store.transitions(declined.id)] == [None, None, 2]
+    assert [t.supersedes for t in await till.store.transitions(declined.app_id, declined.id)] == [
+        None,
+        None,
+        2,
+    ]
 
 
 async def test_a_delivery_of_a_change_can_be_claimed(till: Till) -> None:
@@ -135,7 +145,7 @@ async def test_many_changes_in_one_group_commit_are_all_done(till: Till) -> None
     assert set(await asyncio.gather(*first, *then)) == {Done()}
     for step in moved:
         assert await till.store.transaction(till.world.app, step.transaction.id) == step.transaction
-        assert len(await till.store.effects(step.transaction.id)) == 1
+        assert len(await till.store.effects(step.transaction.app_id, step.transaction.id)) == 1
 
 
 # ── waiting for a transaction ────────────────────────────────────────────────────────────────────

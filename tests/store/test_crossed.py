@@ -28,10 +28,10 @@ async def crosses(till: Till, why: str, **parts: Any) -> None:
 
     assert await till.store.change(change) == Crossed(why)
     assert await till.store.transaction(till.world.app, opening.transaction.id) is None
-    assert await till.store.transitions(opening.transaction.id) == []
+    assert await till.store.transitions(opening.transaction.app_id, opening.transaction.id) == []
     assert await till.store.audit(till.world.app, ALL, "x") == []
     assert await till.store.message(till.world.app, news.message.id) is None
-    assert await till.store.unseen(till.source, ["fresh"]) == {"fresh"}
+    assert await till.store.unseen(till.world.app, till.source, ["fresh"]) == {"fresh"}
 
 
 async def test_a_step_from_an_old_version_crosses(till: Till) -> None:
@@ -39,7 +39,7 @@ async def test_a_step_from_an_old_version_crosses(till: Till) -> None:
     await till.move(before, ON_HOLD)
 
     await crosses(till, "version", steps=(till.step(before, APPROVED, effects=(CREDIT,)),))
-    assert await till.store.effects(before.id) == []
+    assert await till.store.effects(before.app_id, before.id) == []
 
 
 async def test_a_step_of_what_is_there_already_or_not_yet_crosses(till: Till) -> None:
@@ -56,7 +56,7 @@ async def test_of_two_equal_steps_in_one_group_commit_one_is_done(till: Till) ->
     found = await asyncio.gather(*map(till.store.change, changes))
 
     assert list(found) == [Done(), *[Crossed("version")] * 199]
-    assert len(await till.store.effects(before.id)) == 1
+    assert len(await till.store.effects(before.app_id, before.id)) == 1
 
 
 async def test_a_second_transaction_of_one_uid_crosses(till: Till) -> None:
@@ -100,7 +100,7 @@ async def test_the_same_refund_under_two_events_is_applied_once(till: Till) -> N
     await till.do(steps=(till.refunding(payment, 100, psp_transaction_id="re_2"),))
     other = till.refunding(payment, 100, psp_transaction_id="re_1", source_id=till.second)
     await till.do(steps=(other,))
-    assert len(await till.store.children(payment.id)) == 3
+    assert len(await till.store.children(payment.app_id, payment.id)) == 3
 
 
 async def test_the_same_refund_twice_in_one_group_commit_is_applied_once(till: Till) -> None:
@@ -137,8 +137,8 @@ async def test_a_payment_can_be_captured_and_refunded_at_once(till: Till) -> Non
     payment = till.opening(till.transaction(amount=500), APPROVED, effects=(CREDIT,))
     await till.do(steps=(payment, till.refunding(payment.transaction, 500)))
 
-    (refund,) = await till.store.children(payment.transaction.id)
-    assert [e.kind for e in await till.store.effects(refund.id)] == [DEBIT]
+    (refund,) = await till.store.children(payment.transaction.app_id, payment.transaction.id)
+    assert [e.kind for e in await till.store.effects(refund.app_id, refund.id)] == [DEBIT]
 
 
 async def test_a_used_idempotency_key_crosses(till: Till) -> None:
@@ -207,5 +207,5 @@ async def test_an_item_that_was_seen_crosses(till: Till) -> None:
     await till.do(conclusion=till.conclusion(callback), seen=seen)
 
     await crosses(till, "seen", seen=((till.source, "b"), (till.source, "c")))
-    assert await till.store.unseen(till.source, ["a", "b", "c"]) == {"c"}
-    assert await till.store.unseen(till.second, ["a"]) == {"a"}
+    assert await till.store.unseen(till.world.app, till.source, ["a", "b", "c"]) == {"c"}
+    assert await till.store.unseen(till.world.app, till.second, ["a"]) == {"a"}

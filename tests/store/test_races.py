@@ -156,7 +156,7 @@ async def test_a_decision_that_rests_on_one_version_is_made_once(tills: list[Til
         done = await asyncio.gather(*(till.store.change(change) for till, change in changes))
 
         assert Counter(type(one) for one in done) == {Done: 1, Crossed: 5 * PROCESSES - 1}
-        assert len(await tills[0].store.effects(waits.id)) == 1
+        assert len(await tills[0].store.effects(waits.app_id, waits.id)) == 1
 
 
 async def test_refunds_of_all_processes_stay_within_what_was_paid(tills: list[Till]) -> None:
@@ -165,7 +165,7 @@ async def test_refunds_of_all_processes_stay_within_what_was_paid(tills: list[Ti
     done = await asyncio.gather(*(till.store.change(Change(steps=(step,))) for till, step in steps))
 
     assert sum(isinstance(one, Done) for one in done) == 3
-    children = await tills[0].store.children(paid.id)
+    children = await tills[0].store.children(paid.app_id, paid.id)
     assert sum(one.amount for one in children) == 9_000
 
 

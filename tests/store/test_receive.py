@@ -157,18 +157,18 @@ async def test_a_reopened_callback_is_as_it_came(till: Till) -> None:
     fields = {"transaction_id": till.world.new("trx"), "message_ids": (till.world.new("msg"),)}
     assert await till.conclude(callback, APPLIED, **fields) != callback
 
-    assert await till.store.reopen(callback.id) is True
+    assert await till.store.reopen(callback.app_id, callback.id) is True
     assert await till.reread(callback) == callback
     assert await till.store.unprocessed("", 10) == [callback]
-    assert await till.store.reopen(callback.id) is False
-    assert await till.store.reopen(till.world.new("cbk")) is False
+    assert await till.store.reopen(callback.app_id, callback.id) is False
+    assert await till.store.reopen(till.world.app, till.world.new("cbk")) is False
 
 
 async def test_a_reopened_callback_waits_no_longer_and_holds_its_key_again(till: Till) -> None:
     callback = await till.receive("k")
     retry_at = till.world.now + HOUR
     await till.conclude(callback, UNMATCHED, retry_at=retry_at, waits_for=("order-1",))
-    await till.store.reopen(callback.id)
+    await till.store.reopen(callback.app_id, callback.id)
 
     assert await till.store.waiting(till.world.app, ["order-1"]) == []
     assert await till.store.to_retry(retry_at, 10) == []

@@ -47,7 +47,7 @@ async def test_a_second_effect_of_a_kind_is_refused(till: Till) -> None:
     await fails(till, till.step(overruled, APPROVED, effects=(CREDIT,)))
 
     assert await till.store.transaction(credited.app_id, credited.id) == overruled
-    assert len(await till.store.effects(credited.id)) == 1
+    assert len(await till.store.effects(credited.app_id, credited.id)) == 1
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ async def test_an_effect_without_the_step_that_allows_it_is_refused(
     await fails(till, till.step(before, *statuses, effects=(kind,)))
 
     assert await till.store.transaction(before.app_id, before.id) == before
-    assert await till.store.effects(before.id) == []
+    assert await till.store.effects(before.app_id, before.id) == []
 
 
 async def test_an_effect_of_another_step_than_the_last_is_refused(till: Till) -> None:

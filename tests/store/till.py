@@ -61,7 +61,8 @@ class Till:
     def conclusion(
         self, callback: Callback, outcome: Outcome = APPLIED, **fields: Any
     ) -> Conclusion:
-        return Conclusion(callback.id, outcome, "because", self.world.now, **fields)
+        now = self.world.now
+        return Conclusion(callback.app_id, callback.id, outcome, "because", now, **fields)
 
     async def conclude(
         self, callback: Callback, outcome: Outcome = APPLIED, **fields: Any

@@ -284,6 +284,7 @@ class Desk:
         why = " ".join(dict.fromkeys(w for o, w in said if o is outcome))
         is_unmatched = outcome is Outcome.UNMATCHED
         return Conclusion(
+            self._callback.app_id,
             self._callback.id,
             outcome,
             why[:1_000],

@@ -64,7 +64,7 @@ class Hearer:
         """Take a batch of analytics; items that came before are left out."""
         source_id = live.source.id
         keys = list(dict.fromkeys(item.item_key for item in items))
-        unseen = await self._database.unseen(source_id, keys)
+        unseen = await self._database.unseen(live.source.scope, source_id, keys)
         new = {item.item_key: item for item in items if item.item_key in unseen}
         for item in new.values():
             desk.tell(f"analytics.{item.event}", item.data)

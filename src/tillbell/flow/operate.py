@@ -172,7 +172,7 @@ class Operator:
                 f"It is {found.status.value}; only what was Approved can be reversed.",
                 code="illegal_transition",
             )
-        left = left_of(found, await self._database.children(found.id))
+        left = left_of(found, await self._database.children(found.app_id, found.id))
         if not left:
             raise Taken("Nothing is left of it to reverse.", code="illegal_transition")
         if amount is not None and not 0 < amount <= left:
@@ -225,7 +225,7 @@ class Operator:
         if found.status is status or conflict.kind == UNCONFIRMED_LINKED:
             return found
         if found.status is Status.APPROVED:
-            if left_of(found, await self._database.children(found.id)):
+            if left_of(found, await self._database.children(found.app_id, found.id)):
                 await self._reversal(desk, desk.current(found), None, act.reason)
             return found
         if compare(News(status), found).outcome is Outcome.ILLEGAL:

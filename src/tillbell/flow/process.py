@@ -147,7 +147,8 @@ class Processor:
     async def _give_up(self, callback: Callback, error: Exception) -> None:
         """Conclude what our own program failed at: it can be replayed when it is mended."""
         why = f"Tillbell could not process it ({type(error).__name__}); see its log, then replay."
-        conclusion = Conclusion(callback.id, Outcome.UNMAPPED, why, self._office.clock.now())
+        now = self._office.clock.now()
+        conclusion = Conclusion(callback.app_id, callback.id, Outcome.UNMAPPED, why, now)
         try:
             await self._office.database.change(Change(conclusion=conclusion))
         except StoreUnavailable as away:

@@ -110,7 +110,7 @@ class Rereader:
         if never_processed(callback):
             return Replayed(await self._store_anew(again))
         if callback.outcome is not None:
-            await self._database.reopen(callback.id)
+            await self._database.reopen(callback.app_id, callback.id)
             reopened = await self._database.callback(callback.app_id, callback.id)
             if reopened is None:
                 return Replayed(None, "It was deleted meanwhile.")
@@ -122,14 +122,16 @@ class Rereader:
 
     async def vouch(self, again: Reread) -> None:
         """Process a callback's news of money as if it were proven: a person says it is true."""
-        if await self._database.reopen(again.callback.id):
-            proven = again.callback._replace(trust=Trust.SIGNED, outcome=None)
+        callback = again.callback
+        if await self._database.reopen(callback.app_id, callback.id):
+            proven = callback._replace(trust=Trust.SIGNED, outcome=None)
             money = [n for n in again.reading.notices if isinstance(n, TransactionNotice)]
             self._receiver.processor.hand_over(proven, money)
 
     async def _leave(self, callback: Callback, outcome: Outcome, why: str) -> Replayed:
         """Process nothing. What waited to be looked at again need wait no longer."""
-        if callback.retry_at is not None and await self._database.reopen(callback.id):
+        key = callback.app_id, callback.id
+        if callback.retry_at is not None and await self._database.reopen(*key):
             await self._conclude(callback, outcome, why)
         return Replayed(None, why)
 
@@ -161,7 +163,8 @@ class Rereader:
             self._receiver.processor.hand_over(callback, again.reading.notices)
 
     async def _conclude(self, callback: Callback, outcome: Outcome, why: str) -> None:
-        conclusion = Conclusion(callback.id, outcome, why, self._clock.now())
+        now = self._clock.now()
+        conclusion = Conclusion(callback.app_id, callback.id, outcome, why, now)
         await self._database.change(Change(conclusion=conclusion))
 
     async def room(self) -> None:

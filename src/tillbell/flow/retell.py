@@ -50,7 +50,7 @@ class Reteller:
         return Retold(message, endpoint_ids)
 
     async def _message(self, transaction: Transaction) -> Message:
-        steps = await self._database.transitions(transaction.id)
+        steps = await self._database.transitions(transaction.app_id, transaction.id)
         message_id = str(steps[-1].details.get("messageId", ""))
         message = await self._database.message(transaction.app_id, message_id)
         if message is None or await self._database.body(message.app_id, message.id) is None:

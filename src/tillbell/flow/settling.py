@@ -109,7 +109,8 @@ class Settler:
 
     async def _settle_linked(self, case: Case, parent: Transaction) -> None:
         notice = case.notice
-        siblings = case.desk.children(parent.id, await self._views.children(parent.id))
+        stored = await self._views.children(parent.app_id, parent.id)
+        siblings = case.desk.children(parent.id, stored)
         known = next((one for one in siblings if _is_same(one, notice)), None)
         if known is None and notice.status is None:
             case.say(Outcome.UNMAPPED, _unknown(notice), parent)

@@ -43,9 +43,9 @@ class BooksMethods:
         """See `Books.change`."""
         return self._writer.submit(change, change_)
 
-    async def reopen(self, callback_id: str) -> bool:
+    async def reopen(self, app_id: str, callback_id: str) -> bool:
         """See `Books.reopen`."""
-        had_ended: bool = await self._writer.submit(reopen, callback_id)
+        had_ended: bool = await self._writer.submit(reopen, (app_id, callback_id))
         return had_ended
 
     async def purge_books(
@@ -107,9 +107,9 @@ class BookViewsMethods(BookListsMethods):
         """See `BookViews.to_retry`."""
         return await self._readers.read(book_reads.to_retry, now, limit)
 
-    async def unseen(self, source_id: str, item_keys: Sequence[str]) -> set[str]:
+    async def unseen(self, app_id: str, source_id: str, item_keys: Sequence[str]) -> set[str]:
         """See `BookViews.unseen`."""
-        return await self._readers.look_up(book_reads.unseen, source_id, item_keys)
+        return await self._readers.look_up(book_reads.unseen, app_id, source_id, item_keys)
 
     async def transaction(self, app_id: str, id_or_uid: str) -> Transaction | None:
         """See `BookViews.transaction`."""
@@ -121,21 +121,21 @@ class BookViewsMethods(BookListsMethods):
         """See `BookViews.candidates`."""
         return await self._readers.look_up(book_reads.candidates, app_id, source_id, references)
 
-    async def children(self, transaction_id: str) -> list[Transaction]:
+    async def children(self, app_id: str, transaction_id: str) -> list[Transaction]:
         """See `BookViews.children`."""
-        return await self._readers.look_up(book_reads.children, transaction_id)
+        return await self._readers.look_up(book_reads.children, app_id, transaction_id)
 
     async def due_checks(self, now: Micros, limit: int) -> list[Transaction]:
         """See `BookViews.due_checks`."""
         return await self._readers.read(book_reads.due_checks, now, limit)
 
-    async def transitions(self, transaction_id: str) -> list[Transition]:
+    async def transitions(self, app_id: str, transaction_id: str) -> list[Transition]:
         """See `BookViews.transitions`."""
-        return await self._readers.look_up(book_reads.transitions, transaction_id)
+        return await self._readers.look_up(book_reads.transitions, app_id, transaction_id)
 
-    async def effects(self, transaction_id: str) -> list[Effect]:
+    async def effects(self, app_id: str, transaction_id: str) -> list[Effect]:
         """See `BookViews.effects`."""
-        return await self._readers.look_up(book_reads.effects, transaction_id)
+        return await self._readers.look_up(book_reads.effects, app_id, transaction_id)
 
     async def conflict(self, app_id: str, conflict_id: str) -> Conflict | None:
         """See `BookViews.conflict`."""

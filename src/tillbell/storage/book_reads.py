@@ -85,9 +85,10 @@ def to_retry(reader: Reader, now: Micros, limit: int) -> list[Callback]:
     return [book_rows.callback(row) for row in reader("to_retry", {"now": now, "limit": limit})]
 
 
-def unseen(reader: Reader, source_id: str, item_keys: Sequence[str]) -> set[str]:
+def unseen(reader: Reader, app_id: str, source_id: str, item_keys: Sequence[str]) -> set[str]:
     """Leave out the items that were seen."""
-    found = reader("seen", {"source_id": source_id, "item_keys": json_list(item_keys)})
+    bindings = {"app_id": app_id, "source_id": source_id, "item_keys": json_list(item_keys)}
+    found = reader("seen", bindings)
     return set(item_keys) - {key for (key,) in found}
 
 
@@ -114,9 +115,9 @@ def candidates(
     return [book_rows.transaction(row) for row in reader("candidates", bindings)]
 
 
-def children(reader: Reader, transaction_id: str) -> list[Transaction]:
+def children(reader: Reader, app_id: str, transaction_id: str) -> list[Transaction]:
     """Read linked transactions."""
-    return [book_rows.transaction(row) for row in reader("children", (transaction_id,))]
+    return [book_rows.transaction(row) for row in reader("children", (app_id, transaction_id))]
 
 
 def transactions(
@@ -154,14 +155,14 @@ def due_checks(reader: Reader, now: Micros, limit: int) -> list[Transaction]:
     return [book_rows.transaction(row) for row in found]
 
 
-def transitions(reader: Reader, transaction_id: str) -> list[Transition]:
+def transitions(reader: Reader, app_id: str, transaction_id: str) -> list[Transition]:
     """Read a transaction's steps."""
-    return [book_rows.transition(row) for row in reader("transitions", (transaction_id,))]
+    return [book_rows.transition(row) for row in reader("transitions", (app_id, transaction_id))]
 
 
-def effects(reader: Reader, transaction_id: str) -> list[Effect]:
+def effects(reader: Reader, app_id: str, transaction_id: str) -> list[Effect]:
     """Read a transaction's effects."""
-    return [book_rows.effect(row) for row in reader("effects", (transaction_id,))]
+    return [book_rows.effect(row) for row in reader("effects", (app_id, transaction_id))]
 
 
 # ── conflicts and audit ──────────────────────────────────────────────────────────────────────────

@@ -62,7 +62,7 @@ def _requests(transaction: Transaction, bounds: BookBounds, limit: int) -> int:
 def _callbacks(transaction: Transaction, bounds: BookBounds, limit: int) -> int:
     gone = transaction.rows("delete_callbacks", (first_of("cbk", bounds.callbacks_before), limit))
     transaction.many("delete_request", gone)
-    transaction.many("end_waits", [row[1:] for row in gone])
+    transaction.many("end_waits", gone)
     return len(gone)
 
 

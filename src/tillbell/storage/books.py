@@ -40,6 +40,7 @@ class Arrival(NamedTuple):
 class Conclusion(NamedTuple):
     """What became of a callback. With `retry_at` it stays unmatched and waits under its keys."""
 
+    app_id: str
     callback_id: str
     outcome: Outcome
     why: str
@@ -148,7 +149,7 @@ class Books(Protocol):
         """Make a decision true: all of it, or nothing (`Crossed`)."""
         ...
 
-    async def reopen(self, callback_id: str) -> bool:
+    async def reopen(self, app_id: str, callback_id: str) -> bool:
         """Take a callback's conclusion back, so that it is processed again (replay)."""
         ...
 
@@ -211,7 +212,7 @@ class BookViews(BookLists, Protocol):
         """Return unmatched callbacks whose `retry_at` has come."""
         ...
 
-    async def unseen(self, source_id: str, item_keys: Sequence[str]) -> set[str]:
+    async def unseen(self, app_id: str, source_id: str, item_keys: Sequence[str]) -> set[str]:
         """Return those item keys that this source has not sent before."""
         ...
 
@@ -229,7 +230,7 @@ class BookViews(BookLists, Protocol):
         """
         ...
 
-    async def children(self, transaction_id: str) -> list[Transaction]:
+    async def children(self, app_id: str, transaction_id: str) -> list[Transaction]:
         """Return the transactions linked to one, oldest first."""
         ...
 
@@ -237,11 +238,11 @@ class BookViews(BookLists, Protocol):
         """Return transactions whose `check_at` has come, earliest first."""
         ...
 
-    async def transitions(self, transaction_id: str) -> list[Transition]:
+    async def transitions(self, app_id: str, transaction_id: str) -> list[Transition]:
         """Return all steps, in order."""
         ...
 
-    async def effects(self, transaction_id: str) -> list[Effect]:
+    async def effects(self, app_id: str, transaction_id: str) -> list[Effect]:
         """Return all effects, in the order of their steps."""
         ...
 

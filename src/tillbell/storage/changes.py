@@ -32,7 +32,7 @@ def _wave(transaction: Transaction, changes: Sequence[Change]) -> list[Done | Cr
     _conclude(transaction, [c.conclusion for c in true if c.conclusion is not None], ground)
     writes.insert(transaction, [p for c in true for p in c.publications])
     for one in true:
-        _write_the_rest(transaction, one, ground)
+        _write_the_rest(transaction, one)
     return outcomes
 
 
@@ -42,10 +42,11 @@ def _wave(transaction: Transaction, changes: Sequence[Change]) -> list[Done | Cr
 def _write_steps(transaction: Transaction, steps: Sequence[Step], ground: Ground) -> None:
     for step in steps:
         assert_continues(step, ground.transactions.get(step.transaction.id, ABSENT))
-    transitions = [book_rows.transition_row(t) for s in steps for t in s.transitions]
+    owned = [(s.transaction.app_id, s) for s in steps]
+    transitions = [(app, *book_rows.transition_row(t)) for app, s in owned for t in s.transitions]
     transaction.bulk("put_transaction", [book_rows.transaction_row(s.transaction) for s in steps])
     transaction.bulk("insert_transition", transitions)
-    transaction.bulk("insert_effect", [effect for s in steps for effect in s.effects])
+    transaction.bulk("insert_effect", [(app, *effect) for app, s in owned for effect in s.effects])
 
 
 def assert_continues(step: Step, present: Present) -> None:
@@ -66,19 +67,19 @@ def _conclude(transaction: Transaction, conclusions: Sequence[Conclusion], groun
     for conclusion in conclusions:
         known = ground.callbacks[conclusion.callback_id]
         if known.is_waiting or conclusion.retry_at is not None:
-            _wait(transaction, conclusion, known.app_id)
+            _wait(transaction, conclusion)
         if conclusion.outcome in REEVALUATED or known.outcome in REEVALUATED:
             _open_key(transaction, conclusion, known)
 
 
 def _conclusion_row(conclusion: Conclusion) -> tuple[object, ...]:
-    id_, outcome, why, at, transaction_id, message_ids, retry_at, _ = conclusion
-    return id_, outcome, why, at, transaction_id, from_labels(message_ids), retry_at
+    *first, message_ids, retry_at, _ = conclusion
+    return (*first, from_labels(message_ids), retry_at)
 
 
-def _wait(transaction: Transaction, conclusion: Conclusion, app_id: str) -> None:
-    id_ = conclusion.callback_id
-    transaction.rows("end_waits", (id_,))
+def _wait(transaction: Transaction, conclusion: Conclusion) -> None:
+    app_id, id_ = conclusion.app_id, conclusion.callback_id
+    transaction.rows("end_waits", (app_id, id_))
     if conclusion.retry_at is not None:
         references = dict.fromkeys(conclusion.waits_for)
         transaction.many("wait_for", [(app_id, reference, id_) for reference in references])
@@ -87,33 +88,33 @@ def _wait(transaction: Transaction, conclusion: Conclusion, app_id: str) -> None
 def _open_key(transaction: Transaction, conclusion: Conclusion, known: Known) -> None:
     """Let the next copy count when this one did not, and no longer when at last it did."""
     is_open = conclusion.outcome in REEVALUATED
-    key = known.source_id, known.dedupe_key, conclusion.callback_id
+    key = conclusion.app_id, known.source_id, known.dedupe_key, conclusion.callback_id
     transaction.rows("open_key", (*key, is_open))
 
 
 # ── what is seldom ───────────────────────────────────────────────────────────────────────────────
 
 
-def _write_the_rest(transaction: Transaction, change: Change, ground: Ground) -> None:
+def _write_the_rest(transaction: Transaction, change: Change) -> None:
     if change.conflicts:
         transaction.bulk("insert_conflict", change.conflicts)
     if change.resolved:
-        transaction.many("resolve_conflict", [(c.id, *c[-4:]) for c in change.resolved])
+        transaction.many("resolve_conflict", [(c.app_id, c.id, *c[-4:]) for c in change.resolved])
     for kept in change.records:
         registry.store(transaction, kept.record)
     if change.seen:
-        _see(transaction, change, ground)
+        _see(transaction, change)
     if change.audit:
         transaction.bulk("insert_audit", [book_rows.audit_row(entry) for entry in change.audit])
     if change.idempotency is not None:
         transaction.rows("insert_idempotency", (*change.idempotency, moment(change)))
 
 
-def _see(transaction: Transaction, change: Change, ground: Ground) -> None:
+def _see(transaction: Transaction, change: Change) -> None:
     assert change.conclusion is not None, "items are seen in a callback"
-    app_id = ground.callbacks[change.conclusion.callback_id].app_id
+    owned = change.conclusion.app_id, change.conclusion.at
     items = dict.fromkeys(change.seen)
-    transaction.bulk("see_item", [(*item, app_id, change.conclusion.at) for item in items])
+    transaction.bulk("see_item", [(*item, *owned) for item in items])
 
 
 def moment(change: Change) -> Micros:

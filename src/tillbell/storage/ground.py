@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from tillbell.storage import registry
 from tillbell.storage.base import Publication
 from tillbell.storage.books import Change, Conclusion, Crossed, Kept, Step
-from tillbell.storage.link import json_list
+from tillbell.storage.link import json_list, json_rows
 from tillbell.storage.transaction import Transaction
 from tillbell.storage.writes import find_idempotency, published_as
 from tillbell.transactions import EffectKind, Kind
@@ -25,7 +25,6 @@ class Present(NamedTuple):
 class Known(NamedTuple):
     """What a conclusion must know of its callback."""
 
-    app_id: str
     source_id: str
     dedupe_key: str | None
     outcome: str | None
@@ -94,8 +93,9 @@ class Ground:
     def __init__(self, transaction: Transaction, changes: Sequence[Change]) -> None:
         self._transaction = transaction
         transaction.lock(key for change in changes for key in touched(change))
-        steps = [step.transaction.id for change in changes for step in change.steps]
-        concluded = [c.conclusion.callback_id for c in changes if c.conclusion is not None]
+        steps = [(t.app_id, t.id) for change in changes for t, *_ in change.steps]
+        told = [change.conclusion for change in changes if change.conclusion is not None]
+        concluded = [(one.app_id, one.callback_id) for one in told]
         self.transactions = {
             id_: Present(*row) for id_, *row in self._read("present_transactions", steps)
         }
@@ -103,8 +103,8 @@ class Ground:
             id_: Known(*row) for id_, *row in self._read("present_callbacks", concluded)
         }
 
-    def _read(self, name: str, ids: list[str]) -> list[tuple[Any, ...]]:
-        return self._transaction.rows(name, {"ids": json_list(ids)}) if ids else []
+    def _read(self, name: str, pairs: list[tuple[str, str]]) -> list[tuple[Any, ...]]:
+        return self._transaction.rows(name, {"pairs": json_rows(pairs)}) if pairs else []
 
     def crossed(self, change: Change) -> Crossed | None:
         """Say what no longer holds of what this change rests on."""
@@ -124,7 +124,7 @@ class Ground:
         for kept in change.records:
             yield from self._of_record(kept)
         for conflict in change.resolved:
-            if self._transaction.row("open_conflict", (conflict.id,)) is None:
+            if self._transaction.row("open_conflict", (conflict.app_id, conflict.id)) is None:
                 yield "resolved"
         yield from self._of_items(change)
 
@@ -148,13 +148,13 @@ class Ground:
                 yield "uid"
         if transaction.parent_id is not None and transaction.psp_transaction_id is not None:
             psp = transaction.psp_transaction_id, transaction.source_id
-            twin = transaction.parent_id, transaction.kind, *psp
+            twin = transaction.app_id, transaction.parent_id, transaction.kind, *psp
             if self._transaction.row("linked_twin", twin) not in (None, (transaction.id,)):
                 yield "psp_transaction_id"
 
     def _of_refunds(self, change: Change) -> Iterator[str]:
-        for parent_id, amount in refunds(change).items():
-            row = self._transaction.row("refundable", (parent_id,))
+        for (app_id, parent_id), amount in refunds(change).items():
+            row = self._transaction.row("refundable", (app_id, parent_id))
             left = row[0] if row else captured(change, parent_id)
             if amount > left:
                 yield "refunds"
@@ -175,20 +175,23 @@ class Ground:
             yield "uid"
 
     def _of_items(self, change: Change) -> Iterator[str]:
+        app_id = change.conclusion.app_id if change.conclusion is not None else ""
         for source_id in {source_id for source_id, _ in change.seen}:
             keys = json_list(key for source, key in change.seen if source == source_id)
-            if self._transaction.rows("seen", {"source_id": source_id, "item_keys": keys}):
+            wanted = {"app_id": app_id, "source_id": source_id, "item_keys": keys}
+            if self._transaction.rows("seen", wanted):
                 yield "seen"
 
 
-def refunds(change: Change) -> dict[str, int]:
-    """Return how much a change refunds of each payment."""
-    sums: dict[str, int] = {}
+def refunds(change: Change) -> dict[tuple[str, str], int]:
+    """Return how much a change refunds of each payment, given as (application, id)."""
+    sums: dict[tuple[str, str], int] = {}
     for transaction, _, _, effects in change.steps:
         if transaction.kind is Kind.REFUND and transaction.parent_id is not None:
             debits = sum(e.amount for e in effects if e.kind is EffectKind.DEBIT)
-            sums[transaction.parent_id] = sums.get(transaction.parent_id, 0) + debits
-    return {parent_id: amount for parent_id, amount in sums.items() if amount}
+            payment = transaction.app_id, transaction.parent_id
+            sums[payment] = sums.get(payment, 0) + debits
+    return {payment: amount for payment, amount in sums.items() if amount}
 
 
 def captured(change: Change, transaction_id: str) -> int:

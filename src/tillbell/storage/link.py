@@ -22,6 +22,12 @@ def json_list(values: Iterable[str]) -> str:
     return msgspec.json.encode([value.replace("\0", "\ufffd") for value in values]).decode()
 
 
+def json_rows(rows: Iterable[Sequence[str]]) -> str:
+    """Write rows of texts as a JSON array of arrays, as `json_list` does."""
+    kept = [[value.replace("\0", "\ufffd") for value in row] for row in rows]
+    return msgspec.json.encode(kept).decode()
+
+
 class Raced(Exception):
     """Another process did the same at the same moment. The work begins anew on what is there now.
 

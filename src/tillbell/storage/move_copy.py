@@ -22,7 +22,7 @@ from tillbell.storage.tables import LINKED, PAYMENTS, PLAIN, Key, Table
 from tillbell.storage.transaction import Fault
 
 BATCH_BYTES = 8 * 2**20
-_SEQUENCE, _EFFECT_SEQUENCE = 1, 2  # where they are in their rows
+_SEQUENCE, _EFFECT_SEQUENCE = 2, 3  # where they are in their rows
 
 Put = Callable[[list[Row]], object]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-import msgspec
-
 from tillbell.clock import HOUR, Micros
 from tillbell.ids import first_of, span
 from tillbell.models import Attempt, Delivery, DeliveryState, Message
@@ -22,7 +20,7 @@ from tillbell.storage.base import (
     Selection,
     Totals,
 )
-from tillbell.storage.link import Bindings, Row, json_list
+from tillbell.storage.link import Bindings, Row, json_list, json_rows
 
 T = TypeVar("T")
 LAST = "~"  # sorts after every id
@@ -88,7 +86,7 @@ def lanes(reader: Reader, after: str, limit: int) -> list[Lane]:
 
 def next_due(reader: Reader, lanes: Sequence[LaneKey]) -> dict[str, Micros]:
     """Read when each lane's first open delivery is due."""
-    return dict(reader("next_due", {"pairs": msgspec.json.encode(lanes).decode()}))
+    return dict(reader("next_due", {"pairs": json_rows(lanes)}))
 
 
 def idempotency(reader: Reader, key: str) -> Repeated | None:

@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from tillbell.callbacks import Callback, Outcome
 from tillbell.clock import Micros
 from tillbell.storage import book_rows
 from tillbell.storage.books import Arrival
+from tillbell.storage.link import json_rows
 from tillbell.storage.transaction import Transaction
 
-Key = tuple[str, str]  # source, dedupe key
+Key = tuple[str, str, str]  # application, source, dedupe key
 
 
 class _Holder(NamedTuple):
@@ -50,13 +49,13 @@ class _Keys:
 
     def __init__(self, transaction: Transaction, callbacks: Sequence[Callback]) -> None:
         self._transaction = transaction
-        self._taken: list[tuple[str, str | None, str, str, Micros]] = []
-        self._displaced: list[tuple[str]] = []
+        self._taken: list[tuple[str, str, str, str, Micros]] = []
+        self._displaced: list[tuple[str, str]] = []
         wanted = sorted({key for callback in callbacks if (key := _key(callback)) is not None})
         transaction.lock(("dedupe key", *key) for key in wanted)
-        pairs = msgspec.json.encode(wanted).decode()
-        found = transaction.rows("key_holders", {"pairs": pairs}) if wanted else []
-        self._holders = {(row[0], row[1]): _Holder(row[2], bool(row[3])) for row in found}
+        keys = {"keys": json_rows(wanted)}
+        found = transaction.rows("key_holders", keys) if wanted else []
+        self._holders = {tuple(row[:3]): _Holder(row[3], bool(row[4])) for row in found}
 
     def judge(self, callback: Callback) -> Callback | None:
         """Return it as it is to be stored, and note what it takes; None: it is stored already."""
@@ -66,8 +65,8 @@ class _Keys:
         holder = self._holders.get(key)
         if holder is None or holder.is_open:
             self._holders[key] = _Holder(callback.id, is_open=False)
-            self._taken.append((*key, callback.id, callback.app_id, callback.received_at))
-            self._displaced += [(holder.callback_id,)] if holder else []
+            self._taken.append((*key, callback.id, callback.received_at))
+            self._displaced += [(callback.app_id, holder.callback_id)] if holder else []
             return callback
         if holder.callback_id == callback.id:
             return None  # the same write again, after an unknown commit
@@ -89,7 +88,7 @@ def _key(callback: Callback) -> Key | None:
     """Return the key that a callback takes; one that comes with an outcome takes none."""
     if callback.dedupe_key is None or callback.outcome is not None:
         return None
-    return callback.source_id, callback.dedupe_key
+    return callback.app_id, callback.source_id, callback.dedupe_key
 
 
 def _stored(transaction: Transaction, callback: Callback) -> Callback:
@@ -97,16 +96,17 @@ def _stored(transaction: Transaction, callback: Callback) -> Callback:
     return book_rows.callback(row)
 
 
-def reopen(transaction: Transaction, callback_ids: Sequence[str]) -> list[bool]:
-    """Take conclusions back; False where there is none."""
-    return [_reopen(transaction, id_) for id_ in callback_ids]
+def reopen(transaction: Transaction, requests: Sequence[tuple[str, str]]) -> list[bool]:
+    """Take conclusions back, of callbacks as (application, id); False where there is none."""
+    return [_reopen(transaction, callback) for callback in requests]
 
 
-def _reopen(transaction: Transaction, callback_id: str) -> bool:
-    transaction.lock([("callback", callback_id)])
-    key = transaction.row("reopen_callback", (callback_id,))
+def _reopen(transaction: Transaction, callback: tuple[str, str]) -> bool:
+    app_id, id_ = callback
+    transaction.lock([("callback", id_)])
+    key = transaction.row("reopen_callback", callback)
     if key is None:
         return False
-    transaction.rows("end_waits", (callback_id,))
-    transaction.rows("open_key", (*key, callback_id, False))
+    transaction.rows("end_waits", callback)
+    transaction.rows("open_key", (app_id, *key, id_, False))
     return True

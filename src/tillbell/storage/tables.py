@@ -40,7 +40,7 @@ class Table(NamedTuple):
 
 WIDE = 64  # rows a page, of tables that hold bodies
 
-TRANSACTIONS = Table("transactions", "move_read_transactions", (0,), ("",), form=(2,))
+TRANSACTIONS = Table("transactions", "move_read_transactions", (1, 0), ("", ""), form=(2,))
 PAYMENTS = TRANSACTIONS._replace(form=(0,))
 LINKED = TRANSACTIONS._replace(form=(1,))  # refunds, chargebacks: they name a payment
 
@@ -55,16 +55,16 @@ PLAIN = {
     Table("idempotency", "move_read_idempotency", (0,), ("",)): "move_put_idempotency",
     Table("callbacks", "move_read_callbacks", (0,), ("",)): "insert_callback",
     Table("callback_requests", "move_read_requests", (1,), ("",), WIDE): "insert_request",
-    Table("callback_keys", "move_read_keys", (0, 1), ("", "")): "move_put_keys",
+    Table("callback_keys", "move_read_keys", (3, 0, 1), ("", "", "")): "move_put_keys",
     Table("callback_waits", "move_read_waits", (0, 1, 2), ("", "", "")): "move_put_waits",
-    Table("seen_items", "move_read_seen_items", (0, 1), ("", "")): "see_item",
-    Table("conflicts", "move_read_conflicts", (0,), ("",)): "insert_conflict",
+    Table("seen_items", "move_read_seen_items", (2, 0, 1), ("", "", "")): "see_item",
+    Table("conflicts", "move_read_conflicts", (1, 0), ("", "")): "insert_conflict",
     Table("audit", "move_read_audit", (1, 0), ("", "")): "insert_audit",
 }
 
 ALL = (
     *PLAIN,
     TRANSACTIONS,
-    Table("transitions", "move_read_transitions", (0, 1), ("", 0)),
-    Table("effects", "move_read_effects", (0, 1), ("", "")),
+    Table("transitions", "move_read_transitions", (0, 1, 2), ("", "", 0)),
+    Table("effects", "move_read_effects", (0, 1, 2), ("", "", "")),
 )

@@ -83,9 +83,10 @@ class MemoryBookViews:
         due = [c for c in self.known_callbacks.values() if (c.retry_at or FOREVER) <= now]
         return sorted(due, key=lambda c: (c.retry_at, c.id))[:limit]
 
-    async def unseen(self, source_id: str, item_keys: Sequence[str]) -> set[str]:
+    async def unseen(self, app_id: str, source_id: str, item_keys: Sequence[str]) -> set[str]:
         """See `BookViews.unseen`."""
-        return {key for key in item_keys if (source_id, key) not in self.seen}
+        theirs = {item for item, (owner, _) in self.seen.items() if owner == app_id}
+        return {key for key in item_keys if (source_id, key) not in theirs}
 
     # ── transactions ─────────────────────────────────────────────────────────────────────────────
 
@@ -109,9 +110,11 @@ class MemoryBookViews:
         ]
         return cut(found, Page(50))
 
-    async def children(self, transaction_id: str) -> list[Transaction]:
+    async def children(self, app_id: str, transaction_id: str) -> list[Transaction]:
         """See `BookViews.children`."""
-        found = [t for t in self.known_transactions.values() if t.parent_id == transaction_id]
+        owned = app_id, transaction_id
+        known = self.known_transactions.values()
+        found = [t for t in known if (t.app_id, t.parent_id) == owned]
         return cut(found, Page(len(found), ascending=True))
 
     async def transactions(
@@ -138,15 +141,23 @@ class MemoryBookViews:
         due = [t for t in self.known_transactions.values() if (t.check_at or FOREVER) <= now]
         return sorted(due, key=lambda t: (t.check_at, t.id))[:limit]
 
-    async def transitions(self, transaction_id: str) -> list[Transition]:
+    async def transitions(self, app_id: str, transaction_id: str) -> list[Transition]:
         """See `BookViews.transitions`."""
+        if await self._is_of_another(app_id, transaction_id):
+            return []
         found = [t for t in self.known_transitions.values() if t.transaction_id == transaction_id]
         return sorted(found, key=lambda t: t.sequence)
 
-    async def effects(self, transaction_id: str) -> list[Effect]:
+    async def effects(self, app_id: str, transaction_id: str) -> list[Effect]:
         """See `BookViews.effects`."""
+        if await self._is_of_another(app_id, transaction_id):
+            return []
         found = [e for e in self.known_effects.values() if e.transaction_id == transaction_id]
         return sorted(found, key=lambda e: (e.sequence, e.kind))
+
+    async def _is_of_another(self, app_id: str, transaction_id: str) -> bool:
+        known = self.known_transactions.get(transaction_id)
+        return known is not None and known.app_id != app_id
 
     # ── conflicts and audit ──────────────────────────────────────────────────────────────────────
 

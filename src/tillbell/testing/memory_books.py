@@ -84,10 +84,10 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
             earlier = self.known_callbacks[callback_id]
             self.known_callbacks[callback_id] = earlier._replace(retry_at=None)
 
-    async def reopen(self, callback_id: str) -> bool:
+    async def reopen(self, app_id: str, callback_id: str) -> bool:
         """See `Books.reopen`."""
         callback = self.known_callbacks.get(callback_id)
-        if callback is None or callback.outcome is None:
+        if callback is None or callback.app_id != app_id or callback.outcome is None:
             return False
         self._stop_waiting(callback_id)
         self._set_open(callback_id, is_open=False)
@@ -128,8 +128,8 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
         self._take_steps(change.steps)
         if change.conclusion is not None:
             self._conclude(change.conclusion)
-            app_id = self.known_callbacks[change.conclusion.callback_id].app_id
-            self.seen |= dict.fromkeys(change.seen, (app_id, change.conclusion.at))
+            owned = change.conclusion.app_id, change.conclusion.at
+            self.seen |= dict.fromkeys(change.seen, owned)
         self.known_conflicts |= {c.id: c for c in change.conflicts}
         for resolved in change.resolved:
             known = self.known_conflicts[resolved.id]
@@ -233,7 +233,7 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
             yield "uid"
 
     def _conclude(self, conclusion: Conclusion) -> None:
-        id_, outcome, why, at, transaction_id, message_ids, retry_at, waits_for = conclusion
+        _, id_, outcome, why, at, transaction_id, message_ids, retry_at, waits_for = conclusion
         self.known_callbacks[id_] = self.known_callbacks[id_]._replace(
             outcome=outcome,
             why=why,

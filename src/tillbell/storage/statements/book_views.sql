@@ -28,6 +28,7 @@ SELECT {callback} FROM callbacks c
 WHERE c.id IN (
     SELECT w.callback_id FROM json_each(:references) reference
     {then} callback_waits w ON w.app_id = :app_id AND w.reference = reference.value)
+  AND {aside}c.app_id = :app_id
 ORDER BY c.id;
 
 -- name: to_retry
@@ -38,7 +39,8 @@ WHERE c.retry_at <= :now ORDER BY c.retry_at, c.id LIMIT :limit;
 -- name: seen
 -- Index: primary key.
 SELECT i.item_key FROM json_each(:item_keys) wanted
-{then} seen_items i ON i.source_id = :source_id AND i.item_key = wanted.value;
+{then} seen_items i
+    ON i.app_id = :app_id AND i.source_id = :source_id AND i.item_key = wanted.value;
 
 -- name: transaction
 -- By id or uid, an id first. Indexes: primary key, transactions_uid.
@@ -66,7 +68,8 @@ ORDER BY t.id DESC LIMIT :limit;
 
 -- name: children
 -- Index: transactions_parent.
-SELECT {transaction} FROM transactions t WHERE t.parent_id = ?1 ORDER BY t.id;
+SELECT {transaction} FROM transactions t
+WHERE t.parent_id = ?2 AND {aside}t.app_id = ?1 ORDER BY t.id;
 
 -- name: transactions
 -- either {order}: DESC | ASC
@@ -94,7 +97,7 @@ WHERE t.id IN (
     UNION ALL SELECT id FROM transactions WHERE app_id = :app_id AND order_id = :reference
     UNION ALL SELECT id FROM transactions WHERE app_id = :app_id AND merchant_reference = :reference
     UNION ALL SELECT id FROM transactions WHERE app_id = :app_id AND psp_transaction_id = :reference)
-  AND t.id > :low AND t.id < :high
+  AND {aside}t.app_id = :app_id AND t.id > :low AND t.id < :high
   AND {transaction_filter}
 ORDER BY t.id {order} LIMIT :limit;
 
@@ -102,14 +105,6 @@ ORDER BY t.id {order} LIMIT :limit;
 -- Index: transactions_check.
 SELECT {transaction} FROM transactions t
 WHERE t.check_at <= :now ORDER BY t.check_at, t.id LIMIT :limit;
-
--- name: transitions
--- Index: primary key.
-SELECT {transition} FROM transitions s WHERE s.transaction_id = ?1 ORDER BY s.sequence;
-
--- name: effects
--- At most one of each kind. Index: primary key.
-SELECT {effect} FROM effects e WHERE e.transaction_id = ?1 ORDER BY e.sequence, e.kind;
 
 -- name: conflict
 -- Index: primary key.

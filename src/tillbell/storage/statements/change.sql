@@ -1,12 +1,14 @@
 -- name: present_transactions
--- What steps rest on; `ids` is a JSON list. Index: primary key.
+-- What steps rest on; `pairs` is JSON: [[application, id], …]. Index: primary key.
 SELECT t.id, t.version, t.sequence, t.status
-FROM json_each(:ids) wanted {then} transactions t ON t.id = wanted.value;
+FROM {pairs} wanted
+{then} transactions t ON {aside}t.app_id = wanted.app_id AND t.id = wanted.id;
 
 -- name: present_callbacks
--- What conclusions rest on; `ids` is a JSON list. Index: primary key.
-SELECT c.id, c.app_id, c.source_id, c.dedupe_key, c.outcome, c.retry_at
-FROM json_each(:ids) wanted {then} callbacks c ON c.id = wanted.value;
+-- What conclusions rest on; `pairs` is JSON: [[application, id], …]. Index: primary key.
+SELECT c.id, c.source_id, c.dedupe_key, c.outcome, c.retry_at
+FROM {pairs} wanted
+{then} callbacks c ON {aside}c.app_id = wanted.app_id AND c.id = wanted.id;
 
 -- name: holder_of_transaction_uid
 -- Index: transactions_uid.
@@ -15,20 +17,12 @@ SELECT id FROM transactions WHERE app_id = ?1 AND uid = ?2;
 -- name: linked_twin
 -- The same refund, under another event. Index: transactions_linked.
 SELECT id FROM transactions
-WHERE parent_id = ?1 AND kind = ?2 AND psp_transaction_id = ?3
-  AND coalesce(source_id, '') = coalesce(?4, '');
-
--- name: refundable
--- What was captured of a payment and not refunded yet. Indexes: transactions_parent, primary keys.
-SELECT CAST(parent.amount - coalesce((
-    SELECT sum(e.amount) FROM transactions child
-    {then} effects e ON e.transaction_id = child.id AND e.kind = 'debit'
-    WHERE child.parent_id = ?1 AND child.kind = 'refund'), 0) AS BIGINT)
-FROM effects parent WHERE parent.transaction_id = ?1 AND parent.kind = 'credit';
+WHERE {aside}app_id = ?1 AND parent_id = ?2 AND kind = ?3 AND psp_transaction_id = ?4
+  AND coalesce(source_id, '') = coalesce(?5, '');
 
 -- name: open_conflict
 -- Index: primary key.
-SELECT 1 FROM conflicts WHERE id = ?1 AND resolved_at IS NULL;
+SELECT 1 FROM conflicts WHERE id = ?2 AND {aside}app_id = ?1 AND resolved_at IS NULL;
 
 -- name: wait_for
 INSERT INTO callback_waits (app_id, reference, callback_id) VALUES (?1, ?2, ?3);
@@ -36,5 +30,5 @@ INSERT INTO callback_waits (app_id, reference, callback_id) VALUES (?1, ?2, ?3);
 -- name: resolve_conflict
 -- Index: primary key.
 UPDATE conflicts
-SET resolved_at = ?2, resolution = ?3, resolved_by = ?4, resolution_reason = ?5
-WHERE id = ?1;
+SET resolved_at = ?3, resolution = ?4, resolved_by = ?5, resolution_reason = ?6
+WHERE id = ?2 AND {aside}app_id = ?1;

@@ -23,35 +23,20 @@ WHERE key > ?1 ORDER BY key LIMIT ?2;
 -- name: move_read_callbacks
 SELECT {callback} FROM callbacks c WHERE c.id > ?1 ORDER BY c.id LIMIT ?2;
 
--- name: move_read_keys
-SELECT source_id, dedupe_key, callback_id, app_id, taken_at, is_open FROM callback_keys
-WHERE (source_id, dedupe_key) > (?1, ?2) ORDER BY source_id, dedupe_key LIMIT ?3;
-
 -- name: move_read_waits
 SELECT app_id, reference, callback_id FROM callback_waits
 WHERE (app_id, reference, callback_id) > (?1, ?2, ?3)
 ORDER BY app_id, reference, callback_id LIMIT ?4;
 
--- name: move_read_seen_items
-SELECT source_id, item_key, app_id, seen_at FROM seen_items
-WHERE (source_id, item_key) > (?1, ?2) ORDER BY source_id, item_key LIMIT ?3;
-
 -- name: move_read_transactions
 -- either {whose}: t.parent_id IS NULL | t.parent_id IS NOT NULL | TRUE
 -- Payments, what is linked to them, or all.
 SELECT {transaction} FROM transactions t
-WHERE t.id > ?1 AND {whose} ORDER BY t.id LIMIT ?2;
-
--- name: move_read_transitions
-SELECT {transition} FROM transitions s
-WHERE (s.transaction_id, s.sequence) > (?1, ?2) ORDER BY s.transaction_id, s.sequence LIMIT ?3;
-
--- name: move_read_effects
-SELECT {effect} FROM effects e
-WHERE (e.transaction_id, e.kind) > (?1, ?2) ORDER BY e.transaction_id, e.kind LIMIT ?3;
+WHERE (t.app_id, t.id) > (?1, ?2) AND {whose} ORDER BY t.app_id, t.id LIMIT ?3;
 
 -- name: move_read_conflicts
-SELECT {conflict} FROM conflicts f WHERE f.id > ?1 ORDER BY f.id LIMIT ?2;
+SELECT {conflict} FROM conflicts f
+WHERE (f.app_id, f.id) > (?1, ?2) ORDER BY f.app_id, f.id LIMIT ?3;
 
 -- name: move_read_audit
 SELECT {audit_entry} FROM audit u

@@ -27,10 +27,10 @@ def transaction_out(found: Transaction) -> TransactionOut:
 async def detail_out(database: Database, found: Transaction) -> TransactionDetailOut:
     """Show a transaction with all that belongs to it."""
     page = Page(limit=CONFLICTS_MAX)
-    transitions = await database.transitions(found.id)
-    effects = await database.effects(found.id)
+    transitions = await database.transitions(found.app_id, found.id)
+    effects = await database.effects(found.app_id, found.id)
     conflicts = await database.conflicts(found.app_id, page, found.id)
-    children = await database.children(found.id)
+    children = await database.children(found.app_id, found.id)
     return TransactionDetailOut.model_validate(
         transaction_data(found)
         | {

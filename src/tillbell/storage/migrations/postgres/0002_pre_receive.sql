@@ -7,7 +7,7 @@
 -- ── callbacks ───────────────────────────────────────────────────────────────────────────────────
 
 CREATE TABLE callbacks (
-    id             text COLLATE "C" NOT NULL PRIMARY KEY,
+    id             text COLLATE "C" NOT NULL,
     app_id         text COLLATE "C" NOT NULL,
     source_id      text COLLATE "C" NOT NULL,
     provider       text COLLATE "C" NOT NULL,
@@ -26,7 +26,8 @@ CREATE TABLE callbacks (
     message_ids    text COLLATE "C",                 -- JSON list; NULL: none
     processed_at   bigint,
     retry_at       bigint CHECK (retry_at IS NULL OR outcome = 'unmatched'),
-    hops           bigint NOT NULL
+    hops           bigint NOT NULL,
+    PRIMARY KEY (id, app_id)
 ) PARTITION BY RANGE (id);
 CREATE TABLE callbacks_default PARTITION OF callbacks DEFAULT;
 CREATE INDEX callbacks_app ON callbacks (app_id, id);
@@ -52,16 +53,15 @@ CREATE INDEX callback_requests_bulk ON callback_requests (callback_id, app_id)
 
 -- Which callback holds a dedupe key. It outlives the callback.
 CREATE TABLE callback_keys (
+    app_id      text COLLATE "C" NOT NULL,
     source_id   text COLLATE "C" NOT NULL,
     dedupe_key  text COLLATE "C" NOT NULL,
     callback_id text COLLATE "C" NOT NULL,
-    app_id      text COLLATE "C" NOT NULL,
     taken_at    bigint NOT NULL,
     is_open     bigint NOT NULL DEFAULT 0,  -- 1: its holder failed to count; the next one may
-    PRIMARY KEY (source_id, dedupe_key)
+    PRIMARY KEY (app_id, source_id, dedupe_key)
 );
 CREATE INDEX callback_keys_age ON callback_keys (taken_at);
-CREATE INDEX callback_keys_app ON callback_keys (app_id);
 
 -- The references that unmatched callbacks wait for.
 CREATE TABLE callback_waits (
@@ -74,20 +74,19 @@ CREATE INDEX callback_waits_callback ON callback_waits (callback_id);
 
 -- Items of analytics batches that were seen.
 CREATE TABLE seen_items (
+    app_id    text COLLATE "C" NOT NULL,
     source_id text COLLATE "C" NOT NULL,
     item_key  text COLLATE "C" NOT NULL,
-    app_id    text COLLATE "C" NOT NULL,
     seen_at   bigint NOT NULL,
-    PRIMARY KEY (source_id, item_key)
+    PRIMARY KEY (app_id, source_id, item_key)
 );
 CREATE INDEX seen_items_age ON seen_items (seen_at);
-CREATE INDEX seen_items_app ON seen_items (app_id);
 
 -- ── money ───────────────────────────────────────────────────────────────────────────────────────
 
 -- A transaction begins with no step at all: its first transition gives it sequence and status.
 CREATE TABLE transactions (
-    id                  text COLLATE "C" NOT NULL PRIMARY KEY,
+    id                  text COLLATE "C" NOT NULL,
     app_id              text COLLATE "C" NOT NULL,
     direction           text COLLATE "C" NOT NULL CHECK (direction IN ('pay_in', 'pay_out')),
     kind                text COLLATE "C" NOT NULL CHECK (kind IN (
@@ -125,10 +124,10 @@ CREATE TABLE transactions (
     check_at            bigint,
     checks              bigint NOT NULL,
     if_silent           text COLLATE "C",
+    PRIMARY KEY (app_id, id),
     CHECK ((sequence = 0) = (status IS NULL)),
     CHECK ((kind = 'payment') = (parent_id IS NULL))
 );
-CREATE INDEX transactions_app ON transactions (app_id, id);
 CREATE INDEX transactions_status ON transactions (app_id, status, id) WHERE status IS NOT NULL;
 CREATE UNIQUE INDEX transactions_uid ON transactions (app_id, uid) WHERE uid IS NOT NULL;
 CREATE INDEX transactions_psp ON transactions (app_id, psp_transaction_id, source_id)
@@ -141,10 +140,11 @@ CREATE INDEX transactions_parent ON transactions (parent_id, id) WHERE parent_id
 CREATE INDEX transactions_check ON transactions (check_at, id) WHERE check_at IS NOT NULL;
 -- One refund under two event ids is one refund.
 CREATE UNIQUE INDEX transactions_linked
-    ON transactions (parent_id, kind, psp_transaction_id, coalesce(source_id, ''))
+    ON transactions (app_id, parent_id, kind, psp_transaction_id, coalesce(source_id, ''))
     WHERE parent_id IS NOT NULL AND psp_transaction_id IS NOT NULL;
 
 CREATE TABLE transitions (
+    app_id          text COLLATE "C" NOT NULL,
     transaction_id  text COLLATE "C" NOT NULL,
     sequence        bigint NOT NULL,
     previous_status text COLLATE "C",
@@ -159,10 +159,11 @@ CREATE TABLE transitions (
     trust           text COLLATE "C",
     supersedes      bigint,
     details         text COLLATE "C",                -- JSON object; NULL: empty
-    PRIMARY KEY (transaction_id, sequence)
+    PRIMARY KEY (app_id, transaction_id, sequence)
 );
 
 CREATE TABLE effects (
+    app_id         text COLLATE "C" NOT NULL,
     transaction_id text COLLATE "C" NOT NULL,
     kind           text COLLATE "C" NOT NULL CHECK (kind IN ('reserve', 'credit', 'debit', 'release')),
     sequence       bigint NOT NULL,
@@ -170,11 +171,11 @@ CREATE TABLE effects (
     currency       text COLLATE "C" NOT NULL,
     at             bigint NOT NULL,
     callback_id    text COLLATE "C",
-    PRIMARY KEY (transaction_id, kind)   -- the exactly-once guard
+    PRIMARY KEY (app_id, transaction_id, kind)   -- the exactly-once guard
 );
 
 CREATE TABLE conflicts (
-    id                text COLLATE "C" NOT NULL PRIMARY KEY,
+    id                text COLLATE "C" NOT NULL,
     app_id            text COLLATE "C" NOT NULL,
     transaction_id    text COLLATE "C" NOT NULL,
     status            text COLLATE "C" NOT NULL,
@@ -189,9 +190,9 @@ CREATE TABLE conflicts (
     resolved_at       bigint,
     resolution        text COLLATE "C",
     resolved_by       text COLLATE "C",
-    resolution_reason text COLLATE "C"
+    resolution_reason text COLLATE "C",
+    PRIMARY KEY (app_id, id)
 );
-CREATE INDEX conflicts_app ON conflicts (app_id, id);
 CREATE INDEX conflicts_open ON conflicts (app_id, resolved_at, id) WHERE resolved_at IS NULL;
 CREATE INDEX conflicts_transaction ON conflicts (transaction_id, id);
 
@@ -248,7 +249,8 @@ BEGIN
     IF pg_trigger_depth() = 1 AND NOT EXISTS (
         SELECT 1 FROM (
             SELECT sequence, status FROM transitions
-            WHERE transaction_id = NEW.id ORDER BY sequence DESC LIMIT 1) last
+            WHERE app_id = NEW.app_id AND transaction_id = NEW.id
+            ORDER BY sequence DESC LIMIT 1) last
         WHERE last.sequence = NEW.sequence AND last.status IS NOT DISTINCT FROM NEW.status) THEN
         PERFORM refuse('sequence and status are those of the last step');
     END IF;
@@ -263,7 +265,8 @@ DECLARE
     t transactions%ROWTYPE;
     superseded bigint;
 BEGIN
-    SELECT * INTO t FROM transactions WHERE id = NEW.transaction_id FOR UPDATE;
+    SELECT * INTO t FROM transactions
+    WHERE app_id = NEW.app_id AND id = NEW.transaction_id FOR UPDATE;
     IF NOT FOUND THEN
         PERFORM refuse('a step of no transaction');
     ELSIF NEW.sequence <> t.sequence + 1 THEN
@@ -278,7 +281,8 @@ BEGIN
         PERFORM refuse('only a superseding step leaves a terminal status');
     END IF;
     -- Moved at once: the next step of the same statement begins where this one ends.
-    UPDATE transactions SET sequence = NEW.sequence, status = NEW.status WHERE id = t.id;
+    UPDATE transactions SET sequence = NEW.sequence, status = NEW.status
+    WHERE app_id = t.app_id AND id = t.id;
     RETURN NEW;
 END $$;
 CREATE TRIGGER transitions_have_no_gap BEFORE INSERT ON transitions
@@ -288,10 +292,13 @@ CREATE FUNCTION effects_follow_their_step() RETURNS trigger LANGUAGE plpgsql AS 
 DECLARE
     t transactions%ROWTYPE;
 BEGIN
-    SELECT * INTO t FROM transactions WHERE id = NEW.transaction_id FOR UPDATE;
+    SELECT * INTO t FROM transactions
+    WHERE app_id = NEW.app_id AND id = NEW.transaction_id FOR UPDATE;
     IF NOT FOUND OR t.status IS NULL THEN
         PERFORM refuse('an effect of no transaction');
-    ELSIF EXISTS (SELECT 1 FROM effects WHERE transaction_id = t.id AND kind = NEW.kind) THEN
+    ELSIF EXISTS (
+        SELECT 1 FROM effects
+        WHERE app_id = t.app_id AND transaction_id = t.id AND kind = NEW.kind) THEN
         PERFORM refuse('an effect counts once');
     ELSIF NEW.kind = 'reserve' THEN
         IF NEW.sequence <> 1 THEN
@@ -314,16 +321,20 @@ DECLARE
     t transactions%ROWTYPE;
     captured effects%ROWTYPE;
 BEGIN
-    SELECT * INTO t FROM transactions WHERE id = NEW.transaction_id;
+    SELECT * INTO t FROM transactions WHERE app_id = NEW.app_id AND id = NEW.transaction_id;
     IF t.kind IS DISTINCT FROM 'refund' THEN
         RETURN NEW;
     END IF;
-    PERFORM 1 FROM transactions WHERE id = t.parent_id FOR UPDATE;  -- its refunds one by one
-    SELECT * INTO captured FROM effects WHERE transaction_id = t.parent_id AND kind = 'credit';
+    PERFORM 1 FROM transactions
+    WHERE app_id = t.app_id AND id = t.parent_id FOR UPDATE;  -- its refunds one by one
+    SELECT * INTO captured FROM effects
+    WHERE app_id = t.app_id AND transaction_id = t.parent_id AND kind = 'credit';
     IF NOT FOUND OR NEW.currency <> captured.currency OR NEW.amount + coalesce((
         SELECT sum(e.amount) FROM transactions sibling
-        JOIN effects e ON e.transaction_id = sibling.id AND e.kind = 'debit'
-        WHERE sibling.parent_id = t.parent_id AND sibling.kind = 'refund'), 0) > captured.amount THEN
+        JOIN effects e ON e.app_id = sibling.app_id AND e.transaction_id = sibling.id
+            AND e.kind = 'debit'
+        WHERE sibling.app_id = t.app_id AND sibling.parent_id = t.parent_id
+          AND sibling.kind = 'refund'), 0) > captured.amount THEN
         PERFORM refuse('refunds above what was captured');
     END IF;
     RETURN NEW;
@@ -334,15 +345,8 @@ WHEN (NEW.kind = 'debit') EXECUTE FUNCTION effects_refund_no_more_than_was_captu
 -- What happened stays, unless the whole application goes.
 
 CREATE FUNCTION stays() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    owner text;
 BEGIN
-    IF TG_TABLE_NAME IN ('transactions', 'audit') THEN
-        owner := OLD.app_id;
-    ELSE
-        SELECT app_id INTO owner FROM transactions WHERE id = OLD.transaction_id;
-    END IF;
-    IF NOT EXISTS (SELECT 1 FROM removals WHERE app_id = owner) THEN
+    IF NOT EXISTS (SELECT 1 FROM removals WHERE app_id = OLD.app_id) THEN
         PERFORM refuse(TG_ARGV[0]);
     END IF;
     RETURN OLD;

@@ -22,3 +22,25 @@ DELETE FROM callback_requests WHERE app_id = ?1 AND callback_id = ?2;
 -- Indexes: callbacks_app, primary key.
 DELETE FROM callback_requests
 WHERE app_id = ?1 AND callback_id IN (SELECT id FROM callbacks WHERE app_id = ?1);
+
+-- name: delete_keys
+-- Index: callback_keys_age.
+DELETE FROM callback_keys WHERE (app_id, source_id, dedupe_key) IN (
+    SELECT app_id, source_id, dedupe_key FROM callback_keys
+    WHERE taken_at < ?1 ORDER BY taken_at LIMIT ?2)
+RETURNING 1;
+
+-- name: delete_items
+-- Index: seen_items_age.
+DELETE FROM seen_items WHERE (app_id, source_id, item_key) IN (
+    SELECT app_id, source_id, item_key FROM seen_items
+    WHERE seen_at < ?1 ORDER BY seen_at LIMIT ?2)
+RETURNING 1;
+
+-- name: remove_effects
+-- Index: primary key.
+DELETE FROM effects WHERE app_id = ?1;
+
+-- name: remove_transitions
+-- Index: primary key.
+DELETE FROM transitions WHERE app_id = ?1;

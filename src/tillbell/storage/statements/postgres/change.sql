@@ -18,8 +18,8 @@ FROM unnest(
     ?34::text[])
     AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19,
     c20, c21, c22, c23, c24, c25, c26, c27, c28, c29, c30, c31, c32, c33, c34)
-ON CONFLICT (id) DO UPDATE SET
-    app_id = excluded.app_id, direction = excluded.direction, kind = excluded.kind,
+ON CONFLICT (app_id, id) DO UPDATE SET
+    direction = excluded.direction, kind = excluded.kind,
     amount = excluded.amount, currency = excluded.currency, created_at = excluded.created_at,
     updated_at = excluded.updated_at, uid = excluded.uid, version = excluded.version,
     previous_status = excluded.previous_status, substate = excluded.substate,
@@ -36,22 +36,24 @@ ON CONFLICT (id) DO UPDATE SET
 -- name: insert_transition
 -- It moves its transaction (a trigger).
 INSERT INTO transitions
-    (transaction_id, sequence, previous_status, status, at, callback_id, actor, substate,
+    (app_id, transaction_id, sequence, previous_status, status, at, callback_id, actor, substate,
     reason, raw_status, message, trust, supersedes, details)
-SELECT c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14
+SELECT c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15
 FROM unnest(
-    ?1::text[], ?2::bigint[], ?3::text[], ?4::text[], ?5::bigint[], ?6::text[], ?7::text[],
-    ?8::text[], ?9::text[], ?10::text[], ?11::text[], ?12::text[], ?13::bigint[], ?14::text[])
-    AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14)
-ORDER BY c1, c2;
+    ?1::text[], ?2::text[], ?3::bigint[], ?4::text[], ?5::text[], ?6::bigint[], ?7::text[],
+    ?8::text[], ?9::text[], ?10::text[], ?11::text[], ?12::text[], ?13::text[], ?14::bigint[],
+    ?15::text[])
+    AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15)
+ORDER BY c1, c2, c3;
 
 -- name: insert_effect
 INSERT INTO effects
-    (transaction_id, kind, sequence, amount, currency, at, callback_id)
-SELECT c1, c2, c3, c4, c5, c6, c7
+    (app_id, transaction_id, kind, sequence, amount, currency, at, callback_id)
+SELECT c1, c2, c3, c4, c5, c6, c7, c8
 FROM unnest(
-    ?1::text[], ?2::text[], ?3::bigint[], ?4::bigint[], ?5::text[], ?6::bigint[], ?7::text[])
-    AS r (c1, c2, c3, c4, c5, c6, c7);
+    ?1::text[], ?2::text[], ?3::text[], ?4::bigint[], ?5::bigint[], ?6::text[], ?7::bigint[],
+    ?8::text[])
+    AS r (c1, c2, c3, c4, c5, c6, c7, c8);
 
 -- name: conclude
 -- Index: primary key.
@@ -59,9 +61,10 @@ UPDATE callbacks
 SET outcome = to_.outcome, why = to_.why, processed_at = to_.processed_at,
     transaction_id = to_.transaction_id, message_ids = to_.message_ids, retry_at = to_.retry_at
 FROM unnest(
-    ?1::text[], ?2::text[], ?3::text[], ?4::bigint[], ?5::text[], ?6::text[], ?7::bigint[])
-    AS to_ (id, outcome, why, processed_at, transaction_id, message_ids, retry_at)
-WHERE callbacks.id = to_.id;
+    ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::bigint[], ?6::text[], ?7::text[],
+    ?8::bigint[])
+    AS to_ (app_id, id, outcome, why, processed_at, transaction_id, message_ids, retry_at)
+WHERE callbacks.id = to_.id AND callbacks.app_id = to_.app_id;
 
 -- name: see_item
 INSERT INTO seen_items
@@ -90,3 +93,12 @@ FROM unnest(
     ?1::text[], ?2::text[], ?3::bigint[], ?4::text[], ?5::text[], ?6::text[], ?7::text[],
     ?8::text[])
     AS r (c1, c2, c3, c4, c5, c6, c7, c8);
+
+-- name: refundable
+-- What was captured of a payment and not refunded yet. Indexes: transactions_parent, primary keys.
+SELECT CAST(parent.amount - coalesce((
+    SELECT sum(e.amount) FROM transactions child
+    JOIN effects e ON e.app_id = child.app_id AND e.transaction_id = child.id AND e.kind = 'debit'
+    WHERE child.app_id = ?1 AND child.parent_id = ?2 AND child.kind = 'refund'), 0) AS BIGINT)
+FROM effects parent
+WHERE parent.app_id = ?1 AND parent.transaction_id = ?2 AND parent.kind = 'credit';

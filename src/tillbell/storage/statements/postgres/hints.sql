@@ -4,3 +4,6 @@
 JOIN
 
 -- fragment: aside
+
+-- fragment: pairs
+(SELECT pair ->> 0 AS app_id, pair ->> 1 AS id FROM jsonb_array_elements(:pairs::jsonb) AS pair)

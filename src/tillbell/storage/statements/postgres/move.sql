@@ -86,3 +86,23 @@ WHERE (message_id, variant, app_id) > (?2, ?3, ?1) ORDER BY message_id, variant,
 -- name: move_read_requests
 SELECT app_id, callback_id, request, is_bulk FROM callback_requests
 WHERE callback_id > ?1 ORDER BY callback_id LIMIT ?2;
+
+-- name: move_read_keys
+SELECT source_id, dedupe_key, callback_id, app_id, taken_at, is_open FROM callback_keys
+WHERE (app_id, source_id, dedupe_key) > (?1, ?2, ?3)
+ORDER BY app_id, source_id, dedupe_key LIMIT ?4;
+
+-- name: move_read_seen_items
+SELECT source_id, item_key, app_id, seen_at FROM seen_items
+WHERE (app_id, source_id, item_key) > (?1, ?2, ?3)
+ORDER BY app_id, source_id, item_key LIMIT ?4;
+
+-- name: move_read_transitions
+SELECT s.app_id, {transition} FROM transitions s
+WHERE (s.app_id, s.transaction_id, s.sequence) > (?1, ?2, ?3)
+ORDER BY s.app_id, s.transaction_id, s.sequence LIMIT ?4;
+
+-- name: move_read_effects
+SELECT e.app_id, {effect} FROM effects e
+WHERE (e.app_id, e.transaction_id, e.kind) > (?1, ?2, ?3)
+ORDER BY e.app_id, e.transaction_id, e.kind LIMIT ?4;

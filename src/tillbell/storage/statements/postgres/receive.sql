@@ -1,8 +1,10 @@
 -- name: key_holders
--- Who holds these dedupe keys; `pairs` is JSON: [[source, key], …]. Index: primary key.
-SELECT k.source_id, k.dedupe_key, k.callback_id, k.is_open
-FROM jsonb_array_elements(:pairs::jsonb) AS pair (value)
-JOIN callback_keys k ON k.source_id = pair.value ->> 0 AND k.dedupe_key = pair.value ->> 1;
+-- Who holds these dedupe keys; `keys` is JSON: [[application, source, key], …]. Index: primary key.
+SELECT k.app_id, k.source_id, k.dedupe_key, k.callback_id, k.is_open
+FROM jsonb_array_elements(:keys::jsonb) AS wanted (value)
+JOIN callback_keys k
+    ON k.app_id = wanted.value ->> 0 AND k.source_id = wanted.value ->> 1
+   AND k.dedupe_key = wanted.value ->> 2;
 
 -- name: insert_callback
 INSERT INTO callbacks
@@ -26,14 +28,10 @@ FROM unnest(
 -- name: hold_key
 -- The new holder's key counts from now. Index: primary key.
 INSERT INTO callback_keys
-    (source_id, dedupe_key, callback_id, app_id, taken_at)
+    (app_id, source_id, dedupe_key, callback_id, taken_at)
 SELECT c1, c2, c3, c4, c5
 FROM unnest(
     ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::bigint[])
     AS r (c1, c2, c3, c4, c5)
-ON CONFLICT (source_id, dedupe_key) DO UPDATE SET
+ON CONFLICT (app_id, source_id, dedupe_key) DO UPDATE SET
     callback_id = excluded.callback_id, taken_at = excluded.taken_at, is_open = 0;
-
--- name: request
--- Index: primary key.
-SELECT request FROM callback_requests WHERE app_id = ?1 AND callback_id = ?2;

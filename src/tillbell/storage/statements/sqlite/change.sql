@@ -25,23 +25,24 @@ ON CONFLICT (id) DO UPDATE SET
     check_at = excluded.check_at, checks = excluded.checks, if_silent = excluded.if_silent;
 
 -- name: insert_transition
--- It moves its transaction (a trigger).
+-- It moves its transaction (a trigger), which says whose it is (?1).
 INSERT INTO transitions
     (transaction_id, sequence, previous_status, status, at, callback_id, actor, substate, reason,
      raw_status, message, trust, supersedes, details)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14);
+VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15);
 
 -- name: insert_effect
+-- Its transaction says whose it is (?1).
 INSERT INTO effects (transaction_id, kind, sequence, amount, currency, at, callback_id)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7);
+VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8);
 
 -- name: conclude
 -- Index: primary key.
 UPDATE callbacks
-SET outcome = to_.column2, why = to_.column3, processed_at = to_.column4,
-    transaction_id = to_.column5, message_ids = to_.column6, retry_at = to_.column7
-FROM (VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)) AS to_
-WHERE id = to_.column1;
+SET outcome = to_.column3, why = to_.column4, processed_at = to_.column5,
+    transaction_id = to_.column6, message_ids = to_.column7, retry_at = to_.column8
+FROM (VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)) AS to_
+WHERE id = to_.column2 AND +app_id = to_.column1;
 
 -- name: see_item
 INSERT INTO seen_items (source_id, item_key, app_id, seen_at) VALUES (?1, ?2, ?3, ?4);
@@ -55,3 +56,11 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16);
 -- name: insert_audit
 INSERT INTO audit (id, app_id, at, actor, action, target, reason, details)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8);
+
+-- name: refundable
+-- What was captured of a payment and not refunded yet. Indexes: transactions_parent, primary keys.
+SELECT CAST(parent.amount - coalesce((
+    SELECT sum(e.amount) FROM transactions child
+    CROSS JOIN effects e ON e.transaction_id = child.id AND e.kind = 'debit'
+    WHERE child.parent_id = ?2 AND child.kind = 'refund'), 0) AS BIGINT)
+FROM effects parent WHERE parent.transaction_id = ?2 AND parent.kind = 'credit';

@@ -5,3 +5,6 @@ CROSS JOIN
 
 -- fragment: aside
 +
+
+-- fragment: pairs
+(SELECT value ->> 0 AS app_id, value ->> 1 AS id FROM json_each(:pairs))

@@ -15,12 +15,15 @@ UPDATE departures SET finished_at = ?2 WHERE id = ?1;
 
 -- name: move_steps_of
 -- All steps of transactions, given as a JSON list of ids. Index: primary key.
-SELECT {transition} FROM json_each(?1) wanted
-CROSS JOIN transitions s ON s.transaction_id = wanted.value;
+SELECT t.app_id, {transition} FROM json_each(?1) wanted
+CROSS JOIN transactions t ON t.id = wanted.value
+CROSS JOIN transitions s ON s.transaction_id = t.id;
 
 -- name: move_effects_of
 -- Index: primary key.
-SELECT {effect} FROM json_each(?1) wanted CROSS JOIN effects e ON e.transaction_id = wanted.value;
+SELECT t.app_id, {effect} FROM json_each(?1) wanted
+CROSS JOIN transactions t ON t.id = wanted.value
+CROSS JOIN effects e ON e.transaction_id = t.id;
 
 -- name: move_read_totals
 SELECT app_id, endpoint_id, hour, waiting, sending, succeeded, failed, discarded FROM totals
@@ -43,3 +46,20 @@ ORDER BY m.app_id, m.id, b.variant LIMIT ?4;
 SELECT c.app_id, r.callback_id, r.request, r.is_bulk
 FROM callback_requests r CROSS JOIN callbacks c ON c.id = r.callback_id
 WHERE r.callback_id > ?1 ORDER BY r.callback_id LIMIT ?2;
+
+-- name: move_read_keys
+SELECT source_id, dedupe_key, callback_id, app_id, taken_at, is_open FROM callback_keys
+WHERE (source_id, dedupe_key) > (?2, ?3) ORDER BY source_id, dedupe_key LIMIT ?4;
+
+-- name: move_read_seen_items
+SELECT source_id, item_key, app_id, seen_at FROM seen_items
+WHERE (source_id, item_key) > (?2, ?3) ORDER BY source_id, item_key LIMIT ?4;
+
+-- name: move_read_transitions
+SELECT t.app_id, {transition}
+FROM transitions s CROSS JOIN transactions t ON t.id = s.transaction_id
+WHERE (s.transaction_id, s.sequence) > (?2, ?3) ORDER BY s.transaction_id, s.sequence LIMIT ?4;
+
+-- name: move_read_effects
+SELECT t.app_id, {effect} FROM effects e CROSS JOIN transactions t ON t.id = e.transaction_id
+WHERE (e.transaction_id, e.kind) > (?2, ?3) ORDER BY e.transaction_id, e.kind LIMIT ?4;

@@ -1,8 +1,9 @@
 -- name: key_holders
--- Who holds these dedupe keys; `pairs` is JSON: [[source, key], …]. Index: primary key.
-SELECT k.source_id, k.dedupe_key, k.callback_id, k.is_open
-FROM json_each(:pairs) pair
-CROSS JOIN callback_keys k ON k.source_id = pair.value ->> 0 AND k.dedupe_key = pair.value ->> 1;
+-- Who holds these dedupe keys; `keys` is JSON: [[application, source, key], …]. Index: primary key.
+SELECT k.app_id, k.source_id, k.dedupe_key, k.callback_id, k.is_open
+FROM json_each(:keys) wanted
+CROSS JOIN callback_keys k
+    ON k.source_id = wanted.value ->> 1 AND k.dedupe_key = wanted.value ->> 2;
 
 -- name: insert_callback
 INSERT INTO callbacks
@@ -16,12 +17,7 @@ INSERT INTO callback_requests (callback_id, request, is_bulk) VALUES (?2, ?3, ?4
 
 -- name: hold_key
 -- The new holder's key counts from now. Index: primary key.
-INSERT INTO callback_keys (source_id, dedupe_key, callback_id, app_id, taken_at)
+INSERT INTO callback_keys (app_id, source_id, dedupe_key, callback_id, taken_at)
 VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (source_id, dedupe_key) DO UPDATE SET
     callback_id = excluded.callback_id, taken_at = excluded.taken_at, is_open = 0;
-
--- name: request
--- Index: callback_requests_callback.
-SELECT r.request FROM callback_requests r CROSS JOIN callbacks c ON c.id = r.callback_id
-WHERE r.callback_id = ?2 AND c.app_id = ?1;
