@@ -93,7 +93,7 @@ class Load:
 
     async def claim(self, limit: int) -> list[Delivery]:
         now = self.clock.now()
-        wanted = dict.fromkeys(self.endpoints, limit)
+        wanted = {(self.app, endpoint): limit for endpoint in self.endpoints}
         claims = await self.database.claim(wanted, now, now + 15 * SECOND)
         return [claim.delivery for claim in claims]
 

@@ -11,6 +11,7 @@ from bench.postgres import BenchDatabase
 from tillbell.clock import DAY, Micros, SystemClock
 from tillbell.ids import first_of
 from tillbell.storage import partitions
+from tillbell.storage.base import LaneKey
 from tillbell.storage.partitions import Span
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.postgres_link import open_link
@@ -34,6 +35,11 @@ def endpoint_id(number: int) -> str:
 def app_id(endpoint: int) -> str:
     """Return the id of an endpoint's application."""
     return f"app_01k0000000000000{endpoint // 10:010x}"
+
+
+def lane(endpoint: int) -> LaneKey:
+    """Return an endpoint's application and id."""
+    return app_id(endpoint), endpoint_id(endpoint)
 
 
 class Filling:

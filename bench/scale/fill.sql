@@ -14,8 +14,9 @@ new_messages AS (
     INSERT INTO messages (id, app_id, event_type, created_at)
     SELECT 'msg_' || id, bench_app(endpoint), 'order.paid', $5::bigint FROM made),
 new_bodies AS (
-    INSERT INTO bodies (message_id, variant, body)
-    SELECT 'msg_' || id, '', convert_to(rpad('{"number":' || n || ',"note":"', 94, '.') || '"}', 'UTF8')
+    INSERT INTO bodies (app_id, message_id, variant, body)
+    SELECT bench_app(endpoint), 'msg_' || id, '',
+           convert_to(rpad('{"number":' || n || ',"note":"', 94, '.') || '"}', 'UTF8')
     FROM made),
 new_deliveries AS (
     INSERT INTO deliveries (id, app_id, endpoint_id, variant, state, due_at, created_at, attempts,

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
+from tillbell.storage.base import LaneKey
 from tillbell.storage.sql import load
 
 sql = load("postgres")
@@ -21,7 +22,7 @@ class Touched(NamedTuple):
     index_pages: int  # of those, pages of the index that the lanes are found by
 
 
-def touched(url: str, now: int, wanted: Sequence[tuple[str, int]]) -> Touched:
+def touched(url: str, now: int, wanted: Sequence[tuple[LaneKey, int]]) -> Touched:
     """Explain the claim's reading statement, with the plan that is kept; nothing stays claimed."""
     lanes, most = zip(*wanted, strict=True)
     text = re.sub(r"\?(\d+)", r"$\1", sql("due_deliveries")).rstrip(";")
@@ -29,7 +30,8 @@ def touched(url: str, now: int, wanted: Sequence[tuple[str, int]]) -> Touched:
         cursor = psycopg.RawCursor(connection)
         cursor.execute(sql("begin").partition(";")[2].encode())
         cursor.execute(f"PREPARE claim AS {text}".encode())
-        bound = f"{_list(lanes)}, {_list([now] * len(lanes))}, {_list(most)}"
+        apps, endpoints = zip(*lanes, strict=True)
+        bound = f"{_list(apps)}, {_list(endpoints)}, {_list([now] * len(lanes))}, {_list(most)}"
         for _ in range(2):  # the first run marks dead entries and fills caches
             cursor.execute(
                 f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim({bound})".encode()

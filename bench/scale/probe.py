@@ -10,12 +10,12 @@ from typing import NamedTuple, TypeVar
 
 from bench.figures import percentile
 from bench.scale.counted import CountedDatabase, CountedLink
-from bench.scale.fill import DEEP, EQUAL, Filling, endpoint_id
+from bench.scale.fill import DEEP, EQUAL, Filling, endpoint_id, lane
 from bench.store import accepted
 from tillbell.clock import SECOND
 from tillbell.ids import IdMaker, delivery_id
 from tillbell.models import Claim, Delivery, DeliveryState, Message
-from tillbell.storage.base import Publication
+from tillbell.storage.base import LaneKey, Publication
 
 T = TypeVar("T")
 BATCH = 500  # claims in one commit, as the claimer asks for
@@ -58,8 +58,8 @@ class Probe:
         for _ in range(self.calls + 1):
             await self._cycle("500 lanes × 1", dict.fromkeys(self._lanes(BATCH), 1))
             await self._cycle("50 lanes × 10", dict.fromkeys(self._lanes(BATCH // 10), 10))
-            await self._cycle("1 deep lane × 500", {endpoint_id(DEEP): BATCH})
-            await self._cycle("1 lane × 500, all due at once", {endpoint_id(EQUAL): BATCH})
+            await self._cycle("1 deep lane × 500", {lane(DEEP): BATCH})
+            await self._cycle("1 lane × 500, all due at once", {lane(EQUAL): BATCH})
             chosen = self._lanes(BATCH)
             await self._timed("next_due of 500 lanes", lambda c=chosen: self.store.next_due(c))  # type: ignore[misc]
             after = endpoint_id(self._random.randrange(self.filling.endpoints))
@@ -67,9 +67,9 @@ class Probe:
             await self._timed("all lanes, page by page", self._sweep)
         return [_timing(name, taken[1:]) for name, taken in self._taken.items()]
 
-    def _lanes(self, count: int) -> list[str]:
+    def _lanes(self, count: int) -> list[LaneKey]:
         numbers = range(EQUAL + 1, self.filling.endpoints)
-        return [endpoint_id(n) for n in self._random.sample(numbers, min(count, len(numbers)))]
+        return [lane(n) for n in self._random.sample(numbers, min(count, len(numbers)))]
 
     async def _timed(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
         trips, wal = CountedLink.round_trips, self.filling.database.wal_bytes()
@@ -80,7 +80,7 @@ class Probe:
         self._taken.setdefault(name, []).append((taken, CountedLink.round_trips - trips, spent))
         return result
 
-    async def _cycle(self, name: str, wanted: dict[str, int]) -> None:
+    async def _cycle(self, name: str, wanted: dict[LaneKey, int]) -> None:
         now = self.filling.clock.now()
         claims = await self._timed(
             f"claim {name}", lambda: self.store.claim(wanted, now, now + 60 * SECOND)

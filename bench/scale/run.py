@@ -12,9 +12,10 @@ from bench import processes, table
 from bench.postgres import BenchDatabase, databases, version
 from bench.scale import plans, report
 from bench.scale.counted import CountedDatabase
-from bench.scale.fill import DEEP, EQUAL, Filling, endpoint_id
+from bench.scale.fill import DEEP, EQUAL, Filling, lane
 from bench.scale.probe import BATCH, Probe
 from bench.scale.report import Size
+from tillbell.storage.base import LaneKey
 
 BYTES_EACH = 1_600  # at most, of tables and indexes
 SETTINGS = ("max_wal_size=1GB", "full_page_writes=off")  # little disk, and a log without copies
@@ -67,13 +68,13 @@ async def _size(filling: Filling, count: int, calls: int) -> Size:
     return Size(count, filling.endpoints, fill_s, bytes_ / count, pages, timings, touched)
 
 
-def _claims(filling: Filling) -> dict[str, list[tuple[str, int]]]:
+def _claims(filling: Filling) -> dict[str, list[tuple[LaneKey, int]]]:
     step = max(1, (filling.endpoints - 2) // BATCH)
-    lanes = [(endpoint_id(n), 1) for n in range(2, filling.endpoints, step)][:BATCH]
+    lanes = [(lane(n), 1) for n in range(2, filling.endpoints, step)][:BATCH]
     return {
         "500 lanes × 1": lanes,
-        "1 deep lane × 500": [(endpoint_id(DEEP), BATCH)],
-        "1 lane × 500, all due at once": [(endpoint_id(EQUAL), BATCH)],
+        "1 deep lane × 500": [(lane(DEEP), BATCH)],
+        "1 lane × 500, all due at once": [(lane(EQUAL), BATCH)],
     }
 
 

@@ -187,7 +187,9 @@ async def test_a_target_that_is_written_to_meanwhile_is_refused(
 
     def write(point: str) -> None:
         if point == "begin" and execute(url, "SELECT 1 FROM moves WHERE stage = 'messages'"):
-            planted = "INSERT INTO bodies SELECT id, '', '' FROM messages ON CONFLICT DO NOTHING"
+            planted = (
+                "INSERT INTO bodies SELECT app_id, id, '', '' FROM messages ON CONFLICT DO NOTHING"
+            )
             execute(url, planted)
 
     with pytest.raises(Misconfigured, match="stand in the way of bodies"):

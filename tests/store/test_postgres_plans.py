@@ -14,7 +14,11 @@ from tillbell.storage.sql import load
 
 sql = load("postgres")
 # Each reads rows by the thousand from tables with millions.
-HOT = ("due_deliveries", "lost_leases", "lost_deliveries", "lease", "settle", "renew", "release")
+HOT = (
+    *("due_deliveries", "lost_leases", "lost_deliveries", "lease", "settle", "renew", "release"),
+    *("key_holders", "present_callbacks", "present_transactions", "conclude", "seen"),
+    *("linked_twin", "refundable", "order_of", "resendable", "body", "request"),
+)
 LISTS = ("lanes", "next_due")
 _NAMED = re.compile(r"(?<!:):([a-z_]+)\b")
 

@@ -1,0 +1,144 @@
+"""Every table that grows can be spread by application, and is asked by application."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from tillbell.storage.migrate import migrate
+from tillbell.storage.postgres_link import open_link
+from tillbell.storage.sql import load
+
+Connection = psycopg.Connection[tuple[object, ...]]
+# Small tables that are the same everywhere, or are in one place only.
+APART = {
+    "records": "what users configure: every process has it in memory",
+    "record_changes": "what every process is to read again",
+    "idempotency": "keys of callers; a day of them",
+    "members": "the processes",
+    "leadership": "one row",
+    "migrations": "one row a version",
+    "moves": "at most one row",
+}
+# Statements that look at all applications at once, none of them once a message.
+OF_ALL = {
+    "to find what is to be done": {
+        "any_ordered",
+        "due_checks",
+        "lanes",
+        "leased_deliveries",
+        "lost_leases",
+        "to_retry",
+        "unprocessed",
+    },
+    "to delete what is past its time": {
+        "delete_attempts",
+        "delete_callbacks",
+        "delete_deliveries",
+        "delete_items",
+        "delete_keys",
+        "free_event_ids",
+        "has_attempts",
+        "has_deliveries",
+        "has_lasting_bodies",
+        "has_open_callbacks",
+        "has_open_deliveries",
+        "stale_bodies",
+        "stale_messages",
+        "stale_requests",
+        "unsendable",
+    },
+}
+CATALOGUE = """
+SELECT relname,
+    EXISTS (SELECT 1 FROM pg_attribute
+            WHERE attrelid = c.oid AND attname = 'app_id' AND attnotnull) AS has_key,
+    ARRAY(SELECT i.indexrelid::regclass::text FROM pg_index i
+          WHERE i.indrelid = c.oid AND i.indisunique AND NOT EXISTS (
+              SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'app_id'
+                AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))) AS without
+FROM pg_class c
+WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+  AND NOT relispartition
+"""
+
+
+@pytest.fixture
+def connection(used_schema: Callable[[], str]) -> Iterator[Connection]:
+    link = open_link(used_schema())
+    migrate(link, "postgres", 0)
+    link.rows("begin")
+    yield link.connection
+    link.close()
+
+
+def catalogue(connection: Connection) -> dict[str, tuple[object, object]]:
+    """Return of each table whether it holds its application, and which unique indexes do not."""
+    return {str(name): (has, lacking) for name, has, lacking in connection.execute(CATALOGUE)}
+
+
+def unspreadable(connection: Connection) -> dict[str, tuple[object, object]]:
+    found = catalogue(connection)
+    return {name: said for name, said in found.items() if name not in APART and said != (True, [])}
+
+
+def test_every_table_that_grows_holds_its_application_in_every_unique_index(
+    connection: Connection,
+) -> None:
+    assert unspreadable(connection) == {}
+    assert APART.keys() <= catalogue(connection).keys()
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "(id text PRIMARY KEY)",
+        "(id text PRIMARY KEY, app_id text NOT NULL)",
+        "(id text NOT NULL, app_id text, UNIQUE (app_id, id))",
+        "(id text, app_id text NOT NULL, PRIMARY KEY (id, app_id), UNIQUE (id))",
+        "(id text NOT NULL, app_id text NOT NULL, UNIQUE (id) INCLUDE (app_id))",
+    ],
+)
+def test_a_table_that_could_not_be_spread_is_found(connection: Connection, table: str) -> None:
+    connection.execute(f"CREATE TABLE made_up {table}".encode())
+
+    assert unspreadable(connection).keys() == {"made_up"}
+
+
+# ── the statements ───────────────────────────────────────────────────────────────────────────────
+
+
+def names_application(statement: str, spread: set[str]) -> bool:
+    """Tell whether a statement says of each spread table that it uses whose rows it means."""
+    tables = "|".join(sorted(spread))
+    used = len(re.findall(rf"\b(?:FROM|JOIN|UPDATE) (?:{tables})\b", statement))
+    said = len(re.findall(r"\bapp_id = ", statement))
+    into = re.findall(rf"INSERT INTO (?:{tables})\s*\(([^)]*)\)", statement)
+    return said >= used and all("app_id" in columns for columns in into)
+
+
+def test_a_statement_names_the_application_whose_rows_it_means(connection: Connection) -> None:
+    spread = catalogue(connection).keys() - APART.keys()
+    unnamed = {
+        name.split(":")[0]
+        for name, text in load("postgres").all().items()
+        if not name.startswith("move_") and not names_application(text, spread)
+    }
+
+    assert unnamed == {name for names in OF_ALL.values() for name in names}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT 1 FROM deliveries WHERE id = ?1",
+        "SELECT 1 FROM deliveries d JOIN messages m ON m.id = d.id WHERE d.app_id = ?1",
+        "UPDATE deliveries SET held = 0 WHERE id = ?1",
+        "INSERT INTO deliveries (id) VALUES (?1)",
+    ],
+)
+def test_a_statement_that_names_no_application_is_found(statement: str) -> None:
+    assert not names_application(statement, {"deliveries", "messages"})
