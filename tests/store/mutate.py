@@ -31,31 +31,31 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = [
-    Mutant("settle ignores the token", "settle", "token = to_.column2 AND ", ""),
+    Mutant("settle ignores the token", "settle", "token = to_.column3 AND ", ""),
     Mutant("settle ignores the state", "settle", " AND state = 'sending'", ""),
-    Mutant("settle accepts newer tokens", "settle", "token = to_.column2", "token >= to_.column2"),
-    Mutant("settle accepts older tokens", "settle", "token = to_.column2", "token <= to_.column2"),
+    Mutant("settle accepts newer tokens", "settle", "token = to_.column3", "token >= to_.column3"),
+    Mutant("settle accepts older tokens", "settle", "token = to_.column3", "token <= to_.column3"),
     Mutant(
         "settle forgets the due time",
         "settle",
-        "iif(to_.column3 = 'waiting', to_.column4, due_at)",
+        "iif(to_.column4 = 'waiting', to_.column5, due_at)",
         "due_at",
     ),
     Mutant(
         "settle moves terminal due times",
         "settle",
-        "iif(to_.column3 = 'waiting', to_.column4, due_at)",
-        "to_.column4",
+        "iif(to_.column4 = 'waiting', to_.column5, due_at)",
+        "to_.column5",
     ),
     Mutant("settle keeps the trigger", "settle", "trigger = 'scheduled', ", ""),
     Mutant("settle leaves the attempt open", "settle", ", started_at = NULL", ""),
-    Mutant("the lease is not applied", "lease", "due_at = to_.column2", "due_at = due_at"),
+    Mutant("the lease is not applied", "lease", "due_at = to_.column3", "due_at = due_at"),
     Mutant("the lease does not count attempts", "lease", "attempts + 1", "attempts"),
     Mutant("the lease does not count tries", "lease", "tries + 1", "tries"),
     Mutant("the lease keeps its token", "lease", "token + 1", "token"),
-    Mutant("the lease has no start", "lease", "started_at = to_.column3", "started_at = NULL"),
-    Mutant("due is < for waiting", "due_deliveries", "due_at <= ?2", "due_at < ?2"),
-    Mutant("what is not due is claimed", "due_deliveries", "AND d.due_at <= ?2 ", "AND ?2 "),
+    Mutant("the lease has no start", "lease", "started_at = to_.column4", "started_at = NULL"),
+    Mutant("due is < for waiting", "due_deliveries", "due_at <= ?3", "due_at < ?3"),
+    Mutant("what is not due is claimed", "due_deliveries", "AND d.due_at <= ?3 ", "AND ?3 "),
     Mutant("what does not wait is claimed", "due_deliveries", " AND d.state = 'waiting'", ""),
     Mutant("due is < for lost leases", "lost_leases", "due_at <= ?1", "due_at < ?1"),
     Mutant("lost leases stay lost", "lost_leases", "'sending'", "'none'"),
@@ -76,7 +76,7 @@ MUTANTS = [
         "b.variant = ''",
     ),
     Mutant(
-        "an order key is shared by endpoints", "hold_line", "endpoint_id = ?1 AND ", "?1 <> '' AND "
+        "an order key is shared by endpoints", "hold_line", "endpoint_id = ?2 AND ", "?2 <> '' AND "
     ),
     Mutant("the line is never held", "hold_line", "held = 1", "held = 0"),
     Mutant("the last of the line goes first", "head_of_line", "ORDER BY id", "ORDER BY id DESC"),
@@ -87,25 +87,25 @@ MUTANTS = [
         "state = 'none')",
     ),
     Mutant("the line does not move", "head_of_line", "SET held = 0", "SET held = 1"),
-    Mutant("renew ignores the token", "renew", " AND token = to_.column2", ""),
+    Mutant("renew ignores the token", "renew", " AND token = to_.column3", ""),
     Mutant("renew ignores the state", "renew", " AND state = 'sending'", ""),
-    Mutant("release ignores the token", "release", "token = ?2 AND ", ""),
+    Mutant("release ignores the token", "release", "token = ?3 AND ", ""),
     Mutant("release ignores the state", "release", " AND state = 'sending'", ""),
     Mutant("release counts the attempt", "release", "attempts - 1", "attempts"),
     Mutant("release counts the try", "release", "tries - 1", "tries"),
-    Mutant("release keeps the due time", "release", "due_at = ?3", "due_at = due_at"),
-    Mutant("orphans keep their lease", "requeue", "due_at = ?2", "due_at = due_at"),
+    Mutant("release keeps the due time", "release", "due_at = ?4", "due_at = due_at"),
+    Mutant("orphans keep their lease", "requeue", "due_at = ?3", "due_at = due_at"),
     Mutant("orphans keep their state", "requeue", "state = 'waiting', ", ""),
     Mutant("dedupe across applications", "find_event_id", "app_id = ?1 AND ", "?1 <> '' AND "),
     Mutant("no dedupe", "find_event_id", "event_id = ?2", "event_id = ?2 || 'x'"),
     Mutant("idempotency keys forgotten", "find_idempotency", "key = ?1", "key = ?1 || 'x'"),
-    Mutant("bodies do not expire", "insert_body", "?3, ?4", "?3, iif(?4, NULL, NULL)"),
+    Mutant("bodies do not expire", "insert_body", "?4, ?5", "?4, iif(?5, NULL, NULL)"),
     Mutant("added bodies do not expire", "add_body", "payload.expires_at FROM", "NULL FROM"),
     Mutant(
         "deleted payloads come back",
         "add_body",
         "payload.variant = ''",
-        "1 UNION ALL SELECT ?1, ?2, ?3, NULL WHERE 1",
+        "1 UNION ALL SELECT ?2, ?3, ?4, NULL WHERE 1",
     ),
     Mutant(
         "deliveries added to any application", "may_add_delivery", "app_id = ?2 AND", "?2 <> '' AND"
@@ -115,20 +115,20 @@ MUTANTS = [
     Mutant(
         "resend goes on with the old run", "resend", "iif(state = 'waiting', tries, 0)", "tries"
     ),
-    Mutant("resend loses the place", "resend", "min(due_at, ?2)", "?2"),
+    Mutant("resend loses the place", "resend", "min(due_at, ?3)", "?3"),
     Mutant(
-        "resend keeps the due time", "resend", "min(due_at, ?2), ?2)", "min(due_at, ?2), due_at)"
+        "resend keeps the due time", "resend", "min(due_at, ?3), ?3)", "min(due_at, ?3), due_at)"
     ),
-    Mutant("resend is not manual", "resend", "trigger = ?3", "trigger = iif(?3, trigger, trigger)"),
-    Mutant("discard takes running leases", "discardable", " AND due_at <= ?2", " AND ?2"),
+    Mutant("resend is not manual", "resend", "trigger = ?4", "trigger = iif(?4, trigger, trigger)"),
+    Mutant("discard takes running leases", "discardable", " AND due_at <= ?3", " AND ?3"),
     Mutant("discard leaves lost leases", "discardable", "state = 'sending'", "state = 'none'"),
     Mutant(
         "discard takes any endpoint",
         "discardable",
-        "endpoint_id = ?1 AND state = 'waiting'",
+        "endpoint_id = ?2 AND app_id = ?1 AND state = 'waiting'",
         "state = 'waiting'",
     ),
-    Mutant("discard has no limit", "discardable", "LIMIT ?3", "LIMIT ?3 * 1000"),
+    Mutant("discard has no limit", "discardable", "LIMIT ?4", "LIMIT ?4 * 1000"),
     Mutant("an ended delivery keeps its start", "end", ", started_at = NULL", ""),
     Mutant("expunge ignores the application", "message_exists", "app_id = ?1 AND", "?1 <> '' AND"),
     Mutant(
@@ -151,7 +151,7 @@ MUTANTS = [
     ),
     Mutant("deliveries without body wait on", "bodiless", "'waiting', 'sending'", "'none'"),
     Mutant(
-        "deliveries of other bodies fail", "bodiless", "d.variant = ?2 AND", "?2 IS NOT NULL AND"
+        "deliveries of other bodies fail", "bodiless", "d.variant = ?3 AND", "?3 IS NOT NULL AND"
     ),
     Mutant(
         "purge takes open deliveries",
