@@ -1,8 +1,9 @@
 """The claimer: brings deliveries that wait in the store into lanes that have room.
 
 It knows when each lane's next delivery is due, so it asks the store only for lanes with
-work and room. A sweep of all lanes now and then finds what it did not hear of: clock
-jumps, other processes, leases that ran out.
+work and room: applications in turn, and of each commit a share for each lane. A sweep of all
+lanes now and then finds what it did not hear of: clock jumps, other processes, leases that
+ran out.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from tillbell.flow.dispatch import Dispatcher
 from tillbell.flow.lane import Lane
 from tillbell.logs import observe
 from tillbell.models import Claim
+from tillbell.rules.fairness import Turns
 from tillbell.storage.database import Database
 
 BATCH_MAX = 500  # claims in one commit
+HANDFUL = 16  # of each lane at least, however many want some
 SWEEP: Micros = 30 * SECOND
 PAUSE: Micros = SECOND  # after the store failed
 LANES_PAGE = 5_000
@@ -43,6 +46,7 @@ class Claimer:
         self._clock = clock
         self._window = window
         self._hungry: dict[str, Lane] = {}
+        self._turns = Turns()  # of those that are hungry
         self._later: list[tuple[Micros, str]] = []
         self._news = asyncio.Event()
         self.is_resting = False  # True while there is nothing to claim
@@ -59,7 +63,7 @@ class Claimer:
         if at > now:
             self._remind_of(lane, at)
         elif lane.id not in self._hungry and lane.room(now, self._window):
-            self._hungry[lane.id] = lane
+            self._queue(lane)
             self._news.set()
             self.is_resting = False
 
@@ -110,10 +114,11 @@ class Claimer:
         wanted: dict[str, int] = {}
         lanes: dict[str, Lane] = {}
         total = 0
+        share = max(HANDFUL, BATCH_MAX // len(self._hungry))
         while self._hungry and total < BATCH_MAX:
-            id_ = next(iter(self._hungry))
+            id_ = self._turns.take()
             lane = self._hungry.pop(id_)
-            room = min(lane.room(now, self._window), BATCH_MAX - total)
+            room = min(lane.room(now, self._window), BATCH_MAX - total, share)
             if room > 0 and self._dispatcher.owns(id_) and lane.next_due is not None:
                 wanted[id_] = room
                 lanes[id_] = lane
@@ -132,8 +137,12 @@ class Claimer:
         except Exception:
             for lane in lanes.values():
                 lane.saw_due(now)
-                self._hungry[lane.id] = lane
+                self._queue(lane)
             raise
+
+    def _queue(self, lane: Lane) -> None:
+        self._hungry[lane.id] = lane
+        self._turns.add(lane.app_id, lane.id)
 
     def _distribute(self, claims: list[Claim], lanes: dict[str, Lane]) -> None:
         for claim in claims:

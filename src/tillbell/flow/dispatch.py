@@ -163,11 +163,12 @@ class Dispatcher:
 
     def reserve(self, live: Live) -> bool:
         """Promise a new message a place in its lane, if it may start without waiting its turn."""
-        if self._is_stopping or self._ledger.held_count >= self._held_max:
-            return False
-        if not self.owns(live.endpoint.id):
+        if self._is_stopping or not self.owns(live.endpoint.id):
             return False
         lane = self.lane(live)
+        # Others' backlogs may fill what we hold; a lane that holds nothing has a place even so.
+        if self._ledger.held_count >= self._held_max and lane.held():
+            return False
         if not lane.may_hand_over(self._clock.now(), self._limits.lane_window):
             return False
         lane.reserved += 1
