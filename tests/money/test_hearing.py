@@ -216,9 +216,9 @@ async def test_money_does_not_wait_behind_analytics(
     await till.create("O")
     unseen, is_free = till.books.unseen, asyncio.Event()
 
-    async def slow(source_id: str, keys: Sequence[str]) -> set[str]:
+    async def slow(app_id: str, source_id: str, keys: Sequence[str]) -> set[str]:
         await is_free.wait()
-        return await unseen(source_id, keys)
+        return await unseen(app_id, source_id, keys)
 
     monkeypatch.setattr(till.books, "unseen", slow)
     for number in range(200):
