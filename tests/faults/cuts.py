@@ -15,7 +15,7 @@ from bench.processes import rss_mb
 from tests.crash.checker import Hurt
 from tests.crash.report import Report
 from tests.faults import measures
-from tests.faults.crew import Crew, serving
+from tests.faults.crew import BEHAVIOURS, Crew, serving
 from tests.faults.network import BOTH, Network, Way
 from tests.postgres import Home
 
@@ -84,6 +84,14 @@ def run_one(folder: Path, cut_s: float) -> Report:
                 network.heal(1)
                 time.sleep(AFTER_S)
         evidence = crew.conclude(report)
+        owned = {
+            line.endpoint
+            for line in evidence.lines
+            if line.at_ns < crew.hurts[0].start_ns and line.sender == "worker1"
+        }
+        good = sum(BEHAVIOURS[endpoint] == "ok" for endpoint in owned)
+        report.figure("receivers that never fail whose worker was cut off", good)
+        report.must(good > 0, "the worker that was cut off had nothing to do: begin anew")
         for ways, hurt in zip(_WAYS, crew.hurts, strict=True):
             title = " and ".join(way.value for way in ways)
             end_ns = hurt.start_ns + round((cut_s + AFTER_S) * 1e9)
