@@ -51,7 +51,8 @@ from tillbell.storage.database import Database
 from tillbell.storage.opening import is_shared, store_at
 from tillbell.vault import Vault
 
-HEARTBEAT = 5 * SECOND
+HEARTBEAT = 2 * SECOND
+TASKS_EVERY = 2 * SECOND
 PURGE_EVERY = 60 * SECOND
 DISK_EVERY = 2 * SECOND
 CHECK_EVERY = 5 * SECOND
@@ -245,7 +246,7 @@ class Gateway:
         if self.fleet.is_shared:
             yield Chore("beat", BEAT, self.fleet.beat)
             yield Chore("feed", FEED_EVERY, self.feed.look)
-            yield Chore("tasks", BEAT, self.tasks.resume)
+            yield Chore("tasks", TASKS_EVERY, self.tasks.resume)
             yield Chore("nudged", NUDGED_EVERY, self.company.sweep_if_nudged)
             yield Chore("abandoned", ABANDONED_EVERY, self.fleet.led(self._take_abandoned))
 

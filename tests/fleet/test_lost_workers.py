@@ -70,6 +70,8 @@ async def crew(
             made[name].launch()
         for name in WORKERS:
             await asyncio.to_thread(made[name].wait_ready, time.monotonic() + READY_S)
+        everybody = f'"senders":{len(WORKERS)},"event":"fleet.changed"'
+        await until(lambda: all(everybody in made[name].log_tail() for name in WORKERS))
         yield made
     finally:
         for process in made.values():

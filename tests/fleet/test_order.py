@@ -18,7 +18,7 @@ from tillbell.flow.publish import Draft
 from tillbell.testing.receiver import Exchange
 
 KEYS = 6
-EVENTS = 12  # of each key
+EVENTS = 10  # of each key
 OWNED = 2  # endpoints that each process has at least
 FAILS_ONE_IN = 10
 ANSWER_S = 0.005  # so that some are under way when their sender dies

@@ -44,7 +44,7 @@ from tillbell.transactions import Direction, Kind, Status, Transaction
 
 T = TypeVar("T")
 SETTINGS = settings(
-    max_examples=200,
+    max_examples=120,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -223,6 +223,7 @@ async def assert_same(till: Teller, found: Transaction, expected: Account) -> No
 
 
 @pytest.mark.sqlite
+@pytest.mark.timeout(180)
 def test_a_random_life_agrees_with_the_model(tmp_path: Path) -> None:
     Life.bench = Bench(tmp_path)
     try:

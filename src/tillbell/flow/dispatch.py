@@ -28,7 +28,7 @@ from tillbell.rules import breaker as breakers
 from tillbell.rules.fairness import Turns
 from tillbell.rules.pace import next_free
 
-LEASE: Micros = 15 * SECOND
+LEASE: Micros = 10 * SECOND
 
 
 class Limits(Protocol):

@@ -20,8 +20,8 @@ from tillbell.logs import observe
 from tillbell.rules.owning import owner_of
 from tillbell.storage.fleet import FleetStore, Member, Roll
 
-BEAT: Micros = 2 * SECOND
-LIFE: Micros = 10 * SECOND  # without a sign of life
+BEAT: Micros = SECOND
+LIFE: Micros = 6 * SECOND  # without a sign of life
 SETTLES: Micros = 2 * SECOND  # from the making of an id to the end of its commit, at most
 WRONG: Micros = 5 * SECOND  # from the database's time: somebody should set that machine's clock
 OWNED_MAX = 200_000  # endpoints whose owner is remembered

@@ -19,7 +19,7 @@ from tillbell.logs import observe
 from tillbell.models import Claim, DeliveryState
 from tillbell.storage.base import Settlement, Store
 
-RENEW_BEFORE: Micros = 10 * SECOND  # leases with less left are renewed by each heartbeat
+RENEW_BEFORE: Micros = 5 * SECOND  # leases with less left are renewed by each heartbeat
 OFFER_AGAIN: Micros = SECOND
 
 

@@ -31,13 +31,13 @@ from tillbell.storage.sql import load
 sql = load("postgres")
 
 CONNECT_TIMEOUT_S = 5
-# A network that swallows what is sent is noticed within some ten seconds, less than a lease.
+# A network that swallows what is sent is noticed within some eight seconds, less than a lease.
 _ALIVE: dict[str, Any] = {
     "keepalives": 1,
-    "keepalives_idle": 5,
+    "keepalives_idle": 3,
     "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,  # milliseconds
+    "keepalives_count": 2,
+    "tcp_user_timeout": 7_000,  # milliseconds
 }
 STATEMENT_S = 65.0  # longer than the server lets one run: it is gone, though the line stands
 NOTIFICATION_MAX = 7_900  # bytes; the server takes 8,000
