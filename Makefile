@@ -3,7 +3,8 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 LOCK := requirements/dev.txt
 # Half as many workers again as cores: half of what tests do is waiting for clocks and leases.
-PARALLEL = -n $(shell $(PY) -c 'import os; print((os.cpu_count() or 1) * 3 // 2)') --dist loadfile
+PARALLEL = -n $(shell $(PY) -c 'import os; print((os.cpu_count() or 1) * 3 // 2)') \
+	--dist loadfile --no-loadscope-reorder
 # What the product does, tried again on PostgreSQL.
 FEATURES := tests/web tests/flow tests/money tests/walks
 
