@@ -44,7 +44,7 @@ from tillbell.transactions import Direction, Kind, Status, Transaction
 
 T = TypeVar("T")
 SETTINGS = settings(
-    max_examples=120,
+    max_examples=200,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),
