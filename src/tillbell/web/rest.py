@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import msgspec
@@ -83,18 +84,24 @@ def make_rest(gateway: Gateway, usage: KeyUsage) -> FastAPI:
         gateway.database, gateway.directory, gateway.operator, gateway.resender
     )
     install(api)
-    document = msgspec.json.encode(_document_of(api))
-
-    async def openapi(_: Request) -> Response:
-        return Response(document, media_type="application/json")
-
-    api.add_route(f"{BASE}/openapi.json", openapi, include_in_schema=False)
+    api.add_route(f"{BASE}/openapi.json", _openapi, include_in_schema=False)
     return api
 
 
 def openapi_document() -> dict[str, Any]:
     """Write the OpenAPI document, without a gateway."""
-    return _document_of(_routed())
+    return make_document(_routed(), described.router.routes)
+
+
+def _openapi(_: Request) -> Response:
+    """Show the document. A plain function, so that the framework runs it on another thread."""
+    return Response(_document(), media_type="application/json")
+
+
+@functools.cache
+def _document() -> bytes:
+    """Write it when first asked for: it takes as long as everything else of a start together."""
+    return msgspec.json.encode(openapi_document())
 
 
 def _routed() -> FastAPI:
@@ -109,7 +116,3 @@ def _routed() -> FastAPI:
     # Taken over one by one: an included router would be asked first, then its routes again.
     api.router.routes += [route for router in ROUTERS for route in router.routes]
     return api
-
-
-def _document_of(api: FastAPI) -> dict[str, Any]:
-    return make_document(api, described.router.routes)
