@@ -18,8 +18,7 @@ from tests.deploy.reading import DEPLOY, SECRETS, image_environment, settings_fr
 from tillbell import __version__
 from tillbell.config import FIELDS
 from tillbell.web import health
-from tillbell.web.api.cashier import PATH as CASHIER
-from tillbell.web.routes import BASE
+from tillbell.web.paths import BASE, CASHIER
 
 CHART = DEPLOY / "helm" / "tillbell"
 KUBERNETES = ("1.27", "1.37")  # the oldest that Chart.yaml names, and the newest known

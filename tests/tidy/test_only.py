@@ -78,7 +78,11 @@ ACTS = (
         named=("os.environ", "os.environb", "os.getenv", "os.putenv"),
     ),
     Act("print", ("cli/", "logs.py"), named=("print", "sys.stdout", "sys.stderr")),
-    Act("give errors a status of their own", ("web/problems.py",), imported=_HTTP_EXCEPTIONS),
+    Act(
+        "give errors a status of their own",
+        ("web/problems.py", "web/failures.py"),
+        imported=_HTTP_EXCEPTIONS,
+    ),
     Act(
         "run another program",
         ("cli/supervisor.py",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import resource
@@ -16,7 +17,7 @@ from tillbell.errors import Misconfigured
 from tillbell.models import ApiKey, Endpoint, KeyScope
 from tillbell.storage.base import Page
 from tillbell.vault import hash_key, new_api_key
-from tillbell.web.asgi import build
+from tillbell.web.asgi import Web, WorkerWeb, build
 from tillbell.web.patience import Limits
 from tillbell.web.server import HttpServer, adopt, bind, notify_ready
 
@@ -58,12 +59,19 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             await gateway.stop()
             raise
         limits = Limits(settings.header_timeout_s, settings.body_timeout_s)
-        server = HttpServer(build(gateway), taken, limits)
+        web = build(gateway)
+        server = HttpServer(web, taken, limits)
         await server.start()
-        settle_memory()
         if settings.notify_socket:
             notify_ready(settings.notify_socket)
+        loading = asyncio.create_task(_load(web))
         yield Running(gateway, server, new_key)
+        await loading
+
+
+async def _load(web: Web | WorkerWeb) -> None:
+    await web.load()
+    settle_memory()
 
 
 def _listening(settings: Settings) -> socket.socket:
@@ -142,8 +150,6 @@ def _admin(gateway: Gateway, id_: str, text: str) -> ApiKey:
 
 def run_loop(work: Coroutine[object, object, T]) -> T:
     """Run to the end on the fast event loop."""
-    import asyncio
-
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

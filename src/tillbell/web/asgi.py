@@ -5,58 +5,77 @@ from __future__ import annotations
 from tillbell.app import Gateway
 from tillbell.errors import NotFound, TillbellError
 from tillbell.web import health, hot, inbound
-from tillbell.web.api.cashier import PATH as CASHIER
 from tillbell.web.auth import PRINCIPAL, authenticate_now
+from tillbell.web.deferred import Deferred
 from tillbell.web.gate import Gate
 from tillbell.web.limits import RateLimit
+from tillbell.web.paths import is_rest
 from tillbell.web.problems import render_problem
-from tillbell.web.rest import make_rest
-from tillbell.web.routes import BASE
 from tillbell.web.usage import KeyUsage
 from tillbell.web.wire import Answer, App, Receive, Scope, Send, header, send_answer
 
 
-def build(gateway: Gateway, pages: App | None = None) -> App:
-    """Build the application. `pages` serves everything that is neither API nor health."""
-    if gateway.settings.role == "worker":
-        return _only(health.Health(gateway))
-    usage = KeyUsage(gateway.database, gateway.clock)
-    limit = RateLimit(gateway.settings.api_rate_limit, gateway.clock)
-    rest = Gate(make_rest(gateway, usage), gateway, limit, usage)
-    create = Counted(hot.MessageCreate(gateway), gateway, limit, usage)
-    callbacks = inbound.Inbound(gateway)
-    state = health.Health(gateway)
-    other = pages or _nothing
+class Web:
+    """Everything that is served. `pages` serves what is neither API nor callbacks nor health."""
 
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, gateway: Gateway, pages: App | None = None) -> None:
+        usage = KeyUsage(gateway.database, gateway.clock)
+        limit = RateLimit(gateway.settings.api_rate_limit, gateway.clock)
+        self._rest = Deferred(lambda: _load_rest(gateway, usage))
+        self._gate = Gate(self._rest, gateway, limit, usage)
+        self._create = Counted(hot.MessageCreate(gateway), gateway, limit, usage)
+        self._callbacks = inbound.Inbound(gateway)
+        self._health = health.Health(gateway)
+        self._pages = pages or _nothing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
         if scope["type"] != "http":
             await _other_protocol(scope, receive, send)
         elif hot.matches(scope):
-            await create(scope, receive, send)
+            await self._create(scope, receive, send)
         elif inbound.matches(scope):
-            await callbacks(scope, receive, send)
-        elif scope["path"].startswith(f"{BASE}/") or scope["path"] == CASHIER:
-            await rest(scope, receive, send)
+            await self._callbacks(scope, receive, send)
+        elif is_rest(scope["path"]):
+            await self._gate(scope, receive, send)
         elif scope["path"] in health.PATHS:
-            await state(scope, receive, send)
+            await self._health(scope, receive, send)
         else:
-            await other(scope, receive, send)
+            await self._pages(scope, receive, send)
 
-    return serve
+    async def load(self) -> None:
+        """Load what was left for after the start."""
+        await self._rest.load()
 
 
-def _only(state: health.Health) -> App:
-    """Serve a process that makes deliveries: how it is, and nothing else."""
+class WorkerWeb:
+    """What a process serves that makes deliveries: how it is, and nothing else."""
 
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, gateway: Gateway) -> None:
+        self._health = health.Health(gateway)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
         if scope["type"] != "http":
             await _other_protocol(scope, receive, send)
         elif scope["path"] in health.PATHS:
-            await state(scope, receive, send)
+            await self._health(scope, receive, send)
         else:
             await _nothing(scope, receive, send)
 
-    return serve
+    async def load(self) -> None:
+        """Load nothing: all is there."""
+
+
+def build(gateway: Gateway) -> Web | WorkerWeb:
+    """Build what this process serves, by its role."""
+    return WorkerWeb(gateway) if gateway.settings.role == "worker" else Web(gateway)
+
+
+def _load_rest(gateway: Gateway, usage: KeyUsage) -> App:
+    from tillbell.web.rest import make_rest
+
+    return make_rest(gateway, usage)
 
 
 class Counted:

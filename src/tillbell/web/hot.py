@@ -21,13 +21,13 @@ from tillbell.models import Message
 from tillbell.rules import payload as rules
 from tillbell.rules.selectors import check_event_type, check_labels
 from tillbell.storage.base import Repeated
-from tillbell.web.api.applications import create_application
 from tillbell.web.auth import PRINCIPAL, Principal, authenticate_now
 from tillbell.web.idempotency import idempotency_name
+from tillbell.web.paths import BASE
 from tillbell.web.problems import render_problem
 from tillbell.web.wire import Receive, Scope, Send
 
-PREFIX = "/api/v1/app/"
+PREFIX = f"{BASE}/app/"
 SUFFIX = "/msg"
 CHANNELS_MAX = 5
 TAGS_MAX = 10
@@ -142,9 +142,11 @@ class MessageCreate:
     async def _create_application(
         self, id_or_uid: str, draft: ApplicationDraft, principal: Principal
     ) -> None:
+        from tillbell.web.api.application_writes import create_beside  # its shapes load slowly
+
         fields = {**msgspec.to_builtins(draft), "uid": draft.uid or id_or_uid}
         try:
-            await create_application(self._gateway, fields, principal)
+            await create_beside(self._gateway, fields, principal)
         except Conflict:
             return  # another request made it first: that one is used
 

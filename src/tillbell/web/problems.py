@@ -11,13 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
-from starlette.exceptions import HTTPException
 
 from tillbell.errors import (
     Conflict,
@@ -34,6 +30,9 @@ from tillbell.errors import (
     Unavailable,
     UnsupportedEncoding,
 )
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -55,8 +54,6 @@ PROBLEM = b"application/problem+json"
 PROBLEMS_MAX = 50
 RETRY_S = 1
 
-_CODES = {404: "not_found", 405: "method_not_allowed", 500: "internal"}
-
 
 def render_problem(error: TillbellError) -> tuple[int, bytes, Headers]:
     """Write an error as status, body and headers."""
@@ -72,7 +69,7 @@ def render_problem(error: TillbellError) -> tuple[int, bytes, Headers]:
         headers.append((b"retry-after", b"%d" % error.retry_after_s))
     if isinstance(error, Unavailable):
         headers.append((b"retry-after", b"%d" % RETRY_S))
-    return status, _body(error.code, str(error)), headers
+    return status, render_code(error.code, str(error)), headers
 
 
 def render_invalid(problems: tuple[Problem, ...]) -> bytes:
@@ -85,16 +82,18 @@ def _status(error: TillbellError) -> int:
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
 
 
-def _body(code: str, detail: str) -> bytes:
+def render_code(code: str, detail: str) -> bytes:
+    """Write the body of any other refusal."""
     return msgspec.json.encode({"code": code, "detail": detail})
 
 
 def invalid_from(error: ValidationError, *prefix: str) -> Invalid:
     """Turn pydantic's finding into ours."""
-    return Invalid(*(_problem(found, prefix) for found in error.errors(include_url=False)))
+    return Invalid(*(as_problem(found, prefix) for found in error.errors(include_url=False)))
 
 
-def _problem(found: Any, prefix: tuple[str, ...] = ()) -> Problem:
+def as_problem(found: Any, prefix: tuple[str, ...] = ()) -> Problem:
+    """Turn one line of pydantic's finding into ours."""
     loc = tuple(_printable(part) for part in (*prefix, *found["loc"]))
     return Problem(loc, _printable(found["msg"]).removeprefix("Value error, "), found["type"])
 
@@ -102,44 +101,3 @@ def _problem(found: Any, prefix: tuple[str, ...] = ()) -> Problem:
 def _printable(text: Any) -> Any:
     """Names come from the caller and may hold half a surrogate pair, which has no UTF-8."""
     return text.encode("utf-8", "replace").decode() if isinstance(text, str) else text
-
-
-# ── for the framework ────────────────────────────────────────────────────────────────────────────
-
-
-def install(api: FastAPI) -> None:
-    """Make the framework answer with our shapes, whatever fails."""
-    api.add_exception_handler(TillbellError, _on_ours)
-    api.add_exception_handler(RequestValidationError, _on_validation)
-    api.add_exception_handler(HTTPException, _on_framework)
-    api.add_exception_handler(Exception, _on_bug)
-
-
-def _answer(status: int, body: bytes, headers: Headers) -> Response:
-    named = {name.decode(): value.decode() for name, value in headers}
-    return Response(body, status, named)
-
-
-async def _on_ours(_: Request, error: Exception) -> Response:
-    assert isinstance(error, TillbellError)
-    return _answer(*render_problem(error))
-
-
-async def _on_validation(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    problems = tuple(_problem(found) for found in error.errors())
-    return _answer(422, render_invalid(problems), [(b"content-type", JSON)])
-
-
-async def _on_framework(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    code = _CODES.get(error.status_code, "error")
-    allow = (error.headers or {}).get("Allow")
-    extra: Headers = [(b"allow", allow.encode())] if allow else []
-    detail = "There is no such page." if code == "not_found" else str(error.detail)
-    return _answer(error.status_code, _body(code, detail), [(b"content-type", PROBLEM), *extra])
-
-
-async def _on_bug(_: Request, __: Exception) -> Response:
-    # The framework raises it again after this answer, so the server logs it with its trace.
-    return _answer(500, _body("internal", "The server failed."), [(b"content-type", PROBLEM)])

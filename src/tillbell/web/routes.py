@@ -21,9 +21,9 @@ from tillbell.errors import NotFound
 from tillbell.models import Application, Endpoint
 from tillbell.web.api.endpoint_writes import EndpointWriter
 from tillbell.web.auth import PRINCIPAL, Access, Action, Capability, Principal, Tenant
+from tillbell.web.paths import BASE
 from tillbell.web.usage import KeyUsage
 
-BASE = "/api/v1"
 UID = r"^[a-zA-Z0-9\-_.]+$"
 
 AppId = Annotated[str, Path(description="Id or uid.", pattern=UID, max_length=256)]

@@ -6,42 +6,26 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import Query, Response
-from pydantic import ValidationError
 
-from tillbell.app import Gateway
 from tillbell.errors import NotFound
 from tillbell.flow.directory import OPERATIONAL
 from tillbell.models import Application, EndpointStatus
 from tillbell.storage.base import Page
+from tillbell.web.api.application_writes import CREATE, create_application, make_application
 from tillbell.web.api.paging import OrderedPageOf, cut_filtered
 from tillbell.web.api.shapes.applications import ApplicationIn, ApplicationOut, ApplicationPatch
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.uids import checked_uid
-from tillbell.web.auth import Access, Action, Capability, Principal, Tenant
-from tillbell.web.problems import invalid_from
+from tillbell.web.auth import Action, Capability, Tenant
 from tillbell.web.routes import App, AppId, GatewayOf, also, app_read, guard, resource
 
 router = resource("/app", "Application")
-
-_CREATE = Access("application", Action.WRITE, Tenant.OPERATOR)
-
-
-async def create_application(
-    gateway: Gateway, fields: dict[str, Any], principal: Principal
-) -> Application:
-    """Create an application from a request body. `Conflict` if its uid is taken."""
-    principal.require(_CREATE)
-    try:
-        body = ApplicationIn.model_validate(fields)
-    except ValidationError as error:
-        raise invalid_from(error, "body", "application") from error
-    return await _create(gateway, body)
 
 
 @router.post(
     "",
     status_code=201,
-    dependencies=guard(*_CREATE),
+    dependencies=guard(*CREATE),
     responses=also(200, ApplicationOut, "It was there."),
 )
 async def create(
@@ -56,7 +40,7 @@ async def create(
         if existing is not None:
             response.status_code = 200
             return ApplicationOut.of(existing)
-    return ApplicationOut.of(await _create(gateway, body))
+    return ApplicationOut.of(await create_application(gateway, body))
 
 
 @router.get("", dependencies=guard("application", Action.READ, Tenant.OPERATOR))
@@ -92,7 +76,7 @@ async def get(app: App) -> ApplicationOut:
 
 
 @router.put(
-    "/{app_id}", dependencies=guard(*_CREATE), responses=also(201, ApplicationOut, "Created.")
+    "/{app_id}", dependencies=guard(*CREATE), responses=also(201, ApplicationOut, "Created.")
 )
 async def upsert(
     app_id: AppId, body: ApplicationIn, gateway: GatewayOf, response: Response
@@ -102,14 +86,14 @@ async def upsert(
     existing = await gateway.directory.application(app_id)
     if existing is None:
         response.status_code = 201
-        return ApplicationOut.of(await _create(gateway, body, uid=app_id))
-    fresh = _made(gateway, existing.id, body, uid=body.uid or existing.uid)
+        return ApplicationOut.of(await create_application(gateway, body, uid=app_id))
+    fresh = make_application(gateway, existing.id, body, uid=body.uid or existing.uid)
     fresh = msgspec.structs.replace(fresh, created_at=existing.created_at)
     await gateway.directory.put(fresh)
     return ApplicationOut.of(fresh)
 
 
-@router.patch("/{app_id}", dependencies=guard(*_CREATE))
+@router.patch("/{app_id}", dependencies=guard(*CREATE))
 async def patch(app: App, body: ApplicationPatch, gateway: GatewayOf) -> ApplicationOut:
     """Change some of an application."""
     _refuse_reserved(app.id)
@@ -127,33 +111,12 @@ async def patch(app: App, body: ApplicationPatch, gateway: GatewayOf) -> Applica
     return ApplicationOut.of(fresh)
 
 
-@router.delete("/{app_id}", status_code=204, dependencies=guard(*_CREATE), response_model=None)
+@router.delete("/{app_id}", status_code=204, dependencies=guard(*CREATE), response_model=None)
 async def delete(app: App, gateway: GatewayOf) -> Response:
     """Delete an application with everything in it."""
     _refuse_reserved(app.id)
     await gateway.directory.remove(Application, app.id)
     return Response(status_code=204)
-
-
-async def _create(gateway: Gateway, body: ApplicationIn, uid: str | None = None) -> Application:
-    id_ = gateway.ids.new("app", gateway.clock.now())
-    application = _made(gateway, id_, body, uid=body.uid or uid)
-    await gateway.directory.put(application)
-    return application
-
-
-def _made(gateway: Gateway, id_: str, body: ApplicationIn, uid: str | None) -> Application:
-    now = gateway.clock.now()
-    return Application(
-        id=id_,
-        uid=checked_uid(uid),
-        created_at=now,
-        updated_at=now,
-        name=body.name,
-        throttle_rate=body.rate,
-        metadata=body.metadata or {},
-        check_schemas=body.check_schemas,
-    )
 
 
 def _refuse_reserved(app_id: str) -> None:

@@ -34,10 +34,9 @@ from tillbell.transactions import Direction, Transaction
 from tillbell.web.api.money_in import checked_amount
 from tillbell.web.api.shapes.cashier import CashierDataOut, CashierIn, CashierOut
 from tillbell.web.auth import Action, Tenant
+from tillbell.web.paths import CASHIER
 from tillbell.web.problems import invalid_from
 from tillbell.web.routes import UID, GatewayOf, Who, guard, operation_id
-
-PATH = "/v1/api/mozarto/cashier"
 
 router = APIRouter(
     tags=["Cashier"],
@@ -82,7 +81,7 @@ async def read_body(request: Request) -> CashierIn:
         raise Invalid(Problem(("body",), "a JSON object is needed", "missing")) from error
 
 
-@router.post(PATH, dependencies=WRITE, openapi_extra={"requestBody": _BODY}, name="create")
+@router.post(CASHIER, dependencies=WRITE, openapi_extra={"requestBody": _BODY}, name="create")
 async def create(
     app: Annotated[Application, Depends(named_application)],
     body: Annotated[CashierIn, Depends(read_body)],

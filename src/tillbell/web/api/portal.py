@@ -14,7 +14,7 @@ from tillbell.clock import SECOND, Micros
 from tillbell.errors import Forbidden, NotFound
 from tillbell.models import ApiKey, Application
 from tillbell.vault import hash_key, new_api_key
-from tillbell.web.api.applications import create_application
+from tillbell.web.api.application_writes import create_beside
 from tillbell.web.api.keys import revoke
 from tillbell.web.api.shapes.keys import WEEK_S, ExpireIn, PortalIn, PortalOut
 from tillbell.web.auth import Action, Capability, Tenant
@@ -88,7 +88,7 @@ async def _application(gateway: Gateway, app_id: str, body: PortalIn, who: Who) 
     if body.application is None:
         raise NotFound("There is no such application.")
     fields = body.application.model_dump(by_alias=True, exclude_unset=True)
-    return await create_application(gateway, {"uid": app_id} | fields, who)
+    return await create_beside(gateway, {"uid": app_id} | fields, who)
 
 
 def _capabilities(body: PortalIn) -> tuple[str, ...]:

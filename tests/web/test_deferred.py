@@ -1,0 +1,92 @@
+"""The REST API may be loaded after the start, and nobody who needs none of it waits."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tillbell.app import Gateway
+from tillbell.config import load
+from tillbell.web import asgi
+from tillbell.web.deferred import Deferred
+from tillbell.web.wire import Answer, App, Receive, Scope, Send, send_answer
+
+FRAMEWORK = {"fastapi", "starlette", "pydantic"}
+
+
+async def _hello(scope: Scope, receive: Receive, send: Send) -> None:
+    del scope, receive
+    await send_answer(send, Answer(200, [], b"hello"))
+
+
+async def _ask(app: App, path: str = "/") -> tuple[int, bytes]:
+    sent: list[Any] = []
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
+    await app(scope, receive, send)
+    return sent[0]["status"], b"".join(event.get("body", b"") for event in sent[1:])
+
+
+async def test_it_is_made_once_on_another_thread_and_all_wait_for_it() -> None:
+    go, made = threading.Event(), list[threading.Thread]()
+
+    def make() -> App:
+        made.append(threading.current_thread())
+        go.wait()
+        return _hello
+
+    deferred = Deferred(make)
+    asked = [asyncio.create_task(_ask(deferred)) for _ in range(5)]
+    asked[0].cancel()  # who goes away takes it from nobody
+    assert not (await asyncio.wait(asked[1:], timeout=0.05))[0]
+    go.set()
+    assert await asyncio.gather(*asked[1:]) == [(200, b"hello")] * 4
+    assert [thread is threading.main_thread() for thread in made] == [False]
+
+
+async def test_everyone_is_told_that_it_cannot_be_made() -> None:
+    def make() -> App:
+        raise ImportError("no such framework")
+
+    deferred = Deferred(make)
+    for _ in range(2):
+        with pytest.raises(ImportError, match="no such framework"):
+            await _ask(deferred)
+
+
+async def test_health_is_answered_while_the_rest_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+
+    def make(*_: object) -> App:
+        go.wait()
+        return _hello
+
+    monkeypatch.setattr(asgi, "_load_rest", make)
+    web = asgi.build(Gateway.create(load({"data_dir": tmp_path}, {}).settings))
+    asked = asyncio.create_task(_ask(web, "/api/v1/health"))
+    try:
+        assert (await _ask(web, "/livez"))[0] == 200
+        assert not asked.done()
+    finally:
+        go.set()
+    assert await asked == (200, b"hello")
+
+
+def test_a_start_loads_nothing_of_the_framework() -> None:
+    code = "import sys, tillbell.cli.running; print(*{name.split('.')[0] for name in sys.modules})"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not FRAMEWORK & set(shown.stdout.split())
