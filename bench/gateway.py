@@ -58,7 +58,7 @@ class Gateway:
         self.port = free_port()
         self.log = data_dir.with_name(data_dir.name + ".log")
         self._wrapper = list(wrapper)
-        self._environment = {"TILLBELL_ADMIN_KEY": ADMIN_KEY, **(environment or {})}
+        self.environment = {"TILLBELL_ADMIN_KEY": ADMIN_KEY, **(environment or {})}
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -73,7 +73,7 @@ class Gateway:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self._wrapper, program, "serve", *options],
-                env={**_inherited(), **self._environment},
+                env={**_inherited(), **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -27,7 +27,14 @@ from tillbell.flow.handshake import Handshake
 from tillbell.flow.janitor import Janitor
 from tillbell.flow.ledger import Ledger
 from tillbell.flow.live import LiveMaker
-from tillbell.flow.maintain import Chore, Discarder, DiskReserve, Maintainer, Purge
+from tillbell.flow.maintain import (
+    Chore,
+    Discarder,
+    DiskReserve,
+    Maintainer,
+    Purge,
+    SnapshotWatch,
+)
 from tillbell.flow.meters import Meters
 from tillbell.flow.office import Office
 from tillbell.flow.operate import Operator
@@ -54,6 +61,7 @@ from tillbell.vault import Vault
 HEARTBEAT = 2 * SECOND
 TASKS_EVERY = 2 * SECOND
 PURGE_EVERY = 60 * SECOND
+SNAPSHOTS_EVERY = 15 * SECOND
 DISK_EVERY = 2 * SECOND
 CHECK_EVERY = 5 * SECOND
 REMATCH_EVERY = 30 * SECOND
@@ -160,6 +168,7 @@ class Gateway:
         )
         self.maintainer = Maintainer(self.clock)
         self.disk = DiskReserve(Path(self.settings.data_dir), self.settings.disk_reserve_mb)
+        self.snapshots = SnapshotWatch(self.database, self.meters)
         self.discarder = Discarder(self.database, self.clock)
         self.feed = Feed(
             self.database,
@@ -245,6 +254,7 @@ class Gateway:
             yield Chore(name, every, self.fleet.led(work))
         if self.fleet.is_shared:
             yield Chore("beat", BEAT, self.fleet.beat)
+            yield Chore("snapshots", SNAPSHOTS_EVERY, self.snapshots.look)
             yield Chore("feed", FEED_EVERY, self.feed.look)
             yield Chore("tasks", TASKS_EVERY, self.tasks.resume)
             yield Chore("nudged", NUDGED_EVERY, self.company.sweep_if_nudged)

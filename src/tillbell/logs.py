@@ -65,6 +65,11 @@ HAPPENINGS: Final[Mapping[str, tuple[int, str]]] = {
     "listener.deaf": (logging.WARNING, "News of other processes comes late until it reconnects."),
     "replica.away": (logging.WARNING, "Lists are read from the primary until it answers."),
     "replica.back": (logging.INFO, "Lists are read from the replica again."),
+    "database.held": (
+        logging.WARNING,
+        "Somebody's transaction is open for long; tables of much change swell meanwhile.",
+    ),
+    "database.released": (logging.INFO, "No transaction is open for long any more."),
     "partition.made": (logging.INFO, "There is room for the days to come."),
     "partition.dropped": (logging.INFO, "History past its time is gone."),
     "partition.busy": (logging.WARNING, "In use when it was to be dropped or made; another time."),

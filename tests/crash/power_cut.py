@@ -47,8 +47,8 @@ def _record(folder: Path, prefix: Path) -> tuple[str, list[Acknowledged]]:
     with Stage(folder, wrapper=trace.wrapper(prefix)) as stage:
         stage.gateway.start()
         app = stage.furnish()
-        producer = Producer(stage.gateway, app, RATE)
-        producer.start()
+        producer = Producer(stage.gateway, app)
+        producer.start(RATE)
         time.sleep(RUN_S)
         producer.stop()
         stage.gateway.kill()

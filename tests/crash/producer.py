@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from bench.gateway import Gateway
 
+THREADS = 4
 _PAUSE_S = 0.02  # after a failure: the gateway may be restarting
 _TIMEOUT_S = 10.0
 
@@ -45,21 +46,23 @@ class Answered(NamedTuple):
 
 
 class Producer:
-    """A few threads that publish together `rate` events a second until stopped."""
+    """A few threads that publish together so many events a second until stopped."""
 
-    def __init__(self, gateway: Gateway, app: str, rate: float = 200.0, threads: int = 4) -> None:
+    def __init__(self, gateway: Gateway, app: str) -> None:
         self.acknowledged: list[Acknowledged] = []
         self.answers: Counter[int] = Counter()  # 0: no answer
         self.answered: list[Answered] = []
         self._path = f"/api/v1/app/{app}/msg"
         self._gateway = gateway
-        self._interval_s = threads / rate
         self._numbers = itertools.count()
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
+        self._threads: list[threading.Thread] = []
 
-    def start(self) -> None:
-        """Begin."""
+    def start(self, rate: float = 200.0) -> None:
+        """Begin, or go on."""
+        self._interval_s = THREADS / rate
+        self._stop.clear()
+        self._threads = [threading.Thread(target=self._run) for _ in range(THREADS)]
         for thread in self._threads:
             thread.start()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import processes
 from tests.crash.report import Report
-from tests.faults import clocks, cuts, full, held, network, server, workers
+from tests.faults import clocks, cuts, full, held, many, network, server, upgrade, workers
 from tests.postgres import programs
 
 SCENARIOS: dict[str, Callable[[Path, argparse.Namespace], Report]] = {
@@ -27,6 +27,8 @@ SCENARIOS: dict[str, Callable[[Path, argparse.Namespace], Report]] = {
     "held": lambda folder, options: held.run(folder, options.held),
     "full": lambda folder, _: full.run(folder),
     "server": lambda folder, options: server.run(folder, options.restarts, options.seed),
+    "many": lambda folder, options: many.run(folder, options.deliveries),
+    "upgrade": lambda folder, options: upgrade.run(folder, options.pending, options.stored),
 }
 NEEDS: dict[str, Callable[[], bool]] = {
     "away": network.is_possible,
@@ -68,6 +70,11 @@ def _options() -> argparse.Namespace:
         "--skewed", type=float, default=30.0, help="seconds of each wrong time (30)"
     )
     parser.add_argument("--held", type=float, default=180.0, help="seconds of a transaction (180)")
+    parser.add_argument(
+        "--deliveries", type=int, default=200_000, help="with nothing hurt (200,000)"
+    )
+    parser.add_argument("--pending", type=int, default=50_000, help="at an upgrade (50,000)")
+    parser.add_argument("--stored", type=int, default=1_000_000, help="at an upgrade (1,000,000)")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of all chance")
     options = parser.parse_args()
     if wrong := set(options.scenarios) - set(SCENARIOS):

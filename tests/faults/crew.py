@@ -44,8 +44,15 @@ class Crew(Stage):
     """An API process on the first URL, a worker on each of the others."""
 
     def __init__(
-        self, folder: Path, urls: Sequence[str], wrappers: Wrappers = MappingProxyType({})
+        self,
+        folder: Path,
+        urls: Sequence[str],
+        wrappers: Wrappers = MappingProxyType({}),
+        behaviours: Sequence[str] = BEHAVIOURS,
+        *,
+        works: bool = True,
     ) -> None:
+        """`works`: its workers are started."""
         super().__init__(
             folder, environment=environment_of("api", urls[0], 0), wrapper=wrappers.get(0, ())
         )
@@ -57,22 +64,27 @@ class Crew(Stage):
             )
             for number, url in enumerate(urls[1:], 1)
         ]
+        self._behaviours = behaviours
+        self._works = works
         self.hurts: list[Hurt] = []
-        self.lines_before = 0
 
     def __enter__(self) -> Self:
         super().__enter__()
         try:
             self.gateway.start()
-            self.furnish(BEHAVIOURS)
-            for worker in self.workers:
-                worker.launch()
-            for worker in self.workers:
-                worker.wait_ready(time.monotonic() + READY_S)
+            self.producer = Producer(self.gateway, self.furnish(self._behaviours))
+            if self._works:
+                self._start_workers()
         except BaseException:
             self.__exit__()
             raise
         return self
+
+    def _start_workers(self) -> None:
+        for worker in self.workers:
+            worker.launch()
+        for worker in self.workers:
+            worker.wait_ready(time.monotonic() + READY_S)
 
     def __exit__(self, *_: object) -> None:
         for worker in self.workers:
@@ -88,8 +100,7 @@ class Crew(Stage):
     @contextmanager
     def load(self, rate: float = RATE) -> Iterator[Producer]:
         """Publish meanwhile; the end waits until the last event is acknowledged."""
-        self.producer = Producer(self.gateway, self.app, rate)
-        self.producer.start()
+        self.producer.start(rate)
         try:
             yield self.producer
         finally:

@@ -20,6 +20,7 @@ from tillbell import logs
 from tillbell.app import Gateway
 from tillbell.clock import DAY, SECOND, Micros, SystemClock
 from tillbell.errors import StoreUnavailable
+from tillbell.flow import maintain
 from tillbell.models import Message
 from tillbell.testing.receiver import Exchange
 
@@ -163,6 +164,29 @@ async def test_a_transaction_that_somebody_holds_open_is_in_nobodys_way(
         held.execute("SELECT count(*) FROM pg_class")
         messages += [await fleet.publish(api) for _ in range(COUNT)]
         await all_delivered(fleet, messages)
+
+
+async def test_a_transaction_that_is_open_for_long_is_said_once_until_it_ends(
+    fleet: FleetOf,
+    fresh_schema: Callable[[], str],
+    said: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(maintain, "HELD", SECOND // 2)
+    api = await fleet.start("api")
+
+    async def heard(event: str) -> bool:
+        await api.snapshots.look()
+        return f'"{event}"' in said.getvalue()
+
+    with psycopg.connect(fresh_schema()) as held:
+        held.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        held.execute("SELECT count(*) FROM pg_class")
+        await eventually(lambda: heard("database.held"))
+        await api.snapshots.look()
+        assert api.meters.oldest_snapshot > SECOND // 2
+    await eventually(lambda: heard("database.released"))
+    assert said.getvalue().count('"database.held"') == 1
 
 
 async def test_a_server_that_says_nothing_is_not_waited_for(

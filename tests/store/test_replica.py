@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from tillbell import logs
+from tillbell.clock import SECOND
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage import replica
 from tillbell.storage.link import Link, Raced
@@ -18,7 +19,7 @@ from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.postgres_link import PostgresLink, open_link
 from tillbell.storage.readers import Readers
 from tillbell.storage.reads import Reader
-from tillbell.storage.replica import AGAIN_S, ReplicaFirst
+from tillbell.storage.replica import AGAIN_S, BEHIND_MAX, ReplicaFirst
 from tillbell.testing import ManualClock
 
 
@@ -69,8 +70,16 @@ def copy(url: str) -> Place:
     return Place(url)
 
 
+def sign_in(url: str, clock: ManualClock) -> None:
+    """Store a sign of life, which comes to the replica like all else."""
+    link = open_link(url)
+    link.rows("sign_in", ("prc_1", "api", 0, clock.now()))
+    link.close()
+
+
 @pytest.fixture
 async def readers(url: str, copy: Place, clock: ManualClock) -> AsyncIterator[ReplicaFirst]:
+    sign_in(url, clock)
     primary = Readers(lambda: open_link(url), 1)
     made = ReplicaFirst(copy.connect, primary, clock)
     yield made
@@ -173,6 +182,22 @@ async def test_one_that_has_not_got_this_version_s_tables_is_not_read(
     assert not await is_of(copy, readers)
     assert names(heard) == ["replica.away"]
     assert all(link.connection.closed for link in copy.links)
+
+
+async def test_one_that_is_far_behind_is_not_read_until_it_has_caught_up(
+    readers: ReplicaFirst, copy: Place, url: str, clock: ManualClock, heard: io.StringIO
+) -> None:
+    assert await is_of(copy, readers)
+    clock.advance((BEHIND_MAX + SECOND) / SECOND)
+    assert [await is_of(copy, readers) for _ in range(3)] == [False] * 3
+    clock.advance(AGAIN_S)
+    assert not await is_of(copy, readers)
+
+    sign_in(url, clock)
+    clock.advance(AGAIN_S)
+    assert await is_of(copy, readers)
+    assert names(heard) == ["replica.away", "replica.back"]
+    assert json.loads(heard.getvalue().splitlines()[0])["error"] == "It is 31 s behind."
 
 
 async def test_an_address_that_cannot_be_read_is_told_at_the_start(

@@ -14,11 +14,13 @@ from typing import NamedTuple
 
 from tillbell.clock import DAY, SECOND, Clock, Micros
 from tillbell.errors import Unavailable
+from tillbell.flow.meters import Meters
 from tillbell.logs import observe
 from tillbell.storage.database import Database
 
 PURGE_STEP = 500  # rows deleted by one commit
 DISCARD_STEP = 500
+HELD: Micros = 60 * SECOND
 
 
 class Chore(NamedTuple):
@@ -123,6 +125,23 @@ class DiskReserve:
         if (free < self._reserve) is not self.is_short:
             self.is_short = not self.is_short
             observe("disk.short" if self.is_short else "disk.enough", free_mb=free >> 20)
+
+
+class SnapshotWatch:
+    """Says when somebody's transaction is open for so long that tables of much change swell."""
+
+    def __init__(self, database: Database, meters: Meters) -> None:
+        self._database = database
+        self._meters = meters
+        self._is_held = False
+
+    async def look(self) -> None:
+        """Measure the oldest one."""
+        age = self._meters.oldest_snapshot = await self._database.oldest_snapshot()
+        if (age > HELD) is not self._is_held:
+            self._is_held = not self._is_held
+            event = "database.held" if self._is_held else "database.released"
+            observe(event, for_s=age // SECOND)
 
 
 class Discarder:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 
 from tillbell.callbacks import Outcome
+from tillbell.clock import Micros
 from tillbell.models import Result
 from tillbell.storage.base import Totals
 
@@ -52,6 +53,7 @@ class Meters:
         self.delays = Histogram(TIMES_US)
         self.batches = Histogram(BATCHES)
         self.totals = Totals()
+        self.oldest_snapshot: Micros = 0  # of anybody's transaction in a shared store
         self.callbacks = dict.fromkeys(RECEIVED, 0)
         self.outcomes = {outcome.value: 0 for outcome in Outcome}
 

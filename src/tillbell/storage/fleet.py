@@ -56,6 +56,10 @@ class FleetStore(Protocol):
         """Leave at once: lanes and leadership are free."""
         ...
 
+    async def oldest_snapshot(self) -> Micros:
+        """Return for how long somebody's transaction has kept dead rows from being removed."""
+        ...
+
     async def record_changes(self, after: int) -> list[RecordChange]:
         """Return the changes with a higher number, in order.
 

@@ -19,6 +19,10 @@ class LoneFleet:
     async def sign_out(self, member_id: str) -> None:
         """See `FleetStore.sign_out`."""
 
+    async def oldest_snapshot(self) -> Micros:
+        """See `FleetStore.oldest_snapshot`: nobody else has any."""
+        return 0
+
     async def record_changes(self, after: int) -> list[RecordChange]:
         """See `FleetStore.record_changes`: nobody else changes anything."""
         del after

@@ -119,6 +119,10 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
         """See `FleetStore.sign_out`."""
         await self._writer.submit(membership.sign_out, member_id)
 
+    async def oldest_snapshot(self) -> Micros:
+        """See `FleetStore.oldest_snapshot`."""
+        return await self._readers.look_up(_oldest_snapshot)
+
     async def record_changes(self, after: int) -> list[RecordChange]:
         """See `FleetStore.record_changes`."""
         return await self._readers.look_up(_record_changes, after)
@@ -152,6 +156,11 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
             f"A PostgreSQL database is not copied to {target} by Tillbell: use pg_dump or "
             "pg_basebackup, or your server's own backups."
         )
+
+
+def _oldest_snapshot(reader: Reader) -> Micros:
+    ((age,),) = reader("oldest_snapshot")
+    return int(age)
 
 
 def _record_changes(reader: Reader, after: int) -> list[RecordChange]:

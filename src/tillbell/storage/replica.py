@@ -1,7 +1,8 @@
 """Lists from a replica: what only shows history need not be asked of the server that decides.
 
-A replica lags, so it is asked for nothing that a decision rests on. While it does not answer, or
-has not got this version's tables yet, the primary is asked instead.
+A replica lags, so it is asked for nothing that a decision rests on. While it does not answer, has
+not got this version's tables yet, or is far behind, the primary is asked instead. How far behind it
+is, the processes' signs of life say: one is stored each second, and comes to it like all else.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tillbell.clock import Clock
+from tillbell.clock import SECOND, Clock, Micros
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import observe
 from tillbell.storage.book_methods import BookListsMethods
@@ -18,11 +19,14 @@ from tillbell.storage.link import Link, Raced
 from tillbell.storage.methods import ListsMethods
 from tillbell.storage.migrate import is_behind
 from tillbell.storage.readers import Readers
+from tillbell.storage.reads import Reader
 
 T = TypeVar("T")
 LINKS = 2
 PATIENCE_S = 5.0  # for one list
 AGAIN_S = 10.0  # after which a replica that did not answer is asked again
+LOOK_S = 5.0  # from one look at how far behind it is to the next
+BEHIND_MAX: Micros = 30 * SECOND
 
 
 class ReplicaFirst(Readers):
@@ -36,12 +40,13 @@ class ReplicaFirst(Readers):
         self._primary = primary
         self._clock = clock
         self._again_at_s: float | None = None  # None: it answered
+        self._look_at_s = 0.0
 
     async def read(self, query: Callable[..., T], *arguments: Any) -> T:
         """See `Readers.read`."""
         if self._may_be_asked():
             try:
-                found = await asyncio.wait_for(super().read(query, *arguments), PATIENCE_S)
+                found = await asyncio.wait_for(self._ask(query, *arguments), PATIENCE_S)
             except Raced:  # what the primary deleted went from under this read, and only this one
                 pass
             except TimeoutError:
@@ -52,6 +57,15 @@ class ReplicaFirst(Readers):
                 self._note_back()
                 return found
         return await self._primary.read(query, *arguments)
+
+    async def _ask(self, query: Callable[..., T], *arguments: Any) -> T:
+        now_s = self._clock.monotonic()
+        if now_s >= self._look_at_s:
+            behind = self._clock.now() - await super().read(_last_sign_of_life)
+            if behind > BEHIND_MAX:
+                raise StoreUnavailable(f"It is {behind // SECOND} s behind.")
+            self._look_at_s = now_s + LOOK_S
+        return await super().read(query, *arguments)
 
     def _may_be_asked(self) -> bool:
         if self._again_at_s is None:
@@ -78,6 +92,11 @@ class ReplicaLists(ListsMethods, BookListsMethods):
 
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
+
+
+def _last_sign_of_life(reader: Reader) -> Micros:
+    ((seen_at,),) = reader("last_sign_of_life")
+    return int(seen_at)
 
 
 def _checked(link: Link) -> Link:

@@ -125,6 +125,11 @@ def _gauges(meters: Meters, vitals: Vitals) -> Iterator[Metric]:
         value=vitals.oldest_due_age / SECOND,
     )
     yield GaugeMetricFamily(
+        "tillbell_oldest_transaction_age_seconds",
+        "For how long somebody has held a transaction open in PostgreSQL. Alert above 300.",
+        value=meters.oldest_snapshot / SECOND,
+    )
+    yield GaugeMetricFamily(
         "tillbell_circuit_open", "Endpoints resting after failures.", value=vitals.open_breakers
     )
     yield GaugeMetricFamily(

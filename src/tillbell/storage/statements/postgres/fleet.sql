@@ -26,6 +26,21 @@ RETURNING term;
 -- name: senders
 SELECT id FROM members WHERE sends = 1 ORDER BY id;
 
+-- name: last_sign_of_life
+SELECT coalesce(max(seen_at), 0) FROM members;
+
+-- name: oldest_snapshot
+-- Microseconds since the oldest transaction began that keeps what is dead from being removed: of
+-- anybody in this database. Those of other users show only to members of pg_read_all_stats.
+SELECT CAST(coalesce(max(extract(epoch FROM clock_timestamp() - began)), 0) * 1000000 AS bigint)
+FROM (
+    SELECT xact_start AS began FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+      AND backend_type <> 'autovacuum worker'
+      AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
+    UNION ALL
+    SELECT prepared FROM pg_prepared_xacts WHERE database = current_database()) AS open;
+
 -- name: sign_out
 DELETE FROM members WHERE id = ?1;
 
