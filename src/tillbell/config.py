@@ -71,6 +71,9 @@ class Settings:
         -1, "Descriptor of a socket that listens already, instead of host and port.", (-1, 65_535)
     )
     notify_socket: str = _setting("", "Socket that is told when it serves, as systemd does.")
+    metrics_file: str = _setting(
+        "", "Where our counters are left for other processes of our port; set by `processes`."
+    )
     dev: bool = _setting(False, "Endpoints may be http and on this machine. Never in production.")
 
     admin_key: Secret | None = _setting(None, "API key with every right, to begin with.")

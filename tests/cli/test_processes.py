@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cli.conftest import PROGRAM, environment, tillbell
 
@@ -48,6 +49,17 @@ class Fleet:
                 return line.rstrip()
         raise AssertionError("\n".join(self.said))
 
+    def accepted(self) -> dict[str, float]:
+        """Return how many messages each process says it took, whichever is asked."""
+        page = httpx.get(f"{self.url}/metrics").text
+        return {
+            sample.labels["process"]: sample.value
+            for family in text_string_to_metric_families(page)
+            for sample in family.samples
+            if sample.name == "tillbell_ingest_requests_total"
+            and sample.labels["outcome"] == "accepted"
+        }
+
     def children(self) -> list[int]:
         """Return the processes that serve."""
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
@@ -81,6 +93,9 @@ def test_two_processes_answer_on_one_port_and_stop_in_order(fleet: Fleet) -> Non
         assert httpx.post(path, json=body, headers=headers).status_code == 202
 
     assert len(fleet.children()) == 2
+    while sum(fleet.accepted().values()) < 20:
+        assert fleet.process.poll() is None
+    assert set(fleet.accepted()) == {"0", "1"}
     assert fleet.stop() == 0
     stopped = [line for line in fleet.said if "server.stopped" in line]
     assert len(stopped) == 2

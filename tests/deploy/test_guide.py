@@ -14,14 +14,16 @@ from tillbell.app import Gateway
 from tillbell.config import FIELDS, load
 from tillbell.flow.meters import Meters
 from tillbell.logs import HAPPENINGS
-from tillbell.web.metrics import Vitals, render
+from tillbell.web.metrics import Reading, Vitals, render
 from tillbell.web.rest import make_rest
 from tillbell.web.usage import KeyUsage
 
 GROUPS = yaml.safe_load((DEPLOY / "prometheus" / "tillbell.rules.yaml").read_text())["groups"]
 RULES = [rule for group in GROUPS for rule in group["rules"]]
 NAMES = [rule["alert"] for rule in RULES]
-FAMILIES = list(text_string_to_metric_families(render(Meters(), Vitals()).decode()))
+FAMILIES = list(
+    text_string_to_metric_families(render([Reading("", 0, Meters(), Vitals())]).decode())
+)
 SERIES = {sample.name for family in FAMILIES for sample in family.samples}
 LABELS = {
     (sample.name, name, value)

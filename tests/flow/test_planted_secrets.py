@@ -4,7 +4,7 @@ import pytest
 
 from tests.flow.world import World
 from tillbell.web.health import Probe
-from tillbell.web.metrics import render
+from tillbell.web.metrics import Reading, render
 
 SIGNING = "whsec_cGxhbnRlZC1zaWduaW5nLXNlY3JldC0wMTIzNDU2Nzg5"
 HEADER = "Bearer planted-header-value-0123456789"
@@ -23,7 +23,8 @@ async def test_planted_secrets_reach_the_receiver_and_nothing_else(
     await world.endpoint("/x", url=f"http://127.0.0.1:1/?key={LITERAL}", retry_schedule=())
     await world.publish(b'{"type":"order.paid","data":{"id":"1"}}')
     await world.next_ended(4)
-    shown = render(world.gateway.meters, Probe(world.gateway).vitals()).decode()
+    reading = Reading("", 0, world.gateway.meters, Probe(world.gateway).vitals())
+    shown = render([reading]).decode()
     await world.gateway.database.backup(str(world.folder / "copy.db"))
     await world.stop()
     files = {

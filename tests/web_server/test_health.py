@@ -16,7 +16,7 @@ from tillbell.models import Result
 from tillbell.storage.base import Totals
 from tillbell.testing import ManualClock
 from tillbell.web.health import PATHS, Health
-from tillbell.web.metrics import Vitals, render
+from tillbell.web.metrics import Reading, Vitals, render
 
 
 class Page(NamedTuple):
@@ -152,7 +152,8 @@ def test_meters_render_in_base_units() -> None:
     meters.accepted(3)
     meters.batch(2)
     meters.restore(Totals(waiting=4, sending=1, failed=7))
-    page = series(render(meters, Vitals(oldest_due_age=1_500_000, in_flight=2, open_breakers=5)))
+    vitals = Vitals(oldest_due_age=1_500_000, in_flight=2, open_breakers=5)
+    page = series(render([Reading("", 0, meters, vitals)]))
     assert page["tillbell_attempt_duration_seconds_bucket{0.001}"] == 1
     assert page["tillbell_attempt_duration_seconds_bucket{60.0}"] == 1
     assert page["tillbell_attempt_duration_seconds_bucket{+Inf}"] == 2

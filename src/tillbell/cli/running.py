@@ -65,7 +65,9 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
         if settings.notify_socket:
             notify_ready(settings.notify_socket)
         loading = asyncio.create_task(_load(web))
+        keeping = asyncio.create_task(web.board.keep())
         yield Running(gateway, server, new_key)
+        keeping.cancel()
         await loading
 
 

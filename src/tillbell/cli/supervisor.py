@@ -68,7 +68,8 @@ class _Crew:
         with ReadySocket(path) as ready:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "tillbell", "serve",
-                env=self._environment | {"NOTIFY_SOCKET": str(path)},
+                env=self._environment
+                | {"NOTIFY_SOCKET": str(path), "TILLBELL_METRICS_FILE": f"{path}"},
                 pass_fds=(self._fd,),
             )  # fmt: skip
             self._running[number] = process

@@ -9,6 +9,10 @@ is counted per endpoint or application, so the size does not grow with customers
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable, Iterable
+
+import msgspec
+from msgspec import field
 
 from tillbell.callbacks import Outcome
 from tillbell.clock import Micros
@@ -25,15 +29,17 @@ RECEIVED = ("stored", "duplicate", "ignored", "unauthenticated", "malformed", "d
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
-class Histogram:
+class Histogram(msgspec.Struct, array_like=True):
     """Counts of values by upper bound; the last count is of those above every bound."""
 
-    __slots__ = ("bounds", "counts", "total")
+    bounds: tuple[int, ...]
+    counts: list[int]
+    total: int = 0
 
-    def __init__(self, bounds: tuple[int, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0
+    @classmethod
+    def of(cls, bounds: tuple[int, ...]) -> Histogram:
+        """Begin with nothing counted."""
+        return cls(bounds, [0] * (len(bounds) + 1))
 
     def add(self, value: int) -> None:
         """Count one value."""
@@ -41,21 +47,24 @@ class Histogram:
         self.total += value
 
 
-class Meters:
+def _zeros(names: Iterable[str]) -> Callable[[], dict[str, int]]:
+    return lambda: dict.fromkeys(names, 0)
+
+
+class Meters(msgspec.Struct):
     """The counters of one process."""
 
-    def __init__(self) -> None:
-        self.messages = 0
-        self.duplicates = 0
-        self.deliveries = 0
-        self.attempts = {result.value: 0 for result in Result}
-        self.durations = Histogram(TIMES_US)
-        self.delays = Histogram(TIMES_US)
-        self.batches = Histogram(BATCHES)
-        self.totals = Totals()
-        self.oldest_snapshot: Micros = 0  # of anybody's transaction in a shared store
-        self.callbacks = dict.fromkeys(RECEIVED, 0)
-        self.outcomes = {outcome.value: 0 for outcome in Outcome}
+    messages: int = 0
+    duplicates: int = 0
+    deliveries: int = 0
+    attempts: dict[str, int] = field(default_factory=_zeros([one.value for one in Result]))
+    durations: Histogram = field(default_factory=lambda: Histogram.of(TIMES_US))
+    delays: Histogram = field(default_factory=lambda: Histogram.of(TIMES_US))
+    batches: Histogram = field(default_factory=lambda: Histogram.of(BATCHES))
+    totals: Totals = Totals()
+    oldest_snapshot: Micros = 0  # of anybody's transaction in a shared store
+    callbacks: dict[str, int] = field(default_factory=_zeros(RECEIVED))
+    outcomes: dict[str, int] = field(default_factory=_zeros([one.value for one in Outcome]))
 
     def accepted(self, deliveries: int) -> None:
         """Count a message that was stored, and what it fanned out to."""

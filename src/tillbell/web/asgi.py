@@ -6,6 +6,7 @@ from tillbell.app import Gateway
 from tillbell.errors import NotFound, TillbellError
 from tillbell.web import health, hot, inbound
 from tillbell.web.auth import PRINCIPAL, authenticate_now
+from tillbell.web.board import Board
 from tillbell.web.deferred import Deferred
 from tillbell.web.gate import Gate
 from tillbell.web.limits import RateLimit
@@ -47,6 +48,11 @@ class Web:
         """Load what was left for after the start."""
         await self._rest.load()
 
+    @property
+    def board(self) -> Board:
+        """Where processes of one port show their counters to each other."""
+        return self._health.board
+
 
 class WorkerWeb:
     """What a process serves that makes deliveries: how it is, and nothing else."""
@@ -65,6 +71,11 @@ class WorkerWeb:
 
     async def load(self) -> None:
         """Load nothing: all is there."""
+
+    @property
+    def board(self) -> Board:
+        """See `Web.board`."""
+        return self._health.board
 
 
 def build(gateway: Gateway) -> Web | WorkerWeb:

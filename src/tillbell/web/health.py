@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs
 
@@ -25,6 +26,7 @@ from tillbell.clock import SECOND, Micros
 from tillbell.errors import Unavailable
 from tillbell.flow.lane import Lane
 from tillbell.flow.meters import Meters
+from tillbell.web.board import Board
 from tillbell.web.metrics import CONTENT_TYPE, Vitals, render
 from tillbell.web.wire import Answer, Receive, Scope, Send, send_answer
 
@@ -111,6 +113,10 @@ class Health:
 
     def __init__(self, gateway: Gateway) -> None:
         self.probe = Probe(gateway)
+        file = gateway.settings.metrics_file
+        self.board = Board(
+            Path(file) if file else None, gateway.clock, gateway.meters, self.probe.vitals
+        )
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """Answer one request."""
@@ -126,8 +132,7 @@ class Health:
             return _text(200, "ok")
         if path == "/metrics":
             await self.probe.refresh()
-            page = render(self.probe.meters, self.probe.vitals())
-            return Answer(200, _headers(CONTENT_TYPE), page)
+            return Answer(200, _headers(CONTENT_TYPE), render(self.board.readings()))
         is_verbose = "verbose" in parse_qs(
             scope["query_string"].decode("latin-1"), keep_blank_values=True
         )

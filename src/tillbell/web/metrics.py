@@ -1,14 +1,16 @@
 """Write the meters in Prometheus' text format: base units, no label per customer.
 
-Series are those of one process; add them up over processes.
+Series are those of one process, or of each of several that share a port, then with the label
+`process`. Add them up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -35,103 +37,165 @@ class Vitals(NamedTuple):
     open_breakers: int = 0
 
 
-def render(meters: Meters, vitals: Vitals) -> bytes:
+class Reading(msgspec.Struct, array_like=True):
+    """What one process counts at this moment; `process` is "" if it has its port to itself."""
+
+    process: str
+    at: Micros
+    meters: Meters
+    vitals: Vitals
+
+
+def render(readings: Sequence[Reading]) -> bytes:
     """Return the page that Prometheus scrapes. Reads memory only."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Page(meters, vitals))
+    registry.register(_Page(readings))
     return generate_latest(registry)
 
 
+class _Series(NamedTuple):
+    """A counter or gauge, and how it is read: by the values of its label, or under ""."""
+
+    kind: type[CounterMetricFamily | GaugeMetricFamily]
+    name: str
+    doc: str
+    label: str
+    read: Callable[[Reading], Mapping[str, float]]
+
+
+class _Spread(NamedTuple):
+    """A histogram, how it is read, and how many of what was counted make one of its base unit."""
+
+    name: str
+    doc: str
+    read: Callable[[Reading], Histogram]
+    unit: int
+
+
+_SERIES = (
+    _Series(
+        CounterMetricFamily,
+        "tillbell_ingest_requests",
+        "Messages published, by outcome.",
+        "outcome",
+        lambda one: {"accepted": one.meters.messages, "duplicate": one.meters.duplicates},
+    ),
+    _Series(
+        CounterMetricFamily,
+        "tillbell_deliveries",
+        "Deliveries made by fan-out.",
+        "",
+        lambda one: {"": one.meters.deliveries},
+    ),
+    _Series(
+        CounterMetricFamily,
+        "tillbell_delivery_attempts",
+        "Attempts ended, by result.",
+        "outcome",
+        lambda one: one.meters.attempts,
+    ),
+    _Series(
+        CounterMetricFamily,
+        "tillbell_callbacks",
+        "Callbacks received, by what became of them then.",
+        "outcome",
+        lambda one: one.meters.callbacks,
+    ),
+    _Series(
+        CounterMetricFamily,
+        "tillbell_callbacks_processed",
+        "Callbacks processed, by outcome.",
+        "outcome",
+        lambda one: one.meters.outcomes,
+    ),
+    _Series(
+        GaugeMetricFamily,
+        "tillbell_pending_deliveries",
+        "Deliveries that have not ended, in the whole store.",
+        "state",
+        lambda one: {
+            DeliveryState.WAITING.value: one.meters.totals.waiting,
+            DeliveryState.SENDING.value: one.meters.totals.sending,
+        },
+    ),
+    _Series(
+        GaugeMetricFamily,
+        "tillbell_oldest_pending_age_seconds",
+        "How late the oldest due delivery is. Alert above 60.",
+        "",
+        lambda one: {"": one.vitals.oldest_due_age / SECOND},
+    ),
+    _Series(
+        GaugeMetricFamily,
+        "tillbell_oldest_transaction_age_seconds",
+        "For how long somebody has held a transaction open in PostgreSQL. Alert above 300.",
+        "",
+        lambda one: {"": one.meters.oldest_snapshot / SECOND},
+    ),
+    _Series(
+        GaugeMetricFamily,
+        "tillbell_circuit_open",
+        "Endpoints resting after failures.",
+        "",
+        lambda one: {"": one.vitals.open_breakers},
+    ),
+    _Series(
+        GaugeMetricFamily,
+        "tillbell_attempts_in_flight",
+        "Attempts under way.",
+        "",
+        lambda one: {"": one.vitals.in_flight},
+    ),
+)
+_SPREADS = (
+    _Spread(
+        "tillbell_attempt_duration_seconds",
+        "Time of an attempt, from connecting to the answer.",
+        lambda one: one.meters.durations,
+        SECOND,
+    ),
+    _Spread(
+        "tillbell_delivery_delay_seconds",
+        "From a message's acceptance to the answer to its first attempt.",
+        lambda one: one.meters.delays,
+        SECOND,
+    ),
+    _Spread(
+        "tillbell_commit_batch_size", "Writes of one commit.", lambda one: one.meters.batches, 1
+    ),
+)
+
+
 class _Page(Collector):
-    def __init__(self, meters: Meters, vitals: Vitals) -> None:
-        self._meters = meters
-        self._vitals = vitals
+    def __init__(self, readings: Sequence[Reading]) -> None:
+        self._readings = readings
+        self._labels = ["process"] if any(one.process for one in readings) else []
 
     def collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily(
             "tillbell_build", "The version that runs.", value={"version": __version__}
         )
-        yield from _counters(self._meters)
-        yield from _histograms(self._meters)
-        yield from _gauges(self._meters, self._vitals)
+        for series in _SERIES:
+            yield self._family(series)
+        for spread in _SPREADS:
+            yield self._histogram(spread)
 
+    def _family(self, series: _Series) -> Metric:
+        own = [series.label] if series.label else []
+        family = series.kind(series.name, series.doc, labels=[*own, *self._labels])
+        for reading in self._readings:
+            for value, count in series.read(reading).items():
+                family.add_metric([*([value] if own else []), *self._of(reading)], count)
+        return family
 
-def _counters(meters: Meters) -> Iterator[Metric]:
-    requests = CounterMetricFamily(
-        "tillbell_ingest_requests", "Messages published, by outcome.", labels=["outcome"]
-    )
-    requests.add_metric(["accepted"], meters.messages)
-    requests.add_metric(["duplicate"], meters.duplicates)
-    yield requests
-    yield CounterMetricFamily(
-        "tillbell_deliveries", "Deliveries made by fan-out.", value=meters.deliveries
-    )
-    attempts = CounterMetricFamily(
-        "tillbell_delivery_attempts", "Attempts ended, by result.", labels=["outcome"]
-    )
-    for result, count in meters.attempts.items():
-        attempts.add_metric([result], count)
-    yield attempts
-    yield from _callback_counters(meters)
+    def _histogram(self, spread: _Spread) -> Metric:
+        family = HistogramMetricFamily(spread.name, spread.doc, labels=self._labels)
+        for reading in self._readings:
+            counted = spread.read(reading)
+            limits = [repr(bound / spread.unit) for bound in counted.bounds] + ["+Inf"]
+            buckets = list(zip(limits, map(float, accumulate(counted.counts)), strict=True))
+            family.add_metric(self._of(reading), buckets, counted.total / spread.unit)
+        return family
 
-
-def _callback_counters(meters: Meters) -> Iterator[Metric]:
-    callbacks = CounterMetricFamily(
-        "tillbell_callbacks", "Callbacks received, by what became of them then.", labels=["outcome"]
-    )
-    for how, count in meters.callbacks.items():
-        callbacks.add_metric([how], count)
-    yield callbacks
-    outcomes = CounterMetricFamily(
-        "tillbell_callbacks_processed", "Callbacks processed, by outcome.", labels=["outcome"]
-    )
-    for outcome, count in meters.outcomes.items():
-        outcomes.add_metric([outcome], count)
-    yield outcomes
-
-
-def _histograms(meters: Meters) -> Iterator[Metric]:
-    yield _histogram(
-        "tillbell_attempt_duration_seconds",
-        "Time of an attempt, from connecting to the answer.",
-        meters.durations,
-        SECOND,
-    )
-    yield _histogram(
-        "tillbell_delivery_delay_seconds",
-        "From a message's acceptance to the answer to its first attempt.",
-        meters.delays,
-        SECOND,
-    )
-    yield _histogram("tillbell_commit_batch_size", "Writes of one commit.", meters.batches, 1)
-
-
-def _histogram(name: str, doc: str, counted: Histogram, unit: int) -> Metric:
-    limits = [repr(bound / unit) for bound in counted.bounds] + ["+Inf"]
-    buckets = list(zip(limits, map(float, accumulate(counted.counts)), strict=True))
-    return HistogramMetricFamily(name, doc, buckets=buckets, sum_value=counted.total / unit)
-
-
-def _gauges(meters: Meters, vitals: Vitals) -> Iterator[Metric]:
-    pending = GaugeMetricFamily(
-        "tillbell_pending_deliveries", "Deliveries that have not ended.", labels=["state"]
-    )
-    pending.add_metric([DeliveryState.WAITING.value], meters.totals.waiting)
-    pending.add_metric([DeliveryState.SENDING.value], meters.totals.sending)
-    yield pending
-    yield GaugeMetricFamily(
-        "tillbell_oldest_pending_age_seconds",
-        "How late the oldest due delivery is. Alert above 60.",
-        value=vitals.oldest_due_age / SECOND,
-    )
-    yield GaugeMetricFamily(
-        "tillbell_oldest_transaction_age_seconds",
-        "For how long somebody has held a transaction open in PostgreSQL. Alert above 300.",
-        value=meters.oldest_snapshot / SECOND,
-    )
-    yield GaugeMetricFamily(
-        "tillbell_circuit_open", "Endpoints resting after failures.", value=vitals.open_breakers
-    )
-    yield GaugeMetricFamily(
-        "tillbell_attempts_in_flight", "Attempts under way.", value=vitals.in_flight
-    )
+    def _of(self, reading: Reading) -> list[str]:
+        return [reading.process] if self._labels else []
