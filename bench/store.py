@@ -1,6 +1,6 @@
 """The store alone: what one operation costs on the disk at hand.
 
-    python -m bench.store [--runs 5]
+    python -m bench.store [--runs 5] [--postgres]
 
 A cycle is what a delivered message costs: message, payload and leased delivery in one
 commit, its attempt and the delivery's move in a later one.
@@ -12,15 +12,20 @@ import argparse
 import asyncio
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from bench import postgres
 from bench.figures import percentile, spread
 from tillbell.clock import SECOND, SystemClock
 from tillbell.ids import IdMaker, attempt_id, delivery_id
 from tillbell.models import Attempt, Delivery, DeliveryState, Message, Result, Trigger
 from tillbell.storage.base import Publication, Settlement
+from tillbell.storage.database import Database
+from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.sqlite import SqliteDatabase
 
 BODY = b"x" * 1_000
@@ -54,13 +59,14 @@ class Run(NamedTuple):
 
     per_second: float
     cpu_us: float
+    server_us: float  # CPU of PostgreSQL
     waits_ms: Sequence[float]
 
 
 class Load:
     """Makes messages and results as the gateway would."""
 
-    def __init__(self, case: Case, database: SqliteDatabase) -> None:
+    def __init__(self, case: Case, database: Database) -> None:
         self.case = case
         self.database = database
         self.clock = SystemClock()
@@ -128,16 +134,39 @@ def accepted(delivery: Delivery) -> Settlement:
     return Settlement(delivery.id, delivery.token, attempt, DeliveryState.SUCCEEDED, 0)
 
 
-async def measure(case: Case, messages: int) -> Run:
-    """Run one case on a fresh file; results ride with the next batch of messages."""
+class Place(NamedTuple):
+    """An empty database, and how to see what its server has used."""
+
+    database: Database
+    server_cpu_s: Callable[[], float]
+
+
+Empty = Callable[[], AbstractContextManager[Place]]
+
+
+@contextmanager
+def in_a_file() -> Iterator[Place]:
+    """Make one in a new file."""
     with tempfile.TemporaryDirectory() as folder:
-        database = SqliteDatabase(Path(folder) / "x.db", SystemClock())
+        yield Place(SqliteDatabase(Path(folder) / "x.db", SystemClock()), lambda: 0.0)
+
+
+@contextmanager
+def on(databases: postgres.Databases) -> Iterator[Place]:
+    """Make one on a server."""
+    with databases.empty() as empty:
+        yield Place(PostgresDatabase(empty.url, SystemClock()), empty.cpu_s)
+
+
+async def measure(case: Case, messages: int, empty: Empty) -> Run:
+    """Run one case on an empty store; results ride with the next batch of messages."""
+    with empty() as (database, server_cpu_s):
         await database.open()
         load = Load(case, database)
         rounds = max(1, messages // case.batch // case.fan_out)
         batches = [[load.publication() for _ in range(case.batch)] for _ in range(rounds)]
         waits: list[float] = []
-        cpu, start = time.process_time(), time.perf_counter()
+        cpu, server, start = time.process_time(), server_cpu_s(), time.perf_counter()
         done: list[Settlement] = []
         for publications in batches:
             began = time.perf_counter()
@@ -151,9 +180,10 @@ async def measure(case: Case, messages: int) -> Run:
             done = [accepted(delivery) for delivery in leased]
         await asyncio.gather(*map(database.settle, done))
         wall, cpu = time.perf_counter() - start, time.process_time() - cpu
+        server = server_cpu_s() - server
         await database.close()
     deliveries = rounds * case.batch * case.fan_out
-    return Run(deliveries / wall, cpu / deliveries * 1e6, waits)
+    return Run(deliveries / wall, cpu / deliveries * 1e6, server / deliveries * 1e6, waits)
 
 
 async def together(
@@ -172,10 +202,12 @@ def line(case: Case, runs: Sequence[Run]) -> str:
     """Write a case's figures in one line."""
     rate = spread([run.per_second for run in runs])
     cpu = spread([run.cpu_us for run in runs])
+    server = spread([run.server_us for run in runs])
     waits = [wait for run in runs for wait in run.waits_ms]
     return (
         f"{case.name:38} {rate.median:9,.0f}/s ({rate.low:,.0f}–{rate.high:,.0f})"
         f"  {cpu.median:6.1f} µs CPU ({cpu.low:.1f}–{cpu.high:.1f})"
+        f"  server {server.median:6.1f} ({server.low:.1f}–{server.high:.1f})"
         f"  batch p50 {percentile(waits, 0.5):.2f} p99 {percentile(waits, 0.99):.1f}"
         f" max {max(waits):.1f} ms"
     )
@@ -186,12 +218,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--messages", type=int, default=MESSAGES)
+    parser.add_argument("--postgres", action="store_true", help="on a server of its own")
     options = parser.parse_args()
     print("deliveries; CPU is that of the whole process, making of futures included")
-    for case in CASES:
-        messages = min(options.messages, 2_000 * case.batch)
-        runs = [asyncio.run(measure(case, messages)) for _ in range(options.runs)]
-        print(line(case, runs), flush=True)
+    with postgres.databases() if options.postgres else nullcontext() as databases:
+        empty = in_a_file if databases is None else partial(on, databases)
+        for case in CASES:
+            messages = min(options.messages, 2_000 * case.batch)
+            runs = [asyncio.run(measure(case, messages, empty)) for _ in range(options.runs)]
+            print(line(case, runs), flush=True)
 
 
 if __name__ == "__main__":

@@ -71,9 +71,9 @@ def test_no_list_is_sorted_before_it_is_cut(connection: apsw.Connection, name: s
     assert sorts == []
 
 
-# What only one of them needs: a copy while it is in use, a file of its own, locks; other processes,
-# partitions.
-PRIVATE = {"begin_reading", "configure", "configure_reader", "configure_writer", "lock_keys"}
+# What only one of them needs: a copy while it is in use, a file of its own; settings that stay,
+# locks; other processes, partitions.
+PRIVATE = {"begin_reading", "configure", "configure_reader", "begin_configured", "lock_keys"}
 OF_MANY = {
     name
     for file in ("fleet.sql", "partitions.sql")

@@ -65,6 +65,10 @@ class SqliteLink:
         """See `Link.in_transaction`."""
         return self.connection.in_transaction
 
+    def begin(self) -> None:
+        """See `Link.begin`."""
+        self.rows("begin")
+
     def rows(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
         """See `Link.rows`."""
         with translated():

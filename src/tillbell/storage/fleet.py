@@ -47,6 +47,8 @@ class FleetStore(Protocol):
     async def sign_in(self, member: Member, life: Micros) -> Roll:
         """Say that a process is alive, now and for `life`; strike off those that are not.
 
+        Sooner than that those whose connection has ended: with a pooler between, nobody's has.
+
         Leadership is held for `life` too. Whoever has it keeps it while it signs in in time; each
         new holder gets a higher term.
         """

@@ -51,6 +51,10 @@ class Link(Protocol):
         """Whether a transaction is open that can go on."""
         ...
 
+    def begin(self) -> None:
+        """Begin a transaction that writes."""
+        ...
+
     def rows(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
         """Run a statement, in one of its forms, and return its rows."""
         ...

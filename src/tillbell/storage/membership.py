@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tillbell.clock import HOUR, Micros
+from tillbell.clock import HOUR, SECOND, Micros
 from tillbell.storage.fleet import Member, Roll
 from tillbell.storage.transaction import Transaction
 
+SILENCE: Micros = 2 * SECOND  # after which one without a connection counts as dead
 CHANGES_KEPT: Micros = HOUR  # longer than any process that lives does not look
 
 
@@ -27,7 +28,7 @@ def sign_in(transaction: Transaction, requests: Sequence[SignIn]) -> list[Roll]:
 def _sign_in(transaction: Transaction, member: Member, life: Micros) -> Roll:
     ((now,),) = transaction.rows("database_time")
     transaction.rows("sign_in", (*member, now))
-    transaction.rows("strike_off", (now - life,))
+    transaction.rows("strike_off", (now - life, now - SILENCE))
     led = transaction.row("lead", (member.id, now, now + life))
     if led:
         transaction.rows("forget_record_changes", (now - CHANGES_KEPT,))

@@ -79,7 +79,7 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
             raise Misconfigured(f"Cannot use the PostgreSQL database. {error}") from error
         if self.replica_url:
             self._replica = ReplicaFirst(self._connect_replica, self._readers, self._clock)
-        session = Session(self._connect, self._pass)
+        session = Session(self._connect_writer, self._pass)
         patient = writes.PATIENT | {membership.sign_in}
         self._writer = Writer(session, writes.HOT | book_methods.HOT, patient)
         self._writer.on_commit = self.on_commit
@@ -99,6 +99,12 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
 
     def _connect(self) -> PostgresLink:
         return open_link(self._url, has_pooler=self._has_pooler)
+
+    def _connect_writer(self) -> PostgresLink:
+        link = self._connect()
+        if not self._has_pooler:
+            link.configure_writer()
+        return link
 
     def _connect_replica(self) -> PostgresLink:
         return open_link(self.replica_url, has_pooler=self._has_pooler)

@@ -121,6 +121,7 @@ class PostgresLink:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self._begin = "begin"
 
     @property
     def in_transaction(self) -> bool:
@@ -130,6 +131,15 @@ class PostgresLink:
             psycopg.pq.TransactionStatus.INTRANS,
             psycopg.pq.TransactionStatus.INERROR,
         )
+
+    def begin(self) -> None:
+        """See `Link.begin`."""
+        self.rows(self._begin)
+
+    def configure_writer(self) -> None:
+        """Set once what `begin` sets each time: only if no pooler stands between."""
+        self.rows("configure_writer")
+        self._begin = "begin_configured"
 
     def rows(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
         """See `Link.rows`."""

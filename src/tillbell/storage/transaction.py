@@ -53,19 +53,21 @@ class Session:
         self._link: Link | None = None
         self._tally = Tally()
         self._woken: set[str] = set()
+        self._savepoint = "savepoint"
 
     def begin(self) -> None:
         """Begin a transaction, on a new link if the last one failed or is found broken."""
         self._fault("begin")
         if self._link is None or not self._begins(self._link):
             self._link = self._connect()
-            self._link.rows("begin")
+            self._link.begin()
         self._tally = Tally()
         self._woken = set()
+        self._savepoint = "savepoint"
 
     def _begins(self, link: Link) -> bool:
         try:
-            link.rows("begin")
+            link.begin()
         except StoreUnavailable:  # broken since the last commit: nothing was on it
             self.reset()
             return False
@@ -85,13 +87,13 @@ class Session:
         assert self._link is not None
         transaction = Transaction(self._link)
         self._fault(work.__name__)
-        self._link.rows("savepoint")
+        self._link.rows(self._savepoint)
+        self._savepoint = "next_savepoint"
         try:
             outcomes = work(transaction, requests)
         except BaseException:
             self._undo(self._link)
             raise
-        self._link.rows("keep")
         self._tally.add(transaction.tally)
         self._woken |= transaction.woken
         return outcomes
@@ -100,7 +102,6 @@ class Session:
         if not link.in_transaction:
             raise StoreUnavailable("The database gave up the transaction.")
         link.rows("undo")
-        link.rows("keep")
 
     def commit(self) -> None:
         """Make it durable."""

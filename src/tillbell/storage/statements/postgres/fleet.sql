@@ -4,15 +4,25 @@ SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint);
 
 -- name: sign_in
 -- Index: primary key.
-INSERT INTO members (id, role, sends, seen_at) VALUES (?1, ?2, ?3, ?4)
+INSERT INTO members (id, role, sends, seen_at, backend_pid)
+VALUES (?1, ?2, ?3, ?4, pg_backend_pid())
 ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, role = excluded.role,
-    sends = excluded.sends;
+    sends = excluded.sends, backend_pid = excluded.backend_pid;
 
 -- name: strike_off
+-- Those who have been silent for a whole life (?1), and after a shorter silence (?2) those who have
+-- lost their connection: a process that is killed loses it at once. All lose it when the server is
+-- started anew, so nobody is judged by it then.
 -- Not one whose row is locked: it may have been stopped in the midst of signing in, and nobody is
 -- to wait for it. The server ends its transaction soon, and then its turn comes.
 DELETE FROM members
-WHERE id IN (SELECT id FROM members WHERE seen_at < ?1 FOR UPDATE SKIP LOCKED);
+WHERE id IN (
+    SELECT id FROM members
+    WHERE seen_at < ?1
+       OR seen_at < ?2 AND backend_pid IS NOT NULL
+          AND extract(epoch FROM pg_postmaster_start_time()) * 1000000 < ?1
+          AND backend_pid NOT IN (SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL)
+    FOR UPDATE SKIP LOCKED);
 
 -- name: lead
 -- Keep the lead, or take what nobody holds; no row: somebody else has it, or is about to.

@@ -1,7 +1,7 @@
 -- name: begin
 -- Whatever the server's defaults: what is acknowledged is on disk, and nothing waits for ever. Set
--- for this transaction only, because a pooler may give the connection to somebody else then. A
--- process that was stopped within one keeps its locks for less than a lease.
+-- for this transaction only, because a pooler may give the connection to somebody else then
+-- (without one: configure_writer). A process that was stopped within one keeps its locks for less than a lease.
 -- Plans are made once: of a table with 16 partitions that takes ten times as long as the work. They
 -- go by indexes, row by row: a plan made while a partition was empty is used when it is full.
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
@@ -9,6 +9,16 @@ SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '10s';
 SET LOCAL statement_timeout = '60s'; SET LOCAL idle_in_transaction_session_timeout = '10s';
 SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off;
 SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+
+-- name: configure_writer
+-- The same for every transaction of a connection that is ours alone.
+SET synchronous_commit = on; SET lock_timeout = '10s';
+SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '10s';
+SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;
+SET enable_hashjoin = off; SET enable_mergejoin = off;
+
+-- name: begin_configured
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 
 -- name: begin_migration
 -- A step takes as long as it takes, and others wait for whoever is first.
@@ -29,8 +39,9 @@ ROLLBACK;
 -- name: savepoint
 SAVEPOINT run;
 
--- name: keep
-RELEASE SAVEPOINT run;
+-- name: next_savepoint
+-- What was done since the last one stays.
+RELEASE SAVEPOINT run; SAVEPOINT run;
 
 -- name: undo
 ROLLBACK TO SAVEPOINT run;

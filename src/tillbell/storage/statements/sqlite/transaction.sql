@@ -37,8 +37,9 @@ ROLLBACK;
 -- name: savepoint
 SAVEPOINT run;
 
--- name: keep
-RELEASE run;
+-- name: next_savepoint
+-- What was done since the last one stays.
+RELEASE run; SAVEPOINT run;
 
 -- name: undo
 ROLLBACK TO run;
