@@ -4,8 +4,8 @@
   concurrency, pace, breaker and order hold for all processes together.
 - What only one may do (purge, confirm, tasks) is done by the leader.
 - Every process signs in now and then. One that does not is struck off, sooner if its connection
-  has ended as well, and the others own what it owned. It may still be at work: leases and their tokens see to it that nothing it does then
-  counts.
+  has ended as well, and the others own what it owned. It may still be at work: leases and their
+  tokens see to it that nothing it does then counts.
 
 With a store of its own a process is a fleet of one: it owns everything and leads.
 """
