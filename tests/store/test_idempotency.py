@@ -29,3 +29,12 @@ async def test_of_two_at_once_one_wins(world: World) -> None:
     )
 
     assert outcomes == [None] + [Repeated("print-0", b"0")] * 4
+
+
+async def test_an_answer_takes_the_place_of_none_and_stays(world: World) -> None:
+    assert await world.store.remember("key", "print", b"", world.now) is None
+    assert await world.store.recall("key") == Repeated("print", b"")
+
+    assert await world.store.remember("key", "print", b"1", world.now) is None
+    assert await world.store.remember("key", "print", b"2", world.now) == Repeated("print", b"1")
+    assert await world.store.recall("key") == Repeated("print", b"1")

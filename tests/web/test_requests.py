@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.web.site import Site
+from tillbell.errors import StoreUnavailable
 
 DEEP = b'{"name":' + b"[" * 70 + b"]" * 70 + b"}"
 
@@ -284,6 +285,38 @@ def test_another_body_another_path_another_key_are_no_repeat(site: Site) -> None
 def test_a_malformed_idempotency_key_is_refused(site: Site, key: str) -> None:
     refused = site.http.post("/app", json={"name": "a"}, headers={"idempotency-key": key})
     assert (refused.status_code, refused.json()["code"]) == (400, "idempotency_key_malformed")
+
+
+def test_what_was_done_and_not_answered_is_not_done_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a process that ended between its commit and its answer."""
+    headers, body = {"idempotency-key": "lost"}, {"name": "lost"}
+
+    async def lost(*_: object) -> None:
+        raise StoreUnavailable("The process has ended.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(site.gateway.database, "remember", lost)
+        assert site.http.post("/app", json=body, headers=headers).status_code == 503
+    again = site.http.post("/app", json=body, headers=headers)
+    assert (again.status_code, again.json()["code"]) == (409, "idempotency_key_in_use")
+    shown = site.http.get("/app", params={"limit": 250}).json()["data"]
+    assert [one["name"] for one in shown].count("lost") == 1
+
+
+def test_what_was_refused_may_be_tried_again_with_its_key(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers, body = {"idempotency-key": "refused"}, {"name": "refused"}
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise StoreUnavailable("No.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(site.gateway.database, "put", refuse)
+        assert site.http.post("/app", json=body, headers=headers).status_code == 503
+    assert site.http.post("/app", json=body, headers=headers).status_code == 201
 
 
 def test_a_post_still_running_is_not_begun_twice(site: Site) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from tillbell.clock import Micros
+from tillbell.errors import Conflict
 from tillbell.models import (
     Attempt,
     Claim,
@@ -63,6 +64,12 @@ class Repeated(NamedTuple):
 
     fingerprint: str
     answer: bytes
+
+
+class KeyTaken(Conflict):
+    """A request with this Idempotency-Key is running elsewhere; try again later."""
+
+    code = "idempotency_key_in_use"
 
 
 class Settlement(NamedTuple):
@@ -284,7 +291,10 @@ class Store(Protocol):
     async def remember(
         self, key: str, fingerprint: str, answer: bytes, now: Micros
     ) -> Repeated | None:
-        """Keep the answer for an idempotency key; the earlier one if the key was used before."""
+        """Keep the answer for an idempotency key; the earlier one if it was answered before.
+
+        An empty answer says that the key was used, and takes the place of none.
+        """
         ...
 
     async def recall(self, key: str) -> Repeated | None:

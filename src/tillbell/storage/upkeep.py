@@ -172,7 +172,7 @@ class Answered(NamedTuple):
 
 
 def remember(transaction: Transaction, requests: Sequence[Answered]) -> list[Repeated | None]:
-    """Keep answers; return the earlier one of a key that was used before."""
+    """Keep answers; return the earlier one of a key that was answered before."""
     return [_remember(transaction, request) for request in requests]
 
 
@@ -180,6 +180,9 @@ def _remember(transaction: Transaction, request: Answered) -> Repeated | None:
     earlier = find_idempotency(transaction, request.key)
     if earlier is None:
         transaction.rows("insert_idempotency", request)
+    elif not earlier.answer:
+        transaction.rows("answer_idempotency", (request.key, request.answer))
+        return None
     return earlier
 
 

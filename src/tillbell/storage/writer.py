@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from tillbell.errors import StoreUnavailable
+from tillbell.storage.marks import marking
 from tillbell.storage.transaction import Work
 
 BATCH_MAX = 1_000  # writes in one commit: bounds how long the last one waits
@@ -103,7 +104,7 @@ class Writer:
         if self._is_away and self._is_busy and work not in self._patient:
             future.set_exception(_silence())
             return future
-        self._pending.append(Write(work, request, future))
+        self._pending.append(Write(marking(work), request, future))
         if not self._is_busy:
             self._is_busy = True
             self._idle.clear()

@@ -337,9 +337,11 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
     ) -> Repeated | None:
         """See `Store.remember`."""
         earlier = await self.recall(key)
-        if earlier is None:
-            self.answers[key] = Repeated(fingerprint, answer), now
-        return earlier
+        if earlier is not None and earlier.answer:
+            return earlier
+        used = earlier.fingerprint if earlier is not None else fingerprint
+        self.answers[key] = Repeated(used, answer), now
+        return None
 
     async def recall(self, key: str) -> Repeated | None:
         """See `Store.recall`."""

@@ -1,5 +1,9 @@
 """`Idempotency-Key`: the same POST twice does one thing, and both are answered alike.
 
+That a key was used is stored by the commit that does what was asked for (`storage/marks.py`), the
+answer after it. If the process ends between them, a repeat is a 409: it does nothing, and what was
+done is there to be looked at.
+
 A key belongs to the API key, method and path it was used with, for a day at least. The same
 key with another body, or while the first request still runs, is a 409. Answers of 500 and
 above are not kept: the request may be tried again. Kept answers are sealed, because the
@@ -16,6 +20,7 @@ import msgspec
 
 from tillbell.app import Gateway
 from tillbell.errors import Conflict, Malformed
+from tillbell.storage.marks import Mark, under
 from tillbell.web.auth import Principal
 from tillbell.web.wire import Answer, App, Receive, Scope, Send, send_answer
 
@@ -90,6 +95,13 @@ class Idempotent:
                 "This Idempotency-Key was used with another request. Use a new key.",
                 code="idempotency_key_reused",
             )
+        if not known.answer:
+            raise Conflict(
+                "A request with this Idempotency-Key was begun, and was not answered: it still "
+                "runs, or its process has ended. Look whether it was done; for something new use "
+                "a new key.",
+                code="idempotency_key_in_use",
+            )
         opened = self._gateway.vault.open(known.answer.decode(), attempted.name)
         kept = _decode(base64.b85decode(opened))
         return Answer(kept.status, [*kept.headers, (b"idempotent-replayed", b"true")], kept.body)
@@ -107,13 +119,15 @@ class Idempotent:
                 body = collected.body + event.get("body", b"")
                 collected = collected._replace(body=body)
 
+        mark = Mark(attempted.name, attempted.fingerprint, self._gateway.clock.now())
         try:
-            await self._app(scope, receive, collect)
+            with under(mark):
+                await self._app(scope, receive, collect)
         except Exception:
             # A bug. The framework has answered 500 and raised it again for the server's log.
             await send_answer(send, collected)
             raise
-        if collected.status < _SERVER_ERROR:
+        if collected.status < _SERVER_ERROR and not mark.is_taken:
             await self._remember(attempted, collected)
         return collected
 

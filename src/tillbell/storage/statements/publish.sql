@@ -5,6 +5,10 @@ SELECT fingerprint, answer FROM idempotency WHERE key = ?1;
 -- name: insert_idempotency
 INSERT INTO idempotency (key, fingerprint, answer, created_at) VALUES (?1, ?2, ?3, ?4);
 
+-- name: answer_idempotency
+-- Index: primary key.
+UPDATE idempotency SET answer = ?2 WHERE key = ?1;
+
 -- name: may_add_delivery
 -- Whether the message is still there and has no such delivery. Index: primary keys.
 SELECT EXISTS (SELECT 1 FROM messages WHERE app_id = ?2 AND id = ?3)

@@ -1,0 +1,68 @@
+"""Marks: that an idempotency key was used, stored by the commit that does what it was used for.
+
+The answer to a request is known only after its commit, and a process may end in between. Then the
+mark alone is there, and the request is not done a second time: not after a crash, and not by
+another process at the same moment.
+
+A mark goes with the first write that is submitted under it: a request does what it does in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+from tillbell.clock import Micros
+from tillbell.storage.base import KeyTaken
+from tillbell.storage.transaction import Transaction, Work
+
+UNANSWERED = b""
+
+
+class Mark:
+    """One use of a key."""
+
+    def __init__(self, key: str, fingerprint: str, at: Micros) -> None:
+        self.key = key
+        self.fingerprint = fingerprint
+        self.at = at
+        self.is_given = False  # to a write
+        self.is_taken = False  # somebody else has used the key
+
+
+_present: ContextVar[Mark | None] = ContextVar("mark", default=None)
+
+
+@contextmanager
+def under(mark: Mark) -> Iterator[None]:
+    """Let the first write that is submitted meanwhile bring the mark."""
+    token = _present.set(mark)
+    try:
+        yield
+    finally:
+        _present.reset(token)
+
+
+def marking(work: Work) -> Work:
+    """Return the work, with the present mark if no other write has it: then it runs alone.
+
+    It raises `KeyTaken` if the key was used before, and does nothing.
+    """
+    mark = _present.get()
+    if mark is None or mark.is_given:
+        return work
+    mark.is_given = True
+
+    @wraps(work)
+    def marked(transaction: Transaction, requests: Sequence[Any]) -> Sequence[Any]:
+        if transaction.rows("find_idempotency", (mark.key,)):
+            mark.is_taken = True
+            raise KeyTaken
+        row = mark.key, mark.fingerprint, UNANSWERED, mark.at
+        transaction.rows("insert_idempotency", row)
+        return work(transaction, requests)
+
+    return marked

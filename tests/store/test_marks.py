@@ -1,0 +1,105 @@
+"""That an idempotency key was used is stored with what it was used for, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from tillbell.errors import Conflict
+from tillbell.models import Application
+from tillbell.storage.base import KeyTaken, Page, Repeated
+from tillbell.storage.database import Database
+from tillbell.storage.marks import UNANSWERED, Mark, under
+from tillbell.storage.postgres import PostgresDatabase
+from tillbell.testing import ManualClock
+
+USED = Repeated("print", UNANSWERED)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def store(
+    request: pytest.FixtureRequest, make_store: Callable[[str], Database]
+) -> AsyncIterator[Database]:
+    database = make_store(request.param)
+    await database.open()
+    yield database
+    await database.close()
+
+
+def mark(key: str = "key") -> Mark:
+    return Mark(key, "print", at=1)
+
+
+async def make(store: Database, used: Mark, *ids: str, uid: str | None = None) -> None:
+    """Make applications under a mark, each by a write of its own."""
+    with under(used):
+        for id_ in ids:
+            await store.put(Application(id=id_, name=id_, uid=uid))
+
+
+async def names(store: Database) -> list[str]:
+    return [one.name for one in await store.list(Application, "", Page(limit=100))]
+
+
+async def test_the_first_write_brings_it(store: Database) -> None:
+    await make(store, mark(), "a", "b")
+    assert await store.recall("key") == USED
+    assert sorted(await names(store)) == ["a", "b"]
+
+
+async def test_without_a_write_nothing_was_used(store: Database) -> None:
+    with under(mark()):
+        await store.recall("key")
+    await store.put(Application(id="a", name="a"))
+    assert await store.recall("key") is None
+
+
+async def test_a_key_that_was_used_lets_nothing_happen_again(store: Database) -> None:
+    await make(store, mark(), "a")
+    again = mark()
+    with pytest.raises(KeyTaken):
+        await make(store, again, "b")
+    assert again.is_taken
+    assert await names(store) == ["a"]
+    await make(store, mark("another"), "c")
+    assert sorted(await names(store)) == ["a", "c"]
+
+
+async def test_a_write_that_is_refused_leaves_no_mark(store: Database) -> None:
+    await store.put(Application(id="a", name="a", uid="shop"))
+    with pytest.raises(Conflict) as refused:
+        await make(store, mark(), "b", uid="shop")
+    assert not isinstance(refused.value, KeyTaken)
+    assert await store.recall("key") is None
+
+
+async def test_of_many_at_once_one_happens(store: Database) -> None:
+    ids = [f"{number:02}" for number in range(50)]
+    outcomes = await asyncio.gather(
+        *(make(store, mark(), id_) for id_ in ids), return_exceptions=True
+    )
+    happened = [id_ for id_, outcome in zip(ids, outcomes, strict=True) if outcome is None]
+    assert len(happened) == 1
+    assert {type(outcome) for outcome in outcomes} == {type(None), KeyTaken}
+    assert await names(store) == happened
+
+
+async def test_of_two_processes_at_once_one_does_it(
+    fresh_schema: Callable[[], str], clock: ManualClock
+) -> None:
+    url = fresh_schema()
+    stores = [PostgresDatabase(url, clock) for _ in range(2)]
+    for store in stores:
+        await store.open()
+    for number in range(20):
+        key = f"key-{number}"
+        outcomes = await asyncio.gather(
+            *(make(store, mark(key), f"{key}-{n}") for n, store in enumerate(stores)),
+            return_exceptions=True,
+        )
+        assert sorted(map(repr, map(type, outcomes))) == sorted(map(repr, (type(None), KeyTaken)))
+    assert len(await names(stores[0])) == 20
+    for store in stores:
+        await store.close()
