@@ -19,7 +19,6 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from tillbell.clock import Micros
-from tillbell.errors import Conflict
 from tillbell.models import (
     Attempt,
     Claim,
@@ -64,12 +63,6 @@ class Repeated(NamedTuple):
 
     fingerprint: str
     answer: bytes
-
-
-class KeyTaken(Conflict):
-    """A request with this Idempotency-Key is running elsewhere; try again later."""
-
-    code = "idempotency_key_in_use"
 
 
 class Settlement(NamedTuple):

@@ -16,10 +16,16 @@ from functools import wraps
 from typing import Any
 
 from tillbell.clock import Micros
-from tillbell.storage.base import KeyTaken
+from tillbell.errors import Conflict
 from tillbell.storage.transaction import Transaction, Work
 
 UNANSWERED = b""
+
+
+class KeyTaken(Conflict):
+    """A request with this Idempotency-Key is running elsewhere; try again later."""
+
+    code = "idempotency_key_in_use"
 
 
 class Mark:
