@@ -7,6 +7,7 @@ import asyncio
 from tests.store.world import BODY, LEASE, SENDING, SUCCEEDED, WAITING, World
 from tillbell.clock import SECOND
 from tillbell.models import Claim, Result, Trigger
+from tillbell.storage.base import FORGIVEN
 
 
 async def test_a_claim_holds_the_opened_attempt_the_message_and_the_body(world: World) -> None:
@@ -55,7 +56,7 @@ async def test_the_attempt_of_a_lost_lease_is_closed_as_interrupted(world: World
     world.clock.advance(15)
     again = await world.claimed()
 
-    assert (again.attempts, again.tries, again.token) == (2, 2, 2)
+    assert (again.attempts, again.tries, again.token) == (2, 1, 2)
     (attempt,) = await world.attempts(again)
     assert attempt.result is Result.INTERRUPTED
     assert (attempt.number, attempt.started_at) == (1, delivery.started_at)
@@ -63,6 +64,18 @@ async def test_the_attempt_of_a_lost_lease_is_closed_as_interrupted(world: World
     assert attempt.message_id == delivery.message_id
     assert attempt.event_type == "order.paid"
     assert (attempt.trigger, attempt.status_code) == (Trigger.SCHEDULED, 0)
+
+
+async def test_what_interrupts_again_and_again_uses_up_its_schedule_in_the_end(
+    world: World,
+) -> None:
+    await world.hand_over()
+    tries = []
+    for _ in range(FORGIVEN + 1):
+        world.clock.advance(15)
+        tries.append((await world.claimed()).tries)
+
+    assert tries == [1] * (FORGIVEN - 1) + [2, 3]
 
 
 async def test_the_oldest_due_goes_first_and_no_more_than_wanted(world: World) -> None:

@@ -81,7 +81,7 @@ async def test_at_the_start_every_leased_delivery_is_due_and_its_attempt_interru
     assert await world.the_delivery(message) == waiting
     for delivery in leased:
         assert await world.reread(delivery) == delivery._replace(
-            state=WAITING, due_at=world.now, started_at=None
+            state=WAITING, due_at=world.now, started_at=None, tries=0
         )
         (attempt,) = await world.attempts(delivery)
         assert (attempt.result, attempt.number) == (Result.INTERRUPTED, 1)

@@ -65,6 +65,9 @@ class Repeated(NamedTuple):
     answer: bytes
 
 
+FORGIVEN = 50  # attempts of a delivery
+
+
 class Settlement(NamedTuple):
     """What became of a claim: the attempt, and where the delivery goes."""
 
@@ -196,7 +199,8 @@ class Store(Protocol):
         - Oldest due first; of an order key only the first open one, and only while none is leased
           (one whose lease ran out has begun, and goes first).
         - Each claim opens an attempt: `attempts`, `tries` and `token` rise by one.
-        - The attempt that a lost lease left open is closed as `interrupted`.
+        - The attempt that a lost lease left open is closed as `interrupted`, and its try given
+          back: of the first `FORGIVEN` attempts none that was interrupted uses up the schedule.
         - No two claims hold one delivery.
         """
         ...
@@ -223,7 +227,7 @@ class Store(Protocol):
     async def orphan(self, now: Micros) -> int:
         """At the start of a store's sole process: make every leased delivery wait, due now.
 
-        The attempts they had open are closed as `interrupted`.
+        The attempts they had open are closed as `interrupted`, and their tries given back.
         """
         ...
 

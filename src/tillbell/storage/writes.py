@@ -14,6 +14,7 @@ from tillbell.ids import attempt_id
 from tillbell.models import Attempt, Claim, Delivery, DeliveryState, Result
 from tillbell.storage import rows
 from tillbell.storage.base import (
+    FORGIVEN,
     Added,
     Duplicate,
     Hold,
@@ -190,7 +191,7 @@ def _claim(transaction: Transaction, wanted: Wanted) -> list[Claim]:
             transaction.tally.moved(delivery[:3], WAITING, SENDING)
         claims.append(Claim(_opened(delivery, now, until), message, row[-1]))
     interrupt(transaction, lost)
-    leases = [(c.delivery.app_id, c.delivery.id, until, now) for c in claims]
+    leases = [(c.delivery.app_id, c.delivery.id, until, now, c.delivery.tries) for c in claims]
     transaction.bulk("lease", leases)
     return claims
 
@@ -219,14 +220,23 @@ def _by_due_time(row: rows.Row) -> tuple[Micros, str]:
 
 
 def _opened(delivery: Delivery, now: Micros, until: Micros) -> Delivery:
+    used = tries_without(delivery) if delivery.state is SENDING else delivery.tries
     return delivery._replace(
         state=SENDING,
         due_at=until,
         started_at=now,
         attempts=delivery.attempts + 1,
-        tries=delivery.tries + 1,
+        tries=used + 1,
         token=delivery.token + 1,
     )
+
+
+def tries_without(delivery: Delivery) -> int:
+    """Count the tries of a delivery whose open attempt was interrupted.
+
+    That was our fault, so it uses none of them up; but one that kills whoever sends it must end.
+    """
+    return delivery.tries - (delivery.attempts < FORGIVEN)
 
 
 def interrupt(transaction: Transaction, lost: Iterable[tuple[Delivery, str]]) -> None:
@@ -290,7 +300,8 @@ def orphan(transaction: Transaction, requests: Sequence[Micros]) -> list[int]:
     for now in requests:
         leased = _with_event_type(transaction.rows("leased_deliveries"))
         interrupt(transaction, leased)
-        transaction.many("requeue", [(d.app_id, d.id, now) for d, _ in leased])
+        requeued = [(d.app_id, d.id, now, tries_without(d)) for d, _ in leased]
+        transaction.many("requeue", requeued)
         for delivery, _ in leased:
             transaction.tally.moved(delivery[:3], SENDING, WAITING)
         line_up_after(transaction, [(d.app_id, d.id) for d, _ in leased])

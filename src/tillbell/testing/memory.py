@@ -24,6 +24,7 @@ from tillbell.models import (
     Trigger,
 )
 from tillbell.storage.base import (
+    FORGIVEN,
     RESENDABLE,
     Added,
     Duplicate,
@@ -138,14 +139,16 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
         for lane, limit in wanted.items():
             due = [d for d in self._open_of(lane) if d.due_at <= now and self.may_go(d)]
             for delivery in sorted(due, key=lambda d: (d.due_at, d.id))[:limit]:
+                used = delivery.tries
                 if delivery.state is SENDING:
                     self._interrupt(delivery)
+                    used -= delivery.attempts < FORGIVEN
                 leased = delivery._replace(
                     state=SENDING,
                     due_at=lease_until,
                     started_at=now,
                     attempts=delivery.attempts + 1,
-                    tries=delivery.tries + 1,
+                    tries=used + 1,
                     token=delivery.token + 1,
                 )
                 self.deliveries[leased.id] = leased
@@ -207,7 +210,10 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
         for delivery in leased:
             self._interrupt(delivery)
             self.deliveries[delivery.id] = delivery._replace(
-                state=WAITING, due_at=now, started_at=None
+                state=WAITING,
+                due_at=now,
+                started_at=None,
+                tries=delivery.tries - (delivery.attempts < FORGIVEN),
             )
         return len(leased)
 

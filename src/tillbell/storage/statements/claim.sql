@@ -8,5 +8,5 @@ WHERE state = 'sending' AND due_at <= ?1 ORDER BY due_at, id;
 SELECT 1 FROM deliveries WHERE id = ?2 AND app_id = ?1 AND token = ?3 AND state = 'sending';
 
 -- name: requeue
-UPDATE deliveries SET state = 'waiting', due_at = ?3, started_at = NULL
+UPDATE deliveries SET state = 'waiting', due_at = ?3, started_at = NULL, tries = ?4
 WHERE id = ?2 AND app_id = ?1;

@@ -40,9 +40,9 @@ CROSS JOIN LATERAL (
 -- Open the next attempt; the new token shuts out whoever had the delivery before.
 UPDATE deliveries
 SET state = 'sending', due_at = to_.due_at, started_at = to_.started_at,
-    attempts = attempts + 1, tries = tries + 1, token = token + 1
-FROM unnest(?1::text[], ?2::text[], ?3::bigint[], ?4::bigint[])
-    AS to_ (app_id, id, due_at, started_at)
+    attempts = attempts + 1, tries = to_.tries, token = token + 1
+FROM unnest(?1::text[], ?2::text[], ?3::bigint[], ?4::bigint[], ?5::bigint[])
+    AS to_ (app_id, id, due_at, started_at, tries)
 WHERE deliveries.id = to_.id AND deliveries.app_id = to_.app_id;
 
 -- name: renew

@@ -21,8 +21,8 @@ WHERE d.id = ?2 AND d.app_id = ?1 AND d.due_at <= ?3;
 -- Open the next attempt; the new token shuts out whoever had the delivery before.
 UPDATE deliveries
 SET state = 'sending', due_at = to_.column3, started_at = to_.column4,
-    attempts = attempts + 1, tries = tries + 1, token = token + 1
-FROM (VALUES (?1, ?2, ?3, ?4)) AS to_
+    attempts = attempts + 1, tries = to_.column5, token = token + 1
+FROM (VALUES (?1, ?2, ?3, ?4, ?5)) AS to_
 WHERE id = to_.column2 AND app_id = to_.column1;
 
 -- name: renew
