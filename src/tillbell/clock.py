@@ -64,11 +64,10 @@ class SteeredClock:
     """A clock that is set by another one: the database's, where processes share one.
 
     From one setting to the next it goes by the machine's monotonic clock: whoever sets the
-    machine's date sets nothing here. Differences below `TOLERANCE` are left alone: they are the
-    time that asking takes.
+    machine's date sets nothing here.
     """
 
-    TOLERANCE: Micros = SECOND // 4
+    TOLERANCE: Micros = SECOND // 20
 
     def __init__(self, inner: Clock) -> None:
         self._inner = inner
@@ -93,10 +92,15 @@ class SteeredClock:
         return self.now() - self._inner.now()
 
     def steer(self, told: Micros, asked_at: Micros) -> None:
-        """Be set to the time that was told, as it was between asking (by this clock) and now."""
-        between = (asked_at + self.now()) // 2
-        if abs(told - between) > self.TOLERANCE:
-            self._start += told - between
+        """Be set to the time that was told, as it was between asking (by this clock) and now.
+
+        No further than is certain: an answer may have been long under way. A clock that was right
+        stays so, and one that was wrong becomes right by an answer that is quick.
+        """
+        if told < asked_at - self.TOLERANCE:
+            self._start += told - asked_at
+        elif told > (now := self.now()) + self.TOLERANCE:
+            self._start += told - now
 
 
 def iso(at: Micros) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ import pytest
 from tests.fleet.fleet import APP, PATIENCE_S, FleetOf, eventually
 from tests.fleet.upgrading import running
 from tillbell.app import Gateway
+from tillbell.errors import Conflict, StoreUnavailable
 from tillbell.flow.publish import Draft
 from tillbell.testing.receiver import Exchange
 
@@ -67,7 +69,17 @@ async def publish(here: Gateway, numbers: Iterable[int]) -> None:
     for number in numbers:
         for key in (*map(str, range(KEYS)), STUCK):
             payload = json.dumps({"key": key, "number": number}).encode()
-            await here.publisher.publish(APP, Draft("order.paid", payload, order_key=key))
+            event_id = f"{key}-{number}"
+            await _publish(here, Draft("order.paid", payload, event_id, order_key=key))
+
+
+async def _publish(here: Gateway, draft: Draft) -> None:
+    """Publish as a producer does who repeats what was not confirmed: a full machine is slow."""
+    while True:
+        with contextlib.suppress(StoreUnavailable):
+            with contextlib.suppress(Conflict):  # it was stored, and its confirmation lost
+                await here.publisher.publish(APP, draft)
+            return
 
 
 @pytest.mark.timeout(120)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tillbell.clock import DAY, SECOND, Alarm, Micros, SteeredClock
 from tillbell.testing import ManualClock
 
@@ -41,12 +43,29 @@ def test_it_is_set_to_what_it_is_told_and_goes_on_from_there() -> None:
     assert clock.now() == told + SECOND
 
 
-def test_a_difference_that_asking_may_have_made_is_left_alone() -> None:
-    clock = SteeredClock(ManualClock())
-    before = clock.now()
-    clock.steer(before + SECOND // 5, before)
+@pytest.mark.parametrize("answered_after_s", [0, 1, 6, 12])
+def test_an_answer_that_was_long_under_way_sets_nothing(answered_after_s: int) -> None:
+    machine = ManualClock()
+    clock = SteeredClock(machine)
+    asked_at = clock.now()
+    machine.advance(12)
+    clock.steer(asked_at + answered_after_s * SECOND, asked_at)
 
-    assert clock.now() == before
+    assert clock.now() == asked_at + 12 * SECOND
+
+
+@pytest.mark.parametrize("by", [DAY, -DAY])
+def test_a_slow_answer_sets_it_nearly_right_and_a_quick_one_right(by: Micros) -> None:
+    machine = ManualClock()
+    clock = SteeredClock(machine)
+    asked_at = clock.now()
+    machine.advance(4)
+    clock.steer(asked_at + by + SECOND, asked_at)
+    right = asked_at + by + 4 * SECOND
+    assert abs(clock.now() - right) <= 4 * SECOND
+
+    clock.steer(right, clock.now())
+    assert clock.now() == right
 
 
 def test_alarms_ring_by_the_time_it_was_set_to() -> None:
