@@ -59,6 +59,8 @@ class Network:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for line in range(self._lines):  # the kernel would do it some time after the process's end
+            _run("ip", "link", "delete", self._outer(line))
         for stream in (self._holder.stdin, self._holder.stdout):
             assert stream is not None
             stream.close()
