@@ -174,11 +174,16 @@ class Claimer:
 
     def _remind(self, at: Micros, endpoint_id: str) -> None:
         heapq.heappush(self._later, (at, endpoint_id))
-        if self._alarm is None or at < self._alarm_at:
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        """Set the alarm to the first reminder."""
+        first = self._later[0][0]
+        if self._alarm is None or first < self._alarm_at:
             if self._alarm is not None:
                 self._alarm.cancel()
-            self._alarm_at = at
-            self._alarm = self._clock.call_at(at, self._ring)
+            self._alarm_at = first
+            self._alarm = self._clock.call_at(first, self._ring)
 
     def _ring(self) -> None:
         self._alarm = None
@@ -189,6 +194,5 @@ class Claimer:
             if lane is not None and lane.reminded_at == at:
                 lane.reminded_at = None
                 self.notice(lane)
-        if self._later and self._alarm is None:
-            at, endpoint_id = heapq.heappop(self._later)
-            self._remind(at, endpoint_id)
+        if self._later:
+            self._set_alarm()

@@ -1,0 +1,35 @@
+"""The claimer looks at each lane when its next delivery is due, whatever others wait for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.flow.world import START, World
+from tillbell.clock import MINUTE, SECOND
+from tillbell.flow.lane import Lane
+from tillbell.testing import ManualClock
+
+
+async def a_lane(world: World, path: str) -> Lane:
+    endpoint = await world.endpoint(path)
+    live = await world.gateway.directory.live(world.app.id, endpoint.id)
+    assert live is not None
+    return world.gateway.dispatcher.lane(live)
+
+
+async def test_a_lane_that_is_to_be_looked_at_much_later_makes_no_other_late(
+    tmp_path: Path,
+) -> None:
+    async with World(tmp_path, ManualClock(START)) as world:
+        claimer, now = world.gateway.claimer, world.clock.now()
+        early, late = await a_lane(world, "/early"), await a_lane(world, "/late")
+        early.next_due = now + SECOND
+        claimer.notice(early)
+        late.next_due = now + 2 * SECOND
+        claimer.notice(late)
+
+        early.next_due = now + 10 * MINUTE  # what was due first has been sent meanwhile
+        await world.pass_time(1)
+        assert (early.reminded_at, late.reminded_at) == (now + 10 * MINUTE, now + 2 * SECOND)
+        await world.pass_time(1)
+        assert late.reminded_at is None, "nobody looked at it"
