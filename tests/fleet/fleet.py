@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +11,7 @@ from typing import Any, Self
 from tillbell.app import Gateway
 from tillbell.clock import Clock, SteeredClock
 from tillbell.config import load
+from tillbell.errors import Conflict, StoreUnavailable
 from tillbell.flow.publish import Draft
 from tillbell.models import Application, Endpoint, Message, SigningSecret
 from tillbell.storage.base import Page
@@ -110,6 +112,16 @@ class FleetOf:
 
         page = Page(limit=100_000)
         return len(await self.gateways[0].database.messages(APP.id, MessageFilter(), page))
+
+
+async def publish_surely(by: Gateway, draft: Draft) -> None:
+    """Publish as a producer does who repeats what was not confirmed: a full machine is slow."""
+    assert draft.event_id is not None, "or a repeat would be another message"
+    while True:
+        with contextlib.suppress(StoreUnavailable):
+            with contextlib.suppress(Conflict):  # it was stored, and its confirmation lost
+                await by.publisher.publish(APP, draft)
+            return
 
 
 async def eventually(look: Callable[[], Any]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -12,10 +11,9 @@ from zlib import crc32
 
 import pytest
 
-from tests.fleet.fleet import APP, PATIENCE_S, FleetOf, eventually
+from tests.fleet.fleet import PATIENCE_S, FleetOf, eventually, publish_surely
 from tests.fleet.upgrading import running
 from tillbell.app import Gateway
-from tillbell.errors import Conflict, StoreUnavailable
 from tillbell.flow.publish import Draft
 from tillbell.testing.receiver import Exchange
 
@@ -70,16 +68,7 @@ async def publish(here: Gateway, numbers: Iterable[int]) -> None:
         for key in (*map(str, range(KEYS)), STUCK):
             payload = json.dumps({"key": key, "number": number}).encode()
             event_id = f"{key}-{number}"
-            await _publish(here, Draft("order.paid", payload, event_id, order_key=key))
-
-
-async def _publish(here: Gateway, draft: Draft) -> None:
-    """Publish as a producer does who repeats what was not confirmed: a full machine is slow."""
-    while True:
-        with contextlib.suppress(StoreUnavailable):
-            with contextlib.suppress(Conflict):  # it was stored, and its confirmation lost
-                await here.publisher.publish(APP, draft)
-            return
+            await publish_surely(here, Draft("order.paid", payload, event_id, order_key=key))
 
 
 @pytest.mark.timeout(120)

@@ -6,8 +6,9 @@ import asyncio
 import random
 import threading
 
-from tests.fleet.fleet import APP, FleetOf
+from tests.fleet.fleet import APP, FleetOf, publish_surely
 from tillbell.app import Gateway
+from tillbell.flow.publish import Draft
 from tillbell.storage.base import MessageFilter, Page
 
 WRITERS = 16
@@ -43,8 +44,9 @@ async def test_a_poller_skips_nothing_while_four_processes_write(fleet: FleetOf)
         slow_down(gateway, random.Random(number))
 
     async def write(number: int) -> None:
-        for _ in range(EACH):
-            await fleet.publish(gateways[number % PROCESSES])
+        for count in range(EACH):
+            draft = Draft("order.paid", b"{}", f"{number}-{count}")
+            await publish_surely(gateways[number % PROCESSES], draft)
 
     reading = asyncio.ensure_future(poll(gateways[0], WRITERS * EACH))
     await asyncio.gather(*map(write, range(WRITERS)))
