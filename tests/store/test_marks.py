@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -18,14 +18,7 @@ from tillbell.testing import ManualClock
 USED = Repeated("print", UNANSWERED)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def store(
-    request: pytest.FixtureRequest, make_store: Callable[[str], Database]
-) -> AsyncIterator[Database]:
-    database = make_store(request.param)
-    await database.open()
-    yield database
-    await database.close()
+on_both = pytest.mark.parametrize("store", ["sqlite", "postgres"], indirect=True)
 
 
 def mark(key: str = "key") -> Mark:
@@ -43,12 +36,14 @@ async def names(store: Database) -> list[str]:
     return [one.name for one in await store.list(Application, "", Page(limit=100))]
 
 
+@on_both
 async def test_the_first_write_brings_it(store: Database) -> None:
     await make(store, mark(), "a", "b")
     assert await store.recall("key") == USED
     assert sorted(await names(store)) == ["a", "b"]
 
 
+@on_both
 async def test_without_a_write_nothing_was_used(store: Database) -> None:
     with under(mark()):
         await store.recall("key")
@@ -56,6 +51,7 @@ async def test_without_a_write_nothing_was_used(store: Database) -> None:
     assert await store.recall("key") is None
 
 
+@on_both
 async def test_a_key_that_was_used_lets_nothing_happen_again(store: Database) -> None:
     await make(store, mark(), "a")
     again = mark()
@@ -67,6 +63,7 @@ async def test_a_key_that_was_used_lets_nothing_happen_again(store: Database) ->
     assert sorted(await names(store)) == ["a", "c"]
 
 
+@on_both
 async def test_a_write_that_is_refused_leaves_no_mark(store: Database) -> None:
     await store.put(Application(id="a", name="a", uid="shop"))
     with pytest.raises(Conflict) as refused:
@@ -75,6 +72,29 @@ async def test_a_write_that_is_refused_leaves_no_mark(store: Database) -> None:
     assert await store.recall("key") is None
 
 
+@on_both
+async def test_what_follows_a_refused_write_brings_the_mark(store: Database) -> None:
+    await store.put(Application(id="a", name="a", uid="shop"))
+    used = mark()
+    with pytest.raises(Conflict):
+        await make(store, used, "b", uid="shop")
+    await make(store, used, "c")
+    assert await store.recall("key") == USED
+
+
+@on_both
+async def test_who_ignores_that_a_key_was_used_writes_nothing_all_the_same(
+    store: Database,
+) -> None:
+    await make(store, mark(), "a")
+    again = mark()
+    for id_ in ("b", "c"):
+        with pytest.raises(KeyTaken):
+            await make(store, again, id_)
+    assert await names(store) == ["a"]
+
+
+@on_both
 async def test_of_many_at_once_one_happens(store: Database) -> None:
     ids = [f"{number:02}" for number in range(50)]
     outcomes = await asyncio.gather(

@@ -69,7 +69,7 @@ class _Crew:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "tillbell", "serve",
                 env=self._environment
-                | {"NOTIFY_SOCKET": str(path), "TILLBELL_METRICS_FILE": f"{path}"},
+                | {"NOTIFY_SOCKET": str(path), "TILLBELL_METRICS_FILE": str(path)},
                 pass_fds=(self._fd,),
             )  # fmt: skip
             self._running[number] = process

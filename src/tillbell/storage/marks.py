@@ -4,7 +4,8 @@ The answer to a request is known only after its commit, and a process may end in
 mark alone is there, and the request is not done a second time: not after a crash, and not by
 another process at the same moment.
 
-A mark goes with the first write that is submitted under it: a request does what it does in one.
+A mark goes with the first write that is submitted under it: a request does what it does in one. If
+that write is refused nothing of it is stored, and the mark goes with the next.
 """
 
 from __future__ import annotations
@@ -64,11 +65,20 @@ def marking(work: Work) -> Work:
 
     @wraps(work)
     def marked(transaction: Transaction, requests: Sequence[Any]) -> Sequence[Any]:
-        if transaction.rows("find_idempotency", (mark.key,)):
-            mark.is_taken = True
-            raise KeyTaken
-        row = mark.key, mark.fingerprint, UNANSWERED, mark.at
-        transaction.rows("insert_idempotency", row)
-        return work(transaction, requests)
+        mark.is_given = True  # also when it is begun anew, after another process crossed it
+        try:
+            _use(transaction, mark)
+            return work(transaction, requests)
+        except BaseException:  # all of it is undone
+            mark.is_given = False
+            raise
 
     return marked
+
+
+def _use(transaction: Transaction, mark: Mark) -> None:
+    if transaction.rows("find_idempotency", (mark.key,)):
+        mark.is_taken = True
+        raise KeyTaken
+    row = mark.key, mark.fingerprint, UNANSWERED, mark.at
+    transaction.rows("insert_idempotency", row)
