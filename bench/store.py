@@ -131,7 +131,7 @@ def accepted(delivery: Delivery) -> Settlement:
         "https://shop.example/hook",
         200,
     )
-    return Settlement(delivery.id, delivery.token, attempt, DeliveryState.SUCCEEDED, 0)
+    return Settlement(delivery.id, delivery.token, attempt, DeliveryState.SUCCEEDED, 0, None)
 
 
 class Place(NamedTuple):

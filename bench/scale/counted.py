@@ -1,44 +1,42 @@
-"""The PostgreSQL store with its statements counted: what crosses the wire, and how often."""
+"""The PostgreSQL store with its waits counted: how often a commit waits for the server."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from tillbell.storage.link import Bindings, Row
+from tillbell.storage.burst import Burst
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.postgres_link import PostgresLink, open_link
+
+
+class Trips:
+    """How many round trips there were."""
+
+    count = 0
+
+
+class CountedBurst(Burst):
+    """A burst that counts its exchanges."""
+
+    def exchange(self) -> None:
+        """See `Burst.exchange`."""
+        Trips.count += 1
+        super().exchange()
 
 
 class CountedLink(PostgresLink):
     """A link that counts how often it waits for the server."""
 
-    round_trips = 0
+    def own(self) -> None:
+        """See `PostgresLink.own`."""
+        super().own()
+        self._burst = CountedBurst(self.connection.pgconn, self.connection.patience_s)
 
-    def rows(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
-        """See `Link.rows`."""
-        CountedLink.round_trips += 1
-        return super().rows(name, bindings, *chosen)
-
-    def many(self, name: str, bindings: Iterable[Sequence[Any]]) -> int:
-        """See `Link.many`; the driver sends them all, then reads all answers."""
-        CountedLink.round_trips += 1
-        return super().many(name, bindings)
-
-    def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> int:
-        """See `Link.bulk`."""
-        CountedLink.round_trips += 1
-        return super().bulk(name, bindings)
-
-    def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
-        """See `Link.lock`."""
-        CountedLink.round_trips += 1
-        super().lock(keys)
-
-    def notify(self, text: str) -> None:
-        """See `Link.notify`."""
-        CountedLink.round_trips += 1
-        super().notify(text)
+    def _execute(self, text: str, bindings: Sequence[Any]) -> Any:
+        if self._burst is None or not self._burst.is_open:
+            Trips.count += 1
+        return super()._execute(text, bindings)
 
 
 class CountedDatabase(PostgresDatabase):

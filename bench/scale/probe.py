@@ -9,7 +9,7 @@ from statistics import median
 from typing import NamedTuple, TypeVar
 
 from bench.figures import percentile
-from bench.scale.counted import CountedDatabase, CountedLink
+from bench.scale.counted import CountedDatabase, Trips
 from bench.scale.fill import DEEP, EQUAL, Filling, endpoint_id, lane
 from bench.store import accepted
 from tillbell.clock import SECOND
@@ -72,12 +72,12 @@ class Probe:
         return [lane(n) for n in self._random.sample(numbers, min(count, len(numbers)))]
 
     async def _timed(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
-        trips, wal = CountedLink.round_trips, self.filling.database.wal_bytes()
+        trips, wal = Trips.count, self.filling.database.wal_bytes()
         began = time.perf_counter()
         result = await call()
         taken = (time.perf_counter() - began) * 1_000
         spent = self.filling.database.wal_bytes() - wal
-        self._taken.setdefault(name, []).append((taken, CountedLink.round_trips - trips, spent))
+        self._taken.setdefault(name, []).append((taken, Trips.count - trips, spent))
         return result
 
     async def _cycle(self, name: str, wanted: dict[LaneKey, int]) -> None:

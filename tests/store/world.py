@@ -129,7 +129,7 @@ class World:
                 **fields,
             },
         )
-        return Settlement(delivery.id, delivery.token, attempt, state, due_at)
+        return Settlement(delivery.id, delivery.token, attempt, state, due_at, delivery.order_key)
 
     async def finish(self, message: Message, state: DeliveryState = SUCCEEDED) -> Delivery:
         """Bring a waiting delivery of the first endpoint to a terminal state."""

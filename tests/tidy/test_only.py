@@ -57,7 +57,12 @@ ACTS = (
     Act("speak HTTP through a library", ("cli/client.py",), imported=_HTTP_LIBRARIES),
     Act(
         "use a database driver",
-        ("storage/sqlite.py", "storage/connection.py", "storage/postgres_link.py"),
+        (
+            "storage/sqlite.py",
+            "storage/connection.py",
+            "storage/postgres_link.py",
+            "storage/burst.py",
+        ),
         imported=("apsw", "sqlite3", "asyncpg", "psycopg"),
     ),
     Act(

@@ -127,4 +127,5 @@ def _record(claim: Claim, live: Live, reply: Reply, result: Result, started_at: 
 
 
 def _settlement(claim: Claim, attempt: Attempt, state: DeliveryState, due_at: int) -> Settlement:
-    return Settlement(claim.delivery.id, claim.delivery.token, attempt, state, due_at)
+    delivery = claim.delivery
+    return Settlement(delivery.id, delivery.token, attempt, state, due_at, delivery.order_key)

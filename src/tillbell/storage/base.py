@@ -76,6 +76,7 @@ class Settlement(NamedTuple):
     attempt: Attempt
     state: DeliveryState  # WAITING for a retry, else terminal
     due_at: Micros  # of the retry; ignored when terminal
+    order_key: str | None  # the delivery's own
 
 
 class Lane(NamedTuple):

@@ -27,7 +27,7 @@ from tillbell.storage.transaction import Work
 from tillbell.storage.writer import Writer
 from tillbell.transactions import AuditEntry, Conflict, Effect, Transaction, Transition
 
-HOT: frozenset[Work] = frozenset({receive, change})
+HOT: frozenset[Work] = frozenset({receive, change})  # neither refuses anybody
 
 
 class BooksMethods:

@@ -56,7 +56,7 @@ def _requests(transaction: Transaction, bounds: BookBounds, limit: int) -> int:
         "oldest_bulk": first_of("cbk", bounds.now - BULK_REQUEST_LIFE),
         "limit": limit,
     }
-    return transaction.many("delete_request", transaction.rows("stale_requests", bindings))
+    return transaction.many("delete_request", transaction.rows("stale_requests", bindings))()
 
 
 def _callbacks(transaction: Transaction, bounds: BookBounds, limit: int) -> int:

@@ -14,7 +14,7 @@ import apsw
 
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage.bulk import chunks, widened
-from tillbell.storage.link import Bindings, Row
+from tillbell.storage.link import Bindings, Changed, Row
 from tillbell.storage.sql import load
 
 sql = load("sqlite")
@@ -65,30 +65,41 @@ class SqliteLink:
         """See `Link.in_transaction`."""
         return self.connection.in_transaction
 
-    def begin(self) -> None:
-        """See `Link.begin`."""
+    def begin(self, *, at_once: bool = False) -> None:
+        """See `Link.begin`; what is done is done at once in any case."""
+        del at_once
         self.rows("begin")
+
+    def commit(self) -> None:
+        """See `Link.commit`."""
+        self.rows("commit")
+
+    def rollback(self) -> None:
+        """See `Link.rollback`."""
+        self.rows("rollback")
 
     def rows(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
         """See `Link.rows`."""
         with translated():
             return list(self.connection.execute(sql(name, *chosen), bindings))
 
-    def many(self, name: str, bindings: Iterable[Sequence[Any]]) -> int:
+    def many(self, name: str, bindings: Iterable[Sequence[Any]]) -> Changed:
         """See `Link.many`."""
         with translated():
             before = self.connection.total_changes()
             self.connection.executemany(sql(name), bindings)
-            return self.connection.total_changes() - before
+            changed = self.connection.total_changes() - before
+        return lambda: changed
 
-    def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> int:
+    def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> Changed:
         """See `Link.bulk`; in widened steps (bulk.py)."""
         with translated():
             before = self.connection.total_changes()
             for count, flat in chunks(bindings):
                 text = widened(sql(name), count, len(flat) // count)
                 self.connection.execute(text, flat)
-            return self.connection.total_changes() - before
+            changed = self.connection.total_changes() - before
+        return lambda: changed
 
     def bulk_rows(self, name: str, bindings: Sequence[Sequence[Any]]) -> list[Row]:
         """See `Link.bulk_rows`; one step each, which costs little without a server."""

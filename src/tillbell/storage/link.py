@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -11,6 +11,7 @@ from tillbell.errors import StoreUnavailable
 
 Row = tuple[Any, ...]
 Bindings = Sequence[Any] | Mapping[str, Any]
+Changed = Callable[[], int]  # how many rows changed, for who asks: to ask may be to wait
 
 
 def json_list(values: Iterable[str]) -> str:
@@ -35,6 +36,10 @@ class Raced(Exception):
     """
 
 
+class NotCommitted(Exception):
+    """A statement that was sent before had failed: nothing of the transaction was done."""
+
+
 class Busy(StoreUnavailable):
     """Somebody else holds what was wanted, for longer than we cared to wait."""
 
@@ -51,19 +56,32 @@ class Link(Protocol):
         """Whether a transaction is open that can go on."""
         ...
 
-    def begin(self) -> None:
-        """Begin a transaction that writes."""
+    def begin(self, *, at_once: bool = False) -> None:
+        """Begin a transaction that writes.
+
+        `at_once`: its statements need not wait for each other. One that fails may do so only when
+        an answer of a later one is looked at, or at the commit; and all that is left is to roll
+        back.
+        """
+        ...
+
+    def commit(self) -> None:
+        """Make it durable; `NotCommitted` if a statement failed of which nobody knew yet."""
+        ...
+
+    def rollback(self) -> None:
+        """Give it up."""
         ...
 
     def rows(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
         """Run a statement, in one of its forms, and return its rows."""
         ...
 
-    def many(self, name: str, bindings: Iterable[Sequence[Any]]) -> int:
-        """Run a statement for each; return how many rows changed in all."""
+    def many(self, name: str, bindings: Iterable[Sequence[Any]]) -> Changed:
+        """Run a statement for each."""
         ...
 
-    def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> int:
+    def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> Changed:
         """Do the same for a statement that takes many rows, in few steps."""
         ...
 

@@ -46,9 +46,9 @@ def migrate(link: Link, dialect: str, now: Micros) -> None:
     try:
         _migrate(link, known(dialect), now)
     except BaseException:
-        link.rows("rollback")
+        link.rollback()
         raise
-    link.rows("commit")
+    link.commit()
 
 
 def _migrate(link: Link, steps: list[Migration], now: Micros) -> None:

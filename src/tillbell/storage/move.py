@@ -135,9 +135,9 @@ def _begin(path: Path, target: Link, url: str, beginning: _Beginning) -> Arrival
         _refuse_full(target)
         target.rows("move_arrive", (id_, str(path), beginning.now))
     except BaseException:
-        target.rows("rollback")
+        target.rollback()
         raise
-    target.rows("commit")
+    target.commit()
     return Arrival(id_, str(path), beginning.now)
 
 

@@ -78,7 +78,7 @@ class Copying:
             stage.put(batch)
             self._note(stage.name, last_key, len(batch))
             self._fault("before commit")
-            self._target.rows("commit")
+            self._target.commit()
         except BaseException as error:
             self._give_up()
             if isinstance(error, Raced):
@@ -99,7 +99,7 @@ class Copying:
 
     def _give_up(self) -> None:
         if self._target.in_transaction:
-            self._target.rows("rollback")
+            self._target.rollback()
 
     # ── what a batch is written with ─────────────────────────────────────────────────────────────
 

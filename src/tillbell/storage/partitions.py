@@ -240,7 +240,7 @@ def drop(link: Link, limits: Limits) -> tuple[Done, set[Partition]]:
 
 def _free_event_ids(link: Link, span: Span) -> None:
     """Free the event ids of messages that go, step by step: no index is cut by time and unique."""
-    while link.many("free_event_ids", [(*span.ids("msg"), FREED_AT_ONCE)]):
+    while link.many("free_event_ids", [(*span.ids("msg"), FREED_AT_ONCE)])():
         pass
 
 
@@ -262,9 +262,9 @@ def _briefly(link: Link, work: Callable[[], bool]) -> bool:
         link.lock([("partitions",)])
         is_done = work()
     except BaseException:
-        link.rows("rollback")
+        link.rollback()
         raise
-    link.rows("commit")
+    link.commit()
     return is_done
 
 

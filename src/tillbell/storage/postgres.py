@@ -29,9 +29,14 @@ from tillbell.storage.reads import Reader
 from tillbell.storage.replica import ReplicaFirst, ReplicaLists
 from tillbell.storage.rotation import RotationMethods
 from tillbell.storage.transaction import Fault, Session
-from tillbell.storage.writer import Writer
+from tillbell.storage.writer import Kinds, Writer
 
 READERS = 2
+WRITES = Kinds(
+    hot=writes.HOT | book_methods.HOT,
+    sure=writes.SURE | book_methods.HOT | {membership.sign_in},
+    patient=writes.PATIENT | {membership.sign_in},
+)
 CHECK_TIMEOUT_S = 5.0
 MIGRATION_S = 3_600.0  # for one step, or for another process that is at it
 PATIENCE_S = 1.8  # with a server that says nothing: whoever publishes is refused within 2 s
@@ -80,8 +85,7 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
         if self.replica_url:
             self._replica = ReplicaFirst(self._connect_replica, self._readers, self._clock)
         session = Session(self._connect_writer, self._pass)
-        patient = writes.PATIENT | {membership.sign_in}
-        self._writer = Writer(session, writes.HOT | book_methods.HOT, patient)
+        self._writer = Writer(session, WRITES)
         self._writer.on_commit = self.on_commit
         self._writer.patience_s = self._readers.patience_s = PATIENCE_S
         self._listener = Listener(self._url, self.on_wake, is_deaf=self._has_pooler)
@@ -103,7 +107,7 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
     def _connect_writer(self) -> PostgresLink:
         link = self._connect()
         if not self._has_pooler:
-            link.configure_writer()
+            link.own()
         return link
 
     def _connect_replica(self) -> PostgresLink:

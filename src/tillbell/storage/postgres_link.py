@@ -12,20 +12,20 @@ import hashlib
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import psycopg
 from psycopg import errors
-from psycopg.adapt import AdaptersMap
+from psycopg.adapt import AdaptersMap, Dumper
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.types.array import ListBinaryDumper
 from psycopg.types.numeric import Int8BinaryDumper
-from psycopg.types.string import StrBinaryDumper, StrDumperUnknown
 
 from tillbell.clock import SystemClock
 from tillbell.errors import Misconfigured, StoreUnavailable
+from tillbell.storage import columns
+from tillbell.storage.burst import Burst
 from tillbell.storage.fleet import WAKE_ALL
-from tillbell.storage.link import Bindings, Busy, Raced, Row
+from tillbell.storage.link import Bindings, Busy, Changed, NotCommitted, Raced, Row
 from tillbell.storage.sql import load
 
 sql = load("postgres")
@@ -49,6 +49,8 @@ _UNREADABLE = (
 _monotonic = SystemClock().monotonic
 _NUMBERED = re.compile(r"\?(\d+)")
 _NAMED = re.compile(r"(?<!:):(?!:)([a-z_]+)\b")
+_ARRAY = re.compile(r"\?(\d+)::(\w+)\[\]")
+_ROWS = re.compile(r"^(SELECT|WITH)\b|\bRETURNING\b")
 # Another process decided on the same at the same moment: begun anew, it finds what is there.
 _RACED = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
 # The server is out of reach, ill, full or being replaced: nobody's statement is wrong.
@@ -69,14 +71,14 @@ class _Flag(Int8BinaryDumper):
         return b"\0\0\0\0\0\0\0\1" if obj else bytes(8)
 
 
-class _Text(StrBinaryDumper):
-    """Text within arrays. The driver would leave it to the server to find a NUL."""
+class _Ready(Dumper):
+    """An array that is written already (columns.py)."""
 
-    def dump(self, obj: str) -> Any:
-        """Write one."""
-        if "\0" in obj:
-            raise psycopg.DataError("PostgreSQL has no text with NUL")
-        return super().dump(obj)
+    format = psycopg.pq.Format.BINARY
+
+    def dump(self, obj: Any) -> Any:
+        """Return it."""
+        return obj
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
@@ -116,12 +118,24 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable(f"The database failed: {' '.join(str(error).split())}") from error
 
 
+class _Answer(Protocol):
+    """What the server said, or will have said once it is looked at."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows changed."""
+
+    def fetchall(self) -> list[Row]:
+        """Return the rows."""
+
+
 class PostgresLink:
     """A `Link` to a PostgreSQL server."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._begin = "begin"
+        self._burst: Burst | None = None
 
     @property
     def in_transaction(self) -> bool:
@@ -132,55 +146,77 @@ class PostgresLink:
             psycopg.pq.TransactionStatus.INERROR,
         )
 
-    def begin(self) -> None:
+    def begin(self, *, at_once: bool = False) -> None:
         """See `Link.begin`."""
+        if at_once and self._burst is not None:
+            with translated():
+                self._burst.open()
         self.rows(self._begin)
 
-    def configure_writer(self) -> None:
-        """Set once what `begin` sets each time: only if no pooler stands between."""
+    def commit(self) -> None:
+        """See `Link.commit`."""
+        if self._burst is None or not self._burst.is_open:
+            self.rows("commit")
+            return
+        with translated():
+            self._burst.send(_native("commit", ()).text, ())
+            try:
+                self._burst.exchange()
+            except _ENVIRONMENT:
+                raise
+            except psycopg.Error as error:
+                raise NotCommitted(str(error)) from error
+            self._burst.close()
+
+    def rollback(self) -> None:
+        """See `Link.rollback`."""
+        if self._burst is not None and self._burst.is_open:
+            with translated():
+                self._burst.close()
+        self.rows("rollback")
+
+    def own(self) -> None:
+        """Make use of that no pooler stands between: what is set and prepared stays."""
         self.rows("configure_writer")
         self._begin = "begin_configured"
+        self._burst = Burst(self.connection.pgconn, self.connection.patience_s)
 
     def rows(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
         """See `Link.rows`."""
-        text, names = _native(name, chosen)
-        cursor = self._execute(text, _in_order(bindings, names))
-        return cursor.fetchall() if cursor.description is not None else []
+        native = _native(name, chosen)
+        answer = self._execute(native.text, _in_order(bindings, native.names))
+        return answer.fetchall() if native.gives_rows else []
 
-    def many(self, name: str, bindings: Iterable[Sequence[Any]]) -> int:
+    def many(self, name: str, bindings: Iterable[Sequence[Any]]) -> Changed:
         """See `Link.many`."""
-        text, _ = _native(name, ())
-        found = [tuple(row) for row in bindings]
-        if not found:
-            return 0
-        with translated(), self.connection.cursor() as cursor:
-            cursor.executemany(text, found)
-            return cursor.rowcount
+        text = _native(name, ()).text
+        answers = [self._execute(text, row) for row in bindings]
+        return lambda: sum(answer.rowcount for answer in answers)
 
-    def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> int:
+    def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> Changed:
         """See `Link.bulk`; one array a column."""
-        return self._in_columns(name, bindings).rowcount
+        answer = self._in_columns(name, bindings)
+        return lambda: answer.rowcount
 
     def bulk_rows(self, name: str, bindings: Sequence[Sequence[Any]]) -> list[Row]:
         """See `Link.bulk_rows`; one array a column."""
         return self._in_columns(name, bindings).fetchall()
 
-    def _in_columns(
-        self, name: str, bindings: Sequence[Sequence[Any]]
-    ) -> psycopg.Cursor[tuple[Any, ...]]:
-        text, _ = _native(name, ())
-        return self._execute(text, [list(column) for column in zip(*bindings, strict=True)])
+    def _in_columns(self, name: str, bindings: Sequence[Sequence[Any]]) -> _Answer:
+        native = _native(name, ())
+        found = zip(native.columns, zip(*bindings, strict=True), strict=True)
+        return self._execute(native.text, [columns.MAKERS[kind](values) for kind, values in found])
 
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
         """See `Link.lock`: advisory, in one order, so that two seldom wait for each other."""
-        numbers = sorted({_number(key) for key in keys})
-        if numbers:
-            self._execute(_native("lock_keys", ())[0], [numbers])
+        found = sorted({_number(key) for key in keys})
+        if found:
+            self._execute(_native("lock_keys", ()).text, [columns.numbers(found)])
 
     def notify(self, text: str) -> None:
         """See `Link.notify`; what is too long for one notification is told as `*`."""
         short = text if len(text) < NOTIFICATION_MAX else WAKE_ALL
-        self._execute(_native("notify", ())[0], [short])
+        self._execute(_native("notify", ()).text, [short])
 
     def notifications(self, wait_s: float) -> list[str]:
         """Return what was notified, as soon as there is something, at most that much later."""
@@ -198,8 +234,10 @@ class PostgresLink:
         with contextlib.suppress(psycopg.Error):  # it may be broken, which is why it is closed
             self.connection.close()
 
-    def _execute(self, text: str, bindings: Sequence[Any]) -> psycopg.Cursor[tuple[Any, ...]]:
+    def _execute(self, text: str, bindings: Sequence[Any]) -> _Answer:
         with translated():
+            if self._burst is not None and self._burst.is_open:
+                return self._burst.send(text, bindings)
             try:
                 if not bindings:  # as it is: only so may it be several statements
                     return self.connection.execute(text, prepare=False)
@@ -251,19 +289,32 @@ def _adapt(adapters: AdaptersMap) -> None:
     # One width of integers: else each mix of small and large ones is a statement of its own.
     adapters.register_dumper(int, Int8BinaryDumper)
     adapters.register_dumper(bool, _Flag)
-    # As text, arrays are searched for what is to be escaped: 2 µs an element, 100 µs a payload.
-    adapters.register_dumper(list, ListBinaryDumper)
-    adapters.register_dumper(str, _Text)
-    adapters.register_dumper(str, StrDumperUnknown)  # outside of arrays, as ever: the last rules
+    for kind, (_, oid) in columns.OIDS.items():
+        adapters.register_dumper(kind, type(kind.__name__, (_Ready,), {"oid": oid}))
+
+
+class _Native(NamedTuple):
+    """A statement as PostgreSQL has it."""
+
+    text: str
+    names: tuple[str, ...]  # of its bindings, in order
+    columns: tuple[str, ...]  # the types of its bindings, if they are arrays
+    gives_rows: bool
 
 
 @cache
-def _native(name: str, chosen: tuple[int, ...]) -> tuple[str, tuple[str, ...]]:
-    """Return a statement with PostgreSQL's placeholders, and the names of its bindings in order."""
+def _native(name: str, chosen: tuple[int, ...]) -> _Native:
+    """Return a statement with PostgreSQL's placeholders."""
     text = sql(name, *chosen)
     names = tuple(dict.fromkeys(_NAMED.findall(text)))
+    kinds = {int(number): kind for number, kind in _ARRAY.findall(text)}
     text = _NAMED.sub(lambda found: f"${names.index(found[1]) + 1}", text)
-    return _NUMBERED.sub(r"$\1", text), names
+    return _Native(
+        _NUMBERED.sub(r"$\1", text),
+        names,
+        tuple(kinds[number] for number in sorted(kinds)),
+        _ROWS.search(text) is not None,
+    )
 
 
 def _in_order(bindings: Bindings, names: tuple[str, ...]) -> Sequence[Any]:
@@ -283,6 +334,4 @@ def _has_nul(bindings: Sequence[Any]) -> bool:
 
 
 def _without_nul(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_without_nul(one) for one in value]
     return value.replace("\0", "\ufffd") if isinstance(value, str) else value

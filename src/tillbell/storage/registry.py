@@ -84,7 +84,7 @@ def remove(transaction: Transaction, requests: Sequence[Removal]) -> list[bool]:
 
 def _remove(transaction: Transaction, removal: Removal) -> bool:
     row = removal.kind.__name__, removal.scope, removal.id_
-    was_there = transaction.many("delete_record", [row]) == 1
+    was_there = transaction.many("delete_record", [row])() == 1
     if was_there and removal.kind is Application:
         transaction.rows("delete_scope", (removal.id_,))
         remove_books(transaction, removal.id_)

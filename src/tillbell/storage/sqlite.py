@@ -27,9 +27,14 @@ from tillbell.storage.methods import RegistryMethods, StoreMethods, ViewsMethods
 from tillbell.storage.migrate import migrate
 from tillbell.storage.readers import Readers
 from tillbell.storage.transaction import Fault, Session
-from tillbell.storage.writer import Writer
+from tillbell.storage.writer import Kinds, Writer
 
 READERS = 2
+WRITES = Kinds(
+    hot=writes.HOT | book_methods.HOT,
+    sure=writes.SURE | book_methods.HOT,
+    patient=writes.PATIENT,
+)
 CHECK_TIMEOUT_S = 5.0
 
 
@@ -81,7 +86,7 @@ class SqliteDatabase(
             link.close()
         self._readers = Readers(lambda: open_reader(path), READERS)
         session = Session(lambda: open_writer(path), self._pass)
-        self._writer = Writer(session, writes.HOT | book_methods.HOT, writes.PATIENT)
+        self._writer = Writer(session, WRITES)
         self._writer.on_commit = self.on_commit
 
     def _pass(self, point: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.link import Bindings, Link, Raced, Row
+from tillbell.storage.link import Bindings, Changed, Link, NotCommitted, Raced, Row
 from tillbell.storage.tally import Tally
 
 Fault = Callable[[str], object]  # called at each named point; tests make it raise
@@ -28,9 +28,9 @@ class Transaction:
         found = self.rows(name, bindings)
         return found[0] if found else None
 
-    def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> int:
-        """Run a statement that takes many rows; return how many changed."""
-        return self._link.bulk(name, bindings) if bindings else 0
+    def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> Changed:
+        """Run a statement that takes many rows."""
+        return self._link.bulk(name, bindings) if bindings else lambda: 0
 
     def bulk_rows(self, name: str, bindings: Sequence[Sequence[Any]]) -> list[Row]:
         """Run a statement that takes many rows; return those that it gives, in any order."""
@@ -55,19 +55,41 @@ class Session:
         self._woken: set[str] = set()
         self._savepoint = "savepoint"
 
-    def begin(self) -> None:
+    def whole(self, works: Sequence[tuple[Work, Sequence[Any]]]) -> list[Sequence[Any]] | None:
+        """Do all of a commit as if nothing could go wrong; None: something did, all is undone.
+
+        So nobody waits to know whether it did before the next statement is sent, and there is
+        nothing to go back to but the beginning.
+        """
+        self.begin(at_once=True)
+        assert self._link is not None
+        try:
+            outcomes = [self._do(work, requests) for work, requests in works]
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - whoever is at fault hears when each is done again
+            self._link.rollback()
+            return None
+        try:
+            self.commit()
+        except NotCommitted:
+            self._link.rollback()
+            return None
+        return outcomes
+
+    def begin(self, *, at_once: bool = False) -> None:
         """Begin a transaction, on a new link if the last one failed or is found broken."""
         self._fault("begin")
-        if self._link is None or not self._begins(self._link):
+        if self._link is None or not self._begins(self._link, at_once=at_once):
             self._link = self._connect()
-            self._link.begin()
+            self._link.begin(at_once=at_once)
         self._tally = Tally()
         self._woken = set()
         self._savepoint = "savepoint"
 
-    def _begins(self, link: Link) -> bool:
+    def _begins(self, link: Link, *, at_once: bool) -> bool:
         try:
-            link.begin()
+            link.begin(at_once=at_once)
         except StoreUnavailable:  # broken since the last commit: nothing was on it
             self.reset()
             return False
@@ -85,15 +107,19 @@ class Session:
 
     def _try(self, work: Work, requests: Sequence[Any]) -> Sequence[Any]:
         assert self._link is not None
-        transaction = Transaction(self._link)
-        self._fault(work.__name__)
         self._link.rows(self._savepoint)
         self._savepoint = "next_savepoint"
         try:
-            outcomes = work(transaction, requests)
+            return self._do(work, requests)
         except BaseException:
             self._undo(self._link)
             raise
+
+    def _do(self, work: Work, requests: Sequence[Any]) -> Sequence[Any]:
+        assert self._link is not None
+        self._fault(work.__name__)
+        transaction = Transaction(self._link)
+        outcomes = work(transaction, requests)
         self._tally.add(transaction.tally)
         self._woken |= transaction.woken
         return outcomes
@@ -104,17 +130,18 @@ class Session:
         link.rows("undo")
 
     def commit(self) -> None:
-        """Make it durable."""
+        """Make it durable; `NotCommitted` if nothing was done, as `whole` allows for."""
         assert self._link is not None
         if self._tally:
             rows = self._tally.rows()
-            self._link.bulk("add_totals", rows) if rows else 0
+            if rows:
+                self._link.bulk("add_totals", rows)
             if self._tally.has_removed:
                 self._link.many("drop_empty_totals", [row[:3] for row in rows])
         if self._woken:
             self._link.notify(",".join(sorted(self._woken)))
         self._fault("before commit")
-        self._link.rows("commit")
+        self._link.commit()
         self._fault("after commit")
 
     def reset(self) -> None:

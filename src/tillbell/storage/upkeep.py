@@ -133,11 +133,13 @@ def _bodies(transaction: Transaction, bounds: Bounds, limit: int) -> int:
     stale = transaction.rows("stale_bodies", (oldest_kept, bounds.now, limit))
     for body in stale:
         end(transaction, transaction.rows("bodiless", body), DeliveryState.FAILED)
-    return transaction.many("delete_body", stale)
+    return transaction.many("delete_body", stale)()
 
 
 def _attempts(transaction: Transaction, bounds: Bounds, limit: int) -> int:
-    return transaction.many("delete_attempts", [(first_of("atmpt", bounds.history_before), limit)])
+    return transaction.many(
+        "delete_attempts", [(first_of("atmpt", bounds.history_before), limit)]
+    )()
 
 
 def _deliveries(transaction: Transaction, bounds: Bounds, limit: int) -> int:
@@ -152,11 +154,11 @@ def _messages(transaction: Transaction, bounds: Bounds, limit: int) -> int:
     oldest_kept = first_of("msg", bounds.history_before)
     gone = transaction.rows("stale_messages", (oldest_kept, limit))
     transaction.many("delete_bodies", gone)
-    return transaction.many("delete_message", gone)
+    return transaction.many("delete_message", gone)()
 
 
 def _idempotency(transaction: Transaction, bounds: Bounds, limit: int) -> int:
-    return transaction.many("delete_idempotency", [(bounds.now - IDEMPOTENCY_LIFE, limit)])
+    return transaction.many("delete_idempotency", [(bounds.now - IDEMPOTENCY_LIFE, limit)])()
 
 
 # ── idempotency keys ─────────────────────────────────────────────────────────────────────────────

@@ -6,8 +6,10 @@ No timer. The queue is swapped on the loop, never by the thread: a write that sl
 list being written would be acknowledged and lost.
 
 Within a batch, writes keep their order, except that hot ones (`HOT`), which cannot depend on
-each other, are run kind by kind. A run that fails is repeated write by write, so that only
-the one at fault fails. A commit that fails fails its whole batch, and the writer goes on.
+each other, are run kind by kind. A batch of sure ones alone (`SURE`) is first done whole, as if
+nothing could go wrong; if something does, it is undone and done again with care: a run that fails
+is repeated write by write, so that only the one at fault fails. A commit that fails fails its whole
+batch, and the writer goes on.
 
 A database may also say nothing at all: stopped, or behind a network that swallows. After
 `patience_s` whoever waits for a commit is told so, and from then on others at once, until one
@@ -21,7 +23,7 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from tillbell.errors import StoreUnavailable
@@ -49,6 +51,9 @@ class Failed(NamedTuple):
 class Session(Protocol):
     """What the writer drives: see `transaction.Session`."""
 
+    def whole(self, works: Sequence[tuple[Work, Sequence[Any]]]) -> list[Sequence[Any]] | None:
+        """Do all of a commit as if nothing could go wrong; None: something did."""
+
     def begin(self) -> None:
         """Begin a transaction."""
 
@@ -65,18 +70,23 @@ class Session(Protocol):
         """End."""
 
 
+class Kinds(NamedTuple):
+    """Works that are treated differently (see above)."""
+
+    hot: frozenset[Work] = frozenset()
+    sure: frozenset[Work] = frozenset()
+    patient: frozenset[Work] = frozenset()
+
+
 class Writer:
     """Commits writes in groups. Lives on one event loop.
 
     `on_commit` is told how many writes each commit held.
     """
 
-    def __init__(
-        self, session: Session, hot: frozenset[Work], patient: frozenset[Work] = frozenset()
-    ) -> None:
+    def __init__(self, session: Session, kinds: Kinds) -> None:
         self._session = session
-        self._hot = hot
-        self._patient = patient
+        self._hot, self._sure, self._patient = kinds
         self.on_commit: Callable[[int], object] = lambda _: None
         self.patience_s = PATIENCE_S
         self._loop = asyncio.get_running_loop()
@@ -165,16 +175,31 @@ class Writer:
 
     def _commit(self, batch: list[Write]) -> list[Any]:
         outcomes: list[Any] = [None] * len(batch)
+        cut = list(runs(batch, self._hot))
         try:
-            self._session.begin()
-            for run in runs(batch, self._hot):
-                self._run(batch, run, outcomes)
-            self._session.commit()
+            if not self._is_done_whole(batch, cut, outcomes):
+                self._session.begin()
+                for run in cut:
+                    self._run(batch, run, outcomes)
+                self._session.commit()
         except Exception as error:  # noqa: BLE001 - supervised: every caller must hear of it
             self._session.reset()
             # Each its own: a traceback must not grow with every caller that raises it.
             return [Failed(StoreUnavailable(str(error))) for _ in batch]
         return outcomes
+
+    def _is_done_whole(self, batch: list[Write], cut: list[list[int]], outcomes: list[Any]) -> bool:
+        """Try to do all as if nothing could go wrong, if none of it is likely to."""
+        if any(write.work not in self._sure for write in batch):
+            return False
+        works = [(batch[run[0]].work, [batch[n].request for n in run]) for run in cut]
+        found = self._session.whole(works)
+        if found is None:
+            return False
+        for run, results in zip(cut, found, strict=True):
+            for number, result in zip(run, results, strict=True):
+                outcomes[number] = result
+        return True
 
     def _run(self, batch: list[Write], numbers: list[int], outcomes: list[Any]) -> None:
         work = batch[numbers[0]].work

@@ -37,7 +37,7 @@ ADDED = Added()
 
 def publish(transaction: Transaction, publications: Sequence[Publication]) -> list[Outcome]:
     """Store messages with their bodies and deliveries, except those that are known."""
-    seen = _Seen(transaction)
+    seen = _Seen(transaction, publications)
     outcomes: list[Outcome] = []
     fresh: list[Publication] = []
     for publication in publications:
@@ -52,10 +52,14 @@ def publish(transaction: Transaction, publications: Sequence[Publication]) -> li
 class _Seen:
     """Event ids and idempotency keys that are taken: on disk, or earlier in this run."""
 
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
-        self._events: dict[tuple[str, str], str] = {}
-        self._keys: dict[str, Repeated] = {}
+    def __init__(self, transaction: Transaction, publications: Sequence[Publication]) -> None:
+        messages = [publication.message for publication in publications]
+        events = {(m.app_id, m.event_id) for m in messages if m.event_id is not None}
+        keys = {(p.idempotency[0],) for p in publications if p.idempotency is not None}
+        known = transaction.bulk_rows("find_event_ids", sorted(events))
+        used = transaction.bulk_rows("find_idempotency_keys", sorted(keys))
+        self._events: dict[tuple[str, str], str] = {(app, event): id_ for app, event, id_ in known}
+        self._keys = {key: Repeated(fingerprint, answer) for key, fingerprint, answer in used}
 
     def look(self, publication: Publication) -> Duplicate | Repeated | None:
         """Say why this publication adds nothing; None when it does, and then it is seen."""
@@ -63,12 +67,12 @@ class _Seen:
         if message.event_id is None and key is None:
             return None
         if key is not None:
-            repeated = self._keys.get(key[0]) or find_idempotency(self._transaction, key[0])
+            repeated = self._keys.get(key[0])
             if repeated is not None:
                 return repeated
         if message.event_id is not None:
             event = message.app_id, message.event_id
-            id_ = self._events.get(event) or published_as(self._transaction, event)
+            id_ = self._events.get(event)
             if id_ is not None:
                 return Duplicate(id_)
             self._events[event] = message.id
@@ -102,8 +106,7 @@ def insert(transaction: Transaction, publications: Sequence[Publication]) -> Non
     transaction.bulk("insert_message", messages)
     transaction.bulk("insert_body", bodies)
     insert_deliveries(transaction, deliveries)
-    if keys:
-        transaction.many("insert_idempotency", keys)
+    transaction.many("insert_idempotency", keys)
 
 
 def insert_deliveries(transaction: Transaction, deliveries: Sequence[Delivery]) -> None:
@@ -129,7 +132,7 @@ def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
     undone (`Stale`), and the writer repeats it one by one.
     """
     moves = [(s.attempt.app_id, s.delivery_id, s.token, s.state, s.due_at) for s in settlements]
-    if transaction.bulk("settle", moves) != len(moves):
+    if transaction.bulk("settle", moves)() != len(moves):
         if len(moves) > 1:
             raise Stale
         return [False]
@@ -137,7 +140,8 @@ def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
     for s in settlements:
         owner = s.attempt.app_id, s.attempt.endpoint_id
         transaction.tally.moved((s.delivery_id, *owner), SENDING, s.state)
-    line_up_after(transaction, [(s.attempt.app_id, s.delivery_id) for s in settlements])
+    orders = [(s.attempt.app_id, s.attempt.endpoint_id, s.order_key) for s in settlements]
+    line_up(transaction, {(app, endpoint, key) for app, endpoint, key in orders if key is not None})
     return [True] * len(moves)
 
 
@@ -277,8 +281,8 @@ def renew(transaction: Transaction, requests: Sequence[Held]) -> list[list[str]]
 
 
 def _renew(transaction: Transaction, held: Held) -> list[str]:
-    count = transaction.bulk("renew", [(*claim, held.at) for claim in held.claims])
-    if count == len(held.claims):
+    renewed = transaction.bulk("renew", [(*claim, held.at) for claim in held.claims])
+    if renewed() == len(held.claims):
         return []
     return [claim[1] for claim in held.claims if not transaction.rows("is_held", claim)]
 
@@ -327,5 +331,7 @@ def end(
 
 
 HOT: frozenset[Work] = frozenset({publish, settle})
+# They refuse nobody, so a commit of such alone is likely to succeed as a whole.
+SURE: frozenset[Work] = HOT | {claim, renew, release}
 # Nobody holds a request open for these, and an outcome given up for lost would cost an attempt.
 PATIENT: frozenset[Work] = frozenset({settle, claim, renew, release})

@@ -110,7 +110,7 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
         return done(self._settle(settlement))
 
     def _settle(self, settlement: Settlement) -> bool:
-        id_, token, attempt, state, due_at = settlement
+        id_, token, attempt, state, due_at, _ = settlement
         delivery = self._holding(attempt.app_id, id_, token)
         if delivery is None:
             return False

@@ -11,6 +11,17 @@ WITH added AS (
 INSERT INTO event_ids (app_id, event_id, message_id)
 SELECT app_id, event_id, id FROM added WHERE event_id IS NOT NULL;
 
+-- name: find_event_ids
+-- Which events were published, and as which messages. Index: primary key.
+SELECT e.app_id, e.event_id, e.message_id
+FROM unnest(?1::text[], ?2::text[]) AS wanted (app_id, event_id)
+JOIN event_ids e ON e.app_id = wanted.app_id AND e.event_id = wanted.event_id;
+
+-- name: find_idempotency_keys
+-- Index: primary key.
+SELECT i.key, i.fingerprint, i.answer
+FROM unnest(?1::text[]) AS wanted (key) JOIN idempotency i ON i.key = wanted.key;
+
 -- name: find_event_id
 -- The message an event id was published as. Index: primary key.
 SELECT message_id FROM event_ids WHERE app_id = ?1 AND event_id = ?2;

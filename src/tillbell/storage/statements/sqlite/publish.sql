@@ -21,6 +21,14 @@ SELECT ?2, ?3, ?4, payload.expires_at FROM bodies payload
 WHERE payload.message_id = ?2 AND payload.variant = ''
 ON CONFLICT (message_id, variant) DO NOTHING;
 
+-- name: find_event_ids
+-- Which events were published, and as which messages. Index: messages_event_id.
+SELECT app_id, event_id, id FROM messages WHERE app_id = ?1 AND event_id = ?2;
+
+-- name: find_idempotency_keys
+-- Index: primary key.
+SELECT key, fingerprint, answer FROM idempotency WHERE key = ?1;
+
 -- name: find_event_id
 -- The message an event id was published as. Index: messages_event_id.
 SELECT id FROM messages WHERE app_id = ?1 AND event_id = ?2;
