@@ -28,7 +28,7 @@ class FleetOf:
     """Gateways by number; each may come, go or die."""
 
     def __init__(self, url: str, folder: Path, **settings: Any) -> None:
-        self._url = url
+        self.url = url
         self._settings = settings
         self._folder = folder
         self.gateways: list[Gateway] = []
@@ -51,7 +51,7 @@ class FleetOf:
                 "data_dir": folder,
                 "dev": True,
                 "disk_reserve_mb": 0,
-                "database_url": self._url,
+                "database_url": self.url,
                 "role": role,
                 "master_key": Secret(KEY),
                 **self._settings,

@@ -173,7 +173,9 @@ async def test_a_transaction_that_is_open_for_long_is_said_once_until_it_ends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(maintain, "HELD", SECOND // 2)
+    monkeypatch.setattr(maintain, "SWELLS", SECOND // 2)
     api = await fleet.start("api")
+    await fleet.endpoint(api, "/a")
 
     async def heard(event: str) -> bool:
         await api.snapshots.look()
@@ -185,8 +187,22 @@ async def test_a_transaction_that_is_open_for_long_is_said_once_until_it_ends(
         await eventually(lambda: heard("database.held"))
         await api.snapshots.look()
         assert api.meters.oldest_snapshot > SECOND // 2
+        await fleet.publish(api)
+        assert fresh_rows(fleet.url) == 1
     await eventually(lambda: heard("database.released"))
+    await fleet.publish(api)
+    assert fresh_rows(fleet.url) == 1
     assert said.getvalue().count('"database.held"') == 1
+
+
+def fresh_rows(url: str) -> int:
+    """Count the messages that are counted in rows of a turn."""
+    with psycopg.connect(url) as connection:
+        (found,) = connection.execute(
+            "SELECT coalesce(sum(waiting + sending + succeeded), 0)::bigint FROM totals "
+            "WHERE app_id = '' AND shard >= 16"
+        ).fetchone() or (0,)
+    return int(found)
 
 
 async def test_a_server_that_says_nothing_is_not_waited_for(

@@ -64,11 +64,12 @@ async def test_next_due_is_the_earliest_and_leaves_out_who_has_none(world: World
     assert await world.store.next_due([(world.app, world.endpoint)]) == {}
     for later in (7, 3, 5):
         message = world.message()
-        await world.add(message, [world.waiting(message, world.endpoint, due_at=later)])
+        due_at = world.now + later
+        await world.add(message, [world.waiting(message, world.endpoint, due_at=due_at)])
     await world.publish(world.second)
 
     found = await world.store.next_due([(world.app, world.endpoint), (world.app, "ep_unknown")])
-    assert found == {world.endpoint: 3}
+    assert found == {world.endpoint: world.now + 3}
     assert await world.store.next_due([]) == {}
 
 

@@ -21,6 +21,7 @@ from tillbell.storage.database import Database
 PURGE_STEP = 500  # rows deleted by one commit
 DISCARD_STEP = 500
 HELD: Micros = 60 * SECOND
+SWELLS: Micros = 10 * SECOND  # from then on rows that every commit changes are looked after
 
 
 class Chore(NamedTuple):
@@ -134,6 +135,7 @@ class SnapshotWatch:
         self._database = database
         self._meters = meters
         self._is_held = False
+        self._is_turning = False
 
     async def look(self) -> None:
         """Measure the oldest one."""
@@ -142,6 +144,13 @@ class SnapshotWatch:
             self._is_held = not self._is_held
             event = "database.held" if self._is_held else "database.released"
             observe(event, for_s=age // SECOND)
+        await self._keep_totals_small(has_long=age > SWELLS)
+
+    async def _keep_totals_small(self, *, has_long: bool) -> None:
+        """Say it again as long as it lasts: the store may have a new connection."""
+        if has_long or self._is_turning:
+            await self._database.turn_totals(is_on=has_long)
+            self._is_turning = has_long
 
 
 class Discarder:

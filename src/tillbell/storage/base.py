@@ -196,7 +196,7 @@ class Store(Protocol):
     ) -> list[Claim]:
         """Lease due deliveries: at most `wanted[app_id, endpoint_id]` of each lane.
 
-        - Due: open, and `due_at <= now`; a lease that ran out is due.
+        - Due: open, `due_at <= now` (long before it is stored: in `horizon.EVERY`); a lost lease.
         - Oldest due first; of an order key only the first open one, and only while none is leased
           (one whose lease ran out has begun, and goes first).
         - Each claim opens an attempt: `attempts`, `tries` and `token` rise by one.

@@ -23,11 +23,8 @@ from tillbell.storage.books import (
 from tillbell.storage.changes import change
 from tillbell.storage.readers import Readers
 from tillbell.storage.receive import receive, reopen
-from tillbell.storage.transaction import Work
 from tillbell.storage.writer import Writer
 from tillbell.transactions import AuditEntry, Conflict, Effect, Transaction, Transition
-
-HOT: frozenset[Work] = frozenset({receive, change})  # neither refuses anybody
 
 
 class BooksMethods:

@@ -62,6 +62,14 @@ class FleetStore(Protocol):
         """Return for how long somebody's transaction has kept dead rows from being removed."""
         ...
 
+    async def turn_totals(self, *, is_on: bool) -> None:
+        """Count in fresh rows every few seconds, or no longer.
+
+        As long as somebody's transaction is open, each change of a row costs what all of its
+        changes since then have left.
+        """
+        ...
+
     async def record_changes(self, after: int) -> list[RecordChange]:
         """Return the changes with a higher number, in order.
 

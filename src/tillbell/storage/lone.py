@@ -19,6 +19,9 @@ class LoneFleet:
     async def sign_out(self, member_id: str) -> None:
         """See `FleetStore.sign_out`."""
 
+    async def turn_totals(self, *, is_on: bool) -> None:
+        """See `FleetStore.turn_totals`: nothing is left here."""
+
     async def oldest_snapshot(self) -> Micros:
         """See `FleetStore.oldest_snapshot`: nobody else has any."""
         return 0

@@ -18,7 +18,7 @@ from tillbell.models import (
     Record,
     Trigger,
 )
-from tillbell.storage import reads, registry, upkeep, writes
+from tillbell.storage import claims, reads, registry, upkeep, writes
 from tillbell.storage.base import (
     ALL,
     RESENDABLE,
@@ -38,6 +38,7 @@ from tillbell.storage.base import (
     Settlement,
     Totals,
 )
+from tillbell.storage.horizon import EVERYTHING, Horizon, View
 from tillbell.storage.readers import Readers
 from tillbell.storage.writer import Writer
 
@@ -49,6 +50,7 @@ class StoreMethods:
 
     _writer: Writer
     _readers: Readers
+    _horizon: Horizon = Horizon(0)
 
     def publish(self, publication: Publication) -> Awaitable[Added | Duplicate | Repeated]:
         """See `Store.publish`."""
@@ -62,9 +64,11 @@ class StoreMethods:
         self, wanted: Mapping[LaneKey, int], now: Micros, lease_until: Micros
     ) -> list[Claim]:
         """See `Store.claim`."""
-        request = writes.Wanted(wanted, now, lease_until)
-        claims: list[Claim] = await self._writer.submit(writes.claim, request)
-        return claims
+        view = self._horizon.view(wanted, now)
+        request = claims.Wanted(wanted, now, lease_until, view)
+        taken: claims.Taken = await self._writer.submit(claims.claim, request)
+        self._horizon.looked(view, taken.reached, taken.leases_left, now)
+        return taken.claims
 
     async def renew(self, held: Sequence[Hold], lease_until: Micros) -> Sequence[str]:
         """See `Store.renew`."""
@@ -206,7 +210,12 @@ class ViewsMethods(ListsMethods):
 
     async def next_due(self, lanes: Sequence[LaneKey]) -> dict[str, Micros]:
         """See `Views.next_due`."""
-        return await self._readers.read(reads.next_due, lanes)
+        return await self._readers.read(reads.next_due, lanes, self._view(lanes))
+
+    def _view(self, lanes: Sequence[LaneKey]) -> View:
+        """From where on to look at lanes."""
+        del lanes
+        return EVERYTHING
 
     async def message(self, app_id: str, id_or_event_id: str) -> Message | None:
         """See `Views.message`."""

@@ -9,15 +9,18 @@ hands out connections for a transaction may stand between.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage import book_methods, membership, upkeep, writes
+from tillbell.storage import membership, upkeep
+from tillbell.storage.base import LaneKey
 from tillbell.storage.book_methods import BookViewsMethods
 from tillbell.storage.database import History
 from tillbell.storage.departure import refuse_unfinished
 from tillbell.storage.fleet import Member, RecordChange, Roll
+from tillbell.storage.horizon import EVERY, Horizon, View
+from tillbell.storage.kinds import KINDS
 from tillbell.storage.listener import Listener
 from tillbell.storage.membership import SignIn
 from tillbell.storage.methods import RegistryMethods, ViewsMethods
@@ -29,14 +32,9 @@ from tillbell.storage.reads import Reader
 from tillbell.storage.replica import ReplicaFirst, ReplicaLists
 from tillbell.storage.rotation import RotationMethods
 from tillbell.storage.transaction import Fault, Session
-from tillbell.storage.writer import Kinds, Writer
+from tillbell.storage.writer import Writer
 
 READERS = 2
-WRITES = Kinds(
-    hot=writes.HOT | book_methods.HOT,
-    sure=writes.SURE | book_methods.HOT | {membership.sign_in},
-    patient=writes.PATIENT | {membership.sign_in},
-)
 CHECK_TIMEOUT_S = 5.0
 MIGRATION_S = 3_600.0  # for one step, or for another process that is at it
 PATIENCE_S = 1.8  # with a server that says nothing: whoever publishes is refused within 2 s
@@ -85,7 +83,8 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
         if self.replica_url:
             self._replica = ReplicaFirst(self._connect_replica, self._readers, self._clock)
         session = Session(self._connect_writer, self._pass)
-        self._writer = Writer(session, WRITES)
+        self._writer = Writer(session, KINDS)
+        self._horizon = Horizon(EVERY, session.ordered)
         self._writer.on_commit = self.on_commit
         self._writer.patience_s = self._readers.patience_s = PATIENCE_S
         self._listener = Listener(self._url, self.on_wake, is_deaf=self._has_pooler)
@@ -133,9 +132,19 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
         """See `FleetStore.oldest_snapshot`."""
         return await self._readers.look_up(_oldest_snapshot)
 
+    async def turn_totals(self, *, is_on: bool) -> None:
+        """See `FleetStore.turn_totals`; not with a pooler, where no connection is ours."""
+        if not self._has_pooler:
+            await self._writer.submit(upkeep.turn_totals, is_on)
+
     async def record_changes(self, after: int) -> list[RecordChange]:
         """See `FleetStore.record_changes`."""
         return await self._readers.look_up(_record_changes, after)
+
+    # ── claims ───────────────────────────────────────────────────────────────────────────────────
+
+    def _view(self, lanes: Sequence[LaneKey]) -> View:
+        return self._horizon.view(lanes, self._clock.now())
 
     # ── its life ─────────────────────────────────────────────────────────────────────────────────
 

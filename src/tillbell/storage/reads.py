@@ -20,6 +20,7 @@ from tillbell.storage.base import (
     Selection,
     Totals,
 )
+from tillbell.storage.horizon import View
 from tillbell.storage.link import Bindings, Row, json_list, json_rows
 
 T = TypeVar("T")
@@ -84,9 +85,10 @@ def lanes(reader: Reader, after: str, limit: int) -> list[Lane]:
     return [Lane(*row) for row in reader("lanes", {"after": after, "limit": limit})]
 
 
-def next_due(reader: Reader, lanes: Sequence[LaneKey]) -> dict[str, Micros]:
+def next_due(reader: Reader, lanes: Sequence[LaneKey], view: View) -> dict[str, Micros]:
     """Read when each lane's first open delivery is due."""
-    return dict(reader("next_due", {"pairs": json_rows(lanes)}))
+    lanes_since = json_rows((*lane, str(view.of(lane))) for lane in lanes)
+    return dict(reader("next_due", {"lanes": lanes_since, "leases": view.leases}))
 
 
 def idempotency(reader: Reader, key: str) -> Repeated | None:

@@ -14,27 +14,23 @@ import apsw
 
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage import book_methods, upkeep, writes
+from tillbell.storage import upkeep
 from tillbell.storage.backup import copy
 from tillbell.storage.base import Rotated
 from tillbell.storage.book_methods import BooksMethods, BookViewsMethods
 from tillbell.storage.connection import check_version, open_reader, open_writer, translated
 from tillbell.storage.database import History
 from tillbell.storage.departure import refuse_departed
+from tillbell.storage.kinds import KINDS
 from tillbell.storage.lock import FileLock
 from tillbell.storage.lone import LoneFleet
 from tillbell.storage.methods import RegistryMethods, StoreMethods, ViewsMethods
 from tillbell.storage.migrate import migrate
 from tillbell.storage.readers import Readers
 from tillbell.storage.transaction import Fault, Session
-from tillbell.storage.writer import Kinds, Writer
+from tillbell.storage.writer import Writer
 
 READERS = 2
-WRITES = Kinds(
-    hot=writes.HOT | book_methods.HOT,
-    sure=writes.SURE | book_methods.HOT,
-    patient=writes.PATIENT,
-)
 CHECK_TIMEOUT_S = 5.0
 
 
@@ -86,7 +82,7 @@ class SqliteDatabase(
             link.close()
         self._readers = Readers(lambda: open_reader(path), READERS)
         session = Session(lambda: open_writer(path), self._pass)
-        self._writer = Writer(session, WRITES)
+        self._writer = Writer(session, KINDS)
         self._writer.on_commit = self.on_commit
 
     def _pass(self, point: str) -> None:

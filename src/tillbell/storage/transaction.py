@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tillbell.errors import StoreUnavailable
+from tillbell.storage.base import LaneKey
 from tillbell.storage.link import Bindings, Changed, Link, NotCommitted, Raced, Row
 from tillbell.storage.tally import Tally
 
@@ -22,6 +23,7 @@ class Transaction:
         self.many = link.many
         self.tally = Tally()
         self.woken: set[str] = set()  # endpoints that have something to send which nobody holds
+        self.ordered: set[LaneKey] = set()  # lanes in which order keys were lined up
 
     def row(self, name: str, bindings: Bindings = ()) -> Row | None:
         """Run a statement and return its first row."""
@@ -53,6 +55,7 @@ class Session:
         self._link: Link | None = None
         self._tally = Tally()
         self._woken: set[str] = set()
+        self.ordered: set[LaneKey] = set()  # lanes in which order keys were ever lined up
         self._savepoint = "savepoint"
 
     def whole(self, works: Sequence[tuple[Work, Sequence[Any]]]) -> list[Sequence[Any]] | None:
@@ -122,6 +125,7 @@ class Session:
         outcomes = work(transaction, requests)
         self._tally.add(transaction.tally)
         self._woken |= transaction.woken
+        self.ordered |= transaction.ordered
         return outcomes
 
     def _undo(self, link: Link) -> None:

@@ -188,6 +188,13 @@ def _remember(transaction: Transaction, request: Answered) -> Repeated | None:
     return earlier
 
 
+def turn_totals(transaction: Transaction, requests: Sequence[bool]) -> list[None]:
+    """Count in fresh rows every few seconds, or no longer."""
+    for is_on in requests:
+        transaction.rows("turn_totals", ("on" if is_on else "off",))
+    return [None] * len(requests)
+
+
 def probe(transaction: Transaction, requests: Sequence[None]) -> list[None]:
     """Write something that changes nothing."""
     transaction.rows("probe")

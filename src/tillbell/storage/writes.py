@@ -1,4 +1,4 @@
-"""Writes of the hot path and its neighbours: publish, settle, claim, and what undoes a claim.
+"""Writes of the hot path and its neighbours: publish, settle, and what prolongs or undoes a claim.
 
 Each function does the work of one run inside the writer's transaction: all of it, or it
 raises. What comes back is one outcome for each request.
@@ -6,24 +6,23 @@ raises. What comes back is one outcome for each request.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tillbell.clock import Micros
 from tillbell.ids import attempt_id
-from tillbell.models import Attempt, Claim, Delivery, DeliveryState, Result
+from tillbell.models import Attempt, Delivery, DeliveryState, Result
 from tillbell.storage import rows
 from tillbell.storage.base import (
     FORGIVEN,
     Added,
     Duplicate,
     Hold,
-    LaneKey,
     Publication,
     Repeated,
     Settlement,
 )
-from tillbell.storage.transaction import Transaction, Work
+from tillbell.storage.transaction import Transaction
 
 WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING
 INTERRUPTED_DETAIL = "The process that made this attempt ended before it could record an answer."
@@ -151,6 +150,7 @@ def settle(transaction: Transaction, settlements: Sequence[Settlement]) -> list[
 def line_up(transaction: Transaction, lines: Iterable[tuple[str, str, str]]) -> None:
     """Of each line (application, endpoint, order key) let one go, if none is being sent."""
     lines = list(lines)
+    transaction.ordered |= {(app_id, endpoint_id) for app_id, endpoint_id, _ in lines}
     transaction.lock(("order", *line) for line in lines)
     for line in lines:
         transaction.rows("hold_line", line)
@@ -167,72 +167,7 @@ def line_up_after(transaction: Transaction, moved: Iterable[tuple[str, str]]) ->
         line_up(transaction, lines)
 
 
-# ── claim, renew, release, orphan ────────────────────────────────────────────────────────────────
-
-
-class Wanted(NamedTuple):
-    """How many claims are wanted of each lane."""
-
-    by_lane: Mapping[LaneKey, int]
-    now: Micros
-    lease_until: Micros
-
-
-def claim(transaction: Transaction, requests: Sequence[Wanted]) -> list[list[Claim]]:
-    """Lease due deliveries."""
-    return [_claim(transaction, wanted) for wanted in requests]
-
-
-def _claim(transaction: Transaction, wanted: Wanted) -> list[Claim]:
-    _, now, until = wanted
-    claims: list[Claim] = []
-    lost: list[tuple[Delivery, str]] = []
-    for row in _due(transaction, wanted):
-        delivery, message = rows.delivery_and_message(row)
-        if delivery.state is SENDING:
-            lost.append((delivery, message.event_type))
-        else:
-            transaction.tally.moved(delivery[:3], WAITING, SENDING)
-        claims.append(Claim(_opened(delivery, now, until), message, row[-1]))
-    interrupt(transaction, lost)
-    leases = [(c.delivery.app_id, c.delivery.id, until, now, c.delivery.tries) for c in claims]
-    transaction.bulk("lease", leases)
-    return claims
-
-
-def _due(transaction: Transaction, wanted: Wanted) -> Iterator[rows.Row]:
-    """Read what may be claimed: of each lane what waits and what a lost lease left."""
-    limits, now = wanted.by_lane, wanted.now
-    lost: dict[LaneKey, list[str]] = {}
-    for app_id, endpoint_id, id_ in transaction.rows("lost_leases", (now,)):
-        lane = app_id, endpoint_id
-        if len(ids := lost.setdefault(lane, [])) < limits.get(lane, 0):
-            ids.append(id_)
-    due: dict[LaneKey, list[rows.Row]] = {lane: [] for lane in limits}
-    waiting = [(*lane, now, limit) for lane, limit in limits.items()]
-    leases = [(app_id, id_, now) for (app_id, _), ids in lost.items() for id_ in ids]
-    for row in transaction.bulk_rows("due_deliveries", waiting):
-        due[row[rows.LANE]].append(row)
-    for row in transaction.bulk_rows("lost_deliveries", leases):
-        due[row[rows.LANE]].append(row)
-    for lane, found in due.items():
-        yield from sorted(found, key=_by_due_time)[: limits[lane]]
-
-
-def _by_due_time(row: rows.Row) -> tuple[Micros, str]:
-    return row[rows.DUE_AT], row[0]
-
-
-def _opened(delivery: Delivery, now: Micros, until: Micros) -> Delivery:
-    used = tries_without(delivery) if delivery.state is SENDING else delivery.tries
-    return delivery._replace(
-        state=SENDING,
-        due_at=until,
-        started_at=now,
-        attempts=delivery.attempts + 1,
-        tries=used + 1,
-        token=delivery.token + 1,
-    )
+# ── renew, release, orphan ───────────────────────────────────────────────────────────────────────
 
 
 def tries_without(delivery: Delivery) -> int:
@@ -328,10 +263,3 @@ def end(
         transaction.tally.moved(delivery[:3], delivery.state, state)
     line_up_after(transaction, [(d.app_id, d.id) for d, _ in ended])
     return [d for d, _ in ended]
-
-
-HOT: frozenset[Work] = frozenset({publish, settle})
-# They refuse nobody, so a commit of such alone is likely to succeed as a whole.
-SURE: frozenset[Work] = HOT | {claim, renew, release}
-# Nobody holds a request open for these, and an outcome given up for lost would cost an attempt.
-PATIENT: frozenset[Work] = frozenset({settle, claim, renew, release})

@@ -1,7 +1,7 @@
 -- name: lost_leases
 -- Leases of any endpoint that ran out: nearly always none. Index: deliveries_leased.
-SELECT app_id, endpoint_id, id FROM deliveries
-WHERE state = 'sending' AND due_at <= ?1 ORDER BY due_at, id;
+SELECT app_id, endpoint_id, id, due_at FROM deliveries
+WHERE state = 'sending' AND due_at <= ?1 AND due_at >= ?2 ORDER BY due_at, id;
 
 -- name: is_held
 -- Index: primary key.

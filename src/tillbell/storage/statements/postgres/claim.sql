@@ -15,12 +15,12 @@ LEFT JOIN LATERAL (
 -- endpoints at once: to begin a statement on partitions costs more than what it does for one.
 -- Index: deliveries_waiting.
 SELECT {delivery}, {message}, b.body
-FROM unnest(?1::text[], ?2::text[], ?3::bigint[], ?4::bigint[])
-    AS wanted (app_id, endpoint_id, now, most)
+FROM unnest(?1::text[], ?2::text[], ?3::bigint[], ?4::bigint[], ?5::bigint[])
+    AS wanted (app_id, endpoint_id, now, most, since)
 CROSS JOIN LATERAL (
     SELECT * FROM deliveries d
     WHERE d.endpoint_id = wanted.endpoint_id AND d.app_id = wanted.app_id AND d.held = 0
-      AND d.due_at <= wanted.now AND d.state = 'waiting'
+      AND d.due_at <= wanted.now AND d.due_at >= wanted.since AND d.state = 'waiting'
     ORDER BY d.due_at, d.id LIMIT wanted.most
     FOR UPDATE SKIP LOCKED) d
 {with_message};

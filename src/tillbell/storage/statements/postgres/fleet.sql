@@ -51,6 +51,11 @@ FROM (
     UNION ALL
     SELECT prepared FROM pg_prepared_xacts WHERE database = current_database()) AS open;
 
+-- name: turn_totals
+-- Whether add_totals goes on to fresh rows: for as long as the connection lasts. Of a row that every
+-- commit changes all versions are looked at that an open transaction could see.
+SELECT set_config('tillbell.turn', CAST(?1 AS text), false);
+
 -- name: sign_out
 DELETE FROM members WHERE id = ?1;
 

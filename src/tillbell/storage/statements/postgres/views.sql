@@ -22,17 +22,20 @@ SELECT min(app_id), endpoint_id, min(due_at) FROM open
 GROUP BY endpoint_id ORDER BY endpoint_id LIMIT :limit;
 
 -- name: next_due
--- `pairs` is JSON: [[application, endpoint], …].
+-- `lanes` is JSON: [[application, endpoint, from which due time on], …].
 -- Indexes: deliveries_waiting, deliveries_leased.
-WITH wanted (app_id, endpoint_id) AS (
-    SELECT DISTINCT pair ->> 0, pair ->> 1 FROM jsonb_array_elements(:pairs::jsonb) AS pair)
+WITH wanted (app_id, endpoint_id, since) AS (
+    SELECT DISTINCT lane ->> 0, lane ->> 1, CAST(lane ->> 2 AS bigint)
+    FROM jsonb_array_elements(:lanes::jsonb) AS lane)
 SELECT wanted.endpoint_id, min(due.due_at)
 FROM wanted
-JOIN (SELECT app_id, endpoint_id, due_at FROM deliveries WHERE state = 'sending'
+JOIN (SELECT app_id, endpoint_id, due_at FROM deliveries
+      WHERE state = 'sending' AND due_at >= :leases
       UNION ALL
       SELECT w.app_id, w.endpoint_id, (SELECT min(due_at) FROM deliveries d
                              WHERE d.state = 'waiting' AND d.app_id = w.app_id
-                               AND d.endpoint_id = w.endpoint_id AND d.held = 0)
+                               AND d.endpoint_id = w.endpoint_id AND d.held = 0
+                               AND d.due_at >= w.since)
       FROM wanted w) due
     ON due.app_id = wanted.app_id AND due.endpoint_id = wanted.endpoint_id
 GROUP BY wanted.endpoint_id HAVING min(due.due_at) IS NOT NULL;

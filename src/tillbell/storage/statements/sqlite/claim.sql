@@ -9,7 +9,8 @@ LEFT JOIN bodies b ON b.message_id = d.message_id AND b.variant = d.variant
 -- One walk along the index: no temporary table, whose making costs more than all the rest.
 -- Index: deliveries_waiting.
 {claimable}
-WHERE d.endpoint_id = ?2 AND d.app_id = ?1 AND d.held = 0 AND d.due_at <= ?3 AND d.state = 'waiting'
+WHERE d.endpoint_id = ?2 AND d.app_id = ?1 AND d.held = 0 AND d.due_at <= ?3 AND d.due_at >= ?5
+  AND d.state = 'waiting'
 ORDER BY d.due_at, d.id LIMIT ?4;
 
 -- name: lost_deliveries

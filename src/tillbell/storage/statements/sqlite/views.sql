@@ -21,16 +21,16 @@ SELECT (SELECT app_id FROM deliveries d WHERE d.endpoint_id = open.endpoint_id L
 FROM open GROUP BY endpoint_id ORDER BY endpoint_id LIMIT :limit;
 
 -- name: next_due
--- `pairs` is JSON: [[application, endpoint], …].
+-- `lanes` is JSON: [[application, endpoint, from which due time on], …].
 -- Indexes: deliveries_waiting, deliveries_leased.
 SELECT wanted.value, min(due.due_at)
-FROM (SELECT DISTINCT value ->> 1 AS value FROM json_each(:pairs)) wanted
-JOIN (SELECT endpoint_id, due_at FROM deliveries WHERE state = 'sending'
+FROM (SELECT DISTINCT value ->> 1 AS value FROM json_each(:lanes)) wanted
+JOIN (SELECT endpoint_id, due_at FROM deliveries WHERE state = 'sending' AND due_at >= :leases
       UNION ALL
       SELECT value ->> 1, (SELECT min(due_at) FROM deliveries d
                            WHERE d.state = 'waiting' AND d.endpoint_id = value ->> 1
-                             AND d.held = 0)
-      FROM json_each(:pairs)) due ON due.endpoint_id = wanted.value
+                             AND d.held = 0 AND d.due_at >= CAST(value ->> 2 AS INTEGER))
+      FROM json_each(:lanes)) due ON due.endpoint_id = wanted.value
 GROUP BY wanted.value HAVING min(due.due_at) IS NOT NULL;
 
 -- fragment: filter

@@ -1,0 +1,107 @@
+"""Claims: deliveries that are due are leased, those whose lease ran out among them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from tillbell.clock import Micros
+from tillbell.models import Claim, Delivery, DeliveryState
+from tillbell.storage import rows
+from tillbell.storage.base import LaneKey
+from tillbell.storage.horizon import View
+from tillbell.storage.transaction import Transaction
+from tillbell.storage.writes import interrupt, tries_without
+
+WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING
+
+
+class Wanted(NamedTuple):
+    """How many claims are wanted of each lane, and from where on to look for them."""
+
+    by_lane: Mapping[LaneKey, int]
+    now: Micros
+    lease_until: Micros
+    view: View
+
+
+class Taken(NamedTuple):
+    """What was claimed, and how far that went."""
+
+    claims: list[Claim]
+    reached: dict[LaneKey, Micros]  # what was due before was taken
+    leases_left: Micros  # the same of lost leases, of all lanes
+
+
+def claim(transaction: Transaction, requests: Sequence[Wanted]) -> list[Taken]:
+    """Lease due deliveries."""
+    return [_claim(transaction, wanted) for wanted in requests]
+
+
+def _claim(transaction: Transaction, wanted: Wanted) -> Taken:
+    taken = Taken([], {}, wanted.now)
+    lost: list[tuple[Delivery, str]] = []
+    found, leases_left = _due(transaction, wanted)
+    for lane, due in found.items():
+        is_all = len(due) < wanted.by_lane[lane]
+        taken.reached[lane] = wanted.now if is_all else due[-1][rows.DUE_AT]
+        for row in due:
+            delivery, message = rows.delivery_and_message(row)
+            if delivery.state is SENDING:
+                lost.append((delivery, message.event_type))
+            else:
+                transaction.tally.moved(delivery[:3], WAITING, SENDING)
+            taken.claims.append(Claim(_opened(delivery, wanted), message, row[-1]))
+    interrupt(transaction, lost)
+    leases = [(d.app_id, d.id, wanted.lease_until, wanted.now, d.tries) for d, *_ in taken.claims]
+    transaction.bulk("lease", leases)
+    return taken._replace(leases_left=leases_left)
+
+
+def _due(transaction: Transaction, wanted: Wanted) -> tuple[dict[LaneKey, list[rows.Row]], Micros]:
+    """Read what may be claimed: of each lane what waits and what a lost lease left.
+
+    With the time from which on lost leases are left to others.
+    """
+    limits, now = wanted.by_lane, wanted.now
+    lost, leases_left = _lost(transaction, wanted)
+    due: dict[LaneKey, list[rows.Row]] = {lane: [] for lane in limits}
+    waiting = [(*lane, now, limit, wanted.view.of(lane)) for lane, limit in limits.items()]
+    for row in transaction.bulk_rows("due_deliveries", waiting):
+        due[row[rows.LANE]].append(row)
+    for row in transaction.bulk_rows("lost_deliveries", lost):
+        due[row[rows.LANE]].append(row)
+    ordered = {lane: sorted(found, key=_by_due_time) for lane, found in due.items()}
+    return {lane: found[: limits[lane]] for lane, found in ordered.items()}, leases_left
+
+
+def _lost(transaction: Transaction, wanted: Wanted) -> tuple[list[tuple[str, str, Micros]], Micros]:
+    limits, now = dict(wanted.by_lane), wanted.now
+    lost: list[tuple[str, str, Micros]] = []
+    left = now
+    for app_id, endpoint_id, id_, due_at in transaction.rows(
+        "lost_leases", (now, wanted.view.leases)
+    ):
+        lane = app_id, endpoint_id
+        if limits.get(lane, 0) > 0:
+            limits[lane] -= 1
+            lost.append((app_id, id_, now))
+        else:
+            left = min(left, due_at)
+    return lost, left
+
+
+def _by_due_time(row: rows.Row) -> tuple[Micros, str]:
+    return row[rows.DUE_AT], row[0]
+
+
+def _opened(delivery: Delivery, wanted: Wanted) -> Delivery:
+    used = tries_without(delivery) if delivery.state is SENDING else delivery.tries
+    return delivery._replace(
+        state=SENDING,
+        due_at=wanted.lease_until,
+        started_at=wanted.now,
+        attempts=delivery.attempts + 1,
+        tries=used + 1,
+        token=delivery.token + 1,
+    )

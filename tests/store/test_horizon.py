@@ -1,0 +1,267 @@
+"""The horizon: claims look at what may have become due since the last one, and miss nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import psycopg
+import pytest
+
+from tests.store.world import BODY, LEASE, World
+from tillbell.clock import HOUR, SECOND
+from tillbell.models import Delivery
+from tillbell.storage.base import Publication
+from tillbell.storage.horizon import (
+    EVERY,
+    EVERYTHING,
+    LANES_MAX,
+    LEASES_MARGIN,
+    MARGIN,
+    Horizon,
+    View,
+)
+from tillbell.storage.postgres import PostgresDatabase
+from tillbell.testing import ManualClock
+
+NOW = 1_760_000_000 * SECOND
+LANE, OTHER = ("app_1", "ep_1"), ("app_1", "ep_2")
+
+
+def looked(horizon: Horizon, now: int, reached: int | None = None, left: int | None = None) -> View:
+    """Claim from a lane as the store does; return where it looked."""
+    view = horizon.view([LANE], now)
+    horizon.looked(view, {LANE: reached or now}, left or now, now)
+    return view
+
+
+# ── the rule ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_first_look_is_at_everything_and_the_next_where_it_ended() -> None:
+    horizon = Horizon(EVERY)
+    assert looked(horizon, NOW) == EVERYTHING
+    assert looked(horizon, NOW + SECOND) == View({LANE: NOW - MARGIN}, NOW - LEASES_MARGIN)
+    assert looked(horizon, NOW + 2 * SECOND).of(LANE) == NOW + SECOND - MARGIN
+    assert horizon.view([OTHER], NOW).of(OTHER) == 0
+
+
+def test_everything_is_looked_at_again_now_and_then() -> None:
+    horizon = Horizon(EVERY)
+    wholes = [n for n in range(100) if looked(horizon, NOW + n * SECOND).of(LANE) == 0]
+
+    assert wholes == [0, 30, 60, 90]
+
+
+def test_a_lane_that_had_more_is_looked_at_from_the_last_that_was_taken() -> None:
+    horizon = Horizon(EVERY)
+    looked(horizon, NOW, reached=NOW - HOUR)
+    assert looked(horizon, NOW, reached=NOW - HOUR // 2).of(LANE) == NOW - HOUR - MARGIN
+    assert looked(horizon, NOW).of(LANE) == NOW - HOUR // 2 - MARGIN
+    assert looked(horizon, NOW, reached=NOW - HOUR).of(LANE) == NOW - MARGIN
+    assert horizon.view([LANE], NOW).of(LANE) == NOW - MARGIN, "it never goes back"
+
+
+def test_lost_leases_are_looked_at_from_the_first_that_was_left_to_others() -> None:
+    horizon = Horizon(EVERY)
+    looked(horizon, NOW, left=NOW - 5 * SECOND)
+    assert looked(horizon, NOW + SECOND).leases == NOW - 5 * SECOND - LEASES_MARGIN
+    assert looked(horizon, NOW + 2 * SECOND).leases == NOW + SECOND - LEASES_MARGIN
+    assert looked(horizon, NOW + EVERY).leases == 0
+
+
+def test_lanes_with_order_keys_are_looked_at_whole() -> None:
+    ordered: set[tuple[str, str]] = set()
+    horizon = Horizon(EVERY, ordered)
+    looked(horizon, NOW)
+    ordered.add(LANE)
+
+    assert looked(horizon, NOW).of(LANE) == 0
+
+
+def test_a_clock_that_went_back_is_not_trusted() -> None:
+    horizon = Horizon(EVERY)
+    looked(horizon, NOW)
+
+    assert looked(horizon, NOW - SECOND) == EVERYTHING
+
+
+def test_a_horizon_of_no_time_is_none() -> None:
+    horizon = Horizon(0)
+    assert [looked(horizon, NOW + n) for n in range(3)] == [EVERYTHING] * 3
+
+
+def test_it_does_not_grow_without_end() -> None:
+    horizon = Horizon(EVERY)
+    many = {("app", f"ep_{n}"): NOW for n in range(LANES_MAX + 1)}
+    horizon.looked(EVERYTHING, many, NOW, NOW)
+    looked(horizon, NOW)
+
+    assert horizon.view(many, NOW).lanes == {}
+    assert horizon.view([LANE], NOW).lanes == {LANE: NOW - MARGIN}
+
+
+# ── every store ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_one_that_may_go_at_last_is_claimed_at_once_however_long_it_waited(
+    world: World,
+) -> None:
+    held = await world.hand_over(order_key="k")
+    await world.publish(order_key="k")
+    for _ in range(20):
+        world.clock.advance(5)
+        await world.store.renew([(held.app_id, held.id, held.token)], world.now + LEASE)
+        assert await world.claim() == []
+    await world.store.settle(world.result(held))
+
+    assert len(await world.claim()) == 1
+
+
+async def test_a_lost_lease_waits_for_whoever_wants_its_lane(world: World) -> None:
+    message = world.message()
+    await world.add(message, [world.leased(message, world.endpoint)])
+    for _ in range(20):
+        world.clock.advance(5)
+        assert await world.claim(endpoint=world.second) == []
+
+    assert len(await world.claim()) == 1
+
+
+async def test_a_backlog_is_claimed_to_its_end_in_its_order(world: World) -> None:
+    messages = []
+    for _ in range(30):
+        messages.append(await world.publish())
+        world.clock.advance(7)
+    taken = []
+    while claims := await world.claim(4):
+        taken += [claim.message.id for claim in claims]
+        world.clock.advance(1)
+
+    assert taken == [message.id for message in messages]
+
+
+async def test_a_retry_and_a_release_are_claimed_when_they_are_due(world: World) -> None:
+    await world.publish()
+    for _ in range(20):
+        claimed = await world.claimed()
+        await world.store.release([(claimed.app_id, claimed.id, claimed.token)], world.now)
+        world.clock.advance(3)
+
+    assert len(await world.claim()) == 1
+
+
+# ── PostgreSQL ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def url(used_schema: Callable[[], str]) -> str:
+    return used_schema()
+
+
+@pytest.fixture
+async def shop(url: str, clock: ManualClock) -> AsyncIterator[World]:
+    database = PostgresDatabase(url, clock)
+    await database.open()
+    yield World(database, clock)
+    await database.close()
+
+
+async def test_what_became_due_long_ago_is_found_at_the_next_whole_look(shop: World) -> None:
+    assert await shop.claim() == []
+    message = shop.message()
+    late = shop.waiting(message, shop.endpoint, due_at=shop.now - HOUR)
+    await shop.add(message, [late])
+    assert await shop.claim() == []
+    shop.clock.advance(EVERY / SECOND)
+
+    assert [claim.delivery.id for claim in await shop.claim()] == [late.id]
+
+
+async def test_a_claim_that_was_not_committed_moves_nothing(url: str, clock: ManualClock) -> None:
+    planned: list[Exception] = []
+
+    def fault(point: str) -> None:
+        if point == "before commit" and planned:
+            raise planned.pop()
+
+    database = PostgresDatabase(url, clock, fault=fault)
+    await database.open()
+    world = World(database, clock)
+    await world.publish()
+    clock.advance(60)
+    planned.append(psycopg.OperationalError("gone"))
+    with pytest.raises(Exception, match="gone"):
+        await world.claim()
+
+    assert len(await world.claim()) == 1
+    await database.close()
+
+
+async def _pages_of_a_claim(url: str, shop: World, since: int) -> int:
+    """How many pages are touched by a claim of a lane in which nothing waits."""
+    with psycopg.connect(url) as connection:
+        connection.execute("SET LOCAL enable_seqscan = off")
+        plan = connection.execute(
+            "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT id FROM deliveries "
+            "WHERE endpoint_id = %s AND app_id = %s AND held = 0 AND due_at <= %s "
+            "AND due_at >= %s AND state = 'waiting' ORDER BY due_at, id LIMIT 10",
+            (shop.endpoint, shop.app, shop.now, since),
+        ).fetchone()
+    assert plan is not None
+    return int(plan[0][0]["Plan"]["Shared Hit Blocks"])
+
+
+async def _delivered(shop: World, count: int) -> None:
+    for _ in range(count // 100):
+        messages = [shop.message() for _ in range(100)]
+        waiting: list[Delivery] = [shop.waiting(m, shop.endpoint) for m in messages]
+        for message, delivery in zip(messages, waiting, strict=True):
+            shop.store.publish(Publication(message, {"": BODY}, [delivery]))
+        claims = await shop.claim(100)
+        settled = [shop.store.settle(shop.result(claim.delivery)) for claim in claims]
+        assert [await one for one in settled] == [True] * 100
+        shop.clock.advance(5)
+
+
+async def test_while_a_transaction_is_held_a_claim_does_not_walk_over_what_it_keeps(
+    url: str, shop: World
+) -> None:
+    with psycopg.connect(url) as held:
+        held.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        held.execute("SELECT count(*) FROM deliveries")
+        await _delivered(shop, 2_000)
+        since = shop.store._view([(shop.app, shop.endpoint)]).of(  # type: ignore[attr-defined]
+            (shop.app, shop.endpoint)
+        )
+        everything = await _pages_of_a_claim(url, shop, 0)
+        seen = await _pages_of_a_claim(url, shop, since)
+
+    assert since > 0
+    assert seen < everything / 4
+
+
+async def test_totals_are_counted_in_fresh_rows_while_they_turn(url: str, shop: World) -> None:
+    async def shards() -> set[bool]:
+        with psycopg.connect(url) as connection:
+            return {row[0] for row in connection.execute("SELECT shard >= 16 FROM totals")}
+
+    await shop.publish()
+    assert await shards() == {False}
+    await shop.store.turn_totals(is_on=True)
+    await shop.publish()
+    assert await shards() == {False, True}
+    with psycopg.connect(url) as connection:
+        before = connection.execute("SELECT shard, waiting FROM totals WHERE shard < 16").fetchall()
+        await shop.publish()
+        after = connection.execute("SELECT shard, waiting FROM totals WHERE shard < 16").fetchall()
+    assert before == after
+    assert (await shop.store.counts()).waiting == 3
+
+    await shop.store.turn_totals(is_on=False)
+    await shop.publish()
+    assert (await shop.store.counts()).waiting == 4
+    with psycopg.connect(url) as connection:
+        (usual,) = connection.execute(
+            "SELECT sum(waiting) FROM totals WHERE shard < 16 AND app_id = ''"
+        ).fetchone() or (0,)
+    assert usual == 2
