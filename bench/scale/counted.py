@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from tillbell.storage.burst import Burst
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.postgres_link import PostgresLink, open_link
@@ -31,16 +28,18 @@ class CountedLink(PostgresLink):
     def own(self) -> None:
         """See `PostgresLink.own`."""
         super().own()
-        self._burst = CountedBurst(self.connection.pgconn, self.connection.patience_s)
+        self._burst = CountedBurst(self.connection, self.connection.patience_s)
 
-    def _execute(self, text: str, bindings: Sequence[Any]) -> Any:
-        if self._burst is None or not self._burst.is_open:
-            Trips.count += 1
-        return super()._execute(text, bindings)
+    def script(self, text: str) -> None:
+        """See `Link.script`."""
+        Trips.count += 1
+        super().script(text)
 
 
 class CountedDatabase(PostgresDatabase):
     """The store, on counted links."""
 
     def _connect(self) -> PostgresLink:
-        return CountedLink(open_link(self._url).connection)
+        link = CountedLink(open_link(self._url).connection)
+        link.own()
+        return link

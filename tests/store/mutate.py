@@ -99,7 +99,6 @@ MUTANTS = [
     Mutant("orphans keep their state", "requeue", "state = 'waiting', ", ""),
     Mutant("dedupe across applications", "find_event_ids", "app_id = ?1 AND ", "?1 <> '' AND "),
     Mutant("no dedupe", "find_event_ids", "event_id = ?2", "event_id = ?2 || 'x'"),
-    Mutant("decisions publish again", "find_event_id", "event_id = ?2", "event_id = ?2 || 'x'"),
     Mutant("idempotency keys forgotten", "find_idempotency_keys", "key = ?1", "key = ?1 || 'x'"),
     Mutant("answers forgotten", "find_idempotency", "key = ?1", "key = ?1 || 'x'"),
     Mutant("bodies do not expire", "insert_body", "?4, ?5", "?4, iif(?5, NULL, NULL)"),

@@ -33,7 +33,7 @@ def connection(postgres_url: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def burst(connection: psycopg.Connection) -> Iterator[Burst]:
-    made = Burst(connection.pgconn, PATIENCE_S)
+    made = Burst(connection, PATIENCE_S)
     made.open()
     yield made
     with suppress(psycopg.Error):
@@ -137,6 +137,19 @@ def test_a_statement_whose_preparation_never_came_about_is_prepared_again(
         burst.send("SELECT no_such_function()", []).fetchall()
 
 
+def test_a_statement_that_the_server_has_forgotten_fails_once(
+    connection: psycopg.Connection, burst: Burst
+) -> None:
+    assert burst.send("SELECT $1::bigint", [1]).fetchall() == [(1,)]
+    burst.close()
+    connection.execute("DEALLOCATE ALL")
+    burst.open()
+    with pytest.raises(psycopg.errors.InvalidSqlStatementName):
+        burst.send("SELECT $1::bigint", [2]).fetchall()
+
+    assert burst.send("SELECT $1::bigint", [3]).fetchall() == [(3,)]
+
+
 def test_one_that_is_given_up_leaves_the_connection_as_it_was(
     connection: psycopg.Connection, burst: Burst
 ) -> None:
@@ -163,6 +176,15 @@ def test_a_server_that_has_gone_away_is_noticed_before_anything_is_sent(
         burst.open()
 
 
+def test_one_alone_is_asked_and_answered(connection: psycopg.Connection) -> None:
+    alone = Burst(connection, PATIENCE_S)
+    assert alone.ask("SELECT $1::text", ["x"]).fetchall() == [("x",)]
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        alone.ask("SELECT 1 / $1::bigint", [0])
+    assert not alone.is_open
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
 def test_one_that_dies_while_it_works_is_an_error_of_the_environment(
     postgres_url: str, connection: psycopg.Connection, burst: Burst
 ) -> None:
@@ -173,7 +195,7 @@ def test_one_that_dies_while_it_works_is_an_error_of_the_environment(
 
 
 def test_a_server_that_says_nothing_is_given_up(connection: psycopg.Connection) -> None:
-    impatient = Burst(connection.pgconn, 0.2)
+    impatient = Burst(connection, 0.2)
     impatient.open()
     with pytest.raises(psycopg.OperationalError, match=r"no answer for 0\.2 s"):
         impatient.send("SELECT pg_sleep(5)", []).fetchall()

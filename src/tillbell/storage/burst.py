@@ -8,6 +8,7 @@ us wait for all that were sent until then. One that failed fails all after it, a
 
 from __future__ import annotations
 
+import itertools
 import select
 import struct
 from collections import deque
@@ -16,7 +17,8 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg import errors, pq
+from psycopg import abc, errors, pq
+from psycopg.adapt import Transformer
 from psycopg.pq.abc import PGconn, PGresult
 
 from tillbell.clock import SystemClock
@@ -24,33 +26,16 @@ from tillbell.storage import columns
 from tillbell.storage.link import Row
 
 _monotonic = SystemClock().monotonic
-_int8 = struct.Struct(">q").pack
 _FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_ABORTED)
 _READABLE = select.POLLIN | select.POLLERR | select.POLLHUP
-_TEXT_OID, _INT8_OID, _BYTEA_OID = 0, 20, 17  # 0: as the statement has it
-
-
-def _signed(raw: bytes) -> int:
-    return int.from_bytes(raw, "big", signed=True)
-
-
-# By the type's number (pg_type.dat): what statements of ours return.
-_LOADERS: dict[int, Callable[[bytes], Any]] = {
-    16: lambda raw: raw == b"\1",  # bool
-    17: bytes,  # bytea
-    20: _signed,
-    21: _signed,
-    23: _signed,
-    25: lambda raw: raw.decode(),  # text
-    2278: lambda _: None,  # void
-}
 
 
 class Answer:
     """What the server says to one statement. To look at it is to wait for it."""
 
-    def __init__(self, burst: Burst) -> None:
+    def __init__(self, burst: Burst, transformer: abc.Transformer) -> None:
         self._burst = burst
+        self._transformer = transformer
         self.result: PGresult | None = None
 
     @property
@@ -60,16 +45,9 @@ class Answer:
 
     def fetchall(self) -> list[Row]:
         """Return the rows."""
-        result = self._waited_for()
-        loaders = [_LOADERS[result.ftype(column)] for column in range(result.nfields)]
-        get = result.get_value
-        return [
-            tuple(
-                None if (raw := get(row, column)) is None else load(raw)
-                for column, load in enumerate(loaders)
-            )
-            for row in range(result.ntuples)
-        ]
+        self._transformer.set_pgresult(self._waited_for())
+        found: list[Row] = self._transformer.load_rows(0, self._waited_for().ntuples, tuple)
+        return found
 
     def _waited_for(self) -> PGresult:
         if self.result is None:
@@ -84,23 +62,26 @@ class _Statement(NamedTuple):
 
 
 class _Sent(NamedTuple):
-    """What an answer is expected to."""
+    """What the server was asked: to run a statement, or (no answer) to prepare it."""
 
+    statement: _Statement
     answer: Answer | None = None
-    prepared: _Statement | None = None
 
 
 class Burst:
     """The bursts of one connection, one at a time. The connection must be ours alone."""
 
-    def __init__(self, connection: PGconn, patience_s: float) -> None:
-        self._pg = connection
+    def __init__(self, connection: psycopg.Connection[Any], patience_s: float) -> None:
+        self._pg: PGconn = connection.pgconn
+        self._transformer = Transformer(connection)
         self._patience_s = patience_s
         self._names: dict[_Statement, bytes] = {}  # of what the server has prepared, or will have
+        self._numbers = itertools.count()
         self._sent: deque[_Sent] = deque()
         self._socket = -1
         self._poll = select.poll()
         self.is_open = False
+        self._is_broken = False
 
     def open(self) -> None:
         """Begin. `OperationalError` if the server has gone away since the last one."""
@@ -117,16 +98,27 @@ class Burst:
         statement = _Statement(text, types)
         name = self._names.get(statement)
         if name is None:
-            name = self._names[statement] = b"tillbell_%d" % len(self._names)
+            name = self._names[statement] = b"tillbell_%d" % next(self._numbers)
             self._pg.send_prepare(name, text.encode(), types)
-            self._sent.append(_Sent(prepared=statement))
+            self._sent.append(_Sent(statement))
         self._pg.send_query_prepared(name, values, formats, pq.Format.BINARY)
-        answer = Answer(self)
-        self._sent.append(_Sent(answer))
+        answer = Answer(self, self._transformer)
+        self._sent.append(_Sent(statement, answer))
+        return answer
+
+    def ask(self, text: str, bindings: Sequence[Any]) -> Answer:
+        """Send a statement that is alone, and wait for its answer."""
+        self.open()
+        try:
+            answer = self.send(text, bindings)
+            self.exchange()
+        finally:
+            self.close()
         return answer
 
     def exchange(self) -> None:
         """Wait for all that were sent; raise what the first of them that failed says."""
+        self._is_broken = True  # unless it comes to its end
         self._pg.pipeline_sync()
         deadline = _monotonic() + self._patience_s
         failed: PGresult | None = None
@@ -140,25 +132,25 @@ class Burst:
                 sent.answer.result = result
             if result.status in _FAILED:
                 failed = failed or result
-                if sent.prepared is not None:
-                    del self._names[sent.prepared]
+                if sent.answer is None or failed is result:  # perhaps it is not prepared any more
+                    self._names.pop(sent.statement, None)
+        self._is_broken = False
         if failed is not None:
             raise errors.error_from_result(failed)
 
     def close(self) -> None:
         """End, if it has begun. What was not waited for is done; whether it failed is not asked."""
-        if not self.is_open:
-            return
-        if self._sent:
+        if self.is_open and self._sent and not self._is_broken:
             with suppress(psycopg.Error):  # whoever gives up does so because of it, or in spite
                 self.exchange()
-        self.is_open = False
-        self._pg.exit_pipeline_mode()
+        if self.is_open and not self._is_broken:  # with that nothing can be done any more
+            self.is_open = False
+            self._pg.exit_pipeline_mode()
 
     def _next(self, deadline: float) -> PGresult | None:
         """Wait for the next result; None ends those of one statement."""
-        unsent = self._pg.flush()
-        while unsent or self._pg.is_busy():
+        while self._pg.is_busy():
+            unsent = self._pg.flush()
             self._poll.modify(self._socket, select.POLLIN | (select.POLLOUT if unsent else 0))
             left_s = deadline - _monotonic()
             events = self._poll.poll(max(left_s, 0) * 1_000)
@@ -166,7 +158,6 @@ class Burst:
                 raise psycopg.OperationalError(f"no answer for {self._patience_s:g} s")
             if events[0][1] & _READABLE:
                 self._pg.consume_input()
-            unsent = self._pg.flush()
         if self._pg.status == pq.ConnStatus.BAD:
             raise psycopg.OperationalError(self._pg.get_error_message())
         return self._pg.get_result()
@@ -176,22 +167,48 @@ def _encoded(
     bindings: Sequence[Any],
 ) -> tuple[tuple[int, ...], list[bytes | None], list[pq.Format]]:
     """Return types, values and formats of bindings."""
-    found = [_encode(value) for value in bindings]
-    types = tuple(type_ for type_, _ in found)
-    formats = [pq.Format.TEXT if type_ == _TEXT_OID else pq.Format.BINARY for type_ in types]
-    return types, [value for _, value in found], formats
+    encoders = [_encoder(type(value)) for value in bindings]
+    return (
+        tuple([encoder.oid for encoder in encoders]),
+        [encoder.write(value) for encoder, value in zip(encoders, bindings, strict=True)],
+        [encoder.format for encoder in encoders],
+    )
 
 
-def _encode(value: Any) -> tuple[int, bytes | None]:
-    match value:
-        case None:
-            return _TEXT_OID, None
-        case str():
-            return _TEXT_OID, value.replace("\0", "\ufffd").encode()  # PostgreSQL knows no NUL
-        case int():
-            return _INT8_OID, _int8(value)
-        case columns.Texts() | columns.Numbers() | columns.Blobs():
-            return columns.OIDS[type(value)][1], value
-        case bytes():
-            return _BYTEA_OID, value
-    raise TypeError(f"no such binding: {type(value).__name__}")
+class _Encoder(NamedTuple):
+    """How values of a type are sent; 0: of the type that the statement wants."""
+
+    oid: int
+    format: pq.Format
+    write: Callable[[Any], bytes | None]
+
+
+def _as_it_is(value: bytes | None) -> bytes | None:
+    return value
+
+
+def _text(value: str) -> bytes:
+    return value.replace("\0", "\ufffd").encode()  # PostgreSQL knows no NUL
+
+
+_ENCODERS: dict[type, _Encoder] = {
+    type(None): _Encoder(0, pq.Format.TEXT, _as_it_is),
+    str: _Encoder(0, pq.Format.TEXT, _text),
+    int: _Encoder(20, pq.Format.BINARY, struct.Struct(">q").pack),
+    bytes: _Encoder(17, pq.Format.BINARY, _as_it_is),
+    **{kind: _Encoder(oid, pq.Format.BINARY, _as_it_is) for kind, (_, oid) in columns.OIDS.items()},
+}
+
+
+def _encoder(kind: type) -> _Encoder:
+    found = _ENCODERS.get(kind)
+    if found is None:
+        found = _ENCODERS[kind] = _inherited(kind)
+    return found
+
+
+def _inherited(kind: type) -> _Encoder:
+    for base in kind.__mro__:
+        if base in _ENCODERS:
+            return _ENCODERS[base]
+    raise TypeError(f"no such binding: {kind.__name__}")

@@ -67,9 +67,11 @@ def _due(transaction: Transaction, wanted: Wanted) -> tuple[dict[LaneKey, list[r
     lost, leases_left = _lost(transaction, wanted)
     due: dict[LaneKey, list[rows.Row]] = {lane: [] for lane in limits}
     waiting = [(*lane, now, limit, wanted.view.of(lane)) for lane, limit in limits.items()]
-    for row in transaction.bulk_rows("due_deliveries", waiting):
+    waits = transaction.bulk_ask("due_deliveries", waiting)
+    leases = transaction.bulk_ask("lost_deliveries", lost)
+    for row in waits():
         due[row[rows.LANE]].append(row)
-    for row in transaction.bulk_rows("lost_deliveries", lost):
+    for row in leases():
         due[row[rows.LANE]].append(row)
     ordered = {lane: sorted(found, key=_by_due_time) for lane, found in due.items()}
     return {lane: found[: limits[lane]] for lane, found in ordered.items()}, leases_left

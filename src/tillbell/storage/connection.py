@@ -14,7 +14,7 @@ import apsw
 
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage.bulk import chunks, widened
-from tillbell.storage.link import Bindings, Changed, Row
+from tillbell.storage.link import Asked, Bindings, Changed, Row
 from tillbell.storage.sql import load
 
 sql = load("sqlite")
@@ -101,9 +101,15 @@ class SqliteLink:
             changed = self.connection.total_changes() - before
         return lambda: changed
 
-    def bulk_rows(self, name: str, bindings: Sequence[Sequence[Any]]) -> list[Row]:
-        """See `Link.bulk_rows`; one step each, which costs little without a server."""
-        return [row for one in bindings for row in self.rows(name, one)]
+    def ask(self, name: str, bindings: Bindings = ()) -> Asked:
+        """See `Link.ask`."""
+        found = self.rows(name, bindings)
+        return lambda: found
+
+    def bulk_ask(self, name: str, bindings: Sequence[Sequence[Any]]) -> Asked:
+        """See `Link.bulk_ask`; one step each, which costs little without a server."""
+        found = [row for one in bindings for row in self.rows(name, one)]
+        return lambda: found
 
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
         """See `Link.lock`."""

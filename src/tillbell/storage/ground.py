@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tillbell.storage import registry
 from tillbell.storage.base import Publication
 from tillbell.storage.books import Change, Conclusion, Crossed, Kept, Step
-from tillbell.storage.link import json_list, json_rows
+from tillbell.storage.link import Asked, json_list, json_rows
 from tillbell.storage.transaction import Transaction
 from tillbell.storage.writes import find_idempotency, published_as
 from tillbell.transactions import EffectKind, Kind
@@ -96,15 +96,17 @@ class Ground:
         steps = [(t.app_id, t.id) for change in changes for t, *_ in change.steps]
         told = [change.conclusion for change in changes if change.conclusion is not None]
         concluded = [(one.app_id, one.callback_id) for one in told]
-        self.transactions = {
-            id_: Present(*row) for id_, *row in self._read("present_transactions", steps)
-        }
-        self.callbacks = {
-            id_: Known(*row) for id_, *row in self._read("present_callbacks", concluded)
-        }
+        publications = [p for change in changes for p in change.publications]
+        # All is asked before anything is looked at: to look is to wait.
+        transactions = self._ask("present_transactions", steps)
+        callbacks = self._ask("present_callbacks", concluded)
+        events = published_as(transaction, (p.message for p in publications))
+        self.transactions = {id_: Present(*row) for id_, *row in transactions()}
+        self.callbacks = {id_: Known(*row) for id_, *row in callbacks()}
+        self._events = {(app_id, event_id) for app_id, event_id, _ in events()}
 
-    def _read(self, name: str, pairs: list[tuple[str, str]]) -> list[tuple[Any, ...]]:
-        return self._transaction.rows(name, {"pairs": json_rows(pairs)}) if pairs else []
+    def _ask(self, name: str, pairs: list[tuple[str, str]]) -> Asked:
+        return self._transaction.ask(name, {"pairs": json_rows(pairs)}) if pairs else list
 
     def crossed(self, change: Change) -> Crossed | None:
         """Say what no longer holds of what this change rests on."""
@@ -161,10 +163,8 @@ class Ground:
 
     def _of_publication(self, publication: Publication) -> Iterator[str]:
         message = publication.message
-        if message.event_id is not None:
-            event = message.app_id, message.event_id
-            if published_as(self._transaction, event) is not None:
-                yield "event_id"
+        if (message.app_id, message.event_id) in self._events:
+            yield "event_id"
         if publication.idempotency is not None:
             yield from self._of_key(publication.idempotency)
 

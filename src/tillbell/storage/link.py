@@ -11,7 +11,9 @@ from tillbell.errors import StoreUnavailable
 
 Row = tuple[Any, ...]
 Bindings = Sequence[Any] | Mapping[str, Any]
-Changed = Callable[[], int]  # how many rows changed, for who asks: to ask may be to wait
+# How many rows changed, and what rows were found, for who looks: to look may be to wait.
+Changed = Callable[[], int]
+Asked = Callable[[], list[Row]]
 
 
 def json_list(values: Iterable[str]) -> str:
@@ -85,8 +87,12 @@ class Link(Protocol):
         """Do the same for a statement that takes many rows, in few steps."""
         ...
 
-    def bulk_rows(self, name: str, bindings: Sequence[Sequence[Any]]) -> list[Row]:
-        """Do the same for a statement that returns rows: those of all bindings, in any order."""
+    def ask(self, name: str, bindings: Bindings = ()) -> Asked:
+        """Run a statement whose rows are looked at only after others have been run."""
+        ...
+
+    def bulk_ask(self, name: str, bindings: Sequence[Sequence[Any]]) -> Asked:
+        """Do the same for one that takes many rows: those of all bindings, in any order."""
         ...
 
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:

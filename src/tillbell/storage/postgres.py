@@ -101,12 +101,15 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
             link.close()
 
     def _connect(self) -> PostgresLink:
-        return open_link(self._url, has_pooler=self._has_pooler)
+        link = open_link(self._url, has_pooler=self._has_pooler)
+        if not self._has_pooler:
+            link.own()
+        return link
 
     def _connect_writer(self) -> PostgresLink:
         link = self._connect()
         if not self._has_pooler:
-            link.own()
+            link.configure_writer()
         return link
 
     def _connect_replica(self) -> PostgresLink:

@@ -25,7 +25,7 @@ from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage import columns
 from tillbell.storage.burst import Burst
 from tillbell.storage.fleet import WAKE_ALL
-from tillbell.storage.link import Bindings, Busy, Changed, NotCommitted, Raced, Row
+from tillbell.storage.link import Asked, Bindings, Busy, Changed, NotCommitted, Raced, Row
 from tillbell.storage.sql import load
 
 sql = load("postgres")
@@ -176,21 +176,29 @@ class PostgresLink:
         self.rows("rollback")
 
     def own(self) -> None:
-        """Make use of that no pooler stands between: what is set and prepared stays."""
+        """Make use of that no pooler stands between: what is prepared stays."""
+        self._burst = Burst(self.connection, self.connection.patience_s)
+
+    def configure_writer(self) -> None:
+        """Set once what `begin` sets each time: what is set stays too."""
         self.rows("configure_writer")
         self._begin = "begin_configured"
-        self._burst = Burst(self.connection.pgconn, self.connection.patience_s)
 
     def rows(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
         """See `Link.rows`."""
         native = _native(name, chosen)
-        answer = self._execute(native.text, _in_order(bindings, native.names))
+        answer = self._execute(native, _in_order(bindings, native.names))
         return answer.fetchall() if native.gives_rows else []
+
+    def ask(self, name: str, bindings: Bindings = ()) -> Asked:
+        """See `Link.ask`."""
+        native = _native(name, ())
+        return self._execute(native, _in_order(bindings, native.names)).fetchall
 
     def many(self, name: str, bindings: Iterable[Sequence[Any]]) -> Changed:
         """See `Link.many`."""
-        text = _native(name, ()).text
-        answers = [self._execute(text, row) for row in bindings]
+        native = _native(name, ())
+        answers = [self._execute(native, row) for row in bindings]
         return lambda: sum(answer.rowcount for answer in answers)
 
     def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> Changed:
@@ -198,25 +206,25 @@ class PostgresLink:
         answer = self._in_columns(name, bindings)
         return lambda: answer.rowcount
 
-    def bulk_rows(self, name: str, bindings: Sequence[Sequence[Any]]) -> list[Row]:
-        """See `Link.bulk_rows`; one array a column."""
-        return self._in_columns(name, bindings).fetchall()
+    def bulk_ask(self, name: str, bindings: Sequence[Sequence[Any]]) -> Asked:
+        """See `Link.bulk_ask`; one array a column."""
+        return self._in_columns(name, bindings).fetchall
 
     def _in_columns(self, name: str, bindings: Sequence[Sequence[Any]]) -> _Answer:
         native = _native(name, ())
         found = zip(native.columns, zip(*bindings, strict=True), strict=True)
-        return self._execute(native.text, [columns.MAKERS[kind](values) for kind, values in found])
+        return self._execute(native, [columns.MAKERS[kind](values) for kind, values in found])
 
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
         """See `Link.lock`: advisory, in one order, so that two seldom wait for each other."""
         found = sorted({_number(key) for key in keys})
         if found:
-            self._execute(_native("lock_keys", ()).text, [columns.numbers(found)])
+            self._execute(_native("lock_keys", ()), [columns.numbers(found)])
 
     def notify(self, text: str) -> None:
         """See `Link.notify`; what is too long for one notification is told as `*`."""
         short = text if len(text) < NOTIFICATION_MAX else WAKE_ALL
-        self._execute(_native("notify", ()).text, [short])
+        self._execute(_native("notify", ()), [short])
 
     def notifications(self, wait_s: float) -> list[str]:
         """Return what was notified, as soon as there is something, at most that much later."""
@@ -234,10 +242,12 @@ class PostgresLink:
         with contextlib.suppress(psycopg.Error):  # it may be broken, which is why it is closed
             self.connection.close()
 
-    def _execute(self, text: str, bindings: Sequence[Any]) -> _Answer:
+    def _execute(self, native: _Native, bindings: Sequence[Any]) -> _Answer:
+        text = native.text
         with translated():
-            if self._burst is not None and self._burst.is_open:
-                return self._burst.send(text, bindings)
+            if self._burst is not None and native.is_one:
+                burst = self._burst
+                return (burst.send if burst.is_open else burst.ask)(text, bindings)
             try:
                 if not bindings:  # as it is: only so may it be several statements
                     return self.connection.execute(text, prepare=False)
@@ -300,6 +310,7 @@ class _Native(NamedTuple):
     names: tuple[str, ...]  # of its bindings, in order
     columns: tuple[str, ...]  # the types of its bindings, if they are arrays
     gives_rows: bool
+    is_one: bool  # statement, not several
 
 
 @cache
@@ -314,6 +325,7 @@ def _native(name: str, chosen: tuple[int, ...]) -> _Native:
         names,
         tuple(kinds[number] for number in sorted(kinds)),
         _ROWS.search(text) is not None,
+        ";" not in text.rstrip("; \n"),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tillbell.errors import StoreUnavailable
 from tillbell.storage.base import LaneKey
-from tillbell.storage.link import Bindings, Changed, Link, NotCommitted, Raced, Row
+from tillbell.storage.link import Asked, Bindings, Changed, Link, NotCommitted, Raced, Row
 from tillbell.storage.tally import Tally
 
 Fault = Callable[[str], object]  # called at each named point; tests make it raise
@@ -20,6 +20,7 @@ class Transaction:
     def __init__(self, link: Link) -> None:
         self._link = link
         self.rows = link.rows
+        self.ask = link.ask
         self.many = link.many
         self.tally = Tally()
         self.woken: set[str] = set()  # endpoints that have something to send which nobody holds
@@ -34,9 +35,9 @@ class Transaction:
         """Run a statement that takes many rows."""
         return self._link.bulk(name, bindings) if bindings else lambda: 0
 
-    def bulk_rows(self, name: str, bindings: Sequence[Sequence[Any]]) -> list[Row]:
-        """Run a statement that takes many rows; return those that it gives, in any order."""
-        return self._link.bulk_rows(name, bindings) if bindings else []
+    def bulk_ask(self, name: str, bindings: Sequence[Sequence[Any]]) -> Asked:
+        """Run a statement that takes many rows; those that it gives come in any order."""
+        return self._link.bulk_ask(name, bindings) if bindings else list
 
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
         """Keep other processes from deciding on these until the commit has ended."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tillbell.clock import Micros
 from tillbell.ids import attempt_id
-from tillbell.models import Attempt, Delivery, DeliveryState, Result
+from tillbell.models import Attempt, Delivery, DeliveryState, Message, Result
 from tillbell.storage import rows
 from tillbell.storage.base import (
     FORGIVEN,
@@ -22,6 +22,7 @@ from tillbell.storage.base import (
     Repeated,
     Settlement,
 )
+from tillbell.storage.link import Asked
 from tillbell.storage.transaction import Transaction
 
 WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING
@@ -52,13 +53,11 @@ class _Seen:
     """Event ids and idempotency keys that are taken: on disk, or earlier in this run."""
 
     def __init__(self, transaction: Transaction, publications: Sequence[Publication]) -> None:
-        messages = [publication.message for publication in publications]
-        events = {(m.app_id, m.event_id) for m in messages if m.event_id is not None}
+        events = published_as(transaction, (p.message for p in publications))
         keys = {(p.idempotency[0],) for p in publications if p.idempotency is not None}
-        known = transaction.bulk_rows("find_event_ids", sorted(events))
-        used = transaction.bulk_rows("find_idempotency_keys", sorted(keys))
-        self._events: dict[tuple[str, str], str] = {(app, event): id_ for app, event, id_ in known}
-        self._keys = {key: Repeated(fingerprint, answer) for key, fingerprint, answer in used}
+        used = transaction.bulk_ask("find_idempotency_keys", sorted(keys))
+        self._events = {(app_id, event_id): id_ for app_id, event_id, id_ in events()}
+        self._keys = {key: Repeated(fingerprint, answer) for key, fingerprint, answer in used()}
 
     def look(self, publication: Publication) -> Duplicate | Repeated | None:
         """Say why this publication adds nothing; None when it does, and then it is seen."""
@@ -80,10 +79,10 @@ class _Seen:
         return None
 
 
-def published_as(transaction: Transaction, event: tuple[str, str]) -> str | None:
-    """Return the message that an event id of an application was published as."""
-    row = transaction.row("find_event_id", event)
-    return row[0] if row else None
+def published_as(transaction: Transaction, messages: Iterable[Message]) -> Asked:
+    """Ask which event ids of these were published: application, event id, and as which message."""
+    events = {(m.app_id, m.event_id) for m in messages if m.event_id is not None}
+    return transaction.bulk_ask("find_event_ids", sorted(events))
 
 
 def find_idempotency(transaction: Transaction, key: str) -> Repeated | None:
@@ -226,7 +225,7 @@ def release(transaction: Transaction, requests: Sequence[Held]) -> list[None]:
     """Give claims back."""
     for held in requests:
         returned = [(*claim, held.at) for claim in held.claims]
-        for id_, app_id, endpoint_id in transaction.bulk_rows("release", returned):
+        for id_, app_id, endpoint_id in transaction.bulk_ask("release", returned)():
             transaction.tally.moved((id_, app_id, endpoint_id), SENDING, WAITING)
             transaction.woken.add(endpoint_id)
         line_up_after(transaction, [claim[:2] for claim in held.claims])

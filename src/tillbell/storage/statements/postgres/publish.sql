@@ -22,10 +22,6 @@ JOIN event_ids e ON e.app_id = wanted.app_id AND e.event_id = wanted.event_id;
 SELECT i.key, i.fingerprint, i.answer
 FROM unnest(?1::text[]) AS wanted (key) JOIN idempotency i ON i.key = wanted.key;
 
--- name: find_event_id
--- The message an event id was published as. Index: primary key.
-SELECT message_id FROM event_ids WHERE app_id = ?1 AND event_id = ?2;
-
 -- name: insert_body
 INSERT INTO bodies (app_id, message_id, variant, body, expires_at)
 SELECT * FROM unnest(?1::text[], ?2::text[], ?3::text[], ?4::bytea[], ?5::bigint[]);

@@ -28,7 +28,3 @@ SELECT app_id, event_id, id FROM messages WHERE app_id = ?1 AND event_id = ?2;
 -- name: find_idempotency_keys
 -- Index: primary key.
 SELECT key, fingerprint, answer FROM idempotency WHERE key = ?1;
-
--- name: find_event_id
--- The message an event id was published as. Index: messages_event_id.
-SELECT id FROM messages WHERE app_id = ?1 AND event_id = ?2;
