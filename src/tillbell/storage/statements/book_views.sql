@@ -22,49 +22,17 @@ ORDER BY c.id {order} LIMIT :limit;
 SELECT {callback} FROM callbacks c
 WHERE c.outcome IS NULL AND c.id > :after ORDER BY c.id LIMIT :limit;
 
--- name: waiting
--- Index: primary keys.
-SELECT {callback} FROM callbacks c
-WHERE c.id IN (
-    SELECT w.callback_id FROM json_each(:references) reference
-    {then} callback_waits w ON w.app_id = :app_id AND w.reference = reference.value)
-  AND {aside}c.app_id = :app_id
-ORDER BY c.id;
-
 -- name: to_retry
 -- Index: callbacks_retry.
 SELECT {callback} FROM callbacks c
 WHERE c.retry_at <= :now ORDER BY c.retry_at, c.id LIMIT :limit;
 
--- name: seen
--- Index: primary key.
-SELECT i.item_key FROM json_each(:item_keys) wanted
-{then} seen_items i
-    ON i.app_id = :app_id AND i.source_id = :source_id AND i.item_key = wanted.value;
-
 -- name: transaction
 -- By id or uid, an id first. Indexes: primary key, transactions_uid.
 SELECT {transaction} FROM transactions t
-WHERE t.app_id = :app_id AND (t.id = :key OR t.uid = :key)
+WHERE {aside}t.app_id = :app_id AND t.id IN (CAST(:key AS TEXT), (
+    SELECT u.id FROM transactions u WHERE u.app_id = :app_id AND u.uid = CAST(:key AS TEXT)))
 ORDER BY t.id = :key DESC LIMIT 1;
-
--- name: candidates
--- Indexes: primary key, transactions_uid, transactions_order, transactions_merchant,
--- transactions_psp.
-SELECT {transaction} FROM transactions t
-WHERE t.id IN (
-    SELECT value FROM json_each(:ours)
-    UNION ALL SELECT x.id FROM json_each(:ours) our
-    {then} transactions x ON x.app_id = :app_id AND x.uid = our.value
-    UNION ALL SELECT x.id FROM json_each(:ours) our
-    {then} transactions x ON x.app_id = :app_id AND x.order_id = our.value
-    UNION ALL SELECT x.id FROM json_each(:ours) our
-    {then} transactions x ON x.app_id = :app_id AND x.merchant_reference = our.value
-    UNION ALL SELECT x.id FROM json_each(:psp) their
-    {then} transactions x ON x.app_id = :app_id AND x.psp_transaction_id = their.value
-    WHERE x.source_id = :source_id OR x.source_id IS NULL)
-  AND {aside}t.app_id = :app_id
-ORDER BY t.id DESC LIMIT :limit;
 
 -- name: children
 -- Index: transactions_parent.
@@ -86,20 +54,6 @@ AND (CAST(:direction AS TEXT) IS NULL OR t.direction = :direction)
 AND (CAST(:kind AS TEXT) IS NULL OR t.kind = :kind)
 AND (CAST(:user_id AS TEXT) IS NULL OR t.user_id = :user_id)
 AND (CAST(:parent_id AS TEXT) IS NULL OR t.parent_id = :parent_id)
-
--- name: transactions_of_reference
--- either {order}: DESC | ASC
--- Indexes: primary key, transactions_uid, transactions_order, transactions_merchant,
--- transactions_psp.
-SELECT {transaction} FROM transactions t
-WHERE t.id IN (
-    SELECT id FROM transactions WHERE app_id = :app_id AND uid = :reference
-    UNION ALL SELECT id FROM transactions WHERE app_id = :app_id AND order_id = :reference
-    UNION ALL SELECT id FROM transactions WHERE app_id = :app_id AND merchant_reference = :reference
-    UNION ALL SELECT id FROM transactions WHERE app_id = :app_id AND psp_transaction_id = :reference)
-  AND {aside}t.app_id = :app_id AND t.id > :low AND t.id < :high
-  AND {transaction_filter}
-ORDER BY t.id {order} LIMIT :limit;
 
 -- name: due_checks
 -- Index: transactions_check.

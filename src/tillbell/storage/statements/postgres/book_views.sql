@@ -11,3 +11,56 @@ WHERE e.app_id = ?1 AND e.transaction_id = ?2 ORDER BY e.sequence, e.kind;
 -- name: request
 -- Index: primary key.
 SELECT request FROM callback_requests WHERE app_id = ?1 AND callback_id = ?2;
+
+-- Of what follows each step is fenced (OFFSET 0): else a plan that was made while a table was small
+-- reads all that an application has, and is kept.
+
+-- name: waiting
+-- Index: primary keys.
+SELECT {callback} FROM (
+    SELECT DISTINCT w.callback_id FROM json_each(:references) reference
+    CROSS JOIN LATERAL (
+        SELECT callback_id FROM callback_waits
+        WHERE app_id = :app_id AND reference = reference.value OFFSET 0) w) waits
+CROSS JOIN LATERAL (
+    SELECT * FROM callbacks WHERE app_id = :app_id AND id = waits.callback_id OFFSET 0) c
+ORDER BY c.id;
+
+-- name: seen
+-- Index: primary key.
+SELECT i.item_key FROM json_each(:item_keys) wanted
+CROSS JOIN LATERAL (
+    SELECT item_key FROM seen_items
+    WHERE app_id = :app_id AND source_id = :source_id AND item_key = wanted.value OFFSET 0) i;
+
+-- name: candidates
+-- Indexes: primary key, transactions_uid, transactions_order, transactions_merchant,
+-- transactions_psp.
+SELECT {transaction} FROM transactions t
+WHERE t.app_id = :app_id AND t.id = ANY (ARRAY (
+    SELECT value FROM json_each(:ours)
+    UNION ALL SELECT x.id FROM json_each(:ours) our CROSS JOIN LATERAL (
+        SELECT id FROM transactions WHERE app_id = :app_id AND uid = our.value OFFSET 0) x
+    UNION ALL SELECT x.id FROM json_each(:ours) our CROSS JOIN LATERAL (
+        SELECT id FROM transactions WHERE app_id = :app_id AND order_id = our.value OFFSET 0) x
+    UNION ALL SELECT x.id FROM json_each(:ours) our CROSS JOIN LATERAL (
+        SELECT id FROM transactions
+        WHERE app_id = :app_id AND merchant_reference = our.value OFFSET 0) x
+    UNION ALL SELECT x.id FROM json_each(:psp) their CROSS JOIN LATERAL (
+        SELECT id FROM transactions WHERE app_id = :app_id AND psp_transaction_id = their.value
+          AND (source_id = :source_id OR source_id IS NULL) OFFSET 0) x))
+ORDER BY t.id DESC LIMIT :limit;
+
+-- name: transactions_of_reference
+-- either {order}: DESC | ASC
+-- Indexes: primary key, transactions_uid, transactions_order, transactions_merchant,
+-- transactions_psp.
+SELECT {transaction} FROM transactions t
+WHERE t.app_id = :app_id AND t.id = ANY (ARRAY (
+    SELECT id FROM transactions WHERE app_id = :app_id AND uid = :reference
+    UNION ALL SELECT id FROM transactions WHERE app_id = :app_id AND order_id = :reference
+    UNION ALL SELECT id FROM transactions WHERE app_id = :app_id AND merchant_reference = :reference
+    UNION ALL SELECT id FROM transactions
+    WHERE app_id = :app_id AND psp_transaction_id = :reference))
+  AND t.id > :low AND t.id < :high AND {transaction_filter}
+ORDER BY t.id {order} LIMIT :limit;

@@ -97,8 +97,11 @@ FROM unnest(
 -- name: refundable
 -- What was captured of a payment and not refunded yet. Indexes: transactions_parent, primary keys.
 SELECT CAST(parent.amount - coalesce((
-    SELECT sum(e.amount) FROM transactions child
-    JOIN effects e ON e.app_id = child.app_id AND e.transaction_id = child.id AND e.kind = 'debit'
-    WHERE child.app_id = ?1 AND child.parent_id = ?2 AND child.kind = 'refund'), 0) AS BIGINT)
+    SELECT sum(e.amount) FROM (
+        SELECT id FROM transactions
+        WHERE app_id = ?1 AND parent_id = ?2 AND kind = 'refund' OFFSET 0) child
+    CROSS JOIN LATERAL (
+        SELECT amount FROM effects
+        WHERE app_id = ?1 AND transaction_id = child.id AND kind = 'debit' OFFSET 0) e), 0) AS BIGINT)
 FROM effects parent
 WHERE parent.app_id = ?1 AND parent.transaction_id = ?2 AND parent.kind = 'credit';

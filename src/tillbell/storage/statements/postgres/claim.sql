@@ -26,13 +26,13 @@ CROSS JOIN LATERAL (
 {with_message};
 
 -- name: lost_deliveries
--- Index: primary keys.
+-- Index: primary keys, and not that of what is due (+ 0): all others would be looked at for each.
 SELECT {delivery}, {message}, b.body
 FROM unnest(?1::text[], ?2::text[], ?3::bigint[]) AS lost (app_id, id, now)
 CROSS JOIN LATERAL (
     SELECT * FROM deliveries d
     WHERE d.id = lost.id AND d.app_id = lost.app_id AND d.state = 'sending'
-      AND d.due_at <= lost.now
+      AND d.due_at + 0 <= lost.now
     FOR UPDATE SKIP LOCKED) d
 {with_message};
 
