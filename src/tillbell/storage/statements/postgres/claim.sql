@@ -1,10 +1,7 @@
 -- Rows that another process holds are passed over: they are its work.
 
 -- fragment: with_message
--- One after the other, whatever the planner believes of how many there are.
-JOIN LATERAL (
-    SELECT * FROM messages m
-    WHERE m.app_id = d.app_id AND m.id = {delivery_message} OFFSET 0) m ON true
+{message_of_delivery}
 LEFT JOIN LATERAL (
     SELECT body FROM bodies b
     WHERE b.app_id = d.app_id AND b.message_id = {delivery_message} AND b.variant = d.variant
@@ -64,5 +61,5 @@ RETURNING deliveries.id, deliveries.app_id, deliveries.endpoint_id;
 -- name: leased_deliveries
 -- Index: deliveries_leased.
 SELECT {delivery}, m.event_type
-FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = {delivery_message}
+FROM deliveries d {message_of_delivery}
 WHERE d.state = 'sending' FOR UPDATE OF d;

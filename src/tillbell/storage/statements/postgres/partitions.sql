@@ -60,7 +60,7 @@ DELETE FROM event_ids WHERE message_id = ANY (ARRAY (
 -- Open deliveries whose bodies go with their partition. Indexes: deliveries_waiting, primary keys.
 SELECT {delivery}, m.event_type
 FROM deliveries d
-JOIN messages m ON m.app_id = d.app_id AND m.id = {delivery_message}
+{message_of_delivery}
 LEFT JOIN bodies b
     ON b.app_id = d.app_id AND b.message_id = {delivery_message} AND b.variant = d.variant
 WHERE (d.state = 'waiting' OR d.state = 'sending' AND d.due_at <= ?3)

@@ -25,7 +25,7 @@ ORDER BY message_id, variant LIMIT ?3;
 -- name: bodiless
 -- Open deliveries that lose their body. Index: primary key of deliveries.
 SELECT {delivery}, m.event_type
-FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = {delivery_message}
+FROM deliveries d {message_of_delivery}
 WHERE d.app_id = ?1 AND d.id > 'dlv_' || substr(?2, 5) AND d.id < 'dlv_' || substr(?2, 5) || '~'
   AND d.variant = ?3 AND d.state IN ('waiting', 'sending')
 FOR UPDATE OF d;

@@ -38,7 +38,7 @@ WHERE id = ?2 AND app_id = ?1;
 -- Open deliveries of an endpoint, except those under a running lease or in other hands.
 -- Indexes: deliveries_waiting, deliveries_leased.
 SELECT {delivery}, m.event_type
-FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = {delivery_message}
+FROM deliveries d {message_of_delivery}
 WHERE d.endpoint_id = ?2 AND d.app_id = ?1
   AND (d.state = 'waiting' OR d.state = 'sending' AND d.due_at <= ?3)
 LIMIT ?4

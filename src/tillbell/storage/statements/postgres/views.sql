@@ -50,7 +50,7 @@ AND (:tag::text IS NULL OR m.tags::jsonb ? :tag::text)
 -- either {state}: :states::jsonb ? d.state | d.state = 'failed'
 -- Indexes: deliveries_endpoint, deliveries_failed.
 SELECT {delivery}, {message}
-FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = {delivery_message}
+FROM deliveries d {message_of_delivery}
 WHERE d.endpoint_id = :endpoint_id AND d.id > :low AND d.id < :high AND d.app_id = :app_id
   AND {state} AND {filter}
 ORDER BY d.id {order} LIMIT :limit;
@@ -58,7 +58,7 @@ ORDER BY d.id {order} LIMIT :limit;
 -- name: delivery
 -- Index: primary keys.
 SELECT {delivery}, {message}
-FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = {delivery_message}
+FROM deliveries d {message_of_delivery}
 WHERE d.id = :id AND d.app_id = :app_id;
 
 -- fragment: attempt_filter
@@ -70,7 +70,7 @@ AND a.started_at >= :since AND a.started_at < :until
 -- either {order}: DESC | ASC
 -- Index: primary keys.
 SELECT {attempt}
-FROM attempts a JOIN messages m ON m.app_id = a.app_id AND m.id = {attempt_message}
+FROM attempts a {message_of_attempt}
 WHERE a.id > :low AND a.id < :high AND a.app_id = :app_id
   AND (:endpoint_id::text IS NULL OR a.endpoint_id = :endpoint_id::text)
   AND {attempt_filter} AND {filter}
@@ -97,7 +97,7 @@ ORDER BY d.id {order}, a.id {order} LIMIT :limit;
 -- Deliveries for a bulk operation, with the status of their last attempt.
 -- Indexes: deliveries_endpoint, deliveries_failed.
 SELECT d.id
-FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = {delivery_message}
+FROM deliveries d {message_of_delivery}
 WHERE d.endpoint_id = :endpoint_id AND d.id > :low AND d.id < :high AND d.app_id = :app_id
   AND {state} AND {filter}
   AND (:lowest::bigint IS NULL OR (
