@@ -68,7 +68,7 @@ def test_a_plan_made_while_a_table_is_empty_does_not_read_it_from_end_to_end(
     connection: psycopg.Connection[tuple[object, ...]], name: str
 ) -> None:
     assert "Seq Scan on" not in plan(connection, name)
-    assert "Hash" not in plan(connection, name)
+    assert "->  Hash  (" not in plan(connection, name)
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -99,6 +99,7 @@ def test_nobody_walks_over_all_that_an_application_has(
     name, *chosen = statement.split(":")
     found = plan(connection, name, *map(int, chosen))
     conditions = re.findall(r"Index Cond: (.*)", found)
-    walks = [one for one in conditions if {*re.findall(r"(\w+)\)? [=<>]", one)} <= WHOSE]
+    keys = [{*re.findall(r"(\w+)\)? [=<>]", condition)} for condition in conditions]
+    walks = [one for one in keys if one and one <= WHOSE]
 
     assert walks == [], found

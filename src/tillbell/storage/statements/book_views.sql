@@ -27,13 +27,6 @@ WHERE c.outcome IS NULL AND c.id > :after ORDER BY c.id LIMIT :limit;
 SELECT {callback} FROM callbacks c
 WHERE c.retry_at <= :now ORDER BY c.retry_at, c.id LIMIT :limit;
 
--- name: transaction
--- By id or uid, an id first. Indexes: primary key, transactions_uid.
-SELECT {transaction} FROM transactions t
-WHERE {aside}t.app_id = :app_id AND t.id IN (CAST(:key AS TEXT), (
-    SELECT u.id FROM transactions u WHERE u.app_id = :app_id AND u.uid = CAST(:key AS TEXT)))
-ORDER BY t.id = :key DESC LIMIT 1;
-
 -- name: children
 -- Index: transactions_parent.
 SELECT {transaction} FROM transactions t

@@ -6,13 +6,6 @@ ON CONFLICT (kind, scope, id) DO UPDATE SET uid = excluded.uid, doc = excluded.d
 -- Who else has that uid. Index: records_uid.
 SELECT id FROM records WHERE kind = ?1 AND scope = ?2 AND uid = ?3 AND id <> ?4;
 
--- name: record
--- By id or uid, an id first. Indexes: primary key, records_uid.
-SELECT doc FROM records
-WHERE kind = ?1 AND scope = ?2 AND id IN (?3, (
-    SELECT id FROM records WHERE kind = ?1 AND scope = ?2 AND uid = ?3))
-ORDER BY id = ?3 DESC LIMIT 1;
-
 -- name: records_in_scope
 -- either {order}: DESC | ASC
 -- Index: primary key.

@@ -36,31 +36,48 @@ CROSS JOIN LATERAL (
 -- name: candidates
 -- Indexes: primary key, transactions_uid, transactions_order, transactions_merchant,
 -- transactions_psp.
-SELECT {transaction} FROM transactions t
-WHERE t.app_id = :app_id AND t.id = ANY (ARRAY (
-    SELECT value FROM json_each(:ours)
-    UNION ALL SELECT x.id FROM json_each(:ours) our CROSS JOIN LATERAL (
+SELECT {transaction} FROM (
+    SELECT value AS id FROM json_each(:ours)
+    UNION SELECT x.id FROM json_each(:ours) our CROSS JOIN LATERAL (
         SELECT id FROM transactions WHERE app_id = :app_id AND uid = our.value OFFSET 0) x
-    UNION ALL SELECT x.id FROM json_each(:ours) our CROSS JOIN LATERAL (
+    UNION SELECT x.id FROM json_each(:ours) our CROSS JOIN LATERAL (
         SELECT id FROM transactions WHERE app_id = :app_id AND order_id = our.value OFFSET 0) x
-    UNION ALL SELECT x.id FROM json_each(:ours) our CROSS JOIN LATERAL (
+    UNION SELECT x.id FROM json_each(:ours) our CROSS JOIN LATERAL (
         SELECT id FROM transactions
         WHERE app_id = :app_id AND merchant_reference = our.value OFFSET 0) x
-    UNION ALL SELECT x.id FROM json_each(:psp) their CROSS JOIN LATERAL (
+    UNION SELECT x.id FROM json_each(:psp) their CROSS JOIN LATERAL (
         SELECT id FROM transactions WHERE app_id = :app_id AND psp_transaction_id = their.value
-          AND (source_id = :source_id OR source_id IS NULL) OFFSET 0) x))
+          AND (source_id = :source_id OR source_id IS NULL) OFFSET 0) x) found
+CROSS JOIN LATERAL (
+    SELECT * FROM transactions WHERE app_id = :app_id AND transactions.id = found.id OFFSET 0) t
 ORDER BY t.id DESC LIMIT :limit;
 
 -- name: transactions_of_reference
 -- either {order}: DESC | ASC
 -- Indexes: primary key, transactions_uid, transactions_order, transactions_merchant,
 -- transactions_psp.
-SELECT {transaction} FROM transactions t
-WHERE t.app_id = :app_id AND t.id = ANY (ARRAY (
-    SELECT id FROM transactions WHERE app_id = :app_id AND uid = :reference
-    UNION ALL SELECT id FROM transactions WHERE app_id = :app_id AND order_id = :reference
-    UNION ALL SELECT id FROM transactions WHERE app_id = :app_id AND merchant_reference = :reference
-    UNION ALL SELECT id FROM transactions
-    WHERE app_id = :app_id AND psp_transaction_id = :reference))
-  AND t.id > :low AND t.id < :high AND {transaction_filter}
+SELECT {transaction} FROM (
+    SELECT id FROM (
+        SELECT id FROM transactions WHERE app_id = :app_id AND uid = :reference OFFSET 0) by_uid
+    UNION SELECT id FROM (
+        SELECT id FROM transactions
+        WHERE app_id = :app_id AND order_id = :reference OFFSET 0) by_order
+    UNION SELECT id FROM (
+        SELECT id FROM transactions
+        WHERE app_id = :app_id AND merchant_reference = :reference OFFSET 0) by_merchant
+    UNION SELECT id FROM (
+        SELECT id FROM transactions
+        WHERE app_id = :app_id AND psp_transaction_id = :reference OFFSET 0) by_psp) found
+CROSS JOIN LATERAL (
+    SELECT * FROM transactions WHERE app_id = :app_id AND transactions.id = found.id OFFSET 0) t
+WHERE t.id > :low AND t.id < :high AND {transaction_filter}
 ORDER BY t.id {order} LIMIT :limit;
+
+-- name: transaction
+-- By id or uid, an id first. Indexes: primary key, transactions_uid.
+SELECT {transaction} FROM (
+    SELECT :key::text AS id
+    UNION SELECT id FROM transactions WHERE app_id = :app_id AND uid = :key::text) found
+CROSS JOIN LATERAL (
+    SELECT * FROM transactions WHERE app_id = :app_id AND transactions.id = found.id OFFSET 0) t
+ORDER BY t.id = :key::text DESC LIMIT 1;

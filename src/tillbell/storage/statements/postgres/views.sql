@@ -121,7 +121,20 @@ WHERE app_id = ?1 AND endpoint_id = ?2 AND hour >= ?3 AND hour < ?4;
 
 -- name: message
 -- By id or event id, an id first. Index: primary keys.
-SELECT {message} FROM messages m
-WHERE m.app_id = :app_id AND m.id IN (:key::text, (
-    SELECT message_id FROM event_ids e WHERE e.app_id = :app_id AND e.event_id = :key::text))
-ORDER BY m.id = :key DESC LIMIT 1;
+SELECT {message} FROM (
+    SELECT :key::text AS id
+    UNION SELECT message_id FROM event_ids
+    WHERE app_id = :app_id AND event_id = :key::text) found
+CROSS JOIN LATERAL (
+    SELECT * FROM messages WHERE app_id = :app_id AND messages.id = found.id OFFSET 0) m
+ORDER BY m.id = :key::text DESC LIMIT 1;
+
+-- name: record
+-- By id or uid, an id first. Indexes: primary key, records_uid.
+SELECT r.doc FROM (
+    SELECT ?3::text AS id
+    UNION SELECT id FROM records WHERE kind = ?1 AND scope = ?2 AND uid = ?3::text) found
+CROSS JOIN LATERAL (
+    SELECT id, doc FROM records
+    WHERE kind = ?1 AND scope = ?2 AND records.id = found.id OFFSET 0) r
+ORDER BY r.id = ?3::text DESC LIMIT 1;

@@ -61,3 +61,9 @@ WHERE t.id IN (
   AND {aside}t.app_id = :app_id AND t.id > :low AND t.id < :high
   AND {transaction_filter}
 ORDER BY t.id {order} LIMIT :limit;
+
+-- name: transaction
+-- By id or uid, an id first. Indexes: primary key, transactions_uid.
+SELECT {transaction} FROM transactions t
+WHERE t.app_id = :app_id AND (t.id = :key OR t.uid = :key)
+ORDER BY t.id = :key DESC LIMIT 1;

@@ -113,3 +113,9 @@ WHERE app_id = ?1 AND endpoint_id = ?2 AND hour >= ?3 AND hour < ?4;
 SELECT {message} FROM messages m
 WHERE m.app_id = :app_id AND (m.id = :key OR m.event_id = :key)
 ORDER BY m.id = :key DESC LIMIT 1;
+
+-- name: record
+-- By id or uid, an id first. Indexes: primary key, records_uid.
+SELECT doc FROM records
+WHERE kind = ?1 AND scope = ?2 AND (id = ?3 OR uid = ?3)
+ORDER BY id = ?3 DESC LIMIT 1;
