@@ -14,11 +14,14 @@ from psycopg.pq import TransactionStatus
 
 from tests.store.till import Till
 from tests.store.world import BODY, SUCCEEDED, World
+from tillbell.errors import StoreUnavailable
 from tillbell.models import Delivery
 from tillbell.storage import columns
 from tillbell.storage.base import Added, Duplicate, Publication
 from tillbell.storage.burst import Burst
+from tillbell.storage.link import NotCommitted
 from tillbell.storage.postgres import PostgresDatabase
+from tillbell.storage.postgres_link import PostgresLink, open_link
 from tillbell.testing import ManualClock
 
 PATIENCE_S = 30.0
@@ -178,9 +181,10 @@ def test_a_server_that_has_gone_away_is_noticed_before_anything_is_sent(
 
 def test_one_alone_is_asked_and_answered(connection: psycopg.Connection) -> None:
     alone = Burst(connection, PATIENCE_S)
-    assert alone.ask("SELECT $1::text", ["x"]).fetchall() == [("x",)]
+    found = alone.ask("SELECT $1::text", [["x"], ["y"]])
+    assert [answer.fetchall() for answer in found] == [[("x",)], [("y",)]]
     with pytest.raises(psycopg.errors.DivisionByZero):
-        alone.ask("SELECT 1 / $1::bigint", [0])
+        alone.ask("SELECT 1 / $1::bigint", [[1], [0], [1]])
     assert not alone.is_open
     assert connection.execute("SELECT 1").fetchone() == (1,)
 
@@ -199,6 +203,38 @@ def test_a_server_that_says_nothing_is_given_up(connection: psycopg.Connection) 
     impatient.open()
     with pytest.raises(psycopg.OperationalError, match=r"no answer for 0\.2 s"):
         impatient.send("SELECT pg_sleep(5)", []).fetchall()
+
+
+@pytest.fixture
+def link(postgres_url: str) -> Iterator[PostgresLink]:
+    with closing(open_link(postgres_url)) as made:
+        made.own()
+        made.configure_writer()
+        yield made
+
+
+def test_of_a_server_that_has_died_nothing_is_known_and_the_link_is_of_no_use(
+    postgres_url: str, link: PostgresLink
+) -> None:
+    pid = link.connection.info.backend_pid
+    link.begin(at_once=True)
+    asked = link.ask("database_time")
+    with psycopg.connect(postgres_url, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+    with pytest.raises(StoreUnavailable):
+        asked()
+    with pytest.raises(StoreUnavailable):
+        link.rollback()
+
+
+def test_a_failure_that_nobody_has_seen_is_that_of_the_commit(link: PostgresLink) -> None:
+    link.begin(at_once=True)
+    link.many("delete_record", [("kind", "scope", "id")])  # there is no such table
+    with pytest.raises(NotCommitted):
+        link.commit()
+    link.rollback()
+
+    assert len(link.rows("database_time")) == 1
 
 
 # ── the store ────────────────────────────────────────────────────────────────────────────────────

@@ -81,7 +81,7 @@ class Burst:
         self._socket = -1
         self._poll = select.poll()
         self.is_open = False
-        self._is_broken = False
+        self.is_broken = False
 
     def open(self) -> None:
         """Begin. `OperationalError` if the server has gone away since the last one."""
@@ -106,19 +106,19 @@ class Burst:
         self._sent.append(_Sent(statement, answer))
         return answer
 
-    def ask(self, text: str, bindings: Sequence[Any]) -> Answer:
-        """Send a statement that is alone, and wait for its answer."""
+    def ask(self, text: str, bindings: Sequence[Sequence[Any]]) -> list[Answer]:
+        """Send a statement that is alone, once for each, and wait for the answers."""
         self.open()
         try:
-            answer = self.send(text, bindings)
+            answers = [self.send(text, row) for row in bindings]
             self.exchange()
         finally:
             self.close()
-        return answer
+        return answers
 
     def exchange(self) -> None:
         """Wait for all that were sent; raise what the first of them that failed says."""
-        self._is_broken = True  # unless it comes to its end
+        self.is_broken = True  # unless it comes to its end
         self._pg.pipeline_sync()
         deadline = _monotonic() + self._patience_s
         failed: PGresult | None = None
@@ -134,16 +134,16 @@ class Burst:
                 failed = failed or result
                 if sent.answer is None or failed is result:  # perhaps it is not prepared any more
                     self._names.pop(sent.statement, None)
-        self._is_broken = False
+        self.is_broken = False
         if failed is not None:
             raise errors.error_from_result(failed)
 
     def close(self) -> None:
         """End, if it has begun. What was not waited for is done; whether it failed is not asked."""
-        if self.is_open and self._sent and not self._is_broken:
+        if self.is_open and self._sent and not self.is_broken:
             with suppress(psycopg.Error):  # whoever gives up does so because of it, or in spite
                 self.exchange()
-        if self.is_open and not self._is_broken:  # with that nothing can be done any more
+        if self.is_open and not self.is_broken:  # with that nothing can be done any more
             self.is_open = False
             self._pg.exit_pipeline_mode()
 

@@ -1,8 +1,8 @@
 """Connections to PostgreSQL: how they are opened, what their errors mean.
 
-With `postgres.py` the only place that knows the driver. Statements are written with `?1` and
-`:name`, as for SQLite; here they become `$1`. A bulk statement takes one array a column, which
-costs the server a tenth of as many rows in VALUES.
+With `postgres.py` and `burst.py` the only place that knows the driver. Statements are written with
+`?1` and `:name`, as for SQLite; here they become `$1`. A bulk statement takes one array a column,
+which costs the server a tenth of as many rows in VALUES.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class PostgresLink:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._begin = "begin"
+        self._is_configured = False
         self._burst: Burst | None = None
 
     @property
@@ -148,10 +148,10 @@ class PostgresLink:
 
     def begin(self, *, at_once: bool = False) -> None:
         """See `Link.begin`."""
-        if at_once and self._burst is not None:
+        if at_once and self._burst is not None and self._is_configured:
             with translated():
                 self._burst.open()
-        self.rows(self._begin)
+        self.rows("begin_configured" if self._is_configured else "begin")
 
     def commit(self) -> None:
         """See `Link.commit`."""
@@ -173,6 +173,8 @@ class PostgresLink:
         if self._burst is not None and self._burst.is_open:
             with translated():
                 self._burst.close()
+            if self._burst.is_broken:
+                raise StoreUnavailable("The connection to the database is broken.")
         self.rows("rollback")
 
     def own(self) -> None:
@@ -182,33 +184,40 @@ class PostgresLink:
     def configure_writer(self) -> None:
         """Set once what `begin` sets each time: what is set stays too."""
         self.rows("configure_writer")
-        self._begin = "begin_configured"
+        self._is_configured = True
 
     def rows(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
         """See `Link.rows`."""
         native = _native(name, chosen)
         answer = self._execute(native, _in_order(bindings, native.names))
-        return answer.fetchall() if native.gives_rows else []
+        return _asked(answer)() if native.gives_rows else []
 
     def ask(self, name: str, bindings: Bindings = ()) -> Asked:
         """See `Link.ask`."""
         native = _native(name, ())
-        return self._execute(native, _in_order(bindings, native.names)).fetchall
+        return _asked(self._execute(native, _in_order(bindings, native.names)))
 
     def many(self, name: str, bindings: Iterable[Sequence[Any]]) -> Changed:
         """See `Link.many`."""
-        native = _native(name, ())
-        answers = [self._execute(native, row) for row in bindings]
-        return lambda: sum(answer.rowcount for answer in answers)
+        native, found = _native(name, ()), [tuple(row) for row in bindings]
+        if not found:
+            return lambda: 0
+        with translated():
+            if self._burst is None:
+                with self.connection.cursor() as cursor:
+                    cursor.executemany(native.text, found)
+                return _changed([cursor])
+            if self._burst.is_open:
+                return _changed([self._burst.send(native.text, row) for row in found])
+            return _changed(self._burst.ask(native.text, found))
 
     def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> Changed:
         """See `Link.bulk`; one array a column."""
-        answer = self._in_columns(name, bindings)
-        return lambda: answer.rowcount
+        return _changed([self._in_columns(name, bindings)])
 
     def bulk_ask(self, name: str, bindings: Sequence[Sequence[Any]]) -> Asked:
         """See `Link.bulk_ask`; one array a column."""
-        return self._in_columns(name, bindings).fetchall
+        return _asked(self._in_columns(name, bindings))
 
     def _in_columns(self, name: str, bindings: Sequence[Sequence[Any]]) -> _Answer:
         native = _native(name, ())
@@ -246,8 +255,9 @@ class PostgresLink:
         text = native.text
         with translated():
             if self._burst is not None and native.is_one:
-                burst = self._burst
-                return (burst.send if burst.is_open else burst.ask)(text, bindings)
+                if self._burst.is_open:
+                    return self._burst.send(text, bindings)
+                return self._burst.ask(text, [bindings])[0]
             try:
                 if not bindings:  # as it is: only so may it be several statements
                     return self.connection.execute(text, prepare=False)
@@ -257,6 +267,22 @@ class PostgresLink:
                     raise
             # Found before it was sent: PostgreSQL has no text with NUL.
             return self.connection.execute(text, [_without_nul(value) for value in bindings])
+
+
+def _changed(answers: Sequence[_Answer]) -> Changed:
+    def count() -> int:
+        with translated():
+            return sum(answer.rowcount for answer in answers)
+
+    return count
+
+
+def _asked(answer: _Answer) -> Asked:
+    def look() -> list[Row]:
+        with translated():
+            return answer.fetchall()
+
+    return look
 
 
 def open_link(url: str, *, has_pooler: bool = False) -> PostgresLink:
