@@ -31,7 +31,8 @@ def touched(url: str, now: int, wanted: Sequence[tuple[LaneKey, int]]) -> Touche
         cursor.execute(sql("begin").partition(";")[2].encode())
         cursor.execute(f"PREPARE claim AS {text}".encode())
         apps, endpoints = zip(*lanes, strict=True)
-        bound = f"{_list(apps)}, {_list(endpoints)}, {_list([now] * len(lanes))}, {_list(most)}"
+        nows, since = [now] * len(lanes), [0] * len(lanes)  # a look at everything: the dearest
+        bound = ", ".join(map(_list, (apps, endpoints, nows, most, since)))
         for _ in range(2):  # the first run marks dead entries and fills caches
             cursor.execute(
                 f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE claim({bound})".encode()
