@@ -181,6 +181,25 @@ async def test_what_became_due_long_ago_is_found_at_the_next_whole_look(shop: Wo
     assert [claim.delivery.id for claim in await shop.claim()] == [late.id]
 
 
+async def test_one_that_may_go_by_another_process_is_claimed_at_once(
+    url: str, shop: World, clock: ManualClock
+) -> None:
+    other = PostgresDatabase(url, clock)
+    await other.open()
+    await shop.publish(order_key="k")
+    second = await shop.publish(order_key="k")
+    shop.store._writer._session.ordered.clear()  # type: ignore[attr-defined]  # published elsewhere
+    held = await shop.claimed()
+    for _ in range(4):
+        clock.advance(5)
+        await shop.store.renew([(held.app_id, held.id, held.token)], shop.now + LEASE)
+        assert await shop.claim() == []
+    await other.settle(shop.result(held))
+
+    assert [claim.message for claim in await shop.claim()] == [second]
+    await other.close()
+
+
 async def test_a_claim_that_was_not_committed_moves_nothing(url: str, clock: ManualClock) -> None:
     planned: list[Exception] = []
 

@@ -51,6 +51,8 @@ def _claim(transaction: Transaction, wanted: Wanted) -> Taken:
                 lost.append((delivery, message.event_type))
             else:
                 transaction.tally.moved(delivery[:3], WAITING, SENDING)
+            if delivery.order_key is not None:
+                transaction.ordered.add(lane)  # who waits behind it may go by another's hand
             taken.claims.append(Claim(_opened(delivery, wanted), message, row[-1]))
     interrupt(transaction, lost)
     leases = [(d.app_id, d.id, wanted.lease_until, wanted.now, d.tries) for d, *_ in taken.claims]

@@ -24,7 +24,7 @@ class Transaction:
         self.many = link.many
         self.tally = Tally()
         self.woken: set[str] = set()  # endpoints that have something to send which nobody holds
-        self.ordered: set[LaneKey] = set()  # lanes in which order keys were lined up
+        self.ordered: set[LaneKey] = set()  # lanes with order keys
 
     def row(self, name: str, bindings: Bindings = ()) -> Row | None:
         """Run a statement and return its first row."""
@@ -56,7 +56,7 @@ class Session:
         self._link: Link | None = None
         self._tally = Tally()
         self._woken: set[str] = set()
-        self.ordered: set[LaneKey] = set()  # lanes in which order keys were ever lined up
+        self.ordered: set[LaneKey] = set()  # lanes in which order keys were ever seen
         self._savepoint = "savepoint"
 
     def whole(self, works: Sequence[tuple[Work, Sequence[Any]]]) -> list[Sequence[Any]] | None:
