@@ -131,6 +131,21 @@ async def test_a_lost_lease_waits_for_whoever_wants_its_lane(world: World) -> No
     assert len(await world.claim()) == 1
 
 
+async def test_a_lost_lease_that_had_no_room_is_claimed_when_there_is(world: World) -> None:
+    held = await world.hand_over()
+    older = [await world.publish() for _ in range(6)]
+    world.clock.advance(12)
+    taken = []
+    for _ in range(3):
+        world.clock.advance(4)
+        taken += [claim.message for claim in await world.claim(2)]
+    assert taken == older
+    world.clock.advance(4)
+
+    again = [claim.delivery.id for claim in await world.claim(10)]
+    assert held.id in again
+
+
 async def test_a_backlog_is_claimed_to_its_end_in_its_order(world: World) -> None:
     messages = []
     for _ in range(30):

@@ -75,8 +75,13 @@ def _due(transaction: Transaction, wanted: Wanted) -> tuple[dict[LaneKey, list[r
         due[row[rows.LANE]].append(row)
     for row in leases():
         due[row[rows.LANE]].append(row)
-    ordered = {lane: sorted(found, key=_by_due_time) for lane, found in due.items()}
-    return {lane: found[: limits[lane]] for lane, found in ordered.items()}, leases_left
+    taken: dict[LaneKey, list[rows.Row]] = {}
+    for lane, found in due.items():
+        found.sort(key=_by_due_time)
+        taken[lane] = found[: limits[lane]]
+        no_room = [row[rows.DUE_AT] for row in found[limits[lane] :] if row[rows.STATE] == SENDING]
+        leases_left = min([leases_left, *no_room])
+    return taken, leases_left
 
 
 def _lost(transaction: Transaction, wanted: Wanted) -> tuple[list[tuple[str, str, Micros]], Micros]:

@@ -13,6 +13,7 @@ Row = Sequence[Any]
 DELIVERY_WIDTH = len(Delivery._fields)
 MESSAGE_WIDTH = len(Message._fields)
 LANE = slice(Delivery._fields.index("app_id"), Delivery._fields.index("endpoint_id") + 1)
+STATE = Delivery._fields.index("state")
 DUE_AT = Delivery._fields.index("due_at")
 
 _labels = msgspec.json.Decoder(tuple[str, ...])

@@ -5,8 +5,8 @@ of the loop's present round; while a commit runs, what arrives waits and shares 
 No timer. The queue is swapped on the loop, never by the thread: a write that slipped into a
 list being written would be acknowledged and lost.
 
-Within a batch, writes keep their order, except that hot ones (`HOT`), which cannot depend on
-each other, are run kind by kind. A batch of sure ones alone (`SURE`) is first done whole, as if
+Within a batch, writes keep their order, except that hot ones (kinds.py), which cannot depend on
+each other, are run kind by kind. A batch of sure ones alone is first done whole, as if
 nothing could go wrong; if something does, it is undone and done again with care: a run that fails
 is repeated write by write, so that only the one at fault fails. A commit that fails fails its whole
 batch, and the writer goes on.
@@ -14,7 +14,7 @@ batch, and the writer goes on.
 A database may also say nothing at all: stopped, or behind a network that swallows. After
 `patience_s` whoever waits for a commit is told so, and from then on others at once, until one
 commit has ended. What becomes of the writes under way is not known; those that had not begun
-are not made. Patient ones (`PATIENT`), for which nobody holds a request open, wait on.
+are not made. Patient ones, for which nobody holds a request open, wait on.
 """
 
 from __future__ import annotations
