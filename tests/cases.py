@@ -28,7 +28,7 @@ class Case(NamedTuple):
 def each(
     names: str | Sequence[str],
     rows: Iterable[Any],
-    ids: Callable[[Any], str] | Sequence[str] | None = None,
+    ids: Callable[[Any], str] | Iterable[str] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Call the test once for each row, like `pytest.mark.parametrize`, but as one test.
 
@@ -55,21 +55,25 @@ def each(
 
 
 def _cases(
-    argnames: list[str], rows: list[Any], ids: Callable[[Any], str] | Sequence[str] | None
+    argnames: list[str], rows: list[Any], ids: Callable[[Any], str] | Iterable[str] | None
 ) -> list[Case]:
     if not rows:
         raise ValueError(f"no cases of {', '.join(argnames)}")
-    if ids is not None and not callable(ids) and len(ids) != len(rows):
-        raise ValueError(f"{len(ids)} names for {len(rows)} cases of {', '.join(argnames)}")
-    cases = []
-    for number, row in enumerate(rows):
-        values = [row] if len(argnames) == 1 else [*row]
-        if ids is None:
-            name = ", ".join(v if isinstance(v, str) else _repr.repr(v) for v in values)
-        else:
-            name = ids(row) if callable(ids) else ids[number]
-        cases.append(Case(name, dict(zip(argnames, values, strict=True))))
-    return cases
+    values = [[row] if len(argnames) == 1 else [*row] for row in rows]
+    if ids is None:
+        names = [", ".join(map(_shown, those)) for those in values]
+    else:
+        names = [ids(row) for row in rows] if callable(ids) else [*ids]
+    if len(names) != len(rows):
+        raise ValueError(f"{len(names)} names for {len(rows)} cases of {', '.join(argnames)}")
+    return [
+        Case(name, dict(zip(argnames, those, strict=True)))
+        for name, those in zip(names, values, strict=True)
+    ]
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else _repr.repr(value)
 
 
 def _looped(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import each
 from tillbell.callbacks import Note, Notice, References, Sum, TransactionNotice, Trust
 from tillbell.providers.adyen import PROVIDER
 from tillbell.providers.base import Heard, Incoming, Setup
@@ -42,7 +43,7 @@ def test_the_published_vector_matches() -> None:
     assert PROVIDER.verify(posted(proven()), SETUP).trust is Trust.SIGNED
 
 
-@pytest.mark.parametrize(
+@each(
     "changes",
     [
         {"success": "false"},

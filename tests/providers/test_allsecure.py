@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import each
 from tillbell.callbacks import Note, TransactionNotice, Trust
 from tillbell.clock import SECOND
 from tillbell.providers.allsecure import PROVIDER
@@ -63,7 +64,7 @@ def test_a_signed_callback_is_proven() -> None:
     assert PROVIDER.verify(sent(), KEYED).trust is Trust.SIGNED
 
 
-@pytest.mark.parametrize(
+@each(
     "changed",
     [
         sent(body=BODY + b"\n"),
@@ -167,7 +168,7 @@ def test_xml_that_is_dangerous_or_ambiguous_is_unreadable(body: bytes) -> None:
 # ── meaning ──────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "status", "substate"),
     [
         ({}, Status.APPROVED, None),

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.cases import each
 from tillbell.callbacks import TransactionNotice, Trust
 from tillbell.providers.base import Incoming, Setup, Unreadable
 from tillbell.providers.brite import PROVIDER
@@ -23,7 +24,7 @@ def heard(setup: Setup = Setup(), **body: Any) -> TransactionNotice:  # noqa: B0
     return notice
 
 
-@pytest.mark.parametrize(
+@each(
     ("state", "status", "substate"),
     [
         (1, Status.PENDING, None),
@@ -72,7 +73,7 @@ def test_the_address_is_all_that_can_be_checked() -> None:
         assert PROVIDER.verify(posted(peer), LISTED).trust is None
 
 
-@pytest.mark.parametrize("networks", ["192.0.2.0/24", [5], [None], ["nonsense"], {"a": 1}, 7])
+@each("networks", ["192.0.2.0/24", [5], [None], ["nonsense"], {"a": 1}, 7])
 def test_networks_that_are_none_refuse(networks: Any) -> None:
     setup = Setup(config={"networks": networks})
     assert PROVIDER.verify(posted("192.0.2.9"), setup).trust is None

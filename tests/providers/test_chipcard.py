@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.cases import each
 from tillbell.callbacks import Sum, TransactionNotice, Trust
 from tillbell.providers.base import Answer, Case, Heard, Incoming, Setup
 from tillbell.providers.chipcard import PROVIDER
@@ -99,7 +100,7 @@ def test_by_default_00_means_authenticated_and_only_a_look_up_can_approve() -> N
     assert (notice.status, notice.substate, notice.is_hint) == (None, "authenticated", True)
 
 
-@pytest.mark.parametrize(
+@each(
     ("changed", "status", "substate"),
     [
         ({}, Status.APPROVED, None),

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from tests.cases import each
 from tests.providers.test_every_provider import AT, URL, Signed, secret_of, signed
 from tillbell.callbacks import Note, TransactionNotice, Trust
 from tillbell.clock import SECOND
@@ -70,7 +71,7 @@ def declaration(sender: str) -> dict[str, Any]:
     return {"checks": [CHECKS[sender]], "event": event}
 
 
-@pytest.mark.parametrize("sender", [s for s, name in SENDERS.items() if name in PROVIDERS])
+@each("sender", [s for s, name in SENDERS.items() if name in PROVIDERS])
 def test_the_scheme_of_a_known_provider_can_be_declared(sender: str) -> None:
     config = declaration(sender)
     assert problems(config) == []
@@ -123,7 +124,7 @@ NEEDS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", NEEDS)
+@each("name", NEEDS)
 def test_each_documented_check_proves_what_the_page_says(name: str) -> None:
     how = setup(CHECKS[name], **NEEDS[name])
     told = re.search(rf"^\| `{name}` \|.*\| `([a-z-]+)`[^|]*\|$", PAGE, re.MULTILINE)
@@ -201,7 +202,7 @@ def test_all_must_hold_and_of_any_one() -> None:
 # ── what a signature covers ──────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
+@each(
     ("template", "event", "trust"),
     [
         ("{body}", EVENT, Trust.SIGNED),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import each
 from tests.providers.test_custom import CUSTOM, SECRET, sent, setup, verify, with_header
 from tillbell.providers.base import Incoming, Setup
 from tillbell.providers.declared import problems
@@ -85,7 +86,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("config", "member", "says"), WRONG)
+@each(("config", "member", "says"), WRONG)
 def test_a_wrong_declaration_is_told_by_its_member(
     config: dict[str, Any], member: str, says: str
 ) -> None:
@@ -95,7 +96,7 @@ def test_a_wrong_declaration_is_told_by_its_member(
     assert says in named[0]
 
 
-@pytest.mark.parametrize(("config", "member", "says"), WRONG)
+@each(("config", "member", "says"), WRONG)
 def test_a_wrong_declaration_proves_nothing_and_breaks_nothing(
     config: dict[str, Any], member: str, says: str
 ) -> None:
@@ -151,7 +152,7 @@ NEAR: list[tuple[str, dict[str, Any], str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("secret", "changes", "given", "says"), NEAR)
+@each(("secret", "changes", "given", "says"), NEAR)
 def test_what_would_have_matched_is_named_and_not_accepted(
     secret: str, changes: dict[str, Any], given: str, says: str
 ) -> None:

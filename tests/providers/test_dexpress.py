@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 import msgspec
 import pytest
 
+from tests.cases import each
 from tillbell.callbacks import ShipmentNotice, Trust
 from tillbell.clock import HOUR, iso
 from tillbell.providers.base import Case, Heard, Incoming, Setup, Unreadable
@@ -90,7 +91,7 @@ def test_networks_are_looked_at_where_they_are_listed() -> None:
     assert PROVIDER.verify(put(), listed).trust is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("status_id", "status", "substate"),
     [
         ("0", "created", None),

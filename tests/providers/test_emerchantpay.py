@@ -6,6 +6,7 @@ from xml.etree.ElementTree import fromstring
 
 import pytest
 
+from tests.cases import each
 from tillbell.callbacks import Note, Sum, TransactionNotice, Trust
 from tillbell.providers.base import Heard, Incoming, Setup, Unreadable
 from tillbell.providers.emerchantpay import PROVIDER
@@ -67,7 +68,7 @@ def test_the_payment_pages_id_goes_first() -> None:
     assert notice.references.ours == ("ORD-2002",)
 
 
-@pytest.mark.parametrize(
+@each(
     ("word", "type_", "status", "kind"),
     [
         ("approved", "sale", Status.APPROVED, Kind.PAYMENT),

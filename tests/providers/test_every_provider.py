@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 import tillbell.providers as package
+from tests.cases import each
 from tests.providers.bodies import BODIES
 from tests.providers.pinned import pinned
 from tillbell.callbacks import Forward, Note, TransactionNotice, Trust
@@ -94,7 +95,7 @@ def _parse(one: Signed, incoming: Incoming) -> Parsed | None:
 # ── shape ────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@each("name", PROVIDERS)
 def test_it_says_what_it_is(name: str) -> None:
     provider = PROVIDERS[name]
     assert provider.name == name
@@ -107,12 +108,12 @@ def test_it_says_what_it_is(name: str) -> None:
     assert len({setting.name for setting in provider.settings}) == len(provider.settings)
 
 
-@pytest.mark.parametrize("name", [n for n in PROVIDERS if n != "custom"])
+@each("name", [n for n in PROVIDERS if n != "custom"])
 def test_it_has_samples(name: str) -> None:
     assert samples(name)
 
 
-@pytest.mark.parametrize("one", ALL, ids=_id)
+@each("one", ALL, ids=_id)
 def test_what_it_signs_it_accepts_and_understands(one: Signed) -> None:
     verdict = one.provider.verify(one.incoming, one.setup)
     assert verdict.trust is not None, verdict.why
@@ -123,7 +124,7 @@ def test_what_it_signs_it_accepts_and_understands(one: Signed) -> None:
     assert one.sample.status is None or one.sample.status in {*map(str, told | hinted)}
 
 
-@pytest.mark.parametrize("one", ALL, ids=_id)
+@each("one", ALL, ids=_id)
 def test_every_end_has_an_answer(one: Signed) -> None:
     for heard in Heard:
         answer = one.provider.answer(one.incoming, one.setup, heard)
@@ -148,7 +149,7 @@ def test_no_flipped_bit_of_a_signed_body_is_accepted() -> None:
     assert accepted == []
 
 
-@pytest.mark.parametrize("one", [o for o in ALL if o not in FULL and o.incoming.body], ids=_id)
+@each("one", [o for o in ALL if o not in FULL and o.incoming.body], ids=_id)
 def test_flipped_bits_never_break_what_covers_less(one: Signed) -> None:
     chance = random.Random(2)
     for _ in range(200):
@@ -170,7 +171,7 @@ def _essential(one: Signed) -> list[str]:
     return [n for n in names if one.provider.verify(without(n), one.setup).trust is None]
 
 
-@pytest.mark.parametrize("one", FULL, ids=_id)
+@each("one", FULL, ids=_id)
 def test_what_is_wrong_with_a_signing_header_is_refused(one: Signed) -> None:
     essential = _essential(one)
     assert essential
@@ -194,7 +195,7 @@ def test_what_is_wrong_with_a_signing_header_is_refused(one: Signed) -> None:
         one.provider.verify(one.incoming._replace(headers=twice), one.setup)
 
 
-@pytest.mark.parametrize("one", FULL, ids=_id)
+@each("one", FULL, ids=_id)
 def test_the_same_document_written_again_is_refused(one: Signed) -> None:
     altered = one.incoming._replace(body=one.incoming.body + b"\n")
     assert one.provider.verify(altered, one.setup).trust is None
@@ -202,7 +203,7 @@ def test_the_same_document_written_again_is_refused(one: Signed) -> None:
     assert one.provider.verify(altered, one.setup).trust is None
 
 
-@pytest.mark.parametrize("one", ALL, ids=_id)
+@each("one", ALL, ids=_id)
 def test_without_a_right_secret_it_is_trusted_no_more_than_bare(one: Signed) -> None:
     if one.provider.secret is None or one.incoming.method != "POST":
         return
@@ -214,7 +215,7 @@ def test_without_a_right_secret_it_is_trusted_no_more_than_bare(one: Signed) -> 
             assert secret not in verdict.why
 
 
-@pytest.mark.parametrize("one", ALL, ids=_id)
+@each("one", ALL, ids=_id)
 def test_a_secret_in_its_overlap_still_proves(one: Signed) -> None:
     newer = secret_of(one.provider, _OTHERS)
     both = one.setup._replace(secrets=(*newer, *one.setup.secrets))
@@ -233,8 +234,8 @@ def test_a_signed_time_is_good_for_five_minutes_both_ways(name: str) -> None:
 # ── what nobody should send ──────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("wrong", BODIES)
 @pytest.mark.parametrize("name", PROVIDERS)
+@each("wrong", BODIES)
 def test_no_body_breaks_it(name: str, wrong: str) -> None:
     provider = PROVIDERS[name]
     setup = Setup(secret_of(provider), _defaults(provider))
@@ -250,7 +251,7 @@ def test_no_body_breaks_it(name: str, wrong: str) -> None:
             assert set(statuses) <= {None}, "nothing is guessed"
 
 
-@pytest.mark.parametrize("one", [o for o in ALL if o.incoming.body.startswith(b"{")], ids=_id)
+@each("one", [o for o in ALL if o.incoming.body.startswith(b"{")], ids=_id)
 def test_a_member_that_stands_twice_decides_nothing(one: Signed) -> None:
     first = one.incoming.body.split(b'"')[1]
     twice = b'{"' + first + b'":"twice",' + one.incoming.body[1:]

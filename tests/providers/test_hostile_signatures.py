@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import pytest
-
+from tests.cases import each
 from tests.providers.test_every_provider import FULL, Signed
 from tillbell.callbacks import Trust
 from tillbell.providers.base import Incoming
@@ -46,7 +45,7 @@ def _id(header: Header) -> str:
     return f"{header.one.provider.name}:{header.name}"
 
 
-@pytest.mark.parametrize("header", HEADERS, ids=_id)
+@each("header", HEADERS, ids=_id)
 def test_which_of_two_headers_stands_last_decides_nothing(header: Header) -> None:
     wrong = header.right[::-1]
     assert header.trust(header.right) is not None
@@ -54,8 +53,8 @@ def test_which_of_two_headers_stands_last_decides_nothing(header: Header) -> Non
     assert header.trust(wrong, wrong) is None
 
 
-@pytest.mark.parametrize("separator", [",", " ", ", ", ";"])
-@pytest.mark.parametrize("header", HEADERS, ids=_id)
+@each("separator", [",", " ", ", ", ";"])
+@each("header", HEADERS, ids=_id)
 def test_a_signature_behind_thousands_of_others_is_not_looked_for(
     header: Header, separator: str
 ) -> None:

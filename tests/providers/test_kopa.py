@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.cases import each
 from tillbell.callbacks import Note, TransactionNotice, Trust
 from tillbell.clock import SECOND
 from tillbell.providers.base import Case, Heard, Incoming, Setup, Unreadable
@@ -55,7 +56,7 @@ def test_a_signature_counts_once_its_owner_has_said_where_it_is() -> None:
     assert PROVIDER.verify(made, keyless).trust is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("changed", "status", "substate"),
     [
         ({}, Status.APPROVED, None),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import each
 from tillbell.callbacks import Sum, TransactionNotice, Trust
 from tillbell.providers.base import Case, Incoming, Setup, Unreadable
 from tillbell.providers.mozarto import PROVIDER
@@ -44,13 +45,13 @@ def heard(body: dict[str, Any], setup: Setup = SETUP) -> TransactionNotice:
     return notice
 
 
-@pytest.mark.parametrize("spelling", [str, str.upper, str.lower, lambda t: t.replace(" ", "_")])
-@pytest.mark.parametrize("status", list(Status))
+@each("spelling", [str, str.upper, str.lower, lambda t: t.replace(" ", "_")])
+@each("status", list(Status))
 def test_each_of_the_eight_words_is_itself_in_any_spelling(status: Status, spelling) -> None:
     assert heard(NEW | {"transaction_status": spelling(str(status))}).status is status
 
 
-@pytest.mark.parametrize("word", ["Refunded", "", None, "approve", True, ["Approved"]])
+@each("word", ["Refunded", "", None, "approve", True, ["Approved"]])
 def test_a_word_that_is_in_no_table_is_never_guessed(word: Any) -> None:
     for setup in (SETUP, LEGACY):
         assert heard(NEW | {"transaction_status": word, "confirmed": True}, setup).status is None
@@ -73,7 +74,7 @@ def test_what_is_unset_is_no_reference_and_no_amount() -> None:
     assert notice.amount is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("word", "confirmed", "status"),
     [
         ("Confirmed", True, Status.APPROVED),
@@ -107,7 +108,7 @@ def test_two_currencies_without_an_amount_are_not_compared_with_anything() -> No
     assert notice.details == {"settlementCurrency": "BTC", "invoiceCurrency": "AED"}
 
 
-@pytest.mark.parametrize(
+@each(
     ("written", "trust"),
     [
         ("pass word-1", Trust.SECRET),

@@ -4,8 +4,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
-import pytest
 
+from tests.cases import each
 from tillbell.callbacks import Sum, TransactionNotice, Trust
 from tillbell.providers.base import Incoming, Setup
 from tillbell.providers.cases import samples
@@ -43,7 +43,7 @@ def test_a_field_that_was_added_on_the_way_is_left_out() -> None:
     assert PROVIDER.verify(posted(utm_source="x"), KEYED).trust is Trust.PARTIALLY_SIGNED
 
 
-@pytest.mark.parametrize("name", sorted(FIELDS))
+@each("name", sorted(FIELDS))
 def test_every_field_is_covered(name: str) -> None:
     assert PROVIDER.verify(posted(**{name: "changed"}), KEYED).trust is None
 
@@ -64,7 +64,7 @@ def test_the_border_between_two_fields_is_not_proven_so_it_is_not_signed() -> No
     assert heard(**moved).amount == Sum("25002", "EUR", is_minor=True)  # the record disagrees
 
 
-@pytest.mark.parametrize(
+@each(
     ("changed", "status"),
     [
         ({}, Status.APPROVED),

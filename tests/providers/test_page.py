@@ -3,8 +3,7 @@
 import re
 from pathlib import Path
 
-import pytest
-
+from tests.cases import each
 from tillbell.providers import PROVIDERS
 from tillbell.providers.base import Provider
 
@@ -15,11 +14,11 @@ ROWS = {
 }
 SECTIONS = dict(re.findall(r"^### (\S+)\n(.*?)(?=^##|\Z)", PAGE, re.DOTALL | re.MULTILINE))
 COMMON = PAGE.partition("## At a glance")[0]
-each = pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+each_provider = each("provider", PROVIDERS.values(), ids=PROVIDERS)
 
 
 # What a custom source proves is declared by its owner.
-@pytest.mark.parametrize("provider", [one for one in PROVIDERS.values() if one.name != "custom"])
+@each("provider", [one for one in PROVIDERS.values() if one.name != "custom"])
 def test_the_table_tells_proof_and_confidence_as_the_adapter_does(provider: Provider) -> None:
     row = ROWS[f"[`{provider.name}`](#{provider.name})"]
     bare = provider.bare_trust.word if provider.bare_trust is not None else "refused"
@@ -27,7 +26,7 @@ def test_the_table_tells_proof_and_confidence_as_the_adapter_does(provider: Prov
     assert row[5] == provider.confidence.value
 
 
-@each
+@each_provider
 def test_every_setting_is_explained(provider: Provider) -> None:
     section = SECTIONS[provider.name]
     told = set(re.findall(r"[`\"](\w+)[`\"]", section + COMMON))

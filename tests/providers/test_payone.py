@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.cases import each
 from tillbell.callbacks import Note, Sum, TransactionNotice, Trust
 from tillbell.clock import SECOND
 from tillbell.providers.base import Case, Heard, Incoming, Setup
@@ -94,7 +95,7 @@ def test_another_address_is_refused_only_where_its_owner_wants_it() -> None:
     assert PROVIDER.verify(elsewhere, strict).trust is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("action", "status", "substate"),
     [
         ("appointed", Status.PENDING, "authorized"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import each
 from tests.providers.pinned import another, pinned
 from tillbell.callbacks import Forward, Notice, References, TransactionNotice, Trust
 from tillbell.providers.base import Case, Incoming, Setup, Unreadable
@@ -64,7 +65,7 @@ def test_a_certificate_out_of_its_time_proves_nothing(shift: int) -> None:
     assert trust(posted()._replace(received_at=AT + shift), setup()) is None
 
 
-@pytest.mark.parametrize(
+@each(
     "url",
     [
         "http://api.paypal.com/v1/notifications/certs/x",

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import each
 from tillbell.callbacks import Forward, Note, Notice, OrderNotice, TransactionNotice, Trust
 from tillbell.providers.base import Case, Incoming, Parsed, Setup, Unreadable
 from tillbell.providers.cases import samples
@@ -43,7 +44,7 @@ def test_the_signature_is_base64_of_hmac_sha256(written: str, trust: Trust | Non
     assert PROVIDER.verify(incoming, Setup(("other", *SETUP.secrets))).trust is trust
 
 
-@pytest.mark.parametrize(
+@each(
     ("word", "cancelled_at", "status", "substate"),
     [
         ("pending", None, Status.PENDING, None),
@@ -93,7 +94,7 @@ def test_a_refunded_order_says_nothing_new_of_its_payment(word: str) -> None:
     assert notice.data["paymentStatus"] == word
 
 
-@pytest.mark.parametrize(
+@each(
     ("kind", "word", "status", "own"),
     [
         ("sale", "success", Status.APPROVED, "9900001"),

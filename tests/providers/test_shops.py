@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import each
 from tillbell.callbacks import Forward, Note, OrderNotice, TransactionNotice, Trust
 from tillbell.profiles import PROFILES
 from tillbell.profiles.base import Published
@@ -216,7 +217,7 @@ def test_a_contradiction_or_an_unknown_event_tells_of_no_order(name: str, word: 
     assert isinstance(note, Note)
 
 
-@pytest.mark.parametrize(
+@each(
     ("headers", "secrets", "trust"),
     [
         ((("x-webhook-secret", "s3cret"),), ("s3cret",), Trust.SECRET),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from square.utils.webhooks_helper import verify_signature
 
+from tests.cases import each
 from tillbell.callbacks import Forward, Note, Notice, Sum, TransactionNotice, Trust
 from tillbell.providers.base import Case, Incoming, Setup
 from tillbell.providers.square import PROVIDER
@@ -108,7 +109,7 @@ def test_a_payment_is_approved_when_it_is_completed(
     assert notice.amount == Sum("4990", "JPY", is_minor=True)
 
 
-@pytest.mark.parametrize(
+@each(
     ("state", "status"),
     [
         ("EVIDENCE_REQUIRED", Status.PENDING),
@@ -119,7 +120,7 @@ def test_a_payment_is_approved_when_it_is_completed(
         ("ODD", None),
     ],
 )
-@pytest.mark.parametrize("name", ["id", "dispute_id"])
+@each("name", ["id", "dispute_id"])
 def test_a_dispute_is_a_chargeback_of_its_payment(
     name: str, state: str, status: Status | None
 ) -> None:

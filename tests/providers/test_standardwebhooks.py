@@ -9,6 +9,7 @@ import pytest
 import standardwebhooks
 import svix
 
+from tests.cases import each
 from tillbell import ed25519
 from tillbell.callbacks import EmailNotice, Forward, Note, Trust
 from tillbell.clock import SECOND, SystemClock
@@ -212,7 +213,7 @@ def test_the_clocks_may_differ_by_300_seconds(age_s: int, is_fresh: bool) -> Non
     assert (trust(request(SIGNED, at_s=AT_S + age_s), SECRET) is not None) is is_fresh
 
 
-@pytest.mark.parametrize("secret", ["", "  ", "whsec_", "whsec_%", "whsk_AAAA", "whpk_AAAA"])
+@each("secret", ["", "  ", "whsec_", "whsec_%", "whsk_AAAA", "whpk_AAAA"])
 def test_a_secret_that_cannot_verify_is_told(secret: str) -> None:
     assert STANDARD.secret is not None
     assert STANDARD.secret.problem(secret)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import each
 from tillbell.callbacks import Forward, Note, Notice, References, Sum, TransactionNotice, Trust
 from tillbell.providers.base import Incoming, Setup, Unreadable
 from tillbell.providers.stripe import PROVIDER
@@ -40,7 +41,7 @@ def test_the_vector_matches_among_other_signatures(header: str) -> None:
     assert PROVIDER.verify(posted(header), SETUP).trust is Trust.SIGNED
 
 
-@pytest.mark.parametrize(
+@each(
     "header",
     [
         f"t={AT_S},v0={RIGHT}",

@@ -3,8 +3,7 @@
 from typing import Any
 from urllib.parse import urlencode
 
-import pytest
-
+from tests.cases import each
 from tillbell.callbacks import Sum, TransactionNotice, Trust
 from tillbell.providers.base import Incoming, Setup
 from tillbell.providers.sortedhash import sorted_hash
@@ -55,7 +54,7 @@ def test_the_hash_leaves_out_itself_the_notifications_own_reference_and_blanks()
         assert PROVIDER.verify(posted(**more), KEYED).trust is Trust.SIGNED
 
 
-@pytest.mark.parametrize("name", sorted(FIELDS))
+@each("name", sorted(FIELDS))
 def test_every_field_is_covered(name: str) -> None:
     assert PROVIDER.verify(posted(**{name: "x"}), KEYED).trust is None
     assert PROVIDER.verify(posted(**{name: None}), KEYED).trust is None
@@ -91,7 +90,7 @@ def test_a_part_of_a_value_moved_to_a_field_nobody_asked_for_is_refused_where_th
     assert PROVIDER.verify(honest, with_config(fields=list(FIELDS))).trust is Trust.SIGNED
 
 
-@pytest.mark.parametrize(
+@each(
     ("code", "settlement", "status"),
     [
         ("0", "0", Status.APPROVED),

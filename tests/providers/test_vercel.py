@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.cases import each
 from tillbell.callbacks import AnalyticsNotice, Note, Trust
 from tillbell.providers import PROVIDERS
 from tillbell.providers.base import Case, Heard, Incoming, Setup, Unreadable
@@ -64,7 +65,7 @@ def test_a_single_object_is_a_batch_of_one(indent: int | None) -> None:
     assert item.data["occurredAt"] == "2026-03-01T10:00:00.000000Z"
 
 
-@pytest.mark.parametrize("body", [b"", b"[1]", b'{"a":1}\n[]', b"[{]", b'{"a":1}{"b":2}', b"\xff"])
+@each("body", [b"", b"[1]", b'{"a":1}\n[]', b"[{]", b'{"a":1}{"b":2}', b"\xff"])
 def test_what_is_no_batch_is_unreadable(body: bytes) -> None:
     with pytest.raises(Unreadable):
         VIEWS.parse(posted(body), SETUP)
@@ -117,10 +118,8 @@ def test_items_of_another_schema_are_left_out_and_told() -> None:
     assert "vercel.speed_insights.v1" in str(notices[-1])
 
 
-@pytest.mark.parametrize("provider", [VIEWS, VITALS])
-@pytest.mark.parametrize(
-    ("heard", "status"), [(Heard.STORED, 200), (Heard.REFUSED, 403), (Heard.MALFORMED, 400)]
-)
+@each("provider", [VIEWS, VITALS])
+@each(("heard", "status"), [(Heard.STORED, 200), (Heard.REFUSED, 403), (Heard.MALFORMED, 400)])
 def test_every_answer_carries_the_token_that_its_owner_set(provider, heard, status) -> None:
     answer = provider.answer(posted(b""), ASKED, heard)
 
@@ -128,7 +127,7 @@ def test_every_answer_carries_the_token_that_its_owner_set(provider, heard, stat
     assert provider.answer(posted(b""), SETUP, heard).headers == ()
 
 
-@pytest.mark.parametrize(
+@each(
     ("asked", "is_let_through"),
     [
         (Incoming("GET", "/", (), b"", 0), True),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import each
 from tillbell.callbacks import Forward, Note, OrderNotice, Sum, TransactionNotice, Trust
 from tillbell.providers.base import Case, Heard, Incoming, Parsed, Setup, Unreadable
 from tillbell.providers.cases import samples
@@ -44,7 +45,7 @@ def test_the_signature_is_base64_of_hmac_sha256(written: str, trust: Trust | Non
     assert PROVIDER.verify(incoming, Setup(("other", *SETUP.secrets))).trust is trust
 
 
-@pytest.mark.parametrize(
+@each(
     ("body", "headers", "trust"),
     [
         (b"webhook_id=12", (), Trust.NONE),
@@ -74,7 +75,7 @@ def test_the_hello_says_nothing_whatever_its_headers_say() -> None:
     assert PROVIDER.answer(incoming, SETUP, Heard.STORED).status == 200
 
 
-@pytest.mark.parametrize(
+@each(
     ("word", "paid_at", "state", "status"),
     [
         ("pending", None, "pending", Status.PENDING),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import each
 from tillbell.callbacks import Sum, TransactionNotice, Trust
 from tillbell.providers.base import Case, Heard, Incoming, Setup, Unreadable
 from tillbell.providers.worldpay import PROVIDER
@@ -72,7 +73,7 @@ def test_entities_are_refused_even_when_they_are_not_used(doctype: str) -> None:
         heard(document(doctype=doctype))
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         "<paymentService/>",
