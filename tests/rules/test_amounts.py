@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests.cases import each
 
 from tillbell.callbacks import Sum
 from tillbell.providers import reading
@@ -21,7 +22,7 @@ def differs(sum_: Sum, amount: int = 4990, currency: str = "EUR") -> Differs:
     return found
 
 
-@pytest.mark.parametrize(
+@each(
     "sum_",
     [
         None,
@@ -57,7 +58,7 @@ def test_another_currency_never_agrees_and_is_never_enough() -> None:
         assert found.currency == sum_.currency
 
 
-@pytest.mark.parametrize("currency", ["ZZZ", "eur", "EURO", "€", "E UR", "EUR\x00", "A" * 5_000])
+@each("currency", ["ZZZ", "eur", "EURO", "€", "E UR", "EUR\x00", "A" * 5_000])
 def test_an_unknown_currency_is_not_guessed(currency: str) -> None:
     found = differs(told("49.90", currency))
     assert (found.minor, found.currency, found.is_more) == (None, None, False)
@@ -68,7 +69,7 @@ def test_an_unknown_recorded_currency_is_not_compared_by_text() -> None:
     assert difference(told("10.00", "ZZZ"), 1000, "ZZZ") is not None
 
 
-@pytest.mark.parametrize(
+@each(
     "value",
     [
         "1.234,50",
@@ -106,12 +107,12 @@ def test_what_is_no_plain_amount_is_flagged_not_read(value: str) -> None:
         assert len(found.why) < 200
 
 
-@pytest.mark.parametrize("value", ["49.90", "-4990", "4_990", "٤٩٩٠", "4990 ", "", "9" * 37])
+@each("value", ["49.90", "-4990", "4_990", "٤٩٩٠", "4990 ", "", "9" * 37])
 def test_minor_units_are_ascii_digits(value: str) -> None:
     assert differs(told(value, "EUR", is_minor=True)).minor is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("sum_", "minor"),
     [
         (told("100", "JPY"), 100),
@@ -149,7 +150,7 @@ def test_more_than_is_kept_is_not_read() -> None:
     assert not differs(beyond, 100, "JPY").is_more
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         b'{"amount":"1.234,50"}',

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from tests.cases import each
 
 from tillbell.rules.hops import HOPS_MAX, hop_line, hop_tags, hops_of
 from tillbell.rules.proxies import client_address, networks
 
 
-@pytest.mark.parametrize(
+@each(
     ("headers", "hops"),
     [
         ((), 0),
@@ -43,7 +43,7 @@ def test_each_gateway_adds_one_and_what_a_provider_sent_carries_nothing() -> Non
 OURS = networks(["10.0.0.0/8", "::1/128"])
 
 
-@pytest.mark.parametrize(
+@each(
     ("peer", "forwarded", "client"),
     [
         ("203.0.113.9", ["127.0.0.1"], "203.0.113.9"),

@@ -3,6 +3,7 @@
 from itertools import permutations
 
 import pytest
+from tests.cases import each
 
 from tillbell.callbacks import EmailNotice, Outcome, ShipmentNotice
 from tillbell.catalog.tables import FAMILIES
@@ -63,7 +64,7 @@ _PARCELS = {
 _ORDER = (CREATED, IN_TRANSIT, EXCEPTION, DELIVERED, RETURNED, CANCELLED)
 
 
-@pytest.mark.parametrize("present", _ORDER)
+@each("present", _ORDER)
 def test_every_pair_of_parcel_states(present: str) -> None:
     found = tuple(outcome(Parcel(present, None, None, None), news(one)) for one in _ORDER)
 
@@ -169,7 +170,7 @@ def test_other_events_of_an_email_are_only_noted(event: str) -> None:
     assert judge_email("delivered", event).outcome is Outcome.NOTED
 
 
-@pytest.mark.parametrize(
+@each(
     ("event", "bounce_type", "reason"),
     [
         ("bounced", "permanent", "bounced"),

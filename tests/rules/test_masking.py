@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from decimal import Decimal
 
-import pytest
+from tests.cases import each
 
 from tillbell.rules.masking import is_card_number, mask_text, mask_tree
 
@@ -52,8 +52,8 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize("brand", BRANDS)
-@pytest.mark.parametrize("spelling", SPELLINGS)
+@each("brand", BRANDS)
+@each("spelling", SPELLINGS)
 def test_a_card_number_loses_its_middle(brand: str, spelling: str) -> None:
     number = BRANDS[brand]
     masked = mask_text(SPELLINGS[spelling](number))

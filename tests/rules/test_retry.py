@@ -5,6 +5,7 @@ from email.utils import format_datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.cases import each
 
 from tillbell.clock import DAY, SECOND, to_datetime
 from tillbell.models import Result
@@ -55,7 +56,7 @@ def test_retry_after_only_lengthens_and_at_most_to_a_day(tries: int, retry_after
     assert STANDARD[tries - 1] * SECOND <= wait <= max(DAY, STANDARD[tries - 1] * SECOND)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "wait_s"),
     [("0", 0), ("120", 120), (" 7 ", 7), ("-5", 0), ("1.5", 0), ("NaN", 0), ("", 0), ("٣", 0)],
 )

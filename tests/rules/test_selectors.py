@@ -7,6 +7,7 @@ import string
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.cases import each
 
 from tillbell.catalog import KNOWN
 from tillbell.rules.selectors import (
@@ -29,7 +30,7 @@ known_types = st.sampled_from(sorted(KNOWN))
 texts = st.text(string.ascii_letters + string.digits + "._:/-*ı\n", max_size=20)
 
 
-@pytest.mark.parametrize(
+@each(
     ("written", "ours"),
     [
         ("order.paid", "order.paid"),
@@ -119,7 +120,7 @@ def test_a_filter_agrees_with_its_expansion(selectors: list[str], event_type: st
     assert compile_filter(selectors, None).wants(event_type, ()) == (event_type in expanded)
 
 
-@pytest.mark.parametrize(
+@each(
     ("endpoint", "message", "expected"),
     [
         (None, (), True),
@@ -136,7 +137,7 @@ def test_channels_narrow_what_an_endpoint_takes(
     assert compile_filter(["*"], endpoint).wants("order.paid", message) is expected
 
 
-@pytest.mark.parametrize(
+@each(
     ("slip", "meant"),
     [
         ("order.payed", "order.paid"),
@@ -157,7 +158,7 @@ def test_a_selector_that_matches_nothing_is_refused_with_what_was_meant(
     assert problem.msg.endswith(f"did you mean `{meant}`?")
 
 
-@pytest.mark.parametrize("wrong", ["order*", "*.paid", "or*er.paid", "**", "order.**", "order.*.*"])
+@each("wrong", ["order*", "*.paid", "or*er.paid", "**", "order.**", "order.*.*"])
 def test_a_star_in_the_wrong_place_is_refused(wrong: str) -> None:
     [problem] = check([wrong], KNOWN)
 
@@ -188,7 +189,7 @@ def test_an_event_type_may_be_named_like_this(name: str) -> None:
     assert check_event_type(name) is None
 
 
-@pytest.mark.parametrize("name", ["", "order paid", "order.*", "order.paid\n", "ордер", "a" * 257])
+@each("name", ["", "order paid", "order.*", "order.paid\n", "ордер", "a" * 257])
 def test_an_event_type_may_not_be_named_like_this(name: str) -> None:
     assert check_event_type(name)
 

@@ -11,6 +11,7 @@ import pytest
 import standardwebhooks
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.cases import each
 
 from tillbell import ed25519
 from tillbell.rules import signing
@@ -78,7 +79,7 @@ def test_plain_text_secret_is_its_own_key() -> None:
     assert signing.standard_signature(["plain password"], "a", 1, b"x") == expected
 
 
-@pytest.mark.parametrize(
+@each(
     "secret",
     [
         HMAC_SECRET,
@@ -95,7 +96,7 @@ def test_good_secrets_pass(secret: str) -> None:
     assert signing.check_standard_secret(secret) is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("secret", "complaint"),
     [
         ("", "0 bytes"),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.cases import each
 
 from tillbell.callbacks import Outcome
 from tillbell.rules.transitions import (
@@ -20,7 +21,6 @@ from tillbell.rules.transitions import (
     status_of,
 )
 from tillbell.transactions import (
-    NEGATIVE,
     TERMINAL,
     Direction,
     EffectKind,
@@ -82,7 +82,7 @@ def cells() -> list[tuple[Direction, Status, Status, Outcome]]:
     return found
 
 
-@pytest.mark.parametrize(("direction", "present", "news", "outcome"), cells())
+@each(("direction", "present", "news", "outcome"), cells())
 def test_the_whole_table(
     direction: Direction, present: Status, news: Status, outcome: Outcome
 ) -> None:
@@ -149,14 +149,12 @@ def test_nothing_leaves_a_terminal_status_however_new(
     assert judged.outcome is not Outcome.CONFLICT or APPROVED in (present, news.status)
 
 
-@pytest.mark.parametrize(
-    "word", ["On Hold", "on_hold", "ON-HOLD", "onhold", "on hold", " ON\tHOLD "]
-)
+@each("word", ["On Hold", "on_hold", "ON-HOLD", "onhold", "on hold", " ON\tHOLD "])
 def test_a_status_is_read_in_any_spelling(word: str) -> None:
     assert status_of(word) is ON_HOLD
 
 
-@pytest.mark.parametrize("word", ["", "success", "Confirmed", "Approve", "ＡPPROVED", "on.hold"])
+@each("word", ["", "success", "Confirmed", "Approve", "ＡPPROVED", "on.hold"])
 def test_a_word_that_is_not_ours_is_not_guessed(word: str) -> None:
     assert status_of(word) is None
 
@@ -164,15 +162,30 @@ def test_a_word_that_is_not_ours_is_not_guessed(word: str) -> None:
 # ── effects ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_only_approval_moves_money_and_only_a_reserve_is_released() -> None:
-    for direction, reserves, status in itertools.product(Direction, (False, True), Status):
-        effect = effect_of(transaction(direction, reserves=reserves), status)
-        if status is APPROVED:
-            assert effect is (EffectKind.CREDIT if direction is PAY_IN else EffectKind.DEBIT)
-        elif status in NEGATIVE and reserves:
-            assert effect is EffectKind.RELEASE
-        else:
-            assert effect is None
+# What entering each status does to the account, in the columns of TABLES: "in" credits, "out"
+# debits, "back" releases the reserve, "-" does nothing.
+EFFECTS = {
+    (PAY_IN, False): "- - - in - - - -",
+    (PAY_IN, True): "- - - in back back back back",
+    (PAY_OUT, False): "- - - out - - - -",
+    (PAY_OUT, True): "- - - out back back back back",
+}
+MOVES = {
+    "-": None,
+    "in": EffectKind.CREDIT,
+    "out": EffectKind.DEBIT,
+    "back": EffectKind.RELEASE,
+}
+
+
+@each(("case", "row"), EFFECTS.items())
+def test_only_approval_moves_money_and_only_a_reserve_is_released(
+    case: tuple[Direction, bool], row: str
+) -> None:
+    direction, reserves = case
+    current = transaction(direction, reserves=reserves)
+
+    assert [effect_of(current, status) for status in Status] == [MOVES[w] for w in row.split()]
 
 
 @pytest.mark.parametrize(

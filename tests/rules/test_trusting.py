@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests.cases import each
 
 from tillbell.callbacks import Confirm, Trust
 from tillbell.rules.trusting import confirm_of, doubt
@@ -15,8 +16,8 @@ def test_signed_news_is_believed(confirm: Confirm) -> None:
     assert doubt(Trust.SIGNED, confirm, is_hint=False) is None
 
 
-@pytest.mark.parametrize("trust", UNSIGNED)
-@pytest.mark.parametrize("confirm", [Confirm.PULL, Confirm.REVIEW])
+@each("trust", UNSIGNED)
+@each("confirm", [Confirm.PULL, Confirm.REVIEW])
 def test_anything_less_is_not(trust: Trust, confirm: Confirm) -> None:
     why = doubt(trust, confirm, is_hint=False)
 
@@ -29,8 +30,8 @@ def test_unless_its_owner_chose_to_believe_it(trust: Trust) -> None:
     assert doubt(trust, Confirm.TRUST, is_hint=False) is None
 
 
-@pytest.mark.parametrize("trust", Trust)
-@pytest.mark.parametrize("confirm", Confirm)
+@each("trust", Trust)
+@each("confirm", Confirm)
 def test_a_hint_proves_nothing_whoever_sent_it(trust: Trust, confirm: Confirm) -> None:
     assert doubt(trust, confirm, is_hint=True) is not None
 
