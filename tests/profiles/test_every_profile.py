@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.cases import each
 from tests.profiles.exchange import exchange, payload, render, sample
 from tillbell.catalog import CATALOG
 from tillbell.profiles import PROFILES, profile
@@ -54,7 +55,7 @@ def test_registry_names_each_profile_as_it_names_itself() -> None:
         profile("unheard-of")
 
 
-@pytest.mark.parametrize(("name", "event_type", "index"), ROUTES)
+@each(("name", "event_type", "index"), ROUTES)
 def test_catalogue_samples_become_json(name: str, event_type: str, index: int) -> None:
     entry = CATALOG.get(event_type)
     document = json.dumps(entry.sample).encode() if entry else b'{"points": 5}'
@@ -74,7 +75,7 @@ def test_any_json_can_be_rendered(document: object) -> None:
         json.loads(render(name, event_type, written, index))
 
 
-@pytest.mark.parametrize(
+@each(
     "document",
     [
         b'{"amount": 1e999999999, "currency": "EUR", "createdAt": 1e99}',
@@ -99,7 +100,7 @@ def test_hostile_json_is_rendered(document: bytes) -> None:
         assert body
 
 
-@pytest.mark.parametrize(("name", "event_type", "index"), ROUTES)
+@each(("name", "event_type", "index"), ROUTES)
 def test_bodies_of_profiles_are_kept_apart(name: str, event_type: str, index: int) -> None:
     spoken = profile(name)
     variants = [spoken.variant(part) for part in spoken.parts(event_type, None)]
@@ -113,14 +114,14 @@ def test_bodies_of_profiles_are_kept_apart(name: str, event_type: str, index: in
     assert variants == [""] or not others.intersection(variants)
 
 
-@pytest.mark.parametrize("name", ["standard", "svix"])
-@pytest.mark.parametrize("document", [b'{ "a" : 1.10 }', b"[1,2]\n", b"\xff not even json"])
+@each("name", ["standard", "svix"])
+@each("document", [b'{ "a" : 1.10 }', b"[1,2]\n", b"\xff not even json"])
 def test_payload_is_sent_as_published(name: str, document: bytes) -> None:
     assert profile(name).variant("any.type") == ""
     assert render(name, "any.type", document) == document
 
 
-@pytest.mark.parametrize(("name", "event_type", "index"), ROUTES)
+@each(("name", "event_type", "index"), ROUTES)
 def test_retries_keep_id_and_body(name: str, event_type: str, index: int) -> None:
     sent = [
         exchange(name, event_type, b"{}", GOOD_SECRET, part=index, attempt=number)
@@ -135,7 +136,7 @@ def test_retries_keep_id_and_body(name: str, event_type: str, index: int) -> Non
     assert len({headers[k] for _, headers in sent for k in headers if "timestamp" in k}) == 2
 
 
-@pytest.mark.parametrize("name", PROFILES)
+@each("name", PROFILES)
 def test_new_secrets_pass_their_own_check(name: str) -> None:
     spoken = profile(name)
     first, second = spoken.new_secret(b"a" * 32), spoken.new_secret(b"b" * 32)
@@ -156,10 +157,8 @@ def test_any_secret_that_passes_is_safe_in_headers(name: str, text: str) -> None
         assert value == value.strip()
 
 
-@pytest.mark.parametrize("name", ["zenofy", "mozarto", "mozarto-legacy"])
-@pytest.mark.parametrize(
-    "secret", ["", "å", "a\r\nX: y", " padded", "x" * 257, "whsk_abc", "whsec_!", "a\x00b"]
-)
+@each("name", ["zenofy", "mozarto", "mozarto-legacy"])
+@each("secret", ["", "å", "a\r\nX: y", " padded", "x" * 257, "whsk_abc", "whsec_!", "a\x00b"])
 def test_secrets_that_no_header_can_carry_are_refused(name: str, secret: str) -> None:
     assert profile(name).check_secret(secret)
 
@@ -169,7 +168,7 @@ def test_profiles_without_a_made_secret_are_those_whose_platform_has_it_optional
     assert optional == {"zenofy", "mozarto", "mozarto-legacy"}
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "timeout_s", "success", "schedule_s"),
     [
         ("standard", 30, "2xx", (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)),

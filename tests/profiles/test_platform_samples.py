@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.cases import each
 from tests.profiles.exchange import exchange, payload, render, rendered, sample
 from tillbell.profiles import profile
 
@@ -58,7 +59,7 @@ def test_zenofy_keys_are_there_even_when_nothing_is_known() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each(
     ("amount", "currency", "written"),
     [
         ("49", "EUR", b"49.00"),
@@ -79,7 +80,7 @@ def test_amounts_have_the_digits_of_their_currency(
     assert b'"totalAmount":' + written + b"," in body
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "written"),
     [
         ("2026-05-01T10:30:00+02:00", "2026-05-01T10:30:00+02:00"),
@@ -111,7 +112,7 @@ def test_mozarto_sample() -> None:
     assert body == sample("mozarto_approved")
 
 
-@pytest.mark.parametrize(("event_type", "status"), STATUSES.items())
+@each(("event_type", "status"), STATUSES.items())
 def test_mozarto_status_is_title_case_and_message_never_empty(event_type: str, status: str) -> None:
     body = rendered("mozarto", event_type, payload(id=5, message=""))
     assert body["transaction_status"] == status
@@ -132,10 +133,8 @@ def test_mozarto_required_members_are_empty_and_optional_ones_absent() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["mozarto", "mozarto-legacy"])
-@pytest.mark.parametrize(
-    "event_type", ["transaction.conflict", "transaction.reversed", "order.paid", "my.type"]
-)
+@each("name", ["mozarto", "mozarto-legacy"])
+@each("event_type", ["transaction.conflict", "transaction.reversed", "order.paid", "my.type"])
 def test_mozarto_sends_only_its_eight_statuses(name: str, event_type: str) -> None:
     assert profile(name).parts(event_type, None) == ()
 
@@ -152,7 +151,7 @@ def test_mozarto_legacy_sample() -> None:
     assert body == sample("mozarto_legacy_confirmed")
 
 
-@pytest.mark.parametrize("event_type", STATUSES)
+@each("event_type", STATUSES)
 def test_mozarto_legacy_confirms_what_is_approved_and_nothing_else(event_type: str) -> None:
     body = rendered("mozarto-legacy", event_type, b"{}")
     approved = event_type == "transaction.approved"
@@ -203,7 +202,7 @@ def test_shoppex_base_part_has_no_products() -> None:
 BASE, PRODUCT = "order:paid", "order:paid:product"
 
 
-@pytest.mark.parametrize(
+@each(
     ("selectors", "parts"),
     [
         (None, (BASE, PRODUCT)),
@@ -230,7 +229,7 @@ def test_shoppex_parts_follow_the_selectors(
     assert profile("shoppex").parts("order.paid", selectors) == parts
 
 
-@pytest.mark.parametrize(
+@each(
     ("event_type", "parts"),
     [
         ("order.cancelled", ("order:cancelled", "order:cancelled:product")),

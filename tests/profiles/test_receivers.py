@@ -13,6 +13,7 @@ import pytest
 import standardwebhooks
 import svix.webhooks
 
+from tests.cases import each
 from tests.profiles import receivers
 from tests.profiles.exchange import SENT_AT_S, Exchange, exchange, payload, sample
 from tillbell import ed25519
@@ -134,14 +135,14 @@ def _secret_of(name: str) -> str:
     return profile(name).new_secret(b"r" * 32)
 
 
-@pytest.mark.parametrize("name", PROFILES)
+@each("name", PROFILES)
 def test_our_library_accepts_every_profile(name: str) -> None:
     body, headers = sent(name, _secret_of(name))
     verified = verify(body, headers, _secret_of(name), profile=name, now=SENT_AT_S + 3)
     assert (verified.id, verified.timestamp, verified.body) == ("msg_1", SENT_AT_S, body)
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "word"),
     [
         ("standard", "order.paid"),
@@ -160,7 +161,7 @@ def test_our_library_tells_the_platforms_word(name: str, word: str) -> None:
     assert verified.json() == json.loads(body)
 
 
-@pytest.mark.parametrize("name", PROFILES)
+@each("name", PROFILES)
 def test_our_library_refuses_a_changed_body_and_another_secret(name: str) -> None:
     secret = _secret_of(name)
     body, headers = sent(name, secret)
@@ -171,7 +172,7 @@ def test_our_library_refuses_a_changed_body_and_another_secret(name: str) -> Non
         assert refusal.value.reason == "no_match"
 
 
-@pytest.mark.parametrize("name", PROFILES)
+@each("name", PROFILES)
 def test_rotation_loses_nothing_for_a_receiver_that_knows_both(name: str) -> None:
     old, new = _secret_of(name), profile(name).new_secret(b"n" * 32)
     for secrets in ((old,), (new, old), (new,)):
