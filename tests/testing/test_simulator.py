@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import each
 from tests.providers.pinned import pinned
 from tests.providers.test_every_provider import secret_of
 from tillbell.clock import SECOND, from_datetime
@@ -57,7 +58,7 @@ def identity(name: str, simulated: Simulated) -> object:
 # ── every case ───────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_made_fresh_it_is_proven_and_says_the_same(name: str) -> None:
     fresh = simulate(wanted(name), URL, clock())
     same = simulate(wanted(name, is_fresh=False), URL, clock())
@@ -70,7 +71,7 @@ def test_made_fresh_it_is_proven_and_says_the_same(name: str) -> None:
     assert statuses(parsed(name, fresh)) == statuses(parsed(name, same))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_it_says_truly_whether_the_next_one_is_another_event(name: str) -> None:
     later = clock()
     first = simulate(wanted(name), URL, later)
@@ -82,14 +83,14 @@ def test_it_says_truly_whether_the_next_one_is_another_event(name: str) -> None:
     assert first.known_by == parsed(name, first).dedupe_key
 
 
-@pytest.mark.parametrize("name", NAMES)
+@each("name", NAMES)
 def test_the_same_is_the_same(name: str) -> None:
     first, second = (simulate(wanted(name, is_fresh=False), URL, clock()) for _ in range(2))
     assert identity(name, first) == identity(name, second)
     assert not first.is_new
 
 
-@pytest.mark.parametrize("provider", ["stripe", "paddle", "mollie", "dexpress", "github", "resend"])
+@each("provider", ["stripe", "paddle", "mollie", "dexpress", "github", "resend"])
 def test_who_has_event_ids_never_repeats_one(provider: str) -> None:
     cases = [f"{provider}:{case}" for case in samples(provider)] * 2
     ids = [simulate(wanted(name), URL, clock()).known_by for name in cases]
@@ -166,7 +167,7 @@ def changed(*overrides: str) -> Any:
     return case
 
 
-@pytest.mark.parametrize(
+@each(
     ("override", "expected"),
     [
         ("amount=250", {"amount": 250}),
@@ -193,7 +194,7 @@ def test_a_parameter_of_the_query_is_changed_by_a_question_mark() -> None:
     assert "orderId=7" in request.target
 
 
-@pytest.mark.parametrize(
+@each(
     ("override", "said"),
     [
         ("data.objct.amount=1", "data.objct.amount: there is no member 'objct'; did you mean"),
@@ -231,7 +232,7 @@ def test_overrides_win_over_what_is_fresh_and_are_signed() -> None:
 # ── what is refused ──────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
+@each(
     ("simulation", "said"),
     [
         (Simulation("strip:approved"), "no provider 'strip'; did you mean stripe?"),
