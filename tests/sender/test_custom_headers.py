@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cases import each
 from tests.sender.hostile_corpus import Case, cases
 from tillbell.rules.headers import HEADERS_MAX, check_custom_headers, is_secret_header
 
 _HEADERS = cases("header")
 
 
-def _with(expect: str) -> list[pytest.ParameterSet]:
-    return [pytest.param(case, id=case.id) for case in _HEADERS if case.expect == expect]
+def _with(expect: str) -> list[Case]:
+    return [case for case in _HEADERS if case.expect == expect]
 
 
-@pytest.mark.parametrize("case", _with("refused"))
+def _id(case: Case) -> str:
+    return case.id
+
+
+@each("case", _with("refused"), ids=_id)
 def test_a_header_that_could_change_the_request_is_refused(case: Case) -> None:
     (problem,) = check_custom_headers({case.input["name"]: case.input["value"]})
     assert problem.loc[:2] == ("body", "headers")
     assert problem.type.startswith("header_")
 
 
-@pytest.mark.parametrize("case", _with("secret"))
+@each("case", _with("secret"), ids=_id)
 def test_a_header_that_carries_a_credential_is_accepted_as_secret(case: Case) -> None:
     assert check_custom_headers({case.input["name"]: case.input["value"]}) == []
     assert is_secret_header(case.input["name"])
 
 
-@pytest.mark.parametrize("case", _with("open"))
+@each("case", _with("open"), ids=_id)
 def test_any_other_header_is_accepted_and_shown(case: Case) -> None:
     assert check_custom_headers({case.input["name"]: case.input["value"]}) == []
     assert not is_secret_header(case.input["name"])

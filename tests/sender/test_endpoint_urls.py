@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cases import each
 from tests.sender.hostile_corpus import Case, cases, public_addresses
 from tillbell.errors import Invalid, Misconfigured
 from tillbell.flow.addresses import AddressPolicy
@@ -32,11 +33,15 @@ def _kind(policy: AddressPolicy, url: str) -> str:
     return ""
 
 
-def _with(expect: str) -> list[pytest.ParameterSet]:
-    return [pytest.param(case, id=case.id) for case in _URLS if case.expect == expect]
+def _with(expect: str) -> list[Case]:
+    return [case for case in _URLS if case.expect == expect]
 
 
-@pytest.mark.parametrize("case", _with("refused"))
+def _id(case: Case) -> str:
+    return case.id
+
+
+@each("case", _with("refused"), ids=_id)
 def test_a_url_that_breaks_a_rule_is_refused_whatever_is_configured(case: Case) -> None:
     for policy in (closed, wide_open):
         kind = _kind(policy, case.input)
@@ -44,19 +49,19 @@ def test_a_url_that_breaks_a_rule_is_refused_whatever_is_configured(case: Case) 
         assert kind not in _ADDRESS_KINDS
 
 
-@pytest.mark.parametrize("case", _with("blocked"))
+@each("case", _with("blocked"), ids=_id)
 def test_an_address_that_nobody_may_call_is_blocked_whatever_is_configured(case: Case) -> None:
     assert _kind(closed, case.input) == "url_blocked_address"
     assert _kind(wide_open, case.input) == "url_blocked_address"
 
 
-@pytest.mark.parametrize("case", _with("operator"))
+@each("case", _with("operator"), ids=_id)
 def test_a_private_address_is_blocked_unless_the_operator_opens_its_network(case: Case) -> None:
     assert _kind(closed, case.input) == "url_private_address"
     assert _kind(wide_open, case.input) == ""
 
 
-@pytest.mark.parametrize("case", _with("accepted") + _with("name"))
+@each("case", _with("accepted") + _with("name"), ids=_id)
 def test_an_honest_url_is_accepted(case: Case) -> None:
     assert _kind(closed, case.input) == ""
 
@@ -84,7 +89,7 @@ def test_an_international_name_is_shown_as_it_will_be_looked_up() -> None:
     assert target.url == "https://xn--bcher-kva.example/a"
 
 
-@pytest.mark.parametrize(
+@each(
     ("url", "host_header", "path"),
     [
         ("https://Example.com", b"example.com", b"/"),
@@ -106,7 +111,7 @@ def test_only_named_ports_are_allowed_when_the_operator_names_them() -> None:
     assert _kind(policy, "https://example.com:9443/") == "url_port"
 
 
-@pytest.mark.parametrize("address", public_addresses())
+@each("address", public_addresses())
 def test_a_public_address_is_never_blocked(address: str) -> None:
     assert closed.judge(address) is None
 
@@ -127,7 +132,7 @@ def test_a_network_that_cannot_be_opened_is_refused_at_start(cidr: str) -> None:
         AddressPolicy((cidr,))
 
 
-@pytest.mark.parametrize("text", ["", "localhost", "127.1", "1.2.3.4 ", "::1%lo", "fe80::1%eth0"])
+@each("text", ["", "localhost", "127.1", "1.2.3.4 ", "::1%lo", "fe80::1%eth0"])
 def test_what_is_not_a_plain_address_is_not_admitted(text: str) -> None:
     assert wide_open.judge(text) is not None
 
