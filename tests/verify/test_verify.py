@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cases import each
 from tests.verify.requests import (
     BODY,
     HEADERS,
@@ -56,7 +57,7 @@ def test_svix_headers_are_the_same_under_another_name() -> None:
     assert accept(headers, profile="svix").id == ID
 
 
-@pytest.mark.parametrize(
+@each(
     "headers",
     [
         {name.upper(): value for name, value in HEADERS.items()},
@@ -83,8 +84,8 @@ def test_a_body_that_is_not_bytes_is_refused(body: Any) -> None:
     assert reason(body=body) == "body_not_bytes"
 
 
-@pytest.mark.parametrize("missing", HEADERS)
-@pytest.mark.parametrize("empty", [{}, {"present": ""}])
+@each("missing", HEADERS)
+@each("empty", [{}, {"present": ""}])
 def test_each_header_is_needed(missing: str, empty: dict[str, str]) -> None:
     headers = {name: value for name, value in HEADERS.items() if name != missing}
     assert reason(headers | dict.fromkeys([missing] if empty else [], "")) == "missing_header"
@@ -101,7 +102,7 @@ def test_clocks_may_differ_by_the_tolerance(drift_s: int) -> None:
     assert accept(now=NOW_S + drift_s).timestamp == NOW_S
 
 
-@pytest.mark.parametrize(
+@each(
     ("now", "tolerance_s", "why"),
     [
         (NOW_S + 301, 300, "too_old"),
@@ -124,7 +125,7 @@ def test_the_machines_clock_is_used_unless_told() -> None:
     assert refusal.value.reason == "too_old"
 
 
-@pytest.mark.parametrize(
+@each(
     "timestamp",
     ["1614265330.0", "1.614e9", "-1", "+1614265330", "1_614_265_330", "٣", "nan", "1" * 13, "x"],
 )
@@ -137,7 +138,7 @@ def test_ids_that_could_reach_into_the_signed_content_are_refused(id_: str) -> N
     assert reason(with_(id=id_)) == "bad_id"
 
 
-@pytest.mark.parametrize(
+@each(
     "signature",
     [
         "v1",
@@ -173,8 +174,8 @@ def test_any_of_several_secrets_may_match(secret: Any) -> None:
     assert accept(secret=secret).id == ID
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-@pytest.mark.parametrize("secret", ["", " ", [], None, [SECRET, ""], [None], "whsec_", b"bytes"])
+@each("profile", PROFILES)
+@each("secret", ["", " ", [], None, [SECRET, ""], [None], "whsec_", b"bytes"])
 def test_an_unset_secret_accepts_nothing(profile: str, secret: Any) -> None:
     headers = {
         **signed(BODY, secret="whsec_"),
@@ -217,8 +218,8 @@ def test_a_signature_beside_the_platforms_header_must_hold_too(profile: str) -> 
     assert reason(HEADERS, profile=profile) == "missing_header"
 
 
-@pytest.mark.parametrize("profile", PLATFORM_HEADERS)
-@pytest.mark.parametrize("spoil", [str.swapcase, lambda text: text + "x", lambda text: text[:-1]])
+@each("profile", PLATFORM_HEADERS)
+@each("spoil", [str.swapcase, lambda text: text + "x", lambda text: text[:-1]])
 def test_a_platforms_header_must_be_exact(profile: str, spoil: Any) -> None:
     name, value = next(iter(PLATFORM_HEADERS[profile].items()))
     assert reason({name: spoil(value)}, profile=profile) == "no_match"
@@ -230,7 +231,7 @@ def test_a_bare_password_is_no_bearer_token_and_the_reverse() -> None:
     assert accept({"Authorization": f"bearer {SECRET}"}, profile="mozarto-legacy").id is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("body", "event_type"),
     [
         (b'{"type": "order.paid"}', "order.paid"),
