@@ -84,7 +84,6 @@ def _looped(
 
     @functools.wraps(test)
     def looped(**fixtures: Any) -> None:
-        __tracebackhide__ = True
         failures: list[tuple[str, BaseException]] = []
         for number, case in enumerate(cases, start=1):
             try:

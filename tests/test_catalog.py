@@ -9,15 +9,16 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
+from tests.cases import each
 from tillbell.catalog import CATALOG, KNOWN, OPERATIONAL, CatalogEntry
 from tillbell.money import exponent, is_currency
 from tillbell.rules.selectors import check_event_type
 
-entries = pytest.mark.parametrize("entry", CATALOG.values(), ids=lambda entry: entry.name)
+entries = each("entry", CATALOG.values(), ids=lambda entry: entry.name)
 AMOUNTS = {"amount", "price", "unitPrice", "totalPrice", "refundedAmount", "settlementAmount"}
 
 
-@pytest.mark.parametrize(
+@each(
     "name",
     [
         "order.partially_refunded",

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.cases import each
 from tillbell.money import (
     CURRENCIES,
     exponent,
@@ -22,7 +23,7 @@ currencies = st.sampled_from(sorted(CURRENCIES))
 minors = st.integers(min_value=-(10**17), max_value=10**17)
 
 
-@pytest.mark.parametrize(
+@each(
     ("currency", "digits"),
     [
         ("EUR", 2),
@@ -39,7 +40,7 @@ def test_currencies_have_the_digits_of_their_standard(currency: str, digits: int
     assert exponent(currency) == digits
 
 
-@pytest.mark.parametrize("code", ["", "eur", "EURO", "PTS", "ıLS", "EUR "])
+@each("code", ["", "eur", "EURO", "PTS", "ıLS", "EUR "])
 def test_an_unknown_currency_is_refused_not_guessed(code: str) -> None:
     assert not is_currency(code)
     with pytest.raises(ValueError, match="not a currency"):
@@ -85,7 +86,7 @@ SLOPPY = """
 """
 
 
-@pytest.mark.parametrize("text", [*SLOPPY.split(), "", " 1", "1\n", "1" * 19, "0." + "0" * 31])
+@each("text", [*SLOPPY.split(), "", " 1", "1\n", "1" * 19, "0." + "0" * 31])
 def test_sloppy_amounts_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_amount(text, "EUR")
@@ -94,7 +95,7 @@ def test_sloppy_amounts_are_refused(text: str) -> None:
 NO_AMOUNTS = [*map(Decimal, ["NaN", "Infinity", "1E+999999999", "1E-999999"]), True, 10**400, 1.5]
 
 
-@pytest.mark.parametrize("number", NO_AMOUNTS)
+@each("number", NO_AMOUNTS)
 def test_numbers_that_are_no_amount_are_refused(number: Decimal | int) -> None:
     with pytest.raises(ValueError, match="not an amount"):
         parse_amount(number, "EUR")
@@ -114,7 +115,7 @@ def test_minor_units_may_be_padded(text: str | int, minor: int) -> None:
     assert parse_minor(text) == minor
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1.0", "1_0", "٣", True, -5, "9" * 37])
+@each("text", ["", "-1", "1.0", "1_0", "٣", True, -5, "9" * 37])
 def test_minor_units_are_digits_only(text: str | int) -> None:
     with pytest.raises(ValueError, match="minor units"):
         parse_minor(text)
@@ -127,7 +128,7 @@ def test_plain_changes_nothing_that_is_already_written_well(minor: int, currency
     assert plain(written, currency) == written
 
 
-@pytest.mark.parametrize(
+@each(
     ("given_text", "currency", "expected"),
     [
         ("49.5", "PTS", "49.5"),

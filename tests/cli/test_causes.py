@@ -8,6 +8,7 @@ import json
 import pytest
 from standardwebhooks import Webhook
 
+from tests.cases import each
 from tillbell.cli.causes import Signed, judge
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -47,7 +48,7 @@ def remade(**options: object) -> bytes:
     return json.dumps(json.loads(BODY), **options).encode()  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
+@each(
     ("change", "said"),
     [
         ({"timestamp": str(NOW * 1000)}, "milliseconds"),

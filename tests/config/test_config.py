@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cases import each
 from tillbell.config import FIELDS, Settings, load
 from tillbell.errors import Misconfigured
 from tillbell.setting_text import as_text
@@ -108,7 +109,7 @@ def test_dev_allows_http_and_this_machine_only() -> None:
     assert settings.allowed_cidrs == ("10.1.0.0/16", "127.0.0.0/8", "::1/128")
 
 
-@pytest.mark.parametrize(
+@each(
     ("environ", "said"),
     [
         ({"TILLBELL_PROT": "1"}, "did you mean TILLBELL_PORT"),

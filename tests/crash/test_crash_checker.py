@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-import pytest
-
+from tests.cases import each
 from tests.crash.accounts import FAILED, PENDING, SUCCEEDED, Account, Tried
 from tests.crash.checker import FLIGHT_NS, Evidence, Hurt, check
 from tests.crash.producer import Acknowledged
@@ -89,7 +88,7 @@ def forget_a_delivery(evidence: Evidence) -> None:
     evidence.account.statuses.clear()
 
 
-@pytest.mark.parametrize(
+@each(
     ("spoil", "invariant"),
     [
         (lose_the_message, "I1"),

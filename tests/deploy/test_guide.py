@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.cases import each
 from tests.deploy.reading import DEPLOY, GUIDE, ROOT, blocks, run
 from tillbell.app import Gateway
 from tillbell.config import FIELDS, load
@@ -35,7 +35,7 @@ LABELS = {
 USED = re.compile(r"\b(tillbell_[a-z_]+)(?:\{([^}]*)\})?")
 
 
-@pytest.mark.parametrize("rule", RULES, ids=NAMES)
+@each("rule", RULES, ids=NAMES)
 def test_an_alert_asks_for_series_that_are_there(rule: dict[str, str]) -> None:
     used = USED.findall(rule["expr"])
     assert used
@@ -46,7 +46,7 @@ def test_an_alert_asks_for_series_that_are_there(rule: dict[str, str]) -> None:
                 assert (series, label, value) in LABELS
 
 
-@pytest.mark.parametrize("rule", RULES, ids=NAMES)
+@each("rule", RULES, ids=NAMES)
 def test_an_alert_says_how_urgent_it_is_and_what_it_means(rule: dict[str, object]) -> None:
     assert rule["labels"] in ({"severity": "page"}, {"severity": "ticket"})
     assert set(rule["annotations"]) == {"summary"}  # type: ignore[call-overload]

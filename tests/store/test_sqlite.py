@@ -13,6 +13,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from tests.cases import each
 from tests.store.world import SUCCEEDED, World
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.models import Application
@@ -31,12 +32,12 @@ async def opened(path: Path, clock: ManualClock, **options: object) -> SqliteDat
     return database
 
 
-@pytest.mark.parametrize("version", FIXED)
+@each("version", FIXED)
 def test_a_fixed_sqlite_is_used(version: str) -> None:
     assert check_version(version) is None
 
 
-@pytest.mark.parametrize("version", DAMAGING)
+@each("version", DAMAGING)
 def test_a_sqlite_that_can_damage_its_log_is_refused(version: str) -> None:
     with pytest.raises(Misconfigured, match=version):
         check_version(version)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cases import each
 from tillbell.config import load
 from tillbell.errors import Misconfigured
 from tillbell.vault import (
@@ -71,9 +72,7 @@ def test_any_changed_bit_is_detected(position: int, bit: int) -> None:
         vault.open(f"{head}.{changed}", "ep_1")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "plain", "v1", "v2.aa.bb", "v1.{id}", "v1.{id}.", "v1.{id}.!"]
-)
+@each("text", ["", "plain", "v1", "v2.aa.bb", "v1.{id}", "v1.{id}.", "v1.{id}.!"])
 def test_what_is_not_a_sealed_text_is_said_to_be_none(text: str) -> None:
     with pytest.raises(Misplaced):
         Vault(NEW).open(text.format(id=key_id(NEW)), "ep_1")
@@ -132,7 +131,7 @@ def test_the_first_configured_key_seals_and_the_others_open(tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "",
