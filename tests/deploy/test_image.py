@@ -71,13 +71,9 @@ def test_what_it_copies_is_there_and_not_ignored(tmp_path: Path) -> None:
     assert all((ROOT / source).exists() for source in copied)
 
 
-def test_it_has_every_package_that_we_run_with() -> None:
-    def pinned(lock: str) -> set[str]:
-        text = (ROOT / "requirements" / lock).read_text()
-        return set(re.findall(r"^\S+==\S+", text, re.MULTILINE))
-
-    assert pinned("runtime.txt") < pinned("postgres.txt")
-    assert any(name.startswith("psycopg-binary==") for name in pinned("postgres.txt"))
+def test_it_has_the_packages_that_we_run_with() -> None:
+    installed = [rest for rest in said("RUN", LINES) if "-r requirements/run.txt" in rest]
+    assert len(installed) == 1
 
 
 def test_what_it_sets_are_settings(tmp_path: Path) -> None:
