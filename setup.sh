@@ -4,19 +4,20 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 set=${1:-run}
+# Bytecode ahead of time pays only where hundreds of processes start: in tests.
 case $set in
-    run) locks=(-r requirements/run.txt -r requirements/build.txt) ;;
-    dev) locks=(-r requirements/dev.txt) ;; # holds the packages of the others too
+    run) locks=(-r requirements/run.txt -r requirements/build.txt) uv_bytecode=--no-compile-bytecode pip_bytecode=--no-compile ;;
+    dev) locks=(-r requirements/dev.txt) uv_bytecode=--compile-bytecode pip_bytecode=--compile ;; # has the others' packages too
     *) echo "usage: ./setup.sh [run|dev]" >&2; exit 2 ;;
 esac
 
 python=${PYTHON:-python3}
 if command -v uv >/dev/null 2>&1; then
     [ -x .venv/bin/python ] || uv venv --quiet --python "$python" .venv
-    install=(uv pip install --quiet --python .venv/bin/python)
+    install=(uv pip install --quiet --python .venv/bin/python "$uv_bytecode")
 else
     [ -x .venv/bin/pip ] || "$python" -m venv --clear .venv
-    install=(.venv/bin/pip install --quiet --disable-pip-version-check)
+    install=(.venv/bin/pip install --quiet --disable-pip-version-check "$pip_bytecode")
 fi
 echo "installing the $set set into .venv" >&2
 "${install[@]}" --require-hashes --only-binary :all: "${locks[@]}"
