@@ -1,4 +1,4 @@
-"""The locks hold what pyproject.toml names, at one version each. `requirements/lock.sh` makes them."""
+"""The locks, which `requirements/lock.sh` makes, hold what pyproject.toml names."""
 
 from __future__ import annotations
 
