@@ -13,9 +13,9 @@ from tests.store.world import World
 from tillbell.storage.database import Database
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.sqlite import SqliteDatabase
-from tillbell.testing import ManualClock, MemoryStore
+from tillbell.testing import ManualClock
 
-STORES = ("sqlite", "postgres", "memory")
+STORES = ("sqlite", "postgres")
 
 
 @pytest.fixture
@@ -25,8 +25,6 @@ def make_store(
     """Make an empty store of that name."""
 
     def make(name: str) -> Database:
-        if name == "memory":
-            return MemoryStore()
         if name == "postgres":
             return PostgresDatabase(request.getfixturevalue("used_schema")(), clock)
         return SqliteDatabase(tmp_path / "tillbell.db", clock)

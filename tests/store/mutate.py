@@ -284,7 +284,7 @@ def run_one(number: int) -> int:
     if number >= 0:
         plant(MUTANTS[number])
     skipped = [f"--ignore={FOLDER / name}" for name in ("test_statements.py", "test_sqlite.py")]
-    options = ["-x", "-q", "-k", "not memory", "-p", "no:cacheprovider", "--timeout=20"]
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--timeout=20"]
     return pytest.main([str(FOLDER), *skipped, *options])
 
 
