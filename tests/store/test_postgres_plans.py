@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
+from tests.cases import each
 from tillbell.storage.migrate import migrate
 from tillbell.storage.postgres_link import open_link
 from tillbell.storage.sql import load
@@ -63,7 +64,7 @@ def plan(connection: psycopg.Connection[tuple[object, ...]], name: str, *chosen:
         connection.execute(b"DEALLOCATE planned")
 
 
-@pytest.mark.parametrize("name", HOT + POINTS)
+@each("name", HOT + POINTS)
 def test_a_plan_made_while_a_table_is_empty_does_not_read_it_from_end_to_end(
     connection: psycopg.Connection[tuple[object, ...]], name: str
 ) -> None:
@@ -71,7 +72,7 @@ def test_a_plan_made_while_a_table_is_empty_does_not_read_it_from_end_to_end(
     assert "->  Hash  (" not in plan(connection, name)
 
 
-@pytest.mark.parametrize("name", LISTS)
+@each("name", LISTS)
 def test_lanes_are_found_by_skipping_through_an_index(
     connection: psycopg.Connection[tuple[object, ...]], name: str
 ) -> None:
@@ -91,7 +92,7 @@ def test_attempts_of_an_endpoint_are_read_delivery_by_delivery(
     assert "Join Filter" not in plan(connection, "attempts_of_endpoint", 0)
 
 
-@pytest.mark.parametrize("statement", EVERY)
+@each("statement", EVERY)
 def test_nobody_walks_over_all_that_an_application_has(
     connection: psycopg.Connection[tuple[object, ...]], statement: str
 ) -> None:

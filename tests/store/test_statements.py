@@ -10,6 +10,7 @@ import apsw
 import pytest
 
 import tillbell.storage
+from tests.cases import each
 from tillbell.storage.connection import open_writer
 from tillbell.storage.migrate import migrate
 from tillbell.storage.sql import Statements, load
@@ -47,7 +48,7 @@ def planned(connection: apsw.Connection, text: str) -> list[str]:
     return [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + text, nothing)]
 
 
-@pytest.mark.parametrize("name", QUERIES)
+@each("name", QUERIES)
 def test_no_statement_reads_a_growing_table_from_end_to_end(
     connection: apsw.Connection, name: str
 ) -> None:
@@ -62,7 +63,7 @@ def test_no_statement_reads_a_growing_table_from_end_to_end(
 PAGED = [name for name, text in QUERIES.items() if text.rstrip(";").endswith(":limit")]
 
 
-@pytest.mark.parametrize("name", PAGED)
+@each("name", PAGED)
 def test_no_list_is_sorted_before_it_is_cut(connection: apsw.Connection, name: str) -> None:
     plan = planned(connection, QUERIES[name])
 
