@@ -12,7 +12,7 @@ import pytest
 from tests.cases import each
 from tillbell.catalog import CATALOG, KNOWN, OPERATIONAL, CatalogEntry
 from tillbell.money import exponent, is_currency
-from tillbell.rules.selectors import check_event_type
+from tillbell.rules.delivery.selectors import check_event_type
 
 entries = each("entry", CATALOG.values(), ids=lambda entry: entry.name)
 AMOUNTS = {"amount", "price", "unitPrice", "totalPrice", "refundedAmount", "settlementAmount"}

@@ -152,7 +152,7 @@ class TransactionNotice(NamedTuple):
 
 
 class ShipmentNotice(NamedTuple):
-    """News of a parcel. `status` is ours (rules/lifecycles.py); None: unknown to the table."""
+    """News of a parcel. `status` is ours (rules/payments/lifecycles.py); None: unknown."""
 
     tracking_number: str
     raw_status: str

@@ -1,6 +1,7 @@
 """The nouns of money: transactions, their transitions, effects and conflicts.
 
-Amounts are integers in minor units of their currency (money.py). Rules: rules/transitions.py.
+Amounts are integers in minor units of their currency (money.py). The rules are in
+rules/payments/transitions.py.
 """
 
 from __future__ import annotations

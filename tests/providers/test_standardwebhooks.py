@@ -16,7 +16,7 @@ from tillbell.clock import SECOND, SystemClock
 from tillbell.providers import PROVIDERS
 from tillbell.providers.base import Case, Heard, Incoming, Setup
 from tillbell.providers.reading import Unreadable
-from tillbell.rules.signing import new_standard_secret, standard_signature
+from tillbell.rules.delivery.signing import new_standard_secret, standard_signature
 
 STANDARD, RESEND = PROVIDERS["standardwebhooks"], PROVIDERS["resend"]
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

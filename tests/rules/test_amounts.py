@@ -8,7 +8,7 @@ from tests.cases import each
 from tillbell.callbacks import Sum
 from tillbell.providers import reading
 from tillbell.providers.base import Unreadable
-from tillbell.rules.amounts import Differs, Read, difference, read_sum
+from tillbell.rules.payments.amounts import Differs, Read, difference, read_sum
 from tillbell.transactions import AMOUNT_MAX
 
 

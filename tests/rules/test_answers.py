@@ -6,7 +6,7 @@ import pytest
 from tests.cases import each
 
 from tillbell.models import Reply, Result
-from tillbell.rules.answers import judge
+from tillbell.rules.delivery.answers import judge
 
 FAILURES = {
     "blocked_url": Result.BLOCKED,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tillbell.clock import MINUTE, SECOND
-from tillbell.rules.breaker import (
+from tillbell.rules.delivery.breaker import (
     CLOSED,
     FIRST_WAIT,
     LONGEST_WAIT,

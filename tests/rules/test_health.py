@@ -2,7 +2,7 @@
 
 from tillbell.clock import DAY, HOUR, MINUTE
 from tillbell.models import EndpointHealth
-from tillbell.rules.health import after_failure, after_success
+from tillbell.rules.delivery.health import after_failure, after_success
 
 WELL = EndpointHealth(id="ep_1", scope="app_1")
 START = 1000 * DAY

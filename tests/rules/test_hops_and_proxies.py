@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.cases import each
 
-from tillbell.rules.hops import HOPS_MAX, hop_line, hop_tags, hops_of
+from tillbell.rules.delivery.hops import HOPS_MAX, hop_line, hop_tags, hops_of
 from tillbell.rules.proxies import client_address, networks
 
 

@@ -8,7 +8,7 @@ from tests.cases import each
 from tillbell.callbacks import EmailNotice, Outcome, ShipmentNotice
 from tillbell.catalog.tables import FAMILIES
 from tillbell.clock import HOUR, MINUTE, Micros
-from tillbell.rules.lifecycles import (
+from tillbell.rules.payments.lifecycles import (
     CANCELLED,
     CREATED,
     DELIVERED,

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from tests.cases import each
 
-from tillbell.rules.masking import is_card_number, mask_text, mask_tree
+from tillbell.rules.payments.masking import is_card_number, mask_text, mask_tree
 
 BRANDS = {
     "visa": "4111111111111111",

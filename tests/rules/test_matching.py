@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tillbell.callbacks import References
-from tillbell.rules.matching import Unmatched, match
+from tillbell.rules.payments.matching import Unmatched, match
 from tillbell.transactions import TERMINAL, Direction, Kind, Status, Transaction
 
 SOURCE = "src_1"

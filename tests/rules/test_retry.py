@@ -9,7 +9,7 @@ from tests.cases import each
 
 from tillbell.clock import DAY, SECOND, to_datetime
 from tillbell.models import Result
-from tillbell.rules.retry import GiveUp, Retry, asked_wait, next_attempt
+from tillbell.rules.delivery.retry import GiveUp, Retry, asked_wait, next_attempt
 
 STANDARD = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 FAILED = [r for r in Result if r not in (Result.ACCEPTED, Result.GONE, Result.INTERRUPTED)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.cases import each
 
 from tillbell.catalog import KNOWN
-from tillbell.rules.selectors import (
+from tillbell.rules.delivery.selectors import (
     EVENT_TYPE_MAX,
     LABEL_MAX,
     SELECTORS_MAX,

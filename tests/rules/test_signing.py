@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.cases import each
 
 from tillbell import ed25519
-from tillbell.rules import signing
+from tillbell.rules.delivery import signing
 
 ID, TIMESTAMP, BODY = "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}'
 HMAC_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

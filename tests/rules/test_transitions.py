@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.cases import each
 
 from tillbell.callbacks import Outcome
-from tillbell.rules.transitions import (
+from tillbell.rules.payments.transitions import (
     ALLOWED,
     OPERATIONS,
     News,

@@ -6,7 +6,7 @@ import pytest
 from tests.cases import each
 
 from tillbell.callbacks import Confirm, Trust
-from tillbell.rules.trusting import confirm_of, doubt
+from tillbell.rules.payments.trust import confirm_of, doubt
 
 UNSIGNED = [trust for trust in Trust if trust is not Trust.SIGNED]
 

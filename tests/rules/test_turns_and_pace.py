@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tillbell.clock import SECOND
-from tillbell.rules.fairness import Turns
-from tillbell.rules.pace import next_free
+from tillbell.rules.delivery.pace import next_free
+from tillbell.rules.delivery.turns import Turns
 
 
 def test_applications_take_turns_whatever_the_number_of_their_endpoints() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.cases import each
 from tests.sender.hostile_corpus import Case, cases
-from tillbell.rules.headers import HEADERS_MAX, check_custom_headers, is_secret_header
+from tillbell.rules.delivery.headers import HEADERS_MAX, check_custom_headers, is_secret_header
 
 _HEADERS = cases("header")
 

@@ -14,7 +14,7 @@ from tests.web.site import Site
 from tests.web.till import PAY_OUT, Till
 from tillbell.callbacks import EmailNotice, ShipmentNotice, Sum, Trust
 from tillbell.errors import Draining
-from tillbell.rules.transitions import OPERATIONS
+from tillbell.rules.payments.transitions import OPERATIONS
 from tillbell.transactions import Direction, Kind, Status
 
 STATUSES = {"hold": "On Hold", "approve": "Processing", "reject": "Rejected", "cancel": "Cancelled"}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import NamedTuple
 
-from tillbell.rules.signing import check_standard_secret, standard_signature
+from tillbell.rules.delivery.signing import check_standard_secret, standard_signature
 
 TOLERANCE_S = 300
 

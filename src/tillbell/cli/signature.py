@@ -13,7 +13,7 @@ from tillbell.cli.causes import Signed, judge
 from tillbell.cli.given import read
 from tillbell.clock import SECOND, SystemClock
 from tillbell.errors import Misconfigured
-from tillbell.rules.signing import check_standard_secret, standard_signature
+from tillbell.rules.delivery.signing import check_standard_secret, standard_signature
 
 Content = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-" is standard input
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from ssrfguard import DEFAULT_DENIED
 
 from tillbell.errors import Misconfigured
-from tillbell.rules.urls import is_literal, is_localhost, parse_url, refuse
+from tillbell.rules.delivery.urls import is_literal, is_localhost, parse_url, refuse
 
 Address = IPv4Address | IPv6Address
 

@@ -21,7 +21,7 @@ from tillbell.flow.lane import Lane
 from tillbell.flow.meters import Meters
 from tillbell.logs import observe
 from tillbell.models import Claim, Endpoint, EndpointHealth, EndpointStatus, Result
-from tillbell.rules import health as rules
+from tillbell.rules.delivery import health as rules
 
 Announce = Callable[[str, bytes], Awaitable[object]]
 

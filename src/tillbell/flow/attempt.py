@@ -17,10 +17,10 @@ from tillbell.flow.sender import Sender
 from tillbell.ids import attempt_id
 from tillbell.models import Attempt, Claim, DeliveryState, Reply, Result
 from tillbell.profiles.base import Sending
-from tillbell.rules.advice import advise
-from tillbell.rules.answers import judge
-from tillbell.rules.hops import hop_line
-from tillbell.rules.retry import GiveUp, next_attempt
+from tillbell.rules.delivery.advice import advise
+from tillbell.rules.delivery.answers import judge
+from tillbell.rules.delivery.hops import hop_line
+from tillbell.rules.delivery.retry import GiveUp, next_attempt
 from tillbell.storage.base import Settlement
 
 

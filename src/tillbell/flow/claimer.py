@@ -18,7 +18,7 @@ from tillbell.flow.dispatch import Dispatcher
 from tillbell.flow.lane import Lane
 from tillbell.logs import observe
 from tillbell.models import Claim
-from tillbell.rules.fairness import Turns
+from tillbell.rules.delivery.turns import Turns
 from tillbell.storage.database import Database
 
 BATCH_MAX = 500  # claims in one commit

@@ -22,8 +22,8 @@ from tillbell.providers.base import Unreadable
 from tillbell.providers.places import pointed
 from tillbell.providers.reading import fold, json_value
 from tillbell.providers.words import own_words
-from tillbell.rules.headers import check_custom_headers
-from tillbell.rules.transitions import status_of
+from tillbell.rules.delivery.headers import check_custom_headers
+from tillbell.rules.payments.transitions import status_of
 from tillbell.transactions import Status, Transaction
 
 TIMEOUT_S = 10.0

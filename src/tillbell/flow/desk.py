@@ -20,7 +20,8 @@ from tillbell.flow.directory import AppView
 from tillbell.flow.publish import Draft, Publisher
 from tillbell.ids import IdMaker
 from tillbell.models import Record
-from tillbell.rules.booking import (
+from tillbell.rules.delivery.hops import hop_tags
+from tillbell.rules.payments.booking import (
     REVERSING,
     Booked,
     Cause,
@@ -32,7 +33,6 @@ from tillbell.rules.booking import (
     open_,
     transaction_data,
 )
-from tillbell.rules.hops import hop_tags
 from tillbell.storage.base import Publication
 from tillbell.storage.books import Change, Conclusion, Kept, Step
 from tillbell.transactions import AuditEntry, Conflict, Status, Transaction, Transition

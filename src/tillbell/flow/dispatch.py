@@ -24,9 +24,9 @@ from tillbell.flow.live import Live
 from tillbell.flow.sender import Sender
 from tillbell.logs import observe
 from tillbell.models import Claim, EndpointHealth, Result
-from tillbell.rules import breaker as breakers
-from tillbell.rules.fairness import Turns
-from tillbell.rules.pace import next_free
+from tillbell.rules.delivery import breaker as breakers
+from tillbell.rules.delivery.pace import next_free
+from tillbell.rules.delivery.turns import Turns
 
 LEASE: Micros = 10 * SECOND
 

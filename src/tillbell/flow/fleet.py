@@ -1,6 +1,6 @@
 """The fleet: processes that share a store, and what each of them may do.
 
-- An endpoint's deliveries are made by one process, its owner (rules/owning.py). So its
+- An endpoint's deliveries are made by one process, its owner (rules/delivery/ownership.py). So its
   concurrency, pace, breaker and order hold for all processes together.
 - What only one may do (purge, confirm, tasks) is done by the leader.
 - Every process signs in now and then. One that does not is struck off, sooner if its connection
@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from tillbell.clock import SECOND, Clock, Micros, SteeredClock
 from tillbell.ids import IdMaker
 from tillbell.logs import observe
-from tillbell.rules.owning import owner_of
+from tillbell.rules.delivery.ownership import owner_of
 from tillbell.storage.fleet import FleetStore, Member, Roll
 
 BEAT: Micros = SECOND

@@ -28,13 +28,8 @@ from tillbell.flow.desk import Desk
 from tillbell.flow.postman import Postman
 from tillbell.flow.sources import LiveSource
 from tillbell.ids import IdMaker
-from tillbell.rules.lifecycles import (
-    DELIVERED,
-    Parcel,
-    judge_parcel,
-    shipment_event,
-)
-from tillbell.rules.trusting import confirm_of, doubt
+from tillbell.rules.payments.lifecycles import DELIVERED, Parcel, judge_parcel, shipment_event
+from tillbell.rules.payments.trust import confirm_of, doubt
 from tillbell.storage.database import Database
 
 

@@ -21,11 +21,11 @@ from tillbell.flow.desk import By, Desk
 from tillbell.flow.office import Office
 from tillbell.flow.sources import LiveSource
 from tillbell.logs import observe
-from tillbell.rules.amounts import difference
-from tillbell.rules.booking import Told
-from tillbell.rules.conflicts import conflict, contradiction, is_among, mismatch
-from tillbell.rules.transitions import News, compare
-from tillbell.rules.trusting import accepts_late
+from tillbell.rules.payments.amounts import difference
+from tillbell.rules.payments.booking import Told
+from tillbell.rules.payments.conflicts import conflict, contradiction, is_among, mismatch
+from tillbell.rules.payments.transitions import News, compare
+from tillbell.rules.payments.trust import accepts_late
 from tillbell.storage.base import Page
 from tillbell.transactions import (
     NEGATIVE,

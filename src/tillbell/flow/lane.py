@@ -11,9 +11,9 @@ from collections import deque
 from tillbell.clock import Alarm, Micros
 from tillbell.flow.live import Live
 from tillbell.models import Claim, EndpointHealth
-from tillbell.rules.breaker import CLOSED, Breaker, allowance
-from tillbell.rules.pace import next_free
-from tillbell.rules.width import after_acceptance
+from tillbell.rules.delivery.breaker import CLOSED, Breaker, allowance
+from tillbell.rules.delivery.lane_width import after_acceptance
+from tillbell.rules.delivery.pace import next_free
 
 
 class Lane:

@@ -12,9 +12,9 @@ from tillbell.flow.addresses import AddressPolicy, Target
 from tillbell.models import Endpoint, EndpointStatus
 from tillbell.profiles import PROFILES
 from tillbell.profiles.base import Profile
-from tillbell.rules.headers import check_custom_headers
-from tillbell.rules.selectors import Filter, compile_filter
-from tillbell.rules.width import Width, bounds
+from tillbell.rules.delivery.headers import check_custom_headers
+from tillbell.rules.delivery.lane_width import Width, bounds
+from tillbell.rules.delivery.selectors import Filter, compile_filter
 from tillbell.vault import Vault
 
 

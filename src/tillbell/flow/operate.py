@@ -27,9 +27,9 @@ from tillbell.flow.janitor import SCHEDULE
 from tillbell.flow.office import Office
 from tillbell.flow.reread import Reread, Rereader
 from tillbell.money import format_amount
-from tillbell.rules.booking import Told, conflict_data, link
-from tillbell.rules.conflicts import UNCONFIRMED_LINKED
-from tillbell.rules.transitions import News, compare, left_of, operate
+from tillbell.rules.payments.booking import Told, conflict_data, link
+from tillbell.rules.payments.conflicts import UNCONFIRMED_LINKED
+from tillbell.rules.payments.transitions import News, compare, left_of, operate
 from tillbell.storage.base import Page
 from tillbell.transactions import (
     TERMINAL,

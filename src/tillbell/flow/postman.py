@@ -19,7 +19,7 @@ from tillbell.clock import iso
 from tillbell.flow.desk import Desk
 from tillbell.flow.sources import LiveSource
 from tillbell.ids import IdMaker
-from tillbell.rules.lifecycles import judge_email, suppression_reason
+from tillbell.rules.payments.lifecycles import judge_email, suppression_reason
 from tillbell.storage.database import Database
 
 

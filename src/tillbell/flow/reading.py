@@ -14,8 +14,8 @@ from tillbell.callbacks import Notice, Outcome, Trust
 from tillbell.flow.sources import LiveSource
 from tillbell.logs import observe
 from tillbell.providers.base import Heard, Incoming, Unreadable, Verdict
-from tillbell.rules.hops import HOPS_MAX, hops_of
-from tillbell.rules.masking import mask_text, mask_tree
+from tillbell.rules.delivery.hops import HOPS_MAX, hops_of
+from tillbell.rules.payments.masking import mask_text, mask_tree
 
 KEY_MAX = 256  # characters of a dedupe key that is kept as it is
 WHY_MAX = 500

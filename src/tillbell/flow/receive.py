@@ -25,7 +25,7 @@ from tillbell.flow.sources import LiveSource
 from tillbell.ids import IdMaker
 from tillbell.logs import observe
 from tillbell.providers.base import Answer, Heard, Incoming
-from tillbell.rules.hops import hops_of
+from tillbell.rules.delivery.hops import hops_of
 from tillbell.storage.books import Arrival
 from tillbell.storage.database import Database
 from tillbell.vault import Vault

@@ -24,7 +24,7 @@ import dns.name
 import dns.nameserver
 import dns.resolver
 
-from tillbell.rules.urls import is_localhost
+from tillbell.rules.delivery.urls import is_localhost
 
 CACHE_MAX = 10_000  # names
 TTL_MAX_S = 60

@@ -23,7 +23,7 @@ from tillbell.flow.pool import Limits, Pool
 from tillbell.flow.resolver import Resolver, Unresolved
 from tillbell.flow.wire import Wire
 from tillbell.models import Reply
-from tillbell.rules.urls import is_literal
+from tillbell.rules.delivery.urls import is_literal
 
 ADDRESSES_TRIED_MAX = 3
 _TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)

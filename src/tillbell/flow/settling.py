@@ -23,12 +23,12 @@ from tillbell.clock import HOUR, MINUTE, SECOND, Micros
 from tillbell.flow.desk import Desk
 from tillbell.flow.sources import LiveSource
 from tillbell.ids import IdMaker
-from tillbell.rules.amounts import Differs, Read, difference, read_sum
-from tillbell.rules.booking import Told, learn, link
-from tillbell.rules.conflicts import contradiction, is_among, mismatch, unconfirmed
-from tillbell.rules.matching import Unmatched, match
-from tillbell.rules.transitions import News, compare
-from tillbell.rules.trusting import accepts_late, confirm_of, doubt
+from tillbell.rules.payments.amounts import Differs, Read, difference, read_sum
+from tillbell.rules.payments.booking import Told, learn, link
+from tillbell.rules.payments.conflicts import contradiction, is_among, mismatch, unconfirmed
+from tillbell.rules.payments.matching import Unmatched, match
+from tillbell.rules.payments.transitions import News, compare
+from tillbell.rules.payments.trust import accepts_late, confirm_of, doubt
 from tillbell.storage.base import Page
 from tillbell.storage.books import BookViews
 from tillbell.transactions import TERMINAL, Conflict, Kind, Status, Transaction

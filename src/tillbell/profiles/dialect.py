@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tillbell import ed25519
 from tillbell.profiles.base import Sending
-from tillbell.rules.signing import (
+from tillbell.rules.delivery.signing import (
     PREFIX,
     check_standard_secret,
     new_standard_secret,

@@ -44,8 +44,8 @@ from tillbell.profiles.dialect import (
     webhook_headers,
 )
 from tillbell.profiles.fields import Fields
-from tillbell.rules.selectors import names
-from tillbell.rules.signing import hmac_sha512_hex
+from tillbell.rules.delivery.selectors import names
+from tillbell.rules.delivery.signing import hmac_sha512_hex
 
 _PRODUCT = ":product"
 # The platform's name of each built-in type that it has.

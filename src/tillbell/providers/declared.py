@@ -27,7 +27,7 @@ from tillbell.providers.checks import (
 from tillbell.providers.places import Place, place, place_problem
 from tillbell.providers.presets import preset
 from tillbell.providers.template import template_problem
-from tillbell.rules.transitions import status_of
+from tillbell.rules.payments.transitions import status_of
 from tillbell.transactions import Kind, Status
 
 ANY_FIELD = "*"  # as a place of references: whatever field holds one

@@ -34,7 +34,7 @@ from tillbell.providers.base import (
 from tillbell.providers.bodymac import secret_problem
 from tillbell.providers.proof import same_text, tried
 from tillbell.providers.requests import JSON, json_body, request
-from tillbell.rules.lifecycles import (
+from tillbell.rules.payments.lifecycles import (
     CANCELLED,
     CREATED,
     DELIVERED,

@@ -24,7 +24,7 @@ from tillbell.providers.proof import (
 )
 from tillbell.providers.reading import iso_time, unix_millis, unix_seconds
 from tillbell.providers.template import Filling, Template, template
-from tillbell.rules.signing import key_of, normal_standard_secret
+from tillbell.rules.delivery.signing import key_of, normal_standard_secret
 
 LISTED_MAX = 20  # signatures that are looked at; what stands behind them is not
 _DIGITS = re.compile(r"[0-9]{1,16}")

@@ -24,7 +24,7 @@ from tillbell.providers.proof import (
     signed,
 )
 from tillbell.providers.requests import JSON
-from tillbell.rules.signing import (
+from tillbell.rules.delivery.signing import (
     PREFIX,
     hmac_sha256,
     key_of,

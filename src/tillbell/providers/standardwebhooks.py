@@ -21,7 +21,7 @@ from tillbell.providers.base import (
 )
 from tillbell.providers.reading import json_object, need
 from tillbell.providers.requests import json_body, request, usual
-from tillbell.rules.selectors import check_event_type
+from tillbell.rules.delivery.selectors import check_event_type
 
 # Families that only this gateway's own books and deliveries can speak of.
 OWN_FAMILIES = ("transaction.", "endpoint.", "delivery.")

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tillbell.providers.base import Setting
 from tillbell.providers.reading import fold
-from tillbell.rules.transitions import status_of
+from tillbell.rules.payments.transitions import status_of
 from tillbell.transactions import Kind, Status
 
 STATUSES = Setting(

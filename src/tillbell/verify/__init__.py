@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from tillbell import ed25519
 from tillbell.clock import SECOND, SystemClock
-from tillbell.rules.signing import key_of, normal_standard_secret
+from tillbell.rules.delivery.signing import key_of, normal_standard_secret
 from tillbell.verify.headers import Headers, HeaderView
 from tillbell.verify.outcome import VerificationError, Verified
 from tillbell.verify.platforms import STANDARD, check_profile

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tillbell.rules.signing import hmac_sha512_hex
+from tillbell.rules.delivery.signing import hmac_sha512_hex
 from tillbell.verify.outcome import VerificationError, Verified
 from tillbell.verify.standard import Request, check_standard, same
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tillbell import ed25519
-from tillbell.rules.signing import hmac_sha256, key_of
+from tillbell.rules.delivery.signing import hmac_sha256, key_of
 from tillbell.verify.headers import HeaderView
 from tillbell.verify.outcome import VerificationError
 

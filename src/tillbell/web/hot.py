@@ -18,8 +18,8 @@ from tillbell.errors import Conflict, Invalid, Malformed, NotFound, Problem, Til
 from tillbell.flow.directory import AppView
 from tillbell.flow.publish import Draft, Idempotency
 from tillbell.models import Message
-from tillbell.rules import payload as rules
-from tillbell.rules.selectors import check_event_type, check_labels
+from tillbell.rules.delivery import payload as rules
+from tillbell.rules.delivery.selectors import check_event_type, check_labels
 from tillbell.storage.base import Repeated
 from tillbell.web.auth import PRINCIPAL, Principal, authenticate_now
 from tillbell.web.idempotency import idempotency_name

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from tillbell.errors import Malformed
-from tillbell.rules.payload import DEPTH_MAX, too_deep
+from tillbell.rules.delivery.payload import DEPTH_MAX, too_deep
 
 
 def check_json(body: bytes) -> None:

@@ -16,8 +16,8 @@ from tillbell.flow.reading import Reading
 from tillbell.flow.sources import PATH, LiveSource
 from tillbell.providers import reading
 from tillbell.providers.base import Incoming, Setup, Unreadable
-from tillbell.rules.headers import is_secret_header
-from tillbell.rules.masking import MASK, mask_text, mask_tree
+from tillbell.rules.delivery.headers import is_secret_header
+from tillbell.rules.payments.masking import MASK, mask_text, mask_tree
 from tillbell.web.api.shapes.callbacks import RequestOut
 from tillbell.web.api.shapes.sources import ReadingOut
 

@@ -8,8 +8,8 @@ from typing import Any
 from tillbell.errors import Invalid, Problem
 from tillbell.models import Endpoint, EndpointStatus
 from tillbell.profiles import PROFILES
-from tillbell.rules.headers import check_custom_headers
-from tillbell.rules.selectors import check
+from tillbell.rules.delivery.headers import check_custom_headers
+from tillbell.rules.delivery.selectors import check
 from tillbell.web.api.shapes.endpoints import EndpointFields
 from tillbell.web.api.uids import checked_uid
 

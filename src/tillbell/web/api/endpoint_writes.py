@@ -17,7 +17,7 @@ from tillbell.errors import Invalid, Problem
 from tillbell.ids import token
 from tillbell.models import Endpoint, EndpointHealth, EndpointStatus, SigningSecret
 from tillbell.profiles import PROFILES
-from tillbell.rules.headers import check_custom_headers, is_secret_header
+from tillbell.rules.delivery.headers import check_custom_headers, is_secret_header
 from tillbell.web.api.endpoint_checks import changes_of, check_endpoint, check_secret
 from tillbell.web.api.secret_ends import expiring
 from tillbell.web.api.shapes.endpoints import (

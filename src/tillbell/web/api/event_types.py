@@ -12,7 +12,7 @@ from tillbell.catalog import CATALOG
 from tillbell.errors import Conflict, Invalid, NotFound, Problem
 from tillbell.flow.schemas import compile_schema
 from tillbell.models import EventType
-from tillbell.rules.selectors import check_event_type
+from tillbell.rules.delivery.selectors import check_event_type
 from tillbell.storage.base import Page
 from tillbell.web.api.paging import OrderedPageOf, cut_filtered
 from tillbell.web.api.shapes.base import Listed

@@ -8,7 +8,7 @@ from tillbell.clock import to_datetime
 from tillbell.flow.sources import LiveSource, path_of, settings_of
 from tillbell.providers.base import Provider, Setting, Setup, Shown
 from tillbell.providers.cases import samples
-from tillbell.rules.trusting import confirm_of
+from tillbell.rules.payments.trust import confirm_of
 from tillbell.web.api.shapes.sources import CaseOut, ProviderOut, SettingOut, SourceOut
 
 _UNSIGNED = {

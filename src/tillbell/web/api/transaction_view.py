@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tillbell.clock import to_datetime
 from tillbell.money import format_amount
-from tillbell.rules.booking import transaction_data
+from tillbell.rules.payments.booking import transaction_data
 from tillbell.storage.base import Page
 from tillbell.storage.database import Database
 from tillbell.transactions import Effect, Transaction, Transition

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tillbell.clock import MINUTE, Micros, iso
 from tillbell.money import format_amount
-from tillbell.rules.transitions import direction_of_linked, effect_of
+from tillbell.rules.payments.transitions import direction_of_linked, effect_of
 from tillbell.transactions import (
     TERMINAL,
     Conflict,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tillbell.callbacks import TransactionNotice
-from tillbell.rules.amounts import Differs
-from tillbell.rules.transitions import severity
+from tillbell.rules.payments.amounts import Differs
+from tillbell.rules.payments.transitions import severity
 from tillbell.transactions import Conflict, Kind, Status, Transaction
 
 UNCONFIRMED_LINKED = "unconfirmed_linked"

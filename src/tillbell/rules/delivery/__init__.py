@@ -1,0 +1,1 @@
+"""Decisions about sending messages: plain functions, no I/O, no clock."""
