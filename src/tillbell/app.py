@@ -11,7 +11,6 @@ from tillbell.callbacks import Source
 from tillbell.clock import SECOND, Clock, SteeredClock, SystemClock
 from tillbell.config import Settings
 from tillbell.errors import Draining, StoreUnavailable, Unavailable
-from tillbell.flow.addresses import AddressPolicy
 from tillbell.flow.aftermath import Aftermath
 from tillbell.flow.claimer import SWEEP, Claimer
 from tillbell.flow.company import EVERY as NUDGED_EVERY
@@ -45,11 +44,12 @@ from tillbell.flow.rematch import Rematcher
 from tillbell.flow.replay import Replayer
 from tillbell.flow.reread import PickUp, Rereader
 from tillbell.flow.resend import Resender
-from tillbell.flow.resolver import Resolver
 from tillbell.flow.schemas import Schemas
-from tillbell.flow.sender import Sender
 from tillbell.flow.sources import Sources
 from tillbell.flow.tasks import TaskRunner
+from tillbell.http.address_policy import AddressPolicy
+from tillbell.http.client import Sender
+from tillbell.http.resolver import Resolver
 from tillbell.ids import IdMaker
 from tillbell.logs import observe
 from tillbell.models import Application, EndpointHealth

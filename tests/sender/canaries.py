@@ -21,9 +21,9 @@ from tests.sender.hostile_corpus import cases
 from tests.sender.post import head_of
 from tillbell.clock import SystemClock
 from tillbell.errors import Invalid
-from tillbell.flow.addresses import AddressPolicy, Target
-from tillbell.flow.resolver import Resolver
-from tillbell.flow.sender import Sender
+from tillbell.http.address_policy import AddressPolicy, Target
+from tillbell.http.client import Sender
+from tillbell.http.resolver import Resolver
 from tillbell.models import Reply
 from tillbell.testing.dns import StubDns
 

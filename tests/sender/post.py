@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tillbell.flow.addresses import AddressPolicy, Target
-from tillbell.flow.sender import Sender
+from tillbell.http.address_policy import AddressPolicy, Target
+from tillbell.http.client import Sender
 from tillbell.models import Reply
 
 _OPEN = AddressPolicy(("127.0.0.0/8", "::1/128"), allow_http=True)

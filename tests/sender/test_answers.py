@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.sender.post import Post
-from tillbell.flow.wire import BODY_KEPT, READ_MAX
+from tillbell.http.connection import BODY_KEPT, READ_MAX
 from tillbell.models import Reply
 from tillbell.testing.behaviours import raw
 from tillbell.testing.receiver import Exchange, Receiver

@@ -10,10 +10,10 @@ import pytest
 
 from tests.sender.post import Post
 from tillbell.clock import SystemClock
-from tillbell.flow.addresses import AddressPolicy
-from tillbell.flow.pool import Limits
-from tillbell.flow.resolver import Resolver
-from tillbell.flow.sender import Sender
+from tillbell.http.address_policy import AddressPolicy
+from tillbell.http.client import Sender
+from tillbell.http.pool import Limits
+from tillbell.http.resolver import Resolver
 from tillbell.testing.behaviours import raw
 from tillbell.testing.receiver import Exchange, Receiver
 

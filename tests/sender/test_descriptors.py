@@ -14,9 +14,9 @@ import uvloop
 
 from tests.sender.post import Post
 from tillbell.clock import SystemClock
-from tillbell.flow.addresses import AddressPolicy
-from tillbell.flow.resolver import Resolver
-from tillbell.flow.sender import Sender
+from tillbell.http.address_policy import AddressPolicy
+from tillbell.http.client import Sender
+from tillbell.http.resolver import Resolver
 from tillbell.testing.receiver import Receiver
 
 _ROOT = Path(__file__).parents[2]

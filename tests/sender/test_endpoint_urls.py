@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.cases import each
 from tests.sender.hostile_corpus import Case, cases, public_addresses
 from tillbell.errors import Invalid, Misconfigured
-from tillbell.flow.addresses import AddressPolicy
+from tillbell.http.address_policy import AddressPolicy
 
 _URLS = cases("url")
 _EVERYTHING = ("0.0.0.0/0", "::/0")

@@ -10,9 +10,9 @@ import pytest
 
 from tests.sender.post import Post, head_of
 from tillbell.clock import SystemClock
-from tillbell.flow.addresses import AddressPolicy
-from tillbell.flow.resolver import ADDRESSES_MAX, Resolved, Resolver, Unresolved
-from tillbell.flow.sender import Sender
+from tillbell.http.address_policy import AddressPolicy
+from tillbell.http.client import Sender
+from tillbell.http.resolver import ADDRESSES_MAX, Resolved, Resolver, Unresolved
 from tillbell.models import Reply
 from tillbell.testing.dns import NXDOMAIN, SERVFAIL, StubDns
 from tillbell.testing.receiver import Receiver

@@ -13,9 +13,9 @@ import trustme
 
 from tests.sender.post import Post
 from tillbell.clock import SystemClock
-from tillbell.flow.addresses import AddressPolicy
-from tillbell.flow.resolver import Resolver
-from tillbell.flow.sender import Sender
+from tillbell.http.address_policy import AddressPolicy
+from tillbell.http.client import Sender
+from tillbell.http.resolver import Resolver
 from tillbell.testing.behaviours import by_path
 from tillbell.testing.dns import StubDns
 from tillbell.testing.receiver import Receiver

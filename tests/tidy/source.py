@@ -34,7 +34,7 @@ class Source(NamedTuple):
 
     @property
     def inside(self) -> str:
-        """The path inside the package: money.py, flow/sender.py."""
+        """The path inside the package: money.py, http/client.py."""
         return self.path.removeprefix(f"src/{PACKAGE}/")
 
 

@@ -38,7 +38,14 @@ class Act(NamedTuple):
     named: tuple[str, ...] = ()
 
 
-_NETWORK = ("flow/sender.py", "flow/resolver.py", "flow/pool.py", "flow/wire.py", "cli/", TESTING)
+_NETWORK = (
+    "http/client.py",
+    "http/resolver.py",
+    "http/pool.py",
+    "http/connection.py",
+    "cli/",
+    TESTING,
+)
 _HTTP_LIBRARIES = ("urllib.request", "http.client", "requests", "httpx", "aiohttp", "urllib3")
 _HTTP_EXCEPTIONS = ("fastapi.HTTPException", "starlette.exceptions.HTTPException")
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tillbell.clock import SECOND, Micros
 from tillbell.flow.fanout import part_of
 from tillbell.flow.live import Live
-from tillbell.flow.sender import Sender
+from tillbell.http.client import Sender
 from tillbell.ids import attempt_id
 from tillbell.models import Attempt, Claim, DeliveryState, Reply, Result
 from tillbell.profiles.base import Sending

@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 from tillbell.callbacks import Sum
 from tillbell.errors import Invalid
-from tillbell.flow.addresses import AddressPolicy
-from tillbell.flow.sender import Sender
 from tillbell.flow.sources import LiveSource
+from tillbell.http.address_policy import AddressPolicy
+from tillbell.http.client import Sender
 from tillbell.providers.base import Unreadable
 from tillbell.providers.places import pointed
 from tillbell.providers.reading import fold, json_value

@@ -21,7 +21,7 @@ from tillbell.flow.directory import Directory
 from tillbell.flow.lane import Lane
 from tillbell.flow.ledger import Ledger
 from tillbell.flow.live import Live
-from tillbell.flow.sender import Sender
+from tillbell.http.client import Sender
 from tillbell.logs import observe
 from tillbell.models import Claim, EndpointHealth, Result
 from tillbell.rules.delivery import breaker as breakers

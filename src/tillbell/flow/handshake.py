@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from tillbell.flow.addresses import AddressPolicy
-from tillbell.flow.sender import Sender
+from tillbell.http.address_policy import AddressPolicy
+from tillbell.http.client import Sender
 from tillbell.models import Reply
 
 TIMEOUT_S = 10.0

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tillbell.clock import Micros
 from tillbell.config import Settings
 from tillbell.errors import Invalid, Misconfigured
-from tillbell.flow.addresses import AddressPolicy, Target
+from tillbell.http.address_policy import AddressPolicy, Target
 from tillbell.models import Endpoint, EndpointStatus
 from tillbell.profiles import PROFILES
 from tillbell.profiles.base import Profile

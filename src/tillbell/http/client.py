@@ -18,10 +18,10 @@ import ssl
 from typing import Any, NamedTuple
 
 from tillbell.clock import Clock
-from tillbell.flow.addresses import AddressPolicy, Target
-from tillbell.flow.pool import Limits, Pool
-from tillbell.flow.resolver import Resolver, Unresolved
-from tillbell.flow.wire import Wire
+from tillbell.http.address_policy import AddressPolicy, Target
+from tillbell.http.connection import Wire
+from tillbell.http.pool import Limits, Pool
+from tillbell.http.resolver import Resolver, Unresolved
 from tillbell.models import Reply
 from tillbell.rules.delivery.urls import is_literal
 

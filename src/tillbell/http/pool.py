@@ -12,7 +12,7 @@ import resource
 from collections import deque
 from dataclasses import dataclass
 
-from tillbell.flow.wire import Origin, Wire
+from tillbell.http.connection import Origin, Wire
 
 TICK_S = 0.05  # how late a deadline may be
 _BURST_S = 1.0
