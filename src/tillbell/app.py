@@ -10,22 +10,26 @@ from pathlib import Path
 from tillbell.callbacks import Source
 from tillbell.clock import SECOND, Clock, SteeredClock, SystemClock
 from tillbell.config import Settings
+from tillbell.deliver.claimer import SWEEP, Claimer
+from tillbell.deliver.compiled_endpoint import LiveMaker
+from tillbell.deliver.config_cache import CACHED, OPERATIONAL, Directory
+from tillbell.deliver.dispatcher import LEASE, Dispatcher
+from tillbell.deliver.endpoint_health import Aftermath
+from tillbell.deliver.expunge import Expunger
+from tillbell.deliver.handshake import Handshake
+from tillbell.deliver.leases import Ledger
+from tillbell.deliver.publish import Draft, Publisher
+from tillbell.deliver.resend import Resender
+from tillbell.deliver.schemas import Schemas
+from tillbell.deliver.tasks import TaskRunner
 from tillbell.errors import Draining, StoreUnavailable, Unavailable
-from tillbell.flow.aftermath import Aftermath
-from tillbell.flow.claimer import SWEEP, Claimer
 from tillbell.flow.company import EVERY as NUDGED_EVERY
 from tillbell.flow.company import Company
 from tillbell.flow.confirm import Confirmer
-from tillbell.flow.directory import CACHED, OPERATIONAL, Directory
-from tillbell.flow.dispatch import LEASE, Dispatcher
-from tillbell.flow.expunge import Expunger
 from tillbell.flow.feed import EVERY as FEED_EVERY
 from tillbell.flow.feed import Feed
 from tillbell.flow.fleet import BEAT, Fleet
-from tillbell.flow.handshake import Handshake
 from tillbell.flow.janitor import Janitor
-from tillbell.flow.ledger import Ledger
-from tillbell.flow.live import LiveMaker
 from tillbell.flow.maintain import (
     Chore,
     Discarder,
@@ -38,15 +42,11 @@ from tillbell.flow.meters import Meters
 from tillbell.flow.office import Office
 from tillbell.flow.operate import Operator
 from tillbell.flow.process import Processor
-from tillbell.flow.publish import Draft, Publisher
 from tillbell.flow.receive import Receiver
 from tillbell.flow.rematch import Rematcher
 from tillbell.flow.replay import Replayer
 from tillbell.flow.reread import PickUp, Rereader
-from tillbell.flow.resend import Resender
-from tillbell.flow.schemas import Schemas
 from tillbell.flow.sources import Sources
-from tillbell.flow.tasks import TaskRunner
 from tillbell.http.address_policy import AddressPolicy
 from tillbell.http.client import Sender
 from tillbell.http.resolver import Resolver

@@ -11,8 +11,8 @@ from typing import Any, Self
 from tillbell.app import Gateway
 from tillbell.clock import Clock, SteeredClock
 from tillbell.config import load
+from tillbell.deliver.publish import Draft
 from tillbell.errors import Conflict, StoreUnavailable
-from tillbell.flow.publish import Draft
 from tillbell.models import Application, Endpoint, Message, SigningSecret
 from tillbell.storage.base import Page
 from tillbell.testing import Receiver

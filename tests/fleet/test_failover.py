@@ -14,8 +14,8 @@ from tests.fleet.failover import Pair
 from tests.fleet.fleet import APP, FleetOf, eventually
 from tests.postgres import programs
 from tillbell.app import Gateway
+from tillbell.deliver.publish import Draft
 from tillbell.errors import Conflict, StoreUnavailable
-from tillbell.flow.publish import Draft
 from tillbell.storage.base import Totals
 
 PRODUCERS = 8

@@ -14,7 +14,7 @@ import pytest
 from tests.fleet.fleet import PATIENCE_S, FleetOf, eventually, publish_surely
 from tests.fleet.upgrading import running
 from tillbell.app import Gateway
-from tillbell.flow.publish import Draft
+from tillbell.deliver.publish import Draft
 from tillbell.testing.receiver import Exchange
 
 KEYS = 6

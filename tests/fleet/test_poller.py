@@ -8,7 +8,7 @@ import threading
 
 from tests.fleet.fleet import APP, FleetOf, publish_surely
 from tillbell.app import Gateway
-from tillbell.flow.publish import Draft
+from tillbell.deliver.publish import Draft
 from tillbell.storage.base import MessageFilter, Page
 
 WRITERS = 16

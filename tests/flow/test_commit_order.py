@@ -6,9 +6,9 @@ import asyncio
 import random
 
 from tests.flow.world import World
+from tillbell.deliver.publish import Draft
 from tillbell.flow.desk import By
 from tillbell.flow.operate import NewTransaction
-from tillbell.flow.publish import Draft
 from tillbell.storage.base import MessageFilter, Page
 from tillbell.transactions import Direction
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.flow.world import World
 from tillbell.callbacks import Source
-from tillbell.flow.directory import Directory
-from tillbell.flow.live import LiveMaker
+from tillbell.deliver.compiled_endpoint import LiveMaker
+from tillbell.deliver.config_cache import Directory
 from tillbell.flow.sources import Sources
 from tillbell.models import Application, Endpoint
 from tillbell.storage.database import Database

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.flow.world import START, World
 from tillbell.clock import MINUTE, SECOND
-from tillbell.flow.lane import Lane
+from tillbell.deliver.lane import Lane
 from tillbell.testing import ManualClock
 
 

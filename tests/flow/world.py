@@ -13,9 +13,9 @@ from tests import stores
 from tillbell.app import Gateway
 from tillbell.clock import Clock, SystemClock, iso
 from tillbell.config import load
-from tillbell.flow.attempt import Ended
-from tillbell.flow.lane import Lane
-from tillbell.flow.publish import Draft
+from tillbell.deliver.attempt import Ended
+from tillbell.deliver.lane import Lane
+from tillbell.deliver.publish import Draft
 from tillbell.models import (
     Application,
     Attempt,

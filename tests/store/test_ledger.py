@@ -9,7 +9,7 @@ import apsw
 from tests.store.test_faults import Faults
 from tests.store.world import BODY, LEASE, SUCCEEDED, World
 from tillbell.clock import SECOND
-from tillbell.flow.ledger import Ledger
+from tillbell.deliver.leases import Ledger
 from tillbell.models import Claim, Delivery, DeliveryState
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock

@@ -14,8 +14,8 @@ from svix.api import Svix, SvixOptions
 from tests import stores
 from tillbell.app import Gateway
 from tillbell.config import load
-from tillbell.flow.attempt import Ended
-from tillbell.flow.lane import Lane
+from tillbell.deliver.attempt import Ended
+from tillbell.deliver.lane import Lane
 from tillbell.models import ApiKey, Attempt, Claim
 from tillbell.testing import Receiver
 from tillbell.vault import hash_key, new_api_key

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from tillbell.cli.demo_cast import Books
     from tillbell.cli.demo_providers import Said
     from tillbell.cli.running import Running
-    from tillbell.flow.attempt import Ended
+    from tillbell.deliver.attempt import Ended
+    from tillbell.deliver.lane import Lane
     from tillbell.flow.desk import Desk
-    from tillbell.flow.lane import Lane
     from tillbell.models import Claim
     from tillbell.testing import Receiver
 

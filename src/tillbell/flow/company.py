@@ -14,9 +14,9 @@ from __future__ import annotations
 import asyncio
 
 from tillbell.clock import SECOND, Clock, Micros
+from tillbell.deliver.claimer import Claimer
+from tillbell.deliver.dispatcher import Dispatcher
 from tillbell.errors import StoreUnavailable
-from tillbell.flow.claimer import Claimer
-from tillbell.flow.dispatch import Dispatcher
 from tillbell.flow.feed import Feed
 from tillbell.flow.fleet import Fleet
 from tillbell.logs import observe

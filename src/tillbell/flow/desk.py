@@ -16,8 +16,8 @@ import msgspec
 
 from tillbell.callbacks import Callback, Outcome
 from tillbell.clock import Micros, iso
-from tillbell.flow.directory import AppView
-from tillbell.flow.publish import Draft, Publisher
+from tillbell.deliver.config_cache import AppView
+from tillbell.deliver.publish import Draft, Publisher
 from tillbell.ids import IdMaker
 from tillbell.models import Record
 from tillbell.rules.delivery.hops import hop_tags

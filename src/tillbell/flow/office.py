@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tillbell.clock import Clock
+from tillbell.deliver.config_cache import Directory
+from tillbell.deliver.publish import Publisher
 from tillbell.flow.desk import By, Desk
-from tillbell.flow.directory import Directory
 from tillbell.flow.meters import Meters
-from tillbell.flow.publish import Publisher
 from tillbell.flow.sources import Sources
 from tillbell.ids import IdMaker
 from tillbell.storage.books import Crossed

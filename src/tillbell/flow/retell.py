@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from tillbell.deliver.config_cache import Directory
+from tillbell.deliver.resend import Resender
 from tillbell.errors import Conflict, NotFound
-from tillbell.flow.directory import Directory
 from tillbell.flow.operate import Act, Operator
-from tillbell.flow.resend import Resender
 from tillbell.models import Message
 from tillbell.storage.database import Database
 from tillbell.transactions import Transaction

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from tillbell.callbacks import Confirm, Source
 from tillbell.clock import Micros
+from tillbell.deliver.config_cache import Directory
 from tillbell.errors import Misconfigured
-from tillbell.flow.directory import Directory
 from tillbell.providers.base import Provider, Setting, Setup
 from tillbell.storage.base import Registry
 from tillbell.vault import Vault, hash_key

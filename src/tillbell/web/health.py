@@ -23,8 +23,8 @@ import msgspec
 
 from tillbell.app import Gateway
 from tillbell.clock import SECOND, Micros
+from tillbell.deliver.lane import Lane
 from tillbell.errors import Unavailable
-from tillbell.flow.lane import Lane
 from tillbell.flow.meters import Meters
 from tillbell.web.board import Board
 from tillbell.web.metrics import CONTENT_TYPE, Vitals, render

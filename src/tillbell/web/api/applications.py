@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import Query, Response
 
+from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import NotFound
-from tillbell.flow.directory import OPERATIONAL
 from tillbell.models import Application, EndpointStatus
 from tillbell.storage.base import Page
 from tillbell.web.api.application_writes import CREATE, create_application, make_application

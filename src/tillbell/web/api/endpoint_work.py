@@ -11,9 +11,9 @@ from fastapi import Response
 from tillbell.app import Gateway
 from tillbell.catalog import CATALOG
 from tillbell.clock import DAY, from_datetime
+from tillbell.deliver.config_cache import AppView
+from tillbell.deliver.publish import Draft, Published
 from tillbell.errors import Conflict, Invalid, NotFound, Problem
-from tillbell.flow.directory import AppView
-from tillbell.flow.publish import Draft, Published
 from tillbell.models import Application, DeliveryState, Endpoint, EndpointStatus
 from tillbell.rules.delivery.selectors import check_event_type, compile_filter
 from tillbell.storage.base import Selection, Totals

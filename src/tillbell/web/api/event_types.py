@@ -9,8 +9,8 @@ from fastapi import Path, Query, Response
 
 from tillbell.app import Gateway
 from tillbell.catalog import CATALOG
+from tillbell.deliver.schemas import compile_schema
 from tillbell.errors import Conflict, Invalid, NotFound, Problem
-from tillbell.flow.schemas import compile_schema
 from tillbell.models import EventType
 from tillbell.rules.delivery.selectors import check_event_type
 from tillbell.storage.base import Page

@@ -10,8 +10,8 @@ from typing import Annotated
 
 from fastapi import Depends, Response
 
+from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import NotFound
-from tillbell.flow.directory import OPERATIONAL
 from tillbell.models import Endpoint
 from tillbell.storage.base import Page
 from tillbell.web.api.endpoints import present, shown_headers

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import Invalid, Problem
-from tillbell.flow.directory import OPERATIONAL
 
 _OWN_ID = re.compile(r"[a-z]{2,5}_[0-9a-hjkmnp-tv-z]{26}")
 

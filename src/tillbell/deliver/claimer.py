@@ -12,10 +12,10 @@ import asyncio
 import heapq
 
 from tillbell.clock import SECOND, Alarm, Clock, Micros
+from tillbell.deliver.config_cache import Directory
+from tillbell.deliver.dispatcher import Dispatcher
+from tillbell.deliver.lane import Lane
 from tillbell.errors import StoreUnavailable
-from tillbell.flow.directory import Directory
-from tillbell.flow.dispatch import Dispatcher
-from tillbell.flow.lane import Lane
 from tillbell.logs import observe
 from tillbell.models import Claim
 from tillbell.rules.delivery.turns import Turns

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tillbell.clock import SECOND, Clock
+from tillbell.deliver.config_cache import Directory
 from tillbell.errors import StoreUnavailable
-from tillbell.flow.directory import Directory
 from tillbell.ids import IdMaker
 from tillbell.logs import observe
 from tillbell.models import Task, TaskStatus

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from tillbell.clock import Micros
-from tillbell.flow.live import Live
+from tillbell.deliver.compiled_endpoint import Live
 from tillbell.ids import delivery_id
 from tillbell.models import Delivery, DeliveryState, Message, Trigger
 from tillbell.profiles.base import Published

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 from tillbell.clock import Alarm, Micros
-from tillbell.flow.live import Live
+from tillbell.deliver.compiled_endpoint import Live
 from tillbell.models import Claim, EndpointHealth
 from tillbell.rules.delivery.breaker import CLOSED, Breaker, allowance
 from tillbell.rules.delivery.lane_width import after_acceptance

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tillbell.clock import SECOND, Micros
-from tillbell.flow.fanout import part_of
-from tillbell.flow.live import Live
+from tillbell.deliver.compiled_endpoint import Live
+from tillbell.deliver.fanout import part_of
 from tillbell.http.client import Sender
 from tillbell.ids import attempt_id
 from tillbell.models import Attempt, Claim, DeliveryState, Reply, Result

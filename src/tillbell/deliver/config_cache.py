@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from tillbell.catalog import KNOWN
 from tillbell.clock import Micros
-from tillbell.flow.fanout import Route, routes
-from tillbell.flow.live import Compile, Live
+from tillbell.deliver.compiled_endpoint import Compile, Live
+from tillbell.deliver.fanout import Route, routes
 from tillbell.models import ApiKey, Application, Endpoint, EventType, Record
 from tillbell.storage.base import Page, Registry
 

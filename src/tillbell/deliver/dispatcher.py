@@ -16,11 +16,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tillbell.clock import SECOND, Clock, Micros
-from tillbell.flow.attempt import Ended, broken, make_attempt
-from tillbell.flow.directory import Directory
-from tillbell.flow.lane import Lane
-from tillbell.flow.ledger import Ledger
-from tillbell.flow.live import Live
+from tillbell.deliver.attempt import Ended, broken, make_attempt
+from tillbell.deliver.compiled_endpoint import Live
+from tillbell.deliver.config_cache import Directory
+from tillbell.deliver.lane import Lane
+from tillbell.deliver.leases import Ledger
 from tillbell.http.client import Sender
 from tillbell.logs import observe
 from tillbell.models import Claim, EndpointHealth, Result

@@ -19,12 +19,12 @@ from collections.abc import Sequence
 import msgspec
 
 from tillbell.clock import Clock, Micros
+from tillbell.deliver.compiled_endpoint import Live
+from tillbell.deliver.config_cache import Directory
+from tillbell.deliver.dispatcher import Dispatcher
+from tillbell.deliver.fanout import render, routes, waiting
+from tillbell.deliver.tasks import Step, TaskRunner
 from tillbell.errors import NotFound
-from tillbell.flow.directory import Directory
-from tillbell.flow.dispatch import Dispatcher
-from tillbell.flow.fanout import render, routes, waiting
-from tillbell.flow.live import Live
-from tillbell.flow.tasks import Step, TaskRunner
 from tillbell.models import Delivery, DeliveryState, Endpoint, Message, Task, Trigger
 from tillbell.storage.base import Gap, Selection
 from tillbell.storage.database import Database

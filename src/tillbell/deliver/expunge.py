@@ -7,7 +7,7 @@ fails, because its body is gone.
 from __future__ import annotations
 
 from tillbell.clock import Clock
-from tillbell.flow.tasks import Step, TaskRunner
+from tillbell.deliver.tasks import Step, TaskRunner
 from tillbell.models import Task
 from tillbell.storage.base import MessageFilter, Page
 from tillbell.storage.database import Database

@@ -7,8 +7,8 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 
+from tillbell.deliver.config_cache import Directory
 from tillbell.errors import Invalid, Problem
-from tillbell.flow.directory import Directory
 from tillbell.models import EventType
 
 PROBLEMS_MAX = 20

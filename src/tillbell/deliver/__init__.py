@@ -1,0 +1,1 @@
+"""The way of a message: published, fanned out, sent, retried, resent."""
