@@ -42,11 +42,7 @@ from tillbell.flow.meters import Meters
 from tillbell.flow.office import Office
 from tillbell.flow.operate import Operator
 from tillbell.flow.process import Processor
-from tillbell.flow.receive import Receiver
 from tillbell.flow.rematch import Rematcher
-from tillbell.flow.replay import Replayer
-from tillbell.flow.reread import PickUp, Rereader
-from tillbell.flow.sources import Sources
 from tillbell.http.address_policy import AddressPolicy
 from tillbell.http.client import Sender
 from tillbell.http.resolver import Resolver
@@ -54,6 +50,10 @@ from tillbell.ids import IdMaker
 from tillbell.logs import observe
 from tillbell.models import Application, EndpointHealth
 from tillbell.providers import PROVIDERS
+from tillbell.receive.receive import Receiver
+from tillbell.receive.reprocess import PickUp, Rereader
+from tillbell.receive.reprocess_many import Replayer
+from tillbell.receive.source_cache import Sources
 from tillbell.storage.database import Database
 from tillbell.storage.opening import is_shared, store_at
 from tillbell.vault import Vault

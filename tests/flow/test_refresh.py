@@ -12,8 +12,8 @@ from tests.flow.world import World
 from tillbell.callbacks import Source
 from tillbell.deliver.compiled_endpoint import LiveMaker
 from tillbell.deliver.config_cache import Directory
-from tillbell.flow.sources import Sources
 from tillbell.models import Application, Endpoint
+from tillbell.receive.source_cache import Sources
 from tillbell.storage.database import Database
 from tillbell.vault import hash_key
 

@@ -23,7 +23,7 @@ from tillbell.cli.running import run_loop, running
 from tillbell.flow.desk import Desk
 from tillbell.flow.office import Office
 from tillbell.flow.process import Processor
-from tillbell.flow.receive import Idle
+from tillbell.receive.receive import Idle
 from tillbell.storage.books import Crossed
 
 POINTS = ("received", "decided", "committed")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.web import pretend
 from tests.web.site import Site
-from tillbell.flow.receive import Idle
+from tillbell.receive.receive import Idle
 
 SECRET = "pretend-secret-1"
 LATER = "pretend-secret-2"

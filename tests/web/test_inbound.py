@@ -16,7 +16,7 @@ from tests.web.door import SECRET, Door
 from tests.web.site import Site
 from tillbell.clock import MINUTE
 from tillbell.errors import StoreUnavailable
-from tillbell.flow import receive
+from tillbell.receive import receive
 
 PROXY = "127.0.0.0/8"
 

@@ -26,8 +26,8 @@ from tillbell.callbacks import (
 from tillbell.clock import Micros, iso
 from tillbell.flow.desk import Desk
 from tillbell.flow.postman import Postman
-from tillbell.flow.sources import LiveSource
 from tillbell.ids import IdMaker
+from tillbell.receive.source_cache import LiveSource
 from tillbell.rules.payments.lifecycles import DELIVERED, Parcel, judge_parcel, shipment_event
 from tillbell.rules.payments.trust import confirm_of, doubt
 from tillbell.storage.database import Database

@@ -19,8 +19,8 @@ from tillbell.errors import StoreUnavailable
 from tillbell.flow.confirm import Confirmer, Standing
 from tillbell.flow.desk import By, Desk
 from tillbell.flow.office import Office
-from tillbell.flow.sources import LiveSource
 from tillbell.logs import observe
+from tillbell.receive.source_cache import LiveSource
 from tillbell.rules.payments.amounts import difference
 from tillbell.rules.payments.booking import Told
 from tillbell.rules.payments.conflicts import conflict, contradiction, is_among, mismatch

@@ -14,8 +14,8 @@ from tillbell.deliver.config_cache import Directory
 from tillbell.deliver.publish import Publisher
 from tillbell.flow.desk import By, Desk
 from tillbell.flow.meters import Meters
-from tillbell.flow.sources import Sources
 from tillbell.ids import IdMaker
+from tillbell.receive.source_cache import Sources
 from tillbell.storage.books import Crossed
 from tillbell.storage.database import Database
 

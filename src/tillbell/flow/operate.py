@@ -25,8 +25,8 @@ from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.flow.desk import By, Desk
 from tillbell.flow.janitor import SCHEDULE
 from tillbell.flow.office import Office
-from tillbell.flow.reread import Reread, Rereader
 from tillbell.money import format_amount
+from tillbell.receive.reprocess import Reread, Rereader
 from tillbell.rules.payments.booking import Told, conflict_data, link
 from tillbell.rules.payments.conflicts import UNCONFIRMED_LINKED
 from tillbell.rules.payments.transitions import News, compare, left_of, operate

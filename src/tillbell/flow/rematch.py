@@ -14,8 +14,8 @@ from tillbell.callbacks import References
 from tillbell.clock import Clock
 from tillbell.errors import StoreUnavailable
 from tillbell.flow.desk import Desk
-from tillbell.flow.reread import Rereader
 from tillbell.logs import observe
+from tillbell.receive.reprocess import Rereader
 from tillbell.storage.database import Database
 from tillbell.transactions import Status, Transaction
 

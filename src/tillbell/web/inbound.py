@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 from tillbell.app import Gateway
 from tillbell.errors import MethodNotAllowed, NotFound, TillbellError, UnsupportedEncoding
-from tillbell.flow.receive import answer_to
-from tillbell.flow.sources import PATH, LiveSource
 from tillbell.providers import base
+from tillbell.receive.receive import answer_to
+from tillbell.receive.source_cache import PATH, LiveSource
 from tillbell.rules.proxies import client_address, is_trusted, networks
 from tillbell.web.patience import TARGET
 from tillbell.web.problems import render_problem

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tillbell.callbacks import Callback, Outcome
-from tillbell.flow.reading import Reading
-from tillbell.flow.reread import Gone, Reread
+from tillbell.receive.reprocess import Gone, Reread
+from tillbell.receive.verify_and_parse import Reading
 from tillbell.web.api.callback_view import reading_out, verdict_word
 from tillbell.web.api.shapes.callbacks import DifferenceOut, PreviewOut
 

@@ -12,10 +12,10 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic.alias_generators import to_camel
 
 from tillbell.callbacks import Notice
-from tillbell.flow.reading import Reading
-from tillbell.flow.sources import PATH, LiveSource
 from tillbell.providers import reading
 from tillbell.providers.base import Incoming, Setup, Unreadable
+from tillbell.receive.source_cache import PATH, LiveSource
+from tillbell.receive.verify_and_parse import Reading
 from tillbell.rules.delivery.headers import is_secret_header
 from tillbell.rules.payments.masking import MASK, mask_text, mask_tree
 from tillbell.web.api.shapes.callbacks import RequestOut

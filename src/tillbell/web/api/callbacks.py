@@ -11,7 +11,7 @@ from fastapi import Depends, Path, Response
 from tillbell.callbacks import Callback
 from tillbell.clock import Micros, to_datetime
 from tillbell.errors import NotFound
-from tillbell.flow.reread import Gone
+from tillbell.receive.reprocess import Gone
 from tillbell.storage.base import Page
 from tillbell.web.api.callback_filters import FilterOf, filter_of
 from tillbell.web.api.callback_previews import preview_out

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tillbell.errors import Problem
-from tillbell.flow.sources import settings_of
 from tillbell.providers.base import ConfigProblem, Provider, Setting
+from tillbell.receive.source_cache import settings_of
 
 CONFIG_BYTES_MAX = 65_536
 _STEP = re.compile(r"[^.\[\]]+")

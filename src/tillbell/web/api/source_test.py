@@ -6,11 +6,11 @@ from typing import Any
 
 from tillbell.app import Gateway
 from tillbell.errors import Invalid, Problem
-from tillbell.flow.reading import read
-from tillbell.flow.receive import answer_to
-from tillbell.flow.sources import LiveSource
 from tillbell.providers.base import Case, Incoming, Provider
 from tillbell.providers.cases import samples
+from tillbell.receive.receive import answer_to
+from tillbell.receive.source_cache import LiveSource
+from tillbell.receive.verify_and_parse import read
 from tillbell.web.api.callback_view import reading_out
 from tillbell.web.api.shapes.sources import TestIn, TestOut
 from tillbell.web.api.source_view import source_out

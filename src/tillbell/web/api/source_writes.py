@@ -12,10 +12,10 @@ from tillbell.app import Gateway
 from tillbell.callbacks import Source
 from tillbell.clock import HOUR, SECOND
 from tillbell.errors import Conflict, Invalid, Misconfigured
-from tillbell.flow.sources import LiveSource, settings_of
 from tillbell.ids import token
 from tillbell.models import SigningSecret
 from tillbell.providers.base import Provider
+from tillbell.receive.source_cache import LiveSource, settings_of
 from tillbell.vault import hash_key
 from tillbell.web.api.secret_ends import expiring
 from tillbell.web.api.shapes.sources import SourceFields, SourceIn, SourcePatch, SourceRotateIn

@@ -17,12 +17,12 @@ from tillbell.callbacks import Callback, Outcome, TransactionNotice, Trust
 from tillbell.clock import SECOND, Clock, Micros
 from tillbell.errors import Misconfigured, Unavailable
 from tillbell.flow.maintain import wait_until
-from tillbell.flow.reading import Reading, read
-from tillbell.flow.receive import Receiver
-from tillbell.flow.requests import open_request
-from tillbell.flow.sources import LiveSource, Sources
 from tillbell.logs import observe
 from tillbell.providers.base import Incoming
+from tillbell.receive.receive import Receiver
+from tillbell.receive.sealed_request import open_request
+from tillbell.receive.source_cache import LiveSource, Sources
+from tillbell.receive.verify_and_parse import Reading, read
 from tillbell.storage.books import Change, Conclusion
 from tillbell.storage.database import Database
 from tillbell.vault import Vault

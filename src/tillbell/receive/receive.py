@@ -19,12 +19,12 @@ from tillbell.callbacks import Callback, Notice
 from tillbell.clock import MINUTE
 from tillbell.errors import Unavailable
 from tillbell.flow.meters import Meters
-from tillbell.flow.reading import Reading, read
-from tillbell.flow.requests import seal_request
-from tillbell.flow.sources import LiveSource
 from tillbell.ids import IdMaker
 from tillbell.logs import observe
 from tillbell.providers.base import Answer, Heard, Incoming
+from tillbell.receive.sealed_request import seal_request
+from tillbell.receive.source_cache import LiveSource
+from tillbell.receive.verify_and_parse import Reading, read
 from tillbell.rules.delivery.hops import hops_of
 from tillbell.storage.books import Arrival
 from tillbell.storage.database import Database

@@ -9,8 +9,8 @@ import msgspec
 from tillbell.callbacks import Callback
 from tillbell.clock import Clock
 from tillbell.deliver.tasks import Step, TaskRunner
-from tillbell.flow.reread import STEP, Rereader
 from tillbell.models import Task
+from tillbell.receive.reprocess import STEP, Rereader
 from tillbell.storage.base import Page
 from tillbell.storage.books import CallbackFilter
 from tillbell.storage.database import Database
