@@ -25,11 +25,9 @@ from tillbell.deliver.tasks import TaskRunner
 from tillbell.errors import Draining, StoreUnavailable, Unavailable
 from tillbell.flow.company import EVERY as NUDGED_EVERY
 from tillbell.flow.company import Company
-from tillbell.flow.confirm import Confirmer
 from tillbell.flow.feed import EVERY as FEED_EVERY
 from tillbell.flow.feed import Feed
 from tillbell.flow.fleet import BEAT, Fleet
-from tillbell.flow.janitor import Janitor
 from tillbell.flow.maintain import (
     Chore,
     Discarder,
@@ -39,16 +37,18 @@ from tillbell.flow.maintain import (
     SnapshotWatch,
 )
 from tillbell.flow.meters import Meters
-from tillbell.flow.office import Office
-from tillbell.flow.operate import Operator
-from tillbell.flow.process import Processor
-from tillbell.flow.rematch import Rematcher
 from tillbell.http.address_policy import AddressPolicy
 from tillbell.http.client import Sender
 from tillbell.http.resolver import Resolver
 from tillbell.ids import IdMaker
 from tillbell.logs import observe
 from tillbell.models import Application, EndpointHealth
+from tillbell.process.decisions import Office
+from tillbell.process.operator import Operator
+from tillbell.process.process import Processor
+from tillbell.process.provider_lookup import Confirmer
+from tillbell.process.status_checks import Janitor
+from tillbell.process.unmatched import Rematcher
 from tillbell.providers import PROVIDERS
 from tillbell.receive.receive import Receiver
 from tillbell.receive.reprocess import PickUp, Rereader

@@ -7,8 +7,8 @@ import random
 
 from tests.flow.world import World
 from tillbell.deliver.publish import Draft
-from tillbell.flow.desk import By
-from tillbell.flow.operate import NewTransaction
+from tillbell.process.decision import By
+from tillbell.process.operator import NewTransaction
 from tillbell.storage.base import MessageFilter, Page
 from tillbell.transactions import Direction
 

@@ -19,8 +19,8 @@ from tillbell.callbacks import (
     TransactionNotice,
     Trust,
 )
-from tillbell.flow.operate import NewTransaction
 from tillbell.models import Message
+from tillbell.process.operator import NewTransaction
 from tillbell.providers.base import Incoming
 from tillbell.storage.base import Page
 from tillbell.storage.books import CallbackFilter

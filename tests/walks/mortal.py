@@ -20,9 +20,9 @@ from tillbell.app import Gateway
 from tillbell.callbacks import Callback, Notice, TransactionNotice
 from tillbell.cli.flags import load_settings
 from tillbell.cli.running import run_loop, running
-from tillbell.flow.desk import Desk
-from tillbell.flow.office import Office
-from tillbell.flow.process import Processor
+from tillbell.process.decision import Desk
+from tillbell.process.decisions import Office
+from tillbell.process.process import Processor
 from tillbell.receive.receive import Idle
 from tillbell.storage.books import Crossed
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from tillbell.cli.running import Running
     from tillbell.deliver.attempt import Ended
     from tillbell.deliver.lane import Lane
-    from tillbell.flow.desk import Desk
     from tillbell.models import Claim
+    from tillbell.process.decision import Desk
     from tillbell.testing import Receiver
 
 _RETRIES_S = [1, 1, 2, 3]

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 
 from tillbell import __version__
 from tillbell.app import Gateway
-from tillbell.flow.retell import Reteller
+from tillbell.process.resend_message import Reteller
 from tillbell.web.api import (
     applications,
     attempts,

@@ -27,9 +27,9 @@ from pydantic import ValidationError
 from tillbell.app import Gateway
 from tillbell.callbacks import Source
 from tillbell.errors import Invalid, NotFound, Problem
-from tillbell.flow.operate import NewTransaction
 from tillbell.models import Application
 from tillbell.money import format_amount
+from tillbell.process.operator import NewTransaction
 from tillbell.transactions import Direction, Transaction
 from tillbell.web.api.money_in import checked_amount
 from tillbell.web.api.shapes.cashier import CashierDataOut, CashierIn, CashierOut

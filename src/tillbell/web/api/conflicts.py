@@ -8,8 +8,8 @@ from fastapi import Path, Query, Response
 
 from tillbell.app import Gateway
 from tillbell.errors import NotFound
-from tillbell.flow.operate import Act, Awaited
 from tillbell.models import Application
+from tillbell.process.operator import Act, Awaited
 from tillbell.storage.base import Page
 from tillbell.transactions import Conflict
 from tillbell.web.api.paging import OrderedPageOf, cut

@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Response
 
 from tillbell.callbacks import Suppression
 from tillbell.errors import NotFound
-from tillbell.flow.operate import Act
+from tillbell.process.operator import Act
 from tillbell.storage.base import Page
 from tillbell.web.api.paging import OrderedPageOf, cut
 from tillbell.web.api.shapes.base import Listed

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 
-from tillbell.flow.operate import Act, Awaited
-from tillbell.flow.retell import Reteller
+from tillbell.process.operator import Act, Awaited
+from tillbell.process.resend_message import Reteller
 from tillbell.web.api.money_in import checked_amount
 from tillbell.web.api.shapes.transactions import (
     ActIn,

@@ -8,8 +8,8 @@ from fastapi import Depends, Path, Query, Response
 
 from tillbell.app import Gateway
 from tillbell.errors import Invalid, NotFound, Problem
-from tillbell.flow.operate import NewTransaction
 from tillbell.models import Application
+from tillbell.process.operator import NewTransaction
 from tillbell.storage.base import Page
 from tillbell.storage.books import TransactionFilter
 from tillbell.transactions import Direction, Kind, Status, Transaction

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from tillbell.deliver.config_cache import Directory
 from tillbell.deliver.resend import Resender
 from tillbell.errors import Conflict, NotFound
-from tillbell.flow.operate import Act, Operator
 from tillbell.models import Message
+from tillbell.process.operator import Act, Operator
 from tillbell.storage.database import Database
 from tillbell.transactions import Transaction
 

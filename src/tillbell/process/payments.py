@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 from tillbell.callbacks import Confirm, Outcome, TransactionNotice, Trust
 from tillbell.clock import HOUR, MINUTE, SECOND, Micros
-from tillbell.flow.desk import Desk
 from tillbell.ids import IdMaker
+from tillbell.process.decision import Desk
 from tillbell.receive.source_cache import LiveSource
 from tillbell.rules.payments.amounts import Differs, Read, difference, read_sum
 from tillbell.rules.payments.booking import Told, learn, link

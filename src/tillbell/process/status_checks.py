@@ -16,10 +16,10 @@ import asyncio
 from tillbell.callbacks import Outcome, Trust
 from tillbell.clock import DAY, HOUR, MINUTE, Micros
 from tillbell.errors import StoreUnavailable
-from tillbell.flow.confirm import Confirmer, Standing
-from tillbell.flow.desk import By, Desk
-from tillbell.flow.office import Office
 from tillbell.logs import observe
+from tillbell.process.decision import By, Desk
+from tillbell.process.decisions import Office
+from tillbell.process.provider_lookup import Confirmer, Standing
 from tillbell.receive.source_cache import LiveSource
 from tillbell.rules.payments.amounts import difference
 from tillbell.rules.payments.booking import Told

@@ -24,9 +24,9 @@ from tillbell.callbacks import (
     Trust,
 )
 from tillbell.clock import Micros, iso
-from tillbell.flow.desk import Desk
-from tillbell.flow.postman import Postman
 from tillbell.ids import IdMaker
+from tillbell.process.decision import Desk
+from tillbell.process.emails import Postman
 from tillbell.receive.source_cache import LiveSource
 from tillbell.rules.payments.lifecycles import DELIVERED, Parcel, judge_parcel, shipment_event
 from tillbell.rules.payments.trust import confirm_of, doubt

@@ -23,12 +23,12 @@ from tillbell.callbacks import (
 )
 from tillbell.clock import SECOND
 from tillbell.errors import StoreUnavailable
-from tillbell.flow.desk import By, Desk
-from tillbell.flow.hearing import Hearer
 from tillbell.flow.maintain import wait_until
-from tillbell.flow.office import Office
-from tillbell.flow.settling import Case, Settler
 from tillbell.logs import observe
+from tillbell.process.decision import By, Desk
+from tillbell.process.decisions import Office
+from tillbell.process.other_notices import Hearer
+from tillbell.process.payments import Case, Settler
 from tillbell.storage.books import Change, Conclusion
 
 AT_ONCE = 128  # callbacks being decided

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from tillbell.clock import Clock
 from tillbell.deliver.config_cache import Directory
 from tillbell.deliver.publish import Publisher
-from tillbell.flow.desk import By, Desk
 from tillbell.flow.meters import Meters
 from tillbell.ids import IdMaker
+from tillbell.process.decision import By, Desk
 from tillbell.receive.source_cache import Sources
 from tillbell.storage.books import Crossed
 from tillbell.storage.database import Database

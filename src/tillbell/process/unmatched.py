@@ -13,8 +13,8 @@ from collections.abc import Coroutine, Sequence
 from tillbell.callbacks import References
 from tillbell.clock import Clock
 from tillbell.errors import StoreUnavailable
-from tillbell.flow.desk import Desk
 from tillbell.logs import observe
+from tillbell.process.decision import Desk
 from tillbell.receive.reprocess import Rereader
 from tillbell.storage.database import Database
 from tillbell.transactions import Status, Transaction

@@ -16,8 +16,8 @@ import msgspec
 
 from tillbell.callbacks import Email, EmailNotice, Outcome, Suppression
 from tillbell.clock import iso
-from tillbell.flow.desk import Desk
 from tillbell.ids import IdMaker
+from tillbell.process.decision import Desk
 from tillbell.receive.source_cache import LiveSource
 from tillbell.rules.payments.lifecycles import judge_email, suppression_reason
 from tillbell.storage.database import Database

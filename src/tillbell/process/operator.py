@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 from tillbell.callbacks import Outcome
 from tillbell.errors import Conflict as Taken
 from tillbell.errors import Invalid, NotFound, Problem
-from tillbell.flow.desk import By, Desk
-from tillbell.flow.janitor import SCHEDULE
-from tillbell.flow.office import Office
 from tillbell.money import format_amount
+from tillbell.process.decision import By, Desk
+from tillbell.process.decisions import Office
+from tillbell.process.status_checks import SCHEDULE
 from tillbell.receive.reprocess import Reread, Rereader
 from tillbell.rules.payments.booking import Told, conflict_data, link
 from tillbell.rules.payments.conflicts import UNCONFIRMED_LINKED

@@ -1,0 +1,1 @@
+"""What a stored callback means: one decision, one commit."""
