@@ -9,6 +9,11 @@ from pathlib import Path
 
 from tillbell.callbacks import Source
 from tillbell.clock import SECOND, Clock, SteeredClock, SystemClock
+from tillbell.cluster.membership import BEAT, Fleet
+from tillbell.cluster.record_feed import EVERY as FEED_EVERY
+from tillbell.cluster.record_feed import Feed
+from tillbell.cluster.wakeups import EVERY as NUDGED_EVERY
+from tillbell.cluster.wakeups import Company
 from tillbell.config import Settings
 from tillbell.deliver.claimer import SWEEP, Claimer
 from tillbell.deliver.compiled_endpoint import LiveMaker
@@ -23,11 +28,6 @@ from tillbell.deliver.resend import Resender
 from tillbell.deliver.schemas import Schemas
 from tillbell.deliver.tasks import TaskRunner
 from tillbell.errors import Draining, StoreUnavailable, Unavailable
-from tillbell.flow.company import EVERY as NUDGED_EVERY
-from tillbell.flow.company import Company
-from tillbell.flow.feed import EVERY as FEED_EVERY
-from tillbell.flow.feed import Feed
-from tillbell.flow.fleet import BEAT, Fleet
 from tillbell.flow.maintain import (
     Chore,
     Discarder,

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fleet.fleet import eventually
 from tillbell.clock import DAY, SECOND, Micros, SystemClock
-from tillbell.flow.fleet import LIFE
+from tillbell.cluster.membership import LIFE
 from tillbell.storage.fleet import Member
 from tillbell.storage.membership import SILENCE
 from tillbell.storage.postgres import PostgresDatabase

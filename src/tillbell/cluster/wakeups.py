@@ -14,11 +14,11 @@ from __future__ import annotations
 import asyncio
 
 from tillbell.clock import SECOND, Clock, Micros
+from tillbell.cluster.membership import Fleet
+from tillbell.cluster.record_feed import Feed
 from tillbell.deliver.claimer import Claimer
 from tillbell.deliver.dispatcher import Dispatcher
 from tillbell.errors import StoreUnavailable
-from tillbell.flow.feed import Feed
-from tillbell.flow.fleet import Fleet
 from tillbell.logs import observe
 from tillbell.storage.fleet import WAKE_ALL, WAKE_RECORDS
 

@@ -1,0 +1,1 @@
+"""Several processes on one database: who is there, and what others changed."""
