@@ -15,6 +15,7 @@ from tillbell.cluster.record_feed import Feed
 from tillbell.cluster.wakeups import EVERY as NUDGED_EVERY
 from tillbell.cluster.wakeups import Company
 from tillbell.config import Settings
+from tillbell.counters import Meters
 from tillbell.deliver.claimer import SWEEP, Claimer
 from tillbell.deliver.compiled_endpoint import LiveMaker
 from tillbell.deliver.config_cache import CACHED, OPERATIONAL, Directory
@@ -28,15 +29,6 @@ from tillbell.deliver.resend import Resender
 from tillbell.deliver.schemas import Schemas
 from tillbell.deliver.tasks import TaskRunner
 from tillbell.errors import Draining, StoreUnavailable, Unavailable
-from tillbell.flow.maintain import (
-    Chore,
-    Discarder,
-    DiskReserve,
-    Maintainer,
-    Purge,
-    SnapshotWatch,
-)
-from tillbell.flow.meters import Meters
 from tillbell.http.address_policy import AddressPolicy
 from tillbell.http.client import Sender
 from tillbell.http.resolver import Resolver
@@ -56,6 +48,7 @@ from tillbell.receive.reprocess_many import Replayer
 from tillbell.receive.source_cache import Sources
 from tillbell.storage.database import Database
 from tillbell.storage.opening import is_shared, store_at
+from tillbell.upkeep.chores import Chore, Discarder, DiskReserve, Maintainer, Purge, SnapshotWatch
 from tillbell.vault import Vault
 
 HEARTBEAT = 2 * SECOND

@@ -12,7 +12,7 @@ from tests.cases import each
 from tests.deploy.reading import DEPLOY, GUIDE, ROOT, blocks, run
 from tillbell.app import Gateway
 from tillbell.config import FIELDS, load
-from tillbell.flow.meters import Meters
+from tillbell.counters import Meters
 from tillbell.logs import HAPPENINGS
 from tillbell.web.metrics import Reading, Vitals, render
 from tillbell.web.rest import make_rest

@@ -20,7 +20,6 @@ from tillbell import logs
 from tillbell.app import Gateway
 from tillbell.clock import DAY, SECOND, Micros, SystemClock
 from tillbell.errors import StoreUnavailable
-from tillbell.flow import maintain
 from tillbell.models import Message
 from tillbell.testing.receiver import Exchange
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.flow.world import START
 from tillbell.clock import SECOND
-from tillbell.flow.meters import Meters
+from tillbell.counters import Meters
 from tillbell.models import Result
 from tillbell.storage.base import Totals
 from tillbell.testing import ManualClock

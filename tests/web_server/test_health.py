@@ -10,8 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.flow.world import START, World
+from tillbell.counters import Meters
 from tillbell.errors import StoreUnavailable
-from tillbell.flow.meters import Meters
 from tillbell.models import Result
 from tillbell.storage.base import Totals
 from tillbell.testing import ManualClock

@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 from tillbell.clock import DAY, Clock, iso
+from tillbell.counters import Meters
 from tillbell.deliver.attempt import Ended
 from tillbell.deliver.config_cache import OPERATIONAL, Directory
 from tillbell.deliver.lane import Lane
 from tillbell.errors import TillbellError
-from tillbell.flow.meters import Meters
 from tillbell.logs import observe
 from tillbell.models import Claim, Endpoint, EndpointHealth, EndpointStatus, Result
 from tillbell.rules.delivery import health as rules

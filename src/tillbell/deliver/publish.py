@@ -15,12 +15,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tillbell.clock import Clock, Micros
+from tillbell.counters import Meters
 from tillbell.deliver.config_cache import AppView, Directory
 from tillbell.deliver.dispatcher import Dispatcher
 from tillbell.deliver.fanout import Route, leased, render, waiting
 from tillbell.deliver.schemas import Schemas
 from tillbell.errors import Conflict, NotFound, Unavailable
-from tillbell.flow.meters import Meters
 from tillbell.ids import IdMaker
 from tillbell.models import Application, Claim, Delivery, DeliveryState, Message
 from tillbell.storage.base import Duplicate, Publication, Repeated, Store

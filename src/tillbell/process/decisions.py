@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tillbell.clock import Clock
+from tillbell.counters import Meters
 from tillbell.deliver.config_cache import Directory
 from tillbell.deliver.publish import Publisher
-from tillbell.flow.meters import Meters
 from tillbell.ids import IdMaker
 from tillbell.process.decision import By, Desk
 from tillbell.receive.source_cache import Sources

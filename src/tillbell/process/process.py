@@ -23,13 +23,13 @@ from tillbell.callbacks import (
 )
 from tillbell.clock import SECOND
 from tillbell.errors import StoreUnavailable
-from tillbell.flow.maintain import wait_until
 from tillbell.logs import observe
 from tillbell.process.decision import By, Desk
 from tillbell.process.decisions import Office
 from tillbell.process.other_notices import Hearer
 from tillbell.process.payments import Case, Settler
 from tillbell.storage.books import Change, Conclusion
+from tillbell.upkeep.chores import wait_until
 
 AT_ONCE = 128  # callbacks being decided
 BULK_AT_ONCE = 4

@@ -17,8 +17,8 @@ from typing import Protocol
 
 from tillbell.callbacks import Callback, Notice
 from tillbell.clock import MINUTE
+from tillbell.counters import Meters
 from tillbell.errors import Unavailable
-from tillbell.flow.meters import Meters
 from tillbell.ids import IdMaker
 from tillbell.logs import observe
 from tillbell.providers.base import Answer, Heard, Incoming

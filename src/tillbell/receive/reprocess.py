@@ -16,7 +16,6 @@ from typing import NamedTuple
 from tillbell.callbacks import Callback, Outcome, TransactionNotice, Trust
 from tillbell.clock import SECOND, Clock, Micros
 from tillbell.errors import Misconfigured, Unavailable
-from tillbell.flow.maintain import wait_until
 from tillbell.logs import observe
 from tillbell.providers.base import Incoming
 from tillbell.receive.receive import Receiver
@@ -25,6 +24,7 @@ from tillbell.receive.source_cache import LiveSource, Sources
 from tillbell.receive.verify_and_parse import Reading, read
 from tillbell.storage.books import Change, Conclusion
 from tillbell.storage.database import Database
+from tillbell.upkeep.chores import wait_until
 from tillbell.vault import Vault
 
 STEP = 100

@@ -13,9 +13,9 @@ from pathlib import Path
 import msgspec
 
 from tillbell.clock import SECOND, Clock, Micros
-from tillbell.flow.maintain import wait_until
-from tillbell.flow.meters import Meters
+from tillbell.counters import Meters
 from tillbell.logs import observe
+from tillbell.upkeep.chores import wait_until
 from tillbell.web.metrics import Reading, Vitals
 
 EVERY: Micros = 2 * SECOND

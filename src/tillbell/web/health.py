@@ -23,9 +23,9 @@ import msgspec
 
 from tillbell.app import Gateway
 from tillbell.clock import SECOND, Micros
+from tillbell.counters import Meters
 from tillbell.deliver.lane import Lane
 from tillbell.errors import Unavailable
-from tillbell.flow.meters import Meters
 from tillbell.web.board import Board
 from tillbell.web.metrics import CONTENT_TYPE, Vitals, render
 from tillbell.web.wire import Answer, Receive, Scope, Send, send_answer

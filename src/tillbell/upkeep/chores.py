@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tillbell.clock import DAY, SECOND, Clock, Micros
+from tillbell.counters import Meters
 from tillbell.errors import Unavailable
-from tillbell.flow.meters import Meters
 from tillbell.logs import observe
 from tillbell.storage.database import Database
 
