@@ -23,8 +23,8 @@ from bench.figures import percentile, spread
 from tillbell.clock import SECOND, SystemClock
 from tillbell.ids import IdMaker, attempt_id, delivery_id
 from tillbell.models import Attempt, Delivery, DeliveryState, Message, Result, Trigger
-from tillbell.storage.base import Publication, Settlement
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.outbound import Publication, Settlement
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.sqlite import SqliteDatabase
 

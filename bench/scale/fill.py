@@ -11,8 +11,8 @@ from bench.postgres import BenchDatabase
 from tillbell.clock import DAY, Micros, SystemClock
 from tillbell.ids import first_of
 from tillbell.storage import partitions
-from tillbell.storage.base import LaneKey
 from tillbell.storage.partitions import Span
+from tillbell.storage.ports.outbound import LaneKey
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.postgres_link import open_link
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from tillbell.storage.base import LaneKey
+from tillbell.storage.ports.outbound import LaneKey
 from tillbell.storage.sql import load
 
 sql = load("postgres")

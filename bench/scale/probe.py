@@ -15,7 +15,7 @@ from bench.store import accepted
 from tillbell.clock import SECOND
 from tillbell.ids import IdMaker, delivery_id
 from tillbell.models import Claim, Delivery, DeliveryState, Message
-from tillbell.storage.base import LaneKey, Publication
+from tillbell.storage.ports.outbound import LaneKey, Publication
 
 T = TypeVar("T")
 BATCH = 500  # claims in one commit, as the claimer asks for

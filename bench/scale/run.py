@@ -15,7 +15,7 @@ from bench.scale.counted import CountedDatabase
 from bench.scale.fill import DEEP, EQUAL, Filling, lane
 from bench.scale.probe import BATCH, Probe
 from bench.scale.report import Size
-from tillbell.storage.base import LaneKey
+from tillbell.storage.ports.outbound import LaneKey
 
 BYTES_EACH = 1_600  # at most, of tables and indexes
 SETTINGS = ("max_wal_size=1GB", "full_page_writes=off")  # little disk, and a log without copies

@@ -46,8 +46,8 @@ from tillbell.receive.receive import Receiver
 from tillbell.receive.reprocess import PickUp, Rereader
 from tillbell.receive.reprocess_many import Replayer
 from tillbell.receive.source_cache import Sources
-from tillbell.storage.database import Database
 from tillbell.storage.opening import is_shared, store_at
+from tillbell.storage.ports.database import Database
 from tillbell.upkeep.chores import Chore, Discarder, DiskReserve, Maintainer, Purge, SnapshotWatch
 from tillbell.vault import Vault
 

@@ -17,7 +17,7 @@ from msgspec import field
 from tillbell.callbacks import Outcome
 from tillbell.clock import Micros
 from tillbell.models import Result
-from tillbell.storage.base import Totals
+from tillbell.storage.ports.outbound import Totals
 
 TIMES_US = (
     1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,

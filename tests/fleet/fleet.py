@@ -14,7 +14,7 @@ from tillbell.config import load
 from tillbell.deliver.publish import Draft
 from tillbell.errors import Conflict, StoreUnavailable
 from tillbell.models import Application, Endpoint, Message, SigningSecret
-from tillbell.storage.base import Page
+from tillbell.storage.ports.outbound import Page
 from tillbell.testing import Receiver
 from tillbell.vault import Secret
 
@@ -108,7 +108,7 @@ class FleetOf:
 
     async def messages(self) -> int:
         """Count messages."""
-        from tillbell.storage.base import MessageFilter
+        from tillbell.storage.ports.outbound import MessageFilter
 
         page = Page(limit=100_000)
         return len(await self.gateways[0].database.messages(APP.id, MessageFilter(), page))

@@ -16,7 +16,7 @@ from tests.postgres import programs
 from tillbell.app import Gateway
 from tillbell.deliver.publish import Draft
 from tillbell.errors import Conflict, StoreUnavailable
-from tillbell.storage.base import Totals
+from tillbell.storage.ports.outbound import Totals
 
 PRODUCERS = 8
 BEFORE = 200  # accepted before the primary dies, and again after it

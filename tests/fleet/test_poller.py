@@ -9,7 +9,7 @@ import threading
 from tests.fleet.fleet import APP, FleetOf, publish_surely
 from tillbell.app import Gateway
 from tillbell.deliver.publish import Draft
-from tillbell.storage.base import MessageFilter, Page
+from tillbell.storage.ports.outbound import MessageFilter, Page
 
 WRITERS = 16
 EACH = 30

@@ -10,8 +10,8 @@ import pytest
 from tests.fleet.fleet import eventually
 from tillbell.clock import DAY, SECOND, Micros, SystemClock
 from tillbell.cluster.membership import LIFE
-from tillbell.storage.fleet import Member
 from tillbell.storage.membership import SILENCE
+from tillbell.storage.ports.cluster import Member
 from tillbell.storage.postgres import PostgresDatabase
 
 WATCHER, OTHER = Member("prc_1", "api", sends=False), Member("prc_2", "worker", sends=True)

@@ -9,7 +9,7 @@ from tests.flow.world import World
 from tillbell.deliver.publish import Draft
 from tillbell.process.decision import By
 from tillbell.process.operator import NewTransaction
-from tillbell.storage.base import MessageFilter, Page
+from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.transactions import Direction
 
 WRITERS = 16

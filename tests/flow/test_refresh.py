@@ -14,7 +14,7 @@ from tillbell.deliver.compiled_endpoint import LiveMaker
 from tillbell.deliver.config_cache import Directory
 from tillbell.models import Application, Endpoint
 from tillbell.receive.source_cache import Sources
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
 from tillbell.vault import hash_key
 
 ENDPOINT = Endpoint(

@@ -8,7 +8,7 @@ import pytest
 from tests.flow.world import World
 from tests.stores import IS_POSTGRES
 from tillbell.models import DeliveryState, Endpoint, Task, TaskStatus, Trigger
-from tillbell.storage.base import Selection
+from tillbell.storage.ports.outbound import Selection
 from tillbell.testing.behaviours import flaky
 
 FOREVER = 10**18

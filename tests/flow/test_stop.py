@@ -9,7 +9,7 @@ from tests.flow.world import World
 from tests.stores import IS_POSTGRES
 from tillbell.errors import Draining
 from tillbell.models import DeliveryState, Result
-from tillbell.storage.base import Settlement
+from tillbell.storage.ports.outbound import Settlement
 from tillbell.testing.behaviours import raw
 from tillbell.testing.receiver import Exchange
 

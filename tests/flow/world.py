@@ -25,7 +25,7 @@ from tillbell.models import (
     Message,
     SigningSecret,
 )
-from tillbell.storage.base import ALL, AttemptFilter, MessageFilter, Page
+from tillbell.storage.ports.outbound import ALL, AttemptFilter, MessageFilter, Page
 from tillbell.testing import ManualClock, Receiver
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

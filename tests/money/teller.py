@@ -22,8 +22,8 @@ from tillbell.callbacks import (
 from tillbell.models import Message
 from tillbell.process.operator import NewTransaction
 from tillbell.providers.base import Incoming
-from tillbell.storage.base import Page
-from tillbell.storage.books import CallbackFilter
+from tillbell.storage.ports.inbound import CallbackFilter
+from tillbell.storage.ports.outbound import Page
 from tillbell.transactions import (
     Conflict,
     Direction,

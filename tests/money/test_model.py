@@ -36,9 +36,9 @@ from tests.money.teller import (
 )
 from tillbell.callbacks import Outcome, Source, Sum, TransactionNotice, Trust
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.base import Page
-from tillbell.storage.books import CallbackFilter, Change, Crossed, Done
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.inbound import CallbackFilter, Change, Crossed, Done
+from tillbell.storage.ports.outbound import Page
 from tillbell.testing import ManualClock
 from tillbell.transactions import Direction, Kind, Status, Transaction
 

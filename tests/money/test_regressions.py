@@ -24,7 +24,7 @@ from tests.money.teller import (
 )
 from tillbell.callbacks import Outcome, References, Source
 from tillbell.clock import DAY, HOUR, SECOND
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
 from tillbell.transactions import Kind, Status
 
 DAY_S, HOUR_S = DAY / SECOND, HOUR / SECOND

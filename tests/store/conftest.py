@@ -10,7 +10,7 @@ import pytest
 from tests.store.lives import Lives, PostgresLives, SqliteLives
 from tests.store.till import Till
 from tests.store.world import World
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock

@@ -24,8 +24,8 @@ from tests.store.till import APPROVED, CREDIT, Till
 from tests.store.world import BODY, FAILED, LEASE, SENDING, SUCCEEDED, WAITING, World
 from tillbell.clock import DAY, SECOND
 from tillbell.models import Application, Message, Trigger
-from tillbell.storage.base import Publication
-from tillbell.storage.books import Arrival, Change
+from tillbell.storage.ports.inbound import Arrival, Change
+from tillbell.storage.ports.outbound import Publication
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock
 

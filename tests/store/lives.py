@@ -8,7 +8,7 @@ from typing import Protocol
 
 import psycopg
 
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock

@@ -19,9 +19,9 @@ from tests.store.world import World
 from tillbell.callbacks import Callback, Outcome, References, Trust
 from tillbell.clock import DAY, HOUR
 from tillbell.models import Application
-from tillbell.storage.base import Page
-from tillbell.storage.books import Arrival, CallbackFilter, Change, Step, TransactionFilter
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.inbound import Arrival, CallbackFilter, Change, Step, TransactionFilter
+from tillbell.storage.ports.outbound import Page
 from tillbell.testing import ManualClock, MemoryStore
 from tillbell.transactions import Direction, Kind, Status, Transaction
 

@@ -20,8 +20,8 @@ from tests.store.till import (
 )
 from tillbell.callbacks import Outcome, References
 from tillbell.clock import SECOND
-from tillbell.storage.base import ALL, Page
-from tillbell.storage.books import CallbackFilter, TransactionFilter
+from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
+from tillbell.storage.ports.outbound import ALL, Page
 from tillbell.transactions import Direction, Kind
 
 Listing = Callable[[Page], Awaitable[Sequence[Any]]]

@@ -18,8 +18,8 @@ from tests.store.world import World
 from tillbell.callbacks import Callback
 from tillbell.errors import StoreUnavailable
 from tillbell.models import Application
-from tillbell.storage.base import ALL, MessageFilter
-from tillbell.storage.books import Arrival, Change, Crossed, Done
+from tillbell.storage.ports.inbound import Arrival, Change, Crossed, Done
+from tillbell.storage.ports.outbound import ALL, MessageFilter
 from tillbell.storage.sql import load
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock

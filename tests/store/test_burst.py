@@ -17,9 +17,9 @@ from tests.store.world import BODY, SUCCEEDED, World
 from tillbell.errors import StoreUnavailable
 from tillbell.models import Delivery
 from tillbell.storage import columns
-from tillbell.storage.base import Added, Duplicate, Publication
 from tillbell.storage.burst import Burst
 from tillbell.storage.link import NotCommitted
+from tillbell.storage.ports.outbound import Added, Duplicate, Publication
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.postgres_link import PostgresLink, open_link
 from tillbell.testing import ManualClock

@@ -19,8 +19,8 @@ from tests.store.till import (
 from tests.store.world import BODY
 from tillbell.callbacks import Source
 from tillbell.clock import HOUR
-from tillbell.storage.base import ALL, Repeated
-from tillbell.storage.books import Change, Crossed, Done, Kept
+from tillbell.storage.ports.inbound import Change, Crossed, Done, Kept
+from tillbell.storage.ports.outbound import ALL, Repeated
 from tillbell.transactions import Direction, Status
 
 

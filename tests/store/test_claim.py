@@ -7,7 +7,7 @@ import asyncio
 from tests.store.world import BODY, LEASE, SENDING, SUCCEEDED, WAITING, World
 from tillbell.clock import SECOND
 from tillbell.models import Claim, Result, Trigger
-from tillbell.storage.base import FORGIVEN
+from tillbell.storage.ports.outbound import FORGIVEN
 
 
 async def test_a_claim_holds_the_opened_attempt_the_message_and_the_body(world: World) -> None:

@@ -13,8 +13,8 @@ from tests.store.till import (
     Till,
 )
 from tillbell.callbacks import Source
-from tillbell.storage.base import ALL, Duplicate, MessageFilter, Repeated
-from tillbell.storage.books import Change, Crossed, Done, Kept
+from tillbell.storage.ports.inbound import Change, Crossed, Done, Kept
+from tillbell.storage.ports.outbound import ALL, Duplicate, MessageFilter, Repeated
 
 
 async def crosses(till: Till, why: str, **parts: Any) -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.store.world import BODY, SUCCEEDED, World
 from tillbell.errors import StoreUnavailable
 from tillbell.storage import sqlite
-from tillbell.storage.base import Added, Duplicate, Publication
+from tillbell.storage.ports.outbound import Added, Duplicate, Publication
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock
 

@@ -12,7 +12,6 @@ import pytest
 from tests.store.world import BODY, LEASE, World
 from tillbell.clock import HOUR, SECOND
 from tillbell.models import Delivery
-from tillbell.storage.base import Publication
 from tillbell.storage.horizon import (
     EVERY,
     EVERYTHING,
@@ -22,6 +21,7 @@ from tillbell.storage.horizon import (
     Horizon,
     View,
 )
+from tillbell.storage.ports.outbound import Publication
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.postgres_link import open_link
 from tillbell.storage.sql import load

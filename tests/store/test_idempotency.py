@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.store.world import World
-from tillbell.storage.base import Repeated
+from tillbell.storage.ports.outbound import Repeated
 
 
 async def test_an_answer_is_remembered(world: World) -> None:

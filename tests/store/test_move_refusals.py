@@ -12,10 +12,10 @@ from tests.store.world import World
 from tillbell.clock import SECOND
 from tillbell.errors import Misconfigured
 from tillbell.models import Application
-from tillbell.storage.base import MessageFilter, Page
 from tillbell.storage.departure import go_back
-from tillbell.storage.fleet import Member
 from tillbell.storage.move import Manner, move
+from tillbell.storage.ports.cluster import Member
+from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock

@@ -7,7 +7,7 @@ from typing import Any
 from tests.store.world import FAILED, SUCCEEDED, WAITING, World
 from tillbell.clock import SECOND
 from tillbell.models import Message
-from tillbell.storage.base import Lane
+from tillbell.storage.ports.outbound import Lane
 
 
 async def line(world: World, count: int, key: str = "k", **fields: Any) -> list[Message]:

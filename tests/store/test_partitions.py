@@ -13,9 +13,16 @@ from tests.store.till import APPLIED, UNMATCHED, Till
 from tests.store.world import BODY, FAILED, SUCCEEDED, WAITING, World
 from tillbell.clock import DAY, HOUR, Micros
 from tillbell.models import Message
-from tillbell.storage.base import Added, MessageFilter, Page, Publication, Rotated, Totals
 from tillbell.storage.move import move
 from tillbell.storage.partitions import CUTS, Span, missing
+from tillbell.storage.ports.outbound import (
+    Added,
+    MessageFilter,
+    Page,
+    Publication,
+    Rotated,
+    Totals,
+)
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tests.store.world import BODY, World
-from tillbell.storage.base import Added, Duplicate, Publication, Repeated
+from tillbell.storage.ports.outbound import Added, Duplicate, Publication, Repeated
 
 
 async def test_all_of_a_publication_can_be_read_at_once(world: World) -> None:

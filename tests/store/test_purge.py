@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.store.world import BODY, DISCARDED, FAILED, SENDING, SUCCEEDED, WAITING, World
 from tillbell.clock import DAY, HOUR, SECOND
 from tillbell.models import Result
-from tillbell.storage.base import Duplicate, MessageFilter, Page, Publication, Totals
+from tillbell.storage.ports.outbound import Duplicate, MessageFilter, Page, Publication, Totals
 
 
 async def purge(world: World, *, bodies: int = 0, history: int = 0, limit: int = 1_000) -> int:

@@ -14,8 +14,8 @@ from tests.store.till import APPROVED, CREDIT, REQUEST, Till
 from tests.store.world import LEASE, SUCCEEDED, World
 from tillbell.clock import DAY
 from tillbell.models import Application, Claim, Delivery, DeliveryState
-from tillbell.storage.base import Added, Duplicate, Publication, Repeated, Selection
-from tillbell.storage.books import Arrival, Change, Crossed, Done
+from tillbell.storage.ports.inbound import Arrival, Change, Crossed, Done
+from tillbell.storage.ports.outbound import Added, Duplicate, Publication, Repeated, Selection
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.testing import ManualClock
 

@@ -9,8 +9,8 @@ import pytest
 from tests.store.till import APPLIED, DUPLICATE, REQUEST, UNMATCHED, Till
 from tillbell.callbacks import Outcome, Trust
 from tillbell.clock import DAY, HOUR
-from tillbell.storage.base import Page
-from tillbell.storage.books import Arrival, CallbackFilter, Change, Crossed
+from tillbell.storage.ports.inbound import Arrival, CallbackFilter, Change, Crossed
+from tillbell.storage.ports.outbound import Page
 
 KEYS, COPIES = 1_000, 200
 

@@ -18,7 +18,7 @@ from tillbell.models import (
     Task,
     TaskStatus,
 )
-from tillbell.storage.base import Page
+from tillbell.storage.ports.outbound import Page
 
 
 def endpoint(world: World, uid: str | None = None, **fields: object) -> Endpoint:

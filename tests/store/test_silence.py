@@ -13,8 +13,8 @@ from tests.store.test_faults import Gate
 from tests.store.world import BODY, SUCCEEDED, World
 from tillbell.errors import StoreUnavailable
 from tillbell.storage import readers, writer
-from tillbell.storage.base import Added, Publication
 from tillbell.storage.connection import SqliteLink, open_reader, open_writer
+from tillbell.storage.ports.outbound import Added, Publication
 from tillbell.storage.readers import Readers
 from tillbell.storage.reads import Reader
 from tillbell.storage.sqlite import SqliteDatabase

@@ -16,7 +16,8 @@ from tests.store.lives import Lives
 from tests.store.world import DISCARDED, FAILED, LEASE, SUCCEEDED, WAITING, World
 from tillbell.clock import DAY, HOUR, SECOND
 from tillbell.models import Delivery
-from tillbell.storage.base import (
+from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.outbound import (
     RESENDABLE,
     AttemptFilter,
     Gap,
@@ -25,7 +26,6 @@ from tillbell.storage.base import (
     Publication,
     Settlement,
 )
-from tillbell.storage.database import Database
 from tillbell.testing import ManualClock, MemoryStore
 
 SEEDS = [*(("sqlite", n) for n in range(50)), *(("postgres", n) for n in range(10))]

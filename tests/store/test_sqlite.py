@@ -17,8 +17,8 @@ from tests.cases import each
 from tests.store.world import SUCCEEDED, World
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.models import Application
-from tillbell.storage.base import Added, MessageFilter, Page, Publication, Totals
 from tillbell.storage.connection import check_version, open_reader, open_writer
+from tillbell.storage.ports.outbound import Added, MessageFilter, Page, Publication, Totals
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock
 

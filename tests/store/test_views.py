@@ -11,7 +11,7 @@ from tests.store.world import FAILED, SUCCEEDED, WAITING, World
 from tillbell.clock import HOUR, SECOND
 from tillbell.ids import attempt_id
 from tillbell.models import Delivery, Message
-from tillbell.storage.base import (
+from tillbell.storage.ports.outbound import (
     AttemptFilter,
     DeliveryRow,
     Gap,

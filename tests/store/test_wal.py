@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.store.world import World
-from tillbell.storage.base import MessageFilter, Page
 from tillbell.storage.connection import LONG_PAGES, SqliteLink, open_reader
+from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.store.till import Till
 from tests.store.world import LEASE, World
-from tillbell.storage.base import Selection
+from tillbell.storage.ports.outbound import Selection
 
 
 async def test_a_claim_is_of_its_application_only(world: World) -> None:

@@ -18,7 +18,7 @@ from tests.store.till import (
     Till,
 )
 from tillbell.callbacks import Outcome
-from tillbell.storage.books import Change, Done
+from tillbell.storage.ports.inbound import Change, Done
 from tillbell.transactions import Direction, Status
 
 

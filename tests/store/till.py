@@ -6,8 +6,8 @@ from typing import Any
 
 from tests.store.world import BODY, World
 from tillbell.callbacks import Callback, Outcome, Source, Trust
-from tillbell.storage.base import Publication
-from tillbell.storage.books import Arrival, Change, Conclusion, Done, Step
+from tillbell.storage.ports.inbound import Arrival, Change, Conclusion, Done, Step
+from tillbell.storage.ports.outbound import Publication
 from tillbell.transactions import (
     TERMINAL,
     AuditEntry,

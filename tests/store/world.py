@@ -15,8 +15,8 @@ from tillbell.models import (
     Message,
     Result,
 )
-from tillbell.storage.base import Added, Publication, Settlement
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.outbound import Added, Publication, Settlement
 from tillbell.testing import ManualClock
 
 WAITING, SENDING, SUCCEEDED, FAILED, DISCARDED = DeliveryState

@@ -16,7 +16,6 @@ ORDER = (
     ("rules",),
     ("profiles", "providers", "storage"),
     ("verify",),
-    ("flow",),
     ("http",),
     ("deliver",),
     ("receive",),

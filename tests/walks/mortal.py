@@ -24,7 +24,7 @@ from tillbell.process.decision import Desk
 from tillbell.process.decisions import Office
 from tillbell.process.process import Processor
 from tillbell.receive.receive import Idle
-from tillbell.storage.books import Crossed
+from tillbell.storage.ports.inbound import Crossed
 
 POINTS = ("received", "decided", "committed")
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillbell.storage.base import Page
+from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import Cut, cut, cut_filtered, cut_in_memory
 
 ids = st.lists(st.integers(0, 999), unique=True, max_size=60).map(

@@ -13,7 +13,7 @@ from tests.flow.world import START
 from tillbell.clock import SECOND
 from tillbell.counters import Meters
 from tillbell.models import Result
-from tillbell.storage.base import Totals
+from tillbell.storage.ports.outbound import Totals
 from tillbell.testing import ManualClock
 from tillbell.web.board import EVERY, OLD, Board
 from tillbell.web.metrics import Vitals, render

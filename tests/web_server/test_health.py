@@ -13,7 +13,7 @@ from tests.flow.world import START, World
 from tillbell.counters import Meters
 from tillbell.errors import StoreUnavailable
 from tillbell.models import Result
-from tillbell.storage.base import Totals
+from tillbell.storage.ports.outbound import Totals
 from tillbell.testing import ManualClock
 from tillbell.web.health import PATHS, Health
 from tillbell.web.metrics import Reading, Vitals, render

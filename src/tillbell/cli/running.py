@@ -15,7 +15,7 @@ from tillbell.app import Gateway
 from tillbell.config import Settings
 from tillbell.errors import Misconfigured
 from tillbell.models import ApiKey, Endpoint, KeyScope
-from tillbell.storage.base import Page
+from tillbell.storage.ports.outbound import Page
 from tillbell.vault import hash_key, new_api_key
 from tillbell.web.asgi import Web, WorkerWeb, build
 from tillbell.web.patience import Limits

@@ -18,7 +18,7 @@ from tillbell.clock import SECOND, Clock, Micros, SteeredClock
 from tillbell.ids import IdMaker
 from tillbell.logs import observe
 from tillbell.rules.delivery.ownership import owner_of
-from tillbell.storage.fleet import FleetStore, Member, Roll
+from tillbell.storage.ports.cluster import FleetStore, Member, Roll
 
 BEAT: Micros = SECOND
 LIFE: Micros = 6 * SECOND  # without a sign of life

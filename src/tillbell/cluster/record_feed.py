@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from tillbell.clock import SECOND, Clock, Micros
-from tillbell.storage.fleet import FleetStore, RecordChange
+from tillbell.storage.ports.cluster import FleetStore, RecordChange
 
 EVERY: Micros = SECOND
 OVERLAP: Micros = 30 * SECOND

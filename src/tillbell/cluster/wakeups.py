@@ -20,7 +20,7 @@ from tillbell.deliver.claimer import Claimer
 from tillbell.deliver.dispatcher import Dispatcher
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import observe
-from tillbell.storage.fleet import WAKE_ALL, WAKE_RECORDS
+from tillbell.storage.ports.cluster import WAKE_ALL, WAKE_RECORDS
 
 EVERY: Micros = SECOND // 10  # how soon a sweep follows that was asked for
 REST = 20  # a sweep may take a twentieth of the time, with many lanes

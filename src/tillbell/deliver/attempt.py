@@ -21,7 +21,7 @@ from tillbell.rules.delivery.advice import advise
 from tillbell.rules.delivery.answers import judge
 from tillbell.rules.delivery.hops import hop_line
 from tillbell.rules.delivery.retry import GiveUp, next_attempt
-from tillbell.storage.base import Settlement
+from tillbell.storage.ports.outbound import Settlement
 
 
 class Ended(NamedTuple):

@@ -19,7 +19,7 @@ from tillbell.errors import StoreUnavailable
 from tillbell.logs import observe
 from tillbell.models import Claim
 from tillbell.rules.delivery.turns import Turns
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
 
 BATCH_MAX = 500  # claims in one commit
 HANDFUL = 16  # of each lane at least, however many want some

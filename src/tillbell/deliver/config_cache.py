@@ -16,7 +16,7 @@ from tillbell.clock import Micros
 from tillbell.deliver.compiled_endpoint import Compile, Live
 from tillbell.deliver.fanout import Route, routes
 from tillbell.models import ApiKey, Application, Endpoint, EventType, Record
-from tillbell.storage.base import Page, Registry
+from tillbell.storage.ports.outbound import Page, Registry
 
 R = TypeVar("R", bound=Record)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from tillbell.clock import Clock
 from tillbell.deliver.tasks import Step, TaskRunner
 from tillbell.models import Task
-from tillbell.storage.base import MessageFilter, Page
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.outbound import MessageFilter, Page
 
 EXPUNGE_ALL = "application.purge_content"
 STEP = 200  # messages looked at before the cursor is kept

@@ -23,7 +23,7 @@ from tillbell.deliver.schemas import Schemas
 from tillbell.errors import Conflict, NotFound, Unavailable
 from tillbell.ids import IdMaker
 from tillbell.models import Application, Claim, Delivery, DeliveryState, Message
-from tillbell.storage.base import Duplicate, Publication, Repeated, Store
+from tillbell.storage.ports.outbound import Duplicate, Publication, Repeated, Store
 
 
 class Draft(NamedTuple):

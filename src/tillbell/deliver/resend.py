@@ -26,8 +26,8 @@ from tillbell.deliver.fanout import render, routes, waiting
 from tillbell.deliver.tasks import Step, TaskRunner
 from tillbell.errors import NotFound
 from tillbell.models import Delivery, DeliveryState, Endpoint, Message, Task, Trigger
-from tillbell.storage.base import Gap, Selection
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.outbound import Gap, Selection
 
 STEP = 500  # deliveries moved by one commit
 

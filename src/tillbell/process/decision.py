@@ -33,8 +33,8 @@ from tillbell.rules.payments.booking import (
     open_,
     transaction_data,
 )
-from tillbell.storage.base import Publication
-from tillbell.storage.books import Change, Conclusion, Kept, Step
+from tillbell.storage.ports.inbound import Change, Conclusion, Kept, Step
+from tillbell.storage.ports.outbound import Publication
 from tillbell.transactions import AuditEntry, Conflict, Status, Transaction, Transition
 
 R = TypeVar("R", bound=Record)

@@ -16,8 +16,8 @@ from tillbell.deliver.publish import Publisher
 from tillbell.ids import IdMaker
 from tillbell.process.decision import By, Desk
 from tillbell.receive.source_cache import Sources
-from tillbell.storage.books import Crossed
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.inbound import Crossed
 
 
 def _nobody(desk: Desk) -> None:

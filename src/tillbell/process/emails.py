@@ -20,7 +20,7 @@ from tillbell.ids import IdMaker
 from tillbell.process.decision import Desk
 from tillbell.receive.source_cache import LiveSource
 from tillbell.rules.payments.lifecycles import judge_email, suppression_reason
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
 
 
 class Postman:

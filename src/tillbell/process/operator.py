@@ -30,7 +30,7 @@ from tillbell.receive.reprocess import Reread, Rereader
 from tillbell.rules.payments.booking import Told, conflict_data, link
 from tillbell.rules.payments.conflicts import UNCONFIRMED_LINKED
 from tillbell.rules.payments.transitions import News, compare, left_of, operate
-from tillbell.storage.base import Page
+from tillbell.storage.ports.outbound import Page
 from tillbell.transactions import (
     TERMINAL,
     AuditEntry,

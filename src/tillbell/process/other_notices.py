@@ -30,7 +30,7 @@ from tillbell.process.emails import Postman
 from tillbell.receive.source_cache import LiveSource
 from tillbell.rules.payments.lifecycles import DELIVERED, Parcel, judge_parcel, shipment_event
 from tillbell.rules.payments.trust import confirm_of, doubt
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
 
 
 class Hearer:

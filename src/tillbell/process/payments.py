@@ -29,8 +29,8 @@ from tillbell.rules.payments.conflicts import contradiction, is_among, mismatch,
 from tillbell.rules.payments.matching import Unmatched, match
 from tillbell.rules.payments.transitions import News, compare
 from tillbell.rules.payments.trust import accepts_late, confirm_of, doubt
-from tillbell.storage.base import Page
-from tillbell.storage.books import BookViews
+from tillbell.storage.ports.inbound import BookViews
+from tillbell.storage.ports.outbound import Page
 from tillbell.transactions import TERMINAL, Conflict, Kind, Status, Transaction
 
 WAIT = 72 * HOUR

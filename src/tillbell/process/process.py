@@ -28,7 +28,7 @@ from tillbell.process.decision import By, Desk
 from tillbell.process.decisions import Office
 from tillbell.process.other_notices import Hearer
 from tillbell.process.payments import Case, Settler
-from tillbell.storage.books import Change, Conclusion
+from tillbell.storage.ports.inbound import Change, Conclusion
 from tillbell.upkeep.chores import wait_until
 
 AT_ONCE = 128  # callbacks being decided

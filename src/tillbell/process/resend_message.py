@@ -13,7 +13,7 @@ from tillbell.deliver.resend import Resender
 from tillbell.errors import Conflict, NotFound
 from tillbell.models import Message
 from tillbell.process.operator import Act, Operator
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
 from tillbell.transactions import Transaction
 
 

@@ -26,7 +26,7 @@ from tillbell.rules.payments.booking import Told
 from tillbell.rules.payments.conflicts import conflict, contradiction, is_among, mismatch
 from tillbell.rules.payments.transitions import News, compare
 from tillbell.rules.payments.trust import accepts_late
-from tillbell.storage.base import Page
+from tillbell.storage.ports.outbound import Page
 from tillbell.transactions import (
     NEGATIVE,
     TERMINAL,

@@ -16,7 +16,7 @@ from tillbell.errors import StoreUnavailable
 from tillbell.logs import observe
 from tillbell.process.decision import Desk
 from tillbell.receive.reprocess import Rereader
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
 from tillbell.transactions import Status, Transaction
 
 STEP = 100

@@ -26,8 +26,8 @@ from tillbell.receive.sealed_request import seal_request
 from tillbell.receive.source_cache import LiveSource
 from tillbell.receive.verify_and_parse import Reading, read
 from tillbell.rules.delivery.hops import hops_of
-from tillbell.storage.books import Arrival
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.inbound import Arrival
 from tillbell.vault import Vault
 
 LARGE_BYTES = 32_768  # what is longer is read on a thread: nobody waits behind a hostile one

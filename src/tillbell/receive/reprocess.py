@@ -22,8 +22,8 @@ from tillbell.receive.receive import Receiver
 from tillbell.receive.sealed_request import open_request
 from tillbell.receive.source_cache import LiveSource, Sources
 from tillbell.receive.verify_and_parse import Reading, read
-from tillbell.storage.books import Change, Conclusion
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.inbound import Change, Conclusion
 from tillbell.upkeep.chores import wait_until
 from tillbell.vault import Vault
 

@@ -11,9 +11,9 @@ from tillbell.clock import Clock
 from tillbell.deliver.tasks import Step, TaskRunner
 from tillbell.models import Task
 from tillbell.receive.reprocess import STEP, Rereader
-from tillbell.storage.base import Page
-from tillbell.storage.books import CallbackFilter
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.inbound import CallbackFilter
+from tillbell.storage.ports.outbound import Page
 
 REPLAY = "callback.replay"
 

@@ -16,7 +16,7 @@ from tillbell.clock import Micros
 from tillbell.deliver.config_cache import Directory
 from tillbell.errors import Misconfigured
 from tillbell.providers.base import Provider, Setting, Setup
-from tillbell.storage.base import Registry
+from tillbell.storage.ports.outbound import Registry
 from tillbell.vault import Vault, hash_key
 
 PATH = "/api/webhooks/"

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Sequence
 from tillbell.callbacks import Callback, References
 from tillbell.clock import Micros
 from tillbell.storage import book_reads
-from tillbell.storage.base import Page
 from tillbell.storage.book_upkeep import BookBounds, purge_books
-from tillbell.storage.books import (
+from tillbell.storage.changes import change
+from tillbell.storage.ports.inbound import (
     Arrival,
     CallbackFilter,
     Change,
@@ -20,7 +20,7 @@ from tillbell.storage.books import (
     Done,
     TransactionFilter,
 )
-from tillbell.storage.changes import change
+from tillbell.storage.ports.outbound import Page
 from tillbell.storage.readers import Readers
 from tillbell.storage.receive import receive, reopen
 from tillbell.storage.writer import Writer

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from tillbell.callbacks import Callback, References
 from tillbell.clock import Micros
 from tillbell.storage import book_rows
-from tillbell.storage.base import Page
-from tillbell.storage.books import CallbackFilter, TransactionFilter
 from tillbell.storage.link import json_list
+from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
+from tillbell.storage.ports.outbound import Page
 from tillbell.storage.reads import Reader, bounds
 from tillbell.transactions import AuditEntry, Conflict, Effect, Transaction, Transition
 

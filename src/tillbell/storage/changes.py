@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from tillbell.callbacks import REEVALUATED
 from tillbell.clock import Micros
 from tillbell.storage import book_rows, registry, writes
-from tillbell.storage.books import Change, Conclusion, Crossed, Done, Step
 from tillbell.storage.ground import ABSENT, Ground, Known, Present, waves
+from tillbell.storage.ports.inbound import Change, Conclusion, Crossed, Done, Step
 from tillbell.storage.rows import from_labels
 from tillbell.storage.transaction import Transaction
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from tillbell.clock import Micros
 from tillbell.models import Claim, Delivery, DeliveryState
 from tillbell.storage import rows
-from tillbell.storage.base import LaneKey
 from tillbell.storage.horizon import View
+from tillbell.storage.ports.outbound import LaneKey
 from tillbell.storage.transaction import Transaction
 from tillbell.storage.writes import interrupt, tries_without
 

@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from tillbell.clock import SECOND, Micros
-from tillbell.storage.base import LaneKey
+from tillbell.storage.ports.outbound import LaneKey
 
 MARGIN: Micros = 15 * SECOND
 LEASES_MARGIN: Micros = 2 * SECOND

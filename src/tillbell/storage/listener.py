@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import observe
-from tillbell.storage.fleet import WAKE_ALL
+from tillbell.storage.ports.cluster import WAKE_ALL
 from tillbell.storage.postgres_link import PostgresLink, open_link
 
 POLL_S = 1.0

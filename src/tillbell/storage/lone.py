@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tillbell.clock import Micros
-from tillbell.storage.fleet import Member, RecordChange, Roll
+from tillbell.storage.ports.cluster import Member, RecordChange, Roll
 
 
 class LoneFleet:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tillbell.clock import HOUR, SECOND, Micros
-from tillbell.storage.fleet import Member, Roll
+from tillbell.storage.ports.cluster import Member, Roll
 from tillbell.storage.transaction import Transaction
 
 SILENCE: Micros = 2 * SECOND  # after which one without a connection counts as dead

@@ -19,7 +19,8 @@ from tillbell.models import (
     Trigger,
 )
 from tillbell.storage import claims, reads, registry, upkeep, writes
-from tillbell.storage.base import (
+from tillbell.storage.horizon import EVERYTHING, Horizon, View
+from tillbell.storage.ports.outbound import (
     ALL,
     RESENDABLE,
     Added,
@@ -38,7 +39,6 @@ from tillbell.storage.base import (
     Settlement,
     Totals,
 )
-from tillbell.storage.horizon import EVERYTHING, Horizon, View
 from tillbell.storage.readers import Readers
 from tillbell.storage.writer import Writer
 

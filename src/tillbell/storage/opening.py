@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tillbell.clock import Clock
 from tillbell.errors import Misconfigured
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
 from tillbell.storage.sqlite import SqliteDatabase
 
 POSTGRES = ("postgresql", "postgres")

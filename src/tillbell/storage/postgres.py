@@ -14,11 +14,8 @@ from collections.abc import Callable, Sequence
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage import membership, upkeep
-from tillbell.storage.base import LaneKey
 from tillbell.storage.book_methods import BookViewsMethods
-from tillbell.storage.database import History
 from tillbell.storage.departure import refuse_unfinished
-from tillbell.storage.fleet import Member, RecordChange, Roll
 from tillbell.storage.horizon import EVERY, Horizon, View
 from tillbell.storage.kinds import KINDS
 from tillbell.storage.listener import Listener
@@ -26,6 +23,9 @@ from tillbell.storage.membership import SignIn
 from tillbell.storage.methods import RegistryMethods, ViewsMethods
 from tillbell.storage.migrate import migrate
 from tillbell.storage.partitions import WIDTH_DAYS
+from tillbell.storage.ports.cluster import Member, RecordChange, Roll
+from tillbell.storage.ports.database import History
+from tillbell.storage.ports.outbound import LaneKey
 from tillbell.storage.postgres_link import PostgresLink, check_address, open_link, translated
 from tillbell.storage.readers import Readers
 from tillbell.storage.reads import Reader

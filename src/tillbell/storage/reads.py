@@ -9,7 +9,9 @@ from tillbell.clock import HOUR, Micros
 from tillbell.ids import first_of, span
 from tillbell.models import Attempt, Delivery, DeliveryState, Message
 from tillbell.storage import rows
-from tillbell.storage.base import (
+from tillbell.storage.horizon import View
+from tillbell.storage.link import Bindings, Row, json_list, json_rows
+from tillbell.storage.ports.outbound import (
     AttemptFilter,
     DeliveryRow,
     Lane,
@@ -20,8 +22,6 @@ from tillbell.storage.base import (
     Selection,
     Totals,
 )
-from tillbell.storage.horizon import View
-from tillbell.storage.link import Bindings, Row, json_list, json_rows
 
 T = TypeVar("T")
 LAST = "~"  # sorts after every id

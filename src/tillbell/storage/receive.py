@@ -11,8 +11,8 @@ from typing import NamedTuple
 from tillbell.callbacks import Callback, Outcome
 from tillbell.clock import Micros
 from tillbell.storage import book_rows
-from tillbell.storage.books import Arrival
 from tillbell.storage.link import json_rows
+from tillbell.storage.ports.inbound import Arrival
 from tillbell.storage.transaction import Transaction
 
 Key = tuple[str, str, str]  # application, source, dedupe key

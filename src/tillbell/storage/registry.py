@@ -10,8 +10,8 @@ import msgspec
 
 from tillbell.errors import Conflict
 from tillbell.models import Application, Record
-from tillbell.storage.base import Page
 from tillbell.storage.book_upkeep import remove_books
+from tillbell.storage.ports.outbound import Page
 from tillbell.storage.reads import Reader, bounds
 from tillbell.storage.transaction import Transaction
 

@@ -10,11 +10,11 @@ from typing import NamedTuple, TypeVar
 from tillbell.clock import DAY, Micros
 from tillbell.models import DeliveryState
 from tillbell.storage import partitions
-from tillbell.storage.base import Rotated
 from tillbell.storage.book_methods import BooksMethods
 from tillbell.storage.link import Link
 from tillbell.storage.methods import StoreMethods
 from tillbell.storage.partitions import CUTS, Limits, Partition, Span
+from tillbell.storage.ports.outbound import Rotated
 from tillbell.storage.transaction import Transaction
 from tillbell.storage.writes import end
 

@@ -16,16 +16,16 @@ from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage import upkeep
 from tillbell.storage.backup import copy
-from tillbell.storage.base import Rotated
 from tillbell.storage.book_methods import BooksMethods, BookViewsMethods
 from tillbell.storage.connection import check_version, open_reader, open_writer, translated
-from tillbell.storage.database import History
 from tillbell.storage.departure import refuse_departed
 from tillbell.storage.kinds import KINDS
 from tillbell.storage.lock import FileLock
 from tillbell.storage.lone import LoneFleet
 from tillbell.storage.methods import RegistryMethods, StoreMethods, ViewsMethods
 from tillbell.storage.migrate import migrate
+from tillbell.storage.ports.database import History
+from tillbell.storage.ports.outbound import Rotated
 from tillbell.storage.readers import Readers
 from tillbell.storage.transaction import Fault, Session
 from tillbell.storage.writer import Writer

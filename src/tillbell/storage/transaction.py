@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.base import LaneKey
 from tillbell.storage.link import Asked, Bindings, Changed, Link, NotCommitted, Raced, Row
+from tillbell.storage.ports.outbound import LaneKey
 from tillbell.storage.tally import Tally
 
 Fault = Callable[[str], object]  # called at each named point; tests make it raise

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tillbell.clock import DAY, Micros
 from tillbell.ids import first_of
 from tillbell.models import Delivery, DeliveryState, Trigger
-from tillbell.storage.base import Repeated
+from tillbell.storage.ports.outbound import Repeated
 from tillbell.storage.transaction import Transaction
 from tillbell.storage.writes import end, find_idempotency, insert_deliveries, line_up_after
 

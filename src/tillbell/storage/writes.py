@@ -13,7 +13,8 @@ from tillbell.clock import Micros
 from tillbell.ids import attempt_id
 from tillbell.models import Attempt, Delivery, DeliveryState, Message, Result
 from tillbell.storage import rows
-from tillbell.storage.base import (
+from tillbell.storage.link import Asked
+from tillbell.storage.ports.outbound import (
     FORGIVEN,
     Added,
     Duplicate,
@@ -22,7 +23,6 @@ from tillbell.storage.base import (
     Repeated,
     Settlement,
 )
-from tillbell.storage.link import Asked
 from tillbell.storage.transaction import Transaction
 
 WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING

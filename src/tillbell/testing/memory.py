@@ -1,6 +1,6 @@
 """The store's specification in executable form: dicts, no SQL, nothing kept.
 
-It says what `storage/base.py` and `storage/books.py` promise as plainly as it can; every store
+It says what `storage/ports/outbound.py` and `storage/ports/inbound.py` promise as plainly as it can; every store
 must agree with it, row by row (tests/store). It is slow by design: each question is answered by
 looking at everything.
 """
@@ -23,7 +23,9 @@ from tillbell.models import (
     Result,
     Trigger,
 )
-from tillbell.storage.base import (
+from tillbell.storage.lone import LoneFleet
+from tillbell.storage.ports.database import History
+from tillbell.storage.ports.outbound import (
     FORGIVEN,
     RESENDABLE,
     Added,
@@ -35,8 +37,6 @@ from tillbell.storage.base import (
     Rotated,
     Settlement,
 )
-from tillbell.storage.database import History
-from tillbell.storage.lone import LoneFleet
 from tillbell.testing.memory_books import MemoryBooks
 from tillbell.testing.memory_views import MemoryRegistry, MemoryViews, done
 

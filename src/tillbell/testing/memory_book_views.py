@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from tillbell.callbacks import Callback, References
 from tillbell.clock import Micros
-from tillbell.storage.base import Page
-from tillbell.storage.books import CallbackFilter, TransactionFilter
+from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
+from tillbell.storage.ports.outbound import Page
 from tillbell.testing.memory_views import cut, made_within
 from tillbell.transactions import (
     AuditEntry,

@@ -9,8 +9,8 @@ from tillbell.callbacks import REEVALUATED, Callback, Outcome
 from tillbell.clock import DAY, Micros
 from tillbell.ids import first_of
 from tillbell.models import Record
-from tillbell.storage.base import Publication, Repeated
-from tillbell.storage.books import Arrival, Change, Conclusion, Crossed, Done, Kept, Step
+from tillbell.storage.ports.inbound import Arrival, Change, Conclusion, Crossed, Done, Kept, Step
+from tillbell.storage.ports.outbound import Publication, Repeated
 from tillbell.testing.memory_book_views import MemoryBookViews
 from tillbell.testing.memory_views import MemoryMessages, done, failed
 from tillbell.transactions import (

@@ -19,7 +19,7 @@ from tillbell.models import (
     Message,
     Record,
 )
-from tillbell.storage.base import (
+from tillbell.storage.ports.outbound import (
     ALL,
     AttemptFilter,
     DeliveryRow,

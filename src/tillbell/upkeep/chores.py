@@ -16,7 +16,7 @@ from tillbell.clock import DAY, SECOND, Clock, Micros
 from tillbell.counters import Meters
 from tillbell.errors import Unavailable
 from tillbell.logs import observe
-from tillbell.storage.database import Database
+from tillbell.storage.ports.database import Database
 
 PURGE_STEP = 500  # rows deleted by one commit
 DISCARD_STEP = 500

@@ -20,7 +20,7 @@ from tillbell.errors import Conflict, Invalid, Malformed, NotFound, Problem, Til
 from tillbell.models import Message
 from tillbell.rules.delivery import payload as rules
 from tillbell.rules.delivery.selectors import check_event_type, check_labels
-from tillbell.storage.base import Repeated
+from tillbell.storage.ports.outbound import Repeated
 from tillbell.web.auth import PRINCIPAL, Principal, authenticate_now
 from tillbell.web.idempotency import idempotency_name
 from tillbell.web.paths import BASE

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tillbell.clock import HOUR, Clock, Micros
 from tillbell.errors import Unavailable
 from tillbell.models import ApiKey, KeyUse
-from tillbell.storage.base import Registry
+from tillbell.storage.ports.outbound import Registry
 
 NOTE_EVERY = HOUR
 _KEYS_MAX = 100_000

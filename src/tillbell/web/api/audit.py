@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from tillbell.storage.base import Page
+from tillbell.storage.ports.outbound import Page
 from tillbell.transactions import AuditEntry
 from tillbell.web.api.paging import OrderedPageOf, cut
 from tillbell.web.api.shapes.audit import AuditOut

@@ -9,7 +9,7 @@ from fastapi import Depends, Query
 from tillbell.app import Gateway
 from tillbell.callbacks import Outcome
 from tillbell.clock import Micros
-from tillbell.storage.books import CallbackFilter
+from tillbell.storage.ports.inbound import CallbackFilter
 from tillbell.web.api.filters import TimeQuery, instant
 from tillbell.web.api.shapes.callbacks import ReplayManyIn
 from tillbell.web.routes import App, GatewayOf

@@ -12,7 +12,7 @@ from tillbell.callbacks import Callback
 from tillbell.clock import Micros, to_datetime
 from tillbell.errors import NotFound
 from tillbell.receive.reprocess import Gone
-from tillbell.storage.base import Page
+from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.callback_filters import FilterOf, filter_of
 from tillbell.web.api.callback_previews import preview_out
 from tillbell.web.api.callback_view import request_out, verdict_word

@@ -10,7 +10,7 @@ from tillbell.app import Gateway
 from tillbell.errors import NotFound
 from tillbell.models import Application
 from tillbell.process.operator import Act, Awaited
-from tillbell.storage.base import Page
+from tillbell.storage.ports.outbound import Page
 from tillbell.transactions import Conflict
 from tillbell.web.api.paging import OrderedPageOf, cut
 from tillbell.web.api.shapes.base import Listed

@@ -9,7 +9,7 @@ from fastapi import Path, Query, Response
 from tillbell.app import Gateway
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.models import Application, DeliveryState
-from tillbell.storage.base import DeliveryRow, MessageFilter, Page
+from tillbell.storage.ports.outbound import DeliveryRow, MessageFilter, Page
 from tillbell.web.api.filters import MessageFilterOf
 from tillbell.web.api.messages import camel_page
 from tillbell.web.api.paging import Cut, PageOf, cut, cut_in_memory

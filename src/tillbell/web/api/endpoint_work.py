@@ -16,7 +16,7 @@ from tillbell.deliver.publish import Draft, Published
 from tillbell.errors import Conflict, Invalid, NotFound, Problem
 from tillbell.models import Application, DeliveryState, Endpoint, EndpointStatus
 from tillbell.rules.delivery.selectors import check_event_type, compile_filter
-from tillbell.storage.base import Selection, Totals
+from tillbell.storage.ports.outbound import Selection, Totals
 from tillbell.web.api.filters import TimeQuery, codes_of, span
 from tillbell.web.api.rendering import answer, message_doc, states_of
 from tillbell.web.api.shapes.base import Window

@@ -8,7 +8,7 @@ from fastapi import Response
 
 from tillbell.errors import NotFound
 from tillbell.models import Endpoint
-from tillbell.storage.base import Page
+from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.endpoints import (

@@ -13,7 +13,7 @@ from tillbell.deliver.schemas import compile_schema
 from tillbell.errors import Conflict, Invalid, NotFound, Problem
 from tillbell.models import EventType
 from tillbell.rules.delivery.selectors import check_event_type
-from tillbell.storage.base import Page
+from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut_filtered
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.event_types import (

@@ -9,7 +9,7 @@ from fastapi import Depends, Query
 
 from tillbell.clock import Micros, from_datetime
 from tillbell.errors import Invalid, Problem
-from tillbell.storage.base import MessageFilter
+from tillbell.storage.ports.outbound import MessageFilter
 from tillbell.web.api.shapes.base import Status, StatusCodeClass
 
 _TYPES_MAX = 500

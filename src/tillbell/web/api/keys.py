@@ -10,7 +10,7 @@ from tillbell.app import Gateway
 from tillbell.clock import from_datetime
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.models import ApiKey, KeyUse
-from tillbell.storage.base import Page
+from tillbell.storage.ports.outbound import Page
 from tillbell.vault import hash_key, new_api_key
 from tillbell.web.api.paging import OrderedPageOf, cut_filtered, find
 from tillbell.web.api.shapes.base import Listed

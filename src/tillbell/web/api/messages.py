@@ -10,7 +10,7 @@ from fastapi import Depends, Response
 from tillbell.app import Gateway
 from tillbell.errors import NotFound
 from tillbell.models import Endpoint, Message
-from tillbell.storage.base import Page
+from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.filters import MessageFilterOf, WithContent
 from tillbell.web.api.paging import PageOf, cut, cut_in_memory
 from tillbell.web.api.rendering import Doc, answer, message_doc, standing

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 from fastapi import Depends, Query
 
 from tillbell.models import Record
-from tillbell.storage.base import Page, Registry
+from tillbell.storage.ports.outbound import Page, Registry
 from tillbell.web.api.shapes.base import Ordering
 
 T = TypeVar("T")

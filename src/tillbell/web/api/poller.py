@@ -22,7 +22,7 @@ from tillbell.app import Gateway
 from tillbell.clock import from_datetime
 from tillbell.ids import first_of
 from tillbell.models import Application, Message, PollCursor
-from tillbell.storage.base import MessageFilter, Page
+from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.web.api.filters import LabelQuery, TimeQuery
 from tillbell.web.api.paging import Limit, cut
 from tillbell.web.api.rendering import answer, message_doc

@@ -8,7 +8,7 @@ from fastapi import Path
 
 from tillbell.callbacks import Shipment
 from tillbell.errors import NotFound
-from tillbell.storage.base import Page
+from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.shipments import ShipmentOut

@@ -9,7 +9,7 @@ from fastapi import Depends, Path, Request, Response
 from tillbell.callbacks import Source
 from tillbell.errors import NotFound
 from tillbell.receive.source_cache import LiveSource
-from tillbell.storage.base import Page
+from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.endpoints import present
 from tillbell.web.api.paging import OrderedPageOf, cut
 from tillbell.web.api.shapes.base import Listed

@@ -9,7 +9,7 @@ from fastapi import Depends, Path, Response
 from tillbell.callbacks import Suppression
 from tillbell.errors import NotFound
 from tillbell.process.operator import Act
-from tillbell.storage.base import Page
+from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.emails import SuppressionOut

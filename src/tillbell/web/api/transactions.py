@@ -10,8 +10,8 @@ from tillbell.app import Gateway
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.models import Application
 from tillbell.process.operator import NewTransaction
-from tillbell.storage.base import Page
-from tillbell.storage.books import TransactionFilter
+from tillbell.storage.ports.inbound import TransactionFilter
+from tillbell.storage.ports.outbound import Page
 from tillbell.transactions import Direction, Kind, Status, Transaction
 from tillbell.web.api.filters import TimeQuery, instant
 from tillbell.web.api.money_in import checked_amount

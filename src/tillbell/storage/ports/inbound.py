@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from tillbell.callbacks import Callback, Outcome, References
 from tillbell.clock import Micros
 from tillbell.models import Record
-from tillbell.storage.base import Page, Publication
+from tillbell.storage.ports.outbound import Page, Publication
 from tillbell.transactions import (
     AuditEntry,
     Conflict,

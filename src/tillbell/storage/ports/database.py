@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tillbell.clock import Micros
-from tillbell.storage.base import Lists, Registry, Rotated, Store, Views
-from tillbell.storage.books import BookLists, Books, BookViews
-from tillbell.storage.fleet import FleetStore
+from tillbell.storage.ports.cluster import FleetStore
+from tillbell.storage.ports.inbound import BookLists, Books, BookViews
+from tillbell.storage.ports.outbound import Lists, Registry, Rotated, Store, Views
 
 
 class History(Lists, BookLists, Protocol):

@@ -1,1 +1,0 @@
-"""The life of a message, one file a step: publish, dispatch, attempt, resend, maintain."""
