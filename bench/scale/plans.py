@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from tillbell.storage.ports.outbound import LaneKey
-from tillbell.storage.sql import load
+from tillbell.storage.session.statements import load
 
 sql = load("postgres")
 

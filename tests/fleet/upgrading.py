@@ -14,7 +14,7 @@ import psycopg
 import tillbell
 from tests.cli.conftest import Served, serve
 from tests.fleet.fleet import KEY
-from tillbell.storage.migrate import known
+from tillbell.storage.session.migrate import known
 
 ADMIN = "tb_upgrade_key_0123456789abcdefgh"
 NEXT = len(known("postgres")) + 1

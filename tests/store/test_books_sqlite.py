@@ -20,7 +20,7 @@ from tillbell.errors import StoreUnavailable
 from tillbell.models import Application
 from tillbell.storage.ports.inbound import Arrival, Change, Crossed, Done
 from tillbell.storage.ports.outbound import ALL, MessageFilter
-from tillbell.storage.sql import load
+from tillbell.storage.session.statements import load
 from tillbell.storage.sqlite import SqliteDatabase
 from tillbell.testing import ManualClock
 from tillbell.transactions import Direction

@@ -18,10 +18,10 @@ from tillbell.errors import StoreUnavailable
 from tillbell.models import Delivery
 from tillbell.storage import columns
 from tillbell.storage.burst import Burst
-from tillbell.storage.link import NotCommitted
 from tillbell.storage.ports.outbound import Added, Duplicate, Publication
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.postgres_link import PostgresLink, open_link
+from tillbell.storage.session.connection import NotCommitted
 from tillbell.testing import ManualClock
 
 PATIENCE_S = 30.0

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from tillbell.storage.migrate import migrate
 from tillbell.storage.postgres_link import open_link
-from tillbell.storage.sql import load
+from tillbell.storage.session.migrate import migrate
+from tillbell.storage.session.statements import load
 
 Connection = psycopg.Connection[tuple[object, ...]]
 # Small tables that are the same everywhere, or are in one place only.

@@ -24,7 +24,7 @@ from tillbell.storage.horizon import (
 from tillbell.storage.ports.outbound import Publication
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.postgres_link import open_link
-from tillbell.storage.sql import load
+from tillbell.storage.session.statements import load
 from tillbell.testing import ManualClock
 
 NOW = 1_760_000_000 * SECOND

@@ -9,10 +9,10 @@ import pytest
 
 from tillbell.errors import Conflict
 from tillbell.models import Application
-from tillbell.storage.marks import UNANSWERED, KeyTaken, Mark, under
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import Page, Repeated
 from tillbell.storage.postgres import PostgresDatabase
+from tillbell.storage.session.idempotency import UNANSWERED, KeyTaken, Mark, under
 from tillbell.testing import ManualClock
 
 USED = Repeated("print", UNANSWERED)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
+from tillbell.storage.postgres.connection import open_link
 
 from tests.cases import each
-from tillbell.storage.migrate import migrate
-from tillbell.storage.postgres_link import open_link
-from tillbell.storage.sql import load
+from tillbell.storage.session.migrate import migrate
+from tillbell.storage.session.statements import load
 
 sql = load("postgres")
 # Each reads rows by the thousand from tables with millions.

@@ -12,8 +12,8 @@ import pytest
 import tillbell.storage
 from tests.cases import each
 from tillbell.storage.connection import open_writer
-from tillbell.storage.migrate import migrate
-from tillbell.storage.sql import Statements, load
+from tillbell.storage.session.migrate import migrate
+from tillbell.storage.session.statements import Statements, load
 
 sql = load("sqlite")
 SOURCES = Path(tillbell.storage.__file__).parent

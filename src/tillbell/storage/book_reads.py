@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from tillbell.callbacks import Callback, References
 from tillbell.clock import Micros
 from tillbell.storage import book_rows
-from tillbell.storage.link import json_list
 from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
 from tillbell.storage.ports.outbound import Page
 from tillbell.storage.reads import Reader, bounds
+from tillbell.storage.session.connection import json_list
 from tillbell.transactions import AuditEntry, Conflict, Effect, Transaction, Transition
 
 CANDIDATES = 50

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tillbell.clock import DAY, Micros
 from tillbell.ids import first_of
-from tillbell.storage.transaction import Transaction
+from tillbell.storage.session.transaction import Transaction
 
 BULK_REQUEST_LIFE: Micros = DAY
 KEY_LIFE: Micros = 400 * DAY

@@ -23,7 +23,7 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from tillbell.clock import SystemClock
 from tillbell.storage import columns
-from tillbell.storage.link import Row
+from tillbell.storage.session.connection import Row
 
 _monotonic = SystemClock().monotonic
 _FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_ABORTED)

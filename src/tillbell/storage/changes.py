@@ -14,7 +14,7 @@ from tillbell.storage import book_rows, registry, writes
 from tillbell.storage.ground import ABSENT, Ground, Known, Present, waves
 from tillbell.storage.ports.inbound import Change, Conclusion, Crossed, Done, Step
 from tillbell.storage.rows import from_labels
-from tillbell.storage.transaction import Transaction
+from tillbell.storage.session.transaction import Transaction
 
 DONE = Done()
 

@@ -10,7 +10,7 @@ from tillbell.models import Claim, Delivery, DeliveryState
 from tillbell.storage import rows
 from tillbell.storage.horizon import View
 from tillbell.storage.ports.outbound import LaneKey
-from tillbell.storage.transaction import Transaction
+from tillbell.storage.session.transaction import Transaction
 from tillbell.storage.writes import interrupt, tries_without
 
 WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING

@@ -14,8 +14,8 @@ import apsw
 
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage.bulk import chunks, widened
-from tillbell.storage.link import Asked, Bindings, Changed, Row
-from tillbell.storage.sql import load
+from tillbell.storage.session.connection import Asked, Bindings, Changed, Row
+from tillbell.storage.session.statements import load
 
 sql = load("sqlite")
 

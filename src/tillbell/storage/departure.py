@@ -16,9 +16,9 @@ from typing import NamedTuple
 from tillbell.clock import SECOND, Micros
 from tillbell.errors import Misconfigured
 from tillbell.storage.connection import open_writer
-from tillbell.storage.link import Link
 from tillbell.storage.lock import FileLock
-from tillbell.storage.migrate import migrate
+from tillbell.storage.session.connection import Link
+from tillbell.storage.session.migrate import migrate
 
 
 class Departure(NamedTuple):

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tillbell.storage import registry
-from tillbell.storage.link import Asked, json_list, json_rows
 from tillbell.storage.ports.inbound import Change, Conclusion, Crossed, Kept, Step
 from tillbell.storage.ports.outbound import Publication
-from tillbell.storage.transaction import Transaction
+from tillbell.storage.session.connection import Asked, json_list, json_rows
+from tillbell.storage.session.transaction import Transaction
 from tillbell.storage.writes import find_idempotency, published_as
 from tillbell.transactions import EffectKind, Kind
 

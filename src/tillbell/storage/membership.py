@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tillbell.clock import HOUR, SECOND, Micros
 from tillbell.storage.ports.cluster import Member, Roll
-from tillbell.storage.transaction import Transaction
+from tillbell.storage.session.transaction import Transaction
 
 SILENCE: Micros = 2 * SECOND  # after which one without a connection counts as dead
 CHANGES_KEPT: Micros = HOUR  # longer than any process that lives does not look

@@ -28,13 +28,13 @@ from tillbell.storage.departure import (
     departure_of,
     locked,
 )
-from tillbell.storage.link import Link
-from tillbell.storage.migrate import migrate
 from tillbell.storage.move_copy import Copying
 from tillbell.storage.move_proof import Proof, prove
 from tillbell.storage.partitions import cover_past
 from tillbell.storage.postgres_link import PostgresLink, open_link
-from tillbell.storage.transaction import Fault, Session, Transaction
+from tillbell.storage.session.connection import Link
+from tillbell.storage.session.migrate import migrate
+from tillbell.storage.session.transaction import Fault, Session, Transaction
 
 BATCH_ROWS = 4_000
 LOCK = ("migrations",)  # also held by whoever opens the target

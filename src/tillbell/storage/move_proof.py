@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tillbell.storage.link import Link, Row
+from tillbell.storage.session.connection import Link, Row
 from tillbell.storage.tables import ALL, Table
 
 _BITS = 128

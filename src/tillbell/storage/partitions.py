@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from tillbell.clock import DAY, SECOND, Micros
 from tillbell.ids import first_of
-from tillbell.storage.link import Busy, Link
+from tillbell.storage.session.connection import Busy, Link
 
 WIDTH_DAYS = 7  # with 90 days of history some 16 partitions; with many more, claims get slow
 AHEAD: Micros = 3 * DAY  # how long a database may be without anybody who makes partitions

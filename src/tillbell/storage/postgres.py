@@ -21,7 +21,6 @@ from tillbell.storage.kinds import KINDS
 from tillbell.storage.listener import Listener
 from tillbell.storage.membership import SignIn
 from tillbell.storage.methods import RegistryMethods, ViewsMethods
-from tillbell.storage.migrate import migrate
 from tillbell.storage.partitions import WIDTH_DAYS
 from tillbell.storage.ports.cluster import Member, RecordChange, Roll
 from tillbell.storage.ports.database import History
@@ -31,7 +30,8 @@ from tillbell.storage.readers import Readers
 from tillbell.storage.reads import Reader
 from tillbell.storage.replica import ReplicaFirst, ReplicaLists
 from tillbell.storage.rotation import RotationMethods
-from tillbell.storage.transaction import Fault, Session
+from tillbell.storage.session.migrate import migrate
+from tillbell.storage.session.transaction import Fault, Session
 from tillbell.storage.writer import Writer
 
 READERS = 2

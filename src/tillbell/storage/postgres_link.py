@@ -24,9 +24,17 @@ from tillbell.clock import SystemClock
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage import columns
 from tillbell.storage.burst import Burst
-from tillbell.storage.link import Asked, Bindings, Busy, Changed, NotCommitted, Raced, Row
 from tillbell.storage.ports.cluster import WAKE_ALL
-from tillbell.storage.sql import load
+from tillbell.storage.session.connection import (
+    Asked,
+    Bindings,
+    Busy,
+    Changed,
+    NotCommitted,
+    Raced,
+    Row,
+)
+from tillbell.storage.session.statements import load
 
 sql = load("postgres")
 

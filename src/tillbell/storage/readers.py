@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.link import Link
 from tillbell.storage.reads import Reader
+from tillbell.storage.session.connection import Link
 
 T = TypeVar("T")
 PATIENCE_S = 4.0  # for look-ups that went together, unless the store says otherwise

@@ -10,7 +10,6 @@ from tillbell.ids import first_of, span
 from tillbell.models import Attempt, Delivery, DeliveryState, Message
 from tillbell.storage import rows
 from tillbell.storage.horizon import View
-from tillbell.storage.link import Bindings, Row, json_list, json_rows
 from tillbell.storage.ports.outbound import (
     AttemptFilter,
     DeliveryRow,
@@ -22,6 +21,7 @@ from tillbell.storage.ports.outbound import (
     Selection,
     Totals,
 )
+from tillbell.storage.session.connection import Bindings, Row, json_list, json_rows
 
 T = TypeVar("T")
 LAST = "~"  # sorts after every id

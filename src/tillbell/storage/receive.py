@@ -11,9 +11,9 @@ from typing import NamedTuple
 from tillbell.callbacks import Callback, Outcome
 from tillbell.clock import Micros
 from tillbell.storage import book_rows
-from tillbell.storage.link import json_rows
 from tillbell.storage.ports.inbound import Arrival
-from tillbell.storage.transaction import Transaction
+from tillbell.storage.session.connection import json_rows
+from tillbell.storage.session.transaction import Transaction
 
 Key = tuple[str, str, str]  # application, source, dedupe key
 

@@ -13,7 +13,7 @@ from tillbell.models import Application, Record
 from tillbell.storage.book_upkeep import remove_books
 from tillbell.storage.ports.outbound import Page
 from tillbell.storage.reads import Reader, bounds
-from tillbell.storage.transaction import Transaction
+from tillbell.storage.session.transaction import Transaction
 
 R = TypeVar("R", bound=Record)
 

@@ -15,11 +15,11 @@ from tillbell.clock import SECOND, Clock, Micros
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import observe
 from tillbell.storage.book_methods import BookListsMethods
-from tillbell.storage.link import Link, Raced
 from tillbell.storage.methods import ListsMethods
-from tillbell.storage.migrate import is_behind
 from tillbell.storage.readers import Readers
 from tillbell.storage.reads import Reader
+from tillbell.storage.session.connection import Link, Raced
+from tillbell.storage.session.migrate import is_behind
 
 T = TypeVar("T")
 LINKS = 2

@@ -11,11 +11,11 @@ from tillbell.clock import DAY, Micros
 from tillbell.models import DeliveryState
 from tillbell.storage import partitions
 from tillbell.storage.book_methods import BooksMethods
-from tillbell.storage.link import Link
 from tillbell.storage.methods import StoreMethods
 from tillbell.storage.partitions import CUTS, Limits, Partition, Span
 from tillbell.storage.ports.outbound import Rotated
-from tillbell.storage.transaction import Transaction
+from tillbell.storage.session.connection import Link
+from tillbell.storage.session.transaction import Transaction
 from tillbell.storage.writes import end
 
 T = TypeVar("T")

@@ -23,11 +23,11 @@ from tillbell.storage.kinds import KINDS
 from tillbell.storage.lock import FileLock
 from tillbell.storage.lone import LoneFleet
 from tillbell.storage.methods import RegistryMethods, StoreMethods, ViewsMethods
-from tillbell.storage.migrate import migrate
 from tillbell.storage.ports.database import History
 from tillbell.storage.ports.outbound import Rotated
 from tillbell.storage.readers import Readers
-from tillbell.storage.transaction import Fault, Session
+from tillbell.storage.session.migrate import migrate
+from tillbell.storage.session.transaction import Fault, Session
 from tillbell.storage.writer import Writer
 
 READERS = 2

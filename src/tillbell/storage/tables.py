@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tillbell.storage.link import Link, Row
+from tillbell.storage.session.connection import Link, Row
 
 Key = tuple[str | int, ...]
 

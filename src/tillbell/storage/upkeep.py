@@ -9,7 +9,7 @@ from tillbell.clock import DAY, Micros
 from tillbell.ids import first_of
 from tillbell.models import Delivery, DeliveryState, Trigger
 from tillbell.storage.ports.outbound import Repeated
-from tillbell.storage.transaction import Transaction
+from tillbell.storage.session.transaction import Transaction
 from tillbell.storage.writes import end, find_idempotency, insert_deliveries, line_up_after
 
 IDEMPOTENCY_LIFE: Micros = DAY

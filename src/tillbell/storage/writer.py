@@ -27,8 +27,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.marks import marking
-from tillbell.storage.transaction import Work
+from tillbell.storage.session.idempotency import marking
+from tillbell.storage.session.transaction import Work
 
 BATCH_MAX = 1_000  # writes in one commit: bounds how long the last one waits
 PATIENCE_S = 4.0  # for one commit, unless the store says otherwise

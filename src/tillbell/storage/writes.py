@@ -13,7 +13,6 @@ from tillbell.clock import Micros
 from tillbell.ids import attempt_id
 from tillbell.models import Attempt, Delivery, DeliveryState, Message, Result
 from tillbell.storage import rows
-from tillbell.storage.link import Asked
 from tillbell.storage.ports.outbound import (
     FORGIVEN,
     Added,
@@ -23,7 +22,8 @@ from tillbell.storage.ports.outbound import (
     Repeated,
     Settlement,
 )
-from tillbell.storage.transaction import Transaction
+from tillbell.storage.session.connection import Asked
+from tillbell.storage.session.transaction import Transaction
 
 WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING
 INTERRUPTED_DETAIL = "The process that made this attempt ended before it could record an answer."

@@ -1,6 +1,6 @@
 """`Idempotency-Key`: the same POST twice does one thing, and both are answered alike.
 
-That a key was used is stored by the commit that does what was asked for (`storage/marks.py`), the
+That a key was used is stored by the commit that does what was asked for (`storage/session/idempotency.py`), the
 answer after it. If the process ends between them, a repeat is a 409: it does nothing, and what was
 done is there to be looked at.
 
@@ -20,7 +20,7 @@ import msgspec
 
 from tillbell.app import Gateway
 from tillbell.errors import Conflict, Malformed
-from tillbell.storage.marks import Mark, under
+from tillbell.storage.session.idempotency import Mark, under
 from tillbell.web.auth import Principal
 from tillbell.web.wire import Answer, App, Receive, Scope, Send, send_answer
 

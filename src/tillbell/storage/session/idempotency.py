@@ -18,7 +18,7 @@ from typing import Any
 
 from tillbell.clock import Micros
 from tillbell.errors import Conflict
-from tillbell.storage.transaction import Transaction, Work
+from tillbell.storage.session.transaction import Transaction, Work
 
 UNANSWERED = b""
 

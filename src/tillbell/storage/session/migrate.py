@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tillbell.clock import Micros
 from tillbell.errors import Misconfigured
-from tillbell.storage.link import Link
+from tillbell.storage.session.connection import Link
 
 _NAME = re.compile(r"(\d{4})_(pre|post)_(\w+)\.sql")
 

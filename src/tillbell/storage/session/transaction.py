@@ -6,9 +6,17 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.link import Asked, Bindings, Changed, Link, NotCommitted, Raced, Row
 from tillbell.storage.ports.outbound import LaneKey
-from tillbell.storage.tally import Tally
+from tillbell.storage.session.connection import (
+    Asked,
+    Bindings,
+    Changed,
+    Link,
+    NotCommitted,
+    Raced,
+    Row,
+)
+from tillbell.storage.session.counters import Tally
 
 Fault = Callable[[str], object]  # called at each named point; tests make it raise
 TRIES = 20  # of one piece of work against other processes
