@@ -10,7 +10,7 @@ import pytest
 from tests.fleet.fleet import eventually
 from tillbell.clock import DAY, SECOND, Micros, SystemClock
 from tillbell.cluster.membership import LIFE
-from tillbell.storage.membership import SILENCE
+from tillbell.storage.operations.membership import SILENCE
 from tillbell.storage.ports.cluster import Member
 from tillbell.storage.postgres import PostgresDatabase
 

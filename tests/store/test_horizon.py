@@ -12,7 +12,7 @@ import pytest
 from tests.store.world import BODY, LEASE, World
 from tillbell.clock import HOUR, SECOND
 from tillbell.models import Delivery
-from tillbell.storage.horizon import (
+from tillbell.storage.operations.claim_window import (
     EVERY,
     EVERYTHING,
     LANES_MAX,

@@ -18,8 +18,8 @@ from tillbell.models import (
     Record,
     Trigger,
 )
-from tillbell.storage import claims, reads, registry, upkeep, writes
-from tillbell.storage.horizon import EVERYTHING, Horizon, View
+from tillbell.storage.operations import claims, message_reads, messages, records, retention
+from tillbell.storage.operations.claim_window import EVERYTHING, Horizon, View
 from tillbell.storage.ports.outbound import (
     ALL,
     RESENDABLE,
@@ -54,11 +54,11 @@ class StoreMethods:
 
     def publish(self, publication: Publication) -> Awaitable[Added | Duplicate | Repeated]:
         """See `Store.publish`."""
-        return self._writer.submit(writes.publish, publication)
+        return self._writer.submit(messages.publish, publication)
 
     def settle(self, settlement: Settlement) -> Awaitable[bool]:
         """See `Store.settle`."""
-        return self._writer.submit(writes.settle, settlement)
+        return self._writer.submit(messages.settle, settlement)
 
     async def claim(
         self, wanted: Mapping[LaneKey, int], now: Micros, lease_until: Micros
@@ -72,24 +72,26 @@ class StoreMethods:
 
     async def renew(self, held: Sequence[Hold], lease_until: Micros) -> Sequence[str]:
         """See `Store.renew`."""
-        lost: list[str] = await self._writer.submit(writes.renew, writes.Held(held, lease_until))
+        lost: list[str] = await self._writer.submit(
+            messages.renew, messages.Held(held, lease_until)
+        )
         return lost
 
     async def release(self, held: Sequence[Hold], now: Micros) -> None:
         """See `Store.release`."""
-        await self._writer.submit(writes.release, writes.Held(held, now))
+        await self._writer.submit(messages.release, messages.Held(held, now))
 
     async def orphan(self, now: Micros) -> int:
         """See `Store.orphan`."""
-        count: int = await self._writer.submit(writes.orphan, now)
+        count: int = await self._writer.submit(messages.orphan, now)
         return count
 
     async def add_deliveries(
         self, deliveries: Sequence[Delivery], bodies: Mapping[tuple[str, str], bytes]
     ) -> int:
         """See `Store.add_deliveries`."""
-        request = upkeep.Additions(deliveries, bodies)
-        count: int = await self._writer.submit(upkeep.add_deliveries, request)
+        request = retention.Additions(deliveries, bodies)
+        count: int = await self._writer.submit(retention.add_deliveries, request)
         return count
 
     async def resend(
@@ -101,45 +103,45 @@ class StoreMethods:
         states: Sequence[DeliveryState] = RESENDABLE,
     ) -> int:
         """See `Store.resend`."""
-        request = upkeep.Resend(app_id, delivery_ids, now, trigger, states)
-        count: int = await self._writer.submit(upkeep.resend, request)
+        request = retention.Resend(app_id, delivery_ids, now, trigger, states)
+        count: int = await self._writer.submit(retention.resend, request)
         return count
 
     async def discard(self, app_id: str, endpoint_id: str, now: Micros, limit: int) -> int:
         """See `Store.discard`."""
-        request = upkeep.Discard(app_id, endpoint_id, now, limit)
-        count: int = await self._writer.submit(upkeep.discard, request)
+        request = retention.Discard(app_id, endpoint_id, now, limit)
+        count: int = await self._writer.submit(retention.discard, request)
         return count
 
     async def expunge(self, app_id: str, message_id: str) -> bool:
         """See `Store.expunge`."""
-        found: bool = await self._writer.submit(upkeep.expunge, (app_id, message_id))
+        found: bool = await self._writer.submit(retention.expunge, (app_id, message_id))
         return found
 
     async def expunge_attempt(self, app_id: str, attempt_id: str) -> bool:
         """See `Store.expunge_attempt`."""
-        found: bool = await self._writer.submit(upkeep.expunge_attempt, (app_id, attempt_id))
+        found: bool = await self._writer.submit(retention.expunge_attempt, (app_id, attempt_id))
         return found
 
     async def purge(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros, limit: int
     ) -> int:
         """See `Store.purge`."""
-        request = upkeep.Bounds(bodies_before, history_before, now, limit)
-        count: int = await self._writer.submit(upkeep.purge, request)
+        request = retention.Bounds(bodies_before, history_before, now, limit)
+        count: int = await self._writer.submit(retention.purge, request)
         return count
 
     async def remember(
         self, key: str, fingerprint: str, answer: bytes, now: Micros
     ) -> Repeated | None:
         """See `Store.remember`."""
-        request = upkeep.Answered(key, fingerprint, answer, now)
-        earlier: Repeated | None = await self._writer.submit(upkeep.remember, request)
+        request = retention.Answered(key, fingerprint, answer, now)
+        earlier: Repeated | None = await self._writer.submit(retention.remember, request)
         return earlier
 
     async def recall(self, key: str) -> Repeated | None:
         """See `Store.recall`."""
-        return await self._readers.read(reads.idempotency, key)
+        return await self._readers.read(message_reads.idempotency, key)
 
 
 class RegistryMethods:
@@ -150,22 +152,22 @@ class RegistryMethods:
 
     async def put(self, *records: Record, expected_version: int | None = None) -> None:
         """See `Registry.put`."""
-        await self._writer.submit(registry.put, registry.Put(records, expected_version))
+        await self._writer.submit(records.put, records.Put(records, expected_version))
 
     async def get(self, kind: type[R], id_or_uid: str, scope: str = "") -> R | None:
         """See `Registry.get`."""
-        return await self._readers.read(registry.get, kind, id_or_uid, scope)
+        return await self._readers.read(records.get, kind, id_or_uid, scope)
 
     async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:
         """See `Registry.remove`."""
-        request = registry.Removal(kind, scope, id_)
-        was_there: bool = await self._writer.submit(registry.remove, request)
+        request = records.Removal(kind, scope, id_)
+        was_there: bool = await self._writer.submit(records.remove, request)
         return was_there
 
     # Last, because in this class its name hides the built-in one.
     async def list(self, kind: type[R], scope: str | None = "", page: Page = ALL) -> list[R]:
         """See `Registry.list`."""
-        return await self._readers.read(registry.list_, kind, scope, page)
+        return await self._readers.read(records.list_, kind, scope, page)
 
 
 class ListsMethods:
@@ -175,7 +177,7 @@ class ListsMethods:
 
     async def messages(self, app_id: str, filter_: MessageFilter, page: Page) -> list[Message]:
         """See `Lists.messages`."""
-        return await self._readers.read(reads.messages, app_id, filter_, page)
+        return await self._readers.read(message_reads.messages, app_id, filter_, page)
 
     async def deliveries_of_endpoint(
         self,
@@ -186,19 +188,19 @@ class ListsMethods:
         page: Page,
     ) -> list[DeliveryRow]:
         """See `Lists.deliveries_of_endpoint`."""
-        wanted = reads.OfEndpoint(app_id, endpoint_id, filter_, states, page)
-        return await self._readers.read(reads.deliveries_of_endpoint, wanted)
+        wanted = message_reads.OfEndpoint(app_id, endpoint_id, filter_, states, page)
+        return await self._readers.read(message_reads.deliveries_of_endpoint, wanted)
 
     async def attempts(self, app_id: str, filter_: AttemptFilter, page: Page) -> list[Attempt]:
         """See `Lists.attempts`."""
-        return await self._readers.read(reads.attempts, app_id, filter_, page)
+        return await self._readers.read(message_reads.attempts, app_id, filter_, page)
 
     async def totals(
         self, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
     ) -> Totals:
         """See `Lists.totals`."""
-        period = reads.Period(app_id, endpoint_id, since, until)
-        return await self._readers.read(reads.totals, period)
+        period = message_reads.Period(app_id, endpoint_id, since, until)
+        return await self._readers.read(message_reads.totals, period)
 
 
 class ViewsMethods(ListsMethods):
@@ -206,11 +208,11 @@ class ViewsMethods(ListsMethods):
 
     async def lanes(self, after: str = "", limit: int = 10_000) -> list[Lane]:
         """See `Views.lanes`."""
-        return await self._readers.read(reads.lanes, after, limit)
+        return await self._readers.read(message_reads.lanes, after, limit)
 
     async def next_due(self, lanes: Sequence[LaneKey]) -> dict[str, Micros]:
         """See `Views.next_due`."""
-        return await self._readers.read(reads.next_due, lanes, self._view(lanes))
+        return await self._readers.read(message_reads.next_due, lanes, self._view(lanes))
 
     def _view(self, lanes: Sequence[LaneKey]) -> View:
         """From where on to look at lanes."""
@@ -219,32 +221,34 @@ class ViewsMethods(ListsMethods):
 
     async def message(self, app_id: str, id_or_event_id: str) -> Message | None:
         """See `Views.message`."""
-        return await self._readers.read(reads.message, app_id, id_or_event_id)
+        return await self._readers.read(message_reads.message, app_id, id_or_event_id)
 
     async def body(self, app_id: str, message_id: str, variant: str = "") -> bytes | None:
         """See `Views.body`."""
-        return await self._readers.read(reads.body, app_id, message_id, variant)
+        return await self._readers.read(message_reads.body, app_id, message_id, variant)
 
     async def delivery(self, app_id: str, delivery_id: str) -> DeliveryRow | None:
         """See `Views.delivery`."""
-        return await self._readers.read(reads.delivery, app_id, delivery_id)
+        return await self._readers.read(message_reads.delivery, app_id, delivery_id)
 
     async def deliveries_of_message(self, app_id: str, message_id: str) -> list[Delivery]:
         """See `Views.deliveries_of_message`."""
-        return await self._readers.read(reads.deliveries_of_message, app_id, message_id)
+        return await self._readers.read(message_reads.deliveries_of_message, app_id, message_id)
 
     async def attempt(self, app_id: str, attempt_id: str) -> Attempt | None:
         """See `Views.attempt`."""
-        return await self._readers.read(reads.attempt, app_id, attempt_id)
+        return await self._readers.read(message_reads.attempt, app_id, attempt_id)
 
     async def select(self, selection: Selection, after: str, limit: int) -> list[str]:
         """See `Views.select`."""
-        return await self._readers.read(reads.select, selection, after, limit)
+        return await self._readers.read(message_reads.select, selection, after, limit)
 
     async def missing(self, gap: Gap, after: str, limit: int) -> tuple[list[Message], str | None]:
         """See `Views.missing`."""
-        return await self._readers.read(reads.missing, reads.Search(*gap, after, limit))
+        return await self._readers.read(
+            message_reads.missing, message_reads.Search(*gap, after, limit)
+        )
 
     async def counts(self) -> Totals:
         """See `Views.counts`."""
-        return await self._readers.read(reads.counts)
+        return await self._readers.read(message_reads.counts)

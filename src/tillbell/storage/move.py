@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.ids import IdMaker, made_at
-from tillbell.storage import writes
 from tillbell.storage.connection import open_reader, open_writer
 from tillbell.storage.departure import (
     Arrival,
@@ -30,6 +29,7 @@ from tillbell.storage.departure import (
 )
 from tillbell.storage.move_copy import Copying
 from tillbell.storage.move_proof import Proof, prove
+from tillbell.storage.operations import messages
 from tillbell.storage.partitions import cover_past
 from tillbell.storage.postgres_link import PostgresLink, open_link
 from tillbell.storage.session.connection import Link
@@ -146,7 +146,7 @@ def _depart(path: Path, gone: Departure, fault: Fault) -> None:
     session = Session(lambda: open_writer(path), fault)
     try:
         session.begin()
-        session.run(writes.orphan, [gone.begun_at])
+        session.run(messages.orphan, [gone.begun_at])
         session.run(_mark, [gone])
         session.commit()
     finally:

@@ -13,21 +13,21 @@ from collections.abc import Callable, Sequence
 
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage import membership, upkeep
 from tillbell.storage.book_methods import BookViewsMethods
 from tillbell.storage.departure import refuse_unfinished
-from tillbell.storage.horizon import EVERY, Horizon, View
 from tillbell.storage.kinds import KINDS
 from tillbell.storage.listener import Listener
-from tillbell.storage.membership import SignIn
 from tillbell.storage.methods import RegistryMethods, ViewsMethods
+from tillbell.storage.operations import membership, retention
+from tillbell.storage.operations.claim_window import EVERY, Horizon, View
+from tillbell.storage.operations.membership import SignIn
+from tillbell.storage.operations.message_reads import Reader
 from tillbell.storage.partitions import WIDTH_DAYS
 from tillbell.storage.ports.cluster import Member, RecordChange, Roll
 from tillbell.storage.ports.database import History
 from tillbell.storage.ports.outbound import LaneKey
 from tillbell.storage.postgres_link import PostgresLink, check_address, open_link, translated
 from tillbell.storage.readers import Readers
-from tillbell.storage.reads import Reader
 from tillbell.storage.replica import ReplicaFirst, ReplicaLists
 from tillbell.storage.rotation import RotationMethods
 from tillbell.storage.session.migrate import migrate
@@ -138,7 +138,7 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
     async def turn_totals(self, *, is_on: bool) -> None:
         """See `FleetStore.turn_totals`; not with a pooler, where no connection is ours."""
         if not self._has_pooler:
-            await self._writer.submit(upkeep.turn_totals, is_on)
+            await self._writer.submit(retention.turn_totals, is_on)
 
     async def record_changes(self, after: int) -> list[RecordChange]:
         """See `FleetStore.record_changes`."""
@@ -164,7 +164,7 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
 
     async def check(self) -> None:
         """Commit something that changes nothing; `StoreUnavailable` if that takes too long."""
-        write = self._writer.submit(upkeep.probe, None)
+        write = self._writer.submit(retention.probe, None)
         try:
             await asyncio.wait_for(write, CHECK_TIMEOUT_S)
         except TimeoutError:

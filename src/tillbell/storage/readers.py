@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.reads import Reader
+from tillbell.storage.operations.message_reads import Reader
 from tillbell.storage.session.connection import Link
 
 T = TypeVar("T")

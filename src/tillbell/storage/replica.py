@@ -16,8 +16,8 @@ from tillbell.errors import StoreUnavailable
 from tillbell.logs import observe
 from tillbell.storage.book_methods import BookListsMethods
 from tillbell.storage.methods import ListsMethods
+from tillbell.storage.operations.message_reads import Reader
 from tillbell.storage.readers import Readers
-from tillbell.storage.reads import Reader
 from tillbell.storage.session.connection import Link, Raced
 from tillbell.storage.session.migrate import is_behind
 

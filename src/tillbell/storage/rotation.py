@@ -12,11 +12,11 @@ from tillbell.models import DeliveryState
 from tillbell.storage import partitions
 from tillbell.storage.book_methods import BooksMethods
 from tillbell.storage.methods import StoreMethods
+from tillbell.storage.operations.messages import end
 from tillbell.storage.partitions import CUTS, Limits, Partition, Span
 from tillbell.storage.ports.outbound import Rotated
 from tillbell.storage.session.connection import Link
 from tillbell.storage.session.transaction import Transaction
-from tillbell.storage.writes import end
 
 T = TypeVar("T")
 FAILED_AT_ONCE = 500

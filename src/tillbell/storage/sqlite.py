@@ -14,7 +14,6 @@ import apsw
 
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage import upkeep
 from tillbell.storage.backup import copy
 from tillbell.storage.book_methods import BooksMethods, BookViewsMethods
 from tillbell.storage.connection import check_version, open_reader, open_writer, translated
@@ -23,6 +22,7 @@ from tillbell.storage.kinds import KINDS
 from tillbell.storage.lock import FileLock
 from tillbell.storage.lone import LoneFleet
 from tillbell.storage.methods import RegistryMethods, StoreMethods, ViewsMethods
+from tillbell.storage.operations import retention
 from tillbell.storage.ports.database import History
 from tillbell.storage.ports.outbound import Rotated
 from tillbell.storage.readers import Readers
@@ -101,7 +101,7 @@ class SqliteDatabase(
 
     async def check(self) -> None:
         """Commit something that changes nothing; `StoreUnavailable` if that takes too long."""
-        write = self._writer.submit(upkeep.probe, None)
+        write = self._writer.submit(retention.probe, None)
         try:
             await asyncio.wait_for(write, CHECK_TIMEOUT_S)
         except TimeoutError:

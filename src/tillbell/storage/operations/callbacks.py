@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tillbell.callbacks import Callback, Outcome
 from tillbell.clock import Micros
-from tillbell.storage import book_rows
+from tillbell.storage.operations import callback_rows
 from tillbell.storage.ports.inbound import Arrival
 from tillbell.storage.session.connection import json_rows
 from tillbell.storage.session.transaction import Transaction
@@ -34,7 +34,7 @@ def receive(transaction: Transaction, arrivals: Sequence[Arrival]) -> list[Callb
         for arrival, callback in zip(arrivals, judged, strict=True)
         if callback is not None and arrival.request is not None
     ]
-    fresh = [book_rows.callback_row(callback) for callback in judged if callback is not None]
+    fresh = [callback_rows.callback_row(callback) for callback in judged if callback is not None]
     transaction.bulk("insert_callback", fresh)
     transaction.bulk("insert_request", requests)
     keys.write()
@@ -93,7 +93,7 @@ def _key(callback: Callback) -> Key | None:
 
 def _stored(transaction: Transaction, callback: Callback) -> Callback:
     (row,) = transaction.rows("callback", {"id": callback.id, "app_id": callback.app_id})
-    return book_rows.callback(row)
+    return callback_rows.callback(row)
 
 
 def reopen(transaction: Transaction, requests: Sequence[tuple[str, str]]) -> list[bool]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tillbell.clock import Micros
 from tillbell.ids import attempt_id
 from tillbell.models import Attempt, Delivery, DeliveryState, Message, Result
-from tillbell.storage import rows
+from tillbell.storage.operations import message_rows
 from tillbell.storage.ports.outbound import (
     FORGIVEN,
     Added,
@@ -93,7 +93,7 @@ def find_idempotency(transaction: Transaction, key: str) -> Repeated | None:
 
 def insert(transaction: Transaction, publications: Sequence[Publication]) -> None:
     """Store messages that are known to be new."""
-    messages = [rows.message_row(p.message) for p in publications]
+    messages = [message_rows.message_row(p.message) for p in publications]
     bodies = [
         (p.message.app_id, p.message.id, variant, body, p.message.expires_at)
         for p in publications
@@ -247,12 +247,12 @@ def orphan(transaction: Transaction, requests: Sequence[Micros]) -> list[int]:
     return counts
 
 
-def _with_event_type(found: Iterable[rows.Row]) -> list[tuple[Delivery, str]]:
-    return [(rows.delivery(row[:-1]), row[-1]) for row in found]
+def _with_event_type(found: Iterable[message_rows.Row]) -> list[tuple[Delivery, str]]:
+    return [(message_rows.delivery(row[:-1]), row[-1]) for row in found]
 
 
 def end(
-    transaction: Transaction, open_: Iterable[rows.Row], state: DeliveryState
+    transaction: Transaction, open_: Iterable[message_rows.Row], state: DeliveryState
 ) -> list[Delivery]:
     """Move open deliveries (rows with event type) to a terminal state without an attempt."""
     ended = _with_event_type(open_)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tillbell.callbacks import Callback, Outcome, Trust
-from tillbell.storage.rows import Row, from_labels, to_labels
+from tillbell.storage.operations.message_rows import Row, from_labels, to_labels
 from tillbell.transactions import (
     AuditEntry,
     Conflict,

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from tillbell.clock import HOUR, Micros
 from tillbell.ids import first_of, span
 from tillbell.models import Attempt, Delivery, DeliveryState, Message
-from tillbell.storage import rows
-from tillbell.storage.horizon import View
+from tillbell.storage.operations import message_rows
+from tillbell.storage.operations.claim_window import View
 from tillbell.storage.ports.outbound import (
     AttemptFilter,
     DeliveryRow,
@@ -103,7 +103,7 @@ def idempotency(reader: Reader, key: str) -> Repeated | None:
 def message(reader: Reader, app_id: str, key: str) -> Message | None:
     """Read a message by id or event id."""
     found = reader("message", {"app_id": app_id, "key": key})
-    return rows.message(found[0]) if found else None
+    return message_rows.message(found[0]) if found else None
 
 
 def body(reader: Reader, app_id: str, message_id: str, variant: str) -> bytes | None:
@@ -116,14 +116,16 @@ def messages(reader: Reader, app_id: str, filter_: MessageFilter, page: Page) ->
     """Read a page of messages."""
     cut = bounds(page, "msg", filter_.after, filter_.before)
     bindings = cut.bindings | _filter(filter_) | {"app_id": app_id}
-    return cut.in_order([rows.message(r) for r in reader("messages", bindings, cut.ascending)])
+    return cut.in_order(
+        [message_rows.message(r) for r in reader("messages", bindings, cut.ascending)]
+    )
 
 
 # ── deliveries ───────────────────────────────────────────────────────────────────────────────────
 
 
 def _delivery_row(row: Row) -> DeliveryRow:
-    return DeliveryRow(*rows.delivery_and_message(row))
+    return DeliveryRow(*message_rows.delivery_and_message(row))
 
 
 def delivery(reader: Reader, app_id: str, delivery_id: str) -> DeliveryRow | None:
@@ -136,7 +138,7 @@ def deliveries_of_message(reader: Reader, app_id: str, message_id: str) -> list[
     """Read a message's deliveries."""
     low, high = span("dlv", message_id)
     found = reader("deliveries_of_message", {"app_id": app_id, "low": low, "high": high})
-    return [rows.delivery(row) for row in found]
+    return [message_rows.delivery(row) for row in found]
 
 
 class OfEndpoint(NamedTuple):
@@ -200,7 +202,7 @@ def missing(reader: Reader, gap: Search) -> tuple[list[Message], str | None]:
     cut = bounds(page, "msg", gap.since, gap.until)
     tail = {"app_id": gap.app_id, "endpoint_tail": gap.endpoint_id[-10:]}
     found = reader("messages_and_whether_sent", cut.bindings | tail)
-    unsent = [rows.message(message) for *message, is_sent in found if not is_sent]
+    unsent = [message_rows.message(message) for *message, is_sent in found if not is_sent]
     return unsent, found[-1][0] if len(found) == gap.limit else None
 
 
@@ -210,7 +212,7 @@ def missing(reader: Reader, gap: Search) -> tuple[list[Message], str | None]:
 def attempt(reader: Reader, app_id: str, attempt_id: str) -> Attempt | None:
     """Read a closed attempt."""
     found = reader("attempt", {"app_id": app_id, "id": attempt_id})
-    return rows.attempt(found[0]) if found else None
+    return message_rows.attempt(found[0]) if found else None
 
 
 def attempts(reader: Reader, app_id: str, filter_: AttemptFilter, page: Page) -> list[Attempt]:
@@ -235,7 +237,7 @@ def attempts(reader: Reader, app_id: str, filter_: AttemptFilter, page: Page) ->
         assert filter_.endpoint_id is not None, "attempts are listed of a message or an endpoint"
         bindings |= {"first_delivery": _delivery_of(cut.low), "last_delivery": _last(cut.high)}
         found = reader("attempts_of_endpoint", bindings, cut.ascending)
-    return cut.in_order([rows.attempt(row) for row in found])
+    return cut.in_order([message_rows.attempt(row) for row in found])
 
 
 def _delivery_of(attempt_id: str) -> str:

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 from tillbell.callbacks import Callback, References
 from tillbell.clock import Micros
-from tillbell.storage import book_rows
+from tillbell.storage.operations import callback_rows
+from tillbell.storage.operations.message_reads import Reader, bounds
 from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
 from tillbell.storage.ports.outbound import Page
-from tillbell.storage.reads import Reader, bounds
 from tillbell.storage.session.connection import json_list
 from tillbell.transactions import AuditEntry, Conflict, Effect, Transaction, Transition
 
@@ -29,7 +29,7 @@ BY_TARGET = 1  # audit
 def callback(reader: Reader, app_id: str, callback_id: str) -> Callback | None:
     """Read a callback."""
     found = reader("callback", {"app_id": app_id, "id": callback_id})
-    return book_rows.callback(found[0]) if found else None
+    return callback_rows.callback(found[0]) if found else None
 
 
 def request(reader: Reader, app_id: str, callback_id: str) -> bytes | None:
@@ -50,7 +50,7 @@ def callbacks(reader: Reader, app_id: str, filter_: CallbackFilter, page: Page) 
     }
     by = _best_of_callbacks(filter_)
     found = [
-        book_rows.callback(row)
+        callback_rows.callback(row)
         for outcome in ((None,) if filter_.outcomes is None else set(filter_.outcomes))
         for row in reader("callbacks", bindings | {"outcome": outcome}, cut.ascending, by)
     ]
@@ -71,18 +71,18 @@ def _best_of_callbacks(filter_: CallbackFilter) -> int:
 def unprocessed(reader: Reader, after: str, limit: int) -> list[Callback]:
     """Read callbacks that are not yet processed."""
     found = reader("unprocessed", {"after": after, "limit": limit})
-    return [book_rows.callback(row) for row in found]
+    return [callback_rows.callback(row) for row in found]
 
 
 def waiting(reader: Reader, app_id: str, references: Sequence[str]) -> list[Callback]:
     """Read unmatched callbacks that wait for a reference."""
     found = reader("waiting", {"app_id": app_id, "references": json_list(references)})
-    return [book_rows.callback(row) for row in found]
+    return [callback_rows.callback(row) for row in found]
 
 
 def to_retry(reader: Reader, now: Micros, limit: int) -> list[Callback]:
     """Read unmatched callbacks whose time has come."""
-    return [book_rows.callback(row) for row in reader("to_retry", {"now": now, "limit": limit})]
+    return [callback_rows.callback(row) for row in reader("to_retry", {"now": now, "limit": limit})]
 
 
 def unseen(reader: Reader, app_id: str, source_id: str, item_keys: Sequence[str]) -> set[str]:
@@ -98,7 +98,7 @@ def unseen(reader: Reader, app_id: str, source_id: str, item_keys: Sequence[str]
 def transaction(reader: Reader, app_id: str, key: str) -> Transaction | None:
     """Read a transaction by id or uid."""
     found = reader("transaction", {"app_id": app_id, "key": key})
-    return book_rows.transaction(found[0]) if found else None
+    return callback_rows.transaction(found[0]) if found else None
 
 
 def candidates(
@@ -112,12 +112,12 @@ def candidates(
         "psp": json_list(references.psp),
         "limit": CANDIDATES,
     }
-    return [book_rows.transaction(row) for row in reader("candidates", bindings)]
+    return [callback_rows.transaction(row) for row in reader("candidates", bindings)]
 
 
 def children(reader: Reader, app_id: str, transaction_id: str) -> list[Transaction]:
     """Read linked transactions."""
-    return [book_rows.transaction(row) for row in reader("children", (app_id, transaction_id))]
+    return [callback_rows.transaction(row) for row in reader("children", (app_id, transaction_id))]
 
 
 def transactions(
@@ -138,7 +138,7 @@ def transactions(
         found = reader("transactions_of_reference", bindings, cut.ascending)
     else:
         found = reader("transactions", bindings, cut.ascending, _best_of_transactions(filter_))
-    return cut.in_order([book_rows.transaction(row) for row in found])
+    return cut.in_order([callback_rows.transaction(row) for row in found])
 
 
 def _best_of_transactions(filter_: TransactionFilter) -> int:
@@ -152,17 +152,19 @@ def _best_of_transactions(filter_: TransactionFilter) -> int:
 def due_checks(reader: Reader, now: Micros, limit: int) -> list[Transaction]:
     """Read transactions that the janitor is to look at."""
     found = reader("due_checks", {"now": now, "limit": limit})
-    return [book_rows.transaction(row) for row in found]
+    return [callback_rows.transaction(row) for row in found]
 
 
 def transitions(reader: Reader, app_id: str, transaction_id: str) -> list[Transition]:
     """Read a transaction's steps."""
-    return [book_rows.transition(row) for row in reader("transitions", (app_id, transaction_id))]
+    return [
+        callback_rows.transition(row) for row in reader("transitions", (app_id, transaction_id))
+    ]
 
 
 def effects(reader: Reader, app_id: str, transaction_id: str) -> list[Effect]:
     """Read a transaction's effects."""
-    return [book_rows.effect(row) for row in reader("effects", (app_id, transaction_id))]
+    return [callback_rows.effect(row) for row in reader("effects", (app_id, transaction_id))]
 
 
 # ── conflicts and audit ──────────────────────────────────────────────────────────────────────────
@@ -180,7 +182,7 @@ class Disagreements(NamedTuple):
 def conflict(reader: Reader, app_id: str, conflict_id: str) -> Conflict | None:
     """Read one conflict."""
     found = reader("conflict", (conflict_id, app_id))
-    return book_rows.conflict(found[0]) if found else None
+    return callback_rows.conflict(found[0]) if found else None
 
 
 def conflicts(reader: Reader, wanted: Disagreements) -> list[Conflict]:
@@ -194,7 +196,7 @@ def conflicts(reader: Reader, wanted: Disagreements) -> list[Conflict]:
     by = BY_BEING_OPEN if wanted.open_only else BY_APP
     by = by if wanted.transaction_id is None else OF_TRANSACTION
     found = reader("conflicts", bindings, cut.ascending, by)
-    return cut.in_order([book_rows.conflict(row) for row in found])
+    return cut.in_order([callback_rows.conflict(row) for row in found])
 
 
 def audit(reader: Reader, app_id: str, page: Page, target: str | None) -> list[AuditEntry]:
@@ -202,4 +204,4 @@ def audit(reader: Reader, app_id: str, page: Page, target: str | None) -> list[A
     cut = bounds(page)
     bindings = cut.bindings | {"app_id": app_id, "target": target}
     found = reader("audit", bindings, cut.ascending, BY_APP if target is None else BY_TARGET)
-    return cut.in_order([book_rows.audit_entry(row) for row in found])
+    return cut.in_order([callback_rows.audit_entry(row) for row in found])

@@ -8,9 +8,14 @@ from typing import NamedTuple
 from tillbell.clock import DAY, Micros
 from tillbell.ids import first_of
 from tillbell.models import Delivery, DeliveryState, Trigger
+from tillbell.storage.operations.messages import (
+    end,
+    find_idempotency,
+    insert_deliveries,
+    line_up_after,
+)
 from tillbell.storage.ports.outbound import Repeated
 from tillbell.storage.session.transaction import Transaction
-from tillbell.storage.writes import end, find_idempotency, insert_deliveries, line_up_after
 
 IDEMPOTENCY_LIFE: Micros = DAY
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from tillbell.callbacks import REEVALUATED
 from tillbell.clock import Micros
-from tillbell.storage import book_rows, registry, writes
-from tillbell.storage.ground import ABSENT, Ground, Known, Present, waves
+from tillbell.storage.operations import callback_rows, messages, records
+from tillbell.storage.operations.message_rows import from_labels
+from tillbell.storage.operations.preconditions import ABSENT, Ground, Known, Present, waves
 from tillbell.storage.ports.inbound import Change, Conclusion, Crossed, Done, Step
-from tillbell.storage.rows import from_labels
 from tillbell.storage.session.transaction import Transaction
 
 DONE = Done()
@@ -30,7 +30,7 @@ def _wave(transaction: Transaction, changes: Sequence[Change]) -> list[Done | Cr
     true = [c for c, outcome in zip(changes, outcomes, strict=True) if outcome is DONE]
     _write_steps(transaction, [step for c in true for step in c.steps], ground)
     _conclude(transaction, [c.conclusion for c in true if c.conclusion is not None], ground)
-    writes.insert(transaction, [p for c in true for p in c.publications])
+    messages.insert(transaction, [p for c in true for p in c.publications])
     for one in true:
         _write_the_rest(transaction, one)
     return outcomes
@@ -43,8 +43,12 @@ def _write_steps(transaction: Transaction, steps: Sequence[Step], ground: Ground
     for step in steps:
         assert_continues(step, ground.transactions.get(step.transaction.id, ABSENT))
     owned = [(s.transaction.app_id, s) for s in steps]
-    transitions = [(app, *book_rows.transition_row(t)) for app, s in owned for t in s.transitions]
-    transaction.bulk("put_transaction", [book_rows.transaction_row(s.transaction) for s in steps])
+    transitions = [
+        (app, *callback_rows.transition_row(t)) for app, s in owned for t in s.transitions
+    ]
+    transaction.bulk(
+        "put_transaction", [callback_rows.transaction_row(s.transaction) for s in steps]
+    )
     transaction.bulk("insert_transition", transitions)
     transaction.bulk("insert_effect", [(app, *effect) for app, s in owned for effect in s.effects])
 
@@ -101,11 +105,11 @@ def _write_the_rest(transaction: Transaction, change: Change) -> None:
     if change.resolved:
         transaction.many("resolve_conflict", [(c.app_id, c.id, *c[-4:]) for c in change.resolved])
     for kept in change.records:
-        registry.store(transaction, kept.record)
+        records.store(transaction, kept.record)
     if change.seen:
         _see(transaction, change)
     if change.audit:
-        transaction.bulk("insert_audit", [book_rows.audit_row(entry) for entry in change.audit])
+        transaction.bulk("insert_audit", [callback_rows.audit_row(entry) for entry in change.audit])
     if change.idempotency is not None:
         transaction.rows("insert_idempotency", (*change.idempotency, moment(change)))
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from tillbell.clock import Micros
 from tillbell.models import Claim, Delivery, DeliveryState
-from tillbell.storage import rows
-from tillbell.storage.horizon import View
+from tillbell.storage.operations import message_rows
+from tillbell.storage.operations.claim_window import View
+from tillbell.storage.operations.messages import interrupt, tries_without
 from tillbell.storage.ports.outbound import LaneKey
 from tillbell.storage.session.transaction import Transaction
-from tillbell.storage.writes import interrupt, tries_without
 
 WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING
 
@@ -44,9 +44,9 @@ def _claim(transaction: Transaction, wanted: Wanted) -> Taken:
     found, leases_left = _due(transaction, wanted)
     for lane, due in found.items():
         is_all = len(due) < wanted.by_lane[lane]
-        taken.reached[lane] = wanted.now if is_all else due[-1][rows.DUE_AT]
+        taken.reached[lane] = wanted.now if is_all else due[-1][message_rows.DUE_AT]
         for row in due:
-            delivery, message = rows.delivery_and_message(row)
+            delivery, message = message_rows.delivery_and_message(row)
             if delivery.state is SENDING:
                 lost.append((delivery, message.event_type))
             else:
@@ -60,26 +60,32 @@ def _claim(transaction: Transaction, wanted: Wanted) -> Taken:
     return taken._replace(leases_left=leases_left)
 
 
-def _due(transaction: Transaction, wanted: Wanted) -> tuple[dict[LaneKey, list[rows.Row]], Micros]:
+def _due(
+    transaction: Transaction, wanted: Wanted
+) -> tuple[dict[LaneKey, list[message_rows.Row]], Micros]:
     """Read what may be claimed: of each lane what waits and what a lost lease left.
 
     With the time from which on lost leases are left to others.
     """
     limits, now = wanted.by_lane, wanted.now
     lost, leases_left = _lost(transaction, wanted)
-    due: dict[LaneKey, list[rows.Row]] = {lane: [] for lane in limits}
+    due: dict[LaneKey, list[message_rows.Row]] = {lane: [] for lane in limits}
     waiting = [(*lane, now, limit, wanted.view.of(lane)) for lane, limit in limits.items()]
     waits = transaction.bulk_ask("due_deliveries", waiting)
     leases = transaction.bulk_ask("lost_deliveries", lost)
     for row in waits():
-        due[row[rows.LANE]].append(row)
+        due[row[message_rows.LANE]].append(row)
     for row in leases():
-        due[row[rows.LANE]].append(row)
-    taken: dict[LaneKey, list[rows.Row]] = {}
+        due[row[message_rows.LANE]].append(row)
+    taken: dict[LaneKey, list[message_rows.Row]] = {}
     for lane, found in due.items():
         found.sort(key=_by_due_time)
         taken[lane] = found[: limits[lane]]
-        no_room = [row[rows.DUE_AT] for row in found[limits[lane] :] if row[rows.STATE] == SENDING]
+        no_room = [
+            row[message_rows.DUE_AT]
+            for row in found[limits[lane] :]
+            if row[message_rows.STATE] == SENDING
+        ]
         leases_left = min([leases_left, *no_room])
     return taken, leases_left
 
@@ -100,8 +106,8 @@ def _lost(transaction: Transaction, wanted: Wanted) -> tuple[list[tuple[str, str
     return lost, left
 
 
-def _by_due_time(row: rows.Row) -> tuple[Micros, str]:
-    return row[rows.DUE_AT], row[0]
+def _by_due_time(row: message_rows.Row) -> tuple[Micros, str]:
+    return row[message_rows.DUE_AT], row[0]
 
 
 def _opened(delivery: Delivery, wanted: Wanted) -> Delivery:

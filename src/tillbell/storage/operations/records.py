@@ -10,9 +10,9 @@ import msgspec
 
 from tillbell.errors import Conflict
 from tillbell.models import Application, Record
-from tillbell.storage.book_upkeep import remove_books
+from tillbell.storage.operations.inbound_retention import remove_books
+from tillbell.storage.operations.message_reads import Reader, bounds
 from tillbell.storage.ports.outbound import Page
-from tillbell.storage.reads import Reader, bounds
 from tillbell.storage.session.transaction import Transaction
 
 R = TypeVar("R", bound=Record)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tillbell.storage import registry
+from tillbell.storage.operations import records
+from tillbell.storage.operations.messages import find_idempotency, published_as
 from tillbell.storage.ports.inbound import Change, Conclusion, Crossed, Kept, Step
 from tillbell.storage.ports.outbound import Publication
 from tillbell.storage.session.connection import Asked, json_list, json_rows
 from tillbell.storage.session.transaction import Transaction
-from tillbell.storage.writes import find_idempotency, published_as
 from tillbell.transactions import EffectKind, Kind
 
 
@@ -77,7 +77,7 @@ def touched(change: Change) -> Iterator[tuple[str, ...]]:
 
 def _touched_seldom(change: Change) -> Iterator[tuple[str, ...]]:
     for record, _ in change.records:
-        yield from registry.keys(record)
+        yield from records.keys(record)
     for conflict in change.resolved:
         yield "conflict", conflict.id
     for source_id, item_key in change.seen:
@@ -169,9 +169,9 @@ class Ground:
             yield from self._of_key(publication.idempotency)
 
     def _of_record(self, kept: Kept) -> Iterator[str]:
-        if (registry.version_of(self._transaction, kept.record) or 0) != kept.expected_version:
+        if (records.version_of(self._transaction, kept.record) or 0) != kept.expected_version:
             yield "version"
-        if registry.is_uid_taken(self._transaction, kept.record):
+        if records.is_uid_taken(self._transaction, kept.record):
             yield "uid"
 
     def _of_items(self, change: Change) -> Iterator[str]:

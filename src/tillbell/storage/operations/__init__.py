@@ -1,0 +1,1 @@
+"""What is done inside a transaction, the same for both databases."""
