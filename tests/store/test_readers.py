@@ -11,8 +11,8 @@ import pytest
 
 from tillbell.errors import StoreUnavailable
 from tillbell.storage.connection import open_reader, open_writer
+from tillbell.storage.engine.readers import Readers
 from tillbell.storage.operations.message_reads import Reader
-from tillbell.storage.readers import Readers
 
 
 @pytest.fixture

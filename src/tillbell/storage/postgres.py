@@ -13,11 +13,13 @@ from collections.abc import Callable, Sequence
 
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage.book_methods import BookViewsMethods
 from tillbell.storage.departure import refuse_unfinished
-from tillbell.storage.kinds import KINDS
+from tillbell.storage.engine.batching import KINDS
+from tillbell.storage.engine.book_methods import BookViewsMethods
+from tillbell.storage.engine.group_commit import Writer
+from tillbell.storage.engine.methods import RegistryMethods, ViewsMethods
+from tillbell.storage.engine.readers import Readers
 from tillbell.storage.listener import Listener
-from tillbell.storage.methods import RegistryMethods, ViewsMethods
 from tillbell.storage.operations import membership, retention
 from tillbell.storage.operations.claim_window import EVERY, Horizon, View
 from tillbell.storage.operations.membership import SignIn
@@ -27,12 +29,10 @@ from tillbell.storage.ports.cluster import Member, RecordChange, Roll
 from tillbell.storage.ports.database import History
 from tillbell.storage.ports.outbound import LaneKey
 from tillbell.storage.postgres_link import PostgresLink, check_address, open_link, translated
-from tillbell.storage.readers import Readers
 from tillbell.storage.replica import ReplicaFirst, ReplicaLists
 from tillbell.storage.rotation import RotationMethods
 from tillbell.storage.session.migrate import migrate
 from tillbell.storage.session.transaction import Fault, Session
-from tillbell.storage.writer import Writer
 
 READERS = 2
 CHECK_TIMEOUT_S = 5.0

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from tillbell.clock import SECOND, Clock, Micros
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import observe
-from tillbell.storage.book_methods import BookListsMethods
-from tillbell.storage.methods import ListsMethods
+from tillbell.storage.engine.book_methods import BookListsMethods
+from tillbell.storage.engine.methods import ListsMethods
+from tillbell.storage.engine.readers import Readers
 from tillbell.storage.operations.message_reads import Reader
-from tillbell.storage.readers import Readers
 from tillbell.storage.session.connection import Link, Raced
 from tillbell.storage.session.migrate import is_behind
 

@@ -10,8 +10,8 @@ from typing import NamedTuple, TypeVar
 from tillbell.clock import DAY, Micros
 from tillbell.models import DeliveryState
 from tillbell.storage import partitions
-from tillbell.storage.book_methods import BooksMethods
-from tillbell.storage.methods import StoreMethods
+from tillbell.storage.engine.book_methods import BooksMethods
+from tillbell.storage.engine.methods import StoreMethods
 from tillbell.storage.operations.messages import end
 from tillbell.storage.partitions import CUTS, Limits, Partition, Span
 from tillbell.storage.ports.outbound import Rotated

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from tillbell.storage.engine.group_commit import Kinds
 from tillbell.storage.operations.callbacks import receive
 from tillbell.storage.operations.claims import claim
 from tillbell.storage.operations.decisions import change
 from tillbell.storage.operations.membership import sign_in
 from tillbell.storage.operations.messages import publish, release, renew, settle
-from tillbell.storage.writer import Kinds
 
 KINDS = Kinds(
     # There are many of them, and none can depend on another one.

@@ -18,6 +18,8 @@ from tillbell.models import (
     Record,
     Trigger,
 )
+from tillbell.storage.engine.group_commit import Writer
+from tillbell.storage.engine.readers import Readers
 from tillbell.storage.operations import claims, message_reads, messages, records, retention
 from tillbell.storage.operations.claim_window import EVERYTHING, Horizon, View
 from tillbell.storage.ports.outbound import (
@@ -39,8 +41,6 @@ from tillbell.storage.ports.outbound import (
     Settlement,
     Totals,
 )
-from tillbell.storage.readers import Readers
-from tillbell.storage.writer import Writer
 
 R = TypeVar("R", bound=Record)
 

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Sequence
 
 from tillbell.callbacks import Callback, References
 from tillbell.clock import Micros
+from tillbell.storage.engine.group_commit import Writer
+from tillbell.storage.engine.readers import Readers
 from tillbell.storage.operations import callback_reads
 from tillbell.storage.operations.callbacks import receive, reopen
 from tillbell.storage.operations.decisions import change
@@ -22,8 +24,6 @@ from tillbell.storage.ports.inbound import (
     TransactionFilter,
 )
 from tillbell.storage.ports.outbound import Page
-from tillbell.storage.readers import Readers
-from tillbell.storage.writer import Writer
 from tillbell.transactions import AuditEntry, Conflict, Effect, Transaction, Transition
 
 

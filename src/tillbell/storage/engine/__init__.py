@@ -1,0 +1,1 @@
+"""How operations run: group commit on one thread, reads on a few."""
