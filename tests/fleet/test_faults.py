@@ -171,8 +171,8 @@ async def test_a_transaction_that_is_open_for_long_is_said_once_until_it_ends(
     said: io.StringIO,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(maintain, "HELD", SECOND // 2)
-    monkeypatch.setattr(maintain, "SWELLS", SECOND // 2)
+    monkeypatch.setattr(chores, "HELD", SECOND // 2)
+    monkeypatch.setattr(chores, "SWELLS", SECOND // 2)
     api = await fleet.start("api")
     await fleet.endpoint(api, "/a")
 

@@ -25,7 +25,7 @@ SHORT_S = 0.05
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "PATIENCE_S", SHORT_S)
+    monkeypatch.setattr(group_commit, "PATIENCE_S", SHORT_S)
     monkeypatch.setattr(readers, "PATIENCE_S", SHORT_S)
 
 

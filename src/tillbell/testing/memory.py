@@ -1,8 +1,8 @@
 """The store's specification in executable form: dicts, no SQL, nothing kept.
 
-It says what `storage/ports/outbound.py` and `storage/ports/inbound.py` promise as plainly as it can; every store
-must agree with it, row by row (tests/store). It is slow by design: each question is answered by
-looking at everything.
+It says what `storage/ports/outbound.py` and `storage/ports/inbound.py` promise as plainly as it
+can; every store must agree with it, row by row (tests/store). It is slow by design: each question
+is answered by looking at everything.
 """
 
 from __future__ import annotations

@@ -150,9 +150,9 @@ class RegistryMethods:
     _writer: Writer
     _readers: Readers
 
-    async def put(self, *records: Record, expected_version: int | None = None) -> None:
+    async def put(self, *items: Record, expected_version: int | None = None) -> None:
         """See `Registry.put`."""
-        await self._writer.submit(records.put, records.Put(records, expected_version))
+        await self._writer.submit(records.put, records.Put(items, expected_version))
 
     async def get(self, kind: type[R], id_or_uid: str, scope: str = "") -> R | None:
         """See `Registry.get`."""
