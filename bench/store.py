@@ -26,7 +26,7 @@ from tillbell.models import Attempt, Delivery, DeliveryState, Message, Result, T
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import Publication, Settlement
 from tillbell.storage.postgres import PostgresDatabase
-from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.storage.sqlite.database import SqliteDatabase
 
 BODY = b"x" * 1_000
 MESSAGES = 20_000

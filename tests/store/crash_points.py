@@ -26,7 +26,7 @@ from tillbell.clock import DAY, SECOND
 from tillbell.models import Application, Message, Trigger
 from tillbell.storage.ports.inbound import Arrival, Change
 from tillbell.storage.ports.outbound import Publication
-from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
 START = 1_760_000_000_000_000

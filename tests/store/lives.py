@@ -10,7 +10,7 @@ import psycopg
 
 from tillbell.storage.ports.database import Database
 from tillbell.storage.postgres import PostgresDatabase
-from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
 

@@ -16,7 +16,7 @@ from tests.store.lives import PostgresLives, SqliteLives
 from tillbell.errors import Misconfigured
 from tillbell.models import Application
 from tillbell.storage.postgres import PostgresDatabase
-from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
 STEPS = 80

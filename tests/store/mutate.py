@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tillbell.storage import connection
+from tillbell.storage.sqlite import connection
 
 FOLDER = Path(__file__).parent
 

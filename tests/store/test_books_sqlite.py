@@ -21,7 +21,7 @@ from tillbell.models import Application
 from tillbell.storage.ports.inbound import Arrival, Change, Crossed, Done
 from tillbell.storage.ports.outbound import ALL, MessageFilter
 from tillbell.storage.session.statements import load
-from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 from tillbell.transactions import Direction
 

@@ -15,9 +15,8 @@ import pytest
 
 from tests.store.world import BODY, SUCCEEDED, World
 from tillbell.errors import StoreUnavailable
-from tillbell.storage import sqlite
 from tillbell.storage.ports.outbound import Added, Duplicate, Publication
-from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
 ERRORS = [apsw.IOError("disk I/O error"), apsw.FullError("disk is full"), OSError("injected")]

@@ -16,13 +16,13 @@ from tests.store.moving import Lived, execute, go_on, live, lived, move_until_ki
 from tests.store.till import Till
 from tests.store.world import World
 from tillbell.callbacks import Trust
-from tillbell.storage.connection import open_reader, sql
 from tillbell.storage.move import Manner, Moved, move
 from tillbell.storage.move_copy import BATCH_BYTES, batches
 from tillbell.storage.move_proof import summed
 from tillbell.storage.postgres import PostgresDatabase
 from tillbell.storage.postgres_link import open_link
-from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.storage.sqlite.connection import open_reader, sql
+from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.storage.tables import ALL
 from tillbell.testing import ManualClock
 

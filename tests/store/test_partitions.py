@@ -24,7 +24,7 @@ from tillbell.storage.ports.outbound import (
     Totals,
 )
 from tillbell.storage.postgres import PostgresDatabase
-from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
 WEEK = 7 * DAY

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.connection import open_reader, open_writer
 from tillbell.storage.engine.readers import Readers
 from tillbell.storage.operations.message_reads import Reader
+from tillbell.storage.sqlite.connection import open_reader, open_writer
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import pytest
 from tests.store.test_faults import Gate
 from tests.store.world import BODY, SUCCEEDED, World
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.connection import SqliteLink, open_reader, open_writer
 from tillbell.storage.engine import readers
 from tillbell.storage.engine.readers import Readers
 from tillbell.storage.operations.message_reads import Reader
 from tillbell.storage.ports.outbound import Added, Publication
-from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.storage.sqlite.connection import SqliteLink, open_reader, open_writer
+from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
 SHORT_S = 0.05

@@ -17,9 +17,9 @@ from tests.cases import each
 from tests.store.world import SUCCEEDED, World
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.models import Application
-from tillbell.storage.connection import check_version, open_reader, open_writer
 from tillbell.storage.ports.outbound import Added, MessageFilter, Page, Publication, Totals
-from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.storage.sqlite.connection import check_version, open_reader, open_writer
+from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
 FIXED = ["3.51.3", "3.51.10", "3.52.0", "4.0.0", "3.50.7", "3.50.8", "3.44.6"]

@@ -11,9 +11,9 @@ import pytest
 
 import tillbell.storage
 from tests.cases import each
-from tillbell.storage.connection import open_writer
 from tillbell.storage.session.migrate import migrate
 from tillbell.storage.session.statements import Statements, load
+from tillbell.storage.sqlite.connection import open_writer
 
 sql = load("sqlite")
 SOURCES = Path(tillbell.storage.__file__).parent

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.store.world import World
-from tillbell.storage.connection import LONG_PAGES, SqliteLink, open_reader
 from tillbell.storage.ports.outbound import MessageFilter, Page
-from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.storage.sqlite.connection import LONG_PAGES, SqliteLink, open_reader
+from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
 pytestmark = pytest.mark.sqlite

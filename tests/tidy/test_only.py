@@ -65,8 +65,8 @@ ACTS = (
     Act(
         "use a database driver",
         (
-            "storage/sqlite.py",
-            "storage/connection.py",
+            "storage/sqlite/database.py",
+            "storage/sqlite/connection.py",
             "storage/postgres_link.py",
             "storage/burst.py",
         ),

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 from tillbell.clock import SECOND, Micros
 from tillbell.errors import Misconfigured
-from tillbell.storage.connection import open_writer
-from tillbell.storage.lock import FileLock
 from tillbell.storage.session.connection import Link
 from tillbell.storage.session.migrate import migrate
+from tillbell.storage.sqlite.connection import open_writer
+from tillbell.storage.sqlite.file_lock import FileLock
 
 
 class Departure(NamedTuple):

@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.ids import IdMaker, made_at
-from tillbell.storage.connection import open_reader, open_writer
 from tillbell.storage.departure import (
     Arrival,
     Departure,
@@ -35,6 +34,7 @@ from tillbell.storage.postgres_link import PostgresLink, open_link
 from tillbell.storage.session.connection import Link
 from tillbell.storage.session.migrate import migrate
 from tillbell.storage.session.transaction import Fault, Session, Transaction
+from tillbell.storage.sqlite.connection import open_reader, open_writer
 
 BATCH_ROWS = 4_000
 LOCK = ("migrations",)  # also held by whoever opens the target

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tillbell.clock import Clock
 from tillbell.errors import Misconfigured
 from tillbell.storage.ports.database import Database
-from tillbell.storage.sqlite import SqliteDatabase
+from tillbell.storage.sqlite.database import SqliteDatabase
 
 POSTGRES = ("postgresql", "postgres")
 

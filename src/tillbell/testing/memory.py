@@ -23,7 +23,6 @@ from tillbell.models import (
     Result,
     Trigger,
 )
-from tillbell.storage.lone import LoneFleet
 from tillbell.storage.ports.database import History
 from tillbell.storage.ports.outbound import (
     FORGIVEN,
@@ -37,6 +36,7 @@ from tillbell.storage.ports.outbound import (
     Rotated,
     Settlement,
 )
+from tillbell.storage.sqlite.single_process import LoneFleet
 from tillbell.testing.memory_books import MemoryBooks
 from tillbell.testing.memory_views import MemoryRegistry, MemoryViews, done
 

@@ -14,21 +14,21 @@ import apsw
 
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage.backup import copy
-from tillbell.storage.connection import check_version, open_reader, open_writer, translated
 from tillbell.storage.departure import refuse_departed
 from tillbell.storage.engine.batching import KINDS
 from tillbell.storage.engine.book_methods import BooksMethods, BookViewsMethods
 from tillbell.storage.engine.group_commit import Writer
 from tillbell.storage.engine.methods import RegistryMethods, StoreMethods, ViewsMethods
 from tillbell.storage.engine.readers import Readers
-from tillbell.storage.lock import FileLock
-from tillbell.storage.lone import LoneFleet
 from tillbell.storage.operations import retention
 from tillbell.storage.ports.database import History
 from tillbell.storage.ports.outbound import Rotated
 from tillbell.storage.session.migrate import migrate
 from tillbell.storage.session.transaction import Fault, Session
+from tillbell.storage.sqlite.backup import copy
+from tillbell.storage.sqlite.connection import check_version, open_reader, open_writer, translated
+from tillbell.storage.sqlite.file_lock import FileLock
+from tillbell.storage.sqlite.single_process import LoneFleet
 
 READERS = 2
 CHECK_TIMEOUT_S = 5.0

@@ -13,9 +13,9 @@ from typing import Any
 import apsw
 
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage.bulk import chunks, widened
 from tillbell.storage.session.connection import Asked, Bindings, Changed, Row
 from tillbell.storage.session.statements import load
+from tillbell.storage.sqlite.multi_row import chunks, widened
 
 sql = load("sqlite")
 

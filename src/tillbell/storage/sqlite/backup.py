@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from tillbell.errors import Misconfigured
-from tillbell.storage.connection import copy_pages, open_reader
+from tillbell.storage.sqlite.connection import copy_pages, open_reader
 
 
 def copy(source: Path, target: Path) -> None:
