@@ -25,7 +25,7 @@ from tillbell.ids import IdMaker, attempt_id, delivery_id
 from tillbell.models import Attempt, Delivery, DeliveryState, Message, Result, Trigger
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import Publication, Settlement
-from tillbell.storage.postgres import PostgresDatabase
+from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.sqlite.database import SqliteDatabase
 
 BODY = b"x" * 1_000

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tillbell.storage.burst import Burst
-from tillbell.storage.postgres import PostgresDatabase
-from tillbell.storage.postgres_link import PostgresLink, open_link
+from tillbell.storage.postgres.connection import PostgresLink, open_link
+from tillbell.storage.postgres.database import PostgresDatabase
+from tillbell.storage.postgres.pipeline import Burst
 
 
 class Trips:

@@ -10,11 +10,11 @@ import psycopg
 from bench.postgres import BenchDatabase
 from tillbell.clock import DAY, Micros, SystemClock
 from tillbell.ids import first_of
-from tillbell.storage import partitions
-from tillbell.storage.partitions import Span
 from tillbell.storage.ports.outbound import LaneKey
-from tillbell.storage.postgres import PostgresDatabase
-from tillbell.storage.postgres_link import open_link
+from tillbell.storage.postgres import partitions
+from tillbell.storage.postgres.connection import open_link
+from tillbell.storage.postgres.database import PostgresDatabase
+from tillbell.storage.postgres.partitions import Span
 
 HISTORY: Micros = 90 * DAY  # how far back partitions reach
 BACKLOG: Micros = 3 * DAY  # what waits was published within this time: as long as retries last

@@ -16,7 +16,7 @@ import pytest
 from tests.fleet.fleet import APP, FleetOf, eventually
 from tests.postgres import free_port
 from tillbell.clock import SystemClock
-from tillbell.storage.postgres import PostgresDatabase
+from tillbell.storage.postgres.database import PostgresDatabase
 
 COUNT = 30
 

@@ -12,7 +12,7 @@ from tillbell.clock import DAY, SECOND, Micros, SystemClock
 from tillbell.cluster.membership import LIFE
 from tillbell.storage.operations.membership import SILENCE
 from tillbell.storage.ports.cluster import Member
-from tillbell.storage.postgres import PostgresDatabase
+from tillbell.storage.postgres.database import PostgresDatabase
 
 WATCHER, OTHER = Member("prc_1", "api", sends=False), Member("prc_2", "worker", sends=True)
 

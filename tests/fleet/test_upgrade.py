@@ -18,7 +18,7 @@ from tests.fleet.upgrading import NEXT, next_version, running, steps
 from tillbell.app import Gateway
 from tillbell.config import load
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.postgres_link import open_link
+from tillbell.storage.postgres.connection import open_link
 from tillbell.storage.session.migrate import known, migrate
 from tillbell.testing import Receiver
 from tillbell.vault import Secret

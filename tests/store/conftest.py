@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from tillbell.storage.postgres.database import PostgresDatabase
 
 from tests.store.lives import Lives, PostgresLives, SqliteLives
 from tests.store.till import Till
 from tests.store.world import World
 from tillbell.storage.ports.database import Database
+from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 

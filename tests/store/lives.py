@@ -9,7 +9,7 @@ from typing import Protocol
 import psycopg
 
 from tillbell.storage.ports.database import Database
-from tillbell.storage.postgres import PostgresDatabase
+from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 

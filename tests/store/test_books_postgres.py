@@ -12,7 +12,7 @@ import pytest
 from tests.store.test_books_sqlite import ATTACKS, CAUSE, LAWFUL, STEP, TABLES, prey
 from tests.store.till import Till
 from tests.store.world import World
-from tillbell.storage.postgres import PostgresDatabase
+from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.testing import ManualClock
 
 Thief = psycopg.Connection[tuple[object, ...]]

@@ -16,11 +16,11 @@ from tests.store.till import Till
 from tests.store.world import BODY, SUCCEEDED, World
 from tillbell.errors import StoreUnavailable
 from tillbell.models import Delivery
-from tillbell.storage import columns
-from tillbell.storage.burst import Burst
 from tillbell.storage.ports.outbound import Added, Duplicate, Publication
-from tillbell.storage.postgres import PostgresDatabase
-from tillbell.storage.postgres_link import PostgresLink, open_link
+from tillbell.storage.postgres import binary_arrays
+from tillbell.storage.postgres.connection import PostgresLink, open_link
+from tillbell.storage.postgres.database import PostgresDatabase
+from tillbell.storage.postgres.pipeline import Burst
 from tillbell.storage.session.connection import NotCommitted
 from tillbell.testing import ManualClock
 
@@ -50,7 +50,7 @@ def test_each_answer_is_that_of_its_statement(burst: Burst) -> None:
     answers = [burst.send("SELECT $1::bigint * 2", [n]) for n in range(200)]
     inserted = burst.send(
         "INSERT INTO numbers SELECT * FROM unnest($1::bigint[], $2::text[])",
-        [columns.numbers([1, 2, 3]), columns.texts(["a", None, "ü"])],
+        [binary_arrays.numbers([1, 2, 3]), binary_arrays.texts(["a", None, "ü"])],
     )
     found = burst.send("SELECT number, word FROM numbers ORDER BY number", [])
 
@@ -94,7 +94,7 @@ def test_an_array_is_what_it_was_made_of(
     burst: Burst, rows: list[tuple[str | None, int | None, bytes | None]]
 ) -> None:
     words, integers, raws = [list(one) for one in zip(*rows, strict=True)] or ([], [], [])
-    made = [columns.texts(words), columns.numbers(integers), columns.blobs(raws)]
+    made = [binary_arrays.texts(words), binary_arrays.numbers(integers), binary_arrays.blobs(raws)]
     found = burst.send("SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[])", made)
     sizes = burst.send(
         "SELECT coalesce(array_length($1::text[], 1), 0), coalesce(array_lower($1::text[], 1), 1)",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from tillbell.storage.postgres_link import open_link
+from tillbell.storage.postgres.connection import open_link
 from tillbell.storage.session.migrate import migrate
 from tillbell.storage.session.statements import load
 

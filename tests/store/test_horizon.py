@@ -22,8 +22,8 @@ from tillbell.storage.operations.claim_window import (
     View,
 )
 from tillbell.storage.ports.outbound import Publication
-from tillbell.storage.postgres import PostgresDatabase
-from tillbell.storage.postgres_link import open_link
+from tillbell.storage.postgres.connection import open_link
+from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.session.statements import load
 from tillbell.testing import ManualClock
 

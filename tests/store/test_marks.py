@@ -11,7 +11,7 @@ from tillbell.errors import Conflict
 from tillbell.models import Application
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import Page, Repeated
-from tillbell.storage.postgres import PostgresDatabase
+from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.session.idempotency import UNANSWERED, KeyTaken, Mark, under
 from tillbell.testing import ManualClock
 

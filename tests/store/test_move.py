@@ -19,8 +19,8 @@ from tillbell.callbacks import Trust
 from tillbell.storage.move import Manner, Moved, move
 from tillbell.storage.move_copy import BATCH_BYTES, batches
 from tillbell.storage.move_proof import summed
-from tillbell.storage.postgres import PostgresDatabase
-from tillbell.storage.postgres_link import open_link
+from tillbell.storage.postgres.connection import open_link
+from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.sqlite.connection import open_reader, sql
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.storage.tables import ALL

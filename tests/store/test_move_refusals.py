@@ -16,7 +16,7 @@ from tillbell.storage.departure import go_back
 from tillbell.storage.move import Manner, move
 from tillbell.storage.ports.cluster import Member
 from tillbell.storage.ports.outbound import MessageFilter, Page
-from tillbell.storage.postgres import PostgresDatabase
+from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 

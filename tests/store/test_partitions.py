@@ -14,7 +14,6 @@ from tests.store.world import BODY, FAILED, SUCCEEDED, WAITING, World
 from tillbell.clock import DAY, HOUR, Micros
 from tillbell.models import Message
 from tillbell.storage.move import move
-from tillbell.storage.partitions import CUTS, Span, missing
 from tillbell.storage.ports.outbound import (
     Added,
     MessageFilter,
@@ -23,7 +22,8 @@ from tillbell.storage.ports.outbound import (
     Rotated,
     Totals,
 )
-from tillbell.storage.postgres import PostgresDatabase
+from tillbell.storage.postgres.database import PostgresDatabase
+from tillbell.storage.postgres.partitions import CUTS, Span, missing
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 

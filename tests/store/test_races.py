@@ -16,7 +16,7 @@ from tillbell.clock import DAY
 from tillbell.models import Application, Claim, Delivery, DeliveryState
 from tillbell.storage.ports.inbound import Arrival, Change, Crossed, Done
 from tillbell.storage.ports.outbound import Added, Duplicate, Publication, Repeated, Selection
-from tillbell.storage.postgres import PostgresDatabase
+from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.testing import ManualClock
 
 PROCESSES = 4

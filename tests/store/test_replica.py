@@ -12,12 +12,12 @@ import pytest
 from tillbell import logs
 from tillbell.clock import SECOND
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage import replica
 from tillbell.storage.engine.readers import Readers
 from tillbell.storage.operations.message_reads import Reader
-from tillbell.storage.postgres import PostgresDatabase
-from tillbell.storage.postgres_link import PostgresLink, open_link
-from tillbell.storage.replica import AGAIN_S, BEHIND_MAX, ReplicaFirst
+from tillbell.storage.postgres import replica
+from tillbell.storage.postgres.connection import PostgresLink, open_link
+from tillbell.storage.postgres.database import PostgresDatabase
+from tillbell.storage.postgres.replica import AGAIN_S, BEHIND_MAX, ReplicaFirst
 from tillbell.storage.session.connection import Link, Raced
 from tillbell.storage.session.migrate import migrate
 from tillbell.testing import ManualClock

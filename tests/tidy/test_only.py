@@ -67,8 +67,8 @@ ACTS = (
         (
             "storage/sqlite/database.py",
             "storage/sqlite/connection.py",
-            "storage/postgres_link.py",
-            "storage/burst.py",
+            "storage/postgres/connection.py",
+            "storage/postgres/pipeline.py",
         ),
         imported=("apsw", "sqlite3", "asyncpg", "psycopg"),
     ),

@@ -29,8 +29,8 @@ from tillbell.storage.departure import (
 from tillbell.storage.move_copy import Copying
 from tillbell.storage.move_proof import Proof, prove
 from tillbell.storage.operations import messages
-from tillbell.storage.partitions import cover_past
-from tillbell.storage.postgres_link import PostgresLink, open_link
+from tillbell.storage.postgres.connection import PostgresLink, open_link
+from tillbell.storage.postgres.partitions import cover_past
 from tillbell.storage.session.connection import Link
 from tillbell.storage.session.migrate import migrate
 from tillbell.storage.session.transaction import Fault, Session, Transaction

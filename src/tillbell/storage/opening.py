@@ -30,7 +30,7 @@ def store_at(
     if not is_shared(url):
         return SqliteDatabase(url.removeprefix("sqlite:///"), clock)
     try:
-        from tillbell.storage.postgres import PostgresDatabase
+        from tillbell.storage.postgres.database import PostgresDatabase
     except ImportError as error:
         raise Misconfigured(
             "database_url: PostgreSQL needs its driver: pip install 'tillbell[postgres]'"

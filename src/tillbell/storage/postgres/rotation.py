@@ -9,12 +9,12 @@ from typing import NamedTuple, TypeVar
 
 from tillbell.clock import DAY, Micros
 from tillbell.models import DeliveryState
-from tillbell.storage import partitions
 from tillbell.storage.engine.book_methods import BooksMethods
 from tillbell.storage.engine.methods import StoreMethods
 from tillbell.storage.operations.messages import end
-from tillbell.storage.partitions import CUTS, Limits, Partition, Span
 from tillbell.storage.ports.outbound import Rotated
+from tillbell.storage.postgres import partitions
+from tillbell.storage.postgres.partitions import CUTS, Limits, Partition, Span
 from tillbell.storage.session.connection import Link
 from tillbell.storage.session.transaction import Transaction
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import observe
 from tillbell.storage.ports.cluster import WAKE_ALL
-from tillbell.storage.postgres_link import PostgresLink, open_link
+from tillbell.storage.postgres.connection import PostgresLink, open_link
 
 POLL_S = 1.0
 PAUSE_S = 1.0

@@ -22,7 +22,7 @@ from psycopg.adapt import Transformer
 from psycopg.pq.abc import PGconn, PGresult
 
 from tillbell.clock import SystemClock
-from tillbell.storage import columns
+from tillbell.storage.postgres import binary_arrays
 from tillbell.storage.session.connection import Row
 
 _monotonic = SystemClock().monotonic
@@ -196,7 +196,10 @@ _ENCODERS: dict[type, _Encoder] = {
     str: _Encoder(0, pq.Format.TEXT, _text),
     int: _Encoder(20, pq.Format.BINARY, struct.Struct(">q").pack),
     bytes: _Encoder(17, pq.Format.BINARY, _as_it_is),
-    **{kind: _Encoder(oid, pq.Format.BINARY, _as_it_is) for kind, (_, oid) in columns.OIDS.items()},
+    **{
+        kind: _Encoder(oid, pq.Format.BINARY, _as_it_is)
+        for kind, (_, oid) in binary_arrays.OIDS.items()
+    },
 }
 
 

@@ -22,9 +22,9 @@ from psycopg.types.numeric import Int8BinaryDumper
 
 from tillbell.clock import SystemClock
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage import columns
-from tillbell.storage.burst import Burst
 from tillbell.storage.ports.cluster import WAKE_ALL
+from tillbell.storage.postgres import binary_arrays
+from tillbell.storage.postgres.pipeline import Burst
 from tillbell.storage.session.connection import (
     Asked,
     Bindings,
@@ -230,13 +230,13 @@ class PostgresLink:
     def _in_columns(self, name: str, bindings: Sequence[Sequence[Any]]) -> _Answer:
         native = _native(name, ())
         found = zip(native.columns, zip(*bindings, strict=True), strict=True)
-        return self._execute(native, [columns.MAKERS[kind](values) for kind, values in found])
+        return self._execute(native, [binary_arrays.MAKERS[kind](values) for kind, values in found])
 
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
         """See `Link.lock`: advisory, in one order, so that two seldom wait for each other."""
         found = sorted({_number(key) for key in keys})
         if found:
-            self._execute(_native("lock_keys", ()), [columns.numbers(found)])
+            self._execute(_native("lock_keys", ()), [binary_arrays.numbers(found)])
 
     def notify(self, text: str) -> None:
         """See `Link.notify`; what is too long for one notification is told as `*`."""
@@ -333,7 +333,7 @@ def _adapt(adapters: AdaptersMap) -> None:
     # One width of integers: else each mix of small and large ones is a statement of its own.
     adapters.register_dumper(int, Int8BinaryDumper)
     adapters.register_dumper(bool, _Flag)
-    for kind, (_, oid) in columns.OIDS.items():
+    for kind, (_, oid) in binary_arrays.OIDS.items():
         adapters.register_dumper(kind, type(kind.__name__, (_Ready,), {"oid": oid}))
 
 

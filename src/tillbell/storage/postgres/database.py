@@ -19,18 +19,18 @@ from tillbell.storage.engine.book_methods import BookViewsMethods
 from tillbell.storage.engine.group_commit import Writer
 from tillbell.storage.engine.methods import RegistryMethods, ViewsMethods
 from tillbell.storage.engine.readers import Readers
-from tillbell.storage.listener import Listener
 from tillbell.storage.operations import membership, retention
 from tillbell.storage.operations.claim_window import EVERY, Horizon, View
 from tillbell.storage.operations.membership import SignIn
 from tillbell.storage.operations.message_reads import Reader
-from tillbell.storage.partitions import WIDTH_DAYS
 from tillbell.storage.ports.cluster import Member, RecordChange, Roll
 from tillbell.storage.ports.database import History
 from tillbell.storage.ports.outbound import LaneKey
-from tillbell.storage.postgres_link import PostgresLink, check_address, open_link, translated
-from tillbell.storage.replica import ReplicaFirst, ReplicaLists
-from tillbell.storage.rotation import RotationMethods
+from tillbell.storage.postgres.connection import PostgresLink, check_address, open_link, translated
+from tillbell.storage.postgres.listener import Listener
+from tillbell.storage.postgres.partitions import WIDTH_DAYS
+from tillbell.storage.postgres.replica import ReplicaFirst, ReplicaLists
+from tillbell.storage.postgres.rotation import RotationMethods
 from tillbell.storage.session.migrate import migrate
 from tillbell.storage.session.transaction import Fault, Session
 
