@@ -16,14 +16,14 @@ from tests.store.moving import Lived, execute, go_on, live, lived, move_until_ki
 from tests.store.till import Till
 from tests.store.world import World
 from tillbell.callbacks import Trust
-from tillbell.storage.move import Manner, Moved, move
-from tillbell.storage.move_copy import BATCH_BYTES, batches
-from tillbell.storage.move_proof import summed
+from tillbell.storage.move.copy import BATCH_BYTES, batches
+from tillbell.storage.move.mover import Manner, Moved, move
+from tillbell.storage.move.tables import ALL
+from tillbell.storage.move.verify import summed
 from tillbell.storage.postgres.connection import open_link
 from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.sqlite.connection import open_reader, sql
 from tillbell.storage.sqlite.database import SqliteDatabase
-from tillbell.storage.tables import ALL
 from tillbell.testing import ManualClock
 
 Schema = Callable[[], str]

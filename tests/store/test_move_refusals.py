@@ -12,8 +12,8 @@ from tests.store.world import World
 from tillbell.clock import SECOND
 from tillbell.errors import Misconfigured
 from tillbell.models import Application
-from tillbell.storage.departure import go_back
-from tillbell.storage.move import Manner, move
+from tillbell.storage.move.marks import go_back
+from tillbell.storage.move.mover import Manner, move
 from tillbell.storage.ports.cluster import Member
 from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.storage.postgres.database import PostgresDatabase

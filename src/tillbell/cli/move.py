@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tillbell.config import Settings
-    from tillbell.storage.move import Manner, Moved
-    from tillbell.storage.move_proof import Proof
+    from tillbell.storage.move.mover import Manner, Moved
+    from tillbell.storage.move.verify import Proof
 
 Switch = Annotated[bool, Parameter(negative="")]
 _LOGIN_HINT = "postgresql://user@host/database; its password may come from PGPASSWORD or ~/.pgpass"
@@ -67,7 +67,7 @@ def _move(settings: Settings, url: str) -> int:
     from tillbell.errors import Misconfigured
 
     try:
-        from tillbell.storage.move import move as move_store
+        from tillbell.storage.move.mover import move as move_store
     except ImportError as error:
         raise Misconfigured(
             "PostgreSQL needs its driver: pip install 'tillbell[postgres]'"
@@ -83,7 +83,7 @@ def _move(settings: Settings, url: str) -> int:
 
 def _go_back(path: Path, is_forced: bool) -> int:  # noqa: FBT001 - as it was given
     from tillbell.clock import SystemClock
-    from tillbell.storage.departure import go_back
+    from tillbell.storage.move.marks import go_back
 
     gone = go_back(path, SystemClock().now(), is_forced=is_forced)
     print(f"{path} can be served again. Empty {gone.target} before you move to it anew.")
@@ -134,7 +134,7 @@ def _watched() -> Iterator[Manner]:
     """Show how far it is, on a terminal, and nothing where nobody looks."""
     from rich.console import Console
 
-    from tillbell.storage.move import Manner
+    from tillbell.storage.move.mover import Manner
 
     with Console(stderr=True).status("beginning") as status:
         yield Manner(

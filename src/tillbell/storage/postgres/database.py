@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage.departure import refuse_unfinished
 from tillbell.storage.engine.batching import KINDS
 from tillbell.storage.engine.book_methods import BookViewsMethods
 from tillbell.storage.engine.group_commit import Writer
 from tillbell.storage.engine.methods import RegistryMethods, ViewsMethods
 from tillbell.storage.engine.readers import Readers
+from tillbell.storage.move.marks import refuse_unfinished
 from tillbell.storage.operations import membership, retention
 from tillbell.storage.operations.claim_window import EVERY, Horizon, View
 from tillbell.storage.operations.membership import SignIn

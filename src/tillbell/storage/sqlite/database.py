@@ -14,12 +14,12 @@ import apsw
 
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage.departure import refuse_departed
 from tillbell.storage.engine.batching import KINDS
 from tillbell.storage.engine.book_methods import BooksMethods, BookViewsMethods
 from tillbell.storage.engine.group_commit import Writer
 from tillbell.storage.engine.methods import RegistryMethods, StoreMethods, ViewsMethods
 from tillbell.storage.engine.readers import Readers
+from tillbell.storage.move.marks import refuse_departed
 from tillbell.storage.operations import retention
 from tillbell.storage.ports.database import History
 from tillbell.storage.ports.outbound import Rotated

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tillbell.storage.move.tables import ALL, Table
 from tillbell.storage.session.connection import Link, Row
-from tillbell.storage.tables import ALL, Table
 
 _BITS = 128
 _encode = msgspec.msgpack.Encoder().encode

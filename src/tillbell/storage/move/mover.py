@@ -18,16 +18,9 @@ from urllib.parse import urlsplit
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.ids import IdMaker, made_at
-from tillbell.storage.departure import (
-    Arrival,
-    Departure,
-    arrival_in,
-    day,
-    departure_of,
-    locked,
-)
-from tillbell.storage.move_copy import Copying
-from tillbell.storage.move_proof import Proof, prove
+from tillbell.storage.move.copy import Copying
+from tillbell.storage.move.marks import Arrival, Departure, arrival_in, day, departure_of, locked
+from tillbell.storage.move.verify import Proof, prove
 from tillbell.storage.operations import messages
 from tillbell.storage.postgres.connection import PostgresLink, open_link
 from tillbell.storage.postgres.partitions import cover_past

@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from tillbell.errors import Misconfigured
-from tillbell.storage.departure import Arrival
+from tillbell.storage.move.marks import Arrival
+from tillbell.storage.move.tables import LINKED, PAYMENTS, PLAIN, Key, Table
 from tillbell.storage.session.connection import Link, Raced, Row
 from tillbell.storage.session.transaction import Fault
-from tillbell.storage.tables import LINKED, PAYMENTS, PLAIN, Key, Table
 
 BATCH_BYTES = 8 * 2**20
 _SEQUENCE, _EFFECT_SEQUENCE = 2, 3  # where they are in their rows

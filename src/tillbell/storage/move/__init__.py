@@ -1,0 +1,1 @@
+"""Everything of a SQLite store into an empty PostgreSQL database."""
