@@ -16,6 +16,7 @@ import pytest
 
 from tests.fleet.fleet import PATIENCE_S, FleetOf, eventually
 from tests.postgres import PostgresServer, programs
+from tillbell.upkeep import chores
 from tillbell import logs
 from tillbell.app import Gateway
 from tillbell.clock import DAY, SECOND, Micros, SystemClock

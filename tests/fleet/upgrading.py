@@ -32,7 +32,7 @@ CREATE TABLE made_up (id text NOT NULL PRIMARY KEY);
 def next_version(folder: Path) -> Path:
     """Write the next version's program; return where Python finds it."""
     shutil.copytree(Path(tillbell.__file__).parent, folder / "tillbell")
-    migrations = folder / "tillbell" / "storage" / "migrations" / "postgres"
+    migrations = folder / "tillbell" / "storage" / "postgres" / "migrations"
     (migrations / f"{NEXT:04}_pre_made_up.sql").write_text(_MADE_UP)
     return folder
 

@@ -78,7 +78,7 @@ PRIVATE = {"begin_reading", "configure", "configure_reader", "begin_configured",
 OF_MANY = {
     name
     for file in ("fleet.sql", "partitions.sql")
-    for name in re.findall(r"-- name: (\w+)", (SOURCES / "statements/postgres" / file).read_text())
+    for name in re.findall(r"-- name: (\w+)", (SOURCES / "postgres/sql" / file).read_text())
 }
 
 

@@ -146,7 +146,7 @@ def statements_in_code(source: Source) -> Iterator[Found]:
     for node in ast.walk(source.tree):
         is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
         if is_text and id(node) not in docstrings and _SQL.match(node.value):
-            yield Found(source.path, node.lineno, "SQL belongs into storage/statements/*.sql")
+            yield Found(source.path, node.lineno, "SQL belongs into storage/*/sql/*.sql")
 
 
 def _docstrings(tree: ast.Module) -> Iterator[int]:

@@ -1,8 +1,8 @@
 """`Idempotency-Key`: the same POST twice does one thing, and both are answered alike.
 
 That a key was used is stored by the commit that does what was asked for
-(`storage/session/idempotency.py`), the answer after it. If the process ends between them, a repeat is a 409: it does nothing, and what was
-done is there to be looked at.
+(`storage/session/idempotency.py`), the answer after it. If the process ends between them, a repeat
+is a 409: it does nothing, and what was done is there to be looked at.
 
 A key belongs to the API key, method and path it was used with, for a day at least. The same
 key with another body, or while the first request still runs, is a 409. Answers of 500 and

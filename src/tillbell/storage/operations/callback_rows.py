@@ -1,4 +1,4 @@
-"""Rows of the books to nouns and back. Columns are in the order of `statements/columns.sql`."""
+"""Rows of the books to nouns and back. Columns are in the order of `sql/columns.sql`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows to nouns. Columns are in the order of `statements/columns.sql`."""
+"""Rows to nouns. Columns are in the order of `sql/columns.sql`."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class Migration(NamedTuple):
 
 def known(dialect: str) -> list[Migration]:
     """Return the steps this program knows, in order."""
-    folder = resources.files("tillbell.storage") / "migrations" / dialect
+    folder = resources.files("tillbell.storage") / dialect / "migrations"
     return sorted(
         Migration(int(match[1]), file.name, file.read_text("utf-8"))
         for file in folder.iterdir()

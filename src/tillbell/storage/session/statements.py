@@ -1,4 +1,4 @@
-"""Every SQL statement by name, read from `statements/`: common ones, and a folder a dialect.
+"""Every SQL statement by name: common ones in `operations/sql/`, others in `<dialect>/sql/`.
 
 A file is a list of blocks. `-- name: x` begins a statement; `-- fragment: x` begins text that
 other blocks use as `{x}`. `-- either {x}: this | that` makes a statement in as many forms as
@@ -66,7 +66,7 @@ def _blocks(text: str) -> list[tuple[str, str, str]]:
 
 def load(dialect: str) -> Statements:
     """Read those that every database understands, and those in its own words."""
-    folder = resources.files("tillbell.storage") / "statements"
-    files = [*folder.iterdir(), *(folder / dialect).iterdir()]
+    storage = resources.files("tillbell.storage")
+    files = [*(storage / "operations/sql").iterdir(), *(storage / dialect / "sql").iterdir()]
     ours = sorted((f for f in files if f.name.endswith(".sql")), key=lambda f: f.name)
     return Statements([f.read_text("utf-8") for f in ours])
