@@ -19,7 +19,7 @@ from tillbell.cli import run
 from tillbell.cli.client import Api
 from tillbell.cli.curl import as_curl
 from tillbell.providers import PROVIDERS
-from tillbell.providers.base import Incoming
+from tillbell.providers.kit.base import Incoming
 from tillbell.testing import Receiver
 from tillbell.testing.behaviours import flaky
 from tillbell.testing.simulator import listed

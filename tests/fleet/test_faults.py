@@ -16,13 +16,13 @@ import pytest
 
 from tests.fleet.fleet import PATIENCE_S, FleetOf, eventually
 from tests.postgres import PostgresServer, programs
-from tillbell.upkeep import chores
 from tillbell import logs
 from tillbell.app import Gateway
 from tillbell.clock import DAY, SECOND, Micros, SystemClock
 from tillbell.errors import StoreUnavailable
 from tillbell.models import Message
 from tillbell.testing.receiver import Exchange
+from tillbell.upkeep import chores
 
 REFUSED_S = 3.5  # a publication that cannot be taken is refused within 2 s; machines are busy
 COUNT = 20

@@ -18,7 +18,7 @@ from tillbell.callbacks import (
     TransactionNotice,
     Trust,
 )
-from tillbell.providers.base import (
+from tillbell.providers.kit.base import (
     Answer,
     Case,
     Confidence,

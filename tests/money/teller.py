@@ -21,7 +21,7 @@ from tillbell.callbacks import (
 )
 from tillbell.models import Message
 from tillbell.process.operator import NewTransaction
-from tillbell.providers.base import Incoming
+from tillbell.providers.kit.base import Incoming
 from tillbell.storage.ports.inbound import CallbackFilter
 from tillbell.storage.ports.outbound import Page
 from tillbell.transactions import (

@@ -8,7 +8,7 @@ import pytest
 from tests.cases import each
 from tillbell.callbacks import Note, Notice, References, Sum, TransactionNotice, Trust
 from tillbell.providers.adyen import PROVIDER
-from tillbell.providers.base import Heard, Incoming, Setup
+from tillbell.providers.kit.base import Heard, Incoming, Setup
 from tillbell.transactions import Kind, Status
 
 KEY = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"

@@ -9,7 +9,7 @@ from tillbell.callbacks import Note, TransactionNotice, Trust
 from tillbell.clock import SECOND
 from tillbell.providers.allsecure import PROVIDER
 from tillbell.providers.allsecure_proof import message, signature
-from tillbell.providers.base import Case, Heard, Incoming, Setup, Unreadable
+from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Unreadable
 from tillbell.transactions import Kind, Status
 
 TARGET = "/api/webhooks/allsecure?requestEvent=callback&orderId=ORD-1001"

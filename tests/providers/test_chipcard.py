@@ -7,8 +7,8 @@ import pytest
 
 from tests.cases import each
 from tillbell.callbacks import Sum, TransactionNotice, Trust
-from tillbell.providers.base import Answer, Case, Heard, Incoming, Setup
 from tillbell.providers.chipcard import PROVIDER
+from tillbell.providers.kit.base import Answer, Case, Heard, Incoming, Setup
 from tillbell.transactions import Status
 
 URL = "https://hooks.example/api/webhooks/chipcard"

@@ -10,8 +10,8 @@ import pytest
 
 from tests.cases import each
 from tests.providers.test_custom import CUSTOM, SECRET, sent, setup, verify, with_header
-from tillbell.providers.base import Incoming, Setup
 from tillbell.providers.declared import problems
+from tillbell.providers.kit.base import Incoming, Setup
 from tillbell.providers.template import template
 
 HMAC = {"check": "hmac", "at": "header:X-Sig"}

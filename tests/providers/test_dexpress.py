@@ -9,8 +9,8 @@ import pytest
 from tests.cases import each
 from tillbell.callbacks import ShipmentNotice, Trust
 from tillbell.clock import HOUR, iso
-from tillbell.providers.base import Case, Heard, Incoming, Setup, Unreadable
 from tillbell.providers.dexpress import PROVIDER
+from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Unreadable
 
 PATH = "/api/webhooks/dexpress"
 FIELDS = {

@@ -8,8 +8,8 @@ import pytest
 
 from tests.cases import each
 from tillbell.callbacks import Note, Sum, TransactionNotice, Trust
-from tillbell.providers.base import Heard, Incoming, Setup, Unreadable
 from tillbell.providers.emerchantpay import PROVIDER
+from tillbell.providers.kit.base import Heard, Incoming, Setup, Unreadable
 from tillbell.transactions import Kind, Status
 
 ID = "0123456789abcdef0123456789abcdef"

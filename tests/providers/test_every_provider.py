@@ -21,8 +21,8 @@ from tests.providers.pinned import pinned
 from tillbell.callbacks import Forward, Note, TransactionNotice, Trust
 from tillbell.clock import SECOND
 from tillbell.providers import PROVIDERS
-from tillbell.providers.base import Case, Heard, Incoming, Parsed, Provider, Setup, Unreadable
-from tillbell.providers.cases import Sample, samples
+from tillbell.providers.kit.base import Case, Heard, Incoming, Parsed, Provider, Setup, Unreadable
+from tillbell.providers.kit.cases import Sample, samples
 
 AT = 1_772_359_200_000_000
 URL = "https://hooks.example/api/webhooks/x/token"

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from tillbell.callbacks import Note, TransactionNotice, Trust
-from tillbell.providers.base import Incoming, Setup, Unreadable
 from tillbell.providers.forumpay import PROVIDER, STATES
+from tillbell.providers.kit.base import Incoming, Setup, Unreadable
 from tillbell.transactions import Status
 
 HINT = {"payment_id": "9c6f0e1a-demo", "reference_no": "ORD-1001"}

@@ -3,8 +3,8 @@
 import pytest
 
 from tillbell.callbacks import Forward, Note, Trust
-from tillbell.providers.base import Case, Incoming, Setup, Unreadable
 from tillbell.providers.github import PROVIDER
+from tillbell.providers.kit.base import Case, Incoming, Setup, Unreadable
 
 SETUP = Setup(("It's a Secret to Everybody",))
 BODY = b"Hello, World!"

@@ -8,7 +8,7 @@ import pytest
 from tests.cases import each
 from tillbell.callbacks import Note, TransactionNotice, Trust
 from tillbell.clock import SECOND
-from tillbell.providers.base import Case, Heard, Incoming, Setup, Unreadable
+from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Unreadable
 from tillbell.providers.kopa import PROVIDER
 from tillbell.transactions import Status
 

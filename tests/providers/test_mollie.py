@@ -3,7 +3,7 @@
 import pytest
 
 from tillbell.callbacks import Note, TransactionNotice, Trust
-from tillbell.providers.base import Incoming, Setup, Unreadable
+from tillbell.providers.kit.base import Incoming, Setup, Unreadable
 from tillbell.providers.mollie import PROVIDER
 
 SETUP = Setup(("mollie-demo-secret",))

@@ -6,9 +6,9 @@ import pytest
 
 from tests.cases import each
 from tillbell.callbacks import Sum, TransactionNotice, Trust
-from tillbell.providers.base import Case, Incoming, Setup, Unreadable
+from tillbell.providers.kit.base import Case, Incoming, Setup, Unreadable
+from tillbell.providers.kit.requests import json_body
 from tillbell.providers.mozarto import PROVIDER
-from tillbell.providers.requests import json_body
 from tillbell.transactions import Status
 
 SETUP = Setup(("pass word-1",))

@@ -7,8 +7,8 @@ import msgspec
 
 from tests.cases import each
 from tillbell.callbacks import Sum, TransactionNotice, Trust
-from tillbell.providers.base import Incoming, Setup
-from tillbell.providers.cases import samples
+from tillbell.providers.kit.base import Incoming, Setup
+from tillbell.providers.kit.cases import samples
 from tillbell.providers.neosurf import FIELDS, PROVIDER
 from tillbell.transactions import Status
 

@@ -22,7 +22,7 @@ from stripe import SignatureVerificationError, WebhookSignature
 
 from tillbell.callbacks import Trust
 from tillbell.providers import PROVIDERS
-from tillbell.providers.base import Incoming, Setup
+from tillbell.providers.kit.base import Incoming, Setup
 
 CASES = 2_000
 AT_S = 1_772_359_200

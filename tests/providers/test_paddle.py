@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tillbell.callbacks import Note, TransactionNotice, Trust
-from tillbell.providers.base import Incoming, Setup
+from tillbell.providers.kit.base import Incoming, Setup
 from tillbell.providers.paddle import PROVIDER
 from tillbell.transactions import Kind, Status
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.cases import each
 from tillbell.providers import PROVIDERS
-from tillbell.providers.base import Provider
+from tillbell.providers.kit.base import Provider
 
 PAGE = (Path(__file__).parents[2] / "docs/providers.md").read_text(encoding="utf-8")
 ROWS = {

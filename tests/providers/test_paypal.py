@@ -9,8 +9,8 @@ import pytest
 from tests.cases import each
 from tests.providers.pinned import another, pinned
 from tillbell.callbacks import Forward, Notice, References, TransactionNotice, Trust
-from tillbell.providers.base import Case, Incoming, Setup, Unreadable
-from tillbell.providers.cases import samples
+from tillbell.providers.kit.base import Case, Incoming, Setup, Unreadable
+from tillbell.providers.kit.cases import samples
 from tillbell.providers.paypal import CERTIFICATE_URL, PROVIDER
 from tillbell.transactions import Kind, Status
 

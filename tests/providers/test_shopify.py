@@ -6,8 +6,8 @@ import pytest
 
 from tests.cases import each
 from tillbell.callbacks import Forward, Note, Notice, OrderNotice, TransactionNotice, Trust
-from tillbell.providers.base import Case, Incoming, Parsed, Setup, Unreadable
-from tillbell.providers.cases import samples
+from tillbell.providers.kit.base import Case, Incoming, Parsed, Setup, Unreadable
+from tillbell.providers.kit.cases import samples
 from tillbell.providers.shopify import PROVIDER
 from tillbell.transactions import Kind, Status
 

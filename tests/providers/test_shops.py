@@ -11,8 +11,8 @@ from tillbell.callbacks import Forward, Note, OrderNotice, TransactionNotice, Tr
 from tillbell.profiles import PROFILES
 from tillbell.profiles.base import Published
 from tillbell.providers import PROVIDERS
-from tillbell.providers.base import Case, Incoming, Parsed, Provider, Setup, Unreadable
-from tillbell.providers.requests import json_body
+from tillbell.providers.kit.base import Case, Incoming, Parsed, Provider, Setup, Unreadable
+from tillbell.providers.kit.requests import json_body
 from tillbell.transactions import Kind, Status
 
 SHOPPEX, ZENOFY, MOZARTO = (PROVIDERS[name] for name in ("shoppex", "zenofy", "mozarto"))

@@ -9,7 +9,7 @@ from square.utils.webhooks_helper import verify_signature
 
 from tests.cases import each
 from tillbell.callbacks import Forward, Note, Notice, Sum, TransactionNotice, Trust
-from tillbell.providers.base import Case, Incoming, Setup
+from tillbell.providers.kit.base import Case, Incoming, Setup
 from tillbell.providers.square import PROVIDER
 from tillbell.transactions import Kind, Status
 

@@ -14,8 +14,8 @@ from tillbell import ed25519
 from tillbell.callbacks import EmailNotice, Forward, Note, Trust
 from tillbell.clock import SECOND, SystemClock
 from tillbell.providers import PROVIDERS
-from tillbell.providers.base import Case, Heard, Incoming, Setup
-from tillbell.providers.reading import Unreadable
+from tillbell.providers.kit.base import Case, Heard, Incoming, Setup
+from tillbell.providers.kit.reading import Unreadable
 from tillbell.rules.delivery.signing import new_standard_secret, standard_signature
 
 STANDARD, RESEND = PROVIDERS["standardwebhooks"], PROVIDERS["resend"]

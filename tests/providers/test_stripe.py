@@ -7,7 +7,7 @@ import pytest
 
 from tests.cases import each
 from tillbell.callbacks import Forward, Note, Notice, References, Sum, TransactionNotice, Trust
-from tillbell.providers.base import Incoming, Setup, Unreadable
+from tillbell.providers.kit.base import Incoming, Setup, Unreadable
 from tillbell.providers.stripe import PROVIDER
 from tillbell.transactions import Kind, Status
 

@@ -5,8 +5,8 @@ from urllib.parse import urlencode
 
 from tests.cases import each
 from tillbell.callbacks import Sum, TransactionNotice, Trust
-from tillbell.providers.base import Incoming, Setup
-from tillbell.providers.sortedhash import sorted_hash
+from tillbell.providers.kit.base import Incoming, Setup
+from tillbell.providers.kit.sortedhash import sorted_hash
 from tillbell.providers.trustpayments import PROVIDER
 from tillbell.transactions import Kind, Status
 

@@ -8,7 +8,7 @@ import pytest
 from tests.cases import each
 from tillbell.callbacks import AnalyticsNotice, Note, Trust
 from tillbell.providers import PROVIDERS
-from tillbell.providers.base import Case, Heard, Incoming, Setup, Unreadable
+from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Unreadable
 
 VIEWS, VITALS = PROVIDERS["vercel-analytics"], PROVIDERS["vercel-speed-insights"]
 SETUP = Setup(("vercel-demo-secret",))

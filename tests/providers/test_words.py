@@ -1,6 +1,14 @@
 """Words: what an owner adds to a provider's table, and what can never be added."""
 
-from tillbell.providers.words import APPROVED, AUTHORIZED, Step, linked, meaning, statuses, table
+from tillbell.providers.kit.words import (
+    APPROVED,
+    AUTHORIZED,
+    Step,
+    linked,
+    meaning,
+    statuses,
+    table,
+)
 from tillbell.transactions import Kind, Status
 
 STEPS = table({"AUTHORISED": AUTHORIZED, "SETTLED": APPROVED, "REFUNDED": linked(Kind.REFUND)})

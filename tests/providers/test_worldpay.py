@@ -6,7 +6,7 @@ import pytest
 
 from tests.cases import each
 from tillbell.callbacks import Sum, TransactionNotice, Trust
-from tillbell.providers.base import Case, Heard, Incoming, Setup, Unreadable
+from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Unreadable
 from tillbell.providers.worldpay import PROVIDER
 from tillbell.transactions import Kind, Status
 

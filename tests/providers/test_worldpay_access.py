@@ -7,7 +7,7 @@ import pytest
 
 from tests.cases import each
 from tillbell.callbacks import Sum, TransactionNotice, Trust
-from tillbell.providers.base import Heard, Incoming, Setup
+from tillbell.providers.kit.base import Heard, Incoming, Setup
 from tillbell.providers.worldpay_access import PROVIDER, secret_problem
 from tillbell.transactions import Kind, Status
 

@@ -6,8 +6,8 @@ import pytest
 from tests.cases import each
 
 from tillbell.callbacks import Sum
-from tillbell.providers import reading
-from tillbell.providers.base import Unreadable
+from tillbell.providers.kit import reading
+from tillbell.providers.kit.base import Unreadable
 from tillbell.rules.payments.amounts import Differs, Read, difference, read_sum
 from tillbell.transactions import AMOUNT_MAX
 

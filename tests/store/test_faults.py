@@ -14,9 +14,9 @@ import apsw
 import pytest
 
 from tests.store.world import BODY, SUCCEEDED, World
-from tillbell.storage.sqlite import database as sqlite
 from tillbell.errors import StoreUnavailable
 from tillbell.storage.ports.outbound import Added, Duplicate, Publication
+from tillbell.storage.sqlite import database as sqlite
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 

@@ -11,9 +11,8 @@ import pytest
 
 from tests.store.test_faults import Gate
 from tests.store.world import BODY, SUCCEEDED, World
-from tillbell.storage.engine import group_commit
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.engine import readers
+from tillbell.storage.engine import group_commit, readers
 from tillbell.storage.engine.readers import Readers
 from tillbell.storage.operations.message_reads import Reader
 from tillbell.storage.ports.outbound import Added, Publication

@@ -17,8 +17,8 @@ from tests.providers.test_every_provider import secret_of
 from tillbell.clock import SECOND, from_datetime
 from tillbell.errors import Misconfigured
 from tillbell.providers import PROVIDERS
-from tillbell.providers.base import Case, Parsed, Setup
-from tillbell.providers.cases import Sample, samples
+from tillbell.providers.kit.base import Case, Parsed, Setup
+from tillbell.providers.kit.cases import Sample, samples
 from tillbell.testing import ManualClock, Simulated, Simulation, simulate
 from tillbell.testing.freshness import like, renewed
 from tillbell.testing.overrides import overridden, read_override, value_of

@@ -12,7 +12,7 @@ import msgspec
 
 from tests.web.site import Site
 from tests.web.till import Till
-from tillbell.providers.base import Incoming
+from tillbell.providers.kit.base import Incoming
 from tillbell.testing import Simulation, simulate
 from tillbell.testing.receiver import Exchange
 from tillbell.verify import verify

@@ -9,7 +9,7 @@ import pytest
 
 from tests.walks.merchant import SECRET, Merchant
 from tests.web.site import Site
-from tillbell.providers.base import Incoming
+from tillbell.providers.kit.base import Incoming
 
 ORDER = "ORD-1001"
 FINAL = {"mode": "callback-is-final", "confirm": "trust"}

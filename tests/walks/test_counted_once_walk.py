@@ -18,7 +18,7 @@ import pytest
 from tests.walks.merchant import Merchant
 from tests.web.site import Site
 from tests.web.till import PAY_OUT
-from tillbell.providers.base import Incoming
+from tillbell.providers.kit.base import Incoming
 
 COPIES = 5
 CONNECTIONS = 8

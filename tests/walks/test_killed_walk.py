@@ -18,7 +18,7 @@ import httpx
 
 from tests.cli.conftest import PROGRAM, environment
 from tests.walks.mortal import POINTS
-from tillbell.providers.base import Incoming
+from tillbell.providers.kit.base import Incoming
 from tillbell.testing import Receiver, Simulation, simulate
 from tillbell.verify import verify
 

@@ -19,7 +19,7 @@ from tests.web.site import Site
 from tillbell.callbacks import TransactionNotice, Trust
 from tillbell.money import format_amount
 from tillbell.providers import PROVIDERS
-from tillbell.providers.base import Setup
+from tillbell.providers.kit.base import Setup
 from tillbell.testing.behaviours import raw
 from tillbell.testing.receiver import Exchange
 from tillbell.transactions import Kind, Status

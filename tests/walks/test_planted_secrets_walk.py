@@ -24,8 +24,8 @@ from tests.web.site import Site
 from tillbell import logs
 from tillbell.callbacks import Forward, Notice, TransactionNotice
 from tillbell.providers import PROVIDERS
-from tillbell.providers.base import Case, Incoming, Provider, Setup, Unreadable
-from tillbell.providers.cases import samples
+from tillbell.providers.kit.base import Case, Incoming, Provider, Setup, Unreadable
+from tillbell.providers.kit.cases import samples
 
 PAGES = (
     "callback", "transaction", "conflict", "msg", "shipment", "email", "audit", "suppression",

@@ -12,7 +12,7 @@ from svix.webhooks import Webhook
 
 from tests.walks.wire import Account, Shop
 from tests.web.site import Site
-from tillbell.providers.cases import samples
+from tillbell.providers.kit.cases import samples
 
 ADDRESS = "ada@example.com"
 EMAIL = "4c1f2a90-0000-4000-8000-000000000001"

@@ -16,7 +16,7 @@ import pytest
 from tests.walks.wire import Account, Shop, sent
 from tests.web.site import Site
 from tillbell.clock import SECOND, Micros, from_datetime
-from tillbell.providers.base import Incoming
+from tillbell.providers.kit.base import Incoming
 from tillbell.testing import ManualClock
 from tillbell.verify import VerificationError, verify
 

@@ -16,8 +16,8 @@ import pytest
 from tests.walks.wire import Account, Shop, sent
 from tests.web.site import Site
 from tillbell.process.process import BULK_AT_ONCE, BULK_WAITING_MAX
-from tillbell.providers.base import Incoming
-from tillbell.providers.cases import samples
+from tillbell.providers.kit.base import Incoming
+from tillbell.providers.kit.cases import samples
 from tillbell.verify import verify
 
 BATCHES, ITEMS = 100, 30

@@ -15,7 +15,7 @@ from tests.providers.test_every_provider import secret_of
 from tests.web.site import Site
 from tests.web.till import Till
 from tillbell.providers import PROVIDERS
-from tillbell.providers.base import Incoming
+from tillbell.providers.kit.base import Incoming
 from tillbell.testing import Simulation, simulate
 from tillbell.testing.receiver import Arrival
 from tillbell.verify import verify

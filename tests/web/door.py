@@ -8,7 +8,7 @@ import httpx
 
 from tests.web import pretend
 from tests.web.site import Site
-from tillbell.providers.base import Incoming
+from tillbell.providers.kit.base import Incoming
 
 SECRET = "pretend-secret-1"
 

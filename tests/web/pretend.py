@@ -12,8 +12,8 @@ from typing import Any
 
 from tests.web.site import Site
 from tillbell.callbacks import Forward, Note, Notice, Trust
-from tillbell.providers import proof, reading
-from tillbell.providers.base import (
+from tillbell.providers.kit import proof, reading
+from tillbell.providers.kit.base import (
     Answer,
     Case,
     Confidence,

@@ -9,8 +9,8 @@ import pytest
 from tests.web.door import SECRET, Door
 from tests.web.site import Site
 from tillbell.providers import PROVIDERS
-from tillbell.providers.base import Setup
-from tillbell.providers.cases import samples
+from tillbell.providers.kit.base import Setup
+from tillbell.providers.kit.cases import samples
 
 
 def sent(door: Door, case: str, event_id: str, config: dict[str, str]) -> int:

@@ -6,7 +6,7 @@ import json
 import re
 from urllib.parse import quote, quote_plus
 
-from tillbell.providers.base import Incoming
+from tillbell.providers.kit.base import Incoming
 
 VARIABLE = "TILLBELL_TRIGGER_SECRET"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tillbell.clock import Clock
-from tillbell.providers.base import Incoming
+from tillbell.providers.kit.base import Incoming
 from tillbell.testing.simulator import Simulation, simulate
 
 PRICE = "49.90"

@@ -20,7 +20,7 @@ from tillbell.errors import Misconfigured
 if TYPE_CHECKING:
     from tillbell.cli.client import Raw
     from tillbell.config import Settings
-    from tillbell.providers.base import Incoming
+    from tillbell.providers.kit.base import Incoming
     from tillbell.testing.simulator import Simulated, Simulation
 
 _SHOWN_HEADERS = ("content-type", "location", "retry-after", "allow")

@@ -39,7 +39,7 @@ from tillbell.providers import (
     worldpay_access,
     zenofy,
 )
-from tillbell.providers.base import Provider
+from tillbell.providers.kit.base import Provider
 
 _ALL: tuple[Provider, ...] = (
     adyen.PROVIDER,

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tillbell.callbacks import Note, Notice, References, Sum, TransactionNotice, Trust
-from tillbell.providers.base import (
+from tillbell.providers.kit.base import (
     Answer,
     Case,
     Confidence,
@@ -27,12 +27,12 @@ from tillbell.providers.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.card import card_details
-from tillbell.providers.order_fields import parts
-from tillbell.providers.proof import from_base64, from_hex, is_one_of, mac, tried
-from tillbell.providers.reading import fold, given, iso_time, json_object, need, part, text
-from tillbell.providers.requests import JSON, json_body, request, usual
-from tillbell.providers.words import (
+from tillbell.providers.kit.card import card_details
+from tillbell.providers.kit.order_fields import parts
+from tillbell.providers.kit.proof import from_base64, from_hex, is_one_of, mac, tried
+from tillbell.providers.kit.reading import fold, given, iso_time, json_object, need, part, text
+from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZATION_IS_FINAL,
     AUTHORIZED,

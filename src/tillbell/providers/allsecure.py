@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from tillbell.callbacks import Note, References, Sum, TransactionNotice, Trust
-from tillbell.providers import reading
 from tillbell.providers.allsecure_proof import (
     MAX_AGE_S,
     is_return,
@@ -23,7 +22,8 @@ from tillbell.providers.allsecure_proof import (
     sign,
     verify,
 )
-from tillbell.providers.base import (
+from tillbell.providers.kit import reading
+from tillbell.providers.kit.base import (
     Answer,
     Confidence,
     Heard,
@@ -34,8 +34,8 @@ from tillbell.providers.base import (
     Setting,
     Setup,
 )
-from tillbell.providers.bodymac import secret_problem
-from tillbell.providers.browser import (
+from tillbell.providers.kit.bodymac import secret_problem
+from tillbell.providers.kit.browser import (
     CANCEL_URL,
     ERROR_URL,
     SUCCESS_URL,
@@ -43,8 +43,8 @@ from tillbell.providers.browser import (
     sent_on,
     word_of,
 )
-from tillbell.providers.card import card_details
-from tillbell.providers.words import AUTHORIZATION_IS_FINAL
+from tillbell.providers.kit.card import card_details
+from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL
 from tillbell.transactions import Kind, Status
 
 LINKED: Mapping[str, Kind] = {

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tillbell.callbacks import Trust
 from tillbell.clock import Micros, from_datetime, to_datetime
-from tillbell.providers.base import Case, Incoming, Setup, Unreadable, Verdict
-from tillbell.providers.proof import (
+from tillbell.providers.kit.base import Case, Incoming, Setup, Unreadable, Verdict
+from tillbell.providers.kit.proof import (
     NO_SECRET,
     clock_problem,
     digest,
@@ -28,7 +28,7 @@ from tillbell.providers.proof import (
     mac,
     tried,
 )
-from tillbell.providers.requests import json_body, request
+from tillbell.providers.kit.requests import json_body, request
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tillbell.callbacks import References, TransactionNotice, Trust
-from tillbell.providers import networks
-from tillbell.providers.base import (
+from tillbell.providers.kit import networks
+from tillbell.providers.kit.base import (
     Case,
     Confidence,
     Incoming,
@@ -20,9 +20,9 @@ from tillbell.providers.base import (
     Setup,
     Unreadable,
 )
-from tillbell.providers.reading import given, json_object, need, text
-from tillbell.providers.requests import JSON, json_body, request, usual
-from tillbell.providers.words import (
+from tillbell.providers.kit.reading import given, json_object, need, text
+from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.words import (
     APPROVED,
     CANCELLED,
     FAILED,

@@ -23,7 +23,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tillbell.callbacks import Trust
-from tillbell.providers.base import Incoming, Setup, Unreadable, Verdict
 from tillbell.providers.checks import (
     AllOf,
     AnyCheck,
@@ -45,8 +44,8 @@ from tillbell.providers.checks import (
 )
 from tillbell.providers.declared import Declared
 from tillbell.providers.explain import near_miss
-from tillbell.providers.places import Content, place
-from tillbell.providers.proof import (
+from tillbell.providers.kit.base import Incoming, Setup, Unreadable, Verdict
+from tillbell.providers.kit.proof import (
     NO_SECRET,
     from_base64,
     from_hex,
@@ -57,6 +56,7 @@ from tillbell.providers.proof import (
     signed,
     tried,
 )
+from tillbell.providers.places import Content, place
 from tillbell.providers.publickeys import verifier
 from tillbell.providers.signatures import (
     DECODERS,

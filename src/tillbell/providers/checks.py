@@ -12,8 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from tillbell.providers.kit.proof import from_hex
 from tillbell.providers.places import place_problem
-from tillbell.providers.proof import from_hex
 from tillbell.providers.publickeys import verifier
 from tillbell.providers.template import template, template_problem
 

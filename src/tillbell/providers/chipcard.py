@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tillbell.callbacks import References, Sum, TransactionNotice, Trust
-from tillbell.providers import reading
-from tillbell.providers.base import (
+from tillbell.providers.kit import reading
+from tillbell.providers.kit.base import (
     Answer,
     Case,
     Confidence,
@@ -32,12 +32,12 @@ from tillbell.providers.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.bodymac import secret_problem
-from tillbell.providers.browser import ERROR_URL, SUCCESS_URL, not_accepted, sent_on, word_of
-from tillbell.providers.card import card_details
-from tillbell.providers.proof import digest, from_hex, key_bytes, same, tried
-from tillbell.providers.requests import request
-from tillbell.providers.words import AUTHORIZATION_IS_FINAL
+from tillbell.providers.kit.bodymac import secret_problem
+from tillbell.providers.kit.browser import ERROR_URL, SUCCESS_URL, not_accepted, sent_on, word_of
+from tillbell.providers.kit.card import card_details
+from tillbell.providers.kit.proof import digest, from_hex, key_bytes, same, tried
+from tillbell.providers.kit.requests import request
+from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL
 from tillbell.transactions import Status
 
 APPROVED = "00"

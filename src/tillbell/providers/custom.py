@@ -15,21 +15,6 @@ import msgspec
 from tillbell.callbacks import Note, References, Sum, TransactionNotice, Trust
 from tillbell.clock import Micros
 from tillbell.providers import checking, presets
-from tillbell.providers.base import (
-    Answer,
-    Confidence,
-    Heard,
-    Incoming,
-    Parsed,
-    Provider,
-    SecretRule,
-    Setting,
-    Setup,
-    Shown,
-    Unreadable,
-    Verdict,
-)
-from tillbell.providers.browser import page, sent_on
 from tillbell.providers.checking import Asked
 from tillbell.providers.checks import Pull, StaticField, StaticHeader, each
 from tillbell.providers.custom_sign import sign
@@ -44,9 +29,22 @@ from tillbell.providers.declared import (
     problems,
     usable,
 )
-from tillbell.providers.places import Content, Place, place
-from tillbell.providers.presets import preset
-from tillbell.providers.reading import (
+from tillbell.providers.kit.base import (
+    Answer,
+    Confidence,
+    Heard,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setting,
+    Setup,
+    Shown,
+    Unreadable,
+    Verdict,
+)
+from tillbell.providers.kit.browser import page, sent_on
+from tillbell.providers.kit.reading import (
     KEY_MAX,
     given,
     iso_time,
@@ -54,8 +52,10 @@ from tillbell.providers.reading import (
     unix_millis,
     unix_seconds,
 )
+from tillbell.providers.kit.words import STATUSES, meaning
+from tillbell.providers.places import Content, Place, place
+from tillbell.providers.presets import preset
 from tillbell.providers.template import Ambiguous, Filling, template
-from tillbell.providers.words import STATUSES, meaning
 from tillbell.transactions import Kind
 
 LEAVES_MAX = 50  # values that are tried as references where none is declared

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from tillbell.providers.base import Case, Incoming, Setup
 from tillbell.providers.checks import (
     AllOf,
     AnyCheck,
@@ -22,9 +21,10 @@ from tillbell.providers.checks import (
     StaticHeader,
 )
 from tillbell.providers.declared import Declared, declared
+from tillbell.providers.kit.base import Case, Incoming, Setup
+from tillbell.providers.kit.proof import key_bytes
+from tillbell.providers.kit.requests import JSON, json_body, request
 from tillbell.providers.places import Content, Place, place
-from tillbell.providers.proof import key_bytes
-from tillbell.providers.requests import JSON, json_body, request
 from tillbell.providers.signatures import field_hash, hmac_of, time_text, written
 from tillbell.providers.template import Filling, template
 

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from tillbell.callbacks import Confirm
-from tillbell.providers.base import ConfigProblem
 from tillbell.providers.checks import (
     NAMES,
     AnyCheck,
@@ -24,6 +23,7 @@ from tillbell.providers.checks import (
     checks_problem,
     each,
 )
+from tillbell.providers.kit.base import ConfigProblem
 from tillbell.providers.places import Place, place, place_problem
 from tillbell.providers.presets import preset
 from tillbell.providers.template import template_problem

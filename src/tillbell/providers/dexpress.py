@@ -16,8 +16,8 @@ from urllib.parse import urlencode
 
 from tillbell.callbacks import ShipmentNotice, Trust
 from tillbell.clock import Micros
-from tillbell.providers import networks, reading
-from tillbell.providers.base import (
+from tillbell.providers.kit import networks, reading
+from tillbell.providers.kit.base import (
     Answer,
     Case,
     Confidence,
@@ -31,9 +31,9 @@ from tillbell.providers.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.bodymac import secret_problem
-from tillbell.providers.proof import same_text, tried
-from tillbell.providers.requests import JSON, json_body, request
+from tillbell.providers.kit.bodymac import secret_problem
+from tillbell.providers.kit.proof import same_text, tried
+from tillbell.providers.kit.requests import JSON, json_body, request
 from tillbell.rules.payments.lifecycles import (
     CANCELLED,
     CREATED,

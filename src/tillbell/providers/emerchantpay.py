@@ -16,8 +16,9 @@ from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
 from tillbell.callbacks import Note, References, Sum, TransactionNotice, Trust
-from tillbell.providers import reading
-from tillbell.providers.base import (
+from tillbell.providers.emerchantpay_states import STEPS, linked_id, step_of
+from tillbell.providers.kit import reading
+from tillbell.providers.kit.base import (
     Answer,
     Case,
     Confidence,
@@ -30,12 +31,11 @@ from tillbell.providers.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.bodymac import secret_problem
-from tillbell.providers.card import card_details, masked_number
-from tillbell.providers.emerchantpay_states import STEPS, linked_id, step_of
-from tillbell.providers.proof import digest, from_hex, key_bytes, same, tried
-from tillbell.providers.requests import request
-from tillbell.providers.words import AUTHORIZATION_IS_FINAL, STATUSES, statuses
+from tillbell.providers.kit.bodymac import secret_problem
+from tillbell.providers.kit.card import card_details, masked_number
+from tillbell.providers.kit.proof import digest, from_hex, key_bytes, same, tried
+from tillbell.providers.kit.requests import request
+from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL, STATUSES, statuses
 from tillbell.transactions import Kind
 
 IDS = ("wpf_unique_id", "unique_id", "reference_id")

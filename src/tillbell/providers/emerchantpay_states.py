@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.providers.reading import fold
-from tillbell.providers.words import (
+from tillbell.providers.kit.reading import fold
+from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZED,
     CANCELLED,

@@ -14,12 +14,12 @@ from typing import NamedTuple, get_args
 
 import msgspec
 
-from tillbell.providers.base import Unreadable
 from tillbell.providers.checks import AnyAlgorithm, Hmac
+from tillbell.providers.kit.base import Unreadable
+from tillbell.providers.kit.proof import SIGNATURE_MAX, is_one_of, mac
+from tillbell.providers.kit.reading import json_value
+from tillbell.providers.kit.requests import json_body
 from tillbell.providers.places import Content
-from tillbell.providers.proof import SIGNATURE_MAX, is_one_of, mac
-from tillbell.providers.reading import json_value
-from tillbell.providers.requests import json_body
 from tillbell.providers.signatures import DECODERS, KEYS, Claim
 from tillbell.providers.template import Ambiguous, template
 

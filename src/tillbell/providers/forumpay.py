@@ -9,7 +9,7 @@ Source: forumpay/woocommerce-payment-gateway-plugin.
 from __future__ import annotations
 
 from tillbell.callbacks import Note, References, TransactionNotice, Trust
-from tillbell.providers.base import (
+from tillbell.providers.kit.base import (
     Case,
     Confidence,
     Incoming,
@@ -19,9 +19,9 @@ from tillbell.providers.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.reading import given, json_object, text
-from tillbell.providers.requests import JSON, json_body, request, usual
-from tillbell.providers.words import (
+from tillbell.providers.kit.reading import given, json_object, text
+from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.words import (
     APPROVED,
     CANCELLED,
     ON_HOLD,

@@ -11,7 +11,7 @@ import re
 from urllib.parse import urlencode
 
 from tillbell.callbacks import Forward, Note, Trust
-from tillbell.providers.base import (
+from tillbell.providers.kit.base import (
     Case,
     Confidence,
     Incoming,
@@ -22,9 +22,9 @@ from tillbell.providers.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.bodymac import BodyMac, secret_problem
-from tillbell.providers.reading import form, json_object, need, text
-from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.bodymac import BodyMac, secret_problem
+from tillbell.providers.kit.reading import form, json_object, need, text
+from tillbell.providers.kit.requests import JSON, json_body, request, usual
 
 FORM = "application/x-www-form-urlencoded"
 _PROOF = BodyMac("x-hub-signature-256", "sha256", prefix="sha256=")

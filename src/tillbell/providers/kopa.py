@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tillbell.callbacks import Note, References, TransactionNotice, Trust
-from tillbell.providers import networks, reading
-from tillbell.providers.base import (
+from tillbell.providers.kit import networks, reading
+from tillbell.providers.kit.base import (
     Answer,
     Case,
     Confidence,
@@ -29,8 +29,8 @@ from tillbell.providers.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.bodymac import BodyMac
-from tillbell.providers.browser import (
+from tillbell.providers.kit.bodymac import BodyMac
+from tillbell.providers.kit.browser import (
     CANCEL_URL,
     ERROR_URL,
     SUCCESS_URL,
@@ -38,8 +38,8 @@ from tillbell.providers.browser import (
     sent_on,
     word_of,
 )
-from tillbell.providers.requests import JSON, json_body, request
-from tillbell.providers.words import (
+from tillbell.providers.kit.requests import JSON, json_body, request
+from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZATION_IS_FINAL,
     AUTHORIZED,

@@ -13,7 +13,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from tillbell.callbacks import Note, References, TransactionNotice, Trust
-from tillbell.providers.base import (
+from tillbell.providers.kit.base import (
     Case,
     Confidence,
     Incoming,
@@ -23,10 +23,10 @@ from tillbell.providers.base import (
     Setup,
     Verdict,
 )
-from tillbell.providers.bodymac import secret_problem
-from tillbell.providers.proof import from_hex, is_one_of, mac, tried
-from tillbell.providers.reading import fields, given, iso_time, need, text
-from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.bodymac import secret_problem
+from tillbell.providers.kit.proof import from_hex, is_one_of, mac, tried
+from tillbell.providers.kit.reading import fields, given, iso_time, need, text
+from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.transactions import Status
 
 HEADER = "x-mollie-signature"

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tillbell.callbacks import References, Sum, TransactionNotice, Trust
-from tillbell.providers import shared_secret
-from tillbell.providers.base import (
+from tillbell.providers.kit import shared_secret
+from tillbell.providers.kit.base import (
     Case,
     Confidence,
     Incoming,
@@ -28,9 +28,9 @@ from tillbell.providers.base import (
     Setup,
     Verdict,
 )
-from tillbell.providers.order_fields import known
-from tillbell.providers.reading import fold, given, json_object, need, text
-from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.order_fields import known
+from tillbell.providers.kit.reading import fold, given, json_object, need, text
+from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.transactions import NEGATIVE, Status
 
 HEADER = "authorization"

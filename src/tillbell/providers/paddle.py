@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from tillbell.callbacks import Note, Notice, References, Sum, TransactionNotice, Trust
-from tillbell.providers.base import (
+from tillbell.providers.kit.base import (
     Case,
     Confidence,
     Incoming,
@@ -20,18 +20,19 @@ from tillbell.providers.base import (
     SecretRule,
     Setup,
 )
-from tillbell.providers.bodymac import secret_problem
-from tillbell.providers.reading import (
-    given,
-    iso_time,
-    json_object,
-    need,
-    part,
-    text,
+from tillbell.providers.kit.bodymac import secret_problem
+from tillbell.providers.kit.reading import given, iso_time, json_object, need, part, text
+from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.timedmac import TimedMac, tolerance
+from tillbell.providers.kit.words import (
+    APPROVED,
+    CANCELLED,
+    PENDING,
+    STATUSES,
+    Step,
+    meaning,
+    table,
 )
-from tillbell.providers.requests import JSON, json_body, request, usual
-from tillbell.providers.timedmac import TimedMac, tolerance
-from tillbell.providers.words import APPROVED, CANCELLED, PENDING, STATUSES, Step, meaning, table
 from tillbell.transactions import Kind, Status
 
 TOLERANCE = tolerance(default_s=5)

@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tillbell.callbacks import Note, References, Sum, TransactionNotice, Trust
-from tillbell.providers import reading
-from tillbell.providers.base import (
+from tillbell.providers.kit import reading
+from tillbell.providers.kit.base import (
     Answer,
     Case,
     Confidence,
@@ -29,11 +29,11 @@ from tillbell.providers.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.bodymac import BodyMac, secret_problem
-from tillbell.providers.card import card_details, masked_number
-from tillbell.providers.proof import digest, from_hex, is_from, key_bytes, same, tried
-from tillbell.providers.requests import JSON, json_body, request, usual
-from tillbell.providers.words import (
+from tillbell.providers.kit.bodymac import BodyMac, secret_problem
+from tillbell.providers.kit.card import card_details, masked_number
+from tillbell.providers.kit.proof import digest, from_hex, is_from, key_bytes, same, tried
+from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZATION_IS_FINAL,
     AUTHORIZED,

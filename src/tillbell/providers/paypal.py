@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from tillbell.callbacks import Forward, Notice, References, Sum, TransactionNotice, Trust
 from tillbell.clock import iso
-from tillbell.providers.base import (
+from tillbell.providers.kit.base import (
     Case,
     Confidence,
     Incoming,
@@ -29,14 +29,14 @@ from tillbell.providers.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.bodymac import secret_problem
-from tillbell.providers.certsig import certificates, is_signed_by, sign_with
-from tillbell.providers.order_fields import parts
+from tillbell.providers.kit.bodymac import secret_problem
+from tillbell.providers.kit.certsig import certificates, is_signed_by, sign_with
+from tillbell.providers.kit.order_fields import parts
+from tillbell.providers.kit.proof import NO_SECRET, from_base64, tried
+from tillbell.providers.kit.reading import given, iso_time, json_object, need, part, text
+from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL, STATUSES, Step, meaning
 from tillbell.providers.paypal_events import DISPUTES, EVENTS, FORWARDED
-from tillbell.providers.proof import NO_SECRET, from_base64, tried
-from tillbell.providers.reading import given, iso_time, json_object, need, part, text
-from tillbell.providers.requests import JSON, json_body, request, usual
-from tillbell.providers.words import AUTHORIZATION_IS_FINAL, STATUSES, Step, meaning
 from tillbell.transactions import Kind, Status
 
 ID, TIME, SIGNATURE = (f"paypal-transmission-{name}" for name in ("id", "time", "sig"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tillbell.providers.words import (
+from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZED,
     CANCELLED,

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tillbell.providers import reading
-from tillbell.providers.base import Incoming, Unreadable
+from tillbell.providers.kit import reading
+from tillbell.providers.kit.base import Incoming, Unreadable
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

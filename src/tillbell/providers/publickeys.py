@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from tillbell import ed25519
-from tillbell.providers.certsig import PEM_MAX, certificates
+from tillbell.providers.kit.certsig import PEM_MAX, certificates
 
 RSA_BITS_MIN = 2_048
 _RSA = {

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tillbell.callbacks import EmailNotice, Note, Trust
-from tillbell.providers import standard_proof
-from tillbell.providers.base import (
+from tillbell.providers.kit import standard_proof
+from tillbell.providers.kit.base import (
     Case,
     Confidence,
     Incoming,
@@ -22,8 +22,16 @@ from tillbell.providers.base import (
     SecretRule,
     Setup,
 )
-from tillbell.providers.reading import given, iso_time, json_object, need, part, plain_json, text
-from tillbell.providers.requests import json_body, request, usual
+from tillbell.providers.kit.reading import (
+    given,
+    iso_time,
+    json_object,
+    need,
+    part,
+    plain_json,
+    text,
+)
+from tillbell.providers.kit.requests import json_body, request, usual
 
 # The last part of our event type; what is not of an e-mail (contacts, domains) is only kept.
 EVENTS: Mapping[str, str] = {

@@ -19,7 +19,7 @@ from typing import Any
 
 from tillbell.callbacks import Note, Notice, OrderNotice, References, TransactionNotice, Trust
 from tillbell.providers import shopify_data
-from tillbell.providers.base import (
+from tillbell.providers.kit.base import (
     Case,
     Confidence,
     Incoming,
@@ -29,13 +29,13 @@ from tillbell.providers.base import (
     Setup,
     Unreadable,
 )
-from tillbell.providers.bodymac import BodyMac, secret_problem
-from tillbell.providers.card import card_details, masked_number
-from tillbell.providers.order_fields import known, moment, parts, sum_of
-from tillbell.providers.passed_on import passed_on
-from tillbell.providers.reading import given, iso_time, json_object, need, part, text
-from tillbell.providers.requests import JSON, json_body, request, usual
-from tillbell.providers.words import (
+from tillbell.providers.kit.bodymac import BodyMac, secret_problem
+from tillbell.providers.kit.card import card_details, masked_number
+from tillbell.providers.kit.order_fields import known, moment, parts, sum_of
+from tillbell.providers.kit.passed_on import passed_on
+from tillbell.providers.kit.reading import given, iso_time, json_object, need, part, text
+from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZATION_IS_FINAL,
     AUTHORIZED,

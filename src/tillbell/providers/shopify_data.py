@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.providers.order_fields import amount, count, currency, known, moment, parts
-from tillbell.providers.reading import part, plain_json, text
+from tillbell.providers.kit.order_fields import amount, count, currency, known, moment, parts
+from tillbell.providers.kit.reading import part, plain_json, text
 
 # The platform's words for the money of an order. A partly paid one is not paid.
 STATES: Mapping[str, str] = {

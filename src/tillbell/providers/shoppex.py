@@ -26,12 +26,20 @@ from tillbell.callbacks import (
 from tillbell.catalog import KNOWN
 from tillbell.clock import Micros, iso
 from tillbell.providers import shoppex_data
-from tillbell.providers.base import Case, Confidence, Incoming, Parsed, Provider, SecretRule, Setup
-from tillbell.providers.bodymac import BodyMac, secret_problem
-from tillbell.providers.order_fields import known, sum_of
-from tillbell.providers.proof import digest
-from tillbell.providers.reading import given, json_object, need, part, text, unix_seconds
-from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.base import (
+    Case,
+    Confidence,
+    Incoming,
+    Parsed,
+    Provider,
+    SecretRule,
+    Setup,
+)
+from tillbell.providers.kit.bodymac import BodyMac, secret_problem
+from tillbell.providers.kit.order_fields import known, sum_of
+from tillbell.providers.kit.proof import digest
+from tillbell.providers.kit.reading import given, json_object, need, part, text, unix_seconds
+from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.transactions import Status
 
 PRODUCT = ":product"

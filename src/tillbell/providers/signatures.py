@@ -10,10 +10,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tillbell.clock import SECOND, Micros, from_datetime, to_datetime
-from tillbell.providers.base import Unreadable, Verdict
 from tillbell.providers.checks import FieldHash, Hmac, Signature, Timestamp
-from tillbell.providers.places import Content, as_signed, place
-from tillbell.providers.proof import (
+from tillbell.providers.kit.base import Unreadable, Verdict
+from tillbell.providers.kit.proof import (
     SIGNATURE_MAX,
     clock_problem,
     digest,
@@ -22,7 +21,8 @@ from tillbell.providers.proof import (
     key_bytes,
     mac,
 )
-from tillbell.providers.reading import iso_time, unix_millis, unix_seconds
+from tillbell.providers.kit.reading import iso_time, unix_millis, unix_seconds
+from tillbell.providers.places import Content, as_signed, place
 from tillbell.providers.template import Filling, Template, template
 from tillbell.rules.delivery.signing import key_of, normal_standard_secret
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from tillbell.callbacks import Note, Notice, References, Sum, TransactionNotice, Trust
 from tillbell.clock import Micros
-from tillbell.providers.base import (
+from tillbell.providers.kit.base import (
     Case,
     Confidence,
     Incoming,
@@ -24,14 +24,14 @@ from tillbell.providers.base import (
     Setup,
     Verdict,
 )
-from tillbell.providers.bodymac import BodyMac, secret_problem
-from tillbell.providers.card import card_details
-from tillbell.providers.order_fields import parts
-from tillbell.providers.passed_on import passed_on
-from tillbell.providers.proof import key_bytes
-from tillbell.providers.reading import given, iso_time, json_object, need, part, text
-from tillbell.providers.requests import JSON, json_body, request, usual
-from tillbell.providers.words import (
+from tillbell.providers.kit.bodymac import BodyMac, secret_problem
+from tillbell.providers.kit.card import card_details
+from tillbell.providers.kit.order_fields import parts
+from tillbell.providers.kit.passed_on import passed_on
+from tillbell.providers.kit.proof import key_bytes
+from tillbell.providers.kit.reading import given, iso_time, json_object, need, part, text
+from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZATION_IS_FINAL,
     AUTHORIZED,

@@ -8,8 +8,8 @@ kept in the log. Source: the specification; its libraries allow 300 s between th
 from __future__ import annotations
 
 from tillbell.callbacks import Forward, Note, Trust
-from tillbell.providers import standard_proof
-from tillbell.providers.base import (
+from tillbell.providers.kit import standard_proof
+from tillbell.providers.kit.base import (
     Case,
     Confidence,
     Incoming,
@@ -19,8 +19,8 @@ from tillbell.providers.base import (
     Setup,
     Unreadable,
 )
-from tillbell.providers.reading import json_object, need
-from tillbell.providers.requests import json_body, request, usual
+from tillbell.providers.kit.reading import json_object, need
+from tillbell.providers.kit.requests import json_body, request, usual
 from tillbell.rules.delivery.selectors import check_event_type
 
 # Families that only this gateway's own books and deliveries can speak of.

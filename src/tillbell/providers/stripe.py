@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tillbell.callbacks import Forward, Note, Notice, References, Sum, TransactionNotice, Trust
-from tillbell.providers.base import (
+from tillbell.providers.kit.base import (
     Case,
     Confidence,
     Incoming,
@@ -24,12 +24,12 @@ from tillbell.providers.base import (
     Setup,
     Unreadable,
 )
-from tillbell.providers.bodymac import secret_problem
-from tillbell.providers.proof import TOLERANCE_S
-from tillbell.providers.reading import given, json_object, need, part, text, unix_seconds
-from tillbell.providers.requests import JSON, json_body, request, usual
-from tillbell.providers.timedmac import TimedMac, tolerance
-from tillbell.providers.words import (
+from tillbell.providers.kit.bodymac import secret_problem
+from tillbell.providers.kit.proof import TOLERANCE_S
+from tillbell.providers.kit.reading import given, json_object, need, part, text, unix_seconds
+from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.timedmac import TimedMac, tolerance
+from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZATION_IS_FINAL,
     AUTHORIZED,

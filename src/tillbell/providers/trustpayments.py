@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tillbell.callbacks import References, Sum, TransactionNotice, Trust
-from tillbell.providers import reading
-from tillbell.providers.base import (
+from tillbell.providers.kit import reading
+from tillbell.providers.kit.base import (
     Case,
     Confidence,
     Incoming,
@@ -29,12 +29,12 @@ from tillbell.providers.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.bodymac import secret_problem
-from tillbell.providers.card import card_details, masked_number
-from tillbell.providers.proof import from_hex, same, tried
-from tillbell.providers.requests import request, usual
-from tillbell.providers.sortedhash import sorted_hash, written
-from tillbell.providers.words import (
+from tillbell.providers.kit.bodymac import secret_problem
+from tillbell.providers.kit.card import card_details, masked_number
+from tillbell.providers.kit.proof import from_hex, same, tried
+from tillbell.providers.kit.requests import request, usual
+from tillbell.providers.kit.sortedhash import sorted_hash, written
+from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZED,
     CANCELLED,

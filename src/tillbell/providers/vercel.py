@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tillbell.callbacks import AnalyticsNotice, Note, Notice, Trust
-from tillbell.providers.base import (
+from tillbell.providers.kit.base import (
     Answer,
     Case,
     Confidence,
@@ -32,10 +32,10 @@ from tillbell.providers.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.bodymac import BodyMac, secret_problem
-from tillbell.providers.proof import same_text
-from tillbell.providers.reading import json_value, plain_json, text
-from tillbell.providers.requests import JSON, json_body, request
+from tillbell.providers.kit.bodymac import BodyMac, secret_problem
+from tillbell.providers.kit.proof import same_text
+from tillbell.providers.kit.reading import json_value, plain_json, text
+from tillbell.providers.kit.requests import JSON, json_body, request
 
 VERIFY = "x-vercel-verify"
 _PROOF = BodyMac("x-vercel-signature", "sha1")

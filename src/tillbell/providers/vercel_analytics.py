@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tillbell.callbacks import AnalyticsNotice
 from tillbell.clock import iso
-from tillbell.providers.reading import text, unix_millis
+from tillbell.providers.kit.reading import text, unix_millis
 from tillbell.providers.vercel import Item, common, drain, item_key, parser, properties
 
 EVENTS = {"pageview": "pageview", "event": "custom_event"}

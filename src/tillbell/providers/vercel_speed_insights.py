@@ -10,7 +10,7 @@ from typing import Any
 
 from tillbell.callbacks import AnalyticsNotice
 from tillbell.clock import iso
-from tillbell.providers.reading import iso_time, plain_json, text
+from tillbell.providers.kit.reading import iso_time, plain_json, text
 from tillbell.providers.vercel import Item, common, drain, item_key, parser
 
 # Kept beside the vital because they say where it was slow, and why.

@@ -17,7 +17,7 @@ from typing import Any
 
 from tillbell.callbacks import Note, Notice, OrderNotice, References, Sum, TransactionNotice, Trust
 from tillbell.providers import woocommerce_data
-from tillbell.providers.base import (
+from tillbell.providers.kit.base import (
     Case,
     Confidence,
     Incoming,
@@ -28,12 +28,12 @@ from tillbell.providers.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.bodymac import BodyMac, secret_problem
-from tillbell.providers.order_fields import currency, known, parts, sum_of
-from tillbell.providers.passed_on import passed_on
-from tillbell.providers.reading import given, iso_time, json_object, text
-from tillbell.providers.requests import JSON, json_body, request, usual
-from tillbell.providers.words import (
+from tillbell.providers.kit.bodymac import BodyMac, secret_problem
+from tillbell.providers.kit.order_fields import currency, known, parts, sum_of
+from tillbell.providers.kit.passed_on import passed_on
+from tillbell.providers.kit.reading import given, iso_time, json_object, text
+from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.words import (
     APPROVED,
     CANCELLED,
     ON_HOLD,

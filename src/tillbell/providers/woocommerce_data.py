@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from tillbell.clock import iso
-from tillbell.providers.order_fields import amount, count, currency, known, parts
-from tillbell.providers.reading import iso_time, part, plain_json, text
+from tillbell.providers.kit.order_fields import amount, count, currency, known, parts
+from tillbell.providers.kit.reading import iso_time, part, plain_json, text
 
 
 def order(found: dict[str, Any], state: str, payment_state: str) -> dict[str, Any]:

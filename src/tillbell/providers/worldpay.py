@@ -16,8 +16,8 @@ from urllib.parse import urlencode
 from xml.sax.saxutils import escape, quoteattr
 
 from tillbell.callbacks import TransactionNotice, Trust
-from tillbell.providers import networks, reading
-from tillbell.providers.base import (
+from tillbell.providers.kit import networks, reading
+from tillbell.providers.kit.base import (
     Answer,
     Case,
     Confidence,
@@ -27,8 +27,8 @@ from tillbell.providers.base import (
     Setup,
     Unreadable,
 )
-from tillbell.providers.requests import request, usual
-from tillbell.providers.words import AUTHORIZATION_IS_FINAL, STATUSES, statuses
+from tillbell.providers.kit.requests import request, usual
+from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL, STATUSES, statuses
 from tillbell.providers.worldpay_events import STEPS, Event, dedupe_key, notice
 
 if TYPE_CHECKING:

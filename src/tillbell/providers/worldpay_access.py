@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from tillbell.callbacks import References, Sum, TransactionNotice, Trust
-from tillbell.providers.base import (
+from tillbell.providers.kit.base import (
     Case,
     Confidence,
     Incoming,
@@ -22,10 +22,10 @@ from tillbell.providers.base import (
     Setup,
     Verdict,
 )
-from tillbell.providers.proof import from_hex, is_one_of, mac, tried
-from tillbell.providers.reading import given, iso_time, json_object, need, part, text
-from tillbell.providers.requests import JSON, json_body, request, usual
-from tillbell.providers.words import (
+from tillbell.providers.kit.proof import from_hex, is_one_of, mac, tried
+from tillbell.providers.kit.reading import given, iso_time, json_object, need, part, text
+from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZATION_IS_FINAL,
     AUTHORIZED,

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tillbell.callbacks import References, Sum, TransactionNotice
-from tillbell.providers.card import card_details, masked_number
-from tillbell.providers.reading import KEY_MAX, given
-from tillbell.providers.words import (
+from tillbell.providers.kit.card import card_details, masked_number
+from tillbell.providers.kit.reading import KEY_MAX, given
+from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZED,
     CANCELLED,

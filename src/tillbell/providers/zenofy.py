@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tillbell.callbacks import Note, OrderNotice, References, TransactionNotice, Trust
-from tillbell.providers import shared_secret
-from tillbell.providers.base import (
+from tillbell.providers.kit import shared_secret
+from tillbell.providers.kit.base import (
     Case,
     Confidence,
     Incoming,
@@ -22,9 +22,17 @@ from tillbell.providers.base import (
     Setup,
     Verdict,
 )
-from tillbell.providers.order_fields import amount, count, currency, known, moment, parts, sum_of
-from tillbell.providers.reading import fold, given, json_object, need, part, text
-from tillbell.providers.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.order_fields import (
+    amount,
+    count,
+    currency,
+    known,
+    moment,
+    parts,
+    sum_of,
+)
+from tillbell.providers.kit.reading import fold, given, json_object, need, part, text
+from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.transactions import Kind, Status
 
 HEADER = "x-webhook-secret"

@@ -21,7 +21,7 @@ from tillbell.counters import Meters
 from tillbell.errors import Unavailable
 from tillbell.ids import IdMaker
 from tillbell.logs import observe
-from tillbell.providers.base import Answer, Heard, Incoming
+from tillbell.providers.kit.base import Answer, Heard, Incoming
 from tillbell.receive.sealed_request import seal_request
 from tillbell.receive.source_cache import LiveSource
 from tillbell.receive.verify_and_parse import Reading, read

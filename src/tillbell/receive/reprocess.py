@@ -17,7 +17,7 @@ from tillbell.callbacks import Callback, Outcome, TransactionNotice, Trust
 from tillbell.clock import SECOND, Clock, Micros
 from tillbell.errors import Misconfigured, Unavailable
 from tillbell.logs import observe
-from tillbell.providers.base import Incoming
+from tillbell.providers.kit.base import Incoming
 from tillbell.receive.receive import Receiver
 from tillbell.receive.sealed_request import open_request
 from tillbell.receive.source_cache import LiveSource, Sources

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tillbell.providers.base import Incoming
+from tillbell.providers.kit.base import Incoming
 from tillbell.vault import Vault
 
 _encode = msgspec.msgpack.encode

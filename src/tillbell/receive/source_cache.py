@@ -15,7 +15,7 @@ from tillbell.callbacks import Confirm, Source
 from tillbell.clock import Micros
 from tillbell.deliver.config_cache import Directory
 from tillbell.errors import Misconfigured
-from tillbell.providers.base import Provider, Setting, Setup
+from tillbell.providers.kit.base import Provider, Setting, Setup
 from tillbell.storage.ports.outbound import Registry
 from tillbell.vault import Vault, hash_key
 

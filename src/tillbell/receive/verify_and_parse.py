@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tillbell.callbacks import Notice, Outcome, Trust
 from tillbell.logs import observe
-from tillbell.providers.base import Heard, Incoming, Unreadable, Verdict
+from tillbell.providers.kit.base import Heard, Incoming, Unreadable, Verdict
 from tillbell.receive.source_cache import LiveSource
 from tillbell.rules.delivery.hops import HOPS_MAX, hops_of
 from tillbell.rules.payments.masking import mask_text, mask_tree

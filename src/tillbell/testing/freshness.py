@@ -13,7 +13,7 @@ from typing import Any
 
 from tillbell.clock import SECOND, Micros, from_datetime
 from tillbell.ids import token
-from tillbell.providers.base import Case
+from tillbell.providers.kit.base import Case
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 _COMPACT = re.compile(r"20\d{12}")  # 20260301090000

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tillbell.errors import Misconfigured
-from tillbell.providers.base import Case
+from tillbell.providers.kit.base import Case
 
 
 class Override(NamedTuple):

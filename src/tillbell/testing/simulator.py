@@ -5,7 +5,7 @@ simulated = simulate(Simulation("stripe:approved", secret="whsec_…"), "http://
 client.post(url, content=simulated.request.body, headers=dict(simulated.request.headers))
 ```
 
-Cases are those of `providers/cases.py`, and the signature is made by the adapter's own `sign`.
+Cases are those of `providers/kit/cases.py`, and the signature is made by the adapter's own `sign`.
 `tillbell trigger` sends them.
 """
 
@@ -19,8 +19,8 @@ from tillbell.clock import Clock, Micros, SystemClock
 from tillbell.errors import Misconfigured
 from tillbell.ids import IdMaker
 from tillbell.providers import PROVIDERS
-from tillbell.providers.base import Case, Incoming, Provider, Setup, Unreadable
-from tillbell.providers.cases import Sample, samples
+from tillbell.providers.kit.base import Case, Incoming, Provider, Setup, Unreadable
+from tillbell.providers.kit.cases import Sample, samples
 from tillbell.testing.freshness import renewed
 from tillbell.testing.overrides import Override, overridden, read_override
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from tillbell.app import Gateway
 from tillbell.errors import MethodNotAllowed, NotFound, TillbellError, UnsupportedEncoding
-from tillbell.providers import base
+from tillbell.providers.kit import base
 from tillbell.receive.receive import answer_to
 from tillbell.receive.source_cache import PATH, LiveSource
 from tillbell.rules.proxies import client_address, is_trusted, networks

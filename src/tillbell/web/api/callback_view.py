@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic.alias_generators import to_camel
 
 from tillbell.callbacks import Notice
-from tillbell.providers import reading
-from tillbell.providers.base import Incoming, Setup, Unreadable
+from tillbell.providers.kit import reading
+from tillbell.providers.kit.base import Incoming, Setup, Unreadable
 from tillbell.receive.source_cache import PATH, LiveSource
 from tillbell.receive.verify_and_parse import Reading
 from tillbell.rules.delivery.headers import is_secret_header

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tillbell.errors import Problem
-from tillbell.providers.base import ConfigProblem, Provider, Setting
+from tillbell.providers.kit.base import ConfigProblem, Provider, Setting
 from tillbell.receive.source_cache import settings_of
 
 CONFIG_BYTES_MAX = 65_536

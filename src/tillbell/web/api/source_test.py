@@ -6,8 +6,8 @@ from typing import Any
 
 from tillbell.app import Gateway
 from tillbell.errors import Invalid, Problem
-from tillbell.providers.base import Case, Incoming, Provider
-from tillbell.providers.cases import samples
+from tillbell.providers.kit.base import Case, Incoming, Provider
+from tillbell.providers.kit.cases import samples
 from tillbell.receive.receive import answer_to
 from tillbell.receive.source_cache import LiveSource
 from tillbell.receive.verify_and_parse import read

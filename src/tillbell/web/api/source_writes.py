@@ -14,7 +14,7 @@ from tillbell.clock import HOUR, SECOND
 from tillbell.errors import Conflict, Invalid, Misconfigured
 from tillbell.ids import token
 from tillbell.models import SigningSecret
-from tillbell.providers.base import Provider
+from tillbell.providers.kit.base import Provider
 from tillbell.receive.source_cache import LiveSource, settings_of
 from tillbell.vault import hash_key
 from tillbell.web.api.secret_ends import expiring

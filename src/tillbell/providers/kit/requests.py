@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from tillbell.providers.base import Answer, Case, Heard, Incoming, Setup
+from tillbell.providers.kit.base import Answer, Case, Heard, Incoming, Setup
 
 JSON = "application/json"
 _ENCODE = msgspec.json.Encoder(decimal_format="number").encode

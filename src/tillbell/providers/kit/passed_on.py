@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tillbell.callbacks import Forward
-from tillbell.providers.base import Unreadable
+from tillbell.providers.kit.base import Unreadable
 
 LONGEST = 100
 _WORD = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){1,5}")

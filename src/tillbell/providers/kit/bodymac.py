@@ -10,8 +10,8 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from tillbell.providers.base import Incoming, Setup, Verdict
-from tillbell.providers.proof import NO_SECRET, from_base64, from_hex, mac, same, tried
+from tillbell.providers.kit.base import Incoming, Setup, Verdict
+from tillbell.providers.kit.proof import NO_SECRET, from_base64, from_hex, mac, same, tried
 
 _READ: Mapping[str, Callable[[str | None], bytes]] = {"hex": from_hex, "base64": from_base64}
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 from tillbell.clock import Micros, from_datetime
-from tillbell.providers.base import Incoming, Unreadable
+from tillbell.providers.kit.base import Incoming, Unreadable
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from tillbell import ed25519
 from tillbell.clock import SECOND
-from tillbell.providers.base import Case, Incoming, Setup, Verdict
-from tillbell.providers.bodymac import secret_problem as text_problem
-from tillbell.providers.proof import (
+from tillbell.providers.kit.base import Case, Incoming, Setup, Verdict
+from tillbell.providers.kit.bodymac import secret_problem as text_problem
+from tillbell.providers.kit.proof import (
     NO_SECRET,
     SIGNATURE_MAX,
     clock_problem,
@@ -23,7 +23,7 @@ from tillbell.providers.proof import (
     is_one_of,
     signed,
 )
-from tillbell.providers.requests import JSON
+from tillbell.providers.kit.requests import JSON
 from tillbell.rules.delivery.signing import (
     PREFIX,
     hmac_sha256,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tillbell.providers.base import Case
+from tillbell.providers.kit.base import Case
 
 
 class Sample(NamedTuple):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tillbell.clock import SECOND, Micros
-from tillbell.providers.base import Incoming, Setting, Setup, Verdict
-from tillbell.providers.proof import (
+from tillbell.providers.kit.base import Incoming, Setting, Setup, Verdict
+from tillbell.providers.kit.proof import (
     NO_SECRET,
     clock_problem,
     from_hex,
@@ -19,7 +19,7 @@ from tillbell.providers.proof import (
     mac,
     tried,
 )
-from tillbell.providers.reading import unix_seconds
+from tillbell.providers.kit.reading import unix_seconds
 
 PAIRS_MAX = 20  # looked at; what stands behind them is not
 

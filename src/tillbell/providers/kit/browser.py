@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
-from tillbell.providers.base import Answer, Setting, Unreadable
+from tillbell.providers.kit.base import Answer, Setting, Unreadable
 
 HTML = "text/html; charset=utf-8"
 _PAGE = """<!doctype html>

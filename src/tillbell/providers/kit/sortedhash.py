@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
-from tillbell.providers.base import Unreadable
-from tillbell.providers.proof import digest, key_bytes
+from tillbell.providers.kit.base import Unreadable
+from tillbell.providers.kit.proof import digest, key_bytes
 
 
 def written(found: Mapping[str, Any]) -> dict[str, str]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tillbell.callbacks import Trust
-from tillbell.providers.base import Setup, Verdict
-from tillbell.providers.bodymac import secret_problem
-from tillbell.providers.proof import same_text, tried
+from tillbell.providers.kit.base import Setup, Verdict
+from tillbell.providers.kit.bodymac import secret_problem
+from tillbell.providers.kit.proof import same_text, tried
 
 UNSECURED = Verdict(Trust.NONE, "The source has no secret, so anybody could have sent it.")
 

@@ -14,7 +14,7 @@ from ipaddress import ip_address, ip_network
 
 from tillbell.callbacks import Trust
 from tillbell.clock import SECOND, Micros
-from tillbell.providers.base import Verdict
+from tillbell.providers.kit.base import Verdict
 
 TOLERANCE_S = 300
 SIGNATURE_MAX = 4_096  # longest header that is looked at

@@ -12,8 +12,8 @@ from typing import Any
 from tillbell.callbacks import Sum
 from tillbell.clock import iso
 from tillbell.money import plain
-from tillbell.providers.base import Unreadable
-from tillbell.providers.reading import iso_time, text, unix_seconds
+from tillbell.providers.kit.base import Unreadable
+from tillbell.providers.kit.reading import iso_time, text, unix_seconds
 
 
 def known(members: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What adapters share: shapes, proofs, readers."""
