@@ -16,7 +16,7 @@ from tests.providers.test_every_provider import AT, URL, Signed, secret_of, sign
 from tillbell.callbacks import Note, TransactionNotice, Trust
 from tillbell.clock import SECOND
 from tillbell.providers import PROVIDERS
-from tillbell.providers.declared import problems
+from tillbell.providers.custom.config import problems
 from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Verdict
 from tillbell.providers.presets import NAMES
 

@@ -10,9 +10,9 @@ import pytest
 
 from tests.cases import each
 from tests.providers.test_custom import CUSTOM, SECRET, sent, setup, verify, with_header
-from tillbell.providers.declared import problems
+from tillbell.providers.custom.config import problems
+from tillbell.providers.custom.template import template
 from tillbell.providers.kit.base import Incoming, Setup
-from tillbell.providers.template import template
 
 HMAC = {"check": "hmac", "at": "header:X-Sig"}
 WRONG: list[tuple[dict[str, Any], str, str]] = [

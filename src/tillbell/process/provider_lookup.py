@@ -17,10 +17,10 @@ from tillbell.callbacks import Sum
 from tillbell.errors import Invalid
 from tillbell.http.address_policy import AddressPolicy
 from tillbell.http.client import Sender
+from tillbell.providers.custom.locations import pointed
 from tillbell.providers.kit.base import Unreadable
 from tillbell.providers.kit.reading import fold, json_value
 from tillbell.providers.kit.words import own_words
-from tillbell.providers.places import pointed
 from tillbell.receive.source_cache import LiveSource
 from tillbell.rules.delivery.headers import check_custom_headers
 from tillbell.rules.payments.transitions import status_of

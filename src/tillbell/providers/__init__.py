@@ -13,7 +13,6 @@ from tillbell.providers import (
     allsecure,
     brite,
     chipcard,
-    custom,
     dexpress,
     emerchantpay,
     forumpay,
@@ -39,6 +38,7 @@ from tillbell.providers import (
     worldpay_access,
     zenofy,
 )
+from tillbell.providers.custom import provider
 from tillbell.providers.kit.base import Provider
 
 _ALL: tuple[Provider, ...] = (
@@ -46,7 +46,7 @@ _ALL: tuple[Provider, ...] = (
     allsecure.PROVIDER,
     brite.PROVIDER,
     chipcard.PROVIDER,
-    custom.PROVIDER,
+    provider.PROVIDER,
     dexpress.PROVIDER,
     emerchantpay.PROVIDER,
     forumpay.PROVIDER,

@@ -14,14 +14,14 @@ from typing import NamedTuple, get_args
 
 import msgspec
 
-from tillbell.providers.checks import AnyAlgorithm, Hmac
+from tillbell.providers.custom.check_types import AnyAlgorithm, Hmac
+from tillbell.providers.custom.locations import Content
+from tillbell.providers.custom.signatures import DECODERS, KEYS, Claim
+from tillbell.providers.custom.template import Ambiguous, template
 from tillbell.providers.kit.base import Unreadable
 from tillbell.providers.kit.proof import SIGNATURE_MAX, is_one_of, mac
 from tillbell.providers.kit.reading import json_value
 from tillbell.providers.kit.requests import json_body
-from tillbell.providers.places import Content
-from tillbell.providers.signatures import DECODERS, KEYS, Claim
-from tillbell.providers.template import Ambiguous, template
 
 BODY_MAX = 16_384  # bytes; a longer one is not worth the time
 SECRETS_MAX = 2

@@ -10,7 +10,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tillbell.clock import SECOND, Micros, from_datetime, to_datetime
-from tillbell.providers.checks import FieldHash, Hmac, Signature, Timestamp
+from tillbell.providers.custom.check_types import FieldHash, Hmac, Signature, Timestamp
+from tillbell.providers.custom.locations import Content, as_signed, place
+from tillbell.providers.custom.template import Filling, Template, template
 from tillbell.providers.kit.base import Unreadable, Verdict
 from tillbell.providers.kit.proof import (
     SIGNATURE_MAX,
@@ -22,8 +24,6 @@ from tillbell.providers.kit.proof import (
     mac,
 )
 from tillbell.providers.kit.reading import iso_time, unix_millis, unix_seconds
-from tillbell.providers.places import Content, as_signed, place
-from tillbell.providers.template import Filling, Template, template
 from tillbell.rules.delivery.signing import key_of, normal_standard_secret
 
 LISTED_MAX = 20  # signatures that are looked at; what stands behind them is not

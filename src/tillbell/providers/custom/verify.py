@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from tillbell.callbacks import Trust
-from tillbell.providers.checks import (
+from tillbell.providers.custom.check_types import (
     AllOf,
     AnyCheck,
     AnyOf,
@@ -42,8 +42,19 @@ from tillbell.providers.checks import (
     UrlToken,
     each,
 )
-from tillbell.providers.declared import Declared
-from tillbell.providers.explain import near_miss
+from tillbell.providers.custom.config import Declared
+from tillbell.providers.custom.locations import Content, place
+from tillbell.providers.custom.near_miss import near_miss
+from tillbell.providers.custom.public_keys import verifier
+from tillbell.providers.custom.signatures import (
+    DECODERS,
+    Claim,
+    claim,
+    field_hash,
+    hmac_of,
+    time_problem,
+)
+from tillbell.providers.custom.template import Ambiguous, template
 from tillbell.providers.kit.base import Incoming, Setup, Unreadable, Verdict
 from tillbell.providers.kit.proof import (
     NO_SECRET,
@@ -56,17 +67,6 @@ from tillbell.providers.kit.proof import (
     signed,
     tried,
 )
-from tillbell.providers.places import Content, place
-from tillbell.providers.publickeys import verifier
-from tillbell.providers.signatures import (
-    DECODERS,
-    Claim,
-    claim,
-    field_hash,
-    hmac_of,
-    time_problem,
-)
-from tillbell.providers.template import Ambiguous, template
 
 _TOKEN_PATH = re.compile(r"/api/webhooks/[^/]+/[^/]+\Z")
 

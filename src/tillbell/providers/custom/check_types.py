@@ -12,10 +12,10 @@ from typing import Literal
 
 import msgspec
 
+from tillbell.providers.custom.locations import place_problem
+from tillbell.providers.custom.public_keys import verifier
+from tillbell.providers.custom.template import template, template_problem
 from tillbell.providers.kit.proof import from_hex
-from tillbell.providers.places import place_problem
-from tillbell.providers.publickeys import verifier
-from tillbell.providers.template import template, template_problem
 
 LIST_MAX = 20  # checks, networks, fingerprints, excluded names
 DEPTH_MAX = 4

@@ -27,8 +27,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
+from tillbell.providers.custom.locations import Content, Place, place
 from tillbell.providers.kit.proof import digest, key_bytes
-from tillbell.providers.places import Content, Place, place
 
 TEMPLATE_MAX = 1_000  # characters
 PARTS_MAX = 60

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from tillbell.callbacks import Confirm
-from tillbell.providers.checks import (
+from tillbell.providers.custom.check_types import (
     NAMES,
     AnyCheck,
     AnyOf,
@@ -23,10 +23,10 @@ from tillbell.providers.checks import (
     checks_problem,
     each,
 )
+from tillbell.providers.custom.locations import Place, place, place_problem
+from tillbell.providers.custom.template import template_problem
 from tillbell.providers.kit.base import ConfigProblem
-from tillbell.providers.places import Place, place, place_problem
 from tillbell.providers.presets import preset
-from tillbell.providers.template import template_problem
 from tillbell.rules.payments.transitions import status_of
 from tillbell.transactions import Kind, Status
 

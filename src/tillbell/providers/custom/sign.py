@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-from tillbell.providers.checks import (
+from tillbell.providers.custom.check_types import (
     AllOf,
     AnyCheck,
     AnyOf,
@@ -20,13 +20,13 @@ from tillbell.providers.checks import (
     StaticField,
     StaticHeader,
 )
-from tillbell.providers.declared import Declared, declared
+from tillbell.providers.custom.config import Declared, declared
+from tillbell.providers.custom.locations import Content, Place, place
+from tillbell.providers.custom.signatures import field_hash, hmac_of, time_text, written
+from tillbell.providers.custom.template import Filling, template
 from tillbell.providers.kit.base import Case, Incoming, Setup
 from tillbell.providers.kit.proof import key_bytes
 from tillbell.providers.kit.requests import JSON, json_body, request
-from tillbell.providers.places import Content, Place, place
-from tillbell.providers.signatures import field_hash, hmac_of, time_text, written
-from tillbell.providers.template import Filling, template
 
 _KINDS = {"json": JSON, "form": "application/x-www-form-urlencoded", "xml": "text/xml"}
 

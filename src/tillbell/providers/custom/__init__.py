@@ -1,0 +1,1 @@
+"""A provider that is declared by its owner instead of programmed."""
