@@ -57,7 +57,7 @@ ACTS = (
     ),
     Act(
         "use sockets, TLS or names",
-        (*_NETWORK, "web/server.py"),  # which listens
+        (*_NETWORK, "web/server/uvicorn_server.py"),  # which listens
         imported=("socket", "ssl", "dns"),
         named=(".getaddrinfo", ".gethostbyname"),
     ),

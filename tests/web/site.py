@@ -20,8 +20,8 @@ from tillbell.models import ApiKey, Attempt, Claim
 from tillbell.testing import Receiver
 from tillbell.vault import hash_key, new_api_key
 from tillbell.web.asgi import build
-from tillbell.web.patience import Limits
-from tillbell.web.server import HttpServer, bind
+from tillbell.web.server.slow_clients import Limits
+from tillbell.web.server.uvicorn_server import HttpServer, bind
 
 T = TypeVar("T")
 PATIENCE_S = 10

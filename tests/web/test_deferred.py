@@ -14,7 +14,7 @@ import pytest
 from tillbell.app import Gateway
 from tillbell.config import load
 from tillbell.web import asgi
-from tillbell.web.deferred import Deferred
+from tillbell.web.server.lazy_app import Deferred
 from tillbell.web.wire import Answer, App, Receive, Scope, Send, send_answer
 
 FRAMEWORK = {"fastapi", "starlette", "pydantic"}

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from tillbell.web.patience import Limits
-from tillbell.web.server import HttpServer, bind
+from tillbell.web.server.slow_clients import Limits
+from tillbell.web.server.uvicorn_server import HttpServer, bind
 from tillbell.web.wire import Receive, Scope, Send, read_body
 
 Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]

@@ -15,8 +15,8 @@ from tillbell.counters import Meters
 from tillbell.models import Result
 from tillbell.storage.ports.outbound import Totals
 from tillbell.testing import ManualClock
-from tillbell.web.board import EVERY, OLD, Board
 from tillbell.web.metrics import Vitals, render
+from tillbell.web.server.shared_metrics import EVERY, OLD, Board
 
 
 @pytest.fixture

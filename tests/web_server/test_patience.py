@@ -8,8 +8,8 @@ import resource
 import pytest
 
 from tests.web_server.conftest import Connect, Echo
-from tillbell.web.patience import HEADER_BYTES_MAX
-from tillbell.web.server import HttpServer
+from tillbell.web.server.slow_clients import HEADER_BYTES_MAX
+from tillbell.web.server.uvicorn_server import HttpServer
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 HEAD_OF_POST = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n"

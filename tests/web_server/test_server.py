@@ -11,8 +11,8 @@ import pytest
 
 from tests.web_server.conftest import Connect
 from tillbell.errors import Misconfigured
-from tillbell.web.patience import Limits
-from tillbell.web.server import HttpServer, StopSignals, bind, serve_until
+from tillbell.web.server.slow_clients import Limits
+from tillbell.web.server.uvicorn_server import HttpServer, StopSignals, bind, serve_until
 from tillbell.web.wire import Receive, Scope, Send
 
 

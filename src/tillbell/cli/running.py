@@ -18,8 +18,8 @@ from tillbell.models import ApiKey, Endpoint, KeyScope
 from tillbell.storage.ports.outbound import Page
 from tillbell.vault import hash_key, new_api_key
 from tillbell.web.asgi import Web, WorkerWeb, build
-from tillbell.web.patience import Limits
-from tillbell.web.server import HttpServer, adopt, bind, notify_ready
+from tillbell.web.server.slow_clients import Limits
+from tillbell.web.server.uvicorn_server import HttpServer, adopt, bind, notify_ready
 
 if TYPE_CHECKING:
     import socket

@@ -33,7 +33,7 @@ def serve(flags: Flags | None = None) -> int:
 async def _serve(settings: Settings) -> int:
     from tillbell.cli.running import running
     from tillbell.logs import observe
-    from tillbell.web.server import StopSignals, serve_until
+    from tillbell.web.server.uvicorn_server import StopSignals, serve_until
 
     with StopSignals() as signals:
         async with running(settings) as up:

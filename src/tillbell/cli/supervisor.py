@@ -15,7 +15,7 @@ from typing import Any
 
 from tillbell.config import Loaded, environment_of_child
 from tillbell.logs import observe
-from tillbell.web.server import ReadySocket, StopSignals, bind, notify_ready
+from tillbell.web.server.uvicorn_server import ReadySocket, StopSignals, bind, notify_ready
 
 AGAIN_S = 1.0  # pause before a process that died is started anew
 START_S = 120.0

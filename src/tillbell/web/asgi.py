@@ -6,12 +6,12 @@ from tillbell.app import Gateway
 from tillbell.errors import NotFound, TillbellError
 from tillbell.web import health, hot, inbound
 from tillbell.web.auth import PRINCIPAL, authenticate_now
-from tillbell.web.board import Board
-from tillbell.web.deferred import Deferred
 from tillbell.web.gate import Gate
 from tillbell.web.limits import RateLimit
 from tillbell.web.paths import is_rest
 from tillbell.web.problems import render_problem
+from tillbell.web.server.lazy_app import Deferred
+from tillbell.web.server.shared_metrics import Board
 from tillbell.web.usage import KeyUsage
 from tillbell.web.wire import Answer, App, Receive, Scope, Send, header, send_answer
 

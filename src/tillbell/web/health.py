@@ -26,8 +26,8 @@ from tillbell.clock import SECOND, Micros
 from tillbell.counters import Meters
 from tillbell.deliver.lane import Lane
 from tillbell.errors import Unavailable
-from tillbell.web.board import Board
 from tillbell.web.metrics import CONTENT_TYPE, Vitals, render
+from tillbell.web.server.shared_metrics import Board
 from tillbell.web.wire import Answer, Receive, Scope, Send, send_answer
 
 PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})

@@ -19,8 +19,8 @@ from tillbell.providers.kit import base
 from tillbell.receive.receive import answer_to
 from tillbell.receive.source_cache import PATH, LiveSource
 from tillbell.rules.proxies import client_address, is_trusted, networks
-from tillbell.web.patience import TARGET
 from tillbell.web.problems import render_problem
+from tillbell.web.server.slow_clients import TARGET
 from tillbell.web.wire import Answer, Receive, Scope, Send, header, read_body, send_answer
 
 _URL = re.compile(rb"/api/webhooks/([a-z0-9-]{1,64})(?:/([A-Za-z0-9_-]{1,128}))?")

@@ -18,7 +18,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tillbell.logs import observe
-from tillbell.web.joined import JoinedTransport
+from tillbell.web.server.write_coalescing import JoinedTransport
 
 HEADER_BYTES_MAX = 32_768
 TARGET = "tillbell.target"  # where the target as sent is left in the ASGI scope

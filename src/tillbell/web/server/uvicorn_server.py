@@ -22,7 +22,7 @@ import uvicorn
 
 from tillbell.errors import Misconfigured
 from tillbell.logs import observe
-from tillbell.web.patience import Limits, PatientConfig, PatientProtocol
+from tillbell.web.server.slow_clients import Limits, PatientConfig, PatientProtocol
 from tillbell.web.wire import App
 
 _REQUESTS_END_S = 5  # a request takes milliseconds; only a stuck client takes longer

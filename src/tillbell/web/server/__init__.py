@@ -1,0 +1,1 @@
+"""The HTTP server: listening, slow clients, the process’s own pages."""
