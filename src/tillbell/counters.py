@@ -2,7 +2,7 @@
 
 The hot path calls these methods once a message or attempt, so they are plain
 integer additions without a lock: **only the event loop's thread may call them**.
-`web/metrics.py` writes them for Prometheus without asking the database. Nothing
+`web/edge/metrics.py` writes them for Prometheus without asking the database. Nothing
 is counted per endpoint or application, so the size does not grow with customers.
 """
 

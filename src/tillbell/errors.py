@@ -20,7 +20,7 @@ TillbellError
 ```
 
 A receiver that fails is not an error of ours: it is a `Result` (models.py).
-Only `web/problems.py` turns these into HTTP statuses.
+Only `web/edge/problems.py` turns these into HTTP statuses.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ import yaml
 from tests.deploy.reading import DEPLOY, SECRETS, image_environment, settings_from
 from tillbell import __version__
 from tillbell.config import FIELDS
-from tillbell.web import health
-from tillbell.web.paths import BASE, CASHIER
+from tillbell.web.edge import health
+from tillbell.web.edge.paths import BASE, CASHIER
 
 CHART = DEPLOY / "helm" / "tillbell"
 KUBERNETES = ("1.27", "1.37")  # the oldest that Chart.yaml names, and the newest known

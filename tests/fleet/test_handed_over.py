@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.fleet.fleet import APP, FleetOf
 from tillbell.app import Gateway
 from tillbell.clock import SECOND
-from tillbell.web.health import LATE, Probe
+from tillbell.web.edge.health import LATE, Probe
 
 
 async def is_late(gateway: Gateway) -> bool:

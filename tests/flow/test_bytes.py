@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from tests.flow.world import SECRET, World
-from tillbell.web.hot import decode
+from tillbell.web.edge.publish_route import decode
 
 ODD = [
     b'{"a":1e400}',

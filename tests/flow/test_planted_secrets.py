@@ -3,8 +3,8 @@
 import pytest
 
 from tests.flow.world import World
-from tillbell.web.health import Probe
-from tillbell.web.metrics import Reading, render
+from tillbell.web.edge.health import Probe
+from tillbell.web.edge.metrics import Reading, render
 
 SIGNING = "whsec_cGxhbnRlZC1zaWduaW5nLXNlY3JldC0wMTIzNDU2Nzg5"
 HEADER = "Bearer planted-header-value-0123456789"

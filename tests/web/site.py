@@ -19,7 +19,7 @@ from tillbell.deliver.lane import Lane
 from tillbell.models import ApiKey, Attempt, Claim
 from tillbell.testing import Receiver
 from tillbell.vault import hash_key, new_api_key
-from tillbell.web.asgi import build
+from tillbell.web.edge.router import build
 from tillbell.web.server.slow_clients import Limits
 from tillbell.web.server.uvicorn_server import HttpServer, bind
 

@@ -13,8 +13,8 @@ from tests.cases import each
 from tests.web.site import Site
 from tillbell.models import ApiKey
 from tillbell.web.api import described
-from tillbell.web.auth import Access, Action, Capability, Tenant
-from tillbell.web.gate import PUBLIC
+from tillbell.web.edge.api_middleware import PUBLIC
+from tillbell.web.edge.auth import Access, Action, Capability, Tenant
 from tillbell.web.rest import ROUTERS
 from tillbell.web.routes import Guard, operation_id
 

@@ -13,9 +13,9 @@ import pytest
 
 from tillbell.app import Gateway
 from tillbell.config import load
-from tillbell.web import asgi
+from tillbell.web.edge import router
+from tillbell.web.edge.asgi_types import Answer, App, Receive, Scope, Send, send_answer
 from tillbell.web.server.lazy_app import Deferred
-from tillbell.web.wire import Answer, App, Receive, Scope, Send, send_answer
 
 FRAMEWORK = {"fastapi", "starlette", "pydantic"}
 
@@ -76,7 +76,7 @@ async def test_health_is_answered_while_the_rest_loads(
         return _hello
 
     monkeypatch.setattr(asgi, "_load_rest", make)
-    web = asgi.build(Gateway.create(load({"data_dir": tmp_path}, {}).settings))
+    web = router.build(Gateway.create(load({"data_dir": tmp_path}, {}).settings))
     asked = asyncio.create_task(_ask(web, "/api/v1/health"))
     try:
         assert (await _ask(web, "/livez"))[0] == 200

@@ -7,7 +7,7 @@ import pytest
 from tests.web.site import Site
 from tillbell.errors import TooMany
 from tillbell.testing import ManualClock
-from tillbell.web.limits import RateLimit
+from tillbell.web.edge.limits import RateLimit
 
 
 def test_a_second_holds_no_more_than_the_limit_and_then_fills_again(clock: ManualClock) -> None:

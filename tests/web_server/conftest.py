@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from tillbell.web.edge.asgi_types import Receive, Scope, Send, read_body
 from tillbell.web.server.slow_clients import Limits
 from tillbell.web.server.uvicorn_server import HttpServer, bind
-from tillbell.web.wire import Receive, Scope, Send, read_body
 
 Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 BODY_MAX = 4 * 1_048_576

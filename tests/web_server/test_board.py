@@ -15,7 +15,7 @@ from tillbell.counters import Meters
 from tillbell.models import Result
 from tillbell.storage.ports.outbound import Totals
 from tillbell.testing import ManualClock
-from tillbell.web.metrics import Vitals, render
+from tillbell.web.edge.metrics import Vitals, render
 from tillbell.web.server.shared_metrics import EVERY, OLD, Board
 
 

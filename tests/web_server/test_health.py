@@ -15,8 +15,8 @@ from tillbell.errors import StoreUnavailable
 from tillbell.models import Result
 from tillbell.storage.ports.outbound import Totals
 from tillbell.testing import ManualClock
-from tillbell.web.health import PATHS, Health
-from tillbell.web.metrics import Reading, Vitals, render
+from tillbell.web.edge.health import PATHS, Health
+from tillbell.web.edge.metrics import Reading, Vitals, render
 
 
 class Page(NamedTuple):

@@ -11,9 +11,9 @@ import pytest
 
 from tests.web_server.conftest import Connect
 from tillbell.errors import Misconfigured
+from tillbell.web.edge.asgi_types import Receive, Scope, Send
 from tillbell.web.server.slow_clients import Limits
 from tillbell.web.server.uvicorn_server import HttpServer, StopSignals, bind, serve_until
-from tillbell.web.wire import Receive, Scope, Send
 
 
 class Slow:

@@ -17,7 +17,7 @@ from tillbell.errors import Misconfigured
 from tillbell.models import ApiKey, Endpoint, KeyScope
 from tillbell.storage.ports.outbound import Page
 from tillbell.vault import hash_key, new_api_key
-from tillbell.web.asgi import Web, WorkerWeb, build
+from tillbell.web.edge.router import Web, WorkerWeb, build
 from tillbell.web.server.slow_clients import Limits
 from tillbell.web.server.uvicorn_server import HttpServer, adopt, bind, notify_ready
 

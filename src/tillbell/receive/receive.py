@@ -1,6 +1,6 @@
 """Receive: a callback is proven, stored and only then answered.
 
-limit (web/inbound.py) → find the source → verify the bytes as they came → store them, sealed →
+limit (web/edge/callback_route.py) → find the source → verify the bytes as they came → store them, sealed →
 answer as that provider wants → hand over to processing.
 
 A 2xx is a promise, so a store that does not confirm is answered 503 and the provider sends it

@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from tillbell.errors import TillbellError
-from tillbell.web.problems import (
+from tillbell.web.edge.problems import (
     JSON,
     PROBLEM,
     Headers,

@@ -40,10 +40,10 @@ from tillbell.web.api import (
 )
 from tillbell.web.api.endpoint_writes import EndpointWriter
 from tillbell.web.api.source_writes import SourceWriter
+from tillbell.web.edge.paths import BASE
+from tillbell.web.edge.usage import KeyUsage
 from tillbell.web.failures import install
 from tillbell.web.openapi import make_document
-from tillbell.web.paths import BASE
-from tillbell.web.usage import KeyUsage
 
 ROUTERS: tuple[APIRouter, ...] = (
     applications.router,

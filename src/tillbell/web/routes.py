@@ -20,9 +20,9 @@ from tillbell.app import Gateway
 from tillbell.errors import NotFound
 from tillbell.models import Application, Endpoint
 from tillbell.web.api.endpoint_writes import EndpointWriter
-from tillbell.web.auth import PRINCIPAL, Access, Action, Capability, Principal, Tenant
-from tillbell.web.paths import BASE
-from tillbell.web.usage import KeyUsage
+from tillbell.web.edge.auth import PRINCIPAL, Access, Action, Capability, Principal, Tenant
+from tillbell.web.edge.paths import BASE
+from tillbell.web.edge.usage import KeyUsage
 
 UID = r"^[a-zA-Z0-9\-_.]+$"
 

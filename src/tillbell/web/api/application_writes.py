@@ -10,8 +10,8 @@ from tillbell.app import Gateway
 from tillbell.models import Application
 from tillbell.web.api.shapes.applications import ApplicationIn
 from tillbell.web.api.uids import checked_uid
-from tillbell.web.auth import Access, Action, Principal, Tenant
-from tillbell.web.problems import invalid_from
+from tillbell.web.edge.auth import Access, Action, Principal, Tenant
+from tillbell.web.edge.problems import invalid_from
 
 CREATE = Access("application", Action.WRITE, Tenant.OPERATOR)
 

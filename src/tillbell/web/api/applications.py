@@ -16,7 +16,7 @@ from tillbell.web.api.paging import OrderedPageOf, cut_filtered
 from tillbell.web.api.shapes.applications import ApplicationIn, ApplicationOut, ApplicationPatch
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.uids import checked_uid
-from tillbell.web.auth import Action, Capability, Tenant
+from tillbell.web.edge.auth import Action, Capability, Tenant
 from tillbell.web.routes import App, AppId, GatewayOf, also, app_read, guard, resource
 
 router = resource("/app", "Application")

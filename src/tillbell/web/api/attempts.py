@@ -30,7 +30,7 @@ from tillbell.web.api.rendering import (
 )
 from tillbell.web.api.shapes.base import Listed, Status
 from tillbell.web.api.shapes.messages import AttemptOut, EndpointMessageOut
-from tillbell.web.auth import Capability
+from tillbell.web.edge.auth import Capability
 from tillbell.web.routes import AttemptId, EndpointOf, GatewayOf, app_read, app_write, resource
 
 router = resource("/app/{app_id}", "Message Attempt")

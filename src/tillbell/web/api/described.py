@@ -1,6 +1,6 @@
 """Routes that are served in front of the framework, described as its own are.
 
-Never mounted: `web/asgi.py` sends message creation to `web/hot.py`. What is here gives it
+Never mounted: `web/edge/router.py` sends message creation to `web/edge/publish_route.py`. What is here gives it
 its place in the OpenAPI document and in the table of who may do what.
 """
 
@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import Header, Query
 
 from tillbell.web.api.shapes.messages import MessageIn, PublishedOut
-from tillbell.web.auth import PUBLISH
+from tillbell.web.edge.auth import PUBLISH
 from tillbell.web.routes import AppId, guard, resource
 
 router = resource("", "Message")

@@ -29,7 +29,7 @@ from tillbell.web.api.shapes.endpoints import (
 )
 from tillbell.web.api.shapes.messages import MessageOut
 from tillbell.web.api.tasks import shown_task
-from tillbell.web.auth import Capability
+from tillbell.web.edge.auth import Capability
 from tillbell.web.routes import App, EndpointOf, GatewayOf, app_read, app_write, resource
 
 router = resource("/app/{app_id}/endpoint/{endpoint_id}", "Endpoint")

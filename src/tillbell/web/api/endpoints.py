@@ -22,7 +22,7 @@ from tillbell.web.api.shapes.endpoints import (
     RotateIn,
     SecretOut,
 )
-from tillbell.web.auth import Capability
+from tillbell.web.edge.auth import Capability
 from tillbell.web.routes import (
     App,
     EndpointId,

@@ -23,7 +23,7 @@ from tillbell.web.api.shapes.event_types import (
     EventTypePatch,
     EventTypeUpsertIn,
 )
-from tillbell.web.auth import Action, Capability, Tenant
+from tillbell.web.edge.auth import Action, Capability, Tenant
 from tillbell.web.routes import GatewayOf, also, guard, resource
 
 router = resource("/event-type", "Event Type")

@@ -1,4 +1,4 @@
-"""The Svix health check. `/livez` and `/readyz` say more (web/health.py)."""
+"""The Svix health check. `/livez` and `/readyz` say more (web/edge/health.py)."""
 
 from __future__ import annotations
 

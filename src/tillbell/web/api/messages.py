@@ -1,4 +1,4 @@
-"""Messages that were published. Creating one is the hot route (web/hot.py)."""
+"""Messages that were published. Creating one is the hot route (web/edge/publish_route.py)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from tillbell.web.api.shapes.endpoints import (
     RotateIn,
     SecretOut,
 )
-from tillbell.web.auth import Action, Tenant
+from tillbell.web.edge.auth import Action, Tenant
 from tillbell.web.routes import EndpointId, GatewayOf, WriterOf, also, guard, resource
 
 router = resource("/operational-webhook/endpoint", "Operational Webhook")

@@ -10,7 +10,7 @@ from tillbell.errors import NotFound
 from tillbell.web.api.shapes.base import Out
 from tillbell.web.api.shapes.sources import ProviderOut
 from tillbell.web.api.source_view import provider_out
-from tillbell.web.auth import Action, Tenant
+from tillbell.web.edge.auth import Action, Tenant
 from tillbell.web.routes import GatewayOf, guard, resource
 
 router = resource("/provider", "Provider")

@@ -14,7 +14,7 @@ from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut_filtered, find
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.endpoints import TaskOut
-from tillbell.web.auth import Action, Capability, Tenant
+from tillbell.web.edge.auth import Action, Capability, Tenant
 from tillbell.web.routes import GatewayOf, Who, guard, resource
 
 router = resource("/background-task", "Background Task")

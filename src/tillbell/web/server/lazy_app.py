@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from tillbell.web.wire import App, Receive, Scope, Send
+from tillbell.web.edge.asgi_types import App, Receive, Scope, Send
 
 
 class Deferred:

@@ -16,7 +16,7 @@ from tillbell.clock import SECOND, Clock, Micros
 from tillbell.counters import Meters
 from tillbell.logs import observe
 from tillbell.upkeep.chores import wait_until
-from tillbell.web.metrics import Reading, Vitals
+from tillbell.web.edge.metrics import Reading, Vitals
 
 EVERY: Micros = 2 * SECOND
 OLD: Micros = 10 * SECOND

@@ -22,8 +22,8 @@ import uvicorn
 
 from tillbell.errors import Misconfigured
 from tillbell.logs import observe
+from tillbell.web.edge.asgi_types import App
 from tillbell.web.server.slow_clients import Limits, PatientConfig, PatientProtocol
-from tillbell.web.wire import App
 
 _REQUESTS_END_S = 5  # a request takes milliseconds; only a stuck client takes longer
 _IDLE_S = 75

@@ -11,7 +11,7 @@ from tillbell.clock import Micros, to_datetime
 from tillbell.models import ApiKey
 from tillbell.web.api.shapes.applications import ApplicationIn
 from tillbell.web.api.shapes.base import Flag, In, Name, Out
-from tillbell.web.auth import Capability
+from tillbell.web.edge.auth import Capability
 
 HOUR_S = 3600
 WEEK_S = 7 * 24 * HOUR_S

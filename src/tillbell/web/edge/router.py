@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from tillbell.app import Gateway
 from tillbell.errors import NotFound, TillbellError
-from tillbell.web import health, hot, inbound
-from tillbell.web.auth import PRINCIPAL, authenticate_now
-from tillbell.web.gate import Gate
-from tillbell.web.limits import RateLimit
-from tillbell.web.paths import is_rest
-from tillbell.web.problems import render_problem
+from tillbell.web.edge import callback_route, health, publish_route
+from tillbell.web.edge.api_middleware import Gate
+from tillbell.web.edge.asgi_types import Answer, App, Receive, Scope, Send, header, send_answer
+from tillbell.web.edge.auth import PRINCIPAL, authenticate_now
+from tillbell.web.edge.limits import RateLimit
+from tillbell.web.edge.paths import is_rest
+from tillbell.web.edge.problems import render_problem
+from tillbell.web.edge.usage import KeyUsage
 from tillbell.web.server.lazy_app import Deferred
 from tillbell.web.server.shared_metrics import Board
-from tillbell.web.usage import KeyUsage
-from tillbell.web.wire import Answer, App, Receive, Scope, Send, header, send_answer
 
 
 class Web:
@@ -24,8 +24,8 @@ class Web:
         limit = RateLimit(gateway.settings.api_rate_limit, gateway.clock)
         self._rest = Deferred(lambda: _load_rest(gateway, usage))
         self._gate = Gate(self._rest, gateway, limit, usage)
-        self._create = Counted(hot.MessageCreate(gateway), gateway, limit, usage)
-        self._callbacks = inbound.Inbound(gateway)
+        self._create = Counted(publish_route.MessageCreate(gateway), gateway, limit, usage)
+        self._callbacks = callback_route.Inbound(gateway)
         self._health = health.Health(gateway)
         self._pages = pages or _nothing
 
@@ -33,9 +33,9 @@ class Web:
         """Serve one request."""
         if scope["type"] != "http":
             await _other_protocol(scope, receive, send)
-        elif hot.matches(scope):
+        elif publish_route.matches(scope):
             await self._create(scope, receive, send)
-        elif inbound.matches(scope):
+        elif callback_route.matches(scope):
             await self._callbacks(scope, receive, send)
         elif is_rest(scope["path"]):
             await self._gate(scope, receive, send)

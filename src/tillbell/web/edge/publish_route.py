@@ -21,11 +21,11 @@ from tillbell.models import Message
 from tillbell.rules.delivery import payload as rules
 from tillbell.rules.delivery.selectors import check_event_type, check_labels
 from tillbell.storage.ports.outbound import Repeated
-from tillbell.web.auth import PRINCIPAL, Principal, authenticate_now
-from tillbell.web.idempotency import idempotency_name
-from tillbell.web.paths import BASE
-from tillbell.web.problems import render_problem
-from tillbell.web.wire import Receive, Scope, Send
+from tillbell.web.edge.asgi_types import Receive, Scope, Send
+from tillbell.web.edge.auth import PRINCIPAL, Principal, authenticate_now
+from tillbell.web.edge.idempotency import idempotency_name
+from tillbell.web.edge.paths import BASE
+from tillbell.web.edge.problems import render_problem
 
 PREFIX = f"{BASE}/app/"
 SUFFIX = "/msg"

@@ -21,8 +21,8 @@ import msgspec
 from tillbell.app import Gateway
 from tillbell.errors import Conflict, Malformed
 from tillbell.storage.session.idempotency import Mark, under
-from tillbell.web.auth import Principal
-from tillbell.web.wire import Answer, App, Receive, Scope, Send, send_answer
+from tillbell.web.edge.asgi_types import Answer, App, Receive, Scope, Send, send_answer
+from tillbell.web.edge.auth import Principal
 
 KEY_MAX = 256
 _SERVER_ERROR = 500

@@ -4,7 +4,7 @@
 - `/readyz` and its other name `/healthz`: a write would be accepted now, there is
   room on the disk, and deliveries that could go out do go out. `?verbose` says
   which of them is wrong.
-- `/metrics`: Prometheus, see `web/metrics.py`.
+- `/metrics`: Prometheus, see `web/edge/metrics.py`.
 
 A customer's endpoint that is down never makes us unready: what waits for a
 breaker, a pace or a slow receiver is not late by our fault. Nothing here scans a
@@ -26,9 +26,9 @@ from tillbell.clock import SECOND, Micros
 from tillbell.counters import Meters
 from tillbell.deliver.lane import Lane
 from tillbell.errors import Unavailable
-from tillbell.web.metrics import CONTENT_TYPE, Vitals, render
+from tillbell.web.edge.asgi_types import Answer, Receive, Scope, Send, send_answer
+from tillbell.web.edge.metrics import CONTENT_TYPE, Vitals, render
 from tillbell.web.server.shared_metrics import Board
-from tillbell.web.wire import Answer, Receive, Scope, Send, send_answer
 
 PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 LATE = 60 * SECOND  # the oldest due delivery; after this someone should look

@@ -10,13 +10,7 @@ import hashlib
 
 from tillbell.app import Gateway
 from tillbell.errors import TillbellError
-from tillbell.web.auth import PRINCIPAL, Principal, authenticate_now
-from tillbell.web.idempotency import Attempted, Idempotent, idempotency_name
-from tillbell.web.limits import RateLimit
-from tillbell.web.problems import render_problem
-from tillbell.web.strict_json import check_json
-from tillbell.web.usage import KeyUsage
-from tillbell.web.wire import (
+from tillbell.web.edge.asgi_types import (
     Answer,
     App,
     Receive,
@@ -27,6 +21,12 @@ from tillbell.web.wire import (
     replay,
     send_answer,
 )
+from tillbell.web.edge.auth import PRINCIPAL, Principal, authenticate_now
+from tillbell.web.edge.idempotency import Attempted, Idempotent, idempotency_name
+from tillbell.web.edge.limits import RateLimit
+from tillbell.web.edge.problems import render_problem
+from tillbell.web.edge.strict_json import check_json
+from tillbell.web.edge.usage import KeyUsage
 
 PUBLIC = frozenset({"/api/v1/health", "/api/v1/openapi.json"})
 _SECURITY: list[tuple[bytes, bytes]] = [

@@ -19,9 +19,17 @@ from tillbell.providers.kit import base
 from tillbell.receive.receive import answer_to
 from tillbell.receive.source_cache import PATH, LiveSource
 from tillbell.rules.proxies import client_address, is_trusted, networks
-from tillbell.web.problems import render_problem
+from tillbell.web.edge.asgi_types import (
+    Answer,
+    Receive,
+    Scope,
+    Send,
+    header,
+    read_body,
+    send_answer,
+)
+from tillbell.web.edge.problems import render_problem
 from tillbell.web.server.slow_clients import TARGET
-from tillbell.web.wire import Answer, Receive, Scope, Send, header, read_body, send_answer
 
 _URL = re.compile(rb"/api/webhooks/([a-z0-9-]{1,64})(?:/([A-Za-z0-9_-]{1,128}))?")
 _PREFETCH = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")

@@ -1,0 +1,1 @@
+"""The ASGI edge: routing, authentication, limits, the two hot routes."""
