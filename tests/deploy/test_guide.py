@@ -14,9 +14,9 @@ from tillbell.app import Gateway
 from tillbell.config import FIELDS, load
 from tillbell.counters import Meters
 from tillbell.logs import HAPPENINGS
+from tillbell.web.api.rest import make_rest
 from tillbell.web.edge.metrics import Reading, Vitals, render
 from tillbell.web.edge.usage import KeyUsage
-from tillbell.web.rest import make_rest
 
 GROUPS = yaml.safe_load((DEPLOY / "prometheus" / "tillbell.rules.yaml").read_text())["groups"]
 RULES = [rule for group in GROUPS for rule in group["rules"]]

@@ -92,7 +92,7 @@ ACTS = (
     Act("print", ("cli/", "logs.py"), named=("print", "sys.stdout", "sys.stderr")),
     Act(
         "give errors a status of their own",
-        ("web/edge/problems.py", "web/failures.py"),
+        ("web/edge/problems.py", "web/api/failures.py"),
         imported=_HTTP_EXCEPTIONS,
     ),
     Act(

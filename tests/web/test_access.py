@@ -13,10 +13,10 @@ from tests.cases import each
 from tests.web.site import Site
 from tillbell.models import ApiKey
 from tillbell.web.api import described
+from tillbell.web.api.rest import ROUTERS
+from tillbell.web.api.routes import Guard, operation_id
 from tillbell.web.edge.api_middleware import PUBLIC
 from tillbell.web.edge.auth import Access, Action, Capability, Tenant
-from tillbell.web.rest import ROUTERS
-from tillbell.web.routes import Guard, operation_id
 
 BODIES = {"message.create": b'{"eventType":"order.paid","payload":{}}'}
 # What is promised of each route, told apart from how the program declares it.

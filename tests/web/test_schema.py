@@ -23,7 +23,7 @@ from tests.web import pretend
 from tests.web.door import Door
 from tests.web.site import Site
 from tillbell.catalog import CATALOG
-from tillbell.web.rest import openapi_document
+from tillbell.web.api.rest import openapi_document
 
 CHECKS = [
     not_a_server_error,

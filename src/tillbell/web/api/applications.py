@@ -13,11 +13,11 @@ from tillbell.models import Application, EndpointStatus
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.application_writes import CREATE, create_application, make_application
 from tillbell.web.api.paging import OrderedPageOf, cut_filtered
+from tillbell.web.api.routes import App, AppId, GatewayOf, also, app_read, guard, resource
 from tillbell.web.api.shapes.applications import ApplicationIn, ApplicationOut, ApplicationPatch
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.uids import checked_uid
 from tillbell.web.edge.auth import Action, Capability, Tenant
-from tillbell.web.routes import App, AppId, GatewayOf, also, app_read, guard, resource
 
 router = resource("/app", "Application")
 

@@ -28,10 +28,10 @@ from tillbell.web.api.rendering import (
     standing,
     states_of,
 )
+from tillbell.web.api.routes import AttemptId, EndpointOf, GatewayOf, app_read, app_write, resource
 from tillbell.web.api.shapes.base import Listed, Status
 from tillbell.web.api.shapes.messages import AttemptOut, EndpointMessageOut
 from tillbell.web.edge.auth import Capability
-from tillbell.web.routes import AttemptId, EndpointOf, GatewayOf, app_read, app_write, resource
 
 router = resource("/app/{app_id}", "Message Attempt")
 

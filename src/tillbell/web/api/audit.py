@@ -9,9 +9,9 @@ from fastapi import Query
 from tillbell.storage.ports.outbound import Page
 from tillbell.transactions import AuditEntry
 from tillbell.web.api.paging import OrderedPageOf, cut
+from tillbell.web.api.routes import App, GatewayOf, app_read, resource
 from tillbell.web.api.shapes.audit import AuditOut
 from tillbell.web.api.shapes.base import Listed
-from tillbell.web.routes import App, GatewayOf, app_read, resource
 
 router = resource("/app/{app_id}/audit", "Audit")
 

@@ -11,8 +11,8 @@ from tillbell.callbacks import Outcome
 from tillbell.clock import Micros
 from tillbell.storage.ports.inbound import CallbackFilter
 from tillbell.web.api.filters import TimeQuery, instant
+from tillbell.web.api.routes import App, GatewayOf
 from tillbell.web.api.shapes.callbacks import ReplayManyIn
-from tillbell.web.routes import App, GatewayOf
 
 NameQuery = Annotated[str | None, Query(max_length=256)]
 Verdict = Literal["accepted", "refused"]

@@ -17,6 +17,7 @@ from tillbell.web.api.callback_filters import FilterOf, filter_of
 from tillbell.web.api.callback_previews import preview_out
 from tillbell.web.api.callback_view import request_out, verdict_word
 from tillbell.web.api.paging import OrderedPageOf, cut
+from tillbell.web.api.routes import UID, App, GatewayOf, also, app_read, app_write, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.callbacks import (
     CallbackDetailOut,
@@ -27,7 +28,6 @@ from tillbell.web.api.shapes.callbacks import (
     ReplayManyOut,
     ReplayOut,
 )
-from tillbell.web.routes import UID, App, GatewayOf, also, app_read, app_write, resource
 
 router = resource("/app/{app_id}/callback", "Callback")
 

@@ -32,11 +32,11 @@ from tillbell.money import format_amount
 from tillbell.process.operator import NewTransaction
 from tillbell.transactions import Direction, Transaction
 from tillbell.web.api.money_in import checked_amount
+from tillbell.web.api.routes import UID, GatewayOf, Who, guard, operation_id
 from tillbell.web.api.shapes.cashier import CashierDataOut, CashierIn, CashierOut
 from tillbell.web.edge.auth import Action, Tenant
 from tillbell.web.edge.paths import CASHIER
 from tillbell.web.edge.problems import invalid_from
-from tillbell.web.routes import UID, GatewayOf, Who, guard, operation_id
 
 router = APIRouter(
     tags=["Cashier"],

@@ -13,11 +13,11 @@ from tillbell.process.operator import Act, Awaited
 from tillbell.storage.ports.outbound import Page
 from tillbell.transactions import Conflict
 from tillbell.web.api.paging import OrderedPageOf, cut
+from tillbell.web.api.routes import UID, App, GatewayOf, Who, app_read, app_write, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.conflicts import ConflictOut
 from tillbell.web.api.shapes.transactions import ActIn
 from tillbell.web.api.transaction_acts import SECOND_KEY, proposed
-from tillbell.web.routes import UID, App, GatewayOf, Who, app_read, app_write, resource
 
 router = resource("/app/{app_id}/conflict", "Conflict")
 

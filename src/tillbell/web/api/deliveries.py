@@ -14,9 +14,9 @@ from tillbell.web.api.filters import MessageFilterOf
 from tillbell.web.api.messages import camel_page
 from tillbell.web.api.paging import Cut, PageOf, cut, cut_in_memory
 from tillbell.web.api.rendering import answer, delivery_doc
+from tillbell.web.api.routes import UID, App, GatewayOf, app_read, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.messages import DeliveryOut
-from tillbell.web.routes import UID, App, GatewayOf, app_read, resource
 
 router = resource("/app/{app_id}/delivery", "Delivery")
 

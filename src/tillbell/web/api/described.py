@@ -10,9 +10,9 @@ from typing import Annotated
 
 from fastapi import Header, Query
 
+from tillbell.web.api.routes import AppId, guard, resource
 from tillbell.web.api.shapes.messages import MessageIn, PublishedOut
 from tillbell.web.edge.auth import PUBLISH
-from tillbell.web.routes import AppId, guard, resource
 
 router = resource("", "Message")
 

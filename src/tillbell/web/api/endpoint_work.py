@@ -19,6 +19,7 @@ from tillbell.rules.delivery.selectors import check_event_type, compile_filter
 from tillbell.storage.ports.outbound import Selection, Totals
 from tillbell.web.api.filters import TimeQuery, codes_of, span
 from tillbell.web.api.rendering import answer, message_doc, states_of
+from tillbell.web.api.routes import App, EndpointOf, GatewayOf, app_read, app_write, resource
 from tillbell.web.api.shapes.base import Window
 from tillbell.web.api.shapes.endpoints import (
     AttemptStatsOut,
@@ -30,7 +31,6 @@ from tillbell.web.api.shapes.endpoints import (
 from tillbell.web.api.shapes.messages import MessageOut
 from tillbell.web.api.tasks import shown_task
 from tillbell.web.edge.auth import Capability
-from tillbell.web.routes import App, EndpointOf, GatewayOf, app_read, app_write, resource
 
 router = resource("/app/{app_id}/endpoint/{endpoint_id}", "Endpoint")
 

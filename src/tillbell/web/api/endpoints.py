@@ -10,6 +10,17 @@ from tillbell.errors import NotFound
 from tillbell.models import Endpoint
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut
+from tillbell.web.api.routes import (
+    App,
+    EndpointId,
+    EndpointOf,
+    GatewayOf,
+    WriterOf,
+    also,
+    app_read,
+    app_write,
+    resource,
+)
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.endpoints import (
     EndpointIn,
@@ -23,17 +34,6 @@ from tillbell.web.api.shapes.endpoints import (
     SecretOut,
 )
 from tillbell.web.edge.auth import Capability
-from tillbell.web.routes import (
-    App,
-    EndpointId,
-    EndpointOf,
-    GatewayOf,
-    WriterOf,
-    also,
-    app_read,
-    app_write,
-    resource,
-)
 
 T = TypeVar("T")
 

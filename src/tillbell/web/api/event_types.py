@@ -15,6 +15,7 @@ from tillbell.models import EventType
 from tillbell.rules.delivery.selectors import check_event_type
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut_filtered
+from tillbell.web.api.routes import GatewayOf, also, guard, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.event_types import (
     CatalogEntryOut,
@@ -24,7 +25,6 @@ from tillbell.web.api.shapes.event_types import (
     EventTypeUpsertIn,
 )
 from tillbell.web.edge.auth import Action, Capability, Tenant
-from tillbell.web.routes import GatewayOf, also, guard, resource
 
 router = resource("/event-type", "Event Type")
 

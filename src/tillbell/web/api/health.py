@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import Response
 
-from tillbell.web.routes import resource
+from tillbell.web.api.routes import resource
 
 router = resource("/health", "Health")
 

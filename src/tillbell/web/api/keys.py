@@ -13,10 +13,10 @@ from tillbell.models import ApiKey, KeyUse
 from tillbell.storage.ports.outbound import Page
 from tillbell.vault import hash_key, new_api_key
 from tillbell.web.api.paging import OrderedPageOf, cut_filtered, find
+from tillbell.web.api.routes import GatewayOf, Usage, guard, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.keys import KeyIn, KeyOut, NewKeyOut
 from tillbell.web.edge.auth import Action, Tenant
-from tillbell.web.routes import GatewayOf, Usage, guard, resource
 
 router = resource("/key", "API Key")
 

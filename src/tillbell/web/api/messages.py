@@ -14,6 +14,7 @@ from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.filters import MessageFilterOf, WithContent
 from tillbell.web.api.paging import PageOf, cut, cut_in_memory
 from tillbell.web.api.rendering import Doc, answer, message_doc, standing
+from tillbell.web.api.routes import App, GatewayOf, MessageId, app_read, app_write, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.endpoints import EndpointOut, MessageEndpointOut, TaskOut
 from tillbell.web.api.shapes.messages import (
@@ -24,7 +25,6 @@ from tillbell.web.api.shapes.messages import (
     PrecheckOut,
 )
 from tillbell.web.api.tasks import shown_task
-from tillbell.web.routes import App, GatewayOf, MessageId, app_read, app_write, resource
 
 router = resource("/app/{app_id}/msg", "Message")
 

@@ -16,6 +16,7 @@ from tillbell.models import Endpoint
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.endpoints import present, shown_headers
 from tillbell.web.api.paging import OrderedPageOf, cut
+from tillbell.web.api.routes import EndpointId, GatewayOf, WriterOf, also, guard, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.endpoints import (
     EndpointIn,
@@ -28,7 +29,6 @@ from tillbell.web.api.shapes.endpoints import (
     SecretOut,
 )
 from tillbell.web.edge.auth import Action, Tenant
-from tillbell.web.routes import EndpointId, GatewayOf, WriterOf, also, guard, resource
 
 router = resource("/operational-webhook/endpoint", "Operational Webhook")
 

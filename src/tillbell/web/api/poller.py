@@ -26,8 +26,8 @@ from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.web.api.filters import LabelQuery, TimeQuery
 from tillbell.web.api.paging import Limit, cut
 from tillbell.web.api.rendering import answer, message_doc
+from tillbell.web.api.routes import UID, App, GatewayOf, app_read, resource
 from tillbell.web.api.shapes.messages import PolledOut, SeekIn, SeekOut
-from tillbell.web.routes import UID, App, GatewayOf, app_read, resource
 
 router = resource("/app/{app_id}/poller", "Message Poller")
 

@@ -16,9 +16,9 @@ from tillbell.models import ApiKey, Application
 from tillbell.vault import hash_key, new_api_key
 from tillbell.web.api.application_writes import create_beside
 from tillbell.web.api.keys import revoke
+from tillbell.web.api.routes import App, AppId, GatewayOf, Who, guard, resource
 from tillbell.web.api.shapes.keys import WEEK_S, ExpireIn, PortalIn, PortalOut
 from tillbell.web.edge.auth import Action, Capability, Tenant
-from tillbell.web.routes import App, AppId, GatewayOf, Who, guard, resource
 
 router = resource("/auth", "Authentication")
 

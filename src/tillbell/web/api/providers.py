@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import Path
 
 from tillbell.errors import NotFound
+from tillbell.web.api.routes import GatewayOf, guard, resource
 from tillbell.web.api.shapes.base import Out
 from tillbell.web.api.shapes.sources import ProviderOut
 from tillbell.web.api.source_view import provider_out
 from tillbell.web.edge.auth import Action, Tenant
-from tillbell.web.routes import GatewayOf, guard, resource
 
 router = resource("/provider", "Provider")
 

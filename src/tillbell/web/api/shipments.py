@@ -10,9 +10,9 @@ from tillbell.callbacks import Shipment
 from tillbell.errors import NotFound
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut
+from tillbell.web.api.routes import App, GatewayOf, app_read, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.shipments import ShipmentOut
-from tillbell.web.routes import App, GatewayOf, app_read, resource
 
 router = resource("/app/{app_id}/shipment", "Shipment")
 

@@ -12,6 +12,7 @@ from tillbell.receive.source_cache import LiveSource
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.endpoints import present
 from tillbell.web.api.paging import OrderedPageOf, cut
+from tillbell.web.api.routes import UID, App, GatewayOf, app_read, app_write, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.sources import (
     SourceIn,
@@ -21,10 +22,9 @@ from tillbell.web.api.shapes.sources import (
     TestIn,
     TestOut,
 )
-from tillbell.web.api.source_test import simulate
+from tillbell.web.api.source_tryout import simulate
 from tillbell.web.api.source_view import source_out
 from tillbell.web.api.source_writes import SourceWriter
-from tillbell.web.routes import UID, App, GatewayOf, app_read, app_write, resource
 
 router = resource("/app/{app_id}/source", "Source")
 

@@ -11,9 +11,9 @@ from tillbell.errors import NotFound
 from tillbell.process.operator import Act
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut
+from tillbell.web.api.routes import App, GatewayOf, Who, app_read, app_write, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.emails import SuppressionOut
-from tillbell.web.routes import App, GatewayOf, Who, app_read, app_write, resource
 
 router = resource("/app/{app_id}/suppression", "Suppression")
 

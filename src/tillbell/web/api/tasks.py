@@ -12,10 +12,10 @@ from tillbell.errors import NotFound
 from tillbell.models import Task, TaskStatus
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut_filtered, find
+from tillbell.web.api.routes import GatewayOf, Who, guard, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.endpoints import TaskOut
 from tillbell.web.edge.auth import Action, Capability, Tenant
-from tillbell.web.routes import GatewayOf, Who, guard, resource
 
 router = resource("/background-task", "Background Task")
 

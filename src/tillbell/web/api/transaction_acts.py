@@ -9,6 +9,7 @@ from fastapi import Depends, Request, Response
 from tillbell.process.operator import Act, Awaited
 from tillbell.process.resend_message import Reteller
 from tillbell.web.api.money_in import checked_amount
+from tillbell.web.api.routes import GatewayOf, Who, also, resource
 from tillbell.web.api.shapes.transactions import (
     ActIn,
     AwaitedOut,
@@ -18,7 +19,6 @@ from tillbell.web.api.shapes.transactions import (
 )
 from tillbell.web.api.transaction_view import transaction_out
 from tillbell.web.api.transactions import WRITE, TransactionOf
-from tillbell.web.routes import GatewayOf, Who, also, resource
 
 router = resource("/app/{app_id}/transaction/{transaction_id}", "Transaction")
 

@@ -16,6 +16,7 @@ from tillbell.transactions import Direction, Kind, Status, Transaction
 from tillbell.web.api.filters import TimeQuery, instant
 from tillbell.web.api.money_in import checked_amount
 from tillbell.web.api.paging import OrderedPageOf, cut
+from tillbell.web.api.routes import UID, App, GatewayOf, Who, also, app_read, app_write, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.transactions import (
     TransactionDetailOut,
@@ -24,16 +25,6 @@ from tillbell.web.api.shapes.transactions import (
 )
 from tillbell.web.api.transaction_view import detail_out, transaction_out
 from tillbell.web.api.uids import checked_uid
-from tillbell.web.routes import (
-    UID,
-    App,
-    GatewayOf,
-    Who,
-    also,
-    app_read,
-    app_write,
-    resource,
-)
 
 router = resource("/app/{app_id}/transaction", "Transaction")
 

@@ -84,7 +84,7 @@ def build(gateway: Gateway) -> Web | WorkerWeb:
 
 
 def _load_rest(gateway: Gateway, usage: KeyUsage) -> App:
-    from tillbell.web.rest import make_rest
+    from tillbell.web.api.rest import make_rest
 
     return make_rest(gateway, usage)
 

@@ -39,11 +39,11 @@ from tillbell.web.api import (
     transactions,
 )
 from tillbell.web.api.endpoint_writes import EndpointWriter
+from tillbell.web.api.failures import install
+from tillbell.web.api.openapi import make_document
 from tillbell.web.api.source_writes import SourceWriter
 from tillbell.web.edge.paths import BASE
 from tillbell.web.edge.usage import KeyUsage
-from tillbell.web.failures import install
-from tillbell.web.openapi import make_document
 
 ROUTERS: tuple[APIRouter, ...] = (
     applications.router,
