@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tillbell.cli.causes import Signed, judge
-from tillbell.cli.given import read
+from tillbell.cli.value_or_file import read
 from tillbell.clock import SECOND, SystemClock
 from tillbell.errors import Misconfigured
 from tillbell.rules.delivery.signing import check_standard_secret, standard_signature

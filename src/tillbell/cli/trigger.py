@@ -137,7 +137,7 @@ def _settings_of(given: tuple[str, ...]) -> Mapping[str, Any]:
 
 
 def _text(given: str) -> str:
-    from tillbell.cli.given import read
+    from tillbell.cli.value_or_file import read
 
     try:
         return read(given).decode()
