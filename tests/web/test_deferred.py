@@ -75,7 +75,7 @@ async def test_health_is_answered_while_the_rest_loads(
         go.wait()
         return _hello
 
-    monkeypatch.setattr(asgi, "_load_rest", make)
+    monkeypatch.setattr(router, "_load_rest", make)
     web = router.build(Gateway.create(load({"data_dir": tmp_path}, {}).settings))
     asked = asyncio.create_task(_ask(web, "/api/v1/health"))
     try:

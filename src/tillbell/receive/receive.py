@@ -1,7 +1,7 @@
 """Receive: a callback is proven, stored and only then answered.
 
-limit (web/edge/callback_route.py) → find the source → verify the bytes as they came → store them, sealed →
-answer as that provider wants → hand over to processing.
+limit (web/edge/callback_route.py) → find the source → verify the bytes as they came → store them,
+sealed → answer as that provider wants → hand over to processing.
 
 A 2xx is a promise, so a store that does not confirm is answered 503 and the provider sends it
 again; its dedupe key makes that safe. Money is never delayed by what is many and matters

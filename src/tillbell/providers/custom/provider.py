@@ -15,8 +15,9 @@ import msgspec
 from tillbell.callbacks import Note, References, Sum, TransactionNotice, Trust
 from tillbell.clock import Micros
 from tillbell.providers import presets
-from tillbell.providers.custom import verify
+from tillbell.providers.custom import checking
 from tillbell.providers.custom.check_types import Pull, StaticField, StaticHeader, each
+from tillbell.providers.custom.checking import Asked
 from tillbell.providers.custom.config import (
     ANY_FIELD,
     NOTE,
@@ -31,7 +32,6 @@ from tillbell.providers.custom.config import (
 from tillbell.providers.custom.locations import Content, Place, place
 from tillbell.providers.custom.sign import sign
 from tillbell.providers.custom.template import Ambiguous, Filling, template
-from tillbell.providers.custom.verify import Asked
 from tillbell.providers.kit.base import (
     Answer,
     Confidence,
@@ -65,7 +65,7 @@ LEAVES_MAX = 50  # values that are tried as references where none is declared
 def verify(incoming: Incoming, setup: Setup) -> Verdict:
     """Carry out the declared checks; with `reportOnly` what fails is told and let through."""
     found = usable(setup.config)
-    verdict = verify.verify(Asked(Content(incoming, found.format), found, setup))
+    verdict = checking.verify(Asked(Content(incoming, found.format), found, setup))
     if verdict.trust is None and found.report_only and found.checks:
         return Verdict(Trust.NONE, f"This is only reported, not refused: {verdict.why}")
     return verdict
@@ -118,7 +118,7 @@ def shown(setup: Setup) -> Shown:
     """Say what the declaration of one source comes to."""
     found, known = usable(setup.config), preset(setup.config.get("preset"))
     asked = Asked(Content(_NO_REQUEST, found.format), found, setup)
-    trust = verify.promised(asked, found.checks) if found.checks else None
+    trust = checking.promised(asked, found.checks) if found.checks else None
     note = f"{known.title}. {known.note}" if known.title else PROVIDER.note
     carried = [one for one in each(found.checks) if isinstance(one, StaticField | StaticHeader)]
     return Shown(
@@ -222,7 +222,7 @@ def _weakest(found: Declared) -> Trust:
         found, credentials={**dict.fromkeys(_credential_names(found), "any")}
     )
     asked = Asked(Content(_NO_REQUEST, found.format), named, some)
-    return verify.promised(asked, found.checks) or Trust.NONE
+    return checking.promised(asked, found.checks) or Trust.NONE
 
 
 def _credential_names(found: Declared) -> list[str]:

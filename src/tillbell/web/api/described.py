@@ -1,7 +1,7 @@
 """Routes that are served in front of the framework, described as its own are.
 
-Never mounted: `web/edge/router.py` sends message creation to `web/edge/publish_route.py`. What is here gives it
-its place in the OpenAPI document and in the table of who may do what.
+Never mounted: `web/edge/router.py` sends message creation to `web/edge/publish_route.py`. What is
+here gives it its place in the OpenAPI document and in the table of who may do what.
 """
 
 from __future__ import annotations
