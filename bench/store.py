@@ -22,7 +22,7 @@ from bench import postgres
 from bench.figures import percentile, spread
 from tillbell.clock import SECOND, SystemClock
 from tillbell.ids import IdMaker, attempt_id, delivery_id
-from tillbell.models import Attempt, Delivery, DeliveryState, Message, Result, Trigger
+from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message, Result, Trigger
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import Publication, Settlement
 from tillbell.storage.postgres.database import PostgresDatabase

@@ -14,7 +14,7 @@ from bench.scale.fill import DEEP, EQUAL, Filling, endpoint_id, lane
 from bench.store import accepted
 from tillbell.clock import SECOND
 from tillbell.ids import IdMaker, delivery_id
-from tillbell.models import Claim, Delivery, DeliveryState, Message
+from tillbell.model.messages import Claim, Delivery, DeliveryState, Message
 from tillbell.storage.ports.outbound import LaneKey, Publication
 
 T = TypeVar("T")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from tillbell.callbacks import Source
 from tillbell.clock import SECOND, Clock, SteeredClock, SystemClock
 from tillbell.cluster.membership import BEAT, Fleet
 from tillbell.cluster.record_feed import EVERY as FEED_EVERY
@@ -34,7 +33,9 @@ from tillbell.http.client import Sender
 from tillbell.http.resolver import Resolver
 from tillbell.ids import IdMaker
 from tillbell.logs import observe
-from tillbell.models import Application, EndpointHealth
+from tillbell.model.endpoints import EndpointHealth
+from tillbell.model.records import Application
+from tillbell.model.sources import Source
 from tillbell.process.decisions import Office
 from tillbell.process.operator import Operator
 from tillbell.process.process import Processor

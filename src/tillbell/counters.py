@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable
 import msgspec
 from msgspec import field
 
-from tillbell.callbacks import Outcome
 from tillbell.clock import Micros
-from tillbell.models import Result
+from tillbell.model.callbacks import Outcome
+from tillbell.model.messages import Result
 from tillbell.storage.ports.outbound import Totals
 
 TIMES_US = (

@@ -19,7 +19,7 @@ TillbellError
     └── Draining           503
 ```
 
-A receiver that fails is not an error of ours: it is a `Result` (models.py).
+A receiver that fails is not an error of ours: it is a `Result` (model/messages.py).
 Only `web/edge/problems.py` turns these into HTTP statuses.
 """
 

@@ -13,7 +13,9 @@ from tillbell.clock import Clock, SteeredClock
 from tillbell.config import load
 from tillbell.deliver.publish import Draft
 from tillbell.errors import Conflict, StoreUnavailable
-from tillbell.models import Application, Endpoint, Message, SigningSecret
+from tillbell.model.endpoints import Endpoint, SigningSecret
+from tillbell.model.messages import Message
+from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import Page
 from tillbell.testing import Receiver
 from tillbell.vault import Secret

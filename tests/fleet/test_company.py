@@ -6,7 +6,7 @@ import msgspec
 
 from tests.fleet.fleet import APP, PATIENCE_S, FleetOf, eventually
 from tillbell.app import Gateway
-from tillbell.models import Endpoint
+from tillbell.model.endpoints import Endpoint
 
 
 async def test_each_endpoint_has_one_owner_and_it_delivers_what_any_of_them_took(

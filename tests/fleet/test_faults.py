@@ -20,7 +20,7 @@ from tillbell import logs
 from tillbell.app import Gateway
 from tillbell.clock import DAY, SECOND, Micros, SystemClock
 from tillbell.errors import StoreUnavailable
-from tillbell.models import Message
+from tillbell.model.messages import Message
 from tillbell.testing.receiver import Exchange
 from tillbell.upkeep import chores
 

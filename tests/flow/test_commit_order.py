@@ -7,10 +7,10 @@ import random
 
 from tests.flow.world import World
 from tillbell.deliver.publish import Draft
+from tillbell.model.transactions import Direction
 from tillbell.process.decision import By
 from tillbell.process.operator import NewTransaction
 from tillbell.storage.ports.outbound import MessageFilter, Page
-from tillbell.transactions import Direction
 
 WRITERS = 16
 EACH = 400

@@ -4,7 +4,8 @@ from standardwebhooks import Webhook
 
 from tests.flow.world import SECRET, World
 from tillbell.errors import Conflict
-from tillbell.models import DeliveryState, EndpointStatus, SigningSecret
+from tillbell.model.endpoints import EndpointStatus, SigningSecret
+from tillbell.model.messages import DeliveryState
 
 OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.flow.world import World
-from tillbell.models import Application
+from tillbell.model.records import Application
 from tillbell.testing.receiver import Exchange
 
 MESSAGES, ENDPOINTS = 25, 200  # of the noisy tenant: its backlog is each to each

@@ -4,7 +4,8 @@ import statistics
 from pathlib import Path
 
 from tests.flow.world import World
-from tillbell.models import DeliveryState, EndpointStatus, Result
+from tillbell.model.endpoints import EndpointStatus
+from tillbell.model.messages import DeliveryState, Result
 from tillbell.testing.behaviours import flaky, hang
 from tillbell.testing.dns import StubDns
 from tillbell.testing.receiver import Exchange

@@ -7,7 +7,7 @@ import pytest
 
 from tests.flow.world import World
 from tillbell.errors import Conflict
-from tillbell.models import Result
+from tillbell.model.messages import Result
 from tillbell.testing.behaviours import flaky
 
 pytestmark = pytest.mark.sqlite

@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from tests.flow.world import World
-from tillbell.callbacks import Source
 from tillbell.deliver.compiled_endpoint import LiveMaker
 from tillbell.deliver.config_cache import Directory
-from tillbell.models import Application, Endpoint
+from tillbell.model.endpoints import Endpoint
+from tillbell.model.records import Application
+from tillbell.model.sources import Source
 from tillbell.receive.source_cache import Sources
 from tillbell.storage.ports.database import Database
 from tillbell.vault import hash_key

@@ -7,7 +7,9 @@ import pytest
 
 from tests.flow.world import World
 from tests.stores import IS_POSTGRES
-from tillbell.models import DeliveryState, Endpoint, Task, TaskStatus, Trigger
+from tillbell.model.endpoints import Endpoint
+from tillbell.model.messages import DeliveryState, Trigger
+from tillbell.model.records import Task, TaskStatus
 from tillbell.storage.ports.outbound import Selection
 from tillbell.testing.behaviours import flaky
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.flow.world import START, World
 from tillbell.clock import DAY, HOUR, SECOND, to_datetime
-from tillbell.models import DeliveryState, EndpointStatus, Result
+from tillbell.model.endpoints import EndpointStatus
+from tillbell.model.messages import DeliveryState, Result
 from tillbell.testing.behaviours import raw
 
 STANDARD = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)

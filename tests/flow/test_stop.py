@@ -8,7 +8,7 @@ import pytest
 from tests.flow.world import World
 from tests.stores import IS_POSTGRES
 from tillbell.errors import Draining
-from tillbell.models import DeliveryState, Result
+from tillbell.model.messages import DeliveryState, Result
 from tillbell.storage.ports.outbound import Settlement
 from tillbell.testing.behaviours import raw
 from tillbell.testing.receiver import Exchange

@@ -16,15 +16,9 @@ from tillbell.config import load
 from tillbell.deliver.attempt import Ended
 from tillbell.deliver.lane import Lane
 from tillbell.deliver.publish import Draft
-from tillbell.models import (
-    Application,
-    Attempt,
-    Claim,
-    Delivery,
-    Endpoint,
-    Message,
-    SigningSecret,
-)
+from tillbell.model.endpoints import Endpoint, SigningSecret
+from tillbell.model.messages import Attempt, Claim, Delivery, Message
+from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import ALL, AttemptFilter, MessageFilter, Page
 from tillbell.testing import ManualClock, Receiver
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.flow.world import START, World
 from tests.money.teller import Teller
-from tillbell.callbacks import Source
+from tillbell.model.sources import Source
 from tillbell.testing import ManualClock
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tests.rules.test_transitions import cells
-from tillbell.callbacks import Outcome
-from tillbell.transactions import NEGATIVE, Direction, Status
+from tillbell.model.callbacks import Outcome
+from tillbell.model.transactions import NEGATIVE, Direction, Status
 
 OUTCOMES = {(direction, is_, says): outcome for direction, is_, says, outcome in cells()}
 PRICE = 10_000

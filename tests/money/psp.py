@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tillbell.callbacks import (
+from tillbell.model.callbacks import (
     AnalyticsNotice,
     EmailNotice,
     Forward,
@@ -16,8 +16,9 @@ from tillbell.callbacks import (
     OrderNotice,
     ShipmentNotice,
     TransactionNotice,
-    Trust,
 )
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Status
 from tillbell.providers.kit.base import (
     Answer,
     Case,
@@ -30,7 +31,6 @@ from tillbell.providers.kit.base import (
     Setup,
     Verdict,
 )
-from tillbell.transactions import Status
 
 _NOTICES: dict[str, Any] = {
     kind.__name__: kind

@@ -10,21 +10,10 @@ import msgspec
 
 from tests.flow.world import World
 from tests.money.psp import PSP, body_of
-from tillbell.callbacks import (
-    Callback,
-    Notice,
-    References,
-    Source,
-    Sum,
-    TransactionNotice,
-    Trust,
-)
-from tillbell.models import Message
-from tillbell.process.operator import NewTransaction
-from tillbell.providers.kit.base import Incoming
-from tillbell.storage.ports.inbound import CallbackFilter
-from tillbell.storage.ports.outbound import Page
-from tillbell.transactions import (
+from tillbell.model.callbacks import Callback, Notice, References, Sum, TransactionNotice
+from tillbell.model.messages import Message
+from tillbell.model.sources import Source, Trust
+from tillbell.model.transactions import (
     Conflict,
     Direction,
     Effect,
@@ -33,6 +22,10 @@ from tillbell.transactions import (
     Transaction,
     Transition,
 )
+from tillbell.process.operator import NewTransaction
+from tillbell.providers.kit.base import Incoming
+from tillbell.storage.ports.inbound import CallbackFilter
+from tillbell.storage.ports.outbound import Page
 from tillbell.vault import hash_key
 
 PENDING, ON_HOLD, PROCESSING, APPROVED, DECLINED, FAILED, CANCELLED, REJECTED = Status

@@ -19,10 +19,11 @@ from tests.money.teller import (
     Teller,
     news,
 )
-from tillbell.callbacks import Outcome, Source, Trust
 from tillbell.clock import DAY, HOUR, MINUTE, SECOND
+from tillbell.model.callbacks import Outcome
+from tillbell.model.sources import Source, Trust
+from tillbell.model.transactions import Status
 from tillbell.testing.receiver import Exchange
-from tillbell.transactions import Status
 
 GRACE_S = 15 * MINUTE / SECOND
 UNSIGNED = [trust for trust in Trust if trust is not Trust.SIGNED]

@@ -8,20 +8,18 @@ from collections.abc import Sequence
 import pytest
 
 from tests.money.teller import APPROVED, Teller, news
-from tillbell.callbacks import (
+from tillbell.model.callbacks import (
     AnalyticsNotice,
-    Email,
     EmailNotice,
     Forward,
     Note,
     OrderNotice,
     Outcome,
-    Shipment,
     ShipmentNotice,
-    Source,
-    Suppression,
-    Trust,
 )
+from tillbell.model.emails import Email, Suppression
+from tillbell.model.shipments import Shipment
+from tillbell.model.sources import Source, Trust
 
 
 def parcel(status: str | None, **fields: object) -> ShipmentNotice:

@@ -34,13 +34,14 @@ from tests.money.teller import (
     linked,
     news,
 )
-from tillbell.callbacks import Outcome, Source, Sum, TransactionNotice, Trust
 from tillbell.errors import StoreUnavailable
+from tillbell.model.callbacks import Outcome, Sum, TransactionNotice
+from tillbell.model.sources import Source, Trust
+from tillbell.model.transactions import Direction, Kind, Status, Transaction
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import CallbackFilter, Change, Crossed, Done
 from tillbell.storage.ports.outbound import Page
 from tillbell.testing import ManualClock
-from tillbell.transactions import Direction, Kind, Status, Transaction
 
 T = TypeVar("T")
 SETTINGS = settings(

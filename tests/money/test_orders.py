@@ -30,8 +30,9 @@ from tests.money.teller import (
     linked,
     news,
 )
-from tillbell.callbacks import References, Source, TransactionNotice
-from tillbell.transactions import Direction, Kind, Status
+from tillbell.model.callbacks import References, TransactionNotice
+from tillbell.model.sources import Source
+from tillbell.model.transactions import Direction, Kind, Status
 
 Event = tuple[Kind, str, Status]  # what, its own id at the provider, how it stands
 Account = tuple[Status, tuple[tuple[Kind, Status], ...], tuple[tuple[str, str], ...]]

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.money.teller import APPROVED, ON_HOLD, PENDING, Teller, news
-from tillbell.callbacks import Trust
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Status
 from tillbell.testing.receiver import Exchange
-from tillbell.transactions import Status
 
 OWN = {"Zero-Confirmed": "Approved", "captured": "On Hold", "odd": "nearly paid"}
 

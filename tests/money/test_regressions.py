@@ -22,10 +22,11 @@ from tests.money.teller import (
     linked,
     news,
 )
-from tillbell.callbacks import Outcome, References, Source
 from tillbell.clock import DAY, HOUR, SECOND
+from tillbell.model.callbacks import Outcome, References
+from tillbell.model.sources import Source
+from tillbell.model.transactions import Kind, Status
 from tillbell.storage.ports.database import Database
-from tillbell.transactions import Kind, Status
 
 DAY_S, HOUR_S = DAY / SECOND, HOUR / SECOND
 

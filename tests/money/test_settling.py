@@ -22,11 +22,12 @@ from tests.money.teller import (
     linked,
     news,
 )
-from tillbell.callbacks import Callback, Forward, Outcome, References, Source, Sum
 from tillbell.clock import HOUR, SECOND
 from tillbell.errors import StoreUnavailable
+from tillbell.model.callbacks import Callback, Forward, Outcome, References, Sum
+from tillbell.model.sources import Source
+from tillbell.model.transactions import Kind, Status
 from tillbell.testing import ManualClock
-from tillbell.transactions import Kind, Status
 
 
 async def test_an_approved_pay_in_is_credited_and_told_once(till: Teller, psp: Source) -> None:

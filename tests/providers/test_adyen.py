@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from tests.cases import each
-from tillbell.callbacks import Note, Notice, References, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Note, Notice, References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.adyen import PROVIDER
 from tillbell.providers.kit.base import Heard, Incoming, Setup
-from tillbell.transactions import Kind, Status
 
 KEY = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
 SETUP = Setup((KEY,))

@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 
 from tests.cases import each
-from tillbell.callbacks import Note, TransactionNotice, Trust
 from tillbell.clock import SECOND
+from tillbell.model.callbacks import Note, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.allsecure import PROVIDER
 from tillbell.providers.allsecure_proof import message, signature
 from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Unreadable
-from tillbell.transactions import Kind, Status
 
 TARGET = "/api/webhooks/allsecure?requestEvent=callback&orderId=ORD-1001"
 URL = "https://hooks.example/api/webhooks/allsecure?requestEvent=callback&orderId=ORD-1001"

@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from tests.cases import each
-from tillbell.callbacks import TransactionNotice, Trust
+from tillbell.model.callbacks import TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Status
 from tillbell.providers.brite import PROVIDER
 from tillbell.providers.kit.base import Incoming, Setup, Unreadable
-from tillbell.transactions import Status
 
 LISTED = Setup(config={"networks": ["192.0.2.0/24", "2001:db8::/32"]})
 

@@ -6,10 +6,11 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.cases import each
-from tillbell.callbacks import Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Status
 from tillbell.providers.chipcard import PROVIDER
 from tillbell.providers.kit.base import Answer, Case, Heard, Incoming, Setup
-from tillbell.transactions import Status
 
 URL = "https://hooks.example/api/webhooks/chipcard"
 FIELDS = {

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.cases import each
 from tests.providers.test_every_provider import AT, URL, Signed, secret_of, signed
-from tillbell.callbacks import Note, TransactionNotice, Trust
 from tillbell.clock import SECOND
+from tillbell.model.callbacks import Note, TransactionNotice
+from tillbell.model.sources import Trust
 from tillbell.providers import PROVIDERS
 from tillbell.providers.custom.config import problems
 from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Verdict

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from tests.cases import each
-from tillbell.callbacks import ShipmentNotice, Trust
 from tillbell.clock import HOUR, iso
+from tillbell.model.callbacks import ShipmentNotice
+from tillbell.model.sources import Trust
 from tillbell.providers.dexpress import PROVIDER
 from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Unreadable
 

@@ -7,10 +7,11 @@ from xml.etree.ElementTree import fromstring
 import pytest
 
 from tests.cases import each
-from tillbell.callbacks import Note, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Note, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.emerchantpay import PROVIDER
 from tillbell.providers.kit.base import Heard, Incoming, Setup, Unreadable
-from tillbell.transactions import Kind, Status
 
 ID = "0123456789abcdef0123456789abcdef"
 KEYED = Setup(("emp-demo-password",))

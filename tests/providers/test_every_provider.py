@@ -18,8 +18,9 @@ import tillbell.providers as package
 from tests.cases import each
 from tests.providers.bodies import BODIES
 from tests.providers.pinned import pinned
-from tillbell.callbacks import Forward, Note, TransactionNotice, Trust
 from tillbell.clock import SECOND
+from tillbell.model.callbacks import Forward, Note, TransactionNotice
+from tillbell.model.sources import Trust
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import Case, Heard, Incoming, Parsed, Provider, Setup, Unreadable
 from tillbell.providers.kit.cases import Sample, samples

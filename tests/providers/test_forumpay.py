@@ -5,10 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from tillbell.callbacks import Note, TransactionNotice, Trust
+from tillbell.model.callbacks import Note, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Status
 from tillbell.providers.forumpay import PROVIDER, STATES
 from tillbell.providers.kit.base import Incoming, Setup, Unreadable
-from tillbell.transactions import Status
 
 HINT = {"payment_id": "9c6f0e1a-demo", "reference_no": "ORD-1001"}
 

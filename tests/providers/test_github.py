@@ -2,7 +2,8 @@
 
 import pytest
 
-from tillbell.callbacks import Forward, Note, Trust
+from tillbell.model.callbacks import Forward, Note
+from tillbell.model.sources import Trust
 from tillbell.providers.github import PROVIDER
 from tillbell.providers.kit.base import Case, Incoming, Setup, Unreadable
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tests.cases import each
 from tests.providers.test_every_provider import FULL, Signed
-from tillbell.callbacks import Trust
+from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import Incoming
 
 MANY = 10_000

@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from tests.cases import each
-from tillbell.callbacks import Note, TransactionNotice, Trust
 from tillbell.clock import SECOND
+from tillbell.model.callbacks import Note, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Status
 from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Unreadable
 from tillbell.providers.kopa import PROVIDER
-from tillbell.transactions import Status
 
 PATH = "/api/webhooks/kopa"
 FIELDS = {

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tillbell.callbacks import Note, TransactionNotice, Trust
+from tillbell.model.callbacks import Note, TransactionNotice
+from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import Incoming, Setup, Unreadable
 from tillbell.providers.mollie import PROVIDER
 

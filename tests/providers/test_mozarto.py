@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from tests.cases import each
-from tillbell.callbacks import Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Status
 from tillbell.providers.kit.base import Case, Incoming, Setup, Unreadable
 from tillbell.providers.kit.requests import json_body
 from tillbell.providers.mozarto import PROVIDER
-from tillbell.transactions import Status
 
 SETUP = Setup(("pass word-1",))
 LEGACY = Setup(SETUP.secrets, {"legacy": True})

@@ -6,11 +6,12 @@ from urllib.parse import urlencode
 import msgspec
 
 from tests.cases import each
-from tillbell.callbacks import Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Status
 from tillbell.providers.kit.base import Incoming, Setup
 from tillbell.providers.kit.cases import samples
 from tillbell.providers.neosurf import FIELDS, PROVIDER
-from tillbell.transactions import Status
 
 KEYED = Setup(("neo-demo-secret",))
 CASE = dict(samples("neosurf")["approved"].case.fields)

@@ -20,7 +20,7 @@ from mollie.utils.webhooks.signature_validator import InvalidSignatureException,
 from paddle_billing.Notifications import PaddleSignature, Secret, Verifier
 from stripe import SignatureVerificationError, WebhookSignature
 
-from tillbell.callbacks import Trust
+from tillbell.model.sources import Trust
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import Incoming, Setup
 

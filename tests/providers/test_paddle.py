@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from tillbell.callbacks import Note, TransactionNotice, Trust
+from tillbell.model.callbacks import Note, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import Incoming, Setup
 from tillbell.providers.paddle import PROVIDER
-from tillbell.transactions import Kind, Status
 
 AT_S = 1_696_195_954
 SETUP = Setup(("pdl_ntf_01hbpjmytsa32fhr36nqgc3kgb_WvRO0eL4Bj9rgYYIBZY6wZhG4EHy9jzh",))

@@ -6,11 +6,12 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.cases import each
-from tillbell.callbacks import Note, Sum, TransactionNotice, Trust
 from tillbell.clock import SECOND
+from tillbell.model.callbacks import Note, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import Case, Heard, Incoming, Setup
 from tillbell.providers.payone import PROVIDER
-from tillbell.transactions import Kind, Status
 
 KEY = "6f8016b30b325c9171a1f071c0113a44"
 KEYED = Setup(("portal-key-demo",))

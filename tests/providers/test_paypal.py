@@ -8,11 +8,12 @@ import pytest
 
 from tests.cases import each
 from tests.providers.pinned import another, pinned
-from tillbell.callbacks import Forward, Notice, References, TransactionNotice, Trust
+from tillbell.model.callbacks import Forward, Notice, References, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import Case, Incoming, Setup, Unreadable
 from tillbell.providers.kit.cases import samples
 from tillbell.providers.paypal import CERTIFICATE_URL, PROVIDER
-from tillbell.transactions import Kind, Status
 
 AT = 1_772_359_200_000_000
 YEAR = 365 * 86_400_000_000

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from tests.cases import each
-from tillbell.callbacks import Forward, Note, Notice, OrderNotice, TransactionNotice, Trust
+from tillbell.model.callbacks import Forward, Note, Notice, OrderNotice, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import Case, Incoming, Parsed, Setup, Unreadable
 from tillbell.providers.kit.cases import samples
 from tillbell.providers.shopify import PROVIDER
-from tillbell.transactions import Kind, Status
 
 SETUP = Setup(("shopify-demo-secret",))
 RIGHT = "3vk/fD4PpYFTQuuj30LFAKjPRA/ymQ+WxYc5n7gYl2A="

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from tests.cases import each
-from tillbell.callbacks import Forward, Note, OrderNotice, TransactionNotice, Trust
+from tillbell.model.callbacks import Forward, Note, OrderNotice, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.profiles import PROFILES
 from tillbell.profiles.base import Published
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import Case, Incoming, Parsed, Provider, Setup, Unreadable
 from tillbell.providers.kit.requests import json_body
-from tillbell.transactions import Kind, Status
 
 SHOPPEX, ZENOFY, MOZARTO = (PROVIDERS[name] for name in ("shoppex", "zenofy", "mozarto"))
 SETUP = Setup(("shoppex-demo-secret",))

@@ -8,10 +8,11 @@ import pytest
 from square.utils.webhooks_helper import verify_signature
 
 from tests.cases import each
-from tillbell.callbacks import Forward, Note, Notice, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Forward, Note, Notice, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import Case, Incoming, Setup
 from tillbell.providers.square import PROVIDER
-from tillbell.transactions import Kind, Status
 
 HEADER = "x-square-hmacsha256-signature"
 SETUP = Setup(("asdf1234",))

@@ -11,8 +11,9 @@ import svix
 
 from tests.cases import each
 from tillbell import ed25519
-from tillbell.callbacks import EmailNotice, Forward, Note, Trust
 from tillbell.clock import SECOND, SystemClock
+from tillbell.model.callbacks import EmailNotice, Forward, Note
+from tillbell.model.sources import Trust
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import Case, Heard, Incoming, Setup
 from tillbell.providers.kit.reading import Unreadable

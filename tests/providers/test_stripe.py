@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from tests.cases import each
-from tillbell.callbacks import Forward, Note, Notice, References, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Forward, Note, Notice, References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import Incoming, Setup, Unreadable
 from tillbell.providers.stripe import PROVIDER
-from tillbell.transactions import Kind, Status
 
 AT_S = 1_772_359_200
 SETUP = Setup(("whsec_demo",))

@@ -4,11 +4,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.cases import each
-from tillbell.callbacks import Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import Incoming, Setup
 from tillbell.providers.kit.sortedhash import sorted_hash
 from tillbell.providers.trustpayments import PROVIDER
-from tillbell.transactions import Kind, Status
 
 KEYED = Setup(("PASSWORD",))
 FIELDS = {

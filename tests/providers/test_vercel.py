@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from tests.cases import each
-from tillbell.callbacks import AnalyticsNotice, Note, Trust
+from tillbell.model.callbacks import AnalyticsNotice, Note
+from tillbell.model.sources import Trust
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Unreadable
 

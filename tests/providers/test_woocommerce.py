@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from tests.cases import each
-from tillbell.callbacks import Forward, Note, OrderNotice, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Forward, Note, OrderNotice, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import Case, Heard, Incoming, Parsed, Setup, Unreadable
 from tillbell.providers.kit.cases import samples
 from tillbell.providers.woocommerce import PROVIDER
-from tillbell.transactions import Kind, Status
 
 SETUP = Setup(("woo-demo-secret",))
 RIGHT = "tcFs6dVs+cFWNirKV961FjriR+yA1sOL3ocsY99O4YI="

@@ -1,5 +1,6 @@
 """Words: what an owner adds to a provider's table, and what can never be added."""
 
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZED,
@@ -9,7 +10,6 @@ from tillbell.providers.kit.words import (
     statuses,
     table,
 )
-from tillbell.transactions import Kind, Status
 
 STEPS = table({"AUTHORISED": AUTHORIZED, "SETTLED": APPROVED, "REFUNDED": linked(Kind.REFUND)})
 

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from tests.cases import each
-from tillbell.callbacks import Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Unreadable
 from tillbell.providers.worldpay import PROVIDER
-from tillbell.transactions import Kind, Status
 
 DOCTYPE = (
     '<!DOCTYPE paymentService PUBLIC "-//WorldPay//DTD WorldPay PaymentService v1//EN" '

@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from tests.cases import each
-from tillbell.callbacks import Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import Heard, Incoming, Setup
 from tillbell.providers.worldpay_access import PROVIDER, secret_problem
-from tillbell.transactions import Kind, Status
 
 SECRET = "00112233445566778899aabbccddeeff"
 KEYED = Setup((SECRET,))

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from tests.cases import each
 
-from tillbell.callbacks import Sum
+from tillbell.model.callbacks import Sum
+from tillbell.model.transactions import AMOUNT_MAX
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import Unreadable
 from tillbell.rules.payments.amounts import Differs, Read, difference, read_sum
-from tillbell.transactions import AMOUNT_MAX
 
 
 def told(value: str, currency: str | None = None, **more: Any) -> Sum:

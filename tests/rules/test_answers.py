@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from tests.cases import each
 
-from tillbell.models import Reply, Result
+from tillbell.model.messages import Reply, Result
 from tillbell.rules.delivery.answers import judge
 
 FAILURES = {

@@ -1,7 +1,7 @@
 """Warnings before the pause, the pause after five days of nothing but failures."""
 
 from tillbell.clock import DAY, HOUR, MINUTE
-from tillbell.models import EndpointHealth
+from tillbell.model.endpoints import EndpointHealth
 from tillbell.rules.delivery.health import after_failure, after_success
 
 WELL = EndpointHealth(id="ep_1", scope="app_1")

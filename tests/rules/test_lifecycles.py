@@ -5,9 +5,9 @@ from itertools import permutations
 import pytest
 from tests.cases import each
 
-from tillbell.callbacks import EmailNotice, Outcome, ShipmentNotice
 from tillbell.catalog.tables import FAMILIES
 from tillbell.clock import HOUR, MINUTE, Micros
+from tillbell.model.callbacks import EmailNotice, Outcome, ShipmentNotice
 from tillbell.rules.payments.lifecycles import (
     CANCELLED,
     CREATED,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillbell.callbacks import References
+from tillbell.model.callbacks import References
+from tillbell.model.transactions import TERMINAL, Direction, Kind, Status, Transaction
 from tillbell.rules.payments.matching import Unmatched, match
-from tillbell.transactions import TERMINAL, Direction, Kind, Status, Transaction
 
 SOURCE = "src_1"
 PENDING, APPROVED, DECLINED = Status.PENDING, Status.APPROVED, Status.DECLINED

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.cases import each
 
 from tillbell.clock import DAY, SECOND, to_datetime
-from tillbell.models import Result
+from tillbell.model.messages import Result
 from tillbell.rules.delivery.retry import GiveUp, Retry, asked_wait, next_attempt
 
 STANDARD = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.cases import each
 
-from tillbell.callbacks import Outcome
+from tillbell.model.callbacks import Outcome
+from tillbell.model.transactions import (
+    TERMINAL,
+    Direction,
+    EffectKind,
+    Kind,
+    Status,
+    Transaction,
+)
 from tillbell.rules.payments.transitions import (
     ALLOWED,
     OPERATIONS,
@@ -19,14 +27,6 @@ from tillbell.rules.payments.transitions import (
     operate,
     severity,
     status_of,
-)
-from tillbell.transactions import (
-    TERMINAL,
-    Direction,
-    EffectKind,
-    Kind,
-    Status,
-    Transaction,
 )
 
 PENDING, ON_HOLD, PROCESSING, APPROVED, DECLINED, FAILED, CANCELLED, REJECTED = Status

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.cases import each
 
-from tillbell.callbacks import Confirm, Trust
+from tillbell.model.sources import Confirm, Trust
 from tillbell.rules.payments.trust import confirm_of, doubt
 
 UNSIGNED = [trust for trust in Trust if trust is not Trust.SIGNED]

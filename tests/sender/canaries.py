@@ -24,7 +24,7 @@ from tillbell.errors import Invalid
 from tillbell.http.address_policy import AddressPolicy, Target
 from tillbell.http.client import Sender
 from tillbell.http.resolver import Resolver
-from tillbell.models import Reply
+from tillbell.model.messages import Reply
 from tillbell.testing.dns import StubDns
 
 PUBLIC = ("93.184.216.34", "1.2.3.4")  # of the corpus, nothing else may be called

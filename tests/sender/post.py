@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tillbell.http.address_policy import AddressPolicy, Target
 from tillbell.http.client import Sender
-from tillbell.models import Reply
+from tillbell.model.messages import Reply
 
 _OPEN = AddressPolicy(("127.0.0.0/8", "::1/128"), allow_http=True)
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.sender.post import Post
 from tillbell.http.connection import BODY_KEPT, READ_MAX
-from tillbell.models import Reply
+from tillbell.model.messages import Reply
 from tillbell.testing.behaviours import raw
 from tillbell.testing.receiver import Exchange, Receiver
 

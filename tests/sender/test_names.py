@@ -13,7 +13,7 @@ from tillbell.clock import SystemClock
 from tillbell.http.address_policy import AddressPolicy
 from tillbell.http.client import Sender
 from tillbell.http.resolver import ADDRESSES_MAX, Resolved, Resolver, Unresolved
-from tillbell.models import Reply
+from tillbell.model.messages import Reply
 from tillbell.testing.dns import NXDOMAIN, SERVFAIL, StubDns
 from tillbell.testing.receiver import Receiver
 

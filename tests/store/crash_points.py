@@ -23,7 +23,8 @@ import apsw
 from tests.store.till import APPROVED, CREDIT, Till
 from tests.store.world import BODY, FAILED, LEASE, SENDING, SUCCEEDED, WAITING, World
 from tillbell.clock import DAY, SECOND
-from tillbell.models import Application, Message, Trigger
+from tillbell.model.messages import Message, Trigger
+from tillbell.model.records import Application
 from tillbell.storage.ports.inbound import Arrival, Change
 from tillbell.storage.ports.outbound import Publication
 from tillbell.storage.sqlite.database import SqliteDatabase

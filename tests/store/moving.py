@@ -14,7 +14,7 @@ from tests.store import test_book_simulation as books
 from tests.store import test_simulation as messages
 from tests.store.lives import PostgresLives, SqliteLives
 from tillbell.errors import Misconfigured
-from tillbell.models import Application
+from tillbell.model.records import Application
 from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from tests.store.till import APPLIED, APPROVED, CREDIT, DUPLICATE, REQUEST, UNMATCHED, Till
 from tillbell.clock import DAY, HOUR, Micros
-from tillbell.models import Application
+from tillbell.model.records import Application
+from tillbell.model.transactions import Transaction
 from tillbell.storage.ports.inbound import Arrival, CallbackFilter, TransactionFilter
 from tillbell.storage.ports.outbound import ALL
-from tillbell.transactions import Transaction
 
 
 async def purge(

@@ -16,14 +16,15 @@ import pytest
 from tests.store.lives import Lives
 from tests.store.till import CREDIT, DEBIT, PENDING, RELEASE, REQUEST, RESERVE, UNMATCHED, Till
 from tests.store.world import World
-from tillbell.callbacks import Callback, Outcome, References, Trust
 from tillbell.clock import DAY, HOUR
-from tillbell.models import Application
+from tillbell.model.callbacks import Callback, Outcome, References
+from tillbell.model.records import Application
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Direction, Kind, Status, Transaction
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import Arrival, CallbackFilter, Change, Step, TransactionFilter
 from tillbell.storage.ports.outbound import Page
 from tillbell.testing import ManualClock, MemoryStore
-from tillbell.transactions import Direction, Kind, Status, Transaction
 
 SEEDS = [*(("sqlite", n) for n in range(40)), *(("postgres", n) for n in range(10))]
 STEPS = 60

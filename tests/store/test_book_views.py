@@ -18,11 +18,11 @@ from tests.store.till import (
     UNMATCHED,
     Till,
 )
-from tillbell.callbacks import Outcome, References
 from tillbell.clock import SECOND
+from tillbell.model.callbacks import Outcome, References
+from tillbell.model.transactions import Direction, Kind
 from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
 from tillbell.storage.ports.outbound import ALL, Page
-from tillbell.transactions import Direction, Kind
 
 Listing = Callable[[Page], Awaitable[Sequence[Any]]]
 NEWEST = Page(limit=100)

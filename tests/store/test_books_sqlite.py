@@ -15,15 +15,15 @@ from tests.store.test_faults import ERRORS, Faults
 from tests.store.test_statements import _Nothing
 from tests.store.till import APPROVED, CREDIT, DECLINED, RESERVE, Till
 from tests.store.world import World
-from tillbell.callbacks import Callback
 from tillbell.errors import StoreUnavailable
-from tillbell.models import Application
+from tillbell.model.callbacks import Callback
+from tillbell.model.records import Application
+from tillbell.model.transactions import Direction
 from tillbell.storage.ports.inbound import Arrival, Change, Crossed, Done
 from tillbell.storage.ports.outbound import ALL, MessageFilter
 from tillbell.storage.session.statements import load
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
-from tillbell.transactions import Direction
 
 sql = load("sqlite")
 

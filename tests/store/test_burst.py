@@ -15,7 +15,7 @@ from psycopg.pq import TransactionStatus
 from tests.store.till import Till
 from tests.store.world import BODY, SUCCEEDED, World
 from tillbell.errors import StoreUnavailable
-from tillbell.models import Delivery
+from tillbell.model.messages import Delivery
 from tillbell.storage.ports.outbound import Added, Duplicate, Publication
 from tillbell.storage.postgres import binary_arrays
 from tillbell.storage.postgres.connection import PostgresLink, open_link

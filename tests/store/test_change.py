@@ -17,11 +17,11 @@ from tests.store.till import (
     Till,
 )
 from tests.store.world import BODY
-from tillbell.callbacks import Source
 from tillbell.clock import HOUR
+from tillbell.model.sources import Source
+from tillbell.model.transactions import Direction, Status
 from tillbell.storage.ports.inbound import Change, Crossed, Done, Kept
 from tillbell.storage.ports.outbound import ALL, Repeated
-from tillbell.transactions import Direction, Status
 
 
 async def test_a_change_makes_all_of_a_decision_true(till: Till) -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 from tests.store.world import BODY, LEASE, SENDING, SUCCEEDED, WAITING, World
 from tillbell.clock import SECOND
-from tillbell.models import Claim, Result, Trigger
+from tillbell.model.messages import Claim, Result, Trigger
 from tillbell.storage.ports.outbound import FORGIVEN
 
 

@@ -12,7 +12,7 @@ from tests.store.till import (
     ON_HOLD,
     Till,
 )
-from tillbell.callbacks import Source
+from tillbell.model.sources import Source
 from tillbell.storage.ports.inbound import Change, Crossed, Done, Kept
 from tillbell.storage.ports.outbound import ALL, Duplicate, MessageFilter, Repeated
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.store.world import BODY, LEASE, World
 from tillbell.clock import HOUR, SECOND
-from tillbell.models import Delivery
+from tillbell.model.messages import Delivery
 from tillbell.storage.operations.claim_window import (
     EVERY,
     EVERYTHING,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.store.world import LEASE, WAITING, World
 from tillbell.clock import SECOND
-from tillbell.models import Result
+from tillbell.model.messages import Result
 
 
 async def test_a_renewed_lease_runs_longer(world: World) -> None:

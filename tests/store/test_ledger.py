@@ -10,7 +10,7 @@ from tests.store.test_faults import Faults
 from tests.store.world import BODY, LEASE, SUCCEEDED, World
 from tillbell.clock import SECOND
 from tillbell.deliver.leases import Ledger
-from tillbell.models import Claim, Delivery, DeliveryState
+from tillbell.model.messages import Claim, Delivery, DeliveryState
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 

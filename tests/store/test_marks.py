@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tillbell.errors import Conflict
-from tillbell.models import Application
+from tillbell.model.records import Application
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import Page, Repeated
 from tillbell.storage.postgres.database import PostgresDatabase

@@ -15,7 +15,7 @@ import pytest
 from tests.store.moving import Lived, execute, go_on, live, lived, move_until_killed, opens
 from tests.store.till import Till
 from tests.store.world import World
-from tillbell.callbacks import Trust
+from tillbell.model.sources import Trust
 from tillbell.storage.move.copy import BATCH_BYTES, batches
 from tillbell.storage.move.mover import Manner, Moved, move
 from tillbell.storage.move.tables import ALL

@@ -11,7 +11,7 @@ from tests.store.moving import execute, lived, opens
 from tests.store.world import World
 from tillbell.clock import SECOND
 from tillbell.errors import Misconfigured
-from tillbell.models import Application
+from tillbell.model.records import Application
 from tillbell.storage.move.marks import go_back
 from tillbell.storage.move.mover import Manner, move
 from tillbell.storage.ports.cluster import Member

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.store.world import FAILED, SUCCEEDED, WAITING, World
 from tillbell.clock import SECOND
-from tillbell.models import Message
+from tillbell.model.messages import Message
 from tillbell.storage.ports.outbound import Lane
 
 

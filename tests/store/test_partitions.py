@@ -12,7 +12,7 @@ import pytest
 from tests.store.till import APPLIED, UNMATCHED, Till
 from tests.store.world import BODY, FAILED, SUCCEEDED, WAITING, World
 from tillbell.clock import DAY, HOUR, Micros
-from tillbell.models import Message
+from tillbell.model.messages import Message
 from tillbell.storage.move.mover import move
 from tillbell.storage.ports.outbound import (
     Added,

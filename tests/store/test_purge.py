@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.store.world import BODY, DISCARDED, FAILED, SENDING, SUCCEEDED, WAITING, World
 from tillbell.clock import DAY, HOUR, SECOND
-from tillbell.models import Result
+from tillbell.model.messages import Result
 from tillbell.storage.ports.outbound import Duplicate, MessageFilter, Page, Publication, Totals
 
 

@@ -13,7 +13,8 @@ import pytest
 from tests.store.till import APPROVED, CREDIT, REQUEST, Till
 from tests.store.world import LEASE, SUCCEEDED, World
 from tillbell.clock import DAY
-from tillbell.models import Application, Claim, Delivery, DeliveryState
+from tillbell.model.messages import Claim, Delivery, DeliveryState
+from tillbell.model.records import Application
 from tillbell.storage.ports.inbound import Arrival, Change, Crossed, Done
 from tillbell.storage.ports.outbound import Added, Duplicate, Publication, Repeated, Selection
 from tillbell.storage.postgres.database import PostgresDatabase

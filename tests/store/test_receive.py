@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from tests.store.till import APPLIED, DUPLICATE, REQUEST, UNMATCHED, Till
-from tillbell.callbacks import Outcome, Trust
 from tillbell.clock import DAY, HOUR
+from tillbell.model.callbacks import Outcome
+from tillbell.model.sources import Trust
 from tillbell.storage.ports.inbound import Arrival, CallbackFilter, Change, Crossed
 from tillbell.storage.ports.outbound import Page
 

@@ -8,16 +8,8 @@ import pytest
 
 from tests.store.world import World
 from tillbell.errors import Conflict
-from tillbell.models import (
-    Application,
-    Endpoint,
-    EndpointHealth,
-    EventType,
-    Record,
-    SigningSecret,
-    Task,
-    TaskStatus,
-)
+from tillbell.model.endpoints import Endpoint, EndpointHealth, SigningSecret
+from tillbell.model.records import Application, EventType, Record, Task, TaskStatus
 from tillbell.storage.ports.outbound import Page
 
 

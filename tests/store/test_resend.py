@@ -6,7 +6,7 @@ import pytest
 
 from tests.store.world import DISCARDED, FAILED, SENDING, SUCCEEDED, WAITING, World
 from tillbell.clock import SECOND
-from tillbell.models import DeliveryState, Result, Trigger
+from tillbell.model.messages import DeliveryState, Result, Trigger
 
 
 @pytest.mark.parametrize("state", [SUCCEEDED, FAILED])

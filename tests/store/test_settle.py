@@ -8,7 +8,7 @@ import pytest
 
 from tests.store.world import FAILED, SENDING, SUCCEEDED, WAITING, World
 from tillbell.clock import SECOND
-from tillbell.models import DeliveryState, Trigger
+from tillbell.model.messages import DeliveryState, Trigger
 
 
 @pytest.mark.parametrize("state", [SUCCEEDED, FAILED, DeliveryState.DISCARDED])

@@ -15,7 +15,7 @@ import pytest
 from tests.store.lives import Lives
 from tests.store.world import DISCARDED, FAILED, LEASE, SUCCEEDED, WAITING, World
 from tillbell.clock import DAY, HOUR, SECOND
-from tillbell.models import Delivery
+from tillbell.model.messages import Delivery
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import (
     RESENDABLE,

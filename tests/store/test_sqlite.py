@@ -16,7 +16,7 @@ import pytest
 from tests.cases import each
 from tests.store.world import SUCCEEDED, World
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.models import Application
+from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import Added, MessageFilter, Page, Publication, Totals
 from tillbell.storage.sqlite.connection import check_version, open_reader, open_writer
 from tillbell.storage.sqlite.database import SqliteDatabase

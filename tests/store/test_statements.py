@@ -91,7 +91,7 @@ def test_every_database_has_the_same_statements() -> None:
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgres"])
 def test_every_statement_is_used(dialect: str) -> None:
-    program = "".join(path.read_text() for path in SOURCES.glob("*.py"))
+    program = "".join(path.read_text() for path in SOURCES.rglob("*.py"))
     names = {name.split(":")[0] for name in load(dialect).all()}
 
     assert {name for name in names if f'"{name}"' not in program} == set()

@@ -10,7 +10,7 @@ import pytest
 from tests.store.world import FAILED, SUCCEEDED, WAITING, World
 from tillbell.clock import HOUR, SECOND
 from tillbell.ids import attempt_id
-from tillbell.models import Delivery, Message
+from tillbell.model.messages import Delivery, Message
 from tillbell.storage.ports.outbound import (
     AttemptFilter,
     DeliveryRow,

@@ -17,9 +17,9 @@ from tests.store.till import (
     RESERVE,
     Till,
 )
-from tillbell.callbacks import Outcome
+from tillbell.model.callbacks import Outcome
+from tillbell.model.transactions import Direction, Status
 from tillbell.storage.ports.inbound import Change, Done
-from tillbell.transactions import Direction, Status
 
 
 async def fails(till: Till, *steps: Any, **parts: Any) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tests.store.world import BODY, World
-from tillbell.callbacks import Callback, Outcome, Source, Trust
-from tillbell.storage.ports.inbound import Arrival, Change, Conclusion, Done, Step
-from tillbell.storage.ports.outbound import Publication
-from tillbell.transactions import (
+from tillbell.model.callbacks import Callback, Outcome
+from tillbell.model.sources import Source, Trust
+from tillbell.model.transactions import (
     TERMINAL,
     AuditEntry,
     Conflict,
@@ -20,6 +19,8 @@ from tillbell.transactions import (
     Transaction,
     Transition,
 )
+from tillbell.storage.ports.inbound import Arrival, Change, Conclusion, Done, Step
+from tillbell.storage.ports.outbound import Publication
 
 REQUEST = b"sealed bytes"
 PENDING, ON_HOLD, PROCESSING, APPROVED, DECLINED, FAILED, CANCELLED, REJECTED = Status

@@ -7,14 +7,7 @@ from typing import Any
 
 from tillbell.clock import SECOND, Micros
 from tillbell.ids import IdMaker, attempt_id, delivery_id
-from tillbell.models import (
-    Attempt,
-    Claim,
-    Delivery,
-    DeliveryState,
-    Message,
-    Result,
-)
+from tillbell.model.messages import Attempt, Claim, Delivery, DeliveryState, Message, Result
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import Added, Publication, Settlement
 from tillbell.testing import ManualClock

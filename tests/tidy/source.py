@@ -75,7 +75,7 @@ def python(*folders: str) -> list[Source]:
     ]
 
 
-def snippet(text: str, path: str = f"src/{PACKAGE}/flow/step.py") -> Source:
+def snippet(text: str, path: str = f"src/{PACKAGE}/deliver/step.py") -> Source:
     """Make a source of a text, to try a check on."""
     return Source(path, text)
 

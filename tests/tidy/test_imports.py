@@ -12,7 +12,7 @@ from tests.tidy.source import PACKAGE, Found, Source, assert_none, imports, pyth
 # Each line may import the lines above it, and itself.
 ORDER = (
     ("errors", "clock", "ids", "money", "ed25519", "logs", "vault", "setting_text"),
-    ("models", "callbacks", "transactions", "model", "catalog", "config", "counters"),
+    ("model", "catalog", "config", "counters"),
     ("rules",),
     ("profiles", "providers", "storage"),
     ("verify",),
@@ -53,14 +53,14 @@ def _judge(here: str, there: str, name: str) -> str:
         return "adapters do not know each other"
     is_store = name.startswith((f"{PACKAGE}.storage.sqlite", f"{PACKAGE}.storage.postgres"))
     if is_store and here not in CHOOSES_STORE | {"storage"}:
-        return "only storage.base is for everyone"
+        return "only storage.ports is for everyone"
     if there == "testing" and here not in ("testing", "cli"):
         return "testing is for tests, and for what the command line shows"
     return ""
 
 
 def _part(module: str) -> str:
-    """Return the first name inside the package: `flow`; "" for the package itself."""
+    """Return the first name inside the package: `deliver`; "" for the package itself."""
     return module.split(".")[1] if "." in module else ""
 
 
@@ -136,14 +136,14 @@ def test_nothing_imports_itself_by_a_detour() -> None:
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("rules/delivery/retry.py", "from tillbell.flow import lane"),
-        ("models.py", "from tillbell.rules.retry import decide"),
-        ("flow/step.py", "import tillbell.web.hot"),
-        ("flow/step.py", "from tillbell.storage.sqlite import SqliteStore"),
-        ("flow/step.py", "def f():\n    from tillbell.storage import postgres"),
-        ("profiles/x.py", "from tillbell.storage.base import Store"),
+        ("rules/delivery/retry.py", "from tillbell.deliver import lane"),
+        ("model/messages.py", "from tillbell.rules.retry import decide"),
+        ("deliver/step.py", "import tillbell.web.hot"),
+        ("deliver/step.py", "from tillbell.storage.sqlite import SqliteStore"),
+        ("deliver/step.py", "def f():\n    from tillbell.storage import postgres"),
+        ("profiles/x.py", "from tillbell.storage.ports.outbound import Store"),
         ("web/x.py", "from tillbell.testing import ManualClock"),
-        ("models.py", "if TYPE_CHECKING:\n    from tillbell.app import Gateway"),
+        ("model/messages.py", "if TYPE_CHECKING:\n    from tillbell.app import Gateway"),
     ],
 )
 def test_an_import_against_the_order_is_found(path: str, text: str) -> None:
@@ -153,10 +153,10 @@ def test_an_import_against_the_order_is_found(path: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("rules/delivery/retry.py", "from tillbell.models import Result"),
-        ("flow/step.py", "from tillbell.storage.base import Store"),
+        ("rules/delivery/retry.py", "from tillbell.model.messages import Result"),
+        ("deliver/step.py", "from tillbell.storage.ports.outbound import Store"),
         ("app.py", "from tillbell.storage.sqlite import SqliteStore"),
-        ("flow/step.py", "from tillbell.flow.lane import Lane"),
+        ("deliver/step.py", "from tillbell.deliver.lane import Lane"),
     ],
 )
 def test_an_import_with_the_order_is_not(path: str, text: str) -> None:
@@ -165,7 +165,7 @@ def test_an_import_with_the_order_is_not(path: str, text: str) -> None:
 
 def test_a_library_in_rules_is_found() -> None:
     assert list(foreign_imports(snippet("import msgspec")))
-    assert not list(foreign_imports(snippet("import re\nfrom tillbell.models import Result")))
+    assert not list(foreign_imports(snippet("import re\nfrom tillbell.model import messages")))
 
 
 def test_a_cycle_is_found_even_inside_a_function() -> None:

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from tillbell.app import Gateway
-from tillbell.callbacks import Callback, Notice, TransactionNotice
 from tillbell.cli.flags import load_settings
 from tillbell.cli.running import run_loop, running
+from tillbell.model.callbacks import Callback, Notice, TransactionNotice
 from tillbell.process.decision import Desk
 from tillbell.process.decisions import Office
 from tillbell.process.process import Processor

@@ -16,13 +16,14 @@ import pytest
 from tests.providers.test_every_provider import ALL
 from tests.walks.wire import Shop
 from tests.web.site import Site
-from tillbell.callbacks import TransactionNotice, Trust
+from tillbell.model.callbacks import TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.money import format_amount
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import Setup
 from tillbell.testing.behaviours import raw
 from tillbell.testing.receiver import Exchange
-from tillbell.transactions import Kind, Status
 
 
 def hints() -> Iterator[tuple[str, TransactionNotice]]:

@@ -22,7 +22,7 @@ from tests.providers.test_every_provider import secret_of
 from tests.walks.wire import Shop, sent
 from tests.web.site import Site
 from tillbell import logs
-from tillbell.callbacks import Forward, Notice, TransactionNotice
+from tillbell.model.callbacks import Forward, Notice, TransactionNotice
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import Case, Incoming, Provider, Setup, Unreadable
 from tillbell.providers.kit.cases import samples

@@ -11,7 +11,8 @@ import json
 from typing import Any
 
 from tests.web.site import Site
-from tillbell.callbacks import Forward, Note, Notice, Trust
+from tillbell.model.callbacks import Forward, Note, Notice
+from tillbell.model.sources import Trust
 from tillbell.providers.kit import proof, reading
 from tillbell.providers.kit.base import (
     Answer,

@@ -16,7 +16,8 @@ from tillbell.app import Gateway
 from tillbell.config import load
 from tillbell.deliver.attempt import Ended
 from tillbell.deliver.lane import Lane
-from tillbell.models import ApiKey, Attempt, Claim
+from tillbell.model.messages import Attempt, Claim
+from tillbell.model.records import ApiKey
 from tillbell.testing import Receiver
 from tillbell.vault import hash_key, new_api_key
 from tillbell.web.edge.router import build

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 
 from tests.cases import each
 from tests.web.site import Site
-from tillbell.models import ApiKey
+from tillbell.model.records import ApiKey
 from tillbell.web.api import described
 from tillbell.web.api.rest import ROUTERS
 from tillbell.web.api.routes import Guard, operation_id

@@ -10,7 +10,7 @@ import pytest
 from tests.money.teller import news
 from tests.web.site import Site
 from tests.web.till import PAY_OUT, Till
-from tillbell.transactions import Status
+from tillbell.model.transactions import Status
 
 
 @pytest.fixture(scope="module")

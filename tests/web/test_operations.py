@@ -12,10 +12,11 @@ import pytest
 from tests.money.teller import APPROVED, CANCELLED, FAILED, PENDING, REJECTED, linked, news
 from tests.web.site import Site
 from tests.web.till import PAY_OUT, Till
-from tillbell.callbacks import EmailNotice, ShipmentNotice, Sum, Trust
 from tillbell.errors import Draining
+from tillbell.model.callbacks import EmailNotice, ShipmentNotice, Sum
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Direction, Kind, Status
 from tillbell.rules.payments.transitions import OPERATIONS
-from tillbell.transactions import Direction, Kind, Status
 
 STATUSES = {"hold": "On Hold", "approve": "Processing", "reject": "Rejected", "cancel": "Cancelled"}
 

@@ -10,8 +10,9 @@ import msgspec
 from tests.money.psp import PSP, body_of
 from tests.money.teller import APPROVED, FAILED, WAKINGS, news
 from tests.web.site import Site
-from tillbell.callbacks import Notice, Trust
-from tillbell.transactions import Status
+from tillbell.model.callbacks import Notice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Status
 from tillbell.verify import verify
 
 BEGIN = {"direction": "pay_in", "amount": "100.00", "currency": "EUR"}

@@ -12,7 +12,7 @@ import pytest
 from tests.flow.world import START
 from tillbell.clock import SECOND
 from tillbell.counters import Meters
-from tillbell.models import Result
+from tillbell.model.messages import Result
 from tillbell.storage.ports.outbound import Totals
 from tillbell.testing import ManualClock
 from tillbell.web.edge.metrics import Vitals, render

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.flow.world import START, World
 from tillbell.counters import Meters
 from tillbell.errors import StoreUnavailable
-from tillbell.models import Result
+from tillbell.model.messages import Result
 from tillbell.storage.ports.outbound import Totals
 from tillbell.testing import ManualClock
 from tillbell.web.edge.health import PATHS, Health

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tillbell.cli.running import Running
     from tillbell.deliver.attempt import Ended
     from tillbell.deliver.lane import Lane
-    from tillbell.models import Claim
+    from tillbell.model.messages import Claim
     from tillbell.process.decision import Desk
     from tillbell.testing import Receiver
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from tillbell.app import Gateway
 from tillbell.config import Settings
 from tillbell.errors import Misconfigured
-from tillbell.models import ApiKey, Endpoint, KeyScope
+from tillbell.model.endpoints import Endpoint
+from tillbell.model.records import ApiKey, KeyScope
 from tillbell.storage.ports.outbound import Page
 from tillbell.vault import hash_key, new_api_key
 from tillbell.web.edge.router import Web, WorkerWeb, build

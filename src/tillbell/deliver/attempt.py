@@ -15,7 +15,7 @@ from tillbell.deliver.compiled_endpoint import Live
 from tillbell.deliver.fanout import part_of
 from tillbell.http.client import Sender
 from tillbell.ids import attempt_id
-from tillbell.models import Attempt, Claim, DeliveryState, Reply, Result
+from tillbell.model.messages import Attempt, Claim, DeliveryState, Reply, Result
 from tillbell.profiles.base import Sending
 from tillbell.rules.delivery.advice import advise
 from tillbell.rules.delivery.answers import judge

@@ -17,7 +17,7 @@ from tillbell.deliver.dispatcher import Dispatcher
 from tillbell.deliver.lane import Lane
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import observe
-from tillbell.models import Claim
+from tillbell.model.messages import Claim
 from tillbell.rules.delivery.turns import Turns
 from tillbell.storage.ports.database import Database
 

@@ -9,7 +9,7 @@ from tillbell.clock import Micros
 from tillbell.config import Settings
 from tillbell.errors import Invalid, Misconfigured
 from tillbell.http.address_policy import AddressPolicy, Target
-from tillbell.models import Endpoint, EndpointStatus
+from tillbell.model.endpoints import Endpoint, EndpointStatus
 from tillbell.profiles import PROFILES
 from tillbell.profiles.base import Profile
 from tillbell.rules.delivery.headers import check_custom_headers

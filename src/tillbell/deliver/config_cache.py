@@ -15,7 +15,8 @@ from tillbell.catalog import KNOWN
 from tillbell.clock import Micros
 from tillbell.deliver.compiled_endpoint import Compile, Live
 from tillbell.deliver.fanout import Route, routes
-from tillbell.models import ApiKey, Application, Endpoint, EventType, Record
+from tillbell.model.endpoints import Endpoint
+from tillbell.model.records import ApiKey, Application, EventType, Record
 from tillbell.storage.ports.outbound import Page, Registry
 
 R = TypeVar("R", bound=Record)

@@ -23,7 +23,8 @@ from tillbell.deliver.lane import Lane
 from tillbell.deliver.leases import Ledger
 from tillbell.http.client import Sender
 from tillbell.logs import observe
-from tillbell.models import Claim, EndpointHealth, Result
+from tillbell.model.endpoints import EndpointHealth
+from tillbell.model.messages import Claim, Result
 from tillbell.rules.delivery import breaker as breakers
 from tillbell.rules.delivery.pace import next_free
 from tillbell.rules.delivery.turns import Turns

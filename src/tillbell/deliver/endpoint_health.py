@@ -20,7 +20,8 @@ from tillbell.deliver.config_cache import OPERATIONAL, Directory
 from tillbell.deliver.lane import Lane
 from tillbell.errors import TillbellError
 from tillbell.logs import observe
-from tillbell.models import Claim, Endpoint, EndpointHealth, EndpointStatus, Result
+from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
+from tillbell.model.messages import Claim, Result
 from tillbell.rules.delivery import health as rules
 
 Announce = Callable[[str, bytes], Awaitable[object]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tillbell.clock import Clock
 from tillbell.deliver.tasks import Step, TaskRunner
-from tillbell.models import Task
+from tillbell.model.records import Task
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import MessageFilter, Page
 

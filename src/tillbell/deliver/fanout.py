@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tillbell.clock import Micros
 from tillbell.deliver.compiled_endpoint import Live
 from tillbell.ids import delivery_id
-from tillbell.models import Delivery, DeliveryState, Message, Trigger
+from tillbell.model.messages import Delivery, DeliveryState, Message, Trigger
 from tillbell.profiles.base import Published
 
 

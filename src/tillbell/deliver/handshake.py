@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from tillbell.http.address_policy import AddressPolicy
 from tillbell.http.client import Sender
-from tillbell.models import Reply
+from tillbell.model.messages import Reply
 
 TIMEOUT_S = 10.0
 _ALLOWED = re.compile(rb"(?im)^webhook-allowed-origin:[ \t]*([!-~]+)[ \t]*\r?$")

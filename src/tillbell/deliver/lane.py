@@ -10,7 +10,8 @@ from collections import deque
 
 from tillbell.clock import Alarm, Micros
 from tillbell.deliver.compiled_endpoint import Live
-from tillbell.models import Claim, EndpointHealth
+from tillbell.model.endpoints import EndpointHealth
+from tillbell.model.messages import Claim
 from tillbell.rules.delivery.breaker import CLOSED, Breaker, allowance
 from tillbell.rules.delivery.lane_width import after_acceptance
 from tillbell.rules.delivery.pace import next_free

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from tillbell.clock import SECOND, Alarm, Clock, Micros
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import observe
-from tillbell.models import Claim, DeliveryState
+from tillbell.model.messages import Claim, DeliveryState
 from tillbell.storage.ports.outbound import Settlement, Store
 
 RENEW_BEFORE: Micros = 5 * SECOND  # leases with less left are renewed by each heartbeat

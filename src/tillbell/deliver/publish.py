@@ -22,7 +22,8 @@ from tillbell.deliver.fanout import Route, leased, render, waiting
 from tillbell.deliver.schemas import Schemas
 from tillbell.errors import Conflict, NotFound, Unavailable
 from tillbell.ids import IdMaker
-from tillbell.models import Application, Claim, Delivery, DeliveryState, Message
+from tillbell.model.messages import Claim, Delivery, DeliveryState, Message
+from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import Duplicate, Publication, Repeated, Store
 
 

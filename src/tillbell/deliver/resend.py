@@ -25,7 +25,9 @@ from tillbell.deliver.dispatcher import Dispatcher
 from tillbell.deliver.fanout import render, routes, waiting
 from tillbell.deliver.tasks import Step, TaskRunner
 from tillbell.errors import NotFound
-from tillbell.models import Delivery, DeliveryState, Endpoint, Message, Task, Trigger
+from tillbell.model.endpoints import Endpoint
+from tillbell.model.messages import Delivery, DeliveryState, Message, Trigger
+from tillbell.model.records import Task
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import Gap, Selection
 

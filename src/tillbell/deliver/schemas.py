@@ -9,7 +9,7 @@ import msgspec
 
 from tillbell.deliver.config_cache import Directory
 from tillbell.errors import Invalid, Problem
-from tillbell.models import EventType
+from tillbell.model.records import EventType
 
 PROBLEMS_MAX = 20
 

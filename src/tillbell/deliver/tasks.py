@@ -17,7 +17,7 @@ from tillbell.deliver.config_cache import Directory
 from tillbell.errors import StoreUnavailable
 from tillbell.ids import IdMaker
 from tillbell.logs import observe
-from tillbell.models import Task, TaskStatus
+from tillbell.model.records import Task, TaskStatus
 
 PAUSE_S = 1
 

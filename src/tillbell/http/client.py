@@ -22,7 +22,7 @@ from tillbell.http.address_policy import AddressPolicy, Target
 from tillbell.http.connection import Wire
 from tillbell.http.pool import Limits, Pool
 from tillbell.http.resolver import Resolver, Unresolved
-from tillbell.models import Reply
+from tillbell.model.messages import Reply
 from tillbell.rules.delivery.urls import is_literal
 
 ADDRESSES_TRIED_MAX = 3

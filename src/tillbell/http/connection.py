@@ -22,7 +22,7 @@ from typing import Protocol, cast
 import httptools
 
 from tillbell.clock import Clock
-from tillbell.models import Reply
+from tillbell.model.messages import Reply
 
 HEAD_MAX = 32 * 1024  # bytes of status line and headers, interim ones included
 HEAD_LINES_MAX = 256

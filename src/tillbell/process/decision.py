@@ -14,12 +14,13 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 
-from tillbell.callbacks import Callback, Outcome
 from tillbell.clock import Micros, iso
 from tillbell.deliver.config_cache import AppView
 from tillbell.deliver.publish import Draft, Publisher
 from tillbell.ids import IdMaker
-from tillbell.models import Record
+from tillbell.model.callbacks import Callback, Outcome
+from tillbell.model.records import Record
+from tillbell.model.transactions import AuditEntry, Conflict, Status, Transaction, Transition
 from tillbell.rules.delivery.hops import hop_tags
 from tillbell.rules.payments.booking import (
     REVERSING,
@@ -35,7 +36,6 @@ from tillbell.rules.payments.booking import (
 )
 from tillbell.storage.ports.inbound import Change, Conclusion, Kept, Step
 from tillbell.storage.ports.outbound import Publication
-from tillbell.transactions import AuditEntry, Conflict, Status, Transaction, Transition
 
 R = TypeVar("R", bound=Record)
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 
-from tillbell.callbacks import Email, EmailNotice, Outcome, Suppression
 from tillbell.clock import iso
 from tillbell.ids import IdMaker
+from tillbell.model.callbacks import EmailNotice, Outcome
+from tillbell.model.emails import Email, Suppression
 from tillbell.process.decision import Desk
 from tillbell.receive.source_cache import LiveSource
 from tillbell.rules.payments.lifecycles import judge_email, suppression_reason

@@ -19,9 +19,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tillbell.callbacks import Outcome
 from tillbell.errors import Conflict as Taken
 from tillbell.errors import Invalid, NotFound, Problem
+from tillbell.model.callbacks import Outcome
+from tillbell.model.transactions import (
+    TERMINAL,
+    AuditEntry,
+    Conflict,
+    Direction,
+    Kind,
+    Status,
+    Transaction,
+)
 from tillbell.money import format_amount
 from tillbell.process.decision import By, Desk
 from tillbell.process.decisions import Office
@@ -31,15 +40,6 @@ from tillbell.rules.payments.booking import Told, conflict_data, link
 from tillbell.rules.payments.conflicts import UNCONFIRMED_LINKED
 from tillbell.rules.payments.transitions import News, compare, left_of, operate
 from tillbell.storage.ports.outbound import Page
-from tillbell.transactions import (
-    TERMINAL,
-    AuditEntry,
-    Conflict,
-    Direction,
-    Kind,
-    Status,
-    Transaction,
-)
 
 TRIES = 20
 SECOND_WORD = ("transaction.approve", "transaction.reject", "conflict.accept")

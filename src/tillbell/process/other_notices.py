@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
-from tillbell.callbacks import (
+from tillbell.clock import Micros, iso
+from tillbell.ids import IdMaker
+from tillbell.model.callbacks import (
     AnalyticsNotice,
     EmailNotice,
     Forward,
@@ -19,12 +21,10 @@ from tillbell.callbacks import (
     Notice,
     OrderNotice,
     Outcome,
-    Shipment,
     ShipmentNotice,
-    Trust,
 )
-from tillbell.clock import Micros, iso
-from tillbell.ids import IdMaker
+from tillbell.model.shipments import Shipment
+from tillbell.model.sources import Trust
 from tillbell.process.decision import Desk
 from tillbell.process.emails import Postman
 from tillbell.receive.source_cache import LiveSource

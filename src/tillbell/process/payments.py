@@ -18,9 +18,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tillbell.callbacks import Confirm, Outcome, TransactionNotice, Trust
 from tillbell.clock import HOUR, MINUTE, SECOND, Micros
 from tillbell.ids import IdMaker
+from tillbell.model.callbacks import Outcome, TransactionNotice
+from tillbell.model.sources import Confirm, Trust
+from tillbell.model.transactions import TERMINAL, Conflict, Kind, Status, Transaction
 from tillbell.process.decision import Desk
 from tillbell.receive.source_cache import LiveSource
 from tillbell.rules.payments.amounts import Differs, Read, difference, read_sum
@@ -31,7 +33,6 @@ from tillbell.rules.payments.transitions import News, compare
 from tillbell.rules.payments.trust import accepts_late, confirm_of, doubt
 from tillbell.storage.ports.inbound import BookViews
 from tillbell.storage.ports.outbound import Page
-from tillbell.transactions import TERMINAL, Conflict, Kind, Status, Transaction
 
 WAIT = 72 * HOUR
 FIRST_RETRY = 30 * SECOND

@@ -14,16 +14,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tillbell.callbacks import (
-    AnalyticsNotice,
-    Callback,
-    Notice,
-    Outcome,
-    TransactionNotice,
-)
 from tillbell.clock import SECOND
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import observe
+from tillbell.model.callbacks import AnalyticsNotice, Callback, Notice, Outcome, TransactionNotice
 from tillbell.process.decision import By, Desk
 from tillbell.process.decisions import Office
 from tillbell.process.other_notices import Hearer

@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from tillbell.callbacks import Sum
 from tillbell.errors import Invalid
 from tillbell.http.address_policy import AddressPolicy
 from tillbell.http.client import Sender
+from tillbell.model.callbacks import Sum
+from tillbell.model.transactions import Status, Transaction
 from tillbell.providers.custom.locations import pointed
 from tillbell.providers.kit.base import Unreadable
 from tillbell.providers.kit.reading import fold, json_value
@@ -24,7 +25,6 @@ from tillbell.providers.kit.words import own_words
 from tillbell.receive.source_cache import LiveSource
 from tillbell.rules.delivery.headers import check_custom_headers
 from tillbell.rules.payments.transitions import status_of
-from tillbell.transactions import Status, Transaction
 
 TIMEOUT_S = 10.0
 _SLOT = re.compile(r"\{(\w+)\}")

@@ -11,10 +11,10 @@ from typing import NamedTuple
 from tillbell.deliver.config_cache import Directory
 from tillbell.deliver.resend import Resender
 from tillbell.errors import Conflict, NotFound
-from tillbell.models import Message
+from tillbell.model.messages import Message
+from tillbell.model.transactions import Transaction
 from tillbell.process.operator import Act, Operator
 from tillbell.storage.ports.database import Database
-from tillbell.transactions import Transaction
 
 
 class Retold(NamedTuple):

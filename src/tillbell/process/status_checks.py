@@ -13,10 +13,20 @@ from __future__ import annotations
 
 import asyncio
 
-from tillbell.callbacks import Outcome, Trust
 from tillbell.clock import DAY, HOUR, MINUTE, Micros
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import observe
+from tillbell.model.callbacks import Outcome
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import (
+    NEGATIVE,
+    TERMINAL,
+    Conflict,
+    Direction,
+    Kind,
+    Status,
+    Transaction,
+)
 from tillbell.process.decision import By, Desk
 from tillbell.process.decisions import Office
 from tillbell.process.provider_lookup import Confirmer, Standing
@@ -27,15 +37,6 @@ from tillbell.rules.payments.conflicts import conflict, contradiction, is_among,
 from tillbell.rules.payments.transitions import News, compare
 from tillbell.rules.payments.trust import accepts_late
 from tillbell.storage.ports.outbound import Page
-from tillbell.transactions import (
-    NEGATIVE,
-    TERMINAL,
-    Conflict,
-    Direction,
-    Kind,
-    Status,
-    Transaction,
-)
 
 SCHEDULE: tuple[Micros, ...] = (5 * MINUTE, HOUR, DAY, DAY, DAY, DAY, DAY)  # before look 1, 2, …
 STEP = 100

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 
-from tillbell.callbacks import References
 from tillbell.clock import Clock
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import observe
+from tillbell.model.callbacks import References
+from tillbell.model.transactions import Status, Transaction
 from tillbell.process.decision import Desk
 from tillbell.receive.reprocess import Rereader
 from tillbell.storage.ports.database import Database
-from tillbell.transactions import Status, Transaction
 
 STEP = 100
 

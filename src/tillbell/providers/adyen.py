@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tillbell.callbacks import Note, Notice, References, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Note, Notice, References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import (
     Answer,
     Case,
@@ -47,7 +49,6 @@ from tillbell.providers.kit.words import (
     statuses,
     table,
 )
-from tillbell.transactions import Kind, Status
 
 ITEMS_MAX = 100
 SCHEME = "The items' hmacSignature"

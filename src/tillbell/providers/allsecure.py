@@ -14,7 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.callbacks import Note, References, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Note, References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.allsecure_proof import (
     MAX_AGE_S,
     is_return,
@@ -45,7 +47,6 @@ from tillbell.providers.kit.browser import (
 )
 from tillbell.providers.kit.card import card_details
 from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL
-from tillbell.transactions import Kind, Status
 
 LINKED: Mapping[str, Kind] = {
     "REFUND": Kind.REFUND,

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tillbell.callbacks import Trust
 from tillbell.clock import Micros, from_datetime, to_datetime
+from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import Case, Incoming, Setup, Unreadable, Verdict
 from tillbell.providers.kit.proof import (
     NO_SECRET,

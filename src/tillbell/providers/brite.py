@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tillbell.callbacks import References, TransactionNotice, Trust
+from tillbell.model.callbacks import References, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Status
 from tillbell.providers.kit import networks
 from tillbell.providers.kit.base import (
     Case,
@@ -34,7 +36,6 @@ from tillbell.providers.kit.words import (
     statuses,
     table,
 )
-from tillbell.transactions import Status
 
 SESSION_STATES = table(
     {

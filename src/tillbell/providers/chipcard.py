@@ -16,7 +16,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from tillbell.callbacks import References, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Status
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
     Answer,
@@ -38,7 +40,6 @@ from tillbell.providers.kit.card import card_details
 from tillbell.providers.kit.proof import digest, from_hex, key_bytes, same, tried
 from tillbell.providers.kit.requests import request
 from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL
-from tillbell.transactions import Status
 
 APPROVED = "00"
 STATUSES: Mapping[str, Status] = {

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from tillbell.callbacks import ShipmentNotice, Trust
 from tillbell.clock import Micros
+from tillbell.model.callbacks import ShipmentNotice
+from tillbell.model.sources import Trust
 from tillbell.providers.kit import networks, reading
 from tillbell.providers.kit.base import (
     Answer,

@@ -15,7 +15,9 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
-from tillbell.callbacks import Note, References, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Note, References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind
 from tillbell.providers.emerchantpay_states import STEPS, linked_id, step_of
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
@@ -36,7 +38,6 @@ from tillbell.providers.kit.card import card_details, masked_number
 from tillbell.providers.kit.proof import digest, from_hex, key_bytes, same, tried
 from tillbell.providers.kit.requests import request
 from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL, STATUSES, statuses
-from tillbell.transactions import Kind
 
 IDS = ("wpf_unique_id", "unique_id", "reference_id")
 _ALGORITHMS: Mapping[int, str] = {20: "sha1", 32: "sha256", 64: "sha512"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tillbell.model.transactions import Kind
 from tillbell.providers.kit.reading import fold
 from tillbell.providers.kit.words import (
     APPROVED,
@@ -24,7 +25,6 @@ from tillbell.providers.kit.words import (
     meaning,
     table,
 )
-from tillbell.transactions import Kind
 
 STEPS = table(
     {

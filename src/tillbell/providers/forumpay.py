@@ -8,7 +8,8 @@ Source: forumpay/woocommerce-payment-gateway-plugin.
 
 from __future__ import annotations
 
-from tillbell.callbacks import Note, References, TransactionNotice, Trust
+from tillbell.model.callbacks import Note, References, TransactionNotice
+from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import (
     Case,
     Confidence,

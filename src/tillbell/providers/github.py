@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from urllib.parse import urlencode
 
-from tillbell.callbacks import Forward, Note, Trust
+from tillbell.model.callbacks import Forward, Note
+from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import (
     Case,
     Confidence,

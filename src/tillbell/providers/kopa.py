@@ -14,7 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.callbacks import Note, References, TransactionNotice, Trust
+from tillbell.model.callbacks import Note, References, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Status
 from tillbell.providers.kit import networks, reading
 from tillbell.providers.kit.base import (
     Answer,
@@ -50,7 +52,6 @@ from tillbell.providers.kit.words import (
     meaning,
     table,
 )
-from tillbell.transactions import Status
 
 # The states of the plugin, and the events that shop platforms name.
 WORDS = table(

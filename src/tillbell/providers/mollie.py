@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from tillbell.callbacks import Note, References, TransactionNotice, Trust
+from tillbell.model.callbacks import Note, References, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Status
 from tillbell.providers.kit.base import (
     Case,
     Confidence,
@@ -27,7 +29,6 @@ from tillbell.providers.kit.bodymac import secret_problem
 from tillbell.providers.kit.proof import from_hex, is_one_of, mac, tried
 from tillbell.providers.kit.reading import fields, given, iso_time, need, text
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
-from tillbell.transactions import Status
 
 HEADER = "x-mollie-signature"
 FORM = "application/x-www-form-urlencoded"

@@ -15,7 +15,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.callbacks import References, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import NEGATIVE, Status
 from tillbell.providers.kit import shared_secret
 from tillbell.providers.kit.base import (
     Case,
@@ -31,7 +33,6 @@ from tillbell.providers.kit.base import (
 from tillbell.providers.kit.order_fields import known
 from tillbell.providers.kit.reading import fold, given, json_object, need, text
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
-from tillbell.transactions import NEGATIVE, Status
 
 HEADER = "authorization"
 BEARER = "Bearer "

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from tillbell.callbacks import References, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Status
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
     Case,
@@ -39,7 +41,6 @@ from tillbell.providers.kit.words import (
     statuses,
     table,
 )
-from tillbell.transactions import Status
 
 STEPS = table({"ok": APPROVED, "ko": DECLINED, "pending": PENDING})
 FIELDS = frozenset(

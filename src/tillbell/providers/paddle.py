@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tillbell.callbacks import Note, Notice, References, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Note, Notice, References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import (
     Case,
     Confidence,
@@ -33,7 +35,6 @@ from tillbell.providers.kit.words import (
     meaning,
     table,
 )
-from tillbell.transactions import Kind, Status
 
 TOLERANCE = tolerance(default_s=5)
 PROOF = TimedMac("paddle-signature", TOLERANCE, time="ts", signature="h1", separator=";", joint=":")

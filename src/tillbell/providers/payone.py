@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from tillbell.callbacks import Note, References, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Note, References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
     Answer,
@@ -46,7 +48,6 @@ from tillbell.providers.kit.words import (
     meaning,
     table,
 )
-from tillbell.transactions import Kind
 
 # Of what is given back the form tells no amount, so a person says how much it was.
 _GIVEN_BACK = linked(Kind.REFUND)

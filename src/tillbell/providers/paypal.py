@@ -15,8 +15,10 @@ import zlib
 from typing import Any
 from urllib.parse import urlsplit
 
-from tillbell.callbacks import Forward, Notice, References, Sum, TransactionNotice, Trust
 from tillbell.clock import iso
+from tillbell.model.callbacks import Forward, Notice, References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import (
     Case,
     Confidence,
@@ -37,7 +39,6 @@ from tillbell.providers.kit.reading import given, iso_time, json_object, need, p
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL, STATUSES, Step, meaning
 from tillbell.providers.paypal_events import DISPUTES, EVENTS, FORWARDED
-from tillbell.transactions import Kind, Status
 
 ID, TIME, SIGNATURE = (f"paypal-transmission-{name}" for name in ("id", "time", "sig"))
 CERTIFICATE_URL, ALGORITHM = "paypal-cert-url", "paypal-auth-algo"

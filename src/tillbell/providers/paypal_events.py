@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZED,
@@ -14,7 +15,6 @@ from tillbell.providers.kit.words import (
     linked,
     table,
 )
-from tillbell.transactions import Kind, Status
 
 EVENTS = table(
     {

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.callbacks import EmailNotice, Note, Trust
+from tillbell.model.callbacks import EmailNotice, Note
+from tillbell.model.sources import Trust
 from tillbell.providers.kit import standard_proof
 from tillbell.providers.kit.base import (
     Case,

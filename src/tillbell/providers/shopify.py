@@ -17,7 +17,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.callbacks import Note, Notice, OrderNotice, References, TransactionNotice, Trust
+from tillbell.model.callbacks import Note, Notice, OrderNotice, References, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers import shopify_data
 from tillbell.providers.kit.base import (
     Case,
@@ -48,7 +50,6 @@ from tillbell.providers.kit.words import (
     statuses,
     table,
 )
-from tillbell.transactions import Kind, Status
 
 # Topics whose body is a whole order.
 ORDERS: Mapping[str, str] = {

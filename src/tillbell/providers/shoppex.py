@@ -14,17 +14,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tillbell.callbacks import (
+from tillbell.catalog import KNOWN
+from tillbell.clock import Micros, iso
+from tillbell.model.callbacks import (
     Forward,
     Note,
     Notice,
     OrderNotice,
     References,
     TransactionNotice,
-    Trust,
 )
-from tillbell.catalog import KNOWN
-from tillbell.clock import Micros, iso
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Status
 from tillbell.providers import shoppex_data
 from tillbell.providers.kit.base import (
     Case,
@@ -40,7 +41,6 @@ from tillbell.providers.kit.order_fields import known, sum_of
 from tillbell.providers.kit.proof import digest
 from tillbell.providers.kit.reading import given, json_object, need, part, text, unix_seconds
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
-from tillbell.transactions import Status
 
 PRODUCT = ":product"
 _PROOF = BodyMac("x-shoppex-signature", "sha512")

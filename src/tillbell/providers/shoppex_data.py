@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tillbell.clock import Micros, iso
+from tillbell.model.transactions import Status
 from tillbell.providers.kit.order_fields import amount, count, currency, known, moment, parts
 from tillbell.providers.kit.reading import part, plain_json, text
-from tillbell.transactions import Status
 
 # The platform's words for the state of an order. A partly paid one is not paid.
 STATES: Mapping[str, str] = {

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tillbell.callbacks import Note, Notice, References, Sum, TransactionNotice, Trust
 from tillbell.clock import Micros
+from tillbell.model.callbacks import Note, Notice, References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import (
     Case,
     Confidence,
@@ -44,7 +46,6 @@ from tillbell.providers.kit.words import (
     statuses,
     table,
 )
-from tillbell.transactions import Kind, Status
 
 NOTIFICATION_URL = Setting(
     "notificationUrl",

@@ -7,7 +7,8 @@ kept in the log. Source: the specification; its libraries allow 300 s between th
 
 from __future__ import annotations
 
-from tillbell.callbacks import Forward, Note, Trust
+from tillbell.model.callbacks import Forward, Note
+from tillbell.model.sources import Trust
 from tillbell.providers.kit import standard_proof
 from tillbell.providers.kit.base import (
     Case,

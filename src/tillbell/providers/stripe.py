@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tillbell.callbacks import Forward, Note, Notice, References, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Forward, Note, Notice, References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import (
     Case,
     Confidence,
@@ -43,7 +45,6 @@ from tillbell.providers.kit.words import (
     statuses,
     table,
 )
-from tillbell.transactions import Kind, Status
 
 TOLERANCE = tolerance(TOLERANCE_S)
 PROOF = TimedMac("stripe-signature", TOLERANCE, time="t", signature="v1")

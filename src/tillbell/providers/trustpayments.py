@@ -15,7 +15,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from tillbell.callbacks import References, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
     Case,
@@ -47,7 +49,6 @@ from tillbell.providers.kit.words import (
     statuses,
     table,
 )
-from tillbell.transactions import Kind
 
 SUCCESS = "0"
 ERRORS: Mapping[str, Step] = {"70000": DECLINED}  # every other one: Failed

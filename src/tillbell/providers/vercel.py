@@ -17,7 +17,8 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tillbell.callbacks import AnalyticsNotice, Note, Notice, Trust
+from tillbell.model.callbacks import AnalyticsNotice, Note, Notice
+from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import (
     Answer,
     Case,

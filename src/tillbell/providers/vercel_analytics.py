@@ -6,8 +6,8 @@ go on as text. Source: vercel.com/docs/drains/reference/analytics.
 
 from __future__ import annotations
 
-from tillbell.callbacks import AnalyticsNotice
 from tillbell.clock import iso
+from tillbell.model.callbacks import AnalyticsNotice
 from tillbell.providers.kit.reading import text, unix_millis
 from tillbell.providers.vercel import Item, common, drain, item_key, parser, properties
 

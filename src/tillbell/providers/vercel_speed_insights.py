@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tillbell.callbacks import AnalyticsNotice
 from tillbell.clock import iso
+from tillbell.model.callbacks import AnalyticsNotice
 from tillbell.providers.kit.reading import iso_time, plain_json, text
 from tillbell.providers.vercel import Item, common, drain, item_key, parser
 

@@ -15,7 +15,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.callbacks import Note, Notice, OrderNotice, References, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import Note, Notice, OrderNotice, References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers import woocommerce_data
 from tillbell.providers.kit.base import (
     Case,
@@ -43,7 +45,6 @@ from tillbell.providers.kit.words import (
     meaning,
     table,
 )
-from tillbell.transactions import Kind, Status
 
 # `status` of an order. What a failed one says, the next try may better.
 STATES: Mapping[str, str] = {

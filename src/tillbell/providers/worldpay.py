@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape, quoteattr
 
-from tillbell.callbacks import TransactionNotice, Trust
+from tillbell.model.callbacks import TransactionNotice
+from tillbell.model.sources import Trust
 from tillbell.providers.kit import networks, reading
 from tillbell.providers.kit.base import (
     Answer,

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tillbell.callbacks import References, Sum, TransactionNotice, Trust
+from tillbell.model.callbacks import References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import (
     Case,
     Confidence,
@@ -41,7 +43,6 @@ from tillbell.providers.kit.words import (
     statuses,
     table,
 )
-from tillbell.transactions import Kind, Status
 
 HEADER = "event-signature"
 SIGNATURES_MAX = 5

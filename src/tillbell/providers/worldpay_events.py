@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tillbell.callbacks import References, Sum, TransactionNotice
+from tillbell.model.callbacks import References, Sum, TransactionNotice
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.card import card_details, masked_number
 from tillbell.providers.kit.reading import KEY_MAX, given
 from tillbell.providers.kit.words import (
@@ -25,7 +26,6 @@ from tillbell.providers.kit.words import (
     meaning,
     table,
 )
-from tillbell.transactions import Kind, Status
 
 STEPS = table(
     {

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tillbell.callbacks import Note, OrderNotice, References, TransactionNotice, Trust
+from tillbell.model.callbacks import Note, OrderNotice, References, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit import shared_secret
 from tillbell.providers.kit.base import (
     Case,
@@ -33,7 +35,6 @@ from tillbell.providers.kit.order_fields import (
 )
 from tillbell.providers.kit.reading import fold, given, json_object, need, part, text
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
-from tillbell.transactions import Kind, Status
 
 HEADER = "x-webhook-secret"
 

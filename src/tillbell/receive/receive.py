@@ -15,12 +15,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from tillbell.callbacks import Callback, Notice
 from tillbell.clock import MINUTE
 from tillbell.counters import Meters
 from tillbell.errors import Unavailable
 from tillbell.ids import IdMaker
 from tillbell.logs import observe
+from tillbell.model.callbacks import Callback, Notice
 from tillbell.providers.kit.base import Answer, Heard, Incoming
 from tillbell.receive.sealed_request import seal_request
 from tillbell.receive.source_cache import LiveSource

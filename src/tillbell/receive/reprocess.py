@@ -13,10 +13,11 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from tillbell.callbacks import Callback, Outcome, TransactionNotice, Trust
 from tillbell.clock import SECOND, Clock, Micros
 from tillbell.errors import Misconfigured, Unavailable
 from tillbell.logs import observe
+from tillbell.model.callbacks import Callback, Outcome, TransactionNotice
+from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import Incoming
 from tillbell.receive.receive import Receiver
 from tillbell.receive.sealed_request import open_request

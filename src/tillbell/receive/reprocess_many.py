@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from tillbell.callbacks import Callback
 from tillbell.clock import Clock
 from tillbell.deliver.tasks import Step, TaskRunner
-from tillbell.models import Task
+from tillbell.model.callbacks import Callback
+from tillbell.model.records import Task
 from tillbell.receive.reprocess import STEP, Rereader
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import CallbackFilter

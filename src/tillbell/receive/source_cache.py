@@ -11,10 +11,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tillbell.callbacks import Confirm, Source
 from tillbell.clock import Micros
 from tillbell.deliver.config_cache import Directory
 from tillbell.errors import Misconfigured
+from tillbell.model.sources import Confirm, Source
 from tillbell.providers.kit.base import Provider, Setting, Setup
 from tillbell.storage.ports.outbound import Registry
 from tillbell.vault import Vault, hash_key

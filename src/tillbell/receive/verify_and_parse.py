@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any, NamedTuple
 
-from tillbell.callbacks import Notice, Outcome, Trust
 from tillbell.logs import observe
+from tillbell.model.callbacks import Notice, Outcome
+from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import Heard, Incoming, Unreadable, Verdict
 from tillbell.receive.source_cache import LiveSource
 from tillbell.rules.delivery.hops import HOPS_MAX, hops_of

@@ -12,17 +12,16 @@ from typing import TypeVar
 
 from tillbell.clock import DAY, Micros
 from tillbell.ids import attempt_id, first_of
-from tillbell.models import (
+from tillbell.model.messages import (
     OPEN_STATES,
-    Application,
     Attempt,
     Claim,
     Delivery,
     DeliveryState,
-    Record,
     Result,
     Trigger,
 )
+from tillbell.model.records import Application, Record
 from tillbell.storage.ports.database import History
 from tillbell.storage.ports.outbound import (
     FORGIVEN,

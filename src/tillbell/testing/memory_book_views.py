@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tillbell.callbacks import Callback, References
 from tillbell.clock import Micros
-from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
-from tillbell.storage.ports.outbound import Page
-from tillbell.testing.memory_views import cut, made_within
-from tillbell.transactions import (
+from tillbell.model.callbacks import Callback, References
+from tillbell.model.transactions import (
     AuditEntry,
     Conflict,
     Effect,
@@ -17,6 +14,9 @@ from tillbell.transactions import (
     Transaction,
     Transition,
 )
+from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
+from tillbell.storage.ports.outbound import Page
+from tillbell.testing.memory_views import cut, made_within
 
 FOREVER: Micros = 2**62
 

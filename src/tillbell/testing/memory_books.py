@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterator
 from typing import NamedTuple, TypeVar
 
-from tillbell.callbacks import REEVALUATED, Callback, Outcome
 from tillbell.clock import DAY, Micros
 from tillbell.ids import first_of
-from tillbell.models import Record
-from tillbell.storage.ports.inbound import Arrival, Change, Conclusion, Crossed, Done, Kept, Step
-from tillbell.storage.ports.outbound import Publication, Repeated
-from tillbell.testing.memory_book_views import MemoryBookViews
-from tillbell.testing.memory_views import MemoryMessages, done, failed
-from tillbell.transactions import (
+from tillbell.model.callbacks import REEVALUATED, Callback, Outcome
+from tillbell.model.records import Record
+from tillbell.model.transactions import (
     NEGATIVE,
     TERMINAL,
     Conflict,
@@ -23,6 +19,10 @@ from tillbell.transactions import (
     Status,
     Transaction,
 )
+from tillbell.storage.ports.inbound import Arrival, Change, Conclusion, Crossed, Done, Kept, Step
+from tillbell.storage.ports.outbound import Publication, Repeated
+from tillbell.testing.memory_book_views import MemoryBookViews
+from tillbell.testing.memory_views import MemoryMessages, done, failed
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -10,15 +10,8 @@ from typing import Any, Protocol, TypeVar
 from tillbell.clock import HOUR, Micros
 from tillbell.errors import Conflict
 from tillbell.ids import first_of, made_at
-from tillbell.models import (
-    OPEN_STATES,
-    Application,
-    Attempt,
-    Delivery,
-    DeliveryState,
-    Message,
-    Record,
-)
+from tillbell.model.messages import OPEN_STATES, Attempt, Delivery, DeliveryState, Message
+from tillbell.model.records import Application, Record
 from tillbell.storage.ports.outbound import (
     ALL,
     AttemptFilter,

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from tillbell.callbacks import Trust
+from tillbell.model.sources import Trust
 from tillbell.providers.custom.check_types import (
     AllOf,
     AnyCheck,

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from tillbell.callbacks import Confirm
+from tillbell.model.sources import Confirm
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.custom.check_types import (
     NAMES,
     AnyCheck,
@@ -28,7 +29,6 @@ from tillbell.providers.custom.template import template_problem
 from tillbell.providers.kit.base import ConfigProblem
 from tillbell.providers.presets import preset
 from tillbell.rules.payments.transitions import status_of
-from tillbell.transactions import Kind, Status
 
 ANY_FIELD = "*"  # as a place of references: whatever field holds one
 NOTE = "note"  # as a kind: nothing about money

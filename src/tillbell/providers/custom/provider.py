@@ -12,8 +12,10 @@ from typing import Any
 
 import msgspec
 
-from tillbell.callbacks import Note, References, Sum, TransactionNotice, Trust
 from tillbell.clock import Micros
+from tillbell.model.callbacks import Note, References, Sum, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind
 from tillbell.providers import presets
 from tillbell.providers.custom import checking
 from tillbell.providers.custom.check_types import Pull, StaticField, StaticHeader, each
@@ -57,7 +59,6 @@ from tillbell.providers.kit.reading import (
 )
 from tillbell.providers.kit.words import STATUSES, meaning
 from tillbell.providers.presets import preset
-from tillbell.transactions import Kind
 
 LEAVES_MAX = 50  # values that are tried as references where none is declared
 

@@ -17,9 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from tillbell.callbacks import Notice, Trust
 from tillbell.clock import Micros
-from tillbell.transactions import Status
+from tillbell.model.callbacks import Notice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Status
 
 
 class Unreadable(Exception):

@@ -5,7 +5,7 @@ An address proves little and tells nothing of the content, so it never moves mon
 
 from __future__ import annotations
 
-from tillbell.callbacks import Trust
+from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import Incoming, Setting, Setup, Verdict
 from tillbell.providers.kit.proof import is_from
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from tillbell.callbacks import Sum
 from tillbell.clock import iso
+from tillbell.model.callbacks import Sum
 from tillbell.money import plain
 from tillbell.providers.kit.base import Unreadable
 from tillbell.providers.kit.reading import iso_time, text, unix_seconds

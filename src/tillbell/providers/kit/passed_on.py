@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tillbell.callbacks import Forward
+from tillbell.model.callbacks import Forward
 from tillbell.providers.kit.base import Unreadable
 
 LONGEST = 100

@@ -12,8 +12,8 @@ import hmac
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address, ip_network
 
-from tillbell.callbacks import Trust
 from tillbell.clock import SECOND, Micros
+from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import Verdict
 
 TOLERANCE_S = 300

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tillbell.callbacks import Trust
+from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import Setup, Verdict
 from tillbell.providers.kit.bodymac import secret_problem
 from tillbell.providers.kit.proof import same_text, tried

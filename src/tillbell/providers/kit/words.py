@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from tillbell.model.transactions import Kind, Status
 from tillbell.providers.kit.base import Setting
 from tillbell.providers.kit.reading import fold
 from tillbell.rules.payments.transitions import status_of
-from tillbell.transactions import Kind, Status
 
 STATUSES = Setting(
     "statuses",

@@ -15,7 +15,7 @@ A redirect is a refusal: it is never followed. Source: Standard Webhooks 1.0.0.
 
 from __future__ import annotations
 
-from tillbell.models import Reply, Result
+from tillbell.model.messages import Reply, Result
 
 _THROTTLED = frozenset({429, 502, 503, 504})
 _TIMED_OUT = frozenset({"timeout", "connect_timeout", "dns_timeout"})

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tillbell.clock import DAY, HOUR, Micros
-from tillbell.models import EndpointHealth
+from tillbell.model.endpoints import EndpointHealth
 
 WARNINGS: tuple[tuple[str, Micros], ...] = (("1h", HOUR), ("1d", DAY), ("4d", 4 * DAY))
 

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from tillbell.clock import DAY, SECOND, Micros, from_datetime
-from tillbell.models import Result
+from tillbell.model.messages import Result
 
 RETRY_AFTER_MAX: Micros = DAY
 

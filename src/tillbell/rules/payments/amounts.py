@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tillbell.callbacks import Sum
+from tillbell.model.callbacks import Sum
+from tillbell.model.transactions import AMOUNT_MAX
 from tillbell.money import exponent, format_amount, is_currency, parse_amount, parse_minor
-from tillbell.transactions import AMOUNT_MAX
 
 
 class Read(NamedTuple):

@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tillbell.clock import MINUTE, Micros, iso
-from tillbell.money import format_amount
-from tillbell.rules.payments.transitions import direction_of_linked, effect_of
-from tillbell.transactions import (
+from tillbell.model.transactions import (
     TERMINAL,
     Conflict,
     Effect,
@@ -21,6 +19,8 @@ from tillbell.transactions import (
     Transaction,
     Transition,
 )
+from tillbell.money import format_amount
+from tillbell.rules.payments.transitions import direction_of_linked, effect_of
 
 FIRST_CHECK: Micros = 5 * MINUTE
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tillbell.callbacks import TransactionNotice
+from tillbell.model.callbacks import TransactionNotice
+from tillbell.model.transactions import Conflict, Kind, Status, Transaction
 from tillbell.rules.payments.amounts import Differs
 from tillbell.rules.payments.transitions import severity
-from tillbell.transactions import Conflict, Kind, Status, Transaction
 
 UNCONFIRMED_LINKED = "unconfirmed_linked"
 

@@ -22,8 +22,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tillbell.callbacks import EmailNotice, Outcome, ShipmentNotice
 from tillbell.clock import HOUR, Micros
+from tillbell.model.callbacks import EmailNotice, Outcome, ShipmentNotice
 
 CREATED, IN_TRANSIT, EXCEPTION = "created", "in_transit", "exception"
 DELIVERED, RETURNED, CANCELLED = "delivered", "returned", "cancelled"

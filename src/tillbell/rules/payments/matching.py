@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from tillbell.callbacks import References
-from tillbell.transactions import TERMINAL, Kind, Transaction
+from tillbell.model.callbacks import References
+from tillbell.model.transactions import TERMINAL, Kind, Transaction
 
 
 class Unmatched(NamedTuple):

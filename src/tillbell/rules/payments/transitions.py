@@ -19,9 +19,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from tillbell.callbacks import Outcome
 from tillbell.clock import Micros
-from tillbell.transactions import (
+from tillbell.model.callbacks import Outcome
+from tillbell.model.transactions import (
     NEGATIVE,
     TERMINAL,
     Direction,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.callbacks import Confirm, Trust
-from tillbell.transactions import Direction, Transaction
+from tillbell.model.sources import Confirm, Trust
+from tillbell.model.transactions import Direction, Transaction
 
 
 def confirm_of(config: Mapping[str, Any]) -> Confirm:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 
-from tillbell.callbacks import Callback, References
 from tillbell.clock import Micros
+from tillbell.model.callbacks import Callback, References
+from tillbell.model.transactions import AuditEntry, Conflict, Effect, Transaction, Transition
 from tillbell.storage.engine.group_commit import Writer
 from tillbell.storage.engine.readers import Readers
 from tillbell.storage.operations import callback_reads
@@ -24,7 +25,6 @@ from tillbell.storage.ports.inbound import (
     TransactionFilter,
 )
 from tillbell.storage.ports.outbound import Page
-from tillbell.transactions import AuditEntry, Conflict, Effect, Transaction, Transition
 
 
 class BooksMethods:

@@ -9,15 +9,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 
 from tillbell.clock import Micros
-from tillbell.models import (
-    Attempt,
-    Claim,
-    Delivery,
-    DeliveryState,
-    Message,
-    Record,
-    Trigger,
-)
+from tillbell.model.messages import Attempt, Claim, Delivery, DeliveryState, Message, Trigger
+from tillbell.model.records import Record
 from tillbell.storage.engine.group_commit import Writer
 from tillbell.storage.engine.readers import Readers
 from tillbell.storage.operations import claims, message_reads, messages, records, retention

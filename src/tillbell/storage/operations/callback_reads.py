@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from tillbell.callbacks import Callback, References
 from tillbell.clock import Micros
+from tillbell.model.callbacks import Callback, References
+from tillbell.model.transactions import AuditEntry, Conflict, Effect, Transaction, Transition
 from tillbell.storage.operations import callback_rows
 from tillbell.storage.operations.message_reads import Reader, bounds
 from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
 from tillbell.storage.ports.outbound import Page
 from tillbell.storage.session.connection import json_list
-from tillbell.transactions import AuditEntry, Conflict, Effect, Transaction, Transition
 
 CANDIDATES = 50
 # By which index a list is read: the numbers of `either {by}` in book_views.sql.

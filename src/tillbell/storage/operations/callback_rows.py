@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from tillbell.callbacks import Callback, Outcome, Trust
-from tillbell.storage.operations.message_rows import Row, from_labels, to_labels
-from tillbell.transactions import (
+from tillbell.model.callbacks import Callback, Outcome
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import (
     AuditEntry,
     Conflict,
     Direction,
@@ -19,6 +19,7 @@ from tillbell.transactions import (
     Transaction,
     Transition,
 )
+from tillbell.storage.operations.message_rows import Row, from_labels, to_labels
 
 _METADATA = Transaction._fields.index("metadata")
 _RESERVES = Transaction._fields.index("reserves")

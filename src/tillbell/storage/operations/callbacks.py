@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tillbell.callbacks import Callback, Outcome
 from tillbell.clock import Micros
+from tillbell.model.callbacks import Callback, Outcome
 from tillbell.storage.operations import callback_rows
 from tillbell.storage.ports.inbound import Arrival
 from tillbell.storage.session.connection import json_rows

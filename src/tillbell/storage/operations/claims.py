@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tillbell.clock import Micros
-from tillbell.models import Claim, Delivery, DeliveryState
+from tillbell.model.messages import Claim, Delivery, DeliveryState
 from tillbell.storage.operations import message_rows
 from tillbell.storage.operations.claim_window import View
 from tillbell.storage.operations.messages import interrupt, tries_without

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tillbell.callbacks import REEVALUATED
 from tillbell.clock import Micros
+from tillbell.model.callbacks import REEVALUATED
 from tillbell.storage.operations import callback_rows, messages, records
 from tillbell.storage.operations.message_rows import from_labels
 from tillbell.storage.operations.preconditions import ABSENT, Ground, Known, Present, waves

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tillbell.clock import HOUR, Micros
 from tillbell.ids import first_of, span
-from tillbell.models import Attempt, Delivery, DeliveryState, Message
+from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message
 from tillbell.storage.operations import message_rows
 from tillbell.storage.operations.claim_window import View
 from tillbell.storage.ports.outbound import (

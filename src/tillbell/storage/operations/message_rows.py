@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tillbell.models import Attempt, Delivery, DeliveryState, Message, Result, Trigger
+from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message, Result, Trigger
 
 Row = Sequence[Any]
 DELIVERY_WIDTH = len(Delivery._fields)

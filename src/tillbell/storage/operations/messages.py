@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tillbell.clock import Micros
 from tillbell.ids import attempt_id
-from tillbell.models import Attempt, Delivery, DeliveryState, Message, Result
+from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message, Result
 from tillbell.storage.operations import message_rows
 from tillbell.storage.ports.outbound import (
     FORGIVEN,

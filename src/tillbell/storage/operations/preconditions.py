@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from tillbell.model.transactions import EffectKind, Kind
 from tillbell.storage.operations import records
 from tillbell.storage.operations.messages import find_idempotency, published_as
 from tillbell.storage.ports.inbound import Change, Conclusion, Crossed, Kept, Step
 from tillbell.storage.ports.outbound import Publication
 from tillbell.storage.session.connection import Asked, json_list, json_rows
 from tillbell.storage.session.transaction import Transaction
-from tillbell.transactions import EffectKind, Kind
 
 
 class Present(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from tillbell.errors import Conflict
-from tillbell.models import Application, Record
+from tillbell.model.records import Application, Record
 from tillbell.storage.operations.inbound_retention import remove_books
 from tillbell.storage.operations.message_reads import Reader, bounds
 from tillbell.storage.ports.outbound import Page

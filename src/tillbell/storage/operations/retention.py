@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tillbell.clock import DAY, Micros
 from tillbell.ids import first_of
-from tillbell.models import Delivery, DeliveryState, Trigger
+from tillbell.model.messages import Delivery, DeliveryState, Trigger
 from tillbell.storage.operations.messages import (
     end,
     find_idempotency,

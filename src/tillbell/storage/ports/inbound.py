@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import NamedTuple, Protocol
 
-from tillbell.callbacks import Callback, Outcome, References
 from tillbell.clock import Micros
-from tillbell.models import Record
-from tillbell.storage.ports.outbound import Page, Publication
-from tillbell.transactions import (
+from tillbell.model.callbacks import Callback, Outcome, References
+from tillbell.model.records import Record
+from tillbell.model.transactions import (
     AuditEntry,
     Conflict,
     Direction,
@@ -27,6 +26,7 @@ from tillbell.transactions import (
     Transaction,
     Transition,
 )
+from tillbell.storage.ports.outbound import Page, Publication
 
 
 class Arrival(NamedTuple):

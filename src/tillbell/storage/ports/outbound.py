@@ -19,15 +19,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from tillbell.clock import Micros
-from tillbell.models import (
-    Attempt,
-    Claim,
-    Delivery,
-    DeliveryState,
-    Message,
-    Record,
-    Trigger,
-)
+from tillbell.model.messages import Attempt, Claim, Delivery, DeliveryState, Message, Trigger
+from tillbell.model.records import Record
 
 R = TypeVar("R", bound=Record)
 LaneKey = tuple[str, str]  # application, endpoint

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from tillbell.clock import DAY, Micros
-from tillbell.models import DeliveryState
+from tillbell.model.messages import DeliveryState
 from tillbell.storage.engine.book_methods import BooksMethods
 from tillbell.storage.engine.methods import StoreMethods
 from tillbell.storage.operations.messages import end

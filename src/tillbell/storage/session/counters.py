@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from tillbell.clock import DAY, HOUR, Micros
 from tillbell.ids import made_at
-from tillbell.models import Delivery, DeliveryState
+from tillbell.model.messages import Delivery, DeliveryState
 
 STATES = tuple(DeliveryState)
 _WIDTH = len("dlv_") + 10  # ten letters hold the time, to the millisecond

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tillbell.app import Gateway
-from tillbell.models import Application
+from tillbell.model.records import Application
 from tillbell.web.api.shapes.applications import ApplicationIn
 from tillbell.web.api.uids import checked_uid
 from tillbell.web.edge.auth import Access, Action, Principal, Tenant

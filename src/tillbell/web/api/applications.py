@@ -9,7 +9,8 @@ from fastapi import Query, Response
 
 from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import NotFound
-from tillbell.models import Application, EndpointStatus
+from tillbell.model.endpoints import EndpointStatus
+from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.application_writes import CREATE, create_application, make_application
 from tillbell.web.api.paging import OrderedPageOf, cut_filtered

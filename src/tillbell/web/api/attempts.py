@@ -9,7 +9,7 @@ from fastapi import Query, Response
 
 from tillbell.app import Gateway
 from tillbell.errors import NotFound
-from tillbell.models import Attempt
+from tillbell.model.messages import Attempt
 from tillbell.storage.ports.outbound import AttemptFilter, DeliveryRow, MessageFilter, Page
 from tillbell.web.api.filters import (
     AttemptQuery,

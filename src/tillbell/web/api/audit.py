@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import Query
 
+from tillbell.model.transactions import AuditEntry
 from tillbell.storage.ports.outbound import Page
-from tillbell.transactions import AuditEntry
 from tillbell.web.api.paging import OrderedPageOf, cut
 from tillbell.web.api.routes import App, GatewayOf, app_read, resource
 from tillbell.web.api.shapes.audit import AuditOut

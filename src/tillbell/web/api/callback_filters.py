@@ -7,8 +7,8 @@ from typing import Annotated, Literal, NamedTuple
 from fastapi import Depends, Query
 
 from tillbell.app import Gateway
-from tillbell.callbacks import Outcome
 from tillbell.clock import Micros
+from tillbell.model.callbacks import Outcome
 from tillbell.storage.ports.inbound import CallbackFilter
 from tillbell.web.api.filters import TimeQuery, instant
 from tillbell.web.api.routes import App, GatewayOf

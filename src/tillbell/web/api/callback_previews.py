@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tillbell.callbacks import Callback, Outcome
+from tillbell.model.callbacks import Callback, Outcome
 from tillbell.receive.reprocess import Gone, Reread
 from tillbell.receive.verify_and_parse import Reading
 from tillbell.web.api.callback_view import reading_out, verdict_word

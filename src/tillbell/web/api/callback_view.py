@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from pydantic.alias_generators import to_camel
 
-from tillbell.callbacks import Notice
+from tillbell.model.callbacks import Notice
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import Incoming, Setup, Unreadable
 from tillbell.receive.source_cache import PATH, LiveSource

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Path, Response
 
-from tillbell.callbacks import Callback
 from tillbell.clock import Micros, to_datetime
 from tillbell.errors import NotFound
+from tillbell.model.callbacks import Callback
 from tillbell.receive.reprocess import Gone
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.callback_filters import FilterOf, filter_of

@@ -25,12 +25,12 @@ from fastapi import APIRouter, Depends, Header, Request
 from pydantic import ValidationError
 
 from tillbell.app import Gateway
-from tillbell.callbacks import Source
 from tillbell.errors import Invalid, NotFound, Problem
-from tillbell.models import Application
+from tillbell.model.records import Application
+from tillbell.model.sources import Source
+from tillbell.model.transactions import Direction, Transaction
 from tillbell.money import format_amount
 from tillbell.process.operator import NewTransaction
-from tillbell.transactions import Direction, Transaction
 from tillbell.web.api.money_in import checked_amount
 from tillbell.web.api.routes import UID, GatewayOf, Who, guard, operation_id
 from tillbell.web.api.shapes.cashier import CashierDataOut, CashierIn, CashierOut

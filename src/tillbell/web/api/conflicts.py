@@ -8,10 +8,10 @@ from fastapi import Path, Query, Response
 
 from tillbell.app import Gateway
 from tillbell.errors import NotFound
-from tillbell.models import Application
+from tillbell.model.records import Application
+from tillbell.model.transactions import Conflict
 from tillbell.process.operator import Act, Awaited
 from tillbell.storage.ports.outbound import Page
-from tillbell.transactions import Conflict
 from tillbell.web.api.paging import OrderedPageOf, cut
 from tillbell.web.api.routes import UID, App, GatewayOf, Who, app_read, app_write, resource
 from tillbell.web.api.shapes.base import Listed

@@ -8,7 +8,8 @@ from fastapi import Path, Query, Response
 
 from tillbell.app import Gateway
 from tillbell.errors import Invalid, NotFound, Problem
-from tillbell.models import Application, DeliveryState
+from tillbell.model.messages import DeliveryState
+from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import DeliveryRow, MessageFilter, Page
 from tillbell.web.api.filters import MessageFilterOf
 from tillbell.web.api.messages import camel_page

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import Path
 
-from tillbell.callbacks import Email
 from tillbell.errors import NotFound
+from tillbell.model.emails import Email
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut
 from tillbell.web.api.routes import App, GatewayOf, app_read, resource

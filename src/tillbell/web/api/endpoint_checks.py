@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from tillbell.errors import Invalid, Problem
-from tillbell.models import Endpoint, EndpointStatus
+from tillbell.model.endpoints import Endpoint, EndpointStatus
 from tillbell.profiles import PROFILES
 from tillbell.rules.delivery.headers import check_custom_headers
 from tillbell.rules.delivery.selectors import check

@@ -14,7 +14,9 @@ from tillbell.clock import DAY, from_datetime
 from tillbell.deliver.config_cache import AppView
 from tillbell.deliver.publish import Draft, Published
 from tillbell.errors import Conflict, Invalid, NotFound, Problem
-from tillbell.models import Application, DeliveryState, Endpoint, EndpointStatus
+from tillbell.model.endpoints import Endpoint, EndpointStatus
+from tillbell.model.messages import DeliveryState
+from tillbell.model.records import Application
 from tillbell.rules.delivery.selectors import check_event_type, compile_filter
 from tillbell.storage.ports.outbound import Selection, Totals
 from tillbell.web.api.filters import TimeQuery, codes_of, span

@@ -15,7 +15,7 @@ from tillbell.app import Gateway
 from tillbell.clock import HOUR, SECOND
 from tillbell.errors import Invalid, Problem
 from tillbell.ids import token
-from tillbell.models import Endpoint, EndpointHealth, EndpointStatus, SigningSecret
+from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus, SigningSecret
 from tillbell.profiles import PROFILES
 from tillbell.rules.delivery.headers import check_custom_headers, is_secret_header
 from tillbell.web.api.endpoint_checks import changes_of, check_endpoint, check_secret

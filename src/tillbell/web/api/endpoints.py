@@ -7,7 +7,7 @@ from typing import TypeVar
 from fastapi import Response
 
 from tillbell.errors import NotFound
-from tillbell.models import Endpoint
+from tillbell.model.endpoints import Endpoint
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut
 from tillbell.web.api.routes import (

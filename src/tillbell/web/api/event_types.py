@@ -11,7 +11,7 @@ from tillbell.app import Gateway
 from tillbell.catalog import CATALOG
 from tillbell.deliver.schemas import compile_schema
 from tillbell.errors import Conflict, Invalid, NotFound, Problem
-from tillbell.models import EventType
+from tillbell.model.records import EventType
 from tillbell.rules.delivery.selectors import check_event_type
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut_filtered

@@ -9,7 +9,7 @@ from fastapi import Path, Response
 from tillbell.app import Gateway
 from tillbell.clock import from_datetime
 from tillbell.errors import Invalid, NotFound, Problem
-from tillbell.models import ApiKey, KeyUse
+from tillbell.model.records import ApiKey, KeyUse
 from tillbell.storage.ports.outbound import Page
 from tillbell.vault import hash_key, new_api_key
 from tillbell.web.api.paging import OrderedPageOf, cut_filtered, find

@@ -9,7 +9,8 @@ from fastapi import Depends, Response
 
 from tillbell.app import Gateway
 from tillbell.errors import NotFound
-from tillbell.models import Endpoint, Message
+from tillbell.model.endpoints import Endpoint
+from tillbell.model.messages import Message
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.filters import MessageFilterOf, WithContent
 from tillbell.web.api.paging import PageOf, cut, cut_in_memory

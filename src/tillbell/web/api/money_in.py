@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tillbell.errors import Invalid, Problem
+from tillbell.model.transactions import AMOUNT_MAX
 from tillbell.money import format_amount, is_currency, parse_amount
-from tillbell.transactions import AMOUNT_MAX
 
 
 def checked_amount(text: str | Decimal | int, currency: str, member: str = "amount") -> int:

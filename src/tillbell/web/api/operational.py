@@ -12,7 +12,7 @@ from fastapi import Depends, Response
 
 from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import NotFound
-from tillbell.models import Endpoint
+from tillbell.model.endpoints import Endpoint
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.endpoints import present, shown_headers
 from tillbell.web.api.paging import OrderedPageOf, cut

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 from fastapi import Depends, Query
 
-from tillbell.models import Record
+from tillbell.model.records import Record
 from tillbell.storage.ports.outbound import Page, Registry
 from tillbell.web.api.shapes.base import Ordering
 

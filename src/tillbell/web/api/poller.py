@@ -21,7 +21,8 @@ from fastapi import Path, Query, Response
 from tillbell.app import Gateway
 from tillbell.clock import from_datetime
 from tillbell.ids import first_of
-from tillbell.models import Application, Message, PollCursor
+from tillbell.model.messages import Message
+from tillbell.model.records import Application, PollCursor
 from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.web.api.filters import LabelQuery, TimeQuery
 from tillbell.web.api.paging import Limit, cut

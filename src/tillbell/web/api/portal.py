@@ -12,7 +12,7 @@ from fastapi import Response
 from tillbell.app import Gateway
 from tillbell.clock import SECOND, Micros
 from tillbell.errors import Forbidden, NotFound
-from tillbell.models import ApiKey, Application
+from tillbell.model.records import ApiKey, Application
 from tillbell.vault import hash_key, new_api_key
 from tillbell.web.api.application_writes import create_beside
 from tillbell.web.api.keys import revoke

@@ -13,7 +13,7 @@ from fastapi import Response
 
 from tillbell.app import Gateway
 from tillbell.clock import Micros, iso
-from tillbell.models import Attempt, Delivery, DeliveryState, Message, Result, Trigger
+from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message, Result, Trigger
 from tillbell.web.api.shapes.base import Status
 
 Doc = dict[str, Any]

@@ -18,7 +18,8 @@ from pydantic import BaseModel
 
 from tillbell.app import Gateway
 from tillbell.errors import NotFound
-from tillbell.models import Application, Endpoint
+from tillbell.model.endpoints import Endpoint
+from tillbell.model.records import Application
 from tillbell.web.api.endpoint_writes import EndpointWriter
 from tillbell.web.edge.auth import PRINCIPAL, Access, Action, Capability, Principal, Tenant
 from tillbell.web.edge.paths import BASE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tillbell.clock import Micros
-from tillbell.models import SigningSecret
+from tillbell.model.endpoints import SigningSecret
 
 
 def expiring(secrets: tuple[SigningSecret, ...], now: Micros, until: Micros) -> list[SigningSecret]:

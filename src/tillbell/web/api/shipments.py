@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import Path
 
-from tillbell.callbacks import Shipment
 from tillbell.errors import NotFound
+from tillbell.model.shipments import Shipment
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut
 from tillbell.web.api.routes import App, GatewayOf, app_read, resource

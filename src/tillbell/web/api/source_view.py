@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tillbell.app import Gateway
-from tillbell.callbacks import Confirm, Trust
 from tillbell.clock import to_datetime
+from tillbell.model.sources import Confirm, Trust
 from tillbell.providers.kit.base import Provider, Setting, Setup, Shown
 from tillbell.providers.kit.cases import samples
 from tillbell.receive.source_cache import LiveSource, path_of, settings_of

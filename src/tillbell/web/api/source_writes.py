@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from tillbell.app import Gateway
-from tillbell.callbacks import Source
 from tillbell.clock import HOUR, SECOND
 from tillbell.errors import Conflict, Invalid, Misconfigured
 from tillbell.ids import token
-from tillbell.models import SigningSecret
+from tillbell.model.endpoints import SigningSecret
+from tillbell.model.sources import Source
 from tillbell.providers.kit.base import Provider
 from tillbell.receive.source_cache import LiveSource, settings_of
 from tillbell.vault import hash_key

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request, Response
 
-from tillbell.callbacks import Source
 from tillbell.errors import NotFound
+from tillbell.model.sources import Source
 from tillbell.receive.source_cache import LiveSource
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.endpoints import present

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Response
 
-from tillbell.callbacks import Suppression
 from tillbell.errors import NotFound
+from tillbell.model.emails import Suppression
 from tillbell.process.operator import Act
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut

@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from tillbell.clock import iso, to_datetime
 from tillbell.errors import NotFound
-from tillbell.models import Task, TaskStatus
+from tillbell.model.records import Task, TaskStatus
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut_filtered, find
 from tillbell.web.api.routes import GatewayOf, Who, guard, resource

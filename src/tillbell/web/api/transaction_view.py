@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tillbell.clock import to_datetime
+from tillbell.model.transactions import Effect, Transaction, Transition
 from tillbell.money import format_amount
 from tillbell.rules.payments.booking import transaction_data
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import Page
-from tillbell.transactions import Effect, Transaction, Transition
 from tillbell.web.api.shapes.conflicts import ConflictOut
 from tillbell.web.api.shapes.transactions import (
     EffectOut,

@@ -8,11 +8,11 @@ from fastapi import Depends, Path, Query, Response
 
 from tillbell.app import Gateway
 from tillbell.errors import Invalid, NotFound, Problem
-from tillbell.models import Application
+from tillbell.model.records import Application
+from tillbell.model.transactions import Direction, Kind, Status, Transaction
 from tillbell.process.operator import NewTransaction
 from tillbell.storage.ports.inbound import TransactionFilter
 from tillbell.storage.ports.outbound import Page
-from tillbell.transactions import Direction, Kind, Status, Transaction
 from tillbell.web.api.filters import TimeQuery, instant
 from tillbell.web.api.money_in import checked_amount
 from tillbell.web.api.paging import OrderedPageOf, cut

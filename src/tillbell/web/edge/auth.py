@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from tillbell.app import Gateway
 from tillbell.errors import Forbidden, Unauthenticated
-from tillbell.models import ApiKey, KeyScope
+from tillbell.model.records import ApiKey, KeyScope
 from tillbell.vault import hash_key
 
 PRINCIPAL = "tillbell.principal"  # where it is left in the ASGI scope

@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector
 from tillbell import __version__
 from tillbell.clock import SECOND, Micros
 from tillbell.counters import Histogram, Meters
-from tillbell.models import DeliveryState
+from tillbell.model.messages import DeliveryState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -17,7 +17,7 @@ from tillbell.clock import DAY, HOUR, MINUTE, Micros, from_datetime, iso
 from tillbell.deliver.config_cache import AppView
 from tillbell.deliver.publish import Draft, Idempotency
 from tillbell.errors import Conflict, Invalid, Malformed, NotFound, Problem, TillbellError, TooLarge
-from tillbell.models import Message
+from tillbell.model.messages import Message
 from tillbell.rules.delivery import payload as rules
 from tillbell.rules.delivery.selectors import check_event_type, check_labels
 from tillbell.storage.ports.outbound import Repeated

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tillbell.clock import HOUR, Clock, Micros
 from tillbell.errors import Unavailable
-from tillbell.models import ApiKey, KeyUse
+from tillbell.model.records import ApiKey, KeyUse
 from tillbell.storage.ports.outbound import Registry
 
 NOTE_EVERY = HOUR

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from tillbell.clock import to_datetime
-from tillbell.models import Application
+from tillbell.model.records import Application
 from tillbell.web.api.shapes.base import Flag, Metadata, Name, Out, Rated, Uid
 
 

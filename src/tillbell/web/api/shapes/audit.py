@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from tillbell.clock import to_datetime
-from tillbell.transactions import AuditEntry
+from tillbell.model.transactions import AuditEntry
 from tillbell.web.api.shapes.base import Out
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tillbell.callbacks import Outcome
+from tillbell.model.callbacks import Outcome
 from tillbell.web.api.shapes.base import Flag, In, Name, Out
 from tillbell.web.api.shapes.sources import ReadingOut
 

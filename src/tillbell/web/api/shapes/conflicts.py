@@ -7,8 +7,8 @@ from datetime import datetime
 from pydantic import Field
 
 from tillbell.clock import to_datetime
+from tillbell.model.transactions import Conflict, Status
 from tillbell.money import format_amount
-from tillbell.transactions import Conflict, Status
 from tillbell.web.api.shapes.base import Out
 
 

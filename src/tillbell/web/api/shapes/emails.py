@@ -6,8 +6,8 @@ from datetime import datetime
 
 from pydantic import Field
 
-from tillbell.callbacks import Email, Suppression
 from tillbell.clock import to_datetime
+from tillbell.model.emails import Email, Suppression
 from tillbell.web.api.shapes.base import Out
 
 

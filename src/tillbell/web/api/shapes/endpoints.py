@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tillbell.clock import to_datetime
-from tillbell.models import Endpoint, EndpointStatus
+from tillbell.model.endpoints import Endpoint, EndpointStatus
 from tillbell.web.api.shapes.base import (
     Flag,
     In,

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from tillbell.clock import to_datetime
-from tillbell.models import EventType
+from tillbell.model.records import EventType
 from tillbell.web.api.shapes.base import Flag, In, Name, Out, Text
 
 Schemas = dict[str, Any]

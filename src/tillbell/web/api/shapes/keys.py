@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from tillbell.clock import Micros, to_datetime
-from tillbell.models import ApiKey
+from tillbell.model.records import ApiKey
 from tillbell.web.api.shapes.applications import ApplicationIn
 from tillbell.web.api.shapes.base import Flag, In, Name, Out
 from tillbell.web.edge.auth import Capability

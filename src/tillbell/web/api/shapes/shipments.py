@@ -6,8 +6,8 @@ from datetime import datetime
 
 from pydantic import Field
 
-from tillbell.callbacks import Shipment
 from tillbell.clock import Micros, to_datetime
+from tillbell.model.shipments import Shipment
 from tillbell.web.api.shapes.base import Out
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from tillbell.transactions import Direction, EffectKind, Kind, Status
+from tillbell.model.transactions import Direction, EffectKind, Kind, Status
 from tillbell.web.api.shapes.base import Flag, In, Metadata, Out, Uid
 from tillbell.web.api.shapes.conflicts import ConflictOut
 

@@ -46,6 +46,8 @@ class Status(StrEnum):
 
 
 NEGATIVE = frozenset({Status.DECLINED, Status.FAILED, Status.CANCELLED, Status.REJECTED})
+
+
 TERMINAL = NEGATIVE | {Status.APPROVED}
 
 

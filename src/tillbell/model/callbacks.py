@@ -6,51 +6,12 @@ says, in our words. How a callback ended is its **outcome**.
 
 from __future__ import annotations
 
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from tillbell.clock import Micros
-from tillbell.models import Record, SigningSecret
-from tillbell.transactions import Kind, Status
-
-
-class Trust(IntEnum):
-    """How well a callback proves who sent it. Only `SIGNED` may move money by itself."""
-
-    NONE = 0
-    NETWORK = 1  # by its address only
-    SECRET = 2  # a shared token or password
-    PARTIALLY_SIGNED = 3  # a signature that does not cover all that matters
-    SIGNED = 4
-
-    @property
-    def word(self) -> str:
-        """Return it as the API writes it: `partially-signed`."""
-        return self.name.lower().replace("_", "-")
-
-
-class Confirm(StrEnum):
-    """What is done with news that is not proven well enough to move money by itself."""
-
-    PULL = "pull"  # ask the provider, at the source's look-up
-    REVIEW = "review"  # show it to a person
-    TRUST = "trust"  # believe it: the owner's explicit choice
-
-
-class Source(Record, frozen=True, kw_only=True):
-    """One configured sender at one provider: account, secrets, mode, URL token."""
-
-    name: str
-    provider: str
-    token: str  # sealed; the last segment of its URL
-    token_hash: str  # by which a request finds it
-    secrets: tuple[SigningSecret, ...] = ()  # newest first, sealed with the source's id as context
-    config: dict[str, Any] = {}  # what the adapter understands, as its owner gave it
-    sealed_config: dict[str, str] = {}  # those settings that are secrets, each sealed
-    is_default: bool = False  # serves the provider's URL without a token
-    is_enabled: bool = True
-    metadata: dict[str, str] = {}
-    version: int = 1  # raised by every change
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import Kind, Status
 
 
 class Outcome(StrEnum):
@@ -94,9 +55,6 @@ class Callback(NamedTuple):
     processed_at: Micros | None = None
     retry_at: Micros | None = None  # unmatched: looked at again then
     hops: int = 0  # gateways like this one that it has come through
-
-
-# ── notices ──────────────────────────────────────────────────────────────────────────────────────
 
 
 class Sum(NamedTuple):
@@ -218,44 +176,3 @@ Notice = (
     | Forward
     | Note
 )
-
-
-# ── what is kept of notices that are not about money ─────────────────────────────────────────────
-
-
-class Shipment(Record, frozen=True, kw_only=True):
-    """A parcel. `uid` is the carrier's name and code of it: `dexpress:TT0000000001`."""
-
-    carrier: str
-    tracking_number: str
-    status: str
-    substate: str | None = None
-    raw_status: str = ""
-    reference: str | None = None  # the order, as the merchant told the carrier
-    source_id: str = ""
-    news_at: Micros | None = None
-    news_sequence: int | None = None
-    delivered_at: Micros | None = None
-    version: int = 1
-
-
-class Email(Record, frozen=True, kw_only=True):
-    """A sent e-mail. `uid` is the mail service's name and id of it: `resend:4c1f2a90-…`."""
-
-    email_id: str
-    status: str  # sent, delivered, bounced or complained
-    to: tuple[str, ...] = ()
-    order_id: str | None = None  # as the mail's tags tell
-    reason: str | None = None  # why it was not delivered
-    source_id: str = ""
-    news_at: Micros | None = None
-    version: int = 1
-
-
-class Suppression(Record, frozen=True, kw_only=True):
-    """An e-mail address that must not be written to again. `uid` is the address, lower case."""
-
-    reason: str  # "bounced" or "complained"
-    source_id: str = ""
-    email_id: str = ""
-    version: int = 1

@@ -1,0 +1,1 @@
+"""The nouns: records without behaviour or I/O."""

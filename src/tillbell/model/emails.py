@@ -1,0 +1,28 @@
+"""E-mails and suppressed addresses: what mail services tell."""
+
+from __future__ import annotations
+
+from tillbell.clock import Micros
+from tillbell.model.records import Record
+
+
+class Email(Record, frozen=True, kw_only=True):
+    """A sent e-mail. `uid` is the mail service's name and id of it: `resend:4c1f2a90-…`."""
+
+    email_id: str
+    status: str  # sent, delivered, bounced or complained
+    to: tuple[str, ...] = ()
+    order_id: str | None = None  # as the mail's tags tell
+    reason: str | None = None  # why it was not delivered
+    source_id: str = ""
+    news_at: Micros | None = None
+    version: int = 1
+
+
+class Suppression(Record, frozen=True, kw_only=True):
+    """An e-mail address that must not be written to again. `uid` is the address, lower case."""
+
+    reason: str  # "bounced" or "complained"
+    source_id: str = ""
+    email_id: str = ""
+    version: int = 1

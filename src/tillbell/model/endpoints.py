@@ -1,0 +1,58 @@
+"""Endpoints: where subscribers want messages, and how they have been doing."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from tillbell.clock import Micros
+from tillbell.model.records import Record
+
+
+class SigningSecret(msgspec.Struct, frozen=True, kw_only=True):
+    """One secret of an endpoint, sealed by the vault with the endpoint's id as context."""
+
+    sealed: str
+    expires_at: Micros | None = None  # None: the current one
+
+
+class EndpointStatus(StrEnum):
+    """May we send to it? Only `ACTIVE` may."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"  # by its owner, or by the receiver's 410
+    PAUSED = "paused"  # by us, after days of nothing but failures; messages are kept
+
+
+class Endpoint(Record, frozen=True, kw_only=True):
+    """Where a subscriber wants messages, and in which dialect."""
+
+    url: str
+    description: str = ""
+    profile: str = "standard"
+    status: EndpointStatus = EndpointStatus.ACTIVE
+    status_reason: str | None = None  # owner, gone, failing: why it is not active
+    selectors: tuple[str, ...] | None = None  # None: every event type
+    channels: tuple[str, ...] | None = None  # None: every channel
+    throttle_rate: int | None = None  # messages a second
+    max_concurrency: int | None = None  # attempts at once; None: the server's default
+    metadata: dict[str, str] = {}
+    secrets: tuple[SigningSecret, ...] = ()  # newest first; empty: unsigned profile without secret
+    headers: dict[str, str] = {}  # custom headers; values sealed by the vault
+    secret_headers: tuple[str, ...] = ()  # names in `headers` whose value is never shown
+    retry_schedule: tuple[int, ...] | None = None  # seconds before attempt 2, 3, …; None: profile's
+    timeout_s: int | None = None
+    success: str | None = None  # "2xx" or "200"
+    ordering: str | None = None  # "fifo": one at a time per order key
+    header_names: dict[str, str] | None = None  # profile's header name → this endpoint's
+    handshake: bool = False  # its receiver was asked before it was saved (CloudEvents)
+    version: int = 1  # raised by every change
+
+
+class EndpointHealth(Record, frozen=True, kw_only=True):
+    """How an endpoint has been doing. `id` is the endpoint's."""
+
+    failing_since: Micros | None = None  # first failure after the last success
+    last_success_at: Micros | None = None
+    warned: tuple[str, ...] = ()  # warnings already sent in this failure: "1h", "1d", "4d"

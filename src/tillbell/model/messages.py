@@ -1,0 +1,130 @@
+"""Messages, their deliveries, and the attempts to make them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from tillbell.clock import Micros
+
+
+class Message(NamedTuple):
+    """One published fact, immutable. Its payload is stored apart (`Store.body`)."""
+
+    id: str
+    app_id: str
+    event_type: str
+    created_at: Micros
+    event_id: str | None = None  # the publisher's own id; unique within the application
+    channels: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    deliver_at: Micros | None = None
+    order_key: str | None = None
+    expires_at: Micros | None = None  # payload is purged then; None: by the server's retention
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands. The first two are open: something will still happen."""
+
+    WAITING = "waiting"  # due now or later: first attempt or retry
+    SENDING = "sending"  # leased: an attempt is open
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # every attempt used up; can be resent
+    DISCARDED = "discarded"  # its endpoint was removed
+
+
+OPEN_STATES = (DeliveryState.WAITING, DeliveryState.SENDING)
+
+
+class Trigger(StrEnum):
+    """Why an attempt was made."""
+
+    SCHEDULED = "scheduled"
+    MANUAL = "manual"  # resend, recover or replay by a person or the API
+
+
+class Delivery(NamedTuple):
+    """The duty to bring one message to one endpoint; the same id over retries and resends.
+
+    `due_at` is when it may be claimed; while `SENDING` it is the end of the lease.
+    `attempts` counts every attempt ever opened, `tries` those of the present run
+    of the schedule (a resend starts a new run). `token` fences the lease.
+    """
+
+    id: str
+    app_id: str
+    endpoint_id: str
+    message_id: str
+    variant: str  # which rendered body: "" is the payload as published
+    state: DeliveryState
+    due_at: Micros
+    created_at: Micros
+    attempts: int = 0
+    tries: int = 0
+    token: int = 0
+    trigger: Trigger = Trigger.SCHEDULED
+    started_at: Micros | None = None  # when the open attempt began
+    order_key: str | None = None
+
+
+class Result(StrEnum):
+    """How an attempt ended."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    THROTTLED = "throttled"
+    GONE = "gone"
+    TIMED_OUT = "timed_out"
+    UNREACHABLE = "unreachable"
+    BLOCKED = "blocked"
+    INTERRUPTED = "interrupted"
+
+
+class Attempt(NamedTuple):
+    """One try to send a delivery, as it ended."""
+
+    id: str
+    delivery_id: str
+    app_id: str
+    endpoint_id: str
+    message_id: str
+    event_type: str
+    number: int
+    trigger: Trigger
+    result: Result
+    started_at: Micros
+    duration_us: int
+    url: str = ""
+    status_code: int = 0  # 0: no status line was read
+    error: str = ""  # class of failure, e.g. "tls_error"; "" when accepted
+    detail: str = ""  # one line for a person
+    response: bytes = b""  # first 16 KiB of the body, as bytes
+
+
+class Reply(NamedTuple):
+    """What the sender saw. A receiver that fails is a value: `error` names the class of failure.
+
+    `error` is "" when a whole status line was read; then `status` is set. Classes:
+    blocked_url, blocked_address, blocked_header, unusable (as it is stored), dns_error,
+    dns_timeout, connect_timeout, connect_refused, connect_error, tls_error, timeout, reset,
+    protocol_error, overloaded (of our own: too few descriptors or slots).
+    """
+
+    status: int
+    error: str
+    detail: str  # one line for a person: what happened, what to do
+    body: bytes  # first 16 KiB of the answer
+    retry_after: str  # header as received, "" if none
+    duration_us: int
+    head: bytes = b""  # status line and headers as received; more of the answer may follow
+
+
+class Claim(NamedTuple):
+    """A delivery that we may send now, with all that the attempt needs.
+
+    `body` is None when the payload has been purged: nothing can be sent any more.
+    """
+
+    delivery: Delivery
+    message: Message
+    body: bytes | None
