@@ -103,6 +103,16 @@ class SteeredClock:
             self._start += told - now
 
 
+async def wait_until(clock: Clock, at: Micros) -> None:
+    """Wait on the injected clock."""
+    rung = asyncio.Event()
+    alarm = clock.call_at(at, rung.set)
+    try:
+        await rung.wait()
+    finally:
+        alarm.cancel()
+
+
 def iso(at: Micros) -> str:
     """Write an instant as RFC 3339 in UTC.
 

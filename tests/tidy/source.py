@@ -56,7 +56,7 @@ def _tree(text: str) -> ast.Module:
 
 def texts() -> Iterator[tuple[str, str]]:
     """Yield path and text of every file that is ours and is text."""
-    files = [path for path in ROOT.iterdir() if path.is_file()]
+    files = [path for path in ROOT.iterdir() if path.is_file() and path.name != ".git"]
     for folder in _FOLDERS:
         files += (ROOT / folder).rglob("*")
     for path in sorted(files):

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tillbell.clock import SECOND
+from tillbell.clock import SECOND, wait_until
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import observe
 from tillbell.model.callbacks import AnalyticsNotice, Callback, Notice, Outcome, TransactionNotice
@@ -23,7 +23,6 @@ from tillbell.process.decisions import Office
 from tillbell.process.other_notices import Hearer
 from tillbell.process.payments import Case, Settler
 from tillbell.storage.ports.inbound import Change, Conclusion
-from tillbell.upkeep.chores import wait_until
 
 AT_ONCE = 128  # callbacks being decided
 BULK_AT_ONCE = 4

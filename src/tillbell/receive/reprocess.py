@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from tillbell.clock import SECOND, Clock, Micros
+from tillbell.clock import SECOND, Clock, Micros, wait_until
 from tillbell.errors import Misconfigured, Unavailable
 from tillbell.logs import observe
 from tillbell.model.callbacks import Callback, Outcome, TransactionNotice
@@ -25,7 +25,6 @@ from tillbell.receive.source_cache import LiveSource, Sources
 from tillbell.receive.verify_and_parse import Reading, read
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import Change, Conclusion
-from tillbell.upkeep.chores import wait_until
 from tillbell.vault import Vault
 
 STEP = 100

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tillbell.clock import DAY, SECOND, Clock, Micros
+from tillbell.clock import DAY, SECOND, Clock, Micros, wait_until
 from tillbell.counters import Meters
 from tillbell.errors import Unavailable
 from tillbell.logs import observe
@@ -60,16 +60,6 @@ class Maintainer:
                 observe("chore.postponed", chore=chore.name, error=str(error))
             except Exception as error:  # noqa: BLE001 - supervised: a chore must not end its loop
                 observe("chore.broken", chore=chore.name, exc_info=error)
-
-
-async def wait_until(clock: Clock, at: Micros) -> None:
-    """Wait on the injected clock."""
-    rung = asyncio.Event()
-    alarm = clock.call_at(at, rung.set)
-    try:
-        await rung.wait()
-    finally:
-        alarm.cancel()
 
 
 class Purge:

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from tillbell.clock import SECOND, Clock, Micros
+from tillbell.clock import SECOND, Clock, Micros, wait_until
 from tillbell.counters import Meters
 from tillbell.logs import observe
-from tillbell.upkeep.chores import wait_until
 from tillbell.web.edge.metrics import Reading, Vitals
 
 EVERY: Micros = 2 * SECOND
