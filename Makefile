@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 # Half as many workers again as cores: half of what tests do is waiting for clocks and leases.
-PARALLEL = -n $(shell $(PY) -c 'import os; print((os.cpu_count() or 1) * 3 // 2)') \
+TESTS = $(PY) -m pytest -n $(shell $(PY) -c 'import os; print((os.cpu_count() or 1) * 3 // 2)') \
 	--dist loadfile --no-loadscope-reorder
 # What the product does, tried again on PostgreSQL.
 FEATURES := tests/web tests/flow tests/money tests/walks
@@ -27,9 +27,13 @@ demo: setup  ## a gateway, a pretend shop and a flaky receiver on a throw-away d
 serve: setup  ## run the gateway on the default data directory
 	@.venv/bin/tillbell serve --dev
 
-test: dev  ## all tests that take seconds
-	@$(PY) -m pytest $(PARALLEL) $(ONLY)
-	@TEST_STORE=postgres $(PY) -m pytest $(PARALLEL) $(or $(ONLY),$(FEATURES))
+test: dev  ## the tests of every change, on SQLite and PostgreSQL; ONLY=tests/rules for some
+	@$(TESTS) $(ONLY)
+	@TEST_STORE=postgres $(TESTS) $(or $(ONLY),$(FEATURES))
+
+soak: dev  ## what `make test` runs a tenth of, the whole; all features on PostgreSQL
+	@TEST_SOAK=1 $(TESTS) -m "soak or slow" $(ONLY)
+	@TEST_SOAK=1 TEST_STORE=postgres $(TESTS) $(or $(ONLY),$(FEATURES))
 
 check: dev  ## format, lint, types, structure: what CI runs first
 	@.venv/bin/ruff format --check src tests bench
@@ -53,4 +57,4 @@ crash: dev  ## kill -9 loop, power cuts, write errors, full disk; CYCLES=100
 faults: dev  ## a fleet on PostgreSQL that is killed, cut off, restarted; ARGS="--restarts 10"
 	@$(PY) -m tests.faults $(ARGS)
 
-.PHONY: help setup dev demo serve test check fix bench scale crash faults
+.PHONY: help setup dev demo serve test soak check fix bench scale crash faults

@@ -7,9 +7,11 @@ from collections.abc import Callable, Generator, Iterator
 import psycopg
 import pytest
 
-from tests import stores
+from tests import scale, stores
 from tests.postgres import PostgresServer, programs
 from tillbell.testing import ManualClock
+
+scale.use_hypothesis_profile()
 
 
 @pytest.fixture
@@ -86,9 +88,10 @@ def stores_of_gateways(request: pytest.FixtureRequest) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of a run on PostgreSQL leave out what one store is enough for."""
+    """Of a run on PostgreSQL leave out what SQLite alone is enough for, now or always."""
     if stores.IS_POSTGRES:
-        left = [item for item in items if item.get_closest_marker("sqlite") is not None]
+        marks = ("sqlite",) if scale.IS_WHOLE else ("sqlite", "sqlite_first")
+        left = [item for item in items if any(map(item.get_closest_marker, marks))]
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]
 

@@ -81,7 +81,6 @@ def test_a_retry_before_its_time_is_seen() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_the_battery_holds_for_one_restart() -> None:
     command = [sys.executable, "-m", "tests.faults", "server", "--restarts", "1", "--seed", "7"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

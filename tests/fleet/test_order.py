@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from zlib import crc32
 
-import pytest
-
 from tests.fleet.fleet import PATIENCE_S, FleetOf, eventually, publish_surely
 from tests.fleet.upgrading import running
 from tillbell.app import Gateway
@@ -71,7 +69,6 @@ async def publish(here: Gateway, numbers: Iterable[int]) -> None:
             await publish_surely(here, Draft("order.paid", payload, event_id, order_key=key))
 
 
-@pytest.mark.timeout(120)
 async def test_nothing_overtakes_in_its_key_and_one_that_fails_holds_only_its_own(
     fresh_schema: Callable[[], str], tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from tests.flow.world import SECRET, World
+from tests.scale import full_or_tenth, soak
 from tillbell.web.edge.publish_route import decode
 
 ODD = [
@@ -43,7 +44,8 @@ async def test_odd_payloads_arrive_byte_for_byte(world: World) -> None:
         Webhook(SECRET).verify(request.body, dict(request.headers))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@soak
+@settings(max_examples=full_or_tenth(300), suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(st.text(max_size=8), JSON, max_size=5), st.integers(0, 4))
 def test_the_payload_is_cut_out_of_the_request_unchanged(
     value: dict[str, object], pad: int
@@ -80,14 +82,14 @@ def odd_json(random: Random, depth: int = 0) -> str:
 
 
 @pytest.mark.sqlite
-@pytest.mark.timeout(300)
-async def test_ten_thousand_odd_payloads_are_stored_signed_and_sent_as_they_were(
+@soak
+async def test_many_odd_payloads_are_stored_signed_and_sent_as_they_were(
     world: World,
 ) -> None:
     random = Random(7)
     await world.endpoint("/ok")
     payloads = {}
-    for start in range(0, 10_000, 100):
+    for start in range(0, full_or_tenth(10_000), 100):
         for number in range(start, start + 100):
             payload = f'{{"n": {number} ,"v":{odd_json(random)}}}'.encode()
             message = decode(b'{"eventType":"a.b","payload": ' + payload + b" }")

@@ -6,17 +6,17 @@ from collections import Counter
 import pytest
 
 from tests.flow.world import World
+from tests.scale import full_or_tenth, soak
 from tillbell.errors import Conflict
 from tillbell.model.messages import Result
 from tillbell.testing.behaviours import flaky
 
-pytestmark = pytest.mark.sqlite
-EVENTS = 10_000
-KEYS = 1_000
+pytestmark = [pytest.mark.sqlite, soak]
+EVENTS = full_or_tenth(10_000)
+KEYS = full_or_tenth(1_000)
 COPIES = 200
 
 
-@pytest.mark.timeout(300)
 async def test_attempts_and_the_receivers_log_match_one_to_one(world: World) -> None:
     """Receivers that accept, refuse, break off before or after reading, and recover."""
     world.receiver.on("/flaky", flaky(503, 200, 500, 200))
@@ -45,7 +45,6 @@ async def test_attempts_and_the_receivers_log_match_one_to_one(world: World) -> 
     assert len(recorded) > EVENTS
 
 
-@pytest.mark.timeout(300)
 async def test_a_storm_of_duplicates_makes_one_message_of_each(world: World) -> None:
     await world.endpoint("/ok")
     conflicts = Counter[str]()

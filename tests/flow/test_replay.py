@@ -3,9 +3,8 @@
 import asyncio
 import itertools
 
-import pytest
-
 from tests.flow.world import World
+from tests.scale import full_or_tenth, soak
 from tests.stores import IS_POSTGRES
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import DeliveryState, Trigger
@@ -14,7 +13,7 @@ from tillbell.storage.ports.outbound import Selection
 from tillbell.testing.behaviours import flaky
 
 FOREVER = 10**18
-ROUNDS = 200 if IS_POSTGRES else 1_000
+ROUNDS = full_or_tenth(200 if IS_POSTGRES else 1_000)
 
 
 async def finished(world: World, *tasks: Task) -> list[Task]:
@@ -139,7 +138,7 @@ async def test_a_task_goes_on_after_a_restart(world: World) -> None:
     assert ended.status is TaskStatus.FINISHED
 
 
-@pytest.mark.timeout(300)
+@soak
 async def test_a_manual_resend_beside_the_automatic_retry_makes_one_attempt_at_a_time(
     still: World,
 ) -> None:

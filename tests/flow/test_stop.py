@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.flow.world import World
+from tests.scale import full_or_tenth, soak
 from tests.stores import IS_POSTGRES
 from tillbell.errors import Draining
 from tillbell.model.messages import DeliveryState, Result
@@ -42,10 +43,12 @@ async def test_drain_lets_attempts_under_way_end_and_gives_the_rest_back(world: 
     assert sorted(ids) == sorted(m.id for m in messages)
 
 
-LOST = 2 if IS_POSTGRES else 200  # a store that processes share is sure only after the lease
+LOST = full_or_tenth(
+    10 if IS_POSTGRES else 200
+)  # a store that processes share is sure only after the lease
 
 
-@pytest.mark.timeout(300)
+@soak
 async def test_a_crash_between_the_2xx_and_our_commit_makes_exactly_one_more_attempt(
     world: World,
 ) -> None:

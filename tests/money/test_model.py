@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import hypothesis
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -34,6 +35,7 @@ from tests.money.teller import (
     linked,
     news,
 )
+from tests.scale import IS_WHOLE, full_or_tenth, seed, soak
 from tillbell.errors import StoreUnavailable
 from tillbell.model.callbacks import Outcome, Sum, TransactionNotice
 from tillbell.model.sources import Source, Trust
@@ -45,9 +47,9 @@ from tillbell.testing import ManualClock
 
 T = TypeVar("T")
 SETTINGS = settings(
-    max_examples=200,
+    max_examples=full_or_tenth(200),
     stateful_step_count=30,
-    deadline=None,
+    database=None,  # an example would not be the one that a seed repeats
     suppress_health_check=list(HealthCheck),
 )
 COPIES = st.integers(1, 3)
@@ -224,10 +226,12 @@ async def assert_same(till: Teller, found: Transaction, expected: Account) -> No
 
 
 @pytest.mark.sqlite
-@pytest.mark.timeout(180)
+@soak
 def test_a_random_life_agrees_with_the_model(tmp_path: Path) -> None:
+    begun_with = seed()
+    print(f"To repeat these lives: TEST_SEED={begun_with} TEST_SOAK={int(IS_WHOLE)}")
     Life.bench = Bench(tmp_path)
     try:
-        run_state_machine_as_test(Life, settings=SETTINGS)
+        run_state_machine_as_test(hypothesis.seed(begun_with)(Life), settings=SETTINGS)
     finally:
         Life.bench.close()

@@ -18,6 +18,7 @@ import tillbell.providers as package
 from tests.cases import each
 from tests.providers.bodies import BODIES
 from tests.providers.pinned import pinned
+from tests.scale import full_or_tenth, soak
 from tillbell.clock import SECOND
 from tillbell.model.callbacks import Forward, Note, TransactionNotice
 from tillbell.model.sources import Trust
@@ -38,7 +39,7 @@ _OTHERS = ("another-secret-9876543210-abcdef", "whsec_" + base64.b64encode(b"y" 
 _PARTLY = {"trustpayments", "adyen"}
 _LOOSE = {"paypal-cert-url"}  # looked at, and not signed
 _TIMED = [name for name in ("resend", "standardwebhooks", "stripe") if name in PROVIDERS]
-FLIPS = 110_000  # in all
+FLIPS = full_or_tenth(110_000)  # in all
 _NONE = Sample("none", Case({}))
 
 
@@ -137,6 +138,7 @@ def test_every_end_has_an_answer(one: Signed) -> None:
 # ── proof ────────────────────────────────────────────────────────────────────────────────────────
 
 
+@soak
 def test_no_flipped_bit_of_a_signed_body_is_accepted() -> None:
     chance = random.Random(1)
     accepted = []
@@ -150,10 +152,11 @@ def test_no_flipped_bit_of_a_signed_body_is_accepted() -> None:
     assert accepted == []
 
 
+@soak
 @each("one", [o for o in ALL if o not in FULL and o.incoming.body], ids=_id)
 def test_flipped_bits_never_break_what_covers_less(one: Signed) -> None:
     chance = random.Random(2)
-    for _ in range(200):
+    for _ in range(full_or_tenth(200)):
         body = bytearray(one.incoming.body)
         body[chance.randrange(len(body))] ^= 1 << chance.randrange(8)
         altered = one.incoming._replace(body=bytes(body))

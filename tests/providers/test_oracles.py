@@ -20,11 +20,12 @@ from mollie.utils.webhooks.signature_validator import InvalidSignatureException,
 from paddle_billing.Notifications import PaddleSignature, Secret, Verifier
 from stripe import SignatureVerificationError, WebhookSignature
 
+from tests.scale import full_or_tenth, soak
 from tillbell.model.sources import Trust
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import Incoming, Setup
 
-CASES = 2_000
+CASES = full_or_tenth(2_000)
 AT_S = 1_772_359_200
 LETTERS = 'abcXYZ019 :=,;|"\\{}[]\n\tčšž€日本𝄞'
 
@@ -154,6 +155,7 @@ def cases(oracle: Oracle) -> Iterator[Drawn]:
         yield altered(drawn, chance) if number % 2 else drawn
 
 
+@soak
 @pytest.mark.parametrize("name", ORACLES)
 def test_the_vendor_and_we_accept_the_same(name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL + 1)  # a library that logs each refusal

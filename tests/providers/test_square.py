@@ -8,6 +8,7 @@ import pytest
 from square.utils.webhooks_helper import verify_signature
 
 from tests.cases import each
+from tests.scale import full_or_tenth, soak
 from tillbell.model.callbacks import Forward, Note, Notice, Sum, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import Kind, Status
@@ -17,7 +18,7 @@ from tillbell.providers.square import PROVIDER
 HEADER = "x-square-hmacsha256-signature"
 SETUP = Setup(("asdf1234",))
 RIGHT = "2kRE5qRU2tR+tBGlDwMEw2avJ7QM4ikPYD/PJ3bd9Og="
-CASES = 2_000
+CASES = full_or_tenth(2_000)
 LETTERS = 'abcXYZ019 :=&?%/"\\{}[]\n\tčšž€日本𝄞'
 
 
@@ -59,6 +60,7 @@ def drawn(chance: random.Random, longest: int) -> str:
     return "".join(chance.choice(LETTERS) for _ in range(chance.randint(1, longest)))
 
 
+@soak
 def test_squares_library_and_we_accept_the_same() -> None:
     chance = random.Random(20_260_301)
     accepted = 0

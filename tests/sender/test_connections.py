@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from tests.scale import full_or_tenth, soak
 from tests.sender.post import Post
 from tillbell.clock import SystemClock
 from tillbell.http.address_policy import AddressPolicy
@@ -17,6 +18,8 @@ from tillbell.http.resolver import Resolver
 from tillbell.testing.behaviours import raw
 from tillbell.testing.receiver import Exchange, Receiver
 
+ROUNDS = full_or_tenth(1_000)
+POISONED = full_or_tenth(500)
 _POLICY = AddressPolicy(("127.0.0.0/8",), allow_http=True)
 
 
@@ -24,24 +27,26 @@ def _sender(**limits: float) -> Sender:
     return Sender(_POLICY, Resolver([]), SystemClock(), Limits(**limits))  # type: ignore[arg-type]
 
 
+@soak
 async def test_connections_are_used_again(post: Post) -> None:
     """C12: twenty endpoints, new connections for at most one request in twenty."""
     async with Receiver() as one, Receiver() as two:
-        for _ in range(1_000):
+        for _ in range(ROUNDS):
             urls = [one.url(f"/{n}") for n in range(10)] + [two.url(f"/{n}") for n in range(10)]
             replies = await asyncio.gather(*[post(url) for url in urls])
             assert {reply.status for reply in replies} == {200}
-        assert len(one.requests) + len(two.requests) == 20_000
-        assert one.connections + two.connections <= 1_000
+        assert len(one.requests) + len(two.requests) == 20 * ROUNDS
+        assert one.connections + two.connections <= ROUNDS
 
 
+@soak
 async def test_a_poisoned_connection_never_answers_the_next_request(
     post: Post, receiver: Receiver
 ) -> None:
-    for _ in range(500):
+    for _ in range(POISONED):
         assert (await post(receiver.url("/poison"))).status == 200
         assert (await post(receiver.url("/status/503"))).status == 503
-    assert receiver.connections == 501
+    assert receiver.connections == POISONED + 1
 
 
 @pytest.mark.parametrize(

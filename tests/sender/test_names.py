@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scale import full_or_tenth, soak
 from tests.sender.post import Post, head_of
 from tillbell.clock import SystemClock
 from tillbell.http.address_policy import AddressPolicy
@@ -72,18 +73,20 @@ async def test_a_name_that_begins_to_lead_inside_is_blocked(
     assert (await post(_url(receiver))).error == "blocked_address"
 
 
+@soak
 async def test_the_address_that_was_judged_is_the_one_that_is_called(receiver: Receiver) -> None:
     """A name that changes with every question: nothing asks a second time."""
+    count = full_or_tenth(500)
     policy = AddressPolicy(("127.0.0.1/32",), allow_http=True)
     async with StubDns() as names, Receiver(host="127.0.0.2") as forbidden:
-        names.sequence(HOST, *[["127.0.0.1"], ["127.0.0.2"]] * 500)
+        names.sequence(HOST, *[["127.0.0.1"], ["127.0.0.2"]] * count)
         sender = Sender(policy, Resolver([names.server]), SystemClock())
         target = policy.check_url(f"http://{HOST}:{receiver.port}/close")
-        answers = [await sender.send(target, head_of(target), b"", 5) for _ in range(1000)]
+        answers = [await sender.send(target, head_of(target), b"", 5) for _ in range(2 * count)]
         await sender.close()
         assert forbidden.connections == 0
     assert {(reply.status, reply.error) for reply in answers} == {(200, ""), (0, "blocked_address")}
-    assert len(names.questions) == 2000
+    assert len(names.questions) == 4 * count
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.scale import full_or_tenth, soak
 from tests.store.lives import Lives
 from tests.store.till import CREDIT, DEBIT, PENDING, RELEASE, REQUEST, RESERVE, UNMATCHED, Till
 from tests.store.world import World
@@ -26,7 +27,10 @@ from tillbell.storage.ports.inbound import Arrival, CallbackFilter, Change, Step
 from tillbell.storage.ports.outbound import Page
 from tillbell.testing import ManualClock, MemoryStore
 
-SEEDS = [*(("sqlite", n) for n in range(40)), *(("postgres", n) for n in range(10))]
+SEEDS = [
+    *(("sqlite", n) for n in range(full_or_tenth(40))),
+    *(("postgres", n) for n in range(full_or_tenth(10))),
+]
 STEPS = 60
 ALL = Page(10_000, ascending=True)
 NAMES = ["a", "b", "c", None]
@@ -277,6 +281,7 @@ async def _answer(call: Callable[[Database], Awaitable[Any]], store: Database) -
         return FAILURE if error else None
 
 
+@soak
 @pytest.mark.parametrize(("store", "seed"), SEEDS, ids=[f"{s}-seed_{n}_" for s, n in SEEDS])
 async def test_a_random_life_of_the_books_agrees_with_the_specification(
     store: str, seed: int, make_lives: Callable[[str], Lives], clock: ManualClock

@@ -15,7 +15,7 @@ def test_at_every_point_a_write_has_happened_wholly_or_not_at_all(tmp_path: Path
         [sys.executable, "-m", "tests.store.crash_points", str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     found = [json.loads(line) for line in done.stdout.splitlines()]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scale import full_or_tenth, soak
 from tests.store.moving import Lived, execute, go_on, live, lived, move_until_killed, opens
 from tests.store.till import Till
 from tests.store.world import World
@@ -29,10 +30,11 @@ from tillbell.testing import ManualClock
 Schema = Callable[[], str]
 OWN = {"migrations", "removals", "departures"}  # of this very database, or empty at rest
 SMALL = Manner(batch_rows=7)
-KILLS = 20
+KILLS = full_or_tenth(20)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@soak
+@pytest.mark.parametrize("seed", range(full_or_tenth(5)))
 @pytest.mark.parametrize("kind", ["simulation", "book_simulation"])
 async def test_a_life_goes_on_in_the_other_database_as_if_nothing_had_happened(
     kind: str, seed: int, tmp_path: Path, clock: ManualClock, fresh_schema: Schema
@@ -50,6 +52,7 @@ async def test_a_life_goes_on_in_the_other_database_as_if_nothing_had_happened(
         await life.real.close()
 
 
+@soak
 async def test_a_move_that_is_killed_again_and_again_is_as_good_as_one_that_is_not(
     tmp_path: Path, clock: ManualClock, fresh_schema: Schema
 ) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from tests.scale import full_or_tenth, soak
 from tests.store.till import APPLIED, DUPLICATE, REQUEST, UNMATCHED, Till
 from tillbell.clock import DAY, HOUR
 from tillbell.model.callbacks import Outcome
@@ -13,7 +14,7 @@ from tillbell.model.sources import Trust
 from tillbell.storage.ports.inbound import Arrival, CallbackFilter, Change, Crossed
 from tillbell.storage.ports.outbound import Page
 
-KEYS, COPIES = 1_000, 200
+KEYS, COPIES = full_or_tenth(1_000), 200
 
 
 async def test_a_callback_is_stored_as_it_came(till: Till) -> None:
@@ -180,6 +181,7 @@ async def test_a_reopened_callback_waits_no_longer_and_holds_its_key_again(till:
 # ── storms and stragglers ────────────────────────────────────────────────────────────────────────
 
 
+@soak
 @pytest.mark.parametrize("store", ["sqlite", "postgres"], indirect=True)
 async def test_of_many_copies_of_many_events_each_event_counts_once(till: Till) -> None:
     """B9: a thousand events, two hundred times each, mixed into the same group commits."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.scale import full_or_tenth, soak
 from tests.store.lives import Lives
 from tests.store.world import DISCARDED, FAILED, LEASE, SUCCEEDED, WAITING, World
 from tillbell.clock import DAY, HOUR, SECOND
@@ -28,7 +29,10 @@ from tillbell.storage.ports.outbound import (
 )
 from tillbell.testing import ManualClock, MemoryStore
 
-SEEDS = [*(("sqlite", n) for n in range(50)), *(("postgres", n) for n in range(10))]
+SEEDS = [
+    *(("sqlite", n) for n in range(full_or_tenth(50))),
+    *(("postgres", n) for n in range(full_or_tenth(10))),
+]
 STEPS = 60
 ALL = Page(10_000, ascending=True)
 
@@ -221,6 +225,7 @@ class Life:
                 await self.both(lambda store, m=message, v=variant: store.body(m.app_id, m.id, v))
 
 
+@soak
 @pytest.mark.parametrize(("store", "seed"), SEEDS, ids=[f"{s}-seed_{n}_" for s, n in SEEDS])
 async def test_a_random_life_agrees_with_the_specification(
     store: str, seed: int, make_lives: Callable[[str], Lives], clock: ManualClock

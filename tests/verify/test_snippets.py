@@ -67,7 +67,6 @@ def test_javascript(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)  # the first build on a machine compiles Go's own library
 @needs("go")
 def test_go(tmp_path: Path) -> None:
     lines = []

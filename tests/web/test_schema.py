@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.scale import full_or_tenth, soak
 from tests.web import pretend
 from tests.web.door import Door
 from tests.web.site import Site
@@ -31,7 +32,7 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
-EXAMPLES = 12
+EXAMPLES = full_or_tenth(20)
 
 
 class Known:
@@ -101,11 +102,11 @@ def any_case_of(operation: Any) -> st.SearchStrategy[schemathesis.Case]:
     return st.one_of(operation.as_strategy(), operation.as_strategy(), bad)
 
 
+@soak
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_every_answer_is_documented(operation: Any, site: Site, known: Known) -> None:
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),

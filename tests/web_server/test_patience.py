@@ -7,6 +7,7 @@ import resource
 
 import pytest
 
+from tests.scale import full_or_tenth, soak
 from tests.web_server.conftest import Connect, Echo
 from tillbell.web.server.slow_clients import HEADER_BYTES_MAX
 from tillbell.web.server.uvicorn_server import HttpServer
@@ -155,13 +156,14 @@ async def test_headers_within_the_bound_are_served(connect: Connect) -> None:
     assert b" 200 " in await answer_of(reader)
 
 
-async def test_two_thousand_slow_connections_are_closed_and_others_are_served(
+@soak
+async def test_many_slow_connections_are_closed_and_others_are_served(
     connect: Connect, app: Echo
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 10_000), hard))
     try:
-        slow = [await connect() for _ in range(2_000)]
+        slow = [await connect() for _ in range(full_or_tenth(2_000))]
         for _, writer in slow:
             writer.write(b"GET / HTTP/1.1\r\nX-Slow: ")
         closing = asyncio.gather(*[ends(reader) for reader, _ in slow])

@@ -1,0 +1,33 @@
+"""How much of a long test runs: a tenth in `make test`, the whole in `make soak`."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+from hypothesis import settings
+
+IS_WHOLE = os.environ.get("TEST_SOAK") == "1"
+
+soak = pytest.mark.soak
+"""Marks a test that asks `full_or_tenth`: `make soak` runs it again."""
+
+
+def full_or_tenth(count: int) -> int:
+    """Return the count in `make soak`, else a tenth of it, and at least 1."""
+    return count if IS_WHOLE else max(1, count // 10)
+
+
+def seed() -> int:
+    """Return TEST_SEED; else the same number in each `make test`, another one in each soak."""
+    fixed = os.environ.get("TEST_SEED")
+    if fixed is not None:
+        return int(fixed)
+    return random.getrandbits(32) if IS_WHOLE else 20_260_301
+
+
+def use_hypothesis_profile() -> None:
+    """Draw the same examples in each `make test`, others in each soak; none fails by its time."""
+    settings.register_profile("tillbell", deadline=None, derandomize=not IS_WHOLE, print_blob=True)
+    settings.load_profile("tillbell")
