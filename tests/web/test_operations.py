@@ -16,7 +16,6 @@ from tillbell.errors import Draining
 from tillbell.model.callbacks import EmailNotice, ShipmentNotice, Sum
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import Direction, Kind, Status
-from tillbell.rules.payments.transitions import OPERATIONS
 
 STATUSES = {"hold": "On Hold", "approve": "Processing", "reject": "Rejected", "cancel": "Cancelled"}
 
@@ -57,19 +56,24 @@ def test_what_was_held_is_released(till: Till) -> None:
     assert till.shown("u")["sequence"] == 3
 
 
-@pytest.mark.parametrize("direction", list(Direction))
-@pytest.mark.parametrize("status", [PENDING, APPROVED, FAILED])
-def test_an_illegal_act_changes_nothing(till: Till, direction: Direction, status: Status) -> None:
+@pytest.mark.parametrize(
+    ("direction", "status", "illegal"),
+    [
+        (Direction.PAY_IN, PENDING, ["release", "approve", "reject"]),
+        (Direction.PAY_OUT, PENDING, ["release"]),
+        (Direction.PAY_IN, APPROVED, ["hold", "release", "approve", "reject", "cancel"]),
+        (Direction.PAY_OUT, APPROVED, ["hold", "release", "approve", "reject", "cancel"]),
+        (Direction.PAY_IN, FAILED, ["hold", "release", "approve", "reject", "cancel"]),
+        (Direction.PAY_OUT, FAILED, ["hold", "release", "approve", "reject", "cancel"]),
+    ],
+)
+def test_an_illegal_act_changes_nothing(
+    till: Till, direction: Direction, status: Status, illegal: list[str]
+) -> None:
     made = till.begin(uid="u", direction=direction.value)
     if status is not PENDING:
         till.tell(news("u", status))
     before = till.shown("u")
-    illegal = [
-        name
-        for name, (directions, froms, _) in OPERATIONS.items()
-        if direction not in directions or status not in froms
-    ]
-    assert "release" in illegal
     for action in illegal:
         refused = till.act("u", action)
         assert refusal(refused) == (409, "illegal_transition")
