@@ -11,7 +11,7 @@ from tillbell.model.sources import Trust
 from tillbell.model.transactions import Status
 from tillbell.providers.kit.base import Incoming, Setup
 from tillbell.providers.kit.cases import samples
-from tillbell.providers.neosurf import FIELDS, PROVIDER
+from tillbell.providers.neosurf import PROVIDER
 
 KEYED = Setup(("neo-demo-secret",))
 CASE = dict(samples("neosurf")["approved"].case.fields)
@@ -44,7 +44,14 @@ def test_a_field_that_was_added_on_the_way_is_left_out() -> None:
     assert PROVIDER.verify(posted(utm_source="x"), KEYED).trust is Trust.PARTIALLY_SIGNED
 
 
-@each("name", sorted(FIELDS))
+FIELDS = """
+    amount created currency errorCode errorMessage merchantId merchantTransactionId
+    methodChargedAmount methodCurrency methodExpiry methodId methodLabel methodName
+    status subMerchantId transaction3d transactionId
+"""
+
+
+@each("name", FIELDS.split())
 def test_every_field_is_covered(name: str) -> None:
     assert PROVIDER.verify(posted(**{name: "changed"}), KEYED).trust is None
 
