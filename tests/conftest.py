@@ -7,11 +7,12 @@ from collections.abc import Callable, Generator, Iterator
 import psycopg
 import pytest
 
-from tests import scale, stores
+from tests import patience, scale, stores
 from tests.postgres import PostgresServer, programs
 from tillbell.testing import ManualClock
 
 scale.use_hypothesis_profile()
+patience.make_httpx_patient()
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 import psycopg
 
+from tests.patience import PATIENCE_S
+
 _USER = "nobody"  # a server refuses to run as root
 _QUICK = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")  # worthless after a crash
 _COMMON = ("listen_addresses=127.0.0.1", "max_connections=300", "log_min_messages=fatal")
@@ -122,7 +124,7 @@ class PostgresServer:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=self._folder,
-            timeout=120,
+            timeout=PATIENCE_S,
         )
         assert done.returncode == 0, f"{program}: {done.stdout.decode(errors='replace')}"
 

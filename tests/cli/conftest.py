@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 PROGRAM = str(Path(sys.executable).with_name("tillbell"))
 
 
@@ -31,7 +33,7 @@ def tillbell(*arguments: str, stdin: str = "", **more: str) -> subprocess.Comple
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=PATIENCE_S,
         env=environment(**more),
         check=False,
     )
@@ -52,7 +54,7 @@ class Served(NamedTuple):
     def stop(self) -> tuple[int, str]:
         """Tell it to stop; return the exit code and what it logged."""
         self.process.send_signal(signal.SIGTERM)
-        _, logged = self.process.communicate(timeout=50)
+        _, logged = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, logged
 
 
@@ -73,7 +75,7 @@ def serve(data_dir: Path, **more: str) -> Served:
             break
     found = re.search(r"http://127\.0\.0\.1:(\d+)", said)
     if found is None:
-        _, logged = process.communicate(timeout=50)
+        _, logged = process.communicate(timeout=PATIENCE_S)
         raise AssertionError(f"it did not start: {logged}")
     return Served(process, data_dir, found[1], said)
 

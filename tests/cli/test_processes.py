@@ -16,9 +16,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cli.conftest import PROGRAM, environment, tillbell
+from tests.patience import PATIENCE_S
 
 KEY = "tb_fleet_key_0123456789abcdefghij"
-LINES_S = 60
 
 
 class Fleet:
@@ -68,7 +68,7 @@ class Fleet:
     def stop(self) -> int:
         """Stop it in order."""
         self.process.send_signal(signal.SIGTERM)
-        rest, _ = self.process.communicate(timeout=50)
+        rest, _ = self.process.communicate(timeout=PATIENCE_S)
         self.said += rest.splitlines()
         return self.process.returncode
 
@@ -127,7 +127,7 @@ def test_it_says_that_it_serves_when_all_its_processes_do(
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(address)
-        told.settimeout(LINES_S)
+        told.settimeout(PATIENCE_S)
         flags = ("--processes", "2")
         fleet = Fleet(tmp_path / "data", fresh_schema(), *flags, NOTIFY_SOCKET=address)
         try:

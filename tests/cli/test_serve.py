@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import PROGRAM, Served, environment, serve, tillbell
+from tests.patience import PATIENCE_S
 
 
 def key_in(said: str) -> str:
@@ -24,7 +25,7 @@ def key_in(said: str) -> str:
 def test_first_start_shows_a_key_that_works_and_a_curl_that_can_be_pasted(served: Served) -> None:
     curl = served.said[served.said.index("curl ") :]
     pasted = subprocess.run(
-        ["sh", "-c", curl], capture_output=True, text=True, timeout=20, check=True
+        ["sh", "-c", curl], capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
     assert json.loads(pasted.stdout)["uid"] == "shop"
     assert key_in(served.said) in curl
@@ -156,13 +157,15 @@ def call(served: Served, key: str, path: str, body: str) -> str:
     url = f"http://127.0.0.1:{served.port}/api/v1{path}"
     headers = ["-H", f"Authorization: Bearer {key}", "-H", "Content-Type: application/json"]
     command = ["curl", "-s", url, *headers, "-d", body]
-    return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE_S, check=True
+    ).stdout
 
 
 def test_interrupting_it_is_a_normal_end(tmp_path: Path) -> None:
     gateway = serve(tmp_path)
     gateway.process.send_signal(signal.SIGINT)
-    _, logged = gateway.process.communicate(timeout=50)
+    _, logged = gateway.process.communicate(timeout=PATIENCE_S)
     assert gateway.process.returncode == 0
     assert "Traceback" not in logged
 
@@ -172,7 +175,7 @@ def test_help_loads_neither_server_nor_crypto() -> None:
         [PROGRAM.replace("tillbell", "python"), "-X", "importtime", PROGRAM, "--help"],
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=PATIENCE_S,
         env=environment(),
         check=True,
     )

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.conftest import Served, environment, tillbell
 from tests.cli.test_serve import key_in
+from tests.patience import PATIENCE_S
 from tests.providers.pinned import pinned
 from tests.providers.test_every_provider import secret_of
 from tests.web.site import Site
@@ -160,7 +161,7 @@ def test_a_dry_run_can_be_pasted(served: Served) -> None:
         ["sh", "-c", shown.stdout],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE_S,
         check=True,
         env=environment(TILLBELL_TRIGGER_SECRET=SECRET),
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from tests.patience import PATIENCE_S
 from tillbell.config import Settings, load
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +57,7 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     beside = Path(sys.executable).with_name(str(command[0]))
     tool = beside if beside.is_file() else command[0]
     return subprocess.run(
-        [tool, *command[1:]], capture_output=True, text=True, timeout=50, check=False
+        [tool, *command[1:]], capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
 
 

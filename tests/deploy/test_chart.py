@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.deploy.reading import DEPLOY, SECRETS, image_environment, settings_from
+from tests.patience import PATIENCE_S
 from tillbell import __version__
 from tillbell.config import FIELDS
 from tillbell.web.edge import health
@@ -52,7 +53,7 @@ def answer(values: str) -> dict[str, Any]:
     asked = [{"chart": str(CHART), "name": "shop", "values": json.loads(values)}]
     done = subprocess.run(
         [sys.executable, Path(__file__).with_name("render.py")],
-        input=json.dumps(asked), capture_output=True, text=True, timeout=50, check=True,
+        input=json.dumps(asked), capture_output=True, text=True, timeout=PATIENCE_S, check=True,
     )  # fmt: skip
     (found,) = json.loads(done.stdout)
     return dict(found)

@@ -16,6 +16,7 @@ import pytest
 
 from tests.cli.conftest import PROGRAM, environment
 from tests.deploy.reading import DEPLOY, run, settings_from
+from tests.patience import PATIENCE_S
 
 UNITS = sorted((DEPLOY / "systemd").iterdir())
 SERVICES = [path for path in UNITS if path.suffix == ".service"]
@@ -113,14 +114,14 @@ def test_who_connects_while_it_restarts_waits_and_is_answered(tmp_path: Path) ->
         first = start(tmp_path, port)
         assert httpx.get(f"http://{address[0]}:{address[1]}/livez").status_code == 200
         first.terminate()
-        assert first.wait(50) == 0
+        assert first.wait(PATIENCE_S) == 0
         with socket.create_connection(address) as early:
             early.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             second = start(tmp_path, port)
-            early.settimeout(50)
+            early.settimeout(PATIENCE_S)
             assert early.recv(65_536).startswith(b"HTTP/1.1 200")
         second.terminate()
-        assert second.wait(50) == 0
+        assert second.wait(PATIENCE_S) == 0
 
 
 def start(folder: Path, port: socket.socket) -> subprocess.Popen[bytes]:
@@ -135,7 +136,7 @@ def start(folder: Path, port: socket.socket) -> subprocess.Popen[bytes]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
         (folder / "notify").unlink(missing_ok=True)
         ready.bind(here["NOTIFY_SOCKET"])
-        ready.settimeout(50)
+        ready.settimeout(PATIENCE_S)
         process = subprocess.Popen(
             [PROGRAM, "serve"],
             env=environment(**here),

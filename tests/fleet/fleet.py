@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.clock import Clock, SteeredClock
 from tillbell.config import load
@@ -22,7 +23,6 @@ from tillbell.vault import Secret
 
 APP = Application(id="app_1", name="shop", uid="shop")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-PATIENCE_S = 60
 KEY = "9f3c5b1e7a2d48f6b0c1d2e3f4a5968778695a4b3c2d1e0f1a2b3c4d5e6f7081"
 
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.patience import PATIENCE_S
 from tests.postgres import PostgresServer
-
-PATIENCE_S = 30
 
 
 class Replica(PostgresServer):

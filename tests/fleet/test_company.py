@@ -4,7 +4,8 @@ import asyncio
 
 import msgspec
 
-from tests.fleet.fleet import APP, PATIENCE_S, FleetOf, eventually
+from tests.fleet.fleet import APP, FleetOf, eventually
+from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.model.endpoints import Endpoint
 

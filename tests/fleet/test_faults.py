@@ -14,7 +14,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.fleet.fleet import PATIENCE_S, FleetOf, eventually
+from tests.fleet.fleet import FleetOf, eventually
+from tests.patience import PATIENCE_S
 from tests.postgres import PostgresServer, programs
 from tillbell import logs
 from tillbell.app import Gateway
@@ -24,7 +25,7 @@ from tillbell.model.messages import Message
 from tillbell.testing.receiver import Exchange
 from tillbell.upkeep import chores
 
-REFUSED_S = 3.5  # a publication that cannot be taken is refused within 2 s; machines are busy
+REFUSED_S = 20  # a publication that cannot be taken is refused within 2 s; machines are busy
 COUNT = 20
 TERMINATE = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from zlib import crc32
 
-from tests.fleet.fleet import PATIENCE_S, FleetOf, eventually, publish_surely
+from tests.fleet.fleet import FleetOf, eventually, publish_surely
 from tests.fleet.upgrading import running
+from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.deliver.publish import Draft
 from tillbell.testing.receiver import Exchange

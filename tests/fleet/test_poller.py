@@ -7,6 +7,7 @@ import random
 import threading
 
 from tests.fleet.fleet import APP, FleetOf, publish_surely
+from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.deliver.publish import Draft
 from tillbell.storage.ports.outbound import MessageFilter, Page
@@ -50,7 +51,7 @@ async def test_a_poller_skips_nothing_while_four_processes_write(fleet: FleetOf)
 
     reading = asyncio.ensure_future(poll(gateways[0], WRITERS * EACH))
     await asyncio.gather(*map(write, range(WRITERS)))
-    seen = await asyncio.wait_for(reading, 30)
+    seen = await asyncio.wait_for(reading, PATIENCE_S)
 
     assert len(set(seen)) == WRITERS * EACH
     assert seen == sorted(seen)

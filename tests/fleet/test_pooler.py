@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from tests.fleet.fleet import APP, FleetOf, eventually
+from tests.patience import PATIENCE_S
 from tests.postgres import free_port
 from tillbell.clock import SystemClock
 from tillbell.storage.postgres.database import PostgresDatabase
@@ -69,7 +70,7 @@ async def test_two_gateways_work_behind_it(pooled_url: str, tmp_path: Path) -> N
             await fleet.knows(second, endpoint.id)
         published = [fleet.publish(g) for g in (first, second) for _ in range(COUNT // 2)]
         messages = await asyncio.gather(*published)
-        await asyncio.wait_for(fleet.receiver.wait_for(COUNT * 4), 40)
+        await asyncio.wait_for(fleet.receiver.wait_for(COUNT * 4), PATIENCE_S)
 
         assert [await fleet.attempts_of(message) for message in messages] == [4] * COUNT
         assert len(await first.database.deliveries_of_message(APP.id, messages[0].id)) == 4

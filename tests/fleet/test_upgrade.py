@@ -15,6 +15,7 @@ import pytest
 from tests.cli.conftest import tillbell
 from tests.fleet.fleet import APP, KEY, FleetOf, eventually
 from tests.fleet.upgrading import NEXT, next_version, running, steps
+from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.config import load
 from tillbell.errors import StoreUnavailable
@@ -101,7 +102,7 @@ async def test_a_new_program_delivers_what_an_old_one_left_that_was_killed(
         assert receiver.to("/hooks") == []
 
         async with running(tmp_path / "new", url, PYTHONPATH=program):
-            await asyncio.wait_for(receiver.wait_for(LEFT), 30)
+            await asyncio.wait_for(receiver.wait_for(LEFT), PATIENCE_S)
         assert arrived(receiver, "/hooks") == messages
     refused = await asyncio.to_thread(
         tillbell, "serve", "--data-dir", str(tmp_path / "old"), "--port", "0", DATABASE_URL=url

@@ -6,6 +6,7 @@ import asyncio
 import random
 
 from tests.flow.world import World
+from tests.patience import PATIENCE_S
 from tillbell.deliver.publish import Draft
 from tillbell.model.transactions import Direction
 from tillbell.process.decision import By
@@ -50,7 +51,7 @@ async def test_a_poller_skips_nothing_while_sixteen_write(world: World) -> None:
         for number in range(WRITERS)
     ]
     seen, *_ = await asyncio.wait_for(
-        asyncio.gather(_poll(world, WRITERS * EACH), *work), timeout=60
+        asyncio.gather(_poll(world, WRITERS * EACH), *work), timeout=PATIENCE_S
     )
 
     assert len(set(seen)) == WRITERS * EACH
@@ -61,6 +62,6 @@ async def test_transactions_that_are_made_side_by_side_are_told_in_order(world: 
     operator = world.gateway.operator
     new = NewTransaction(Direction.PAY_IN, 100, "EUR")
     made = asyncio.gather(*(operator.create(world.app.id, new, "key_1") for _ in range(500)))
-    seen, _ = await asyncio.wait_for(asyncio.gather(_poll(world, 500), made), timeout=60)
+    seen, _ = await asyncio.wait_for(asyncio.gather(_poll(world, 500), made), timeout=PATIENCE_S)
 
     assert len(set(seen)) == 500

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.flow.world import World
+from tests.patience import PATIENCE_S
 from tillbell.model.records import Application
 from tillbell.testing.receiver import Exchange
 
@@ -17,7 +18,6 @@ MESSAGES, ENDPOINTS = 25, 200  # of the noisy tenant: its backlog is each to eac
 QUIET = 6  # messages of the other one, one at a time
 SLOTS = 32
 ANSWER_S = 0.02
-PATIENCE_S = 20
 BACKLOG = MESSAGES * ENDPOINTS
 
 

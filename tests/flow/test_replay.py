@@ -4,6 +4,7 @@ import asyncio
 import itertools
 
 from tests.flow.world import World
+from tests.patience import PATIENCE_S
 from tests.scale import full_or_tenth, soak
 from tests.stores import IS_POSTGRES
 from tillbell.model.endpoints import Endpoint
@@ -19,7 +20,7 @@ ROUNDS = full_or_tenth(200 if IS_POSTGRES else 1_000)
 async def finished(world: World, *tasks: Task) -> list[Task]:
     """Wait until background tasks have ended."""
     runner = world.gateway.tasks
-    await asyncio.wait_for(runner.idle(), 20)
+    await asyncio.wait_for(runner.idle(), PATIENCE_S)
     found = [await world.gateway.database.get(Task, t.id, world.app.id) for t in tasks]
     return [task for task in found if task is not None]
 

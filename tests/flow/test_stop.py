@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.flow.world import World
+from tests.patience import PATIENCE_S
 from tests.scale import full_or_tenth, soak
 from tests.stores import IS_POSTGRES
 from tillbell.errors import Draining
@@ -71,7 +72,7 @@ async def lose_one(world: World, payload: bytes) -> None:
 
     database.settle = lose  # type: ignore[method-assign]
     message = await world.publish(payload)
-    await asyncio.wait_for(lost.get(), 10)
+    await asyncio.wait_for(lost.get(), PATIENCE_S)
     database.settle = settle  # type: ignore[method-assign]
     await world.stop()
     while not world.ended.empty():

@@ -10,6 +10,7 @@ from typing import Any, Self
 import msgspec
 
 from tests import stores
+from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.clock import Clock, SystemClock, iso
 from tillbell.config import load
@@ -95,7 +96,7 @@ class World:
 
     async def next_ended(self, count: int = 1) -> list[Attempt]:
         """Wait for that many attempts to end and be recorded."""
-        found = [await asyncio.wait_for(self.ended.get(), 20) for _ in range(count)]
+        found = [await asyncio.wait_for(self.ended.get(), PATIENCE_S) for _ in range(count)]
         await self.gateway.ledger.flush()
         await self.gateway.aftermath.settle()
         return found
@@ -122,7 +123,7 @@ class World:
         """Wait until attempts under way have ended and what they led to has begun."""
         for _ in range(3):
             while self.gateway.dispatcher.in_flight:
-                await asyncio.wait_for(self.ended.get(), 20)
+                await asyncio.wait_for(self.ended.get(), PATIENCE_S)
                 await self.gateway.ledger.flush()
             await self.settle()
         while not self.ended.empty():

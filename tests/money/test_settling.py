@@ -22,6 +22,7 @@ from tests.money.teller import (
     linked,
     news,
 )
+from tests.patience import PATIENCE_S
 from tillbell.clock import HOUR, SECOND
 from tillbell.errors import StoreUnavailable
 from tillbell.model.callbacks import Callback, Forward, Outcome, References, Sum
@@ -270,7 +271,7 @@ async def test_a_store_that_is_away_for_minutes_loses_nothing(
 
     await till.send(psp, news("O", APPROVED))
     while away.left:
-        await asyncio.wait_for(away.asked.wait(), 20)
+        await asyncio.wait_for(away.asked.wait(), PATIENCE_S)
         away.asked.clear()
         asyncio.get_running_loop().call_soon(clock.advance, 2)
     await till.idle()

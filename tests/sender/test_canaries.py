@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE_S
+
 _ROOT = Path(__file__).parents[2]
 
 
@@ -28,7 +30,7 @@ def report() -> dict[str, Any]:
             pytest.fail("CI must be able to run `unshare -n`: these cases need a namespace.")
         pytest.skip("unshare -n is not permitted here; CI runs these cases")
     command = ["unshare", "-n", sys.executable, "-m", "tests.sender.canaries"]
-    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=50)
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 

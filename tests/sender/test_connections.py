@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.scale import full_or_tenth, soak
 from tests.sender.post import Post
 from tillbell.clock import SystemClock
@@ -162,13 +162,14 @@ async def test_without_a_place_until_the_deadline_the_attempt_is_overloaded(
 ) -> None:
     sender = _sender(open_max=1)
     post = Post(sender)
-    hanging = asyncio.ensure_future(post(receiver.url("/hang"), timeout_s=1))
+    hanging = asyncio.ensure_future(post(receiver.url("/hang"), timeout_s=10 * PATIENCE_S))
     await receiver.wait_for(1)
-    begun = time.monotonic()
-    reply = await post(receiver.url("/ok"), timeout_s=0.2)
+    async with asyncio.timeout(PATIENCE_S):
+        reply = await post(receiver.url("/ok"), timeout_s=0.2)
     assert reply.error == "overloaded"
-    assert time.monotonic() - begun < 1
-    await hanging
+    assert not hanging.done()
+    hanging.cancel()
+    await asyncio.gather(hanging, return_exceptions=True)
     assert (await post(receiver.url("/ok"))).status == 200
     await sender.close()
 
@@ -206,7 +207,7 @@ async def test_a_line_of_impatient_attempts_loses_no_place(receiver: Receiver) -
 async def test_idle_connections_are_closed_after_a_while(receiver: Receiver) -> None:
     sender = _sender(idle_s=0.05)
     await Post(sender)(receiver.url("/ok"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while sender.connections:
             await asyncio.sleep(0.02)
     await sender.close()
@@ -248,10 +249,9 @@ async def test_a_receiver_that_does_not_accept_costs_the_connect_timeout_only() 
         filler.setblocking(False)
         filler.connect_ex(("127.0.0.1", port))
     sender = _sender(connect_timeout_s=0.3)
-    begun = time.monotonic()
-    reply = await Post(sender)(f"http://127.0.0.1:{port}/", timeout_s=20)
+    async with asyncio.timeout(PATIENCE_S):
+        reply = await Post(sender)(f"http://127.0.0.1:{port}/", timeout_s=10 * PATIENCE_S)
     assert reply.error == "connect_timeout"
-    assert time.monotonic() - begun < 2
     await sender.close()
     for sock in (full, *fillers):
         sock.close()

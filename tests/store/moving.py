@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import psycopg
 
+from tests.patience import PATIENCE_S
 from tests.store import test_book_simulation as books
 from tests.store import test_simulation as messages
 from tests.store.lives import PostgresLives, SqliteLives
@@ -95,7 +96,10 @@ def move_until_killed(path: Path, url: str, now: int, points: Iterable[int]) -> 
     """Move in processes, each killed at its n-th point; return the signals they died of."""
     arguments = [str(path), url, str(now), *map(str, points)]
     said = subprocess.run(
-        [sys.executable, "-c", MOVER, *arguments], check=True, timeout=50, stdout=subprocess.PIPE
+        [sys.executable, "-c", MOVER, *arguments],
+        check=True,
+        timeout=PATIENCE_S,
+        stdout=subprocess.PIPE,
     )
     return [int(word) for word in said.stdout.split()]
 

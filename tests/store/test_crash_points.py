@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.patience import PATIENCE_S
 from tests.store.crash_points import DEATHS, POINTS, WRITES
 
 
@@ -15,7 +16,7 @@ def test_at_every_point_a_write_has_happened_wholly_or_not_at_all(tmp_path: Path
         [sys.executable, "-m", "tests.store.crash_points", str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=4 * PATIENCE_S,
         check=False,
     )
     found = [json.loads(line) for line in done.stdout.splitlines()]

@@ -13,6 +13,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.store.world import BODY, SUCCEEDED, World
 from tillbell.errors import StoreUnavailable
 from tillbell.storage.ports.outbound import Added, Duplicate, Publication
@@ -146,7 +147,7 @@ class Gate:
         self.commits += point == "before commit"
         if point == self.point and not self.opened.is_set():
             self.loop.call_soon_threadsafe(self.reached.set)
-            self.opened.wait(timeout=30)
+            self.opened.wait(timeout=PATIENCE_S)
 
 
 async def test_what_arrives_while_a_commit_runs_shares_the_next_one(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tillbell.errors import StoreUnavailable
 from tillbell.storage.engine.readers import Readers
 from tillbell.storage.operations.message_reads import Reader
@@ -50,7 +51,7 @@ async def test_what_is_asked_while_others_are_answered_goes_together(readers: Re
 
     def hold(reader: Reader) -> None:
         loop.call_soon_threadsafe(entered.set)
-        gate.wait(timeout=30)
+        gate.wait(timeout=PATIENCE_S)
         batches.append(id(reader))
 
     first = asyncio.ensure_future(readers.look_up(hold))

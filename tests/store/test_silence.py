@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.store.test_faults import Gate
 from tests.store.world import BODY, SUCCEEDED, World
 from tillbell.errors import StoreUnavailable
@@ -163,7 +164,7 @@ async def test_who_waits_for_a_look_up_is_told_and_others_at_once(asked: Readers
 
 
 async def _until_answered(asked: Readers) -> int:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 return await asked.look_up(one)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from tests.patience import PATIENCE_S
 from tillbell.clock import SECOND
 from tillbell.testing import ManualClock
 
@@ -60,4 +61,4 @@ async def test_an_alarm_for_the_past_rings_soon_and_not_at_once(clock: ManualClo
     clock.call_at(clock.now() - SECOND, rung.set)
 
     assert not rung.is_set()
-    await asyncio.wait_for(rung.wait(), timeout=5)
+    await asyncio.wait_for(rung.wait(), timeout=PATIENCE_S)

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from tests.cli.conftest import PROGRAM, environment
+from tests.patience import PATIENCE_S
 from tests.walks.mortal import POINTS
 from tillbell.providers.kit.base import Incoming
 from tillbell.testing import Receiver, Simulation, simulate
@@ -38,7 +39,7 @@ class Life:
     def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
         self.process = process
         self.http = httpx.AsyncClient(
-            base_url=url, headers={"authorization": f"Bearer {KEY}"}, timeout=10
+            base_url=url, headers={"authorization": f"Bearer {KEY}"}, timeout=PATIENCE_S
         )
 
     async def reach(self) -> None:

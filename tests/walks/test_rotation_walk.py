@@ -13,6 +13,7 @@ from datetime import datetime
 import httpx
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.walks.wire import Account, Shop, sent
 from tests.web.site import Site
 from tillbell.clock import SECOND, Micros, from_datetime
@@ -37,7 +38,7 @@ async def stream(site: Site, account: Account, rotate: tuple[str, dict[str, str]
     One learns of the new secret at once, the other keeps the old one to the end.
     """
     rotated, is_half = asyncio.Event(), asyncio.Event()
-    async with httpx.AsyncClient(base_url=site.url, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=site.url, timeout=PATIENCE_S) as client:
 
         async def machine(numbers: Sequence[int], *, is_quick: bool) -> list[int]:
             statuses = []

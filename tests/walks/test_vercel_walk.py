@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.walks.wire import Account, Shop, sent
 from tests.web.site import Site
 from tillbell.process.process import BULK_AT_ONCE, BULK_WAITING_MAX
@@ -105,8 +106,8 @@ async def storm(site: Site, bulk: Sequence[Incoming], money: Sequence[Incoming])
     """Send the flood from many sides, and amid it payments, one after another."""
     limits = httpx.Limits(max_connections=AT_ONCE)
     async with (
-        httpx.AsyncClient(base_url=site.url, limits=limits, timeout=30) as many,
-        httpx.AsyncClient(base_url=site.url, timeout=30) as bank,
+        httpx.AsyncClient(base_url=site.url, limits=limits, timeout=PATIENCE_S) as many,
+        httpx.AsyncClient(base_url=site.url, timeout=PATIENCE_S) as bank,
     ):
         flood = [asyncio.ensure_future(send(many, one)) for one in bulk]
         await asyncio.wait(flood, return_when=asyncio.ALL_COMPLETED)

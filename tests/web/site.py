@@ -12,6 +12,7 @@ import httpx
 from svix.api import Svix, SvixOptions
 
 from tests import stores
+from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.config import load
 from tillbell.deliver.attempt import Ended
@@ -25,7 +26,6 @@ from tillbell.web.server.slow_clients import Limits
 from tillbell.web.server.uvicorn_server import HttpServer, bind
 
 T = TypeVar("T")
-PATIENCE_S = 10
 
 
 class Site:
@@ -95,7 +95,9 @@ class Site:
     def client(self, key: str | None, **more: Any) -> httpx.Client:
         """Return an HTTP client that sends this key."""
         headers = {"authorization": f"Bearer {key}"} if key is not None else {}
-        return httpx.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=10, **more)
+        return httpx.Client(
+            base_url=f"{self.url}/api/v1", headers=headers, timeout=PATIENCE_S, **more
+        )
 
     def sdk(self, key: str) -> Svix:
         """Return the official SDK that sends this key. It has no way to be closed; we close it."""

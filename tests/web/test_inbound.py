@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.web import pretend
 from tests.web.door import SECRET, Door
 from tests.web.site import Site
@@ -267,7 +268,7 @@ async def test_200_copies_at_once_are_one(door: Door) -> None:
     body = b'{"id":"storm"}'
     headers = {pretend.SIGNATURE: pretend.signature(SECRET, body)}
     limits = httpx.Limits(max_connections=50)
-    async with httpx.AsyncClient(limits=limits, timeout=30) as client:
+    async with httpx.AsyncClient(limits=limits, timeout=PATIENCE_S) as client:
         copies = (client.post(door.url, content=body, headers=headers) for _ in range(200))
         answers = await asyncio.gather(*copies)
     assert {answer.status_code for answer in answers} == {200}

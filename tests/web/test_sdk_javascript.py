@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from standardwebhooks import Webhook
 
+from tests.patience import PATIENCE_S
 from tests.web.site import Site
 
 SDK = "svix@2.5.0"
 SCRIPT = Path(__file__).parent / "sdk.mjs"
-INSTALL_S = 50
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def install(folder: Path) -> str:
     command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", SDK]
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_S, check=False
+            command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )
     except subprocess.TimeoutExpired:
         return "JAVASCRIPT SDK NOT TESTED: npm did not answer"
@@ -52,7 +52,11 @@ def install(folder: Path) -> str:
 def test_the_javascript_sdk_works_unmodified(site: Site, home: Path) -> None:
     arguments = [str(home), site.url, site.key, site.receiver.url("")]
     ran = subprocess.run(
-        ["node", str(SCRIPT), *arguments], capture_output=True, text=True, timeout=45, check=False
+        ["node", str(SCRIPT), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
     saw = json.loads(ran.stdout)
