@@ -51,10 +51,15 @@ def certificate_problem(pem: object) -> str | None:
 
 def sign_with(key_pem: str, message: bytes) -> bytes:
     """Sign as the holder of the certificate's key does. Raises `ValueError` if it is no PEM."""
-    key = load_pem_private_key(key_pem.encode("ascii"), password=None)
+    return _private_key(key_pem).sign(message, PKCS1v15(), SHA256())
+
+
+@lru_cache(maxsize=1)  # reading checks the primes, which takes ten times as long as signing
+def _private_key(pem: str) -> RSAPrivateKey:
+    key = load_pem_private_key(pem.encode("ascii"), password=None)
     if not isinstance(key, RSAPrivateKey):
         raise TypeError("The key is not an RSA private key in PEM.")
-    return key.sign(message, PKCS1v15(), SHA256())
+    return key
 
 
 def _is_valid(certificate: Certificate, at: Micros) -> bool:
