@@ -12,6 +12,7 @@ from tests.store.till import (
     ON_HOLD,
     Till,
 )
+from tillbell.model.callbacks import Outcome
 from tillbell.model.sources import Source
 from tillbell.storage.ports.inbound import Change, Crossed, Done, Kept
 from tillbell.storage.ports.outbound import ALL, Duplicate, MessageFilter, Repeated
@@ -71,6 +72,19 @@ async def test_two_of_one_uid_in_one_group_commit_are_seen_as_such(till: Till) -
     found = await asyncio.gather(*map(till.store.change, changes))
 
     assert list(found) == [Done(), Crossed("uid"), Crossed("uid")]
+
+
+async def test_a_conclusion_takes_the_place_of_the_one_it_names_and_of_no_other(
+    till: Till,
+) -> None:
+    callback = await till.receive("k")
+    await till.conclude(callback, Outcome.NOTED)
+    again = till.conclusion(callback, Outcome.APPLIED)
+    await crosses(till, "concluded", conclusion=again._replace(replaces=Outcome.MISMATCH))
+    await till.do(conclusion=again._replace(replaces=Outcome.NOTED))
+
+    assert (await till.reread(callback)).outcome is Outcome.APPLIED
+    await crosses(till, "concluded", conclusion=again._replace(replaces=Outcome.NOTED))
 
 
 async def test_a_second_conclusion_crosses(till: Till) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -12,10 +13,11 @@ import pytest
 from tests.money.teller import APPROVED, CANCELLED, FAILED, PENDING, REJECTED, linked, news
 from tests.web.site import Site
 from tests.web.till import PAY_OUT, Till
-from tillbell.errors import Draining
+from tillbell.errors import Draining, StoreUnavailable
 from tillbell.model.callbacks import EmailNotice, ShipmentNotice, Sum
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import Direction, Kind, Status
+from tillbell.storage.ports.inbound import Change, Crossed, Done
 
 STATUSES = {"hold": "On Hold", "approve": "Processing", "reject": "Rejected", "cancel": "Cancelled"}
 EVERY_ACT = ["hold", "release", "approve", "reject", "cancel"]
@@ -197,6 +199,29 @@ def test_accepting_an_unproven_refund_makes_what_it_told(till: Till, status: Sta
     children = [(one["type"], one["status"], one["amount"]) for one in shown["children"]]
     assert children == [("refund", status.value, "10.00")]
     assert shown["status"] == "Approved"
+
+
+def test_a_crash_after_an_acceptance_is_stored_loses_no_refund(till: Till) -> None:
+    till.begin(uid="u")
+    till.tell(news("u", APPROVED))
+    told = linked("u", Kind.REFUND, "r1", status=APPROVED, amount=Sum("10.00", "EUR"))
+    till.tell(told, trust=Trust.SECRET)
+    (conflict,) = till.get("conflict", open="true")["data"]
+    commit = till.site.gateway.database.change
+
+    async def die_after(change: Change) -> Done | Crossed:
+        await commit(change)
+        raise StoreUnavailable("the process died here")
+
+    with patch.object(till.site.gateway.database, "change", die_after):
+        died = till.post(f"conflict/{conflict['id']}/accept", {"reason": "the bank shows it"})
+    till.idle()
+
+    assert died.status_code == 503
+    assert till.get(f"conflict/{conflict['id']}")["resolution"] == "accept"
+    assert [one["amount"] for one in till.shown("u")["children"]] == ["10.00"]
+    callback = till.get(f"callback/{conflict['callbackId']}")
+    assert (callback["outcome"], callback["trust"]) == ("applied", "secret")
 
 
 def test_a_conflict_is_resolved_once(till: Till) -> None:

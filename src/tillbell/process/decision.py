@@ -57,7 +57,10 @@ _WEIGHT = (
 
 
 class By(NamedTuple):
-    """Who decides: a callback, or the API key (or janitor) of that name."""
+    """Who decides: a callback, or the API key (or janitor) of that name.
+
+    Both: a person vouches for a callback that has ended, and it gets a new conclusion.
+    """
 
     callback: Callback | None = None
     actor: str | None = None
@@ -293,6 +296,7 @@ class Desk:
             tuple(p.message.id for p in self._publications),
             self.retry_at if is_unmatched else None,
             self.waits_for if is_unmatched else (),
+            replaces=self._callback.outcome if self._actor is not None else None,
         )
 
     def let_go(self) -> None:

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 
 from tillbell.errors import Conflict as Taken
 from tillbell.errors import Invalid, NotFound, Problem
-from tillbell.model.callbacks import Outcome
+from tillbell.model.callbacks import Callback, Outcome, TransactionNotice
+from tillbell.model.sources import Trust
 from tillbell.model.transactions import (
     TERMINAL,
     AuditEntry,
@@ -34,6 +35,7 @@ from tillbell.model.transactions import (
 from tillbell.money import format_amount
 from tillbell.process.decision import By, Desk
 from tillbell.process.decisions import Office
+from tillbell.process.payments import Case, Settler
 from tillbell.process.status_checks import SCHEDULE
 from tillbell.receive.reprocess import Reread, Rereader
 from tillbell.rules.payments.booking import Told, conflict_data, link
@@ -85,6 +87,7 @@ class Operator:
         self._office = office
         self._rereader = rereader
         self._database = office.database
+        self._settler = Settler(office.database, office.ids)
         self._ids = office.ids
         self._four_eyes = four_eyes
 
@@ -199,7 +202,10 @@ class Operator:
             entry = self._entry(desk, f"conflict.{choice}", conflict.id, act)
             if await self._needs_second(entry):
                 return await self._propose(desk, entry)
-            vouched = await self._vouched(conflict) if choice == "accept" else None
+            is_accepted = choice == "accept"
+            vouched = await self._vouched(conflict) if is_accepted else None
+            if vouched is not None:
+                desk = await self._desk(app_id, act.actor, vouched.callback)
             desk.note(entry)
             resolved = conflict._replace(
                 resolved_at=desk.now,
@@ -208,12 +214,11 @@ class Operator:
                 resolution_reason=act.reason,
             )
             desk.resolve(resolved)
-            is_accepted = choice == "accept"
             after = await self._accept(desk, found, conflict, act) if is_accepted else found
             desk.tell("transaction.conflict", conflict_data(after, resolved), after)
+            if vouched is not None:
+                await self._settle_as_proven(desk, vouched)
             if await self._office.file(desk) is None:
-                if vouched is not None:
-                    await self._rereader.vouch(vouched)
                 return resolved
         raise Taken("It is changing all the time; try again.")
 
@@ -245,6 +250,15 @@ class Operator:
             raise Taken(why, code="callback_gone")
         return again
 
+    async def _settle_as_proven(self, desk: Desk, vouched: Reread) -> None:
+        """Decide on a callback's news of money as if it were proven: a person says it is true.
+
+        On the desk of the resolution, so that no crash can part one from the other.
+        """
+        for notice in vouched.reading.notices:
+            if isinstance(notice, TransactionNotice):
+                await self._settler.settle(Case(desk, vouched.live, Trust.SIGNED, notice))
+
     # ── parts ────────────────────────────────────────────────────────────────────────────────────
 
     async def note(self, app_id: str, action: str, target: str, act: Act) -> None:
@@ -254,10 +268,10 @@ class Operator:
         desk.note(self._entry(desk, action, target, act))
         await self._office.file(desk)
 
-    async def _desk(self, app_id: str, actor: str) -> Desk:
+    async def _desk(self, app_id: str, actor: str, callback: Callback | None = None) -> Desk:
         if self._office.publisher.refusal is not None:
             raise self._office.publisher.refusal
-        desk = await self._office.desk(app_id, By(actor=actor))
+        desk = await self._office.desk(app_id, By(callback, actor))
         if desk is None:
             raise NotFound("There is no such application.")
         return desk

@@ -150,7 +150,8 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
             yield "idempotency"
         if change.conclusion is not None:
             callback = self.known_callbacks.get(change.conclusion.callback_id)
-            if callback is None or (callback.outcome is not None and callback.retry_at is None):
+            may_be = (None, change.conclusion.replaces)
+            if callback is None or (callback.outcome not in may_be and callback.retry_at is None):
                 yield "concluded"
         for step in change.steps:
             yield from self._crossings_of_step(step)
@@ -233,7 +234,7 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
             yield "uid"
 
     def _conclude(self, conclusion: Conclusion) -> None:
-        _, id_, outcome, why, at, transaction_id, message_ids, retry_at, waits_for = conclusion
+        _, id_, outcome, why, at, transaction_id, message_ids, retry_at, waits_for, _ = conclusion
         self.known_callbacks[id_] = self.known_callbacks[id_]._replace(
             outcome=outcome,
             why=why,

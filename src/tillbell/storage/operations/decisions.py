@@ -77,7 +77,7 @@ def _conclude(transaction: Transaction, conclusions: Sequence[Conclusion], groun
 
 
 def _conclusion_row(conclusion: Conclusion) -> tuple[object, ...]:
-    *first, message_ids, retry_at, _ = conclusion
+    *first, message_ids, retry_at, _, _ = conclusion
     return (*first, from_labels(message_ids), retry_at)
 
 

@@ -136,7 +136,10 @@ class Ground:
 
     def _of_conclusion(self, conclusion: Conclusion) -> Iterator[str]:
         known = self.callbacks.get(conclusion.callback_id)
-        if known is None or (known.outcome is not None and not known.is_waiting):
+        may_follow = known is not None and (
+            known.outcome in (None, conclusion.replaces) or known.is_waiting
+        )
+        if not may_follow:
             yield "concluded"
 
     def _of_step(self, step: Step) -> Iterator[str]:

@@ -49,6 +49,7 @@ class Conclusion(NamedTuple):
     message_ids: tuple[str, ...] = ()
     retry_at: Micros | None = None
     waits_for: tuple[str, ...] = ()  # references under which a new transaction finds it
+    replaces: Outcome | None = None  # the earlier outcome that this one takes the place of
 
 
 class Step(NamedTuple):
