@@ -89,11 +89,6 @@ def test_a_clock_that_went_back_is_not_trusted() -> None:
     assert looked(horizon, NOW - SECOND) == EVERYTHING
 
 
-def test_a_horizon_of_no_time_is_none() -> None:
-    horizon = Horizon(0)
-    assert [looked(horizon, NOW + n) for n in range(3)] == [EVERYTHING] * 3
-
-
 def test_it_does_not_grow_without_end() -> None:
     horizon = Horizon(EVERY)
     many = {("app", f"ep_{n}"): NOW for n in range(LANES_MAX + 1)}

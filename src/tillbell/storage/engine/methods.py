@@ -14,7 +14,7 @@ from tillbell.model.records import Record
 from tillbell.storage.engine.group_commit import Writer
 from tillbell.storage.engine.readers import Readers
 from tillbell.storage.operations import claims, message_reads, messages, records, retention
-from tillbell.storage.operations.claim_window import EVERYTHING, Horizon, View
+from tillbell.storage.operations.claim_window import EVERYTHING, View
 from tillbell.storage.ports.outbound import (
     ALL,
     RESENDABLE,
@@ -43,7 +43,6 @@ class StoreMethods:
 
     _writer: Writer
     _readers: Readers
-    _horizon: Horizon = Horizon(0)
 
     def publish(self, publication: Publication) -> Awaitable[Added | Duplicate | Repeated]:
         """See `Store.publish`."""
@@ -57,10 +56,8 @@ class StoreMethods:
         self, wanted: Mapping[LaneKey, int], now: Micros, lease_until: Micros
     ) -> list[Claim]:
         """See `Store.claim`."""
-        view = self._horizon.view(wanted, now)
-        request = claims.Wanted(wanted, now, lease_until, view)
+        request = claims.Wanted(wanted, now, lease_until, EVERYTHING)
         taken: claims.Taken = await self._writer.submit(claims.claim, request)
-        self._horizon.looked(view, taken.reached, taken.leases_left, now)
         return taken.claims
 
     async def renew(self, held: Sequence[Hold], lease_until: Micros) -> Sequence[str]:
@@ -147,7 +144,7 @@ class RegistryMethods:
         """See `Registry.put`."""
         await self._writer.submit(records.put, records.Put(items, expected_version))
 
-    async def get(self, kind: type[R], id_or_uid: str, scope: str = "") -> R | None:
+    async def get(self, kind: type[R], id_or_uid: str, scope: str | None = "") -> R | None:
         """See `Registry.get`."""
         return await self._readers.read(records.get, kind, id_or_uid, scope)
 

@@ -46,7 +46,7 @@ class _Seen(NamedTuple):
 
 
 class Horizon:
-    """Remembers how far claims have come. `every`: 0 looks at everything, always."""
+    """Remembers how far claims have come."""
 
     def __init__(self, every: Micros, ordered: Collection[LaneKey] = ()) -> None:
         self._every = every
