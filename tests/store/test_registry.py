@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
 from tests.store.world import World
@@ -55,6 +56,17 @@ async def test_an_id_wins_over_an_equal_uid(world: World) -> None:
     await world.store.put(endpoint(world, uid=record.id), record)
 
     assert await world.store.get(Endpoint, record.id, world.app) == record
+
+
+async def test_a_record_of_any_scope_is_found_by_its_whole_id(world: World) -> None:
+    one = endpoint(world, "first")
+    sibling = msgspec.structs.replace(one, id=one.id[:-1] + ("0" if one.id[-1] != "0" else "1"))
+    await world.store.put(one, msgspec.structs.replace(sibling, uid=None))
+
+    assert await world.store.get(Endpoint, one.id, None) == one
+    assert (await world.store.get(Endpoint, sibling.id, None)).id == sibling.id  # type: ignore[union-attr]
+    assert await world.store.get(Endpoint, "first", None) is None
+    assert await world.store.get(Endpoint, one.id[:-1], None) is None
 
 
 async def test_putting_again_replaces(world: World) -> None:

@@ -99,8 +99,10 @@ class MemoryRegistry:
             changed[key] = record
         self.records = changed
 
-    async def get(self, kind: type[R], id_or_uid: str, scope: str = "") -> R | None:
+    async def get(self, kind: type[R], id_or_uid: str, scope: str | None = "") -> R | None:
         """See `Registry.get`."""
+        if scope is None:
+            return next((r for r in self._of(kind, None) if r.id == id_or_uid), None)
         found = [r for r in self._of(kind, scope) if id_or_uid in (r.id, r.uid)]
         return min(found, key=lambda r: r.id != id_or_uid, default=None)
 

@@ -91,9 +91,12 @@ def _remove(transaction: Transaction, removal: Removal) -> bool:
     return was_there
 
 
-def get(reader: Reader, kind: type[R], id_or_uid: str, scope: str) -> R | None:
+def get(reader: Reader, kind: type[R], id_or_uid: str, scope: str | None) -> R | None:
     """Read one record."""
-    found = reader("record", (kind.__name__, scope, id_or_uid))
+    if scope is None:
+        found = reader("record_of_any_scope", (kind.__name__, id_or_uid))
+    else:
+        found = reader("record", (kind.__name__, scope, id_or_uid))
     return decode(kind, found[0][0]) if found else None
 
 

@@ -304,8 +304,11 @@ class Registry(Protocol):
         """
         ...
 
-    async def get(self, kind: type[R], id_or_uid: str, scope: str = "") -> R | None:
-        """Return the record of that kind and scope by id or uid; an id wins over an equal uid."""
+    async def get(self, kind: type[R], id_or_uid: str, scope: str | None = "") -> R | None:
+        """Return the record of that kind and scope by id or uid; an id wins over an equal uid.
+
+        `scope=None`: of any scope, by its id alone.
+        """
         ...
 
     async def list(self, kind: type[R], scope: str | None = "", page: Page = ALL) -> list[R]:

@@ -12,7 +12,7 @@ from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.records import ApiKey, KeyUse
 from tillbell.storage.ports.outbound import Page
 from tillbell.vault import hash_key, new_api_key
-from tillbell.web.api.paging import OrderedPageOf, cut_filtered, find
+from tillbell.web.api.paging import OrderedPageOf, cut_filtered
 from tillbell.web.api.routes import GatewayOf, Usage, guard, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.keys import KeyIn, KeyOut, NewKeyOut
@@ -92,7 +92,7 @@ async def _bound_to(gateway: Gateway, id_or_uid: str | None) -> str | None:
 
 
 async def _found(gateway: Gateway, key_id: str) -> ApiKey:
-    key = await find(gateway.database, ApiKey, key_id, None)
+    key = await gateway.database.get(ApiKey, key_id, None)
     if key is None or key.capabilities is not None:
         raise NotFound("There is no such key.")
     return key

@@ -11,12 +11,10 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 from fastapi import Depends, Query
 
-from tillbell.model.records import Record
-from tillbell.storage.ports.outbound import Page, Registry
+from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.shapes.base import Ordering
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Record)
 
 ITERATOR = r"^-?[a-z]+_[0-9a-z]+$"
 _BATCHES_MAX = 20  # pages read to fill one of ours when most rows are filtered out
@@ -114,12 +112,3 @@ def cut_in_memory(rows: Sequence[T], page: Page, id_of: Callable[[T], str]) -> C
 def _precedes(id_: str, page: Page) -> bool:
     assert page.iterator is not None
     return id_ < page.iterator if page.ascending else id_ > page.iterator
-
-
-async def find(registry: Registry, kind: type[R], id_: str, scope: str | None) -> R | None:
-    """Return a record by its id, of any scope if `scope` is None.
-
-    It is looked for as the first one after the text that sorts just before it.
-    """
-    rows = await registry.list(kind, scope, Page(1, id_[:-1], ascending=True))
-    return rows[0] if rows and rows[0].id == id_ else None

@@ -11,7 +11,7 @@ from tillbell.clock import iso, to_datetime
 from tillbell.errors import NotFound
 from tillbell.model.records import Task, TaskStatus
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, cut_filtered, find
+from tillbell.web.api.paging import OrderedPageOf, cut_filtered
 from tillbell.web.api.routes import GatewayOf, Who, guard, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.endpoints import TaskOut
@@ -49,7 +49,7 @@ async def get(
     task_id: Annotated[str, Path(min_length=1, max_length=64)], gateway: GatewayOf, who: Who
 ) -> TaskOut:
     """Show a background task."""
-    found = await find(gateway.database, Task, task_id, who.key.app_id)
+    found = await gateway.database.get(Task, task_id, who.key.app_id)
     if found is None:
         raise NotFound("There is no such task.")
     return shown_task(found)

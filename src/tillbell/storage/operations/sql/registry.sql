@@ -6,6 +6,10 @@ ON CONFLICT (kind, scope, id) DO UPDATE SET uid = excluded.uid, doc = excluded.d
 -- Who else has that uid. Index: records_uid.
 SELECT id FROM records WHERE kind = ?1 AND scope = ?2 AND uid = ?3 AND id <> ?4;
 
+-- name: record_of_any_scope
+-- Index: records_id.
+SELECT doc FROM records WHERE kind = ?1 AND id = ?2;
+
 -- name: records_in_scope
 -- either {order}: DESC | ASC
 -- Index: primary key.
