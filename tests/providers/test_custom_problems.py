@@ -11,6 +11,7 @@ import pytest
 from tests.cases import each
 from tests.providers.test_custom import CUSTOM, SECRET, sent, setup, verify, with_header
 from tillbell.providers.custom.config import problems
+from tillbell.providers.custom.provider import explain
 from tillbell.providers.custom.template import template
 from tillbell.providers.kit.base import Incoming, Setup
 
@@ -158,9 +159,11 @@ def test_what_would_have_matched_is_named_and_not_accepted(
 ) -> None:
     how = setup({**HMAC, **changes}, secrets=(secret,))
     made = sent(how)._replace(body=BODY, target="/in?a=1")
-    verdict = verify(with_header(made, "x-sig", given), how)
+    refused = with_header(made, "x-sig", given)
+    verdict = explain(refused, how)
     assert verdict.trust is None
     assert says in verdict.why
+    assert says not in verify(refused, how).why, "a stranger's request does not cost so much"
     assert secret.strip() not in verdict.why
     for signature in (mac().hex(), base64.b64encode(mac()).decode()):
         assert signature not in verdict.why
@@ -168,6 +171,6 @@ def test_what_would_have_matched_is_named_and_not_accepted(
 
 def test_what_is_plainly_wrong_has_no_near_miss() -> None:
     how = setup(HMAC)
-    verdict = verify(with_header(sent(how), "x-sig", "ab" * 32), how)
+    verdict = explain(with_header(sent(how), "x-sig", "ab" * 32), how)
     assert verdict.trust is None
     assert "would match" not in verdict.why

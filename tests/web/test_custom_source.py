@@ -1,13 +1,19 @@
 """A sender without an adapter is set up over the API, with no code."""
 
+import base64
+import hmac
 import json
+import threading
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
 
 from tests.web.site import Site
+from tillbell.providers.custom import checking, near_miss
+from tillbell.receive.receive import REFUSED_MAX
 
 CHECK = {"check": "static_field", "at": "/passcode", "secret": "courier"}
 CONFIG = {
@@ -100,3 +106,34 @@ def test_a_certificate_is_believed_only_from_a_trusted_proxy(
         app = proxied.http.post("/app", json={"name": "shop"}).json()
         source = create(proxied, app["id"], {"checks": [check]}).json()
         assert httpx.post(proxied.url + source["path"], headers=headers).status_code == 200
+
+
+def test_advice_is_worked_out_for_a_few_refused_requests_and_never_on_the_loop(
+    site: Site, app_id: str
+) -> None:
+    source = create(site, app_id, CONFIG, "a shared secret").json()
+    threads: list[threading.Thread] = []
+
+    def spied(*asked: Any) -> str | None:
+        threads.append(threading.current_thread())
+        return near_miss.near_miss(*asked)
+
+    with patch.object(checking, "near_miss", spied):
+        for _ in range(REFUSED_MAX + 5):
+            httpx.post(site.url + source["path"], content=b"{}", headers={"x-sig": "ab" * 32})
+
+    assert 0 < len(threads) <= REFUSED_MAX
+    assert all(thread.name.startswith("asyncio") for thread in threads)
+
+
+def test_the_log_names_the_change_with_which_a_signature_would_match(
+    site: Site, app_id: str
+) -> None:
+    source = create(site, app_id, CONFIG, "a shared secret").json()
+    signature = base64.b64encode(hmac.digest(b"a shared secret", b"{}", "sha256")).decode()
+    httpx.post(site.url + source["path"], content=b"{}", headers={"x-sig": signature})
+
+    (refused,) = site.http.get(f"/app/{app_id}/callback").json()["data"]
+    assert 'the output "base64"' in refused["verdictWhy"]
+    again = site.http.post(f"/app/{app_id}/callback/{refused['id']}/replay", json={"dryRun": True})
+    assert 'the output "base64"' in again.json()["why"]

@@ -24,7 +24,7 @@ from tillbell.model.callbacks import Callback, Notice
 from tillbell.providers.kit.base import Answer, Heard, Incoming
 from tillbell.receive.sealed_request import seal_request
 from tillbell.receive.source_cache import LiveSource
-from tillbell.receive.verify_and_parse import Reading, read
+from tillbell.receive.verify_and_parse import Reading, explained, read
 from tillbell.rules.delivery.hops import hops_of
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import Arrival
@@ -73,6 +73,7 @@ class Receiver:
         self._ids = ids
         self._meters = meters
         self._allowance = _Allowance()
+        self._advice = _Allowance()
         self._bulk = 0
         self.processor: Processor = Idle()
         self.refusal: Unavailable | None = None  # set while nothing may be accepted
@@ -113,10 +114,18 @@ class Receiver:
             reading = read(live, incoming)
         is_free = reading.outcome is None or reading.is_proven
         if is_free or self._allowance.takes(live.source.id, incoming):
-            await self.accept(live, incoming, reading)
+            await self.accept(live, incoming, await self._advised(live, incoming, reading))
         else:
             self._meters.received("dropped")
         return answer_to(live, incoming, reading.heard)
+
+    async def _advised(self, live: LiveSource, incoming: Incoming, reading: Reading) -> Reading:
+        """Say what may be declared wrongly, of as many as an owner looks at: it takes long."""
+        if reading.is_proven or live.provider.explain is None:
+            return reading
+        if not self._advice.takes(live.source.id, incoming):
+            return reading
+        return await asyncio.to_thread(explained, live, incoming, reading)
 
     def _arrival(self, live: LiveSource, incoming: Incoming, reading: Reading) -> Arrival:
         id_ = self._ids.new("cbk", incoming.received_at)

@@ -17,12 +17,11 @@ from tillbell.clock import SECOND, Clock, Micros, wait_until
 from tillbell.errors import Misconfigured, Unavailable
 from tillbell.logs import observe
 from tillbell.model.callbacks import Callback, Outcome, TransactionNotice
-from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import Incoming
 from tillbell.receive.receive import Receiver
 from tillbell.receive.sealed_request import open_request
 from tillbell.receive.source_cache import LiveSource, Sources
-from tillbell.receive.verify_and_parse import Reading, read
+from tillbell.receive.verify_and_parse import Reading, explained, read
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import Change, Conclusion
 from tillbell.vault import Vault
@@ -94,12 +93,20 @@ class Rereader:
             return incoming
         return Reread(callback, live, incoming, read(live, incoming, callback.trust))
 
+    async def examine(self, callback: Callback) -> Reread | Gone:
+        """Do the same for a person: with advice on what the source declares wrongly."""
+        again = await self.reread(callback)
+        if isinstance(again, Gone):
+            return again
+        reading = await asyncio.to_thread(explained, again.live, again.incoming, again.reading)
+        return again._replace(reading=reading)
+
     async def replay(self, callback: Callback, *, money_only: bool = False) -> Replayed:
         """Process a callback again; see the table above.
 
         With `money_only` what it says of other things is left out, because it was done before.
         """
-        again = await self.reread(callback)
+        again = await self.examine(callback)
         if isinstance(again, Gone):
             if not again.is_lost:
                 return Replayed(None, again.why)
@@ -119,14 +126,6 @@ class Rereader:
         notices = [notice for notice in reading.notices if isinstance(notice, is_told)]
         self._receiver.processor.hand_over(callback, notices)
         return Replayed(callback)
-
-    async def vouch(self, again: Reread) -> None:
-        """Process a callback's news of money as if it were proven: a person says it is true."""
-        callback = again.callback
-        if await self._database.reopen(callback.app_id, callback.id):
-            proven = callback._replace(trust=Trust.SIGNED, outcome=None)
-            money = [n for n in again.reading.notices if isinstance(n, TransactionNotice)]
-            self._receiver.processor.hand_over(proven, money)
 
     async def _leave(self, callback: Callback, outcome: Outcome, why: str) -> Replayed:
         """Process nothing. What waited to be looked at again need wait no longer."""

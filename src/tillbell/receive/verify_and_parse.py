@@ -71,6 +71,24 @@ def read(live: LiveSource, incoming: Incoming, proven: Trust | None = None) -> R
     return Reading(trust, why, notices, _key(parsed.dedupe_key, incoming))
 
 
+def explained(live: LiveSource, incoming: Incoming, reading: Reading) -> Reading:
+    """Return the reading of a refused callback with advice on its source, where there is any.
+
+    It tries many signatures: for a thread, and not for each request of a stranger.
+    """
+    explain = live.provider.explain
+    if explain is None or reading.is_proven or reading.outcome is Outcome.MALFORMED:
+        return reading
+    try:
+        verdict = explain(incoming, live.setup_at(incoming.received_at))
+    except Exception as error:  # noqa: BLE001 - supervised: what was read stands
+        observe("callback.broken", provider=live.provider.name, exc_info=error)
+        return reading
+    why = plain(verdict.why)
+    is_refused = reading.outcome is Outcome.UNAUTHENTICATED
+    return reading._replace(verdict_why=why, why=why if is_refused else reading.why)
+
+
 def plain(text: str) -> str:
     """Return one line that may be stored and shown: no card number, not too long."""
     printable = text.encode("utf-8", "replace").decode().replace("\0", "")

@@ -48,7 +48,6 @@ from tillbell.providers.custom.near_miss import near_miss
 from tillbell.providers.custom.public_keys import verifier
 from tillbell.providers.custom.signatures import (
     DECODERS,
-    Claim,
     claim,
     field_hash,
     hmac_of,
@@ -77,6 +76,7 @@ class Asked(NamedTuple):
     content: Content
     declared: Declared
     setup: Setup
+    is_explained: bool = False  # also say what a near miss would need; takes long
 
     @property
     def incoming(self) -> Incoming:
@@ -231,12 +231,10 @@ def _hmac(asked: Asked, check: Hmac) -> Verdict:
         return expected is not None and is_one_of(made.given, [expected])
 
     verdict = tried(secrets, is_right, f"The HMAC at {check.at}", trust)
-    return verdict if verdict.trust is not None else _explained(verdict, made, check, secrets)
-
-
-def _explained(verdict: Verdict, made: Claim, check: Hmac, secrets: tuple[str, ...]) -> Verdict:
+    if verdict.trust is not None:
+        return verdict
     why = verdict.why if any(made.given) else f"What stands at {check.at} is no {check.output}."
-    near = near_miss(made, check, secrets)
+    near = near_miss(made, check, secrets) if asked.is_explained else None
     return Verdict(None, why if near is None else f"{why} {near}")
 
 

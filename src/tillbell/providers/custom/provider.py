@@ -65,8 +65,18 @@ LEAVES_MAX = 50  # values that are tried as references where none is declared
 
 def verify(incoming: Incoming, setup: Setup) -> Verdict:
     """Carry out the declared checks; with `reportOnly` what fails is told and let through."""
+    return _verified(incoming, setup, is_explained=False)
+
+
+def explain(incoming: Incoming, setup: Setup) -> Verdict:
+    """Carry out the declared checks, and say which change of them a signature would match."""
+    return _verified(incoming, setup, is_explained=True)
+
+
+def _verified(incoming: Incoming, setup: Setup, *, is_explained: bool) -> Verdict:
     found = usable(setup.config)
-    verdict = checking.verify(Asked(Content(incoming, found.format), found, setup))
+    asked = Asked(Content(incoming, found.format), found, setup, is_explained)
+    verdict = checking.verify(asked)
     if verdict.trust is None and found.report_only and found.checks:
         return Verdict(Trust.NONE, f"This is only reported, not refused: {verdict.why}")
     return verdict
@@ -275,4 +285,5 @@ PROVIDER = Provider(
     note="Its owner declares what is not known here.",
     config_problems=problems,
     shown=shown,
+    explain=explain,
 )

@@ -170,3 +170,6 @@ class Provider(NamedTuple):
     # Of an adapter that is told by each source's owner what to do:
     config_problems: Callable[[Mapping[str, Any]], Sequence[ConfigProblem]] = lambda _: ()
     shown: Callable[[Setup], Shown] | None = None
+    # `verify` with advice on what is declared wrongly. Takes long: never before a stranger's
+    # requests are counted, and not on the event loop.
+    explain: Callable[[Incoming, Setup], Verdict] | None = None

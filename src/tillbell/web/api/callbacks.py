@@ -100,7 +100,7 @@ async def replay_many(
     response.status_code = 200
     page = Page(limit=PREVIEWS_MAX + 1)
     found = await gateway.replayer.selected(app.id, gateway.replayer.until_now(filter_), page)
-    again = [await gateway.rereader.reread(one) for one in found[:PREVIEWS_MAX]]
+    again = [await gateway.rereader.examine(one) for one in found[:PREVIEWS_MAX]]
     previews = [preview_out(one) for one in again]
     done = len(found) <= PREVIEWS_MAX
     return ReplayManyOut(dry_run=True, task_id=None, previews=previews, done=done)
@@ -112,7 +112,7 @@ async def replay(
 ) -> ReplayOut:
     """Verify, read and process a callback again; a dry run shows what would differ."""
     if body is not None and body.dry_run:
-        preview = preview_out(await gateway.rereader.reread(callback))
+        preview = preview_out(await gateway.rereader.examine(callback))
         return ReplayOut(dry_run=True, callback=None, preview=preview, why=preview.why)
     done = await gateway.rereader.replay(callback)
     shown = CallbackOut(**members(done.callback)) if done.callback is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from tillbell.app import Gateway
@@ -10,7 +11,7 @@ from tillbell.providers.kit.base import Case, Incoming, Provider
 from tillbell.providers.kit.cases import samples
 from tillbell.receive.receive import answer_to
 from tillbell.receive.source_cache import LiveSource
-from tillbell.receive.verify_and_parse import read
+from tillbell.receive.verify_and_parse import explained, read
 from tillbell.web.api.callback_view import reading_out
 from tillbell.web.api.shapes.sources import TestIn, TestOut
 from tillbell.web.api.source_view import source_out
@@ -19,7 +20,7 @@ from tillbell.web.api.source_view import source_out
 async def simulate(gateway: Gateway, live: LiveSource, body: TestIn) -> TestOut:
     """Sign, verify and read a callback; store and process it too, unless it is a dry run."""
     incoming = _signed(gateway, live, body)
-    reading = read(live, incoming)
+    reading = await asyncio.to_thread(explained, live, incoming, read(live, incoming))
     answer = answer_to(live, incoming, reading.heard)
     stored = None
     if not body.dry_run:
