@@ -6,13 +6,13 @@ import json
 import threading
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import httpx
 import pytest
 
 from tests.web.site import Site
-from tillbell.providers.custom import checking, near_miss
+from tillbell.providers.custom.provider import explain
+from tillbell.providers.kit.base import Incoming, Setup, Verdict
 from tillbell.receive.receive import REFUSED_MAX
 
 CHECK = {"check": "static_field", "at": "/passcode", "secret": "courier"}
@@ -111,16 +111,19 @@ def test_a_certificate_is_believed_only_from_a_trusted_proxy(
 def test_advice_is_worked_out_for_a_few_refused_requests_and_never_on_the_loop(
     site: Site, app_id: str
 ) -> None:
-    source = create(site, app_id, CONFIG, "a shared secret").json()
     threads: list[threading.Thread] = []
 
-    def spied(*asked: Any) -> str | None:
+    def spied(incoming: Incoming, setup: Setup) -> Verdict:
         threads.append(threading.current_thread())
-        return near_miss.near_miss(*asked)
+        return explain(incoming, setup)
 
-    with patch.object(checking, "near_miss", spied):
-        for _ in range(REFUSED_MAX + 5):
-            httpx.post(site.url + source["path"], content=b"{}", headers={"x-sig": "ab" * 32})
+    sources = site.gateway.sources
+    providers = sources.providers
+    sources.providers = {**providers, "custom": providers["custom"]._replace(explain=spied)}
+    source = create(site, app_id, CONFIG, "a shared secret").json()
+    sources.providers = providers
+    for _ in range(REFUSED_MAX + 5):
+        httpx.post(site.url + source["path"], content=b"{}", headers={"x-sig": "ab" * 32})
 
     assert 0 < len(threads) <= REFUSED_MAX
     assert all(thread.name.startswith("asyncio") for thread in threads)

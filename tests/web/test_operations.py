@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-from unittest.mock import patch
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -17,7 +16,8 @@ from tillbell.errors import Draining, StoreUnavailable
 from tillbell.model.callbacks import EmailNotice, ShipmentNotice, Sum
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import Direction, Kind, Status
-from tillbell.storage.ports.inbound import Change, Crossed, Done
+from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.inbound import Change
 
 STATUSES = {"hold": "On Hold", "approve": "Processing", "reject": "Rejected", "cancel": "Cancelled"}
 EVERY_ACT = ["hold", "release", "approve", "reject", "cancel"]
@@ -26,6 +26,20 @@ ILLEGAL = [
     (Direction.PAY_OUT, PENDING, ["release"]),
     *((way, ended, EVERY_ACT) for way in Direction for ended in (APPROVED, FAILED)),
 ]
+
+
+class DiesAfterChange:
+    """A database after whose next commit of a decision nothing more is done."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    async def change(self, change: Change) -> None:
+        await self._database.change(change)
+        raise StoreUnavailable("The process died here.")
 
 
 @pytest.fixture
@@ -207,14 +221,10 @@ def test_a_crash_after_an_acceptance_is_stored_loses_no_refund(till: Till) -> No
     told = linked("u", Kind.REFUND, "r1", status=APPROVED, amount=Sum("10.00", "EUR"))
     till.tell(told, trust=Trust.SECRET)
     (conflict,) = till.get("conflict", open="true")["data"]
-    commit = till.site.gateway.database.change
-
-    async def die_after(change: Change) -> Done | Crossed:
-        await commit(change)
-        raise StoreUnavailable("the process died here")
-
-    with patch.object(till.site.gateway.database, "change", die_after):
-        died = till.post(f"conflict/{conflict['id']}/accept", {"reason": "the bank shows it"})
+    office = till.site.gateway.office
+    database, office.database = office.database, cast("Database", DiesAfterChange(office.database))
+    died = till.post(f"conflict/{conflict['id']}/accept", {"reason": "the bank shows it"})
+    office.database = database
     till.idle()
 
     assert died.status_code == 503
