@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
@@ -12,12 +12,10 @@ import pytest
 from tests.money.teller import APPROVED, CANCELLED, FAILED, PENDING, REJECTED, linked, news
 from tests.web.site import Site
 from tests.web.till import PAY_OUT, Till
-from tillbell.errors import Draining, StoreUnavailable
+from tillbell.errors import Draining
 from tillbell.model.callbacks import EmailNotice, ShipmentNotice, Sum
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import Direction, Kind, Status
-from tillbell.storage.ports.database import Database
-from tillbell.storage.ports.inbound import Change
 
 STATUSES = {"hold": "On Hold", "approve": "Processing", "reject": "Rejected", "cancel": "Cancelled"}
 EVERY_ACT = ["hold", "release", "approve", "reject", "cancel"]
@@ -26,20 +24,6 @@ ILLEGAL = [
     (Direction.PAY_OUT, PENDING, ["release"]),
     *((way, ended, EVERY_ACT) for way in Direction for ended in (APPROVED, FAILED)),
 ]
-
-
-class DiesAfterChange:
-    """A database after whose next commit of a decision nothing more is done."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._database, name)
-
-    async def change(self, change: Change) -> None:
-        await self._database.change(change)
-        raise StoreUnavailable("The process died here.")
 
 
 @pytest.fixture
@@ -192,46 +176,6 @@ def test_what_was_reversed_already_is_not_reversed_by_accepting(till: Till) -> N
     till.act("u", "reverse")
     assert till.post(f"conflict/{conflict['id']}/accept", {"reason": "r"}).status_code == 200
     assert [one["amount"] for one in till.shown("u")["children"]] == ["100.00"]
-
-
-@pytest.mark.parametrize("status", [APPROVED, FAILED])
-def test_accepting_an_unproven_refund_makes_what_it_told(till: Till, status: Status) -> None:
-    till.begin(uid="u")
-    till.tell(news("u", APPROVED))
-    for own_id in ("r1", "r2"):
-        told = linked("u", Kind.REFUND, own_id, status=status, amount=Sum("10.00", "EUR"))
-        till.tell(told, trust=Trust.SECRET)
-    assert till.shown("u")["children"] == []
-    second, first = till.get("conflict", open="true")["data"]
-    assert first["kind"] == second["kind"] == "unconfirmed_linked"
-
-    done = till.post(f"conflict/{first['id']}/accept", {"reason": "the bank shows it"})
-    till.idle()
-
-    assert (done.status_code, done.json()["resolution"]) == (200, "accept")
-    shown = till.shown("u")
-    children = [(one["type"], one["status"], one["amount"]) for one in shown["children"]]
-    assert children == [("refund", status.value, "10.00")]
-    assert shown["status"] == "Approved"
-
-
-def test_a_crash_after_an_acceptance_is_stored_loses_no_refund(till: Till) -> None:
-    till.begin(uid="u")
-    till.tell(news("u", APPROVED))
-    told = linked("u", Kind.REFUND, "r1", status=APPROVED, amount=Sum("10.00", "EUR"))
-    till.tell(told, trust=Trust.SECRET)
-    (conflict,) = till.get("conflict", open="true")["data"]
-    office = till.site.gateway.office
-    database, office.database = office.database, cast("Database", DiesAfterChange(office.database))
-    died = till.post(f"conflict/{conflict['id']}/accept", {"reason": "the bank shows it"})
-    office.database = database
-    till.idle()
-
-    assert died.status_code == 503
-    assert till.get(f"conflict/{conflict['id']}")["resolution"] == "accept"
-    assert [one["amount"] for one in till.shown("u")["children"]] == ["10.00"]
-    callback = till.get(f"callback/{conflict['callbackId']}")
-    assert (callback["outcome"], callback["trust"]) == ("applied", "secret")
 
 
 def test_a_conflict_is_resolved_once(till: Till) -> None:
