@@ -1,4 +1,4 @@
-"""A refund that nobody proved is made when a person accepts it: with the acceptance, or not at all."""
+"""A refund that nobody proved is made with its acceptance by a person, in one commit."""
 
 from __future__ import annotations
 
