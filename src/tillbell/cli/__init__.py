@@ -73,10 +73,10 @@ _COMMANDS = {
     "demo": ("demo:demo", "Watch it work: a shop, five subscribers, one flaky; nothing is kept."),
     "send": ("remote:send", "Publish a message to a running gateway."),
     "trigger": ("trigger:trigger", "Send a callback as a provider would, signed and realistic."),
-    "backup": ("care:backup", "Copy the store to a new file while it is in use."),
+    "backup": ("maintenance:backup", "Copy the store to a new file while it is in use."),
     "move": ("move:move", "Move the store from SQLite into PostgreSQL."),
-    "healthcheck": ("care:healthcheck", "Ask the gateway on this machine whether it is ready."),
-    "version": ("care:version", "Print the version."),
+    "healthcheck": ("maintenance:healthcheck", "Ask the gateway on this machine whether it is ready."),
+    "version": ("maintenance:version", "Print the version."),
 }
 _GROUPS = {
     "config": (
