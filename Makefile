@@ -4,7 +4,8 @@ PY := .venv/bin/python
 # Half as many workers again as cores: half of what tests do is waiting for clocks and leases.
 TESTS = $(PY) -m pytest -n $(shell $(PY) -c 'import os; print((os.cpu_count() or 1) * 3 // 2)') \
 	--dist loadfile --no-loadscope-reorder
-# What the product does, tried again on PostgreSQL.
+# What the product does, tried again on PostgreSQL: where the store matters (not `sqlite_first`)
+# with every change, all of it in the soak.
 FEATURES := tests/web tests/flow tests/money tests/walks
 
 help:  ## this table

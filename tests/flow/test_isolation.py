@@ -3,12 +3,16 @@
 import statistics
 from pathlib import Path
 
+import pytest
+
 from tests.flow.world import World
 from tillbell.model.endpoints import EndpointStatus
 from tillbell.model.messages import DeliveryState, Result
 from tillbell.testing.behaviours import flaky, hang
 from tillbell.testing.dns import StubDns
 from tillbell.testing.receiver import Exchange
+
+pytestmark = pytest.mark.sqlite_first
 
 GOOD = 49  # endpoints beside the one that hangs
 HANG_S = 30

@@ -25,6 +25,8 @@ from tillbell.providers.kit.base import Setup
 from tillbell.testing.behaviours import raw
 from tillbell.testing.receiver import Exchange
 
+pytestmark = pytest.mark.sqlite_first
+
 
 def hints() -> Iterator[tuple[str, TransactionNotice]]:
     """Go through all cases that say, or may mean, that money came, and do not prove it."""

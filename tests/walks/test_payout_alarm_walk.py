@@ -15,6 +15,8 @@ from tests.web.site import Site
 from tests.web.till import PAY_OUT
 from tillbell.verify import verify
 
+pytestmark = pytest.mark.sqlite_first
+
 OUT = "OUT-2001"
 RESERVED, RELEASED, PAID = "reserve", "release", "debit"
 

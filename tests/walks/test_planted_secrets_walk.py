@@ -27,6 +27,8 @@ from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import Case, Incoming, Provider, Setup, Unreadable
 from tillbell.providers.kit.cases import samples
 
+pytestmark = pytest.mark.sqlite_first
+
 PAGES = (
     "callback", "transaction", "conflict", "msg", "shipment", "email", "audit", "suppression",
 )  # fmt: skip

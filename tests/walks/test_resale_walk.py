@@ -19,6 +19,8 @@ from tests.walks.wire import Account, Shop, Subscriber
 from tests.web.site import Site
 from tillbell.profiles import PROFILES
 
+pytestmark = pytest.mark.sqlite_first
+
 PAYER = "user_123"
 PASSWORD = "password-of-the-merchant-01"
 PASSWORDS = ("zenofy", "mozarto", "mozarto-legacy")  # they have none unless one is agreed

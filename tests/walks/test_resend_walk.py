@@ -14,6 +14,8 @@ from tests.walks.wire import Account, Shop
 from tests.web.site import Site
 from tillbell.providers.kit.cases import samples
 
+pytestmark = pytest.mark.sqlite_first
+
 ADDRESS = "ada@example.com"
 EMAIL = "4c1f2a90-0000-4000-8000-000000000001"
 

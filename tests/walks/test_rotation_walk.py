@@ -21,6 +21,8 @@ from tillbell.providers.kit.base import Incoming
 from tillbell.testing import ManualClock
 from tillbell.verify import VerificationError, verify
 
+pytestmark = pytest.mark.sqlite_first
+
 OLD, NEW = "secret-that-was-first-01", "secret-that-comes-next-02"
 COUNT = 40
 GRACE_S = 3_600

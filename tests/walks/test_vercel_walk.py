@@ -21,6 +21,8 @@ from tillbell.providers.kit.base import Incoming
 from tillbell.providers.kit.cases import samples
 from tillbell.verify import verify
 
+pytestmark = pytest.mark.sqlite_first
+
 BATCHES, ITEMS = 100, 30
 PAYMENTS = 20
 AT_ONCE = 100

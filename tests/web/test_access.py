@@ -18,6 +18,8 @@ from tillbell.web.api.routes import Guard, operation_id
 from tillbell.web.edge.api_middleware import PUBLIC
 from tillbell.web.edge.auth import Access, Action, Capability, Tenant
 
+pytestmark = pytest.mark.sqlite_first
+
 BODIES = {"message.create": b'{"eventType":"order.paid","payload":{}}'}
 # What is promised of each route, told apart from how the program declares it.
 READS = ("message.precheck", "message-poller.consumer-seek", "authentication.logout")  # by POST

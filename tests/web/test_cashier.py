@@ -9,6 +9,8 @@ from tests.money.teller import APPROVED, news
 from tests.web.site import Site
 from tests.web.till import Till, problem
 
+pytestmark = pytest.mark.sqlite_first
+
 CASHIER = "/v1/api/mozarto/cashier"
 
 

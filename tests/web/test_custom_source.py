@@ -15,6 +15,8 @@ from tillbell.providers.custom.provider import explain
 from tillbell.providers.kit.base import Incoming, Setup, Verdict
 from tillbell.receive.receive import REFUSED_MAX
 
+pytestmark = pytest.mark.sqlite_first
+
 CHECK = {"check": "static_field", "at": "/passcode", "secret": "courier"}
 CONFIG = {
     "checks": [{"check": "hmac", "at": "header:X-Sig"}, CHECK],

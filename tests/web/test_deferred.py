@@ -17,6 +17,8 @@ from tillbell.web.edge import router
 from tillbell.web.edge.asgi_types import Answer, App, Receive, Scope, Send, send_answer
 from tillbell.web.server.lazy_app import Deferred
 
+pytestmark = pytest.mark.sqlite_first
+
 FRAMEWORK = {"fastapi", "starlette", "pydantic"}
 
 

@@ -9,6 +9,8 @@ import pytest
 from tests.web.site import Site
 from tillbell.testing.receiver import Exchange
 
+pytestmark = pytest.mark.sqlite_first
+
 
 def _allowing(site: Site, path: str, *headers: str, status: int = 200) -> str:
     async def answer(exchange: Exchange) -> None:

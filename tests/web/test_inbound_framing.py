@@ -15,6 +15,8 @@ from tests.web import pretend
 from tests.web.door import SECRET, Door
 from tests.web.site import Site
 
+pytestmark = pytest.mark.sqlite_first
+
 _STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 BODY = b'{"id":"framed"}'
 

@@ -10,6 +10,8 @@ from tests.web import pretend
 from tests.web.door import SECRET, Door
 from tests.web.site import Site
 
+pytestmark = pytest.mark.sqlite_first
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:

@@ -9,6 +9,8 @@ from tillbell.errors import TooMany
 from tillbell.testing import ManualClock
 from tillbell.web.edge.limits import RateLimit
 
+pytestmark = pytest.mark.sqlite_first
+
 
 def test_a_second_holds_no_more_than_the_limit_and_then_fills_again(clock: ManualClock) -> None:
     limit = RateLimit(10, clock)

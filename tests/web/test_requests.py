@@ -11,6 +11,8 @@ import pytest
 from tests.web.site import Site
 from tillbell.errors import StoreUnavailable
 
+pytestmark = pytest.mark.sqlite_first
+
 DEEP = b'{"name":' + b"[" * 70 + b"]" * 70 + b"}"
 
 

@@ -26,6 +26,8 @@ from tests.web.site import Site
 from tillbell.catalog import CATALOG
 from tillbell.web.api.rest import openapi_document
 
+pytestmark = pytest.mark.sqlite_first
+
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

@@ -31,6 +31,8 @@ from svix.models import (
 from tests.web.sdk import PAYLOAD, listening, order
 from tests.web.site import Site
 
+pytestmark = pytest.mark.sqlite_first
+
 # ── applications ─────────────────────────────────────────────────────────────────────────────────
 
 

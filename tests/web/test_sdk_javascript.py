@@ -15,6 +15,8 @@ from standardwebhooks import Webhook
 from tests.patience import PATIENCE_S
 from tests.web.site import Site
 
+pytestmark = pytest.mark.sqlite_first
+
 SDK = "svix@2.5.0"
 SCRIPT = Path(__file__).parent / "sdk.mjs"
 

@@ -29,6 +29,8 @@ from tests.web.sdk import PAYLOAD, listening, order
 from tests.web.site import Site
 from tillbell.testing.behaviours import flaky
 
+pytestmark = pytest.mark.sqlite_first
+
 
 def test_a_message_is_published_listed_filtered_and_expunged(svix: Svix, app_id: str) -> None:
     first = svix.message.create(app_id, order(event_id="evt-1", channels=["east"], tags=["x"]))

@@ -27,6 +27,8 @@ from svix.models import (
 from tests.web.sdk import listening, order
 from tests.web.site import Site
 
+pytestmark = pytest.mark.sqlite_first
+
 
 @pytest.mark.sqlite  # where processes share a database a poller is two seconds behind
 def test_messages_are_polled_in_order_and_a_consumer_keeps_its_place(

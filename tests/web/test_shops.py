@@ -12,6 +12,8 @@ from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import Setup
 from tillbell.providers.kit.cases import samples
 
+pytestmark = pytest.mark.sqlite_first
+
 
 def sent(door: Door, case: str, event_id: str, config: dict[str, str]) -> int:
     """Send a sample as the shop would; return the status it is answered."""
