@@ -75,7 +75,10 @@ _COMMANDS = {
     "trigger": ("trigger:trigger", "Send a callback as a provider would, signed and realistic."),
     "backup": ("maintenance:backup", "Copy the store to a new file while it is in use."),
     "move": ("move:move", "Move the store from SQLite into PostgreSQL."),
-    "healthcheck": ("maintenance:healthcheck", "Ask the gateway on this machine whether it is ready."),
+    "healthcheck": (
+        "maintenance:healthcheck",
+        "Ask the gateway on this machine whether it is ready.",
+    ),
     "version": ("maintenance:version", "Print the version."),
 }
 _GROUPS = {
