@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.cli.conftest import PROGRAM, environment
 from tests.patience import PATIENCE_S
@@ -23,6 +24,7 @@ from tillbell.providers.kit.base import Incoming
 from tillbell.testing import Receiver, Simulation, simulate
 from tillbell.verify import verify
 
+pytestmark = pytest.mark.sqlite
 KEY = "admin-key-of-the-walk-0001"
 SECRET = "secret-of-the-connector-01"
 ORDERS = tuple(f"ORD-{number}" for number in range(20))
