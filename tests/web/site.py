@@ -96,7 +96,7 @@ class Site:
         """Return an HTTP client that sends this key."""
         headers = {"authorization": f"Bearer {key}"} if key is not None else {}
         return httpx.Client(
-            base_url=f"{self.url}/api/v1", headers=headers, timeout=PATIENCE_S, **more
+            base_url=f"{self.url}/api/v1", headers=headers, timeout=PATIENCE_S, verify=False, **more
         )
 
     def sdk(self, key: str) -> Svix:
