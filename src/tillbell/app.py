@@ -14,6 +14,13 @@ from tillbell.cluster.record_feed import Feed
 from tillbell.cluster.wakeups import EVERY as NUDGED_EVERY
 from tillbell.cluster.wakeups import Company
 from tillbell.config import Settings
+from tillbell.configure.api_keys import ApiKeys
+from tillbell.configure.applications import Applications
+from tillbell.configure.endpoints import Endpoints
+from tillbell.configure.event_types import EventTypes
+from tillbell.configure.key_usage import KeyUsage
+from tillbell.configure.parts import Parts
+from tillbell.configure.sources import SourceSettings
 from tillbell.counters import Meters
 from tillbell.deliver.claimer import SWEEP, Claimer
 from tillbell.deliver.compiled_endpoint import LiveMaker
@@ -35,7 +42,6 @@ from tillbell.ids import IdMaker
 from tillbell.logs import observe
 from tillbell.model.endpoints import EndpointHealth
 from tillbell.model.records import Application
-from tillbell.model.sources import Source
 from tillbell.process.decisions import Office
 from tillbell.process.operator import Operator
 from tillbell.process.process import Processor
@@ -77,11 +83,12 @@ class Gateway:
         self.policy = AddressPolicy(
             allow_cidrs=settings.allowed_cidrs, allow_http=settings.allows_http
         )
-        self.directory = Directory(database, LiveMaker(settings, vault, self.policy).make)
+        self.directory = Directory(database, LiveMaker(settings, vault, self.policy).make, clock)
         self._build_sending()
         self._build_publishing()
         self._build_receiving()
         self._build_care()
+        self._build_configuration()
         self._connect()
 
     def _build_sending(self) -> None:
@@ -131,7 +138,7 @@ class Gateway:
         self.expunger = Expunger(self.database, self.tasks, self.clock)
 
     def _build_receiving(self) -> None:
-        self.sources = Sources(self.database, self.directory, self.vault, PROVIDERS)
+        self.sources = Sources(self.directory, self.vault, PROVIDERS)
         self.office = Office(
             self.database,
             self.directory,
@@ -167,10 +174,7 @@ class Gateway:
         self.feed = Feed(
             self.database,
             self.clock,
-            {
-                **{kind.__name__: partial(self.directory.refresh, kind) for kind in CACHED},
-                Source.__name__: self.sources.refresh,
-            },
+            {kind.__name__: partial(self.directory.refresh, kind) for kind in CACHED},
         )
         self.company = Company(
             fleet=self.fleet,
@@ -179,6 +183,16 @@ class Gateway:
             claimer=self.claimer,
             clock=self.clock,
         )
+
+    def _build_configuration(self) -> None:
+        overlap_hours = self.settings.secret_overlap_hours
+        parts = Parts(self.directory, self.clock, self.ids, self.vault, overlap_hours)
+        self.applications = Applications(parts)
+        self.event_types = EventTypes(parts)
+        self.endpoints = Endpoints(parts, self.policy, self.handshake)
+        self.source_settings = SourceSettings(parts, self.sources)
+        self.api_keys = ApiKeys(parts, self.database)
+        self.key_usage = KeyUsage(self.database, self.directory, self.clock)
 
     def _leads(self) -> bool:
         return bool(self.fleet.term)
@@ -202,6 +216,7 @@ class Gateway:
 
     def _connect(self) -> None:
         self.directory.on_endpoint = self.dispatcher.refresh
+        self.endpoints.on_new_health = self.dispatcher.remember_health
         self.directory.on_endpoint_removed = self._endpoint_removed
         self.dispatcher.on_ended = self.aftermath.ended
         self.database.on_wake = self.company.woken

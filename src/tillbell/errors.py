@@ -10,6 +10,7 @@ TillbellError
 │   ├── NotFound           404  also for things of another application
 │   ├── MethodNotAllowed   405  `allowed` says which are
 │   ├── Conflict           409  the id, event id or idempotency key is taken
+│   │   └── VersionConflict it was changed or removed since it was read; read it again
 │   ├── TooLarge           413
 │   ├── UnsupportedEncoding 415
 │   └── TooMany            429  rate limit
@@ -92,6 +93,10 @@ class Conflict(Refused):
     """It exists already."""
 
     code = "conflict"
+
+
+class VersionConflict(Conflict):
+    """It was changed by someone else in the meantime; read it again."""
 
 
 class TooLarge(Refused):

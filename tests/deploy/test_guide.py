@@ -16,7 +16,6 @@ from tillbell.counters import Meters
 from tillbell.logs import HAPPENINGS
 from tillbell.web.api.rest import make_rest
 from tillbell.web.edge.metrics import Reading, Vitals, render
-from tillbell.web.edge.usage import KeyUsage
 
 GROUPS = yaml.safe_load((DEPLOY / "prometheus" / "tillbell.rules.yaml").read_text())["groups"]
 RULES = [rule for group in GROUPS for rule in group["rules"]]
@@ -77,7 +76,7 @@ def test_the_guide_names_happenings_that_are_there() -> None:
 
 async def test_the_guide_names_routes_that_are_there(tmp_path: Path) -> None:
     gateway = Gateway.create(load({"data_dir": tmp_path}, {}).settings)
-    rest = make_rest(gateway, KeyUsage(gateway.database, gateway.clock))
+    rest = make_rest(gateway, gateway.key_usage)
     known = {re.sub(r"\{\w+\}", "{}", path) for path in rest.openapi()["paths"]}
     named = re.findall(r"(?:GET|POST) (/api/v1/[^\s`?]+)", GUIDE)
     assert len(named) > 4

@@ -65,7 +65,7 @@ class FleetOf:
         await gateway.start()
         self.gateways.append(gateway)
         if len(self.gateways) == 1:
-            await gateway.directory.put(APP)
+            await gateway.directory.add(APP)
         return gateway
 
     async def stop(self, gateway: Gateway) -> None:
@@ -81,7 +81,7 @@ class FleetOf:
         secrets = (SigningSecret(sealed=by.vault.seal(SECRET, id_)),)
         given = {"url": self.receiver.url(path), "secrets": secrets, **fields}
         made = Endpoint(id=id_, scope=APP.id, created_at=now, updated_at=now, **given)
-        await by.directory.put(made)
+        await by.directory.add(made)
         return made
 
     async def publish(self, by: Gateway, payload: bytes = b'{"a":1}') -> Message:

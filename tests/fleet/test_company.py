@@ -34,7 +34,7 @@ async def test_what_one_is_told_all_know(fleet: FleetOf) -> None:
     endpoint = await fleet.endpoint(first, "/a")
     await fleet.knows(second, endpoint.id)
 
-    await second.directory.put(msgspec.structs.replace(endpoint, url=endpoint.url + "2"))
+    await second.directory.change(Endpoint, APP.id, endpoint.id, _moved_on)
     await eventually(lambda: _moved(first, endpoint))
     await first.directory.remove(Endpoint, endpoint.id, APP.id)
     await eventually(lambda: _gone(second, endpoint.id))
@@ -84,6 +84,10 @@ async def test_a_process_for_the_api_owns_nothing(fleet: FleetOf) -> None:
 
 async def arrived(fleet: FleetOf, count: int) -> None:
     await asyncio.wait_for(fleet.receiver.wait_for(count), PATIENCE_S)
+
+
+def _moved_on(endpoint: Endpoint) -> Endpoint:
+    return msgspec.structs.replace(endpoint, url=endpoint.url + "2")
 
 
 async def _moved(gateway: Gateway, before: Endpoint) -> bool:

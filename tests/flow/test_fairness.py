@@ -38,7 +38,7 @@ class Tenants(World):
             await self.publish()
         await asyncio.wait_for(self.receiver.wait_for(SLOTS), PATIENCE_S)
         self.app = self.quiet
-        await self.gateway.directory.put(self.quiet)
+        await self.gateway.directory.add(self.quiet)
         await self.endpoint("/quiet")
 
     async def _answer(self, exchange: Exchange) -> None:

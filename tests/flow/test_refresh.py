@@ -12,7 +12,6 @@ from tests.flow.world import World
 from tillbell.deliver.compiled_endpoint import LiveMaker
 from tillbell.deliver.config_cache import Directory
 from tillbell.model.endpoints import Endpoint
-from tillbell.model.records import Application
 from tillbell.model.sources import Source
 from tillbell.receive.source_cache import Sources
 from tillbell.storage.ports.database import Database
@@ -21,6 +20,10 @@ from tillbell.vault import hash_key
 ENDPOINT = Endpoint(
     id="ep_1", scope="app_1", url="https://old.example/", secrets=(), created_at=1, updated_at=1
 )
+
+
+def moved(endpoint: Endpoint) -> Endpoint:
+    return msgspec.structs.replace(endpoint, url="https://new.example/")
 
 
 class SlowRegistry:
@@ -32,10 +35,11 @@ class SlowRegistry:
         self.may_answer = asyncio.Event()
 
     async def get(self, *wanted: Any) -> Any:
-        """Read at once, answer when told to."""
+        """Read at once; answer the first who asks when told to."""
         found = await self._database.get(*wanted)
-        self.has_read.set()
-        await self.may_answer.wait()
+        if not self.has_read.is_set():
+            self.has_read.set()
+            await self.may_answer.wait()
         return found
 
     def __getattr__(self, name: str) -> Any:
@@ -46,20 +50,20 @@ async def test_an_endpoint_that_is_read_anew_while_we_change_it_stays_changed(
     world: World,
 ) -> None:
     registry: Any = SlowRegistry(world.gateway.database)
-    directory = Directory(registry, lambda endpoint: endpoint)  # type: ignore[arg-type,return-value]
+    directory = Directory(registry, lambda endpoint: endpoint, world.clock)  # type: ignore[arg-type,return-value]
     registry.may_answer.set()
-    await directory.put(Application(id="app_1", name="shop"), ENDPOINT)
+    await directory.add(ENDPOINT)
     await directory.view("app_1")
     registry.may_answer.clear()
     registry.has_read.clear()
     refreshing = asyncio.create_task(directory.refresh(Endpoint, "app_1", ENDPOINT.id))
     await registry.has_read.wait()
-    changed = msgspec.structs.replace(ENDPOINT, url="https://new.example/", version=2)
-    await directory.put(changed)
+    changed = await directory.change(Endpoint, "app_1", ENDPOINT.id, moved)
     registry.may_answer.set()
     await refreshing
 
-    assert await directory.live("app_1", ENDPOINT.id) == changed
+    assert await directory.live("app_1", ENDPOINT.id) == changed.record
+    assert changed.record.url == "https://new.example/"
 
 
 @pytest.mark.parametrize("name", ["ep_1", "shop-1"])
@@ -68,11 +72,10 @@ async def test_an_endpoint_that_another_process_made_is_found_at_once(
 ) -> None:
     gateway = world.gateway
     make = LiveMaker(gateway.settings, gateway.vault, gateway.policy).make
-    ours, theirs = Directory(gateway.database, make), Directory(gateway.database, make)
-    await theirs.put(Application(id="app_1", name="shop"))
+    ours, theirs = (Directory(gateway.database, make, world.clock) for _ in range(2))
     await ours.view("app_1")
     made = msgspec.structs.replace(ENDPOINT, uid="shop-1")
-    await theirs.put(made)
+    await theirs.add(made)
 
     assert await ours.endpoint("app_1", name) == made
     assert await ours.endpoint("app_1", "ep_2") is None
@@ -81,7 +84,8 @@ async def test_an_endpoint_that_another_process_made_is_found_at_once(
 async def test_a_source_that_is_read_anew_while_we_change_it_stays_changed(world: World) -> None:
     gateway = world.gateway
     registry: Any = SlowRegistry(gateway.database)
-    sources = Sources(registry, gateway.directory, gateway.vault, gateway.sources.providers)
+    directory = Directory(registry, lambda endpoint: endpoint, world.clock)  # type: ignore[arg-type,return-value]
+    sources = Sources(directory, gateway.vault, gateway.sources.providers)
     token = gateway.vault.seal("token", "src_1")
     source = Source(
         id="src_1",
@@ -93,10 +97,12 @@ async def test_a_source_that_is_read_anew_while_we_change_it_stays_changed(world
         created_at=1,
         updated_at=1,
     )
-    await sources.put(source)
-    refreshing = asyncio.create_task(sources.refresh("app_1", "src_1"))
+    await directory.add(source)
+    refreshing = asyncio.create_task(directory.refresh(Source, "app_1", "src_1"))
     await registry.has_read.wait()
-    await sources.put(msgspec.structs.replace(source, name="new", version=2))
+    await directory.change(
+        Source, "app_1", "src_1", lambda present: msgspec.structs.replace(present, name="new")
+    )
     registry.may_answer.set()
     await refreshing
 

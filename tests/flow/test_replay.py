@@ -129,7 +129,7 @@ async def test_a_task_goes_on_after_a_restart(world: World) -> None:
             "status_codes": None,
         },
     )
-    await world.gateway.directory.put(task)
+    await world.gateway.directory.add(task)
     await world.stop()
     await world.start()
     attempts = await world.next_ended(3)

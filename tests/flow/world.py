@@ -42,7 +42,7 @@ class World:
     async def __aenter__(self) -> Self:
         await self.receiver.__aenter__()
         await self.start()
-        await self.gateway.directory.put(self.app)
+        await self.gateway.directory.add(self.app)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -77,16 +77,18 @@ class World:
         made = Endpoint(
             id=id_, scope=self.app.id, uid=uid, created_at=now, updated_at=now, **fields
         )
-        await self.gateway.directory.put(made)
+        await self.gateway.directory.add(made)
         return made
 
     async def change(self, endpoint: Endpoint, **fields: Any) -> Endpoint:
         """Change an endpoint as its owner would."""
-        present = await self.gateway.directory.endpoint(endpoint.scope, endpoint.id)
-        assert present is not None
-        changed = msgspec.structs.replace(present, version=present.version + 1, **fields)
-        await self.gateway.directory.put(changed)
-        return changed
+        changed = await self.gateway.directory.change(
+            Endpoint,
+            endpoint.scope,
+            endpoint.id,
+            lambda present: msgspec.structs.replace(present, **fields),
+        )
+        return changed.record
 
     async def publish(
         self, payload: bytes = b'{"a":1}', event_type: str = "order.paid", **more: Any
@@ -136,7 +138,7 @@ class World:
         sealed = self.gateway.vault.seal(SECRET, moved.id)
         moved = msgspec.structs.replace(moved, secrets=(SigningSecret(sealed=sealed),))
         await self.gateway.directory.remove(Endpoint, endpoint.id, endpoint.scope)
-        await self.gateway.directory.put(moved)
+        await self.gateway.directory.add(moved)
         return moved
 
     async def deliveries(self, message: Message) -> list[Delivery]:

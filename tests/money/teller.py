@@ -73,7 +73,7 @@ class Teller:
             token_hash=hash_key(id_),
             config=config,
         )
-        await self.gateway.sources.put(made)
+        await self.gateway.directory.add(made)
         return made
 
     async def create(self, uid: str, direction: Direction = PAY_IN, **fields: Any) -> Transaction:

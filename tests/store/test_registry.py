@@ -8,9 +8,20 @@ import msgspec
 import pytest
 
 from tests.store.world import World
-from tillbell.errors import Conflict
+from tillbell.errors import Conflict, VersionConflict
 from tillbell.model.endpoints import Endpoint, EndpointHealth, SigningSecret
-from tillbell.model.records import Application, EventType, Record, Task, TaskStatus
+from tillbell.model.records import (
+    ApiKey,
+    Application,
+    EventType,
+    KeyUse,
+    PollCursor,
+    Record,
+    Task,
+    TaskStatus,
+)
+from tillbell.model.sources import Source
+from tillbell.storage.operations.records import decode
 from tillbell.storage.ports.outbound import Page
 
 
@@ -60,21 +71,23 @@ async def test_an_id_wins_over_an_equal_uid(world: World) -> None:
 
 async def test_a_record_of_any_scope_is_found_by_its_whole_id(world: World) -> None:
     one = endpoint(world, "first")
-    sibling = msgspec.structs.replace(one, id=one.id[:-1] + ("0" if one.id[-1] != "0" else "1"))
-    await world.store.put(one, msgspec.structs.replace(sibling, uid=None))
+    other_id = one.id[:-1] + ("0" if one.id[-1] != "0" else "1")
+    sibling = msgspec.structs.replace(one, id=other_id, uid=None)
+    await world.store.put(one, sibling)
 
     assert await world.store.get(Endpoint, one.id, None) == one
-    assert (await world.store.get(Endpoint, sibling.id, None)).id == sibling.id  # type: ignore[union-attr]
+    assert await world.store.get(Endpoint, sibling.id, None) == sibling
     assert await world.store.get(Endpoint, "first", None) is None
     assert await world.store.get(Endpoint, one.id[:-1], None) is None
 
 
-async def test_putting_again_replaces(world: World) -> None:
+async def test_putting_over_its_version_replaces(world: World) -> None:
     record = endpoint(world, "first")
     await world.store.put(record)
-    await world.store.put(record)
-    changed = Endpoint(id=record.id, scope=world.app, url="https://b.example", uid="second")
-    await world.store.put(changed)
+    changed = Endpoint(
+        id=record.id, scope=world.app, url="https://b.example", uid="second", version=2
+    )
+    await world.store.put(changed, expected_version=1)
 
     assert await world.store.list(Endpoint, world.app) == [changed]
     assert await world.store.get(Endpoint, "first", world.app) is None
@@ -120,15 +133,72 @@ async def test_records_without_uid_do_not_clash(world: World) -> None:
     assert len(await world.store.list(Endpoint, world.app)) == 2
 
 
-async def test_a_change_of_another_version_is_a_conflict(world: World) -> None:
+async def test_a_record_of_another_version_is_not_replaced(world: World) -> None:
     record = endpoint(world, version=3)
     await world.store.put(record)
-    with pytest.raises(Conflict):
-        await world.store.put(record, expected_version=2)
-    with pytest.raises(Conflict):
+    changed = msgspec.structs.replace(record, url="https://b.example", version=4)
+    for expected in (0, 2, 4):
+        with pytest.raises(VersionConflict):
+            await world.store.put(changed, expected_version=expected)
+    with pytest.raises(VersionConflict):
         await world.store.put(endpoint(world), expected_version=1)
+    assert await world.store.get(Endpoint, record.id, world.app) == record
 
-    await world.store.put(record, expected_version=3)
+    await world.store.put(changed, expected_version=3)
+    assert await world.store.get(Endpoint, record.id, world.app) == changed
+
+
+async def test_what_was_removed_is_not_put_back_by_a_change(world: World) -> None:
+    shop = Application(id=world.app, name="shop")
+    record, other = endpoint(world), endpoint(world)
+    await world.store.put(shop, record, other)
+    await world.store.remove(Endpoint, record.id, world.app)
+    await world.store.remove(Application, world.app)
+    for gone in (record, other, shop):
+        changed = msgspec.structs.replace(gone, version=2)
+        with pytest.raises(VersionConflict):
+            await world.store.put(changed, expected_version=1)
+
+    assert await world.store.list(Endpoint, None) == []
+    assert await world.store.list(Application) == []
+
+
+async def test_every_kind_has_a_version_and_of_many_changes_at_once_one_is_made(
+    world: World,
+) -> None:
+    scope = world.app
+    kinds: list[Record] = [
+        Application(id=world.app, name="shop"),
+        endpoint(world),
+        EventType(id=world.new("evt"), uid="order.paid"),
+        Task(id=world.new("task"), kind="recover", scope=scope),
+        EndpointHealth(id=world.endpoint, scope=scope),
+        PollCursor(id=world.new("cur"), uid="a/b", scope=scope, iterator="x"),
+        ApiKey(id=world.new("key"), name="k", hash="h", last4="l", scopes=()),
+        KeyUse(id=world.new("key"), last_used_at=1),
+        Source(id=world.new("src"), name="s", provider="p", token="t", token_hash="h"),
+    ]
+    for record in kinds:
+        await world.store.put(record)
+        changes = [
+            msgspec.structs.replace(record, created_at=number, version=2) for number in range(9)
+        ]
+        outcomes = await asyncio.gather(
+            *(world.store.put(change, expected_version=1) for change in changes),
+            return_exceptions=True,
+        )
+        stored = await world.store.get(type(record), record.id, record.scope)
+
+        assert sum(outcome is None for outcome in outcomes) == 1, type(record)
+        assert all(isinstance(o, VersionConflict) for o in outcomes if o is not None)
+        assert stored == changes[outcomes.index(None)]
+
+
+async def test_a_record_stored_before_kinds_had_versions_is_of_the_first(world: World) -> None:
+    doc = msgspec.json.decode(msgspec.json.encode(Application(id="app_1", name="shop")))
+    del doc["version"]
+
+    assert decode(Application, msgspec.json.encode(doc)).version == 1
 
 
 async def test_lists_are_sorted_by_id_and_cut(world: World) -> None:

@@ -119,7 +119,7 @@ class Site:
             app_id=app_id,
             **fields,
         )
-        self.do(self.gateway.directory.put(key))
+        self.do(self.gateway.directory.add(key))
         return text
 
     def wait_for_attempts(self, message_id: str, count: int = 1) -> list[Attempt]:

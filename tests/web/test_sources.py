@@ -247,13 +247,21 @@ def test_a_source_whose_secrets_cannot_be_opened_proves_nothing(site: Site, sour
     """F2: fail closed, and only for that source."""
     import msgspec
 
+    from tillbell.model.sources import Source
+
     source, other = made(site, sources), made(site, sources)
     live = site.gateway.sources.live(source["id"])
     assert live is not None
     foreign = site.gateway.sources.live(other["id"])
     assert foreign is not None
-    broken = msgspec.structs.replace(live.source, secrets=foreign.source.secrets)
-    site.do(site.gateway.sources.put(broken))
+    secrets = foreign.source.secrets
+    change = site.gateway.directory.change(
+        Source,
+        live.source.scope,
+        live.source.id,
+        lambda present: msgspec.structs.replace(present, secrets=secrets),
+    )
+    site.do(change)
     assert send(site, source, b"{}") == 503
     assert send(site, other, b"{}") == 200
     assert "cannot be opened" in site.http.get(f"{sources}/{source['id']}").json()["problem"]

@@ -15,9 +15,7 @@ from tillbell.app import Gateway
 from tillbell.config import Settings
 from tillbell.errors import Misconfigured
 from tillbell.model.endpoints import Endpoint
-from tillbell.model.records import ApiKey, KeyScope
 from tillbell.storage.ports.outbound import Page
-from tillbell.vault import hash_key, new_api_key
 from tillbell.web.edge.router import Web, WorkerWeb, build
 from tillbell.web.server.slow_clients import Limits
 from tillbell.web.server.uvicorn_server import HttpServer, adopt, bind, notify_ready
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     import socket
 
 T = TypeVar("T")
-_BOOTSTRAP = "key_bootstrap"  # the record that mirrors the setting admin_key
 
 
 class Running(NamedTuple):
@@ -126,29 +123,7 @@ async def first_key(gateway: Gateway) -> str | None:
     all, one is made and returned; only its hash is kept.
     """
     configured = gateway.settings.admin_key
-    if configured is None:
-        await gateway.directory.remove(ApiKey, _BOOTSTRAP)
-    else:
-        await gateway.directory.put(_admin(gateway, _BOOTSTRAP, configured.reveal()))
-    if any(KeyScope.ADMIN in key.scopes for key in await gateway.directory.all(ApiKey)):
-        return None
-    text = new_api_key()
-    id_ = gateway.ids.new("key", gateway.clock.now())
-    await gateway.directory.put(_admin(gateway, id_, text))
-    return text
-
-
-def _admin(gateway: Gateway, id_: str, text: str) -> ApiKey:
-    now = gateway.clock.now()
-    return ApiKey(
-        id=id_,
-        created_at=now,
-        updated_at=now,
-        name="bootstrap" if id_ == _BOOTSTRAP else "first key",
-        hash=hash_key(text),
-        last4=text[-4:],
-        scopes=(KeyScope.ADMIN.value,),
-    )
+    return await gateway.api_keys.ensure_admin(configured.reveal() if configured else None)
 
 
 def run_loop(work: Coroutine[object, object, T]) -> T:

@@ -1,31 +1,55 @@
 """The directory: applications, endpoints, event types and keys, in memory.
 
-A write-through view of the Registry. All changes of configuration go through `put` and
-`remove`, so that what is in memory is what is stored, and the lanes hear of each change.
-Reading is free of I/O once an application has been used: the hot path asks here.
+A write-through view of the Registry. All changes of configuration go through it, so that what is
+in memory is what is stored, and the lanes hear of each change. Reading is free of I/O once an
+application has been used: the hot path asks here.
+
+A change is a plain function of the record as it is stored, not of what is in memory, which
+another process may have changed a moment ago. It is stored only over the version that it was made
+from; if that has changed meanwhile the function is called again with what is there now. So of
+two changes at the same time neither is lost, and what was removed does not come back.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgspec
 
 from tillbell.catalog import KNOWN
-from tillbell.clock import Micros
+from tillbell.clock import Clock, Micros
 from tillbell.deliver.compiled_endpoint import Compile, Live
 from tillbell.deliver.fanout import Route, routes
+from tillbell.errors import Conflict, NotFound, VersionConflict
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import ApiKey, Application, EventType, Record
+from tillbell.model.sources import Source
 from tillbell.storage.ports.outbound import Page, Registry
 
 R = TypeVar("R", bound=Record)
 
 OPERATIONAL = "operational"  # the scope of our own messages' endpoints
-CACHED: tuple[type[Record], ...] = (Application, Endpoint, EventType, ApiKey)
+CACHED: tuple[type[Record], ...] = (Application, Endpoint, EventType, ApiKey, Source)
 VIEWS_MAX = 10_000  # applications kept in memory
 PLANS_MAX = 1_000  # combinations of event type and channels kept per application
 PAGE = 500
+TRIES = 20  # of one change against others of the same record
+
+
+class ChangedRecord(NamedTuple, Generic[R]):
+    """A record as a change left it, and as it was before; None: the change made it."""
+
+    record: R
+    before: R | None
+
+
+class Watcher(NamedTuple):
+    """Who keeps records of one kind in memory: `show` a stored one, `hide` the one of that id."""
+
+    show: Callable[[Any], object]
+    hide: Callable[[str], object]
 
 
 class AppView:
@@ -57,17 +81,24 @@ class AppView:
 class Directory:
     """See the module. Not for use from other threads than the event loop's."""
 
-    def __init__(self, registry: Registry, compile_: Compile) -> None:
+    def __init__(self, registry: Registry, compile_: Compile, clock: Clock) -> None:
         self._registry = registry
         self._compile = compile_
+        self._clock = clock
         self._views: OrderedDict[str, AppView] = OrderedDict()
         self._uids: dict[str, str] = {}
         self._keys: dict[str, ApiKey] = {}
         self._event_types: dict[str, EventType] = {}
         self._changes = 0
+        self._refreshes = 0
+        self._watchers: dict[type[Record], Watcher] = {}
         self.on_endpoint: Callable[[Live], object] = lambda *_: None
         self.on_endpoint_removed: Callable[[str, str], object] = lambda *_: None
         self.on_application_removed: Callable[[str], object] = lambda *_: None
+
+    def watch(self, kind: type[Record], watcher: Watcher) -> None:
+        """Show another kind's records to who keeps them in memory."""
+        self._watchers[kind] = watcher
 
     async def load(self) -> None:
         """Read what every request may need: keys and event types."""
@@ -151,15 +182,69 @@ class Directory:
 
     # ── writing ──────────────────────────────────────────────────────────────────────────────────
 
-    async def put(self, *records: Record) -> None:
-        """Store records, then show them. `Conflict` if a uid is taken; then nothing is stored."""
-        await self._registry.put(*records)
+    async def add(self, *records: Record) -> None:
+        """Store new records, then show them.
+
+        `Conflict` if a uid is taken, or one is there already; then nothing is stored.
+        """
+        await self._store(records, 0)
+
+    async def change(
+        self, kind: type[R], scope: str, id_or_uid: str, apply: Callable[[R], R]
+    ) -> ChangedRecord[R]:
+        """Change a record as it is stored, then show it. `NotFound` if it is not there.
+
+        `apply` gets the stored record and returns it as it is to be: the same object if nothing
+        is to change, and it may raise. It is called again when somebody else was faster.
+        `Conflict` if the record's new uid is taken, or if it changes all the time.
+        """
+
+        def apply_to_present(present: R | None) -> R:
+            if present is None:
+                raise NotFound
+            return apply(present)
+
+        return await self.change_or_add(kind, scope, id_or_uid, apply_to_present)
+
+    async def change_or_add(
+        self, kind: type[R], scope: str, id_or_uid: str, apply: Callable[[R | None], R]
+    ) -> ChangedRecord[R]:
+        """Do the same with what may not be there yet: `apply` gets None and makes it."""
+        for _ in range(TRIES):
+            before = await self._registry.get(kind, id_or_uid, scope)
+            after = apply(before)
+            if after is before:
+                return ChangedRecord(after, before)
+            expected = 0
+            if before is not None:
+                expected, now = before.version, self._clock.now()
+                after = msgspec.structs.replace(after, version=expected + 1, updated_at=now)
+            try:
+                await self._store((after,), expected)
+            except VersionConflict:
+                continue
+            except Conflict:
+                if before is None and await self._registry.get(kind, id_or_uid, scope) is not None:
+                    continue  # somebody else has just made it
+                raise
+            return ChangedRecord(after, before)
+        raise Conflict("It is changing all the time; try again.")
+
+    async def _store(self, records: tuple[Record, ...], expected_version: int) -> None:
+        before = self._refreshes
+        await self._registry.put(*records, expected_version=expected_version)
         self._changes += 1
         for record in records:
             self._show(record)
+        if before != self._refreshes:  # what was read anew meanwhile may have been newer
+            for record in records:
+                await self.refresh(type(record), record.scope, record.id)
 
     async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:
-        """Delete a record, then forget it; an application with all that is in it."""
+        """Delete a record, then forget it; an application with all that is in it.
+
+        False if it was not there.
+        """
         gone = [e.id for e in await self.endpoints(id_)] if kind is Application else []
         removed = await self._registry.remove(kind, id_, scope)
         self._changes += 1
@@ -178,6 +263,7 @@ class Directory:
         """Show a record as it is stored now, or forget it."""
         record = await self._read_anew(kind, scope, id_)
         self._changes += 1
+        self._refreshes += 1
         if record is not None:
             self._show(record)
             return
@@ -222,6 +308,8 @@ class Directory:
             self._keys[record.hash] = record
         elif isinstance(record, EventType):
             self._event_types[record.uid or record.id] = record
+        elif (watcher := self._watchers.get(type(record))) is not None:
+            watcher.show(record)
 
     def _hide(self, kind: type[Record], id_: str, scope: str) -> None:
         if kind is Endpoint and (view := self._views.get(scope)):
@@ -234,6 +322,8 @@ class Directory:
             self._keys = {h: k for h, k in self._keys.items() if k.id != id_}
         elif kind is EventType:
             self._event_types = {n: e for n, e in self._event_types.items() if e.id != id_}
+        elif (watcher := self._watchers.get(kind)) is not None:
+            watcher.hide(id_)
 
     async def _read_application(self, id_or_uid: str) -> Application | None:
         if id_or_uid == OPERATIONAL:

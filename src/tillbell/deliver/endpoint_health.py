@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,13 +18,25 @@ from tillbell.counters import Meters
 from tillbell.deliver.attempt import Ended
 from tillbell.deliver.config_cache import OPERATIONAL, Directory
 from tillbell.deliver.lane import Lane
-from tillbell.errors import TillbellError
+from tillbell.errors import NotFound, TillbellError
 from tillbell.logs import observe
 from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
 from tillbell.model.messages import Claim, Result
 from tillbell.rules.delivery import health as rules
 
 Announce = Callable[[str, bytes], Awaitable[object]]
+
+
+class _Stop(NamedTuple):
+    """How an endpoint is stopped, and which message tells of it."""
+
+    status: EndpointStatus
+    reason: str
+    event_type: str
+
+
+_GONE = _Stop(EndpointStatus.DISABLED, "gone", "endpoint.disabled")
+_FAILING = _Stop(EndpointStatus.PAUSED, "failing", "endpoint.paused")
 
 
 class Aftermath:
@@ -48,7 +60,8 @@ class Aftermath:
         self._meters.attempt(ended.result, attempt.duration_us, delay_us if first else None)
         if ended.result is Result.ACCEPTED:
             if lane.health.failing_since is not None:
-                self._judged(lane, rules.after_success(lane.health, self._clock.now()))
+                after = rules.after_success(lane.health, self._clock.now())
+                self._judged(lane, attempt.url, after)
             return
         observe(
             "attempt.failed",
@@ -59,41 +72,53 @@ class Aftermath:
             error=attempt.error,
         )
         now = self._clock.now()
-        self._judged(lane, rules.after_failure(lane.health, now, pause_after=self._pause_after))
+        verdict = rules.after_failure(lane.health, now, pause_after=self._pause_after)
+        self._judged(lane, attempt.url, verdict)
         if ended.result is Result.GONE:
-            self._stop(lane, EndpointStatus.DISABLED, "gone", "endpoint.disabled")
+            self._stop(lane, attempt.url, _GONE)
         if ended.gave_up:
             self._delivery_failed(lane, claim, ended)
 
-    def _judged(self, lane: Lane, verdict: rules.Verdict) -> None:
+    def _judged(self, lane: Lane, url: str, verdict: rules.Verdict) -> None:
         lane.health = verdict.health
         if verdict.changed:
-            self._spawn(self._keep(lane.health))
+            self._spawn(self._keep(lane))
         for event_type, stage in verdict.events:
             if not verdict.pause:
                 self._tell(event_type, lane, stage=stage)
         if verdict.pause:
-            self._stop(lane, EndpointStatus.PAUSED, "failing", "endpoint.paused")
+            self._stop(lane, url, _FAILING)
 
-    def _stop(self, lane: Lane, status: EndpointStatus, reason: str, event_type: str) -> None:
-        endpoint = lane.live.endpoint
-        if endpoint.status is not EndpointStatus.ACTIVE:
+    def _stop(self, lane: Lane, url: str, stop: _Stop) -> None:
+        if lane.live.endpoint.status is EndpointStatus.ACTIVE:
+            self._spawn(self._store_stop(lane, url, stop))
+
+    async def _store_stop(self, lane: Lane, url: str, stop: _Stop) -> None:
+        """Stop what is stored, if it is there still, is active, and is at the URL that was called.
+
+        Its owner may have changed or removed it since.
+        """
+
+        def stopped(endpoint: Endpoint) -> Endpoint:
+            if endpoint.status is not EndpointStatus.ACTIVE or endpoint.url != url:
+                return endpoint
+            return msgspec.structs.replace(endpoint, status=stop.status, status_reason=stop.reason)
+
+        try:
+            changed = await self._directory.change(Endpoint, lane.app_id, lane.id, stopped)
+        except NotFound:
             return
-        stopped = msgspec.structs.replace(
-            endpoint,
-            status=status,
-            status_reason=reason,
-            version=endpoint.version + 1,
-            updated_at=self._clock.now(),
-        )
-        self._spawn(self._put(stopped))
-        self._tell(event_type, lane, reason=reason)
+        if changed.record is not changed.before:
+            self._tell(stop.event_type, lane, reason=stop.reason)
 
-    async def _put(self, endpoint: Endpoint) -> None:
-        await self._directory.put(endpoint)
+    async def _keep(self, lane: Lane) -> None:
+        """Store how a lane's endpoint is doing by now."""
 
-    async def _keep(self, health: EndpointHealth) -> None:
-        await self._directory.put(health)
+        def judged(_: EndpointHealth | None) -> EndpointHealth:
+            return lane.health
+
+        if not lane.is_removed:
+            await self._directory.change_or_add(EndpointHealth, lane.app_id, lane.id, judged)
 
     def _delivery_failed(self, lane: Lane, claim: Claim, ended: Ended) -> None:
         attempt = ended.settlement.attempt

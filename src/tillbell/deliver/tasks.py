@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 
 from tillbell.clock import SECOND, Clock
 from tillbell.deliver.config_cache import Directory
-from tillbell.errors import StoreUnavailable
+from tillbell.errors import NotFound, StoreUnavailable
 from tillbell.ids import IdMaker
 from tillbell.logs import observe
 from tillbell.model.records import Task, TaskStatus
@@ -61,7 +62,7 @@ class TaskRunner:
             kind=kind,
             arguments=arguments,
         )
-        await self._directory.put(task)
+        await self._directory.add(task)
         if self._is_ours():
             self._start(task)
         return task
@@ -95,30 +96,49 @@ class TaskRunner:
         running.add_done_callback(lambda _: self._running.pop(task.id, None))
 
     async def _run(self, task: Task) -> None:
-        while task.status is TaskStatus.RUNNING:
-            try:
-                step = await self._work[task.kind](task)
-                task = self._moved(task, step)
-                await self._directory.put(task)
-            except StoreUnavailable as error:
-                observe("task.postponed", task=task.id, error=str(error))
-                await self._pause()
-            except Exception as error:  # noqa: BLE001 - supervised: it ends as failed, visibly
-                observe("task.broken", task=task.id, exc_info=error)
-                task = msgspec.structs.replace(task, status=TaskStatus.FAILED)
-                await self._directory.put(task)
+        present: Task | None = task
+        while present is not None and present.status is TaskStatus.RUNNING:
+            present = await self._step(present)
 
-    def _moved(self, task: Task, step: Step) -> Task:
-        count = task.result.get("count", 0) + step.moved
-        return msgspec.structs.replace(
-            task,
-            cursor=step.cursor,
-            result={"count": count},
-            status=TaskStatus.FINISHED if step.is_last else TaskStatus.RUNNING,
-            updated_at=self._clock.now(),
-        )
+    async def _step(self, task: Task) -> Task | None:
+        """Do one step; return the task as it is stored then, None if it was removed."""
+        try:
+            step = await self._work[task.kind](task)
+            return await self._keep(task, partial(_moved, step=step))
+        except StoreUnavailable as error:
+            observe("task.postponed", task=task.id, error=str(error))
+            await self._pause()
+            return task
+        except Exception as error:  # noqa: BLE001 - supervised: it ends as failed, visibly
+            observe("task.broken", task=task.id, exc_info=error)
+            return await self._keep(task, _failed)
+
+    async def _keep(self, task: Task, apply: Callable[[Task], Task]) -> Task | None:
+        """Store what a step did, unless somebody else has moved the task on meanwhile."""
+
+        def apply_to_own(stored: Task) -> Task:
+            return apply(stored) if stored.version == task.version else stored
+
+        try:
+            changed = await self._directory.change(Task, task.scope, task.id, apply_to_own)
+        except NotFound:
+            return None
+        return changed.record
 
     async def _pause(self) -> None:
         rung = asyncio.Event()
         self._clock.call_at(self._clock.now() + PAUSE_S * SECOND, rung.set)
         await rung.wait()
+
+
+def _moved(task: Task, step: Step) -> Task:
+    return msgspec.structs.replace(
+        task,
+        cursor=step.cursor,
+        result={"count": task.result.get("count", 0) + step.moved},
+        status=TaskStatus.FINISHED if step.is_last else TaskStatus.RUNNING,
+    )
+
+
+def _failed(task: Task) -> Task:
+    return msgspec.structs.replace(task, status=TaskStatus.FAILED)

@@ -16,7 +16,6 @@ class Email(Record, frozen=True, kw_only=True):
     reason: str | None = None  # why it was not delivered
     source_id: str = ""
     news_at: Micros | None = None
-    version: int = 1
 
 
 class Suppression(Record, frozen=True, kw_only=True):
@@ -25,4 +24,3 @@ class Suppression(Record, frozen=True, kw_only=True):
     reason: str  # "bounced" or "complained"
     source_id: str = ""
     email_id: str = ""
-    version: int = 1

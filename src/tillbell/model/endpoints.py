@@ -47,7 +47,6 @@ class Endpoint(Record, frozen=True, kw_only=True):
     ordering: str | None = None  # "fifo": one at a time per order key
     header_names: dict[str, str] | None = None  # profile's header name → this endpoint's
     handshake: bool = False  # its receiver was asked before it was saved (CloudEvents)
-    version: int = 1  # raised by every change
 
 
 class EndpointHealth(Record, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Fa
     uid: str | None = None
     created_at: Micros = 0
     updated_at: Micros = 0
+    version: int = 1  # raised by every change
 
 
 class Application(Record, frozen=True, kw_only=True):

@@ -19,4 +19,3 @@ class Shipment(Record, frozen=True, kw_only=True):
     news_at: Micros | None = None
     news_sequence: int | None = None
     delivered_at: Micros | None = None
-    version: int = 1

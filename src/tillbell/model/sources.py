@@ -45,4 +45,3 @@ class Source(Record, frozen=True, kw_only=True):
     is_default: bool = False  # serves the provider's URL without a token
     is_enabled: bool = True
     metadata: dict[str, str] = {}
-    version: int = 1  # raised by every change

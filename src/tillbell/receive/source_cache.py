@@ -1,8 +1,8 @@
 """Sources in memory: who may send us callbacks, found without I/O, with their secrets open.
 
-A write-through view like the directory's: all sources are read at start, and every change goes
-through `put` and `remove`. What is wrong with one (a secret sealed under a key that we do not
-have, say) is its `problem`: it is answered 503 and costs the others nothing.
+All sources are read at start, and the directory shows each as it is stored. What is wrong with one
+(a secret sealed under a key that we do not have, say) is its `problem`: it is answered 503 and
+costs the others nothing.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tillbell.clock import Micros
-from tillbell.deliver.config_cache import Directory
+from tillbell.deliver.config_cache import Directory, Watcher
 from tillbell.errors import Misconfigured
 from tillbell.model.sources import Confirm, Source
 from tillbell.providers.kit.base import Provider, Setting, Setup
-from tillbell.storage.ports.outbound import Registry
 from tillbell.vault import Vault, hash_key
 
 PATH = "/api/webhooks/"
@@ -69,21 +68,16 @@ class Sources:
     """See the module. Not for use from other threads than the event loop's."""
 
     def __init__(
-        self,
-        registry: Registry,
-        directory: Directory,
-        vault: Vault,
-        providers: Mapping[str, Provider],
+        self, directory: Directory, vault: Vault, providers: Mapping[str, Provider]
     ) -> None:
-        self._registry = registry
         self._directory = directory
         self._vault = vault
         self.providers = providers
         self._lives: dict[str, LiveSource] = {}
         self._by_token: dict[str, str] = {}  # hash of the token → id
         self._defaults: dict[str, str] = {}  # provider → id
-        self._changes = 0  # of our own
         self._strange: set[str] = set()  # ids of those whose provider this version does not know
+        directory.watch(Source, Watcher(self._show, self._hide))
         directory.on_application_removed = self._application_removed
 
     async def load(self) -> None:
@@ -124,31 +118,7 @@ class Sources:
     def _of(self, app_id: str) -> Iterator[LiveSource]:
         return (live for live in self._lives.values() if live.source.scope == app_id)
 
-    # ── writing ──────────────────────────────────────────────────────────────────────────────────
-
-    async def put(self, source: Source) -> None:
-        """Store a source, then use it. `Conflict` if its uid is taken; then nothing is stored."""
-        await self._registry.put(source)
-        self._changes += 1
-        self._show(source)
-
-    async def remove(self, source: Source) -> None:
-        """Delete a source, then forget it. What it sent stays in the log."""
-        await self._registry.remove(Source, source.id, source.scope)
-        self._changes += 1
-        self._hide(source.id)
-
-    async def refresh(self, scope: str, id_: str) -> None:
-        """Show a source as it is stored now, or forget it: another process changed it."""
-        while True:
-            before = self._changes
-            source = await self._registry.get(Source, id_, scope)
-            if before == self._changes:  # else what we read may be older than what we know
-                break
-        if source is not None:
-            self._show(source)
-        else:
-            self._hide(id_)
+    # ── what is stored ───────────────────────────────────────────────────────────────────────────
 
     def _show(self, source: Source) -> None:
         self._hide(source.id)
@@ -169,6 +139,14 @@ class Sources:
         self._by_token.pop(live.source.token_hash, None)
         if self._defaults.get(live.source.provider) == source_id:
             del self._defaults[live.source.provider]
+            self._elect(live.source.provider)
+
+    def _elect(self, provider: str) -> None:
+        """Let another default take the place of one that is gone."""
+        for live in self._lives.values():
+            if live.source.is_default and live.source.provider == provider:
+                self._defaults[provider] = live.source.id
+                return
 
     def _application_removed(self, app_id: str) -> None:
         for live in list(self._of(app_id)):

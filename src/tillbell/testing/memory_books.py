@@ -227,7 +227,8 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
     def _crossings_of_record(self, kept: Kept) -> Iterator[str]:
         record = kept.record
         key = type(record).__name__, record.scope, record.id
-        if getattr(self.records.get(key), "version", 0) != kept.expected_version:
+        present = self.records.get(key)
+        if (present.version if present is not None else 0) != kept.expected_version:
             yield "version"
         others = [r for k, r in self.records.items() if k[:2] == key[:2] and k != key]
         if record.uid is not None and record.uid in {r.uid for r in others}:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from tillbell.clock import HOUR, Micros
-from tillbell.errors import Conflict
+from tillbell.errors import Conflict, VersionConflict
 from tillbell.ids import first_of, made_at
 from tillbell.model.messages import OPEN_STATES, Attempt, Delivery, DeliveryState, Message
 from tillbell.model.records import Application, Record
@@ -85,14 +85,14 @@ class MemoryRegistry:
 
     records: dict[Key, Record]
 
-    async def put(self, *records: Record, expected_version: int | None = None) -> None:
+    async def put(self, *records: Record, expected_version: int = 0) -> None:
         """See `Registry.put`."""
         changed = dict(self.records)
         for record in records:
             key = type(record).__name__, record.scope, record.id
-            present = getattr(changed.get(key), "version", None)
-            if expected_version not in (None, present):
-                raise Conflict
+            present = changed.get(key)
+            if expected_version != (present.version if present is not None else 0):
+                raise VersionConflict
             others = (r for k, r in changed.items() if k[:2] == key[:2] and k != key)
             if record.uid is not None and record.uid in {r.uid for r in others}:
                 raise Conflict

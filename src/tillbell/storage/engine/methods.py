@@ -140,7 +140,7 @@ class RegistryMethods:
     _writer: Writer
     _readers: Readers
 
-    async def put(self, *items: Record, expected_version: int | None = None) -> None:
+    async def put(self, *items: Record, expected_version: int = 0) -> None:
         """See `Registry.put`."""
         await self._writer.submit(records.put, records.Put(items, expected_version))
 

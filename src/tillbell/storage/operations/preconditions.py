@@ -172,7 +172,7 @@ class Ground:
             yield from self._of_key(publication.idempotency)
 
     def _of_record(self, kept: Kept) -> Iterator[str]:
-        if (records.version_of(self._transaction, kept.record) or 0) != kept.expected_version:
+        if records.version_of(self._transaction, kept.record) != kept.expected_version:
             yield "version"
         if records.is_uid_taken(self._transaction, kept.record):
             yield "uid"

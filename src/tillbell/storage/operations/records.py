@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from tillbell.errors import Conflict
+from tillbell.errors import Conflict, VersionConflict
 from tillbell.model.records import Application, Record
 from tillbell.storage.operations.inbound_retention import remove_books
 from tillbell.storage.operations.message_reads import Reader, bounds
@@ -19,14 +19,14 @@ R = TypeVar("R", bound=Record)
 
 
 class Put(NamedTuple):
-    """Records to store, and the version that those that exist must have."""
+    """Records to store, and the version that is there of each; 0: it must not be there."""
 
     records: Sequence[Record]
-    expected_version: int | None
+    expected_version: int
 
 
 def put(transaction: Transaction, requests: Sequence[Put]) -> list[None]:
-    """Store records, or raise `Conflict`."""
+    """Store records, or raise `VersionConflict` or `Conflict`."""
     transaction.lock(key for put_ in requests for record in put_.records for key in keys(record))
     for records, expected in requests:
         for record in records:
@@ -42,19 +42,19 @@ def keys(record: Record) -> Iterator[tuple[str, ...]]:
         yield "record", kind, record.scope, "", record.uid
 
 
-def _put(transaction: Transaction, record: Record, expected: int | None) -> None:
-    if expected is not None and version_of(transaction, record) != expected:
-        raise Conflict("It was changed by someone else in the meantime; read it again.")
+def _put(transaction: Transaction, record: Record, expected: int) -> None:
+    if version_of(transaction, record) != expected:
+        raise VersionConflict
     if is_uid_taken(transaction, record):
         raise Conflict(f"The uid {record.uid!r} is taken.")
     store(transaction, record)
 
 
-def version_of(transaction: Transaction, record: Record) -> int | None:
-    """Return the version that is stored of a record; None if it is not there."""
+def version_of(transaction: Transaction, record: Record) -> int:
+    """Return the version that is stored of a record, and keep it from being removed; 0: none."""
     kind = type(record)
-    row = transaction.row("record", (kind.__name__, record.scope, record.id))
-    return getattr(decode(kind, row[0]), "version", None) if row else None
+    row = transaction.row("present_record", (kind.__name__, record.scope, record.id))
+    return decode(kind, row[0]).version if row else 0
 
 
 def is_uid_taken(transaction: Transaction, record: Record) -> bool:

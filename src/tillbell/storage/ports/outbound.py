@@ -296,11 +296,13 @@ class Store(Protocol):
 class Registry(Protocol):
     """What users configure. Kinds are the subclasses of `Record`."""
 
-    async def put(self, *records: Record, expected_version: int | None = None) -> None:
-        """Insert or replace all of `records` in one commit.
+    async def put(self, *records: Record, expected_version: int = 0) -> None:
+        """Store all of `records` in one commit: new ones, or over those of `expected_version`.
 
-        `Conflict` (and nothing stored) if a `uid` is taken by another id of that kind and scope,
-        or if `expected_version` is given and a record there has another `version` or is not there.
+        Nothing is stored, and it raises
+        - `VersionConflict` if what is there of one has another version: it was changed, removed or,
+          of a new one (0), made in the meantime;
+        - `Conflict` if a `uid` is taken by another id of that kind and scope.
         """
         ...
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from fastapi import Query, Response
 
 from tillbell.deliver.config_cache import OPERATIONAL
@@ -12,12 +11,11 @@ from tillbell.errors import NotFound
 from tillbell.model.endpoints import EndpointStatus
 from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.application_writes import CREATE, create_application, make_application
+from tillbell.web.api.create_beside import CREATE
 from tillbell.web.api.paging import OrderedPageOf, cut_filtered
 from tillbell.web.api.routes import App, AppId, GatewayOf, also, app_read, guard, resource
 from tillbell.web.api.shapes.applications import ApplicationIn, ApplicationOut, ApplicationPatch
 from tillbell.web.api.shapes.base import Listed
-from tillbell.web.api.uids import checked_uid
 from tillbell.web.edge.auth import Action, Capability, Tenant
 
 router = resource("/app", "Application")
@@ -36,12 +34,11 @@ async def create(
     get_if_exists: Annotated[bool, Query()] = False,
 ) -> ApplicationOut:
     """Create an application; with `get_if_exists`, return the one that has the uid (200)."""
-    if get_if_exists and body.uid is not None:
-        existing = await gateway.directory.application(body.uid)
-        if existing is not None:
-            response.status_code = 200
-            return ApplicationOut.of(existing)
-    return ApplicationOut.of(await create_application(gateway, body))
+    if not get_if_exists or body.uid is None:
+        return ApplicationOut.of(await gateway.applications.create(body.fields()))
+    found = await gateway.applications.get_or_create(body.uid, body.fields())
+    response.status_code = 201 if found.before is None else 200
+    return ApplicationOut.of(found.record)
 
 
 @router.get("", dependencies=guard("application", Action.READ, Tenant.OPERATOR))
@@ -72,7 +69,8 @@ async def list_(
 @router.get("/{app_id}", dependencies=app_read("application", Capability.VIEW_BASE))
 async def get(app: App) -> ApplicationOut:
     """Show an application."""
-    _refuse_reserved(app.id)
+    if app.id == OPERATIONAL:
+        raise NotFound("There is no such application.")
     return ApplicationOut.of(app)
 
 
@@ -83,43 +81,19 @@ async def upsert(
     app_id: AppId, body: ApplicationIn, gateway: GatewayOf, response: Response
 ) -> ApplicationOut:
     """Replace an application; create it (201) if there is none with that uid."""
-    _refuse_reserved(app_id)
-    existing = await gateway.directory.application(app_id)
-    if existing is None:
-        response.status_code = 201
-        return ApplicationOut.of(await create_application(gateway, body, uid=app_id))
-    fresh = make_application(gateway, existing.id, body, uid=body.uid or existing.uid)
-    fresh = msgspec.structs.replace(fresh, created_at=existing.created_at)
-    await gateway.directory.put(fresh)
-    return ApplicationOut.of(fresh)
+    changed = await gateway.applications.upsert(app_id, body.fields())
+    response.status_code = 201 if changed.before is None else 200
+    return ApplicationOut.of(changed.record)
 
 
 @router.patch("/{app_id}", dependencies=guard(*CREATE))
 async def patch(app: App, body: ApplicationPatch, gateway: GatewayOf) -> ApplicationOut:
     """Change some of an application."""
-    _refuse_reserved(app.id)
-    given = body.model_fields_set
-    changes: dict[str, Any] = {"updated_at": gateway.clock.now()}
-    if body.gives_rate:
-        changes["throttle_rate"] = body.rate
-    if "uid" in given:
-        changes["uid"] = checked_uid(body.uid)
-    if "metadata" in given:
-        changes["metadata"] = body.metadata or {}
-    changes |= {name: getattr(body, name) for name in given & {"name", "check_schemas"}}
-    fresh = msgspec.structs.replace(app, **changes)
-    await gateway.directory.put(fresh)
-    return ApplicationOut.of(fresh)
+    return ApplicationOut.of(await gateway.applications.patch(app.id, body.fields()))
 
 
 @router.delete("/{app_id}", status_code=204, dependencies=guard(*CREATE), response_model=None)
 async def delete(app: App, gateway: GatewayOf) -> Response:
     """Delete an application with everything in it."""
-    _refuse_reserved(app.id)
-    await gateway.directory.remove(Application, app.id)
+    await gateway.applications.remove(app.id)
     return Response(status_code=204)
-
-
-def _refuse_reserved(app_id: str) -> None:
-    if app_id == OPERATIONAL:
-        raise NotFound("There is no such application.")

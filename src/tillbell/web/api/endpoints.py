@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from fastapi import Response
 
-from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut
@@ -14,8 +11,8 @@ from tillbell.web.api.routes import (
     App,
     EndpointId,
     EndpointOf,
+    EndpointsOf,
     GatewayOf,
-    WriterOf,
     also,
     app_read,
     app_write,
@@ -34,8 +31,6 @@ from tillbell.web.api.shapes.endpoints import (
     SecretOut,
 )
 from tillbell.web.edge.auth import Capability
-
-T = TypeVar("T")
 
 router = resource("/app/{app_id}/endpoint", "Endpoint")
 
@@ -57,9 +52,9 @@ async def list_(app: App, page: OrderedPageOf, gateway: GatewayOf) -> Listed[End
 
 
 @router.post("", status_code=201, dependencies=WRITE)
-async def create(app: App, body: EndpointIn, writer: WriterOf) -> EndpointOut:
+async def create(app: App, body: EndpointIn, endpoints: EndpointsOf) -> EndpointOut:
     """Add an endpoint."""
-    return EndpointOut.of(await writer.create(app.id, body))
+    return EndpointOut.of(await endpoints.create(app.id, body.changes()))
 
 
 @router.get("/{endpoint_id}", dependencies=READ)
@@ -73,69 +68,65 @@ async def upsert(
     app: App,
     endpoint_id: EndpointId,
     body: EndpointUpsertIn,
-    writer: WriterOf,
+    endpoints: EndpointsOf,
     response: Response,
 ) -> EndpointOut:
     """Replace an endpoint; create it (201) if there is none with that uid."""
-    endpoint, is_new = await writer.upsert(app.id, endpoint_id, body)
-    response.status_code = 201 if is_new else 200
-    return EndpointOut.of(endpoint)
+    changed = await endpoints.upsert(app.id, endpoint_id, body.changes())
+    response.status_code = 201 if changed.before is None else 200
+    return EndpointOut.of(changed.record)
 
 
 @router.patch("/{endpoint_id}", dependencies=WRITE)
-async def patch(endpoint: EndpointOf, body: EndpointPatch, writer: WriterOf) -> EndpointOut:
+async def patch(endpoint: EndpointOf, body: EndpointPatch, endpoints: EndpointsOf) -> EndpointOut:
     """Change some of an endpoint. `disabled: false` also ends a pause."""
-    return EndpointOut.of(present(await writer.patch(endpoint.scope, endpoint.id, body)))
+    return EndpointOut.of(await endpoints.patch(endpoint.scope, endpoint.id, body.changes()))
 
 
 @router.delete("/{endpoint_id}", status_code=204, dependencies=WRITE, response_model=None)
-async def delete(endpoint: EndpointOf, gateway: GatewayOf) -> Response:
+async def delete(endpoint: EndpointOf, endpoints: EndpointsOf) -> Response:
     """Remove an endpoint; what still waits for it is discarded."""
-    await gateway.directory.remove(Endpoint, endpoint.id, endpoint.scope)
+    await endpoints.remove(endpoint.scope, endpoint.id)
     return Response(status_code=204)
 
 
 @router.get("/{endpoint_id}/headers", dependencies=READ)
-async def get_headers(endpoint: EndpointOf, writer: WriterOf) -> HeadersOut:
+async def get_headers(endpoint: EndpointOf, endpoints: EndpointsOf) -> HeadersOut:
     """Show the custom headers, without the values of sensitive ones."""
-    return shown_headers(endpoint, writer.opened_headers(endpoint))
+    return shown_headers(endpoint, endpoints.opened_headers(endpoint))
 
 
 @router.put("/{endpoint_id}/headers", status_code=204, dependencies=WRITE, response_model=None)
-async def set_headers(endpoint: EndpointOf, body: HeadersIn, writer: WriterOf) -> Response:
+async def set_headers(endpoint: EndpointOf, body: HeadersIn, endpoints: EndpointsOf) -> Response:
     """Replace the custom headers."""
-    await writer.set_headers(endpoint.scope, endpoint.id, body.headers)
+    await endpoints.set_headers(endpoint.scope, endpoint.id, body.headers)
     return Response(status_code=204)
 
 
 @router.patch("/{endpoint_id}/headers", status_code=204, dependencies=WRITE, response_model=None)
-async def patch_headers(endpoint: EndpointOf, body: HeadersPatchIn, writer: WriterOf) -> Response:
+async def patch_headers(
+    endpoint: EndpointOf, body: HeadersPatchIn, endpoints: EndpointsOf
+) -> Response:
     """Set some custom headers and delete others."""
     gone = body.delete_headers or []
-    await writer.patch_headers(endpoint.scope, endpoint.id, body.headers, gone)
+    await endpoints.patch_headers(endpoint.scope, endpoint.id, body.headers, gone)
     return Response(status_code=204)
 
 
 @router.get("/{endpoint_id}/secret", dependencies=SHOW_SECRET)
-async def get_secret(endpoint: EndpointOf, writer: WriterOf) -> SecretOut:
+async def get_secret(endpoint: EndpointOf, endpoints: EndpointsOf) -> SecretOut:
     """Show the signing secret."""
-    return SecretOut(key=writer.secret(endpoint))
+    return SecretOut(key=endpoints.secret(endpoint))
 
 
 @router.post("/{endpoint_id}/secret/rotate", dependencies=ROTATE)
 async def rotate_secret(
-    endpoint: EndpointOf, writer: WriterOf, body: RotateIn | None = None
+    endpoint: EndpointOf, endpoints: EndpointsOf, body: RotateIn | None = None
 ) -> SecretOut:
     """Use a new signing secret; for a day (or the grace period) the old one signs too."""
-    text = await writer.rotate(endpoint.scope, endpoint.id, body or RotateIn())
-    return SecretOut(key=present(text))
-
-
-def present(found: T | None) -> T:
-    """Return what was found. `NotFound` if it was removed at this very moment."""
-    if found is None:
-        raise NotFound
-    return found
+    body = body or RotateIn()
+    text = await endpoints.rotate(endpoint.scope, endpoint.id, body.key, body.grace_period_seconds)
+    return SecretOut(key=text)
 
 
 def shown_headers(endpoint: Endpoint, opened: dict[str, str]) -> HeadersOut:

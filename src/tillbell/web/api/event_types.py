@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from fastapi import Path, Query, Response
 
-from tillbell.app import Gateway
 from tillbell.catalog import CATALOG
-from tillbell.deliver.schemas import compile_schema
-from tillbell.errors import Conflict, Invalid, NotFound, Problem
+from tillbell.configure.event_types import not_registered
 from tillbell.model.records import EventType
-from tillbell.rules.delivery.selectors import check_event_type
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, cut_filtered
 from tillbell.web.api.routes import GatewayOf, also, guard, resource
@@ -57,10 +53,7 @@ async def list_(
 @router.post("", status_code=201, dependencies=WRITE)
 async def create(body: EventTypeIn, gateway: GatewayOf) -> EventTypeOut:
     """Register an event type. One that is archived comes back with the new description."""
-    existing = await gateway.directory.event_type(body.name)
-    if existing is not None and not existing.archived:
-        raise Conflict(f"The event type {body.name} exists already.")
-    return await _store(gateway, body.name, body, existing)
+    return EventTypeOut.of(await gateway.event_types.create(body.name, body.fields()))
 
 
 @router.get("/catalog", dependencies=READ)
@@ -80,7 +73,10 @@ async def catalog() -> list[CatalogEntryOut]:
 @router.get("/{event_type_name}", dependencies=READ)
 async def get(event_type_name: NameInPath, gateway: GatewayOf) -> EventTypeOut:
     """Show a registered event type."""
-    return EventTypeOut.of(await _found(gateway, event_type_name))
+    kind = await gateway.directory.event_type(event_type_name)
+    if kind is None:
+        raise not_registered()
+    return EventTypeOut.of(kind)
 
 
 @router.put(
@@ -90,10 +86,9 @@ async def upsert(
     event_type_name: NameInPath, body: EventTypeUpsertIn, gateway: GatewayOf, response: Response
 ) -> EventTypeOut:
     """Replace an event type; register it (201) if it is new."""
-    existing = await gateway.directory.event_type(event_type_name)
-    if existing is None:
-        response.status_code = 201
-    return await _store(gateway, event_type_name, body, existing)
+    changed = await gateway.event_types.upsert(event_type_name, body.fields())
+    response.status_code = 201 if changed.before is None else 200
+    return EventTypeOut.of(changed.record)
 
 
 @router.patch("/{event_type_name}", dependencies=WRITE)
@@ -101,14 +96,7 @@ async def patch(
     event_type_name: NameInPath, body: EventTypePatch, gateway: GatewayOf
 ) -> EventTypeOut:
     """Change some of an event type."""
-    existing = await _found(gateway, event_type_name)
-    changes = {name: getattr(body, name) for name in body.model_fields_set}
-    if changes.get("feature_flags") is not None:
-        changes["feature_flags"] = tuple(changes["feature_flags"])
-    _check_schemas(changes.get("schemas"))
-    fresh = msgspec.structs.replace(existing, **changes, updated_at=gateway.clock.now())
-    await gateway.directory.put(fresh)
-    return EventTypeOut.of(fresh)
+    return EventTypeOut.of(await gateway.event_types.patch(event_type_name, body.fields()))
 
 
 @router.delete("/{event_type_name}", status_code=204, dependencies=WRITE, response_model=None)
@@ -118,52 +106,8 @@ async def delete(
     expunge: Annotated[bool, Query()] = False,
 ) -> Response:
     """Archive an event type; with `expunge`, forget it."""
-    existing = await _found(gateway, event_type_name)
     if expunge:
-        await gateway.directory.remove(EventType, existing.id)
+        await gateway.event_types.remove(event_type_name)
     else:
-        now = gateway.clock.now()
-        await gateway.directory.put(
-            msgspec.structs.replace(existing, archived=True, updated_at=now)
-        )
+        await gateway.event_types.archive(event_type_name)
     return Response(status_code=204)
-
-
-async def _found(gateway: Gateway, name: str) -> EventType:
-    kind = await gateway.directory.event_type(name)
-    if kind is None:
-        raise NotFound("There is no such event type; built-in ones are at /event-type/catalog.")
-    return kind
-
-
-async def _store(
-    gateway: Gateway, name: str, body: EventTypeUpsertIn, existing: EventType | None
-) -> EventTypeOut:
-    if (wrong := check_event_type(name)) is not None:
-        raise Invalid(Problem(("body", "name"), wrong, "event_type"))
-    _check_schemas(body.schemas)
-    now = gateway.clock.now()
-    kind = EventType(
-        id=existing.id if existing else gateway.ids.new("et", now),
-        uid=name,
-        created_at=existing.created_at if existing else now,
-        updated_at=now,
-        description=body.description,
-        schemas=body.schemas,
-        archived=body.archived,
-        deprecated=body.deprecated,
-        group_name=body.group_name,
-        feature_flags=tuple(body.feature_flags) if body.feature_flags is not None else None,
-    )
-    await gateway.directory.put(kind)
-    return EventTypeOut.of(kind)
-
-
-def _check_schemas(schemas: dict[str, Any] | None) -> None:
-    for version, schema in (schemas or {}).items():
-        try:
-            compile_schema(schema)
-        except (ValueError, RecursionError) as error:
-            loc = ("body", "schemas", version)
-            message = str(error).split("\n", maxsplit=1)[0] or "is not a JSON Schema"
-            raise Invalid(Problem(loc, message, "json_schema")) from error

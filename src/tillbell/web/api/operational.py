@@ -14,9 +14,9 @@ from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.endpoints import present, shown_headers
+from tillbell.web.api.endpoints import shown_headers
 from tillbell.web.api.paging import OrderedPageOf, cut
-from tillbell.web.api.routes import EndpointId, GatewayOf, WriterOf, also, guard, resource
+from tillbell.web.api.routes import EndpointId, EndpointsOf, GatewayOf, also, guard, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.endpoints import (
     EndpointIn,
@@ -58,9 +58,9 @@ async def list_(page: OrderedPageOf, gateway: GatewayOf) -> Listed[EndpointOut]:
 
 
 @router.post("", status_code=201, dependencies=WRITE)
-async def create(body: EndpointIn, writer: WriterOf) -> EndpointOut:
+async def create(body: EndpointIn, endpoints: EndpointsOf) -> EndpointOut:
     """Add an operational endpoint."""
-    return EndpointOut.of(await writer.create(OPERATIONAL, body))
+    return EndpointOut.of(await endpoints.create(OPERATIONAL, body.changes()))
 
 
 @router.get("/{endpoint_id}", dependencies=READ)
@@ -71,50 +71,51 @@ async def get(endpoint: EndpointOf) -> EndpointOut:
 
 @router.put("/{endpoint_id}", dependencies=WRITE, responses=also(201, EndpointOut, "Created."))
 async def upsert(
-    endpoint_id: EndpointId, body: EndpointUpsertIn, writer: WriterOf, response: Response
+    endpoint_id: EndpointId, body: EndpointUpsertIn, endpoints: EndpointsOf, response: Response
 ) -> EndpointOut:
     """Replace an operational endpoint; create it (201) if there is none with that uid."""
-    endpoint, is_new = await writer.upsert(OPERATIONAL, endpoint_id, body)
-    response.status_code = 201 if is_new else 200
-    return EndpointOut.of(endpoint)
+    changed = await endpoints.upsert(OPERATIONAL, endpoint_id, body.changes())
+    response.status_code = 201 if changed.before is None else 200
+    return EndpointOut.of(changed.record)
 
 
 @router.patch("/{endpoint_id}", dependencies=WRITE)
-async def patch(endpoint: EndpointOf, body: EndpointPatch, writer: WriterOf) -> EndpointOut:
+async def patch(endpoint: EndpointOf, body: EndpointPatch, endpoints: EndpointsOf) -> EndpointOut:
     """Change some of an operational endpoint."""
-    return EndpointOut.of(present(await writer.patch(OPERATIONAL, endpoint.id, body)))
+    return EndpointOut.of(await endpoints.patch(OPERATIONAL, endpoint.id, body.changes()))
 
 
 @router.delete("/{endpoint_id}", status_code=204, dependencies=WRITE, response_model=None)
-async def delete(endpoint: EndpointOf, gateway: GatewayOf) -> Response:
+async def delete(endpoint: EndpointOf, endpoints: EndpointsOf) -> Response:
     """Remove an operational endpoint."""
-    await gateway.directory.remove(Endpoint, endpoint.id, OPERATIONAL)
+    await endpoints.remove(OPERATIONAL, endpoint.id)
     return Response(status_code=204)
 
 
 @router.get("/{endpoint_id}/headers", dependencies=READ)
-async def get_headers(endpoint: EndpointOf, writer: WriterOf) -> HeadersOut:
+async def get_headers(endpoint: EndpointOf, endpoints: EndpointsOf) -> HeadersOut:
     """Show the custom headers, without the values of sensitive ones."""
-    return shown_headers(endpoint, writer.opened_headers(endpoint))
+    return shown_headers(endpoint, endpoints.opened_headers(endpoint))
 
 
 @router.put("/{endpoint_id}/headers", status_code=204, dependencies=WRITE, response_model=None)
-async def set_headers(endpoint: EndpointOf, body: HeadersIn, writer: WriterOf) -> Response:
+async def set_headers(endpoint: EndpointOf, body: HeadersIn, endpoints: EndpointsOf) -> Response:
     """Replace the custom headers."""
-    await writer.set_headers(OPERATIONAL, endpoint.id, body.headers)
+    await endpoints.set_headers(OPERATIONAL, endpoint.id, body.headers)
     return Response(status_code=204)
 
 
 @router.get("/{endpoint_id}/secret", dependencies=WRITE)
-async def get_secret(endpoint: EndpointOf, writer: WriterOf) -> SecretOut:
+async def get_secret(endpoint: EndpointOf, endpoints: EndpointsOf) -> SecretOut:
     """Show the signing secret."""
-    return SecretOut(key=writer.secret(endpoint))
+    return SecretOut(key=endpoints.secret(endpoint))
 
 
 @router.post("/{endpoint_id}/secret/rotate", dependencies=WRITE)
 async def rotate_secret(
-    endpoint: EndpointOf, writer: WriterOf, body: RotateIn | None = None
+    endpoint: EndpointOf, endpoints: EndpointsOf, body: RotateIn | None = None
 ) -> SecretOut:
     """Use a new signing secret; for a day (or the grace period) the old one signs too."""
-    text = await writer.rotate(OPERATIONAL, endpoint.id, body or RotateIn())
-    return SecretOut(key=present(text))
+    body = body or RotateIn()
+    text = await endpoints.rotate(OPERATIONAL, endpoint.id, body.key, body.grace_period_seconds)
+    return SecretOut(key=text)

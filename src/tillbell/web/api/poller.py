@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from fastapi import Path, Query, Response
 
 from tillbell.app import Gateway
@@ -102,15 +103,18 @@ async def _polled(
 
 
 async def _keep(gateway: Gateway, app: Application, name: str, place: str) -> None:
-    known = await gateway.database.get(PollCursor, name, app.id)
     now = gateway.clock.now()
-    await gateway.directory.put(
-        PollCursor(
-            id=known.id if known else gateway.ids.new("cur", now),
+
+    def moved(cursor: PollCursor | None) -> PollCursor:
+        if cursor is not None:
+            return msgspec.structs.replace(cursor, iterator=place)
+        return PollCursor(
+            id=gateway.ids.new("cur", now),
             scope=app.id,
             uid=name,
-            created_at=known.created_at if known else now,
+            created_at=now,
             updated_at=now,
             iterator=place,
         )
-    )
+
+    await gateway.directory.change_or_add(PollCursor, app.id, name, moved)

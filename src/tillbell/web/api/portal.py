@@ -6,16 +6,13 @@ end. It is in the link's fragment, which browsers do not send to servers or prox
 
 from __future__ import annotations
 
-import msgspec
 from fastapi import Response
 
 from tillbell.app import Gateway
-from tillbell.clock import SECOND, Micros
+from tillbell.clock import SECOND
 from tillbell.errors import Forbidden, NotFound
-from tillbell.model.records import ApiKey, Application
-from tillbell.vault import hash_key, new_api_key
-from tillbell.web.api.application_writes import create_beside
-from tillbell.web.api.keys import revoke
+from tillbell.model.records import Application
+from tillbell.web.api.create_beside import create_beside
 from tillbell.web.api.routes import App, AppId, GatewayOf, Who, guard, resource
 from tillbell.web.api.shapes.keys import WEEK_S, ExpireIn, PortalIn, PortalOut
 from tillbell.web.edge.auth import Action, Capability, Tenant
@@ -32,43 +29,22 @@ async def app_portal_access(
 ) -> PortalOut:
     """Make a portal link for an application."""
     app = await _application(gateway, app_id, body, who)
-    now = gateway.clock.now()
-    await _forget_expired(gateway, app.id, now)
-    text = new_api_key()
-    await gateway.directory.put(
-        ApiKey(
-            id=gateway.ids.new("key", now),
-            scope=app.id,
-            created_at=now,
-            updated_at=now,
-            name="portal",
-            hash=hash_key(text),
-            last4=text[-4:],
-            scopes=(),
-            app_id=app.id,
-            capabilities=_capabilities(body),
-            session_id=body.session_id,
-            expires_at=now + (body.expiry or WEEK_S) * SECOND,
-        )
+    token = await gateway.api_keys.create_token(
+        app.id,
+        _capabilities(body),
+        session_id=body.session_id,
+        expires_at=gateway.clock.now() + (body.expiry or WEEK_S) * SECOND,
     )
     base = gateway.settings.public_url or gateway.settings.local_url
-    return PortalOut(url=f"{base}/portal#key={text}", token=text)
+    return PortalOut(url=f"{base}/portal#key={token.text}", token=token.text)
 
 
 @router.post("/app/{app_id}/expire-all", status_code=204, dependencies=WRITE, response_model=None)
 async def expire_all(app: App, gateway: GatewayOf, body: ExpireIn | None = None) -> Response:
     """End the portal tokens of an application, or those of some sessions."""
     body = body or ExpireIn()
-    ends_at = gateway.clock.now() + (body.expiry or 0) * SECOND
-    wanted = set(body.session_ids or ())
-    for key in await _tokens(gateway, app.id):
-        if wanted and key.session_id not in wanted:
-            continue
-        if body.expiry:
-            earlier = min(key.expires_at or ends_at, ends_at)
-            await gateway.directory.put(msgspec.structs.replace(key, expires_at=earlier))
-        else:
-            await revoke(gateway, key)
+    sessions = frozenset(body.session_ids or ())
+    await gateway.api_keys.end_tokens(app.id, sessions, (body.expiry or 0) * SECOND)
     return Response(status_code=204)
 
 
@@ -77,7 +53,7 @@ async def logout(gateway: GatewayOf, who: Who) -> Response:
     """End the portal token that asks."""
     if not who.is_portal:
         raise Forbidden("Only portal tokens log out; revoke a key at /key.")
-    await revoke(gateway, who.key)
+    await gateway.api_keys.revoke(who.key)
     return Response(status_code=204)
 
 
@@ -88,7 +64,7 @@ async def _application(gateway: Gateway, app_id: str, body: PortalIn, who: Who) 
     if body.application is None:
         raise NotFound("There is no such application.")
     fields = body.application.model_dump(by_alias=True, exclude_unset=True)
-    return await create_beside(gateway, {"uid": app_id} | fields, who)
+    return await create_beside(gateway, app_id, fields, who)
 
 
 def _capabilities(body: PortalIn) -> tuple[str, ...]:
@@ -97,15 +73,3 @@ def _capabilities(body: PortalIn) -> tuple[str, ...]:
     if body.capabilities is None:
         return tuple(Capability)
     return tuple(dict.fromkeys((Capability.VIEW_BASE, *body.capabilities)))
-
-
-async def _tokens(gateway: Gateway, app_id: str) -> list[ApiKey]:
-    keys = await gateway.directory.all(ApiKey, app_id)
-    return [key for key in keys if key.capabilities is not None]
-
-
-async def _forget_expired(gateway: Gateway, app_id: str, now: Micros) -> None:
-    """Delete what nobody can use any more, so that links made every minute do not pile up."""
-    for key in await _tokens(gateway, app_id):
-        if key.expires_at is not None and key.expires_at <= now:
-            await revoke(gateway, key)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 
 from tillbell import __version__
 from tillbell.app import Gateway
+from tillbell.configure.key_usage import KeyUsage
 from tillbell.process.resend_message import Reteller
 from tillbell.web.api import (
     applications,
@@ -38,12 +39,9 @@ from tillbell.web.api import (
     transaction_acts,
     transactions,
 )
-from tillbell.web.api.endpoint_writes import EndpointWriter
 from tillbell.web.api.failures import install
 from tillbell.web.api.openapi import make_document
-from tillbell.web.api.source_writes import SourceWriter
 from tillbell.web.edge.paths import BASE
-from tillbell.web.edge.usage import KeyUsage
 
 ROUTERS: tuple[APIRouter, ...] = (
     applications.router,
@@ -78,8 +76,6 @@ def make_rest(gateway: Gateway, usage: KeyUsage) -> FastAPI:
     api = _routed()
     api.state.gateway = gateway
     api.state.usage = usage
-    api.state.writer = EndpointWriter(gateway)
-    api.state.source_writer = SourceWriter(gateway)
     api.state.reteller = Reteller(
         gateway.database, gateway.directory, gateway.operator, gateway.resender
     )

@@ -17,13 +17,13 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from tillbell.app import Gateway
+from tillbell.configure.endpoints import Endpoints
+from tillbell.configure.key_usage import KeyUsage
 from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import Application
-from tillbell.web.api.endpoint_writes import EndpointWriter
 from tillbell.web.edge.auth import PRINCIPAL, Access, Action, Capability, Principal, Tenant
 from tillbell.web.edge.paths import BASE
-from tillbell.web.edge.usage import KeyUsage
 
 UID = r"^[a-zA-Z0-9\-_.]+$"
 
@@ -135,10 +135,9 @@ async def the_endpoint(endpoint_id: EndpointId, app: App, gateway: GatewayOf) ->
 EndpointOf = Annotated[Endpoint, Depends(the_endpoint)]
 
 
-async def the_writer(request: Request) -> EndpointWriter:
-    """Give the one who changes endpoints."""
-    writer: EndpointWriter = request.app.state.writer
-    return writer
+async def the_endpoints(gateway: GatewayOf) -> Endpoints:
+    """Give what changes endpoints."""
+    return gateway.endpoints
 
 
-WriterOf = Annotated[EndpointWriter, Depends(the_writer)]
+EndpointsOf = Annotated[Endpoints, Depends(the_endpoints)]

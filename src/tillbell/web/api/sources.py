@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Request, Response
+from fastapi import Depends, Path, Response
 
+from tillbell.configure.sources import SourceSettings
 from tillbell.errors import NotFound
 from tillbell.model.sources import Source
 from tillbell.receive.source_cache import LiveSource
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.endpoints import present
 from tillbell.web.api.paging import OrderedPageOf, cut
 from tillbell.web.api.routes import UID, App, GatewayOf, app_read, app_write, resource
 from tillbell.web.api.shapes.base import Listed
@@ -24,7 +24,6 @@ from tillbell.web.api.shapes.sources import (
 )
 from tillbell.web.api.source_tryout import simulate
 from tillbell.web.api.source_view import source_out
-from tillbell.web.api.source_writes import SourceWriter
 
 router = resource("/app/{app_id}/source", "Source")
 
@@ -45,14 +44,13 @@ async def the_source(
     return live
 
 
-async def the_source_writer(request: Request) -> SourceWriter:
-    """Give the one who changes sources."""
-    writer: SourceWriter = request.app.state.source_writer
-    return writer
+async def the_source_settings(gateway: GatewayOf) -> SourceSettings:
+    """Give what changes sources."""
+    return gateway.source_settings
 
 
 SourceOf = Annotated[LiveSource, Depends(the_source)]
-WriterOf = Annotated[SourceWriter, Depends(the_source_writer)]
+SettingsOf = Annotated[SourceSettings, Depends(the_source_settings)]
 
 
 @router.get("", dependencies=READ)
@@ -68,9 +66,12 @@ async def list_(app: App, page: OrderedPageOf, gateway: GatewayOf) -> Listed[Sou
 
 
 @router.post("", status_code=201, dependencies=WRITE)
-async def create(app: App, body: SourceIn, writer: WriterOf, gateway: GatewayOf) -> SourceOut:
+async def create(app: App, body: SourceIn, settings: SettingsOf, gateway: GatewayOf) -> SourceOut:
     """Add a source. The answer has the URL to enter at the provider."""
-    return source_out(gateway, await writer.create(app.id, body))
+    return source_out(
+        gateway,
+        await settings.create(app.id, body.provider, body.secrets, body.changes()),
+    )
 
 
 @router.get("/{source_id}", dependencies=READ)
@@ -81,25 +82,30 @@ async def get(source: SourceOf, gateway: GatewayOf) -> SourceOut:
 
 @router.patch("/{source_id}", dependencies=WRITE)
 async def patch(
-    source: SourceOf, body: SourcePatch, writer: WriterOf, gateway: GatewayOf
+    source: SourceOf, body: SourcePatch, settings: SettingsOf, gateway: GatewayOf
 ) -> SourceOut:
     """Change some of a source."""
-    return source_out(gateway, present(await writer.patch(source, body)))
+    return source_out(
+        gateway, await settings.patch(source.source.scope, source.source.id, body.changes())
+    )
 
 
 @router.delete("/{source_id}", status_code=204, dependencies=WRITE, response_model=None)
-async def delete(source: SourceOf, gateway: GatewayOf) -> Response:
+async def delete(source: SourceOf, settings: SettingsOf) -> Response:
     """Remove a source; its URL is unknown from now on. What it sent stays in the log."""
-    await gateway.sources.remove(source.source)
+    await settings.remove(source.source.scope, source.source.id)
     return Response(status_code=204)
 
 
 @router.post("/{source_id}/secret/rotate", dependencies=WRITE)
 async def rotate_secret(
-    source: SourceOf, body: SourceRotateIn, writer: WriterOf, gateway: GatewayOf
+    source: SourceOf, body: SourceRotateIn, settings: SettingsOf, gateway: GatewayOf
 ) -> SourceOut:
     """Use a new secret; for a day (or the grace period) the old one is accepted too."""
-    return source_out(gateway, present(await writer.rotate(source, body)))
+    rotated = await settings.rotate(
+        source.source.scope, source.source.id, body.secret, body.grace_period_seconds
+    )
+    return source_out(gateway, rotated)
 
 
 @router.post("/{source_id}/test", dependencies=WRITE)

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Response
 
 from tillbell.app import Gateway
+from tillbell.configure.names import checked_uid
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.records import Application
 from tillbell.model.transactions import Direction, Kind, Status, Transaction
@@ -24,7 +25,6 @@ from tillbell.web.api.shapes.transactions import (
     TransactionOut,
 )
 from tillbell.web.api.transaction_view import detail_out, transaction_out
-from tillbell.web.api.uids import checked_uid
 
 router = resource("/app/{app_id}/transaction", "Transaction")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 
 from tillbell.app import Gateway
+from tillbell.configure.key_usage import KeyUsage
 from tillbell.errors import TillbellError
 from tillbell.web.edge.asgi_types import (
     Answer,
@@ -26,7 +27,6 @@ from tillbell.web.edge.idempotency import Attempted, Idempotent, idempotency_nam
 from tillbell.web.edge.limits import RateLimit
 from tillbell.web.edge.problems import render_problem
 from tillbell.web.edge.strict_json import check_json
-from tillbell.web.edge.usage import KeyUsage
 
 PUBLIC = frozenset({"/api/v1/health", "/api/v1/openapi.json"})
 _SECURITY: list[tuple[bytes, bytes]] = [

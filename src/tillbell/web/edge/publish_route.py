@@ -142,13 +142,13 @@ class MessageCreate:
     async def _create_application(
         self, id_or_uid: str, draft: ApplicationDraft, principal: Principal
     ) -> None:
-        from tillbell.web.api.application_writes import create_beside  # its shapes load slowly
+        from tillbell.web.api.create_beside import create_beside  # its shapes load slowly
 
-        fields = {**msgspec.to_builtins(draft), "uid": draft.uid or id_or_uid}
+        fields = msgspec.to_builtins(draft)
         try:
-            await create_beside(self._gateway, fields, principal)
+            await create_beside(self._gateway, id_or_uid, fields, principal)
         except Conflict:
-            return  # another request made it first: that one is used
+            return  # it names another, which is there: none has the name that was asked for
 
     def _idempotency(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tillbell.app import Gateway
+from tillbell.configure.key_usage import KeyUsage
 from tillbell.errors import NotFound, TillbellError
 from tillbell.web.edge import callback_route, health, publish_route
 from tillbell.web.edge.api_middleware import Gate
@@ -11,7 +12,6 @@ from tillbell.web.edge.auth import PRINCIPAL, authenticate_now
 from tillbell.web.edge.limits import RateLimit
 from tillbell.web.edge.paths import is_rest
 from tillbell.web.edge.problems import render_problem
-from tillbell.web.edge.usage import KeyUsage
 from tillbell.web.server.lazy_app import Deferred
 from tillbell.web.server.shared_metrics import Board
 
@@ -20,7 +20,7 @@ class Web:
     """Everything that is served. `pages` serves what is neither API nor callbacks nor health."""
 
     def __init__(self, gateway: Gateway, pages: App | None = None) -> None:
-        usage = KeyUsage(gateway.database, gateway.clock)
+        usage = gateway.key_usage
         limit = RateLimit(gateway.settings.api_rate_limit, gateway.clock)
         self._rest = Deferred(lambda: _load_rest(gateway, usage))
         self._gate = Gate(self._rest, gateway, limit, usage)

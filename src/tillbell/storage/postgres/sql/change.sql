@@ -105,3 +105,7 @@ SELECT CAST(parent.amount - coalesce((
         WHERE app_id = ?1 AND transaction_id = child.id AND kind = 'debit' OFFSET 0) e), 0) AS BIGINT)
 FROM effects parent
 WHERE parent.app_id = ?1 AND parent.transaction_id = ?2 AND parent.kind = 'credit';
+
+-- name: present_record
+-- What a record's change rests on; its removal waits for this commit. Index: primary key.
+SELECT doc FROM records WHERE kind = ?1 AND scope = ?2 AND id = ?3 FOR UPDATE;

@@ -64,3 +64,7 @@ SELECT CAST(parent.amount - coalesce((
     CROSS JOIN effects e ON e.transaction_id = child.id AND e.kind = 'debit'
     WHERE child.parent_id = ?2 AND child.kind = 'refund'), 0) AS BIGINT)
 FROM effects parent WHERE parent.transaction_id = ?2 AND parent.kind = 'credit';
+
+-- name: present_record
+-- What a record's change rests on. Index: primary key.
+SELECT doc FROM records WHERE kind = ?1 AND scope = ?2 AND id = ?3;

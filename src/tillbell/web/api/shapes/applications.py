@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from pydantic import Field
 
@@ -21,6 +22,16 @@ class ApplicationIn(Rated):
         default=False, description="Refuse messages that break their event type's schema."
     )
 
+    def fields(self) -> dict[str, Any]:
+        """Return it as fields of the record."""
+        return {
+            "name": self.name,
+            "uid": self.uid,
+            "throttle_rate": self.rate,
+            "metadata": self.metadata or {},
+            "check_schemas": self.check_schemas,
+        }
+
 
 class ApplicationPatch(Rated):
     """What is to change; members left out stay, null clears."""
@@ -29,6 +40,16 @@ class ApplicationPatch(Rated):
     uid: Uid | None = None
     metadata: Metadata | None = None
     check_schemas: Flag = False
+
+    def fields(self) -> dict[str, Any]:
+        """Return what it names as fields of the record."""
+        named = self.model_fields_set & {"name", "uid", "check_schemas"}
+        fields: dict[str, Any] = {name: getattr(self, name) for name in named}
+        if self.gives_rate:
+            fields["throttle_rate"] = self.rate
+        if "metadata" in self.model_fields_set:
+            fields["metadata"] = self.metadata or {}
+        return fields
 
 
 class ApplicationOut(Out):

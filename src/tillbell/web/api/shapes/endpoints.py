@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from tillbell.clock import to_datetime
+from tillbell.configure.endpoints import EndpointChanges
 from tillbell.model.endpoints import Endpoint, EndpointStatus
 from tillbell.web.api.shapes.base import (
     Flag,
@@ -31,6 +32,9 @@ EventTypes = Annotated[list[Name], Field(min_length=1, max_length=500)]
 Channels = Annotated[list[Label], Field(min_length=1, max_length=10)]
 SecretText = Annotated[str, Field(min_length=1, max_length=512)]
 Headers = dict[str, str]
+
+
+_AS_THEY_ARE = frozenset({"uid", "url", "success", "ordering", "max_concurrency", "header_names"})
 
 
 class EndpointFields(Rated):
@@ -64,6 +68,54 @@ class EndpointFields(Rated):
         description="Profile `cloudevents`: ask the receiver with OPTIONS before saving.",
     )
 
+    def changes(self) -> EndpointChanges:
+        """Return what it names as fields of the record: null clears, what is left out stays."""
+        named = self.model_fields_set
+        fields: dict[str, Any] = {name: getattr(self, name) for name in named & _AS_THEY_ARE}
+        if "description" in named:
+            fields["description"] = self.description or ""
+        if "metadata" in named:
+            fields["metadata"] = self.metadata or {}
+        if "timeout" in named:
+            fields["timeout_s"] = self.timeout
+        if self.gives_rate:
+            fields["throttle_rate"] = self.rate
+        if self.profile is not None:
+            fields["profile"] = self.profile
+        if self.handshake is not None:
+            fields["handshake"] = self.handshake
+        return EndpointChanges(
+            fields | self._lists() | _status(self.disabled), self._selectors_named()
+        )
+
+    def _lists(self) -> dict[str, Any]:
+        named = self.model_fields_set
+        fields: dict[str, Any] = {}
+        if named & {"event_types", "filter_types"}:
+            fields["selectors"] = _tuple(self.event_types or self.filter_types)
+        if "channels" in named:
+            fields["channels"] = _tuple(self.channels)
+        if "retry_schedule" in named:
+            fields["retry_schedule"] = _tuple(self.retry_schedule)
+        return fields
+
+    def _selectors_named(self) -> str | None:
+        if self.event_types:
+            return "eventTypes"
+        return "filterTypes" if self.filter_types else None
+
+
+def _tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
+    return tuple(values) if values is not None else None
+
+
+def _status(disabled: bool | None) -> dict[str, Any]:  # noqa: FBT001 - the wire's own flag
+    if disabled is None:
+        return {}
+    if disabled:
+        return {"status": EndpointStatus.DISABLED, "status_reason": "owner"}
+    return {"status": EndpointStatus.ACTIVE, "status_reason": None}
+
 
 class EndpointUpsertIn(EndpointFields):
     """A whole endpoint. Secret, headers and profile stay as they are if it exists."""
@@ -76,6 +128,10 @@ class EndpointIn(EndpointUpsertIn):
 
     secret: SecretText | None = Field(default=None, description="Made for you if you leave it out.")
     headers: Headers | None = None
+
+    def changes(self) -> EndpointChanges:
+        """Return it as fields of the record, with its secret and headers."""
+        return super().changes()._replace(secret=self.secret, headers=self.headers)
 
 
 class EndpointPatch(EndpointFields):

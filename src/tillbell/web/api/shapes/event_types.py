@@ -24,6 +24,18 @@ class EventTypeUpsertIn(In):
     group_name: Name | None = None
     feature_flags: list[Name] | None = None
 
+    def fields(self) -> dict[str, Any]:
+        """Return it as fields of the record."""
+        flags = self.feature_flags
+        return {
+            "description": self.description,
+            "archived": self.archived,
+            "deprecated": self.deprecated,
+            "schemas": self.schemas,
+            "group_name": self.group_name,
+            "feature_flags": tuple(flags) if flags is not None else None,
+        }
+
 
 class EventTypeIn(EventTypeUpsertIn):
     """A whole event type."""
@@ -40,6 +52,13 @@ class EventTypePatch(In):
     schemas: Schemas | None = None
     group_name: Name | None = None
     feature_flags: list[Name] | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return what it names as fields of the record."""
+        fields = {name: getattr(self, name) for name in self.model_fields_set}
+        if fields.get("feature_flags") is not None:
+            fields["feature_flags"] = tuple(fields["feature_flags"])
+        return fields
 
 
 class EventTypeOut(Out):

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from tillbell.configure.sources import SourceChanges
 from tillbell.web.api.shapes.base import Flag, In, Metadata, Name, Out, Uid
 from tillbell.web.api.shapes.endpoints import WEEK_S
 
@@ -28,6 +29,18 @@ class SourceFields(In):
         default=None, description="Its callbacks are stored and answered, and cause nothing."
     )
     metadata: Metadata | None = None
+
+    def changes(self) -> SourceChanges:
+        """Return what it names as fields of the record; what is left out stays."""
+        named = self.model_fields_set
+        fields: dict[str, Any] = {name: getattr(self, name) for name in named & {"uid", "name"}}
+        if "metadata" in named:
+            fields["metadata"] = self.metadata or {}
+        if self.default is not None:
+            fields["is_default"] = self.default
+        if self.disabled is not None:
+            fields["is_enabled"] = not self.disabled
+        return SourceChanges(fields, self.config)
 
 
 class SourceIn(SourceFields):

@@ -6,7 +6,10 @@ being revoked at the same moment.
 
 from __future__ import annotations
 
+import msgspec
+
 from tillbell.clock import HOUR, Clock, Micros
+from tillbell.deliver.config_cache import Directory
 from tillbell.errors import Unavailable
 from tillbell.model.records import ApiKey, KeyUse
 from tillbell.storage.ports.outbound import Registry
@@ -18,8 +21,9 @@ _KEYS_MAX = 100_000
 class KeyUsage:
     """Notes the use of keys. A store that cannot be written to now does not stop a request."""
 
-    def __init__(self, registry: Registry, clock: Clock) -> None:
+    def __init__(self, registry: Registry, directory: Directory, clock: Clock) -> None:
         self._registry = registry
+        self._directory = directory
         self._clock = clock
         self._noted: dict[str, Micros] = {}
 
@@ -34,8 +38,14 @@ class KeyUsage:
         if len(self._noted) >= _KEYS_MAX:
             self._noted.clear()
         self._noted[key.id] = now
+
+        def used(use: KeyUse | None) -> KeyUse:
+            if use is None:
+                return KeyUse(id=key.id, scope=key.scope, last_used_at=now)
+            return msgspec.structs.replace(use, last_used_at=max(use.last_used_at, now))
+
         try:
-            await self._registry.put(KeyUse(id=key.id, scope=key.scope, last_used_at=now))
+            await self._directory.change_or_add(KeyUse, key.scope, key.id, used)
         except Unavailable:
             return  # it is a courtesy; what the request itself stores will say so
 

@@ -1,0 +1,1 @@
+"""What users configure: each change checked, sealed and stored, so that none is lost."""

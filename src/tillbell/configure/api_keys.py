@@ -1,0 +1,163 @@
+"""API keys and portal tokens: made, limited, revoked; their text is shown once, a hash is kept."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tillbell.clock import Micros
+from tillbell.configure.parts import Parts
+from tillbell.errors import Invalid, NotFound, Problem
+from tillbell.model.records import ApiKey, KeyScope, KeyUse
+from tillbell.storage.ports.outbound import Registry
+from tillbell.vault import hash_key, new_api_key
+
+BOOTSTRAP = "key_bootstrap"  # the record that mirrors the setting admin_key
+
+
+class NewKey(NamedTuple):
+    """A key just made, and its text, which is kept nowhere."""
+
+    key: ApiKey
+    text: str
+
+
+class ApiKeys:
+    """See the module. A portal token is a key bound to an application, with capabilities."""
+
+    def __init__(self, parts: Parts, registry: Registry) -> None:
+        self._registry = registry
+        self._directory = parts.directory
+        self._clock = parts.clock
+        self._ids = parts.ids
+
+    async def create(
+        self,
+        name: str,
+        scopes: tuple[str, ...],
+        app: str | None = None,
+        expires_at: Micros | None = None,
+    ) -> NewKey:
+        """Make a key, bound to an application (id or uid) if one is named."""
+        app_id = await self._bound_to(app)
+        return await self._add(name=name, scopes=scopes, app_id=app_id, expires_at=expires_at)
+
+    async def create_token(
+        self,
+        app_id: str,
+        capabilities: tuple[str, ...],
+        session_id: str | None,
+        expires_at: Micros,
+    ) -> NewKey:
+        """Make a portal token of an application; those that have ended go."""
+        await self._forget_expired(app_id)
+        return await self._add(
+            name="portal",
+            scopes=(),
+            app_id=app_id,
+            capabilities=capabilities,
+            session_id=session_id,
+            expires_at=expires_at,
+        )
+
+    async def key(self, key_id: str) -> ApiKey:
+        """Return a key by its id. `NotFound` for portal tokens too."""
+        key = await self._registry.get(ApiKey, key_id, None)
+        if key is None or key.capabilities is not None:
+            raise NotFound("There is no such key.")
+        return key
+
+    async def revoke(self, key: ApiKey) -> None:
+        """Delete a key or portal token, at once, with the note of its use."""
+        await self._directory.remove(ApiKey, key.id, key.scope)
+        await self._directory.remove(KeyUse, key.id, key.scope)
+
+    async def end_tokens(self, app_id: str, session_ids: Collection[str], after_us: Micros) -> None:
+        """End the portal tokens of an application, or of some of its sessions, not later than that.
+
+        0: at once.
+        """
+        ends_at = self._clock.now() + after_us
+        for key in await self._tokens(app_id):
+            if session_ids and key.session_id not in session_ids:
+                continue
+            if after_us:
+                await self._end(key, ends_at)
+            else:
+                await self.revoke(key)
+
+    async def ensure_admin(self, configured: str | None) -> str | None:
+        """Make sure that somebody can get in.
+
+        The configured key works, and stops working when none is configured. If there is no key
+        with every right at all, one is made and its text returned.
+        """
+        if configured is None:
+            await self._directory.remove(ApiKey, BOOTSTRAP)
+        else:
+            await self._mirror(configured)
+        if any(KeyScope.ADMIN in key.scopes for key in await self._directory.all(ApiKey)):
+            return None
+        return (await self._add(name="first key", scopes=(KeyScope.ADMIN.value,))).text
+
+    # ── parts ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _add(self, **fields: Any) -> NewKey:
+        now = self._clock.now()
+        text = new_api_key()
+        key = _made(self._ids.new("key", now), text, now, **fields)
+        await self._directory.add(key)
+        return NewKey(key, text)
+
+    async def _mirror(self, text: str) -> None:
+        now = self._clock.now()
+
+        def mirrored(key: ApiKey | None) -> ApiKey:
+            if key is not None and key.hash == hash_key(text):
+                return key
+            return _made(BOOTSTRAP, text, now, name="bootstrap", scopes=(KeyScope.ADMIN.value,))
+
+        await self._directory.change_or_add(ApiKey, "", BOOTSTRAP, mirrored)
+
+    async def _bound_to(self, id_or_uid: str | None) -> str | None:
+        if id_or_uid is None:
+            return None
+        application = await self._directory.application(id_or_uid)
+        if application is None:
+            raise Invalid(Problem(("body", "appId"), "there is no such application", "app_id"))
+        return application.id
+
+    async def _tokens(self, app_id: str) -> list[ApiKey]:
+        keys = await self._directory.all(ApiKey, app_id)
+        return [key for key in keys if key.capabilities is not None]
+
+    async def _forget_expired(self, app_id: str) -> None:
+        """Delete what nobody can use any more: links made every minute must not pile up."""
+        now = self._clock.now()
+        for key in await self._tokens(app_id):
+            if key.expires_at is not None and key.expires_at <= now:
+                await self.revoke(key)
+
+    async def _end(self, key: ApiKey, ends_at: Micros) -> None:
+        def ending(token: ApiKey) -> ApiKey:
+            earlier = min(token.expires_at or ends_at, ends_at)
+            return msgspec.structs.replace(token, expires_at=earlier)
+
+        with contextlib.suppress(NotFound):  # it was revoked at this moment
+            await self._directory.change(ApiKey, key.scope, key.id, ending)
+
+
+def _made(id_: str, text: str, now: Micros, app_id: str | None = None, **fields: Any) -> ApiKey:
+    return ApiKey(
+        id=id_,
+        scope=app_id or "",
+        app_id=app_id,
+        created_at=now,
+        updated_at=now,
+        hash=hash_key(text),
+        last4=text[-4:],
+        **fields,
+    )

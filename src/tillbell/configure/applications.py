@@ -1,0 +1,81 @@
+"""Applications: made, found or made, replaced, changed, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tillbell.configure.names import checked_uid
+from tillbell.configure.parts import Parts
+from tillbell.deliver.config_cache import OPERATIONAL, ChangedRecord
+from tillbell.errors import NotFound
+from tillbell.model.records import Application
+
+# What replacing an application sets back where it is not named.
+_UNSET: Mapping[str, Any] = {"throttle_rate": None, "metadata": {}, "check_schemas": False}
+
+
+class Applications:
+    """See the module. `fields` are fields of the record, by name."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._directory = parts.directory
+        self._clock = parts.clock
+        self._ids = parts.ids
+
+    async def create(self, fields: Mapping[str, Any]) -> Application:
+        """Add an application. `Conflict` if its uid is taken."""
+        application = self._made(fields)
+        await self._directory.add(application)
+        return application
+
+    async def get_or_create(
+        self, uid: str, fields: Mapping[str, Any]
+    ) -> ChangedRecord[Application]:
+        """Return the application of that uid; make it if there is none."""
+
+        def present(application: Application | None) -> Application:
+            return application if application is not None else self._made({**fields, "uid": uid})
+
+        return await self._directory.change_or_add(Application, "", uid, present)
+
+    async def upsert(self, id_or_uid: str, fields: Mapping[str, Any]) -> ChangedRecord[Application]:
+        """Replace an application; make it with that uid if there is none. The uid stays
+        unless another is named."""
+        _refuse_operational(id_or_uid)
+        named = {name: value for name, value in fields.items() if (name, value) != ("uid", None)}
+
+        def replaced(application: Application | None) -> Application:
+            if application is None:
+                return self._made({"uid": id_or_uid} | named)
+            checked_uid(named.get("uid"))
+            return msgspec.structs.replace(application, **{**_UNSET, **named})
+
+        return await self._directory.change_or_add(Application, "", id_or_uid, replaced)
+
+    async def patch(self, id_: str, fields: Mapping[str, Any]) -> Application:
+        """Change what is named. `NotFound` if the application is gone."""
+        _refuse_operational(id_)
+        checked_uid(fields.get("uid"))
+
+        def changed(application: Application) -> Application:
+            return msgspec.structs.replace(application, **fields)
+
+        return (await self._directory.change(Application, "", id_, changed)).record
+
+    async def remove(self, id_: str) -> None:
+        """Remove an application with everything in it."""
+        _refuse_operational(id_)
+        await self._directory.remove(Application, id_)
+
+    def _made(self, fields: Mapping[str, Any]) -> Application:
+        checked_uid(fields.get("uid"))
+        now = self._clock.now()
+        return Application(id=self._ids.new("app", now), created_at=now, updated_at=now, **fields)
+
+
+def _refuse_operational(id_or_uid: str) -> None:
+    if id_or_uid == OPERATIONAL:
+        raise NotFound("There is no such application.")

@@ -1,0 +1,45 @@
+"""What may be wrong with an endpoint, apart from its URL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from tillbell.errors import Invalid, Problem
+from tillbell.model.endpoints import Endpoint
+from tillbell.profiles import PROFILES
+from tillbell.rules.delivery.headers import check_custom_headers
+from tillbell.rules.delivery.selectors import check
+
+
+def check_endpoint(
+    endpoint: Endpoint, known: Collection[str], selectors_named: str | None
+) -> list[Problem]:
+    """List what is wrong with an endpoint, apart from its URL, headers and secret.
+
+    Selectors are looked at if the request names them: by that member of its body.
+    """
+    if endpoint.profile not in PROFILES:
+        message = f"unknown profile; there are {', '.join(sorted(PROFILES))}"
+        return [Problem(("body", "profile"), message, "profile")]
+    return list(_problems(endpoint, known, selectors_named))
+
+
+def _problems(
+    endpoint: Endpoint, known: Collection[str], selectors_named: str | None
+) -> Iterator[Problem]:
+    if endpoint.handshake and endpoint.profile != "cloudevents":
+        message = "only profile cloudevents has a handshake"
+        yield Problem(("body", "handshake"), message, "handshake")
+    if selectors_named is not None:
+        for problem in check(endpoint.selectors or (), known):
+            yield Problem(("body", selectors_named, *problem.loc[2:]), problem.msg, problem.type)
+    names = endpoint.header_names or {}
+    for problem in check_custom_headers(dict.fromkeys(names.values(), "")):
+        yield Problem(("body", "headerNames", *problem.loc[2:]), problem.msg, problem.type)
+
+
+def check_secret(profile: str, text: str, member: str) -> None:
+    """Raise `Invalid` if a profile cannot use this secret."""
+    wrong = PROFILES[profile].check_secret(text)
+    if wrong is not None:
+        raise Invalid(Problem(("body", member), wrong, "secret"))

@@ -1,0 +1,195 @@
+"""Sources: checked, sealed, stored."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tillbell.configure.names import checked_uid
+from tillbell.configure.parts import Parts
+from tillbell.configure.secrets import overlap, rotated
+from tillbell.configure.source_checks import check_config, check_provider, check_secrets
+from tillbell.deliver.config_cache import ChangedRecord
+from tillbell.errors import Conflict, Invalid, Misconfigured, NotFound
+from tillbell.ids import token
+from tillbell.model.endpoints import SigningSecret
+from tillbell.model.sources import Source
+from tillbell.providers.kit.base import Provider
+from tillbell.receive.source_cache import LiveSource, Sources, settings_of
+from tillbell.vault import hash_key
+
+TOKEN_BYTES = 24
+
+
+class SourceChanges(NamedTuple):
+    """What a request says of a source. `fields` are fields of the record, by name."""
+
+    fields: Mapping[str, Any]
+    config: Mapping[str, Any] | None = None  # merged into what is set; null clears a member
+
+
+class SourceSettings:
+    """See the module."""
+
+    def __init__(self, parts: Parts, sources: Sources) -> None:
+        self._directory, self._clock, self._ids, self._vault, self._overlap_hours = parts
+        self._sources = sources
+
+    async def create(
+        self, app_id: str, provider_name: str, secrets: list[str], changes: SourceChanges
+    ) -> LiveSource:
+        """Add a source to an application. `Conflict` if its uid is taken."""
+        _raise(check_provider(provider_name, self._sources.providers))
+        provider = self._sources.providers[provider_name]
+        _raise(check_secrets(provider, secrets, "secrets"))
+        blank = self._blank(app_id, provider_name)
+        sealed = tuple(self._sealed(blank, text) for text in secrets)
+        with_config = changes._replace(config=changes.config or {})
+        source = self._changed(msgspec.structs.replace(blank, secrets=sealed), with_config)
+        await self._directory.add(source)
+        return await self._sole_default(ChangedRecord(source, None))
+
+    async def patch(self, app_id: str, id_: str, changes: SourceChanges) -> LiveSource:
+        """Change what is named. `NotFound` if the source is gone."""
+        changed = await self._change(app_id, id_, lambda present: self._changed(present, changes))
+        return await self._sole_default(changed)
+
+    async def rotate(
+        self, app_id: str, id_: str, secret: str, grace_s: int | None = None
+    ) -> LiveSource:
+        """Use a new secret; the old ones are accepted for the grace period too."""
+        going_on = overlap(self._clock.now(), grace_s, self._overlap_hours)
+
+        def with_new_secret(present: Source) -> Source:
+            _raise(check_secrets(self._provider(present), [secret], "secret"))
+            secrets = rotated(self._sealed(present, secret), present.secrets, going_on)
+            return msgspec.structs.replace(present, secrets=secrets)
+
+        return self._live((await self._change(app_id, id_, with_new_secret)).record)
+
+    async def remove(self, app_id: str, id_: str) -> None:
+        """Remove a source. What it sent stays in the log."""
+        await self._directory.remove(Source, id_, app_id)
+
+    # ── parts ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _change(
+        self, app_id: str, id_: str, apply: Callable[[Source], Source]
+    ) -> ChangedRecord[Source]:
+        return await self._directory.change(Source, app_id, id_, apply)
+
+    def _live(self, source: Source) -> LiveSource:
+        live = self._sources.live(source.id)
+        if live is None:
+            raise NotFound("There is no such source.")
+        return live
+
+    def _provider(self, source: Source) -> Provider:
+        """Return a source's adapter. `NotFound` if this version has none of that name."""
+        provider = self._sources.providers.get(source.provider)
+        if provider is None:
+            raise NotFound("There is no such source.")
+        return provider
+
+    def _blank(self, app_id: str, provider: str) -> Source:
+        now = self._clock.now()
+        id_ = self._ids.new("src", now)
+        text = base64.urlsafe_b64encode(token(TOKEN_BYTES)).decode()
+        return Source(
+            id=id_,
+            scope=app_id,
+            created_at=now,
+            updated_at=now,
+            name="",
+            provider=provider,
+            token=self._vault.seal(text, id_),
+            token_hash=hash_key(text),
+        )
+
+    def _changed(self, source: Source, changes: SourceChanges) -> Source:
+        provider = self._provider(source)
+        checked_uid(changes.fields.get("uid"))
+        if changes.fields.get("is_default"):
+            self._refuse_second_default(source)
+        settings = {}
+        if changes.config is not None:
+            settings = self._config(source, provider, changes.config)
+        return msgspec.structs.replace(source, **changes.fields, **settings)
+
+    def _config(
+        self, source: Source, provider: Provider, config: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Merge what is given into what is set; check it as a whole; seal what is secret."""
+        whole = {**source.config, **self._opened(source), **config}
+        whole = {name: value for name, value in whole.items() if value is not None}
+        _raise(check_config(provider, whole))
+        secret = {setting.name for setting in settings_of(provider) if setting.is_secret}
+        sealed = {
+            name: self._vault.seal(msgspec.json.encode(value).decode(), source.id)
+            for name, value in whole.items()
+            if name in secret
+        }
+        plain = {name: value for name, value in whole.items() if name not in secret}
+        return {"config": plain, "sealed_config": sealed}
+
+    def _opened(self, source: Source) -> dict[str, Any]:
+        try:
+            return {
+                name: msgspec.json.decode(self._vault.open(sealed, source.id))
+                for name, sealed in source.sealed_config.items()
+            }
+        except Misconfigured as error:
+            message = "Its secret settings cannot be opened; remove the source and make it anew."
+            raise Conflict(message, code="source_unusable") from error
+
+    # ── one default for each provider ────────────────────────────────────────────────────────────
+
+    def _refuse_second_default(self, source: Source) -> None:
+        holder = self._sources.default(source.provider)
+        if holder is not None and holder.source.id != source.id:
+            raise _second_default(source.provider)
+
+    async def _sole_default(self, changed: ChangedRecord[Source]) -> LiveSource:
+        """Take the change back if another source became its provider's default meanwhile.
+
+        Both may step back then; two never stay.
+        """
+        source, before = changed
+        is_new = source.is_default and (before is None or not before.is_default)
+        if is_new and await self._has_rival(source):
+            await self._step_back(source, before)
+            raise _second_default(source.provider)
+        return self._live(source)
+
+    async def _step_back(self, source: Source, before: Source | None) -> None:
+        if before is None:
+            await self.remove(source.scope, source.id)
+            return
+
+        def stepped_back(present: Source) -> Source:
+            if present.version == source.version:
+                return before
+            return msgspec.structs.replace(present, is_default=False)
+
+        await self._change(source.scope, source.id, stepped_back)
+
+    async def _has_rival(self, source: Source) -> bool:
+        return any(
+            other.is_default and other.provider == source.provider and other.id != source.id
+            for other in await self._directory.all(Source)
+        )
+
+    def _sealed(self, source: Source, text: str) -> SigningSecret:
+        return SigningSecret(sealed=self._vault.seal(text, source.id))
+
+
+def _second_default(provider: str) -> Conflict:
+    return Conflict(f"Provider {provider!r} has a default source already.")
+
+
+def _raise(problems: list[Any]) -> None:
+    if problems:
+        raise Invalid(*problems)
