@@ -1,0 +1,268 @@
+"""Changes of sources, applications, event types and keys at the same moment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.configure.pairs import (
+    Subject,
+    Thing,
+    application,
+    assert_every_pair_is_one_after_the_other,
+    bound,
+    plain,
+)
+from tests.configure.processes import Process, interrupted, outcome
+from tillbell.clock import DAY, HOUR
+from tillbell.configure.sources import SourceChanges
+from tillbell.model.records import ApiKey, Application, EventType, KeyUse, Record
+from tillbell.model.sources import Source
+
+# ── sources ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def make_source(process: Process, app: str) -> Source:
+    shop = await application(process, app)
+    changes = SourceChanges({"name": "till", "uid": "thing"})
+    live = await process.source_settings.create(shop.id, "github", ["old secret 123456"], changes)
+    return live.source
+
+
+async def rename_source(process: Process, thing: Thing) -> None:
+    await process.source_settings.patch(thing.scope, thing.id, SourceChanges({"name": "changed"}))
+
+
+async def disable_source(process: Process, thing: Thing) -> None:
+    changes = SourceChanges({"is_enabled": False})
+    await process.source_settings.patch(thing.scope, thing.id, changes)
+
+
+async def configure_source(process: Process, thing: Thing) -> None:
+    config = {"confirm": "review", "lookupHeaders": {"x-key": "secret"}}
+    await process.source_settings.patch(thing.scope, thing.id, SourceChanges({}, config))
+
+
+async def configure_source_otherwise(process: Process, thing: Thing) -> None:
+    changes = SourceChanges({}, {"lateSuccess": "accept_verified"})
+    await process.source_settings.patch(thing.scope, thing.id, changes)
+
+
+async def rotate_source(process: Process, thing: Thing) -> None:
+    await process.source_settings.rotate(thing.scope, thing.id, "new secret 1234567")
+
+
+async def remove_source(process: Process, thing: Thing) -> None:
+    await process.source_settings.remove(thing.scope, thing.id)
+
+
+def show_source(process: Process, record: Record) -> dict[str, Any]:
+    assert isinstance(record, Source)
+    secrets = [(process.vault.open(s.sealed, record.id), s.expires_at) for s in record.secrets]
+    sealed = {
+        name: process.vault.open(text, record.id) for name, text in record.sealed_config.items()
+    }
+    return plain(process, record) | {"secrets": secrets, "sealed_config": sealed}
+
+
+SOURCES = Subject(
+    Source,
+    make_source,
+    {
+        "rename": rename_source,
+        "disable": disable_source,
+        "configure": configure_source,
+        "configure otherwise": configure_source_otherwise,
+        "rotate": rotate_source,
+        "remove": remove_source,
+    },
+    show_source,
+)
+
+
+async def test_changes_of_a_source(processes: tuple[Process, Process]) -> None:
+    await assert_every_pair_is_one_after_the_other(SOURCES, processes)
+
+
+async def test_of_two_sources_at_once_not_both_become_the_default(
+    processes: tuple[Process, Process],
+) -> None:
+    ours, theirs = processes
+    one, other = await make_source(ours, "one"), await make_source(theirs, "other")
+    default = SourceChanges({"is_default": True, "name": "changed"})
+
+    outcomes = await interrupted(
+        ours.store,
+        Source,
+        lambda: ours.source_settings.patch(one.scope, one.id, default),
+        lambda: theirs.source_settings.patch(other.scope, other.id, default),
+    )
+
+    stored = sorted(await ours.directory.all(Source), key=lambda source: source.id != one.id)
+    assert outcomes == ["", "Conflict"]
+    assert [(source.is_default, source.name) for source in stored] == [
+        (False, "till"),
+        (True, "changed"),
+    ]
+
+
+# ── applications ─────────────────────────────────────────────────────────────────────────────────
+
+
+async def rename_application(process: Process, thing: Thing) -> None:
+    await process.applications.patch(thing.id, {"name": "changed"})
+
+
+async def limit_application(process: Process, thing: Thing) -> None:
+    await process.applications.patch(thing.id, {"throttle_rate": 5})
+
+
+async def upsert_application(process: Process, thing: Thing) -> None:
+    await process.applications.upsert(thing.uid, {"name": "replaced", "metadata": {"a": "b"}})
+
+
+async def get_application(process: Process, thing: Thing) -> None:
+    await process.applications.get_or_create(thing.uid, {"name": "made"})
+
+
+async def remove_application(process: Process, thing: Thing) -> None:
+    await process.applications.remove(thing.id)
+
+
+APPLICATIONS = Subject(
+    Application,
+    application,
+    {
+        "rename": rename_application,
+        "limit": limit_application,
+        "upsert": upsert_application,
+        "get or create": get_application,
+        "remove": remove_application,
+    },
+    plain,
+)
+
+
+async def test_changes_of_an_application(processes: tuple[Process, Process]) -> None:
+    await assert_every_pair_is_one_after_the_other(APPLICATIONS, processes)
+
+
+async def test_what_two_want_to_make_at_once_is_made_once(
+    processes: tuple[Process, Process],
+) -> None:
+    ours, theirs = processes
+    for name in ("upsert", "get or create"):
+        thing = Thing("", "", name.replace(" ", "-"))
+        change = APPLICATIONS.changes[name]
+        first, second = bound(change, ours, thing), bound(change, theirs, thing)
+        outcomes = await interrupted(ours.store, Application, first, second)
+
+        assert outcomes == ["", ""], name
+        assert await ours.store.get(Application, thing.uid) is not None
+    assert len(await ours.directory.all(Application)) == 2
+
+
+# ── event types ──────────────────────────────────────────────────────────────────────────────────
+
+
+async def make_event_type(process: Process, name: str) -> EventType:
+    return await process.event_types.create(f"order.{name}", {"description": "as it was"})
+
+
+async def describe(process: Process, thing: Thing) -> None:
+    await process.event_types.patch(thing.uid, {"description": "changed"})
+
+
+async def group(process: Process, thing: Thing) -> None:
+    await process.event_types.patch(thing.uid, {"group_name": "orders"})
+
+
+async def create_again(process: Process, thing: Thing) -> None:
+    await process.event_types.create(thing.uid, {"description": "made anew"})
+
+
+async def upsert_event_type(process: Process, thing: Thing) -> None:
+    await process.event_types.upsert(thing.uid, {"description": "replaced", "deprecated": True})
+
+
+async def archive(process: Process, thing: Thing) -> None:
+    await process.event_types.archive(thing.uid)
+
+
+async def expunge(process: Process, thing: Thing) -> None:
+    await process.event_types.remove(thing.uid)
+
+
+EVENT_TYPES = Subject(
+    EventType,
+    make_event_type,
+    {
+        "describe": describe,
+        "group": group,
+        "create": create_again,
+        "upsert": upsert_event_type,
+        "archive": archive,
+        "expunge": expunge,
+    },
+    plain,
+)
+
+
+async def test_changes_of_an_event_type(processes: tuple[Process, Process]) -> None:
+    await assert_every_pair_is_one_after_the_other(EVENT_TYPES, processes)
+
+
+# ── keys ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def make_token(process: Process, app: str) -> ApiKey:
+    shop = await application(process, app)
+    ends_at = process.clock.now() + 7 * DAY
+    return (await process.api_keys.create_token(shop.id, ("ViewBase",), None, ends_at)).key
+
+
+async def revoke(process: Process, thing: Thing) -> None:
+    key = await process.store.get(ApiKey, thing.id, thing.scope)
+    if key is not None:
+        await process.api_keys.revoke(key)
+
+
+async def end_soon(process: Process, thing: Thing) -> None:
+    await process.api_keys.end_tokens(thing.scope, (), HOUR)
+
+
+async def end_later(process: Process, thing: Thing) -> None:
+    await process.api_keys.end_tokens(thing.scope, (), 2 * HOUR)
+
+
+KEYS = Subject(ApiKey, make_token, {"revoke": revoke, "soon": end_soon, "later": end_later}, plain)
+
+
+async def test_changes_of_a_token(processes: tuple[Process, Process]) -> None:
+    await assert_every_pair_is_one_after_the_other(KEYS, processes)
+
+
+async def test_a_key_that_is_used_while_it_is_revoked_stays_revoked(
+    processes: tuple[Process, Process],
+) -> None:
+    ours, theirs = processes
+    key = await make_token(ours, "shop")
+    outcomes = await interrupted(
+        ours.store, KeyUse, lambda: ours.key_usage.note(key), lambda: theirs.api_keys.revoke(key)
+    )
+
+    assert outcomes == ["", ""]
+    assert await ours.store.get(ApiKey, key.id, key.scope) is None
+    assert await outcome(lambda: ours.api_keys.key(key.id)) == "NotFound"
+
+
+async def test_of_two_uses_the_later_one_is_noted(processes: tuple[Process, Process]) -> None:
+    ours, theirs = processes
+    key = await make_token(ours, "shop")
+
+    async def use_later() -> None:
+        theirs.clock.advance(60)
+        await theirs.key_usage.note(key)
+
+    await interrupted(ours.store, KeyUse, lambda: ours.key_usage.note(key), use_later)
+
+    assert await ours.key_usage.last(key) == theirs.clock.now()

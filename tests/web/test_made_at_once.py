@@ -1,0 +1,33 @@
+"""What many ask for at the same moment is made once, and every one of them gets it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tests.cases import each
+from tests.web.site import Site
+
+AT_ONCE = 16
+
+
+@each(
+    ("method", "path", "body"),
+    [
+        ("POST", "/app?get_if_exists=true", {"name": "shop", "uid": "asked-for"}),
+        ("PUT", "/app/replaced", {"name": "shop"}),
+        ("PUT", "/event-type/order.asked", {"description": ""}),
+        ("PUT", "/app/{app}/endpoint/asked", {"url": "https://shop.example/", "disabled": True}),
+    ],
+)
+def test_it_is_made_once_and_nobody_is_refused(
+    site: Site, app_id: str, method: str, path: str, body: dict[str, Any]
+) -> None:
+    target = path.replace("{app}", app_id)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        asked = [pool.submit(site.http.request, method, target, json=body) for _ in range(AT_ONCE)]
+        answers = [future.result() for future in asked]
+
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 200: AT_ONCE - 1}
+    assert len({answer.json().get("id", answer.json().get("name")) for answer in answers}) == 1
