@@ -24,7 +24,7 @@ from tillbell.clock import SECOND, SystemClock
 from tillbell.ids import IdMaker, attempt_id, delivery_id
 from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message, Result, Trigger
 from tillbell.storage.ports.database import Database
-from tillbell.storage.ports.outbound import Publication, Settlement
+from tillbell.storage.ports.outbound import FinishedAttempt, Publication
 from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.sqlite.database import SqliteDatabase
 
@@ -115,7 +115,7 @@ def opened(delivery: Delivery, now: int) -> Delivery:
     )
 
 
-def accepted(delivery: Delivery) -> Settlement:
+def accepted(delivery: Delivery) -> FinishedAttempt:
     attempt = Attempt(
         attempt_id(delivery.id, delivery.attempts),
         delivery.id,
@@ -131,7 +131,7 @@ def accepted(delivery: Delivery) -> Settlement:
         "https://shop.example/hook",
         200,
     )
-    return Settlement(delivery.id, delivery.token, attempt, DeliveryState.SUCCEEDED, 0, None)
+    return FinishedAttempt(delivery.id, delivery.token, attempt, DeliveryState.SUCCEEDED, 0, None)
 
 
 class Place(NamedTuple):
@@ -167,10 +167,10 @@ async def measure(case: Case, messages: int, empty: Empty) -> Run:
         batches = [[load.publication() for _ in range(case.batch)] for _ in range(rounds)]
         waits: list[float] = []
         cpu, server, start = time.process_time(), server_cpu_s(), time.perf_counter()
-        done: list[Settlement] = []
+        done: list[FinishedAttempt] = []
         for publications in batches:
             began = time.perf_counter()
-            await together(database.publish, publications, database.settle, done)
+            await together(database.publish, publications, database.finish_attempt, done)
             waits.append((time.perf_counter() - began) * 1_000)
             leased = (
                 await load.claim(case.batch)
@@ -178,7 +178,7 @@ async def measure(case: Case, messages: int, empty: Empty) -> Run:
                 else [d for p in publications for d in p.deliveries]
             )
             done = [accepted(delivery) for delivery in leased]
-        await asyncio.gather(*map(database.settle, done))
+        await asyncio.gather(*map(database.finish_attempt, done))
         wall, cpu = time.perf_counter() - start, time.process_time() - cpu
         server = server_cpu_s() - server
         await database.close()
@@ -189,8 +189,8 @@ async def measure(case: Case, messages: int, empty: Empty) -> Run:
 async def together(
     publish: Callable[[Publication], Awaitable[object]],
     publications: Sequence[Publication],
-    settle: Callable[[Settlement], Awaitable[object]],
-    settlements: Sequence[Settlement],
+    settle: Callable[[FinishedAttempt], Awaitable[object]],
+    settlements: Sequence[FinishedAttempt],
 ) -> None:
     """Write both kinds in one round of the loop: they share a commit."""
     futures = [publish(p) for p in publications] + [settle(s) for s in settlements]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tillbell.storage.postgres.connection import PostgresLink, open_link
+from tillbell.storage.postgres.connection import PostgresConnection, connect_postgres
 from tillbell.storage.postgres.database import PostgresDatabase
-from tillbell.storage.postgres.pipeline import Burst
+from tillbell.storage.postgres.pipeline import Pipeline
 
 
 class Trips:
@@ -13,25 +13,25 @@ class Trips:
     count = 0
 
 
-class CountedBurst(Burst):
+class CountedBurst(Pipeline):
     """A burst that counts its exchanges."""
 
-    def exchange(self) -> None:
-        """See `Burst.exchange`."""
+    def sync(self) -> None:
+        """See `Pipeline.sync`."""
         Trips.count += 1
         super().exchange()
 
 
-class CountedLink(PostgresLink):
+class CountedLink(PostgresConnection):
     """A link that counts how often it waits for the server."""
 
-    def own(self) -> None:
-        """See `PostgresLink.own`."""
+    def enable_pipeline(self) -> None:
+        """See `PostgresConnection.enable_pipeline`."""
         super().own()
-        self._burst = CountedBurst(self.connection, self.connection.patience_s)
+        self._pipeline = CountedBurst(self.connection, self.connection.patience_s)
 
-    def script(self, text: str) -> None:
-        """See `Link.script`."""
+    def execute_script(self, text: str) -> None:
+        """See `DbConnection.execute_script`."""
         Trips.count += 1
         super().script(text)
 
@@ -39,7 +39,7 @@ class CountedLink(PostgresLink):
 class CountedDatabase(PostgresDatabase):
     """The store, on counted links."""
 
-    def _connect(self) -> PostgresLink:
-        link = CountedLink(open_link(self._url).connection)
-        link.own()
+    def _connect(self) -> PostgresConnection:
+        link = CountedLink(connect_postgres(self._url).connection)
+        link.enable_pipeline()
         return link

@@ -12,9 +12,9 @@ from tillbell.clock import DAY, Micros, SystemClock
 from tillbell.ids import first_of
 from tillbell.storage.ports.outbound import LaneKey
 from tillbell.storage.postgres import partitions
-from tillbell.storage.postgres.connection import open_link
+from tillbell.storage.postgres.connection import connect_postgres
 from tillbell.storage.postgres.database import PostgresDatabase
-from tillbell.storage.postgres.partitions import Span
+from tillbell.storage.postgres.partitions import DaySpan
 
 HISTORY: Micros = 90 * DAY  # how far back partitions reach
 BACKLOG: Micros = 3 * DAY  # what waits was published within this time: as long as retries last
@@ -57,9 +57,9 @@ class Filling:
         await store.open()
         await store.close()
         now = self.clock.now()
-        link = open_link(self.database.url)
-        partitions.make(link, Span(now - HISTORY, now), partitions.WIDTH_DAYS * DAY)
-        link.script((_HERE / "functions.sql").read_text())
+        link = connect_postgres(self.database.url)
+        partitions.make(link, DaySpan(now - HISTORY, now), partitions.WIDTH_DAYS * DAY)
+        link.execute_script((_HERE / "functions.sql").read_text())
         link.close()
 
     def fill_to(self, count: int) -> float:

@@ -63,7 +63,9 @@ class Probe:
             chosen = self._lanes(BATCH)
             await self._timed("next_due of 500 lanes", lambda c=chosen: self.store.next_due(c))  # type: ignore[misc]
             after = endpoint_id(self._random.randrange(self.filling.endpoints))
-            await self._timed("a page of 5,000 lanes", lambda a=after: self.store.lanes(a, PAGE))  # type: ignore[misc]
+            await self._timed(
+                "a page of 5,000 lanes", lambda a=after: self.store.due_lanes(a, PAGE)
+            )  # type: ignore[misc]
             await self._timed("all lanes, page by page", self._sweep)
         return [_timing(name, taken[1:]) for name, taken in self._taken.items()]
 
@@ -89,7 +91,7 @@ class Probe:
         await self._timed(f"publish after {name}", lambda: self._publish(claims))
 
     async def _settle(self, claims: Sequence[Claim]) -> None:
-        for written in [self.store.settle(accepted(claim.delivery)) for claim in claims]:
+        for written in [self.store.finish_attempt(accepted(claim.delivery)) for claim in claims]:
             await written
 
     async def _publish(self, claims: Sequence[Claim]) -> None:
@@ -114,7 +116,7 @@ class Probe:
 
     async def _sweep(self) -> None:
         after = ""
-        while len(page := await self.store.lanes(after, PAGE)) == PAGE:
+        while len(page := await self.store.due_lanes(after, PAGE)) == PAGE:
             after = page[-1].endpoint_id
 
 

@@ -161,14 +161,14 @@ class Settings:
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
-class Loaded(NamedTuple):
+class LoadedSettings(NamedTuple):
     """Settings, and for each field where its value came from (`default`, `env X`, `flag --x`)."""
 
     settings: Settings
     origins: Mapping[str, str]
 
 
-class _Given(NamedTuple):
+class _RawValue(NamedTuple):
     """A raw value and the place where it was set."""
 
     value: object
@@ -178,7 +178,7 @@ class _Given(NamedTuple):
 FIELDS: Mapping[str, Field[Any]] = {f.name: f for f in fields(Settings)}
 
 
-def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> Loaded:
+def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> LoadedSettings:
     """Collect settings from every source, check each and all together.
 
     `flags` maps field names to values, None for a flag that was not given; `config` among
@@ -194,7 +194,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> Loaded:
     return _complete(Settings(**values), origins)
 
 
-def environment_of_child(loaded: Loaded, changes: Mapping[str, object]) -> dict[str, str]:
+def environment_of_child(loaded: LoadedSettings, changes: Mapping[str, object]) -> dict[str, str]:
     """Return the environment of a process that shall come to the same settings but for `changes`.
 
     What was set by a flag becomes a variable; the data folder is told as it was found.
@@ -219,12 +219,14 @@ def default_data_dir() -> Path:
 # ── sources ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _from_flags(flags: Mapping[str, object]) -> dict[str, _Given]:
+def _from_flags(flags: Mapping[str, object]) -> dict[str, _RawValue]:
     given = {k: v for k, v in flags.items() if v is not None and k != "config"}
-    return {name: _Given(v, f"flag --{name.replace('_', '-')}") for name, v in given.items()}
+    return {name: _RawValue(v, f"flag --{name.replace('_', '-')}") for name, v in given.items()}
 
 
-def _missing_from(flags: Mapping[str, object], given: Mapping[str, _Given]) -> dict[str, _Given]:
+def _missing_from(
+    flags: Mapping[str, object], given: Mapping[str, _RawValue]
+) -> dict[str, _RawValue]:
     return {name: item for name, item in given.items() if flags.get(name) is None}
 
 
@@ -232,12 +234,12 @@ def _missing_from(flags: Mapping[str, object], given: Mapping[str, _Given]) -> d
 _COMMON = (("DATABASE_URL", "database_url"), ("PORT", "port"), ("NOTIFY_SOCKET", "notify_socket"))
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
-    given: dict[str, _Given] = {}
+def _from_environment(environ: Mapping[str, str]) -> dict[str, _RawValue]:
+    given: dict[str, _RawValue] = {}
     for variable, name in _COMMON:
         if environ.get(variable):
-            given[name] = _Given(environ[variable], f"env {variable}")
-    own: dict[str, _Given] = {}
+            given[name] = _RawValue(environ[variable], f"env {variable}")
+    own: dict[str, _RawValue] = {}
     for variable in sorted(environ):
         if not variable.startswith(PREFIX) or variable == f"{PREFIX}CONFIG":
             continue
@@ -249,20 +251,20 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
     return given | own
 
 
-def _from_variable(variable: str, text: str) -> tuple[str, _Given | None]:
+def _from_variable(variable: str, text: str) -> tuple[str, _RawValue | None]:
     name = variable.removeprefix(PREFIX).lower()
     if name in FIELDS:
-        return name, _Given(text, f"env {variable}") if text else None
+        return name, _RawValue(text, f"env {variable}") if text else None
     stem = name.removesuffix("_file")
     if stem == name or stem not in FIELDS:
         raise Misconfigured(f"unknown variable {variable}{_nearest(name, PREFIX)}")
     if not text:
         return stem, None
-    return stem, _Given(_read_text(Path(text), variable).strip(), f"env {variable}")
+    return stem, _RawValue(_read_text(Path(text), variable).strip(), f"env {variable}")
 
 
 def _config_file(
-    flags: Mapping[str, object], environ: Mapping[str, str], given: Mapping[str, _Given]
+    flags: Mapping[str, object], environ: Mapping[str, str], given: Mapping[str, _RawValue]
 ) -> Path | None:
     named = flags.get("config") or environ.get(f"{PREFIX}CONFIG")
     if named:
@@ -272,7 +274,7 @@ def _config_file(
     return usual if usual.is_file() else None
 
 
-def _from_toml(path: Path) -> dict[str, _Given]:
+def _from_toml(path: Path) -> dict[str, _RawValue]:
     try:
         content = tomllib.loads(_read_text(path, "the settings file"))
     except tomllib.TOMLDecodeError as error:
@@ -280,7 +282,7 @@ def _from_toml(path: Path) -> dict[str, _Given]:
     for name in content:
         if name not in FIELDS:
             raise Misconfigured(f"unknown setting {name!r} in {path}{_nearest(name)}")
-    return {name: _Given(value, f"file {path}") for name, value in content.items()}
+    return {name: _RawValue(value, f"file {path}") for name, value in content.items()}
 
 
 def _read_text(path: Path, wanted_by: str) -> str:
@@ -301,14 +303,14 @@ def _nearest(name: str, prefix: str = "") -> str:
 # ── one value ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _read(declared: Field[Any], given: _Given) -> object:
+def _read(declared: Field[Any], given: _RawValue) -> object:
     try:
-        return _judged(declared, parse(_HINTS[declared.name], given.value))
+        return _checked(declared, parse(_HINTS[declared.name], given.value))
     except ValueError as error:
         raise Misconfigured(f"{declared.name} ({given.origin}): {error}") from error
 
 
-def _judged(declared: Field[Any], value: object) -> object:
+def _checked(declared: Field[Any], value: object) -> object:
     limits, choices = declared.metadata["limits"], declared.metadata["choices"]
     if limits:
         for number in value if isinstance(value, tuple) else (value,):
@@ -325,7 +327,7 @@ _HINTS = get_type_hints(Settings)
 # ── all together ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _complete(settings: Settings, origins: dict[str, str]) -> Loaded:
+def _complete(settings: Settings, origins: dict[str, str]) -> LoadedSettings:
     """Fill in what depends on other settings, then check what one value cannot show."""
     changes: dict[str, Any] = {"public_url": settings.public_url.rstrip("/")}
     if not settings.database_url:
@@ -335,7 +337,7 @@ def _complete(settings: Settings, origins: dict[str, str]) -> Loaded:
         problem = check(complete)
         if problem:
             raise Misconfigured(problem)
-    return Loaded(complete, origins)
+    return LoadedSettings(complete, origins)
 
 
 def _check_store(settings: Settings) -> str:
@@ -395,6 +397,6 @@ def _address_of(server: str) -> tuple[str, int]:
     return str(ipaddress.ip_address(host)), port or 53
 
 
-def load_here(flags: Mapping[str, object]) -> Loaded:
+def load_here(flags: Mapping[str, object]) -> LoadedSettings:
     """Collect the settings of this process."""
     return load(flags, os.environ)

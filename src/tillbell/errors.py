@@ -89,13 +89,13 @@ class NotFound(Refused):
     code = "not_found"
 
 
-class Conflict(Refused):
+class ConflictError(Refused):
     """It exists already."""
 
     code = "conflict"
 
 
-class VersionConflict(Conflict):
+class VersionConflict(ConflictError):
     """It was changed by someone else in the meantime; read it again."""
 
 

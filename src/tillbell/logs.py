@@ -1,7 +1,7 @@
 """Logs: happenings with closed names, written as JSON lines, with nothing secret in them.
 
 `observe("attempt.failed", endpoint=…, status=503)` is the only way to log. The
-name must be in `HAPPENINGS`, which says what each means and how loud it is, so
+name must be in `LOG_EVENTS`, which says what each means and how loud it is, so
 that an operator can read one table and write alerts against it.
 
 Whatever is logged passes `redact`: secrets, keys and query strings are masked,
@@ -22,65 +22,83 @@ import structlog
 
 from tillbell.vault import Secret
 
-HAPPENINGS: Final[Mapping[str, tuple[int, str]]] = {
+LOG_EVENTS: Final[Mapping[str, tuple[int, str]]] = {
     "server.started": (logging.INFO, "It listens and sends."),
     "server.draining": (logging.INFO, "A signal to stop came; attempts under way may end."),
     "server.stopped": (logging.INFO, "Everything is written and closed."),
-    "server.forced": (logging.WARNING, "A second signal came; it stops without waiting."),
-    "server.unheard": (logging.WARNING, "Whoever started it could not be told that it serves."),
+    "server.stop_forced": (logging.WARNING, "A second signal came; it stops without waiting."),
+    "server.notify_failed": (
+        logging.WARNING,
+        "Whoever started it could not be told that it serves.",
+    ),
     "process.died": (logging.ERROR, "One of several processes ended by itself; it is replaced."),
     "server.dev_mode": (logging.WARNING, "Endpoints may be http and on this machine."),
-    "request.broken": (logging.ERROR, "A fault of ours; the caller was answered 500."),
-    "request.slow": (logging.DEBUG, "A client was cut off: headers or body came too slowly."),
+    "request.error": (logging.ERROR, "A fault of ours; the caller was answered 500."),
+    "request.timed_out": (logging.DEBUG, "A client was cut off: headers or body came too slowly."),
     "attempt.failed": (logging.INFO, "A receiver did not accept; the delivery says what next."),
-    "attempt.broken": (logging.ERROR, "A fault of ours in an attempt; it will be made again."),
+    "attempt.error": (logging.ERROR, "A fault of ours in an attempt; it will be made again."),
     "delivery.failed": (logging.WARNING, "Every attempt of a delivery is used up."),
     "endpoint.failing": (logging.WARNING, "An endpoint has failed for some time."),
     "endpoint.paused": (logging.WARNING, "An endpoint failed for days; its messages are kept."),
     "endpoint.recovered": (logging.INFO, "A failing endpoint accepted again."),
     "endpoint.disabled": (logging.WARNING, "An endpoint said 410, Gone."),
-    "callback.broken": (logging.ERROR, "A fault of ours in reading a callback; it is kept."),
-    "callback.postponed": (
+    "callback.error": (logging.ERROR, "A fault of ours in reading a callback; it is kept."),
+    "callback.processing_postponed": (
         logging.WARNING,
         "What a callback says could not be stored; tried again.",
     ),
-    "rematch.postponed": (logging.WARNING, "Who waited for a transaction is looked for later."),
-    "check.postponed": (logging.WARNING, "A transaction could not be looked at; next time."),
-    "check.broken": (logging.ERROR, "A fault of ours in looking at a transaction."),
+    "unmatched.retry_postponed": (
+        logging.WARNING,
+        "Who waited for a transaction is looked for later.",
+    ),
+    "status_check.postponed": (logging.WARNING, "A transaction could not be looked at; next time."),
+    "status_check.error": (logging.ERROR, "A fault of ours in looking at a transaction."),
     "source.unusable": (logging.ERROR, "A source's secrets cannot be opened; it answers 503."),
-    "settle.postponed": (logging.WARNING, "A result could not be stored; tried again soon."),
-    "settle.stale": (logging.WARNING, "A result came after its lease was lost; ignored."),
-    "release.lost": (logging.WARNING, "Claims could not be given back; their leases run out."),
-    "aftermath.lost": (logging.WARNING, "A note about an endpoint could not be stored."),
+    "attempt.result_postponed": (
+        logging.WARNING,
+        "A result could not be stored; tried again soon.",
+    ),
+    "attempt.result_stale": (logging.WARNING, "A result came after its lease was lost; ignored."),
+    "lease.release_failed": (
+        logging.WARNING,
+        "Claims could not be given back; their leases run out.",
+    ),
+    "endpoint_health.write_failed": (
+        logging.WARNING,
+        "A note about an endpoint could not be stored.",
+    ),
     "claim.failed": (logging.WARNING, "The store did not give out work; tried again soon."),
-    "claim.broken": (logging.ERROR, "A fault of ours in asking for work; tried again soon."),
+    "claim.error": (logging.ERROR, "A fault of ours in asking for work; tried again soon."),
     "chore.postponed": (logging.WARNING, "A regular task could not run; tried again next time."),
-    "chore.broken": (logging.ERROR, "A fault of ours in a regular task."),
+    "chore.error": (logging.ERROR, "A fault of ours in a regular task."),
     "task.postponed": (logging.WARNING, "A long task was interrupted; it goes on later."),
-    "task.broken": (logging.ERROR, "A fault of ours in a long task; it has failed."),
-    "fleet.leads": (logging.INFO, "This process does what only one may do."),
-    "fleet.follows": (logging.INFO, "Another process does what only one may do."),
-    "fleet.changed": (logging.INFO, "Processes came or went; endpoints have new owners."),
-    "clock.wrong": (logging.ERROR, "This machine's clock is far from the database's; not used."),
-    "listener.deaf": (logging.WARNING, "News of other processes comes late until it reconnects."),
-    "replica.away": (logging.WARNING, "Lists are read from the primary until it answers."),
-    "replica.back": (logging.INFO, "Lists are read from the replica again."),
-    "database.held": (
+    "task.error": (logging.ERROR, "A fault of ours in a long task; it has failed."),
+    "cluster.leader_acquired": (logging.INFO, "This process does what only one may do."),
+    "cluster.leader_lost": (logging.INFO, "Another process does what only one may do."),
+    "cluster.members_changed": (logging.INFO, "Processes came or went; endpoints have new owners."),
+    "clock.skewed": (logging.ERROR, "This machine's clock is far from the database's; not used."),
+    "listener.disconnected": (
+        logging.WARNING,
+        "News of other processes comes late until it reconnects.",
+    ),
+    "replica.unavailable": (logging.WARNING, "Lists are read from the primary until it answers."),
+    "replica.available": (logging.INFO, "Lists are read from the replica again."),
+    "database.long_transaction": (
         logging.WARNING,
         "Somebody's transaction is open for long; tables of much change swell meanwhile.",
     ),
-    "database.released": (logging.INFO, "No transaction is open for long any more."),
-    "partition.made": (logging.INFO, "There is room for the days to come."),
+    "database.long_transaction_ended": (logging.INFO, "No transaction is open for long any more."),
+    "partition.created": (logging.INFO, "There is room for the days to come."),
     "partition.dropped": (logging.INFO, "History past its time is gone."),
     "partition.busy": (logging.WARNING, "In use when it was to be dropped or made; another time."),
-    "disk.short": (logging.ERROR, "The disk is nearly full; nothing more is accepted."),
-    "disk.enough": (logging.INFO, "There is room on the disk again."),
-    "library.said": (logging.WARNING, "A library logged a warning."),
+    "disk.low": (logging.ERROR, "The disk is nearly full; nothing more is accepted."),
+    "disk.ok": (logging.INFO, "There is room on the disk again."),
+    "library.warning": (logging.WARNING, "A library logged a warning."),
 }
 
 _MASK = "***"
-_LOUD = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
-_TELLING = re.compile(
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
+_SECRET_NAMES = re.compile(
     r"auth|secret|passw|token|api.?key|cookie|signature|credential", re.IGNORECASE
 )
 # Ids and words, most of what is logged: nothing below can match in them.
@@ -95,27 +113,27 @@ _CONTROL = re.compile(
 )
 
 
-def observe(name: str, /, exc_info: BaseException | None = None, **fields: object) -> None:
+def log_event(name: str, /, exc_info: BaseException | None = None, **fields: object) -> None:
     """Log a happening. Its loudness is that of its name.
 
     `exc_info` adds the traceback. An unknown name is a mistake of ours (`AssertionError`).
     """
-    assert name in HAPPENINGS, f"{name} is not in logs.HAPPENINGS"
+    assert name in LOG_EVENTS, f"{name} is not in logs.HAPPENINGS"
     if exc_info is not None:
         fields["exc_info"] = exc_info
-    _log.log(HAPPENINGS[name][0], name, **fields)
+    _log.log(LOG_EVENTS[name][0], name, **fields)
 
 
 def configure(level: str = "info", format_: str = "auto", stream: TextIO | None = None) -> None:
     """Choose what is logged, and how; stderr by default. Libraries' warnings come along."""
     _write(level, format_, stream)
-    logging.root.handlers[:] = [_FromLibraries(logging.WARNING)]
+    logging.root.handlers[:] = [_LibraryHandler(logging.WARNING)]
 
 
 def _write(level: str, format_: str, stream: TextIO | None) -> None:
     out = stream or sys.stderr
     console = format_ == "console" or (format_ == "auto" and out.isatty())
-    least = _LOUD.get(level, logging.ERROR)
+    least = _LEVELS.get(level, logging.ERROR)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -141,7 +159,7 @@ def redact(value: object, name: str = "") -> object:
     >>> redact({"Authorization": "Bearer x", "port": 1})
     {'Authorization': '***', 'port': 1}
     """
-    if isinstance(value, Secret) or (value is not None and _is_telling(name)):
+    if isinstance(value, Secret) or (value is not None and _is_secret_name(name)):
         return _MASK
     if value is None or isinstance(value, bool | int | float):
         return value
@@ -153,8 +171,8 @@ def redact(value: object, name: str = "") -> object:
 
 
 @lru_cache(1024)
-def _is_telling(name: str) -> bool:
-    return _TELLING.search(name) is not None
+def _is_secret_name(name: str) -> bool:
+    return _SECRET_NAMES.search(name) is not None
 
 
 def _plain(text: str) -> str:
@@ -183,12 +201,12 @@ def _clean(_: object, __: str, event: structlog.typing.EventDict) -> structlog.t
     return cleaned
 
 
-class _FromLibraries(logging.Handler):
+class _LibraryHandler(logging.Handler):
     """Passes a library's warning on, cleaned like everything else."""
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        observe("library.said", error, library=record.name, said=record.getMessage())
+        log_event("library.warning", error, library=record.name, said=record.getMessage())
 
 
 _log = structlog.get_logger()

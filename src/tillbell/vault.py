@@ -84,7 +84,7 @@ class WrongMasterKey(Misconfigured):
     """A secret was sealed under another master key."""
 
 
-class Misplaced(Misconfigured):
+class SealMismatch(Misconfigured):
     """A sealed secret was altered, or stands in the row of another."""
 
 
@@ -124,7 +124,7 @@ class Vault:
     def open(self, sealed: str, context: str) -> str:
         """Return the text; the latest few thousand are kept open in memory.
 
-        `WrongMasterKey` if it was sealed under a key we do not have, `Misplaced` if it was sealed
+        `WrongMasterKey` if it was sealed under a key we lack; `SealMismatch` if it was sealed
         for another context or altered.
         """
         return self._opened(sealed, context)
@@ -140,7 +140,7 @@ class Vault:
         """Return the bytes; errors as those of `open`."""
         version, named, packed = sealed[:2], sealed[2:_HEAD_BYTES], sealed[_HEAD_BYTES:]
         if version != _VERSION.encode():
-            raise Misplaced("not bytes that were sealed by a vault")
+            raise SealMismatch("not bytes that were sealed by a vault")
         return self._opened_raw(named.decode("ascii", "replace"), packed, context)
 
     def rewrap(self, sealed: str, context: str) -> str:
@@ -166,7 +166,7 @@ class Vault:
         try:
             return cipher.decrypt(nonce, ciphertext, _associated(named, context))
         except (InvalidTag, ValueError) as error:
-            raise Misplaced(
+            raise SealMismatch(
                 f"the secret of {context} was altered or belongs to another record"
             ) from error
 
@@ -189,7 +189,7 @@ def _associated(named: str, context: str) -> bytes:
 def _key_id_of(sealed: str) -> str:
     version, *rest = sealed.split(".")
     if version != _VERSION or len(rest) != 2:
-        raise Misplaced("not a secret that was sealed by a vault")
+        raise SealMismatch("not a secret that was sealed by a vault")
     return rest[0]
 
 

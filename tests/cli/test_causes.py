@@ -9,7 +9,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.cases import each
-from tillbell.cli.causes import Signed, judge
+from tillbell.cli.causes import ReceivedSignature, explain_signature
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW = 1_760_000_000
@@ -29,19 +29,19 @@ def text_of(digest: bytes) -> str:
     return "v1," + base64.b64encode(digest).decode()
 
 
-GOOD = Signed(SECRET, "msg_1", str(NOW), text_of(mac(KEY, content_of())), BODY)
+GOOD = ReceivedSignature(SECRET, "msg_1", str(NOW), text_of(mac(KEY, content_of())), BODY)
 
 
 def test_the_reference_implementation_agrees() -> None:
     from datetime import UTC, datetime
 
     made = Webhook(SECRET).sign("msg_1", datetime.fromtimestamp(NOW, UTC), BODY.decode())
-    assert judge(GOOD._replace(signature=made), NOW).is_valid
+    assert explain_signature(GOOD._replace(signature=made), NOW).is_valid
 
 
 def test_what_is_right_has_no_cause() -> None:
-    assert judge(GOOD, NOW) == (True, [])
-    assert judge(GOOD._replace(signature=f"v1,AAAA {GOOD.signature}"), NOW).is_valid
+    assert explain_signature(GOOD, NOW) == (True, [])
+    assert explain_signature(GOOD._replace(signature=f"v1,AAAA {GOOD.signature}"), NOW).is_valid
 
 
 def remade(**options: object) -> bytes:
@@ -72,7 +72,7 @@ def remade(**options: object) -> bytes:
     ],
 )
 def test_the_mistake_is_named(change: dict[str, object], said: str) -> None:
-    found = judge(GOOD._replace(**change), NOW)
+    found = explain_signature(GOOD._replace(**change), NOW)
     assert not found.is_valid
     assert any(said in cause for cause in found.causes), found.causes
 
@@ -88,7 +88,7 @@ def test_the_mistake_is_named(change: dict[str, object], said: str) -> None:
 )
 def test_what_was_done_to_the_body_is_named(signed_body: bytes, said: str) -> None:
     signature = text_of(mac(KEY, content_of(signed_body)))
-    found = judge(GOOD._replace(signature=signature), NOW)
+    found = explain_signature(GOOD._replace(signature=signature), NOW)
     assert any(said in cause for cause in found.causes), found.causes
 
 
@@ -96,11 +96,11 @@ def test_what_was_done_to_the_body_is_named(signed_body: bytes, said: str) -> No
     ("now", "said"), [(NOW + 301, "301 s old"), (NOW - 301, "301 s in the future")]
 )
 def test_a_right_signature_of_the_wrong_time_is_refused(now: int, said: str) -> None:
-    found = judge(GOOD, now)
+    found = explain_signature(GOOD, now)
     assert not found.is_valid
     assert [said in cause for cause in found.causes] == [True]
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"not json", b"[" * 100_000])
 def test_no_body_is_too_strange(body: bytes) -> None:
-    assert not judge(GOOD._replace(body=body), NOW).is_valid
+    assert not explain_signature(GOOD._replace(body=body), NOW).is_valid

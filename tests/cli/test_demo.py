@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from tests.cli.conftest import tillbell
-from tillbell.cli.demo_cast import STORY, SUBSCRIBERS, Books, fact_of
+from tillbell.cli.demo_cast import STORY, SUBSCRIBERS, DemoJournal, fact_of
 from tillbell.profiles import PROFILES
 
 
@@ -49,7 +49,7 @@ def test_a_fact_is_read_from_each_dialect() -> None:
 
 
 def test_what_a_subscriber_has_not_written_down_is_lost() -> None:
-    books = Books()
+    books = DemoJournal()
     books.note_published("order.paid", "msg_1")
     assert books.lost == {(uid, "msg_1") for uid in ("ledger", "erp", "storefront", "school")}
     books.received.add(("erp", "msg_1"))

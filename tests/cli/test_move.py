@@ -15,10 +15,10 @@ import pytest
 
 from tests.cli.conftest import Served, serve, tillbell
 from tests.cli.test_serve import key_in
-from tillbell.cli.client import Api
+from tillbell.cli.client import ApiClient
 from tillbell.errors import Refused
 from tillbell.testing import Receiver
-from tillbell.testing.receiver import Exchange
+from tillbell.testing.receiver import ReceiverExchange
 from tillbell.vault import Secret
 
 Schema = Callable[[], str]
@@ -45,7 +45,7 @@ class Subscribers:
         self.refused: set[str] = set()
         self._changed = asyncio.Condition()
 
-    async def behave(self, exchange: Exchange) -> None:
+    async def behave(self, exchange: ReceiverExchange) -> None:
         arrival = exchange.request
         id_, path = arrival.header("webhook-id") or "", arrival.path
         is_refused = path == "/down" and self.is_down
@@ -71,7 +71,7 @@ class Shop:
         self._key = Secret(key)
 
     def call(self, gateway: Served, method: str, path: str, body: object = None) -> Any:
-        return Api(f"http://127.0.0.1:{gateway.port}", self._key).call(method, path, body)
+        return ApiClient(f"http://127.0.0.1:{gateway.port}", self._key).call(method, path, body)
 
     def set_up(self, gateway: Served, receiver: Receiver) -> None:
         self.call(gateway, "POST", "/app", {"name": "Shop", "uid": "shop"})

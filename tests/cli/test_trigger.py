@@ -17,7 +17,7 @@ from tests.providers.pinned import pinned
 from tests.providers.test_every_provider import secret_of
 from tests.web.site import Site
 from tillbell.cli import run
-from tillbell.cli.client import Api
+from tillbell.cli.client import ApiClient
 from tillbell.cli.curl import as_curl
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import Incoming
@@ -71,7 +71,7 @@ class Shop:
         return f"@{self._folder / name}"
 
     def log(self) -> list[dict[str, Any]]:
-        self.site.do(self.site.gateway.processor.idle())
+        self.site.do(self.site.gateway.processor.wait_idle())
         found: list[dict[str, Any]] = []
         after = ""
         while True:
@@ -130,7 +130,7 @@ def test_a_refused_callback_is_exit_code_1(shop: Shop, capsys: pytest.CaptureFix
 
 
 def default_source(served: Served, provider: str) -> None:
-    api = Api(f"http://127.0.0.1:{served.port}", Secret(key_in(served.said)))
+    api = ApiClient(f"http://127.0.0.1:{served.port}", Secret(key_in(served.said)))
     api.call("POST", "/app", {"name": "Shop", "uid": "shop"})
     made = {"name": "x", "provider": provider, "secrets": [SECRET], "default": True}
     api.call("POST", "/app/shop/source", made)
@@ -166,7 +166,7 @@ def test_a_dry_run_can_be_pasted(served: Served) -> None:
         env=environment(TILLBELL_TRIGGER_SECRET=SECRET),
     )
     assert pasted.stdout.startswith("HTTP/1.1 200")
-    api = Api(f"http://127.0.0.1:{served.port}", Secret(key_in(served.said)))
+    api = ApiClient(f"http://127.0.0.1:{served.port}", Secret(key_in(served.said)))
     (callback,) = api.call("GET", "/app/shop/callback")["data"]
     assert (callback["verdict"], callback["trust"]) == ("accepted", "secret")
     request = api.call("GET", f"/app/shop/callback/{callback['id']}")["request"]

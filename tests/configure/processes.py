@@ -19,14 +19,14 @@ from tillbell.configure.key_usage import KeyUsage
 from tillbell.configure.parts import Parts
 from tillbell.configure.sources import SourceSettings
 from tillbell.counters import Meters
-from tillbell.deliver.compiled_endpoint import LiveMaker
-from tillbell.deliver.config_cache import Directory
-from tillbell.deliver.endpoint_health import Aftermath
+from tillbell.deliver.compiled_endpoint import EndpointCompiler
+from tillbell.deliver.config_cache import ConfigCache
+from tillbell.deliver.endpoint_health import EndpointHealthMonitor
 from tillbell.http.address_policy import AddressPolicy
 from tillbell.ids import IdMaker
 from tillbell.model.records import Record
 from tillbell.providers import PROVIDERS
-from tillbell.receive.source_cache import Sources
+from tillbell.receive.source_cache import SourceCache
 from tillbell.storage.ports.database import Database
 from tillbell.testing import ManualClock
 from tillbell.vault import Vault
@@ -97,9 +97,9 @@ class Process:
         self.store: Any = Interrupted(database)
         self.handshake: Any = Agreeing()
         policy = AddressPolicy(settings.allowed_cidrs, allow_http=True)
-        self.compile = LiveMaker(settings, self.vault, policy).make
-        self.directory = Directory(self.store, self.compile, clock)
-        self.sources = Sources(self.directory, self.vault, PROVIDERS)
+        self.compile = EndpointCompiler(settings, self.vault, policy).compile
+        self.directory = ConfigCache(self.store, self.compile, clock)
+        self.sources = SourceCache(self.directory, self.vault, PROVIDERS)
         parts = Parts(self.directory, clock, IdMaker(), self.vault, 24)
         self.applications = Applications(parts)
         self.event_types = EventTypes(parts)
@@ -107,7 +107,7 @@ class Process:
         self.source_settings = SourceSettings(parts, self.sources)
         self.api_keys = ApiKeys(parts, self.store)
         self.key_usage = KeyUsage(self.store, self.directory, clock)
-        self.health = Aftermath(
+        self.health = EndpointHealthMonitor(
             directory=self.directory, clock=clock, meters=Meters(), pause_after_days=5
         )
 

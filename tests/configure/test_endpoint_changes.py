@@ -21,7 +21,7 @@ from tests.configure.processes import Process, outcome
 from tests.store.world import BODY
 from tillbell.clock import DAY
 from tillbell.configure.endpoints import EndpointChanges
-from tillbell.deliver.attempt import Ended
+from tillbell.deliver.attempt import JudgedAttempt
 from tillbell.deliver.lane import Lane
 from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
 from tillbell.model.messages import (
@@ -34,7 +34,7 @@ from tillbell.model.messages import (
     Trigger,
 )
 from tillbell.model.records import Record
-from tillbell.storage.ports.outbound import Settlement
+from tillbell.storage.ports.outbound import FinishedAttempt
 
 URL = "https://shop.example/hook"
 FIRST_SECRET = "whsec_" + "QUJD" * 8
@@ -92,9 +92,11 @@ def attempted(result: Result, failing_since: int | None = None) -> Change:
             "atm_1", delivery.id, thing.scope, thing.id, message.id, message.event_type, 1,
             Trigger.SCHEDULED, result, now, 1, URL, 500,
         )  # fmt: skip
-        settlement = Settlement(delivery.id, 1, attempt, state, now, None)
-        process.health.ended(lane, Claim(delivery, message, BODY), Ended(settlement, result, ""))
-        await process.health.settle()
+        settlement = FinishedAttempt(delivery.id, 1, attempt, state, now, None)
+        process.health.attempt_ended(
+            lane, Claim(delivery, message, BODY), JudgedAttempt(settlement, result, "")
+        )
+        await process.health.wait_idle()
 
     return end
 

@@ -97,8 +97,8 @@ async def test_of_two_sources_at_once_not_both_become_the_default(
         lambda: theirs.source_settings.patch(other.scope, other.id, default),
     )
 
-    stored = sorted(await ours.directory.all(Source), key=lambda source: source.id != one.id)
-    assert outcomes == ["", "Conflict"]
+    stored = sorted(await ours.directory.read_all(Source), key=lambda source: source.id != one.id)
+    assert outcomes == ["", "ConflictError"]
     assert [(source.is_default, source.name) for source in stored] == [
         (False, "till"),
         (True, "changed"),
@@ -158,7 +158,7 @@ async def test_what_two_want_to_make_at_once_is_made_once(
 
         assert outcomes == ["", ""], name
         assert await ours.store.get(Application, thing.uid) is not None
-    assert len(await ours.directory.all(Application)) == 2
+    assert len(await ours.directory.read_all(Application)) == 2
 
 
 # ── event types ──────────────────────────────────────────────────────────────────────────────────

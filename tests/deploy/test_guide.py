@@ -13,15 +13,17 @@ from tests.deploy.reading import DEPLOY, GUIDE, ROOT, blocks, run
 from tillbell.app import Gateway
 from tillbell.config import FIELDS, load
 from tillbell.counters import Meters
-from tillbell.logs import HAPPENINGS
+from tillbell.logs import LOG_EVENTS
 from tillbell.web.api.rest import make_rest
-from tillbell.web.edge.metrics import Reading, Vitals, render
+from tillbell.web.edge.metrics import DispatchVitals, MetricsReading, render
 
 GROUPS = yaml.safe_load((DEPLOY / "prometheus" / "tillbell.rules.yaml").read_text())["groups"]
 RULES = [rule for group in GROUPS for rule in group["rules"]]
 NAMES = [rule["alert"] for rule in RULES]
 FAMILIES = list(
-    text_string_to_metric_families(render([Reading("", 0, Meters(), Vitals())]).decode())
+    text_string_to_metric_families(
+        render([MetricsReading("", 0, Meters(), DispatchVitals())]).decode()
+    )
 )
 SERIES = {sample.name for family in FAMILIES for sample in family.samples}
 LABELS = {
@@ -71,7 +73,7 @@ def test_the_guide_names_happenings_that_are_there() -> None:
     logs = GUIDE.partition("### Logs")[2].partition("### A canary")[0]
     named = set(re.findall(r"`([a-z]+\.[a-z]+)`", logs))
     assert len(named) > 10
-    assert named <= set(HAPPENINGS)
+    assert named <= set(LOG_EVENTS)
 
 
 async def test_the_guide_names_routes_that_are_there(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ class Crew(Stage):
         ]
         report.must_be_empty("processes that ended by themselves", ended)
         said = self.said()
-        report.figure("late results refused (settle.stale)", said["settle.stale"])
+        report.figure("late results refused (attempt.result_stale)", said["attempt.result_stale"])
         broken = [event for event in said if event.endswith(".broken")]
         report.must_be_empty("faults of the program in the logs", broken)
         return evidence

@@ -12,8 +12,8 @@ from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.clock import Clock, SteeredClock
 from tillbell.config import load
-from tillbell.deliver.publish import Draft
-from tillbell.errors import Conflict, StoreUnavailable
+from tillbell.deliver.publish import MessageDraft
+from tillbell.errors import ConflictError, StoreUnavailable
 from tillbell.model.endpoints import Endpoint, SigningSecret
 from tillbell.model.messages import Message
 from tillbell.model.records import Application
@@ -65,7 +65,7 @@ class FleetOf:
         await gateway.start()
         self.gateways.append(gateway)
         if len(self.gateways) == 1:
-            await gateway.directory.add(APP)
+            await gateway.config_cache.add(APP)
         return gateway
 
     async def stop(self, gateway: Gateway) -> None:
@@ -81,20 +81,20 @@ class FleetOf:
         secrets = (SigningSecret(sealed=by.vault.seal(SECRET, id_)),)
         given = {"url": self.receiver.url(path), "secrets": secrets, **fields}
         made = Endpoint(id=id_, scope=APP.id, created_at=now, updated_at=now, **given)
-        await by.directory.add(made)
+        await by.config_cache.add(made)
         return made
 
     async def publish(self, by: Gateway, payload: bytes = b'{"a":1}') -> Message:
         """Publish a message through one of them."""
-        return await by.publisher.publish(APP, Draft("order.paid", payload))
+        return await by.publisher.publish(APP, MessageDraft("order.paid", payload))
 
     async def knows(self, gateway: Gateway, endpoint_id: str) -> Endpoint:
         """Wait until a gateway knows an endpoint that another one made."""
-        return await eventually(lambda: gateway.directory.endpoint(APP.id, endpoint_id))
+        return await eventually(lambda: gateway.config_cache.endpoint(APP.id, endpoint_id))
 
     def owner(self, endpoint_id: str) -> Gateway:
         """Return who makes an endpoint's deliveries; all must agree."""
-        owners = [gateway for gateway in self.gateways if gateway.fleet.owns(endpoint_id)]
+        owners = [gateway for gateway in self.gateways if gateway.cluster.owns(endpoint_id)]
         assert len(owners) == 1, owners
         return owners[0]
 
@@ -116,12 +116,12 @@ class FleetOf:
         return len(await self.gateways[0].database.messages(APP.id, MessageFilter(), page))
 
 
-async def publish_surely(by: Gateway, draft: Draft) -> None:
+async def publish_surely(by: Gateway, draft: MessageDraft) -> None:
     """Publish as a producer does who repeats what was not confirmed: a full machine is slow."""
     assert draft.event_id is not None, "or a repeat would be another message"
     while True:
         with contextlib.suppress(StoreUnavailable):
-            with contextlib.suppress(Conflict):  # it was stored, and its confirmation lost
+            with contextlib.suppress(ConflictError):  # it was stored, and its confirmation lost
                 await by.publisher.publish(APP, draft)
             return
 

@@ -13,5 +13,5 @@ async def test_it_owns_everything_and_leads_for_ever(tmp_path: Path) -> None:
     ) as world:
         await world.pass_time(30 * DAY / SECOND)
 
-        assert world.gateway.fleet.owns("ep_any")
-        assert world.gateway.fleet.term == 1
+        assert world.gateway.cluster.owns("ep_any")
+        assert world.gateway.cluster.term == 1

@@ -19,14 +19,14 @@ async def test_each_endpoint_has_one_owner_and_it_delivers_what_any_of_them_took
     for gateway in gateways:
         for endpoint in endpoints:
             await fleet.knows(gateway, endpoint.id)
-    owners = {fleet.owner(endpoint.id).fleet.id for endpoint in endpoints}
+    owners = {fleet.owner(endpoint.id).cluster.id for endpoint in endpoints}
     messages = [await fleet.publish(gateway) for gateway in gateways for _ in range(5)]
 
     await arrived(fleet, len(messages) * len(endpoints))
 
     assert len(owners) > 1, "the work is shared out"
     assert [await fleet.attempts_of(message) for message in messages] == [12] * 15
-    assert sum(gateway.fleet.term > 0 for gateway in gateways) == 1
+    assert sum(gateway.cluster.term > 0 for gateway in gateways) == 1
 
 
 async def test_what_one_is_told_all_know(fleet: FleetOf) -> None:
@@ -34,9 +34,9 @@ async def test_what_one_is_told_all_know(fleet: FleetOf) -> None:
     endpoint = await fleet.endpoint(first, "/a")
     await fleet.knows(second, endpoint.id)
 
-    await second.directory.change(Endpoint, APP.id, endpoint.id, _moved_on)
+    await second.config_cache.change(Endpoint, APP.id, endpoint.id, _moved_on)
     await eventually(lambda: _moved(first, endpoint))
-    await first.directory.remove(Endpoint, endpoint.id, APP.id)
+    await first.config_cache.remove(Endpoint, endpoint.id, APP.id)
     await eventually(lambda: _gone(second, endpoint.id))
 
 
@@ -52,8 +52,8 @@ async def test_one_that_leaves_hands_its_endpoints_over_at_once(fleet: FleetOf) 
     await fleet.publish(second)
     await arrived(fleet, 8)
 
-    assert all(second.fleet.owns(endpoint.id) for endpoint in endpoints)
-    assert second.fleet.term > 0 or await eventually(lambda: _leads(second))
+    assert all(second.cluster.owns(endpoint.id) for endpoint in endpoints)
+    assert second.cluster.term > 0 or await eventually(lambda: _leads(second))
 
 
 async def test_one_that_comes_takes_over_its_share_of_a_backlog(fleet: FleetOf) -> None:
@@ -65,7 +65,7 @@ async def test_one_that_comes_takes_over_its_share_of_a_backlog(fleet: FleetOf) 
     await fleet.agreed(2)
     await arrived(fleet, 160)
 
-    assert any(second.fleet.owns(endpoint.id) for endpoint in endpoints)
+    assert any(second.cluster.owns(endpoint.id) for endpoint in endpoints)
     assert sum(second.meters.attempts.values()) > 0
 
 
@@ -78,7 +78,7 @@ async def test_a_process_for_the_api_owns_nothing(fleet: FleetOf) -> None:
     message = await fleet.publish(api)
     await arrived(fleet, 1)
 
-    assert (api.fleet.owns(endpoint.id), worker.fleet.owns(endpoint.id)) == (False, True)
+    assert (api.cluster.owns(endpoint.id), worker.cluster.owns(endpoint.id)) == (False, True)
     assert await fleet.attempts_of(message) == 1
 
 
@@ -91,13 +91,13 @@ def _moved_on(endpoint: Endpoint) -> Endpoint:
 
 
 async def _moved(gateway: Gateway, before: Endpoint) -> bool:
-    found = await gateway.directory.endpoint(APP.id, before.id)
+    found = await gateway.config_cache.endpoint(APP.id, before.id)
     return found is not None and found.url != before.url
 
 
 async def _gone(gateway: Gateway, endpoint_id: str) -> bool:
-    return await gateway.directory.endpoint(APP.id, endpoint_id) is None
+    return await gateway.config_cache.endpoint(APP.id, endpoint_id) is None
 
 
 async def _leads(gateway: Gateway) -> bool:
-    return gateway.fleet.term > 0
+    return gateway.cluster.term > 0

@@ -32,7 +32,7 @@ async def test_changes_through_several_processes_are_all_there(fleet: FleetOf) -
 async def test_what_one_process_removed_no_other_brings_back(fleet: FleetOf) -> None:
     first, second = await fleet.start(), await fleet.start()
     shop = await first.applications.create({"name": "other", "uid": "other"})
-    await second.directory.view(shop.id)
+    await second.config_cache.view(shop.id)
     await first.applications.remove(shop.id)
     replaced = await second.applications.upsert("other", {"name": "made anew"})
 

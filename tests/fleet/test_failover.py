@@ -15,8 +15,8 @@ from tests.fleet.fleet import APP, FleetOf, eventually
 from tests.patience import PATIENCE_S
 from tests.postgres import programs
 from tillbell.app import Gateway
-from tillbell.deliver.publish import Draft
-from tillbell.errors import Conflict, StoreUnavailable
+from tillbell.deliver.publish import MessageDraft
+from tillbell.errors import ConflictError, StoreUnavailable
 from tillbell.storage.ports.outbound import Totals
 
 PRODUCERS = 8
@@ -58,10 +58,12 @@ class Producers:
 
     async def _is_taken(self, number: int) -> bool:
         try:
-            await self._by.publisher.publish(APP, Draft("order.paid", body(number), str(number)))
+            await self._by.publisher.publish(
+                APP, MessageDraft("order.paid", body(number), str(number))
+            )
         except StoreUnavailable:
             return False
-        except Conflict:  # it was stored when we were told that nobody knows
+        except ConflictError:  # it was stored when we were told that nobody knows
             assert self.refused
         return True
 

@@ -22,7 +22,7 @@ from tillbell.app import Gateway
 from tillbell.clock import DAY, SECOND, Micros, SystemClock
 from tillbell.errors import StoreUnavailable
 from tillbell.model.messages import Message
-from tillbell.testing.receiver import Exchange
+from tillbell.testing.receiver import ReceiverExchange
 from tillbell.upkeep import chores
 
 REFUSED_S = 20  # a publication that cannot be taken is refused within 2 s; machines are busy
@@ -146,10 +146,10 @@ async def test_a_machine_with_a_wrong_clock_sends_nothing_early_and_signs_with_t
     for one in fleet.receiver.requests:
         stamp = int(one.header("webhook-timestamp") or 0)
         assert abs(stamp * SECOND - one.at) < 5 * SECOND
-    assert said.getvalue().count('"clock.wrong"') == 1
+    assert said.getvalue().count('"clock.skewed"') == 1
 
 
-async def refuse_the_first(exchange: Exchange) -> None:
+async def refuse_the_first(exchange: ReceiverExchange) -> None:
     await exchange.answer(500 if exchange.nth == 1 else 200)
 
 
@@ -173,27 +173,27 @@ async def test_a_transaction_that_is_open_for_long_is_said_once_until_it_ends(
     said: io.StringIO,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(chores, "HELD", SECOND // 2)
-    monkeypatch.setattr(chores, "SWELLS", SECOND // 2)
+    monkeypatch.setattr(chores, "LONG_TRANSACTION", SECOND // 2)
+    monkeypatch.setattr(chores, "FRESH_TOTALS_AFTER", SECOND // 2)
     api = await fleet.start("api")
     await fleet.endpoint(api, "/a")
 
     async def heard(event: str) -> bool:
-        await api.snapshots.look()
+        await api.long_transactions.check()
         return f'"{event}"' in said.getvalue()
 
     with psycopg.connect(fresh_schema()) as held:
         held.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         held.execute("SELECT count(*) FROM pg_class")
-        await eventually(lambda: heard("database.held"))
-        await api.snapshots.look()
+        await eventually(lambda: heard("database.long_transaction"))
+        await api.long_transactions.check()
         assert api.meters.oldest_snapshot > SECOND // 2
         await fleet.publish(api)
         assert fresh_rows(fleet.url) == 1
-    await eventually(lambda: heard("database.released"))
+    await eventually(lambda: heard("database.long_transaction_ended"))
     await fleet.publish(api)
     assert fresh_rows(fleet.url) == 1
-    assert said.getvalue().count('"database.held"') == 1
+    assert said.getvalue().count('"database.long_transaction"') == 1
 
 
 def fresh_rows(url: str) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from tests.fleet.fleet import APP, FleetOf
 from tillbell.app import Gateway
 from tillbell.clock import SECOND
-from tillbell.web.edge.health import LATE, Probe
+from tillbell.web.edge.health import LATE, HealthProbe
 
 
 async def is_late(gateway: Gateway) -> bool:
-    return any(not check.is_ok for check in await Probe(gateway).checks())
+    return any(not check.is_ok for check in await HealthProbe(gateway).checks())
 
 
 async def test_what_is_late_in_lanes_of_others_does_not_make_a_process_unready(
@@ -18,15 +18,15 @@ async def test_what_is_late_in_lanes_of_others_does_not_make_a_process_unready(
     first = await fleet.start()
     endpoints = [await fleet.endpoint(first, f"/{number}") for number in range(8)]
     for endpoint in endpoints:
-        live = await first.directory.live(APP.id, endpoint.id)
+        live = await first.config_cache.compiled_endpoint(APP.id, endpoint.id)
         assert live is not None
         lane = first.dispatcher.lane(live)
-        lane.saw_due(first.clock.now() - LATE - 10 * SECOND)
+        lane.note_due(first.clock.now() - LATE - 10 * SECOND)
     assert await is_late(first)
 
     await fleet.start()
     await fleet.agreed(2)
-    kept = [lane for id_, lane in first.dispatcher.lanes.items() if first.fleet.owns(id_)]
+    kept = [lane for id_, lane in first.dispatcher.lanes.items() if first.cluster.owns(id_)]
     assert len(kept) < len(endpoints)
     for lane in kept:
         lane.next_due = None

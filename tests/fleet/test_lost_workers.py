@@ -16,7 +16,7 @@ from bench.gateway import READY_S, Gateway
 from tests.crash.accounts import Account
 from tests.faults.crew import environment_of
 from tillbell.testing import Receiver
-from tillbell.testing.receiver import Exchange
+from tillbell.testing.receiver import ReceiverExchange
 
 WORKERS = ("worker1", "worker2", "worker3")
 ENDPOINTS = 12  # so many that no worker owns them all
@@ -40,7 +40,7 @@ class Holding:
             found.setdefault(request.path, []).append(request.header("user-agent") or "")
         return found
 
-    async def _behave(self, exchange: Exchange) -> None:
+    async def _behave(self, exchange: ReceiverExchange) -> None:
         if exchange.nth == 1:
             await self._may_answer.wait()
         await exchange.answer(200)
@@ -70,7 +70,7 @@ async def crew(
             made[name].launch()
         for name in WORKERS:
             await asyncio.to_thread(made[name].wait_ready, time.monotonic() + READY_S)
-        everybody = f'"senders":{len(WORKERS)},"event":"fleet.changed"'
+        everybody = f'"senders":{len(WORKERS)},"event":"cluster.members_changed"'
         await until(lambda: all(everybody in made[name].log_tail() for name in WORKERS))
         yield made
     finally:

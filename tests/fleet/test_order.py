@@ -13,8 +13,8 @@ from tests.fleet.fleet import FleetOf, eventually, publish_surely
 from tests.fleet.upgrading import running
 from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
-from tillbell.deliver.publish import Draft
-from tillbell.testing.receiver import Exchange
+from tillbell.deliver.publish import MessageDraft
+from tillbell.testing.receiver import ReceiverExchange
 
 KEYS = 6
 EVENTS = 10  # of each key
@@ -32,7 +32,7 @@ class Till:
         self.came: dict[tuple[str, str], list[int]] = defaultdict(list)
         self._tries: Counter[tuple[str, str, int]] = Counter()
 
-    async def receive(self, exchange: Exchange) -> None:
+    async def receive(self, exchange: ReceiverExchange) -> None:
         body = json.loads(exchange.request.body)
         path, key, number = exchange.request.path, body["key"], body["number"]
         self.came[path, key].append(number)
@@ -57,7 +57,7 @@ async def furnish(fleet: FleetOf, here: Gateway, till: Till) -> list[str]:
         fleet.receiver.on(paths[-1], till.receive)
         fields = {"ordering": "fifo", "retry_schedule": RETRIES_S}
         made = await fleet.endpoint(here, paths[-1], **fields)
-        owned[here.fleet.owns(made.id)] += 1
+        owned[here.cluster.owns(made.id)] += 1
     return paths
 
 
@@ -67,7 +67,7 @@ async def publish(here: Gateway, numbers: Iterable[int]) -> None:
         for key in (*map(str, range(KEYS)), STUCK):
             payload = json.dumps({"key": key, "number": number}).encode()
             event_id = f"{key}-{number}"
-            await publish_surely(here, Draft("order.paid", payload, event_id, order_key=key))
+            await publish_surely(here, MessageDraft("order.paid", payload, event_id, order_key=key))
 
 
 async def test_nothing_overtakes_in_its_key_and_one_that_fails_holds_only_its_own(

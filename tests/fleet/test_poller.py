@@ -9,7 +9,7 @@ import threading
 from tests.fleet.fleet import APP, FleetOf, publish_surely
 from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
-from tillbell.deliver.publish import Draft
+from tillbell.deliver.publish import MessageDraft
 from tillbell.storage.ports.outbound import MessageFilter, Page
 
 WRITERS = 16
@@ -33,7 +33,7 @@ async def poll(gateway: Gateway, wanted: int) -> list[str]:
     seen: list[str] = []
     while len(seen) < wanted:
         page = Page(limit=50, iterator=seen[-1] if seen else None, ascending=True)
-        settled = MessageFilter(before=gateway.fleet.settled_before())
+        settled = MessageFilter(before=gateway.cluster.complete_before())
         seen += [m.id for m in await gateway.database.messages(APP.id, settled, page)]
         await asyncio.sleep(0.01)
     return seen
@@ -46,7 +46,7 @@ async def test_a_poller_skips_nothing_while_four_processes_write(fleet: FleetOf)
 
     async def write(number: int) -> None:
         for count in range(EACH):
-            draft = Draft("order.paid", b"{}", f"{number}-{count}")
+            draft = MessageDraft("order.paid", b"{}", f"{number}-{count}")
             await publish_surely(gateways[number % PROCESSES], draft)
 
     reading = asyncio.ensure_future(poll(gateways[0], WRITERS * EACH))

@@ -9,12 +9,12 @@ import pytest
 
 from tests.fleet.fleet import eventually
 from tillbell.clock import DAY, SECOND, Micros, SystemClock
-from tillbell.cluster.membership import LIFE
-from tillbell.storage.operations.membership import SILENCE
+from tillbell.cluster.membership import MEMBER_TIMEOUT
+from tillbell.storage.operations.membership import LOST_CONNECTION_AFTER
 from tillbell.storage.ports.cluster import Member
 from tillbell.storage.postgres.database import PostgresDatabase
 
-WATCHER, OTHER = Member("prc_1", "api", sends=False), Member("prc_2", "worker", sends=True)
+WATCHER, OTHER = Member("prc_1", "api", is_worker=False), Member("prc_2", "worker", is_worker=True)
 
 
 class Company:
@@ -30,16 +30,16 @@ class Company:
 
     async def appear(self) -> None:
         """Let the other one sign in."""
-        await self._other.sign_in(OTHER, LIFE)
+        await self._other.heartbeat(OTHER, MEMBER_TIMEOUT)
 
     async def end(self) -> None:
         await self._other.close()
         await self._watcher.close()
         self.connection.close()
 
-    async def senders(self, life: Micros = LIFE) -> tuple[str, ...]:
+    async def senders(self, life: Micros = MEMBER_TIMEOUT) -> tuple[str, ...]:
         """Sign in as the one who watches; return who is there."""
-        return (await self._watcher.sign_in(WATCHER, life)).senders
+        return (await self._watcher.heartbeat(WATCHER, life)).workers
 
     def fall_silent(self, since: Micros) -> None:
         """Let the other one have signed in for the last time so long ago."""
@@ -76,17 +76,17 @@ async def company(fresh_schema: Callable[[], str]) -> AsyncIterator[Company]:
     ("silent", "is_cut", "is_there"),
     [
         (0, True, True),
-        (SILENCE + SECOND, False, True),
-        (SILENCE + SECOND, True, False),
-        (LIFE + SECOND, False, False),
-        (LIFE + SECOND, True, False),
+        (LOST_CONNECTION_AFTER + SECOND, False, True),
+        (LOST_CONNECTION_AFTER + SECOND, True, False),
+        (MEMBER_TIMEOUT + SECOND, False, False),
+        (MEMBER_TIMEOUT + SECOND, True, False),
     ],
 )
 async def test_one_without_a_connection_is_struck_off_sooner(
     company: Company, silent: Micros, is_cut: bool, is_there: bool
 ) -> None:
     async def is_old() -> bool:
-        return company.age() > LIFE
+        return company.age() > MEMBER_TIMEOUT
 
     await eventually(is_old)
     await company.appear()
@@ -102,6 +102,6 @@ async def test_nobody_is_judged_by_connections_that_the_start_of_the_server_ende
 ) -> None:
     await company.appear()
     company.cut()
-    company.fall_silent(SILENCE + SECOND)
+    company.fall_silent(LOST_CONNECTION_AFTER + SECOND)
     older_than_the_server = company.age() + DAY
     assert await company.senders(older_than_the_server) == (OTHER.id,)

@@ -19,8 +19,8 @@ from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.config import load
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.postgres.connection import open_link
-from tillbell.storage.session.migrate import known, migrate
+from tillbell.storage.postgres.connection import connect_postgres
+from tillbell.storage.session.migrate import known_migrations, migrate
 from tillbell.testing import Receiver
 from tillbell.vault import Secret
 
@@ -141,9 +141,9 @@ def test_an_old_program_does_not_start_on_newer_tables_of_any_kind(
 ) -> None:
     """A `pre` step suits the version before it; whoever starts may be older than that."""
     url = fresh_schema()
-    link = open_link(url)
+    link = connect_postgres(url)
     migrate(link, "postgres", 0)
-    link.rows("note_migration", (NEXT, f"{NEXT:04}_{kind}_later.sql", 0))
+    link.query("insert_migration", (NEXT, f"{NEXT:04}_{kind}_later.sql", 0))
     link.close()
 
     flags = ("--data-dir", str(tmp_path), "--port", "0")
@@ -166,12 +166,14 @@ def test_of_twenty_that_start_at_once_on_nothing_one_makes_the_tables_and_all_st
         await gateway.database.check()
         await gateway.drain(0)
         await gateway.stop()
-        return gateway.fleet.id
+        return gateway.cluster.id
 
     with ThreadPoolExecutor(PROCESSES) as threads:
         lives = [threads.submit(asyncio.run, live()) for _ in range(PROCESSES)]
         assert len({one.result(60) for one in lives}) == PROCESSES
-    assert [number for number, _ in steps(url)] == [step.number for step in known("postgres")]
+    assert [number for number, _ in steps(url)] == [
+        step.number for step in known_migrations("postgres")
+    ]
     with psycopg.connect(url) as connection:
         made_by = connection.execute("SELECT count(DISTINCT xmin::text) FROM migrations")
         assert made_by.fetchone() == (1,)

@@ -14,10 +14,10 @@ import psycopg
 import tillbell
 from tests.cli.conftest import Served, serve
 from tests.fleet.fleet import KEY
-from tillbell.storage.session.migrate import known
+from tillbell.storage.session.migrate import known_migrations
 
 ADMIN = "tb_upgrade_key_0123456789abcdefgh"
-NEXT = len(known("postgres")) + 1
+NEXT = len(known_migrations("postgres")) + 1
 # What a `pre` migration may do to tables that the old program is writing.
 _MADE_UP = """
 ALTER TABLE messages ADD COLUMN made_up text;

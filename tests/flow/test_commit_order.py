@@ -7,9 +7,9 @@ import random
 
 from tests.flow.world import World
 from tests.patience import PATIENCE_S
-from tillbell.deliver.publish import Draft
+from tillbell.deliver.publish import MessageDraft
 from tillbell.model.transactions import Direction
-from tillbell.process.decision import By
+from tillbell.process.decision import DecidedBy
 from tillbell.process.operator import NewTransaction
 from tillbell.storage.ports.outbound import MessageFilter, Page
 
@@ -19,19 +19,21 @@ EACH = 400
 
 async def _publish(world: World, count: int) -> None:
     for number in range(count):
-        await world.gateway.publisher.publish(world.app, Draft("order.paid", b'{"n":%d}' % number))
+        await world.gateway.publisher.publish(
+            world.app, MessageDraft("order.paid", b'{"n":%d}' % number)
+        )
 
 
 async def _decide(world: World, count: int, chance: random.Random) -> None:
     """Make decisions that take their time between the first word and the commit."""
-    office = world.gateway.office
+    office = world.gateway.decisions
     for number in range(count):
-        desk = await office.desk(world.app.id, By(actor="test"))
+        desk = await office.begin(world.app.id, DecidedBy(actor="test"))
         assert desk is not None
-        desk.tell("test.ping", {"message": str(number)})
+        desk.publish_event("test.ping", {"message": str(number)})
         for _ in range(chance.randrange(20)):
             await asyncio.sleep(0)
-        assert await office.file(desk) is None
+        assert await office.commit(desk) is None
 
 
 async def _poll(world: World, wanted: int) -> list[str]:
@@ -59,7 +61,7 @@ async def test_a_poller_skips_nothing_while_sixteen_write(world: World) -> None:
 
 
 async def test_transactions_that_are_made_side_by_side_are_told_in_order(world: World) -> None:
-    operator = world.gateway.operator
+    operator = world.gateway.manual_actions
     new = NewTransaction(Direction.PAY_IN, 100, "EUR")
     made = asyncio.gather(*(operator.create(world.app.id, new, "key_1") for _ in range(500)))
     seen, _ = await asyncio.wait_for(asyncio.gather(_poll(world, 500), made), timeout=PATIENCE_S)

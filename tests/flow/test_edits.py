@@ -3,7 +3,7 @@
 from standardwebhooks import Webhook
 
 from tests.flow.world import SECRET, World
-from tillbell.errors import Conflict
+from tillbell.errors import ConflictError
 from tillbell.model.endpoints import EndpointStatus, SigningSecret
 from tillbell.model.messages import DeliveryState
 
@@ -85,7 +85,7 @@ async def test_a_removed_endpoint_leaves_its_deliveries_discarded_and_visible(
     endpoint = await still.endpoint("/status/500")
     message = await still.publish()
     await still.next_ended()
-    await still.gateway.directory.remove(type(endpoint), endpoint.id, endpoint.scope)
+    await still.gateway.config_cache.remove(type(endpoint), endpoint.id, endpoint.scope)
     await still.pass_time(100_000)
 
     (delivery,) = await still.deliveries(message)
@@ -109,7 +109,7 @@ async def test_the_same_event_id_is_published_once(world: World) -> None:
     for _ in range(3):
         try:
             await world.publish(event_id="e1")
-        except Conflict:
+        except ConflictError:
             conflicts += 1
 
     assert conflicts == 3

@@ -12,7 +12,7 @@ import pytest
 from tests.flow.world import World
 from tests.patience import PATIENCE_S
 from tillbell.model.records import Application
-from tillbell.testing.receiver import Exchange
+from tillbell.testing.receiver import ReceiverExchange
 
 MESSAGES, ENDPOINTS = 25, 200  # of the noisy tenant: its backlog is each to each
 QUIET = 6  # messages of the other one, one at a time
@@ -38,10 +38,10 @@ class Tenants(World):
             await self.publish()
         await asyncio.wait_for(self.receiver.wait_for(SLOTS), PATIENCE_S)
         self.app = self.quiet
-        await self.gateway.directory.add(self.quiet)
+        await self.gateway.config_cache.add(self.quiet)
         await self.endpoint("/quiet")
 
-    async def _answer(self, exchange: Exchange) -> None:
+    async def _answer(self, exchange: ReceiverExchange) -> None:
         await self.may_answer.wait()
         await asyncio.sleep(ANSWER_S)
         await exchange.answer(200)

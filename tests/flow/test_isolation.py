@@ -10,7 +10,7 @@ from tillbell.model.endpoints import EndpointStatus
 from tillbell.model.messages import DeliveryState, Result
 from tillbell.testing.behaviours import flaky, hang
 from tillbell.testing.dns import StubDns
-from tillbell.testing.receiver import Exchange
+from tillbell.testing.receiver import ReceiverExchange
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -104,7 +104,7 @@ async def test_five_days_of_failures_pause_the_endpoint_after_warnings(still: Wo
         await still.pass_time(1801)
         await still.settle_attempts()
 
-    paused = await still.gateway.directory.endpoint(still.app.id, endpoint.id)
+    paused = await still.gateway.config_cache.endpoint(still.app.id, endpoint.id)
     assert paused is not None
     assert (paused.status, paused.status_reason) == (EndpointStatus.PAUSED, "failing")
     heard = [r.header("webhook-id") for r in still.receiver.requests if r.path == "/ops"]
@@ -124,7 +124,7 @@ async def test_one_success_resets_the_five_days(still: World) -> None:
         await still.pass_time(3601)
         await still.settle_attempts()
 
-    active = await still.gateway.directory.endpoint(still.app.id, endpoint.id)
+    active = await still.gateway.config_cache.endpoint(still.app.id, endpoint.id)
     assert active is not None
     assert active.status is EndpointStatus.ACTIVE
 
@@ -161,7 +161,7 @@ async def test_an_ordered_endpoint_keeps_the_order_of_each_key(world: World) -> 
     failures = {b'"k1"': 2, b'"k3"': 1}
     seen: dict[bytes, int] = {}
 
-    async def sometimes(exchange: Exchange) -> None:
+    async def sometimes(exchange: ReceiverExchange) -> None:
         body = exchange.request.body
         key = body.split(b":")[1].split(b",")[0]
         seen[body] = seen.get(body, 0) + 1

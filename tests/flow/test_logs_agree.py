@@ -7,7 +7,7 @@ import pytest
 
 from tests.flow.world import World
 from tests.scale import full_or_tenth, soak
-from tillbell.errors import Conflict
+from tillbell.errors import ConflictError
 from tillbell.model.messages import Result
 from tillbell.testing.behaviours import flaky
 
@@ -34,11 +34,11 @@ async def test_attempts_and_the_receivers_log_match_one_to_one(world: World) -> 
         await world.settle_attempts()
         for lane in list(world.gateway.dispatcher.lanes):
             world.gateway.dispatcher.probe(lane)
-            world.gateway.dispatcher.wake(world.app.id, lane, world.clock.now())
+            world.gateway.dispatcher.note_due(world.app.id, lane, world.clock.now())
 
     logged = Counter(r.header("Tillbell-Attempt") for r in world.receiver.requests)
     recorded = set()
-    for endpoint in await world.gateway.directory.endpoints(world.app.id):
+    for endpoint in await world.gateway.config_cache.endpoints(world.app.id):
         recorded |= {a.id for a in await world.attempts_of(endpoint)}
     assert set(logged.values()) == {1}
     assert set(logged) == recorded
@@ -52,7 +52,7 @@ async def test_a_storm_of_duplicates_makes_one_message_of_each(world: World) -> 
     async def publish(key: str) -> None:
         try:
             await world.publish(event_id=key)
-        except Conflict:
+        except ConflictError:
             conflicts[key] += 1
 
     keys = [f"k{number}" for number in range(KEYS)]

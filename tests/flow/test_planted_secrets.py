@@ -3,8 +3,8 @@
 import pytest
 
 from tests.flow.world import World
-from tillbell.web.edge.health import Probe
-from tillbell.web.edge.metrics import Reading, render
+from tillbell.web.edge.health import HealthProbe
+from tillbell.web.edge.metrics import MetricsReading, render
 
 SIGNING = "whsec_cGxhbnRlZC1zaWduaW5nLXNlY3JldC0wMTIzNDU2Nzg5"
 HEADER = "Bearer planted-header-value-0123456789"
@@ -23,7 +23,7 @@ async def test_planted_secrets_reach_the_receiver_and_nothing_else(
     await world.endpoint("/x", url=f"http://127.0.0.1:1/?key={LITERAL}", retry_schedule=())
     await world.publish(b'{"type":"order.paid","data":{"id":"1"}}')
     await world.next_ended(4)
-    reading = Reading("", 0, world.gateway.meters, Probe(world.gateway).vitals())
+    reading = MetricsReading("", 0, world.gateway.meters, HealthProbe(world.gateway).vitals())
     shown = render([reading]).decode()
     await world.gateway.database.backup(str(world.folder / "copy.db"))
     await world.stop()

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from tests.flow.world import World
-from tillbell.deliver.compiled_endpoint import LiveMaker
-from tillbell.deliver.config_cache import Directory
+from tillbell.deliver.compiled_endpoint import EndpointCompiler
+from tillbell.deliver.config_cache import ConfigCache
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.sources import Source
-from tillbell.receive.source_cache import Sources
+from tillbell.receive.source_cache import SourceCache
 from tillbell.storage.ports.database import Database
 from tillbell.vault import hash_key
 
@@ -50,7 +50,7 @@ async def test_an_endpoint_that_is_read_anew_while_we_change_it_stays_changed(
     world: World,
 ) -> None:
     registry: Any = SlowRegistry(world.gateway.database)
-    directory = Directory(registry, lambda endpoint: endpoint, world.clock)  # type: ignore[arg-type,return-value]
+    directory = ConfigCache(registry, lambda endpoint: endpoint, world.clock)  # type: ignore[arg-type,return-value]
     registry.may_answer.set()
     await directory.add(ENDPOINT)
     await directory.view("app_1")
@@ -62,7 +62,7 @@ async def test_an_endpoint_that_is_read_anew_while_we_change_it_stays_changed(
     registry.may_answer.set()
     await refreshing
 
-    assert await directory.live("app_1", ENDPOINT.id) == changed.record
+    assert await directory.compiled_endpoint("app_1", ENDPOINT.id) == changed.record
     assert changed.record.url == "https://new.example/"
 
 
@@ -71,8 +71,8 @@ async def test_an_endpoint_that_another_process_made_is_found_at_once(
     world: World, name: str
 ) -> None:
     gateway = world.gateway
-    make = LiveMaker(gateway.settings, gateway.vault, gateway.policy).make
-    ours, theirs = (Directory(gateway.database, make, world.clock) for _ in range(2))
+    make = EndpointCompiler(gateway.settings, gateway.vault, gateway.policy).compile
+    ours, theirs = (ConfigCache(gateway.database, make, world.clock) for _ in range(2))
     await ours.view("app_1")
     made = msgspec.structs.replace(ENDPOINT, uid="shop-1")
     await theirs.add(made)
@@ -84,8 +84,8 @@ async def test_an_endpoint_that_another_process_made_is_found_at_once(
 async def test_a_source_that_is_read_anew_while_we_change_it_stays_changed(world: World) -> None:
     gateway = world.gateway
     registry: Any = SlowRegistry(gateway.database)
-    directory = Directory(registry, lambda endpoint: endpoint, world.clock)  # type: ignore[arg-type,return-value]
-    sources = Sources(directory, gateway.vault, gateway.sources.providers)
+    directory = ConfigCache(registry, lambda endpoint: endpoint, world.clock)  # type: ignore[arg-type,return-value]
+    sources = SourceCache(directory, gateway.vault, gateway.source_cache.providers)
     token = gateway.vault.seal("token", "src_1")
     source = Source(
         id="src_1",
@@ -106,6 +106,6 @@ async def test_a_source_that_is_read_anew_while_we_change_it_stays_changed(world
     registry.may_answer.set()
     await refreshing
 
-    live = sources.live("src_1")
+    live = sources.compiled("src_1")
     assert live is not None
     assert live.source.name == "new"

@@ -12,7 +12,7 @@ from tillbell.testing import ManualClock
 
 async def a_lane(world: World, path: str) -> Lane:
     endpoint = await world.endpoint(path)
-    live = await world.gateway.directory.live(world.app.id, endpoint.id)
+    live = await world.gateway.config_cache.compiled_endpoint(world.app.id, endpoint.id)
     assert live is not None
     return world.gateway.dispatcher.lane(live)
 
@@ -24,12 +24,12 @@ async def test_a_lane_that_is_to_be_looked_at_much_later_makes_no_other_late(
         claimer, now = world.gateway.claimer, world.clock.now()
         early, late = await a_lane(world, "/early"), await a_lane(world, "/late")
         early.next_due = now + SECOND
-        claimer.notice(early)
+        claimer.consider(early)
         late.next_due = now + 2 * SECOND
-        claimer.notice(late)
+        claimer.consider(late)
 
         early.next_due = now + 10 * MINUTE  # what was due first has been sent meanwhile
         await world.pass_time(1)
-        assert (early.reminded_at, late.reminded_at) == (now + 10 * MINUTE, now + 2 * SECOND)
+        assert (early.alarm_at, late.alarm_at) == (now + 10 * MINUTE, now + 2 * SECOND)
         await world.pass_time(1)
-        assert late.reminded_at is None, "nobody looked at it"
+        assert late.alarm_at is None, "nobody looked at it"

@@ -10,7 +10,7 @@ from tests.stores import IS_POSTGRES
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import DeliveryState, Trigger
 from tillbell.model.records import Task, TaskStatus
-from tillbell.storage.ports.outbound import Selection
+from tillbell.storage.ports.outbound import DeliverySelection
 from tillbell.testing.behaviours import flaky
 
 FOREVER = 10**18
@@ -20,7 +20,7 @@ ROUNDS = full_or_tenth(200 if IS_POSTGRES else 1_000)
 async def finished(world: World, *tasks: Task) -> list[Task]:
     """Wait until background tasks have ended."""
     runner = world.gateway.tasks
-    await asyncio.wait_for(runner.idle(), PATIENCE_S)
+    await asyncio.wait_for(runner.wait_idle(), PATIENCE_S)
     found = [await world.gateway.database.get(Task, t.id, world.app.id) for t in tasks]
     return [task for task in found if task is not None]
 
@@ -39,7 +39,7 @@ async def test_a_resend_keeps_ids_and_bytes_and_makes_a_new_attempt(world: World
     endpoint = await world.endpoint("/ok")
     message = await world.publish()
     (first,) = await world.next_ended()
-    await world.gateway.resender.resend(world.app.id, message.id, endpoint.id)
+    await world.gateway.delivery_resender.resend(world.app.id, message.id, endpoint.id)
     (second,) = await world.next_ended()
 
     a, b = world.receiver.requests
@@ -53,7 +53,7 @@ async def test_a_resend_keeps_ids_and_bytes_and_makes_a_new_attempt(world: World
 async def test_a_resend_to_an_endpoint_that_never_got_it_sends_it(world: World) -> None:
     message = await world.publish()
     endpoint = await world.endpoint("/ok")
-    await world.gateway.resender.resend(world.app.id, message.id, endpoint.id)
+    await world.gateway.delivery_resender.resend(world.app.id, message.id, endpoint.id)
     (attempt,) = await world.next_ended()
 
     assert attempt.trigger is Trigger.MANUAL
@@ -61,8 +61,8 @@ async def test_a_resend_to_an_endpoint_that_never_got_it_sends_it(world: World) 
 
 async def test_recover_twice_at_once_sends_each_failed_message_once(world: World) -> None:
     endpoint = await failed_deliveries(world, 4)
-    resender = world.gateway.resender
-    tasks = await asyncio.gather(*(resender.recover(endpoint, 0, FOREVER) for _ in range(2)))
+    resender = world.gateway.delivery_resender
+    tasks = await asyncio.gather(*(resender.recover_failed(endpoint, 0, FOREVER) for _ in range(2)))
     attempts = await world.next_ended(4)
     ended = await finished(world, *tasks)
 
@@ -80,7 +80,7 @@ async def test_replay_missing_sends_what_never_was_sent_and_nothing_twice(world:
     await world.publish()
     await world.next_ended(2)
     for _ in range(2):
-        task = await world.gateway.resender.replay_missing(endpoint, 0, FOREVER)
+        task = await world.gateway.delivery_resender.replay_missing(endpoint, 0, FOREVER)
         await finished(world, task)
     attempts = await world.next_ended(5)
 
@@ -94,7 +94,7 @@ async def test_bulk_replay_takes_what_the_filter_selects(world: World) -> None:
     await world.publish(event_type="order.cancelled", tags=("vip",))
     await world.publish(event_type="order.paid")
     await world.next_ended(3)
-    selection = Selection(
+    selection = DeliverySelection(
         world.app.id,
         endpoint.id,
         0,
@@ -103,7 +103,7 @@ async def test_bulk_replay_takes_what_the_filter_selects(world: World) -> None:
         event_types=("order.paid",),
         tag="vip",
     )
-    task = await world.gateway.resender.bulk_replay(selection)
+    task = await world.gateway.delivery_resender.bulk_replay(selection)
     (attempt,) = await world.next_ended()
     (ended,) = await finished(world, task)
 
@@ -129,7 +129,7 @@ async def test_a_task_goes_on_after_a_restart(world: World) -> None:
             "status_codes": None,
         },
     )
-    await world.gateway.directory.add(task)
+    await world.gateway.config_cache.add(task)
     await world.stop()
     await world.start()
     attempts = await world.next_ended(3)
@@ -150,7 +150,7 @@ async def test_a_manual_resend_beside_the_automatic_retry_makes_one_attempt_at_a
         still.clock.advance(1)  # the automatic retry is due now
         await asyncio.gather(
             *(
-                still.gateway.resender.resend(still.app.id, message.id, endpoint.id)
+                still.gateway.delivery_resender.resend(still.app.id, message.id, endpoint.id)
                 for _ in range(3)
             )
         )

@@ -81,6 +81,6 @@ async def test_gone_disables_the_endpoint_and_keeps_what_waits(still: World) -> 
     await still.next_ended()
     await still.settle()
 
-    changed = await still.gateway.directory.endpoint(still.app.id, endpoint.id)
+    changed = await still.gateway.config_cache.endpoint(still.app.id, endpoint.id)
     assert changed is not None
     assert (changed.status, changed.status_reason) == (EndpointStatus.DISABLED, "gone")

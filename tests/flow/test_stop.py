@@ -11,15 +11,15 @@ from tests.scale import full_or_tenth, soak
 from tests.stores import IS_POSTGRES
 from tillbell.errors import Draining
 from tillbell.model.messages import DeliveryState, Result
-from tillbell.storage.ports.outbound import Settlement
+from tillbell.storage.ports.outbound import FinishedAttempt
 from tillbell.testing.behaviours import raw
-from tillbell.testing.receiver import Exchange
+from tillbell.testing.receiver import ReceiverExchange
 
 
 async def test_drain_lets_attempts_under_way_end_and_gives_the_rest_back(world: World) -> None:
     gate = asyncio.Event()
 
-    async def slow(exchange: Exchange) -> None:
+    async def slow(exchange: ReceiverExchange) -> None:
         await gate.wait()
         await exchange.answer(200)
 
@@ -61,19 +61,19 @@ async def test_a_crash_between_the_2xx_and_our_commit_makes_exactly_one_more_att
 async def lose_one(world: World, payload: bytes) -> None:
     before = len(world.receiver.requests)
     database = world.gateway.database
-    settle = database.settle
-    lost: asyncio.Queue[Settlement] = asyncio.Queue()
+    settle = database.finish_attempt
+    lost: asyncio.Queue[FinishedAttempt] = asyncio.Queue()
 
-    def lose(settlement: Settlement) -> asyncio.Future[bool]:
+    def lose(settlement: FinishedAttempt) -> asyncio.Future[bool]:
         lost.put_nowait(settlement)
         never: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         never.cancel()  # the process died before it was written
         return never
 
-    database.settle = lose  # type: ignore[method-assign]
+    database.finish_attempt = lose  # type: ignore[method-assign]
     message = await world.publish(payload)
     await asyncio.wait_for(lost.get(), PATIENCE_S)
-    database.settle = settle  # type: ignore[method-assign]
+    database.finish_attempt = settle  # type: ignore[method-assign]
     await world.stop()
     while not world.ended.empty():
         world.ended.get_nowait()

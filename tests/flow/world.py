@@ -14,9 +14,9 @@ from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.clock import Clock, SystemClock, iso
 from tillbell.config import load
-from tillbell.deliver.attempt import Ended
+from tillbell.deliver.attempt import JudgedAttempt
 from tillbell.deliver.lane import Lane
-from tillbell.deliver.publish import Draft
+from tillbell.deliver.publish import MessageDraft
 from tillbell.model.endpoints import Endpoint, SigningSecret
 from tillbell.model.messages import Attempt, Claim, Delivery, Message
 from tillbell.model.records import Application
@@ -42,7 +42,7 @@ class World:
     async def __aenter__(self) -> Self:
         await self.receiver.__aenter__()
         await self.start()
-        await self.gateway.directory.add(self.app)
+        await self.gateway.config_cache.add(self.app)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -53,13 +53,13 @@ class World:
         """Start a gateway on the folder."""
         settings = load(self._settings, {}).settings
         self.gateway = Gateway.create(settings, self.clock)
-        after = self.gateway.dispatcher.on_ended
+        after = self.gateway.dispatcher.on_attempt_ended
 
-        def ended(lane: Lane, claim: Claim, end: Ended) -> None:
+        def ended(lane: Lane, claim: Claim, end: JudgedAttempt) -> None:
             after(lane, claim, end)
-            self.ended.put_nowait(end.settlement.attempt)
+            self.ended.put_nowait(end.finished.attempt)
 
-        self.gateway.dispatcher.on_ended = ended
+        self.gateway.dispatcher.on_attempt_ended = ended
         await self.gateway.start()
 
     async def stop(self, timeout_s: float = 5) -> None:
@@ -77,12 +77,12 @@ class World:
         made = Endpoint(
             id=id_, scope=self.app.id, uid=uid, created_at=now, updated_at=now, **fields
         )
-        await self.gateway.directory.add(made)
+        await self.gateway.config_cache.add(made)
         return made
 
     async def change(self, endpoint: Endpoint, **fields: Any) -> Endpoint:
         """Change an endpoint as its owner would."""
-        changed = await self.gateway.directory.change(
+        changed = await self.gateway.config_cache.change(
             Endpoint,
             endpoint.scope,
             endpoint.id,
@@ -94,39 +94,41 @@ class World:
         self, payload: bytes = b'{"a":1}', event_type: str = "order.paid", **more: Any
     ) -> Message:
         """Publish a message of the application."""
-        return await self.gateway.publisher.publish(self.app, Draft(event_type, payload, **more))
+        return await self.gateway.publisher.publish(
+            self.app, MessageDraft(event_type, payload, **more)
+        )
 
     async def next_ended(self, count: int = 1) -> list[Attempt]:
         """Wait for that many attempts to end and be recorded."""
         found = [await asyncio.wait_for(self.ended.get(), PATIENCE_S) for _ in range(count)]
-        await self.gateway.ledger.flush()
-        await self.gateway.aftermath.settle()
+        await self.gateway.leases.flush()
+        await self.gateway.health_monitor.wait_idle()
         return found
 
     async def pass_time(self, seconds: float) -> None:
         """Turn the clock and let what became due begin."""
         assert isinstance(self.clock, ManualClock)
         self.clock.advance(seconds)
-        if self.gateway.fleet.is_shared:  # it did not die in that moment
-            await self.gateway.fleet.beat()
+        if self.gateway.cluster.is_shared:  # it did not die in that moment
+            await self.gateway.cluster.heartbeat()
         await self.settle()
 
     async def settle(self) -> None:
         """Let the loop run until nothing is claimed, in flight or on its way to the store."""
         for _ in range(20):
             await asyncio.sleep(0)
-        while not self.gateway.claimer.is_resting:
+        while not self.gateway.claimer.is_idle:
             await asyncio.sleep(0)
-        await self.gateway.ledger.flush()
-        await self.gateway.aftermath.settle()
-        await self.gateway.discarder.settle()
+        await self.gateway.leases.flush()
+        await self.gateway.health_monitor.wait_idle()
+        await self.gateway.endpoint_discarder.wait_idle()
 
     async def settle_attempts(self) -> None:
         """Wait until attempts under way have ended and what they led to has begun."""
         for _ in range(3):
             while self.gateway.dispatcher.in_flight:
                 await asyncio.wait_for(self.ended.get(), PATIENCE_S)
-                await self.gateway.ledger.flush()
+                await self.gateway.leases.flush()
             await self.settle()
         while not self.ended.empty():
             self.ended.get_nowait()
@@ -137,8 +139,8 @@ class World:
         moved = msgspec.structs.replace(endpoint, id=endpoint.id + "op", scope="operational")
         sealed = self.gateway.vault.seal(SECRET, moved.id)
         moved = msgspec.structs.replace(moved, secrets=(SigningSecret(sealed=sealed),))
-        await self.gateway.directory.remove(Endpoint, endpoint.id, endpoint.scope)
-        await self.gateway.directory.add(moved)
+        await self.gateway.config_cache.remove(Endpoint, endpoint.id, endpoint.scope)
+        await self.gateway.config_cache.add(moved)
         return moved
 
     async def deliveries(self, message: Message) -> list[Delivery]:

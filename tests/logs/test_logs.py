@@ -31,7 +31,7 @@ def out() -> Iterator[io.StringIO]:
 
 
 def test_a_happening_is_one_json_line_with_time_and_level(out: io.StringIO) -> None:
-    logs.observe("attempt.failed", endpoint="ep_1", status=503)
+    logs.log_event("attempt.failed", endpoint="ep_1", status=503)
     (line,) = out.getvalue().splitlines()
     said = json.loads(line)
     assert said["event"] == "attempt.failed"
@@ -42,7 +42,7 @@ def test_a_happening_is_one_json_line_with_time_and_level(out: io.StringIO) -> N
 
 def test_an_unknown_name_is_a_mistake_of_ours() -> None:
     with pytest.raises(AssertionError, match="nonsense"):
-        logs.observe("nonsense")
+        logs.log_event("nonsense")
 
 
 def observed_names() -> set[str]:
@@ -50,14 +50,14 @@ def observed_names() -> set[str]:
     names: set[str] = set()
     for path in Path(tillbell.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "observe":
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "log_event":
                 found = ast.walk(node.args[0])
                 names |= {c.value for c in found if isinstance(c, ast.Constant)}
     return names
 
 
 def test_every_name_in_the_source_is_declared() -> None:
-    assert observed_names() <= set(logs.HAPPENINGS)
+    assert observed_names() <= set(logs.LOG_EVENTS)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_every_name_in_the_source_is_declared() -> None:
     ],
 )
 def test_a_planted_secret_is_not_logged(out: io.StringIO, fields: dict[str, object]) -> None:
-    logs.observe("request.broken", **fields)
+    logs.log_event("request.error", **fields)
     assert out.getvalue()
     assert CANARY not in out.getvalue()
 
@@ -90,7 +90,7 @@ def test_a_secret_in_a_traceback_is_not_logged(out: io.StringIO) -> None:
     try:
         raise ValueError(f"no such key tb_{CANARY}\n2026 forged line")
     except ValueError as error:
-        logs.observe("request.broken", error)
+        logs.log_event("request.error", error)
     assert "ValueError" in out.getvalue()
     assert CANARY not in out.getvalue()
 
@@ -98,7 +98,7 @@ def test_a_secret_in_a_traceback_is_not_logged(out: io.StringIO) -> None:
 def test_a_librarys_warning_is_cleaned_too(out: io.StringIO) -> None:
     logging.getLogger("some.library").warning("sent %s", f"Bearer {CANARY}\nforged")
     said = json.loads(out.getvalue())
-    assert said["event"] == "library.said"
+    assert said["event"] == "library.warning"
     assert CANARY not in out.getvalue()
     assert len(out.getvalue().splitlines()) == 1
 
@@ -110,7 +110,9 @@ def test_no_value_can_forge_a_line(format_: str, text: str) -> None:
     handlers = logging.root.handlers[:]
     try:
         logs.configure("debug", format_, stream)
-        logs.observe("request.broken", said=text + "\r\n\x1b[2K\x85\u2028forged", name={text: text})
+        logs.log_event(
+            "request.error", said=text + "\r\n\x1b[2K\x85\u2028forged", name={text: text}
+        )
     finally:
         logs.configure()
         logging.root.handlers[:] = handlers
@@ -127,7 +129,7 @@ def test_a_traceback_cannot_begin_a_line_of_its_own_on_a_console() -> None:
         try:
             raise ValueError("x\n[info     ] server.started\r[info     ] server.started")
         except ValueError as error:
-            logs.observe("request.broken", error)
+            logs.log_event("request.error", error)
     finally:
         logs.configure()
         logging.root.handlers[:] = handlers
@@ -139,11 +141,11 @@ def test_below_the_level_nothing_is_written() -> None:
     handlers = logging.root.handlers[:]
     try:
         logs.configure("error", "json", stream)
-        logs.observe("attempt.failed")
-        logs.observe("attempt.broken")
+        logs.log_event("attempt.failed")
+        logs.log_event("attempt.error")
     finally:
         logs.configure()
         logging.root.handlers[:] = handlers
     assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == [
-        "attempt.broken"
+        "attempt.error"
     ]

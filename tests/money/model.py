@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tests.rules.test_transitions import cells
 from tillbell.model.callbacks import Outcome
-from tillbell.model.transactions import NEGATIVE, Direction, Status
+from tillbell.model.transactions import NEGATIVE, Direction, TransactionStatus
 
 OUTCOMES = {(direction, is_, says): outcome for direction, is_, says, outcome in cells()}
 PRICE = 10_000
@@ -16,7 +16,7 @@ PRICE = 10_000
 class Said(NamedTuple):
     """What a callback tells: of a payment, or (`own_id`) of a refund of it."""
 
-    status: Status
+    status: TransactionStatus
     amount: int | None = None
     own_id: str | None = None
 
@@ -28,14 +28,14 @@ class Account:
     direction: Direction
     amount: int = PRICE
     reserves: bool = False
-    status: Status = Status.PENDING
+    status: TransactionStatus = TransactionStatus.PENDING
     steps: int = 1
     effects: list[str] = field(default_factory=list)
 
-    def step(self, status: Status) -> None:
+    def step(self, status: TransactionStatus) -> None:
         self.status = status
         self.steps += 1
-        if status is Status.APPROVED:
+        if status is TransactionStatus.APPROVED:
             self.effects.append("credit" if self.direction is Direction.PAY_IN else "debit")
         elif status in NEGATIVE and self.reserves:
             self.effects.append("release")
@@ -47,7 +47,7 @@ class Family:
 
     payment: Account | None = None
     refunds: dict[str, Account] = field(default_factory=dict)
-    conflicts: set[tuple[str, str, Status]] = field(default_factory=set)
+    conflicts: set[tuple[str, str, TransactionStatus]] = field(default_factory=set)
     waiting: list[Said] = field(default_factory=list)
 
     def create(self, direction: Direction, *, reserves: bool) -> None:
@@ -76,26 +76,26 @@ class Family:
 
     def _tell_refund(self, own_id: str, payment: Account, said: Said) -> None:
         known = self.refunds.get(own_id)
-        if known is None and payment.status is not Status.APPROVED:
+        if known is None and payment.status is not TransactionStatus.APPROVED:
             self.waiting.append(said)
             return
         amount = said.amount or (known.amount if known else payment.amount)
-        given = [r for r in self.refunds.values() if r.status is Status.APPROVED]
+        given = [r for r in self.refunds.values() if r.status is TransactionStatus.APPROVED]
         is_too_much = amount > payment.amount - sum(r.amount for r in given)
-        if said.status is Status.APPROVED and known not in given and is_too_much:
+        if said.status is TransactionStatus.APPROVED and known not in given and is_too_much:
             self.conflicts.add((own_id if known else "payment", "mismatch", said.status))
         elif known is not None:
             self._tell(own_id, known, said)
         else:
             back = next(one for one in Direction if one is not payment.direction)
             self.refunds[own_id] = made = Account(back, amount)
-            if said.status is not Status.PENDING:
+            if said.status is not TransactionStatus.PENDING:
                 made.step(said.status)
 
     def _tell(self, name: str, account: Account, said: Said) -> None:
         outcome = OUTCOMES[account.direction, account.status, said.status]
         told = account.amount if said.amount is None else said.amount
-        differs = told != account.amount and said.status is Status.APPROVED
+        differs = told != account.amount and said.status is TransactionStatus.APPROVED
         if outcome is Outcome.CONFLICT:
             self.conflicts.add((name, "contradiction", said.status))
         if outcome is not Outcome.APPLIED:

@@ -10,25 +10,25 @@ import msgspec
 from tillbell.model.callbacks import (
     AnalyticsNotice,
     EmailNotice,
-    Forward,
-    Note,
+    ForwardNotice,
+    NoteNotice,
     Notice,
     OrderNotice,
     ShipmentNotice,
     TransactionNotice,
 )
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Status
+from tillbell.model.transactions import TransactionStatus
 from tillbell.providers.kit.base import (
-    Answer,
-    Case,
+    CallbackAnswer,
     Confidence,
-    Heard,
     Incoming,
-    Parsed,
+    IntakeStatus,
+    ParsedNotices,
     Provider,
     SecretRule,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Verdict,
 )
 
@@ -40,8 +40,8 @@ _NOTICES: dict[str, Any] = {
         EmailNotice,
         AnalyticsNotice,
         OrderNotice,
-        Forward,
-        Note,
+        ForwardNotice,
+        NoteNotice,
     )
 }
 
@@ -60,13 +60,13 @@ def body_of(notices: Sequence[Notice], trust: Trust, key: str | None) -> bytes:
     return msgspec.json.encode(Letter(trust, key, told))
 
 
-def _verify(incoming: Incoming, setup: Setup) -> Verdict:
+def _verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     return Verdict(Trust(msgspec.json.decode(incoming.body, type=Letter).trust), "As it says.")
 
 
-def _parse(incoming: Incoming, setup: Setup) -> Parsed:
+def _parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     letter = msgspec.json.decode(incoming.body, type=Letter)
-    return Parsed(tuple(_notice(name, raw) for name, raw in letter.notices), letter.key)
+    return ParsedNotices(tuple(_notice(name, raw) for name, raw in letter.notices), letter.key)
 
 
 def _notice(name: str, raw: msgspec.Raw) -> Notice:
@@ -74,11 +74,11 @@ def _notice(name: str, raw: msgspec.Raw) -> Notice:
     return found
 
 
-def _answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
-    return Answer(200)
+def _answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
+    return CallbackAnswer(200)
 
 
-def _sign(case: Case, setup: Setup, url: str) -> Incoming:
+def _sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     return Incoming(case.method, url, (), b"", case.at)
 
 
@@ -95,5 +95,5 @@ PSP = Provider(
     parse=_parse,
     answer=_answer,
     sign=_sign,
-    statuses={"captured": Status.APPROVED, "void": Status.CANCELLED},
+    statuses={"captured": TransactionStatus.APPROVED, "void": TransactionStatus.CANCELLED},
 )

@@ -10,16 +10,16 @@ import msgspec
 
 from tests.flow.world import World
 from tests.money.psp import PSP, body_of
-from tillbell.model.callbacks import Callback, Notice, References, Sum, TransactionNotice
+from tillbell.model.callbacks import Callback, Notice, ProviderAmount, References, TransactionNotice
 from tillbell.model.messages import Message
 from tillbell.model.sources import Source, Trust
 from tillbell.model.transactions import (
-    Conflict,
     Direction,
     Effect,
-    Kind,
-    Status,
+    MoneyConflict,
     Transaction,
+    TransactionKind,
+    TransactionStatus,
     Transition,
 )
 from tillbell.process.operator import NewTransaction
@@ -28,22 +28,22 @@ from tillbell.storage.ports.inbound import CallbackFilter
 from tillbell.storage.ports.outbound import Page
 from tillbell.vault import hash_key
 
-PENDING, ON_HOLD, PROCESSING, APPROVED, DECLINED, FAILED, CANCELLED, REJECTED = Status
+PENDING, ON_HOLD, PROCESSING, APPROVED, DECLINED, FAILED, CANCELLED, REJECTED = TransactionStatus
 PAY_IN, PAY_OUT = Direction
 EVERYTHING = Page(10_000, ascending=True)
 WAKINGS = 4  # a callback may wake one that waits, which may wake another
 
 
-def news(name: str, status: Status | None, **fields: Any) -> TransactionNotice:
+def news(name: str, status: TransactionStatus | None, **fields: Any) -> TransactionNotice:
     """Tell of the transaction with that uid, order or reference."""
     raw = status.value if status is not None else "nonsense"
     if isinstance(fields.get("amount"), str):
-        fields["amount"] = Sum(fields["amount"], "EUR")
+        fields["amount"] = ProviderAmount(fields["amount"], "EUR")
     given = {"references": References((name,)), "raw_status": raw, **fields}
     return TransactionNotice(status=status, **given)
 
 
-def linked(name: str, kind: Kind, own_id: str, **fields: Any) -> TransactionNotice:
+def linked(name: str, kind: TransactionKind, own_id: str, **fields: Any) -> TransactionNotice:
     """Tell of something that belongs to the transaction with that name."""
     given = {"status": APPROVED, **fields}
     return news(name, kind=kind, psp_transaction_id=own_id, **given)
@@ -62,7 +62,7 @@ class Teller:
     async def source(self, **config: Any) -> Source:
         """Make a source of the provider."""
         ids, vault = self.gateway.ids, self.gateway.vault
-        self.gateway.sources.providers = {**self.gateway.sources.providers, "psp": PSP}
+        self.gateway.source_cache.providers = {**self.gateway.source_cache.providers, "psp": PSP}
         id_ = ids.new("src", self.world.clock.now())
         made = Source(
             id=id_,
@@ -73,14 +73,14 @@ class Teller:
             token_hash=hash_key(id_),
             config=config,
         )
-        await self.gateway.directory.add(made)
+        await self.gateway.config_cache.add(made)
         return made
 
     async def create(self, uid: str, direction: Direction = PAY_IN, **fields: Any) -> Transaction:
         """Create a transaction of 100.00 EUR."""
         given: dict[str, Any] = {"amount": 10_000, "currency": "EUR", **fields}
         new = NewTransaction(direction, uid=uid, **given)
-        made, _ = await self.gateway.operator.create(self.app_id, new, "key_1")
+        made, _ = await self.gateway.manual_actions.create(self.app_id, new, "key_1")
         return made
 
     # ── the provider ─────────────────────────────────────────────────────────────────────────────
@@ -95,7 +95,7 @@ class Teller:
         """Let the provider send a callback; what follows goes on by itself."""
         self.heard += 1
         body = body_of(notices, trust, key or f"event {self.heard}")
-        live = self.gateway.sources.live(source.id)
+        live = self.gateway.source_cache.compiled(source.id)
         assert live is not None
         incoming = Incoming("POST", "/", (), body, self.world.clock.now())
         await self.gateway.receiver.receive(live, incoming)
@@ -109,8 +109,8 @@ class Teller:
     async def idle(self) -> None:
         """Wait until nothing is being decided, and nothing that was waiting has been woken."""
         for _ in range(WAKINGS):
-            await self.gateway.processor.idle()
-            await self.gateway.rematcher.idle()
+            await self.gateway.processor.wait_idle()
+            await self.gateway.unmatched_callbacks.wait_idle()
 
     async def pass_time(self, seconds: float) -> None:
         """Turn the clock; chores that come due do their work."""
@@ -127,7 +127,7 @@ class Teller:
         assert found is not None
         return found
 
-    async def status(self, id_or_uid: str) -> Status:
+    async def status(self, id_or_uid: str) -> TransactionStatus:
         return (await self.read(id_or_uid)).status
 
     async def steps(self, id_or_uid: str) -> list[Transition]:
@@ -137,7 +137,7 @@ class Teller:
     async def effects(self, id_or_uid: str) -> list[Effect]:
         """Return the effects of a transaction and of what is linked to it."""
         found = await self.read(id_or_uid)
-        family = [found, *await self.books.children(found.app_id, found.id)]
+        family = [found, *await self.books.linked_transactions(found.app_id, found.id)]
         return [effect for one in family for effect in await self.books.effects(one.app_id, one.id)]
 
     async def moved(self, id_or_uid: str) -> list[tuple[str, str]]:
@@ -147,11 +147,11 @@ class Teller:
 
     async def children(self, id_or_uid: str) -> list[Transaction]:
         found = await self.read(id_or_uid)
-        return await self.books.children(found.app_id, found.id)
+        return await self.books.linked_transactions(found.app_id, found.id)
 
     async def conflicts(
         self, id_or_uid: str | None = None, *, open_only: bool = True
-    ) -> list[Conflict]:
+    ) -> list[MoneyConflict]:
         of = (await self.read(id_or_uid)).id if id_or_uid is not None else None
         return await self.books.conflicts(self.app_id, EVERYTHING, of, open_only=open_only)
 

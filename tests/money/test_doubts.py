@@ -22,8 +22,8 @@ from tests.money.teller import (
 from tillbell.clock import DAY, HOUR, MINUTE, SECOND
 from tillbell.model.callbacks import Outcome
 from tillbell.model.sources import Source, Trust
-from tillbell.model.transactions import Status
-from tillbell.testing.receiver import Exchange
+from tillbell.model.transactions import TransactionStatus
+from tillbell.testing.receiver import ReceiverExchange
 
 GRACE_S = 15 * MINUTE / SECOND
 UNSIGNED = [trust for trust in Trust if trust is not Trust.SIGNED]
@@ -39,7 +39,7 @@ class Provider:
         self.url = till.world.receiver.url("/state?of={uid}")
         till.world.receiver.on("/state?of=O", self._answer)
 
-    async def _answer(self, exchange: Exchange) -> None:
+    async def _answer(self, exchange: ReceiverExchange) -> None:
         self.asked.append(exchange.request.path)
         if self.is_down:
             await exchange.answer(503)
@@ -64,7 +64,7 @@ async def asked(till: Teller, provider: Provider) -> Source:
 @pytest.mark.parametrize("trust", UNSIGNED)
 @pytest.mark.parametrize("status", [APPROVED, DECLINED, ON_HOLD, PROCESSING])
 async def test_unproven_news_is_shown_to_a_person(
-    till: Teller, psp: Source, trust: Trust, status: Status
+    till: Teller, psp: Source, trust: Trust, status: TransactionStatus
 ) -> None:
     await till.create("O", PAY_OUT)
 
@@ -111,7 +111,7 @@ async def test_the_provider_confirms_it(till: Teller, asked: Source, provider: P
 
     await till.tell(asked, news("O", APPROVED), trust=Trust.SECRET)
     assert await till.status("O") is PENDING
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     assert await till.moved("O") == [("credit", "100.00")]
     assert (await till.steps("O"))[-1].trust == "confirmed"
@@ -124,7 +124,7 @@ async def test_what_the_provider_says_counts_not_what_was_told(
     provider.says = {"status": "void"}
 
     await till.tell(asked, news("O", APPROVED), trust=Trust.SECRET)
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     assert await till.status("O") is CANCELLED
     assert await till.moved("O") == []
@@ -147,7 +147,7 @@ async def test_an_answer_that_does_not_fit_moves_nothing(
     provider.says = says
 
     await till.tell(asked, news("O", APPROVED), trust=Trust.SECRET)
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     assert await till.status("O") is PENDING
     assert [one.kind for one in await till.conflicts()] == kinds
@@ -162,7 +162,7 @@ async def test_many_copies_ask_the_provider_once(
         await till.send(asked, news("O", APPROVED), trust=Trust.SECRET)
     await till.idle()
 
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     assert len(provider.asked) == 1
 
@@ -175,7 +175,7 @@ async def test_a_transaction_without_a_source_takes_that_of_its_news(
     provider.says = {"status": "captured"}
 
     await till.tell(asked, news("O", APPROVED), trust=Trust.SECRET)
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     found = await till.read("O")
     assert (found.status, found.source_id, found.provider) == (APPROVED, asked.id, "psp")
@@ -186,17 +186,17 @@ async def test_a_transaction_without_a_source_takes_that_of_its_news(
 
 @pytest.mark.parametrize("status", [CANCELLED, FAILED])
 async def test_what_the_payer_did_counts_after_the_grace_time(
-    till: Teller, psp: Source, status: Status
+    till: Teller, psp: Source, status: TransactionStatus
 ) -> None:
     await till.create("O")
     hint = news("O", None, is_hint=True, if_silent=status)
 
     await till.tell(psp, hint, trust=Trust.NONE)
     await till.pass_time(GRACE_S - 1)
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
     assert await till.status("O") is PENDING
     await till.pass_time(2)
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     assert await till.status("O") is status
 
@@ -207,7 +207,7 @@ async def test_a_success_in_the_grace_time_ends_it(till: Teller, psp: Source) ->
 
     await till.tell(psp, news("O", APPROVED))
     await till.pass_time(GRACE_S + 1)
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     assert await till.status("O") is APPROVED
     assert await till.conflicts() == []
@@ -219,7 +219,7 @@ async def test_a_second_thought_of_the_payer_ends_the_grace_time(till: Teller, p
 
     await till.tell(psp, news("O", None, is_hint=True), trust=Trust.NONE)
     await till.pass_time(GRACE_S + 1)
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     assert await till.status("O") is PENDING
 
@@ -231,7 +231,7 @@ async def test_a_provider_that_does_not_answer_does_not_shorten_the_grace_time(
     provider.is_down = True
 
     await till.tell(asked, news("O", None, is_hint=True, if_silent=CANCELLED), trust=Trust.NONE)
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     assert await till.status("O") is PENDING
 
@@ -244,7 +244,7 @@ async def test_the_provider_is_asked_before_silence_counts(
 
     await till.tell(asked, news("O", None, is_hint=True, if_silent=CANCELLED), trust=Trust.NONE)
     await till.pass_time(GRACE_S + 1)
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     assert await till.status("O") is APPROVED
 
@@ -254,7 +254,7 @@ async def test_a_pay_out_never_fails_by_silence(till: Teller, psp: Source) -> No
     await till.tell(psp, news("O", None, is_hint=True, if_silent=FAILED), trust=Trust.NONE)
 
     await till.pass_time(GRACE_S + 1)
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     assert await till.status("O") is PENDING
 
@@ -273,7 +273,7 @@ async def test_what_is_open_for_days_is_asked_for_seven_times_and_then_shown_to_
     for pause in (5 * MINUTE, HOUR, *[DAY] * 5):
         assert await till.conflicts() == []
         await till.pass_time(pause / SECOND + 5)
-        await till.gateway.janitor.look()
+        await till.gateway.status_checker.check_due()
 
     assert [one.kind for one in await till.conflicts()] == ["stuck"]
     assert len(provider.asked) == 7 * is_asked
@@ -298,7 +298,7 @@ async def test_late_success_is_accepted_when_signed_and_confirmed(
 
     callback = await till.tell(late, news("O", APPROVED, amount="100.00"))
     assert callback.outcome is Outcome.CONFLICT
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     assert await till.moved("O") == [("credit", "100.00")]
     assert [one.supersedes for one in await till.steps("O")] == [None, None, 2]
@@ -323,7 +323,7 @@ async def test_late_success_that_is_not_confirmed_waits_for_a_person(
     provider.says = says
 
     await till.tell(late, news("O", APPROVED))
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     assert await till.status("O") is DECLINED
     assert "contradiction" in [one.kind for one in await till.conflicts()]
@@ -337,7 +337,7 @@ async def test_late_success_waits_for_a_person_by_default(
     provider.says = {"status": "captured"}
 
     await till.tell(asked, news("O", APPROVED))
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     assert await till.status("O") is DECLINED
     assert len(await till.conflicts()) == 1
@@ -351,7 +351,7 @@ async def test_late_success_of_a_pay_out_is_never_accepted(
     provider.says = {"status": "captured"}
 
     await till.tell(late, news("O", APPROVED))
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     assert await till.status("O") is DECLINED
     assert [one.severity for one in await till.conflicts()] == ["high"]
@@ -365,7 +365,7 @@ async def test_unsigned_late_success_that_is_confirmed_is_shown_to_a_person(
     provider.says = {"status": "captured"}
 
     await till.tell(late, news("O", APPROVED), trust=Trust.SECRET)
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     assert await till.status("O") is DECLINED
     assert [one.status for one in await till.conflicts()] == [APPROVED]

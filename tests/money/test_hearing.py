@@ -11,8 +11,8 @@ from tests.money.teller import APPROVED, Teller, news
 from tillbell.model.callbacks import (
     AnalyticsNotice,
     EmailNotice,
-    Forward,
-    Note,
+    ForwardNotice,
+    NoteNotice,
     OrderNotice,
     Outcome,
     ShipmentNotice,
@@ -171,14 +171,14 @@ async def test_what_another_gateway_sends_is_passed_on_byte_for_byte(
 ) -> None:
     payload = b'{"amount": 149.990 , "x":1e2}'
 
-    await till.tell(psp, Forward("order.paid", payload))
+    await till.tell(psp, ForwardNotice("order.paid", payload))
 
     (message,) = await till.messages()
     assert await till.books.body(message.app_id, message.id) == payload
 
 
 async def test_a_note_is_only_kept(till: Teller, psp: Source) -> None:
-    callback = await till.tell(psp, Note("A ping."))
+    callback = await till.tell(psp, NoteNotice("A ping."))
 
     assert (callback.outcome, callback.why) == (Outcome.NOTED, "A ping.")
     assert await till.messages() == []
@@ -212,13 +212,13 @@ async def test_money_does_not_wait_behind_analytics(
     till: Teller, psp: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await till.create("O")
-    unseen, is_free = till.books.unseen, asyncio.Event()
+    unseen, is_free = till.books.new_item_keys, asyncio.Event()
 
     async def slow(app_id: str, source_id: str, keys: Sequence[str]) -> set[str]:
         await is_free.wait()
         return await unseen(app_id, source_id, keys)
 
-    monkeypatch.setattr(till.books, "unseen", slow)
+    monkeypatch.setattr(till.books, "new_item_keys", slow)
     for number in range(200):
         await till.send(psp, item(str(number)))
     await till.send(psp, news("O", APPROVED))

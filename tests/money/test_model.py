@@ -37,11 +37,16 @@ from tests.money.teller import (
 )
 from tests.scale import IS_WHOLE, full_or_tenth, seed, soak
 from tillbell.errors import StoreUnavailable
-from tillbell.model.callbacks import Outcome, Sum, TransactionNotice
+from tillbell.model.callbacks import Outcome, ProviderAmount, TransactionNotice
 from tillbell.model.sources import Source, Trust
-from tillbell.model.transactions import Direction, Kind, Status, Transaction
+from tillbell.model.transactions import Direction, Transaction, TransactionKind, TransactionStatus
 from tillbell.storage.ports.database import Database
-from tillbell.storage.ports.inbound import CallbackFilter, Change, Crossed, Done
+from tillbell.storage.ports.inbound import (
+    CallbackFilter,
+    ChangesCommitted,
+    ChangeSet,
+    PreconditionFailed,
+)
 from tillbell.storage.ports.outbound import Page
 from tillbell.testing import ManualClock
 
@@ -54,7 +59,7 @@ SETTINGS = settings(
 )
 COPIES = st.integers(1, 3)
 NAMES = st.sampled_from(["first", "second"])
-STATUSES = st.sampled_from(Status)
+STATUSES = st.sampled_from(TransactionStatus)
 TOLD_AMOUNTS = st.sampled_from([None, None, PRICE, PRICE, PRICE - 1, PRICE + 1])
 
 
@@ -70,12 +75,12 @@ class Fickle:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._database, name)
 
-    async def change(self, change: Change) -> Done | Crossed:
+    async def change(self, change: ChangeSet) -> ChangesCommitted | PreconditionFailed:
         if self.fault is None or change.conclusion is None:
-            return await self._database.change(change)
+            return await self._database.commit_changes(change)
         fault, self.fault, self.has_failed = self.fault, None, True
         if fault == "after":
-            await self._database.change(change)
+            await self._database.commit_changes(change)
         asyncio.get_running_loop().call_soon(self._clock.advance, 2)  # it is tried again then
         raise StoreUnavailable("It is not known whether it was stored.")
 
@@ -88,7 +93,7 @@ class Bench:
         self.clock = ManualClock(START)
         self.till, self.psp = self.run(self._open(folder))
         self.store = Fickle(self.till.books, self.clock)
-        self.till.gateway.office.database = self.store
+        self.till.gateway.decisions.database = self.store
         self.numbers = itertools.count()
 
     async def _open(self, folder: Path) -> tuple[Teller, Source]:
@@ -131,7 +136,7 @@ class Life(RuleBasedStateMachine):
         self.bench.run(self.till.create(self.uid(name), direction, reserves=reserves))
 
     @rule(name=NAMES, status=STATUSES, amount=TOLD_AMOUNTS, copies=COPIES)
-    def tell(self, name: str, status: Status, amount: int | None, copies: int) -> None:
+    def tell(self, name: str, status: TransactionStatus, amount: int | None, copies: int) -> None:
         self._hear(name, Said(status, amount), copies)
 
     @rule(
@@ -142,12 +147,12 @@ class Life(RuleBasedStateMachine):
         copies=COPIES,
     )
     def refund(
-        self, name: str, own_id: str, status: Status, amount: int | None, copies: int
+        self, name: str, own_id: str, status: TransactionStatus, amount: int | None, copies: int
     ) -> None:
         self._hear(name, Said(status, amount, own_id), copies)
 
     @rule(name=NAMES, status=STATUSES, trust=st.sampled_from([Trust.NONE, Trust.SECRET]))
-    def claim(self, name: str, status: Status, trust: Trust) -> None:
+    def claim(self, name: str, status: TransactionStatus, trust: Trust) -> None:
         """Tell what is not proven: it changes nothing."""
         if self.families[name].payment is not None:
             notice = news(self.uid(name), status)
@@ -186,16 +191,18 @@ class Life(RuleBasedStateMachine):
         self.store.has_failed = False
         filter_ = CallbackFilter(outcomes=(Outcome.UNMATCHED,), after=self.began_at)
         for callback in await self.till.books.callbacks(self.till.app_id, filter_, EVERYTHING):
-            await self.till.gateway.rereader.replay(callback)
+            await self.till.gateway.reprocessor.reprocess(callback)
             await self.till.idle()
 
 
 def notice_of(uid: str, said: Said) -> TransactionNotice:
-    amount = Sum(str(said.amount), "EUR", is_minor=True) if said.amount is not None else None
+    amount = (
+        ProviderAmount(str(said.amount), "EUR", is_minor=True) if said.amount is not None else None
+    )
     if said.own_id is None:
         return news(uid, said.status, amount=amount)
     own_id = f"{said.own_id} of {uid}"
-    return linked(uid, Kind.REFUND, own_id, status=said.status, amount=amount)
+    return linked(uid, TransactionKind.REFUND, own_id, status=said.status, amount=amount)
 
 
 async def assert_agree(till: Teller, uid: str, family: Family) -> None:

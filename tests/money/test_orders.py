@@ -33,14 +33,20 @@ from tests.money.teller import (
 from tests.scale import full_or_tenth, soak
 from tillbell.model.callbacks import References, TransactionNotice
 from tillbell.model.sources import Source
-from tillbell.model.transactions import Direction, Kind, Status
+from tillbell.model.transactions import Direction, TransactionKind, TransactionStatus
 
-Event = tuple[Kind, str, Status]  # what, its own id at the provider, how it stands
-Account = tuple[Status, tuple[tuple[Kind, Status], ...], tuple[tuple[str, str], ...]]
+Event = tuple[
+    TransactionKind, str, TransactionStatus
+]  # what, its own id at the provider, how it stands
+Account = tuple[
+    TransactionStatus,
+    tuple[tuple[TransactionKind, TransactionStatus], ...],
+    tuple[tuple[str, str], ...],
+]
 
 
-def payment(*statuses: Status) -> list[Event]:
-    return [(Kind.PAYMENT, "", status) for status in statuses]
+def payment(*statuses: TransactionStatus) -> list[Event]:
+    return [(TransactionKind.PAYMENT, "", status) for status in statuses]
 
 
 class Life(NamedTuple):
@@ -61,22 +67,25 @@ LIVES = {
         PAY_IN,
         [
             *payment(PENDING, ON_HOLD, APPROVED),
-            (Kind.REFUND, "R1", PENDING),
-            (Kind.REFUND, "R1", APPROVED),
+            (TransactionKind.REFUND, "R1", PENDING),
+            (TransactionKind.REFUND, "R1", APPROVED),
         ],
-        (APPROVED, ((Kind.REFUND, APPROVED),), (CREDIT, DEBIT)),
+        (APPROVED, ((TransactionKind.REFUND, APPROVED),), (CREDIT, DEBIT)),
     ),
     "disputed and won back": Life(
         PAY_IN,
         [
             *payment(PENDING, ON_HOLD, APPROVED),
-            (Kind.CHARGEBACK, "D1", PENDING),
-            (Kind.CHARGEBACK, "D1", APPROVED),
-            (Kind.CHARGEBACK_REVERSAL, "D1", APPROVED),
+            (TransactionKind.CHARGEBACK, "D1", PENDING),
+            (TransactionKind.CHARGEBACK, "D1", APPROVED),
+            (TransactionKind.CHARGEBACK_REVERSAL, "D1", APPROVED),
         ],
         (
             APPROVED,
-            ((Kind.CHARGEBACK, APPROVED), (Kind.CHARGEBACK_REVERSAL, APPROVED)),
+            (
+                (TransactionKind.CHARGEBACK, APPROVED),
+                (TransactionKind.CHARGEBACK_REVERSAL, APPROVED),
+            ),
             (CREDIT, BACK, DEBIT),
         ),
     ),
@@ -92,8 +101,11 @@ LIVES = {
     ),
     "paid out and returned": Life(
         PAY_OUT,
-        [*payment(PENDING, ON_HOLD, PROCESSING, APPROVED), (Kind.RETURN, "B1", APPROVED)],
-        (APPROVED, ((Kind.RETURN, APPROVED),), (CREDIT, DEBIT, RESERVE)),
+        [
+            *payment(PENDING, ON_HOLD, PROCESSING, APPROVED),
+            (TransactionKind.RETURN, "B1", APPROVED),
+        ],
+        (APPROVED, ((TransactionKind.RETURN, APPROVED),), (CREDIT, DEBIT, RESERVE)),
     ),
 }
 
@@ -118,7 +130,7 @@ def orders(events: Sequence[Event], seed: int) -> Iterator[list[Event]]:
 
 def notice_of(event: Event, uid: str) -> TransactionNotice:
     kind, own_id, status = event
-    if kind is Kind.PAYMENT:
+    if kind is TransactionKind.PAYMENT:
         return news(uid, status)
     return linked(uid, kind, f"{own_id} of {uid}", status=status)
 

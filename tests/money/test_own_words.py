@@ -4,8 +4,8 @@ import pytest
 
 from tests.money.teller import APPROVED, ON_HOLD, PENDING, Teller, news
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Status
-from tillbell.testing.receiver import Exchange
+from tillbell.model.transactions import TransactionStatus
+from tillbell.testing.receiver import ReceiverExchange
 
 OWN = {"Zero-Confirmed": "Approved", "captured": "On Hold", "odd": "nearly paid"}
 
@@ -15,9 +15,9 @@ OWN = {"Zero-Confirmed": "Approved", "captured": "On Hold", "odd": "nearly paid"
     [("zero_confirmed", APPROVED), ("captured", ON_HOLD), ("odd", PENDING)],
 )
 async def test_an_owners_word_decides_what_a_look_up_says(
-    till: Teller, told: str, status: Status
+    till: Teller, told: str, status: TransactionStatus
 ) -> None:
-    async def answer(exchange: Exchange) -> None:
+    async def answer(exchange: ReceiverExchange) -> None:
         await exchange.answer(200, f'{{"status":"{told}"}}'.encode())
 
     till.world.receiver.on("/state?of=O", answer)
@@ -26,6 +26,6 @@ async def test_an_owners_word_decides_what_a_look_up_says(
     await till.create("O")
 
     await till.tell(source, news("O", APPROVED), trust=Trust.NONE)
-    await till.gateway.janitor.look()
+    await till.gateway.status_checker.check_due()
 
     assert await till.status("O") is status

@@ -26,7 +26,7 @@ from tests.scale import full_or_tenth, soak
 from tillbell.clock import DAY, HOUR, SECOND
 from tillbell.model.callbacks import Outcome, References
 from tillbell.model.sources import Source
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.storage.ports.database import Database
 
 DAY_S, HOUR_S = DAY / SECOND, HOUR / SECOND
@@ -35,7 +35,7 @@ DAY_S, HOUR_S = DAY / SECOND, HOUR / SECOND
 async def test_a_capture_told_after_its_refund_credits_once(till: Teller, psp: Source) -> None:
     await till.create("O")
     await till.tell(psp, news("O", APPROVED))
-    await till.tell(psp, linked("O", Kind.REFUND, "R1"))
+    await till.tell(psp, linked("O", TransactionKind.REFUND, "R1"))
 
     late = await till.tell(psp, news("O", APPROVED))
 
@@ -45,7 +45,7 @@ async def test_a_capture_told_after_its_refund_credits_once(till: Teller, psp: S
 
 @pytest.mark.parametrize("late", [FAILED, CANCELLED, DECLINED])
 async def test_a_failure_told_after_approval_changes_nothing(
-    till: Teller, psp: Source, late: Status
+    till: Teller, psp: Source, late: TransactionStatus
 ) -> None:
     await till.create("O")
     await till.tell(psp, news("O", APPROVED))
@@ -72,7 +72,7 @@ async def test_a_refund_told_before_its_capture_is_held_and_then_applied(
     till: Teller, psp: Source
 ) -> None:
     await till.create("O")
-    early = await till.tell(psp, linked("O", Kind.REFUND, "R1", amount="30.00"))
+    early = await till.tell(psp, linked("O", TransactionKind.REFUND, "R1", amount="30.00"))
     assert early.outcome is Outcome.UNMATCHED
     assert await till.moved("O") == []
 
@@ -86,9 +86,15 @@ async def test_one_partial_refund_under_two_event_ids_is_one(till: Teller, psp: 
     await till.create("O")
     await till.tell(psp, news("O", APPROVED))
 
-    first = await till.tell(psp, linked("O", Kind.REFUND, "R1", amount="30.00"), key="e1")
-    again = await till.tell(psp, linked("O", Kind.REFUND, "R1", amount="30.00"), key="e2")
-    other = await till.tell(psp, linked("O", Kind.REFUND, "R2", amount="30.00"), key="e3")
+    first = await till.tell(
+        psp, linked("O", TransactionKind.REFUND, "R1", amount="30.00"), key="e1"
+    )
+    again = await till.tell(
+        psp, linked("O", TransactionKind.REFUND, "R1", amount="30.00"), key="e2"
+    )
+    other = await till.tell(
+        psp, linked("O", TransactionKind.REFUND, "R2", amount="30.00"), key="e3"
+    )
 
     outcomes = [first.outcome, again.outcome, other.outcome]
     assert outcomes == [Outcome.APPLIED, Outcome.DUPLICATE, Outcome.APPLIED]
@@ -99,7 +105,7 @@ async def test_copies_of_a_refund_that_come_together_are_one(till: Teller, psp: 
     await till.create("O", order_id="order", psp_transaction_id="P1")
     await till.tell(psp, news("O", APPROVED))
 
-    refund = linked("O", Kind.REFUND, "R1", amount="30.00")
+    refund = linked("O", TransactionKind.REFUND, "R1", amount="30.00")
     for name in ("O", "order", "O", "order"):
         await till.send(psp, refund._replace(references=References((name,))))
     await till.send(psp, refund._replace(references=References((), ("P1",))))
@@ -113,7 +119,7 @@ async def test_no_more_is_given_back_than_was_captured(till: Teller, psp: Source
     await till.create("O")
     await till.tell(psp, news("O", APPROVED))
     for number in range(3):
-        await till.send(psp, linked("O", Kind.REFUND, f"R{number}", amount="40.00"))
+        await till.send(psp, linked("O", TransactionKind.REFUND, f"R{number}", amount="40.00"))
     await till.idle()
 
     assert [one.amount for one in await till.children("O")] == [4_000, 4_000]
@@ -143,7 +149,7 @@ async def test_a_dispute_ends_alike_in_whatever_order_it_is_told(
         await till.tell(psp, news(name, APPROVED))
         for place in order:
             status = DISPUTES[end][place]
-            await till.tell(psp, linked(name, Kind.CHARGEBACK, own_id, status=status))
+            await till.tell(psp, linked(name, TransactionKind.CHARGEBACK, own_id, status=status))
         (dispute,) = await till.children(name)
         ends.add((dispute.status, tuple(await till.moved(name))))
 
@@ -156,7 +162,9 @@ async def test_a_dispute_both_won_and_lost_is_shown_to_a_person(till: Teller, ps
         await till.create(name)
         await till.tell(psp, news(name, APPROVED))
         for status in order:
-            await till.tell(psp, linked(name, Kind.CHARGEBACK, f"D{number}", status=status))
+            await till.tell(
+                psp, linked(name, TransactionKind.CHARGEBACK, f"D{number}", status=status)
+            )
         (dispute,) = await till.children(name)
         (conflict,) = await till.conflicts(dispute.id)
         assert {conflict.status, conflict.current} == {APPROVED, DECLINED}
@@ -213,7 +221,13 @@ class RowsRead:
 
     def __init__(self, books: Database, monkeypatch: pytest.MonkeyPatch) -> None:
         self.counts: list[int] = []
-        for name in ("candidates", "children", "conflicts", "transitions", "effects"):
+        for name in (
+            "candidate_transactions",
+            "linked_transactions",
+            "conflicts",
+            "transitions",
+            "effects",
+        ):
             monkeypatch.setattr(books, name, self._counted(getattr(books, name)))
 
     def _counted(self, read: Callable[..., Awaitable[list[Any]]]) -> Callable[..., Any]:

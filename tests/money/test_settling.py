@@ -25,9 +25,9 @@ from tests.money.teller import (
 from tests.patience import PATIENCE_S
 from tillbell.clock import HOUR, SECOND
 from tillbell.errors import StoreUnavailable
-from tillbell.model.callbacks import Callback, Forward, Outcome, References, Sum
+from tillbell.model.callbacks import Callback, ForwardNotice, Outcome, ProviderAmount, References
 from tillbell.model.sources import Source
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.testing import ManualClock
 
 
@@ -50,7 +50,9 @@ async def test_an_approved_pay_in_is_credited_and_told_once(till: Teller, psp: S
 
 
 @pytest.mark.parametrize("status", [PROCESSING, REJECTED])
-async def test_a_pay_in_has_no_such_status(till: Teller, psp: Source, status: Status) -> None:
+async def test_a_pay_in_has_no_such_status(
+    till: Teller, psp: Source, status: TransactionStatus
+) -> None:
     await till.create("O")
 
     callback = await till.tell(psp, news("O", status))
@@ -70,7 +72,7 @@ async def test_a_word_that_no_table_knows_is_not_guessed(till: Teller, psp: Sour
 
 @pytest.mark.parametrize("status", [DECLINED, FAILED, REJECTED])
 async def test_what_was_reserved_is_released_once(
-    till: Teller, psp: Source, status: Status
+    till: Teller, psp: Source, status: TransactionStatus
 ) -> None:
     await till.create("W", PAY_OUT, reserves=True)
 
@@ -86,10 +88,16 @@ async def test_what_was_reserved_is_released_once(
 
 
 @pytest.mark.parametrize(
-    "amount", [Sum("99.99", "EUR"), Sum("100.00", "USD"), Sum("1E2", "EUR"), Sum("100.001", "EUR")]
+    "amount",
+    [
+        ProviderAmount("99.99", "EUR"),
+        ProviderAmount("100.00", "USD"),
+        ProviderAmount("1E2", "EUR"),
+        ProviderAmount("100.001", "EUR"),
+    ],
 )
 async def test_an_amount_that_does_not_agree_is_shown_and_not_credited(
-    till: Teller, psp: Source, amount: Sum
+    till: Teller, psp: Source, amount: ProviderAmount
 ) -> None:
     await till.create("O")
 
@@ -117,7 +125,7 @@ async def test_too_much_is_credited_as_expected_and_the_rest_is_shown(
 async def test_a_settlement_in_another_currency_is_kept_beside(till: Teller, psp: Source) -> None:
     await till.create("O")
 
-    await till.tell(psp, news("O", APPROVED, settlement=Sum("0.00150000", "BTC")))
+    await till.tell(psp, news("O", APPROVED, settlement=ProviderAmount("0.00150000", "BTC")))
 
     found = await till.read("O")
     assert (found.status, found.settlement_amount, found.settlement_currency) == (
@@ -131,11 +139,11 @@ async def test_two_pending_refunds_cannot_both_take_the_whole(till: Teller, psp:
     await till.create("O")
     await till.tell(psp, news("O", APPROVED))
     for own_id in ("R1", "R2"):
-        refund = linked("O", Kind.REFUND, own_id, status=PENDING, amount="60.00")
+        refund = linked("O", TransactionKind.REFUND, own_id, status=PENDING, amount="60.00")
         await till.tell(psp, refund)
 
     for own_id in ("R1", "R2"):
-        await till.send(psp, linked("O", Kind.REFUND, own_id, amount="60.00"))
+        await till.send(psp, linked("O", TransactionKind.REFUND, own_id, amount="60.00"))
     await till.idle()
 
     outcomes = [one.outcome for one in await till.callbacks()][-2:]
@@ -206,7 +214,7 @@ async def test_it_is_looked_at_for_72_hours_and_no_longer(till: Teller, psp: Sou
         wait = callback.retry_at - till.world.clock.now()
         waits.append(wait)
         await till.pass_time(wait / SECOND + 31)
-        await till.gateway.rematcher.retry()
+        await till.gateway.unmatched_callbacks.retry_due()
         await till.idle()
 
     callback = await decided(till)
@@ -231,7 +239,7 @@ async def test_of_a_batch_what_is_known_is_applied_and_the_rest_waits(
 
 
 async def test_what_is_passed_on_beside_is_passed_on_once(till: Teller, psp: Source) -> None:
-    await till.tell(psp, Forward("order.paid", b"{}"), news("nobody", APPROVED))
+    await till.tell(psp, ForwardNotice("order.paid", b"{}"), news("nobody", APPROVED))
     await till.create("nobody")
     await till.idle()
 
@@ -266,8 +274,8 @@ async def test_a_store_that_is_away_for_minutes_loses_nothing(
     clock = till.world.clock
     assert isinstance(clock, ManualClock)
     await till.create("O")
-    away = Away(till.books.candidates, 100)
-    monkeypatch.setattr(till.books, "candidates", away.candidates)
+    away = Away(till.books.candidate_transactions, 100)
+    monkeypatch.setattr(till.books, "candidate_transactions", away.candidate_transactions)
 
     await till.send(psp, news("O", APPROVED))
     while away.left:
@@ -287,7 +295,7 @@ class Away:
         self.left = times
         self.asked = asyncio.Event()
 
-    async def candidates(self, *arguments: Any) -> Any:
+    async def candidate_transactions(self, *arguments: Any) -> Any:
         if self.left:
             self.left -= 1
             self.asked.set()
@@ -311,7 +319,7 @@ async def test_a_reversal_is_told_for_the_payment_too(till: Teller, psp: Source)
     payment = await till.create("O")
     await till.tell(psp, news("O", APPROVED))
 
-    await till.tell(psp, linked("O", Kind.CHARGEBACK, "D1"))
+    await till.tell(psp, linked("O", TransactionKind.CHARGEBACK, "D1"))
 
     (told,) = [one for one in await till.messages() if one.event_type == "transaction.reversed"]
     data = await till.data(told)
@@ -329,9 +337,9 @@ async def test_what_was_stored_and_not_decided_is_decided_after_the_next_start(
     await world_of_till.stop()
     await world_of_till.start()
     again = Teller(world_of_till)
-    again.gateway.sources.providers = till.gateway.sources.providers
-    await again.gateway.sources.load()
-    await again.gateway.rereader.take_all()
+    again.gateway.source_cache.providers = till.gateway.source_cache.providers
+    await again.gateway.source_cache.load()
+    await again.gateway.reprocessor.recover_all()
     await again.idle()
 
     assert await again.status("O") is APPROVED

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tillbell.clock import SECOND
 from tillbell.profiles import profile
-from tillbell.profiles.base import Published, Sending
+from tillbell.profiles.base import AttemptContext, MessageContext
 
 SENT_AT_S = 1_705_314_650
 SAMPLES = Path(__file__).parent / "samples"
@@ -33,7 +33,7 @@ def payload(**data: Any) -> bytes:
 def render(name: str, event_type: str, document: bytes, part: int = 0) -> bytes:
     spoken = profile(name)
     named = spoken.parts(event_type, None)[part]
-    return spoken.render(named, Published("msg_1", event_type, SENT_AT_S * SECOND, document))
+    return spoken.render(named, MessageContext("msg_1", event_type, SENT_AT_S * SECOND, document))
 
 
 def rendered(name: str, event_type: str, document: bytes, part: int = 0) -> Any:
@@ -46,5 +46,5 @@ def exchange(
     body = render(name, event_type, document, part)
     named = profile(name).parts(event_type, None)[part]
     at_s = SENT_AT_S + 300 * (attempt - 1)
-    sending = Sending("msg_1", "dlv_1", named, attempt, at_s, body, secrets)
+    sending = AttemptContext("msg_1", "dlv_1", named, attempt, at_s, body, secrets)
     return Exchange(body, dict(profile(name).headers(sending)))

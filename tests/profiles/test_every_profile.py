@@ -12,7 +12,7 @@ from tests.cases import each
 from tests.profiles.exchange import exchange, payload, render, sample
 from tillbell.catalog import CATALOG
 from tillbell.profiles import PROFILES, profile
-from tillbell.profiles.base import Published
+from tillbell.profiles.base import MessageContext
 
 EVENT_TYPES = (*CATALOG, "loyalty.points_added")
 ROUTES = [
@@ -218,5 +218,5 @@ def test_bare_payload_is_itself_the_data() -> None:
 
 
 def test_rendering_ignores_who_else_is_listening() -> None:
-    published = Published("msg_2", "order.paid", 0, payload(id="o"))
+    published = MessageContext("msg_2", "order.paid", 0, payload(id="o"))
     assert b'"id":"msg_2"' in profile("shoppex").render("order:paid", published)

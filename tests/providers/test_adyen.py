@@ -6,14 +6,20 @@ from typing import Any
 import pytest
 
 from tests.cases import each
-from tillbell.model.callbacks import Note, Notice, References, Sum, TransactionNotice
+from tillbell.model.callbacks import (
+    NoteNotice,
+    Notice,
+    ProviderAmount,
+    References,
+    TransactionNotice,
+)
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.adyen import PROVIDER
-from tillbell.providers.kit.base import Heard, Incoming, Setup
+from tillbell.providers.kit.base import Incoming, IntakeStatus, SourceSetup
 
 KEY = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
-SETUP = Setup((KEY,))
+SETUP = SourceSetup((KEY,))
 RIGHT = "coqCmt/IZ4E3CzPvMY8zTjQVL5hYJUiBRg8UU+iCWo0="
 ITEM = {
     "pspReference": "7914073381342284",
@@ -36,7 +42,7 @@ def proven(**changes: Any) -> dict[str, Any]:
 
 
 def told(config: dict[str, Any] | None = None, **changes: Any) -> Notice:
-    (notice,) = PROVIDER.parse(posted({**ITEM, **changes}), Setup((), config or {})).notices
+    (notice,) = PROVIDER.parse(posted({**ITEM, **changes}), SourceSetup((), config or {})).notices
     return notice
 
 
@@ -84,7 +90,7 @@ def test_a_capture_names_the_payment_and_itself() -> None:
     notice = told(eventCode="CAPTURE", pspReference="cap", originalReference="pay")
 
     assert isinstance(notice, TransactionNotice)
-    assert notice.status is Status.APPROVED
+    assert notice.status is TransactionStatus.APPROVED
     assert (notice.psp_transaction_id, notice.psp_reference) == ("pay", "cap")
     assert notice.references == References(("TestPayment-1407325143704",), ("pay", "cap"))
 
@@ -93,14 +99,19 @@ def test_a_refund_is_known_by_its_own_reference() -> None:
     notice = told(eventCode="REFUND", pspReference="ref", originalReference="pay")
 
     assert isinstance(notice, TransactionNotice)
-    assert (notice.kind, notice.psp_transaction_id) == (Kind.REFUND, "ref")
+    assert (notice.kind, notice.psp_transaction_id) == (TransactionKind.REFUND, "ref")
 
 
 @pytest.mark.parametrize(
     ("action", "kind", "status"),
-    [("cancel", Kind.PAYMENT, Status.CANCELLED), ("refund", Kind.REFUND, Status.APPROVED)],
+    [
+        ("cancel", TransactionKind.PAYMENT, TransactionStatus.CANCELLED),
+        ("refund", TransactionKind.REFUND, TransactionStatus.APPROVED),
+    ],
 )
-def test_cancel_or_refund_is_what_it_became(action: str, kind: Kind, status: Status) -> None:
+def test_cancel_or_refund_is_what_it_became(
+    action: str, kind: TransactionKind, status: TransactionStatus
+) -> None:
     notice = told(eventCode="CANCEL_OR_REFUND", additionalData={"modification.action": action})
 
     assert isinstance(notice, TransactionNotice)
@@ -113,12 +124,12 @@ def test_a_setting_for_success_does_not_speak_of_failure() -> None:
 
     assert isinstance(done, TransactionNotice)
     assert isinstance(failed, TransactionNotice)
-    assert (done.status, failed.status) == (Status.APPROVED, Status.DECLINED)
+    assert (done.status, failed.status) == (TransactionStatus.APPROVED, TransactionStatus.DECLINED)
 
 
 @pytest.mark.parametrize("word", ["REPORT_AVAILABLE", "RECURRING_CONTRACT"])
 def test_what_is_no_payment_is_only_kept(word: str) -> None:
-    assert isinstance(told(eventCode=word), Note)
+    assert isinstance(told(eventCode=word), NoteNotice)
 
 
 def test_a_word_of_no_table_means_nothing() -> None:
@@ -132,7 +143,7 @@ def test_amounts_count_as_adyen_counts() -> None:
     notice = told(amount={"value": 10000, "currency": "CLP"})
 
     assert isinstance(notice, TransactionNotice)
-    assert notice.amount == Sum("10000", "CLP", is_minor=True, exponent=2)
+    assert notice.amount == ProviderAmount("10000", "CLP", is_minor=True, exponent=2)
 
 
 def test_of_a_card_only_its_ends_are_kept() -> None:
@@ -143,4 +154,4 @@ def test_of_a_card_only_its_ends_are_kept() -> None:
 
 
 def test_it_is_answered_accepted() -> None:
-    assert PROVIDER.answer(posted(proven()), SETUP, Heard.STORED).body == b"[accepted]"
+    assert PROVIDER.answer(posted(proven()), SETUP, IntakeStatus.STORED).body == b"[accepted]"

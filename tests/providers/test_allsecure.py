@@ -6,12 +6,18 @@ import pytest
 
 from tests.cases import each
 from tillbell.clock import SECOND
-from tillbell.model.callbacks import Note, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.allsecure import PROVIDER
 from tillbell.providers.allsecure_proof import message, signature
-from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Unreadable
+from tillbell.providers.kit.base import (
+    Incoming,
+    IntakeStatus,
+    SimulationCase,
+    SourceSetup,
+    Unreadable,
+)
 
 TARGET = "/api/webhooks/allsecure?requestEvent=callback&orderId=ORD-1001"
 URL = "https://hooks.example/api/webhooks/allsecure?requestEvent=callback&orderId=ORD-1001"
@@ -26,7 +32,7 @@ BODY = (
 SHA512 = "MlyH49MMHl0N0/+vs54YJPA5QvotJjnRKIousYfZlw7FyU1ljf8n2ZN99X7uGixJwds/b8rkjeeBTAmOKsawEg=="
 MD5 = "oYEBka5n5kx2Nrh9om80ulQPdNT4yRIB8tHaefFyYbsQAighdpA1gIsCDcjS95dBNSTOeabEDS6XtsknkO2Fmw=="
 SECRET = "demo-shared-secret"
-KEYED = Setup((SECRET,))
+KEYED = SourceSetup((SECRET,))
 
 
 def sent(
@@ -43,8 +49,8 @@ def opened(query: str) -> Incoming:
 
 def heard(config: dict[str, Any] | None = None, **fields: Any) -> TransactionNotice:
     base = {"result": "OK", "uuid": "u-2", "transactionType": "DEBIT", "purchaseId": "20260301-u-1"}
-    made = PROVIDER.sign(Case({**base, **fields}, at=AT), KEYED, URL)
-    (notice,) = PROVIDER.parse(made, Setup((SECRET,), config or {})).notices
+    made = PROVIDER.sign(SimulationCase({**base, **fields}, at=AT), KEYED, URL)
+    (notice,) = PROVIDER.parse(made, SourceSetup((SECRET,), config or {})).notices
     assert isinstance(notice, TransactionNotice)
     return notice
 
@@ -90,7 +96,7 @@ def test_a_proxy_may_have_changed_the_content_type_or_the_date() -> None:
 
 def test_an_md5_body_hash_is_taken_only_where_its_owner_allows_it() -> None:
     refused = PROVIDER.verify(sent(MD5), KEYED)
-    allowed = PROVIDER.verify(sent(MD5), Setup((SECRET,), {"allowMd5BodyHash": True}))
+    allowed = PROVIDER.verify(sent(MD5), SourceSetup((SECRET,), {"allowMd5BodyHash": True}))
 
     assert refused.trust is None
     assert "MD5" in refused.why
@@ -103,16 +109,16 @@ def test_an_old_date_is_reported_and_refused_only_where_its_owner_wants_it() -> 
 
     assert reported.trust is Trust.SIGNED
     assert "300 s old" in reported.why
-    assert PROVIDER.verify(late, Setup((SECRET,), {"maxAgeMode": "refuse"})).trust is None
+    assert PROVIDER.verify(late, SourceSetup((SECRET,), {"maxAgeMode": "refuse"})).trust is None
     assert (
-        PROVIDER.verify(late, Setup((SECRET,), {"maxAgeMode": "refuse", "maxAge": 600})).trust
+        PROVIDER.verify(late, SourceSetup((SECRET,), {"maxAgeMode": "refuse", "maxAge": 600})).trust
         is Trust.SIGNED
     )
 
 
 @pytest.mark.parametrize("secrets", [(), ("",), (SECRET + "\n",), ("other",)])
 def test_without_the_secret_nothing_is_proven(secrets: tuple[str, ...]) -> None:
-    assert PROVIDER.verify(sent(), Setup(secrets)).trust is None
+    assert PROVIDER.verify(sent(), SourceSetup(secrets)).trust is None
 
 
 # ── the old XML ──────────────────────────────────────────────────────────────────────────────────
@@ -148,7 +154,11 @@ def test_the_old_xml_says_the_same_as_json() -> None:
     assert isinstance(notice, TransactionNotice)
     assert notice.references.ours == ("ORD-1001",)
     assert notice.psp_transaction_id == "d94c0d72f3a36e21f16e"
-    assert (notice.status, notice.reason, notice.message) == (Status.DECLINED, "2003", "Declined")
+    assert (notice.status, notice.reason, notice.message) == (
+        TransactionStatus.DECLINED,
+        "2003",
+        "Declined",
+    )
     assert notice.details == {"cardBin": "424242", "cardLastFour": "4242"}
 
 
@@ -172,27 +182,31 @@ def test_xml_that_is_dangerous_or_ambiguous_is_unreadable(body: bytes) -> None:
 @each(
     ("fields", "status", "substate"),
     [
-        ({}, Status.APPROVED, None),
-        ({"transactionType": "PREAUTHORIZE"}, Status.PENDING, "authorized"),
-        ({"transactionType": "CAPTURE"}, Status.APPROVED, None),
-        ({"transactionType": "VOID"}, Status.CANCELLED, None),
-        ({"transactionType": "VOID", "result": "ERROR"}, Status.PENDING, "authorized"),
-        ({"transactionType": "CAPTURE", "result": "ERROR"}, Status.PENDING, "authorized"),
-        ({"result": "PENDING"}, Status.PENDING, None),
-        ({"result": "PENDING", "transactionType": "PAYOUT"}, Status.PROCESSING, None),
-        ({"result": "ERROR", "code": 2003}, Status.DECLINED, None),
-        ({"result": "ERROR", "code": "2021"}, Status.DECLINED, None),
-        ({"result": "ERROR", "code": 2005}, Status.CANCELLED, None),
-        ({"result": "ERROR", "code": 2001}, Status.FAILED, None),
-        ({"result": "ERROR", "code": 1002}, Status.FAILED, None),
-        ({"result": "ERROR"}, Status.FAILED, None),
-        ({"result": "INVALID_REQUEST"}, Status.FAILED, None),
+        ({}, TransactionStatus.APPROVED, None),
+        ({"transactionType": "PREAUTHORIZE"}, TransactionStatus.PENDING, "authorized"),
+        ({"transactionType": "CAPTURE"}, TransactionStatus.APPROVED, None),
+        ({"transactionType": "VOID"}, TransactionStatus.CANCELLED, None),
+        ({"transactionType": "VOID", "result": "ERROR"}, TransactionStatus.PENDING, "authorized"),
+        (
+            {"transactionType": "CAPTURE", "result": "ERROR"},
+            TransactionStatus.PENDING,
+            "authorized",
+        ),
+        ({"result": "PENDING"}, TransactionStatus.PENDING, None),
+        ({"result": "PENDING", "transactionType": "PAYOUT"}, TransactionStatus.PROCESSING, None),
+        ({"result": "ERROR", "code": 2003}, TransactionStatus.DECLINED, None),
+        ({"result": "ERROR", "code": "2021"}, TransactionStatus.DECLINED, None),
+        ({"result": "ERROR", "code": 2005}, TransactionStatus.CANCELLED, None),
+        ({"result": "ERROR", "code": 2001}, TransactionStatus.FAILED, None),
+        ({"result": "ERROR", "code": 1002}, TransactionStatus.FAILED, None),
+        ({"result": "ERROR"}, TransactionStatus.FAILED, None),
+        ({"result": "INVALID_REQUEST"}, TransactionStatus.FAILED, None),
         ({"result": "MAYBE"}, None, None),
         ({"transactionType": "TRANSFER"}, None, None),
     ],
 )
 def test_the_table_of_results(
-    fields: dict[str, Any], status: Status | None, substate: str | None
+    fields: dict[str, Any], status: TransactionStatus | None, substate: str | None
 ) -> None:
     notice = heard(**fields)
 
@@ -202,7 +216,7 @@ def test_the_table_of_results(
 def test_an_authorization_is_final_where_its_owner_says_so() -> None:
     notice = heard({"authorizationIsFinal": True}, transactionType="PREAUTHORIZE")
 
-    assert notice.status is Status.APPROVED
+    assert notice.status is TransactionStatus.APPROVED
 
 
 def test_what_belongs_to_a_payment_names_it_and_itself() -> None:
@@ -212,11 +226,11 @@ def test_what_belongs_to_a_payment_names_it_and_itself() -> None:
         chargebackData={"originalUuid": "u-1", "originalMerchantTransactionId": "ORD-1"},
     )
 
-    assert (refund.kind, refund.psp_transaction_id) == (Kind.REFUND, "u-2")
+    assert (refund.kind, refund.psp_transaction_id) == (TransactionKind.REFUND, "u-2")
     assert refund.references.psp == ("u-1",)
-    assert chargeback.kind is Kind.CHARGEBACK
+    assert chargeback.kind is TransactionKind.CHARGEBACK
     assert chargeback.references == (("ORD-1", "ORD-1001"), ("u-1",))
-    assert heard(transactionType="CHARGEBACK-REVERSAL").kind is Kind.CHARGEBACK_REVERSAL
+    assert heard(transactionType="CHARGEBACK-REVERSAL").kind is TransactionKind.CHARGEBACK_REVERSAL
 
 
 def test_a_capture_does_not_give_the_payment_another_id() -> None:
@@ -225,10 +239,12 @@ def test_a_capture_does_not_give_the_payment_another_id() -> None:
 
 def test_a_registered_card_is_no_transaction() -> None:
     made = PROVIDER.sign(
-        Case({"result": "OK", "uuid": "u", "transactionType": "REGISTER"}, at=AT), KEYED, URL
+        SimulationCase({"result": "OK", "uuid": "u", "transactionType": "REGISTER"}, at=AT),
+        KEYED,
+        URL,
     )
 
-    assert isinstance(PROVIDER.parse(made, KEYED).notices[0], Note)
+    assert isinstance(PROVIDER.parse(made, KEYED).notices[0], NoteNotice)
 
 
 def test_an_error_and_a_later_success_are_two_events() -> None:
@@ -243,19 +259,19 @@ def test_an_error_and_a_later_success_are_two_events() -> None:
     [
         ("success", None, "https://shop.example/ok"),
         ("callback", None, "https://shop.example/no"),
-        ("cancel", Status.CANCELLED, "https://shop.example/no"),
-        ("error", Status.FAILED, "https://shop.example/no"),
+        ("cancel", TransactionStatus.CANCELLED, "https://shop.example/no"),
+        ("error", TransactionStatus.FAILED, "https://shop.example/no"),
     ],
 )
 def test_a_get_proves_nothing_and_sends_the_payer_on(
-    event: str, silent: Status | None, page: str
+    event: str, silent: TransactionStatus | None, page: str
 ) -> None:
     pages = {"successUrl": "https://shop.example/ok", "errorUrl": "https://shop.example/no"}
     incoming = opened(f"requestEvent={event}&orderId=ORD-1001")
-    setup = Setup((SECRET,), pages)
+    setup = SourceSetup((SECRET,), pages)
     parsed = PROVIDER.parse(incoming, setup)
     (notice,) = parsed.notices
-    answer = PROVIDER.answer(incoming, setup, Heard.STORED)
+    answer = PROVIDER.answer(incoming, setup, IntakeStatus.STORED)
 
     assert PROVIDER.verify(incoming, setup).trust is Trust.NONE
     assert isinstance(notice, TransactionNotice)
@@ -273,11 +289,11 @@ def test_a_get_with_a_body_that_is_signed_still_proves_nothing() -> None:
 def test_a_return_of_an_unknown_kind_is_only_noted_and_one_without_order_unreadable() -> None:
     (notice,) = PROVIDER.parse(opened("requestEvent=paid&orderId=1"), KEYED).notices
 
-    assert isinstance(notice, Note)
+    assert isinstance(notice, NoteNotice)
     with pytest.raises(Unreadable):
         PROVIDER.parse(opened("requestEvent=success"), KEYED)
 
 
 def test_the_gateway_is_told_ok_and_nothing_else() -> None:
-    assert PROVIDER.answer(sent(), KEYED, Heard.STORED).body == b"OK"
-    assert PROVIDER.answer(sent(), KEYED, Heard.REFUSED).status == 401
+    assert PROVIDER.answer(sent(), KEYED, IntakeStatus.STORED).body == b"OK"
+    assert PROVIDER.answer(sent(), KEYED, IntakeStatus.REFUSED).status == 401

@@ -6,11 +6,17 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.cases import each
-from tillbell.model.callbacks import Sum, TransactionNotice
+from tillbell.model.callbacks import ProviderAmount, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Status
+from tillbell.model.transactions import TransactionStatus
 from tillbell.providers.chipcard import PROVIDER
-from tillbell.providers.kit.base import Answer, Case, Heard, Incoming, Setup
+from tillbell.providers.kit.base import (
+    CallbackAnswer,
+    Incoming,
+    IntakeStatus,
+    SimulationCase,
+    SourceSetup,
+)
 
 URL = "https://hooks.example/api/webhooks/chipcard"
 FIELDS = {
@@ -35,7 +41,7 @@ HASH_WITHOUT_CUSTOMER = (
     "8ae3a6cb235767babe32c22258b132ea35bb3f74bc9c6bf83d0061a70e2219fd"
     "aac16e8147c7b89c275b673ef29bda6ec08bbc0d0ad8447a58ed35b31f906849"
 )
-KEYED = Setup(("s3cr3t",))
+KEYED = SourceSetup(("s3cr3t",))
 FINAL = {"mode": "callback-is-final"}
 
 
@@ -45,7 +51,7 @@ def posted(**fields: str) -> Incoming:
     return Incoming("POST", "/api/webhooks/chipcard", headers, body.encode(), 0)
 
 
-def heard(setup: Setup = KEYED, **changed: Any) -> TransactionNotice:
+def heard(setup: SourceSetup = KEYED, **changed: Any) -> TransactionNotice:
     (notice,) = PROVIDER.parse(posted(**{**FIELDS, **changed}), setup).notices
     assert isinstance(notice, TransactionNotice)
     return notice
@@ -84,12 +90,12 @@ def test_the_deprecated_hash_proves_nothing() -> None:
 
 
 def test_an_empty_secret_is_refused_and_none_is_trusted_with_nothing() -> None:
-    assert PROVIDER.verify(posted(**FIELDS), Setup(("",))).trust is None
-    assert PROVIDER.verify(posted(**FIELDS), Setup()).trust is Trust.NONE
+    assert PROVIDER.verify(posted(**FIELDS), SourceSetup(("",))).trust is None
+    assert PROVIDER.verify(posted(**FIELDS), SourceSetup()).trust is Trust.NONE
 
 
 def test_a_secret_with_a_line_end_is_named_as_the_cause() -> None:
-    verdict = PROVIDER.verify(posted(**FIELDS, sdSha512=HASH), Setup(("s3cr3t\n",)))
+    verdict = PROVIDER.verify(posted(**FIELDS, sdSha512=HASH), SourceSetup(("s3cr3t\n",)))
 
     assert verdict.trust is None
     assert "line end" in verdict.why
@@ -104,20 +110,20 @@ def test_by_default_00_means_authenticated_and_only_a_look_up_can_approve() -> N
 @each(
     ("changed", "status", "substate"),
     [
-        ({}, Status.APPROVED, None),
-        ({"transactionType": "PREAUTH"}, Status.PENDING, "authorized"),
+        ({}, TransactionStatus.APPROVED, None),
+        ({"transactionType": "PREAUTH"}, TransactionStatus.PENDING, "authorized"),
         ({"pgTranId": "", "auth3DToken": "3DS-1"}, None, "authenticated"),
-        ({"responseCode": "01"}, Status.ON_HOLD, None),
-        ({"responseCode": "98"}, Status.FAILED, None),
-        ({"responseCode": "99"}, Status.DECLINED, None),
-        ({"responseCode": "51", "pgTranErrorCode": "51"}, Status.DECLINED, None),
-        ({"responseCode": "0"}, Status.FAILED, None),
+        ({"responseCode": "01"}, TransactionStatus.ON_HOLD, None),
+        ({"responseCode": "98"}, TransactionStatus.FAILED, None),
+        ({"responseCode": "99"}, TransactionStatus.DECLINED, None),
+        ({"responseCode": "51", "pgTranErrorCode": "51"}, TransactionStatus.DECLINED, None),
+        ({"responseCode": "0"}, TransactionStatus.FAILED, None),
     ],
 )
 def test_codes_where_the_callback_is_final(
-    changed: dict[str, str], status: Status | None, substate: str | None
+    changed: dict[str, str], status: TransactionStatus | None, substate: str | None
 ) -> None:
-    notice = heard(Setup(("s3cr3t",), FINAL), **changed)
+    notice = heard(SourceSetup(("s3cr3t",), FINAL), **changed)
 
     assert (notice.status, notice.substate) == (status, substate)
 
@@ -126,7 +132,7 @@ def test_a_payment_is_read_whole_and_its_card_only_in_part() -> None:
     notice = heard()
 
     assert notice.references.ours == ("ORD-1001",)
-    assert notice.amount == Sum("49.90", "EUR")
+    assert notice.amount == ProviderAmount("49.90", "EUR")
     assert (notice.psp_transaction_id, notice.psp_reference) == ("PG-778899", "REF-5511")
     assert notice.details == {"cardBin": "424242", "cardLastFour": "4242"}
 
@@ -144,15 +150,17 @@ def test_no_token_is_in_the_dedupe_key() -> None:
     assert PROVIDER.parse(posted(**FIELDS), KEYED).dedupe_key == "ORD-1001|PG-778899|00"
     assert "TOK123" not in (PROVIDER.parse(posted(**without_id), KEYED).dedupe_key or "")
     # What nobody has proven must not take the place of what is to come.
-    assert PROVIDER.parse(posted(**FIELDS), Setup()).dedupe_key is None
+    assert PROVIDER.parse(posted(**FIELDS), SourceSetup()).dedupe_key is None
 
 
 def test_the_payer_ends_on_the_page_for_success_or_error() -> None:
-    pages = Setup((), {"successUrl": "https://shop.example/ok?a=1&b=2", "errorUrl": "https://e/x"})
+    pages = SourceSetup(
+        (), {"successUrl": "https://shop.example/ok?a=1&b=2", "errorUrl": "https://e/x"}
+    )
 
-    good = PROVIDER.answer(posted(**FIELDS), pages, Heard.STORED)
-    bad = PROVIDER.answer(posted(**{**FIELDS, "responseCode": "99"}), pages, Heard.STORED)
-    refused = PROVIDER.answer(posted(**FIELDS), pages, Heard.REFUSED)
+    good = PROVIDER.answer(posted(**FIELDS), pages, IntakeStatus.STORED)
+    bad = PROVIDER.answer(posted(**{**FIELDS, "responseCode": "99"}), pages, IntakeStatus.STORED)
+    refused = PROVIDER.answer(posted(**FIELDS), pages, IntakeStatus.REFUSED)
 
     assert (good.status, _location(good)) == (303, "https://shop.example/ok?a=1&b=2")
     assert b'href="https://shop.example/ok?a=1&amp;b=2"' in good.body
@@ -161,17 +169,19 @@ def test_the_payer_ends_on_the_page_for_success_or_error() -> None:
 
 
 def test_without_pages_the_payer_gets_a_small_one_that_repeats_nothing() -> None:
-    shown = PROVIDER.answer(posted(**{**FIELDS, "responseMsg": "<script>"}), Setup(), Heard.STORED)
+    shown = PROVIDER.answer(
+        posted(**{**FIELDS, "responseMsg": "<script>"}), SourceSetup(), IntakeStatus.STORED
+    )
 
     assert shown.status == 200
     assert b"<script>" not in shown.body
 
 
 def test_what_is_signed_for_a_simulation_is_what_the_vector_says() -> None:
-    made = PROVIDER.sign(Case(FIELDS), KEYED, URL)
+    made = PROVIDER.sign(SimulationCase(FIELDS), KEYED, URL)
 
     assert HASH.encode() in made.body
 
 
-def _location(answer: Answer) -> str | None:
+def _location(answer: CallbackAnswer) -> str | None:
     return dict(answer.headers).get("location")

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.cases import each
 from tests.providers.test_every_provider import AT, URL, Signed, secret_of, signed
 from tillbell.clock import SECOND
-from tillbell.model.callbacks import Note, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.providers import PROVIDERS
 from tillbell.providers.custom.config import problems
-from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Verdict
+from tillbell.providers.kit.base import Incoming, IntakeStatus, SimulationCase, SourceSetup, Verdict
 from tillbell.providers.presets import NAMES
 
 CUSTOM = PROVIDERS["custom"]
@@ -38,18 +38,20 @@ EVENT = {"ours": ["/order"], "status": "/state"}
 WORDS = {"paid": "Approved", "denied": "Declined"}
 
 
-def setup(*checks: dict[str, Any], secrets: tuple[str, ...] = (SECRET,), **config: Any) -> Setup:
+def setup(
+    *checks: dict[str, Any], secrets: tuple[str, ...] = (SECRET,), **config: Any
+) -> SourceSetup:
     told = {"checks": list(checks), "event": EVENT, "statuses": WORDS, **config}
     assert problems(told) == []
-    return Setup(secrets, told)
+    return SourceSetup(secrets, told)
 
 
-def sent(how: Setup, fields: dict[str, Any] | None = None, **case: Any) -> Incoming:
+def sent(how: SourceSetup, fields: dict[str, Any] | None = None, **case: Any) -> Incoming:
     fields = {"order": "ORD-1001", "state": "paid"} if fields is None else fields
-    return CUSTOM.sign(Case(fields, at=AT, **case), how, URL)._replace(received_at=AT)
+    return CUSTOM.sign(SimulationCase(fields, at=AT, **case), how, URL)._replace(received_at=AT)
 
 
-def verify(incoming: Incoming, how: Setup) -> Verdict:
+def verify(incoming: Incoming, how: SourceSetup) -> Verdict:
     return CUSTOM.verify(incoming, how)
 
 
@@ -79,11 +81,13 @@ def test_the_scheme_of_a_known_provider_can_be_declared(sender: str) -> None:
     found = samples_of(SENDERS[sender])
     assert found
     for one in found:
-        how = Setup(one.setup.secrets, config)
+        how = SourceSetup(one.setup.secrets, config)
         verdict = verify(one.incoming, how)
         expected = Trust.PARTIALLY_SIGNED if sender == "MSU" else Trust.SIGNED
         assert verdict.trust is expected, (one.name, verdict.why)
-        wrong = Setup(secret_of(one.provider, ("whsec_" + "A" * 44, "other-secret-0123456789")))
+        wrong = SourceSetup(
+            secret_of(one.provider, ("whsec_" + "A" * 44, "other-secret-0123456789"))
+        )
         assert verify(one.incoming, wrong._replace(config=config)).trust is None
 
 
@@ -92,8 +96,8 @@ def test_the_scheme_of_a_known_provider_can_be_declared(sender: str) -> None:
 )
 def test_what_a_declaration_signs_its_provider_accepts(sender: str) -> None:
     provider = PROVIDERS[SENDERS[sender]]
-    how = Setup(secret_of(provider), declaration(sender))
-    case = Case({"type": "x"}, at=AT, id="evt_1")
+    how = SourceSetup(secret_of(provider), declaration(sender))
+    case = SimulationCase({"type": "x"}, at=AT, id="evt_1")
     made = CUSTOM.sign(case, how, URL)._replace(received_at=AT)
     verdict = provider.verify(made, how._replace(config={}))
     assert verdict.trust is Trust.SIGNED, verdict.why
@@ -143,7 +147,7 @@ def test_each_documented_check_proves_what_the_page_says(name: str) -> None:
             verify(made, how._replace(secrets=(), config={**other.config, "credentials": {}})).trust
             is None
         )
-    assert CUSTOM.answer(made, how, Heard.REFUSED).status == 401
+    assert CUSTOM.answer(made, how, IntakeStatus.REFUSED).status == 401
 
 
 def test_the_url_with_its_token_proves_no_more_than_that() -> None:
@@ -226,8 +230,8 @@ def test_only_what_covers_all_that_moves_money_is_signed(
     how = setup({"check": "hmac", "at": place, "template": template}, event=event)
     made = sent(how, headers={"x-id": "7"})
     assert verify(made, how).trust is trust
-    assert CUSTOM.shown is not None
-    assert CUSTOM.shown(how).trust is trust
+    assert CUSTOM.declared_proof is not None
+    assert CUSTOM.declared_proof(how).trust is trust
 
 
 def test_a_value_that_holds_its_border_is_refused() -> None:
@@ -254,7 +258,7 @@ def test_a_signed_time_is_good_as_long_as_declared() -> None:
 # ── what it says ─────────────────────────────────────────────────────────────────────────────────
 
 
-def notice(how: Setup, fields: dict[str, Any] | None = None) -> TransactionNotice:
+def notice(how: SourceSetup, fields: dict[str, Any] | None = None) -> TransactionNotice:
     found = CUSTOM.parse(sent(how, fields), how).notices[0]
     assert isinstance(found, TransactionNotice)
     return found
@@ -270,7 +274,7 @@ def test_nothing_is_guessed() -> None:
     refund = notice(how, {**paid, "type": "back", "rid": "r1"})
     assert (refund.kind.value, refund.psp_transaction_id) == ("refund", "r1")
     ping = CUSTOM.parse(sent(how, {**paid, "type": "ping"}), how)
-    assert isinstance(ping.notices[0], Note)
+    assert isinstance(ping.notices[0], NoteNotice)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -278,7 +282,7 @@ def test_a_preset_assumes_nothing_and_moves_nothing(name: str) -> None:
     config = {"preset": name, "lookupUrl": "https://api.example/{id}"}
     assert problems(config) == []
     assert problems({**config, "confirm": "trust"})
-    how = Setup((), config)
+    how = SourceSetup((), config)
     made = sent(how, {"a": {"b": ["ORD-1001"]}, "status": "STATUS_SUCCESS"})
     verdict, found = verify(made, how), CUSTOM.parse(made, how).notices[0]
     assert verdict.trust is not None

@@ -13,7 +13,7 @@ from tests.providers.test_custom import CUSTOM, SECRET, sent, setup, verify, wit
 from tillbell.providers.custom.config import problems
 from tillbell.providers.custom.provider import explain
 from tillbell.providers.custom.template import template
-from tillbell.providers.kit.base import Incoming, Setup
+from tillbell.providers.kit.base import Incoming, SourceSetup
 
 HMAC = {"check": "hmac", "at": "header:X-Sig"}
 WRONG: list[tuple[dict[str, Any], str, str]] = [
@@ -102,7 +102,7 @@ def test_a_wrong_declaration_proves_nothing_and_breaks_nothing(
     config: dict[str, Any], member: str, says: str
 ) -> None:
     incoming = Incoming("POST", "/", (("x-sig", "00" * 32),), b'{"a": 1}', 0)
-    verdict = CUSTOM.verify(incoming, Setup((SECRET,), config))
+    verdict = CUSTOM.verify(incoming, SourceSetup((SECRET,), config))
     assert verdict.trust is None or "none" in str(config)
 
 

@@ -11,7 +11,13 @@ from tillbell.clock import HOUR, iso
 from tillbell.model.callbacks import ShipmentNotice
 from tillbell.model.sources import Trust
 from tillbell.providers.dexpress import PROVIDER
-from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Unreadable
+from tillbell.providers.kit.base import (
+    Incoming,
+    IntakeStatus,
+    SimulationCase,
+    SourceSetup,
+    Unreadable,
+)
 
 PATH = "/api/webhooks/dexpress"
 FIELDS = {
@@ -22,7 +28,7 @@ FIELDS = {
     "sID": "1",
     "dt": "20260301110000",
 }
-KEYED = Setup(("demo-passcode",))
+KEYED = SourceSetup(("demo-passcode",))
 
 
 def put(**changed: str) -> Incoming:
@@ -37,7 +43,7 @@ def post(content_type: str = "application/json", **changed: Any) -> Incoming:
     return Incoming("POST", PATH, (("content-type", content_type),), body, 0)
 
 
-def heard(incoming: Incoming, setup: Setup = KEYED) -> ShipmentNotice:
+def heard(incoming: Incoming, setup: SourceSetup = KEYED) -> ShipmentNotice:
     (notice,) = PROVIDER.parse(incoming, setup).notices
     assert isinstance(notice, ShipmentNotice)
     return notice
@@ -69,23 +75,23 @@ def test_a_wrong_passcode_is_refused_and_still_answered_200(cc: str) -> None:
 
     assert verdict.trust is None
     assert "demo-passcode" not in verdict.why
-    assert PROVIDER.answer(incoming, KEYED, Heard.REFUSED)[:2] == (200, b"")
+    assert PROVIDER.answer(incoming, KEYED, IntakeStatus.REFUSED)[:2] == (200, b"")
 
 
 def test_its_owner_may_choose_another_answer_to_a_wrong_passcode() -> None:
-    strict = Setup(("demo-passcode",), {"authFailureStatus": 401})
+    strict = SourceSetup(("demo-passcode",), {"authFailureStatus": 401})
 
-    assert PROVIDER.answer(put(), strict, Heard.REFUSED).status == 401
-    assert PROVIDER.answer(put(), strict, Heard.MALFORMED).status == 200
+    assert PROVIDER.answer(put(), strict, IntakeStatus.REFUSED).status == 401
+    assert PROVIDER.answer(put(), strict, IntakeStatus.MALFORMED).status == 200
 
 
 @pytest.mark.parametrize("secrets", [(), ("",)])
 def test_without_a_passcode_nothing_is_taken(secrets: tuple[str, ...]) -> None:
-    assert PROVIDER.verify(post(cc=""), Setup(secrets)).trust is None
+    assert PROVIDER.verify(post(cc=""), SourceSetup(secrets)).trust is None
 
 
 def test_networks_are_looked_at_where_they_are_listed() -> None:
-    listed = Setup(("demo-passcode",), {"networks": ["203.0.113.0/24"]})
+    listed = SourceSetup(("demo-passcode",), {"networks": ["203.0.113.0/24"]})
 
     assert PROVIDER.verify(put()._replace(peer="203.0.113.9"), listed).trust is Trust.SECRET
     assert PROVIDER.verify(put()._replace(peer="198.51.100.9"), listed).trust is None
@@ -119,7 +125,7 @@ def test_the_table_of_status_ids(status_id: str, status: str | None, substate: s
 
 def test_its_owner_may_add_and_change_status_ids() -> None:
     own = {"33": "in_transit/customs", "1": "exception", "34": "somewhere"}
-    setup = Setup((), {"statuses": own})
+    setup = SourceSetup((), {"statuses": own})
 
     assert heard(post(sID="33"), setup)[2:4] == ("in_transit", "customs")
     assert heard(post(sID="1"), setup).status == "exception"
@@ -151,7 +157,7 @@ def test_what_names_no_parcel_or_event_is_unreadable_and_answered_200(name: str)
 
     with pytest.raises(Unreadable):
         PROVIDER.parse(incoming, KEYED)
-    assert PROVIDER.answer(incoming, KEYED, Heard.MALFORMED).status == 200
+    assert PROVIDER.answer(incoming, KEYED, IntakeStatus.MALFORMED).status == 200
 
 
 def test_a_field_that_stands_twice_is_refused() -> None:
@@ -163,7 +169,9 @@ def test_a_field_that_stands_twice_is_refused() -> None:
 @pytest.mark.parametrize("method", ["PUT", "POST"])
 def test_a_simulated_event_is_taken(method: str) -> None:
     fields = {name: value for name, value in FIELDS.items() if name != "cc"}
-    made = PROVIDER.sign(Case(fields, method=method), KEYED, f"https://hooks.example{PATH}/tok")
+    made = PROVIDER.sign(
+        SimulationCase(fields, method=method), KEYED, f"https://hooks.example{PATH}/tok"
+    )
 
     assert PROVIDER.verify(made, KEYED).trust is Trust.SECRET
     assert made.method == method

@@ -7,14 +7,14 @@ from xml.etree.ElementTree import fromstring
 import pytest
 
 from tests.cases import each
-from tillbell.model.callbacks import Note, Sum, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, ProviderAmount, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.emerchantpay import PROVIDER
-from tillbell.providers.kit.base import Heard, Incoming, Setup, Unreadable
+from tillbell.providers.kit.base import Incoming, IntakeStatus, SourceSetup, Unreadable
 
 ID = "0123456789abcdef0123456789abcdef"
-KEYED = Setup(("emp-demo-password",))
+KEYED = SourceSetup(("emp-demo-password",))
 SHA1 = "9ce10cfde551cb9f1b06f720cd65dd1c63b975ad"
 SHA256 = "9036a81cd5fda5b4a14c4b5e00600395533d28d7461d3c0e11d760d5d3bc5d47"
 SHA512 = (
@@ -38,7 +38,7 @@ def posted(**changed: str) -> Incoming:
 
 
 def heard(config: dict[str, Any] | None = None, **changed: str) -> TransactionNotice:
-    (notice,) = PROVIDER.parse(posted(**changed), Setup((), config or {})).notices
+    (notice,) = PROVIDER.parse(posted(**changed), SourceSetup((), config or {})).notices
     assert isinstance(notice, TransactionNotice)
     return notice
 
@@ -65,31 +65,36 @@ def test_the_payment_pages_id_goes_first() -> None:
     incoming = posted(unique_id="another", **page)
     assert PROVIDER.verify(incoming, KEYED).trust is Trust.PARTIALLY_SIGNED
     notice = heard(unique_id="another", **page)
-    assert (notice.status, notice.psp_transaction_id) == (Status.DECLINED, ID)
+    assert (notice.status, notice.psp_transaction_id) == (TransactionStatus.DECLINED, ID)
     assert notice.references.ours == ("ORD-2002",)
 
 
 @each(
     ("word", "type_", "status", "kind"),
     [
-        ("approved", "sale", Status.APPROVED, Kind.PAYMENT),
-        ("approved", "authorize", Status.PENDING, Kind.PAYMENT),
-        ("approved", "authorize3d", Status.PENDING, Kind.PAYMENT),
-        ("approved", "void", Status.CANCELLED, Kind.PAYMENT),
-        ("approved", "refund", None, Kind.PAYMENT),
-        ("declined", "authorize", Status.DECLINED, Kind.PAYMENT),
-        ("pending_hold", "sale", Status.PENDING, Kind.PAYMENT),
-        ("pending_review", "sale", Status.ON_HOLD, Kind.PAYMENT),
-        ("timeout", "sale", Status.CANCELLED, Kind.PAYMENT),
-        ("unsuccessful", "payout", Status.FAILED, Kind.PAYMENT),
-        ("refunded", "sale", Status.APPROVED, Kind.REFUND),
-        ("chargebacked", "sale", Status.APPROVED, Kind.CHARGEBACK),
-        ("chargeback_reversed", "sale", Status.APPROVED, Kind.CHARGEBACK_REVERSAL),
-        ("represented", "sale", None, Kind.PAYMENT),
+        ("approved", "sale", TransactionStatus.APPROVED, TransactionKind.PAYMENT),
+        ("approved", "authorize", TransactionStatus.PENDING, TransactionKind.PAYMENT),
+        ("approved", "authorize3d", TransactionStatus.PENDING, TransactionKind.PAYMENT),
+        ("approved", "void", TransactionStatus.CANCELLED, TransactionKind.PAYMENT),
+        ("approved", "refund", None, TransactionKind.PAYMENT),
+        ("declined", "authorize", TransactionStatus.DECLINED, TransactionKind.PAYMENT),
+        ("pending_hold", "sale", TransactionStatus.PENDING, TransactionKind.PAYMENT),
+        ("pending_review", "sale", TransactionStatus.ON_HOLD, TransactionKind.PAYMENT),
+        ("timeout", "sale", TransactionStatus.CANCELLED, TransactionKind.PAYMENT),
+        ("unsuccessful", "payout", TransactionStatus.FAILED, TransactionKind.PAYMENT),
+        ("refunded", "sale", TransactionStatus.APPROVED, TransactionKind.REFUND),
+        ("chargebacked", "sale", TransactionStatus.APPROVED, TransactionKind.CHARGEBACK),
+        (
+            "chargeback_reversed",
+            "sale",
+            TransactionStatus.APPROVED,
+            TransactionKind.CHARGEBACK_REVERSAL,
+        ),
+        ("represented", "sale", None, TransactionKind.PAYMENT),
     ],
 )
 def test_the_type_decides_with_the_state(
-    word: str, type_: str, status: Status | None, kind: Kind
+    word: str, type_: str, status: TransactionStatus | None, kind: TransactionKind
 ) -> None:
     notice = heard(status=word, transaction_type=type_)
     assert (notice.status, notice.kind) == (status, kind)
@@ -99,29 +104,29 @@ def test_what_belongs_to_a_payment_has_a_name_of_its_own() -> None:
     first, second = heard(status="chargebacked"), heard(status="second_chargebacked")
     assert len({first.psp_transaction_id, second.psp_transaction_id, ID}) == 3
     assert first.references.psp == (ID,)
-    assert first.amount == Sum("4990", "EUR", is_minor=True)
+    assert first.amount == ProviderAmount("4990", "EUR", is_minor=True)
 
 
 def test_an_authorization_is_final_where_its_owner_says_so() -> None:
     notice = heard({"authorizationIsFinal": True}, transaction_type="authorize")
-    assert notice.status is Status.APPROVED
+    assert notice.status is TransactionStatus.APPROVED
 
 
 def test_an_identity_check_is_not_about_money() -> None:
     body = urlencode({"reference_id": "kyc-1", "status": "approved", "signature": SHA1}).encode()
     (notice,) = PROVIDER.parse(Incoming("POST", "/", (), body, 0), KEYED).notices
-    assert isinstance(notice, Note)
+    assert isinstance(notice, NoteNotice)
 
 
 def test_without_an_id_it_is_unreadable_and_cannot_be_echoed() -> None:
     incoming = Incoming("POST", "/", (), b"status=approved", 0)
     with pytest.raises(Unreadable):
         PROVIDER.parse(incoming, KEYED)
-    assert PROVIDER.answer(incoming, KEYED, Heard.MALFORMED).status == 400
+    assert PROVIDER.answer(incoming, KEYED, IntakeStatus.MALFORMED).status == 400
 
 
 def test_the_answer_repeats_the_id_that_was_signed() -> None:
-    answer = PROVIDER.answer(posted(), KEYED, Heard.STORED)
+    answer = PROVIDER.answer(posted(), KEYED, IntakeStatus.STORED)
     assert (answer.status, answer.content_type) == (200, "application/xml")
     assert answer.body == (
         b'<?xml version="1.0" encoding="UTF-8"?><notification_echo><unique_id>'
@@ -131,5 +136,5 @@ def test_the_answer_repeats_the_id_that_was_signed() -> None:
 
 @pytest.mark.parametrize("id_", ["<a>&amp;</a>", "a\x00\x1bb\ufffe", "é]]>", "x" * 5_000])
 def test_the_echo_is_xml_whatever_the_id(id_: str) -> None:
-    answer = PROVIDER.answer(posted(unique_id=id_), KEYED, Heard.STORED)
+    answer = PROVIDER.answer(posted(unique_id=id_), KEYED, IntakeStatus.STORED)
     assert fromstring(answer.body)[0].tag == "unique_id"

@@ -20,11 +20,19 @@ from tests.providers.bodies import BODIES
 from tests.providers.pinned import pinned
 from tests.scale import full_or_tenth, soak
 from tillbell.clock import SECOND
-from tillbell.model.callbacks import Forward, Note, TransactionNotice
+from tillbell.model.callbacks import ForwardNotice, NoteNotice, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.providers import PROVIDERS
-from tillbell.providers.kit.base import Case, Heard, Incoming, Parsed, Provider, Setup, Unreadable
-from tillbell.providers.kit.cases import Sample, samples
+from tillbell.providers.kit.base import (
+    Incoming,
+    IntakeStatus,
+    ParsedNotices,
+    Provider,
+    SimulationCase,
+    SourceSetup,
+    Unreadable,
+)
+from tillbell.providers.kit.cases import SampleCallback, samples
 
 AT = 1_772_359_200_000_000
 URL = "https://hooks.example/api/webhooks/x/token"
@@ -40,7 +48,7 @@ _PARTLY = {"trustpayments", "adyen"}
 _LOOSE = {"paypal-cert-url"}  # looked at, and not signed
 _TIMED = [name for name in ("resend", "standardwebhooks", "stripe") if name in PROVIDERS]
 FLIPS = full_or_tenth(110_000)  # in all
-_NONE = Sample("none", Case({}))
+_NONE = SampleCallback("none", SimulationCase({}))
 
 
 class Signed(NamedTuple):
@@ -48,8 +56,8 @@ class Signed(NamedTuple):
 
     provider: Provider
     name: str
-    sample: Sample
-    setup: Setup
+    sample: SampleCallback
+    setup: SourceSetup
     incoming: Incoming
 
 
@@ -61,7 +69,7 @@ def secret_of(provider: Provider, choices: tuple[str, ...] = _SECRETS) -> tuple[
 
 def signed(provider: Provider) -> Iterator[Signed]:
     for name, sample in samples(provider.name).items():
-        setup = Setup(secret_of(provider), {**_defaults(provider), **sample.config})
+        setup = SourceSetup(secret_of(provider), {**_defaults(provider), **sample.config})
         case = sample.case._replace(at=AT)
         incoming = provider.sign(case, setup, URL)._replace(received_at=AT)
         yield Signed(provider, name, sample, setup, incoming)
@@ -87,7 +95,7 @@ def _id(one: Signed) -> str:
     return f"{one.provider.name}:{one.name}"
 
 
-def _parse(one: Signed, incoming: Incoming) -> Parsed | None:
+def _parse(one: Signed, incoming: Incoming) -> ParsedNotices | None:
     try:
         return one.provider.parse(incoming, one.setup)
     except Unreadable:
@@ -128,10 +136,10 @@ def test_what_it_signs_it_accepts_and_understands(one: Signed) -> None:
 
 @each("one", ALL, ids=_id)
 def test_every_end_has_an_answer(one: Signed) -> None:
-    for heard in Heard:
+    for heard in IntakeStatus:
         answer = one.provider.answer(one.incoming, one.setup, heard)
         assert 200 <= answer.status <= 499
-        if heard is Heard.STORED:
+        if heard is IntakeStatus.STORED:
             assert answer.status < 400
 
 
@@ -242,7 +250,7 @@ def test_a_signed_time_is_good_for_five_minutes_both_ways(name: str) -> None:
 @each("wrong", BODIES)
 def test_no_body_breaks_it(name: str, wrong: str) -> None:
     provider = PROVIDERS[name]
-    setup = Setup(secret_of(provider), _defaults(provider))
+    setup = SourceSetup(secret_of(provider), _defaults(provider))
     kinds = ("application/json", "application/x-www-form-urlencoded", "text/xml", "")
     for method in sorted(provider.methods):
         for kind in kinds:
@@ -260,7 +268,7 @@ def test_a_member_that_stands_twice_decides_nothing(one: Signed) -> None:
     first = one.incoming.body.split(b'"')[1]
     twice = b'{"' + first + b'":"twice",' + one.incoming.body[1:]
     parsed = _parse(one, one.incoming._replace(body=twice))
-    assert parsed is None or all(isinstance(n, Forward | Note) for n in parsed.notices)
+    assert parsed is None or all(isinstance(n, ForwardNotice | NoteNotice) for n in parsed.notices)
 
 
 _PROOF_NAMES = frozenset(

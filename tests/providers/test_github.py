@@ -2,12 +2,12 @@
 
 import pytest
 
-from tillbell.model.callbacks import Forward, Note
+from tillbell.model.callbacks import ForwardNotice, NoteNotice
 from tillbell.model.sources import Trust
 from tillbell.providers.github import PROVIDER
-from tillbell.providers.kit.base import Case, Incoming, Setup, Unreadable
+from tillbell.providers.kit.base import Incoming, SimulationCase, SourceSetup, Unreadable
 
-SETUP = Setup(("It's a Secret to Everybody",))
+SETUP = SourceSetup(("It's a Secret to Everybody",))
 BODY = b"Hello, World!"
 RIGHT = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
 
@@ -43,7 +43,9 @@ def test_the_old_signature_alone_is_refused_by_name() -> None:
 
 
 def test_a_secret_with_a_line_end_is_told_as_the_likely_cause() -> None:
-    verdict = PROVIDER.verify(posted(x_hub_signature_256=RIGHT), Setup((SETUP.secrets[0] + "\n",)))
+    verdict = PROVIDER.verify(
+        posted(x_hub_signature_256=RIGHT), SourceSetup((SETUP.secrets[0] + "\n",))
+    )
 
     assert verdict.trust is None
     assert "line end" in verdict.why
@@ -52,20 +54,20 @@ def test_a_secret_with_a_line_end_is_told_as_the_likely_cause() -> None:
 @pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
 def test_an_event_is_passed_on_whether_json_or_form(kind: str) -> None:
     headers = {"x-github-event": "pull_request", "content-type": kind}
-    case = Case({"action": "opened", "title": "čaj & 100 %"}, headers=headers, id="d-1")
+    case = SimulationCase({"action": "opened", "title": "čaj & 100 %"}, headers=headers, id="d-1")
     incoming = PROVIDER.sign(case, SETUP, "https://hooks.example/x")
 
     assert PROVIDER.verify(incoming, SETUP).trust is Trust.SIGNED
     parsed = PROVIDER.parse(incoming, SETUP)
     payload = '{"action":"opened","title":"čaj & 100 %"}'.encode()
-    assert parsed.notices == (Forward("github.pull_request", payload),)
+    assert parsed.notices == (ForwardNotice("github.pull_request", payload),)
     assert parsed.dedupe_key == "d-1"
 
 
 def test_a_ping_is_only_kept() -> None:
     (notice,) = PROVIDER.parse(posted(b'{"zen":"x"}', x_github_event="ping"), SETUP).notices
 
-    assert isinstance(notice, Note)
+    assert isinstance(notice, NoteNotice)
 
 
 @pytest.mark.parametrize("event", ["", "push!", "Push", "a" * 65])

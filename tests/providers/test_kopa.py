@@ -7,10 +7,16 @@ import pytest
 
 from tests.cases import each
 from tillbell.clock import SECOND
-from tillbell.model.callbacks import Note, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Status
-from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Unreadable
+from tillbell.model.transactions import TransactionStatus
+from tillbell.providers.kit.base import (
+    Incoming,
+    IntakeStatus,
+    SimulationCase,
+    SourceSetup,
+    Unreadable,
+)
 from tillbell.providers.kopa import PROVIDER
 
 PATH = "/api/webhooks/kopa"
@@ -37,19 +43,19 @@ def opened(query: str) -> Incoming:
 
 
 def heard(config: dict[str, Any] | None = None, **changed: Any) -> TransactionNotice:
-    (notice,) = PROVIDER.parse(posted(**changed), Setup((), config or {})).notices
+    (notice,) = PROVIDER.parse(posted(**changed), SourceSetup((), config or {})).notices
     assert isinstance(notice, TransactionNotice)
     return notice
 
 
 def test_what_nobody_can_prove_is_taken_and_trusted_with_nothing() -> None:
-    assert PROVIDER.verify(posted(), Setup()).trust is Trust.NONE
+    assert PROVIDER.verify(posted(), SourceSetup()).trust is Trust.NONE
 
 
 def test_a_signature_counts_once_its_owner_has_said_where_it_is() -> None:
-    setup = Setup((), SIGNED)
-    made = PROVIDER.sign(Case(FIELDS), setup, f"https://hooks.example{PATH}")
-    keyless = Setup((), {"signatureHeader": "X-Kopa-Hmac"})
+    setup = SourceSetup((), SIGNED)
+    made = PROVIDER.sign(SimulationCase(FIELDS), setup, f"https://hooks.example{PATH}")
+    keyless = SourceSetup((), {"signatureHeader": "X-Kopa-Hmac"})
 
     assert PROVIDER.verify(made, setup).trust is Trust.SIGNED
     assert PROVIDER.verify(made._replace(body=made.body + b" "), setup).trust is None
@@ -60,20 +66,20 @@ def test_a_signature_counts_once_its_owner_has_said_where_it_is() -> None:
 @each(
     ("changed", "status", "substate"),
     [
-        ({}, Status.APPROVED, None),
-        ({"trantype": "Auth"}, Status.APPROVED, None),
-        ({"trantype": "PreAuth"}, Status.PENDING, "authorized"),
-        ({"trantype": "PostAuth"}, Status.APPROVED, None),
-        ({"TransStatus": "DECLINED"}, Status.DECLINED, None),
-        ({"TransStatus": "Error"}, Status.FAILED, None),
-        ({"TransStatus": None, "event": "authorized"}, Status.PENDING, "authorized"),
-        ({"TransStatus": None, "event": "captured"}, Status.APPROVED, None),
-        ({"TransStatus": None, "status": "payment_failed"}, Status.FAILED, None),
+        ({}, TransactionStatus.APPROVED, None),
+        ({"trantype": "Auth"}, TransactionStatus.APPROVED, None),
+        ({"trantype": "PreAuth"}, TransactionStatus.PENDING, "authorized"),
+        ({"trantype": "PostAuth"}, TransactionStatus.APPROVED, None),
+        ({"TransStatus": "DECLINED"}, TransactionStatus.DECLINED, None),
+        ({"TransStatus": "Error"}, TransactionStatus.FAILED, None),
+        ({"TransStatus": None, "event": "authorized"}, TransactionStatus.PENDING, "authorized"),
+        ({"TransStatus": None, "event": "captured"}, TransactionStatus.APPROVED, None),
+        ({"TransStatus": None, "status": "payment_failed"}, TransactionStatus.FAILED, None),
         ({"TransStatus": "Settled"}, None, None),
     ],
 )
 def test_the_table_of_words(
-    changed: dict[str, Any], status: Status | None, substate: str | None
+    changed: dict[str, Any], status: TransactionStatus | None, substate: str | None
 ) -> None:
     notice = heard(**changed)
 
@@ -81,7 +87,10 @@ def test_the_table_of_words(
 
 
 def test_a_reservation_is_final_where_its_owner_says_so() -> None:
-    assert heard({"authorizationIsFinal": True}, trantype="PreAuth").status is Status.APPROVED
+    assert (
+        heard({"authorizationIsFinal": True}, trantype="PreAuth").status
+        is TransactionStatus.APPROVED
+    )
 
 
 @pytest.mark.parametrize("name", ["TansId", "TransId"])
@@ -94,16 +103,16 @@ def test_the_id_is_read_with_and_without_the_typing_error(name: str) -> None:
 
 
 def test_an_event_has_its_own_key_only_where_it_is_proven() -> None:
-    proven = PROVIDER.parse(posted(), Setup((), SIGNED)).dedupe_key
+    proven = PROVIDER.parse(posted(), SourceSetup((), SIGNED)).dedupe_key
 
     assert proven == "KOPA-1001-7f3a|26060Xy1234|Approved"
-    assert PROVIDER.parse(posted(), Setup()).dedupe_key is None
+    assert PROVIDER.parse(posted(), SourceSetup()).dedupe_key is None
 
 
 @pytest.mark.parametrize("missing", ["OrderId", "TransStatus"])
 def test_what_names_no_order_or_state_is_unreadable(missing: str) -> None:
     with pytest.raises(Unreadable):
-        PROVIDER.parse(posted(**{missing: ""}), Setup())
+        PROVIDER.parse(posted(**{missing: ""}), SourceSetup())
 
 
 @pytest.mark.parametrize(
@@ -117,10 +126,10 @@ def test_what_names_no_order_or_state_is_unreadable(missing: str) -> None:
 )
 def test_a_browser_that_returns_proves_nothing_and_is_sent_on(result: str, page: str) -> None:
     incoming = opened(f"authResult={result}&OrderId=ORD-1")
-    setup = Setup((), {**SIGNED, **PAGES})
+    setup = SourceSetup((), {**SIGNED, **PAGES})
     parsed = PROVIDER.parse(incoming, setup)
     (notice,) = parsed.notices
-    answer = PROVIDER.answer(incoming, setup, Heard.STORED)
+    answer = PROVIDER.answer(incoming, setup, IntakeStatus.STORED)
 
     assert PROVIDER.verify(incoming, setup).trust is Trust.NONE
     assert isinstance(notice, TransactionNotice)
@@ -130,11 +139,11 @@ def test_a_browser_that_returns_proves_nothing_and_is_sent_on(result: str, page:
 
 
 def test_a_browser_that_names_no_order_is_only_noted() -> None:
-    (notice,) = PROVIDER.parse(opened("authResult=AUTHORISED"), Setup()).notices
+    (notice,) = PROVIDER.parse(opened("authResult=AUTHORISED"), SourceSetup()).notices
 
-    assert isinstance(notice, Note)
+    assert isinstance(notice, NoteNotice)
 
 
 def test_the_server_is_told_ok() -> None:
-    assert PROVIDER.answer(posted(), Setup(), Heard.STORED)[:2] == (200, b"OK")
-    assert PROVIDER.answer(posted(), Setup(), Heard.REFUSED).status == 401
+    assert PROVIDER.answer(posted(), SourceSetup(), IntakeStatus.STORED)[:2] == (200, b"OK")
+    assert PROVIDER.answer(posted(), SourceSetup(), IntakeStatus.REFUSED).status == 401

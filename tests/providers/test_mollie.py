@@ -2,12 +2,12 @@
 
 import pytest
 
-from tillbell.model.callbacks import Note, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.providers.kit.base import Incoming, Setup, Unreadable
+from tillbell.providers.kit.base import Incoming, SourceSetup, Unreadable
 from tillbell.providers.mollie import PROVIDER
 
-SETUP = Setup(("mollie-demo-secret",))
+SETUP = SourceSetup(("mollie-demo-secret",))
 RIGHT = "c9f48f5d5f38d786e5041c88480aba7bfe4ab0046dbbc22d49dd6311ebc1f470"
 
 
@@ -42,7 +42,7 @@ def test_a_classic_webhook_only_makes_us_ask() -> None:
 
 def test_an_event_of_no_payment_is_only_kept() -> None:
     body = b'{"id":"whe_1","type":"sales-invoice.paid","entityId":"inv_1"}'
-    assert isinstance(PROVIDER.parse(posted(body), SETUP).notices[0], Note)
+    assert isinstance(PROVIDER.parse(posted(body), SETUP).notices[0], NoteNotice)
 
 
 def test_a_form_without_an_id_is_unreadable() -> None:

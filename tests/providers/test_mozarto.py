@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from tests.cases import each
-from tillbell.model.callbacks import Sum, TransactionNotice
+from tillbell.model.callbacks import ProviderAmount, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Status
-from tillbell.providers.kit.base import Case, Incoming, Setup, Unreadable
+from tillbell.model.transactions import TransactionStatus
+from tillbell.providers.kit.base import Incoming, SimulationCase, SourceSetup, Unreadable
 from tillbell.providers.kit.requests import json_body
 from tillbell.providers.mozarto import PROVIDER
 
-SETUP = Setup(("pass word-1",))
-LEGACY = Setup(SETUP.secrets, {"legacy": True})
+SETUP = SourceSetup(("pass word-1",))
+LEGACY = SourceSetup(SETUP.secrets, {"legacy": True})
 NEW = {
     "transaction_id": "64a1",
     "psp_transaction_id": "HS92",
@@ -40,15 +40,17 @@ def posted(body: dict[str, Any], authorization: str | None = None) -> Incoming:
     return Incoming("POST", "/", headers, json_body(body), 0)
 
 
-def heard(body: dict[str, Any], setup: Setup = SETUP) -> TransactionNotice:
+def heard(body: dict[str, Any], setup: SourceSetup = SETUP) -> TransactionNotice:
     (notice,) = PROVIDER.parse(posted(body), setup).notices
     assert isinstance(notice, TransactionNotice)
     return notice
 
 
 @each("spelling", [str, str.upper, str.lower, lambda t: t.replace(" ", "_")])
-@each("status", list(Status))
-def test_each_of_the_eight_words_is_itself_in_any_spelling(status: Status, spelling) -> None:
+@each("status", list(TransactionStatus))
+def test_each_of_the_eight_words_is_itself_in_any_spelling(
+    status: TransactionStatus, spelling
+) -> None:
     assert heard(NEW | {"transaction_status": spelling(str(status))}).status is status
 
 
@@ -64,7 +66,7 @@ def test_the_new_body_is_read_whole() -> None:
     assert notice.references.ours == ("PAY-1001", "64a1")
     assert notice.references.psp == ("64a1", "HS92")
     assert (notice.psp_transaction_id, notice.psp_reference) == ("64a1", "HS92")
-    assert notice.amount == Sum("100.00", "EUR")
+    assert notice.amount == ProviderAmount("100.00", "EUR")
     assert (notice.raw_status, notice.message, notice.user_id) == ("confirmed", "Done", "user_123")
 
 
@@ -78,17 +80,17 @@ def test_what_is_unset_is_no_reference_and_no_amount() -> None:
 @each(
     ("word", "confirmed", "status"),
     [
-        ("Confirmed", True, Status.APPROVED),
-        ("confirmed", True, Status.APPROVED),
-        ("success", True, Status.APPROVED),
-        ("Approved", True, Status.APPROVED),
-        ("Confirmed", False, Status.PENDING),
-        ("success", None, Status.PENDING),
-        ("Confirmed", "true", Status.PENDING),
-        ("Confirmed", 1, Status.PENDING),
-        ("waiting", False, Status.PENDING),
-        ("failure", False, Status.FAILED),
-        ("Declined", None, Status.DECLINED),
+        ("Confirmed", True, TransactionStatus.APPROVED),
+        ("confirmed", True, TransactionStatus.APPROVED),
+        ("success", True, TransactionStatus.APPROVED),
+        ("Approved", True, TransactionStatus.APPROVED),
+        ("Confirmed", False, TransactionStatus.PENDING),
+        ("success", None, TransactionStatus.PENDING),
+        ("Confirmed", "true", TransactionStatus.PENDING),
+        ("Confirmed", 1, TransactionStatus.PENDING),
+        ("waiting", False, TransactionStatus.PENDING),
+        ("failure", False, TransactionStatus.FAILED),
+        ("Declined", None, TransactionStatus.DECLINED),
         ("failure", True, None),
         ("Pending", True, None),
         ("waiting", True, None),
@@ -130,9 +132,9 @@ def test_the_password_stands_bare_or_after_bearer(written, trust) -> None:
 
 
 def test_without_a_secret_anybody_could_have_sent_it_and_an_empty_one_proves_nothing() -> None:
-    assert PROVIDER.verify(posted(NEW), Setup()).trust is Trust.NONE
-    assert PROVIDER.verify(posted(NEW, ""), Setup(("",))).trust is None
-    assert PROVIDER.verify(posted(NEW, "Bearer "), Setup(("",))).trust is None
+    assert PROVIDER.verify(posted(NEW), SourceSetup()).trust is Trust.NONE
+    assert PROVIDER.verify(posted(NEW, ""), SourceSetup(("",))).trust is None
+    assert PROVIDER.verify(posted(NEW, "Bearer "), SourceSetup(("",))).trust is None
 
 
 def test_the_next_state_of_a_transaction_is_no_duplicate() -> None:
@@ -146,7 +148,7 @@ def test_the_next_state_of_a_transaction_is_no_duplicate() -> None:
 
 @pytest.mark.parametrize(("fields", "start"), [(NEW, "pass"), (OLD, "Bearer pass")])
 def test_each_body_is_simulated_with_its_own_header(fields: dict[str, Any], start: str) -> None:
-    incoming = PROVIDER.sign(Case(fields), SETUP, "https://hooks.example/x")
+    incoming = PROVIDER.sign(SimulationCase(fields), SETUP, "https://hooks.example/x")
 
     assert (incoming.header("authorization") or "").startswith(start)
     assert PROVIDER.verify(incoming, SETUP).trust is Trust.SECRET

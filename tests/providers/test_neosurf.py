@@ -6,14 +6,14 @@ from urllib.parse import urlencode
 import msgspec
 
 from tests.cases import each
-from tillbell.model.callbacks import Sum, TransactionNotice
+from tillbell.model.callbacks import ProviderAmount, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Status
-from tillbell.providers.kit.base import Incoming, Setup
+from tillbell.model.transactions import TransactionStatus
+from tillbell.providers.kit.base import Incoming, SourceSetup
 from tillbell.providers.kit.cases import samples
 from tillbell.providers.neosurf import PROVIDER
 
-KEYED = Setup(("neo-demo-secret",))
+KEYED = SourceSetup(("neo-demo-secret",))
 CASE = dict(samples("neosurf")["approved"].case.fields)
 VECTOR = {**CASE, "subMerchantId": "shop.example"}
 HASH = (
@@ -28,7 +28,7 @@ def posted(**changed: str) -> Incoming:
     return Incoming("POST", "/api/webhooks/neosurf", headers, body, 0)
 
 
-def heard(setup: Setup = KEYED, **changed: str) -> TransactionNotice:
+def heard(setup: SourceSetup = KEYED, **changed: str) -> TransactionNotice:
     (notice,) = PROVIDER.parse(posted(**changed), setup).notices
     assert isinstance(notice, TransactionNotice)
     return notice
@@ -69,27 +69,31 @@ def test_the_border_between_two_fields_is_not_proven_so_it_is_not_signed() -> No
     moved = {"amount": "25002", "created": VECTOR["created"][1:]}
     verdict = PROVIDER.verify(posted(**moved), KEYED)
     assert verdict.trust is Trust.PARTIALLY_SIGNED
-    assert heard(**moved).amount == Sum("25002", "EUR", is_minor=True)  # the record disagrees
+    assert heard(**moved).amount == ProviderAmount(
+        "25002", "EUR", is_minor=True
+    )  # the record disagrees
 
 
 @each(
     ("changed", "status"),
     [
-        ({}, Status.APPROVED),
-        ({"status": "OK"}, Status.APPROVED),
-        ({"errorCode": "113"}, Status.FAILED),
-        ({"status": "ko", "errorCode": "113"}, Status.DECLINED),
-        ({"status": "pending"}, Status.PENDING),
+        ({}, TransactionStatus.APPROVED),
+        ({"status": "OK"}, TransactionStatus.APPROVED),
+        ({"errorCode": "113"}, TransactionStatus.FAILED),
+        ({"status": "ko", "errorCode": "113"}, TransactionStatus.DECLINED),
+        ({"status": "pending"}, TransactionStatus.PENDING),
         ({"status": "refunded"}, None),
     ],
 )
-def test_nothing_with_an_error_is_paid(changed: dict[str, str], status: Status | None) -> None:
+def test_nothing_with_an_error_is_paid(
+    changed: dict[str, str], status: TransactionStatus | None
+) -> None:
     assert heard(**changed).status is status
 
 
 def test_an_owners_word_replaces_what_was_concluded() -> None:
     own: dict[str, Any] = {"statuses": {"ko": "Failed", "done": "Approved"}}
-    setup = Setup(KEYED.secrets, own)
-    assert heard(setup, status="ko").status is Status.FAILED
-    assert heard(setup, status="done").status is Status.APPROVED
-    assert heard(setup, status="done", errorCode="9").status is Status.FAILED
+    setup = SourceSetup(KEYED.secrets, own)
+    assert heard(setup, status="ko").status is TransactionStatus.FAILED
+    assert heard(setup, status="done").status is TransactionStatus.APPROVED
+    assert heard(setup, status="done", errorCode="9").status is TransactionStatus.FAILED

@@ -23,7 +23,7 @@ from stripe import SignatureVerificationError, WebhookSignature
 from tests.scale import full_or_tenth, soak
 from tillbell.model.sources import Trust
 from tillbell.providers import PROVIDERS
-from tillbell.providers.kit.base import Incoming, Setup
+from tillbell.providers.kit.base import Incoming, SourceSetup
 
 CASES = full_or_tenth(2_000)
 AT_S = 1_772_359_200
@@ -165,7 +165,7 @@ def test_the_vendor_and_we_accept_the_same(name: str, caplog: pytest.LogCaptureF
         headers = ((oracle.header, drawn.header),)
         incoming = Incoming("POST", "/x", headers, drawn.body, AT_S * 1_000_000)
         theirs = oracle.accepts(drawn)
-        ours = verify(incoming, Setup((drawn.secret,))).trust is Trust.SIGNED
+        ours = verify(incoming, SourceSetup((drawn.secret,))).trust is Trust.SIGNED
         assert ours is theirs, drawn
         accepted += ours
     assert accepted == CASES // 2

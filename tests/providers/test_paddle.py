@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from tillbell.model.callbacks import Note, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
-from tillbell.providers.kit.base import Incoming, Setup
+from tillbell.model.transactions import TransactionKind, TransactionStatus
+from tillbell.providers.kit.base import Incoming, SourceSetup
 from tillbell.providers.paddle import PROVIDER
 
 AT_S = 1_696_195_954
-SETUP = Setup(("pdl_ntf_01hbpjmytsa32fhr36nqgc3kgb_WvRO0eL4Bj9rgYYIBZY6wZhG4EHy9jzh",))
+SETUP = SourceSetup(("pdl_ntf_01hbpjmytsa32fhr36nqgc3kgb_WvRO0eL4Bj9rgYYIBZY6wZhG4EHy9jzh",))
 RIGHT = "d96299976a6eb066f484d7fde011ac56fc32b38fc9940bc419d6e537fdc6ef02"
 
 
@@ -37,7 +37,9 @@ def test_the_published_vector_matches(header: str) -> None:
     ],
 )
 def test_how_old_it_may_be_is_a_setting(config: dict[str, int], age_s: int, is_good: bool) -> None:
-    verdict = PROVIDER.verify(posted(f"ts={AT_S};h1={RIGHT}", age_s), Setup(SETUP.secrets, config))
+    verdict = PROVIDER.verify(
+        posted(f"ts={AT_S};h1={RIGHT}", age_s), SourceSetup(SETUP.secrets, config)
+    )
     assert (verdict.trust is Trust.SIGNED) is is_good
 
 
@@ -51,16 +53,16 @@ def told(event: str, **found: Any) -> TransactionNotice:
 @pytest.mark.parametrize(
     ("action", "kind"),
     [
-        ("refund", Kind.REFUND),
-        ("chargeback", Kind.CHARGEBACK),
-        ("chargeback_reverse", Kind.CHARGEBACK_REVERSAL),
+        ("refund", TransactionKind.REFUND),
+        ("chargeback", TransactionKind.CHARGEBACK),
+        ("chargeback_reverse", TransactionKind.CHARGEBACK_REVERSAL),
     ],
 )
-def test_an_adjustment_belongs_to_its_transaction(action: str, kind: Kind) -> None:
+def test_an_adjustment_belongs_to_its_transaction(action: str, kind: TransactionKind) -> None:
     notice = told(
         "adjustment.created", id="adj_1", transaction_id="txn_1", action=action, status="approved"
     )
-    assert (notice.kind, notice.status) == (kind, Status.APPROVED)
+    assert (notice.kind, notice.status) == (kind, TransactionStatus.APPROVED)
     assert (notice.references.psp, notice.psp_transaction_id) == (("txn_1",), "adj_1")
 
 
@@ -74,4 +76,4 @@ def test_a_decision_in_no_table_means_nothing() -> None:
 def test_an_event_of_no_payment_is_only_kept() -> None:
     body = b'{"event_id":"e","event_type":"customer.created","data":{}}'
     (notice,) = PROVIDER.parse(Incoming("POST", "/", (), body, 0), SETUP).notices
-    assert isinstance(notice, Note)
+    assert isinstance(notice, NoteNotice)

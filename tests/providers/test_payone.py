@@ -7,14 +7,14 @@ import pytest
 
 from tests.cases import each
 from tillbell.clock import SECOND
-from tillbell.model.callbacks import Note, Sum, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, ProviderAmount, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
-from tillbell.providers.kit.base import Case, Heard, Incoming, Setup
+from tillbell.model.transactions import TransactionKind, TransactionStatus
+from tillbell.providers.kit.base import Incoming, IntakeStatus, SimulationCase, SourceSetup
 from tillbell.providers.payone import PROVIDER
 
 KEY = "6f8016b30b325c9171a1f071c0113a44"
-KEYED = Setup(("portal-key-demo",))
+KEYED = SourceSetup(("portal-key-demo",))
 FIELDS = {
     "key": KEY,
     "txaction": "paid",
@@ -44,7 +44,7 @@ def event(signature: str = EVENT_SIGNATURE, **headers: str) -> Incoming:
 
 
 def heard(config: dict[str, Any] | None = None, **changed: str) -> TransactionNotice:
-    (notice,) = PROVIDER.parse(posted(**changed), Setup((), config or {})).notices
+    (notice,) = PROVIDER.parse(posted(**changed), SourceSetup((), config or {})).notices
     assert isinstance(notice, TransactionNotice)
     return notice
 
@@ -66,8 +66,8 @@ def test_a_wrong_key_is_refused(key: str) -> None:
 def test_without_the_portal_key_nothing_is_taken(secrets: tuple[str, ...]) -> None:
     empty = "d41d8cd98f00b204e9800998ecf8427e"  # MD5 of nothing
 
-    assert PROVIDER.verify(posted(), Setup(secrets)).trust is None
-    assert PROVIDER.verify(posted(key=empty), Setup(secrets)).trust is None
+    assert PROVIDER.verify(posted(), SourceSetup(secrets)).trust is None
+    assert PROVIDER.verify(posted(key=empty), SourceSetup(secrets)).trust is None
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,14 @@ def test_without_the_portal_key_nothing_is_taken(secrets: tuple[str, ...]) -> No
 def test_account_mode_and_address_are_looked_at_where_they_are_set(
     config: dict[str, Any], is_taken: bool
 ) -> None:
-    verdict = PROVIDER.verify(posted(), Setup(("portal-key-demo",), config))
+    verdict = PROVIDER.verify(posted(), SourceSetup(("portal-key-demo",), config))
 
     assert (verdict.trust is Trust.SECRET) is is_taken
 
 
 def test_another_address_is_refused_only_where_its_owner_wants_it() -> None:
     elsewhere = posted()._replace(peer="203.0.113.9")
-    strict = Setup(("portal-key-demo",), {"checkAddress": True})
+    strict = SourceSetup(("portal-key-demo",), {"checkAddress": True})
 
     assert PROVIDER.verify(elsewhere, KEYED).trust is Trust.SECRET
     assert PROVIDER.verify(elsewhere, strict).trust is None
@@ -99,36 +99,43 @@ def test_another_address_is_refused_only_where_its_owner_wants_it() -> None:
 @each(
     ("action", "status", "substate"),
     [
-        ("appointed", Status.PENDING, "authorized"),
-        ("capture", Status.PENDING, "settling"),
-        ("paid", Status.APPROVED, None),
-        ("underpaid", Status.ON_HOLD, None),
-        ("cancelation", Status.CANCELLED, None),
-        ("failed", Status.FAILED, None),
+        ("appointed", TransactionStatus.PENDING, "authorized"),
+        ("capture", TransactionStatus.PENDING, "settling"),
+        ("paid", TransactionStatus.APPROVED, None),
+        ("underpaid", TransactionStatus.ON_HOLD, None),
+        ("cancelation", TransactionStatus.CANCELLED, None),
+        ("failed", TransactionStatus.FAILED, None),
     ],
 )
-def test_the_table_of_actions(action: str, status: Status, substate: str | None) -> None:
+def test_the_table_of_actions(action: str, status: TransactionStatus, substate: str | None) -> None:
     notice = heard(txaction=action)
 
-    assert (notice.status, notice.substate, notice.kind) == (status, substate, Kind.PAYMENT)
+    assert (notice.status, notice.substate, notice.kind) == (
+        status,
+        substate,
+        TransactionKind.PAYMENT,
+    )
 
 
 def test_an_authorization_is_final_where_its_owner_says_so() -> None:
-    assert heard({"authorizationIsFinal": True}, txaction="appointed").status is Status.APPROVED
+    assert (
+        heard({"authorizationIsFinal": True}, txaction="appointed").status
+        is TransactionStatus.APPROVED
+    )
 
 
 @pytest.mark.parametrize("action", ["invoice", "reminder", "transfer", "vauthorization"])
 def test_other_actions_are_only_noted(action: str) -> None:
     (notice,) = PROVIDER.parse(posted(txaction=action), KEYED).notices
 
-    assert isinstance(notice, Note)
+    assert isinstance(notice, NoteNotice)
 
 
 @pytest.mark.parametrize("action", ["refund", "debit"])
 def test_a_refund_without_an_amount_is_never_guessed(action: str) -> None:
     notice = heard(txaction=action, sequencenumber="2", receivable="40.00")
 
-    assert (notice.kind, notice.status, notice.amount) == (Kind.REFUND, None, None)
+    assert (notice.kind, notice.status, notice.amount) == (TransactionKind.REFUND, None, None)
     assert notice.psp_transaction_id == "120654321-2"
     assert notice.references == (("ORD-1001",), ("120654321",))
     assert notice.details["receivable"] == "40.00"
@@ -137,7 +144,7 @@ def test_a_refund_without_an_amount_is_never_guessed(action: str) -> None:
 def test_a_payment_is_read_whole_and_its_card_only_in_part() -> None:
     notice = heard()
 
-    assert notice.amount == Sum("49.90", "EUR")
+    assert notice.amount == ProviderAmount("49.90", "EUR")
     assert (notice.occurred_at, notice.sequence) == (1_772_359_200 * SECOND, 1)
     assert notice.details == {"cardBin": "411111", "cardLastFour": "1111"}
     assert PROVIDER.parse(posted(), KEYED).dedupe_key == "120654321|1|paid"
@@ -158,24 +165,24 @@ def test_a_field_that_stands_twice_is_refused() -> None:
 
 
 def test_it_is_told_tsok_and_nothing_else() -> None:
-    answer = PROVIDER.answer(posted(), KEYED, Heard.STORED)
+    answer = PROVIDER.answer(posted(), KEYED, IntakeStatus.STORED)
 
     assert (answer.status, answer.body) == (200, b"TSOK")
     assert answer.content_type.startswith("text/plain")
 
 
 def test_an_event_of_the_newer_platform_is_proven_and_noted() -> None:
-    setup = Setup(("gcs-demo-secret",))
+    setup = SourceSetup(("gcs-demo-secret",))
 
     assert PROVIDER.verify(event(), setup).trust is Trust.SIGNED
     assert PROVIDER.verify(event(EVENT_SIGNATURE.rstrip("=")), setup).trust is None
     parsed = PROVIDER.parse(event(), setup)
-    assert isinstance(parsed.notices[0], Note)
+    assert isinstance(parsed.notices[0], NoteNotice)
     assert parsed.dedupe_key == "e-1"
 
 
 def test_an_event_under_another_key_id_is_refused() -> None:
-    setup = Setup(("gcs-demo-secret",), {"keyId": "k-1"})
+    setup = SourceSetup(("gcs-demo-secret",), {"keyId": "k-1"})
 
     assert PROVIDER.verify(event(**{"x-gcs-keyid": "k-2"}), setup).trust is None
     assert PROVIDER.verify(event(**{"x-gcs-keyid": "k-1"}), setup).trust is Trust.SIGNED
@@ -186,6 +193,8 @@ def test_a_simulated_event_carries_the_signature_of_the_vector() -> None:
         "eventId": "e-1",
         "eventDetails": {"type": "authorized", "transactionReference": "ORD-1001"},
     }
-    made = PROVIDER.sign(Case(fields), Setup(("gcs-demo-secret",)), "https://h.example/x")
+    made = PROVIDER.sign(
+        SimulationCase(fields), SourceSetup(("gcs-demo-secret",)), "https://h.example/x"
+    )
 
     assert made.header("x-gcs-signature") == EVENT_SIGNATURE

@@ -8,10 +8,10 @@ import pytest
 
 from tests.cases import each
 from tests.providers.pinned import another, pinned
-from tillbell.model.callbacks import Forward, Notice, References, TransactionNotice
+from tillbell.model.callbacks import ForwardNotice, Notice, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
-from tillbell.providers.kit.base import Case, Incoming, Setup, Unreadable
+from tillbell.model.transactions import TransactionKind, TransactionStatus
+from tillbell.providers.kit.base import Incoming, SimulationCase, SourceSetup, Unreadable
 from tillbell.providers.kit.cases import samples
 from tillbell.providers.paypal import CERTIFICATE_URL, PROVIDER
 
@@ -20,8 +20,8 @@ YEAR = 365 * 86_400_000_000
 WEBHOOK = "1JE4291016473214C"
 
 
-def setup(**config: Any) -> Setup:
-    return Setup((WEBHOOK,), {**pinned(), **config})
+def setup(**config: Any) -> SourceSetup:
+    return SourceSetup((WEBHOOK,), {**pinned(), **config})
 
 
 def posted() -> Incoming:
@@ -29,7 +29,7 @@ def posted() -> Incoming:
     return PROVIDER.sign(case, setup(), "https://hooks.example/x")
 
 
-def trust(incoming: Incoming, of: Setup) -> Trust | None:
+def trust(incoming: Incoming, of: SourceSetup) -> Trust | None:
     return PROVIDER.verify(incoming, of).trust
 
 
@@ -58,7 +58,7 @@ def test_without_a_certificate_the_owner_is_told_which_to_pin(certificate: Any) 
 
 def test_another_certificate_or_webhook_proves_nothing() -> None:
     assert trust(posted(), setup(certificate=another()["certificate"])) is None
-    assert trust(posted(), Setup(("another",), pinned())) is None
+    assert trust(posted(), SourceSetup(("another",), pinned())) is None
 
 
 @pytest.mark.parametrize("shift", [-2 * YEAR, 11 * YEAR])
@@ -92,7 +92,7 @@ def test_another_body_with_the_same_checksum_is_the_same_transmission() -> None:
 
 def test_it_cannot_be_simulated_without_a_key() -> None:
     with pytest.raises(ValueError, match="simulatorKey"):
-        PROVIDER.sign(Case({}), Setup((WEBHOOK,)), "https://hooks.example/x")
+        PROVIDER.sign(SimulationCase({}), SourceSetup((WEBHOOK,)), "https://hooks.example/x")
 
 
 def test_a_refund_belongs_to_the_capture_above_it() -> None:
@@ -100,7 +100,7 @@ def test_a_refund_belongs_to_the_capture_above_it() -> None:
     notice = told("PAYMENT.CAPTURE.REFUNDED", id="REF", invoice_id="ORD-1", links=links)
 
     assert isinstance(notice, TransactionNotice)
-    assert (notice.kind, notice.psp_transaction_id) == (Kind.REFUND, "REF")
+    assert (notice.kind, notice.psp_transaction_id) == (TransactionKind.REFUND, "REF")
     assert notice.references == References(("ORD-1",), ("CAP",))
 
 
@@ -108,29 +108,29 @@ def test_an_order_does_not_take_the_place_of_its_capture() -> None:
     notice = told("CHECKOUT.ORDER.APPROVED", id="ORDER", purchase_units=[{"custom_id": "c"}])
 
     assert isinstance(notice, TransactionNotice)
-    assert (notice.status, notice.psp_transaction_id) == (Status.PENDING, None)
+    assert (notice.status, notice.psp_transaction_id) == (TransactionStatus.PENDING, None)
     assert notice.references == References(("c",), ("ORDER",))
 
 
 @pytest.mark.parametrize(
     ("code", "status"),
     [
-        ("RESOLVED_BUYER_FAVOUR", Status.APPROVED),
-        ("RESOLVED_SELLER_FAVOUR", Status.CANCELLED),
+        ("RESOLVED_BUYER_FAVOUR", TransactionStatus.APPROVED),
+        ("RESOLVED_SELLER_FAVOUR", TransactionStatus.CANCELLED),
         ("RESOLVED_WITH_PAYOUT", None),
     ],
 )
-def test_a_dispute_counts_as_it_is_resolved(code: str, status: Status | None) -> None:
+def test_a_dispute_counts_as_it_is_resolved(code: str, status: TransactionStatus | None) -> None:
     notice = told(
         "CUSTOMER.DISPUTE.RESOLVED", dispute_id="PP-D-1", dispute_outcome={"outcome_code": code}
     )
     assert isinstance(notice, TransactionNotice)
-    assert (notice.kind, notice.status) == (Kind.CHARGEBACK, status)
+    assert (notice.kind, notice.status) == (TransactionKind.CHARGEBACK, status)
 
 
 def test_other_events_are_passed_on() -> None:
     notice = told("BILLING.SUBSCRIPTION.ACTIVATED", id="I-1")
-    assert isinstance(notice, Forward)
+    assert isinstance(notice, ForwardNotice)
     assert notice.event_type == "paypal.billing.subscription.activated"
 
 

@@ -5,20 +5,34 @@ from typing import Any
 import pytest
 
 from tests.cases import each
-from tillbell.model.callbacks import Forward, Note, Notice, OrderNotice, TransactionNotice
+from tillbell.model.callbacks import (
+    ForwardNotice,
+    NoteNotice,
+    Notice,
+    OrderNotice,
+    TransactionNotice,
+)
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
-from tillbell.providers.kit.base import Case, Incoming, Parsed, Setup, Unreadable
+from tillbell.model.transactions import TransactionKind, TransactionStatus
+from tillbell.providers.kit.base import (
+    Incoming,
+    ParsedNotices,
+    SimulationCase,
+    SourceSetup,
+    Unreadable,
+)
 from tillbell.providers.kit.cases import samples
 from tillbell.providers.shopify import PROVIDER
 
-SETUP = Setup(("shopify-demo-secret",))
+SETUP = SourceSetup(("shopify-demo-secret",))
 RIGHT = "3vk/fD4PpYFTQuuj30LFAKjPRA/ymQ+WxYc5n7gYl2A="
 
 
-def sent(topic: str, fields: dict[str, Any], setup: Setup = SETUP, **headers: str) -> Parsed:
+def sent(
+    topic: str, fields: dict[str, Any], setup: SourceSetup = SETUP, **headers: str
+) -> ParsedNotices:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    case = Case(fields, headers={"x-shopify-topic": topic, **named}, id="evt_1")
+    case = SimulationCase(fields, headers={"x-shopify-topic": topic, **named}, id="evt_1")
     return PROVIDER.parse(PROVIDER.sign(case, SETUP, "https://hooks.example/x"), setup)
 
 
@@ -42,24 +56,24 @@ def test_the_signature_is_base64_of_hmac_sha256(written: str, trust: Trust | Non
     headers = (("x-shopify-hmac-sha256", written),)
     incoming = Incoming("POST", "/", headers, b'{"id":1001}', 0)
     assert PROVIDER.verify(incoming, SETUP).trust is trust
-    assert PROVIDER.verify(incoming, Setup(("other", *SETUP.secrets))).trust is trust
+    assert PROVIDER.verify(incoming, SourceSetup(("other", *SETUP.secrets))).trust is trust
 
 
 @each(
     ("word", "cancelled_at", "status", "substate"),
     [
-        ("pending", None, Status.PENDING, None),
-        ("pending", "2026-03-01T12:00:00Z", Status.CANCELLED, None),
-        ("authorized", None, Status.PENDING, "authorized"),
-        ("partially_paid", None, Status.PENDING, None),
-        ("paid", None, Status.APPROVED, None),
-        ("paid", "2026-03-01T12:00:00Z", Status.APPROVED, None),
-        ("voided", None, Status.CANCELLED, None),
+        ("pending", None, TransactionStatus.PENDING, None),
+        ("pending", "2026-03-01T12:00:00Z", TransactionStatus.CANCELLED, None),
+        ("authorized", None, TransactionStatus.PENDING, "authorized"),
+        ("partially_paid", None, TransactionStatus.PENDING, None),
+        ("paid", None, TransactionStatus.APPROVED, None),
+        ("paid", "2026-03-01T12:00:00Z", TransactionStatus.APPROVED, None),
+        ("voided", None, TransactionStatus.CANCELLED, None),
         ("odd", None, None, None),
     ],
 )
 def test_an_order_tells_its_payment(
-    word: str, cancelled_at: str | None, status: Status | None, substate: str | None
+    word: str, cancelled_at: str | None, status: TransactionStatus | None, substate: str | None
 ) -> None:
     told = order(financial_status=word, cancelled_at=cancelled_at)
     notice = payment(sent("orders/updated", told).notices)
@@ -85,7 +99,7 @@ def test_the_order_has_the_catalogues_shape() -> None:
 )
 def test_a_topic_that_the_body_contradicts_means_nothing(topic: str, word: str) -> None:
     (notice,) = sent(topic, order(financial_status=word)).notices
-    assert isinstance(notice, Note)
+    assert isinstance(notice, NoteNotice)
 
 
 @pytest.mark.parametrize("word", ["refunded", "partially_refunded"])
@@ -98,28 +112,28 @@ def test_a_refunded_order_says_nothing_new_of_its_payment(word: str) -> None:
 @each(
     ("kind", "word", "status", "own"),
     [
-        ("sale", "success", Status.APPROVED, "9900001"),
-        ("authorization", "success", Status.PENDING, "9900001"),
-        ("capture", "success", Status.APPROVED, "7"),
-        ("void", "success", Status.CANCELLED, "7"),
-        ("sale", "failure", Status.PENDING, None),
+        ("sale", "success", TransactionStatus.APPROVED, "9900001"),
+        ("authorization", "success", TransactionStatus.PENDING, "9900001"),
+        ("capture", "success", TransactionStatus.APPROVED, "7"),
+        ("void", "success", TransactionStatus.CANCELLED, "7"),
+        ("sale", "failure", TransactionStatus.PENDING, None),
         ("sale", "odd", None, "9900001"),
     ],
 )
 def test_a_charge_is_known_by_its_authorization(
-    kind: str, word: str, status: Status | None, own: str | None
+    kind: str, word: str, status: TransactionStatus | None, own: str | None
 ) -> None:
     parent = 7 if kind in ("capture", "void") else None
     told = charge(kind=kind, status=word, parent_id=parent)
     notice = payment(sent("order_transactions/create", told).notices)
-    assert (notice.kind, notice.status) == (Kind.PAYMENT, status)
+    assert (notice.kind, notice.status) == (TransactionKind.PAYMENT, status)
     assert notice.psp_transaction_id == own
     assert (notice.details["cardBin"], notice.details["cardLastFour"]) == ("424242", "4242")
 
 
 def test_a_failed_capture_changes_nothing() -> None:
     (notice,) = sent("order_transactions/create", charge(kind="capture", status="error")).notices
-    assert isinstance(notice, Note)
+    assert isinstance(notice, NoteNotice)
 
 
 def test_a_refund_is_the_same_by_both_topics() -> None:
@@ -127,10 +141,13 @@ def test_a_refund_is_the_same_by_both_topics() -> None:
     by_charge = payment(sent("order_transactions/create", refund).notices)
     whole = {"id": 1, "order_id": 5600001001, "transactions": [refund]}
     assert payment(sent("refunds/create", whole).notices) == by_charge
-    assert (by_charge.kind, by_charge.status) == (Kind.REFUND, Status.APPROVED)
+    assert (by_charge.kind, by_charge.status) == (
+        TransactionKind.REFUND,
+        TransactionStatus.APPROVED,
+    )
     assert (by_charge.references.psp, by_charge.psp_transaction_id) == (("9900001",), "9")
     (nothing,) = sent("refunds/create", {"id": 1, "transactions": []}).notices
-    assert isinstance(nothing, Note)
+    assert isinstance(nothing, NoteNotice)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +155,7 @@ def test_a_refund_is_the_same_by_both_topics() -> None:
 )
 def test_other_topics_are_passed_on(topic: str) -> None:
     (notice,) = sent(topic, {"id": 1}).notices
-    assert isinstance(notice, Forward)
+    assert isinstance(notice, ForwardNotice)
     assert (notice.event_type, notice.payload) == (
         f"shopify.{topic.replace('/', '.')}",
         b'{"id":1}',

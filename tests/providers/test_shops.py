@@ -7,17 +7,24 @@ from typing import Any
 import pytest
 
 from tests.cases import each
-from tillbell.model.callbacks import Forward, Note, OrderNotice, TransactionNotice
+from tillbell.model.callbacks import ForwardNotice, NoteNotice, OrderNotice, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.profiles import PROFILES
-from tillbell.profiles.base import Published
+from tillbell.profiles.base import MessageContext
 from tillbell.providers import PROVIDERS
-from tillbell.providers.kit.base import Case, Incoming, Parsed, Provider, Setup, Unreadable
+from tillbell.providers.kit.base import (
+    Incoming,
+    ParsedNotices,
+    Provider,
+    SimulationCase,
+    SourceSetup,
+    Unreadable,
+)
 from tillbell.providers.kit.requests import json_body
 
 SHOPPEX, ZENOFY, MOZARTO = (PROVIDERS[name] for name in ("shoppex", "zenofy", "mozarto"))
-SETUP = Setup(("shoppex-demo-secret",))
+SETUP = SourceSetup(("shoppex-demo-secret",))
 AT = 1_777_624_938
 
 ZENOFY_ORDER = {
@@ -58,18 +65,18 @@ SHOPPEX_ORDER = {
 }
 
 
-def posted(provider: Provider, fields: dict[str, Any]) -> Parsed:
-    incoming = provider.sign(Case(fields), SETUP, "https://hooks.example/x")
+def posted(provider: Provider, fields: dict[str, Any]) -> ParsedNotices:
+    incoming = provider.sign(SimulationCase(fields), SETUP, "https://hooks.example/x")
     assert provider.verify(incoming, SETUP).trust is provider.best_trust
     return provider.parse(incoming, SETUP)
 
 
-def event(name: str, **changed: Any) -> Parsed:
+def event(name: str, **changed: Any) -> ParsedNotices:
     data = {**SHOPPEX_ORDER, **changed}
     return posted(SHOPPEX, {"event": name, "data": data, "created_at": AT})
 
 
-def split(parsed: Parsed) -> tuple[OrderNotice, TransactionNotice]:
+def split(parsed: ParsedNotices) -> tuple[OrderNotice, TransactionNotice]:
     order, transaction = parsed.notices
     assert isinstance(order, OrderNotice)
     assert isinstance(transaction, TransactionNotice)
@@ -81,7 +88,7 @@ def said_again(profile: str, type_: str, data: dict[str, Any], part: int = 0) ->
     """Return what an endpoint of that profile is sent of a message with this data."""
     dialect = PROFILES[profile]
     payload = json.dumps({"type": type_, "timestamp": "2026-05-01T00:00:00Z", "data": data})
-    message = Published("msg_1", type_, AT * 1_000_000, payload.encode())
+    message = MessageContext("msg_1", type_, AT * 1_000_000, payload.encode())
     body = dialect.render(dialect.parts(type_, None)[part], message)
     return json.loads(body, parse_float=Decimal)
 
@@ -98,27 +105,29 @@ def test_the_signature_is_the_hex_of_hmac_sha512() -> None:
     for written, trust in ((right, Trust.SIGNED), (right[:-1] + "1", None), (right[:-2], None)):
         incoming = Incoming("POST", "/", (("x-shoppex-signature", written),), body, 0)
         assert SHOPPEX.verify(incoming, SETUP).trust is trust
-        assert SHOPPEX.verify(incoming, Setup(("other", *SETUP.secrets))).trust is trust
-        assert SHOPPEX.verify(incoming, Setup(("",))).trust is None
+        assert SHOPPEX.verify(incoming, SourceSetup(("other", *SETUP.secrets))).trust is trust
+        assert SHOPPEX.verify(incoming, SourceSetup(("",))).trust is None
 
 
 @pytest.mark.parametrize(
     ("name", "type_", "status"),
     [
-        ("order:paid", "order.paid", Status.APPROVED),
-        ("order:paid:product", "order.paid", Status.APPROVED),
-        ("order:cancelled", "order.cancelled", Status.CANCELLED),
-        ("order:cancelled:product", "order.cancelled", Status.CANCELLED),
+        ("order:paid", "order.paid", TransactionStatus.APPROVED),
+        ("order:paid:product", "order.paid", TransactionStatus.APPROVED),
+        ("order:cancelled", "order.cancelled", TransactionStatus.CANCELLED),
+        ("order:cancelled:product", "order.cancelled", TransactionStatus.CANCELLED),
     ],
 )
-def test_an_order_is_told_with_its_payment(name: str, type_: str, status: Status) -> None:
+def test_an_order_is_told_with_its_payment(
+    name: str, type_: str, status: TransactionStatus
+) -> None:
     order, transaction = split(event(name, cancel_reason="expired"))
 
     assert (order.event_type, order.moves_money) == (type_, True)
     assert (order.data["id"], order.data["amount"]) == ("abc123", "29.90")
     assert transaction.status is status
     assert transaction.references.ours == ("abc123", "ORD-1001")
-    assert transaction.reason == ("expired" if status is Status.CANCELLED else None)
+    assert transaction.reason == ("expired" if status is TransactionStatus.CANCELLED else None)
     assert transaction.amount is not None
     assert (transaction.amount.value, transaction.amount.currency) == ("29.90", "USD")
 
@@ -149,7 +158,7 @@ def test_other_events_are_told_apart_by_what_is_signed_only() -> None:
 def test_an_updated_order_of_an_unknown_state_is_only_kept(word: str | None) -> None:
     (notice,) = event("order:updated", status=word).notices
 
-    assert isinstance(notice, Note)
+    assert isinstance(notice, NoteNotice)
 
 
 @pytest.mark.parametrize("total", ["abc", "1e3", True, [1], "1,50"])
@@ -171,7 +180,7 @@ def test_a_subscription_is_passed_on_as_ours(name: str) -> None:
     parsed = posted(SHOPPEX, {"event": f"subscription:{name}", "data": fields, "created_at": AT})
     (notice,) = parsed.notices
 
-    assert isinstance(notice, Forward)
+    assert isinstance(notice, ForwardNotice)
     assert notice.event_type == "subscription." + name.removesuffix(":product").replace(":", ".")
     data = json.loads(notice.payload)["data"]
     assert (data["id"], data["status"], data["amount"]) == ("sub_1", "active", "29.90")
@@ -186,7 +195,7 @@ def test_a_subscription_is_passed_on_as_ours(name: str) -> None:
 def test_what_the_catalogue_has_no_type_for_is_only_kept(name: str) -> None:
     (notice,) = event(name).notices
 
-    assert isinstance(notice, Note)
+    assert isinstance(notice, NoteNotice)
 
 
 # ── Zenofy ───────────────────────────────────────────────────────────────────────────────────────
@@ -195,9 +204,9 @@ def test_what_the_catalogue_has_no_type_for_is_only_kept(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "word", "status", "kind"),
     [
-        ("order_paid", "PAID", Status.APPROVED, Kind.PAYMENT),
-        ("order_refunded", "REFUNDED", Status.APPROVED, Kind.REFUND),
-        ("order_cancelled", "CANCELLED", Status.CANCELLED, Kind.PAYMENT),
+        ("order_paid", "PAID", TransactionStatus.APPROVED, TransactionKind.PAYMENT),
+        ("order_refunded", "REFUNDED", TransactionStatus.APPROVED, TransactionKind.REFUND),
+        ("order_cancelled", "CANCELLED", TransactionStatus.CANCELLED, TransactionKind.PAYMENT),
     ],
 )
 def test_an_event_is_an_order_and_its_payment_or_refund(name, word, status, kind) -> None:
@@ -215,7 +224,7 @@ def test_a_contradiction_or_an_unknown_event_tells_of_no_order(name: str, word: 
 
     assert isinstance(transaction, TransactionNotice)
     assert transaction.status is None
-    assert isinstance(note, Note)
+    assert isinstance(note, NoteNotice)
 
 
 @each(
@@ -233,7 +242,7 @@ def test_a_contradiction_or_an_unknown_event_tells_of_no_order(name: str, word: 
 def test_the_secret_is_compared_as_it_stands(headers, secrets, trust) -> None:
     incoming = Incoming("POST", "/", headers, b"{}", 0)
 
-    assert ZENOFY.verify(incoming, Setup(secrets)).trust is trust
+    assert ZENOFY.verify(incoming, SourceSetup(secrets)).trust is trust
 
 
 # ── the same in another dialect ──────────────────────────────────────────────────────────────────
@@ -283,12 +292,12 @@ def test_an_order_of_shoppex_is_an_order_of_zenofy() -> None:
 
 @pytest.mark.parametrize("profile", ["mozarto", "mozarto-legacy"])
 def test_what_our_profiles_send_the_adapter_understands(profile: str) -> None:
-    for status in Status:
+    for status in TransactionStatus:
         type_ = "transaction." + str(status).lower().replace(" ", "_")
         data = {"id": "trx_1", "status": str(status), "amount": "100.00", "currency": "EUR"}
         body = said_again(profile, type_, data)
-        setup = Setup(SETUP.secrets, {"legacy": True})
-        incoming = MOZARTO.sign(Case(body), setup, "https://hooks.example/x")
+        setup = SourceSetup(SETUP.secrets, {"legacy": True})
+        incoming = MOZARTO.sign(SimulationCase(body), setup, "https://hooks.example/x")
         (notice,) = MOZARTO.parse(incoming, setup).notices
 
         assert isinstance(notice, TransactionNotice)

@@ -9,14 +9,20 @@ from square.utils.webhooks_helper import verify_signature
 
 from tests.cases import each
 from tests.scale import full_or_tenth, soak
-from tillbell.model.callbacks import Forward, Note, Notice, Sum, TransactionNotice
+from tillbell.model.callbacks import (
+    ForwardNotice,
+    NoteNotice,
+    Notice,
+    ProviderAmount,
+    TransactionNotice,
+)
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
-from tillbell.providers.kit.base import Case, Incoming, Setup
+from tillbell.model.transactions import TransactionKind, TransactionStatus
+from tillbell.providers.kit.base import Incoming, SimulationCase, SourceSetup
 from tillbell.providers.square import PROVIDER
 
 HEADER = "x-square-hmacsha256-signature"
-SETUP = Setup(("asdf1234",))
+SETUP = SourceSetup(("asdf1234",))
 RIGHT = "2kRE5qRU2tR+tBGlDwMEw2avJ7QM4ikPYD/PJ3bd9Og="
 CASES = full_or_tenth(2_000)
 LETTERS = 'abcXYZ019 :=&?%/"\\{}[]\n\tčšž€日本𝄞'
@@ -51,7 +57,7 @@ def test_another_url_does_not_match_unless_it_is_set(origin: str, target: str) -
 
 def test_what_is_signed_for_another_url_is_accepted_there() -> None:
     setup = SETUP._replace(config={"notificationUrl": "https://shop.example/čaj?a=%20"})
-    incoming = PROVIDER.sign(Case({"a": 1}), setup, "http://127.0.0.1:8080/x")
+    incoming = PROVIDER.sign(SimulationCase({"a": 1}), setup, "http://127.0.0.1:8080/x")
     assert PROVIDER.verify(incoming, setup).trust is Trust.SIGNED
     assert PROVIDER.verify(incoming, SETUP).trust is None
 
@@ -66,9 +72,9 @@ def test_squares_library_and_we_accept_the_same() -> None:
     accepted = 0
     for number in range(CASES):
         target, secret = "/" + drawn(chance, 20), drawn(chance, 30)
-        case = Case({drawn(chance, 8): drawn(chance, 30)})
-        incoming = PROVIDER.sign(case, Setup((secret,)), "https://shop.example/x")
-        setup = Setup((secret,), {"notificationUrl": f"https://shop.example{target}"})
+        case = SimulationCase({drawn(chance, 8): drawn(chance, 30)})
+        incoming = PROVIDER.sign(case, SourceSetup((secret,)), "https://shop.example/x")
+        setup = SourceSetup((secret,), {"notificationUrl": f"https://shop.example{target}"})
         if number % 2:
             incoming = PROVIDER.sign(case, setup, "https://shop.example/x")
         ours = PROVIDER.verify(incoming, setup).trust is Trust.SIGNED
@@ -86,7 +92,7 @@ def test_squares_library_and_we_accept_the_same() -> None:
 def told(name: str, config: dict[str, Any] | None = None, **found: Any) -> Notice:
     body = {"type": f"{name}.updated", "event_id": "evt", "data": {"object": {name: found}}}
     incoming = Incoming("POST", "/", (), json.dumps(body).encode(), 0)
-    parsed = PROVIDER.parse(incoming, Setup(config=config or {}))
+    parsed = PROVIDER.parse(incoming, SourceSetup(config=config or {}))
     assert parsed.dedupe_key == "evt"
     (notice,) = parsed.notices
     return notice
@@ -95,49 +101,49 @@ def told(name: str, config: dict[str, Any] | None = None, **found: Any) -> Notic
 @pytest.mark.parametrize(
     ("word", "config", "status", "substate"),
     [
-        ("APPROVED", {}, Status.PENDING, "authorized"),
-        ("APPROVED", {"authorizationIsFinal": True}, Status.APPROVED, None),
-        ("COMPLETED", {}, Status.APPROVED, None),
-        ("FAILED", {}, Status.FAILED, None),
+        ("APPROVED", {}, TransactionStatus.PENDING, "authorized"),
+        ("APPROVED", {"authorizationIsFinal": True}, TransactionStatus.APPROVED, None),
+        ("COMPLETED", {}, TransactionStatus.APPROVED, None),
+        ("FAILED", {}, TransactionStatus.FAILED, None),
         ("ODD", {}, None, None),
     ],
 )
 def test_a_payment_is_approved_when_it_is_completed(
-    word: str, config: dict[str, Any], status: Status | None, substate: str | None
+    word: str, config: dict[str, Any], status: TransactionStatus | None, substate: str | None
 ) -> None:
     money = {"amount": 4990, "currency": "jpy"}
     notice = told("payment", config, id="p", status=word, amount_money=money)
     assert isinstance(notice, TransactionNotice)
     assert (notice.status, notice.substate) == (status, substate)
-    assert notice.amount == Sum("4990", "JPY", is_minor=True)
+    assert notice.amount == ProviderAmount("4990", "JPY", is_minor=True)
 
 
 @each(
     ("state", "status"),
     [
-        ("EVIDENCE_REQUIRED", Status.PENDING),
-        ("WON", Status.CANCELLED),
-        ("LOST", Status.APPROVED),
-        ("ACCEPTED", Status.APPROVED),
-        ("INQUIRY_CLOSED", Status.CANCELLED),
+        ("EVIDENCE_REQUIRED", TransactionStatus.PENDING),
+        ("WON", TransactionStatus.CANCELLED),
+        ("LOST", TransactionStatus.APPROVED),
+        ("ACCEPTED", TransactionStatus.APPROVED),
+        ("INQUIRY_CLOSED", TransactionStatus.CANCELLED),
         ("ODD", None),
     ],
 )
 @each("name", ["id", "dispute_id"])
 def test_a_dispute_is_a_chargeback_of_its_payment(
-    name: str, state: str, status: Status | None
+    name: str, state: str, status: TransactionStatus | None
 ) -> None:
     notice = told("dispute", state=state, disputed_payment={"payment_id": "p"}, **{name: "dp"})
     assert isinstance(notice, TransactionNotice)
-    assert (notice.kind, notice.status) == (Kind.CHARGEBACK, status)
+    assert (notice.kind, notice.status) == (TransactionKind.CHARGEBACK, status)
     assert (notice.references.psp, notice.psp_transaction_id) == (("p",), "dp")
 
 
 def test_a_refund_of_no_payment_is_only_kept() -> None:
-    assert isinstance(told("refund", id="r", status="COMPLETED"), Note)
+    assert isinstance(told("refund", id="r", status="COMPLETED"), NoteNotice)
 
 
 def test_other_events_are_passed_on_as_they_came() -> None:
     notice = told("customer", id="c")
-    assert isinstance(notice, Forward)
+    assert isinstance(notice, ForwardNotice)
     assert notice.event_type == "square.customer.updated"

@@ -13,10 +13,10 @@ from tests.cases import each
 from tests.scale import full_or_tenth, soak
 from tillbell import ed25519
 from tillbell.clock import SECOND, SystemClock
-from tillbell.model.callbacks import EmailNotice, Forward, Note
+from tillbell.model.callbacks import EmailNotice, ForwardNotice, NoteNotice
 from tillbell.model.sources import Trust
 from tillbell.providers import PROVIDERS
-from tillbell.providers.kit.base import Case, Heard, Incoming, Setup
+from tillbell.providers.kit.base import Incoming, IntakeStatus, SimulationCase, SourceSetup
 from tillbell.providers.kit.reading import Unreadable
 from tillbell.rules.delivery.signing import new_standard_secret, standard_signature
 
@@ -34,7 +34,7 @@ def request(headers: Mapping[str, str], body: bytes = BODY, at_s: int = AT_S) ->
 
 
 def trust(incoming: Incoming, *secrets: str) -> Trust | None:
-    return STANDARD.verify(incoming, Setup(secrets)).trust
+    return STANDARD.verify(incoming, SourceSetup(secrets)).trust
 
 
 # ── vectors ──────────────────────────────────────────────────────────────────────────────────────
@@ -59,8 +59,8 @@ def test_resend_signs_as_svix() -> None:
     }
     incoming = request(headers, body, 1_772_359_200)
 
-    assert RESEND.verify(incoming, Setup((SECRET,))).trust is Trust.SIGNED
-    parsed = RESEND.parse(incoming, Setup((SECRET,)))
+    assert RESEND.verify(incoming, SourceSetup((SECRET,))).trust is Trust.SIGNED
+    parsed = RESEND.parse(incoming, SourceSetup((SECRET,)))
     (notice,) = parsed.notices
     assert isinstance(notice, EmailNotice)
     assert (notice.email_id, notice.event, parsed.dedupe_key) == ("em_1", "delivered", "msg_1")
@@ -68,8 +68,8 @@ def test_resend_signs_as_svix() -> None:
 
 def test_an_ed25519_sender_is_simulated_and_proven_by_its_public_key() -> None:
     secret = ed25519.new_secret(bytes(range(32)))
-    case = Case({"type": "a.b"}, at=AT_S * SECOND)
-    incoming = STANDARD.sign(case, Setup((secret,)), "https://hooks.example/x")
+    case = SimulationCase({"type": "a.b"}, at=AT_S * SECOND)
+    incoming = STANDARD.sign(case, SourceSetup((secret,)), "https://hooks.example/x")
 
     assert trust(incoming._replace(received_at=case.at), ed25519.public_text(secret))
     assert trust(incoming._replace(received_at=case.at), PUBLIC_KEY) is None
@@ -157,7 +157,7 @@ def test_the_library_decides_the_same_of_random_requests(library, provider, star
         now = SystemClock().now()
         sent = generated(chance, now // SECOND, start)
         incoming = request(sent.headers, sent.body)._replace(received_at=now)
-        ours = provider.verify(incoming, Setup(sent.secrets)).trust is Trust.SIGNED
+        ours = provider.verify(incoming, SourceSetup(sent.secrets)).trust is Trust.SIGNED
         try:
             library(sent.secrets[0]).verify(sent.body, sent.headers)
             theirs = True
@@ -171,8 +171,8 @@ def test_the_library_decides_the_same_of_random_requests(library, provider, star
 def test_what_we_simulate_the_libraries_accept() -> None:
     now = SystemClock().now()
     for library, provider in ((standardwebhooks.Webhook, STANDARD), (svix.Webhook, RESEND)):
-        case = Case({"type": "email.sent", "text": "čekić 😀"}, at=now)
-        incoming = provider.sign(case, Setup((SECRET,)), "https://hooks.example/x")
+        case = SimulationCase({"type": "email.sent", "text": "čekić 😀"}, at=now)
+        incoming = provider.sign(case, SourceSetup((SECRET,)), "https://hooks.example/x")
         library(SECRET).verify(incoming.body, dict(incoming.headers))
 
 
@@ -234,32 +234,34 @@ def test_a_secret_that_can_verify_is_fine(secret: str) -> None:
 
 def test_the_body_is_passed_on_byte_for_byte() -> None:
     body = b'{ "type": "invoice.finalized", "n": 1.50 }'
-    parsed = STANDARD.parse(request(SIGNED, body), Setup())
+    parsed = STANDARD.parse(request(SIGNED, body), SourceSetup())
 
-    assert parsed.notices == (Forward("invoice.finalized", body),)
+    assert parsed.notices == (ForwardNotice("invoice.finalized", body),)
     assert parsed.dedupe_key == ID
 
 
 @pytest.mark.parametrize("type_", ["transaction.approved", "endpoint.disabled", "delivery.failed"])
 def test_nobody_else_says_what_only_our_books_can(type_: str) -> None:
-    (notice,) = STANDARD.parse(request(SIGNED, b'{"type":"%s"}' % type_.encode()), Setup()).notices
+    (notice,) = STANDARD.parse(
+        request(SIGNED, b'{"type":"%s"}' % type_.encode()), SourceSetup()
+    ).notices
 
-    assert isinstance(notice, Note)
+    assert isinstance(notice, NoteNotice)
 
 
 @pytest.mark.parametrize("body", [b'{"type":"a b"}', b"{}", b"[]", b'{"type":"a","type":"b"}'])
 def test_what_names_no_type_is_unreadable(body: bytes) -> None:
     with pytest.raises(Unreadable):
-        STANDARD.parse(request(SIGNED, body), Setup())
+        STANDARD.parse(request(SIGNED, body), SourceSetup())
 
 
 def test_resend_is_never_answered_an_error_for_what_it_signed() -> None:
-    statuses = [RESEND.answer(request({}), Setup(), heard).status for heard in Heard]
+    statuses = [RESEND.answer(request({}), SourceSetup(), heard).status for heard in IntakeStatus]
 
-    assert dict(zip(Heard, statuses, strict=True)) == {
-        Heard.STORED: 200,
-        Heard.REFUSED: 401,
-        Heard.MALFORMED: 200,
+    assert dict(zip(IntakeStatus, statuses, strict=True)) == {
+        IntakeStatus.STORED: 200,
+        IntakeStatus.REFUSED: 401,
+        IntakeStatus.MALFORMED: 200,
     }
 
 
@@ -278,8 +280,10 @@ def test_resend_tells_what_became_of_an_e_mail(type_, bounce, told) -> None:
         "type": type_,
         "data": {"email_id": "em_1", "to": ["a@x.example"], "bounce": {"type": bounce}},
     }
-    incoming = RESEND.sign(Case(fields), Setup((SECRET,)), "https://hooks.example/x")
-    (notice,) = RESEND.parse(incoming, Setup()).notices
+    incoming = RESEND.sign(
+        SimulationCase(fields), SourceSetup((SECRET,)), "https://hooks.example/x"
+    )
+    (notice,) = RESEND.parse(incoming, SourceSetup()).notices
 
     assert isinstance(notice, EmailNotice)
     assert (notice.event, notice.bounce_type) == told

@@ -6,14 +6,21 @@ from typing import Any
 import pytest
 
 from tests.cases import each
-from tillbell.model.callbacks import Forward, Note, Notice, References, Sum, TransactionNotice
+from tillbell.model.callbacks import (
+    ForwardNotice,
+    NoteNotice,
+    Notice,
+    ProviderAmount,
+    References,
+    TransactionNotice,
+)
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
-from tillbell.providers.kit.base import Incoming, Setup, Unreadable
+from tillbell.model.transactions import TransactionKind, TransactionStatus
+from tillbell.providers.kit.base import Incoming, SourceSetup, Unreadable
 from tillbell.providers.stripe import PROVIDER
 
 AT_S = 1_772_359_200
-SETUP = Setup(("whsec_demo",))
+SETUP = SourceSetup(("whsec_demo",))
 BODY = b'{"id":"evt_1","object":"event","type":"payment_intent.succeeded"}'
 RIGHT = "514899751c0839d7b0437580b014f8fdf85ba52bca7c2ea211f657d2ba6475bb"
 
@@ -59,9 +66,12 @@ def test_what_is_only_like_it_is_refused(header: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("paid", "status"), [("paid", Status.APPROVED), ("unpaid", Status.PENDING)]
+    ("paid", "status"),
+    [("paid", TransactionStatus.APPROVED), ("unpaid", TransactionStatus.PENDING)],
 )
-def test_a_complete_session_is_only_approved_when_it_is_paid(paid: str, status: Status) -> None:
+def test_a_complete_session_is_only_approved_when_it_is_paid(
+    paid: str, status: TransactionStatus
+) -> None:
     notice = told("checkout.session.completed", id="cs_1", payment_status=paid)
 
     assert isinstance(notice, TransactionNotice)
@@ -70,7 +80,7 @@ def test_a_complete_session_is_only_approved_when_it_is_paid(paid: str, status: 
 
 def test_a_session_without_anything_to_pay_is_no_payment() -> None:
     type_ = "checkout.session.completed"
-    assert isinstance(told(type_, id="cs_1", payment_status="no_payment_required"), Note)
+    assert isinstance(told(type_, id="cs_1", payment_status="no_payment_required"), NoteNotice)
 
 
 def test_an_intent_is_approved_with_what_was_received() -> None:
@@ -79,7 +89,7 @@ def test_an_intent_is_approved_with_what_was_received() -> None:
     )
 
     assert isinstance(notice, TransactionNotice)
-    assert notice.amount == Sum("300", "ISK", is_minor=True, exponent=2)
+    assert notice.amount == ProviderAmount("300", "ISK", is_minor=True, exponent=2)
 
 
 @pytest.mark.parametrize(("is_final", "status"), [(True, "Approved"), (False, "Pending")])
@@ -99,34 +109,37 @@ def test_refunds_in_a_charge_are_told_one_by_one() -> None:
 
     kept = [n for n in notices if isinstance(n, TransactionNotice)]
     assert [(n.kind, n.psp_transaction_id) for n in kept] == [
-        (Kind.REFUND, "re_1"),
-        (Kind.REFUND, "re_2"),
+        (TransactionKind.REFUND, "re_1"),
+        (TransactionKind.REFUND, "re_2"),
     ]
     assert kept[0].references == References((), ("pi_1", "ch_1"))
 
 
 def test_a_charge_that_names_no_refund_moves_nothing() -> None:
-    assert isinstance(told("charge.refunded", id="ch_1", amount_refunded=100), Note)
+    assert isinstance(told("charge.refunded", id="ch_1", amount_refunded=100), NoteNotice)
 
 
 @pytest.mark.parametrize(
-    ("ended", "status"), [("lost", Status.APPROVED), ("warning_closed", Status.CANCELLED)]
+    ("ended", "status"),
+    [("lost", TransactionStatus.APPROVED), ("warning_closed", TransactionStatus.CANCELLED)],
 )
-def test_a_closed_dispute_took_the_money_or_never_was_one(ended: str, status: Status) -> None:
+def test_a_closed_dispute_took_the_money_or_never_was_one(
+    ended: str, status: TransactionStatus
+) -> None:
     notice = told("charge.dispute.closed", id="dp_1", status=ended, payment_intent="pi_1")
 
     assert isinstance(notice, TransactionNotice)
-    assert (notice.kind, notice.status) == (Kind.CHARGEBACK, status)
+    assert (notice.kind, notice.status) == (TransactionKind.CHARGEBACK, status)
 
 
 def test_a_won_dispute_is_told_by_the_money_that_comes_back() -> None:
-    assert isinstance(told("charge.dispute.closed", id="dp_1", status="won"), Note)
+    assert isinstance(told("charge.dispute.closed", id="dp_1", status="won"), NoteNotice)
 
 
 def test_other_events_are_passed_on() -> None:
     notice = told("customer.subscription.updated", id="sub_1")
 
-    assert isinstance(notice, Forward)
+    assert isinstance(notice, ForwardNotice)
     assert notice.event_type == "stripe.customer.subscription.updated"
 
 

@@ -4,14 +4,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.cases import each
-from tillbell.model.callbacks import Sum, TransactionNotice
+from tillbell.model.callbacks import ProviderAmount, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
-from tillbell.providers.kit.base import Incoming, Setup
+from tillbell.model.transactions import TransactionKind, TransactionStatus
+from tillbell.providers.kit.base import Incoming, SourceSetup
 from tillbell.providers.kit.sortedhash import sorted_hash
 from tillbell.providers.trustpayments import PROVIDER
 
-KEYED = Setup(("PASSWORD",))
+KEYED = SourceSetup(("PASSWORD",))
 FIELDS = {
     "baseamount": "4990",
     "currencyiso3a": "EUR",
@@ -33,11 +33,11 @@ def posted(**changed: str | None) -> Incoming:
     return Incoming("POST", "/api/webhooks/trustpayments", (), body.encode(), 0)
 
 
-def with_config(**config: Any) -> Setup:
-    return Setup(KEYED.secrets, config)
+def with_config(**config: Any) -> SourceSetup:
+    return SourceSetup(KEYED.secrets, config)
 
 
-def heard(setup: Setup = KEYED, **changed: str | None) -> TransactionNotice:
+def heard(setup: SourceSetup = KEYED, **changed: str | None) -> TransactionNotice:
     (notice,) = PROVIDER.parse(posted(**changed), setup).notices
     assert isinstance(notice, TransactionNotice)
     return notice
@@ -94,23 +94,23 @@ def test_a_part_of_a_value_moved_to_a_field_nobody_asked_for_is_refused_where_th
 @each(
     ("code", "settlement", "status"),
     [
-        ("0", "0", Status.APPROVED),
-        ("0", "1", Status.APPROVED),
-        ("0", "10", Status.APPROVED),
-        ("0", "100", Status.APPROVED),
-        ("0", "2", Status.ON_HOLD),
-        ("0", "3", Status.CANCELLED),
+        ("0", "0", TransactionStatus.APPROVED),
+        ("0", "1", TransactionStatus.APPROVED),
+        ("0", "10", TransactionStatus.APPROVED),
+        ("0", "100", TransactionStatus.APPROVED),
+        ("0", "2", TransactionStatus.ON_HOLD),
+        ("0", "3", TransactionStatus.CANCELLED),
         ("0", "7", None),
         ("0", None, None),
-        ("70000", "3", Status.DECLINED),
-        ("70000", "100", Status.DECLINED),
-        ("30000", "0", Status.FAILED),
-        ("60010", None, Status.FAILED),
+        ("70000", "3", TransactionStatus.DECLINED),
+        ("70000", "100", TransactionStatus.DECLINED),
+        ("30000", "0", TransactionStatus.FAILED),
+        ("60010", None, TransactionStatus.FAILED),
         ("none", "0", None),
     ],
 )
 def test_the_error_goes_before_the_settlement(
-    code: str, settlement: str | None, status: Status | None
+    code: str, settlement: str | None, status: TransactionStatus | None
 ) -> None:
     assert heard(errorcode=code, settlestatus=settlement).status is status
 
@@ -118,8 +118,8 @@ def test_the_error_goes_before_the_settlement(
 def test_a_site_that_only_authorizes_is_paid_when_it_is_settled() -> None:
     setup = with_config(authorizationIsFinal=False)
     waiting, settled = heard(setup), heard(setup, settlestatus="100")
-    assert (waiting.status, waiting.substate) == (Status.PENDING, "authorized")
-    assert settled.status is Status.APPROVED
+    assert (waiting.status, waiting.substate) == (TransactionStatus.PENDING, "authorized")
+    assert settled.status is TransactionStatus.APPROVED
 
 
 def test_a_refund_names_its_payment_and_another_type_is_not_guessed() -> None:
@@ -129,13 +129,13 @@ def test_a_refund_names_its_payment_and_another_type_is_not_guessed() -> None:
         transactionreference="57-9-1004",
         parenttransactionreference="57-9-1001",
     )
-    assert (refund.kind, refund.psp_transaction_id) == (Kind.REFUND, "57-9-1004")
+    assert (refund.kind, refund.psp_transaction_id) == (TransactionKind.REFUND, "57-9-1004")
     assert refund.references == (("ORD-1001",), ("57-9-1001",))
-    assert refund.amount == Sum("1500", "EUR", is_minor=True)
+    assert refund.amount == ProviderAmount("1500", "EUR", is_minor=True)
     assert heard(requesttypedescription="ACCOUNTCHECK").status is None
 
 
 def test_a_look_up_that_answers_zero_is_not_believed() -> None:
     assert "0" not in PROVIDER.statuses
-    assert PROVIDER.statuses["100"] is Status.APPROVED
-    assert PROVIDER.statuses["70000"] is Status.DECLINED
+    assert PROVIDER.statuses["100"] is TransactionStatus.APPROVED
+    assert PROVIDER.statuses["70000"] is TransactionStatus.DECLINED

@@ -6,14 +6,20 @@ from decimal import Decimal
 import pytest
 
 from tests.cases import each
-from tillbell.model.callbacks import AnalyticsNotice, Note
+from tillbell.model.callbacks import AnalyticsNotice, NoteNotice
 from tillbell.model.sources import Trust
 from tillbell.providers import PROVIDERS
-from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Unreadable
+from tillbell.providers.kit.base import (
+    Incoming,
+    IntakeStatus,
+    SimulationCase,
+    SourceSetup,
+    Unreadable,
+)
 
 VIEWS, VITALS = PROVIDERS["vercel-analytics"], PROVIDERS["vercel-speed-insights"]
-SETUP = Setup(("vercel-demo-secret",))
-ASKED = Setup(SETUP.secrets, {"verifyToken": "tok-1"})
+SETUP = SourceSetup(("vercel-demo-secret",))
+ASKED = SourceSetup(SETUP.secrets, {"verifyToken": "tok-1"})
 VIEW = {
     "schema": "vercel.analytics.v1",
     "eventType": "pageview",
@@ -115,12 +121,15 @@ def test_items_of_another_schema_are_left_out_and_told() -> None:
     batch = [VIEW, {"schema": "vercel.speed_insights.v1"}, VIEW | {"schema": "vercel.analytics.v9"}]
     notices = VIEWS.parse(posted(json.dumps(batch).encode()), SETUP).notices
 
-    assert [type(notice) for notice in notices] == [AnalyticsNotice, AnalyticsNotice, Note]
+    assert [type(notice) for notice in notices] == [AnalyticsNotice, AnalyticsNotice, NoteNotice]
     assert "vercel.speed_insights.v1" in str(notices[-1])
 
 
 @each("provider", [VIEWS, VITALS])
-@each(("heard", "status"), [(Heard.STORED, 200), (Heard.REFUSED, 403), (Heard.MALFORMED, 400)])
+@each(
+    ("heard", "status"),
+    [(IntakeStatus.STORED, 200), (IntakeStatus.REFUSED, 403), (IntakeStatus.MALFORMED, 400)],
+)
 def test_every_answer_carries_the_token_that_its_owner_set(provider, heard, status) -> None:
     answer = provider.answer(posted(b""), ASKED, heard)
 
@@ -147,11 +156,11 @@ def test_the_question_about_the_endpoint_is_answered_and_proves_nothing(
     assert (verdict.trust is Trust.NONE) is is_let_through
     assert VIEWS.verify(asked, SETUP).trust is None  # nobody set a token
     if is_let_through:
-        assert all(isinstance(notice, Note) for notice in VIEWS.parse(asked, ASKED).notices)
+        assert all(isinstance(notice, NoteNotice) for notice in VIEWS.parse(asked, ASKED).notices)
 
 
 def test_what_we_simulate_is_proven() -> None:
-    incoming = VIEWS.sign(Case(VIEW), SETUP, "https://hooks.example/x")
+    incoming = VIEWS.sign(SimulationCase(VIEW), SETUP, "https://hooks.example/x")
 
     assert VIEWS.verify(incoming, SETUP).trust is Trust.SIGNED
     assert len(VIEWS.parse(incoming, SETUP).notices) == 1

@@ -5,21 +5,34 @@ from typing import Any
 import pytest
 
 from tests.cases import each
-from tillbell.model.callbacks import Forward, Note, OrderNotice, Sum, TransactionNotice
+from tillbell.model.callbacks import (
+    ForwardNotice,
+    NoteNotice,
+    OrderNotice,
+    ProviderAmount,
+    TransactionNotice,
+)
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
-from tillbell.providers.kit.base import Case, Heard, Incoming, Parsed, Setup, Unreadable
+from tillbell.model.transactions import TransactionKind, TransactionStatus
+from tillbell.providers.kit.base import (
+    Incoming,
+    IntakeStatus,
+    ParsedNotices,
+    SimulationCase,
+    SourceSetup,
+    Unreadable,
+)
 from tillbell.providers.kit.cases import samples
 from tillbell.providers.woocommerce import PROVIDER
 
-SETUP = Setup(("woo-demo-secret",))
+SETUP = SourceSetup(("woo-demo-secret",))
 RIGHT = "tcFs6dVs+cFWNirKV961FjriR+yA1sOL3ocsY99O4YI="
 HEADER = "x-wc-webhook-signature"
 PAID_AT = "2026-03-01T10:00:05"
 
 
-def sent(topic: str, fields: dict[str, Any], config: dict[str, Any] | None = None) -> Parsed:
-    case = Case(fields, headers={"x-wc-webhook-topic": topic}, id="d1")
+def sent(topic: str, fields: dict[str, Any], config: dict[str, Any] | None = None) -> ParsedNotices:
+    case = SimulationCase(fields, headers={"x-wc-webhook-topic": topic}, id="d1")
     incoming = PROVIDER.sign(case, SETUP, "https://hooks.example/x")
     return PROVIDER.parse(incoming, SETUP._replace(config=config or {}))
 
@@ -43,7 +56,7 @@ def told(
 def test_the_signature_is_base64_of_hmac_sha256(written: str, trust: Trust | None) -> None:
     incoming = Incoming("POST", "/", ((HEADER, written),), b'{"id":1001}', 0)
     assert PROVIDER.verify(incoming, SETUP).trust is trust
-    assert PROVIDER.verify(incoming, Setup(("other", *SETUP.secrets))).trust is trust
+    assert PROVIDER.verify(incoming, SourceSetup(("other", *SETUP.secrets))).trust is trust
 
 
 @each(
@@ -71,34 +84,34 @@ def test_the_hello_says_nothing_whatever_its_headers_say() -> None:
     incoming = Incoming("POST", "/", headers, b"webhook_id=12", 0)
     parsed = PROVIDER.parse(incoming, SETUP)
     (notice,) = parsed.notices
-    assert isinstance(notice, Note)
+    assert isinstance(notice, NoteNotice)
     assert parsed.dedupe_key == ""
-    assert PROVIDER.answer(incoming, SETUP, Heard.STORED).status == 200
+    assert PROVIDER.answer(incoming, SETUP, IntakeStatus.STORED).status == 200
 
 
 @each(
     ("word", "paid_at", "state", "status"),
     [
-        ("pending", None, "pending", Status.PENDING),
-        ("processing", None, "pending", Status.PENDING),
-        ("processing", PAID_AT, "paid", Status.APPROVED),
-        ("completed", PAID_AT, "paid", Status.APPROVED),
-        ("completed", None, "pending", Status.PENDING),
-        ("refunded", PAID_AT, "refunded", Status.APPROVED),
-        ("on-hold", None, "pending", Status.ON_HOLD),
-        ("failed", None, "pending", Status.PENDING),
-        ("cancelled", None, "cancelled", Status.CANCELLED),
+        ("pending", None, "pending", TransactionStatus.PENDING),
+        ("processing", None, "pending", TransactionStatus.PENDING),
+        ("processing", PAID_AT, "paid", TransactionStatus.APPROVED),
+        ("completed", PAID_AT, "paid", TransactionStatus.APPROVED),
+        ("completed", None, "pending", TransactionStatus.PENDING),
+        ("refunded", PAID_AT, "refunded", TransactionStatus.APPROVED),
+        ("on-hold", None, "pending", TransactionStatus.ON_HOLD),
+        ("failed", None, "pending", TransactionStatus.PENDING),
+        ("cancelled", None, "cancelled", TransactionStatus.CANCELLED),
     ],
 )
 def test_an_order_is_paid_when_it_has_a_time_of_payment(
-    word: str, paid_at: str | None, state: str, status: Status
+    word: str, paid_at: str | None, state: str, status: TransactionStatus
 ) -> None:
     found, (payment,) = told(order(status=word, date_paid_gmt=paid_at))
     assert found is not None
     assert (found.data["status"], found.data["paymentStatus"]) == (state, state)
     assert (payment.status, payment.is_optional) == (status, True)
     assert payment.references.ours == ("727", "wc_order_58d2d042d1d")
-    assert payment.amount == Sum("49.90", "EUR")
+    assert payment.amount == ProviderAmount("49.90", "EUR")
 
 
 @pytest.mark.parametrize("word", ["cancelled", "failed", "on-hold", "pending"])
@@ -113,8 +126,8 @@ def test_a_status_of_a_plug_in_means_what_its_owner_says() -> None:
     found, (unknown,) = told(order(status="wc-awaiting"))
     assert (found, unknown.status) == (None, None)
     config = {"statuses": {"wc-awaiting": "On Hold", "failed": "Failed"}}
-    assert told(order(status="wc-awaiting"), config)[1][0].status is Status.ON_HOLD
-    assert told(order(status="failed"), config)[1][0].status is Status.FAILED
+    assert told(order(status="wc-awaiting"), config)[1][0].status is TransactionStatus.ON_HOLD
+    assert told(order(status="failed"), config)[1][0].status is TransactionStatus.FAILED
 
 
 def test_each_refund_of_a_paid_order_is_one_of_ours() -> None:
@@ -123,10 +136,14 @@ def test_each_refund_of_a_paid_order_is_one_of_ours() -> None:
     found, (payment, first, second) = told(fields)
     assert found is not None
     assert found.data["status"] == "partially_refunded"
-    assert (payment.kind, payment.status) == (Kind.PAYMENT, Status.APPROVED)
-    assert (first.kind, first.status, first.reason) == (Kind.REFUND, Status.APPROVED, "damaged")
-    assert (first.psp_transaction_id, first.amount) == ("7", Sum("10.00", "EUR"))
-    assert (second.psp_transaction_id, second.amount) == ("8", Sum("1.00", "EUR"))
+    assert (payment.kind, payment.status) == (TransactionKind.PAYMENT, TransactionStatus.APPROVED)
+    assert (first.kind, first.status, first.reason) == (
+        TransactionKind.REFUND,
+        TransactionStatus.APPROVED,
+        "damaged",
+    )
+    assert (first.psp_transaction_id, first.amount) == ("7", ProviderAmount("10.00", "EUR"))
+    assert (second.psp_transaction_id, second.amount) == ("8", ProviderAmount("1.00", "EUR"))
     assert len(told(order(refunds=refunds))[1]) == 1
 
 
@@ -145,7 +162,7 @@ def test_the_order_has_the_catalogues_shape() -> None:
 def test_other_topics_are_passed_on(topic: str) -> None:
     parsed = sent(topic, {"id": 727})
     (notice,) = parsed.notices
-    assert isinstance(notice, Forward)
+    assert isinstance(notice, ForwardNotice)
     assert (notice.event_type, notice.payload) == (f"woocommerce.{topic}", b'{"id":727}')
     assert parsed.dedupe_key == "d1"
 

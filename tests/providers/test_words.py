@@ -1,17 +1,19 @@
 """Words: what an owner adds to a provider's table, and what can never be added."""
 
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZED,
-    Step,
+    WordMeaning,
     linked,
     meaning,
     statuses,
     table,
 )
 
-STEPS = table({"AUTHORISED": AUTHORIZED, "SETTLED": APPROVED, "REFUNDED": linked(Kind.REFUND)})
+STEPS = table(
+    {"AUTHORISED": AUTHORIZED, "SETTLED": APPROVED, "REFUNDED": linked(TransactionKind.REFUND)}
+)
 
 
 def test_spelling_does_not_matter_and_an_unknown_word_means_nothing() -> None:
@@ -28,8 +30,8 @@ def test_an_authorization_is_final_only_where_its_owner_says_true() -> None:
 
 def test_an_owners_word_goes_first_and_must_be_a_status() -> None:
     config = {"statuses": {"SETTLED": "on_hold", "half": "Pending", "odd": "nearly", "n": 5}}
-    assert meaning("settled", STEPS, config) == Step(Status.ON_HOLD)
-    assert meaning("HALF", STEPS, config) == Step(Status.PENDING)
+    assert meaning("settled", STEPS, config) == WordMeaning(TransactionStatus.ON_HOLD)
+    assert meaning("HALF", STEPS, config) == WordMeaning(TransactionStatus.PENDING)
     assert meaning("odd", STEPS, config) is None
     assert meaning("n", STEPS, config) is None
     for broken in ({"statuses": ["settled"]}, {"statuses": "settled"}, {"statuses": None}):
@@ -38,8 +40,11 @@ def test_an_owners_word_goes_first_and_must_be_a_status() -> None:
 
 def test_an_owner_cannot_turn_a_refund_into_a_payment() -> None:
     step = meaning("refunded", STEPS, {"statuses": {"refunded": "Pending"}})
-    assert step == Step(Status.PENDING, None, Kind.REFUND)
+    assert step == WordMeaning(TransactionStatus.PENDING, None, TransactionKind.REFUND)
 
 
 def test_a_look_up_is_told_the_words_of_payments_only() -> None:
-    assert statuses(STEPS) == {"authorised": Status.PENDING, "settled": Status.APPROVED}
+    assert statuses(STEPS) == {
+        "authorised": TransactionStatus.PENDING,
+        "settled": TransactionStatus.APPROVED,
+    }

@@ -5,10 +5,16 @@ from typing import Any
 import pytest
 
 from tests.cases import each
-from tillbell.model.callbacks import Sum, TransactionNotice
+from tillbell.model.callbacks import ProviderAmount, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
-from tillbell.providers.kit.base import Case, Heard, Incoming, Setup, Unreadable
+from tillbell.model.transactions import TransactionKind, TransactionStatus
+from tillbell.providers.kit.base import (
+    Incoming,
+    IntakeStatus,
+    SimulationCase,
+    SourceSetup,
+    Unreadable,
+)
 from tillbell.providers.worldpay import PROVIDER
 
 DOCTYPE = (
@@ -23,7 +29,7 @@ EVENT = (
     '<journal journalType="AUTHORISED"><bookingDate><date dayOfMonth="01" month="03" '
     'year="2026"/></bookingDate></journal></orderStatusEvent>'
 )
-LISTED = Setup(config={"networks": ["192.0.2.0/24"]})
+LISTED = SourceSetup(config={"networks": ["192.0.2.0/24"]})
 
 
 def document(events: str = EVENT, doctype: str = DOCTYPE) -> str:
@@ -39,15 +45,15 @@ def posted(body: str) -> Incoming:
 
 
 def heard(body: str | None = None, **config: Any) -> TransactionNotice:
-    (notice,) = PROVIDER.parse(posted(body or document()), Setup(config=config)).notices
+    (notice,) = PROVIDER.parse(posted(body or document()), SourceSetup(config=config)).notices
     assert isinstance(notice, TransactionNotice)
     return notice
 
 
 def sent(**fields: str) -> TransactionNotice:
-    case = Case({"orderCode": "ORD-1001", "value": "4990", **fields})
-    incoming = PROVIDER.sign(case, Setup(), "https://hooks.example/api/webhooks/worldpay")
-    (notice,) = PROVIDER.parse(incoming, Setup()).notices
+    case = SimulationCase({"orderCode": "ORD-1001", "value": "4990", **fields})
+    incoming = PROVIDER.sign(case, SourceSetup(), "https://hooks.example/api/webhooks/worldpay")
+    (notice,) = PROVIDER.parse(incoming, SourceSetup()).notices
     assert isinstance(notice, TransactionNotice)
     return notice
 
@@ -55,9 +61,9 @@ def sent(**fields: str) -> TransactionNotice:
 @pytest.mark.parametrize("doctype", [DOCTYPE, ""])
 def test_the_line_that_names_a_dtd_is_tolerated(doctype: str) -> None:
     notice = heard(document(doctype=doctype))
-    assert (notice.status, notice.substate) == (Status.PENDING, "authorized")
+    assert (notice.status, notice.substate) == (TransactionStatus.PENDING, "authorized")
     assert notice.references.ours == ("ORD-1001",)
-    assert notice.amount == Sum("4990", "EUR", is_minor=True, exponent=2)
+    assert notice.amount == ProviderAmount("4990", "EUR", is_minor=True, exponent=2)
 
 
 @pytest.mark.parametrize(
@@ -100,18 +106,18 @@ def test_several_events_are_several_notices() -> None:
 
 
 def test_nothing_is_proven_but_the_address() -> None:
-    assert PROVIDER.verify(posted(document()), Setup()).trust is Trust.NONE
+    assert PROVIDER.verify(posted(document()), SourceSetup()).trust is Trust.NONE
     assert PROVIDER.verify(posted(document()), LISTED).trust is Trust.NETWORK
 
 
 def test_an_authorization_is_final_where_its_owner_says_so() -> None:
-    assert heard(authorizationIsFinal=True).status is Status.APPROVED
+    assert heard(authorizationIsFinal=True).status is TransactionStatus.APPROVED
 
 
 def test_a_refund_is_another_transaction_with_the_amount_that_moved() -> None:
     refund = sent(lastEvent="REFUNDED", moved="900", reference="RET-7")
-    assert (refund.kind, refund.status) == (Kind.REFUND, Status.APPROVED)
-    assert refund.amount == Sum("900", "EUR", is_minor=True, exponent=2)
+    assert (refund.kind, refund.status) == (TransactionKind.REFUND, TransactionStatus.APPROVED)
+    assert refund.amount == ProviderAmount("900", "EUR", is_minor=True, exponent=2)
     assert refund.psp_transaction_id == "RET-7"
 
 
@@ -124,7 +130,7 @@ def test_two_refunds_without_a_reference_are_told_apart_by_their_amount() -> Non
 
 def test_the_journal_says_what_happened_now() -> None:
     notice = sent(lastEvent="SETTLED", journalType="INFORMATION_REQUESTED")
-    assert (notice.kind, notice.substate) == (Kind.CHARGEBACK, "information_requested")
+    assert (notice.kind, notice.substate) == (TransactionKind.CHARGEBACK, "information_requested")
     assert sent(lastEvent="SETTLED", journalType="SOMETHING_NEW").status is None
 
 
@@ -142,20 +148,20 @@ def test_parameters_instead_of_xml(method: str) -> None:
     is_get = method == "GET"
     target = "/api/webhooks/worldpay" + (f"?{told}" if is_get else "")
     incoming = Incoming(method, target, (), b"" if is_get else told.encode(), 0)
-    (notice,) = PROVIDER.parse(incoming, Setup()).notices
+    (notice,) = PROVIDER.parse(incoming, SourceSetup()).notices
     assert isinstance(notice, TransactionNotice)
-    assert (notice.status, notice.psp_transaction_id) == (Status.APPROVED, "15390")
-    assert notice.amount == Sum("1000", "EUR", is_minor=True)
+    assert (notice.status, notice.psp_transaction_id) == (TransactionStatus.APPROVED, "15390")
+    assert notice.amount == ProviderAmount("1000", "EUR", is_minor=True)
 
 
 def test_what_the_browser_carries_to_the_result_page_is_not_taken_for_it() -> None:
     target = "/?orderKey=ADMIN^SHOP^ORD-1001&paymentStatus=AUTHORISED&paymentAmount=4990&mac2=00"
     with pytest.raises(Unreadable):
-        PROVIDER.parse(Incoming("GET", target, (), b"", 0), Setup())
+        PROVIDER.parse(Incoming("GET", target, (), b"", 0), SourceSetup())
 
 
 def test_the_answer_is_ok_in_brackets_and_nothing_else() -> None:
-    answer = PROVIDER.answer(posted(document()), Setup(), Heard.STORED)
+    answer = PROVIDER.answer(posted(document()), SourceSetup(), IntakeStatus.STORED)
     assert (answer.status, answer.body) == (200, b"[OK]")
     assert answer.content_type.startswith("text/plain")
-    assert PROVIDER.answer(posted("<"), Setup(), Heard.MALFORMED).status == 400
+    assert PROVIDER.answer(posted("<"), SourceSetup(), IntakeStatus.MALFORMED).status == 400

@@ -5,19 +5,19 @@ from typing import Any
 import pytest
 from tests.cases import each
 
-from tillbell.model.callbacks import Sum
+from tillbell.model.callbacks import ProviderAmount
 from tillbell.model.transactions import AMOUNT_MAX
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import Unreadable
-from tillbell.rules.payments.amounts import Differs, Read, difference, read_sum
+from tillbell.rules.payments.amounts import AmountMismatch, ReadAmount, check_amount, read_amount
 
 
-def told(value: str, currency: str | None = None, **more: Any) -> Sum:
-    return Sum(value, currency, **more)
+def told(value: str, currency: str | None = None, **more: Any) -> ProviderAmount:
+    return ProviderAmount(value, currency, **more)
 
 
-def differs(sum_: Sum, amount: int = 4990, currency: str = "EUR") -> Differs:
-    found = difference(sum_, amount, currency)
+def differs(sum_: ProviderAmount, amount: int = 4990, currency: str = "EUR") -> AmountMismatch:
+    found = check_amount(sum_, amount, currency)
     assert found is not None
     return found
 
@@ -39,9 +39,9 @@ def differs(sum_: Sum, amount: int = 4990, currency: str = "EUR") -> Differs:
     ],
 )
 def test_the_same_amount_agrees_however_it_is_written_and_so_does_silence(
-    sum_: Sum | None,
+    sum_: ProviderAmount | None,
 ) -> None:
-    assert difference(sum_, 4990, "EUR") is None
+    assert check_amount(sum_, 4990, "EUR") is None
 
 
 def test_too_little_and_too_much_are_told_apart() -> None:
@@ -66,7 +66,7 @@ def test_an_unknown_currency_is_not_guessed(currency: str) -> None:
 
 
 def test_an_unknown_recorded_currency_is_not_compared_by_text() -> None:
-    assert difference(told("10.00", "ZZZ"), 1000, "ZZZ") is not None
+    assert check_amount(told("10.00", "ZZZ"), 1000, "ZZZ") is not None
 
 
 @each(
@@ -125,8 +125,8 @@ def test_minor_units_are_ascii_digits(value: str) -> None:
         (told("1", "ETH"), 10**18),
     ],
 )
-def test_each_currency_has_its_own_digits(sum_: Sum, minor: int) -> None:
-    assert read_sum(sum_, "EUR") == Read(minor, str(sum_.currency))
+def test_each_currency_has_its_own_digits(sum_: ProviderAmount, minor: int) -> None:
+    assert read_amount(sum_, "EUR") == ReadAmount(minor, str(sum_.currency))
 
 
 @pytest.mark.parametrize(
@@ -138,15 +138,15 @@ def test_each_currency_has_its_own_digits(sum_: Sum, minor: int) -> None:
         told("49905", "EUR", is_minor=True, exponent=3),
     ],
 )
-def test_a_digit_that_the_currency_does_not_have_is_not_rounded_away(sum_: Sum) -> None:
-    assert isinstance(read_sum(sum_, "EUR"), Differs)
+def test_a_digit_that_the_currency_does_not_have_is_not_rounded_away(sum_: ProviderAmount) -> None:
+    assert isinstance(read_amount(sum_, "EUR"), AmountMismatch)
 
 
 def test_more_than_is_kept_is_not_read() -> None:
     most = told(str(AMOUNT_MAX), "JPY", is_minor=True)
-    assert read_sum(most, "JPY") == Read(AMOUNT_MAX, "JPY")
+    assert read_amount(most, "JPY") == ReadAmount(AMOUNT_MAX, "JPY")
     beyond = told(str(AMOUNT_MAX + 1), "JPY", is_minor=True)
-    assert isinstance(read_sum(beyond, "JPY"), Differs)
+    assert isinstance(read_amount(beyond, "JPY"), AmountMismatch)
     assert not differs(beyond, 100, "JPY").is_more
 
 
@@ -180,6 +180,6 @@ def test_a_number_that_is_none_is_not_even_read(body: bytes) -> None:
 
 def test_a_json_number_keeps_its_digits() -> None:
     found = reading.json_object(b'{"a":49.90,"b":0.1,"c":0.30000000000000004}')
-    assert difference(told(reading.need(found, "a"), "EUR"), 4990, "EUR") is None
-    assert difference(told(reading.need(found, "b"), "EUR"), 10, "EUR") is None
-    assert difference(told(reading.need(found, "c"), "EUR"), 30, "EUR") is not None
+    assert check_amount(told(reading.required_text(found, "a"), "EUR"), 4990, "EUR") is None
+    assert check_amount(told(reading.required_text(found, "b"), "EUR"), 10, "EUR") is None
+    assert check_amount(told(reading.required_text(found, "c"), "EUR"), 30, "EUR") is not None

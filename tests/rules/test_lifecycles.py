@@ -18,7 +18,7 @@ from tillbell.rules.payments.lifecycles import (
     IN_TRANSIT,
     RETURNED,
     STATES,
-    Parcel,
+    ParcelState,
     judge_email,
     judge_parcel,
     shipment_event,
@@ -48,7 +48,7 @@ def news(
     )
 
 
-def outcome(current: Parcel | None, told: ShipmentNotice) -> Outcome:
+def outcome(current: ParcelState | None, told: ShipmentNotice) -> Outcome:
     return judge_parcel(current, told).outcome
 
 
@@ -66,7 +66,7 @@ _ORDER = (CREATED, IN_TRANSIT, EXCEPTION, DELIVERED, RETURNED, CANCELLED)
 
 @each("present", _ORDER)
 def test_every_pair_of_parcel_states(present: str) -> None:
-    found = tuple(outcome(Parcel(present, None, None, None), news(one)) for one in _ORDER)
+    found = tuple(outcome(ParcelState(present, None, None, None), news(one)) for one in _ORDER)
 
     assert found == _PARCELS[present]
 
@@ -77,11 +77,11 @@ def test_the_first_news_may_be_of_any_state() -> None:
 
 def test_an_unknown_word_moves_nothing() -> None:
     assert outcome(None, news(None)) is Outcome.UNMAPPED
-    assert outcome(Parcel(CREATED, None, NOW, 1), news(None, NOW + 1, 2)) is Outcome.UNMAPPED
+    assert outcome(ParcelState(CREATED, None, NOW, 1), news(None, NOW + 1, 2)) is Outcome.UNMAPPED
 
 
 def test_another_substate_of_the_same_state_is_news() -> None:
-    picked_up = Parcel(IN_TRANSIT, "picked_up", NOW, 1)
+    picked_up = ParcelState(IN_TRANSIT, "picked_up", NOW, 1)
 
     assert outcome(picked_up, news(IN_TRANSIT, NOW + 1, substate="out_for_delivery")) is APPLIED
     assert outcome(picked_up, news(IN_TRANSIT, NOW + 1, substate="picked_up")) is DUPLICATE
@@ -89,14 +89,14 @@ def test_another_substate_of_the_same_state_is_news() -> None:
 
 @pytest.mark.parametrize("final", sorted(FINAL))
 def test_nothing_leads_out_of_a_final_state_however_new_it_is(final: str) -> None:
-    ended = Parcel(final, None, NOW, 1)
+    ended = ParcelState(final, None, NOW, 1)
     later = [news(one, NOW + HOUR, 99, substate="failed") for one in STATES]
 
     assert {outcome(ended, one) for one in later} == {STALE}
 
 
 def test_time_decides_first_and_the_count_where_times_are_equal() -> None:
-    current = Parcel(IN_TRANSIT, None, NOW, 5)
+    current = ParcelState(IN_TRANSIT, None, NOW, 5)
 
     assert outcome(current, news(EXCEPTION, NOW - 1, 9)) is STALE
     assert outcome(current, news(EXCEPTION, NOW + 1, 2)) is APPLIED
@@ -107,7 +107,7 @@ def test_time_decides_first_and_the_count_where_times_are_equal() -> None:
 
 
 def test_in_the_hour_that_a_clock_change_repeats_the_count_decides() -> None:
-    current = Parcel(IN_TRANSIT, None, NOW, 5)
+    current = ParcelState(IN_TRANSIT, None, NOW, 5)
     second_pass = news(DELIVERED, NOW - 20 * MINUTE, 6, is_ambiguous=True)
     first_pass = news(EXCEPTION, NOW - 20 * MINUTE, 4, is_ambiguous=True)
     long_ago = news(EXCEPTION, NOW - HOUR - 1, 6, is_ambiguous=True)
@@ -130,10 +130,10 @@ def test_in_whatever_order_news_comes_the_parcel_ends_the_same() -> None:
 
 
 def _end_of(told: tuple[ShipmentNotice, ...]) -> str:
-    current: Parcel | None = None
+    current: ParcelState | None = None
     for one in told:
         if outcome(current, one) is APPLIED:
-            current = Parcel(one.status or "", one.substate, one.occurred_at, one.sequence)
+            current = ParcelState(one.status or "", one.substate, one.occurred_at, one.sequence)
     assert current is not None
     return current.status
 

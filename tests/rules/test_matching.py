@@ -8,15 +8,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tillbell.model.callbacks import References
-from tillbell.model.transactions import TERMINAL, Direction, Kind, Status, Transaction
+from tillbell.model.transactions import (
+    TERMINAL,
+    Direction,
+    Transaction,
+    TransactionKind,
+    TransactionStatus,
+)
 from tillbell.rules.payments.matching import Unmatched, match
 
 SOURCE = "src_1"
-PENDING, APPROVED, DECLINED = Status.PENDING, Status.APPROVED, Status.DECLINED
+PENDING, APPROVED, DECLINED = (
+    TransactionStatus.PENDING,
+    TransactionStatus.APPROVED,
+    TransactionStatus.DECLINED,
+)
 
 
-def payment(id_: str, status: Status = PENDING, **fields: Any) -> Transaction:
-    base = Transaction(id_, "app_1", Direction.PAY_IN, Kind.PAYMENT, status, 1_000, "EUR", 0, 0)
+def payment(id_: str, status: TransactionStatus = PENDING, **fields: Any) -> Transaction:
+    base = Transaction(
+        id_, "app_1", Direction.PAY_IN, TransactionKind.PAYMENT, status, 1_000, "EUR", 0, 0
+    )
     return base._replace(source_id=SOURCE)._replace(**fields)
 
 
@@ -100,7 +112,7 @@ def test_of_several_that_have_ended_the_newest_is_meant() -> None:
 
 
 def test_what_is_linked_is_never_meant_itself() -> None:
-    refund = payment("trx_2", kind=Kind.REFUND, order_id="O", parent_id="trx_1")
+    refund = payment("trx_2", kind=TransactionKind.REFUND, order_id="O", parent_id="trx_1")
     parent = payment("trx_1", APPROVED, order_id="O")
 
     assert found(refund, parent, ours="O") == "trx_1"
@@ -118,12 +130,14 @@ ids = st.sampled_from(["A", "B", None])
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(Status), ids, ids, ids), max_size=5),
+    st.lists(st.tuples(st.sampled_from(TransactionStatus), ids, ids, ids), max_size=5),
     st.sampled_from(["A", "B"]),
     ids,
 )
 def test_whoever_is_meant_bears_the_reference_and_has_not_ended_as_another(
-    rows: list[tuple[Status, str | None, str | None, str | None]], name: str, own_id: str | None
+    rows: list[tuple[TransactionStatus, str | None, str | None, str | None]],
+    name: str,
+    own_id: str | None,
 ) -> None:
     candidates = [
         payment(f"trx_{n}", status, psp_transaction_id=psp, order_id=order, merchant_reference=ref)

@@ -13,23 +13,23 @@ from tillbell.model.transactions import (
     TERMINAL,
     Direction,
     EffectKind,
-    Kind,
-    Status,
     Transaction,
+    TransactionKind,
+    TransactionStatus,
 )
 from tillbell.rules.payments.transitions import (
     ALLOWED,
-    OPERATIONS,
-    News,
-    compare,
+    OPERATOR_ACTIONS,
+    ReportedStatus,
     direction_of_linked,
     effect_of,
-    operate,
+    judge_status,
     severity,
+    status_after_action,
     status_of,
 )
 
-PENDING, ON_HOLD, PROCESSING, APPROVED, DECLINED, FAILED, CANCELLED, REJECTED = Status
+PENDING, ON_HOLD, PROCESSING, APPROVED, DECLINED, FAILED, CANCELLED, REJECTED = TransactionStatus
 PAY_IN, PAY_OUT = Direction
 
 MARKS = {
@@ -65,28 +65,30 @@ TABLES = {
 
 
 def transaction(
-    direction: Direction = PAY_IN, status: Status = PENDING, **fields: Any
+    direction: Direction = PAY_IN, status: TransactionStatus = PENDING, **fields: Any
 ) -> Transaction:
-    base = Transaction("trx_1", "app_1", direction, Kind.PAYMENT, status, 10_000, "EUR", 0, 0)
+    base = Transaction(
+        "trx_1", "app_1", direction, TransactionKind.PAYMENT, status, 10_000, "EUR", 0, 0
+    )
     return base._replace(**fields)
 
 
-def cells() -> list[tuple[Direction, Status, Status, Outcome]]:
+def cells() -> list[tuple[Direction, TransactionStatus, TransactionStatus, Outcome]]:
     found = []
     for direction, table in TABLES.items():
         for line in table.strip().splitlines():
             *words, marks = line.strip().rsplit("  ", 1)
-            present = Status(" ".join(words).strip())
-            for news, mark in zip(Status, marks.split(), strict=True):
+            present = TransactionStatus(" ".join(words).strip())
+            for news, mark in zip(TransactionStatus, marks.split(), strict=True):
                 found.append((direction, present, news, MARKS[mark]))
     return found
 
 
 @each(("direction", "present", "news", "outcome"), cells())
 def test_the_whole_table(
-    direction: Direction, present: Status, news: Status, outcome: Outcome
+    direction: Direction, present: TransactionStatus, news: TransactionStatus, outcome: Outcome
 ) -> None:
-    judged = compare(News(news), transaction(direction, present))
+    judged = judge_status(ReportedStatus(news), transaction(direction, present))
 
     assert judged.outcome is outcome
     assert judged.why.endswith(".") or "→" in judged.why
@@ -95,7 +97,7 @@ def test_the_whole_table(
 def test_the_table_is_whole() -> None:
     for direction, allowed in ALLOWED.items():
         asked = {(p, n) for d, p, n, _ in cells() if d is direction}
-        assert asked == set(itertools.product(allowed, Status))
+        assert asked == set(itertools.product(allowed, TransactionStatus))
 
 
 @pytest.mark.parametrize(
@@ -108,28 +110,28 @@ def test_the_table_is_whole() -> None:
     ],
 )
 def test_a_step_back_is_taken_only_on_news_that_is_strictly_newer(
-    direction: Direction, present: Status, news: Status
+    direction: Direction, present: TransactionStatus, news: TransactionStatus
 ) -> None:
     by_time = transaction(direction, present, news_at=100)
     by_count = transaction(direction, present, news_sequence=7)
 
-    assert compare(News(news, occurred_at=101), by_time).outcome is Outcome.APPLIED
-    assert compare(News(news, occurred_at=100), by_time).outcome is Outcome.STALE
-    assert compare(News(news, sequence=8), by_count).outcome is Outcome.APPLIED
-    assert compare(News(news, sequence=7), by_count).outcome is Outcome.STALE
-    assert compare(News(news, occurred_at=101), by_count).outcome is Outcome.STALE
+    assert judge_status(ReportedStatus(news, occurred_at=101), by_time).outcome is Outcome.APPLIED
+    assert judge_status(ReportedStatus(news, occurred_at=100), by_time).outcome is Outcome.STALE
+    assert judge_status(ReportedStatus(news, sequence=8), by_count).outcome is Outcome.APPLIED
+    assert judge_status(ReportedStatus(news, sequence=7), by_count).outcome is Outcome.STALE
+    assert judge_status(ReportedStatus(news, occurred_at=101), by_count).outcome is Outcome.STALE
 
 
 def test_the_providers_count_wins_over_its_time() -> None:
     held = transaction(PAY_IN, ON_HOLD, news_at=100, news_sequence=7)
 
-    assert compare(News(PENDING, 200, 6), held).outcome is Outcome.STALE
-    assert compare(News(PENDING, 50, 8), held).outcome is Outcome.APPLIED
+    assert judge_status(ReportedStatus(PENDING, 200, 6), held).outcome is Outcome.STALE
+    assert judge_status(ReportedStatus(PENDING, 50, 8), held).outcome is Outcome.APPLIED
 
 
 news_of = st.builds(
-    News,
-    st.sampled_from(Status),
+    ReportedStatus,
+    st.sampled_from(TransactionStatus),
     st.none() | st.integers(0, 9),
     st.none() | st.integers(0, 9),
 )
@@ -137,12 +139,14 @@ news_of = st.builds(
 
 @given(news_of, st.sampled_from(cells()), st.none() | st.integers(0, 9))
 def test_nothing_leaves_a_terminal_status_however_new(
-    news: News, cell: tuple[Direction, Status, Status, Outcome], known_at: int | None
+    news: ReportedStatus,
+    cell: tuple[Direction, TransactionStatus, TransactionStatus, Outcome],
+    known_at: int | None,
 ) -> None:
     direction, present, _, _ = cell
     current = transaction(direction, present, news_at=known_at, news_sequence=known_at)
 
-    judged = compare(news, current)
+    judged = judge_status(news, current)
 
     assert judged.outcome is not Outcome.APPLIED or present not in TERMINAL
     assert judged.outcome is not Outcome.CONFLICT or {present, news.status} <= TERMINAL
@@ -185,21 +189,23 @@ def test_only_approval_moves_money_and_only_a_reserve_is_released(
     direction, reserves = case
     current = transaction(direction, reserves=reserves)
 
-    assert [effect_of(current, status) for status in Status] == [MOVES[w] for w in row.split()]
+    assert [effect_of(current, status) for status in TransactionStatus] == [
+        MOVES[w] for w in row.split()
+    ]
 
 
 @pytest.mark.parametrize(
     ("kind", "parent", "effect"),
     [
-        (Kind.REFUND, PAY_IN, EffectKind.DEBIT),
-        (Kind.CHARGEBACK, PAY_IN, EffectKind.DEBIT),
-        (Kind.REVERSAL, PAY_IN, EffectKind.DEBIT),
-        (Kind.CHARGEBACK_REVERSAL, PAY_IN, EffectKind.CREDIT),
-        (Kind.RETURN, PAY_OUT, EffectKind.CREDIT),
+        (TransactionKind.REFUND, PAY_IN, EffectKind.DEBIT),
+        (TransactionKind.CHARGEBACK, PAY_IN, EffectKind.DEBIT),
+        (TransactionKind.REVERSAL, PAY_IN, EffectKind.DEBIT),
+        (TransactionKind.CHARGEBACK_REVERSAL, PAY_IN, EffectKind.CREDIT),
+        (TransactionKind.RETURN, PAY_OUT, EffectKind.CREDIT),
     ],
 )
 def test_what_is_linked_moves_money_its_own_way(
-    kind: Kind, parent: Direction, effect: EffectKind
+    kind: TransactionKind, parent: Direction, effect: EffectKind
 ) -> None:
     linked = transaction(direction_of_linked(kind, parent), kind=kind)
 
@@ -232,31 +238,35 @@ OPERATED = {
 
 
 def test_the_table_has_every_action() -> None:
-    assert {*OPERATED} == {*itertools.product(OPERATIONS, Direction)}
+    assert {*OPERATED} == {*itertools.product(OPERATOR_ACTIONS, Direction)}
 
 
-@each("status", list(Status))
+@each("status", list(TransactionStatus))
 @each(("act", "targets"), OPERATED.items())
 def test_an_operators_action_leads_where_the_table_says_or_is_refused(
-    act: tuple[str, Direction], targets: dict[Status, Status], status: Status
+    act: tuple[str, Direction],
+    targets: dict[TransactionStatus, TransactionStatus],
+    status: TransactionStatus,
 ) -> None:
     action, direction = act
     if status not in ALLOWED[direction]:
         return
-    target = operate(action, transaction(direction, status))
+    target = status_after_action(action, transaction(direction, status))
     if status in targets:
         assert target is targets[status]
     else:
-        assert not isinstance(target, Status)
+        assert not isinstance(target, TransactionStatus)
         assert target.endswith(".")
 
 
 def test_no_operators_action_ends_in_approved_or_leaves_a_terminal_status() -> None:
-    for action, direction, status in itertools.product(OPERATIONS, Direction, Status):
+    for action, direction, status in itertools.product(
+        OPERATOR_ACTIONS, Direction, TransactionStatus
+    ):
         if status not in ALLOWED[direction]:
             continue
-        target = operate(action, transaction(direction, status))
-        if isinstance(target, Status):
+        target = status_after_action(action, transaction(direction, status))
+        if isinstance(target, TransactionStatus):
             assert status not in TERMINAL
             assert target is not APPROVED
             assert target in ALLOWED[direction]

@@ -22,7 +22,7 @@ from tests.sender.post import head_of
 from tillbell.clock import SystemClock
 from tillbell.errors import Invalid
 from tillbell.http.address_policy import AddressPolicy, Target
-from tillbell.http.client import Sender
+from tillbell.http.client import HttpClient
 from tillbell.http.resolver import Resolver
 from tillbell.model.messages import Reply
 from tillbell.testing.dns import StubDns
@@ -118,7 +118,7 @@ def unchecked(url: str) -> Target:
 
 
 async def visit_all(
-    canaries: Canaries, sender: Sender, policy: AddressPolicy, config: str
+    canaries: Canaries, sender: HttpClient, policy: AddressPolicy, config: str
 ) -> list[Visit]:
     visits: list[Visit] = []
     is_opened = config == "everything opened"
@@ -133,7 +133,9 @@ async def visit_all(
     return visits
 
 
-async def visit(canaries: Canaries, sender: Sender, id_: str, config: str, target: Target) -> Visit:
+async def visit(
+    canaries: Canaries, sender: HttpClient, id_: str, config: str, target: Target
+) -> Visit:
     canaries.hits.clear()
     reply: Reply = await sender.send(target, head_of(target._replace(path=b"/")), b"{}", 2.0)
     return Visit(id_, config, canaries.forbidden(), reply.error)
@@ -150,7 +152,7 @@ def write_answers(names: StubDns) -> None:
 
 
 async def visit_names(
-    canaries: Canaries, sender: Sender, policy: AddressPolicy
+    canaries: Canaries, sender: HttpClient, policy: AddressPolicy
 ) -> dict[str, object]:
     counts: dict[str, object] = {}
     for name, times in (("rebind", 1000), ("late", 3), ("mixed", 3), ("families", 3), ("alias", 3)):
@@ -174,7 +176,7 @@ async def main() -> dict[str, object]:
         visits: list[Visit] = []
         for config, opened in (("nothing opened", ()), ("everything opened", _EVERYTHING)):
             policy = AddressPolicy(opened, allow_http=True)
-            sender = Sender(policy, Resolver([names.server], timeout_s=1), SystemClock())
+            sender = HttpClient(policy, Resolver([names.server], timeout_s=1), SystemClock())
             visits += await visit_all(canaries, sender, policy, config)
             if not opened:
                 report["names"] = await visit_names(canaries, sender, policy)

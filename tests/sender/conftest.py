@@ -11,7 +11,7 @@ import uvloop
 from tests.sender.post import Post
 from tillbell.clock import SystemClock
 from tillbell.http.address_policy import AddressPolicy
-from tillbell.http.client import Sender
+from tillbell.http.client import HttpClient
 from tillbell.http.resolver import Resolver
 from tillbell.testing.dns import StubDns
 from tillbell.testing.receiver import Receiver
@@ -37,13 +37,13 @@ async def names() -> AsyncIterator[StubDns]:
 
 
 @pytest.fixture
-async def sender(names: StubDns) -> AsyncIterator[Sender]:
+async def sender(names: StubDns) -> AsyncIterator[HttpClient]:
     policy = AddressPolicy(("127.0.0.0/8",), allow_http=True)
-    made = Sender(policy, Resolver([names.server], timeout_s=2), SystemClock())
+    made = HttpClient(policy, Resolver([names.server], timeout_s=2), SystemClock())
     yield made
     await made.close()
 
 
 @pytest.fixture
-def post(sender: Sender) -> Post:
+def post(sender: HttpClient) -> Post:
     return Post(sender)

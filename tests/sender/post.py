@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tillbell.http.address_policy import AddressPolicy, Target
-from tillbell.http.client import Sender
+from tillbell.http.client import HttpClient
 from tillbell.model.messages import Reply
 
 _OPEN = AddressPolicy(("127.0.0.0/8", "::1/128"), allow_http=True)
@@ -21,7 +21,7 @@ def head_of(target: Target, *headers: str) -> bytes:
 class Post:
     """Posts to URLs of loopback receivers."""
 
-    sender: Sender
+    sender: HttpClient
 
     async def __call__(
         self, url: str, body: bytes = b"{}", *headers: str, timeout_s: float = 10

@@ -14,7 +14,7 @@ from tests.sender.post import Post
 from tillbell.http.connection import BODY_KEPT, READ_MAX
 from tillbell.model.messages import Reply
 from tillbell.testing.behaviours import raw
-from tillbell.testing.receiver import Exchange, Receiver
+from tillbell.testing.receiver import Receiver, ReceiverExchange
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
@@ -269,7 +269,7 @@ async def test_a_receiver_that_speaks_first_is_not_http(post: Post) -> None:
 
 
 async def test_cookies_are_not_kept(post: Post, receiver: Receiver) -> None:
-    async def bake(exchange: Exchange) -> None:
+    async def bake(exchange: ReceiverExchange) -> None:
         await exchange.answer(200, b"ok", "Set-Cookie: a=b; Path=/")
 
     receiver.on("/bake", bake)

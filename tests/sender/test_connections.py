@@ -12,19 +12,19 @@ from tests.scale import full_or_tenth, soak
 from tests.sender.post import Post
 from tillbell.clock import SystemClock
 from tillbell.http.address_policy import AddressPolicy
-from tillbell.http.client import Sender
-from tillbell.http.pool import Limits
+from tillbell.http.client import HttpClient
+from tillbell.http.pool import PoolLimits
 from tillbell.http.resolver import Resolver
 from tillbell.testing.behaviours import raw
-from tillbell.testing.receiver import Exchange, Receiver
+from tillbell.testing.receiver import Receiver, ReceiverExchange
 
 ROUNDS = full_or_tenth(1_000)
 POISONED = full_or_tenth(500)
 _POLICY = AddressPolicy(("127.0.0.0/8",), allow_http=True)
 
 
-def _sender(**limits: float) -> Sender:
-    return Sender(_POLICY, Resolver([]), SystemClock(), Limits(**limits))  # type: ignore[arg-type]
+def _sender(**limits: float) -> HttpClient:
+    return HttpClient(_POLICY, Resolver([]), SystemClock(), PoolLimits(**limits))  # type: ignore[arg-type]
 
 
 @soak
@@ -67,7 +67,7 @@ async def test_unasked_bytes_that_come_later_end_the_connection(
 ) -> None:
     sent = asyncio.Event()
 
-    async def late(exchange: Exchange) -> None:
+    async def late(exchange: ReceiverExchange) -> None:
         await exchange.answer(200)
         await asyncio.sleep(0.01)
         await exchange.answer(418)
@@ -83,7 +83,7 @@ async def test_unasked_bytes_that_come_later_end_the_connection(
 async def test_ten_thousand_exchanges_over_shared_connections_are_never_mixed_up(
     post: Post, receiver: Receiver
 ) -> None:
-    async def echo(exchange: Exchange) -> None:
+    async def echo(exchange: ReceiverExchange) -> None:
         answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(exchange.request.body)
         odd = int(exchange.request.body) % 7
         await exchange.write(answer + exchange.request.body + (answer if odd == 0 else b""))
@@ -107,7 +107,7 @@ async def test_ten_thousand_exchanges_over_shared_connections_are_never_mixed_up
 async def test_a_connection_that_the_receiver_closed_is_not_used(
     post: Post, receiver: Receiver
 ) -> None:
-    async def close_without_a_word(exchange: Exchange) -> None:
+    async def close_without_a_word(exchange: ReceiverExchange) -> None:
         await exchange.answer(200)
         exchange.close()
 

@@ -15,7 +15,7 @@ import uvloop
 from tests.sender.post import Post
 from tillbell.clock import SystemClock
 from tillbell.http.address_policy import AddressPolicy
-from tillbell.http.client import Sender
+from tillbell.http.client import HttpClient
 from tillbell.http.resolver import Resolver
 from tillbell.testing.receiver import Receiver
 
@@ -40,7 +40,9 @@ async def test_with_few_descriptors_attempts_wait_and_none_is_lost() -> None:
 
 async def _deliver(url: str) -> dict[str, int]:
     """Deliver while somebody else in the process first holds every descriptor, then most."""
-    sender = Sender(AddressPolicy(("127.0.0.0/8",), allow_http=True), Resolver([]), SystemClock())
+    sender = HttpClient(
+        AddressPolicy(("127.0.0.0/8",), allow_http=True), Resolver([]), SystemClock()
+    )
     post = Post(sender)
     hoard = _hoard()
     outcomes = Counter[str]()

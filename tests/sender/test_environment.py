@@ -11,7 +11,7 @@ import pytest
 import tillbell
 from tests.sender.post import Post
 from tillbell.testing.behaviours import raw
-from tillbell.testing.receiver import Exchange, Receiver
+from tillbell.testing.receiver import Receiver, ReceiverExchange
 
 _Node = TypeVar("_Node", bound=ast.AST)
 _SOURCE = Path(tillbell.__file__).parent
@@ -25,7 +25,7 @@ async def test_a_redirect_is_a_result_and_is_not_followed(
         locations = (elsewhere.url(), "http://169.254.169.254/", "//127.0.0.1/", "/ok")
         for location in locations:
 
-            async def redirect(exchange: Exchange, location: str = location) -> None:
+            async def redirect(exchange: ReceiverExchange, location: str = location) -> None:
                 await exchange.answer(status, b"", f"Location: {location}")
 
             receiver.on("/redirect", redirect)

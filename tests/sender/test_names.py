@@ -12,7 +12,7 @@ from tests.scale import full_or_tenth, soak
 from tests.sender.post import Post, head_of
 from tillbell.clock import SystemClock
 from tillbell.http.address_policy import AddressPolicy
-from tillbell.http.client import Sender
+from tillbell.http.client import HttpClient
 from tillbell.http.resolver import ADDRESSES_MAX, Resolved, Resolver, Unresolved
 from tillbell.model.messages import Reply
 from tillbell.testing.dns import NXDOMAIN, SERVFAIL, StubDns
@@ -80,7 +80,7 @@ async def test_the_address_that_was_judged_is_the_one_that_is_called(receiver: R
     policy = AddressPolicy(("127.0.0.1/32",), allow_http=True)
     async with StubDns() as names, Receiver(host="127.0.0.2") as forbidden:
         names.sequence(HOST, *[["127.0.0.1"], ["127.0.0.2"]] * count)
-        sender = Sender(policy, Resolver([names.server]), SystemClock())
+        sender = HttpClient(policy, Resolver([names.server]), SystemClock())
         target = policy.check_url(f"http://{HOST}:{receiver.port}/close")
         answers = [await sender.send(target, head_of(target), b"", 5) for _ in range(2 * count)]
         await sender.close()
@@ -107,7 +107,7 @@ async def test_a_silent_name_server_costs_the_attempt_its_own_deadline(
 ) -> None:
     names.silence(HOST)
     resolver = Resolver([names.server], timeout_s=10 * PATIENCE_S)
-    sender = Sender(AddressPolicy(("127.0.0.0/8",), allow_http=True), resolver, SystemClock())
+    sender = HttpClient(AddressPolicy(("127.0.0.0/8",), allow_http=True), resolver, SystemClock())
     async with asyncio.timeout(PATIENCE_S):
         reply = await Post(sender)(_url(receiver), timeout_s=0.3)
     assert reply.error == "dns_timeout"
@@ -225,7 +225,7 @@ async def test_many_names_wait_for_their_turn(names: StubDns) -> None:
 
 
 async def test_a_target_that_was_never_checked_is_judged_when_it_is_sent(
-    sender: Sender, receiver: Receiver
+    sender: HttpClient, receiver: Receiver
 ) -> None:
     async def send(url: str, policy: AddressPolicy, **changes: object) -> Reply:
         target = policy.check_url(url)._replace(**changes)

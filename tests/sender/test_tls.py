@@ -14,7 +14,7 @@ from tests.patience import PATIENCE_S
 from tests.sender.post import Post
 from tillbell.clock import SystemClock
 from tillbell.http.address_policy import AddressPolicy
-from tillbell.http.client import Sender
+from tillbell.http.client import HttpClient
 from tillbell.http.resolver import Resolver
 from tillbell.testing.behaviours import by_path
 from tillbell.testing.dns import StubDns
@@ -42,7 +42,7 @@ async def secure_post(authority: trustme.CA, names: StubDns) -> AsyncIterator[Po
     policy = AddressPolicy(("127.0.0.0/8",))
     names.answer(HOST, "127.0.0.1")
     resolver = Resolver([names.server])
-    sender = Sender(policy, resolver, SystemClock(), ssl_context=context)
+    sender = HttpClient(policy, resolver, SystemClock(), ssl_context=context)
     yield Post(sender)
     await sender.close()
 
@@ -175,7 +175,7 @@ async def test_hostile_answers_are_the_same_over_tls(
 
 async def test_the_default_trust_is_the_systems(authority: trustme.CA, names: StubDns) -> None:
     names.answer(HOST, "127.0.0.1")
-    sender = Sender(AddressPolicy(("127.0.0.0/8",)), Resolver([names.server]), SystemClock())
+    sender = HttpClient(AddressPolicy(("127.0.0.0/8",)), Resolver([names.server]), SystemClock())
     async with Receiver(ssl_context=_server_context(authority.issue_cert(HOST))) as receiver:
         assert (await Post(sender)(_url(receiver))).error == "tls_error"
     await sender.close()

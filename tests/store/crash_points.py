@@ -25,7 +25,7 @@ from tests.store.world import BODY, FAILED, LEASE, SENDING, SUCCEEDED, WAITING, 
 from tillbell.clock import DAY, SECOND
 from tillbell.model.messages import Message, Trigger
 from tillbell.model.records import Application
-from tillbell.storage.ports.inbound import Arrival, Change
+from tillbell.storage.ports.inbound import ChangeSet, ReceivedCallback
 from tillbell.storage.ports.outbound import Publication
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
@@ -136,34 +136,36 @@ async def _is_there(world: World, _: Facts) -> bool:
     return await world.store.get(Application, "shop") is not None
 
 
-async def _arrival(world: World) -> Arrival:
-    return Arrival(Till(world).callback("event-1"), BODY)
+async def _arrival(world: World) -> ReceivedCallback:
+    return ReceivedCallback(Till(world).callback("event-1"), BODY)
 
 
-async def _is_received(world: World, arrival: Arrival) -> bool:
+async def _is_received(world: World, arrival: ReceivedCallback) -> bool:
     id_ = arrival.callback.id
     found = await world.store.callback(arrival.callback.app_id, id_)
-    assert (found is not None) == (await world.store.request(world.app, id_) == BODY)
-    assert len(await world.store.unprocessed("", 9)) == (found is not None)
+    assert (found is not None) == (await world.store.callback_request(world.app, id_) == BODY)
+    assert len(await world.store.unprocessed_callbacks("", 9)) == (found is not None)
     return found is not None
 
 
-async def _decision(world: World) -> Change:
+async def _decision(world: World) -> ChangeSet:
     """Make a step with its effect, its callback's conclusion and its message."""
     till = Till(world)
     before, callback = await till.create(), await till.receive("event-1")
     news, step = till.publication(), till.step(before, APPROVED, effects=(CREDIT,))
-    return Change(steps=(step,), conclusion=till.conclusion(callback), publications=(news,))
+    return ChangeSet(
+        transaction_writes=(step,), conclusion=till.conclusion(callback), publications=(news,)
+    )
 
 
-async def _is_decided(world: World, change: Change) -> bool:
-    (step,), (news,), store = change.steps, change.publications, world.store
+async def _is_decided(world: World, change: ChangeSet) -> bool:
+    (step,), (news,), store = change.transaction_writes, change.publications, world.store
     id_ = step.transaction.id
     parts = {
         await store.transaction(world.app, id_) == step.transaction,
         len(await store.transitions(world.app, id_)) == 2,
         await store.effects(world.app, id_) == list(step.effects),
-        await store.unprocessed("", 9) == [],
+        await store.unprocessed_callbacks("", 9) == [],
         await store.message(world.app, news.message.id) == news.message,
         await store.body(news.message.app_id, news.message.id) == BODY,
         len(await world.deliveries(news.message)) == 1,
@@ -176,15 +178,15 @@ WRITES = (
     Write("publish", _message, _publish, _is_published),
     Write("claim", _waited, lambda w, _: w.claim(), _is_claimed),
     Write(
-        "settle",
+        "finish_attempt",
         _held,
-        lambda w, d: _awaited(w.store.settle(w.result(d))),
+        lambda w, d: _awaited(w.store.finish_attempt(w.result(d))),
         _is_settled,
     ),
     Write(
         "retry",
         _held,
-        lambda w, d: _awaited(w.store.settle(w.result(d, WAITING, w.now + SECOND))),
+        lambda w, d: _awaited(w.store.finish_attempt(w.result(d, WAITING, w.now + SECOND))),
         _is_settled,
     ),
     Write(
@@ -199,7 +201,12 @@ WRITES = (
         lambda w, d: w.store.release([(d.app_id, d.id, d.token)], w.now),
         lambda w, d: _is_in(w, d, WAITING),
     ),
-    Write("orphan", _held, lambda w, _: w.store.orphan(w.now), lambda w, d: _is_in(w, d, WAITING)),
+    Write(
+        "release_all_leases",
+        _held,
+        lambda w, _: w.store.release_all_leases(w.now),
+        lambda w, d: _is_in(w, d, WAITING),
+    ),
     Write(
         "resend",
         _ended,
@@ -233,9 +240,9 @@ WRITES = (
         lambda w, f: _is_gone(w, f),
     ),
     Write(
-        "remember",
+        "store_idempotent_answer",
         _nothing,
-        lambda w, _: w.store.remember("key", "print", b"answer", w.now),
+        lambda w, _: w.store.store_idempotent_answer("key", "print", b"answer", w.now),
         lambda w, _: _is_remembered(w),
     ),
     Write(
@@ -245,9 +252,9 @@ WRITES = (
         _is_received,
     ),
     Write(
-        "change",
+        "commit_changes",
         _decision,
-        lambda w, c: _awaited(w.store.change(c)),
+        lambda w, c: _awaited(w.store.commit_changes(c)),
         _is_decided,
     ),
 )
@@ -282,7 +289,7 @@ async def _is_gone(world: World, facts: Facts) -> bool:
 
 
 async def _is_remembered(world: World) -> bool:
-    return await world.store.recall("key") is not None
+    return await world.store.idempotent_answer("key") is not None
 
 
 # ── dying ────────────────────────────────────────────────────────────────────────────────────────

@@ -63,7 +63,7 @@ async def go_on(life: Life, url: str, clock: ManualClock) -> None:
     """Let a life go on in PostgreSQL: its leases ended when it was moved."""
     life.lives = PostgresLives(url, clock)
     life.real = await life.lives.begin()
-    await life.specification.orphan(clock.now())
+    await life.specification.release_all_leases(clock.now())
 
 
 # A process for each number: killed at that point of its move, if it comes so far.

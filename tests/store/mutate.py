@@ -31,24 +31,24 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = [
-    Mutant("settle ignores the token", "settle", "token = to_.column3 AND ", ""),
-    Mutant("settle ignores the state", "settle", " AND state = 'sending'", ""),
-    Mutant("settle accepts newer tokens", "settle", "token = to_.column3", "token >= to_.column3"),
-    Mutant("settle accepts older tokens", "settle", "token = to_.column3", "token <= to_.column3"),
+    Mutant("settle ignores the token", "finish_attempt", "token = to_.column3 AND ", ""),
+    Mutant("settle ignores the state", "finish_attempt", " AND state = 'sending'", ""),
+    Mutant("accepts newer tokens", "finish_attempt", "token = to_.column3", "token >= to_.column3"),
+    Mutant("accepts older tokens", "finish_attempt", "token = to_.column3", "token <= to_.column3"),
     Mutant(
         "settle forgets the due time",
-        "settle",
+        "finish_attempt",
         "iif(to_.column4 = 'waiting', to_.column5, due_at)",
         "due_at",
     ),
     Mutant(
         "settle moves terminal due times",
-        "settle",
+        "finish_attempt",
         "iif(to_.column4 = 'waiting', to_.column5, due_at)",
         "to_.column5",
     ),
-    Mutant("settle keeps the trigger", "settle", "trigger = 'scheduled', ", ""),
-    Mutant("settle leaves the attempt open", "settle", ", started_at = NULL", ""),
+    Mutant("settle keeps the trigger", "finish_attempt", "trigger = 'scheduled', ", ""),
+    Mutant("settle leaves the attempt open", "finish_attempt", ", started_at = NULL", ""),
     Mutant("the lease is not applied", "lease", "due_at = to_.column3", "due_at = due_at"),
     Mutant("the lease does not count attempts", "lease", "attempts + 1", "attempts"),
     Mutant("the lease does not count tries", "lease", "tries = to_.column5", "tries = tries"),
@@ -57,11 +57,11 @@ MUTANTS = [
     Mutant("due is < for waiting", "due_deliveries", "due_at <= ?3", "due_at < ?3"),
     Mutant("what is not due is claimed", "due_deliveries", "AND d.due_at <= ?3 ", "AND ?3 "),
     Mutant("what does not wait is claimed", "due_deliveries", " AND d.state = 'waiting'", ""),
-    Mutant("due is < for lost leases", "lost_leases", "due_at <= ?1", "due_at < ?1"),
-    Mutant("lost leases stay lost", "lost_leases", "'sending'", "'none'"),
-    Mutant("running leases are claimed", "lost_leases", "AND due_at <= ?1 ", "AND ?1 "),
+    Mutant("due is < for lost leases", "expired_leases", "due_at <= ?1", "due_at < ?1"),
+    Mutant("lost leases stay lost", "expired_leases", "'sending'", "'none'"),
+    Mutant("running leases are claimed", "expired_leases", "AND due_at <= ?1 ", "AND ?1 "),
     Mutant(
-        "the newest lost lease goes first", "lost_leases", "ORDER BY due_at", "ORDER BY -due_at"
+        "the newest lost lease goes first", "expired_leases", "ORDER BY due_at", "ORDER BY -due_at"
     ),
     Mutant("the order key is ignored", "due_deliveries", "d.held = 0 AND ", ""),
     Mutant("newest due first", "due_deliveries", "ORDER BY d.due_at", "ORDER BY -d.due_at"),
@@ -71,22 +71,30 @@ MUTANTS = [
     ),
     Mutant(
         "lost claims ignore the variant",
-        "lost_deliveries",
+        "deliveries_with_expired_leases",
         "b.variant = d.variant",
         "b.variant = ''",
     ),
     Mutant(
-        "an order key is shared by endpoints", "hold_line", "endpoint_id = ?2 AND ", "?2 <> '' AND "
+        "an order key is shared by endpoints",
+        "hold_back_order_key",
+        "endpoint_id = ?2 AND ",
+        "?2 <> '' AND ",
     ),
-    Mutant("the line is never held", "hold_line", "held = 1", "held = 0"),
-    Mutant("the last of the line goes first", "head_of_line", "ORDER BY id", "ORDER BY id DESC"),
+    Mutant("the line is never held", "hold_back_order_key", "held = 1", "held = 0"),
+    Mutant(
+        "the last of the line goes first",
+        "release_next_of_order_key",
+        "ORDER BY id",
+        "ORDER BY id DESC",
+    ),
     Mutant(
         "the line does not wait for the one being sent",
-        "head_of_line",
+        "release_next_of_order_key",
         "state = 'sending')",
         "state = 'none')",
     ),
-    Mutant("the line does not move", "head_of_line", "SET held = 0", "SET held = 1"),
+    Mutant("the line does not move", "release_next_of_order_key", "SET held = 0", "SET held = 1"),
     Mutant("renew ignores the token", "renew", " AND token = to_.column3", ""),
     Mutant("renew ignores the state", "renew", " AND state = 'sending'", ""),
     Mutant("release ignores the token", "release", "token = ?3 AND ", ""),
@@ -139,21 +147,29 @@ MUTANTS = [
         " AND app_id = ?1",
         " AND ?1 <> ''",
     ),
-    Mutant("an own expiry does not overrule age", "stale_bodies", " AND expires_at IS NULL", ""),
-    Mutant("expiry is one off", "stale_bodies", "expires_at <= ?2", "expires_at < ?2"),
+    Mutant("an own expiry does not overrule age", "expired_bodies", " AND expires_at IS NULL", ""),
+    Mutant("expiry is one off", "expired_bodies", "expires_at <= ?2", "expires_at < ?2"),
     Mutant(
-        "bodies go from under an attempt", "stale_bodies", "d.state = 'sending'", "d.state = 'none'"
+        "bodies go from under an attempt",
+        "expired_bodies",
+        "d.state = 'sending'",
+        "d.state = 'none'",
     ),
-    Mutant("lost leases keep bodies for ever", "stale_bodies", " AND d.due_at > ?2", ""),
+    Mutant("lost leases keep bodies for ever", "expired_bodies", " AND d.due_at > ?2", ""),
     Mutant(
         "any variant goes from under an attempt",
-        "stale_bodies",
+        "expired_bodies",
         "d.variant = stale.variant AND ",
         "d.variant <> stale.variant AND ",
     ),
-    Mutant("deliveries without body wait on", "bodiless", "'waiting', 'sending'", "'none'"),
     Mutant(
-        "deliveries of other bodies fail", "bodiless", "d.variant = ?3 AND", "?3 IS NOT NULL AND"
+        "deliveries without body wait on", "messages_without_body", "'waiting', 'sending'", "'none'"
+    ),
+    Mutant(
+        "deliveries of other bodies fail",
+        "messages_without_body",
+        "d.variant = ?3 AND",
+        "?3 IS NOT NULL AND",
     ),
     Mutant(
         "purge takes open deliveries",
@@ -168,14 +184,14 @@ MUTANTS = [
         "",
     ),
     Mutant("purge has no limit for attempts", "delete_attempts", "LIMIT ?2", "LIMIT ?2 * 1000"),
-    Mutant("purge takes messages in use", "stale_messages", "NOT EXISTS", "1 OR NOT EXISTS"),
+    Mutant("purge takes messages in use", "expired_messages", "NOT EXISTS", "1 OR NOT EXISTS"),
     Mutant(
         "purge looks at one application",
-        "stale_messages",
+        "expired_messages",
         "app_id > apps.app_id",
         "app_id > '~'",
     ),
-    Mutant("purge takes young messages", "stale_messages", "AND m.id < ?1", "AND m.id <> ?1"),
+    Mutant("purge takes young messages", "expired_messages", "AND m.id < ?1", "AND m.id <> ?1"),
     Mutant(
         "idempotency keys never go", "delete_idempotency", "created_at < ?1", "created_at < 0 * ?1"
     ),
@@ -198,9 +214,11 @@ MUTANTS = [
     Mutant("totals mix applications", "totals", "app_id = ?1 AND", "?1 IS NOT NULL AND"),
     Mutant("totals count an hour too many", "totals", "hour < ?4", "hour <= ?4"),
     Mutant("totals miss the first hour", "totals", "hour >= ?3", "hour > ?3"),
-    Mutant("uids are shared by scopes", "holder_of_uid", "scope = ?2 AND ", "?2 IS NOT NULL AND "),
-    Mutant("a uid clashes with itself", "holder_of_uid", " AND id <> ?4", " AND ?4 <> ''"),
-    Mutant("a uid is never taken", "holder_of_uid", "uid = ?3", "uid = ?3 || 'x'"),
+    Mutant(
+        "uids are shared by scopes", "record_id_of_uid", "scope = ?2 AND ", "?2 IS NOT NULL AND "
+    ),
+    Mutant("a uid clashes with itself", "record_id_of_uid", " AND id <> ?4", " AND ?4 <> ''"),
+    Mutant("a uid is never taken", "record_id_of_uid", "uid = ?3", "uid = ?3 || 'x'"),
     Mutant("a uid wins over an id", "record", "DESC", "ASC"),
     Mutant("records of any scope", "record", "scope = ?2 AND", "?2 IS NOT NULL AND"),
     Mutant("putting does not rename", "put_record", "uid = excluded.uid, ", ""),
@@ -208,14 +226,14 @@ MUTANTS = [
     Mutant("an application leaves its things", "delete_scope", "scope = ?1", "scope = ?1 || 'x'"),
     Mutant(
         "lanes forget leases",
-        "lanes",
+        "due_lanes",
         "WHERE state = 'sending' AND endpoint_id",
         "WHERE state = 'none' AND endpoint_id",
     ),
-    Mutant("lanes are due when held ones are", "lanes", " AND d.held = 0", ""),
+    Mutant("lanes are due when held ones are", "due_lanes", " AND d.held = 0", ""),
     Mutant(
         "lanes start over",
-        "lanes",
+        "due_lanes",
         "state = 'waiting' AND endpoint_id > :after",
         "state = 'waiting' AND :after >= ''",
     ),
@@ -243,10 +261,13 @@ MUTANTS = [
         "OR 1",
     ),
     Mutant(
-        "the first attempt is taken for the last", "select", "ORDER BY a.id DESC", "ORDER BY a.id"
+        "the first attempt is taken for the last",
+        "select_deliveries",
+        "ORDER BY a.id DESC",
+        "ORDER BY a.id",
     ),
     Mutant(
-        "missing looks at any endpoint", "messages_and_whether_sent", ":endpoint_tail || '~'", "'~'"
+        "missing looks at any endpoint", "messages_with_sent_flag", ":endpoint_tail || '~'", "'~'"
     ),
     Mutant("filters ignore channels", "messages", "WHERE value = :channel", "WHERE :channel <> ''"),
     Mutant(

@@ -8,14 +8,14 @@ from tests.store.till import APPLIED, APPROVED, CREDIT, DUPLICATE, REQUEST, UNMA
 from tillbell.clock import DAY, HOUR, Micros
 from tillbell.model.records import Application
 from tillbell.model.transactions import Transaction
-from tillbell.storage.ports.inbound import Arrival, CallbackFilter, TransactionFilter
+from tillbell.storage.ports.inbound import CallbackFilter, ReceivedCallback, TransactionFilter
 from tillbell.storage.ports.outbound import ALL
 
 
 async def purge(
     till: Till, requests_before: Micros = 0, callbacks_before: Micros = 0, limit: int = 1_000
 ) -> int:
-    return await till.store.purge_books(
+    return await till.store.purge_inbound(
         requests_before=requests_before,
         callbacks_before=callbacks_before,
         now=till.world.now,
@@ -29,22 +29,22 @@ async def test_requests_go_before_their_callbacks(till: Till) -> None:
     later = await till.receive("later")
 
     assert await purge(till, requests_before=later.received_at) == 1
-    assert await till.store.request(callback.app_id, callback.id) is None
-    assert await till.store.request(later.app_id, later.id) == REQUEST
+    assert await till.store.callback_request(callback.app_id, callback.id) is None
+    assert await till.store.callback_request(later.app_id, later.id) == REQUEST
     assert await till.reread(callback) == callback
     assert await purge(till, requests_before=later.received_at) == 0
 
 
 async def test_requests_of_bulk_providers_go_after_a_day(till: Till) -> None:
     bulk, plain = till.callback("a"), till.callback("b")
-    await till.store.receive(Arrival(bulk, REQUEST, is_bulk=True))
-    await till.store.receive(Arrival(plain, REQUEST))
+    await till.store.receive(ReceivedCallback(bulk, REQUEST, is_bulk=True))
+    await till.store.receive(ReceivedCallback(plain, REQUEST))
     assert await purge(till) == 0
 
     till.world.clock.advance(86_401)
     assert await purge(till) == 1
-    assert await till.store.request(bulk.app_id, bulk.id) is None
-    assert await till.store.request(plain.app_id, plain.id) == REQUEST
+    assert await till.store.callback_request(bulk.app_id, bulk.id) is None
+    assert await till.store.callback_request(plain.app_id, plain.id) == REQUEST
 
 
 async def test_callbacks_go_when_they_are_done_with(till: Till) -> None:
@@ -59,10 +59,10 @@ async def test_callbacks_go_when_they_are_done_with(till: Till) -> None:
     app = till.world.app
 
     assert await till.store.callback(app, done.id) is None
-    assert await till.store.request(done.app_id, done.id) is None
+    assert await till.store.callback_request(done.app_id, done.id) is None
     assert await till.store.callbacks(app, CallbackFilter(), ALL) == [fresh, waiting]
-    assert await till.store.request(fresh.app_id, fresh.id) == REQUEST
-    assert await till.store.waiting(app, ["order-1"]) == [waiting]
+    assert await till.store.callback_request(fresh.app_id, fresh.id) == REQUEST
+    assert await till.store.callbacks_awaiting(app, ["order-1"]) == [waiting]
 
 
 async def test_item_keys_are_forgotten_after_two_days(till: Till) -> None:
@@ -70,11 +70,11 @@ async def test_item_keys_are_forgotten_after_two_days(till: Till) -> None:
     await till.do(conclusion=till.conclusion(await till.receive("k")), seen=seen)
     till.world.clock.advance(2 * 86_400)
     await purge(till)
-    assert await till.store.unseen(till.world.app, till.source, ["item"]) == set()
+    assert await till.store.new_item_keys(till.world.app, till.source, ["item"]) == set()
 
     till.world.clock.advance(1)
     await purge(till)
-    assert await till.store.unseen(till.world.app, till.source, ["item"]) == {"item"}
+    assert await till.store.new_item_keys(till.world.app, till.source, ["item"]) == {"item"}
 
 
 async def test_a_purge_stops_at_its_limit_and_goes_on(till: Till) -> None:
@@ -128,8 +128,8 @@ async def count(till: Till, app: str, payment: Transaction) -> list[int]:
     callbacks = await store.callbacks(app, CallbackFilter(), ALL)
     found: list[Sequence[object]] = [
         callbacks,
-        [c for c in callbacks if await store.request(c.app_id, c.id)],
-        await store.waiting(app, ["order-1"]),
+        [c for c in callbacks if await store.callback_request(c.app_id, c.id)],
+        await store.callbacks_awaiting(app, ["order-1"]),
         await store.transactions(app, TransactionFilter(), ALL),
         await store.transitions(payment.app_id, payment.id),
         await store.effects(payment.app_id, payment.id),
@@ -147,7 +147,7 @@ async def test_the_books_go_with_their_application_and_with_no_other(till: Till)
 
     assert await count(till, app, payment) == [0] * 8
     assert await count(till, other, others) == [2, 2, 1, 2, 2, 1, 1, 1]
-    assert await till.store.unseen(app, f"src_{app}", ["item"]) == {"item"}
+    assert await till.store.new_item_keys(app, f"src_{app}", ["item"]) == {"item"}
     assert (await till.receive("k", app_id=app, source_id=f"src_{app}")).outcome is None
     again = await till.receive("k", app_id=other, source_id=f"src_{other}")
     assert again.outcome is DUPLICATE

@@ -21,9 +21,15 @@ from tillbell.clock import DAY, HOUR
 from tillbell.model.callbacks import Callback, Outcome, References
 from tillbell.model.records import Application
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Direction, Kind, Status, Transaction
+from tillbell.model.transactions import Direction, Transaction, TransactionKind, TransactionStatus
 from tillbell.storage.ports.database import Database
-from tillbell.storage.ports.inbound import Arrival, CallbackFilter, Change, Step, TransactionFilter
+from tillbell.storage.ports.inbound import (
+    CallbackFilter,
+    ChangeSet,
+    ReceivedCallback,
+    TransactionFilter,
+    TransactionWrite,
+)
 from tillbell.storage.ports.outbound import Page
 from tillbell.testing import ManualClock, MemoryStore
 
@@ -49,7 +55,7 @@ class Life:
         self.till = Till(World(self.specification, clock))
         self.apps = [self.till.world.app, self.till.world.other_app]
         self.sources = [self.till.source, self.till.second]
-        self.past: list[Change] = []
+        self.past: list[ChangeSet] = []
 
     async def both(self, call: Callable[[Database], Awaitable[Any]]) -> Any:
         """Make one call to both; they must answer alike, or both fail."""
@@ -67,7 +73,7 @@ class Life:
 
     # ── what comes in ────────────────────────────────────────────────────────────────────────────
 
-    def arrival(self) -> Arrival:
+    def arrival(self) -> ReceivedCallback:
         choice = self.random.choice
         refused = self.random.random() < 0.1
         callback = self.till.callback(
@@ -78,7 +84,9 @@ class Life:
             trust=None if refused else Trust.SIGNED,
             outcome=Outcome.UNAUTHENTICATED if refused else None,
         )
-        return Arrival(callback, choice([REQUEST, None]), is_bulk=self.random.random() < 0.2)
+        return ReceivedCallback(
+            callback, choice([REQUEST, None]), is_bulk=self.random.random() < 0.2
+        )
 
     async def receive(self) -> None:
         arrival = self.arrival()
@@ -88,10 +96,10 @@ class Life:
     async def burst(self) -> None:
         """Share a commit: callbacks, and decisions that may cross each other."""
         arrivals = [self.arrival() for _ in range(5)]
-        changes = [Change(steps=(self.any_step(),)) for _ in range(5)]
+        changes = [ChangeSet(transaction_writes=(self.any_step(),)) for _ in range(5)]
 
         async def tell(store: Database) -> list[Any]:
-            writes = [*map(store.receive, arrivals), *map(store.change, changes)]
+            writes = [*map(store.receive, arrivals), *map(store.commit_changes, changes)]
             found = await asyncio.gather(*writes, return_exceptions=True)
             return [FAILURE if isinstance(one, Exception) else one for one in found]
 
@@ -108,7 +116,7 @@ class Life:
         told = self.till.conclusion(callback, outcome)
         if outcome is UNMATCHED and self.random.random() < 0.7:
             names = tuple(name for name in self.random.sample(NAMES, 2) if name)
-            told = told._replace(retry_at=self.till.world.now + HOUR, waits_for=names)
+            told = told._replace(retry_at=self.till.world.now + HOUR, awaited_references=names)
         seen = ((callback.source_id, self.random.choice("xyz")),)
         seen = seen if self.random.random() < 0.3 else ()
         await self.change(conclusion=told, seen=seen)
@@ -116,7 +124,7 @@ class Life:
     async def reopen(self) -> None:
         callback = self.pick(self.specification.known_callbacks)
         if callback is not None:
-            await self.both(lambda store: store.reopen(callback.app_id, callback.id))
+            await self.both(lambda store: store.reopen_callback(callback.app_id, callback.id))
 
     # ── money ────────────────────────────────────────────────────────────────────────────────────
 
@@ -132,11 +140,11 @@ class Life:
         known = self.pick(self.specification.known_transactions)
         if known is not None and chance() < 0.1:
             parts["conflicts"] = (till.conflict(known),)
-        change = Change(**parts)
+        change = ChangeSet(**parts)
         self.past.append(change)
-        await self.both(lambda store: store.change(change))
+        await self.both(lambda store: store.commit_changes(change))
 
-    def opening(self) -> Step:
+    def opening(self) -> TransactionWrite:
         choice = self.random.choice
         direction = choice(list(Direction))
         new = self.till.transaction(
@@ -154,18 +162,21 @@ class Life:
         reserves = direction is Direction.PAY_OUT and choice([True, False])
         return self.till.opening(new, effects=(RESERVE,) if reserves else ())
 
-    def following(self, before: Transaction) -> Step:
-        to = self.random.choice([*Status, Status.APPROVED, None])
+    def following(self, before: Transaction) -> TransactionWrite:
+        to = self.random.choice([*TransactionStatus, TransactionStatus.APPROVED, None])
         effects: tuple[Any, ...] = ()
-        if to is Status.APPROVED:
+        if to is TransactionStatus.APPROVED:
             effects = (CREDIT,) if before.direction is Direction.PAY_IN else (DEBIT,)
-        elif to not in (None, PENDING, Status.ON_HOLD, Status.PROCESSING) and before.reserves:
+        elif (
+            to not in (None, PENDING, TransactionStatus.ON_HOLD, TransactionStatus.PROCESSING)
+            and before.reserves
+        ):
             effects = (RELEASE,)
         statuses = (to,) if to else ()
         fields = {"metadata": {"n": self.random.randint(0, 3)}, "message": "moved"}
         return self.till.step(before, *statuses, effects=effects, **fields)
 
-    def any_step(self) -> Step:
+    def any_step(self) -> TransactionWrite:
         known = self.pick(self.specification.known_transactions)
         return self.following(known) if known and self.random.random() < 0.7 else self.opening()
 
@@ -180,7 +191,7 @@ class Life:
     async def link(self) -> None:
         """Refund a payment, perhaps too much of it or for the second time."""
         known: Transaction | None = self.pick(self.specification.known_transactions)
-        if known is None or known.kind is not Kind.PAYMENT:
+        if known is None or known.kind is not TransactionKind.PAYMENT:
             return
         amount = self.random.choice([10, 60, 100])
         psp = self.random.choice(["r1", "r2", None])
@@ -191,7 +202,7 @@ class Life:
         """Say once more what was said: a commit whose answer was lost, or a late decision."""
         if self.past:
             change = self.random.choice(self.past)
-            await self.both(lambda store: store.change(change))
+            await self.both(lambda store: store.commit_changes(change))
 
     async def wrong(self) -> None:
         """Break one thing of a step; both must refuse it."""
@@ -205,7 +216,7 @@ class Life:
                 step._replace(transitions=step.transitions[:-1] or (step.transitions * 2)),
             ]
         )
-        await self.both(lambda store: store.change(Change(steps=(broken,))))
+        await self.both(lambda store: store.commit_changes(ChangeSet(transaction_writes=(broken,))))
 
     async def resolve(self) -> None:
         conflict = self.pick({c.id: c.id for c in self.specification.known_conflicts.values()})
@@ -223,7 +234,7 @@ class Life:
         now, limit = self.till.world.now, self.random.choice([3, 10_000])
         requests, callbacks = self.random.choice([(HOUR, DAY), (DAY, 5 * DAY)])
         await self.both(
-            lambda store: store.purge_books(
+            lambda store: store.purge_inbound(
                 requests_before=now - requests,
                 callbacks_before=now - callbacks,
                 now=now,
@@ -245,9 +256,9 @@ class Life:
     async def compare(self) -> None:
         """Look at every row of both."""
         soon = self.till.world.now + 2 * HOUR
-        await self.both(lambda store: store.unprocessed("", 10_000))
-        await self.both(lambda store: store.to_retry(soon, 10_000))
-        await self.both(lambda store: store.due_checks(soon, 10_000))
+        await self.both(lambda store: store.unprocessed_callbacks("", 10_000))
+        await self.both(lambda store: store.callbacks_to_retry(soon, 10_000))
+        await self.both(lambda store: store.transactions_to_check(soon, 10_000))
         await self.both(lambda store: store.counts())
         for source in self.sources:
             for app in self.apps:
@@ -268,8 +279,8 @@ class Life:
         await self.both(lambda store: store.callbacks(app, CallbackFilter(), ALL))
         await self.both(lambda store: store.transactions(app, TransactionFilter(), ALL))
         await self.both(lambda store: store.transactions(app, reference, ALL))
-        await self.both(lambda store: store.candidates(app, self.sources[0], named))
-        await self.both(lambda store: store.waiting(app, ["a", "b", "c"]))
+        await self.both(lambda store: store.candidate_transactions(app, self.sources[0], named))
+        await self.both(lambda store: store.callbacks_awaiting(app, ["a", "b", "c"]))
         await self.both(lambda store: store.conflicts(app, ALL))
         await self.both(lambda store: store.audit(app, ALL))
 

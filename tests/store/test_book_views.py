@@ -20,7 +20,7 @@ from tests.store.till import (
 )
 from tillbell.clock import SECOND
 from tillbell.model.callbacks import Outcome, References
-from tillbell.model.transactions import Direction, Kind
+from tillbell.model.transactions import Direction, TransactionKind
 from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
 from tillbell.storage.ports.outbound import ALL, Page
 
@@ -123,9 +123,9 @@ async def test_what_is_not_yet_processed_is_found_in_every_application(till: Til
     found = [await till.receive(None, app_id=app) for app in apps]
     await till.conclude(found[0])
 
-    assert await till.store.unprocessed("", 10) == found[1:]
-    assert await till.store.unprocessed("", 1) == found[1:2]
-    assert await till.store.unprocessed(found[1].id, 10) == found[2:]
+    assert await till.store.unprocessed_callbacks("", 10) == found[1:]
+    assert await till.store.unprocessed_callbacks("", 1) == found[1:2]
+    assert await till.store.unprocessed_callbacks(found[1].id, 10) == found[2:]
 
 
 async def test_what_is_to_be_retried_comes_in_the_order_of_its_time(till: Till) -> None:
@@ -135,8 +135,8 @@ async def test_what_is_to_be_retried_comes_in_the_order_of_its_time(till: Till) 
         for wait in (3, 1, 2)
     ]
 
-    assert await till.store.to_retry(now + 2, 10) == [found[1], found[2]]
-    assert await till.store.to_retry(now + 3, 1) == [found[1]]
+    assert await till.store.callbacks_to_retry(now + 2, 10) == [found[1], found[2]]
+    assert await till.store.callbacks_to_retry(now + 3, 1) == [found[1]]
 
 
 # ── transactions ─────────────────────────────────────────────────────────────────────────────────
@@ -161,7 +161,7 @@ async def test_candidates_are_what_a_reference_may_mean(till: Till) -> None:
     by_merchant = await till.create(merchant_reference="a")
     await till.create(psp_transaction_id="a", psp_reference="a", user_id="a")
     await till.create(uid="a", order_id="a", merchant_reference="a", app_id=till.world.other_app)
-    find = till.store.candidates
+    find = till.store.candidate_transactions
     ours = References(("a", by_id.id, "unknown"))
 
     assert await find(till.world.app, till.source, ours) == [by_merchant, by_order, by_uid, by_id]
@@ -175,7 +175,7 @@ async def test_candidates_by_the_psp_belong_to_the_source_or_to_none_yet(till: T
     await till.create(psp_transaction_id="p", source_id=till.second)
     await till.create(psp_transaction_id="p", app_id=till.world.other_app)
     await till.create(uid="p", order_id="p")
-    find, references = till.store.candidates, References((), ("q", "p"))
+    find, references = till.store.candidate_transactions, References((), ("q", "p"))
 
     assert await find(till.world.app, till.source, references) == [nobodys, mine]
     assert await find(till.world.app, None, references) == [nobodys]
@@ -183,7 +183,9 @@ async def test_candidates_by_the_psp_belong_to_the_source_or_to_none_yet(till: T
 
 async def test_candidates_are_found_once_and_at_most_fifty(till: Till) -> None:
     many = [await till.create(order_id="o", merchant_reference="o") for _ in range(60)]
-    found = await till.store.candidates(till.world.app, till.source, References(("o", "o")))
+    found = await till.store.candidate_transactions(
+        till.world.app, till.source, References(("o", "o"))
+    )
 
     assert found == many[:9:-1]
 
@@ -193,10 +195,10 @@ async def test_children_are_those_linked_to_a_transaction(till: Till) -> None:
     steps = [till.refunding(payment, 100) for _ in range(3)]
     await till.do(steps=tuple(steps))
 
-    assert await till.store.children(payment.app_id, payment.id) == [
+    assert await till.store.linked_transactions(payment.app_id, payment.id) == [
         step.transaction for step in steps
     ]
-    assert await till.store.children(other.app_id, other.id) == []
+    assert await till.store.linked_transactions(other.app_id, other.id) == []
 
 
 @pytest.fixture
@@ -225,11 +227,11 @@ async def ledger(till: Till) -> list[Any]:
         {"status": ON_HOLD},
         {"status": APPROVED, "user_id": "bob"},
         {"direction": Direction.PAY_OUT},
-        {"kind": Kind.REFUND},
+        {"kind": TransactionKind.REFUND},
         {"user_id": "ann"},
         {"reference": "ref"},
         {"reference": "ref", "status": APPROVED},
-        {"reference": "ref", "kind": Kind.PAYMENT, "direction": Direction.PAY_IN},
+        {"reference": "ref", "kind": TransactionKind.PAYMENT, "direction": Direction.PAY_IN},
         {"parent_id": "the payment"},
         {"parent_id": "the payment", "status": APPROVED},
     ],
@@ -275,11 +277,11 @@ async def test_checks_are_due_earliest_first(till: Till) -> None:
     found = [await till.create(check_at=now + wait) for wait in (3, 1, 2)]
     await till.create()
 
-    assert await till.store.due_checks(now, 10) == []
-    assert await till.store.due_checks(now + 2, 10) == [found[1], found[2]]
-    assert await till.store.due_checks(now + 9, 1) == [found[1]]
+    assert await till.store.transactions_to_check(now, 10) == []
+    assert await till.store.transactions_to_check(now + 2, 10) == [found[1], found[2]]
+    assert await till.store.transactions_to_check(now + 9, 1) == [found[1]]
     await till.move(found[1], check_at=None)
-    assert await till.store.due_checks(now + 2, 10) == [found[2]]
+    assert await till.store.transactions_to_check(now + 2, 10) == [found[2]]
 
 
 async def test_steps_and_effects_are_those_of_one_transaction(till: Till) -> None:

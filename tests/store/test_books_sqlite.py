@@ -19,7 +19,12 @@ from tillbell.errors import StoreUnavailable
 from tillbell.model.callbacks import Callback
 from tillbell.model.records import Application
 from tillbell.model.transactions import Direction
-from tillbell.storage.ports.inbound import Arrival, Change, Crossed, Done
+from tillbell.storage.ports.inbound import (
+    ChangesCommitted,
+    ChangeSet,
+    PreconditionFailed,
+    ReceivedCallback,
+)
 from tillbell.storage.ports.outbound import ALL, MessageFilter
 from tillbell.storage.session.statements import load
 from tillbell.storage.sqlite.database import SqliteDatabase
@@ -258,19 +263,19 @@ async def test_history_goes_only_while_its_application_is_removed(
 # ── faults ───────────────────────────────────────────────────────────────────────────────────────
 
 
-async def decision(till: Till) -> tuple[Change, Callback]:
+async def decision(till: Till) -> tuple[ChangeSet, Callback]:
     """Make a change with an effect, a step, a conclusion and a message."""
     before = await till.create(direction=Direction.PAY_IN)
     callback = await till.receive("k")
     step = till.step(before, APPROVED, effects=(CREDIT,))
     news = till.publication(event_id="news")
     told = till.conclusion(callback, transaction_id=before.id, message_ids=(news.message.id,))
-    return Change(steps=(step,), conclusion=told, publications=(news,)), callback
+    return ChangeSet(transaction_writes=(step,), conclusion=told, publications=(news,)), callback
 
 
-async def facts(till: Till, change: Change, callback: Callback) -> set[bool]:
+async def facts(till: Till, change: ChangeSet, callback: Callback) -> set[bool]:
     """Say of each part of a decision whether it is true; more than one answer is a half state."""
-    step = change.steps[0]
+    step = change.transaction_writes[0]
     id_, app = step.transaction.id, till.world.app
     messages = await till.store.messages(app, MessageFilter(), ALL)
     return {
@@ -292,11 +297,13 @@ async def test_a_change_whose_commit_fails_leaves_no_half_state_and_is_safe_to_r
     change, callback = await decision(till)
     faults.planned[point] = error
     with pytest.raises(StoreUnavailable):
-        await till.store.change(change)
+        await till.store.commit_changes(change)
     assert await facts(till, change, callback) == {point == "after commit"}
 
-    again = await till.store.change(change)
-    assert again == (Crossed("concluded") if point == "after commit" else Done())
+    again = await till.store.commit_changes(change)
+    assert again == (
+        PreconditionFailed("concluded") if point == "after commit" else ChangesCommitted()
+    )
     assert await facts(till, change, callback) == {True}
 
 
@@ -304,39 +311,43 @@ async def test_a_change_whose_commit_fails_leaves_no_half_state_and_is_safe_to_r
 async def test_a_callback_whose_commit_fails_is_safe_to_repeat(
     till: Till, faults: Faults, point: str
 ) -> None:
-    arrivals = [Arrival(till.callback(f"k{n}"), b"x") for n in range(20)]
+    arrivals = [ReceivedCallback(till.callback(f"k{n}"), b"x") for n in range(20)]
     faults.planned[point] = apsw.IOError("disk I/O error")
     found = await asyncio.gather(*map(till.store.receive, arrivals), return_exceptions=True)
     assert {type(one) for one in found} == {StoreUnavailable}
 
-    copies = [Arrival(till.callback(f"k{n}"), b"x") for n in range(20)]
+    copies = [ReceivedCallback(till.callback(f"k{n}"), b"x") for n in range(20)]
     again = await asyncio.gather(*map(till.store.receive, copies))
     firsts = arrivals if point == "after commit" else copies
-    assert [c.id for c in await till.store.unprocessed("", 99)] == [a.callback.id for a in firsts]
+    assert [c.id for c in await till.store.unprocessed_callbacks("", 99)] == [
+        a.callback.id for a in firsts
+    ]
     assert {c.outcome is None for c in again} == {point != "after commit"}
 
 
 async def test_a_wrong_change_fails_alone_in_its_commit(till: Till, faults: Faults) -> None:
-    good = [Change(steps=(till.opening(till.transaction()),)) for _ in range(3)]
+    good = [ChangeSet(transaction_writes=(till.opening(till.transaction()),)) for _ in range(3)]
     opened = till.opening(till.transaction())
     reserve = till.effect(opened.transaction, RESERVE, sequence=2)
-    wrong = Change(steps=(opened._replace(effects=(reserve,)),))
+    wrong = ChangeSet(transaction_writes=(opened._replace(effects=(reserve,)),))
     found = await asyncio.gather(
-        *map(till.store.change, [*good[:2], wrong, good[2]]), return_exceptions=True
+        *map(till.store.commit_changes, [*good[:2], wrong, good[2]]), return_exceptions=True
     )
 
-    assert [found[0], found[1], found[3]] == [Done()] * 3
+    assert [found[0], found[1], found[3]] == [ChangesCommitted()] * 3
     assert isinstance(found[2], apsw.ConstraintError)
     assert faults.passed.count("before commit") == 1
 
 
 async def test_receive_and_change_share_commits(till: Till, faults: Faults) -> None:
-    received = [till.store.receive(Arrival(till.callback(f"k{n}"), b"x")) for n in range(50)]
+    received = [
+        till.store.receive(ReceivedCallback(till.callback(f"k{n}"), b"x")) for n in range(50)
+    ]
     opened = [till.opening(till.transaction()) for _ in range(50)]
-    changed = [till.store.change(Change(steps=(step,))) for step in opened]
+    changed = [till.store.commit_changes(ChangeSet(transaction_writes=(step,))) for step in opened]
     await asyncio.gather(*received, *changed)
 
-    assert faults.passed == ["begin", "receive", "change", "before commit", "after commit"]
+    assert faults.passed == ["begin", "receive", "commit_changes", "before commit", "after commit"]
 
 
 # ── plans ────────────────────────────────────────────────────────────────────────────────────────
@@ -378,16 +389,19 @@ async def test_each_form_of_a_list_walks_along_its_index(
 @pytest.mark.parametrize(
     ("name", "index"),
     [
-        ("unprocessed", "callbacks_unprocessed"),
-        ("to_retry", "callbacks_retry"),
-        ("due_checks", "transactions_check"),
-        ("children", "transactions_parent"),
-        ("holder_of_transaction_uid", "transactions_uid"),
-        ("linked_twin", "transactions_linked"),
+        ("unprocessed_callbacks", "callbacks_unprocessed"),
+        ("callbacks_to_retry", "callbacks_retry"),
+        ("transactions_to_check", "transactions_check"),
+        ("linked_transactions", "transactions_parent"),
+        ("transaction_id_of_uid", "transactions_uid"),
+        ("same_linked_transaction", "transactions_linked"),
         ("delete_keys", "callback_keys_age"),
         ("delete_items", "seen_items_age"),
-        ("stale_requests", "callback_requests_bulk"),
-        *(("candidates", f"transactions_{by}") for by in ("uid", "order", "merchant", "psp")),
+        ("expired_requests", "callback_requests_bulk"),
+        *(
+            ("candidate_transactions", f"transactions_{by}")
+            for by in ("uid", "order", "merchant", "psp")
+        ),
         *(
             ("transactions_of_reference:0", f"transactions_{by}")
             for by in ("uid", "order", "merchant", "psp")

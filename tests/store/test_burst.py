@@ -16,11 +16,11 @@ from tests.store.till import Till
 from tests.store.world import BODY, SUCCEEDED, World
 from tillbell.errors import StoreUnavailable
 from tillbell.model.messages import Delivery
-from tillbell.storage.ports.outbound import Added, Duplicate, Publication
+from tillbell.storage.ports.outbound import DuplicateEventId, Publication, PublicationStored
 from tillbell.storage.postgres import binary_arrays
-from tillbell.storage.postgres.connection import PostgresLink, open_link
+from tillbell.storage.postgres.connection import PostgresConnection, connect_postgres
 from tillbell.storage.postgres.database import PostgresDatabase
-from tillbell.storage.postgres.pipeline import Burst
+from tillbell.storage.postgres.pipeline import Pipeline
 from tillbell.storage.session.connection import NotCommitted
 from tillbell.testing import ManualClock
 
@@ -35,8 +35,8 @@ def connection(postgres_url: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def burst(connection: psycopg.Connection) -> Iterator[Burst]:
-    made = Burst(connection, PATIENCE_S)
+def burst(connection: psycopg.Connection) -> Iterator[Pipeline]:
+    made = Pipeline(connection, PATIENCE_S)
     made.open()
     yield made
     with suppress(psycopg.Error):
@@ -46,7 +46,7 @@ def burst(connection: psycopg.Connection) -> Iterator[Burst]:
 # ── answers ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_each_answer_is_that_of_its_statement(burst: Burst) -> None:
+def test_each_answer_is_that_of_its_statement(burst: Pipeline) -> None:
     answers = [burst.send("SELECT $1::bigint * 2", [n]) for n in range(200)]
     inserted = burst.send(
         "INSERT INTO numbers SELECT * FROM unnest($1::bigint[], $2::text[])",
@@ -59,7 +59,7 @@ def test_each_answer_is_that_of_its_statement(burst: Burst) -> None:
     assert found.fetchall() == [(1, "a"), (2, None), (3, "ü")]
 
 
-def test_every_type_comes_back(burst: Burst) -> None:
+def test_every_type_comes_back(burst: Pipeline) -> None:
     row = burst.send(
         "SELECT $1::text, $2::bytea, $3::bigint, ($3::bigint)::int, ($3::bigint)::smallint, "
         "true, NULL::text, $4::bigint",
@@ -69,12 +69,12 @@ def test_every_type_comes_back(burst: Burst) -> None:
     assert row.fetchall() == [("ü\ufffdx", b"\0\xff", -7, -7, -7, True, None, 1)]
 
 
-def test_what_no_statement_is_bound_to_is_refused(burst: Burst) -> None:
+def test_what_no_statement_is_bound_to_is_refused(burst: Pipeline) -> None:
     with pytest.raises(TypeError, match="float"):
         burst.send("SELECT $1", [1.5])
 
 
-def test_more_goes_both_ways_than_the_socket_holds(burst: Burst) -> None:
+def test_more_goes_both_ways_than_the_socket_holds(burst: Pipeline) -> None:
     """Neither side waits for the other to read first."""
     word = "x" * 100_000
     answers = [burst.send("SELECT $1::text", [word]) for _ in range(200)]
@@ -91,7 +91,7 @@ _TEXT = st.text(st.characters(exclude_categories=["Cs"])) | st.none()
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(_TEXT, _INT8, st.binary() | st.none())))
 def test_an_array_is_what_it_was_made_of(
-    burst: Burst, rows: list[tuple[str | None, int | None, bytes | None]]
+    burst: Pipeline, rows: list[tuple[str | None, int | None, bytes | None]]
 ) -> None:
     words, integers, raws = [list(one) for one in zip(*rows, strict=True)] or ([], [], [])
     made = [binary_arrays.texts(words), binary_arrays.numbers(integers), binary_arrays.blobs(raws)]
@@ -110,7 +110,7 @@ def test_an_array_is_what_it_was_made_of(
 
 
 def test_what_fails_fails_all_after_it_and_the_commit(
-    connection: psycopg.Connection, burst: Burst
+    connection: psycopg.Connection, burst: Pipeline
 ) -> None:
     burst.send("BEGIN", [])
     burst.send("INSERT INTO numbers (number) VALUES ($1)", [1])
@@ -118,7 +118,7 @@ def test_what_fails_fails_all_after_it_and_the_commit(
     burst.send("SELECT no_such_function()", [])
     burst.send("COMMIT", [])
     with pytest.raises(psycopg.errors.UniqueViolation):
-        burst.exchange()
+        burst.sync()
     burst.close()
     assert connection.info.transaction_status == TransactionStatus.INERROR
     connection.execute("ROLLBACK")
@@ -127,12 +127,12 @@ def test_what_fails_fails_all_after_it_and_the_commit(
 
 
 def test_a_statement_whose_preparation_never_came_about_is_prepared_again(
-    connection: psycopg.Connection, burst: Burst
+    connection: psycopg.Connection, burst: Pipeline
 ) -> None:
     burst.send("SELECT no_such_function()", [])
     burst.send("SELECT $1::bigint + 1", [1])
     with pytest.raises(psycopg.errors.UndefinedFunction):
-        burst.exchange()
+        burst.sync()
 
     assert burst.send("SELECT $1::bigint + 1", [1]).fetchall() == [(2,)]
     assert burst.send("SELECT $1::bigint + 1", [2]).fetchall() == [(3,)]
@@ -141,7 +141,7 @@ def test_a_statement_whose_preparation_never_came_about_is_prepared_again(
 
 
 def test_a_statement_that_the_server_has_forgotten_fails_once(
-    connection: psycopg.Connection, burst: Burst
+    connection: psycopg.Connection, burst: Pipeline
 ) -> None:
     assert burst.send("SELECT $1::bigint", [1]).fetchall() == [(1,)]
     burst.close()
@@ -154,7 +154,7 @@ def test_a_statement_that_the_server_has_forgotten_fails_once(
 
 
 def test_one_that_is_given_up_leaves_the_connection_as_it_was(
-    connection: psycopg.Connection, burst: Burst
+    connection: psycopg.Connection, burst: Pipeline
 ) -> None:
     burst.send("BEGIN", [])
     burst.send("INSERT INTO numbers (number) VALUES ($1)", [1])
@@ -167,7 +167,7 @@ def test_one_that_is_given_up_leaves_the_connection_as_it_was(
 
 
 def test_a_server_that_has_gone_away_is_noticed_before_anything_is_sent(
-    postgres_url: str, connection: psycopg.Connection, burst: Burst
+    postgres_url: str, connection: psycopg.Connection, burst: Pipeline
 ) -> None:
     assert burst.send("SELECT $1::bigint", [1]).fetchall() == [(1,)]
     burst.close()
@@ -180,17 +180,17 @@ def test_a_server_that_has_gone_away_is_noticed_before_anything_is_sent(
 
 
 def test_one_alone_is_asked_and_answered(connection: psycopg.Connection) -> None:
-    alone = Burst(connection, PATIENCE_S)
-    found = alone.ask("SELECT $1::text", [["x"], ["y"]])
+    alone = Pipeline(connection, PATIENCE_S)
+    found = alone.query_each("SELECT $1::text", [["x"], ["y"]])
     assert [answer.fetchall() for answer in found] == [[("x",)], [("y",)]]
     with pytest.raises(psycopg.errors.DivisionByZero):
-        alone.ask("SELECT 1 / $1::bigint", [[1], [0], [1]])
+        alone.query_each("SELECT 1 / $1::bigint", [[1], [0], [1]])
     assert not alone.is_open
     assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_one_that_dies_while_it_works_is_an_error_of_the_environment(
-    postgres_url: str, connection: psycopg.Connection, burst: Burst
+    postgres_url: str, connection: psycopg.Connection, burst: Pipeline
 ) -> None:
     burst.send("BEGIN", [])
     answer = burst.send("SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(60)", [])
@@ -199,26 +199,26 @@ def test_one_that_dies_while_it_works_is_an_error_of_the_environment(
 
 
 def test_a_server_that_says_nothing_is_given_up(connection: psycopg.Connection) -> None:
-    impatient = Burst(connection, 0.2)
+    impatient = Pipeline(connection, 0.2)
     impatient.open()
     with pytest.raises(psycopg.OperationalError, match=r"no answer for 0\.2 s"):
         impatient.send("SELECT pg_sleep(5)", []).fetchall()
 
 
 @pytest.fixture
-def link(postgres_url: str) -> Iterator[PostgresLink]:
-    with closing(open_link(postgres_url)) as made:
-        made.own()
+def link(postgres_url: str) -> Iterator[PostgresConnection]:
+    with closing(connect_postgres(postgres_url)) as made:
+        made.enable_pipeline()
         made.configure_writer()
         yield made
 
 
 def test_of_a_server_that_has_died_nothing_is_known_and_the_link_is_of_no_use(
-    postgres_url: str, link: PostgresLink
+    postgres_url: str, link: PostgresConnection
 ) -> None:
     pid = link.connection.info.backend_pid
     link.begin(at_once=True)
-    asked = link.ask("database_time")
+    asked = link.query_later("database_time")
     with psycopg.connect(postgres_url, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
     with pytest.raises(StoreUnavailable):
@@ -227,14 +227,14 @@ def test_of_a_server_that_has_died_nothing_is_known_and_the_link_is_of_no_use(
         link.rollback()
 
 
-def test_a_failure_that_nobody_has_seen_is_that_of_the_commit(link: PostgresLink) -> None:
+def test_a_failure_that_nobody_has_seen_is_that_of_the_commit(link: PostgresConnection) -> None:
     link.begin(at_once=True)
-    link.many("delete_record", [("kind", "scope", "id")])  # there is no such table
+    link.execute_each("delete_record", [("kind", "scope", "id")])  # there is no such table
     with pytest.raises(NotCommitted):
         link.commit()
     link.rollback()
 
-    assert len(link.rows("database_time")) == 1
+    assert len(link.query("database_time")) == 1
 
 
 # ── the store ────────────────────────────────────────────────────────────────────────────────────
@@ -252,13 +252,13 @@ async def world(used_schema: Callable[[], str], clock: ManualClock) -> AsyncIter
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A number for each wait for the server."""
     seen: list[int] = []
-    exchange = Burst.exchange
+    exchange = Pipeline.sync
 
-    def counted(self: Burst) -> None:
+    def counted(self: Pipeline) -> None:
         seen.append(len(seen))
         exchange(self)
 
-    monkeypatch.setattr(Burst, "exchange", counted)
+    monkeypatch.setattr(Pipeline, "sync", counted)
     return seen
 
 
@@ -276,9 +276,9 @@ async def test_messages_and_results_of_a_commit_wait_for_the_server_twice(
         world.store.publish(Publication(m, {"": BODY}, [world.leased(m, world.endpoint)]))
         for m in messages
     ]
-    settled = [world.store.settle(world.result(delivery)) for delivery in held]
+    settled = [world.store.finish_attempt(world.result(delivery)) for delivery in held]
 
-    assert await asyncio.gather(*published) == [Added()] * 20
+    assert await asyncio.gather(*published) == [PublicationStored()] * 20
     assert await asyncio.gather(*settled) == [True] * 5
     assert len(waits) == 2
 
@@ -292,7 +292,9 @@ async def test_messages_alone_wait_once_and_once_more_for_their_event_ids(
     again = [world.message(event_id=m.event_id) for m in messages]
     made = [world.store.publish(Publication(m, {"": BODY}, [])) for m in messages + again]
 
-    assert await asyncio.gather(*made) == [Added()] * 20 + [Duplicate(m.id) for m in messages]
+    assert await asyncio.gather(*made) == [PublicationStored()] * 20 + [
+        DuplicateEventId(m.id) for m in messages
+    ]
     assert len(waits) == 3
 
 
@@ -321,7 +323,7 @@ async def test_one_that_is_stale_fails_alone(world: World) -> None:
     results = [world.result(delivery) for delivery in held]
     results[2] = stale
 
-    settled = await asyncio.gather(*map(world.store.settle, results))
+    settled = await asyncio.gather(*map(world.store.finish_attempt, results))
 
     assert settled == [True, True, False, True, True]
     states = [(await world.reread(delivery)).state for delivery in held]
@@ -336,5 +338,5 @@ async def test_one_that_is_wrong_fails_alone(world: World) -> None:
         *map(world.store.publish, [good[0], wrong, good[1], good[2]]), return_exceptions=True
     )
 
-    assert [outcomes[0], *outcomes[2:]] == [Added()] * 3
+    assert [outcomes[0], *outcomes[2:]] == [PublicationStored()] * 3
     assert isinstance(outcomes[1], Exception)

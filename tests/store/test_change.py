@@ -19,9 +19,14 @@ from tests.store.till import (
 from tests.store.world import BODY
 from tillbell.clock import HOUR
 from tillbell.model.sources import Source
-from tillbell.model.transactions import Direction, Status
-from tillbell.storage.ports.inbound import Change, Crossed, Done, Kept
-from tillbell.storage.ports.outbound import ALL, Repeated
+from tillbell.model.transactions import Direction, TransactionStatus
+from tillbell.storage.ports.inbound import (
+    ChangesCommitted,
+    ChangeSet,
+    PreconditionFailed,
+    RecordWrite,
+)
+from tillbell.storage.ports.outbound import ALL, RepeatedRequest
 
 
 async def test_a_change_makes_all_of_a_decision_true(till: Till) -> None:
@@ -36,7 +41,7 @@ async def test_a_change_makes_all_of_a_decision_true(till: Till) -> None:
         steps=(step,),
         conclusion=told,
         conflicts=(conflict,),
-        records=(Kept(record, 0),),
+        records=(RecordWrite(record, 0),),
         publications=(news,),
         seen=((till.source, "item"),),
         audit=(entry,),
@@ -57,10 +62,10 @@ async def test_a_change_makes_all_of_a_decision_true(till: Till) -> None:
     assert await store.message(app, "e1") == news.message
     assert await store.body(news.message.app_id, news.message.id) == BODY
     assert (await store.counts()).waiting == 1
-    assert await store.unseen(till.world.app, till.source, ["item", "other"]) == {"other"}
+    assert await store.new_item_keys(till.world.app, till.source, ["item", "other"]) == {"other"}
     assert await store.audit(app, ALL) == [entry]
-    assert await store.recall("key") == Repeated("print", b"answer")
-    assert await store.unprocessed("", 10) == []
+    assert await store.idempotent_answer("key") == RepeatedRequest("print", b"answer")
+    assert await store.unprocessed_callbacks("", 10) == []
 
 
 async def test_what_is_kept_of_a_transaction_is_all_of_it(till: Till) -> None:
@@ -87,7 +92,7 @@ async def test_what_is_kept_of_a_transaction_is_all_of_it(till: Till) -> None:
         news_sequence=2,
         check_at=3,
         checks=4,
-        if_silent=Status.FAILED,
+        if_silent=TransactionStatus.FAILED,
     )
     step = till.opening(full, ON_HOLD, effects=(RESERVE,))
     await till.do(steps=(step,))
@@ -139,10 +144,10 @@ async def test_a_delivery_of_a_change_can_be_claimed(till: Till) -> None:
 async def test_many_changes_in_one_group_commit_are_all_done(till: Till) -> None:
     opened = [till.opening(till.transaction(uid=f"u{n}")) for n in range(300)]
     moved = [till.step(s.transaction, APPROVED, effects=(CREDIT,)) for s in opened]
-    first = [till.store.change(Change(steps=(step,))) for step in opened]
-    then = [till.store.change(Change(steps=(step,))) for step in moved]
+    first = [till.store.commit_changes(ChangeSet(transaction_writes=(step,))) for step in opened]
+    then = [till.store.commit_changes(ChangeSet(transaction_writes=(step,))) for step in moved]
 
-    assert set(await asyncio.gather(*first, *then)) == {Done()}
+    assert set(await asyncio.gather(*first, *then)) == {ChangesCommitted()}
     for step in moved:
         assert await till.store.transaction(till.world.app, step.transaction.id) == step.transaction
         assert len(await till.store.effects(step.transaction.app_id, step.transaction.id)) == 1
@@ -160,12 +165,12 @@ async def test_an_unmatched_callback_waits_under_its_references(till: Till) -> N
     app = till.world.app
 
     assert (waiting.outcome, waiting.retry_at) == (UNMATCHED, retry_at)
-    assert await till.store.waiting(app, ["other", "psp-1", "order-1"]) == [waiting]
-    assert await till.store.waiting(app, ["other"]) == []
-    assert await till.store.waiting(app, []) == []
-    assert await till.store.waiting(till.world.other_app, ["order-1"]) == []
-    assert await till.store.to_retry(retry_at - 1, 10) == []
-    assert await till.store.to_retry(retry_at, 10) == [waiting]
+    assert await till.store.callbacks_awaiting(app, ["other", "psp-1", "order-1"]) == [waiting]
+    assert await till.store.callbacks_awaiting(app, ["other"]) == []
+    assert await till.store.callbacks_awaiting(app, []) == []
+    assert await till.store.callbacks_awaiting(till.world.other_app, ["order-1"]) == []
+    assert await till.store.callbacks_to_retry(retry_at - 1, 10) == []
+    assert await till.store.callbacks_to_retry(retry_at, 10) == [waiting]
 
 
 async def test_a_callback_that_waits_is_concluded_again(till: Till) -> None:
@@ -174,13 +179,13 @@ async def test_a_callback_that_waits_is_concluded_again(till: Till) -> None:
     await till.conclude(callback, UNMATCHED, retry_at=at, waits_for=("a", "b"))
     await till.conclude(callback, UNMATCHED, retry_at=at + 1, waits_for=("b", "c"))
 
-    assert await till.store.waiting(till.world.app, ["a"]) == []
-    assert len(await till.store.waiting(till.world.app, ["b", "c"])) == 1
-    assert await till.store.to_retry(at, 10) == []
+    assert await till.store.callbacks_awaiting(till.world.app, ["a"]) == []
+    assert len(await till.store.callbacks_awaiting(till.world.app, ["b", "c"])) == 1
+    assert await till.store.callbacks_to_retry(at, 10) == []
 
     last = await till.conclude(callback, UNMATCHED)
-    assert await till.store.waiting(till.world.app, ["b", "c"]) == []
-    assert await till.store.to_retry(at + HOUR, 10) == []
+    assert await till.store.callbacks_awaiting(till.world.app, ["b", "c"]) == []
+    assert await till.store.callbacks_to_retry(at + HOUR, 10) == []
     assert last.retry_at is None
-    late = Change(conclusion=till.conclusion(callback))
-    assert await till.store.change(late) == Crossed("concluded")
+    late = ChangeSet(conclusion=till.conclusion(callback))
+    assert await till.store.commit_changes(late) == PreconditionFailed("concluded")

@@ -7,7 +7,7 @@ import asyncio
 from tests.store.world import BODY, LEASE, SENDING, SUCCEEDED, WAITING, World
 from tillbell.clock import SECOND
 from tillbell.model.messages import Claim, Result, Trigger
-from tillbell.storage.ports.outbound import FORGIVEN
+from tillbell.storage.ports.outbound import INTERRUPTIONS_NOT_COUNTED
 
 
 async def test_a_claim_holds_the_opened_attempt_the_message_and_the_body(world: World) -> None:
@@ -71,11 +71,11 @@ async def test_what_interrupts_again_and_again_uses_up_its_schedule_in_the_end(
 ) -> None:
     await world.hand_over()
     tries = []
-    for _ in range(FORGIVEN + 1):
+    for _ in range(INTERRUPTIONS_NOT_COUNTED + 1):
         world.clock.advance(15)
         tries.append((await world.claimed()).tries)
 
-    assert tries == [1] * (FORGIVEN - 1) + [2, 3]
+    assert tries == [1] * (INTERRUPTIONS_NOT_COUNTED - 1) + [2, 3]
 
 
 async def test_the_oldest_due_goes_first_and_no_more_than_wanted(world: World) -> None:
@@ -140,7 +140,7 @@ async def test_two_endpoints_of_one_message_are_claimed_with_the_same_body(world
 async def test_a_retry_is_claimed_when_it_is_due(world: World) -> None:
     await world.publish()
     first = await world.claimed()
-    await world.store.settle(world.result(first, WAITING, world.now + 5 * SECOND))
+    await world.store.finish_attempt(world.result(first, WAITING, world.now + 5 * SECOND))
     world.clock.advance(4.9)
     assert await world.claim() == []
 

@@ -14,8 +14,13 @@ from tests.store.till import (
 )
 from tillbell.model.callbacks import Outcome
 from tillbell.model.sources import Source
-from tillbell.storage.ports.inbound import Change, Crossed, Done, Kept
-from tillbell.storage.ports.outbound import ALL, Duplicate, MessageFilter, Repeated
+from tillbell.storage.ports.inbound import (
+    ChangesCommitted,
+    ChangeSet,
+    PreconditionFailed,
+    RecordWrite,
+)
+from tillbell.storage.ports.outbound import ALL, DuplicateEventId, MessageFilter, RepeatedRequest
 
 
 async def crosses(till: Till, why: str, **parts: Any) -> None:
@@ -25,14 +30,14 @@ async def crosses(till: Till, why: str, **parts: Any) -> None:
     news, seen = till.publication(), ((till.source, "fresh"),)
     parts.setdefault("conclusion", till.conclusion(await till.receive(None)))
     parts["steps"] = (opening, *parts.get("steps", ()))
-    change = Change(**{"audit": (entry,), "publications": (news,), "seen": seen, **parts})
+    change = ChangeSet(**{"audit": (entry,), "publications": (news,), "item_keys": seen, **parts})
 
-    assert await till.store.change(change) == Crossed(why)
+    assert await till.store.commit_changes(change) == PreconditionFailed(why)
     assert await till.store.transaction(till.world.app, opening.transaction.id) is None
     assert await till.store.transitions(opening.transaction.app_id, opening.transaction.id) == []
     assert await till.store.audit(till.world.app, ALL, "x") == []
     assert await till.store.message(till.world.app, news.message.id) is None
-    assert await till.store.unseen(till.world.app, till.source, ["fresh"]) == {"fresh"}
+    assert await till.store.new_item_keys(till.world.app, till.source, ["fresh"]) == {"fresh"}
 
 
 async def test_a_step_from_an_old_version_crosses(till: Till) -> None:
@@ -53,10 +58,13 @@ async def test_a_step_of_what_is_there_already_or_not_yet_crosses(till: Till) ->
 
 async def test_of_two_equal_steps_in_one_group_commit_one_is_done(till: Till) -> None:
     before = await till.create()
-    changes = [Change(steps=(till.step(before, APPROVED, effects=(CREDIT,)),)) for _ in range(200)]
-    found = await asyncio.gather(*map(till.store.change, changes))
+    changes = [
+        ChangeSet(transaction_writes=(till.step(before, APPROVED, effects=(CREDIT,)),))
+        for _ in range(200)
+    ]
+    found = await asyncio.gather(*map(till.store.commit_changes, changes))
 
-    assert list(found) == [Done(), *[Crossed("version")] * 199]
+    assert list(found) == [ChangesCommitted(), *[PreconditionFailed("version")] * 199]
     assert len(await till.store.effects(before.app_id, before.id)) == 1
 
 
@@ -68,10 +76,12 @@ async def test_a_second_transaction_of_one_uid_crosses(till: Till) -> None:
 
 
 async def test_two_of_one_uid_in_one_group_commit_are_seen_as_such(till: Till) -> None:
-    changes = [Change(steps=(till.opening(till.transaction(uid="u")),)) for _ in range(3)]
-    found = await asyncio.gather(*map(till.store.change, changes))
+    changes = [
+        ChangeSet(transaction_writes=(till.opening(till.transaction(uid="u")),)) for _ in range(3)
+    ]
+    found = await asyncio.gather(*map(till.store.commit_changes, changes))
 
-    assert list(found) == [Done(), Crossed("uid"), Crossed("uid")]
+    assert list(found) == [ChangesCommitted(), PreconditionFailed("uid"), PreconditionFailed("uid")]
 
 
 async def test_a_conclusion_takes_the_place_of_the_one_it_names_and_of_no_other(
@@ -93,16 +103,22 @@ async def test_a_second_conclusion_crosses(till: Till) -> None:
 
     await crosses(till, "concluded", conclusion=till.conclusion(callback))
     unknown = till.conclusion(till.callback("never stored"))
-    assert await till.store.change(Change(conclusion=unknown)) == Crossed("concluded")
+    assert await till.store.commit_changes(ChangeSet(conclusion=unknown)) == PreconditionFailed(
+        "concluded"
+    )
 
 
 async def test_of_two_conclusions_in_one_group_commit_one_is_done(till: Till) -> None:
     conclusion = till.conclusion(await till.receive("k"))
     found = await asyncio.gather(
-        *(till.store.change(Change(conclusion=conclusion)) for _ in range(3))
+        *(till.store.commit_changes(ChangeSet(conclusion=conclusion)) for _ in range(3))
     )
 
-    assert list(found) == [Done(), Crossed("concluded"), Crossed("concluded")]
+    assert list(found) == [
+        ChangesCommitted(),
+        PreconditionFailed("concluded"),
+        PreconditionFailed("concluded"),
+    ]
 
 
 async def test_the_same_refund_under_two_events_is_applied_once(till: Till) -> None:
@@ -114,16 +130,18 @@ async def test_the_same_refund_under_two_events_is_applied_once(till: Till) -> N
     await till.do(steps=(till.refunding(payment, 100, psp_transaction_id="re_2"),))
     other = till.refunding(payment, 100, psp_transaction_id="re_1", source_id=till.second)
     await till.do(steps=(other,))
-    assert len(await till.store.children(payment.app_id, payment.id)) == 3
+    assert len(await till.store.linked_transactions(payment.app_id, payment.id)) == 3
 
 
 async def test_the_same_refund_twice_in_one_group_commit_is_applied_once(till: Till) -> None:
     payment = await till.captured()
     fields = {"psp_transaction_id": "re_1", "source_id": None}
-    changes = [Change(steps=(till.refunding(payment, 100, **fields),)) for _ in range(3)]
-    found = await asyncio.gather(*map(till.store.change, changes))
+    changes = [
+        ChangeSet(transaction_writes=(till.refunding(payment, 100, **fields),)) for _ in range(3)
+    ]
+    found = await asyncio.gather(*map(till.store.commit_changes, changes))
 
-    assert list(found) == [Done(), *[Crossed("psp_transaction_id")] * 2]
+    assert list(found) == [ChangesCommitted(), *[PreconditionFailed("psp_transaction_id")] * 2]
 
 
 async def test_refunds_beyond_what_was_captured_cross(till: Till) -> None:
@@ -137,10 +155,10 @@ async def test_refunds_beyond_what_was_captured_cross(till: Till) -> None:
 
 async def test_refunds_of_one_group_commit_are_counted_together(till: Till) -> None:
     payment = await till.captured(amount=1_000)
-    changes = [Change(steps=(till.refunding(payment, 300),)) for _ in range(5)]
-    found = await asyncio.gather(*map(till.store.change, changes))
+    changes = [ChangeSet(transaction_writes=(till.refunding(payment, 300),)) for _ in range(5)]
+    found = await asyncio.gather(*map(till.store.commit_changes, changes))
 
-    assert list(found) == [*[Done()] * 3, *[Crossed("refunds")] * 2]
+    assert list(found) == [*[ChangesCommitted()] * 3, *[PreconditionFailed("refunds")] * 2]
 
 
 async def test_a_refund_of_what_was_not_captured_crosses(till: Till) -> None:
@@ -151,15 +169,17 @@ async def test_a_payment_can_be_captured_and_refunded_at_once(till: Till) -> Non
     payment = till.opening(till.transaction(amount=500), APPROVED, effects=(CREDIT,))
     await till.do(steps=(payment, till.refunding(payment.transaction, 500)))
 
-    (refund,) = await till.store.children(payment.transaction.app_id, payment.transaction.id)
+    (refund,) = await till.store.linked_transactions(
+        payment.transaction.app_id, payment.transaction.id
+    )
     assert [e.kind for e in await till.store.effects(refund.app_id, refund.id)] == [DEBIT]
 
 
 async def test_a_used_idempotency_key_crosses(till: Till) -> None:
-    await till.store.remember("key", "print", b"first", till.world.now)
+    await till.store.store_idempotent_answer("key", "print", b"first", till.world.now)
 
     await crosses(till, "idempotency", idempotency=("key", "print", b"second"))
-    assert await till.store.recall("key") == Repeated("print", b"first")
+    assert await till.store.idempotent_answer("key") == RepeatedRequest("print", b"first")
 
 
 async def test_a_used_event_id_crosses(till: Till) -> None:
@@ -167,20 +187,20 @@ async def test_a_used_event_id_crosses(till: Till) -> None:
     again = till.publication(event_id="e1")
 
     await crosses(till, "event_id", publications=(again,))
-    assert await till.store.publish(again) == Duplicate(first.id)
+    assert await till.store.publish(again) == DuplicateEventId(first.id)
 
 
 async def test_messages_of_publish_and_of_change_share_their_event_ids(till: Till) -> None:
     both = [till.publication(event_id="e1") for _ in range(2)]
-    change = till.store.change(Change(publications=(both[0],)))
+    change = till.store.commit_changes(ChangeSet(publications=(both[0],)))
     found = await asyncio.gather(change, till.store.publish(both[1]))
 
-    assert list(found) == [Done(), Duplicate(both[0].message.id)]
+    assert list(found) == [ChangesCommitted(), DuplicateEventId(both[0].message.id)]
     assert await till.store.messages(till.world.app, MessageFilter(), ALL) == [both[0].message]
 
 
 async def test_a_used_key_of_a_publication_crosses(till: Till) -> None:
-    await till.store.remember("key", "print", b"first", till.world.now)
+    await till.store.store_idempotent_answer("key", "print", b"first", till.world.now)
     news = till.publication()._replace(idempotency=("key", "print", b"second"))
 
     await crosses(till, "idempotency", publications=(news,))
@@ -188,14 +208,14 @@ async def test_a_used_key_of_a_publication_crosses(till: Till) -> None:
 
 async def test_a_record_of_another_version_crosses(till: Till) -> None:
     record = till.record(uid="main")
-    await till.do(records=(Kept(record, 0),))
+    await till.do(records=(RecordWrite(record, 0),))
     newer = till.record(id=record.id, uid="main", version=2)
 
-    await crosses(till, "version", records=(Kept(newer, 0),))
-    await crosses(till, "version", records=(Kept(newer, 2),))
-    await till.do(records=(Kept(newer, 1),))
+    await crosses(till, "version", records=(RecordWrite(newer, 0),))
+    await crosses(till, "version", records=(RecordWrite(newer, 2),))
+    await till.do(records=(RecordWrite(newer, 1),))
     assert await till.store.get(Source, "main", till.world.app) == newer
-    await crosses(till, "uid", records=(Kept(till.record(uid="main"), 0),))
+    await crosses(till, "uid", records=(RecordWrite(till.record(uid="main"), 0),))
 
 
 async def test_a_conflict_is_resolved_once(till: Till) -> None:
@@ -220,6 +240,6 @@ async def test_an_item_that_was_seen_crosses(till: Till) -> None:
     seen = ((till.source, "a"), (till.source, "b"), (till.source, "a"))
     await till.do(conclusion=till.conclusion(callback), seen=seen)
 
-    await crosses(till, "seen", seen=((till.source, "b"), (till.source, "c")))
-    assert await till.store.unseen(till.world.app, till.source, ["a", "b", "c"]) == {"c"}
-    assert await till.store.unseen(till.world.app, till.second, ["a"]) == {"a"}
+    await crosses(till, "known_item_keys", seen=((till.source, "b"), (till.source, "c")))
+    assert await till.store.new_item_keys(till.world.app, till.source, ["a", "b", "c"]) == {"c"}
+    assert await till.store.new_item_keys(till.world.app, till.second, ["a"]) == {"a"}

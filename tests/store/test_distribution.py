@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from tillbell.storage.postgres.connection import open_link
+from tillbell.storage.postgres.connection import connect_postgres
 from tillbell.storage.session.migrate import migrate
 from tillbell.storage.session.statements import load
 
@@ -26,13 +26,13 @@ APART = {
 # Statements that look at all applications at once, none of them once a message.
 OF_ALL = {
     "to find what is to be done": {
-        "any_ordered",
-        "due_checks",
-        "lanes",
+        "has_order_keys",
+        "transactions_to_check",
+        "due_lanes",
         "leased_deliveries",
-        "lost_leases",
-        "to_retry",
-        "unprocessed",
+        "expired_leases",
+        "callbacks_to_retry",
+        "unprocessed_callbacks",
     },
     "to delete what is past its time": {
         "delete_attempts",
@@ -46,10 +46,10 @@ OF_ALL = {
         "has_lasting_bodies",
         "has_open_callbacks",
         "has_open_deliveries",
-        "stale_bodies",
-        "stale_messages",
-        "stale_requests",
-        "unsendable",
+        "expired_bodies",
+        "expired_messages",
+        "expired_requests",
+        "deliveries_of_expiring_bodies",
     },
 }
 CATALOGUE = """
@@ -68,9 +68,9 @@ WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
 
 @pytest.fixture
 def connection(used_schema: Callable[[], str]) -> Iterator[Connection]:
-    link = open_link(used_schema())
+    link = connect_postgres(used_schema())
     migrate(link, "postgres", 0)
-    link.rows("begin")
+    link.query("begin")
     yield link.connection
     link.close()
 

@@ -16,7 +16,7 @@ import pytest
 from tests.patience import PATIENCE_S
 from tests.store.world import BODY, SUCCEEDED, World
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.ports.outbound import Added, Duplicate, Publication
+from tillbell.storage.ports.outbound import DuplicateEventId, Publication, PublicationStored
 from tillbell.storage.sqlite import database as sqlite
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
@@ -67,7 +67,11 @@ async def test_a_failed_commit_fails_all_of_its_batch_and_the_next_one_works(
 
     repeats = [Publication(world.message(event_id=m.event_id), {"": BODY}, []) for m in messages]
     again = await asyncio.gather(*map(world.store.publish, repeats))
-    expected = [Duplicate(m.id) for m in messages] if point == "after commit" else [Added()] * 20
+    expected = (
+        [DuplicateEventId(m.id) for m in messages]
+        if point == "after commit"
+        else [PublicationStored()] * 20
+    )
     assert again == expected
 
 
@@ -77,9 +81,9 @@ async def test_a_settlement_repeated_after_an_unknown_commit_counts_once(
     delivery = await world.hand_over()
     faults.planned["after commit"] = apsw.IOError("disk I/O error")
     with pytest.raises(StoreUnavailable):
-        await world.store.settle(world.result(delivery))
+        await world.store.finish_attempt(world.result(delivery))
 
-    assert await world.store.settle(world.result(delivery)) is False
+    assert await world.store.finish_attempt(world.result(delivery)) is False
     assert len(await world.attempts(delivery)) == 1
     assert (await world.reread(delivery)).state is SUCCEEDED
 
@@ -103,7 +107,7 @@ async def test_a_wrong_request_fails_alone(world: World) -> None:
         *map(world.store.publish, [good[0], good[1], wrong, good[2]]), return_exceptions=True
     )
 
-    assert [outcomes[0], outcomes[1], outcomes[3]] == [Added()] * 3
+    assert [outcomes[0], outcomes[1], outcomes[3]] == [PublicationStored()] * 3
     assert isinstance(outcomes[2], apsw.ConstraintError)
 
 
@@ -112,13 +116,15 @@ async def test_a_fault_inside_a_commit_repeats_it_with_care_and_then_one_by_one(
 ) -> None:
     faults.planned["publish"] = OSError("a bug")
     publications = [Publication(world.message(), {"": BODY}, []) for _ in range(5)]
-    assert await asyncio.gather(*map(world.store.publish, publications)) == [Added()] * 5
+    assert (
+        await asyncio.gather(*map(world.store.publish, publications)) == [PublicationStored()] * 5
+    )
     assert faults.passed.count("publish") == 2
 
     faults.passed.clear()
     faults.planned["publish"] = faults.also["publish"] = OSError("a bug")
     more = [Publication(world.message(), {"": BODY}, []) for _ in range(5)]
-    assert await asyncio.gather(*map(world.store.publish, more)) == [Added()] * 5
+    assert await asyncio.gather(*map(world.store.publish, more)) == [PublicationStored()] * 5
     assert faults.passed.count("publish") == 2 + 5
     assert faults.passed.count("after commit") == 1
 
@@ -163,7 +169,7 @@ async def test_what_arrives_while_a_commit_runs_shares_the_next_one(
     rest = [database.publish(p) for p in publications[1:]]
     gate.opened.set()
 
-    assert await asyncio.gather(first, *rest) == [Added()] * 101
+    assert await asyncio.gather(first, *rest) == [PublicationStored()] * 101
     assert gate.commits == 2
     await database.close()
 
@@ -203,7 +209,7 @@ async def test_a_caller_that_goes_away_does_not_stop_the_others(world: World) ->
     futures = [asyncio.ensure_future(world.store.publish(p)) for p in publications]
     futures[1].cancel()
 
-    assert await asyncio.gather(futures[0], futures[2]) == [Added()] * 2
+    assert await asyncio.gather(futures[0], futures[2]) == [PublicationStored()] * 2
     assert await world.store.message(world.app, publications[2].message.id) is not None
 
 
@@ -215,7 +221,7 @@ async def test_writes_of_different_kinds_keep_their_order(world: World) -> None:
     await publish
 
     (claimed,) = await claim
-    settle = world.store.settle(world.result(claimed.delivery))
+    settle = world.store.finish_attempt(world.result(claimed.delivery))
     resend = asyncio.ensure_future(world.store.resend(world.app, [waiting.id], world.now))
     assert (await settle, await resend) == (True, 1)
 

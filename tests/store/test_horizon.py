@@ -13,16 +13,16 @@ from tests.store.world import BODY, LEASE, World
 from tillbell.clock import HOUR, SECOND
 from tillbell.model.messages import Delivery
 from tillbell.storage.operations.claim_window import (
-    EVERY,
-    EVERYTHING,
+    COMMIT_MARGIN,
+    FULL_SCAN_EVERY,
     LANES_MAX,
     LEASES_MARGIN,
-    MARGIN,
-    Horizon,
-    View,
+    UNBOUNDED,
+    ClaimBounds,
+    ClaimWindow,
 )
 from tillbell.storage.ports.outbound import Publication
-from tillbell.storage.postgres.connection import open_link
+from tillbell.storage.postgres.connection import connect_postgres
 from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.session.statements import load
 from tillbell.testing import ManualClock
@@ -31,10 +31,12 @@ NOW = 1_760_000_000 * SECOND
 LANE, OTHER = ("app_1", "ep_1"), ("app_1", "ep_2")
 
 
-def looked(horizon: Horizon, now: int, reached: int | None = None, left: int | None = None) -> View:
+def looked(
+    horizon: ClaimWindow, now: int, reached: int | None = None, left: int | None = None
+) -> ClaimBounds:
     """Claim from a lane as the store does; return where it looked."""
-    view = horizon.view([LANE], now)
-    horizon.looked(view, {LANE: reached or now}, left or now, now)
+    view = horizon.bounds([LANE], now)
+    horizon.advance(view, {LANE: reached or now}, left or now, now)
     return view
 
 
@@ -42,61 +44,63 @@ def looked(horizon: Horizon, now: int, reached: int | None = None, left: int | N
 
 
 def test_the_first_look_is_at_everything_and_the_next_where_it_ended() -> None:
-    horizon = Horizon(EVERY)
-    assert looked(horizon, NOW) == EVERYTHING
-    assert looked(horizon, NOW + SECOND) == View({LANE: NOW - MARGIN}, NOW - LEASES_MARGIN)
-    assert looked(horizon, NOW + 2 * SECOND).of(LANE) == NOW + SECOND - MARGIN
-    assert horizon.view([OTHER], NOW).of(OTHER) == 0
+    horizon = ClaimWindow(FULL_SCAN_EVERY)
+    assert looked(horizon, NOW) == UNBOUNDED
+    assert looked(horizon, NOW + SECOND) == ClaimBounds(
+        {LANE: NOW - COMMIT_MARGIN}, NOW - LEASES_MARGIN
+    )
+    assert looked(horizon, NOW + 2 * SECOND).since(LANE) == NOW + SECOND - COMMIT_MARGIN
+    assert horizon.bounds([OTHER], NOW).since(OTHER) == 0
 
 
 def test_everything_is_looked_at_again_now_and_then() -> None:
-    horizon = Horizon(EVERY)
-    wholes = [n for n in range(100) if looked(horizon, NOW + n * SECOND).of(LANE) == 0]
+    horizon = ClaimWindow(FULL_SCAN_EVERY)
+    wholes = [n for n in range(100) if looked(horizon, NOW + n * SECOND).since(LANE) == 0]
 
     assert wholes == [0, 30, 60, 90]
 
 
 def test_a_lane_that_had_more_is_looked_at_from_the_last_that_was_taken() -> None:
-    horizon = Horizon(EVERY)
+    horizon = ClaimWindow(FULL_SCAN_EVERY)
     looked(horizon, NOW, reached=NOW - HOUR)
-    assert looked(horizon, NOW, reached=NOW - HOUR // 2).of(LANE) == NOW - HOUR - MARGIN
-    assert looked(horizon, NOW).of(LANE) == NOW - HOUR // 2 - MARGIN
-    assert looked(horizon, NOW, reached=NOW - HOUR).of(LANE) == NOW - MARGIN
-    assert horizon.view([LANE], NOW).of(LANE) == NOW - MARGIN, "it never goes back"
+    assert looked(horizon, NOW, reached=NOW - HOUR // 2).since(LANE) == NOW - HOUR - COMMIT_MARGIN
+    assert looked(horizon, NOW).since(LANE) == NOW - HOUR // 2 - COMMIT_MARGIN
+    assert looked(horizon, NOW, reached=NOW - HOUR).since(LANE) == NOW - COMMIT_MARGIN
+    assert horizon.bounds([LANE], NOW).since(LANE) == NOW - COMMIT_MARGIN, "it never goes back"
 
 
 def test_lost_leases_are_looked_at_from_the_first_that_was_left_to_others() -> None:
-    horizon = Horizon(EVERY)
+    horizon = ClaimWindow(FULL_SCAN_EVERY)
     looked(horizon, NOW, left=NOW - 5 * SECOND)
     assert looked(horizon, NOW + SECOND).leases == NOW - 5 * SECOND - LEASES_MARGIN
     assert looked(horizon, NOW + 2 * SECOND).leases == NOW + SECOND - LEASES_MARGIN
-    assert looked(horizon, NOW + EVERY).leases == 0
+    assert looked(horizon, NOW + FULL_SCAN_EVERY).leases == 0
 
 
 def test_lanes_with_order_keys_are_looked_at_whole() -> None:
     ordered: set[tuple[str, str]] = set()
-    horizon = Horizon(EVERY, ordered)
+    horizon = ClaimWindow(FULL_SCAN_EVERY, ordered)
     looked(horizon, NOW)
     ordered.add(LANE)
 
-    assert looked(horizon, NOW).of(LANE) == 0
+    assert looked(horizon, NOW).since(LANE) == 0
 
 
 def test_a_clock_that_went_back_is_not_trusted() -> None:
-    horizon = Horizon(EVERY)
+    horizon = ClaimWindow(FULL_SCAN_EVERY)
     looked(horizon, NOW)
 
-    assert looked(horizon, NOW - SECOND) == EVERYTHING
+    assert looked(horizon, NOW - SECOND) == UNBOUNDED
 
 
 def test_it_does_not_grow_without_end() -> None:
-    horizon = Horizon(EVERY)
+    horizon = ClaimWindow(FULL_SCAN_EVERY)
     many = {("app", f"ep_{n}"): NOW for n in range(LANES_MAX + 1)}
-    horizon.looked(EVERYTHING, many, NOW, NOW)
+    horizon.advance(UNBOUNDED, many, NOW, NOW)
     looked(horizon, NOW)
 
-    assert horizon.view(many, NOW).lanes == {}
-    assert horizon.view([LANE], NOW).lanes == {LANE: NOW - MARGIN}
+    assert horizon.bounds(many, NOW).lanes == {}
+    assert horizon.bounds([LANE], NOW).lanes == {LANE: NOW - COMMIT_MARGIN}
 
 
 # ── every store ──────────────────────────────────────────────────────────────────────────────────
@@ -111,7 +115,7 @@ async def test_one_that_may_go_at_last_is_claimed_at_once_however_long_it_waited
         world.clock.advance(5)
         await world.store.renew([(held.app_id, held.id, held.token)], world.now + LEASE)
         assert await world.claim() == []
-    await world.store.settle(world.result(held))
+    await world.store.finish_attempt(world.result(held))
 
     assert len(await world.claim()) == 1
 
@@ -186,7 +190,7 @@ async def test_what_became_due_long_ago_is_found_at_the_next_whole_look(shop: Wo
     late = shop.waiting(message, shop.endpoint, due_at=shop.now - HOUR)
     await shop.add(message, [late])
     assert await shop.claim() == []
-    shop.clock.advance(EVERY / SECOND)
+    shop.clock.advance(FULL_SCAN_EVERY / SECOND)
 
     assert [claim.delivery.id for claim in await shop.claim()] == [late.id]
 
@@ -204,7 +208,7 @@ async def test_one_that_may_go_by_another_process_is_claimed_at_once(
         clock.advance(5)
         await shop.store.renew([(held.app_id, held.id, held.token)], shop.now + LEASE)
         assert await shop.claim() == []
-    await other.settle(shop.result(held))
+    await other.finish_attempt(shop.result(held))
 
     assert [claim.message for claim in await shop.claim()] == [second]
     await other.close()
@@ -233,8 +237,8 @@ async def test_a_claim_that_was_not_committed_moves_nothing(url: str, clock: Man
 def _pages_of_a_claim(url: str, shop: World, since: int) -> int:
     """How many pages the statement of a claim touches, of a lane in which nothing waits."""
     text = re.sub(r"\?(\d+)", r"$\1", load("postgres")("due_deliveries")).rstrip(";")
-    with closing(open_link(url)) as link:
-        link.rows("begin")  # with the settings that claims run under
+    with closing(connect_postgres(url)) as link:
+        link.query("begin")  # with the settings that claims run under
         link.connection.execute(f"PREPARE walk AS {text}".encode(), prepare=False)
         ((plan,),) = link.connection.execute(
             f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE walk (ARRAY['{shop.app}'], "
@@ -252,7 +256,7 @@ async def _delivered(shop: World, count: int) -> None:
         for message, delivery in zip(messages, waiting, strict=True):
             shop.store.publish(Publication(message, {"": BODY}, [delivery]))
         claims = await shop.claim(100)
-        settled = [shop.store.settle(shop.result(claim.delivery)) for claim in claims]
+        settled = [shop.store.finish_attempt(shop.result(claim.delivery)) for claim in claims]
         assert [await one for one in settled] == [True] * 100
         shop.clock.advance(5)
 
@@ -281,7 +285,7 @@ async def test_totals_are_counted_in_fresh_rows_while_they_turn(url: str, shop: 
 
     await shop.publish()
     assert await shards() == {False}
-    await shop.store.turn_totals(is_on=True)
+    await shop.store.use_fresh_totals(is_on=True)
     await shop.publish()
     assert await shards() == {False, True}
     with psycopg.connect(url) as connection:
@@ -291,7 +295,7 @@ async def test_totals_are_counted_in_fresh_rows_while_they_turn(url: str, shop: 
     assert before == after
     assert (await shop.store.counts()).waiting == 3
 
-    await shop.store.turn_totals(is_on=False)
+    await shop.store.use_fresh_totals(is_on=False)
     await shop.publish()
     assert (await shop.store.counts()).waiting == 4
     with psycopg.connect(url) as connection:

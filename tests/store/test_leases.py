@@ -56,7 +56,7 @@ async def test_a_released_claim_cannot_be_settled_or_released_again(world: World
     released = await world.reread(delivery)
     await world.store.release([(delivery.app_id, delivery.id, 1)], world.now + 7)
 
-    assert await world.store.settle(world.result(delivery)) is False
+    assert await world.store.finish_attempt(world.result(delivery)) is False
     assert await world.reread(delivery) == released
 
 
@@ -77,7 +77,7 @@ async def test_at_the_start_every_leased_delivery_is_due_and_its_attempt_interru
     waiting = await world.the_delivery(message)
     world.clock.advance(1)
 
-    assert await world.store.orphan(world.now) == 3
+    assert await world.store.release_all_leases(world.now) == 3
     assert await world.the_delivery(message) == waiting
     for delivery in leased:
         assert await world.reread(delivery) == delivery._replace(
@@ -85,8 +85,8 @@ async def test_at_the_start_every_leased_delivery_is_due_and_its_attempt_interru
         )
         (attempt,) = await world.attempts(delivery)
         assert (attempt.result, attempt.number) == (Result.INTERRUPTED, 1)
-        assert await world.store.settle(world.result(delivery)) is False
-    assert await world.store.orphan(world.now) == 0
+        assert await world.store.finish_attempt(world.result(delivery)) is False
+    assert await world.store.release_all_leases(world.now) == 0
     assert [c.delivery.attempts for c in await world.claim()] == [2, 2, 2]
 
 

@@ -9,7 +9,7 @@ import apsw
 from tests.store.test_faults import Faults
 from tests.store.world import BODY, LEASE, SUCCEEDED, World
 from tillbell.clock import SECOND
-from tillbell.deliver.leases import Ledger
+from tillbell.deliver.leases import HeldLeases
 from tillbell.model.messages import Claim, Delivery, DeliveryState
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
@@ -26,40 +26,40 @@ async def claim_of(world: World, delivery: Delivery) -> Claim:
 async def test_a_process_that_was_stopped_for_long_sends_nothing_that_others_have(
     world: World,
 ) -> None:
-    ledger = Ledger(world.store, world.clock, LEASE)
+    ledger = HeldLeases(world.store, world.clock, LEASE)
     old = await claim_of(world, await world.hand_over())
-    ledger.hold(old)
+    ledger.add(old)
     world.clock.advance(40)
     await world.claimed()
     await ledger.renew()
 
-    assert ledger.begin(old, world.now) is False
+    assert ledger.check_held(old, world.now) is False
     assert ledger.held_count == 0
 
 
 async def test_one_that_was_stopped_and_is_not_missed_goes_on(world: World) -> None:
-    ledger = Ledger(world.store, world.clock, LEASE)
+    ledger = HeldLeases(world.store, world.clock, LEASE)
     old = await claim_of(world, await world.hand_over())
-    ledger.hold(old)
+    ledger.add(old)
     world.clock.advance(40)
     assert not (world.now < old.delivery.due_at)
     await ledger.renew()
 
-    assert ledger.begin(old, world.now) is True
+    assert ledger.check_held(old, world.now) is True
     assert (await world.reread(old.delivery)).due_at == world.now + LEASE
 
 
 async def test_a_late_result_does_not_give_up_the_claim_that_came_after(world: World) -> None:
-    ledger = Ledger(world.store, world.clock, LEASE)
+    ledger = HeldLeases(world.store, world.clock, LEASE)
     old = await claim_of(world, await world.hand_over())
-    ledger.hold(old)
+    ledger.add(old)
     world.clock.advance(40)
     new = await claim_of(world, await world.claimed())
-    ledger.hold(new)
-    ledger.settle(old, world.result(old.delivery))
+    ledger.add(new)
+    ledger.store_attempt(old, world.result(old.delivery))
     await ledger.flush()
 
-    assert ledger.begin(new, world.now + SECOND) is True
+    assert ledger.check_held(new, world.now + SECOND) is True
 
 
 async def test_a_result_the_store_did_not_confirm_comes_before_the_next_claim(
@@ -69,16 +69,16 @@ async def test_a_result_the_store_did_not_confirm_comes_before_the_next_claim(
     database = SqliteDatabase(tmp_path / "x.db", clock, fault=faults)
     await database.open()
     world = World(database, clock)
-    ledger = Ledger(world.store, clock, LEASE)
+    ledger = HeldLeases(world.store, clock, LEASE)
     claim = await claim_of(world, await world.hand_over())
-    ledger.hold(claim)
+    ledger.add(claim)
     faults.planned["before commit"] = apsw.IOError("disk I/O error")
-    ledger.settle(claim, world.result(claim.delivery))
+    ledger.store_attempt(claim, world.result(claim.delivery))
     await ledger.flush()
     assert (await world.reread(claim.delivery)).state is SENDING
     clock.advance(0.5)
     later = clock.now() + 60 * SECOND
-    ledger.offer_again()
+    ledger.retry_unconfirmed()
     claims = await database.claim({(world.app, world.endpoint): 10}, later, later + LEASE)
 
     assert claims == []

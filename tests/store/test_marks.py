@@ -7,27 +7,32 @@ from collections.abc import Callable
 
 import pytest
 
-from tillbell.errors import Conflict
+from tillbell.errors import ConflictError
 from tillbell.model.records import Application
 from tillbell.storage.ports.database import Database
-from tillbell.storage.ports.outbound import Page, Repeated
+from tillbell.storage.ports.outbound import Page, RepeatedRequest
 from tillbell.storage.postgres.database import PostgresDatabase
-from tillbell.storage.session.idempotency import UNANSWERED, KeyTaken, Mark, under
+from tillbell.storage.session.idempotency import (
+    UNANSWERED,
+    IdempotencyKeyInUse,
+    IdempotencyUse,
+    carrying,
+)
 from tillbell.testing import ManualClock
 
-USED = Repeated("print", UNANSWERED)
+USED = RepeatedRequest("print", UNANSWERED)
 
 
 on_both = pytest.mark.parametrize("store", ["sqlite", "postgres"], indirect=True)
 
 
-def mark(key: str = "key") -> Mark:
-    return Mark(key, "print", at=1)
+def mark(key: str = "key") -> IdempotencyUse:
+    return IdempotencyUse(key, "print", at=1)
 
 
-async def make(store: Database, used: Mark, *ids: str, uid: str | None = None) -> None:
+async def make(store: Database, used: IdempotencyUse, *ids: str, uid: str | None = None) -> None:
     """Make applications under a mark, each by a write of its own."""
-    with under(used):
+    with carrying(used):
         for id_ in ids:
             await store.put(Application(id=id_, name=id_, uid=uid))
 
@@ -39,25 +44,25 @@ async def names(store: Database) -> list[str]:
 @on_both
 async def test_the_first_write_brings_it(store: Database) -> None:
     await make(store, mark(), "a", "b")
-    assert await store.recall("key") == USED
+    assert await store.idempotent_answer("key") == USED
     assert sorted(await names(store)) == ["a", "b"]
 
 
 @on_both
 async def test_without_a_write_nothing_was_used(store: Database) -> None:
-    with under(mark()):
-        await store.recall("key")
+    with carrying(mark()):
+        await store.idempotent_answer("key")
     await store.put(Application(id="a", name="a"))
-    assert await store.recall("key") is None
+    assert await store.idempotent_answer("key") is None
 
 
 @on_both
 async def test_a_key_that_was_used_lets_nothing_happen_again(store: Database) -> None:
     await make(store, mark(), "a")
     again = mark()
-    with pytest.raises(KeyTaken):
+    with pytest.raises(IdempotencyKeyInUse):
         await make(store, again, "b")
-    assert again.is_taken
+    assert again.was_used_before
     assert await names(store) == ["a"]
     await make(store, mark("another"), "c")
     assert sorted(await names(store)) == ["a", "c"]
@@ -66,20 +71,20 @@ async def test_a_key_that_was_used_lets_nothing_happen_again(store: Database) ->
 @on_both
 async def test_a_write_that_is_refused_leaves_no_mark(store: Database) -> None:
     await store.put(Application(id="a", name="a", uid="shop"))
-    with pytest.raises(Conflict) as refused:
+    with pytest.raises(ConflictError) as refused:
         await make(store, mark(), "b", uid="shop")
-    assert not isinstance(refused.value, KeyTaken)
-    assert await store.recall("key") is None
+    assert not isinstance(refused.value, IdempotencyKeyInUse)
+    assert await store.idempotent_answer("key") is None
 
 
 @on_both
 async def test_what_follows_a_refused_write_brings_the_mark(store: Database) -> None:
     await store.put(Application(id="a", name="a", uid="shop"))
     used = mark()
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         await make(store, used, "b", uid="shop")
     await make(store, used, "c")
-    assert await store.recall("key") == USED
+    assert await store.idempotent_answer("key") == USED
 
 
 @on_both
@@ -89,7 +94,7 @@ async def test_who_ignores_that_a_key_was_used_writes_nothing_all_the_same(
     await make(store, mark(), "a")
     again = mark()
     for id_ in ("b", "c"):
-        with pytest.raises(KeyTaken):
+        with pytest.raises(IdempotencyKeyInUse):
             await make(store, again, id_)
     assert await names(store) == ["a"]
 
@@ -102,7 +107,7 @@ async def test_of_many_at_once_one_happens(store: Database) -> None:
     )
     happened = [id_ for id_, outcome in zip(ids, outcomes, strict=True) if outcome is None]
     assert len(happened) == 1
-    assert {type(outcome) for outcome in outcomes} == {type(None), KeyTaken}
+    assert {type(outcome) for outcome in outcomes} == {type(None), IdempotencyKeyInUse}
     assert await names(store) == happened
 
 
@@ -119,7 +124,9 @@ async def test_of_two_processes_at_once_one_does_it(
             *(make(store, mark(key), f"{key}-{n}") for n, store in enumerate(stores)),
             return_exceptions=True,
         )
-        assert sorted(map(repr, map(type, outcomes))) == sorted(map(repr, (type(None), KeyTaken)))
+        assert sorted(map(repr, map(type, outcomes))) == sorted(
+            map(repr, (type(None), IdempotencyKeyInUse))
+        )
     assert len(await names(stores[0])) == 20
     for store in stores:
         await store.close()

@@ -18,10 +18,10 @@ from tests.store.till import Till
 from tests.store.world import World
 from tillbell.model.sources import Trust
 from tillbell.storage.move.copy import BATCH_BYTES, batches
-from tillbell.storage.move.mover import Manner, Moved, move
+from tillbell.storage.move.mover import MoveOptions, MoveReport, move
 from tillbell.storage.move.tables import ALL
-from tillbell.storage.move.verify import summed
-from tillbell.storage.postgres.connection import open_link
+from tillbell.storage.move.verify import table_digest
+from tillbell.storage.postgres.connection import connect_postgres
 from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.sqlite.connection import open_reader, sql
 from tillbell.storage.sqlite.database import SqliteDatabase
@@ -29,7 +29,7 @@ from tillbell.testing import ManualClock
 
 Schema = Callable[[], str]
 OWN = {"migrations", "removals", "departures"}  # of this very database, or empty at rest
-SMALL = Manner(batch_rows=7)
+SMALL = MoveOptions(batch_rows=7)
 KILLS = full_or_tenth(20)
 
 
@@ -109,7 +109,7 @@ class Stopped(BaseException):
     """The process ends here."""
 
 
-def stopped(path: Path, url: str, clock: ManualClock, after: int) -> Moved | None:
+def stopped(path: Path, url: str, clock: ManualClock, after: int) -> MoveReport | None:
     left = after
 
     def fault(point: str) -> None:
@@ -119,7 +119,7 @@ def stopped(path: Path, url: str, clock: ManualClock, after: int) -> Moved | Non
             raise Stopped(point)
 
     try:
-        return move(path, url, clock, Manner(batch_rows=7, fault=fault))
+        return move(path, url, clock, MoveOptions(batch_rows=7, fault=fault))
     except Stopped:
         return None
 
@@ -147,7 +147,7 @@ async def test_the_proof_finds_a_difference_and_then_nothing_is_served(
         if proven == ALL[0].name:
             execute(url, MEDDLING[table])
 
-    moved = move(source.path, url, clock, Manner(on_proof=meddle))
+    moved = move(source.path, url, clock, MoveOptions(on_proof=meddle))
 
     assert [proof.table for proof in moved.proofs if not proof.is_equal] == [table]
     assert not moved.is_proven
@@ -177,11 +177,11 @@ async def test_the_proof_does_not_depend_on_how_many_rows_are_read_at_once(
 ) -> None:
     source, url = await lived("both", 1, tmp_path, clock), fresh_schema()
     moved = move(source.path, url, clock)
-    with closing(open_reader(source.path)) as here, closing(open_link(url)) as there:
+    with closing(open_reader(source.path)) as here, closing(connect_postgres(url)) as there:
         for table, proof in zip(ALL, moved.proofs, strict=True):
             small = table._replace(page=2)
-            assert summed(here, small) == proof.source, table.name
-            assert summed(there, small) == proof.target, table.name
+            assert table_digest(here, small) == proof.source, table.name
+            assert table_digest(there, small) == proof.target, table.name
 
     assert sum(proof.source.rows > 2 for proof in moved.proofs) > 6
 

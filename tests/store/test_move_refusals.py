@@ -12,8 +12,8 @@ from tests.store.world import World
 from tillbell.clock import SECOND
 from tillbell.errors import Misconfigured
 from tillbell.model.records import Application
-from tillbell.storage.move.marks import go_back
-from tillbell.storage.move.mover import Manner, move
+from tillbell.storage.move.marks import cancel_move
+from tillbell.storage.move.mover import MoveOptions, move
 from tillbell.storage.ports.cluster import Member
 from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.storage.postgres.database import PostgresDatabase
@@ -21,7 +21,7 @@ from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
 Schema = Callable[[], str]
-POINTS = ["begin", "orphan", "_mark", "before commit", "after commit", "departed"]
+POINTS = ["begin", "release_all_leases", "_mark", "before commit", "after commit", "departed"]
 
 
 class Stopped(BaseException):
@@ -53,7 +53,7 @@ def stop(
             raise Stopped(point)
 
     with pytest.raises(Stopped):
-        move(path, url, clock, Manner(batch_rows=40, fault=fault))
+        move(path, url, clock, MoveOptions(batch_rows=40, fault=fault))
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -157,7 +157,7 @@ async def test_a_move_that_was_given_up_does_not_go_on_behind_our_back(
 ) -> None:
     url = fresh_schema()
     stop(source, url, clock)
-    go_back(source, clock.now(), is_forced=False)
+    cancel_move(source, clock.now(), is_forced=False)
 
     with pytest.raises(Misconfigured, match="not this one"):
         move(source, url, clock)
@@ -176,7 +176,7 @@ async def test_two_processes_cannot_move_the_same_rows(
             execute(url, "UPDATE moves SET stage = 'messages', last_key = '[\"a\", \"b\"]'")
 
     with pytest.raises(Misconfigured, match="Another process is moving"):
-        move(source, url, clock, Manner(fault=overtake))
+        move(source, url, clock, MoveOptions(fault=overtake))
     assert execute(url, "SELECT count(*) FROM messages") == [(0,)]
 
 
@@ -193,7 +193,7 @@ async def test_a_target_that_is_written_to_meanwhile_is_refused(
             execute(url, planted)
 
     with pytest.raises(Misconfigured, match="stand in the way of bodies"):
-        move(source, url, clock, Manner(fault=write))
+        move(source, url, clock, MoveOptions(fault=write))
     assert not await opens(PostgresDatabase(url, clock))
 
 
@@ -203,7 +203,7 @@ async def test_a_target_where_a_process_runs_is_refused(
     url = fresh_schema()
     worker = PostgresDatabase(url, clock)
     await worker.open()
-    await worker.sign_in(Member("wrk_1", "worker", sends=True), 15 * SECOND)
+    await worker.heartbeat(Member("wrk_1", "worker", is_worker=True), 15 * SECOND)
 
     with pytest.raises(Misconfigured, match=r"it holds members\."):
         move(source, url, clock)
@@ -222,7 +222,7 @@ async def test_a_source_in_use_is_refused(
     with pytest.raises(Misconfigured, match="Another process is using"):
         move(source, fresh_schema(), clock)
     with pytest.raises(Misconfigured, match="Another process is using"):
-        go_back(source, clock.now(), is_forced=True)
+        cancel_move(source, clock.now(), is_forced=True)
     await served.close()
 
 
@@ -274,9 +274,9 @@ async def test_the_way_back_from_a_finished_move_takes_force(
     move(source, url, clock)
 
     with pytest.raises(Misconfigured, match="say --force"):
-        go_back(source, clock.now(), is_forced=False)
+        cancel_move(source, clock.now(), is_forced=False)
     assert not await opens(SqliteDatabase(source, clock))
-    go_back(source, clock.now(), is_forced=True)
+    cancel_move(source, clock.now(), is_forced=True)
 
     database = SqliteDatabase(source, clock)
     await database.open()
@@ -286,7 +286,7 @@ async def test_the_way_back_from_a_finished_move_takes_force(
 
 async def test_there_is_no_way_back_for_who_never_left(source: Path, clock: ManualClock) -> None:
     with pytest.raises(Misconfigured, match="was not moved"):
-        go_back(source, clock.now(), is_forced=True)
+        cancel_move(source, clock.now(), is_forced=True)
 
 
 async def test_leases_of_a_crashed_gateway_wait_in_the_new_database(
@@ -303,7 +303,9 @@ async def test_leases_of_a_crashed_gateway_wait_in_the_new_database(
     await world.store.open()
     assert (await world.store.counts()).waiting == 1
     assert (await world.claim())[0].delivery.id == delivery.id
-    assert not await world.store.settle(world.result(delivery))  # of the gateway that crashed
+    assert not await world.store.finish_attempt(
+        world.result(delivery)
+    )  # of the gateway that crashed
     found = await world.store.messages(world.app, MessageFilter(), Page())
     assert [message.id for message in found] == [delivery.message_id]
     await world.store.close()

@@ -7,7 +7,7 @@ from typing import Any
 from tests.store.world import FAILED, SUCCEEDED, WAITING, World
 from tillbell.clock import SECOND
 from tillbell.model.messages import Message
-from tillbell.storage.ports.outbound import Lane
+from tillbell.storage.ports.outbound import DueLane
 
 
 async def line(world: World, count: int, key: str = "k", **fields: Any) -> list[Message]:
@@ -24,7 +24,7 @@ async def test_only_the_first_of_a_key_is_claimed(world: World) -> None:
     assert claim.message == first
     assert await world.claim() == []
 
-    await world.store.settle(world.result(claim.delivery))
+    await world.store.finish_attempt(world.result(claim.delivery))
     assert ids(await world.claim()) == [second.id]
     assert third.id not in ids(await world.claim())
 
@@ -42,7 +42,7 @@ async def test_keys_and_unordered_ones_do_not_wait_for_each_other(world: World) 
 async def test_a_retry_holds_its_key_until_it_is_due_and_done(world: World) -> None:
     first, second = await line(world, 2)
     held = await world.claimed()
-    await world.store.settle(world.result(held, WAITING, world.now + 60 * SECOND))
+    await world.store.finish_attempt(world.result(held, WAITING, world.now + 60 * SECOND))
     assert await world.claim() == []
     assert await world.store.next_due([(world.app, world.endpoint)]) == {
         world.endpoint: world.now + 60 * SECOND
@@ -51,7 +51,7 @@ async def test_a_retry_holds_its_key_until_it_is_due_and_done(world: World) -> N
     world.clock.advance(60)
     (claim,) = await world.claim()
     assert claim.message == first
-    await world.store.settle(world.result(claim.delivery, FAILED))
+    await world.store.finish_attempt(world.result(claim.delivery, FAILED))
     assert ids(await world.claim()) == [second.id]
 
 
@@ -66,7 +66,7 @@ async def test_a_released_claim_is_again_the_first(world: World) -> None:
 async def test_orphans_keep_their_place(world: World) -> None:
     first, _ = await line(world, 2)
     await world.claim()
-    await world.store.orphan(world.now)
+    await world.store.release_all_leases(world.now)
 
     assert ids(await world.claim()) == [first.id]
 
@@ -98,10 +98,10 @@ async def test_a_resent_earlier_one_waits_for_the_one_being_sent(world: World) -
     await world.store.resend(world.app, [done.id], world.now)
     assert await world.claim() == []
 
-    await world.store.settle(world.result(sending.delivery))
+    await world.store.finish_attempt(world.result(sending.delivery))
     (resent,) = await world.claim()
     assert resent.message == first
-    await world.store.settle(world.result(resent.delivery))
+    await world.store.finish_attempt(world.result(resent.delivery))
     assert ids(await world.claim()) == [third.id]
 
 
@@ -128,12 +128,12 @@ async def test_held_back_deliveries_are_discarded_too(world: World) -> None:
 
     assert await world.store.discard(world.app, world.endpoint, world.now, 4) == 4
     assert await world.store.discard(world.app, world.endpoint, world.now, 4) == 1
-    assert await world.store.lanes() == []
+    assert await world.store.due_lanes() == []
 
 
 async def test_a_lane_is_due_when_its_first_one_is(world: World) -> None:
     await line(world, 3)
     held = await world.claimed()
-    await world.store.settle(world.result(held, WAITING, world.now + SECOND))
+    await world.store.finish_attempt(world.result(held, WAITING, world.now + SECOND))
 
-    assert await world.store.lanes() == [Lane(world.app, world.endpoint, world.now + SECOND)]
+    assert await world.store.due_lanes() == [DueLane(world.app, world.endpoint, world.now + SECOND)]

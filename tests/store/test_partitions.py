@@ -15,20 +15,22 @@ from tillbell.clock import DAY, HOUR, Micros
 from tillbell.model.messages import Message
 from tillbell.storage.move.mover import move
 from tillbell.storage.ports.outbound import (
-    Added,
     MessageFilter,
     Page,
     Publication,
-    Rotated,
+    PublicationStored,
+    RotationReport,
     Totals,
 )
 from tillbell.storage.postgres.database import PostgresDatabase
-from tillbell.storage.postgres.partitions import CUTS, Span, missing
+from tillbell.storage.postgres.partitions import PARTITIONED_TABLES, DaySpan, missing_spans
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
 WEEK = 7 * DAY
-EVERYTHING = {f"{cut.table}_20251009_7" for cut in CUTS}  # the week that the clock begins in
+EVERYTHING = {
+    f"{cut.table}_20251009_7" for cut in PARTITIONED_TABLES
+}  # the week that the clock begins in
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
@@ -62,7 +64,7 @@ def till(world: World) -> Till:
     return Till(world)
 
 
-async def rotate(world: World, *, bodies: Micros = WEEK, history: Micros = WEEK) -> Rotated:
+async def rotate(world: World, *, bodies: Micros = WEEK, history: Micros = WEEK) -> RotationReport:
     return await world.store.rotate(
         bodies_before=world.now - bodies, history_before=world.now - history, now=world.now
     )
@@ -73,7 +75,7 @@ async def purge(world: World, *, bodies: Micros = WEEK, history: Micros = WEEK) 
     rows = await world.store.purge(
         bodies_before=world.now - bodies, history_before=world.now - history, **before
     )
-    return rows + await world.store.purge_books(
+    return rows + await world.store.purge_inbound(
         requests_before=world.now - bodies, callbacks_before=world.now - history, **before
     )
 
@@ -84,7 +86,7 @@ def forbid_deletes(other: Connection) -> None:
         "CREATE FUNCTION no_delete() RETURNS trigger LANGUAGE plpgsql AS "
         "$$ BEGIN RAISE EXCEPTION 'a row was deleted'; END $$"
     )
-    for cut in CUTS:
+    for cut in PARTITIONED_TABLES:
         other.execute(
             f"CREATE TRIGGER no_delete BEFORE DELETE ON {cut.table} "
             "FOR EACH ROW EXECUTE FUNCTION no_delete()".encode()
@@ -183,7 +185,7 @@ async def test_an_open_delivery_keeps_its_partition_and_the_rest_goes_by_rows(ti
     (claim,) = await world.claim(endpoint=world.second)
     assert (claim.message, claim.body) == (waiting, BODY)
 
-    assert await world.store.settle(world.result(claim.delivery))
+    assert await world.store.finish_attempt(world.result(claim.delivery))
     world.clock.advance(90 * 86_400)
     assert kept <= set((await rotate(world)).dropped)
     assert await world.store.counts() == Totals()
@@ -218,7 +220,7 @@ async def test_the_body_of_an_attempt_under_way_keeps_its_partition(world: World
     world.clock.advance(2 * 7 * 86_400)
     await world.store.renew([(delivery.app_id, delivery.id, delivery.token)], world.now + HOUR)
     first = await rotate(world, history=90 * DAY)
-    assert await world.store.settle(world.result(delivery))
+    assert await world.store.finish_attempt(world.result(delivery))
     second = await rotate(world, history=90 * DAY)
 
     assert "bodies_20251009_7" not in first.dropped
@@ -265,7 +267,7 @@ async def test_two_processes_may_rotate_at_once(
 
     dropped = [name for rotated in first_time for name in rotated.dropped]
     assert len(dropped) == len(set(dropped))
-    assert partitions(other) == {f"{cut.table}_20251023_7" for cut in CUTS}
+    assert partitions(other) == {f"{cut.table}_20251023_7" for cut in PARTITIONED_TABLES}
 
 
 # ── clocks ───────────────────────────────────────────────────────────────────────────────────────
@@ -280,8 +282,8 @@ async def test_a_message_from_the_future_moves_into_its_partition(
     world.clock.advance(29 * 86_400)
     rotated = await rotate(world, bodies=90 * DAY, history=90 * DAY)
 
-    assert set(rotated.made) == {f"{cut.table}_20251106_7" for cut in CUTS}
-    tables = [cut.table for cut in CUTS]
+    assert set(rotated.made) == {f"{cut.table}_20251106_7" for cut in PARTITIONED_TABLES}
+    tables = [cut.table for cut in PARTITIONED_TABLES]
     assert [count(other, f"{table}_default") for table in tables] == [0] * len(tables)
     assert count(other, "messages_20251106_7") == 1
     assert await world.store.message(ahead.app, "early") == early
@@ -303,7 +305,10 @@ async def test_nothing_is_refused_for_want_of_a_partition(world: World) -> None:
     world.clock.advance(3_650 * 86_400)
     message = world.message()
     delivery = world.waiting(message, world.endpoint)
-    assert await world.store.publish(Publication(message, {"": BODY}, [delivery])) == Added()
+    assert (
+        await world.store.publish(Publication(message, {"": BODY}, [delivery]))
+        == PublicationStored()
+    )
 
     assert (await world.the_delivery(message)).state is WAITING
 
@@ -321,7 +326,7 @@ async def test_a_history_that_moves_in_finds_its_partitions(
     await moved_in.open()
 
     assert {count(other, name) for name in EVERYTHING - {"totals_20251009_7"}} == {1}
-    assert len(partitions(other)) == len(CUTS) * 10
+    assert len(partitions(other)) == len(PARTITIONED_TABLES) * 10
     assert await moved_in.message(old.app_id, "order 1") == old
     world = World(moved_in, clock)
     assert set((await rotate(world, bodies=50 * DAY, history=50 * DAY)).dropped) == EVERYTHING
@@ -332,10 +337,10 @@ async def test_a_history_that_moves_in_finds_its_partitions(
 # ── spans ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def spans(made: list[tuple[int, int]], wanted: tuple[int, int], width: int) -> list[Span]:
-    days = [Span(low * DAY, high * DAY) for low, high in made]
-    found = missing(days, Span(wanted[0] * DAY, wanted[1] * DAY), width * DAY)
-    return [Span(low // DAY, high // DAY) for low, high in found]
+def spans(made: list[tuple[int, int]], wanted: tuple[int, int], width: int) -> list[DaySpan]:
+    days = [DaySpan(low * DAY, high * DAY) for low, high in made]
+    found = missing_spans(days, DaySpan(wanted[0] * DAY, wanted[1] * DAY), width * DAY)
+    return [DaySpan(low // DAY, high // DAY) for low, high in found]
 
 
 def test_partitions_begin_at_multiples_of_their_width() -> None:

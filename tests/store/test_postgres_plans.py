@@ -9,20 +9,49 @@ import psycopg
 import pytest
 
 from tests.cases import each
-from tillbell.storage.postgres.connection import open_link
+from tillbell.storage.postgres.connection import connect_postgres
 from tillbell.storage.session.migrate import migrate
 from tillbell.storage.session.statements import load
 
 sql = load("postgres")
 # Each reads rows by the thousand from tables with millions.
 HOT = (
-    *("due_deliveries", "lost_leases", "lost_deliveries", "lease", "settle", "renew", "release"),
-    *("key_holders", "present_callbacks", "present_transactions", "conclude", "seen"),
-    *("linked_twin", "refundable", "order_of", "resendable", "body", "request"),
+    *(
+        "due_deliveries",
+        "expired_leases",
+        "deliveries_with_expired_leases",
+        "lease",
+        "finish_attempt",
+        "renew",
+        "release",
+    ),
+    *(
+        "dedupe_key_owners",
+        "callback_states",
+        "transaction_states",
+        "store_conclusion",
+        "known_item_keys",
+    ),
+    *(
+        "same_linked_transaction",
+        "refundable_amount",
+        "order_key_of",
+        "resendable",
+        "body",
+        "callback_request",
+    ),
 )
 POINTS = (
-    *("candidates", "waiting", "transaction", "callback", "message", "children", "conflict"),
-    *("transitions", "effects", "request", "record", "holder_of_transaction_uid"),
+    *(
+        "candidate_transactions",
+        "callbacks_awaiting",
+        "transaction",
+        "callback",
+        "message",
+        "linked_transactions",
+        "conflict",
+    ),
+    *("transitions", "effects", "callback_request", "record", "transaction_id_of_uid"),
 )
 WHOSE = {"app_id", "source_id", "kind", "scope"}  # these alone do not say which
 EVERY = sorted(
@@ -31,9 +60,9 @@ EVERY = sorted(
     if re.match(r"SELECT|WITH|UPDATE|DELETE|INSERT", text)
     and re.search(r"\?\d|(?<!:):[a-z]", text)  # it is bound to something
     # Those are of a whole application, or of all.
-    and not name.startswith(("remove_", "delete_scope", "end_removal", "move_read_"))
+    and not name.startswith(("remove_", "delete_scope", "end_application_removal", "move_read_"))
 )
-LISTS = ("lanes", "next_due")
+LISTS = ("due_lanes", "next_due")
 _NAMED = re.compile(r"(?<!:):([a-z_]+)\b")
 
 
@@ -42,9 +71,9 @@ def connection(
     fresh_schema: Callable[[], str],
 ) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
     """A connection within a transaction of the writer, to a database with nothing in it."""
-    link = open_link(fresh_schema())
+    link = connect_postgres(fresh_schema())
     migrate(link, "postgres", 0)
-    link.rows("begin")
+    link.query("begin")
     yield link.connection
     link.close()
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from tests.store.world import BODY, World
-from tillbell.storage.ports.outbound import Added, Duplicate, Publication, Repeated
+from tillbell.storage.ports.outbound import (
+    DuplicateEventId,
+    Publication,
+    PublicationStored,
+    RepeatedRequest,
+)
 
 
 async def test_all_of_a_publication_can_be_read_at_once(world: World) -> None:
@@ -41,7 +46,7 @@ async def test_a_repeated_event_id_stores_nothing(world: World) -> None:
         Publication(again, {"": b"other"}, [world.waiting(again, world.endpoint)])
     )
 
-    assert outcome == Duplicate(first.id)
+    assert outcome == DuplicateEventId(first.id)
     assert await world.store.message(world.app, again.id) is None
     assert await world.store.body(again.app_id, again.id) is None
     assert await world.deliveries(again) == []
@@ -52,24 +57,27 @@ async def test_event_ids_of_two_applications_do_not_meet(world: World) -> None:
     await world.publish(event_id="order-1")
     other = world.message(world.other_app, event_id="order-1")
 
-    assert await world.store.publish(Publication(other, {"": BODY}, [])) == Added()
+    assert await world.store.publish(Publication(other, {"": BODY}, [])) == PublicationStored()
 
 
 async def test_messages_without_event_id_are_never_duplicates(world: World) -> None:
     for _ in range(2):
-        assert await world.store.publish(Publication(world.message(), {"": BODY}, [])) == Added()
+        assert (
+            await world.store.publish(Publication(world.message(), {"": BODY}, []))
+            == PublicationStored()
+        )
 
 
 async def test_a_repeated_idempotency_key_returns_the_first_answer(world: World) -> None:
     message = world.message()
     publication = Publication(message, {"": BODY}, [], ("key", "print-1", b"answer-1"))
-    assert await world.store.publish(publication) == Added()
+    assert await world.store.publish(publication) == PublicationStored()
     again = world.message()
     repeat = Publication(again, {"": BODY}, [], ("key", "print-2", b"answer-2"))
 
-    assert await world.store.publish(repeat) == Repeated("print-1", b"answer-1")
+    assert await world.store.publish(repeat) == RepeatedRequest("print-1", b"answer-1")
     assert await world.store.message(world.app, again.id) is None
-    assert await world.store.recall("key") == Repeated("print-1", b"answer-1")
+    assert await world.store.idempotent_answer("key") == RepeatedRequest("print-1", b"answer-1")
 
 
 async def test_an_idempotency_key_goes_before_an_event_id(world: World) -> None:
@@ -78,7 +86,7 @@ async def test_an_idempotency_key_goes_before_an_event_id(world: World) -> None:
     await world.store.publish(Publication(world.message(**fields), {"": BODY}, [], key))
 
     repeat = await world.store.publish(Publication(world.message(**fields), {"": BODY}, [], key))
-    assert repeat == Repeated("print", b"answer")
+    assert repeat == RepeatedRequest("print", b"answer")
 
 
 async def test_a_duplicate_does_not_spend_its_idempotency_key(world: World) -> None:
@@ -86,7 +94,7 @@ async def test_a_duplicate_does_not_spend_its_idempotency_key(world: World) -> N
     again = world.message(event_id="order-1")
     await world.store.publish(Publication(again, {"": BODY}, [], ("key", "print", b"answer")))
 
-    assert await world.store.recall("key") is None
+    assert await world.store.idempotent_answer("key") is None
 
 
 async def test_a_storm_of_duplicates_in_one_commit_stores_one(world: World) -> None:
@@ -98,8 +106,8 @@ async def test_a_storm_of_duplicates_in_one_commit_stores_one(world: World) -> N
         )
     )
 
-    assert outcomes[:5] == [Added()] * 5
-    assert outcomes[5:] == [Duplicate(messages[n % 5].id) for n in range(5, 200)]
+    assert outcomes[:5] == [PublicationStored()] * 5
+    assert outcomes[5:] == [DuplicateEventId(messages[n % 5].id) for n in range(5, 200)]
     assert (await world.store.counts()).waiting == 5
 
 
@@ -110,7 +118,7 @@ async def test_a_storm_of_one_idempotency_key_in_one_commit_stores_one(world: Wo
     ]
     outcomes = await asyncio.gather(*map(world.store.publish, publications))
 
-    assert outcomes == [Added()] + [Repeated("print-0", b"0")] * 49
+    assert outcomes == [PublicationStored()] + [RepeatedRequest("print-0", b"0")] * 49
 
 
 async def test_a_late_duplicate_is_known_though_its_body_is_purged(world: World) -> None:
@@ -121,4 +129,4 @@ async def test_a_late_duplicate_is_known_though_its_body_is_purged(world: World)
     again = Publication(world.message(event_id="order-1"), {"": BODY}, [])
 
     assert await world.store.body(first.app_id, first.id) is None
-    assert await world.store.publish(again) == Duplicate(first.id)
+    assert await world.store.publish(again) == DuplicateEventId(first.id)

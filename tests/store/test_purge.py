@@ -5,7 +5,13 @@ from __future__ import annotations
 from tests.store.world import BODY, DISCARDED, FAILED, SENDING, SUCCEEDED, WAITING, World
 from tillbell.clock import DAY, HOUR, SECOND
 from tillbell.model.messages import Result
-from tillbell.storage.ports.outbound import Duplicate, MessageFilter, Page, Publication, Totals
+from tillbell.storage.ports.outbound import (
+    DuplicateEventId,
+    MessageFilter,
+    Page,
+    Publication,
+    Totals,
+)
 
 
 async def purge(world: World, *, bodies: int = 0, history: int = 0, limit: int = 1_000) -> int:
@@ -96,7 +102,7 @@ async def test_the_body_of_an_attempt_under_way_stays_until_it_ends(world: World
     world.clock.advance(2)
     assert await purge(world) == 0
     assert (await world.reread(delivery)).state is SENDING
-    await world.store.settle(world.result(delivery))
+    await world.store.finish_attempt(world.result(delivery))
 
     assert await purge(world) == 1
     assert (await world.reread(delivery)).state is SUCCEEDED
@@ -133,7 +139,7 @@ async def test_history_goes_when_it_has_ended_and_is_old(world: World) -> None:
 
 async def test_attempts_of_a_delivery_that_goes_on_are_kept(world: World) -> None:
     delivery = await world.hand_over()
-    await world.store.settle(world.result(delivery, WAITING, world.now + 90 * DAY))
+    await world.store.finish_attempt(world.result(delivery, WAITING, world.now + 90 * DAY))
     world.clock.advance(3601)
 
     assert await purge(world, history=HOUR) == 0
@@ -143,7 +149,7 @@ async def test_attempts_of_a_delivery_that_goes_on_are_kept(world: World) -> Non
 async def test_an_event_id_is_free_again_when_its_message_is_gone(world: World) -> None:
     message = await world.add(world.message(event_id="order-1"))
     again = Publication(world.message(event_id="order-1"), {"": BODY}, [])
-    assert await world.store.publish(again) == Duplicate(message.id)
+    assert await world.store.publish(again) == DuplicateEventId(message.id)
     world.clock.advance(2)
     await purge(world, history=SECOND)
 
@@ -186,13 +192,13 @@ async def test_at_most_the_limit_is_deleted_at_once(world: World) -> None:
 
 
 async def test_idempotency_keys_live_one_day(world: World) -> None:
-    await world.store.remember("key", "print", b"answer", world.now)
+    await world.store.store_idempotent_answer("key", "print", b"answer", world.now)
     world.clock.advance(86_400)
     assert await purge(world) == 0
     world.clock.advance(1)
 
     assert await purge(world) == 1
-    assert await world.store.recall("key") is None
+    assert await world.store.idempotent_answer("key") is None
 
 
 async def test_discarded_deliveries_are_history_too(world: World) -> None:

@@ -15,8 +15,19 @@ from tests.store.world import LEASE, SUCCEEDED, World
 from tillbell.clock import DAY
 from tillbell.model.messages import Claim, Delivery, DeliveryState
 from tillbell.model.records import Application
-from tillbell.storage.ports.inbound import Arrival, Change, Crossed, Done
-from tillbell.storage.ports.outbound import Added, Duplicate, Publication, Repeated, Selection
+from tillbell.storage.ports.inbound import (
+    ChangesCommitted,
+    ChangeSet,
+    PreconditionFailed,
+    ReceivedCallback,
+)
+from tillbell.storage.ports.outbound import (
+    DeliverySelection,
+    DuplicateEventId,
+    Publication,
+    PublicationStored,
+    RepeatedRequest,
+)
 from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.testing import ManualClock
 
@@ -55,7 +66,9 @@ def tills(worlds: list[World]) -> list[Till]:
 
 
 async def test_an_event_id_is_published_once(worlds: list[World]) -> None:
-    async def publish(world: World, number: int) -> Added | Duplicate | Repeated:
+    async def publish(
+        world: World, number: int
+    ) -> PublicationStored | DuplicateEventId | RepeatedRequest:
         message = world.message(event_id=f"event-{number % 20}")
         delivery = world.waiting(message, world.endpoint)
         return await world.store.publish(Publication(message, {"": b"{}"}, [delivery]))
@@ -63,13 +76,13 @@ async def test_an_event_id_is_published_once(worlds: list[World]) -> None:
     turns = zip(itertools.cycle(worlds), range(20 * COPIES // 5), strict=False)
     outcomes = await asyncio.gather(*(publish(world, n) for world, n in turns))
 
-    assert Counter(type(one) for one in outcomes)[Added] == 20
+    assert Counter(type(one) for one in outcomes)[PublicationStored] == 20
     assert (await worlds[0].store.counts()).waiting == 20
 
 
 async def test_an_idempotency_key_is_answered_once(worlds: list[World]) -> None:
     found = await asyncio.gather(
-        *(w.store.remember(f"key-{n}", str(i), b"a", w.now)
+        *(w.store.store_idempotent_answer(f"key-{n}", str(i), b"a", w.now)
           for n in range(10) for i, w in enumerate(worlds * 10))
     )  # fmt: skip
     firsts = [one for one in found if one is None]
@@ -80,7 +93,7 @@ async def test_an_idempotency_key_is_answered_once(worlds: list[World]) -> None:
 async def test_of_many_copies_of_a_callback_one_counts(tills: list[Till]) -> None:
     """B9: two hundred copies of each event over four processes."""
     arrivals = [
-        (till, Arrival(till.callback(f"event-{n % 20}"), REQUEST))
+        (till, ReceivedCallback(till.callback(f"event-{n % 20}"), REQUEST))
         for till, n in zip(itertools.cycle(tills), range(20 * COPIES), strict=False)
     ]
     random.Random(9).shuffle(arrivals)
@@ -115,7 +128,7 @@ async def test_no_two_processes_claim_one_delivery(worlds: list[World]) -> None:
 
 async def _settle(world: World, claim: Claim) -> None:
     settlement = world.result(claim.delivery, SUCCEEDED)
-    assert await world.store.settle(settlement)
+    assert await world.store.finish_attempt(settlement)
 
 
 async def test_a_lost_lease_is_claimed_by_one(worlds: list[World], clock: ManualClock) -> None:
@@ -151,22 +164,29 @@ async def test_a_decision_that_rests_on_one_version_is_made_once(tills: list[Til
     for _ in range(10):
         waits = await tills[0].create()
         changes = [
-            (till, Change(steps=(till.step(waits, APPROVED, effects=(CREDIT,)),)))
+            (till, ChangeSet(transaction_writes=(till.step(waits, APPROVED, effects=(CREDIT,)),)))
             for till in tills * 5
         ]
-        done = await asyncio.gather(*(till.store.change(change) for till, change in changes))
+        done = await asyncio.gather(
+            *(till.store.commit_changes(change) for till, change in changes)
+        )
 
-        assert Counter(type(one) for one in done) == {Done: 1, Crossed: 5 * PROCESSES - 1}
+        assert Counter(type(one) for one in done) == {
+            ChangesCommitted: 1,
+            PreconditionFailed: 5 * PROCESSES - 1,
+        }
         assert len(await tills[0].store.effects(waits.app_id, waits.id)) == 1
 
 
 async def test_refunds_of_all_processes_stay_within_what_was_paid(tills: list[Till]) -> None:
     paid = await tills[0].captured()
     steps = [(till, till.refunding(paid, 3_000)) for till in tills * 3]
-    done = await asyncio.gather(*(till.store.change(Change(steps=(step,))) for till, step in steps))
+    done = await asyncio.gather(
+        *(till.store.commit_changes(ChangeSet(transaction_writes=(step,))) for till, step in steps)
+    )
 
-    assert sum(isinstance(one, Done) for one in done) == 3
-    children = await tills[0].store.children(paid.app_id, paid.id)
+    assert sum(isinstance(one, ChangesCommitted) for one in done) == 3
+    children = await tills[0].store.linked_transactions(paid.app_id, paid.id)
     assert sum(one.amount for one in children) == 9_000
 
 
@@ -187,7 +207,9 @@ async def test_counts_of_all_processes_add_up(worlds: list[World]) -> None:
     await asyncio.gather(*(_settle(worlds[0], claim) for claim in claims))
     store, now = worlds[0].store, worlds[0].now
     of_endpoint = await store.totals(worlds[0].app, worlds[0].endpoint, 0, now + 1)
-    everything = Selection(worlds[0].app, worlds[0].endpoint, 0, now + DAY, tuple(DeliveryState))
+    everything = DeliverySelection(
+        worlds[0].app, worlds[0].endpoint, 0, now + DAY, tuple(DeliveryState)
+    )
     rows = await store.select(everything, "", 1_000)
 
     assert of_endpoint == await store.totals(worlds[0].app, None, 0, now + 1)

@@ -11,15 +11,15 @@ import pytest
 
 from tests.patience import PATIENCE_S
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.engine.readers import Readers
+from tillbell.storage.engine.readers import ReadPool
 from tillbell.storage.operations.message_reads import Reader
 from tillbell.storage.sqlite.connection import open_reader, open_writer
 
 
 @pytest.fixture
-async def readers(tmp_path: Path) -> AsyncIterator[Readers]:
+async def readers(tmp_path: Path) -> AsyncIterator[ReadPool]:
     open_writer(tmp_path / "x.db").close()
-    readers = Readers(lambda: open_reader(tmp_path / "x.db"), 2)
+    readers = ReadPool(lambda: open_reader(tmp_path / "x.db"), 2)
     yield readers
     await readers.close()
 
@@ -33,11 +33,11 @@ def refuse(reader: Reader, why: str) -> str:
     raise ValueError(f"{why} {reader is not None}")
 
 
-async def test_each_asker_gets_its_own_answer(readers: Readers) -> None:
+async def test_each_asker_gets_its_own_answer(readers: ReadPool) -> None:
     found = await asyncio.gather(
-        readers.look_up(thread_of, "a"),
-        readers.look_up(refuse, "because"),
-        readers.look_up(thread_of, "b"),
+        readers.read_batched(thread_of, "a"),
+        readers.read_batched(refuse, "because"),
+        readers.read_batched(thread_of, "b"),
         return_exceptions=True,
     )
 
@@ -45,7 +45,7 @@ async def test_each_asker_gets_its_own_answer(readers: Readers) -> None:
     assert [one[0] for one in (found[0], found[2]) if isinstance(one, tuple)] == ["a", "b"]
 
 
-async def test_what_is_asked_while_others_are_answered_goes_together(readers: Readers) -> None:
+async def test_what_is_asked_while_others_are_answered_goes_together(readers: ReadPool) -> None:
     gate, entered, batches = threading.Event(), asyncio.Event(), []
     loop = asyncio.get_running_loop()
 
@@ -54,9 +54,9 @@ async def test_what_is_asked_while_others_are_answered_goes_together(readers: Re
         gate.wait(timeout=PATIENCE_S)
         batches.append(id(reader))
 
-    first = asyncio.ensure_future(readers.look_up(hold))
+    first = asyncio.ensure_future(readers.read_batched(hold))
     await entered.wait()
-    rest = [asyncio.ensure_future(readers.look_up(thread_of, str(n))) for n in range(100)]
+    rest = [asyncio.ensure_future(readers.read_batched(thread_of, str(n))) for n in range(100)]
     await asyncio.sleep(0)
     alone = await readers.read(thread_of, "alone")
     assert not any(one.done() for one in rest)
@@ -69,23 +69,23 @@ async def test_what_is_asked_while_others_are_answered_goes_together(readers: Re
     assert len({connection for _, connection in answers}) == 1
 
 
-async def test_an_asker_that_goes_away_does_not_disturb_the_others(readers: Readers) -> None:
-    going = asyncio.ensure_future(readers.look_up(thread_of, "going"))
-    staying = asyncio.ensure_future(readers.look_up(thread_of, "staying"))
+async def test_an_asker_that_goes_away_does_not_disturb_the_others(readers: ReadPool) -> None:
+    going = asyncio.ensure_future(readers.read_batched(thread_of, "going"))
+    staying = asyncio.ensure_future(readers.read_batched(thread_of, "staying"))
     await asyncio.sleep(0)
     going.cancel()
 
     assert (await staying)[0] == "staying"
-    assert (await readers.look_up(thread_of, "later"))[0] == "later"
+    assert (await readers.read_batched(thread_of, "later"))[0] == "later"
 
 
-async def test_a_closed_store_answers_nobody(readers: Readers) -> None:
-    asked = asyncio.ensure_future(readers.look_up(thread_of, "asked before"))
+async def test_a_closed_store_answers_nobody(readers: ReadPool) -> None:
+    asked = asyncio.ensure_future(readers.read_batched(thread_of, "asked before"))
     await asyncio.sleep(0)
     await readers.close()
 
     with pytest.raises(StoreUnavailable):
-        await readers.look_up(thread_of, "asked after")
+        await readers.read_batched(thread_of, "asked after")
     with pytest.raises(StoreUnavailable):
         await readers.read(thread_of, "asked after")
     with pytest.raises(StoreUnavailable):

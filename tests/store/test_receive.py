@@ -11,7 +11,12 @@ from tests.store.till import APPLIED, DUPLICATE, REQUEST, UNMATCHED, Till
 from tillbell.clock import DAY, HOUR
 from tillbell.model.callbacks import Outcome
 from tillbell.model.sources import Trust
-from tillbell.storage.ports.inbound import Arrival, CallbackFilter, Change, Crossed
+from tillbell.storage.ports.inbound import (
+    CallbackFilter,
+    ChangeSet,
+    PreconditionFailed,
+    ReceivedCallback,
+)
 from tillbell.storage.ports.outbound import Page
 
 KEYS, COPIES = full_or_tenth(1_000), 200
@@ -19,19 +24,19 @@ KEYS, COPIES = full_or_tenth(1_000), 200
 
 async def test_a_callback_is_stored_as_it_came(till: Till) -> None:
     callback = till.callback("k", hops=2, trust=Trust.PARTIALLY_SIGNED)
-    stored = await till.store.receive(Arrival(callback, REQUEST))
+    stored = await till.store.receive(ReceivedCallback(callback, REQUEST))
 
     assert stored == callback
     assert await till.store.callback(callback.app_id, callback.id) == callback
-    assert await till.store.request(callback.app_id, callback.id) == REQUEST
+    assert await till.store.callback_request(callback.app_id, callback.id) == REQUEST
     assert await till.store.callback(till.world.other_app, callback.id) is None
 
 
 async def test_a_request_that_is_not_to_be_kept_is_not(till: Till) -> None:
     callback = till.callback("k")
-    await till.store.receive(Arrival(callback, None))
+    await till.store.receive(ReceivedCallback(callback, None))
 
-    assert await till.store.request(callback.app_id, callback.id) is None
+    assert await till.store.callback_request(callback.app_id, callback.id) is None
 
 
 async def test_the_same_again_is_a_duplicate_that_names_the_first(till: Till) -> None:
@@ -43,9 +48,9 @@ async def test_the_same_again_is_a_duplicate_that_names_the_first(till: Till) ->
     assert second.duplicate_of == third.duplicate_of == first.id
     assert second.processed_at == till.world.now
     assert first.id in second.why
-    assert await till.store.unprocessed("", 10) == [first]
+    assert await till.store.unprocessed_callbacks("", 10) == [first]
     assert await till.reread(second) == second
-    assert await till.store.request(second.app_id, second.id) == REQUEST
+    assert await till.store.callback_request(second.app_id, second.id) == REQUEST
 
 
 async def test_a_duplicate_stays_one_when_the_first_has_been_applied(till: Till) -> None:
@@ -68,7 +73,7 @@ async def test_callbacks_without_a_key_are_never_duplicates(till: Till) -> None:
 
 
 async def test_copies_of_one_group_commit_are_seen_as_such(till: Till) -> None:
-    arrivals = [Arrival(till.callback(key), REQUEST) for key in ("a", "b", "a", "a", "b")]
+    arrivals = [ReceivedCallback(till.callback(key), REQUEST) for key in ("a", "b", "a", "a", "b")]
     found = await asyncio.gather(*map(till.store.receive, arrivals))
 
     first, second = (arrival.callback.id for arrival in arrivals[:2])
@@ -78,7 +83,7 @@ async def test_copies_of_one_group_commit_are_seen_as_such(till: Till) -> None:
 
 async def test_the_same_arrival_again_changes_nothing(till: Till) -> None:
     """The outcome of a commit was unknown, and it is repeated."""
-    arrival = Arrival(till.callback("k"), REQUEST)
+    arrival = ReceivedCallback(till.callback("k"), REQUEST)
     first = await till.store.receive(arrival)
     again = await asyncio.gather(till.store.receive(arrival), till.store.receive(arrival))
 
@@ -112,7 +117,7 @@ async def test_a_repeat_of_what_counted_takes_over_nothing(till: Till, outcome: 
 
 async def test_of_two_repeats_in_one_group_commit_one_takes_over(till: Till) -> None:
     await till.conclude(await till.receive("k"), UNMATCHED)
-    arrivals = [Arrival(till.callback("k"), REQUEST) for _ in range(3)]
+    arrivals = [ReceivedCallback(till.callback("k"), REQUEST) for _ in range(3)]
     found = await asyncio.gather(*map(till.store.receive, arrivals))
 
     assert [c.outcome for c in found] == [None, DUPLICATE, DUPLICATE]
@@ -124,11 +129,11 @@ async def test_whoever_lost_its_key_waits_no_longer(till: Till) -> None:
     retry_at = till.world.now + HOUR
     await till.conclude(first, UNMATCHED, retry_at=retry_at, waits_for=("order-1",))
     await till.receive("k")
-    late = Change(conclusion=till.conclusion(first))
+    late = ChangeSet(conclusion=till.conclusion(first))
 
-    assert await till.store.waiting(till.world.app, ["order-1"]) == []
-    assert await till.store.to_retry(retry_at, 10) == []
-    assert await till.store.change(late) == Crossed("concluded")
+    assert await till.store.callbacks_awaiting(till.world.app, ["order-1"]) == []
+    assert await till.store.callbacks_to_retry(retry_at, 10) == []
+    assert await till.store.commit_changes(late) == PreconditionFailed("concluded")
 
 
 async def test_what_counted_at_last_leaves_its_key_to_nobody(till: Till) -> None:
@@ -147,7 +152,7 @@ async def test_a_callback_that_comes_with_an_outcome_holds_no_key(
     proven = await till.receive("k")
 
     assert (refused.outcome, proven.outcome) == (outcome, None)
-    assert await till.store.unprocessed("", 10) == [proven]
+    assert await till.store.unprocessed_callbacks("", 10) == [proven]
     assert (await till.receive("k", outcome=outcome)).duplicate_of is None
 
 
@@ -159,21 +164,21 @@ async def test_a_reopened_callback_is_as_it_came(till: Till) -> None:
     fields = {"transaction_id": till.world.new("trx"), "message_ids": (till.world.new("msg"),)}
     assert await till.conclude(callback, APPLIED, **fields) != callback
 
-    assert await till.store.reopen(callback.app_id, callback.id) is True
+    assert await till.store.reopen_callback(callback.app_id, callback.id) is True
     assert await till.reread(callback) == callback
-    assert await till.store.unprocessed("", 10) == [callback]
-    assert await till.store.reopen(callback.app_id, callback.id) is False
-    assert await till.store.reopen(till.world.app, till.world.new("cbk")) is False
+    assert await till.store.unprocessed_callbacks("", 10) == [callback]
+    assert await till.store.reopen_callback(callback.app_id, callback.id) is False
+    assert await till.store.reopen_callback(till.world.app, till.world.new("cbk")) is False
 
 
 async def test_a_reopened_callback_waits_no_longer_and_holds_its_key_again(till: Till) -> None:
     callback = await till.receive("k")
     retry_at = till.world.now + HOUR
     await till.conclude(callback, UNMATCHED, retry_at=retry_at, waits_for=("order-1",))
-    await till.store.reopen(callback.app_id, callback.id)
+    await till.store.reopen_callback(callback.app_id, callback.id)
 
-    assert await till.store.waiting(till.world.app, ["order-1"]) == []
-    assert await till.store.to_retry(retry_at, 10) == []
+    assert await till.store.callbacks_awaiting(till.world.app, ["order-1"]) == []
+    assert await till.store.callbacks_to_retry(retry_at, 10) == []
     assert (await till.receive("k")).duplicate_of == callback.id
     assert (await till.conclude(callback, APPLIED)).outcome is APPLIED
 
@@ -188,7 +193,9 @@ async def test_of_many_copies_of_many_events_each_event_counts_once(till: Till) 
     firsts = {}
     for _ in range(COPIES // 20):
         arrivals = [
-            Arrival(till.callback(f"event-{n}"), None) for _ in range(20) for n in range(KEYS)
+            ReceivedCallback(till.callback(f"event-{n}"), None)
+            for _ in range(20)
+            for n in range(KEYS)
         ]
         for callback in await asyncio.gather(*map(till.store.receive, arrivals)):
             if callback.outcome is None:
@@ -196,7 +203,7 @@ async def test_of_many_copies_of_many_events_each_event_counts_once(till: Till) 
                 firsts[callback.dedupe_key] = callback.id
             else:
                 assert callback.duplicate_of == firsts[callback.dedupe_key]
-    unprocessed = await till.store.unprocessed("", 2 * KEYS)
+    unprocessed = await till.store.unprocessed_callbacks("", 2 * KEYS)
 
     assert len(firsts) == KEYS
     assert sorted(firsts.values()) == [c.id for c in unprocessed]
@@ -209,7 +216,7 @@ async def test_a_late_duplicate_is_one_although_the_first_was_purged(till: Till,
     await till.conclude(first)
     till.world.clock.advance(days * 86_400)
     now = till.world.now
-    await till.store.purge_books(requests_before=now, callbacks_before=now, now=now, limit=100)
+    await till.store.purge_inbound(requests_before=now, callbacks_before=now, now=now, limit=100)
     late = await till.receive("k")
 
     assert await till.store.callback(first.app_id, first.id) is None
@@ -222,7 +229,7 @@ async def test_a_late_repeat_of_what_did_not_count_is_looked_at_although_it_was_
     await till.conclude(await till.receive("k"), UNMATCHED)
     till.world.clock.advance(100 * 86_400)
     now = till.world.now
-    await till.store.purge_books(requests_before=now, callbacks_before=now, now=now, limit=100)
+    await till.store.purge_inbound(requests_before=now, callbacks_before=now, now=now, limit=100)
 
     assert (await till.receive("k")).outcome is None
 
@@ -231,7 +238,7 @@ async def test_a_key_is_forgotten_after_four_hundred_days(till: Till) -> None:
     await till.receive("k")
     till.world.clock.advance(400 * 86_400 + 1)
     now = till.world.now
-    await till.store.purge_books(
+    await till.store.purge_inbound(
         requests_before=now - DAY, callbacks_before=now - DAY, now=now, limit=100
     )
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.store.world import World
-from tillbell.errors import Conflict, VersionConflict
+from tillbell.errors import ConflictError, VersionConflict
 from tillbell.model.endpoints import Endpoint, EndpointHealth, SigningSecret
 from tillbell.model.records import (
     ApiKey,
@@ -96,7 +96,7 @@ async def test_putting_over_its_version_replaces(world: World) -> None:
 async def test_a_taken_uid_is_a_conflict_and_nothing_is_stored(world: World) -> None:
     await world.store.put(endpoint(world, "taken"))
     free, clash = endpoint(world, "free"), endpoint(world, "taken")
-    with pytest.raises(Conflict):
+    with pytest.raises(ConflictError):
         await world.store.put(free, clash)
 
     assert await world.store.get(Endpoint, free.id, world.app) is None
@@ -112,7 +112,7 @@ async def test_a_conflict_does_not_harm_who_shares_the_commit(world: World) -> N
         return_exceptions=True,
     )
 
-    assert isinstance(outcomes[1], Conflict)
+    assert isinstance(outcomes[1], ConflictError)
     assert [outcomes[0], outcomes[2]] == [None, None]
     assert len(await world.store.list(Endpoint, world.app)) == 3
 

@@ -12,13 +12,13 @@ import pytest
 from tillbell import logs
 from tillbell.clock import SECOND
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage.engine.readers import Readers
+from tillbell.storage.engine.readers import ReadPool
 from tillbell.storage.operations.message_reads import Reader
 from tillbell.storage.postgres import replica
-from tillbell.storage.postgres.connection import PostgresLink, open_link
+from tillbell.storage.postgres.connection import PostgresConnection, connect_postgres
 from tillbell.storage.postgres.database import PostgresDatabase
-from tillbell.storage.postgres.replica import AGAIN_S, BEHIND_MAX, ReplicaFirst
-from tillbell.storage.session.connection import Link, Raced
+from tillbell.storage.postgres.replica import LAG_MAX, RETRY_AFTER_S, ReplicaReadPool
+from tillbell.storage.session.connection import ConcurrentWrite, DbConnection
 from tillbell.storage.session.migrate import migrate
 from tillbell.testing import ManualClock
 
@@ -28,15 +28,15 @@ class Place:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.links: list[PostgresLink] = []
+        self.links: list[PostgresConnection] = []
         self.is_there = True
         self.asked = 0
 
-    def connect(self) -> Link:
+    def connect(self) -> DbConnection:
         self.asked += 1
         if not self.is_there:
             raise StoreUnavailable("It is not there.")
-        self.links.append(open_link(self._url))
+        self.links.append(connect_postgres(self._url))
         return self.links[-1]
 
     def go(self) -> None:
@@ -59,7 +59,7 @@ def heard() -> Iterator[io.StringIO]:
 def url(fresh_schema: Callable[[], str]) -> str:
     """A schema with our tables."""
     made = fresh_schema()
-    link = open_link(made)
+    link = connect_postgres(made)
     migrate(link, "postgres", 0)
     link.close()
     return made
@@ -72,22 +72,22 @@ def copy(url: str) -> Place:
 
 def sign_in(url: str, clock: ManualClock) -> None:
     """Store a sign of life, which comes to the replica like all else."""
-    link = open_link(url)
-    link.rows("sign_in", ("prc_1", "api", 0, clock.now()))
+    link = connect_postgres(url)
+    link.query("put_member", ("prc_1", "api", 0, clock.now()))
     link.close()
 
 
 @pytest.fixture
-async def readers(url: str, copy: Place, clock: ManualClock) -> AsyncIterator[ReplicaFirst]:
+async def readers(url: str, copy: Place, clock: ManualClock) -> AsyncIterator[ReplicaReadPool]:
     sign_in(url, clock)
-    primary = Readers(lambda: open_link(url), 1)
-    made = ReplicaFirst(copy.connect, primary, clock)
+    primary = ReadPool(lambda: connect_postgres(url), 1)
+    made = ReplicaReadPool(copy.connect, primary, clock)
     yield made
     await made.close()
     await primary.close()
 
 
-async def is_of(copy: Place, readers: Readers) -> bool:
+async def is_of(copy: Place, readers: ReadPool) -> bool:
     """Read something; tell whether the replica answered."""
 
     def link(reader: Reader) -> object:
@@ -101,22 +101,22 @@ def names(heard: io.StringIO) -> list[str]:
     return [json.loads(line)["event"] for line in heard.getvalue().splitlines()]
 
 
-async def test_the_replica_is_read_while_it_answers(copy: Place, readers: ReplicaFirst) -> None:
+async def test_the_replica_is_read_while_it_answers(copy: Place, readers: ReplicaReadPool) -> None:
     assert copy.asked == 0
     assert await is_of(copy, readers)
 
 
 async def test_while_it_is_away_the_primary_is_read_and_it_is_said_once(
-    copy: Place, readers: ReplicaFirst, heard: io.StringIO
+    copy: Place, readers: ReplicaReadPool, heard: io.StringIO
 ) -> None:
     assert await is_of(copy, readers)
     copy.go()
     assert [await is_of(copy, readers) for _ in range(3)] == [False] * 3
-    assert names(heard) == ["replica.away"]
+    assert names(heard) == ["replica.unavailable"]
 
 
 async def test_it_is_asked_again_some_seconds_later(
-    copy: Place, readers: ReplicaFirst, clock: ManualClock, heard: io.StringIO
+    copy: Place, readers: ReplicaReadPool, clock: ManualClock, heard: io.StringIO
 ) -> None:
     copy.is_there = False
     assert not await is_of(copy, readers)
@@ -125,28 +125,28 @@ async def test_it_is_asked_again_some_seconds_later(
     assert not await is_of(copy, readers)
     assert copy.asked == asked
 
-    clock.advance(AGAIN_S)
+    clock.advance(RETRY_AFTER_S)
     assert [await is_of(copy, readers) for _ in range(2)] == [True, True]
-    assert names(heard) == ["replica.away", "replica.back"]
+    assert names(heard) == ["replica.unavailable", "replica.available"]
 
 
 async def test_one_that_is_still_away_is_not_said_again(
-    copy: Place, readers: ReplicaFirst, clock: ManualClock, heard: io.StringIO
+    copy: Place, readers: ReplicaReadPool, clock: ManualClock, heard: io.StringIO
 ) -> None:
     copy.is_there = False
     for _ in range(3):
         assert not await is_of(copy, readers)
-        clock.advance(AGAIN_S)
-    assert names(heard) == ["replica.away"]
+        clock.advance(RETRY_AFTER_S)
+    assert names(heard) == ["replica.unavailable"]
 
 
 async def test_one_that_says_nothing_is_not_waited_for(
     copy: Place,
-    readers: ReplicaFirst,
+    readers: ReplicaReadPool,
     heard: io.StringIO,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(replica, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(replica, "READ_TIMEOUT_S", 0.05)
     answers = threading.Event()
 
     def ask(reader: Reader) -> str:
@@ -157,15 +157,15 @@ async def test_one_that_says_nothing_is_not_waited_for(
 
     assert await readers.read(ask) == "primary"
     answers.set()
-    assert names(heard) == ["replica.away"]
+    assert names(heard) == ["replica.unavailable"]
 
 
 async def test_a_read_that_replaying_cancelled_is_made_on_the_primary_and_only_that_one(
-    copy: Place, readers: ReplicaFirst, heard: io.StringIO
+    copy: Place, readers: ReplicaReadPool, heard: io.StringIO
 ) -> None:
     def ask(reader: Reader) -> str:
         if reader.__self__ in copy.links:  # type: ignore[attr-defined]
-            raise Raced("canceling statement due to conflict with recovery")
+            raise ConcurrentWrite("canceling statement due to conflict with recovery")
         return "primary"
 
     assert await readers.read(ask) == "primary"
@@ -174,29 +174,29 @@ async def test_a_read_that_replaying_cancelled_is_made_on_the_primary_and_only_t
 
 
 async def test_one_that_has_not_got_this_version_s_tables_is_not_read(
-    readers: ReplicaFirst, copy: Place, url: str, heard: io.StringIO
+    readers: ReplicaReadPool, copy: Place, url: str, heard: io.StringIO
 ) -> None:
-    with open_link(url).connection as connection:
+    with connect_postgres(url).connection as connection:
         connection.execute("DELETE FROM migrations WHERE number = 1")
 
     assert not await is_of(copy, readers)
-    assert names(heard) == ["replica.away"]
+    assert names(heard) == ["replica.unavailable"]
     assert all(link.connection.closed for link in copy.links)
 
 
 async def test_one_that_is_far_behind_is_not_read_until_it_has_caught_up(
-    readers: ReplicaFirst, copy: Place, url: str, clock: ManualClock, heard: io.StringIO
+    readers: ReplicaReadPool, copy: Place, url: str, clock: ManualClock, heard: io.StringIO
 ) -> None:
     assert await is_of(copy, readers)
-    clock.advance((BEHIND_MAX + SECOND) / SECOND)
+    clock.advance((LAG_MAX + SECOND) / SECOND)
     assert [await is_of(copy, readers) for _ in range(3)] == [False] * 3
-    clock.advance(AGAIN_S)
+    clock.advance(RETRY_AFTER_S)
     assert not await is_of(copy, readers)
 
     sign_in(url, clock)
-    clock.advance(AGAIN_S)
+    clock.advance(RETRY_AFTER_S)
     assert await is_of(copy, readers)
-    assert names(heard) == ["replica.away", "replica.back"]
+    assert names(heard) == ["replica.unavailable", "replica.available"]
     assert json.loads(heard.getvalue().splitlines()[0])["error"] == "It is 31 s behind."
 
 

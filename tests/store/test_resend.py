@@ -25,7 +25,7 @@ async def test_an_ended_delivery_begins_a_new_run(world: World, state: DeliveryS
 
 async def test_a_waiting_retry_is_brought_forward_and_keeps_its_run(world: World) -> None:
     delivery = await world.hand_over()
-    await world.store.settle(world.result(delivery, WAITING, world.now + 60 * SECOND))
+    await world.store.finish_attempt(world.result(delivery, WAITING, world.now + 60 * SECOND))
     waiting = await world.reread(delivery)
 
     assert await world.store.resend(world.app, [delivery.id], world.now, Trigger.MANUAL) == 1
@@ -157,7 +157,7 @@ async def test_a_delivery_under_a_running_lease_is_left_to_its_attempt(world: Wo
 
     assert await world.store.discard(world.app, world.endpoint, world.now, 10) == 0
     assert (await world.reread(delivery)).state is SENDING
-    assert await world.store.settle(world.result(delivery, DISCARDED)) is True
+    assert await world.store.finish_attempt(world.result(delivery, DISCARDED)) is True
 
 
 async def test_a_lost_lease_is_discarded_and_its_attempt_interrupted(world: World) -> None:

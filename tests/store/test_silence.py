@@ -14,10 +14,10 @@ from tests.store.test_faults import Gate
 from tests.store.world import BODY, SUCCEEDED, World
 from tillbell.errors import StoreUnavailable
 from tillbell.storage.engine import group_commit, readers
-from tillbell.storage.engine.readers import Readers
+from tillbell.storage.engine.readers import ReadPool
 from tillbell.storage.operations.message_reads import Reader
-from tillbell.storage.ports.outbound import Added, Publication
-from tillbell.storage.sqlite.connection import SqliteLink, open_reader, open_writer
+from tillbell.storage.ports.outbound import Publication, PublicationStored
+from tillbell.storage.sqlite.connection import SqliteConnection, open_reader, open_writer
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
@@ -26,8 +26,8 @@ SHORT_S = 0.05
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "PATIENCE_S", SHORT_S)
-    monkeypatch.setattr(readers, "PATIENCE_S", SHORT_S)
+    monkeypatch.setattr(group_commit, "COMMIT_TIMEOUT_S", SHORT_S)
+    monkeypatch.setattr(readers, "READ_TIMEOUT_S", SHORT_S)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def test_what_had_not_begun_is_not_made_and_the_next_one_is(world: World, 
     gate.opened.set()
     await _answers(world)
 
-    assert await world.store.publish(publications[2]) == Added()
+    assert await world.store.publish(publications[2]) == PublicationStored()
     stored = [await world.store.message(world.app, p.message.id) for p in publications]
     assert [one is not None for one in stored] == [True, False, True]
 
@@ -75,7 +75,7 @@ async def test_a_result_waits_for_as_long_as_it_takes(world: World, gate: Gate) 
     delivery = await world.hand_over()
     gate.reached.clear()
     gate.opened.clear()
-    settled = asyncio.ensure_future(world.store.settle(world.result(delivery)))
+    settled = asyncio.ensure_future(world.store.finish_attempt(world.result(delivery)))
     await gate.reached.wait()
     with pytest.raises(StoreUnavailable):
         await world.publish()
@@ -93,12 +93,12 @@ async def _answers(world: World) -> None:
 # ── readers ──────────────────────────────────────────────────────────────────────────────────────
 
 
-class Breaking(SqliteLink):
+class Breaking(SqliteConnection):
     """A link whose server may go away."""
 
     is_broken = False
 
-    def rows(self, name, bindings=(), *chosen):  # type: ignore[no-untyped-def]
+    def query(self, name, bindings=(), *chosen):  # type: ignore[no-untyped-def]
         if self.is_broken:
             raise StoreUnavailable("The connection is gone.")
         return super().rows(name, bindings, *chosen)
@@ -111,12 +111,12 @@ def links(tmp_path: Path) -> list[Breaking]:
 
 
 @pytest.fixture
-async def asked(tmp_path: Path, links: list[Breaking]) -> AsyncIterator[Readers]:
+async def asked(tmp_path: Path, links: list[Breaking]) -> AsyncIterator[ReadPool]:
     def connect() -> Breaking:
         links.append(Breaking(open_reader(tmp_path / "x.db").connection))
         return links[-1]
 
-    made = Readers(connect, 2)
+    made = ReadPool(connect, 2)
     yield made
     await made.close()
 
@@ -126,29 +126,29 @@ def one(reader: Reader) -> int:
     return len(row)
 
 
-async def test_a_link_that_failed_is_replaced(asked: Readers, links: list[Breaking]) -> None:
+async def test_a_link_that_failed_is_replaced(asked: ReadPool, links: list[Breaking]) -> None:
     for link in links:
         link.is_broken = True
 
-    assert [await asked.look_up(one) for _ in range(3)] == [2, 2, 2]
+    assert [await asked.read_batched(one) for _ in range(3)] == [2, 2, 2]
     assert [await asked.read(one) for _ in range(3)] == [2, 2, 2]
     assert len(links) <= 4
 
 
 async def test_while_none_can_be_opened_everybody_is_told_and_then_answered(
-    asked: Readers, links: list[Breaking], monkeypatch: pytest.MonkeyPatch
+    asked: ReadPool, links: list[Breaking], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Breaking, "is_broken", True)
     told = await asyncio.gather(
-        asked.look_up(one), asked.look_up(one), asked.read(one), return_exceptions=True
+        asked.read_batched(one), asked.read_batched(one), asked.read(one), return_exceptions=True
     )
     assert {type(answer) for answer in told} == {StoreUnavailable}
     monkeypatch.setattr(Breaking, "is_broken", False)
 
-    assert await asyncio.gather(asked.look_up(one), asked.read(one)) == [2, 2]
+    assert await asyncio.gather(asked.read_batched(one), asked.read(one)) == [2, 2]
 
 
-async def test_who_waits_for_a_look_up_is_told_and_others_at_once(asked: Readers) -> None:
+async def test_who_waits_for_a_look_up_is_told_and_others_at_once(asked: ReadPool) -> None:
     opened = threading.Event()
 
     def hang(reader: Reader) -> int:
@@ -156,17 +156,17 @@ async def test_who_waits_for_a_look_up_is_told_and_others_at_once(asked: Readers
         return one(reader)
 
     with pytest.raises(StoreUnavailable, match="does not answer"):
-        await asked.look_up(hang)
+        await asked.read_batched(hang)
     with pytest.raises(StoreUnavailable, match="does not answer"):
-        await asked.look_up(one)
+        await asked.read_batched(one)
     opened.set()
     assert await _until_answered(asked) == 2
 
 
-async def _until_answered(asked: Readers) -> int:
+async def _until_answered(asked: ReadPool) -> int:
     async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
-                return await asked.look_up(one)
+                return await asked.read_batched(one)
             except StoreUnavailable:
                 await asyncio.sleep(0)

@@ -21,11 +21,11 @@ from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import (
     RESENDABLE,
     AttemptFilter,
-    Gap,
+    FinishedAttempt,
     MessageFilter,
+    MissedPeriod,
     Page,
     Publication,
-    Settlement,
 )
 from tillbell.testing import ManualClock, MemoryStore
 
@@ -53,7 +53,7 @@ class Life:
             self.world.other_app: self.endpoints[2:],
         }
         self.held: list[Delivery] = []
-        self.past: list[Settlement] = []
+        self.past: list[FinishedAttempt] = []
         self.keys = 0
 
     def lanes(self) -> list[tuple[str, str]]:
@@ -118,13 +118,13 @@ class Life:
         due_at = self.world.now + self.random.choice([0, 5, 300]) * SECOND
         settlement = self.world.result(delivery, state, due_at)
         self.past.append(settlement)
-        await self.both(lambda store: store.settle(settlement))
+        await self.both(lambda store: store.finish_attempt(settlement))
 
     async def settle_again(self) -> None:
         """A commit whose answer was lost is repeated; a late worker speaks."""
         if self.past:
             settlement = self.random.choice(self.past)
-            await self.both(lambda store: store.settle(settlement))
+            await self.both(lambda store: store.finish_attempt(settlement))
 
     async def renew(self) -> None:
         held = [(d.app_id, d.id, d.token) for d in self.held if self.random.random() < 0.5]
@@ -148,7 +148,7 @@ class Life:
         app, now = self.random.choice(list(self.owned)), self.world.now
         endpoint = self.random.choice(self.owned[app])
         missing, _ = await self.both(
-            lambda store: store.missing(Gap(app, endpoint, 0, now + DAY), "", 5)
+            lambda store: store.missing_messages(MissedPeriod(app, endpoint, 0, now + DAY), "", 5)
         )
         deliveries = [self.world.waiting(m, endpoint, variant="w") for m in missing]
         bodies = {(m.id, "w"): b"w" for m in missing}
@@ -182,13 +182,13 @@ class Life:
     async def remember(self) -> None:
         self.keys += 1
         key, print_, now = f"key{self.random.randint(1, 3)}", str(self.keys), self.world.now
-        await self.both(lambda store: store.remember(key, print_, b"answer", now))
-        await self.both(lambda store: store.recall(key))
+        await self.both(lambda store: store.store_idempotent_answer(key, print_, b"answer", now))
+        await self.both(lambda store: store.idempotent_answer(key))
 
     async def restart(self) -> None:
         await self.crash()
         now = self.world.now
-        await self.both(lambda store: store.orphan(now))
+        await self.both(lambda store: store.release_all_leases(now))
 
     async def crash(self) -> None:
         self.real = await self.lives.crash(self.real)
@@ -197,7 +197,7 @@ class Life:
         """Look at every delivery, attempt and total of both."""
         now = self.world.now
         await self.both(lambda store: store.counts())
-        await self.both(lambda store: store.lanes())
+        await self.both(lambda store: store.due_lanes())
         await self.both(lambda store: store.next_due(self.lanes()))
         for app, endpoints in self.owned.items():
             await self.both(lambda store, a=app: store.totals(a, None, 0, now + DAY))

@@ -17,7 +17,13 @@ from tests.cases import each
 from tests.store.world import SUCCEEDED, World
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.model.records import Application
-from tillbell.storage.ports.outbound import Added, MessageFilter, Page, Publication, Totals
+from tillbell.storage.ports.outbound import (
+    MessageFilter,
+    Page,
+    Publication,
+    PublicationStored,
+    Totals,
+)
 from tillbell.storage.sqlite.connection import check_version, open_reader, open_writer
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
@@ -240,7 +246,7 @@ async def test_the_results_of_a_worker_hold_after_a_restart(
     await first.close()
     world.store = second = await opened(tmp_path / "x.db", clock)
 
-    assert await second.orphan(world.now) == 0
+    assert await second.release_all_leases(world.now) == 0
     assert await world.the_delivery(message) == done
     await second.close()
 
@@ -254,7 +260,7 @@ async def test_closing_finishes_what_was_accepted(tmp_path: Path, clock: ManualC
     ]
     await database.close()
 
-    assert [await w for w in writes] == [Added()] * 3_000
+    assert [await w for w in writes] == [PublicationStored()] * 3_000
     with pytest.raises(StoreUnavailable):
         await database.publish(Publication(world.message(), {"": b""}, []))
     with pytest.raises(StoreUnavailable):

@@ -14,11 +14,11 @@ from tillbell.model.messages import Delivery, Message
 from tillbell.storage.ports.outbound import (
     AttemptFilter,
     DeliveryRow,
-    Gap,
-    Lane,
+    DeliverySelection,
+    DueLane,
     MessageFilter,
+    MissedPeriod,
     Page,
-    Selection,
     Totals,
 )
 
@@ -38,13 +38,13 @@ async def test_lanes_are_endpoints_with_open_deliveries(world: World) -> None:
     await world.store.discard(world.app, world.second, world.now, 1)
     await world.publish(third)
 
-    assert await world.store.lanes() == [
-        Lane(world.app, world.endpoint, due_at),
-        Lane(world.app, world.second, due_at),
-        Lane(world.app, third, due_at),
+    assert await world.store.due_lanes() == [
+        DueLane(world.app, world.endpoint, due_at),
+        DueLane(world.app, world.second, due_at),
+        DueLane(world.app, third, due_at),
     ]
-    assert [lane.endpoint_id for lane in await world.store.lanes("", 1)] == [world.endpoint]
-    assert [lane.endpoint_id for lane in await world.store.lanes(world.endpoint)] == [
+    assert [lane.endpoint_id for lane in await world.store.due_lanes("", 1)] == [world.endpoint]
+    assert [lane.endpoint_id for lane in await world.store.due_lanes(world.endpoint)] == [
         world.second,
         third,
     ]
@@ -53,7 +53,7 @@ async def test_lanes_are_endpoints_with_open_deliveries(world: World) -> None:
 async def test_a_lane_with_nothing_but_a_lease_is_due_when_that_ends(world: World) -> None:
     delivery = await world.hand_over()
 
-    assert await world.store.lanes() == [Lane(world.app, world.endpoint, delivery.due_at)]
+    assert await world.store.due_lanes() == [DueLane(world.app, world.endpoint, delivery.due_at)]
     assert await world.store.next_due([(world.app, world.endpoint)]) == {
         world.endpoint: delivery.due_at
     }
@@ -218,9 +218,9 @@ async def test_deliveries_of_an_endpoint_are_chosen_by_state(world: World) -> No
 async def test_attempts_of_an_endpoint_and_of_a_message_are_paged(world: World) -> None:
     delivery = await world.hand_over()
     for _ in range(4):
-        await world.store.settle(world.result(delivery, WAITING, world.now))
+        await world.store.finish_attempt(world.result(delivery, WAITING, world.now))
         delivery = await world.claimed()
-    await world.store.settle(world.result(delivery))
+    await world.store.finish_attempt(world.result(delivery))
     await world.finish(await world.publish(world.second))
     ids = [attempt_id(delivery.id, number) for number in range(1, 6)]
 
@@ -276,7 +276,7 @@ async def test_attempts_are_filtered(
             event_type=claim.message.event_type,
             started_at=start + number * 10 * SECOND,
         )
-        await world.store.settle(settlement)
+        await world.store.finish_attempt(settlement)
         made.append(settlement.attempt)
     wanted = AttemptFilter(endpoint_id=world.endpoint, **times)
 
@@ -292,7 +292,7 @@ async def test_attempts_of_a_message_are_chosen_by_endpoint(world: World) -> Non
     message = await world.publish(world.endpoint, world.second)
     for endpoint in (world.endpoint, world.second):
         (claim,) = await world.claim(1, endpoint)
-        await world.store.settle(world.result(claim.delivery))
+        await world.store.finish_attempt(world.result(claim.delivery))
     found = await world.store.attempts(
         world.app, AttemptFilter(message_id=message.id, endpoint_id=world.second), UP
     )
@@ -309,10 +309,10 @@ async def test_a_selection_takes_what_it_names(world: World) -> None:
     start = world.now
     made = await some_messages(world)
     for claim, state in zip(await world.claim(), (FAILED, FAILED, SUCCEEDED), strict=True):
-        await world.store.settle(world.result(claim.delivery, state))
+        await world.store.finish_attempt(world.result(claim.delivery, state))
     never = await world.the_delivery(await world.publish())
     ids = [(await world.the_delivery(m)).id for m in made]
-    base = Selection(world.app, world.endpoint, 0, world.now + HOUR)
+    base = DeliverySelection(world.app, world.endpoint, 0, world.now + HOUR)
 
     async def taken(**changes: Any) -> list[str]:
         return await world.store.select(base._replace(**changes), "", 10)
@@ -334,10 +334,10 @@ async def test_a_selection_takes_what_it_names(world: World) -> None:
 
 async def test_a_selection_looks_at_the_last_attempt(world: World) -> None:
     delivery = await world.hand_over()
-    await world.store.settle(world.result(delivery, WAITING, world.now, status_code=503))
+    await world.store.finish_attempt(world.result(delivery, WAITING, world.now, status_code=503))
     delivery = await world.claimed()
-    await world.store.settle(world.result(delivery, FAILED, status_code=404))
-    base = Selection(world.app, world.endpoint, 0, world.now + HOUR)
+    await world.store.finish_attempt(world.result(delivery, FAILED, status_code=404))
+    base = DeliverySelection(world.app, world.endpoint, 0, world.now + HOUR)
 
     assert await world.store.select(base._replace(status_codes=(500, 599)), "", 10) == []
     assert await world.store.select(base._replace(status_codes=(404, 404)), "", 10) == [delivery.id]
@@ -345,7 +345,7 @@ async def test_a_selection_looks_at_the_last_attempt(world: World) -> None:
 
 async def test_a_selection_goes_on_after_an_id(world: World) -> None:
     ids = [(await world.the_delivery(await world.finish_message(FAILED))).id for _ in range(5)]
-    selection = Selection(world.app, world.endpoint, 0, world.now + HOUR)
+    selection = DeliverySelection(world.app, world.endpoint, 0, world.now + HOUR)
 
     assert await world.store.select(selection, "", 2) == ids[:2]
     assert await world.store.select(selection, ids[1], 10) == ids[2:]
@@ -363,7 +363,9 @@ async def test_missing_are_messages_without_delivery_to_the_endpoint(world: Worl
     too_late = await world.publish(world.second)
 
     async def look(since: int, until: int, after: str, limit: int) -> Any:
-        return await world.store.missing(Gap(world.app, world.endpoint, since, until), after, limit)
+        return await world.store.missing_messages(
+            MissedPeriod(world.app, world.endpoint, since, until), after, limit
+        )
 
     assert await look(start, world.now, "", 10) == ([unsent, later], None)
     assert await look(world.now, world.now + SECOND, "", 10) == ([too_late], None)

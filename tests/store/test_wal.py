@@ -11,7 +11,7 @@ import pytest
 
 from tests.store.world import World
 from tillbell.storage.ports.outbound import MessageFilter, Page
-from tillbell.storage.sqlite.connection import LONG_PAGES, SqliteLink, open_reader
+from tillbell.storage.sqlite.connection import LONG_PAGES, SqliteConnection, open_reader
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
@@ -89,11 +89,11 @@ class Relay:
         await asyncio.to_thread(self._take_over, *self._links)
 
     @staticmethod
-    def _take_over(fresh: SqliteLink, old: SqliteLink) -> None:
-        fresh.rows("begin_reading")
-        fresh.rows("applied_migrations")  # only now it reads
+    def _take_over(fresh: SqliteConnection, old: SqliteConnection) -> None:
+        fresh.query("begin_reading")
+        fresh.query("applied_migrations")  # only now it reads
         if old.in_transaction:
-            old.rows("rollback")
+            old.query("rollback")
 
     def close(self) -> None:
         for link in self._links:
@@ -122,8 +122,8 @@ async def test_a_backup_that_reads_for_long_keeps_nobody_from_writing_and_the_lo
     shop: Shop, tmp_path: Path
 ) -> None:
     with contextlib.closing(open_reader(shop.path)) as long:
-        long.rows("begin_reading")
-        long.rows("applied_migrations")
+        long.query("begin_reading")
+        long.query("applied_migrations")
         written = await shop.longest_log()
     assert written >= COMMITS * TOGETHER * len(BODY), "nothing of it may be left out meanwhile"
 

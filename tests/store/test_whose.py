@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.store.till import Till
 from tests.store.world import LEASE, World
-from tillbell.storage.ports.outbound import Selection
+from tillbell.storage.ports.outbound import DeliverySelection
 
 
 async def test_a_claim_is_of_its_application_only(world: World) -> None:
@@ -15,7 +15,7 @@ async def test_a_claim_is_of_its_application_only(world: World) -> None:
     await world.store.release([claim], world.now)
     result = world.result(delivery)
     strange = result._replace(attempt=result.attempt._replace(app_id=world.other_app))
-    assert not await world.store.settle(strange)
+    assert not await world.store.finish_attempt(strange)
     assert await world.reread(delivery) == delivery
 
 
@@ -28,7 +28,7 @@ async def test_what_waits_is_of_its_application_only(world: World) -> None:
     assert await world.store.discard(*lane, world.now, 1) == 0
     world.clock.advance(1)
     assert await world.store.resend(world.other_app, [delivery.id], world.now) == 0
-    selection = Selection(*lane, 0, world.now, (delivery.state,))
+    selection = DeliverySelection(*lane, 0, world.now, (delivery.state,))
     assert await world.store.select(selection, "", 1) == []
     assert await world.reread(delivery) == delivery
 
@@ -38,9 +38,9 @@ async def test_bytes_are_of_their_application_only(till: Till) -> None:
     message = await world.publish()
 
     assert await world.store.body(world.other_app, message.id) is None
-    assert await world.store.request(world.other_app, callback.id) is None
-    assert not await world.store.reopen(world.other_app, callback.id)
-    assert await world.store.reopen(world.app, callback.id)
+    assert await world.store.callback_request(world.other_app, callback.id) is None
+    assert not await world.store.reopen_callback(world.other_app, callback.id)
+    assert await world.store.reopen_callback(world.app, callback.id)
 
 
 async def test_money_is_of_its_application_only(till: Till) -> None:
@@ -50,4 +50,4 @@ async def test_money_is_of_its_application_only(till: Till) -> None:
 
     assert await till.store.transitions(other, paid.id) == []
     assert await till.store.effects(other, paid.id) == []
-    assert await till.store.children(other, paid.id) == []
+    assert await till.store.linked_transactions(other, paid.id) == []

@@ -18,27 +18,27 @@ from tests.store.till import (
     Till,
 )
 from tillbell.model.callbacks import Outcome
-from tillbell.model.transactions import Direction, Status
-from tillbell.storage.ports.inbound import Change, Done
+from tillbell.model.transactions import Direction, TransactionStatus
+from tillbell.storage.ports.inbound import ChangesCommitted, ChangeSet
 
 
 async def fails(till: Till, *steps: Any, **parts: Any) -> None:
     """Expect an error, and that nothing was stored; what shared the commit is not disturbed."""
     news = till.publication()
-    beside = Change(audit=(till.audit_entry("beside"),))
+    beside = ChangeSet(audit=(till.audit_entry("beside"),))
     found = await asyncio.gather(
-        _alone(till, Change(steps=steps, publications=(news,), **parts)),
-        till.store.change(beside),
+        _alone(till, ChangeSet(transaction_writes=steps, publications=(news,), **parts)),
+        till.store.commit_changes(beside),
         return_exceptions=True,
     )
 
     assert isinstance(found[0], Exception)
-    assert found[1] == Done()
+    assert found[1] == ChangesCommitted()
     assert await till.store.message(till.world.app, news.message.id) is None
 
 
-async def _alone(till: Till, change: Change) -> object:
-    return await till.store.change(change)
+async def _alone(till: Till, change: ChangeSet) -> object:
+    return await till.store.commit_changes(change)
 
 
 async def test_a_second_effect_of_a_kind_is_refused(till: Till) -> None:
@@ -62,7 +62,7 @@ async def test_a_second_effect_of_a_kind_is_refused(till: Till) -> None:
     ],
 )
 async def test_an_effect_without_the_step_that_allows_it_is_refused(
-    till: Till, statuses: tuple[Status, ...], kind: Any
+    till: Till, statuses: tuple[TransactionStatus, ...], kind: Any
 ) -> None:
     before = await till.create()
     await fails(till, till.step(before, *statuses, effects=(kind,)))

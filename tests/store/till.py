@@ -10,20 +10,26 @@ from tillbell.model.sources import Source, Trust
 from tillbell.model.transactions import (
     TERMINAL,
     AuditEntry,
-    Conflict,
     Direction,
     Effect,
     EffectKind,
-    Kind,
-    Status,
+    MoneyConflict,
     Transaction,
+    TransactionKind,
+    TransactionStatus,
     Transition,
 )
-from tillbell.storage.ports.inbound import Arrival, Change, Conclusion, Done, Step
+from tillbell.storage.ports.inbound import (
+    CallbackConclusion,
+    ChangesCommitted,
+    ChangeSet,
+    ReceivedCallback,
+    TransactionWrite,
+)
 from tillbell.storage.ports.outbound import Publication
 
 REQUEST = b"sealed bytes"
-PENDING, ON_HOLD, PROCESSING, APPROVED, DECLINED, FAILED, CANCELLED, REJECTED = Status
+PENDING, ON_HOLD, PROCESSING, APPROVED, DECLINED, FAILED, CANCELLED, REJECTED = TransactionStatus
 RESERVE, CREDIT, DEBIT, RELEASE = EffectKind
 APPLIED, DUPLICATE, UNMATCHED = Outcome.APPLIED, Outcome.DUPLICATE, Outcome.UNMATCHED
 
@@ -57,13 +63,13 @@ class Till:
 
     async def receive(self, key: str | None = None, **fields: Any) -> Callback:
         """Store a callback with its request."""
-        return await self.store.receive(Arrival(self.callback(key, **fields), REQUEST))
+        return await self.store.receive(ReceivedCallback(self.callback(key, **fields), REQUEST))
 
     def conclusion(
         self, callback: Callback, outcome: Outcome = APPLIED, **fields: Any
-    ) -> Conclusion:
+    ) -> CallbackConclusion:
         now = self.world.now
-        return Conclusion(callback.app_id, callback.id, outcome, "because", now, **fields)
+        return CallbackConclusion(callback.app_id, callback.id, outcome, "because", now, **fields)
 
     async def conclude(
         self, callback: Callback, outcome: Outcome = APPLIED, **fields: Any
@@ -88,7 +94,7 @@ class Till:
             **{
                 "app_id": self.world.app,
                 "direction": Direction.PAY_IN,
-                "kind": Kind.PAYMENT,
+                "kind": TransactionKind.PAYMENT,
                 "status": PENDING,
                 "amount": 10_000,
                 "currency": "EUR",
@@ -97,16 +103,18 @@ class Till:
             },
         )
 
-    def opening(self, new: Transaction, *statuses: Status, effects: Any = ()) -> Step:
+    def opening(
+        self, new: Transaction, *statuses: TransactionStatus, effects: Any = ()
+    ) -> TransactionWrite:
         """Make the first step: Pending, and at once what follows."""
         first = Transition(new.id, 1, None, PENDING, self.world.now)
         step = self.step(new, *statuses, effects=effects)
         after = step.transaction._replace(version=1)
-        return Step(after, 0, (first, *step.transitions), step.effects)
+        return TransactionWrite(after, 0, (first, *step.transitions), step.effects)
 
     def step(
-        self, before: Transaction, *statuses: Status, effects: Any = (), **fields: Any
-    ) -> Step:
+        self, before: Transaction, *statuses: TransactionStatus, effects: Any = (), **fields: Any
+    ) -> TransactionWrite:
         """Make the step that follows, with its effects."""
         now, transitions = self.world.now, []
         status, sequence, previous = before.status, before.sequence, before.previous_status
@@ -125,21 +133,23 @@ class Till:
         }
         after = before._replace(**{**changed, **fields})
         caused = [self.effect(after, kind) for kind in effects]
-        return Step(after, before.version, tuple(transitions), tuple(caused))
+        return TransactionWrite(after, before.version, tuple(transitions), tuple(caused))
 
     def effect(self, of: Transaction, kind: EffectKind, **fields: Any) -> Effect:
         sequence = 1 if kind is RESERVE else of.sequence
         effect = Effect(of.id, kind, sequence, of.amount, of.currency, self.world.now)
         return effect._replace(**fields)
 
-    async def create(self, *statuses: Status, effects: Any = (), **fields: Any) -> Transaction:
+    async def create(
+        self, *statuses: TransactionStatus, effects: Any = (), **fields: Any
+    ) -> Transaction:
         """Store a new transaction."""
         step = self.opening(self.transaction(**fields), *statuses, effects=effects)
         await self.do(steps=(step,))
         return step.transaction
 
     async def move(
-        self, before: Transaction, *statuses: Status, effects: Any = (), **fields: Any
+        self, before: Transaction, *statuses: TransactionStatus, effects: Any = (), **fields: Any
     ) -> Transaction:
         """Store the step that follows."""
         step = self.step(before, *statuses, effects=effects, **fields)
@@ -153,7 +163,7 @@ class Till:
     def refund(self, parent: Transaction, amount: int, **fields: Any) -> Transaction:
         return self.transaction(
             **{
-                "kind": Kind.REFUND,
+                "kind": TransactionKind.REFUND,
                 "direction": Direction.PAY_OUT,
                 "parent_id": parent.id,
                 "amount": amount,
@@ -161,7 +171,7 @@ class Till:
             }
         )
 
-    def refunding(self, parent: Transaction, amount: int, **fields: Any) -> Step:
+    def refunding(self, parent: Transaction, amount: int, **fields: Any) -> TransactionWrite:
         """Make the step of a refund that is told when it has happened."""
         return self.opening(self.refund(parent, amount, **fields), APPROVED, effects=(DEBIT,))
 
@@ -169,7 +179,7 @@ class Till:
 
     async def do(self, **parts: Any) -> None:
         """Make a change that nothing crosses."""
-        assert await self.store.change(Change(**parts)) == Done()
+        assert await self.store.commit_changes(ChangeSet(**parts)) == ChangesCommitted()
 
     def publication(self, **fields: Any) -> Publication:
         """Make a message that waits for the endpoint."""
@@ -181,9 +191,9 @@ class Till:
         given = {"id": self.world.new("src"), "provider": "kopa", "token": "t", **fields}
         return Source(**{"scope": self.world.app, "name": "shop", "token_hash": "h", **given})
 
-    def conflict(self, of: Transaction, **fields: Any) -> Conflict:
+    def conflict(self, of: Transaction, **fields: Any) -> MoneyConflict:
         id_, now = self.world.new("cfl"), self.world.now
-        return Conflict(id_, of.app_id, of.id, DECLINED, of.status, now, "normal", **fields)
+        return MoneyConflict(id_, of.app_id, of.id, DECLINED, of.status, now, "normal", **fields)
 
     def audit_entry(self, target: str, **fields: Any) -> AuditEntry:
         id_, app = self.world.new("aud"), self.world.app

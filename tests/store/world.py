@@ -9,7 +9,7 @@ from tillbell.clock import SECOND, Micros
 from tillbell.ids import IdMaker, attempt_id, delivery_id
 from tillbell.model.messages import Attempt, Claim, Delivery, DeliveryState, Message, Result
 from tillbell.storage.ports.database import Database
-from tillbell.storage.ports.outbound import Added, Publication, Settlement
+from tillbell.storage.ports.outbound import FinishedAttempt, Publication, PublicationStored
 from tillbell.testing import ManualClock
 
 WAITING, SENDING, SUCCEEDED, FAILED, DISCARDED = DeliveryState
@@ -70,7 +70,7 @@ class World:
         self, message: Message, deliveries: Iterable[Delivery] = (), **bodies: bytes
     ) -> Message:
         publication = Publication(message, {"": BODY, **bodies}, list(deliveries))
-        assert await self.store.publish(publication) == Added()
+        assert await self.store.publish(publication) == PublicationStored()
         return message
 
     async def publish(self, *endpoints: str, **fields: Any) -> Message:
@@ -101,7 +101,7 @@ class World:
         state: DeliveryState = SUCCEEDED,
         due_at: Micros = 0,
         **fields: Any,
-    ) -> Settlement:
+    ) -> FinishedAttempt:
         """Make what a worker that holds this delivery would write."""
         attempt = Attempt(
             attempt_id(delivery.id, delivery.attempts),
@@ -122,13 +122,15 @@ class World:
                 **fields,
             },
         )
-        return Settlement(delivery.id, delivery.token, attempt, state, due_at, delivery.order_key)
+        return FinishedAttempt(
+            delivery.id, delivery.token, attempt, state, due_at, delivery.order_key
+        )
 
     async def finish(self, message: Message, state: DeliveryState = SUCCEEDED) -> Delivery:
         """Bring a waiting delivery of the first endpoint to a terminal state."""
         for claim in await self.claim():
             if claim.message.id == message.id:
-                assert await self.store.settle(self.result(claim.delivery, state))
+                assert await self.store.finish_attempt(self.result(claim.delivery, state))
         return await self.the_delivery(message)
 
     async def finish_message(self, state: DeliveryState) -> Message:

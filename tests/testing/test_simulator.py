@@ -17,10 +17,10 @@ from tests.providers.test_every_provider import secret_of
 from tillbell.clock import SECOND, from_datetime
 from tillbell.errors import Misconfigured
 from tillbell.providers import PROVIDERS
-from tillbell.providers.kit.base import Case, Parsed, Setup
-from tillbell.providers.kit.cases import Sample, samples
-from tillbell.testing import ManualClock, Simulated, Simulation, simulate
-from tillbell.testing.freshness import like, renewed
+from tillbell.providers.kit.base import ParsedNotices, SimulationCase, SourceSetup
+from tillbell.providers.kit.cases import SampleCallback, samples
+from tillbell.testing import ManualClock, SimulatedCallback, Simulation, simulate
+from tillbell.testing.freshness import in_same_shape, renewed
 from tillbell.testing.overrides import overridden, read_override, value_of
 from tillbell.testing.simulator import listed
 
@@ -40,17 +40,17 @@ def wanted(name: str, *overrides: str, is_fresh: bool = True) -> Simulation:
     return Simulation(name, secret, settings, overrides, is_fresh)
 
 
-def parsed(name: str, simulated: Simulated) -> Parsed:
+def parsed(name: str, simulated: SimulatedCallback) -> ParsedNotices:
     simulation, sample = wanted(name), NAMES[name]
-    setup = Setup((simulation.secret,), {**sample.config, **simulation.settings})
+    setup = SourceSetup((simulation.secret,), {**sample.config, **simulation.settings})
     return PROVIDERS[name.partition(":")[0]].parse(simulated.request, setup)
 
 
-def statuses(told: Parsed) -> list[object]:
+def statuses(told: ParsedNotices) -> list[object]:
     return [(type(one), getattr(one, "status", None)) for one in told.notices]
 
 
-def identity(name: str, simulated: Simulated) -> object:
+def identity(name: str, simulated: SimulatedCallback) -> object:
     key, request = parsed(name, simulated).dedupe_key, simulated.request
     return key if key is not None else (request.target, request.body)
 
@@ -64,7 +64,7 @@ def test_made_fresh_it_is_proven_and_says_the_same(name: str) -> None:
     same = simulate(wanted(name, is_fresh=False), URL, clock())
     provider, simulation = PROVIDERS[name.partition(":")[0]], wanted(name)
     secrets = (simulation.secret,) if simulation.secret else ()
-    setup = Setup(secrets, {**NAMES[name].config, **simulation.settings})
+    setup = SourceSetup(secrets, {**NAMES[name].config, **simulation.settings})
     trusts = [provider.verify(one.request, setup).trust for one in (fresh, same)]
     assert trusts[0] is not None
     assert trusts[0] is trusts[1]
@@ -101,7 +101,7 @@ def test_who_has_event_ids_never_repeats_one(provider: str) -> None:
 
 
 def test_an_id_is_renewed_wherever_it_stands_and_other_ids_are_not() -> None:
-    case = Case({"id": "evt_1", "data": [{"event": "evt_1", "payment": "pi_1"}]})
+    case = SimulationCase({"id": "evt_1", "data": [{"event": "evt_1", "payment": "pi_1"}]})
     fields = renewed(case, "evt_1", clock().now()).fields
     assert fields["id"] == fields["data"][0]["event"] != "evt_1"
     assert fields["data"][0]["payment"] == "pi_1"
@@ -117,7 +117,7 @@ def test_an_id_is_renewed_wherever_it_stands_and_other_ids_are_not() -> None:
     ],
 )
 def test_another_id_looks_alike(text: str, shape: str) -> None:
-    others = {like(text) for _ in range(20)}
+    others = {in_same_shape(text) for _ in range(20)}
     assert len(others) == 20
     for other in others:
         assert re.fullmatch(shape, other)
@@ -135,7 +135,7 @@ def test_the_newest_time_becomes_now_and_the_others_keep_their_distance() -> Non
         "ms": 1_772_355_600_120,
         "ahead": "2030-01-01T00:00:00Z",
     }
-    moved = renewed(Case({**times, "amount": 4990, "bin": "42424242"}), None, now).fields
+    moved = renewed(SimulationCase({**times, "amount": 4990, "bin": "42424242"}), None, now).fields
     assert moved == {
         "iso": "2026-11-21T10:59:00+01:00",
         "short": "2026-11-21 10:00:00",
@@ -151,7 +151,9 @@ def test_the_newest_time_becomes_now_and_the_others_keep_their_distance() -> Non
 
 
 def test_what_has_no_time_in_the_past_is_left_alone() -> None:
-    case = Case({"at": "2030-01-01T00:00:00Z", "odd": "2026-13-45T00:00:00Z", "yes": True})
+    case = SimulationCase(
+        {"at": "2030-01-01T00:00:00Z", "odd": "2026-13-45T00:00:00Z", "yes": True}
+    )
     assert renewed(case, None, clock().now()).fields == case.fields
 
 
@@ -161,7 +163,7 @@ HELD = {"id": "a", "data": {"object": {"amount": 100, "total": "49.90", "items":
 
 
 def changed(*overrides: str) -> Any:
-    case = Case(HELD)
+    case = SimulationCase(HELD)
     for one in overrides:
         case = overridden(case, read_override(one))
     return case
@@ -225,7 +227,7 @@ def test_overrides_win_over_what_is_fresh_and_are_signed() -> None:
     told = json.loads(simulated.request.body)
     assert (told["id"], told["data"]["object"]["amount"]) == ("evt_mine", 7)
     assert (simulated.known_by, simulated.is_new) == ("evt_mine", False)
-    setup = Setup((wanted(name).secret,))
+    setup = SourceSetup((wanted(name).secret,))
     assert PROVIDERS["stripe"].verify(simulated.request, setup).trust is not None
 
 
@@ -254,4 +256,6 @@ def test_what_cannot_be_simulated_is_said(simulation: Simulation, said: str) -> 
 
 
 def test_a_case_tells_what_it_is() -> None:
-    assert all(isinstance(one, Sample) and one.about.endswith(".") for one in NAMES.values())
+    assert all(
+        isinstance(one, SampleCallback) and one.about.endswith(".") for one in NAMES.values()
+    )

@@ -12,7 +12,7 @@ from tests.cases import each
 from tillbell.config import load
 from tillbell.errors import Misconfigured
 from tillbell.vault import (
-    Misplaced,
+    SealMismatch,
     Secret,
     Vault,
     WrongMasterKey,
@@ -49,7 +49,7 @@ def test_swapped_rows_are_detected() -> None:
     vault = Vault(NEW)
     first, second = vault.seal("one", "ep_1"), vault.seal("two", "ep_2")
     for sealed, context in ((first, "ep_2"), (second, "ep_1")):
-        with pytest.raises(Misplaced, match=f"{context} was altered or belongs to another"):
+        with pytest.raises(SealMismatch, match=f"{context} was altered or belongs to another"):
             vault.open(sealed, context)
 
 
@@ -57,7 +57,7 @@ def test_a_swap_is_detected_after_the_secret_was_opened_once() -> None:
     vault = Vault(NEW)
     sealed = vault.seal("one", "ep_1")
     assert vault.open(sealed, "ep_1") == "one"
-    with pytest.raises(Misplaced):
+    with pytest.raises(SealMismatch):
         vault.open(sealed, "ep_2")
 
 
@@ -68,13 +68,13 @@ def test_any_changed_bit_is_detected(position: int, bit: int) -> None:
     raw = bytearray(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)))
     raw[position % len(raw)] ^= 1 << bit
     changed = base64.urlsafe_b64encode(raw).decode().rstrip("=")
-    with pytest.raises(Misplaced):
+    with pytest.raises(SealMismatch):
         vault.open(f"{head}.{changed}", "ep_1")
 
 
 @each("text", ["", "plain", "v1", "v2.aa.bb", "v1.{id}", "v1.{id}.", "v1.{id}.!"])
 def test_what_is_not_a_sealed_text_is_said_to_be_none(text: str) -> None:
-    with pytest.raises(Misplaced):
+    with pytest.raises(SealMismatch):
         Vault(NEW).open(text.format(id=key_id(NEW)), "ep_1")
 
 

@@ -14,7 +14,7 @@ from tests.web.site import Site
 from tests.web.till import Till
 from tillbell.providers.kit.base import Incoming
 from tillbell.testing import Simulation, simulate
-from tillbell.testing.receiver import Exchange
+from tillbell.testing.receiver import ReceiverExchange
 from tillbell.verify import verify
 
 SECRET = "secret-of-the-merchant-01"
@@ -58,7 +58,7 @@ class Merchant(Till):
         """Let the provider's look-up `/state/{id}` say this; return who asked, as they come."""
         asked: list[str] = []
 
-        async def answer(exchange: Exchange) -> None:
+        async def answer(exchange: ReceiverExchange) -> None:
             asked.append(exchange.request.method)
             await exchange.answer(200, msgspec.json.encode(state))
 
@@ -67,7 +67,7 @@ class Merchant(Till):
 
     def look(self) -> None:
         """Let the gateway ask those providers that it is to ask now."""
-        self.site.do(self.site.gateway.janitor.look())
+        self.site.do(self.site.gateway.status_checker.check_due())
 
     # ── the merchant ─────────────────────────────────────────────────────────────────────────────
 

@@ -18,13 +18,13 @@ from dataclasses import fields
 
 from tillbell.app import Gateway
 from tillbell.cli.flags import load_settings
-from tillbell.cli.running import run_loop, running
+from tillbell.cli.running import run_gateway, run_loop
 from tillbell.model.callbacks import Callback, Notice, TransactionNotice
-from tillbell.process.decision import Desk
-from tillbell.process.decisions import Office
-from tillbell.process.process import Processor
-from tillbell.receive.receive import Idle
-from tillbell.storage.ports.inbound import Crossed
+from tillbell.process.decision import Decision
+from tillbell.process.decisions import Decisions
+from tillbell.process.process import CallbackProcessor
+from tillbell.receive.receive import NoCallbackHandler
+from tillbell.storage.ports.inbound import PreconditionFailed
 
 POINTS = ("received", "decided", "committed")
 
@@ -34,35 +34,35 @@ async def _fall_silent() -> None:
     await asyncio.Event().wait()
 
 
-class Undecided(Office):
+class Undecided(Decisions):
     """Files nothing."""
 
-    async def file(self, desk: Desk) -> Crossed | None:
+    async def commit(self, desk: Decision) -> PreconditionFailed | None:
         """Fall silent with a decision at hand."""
         del desk
         await _fall_silent()
         return None
 
 
-class Forgetful(Office):
+class Forgetful(Decisions):
     """Files a decision, and forgets what it was to do then."""
 
-    async def file(self, desk: Desk) -> Crossed | None:
+    async def commit(self, desk: Decision) -> PreconditionFailed | None:
         """Store it and fall silent."""
-        outcome = await self.database.change(desk.change())
-        assert not isinstance(outcome, Crossed)
+        outcome = await self.database.commit_changes(desk.change_set())
+        assert not isinstance(outcome, PreconditionFailed)
         await _fall_silent()
         return None
 
 
-class Mortal(Idle):
+class Mortal(NoCallbackHandler):
     """Goes as far with a callback as its order says."""
 
     def __init__(self, gateway: Gateway) -> None:
-        office = {field.name: getattr(gateway.office, field.name) for field in fields(Office)}
+        office = {field.name: getattr(gateway.decisions, field.name) for field in fields(Decisions)}
         self._processors = {
-            "decided": Processor(Undecided(**office)),
-            "committed": Processor(Forgetful(**office)),
+            "decided": CallbackProcessor(Undecided(**office)),
+            "committed": CallbackProcessor(Forgetful(**office)),
         }
 
     def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> None:
@@ -77,7 +77,7 @@ class Mortal(Idle):
 
 
 async def _serve() -> None:
-    async with running(load_settings(None).settings) as up:
+    async with run_gateway(load_settings(None).settings) as up:
         up.gateway.receiver.processor = Mortal(up.gateway)
         print(up.url, flush=True)
         await asyncio.Event().wait()

@@ -18,12 +18,12 @@ from tests.walks.wire import Shop
 from tests.web.site import Site
 from tillbell.model.callbacks import TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.money import format_amount
 from tillbell.providers import PROVIDERS
-from tillbell.providers.kit.base import Setup
+from tillbell.providers.kit.base import SourceSetup
 from tillbell.testing.behaviours import raw
-from tillbell.testing.receiver import Exchange
+from tillbell.testing.receiver import ReceiverExchange
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -38,8 +38,8 @@ def hints() -> Iterator[tuple[str, TransactionNotice]]:
 
 
 def is_hint(said: TransactionNotice, trust: Trust | None) -> bool:
-    is_good = said.status is Status.APPROVED and trust is not Trust.SIGNED
-    return said.kind is Kind.PAYMENT and (said.is_hint or is_good)
+    is_good = said.status is TransactionStatus.APPROVED and trust is not Trust.SIGNED
+    return said.kind is TransactionKind.PAYMENT and (said.is_hint or is_good)
 
 
 HINTS = dict(hints())
@@ -67,7 +67,7 @@ class Doubted:
 
     def _about(self) -> dict[str, Any]:
         """Return what the shop knows of the payment that the callback is about."""
-        setup = Setup((self.account.secret,), self.account.settings)
+        setup = SourceSetup((self.account.secret,), self.account.settings)
         notices = self.provider.parse(self.hint, setup).notices
         (said,) = [one for one in notices if isinstance(one, TransactionNotice)]
         fields: dict[str, Any] = {"amount": "49.90", "currency": "EUR"}
@@ -84,7 +84,7 @@ class Doubted:
     def knows(self, **state: Any) -> None:
         """Let the provider's look-up say this of the payment."""
 
-        async def answer(exchange: Exchange) -> None:
+        async def answer(exchange: ReceiverExchange) -> None:
             self.asked += 1
             await exchange.answer(200, msgspec.json.encode(state))
 
@@ -94,13 +94,15 @@ class Doubted:
     def approved(self) -> str:
         """Return the provider's own word for it, ours where it has none."""
         words = self.provider.statuses.items()
-        return next((word for word, status in words if status is Status.APPROVED), "Approved")
+        return next(
+            (word for word, status in words if status is TransactionStatus.APPROVED), "Approved"
+        )
 
     def told(self, times: int = 1) -> None:
         """Let the provider send, and let the gateway ask as it then does."""
         for _ in range(times):
             assert self.shop.hear(self.hint).status_code < 400
-            self.site.do(self.site.gateway.janitor.look())
+            self.site.do(self.site.gateway.status_checker.check_due())
 
     def stands(self) -> tuple[str, list[tuple[str, str]], list[str]]:
         """Return its status, its effects, and what a person is asked."""
@@ -212,7 +214,7 @@ def test_a_hint_of_a_payment_that_nobody_knows_makes_none(site: Site, name: str)
     assert (callback["outcome"], callback["transactionId"]) == ("unmatched", None)
 
 
-async def resets(exchange: Exchange) -> None:
+async def resets(exchange: ReceiverExchange) -> None:
     exchange.reset()
 
 

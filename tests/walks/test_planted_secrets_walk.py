@@ -22,9 +22,9 @@ from tests.providers.test_every_provider import secret_of
 from tests.walks.wire import Shop, sent
 from tests.web.site import Site
 from tillbell import logs
-from tillbell.model.callbacks import Forward, Notice, TransactionNotice
+from tillbell.model.callbacks import ForwardNotice, Notice, TransactionNotice
 from tillbell.providers import PROVIDERS
-from tillbell.providers.kit.base import Case, Incoming, Provider, Setup, Unreadable
+from tillbell.providers.kit.base import Incoming, Provider, SimulationCase, SourceSetup, Unreadable
 from tillbell.providers.kit.cases import samples
 
 pytestmark = pytest.mark.sqlite_first
@@ -75,9 +75,9 @@ class Planted:
 
     # ── what is sent ─────────────────────────────────────────────────────────────────────────────
 
-    def signed(self, case: Case) -> Incoming:
+    def signed(self, case: SimulationCase) -> Incoming:
         defaults = {s.name: s.default for s in self.provider.settings if s.default is not None}
-        setup = Setup(self.secrets, {**defaults, **self.config})
+        setup = SourceSetup(self.secrets, {**defaults, **self.config})
         now = self.site.gateway.clock.now()
         url = self.site.url + self.source["path"]
         return self.provider.sign(case._replace(at=now), setup, url)
@@ -135,7 +135,7 @@ class Planted:
             yield request
 
     def _parsed(self, request: Incoming) -> tuple[Notice, ...]:
-        return self.provider.parse(request, Setup(self.secrets, self.config)).notices
+        return self.provider.parse(request, SourceSetup(self.secrets, self.config)).notices
 
     def _begin(self, request: Incoming) -> None:
         for notice in self._parsed(request):
@@ -176,7 +176,7 @@ def changed(value: Any, path: tuple[str, ...], text: str) -> Any:
 
 def refers(notice: Notice, text: str) -> bool:
     """Tell whether a text names something; ids are kept, and what is passed on is as it came."""
-    if isinstance(notice, Forward):
+    if isinstance(notice, ForwardNotice):
         return True
     values = notice._asdict()
     named = [values.get(name) for name in (*REFERENCES, "tracking_number", "email_id", "to")]
@@ -217,7 +217,7 @@ def log() -> Iterator[io.StringIO]:
 def test_nothing_that_was_planted_is_anywhere_in_clear(
     tmp_path: Path, log: io.StringIO, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    logs.observe("server.started", address="here")  # what is written is caught
+    logs.log_event("server.started", address="here")  # what is written is caught
     with Site(tmp_path) as site:
         planted = [Planted(site, one, number) for number, one in enumerate(PROVIDERS.values())]
         for one in planted:

@@ -16,7 +16,7 @@ import pytest
 from tests.patience import PATIENCE_S
 from tests.walks.wire import Account, Shop, sent
 from tests.web.site import Site
-from tillbell.process.process import BULK_AT_ONCE, BULK_WAITING_MAX
+from tillbell.process.process import BULK_CONCURRENCY, BULK_QUEUE_MAX
 from tillbell.providers.kit.base import Incoming
 from tillbell.providers.kit.cases import samples
 from tillbell.verify import verify
@@ -82,10 +82,10 @@ class Flooded:
     def stalled(self) -> Iterator[None]:
         """Let the analytics that are being decided take as long as this lasts."""
         room = self.site.gateway.processor._bulk_room
-        for _ in range(BULK_AT_ONCE):
+        for _ in range(BULK_CONCURRENCY):
             self.site.do(room.acquire())
         yield
-        for _ in range(BULK_AT_ONCE):
+        for _ in range(BULK_CONCURRENCY):
             self.site._loop.call_soon_threadsafe(room.release)
 
 
@@ -152,7 +152,7 @@ def test_what_was_busy_comes_again_and_each_page_view_is_told_once(flooded: Floo
 
 def test_money_is_decided_while_analytics_wait(flooded: Flooded) -> None:
     with flooded.stalled():
-        flood = [batch(flooded.drain, number) for number in range(BULK_AT_ONCE * 4)]
+        flood = [batch(flooded.drain, number) for number in range(BULK_CONCURRENCY * 4)]
         found = asyncio.run(storm(flooded.site, flood, flooded.payments()))
         assert answers(found.bulk) == answers(found.money) == {200}
         assert flooded.heard() == flooded.paid
@@ -164,14 +164,14 @@ def test_money_is_decided_while_analytics_wait(flooded: Flooded) -> None:
 
 def test_analytics_have_a_bound_of_their_own(flooded: Flooded) -> None:
     with flooded.stalled():
-        flood = [batch(flooded.drain, number, items=1) for number in range(BULK_WAITING_MAX)]
-        for start in range(0, BULK_WAITING_MAX, 32):
+        flood = [batch(flooded.drain, number, items=1) for number in range(BULK_QUEUE_MAX)]
+        for start in range(0, BULK_QUEUE_MAX, 32):
             asyncio.run(storm(flooded.site, flood[start : start + 32], []))
-        more = batch(flooded.drain, BULK_WAITING_MAX, items=1)
+        more = batch(flooded.drain, BULK_QUEUE_MAX, items=1)
         busy = sent(flooded.site, more)
         assert (busy.status_code, busy.json()["code"]) == (503, "busy")
         assert int(busy.headers["retry-after"]) > 0
-        assert len(flooded.log(flooded.drain)) == BULK_WAITING_MAX
+        assert len(flooded.log(flooded.drain)) == BULK_QUEUE_MAX
         assert answers([sent(flooded.site, one) for one in flooded.payments()]) == {200}
         assert flooded.heard() == flooded.paid
     flooded.shop.idle()

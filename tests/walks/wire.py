@@ -17,7 +17,7 @@ from tests.web.till import Till
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import Incoming
 from tillbell.testing import Simulation, simulate
-from tillbell.testing.receiver import Arrival
+from tillbell.testing.receiver import ReceivedRequest
 from tillbell.verify import verify
 
 
@@ -89,7 +89,7 @@ class Subscriber:
         self.id = shop.made("endpoint", body)["id"]
         self.secret = str(shop.get(f"endpoint/{self.id}/secret")["key"])
 
-    def arrivals(self) -> list[Arrival]:
+    def arrivals(self) -> list[ReceivedRequest]:
         """Return what has come here, each verified."""
         found = self._shop.site.receiver.to(self.hook)
         for arrival in found:

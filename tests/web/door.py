@@ -44,7 +44,7 @@ class Door:
         async def read() -> Incoming:
             stored = await self.site.gateway.database.callback(self.app_id, callback["id"])
             assert stored is not None
-            found = await self.site.gateway.rereader.request(stored)
+            found = await self.site.gateway.reprocessor.request(stored)
             assert isinstance(found, Incoming)
             return found
 

@@ -11,28 +11,28 @@ import json
 from typing import Any
 
 from tests.web.site import Site
-from tillbell.model.callbacks import Forward, Note, Notice
+from tillbell.model.callbacks import ForwardNotice, NoteNotice, Notice
 from tillbell.model.sources import Trust
 from tillbell.providers.kit import proof, reading
 from tillbell.providers.kit.base import (
-    Answer,
-    Case,
+    CallbackAnswer,
     Confidence,
-    Heard,
     Incoming,
-    Parsed,
+    IntakeStatus,
+    ParsedNotices,
     Provider,
+    ProviderSetting,
     SecretRule,
-    Setting,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Verdict,
 )
 
 SIGNATURE = "x-pretend-signature"
 ANSWERS = {
-    Heard.STORED: Answer(200, b"[OK]"),
-    Heard.REFUSED: Answer(401),
-    Heard.MALFORMED: Answer(400),
+    IntakeStatus.STORED: CallbackAnswer(200, b"[OK]"),
+    IntakeStatus.REFUSED: CallbackAnswer(401),
+    IntakeStatus.MALFORMED: CallbackAnswer(400),
 }
 
 
@@ -40,7 +40,7 @@ def signature(secret: str, body: bytes) -> str:
     return proof.mac("sha256", secret.encode(), body).hex()
 
 
-def _verify(incoming: Incoming, setup: Setup) -> Verdict:
+def _verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     if not setup.secrets:
         return proof.NO_SECRET
     given = proof.from_hex(incoming.header(SIGNATURE))
@@ -48,19 +48,19 @@ def _verify(incoming: Incoming, setup: Setup) -> Verdict:
     return proof.signed(proof.is_one_of([given], expected), "HMAC")
 
 
-def _parse(incoming: Incoming, setup: Setup) -> Parsed:
+def _parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     found = reading.json_object(incoming.body)
     text = reading.text(found, "note") or "said nothing"
-    return Parsed((Note(text),), reading.text(found, "id"))
+    return ParsedNotices((NoteNotice(text),), reading.text(found, "id"))
 
 
-def _answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
-    if heard is Heard.STORED and "successUrl" in setup.config:
-        return Answer(303, headers=(("location", str(setup.config["successUrl"])),))
+def _answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
+    if heard is IntakeStatus.STORED and "successUrl" in setup.config:
+        return CallbackAnswer(303, headers=(("location", str(setup.config["successUrl"])),))
     return ANSWERS[heard]
 
 
-def _sign(case: Case, setup: Setup, url: str) -> Incoming:
+def _sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     body = json.dumps(dict(case.fields)).encode()
     headers = (
         ("content-type", "application/json"),
@@ -87,18 +87,18 @@ PRETEND = Provider(
     answer=_answer,
     sign=_sign,
     settings=(
-        Setting("successUrl", "Where the payer goes.", "url"),
-        Setting("mode", "Which gateway.", choices=("test", "live"), default="test"),
-        Setting("apiPassword", "For look-ups.", is_secret=True),
-        Setting("limit", "A number.", "integer"),
+        ProviderSetting("successUrl", "Where the payer goes.", "url"),
+        ProviderSetting("mode", "Which gateway.", choices=("test", "live"), default="test"),
+        ProviderSetting("apiPassword", "For look-ups.", is_secret=True),
+        ProviderSetting("limit", "A number.", "integer"),
     ),
     masked=("passcode", "x-pretend-token"),
 )
 
 
-def _hinted(incoming: Incoming, setup: Setup) -> Parsed:
-    notices: tuple[Notice, ...] = (Note(str(reading.fields(incoming))),)
-    return Parsed(notices)
+def _hinted(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
+    notices: tuple[Notice, ...] = (NoteNotice(str(reading.fields(incoming))),)
+    return ParsedNotices(notices)
 
 
 HINT = PRETEND._replace(
@@ -112,12 +112,13 @@ HINT = PRETEND._replace(
     methods=frozenset({"GET", "POST"}),
 )
 ECHO = HINT._replace(
-    name="echo", parse=lambda incoming, _: Parsed((Forward("order.paid", incoming.body),), "")
+    name="echo",
+    parse=lambda incoming, _: ParsedNotices((ForwardNotice("order.paid", incoming.body),), ""),
 )
 FLOOD = PRETEND._replace(name="flood", title="Flood", is_bulk=True)
 
 
-def _mistaken(incoming: Incoming, setup: Setup) -> Any:
+def _mistaken(incoming: Incoming, setup: SourceSetup) -> Any:
     raise KeyError(incoming.body.decode())
 
 
@@ -128,5 +129,5 @@ PROVIDERS = {one.name: one for one in (PRETEND, HINT, ECHO, FLOOD, FICKLE)}
 
 def use(site: Site) -> None:
     """Let a site know the pretend providers beside the real ones."""
-    sources = site.gateway.sources
+    sources = site.gateway.source_cache
     sources.providers = {**sources.providers, **PROVIDERS}

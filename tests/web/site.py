@@ -15,14 +15,14 @@ from tests import stores
 from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.config import load
-from tillbell.deliver.attempt import Ended
+from tillbell.deliver.attempt import JudgedAttempt
 from tillbell.deliver.lane import Lane
 from tillbell.model.messages import Attempt, Claim
 from tillbell.model.records import ApiKey
 from tillbell.testing import Receiver
 from tillbell.vault import hash_key, new_api_key
 from tillbell.web.edge.router import build
-from tillbell.web.server.slow_clients import Limits
+from tillbell.web.server.slow_clients import ClientTimeouts
 from tillbell.web.server.uvicorn_server import HttpServer, bind
 
 T = TypeVar("T")
@@ -66,17 +66,17 @@ class Site:
         settings = load(self._settings, {}).settings
         self.gateway = Gateway.create(settings)
         self._changed = asyncio.Condition()
-        after = self.gateway.dispatcher.on_ended
+        after = self.gateway.dispatcher.on_attempt_ended
 
-        def ended(lane: Lane, claim: Claim, end: Ended) -> None:
+        def ended(lane: Lane, claim: Claim, end: JudgedAttempt) -> None:
             after(lane, claim, end)
-            self.ended.append(end.settlement.attempt)
+            self.ended.append(end.finished.attempt)
             self._notifying = asyncio.get_running_loop().create_task(self._notify())
 
-        self.gateway.dispatcher.on_ended = ended
+        self.gateway.dispatcher.on_attempt_ended = ended
         await self.receiver.__aenter__()
         await self.gateway.start()
-        self.server = HttpServer(build(self.gateway), bind("127.0.0.1", 0), Limits())
+        self.server = HttpServer(build(self.gateway), bind("127.0.0.1", 0), ClientTimeouts())
         await self.server.start()
         self.url = f"http://127.0.0.1:{self.server.port}"
 
@@ -119,7 +119,7 @@ class Site:
             app_id=app_id,
             **fields,
         )
-        self.do(self.gateway.directory.add(key))
+        self.do(self.gateway.config_cache.add(key))
         return text
 
     def wait_for_attempts(self, message_id: str, count: int = 1) -> list[Attempt]:
@@ -128,8 +128,8 @@ class Site:
         async def wait() -> list[Attempt]:
             async with self._changed:
                 await self._changed.wait_for(lambda: len(self._of(message_id)) >= count)
-            await self.gateway.ledger.flush()
-            await self.gateway.aftermath.settle()
+            await self.gateway.leases.flush()
+            await self.gateway.health_monitor.wait_idle()
             return self._of(message_id)
 
         return self.do(wait())
@@ -141,7 +141,7 @@ class Site:
         """Wait until a background task is over; the work has no event to wait for but its end."""
 
         async def wait() -> None:
-            await self.gateway.tasks.idle()
+            await self.gateway.tasks.wait_idle()
 
         self.do(wait())
         shown: dict[str, Any] = self.http.get(f"/background-task/{task_id}").json()

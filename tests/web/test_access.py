@@ -14,7 +14,7 @@ from tests.web.site import Site
 from tillbell.model.records import ApiKey
 from tillbell.web.api import described
 from tillbell.web.api.rest import ROUTERS
-from tillbell.web.api.routes import Guard, operation_id
+from tillbell.web.api.routes import RouteGuard, operation_id
 from tillbell.web.edge.api_middleware import PUBLIC
 from tillbell.web.edge.auth import Access, Action, Capability, Tenant
 
@@ -103,7 +103,9 @@ def every_route() -> Iterator[Route]:
             assert isinstance(route, APIRoute)
             if route.path in PUBLIC:
                 continue
-            guards = [d.dependency for d in route.dependencies if isinstance(d.dependency, Guard)]
+            guards = [
+                d.dependency for d in route.dependencies if isinstance(d.dependency, RouteGuard)
+            ]
             assert len(guards) == 1, f"{route.path} has no guard"
             assert route.dependencies[0].dependency is guards[0], f"{route.path} is guarded late"
             (method,) = route.methods
@@ -344,7 +346,7 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(site: Site) -> None:
     ]
 
     async def stored() -> list[ApiKey]:
-        return await site.gateway.directory.all(ApiKey)
+        return await site.gateway.config_cache.read_all(ApiKey)
 
     assert made["key"] not in str(site.do(stored()))
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.web import pretend
 from tests.web.site import Site
-from tillbell.receive.receive import Idle
+from tillbell.receive.receive import NoCallbackHandler
 
 SECRET = "pretend-secret-1"
 LATER = "pretend-secret-2"
@@ -42,7 +42,7 @@ class Shop:
         headers = {pretend.SIGNATURE: pretend.signature(secret, content), **to.get("headers", {})}
         url = self.site.url + source["path"] + to.get("query", "")
         status = httpx.post(url, content=content, headers=headers, verify=False).status_code
-        self.site.do(self.site.gateway.processor.idle())
+        self.site.do(self.site.gateway.processor.wait_idle())
         return status
 
     def log(self, **query: Any) -> list[dict[str, Any]]:
@@ -58,7 +58,7 @@ class Shop:
     def replay(self, callback_id: str, **body: Any) -> dict[str, Any]:
         answer = self.site.http.post(f"{self.path}/callback/{callback_id}/replay", json=body)
         assert answer.status_code == 200, answer.text
-        self.site.do(self.site.gateway.processor.idle())
+        self.site.do(self.site.gateway.processor.wait_idle())
         told: dict[str, Any] = answer.json()
         return told
 
@@ -257,7 +257,7 @@ def test_many_are_replayed_by_a_filter_in_the_background(shop: Shop) -> None:
     assert begun.status_code == 202
     task = shop.site.wait_for_task(begun.json()["taskId"])
     assert (task["status"], task["data"]["count"]) == ("finished", 5)
-    shop.site.do(shop.site.gateway.processor.idle())
+    shop.site.do(shop.site.gateway.processor.wait_idle())
     keys = sorted(c["dedupeKey"] for c in shop.log(outcome="noted"))
     assert keys == ["0", "1", "2", "3", "4", "fine"]
 
@@ -265,19 +265,19 @@ def test_many_are_replayed_by_a_filter_in_the_background(shop: Shop) -> None:
 def test_what_was_stored_and_not_processed_is_picked_up_at_a_later_start(tmp_path: Any) -> None:
     with Site(tmp_path) as first:
         pretend.use(first)
-        first.gateway.receiver.processor = Idle()
+        first.gateway.receiver.processor = NoCallbackHandler()
         app_id = first.http.post("/app", json={"name": "shop"}).json()["id"]
         shop = Shop(first, app_id)
         for number in range(3):
             assert shop.send(b'{"id":"%d"}' % number) == 200
         assert [c["outcome"] for c in shop.log()] == [None] * 3
     with Site(tmp_path) as second:
-        second.do(second.gateway.picking_up.done())
+        second.do(second.gateway.startup_recovery.done())
         log = second.http.get(f"/app/{app_id}/callback")
         assert [c["outcome"] for c in log.json()["data"]] == [None] * 3  # no adapter yet
         pretend.use(second)
-        second.do(second.gateway.sources.load())
-        second.do(second.gateway.rereader.take_all())
-        second.do(second.gateway.processor.idle())
+        second.do(second.gateway.source_cache.load())
+        second.do(second.gateway.reprocessor.recover_all())
+        second.do(second.gateway.processor.wait_idle())
         log = second.http.get(f"/app/{app_id}/callback")
         assert [c["outcome"] for c in log.json()["data"]] == ["noted"] * 3

@@ -12,8 +12,8 @@ import pytest
 
 from tests.web.site import Site
 from tillbell.providers.custom.provider import explain
-from tillbell.providers.kit.base import Incoming, Setup, Verdict
-from tillbell.receive.receive import REFUSED_MAX
+from tillbell.providers.kit.base import Incoming, SourceSetup, Verdict
+from tillbell.receive.receive import UNAUTHENTICATED_MAX
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -115,19 +115,19 @@ def test_advice_is_worked_out_for_a_few_refused_requests_and_never_on_the_loop(
 ) -> None:
     threads: list[threading.Thread] = []
 
-    def spied(incoming: Incoming, setup: Setup) -> Verdict:
+    def spied(incoming: Incoming, setup: SourceSetup) -> Verdict:
         threads.append(threading.current_thread())
         return explain(incoming, setup)
 
-    sources = site.gateway.sources
+    sources = site.gateway.source_cache
     providers = sources.providers
     sources.providers = {**providers, "custom": providers["custom"]._replace(explain=spied)}
     source = create(site, app_id, CONFIG, "a shared secret").json()
     sources.providers = providers
-    for _ in range(REFUSED_MAX + 5):
+    for _ in range(UNAUTHENTICATED_MAX + 5):
         httpx.post(site.url + source["path"], content=b"{}", headers={"x-sig": "ab" * 32})
 
-    assert 0 < len(threads) <= REFUSED_MAX
+    assert 0 < len(threads) <= UNAUTHENTICATED_MAX
     assert all(thread.name.startswith("asyncio") for thread in threads)
 
 

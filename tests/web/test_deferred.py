@@ -14,8 +14,8 @@ import pytest
 from tillbell.app import Gateway
 from tillbell.config import load
 from tillbell.web.edge import router
-from tillbell.web.edge.asgi_types import Answer, App, Receive, Scope, Send, send_answer
-from tillbell.web.server.lazy_app import Deferred
+from tillbell.web.edge.asgi_types import App, HttpAnswer, Receive, Scope, Send, send_answer
+from tillbell.web.server.lazy_app import DeferredApp
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -24,7 +24,7 @@ FRAMEWORK = {"fastapi", "starlette", "pydantic"}
 
 async def _hello(scope: Scope, receive: Receive, send: Send) -> None:
     del scope, receive
-    await send_answer(send, Answer(200, [], b"hello"))
+    await send_answer(send, HttpAnswer(200, [], b"hello"))
 
 
 async def _ask(app: App, path: str = "/") -> tuple[int, bytes]:
@@ -49,7 +49,7 @@ async def test_it_is_made_once_on_another_thread_and_all_wait_for_it() -> None:
         go.wait()
         return _hello
 
-    deferred = Deferred(make)
+    deferred = DeferredApp(make)
     asked = [asyncio.create_task(_ask(deferred)) for _ in range(5)]
     asked[0].cancel()  # who goes away takes it from nobody
     assert not (await asyncio.wait(asked[1:], timeout=0.05))[0]
@@ -62,7 +62,7 @@ async def test_everyone_is_told_that_it_cannot_be_made() -> None:
     def make() -> App:
         raise ImportError("no such framework")
 
-    deferred = Deferred(make)
+    deferred = DeferredApp(make)
     for _ in range(2):
         with pytest.raises(ImportError, match="no such framework"):
             await _ask(deferred)

@@ -10,7 +10,7 @@ import pytest
 from tests.money.teller import news
 from tests.web.site import Site
 from tests.web.till import PAY_OUT, Till
-from tillbell.model.transactions import Status
+from tillbell.model.transactions import TransactionStatus
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +61,10 @@ def test_another_act_in_between_ends_a_proposal(careful: Till, second: httpx.Cli
 
 def test_a_proposal_that_was_used_is_used_up(careful: Till, second: httpx.Client) -> None:
     careful.begin(**PAY_OUT, uid="u")
-    careful.tell(news("u", Status.ON_HOLD, sequence=1))
+    careful.tell(news("u", TransactionStatus.ON_HOLD, sequence=1))
     careful.act("u", "approve")
     assert careful.act("u", "approve", http=second).status_code == 200
-    careful.tell(news("u", Status.ON_HOLD, sequence=2))
+    careful.tell(news("u", TransactionStatus.ON_HOLD, sequence=2))
     assert careful.shown("u")["status"] == "On Hold"
     assert careful.act("u", "approve", http=second).status_code == 202
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from tests.web.site import Site
-from tillbell.testing.receiver import Exchange
+from tillbell.testing.receiver import ReceiverExchange
 
 pytestmark = pytest.mark.sqlite_first
 
 
 def _allowing(site: Site, path: str, *headers: str, status: int = 200) -> str:
-    async def answer(exchange: Exchange) -> None:
+    async def answer(exchange: ReceiverExchange) -> None:
         await exchange.answer(status, b"", *headers)
 
     site.receiver.on(path, answer)

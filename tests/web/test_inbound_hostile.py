@@ -9,6 +9,7 @@ import pytest
 from tests.web import pretend
 from tests.web.door import SECRET, Door
 from tests.web.site import Site
+from tillbell.model.sources import Source
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -81,15 +82,15 @@ def test_hostile_headers_are_no_failure_of_ours(door: Door, headers: dict[str, s
 def test_a_source_whose_adapter_is_gone_takes_nothing_until_it_is_back(
     site: Site, door: Door
 ) -> None:
-    sources = site.gateway.sources
-    live = sources.live(door.source["id"])
+    sources = site.gateway.source_cache
+    live = sources.compiled(door.source["id"])
     assert live is not None
     known = sources.providers
     sources.providers = {name: one for name, one in known.items() if name != "pretend"}
-    site.do(sources.refresh(live.source.scope, live.source.id))
+    site.do(site.gateway.config_cache.refresh(Source, live.source.scope, live.source.id))
     for signature in (pretend.signature(SECRET, b"{}"), "", "00"):
         assert door.send(b"{}", x_pretend_signature=signature).status_code == 404
     sources.providers = known
-    site.do(sources.refresh(live.source.scope, live.source.id))
+    site.do(site.gateway.config_cache.refresh(Source, live.source.scope, live.source.id))
     assert door.log() == []
     assert door.send(b"{}").status_code == 200

@@ -13,9 +13,9 @@ from tests.money.teller import APPROVED, CANCELLED, FAILED, PENDING, REJECTED, l
 from tests.web.site import Site
 from tests.web.till import PAY_OUT, Till
 from tillbell.errors import Draining
-from tillbell.model.callbacks import EmailNotice, ShipmentNotice, Sum
+from tillbell.model.callbacks import EmailNotice, ProviderAmount, ShipmentNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Direction, Kind, Status
+from tillbell.model.transactions import Direction, TransactionKind, TransactionStatus
 
 STATUSES = {"hold": "On Hold", "approve": "Processing", "reject": "Rejected", "cancel": "Cancelled"}
 EVERY_ACT = ["hold", "release", "approve", "reject", "cancel"]
@@ -64,7 +64,7 @@ def test_what_was_held_is_released(till: Till) -> None:
 
 @pytest.mark.parametrize(("direction", "status", "illegal"), ILLEGAL)
 def test_an_illegal_act_changes_nothing(
-    till: Till, direction: Direction, status: Status, illegal: list[str]
+    till: Till, direction: Direction, status: TransactionStatus, illegal: list[str]
 ) -> None:
     made = till.begin(uid="u", direction=direction.value)
     if status is not PENDING:
@@ -226,7 +226,7 @@ def test_no_more_is_reversed_than_is_left(till: Till) -> None:
     till.begin(uid="u")
     assert refusal(till.act("u", "reverse")) == (409, "illegal_transition")
     till.tell(news("u", APPROVED))
-    till.tell(linked("u", Kind.REFUND, "R", amount="20.00"))
+    till.tell(linked("u", TransactionKind.REFUND, "R", amount="20.00"))
     assert till.act("u", "reverse", amount="80.01").status_code == 422
     assert till.act("u", "reverse", amount="50.00").status_code == 200
     assert till.act("u", "reverse").json()["amount"] == "30.00"
@@ -371,7 +371,7 @@ def test_a_pay_out_that_was_rejected_and_then_approved_is_critical(till: Till) -
 @pytest.mark.parametrize("told", ["amount", "settlement"])
 def test_an_amount_beyond_all_bounds_is_looked_at_by_a_person(till: Till, told: str) -> None:
     till.begin(uid="u")
-    huge = Sum("999999999999999999.00", "EUR")
+    huge = ProviderAmount("999999999999999999.00", "EUR")
     till.tell(news("u", APPROVED, **{told: huge}))
     (callback,) = till.get("callback")["data"]
     expected = "mismatch" if told == "amount" else "applied"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import Cut, cut, cut_filtered, cut_in_memory
+from tillbell.web.api.paging import ListPage, filtered_page, in_memory_page, list_page
 
 ids = st.lists(st.integers(0, 999), unique=True, max_size=60).map(
     lambda numbers: sorted(f"x_{number:03}" for number in numbers)
@@ -36,12 +36,12 @@ async def keep_even(row: str) -> bool:
     return int(row[2:]) % 2 == 0
 
 
-async def cut_by(way: str, rows: list[str], page: Page) -> Cut[str]:
+async def cut_by(way: str, rows: list[str], page: Page) -> ListPage[str]:
     if way == "stored":
-        return await cut(store_of(rows), page, str)
+        return await list_page(store_of(rows), page, str)
     if way == "filtered":
-        return await cut_filtered(store_of(rows), page, str, keep_even)
-    return cut_in_memory(rows, page, str)
+        return await filtered_page(store_of(rows), page, str, keep_even)
+    return in_memory_page(rows, page, str)
 
 
 @given(
@@ -73,5 +73,5 @@ async def test_forth_and_back_show_every_row_once_in_order(
 
 async def test_a_filter_that_lets_nothing_through_reads_a_bounded_number_of_pages() -> None:
     rows = [f"x_{number:05}" for number in range(1, 20_001, 2)]
-    found = await cut_filtered(store_of(rows), Page(10, ascending=True), str, keep_even)
+    found = await filtered_page(store_of(rows), Page(10, ascending=True), str, keep_even)
     assert (found.rows, found.done, found.iterator) == ([], False, rows[4999])

@@ -299,7 +299,7 @@ def test_what_was_done_and_not_answered_is_not_done_again(
         raise StoreUnavailable("The process has ended.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(site.gateway.database, "remember", lost)
+        patched.setattr(site.gateway.database, "store_idempotent_answer", lost)
         assert site.http.post("/app", json=body, headers=headers).status_code == 503
     again = site.http.post("/app", json=body, headers=headers)
     assert (again.status_code, again.json()["code"]) == (409, "idempotency_key_in_use")

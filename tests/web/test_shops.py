@@ -9,7 +9,7 @@ import pytest
 from tests.web.door import SECRET, Door
 from tests.web.site import Site
 from tillbell.providers import PROVIDERS
-from tillbell.providers.kit.base import Setup
+from tillbell.providers.kit.base import SourceSetup
 from tillbell.providers.kit.cases import samples
 
 pytestmark = pytest.mark.sqlite_first
@@ -19,7 +19,7 @@ def sent(door: Door, case: str, event_id: str, config: dict[str, str]) -> int:
     """Send a sample as the shop would; return the status it is answered."""
     provider = str(door.source["provider"])
     sample = samples(provider)[case].case._replace(id=event_id)
-    incoming = PROVIDERS[provider].sign(sample, Setup((SECRET,), config), door.url)
+    incoming = PROVIDERS[provider].sign(sample, SourceSetup((SECRET,), config), door.url)
     return door.send(incoming.body, **dict(incoming.headers)).status_code
 
 

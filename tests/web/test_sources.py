@@ -250,12 +250,12 @@ def test_a_source_whose_secrets_cannot_be_opened_proves_nothing(site: Site, sour
     from tillbell.model.sources import Source
 
     source, other = made(site, sources), made(site, sources)
-    live = site.gateway.sources.live(source["id"])
+    live = site.gateway.source_cache.compiled(source["id"])
     assert live is not None
-    foreign = site.gateway.sources.live(other["id"])
+    foreign = site.gateway.source_cache.compiled(other["id"])
     assert foreign is not None
     secrets = foreign.source.secrets
-    change = site.gateway.directory.change(
+    change = site.gateway.config_cache.change(
         Source,
         live.source.scope,
         live.source.id,

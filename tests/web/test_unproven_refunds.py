@@ -10,11 +10,11 @@ from tests.money.teller import APPROVED, FAILED, linked, news
 from tests.web.site import Site
 from tests.web.till import Till
 from tillbell.errors import StoreUnavailable
-from tillbell.model.callbacks import Sum
+from tillbell.model.callbacks import ProviderAmount
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.storage.ports.database import Database
-from tillbell.storage.ports.inbound import Change
+from tillbell.storage.ports.inbound import ChangeSet
 
 
 class DiesAfterChange:
@@ -26,8 +26,8 @@ class DiesAfterChange:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._database, name)
 
-    async def change(self, change: Change) -> None:
-        await self._database.change(change)
+    async def commit_changes(self, change: ChangeSet) -> None:
+        await self._database.commit_changes(change)
         raise StoreUnavailable("The process died here.")
 
 
@@ -37,11 +37,19 @@ def till(site: Site) -> Till:
 
 
 @pytest.mark.parametrize("status", [APPROVED, FAILED])
-def test_accepting_an_unproven_refund_makes_what_it_told(till: Till, status: Status) -> None:
+def test_accepting_an_unproven_refund_makes_what_it_told(
+    till: Till, status: TransactionStatus
+) -> None:
     till.begin(uid="u")
     till.tell(news("u", APPROVED))
     for own_id in ("r1", "r2"):
-        told = linked("u", Kind.REFUND, own_id, status=status, amount=Sum("10.00", "EUR"))
+        told = linked(
+            "u",
+            TransactionKind.REFUND,
+            own_id,
+            status=status,
+            amount=ProviderAmount("10.00", "EUR"),
+        )
         till.tell(told, trust=Trust.SECRET)
     assert till.shown("u")["children"] == []
     second, first = till.get("conflict", open="true")["data"]
@@ -60,10 +68,12 @@ def test_accepting_an_unproven_refund_makes_what_it_told(till: Till, status: Sta
 def test_a_crash_after_an_acceptance_is_stored_loses_no_refund(till: Till) -> None:
     till.begin(uid="u")
     till.tell(news("u", APPROVED))
-    told = linked("u", Kind.REFUND, "r1", status=APPROVED, amount=Sum("10.00", "EUR"))
+    told = linked(
+        "u", TransactionKind.REFUND, "r1", status=APPROVED, amount=ProviderAmount("10.00", "EUR")
+    )
     till.tell(told, trust=Trust.SECRET)
     (conflict,) = till.get("conflict", open="true")["data"]
-    office = till.site.gateway.office
+    office = till.site.gateway.decisions
     database, office.database = office.database, cast("Database", DiesAfterChange(office.database))
     died = till.post(f"conflict/{conflict['id']}/accept", {"reason": "the bank shows it"})
     office.database = database

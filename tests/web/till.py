@@ -12,7 +12,7 @@ from tests.money.teller import APPROVED, FAILED, WAKINGS, news
 from tests.web.site import Site
 from tillbell.model.callbacks import Notice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Status
+from tillbell.model.transactions import TransactionStatus
 from tillbell.verify import verify
 
 BEGIN = {"direction": "pay_in", "amount": "100.00", "currency": "EUR"}
@@ -32,8 +32,8 @@ class Till:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.http = site.http
-        providers = site.gateway.sources.providers
-        site.gateway.sources.providers = {**providers, "psp": PSP}
+        providers = site.gateway.source_cache.providers
+        site.gateway.source_cache.providers = {**providers, "psp": PSP}
         self.app_id = str(site.http.post("/app", json={"name": "shop"}).json()["id"])
         self.path = f"/app/{self.app_id}"
         body = {"name": "psp", "provider": "psp", "uid": "psp"}
@@ -97,8 +97,8 @@ class Till:
 
         async def idle() -> None:
             for _ in range(WAKINGS):
-                await self.site.gateway.processor.idle()
-                await self.site.gateway.rematcher.idle()
+                await self.site.gateway.processor.wait_idle()
+                await self.site.gateway.unmatched_callbacks.wait_idle()
 
         self.site.do(idle())
 
@@ -113,7 +113,9 @@ class Till:
         assert len(found) == count
         return found
 
-    def contradicted(self, first: Status = FAILED, then: Status = APPROVED) -> dict[str, Any]:
+    def contradicted(
+        self, first: TransactionStatus = FAILED, then: TransactionStatus = APPROVED
+    ) -> dict[str, Any]:
         """Let a transaction "u" end, then hear the contrary; return the conflict."""
         self.begin(uid="u")
         self.tell(news("u", first))

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from tillbell.web.edge.asgi_types import Receive, Scope, Send, read_body
-from tillbell.web.server.slow_clients import Limits
+from tillbell.web.server.slow_clients import ClientTimeouts
 from tillbell.web.server.uvicorn_server import HttpServer, bind
 
 Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
@@ -38,7 +38,7 @@ def app() -> Echo:
 
 @pytest.fixture
 async def server(app: Echo) -> AsyncIterator[HttpServer]:
-    served = HttpServer(app, bind("127.0.0.1", 0), Limits(0.3, 0.3, sweep_every_s=0.05))
+    served = HttpServer(app, bind("127.0.0.1", 0), ClientTimeouts(0.3, 0.3, sweep_every_s=0.05))
     await served.start()
     yield served
     await served.stop(0.1)

@@ -15,8 +15,8 @@ from tillbell.counters import Meters
 from tillbell.model.messages import Result
 from tillbell.storage.ports.outbound import Totals
 from tillbell.testing import ManualClock
-from tillbell.web.edge.metrics import Vitals, render
-from tillbell.web.server.shared_metrics import EVERY, OLD, Board
+from tillbell.web.edge.metrics import DispatchVitals, render
+from tillbell.web.server.shared_metrics import STALE_AFTER, WRITE_EVERY, MetricsBoard
 
 
 @pytest.fixture
@@ -24,14 +24,16 @@ def clock() -> ManualClock:
     return ManualClock(START)
 
 
-def board(file: Path | None, clock: ManualClock, meters: Meters, in_flight: int = 0) -> Board:
-    return Board(file, clock, meters, lambda: Vitals(in_flight=in_flight))
+def board(
+    file: Path | None, clock: ManualClock, meters: Meters, in_flight: int = 0
+) -> MetricsBoard:
+    return MetricsBoard(file, clock, meters, lambda: DispatchVitals(in_flight=in_flight))
 
 
 @asynccontextmanager
-async def keeping(kept: Board) -> AsyncIterator[None]:
+async def keeping(kept: MetricsBoard) -> AsyncIterator[None]:
     """Let it leave its counters meanwhile."""
-    task = asyncio.create_task(kept.keep())
+    task = asyncio.create_task(kept.keep_written())
     await asyncio.sleep(0)
     yield
     task.cancel()
@@ -67,7 +69,7 @@ async def test_what_is_left_is_renewed(tmp_path: Path, clock: ManualClock) -> No
     async with keeping(board(tmp_path / "1", clock, theirs)):
         theirs.accepted(1)
         assert shown.readings()[1].meters.messages == 0
-        clock.advance(EVERY / SECOND)
+        clock.advance(WRITE_EVERY / SECOND)
         while shown.readings()[1].meters.messages == 0:
             await asyncio.sleep(0)
 
@@ -76,7 +78,7 @@ async def test_one_that_is_gone_is_not_shown_any_more(tmp_path: Path, clock: Man
     shown = board(tmp_path / "0", clock, Meters())
     async with keeping(board(tmp_path / "1", clock, Meters())):
         assert len(shown.readings()) == 2
-    clock.advance(OLD / SECOND)
+    clock.advance(STALE_AFTER / SECOND)
     assert len(shown.readings()) == 1
 
 
@@ -84,7 +86,7 @@ async def test_a_process_with_a_port_of_its_own_leaves_nothing_and_has_no_label(
     tmp_path: Path, clock: ManualClock
 ) -> None:
     alone = board(None, clock, Meters())
-    await alone.keep()
+    await alone.keep_written()
     assert list(tmp_path.iterdir()) == []
     assert b"process=" not in render(alone.readings())
 
@@ -93,9 +95,9 @@ async def test_a_folder_that_cannot_be_written_stops_nothing(
     tmp_path: Path, clock: ManualClock
 ) -> None:
     async with keeping(board(tmp_path / "gone" / "1", clock, Meters())):
-        clock.advance(EVERY / SECOND)
+        clock.advance(WRITE_EVERY / SECOND)
         await asyncio.sleep(0)
         (tmp_path / "gone").mkdir()
-        clock.advance(EVERY / SECOND)
+        clock.advance(WRITE_EVERY / SECOND)
         while not list((tmp_path / "gone").glob("*.meters")):
             await asyncio.sleep(0)

@@ -15,8 +15,8 @@ from tillbell.errors import StoreUnavailable
 from tillbell.model.messages import Result
 from tillbell.storage.ports.outbound import Totals
 from tillbell.testing import ManualClock
-from tillbell.web.edge.health import PATHS, Health
-from tillbell.web.edge.metrics import Reading, Vitals, render
+from tillbell.web.edge.health import PATHS, HealthApp
+from tillbell.web.edge.metrics import DispatchVitals, MetricsReading, render
 
 
 class Page(NamedTuple):
@@ -29,7 +29,7 @@ class Page(NamedTuple):
         return {check["name"]: check["ok"] for check in json.loads(self.body)["checks"]}
 
 
-async def get(health: Health, path: str, query: str = "", method: str = "GET") -> Page:
+async def get(health: HealthApp, path: str, query: str = "", method: str = "GET") -> Page:
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -53,7 +53,7 @@ def series(page: bytes) -> dict[str, float]:
 
 async def test_a_gateway_at_work_is_ready(tmp_path: Path) -> None:
     async with World(tmp_path) as world:
-        health = Health(world.gateway)
+        health = HealthApp(world.gateway)
         for path in PATHS:
             assert (await get(health, path)).status == 200
         verbose = await get(health, "/readyz", "verbose")
@@ -64,7 +64,7 @@ async def test_a_gateway_at_work_is_ready(tmp_path: Path) -> None:
 
 async def test_a_store_that_takes_no_write_makes_it_unready(tmp_path: Path) -> None:
     async with World(tmp_path, ManualClock(START)) as world:
-        health = Health(world.gateway)
+        health = HealthApp(world.gateway)
         assert (await get(health, "/readyz")).status == 200
         await world.gateway.database.close()
         world.clock.advance(2)
@@ -77,7 +77,7 @@ async def test_a_store_that_takes_no_write_makes_it_unready(tmp_path: Path) -> N
 
 async def test_the_store_is_asked_once_a_second_whoever_asks_us(tmp_path: Path) -> None:
     async with World(tmp_path, ManualClock(START)) as world:
-        health = Health(world.gateway)
+        health = HealthApp(world.gateway)
         await get(health, "/readyz")
         await world.gateway.database.close()
         assert (await get(health, "/readyz")).status == 200
@@ -89,7 +89,7 @@ async def test_the_store_is_asked_once_a_second_whoever_asks_us(tmp_path: Path) 
 async def test_a_gateway_that_refuses_messages_is_unready_and_says_why(tmp_path: Path) -> None:
     async with World(tmp_path) as world:
         world.gateway.publisher.refusal = StoreUnavailable("The disk is nearly full.")
-        verbose = await get(Health(world.gateway), "/readyz", "verbose")
+        verbose = await get(HealthApp(world.gateway), "/readyz", "verbose")
         assert (verbose.status, verbose.checks()["intake"]) == (503, False)
         assert b"disk is nearly full" in verbose.body
 
@@ -97,10 +97,10 @@ async def test_a_gateway_that_refuses_messages_is_unready_and_says_why(tmp_path:
 async def test_work_that_nobody_does_makes_it_unready(tmp_path: Path) -> None:
     async with World(tmp_path, ManualClock(START)) as world:
         endpoint = await world.endpoint()
-        live = await world.gateway.directory.live(world.app.id, endpoint.id)
+        live = await world.gateway.config_cache.compiled_endpoint(world.app.id, endpoint.id)
         assert live is not None
         lane = world.gateway.dispatcher.lane(live)
-        health = Health(world.gateway)
+        health = HealthApp(world.gateway)
         lane.next_due = world.clock.now() - 59_000_000
         assert (await get(health, "/readyz")).status == 200
         lane.next_due = world.clock.now() - 61_000_000
@@ -113,7 +113,7 @@ async def test_work_that_nobody_does_makes_it_unready(tmp_path: Path) -> None:
 async def test_a_customers_endpoint_never_makes_us_unready(tmp_path: Path, trouble: str) -> None:
     async with World(tmp_path, ManualClock(START)) as world:
         endpoint = await world.endpoint()
-        live = await world.gateway.directory.live(world.app.id, endpoint.id)
+        live = await world.gateway.config_cache.compiled_endpoint(world.app.id, endpoint.id)
         assert live is not None
         lane = world.gateway.dispatcher.lane(live)
         now = world.clock.now()
@@ -126,7 +126,7 @@ async def test_a_customers_endpoint_never_makes_us_unready(tmp_path: Path, troub
             lane.free_at = now + 1
         else:
             lane.is_removed = True
-        assert (await get(Health(world.gateway), "/readyz")).status == 200
+        assert (await get(HealthApp(world.gateway), "/readyz")).status == 200
         lane.in_flight = 0
 
 
@@ -135,7 +135,7 @@ async def test_metrics_count_what_happened(tmp_path: Path) -> None:
         await world.endpoint()
         await world.publish()
         await world.ended.get()
-        page = series((await get(Health(world.gateway), "/metrics")).body)
+        page = series((await get(HealthApp(world.gateway), "/metrics")).body)
         assert page["tillbell_ingest_requests_total{accepted}"] == 1
         assert page["tillbell_deliveries_total"] == 1
         assert page["tillbell_delivery_attempts_total{accepted}"] == 1
@@ -152,8 +152,8 @@ def test_meters_render_in_base_units() -> None:
     meters.accepted(3)
     meters.batch(2)
     meters.restore(Totals(waiting=4, sending=1, failed=7))
-    vitals = Vitals(oldest_due_age=1_500_000, in_flight=2, open_breakers=5)
-    page = series(render([Reading("", 0, meters, vitals)]))
+    vitals = DispatchVitals(oldest_due_age=1_500_000, in_flight=2, open_breakers=5)
+    page = series(render([MetricsReading("", 0, meters, vitals)]))
     assert page["tillbell_attempt_duration_seconds_bucket{0.001}"] == 1
     assert page["tillbell_attempt_duration_seconds_bucket{60.0}"] == 1
     assert page["tillbell_attempt_duration_seconds_bucket{+Inf}"] == 2

@@ -12,7 +12,7 @@ import pytest
 from tests.web_server.conftest import Connect
 from tillbell.errors import Misconfigured
 from tillbell.web.edge.asgi_types import Receive, Scope, Send
-from tillbell.web.server.slow_clients import Limits
+from tillbell.web.server.slow_clients import ClientTimeouts
 from tillbell.web.server.uvicorn_server import HttpServer, StopSignals, bind, serve_until
 
 
@@ -54,7 +54,7 @@ async def run_until_signal(server: HttpServer, gateway: Gateway) -> bool:
 
 
 async def started(app: Slow) -> HttpServer:
-    server = HttpServer(app, bind("127.0.0.1", 0), Limits())
+    server = HttpServer(app, bind("127.0.0.1", 0), ClientTimeouts())
     await server.start()
     return server
 

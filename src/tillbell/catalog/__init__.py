@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from tillbell.catalog import money_shapes as money
 from tillbell.catalog import other_shapes as other
 from tillbell.catalog.fields import DRAFT, Shape, sample_of, schema_of
-from tillbell.catalog.tables import FAMILIES, Row
+from tillbell.catalog.tables import FAMILIES, EventTypeRow
 
 _SHAPES: Mapping[str, Shape] = {
     "order": money.ORDER,
@@ -41,7 +41,7 @@ class CatalogEntry(NamedTuple):
     sample: dict[str, Any]
 
 
-def _entry(family: str, row: Row) -> CatalogEntry:
+def _entry(family: str, row: EventTypeRow) -> CatalogEntry:
     name, shape = f"{family}.{row.name}", _SHAPES[family]
     schema = {
         "$schema": DRAFT,

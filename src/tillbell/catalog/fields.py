@@ -60,7 +60,7 @@ def number(about: str, sample: float | None) -> Field:
     return Field({"type": "number", "description": about}, sample)
 
 
-def yes_or_no(about: str, sample: bool) -> Field:  # noqa: FBT001 - a sample value, not a switch
+def boolean(about: str, sample: bool) -> Field:  # noqa: FBT001 - a sample value, not a switch
     """A boolean."""
     return Field({"type": "boolean", "description": about}, sample)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tillbell.catalog.fields import (
     Shape,
     amount,
+    boolean,
     currency,
     many,
     moment,
@@ -15,7 +16,6 @@ from tillbell.catalog.fields import (
     text,
     texts,
     whole,
-    yes_or_no,
 )
 
 ORDER_STATES = ("pending", "paid", "cancelled", "refunded", "partially_refunded", "disputed")
@@ -66,7 +66,7 @@ _ITEM: Shape = {
     "unitPrice": amount("Price of one", "149.99"),
     "totalPrice": amount("Price of all", "149.99"),
     "currency": currency("MZN"),
-    "isBumpProduct": yes_or_no("Added by an offer at the checkout", sample=False),
+    "isBumpProduct": boolean("Added by an offer at the checkout", sample=False),
     "product": part("The whole product, when it is known", _PRODUCT),
 }
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 _UNPAID = {"paymentStatus": "pending", "paidAt": None, "reference": None, "gateway": None}
 
 
-class Row(NamedTuple):
+class EventTypeRow(NamedTuple):
     """One event type of a family."""
 
     name: str
@@ -21,10 +21,10 @@ class Row(NamedTuple):
 
 
 _ORDER = (
-    Row("created", "A customer placed an order.", {"status": "pending", **_UNPAID}),
-    Row("updated", "Something about an order changed that has no type of its own."),
-    Row("paid", "An order was paid."),
-    Row(
+    EventTypeRow("created", "A customer placed an order.", {"status": "pending", **_UNPAID}),
+    EventTypeRow("updated", "Something about an order changed that has no type of its own."),
+    EventTypeRow("paid", "An order was paid."),
+    EventTypeRow(
         "cancelled",
         "An order was cancelled, or expired before it was paid.",
         {
@@ -35,7 +35,7 @@ _ORDER = (
             "cancelReason": "expired",
         },
     ),
-    Row(
+    EventTypeRow(
         "refunded",
         "All money of an order was given back.",
         {
@@ -45,7 +45,7 @@ _ORDER = (
             "refundedAmount": "149.99",
         },
     ),
-    Row(
+    EventTypeRow(
         "partially_refunded",
         "Some money of an order was given back.",
         {
@@ -55,7 +55,7 @@ _ORDER = (
             "refundedAmount": "49.99",
         },
     ),
-    Row(
+    EventTypeRow(
         "disputed",
         "The customer's bank asks for the money back.",
         {"status": "disputed", "paymentStatus": "disputed"},
@@ -63,38 +63,38 @@ _ORDER = (
 )
 
 _TRANSACTION = (
-    Row(
+    EventTypeRow(
         "pending",
         "A transaction began; nothing is certain yet.",
         {"status": "Pending", "previousStatus": None, "sequence": 1, "rawStatus": "waiting"},
     ),
-    Row(
+    EventTypeRow(
         "processing",
         "A pay-out is on its way at the provider.",
         {"status": "Processing", "direction": "pay_out", "rawStatus": "processing"},
     ),
-    Row(
+    EventTypeRow(
         "on_hold",
         "A person must look at it before it goes on.",
         {"status": "On Hold", "rawStatus": "review", "message": "Held for review"},
     ),
-    Row("approved", "The money moved. The only type that says so."),
-    Row(
+    EventTypeRow("approved", "The money moved. The only type that says so."),
+    EventTypeRow(
         "declined",
         "The provider said no.",
         {"status": "Declined", "reason": "do_not_honour", "rawStatus": "declined"},
     ),
-    Row(
+    EventTypeRow(
         "failed",
         "It went wrong on the way.",
         {"status": "Failed", "reason": "technical", "rawStatus": "error"},
     ),
-    Row(
+    EventTypeRow(
         "cancelled",
         "The customer cancelled, or it expired; `reason` tells which.",
         {"status": "Cancelled", "reason": "expired", "rawStatus": "cancelled"},
     ),
-    Row(
+    EventTypeRow(
         "rejected",
         "A person refused a pay-out. Do not debit.",
         {
@@ -104,12 +104,12 @@ _TRANSACTION = (
             "rawStatus": "rejected",
         },
     ),
-    Row(
+    EventTypeRow(
         "conflict",
         "A late callback contradicts how it ended. Nothing was changed; a person decides.",
         {"status": "Declined", "previousStatus": "Declined", "rawStatus": "confirmed"},
     ),
-    Row(
+    EventTypeRow(
         "reversed",
         "This transaction took the money of another, `parentId`, back.",
         {"direction": "pay_out", "parentId": "trx_01k0q2m8c4v7n9x3t5w6y8z0zz"},
@@ -117,10 +117,10 @@ _TRANSACTION = (
 )
 
 _SUBSCRIPTION = (
-    Row("created", "A customer subscribed.", {"status": "created"}),
-    Row("updated", "Plan, price or customer changed."),
-    Row("renewed", "The next period was paid."),
-    Row(
+    EventTypeRow("created", "A customer subscribed.", {"status": "created"}),
+    EventTypeRow("updated", "Plan, price or customer changed."),
+    EventTypeRow("renewed", "The next period was paid."),
+    EventTypeRow(
         "cancelled",
         "It was cancelled; `effectiveAt` tells from when.",
         {
@@ -129,26 +129,28 @@ _SUBSCRIPTION = (
             "effectiveAt": "2026-06-01T00:00:00Z",
         },
     ),
-    Row("upcoming", "It will renew soon."),
-    Row("suspended", "It is interrupted.", {"status": "suspended", "reason": "payment_failed"}),
-    Row("expired", "It came to its end.", {"status": "expired"}),
-    Row("payment_failed", "A renewal could not be paid.", {"reason": "card_declined"}),
-    Row(
+    EventTypeRow("upcoming", "It will renew soon."),
+    EventTypeRow(
+        "suspended", "It is interrupted.", {"status": "suspended", "reason": "payment_failed"}
+    ),
+    EventTypeRow("expired", "It came to its end.", {"status": "expired"}),
+    EventTypeRow("payment_failed", "A renewal could not be paid.", {"reason": "card_declined"}),
+    EventTypeRow(
         "trial.started",
         "Free time began.",
         {"status": "trialing", "trialEnd": "2026-05-15T00:00:00Z"},
     ),
-    Row("trial.ended", "Free time is over.", {"trialEnd": "2026-05-15T00:00:00Z"}),
+    EventTypeRow("trial.ended", "Free time is over.", {"trialEnd": "2026-05-15T00:00:00Z"}),
 )
 
 _SHIPMENT = (
-    Row(
+    EventTypeRow(
         "created",
         "The carrier knows of a parcel.",
         {"status": "created", "previousStatus": None, "substate": None, "rawStatus": "0"},
     ),
-    Row("in_transit", "It is on its way; `substate` tells more."),
-    Row(
+    EventTypeRow("in_transit", "It is on its way; `substate` tells more."),
+    EventTypeRow(
         "delivered",
         "It arrived.",
         {
@@ -159,13 +161,15 @@ _SHIPMENT = (
             "deliveredAt": "2026-05-04T14:05:00Z",
         },
     ),
-    Row(
+    EventTypeRow(
         "exception",
         "Something is in its way.",
         {"status": "exception", "substate": "address_not_found", "rawStatus": "9"},
     ),
-    Row("returned", "It came back.", {"status": "returned", "substate": None, "rawStatus": "20"}),
-    Row(
+    EventTypeRow(
+        "returned", "It came back.", {"status": "returned", "substate": None, "rawStatus": "20"}
+    ),
+    EventTypeRow(
         "cancelled",
         "It will not be brought.",
         {"status": "cancelled", "substate": None, "rawStatus": "-1"},
@@ -173,52 +177,66 @@ _SHIPMENT = (
 )
 
 _EMAIL = (
-    Row("sent", "The mail service took it."),
-    Row("delivered", "The recipient's server took it."),
-    Row("delayed", "The recipient's server asked to come again.", {"reason": "mailbox busy"}),
-    Row(
+    EventTypeRow("sent", "The mail service took it."),
+    EventTypeRow("delivered", "The recipient's server took it."),
+    EventTypeRow(
+        "delayed", "The recipient's server asked to come again.", {"reason": "mailbox busy"}
+    ),
+    EventTypeRow(
         "bounced",
         "It cannot be delivered.",
         {"reason": "mailbox does not exist", "bounceType": "permanent"},
     ),
-    Row("complained", "The recipient called it spam."),
-    Row("opened", "It was opened."),
-    Row("clicked", "A link in it was followed.", {"url": "https://shop.example/orders/ORD-1001"}),
-    Row("failed", "The mail service gave up.", {"reason": "domain not verified"}),
+    EventTypeRow("complained", "The recipient called it spam."),
+    EventTypeRow("opened", "It was opened."),
+    EventTypeRow(
+        "clicked", "A link in it was followed.", {"url": "https://shop.example/orders/ORD-1001"}
+    ),
+    EventTypeRow("failed", "The mail service gave up.", {"reason": "domain not verified"}),
 )
 
 _ANALYTICS = (
-    Row("pageview", "A page was seen."),
-    Row("custom_event", "The page reported something.", {"name": "checkout_started"}),
-    Row("web_vital", "The page measured how fast it was.", {"name": "LCP", "value": 1830.5}),
+    EventTypeRow("pageview", "A page was seen."),
+    EventTypeRow("custom_event", "The page reported something.", {"name": "checkout_started"}),
+    EventTypeRow(
+        "web_vital", "The page measured how fast it was.", {"name": "LCP", "value": 1830.5}
+    ),
 )
 
 _DELIVERY_FAILED = {"stage": None, "reason": "attempts_exhausted"}
 
-FAMILIES: Mapping[str, tuple[Row, ...]] = {
+FAMILIES: Mapping[str, tuple[EventTypeRow, ...]] = {
     "order": _ORDER,
     "transaction": _TRANSACTION,
     "subscription": _SUBSCRIPTION,
     "shipment": _SHIPMENT,
     "email": _EMAIL,
     "product": (
-        Row("created", "A product was added."),
-        Row("updated", "A product changed."),
-        Row("stock", "There are more or fewer of it.", {"stock": 4, "previousStock": 5}),
-        Row("deleted", "A product was removed."),
+        EventTypeRow("created", "A product was added."),
+        EventTypeRow("updated", "A product changed."),
+        EventTypeRow("stock", "There are more or fewer of it.", {"stock": 4, "previousStock": 5}),
+        EventTypeRow("deleted", "A product was removed."),
     ),
     "customer": (
-        Row("created", "A customer came."),
-        Row("updated", "Something about a customer changed."),
-        Row("deleted", "A customer was removed, or asked to be forgotten."),
+        EventTypeRow("created", "A customer came."),
+        EventTypeRow("updated", "Something about a customer changed."),
+        EventTypeRow("deleted", "A customer was removed, or asked to be forgotten."),
     ),
     "analytics": _ANALYTICS,
     "endpoint": (
-        Row("failing", "An endpoint has failed for an hour, a day, four days.", {"stage": "1h"}),
-        Row("paused", "Days of failures: we stopped; messages are kept.", {"reason": "failing"}),
-        Row("recovered", "An endpoint answers again.", {"failingSince": None}),
-        Row("disabled", "It answered 410, or its owner switched it off.", {"reason": "gone"}),
+        EventTypeRow(
+            "failing", "An endpoint has failed for an hour, a day, four days.", {"stage": "1h"}
+        ),
+        EventTypeRow(
+            "paused", "Days of failures: we stopped; messages are kept.", {"reason": "failing"}
+        ),
+        EventTypeRow("recovered", "An endpoint answers again.", {"failingSince": None}),
+        EventTypeRow(
+            "disabled", "It answered 410, or its owner switched it off.", {"reason": "gone"}
+        ),
     ),
-    "delivery": (Row("failed", "Every attempt was used up. It can be resent.", _DELIVERY_FAILED),),
-    "test": (Row("ping", "Says hello, to see that an endpoint works."),),
+    "delivery": (
+        EventTypeRow("failed", "Every attempt was used up. It can be resent.", _DELIVERY_FAILED),
+    ),
+    "test": (EventTypeRow("ping", "Says hello, to see that an endpoint works."),),
 }

@@ -18,7 +18,7 @@ from tillbell.rules.delivery.signing import check_standard_secret, standard_sign
 TOLERANCE_S = 300
 
 
-class Signed(NamedTuple):
+class ReceivedSignature(NamedTuple):
     """A message as a receiver has it."""
 
     secret: str
@@ -28,25 +28,25 @@ class Signed(NamedTuple):
     body: bytes
 
 
-class Finding(NamedTuple):
+class SignatureFinding(NamedTuple):
     """Whether the signature is right, and what is wrong."""
 
     is_valid: bool
     causes: list[str]
 
 
-def judge(signed: Signed, now_s: int) -> Finding:
+def explain_signature(signed: ReceivedSignature, now_s: int) -> SignatureFinding:
     """Say whether a receiver should accept the message, and if not, why."""
     problem = check_standard_secret(signed.secret.strip())
     if problem:
-        return Finding(False, [f"secret: {problem}"])
+        return SignatureFinding(False, [f"secret: {problem}"])
     causes = [*_of_timestamp(signed.timestamp, now_s)]
     if not _is_number(signed.timestamp):
-        return Finding(False, causes)
+        return SignatureFinding(False, causes)
     if _matches(signed):
-        return Finding(not causes, causes)
+        return SignatureFinding(not causes, causes)
     found = [*_of_secret(signed), *_of_header(signed), *_of_body(signed)]
-    return Finding(False, causes + (found or [_UNKNOWN]))
+    return SignatureFinding(False, causes + (found or [_UNKNOWN]))
 
 
 _UNKNOWN = (
@@ -68,7 +68,7 @@ def _of_timestamp(text: str, now_s: int) -> Iterator[str]:
         yield f"timestamp: is {-age_s} s in the future; is this machine's clock right?"
 
 
-def _of_secret(signed: Signed) -> Iterator[str]:
+def _of_secret(signed: ReceivedSignature) -> Iterator[str]:
     stripped = signed._replace(secret=signed.secret.strip())
     if stripped != signed and _matches(stripped):
         yield "secret: has white space around it, e.g. a line end from a file; strip it"
@@ -85,7 +85,7 @@ def _of_secret(signed: Signed) -> Iterator[str]:
         yield "content: only the body was signed; it must be id.timestamp.body"
 
 
-def _only(content: bytes, signed: Signed) -> str:
+def _only(content: bytes, signed: ReceivedSignature) -> str:
     try:
         key = base64.b64decode(signed.secret.strip().removeprefix("whsec_"))
     except ValueError:
@@ -93,7 +93,7 @@ def _only(content: bytes, signed: Signed) -> str:
     return base64.b64encode(hmac.digest(key, content, sha256)).decode()
 
 
-def _of_header(signed: Signed) -> Iterator[str]:
+def _of_header(signed: ReceivedSignature) -> Iterator[str]:
     expected = standard_signature(
         [signed.secret.strip()], signed.id, int(signed.timestamp), signed.body
     )
@@ -110,7 +110,7 @@ def _of_header(signed: Signed) -> Iterator[str]:
             return
 
 
-def _of_body(signed: Signed) -> Iterator[str]:
+def _of_body(signed: ReceivedSignature) -> Iterator[str]:
     for change, cause in _CHANGES:
         try:
             body = change(signed.body)
@@ -146,7 +146,7 @@ _CHANGES: tuple[tuple[Callable[[bytes], bytes], str], ...] = (
 )
 
 
-def _matches(signed: Signed) -> bool:
+def _matches(signed: ReceivedSignature) -> bool:
     if check_standard_secret(signed.secret):
         return False
     expected = standard_signature([signed.secret], signed.id, int(signed.timestamp), signed.body)

@@ -15,7 +15,7 @@ from tillbell.vault import Secret
 _TIMEOUT_S = 10
 
 
-class Raw(NamedTuple):
+class RawAnswer(NamedTuple):
     """An answer as it came."""
 
     status: int
@@ -23,7 +23,7 @@ class Raw(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Api:
+class ApiClient:
     """A gateway that runs somewhere, and the key we show it."""
 
     def __init__(self, url: str, key: Secret | None) -> None:
@@ -45,15 +45,15 @@ class Api:
             raise Refused(f"{self._url} answered {answer.status}: {_reason(answer.body)}")
         return json.loads(answer.body) if answer.body else None
 
-    def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Raw:
+    def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> RawAnswer:
         """Send a request as somebody else would: no key, these headers, these very bytes."""
         return self._exchange(method, target, dict(headers), body)
 
-    def get_raw(self, path: str) -> Raw:
+    def get_raw(self, path: str) -> RawAnswer:
         """Get a page outside the API, whatever its status."""
         return self._request("GET", path, None)
 
-    def _request(self, method: str, path: str, body: object) -> Raw:
+    def _request(self, method: str, path: str, body: object) -> RawAnswer:
         headers = {"Accept": "application/json"}
         if self._key is not None:
             headers["Authorization"] = f"Bearer {self._key.reveal()}"
@@ -65,13 +65,13 @@ class Api:
 
     def _exchange(
         self, method: str, target: str, headers: dict[str, str], content: bytes | None
-    ) -> Raw:
+    ) -> RawAnswer:
         kind = http.client.HTTPSConnection if self._is_tls else http.client.HTTPConnection
         try:
             with closing(kind(self._host, self._port, timeout=_TIMEOUT_S)) as connection:
                 connection.request(method, target, content, headers)
                 answer = connection.getresponse()
-                return Raw(answer.status, answer.read(), tuple(answer.getheaders()))
+                return RawAnswer(answer.status, answer.read(), tuple(answer.getheaders()))
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(f"no gateway answers at {self._url}: {error}") from error
 

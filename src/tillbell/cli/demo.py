@@ -23,14 +23,14 @@ from tillbell.errors import Refused
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from tillbell.cli.client import Api
-    from tillbell.cli.demo_cast import Books
-    from tillbell.cli.demo_providers import Said
-    from tillbell.cli.running import Running
-    from tillbell.deliver.attempt import Ended
+    from tillbell.cli.client import ApiClient
+    from tillbell.cli.demo_cast import DemoJournal
+    from tillbell.cli.demo_providers import DemoCallback
+    from tillbell.cli.running import RunningGateway
+    from tillbell.deliver.attempt import JudgedAttempt
     from tillbell.deliver.lane import Lane
     from tillbell.model.messages import Claim
-    from tillbell.process.decision import Desk
+    from tillbell.process.decision import Decision
     from tillbell.testing import Receiver
 
 _RETRIES_S = [1, 1, 2, 3]
@@ -61,21 +61,21 @@ def demo(
 
 
 async def _play(folder: Path, messages: int | None) -> int:
-    from tillbell.cli.client import Api
-    from tillbell.cli.demo_cast import Books
-    from tillbell.cli.running import running
+    from tillbell.cli.client import ApiClient
+    from tillbell.cli.demo_cast import DemoJournal
+    from tillbell.cli.running import run_gateway
     from tillbell.config import load
     from tillbell.testing import Receiver
     from tillbell.vault import Secret
 
     settings = load({"data_dir": folder, "dev": True, "port": 0}, {}).settings
-    async with running(settings) as up, Receiver() as receiver:
-        api = Api(up.url, Secret(up.new_key or ""))
-        stage = _Stage(up, api, receiver, Books())
+    async with run_gateway(settings) as up, Receiver() as receiver:
+        api = ApiClient(up.url, Secret(up.new_key or ""))
+        stage = _DemoRun(up, api, receiver, DemoJournal())
         try:
             await stage.set_up()
             await stage.publish(messages)
-            await stage.settle()
+            await stage.wait_until_settled()
         finally:
             await up.server.stop()
             await up.gateway.drain(1)
@@ -83,10 +83,12 @@ async def _play(folder: Path, messages: int | None) -> int:
         return stage.finish()
 
 
-class _Stage:
+class _DemoRun:
     """One performance."""
 
-    def __init__(self, up: Running, api: Api, receiver: Receiver, books: Books) -> None:
+    def __init__(
+        self, up: RunningGateway, api: ApiClient, receiver: Receiver, books: DemoJournal
+    ) -> None:
         from rich.console import Console
 
         self._up = up
@@ -157,9 +159,11 @@ class _Stage:
         clock = self._up.gateway.clock
         if what == PAYMENT:
             await self._begin_payment(f"PAY-{number}")
-            await self._hear(demo_providers.payment(number, self._sources["allsecure"], clock))
+            await self._on_request(
+                demo_providers.payment(number, self._sources["allsecure"], clock)
+            )
         elif what == MAIL:
-            await self._hear(demo_providers.mail(number, self._sources["resend"], clock))
+            await self._on_request(demo_providers.mail(number, self._sources["resend"], clock))
         else:
             await self._publish_one(what, number)
 
@@ -175,9 +179,9 @@ class _Stage:
             "userId": "customer-1",
         }
         await self._call("POST", "/app/shop/transaction", wanted)
-        self._books.note_heard("transaction.pending", uid)
+        self._books.note_received("transaction.pending", uid)
 
-    async def _hear(self, callbacks: Iterable[Said]) -> None:
+    async def _on_request(self, callbacks: Iterable[DemoCallback]) -> None:
         """Send callbacks as their providers do."""
         for said in callbacks:
             request = said.request
@@ -185,18 +189,18 @@ class _Stage:
                 self._api.send, request.method, request.target, dict(request.headers), request.body
             )
             answer = sent.body.decode() or sent.status
-            self._say(f"--> {said.provider} {said.gist} · answered {answer}", "magenta")
+            self._say(f"--> {said.provider} {said.summary} · answered {answer}", "magenta")
             self._books.heard += 1
             if said.event_type is not None:
-                self._books.note_heard(said.event_type, said.gist.split()[0])
+                self._books.note_received(said.event_type, said.summary.split()[0])
 
     async def _publish_one(self, event_type: str, number: int) -> None:
-        from tillbell.cli.demo_cast import gist_of, payload_of
+        from tillbell.cli.demo_cast import payload_of, summary_of
 
         payload = payload_of(event_type, number, self._up.gateway.clock)
         event_id = f"shop-{number}"
         body = {"eventType": event_type, "eventId": event_id, "payload": payload}
-        self._say(f"--> {event_type} {event_id} {gist_of(payload)}", "cyan")
+        self._say(f"--> {event_type} {event_id} {summary_of(payload)}", "cyan")
         try:
             made = await self._call("POST", "/app/shop/msg", body)
         except Refused:
@@ -204,7 +208,7 @@ class _Stage:
             return
         self._books.note_published(event_type, made["id"])
 
-    async def settle(self) -> None:
+    async def wait_until_settled(self) -> None:
         """Wait until every subscriber has what it is owed; a second Ctrl-C ends that."""
         self._stopped.clear()
         loop = asyncio.get_running_loop()
@@ -235,26 +239,26 @@ class _Stage:
     def _watch(self) -> None:
         """Show each attempt as it ends, after the gateway has done what it does."""
         dispatcher = self._up.gateway.dispatcher
-        usual = dispatcher.on_ended
+        usual = dispatcher.on_attempt_ended
 
-        def ended(lane: Lane, claim: Claim, end: Ended) -> None:
+        def ended(lane: Lane, claim: Claim, end: JudgedAttempt) -> None:
             usual(lane, claim, end)
             self._show(end)
 
-        dispatcher.on_ended = ended
-        office = self._up.gateway.office
-        on_filed = office.on_filed
+        dispatcher.on_attempt_ended = ended
+        office = self._up.gateway.decisions
+        on_filed = office.on_committed
 
-        def filed(desk: Desk) -> None:
+        def filed(desk: Decision) -> None:
             on_filed(desk)
-            for moved in desk.moved:
+            for moved in desk.advanced_transactions:
                 steps = [one.value for one in (moved.previous_status, moved.status) if one]
                 self._say(f"=== {moved.uid} {' → '.join(steps)}", "bold")
 
-        office.on_filed = filed
+        office.on_committed = filed
 
-    def _show(self, end: Ended) -> None:
-        attempt = end.settlement.attempt
+    def _show(self, end: JudgedAttempt) -> None:
+        attempt = end.finished.attempt
         name = self._names.get(attempt.endpoint_id, attempt.endpoint_id)
         took = f"{attempt.duration_us / 1000:.0f} ms"
         line = f"<-- [{attempt.status_code or attempt.error}] {name} {took}"
@@ -267,7 +271,7 @@ class _Stage:
             self._failed += 1
             self._say(f"{line} · gave up", "red")
         else:
-            wait_s = (end.settlement.due_at - attempt.started_at) / SECOND
+            wait_s = (end.finished.due_at - attempt.started_at) / SECOND
             self._say(f"{line} · retry in {wait_s:.0f} s", "yellow")
 
     async def _call(self, method: str, path: str, body: object = None) -> Any:

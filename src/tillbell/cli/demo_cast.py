@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tillbell.catalog import CATALOG
 from tillbell.clock import Clock, iso
-from tillbell.testing.receiver import Behaviour, Exchange
+from tillbell.testing.receiver import Behaviour, ReceiverExchange
 from tillbell.verify import VerificationError, verify
 
 _ORDERS = ("order.created", "order.paid", "order.refunded")
@@ -69,7 +69,7 @@ def payload_of(event_type: str, number: int, clock: Clock) -> dict[str, Any]:
     return made
 
 
-def gist_of(payload: dict[str, Any]) -> str:
+def summary_of(payload: dict[str, Any]) -> str:
     """Say in a few words what a message is about."""
     facts = payload["data"]
     amount = f"{facts['amount']} {facts['currency']}" if "amount" in facts else ""
@@ -87,7 +87,7 @@ def fact_of(profile: str, body: bytes) -> str:
     return ""
 
 
-class Books:
+class DemoJournal:
     """What was published for whom, and what each subscriber has written down."""
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class Books:
         self.published += 1
         self.owed |= {(s.uid, message_id) for s in SUBSCRIBERS if event_type in s.event_types}
 
-    def note_heard(self, event_type: str, about: str) -> None:
+    def note_received(self, event_type: str, about: str) -> None:
         """Write down who is owed the news that a provider's callback leads to."""
         fact = f"{event_type} {about}"
         self.owed |= {(s.uid, fact) for s in SUBSCRIBERS if event_type in s.event_types}
@@ -125,7 +125,7 @@ class Books:
     def behaviour_of(self, subscriber: Subscriber, secret: str) -> Behaviour:
         """Return how a subscriber answers: verify, write down, 200; or 503 when it is in a mood."""
 
-        async def behave(exchange: Exchange) -> None:
+        async def behave(exchange: ReceiverExchange) -> None:
             request = exchange.request
             try:
                 verify(request.body, request.headers, secret, profile=subscriber.profile)

@@ -17,7 +17,7 @@ from tillbell.testing.simulator import Simulation, simulate
 PRICE = "49.90"
 
 
-class Role(NamedTuple):
+class DemoProvider(NamedTuple):
     """A provider of the shop, and the secret both know."""
 
     name: str
@@ -25,22 +25,22 @@ class Role(NamedTuple):
 
 
 ROLES = (
-    Role("allsecure", "demo-shared-secret"),
-    Role("resend", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    DemoProvider("allsecure", "demo-shared-secret"),
+    DemoProvider("resend", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
 )
 _SECRETS = {role.name: role.secret for role in ROLES}
 
 
-class Said(NamedTuple):
+class DemoCallback(NamedTuple):
     """One callback on its way: what is shown of it, the request, and the message it leads to."""
 
     provider: str
-    gist: str
+    summary: str
     request: Incoming
     event_type: str | None  # None: it changes nothing
 
 
-def payment(number: int, url: str, clock: Clock) -> Iterator[Said]:
+def payment(number: int, url: str, clock: Clock) -> Iterator[DemoCallback]:
     """Let the card gateway tell of a payment; some are declined, some are told twice."""
     uid = f"PAY-{number}"
     outcome = "declined" if number % 4 == 3 else "approved"
@@ -52,12 +52,12 @@ def payment(number: int, url: str, clock: Clock) -> Iterator[Said]:
     )
     wanted = Simulation(f"allsecure:{outcome}", _SECRETS["allsecure"], overrides=changes)
     request = simulate(wanted, url, clock).request
-    yield Said("allsecure", f"{uid} {outcome}", request, f"transaction.{outcome}")
+    yield DemoCallback("allsecure", f"{uid} {outcome}", request, f"transaction.{outcome}")
     if number % 3 == 1:
-        yield Said("allsecure", f"{uid} {outcome}, again", request, None)
+        yield DemoCallback("allsecure", f"{uid} {outcome}, again", request, None)
 
 
-def mail(number: int, url: str, clock: Clock) -> Iterator[Said]:
+def mail(number: int, url: str, clock: Clock) -> Iterator[DemoCallback]:
     """Let the mail service tell what became of the receipt."""
     event = "bounced" if number % 2 else "delivered"
     changes = (
@@ -67,4 +67,4 @@ def mail(number: int, url: str, clock: Clock) -> Iterator[Said]:
     )
     wanted = Simulation(f"resend:{event}", _SECRETS["resend"], overrides=changes)
     request = simulate(wanted, url, clock).request
-    yield Said("resend", f"em-{number} {event}", request, f"email.{event}")
+    yield DemoCallback("resend", f"em-{number} {event}", request, f"email.{event}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tillbell.config import Loaded, load_here
+from tillbell.config import LoadedSettings, load_here
 
 
 def _require_positive(_: object, number: int) -> None:
@@ -54,7 +54,7 @@ class Flags:
     """Log lines: auto, json or console."""
 
 
-def load_settings(flags: Flags | None) -> Loaded:
+def load_settings(flags: Flags | None) -> LoadedSettings:
     """Collect the settings of this process: flags, variables, TOML, defaults."""
     given = flags or Flags()
     return load_here({field.name: getattr(given, field.name) for field in fields(given)})

@@ -43,9 +43,9 @@ def healthcheck(flags: Flags | None = None, *, live: bool = False) -> int:
         Ask only whether it answers: what a restart can mend.
     """
     settings = load_settings(flags).settings
-    from tillbell.cli.client import Api
+    from tillbell.cli.client import ApiClient
 
-    answer = Api(settings.local_url, None).get_raw("/livez" if live else "/readyz?verbose")
+    answer = ApiClient(settings.local_url, None).get_raw("/livez" if live else "/readyz?verbose")
     print(answer.body.decode("utf-8", "replace").strip())
     return 0 if answer.status == 200 else 1
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tillbell.config import Settings
-    from tillbell.storage.move.mover import Manner, Moved
-    from tillbell.storage.move.verify import Proof
+    from tillbell.storage.move.mover import MoveOptions, MoveReport
+    from tillbell.storage.move.verify import TableProof
 
 Switch = Annotated[bool, Parameter(negative="")]
 _LOGIN_HINT = "postgresql://user@host/database; its password may come from PGPASSWORD or ~/.pgpass"
@@ -83,14 +83,14 @@ def _move(settings: Settings, url: str) -> int:
 
 def _go_back(path: Path, is_forced: bool) -> int:  # noqa: FBT001 - as it was given
     from tillbell.clock import SystemClock
-    from tillbell.storage.move.marks import go_back
+    from tillbell.storage.move.marks import cancel_move
 
-    gone = go_back(path, SystemClock().now(), is_forced=is_forced)
+    gone = cancel_move(path, SystemClock().now(), is_forced=is_forced)
     print(f"{path} can be served again. Empty {gone.target} before you move to it anew.")
     return 0
 
 
-def _tell(moved: Moved, settings: Settings) -> int:
+def _tell(moved: MoveReport, settings: Settings) -> int:
     if not moved.proofs:
         print(f"The move to {moved.target} was finished before. Start with DATABASE_URL.")
         return 0
@@ -109,7 +109,7 @@ def _tell(moved: Moved, settings: Settings) -> int:
     return 0
 
 
-def _show(proofs: Sequence[Proof]) -> None:
+def _show(proofs: Sequence[TableProof]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -123,21 +123,21 @@ def _show(proofs: Sequence[Proof]) -> None:
     Console(highlight=False, soft_wrap=True).print(table)
 
 
-def _difference(proof: Proof) -> str:
+def _difference(proof: TableProof) -> str:
     if proof.source.rows != proof.target.rows:
         return f"DIFFERS: {proof.target.rows:,} rows there"
     return f"DIFFERS: {proof.target.hash[:16]} there"
 
 
 @contextmanager
-def _watched() -> Iterator[Manner]:
+def _watched() -> Iterator[MoveOptions]:
     """Show how far it is, on a terminal, and nothing where nobody looks."""
     from rich.console import Console
 
-    from tillbell.storage.move.mover import Manner
+    from tillbell.storage.move.mover import MoveOptions
 
     with Console(stderr=True).status("beginning") as status:
-        yield Manner(
+        yield MoveOptions(
             on_batch=lambda stage, copied: status.update(f"copying {stage}: {copied:,} rows"),
             on_proof=lambda table: status.update(f"comparing {table}"),
         )

@@ -19,7 +19,7 @@ from tillbell.cli.flags import Flags, load_settings
 from tillbell.errors import Misconfigured
 
 if TYPE_CHECKING:
-    from tillbell.cli.client import Api
+    from tillbell.cli.client import ApiClient
 
 
 def send(
@@ -87,13 +87,13 @@ def delete_key(key_id: str, flags: Flags | None = None) -> None:
     _api(flags).call("DELETE", f"/key/{urllib.parse.quote(key_id, safe='')}")
 
 
-def _api(flags: Flags | None) -> Api:
-    from tillbell.cli.client import Api
+def _api(flags: Flags | None) -> ApiClient:
+    from tillbell.cli.client import ApiClient
 
     settings = load_settings(flags).settings
     if settings.admin_key is None:
         raise Misconfigured("set TILLBELL_ADMIN_KEY (or …_FILE) to a key of the gateway")
-    return Api(settings.public_url or settings.local_url, settings.admin_key)
+    return ApiClient(settings.public_url or settings.local_url, settings.admin_key)
 
 
 def _payload(given: str | None, event_type: str) -> Any:

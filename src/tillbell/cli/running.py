@@ -16,8 +16,8 @@ from tillbell.config import Settings
 from tillbell.errors import Misconfigured
 from tillbell.model.endpoints import Endpoint
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.edge.router import Web, WorkerWeb, build
-from tillbell.web.server.slow_clients import Limits
+from tillbell.web.edge.router import WebApp, WorkerApp, build
+from tillbell.web.server.slow_clients import ClientTimeouts
 from tillbell.web.server.uvicorn_server import HttpServer, adopt, bind, notify_ready
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Running(NamedTuple):
+class RunningGateway(NamedTuple):
     """A gateway that listens."""
 
     gateway: Gateway
@@ -42,7 +42,7 @@ class Running(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
+async def run_gateway(settings: Settings) -> AsyncIterator[RunningGateway]:
     """Start everything; `Misconfigured` if that is not possible. Who enters it must stop it."""
     prepare_folder(settings.data_dir)
     raise_descriptor_limit()
@@ -56,22 +56,22 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             await gateway.drain(0)
             await gateway.stop()
             raise
-        limits = Limits(settings.header_timeout_s, settings.body_timeout_s)
+        limits = ClientTimeouts(settings.header_timeout_s, settings.body_timeout_s)
         web = build(gateway)
         server = HttpServer(web, taken, limits)
         await server.start()
         if settings.notify_socket:
             notify_ready(settings.notify_socket)
         loading = asyncio.create_task(_load(web))
-        keeping = asyncio.create_task(web.board.keep())
-        yield Running(gateway, server, new_key)
+        keeping = asyncio.create_task(web.board.keep_written())
+        yield RunningGateway(gateway, server, new_key)
         keeping.cancel()
         await loading
 
 
-async def _load(web: Web | WorkerWeb) -> None:
+async def _load(web: WebApp | WorkerApp) -> None:
     await web.load()
-    settle_memory()
+    tune_gc()
 
 
 def _listening(settings: Settings) -> socket.socket:
@@ -96,7 +96,7 @@ def raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def settle_memory() -> None:
+def tune_gc() -> None:
     """Spare the collector what lives as long as the process, and let it look less often.
 
     Requests make few cycles; with the default thresholds each collection walks the whole

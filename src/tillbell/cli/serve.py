@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tillbell.cli.flags import Flags, load_settings
 
 if TYPE_CHECKING:
-    from tillbell.cli.running import Running
+    from tillbell.cli.running import RunningGateway
     from tillbell.config import Settings
 
 
@@ -31,20 +31,20 @@ def serve(flags: Flags | None = None) -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    from tillbell.cli.running import running
-    from tillbell.logs import observe
+    from tillbell.cli.running import run_gateway
+    from tillbell.logs import log_event
     from tillbell.web.server.uvicorn_server import StopSignals, serve_until
 
     with StopSignals() as signals:
-        async with running(settings) as up:
+        async with run_gateway(settings) as up:
             print(_welcome(up), flush=True)
             if settings.dev:
-                observe("server.dev_mode", allowed=settings.allowed_cidrs)
-            observe("server.started", address=up.url)
+                log_event("server.dev_mode", allowed=settings.allowed_cidrs)
+            log_event("server.started", address=up.url)
             return 0 if await serve_until(signals, up.server, up.gateway) else 1
 
 
-def _welcome(up: Running) -> str:
+def _welcome(up: RunningGateway) -> str:
     from tillbell import __version__
 
     settings = up.gateway.settings

@@ -9,8 +9,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tillbell.cli.causes import Signed, judge
-from tillbell.cli.value_or_file import read
+from tillbell.cli.causes import ReceivedSignature, explain_signature
+from tillbell.cli.value_or_file import read_value_or_file
 from tillbell.clock import SECOND, SystemClock
 from tillbell.errors import Misconfigured
 from tillbell.rules.delivery.signing import check_standard_secret, standard_signature
@@ -32,14 +32,14 @@ def sign(body: Content, *, secret: str, id: str = "msg_test", timestamp: int | N
     timestamp
         Seconds since 1970. Default: now.
     """
-    text = read(secret).decode().strip()
+    text = read_value_or_file(secret).decode().strip()
     problem = check_standard_secret(text)
     if problem:
         raise Misconfigured(f"secret: {problem}")
     at = _now_s() if timestamp is None else timestamp
     print(f"webhook-id: {id}")
     print(f"webhook-timestamp: {at}")
-    print(f"webhook-signature: {standard_signature([text], id, at, read(body))}")
+    print(f"webhook-signature: {standard_signature([text], id, at, read_value_or_file(body))}")
 
 
 def verify(body: Content, *, secret: str, id: str, timestamp: str, signature: str) -> int:  # noqa: A002 - a flag's name
@@ -58,7 +58,12 @@ def verify(body: Content, *, secret: str, id: str, timestamp: str, signature: st
     signature
         The header webhook-signature.
     """
-    found = judge(Signed(read(secret).decode(), id, timestamp, signature, read(body)), _now_s())
+    found = explain_signature(
+        ReceivedSignature(
+            read_value_or_file(secret).decode(), id, timestamp, signature, read_value_or_file(body)
+        ),
+        _now_s(),
+    )
     print("valid" if found.is_valid else "not valid")
     return 0 if found.is_valid else 1
 
@@ -79,7 +84,12 @@ def explain(body: Content, *, secret: str, id: str, timestamp: str, signature: s
     signature
         The header webhook-signature.
     """
-    found = judge(Signed(read(secret).decode(), id, timestamp, signature, read(body)), _now_s())
+    found = explain_signature(
+        ReceivedSignature(
+            read_value_or_file(secret).decode(), id, timestamp, signature, read_value_or_file(body)
+        ),
+        _now_s(),
+    )
     print("valid: the secret, the timestamp and the body fit" if found.is_valid else "not valid")
     for cause in found.causes:
         print(f"- {cause}")

@@ -13,15 +13,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tillbell.config import Loaded, environment_of_child
-from tillbell.logs import observe
-from tillbell.web.server.uvicorn_server import ReadySocket, StopSignals, bind, notify_ready
+from tillbell.config import LoadedSettings, environment_of_child
+from tillbell.logs import log_event
+from tillbell.web.server.uvicorn_server import ReadinessListener, StopSignals, bind, notify_ready
 
-AGAIN_S = 1.0  # pause before a process that died is started anew
+RESTART_AFTER_S = 1.0  # pause before a process that died is started anew
 START_S = 120.0
 
 
-async def supervise(loaded: Loaded) -> int:
+async def supervise(loaded: LoadedSettings) -> int:
     """Run until a signal comes; return the exit code."""
     settings = loaded.settings
     with (
@@ -31,15 +31,15 @@ async def supervise(loaded: Loaded) -> int:
     ):
         taken.set_inheritable(True)
         port = taken.getsockname()[1]
-        crew = _Crew(loaded, taken.fileno(), Path(folder), signals)
+        crew = _ProcessGroup(loaded, taken.fileno(), Path(folder), signals)
         print(f"tillbell · {settings.processes} processes · {settings.host}:{port}", flush=True)
         return await crew.run(settings.processes)
 
 
-class _Crew:
+class _ProcessGroup:
     """The processes."""
 
-    def __init__(self, loaded: Loaded, fd: int, folder: Path, signals: StopSignals) -> None:
+    def __init__(self, loaded: LoadedSettings, fd: int, folder: Path, signals: StopSignals) -> None:
         self._environment = environment_of_child(loaded, {"processes": 1, "listen_fd": fd})
         self._fd = fd
         self._notify_socket = loaded.settings.notify_socket  # of whoever started us
@@ -65,7 +65,7 @@ class _Crew:
     async def _start(self, number: int) -> int | None:
         """Start one; return its exit code if it ends, or is told to, before it serves."""
         path = self._folder / f"{number}"
-        with ReadySocket(path) as ready:
+        with ReadinessListener(path) as ready:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "tillbell", "serve",
                 env=self._environment
@@ -90,8 +90,8 @@ class _Crew:
         """Start a process anew whenever it has died."""
         while True:
             code = await self._running[number].wait()
-            observe("process.died", number=number, code=code)
-            await asyncio.sleep(AGAIN_S)
+            log_event("process.died", number=number, code=code)
+            await asyncio.sleep(RESTART_AFTER_S)
             await self._start(number)
 
     async def _stop(self) -> int:

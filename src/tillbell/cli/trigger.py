@@ -18,10 +18,10 @@ from tillbell.cli.flags import Count, Flags, load_settings
 from tillbell.errors import Misconfigured
 
 if TYPE_CHECKING:
-    from tillbell.cli.client import Raw
+    from tillbell.cli.client import RawAnswer
     from tillbell.config import Settings
     from tillbell.providers.kit.base import Incoming
-    from tillbell.testing.simulator import Simulated, Simulation
+    from tillbell.testing.simulator import SimulatedCallback, Simulation
 
 _SHOWN_HEADERS = ("content-type", "location", "retry-after", "allow")
 _SHOWN_CHARACTERS = 4_000
@@ -29,7 +29,7 @@ _SHOWN_CHARACTERS = 4_000
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class TriggerOptions:
     """What is to be sent, and how."""
 
     to: str | None = None
@@ -52,7 +52,9 @@ class Wish:
     """List all cases, or those of one provider."""
 
 
-def trigger(case: str = "", *, wish: Wish | None = None, flags: Flags | None = None) -> int:
+def trigger(
+    case: str = "", *, wish: TriggerOptions | None = None, flags: Flags | None = None
+) -> int:
     """Send a callback as a provider would; exit code 1 if it is not answered 2xx or 3xx.
 
     Parameters
@@ -60,7 +62,7 @@ def trigger(case: str = "", *, wish: Wish | None = None, flags: Flags | None = N
     case
         E.g. stripe:approved; --list shows all.
     """
-    wanted = wish or Wish()
+    wanted = wish or TriggerOptions()
     if wanted.listing:
         return _list(case)
     if not case:
@@ -81,13 +83,13 @@ def _list(provider: str) -> int:
     return 0
 
 
-def _send(case: str, wanted: Wish, settings: Settings) -> int:
-    from tillbell.cli.client import Api
+def _send(case: str, wanted: TriggerOptions, settings: Settings) -> int:
+    from tillbell.cli.client import ApiClient
     from tillbell.cli.curl import as_curl
     from tillbell.testing.simulator import simulate
 
     url = wanted.to or _default_url(case, settings)
-    api = Api(url, None)
+    api = ApiClient(url, None)
     simulation = _simulation(case, wanted, settings)
     simulated = simulate(simulation, wanted.signed_url or url)
     request = _sent_to(url, simulated.request)
@@ -113,7 +115,7 @@ def _sent_to(url: str, signed: Incoming) -> Incoming:
     return signed._replace(origin=origin, target=(parts.path or "/") + mark + query)
 
 
-def _simulation(case: str, wanted: Wish, settings: Settings) -> Simulation:
+def _simulation(case: str, wanted: TriggerOptions, settings: Settings) -> Simulation:
     from tillbell.testing.simulator import Simulation
 
     secret = settings.trigger_secret.reveal() if settings.trigger_secret else ""
@@ -137,10 +139,10 @@ def _settings_of(given: tuple[str, ...]) -> Mapping[str, Any]:
 
 
 def _text(given: str) -> str:
-    from tillbell.cli.value_or_file import read
+    from tillbell.cli.value_or_file import read_value_or_file
 
     try:
-        return read(given).decode()
+        return read_value_or_file(given).decode()
     except UnicodeDecodeError as error:
         raise Misconfigured("a secret or setting is not UTF-8 text") from error
 
@@ -150,7 +152,7 @@ def _default_url(case: str, settings: Settings) -> str:
     return f"{base}/api/webhooks/{case.partition(':')[0]}"
 
 
-def _announce(simulated: Simulated, url: str, wanted: Wish) -> None:
+def _announce(simulated: SimulatedCallback, url: str, wanted: TriggerOptions) -> None:
     where = "" if wanted.to else "  (the default source of this provider; --to for another)"
     print(f"{simulated.request.method} {url}{where}")
     if not (simulated.is_new or wanted.same or simulated.known_by == ""):
@@ -158,7 +160,7 @@ def _announce(simulated: Simulated, url: str, wanted: Wish) -> None:
         print(f"known by {what}: triggered again it is a repeat; --override makes another")
 
 
-def _show(answer: Raw) -> None:
+def _show(answer: RawAnswer) -> None:
     print(answer.status)
     for name, value in answer.headers:
         if name.lower() in _SHOWN_HEADERS:

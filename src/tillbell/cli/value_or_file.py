@@ -12,7 +12,7 @@ from pathlib import Path
 from tillbell.errors import Misconfigured
 
 
-def read(given: str) -> bytes:
+def read_value_or_file(given: str) -> bytes:
     """Return what is meant; `Misconfigured` if the file cannot be read."""
     if given == "-":
         return sys.stdin.buffer.read()

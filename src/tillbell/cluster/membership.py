@@ -16,31 +16,33 @@ from collections.abc import Awaitable, Callable
 
 from tillbell.clock import SECOND, Clock, Micros, SteeredClock
 from tillbell.ids import IdMaker
-from tillbell.logs import observe
+from tillbell.logs import log_event
 from tillbell.rules.delivery.ownership import owner_of
-from tillbell.storage.ports.cluster import FleetStore, Member, Roll
+from tillbell.storage.ports.cluster import ClusterState, ClusterStore, Member
 
-BEAT: Micros = SECOND
-LIFE: Micros = 6 * SECOND  # without a sign of life
-SETTLES: Micros = 2 * SECOND  # from the making of an id to the end of its commit, at most
-WRONG: Micros = 5 * SECOND  # from the database's time: somebody should set that machine's clock
+HEARTBEAT_EVERY: Micros = SECOND
+MEMBER_TIMEOUT: Micros = 6 * SECOND  # without a sign of life
+COMMIT_DELAY_MAX: Micros = 2 * SECOND  # from the making of an id to the end of its commit, at most
+CLOCK_ERROR_MAX: Micros = (
+    5 * SECOND
+)  # from the database's time: somebody should set that machine's clock
 OWNED_MAX = 200_000  # endpoints whose owner is remembered
 
 
-class Fleet:
+class Cluster:
     """See the module. Lives on one event loop."""
 
-    def __init__(self, store: FleetStore, clock: Clock, ids: IdMaker, role: str) -> None:
+    def __init__(self, store: ClusterStore, clock: Clock, ids: IdMaker, role: str) -> None:
         self._store = store
         self._clock = clock
         sends = role != "api"
         self._member = Member(ids.new("prc", clock.now()), role, sends)
-        self._senders: tuple[str, ...] = (self.id,) if sends and not store.is_shared else ()
+        self._workers: tuple[str, ...] = (self.id,) if sends and not store.is_shared else ()
         self._owned: dict[str, bool] = {}
         self._term = 0
-        self._good_until: Micros = 0
+        self._alive_until: Micros = 0
         self._is_wrong = False
-        self.on_owned: Callable[[], object] = lambda: None  # we own others than before
+        self.on_ownership_changed: Callable[[], object] = lambda: None  # we own others than before
 
     @property
     def id(self) -> str:
@@ -60,44 +62,46 @@ class Fleet:
     @property
     def _is_alive(self) -> bool:
         """Whether the others still think so."""
-        return not self.is_shared or self._clock.now() < self._good_until
+        return not self.is_shared or self._clock.now() < self._alive_until
 
     @property
-    def senders(self) -> tuple[str, ...]:
+    def workers(self) -> tuple[str, ...]:
         """The processes that own endpoints, as far as we know."""
-        return self._senders
+        return self._workers
 
     def owns(self, endpoint_id: str) -> bool:
         """Tell whether we make this endpoint's deliveries."""
         if not self._is_alive:
             return False
-        if self._senders == (self.id,):
+        if self._workers == (self.id,):
             return True
         known = self._owned.get(endpoint_id)
         if known is None:
             if len(self._owned) >= OWNED_MAX:
                 self._owned.clear()
-            known = owner_of(endpoint_id, self._senders) == self.id
+            known = owner_of(endpoint_id, self._workers) == self.id
             self._owned[endpoint_id] = known
         return known
 
-    def settled_before(self) -> Micros | None:
+    def complete_before(self) -> Micros | None:
         """Return the instant before which no id can appear any more; None: there is no such delay.
 
         Ids are made before they are committed. In one process they are committed in their order;
         of several processes one may be the slower.
         """
-        return self._clock.now() - SETTLES if self.is_shared else None
+        return self._clock.now() - COMMIT_DELAY_MAX if self.is_shared else None
 
-    async def join(self) -> Roll:
+    async def join(self) -> ClusterState:
         """Sign in for the first time."""
-        return await self._sign_in()
+        return await self._heartbeat()
 
-    async def beat(self) -> None:
+    async def heartbeat(self) -> None:
         """Sign in again: the heartbeat."""
-        await self._sign_in()
+        await self._heartbeat()
 
-    def led(self, work: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+    def only_as_leader(
+        self, work: Callable[[], Awaitable[object]]
+    ) -> Callable[[], Awaitable[None]]:
         """Return work that is only done while we lead."""
 
         async def if_we_lead() -> None:
@@ -109,35 +113,37 @@ class Fleet:
     async def leave(self) -> None:
         """Sign out: the others need not wait until we count as dead."""
         self._term = 0
-        await self._store.sign_out(self.id)
+        await self._store.leave(self.id)
 
-    async def _sign_in(self) -> Roll:
+    async def _heartbeat(self) -> ClusterState:
         began = self._clock.now()
-        roll = await self._store.sign_in(self._member, LIFE)
+        roll = await self._store.heartbeat(self._member, MEMBER_TIMEOUT)
         if roll.now is not None and isinstance(self._clock, SteeredClock):
             self._steer(self._clock, roll.now, began)
             began = min(roll.now, self._clock.now())
         was_alive = self._is_alive
-        self._good_until = began + LIFE
+        self._alive_until = began + MEMBER_TIMEOUT
         if self.is_shared:
-            self._take(roll, was_alive=was_alive)
+            self._apply(roll, was_alive=was_alive)
         self._term = roll.term
         return roll
 
-    def _take(self, roll: Roll, *, was_alive: bool) -> None:
+    def _apply(self, roll: ClusterState, *, was_alive: bool) -> None:
         if roll.term != self._term:
-            observe("fleet.leads" if roll.term else "fleet.follows", term=roll.term)
-        if roll.senders != self._senders:
-            observe("fleet.changed", senders=len(roll.senders))
-            self._senders = roll.senders
+            log_event(
+                "cluster.leader_acquired" if roll.term else "cluster.leader_lost", term=roll.term
+            )
+        if roll.workers != self._workers:
+            log_event("cluster.members_changed", senders=len(roll.workers))
+            self._workers = roll.workers
             self._owned.clear()
-            self.on_owned()
+            self.on_ownership_changed()
         elif not was_alive:  # what came due meanwhile was not ours to claim
-            self.on_owned()
+            self.on_ownership_changed()
 
     def _steer(self, clock: SteeredClock, told: Micros, asked_at: Micros) -> None:
         clock.steer(told, asked_at)
-        is_wrong = abs(clock.ahead) > WRONG
+        is_wrong = abs(clock.ahead) > CLOCK_ERROR_MAX
         if is_wrong and not self._is_wrong:
-            observe("clock.wrong", ahead_s=-clock.ahead // SECOND)
+            log_event("clock.skewed", ahead_s=-clock.ahead // SECOND)
         self._is_wrong = is_wrong

@@ -99,7 +99,7 @@ class ApiKeys:
             await self._directory.remove(ApiKey, BOOTSTRAP)
         else:
             await self._mirror(configured)
-        if any(KeyScope.ADMIN in key.scopes for key in await self._directory.all(ApiKey)):
+        if any(KeyScope.ADMIN in key.scopes for key in await self._directory.read_all(ApiKey)):
             return None
         return (await self._add(name="first key", scopes=(KeyScope.ADMIN.value,))).text
 
@@ -131,7 +131,7 @@ class ApiKeys:
         return application.id
 
     async def _tokens(self, app_id: str) -> list[ApiKey]:
-        keys = await self._directory.all(ApiKey, app_id)
+        keys = await self._directory.read_all(ApiKey, app_id)
         return [key for key in keys if key.capabilities is not None]
 
     async def _forget_expired(self, app_id: str) -> None:

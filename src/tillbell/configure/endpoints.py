@@ -18,7 +18,7 @@ from tillbell.configure.parts import Parts
 from tillbell.configure.secrets import overlap, rotated
 from tillbell.deliver.config_cache import ChangedRecord
 from tillbell.deliver.handshake import Handshake
-from tillbell.errors import Conflict, Invalid, Problem
+from tillbell.errors import ConflictError, Invalid, Problem
 from tillbell.http.address_policy import AddressPolicy
 from tillbell.ids import token
 from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus, SigningSecret
@@ -181,7 +181,7 @@ class Endpoints:
             except _OldHealthError as need:
                 await self._begin_anew(need.endpoint)
                 ready = ready._replace(has_new_health=True)
-        raise Conflict("It is changing all the time; try again.")
+        raise ConflictError("It is changing all the time; try again.")
 
     async def _ask(self, url: str) -> None:
         refusal = await self._handshake.refusal(url)

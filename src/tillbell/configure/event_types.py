@@ -10,7 +10,7 @@ import msgspec
 from tillbell.configure.parts import Parts
 from tillbell.deliver.config_cache import ChangedRecord
 from tillbell.deliver.schemas import compile_schema
-from tillbell.errors import Conflict, Invalid, NotFound, Problem
+from tillbell.errors import ConflictError, Invalid, NotFound, Problem
 from tillbell.model.records import EventType
 from tillbell.rules.delivery.selectors import check_event_type
 
@@ -40,7 +40,7 @@ class EventTypes:
 
         def described(kind: EventType | None) -> EventType:
             if kind is not None and not kind.archived:
-                raise Conflict(f"The event type {name} exists already.")
+                raise ConflictError(f"The event type {name} exists already.")
             return self._replaced(name, fields, kind)
 
         return (await self._change_or_add(name, fields, described)).record

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from tillbell.clock import HOUR, Clock, Micros
-from tillbell.deliver.config_cache import Directory
+from tillbell.deliver.config_cache import ConfigCache
 from tillbell.errors import Unavailable
 from tillbell.model.records import ApiKey, KeyUse
 from tillbell.storage.ports.outbound import Registry
@@ -21,7 +21,7 @@ _KEYS_MAX = 100_000
 class KeyUsage:
     """Notes the use of keys. A store that cannot be written to now does not stop a request."""
 
-    def __init__(self, registry: Registry, directory: Directory, clock: Clock) -> None:
+    def __init__(self, registry: Registry, directory: ConfigCache, clock: Clock) -> None:
         self._registry = registry
         self._directory = directory
         self._clock = clock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tillbell.clock import Clock
-from tillbell.deliver.config_cache import Directory
+from tillbell.deliver.config_cache import ConfigCache
 from tillbell.ids import IdMaker
 from tillbell.vault import Vault
 
@@ -13,7 +13,7 @@ from tillbell.vault import Vault
 class Parts(NamedTuple):
     """Where records are changed, and what makes their ids, times and seals."""
 
-    directory: Directory
+    directory: ConfigCache
     clock: Clock
     ids: IdMaker
     vault: Vault

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tillbell.errors import Problem
-from tillbell.providers.kit.base import ConfigProblem, Provider, Setting
+from tillbell.providers.kit.base import ConfigProblem, Provider, ProviderSetting
 from tillbell.receive.source_cache import settings_of
 
 CONFIG_BYTES_MAX = 65_536
@@ -67,28 +67,28 @@ def _declared(problem: ConfigProblem) -> Problem:
     return Problem(("body", "config", *steps), problem.text, "setting")
 
 
-def _unknown(config: Mapping[str, Any], known: Mapping[str, Setting]) -> Iterator[Problem]:
+def _unknown(config: Mapping[str, Any], known: Mapping[str, ProviderSetting]) -> Iterator[Problem]:
     for name in config:
         if name not in known:
             text = f"unknown setting{_nearest(name, known)}"
             yield Problem(("body", "config", name), text, "unknown_setting")
 
 
-def _missing(config: Mapping[str, Any], known: Mapping[str, Setting]) -> Iterator[Problem]:
+def _missing(config: Mapping[str, Any], known: Mapping[str, ProviderSetting]) -> Iterator[Problem]:
     for setting in known.values():
         if setting.is_required and config.get(setting.name) in (None, ""):
             text = f"is needed: {setting.about}"
             yield Problem(("body", "config", setting.name), text, "missing")
 
 
-def _wrong(config: Mapping[str, Any], known: Mapping[str, Setting]) -> Iterator[Problem]:
+def _wrong(config: Mapping[str, Any], known: Mapping[str, ProviderSetting]) -> Iterator[Problem]:
     for name, value in config.items():
         text = _value_problem(known[name], value) if name in known else None
         if text is not None:
             yield Problem(("body", "config", name), text, "setting")
 
 
-def _value_problem(setting: Setting, value: Any) -> str | None:
+def _value_problem(setting: ProviderSetting, value: Any) -> str | None:
     wanted = _TYPES[setting.type]
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         return f"must be of type {setting.type}"

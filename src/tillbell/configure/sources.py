@@ -13,12 +13,12 @@ from tillbell.configure.parts import Parts
 from tillbell.configure.secrets import overlap, rotated
 from tillbell.configure.source_checks import check_config, check_provider, check_secrets
 from tillbell.deliver.config_cache import ChangedRecord
-from tillbell.errors import Conflict, Invalid, Misconfigured, NotFound
+from tillbell.errors import ConflictError, Invalid, Misconfigured, NotFound
 from tillbell.ids import token
 from tillbell.model.endpoints import SigningSecret
 from tillbell.model.sources import Source
 from tillbell.providers.kit.base import Provider
-from tillbell.receive.source_cache import LiveSource, Sources, settings_of
+from tillbell.receive.source_cache import CompiledSource, SourceCache, settings_of
 from tillbell.vault import hash_key
 
 TOKEN_BYTES = 24
@@ -34,13 +34,13 @@ class SourceChanges(NamedTuple):
 class SourceSettings:
     """See the module."""
 
-    def __init__(self, parts: Parts, sources: Sources) -> None:
+    def __init__(self, parts: Parts, sources: SourceCache) -> None:
         self._directory, self._clock, self._ids, self._vault, self._overlap_hours = parts
         self._sources = sources
 
     async def create(
         self, app_id: str, provider_name: str, secrets: list[str], changes: SourceChanges
-    ) -> LiveSource:
+    ) -> CompiledSource:
         """Add a source to an application. `Conflict` if its uid is taken."""
         _raise(check_provider(provider_name, self._sources.providers))
         provider = self._sources.providers[provider_name]
@@ -52,14 +52,14 @@ class SourceSettings:
         await self._directory.add(source)
         return await self._sole_default(ChangedRecord(source, None))
 
-    async def patch(self, app_id: str, id_: str, changes: SourceChanges) -> LiveSource:
+    async def patch(self, app_id: str, id_: str, changes: SourceChanges) -> CompiledSource:
         """Change what is named. `NotFound` if the source is gone."""
         changed = await self._change(app_id, id_, lambda present: self._changed(present, changes))
         return await self._sole_default(changed)
 
     async def rotate(
         self, app_id: str, id_: str, secret: str, grace_s: int | None = None
-    ) -> LiveSource:
+    ) -> CompiledSource:
         """Use a new secret; the old ones are accepted for the grace period too."""
         going_on = overlap(self._clock.now(), grace_s, self._overlap_hours)
 
@@ -81,8 +81,8 @@ class SourceSettings:
     ) -> ChangedRecord[Source]:
         return await self._directory.change(Source, app_id, id_, apply)
 
-    def _live(self, source: Source) -> LiveSource:
-        live = self._sources.live(source.id)
+    def _live(self, source: Source) -> CompiledSource:
+        live = self._sources.compiled(source.id)
         if live is None:
             raise NotFound("There is no such source.")
         return live
@@ -143,7 +143,7 @@ class SourceSettings:
             }
         except Misconfigured as error:
             message = "Its secret settings cannot be opened; remove the source and make it anew."
-            raise Conflict(message, code="source_unusable") from error
+            raise ConflictError(message, code="source_unusable") from error
 
     # ── one default for each provider ────────────────────────────────────────────────────────────
 
@@ -152,7 +152,7 @@ class SourceSettings:
         if holder is not None and holder.source.id != source.id:
             raise _second_default(source.provider)
 
-    async def _sole_default(self, changed: ChangedRecord[Source]) -> LiveSource:
+    async def _sole_default(self, changed: ChangedRecord[Source]) -> CompiledSource:
         """Take the change back if another source became its provider's default meanwhile.
 
         Both may step back then; two never stay.
@@ -179,15 +179,15 @@ class SourceSettings:
     async def _has_rival(self, source: Source) -> bool:
         return any(
             other.is_default and other.provider == source.provider and other.id != source.id
-            for other in await self._directory.all(Source)
+            for other in await self._directory.read_all(Source)
         )
 
     def _sealed(self, source: Source, text: str) -> SigningSecret:
         return SigningSecret(sealed=self._vault.seal(text, source.id))
 
 
-def _second_default(provider: str) -> Conflict:
-    return Conflict(f"Provider {provider!r} has a default source already.")
+def _second_default(provider: str) -> ConflictError:
+    return ConflictError(f"Provider {provider!r} has a default source already.")
 
 
 def _raise(problems: list[Any]) -> None:

@@ -11,28 +11,30 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tillbell.clock import SECOND, Micros
-from tillbell.deliver.compiled_endpoint import Live
-from tillbell.deliver.fanout import part_of
-from tillbell.http.client import Sender
+from tillbell.deliver.compiled_endpoint import CompiledEndpoint
+from tillbell.deliver.fanout import rendered_part
+from tillbell.http.client import HttpClient
 from tillbell.ids import attempt_id
 from tillbell.model.messages import Attempt, Claim, DeliveryState, Reply, Result
-from tillbell.profiles.base import Sending
+from tillbell.profiles.base import AttemptContext
 from tillbell.rules.delivery.advice import advise
 from tillbell.rules.delivery.answers import judge
 from tillbell.rules.delivery.hops import hop_line
 from tillbell.rules.delivery.retry import GiveUp, next_attempt
-from tillbell.storage.ports.outbound import Settlement
+from tillbell.storage.ports.outbound import FinishedAttempt
 
 
-class Ended(NamedTuple):
+class JudgedAttempt(NamedTuple):
     """An attempt that ended, and what is decided."""
 
-    settlement: Settlement
+    finished: FinishedAttempt
     result: Result
     gave_up: str  # reason when the delivery has failed, else ""
 
 
-async def make_attempt(claim: Claim, live: Live, sender: Sender, started_at: Micros) -> Ended:
+async def make_attempt(
+    claim: Claim, live: CompiledEndpoint, sender: HttpClient, started_at: Micros
+) -> JudgedAttempt:
     """Send a claim to its endpoint once."""
     if claim.body is None:
         return without_body(claim, live, started_at)
@@ -45,12 +47,12 @@ async def make_attempt(claim: Claim, live: Live, sender: Sender, started_at: Mic
     return decide(claim, live, reply, started_at)
 
 
-def _head(claim: Claim, live: Live, body: bytes, now: int) -> bytes:
+def _head(claim: Claim, live: CompiledEndpoint, body: bytes, now: int) -> bytes:
     delivery = claim.delivery
-    sending = Sending(
+    sending = AttemptContext(
         delivery.message_id,
         delivery.id,
-        part_of(live, delivery, claim.message.event_type) if delivery.variant else "",
+        rendered_part(live, delivery, claim.message.event_type) if delivery.variant else "",
         delivery.attempts,
         now // SECOND,
         body,
@@ -68,12 +70,12 @@ def _head(claim: Claim, live: Live, body: bytes, now: int) -> bytes:
     return live.prefix + "".join(lines).encode("ascii")
 
 
-def decide(claim: Claim, live: Live, reply: Reply, started_at: int) -> Ended:
+def decide(claim: Claim, live: CompiledEndpoint, reply: Reply, started_at: int) -> JudgedAttempt:
     """Turn a reply into the attempt's record and the delivery's next state."""
     result = judge(reply, live.success)
     attempt = _record(claim, live, reply, result, started_at)
     if result is Result.ACCEPTED:
-        return Ended(_settlement(claim, attempt, DeliveryState.SUCCEEDED, 0), result, "")
+        return JudgedAttempt(_finished(claim, attempt, DeliveryState.SUCCEEDED, 0), result, "")
     ended_at = started_at + reply.duration_us
     step = next_attempt(
         claim.delivery.tries,
@@ -83,26 +85,32 @@ def decide(claim: Claim, live: Live, reply: Reply, started_at: int) -> Ended:
         retry_after=reply.retry_after,
     )
     if isinstance(step, GiveUp):
-        return Ended(_settlement(claim, attempt, DeliveryState.FAILED, 0), result, step.reason)
-    return Ended(_settlement(claim, attempt, DeliveryState.WAITING, step.at), result, "")
+        return JudgedAttempt(
+            _finished(claim, attempt, DeliveryState.FAILED, 0), result, step.reason
+        )
+    return JudgedAttempt(_finished(claim, attempt, DeliveryState.WAITING, step.at), result, "")
 
 
-def without_body(claim: Claim, live: Live, now: int) -> Ended:
+def without_body(claim: Claim, live: CompiledEndpoint, now: int) -> JudgedAttempt:
     """Fail a delivery whose payload has been purged or expunged: there is nothing to send."""
     detail = "The payload was deleted (retention or expunge), so nothing can be sent."
     reply = Reply(0, "payload_deleted", detail, b"", "", 0)
     attempt = _record(claim, live, reply, Result.REFUSED, now)
-    settlement = _settlement(claim, attempt, DeliveryState.FAILED, 0)
-    return Ended(settlement, Result.REFUSED, "payload_deleted")
+    settlement = _finished(claim, attempt, DeliveryState.FAILED, 0)
+    return JudgedAttempt(settlement, Result.REFUSED, "payload_deleted")
 
 
-def broken(claim: Claim, live: Live, error: Exception, started_at: int) -> Ended:
+def broken_attempt(
+    claim: Claim, live: CompiledEndpoint, error: Exception, started_at: int
+) -> JudgedAttempt:
     """Record an attempt that our own program failed at; the schedule goes on."""
     detail = f"Tillbell could not make this attempt ({type(error).__name__}); see its log."
     return decide(claim, live, Reply(0, "internal_error", detail, b"", "", 0), started_at)
 
 
-def _record(claim: Claim, live: Live, reply: Reply, result: Result, started_at: int) -> Attempt:
+def _record(
+    claim: Claim, live: CompiledEndpoint, reply: Reply, result: Result, started_at: int
+) -> Attempt:
     delivery = claim.delivery
     is_plain = result is Result.ACCEPTED or reply.detail
     detail = reply.detail if is_plain else advise(reply.status, live.success)
@@ -126,6 +134,6 @@ def _record(claim: Claim, live: Live, reply: Reply, result: Result, started_at: 
     )
 
 
-def _settlement(claim: Claim, attempt: Attempt, state: DeliveryState, due_at: int) -> Settlement:
+def _finished(claim: Claim, attempt: Attempt, state: DeliveryState, due_at: int) -> FinishedAttempt:
     delivery = claim.delivery
-    return Settlement(delivery.id, delivery.token, attempt, state, due_at, delivery.order_key)
+    return FinishedAttempt(delivery.id, delivery.token, attempt, state, due_at, delivery.order_key)

@@ -13,7 +13,7 @@ from tillbell.model.endpoints import Endpoint, EndpointStatus
 from tillbell.profiles import PROFILES
 from tillbell.profiles.base import Profile
 from tillbell.rules.delivery.headers import check_custom_headers
-from tillbell.rules.delivery.lane_width import Width, bounds
+from tillbell.rules.delivery.lane_width import WidthBounds, width_bounds
 from tillbell.rules.delivery.selectors import Filter, compile_filter
 from tillbell.vault import Vault
 
@@ -25,14 +25,14 @@ class Refusal(NamedTuple):
     problem: str  # one line for a person: what is wrong, what to do
 
 
-class _Opened(NamedTuple):
+class _OpenedSecrets(NamedTuple):
     """What was sealed, in clear."""
 
     secrets: tuple[tuple[str, Micros | None], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Live(NamedTuple):
+class CompiledEndpoint(NamedTuple):
     """One endpoint, compiled. Rebuilt whenever the endpoint changes."""
 
     endpoint: Endpoint
@@ -45,7 +45,7 @@ class Live(NamedTuple):
     schedule_s: tuple[int, ...]
     timeout_s: int
     success: str
-    width: Width
+    width: WidthBounds
     is_active: bool  # whether attempts may be made
 
     @property
@@ -58,7 +58,7 @@ class Live(NamedTuple):
         return [text for text, expires_at in self.secrets if expires_at is None or now < expires_at]
 
 
-class LiveMaker:
+class EndpointCompiler:
     """Compiles endpoints with this server's settings, keys and address policy."""
 
     def __init__(self, settings: Settings, vault: Vault, policy: AddressPolicy) -> None:
@@ -66,7 +66,7 @@ class LiveMaker:
         self._vault = vault
         self._policy = policy
 
-    def make(self, endpoint: Endpoint) -> Live:
+    def compile(self, endpoint: Endpoint) -> CompiledEndpoint:
         """Compile an endpoint.
 
         It may have been stored by another version, or by hand: whatever is wrong with it is its
@@ -76,8 +76,8 @@ class LiveMaker:
         opened = self._open(endpoint)
         found = self._target(endpoint, opened)
         target = found if isinstance(found, Target) else None
-        opened = opened if isinstance(opened, _Opened) else _Opened()
-        return Live(
+        opened = opened if isinstance(opened, _OpenedSecrets) else _OpenedSecrets()
+        return CompiledEndpoint(
             endpoint=endpoint,
             profile=profile,
             filter=compile_filter(endpoint.selectors, endpoint.channels),
@@ -92,19 +92,19 @@ class LiveMaker:
             is_active=endpoint.status is EndpointStatus.ACTIVE,
         )
 
-    def _open(self, endpoint: Endpoint) -> _Opened | Refusal:
+    def _open(self, endpoint: Endpoint) -> _OpenedSecrets | Refusal:
         def clear(sealed: str) -> str:
             return self._vault.open(sealed, endpoint.id)
 
         try:
-            return _Opened(
+            return _OpenedSecrets(
                 tuple((clear(s.sealed), s.expires_at) for s in endpoint.secrets),
                 tuple((name, clear(sealed)) for name, sealed in endpoint.headers.items()),
             )
         except Misconfigured as error:
             return Refusal("unusable", f"The endpoint's secrets cannot be opened: {error}")
 
-    def _target(self, endpoint: Endpoint, opened: _Opened | Refusal) -> Target | Refusal:
+    def _target(self, endpoint: Endpoint, opened: _OpenedSecrets | Refusal) -> Target | Refusal:
         if isinstance(opened, Refusal):
             return opened
         if endpoint.profile not in PROFILES:
@@ -118,7 +118,7 @@ class LiveMaker:
             is_address = problem.type.endswith("_address")
             return Refusal("blocked_address" if is_address else "blocked_url", problem.msg)
 
-    def _prefix(self, target: Target, content_type: str, opened: _Opened) -> bytes:
+    def _prefix(self, target: Target, content_type: str, opened: _OpenedSecrets) -> bytes:
         lines = [
             b"POST " + target.path + b" HTTP/1.1",
             b"Host: " + target.host_header,
@@ -136,13 +136,13 @@ class LiveMaker:
             return self._settings.retry_schedule
         return profile.schedule_s
 
-    def _width(self, endpoint: Endpoint) -> Width:
+    def _width(self, endpoint: Endpoint) -> WidthBounds:
         settings = self._settings
-        return bounds(
+        return width_bounds(
             endpoint.max_concurrency,
             default=settings.endpoint_concurrency,
             slots=settings.max_in_flight,
         )
 
 
-Compile = Callable[[Endpoint], Live]
+Compile = Callable[[Endpoint], CompiledEndpoint]

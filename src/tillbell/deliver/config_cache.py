@@ -20,9 +20,9 @@ import msgspec
 
 from tillbell.catalog import KNOWN
 from tillbell.clock import Clock, Micros
-from tillbell.deliver.compiled_endpoint import Compile, Live
-from tillbell.deliver.fanout import Route, routes
-from tillbell.errors import Conflict, NotFound, VersionConflict
+from tillbell.deliver.compiled_endpoint import Compile, CompiledEndpoint
+from tillbell.deliver.fanout import Route, routes_to
+from tillbell.errors import ConflictError, NotFound, VersionConflict
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import ApiKey, Application, EventType, Record
 from tillbell.model.sources import Source
@@ -33,7 +33,7 @@ R = TypeVar("R", bound=Record)
 OPERATIONAL = "operational"  # the scope of our own messages' endpoints
 CACHED: tuple[type[Record], ...] = (Application, Endpoint, EventType, ApiKey, Source)
 VIEWS_MAX = 10_000  # applications kept in memory
-PLANS_MAX = 1_000  # combinations of event type and channels kept per application
+ROUTES_MAX = 1_000  # combinations of event type and channels kept per application
 PAGE = 500
 TRIES = 20  # of one change against others of the same record
 
@@ -52,47 +52,49 @@ class Watcher(NamedTuple):
     hide: Callable[[str], object]
 
 
-class AppView:
+class ApplicationView:
     """One application with its endpoints compiled, and where its messages go."""
 
-    __slots__ = ("_plans", "application", "free_at", "lives")
+    __slots__ = ("_plans", "application", "compiled_endpoints", "free_at")
 
-    def __init__(self, application: Application, lives: dict[str, Live]) -> None:
+    def __init__(self, application: Application, lives: dict[str, CompiledEndpoint]) -> None:
         self.application = application
-        self.lives = lives
+        self.compiled_endpoints = lives
         self.free_at: Micros = 0  # pace of all its endpoints together: the next may go then
         self._plans: dict[tuple[str, tuple[str, ...]], tuple[Route, ...]] = {}
 
-    def plan(self, event_type: str, channels: tuple[str, ...]) -> tuple[Route, ...]:
+    def routes(self, event_type: str, channels: tuple[str, ...]) -> tuple[Route, ...]:
         """Say where a message goes; remembered until an endpoint changes."""
         key = (event_type, channels)
         found = self._plans.get(key)
         if found is None:
-            if len(self._plans) >= PLANS_MAX:
+            if len(self._plans) >= ROUTES_MAX:
                 self._plans.clear()
-            found = self._plans[key] = routes(self.lives.values(), event_type, channels)
+            found = self._plans[key] = routes_to(
+                self.compiled_endpoints.values(), event_type, channels
+            )
         return found
 
-    def changed(self) -> None:
+    def clear_routes(self) -> None:
         """Forget the plans."""
         self._plans.clear()
 
 
-class Directory:
+class ConfigCache:
     """See the module. Not for use from other threads than the event loop's."""
 
     def __init__(self, registry: Registry, compile_: Compile, clock: Clock) -> None:
         self._registry = registry
         self._compile = compile_
         self._clock = clock
-        self._views: OrderedDict[str, AppView] = OrderedDict()
+        self._views: OrderedDict[str, ApplicationView] = OrderedDict()
         self._uids: dict[str, str] = {}
         self._keys: dict[str, ApiKey] = {}
         self._event_types: dict[str, EventType] = {}
         self._changes = 0
         self._refreshes = 0
         self._watchers: dict[type[Record], Watcher] = {}
-        self.on_endpoint: Callable[[Live], object] = lambda *_: None
+        self.on_endpoint_changed: Callable[[CompiledEndpoint], object] = lambda *_: None
         self.on_endpoint_removed: Callable[[str, str], object] = lambda *_: None
         self.on_application_removed: Callable[[str], object] = lambda *_: None
 
@@ -102,12 +104,12 @@ class Directory:
 
     async def load(self) -> None:
         """Read what every request may need: keys and event types."""
-        for key in await self.all(ApiKey):
+        for key in await self.read_all(ApiKey):
             self._keys[key.hash] = key
-        for kind in await self.all(EventType):
+        for kind in await self.read_all(EventType):
             self._event_types[kind.uid or kind.id] = kind
 
-    async def all(self, kind: type[R], scope: str | None = None) -> list[R]:
+    async def read_all(self, kind: type[R], scope: str | None = None) -> list[R]:
         """Read every record of a kind, page by page."""
         found: list[R] = []
         while True:
@@ -120,21 +122,21 @@ class Directory:
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────
 
-    def view_now(self, id_or_uid: str) -> AppView | None:
+    def cached_view(self, id_or_uid: str) -> ApplicationView | None:
         """Return an application's view if it is in memory."""
         return self._views.get(self._uids.get(id_or_uid, id_or_uid))
 
-    async def view(self, id_or_uid: str) -> AppView | None:
+    async def view(self, id_or_uid: str) -> ApplicationView | None:
         """Return an application's view, read from the store the first time."""
-        found = self.view_now(id_or_uid)
+        found = self.cached_view(id_or_uid)
         while found is None:
             before = self._changes
             application = await self._read_application(id_or_uid)
             if application is None:
                 return None
-            endpoints = await self.all(Endpoint, application.id)
+            endpoints = await self.read_all(Endpoint, application.id)
             if before == self._changes:  # nothing changed while we read
-                found = self._remember(application, endpoints)
+                found = self._cache_view(application, endpoints)
         return found
 
     async def application(self, id_or_uid: str) -> Application | None:
@@ -147,22 +149,22 @@ class Directory:
         view = await self.view(app_id)
         if view is None:
             return None
-        live = _find(view, id_or_uid)
+        live = _find_endpoint(view, id_or_uid)
         if live is None:
             scope = view.application.id
             stored = await self._registry.get(Endpoint, id_or_uid, scope)
-            live = await self.live_anew(scope, stored.id) if stored else None
+            live = await self.reload_endpoint(scope, stored.id) if stored else None
         return live.endpoint if live else None
 
     async def endpoints(self, app_id: str) -> tuple[Endpoint, ...]:
         """Return all endpoints of an application."""
         view = await self.view(app_id)
-        return tuple(live.endpoint for live in view.lives.values()) if view else ()
+        return tuple(live.endpoint for live in view.compiled_endpoints.values()) if view else ()
 
-    async def live(self, app_id: str, endpoint_id: str) -> Live | None:
+    async def compiled_endpoint(self, app_id: str, endpoint_id: str) -> CompiledEndpoint | None:
         """Return an endpoint, compiled."""
         view = await self.view(app_id)
-        return view.lives.get(endpoint_id) if view else None
+        return view.compiled_endpoints.get(endpoint_id) if view else None
 
     async def known_event_types(self) -> frozenset[str]:
         """Return the names that selectors may use: registered ones and the catalogue's."""
@@ -172,11 +174,11 @@ class Directory:
         """Return a registered event type."""
         return self._event_types.get(name)
 
-    def event_type_now(self, name: str) -> EventType | None:
+    def cached_event_type(self, name: str) -> EventType | None:
         """Return a registered event type."""
         return self._event_types.get(name)
 
-    def api_key_now(self, hash_hex: str) -> ApiKey | None:
+    def cached_api_key(self, hash_hex: str) -> ApiKey | None:
         """Return a key by the hash of its text."""
         return self._keys.get(hash_hex)
 
@@ -223,19 +225,19 @@ class Directory:
                 await self._store((after,), expected)
             except VersionConflict:
                 continue
-            except Conflict:
+            except ConflictError:
                 if before is None and await self._registry.get(kind, id_or_uid, scope) is not None:
                     continue  # somebody else has just made it
                 raise
             return ChangedRecord(after, before)
-        raise Conflict("It is changing all the time; try again.")
+        raise ConflictError("It is changing all the time; try again.")
 
     async def _store(self, records: tuple[Record, ...], expected_version: int) -> None:
         before = self._refreshes
         await self._registry.put(*records, expected_version=expected_version)
         self._changes += 1
         for record in records:
-            self._show(record)
+            self._cache_endpoint(record)
         if before != self._refreshes:  # what was read anew meanwhile may have been newer
             for record in records:
                 await self.refresh(type(record), record.scope, record.id)
@@ -248,7 +250,7 @@ class Directory:
         gone = [e.id for e in await self.endpoints(id_)] if kind is Application else []
         removed = await self._registry.remove(kind, id_, scope)
         self._changes += 1
-        self._hide(kind, id_, scope)
+        self._evict_endpoint(kind, id_, scope)
         if kind is Endpoint:
             gone = [id_]
         for endpoint_id in gone:
@@ -261,22 +263,22 @@ class Directory:
 
     async def refresh(self, kind: type[Record], scope: str, id_: str) -> None:
         """Show a record as it is stored now, or forget it."""
-        record = await self._read_anew(kind, scope, id_)
+        record = await self._reread(kind, scope, id_)
         self._changes += 1
         self._refreshes += 1
         if record is not None:
-            self._show(record)
+            self._cache_endpoint(record)
             return
         gone = [id_] if kind is Endpoint else []
         if kind is Application and (view := self._views.get(id_)):
-            gone = list(view.lives)
-        self._hide(kind, id_, scope)
+            gone = list(view.compiled_endpoints)
+        self._evict_endpoint(kind, id_, scope)
         for endpoint_id in gone:
             self.on_endpoint_removed(id_ if kind is Application else scope, endpoint_id)
         if kind is Application:
             self.on_application_removed(id_)
 
-    async def _read_anew(self, kind: type[R], scope: str, id_: str) -> R | None:
+    async def _reread(self, kind: type[R], scope: str, id_: str) -> R | None:
         """Read a record; once more if we changed something meanwhile, perhaps this very one."""
         while True:
             before = self._changes
@@ -284,19 +286,19 @@ class Directory:
             if before == self._changes:
                 return record
 
-    async def live_anew(self, app_id: str, endpoint_id: str) -> Live | None:
+    async def reload_endpoint(self, app_id: str, endpoint_id: str) -> CompiledEndpoint | None:
         """Return an endpoint as it is stored now; one that is gone is forgotten everywhere."""
         await self.refresh(Endpoint, app_id, endpoint_id)
-        return await self.live(app_id, endpoint_id)
+        return await self.compiled_endpoint(app_id, endpoint_id)
 
-    def _show(self, record: Record) -> None:
+    def _cache_endpoint(self, record: Record) -> None:
         if isinstance(record, Endpoint):
             live = self._compile(record)
             view = self._views.get(record.scope)
             if view is not None:
-                view.lives[record.id] = live
-                view.changed()
-            self.on_endpoint(live)
+                view.compiled_endpoints[record.id] = live
+                view.clear_routes()
+            self.on_endpoint_changed(live)
         elif isinstance(record, Application):
             view = self._views.get(record.id)
             if view is not None:
@@ -311,10 +313,10 @@ class Directory:
         elif (watcher := self._watchers.get(type(record))) is not None:
             watcher.show(record)
 
-    def _hide(self, kind: type[Record], id_: str, scope: str) -> None:
+    def _evict_endpoint(self, kind: type[Record], id_: str, scope: str) -> None:
         if kind is Endpoint and (view := self._views.get(scope)):
-            view.lives.pop(id_, None)
-            view.changed()
+            view.compiled_endpoints.pop(id_, None)
+            view.clear_routes()
         elif kind is Application and (view := self._views.pop(id_, None)):
             self._forget_uid(view.application)
             self._keys = {h: k for h, k in self._keys.items() if k.app_id != id_}
@@ -330,8 +332,8 @@ class Directory:
             return Application(id=OPERATIONAL, name="operational webhooks")
         return await self._registry.get(Application, id_or_uid)
 
-    def _remember(self, application: Application, endpoints: list[Endpoint]) -> AppView:
-        view = AppView(application, {e.id: self._compile(e) for e in endpoints})
+    def _cache_view(self, application: Application, endpoints: list[Endpoint]) -> ApplicationView:
+        view = ApplicationView(application, {e.id: self._compile(e) for e in endpoints})
         self._views[application.id] = view
         self._remember_uid(application)
         if len(self._views) > VIEWS_MAX:
@@ -348,8 +350,10 @@ class Directory:
             self._uids.pop(application.uid, None)
 
 
-def _find(view: AppView, id_or_uid: str) -> Live | None:
-    found = view.lives.get(id_or_uid)
+def _find_endpoint(view: ApplicationView, id_or_uid: str) -> CompiledEndpoint | None:
+    found = view.compiled_endpoints.get(id_or_uid)
     if found is None:
-        found = next((v for v in view.lives.values() if v.endpoint.uid == id_or_uid), None)
+        found = next(
+            (v for v in view.compiled_endpoints.values() if v.endpoint.uid == id_or_uid), None
+        )
     return found

@@ -15,11 +15,11 @@ import msgspec
 
 from tillbell.clock import DAY, Clock, iso
 from tillbell.counters import Meters
-from tillbell.deliver.attempt import Ended
-from tillbell.deliver.config_cache import OPERATIONAL, Directory
+from tillbell.deliver.attempt import JudgedAttempt
+from tillbell.deliver.config_cache import OPERATIONAL, ConfigCache
 from tillbell.deliver.lane import Lane
 from tillbell.errors import NotFound, TillbellError
-from tillbell.logs import observe
+from tillbell.logs import log_event
 from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
 from tillbell.model.messages import Claim, Result
 from tillbell.rules.delivery import health as rules
@@ -39,31 +39,31 @@ _GONE = _Stop(EndpointStatus.DISABLED, "gone", "endpoint.disabled")
 _FAILING = _Stop(EndpointStatus.PAUSED, "failing", "endpoint.paused")
 
 
-class Aftermath:
+class EndpointHealthMonitor:
     """See the module."""
 
     def __init__(
-        self, *, directory: Directory, clock: Clock, meters: Meters, pause_after_days: int
+        self, *, directory: ConfigCache, clock: Clock, meters: Meters, pause_after_days: int
     ) -> None:
-        self._directory = directory
+        self._config_cache = directory
         self._clock = clock
         self._meters = meters
         self._pause_after = pause_after_days * DAY
         self._tasks: set[asyncio.Task[None]] = set()
         self.announce: Announce | None = None  # publishes (event type, payload)
 
-    def ended(self, lane: Lane, claim: Claim, ended: Ended) -> None:
+    def attempt_ended(self, lane: Lane, claim: Claim, ended: JudgedAttempt) -> None:
         """Take note of an attempt's end."""
-        attempt = ended.settlement.attempt
+        attempt = ended.finished.attempt
         first = attempt.number == 1
         delay_us = attempt.started_at + attempt.duration_us - claim.message.created_at
         self._meters.attempt(ended.result, attempt.duration_us, delay_us if first else None)
         if ended.result is Result.ACCEPTED:
             if lane.health.failing_since is not None:
                 after = rules.after_success(lane.health, self._clock.now())
-                self._judged(lane, attempt.url, after)
+                self._apply_verdict(lane, attempt.url, after)
             return
-        observe(
+        log_event(
             "attempt.failed",
             attempt=attempt.id,
             endpoint=attempt.endpoint_id,
@@ -73,24 +73,24 @@ class Aftermath:
         )
         now = self._clock.now()
         verdict = rules.after_failure(lane.health, now, pause_after=self._pause_after)
-        self._judged(lane, attempt.url, verdict)
+        self._apply_verdict(lane, attempt.url, verdict)
         if ended.result is Result.GONE:
-            self._stop(lane, attempt.url, _GONE)
+            self._stop_endpoint(lane, attempt.url, _GONE)
         if ended.gave_up:
             self._delivery_failed(lane, claim, ended)
 
-    def _judged(self, lane: Lane, url: str, verdict: rules.Verdict) -> None:
+    def _apply_verdict(self, lane: Lane, url: str, verdict: rules.HealthVerdict) -> None:
         lane.health = verdict.health
         if verdict.changed:
-            self._spawn(self._keep(lane))
+            self._spawn(self._store_health(lane))
         for event_type, stage in verdict.events:
             if not verdict.pause:
-                self._tell(event_type, lane, stage=stage)
+                self._publish_operational(event_type, lane, stage=stage)
         if verdict.pause:
-            self._stop(lane, url, _FAILING)
+            self._stop_endpoint(lane, url, _FAILING)
 
-    def _stop(self, lane: Lane, url: str, stop: _Stop) -> None:
-        if lane.live.endpoint.status is EndpointStatus.ACTIVE:
+    def _stop_endpoint(self, lane: Lane, url: str, stop: _Stop) -> None:
+        if lane.compiled.endpoint.status is EndpointStatus.ACTIVE:
             self._spawn(self._store_stop(lane, url, stop))
 
     async def _store_stop(self, lane: Lane, url: str, stop: _Stop) -> None:
@@ -105,24 +105,24 @@ class Aftermath:
             return msgspec.structs.replace(endpoint, status=stop.status, status_reason=stop.reason)
 
         try:
-            changed = await self._directory.change(Endpoint, lane.app_id, lane.id, stopped)
+            changed = await self._config_cache.change(Endpoint, lane.app_id, lane.id, stopped)
         except NotFound:
             return
         if changed.record is not changed.before:
-            self._tell(stop.event_type, lane, reason=stop.reason)
+            self._publish_operational(stop.event_type, lane, reason=stop.reason)
 
-    async def _keep(self, lane: Lane) -> None:
+    async def _store_health(self, lane: Lane) -> None:
         """Store how a lane's endpoint is doing by now."""
 
         def judged(_: EndpointHealth | None) -> EndpointHealth:
             return lane.health
 
         if not lane.is_removed:
-            await self._directory.change_or_add(EndpointHealth, lane.app_id, lane.id, judged)
+            await self._config_cache.change_or_add(EndpointHealth, lane.app_id, lane.id, judged)
 
-    def _delivery_failed(self, lane: Lane, claim: Claim, ended: Ended) -> None:
-        attempt = ended.settlement.attempt
-        self._tell(
+    def _delivery_failed(self, lane: Lane, claim: Claim, ended: JudgedAttempt) -> None:
+        attempt = ended.finished.attempt
+        self._publish_operational(
             "delivery.failed",
             lane,
             msgId=claim.message.id,
@@ -139,9 +139,9 @@ class Aftermath:
             },
         )
 
-    def _tell(self, event_type: str, lane: Lane, **more: object) -> None:
-        endpoint = lane.live.endpoint
-        observe(event_type, None, endpoint=endpoint.id, **_plain(more))
+    def _publish_operational(self, event_type: str, lane: Lane, **more: object) -> None:
+        endpoint = lane.compiled.endpoint
+        log_event(event_type, None, endpoint=endpoint.id, **_plain(more))
         if endpoint.scope == OPERATIONAL or self.announce is None:
             return
         since = lane.health.failing_since
@@ -157,8 +157,8 @@ class Aftermath:
         self._spawn(self._announce(event_type, msgspec.json.encode(message)))
 
     async def _announce(self, event_type: str, payload: bytes) -> None:
-        view = await self._directory.view(OPERATIONAL)
-        if view is not None and view.lives and self.announce is not None:
+        view = await self._config_cache.view(OPERATIONAL)
+        if view is not None and view.compiled_endpoints and self.announce is not None:
             await self.announce(event_type, payload)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -169,9 +169,9 @@ class Aftermath:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and isinstance(task.exception(), TillbellError):
-            observe("aftermath.lost", error=str(task.exception()))
+            log_event("endpoint_health.write_failed", error=str(task.exception()))
 
-    async def settle(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait for what is still being written."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))

@@ -7,13 +7,13 @@ fails, because its body is gone.
 from __future__ import annotations
 
 from tillbell.clock import Clock
-from tillbell.deliver.tasks import Step, TaskRunner
+from tillbell.deliver.tasks import TaskProgress, TaskRunner
 from tillbell.model.records import Task
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import MessageFilter, Page
 
 EXPUNGE_ALL = "application.purge_content"
-STEP = 200  # messages looked at before the cursor is kept
+BATCH_SIZE = 200  # messages looked at before the cursor is kept
 
 
 class Expunger:
@@ -25,15 +25,15 @@ class Expunger:
         self._clock = clock
         tasks.register(EXPUNGE_ALL, self._step)
 
-    async def all_of(self, app_id: str) -> Task:
+    async def expunge_all(self, app_id: str) -> Task:
         """Begin to delete the payloads of an application's messages."""
         return await self._tasks.begin(EXPUNGE_ALL, app_id, {"until": self._clock.now()})
 
-    async def _step(self, task: Task) -> Step:
-        page = Page(limit=STEP, iterator=task.cursor or None, ascending=True)
+    async def _step(self, task: Task) -> TaskProgress:
+        page = Page(limit=BATCH_SIZE, iterator=task.cursor or None, ascending=True)
         until = MessageFilter(before=task.arguments["until"])
         messages = await self._database.messages(task.scope, until, page)
         for message in messages:
             await self._database.expunge(message.app_id, message.id)
         cursor = messages[-1].id if messages else task.cursor
-        return Step(cursor, len(messages), is_last=len(messages) < STEP)
+        return TaskProgress(cursor, len(messages), is_last=len(messages) < BATCH_SIZE)

@@ -10,22 +10,24 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from tillbell.clock import Micros
-from tillbell.deliver.compiled_endpoint import Live
+from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.ids import delivery_id
 from tillbell.model.messages import Delivery, DeliveryState, Message, Trigger
-from tillbell.profiles.base import Published
+from tillbell.profiles.base import MessageContext
 
 
 class Route(NamedTuple):
     """One part of a message's way to one endpoint."""
 
-    live: Live
+    compiled: CompiledEndpoint
     part: str
     number: int  # of the part, from 0
     variant: str  # which rendered body
 
 
-def routes(lives: Iterable[Live], event_type: str, channels: tuple[str, ...]) -> tuple[Route, ...]:
+def routes_to(
+    lives: Iterable[CompiledEndpoint], event_type: str, channels: tuple[str, ...]
+) -> tuple[Route, ...]:
     """Say where messages of this type with these channels go."""
     return tuple(
         Route(live, part, number, live.profile.variant(part))
@@ -40,16 +42,16 @@ def render(found: Iterable[Route], message: Message, payload: bytes) -> dict[str
     bodies = {"": payload}
     for route in found:
         if route.variant not in bodies:
-            published = Published(message.id, message.event_type, message.created_at, payload)
-            bodies[route.variant] = route.live.profile.render(route.part, published)
+            published = MessageContext(message.id, message.event_type, message.created_at, payload)
+            bodies[route.variant] = route.compiled.profile.render(route.part, published)
     return bodies
 
 
-def waiting(
+def waiting_delivery(
     route: Route, message: Message, due_at: Micros, trigger: Trigger = Trigger.SCHEDULED
 ) -> Delivery:
     """Make a delivery that is to be claimed when due."""
-    endpoint_id = route.live.endpoint.id
+    endpoint_id = route.compiled.endpoint.id
     return Delivery(
         delivery_id(message.id, endpoint_id, route.number),
         message.app_id,
@@ -60,13 +62,13 @@ def waiting(
         due_at,
         due_at,
         trigger=trigger,
-        order_key=message.order_key if route.live.endpoint.ordering else None,
+        order_key=message.order_key if route.compiled.endpoint.ordering else None,
     )
 
 
-def leased(route: Route, message: Message, now: Micros, lease_until: Micros) -> Delivery:
+def leased_delivery(route: Route, message: Message, now: Micros, lease_until: Micros) -> Delivery:
     """Make a delivery that is born leased: attempt 1 is open, the caller sends it at once."""
-    endpoint_id = route.live.endpoint.id
+    endpoint_id = route.compiled.endpoint.id
     return Delivery(
         delivery_id(message.id, endpoint_id, route.number),
         message.app_id,
@@ -84,7 +86,7 @@ def leased(route: Route, message: Message, now: Micros, lease_until: Micros) -> 
     )
 
 
-def part_of(live: Live, delivery: Delivery, event_type: str) -> str:
+def rendered_part(live: CompiledEndpoint, delivery: Delivery, event_type: str) -> str:
     """Find the platform's name for what a stored delivery carries."""
     parts = live.profile.parts(event_type, None)
     return next((p for p in parts if live.profile.variant(p) == delivery.variant), event_type)

@@ -13,7 +13,7 @@ import re
 from urllib.parse import urlsplit
 
 from tillbell.http.address_policy import AddressPolicy
-from tillbell.http.client import Sender
+from tillbell.http.client import HttpClient
 from tillbell.model.messages import Reply
 
 TIMEOUT_S = 10.0
@@ -24,9 +24,9 @@ class Handshake:
     """Asks in the name of one origin, the host that others know this server by."""
 
     def __init__(
-        self, sender: Sender, policy: AddressPolicy, public_url: str, user_agent: str
+        self, sender: HttpClient, policy: AddressPolicy, public_url: str, user_agent: str
     ) -> None:
-        self._sender = sender
+        self._http_client = sender
         self._policy = policy
         self._origin = urlsplit(public_url).hostname or ""
         self._user_agent = user_agent
@@ -39,7 +39,7 @@ class Handshake:
             b"User-Agent: " + self._user_agent.encode() + b"\r\n"
             b"WebHook-Request-Origin: " + self._origin.encode("idna") + b"\r\n"
         )
-        reply = await self._sender.send(target, head, b"", TIMEOUT_S)
+        reply = await self._http_client.send(target, head, b"", TIMEOUT_S)
         return _judge(reply, self._origin)
 
 

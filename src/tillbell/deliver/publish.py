@@ -16,18 +16,23 @@ from typing import NamedTuple
 
 from tillbell.clock import Clock, Micros
 from tillbell.counters import Meters
-from tillbell.deliver.config_cache import AppView, Directory
+from tillbell.deliver.config_cache import ApplicationView, ConfigCache
 from tillbell.deliver.dispatcher import Dispatcher
-from tillbell.deliver.fanout import Route, leased, render, waiting
+from tillbell.deliver.fanout import Route, leased_delivery, render, waiting_delivery
 from tillbell.deliver.schemas import Schemas
-from tillbell.errors import Conflict, NotFound, Unavailable
+from tillbell.errors import ConflictError, NotFound, Unavailable
 from tillbell.ids import IdMaker
 from tillbell.model.messages import Claim, Delivery, DeliveryState, Message
 from tillbell.model.records import Application
-from tillbell.storage.ports.outbound import Duplicate, Publication, Repeated, Store
+from tillbell.storage.ports.outbound import (
+    DuplicateEventId,
+    OutboundStore,
+    Publication,
+    RepeatedRequest,
+)
 
 
-class Draft(NamedTuple):
+class MessageDraft(NamedTuple):
     """A message as its publisher wrote it. `payload` is kept byte for byte."""
 
     event_type: str
@@ -48,7 +53,7 @@ class Idempotency(NamedTuple):
     answer: Callable[[Message, int], bytes]
 
 
-class Published(NamedTuple):
+class PublishReceipt(NamedTuple):
     """What was stored, and how many deliveries it made."""
 
     message: Message
@@ -61,8 +66,8 @@ class Publisher:
     def __init__(
         self,
         *,
-        store: Store,
-        directory: Directory,
+        store: OutboundStore,
+        directory: ConfigCache,
         dispatcher: Dispatcher,
         schemas: Schemas,
         clock: Clock,
@@ -70,7 +75,7 @@ class Publisher:
         meters: Meters,
     ) -> None:
         self._store = store
-        self._directory = directory
+        self._config_cache = directory
         self._dispatcher = dispatcher
         self._schemas = schemas
         self._clock = clock
@@ -78,19 +83,19 @@ class Publisher:
         self._meters = meters
         self.refusal: Unavailable | None = None  # set while nothing may be accepted
 
-    async def publish(self, app: Application, draft: Draft) -> Message:
+    async def publish(self, app: Application, draft: MessageDraft) -> Message:
         """Store a message and start its deliveries. `Conflict` on a repeated event id."""
-        view = await self._directory.view(app.id)
+        view = await self._config_cache.view(app.id)
         if view is None:
             raise NotFound
-        published = await self.publish_to(view, draft)
-        assert isinstance(published, Published)
+        published = await self.publish_for(view, draft)
+        assert isinstance(published, PublishReceipt)
         return published.message
 
-    async def publish_to(
-        self, view: AppView, draft: Draft, idempotency: Idempotency | None = None
-    ) -> Published | Repeated:
-        """Do the same for an application at hand; `Repeated` if the idempotency key was used."""
+    async def publish_for(
+        self, view: ApplicationView, draft: MessageDraft, idempotency: Idempotency | None = None
+    ) -> PublishReceipt | RepeatedRequest:
+        """Publish for an application at hand; `RepeatedRequest` if the key was used before."""
         if self.refusal is not None:
             raise self.refusal
         if view.application.check_schemas:
@@ -99,23 +104,23 @@ class Publisher:
         stored = False
         try:
             added = await self._store.publish(publication)
-            stored = not isinstance(added, Duplicate | Repeated)
+            stored = not isinstance(added, DuplicateEventId | RepeatedRequest)
         finally:
             if not stored:
-                self.give_back(publication)
-        if isinstance(added, Duplicate):
+                self.release_reservations(publication)
+        if isinstance(added, DuplicateEventId):
             self._meters.duplicate()
-            raise Conflict(f"Event id {draft.event_id!r} was published as {added.message_id}.")
-        if isinstance(added, Repeated):
+            raise ConflictError(f"Event id {draft.event_id!r} was published as {added.message_id}.")
+        if isinstance(added, RepeatedRequest):
             self._meters.duplicate()
             return added
-        self.let_go(publication)
-        return Published(publication.message, len(publication.deliveries))
+        self.start_deliveries(publication)
+        return PublishReceipt(publication.message, len(publication.deliveries))
 
     # ── for those who commit a message together with something else ──────────────────────────────
 
     def prepare(
-        self, view: AppView, draft: Draft, idempotency: Idempotency | None = None
+        self, view: ApplicationView, draft: MessageDraft, idempotency: Idempotency | None = None
     ) -> Publication:
         """Make a message with its bodies and deliveries, to be committed.
 
@@ -124,19 +129,19 @@ class Publisher:
         """
         now = self._clock.now()
         message = self._message(view.application.id, draft, now)
-        found = view.plan(draft.event_type, draft.channels)
+        found = view.routes(draft.event_type, draft.channels)
         bodies = render(found, message, draft.payload)
         deliveries = [self._delivery(route, message, now) for route in found]
-        remembered = _remembered(idempotency, message, len(deliveries))
+        remembered = _idempotency_row(idempotency, message, len(deliveries))
         return Publication(message, bodies, deliveries, remembered)
 
-    def give_back(self, publication: Publication) -> None:
+    def release_reservations(self, publication: Publication) -> None:
         """Free the places in lanes: it was not stored."""
         for delivery in publication.deliveries:
             if delivery.state is DeliveryState.SENDING:
                 self._dispatcher.unreserve(delivery.endpoint_id)
 
-    def let_go(self, publication: Publication) -> None:
+    def start_deliveries(self, publication: Publication) -> None:
         """Start its deliveries: it is stored."""
         message, bodies, deliveries, _ = publication
         self._meters.accepted(len(deliveries))
@@ -144,9 +149,9 @@ class Publisher:
             if delivery.state is DeliveryState.SENDING:
                 self._dispatcher.hand_over(Claim(delivery, message, bodies[delivery.variant]))
             else:
-                self._dispatcher.wake(delivery.app_id, delivery.endpoint_id, delivery.due_at)
+                self._dispatcher.note_due(delivery.app_id, delivery.endpoint_id, delivery.due_at)
 
-    def _message(self, app_id: str, draft: Draft, now: Micros) -> Message:
+    def _message(self, app_id: str, draft: MessageDraft, now: Micros) -> Message:
         return Message(
             self._ids.new_message(now),
             app_id,
@@ -162,13 +167,13 @@ class Publisher:
 
     def _delivery(self, route: Route, message: Message, now: Micros) -> Delivery:
         if message.deliver_at is not None:
-            return waiting(route, message, message.deliver_at)._replace(created_at=now)
-        if self._dispatcher.reserve(route.live):
-            return leased(route, message, now, self._dispatcher.lease_until(now))
-        return waiting(route, message, now)
+            return waiting_delivery(route, message, message.deliver_at)._replace(created_at=now)
+        if self._dispatcher.reserve(route.compiled):
+            return leased_delivery(route, message, now, self._dispatcher.lease_until(now))
+        return waiting_delivery(route, message, now)
 
 
-def _remembered(
+def _idempotency_row(
     idempotency: Idempotency | None, message: Message, deliveries: int
 ) -> tuple[str, str, bytes] | None:
     if idempotency is None:

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 
-from tillbell.deliver.config_cache import Directory
+from tillbell.deliver.config_cache import ConfigCache
 from tillbell.errors import Invalid, Problem
 from tillbell.model.records import EventType
 
@@ -17,13 +17,13 @@ PROBLEMS_MAX = 20
 class Schemas:
     """Compiled schemas; compiled again when their event type changes."""
 
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
+    def __init__(self, directory: ConfigCache) -> None:
+        self._config_cache = directory
         self._compiled: dict[str, tuple[EventType, Any]] = {}
 
     def check(self, event_type: str, payload: bytes) -> None:
         """Raise `Invalid` if a schema is registered and the payload breaks it."""
-        kind = self._directory.event_type_now(event_type)
+        kind = self._config_cache.cached_event_type(event_type)
         if kind is None or not kind.schemas:
             return
         validator = self._validator(kind)

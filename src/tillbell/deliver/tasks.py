@@ -14,40 +14,40 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tillbell.clock import SECOND, Clock
-from tillbell.deliver.config_cache import Directory
+from tillbell.deliver.config_cache import ConfigCache
 from tillbell.errors import NotFound, StoreUnavailable
 from tillbell.ids import IdMaker
-from tillbell.logs import observe
+from tillbell.logs import log_event
 from tillbell.model.records import Task, TaskStatus
 
 PAUSE_S = 1
 
 
-class Step(NamedTuple):
+class TaskProgress(NamedTuple):
     """What one step did."""
 
     cursor: str
-    moved: int
+    processed: int
     is_last: bool
 
 
-Work = Callable[[Task], Awaitable[Step]]
+StepFunction = Callable[[Task], Awaitable[TaskProgress]]
 
 
 class TaskRunner:
     """Runs tasks side by side on the event loop, one step at a time each."""
 
     def __init__(
-        self, directory: Directory, clock: Clock, ids: IdMaker, is_ours: Callable[[], bool]
+        self, directory: ConfigCache, clock: Clock, ids: IdMaker, is_ours: Callable[[], bool]
     ) -> None:
-        self._directory = directory
+        self._config_cache = directory
         self._clock = clock
         self._ids = ids
-        self._work: dict[str, Work] = {}
+        self._work: dict[str, StepFunction] = {}
         self._is_ours = is_ours  # whether this process runs them: one of all does
         self._running: dict[str, asyncio.Task[None]] = {}
 
-    def register(self, kind: str, work: Work) -> None:
+    def register(self, kind: str, work: StepFunction) -> None:
         """Say what a kind of task does in one step."""
         self._work[kind] = work
 
@@ -62,7 +62,7 @@ class TaskRunner:
             kind=kind,
             arguments=arguments,
         )
-        await self._directory.add(task)
+        await self._config_cache.add(task)
         if self._is_ours():
             self._start(task)
         return task
@@ -72,11 +72,11 @@ class TaskRunner:
         if not self._is_ours():
             await self.stop()
             return
-        for task in await self._directory.all(Task):
+        for task in await self._config_cache.read_all(Task):
             if task.status is TaskStatus.RUNNING and task.kind in self._work:
                 self._start(task)
 
-    async def idle(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait until no task is running."""
         while self._running:
             await asyncio.wait(set(self._running.values()))
@@ -106,11 +106,11 @@ class TaskRunner:
             step = await self._work[task.kind](task)
             return await self._keep(task, partial(_moved, step=step))
         except StoreUnavailable as error:
-            observe("task.postponed", task=task.id, error=str(error))
+            log_event("task.postponed", task=task.id, error=str(error))
             await self._pause()
             return task
         except Exception as error:  # noqa: BLE001 - supervised: it ends as failed, visibly
-            observe("task.broken", task=task.id, exc_info=error)
+            log_event("task.error", task=task.id, exc_info=error)
             return await self._keep(task, _failed)
 
     async def _keep(self, task: Task, apply: Callable[[Task], Task]) -> Task | None:
@@ -120,7 +120,7 @@ class TaskRunner:
             return apply(stored) if stored.version == task.version else stored
 
         try:
-            changed = await self._directory.change(Task, task.scope, task.id, apply_to_own)
+            changed = await self._config_cache.change(Task, task.scope, task.id, apply_to_own)
         except NotFound:
             return None
         return changed.record
@@ -131,11 +131,11 @@ class TaskRunner:
         await rung.wait()
 
 
-def _moved(task: Task, step: Step) -> Task:
+def _moved(task: Task, step: TaskProgress) -> Task:
     return msgspec.structs.replace(
         task,
         cursor=step.cursor,
-        result={"count": task.result.get("count", 0) + step.moved},
+        result={"count": task.result.get("count", 0) + step.processed},
         status=TaskStatus.FINISHED if step.is_last else TaskStatus.RUNNING,
     )
 

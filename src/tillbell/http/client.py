@@ -1,6 +1,6 @@
 """The guarded sender: the one HTTP client, through which everything leaves.
 
-Every attempt, ping and look-up of ours goes through `Sender.send`. It resolves a name once,
+Every attempt, ping and look-up of ours goes through `HttpClient.send`. It resolves a name once,
 judges every address of the answer, and connects to a judged address, never to a name. TLS is
 verified for the target's host. One deadline covers everything from the name look-up to the
 last byte. Redirects, proxies, cookies, netrc files and content codings are not spoken.
@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from tillbell.clock import Clock
 from tillbell.http.address_policy import AddressPolicy, Target
-from tillbell.http.connection import Wire
-from tillbell.http.pool import Limits, Pool
+from tillbell.http.connection import HttpConnection
+from tillbell.http.pool import Pool, PoolLimits
 from tillbell.http.resolver import Resolver, Unresolved
 from tillbell.model.messages import Reply
 from tillbell.rules.delivery.urls import is_literal
@@ -30,19 +30,19 @@ _TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 _NO_DESCRIPTOR_S = 0.1
 
 
-class _Failure(NamedTuple):
+class _ConnectFailure(NamedTuple):
     """Why no connection came about."""
 
     error: str
     detail: str
 
 
-_OVERLOADED = _Failure(
+_OVERLOADED = _ConnectFailure(
     "overloaded", "This server has too many connections open; it will try again."
 )
 
 
-class Sender:
+class HttpClient:
     """Sends requests. One per process.
 
     `ssl_context` replaces the system's trust (tests, private authorities).
@@ -53,7 +53,7 @@ class Sender:
         policy: AddressPolicy,
         resolver: Resolver,
         clock: Clock,
-        limits: Limits | None = None,
+        limits: PoolLimits | None = None,
         *,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
@@ -61,7 +61,7 @@ class Sender:
         self._resolver = resolver
         self._clock = clock
         self._monotonic = clock.monotonic
-        self._limits = limits or Limits()
+        self._limits = limits or PoolLimits()
         self._pool = Pool(self._limits)
         self._loop = asyncio.get_running_loop()  # kept: asking for it is a system call
         self._ssl = ssl_context
@@ -75,10 +75,10 @@ class Sender:
         started = self._monotonic()
         now = self._loop.time()
         deadline = now + timeout_s
-        wire = self._pool.take(target[:3], now)
+        wire = self._pool.take_idle(target[:3], now)
         if wire is None:
             found = await self._open(target, deadline)
-            if isinstance(found, _Failure):
+            if isinstance(found, _ConnectFailure):
                 took_us = int((self._monotonic() - started) * 1_000_000)
                 return Reply(0, found.error, found.detail, b"", "", took_us)
             wire = found
@@ -92,7 +92,7 @@ class Sender:
     @property
     def connections(self) -> int:
         """Return how many connections are open or being opened."""
-        return self._pool.places_taken
+        return self._pool.permits_in_use
 
     async def close(self) -> None:
         """Close every connection."""
@@ -101,26 +101,26 @@ class Sender:
 
     # ── a new connection ─────────────────────────────────────────────────────────────────────────
 
-    async def _open(self, target: Target, deadline: float) -> Wire | _Failure:
+    async def _open(self, target: Target, deadline: float) -> HttpConnection | _ConnectFailure:
         # Targets come from the database too: one that was never checked is judged here.
         if problem := self._policy.judge_target(target):
             kind = "blocked_address" if problem[0].endswith("_address") else "blocked_url"
-            return _Failure(kind, f"The URL {problem[1]}")
+            return _ConnectFailure(kind, f"The URL {problem[1]}")
         addresses = await self._admitted(target.host, deadline)
-        if isinstance(addresses, _Failure):
+        if isinstance(addresses, _ConnectFailure):
             return addresses
-        return await self._place_and_connect(target, addresses, deadline)
+        return await self._acquire_and_connect(target, addresses, deadline)
 
-    async def _place_and_connect(
+    async def _acquire_and_connect(
         self, target: Target, addresses: tuple[str, ...], deadline: float
-    ) -> Wire | _Failure:
+    ) -> HttpConnection | _ConnectFailure:
         """Wait for a place, or for a connection that becomes idle, and take it."""
         loop = asyncio.get_running_loop()
         is_next = False
         while loop.time() < deadline:
-            if wire := self._pool.take(target[:3], loop.time()):
+            if wire := self._pool.take_idle(target[:3], loop.time()):
                 return wire
-            if self._pool.try_place(is_next=is_next):
+            if self._pool.try_acquire(is_next=is_next):
                 opened = await self._connect_any(target, addresses, deadline)
                 if opened is not _OVERLOADED:
                     return opened
@@ -128,11 +128,11 @@ class Sender:
                 self._pool.evict_oldest()
                 await asyncio.sleep(min(_NO_DESCRIPTOR_S, max(0.0, deadline - loop.time())))
             else:
-                await self._pool.wait(deadline)
+                await self._pool.wait_for_permit(deadline)
             is_next = True
         return _OVERLOADED
 
-    async def _admitted(self, host: str, deadline: float) -> tuple[str, ...] | _Failure:
+    async def _admitted(self, host: str, deadline: float) -> tuple[str, ...] | _ConnectFailure:
         if is_literal(host):
             addresses: tuple[str, ...] = (host,)
         else:
@@ -140,16 +140,16 @@ class Sender:
                 async with asyncio.timeout_at(deadline):
                     found = await self._resolver.resolve(host)
             except TimeoutError:
-                return _Failure("dns_timeout", f"The name {host} was not resolved in time.")
+                return _ConnectFailure("dns_timeout", f"The name {host} was not resolved in time.")
             if isinstance(found, Unresolved):
-                return _Failure(found.error, found.detail)
+                return _ConnectFailure(found.error, found.detail)
             addresses = found.addresses
         admitted, reason = self._policy.admit(host, addresses)
-        return admitted or _Failure("blocked_address", reason)
+        return admitted or _ConnectFailure("blocked_address", reason)
 
     async def _connect_any(
         self, target: Target, addresses: tuple[str, ...], deadline: float
-    ) -> Wire | _Failure:
+    ) -> HttpConnection | _ConnectFailure:
         """Try a few addresses in turn, in a place that was taken; each has its share of the time.
 
         Only while no connection came about: once TLS has begun, that address is the answer.
@@ -157,29 +157,31 @@ class Sender:
         loop = asyncio.get_running_loop()
         deadline = min(deadline, loop.time() + self._limits.connect_timeout_s)
         tried = addresses[:ADDRESSES_TRIED_MAX]
-        result: Wire | _Failure = _OVERLOADED
+        result: HttpConnection | _ConnectFailure = _OVERLOADED
         try:
             for left, address in zip(range(len(tried), 0, -1), tried, strict=True):
                 until = loop.time() + (deadline - loop.time()) / left
                 result = await self._connect(target, address, until)
-                if isinstance(result, Wire):
-                    self._pool.adopt(result)
+                if isinstance(result, HttpConnection):
+                    self._pool.add(result)
                 elif result.error.startswith("connect_"):
                     continue
                 break
         finally:
-            if not isinstance(result, Wire):
-                self._pool.give_back_place()
+            if not isinstance(result, HttpConnection):
+                self._pool.release_permit()
         return result
 
-    async def _connect(self, target: Target, address: str, until: float) -> Wire | _Failure:
+    async def _connect(
+        self, target: Target, address: str, until: float
+    ) -> HttpConnection | _ConnectFailure:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         try:
             sock = socket.socket(family, socket.SOCK_STREAM)
         except OSError as error:
             return _explain(error, target, address)
         sock.setblocking(False)
-        wire = Wire(self._pool, self._clock, target[:3], sock)
+        wire = HttpConnection(self._pool, self._clock, target[:3], sock)
         loop = asyncio.get_running_loop()
         is_reached = False
         try:
@@ -209,13 +211,17 @@ class Sender:
         return self._ssl
 
 
-def _died_at_once(wire: Wire) -> _Failure:
-    if wire.is_poisoned:
-        return _Failure("protocol_error", "The receiver spoke before it was asked: not HTTP.")
-    return _Failure("reset", "The receiver closed the connection before the request.")
+def _died_at_once(wire: HttpConnection) -> _ConnectFailure:
+    if wire.has_surplus_bytes:
+        return _ConnectFailure(
+            "protocol_error", "The receiver spoke before it was asked: not HTTP."
+        )
+    return _ConnectFailure("reset", "The receiver closed the connection before the request.")
 
 
-def _explain(error: OSError, target: Target, address: str, *, is_reached: bool = False) -> _Failure:
+def _explain(
+    error: OSError, target: Target, address: str, *, is_reached: bool = False
+) -> _ConnectFailure:
     """Name the class of a failure to connect, and what to do about it."""
     where = f"[{address}]:{target.port}" if ":" in address else f"{address}:{target.port}"
     if error.errno in _TOO_MANY_FILES:
@@ -223,20 +229,22 @@ def _explain(error: OSError, target: Target, address: str, *, is_reached: bool =
     if is_reached and target.is_tls:
         return _explain_tls(error, where)
     if isinstance(error, TimeoutError):
-        return _Failure("connect_timeout", f"{where} did not accept a connection in time.")
+        return _ConnectFailure("connect_timeout", f"{where} did not accept a connection in time.")
     if isinstance(error, ConnectionRefusedError):
-        return _Failure("connect_refused", f"{where} refused the connection; is it running?")
+        return _ConnectFailure("connect_refused", f"{where} refused the connection; is it running?")
     reason = errno.errorcode.get(error.errno or 0, type(error).__name__)
-    return _Failure("connect_error", f"No connection to {where}: {reason}.")
+    return _ConnectFailure("connect_error", f"No connection to {where}: {reason}.")
 
 
-def _explain_tls(error: OSError, where: str) -> _Failure:
+def _explain_tls(error: OSError, where: str) -> _ConnectFailure:
     if isinstance(error, ssl.SSLCertVerificationError):
         text = f"The certificate of {where} is not valid: {error.verify_message}."
     elif isinstance(error, TimeoutError):
-        return _Failure("connect_timeout", f"The TLS handshake with {where} did not end in time.")
+        return _ConnectFailure(
+            "connect_timeout", f"The TLS handshake with {where} did not end in time."
+        )
     elif isinstance(error, ssl.SSLError) and error.reason:
         text = f"TLS with {where} failed: {error.reason}. Does the port speak TLS 1.2 or newer?"
     else:
         text = f"{where} ended the TLS handshake. Does the port speak TLS?"
-    return _Failure("tls_error", text)
+    return _ConnectFailure("tls_error", text)

@@ -38,19 +38,19 @@ _TOO_LONG = f"The head of the answer is longer than {HEAD_MAX} bytes or {HEAD_LI
 Origin = tuple[str, str, int]  # scheme, host, port
 
 
-class Owner(Protocol):
+class ConnectionOwner(Protocol):
     """Who is told of a connection's life: the pool."""
 
-    def released(self, wire: Wire) -> None:
+    def connection_idle(self, wire: HttpConnection) -> None:
         """Hear that it is free for another exchange."""
         ...
 
-    def closed(self, wire: Wire) -> None:
+    def connection_closed(self, wire: HttpConnection) -> None:
         """Hear that it is gone; its descriptor is free."""
         ...
 
 
-class Wire(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """A connection. After `abort` it is dead and told so to its owner once."""
 
     __slots__ = (
@@ -73,14 +73,16 @@ class Wire(asyncio.Protocol):
         "_transport",
         "deadline",
         "exchanges",
+        "has_surplus_bytes",
         "idle_since",
         "is_dead",
-        "is_poisoned",
         "opened_at",
         "origin",
     )
 
-    def __init__(self, owner: Owner, clock: Clock, origin: Origin, sock: socket.socket) -> None:
+    def __init__(
+        self, owner: ConnectionOwner, clock: Clock, origin: Origin, sock: socket.socket
+    ) -> None:
         self._owner = owner
         self._monotonic = clock.monotonic
         self._loop = asyncio.get_running_loop()
@@ -100,7 +102,7 @@ class Wire(asyncio.Protocol):
         self._failure = ""
         self._head = b""  # all that came until the head was whole
         self._body = b""
-        self._is_complete = self._keeps_alive = self.is_poisoned = False
+        self._is_complete = self._keeps_alive = self.has_surplus_bytes = False
 
     # ── what the sender does ─────────────────────────────────────────────────────────────────────
 
@@ -120,7 +122,7 @@ class Wire(asyncio.Protocol):
         self._transport.write(request)
         return future
 
-    def is_quiet(self) -> bool:
+    def is_silent(self) -> bool:
         """Tell whether nothing has arrived since the last answer, not even the end.
 
         Asks the kernel, because the loop may not have got round to it: a connection that the
@@ -152,7 +154,7 @@ class Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read a piece of an answer."""
         if self._future is None:
-            self.is_poisoned = True  # nobody asked
+            self.has_surplus_bytes = True  # nobody asked
             self.abort()
             return
         self._received += len(data)
@@ -163,7 +165,7 @@ class Wire(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._failure = "The receiver switched protocols, which nobody asked for."
         except httptools.HttpParserError as error:
-            self.is_poisoned = True
+            self.has_surplus_bytes = True
             self._failure = self._failure or f"The answer is not HTTP/1.1 ({_clean(error)})."
         if self._is_complete:
             self._end()
@@ -189,7 +191,7 @@ class Wire(asyncio.Protocol):
             self._end(detail="The connection broke inside the answer's body." if exc else "")
         elif self._future is not None:
             self._end("reset", self._lost_detail(exc))
-        self._owner.closed(self)
+        self._owner.connection_closed(self)
 
     def _lost_detail(self, exc: Exception | None) -> str:
         how = "reset" if exc else "closed"
@@ -204,7 +206,7 @@ class Wire(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Notice a second answer."""
         if self._is_complete:
-            self.is_poisoned = True
+            self.has_surplus_bytes = True
 
     def on_headers_complete(self) -> None:
         """Take the status."""
@@ -218,12 +220,12 @@ class Wire(asyncio.Protocol):
         elif not 200 <= status <= 599 or not self._is_http_1():
             self._failure = "The answer's status line is not HTTP/1.1 with a status of 200 to 599."
         elif self._head.count(b"\n") > HEAD_LINES_MAX or self._received > HEAD_MAX:
-            self._take_long(status)
+            self._check_length(status)
         elif not self._failure:
             self._status = status
             self._keeps_alive = self._parser.should_keep_alive()
 
-    def _take_long(self, status: int) -> None:
+    def _check_length(self, status: int) -> None:
         """Take the status if it is only the body that made so many lines or bytes."""
         head = _END_OF_HEAD.join(self._heads())
         if len(head) > HEAD_MAX or head.count(b"\n") > HEAD_LINES_MAX:
@@ -260,9 +262,9 @@ class Wire(asyncio.Protocol):
         took_us = int((self._monotonic() - self._started) * 1_000_000)
         retry_after = self._retry_after() if self._status >= 300 else ""
         reply = Reply(self._status, error, detail, self._body, retry_after, took_us, self._head)
-        if self._is_complete and self._keeps_alive and not (self.is_poisoned or self.is_dead):
+        if self._is_complete and self._keeps_alive and not (self.has_surplus_bytes or self.is_dead):
             self.idle_since = self._loop.time()
-            self._owner.released(self)
+            self._owner.connection_idle(self)
         elif not self.is_dead:
             self.abort()
         if not future.done():

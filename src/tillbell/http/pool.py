@@ -12,14 +12,14 @@ import resource
 from collections import deque
 from dataclasses import dataclass
 
-from tillbell.http.connection import Origin, Wire
+from tillbell.http.connection import HttpConnection, Origin
 
 TICK_S = 0.05  # how late a deadline may be
 _BURST_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PoolLimits:
     """How much a sender holds open and for how long.
 
     A connection is used for at most `age_s` after it was opened, so that an endpoint that moves is
@@ -36,69 +36,69 @@ class Limits:
 class Pool:
     """The connections of one sender."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: PoolLimits) -> None:
         self._limits = limits
         self._age_s = limits.age_s
-        self._open_max = min(limits.open_max, _affordable())
-        self._idle: dict[Origin, list[Wire]] = {}
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._wires: set[Wire] = set()
+        self._open_max = min(limits.open_max, _open_files_budget())
+        self._idle: dict[Origin, list[HttpConnection]] = {}
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._connections: set[HttpConnection] = set()
         self._ticker: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Event | None = None
-        self.places_taken = 0  # connections open or being opened
+        self.permits_in_use = 0  # connections open or being opened
 
     # ── taking ───────────────────────────────────────────────────────────────────────────────────
 
-    def take(self, origin: Origin, now: float) -> Wire | None:
+    def take_idle(self, origin: Origin, now: float) -> HttpConnection | None:
         """Return an idle connection that is fit for use."""
         stack = self._idle.get(origin)
         while stack:
             wire = stack.pop()
             if wire.is_dead:
                 continue
-            if now < wire.opened_at + self._age_s and wire.is_quiet():
+            if now < wire.opened_at + self._age_s and wire.is_silent():
                 return wire
             wire.abort()
         return None
 
-    def try_place(self, *, is_next: bool) -> bool:
+    def try_acquire(self, *, is_next: bool) -> bool:
         """Take a place for a new connection if there is one; those in line go first."""
-        if self.places_taken >= self._open_max or (self._waiting and not is_next):
+        if self.permits_in_use >= self._open_max or (self._waiters and not is_next):
             return False
-        self.places_taken += 1
+        self.permits_in_use += 1
         return True
 
-    def give_back_place(self) -> None:
+    def release_permit(self) -> None:
         """Return a place whose connection did not come about."""
-        self.places_taken -= 1
-        self._call_next()
+        self.permits_in_use -= 1
+        self._wake_next()
 
-    async def wait(self, until: float) -> bool:
+    async def wait_for_permit(self, until: float) -> bool:
         """Wait in line until something becomes free; False when the time is over."""
         self.evict_oldest()
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        self._waiters.append(turn)
         try:
             async with asyncio.timeout_at(until):
                 await turn
         except TimeoutError:
-            self._pass_on(turn)
+            self._leave_queue(turn)
             return False
         except asyncio.CancelledError:
-            self._pass_on(turn)
+            self._leave_queue(turn)
             raise
         return True
 
-    def _pass_on(self, turn: asyncio.Future[None]) -> None:
+    def _leave_queue(self, turn: asyncio.Future[None]) -> None:
         """Leave the line; a turn that has just come goes to the next."""
-        if turn in self._waiting:
-            self._waiting.remove(turn)
+        if turn in self._waiters:
+            self._waiters.remove(turn)
         else:
-            self._call_next()
+            self._wake_next()
 
-    def _call_next(self) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
+    def _wake_next(self) -> None:
+        while self._waiters:
+            turn = self._waiters.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
@@ -109,12 +109,12 @@ class Pool:
         if idle:
             self._drop(min(idle, key=lambda wire: wire.idle_since))
 
-    def _drop(self, wire: Wire) -> None:
+    def _drop(self, wire: HttpConnection) -> None:
         self._forget(wire)
         if not wire.is_dead:
             wire.abort()
 
-    def _forget(self, wire: Wire) -> None:
+    def _forget(self, wire: HttpConnection) -> None:
         stack = self._idle.get(wire.origin)
         if stack and wire in stack:
             stack.remove(wire)
@@ -123,30 +123,30 @@ class Pool:
 
     # ── hearing from connections ─────────────────────────────────────────────────────────────────
 
-    def adopt(self, wire: Wire) -> None:
+    def add(self, wire: HttpConnection) -> None:
         """Count a new connection in; the place taken for it is now its own."""
         loop = asyncio.get_running_loop()
         wire.opened_at = wire.idle_since = loop.time()
-        self._wires.add(wire)
+        self._connections.add(wire)
         if self._ticker is None:
             self._ticker = loop.call_later(TICK_S, self._tick)
 
-    def released(self, wire: Wire) -> None:
+    def connection_idle(self, wire: HttpConnection) -> None:
         """Keep a connection for the next exchange with its origin."""
         stack = self._idle.get(wire.origin)
         if stack is None:
             self._idle[wire.origin] = stack = []
         stack.append(wire)
-        if self._waiting:
-            self._call_next()
+        if self._waiters:
+            self._wake_next()
 
-    def closed(self, wire: Wire) -> None:
+    def connection_closed(self, wire: HttpConnection) -> None:
         """Count a connection out, with its place. One that was never adopted has none."""
-        if wire in self._wires:
-            self._wires.discard(wire)
+        if wire in self._connections:
+            self._connections.discard(wire)
             self._forget(wire)
-            self.give_back_place()
-        if self._emptied is not None and not self._wires:
+            self.release_permit()
+        if self._emptied is not None and not self._connections:
             self._emptied.set()
 
     # ── time ─────────────────────────────────────────────────────────────────────────────────────
@@ -154,13 +154,13 @@ class Pool:
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for wire in [wire for wire in self._wires if wire.deadline <= now]:
+        for wire in [wire for wire in self._connections if wire.deadline <= now]:
             wire.expire()
-        for wire in self._overdue(now):
+        for wire in self._expired(now):
             self._drop(wire)
-        self._ticker = loop.call_later(TICK_S, self._tick) if self._wires else None
+        self._ticker = loop.call_later(TICK_S, self._tick) if self._connections else None
 
-    def _overdue(self, now: float) -> list[Wire]:
+    def _expired(self, now: float) -> list[HttpConnection]:
         """List idle connections that should go: too long idle, or too many of one origin.
 
         The lowest in a stack have been idle longest. A burst may use many connections again and
@@ -179,14 +179,14 @@ class Pool:
         """Close every connection; exchanges under way end as reset."""
         if self._ticker is not None:
             self._ticker.cancel()
-        for wire in list(self._wires):
+        for wire in list(self._connections):
             wire.abort()
-        if self._wires:
+        if self._connections:
             self._emptied = asyncio.Event()  # the loop reports each as closed
             await self._emptied.wait()
 
 
-def _affordable() -> int:
+def _open_files_budget() -> int:
     """Half of the process's descriptors: the rest serves callers, the store and look-ups."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(1, soft // 2) if soft > 0 else 1_000_000

@@ -46,7 +46,7 @@ class Unresolved(NamedTuple):
     detail: str
 
 
-class _Answer(NamedTuple):
+class _DnsAnswer(NamedTuple):
     addresses: tuple[str, ...]
     ttl_s: int
     failure: Unresolved | None = None
@@ -74,7 +74,7 @@ class Resolver:
     ) -> None:
         self._servers = servers
         self._timeout_s = timeout_s
-        self._places = asyncio.Semaphore(max_parallel or _affordable())
+        self._places = asyncio.Semaphore(max_parallel or _lookups_budget())
         self._hosts = _read_hosts(hosts_file) if hosts_file else {}
         self._cache: dict[str, tuple[float, Resolved]] = {}
         self._under_way: dict[str, asyncio.Task[Resolved | Unresolved]] = {}
@@ -129,11 +129,11 @@ class Resolver:
         expires_at = asyncio.get_running_loop().time() + min(ttl_s, TTL_MAX_S)
         self._cache[host] = (expires_at, resolved)
 
-    async def _ask_both(self, host: str) -> tuple[_Answer, _Answer]:
+    async def _ask_both(self, host: str) -> tuple[_DnsAnswer, _DnsAnswer]:
         """Ask for both families; one that has addresses does not wait long for the other."""
         client = self._open_client()
         if isinstance(client, Unresolved):
-            return _Answer((), 0, client), _Answer((), 0, client)
+            return _DnsAnswer((), 0, client), _DnsAnswer((), 0, client)
         loop = asyncio.get_running_loop()
         tasks = [loop.create_task(_ask(client, host, family)) for family in ("A", "AAAA")]
         try:
@@ -142,7 +142,7 @@ class Resolver:
                 await asyncio.wait(late, timeout=_FAMILY_GRACE_S)
             elif late:
                 await asyncio.wait(late)
-            slow = _Answer((), 0, _silent(host))
+            slow = _DnsAnswer((), 0, _silent(host))
             v4, v6 = (task.result() if task.done() else slow for task in tasks)
             return v4, v6
         finally:
@@ -168,7 +168,7 @@ class Resolver:
         return client
 
 
-async def _ask(client: dns.asyncresolver.Resolver, host: str, family: str) -> _Answer:
+async def _ask(client: dns.asyncresolver.Resolver, host: str, family: str) -> _DnsAnswer:
     backend = dns.asyncbackend.get_backend("asyncio")
     try:
         # As bytes, so that nothing is folded: what is looked up is what was judged.
@@ -177,14 +177,14 @@ async def _ask(client: dns.asyncresolver.Resolver, host: str, family: str) -> _A
             name, family, raise_on_no_answer=False, search=False, backend=backend
         )
     except dns.exception.Timeout:
-        return _Answer((), 0, _silent(host))
+        return _DnsAnswer((), 0, _silent(host))
     except dns.resolver.NXDOMAIN:
-        return _Answer((), 0, Unresolved("dns_error", f"The name {host} does not exist."))
+        return _DnsAnswer((), 0, Unresolved("dns_error", f"The name {host} does not exist."))
     except dns.exception.DNSException as error:
         text = f"The name servers could not answer for {host} ({type(error).__name__})."
-        return _Answer((), 0, Unresolved("dns_error", text))
+        return _DnsAnswer((), 0, Unresolved("dns_error", text))
     addresses = [record.address for record in answer or ()]
-    return _Answer(tuple(addresses[:ADDRESSES_MAX]), answer.chaining_result.minimum_ttl)
+    return _DnsAnswer(tuple(addresses[:ADDRESSES_MAX]), answer.chaining_result.minimum_ttl)
 
 
 def _silent(host: str) -> Unresolved:
@@ -202,7 +202,7 @@ def _server(text: str) -> dns.nameserver.Do53Nameserver:
     return dns.nameserver.Do53Nameserver(text)
 
 
-def _affordable() -> int:
+def _lookups_budget() -> int:
     """Two sockets a name; leave most descriptors to connections."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(8, min(256, soft // 8)) if soft > 0 else 256

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from tillbell.clock import Micros
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 
 
 class Outcome(StrEnum):
@@ -57,7 +57,7 @@ class Callback(NamedTuple):
     hops: int = 0  # gateways like this one that it has come through
 
 
-class Sum(NamedTuple):
+class ProviderAmount(NamedTuple):
     """An amount as the provider wrote it.
 
     `value` is decimal text ("49.90"), or with `is_minor` digits in minor units ("4990").
@@ -91,20 +91,22 @@ class TransactionNotice(NamedTuple):
 
     references: References
     raw_status: str
-    status: Status | None
-    kind: Kind = Kind.PAYMENT
+    status: TransactionStatus | None
+    kind: TransactionKind = TransactionKind.PAYMENT
     substate: str | None = None
     reason: str | None = None
     message: str | None = None  # for a person
-    amount: Sum | None = None
-    settlement: Sum | None = None
+    amount: ProviderAmount | None = None
+    settlement: ProviderAmount | None = None
     psp_transaction_id: str | None = None
     psp_reference: str | None = None
     user_id: str | None = None
     occurred_at: Micros | None = None  # when the provider says it happened
     sequence: int | None = None  # the provider's own count, where it has one
     is_hint: bool = False  # carried by a browser, or bare: proves nothing whatever the trust
-    if_silent: Status | None = None  # of a hint: what it becomes after the grace time without news
+    if_silent: TransactionStatus | None = (
+        None  # of a hint: what it becomes after the grace time without news
+    )
     is_optional: bool = False  # nothing is missed when no transaction matches
     details: dict[str, Any] = {}  # kept as the transition's details: BIN, last four, method
 
@@ -154,14 +156,14 @@ class OrderNotice(NamedTuple):
     moves_money: bool = True  # paid, refunded: held back like money when not proven
 
 
-class Forward(NamedTuple):
+class ForwardNotice(NamedTuple):
     """An event that is passed on as a message of that type, its payload as it came."""
 
     event_type: str
     payload: bytes
 
 
-class Note(NamedTuple):
+class NoteNotice(NamedTuple):
     """Something that is only kept in the log: a ping, a type that is not about our matters."""
 
     text: str
@@ -173,6 +175,6 @@ Notice = (
     | EmailNotice
     | AnalyticsNotice
     | OrderNotice
-    | Forward
-    | Note
+    | ForwardNotice
+    | NoteNotice
 )

@@ -9,7 +9,7 @@ from tillbell.clock import Micros
 
 
 class Message(NamedTuple):
-    """One published fact, immutable. Its payload is stored apart (`Store.body`)."""
+    """One published fact, immutable. Its payload is stored apart (`OutboundStore.body`)."""
 
     id: str
     app_id: str

@@ -24,7 +24,7 @@ class Trust(IntEnum):
         return self.name.lower().replace("_", "-")
 
 
-class Confirm(StrEnum):
+class ConfirmationPolicy(StrEnum):
     """What is done with news that is not proven well enough to move money by itself."""
 
     PULL = "pull"  # ask the provider, at the source's look-up

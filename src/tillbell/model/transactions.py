@@ -21,7 +21,7 @@ class Direction(StrEnum):
     PAY_OUT = "pay_out"
 
 
-class Kind(StrEnum):
+class TransactionKind(StrEnum):
     """What a transaction is. All but a payment belong to a parent."""
 
     PAYMENT = "payment"  # a pay-in or pay-out of its own
@@ -32,7 +32,7 @@ class Kind(StrEnum):
     RETURN = "return"  # an approved pay-out that the bank gave back
 
 
-class Status(StrEnum):
+class TransactionStatus(StrEnum):
     """Where a transaction stands. The last five are terminal."""
 
     PENDING = "Pending"
@@ -45,10 +45,17 @@ class Status(StrEnum):
     REJECTED = "Rejected"
 
 
-NEGATIVE = frozenset({Status.DECLINED, Status.FAILED, Status.CANCELLED, Status.REJECTED})
+NEGATIVE = frozenset(
+    {
+        TransactionStatus.DECLINED,
+        TransactionStatus.FAILED,
+        TransactionStatus.CANCELLED,
+        TransactionStatus.REJECTED,
+    }
+)
 
 
-TERMINAL = NEGATIVE | {Status.APPROVED}
+TERMINAL = NEGATIVE | {TransactionStatus.APPROVED}
 
 
 class EffectKind(StrEnum):
@@ -70,8 +77,8 @@ class Transaction(NamedTuple):
     id: str
     app_id: str
     direction: Direction
-    kind: Kind
-    status: Status
+    kind: TransactionKind
+    status: TransactionStatus
     amount: int  # minor units
     currency: str
     created_at: Micros
@@ -79,7 +86,7 @@ class Transaction(NamedTuple):
     uid: str | None = None
     sequence: int = 1
     version: int = 1
-    previous_status: Status | None = None
+    previous_status: TransactionStatus | None = None
     substate: str | None = None
     reason: str | None = None
     raw_status: str | None = None
@@ -100,7 +107,9 @@ class Transaction(NamedTuple):
     news_sequence: int | None = None
     check_at: Micros | None = None  # when the janitor looks at it next; None: never
     checks: int = 0  # how often it has looked
-    if_silent: Status | None = None  # what it becomes at `check_at` when nothing is heard till then
+    if_silent: TransactionStatus | None = (
+        None  # what it becomes at `check_at` when nothing is heard till then
+    )
 
 
 class Transition(NamedTuple):
@@ -108,8 +117,8 @@ class Transition(NamedTuple):
 
     transaction_id: str
     sequence: int
-    previous_status: Status | None
-    status: Status
+    previous_status: TransactionStatus | None
+    status: TransactionStatus
     at: Micros
     callback_id: str | None = None  # what told us; None: the API, an operator or the janitor
     actor: str | None = None  # the API key that did it
@@ -134,14 +143,14 @@ class Effect(NamedTuple):
     callback_id: str | None = None
 
 
-class Conflict(NamedTuple):
+class MoneyConflict(NamedTuple):
     """News that contradicts what is settled. It waits for a person; money does not move."""
 
     id: str
     app_id: str
     transaction_id: str
-    status: Status  # that the news claims
-    current: Status  # that we have
+    status: TransactionStatus  # that the news claims
+    current: TransactionStatus  # that we have
     at: Micros
     severity: str  # "normal", "high", "critical"
     kind: str = "contradiction"  # or "mismatch", "unconfirmed", "unconfirmed_linked", "stuck"

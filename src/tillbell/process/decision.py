@@ -1,4 +1,4 @@
-"""The desk: one decision in the making, from what was read to one `Change`.
+"""The desk: one decision in the making, from what was read to one `ChangeSet`.
 
 Several notices of a callback may move the same transaction; each sees what the ones before it
 did. Nothing is stored here: `change()` says what is to be, and the store takes all or nothing.
@@ -15,26 +15,37 @@ from typing import Any, NamedTuple, TypeVar, cast
 import msgspec
 
 from tillbell.clock import Micros, iso
-from tillbell.deliver.config_cache import AppView
-from tillbell.deliver.publish import Draft, Publisher
+from tillbell.deliver.config_cache import ApplicationView
+from tillbell.deliver.publish import MessageDraft, Publisher
 from tillbell.ids import IdMaker
 from tillbell.model.callbacks import Callback, Outcome
 from tillbell.model.records import Record
-from tillbell.model.transactions import AuditEntry, Conflict, Status, Transaction, Transition
+from tillbell.model.transactions import (
+    AuditEntry,
+    MoneyConflict,
+    Transaction,
+    TransactionStatus,
+    Transition,
+)
 from tillbell.rules.delivery.hops import hop_tags
 from tillbell.rules.payments.booking import (
     REVERSING,
-    Booked,
-    Cause,
-    Told,
+    BookedStep,
+    NoticeDetails,
+    StepCause,
+    add_provider_ids,
     book,
     conflict_data,
     event_type,
-    learn,
-    open_,
+    open_transaction,
     transaction_data,
 )
-from tillbell.storage.ports.inbound import Change, Conclusion, Kept, Step
+from tillbell.storage.ports.inbound import (
+    CallbackConclusion,
+    ChangeSet,
+    RecordWrite,
+    TransactionWrite,
+)
 from tillbell.storage.ports.outbound import Publication
 
 R = TypeVar("R", bound=Record)
@@ -42,7 +53,7 @@ R = TypeVar("R", bound=Record)
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 # Which outcome speaks for a callback that says several things: the first of these.
-_WEIGHT = (
+_OUTCOME_PRECEDENCE = (
     Outcome.APPLIED,
     Outcome.CONFLICT,
     Outcome.MISMATCH,
@@ -56,7 +67,7 @@ _WEIGHT = (
 )
 
 
-class By(NamedTuple):
+class DecidedBy(NamedTuple):
     """Who decides: a callback, or the API key (or janitor) of that name.
 
     Both: a person vouches for a callback that has ended, and it gets a new conclusion.
@@ -66,23 +77,23 @@ class By(NamedTuple):
     actor: str | None = None
 
 
-class _Told(NamedTuple):
+class _StepWithMessage(NamedTuple):
     """A step, and which of the desk's messages tells of it."""
 
-    booked: Booked
+    step: BookedStep
     message: int
 
 
-class Desk:
+class Decision:
     """One decision. `now` is its moment."""
 
     def __init__(
         self,
-        view: AppView,
+        view: ApplicationView,
         publisher: Publisher,
         ids: IdMaker,
         now: Micros,
-        by: By,
+        by: DecidedBy,
     ) -> None:
         self._view = view
         self._publisher = publisher
@@ -92,18 +103,18 @@ class Desk:
         self.now = now
         self.received_at = callback.received_at if callback is not None else now
         self._versions: dict[str, int] = {}  # as they are stored; 0: not yet
-        self._present: dict[str, Transaction] = {}
-        self._booked: dict[str, list[_Told]] = {}
-        self._conflicts: list[Conflict] = []
-        self._resolved: list[Conflict] = []
-        self._records: dict[tuple[type[Record], str], Kept] = {}  # by kind and uid
-        self._drafts: list[Draft] = []
+        self._current: dict[str, Transaction] = {}
+        self._steps: dict[str, list[_StepWithMessage]] = {}
+        self._conflicts: list[MoneyConflict] = []
+        self._resolved: list[MoneyConflict] = []
+        self._records: dict[tuple[type[Record], str], RecordWrite] = {}  # by kind and uid
+        self._drafts: list[MessageDraft] = []
         self._publications: list[Publication] = []
         self._audit: list[AuditEntry] = []
-        self._said: list[tuple[Outcome, str]] = []
+        self._outcomes: list[tuple[Outcome, str]] = []
         self.transaction_id: str | None = None
-        self.seen: tuple[tuple[str, str], ...] = ()
-        self.waits_for: tuple[str, ...] = ()
+        self.new_item_keys: tuple[tuple[str, str], ...] = ()
+        self.awaited_references: tuple[str, ...] = ()
         self.retry_at: Micros | None = None
         self.idempotency: tuple[str, str, bytes] | None = None
 
@@ -122,67 +133,71 @@ class Desk:
     def current(self, found: Transaction) -> Transaction:
         """Return a transaction as it is after what was decided so far."""
         self._versions.setdefault(found.id, found.version)
-        return self._present.setdefault(found.id, found)
+        return self._current.setdefault(found.id, found)
 
-    def saw(self, found: Iterable[Transaction]) -> None:
+    def note_read(self, found: Iterable[Transaction]) -> None:
         """Take note of what was read for this decision."""
         for one in found:
             self._versions.setdefault(one.id, one.version)
 
-    def has_seen(self, found: Transaction) -> bool:
+    def is_as_read(self, found: Transaction) -> bool:
         """Tell whether a transaction is as it was read for this decision, or as it was left."""
-        present = self._present.get(found.id)
+        present = self._current.get(found.id)
         known = present.version if present is not None else self._versions.get(found.id)
         return known == found.version
 
     def children(self, parent_id: str, stored: Iterable[Transaction]) -> list[Transaction]:
         """Return what is linked to a transaction, with what was decided so far."""
         found = {one.id: one for one in stored}
-        mine = {id_: t for id_, t in self._present.items() if t.parent_id == parent_id}
+        mine = {id_: t for id_, t in self._current.items() if t.parent_id == parent_id}
         return list((found | mine).values())
 
-    def open(self, transaction: Transaction) -> Transaction:
+    def open_transaction(self, transaction: Transaction) -> Transaction:
         """Create a transaction; its first step is Pending."""
         self._versions[transaction.id] = 0
-        return self._book(open_(transaction, self._cause()))
+        return self._add_step(open_transaction(transaction, self._cause()))
 
     def advance(
-        self, found: Transaction, status: Status, told: Told, trust: str | None = None
+        self,
+        found: Transaction,
+        status: TransactionStatus,
+        told: NoticeDetails,
+        trust: str | None = None,
     ) -> Transaction:
         """Take a step, with its effect and its message."""
         self.current(found)
-        return self._book(book(found, status, told, self._cause(trust)))
+        return self._add_step(book(found, status, told, self._cause(trust)))
 
-    def keep(self, found: Transaction, after: Transaction) -> Transaction:
+    def update_transaction(self, found: Transaction, after: Transaction) -> Transaction:
         """Change something that is no step: an id learned, a look-up planned."""
         self.current(found)
         if after == found:
             return found
         raised = after._replace(version=found.version + 1)
-        self._present[found.id] = raised
-        self._booked.setdefault(found.id, [])
+        self._current[found.id] = raised
+        self._steps.setdefault(found.id, [])
         return raised
 
-    def learn(self, found: Transaction, told: Told) -> Transaction:
+    def add_provider_ids(self, found: Transaction, told: NoticeDetails) -> Transaction:
         """Keep the ids by which the provider knows it."""
-        return self.keep(found, learn(found, told))
+        return self.update_transaction(found, add_provider_ids(found, told))
 
-    def _book(self, booked: Booked) -> Transaction:
+    def _add_step(self, booked: BookedStep) -> Transaction:
         after = booked.transaction
-        self._present[after.id] = after
-        number = self.tell(event_type(after.status), transaction_data(after), after)
-        self._booked.setdefault(after.id, []).append(_Told(booked, number))
-        if after.kind in REVERSING and after.status is Status.APPROVED:
-            self.tell("transaction.reversed", transaction_data(after), after)
+        self._current[after.id] = after
+        number = self.publish_event(event_type(after.status), transaction_data(after), after)
+        self._steps.setdefault(after.id, []).append(_StepWithMessage(booked, number))
+        if after.kind in REVERSING and after.status is TransactionStatus.APPROVED:
+            self.publish_event("transaction.reversed", transaction_data(after), after)
         return after
 
-    def _cause(self, trust: str | None = None) -> Cause:
+    def _cause(self, trust: str | None = None) -> StepCause:
         callback_id = self._callback.id if self._callback is not None else None
-        return Cause(self.now, callback_id, self._actor, trust)
+        return StepCause(self.now, callback_id, self._actor, trust)
 
     # ── conflicts, records, audit ────────────────────────────────────────────────────────────────
 
-    def disagree(self, found: Transaction, conflict: Conflict) -> None:
+    def open_conflict(self, found: Transaction, conflict: MoneyConflict) -> None:
         """Put a disagreement on record, and tell those who listen for it."""
         made = conflict._replace(
             id=self._ids.new("cfl", self.now),
@@ -193,37 +208,41 @@ class Desk:
             callback_id=self._callback.id if self._callback is not None else None,
         )
         self._conflicts.append(made)
-        self.tell("transaction.conflict", conflict_data(found, made), found)
+        self.publish_event("transaction.conflict", conflict_data(found, made), found)
 
-    def resolve(self, conflict: Conflict) -> None:
+    def resolve_conflict(self, conflict: MoneyConflict) -> None:
         """Give a conflict its resolution."""
         self._resolved.append(conflict)
 
-    def put(self, record: Record, expected_version: int) -> None:
+    def write_record(self, record: Record, expected_version: int) -> None:
         """Store a record beside, by its uid."""
         key = type(record), record.uid or record.id
         earlier = self._records.get(key)
         expected = expected_version if earlier is None else earlier.expected_version
-        self._records[key] = Kept(record, expected)
+        self._records[key] = RecordWrite(record, expected)
 
-    def kept(self, kind: type[R], uid: str) -> R | None:
+    def written_record(self, kind: type[R], uid: str) -> R | None:
         """Return a record as this decision leaves it; None if it does not touch it."""
         found = self._records.get((kind, uid))
         return cast("R", found.record) if found is not None else None
 
-    def note(self, entry: AuditEntry) -> None:
+    def write_audit_entry(self, entry: AuditEntry) -> None:
         """Write into the audit log."""
         self._audit.append(entry)
 
     # ── messages ─────────────────────────────────────────────────────────────────────────────────
 
-    def tell(self, type_: str, data: dict[str, Any], about: Transaction | None = None) -> int:
+    def publish_event(
+        self, type_: str, data: dict[str, Any], about: Transaction | None = None
+    ) -> int:
         """Publish a message of ours, `{"type", "timestamp", "data"}`; return which it is."""
         payload = _encode({"type": type_, "timestamp": iso(self.now), "data": data})
         source_id = about.source_id if about is not None else None
-        return self.publish(type_, payload, about.id if about is not None else None, source_id)
+        return self.publish_payload(
+            type_, payload, about.id if about is not None else None, source_id
+        )
 
-    def publish(
+    def publish_payload(
         self,
         type_: str,
         payload: bytes,
@@ -236,57 +255,59 @@ class Desk:
         channels = (f"source:{source_id}",) if source_id else ()
         tags = hop_tags(self._callback.hops) if self._callback is not None else ()
         self._drafts.append(
-            Draft(type_, payload, channels=channels, tags=tags, order_key=order_key)
+            MessageDraft(type_, payload, channels=channels, tags=tags, order_key=order_key)
         )
         return len(self._drafts) - 1
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────
 
-    def say(self, outcome: Outcome, why: str, transaction_id: str | None = None) -> None:
+    def add_outcome(self, outcome: Outcome, why: str, transaction_id: str | None = None) -> None:
         """Give the outcome of one notice."""
-        self._said.append((outcome, why))
+        self._outcomes.append((outcome, why))
         self.transaction_id = self.transaction_id or transaction_id
 
-    def change(self) -> Change:
+    def change_set(self) -> ChangeSet:
         """Return the decision, to be handed to the store at once. A desk is filed once."""
         assert not self._publications, "a desk is filed once"
         self._publications = [self._publisher.prepare(self._view, one) for one in self._drafts]
-        return Change(
-            steps=tuple(self._step(id_, told) for id_, told in self._booked.items()),
+        return ChangeSet(
+            transaction_writes=tuple(
+                self._transaction_write(id_, told) for id_, told in self._steps.items()
+            ),
             conclusion=self._conclusion(),
             conflicts=tuple(self._conflicts),
             resolved=tuple(self._resolved),
-            records=tuple(self._records.values()),
+            record_writes=tuple(self._records.values()),
             publications=tuple(self._publications),
-            seen=self.seen,
+            item_keys=self.new_item_keys,
             audit=tuple(self._audit),
             idempotency=self.idempotency,
         )
 
-    def _step(self, id_: str, told: list[_Told]) -> Step:
-        return Step(
-            self._present[id_],
+    def _transaction_write(self, id_: str, told: list[_StepWithMessage]) -> TransactionWrite:
+        return TransactionWrite(
+            self._current[id_],
             self._versions[id_],
             tuple(self._transition(one) for one in told),
-            tuple(effect for one in told for effect in one.booked.effects),
+            tuple(effect for one in told for effect in one.step.effects),
         )
 
-    def _transition(self, told: _Told) -> Transition:
+    def _transition(self, told: _StepWithMessage) -> Transition:
         """Return a step that names the message which tells of it."""
-        transition = told.booked.transition
+        transition = told.step.transition
         message_id = self._publications[told.message].message.id
         return transition._replace(details=transition.details | {"messageId": message_id})
 
-    def _conclusion(self) -> Conclusion | None:
+    def _conclusion(self) -> CallbackConclusion | None:
         if self._callback is None:
             return None
-        said = self._said or [(Outcome.NOTED, "It says nothing that concerns us.")]
-        outcome = min((o for o, _ in said), key=_WEIGHT.index)
-        if self.waits_for:
+        said = self._outcomes or [(Outcome.NOTED, "It says nothing that concerns us.")]
+        outcome = min((o for o, _ in said), key=_OUTCOME_PRECEDENCE.index)
+        if self.awaited_references:
             outcome = Outcome.UNMATCHED  # looked at again as a whole: the rest is then known
         why = " ".join(dict.fromkeys(w for o, w in said if o is outcome))
         is_unmatched = outcome is Outcome.UNMATCHED
-        return Conclusion(
+        return CallbackConclusion(
             self._callback.app_id,
             self._callback.id,
             outcome,
@@ -295,26 +316,26 @@ class Desk:
             self.transaction_id,
             tuple(p.message.id for p in self._publications),
             self.retry_at if is_unmatched else None,
-            self.waits_for if is_unmatched else (),
+            self.awaited_references if is_unmatched else (),
             replaces=self._callback.outcome if self._actor is not None else None,
         )
 
-    def let_go(self) -> None:
+    def start_deliveries(self) -> None:
         """Start the deliveries: it is stored."""
         for publication in self._publications:
-            self._publisher.let_go(publication)
+            self._publisher.start_deliveries(publication)
 
-    def give_back(self) -> None:
+    def release_reservations(self) -> None:
         """Free what was promised: it was not stored."""
         for publication in self._publications:
-            self._publisher.give_back(publication)
+            self._publisher.release_reservations(publication)
 
     @property
-    def moved(self) -> list[Transaction]:
+    def advanced_transactions(self) -> list[Transaction]:
         """The transactions that took a step, as they are now."""
-        return [self._present[id_] for id_, booked in self._booked.items() if booked]
+        return [self._current[id_] for id_, booked in self._steps.items() if booked]
 
     @property
-    def planned(self) -> list[Transaction]:
+    def scheduled_transactions(self) -> list[Transaction]:
         """The transactions that are to be looked at again at some time."""
-        return [one for one in self._present.values() if one.check_at is not None]
+        return [one for one in self._current.values() if one.check_at is not None]

@@ -1,7 +1,7 @@
 """The office: where desks stand, and where what was decided on them is filed.
 
 A decision is made on a desk from what was read, and filed in one commit. If what it rests on
-has changed meanwhile nothing is stored (`Crossed`), and it is made again on a new desk.
+has changed meanwhile nothing is stored (`PreconditionFailed`), and it is made again on a new desk.
 """
 
 from __future__ import annotations
@@ -11,56 +11,56 @@ from dataclasses import dataclass, field
 
 from tillbell.clock import Clock
 from tillbell.counters import Meters
-from tillbell.deliver.config_cache import Directory
+from tillbell.deliver.config_cache import ConfigCache
 from tillbell.deliver.publish import Publisher
 from tillbell.ids import IdMaker
-from tillbell.process.decision import By, Desk
-from tillbell.receive.source_cache import Sources
+from tillbell.process.decision import DecidedBy, Decision
+from tillbell.receive.source_cache import SourceCache
 from tillbell.storage.ports.database import Database
-from tillbell.storage.ports.inbound import Crossed
+from tillbell.storage.ports.inbound import PreconditionFailed
 
 
-def _nobody(desk: Desk) -> None:
+def _ignore(desk: Decision) -> None:
     del desk
 
 
 @dataclass
-class Office:
+class Decisions:
     """What it takes to decide. `on_filed` is told of each desk that was stored."""
 
     database: Database
-    directory: Directory
-    sources: Sources
+    config_cache: ConfigCache
+    source_cache: SourceCache
     publisher: Publisher
     clock: Clock
     ids: IdMaker
     meters: Meters
-    on_filed: Callable[[Desk], object] = field(default=_nobody)
+    on_committed: Callable[[Decision], object] = field(default=_ignore)
 
-    async def desk(self, app_id: str, by: By) -> Desk | None:
+    async def begin(self, app_id: str, by: DecidedBy) -> Decision | None:
         """Begin a decision about an application; None if there is no such application."""
-        view = await self.directory.view(app_id)
+        view = await self.config_cache.view(app_id)
         if view is None:
             return None
-        return Desk(view, self.publisher, self.ids, self.clock.now(), by)
+        return Decision(view, self.publisher, self.ids, self.clock.now(), by)
 
-    async def file(self, desk: Desk) -> Crossed | None:
+    async def commit(self, desk: Decision) -> PreconditionFailed | None:
         """Store a decision; what crossed it, if it must be made again.
 
         `StoreUnavailable` if it is not known whether it was stored.
         """
-        change = desk.change()
+        change = desk.change_set()
         is_stored = False
         try:
-            outcome = await self.database.change(change)
-            is_stored = not isinstance(outcome, Crossed)
+            outcome = await self.database.commit_changes(change)
+            is_stored = not isinstance(outcome, PreconditionFailed)
         finally:
             if not is_stored:
-                desk.give_back()
-        if isinstance(outcome, Crossed):
+                desk.release_reservations()
+        if isinstance(outcome, PreconditionFailed):
             return outcome
-        desk.let_go()
+        desk.start_deliveries()
         if change.conclusion is not None:
             self.meters.concluded(change.conclusion.outcome)
-        self.on_filed(desk)
+        self.on_committed(desk)
         return None

@@ -18,35 +18,37 @@ from tillbell.clock import iso
 from tillbell.ids import IdMaker
 from tillbell.model.callbacks import EmailNotice, Outcome
 from tillbell.model.emails import Email, Suppression
-from tillbell.process.decision import Desk
-from tillbell.receive.source_cache import LiveSource
+from tillbell.process.decision import Decision
+from tillbell.receive.source_cache import CompiledSource
 from tillbell.rules.payments.lifecycles import judge_email, suppression_reason
 from tillbell.storage.ports.database import Database
 
 
-class Postman:
+class EmailDecider:
     """Puts on a desk what follows from news of e-mails."""
 
     def __init__(self, database: Database, ids: IdMaker) -> None:
         self._database = database
         self._ids = ids
 
-    async def hear(self, desk: Desk, live: LiveSource, notice: EmailNotice) -> None:
+    async def decide(self, desk: Decision, live: CompiledSource, notice: EmailNotice) -> None:
         """Take one notice."""
         uid = f"{live.source.provider}:{notice.email_id}"
-        present = desk.kept(Email, uid)
+        present = desk.written_record(Email, uid)
         if present is None:
             present = await self._database.get(Email, uid, live.source.scope)
         moved = judge_email(present.status if present is not None else None, notice.event)
         added = await self._suppress_all(desk, live, notice)
-        desk.say(moved.outcome, f"{moved.why}{added}")
+        desk.add_outcome(moved.outcome, f"{moved.why}{added}")
         if moved.outcome is Outcome.APPLIED:
             before = present or self._new(desk, live, notice, uid)
-            desk.put(_moved(before, live.source.id, notice, desk.now), before.version)
+            desk.write_record(
+                _news_applies(before, live.source.id, notice, desk.now), before.version
+            )
         if added or moved.outcome in (Outcome.APPLIED, Outcome.NOTED):
-            desk.tell(f"email.{notice.event}", _data(notice))
+            desk.publish_event(f"email.{notice.event}", _data(notice))
 
-    def _new(self, desk: Desk, live: LiveSource, notice: EmailNotice, uid: str) -> Email:
+    def _new(self, desk: Decision, live: CompiledSource, notice: EmailNotice, uid: str) -> Email:
         return Email(
             id=self._ids.new("eml", desk.now),
             scope=live.source.scope,
@@ -59,7 +61,7 @@ class Postman:
 
     # ── addresses that do not want mail ──────────────────────────────────────────────────────────
 
-    async def _suppress_all(self, desk: Desk, live: LiveSource, notice: EmailNotice) -> str:
+    async def _suppress_all(self, desk: Decision, live: CompiledSource, notice: EmailNotice) -> str:
         """Keep the addresses; say how many are new, "" if none is."""
         reason = suppression_reason(notice)
         if reason is None:
@@ -69,10 +71,10 @@ class Postman:
         return f" Not to be written to again: {count}." if added else ""
 
     async def _suppress(
-        self, desk: Desk, live: LiveSource, notice: EmailNotice, address: str
+        self, desk: Decision, live: CompiledSource, notice: EmailNotice, address: str
     ) -> bool:
         uid = address.strip().lower()
-        if desk.kept(Suppression, uid) is not None:
+        if desk.written_record(Suppression, uid) is not None:
             return False
         if await self._database.get(Suppression, uid, live.source.scope) is not None:
             return False
@@ -86,11 +88,11 @@ class Postman:
             source_id=live.source.id,
             email_id=notice.email_id,
         )
-        desk.put(record, 0)
+        desk.write_record(record, 0)
         return True
 
 
-def _moved(before: Email, source_id: str, notice: EmailNotice, now: int) -> Email:
+def _news_applies(before: Email, source_id: str, notice: EmailNotice, now: int) -> Email:
     return msgspec.structs.replace(
         before,
         status=notice.event,

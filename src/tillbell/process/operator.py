@@ -19,34 +19,42 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tillbell.errors import Conflict as Taken
-from tillbell.errors import Invalid, NotFound, Problem
+from tillbell.errors import ConflictError, Invalid, NotFound, Problem
 from tillbell.model.callbacks import Callback, Outcome, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import (
     TERMINAL,
     AuditEntry,
-    Conflict,
     Direction,
-    Kind,
-    Status,
+    MoneyConflict,
     Transaction,
+    TransactionKind,
+    TransactionStatus,
 )
 from tillbell.money import format_amount
-from tillbell.process.decision import By, Desk
-from tillbell.process.decisions import Office
-from tillbell.process.payments import Case, Settler
+from tillbell.process.decision import DecidedBy, Decision
+from tillbell.process.decisions import Decisions
+from tillbell.process.payments import NoticeContext, PaymentDecider
 from tillbell.process.status_checks import SCHEDULE
-from tillbell.receive.reprocess import Reread, Rereader
-from tillbell.rules.payments.booking import Told, conflict_data, link
+from tillbell.receive.reprocess import ReparsedCallback, Reprocessor
+from tillbell.rules.payments.booking import NoticeDetails, conflict_data, linked_transaction
 from tillbell.rules.payments.conflicts import UNCONFIRMED_LINKED
-from tillbell.rules.payments.transitions import News, compare, left_of, operate
+from tillbell.rules.payments.transitions import (
+    ReportedStatus,
+    amount_left,
+    judge_status,
+    status_after_action,
+)
 from tillbell.storage.ports.outbound import Page
 
 TRIES = 20
-SECOND_WORD = ("transaction.approve", "transaction.reject", "conflict.accept")
+SECOND_KEY_ACTIONS = ("transaction.approve", "transaction.reject", "conflict.accept")
 RESEND = "transaction.resend"  # changes nothing: a proposal made before it still stands
-LEARNED = ("psp_transaction_id", "source_id", "provider")  # from callbacks, where nobody said
+FILLED_BY_CALLBACKS = (
+    "psp_transaction_id",
+    "source_id",
+    "provider",
+)  # from callbacks, where nobody said
 _PROPOSED = ".proposed"
 
 
@@ -67,27 +75,27 @@ class NewTransaction(NamedTuple):
     reserves: bool = False
 
 
-class Act(NamedTuple):
+class ActionReason(NamedTuple):
     """An action: who, why."""
 
     actor: str
     reason: str
 
 
-class Awaited(NamedTuple):
+class AwaitingSecondKey(NamedTuple):
     """The action was proposed; another key must do the same."""
 
-    by: str
+    proposed_by: str
 
 
-class Operator:
+class ManualActions:
     """See the module."""
 
-    def __init__(self, office: Office, rereader: Rereader, *, four_eyes: bool) -> None:
-        self._office = office
-        self._rereader = rereader
+    def __init__(self, office: Decisions, rereader: Reprocessor, *, four_eyes: bool) -> None:
+        self._decisions = office
+        self._reprocessor = rereader
         self._database = office.database
-        self._settler = Settler(office.database, office.ids)
+        self._settler = PaymentDecider(office.database, office.ids)
         self._ids = office.ids
         self._four_eyes = four_eyes
 
@@ -105,19 +113,19 @@ class Operator:
                 known = await self._database.transaction(app_id, new.uid)
                 if known is not None:
                     return _same(known, new), False
-            desk = await self._desk(app_id, actor)
-            made = desk.open(self._made(app_id, new, desk.now))
-            if await self._office.file(desk) is None:
+            desk = await self._decision(app_id, actor)
+            made = desk.open_transaction(self._new_transaction(app_id, new, desk.now))
+            if await self._decisions.commit(desk) is None:
                 return made, True
-        raise Taken(f"The uid {new.uid!r} is taken.")
+        raise ConflictError(f"The uid {new.uid!r} is taken.")
 
-    def _made(self, app_id: str, new: NewTransaction, now: int) -> Transaction:
+    def _new_transaction(self, app_id: str, new: NewTransaction, now: int) -> Transaction:
         return Transaction(
             id=self._ids.new("trx", now),
             app_id=app_id,
             direction=new.direction,
-            kind=Kind.PAYMENT,
-            status=Status.PENDING,
+            kind=TransactionKind.PAYMENT,
+            status=TransactionStatus.PENDING,
             amount=new.amount,
             currency=new.currency,
             created_at=now,
@@ -137,141 +145,156 @@ class Operator:
 
     # ── act on a transaction ─────────────────────────────────────────────────────────────────────
 
-    async def act(self, app_id: str, id_: str, action: str, act: Act) -> Transaction | Awaited:
+    async def change_status(
+        self, app_id: str, id_: str, action: str, act: ActionReason
+    ) -> Transaction | AwaitingSecondKey:
         """Hold, release, approve, reject or cancel. `Conflict` if its status forbids it."""
         _need_reason(act)
         for _ in range(TRIES):
             found = await self._transaction(app_id, id_)
-            target = operate(action, found)
-            if not isinstance(target, Status):
-                raise Taken(target, code="illegal_transition")
-            desk = await self._desk(app_id, act.actor)
+            target = status_after_action(action, found)
+            if not isinstance(target, TransactionStatus):
+                raise ConflictError(target, code="illegal_transition")
+            desk = await self._decision(app_id, act.actor)
             entry = self._entry(desk, f"transaction.{action}", found.id, act)
-            if await self._needs_second(entry):
+            if await self._needs_second_key(entry):
                 return await self._propose(desk, entry)
-            desk.note(entry)
-            after = desk.advance(found, target, Told(substate=None, reason=act.reason))
-            if await self._office.file(desk) is None:
+            desk.write_audit_entry(entry)
+            after = desk.advance(found, target, NoticeDetails(substate=None, reason=act.reason))
+            if await self._decisions.commit(desk) is None:
                 return after
-        raise Taken("It is changing all the time; try again.")
+        raise ConflictError("It is changing all the time; try again.")
 
-    async def reverse(self, app_id: str, id_: str, amount: int | None, act: Act) -> Transaction:
+    async def reverse(
+        self, app_id: str, id_: str, amount: int | None, act: ActionReason
+    ) -> Transaction:
         """Record that an approved transaction was undone: a linked transaction of its own."""
         _need_reason(act)
         for _ in range(TRIES):
             found = await self._transaction(app_id, id_)
-            desk = await self._desk(app_id, act.actor)
-            desk.note(self._entry(desk, "transaction.reverse", found.id, act))
+            desk = await self._decision(app_id, act.actor)
+            desk.write_audit_entry(self._entry(desk, "transaction.reverse", found.id, act))
             child = await self._reversal(desk, found, amount, act.reason)
-            if await self._office.file(desk) is None:
+            if await self._decisions.commit(desk) is None:
                 return child
-        raise Taken("It is changing all the time; try again.")
+        raise ConflictError("It is changing all the time; try again.")
 
     async def _reversal(
-        self, desk: Desk, found: Transaction, amount: int | None, reason: str
+        self, desk: Decision, found: Transaction, amount: int | None, reason: str
     ) -> Transaction:
-        if found.status is not Status.APPROVED:
-            raise Taken(
+        if found.status is not TransactionStatus.APPROVED:
+            raise ConflictError(
                 f"It is {found.status.value}; only what was Approved can be reversed.",
                 code="illegal_transition",
             )
-        left = left_of(found, await self._database.children(found.app_id, found.id))
+        left = amount_left(found, await self._database.linked_transactions(found.app_id, found.id))
         if not left:
-            raise Taken("Nothing is left of it to reverse.", code="illegal_transition")
+            raise ConflictError("Nothing is left of it to reverse.", code="illegal_transition")
         if amount is not None and not 0 < amount <= left:
             most = f"{format_amount(left, found.currency)} {found.currency}"
             raise Invalid(Problem(("body", "amount"), f"{most} is left to reverse", "amount"))
         # What is left rests on its children: whoever adds one meanwhile must cross us.
-        desk.keep(found, found._replace(updated_at=max(desk.now, found.updated_at + 1)))
-        kind = Kind.REVERSAL if found.direction is Direction.PAY_IN else Kind.RETURN
+        desk.update_transaction(
+            found, found._replace(updated_at=max(desk.now, found.updated_at + 1))
+        )
+        kind = (
+            TransactionKind.REVERSAL
+            if found.direction is Direction.PAY_IN
+            else TransactionKind.RETURN
+        )
         given = left if amount is None else amount
-        child = link(found, kind, given, self._ids.new("trx", desk.now), desk.now)
-        return desk.advance(desk.open(child), Status.APPROVED, Told(reason=reason))
+        child = linked_transaction(found, kind, given, self._ids.new("trx", desk.now), desk.now)
+        return desk.advance(
+            desk.open_transaction(child), TransactionStatus.APPROVED, NoticeDetails(reason=reason)
+        )
 
     # ── resolve a conflict ───────────────────────────────────────────────────────────────────────
 
     async def resolve(
-        self, app_id: str, conflict_id: str, choice: str, act: Act
-    ) -> Conflict | Awaited:
+        self, app_id: str, conflict_id: str, choice: str, act: ActionReason
+    ) -> MoneyConflict | AwaitingSecondKey:
         """Keep what we have, or accept what the news claimed."""
         _need_reason(act)
         for _ in range(TRIES):
             conflict = await self._conflict(app_id, conflict_id)
             found = await self._transaction(app_id, conflict.transaction_id)
-            desk = await self._desk(app_id, act.actor)
+            desk = await self._decision(app_id, act.actor)
             entry = self._entry(desk, f"conflict.{choice}", conflict.id, act)
-            if await self._needs_second(entry):
+            if await self._needs_second_key(entry):
                 return await self._propose(desk, entry)
             is_accepted = choice == "accept"
-            vouched = await self._vouched(conflict) if is_accepted else None
+            vouched = await self._accept_as_trusted(conflict) if is_accepted else None
             if vouched is not None:
-                desk = await self._desk(app_id, act.actor, vouched.callback)
-            desk.note(entry)
+                desk = await self._decision(app_id, act.actor, vouched.callback)
+            desk.write_audit_entry(entry)
             resolved = conflict._replace(
                 resolved_at=desk.now,
                 resolution=choice,
                 resolved_by=act.actor,
                 resolution_reason=act.reason,
             )
-            desk.resolve(resolved)
+            desk.resolve_conflict(resolved)
             after = await self._accept(desk, found, conflict, act) if is_accepted else found
-            desk.tell("transaction.conflict", conflict_data(after, resolved), after)
+            desk.publish_event("transaction.conflict", conflict_data(after, resolved), after)
             if vouched is not None:
                 await self._settle_as_proven(desk, vouched)
-            if await self._office.file(desk) is None:
+            if await self._decisions.commit(desk) is None:
                 return resolved
-        raise Taken("It is changing all the time; try again.")
+        raise ConflictError("It is changing all the time; try again.")
 
     async def _accept(
-        self, desk: Desk, found: Transaction, conflict: Conflict, act: Act
+        self, desk: Decision, found: Transaction, conflict: MoneyConflict, act: ActionReason
     ) -> Transaction:
         """Do what the news claimed: a step, a superseding one, or a reversal of what was paid."""
         status = conflict.status
         if found.status is status or conflict.kind == UNCONFIRMED_LINKED:
             return found
-        if found.status is Status.APPROVED:
-            if left_of(found, await self._database.children(found.app_id, found.id)):
+        if found.status is TransactionStatus.APPROVED:
+            if amount_left(found, await self._database.linked_transactions(found.app_id, found.id)):
                 await self._reversal(desk, desk.current(found), None, act.reason)
             return found
-        if compare(News(status), found).outcome is Outcome.ILLEGAL:
-            raise Taken(f"It cannot be {status.value}.", code="illegal_transition")
+        if judge_status(ReportedStatus(status), found).outcome is Outcome.ILLEGAL:
+            raise ConflictError(f"It cannot be {status.value}.", code="illegal_transition")
         over = found.sequence if found.status in TERMINAL else None
-        return desk.advance(found, status, Told(reason=act.reason, supersedes=over))
+        return desk.advance(found, status, NoticeDetails(reason=act.reason, supersedes=over))
 
-    async def _vouched(self, conflict: Conflict) -> Reread | None:
+    async def _accept_as_trusted(self, conflict: MoneyConflict) -> ReparsedCallback | None:
         """Return the callback that told of what belongs to a payment: it is processed as proven."""
         if conflict.kind != UNCONFIRMED_LINKED:
             return None
         id_ = conflict.callback_id
         told = await self._database.callback(conflict.app_id, id_) if id_ is not None else None
-        again = await self._rereader.reread(told) if told is not None else None
-        if not isinstance(again, Reread) or again.reading.outcome is not None:
+        again = await self._reprocessor.reparse(told) if told is not None else None
+        if not isinstance(again, ReparsedCallback) or again.reading.outcome is not None:
             why = "What the provider sent cannot be read any more. Keep it, and record a reversal."
-            raise Taken(why, code="callback_gone")
+            raise ConflictError(why, code="callback_gone")
         return again
 
-    async def _settle_as_proven(self, desk: Desk, vouched: Reread) -> None:
+    async def _settle_as_proven(self, desk: Decision, vouched: ReparsedCallback) -> None:
         """Decide on a callback's news of money as if it were proven: a person says it is true.
 
         On the desk of the resolution, so that no crash can part one from the other.
         """
         for notice in vouched.reading.notices:
             if isinstance(notice, TransactionNotice):
-                await self._settler.settle(Case(desk, vouched.live, Trust.SIGNED, notice))
+                context = NoticeContext(desk, vouched.compiled, Trust.SIGNED, notice)
+                await self._settler.decide(context)
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────
 
-    async def note(self, app_id: str, action: str, target: str, act: Act) -> None:
+    async def audit(self, app_id: str, action: str, target: str, act: ActionReason) -> None:
         """Write what is done elsewhere into the audit log."""
         _need_reason(act)
-        desk = await self._desk(app_id, act.actor)
-        desk.note(self._entry(desk, action, target, act))
-        await self._office.file(desk)
+        desk = await self._decision(app_id, act.actor)
+        desk.write_audit_entry(self._entry(desk, action, target, act))
+        await self._decisions.commit(desk)
 
-    async def _desk(self, app_id: str, actor: str, callback: Callback | None = None) -> Desk:
-        if self._office.publisher.refusal is not None:
-            raise self._office.publisher.refusal
-        desk = await self._office.desk(app_id, By(callback, actor))
+    async def _decision(
+        self, app_id: str, actor: str, callback: Callback | None = None
+    ) -> Decision:
+        if self._decisions.publisher.refusal is not None:
+            raise self._decisions.publisher.refusal
+        desk = await self._decisions.begin(app_id, DecidedBy(callback, actor))
         if desk is None:
             raise NotFound("There is no such application.")
         return desk
@@ -282,32 +305,32 @@ class Operator:
             raise NotFound("There is no such transaction.")
         return found
 
-    async def _conflict(self, app_id: str, conflict_id: str) -> Conflict:
+    async def _conflict(self, app_id: str, conflict_id: str) -> MoneyConflict:
         found = await self._database.conflict(app_id, conflict_id)
         if found is None or found.resolved_at is not None:
             raise NotFound("There is no such open conflict.")
         return found
 
-    def _entry(self, desk: Desk, action: str, target: str, act: Act) -> AuditEntry:
+    def _entry(self, desk: Decision, action: str, target: str, act: ActionReason) -> AuditEntry:
         id_ = self._ids.new("aud", desk.now)
         return AuditEntry(id_, desk.app_id, desk.now, act.actor, action, target, act.reason)
 
-    async def _needs_second(self, entry: AuditEntry) -> bool:
+    async def _needs_second_key(self, entry: AuditEntry) -> bool:
         """Tell whether nobody else has proposed this yet."""
-        if not self._four_eyes or entry.action not in SECOND_WORD:
+        if not self._four_eyes or entry.action not in SECOND_KEY_ACTIONS:
             return False
         earlier = await self._database.audit(entry.app_id, Page(limit=50), entry.target)
         latest = next((one for one in earlier if one.action != RESEND), None)
         wanted = entry.action + _PROPOSED
         return latest is None or latest.action != wanted or latest.actor == entry.actor
 
-    async def _propose(self, desk: Desk, entry: AuditEntry) -> Awaited:
-        desk.note(entry._replace(action=entry.action + _PROPOSED))
-        await self._office.file(desk)
-        return Awaited(entry.actor)
+    async def _propose(self, desk: Decision, entry: AuditEntry) -> AwaitingSecondKey:
+        desk.write_audit_entry(entry._replace(action=entry.action + _PROPOSED))
+        await self._decisions.commit(desk)
+        return AwaitingSecondKey(entry.actor)
 
 
-def _need_reason(act: Act) -> None:
+def _need_reason(act: ActionReason) -> None:
     if not act.reason.strip():
         raise Invalid(Problem(("body", "reason"), "say why; it goes into the audit log", "missing"))
 
@@ -318,10 +341,10 @@ def _same(known: Transaction, new: NewTransaction) -> Transaction:
         name
         for name in NewTransaction._fields
         if getattr(new, name) != getattr(known, name)
-        and not (name in LEARNED and getattr(new, name) is None)
+        and not (name in FILLED_BY_CALLBACKS and getattr(new, name) is None)
     ]
     if differing:
-        raise Taken(
+        raise ConflictError(
             f"The uid {new.uid!r} is that of {known.id}, which differs in {', '.join(differing)}.",
             code="uid_taken",
         )

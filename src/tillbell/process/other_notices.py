@@ -16,8 +16,8 @@ from tillbell.ids import IdMaker
 from tillbell.model.callbacks import (
     AnalyticsNotice,
     EmailNotice,
-    Forward,
-    Note,
+    ForwardNotice,
+    NoteNotice,
     Notice,
     OrderNotice,
     Outcome,
@@ -25,68 +25,74 @@ from tillbell.model.callbacks import (
 )
 from tillbell.model.shipments import Shipment
 from tillbell.model.sources import Trust
-from tillbell.process.decision import Desk
-from tillbell.process.emails import Postman
-from tillbell.receive.source_cache import LiveSource
-from tillbell.rules.payments.lifecycles import DELIVERED, Parcel, judge_parcel, shipment_event
-from tillbell.rules.payments.trust import confirm_of, doubt
+from tillbell.process.decision import Decision
+from tillbell.process.emails import EmailDecider
+from tillbell.receive.source_cache import CompiledSource
+from tillbell.rules.payments.lifecycles import DELIVERED, ParcelState, judge_parcel, shipment_event
+from tillbell.rules.payments.trust import confirmation_policy, reason_unproven
 from tillbell.storage.ports.database import Database
 
 
-class Hearer:
+class OtherNoticeDecider:
     """Puts on a desk what follows from notices that are not about a transaction."""
 
     def __init__(self, database: Database, ids: IdMaker) -> None:
         self._database = database
         self._ids = ids
-        self._postman = Postman(database, ids)
+        self._emails = EmailDecider(database, ids)
 
-    async def hear(self, desk: Desk, live: LiveSource, trust: Trust, notice: Notice) -> None:
+    async def decide(
+        self, desk: Decision, live: CompiledSource, trust: Trust, notice: Notice
+    ) -> None:
         """Take one notice."""
         if isinstance(notice, ShipmentNotice):
             await self._parcel(desk, live, notice)
         elif isinstance(notice, EmailNotice):
-            await self._postman.hear(desk, live, notice)
+            await self._emails.decide(desk, live, notice)
         elif isinstance(notice, OrderNotice):
             _order(desk, live, trust, notice)
-        elif isinstance(notice, Forward):
-            desk.publish(notice.event_type, notice.payload)
-            desk.say(Outcome.NOTED, f"Passed on as {notice.event_type}.")
-        elif isinstance(notice, Note):
-            desk.say(Outcome.NOTED, notice.text)
+        elif isinstance(notice, ForwardNotice):
+            desk.publish_payload(notice.event_type, notice.payload)
+            desk.add_outcome(Outcome.NOTED, f"Passed on as {notice.event_type}.")
+        elif isinstance(notice, NoteNotice):
+            desk.add_outcome(Outcome.NOTED, notice.text)
 
-    async def measure(self, desk: Desk, live: LiveSource, items: list[AnalyticsNotice]) -> None:
+    async def decide_analytics(
+        self, desk: Decision, live: CompiledSource, items: list[AnalyticsNotice]
+    ) -> None:
         """Take a batch of analytics; items that came before are left out."""
         source_id = live.source.id
         keys = list(dict.fromkeys(item.item_key for item in items))
-        unseen = await self._database.unseen(live.source.scope, source_id, keys)
+        unseen = await self._database.new_item_keys(live.source.scope, source_id, keys)
         new = {item.item_key: item for item in items if item.item_key in unseen}
         for item in new.values():
-            desk.tell(f"analytics.{item.event}", item.data)
-        desk.seen = tuple((source_id, key) for key in new)
-        if desk.seen:
-            desk.say(Outcome.NOTED, f"{len(desk.seen)} of {len(items)} items are new.")
+            desk.publish_event(f"analytics.{item.event}", item.data)
+        desk.new_item_keys = tuple((source_id, key) for key in new)
+        if desk.new_item_keys:
+            desk.add_outcome(
+                Outcome.NOTED, f"{len(desk.new_item_keys)} of {len(items)} items are new."
+            )
         else:
-            desk.say(Outcome.DUPLICATE, "Every item was sent before.")
+            desk.add_outcome(Outcome.DUPLICATE, "Every item was sent before.")
 
     # ── parcels ──────────────────────────────────────────────────────────────────────────────────
 
-    async def _parcel(self, desk: Desk, live: LiveSource, notice: ShipmentNotice) -> None:
+    async def _parcel(self, desk: Decision, live: CompiledSource, notice: ShipmentNotice) -> None:
         uid = f"{live.source.provider}:{notice.tracking_number}"
-        present = desk.kept(Shipment, uid)
+        present = desk.written_record(Shipment, uid)
         if present is None:
             present = await self._database.get(Shipment, uid, live.source.scope)
         moved = judge_parcel(_parcel_of(present), notice)
-        desk.say(moved.outcome, moved.why)
+        desk.add_outcome(moved.outcome, moved.why)
         if moved.outcome is not Outcome.APPLIED:
             return
         before = present or self._new_parcel(desk, live, notice)
-        after = _moved(before, live.source.id, notice, desk.now)
-        desk.put(after, before.version)
+        after = _news_applies(before, live.source.id, notice, desk.now)
+        desk.write_record(after, before.version)
         told = {"previousStatus": before.status or None, "message": notice.message}
-        desk.tell(shipment_event(after.status), shipment_data(after) | told)
+        desk.publish_event(shipment_event(after.status), shipment_data(after) | told)
 
-    def _new_parcel(self, desk: Desk, live: LiveSource, notice: ShipmentNotice) -> Shipment:
+    def _new_parcel(self, desk: Decision, live: CompiledSource, notice: ShipmentNotice) -> Shipment:
         carrier = live.source.provider
         return Shipment(
             id=self._ids.new("shp", desk.now),
@@ -100,16 +106,22 @@ class Hearer:
         )
 
 
-def _order(desk: Desk, live: LiveSource, trust: Trust, notice: OrderNotice) -> None:
-    why = doubt(trust, confirm_of(live.config), is_hint=False) if notice.moves_money else None
+def _order(desk: Decision, live: CompiledSource, trust: Trust, notice: OrderNotice) -> None:
+    why = (
+        reason_unproven(trust, confirmation_policy(live.config), is_hint=False)
+        if notice.moves_money
+        else None
+    )
     if why is not None:
-        desk.say(Outcome.NOTED, why)
+        desk.add_outcome(Outcome.NOTED, why)
         return
-    desk.tell(notice.event_type, notice.data)
-    desk.say(Outcome.NOTED, f"Passed on as {notice.event_type}.")
+    desk.publish_event(notice.event_type, notice.data)
+    desk.add_outcome(Outcome.NOTED, f"Passed on as {notice.event_type}.")
 
 
-def _moved(before: Shipment, source_id: str, notice: ShipmentNotice, now: Micros) -> Shipment:
+def _news_applies(
+    before: Shipment, source_id: str, notice: ShipmentNotice, now: Micros
+) -> Shipment:
     assert notice.status is not None, "only what a table knows is applied"
     sequence = notice.sequence if notice.sequence is not None else before.news_sequence
     is_delivered = notice.status == DELIVERED
@@ -128,10 +140,10 @@ def _moved(before: Shipment, source_id: str, notice: ShipmentNotice, now: Micros
     )
 
 
-def _parcel_of(record: Shipment | None) -> Parcel | None:
+def _parcel_of(record: Shipment | None) -> ParcelState | None:
     if record is None:
         return None
-    return Parcel(record.status, record.substate, record.news_at, record.news_sequence)
+    return ParcelState(record.status, record.substate, record.news_at, record.news_sequence)
 
 
 def shipment_data(found: Shipment) -> dict[str, Any]:

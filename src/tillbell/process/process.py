@@ -5,7 +5,7 @@ start, because a callback without an outcome is found again. Callbacks that name
 are processed one after another, in the order they came; others side by side.
 
 A decision is made on what was read. If that has changed when it is to be stored, nothing is
-stored (`Crossed`): read again, decide again. Deliveries start only after the commit.
+stored (`PreconditionFailed`): read again, decide again. Deliveries start only after the commit.
 """
 
 from __future__ import annotations
@@ -16,71 +16,71 @@ from typing import NamedTuple
 
 from tillbell.clock import SECOND, wait_until
 from tillbell.errors import StoreUnavailable
-from tillbell.logs import observe
+from tillbell.logs import log_event
 from tillbell.model.callbacks import AnalyticsNotice, Callback, Notice, Outcome, TransactionNotice
-from tillbell.process.decision import By, Desk
-from tillbell.process.decisions import Office
-from tillbell.process.other_notices import Hearer
-from tillbell.process.payments import Case, Settler
-from tillbell.storage.ports.inbound import Change, Conclusion
+from tillbell.process.decision import DecidedBy, Decision
+from tillbell.process.decisions import Decisions
+from tillbell.process.other_notices import OtherNoticeDecider
+from tillbell.process.payments import NoticeContext, PaymentDecider
+from tillbell.storage.ports.inbound import CallbackConclusion, ChangeSet
 
-AT_ONCE = 128  # callbacks being decided
-BULK_AT_ONCE = 4
-WAITING_MAX = 10_000  # handed over and not yet decided; what is more waits in the store
-BULK_WAITING_MAX = 256
-TRIES = 50
+CONCURRENCY = 128  # callbacks being decided
+BULK_CONCURRENCY = 4
+QUEUE_MAX = 10_000  # handed over and not yet decided; what is more waits in the store
+BULK_QUEUE_MAX = 256
+TRIES_MAX = 50
 STORE_PAUSE = SECOND
 STOP_S = 2.0
 
 
-class Handed(NamedTuple):
+class QueuedCallback(NamedTuple):
     """A callback and what it says."""
 
     callback: Callback
     notices: Sequence[Notice]
 
 
-class Processor:
+class CallbackProcessor:
     """See the module. Lives on one event loop."""
 
-    def __init__(self, office: Office) -> None:
-        self._office = office
-        self._settler = Settler(office.database, office.ids)
-        self._hearer = Hearer(office.database, office.ids)
-        self._room = asyncio.Semaphore(AT_ONCE)
-        self._bulk_room = asyncio.Semaphore(BULK_AT_ONCE)  # money never waits behind it
+    def __init__(self, office: Decisions) -> None:
+        self._decisions = office
+        self._payments = PaymentDecider(office.database, office.ids)
+        self._other_notices = OtherNoticeDecider(office.database, office.ids)
+        self._room = asyncio.Semaphore(CONCURRENCY)
+        self._bulk_room = asyncio.Semaphore(BULK_CONCURRENCY)  # money never waits behind it
         self._tails: dict[str, asyncio.Task[None]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._bulk = 0
-        self.has_forgotten = False  # something was left to the store: look there
+        self.has_overflowed = False  # something was left to the store: look there
 
     @property
     def is_behind(self) -> bool:
         """Whether so much waits that bulk callbacks must come again later."""
-        return self._bulk >= BULK_WAITING_MAX or len(self._running) >= WAITING_MAX
+        return self._bulk >= BULK_QUEUE_MAX or len(self._running) >= QUEUE_MAX
 
     def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> None:
         """Take a callback that is stored and has no outcome yet; do not wait."""
-        if len(self._running) >= WAITING_MAX:
-            self.has_forgotten = True
+        if len(self._running) >= QUEUE_MAX:
+            self.has_overflowed = True
             return
-        key = _line_of(callback, notices)
+        key = _ordering_key(callback, notices)
         task = asyncio.get_running_loop().create_task(
-            self._in_line(self._tails.get(key), Handed(callback, notices))
+            self._process_after(self._tails.get(key), QueuedCallback(callback, notices))
         )
         self._tails[key] = task
         self._running.add(task)
         is_bulk = _is_bulk(notices)
         self._bulk += is_bulk
-        task.add_done_callback(lambda done: self._left(key, done, is_bulk=is_bulk))
+        task.add_done_callback(lambda done: self._finished(key, done, is_bulk=is_bulk))
 
-    def _left(self, key: str, done: asyncio.Task[None], *, is_bulk: bool) -> None:
+    def _finished(self, key: str, done: asyncio.Task[None], *, is_bulk: bool) -> None:
         self._running.discard(done)
         self._bulk -= is_bulk
         if self._tails.get(key) is done:
             del self._tails[key]
 
-    async def idle(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait until everything that was handed over has been decided."""
         while self._running:
             await asyncio.wait(set(self._running))
@@ -95,61 +95,63 @@ class Processor:
 
     # ── one callback ─────────────────────────────────────────────────────────────────────────────
 
-    async def _in_line(self, before: asyncio.Task[None] | None, handed: Handed) -> None:
+    async def _process_after(
+        self, before: asyncio.Task[None] | None, handed: QueuedCallback
+    ) -> None:
         if before is not None:
             await asyncio.wait({before})
         async with self._bulk_room if _is_bulk(handed.notices) else self._room:
             try:
                 await self._process(handed)
             except Exception as error:  # noqa: BLE001 - supervised: the others must go on
-                observe("callback.broken", provider=handed.callback.provider, exc_info=error)
+                log_event("callback.error", provider=handed.callback.provider, exc_info=error)
                 await self._give_up(handed.callback, error)
 
-    async def _process(self, handed: Handed) -> None:
+    async def _process(self, handed: QueuedCallback) -> None:
         crossings = 0
-        while crossings < TRIES:
+        while crossings < TRIES_MAX:
             try:
                 desk = await self._decide(handed)
-                crossed = await self._office.file(desk) if desk is not None else None
+                crossed = await self._decisions.commit(desk) if desk is not None else None
             except StoreUnavailable as error:  # it is waited for, however long it is away
-                observe("callback.postponed", error=str(error))
-                await wait_until(self._office.clock, self._office.clock.now() + STORE_PAUSE)
+                log_event("callback.processing_postponed", error=str(error))
+                await wait_until(self._decisions.clock, self._decisions.clock.now() + STORE_PAUSE)
                 continue
             if crossed is None or crossed.why == "concluded":
                 return
             crossings += 1
-        raise RuntimeError(f"crossed {TRIES} times")
+        raise RuntimeError(f"crossed {TRIES_MAX} times")
 
-    async def _decide(self, handed: Handed) -> Desk | None:
+    async def _decide(self, handed: QueuedCallback) -> Decision | None:
         """Decide on what is stored now; None if nobody can: its source is gone."""
         callback = handed.callback
-        live = self._office.sources.live(callback.source_id)
-        desk = await self._office.desk(callback.app_id, By(callback))
+        live = self._decisions.source_cache.compiled(callback.source_id)
+        desk = await self._decisions.begin(callback.app_id, DecidedBy(callback))
         if live is None or desk is None or callback.trust is None:
             return None
         items = [notice for notice in handed.notices if isinstance(notice, AnalyticsNotice)]
         if items:
-            await self._hearer.measure(desk, live, items)
+            await self._other_notices.decide_analytics(desk, live, items)
         for notice in handed.notices:
             if isinstance(notice, TransactionNotice):
-                await self._settler.settle(Case(desk, live, callback.trust, notice))
+                await self._payments.decide(NoticeContext(desk, live, callback.trust, notice))
             else:
-                await self._hearer.hear(desk, live, callback.trust, notice)
+                await self._other_notices.decide(desk, live, callback.trust, notice)
         return desk
 
     async def _give_up(self, callback: Callback, error: Exception) -> None:
         """Conclude what our own program failed at: it can be replayed when it is mended."""
         why = f"Tillbell could not process it ({type(error).__name__}); see its log, then replay."
-        now = self._office.clock.now()
-        conclusion = Conclusion(callback.app_id, callback.id, Outcome.UNMAPPED, why, now)
+        now = self._decisions.clock.now()
+        conclusion = CallbackConclusion(callback.app_id, callback.id, Outcome.UNMAPPED, why, now)
         try:
-            await self._office.database.change(Change(conclusion=conclusion))
+            await self._decisions.database.commit_changes(ChangeSet(conclusion=conclusion))
         except StoreUnavailable as away:
-            observe("callback.postponed", error=str(away))
-            self.has_forgotten = True
+            log_event("callback.processing_postponed", error=str(away))
+            self.has_overflowed = True
 
 
-def _line_of(callback: Callback, notices: Sequence[Notice]) -> str:
+def _ordering_key(callback: Callback, notices: Sequence[Notice]) -> str:
     """Name what must be kept in order: the first reference of the first transaction."""
     for notice in notices:
         if isinstance(notice, TransactionNotice):

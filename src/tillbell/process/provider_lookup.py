@@ -15,14 +15,14 @@ from urllib.parse import quote
 
 from tillbell.errors import Invalid
 from tillbell.http.address_policy import AddressPolicy
-from tillbell.http.client import Sender
-from tillbell.model.callbacks import Sum
-from tillbell.model.transactions import Status, Transaction
-from tillbell.providers.custom.locations import pointed
+from tillbell.http.client import HttpClient
+from tillbell.model.callbacks import ProviderAmount
+from tillbell.model.transactions import Transaction, TransactionStatus
+from tillbell.providers.custom.locations import by_pointer
 from tillbell.providers.kit.base import Unreadable
 from tillbell.providers.kit.reading import fold, json_value
 from tillbell.providers.kit.words import own_words
-from tillbell.receive.source_cache import LiveSource
+from tillbell.receive.source_cache import CompiledSource
 from tillbell.rules.delivery.headers import check_custom_headers
 from tillbell.rules.payments.transitions import status_of
 
@@ -31,43 +31,47 @@ _SLOT = re.compile(r"\{(\w+)\}")
 _DEFAULTS = {"status": "/status", "amount": "/amount", "currency": "/currency"}
 
 
-class Standing(NamedTuple):
+class LookupResult(NamedTuple):
     """What the provider says of a transaction."""
 
-    status: Status
+    status: TransactionStatus
     raw_status: str
-    amount: Sum | None
+    amount: ProviderAmount | None
 
 
-class Unconfirmed(NamedTuple):
+class LookupFailure(NamedTuple):
     """The provider did not say, and why."""
 
     why: str
 
 
-class Confirmer:
+class ProviderLookup:
     """Asks. A provider that does not answer is a value."""
 
-    def __init__(self, sender: Sender, policy: AddressPolicy, user_agent: str) -> None:
-        self._sender = sender
+    def __init__(self, sender: HttpClient, policy: AddressPolicy, user_agent: str) -> None:
+        self._http_client = sender
         self._policy = policy
         self._user_agent = user_agent
 
-    async def ask(self, live: LiveSource, found: Transaction) -> Standing | Unconfirmed:
+    async def look_up(
+        self, live: CompiledSource, found: Transaction
+    ) -> LookupResult | LookupFailure:
         """Ask the source's provider how a transaction stands."""
         template = live.config.get("lookupUrl")
         if not template:
-            return Unconfirmed("The source has no look-up.")
+            return LookupFailure("The source has no look-up.")
         url = _filled(str(template), found)
         if url is None:
-            return Unconfirmed("The look-up needs a reference that this transaction does not have.")
+            return LookupFailure(
+                "The look-up needs a reference that this transaction does not have."
+            )
         headers = {str(k): str(v) for k, v in (live.config.get("lookupHeaders") or {}).items()}
         try:
             target = self._policy.check_url(url)
         except Invalid as refusal:
-            return Unconfirmed(f"The look-up may not be asked: {refusal.problems[0].msg}")
+            return LookupFailure(f"The look-up may not be asked: {refusal.problems[0].msg}")
         if problems := check_custom_headers(headers):
-            return Unconfirmed(f"A header of the look-up may not be sent: {problems[0].msg}")
+            return LookupFailure(f"A header of the look-up may not be sent: {problems[0].msg}")
         lines = [
             b"GET " + target.path + b" HTTP/1.1",
             b"Host: " + target.host_header,
@@ -76,11 +80,11 @@ class Confirmer:
             b"Accept-Encoding: identity",
             *(f"{name}: {value}".encode("latin-1") for name, value in headers.items()),
         ]
-        reply = await self._sender.send(target, b"\r\n".join(lines) + b"\r\n", b"", TIMEOUT_S)
+        reply = await self._http_client.send(target, b"\r\n".join(lines) + b"\r\n", b"", TIMEOUT_S)
         if reply.error:
-            return Unconfirmed(f"The look-up was not answered: {reply.detail}")
+            return LookupFailure(f"The look-up was not answered: {reply.detail}")
         if reply.status != 200:
-            return Unconfirmed(f"The look-up was answered with {reply.status}.")
+            return LookupFailure(f"The look-up was answered with {reply.status}.")
         return _read(live, reply.body)
 
 
@@ -99,24 +103,28 @@ def _filled(template: str, found: Transaction) -> str | None:
     return _SLOT.sub(lambda slot: quote(values[slot[1]] or "", safe=""), template)
 
 
-def _read(live: LiveSource, body: bytes) -> Standing | Unconfirmed:
+def _read(live: CompiledSource, body: bytes) -> LookupResult | LookupFailure:
     try:
         answer = json_value(body)
     except Unreadable as error:
-        return Unconfirmed(f"The look-up's answer cannot be read: {error}")
+        return LookupFailure(f"The look-up's answer cannot be read: {error}")
     where: Mapping[str, Any] = {**_DEFAULTS, **(live.config.get("lookup") or {})}
-    raw = _text(pointed(answer, str(where["status"])))
+    raw = _text(by_pointer(answer, str(where["status"])))
     if raw is None:
-        return Unconfirmed(f"The look-up's answer has no status at {where['status']}.")
+        return LookupFailure(f"The look-up's answer has no status at {where['status']}.")
     table = {fold(word): status for word, status in live.provider.statuses.items()}
     words = {**table, **own_words(live.config)}
     status = words.get(fold(raw)) or status_of(raw)
     if status is None:
-        return Unconfirmed(f"The look-up says {raw[:100]!r}, which is in no table.")
-    amount, currency = (_text(pointed(answer, str(where[name]))) for name in ("amount", "currency"))
+        return LookupFailure(f"The look-up says {raw[:100]!r}, which is in no table.")
+    amount, currency = (
+        _text(by_pointer(answer, str(where[name]))) for name in ("amount", "currency")
+    )
     is_minor = bool(where.get("minorUnits"))
-    told = Sum(amount, currency.upper() if currency else None, is_minor) if amount else None
-    return Standing(status, raw, told)
+    told = (
+        ProviderAmount(amount, currency.upper() if currency else None, is_minor) if amount else None
+    )
+    return LookupResult(status, raw, told)
 
 
 def _text(value: Any) -> str | None:

@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 from tillbell.clock import Micros
 
 
-class Published(NamedTuple):
+class MessageContext(NamedTuple):
     """What a profile may know of a message when it renders it."""
 
     id: str
@@ -26,7 +26,7 @@ class Published(NamedTuple):
     payload: bytes  # as published
 
 
-class Sending(NamedTuple):
+class AttemptContext(NamedTuple):
     """What a profile may know of one attempt when it writes its headers."""
 
     message_id: str
@@ -59,12 +59,12 @@ class Profile(Protocol):
         """Name the rendered body of a part; "" when it is the payload as published."""
         ...
 
-    def render(self, part: str, message: Published) -> bytes:
+    def render(self, part: str, message: MessageContext) -> bytes:
         """Write the body. Never raises on a payload that is valid JSON: what the profile
         requires and the message lacks becomes null or "" by the profile's rule (T32)."""
         ...
 
-    def headers(self, sending: Sending) -> list[tuple[str, str]]:
+    def headers(self, sending: AttemptContext) -> list[tuple[str, str]]:
         """Write the headers of one attempt, Content-Type excluded."""
         ...
 

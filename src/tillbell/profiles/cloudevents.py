@@ -13,7 +13,7 @@ from __future__ import annotations
 import msgspec
 
 from tillbell.clock import iso
-from tillbell.profiles.base import Published, Sending
+from tillbell.profiles.base import AttemptContext, MessageContext
 from tillbell.profiles.dialect import Dialect, standard_keys, webhook_headers
 from tillbell.profiles.fields import Fields
 
@@ -26,7 +26,7 @@ class CloudEvents(Dialect):
     name = "cloudevents"
     content_type = "application/cloudevents+json"
 
-    def render(self, part: str, message: Published) -> bytes:
+    def render(self, part: str, message: MessageContext) -> bytes:
         """Write the event around its data."""
         whole = Fields(message.payload)
         data = whole.json("data") if whole.is_envelope() else message.payload
@@ -41,6 +41,6 @@ class CloudEvents(Dialect):
         }
         return msgspec.json.encode(event)
 
-    def headers(self, sending: Sending) -> list[tuple[str, str]]:
+    def headers(self, sending: AttemptContext) -> list[tuple[str, str]]:
         """Write id, timestamp and one signature a secret."""
         return webhook_headers(sending, standard_keys(sending.secrets), sending.message_id)

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 
 from tillbell import ed25519
-from tillbell.profiles.base import Sending
+from tillbell.profiles.base import AttemptContext
 from tillbell.rules.delivery.signing import (
     PREFIX,
     check_standard_secret,
@@ -83,7 +83,7 @@ class SharedSecretDialect(Dialect):
 
 
 def webhook_headers(
-    sending: Sending,
+    sending: AttemptContext,
     secrets: Sequence[str],
     message_id: str,
     names: tuple[str, str, str] = WEBHOOK_NAMES,

@@ -19,12 +19,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from tillbell.profiles.base import Published, Sending
+from tillbell.profiles.base import AttemptContext, MessageContext
 from tillbell.profiles.dialect import SharedSecretDialect, webhook_headers
 from tillbell.profiles.fields import Fields
 
 
-class Status(NamedTuple):
+class MozartoState(NamedTuple):
     """How the platform writes a state, and what it says when nobody said more."""
 
     title: str
@@ -32,14 +32,14 @@ class Status(NamedTuple):
 
 
 STATUSES = {
-    "transaction.pending": Status("Pending", "Payment is in progress"),
-    "transaction.processing": Status("Processing", "Payout is being processed"),
-    "transaction.on_hold": Status("On Hold", "Transaction is held for manual review"),
-    "transaction.approved": Status("Approved", "Payment completed successfully"),
-    "transaction.declined": Status("Declined", "Payment was declined by the provider"),
-    "transaction.failed": Status("Failed", "Payment failed"),
-    "transaction.cancelled": Status("Cancelled", "Payment was cancelled or expired"),
-    "transaction.rejected": Status("Rejected", "Payout was rejected in manual approval"),
+    "transaction.pending": MozartoState("Pending", "Payment is in progress"),
+    "transaction.processing": MozartoState("Processing", "Payout is being processed"),
+    "transaction.on_hold": MozartoState("On Hold", "Transaction is held for manual review"),
+    "transaction.approved": MozartoState("Approved", "Payment completed successfully"),
+    "transaction.declined": MozartoState("Declined", "Payment was declined by the provider"),
+    "transaction.failed": MozartoState("Failed", "Payment failed"),
+    "transaction.cancelled": MozartoState("Cancelled", "Payment was cancelled or expired"),
+    "transaction.rejected": MozartoState("Rejected", "Payout was rejected in manual approval"),
 }
 
 
@@ -60,7 +60,7 @@ class Mozarto(TransactionDialect):
 
     name = "mozarto"
 
-    def render(self, part: str, message: Published) -> bytes:
+    def render(self, part: str, message: MessageContext) -> bytes:
         """Write the transaction; what is required and missing is the empty string."""
         transaction = Fields.of_payload(message.payload)
         status = STATUSES[part]
@@ -78,7 +78,7 @@ class Mozarto(TransactionDialect):
         }
         return msgspec.json.encode({key: value for key, value in body.items() if value is not None})
 
-    def headers(self, sending: Sending) -> list[tuple[str, str]]:
+    def headers(self, sending: AttemptContext) -> list[tuple[str, str]]:
         """Write the password, when there is one, and the webhook headers."""
         headers = webhook_headers(sending, sending.secrets, sending.message_id)
         if sending.secrets:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tillbell.profiles.base import Published, Sending
+from tillbell.profiles.base import AttemptContext, MessageContext
 from tillbell.profiles.dialect import check_header_secret, webhook_headers
 from tillbell.profiles.fields import Fields
 from tillbell.profiles.mozarto import STATUSES, TransactionDialect
@@ -24,7 +24,7 @@ class MozartoLegacy(TransactionDialect):
 
     name = "mozarto-legacy"
 
-    def render(self, part: str, message: Published) -> bytes:
+    def render(self, part: str, message: MessageContext) -> bytes:
         """Write the six fields."""
         transaction = Fields.of_payload(message.payload)
         billed = transaction.text("currency") or ""
@@ -38,7 +38,7 @@ class MozartoLegacy(TransactionDialect):
         }
         return msgspec.json.encode(body)
 
-    def headers(self, sending: Sending) -> list[tuple[str, str]]:
+    def headers(self, sending: AttemptContext) -> list[tuple[str, str]]:
         """Write the token, when there is one, and the webhook headers."""
         headers = webhook_headers(sending, sending.secrets, sending.message_id)
         if sending.secrets:

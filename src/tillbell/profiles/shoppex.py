@@ -35,7 +35,7 @@ from tillbell import ed25519
 from tillbell.catalog import KNOWN
 from tillbell.clock import SECOND
 from tillbell.profiles import shoppex_body
-from tillbell.profiles.base import Published, Sending
+from tillbell.profiles.base import AttemptContext, MessageContext
 from tillbell.profiles.dialect import (
     HOUR_S,
     MINUTE_S,
@@ -80,7 +80,7 @@ class Shoppex(Dialect):
         """Keep two bodies of an order, one of anything else."""
         return self.name + _PRODUCT if part in _PRODUCT_PARTS else self.name
 
-    def render(self, part: str, message: Published) -> bytes:
+    def render(self, part: str, message: MessageContext) -> bytes:
         """Write the envelope."""
         body = {
             "id": _id(message.id, part),
@@ -90,7 +90,7 @@ class Shoppex(Dialect):
         }
         return msgspec.json.encode(body)
 
-    def headers(self, sending: Sending) -> list[tuple[str, str]]:
+    def headers(self, sending: AttemptContext) -> list[tuple[str, str]]:
         """Write the platform's three headers and the webhook headers."""
         headers = [("X-Shoppex-Event", sending.part), ("X-Shoppex-Delivery", sending.delivery_id)]
         if sending.secrets:
@@ -117,7 +117,7 @@ def _parts_of_order(event_type: str, base: str, selectors: Sequence[str] | None)
     return tuple(part for name, part in parts.items() if name in chosen) or (base,)
 
 
-def _content(part: str, message: Published) -> dict[str, object] | msgspec.Raw:
+def _content(part: str, message: MessageContext) -> dict[str, object] | msgspec.Raw:
     if message.event_type not in _NAMES:
         return msgspec.Raw(message.payload)
     fields = Fields.of_payload(message.payload)

@@ -11,7 +11,7 @@ Source: github.com/standard-webhooks/standard-webhooks, spec 1.0.0.
 
 from __future__ import annotations
 
-from tillbell.profiles.base import Published, Sending
+from tillbell.profiles.base import AttemptContext, MessageContext
 from tillbell.profiles.dialect import (
     HOUR_S,
     MINUTE_S,
@@ -33,12 +33,12 @@ class Standard(Dialect):
         del part
         return ""
 
-    def render(self, part: str, message: Published) -> bytes:
+    def render(self, part: str, message: MessageContext) -> bytes:
         """Return the payload as published."""
         del part
         return message.payload
 
-    def headers(self, sending: Sending) -> list[tuple[str, str]]:
+    def headers(self, sending: AttemptContext) -> list[tuple[str, str]]:
         """Write id, timestamp and one signature a secret."""
         keys = standard_keys(sending.secrets)
         return webhook_headers(sending, keys, sending.message_id, self.header_names)

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from tillbell.profiles.base import Published, Sending
+from tillbell.profiles.base import AttemptContext, MessageContext
 from tillbell.profiles.dialect import SharedSecretDialect, webhook_headers
 from tillbell.profiles.fields import Fields, as_number
 
@@ -43,12 +43,12 @@ class Zenofy(SharedSecretDialect):
         known = _EVENTS.get(event_type)
         return (known[0],) if known else ()
 
-    def render(self, part: str, message: Published) -> bytes:
+    def render(self, part: str, message: MessageContext) -> bytes:
         """Write the order."""
         order = Fields.of_payload(message.payload)
         return msgspec.json.encode({"event": part, **_order(order, _STATUSES[part])})
 
-    def headers(self, sending: Sending) -> list[tuple[str, str]]:
+    def headers(self, sending: AttemptContext) -> list[tuple[str, str]]:
         """Write the secret, when there is one, and the webhook headers."""
         headers = webhook_headers(sending, sending.secrets, sending.message_id)
         if sending.secrets:

@@ -14,25 +14,39 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tillbell.model.callbacks import Note, Notice, References, Sum, TransactionNotice
+from tillbell.model.callbacks import (
+    NoteNotice,
+    Notice,
+    ProviderAmount,
+    References,
+    TransactionNotice,
+)
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.kit.base import (
-    Answer,
-    Case,
+    CallbackAnswer,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
     SecretRule,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
     Verdict,
 )
 from tillbell.providers.kit.card import card_details
 from tillbell.providers.kit.order_fields import parts
-from tillbell.providers.kit.proof import from_base64, from_hex, is_one_of, mac, tried
-from tillbell.providers.kit.reading import fold, given, iso_time, json_object, need, part, text
+from tillbell.providers.kit.proof import from_base64, from_hex, is_one_of, mac, verify_with_secrets
+from tillbell.providers.kit.reading import (
+    fold,
+    iso_time,
+    json_object,
+    object_member,
+    present_values,
+    required_text,
+    text,
+)
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.providers.kit.words import (
     APPROVED,
@@ -43,7 +57,7 @@ from tillbell.providers.kit.words import (
     FAILED,
     PENDING,
     STATUSES,
-    Step,
+    WordMeaning,
     linked,
     meaning,
     statuses,
@@ -64,27 +78,29 @@ DONE = table(
         "VOID_PENDING_REFUND": CANCELLED,
         "OFFER_CLOSED": CANCELLED,
         "EXPIRE": CANCELLED,
-        "REFUND": linked(Kind.REFUND),
-        "REFUND_WITH_DATA": linked(Kind.REFUND),
-        "REFUND_FAILED": linked(Kind.REFUND, Status.FAILED),
-        "REFUNDED_REVERSED": linked(Kind.REFUND, Status.FAILED),
-        "NOTIFICATION_OF_CHARGEBACK": linked(Kind.CHARGEBACK, Status.PENDING),
-        "CHARGEBACK": linked(Kind.CHARGEBACK),
-        "SECOND_CHARGEBACK": linked(Kind.CHARGEBACK),
-        "CHARGEBACK_REVERSED": linked(Kind.CHARGEBACK_REVERSAL),
+        "REFUND": linked(TransactionKind.REFUND),
+        "REFUND_WITH_DATA": linked(TransactionKind.REFUND),
+        "REFUND_FAILED": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
+        "REFUNDED_REVERSED": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
+        "NOTIFICATION_OF_CHARGEBACK": linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING),
+        "CHARGEBACK": linked(TransactionKind.CHARGEBACK),
+        "SECOND_CHARGEBACK": linked(TransactionKind.CHARGEBACK),
+        "CHARGEBACK_REVERSED": linked(TransactionKind.CHARGEBACK_REVERSAL),
     }
 )
 # What was tried and did not succeed: words of their own, so that no setting mixes them up.
 REFUSED = table(
     {
         "AUTHORISATION false": DECLINED,
-        "CAPTURE false": Step(Status.PENDING, "capture_failed"),  # the merchant may try again
-        "REFUND false": linked(Kind.REFUND, Status.FAILED),
-        "REFUND_WITH_DATA false": linked(Kind.REFUND, Status.FAILED),
+        "CAPTURE false": WordMeaning(
+            TransactionStatus.PENDING, "capture_failed"
+        ),  # the merchant may try again
+        "REFUND false": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
+        "REFUND_WITH_DATA false": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
     }
 )
 # `modification.action` of CANCEL_OR_REFUND: which of the two it became.
-MODIFIED = table({"cancel": CANCELLED, "refund": linked(Kind.REFUND)})
+MODIFIED = table({"cancel": CANCELLED, "refund": linked(TransactionKind.REFUND)})
 _NOT_MONEY = frozenset(
     fold(word)
     for word in (
@@ -107,7 +123,7 @@ _NOT_MONEY = frozenset(
 _EXPONENTS: Mapping[str, int] = MappingProxyType({"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2})
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare each item's signature; one item without a right one refuses all."""
     try:
         items = _items(incoming.body)
@@ -121,23 +137,23 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
         key = from_hex(secret)
         return bool(key) and all(is_one_of(got, [mac("sha256", key, of)]) for got, of in proofs)
 
-    return tried(setup.secrets, is_right, SCHEME)
+    return verify_with_secrets(setup.secrets, is_right, SCHEME)
 
 
 def _items(body: bytes) -> list[dict[str, Any]]:
     wrapped = parts(json_object(body), "notificationItems")
     if not 0 < len(wrapped) <= ITEMS_MAX:
         raise Unreadable(f"There are not 1 to {ITEMS_MAX} notificationItems.")
-    return [part(one, "NotificationRequestItem") for one in wrapped]
+    return [object_member(one, "NotificationRequestItem") for one in wrapped]
 
 
 def _given(item: dict[str, Any]) -> list[bytes]:
-    return [from_base64(text(part(item, "additionalData"), "hmacSignature"))]
+    return [from_base64(text(object_member(item, "additionalData"), "hmacSignature"))]
 
 
 def _text(item: dict[str, Any]) -> bytes:
     """Return what is signed of an item."""
-    amount = part(item, "amount")
+    amount = object_member(item, "amount")
     named = [_plain(item.get(name)) for name in _SIGNED]
     if any(":" in value for value in named[:-1]):
         raise Unreadable("A reference or the account of an item holds a colon.")
@@ -154,31 +170,33 @@ def _plain(value: Any) -> str:
     return str(value) if isinstance(value, str | int) else ""
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read all items; mostly it is one."""
     items = _items(incoming.body)
     notices = tuple(_notice(item, setup) for item in items)
     if len(items) > 1:
-        return Parsed(notices)
+        return ParsedNotices(notices)
     named = (text(items[0], name) or "" for name in ("pspReference", "eventCode", "success"))
-    return Parsed(notices, ":".join(named))
+    return ParsedNotices(notices, ":".join(named))
 
 
-def _notice(item: dict[str, Any], setup: Setup) -> Notice:
-    word, is_done = need(item, "eventCode"), _plain(item.get("success")) == "true"
+def _notice(item: dict[str, Any], setup: SourceSetup) -> Notice:
+    word, is_done = required_text(item, "eventCode"), _plain(item.get("success")) == "true"
     step = _step(word, item, setup, is_done=is_done)
     if step is None and fold(word) in _NOT_MONEY:
-        return Note(f"{word} with success {str(is_done).lower()} changes nothing of a payment.")
-    own, original = need(item, "pspReference"), text(item, "originalReference")
-    is_linked = step is not None and step.kind is not Kind.PAYMENT
+        return NoteNotice(
+            f"{word} with success {str(is_done).lower()} changes nothing of a payment."
+        )
+    own, original = required_text(item, "pspReference"), text(item, "originalReference")
+    is_linked = step is not None and step.kind is not TransactionKind.PAYMENT
     return TransactionNotice(
-        References(given(text(item, "merchantReference")), given(original, own)),
+        References(present_values(text(item, "merchantReference")), present_values(original, own)),
         raw_status=f"{word} {str(is_done).lower()}",
         status=None if step is None else step.status,
-        kind=Kind.PAYMENT if step is None else step.kind,
+        kind=TransactionKind.PAYMENT if step is None else step.kind,
         substate=None if step is None else step.substate,
         reason=None if is_done else text(item, "reason"),
-        amount=_sum(part(item, "amount")),
+        amount=_sum(object_member(item, "amount")),
         psp_transaction_id=own if is_linked else original or own,
         psp_reference=own,
         occurred_at=iso_time(item.get("eventDate")),
@@ -186,24 +204,26 @@ def _notice(item: dict[str, Any], setup: Setup) -> Notice:
     )
 
 
-def _step(word: str, item: dict[str, Any], setup: Setup, *, is_done: bool) -> Step | None:
+def _step(
+    word: str, item: dict[str, Any], setup: SourceSetup, *, is_done: bool
+) -> WordMeaning | None:
     if fold(word) == fold("CANCEL_OR_REFUND") and is_done:
-        action = text(part(item, "additionalData"), "modification.action") or ""
+        action = text(object_member(item, "additionalData"), "modification.action") or ""
         return meaning(action, MODIFIED, setup.config)
     if is_done:
         return meaning(word, DONE, setup.config)
     return meaning(f"{word} false", REFUSED, setup.config)
 
 
-def _sum(amount: dict[str, Any]) -> Sum | None:
+def _sum(amount: dict[str, Any]) -> ProviderAmount | None:
     value, currency = text(amount, "value"), (text(amount, "currency") or "").upper()
     if value is None:
         return None
-    return Sum(value, currency or None, is_minor=True, exponent=_EXPONENTS.get(currency))
+    return ProviderAmount(value, currency or None, is_minor=True, exponent=_EXPONENTS.get(currency))
 
 
 def _details(item: dict[str, Any]) -> dict[str, Any]:
-    more = part(item, "additionalData")
+    more = object_member(item, "additionalData")
     first, last = text(more, "cardBin"), text(more, "cardSummary")
     return card_details(first, last, method=text(item, "paymentMethod"))
 
@@ -214,13 +234,13 @@ def _secret_problem(secret: str) -> str | None:
     return None if len(from_hex(secret)) >= 16 else "an HMAC key is hex, at least 32 digits of it"
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as Adyen sends it: each item gets its signature."""
     key = from_hex(setup.secrets[0])
     items = []
     for item in _items(json_body(case.fields)):
         digest = base64.b64encode(mac("sha256", key, _text(item))).decode()
-        more = {**part(item, "additionalData"), "hmacSignature": digest}
+        more = {**object_member(item, "additionalData"), "hmacSignature": digest}
         items.append({"NotificationRequestItem": {**item, "additionalData": more}})
     body = json_body({**case.fields, "notificationItems": items})
     return request(case, url, body, {"content-type": JSON})
@@ -240,7 +260,7 @@ PROVIDER = Provider(
     answers="200 with [accepted]; 401 when a signature does not match.",
     verify=verify,
     parse=parse,
-    answer=usual(Answer(body=b"[accepted]")),
+    answer=usual(CallbackAnswer(body=b"[accepted]")),
     sign=sign,
     settings=(AUTHORIZATION_IS_FINAL, STATUSES),
     masked=("cardHolderName", "recurringDetailReference", "recurring.recurringDetailReference"),

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.model.callbacks import Note, References, Sum, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.allsecure_proof import (
     MAX_AGE_S,
     is_return,
@@ -26,15 +26,15 @@ from tillbell.providers.allsecure_proof import (
 )
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
-    Answer,
+    CallbackAnswer,
     Confidence,
-    Heard,
     Incoming,
-    Parsed,
+    IntakeStatus,
+    ParsedNotices,
     Provider,
+    ProviderSetting,
     SecretRule,
-    Setting,
-    Setup,
+    SourceSetup,
 )
 from tillbell.providers.kit.bodymac import secret_problem
 from tillbell.providers.kit.browser import (
@@ -42,70 +42,70 @@ from tillbell.providers.kit.browser import (
     ERROR_URL,
     SUCCESS_URL,
     not_accepted,
-    sent_on,
-    word_of,
+    redirect_to_shop,
+    status_word,
 )
 from tillbell.providers.kit.card import card_details
 from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL
 
-LINKED: Mapping[str, Kind] = {
-    "REFUND": Kind.REFUND,
-    "CHARGEBACK": Kind.CHARGEBACK,
-    "CHARGEBACK-REVERSAL": Kind.CHARGEBACK_REVERSAL,
+LINKED: Mapping[str, TransactionKind] = {
+    "REFUND": TransactionKind.REFUND,
+    "CHARGEBACK": TransactionKind.CHARGEBACK,
+    "CHARGEBACK-REVERSAL": TransactionKind.CHARGEBACK_REVERSAL,
 }
 # What OK means for each type of transaction, and how far the money is.
-SUCCEEDED: Mapping[str, tuple[Status, str | None]] = {
-    "DEBIT": (Status.APPROVED, None),
-    "CAPTURE": (Status.APPROVED, None),
-    "PREAUTHORIZE": (Status.PENDING, "authorized"),
-    "VOID": (Status.CANCELLED, None),
-    "PAYOUT": (Status.APPROVED, None),
-    **dict.fromkeys(LINKED, (Status.APPROVED, None)),
+SUCCEEDED: Mapping[str, tuple[TransactionStatus, str | None]] = {
+    "DEBIT": (TransactionStatus.APPROVED, None),
+    "CAPTURE": (TransactionStatus.APPROVED, None),
+    "PREAUTHORIZE": (TransactionStatus.PENDING, "authorized"),
+    "VOID": (TransactionStatus.CANCELLED, None),
+    "PAYOUT": (TransactionStatus.APPROVED, None),
+    **dict.fromkeys(LINKED, (TransactionStatus.APPROVED, None)),
 }
 _CANCELLED = ("2002", "2005", "2012")  # by the payer, expired, cancelled
 _DECLINED = ("2003", "2004", *(str(code) for code in range(2006, 2022)))
-ERRORS: Mapping[str, Status] = {
-    **dict.fromkeys(_DECLINED, Status.DECLINED),
-    **dict.fromkeys(_CANCELLED, Status.CANCELLED),
+ERRORS: Mapping[str, TransactionStatus] = {
+    **dict.fromkeys(_DECLINED, TransactionStatus.DECLINED),
+    **dict.fromkeys(_CANCELLED, TransactionStatus.CANCELLED),
 }
 # What a look-up says. SUCCESS is left out: it does not tell an authorization from a charge.
-LOOK_UP: Mapping[str, Status] = {
-    "PENDING": Status.PENDING,
-    "REDIRECT": Status.PENDING,
-    "CANCELLED": Status.CANCELLED,
-    "ERROR": Status.FAILED,
+LOOK_UP: Mapping[str, TransactionStatus] = {
+    "PENDING": TransactionStatus.PENDING,
+    "REDIRECT": TransactionStatus.PENDING,
+    "CANCELLED": TransactionStatus.CANCELLED,
+    "ERROR": TransactionStatus.FAILED,
 }
 # They act on an authorization: when they do not succeed, it stands as it was.
 _STEPS = frozenset({"CAPTURE", "VOID"})
 _REGISTRATIONS = frozenset({"REGISTER", "DEREGISTER"})
 # What a return of the browser becomes when nothing is heard of the payment till the grace ends.
-RETURNS: Mapping[str, Status | None] = {
+RETURNS: Mapping[str, TransactionStatus | None] = {
     "callback": None,
     "success": None,
-    "cancel": Status.CANCELLED,
-    "error": Status.FAILED,
+    "cancel": TransactionStatus.CANCELLED,
+    "error": TransactionStatus.FAILED,
 }
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read a server's callback, or a return of the payer's browser."""
     if is_return(incoming):
         return _parse_return(incoming)
     found = _fields(incoming)
-    uuid = reading.need(found, "uuid")
-    kind = reading.need(found, "transactionType").upper().replace("_", "-")
-    result = reading.need(found, "result").upper()
+    uuid = reading.required_text(found, "uuid")
+    kind = reading.required_text(found, "transactionType").upper().replace("_", "-")
+    result = reading.required_text(found, "result").upper()
     key = f"{uuid}|{kind}|{result}"
     if kind in _REGISTRATIONS:
         done = "registered" if kind == "REGISTER" else "removed"
-        return Parsed((Note(f"Payment method {done}: {result}."),), key)
+        return ParsedNotices((NoteNotice(f"Payment method {done}: {result}."),), key)
     status, substate = _standing(result, kind, found, setup.config)
     code = reading.text(found, "code")
     notice = TransactionNotice(
         _references(incoming, found, kind),
         raw_status=" ".join(part for part in (result, kind, code) if part),
         status=status,
-        kind=LINKED.get(kind, Kind.PAYMENT),
+        kind=LINKED.get(kind, TransactionKind.PAYMENT),
         substate=substate,
         reason=code or reading.text(_dispute(found, kind), "reason"),
         message=reading.text(found, "message") or reading.text(found, "adapterMessage"),
@@ -114,44 +114,46 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
         psp_reference=reading.text(found, "purchaseId"),
         details=_details(found),
     )
-    return Parsed((notice,), key)
+    return ParsedNotices((notice,), key)
 
 
-def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
+def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
     """Tell the gateway `OK`, send a browser on to the shop."""
     if is_return(incoming):
         return _answer_browser(incoming, setup, heard)
-    if heard is Heard.STORED:
-        return Answer(200, b"OK")
-    return Answer(401 if heard is Heard.REFUSED else 400)
+    if heard is IntakeStatus.STORED:
+        return CallbackAnswer(200, b"OK")
+    return CallbackAnswer(401 if heard is IntakeStatus.REFUSED else 400)
 
 
 # ── the browser ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _parse_return(incoming: Incoming) -> Parsed:
+def _parse_return(incoming: Incoming) -> ParsedNotices:
     """Read a return. It is never a duplicate: whoever knows its address could come first."""
     found = reading.query(incoming.target)
-    event = reading.need(found, "requestEvent")
+    event = reading.required_text(found, "requestEvent")
     if event not in RETURNS:
-        return Parsed((Note(f"A browser returned with the unknown event {event[:40]!r}."),), "")
+        return ParsedNotices(
+            (NoteNotice(f"A browser returned with the unknown event {event[:40]!r}."),), ""
+        )
     notice = TransactionNotice(
-        References(ours=(reading.need(found, "orderId"),)),
+        References(ours=(reading.required_text(found, "orderId"),)),
         raw_status=f"requestEvent={event}",
         status=None,
         message=f"The payer's browser returned with {event}.",
         is_hint=True,
         if_silent=RETURNS[event],
     )
-    return Parsed((notice,), "")
+    return ParsedNotices((notice,), "")
 
 
-def _answer_browser(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
-    if heard is not Heard.STORED:
+def _answer_browser(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
+    if heard is not IntakeStatus.STORED:
         return not_accepted(setup.config, 400)
-    event = word_of(lambda: reading.query(incoming.target).get("requestEvent"))
+    event = status_word(lambda: reading.query(incoming.target).get("requestEvent"))
     names = {"success": ("successUrl",), "cancel": ("cancelUrl", "errorUrl")}
-    return sent_on(setup.config, *names.get(event, ("errorUrl",)))
+    return redirect_to_shop(setup.config, *names.get(event, ("errorUrl",)))
 
 
 # ── the server's callback ────────────────────────────────────────────────────────────────────────
@@ -166,20 +168,22 @@ def _fields(incoming: Incoming) -> dict[str, Any]:
 
 def _standing(
     result: str, kind: str, found: Mapping[str, Any], config: Mapping[str, Any]
-) -> tuple[Status | None, str | None]:
+) -> tuple[TransactionStatus | None, str | None]:
     if kind not in SUCCEEDED:
         return None, None
     if result == "OK":
         if kind == "PREAUTHORIZE" and config.get(AUTHORIZATION_IS_FINAL.name):
-            return Status.APPROVED, None
+            return TransactionStatus.APPROVED, None
         return SUCCEEDED[kind]
     if result not in ("PENDING", "ERROR", "INVALID_REQUEST"):
         return None, None
     if kind in _STEPS:
-        return Status.PENDING, "authorized"
+        return TransactionStatus.PENDING, "authorized"
     if result == "PENDING":
-        return (Status.PROCESSING if kind == "PAYOUT" else Status.PENDING), None
-    return ERRORS.get(reading.text(found, "code") or "", Status.FAILED), None
+        return (
+            TransactionStatus.PROCESSING if kind == "PAYOUT" else TransactionStatus.PENDING
+        ), None
+    return ERRORS.get(reading.text(found, "code") or "", TransactionStatus.FAILED), None
 
 
 def _references(incoming: Incoming, found: Mapping[str, Any], kind: str) -> References:
@@ -194,23 +198,23 @@ def _references(incoming: Incoming, found: Mapping[str, Any], kind: str) -> Refe
     original = reading.text(dispute, "originalMerchantTransactionId")
     own = reading.text(found, "merchantTransactionId")
     return References(
-        ours=reading.given(original, own, order),
-        psp=reading.given(reading.text(dispute, "originalUuid"), purchase),
+        ours=reading.present_values(original, own, order),
+        psp=reading.present_values(reading.text(dispute, "originalUuid"), purchase),
     )
 
 
 def _dispute(found: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     name = "chargebackReversalData" if kind == "CHARGEBACK-REVERSAL" else "chargebackData"
-    return reading.part(found, name)
+    return reading.object_member(found, name)
 
 
-def _amount(found: Mapping[str, Any]) -> Sum | None:
+def _amount(found: Mapping[str, Any]) -> ProviderAmount | None:
     value, currency = reading.text(found, "amount"), reading.text(found, "currency")
-    return Sum(value, currency.upper() if currency else None) if value else None
+    return ProviderAmount(value, currency.upper() if currency else None) if value else None
 
 
 def _details(found: Mapping[str, Any]) -> dict[str, Any]:
-    card = reading.part(found, "returnData")
+    card = reading.object_member(found, "returnData")
     return card_details(
         reading.text(card, "firstSixDigits"),
         reading.text(card, "lastFourDigits"),
@@ -237,19 +241,19 @@ PROVIDER = Provider(
         CANCEL_URL,
         ERROR_URL,
         AUTHORIZATION_IS_FINAL,
-        Setting(
+        ProviderSetting(
             "allowMd5BodyHash",
             "Take signatures over the body's MD5, as old set-ups of the gateway make them.",
             "boolean",
             default=False,
         ),
-        Setting(
+        ProviderSetting(
             "maxAge",
             "How many seconds old the signed date may be.",
             "integer",
             default=MAX_AGE_S,
         ),
-        Setting(
+        ProviderSetting(
             "maxAgeMode",
             "Whether a date that is too old is only reported, or refused.",
             choices=("report", "refuse"),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tillbell.clock import Micros, from_datetime, to_datetime
 from tillbell.model.sources import Trust
-from tillbell.providers.kit.base import Case, Incoming, Setup, Unreadable, Verdict
+from tillbell.providers.kit.base import Incoming, SimulationCase, SourceSetup, Unreadable, Verdict
 from tillbell.providers.kit.proof import (
     NO_SECRET,
     clock_problem,
@@ -26,7 +26,7 @@ from tillbell.providers.kit.proof import (
     is_one_of,
     key_bytes,
     mac,
-    tried,
+    verify_with_secrets,
 )
 from tillbell.providers.kit.requests import json_body, request
 
@@ -57,7 +57,7 @@ def is_return(incoming: Incoming) -> bool:
     return incoming.method != "POST"
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare the signature of a server's callback. A return of a browser has none."""
     if is_return(incoming):
         return Verdict(Trust.NONE, "A browser carried it, so nothing is proven.")
@@ -87,7 +87,7 @@ def message(incoming: Incoming, algorithm: str, content_type: str, date: str) ->
     return "\n".join(lines).encode("latin-1", "replace")
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Post the fields as JSON, signed; or open the address as a browser does."""
     if case.method != "POST":
         return request(case, url, b"", {})
@@ -129,14 +129,14 @@ def _readings(incoming: Incoming, algorithm: str, written: _Written) -> Iterator
             yield _Covered(covered, date)
 
 
-def _compared(setup: Setup, written: _Written, covered: _Covered) -> Verdict:
+def _compared(setup: SourceSetup, written: _Written, covered: _Covered) -> Verdict:
     def is_right(secret: str) -> bool:
         return is_one_of([written.signature], [mac("sha512", key_bytes(secret), covered.message)])
 
-    return tried(setup.secrets, is_right, "The signature")
+    return verify_with_secrets(setup.secrets, is_right, "The signature")
 
 
-def _refusal(incoming: Incoming, setup: Setup, written: _Written) -> Verdict:
+def _refusal(incoming: Incoming, setup: SourceSetup, written: _Written) -> Verdict:
     """Name the likely cause, where it is cheap to find."""
     plain = Verdict(None, "The signature does not match. Check the source's secret.")
     found = [_compared(setup, written, one) for one in _readings(incoming, "sha512", written)]

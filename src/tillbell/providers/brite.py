@@ -11,18 +11,18 @@ from typing import Any, NamedTuple
 
 from tillbell.model.callbacks import References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Status
+from tillbell.model.transactions import TransactionStatus
 from tillbell.providers.kit import networks
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
 )
-from tillbell.providers.kit.reading import given, json_object, need, text
+from tillbell.providers.kit.reading import json_object, present_values, required_text, text
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.providers.kit.words import (
     APPROVED,
@@ -31,7 +31,7 @@ from tillbell.providers.kit.words import (
     PENDING,
     SETTLING,
     STATUSES,
-    Step,
+    WordMeaning,
     meaning,
     statuses,
     table,
@@ -39,7 +39,7 @@ from tillbell.providers.kit.words import (
 
 SESSION_STATES = table(
     {
-        "2": Step(Status.PENDING, "authenticated"),
+        "2": WordMeaning(TransactionStatus.PENDING, "authenticated"),
         "10": CANCELLED,  # aborted
         "11": FAILED,
         "12": PENDING,  # the visit is over, the money is not here yet
@@ -57,7 +57,7 @@ TRANSACTION_STATES = table(
 )
 
 
-class _Told(NamedTuple):
+class _StateChange(NamedTuple):
     """What the callback is about: `session` or `transaction`, its id and the state's number."""
 
     subject: str
@@ -65,16 +65,17 @@ class _Told(NamedTuple):
     state: str
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read the state of a session or a transaction."""
     body = json_object(incoming.body)
-    told = _told(body)
+    told = _state_change(body)
     step = _step(told, setup)
     is_transaction = told.subject == "transaction"
     notice = TransactionNotice(
         # A merchant may have taken the session's id for its own reference.
         References(
-            ours=given(text(body, "session_id")), psp=given(told.id, text(body, "session_id"))
+            ours=present_values(text(body, "session_id")),
+            psp=present_values(told.id, text(body, "session_id")),
         ),
         raw_status=f"{told.subject} {told.state}",
         status=step.status if step else None,
@@ -82,24 +83,30 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
         psp_transaction_id=told.id if is_transaction else None,
         psp_reference=text(body, "session_id"),
     )
-    return Parsed((notice,), networks.dedupe_key(f"{told.subject}|{told.id}|{told.state}", setup))
+    return ParsedNotices(
+        (notice,), networks.dedupe_key(f"{told.subject}|{told.id}|{told.state}", setup)
+    )
 
 
-def _told(body: dict[str, Any]) -> _Told:
+def _state_change(body: dict[str, Any]) -> _StateChange:
     for subject in ("transaction", "session"):
         if text(body, f"{subject}_state") is not None:
-            return _Told(subject, need(body, f"{subject}_id"), need(body, f"{subject}_state"))
+            return _StateChange(
+                subject,
+                required_text(body, f"{subject}_id"),
+                required_text(body, f"{subject}_state"),
+            )
     raise Unreadable("Neither transaction_state nor session_state is there.")
 
 
-def _step(told: _Told, setup: Setup) -> Step | None:
+def _step(told: _StateChange, setup: SourceSetup) -> WordMeaning | None:
     # An owner's words are about transactions: the numbers of a session's states are others.
     if told.subject == "session":
         return SESSION_STATES.get(told.state)
     return meaning(told.state, TRANSACTION_STATES, setup.config)
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as Brite sends it: unsigned."""
     del setup
     headers = {"content-type": JSON, "user-agent": "Brite Callback"}

@@ -16,57 +16,63 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from tillbell.model.callbacks import References, Sum, TransactionNotice
+from tillbell.model.callbacks import ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Status
+from tillbell.model.transactions import TransactionStatus
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
-    Answer,
-    Case,
+    CallbackAnswer,
     Confidence,
-    Heard,
     Incoming,
-    Parsed,
+    IntakeStatus,
+    ParsedNotices,
     Provider,
+    ProviderSetting,
     SecretRule,
-    Setting,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
     Verdict,
 )
 from tillbell.providers.kit.bodymac import secret_problem
-from tillbell.providers.kit.browser import ERROR_URL, SUCCESS_URL, not_accepted, sent_on, word_of
+from tillbell.providers.kit.browser import (
+    ERROR_URL,
+    SUCCESS_URL,
+    not_accepted,
+    redirect_to_shop,
+    status_word,
+)
 from tillbell.providers.kit.card import card_details
-from tillbell.providers.kit.proof import digest, from_hex, key_bytes, same, tried
+from tillbell.providers.kit.proof import digest, from_hex, key_bytes, same, verify_with_secrets
 from tillbell.providers.kit.requests import request
 from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL
 
 APPROVED = "00"
-STATUSES: Mapping[str, Status] = {
-    APPROVED: Status.APPROVED,
-    "01": Status.ON_HOLD,  # waits for approval
-    "98": Status.FAILED,  # general error
-    "99": Status.DECLINED,
+STATUSES: Mapping[str, TransactionStatus] = {
+    APPROVED: TransactionStatus.APPROVED,
+    "01": TransactionStatus.ON_HOLD,  # waits for approval
+    "98": TransactionStatus.FAILED,  # general error
+    "99": TransactionStatus.DECLINED,
 }
 # What a look-up of the transaction says.
-LOOK_UP: Mapping[str, Status] = {
-    "AP": Status.APPROVED,
-    "PA": Status.APPROVED,  # a pre-authorization that was taken
-    "FA": Status.DECLINED,
-    "RJ": Status.DECLINED,
-    "CA": Status.CANCELLED,
-    "VD": Status.CANCELLED,
-    "IP": Status.PENDING,
-    "MR": Status.ON_HOLD,  # somebody looks at it
-    "WFA": Status.ON_HOLD,  # waits for the first approval
-    "WLA": Status.ON_HOLD,  # waits for the last
+LOOK_UP: Mapping[str, TransactionStatus] = {
+    "AP": TransactionStatus.APPROVED,
+    "PA": TransactionStatus.APPROVED,  # a pre-authorization that was taken
+    "FA": TransactionStatus.DECLINED,
+    "RJ": TransactionStatus.DECLINED,
+    "CA": TransactionStatus.CANCELLED,
+    "VD": TransactionStatus.CANCELLED,
+    "IP": TransactionStatus.PENDING,
+    "MR": TransactionStatus.ON_HOLD,  # somebody looks at it
+    "WFA": TransactionStatus.ON_HOLD,  # waits for the first approval
+    "WLA": TransactionStatus.ON_HOLD,  # waits for the last
 }
 AUTHORIZE, FINAL = "authorize-on-callback", "callback-is-final"
 _COVERED = ("merchantpaymentid", "customerid", "sessiontoken", "responsecode", "random")
 _FORM = "application/x-www-form-urlencoded"
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare `sdSha512`; without a secret key nothing is proven, and nothing is refused."""
     if not setup.secrets:
         return Verdict(Trust.NONE, "The source has no secret key, so nothing is proven.")
@@ -80,7 +86,7 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     given = from_hex(reading.text(found, "sdsha512"))
     if not given:
         return Verdict(None, "The field sdSha512 is missing or no hex.")
-    return tried(
+    return verify_with_secrets(
         setup.secrets,
         lambda secret: same(given, _hash(values, secret)),
         "sdSha512",
@@ -88,21 +94,21 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     )
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read the result of one payment."""
     found = _fields(incoming)
-    code = reading.need(found, "responsecode")
+    code = reading.required_text(found, "responsecode")
     status, substate = _standing(code, found, setup.config)
     psp_id = reading.text(found, "pgtranid")
     value, currency = reading.text(found, "amount"), reading.text(found, "currency")
     notice = TransactionNotice(
-        References(ours=(reading.need(found, "merchantpaymentid"),)),
+        References(ours=(reading.required_text(found, "merchantpaymentid"),)),
         raw_status=code,
         status=status,
         substate=substate,
         reason=_reason(code, found),
         message=reading.text(found, "responsemsg") or reading.text(found, "errormsg"),
-        amount=Sum(value, currency.upper() if currency else None) if value else None,
+        amount=ProviderAmount(value, currency.upper() if currency else None) if value else None,
         psp_transaction_id=psp_id,
         psp_reference=reading.text(found, "pgtranrefid"),
         user_id=reading.text(found, "customerid"),
@@ -114,18 +120,18 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
             method=reading.text(found, "paymentsystem"),
         ),
     )
-    return Parsed((notice,), _dedupe_key(found, code) if setup.secrets else None)
+    return ParsedNotices((notice,), _dedupe_key(found, code) if setup.secrets else None)
 
 
-def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
+def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
     """Send the payer to the shop's page for success or error."""
-    if heard is not Heard.STORED:
-        return not_accepted(setup.config, 401 if heard is Heard.REFUSED else 400)
-    code = word_of(lambda: reading.text(_fields(incoming), "responsecode"))
-    return sent_on(setup.config, "successUrl" if code == APPROVED else "errorUrl")
+    if heard is not IntakeStatus.STORED:
+        return not_accepted(setup.config, 401 if heard is IntakeStatus.REFUSED else 400)
+    code = status_word(lambda: reading.text(_fields(incoming), "responsecode"))
+    return redirect_to_shop(setup.config, "successUrl" if code == APPROVED else "errorUrl")
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Post the form as the payer's browser does."""
     found = {name.lower(): str(value) for name, value in case.fields.items()}
     fields = dict(case.fields)
@@ -150,19 +156,21 @@ def _hash(values: list[str], secret: str) -> bytes:
 
 def _standing(
     code: str, found: Mapping[str, Any], config: Mapping[str, Any]
-) -> tuple[Status | None, str | None]:
+) -> tuple[TransactionStatus | None, str | None]:
     """Return status and substate; no status where only a look-up can tell it."""
     if code != APPROVED:
         # Any other code is "declined or error"; a code of the bank says that it was the bank.
         by_bank = reading.text(found, "pgtranerrorcode") is not None
-        return STATUSES.get(code, Status.DECLINED if by_bank else Status.FAILED), None
+        return STATUSES.get(
+            code, TransactionStatus.DECLINED if by_bank else TransactionStatus.FAILED
+        ), None
     is_charged = reading.text(found, "pgtranid") or not reading.text(found, "auth3dtoken")
     if config.get("mode", AUTHORIZE) != FINAL or not is_charged:
         return None, "authenticated"
     kind = reading.fold(reading.text(found, "transactiontype") or "")
     if kind == "preauth" and not config.get(AUTHORIZATION_IS_FINAL.name):
-        return Status.PENDING, "authorized"
-    return Status.APPROVED, None
+        return TransactionStatus.PENDING, "authorized"
+    return TransactionStatus.APPROVED, None
 
 
 def _reason(code: str, found: Mapping[str, Any]) -> str | None:
@@ -177,7 +185,7 @@ def _dedupe_key(found: Mapping[str, Any], code: str) -> str:
 
     The payment's own reference is in it, because the hash does not cover `pgTranId`.
     """
-    ours = reading.need(found, "merchantpaymentid")
+    ours = reading.required_text(found, "merchantpaymentid")
     psp_id = reading.text(found, "pgtranid")
     if psp_id is None:
         token = key_bytes(reading.text(found, "sessiontoken") or "")
@@ -203,7 +211,7 @@ PROVIDER = Provider(
     answer=answer,
     sign=sign,
     settings=(
-        Setting(
+        ProviderSetting(
             "mode",
             "What code 00 means: authenticated, still to be charged; or charged.",
             choices=(AUTHORIZE, FINAL),

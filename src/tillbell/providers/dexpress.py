@@ -19,21 +19,21 @@ from tillbell.model.callbacks import ShipmentNotice
 from tillbell.model.sources import Trust
 from tillbell.providers.kit import networks, reading
 from tillbell.providers.kit.base import (
-    Answer,
-    Case,
+    CallbackAnswer,
     Confidence,
-    Heard,
     Incoming,
-    Parsed,
+    IntakeStatus,
+    ParsedNotices,
     Provider,
+    ProviderSetting,
     SecretRule,
-    Setting,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
     Verdict,
 )
 from tillbell.providers.kit.bodymac import secret_problem
-from tillbell.providers.kit.proof import same_text, tried
+from tillbell.providers.kit.proof import same_text, verify_with_secrets
 from tillbell.providers.kit.requests import JSON, json_body, request
 from tillbell.rules.payments.lifecycles import (
     CANCELLED,
@@ -49,7 +49,7 @@ ZONE = "Europe/Belgrade"
 _PATTERN, _DIGITS = "%Y%m%d%H%M%S", 14
 
 
-class Standing(NamedTuple):
+class StatusMeaning(NamedTuple):
     """What a status id says: our state, the finer word, a sentence."""
 
     status: str
@@ -57,41 +57,41 @@ class Standing(NamedTuple):
     message: str | None = None
 
 
-_DELAYED = Standing(EXCEPTION, "delayed", "Delayed")
-_PROBLEM = Standing(EXCEPTION)
-_READY = Standing(IN_TRANSIT, "ready_for_pickup", "Ready for pick-up")
-_MOVING = Standing(IN_TRANSIT)
-_REFUSED = Standing(EXCEPTION, "failed", "Refused by the recipient")
-_RETURNING = Standing(EXCEPTION, "returning", "On its way back to the sender")
-STATUSES: Mapping[int, Standing] = {
-    0: Standing(CREATED),
-    3: Standing(IN_TRANSIT, "picked_up", "Picked up from the sender"),
-    4: Standing(IN_TRANSIT, "out_for_delivery", "Out for delivery"),
-    22: Standing(IN_TRANSIT, message="The return was cancelled"),
-    30: Standing(IN_TRANSIT, message="International"),
-    820: Standing(IN_TRANSIT, message="Redirected to a parcel locker"),
+_DELAYED = StatusMeaning(EXCEPTION, "delayed", "Delayed")
+_PROBLEM = StatusMeaning(EXCEPTION)
+_READY = StatusMeaning(IN_TRANSIT, "ready_for_pickup", "Ready for pick-up")
+_MOVING = StatusMeaning(IN_TRANSIT)
+_REFUSED = StatusMeaning(EXCEPTION, "failed", "Refused by the recipient")
+_RETURNING = StatusMeaning(EXCEPTION, "returning", "On its way back to the sender")
+STATUSES: Mapping[int, StatusMeaning] = {
+    0: StatusMeaning(CREATED),
+    3: StatusMeaning(IN_TRANSIT, "picked_up", "Picked up from the sender"),
+    4: StatusMeaning(IN_TRANSIT, "out_for_delivery", "Out for delivery"),
+    22: StatusMeaning(IN_TRANSIT, message="The return was cancelled"),
+    30: StatusMeaning(IN_TRANSIT, message="International"),
+    820: StatusMeaning(IN_TRANSIT, message="Redirected to a parcel locker"),
     840: _MOVING,
-    830: Standing(IN_TRANSIT, "ready_for_pickup", "In a parcel locker"),
-    842: Standing(IN_TRANSIT, "ready_for_pickup", "In a parcel shop"),
+    830: StatusMeaning(IN_TRANSIT, "ready_for_pickup", "In a parcel locker"),
+    842: StatusMeaning(IN_TRANSIT, "ready_for_pickup", "In a parcel shop"),
     **dict.fromkeys((18, 118), _READY),
-    1: Standing(DELIVERED, message="Delivered"),
-    831: Standing(DELIVERED, message="Taken from the parcel locker"),
-    843: Standing(DELIVERED, message="Taken from the parcel shop"),
+    1: StatusMeaning(DELIVERED, message="Delivered"),
+    831: StatusMeaning(DELIVERED, message="Taken from the parcel locker"),
+    843: StatusMeaning(DELIVERED, message="Taken from the parcel shop"),
     # The sources differ about the last three: one of them calls them a problem.
     **dict.fromkeys((6, 7, 12, 17, 106, 107, 112), _DELAYED),
     **dict.fromkeys((8, 9, 10, 11, 19, 25, 108, 109, 110, 111, 119, 125, 822, 841), _PROBLEM),
     **dict.fromkeys((5, 105), _REFUSED),
-    -11: Standing(EXCEPTION, "failed", "Seized"),
-    -12: Standing(EXCEPTION, "failed", "Destroyed"),
-    -13: Standing(EXCEPTION, "failed", "Lost"),
+    -11: StatusMeaning(EXCEPTION, "failed", "Seized"),
+    -12: StatusMeaning(EXCEPTION, "failed", "Destroyed"),
+    -13: StatusMeaning(EXCEPTION, "failed", "Lost"),
     **dict.fromkeys((21, 23, 123), _RETURNING),
-    20: Standing(RETURNED, message="Back at the sender"),
-    -1: Standing(CANCELLED, message="The delivery was cancelled"),
-    -2: Standing(CANCELLED, message="Deleted"),
+    20: StatusMeaning(RETURNED, message="Back at the sender"),
+    -1: StatusMeaning(CANCELLED, message="The delivery was cancelled"),
+    -2: StatusMeaning(CANCELLED, message="Deleted"),
 }
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare the passcode; where its owner lists networks, also where it comes from."""
     try:
         found = reading.fields(incoming)
@@ -102,19 +102,19 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
         return place
     cc = found.get("cc")
     given = str(cc) if isinstance(cc, str | int) else None
-    return tried(
+    return verify_with_secrets(
         setup.secrets, lambda secret: same_text(given, secret), "The passcode cc", Trust.SECRET
     )
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event of one parcel."""
     found = reading.fields(incoming)
-    event_id, raw = reading.need(found, "nID"), reading.need(found, "sID")
+    event_id, raw = reading.required_text(found, "nID"), reading.required_text(found, "sID")
     standing = _standing(raw, setup.config.get("statuses"))
     at, is_ambiguous = _instant(found)
     notice = ShipmentNotice(
-        tracking_number=reading.need(found, "code"),
+        tracking_number=reading.required_text(found, "code"),
         raw_status=raw,
         status=standing.status if standing else None,
         substate=standing.substate if standing else None,
@@ -124,19 +124,19 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
         sequence=_whole(event_id),
         is_time_ambiguous=is_ambiguous,
     )
-    return Parsed((notice,), event_id)
+    return ParsedNotices((notice,), event_id)
 
 
-def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
+def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
     """Answer 200 whatever it was; only for a wrong passcode its owner may choose otherwise."""
     del incoming
-    if heard is Heard.REFUSED:
+    if heard is IntakeStatus.REFUSED:
         chosen = setup.config.get("authFailureStatus", 200)
-        return Answer(chosen if 200 <= chosen <= 599 else 200)
-    return Answer(200)
+        return CallbackAnswer(chosen if 200 <= chosen <= 599 else 200)
+    return CallbackAnswer(200)
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Send the fields with the passcode: a PUT in the query, a POST as JSON."""
     passcode = {"cc": setup.secrets[0]} if setup.secrets else {}
     fields = {**passcode, **case.fields}
@@ -146,12 +146,12 @@ def sign(case: Case, setup: Setup, url: str) -> Incoming:
     return request(case, url, json_body(fields), {"content-type": JSON})
 
 
-def _standing(raw: str, own: Mapping[str, Any] | None) -> Standing | None:
+def _standing(raw: str, own: Mapping[str, Any] | None) -> StatusMeaning | None:
     """Look a status id up, in the owner's table first: the courier adds ids now and then."""
     written = (own or {}).get(raw)
     if isinstance(written, str):
         status, _, substate = written.partition("/")
-        return Standing(status, substate or None) if status in STATES else None
+        return StatusMeaning(status, substate or None) if status in STATES else None
     number = _whole(raw)
     return STATUSES.get(number) if number is not None else None
 
@@ -185,14 +185,14 @@ PROVIDER = Provider(
     answer=answer,
     sign=sign,
     settings=(
-        Setting(
+        ProviderSetting(
             "authFailureStatus",
             "What a wrong passcode is answered. Anything but 200 counts as an error there.",
             "integer",
             default=200,
         ),
         networks.NETWORKS,
-        Setting(
+        ProviderSetting(
             "statuses",
             'Own meanings of status ids: {"33": "in_transit/customs"}. They win over the table.',
             "object",

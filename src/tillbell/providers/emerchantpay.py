@@ -15,27 +15,27 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
-from tillbell.model.callbacks import Note, References, Sum, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind
+from tillbell.model.transactions import TransactionKind
 from tillbell.providers.emerchantpay_states import STEPS, linked_id, step_of
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
-    Answer,
-    Case,
+    CallbackAnswer,
     Confidence,
-    Heard,
     Incoming,
-    Parsed,
+    IntakeStatus,
+    ParsedNotices,
     Provider,
     SecretRule,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
     Verdict,
 )
 from tillbell.providers.kit.bodymac import secret_problem
 from tillbell.providers.kit.card import card_details, masked_number
-from tillbell.providers.kit.proof import digest, from_hex, key_bytes, same, tried
+from tillbell.providers.kit.proof import digest, from_hex, key_bytes, same, verify_with_secrets
 from tillbell.providers.kit.requests import request
 from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL, STATUSES, statuses
 
@@ -44,7 +44,7 @@ _ALGORITHMS: Mapping[int, str] = {20: "sha1", 32: "sha256", 64: "sha512"}
 _FORM = "application/x-www-form-urlencoded"
 
 
-class _Told(NamedTuple):
+class _FieldNames(NamedTuple):
     """The same of both kinds of notification, by its name in each."""
 
     status: str
@@ -53,16 +53,16 @@ class _Told(NamedTuple):
     amount: str
 
 
-_OF_PAGE = _Told(
+_OF_PAGE = _FieldNames(
     "wpf_status",
     "wpf_transaction_id",
     "payment_transaction_transaction_type",
     "payment_transaction_amount",
 )
-_OF_TRANSACTION = _Told("status", "transaction_id", "transaction_type", "amount")
+_OF_TRANSACTION = _FieldNames("status", "transaction_id", "transaction_type", "amount")
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare the signature of the id."""
     try:
         found = reading.form(incoming.body)
@@ -73,7 +73,7 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     algorithm = _ALGORITHMS.get(len(given))
     if named is None or algorithm is None:
         return Verdict(None, "The id is missing, or the field signature is none.")
-    return tried(
+    return verify_with_secrets(
         setup.secrets,
         lambda secret: same(given, _signature(algorithm, named[1], secret)),
         "The signature of the id",
@@ -81,7 +81,7 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     )
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read the state of one transaction."""
     found = reading.form(incoming.body)
     named = _id(found)
@@ -90,16 +90,16 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
     name, id_ = named
     if name == "reference_id":
         word = reading.text(found, "status") or "without a status"
-        return Parsed((Note(f"An identity check: {word[:100]}."),), f"{id_}|{word}")
+        return ParsedNotices((NoteNotice(f"An identity check: {word[:100]}."),), f"{id_}|{word}")
     told = _OF_PAGE if name == "wpf_unique_id" else _OF_TRANSACTION
-    word = reading.text(found, told.status) or reading.need(found, "status")
+    word = reading.text(found, told.status) or reading.required_text(found, "status")
     type_ = reading.text(found, told.type) or ""
     step = step_of(word, type_, setup.config)
-    kind = step.kind if step else Kind.PAYMENT
+    kind = step.kind if step else TransactionKind.PAYMENT
     notice = TransactionNotice(
         References(
-            ours=reading.given(reading.text(found, told.ours)),
-            psp=reading.given(id_, reading.text(found, "payment_transaction_unique_id")),
+            ours=reading.present_values(reading.text(found, told.ours)),
+            psp=reading.present_values(id_, reading.text(found, "payment_transaction_unique_id")),
         ),
         raw_status=word,
         status=step.status if step else None,
@@ -108,7 +108,7 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
         reason=reading.text(found, "reason_code") or reading.text(found, "code"),
         message=reading.text(found, "message"),
         amount=_sum(found, told),
-        psp_transaction_id=id_ if kind is Kind.PAYMENT else linked_id(id_, word, kind),
+        psp_transaction_id=id_ if kind is TransactionKind.PAYMENT else linked_id(id_, word, kind),
         psp_reference=reading.text(found, "payment_transaction_unique_id"),
         details=card_details(
             *masked_number(reading.text(found, "card_number")),
@@ -116,24 +116,24 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
             method=type_ or None,
         ),
     )
-    return Parsed((notice,), f"{id_}|{word}|{type_}")
+    return ParsedNotices((notice,), f"{id_}|{word}|{type_}")
 
 
-def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
+def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
     """Repeat the id in XML."""
     del setup
-    if heard is Heard.REFUSED:
-        return Answer(401)
+    if heard is IntakeStatus.REFUSED:
+        return CallbackAnswer(401)
     try:
         named = _id(reading.form(incoming.body))
     except Unreadable:
         named = None
-    if heard is not Heard.STORED or named is None:
-        return Answer(400)
+    if heard is not IntakeStatus.STORED or named is None:
+        return CallbackAnswer(400)
     name, id_ = named
     echo = f"<notification_echo><{name}>{escape(_plain(id_))}</{name}></notification_echo>"
     body = f'<?xml version="1.0" encoding="UTF-8"?>{echo}'.encode()
-    return Answer(200, body, "application/xml")
+    return CallbackAnswer(200, body, "application/xml")
 
 
 def _id(found: Mapping[str, str]) -> tuple[str, str] | None:
@@ -154,14 +154,14 @@ def _signature(algorithm: str, id_: str, secret: str) -> bytes:
     return digest(algorithm, key_bytes(id_ + secret))
 
 
-def _sum(found: Mapping[str, str], told: _Told) -> Sum | None:
+def _sum(found: Mapping[str, str], told: _FieldNames) -> ProviderAmount | None:
     value, currency = reading.text(found, told.amount), reading.text(found, "currency")
     if value is None:
         return None
-    return Sum(value, currency.upper() if currency else None, is_minor=True)
+    return ProviderAmount(value, currency.upper() if currency else None, is_minor=True)
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the form as Genesis sends it, with SHA-1 as its documentation shows."""
     fields = {name: str(value) for name, value in case.fields.items()}
     named = _id(fields)

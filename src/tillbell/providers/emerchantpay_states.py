@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.model.transactions import Kind
+from tillbell.model.transactions import TransactionKind
 from tillbell.providers.kit.reading import fold
 from tillbell.providers.kit.words import (
     APPROVED,
@@ -20,7 +20,7 @@ from tillbell.providers.kit.words import (
     FAILED,
     ON_HOLD,
     PENDING,
-    Step,
+    WordMeaning,
     linked,
     meaning,
     table,
@@ -44,16 +44,16 @@ STEPS = table(
         "pending_async": PENDING,
         "pending_hold": PENDING,  # waits for the provider behind
         "pending_review": ON_HOLD,
-        "refunded": linked(Kind.REFUND),
-        "chargebacked": linked(Kind.CHARGEBACK),
-        "second_chargebacked": linked(Kind.CHARGEBACK),
-        "chargeback_reversed": linked(Kind.CHARGEBACK_REVERSAL),
-        "chargeback_reversal": linked(Kind.CHARGEBACK_REVERSAL),
+        "refunded": linked(TransactionKind.REFUND),
+        "chargebacked": linked(TransactionKind.CHARGEBACK),
+        "second_chargebacked": linked(TransactionKind.CHARGEBACK),
+        "chargeback_reversed": linked(TransactionKind.CHARGEBACK_REVERSAL),
+        "chargeback_reversal": linked(TransactionKind.CHARGEBACK_REVERSAL),
     }
 )
 
 
-def step_of(word: str, type_: str, config: Mapping[str, Any]) -> Step | None:
+def step_of(word: str, type_: str, config: Mapping[str, Any]) -> WordMeaning | None:
     """Return what a state means for a transaction of that type; None if it is not known."""
     step = meaning(word, STEPS, config)
     if step != APPROVED:
@@ -68,7 +68,7 @@ def step_of(word: str, type_: str, config: Mapping[str, Any]) -> Step | None:
     return step
 
 
-def linked_id(id_: str, word: str, kind: Kind) -> str:
+def linked_id(id_: str, word: str, kind: TransactionKind) -> str:
     """Name what belongs to a payment, apart from it: a second chargeback is not the first."""
     which = "second-" if fold(word) == "secondchargebacked" else ""
     return f"{id_}:{which}{kind.value}"

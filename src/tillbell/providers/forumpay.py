@@ -8,19 +8,19 @@ Source: forumpay/woocommerce-payment-gateway-plugin.
 
 from __future__ import annotations
 
-from tillbell.model.callbacks import Note, References, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, References, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
     Verdict,
 )
-from tillbell.providers.kit.reading import given, json_object, text
+from tillbell.providers.kit.reading import json_object, present_values, text
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.providers.kit.words import (
     APPROVED,
@@ -48,32 +48,34 @@ STATES = table(
 )
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Say that nothing is proven."""
     del incoming, setup
     return Verdict(Trust.NONE, "ForumPay signs nothing; the state is asked for.")
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read which payment changed."""
     del setup
     body = json_object(incoming.body)
     if "webhook_test" in body:
-        return Parsed((Note("A trial call of ForumPay's dashboard."),), NEVER_A_DUPLICATE)
+        return ParsedNotices(
+            (NoteNotice("A trial call of ForumPay's dashboard."),), NEVER_A_DUPLICATE
+        )
     payment_id, reference = text(body, "payment_id"), text(body, "reference_no")
     if payment_id is None and reference is None:
         raise Unreadable("Neither payment_id nor reference_no is there.")
     notice = TransactionNotice(
-        References(ours=given(reference), psp=given(payment_id)),
+        References(ours=present_values(reference), psp=present_values(payment_id)),
         raw_status="",
         status=None,
         psp_transaction_id=payment_id,
         is_hint=True,
     )
-    return Parsed((notice,), NEVER_A_DUPLICATE)
+    return ParsedNotices((notice,), NEVER_A_DUPLICATE)
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as ForumPay sends it: unsigned."""
     del setup
     return request(case, url, json_body(case.fields), {"content-type": JSON})

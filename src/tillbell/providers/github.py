@@ -10,21 +10,21 @@ from __future__ import annotations
 import re
 from urllib.parse import urlencode
 
-from tillbell.model.callbacks import Forward, Note
+from tillbell.model.callbacks import ForwardNotice, NoteNotice
 from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
     SecretRule,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
     Verdict,
 )
 from tillbell.providers.kit.bodymac import BodyMac, secret_problem
-from tillbell.providers.kit.reading import form, json_object, need, text
+from tillbell.providers.kit.reading import form, json_object, required_text, text
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 
 FORM = "application/x-www-form-urlencoded"
@@ -32,7 +32,7 @@ _PROOF = BodyMac("x-hub-signature-256", "sha256", prefix="sha256=")
 _EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare the SHA-256 signature; the SHA-1 one alone proves nothing."""
     verdict = _PROOF.verify(incoming, setup)
     is_old = incoming.header(_PROOF.header) is None and incoming.header("x-hub-signature")
@@ -41,7 +41,7 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     return verdict
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Pass the event on; a ping is only kept. A form's `payload` is the event."""
     del setup
     event = incoming.header("x-github-event") or ""
@@ -50,14 +50,16 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
     key = incoming.header("x-github-delivery")
     payload = incoming.body
     if (incoming.header("content-type") or "").startswith(FORM):
-        payload = need(form(incoming.body), "payload").encode()
+        payload = required_text(form(incoming.body), "payload").encode()
     found = json_object(payload)
     if event == "ping":
-        return Parsed((Note(f"GitHub says hello: {(text(found, 'zen') or '')[:200]}"),), key)
-    return Parsed((Forward(f"github.{event}", payload),), key)
+        return ParsedNotices(
+            (NoteNotice(f"GitHub says hello: {(text(found, 'zen') or '')[:200]}"),), key
+        )
+    return ParsedNotices((ForwardNotice(f"github.{event}", payload),), key)
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as GitHub sends it; the case names the event in `x-github-event`."""
     body = json_body(case.fields)
     named = {name.lower(): value for name, value in case.headers.items()}

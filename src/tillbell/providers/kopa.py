@@ -14,20 +14,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.model.callbacks import Note, References, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Status
+from tillbell.model.transactions import TransactionStatus
 from tillbell.providers.kit import networks, reading
 from tillbell.providers.kit.base import (
-    Answer,
-    Case,
+    CallbackAnswer,
     Confidence,
-    Heard,
     Incoming,
-    Parsed,
+    IntakeStatus,
+    ParsedNotices,
     Provider,
-    Setting,
-    Setup,
+    ProviderSetting,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
     Verdict,
 )
@@ -37,8 +37,8 @@ from tillbell.providers.kit.browser import (
     ERROR_URL,
     SUCCESS_URL,
     not_accepted,
-    sent_on,
-    word_of,
+    redirect_to_shop,
+    status_word,
 )
 from tillbell.providers.kit.requests import JSON, json_body, request
 from tillbell.providers.kit.words import (
@@ -48,7 +48,7 @@ from tillbell.providers.kit.words import (
     DECLINED,
     FAILED,
     STATUSES,
-    Step,
+    WordMeaning,
     meaning,
     table,
 )
@@ -68,7 +68,10 @@ WORDS = table(
     }
 )
 # Without `Error`: the API says that, too, of an order that was paid already.
-LOOK_UP: Mapping[str, Status] = {"Approved": Status.APPROVED, "Declined": Status.DECLINED}
+LOOK_UP: Mapping[str, TransactionStatus] = {
+    "Approved": TransactionStatus.APPROVED,
+    "Declined": TransactionStatus.DECLINED,
+}
 # Which page the payer sees next.
 RETURNS: Mapping[str, tuple[str, ...]] = {
     "authorised": ("successUrl",),
@@ -77,22 +80,22 @@ RETURNS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Prove what the owner has configured: a signature, else networks, else nothing."""
     if _is_return(incoming):
         return Verdict(Trust.NONE, "A browser carried it, so nothing is proven.")
     signature = _signature(setup.config)
     if signature is None:
         return networks.verify(incoming, setup)
-    return signature.verify(incoming, Setup((str(setup.config.get("signatureKey") or ""),)))
+    return signature.verify(incoming, SourceSetup((str(setup.config.get("signatureKey") or ""),)))
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read the result of one payment."""
     found = _folded(incoming)
     if _is_return(incoming):
         return _parse_return(found)
-    order = reading.need(found, "orderid")
+    order = reading.required_text(found, "orderid")
     word = _word(found)
     step = _step(word, found, setup.config)
     # The name on the wire has the typing error.
@@ -110,22 +113,22 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
     )
     # Who proves nothing must not take the place of what is to come: only its very bytes repeat.
     is_signed = _signature(setup.config) is not None
-    return Parsed((notice,), f"{order}|{id_ or ''}|{word}" if is_signed else None)
+    return ParsedNotices((notice,), f"{order}|{id_ or ''}|{word}" if is_signed else None)
 
 
-def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
+def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
     """Tell the server `OK`, send a browser on to the shop."""
     if not _is_return(incoming):
-        if heard is Heard.STORED:
-            return Answer(200, b"OK")
-        return Answer(401 if heard is Heard.REFUSED else 400)
-    if heard is not Heard.STORED:
+        if heard is IntakeStatus.STORED:
+            return CallbackAnswer(200, b"OK")
+        return CallbackAnswer(401 if heard is IntakeStatus.REFUSED else 400)
+    if heard is not IntakeStatus.STORED:
         return not_accepted(setup.config, 400)
-    result = word_of(lambda: reading.text(_folded(incoming), "authresult"))
-    return sent_on(setup.config, *RETURNS.get(result.lower(), ("errorUrl",)))
+    result = status_word(lambda: reading.text(_folded(incoming), "authresult"))
+    return redirect_to_shop(setup.config, *RETURNS.get(result.lower(), ("errorUrl",)))
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Post the fields as JSON, signed if that is configured; or come back as a browser does."""
     if case.method != "POST":
         return request(case, url, b"", {})
@@ -169,18 +172,20 @@ def _word(found: Mapping[str, Any]) -> str:
     raise Unreadable("None of the fields 'TransStatus', 'event' and 'status' is there.")
 
 
-def _step(word: str, found: Mapping[str, Any], config: Mapping[str, Any]) -> Step | None:
+def _step(word: str, found: Mapping[str, Any], config: Mapping[str, Any]) -> WordMeaning | None:
     is_reserved = reading.fold(reading.text(found, "trantype") or "") == "preauth"
     step = meaning(word, WORDS, config)
     return meaning("authorized", WORDS, config) if step == APPROVED and is_reserved else step
 
 
-def _parse_return(found: Mapping[str, Any]) -> Parsed:
+def _parse_return(found: Mapping[str, Any]) -> ParsedNotices:
     """Read what a browser says; it only starts a look-up. Never a duplicate: it is no event."""
-    result = reading.need(found, "authresult")
+    result = reading.required_text(found, "authresult")
     order = reading.text(found, "orderid") or reading.text(found, "oid")
     if order is None:
-        return Parsed((Note(f"A browser returned with {result[:40]!r}, of no order."),), "")
+        return ParsedNotices(
+            (NoteNotice(f"A browser returned with {result[:40]!r}, of no order."),), ""
+        )
     notice = TransactionNotice(
         References(ours=(order,)),
         raw_status=f"authResult={result}",
@@ -188,7 +193,7 @@ def _parse_return(found: Mapping[str, Any]) -> Parsed:
         message=f"The payer's browser returned with {result}.",
         is_hint=True,
     )
-    return Parsed((notice,), "")
+    return ParsedNotices((notice,), "")
 
 
 PROVIDER = Provider(
@@ -209,15 +214,17 @@ PROVIDER = Provider(
         CANCEL_URL,
         ERROR_URL,
         networks.NETWORKS,
-        Setting("signatureHeader", "The header with an HMAC of the body, should KOPA send one."),
-        Setting("signatureKey", "The key of that HMAC.", is_secret=True),
-        Setting(
+        ProviderSetting(
+            "signatureHeader", "The header with an HMAC of the body, should KOPA send one."
+        ),
+        ProviderSetting("signatureKey", "The key of that HMAC.", is_secret=True),
+        ProviderSetting(
             "signatureAlgorithm",
             "The hash of that HMAC.",
             choices=("sha1", "sha256", "sha384", "sha512"),
             default="sha256",
         ),
-        Setting(
+        ProviderSetting(
             "signatureEncoding",
             "How that HMAC is written.",
             choices=("hex", "base64"),

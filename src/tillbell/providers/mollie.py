@@ -12,22 +12,22 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from tillbell.model.callbacks import Note, References, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Status
+from tillbell.model.transactions import TransactionStatus
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
     SecretRule,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Verdict,
 )
 from tillbell.providers.kit.bodymac import secret_problem
-from tillbell.providers.kit.proof import from_hex, is_one_of, mac, tried
-from tillbell.providers.kit.reading import fields, given, iso_time, need, text
+from tillbell.providers.kit.proof import from_hex, is_one_of, mac, verify_with_secrets
+from tillbell.providers.kit.reading import fields, iso_time, present_values, required_text, text
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 
 HEADER = "x-mollie-signature"
@@ -35,7 +35,7 @@ FORM = "application/x-www-form-urlencoded"
 _PREFIX = "sha256="
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare the signatures of an event; a classic webhook has none and proves nothing."""
     written = [value for name, value in incoming.headers if name == HEADER][:2]
     if not written and not _is_event(incoming):
@@ -43,7 +43,7 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     signatures = [from_hex(value.removeprefix(_PREFIX)) for value in written]
     if not any(signatures):
         return Verdict(None, f"The event has no {HEADER} of hex.")
-    return tried(
+    return verify_with_secrets(
         setup.secrets,
         lambda secret: is_one_of(signatures, [_signature(secret, incoming.body)]),
         HEADER,
@@ -58,22 +58,24 @@ def _signature(secret: str, body: bytes) -> bytes:
     return mac("sha256", secret.encode("utf-8", "surrogatepass"), body)
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Say which payment changed. Hints are never duplicates: the same one means each change."""
     del setup
     found = fields(incoming)
     if not _is_event(incoming):
-        return Parsed((_changed(need(found, "id"), "changed"),), "")
-    word, entity = need(found, "type"), text(found, "entityId") or ""
+        return ParsedNotices((_changed(required_text(found, "id"), "changed"),), "")
+    word, entity = required_text(found, "type"), text(found, "entityId") or ""
     if not entity.startswith("tr_"):
-        return Parsed((Note(f"{word[:100]} is not about a payment."),), text(found, "id"))
+        return ParsedNotices(
+            (NoteNotice(f"{word[:100]} is not about a payment."),), text(found, "id")
+        )
     notice = _changed(entity, word)._replace(occurred_at=iso_time(found.get("createdAt")))
-    return Parsed((notice,), text(found, "id"))
+    return ParsedNotices((notice,), text(found, "id"))
 
 
 def _changed(payment_id: str, word: str) -> TransactionNotice:
     return TransactionNotice(
-        References(psp=given(payment_id)),
+        References(psp=present_values(payment_id)),
         raw_status=word,
         status=None,
         psp_transaction_id=payment_id,
@@ -81,7 +83,7 @@ def _changed(payment_id: str, word: str) -> TransactionNotice:
     )
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as Mollie sends it: a form of one id, or a signed event.
 
     Raises `ValueError` for an event without a secret: there are none.
@@ -114,12 +116,12 @@ PROVIDER = Provider(
     sign=sign,
     note="No webhook tells how the payment stands: set lookupUrl, or a person must confirm.",
     statuses={
-        "open": Status.PENDING,
-        "pending": Status.PENDING,
-        "authorized": Status.PENDING,
-        "paid": Status.APPROVED,
-        "failed": Status.FAILED,
-        "canceled": Status.CANCELLED,
-        "expired": Status.CANCELLED,
+        "open": TransactionStatus.PENDING,
+        "pending": TransactionStatus.PENDING,
+        "authorized": TransactionStatus.PENDING,
+        "paid": TransactionStatus.APPROVED,
+        "failed": TransactionStatus.FAILED,
+        "canceled": TransactionStatus.CANCELLED,
+        "expired": TransactionStatus.CANCELLED,
     },
 )

@@ -15,69 +15,69 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.model.callbacks import References, Sum, TransactionNotice
+from tillbell.model.callbacks import ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import NEGATIVE, Status
+from tillbell.model.transactions import NEGATIVE, TransactionStatus
 from tillbell.providers.kit import shared_secret
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
+    ProviderSetting,
     SecretRule,
-    Setting,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Verdict,
 )
 from tillbell.providers.kit.order_fields import known
-from tillbell.providers.kit.reading import fold, given, json_object, need, text
+from tillbell.providers.kit.reading import fold, json_object, present_values, required_text, text
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 
 HEADER = "authorization"
 BEARER = "Bearer "
 
 # The platform writes `On Hold`, its API `PENDING`: case, spaces, `_` and `-` do not count (T9).
-STATUSES: Mapping[str, Status] = {fold(status): status for status in Status}
+STATUSES: Mapping[str, TransactionStatus] = {fold(status): status for status in TransactionStatus}
 # The older cashier's own words; they count only together with `confirmed`.
-OLD_STATUSES: Mapping[str, Status] = {
+OLD_STATUSES: Mapping[str, TransactionStatus] = {
     **STATUSES,
-    "confirmed": Status.APPROVED,
-    "success": Status.APPROVED,
-    "failure": Status.FAILED,
+    "confirmed": TransactionStatus.APPROVED,
+    "success": TransactionStatus.APPROVED,
+    "failure": TransactionStatus.FAILED,
 }
-_UNDECIDED = frozenset({Status.ON_HOLD, Status.PROCESSING})
+_UNDECIDED = frozenset({TransactionStatus.ON_HOLD, TransactionStatus.PROCESSING})
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare the whole header with the password, and what stands after `Bearer`."""
     whole = incoming.header(HEADER)
     rest = whole[len(BEARER) :] if whole and whole.startswith(BEARER) else None
     return shared_secret.verify(setup, HEADER, [whole, rest])
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read either body; which it is, `transaction_status` tells by being there."""
     body = json_object(incoming.body)
-    id_ = need(body, "transaction_id")
+    id_ = required_text(body, "transaction_id")
     if "transaction_status" in body:
         word = text(body, "transaction_status") or ""
-        return Parsed((_notice(body, word),), f"{id_}|{word}")
+        return ParsedNotices((_notice(body, word),), f"{id_}|{word}")
     raw, confirmed = text(body, "status") or "", body.get("confirmed")
     status = old_status(raw, confirmed) if setup.config.get("legacy") is True else None
-    return Parsed((_old_notice(body, status),), f"{id_}|{raw}|{confirmed}")
+    return ParsedNotices((_old_notice(body, status),), f"{id_}|{raw}|{confirmed}")
 
 
-def old_status(word: str, confirmed: Any) -> Status | None:
+def old_status(word: str, confirmed: Any) -> TransactionStatus | None:
     """Decide by `status` and `confirmed` together; None where they contradict each other.
 
     >>> old_status("Confirmed", True), old_status("success", False), old_status("failure", True)
-    (<Status.APPROVED: 'Approved'>, <Status.PENDING: 'Pending'>, None)
+    (<TransactionStatus.APPROVED: 'Approved'>, <TransactionStatus.PENDING: 'Pending'>, None)
     """
     status = OLD_STATUSES.get(fold(word))
     if confirmed is True:
-        return status if status is Status.APPROVED else None
-    return status if status in NEGATIVE | _UNDECIDED else Status.PENDING
+        return status if status is TransactionStatus.APPROVED else None
+    return status if status in NEGATIVE | _UNDECIDED else TransactionStatus.PENDING
 
 
 def _notice(body: dict[str, Any], word: str) -> TransactionNotice:
@@ -86,11 +86,13 @@ def _notice(body: dict[str, Any], word: str) -> TransactionNotice:
     raw = text(body, "status") if status is not None else None
     return _base(body, status)._replace(
         raw_status=raw or word,
-        amount=None if amount is None else Sum(amount, currency.upper() if currency else None),
+        amount=None
+        if amount is None
+        else ProviderAmount(amount, currency.upper() if currency else None),
     )
 
 
-def _old_notice(body: dict[str, Any], status: Status | None) -> TransactionNotice:
+def _old_notice(body: dict[str, Any], status: TransactionStatus | None) -> TransactionNotice:
     """Read an old body; two currencies without an amount are only worth remembering."""
     return _base(body, status)._replace(
         details=known(
@@ -102,12 +104,14 @@ def _old_notice(body: dict[str, Any], status: Status | None) -> TransactionNotic
     )
 
 
-def _base(body: dict[str, Any], status: Status | None) -> TransactionNotice:
+def _base(body: dict[str, Any], status: TransactionStatus | None) -> TransactionNotice:
     id_ = text(body, "transaction_id")
     second = text(body, "psp_transaction_id")
     return TransactionNotice(
         # A merchant may have taken the platform's id for its own.
-        references=References(given(text(body, "merchantReference"), id_), given(id_, second)),
+        references=References(
+            present_values(text(body, "merchantReference"), id_), present_values(id_, second)
+        ),
         raw_status=text(body, "status") or "",
         status=status,
         message=text(body, "message"),
@@ -117,7 +121,7 @@ def _base(body: dict[str, Any], status: Status | None) -> TransactionNotice:
     )
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as the platform sends it; an old body with a bearer token."""
     headers = {"content-type": JSON}
     if setup.secrets:
@@ -145,7 +149,7 @@ PROVIDER = Provider(
     answer=usual(),
     sign=sign,
     settings=(
-        Setting(
+        ProviderSetting(
             "legacy",
             "Believe the older cashier's body, which has confirmed and no transaction_status.",
             type="boolean",

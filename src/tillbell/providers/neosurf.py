@@ -11,23 +11,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from tillbell.model.callbacks import References, Sum, TransactionNotice
+from tillbell.model.callbacks import ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Status
+from tillbell.model.transactions import TransactionStatus
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
     SecretRule,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
     Verdict,
 )
 from tillbell.providers.kit.bodymac import secret_problem
-from tillbell.providers.kit.proof import from_hex, same, tried
+from tillbell.providers.kit.proof import from_hex, same, verify_with_secrets
 from tillbell.providers.kit.requests import request, usual
 from tillbell.providers.kit.sortedhash import sorted_hash, written
 from tillbell.providers.kit.words import (
@@ -36,7 +36,7 @@ from tillbell.providers.kit.words import (
     FAILED,
     PENDING,
     STATUSES,
-    Step,
+    WordMeaning,
     meaning,
     statuses,
     table,
@@ -68,7 +68,7 @@ _HASH = "hash"
 _FORM = "application/x-www-form-urlencoded"
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare the hash over all fields, then over those that are known."""
     try:
         fields = _fields(incoming)
@@ -78,7 +78,7 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     if not given:
         return Verdict(None, "The field hash is missing or no hex.")
     unknown = fields.keys() - FIELDS
-    return tried(
+    return verify_with_secrets(
         setup.secrets,
         lambda secret: any(
             same(given, sorted_hash("sha512", fields, secret, without))
@@ -89,15 +89,18 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     )
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read the result of one payment."""
     fields = _fields(incoming)
-    id_, word = reading.need(fields, "transactionId"), reading.need(fields, "status")
+    id_, word = (
+        reading.required_text(fields, "transactionId"),
+        reading.required_text(fields, "status"),
+    )
     step = _step(word, reading.text(fields, "errorCode"), setup)
     notice = TransactionNotice(
         References(
-            ours=reading.given(reading.text(fields, "merchantTransactionId")),
-            psp=reading.given(id_),
+            ours=reading.present_values(reading.text(fields, "merchantTransactionId")),
+            psp=reading.present_values(id_),
         ),
         raw_status=word,
         status=step.status if step else None,
@@ -108,26 +111,26 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
         psp_transaction_id=id_,
         details=_details(fields),
     )
-    return Parsed((notice,), f"{id_}|{word}")
+    return ParsedNotices((notice,), f"{id_}|{word}")
 
 
 def _fields(incoming: Incoming) -> dict[str, str]:
     return written(reading.fields(incoming))
 
 
-def _step(word: str, error: str | None, setup: Setup) -> Step | None:
+def _step(word: str, error: str | None, setup: SourceSetup) -> WordMeaning | None:
     step = meaning(word, STEPS, setup.config)
     # Nothing with an error is paid, whatever the word.
-    if error is not None and step is not None and step.status is Status.APPROVED:
+    if error is not None and step is not None and step.status is TransactionStatus.APPROVED:
         return FAILED
     return step
 
 
-def _sum(fields: Mapping[str, str], amount: str, currency: str) -> Sum | None:
+def _sum(fields: Mapping[str, str], amount: str, currency: str) -> ProviderAmount | None:
     value, code = reading.text(fields, amount), reading.text(fields, currency)
     if value is None:
         return None
-    return Sum(value, code.upper() if code else None, is_minor=True)
+    return ProviderAmount(value, code.upper() if code else None, is_minor=True)
 
 
 def _details(fields: Mapping[str, str]) -> dict[str, str]:
@@ -135,7 +138,7 @@ def _details(fields: Mapping[str, str]) -> dict[str, str]:
     return {"paymentMethod": method} if method else {}
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the form as Neosurf sends it."""
     fields = written(case.fields)
     fields[_HASH] = sorted_hash("sha512", fields, setup.secrets[0], {_HASH}).hex()

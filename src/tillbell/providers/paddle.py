@@ -10,20 +10,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from tillbell.model.callbacks import Note, Notice, References, Sum, TransactionNotice
+from tillbell.model.callbacks import (
+    NoteNotice,
+    Notice,
+    ProviderAmount,
+    References,
+    TransactionNotice,
+)
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
     SecretRule,
-    Setup,
+    SimulationCase,
+    SourceSetup,
 )
 from tillbell.providers.kit.bodymac import secret_problem
-from tillbell.providers.kit.reading import given, iso_time, json_object, need, part, text
+from tillbell.providers.kit.reading import (
+    iso_time,
+    json_object,
+    object_member,
+    present_values,
+    required_text,
+    text,
+)
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.providers.kit.timedmac import TimedMac, tolerance
 from tillbell.providers.kit.words import (
@@ -31,7 +44,7 @@ from tillbell.providers.kit.words import (
     CANCELLED,
     PENDING,
     STATUSES,
-    Step,
+    WordMeaning,
     meaning,
     table,
 )
@@ -44,75 +57,82 @@ EVENTS = table(
         "transaction.ready": PENDING,
         "transaction.billed": PENDING,
         "transaction.past_due": PENDING,
-        "transaction.payment_failed": Step(Status.PENDING, "payment_failed"),  # may be tried again
+        "transaction.payment_failed": WordMeaning(
+            TransactionStatus.PENDING, "payment_failed"
+        ),  # may be tried again
         "transaction.paid": APPROVED,
         "transaction.completed": APPROVED,
         "transaction.canceled": CANCELLED,
     }
 )
 ACTIONS = {
-    "refund": Kind.REFUND,
-    "chargeback": Kind.CHARGEBACK,
-    "chargeback_reverse": Kind.CHARGEBACK_REVERSAL,
+    "refund": TransactionKind.REFUND,
+    "chargeback": TransactionKind.CHARGEBACK,
+    "chargeback_reverse": TransactionKind.CHARGEBACK_REVERSAL,
 }
 DECISIONS = {
-    "pending_approval": Status.PENDING,
-    "approved": Status.APPROVED,
-    "rejected": Status.DECLINED,
+    "pending_approval": TransactionStatus.PENDING,
+    "approved": TransactionStatus.APPROVED,
+    "rejected": TransactionStatus.DECLINED,
 }
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event."""
     body = json_object(incoming.body)
-    word, found = need(body, "event_type"), part(body, "data")
+    word, found = required_text(body, "event_type"), object_member(body, "data")
     notice = _notice(word, found, meaning(word, EVENTS, setup.config))
     if isinstance(notice, TransactionNotice):
         notice = notice._replace(occurred_at=iso_time(body.get("occurred_at")))
-    return Parsed((notice,), text(body, "event_id"))
+    return ParsedNotices((notice,), text(body, "event_id"))
 
 
-def _notice(word: str, found: dict[str, Any], step: Step | None) -> Notice:
+def _notice(word: str, found: dict[str, Any], step: WordMeaning | None) -> Notice:
     if word.startswith("adjustment."):
         return _adjustment(found)
     if not word.startswith("transaction."):
-        return Note(f"{word[:100]} is not about a payment.")
+        return NoteNotice(f"{word[:100]} is not about a payment.")
     if step is None:
-        return Note(f"{word[:100]} changes nothing of a payment.")
-    totals, ours = part(part(found, "details"), "totals"), part(found, "custom_data")
+        return NoteNotice(f"{word[:100]} changes nothing of a payment.")
+    totals, ours = (
+        object_member(object_member(found, "details"), "totals"),
+        object_member(found, "custom_data"),
+    )
     return TransactionNotice(
-        References(given(*(text(ours, name) for name in ours)), given(text(found, "id"))),
+        References(
+            present_values(*(text(ours, name) for name in ours)), present_values(text(found, "id"))
+        ),
         raw_status=word,
         status=step.status,
         substate=step.substate,
         amount=_sum(totals, "grand_total", text(found, "currency_code")),
-        psp_transaction_id=need(found, "id"),
+        psp_transaction_id=required_text(found, "id"),
         psp_reference=text(found, "invoice_number"),
     )
 
 
 def _adjustment(found: dict[str, Any]) -> Notice:
-    action, decision = need(found, "action"), text(found, "status") or ""
+    action, decision = required_text(found, "action"), text(found, "status") or ""
     kind = ACTIONS.get(action)
     if kind is None:
-        return Note(f"The adjustment {action[:50]} moves no money.")
+        return NoteNotice(f"The adjustment {action[:50]} moves no money.")
     return TransactionNotice(
-        References(psp=given(need(found, "transaction_id"))),
+        References(psp=present_values(required_text(found, "transaction_id"))),
         raw_status=f"{action} {decision}",
         status=DECISIONS.get(decision),
         kind=kind,
         reason=text(found, "reason"),
-        amount=_sum(part(found, "totals"), "total", text(found, "currency_code")),
-        psp_transaction_id=need(found, "id"),
+        amount=_sum(object_member(found, "totals"), "total", text(found, "currency_code")),
+        psp_transaction_id=required_text(found, "id"),
     )
 
 
-def _sum(totals: dict[str, Any], name: str, currency: str | None) -> Sum | None:
+def _sum(totals: dict[str, Any], name: str, currency: str | None) -> ProviderAmount | None:
     value = text(totals, name)
-    return None if value is None else Sum(value, currency, is_minor=True)
+    return None if value is None else ProviderAmount(value, currency, is_minor=True)
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as Paddle sends it."""
     body = json_body(case.fields)
     signature = PROOF.value(setup.secrets[0], case.at, body)
@@ -139,12 +159,12 @@ PROVIDER = Provider(
     note="Whether a repeated event is signed anew is not known: if repeats are refused, raise "
     "toleranceSeconds.",
     statuses={
-        "draft": Status.PENDING,
-        "ready": Status.PENDING,
-        "billed": Status.PENDING,
-        "past_due": Status.PENDING,
-        "paid": Status.APPROVED,
-        "completed": Status.APPROVED,
-        "canceled": Status.CANCELLED,
+        "draft": TransactionStatus.PENDING,
+        "ready": TransactionStatus.PENDING,
+        "billed": TransactionStatus.PENDING,
+        "past_due": TransactionStatus.PENDING,
+        "paid": TransactionStatus.APPROVED,
+        "completed": TransactionStatus.APPROVED,
+        "canceled": TransactionStatus.CANCELLED,
     },
 )

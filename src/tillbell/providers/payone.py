@@ -14,26 +14,33 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from tillbell.model.callbacks import Note, References, Sum, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind
+from tillbell.model.transactions import TransactionKind
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
-    Answer,
-    Case,
+    CallbackAnswer,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
+    ProviderSetting,
     SecretRule,
-    Setting,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
     Verdict,
 )
 from tillbell.providers.kit.bodymac import BodyMac, secret_problem
 from tillbell.providers.kit.card import card_details, masked_number
-from tillbell.providers.kit.proof import digest, from_hex, is_from, key_bytes, same, tried
+from tillbell.providers.kit.proof import (
+    digest,
+    from_hex,
+    is_from,
+    key_bytes,
+    same,
+    verify_with_secrets,
+)
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.providers.kit.words import (
     APPROVED,
@@ -43,14 +50,14 @@ from tillbell.providers.kit.words import (
     FAILED,
     ON_HOLD,
     SETTLING,
-    Step,
+    WordMeaning,
     linked,
     meaning,
     table,
 )
 
 # Of what is given back the form tells no amount, so a person says how much it was.
-_GIVEN_BACK = linked(Kind.REFUND)
+_GIVEN_BACK = linked(TransactionKind.REFUND)
 ACTIONS = table(
     {
         "appointed": AUTHORIZED,
@@ -71,7 +78,7 @@ _FORM = "application/x-www-form-urlencoded"
 _FIXED = {"paymentMode": "mode", "portalId": "portalid", "accountId": "aid"}
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare the form's key, or the signature of an event; then the address and the account."""
     if setup.config.get("checkAddress") and not is_from(incoming.peer, ADDRESSES):
         return Verdict(None, "It comes from an address that PAYONE does not list.")
@@ -82,42 +89,42 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     except Unreadable as error:
         return Verdict(None, str(error))
     given = from_hex(reading.text(found, "key"))
-    verdict = tried(
+    verdict = verify_with_secrets(
         setup.secrets, lambda secret: same(given, _key(secret)), "The form's key", Trust.SECRET
     )
     problem = _account_problem(found, setup.config) if verdict.trust is not None else None
     return Verdict(None, problem) if problem else verdict
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one status of a payment."""
     if _is_event(incoming):
         return _parse_event(incoming)
     found = _form(incoming)
-    action, id_ = reading.need(found, "txaction"), reading.need(found, "txid")
+    action, id_ = reading.required_text(found, "txaction"), reading.required_text(found, "txid")
     number = reading.text(found, "sequencenumber") or ""
     key = f"{id_}|{number}|{action}"
     step = meaning(action, ACTIONS, setup.config)
     if step is None:
-        return Parsed((Note(f"{action[:40]} says nothing about money."),), key)
+        return ParsedNotices((NoteNotice(f"{action[:40]} says nothing about money."),), key)
     notice = TransactionNotice(
-        References(ours=reading.given(reading.text(found, "reference")), psp=(id_,)),
+        References(ours=reading.present_values(reading.text(found, "reference")), psp=(id_,)),
         raw_status=action,
-        status=step.status if step.kind is Kind.PAYMENT else None,
+        status=step.status if step.kind is TransactionKind.PAYMENT else None,
         kind=step.kind,
         substate=step.substate,
         reason=reading.text(found, "failedcause") or reading.text(found, "errorcode"),
-        amount=_price(found) if step.kind is Kind.PAYMENT else None,
-        psp_transaction_id=id_ if step.kind is Kind.PAYMENT else f"{id_}-{number}",
+        amount=_price(found) if step.kind is TransactionKind.PAYMENT else None,
+        psp_transaction_id=id_ if step.kind is TransactionKind.PAYMENT else f"{id_}-{number}",
         user_id=reading.text(found, "userid"),
         occurred_at=reading.unix_seconds(reading.text(found, "txtime")),
         sequence=int(number) if _is_count(number) else None,
         details=_details(found, step),
     )
-    return Parsed((notice,), key)
+    return ParsedNotices((notice,), key)
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Post the form with its key; an event of the newer platform as signed JSON."""
     secret = setup.secrets[0] if setup.secrets else ""
     if "txaction" not in case.fields:
@@ -152,16 +159,16 @@ def _account_problem(found: Mapping[str, str], config: Mapping[str, Any]) -> str
     return None
 
 
-def _price(found: Mapping[str, str]) -> Sum | None:
+def _price(found: Mapping[str, str]) -> ProviderAmount | None:
     value, currency = reading.text(found, "price"), reading.text(found, "currency")
-    return Sum(value, currency.upper() if currency else None) if value else None
+    return ProviderAmount(value, currency.upper() if currency else None) if value else None
 
 
-def _details(found: Mapping[str, str], step: Step) -> dict[str, Any]:
+def _details(found: Mapping[str, str], step: WordMeaning) -> dict[str, Any]:
     """Keep the ends of the card's number, and of what is given back what the form tells."""
     first, last = masked_number(found.get("cardpan"))
     told = card_details(first, last, brand=reading.text(found, "cardtype"))
-    if step.kind is Kind.PAYMENT:
+    if step.kind is TransactionKind.PAYMENT:
         return told
     sums = {name: found[name] for name in ("price", "balance", "receivable") if found.get(name)}
     return {**told, **sums}
@@ -178,19 +185,21 @@ def _is_event(incoming: Incoming) -> bool:
     return any(name == _EVENT.header for name, _ in incoming.headers)
 
 
-def _verify_event(incoming: Incoming, setup: Setup) -> Verdict:
+def _verify_event(incoming: Incoming, setup: SourceSetup) -> Verdict:
     wanted = setup.config.get("keyId")
     if wanted and incoming.header("x-gcs-keyid") != str(wanted):
         return Verdict(None, "The header X-GCS-KeyId is not what the setting keyId says.")
     return _EVENT.verify(incoming, setup)
 
 
-def _parse_event(incoming: Incoming) -> Parsed:
+def _parse_event(incoming: Incoming) -> ParsedNotices:
     found = reading.json_object(incoming.body)
-    details = reading.part(found, "eventDetails")
+    details = reading.object_member(found, "eventDetails")
     word = reading.text(details, "type") or reading.text(found, "type") or "without a type"
     note = f"An event of the Commerce Platform, {word[:40]}: its meaning is not known for sure."
-    return Parsed((Note(note),), reading.text(found, "eventId") or reading.text(found, "id"))
+    return ParsedNotices(
+        (NoteNotice(note),), reading.text(found, "eventId") or reading.text(found, "id")
+    )
 
 
 PROVIDER = Provider(
@@ -207,20 +216,22 @@ PROVIDER = Provider(
     answers="200 with the body TSOK; anything else counts as not delivered.",
     verify=verify,
     parse=parse,
-    answer=usual(Answer(200, b"TSOK")),
+    answer=usual(CallbackAnswer(200, b"TSOK")),
     sign=sign,
     settings=(
         AUTHORIZATION_IS_FINAL,
-        Setting(
+        ProviderSetting(
             "checkAddress",
             "Refuse what does not come from the addresses that PAYONE lists.",
             "boolean",
             default=False,
         ),
-        Setting("paymentMode", "Refuse what is of the other mode.", choices=("test", "live")),
-        Setting("portalId", "Refuse what is of another portal."),
-        Setting("accountId", "Refuse what is of another sub-account (aid)."),
-        Setting("keyId", "The X-GCS-KeyId of the Commerce Platform; others are refused."),
+        ProviderSetting(
+            "paymentMode", "Refuse what is of the other mode.", choices=("test", "live")
+        ),
+        ProviderSetting("portalId", "Refuse what is of another portal."),
+        ProviderSetting("accountId", "Refuse what is of another sub-account (aid)."),
+        ProviderSetting("keyId", "The X-GCS-KeyId of the Commerce Platform; others are refused."),
     ),
     masked=(
         "key",

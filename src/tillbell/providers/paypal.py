@@ -16,28 +16,41 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tillbell.clock import iso
-from tillbell.model.callbacks import Forward, Notice, References, Sum, TransactionNotice
+from tillbell.model.callbacks import (
+    ForwardNotice,
+    Notice,
+    ProviderAmount,
+    References,
+    TransactionNotice,
+)
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
+    ProviderSetting,
     SecretRule,
-    Setting,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
     Verdict,
 )
 from tillbell.providers.kit.bodymac import secret_problem
 from tillbell.providers.kit.certsig import certificates, is_signed_by, sign_with
 from tillbell.providers.kit.order_fields import parts
-from tillbell.providers.kit.proof import NO_SECRET, from_base64, tried
-from tillbell.providers.kit.reading import given, iso_time, json_object, need, part, text
+from tillbell.providers.kit.proof import NO_SECRET, from_base64, verify_with_secrets
+from tillbell.providers.kit.reading import (
+    iso_time,
+    json_object,
+    object_member,
+    present_values,
+    required_text,
+    text,
+)
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
-from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL, STATUSES, Step, meaning
+from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL, STATUSES, WordMeaning, meaning
 from tillbell.providers.paypal_events import DISPUTES, EVENTS, FORWARDED
 
 ID, TIME, SIGNATURE = (f"paypal-transmission-{name}" for name in ("id", "time", "sig"))
@@ -45,19 +58,19 @@ CERTIFICATE_URL, ALGORITHM = "paypal-cert-url", "paypal-auth-algo"
 HOSTS = frozenset(
     f"{name}{zone}.paypal.com" for name in ("api", "api-m") for zone in ("", ".sandbox")
 )
-CERTIFICATE = Setting(
+CERTIFICATE = ProviderSetting(
     "certificate",
     "PayPal's signing certificate, or several, in PEM: what PAYPAL-CERT-URL of a request names.",
     is_required=True,
 )
-SIMULATOR_KEY = Setting(
+SIMULATOR_KEY = ProviderSetting(
     "simulatorKey",
     "Only to simulate PayPal: the private key, in PEM, of a certificate of your own.",
     is_secret=True,
 )
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Check the signature with the pinned certificates and each webhook id."""
     if not any(setup.secrets):
         return NO_SECRET
@@ -72,7 +85,7 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     pem = str(setup.config.get(CERTIFICATE.name) or "")
     if not certificates(pem):
         return Verdict(None, f"No certificate is pinned. Set config.certificate to that of {url}.")
-    verdict = tried(
+    verdict = verify_with_secrets(
         setup.secrets,
         lambda secret: is_signed_by(
             pem, from_base64(signature), _text(incoming, secret), incoming.received_at
@@ -100,63 +113,63 @@ def _text(incoming: Incoming, webhook_id: str) -> bytes:
     return signed.encode("utf-8", "surrogatepass")
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event. What is not about a payment becomes a message `paypal.<type>`."""
     body = json_object(incoming.body)
-    word, found = need(body, "event_type"), part(body, "resource")
+    word, found = required_text(body, "event_type"), object_member(body, "resource")
     notice = _notice(word, found, setup) or _other(word, incoming.body)
     if isinstance(notice, TransactionNotice):
         notice = notice._replace(occurred_at=iso_time(body.get("create_time")))
-    return Parsed((notice,), incoming.header(ID) or text(body, "id"))
+    return ParsedNotices((notice,), incoming.header(ID) or text(body, "id"))
 
 
-def _notice(word: str, found: dict[str, Any], setup: Setup) -> Notice | None:
+def _notice(word: str, found: dict[str, Any], setup: SourceSetup) -> Notice | None:
     if word.startswith("CUSTOMER.DISPUTE."):
         return _dispute(word, found, setup)
     step = meaning(word, EVENTS, setup.config)
     if step is None:
         return None
     is_order = word.startswith("CHECKOUT.ORDER.")
-    up = _above(found) if step.kind is not Kind.PAYMENT else None
-    own = need(found, "id")
+    up = _above(found) if step.kind is not TransactionKind.PAYMENT else None
+    own = required_text(found, "id")
     return TransactionNotice(
-        References(_ours(found), given(up, *_related(found), own if up is None else None)),
+        References(_ours(found), present_values(up, *_related(found), own if up is None else None)),
         raw_status=word,
         status=step.status,
         kind=step.kind,
         substate=step.substate,
-        reason=text(part(found, "status_details"), "reason"),
-        amount=None if is_order else _sum(part(found, "amount")),
+        reason=text(object_member(found, "status_details"), "reason"),
+        amount=None if is_order else _sum(object_member(found, "amount")),
         psp_transaction_id=None if is_order or step.substate == "authorized" else own,
         psp_reference=own,
     )
 
 
-def _dispute(word: str, found: dict[str, Any], setup: Setup) -> TransactionNotice:
+def _dispute(word: str, found: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
     """A dispute takes the money back when it is resolved for the buyer."""
-    outcome = text(part(found, "dispute_outcome"), "outcome_code")
+    outcome = text(object_member(found, "dispute_outcome"), "outcome_code")
     told = f"{word} {outcome}" if outcome is not None else word
-    step: Step | None = meaning(told, DISPUTES, setup.config)
+    step: WordMeaning | None = meaning(told, DISPUTES, setup.config)
     disputed = [text(one, "seller_transaction_id") for one in parts(found, "disputed_transactions")]
     return TransactionNotice(
-        References(psp=given(*disputed[:5])),
+        References(psp=present_values(*disputed[:5])),
         raw_status=told,
         status=None if step is None else step.status,
-        kind=Kind.CHARGEBACK,
+        kind=TransactionKind.CHARGEBACK,
         reason=text(found, "reason"),
-        amount=_sum(part(found, "dispute_amount")),
-        psp_transaction_id=need(found, "dispute_id"),
+        amount=_sum(object_member(found, "dispute_amount")),
+        psp_transaction_id=required_text(found, "dispute_id"),
     )
 
 
 def _ours(found: dict[str, Any]) -> tuple[str, ...]:
     units = [found, *parts(found, "purchase_units")[:20]]
     names = ("custom_id", "invoice_id", "reference_id", "custom", "invoice_number")
-    return given(*(text(unit, name) for unit in units for name in names))
+    return present_values(*(text(unit, name) for unit in units for name in names))
 
 
 def _related(found: dict[str, Any]) -> list[str | None]:
-    related = part(part(found, "supplementary_data"), "related_ids")
+    related = object_member(object_member(found, "supplementary_data"), "related_ids")
     names = ("capture_id", "authorization_id", "order_id")
     return [*(text(related, name) for name in names), text(found, "sale_id")]
 
@@ -169,19 +182,19 @@ def _above(found: dict[str, Any]) -> str | None:
     return None
 
 
-def _sum(amount: dict[str, Any]) -> Sum | None:
+def _sum(amount: dict[str, Any]) -> ProviderAmount | None:
     value = text(amount, "value") or text(amount, "total")
     currency = text(amount, "currency_code") or text(amount, "currency")
-    return None if value is None else Sum(value.removeprefix("-"), currency)
+    return None if value is None else ProviderAmount(value.removeprefix("-"), currency)
 
 
 def _other(word: str, body: bytes) -> Notice:
     if FORWARDED.fullmatch(word) is None:
         raise Unreadable("The event_type is not one of PayPal's.")
-    return Forward(f"paypal.{word.lower().replace('-', '_')}", body)
+    return ForwardNotice(f"paypal.{word.lower().replace('-', '_')}", body)
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as PayPal sends it, with the key of the setting `simulatorKey`.
 
     Raises `ValueError` if there is no such key: only PayPal has PayPal's.
@@ -221,13 +234,13 @@ PROVIDER = Provider(
     settings=(CERTIFICATE, AUTHORIZATION_IS_FINAL, STATUSES, SIMULATOR_KEY),
     note="PayPal's certificate is pinned, not fetched: add the new one before it changes.",
     statuses={
-        "CREATED": Status.PENDING,
-        "APPROVED": Status.PENDING,  # by the payer; the money is not taken yet
-        "PAYER_ACTION_REQUIRED": Status.PENDING,
-        "PENDING": Status.PENDING,
-        "COMPLETED": Status.APPROVED,
-        "DECLINED": Status.DECLINED,
-        "FAILED": Status.FAILED,
-        "VOIDED": Status.CANCELLED,
+        "CREATED": TransactionStatus.PENDING,
+        "APPROVED": TransactionStatus.PENDING,  # by the payer; the money is not taken yet
+        "PAYER_ACTION_REQUIRED": TransactionStatus.PENDING,
+        "PENDING": TransactionStatus.PENDING,
+        "COMPLETED": TransactionStatus.APPROVED,
+        "DECLINED": TransactionStatus.DECLINED,
+        "FAILED": TransactionStatus.FAILED,
+        "VOIDED": TransactionStatus.CANCELLED,
     },
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZED,
@@ -25,25 +25,27 @@ EVENTS = table(
         "PAYMENT.CAPTURE.COMPLETED": APPROVED,
         "PAYMENT.CAPTURE.DECLINED": DECLINED,
         "PAYMENT.CAPTURE.DENIED": DECLINED,
-        "PAYMENT.CAPTURE.REFUNDED": linked(Kind.REFUND),
-        "PAYMENT.CAPTURE.REVERSED": linked(Kind.REVERSAL),
+        "PAYMENT.CAPTURE.REFUNDED": linked(TransactionKind.REFUND),
+        "PAYMENT.CAPTURE.REVERSED": linked(TransactionKind.REVERSAL),
         "PAYMENT.SALE.PENDING": SETTLING,
         "PAYMENT.SALE.COMPLETED": APPROVED,
         "PAYMENT.SALE.DENIED": DECLINED,
-        "PAYMENT.SALE.REFUNDED": linked(Kind.REFUND),
-        "PAYMENT.SALE.REVERSED": linked(Kind.REVERSAL),
+        "PAYMENT.SALE.REFUNDED": linked(TransactionKind.REFUND),
+        "PAYMENT.SALE.REVERSED": linked(TransactionKind.REVERSAL),
     }
 )
 # With the outcome, where the event tells one.
 DISPUTES = table(
     {
-        "CUSTOMER.DISPUTE.CREATED": linked(Kind.CHARGEBACK, Status.PENDING),
-        "CUSTOMER.DISPUTE.UPDATED": linked(Kind.CHARGEBACK, Status.PENDING),
-        "CUSTOMER.DISPUTE.RESOLVED RESOLVED_BUYER_FAVOUR": linked(Kind.CHARGEBACK),
+        "CUSTOMER.DISPUTE.CREATED": linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING),
+        "CUSTOMER.DISPUTE.UPDATED": linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING),
+        "CUSTOMER.DISPUTE.RESOLVED RESOLVED_BUYER_FAVOUR": linked(TransactionKind.CHARGEBACK),
         "CUSTOMER.DISPUTE.RESOLVED RESOLVED_SELLER_FAVOUR": linked(
-            Kind.CHARGEBACK, Status.CANCELLED
+            TransactionKind.CHARGEBACK, TransactionStatus.CANCELLED
         ),
-        "CUSTOMER.DISPUTE.RESOLVED CANCELED_BY_BUYER": linked(Kind.CHARGEBACK, Status.CANCELLED),
+        "CUSTOMER.DISPUTE.RESOLVED CANCELED_BY_BUYER": linked(
+            TransactionKind.CHARGEBACK, TransactionStatus.CANCELLED
+        ),
     }
 )
 FORWARDED = re.compile(r"[A-Z][A-Z0-9_-]{1,30}(\.[A-Z][A-Z0-9_-]{1,40}){1,4}")

@@ -11,25 +11,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.model.callbacks import EmailNotice, Note
+from tillbell.model.callbacks import EmailNotice, NoteNotice
 from tillbell.model.sources import Trust
 from tillbell.providers.kit import standard_proof
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
     SecretRule,
-    Setup,
+    SimulationCase,
+    SourceSetup,
 )
 from tillbell.providers.kit.reading import (
-    given,
     iso_time,
     json_object,
-    need,
-    part,
+    object_member,
     plain_json,
+    present_values,
+    required_text,
     text,
 )
 from tillbell.providers.kit.requests import json_body, request, usual
@@ -56,23 +56,23 @@ BOUNCES: Mapping[str, str] = {
 }
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event. The Svix id is the same over all attempts."""
     del setup
     body = json_object(incoming.body)
-    type_ = need(body, "type")
+    type_ = required_text(body, "type")
     key = standard_proof.event_id(incoming)
     event = EVENTS.get(type_)
     if event is None:
-        return Parsed((Note(f"{type_[:100]} is not about an e-mail."),), key)
-    return Parsed((_email(event, body),), key)
+        return ParsedNotices((NoteNotice(f"{type_[:100]} is not about an e-mail."),), key)
+    return ParsedNotices((_email(event, body),), key)
 
 
 def _email(event: str, body: dict[str, Any]) -> EmailNotice:
-    found = part(body, "data")
-    bounce, click = part(found, "bounce"), part(found, "click")
+    found = object_member(body, "data")
+    bounce, click = object_member(found, "bounce"), object_member(found, "click")
     return EmailNotice(
-        email_id=need(found, "email_id"),
+        email_id=required_text(found, "email_id"),
         event=event,
         to=_addresses(found.get("to")),
         sender=text(found, "from"),
@@ -88,14 +88,14 @@ def _email(event: str, body: dict[str, Any]) -> EmailNotice:
 def _reason(found: dict[str, Any], bounce: dict[str, Any]) -> str | None:
     return (
         text(bounce, "message")
-        or text(part(found, "failed"), "reason")
-        or text(part(found, "suppressed"), "message")
+        or text(object_member(found, "failed"), "reason")
+        or text(object_member(found, "suppressed"), "message")
     )
 
 
 def _addresses(found: Any) -> tuple[str, ...]:
     several = found if isinstance(found, list) else [found]
-    return given(*[plain_json(address) for address in several if isinstance(address, str)])
+    return present_values(*[plain_json(address) for address in several if isinstance(address, str)])
 
 
 def _tags(found: Any) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _tags(found: Any) -> dict[str, Any]:
     return {name: one.get("value") for one in pairs if (name := text(one, "name"))}
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as Svix sends it for Resend."""
     body = json_body(case.fields)
     start = standard_proof.SVIX

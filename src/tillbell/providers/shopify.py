@@ -17,25 +17,32 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.model.callbacks import Note, Notice, OrderNotice, References, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, Notice, OrderNotice, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers import shopify_data
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
     SecretRule,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
 )
 from tillbell.providers.kit.bodymac import BodyMac, secret_problem
 from tillbell.providers.kit.card import card_details, masked_number
 from tillbell.providers.kit.order_fields import known, moment, parts, sum_of
-from tillbell.providers.kit.passed_on import passed_on
-from tillbell.providers.kit.reading import given, iso_time, json_object, need, part, text
+from tillbell.providers.kit.passed_on import forwarded_event
+from tillbell.providers.kit.reading import (
+    iso_time,
+    json_object,
+    object_member,
+    present_values,
+    required_text,
+    text,
+)
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.providers.kit.words import (
     APPROVED,
@@ -44,7 +51,7 @@ from tillbell.providers.kit.words import (
     CANCELLED,
     PENDING,
     STATUSES,
-    Step,
+    WordMeaning,
     linked,
     meaning,
     statuses,
@@ -71,7 +78,7 @@ PAYMENTS = table(
     }
 )
 _REFUNDED = frozenset({"partially_refunded", "refunded"})
-_TRY_FAILED = Step(Status.PENDING, "payment_failed")  # the payer may try again
+_TRY_FAILED = WordMeaning(TransactionStatus.PENDING, "payment_failed")  # the payer may try again
 # `kind` and `status` of a transaction of an order.
 TRANSACTIONS = table(
     {
@@ -83,13 +90,13 @@ TRANSACTIONS = table(
         "sale success": APPROVED,
         "sale failure": _TRY_FAILED,
         "sale error": _TRY_FAILED,
-        "capture pending": Step(Status.PENDING, "authorized"),
+        "capture pending": WordMeaning(TransactionStatus.PENDING, "authorized"),
         "capture success": APPROVED,
         "void success": CANCELLED,
-        "refund pending": linked(Kind.REFUND, Status.PENDING),
-        "refund success": linked(Kind.REFUND),
-        "refund failure": linked(Kind.REFUND, Status.FAILED),
-        "refund error": linked(Kind.REFUND, Status.FAILED),
+        "refund pending": linked(TransactionKind.REFUND, TransactionStatus.PENDING),
+        "refund success": linked(TransactionKind.REFUND),
+        "refund failure": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
+        "refund error": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
     }
 )
 # The payment stays as it was.
@@ -98,7 +105,7 @@ _TOPIC = re.compile(r"[a-z_]+(/[a-z_]+){1,3}")
 _PROOF = BodyMac("x-shopify-hmac-sha256", "sha256", "base64")
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event as its topic says."""
     body = json_object(incoming.body)
     topic = (incoming.header("x-shopify-topic") or "").lower()
@@ -107,40 +114,40 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
     once = incoming.header("x-shopify-event-id") or incoming.header("x-shopify-webhook-id")
     key = f"{topic}|{once}" if once else None
     if topic in ORDERS:
-        return Parsed(_order(topic, body, setup), key)
+        return ParsedNotices(_order(topic, body, setup), key)
     if topic == "order_transactions/create":
-        return Parsed((_transaction(body, setup),), key)
+        return ParsedNotices((_transaction(body, setup),), key)
     if topic == "refunds/create":
-        return Parsed(_refund(body, setup), key)
-    return Parsed((passed_on("shopify", topic.replace("/", "."), incoming.body),), key)
+        return ParsedNotices(_refund(body, setup), key)
+    return ParsedNotices((forwarded_event("shopify", topic.replace("/", "."), incoming.body),), key)
 
 
-def _order(topic: str, found: dict[str, Any], setup: Setup) -> tuple[Notice, ...]:
+def _order(topic: str, found: dict[str, Any], setup: SourceSetup) -> tuple[Notice, ...]:
     event, word = ORDERS[topic], text(found, "financial_status") or ""
     state = shopify_data.STATES.get(word)
     transaction = _payment(found, word, setup)
     if text(found, "id") is None:
-        return (Note(f"{topic} names no order."),)
+        return (NoteNotice(f"{topic} names no order."),)
     if state is None:
-        return (transaction, Note(f"{topic}: the status {word[:50]!r} is in no table."))
+        return (transaction, NoteNotice(f"{topic}: the status {word[:50]!r} is in no table."))
     if event == "order.paid" and state != "paid":
-        return (Note(f"{topic} says paid, the order says {word}."),)
+        return (NoteNotice(f"{topic} says paid, the order says {word}."),)
     if event == "order.cancelled" and moment(found, "cancelled_at") is None:
-        return (Note(f"{topic}: the order is not cancelled."),)
+        return (NoteNotice(f"{topic}: the order is not cancelled."),)
     paid_at = moment(found, "updated_at") if event == "order.paid" else None
     told = shopify_data.order(found, state, paid_at)
     order = OrderNotice(event, told, moves_money=state != "pending")
     return (order,) if word in _REFUNDED else (order, transaction)
 
 
-def _payment(found: dict[str, Any], word: str, setup: Setup) -> TransactionNotice:
+def _payment(found: dict[str, Any], word: str, setup: SourceSetup) -> TransactionNotice:
     """Say how the payment of an order stands; an unpaid one that is cancelled is over."""
     step = meaning(word, PAYMENTS, setup.config)
     is_over = word == "pending" and moment(found, "cancelled_at") is not None
     if is_over:
         step = CANCELLED
     return TransactionNotice(
-        References(given(*(text(found, name) for name in ("id", "name", "order_number")))),
+        References(present_values(*(text(found, name) for name in ("id", "name", "order_number")))),
         raw_status=word,
         status=None if step is None else step.status,
         substate=None if step is None else step.substate,
@@ -152,28 +159,28 @@ def _payment(found: dict[str, Any], word: str, setup: Setup) -> TransactionNotic
     )
 
 
-def _refund(found: dict[str, Any], setup: Setup) -> tuple[Notice, ...]:
+def _refund(found: dict[str, Any], setup: SourceSetup) -> tuple[Notice, ...]:
     """Read the transactions of a refund: the same that come as order_transactions/create."""
     given_back = [one for one in parts(found, "transactions") if text(one, "kind") == "refund"]
     if not given_back:
-        return (Note("The refund gives no money back."),)
+        return (NoteNotice("The refund gives no money back."),)
     order_id = found.get("order_id")
     return tuple(_transaction({"order_id": order_id, **one}, setup) for one in given_back)
 
 
-def _transaction(found: dict[str, Any], setup: Setup) -> Notice:
-    word = f"{need(found, 'kind')} {need(found, 'status')}"
+def _transaction(found: dict[str, Any], setup: SourceSetup) -> Notice:
+    word = f"{required_text(found, 'kind')} {required_text(found, 'status')}"
     if word in _CHANGES_NOTHING:
-        return Note(f"{word}: the payment stays as it was.")
+        return NoteNotice(f"{word}: the payment stays as it was.")
     step, own, parent = meaning(word, TRANSACTIONS, setup.config), text(found, "id"), None
-    kind = Kind.REFUND if word.startswith("refund ") else Kind.PAYMENT
-    if kind is Kind.PAYMENT:
+    kind = TransactionKind.REFUND if word.startswith("refund ") else TransactionKind.PAYMENT
+    if kind is TransactionKind.PAYMENT:
         # A capture and a void are about their authorization; a try that failed names nothing.
         own = None if step == _TRY_FAILED else text(found, "parent_id") or own
     else:
         parent = text(found, "parent_id")
     return TransactionNotice(
-        References(given(text(found, "order_id")), given(parent)),
+        References(present_values(text(found, "order_id")), present_values(parent)),
         raw_status=word,
         status=None if step is None else step.status,
         kind=kind,
@@ -190,7 +197,7 @@ def _transaction(found: dict[str, Any], setup: Setup) -> Notice:
 
 
 def _details(found: dict[str, Any]) -> dict[str, Any]:
-    card = part(found, "payment_details")
+    card = object_member(found, "payment_details")
     return card_details(
         text(card, "credit_card_bin"),
         masked_number(text(card, "credit_card_number"))[1],
@@ -199,7 +206,7 @@ def _details(found: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as Shopify sends it; the case names the topic in `x-shopify-topic`."""
     body = json_body(case.fields)
     headers = {

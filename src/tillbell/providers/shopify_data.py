@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tillbell.providers.kit.order_fields import amount, count, currency, known, moment, parts
-from tillbell.providers.kit.reading import part, plain_json, text
+from tillbell.providers.kit.reading import object_member, plain_json, text
 
 # The platform's words for the money of an order. A partly paid one is not paid.
 STATES: Mapping[str, str] = {
@@ -43,7 +43,7 @@ def order(found: dict[str, Any], state: str, paid_at: str | None) -> dict[str, A
             "cancelledAt": cancelled_at,
             "cancelReason": text(found, "cancel_reason"),
             "customer": _customer(found),
-            "shippingAddress": _address(part(found, "shipping_address")),
+            "shippingAddress": _address(object_member(found, "shipping_address")),
             "items": [_item(line, code) for line in parts(found, "line_items")],
             "metadata": _attributes(found),
         }
@@ -57,7 +57,7 @@ def gateway(found: dict[str, Any]) -> str | None:
 
 
 def _customer(found: dict[str, Any]) -> dict[str, Any]:
-    who = part(found, "customer")
+    who = object_member(found, "customer")
     names = (text(who, "first_name"), text(who, "last_name"))
     return known(
         {

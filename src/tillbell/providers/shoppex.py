@@ -17,29 +17,36 @@ from typing import Any, NamedTuple
 from tillbell.catalog import KNOWN
 from tillbell.clock import Micros, iso
 from tillbell.model.callbacks import (
-    Forward,
-    Note,
+    ForwardNotice,
+    NoteNotice,
     Notice,
     OrderNotice,
     References,
     TransactionNotice,
 )
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Status
+from tillbell.model.transactions import TransactionStatus
 from tillbell.providers import shoppex_data
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
     SecretRule,
-    Setup,
+    SimulationCase,
+    SourceSetup,
 )
 from tillbell.providers.kit.bodymac import BodyMac, secret_problem
 from tillbell.providers.kit.order_fields import known, sum_of
 from tillbell.providers.kit.proof import digest
-from tillbell.providers.kit.reading import given, json_object, need, part, text, unix_seconds
+from tillbell.providers.kit.reading import (
+    json_object,
+    object_member,
+    present_values,
+    required_text,
+    text,
+    unix_seconds,
+)
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 
 PRODUCT = ":product"
@@ -47,41 +54,41 @@ _PROOF = BodyMac("x-shoppex-signature", "sha512")
 _PASSED_ON = ("subscription.", "product.")
 
 
-class Told(NamedTuple):
+class OrderMeaning(NamedTuple):
     """What an event says of an order."""
 
     state: str | None  # of our order; None: `status` tells
-    status: Status | None = None  # of its transaction; None: nothing is said of one
+    status: TransactionStatus | None = None  # of its transaction; None: nothing is said of one
 
 
-EVENTS: Mapping[str, Told] = {
-    "order:created": Told("pending"),
-    "order:updated": Told(None),
-    "order:paid": Told("paid", Status.APPROVED),
-    "order:cancelled": Told("cancelled", Status.CANCELLED),
-    "order:refunded": Told("refunded"),
-    "order:partially_refunded": Told("partially_refunded"),
-    "order:disputed": Told("disputed"),
+EVENTS: Mapping[str, OrderMeaning] = {
+    "order:created": OrderMeaning("pending"),
+    "order:updated": OrderMeaning(None),
+    "order:paid": OrderMeaning("paid", TransactionStatus.APPROVED),
+    "order:cancelled": OrderMeaning("cancelled", TransactionStatus.CANCELLED),
+    "order:refunded": OrderMeaning("refunded"),
+    "order:partially_refunded": OrderMeaning("partially_refunded"),
+    "order:disputed": OrderMeaning("disputed"),
 }
 _UNPAID = frozenset({"pending"})
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event."""
     del setup
     body = json_object(incoming.body)
-    written = need(body, "event")
-    event, found = written.removesuffix(PRODUCT), part(body, "data")
+    written = required_text(body, "event")
+    event, found = written.removesuffix(PRODUCT), object_member(body, "data")
     at = unix_seconds(body.get("created_at"))
     order_id = text(found, "uniqid")
     told = EVENTS.get(event)
     if told is None:
         name, happened_at = event.replace(":", "."), at or incoming.received_at
-        return Parsed((_beside_orders(name, found, happened_at),), _key(incoming))
+        return ParsedNotices((_beside_orders(name, found, happened_at),), _key(incoming))
     if order_id is None:
-        return Parsed((Note(f"{written[:100]} names no order."),), _key(incoming))
+        return ParsedNotices((NoteNotice(f"{written[:100]} names no order."),), _key(incoming))
     once = f"{event}|{order_id}" if told.status is not None else _key(incoming)
-    return Parsed(tuple(_of_order(event, told, found, at)), once)
+    return ParsedNotices(tuple(_of_order(event, told, found, at)), once)
 
 
 def _key(incoming: Incoming) -> str:
@@ -89,11 +96,13 @@ def _key(incoming: Incoming) -> str:
     return f"sha256:{digest('sha256', incoming.body).hex()}"
 
 
-def _of_order(event: str, told: Told, found: dict[str, Any], at: Micros | None) -> list[Notice]:
+def _of_order(
+    event: str, told: OrderMeaning, found: dict[str, Any], at: Micros | None
+) -> list[Notice]:
     word = text(found, "status")
     state = told.state or shoppex_data.STATES.get((word or "").upper())
     if state is None:
-        return [Note(f"{event}: the status {(word or '')[:50]!r} is in no table.")]
+        return [NoteNotice(f"{event}: the status {(word or '')[:50]!r} is in no table.")]
     order = OrderNotice(
         event.replace(":", "."),
         shoppex_data.order(found, state, at),
@@ -105,13 +114,13 @@ def _of_order(event: str, told: Told, found: dict[str, Any], at: Micros | None) 
 
 
 def _transaction(
-    event: str, status: Status, found: dict[str, Any], at: Micros | None
+    event: str, status: TransactionStatus, found: dict[str, Any], at: Micros | None
 ) -> TransactionNotice:
-    is_cancelled = status is Status.CANCELLED
+    is_cancelled = status is TransactionStatus.CANCELLED
     reference = text(found, "reference")
     return TransactionNotice(
         references=References(
-            given(text(found, "uniqid"), text(found, "number")), given(reference)
+            present_values(text(found, "uniqid"), text(found, "number")), present_values(reference)
         ),
         raw_status=text(found, "status") or event,
         status=status,
@@ -124,15 +133,15 @@ def _transaction(
     )
 
 
-def _beside_orders(name: str, found: dict[str, Any], at: Micros) -> Forward | Note:
+def _beside_orders(name: str, found: dict[str, Any], at: Micros) -> ForwardNotice | NoteNotice:
     """Pass on what the catalogue has a type for, in its shape."""
     if name not in KNOWN or not name.startswith(_PASSED_ON):
-        return Note(f"{name[:100]} is only kept in the log.")
+        return NoteNotice(f"{name[:100]} is only kept in the log.")
     read = shoppex_data.subscription if name.startswith("subscription.") else shoppex_data.members
-    return Forward(name, json_body({"type": name, "timestamp": iso(at), "data": read(found)}))
+    return ForwardNotice(name, json_body({"type": name, "timestamp": iso(at), "data": read(found)}))
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as the platform sends it."""
     body = json_body(case.fields)
     headers = {

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tillbell.clock import Micros, iso
-from tillbell.model.transactions import Status
+from tillbell.model.transactions import TransactionStatus
 from tillbell.providers.kit.order_fields import amount, count, currency, known, moment, parts
-from tillbell.providers.kit.reading import part, plain_json, text
+from tillbell.providers.kit.reading import object_member, plain_json, text
 
 # The platform's words for the state of an order. A partly paid one is not paid.
 STATES: Mapping[str, str] = {
@@ -26,12 +26,12 @@ STATES: Mapping[str, str] = {
     "CUSTOMER_DISPUTE_ONGOING": "disputed",
 }
 # Of its payment, as a look-up tells them.
-STATUSES: Mapping[str, Status] = {
-    "PENDING": Status.PENDING,
-    "WAITING_FOR_CONFIRMATIONS": Status.PENDING,
-    "PARTIAL": Status.PENDING,
-    "COMPLETED": Status.APPROVED,
-    "VOIDED": Status.CANCELLED,
+STATUSES: Mapping[str, TransactionStatus] = {
+    "PENDING": TransactionStatus.PENDING,
+    "WAITING_FOR_CONFIRMATIONS": TransactionStatus.PENDING,
+    "PARTIAL": TransactionStatus.PENDING,
+    "COMPLETED": TransactionStatus.APPROVED,
+    "VOIDED": TransactionStatus.CANCELLED,
 }
 # Members that have another name or form with us, so they are not taken over as they are.
 _RENAMED = frozenset({"uniqid", "id", "type", "status", "total", "customer_email", "customer_name"})
@@ -64,7 +64,7 @@ def order(found: dict[str, Any], state: str, at: Micros | None) -> dict[str, Any
             "affiliateId": text(found, "affiliate_id"),
             "customer": _customer(found),
             "items": [_item(product, code) for product in parts(found, "products")],
-            "metadata": plain_json(part(found, "metadata")),
+            "metadata": plain_json(object_member(found, "metadata")),
         }
     )
 
@@ -126,7 +126,7 @@ def _product(found: dict[str, Any], code: str | None) -> dict[str, Any]:
             "sku": text(found, "sku"),
             "stock": count(found, "stock"),
             "imageUrl": text(found, "image_url"),
-            "metadata": plain_json(part(found, "metadata")),
+            "metadata": plain_json(object_member(found, "metadata")),
         }
     )
 

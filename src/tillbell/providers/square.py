@@ -12,26 +12,39 @@ from __future__ import annotations
 from typing import Any
 
 from tillbell.clock import Micros
-from tillbell.model.callbacks import Note, Notice, References, Sum, TransactionNotice
+from tillbell.model.callbacks import (
+    NoteNotice,
+    Notice,
+    ProviderAmount,
+    References,
+    TransactionNotice,
+)
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
+    ProviderSetting,
     SecretRule,
-    Setting,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Verdict,
 )
 from tillbell.providers.kit.bodymac import BodyMac, secret_problem
 from tillbell.providers.kit.card import card_details
 from tillbell.providers.kit.order_fields import parts
-from tillbell.providers.kit.passed_on import passed_on
+from tillbell.providers.kit.passed_on import forwarded_event
 from tillbell.providers.kit.proof import key_bytes
-from tillbell.providers.kit.reading import given, iso_time, json_object, need, part, text
+from tillbell.providers.kit.reading import (
+    iso_time,
+    json_object,
+    object_member,
+    present_values,
+    required_text,
+    text,
+)
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.providers.kit.words import (
     APPROVED,
@@ -47,7 +60,7 @@ from tillbell.providers.kit.words import (
     table,
 )
 
-NOTIFICATION_URL = Setting(
+NOTIFICATION_URL = ProviderSetting(
     "notificationUrl",
     "The URL as Square has it, where it is not the source's own public URL.",
     "url",
@@ -63,29 +76,29 @@ PAYMENTS = table(
 )
 REFUNDS = table(
     {
-        "PENDING": linked(Kind.REFUND, Status.PENDING),
-        "COMPLETED": linked(Kind.REFUND),
-        "REJECTED": linked(Kind.REFUND, Status.DECLINED),
-        "FAILED": linked(Kind.REFUND, Status.FAILED),
+        "PENDING": linked(TransactionKind.REFUND, TransactionStatus.PENDING),
+        "COMPLETED": linked(TransactionKind.REFUND),
+        "REJECTED": linked(TransactionKind.REFUND, TransactionStatus.DECLINED),
+        "FAILED": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
     }
 )
 # An inquiry takes nothing yet. A dispute that is won was never a chargeback in the end.
 DISPUTES = table(
     {
-        "INQUIRY_EVIDENCE_REQUIRED": linked(Kind.CHARGEBACK, Status.PENDING),
-        "INQUIRY_PROCESSING": linked(Kind.CHARGEBACK, Status.PENDING),
-        "INQUIRY_CLOSED": linked(Kind.CHARGEBACK, Status.CANCELLED),
-        "EVIDENCE_REQUIRED": linked(Kind.CHARGEBACK, Status.PENDING),
-        "PROCESSING": linked(Kind.CHARGEBACK, Status.PENDING),
-        "WON": linked(Kind.CHARGEBACK, Status.CANCELLED),
-        "LOST": linked(Kind.CHARGEBACK),
-        "ACCEPTED": linked(Kind.CHARGEBACK),
+        "INQUIRY_EVIDENCE_REQUIRED": linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING),
+        "INQUIRY_PROCESSING": linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING),
+        "INQUIRY_CLOSED": linked(TransactionKind.CHARGEBACK, TransactionStatus.CANCELLED),
+        "EVIDENCE_REQUIRED": linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING),
+        "PROCESSING": linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING),
+        "WON": linked(TransactionKind.CHARGEBACK, TransactionStatus.CANCELLED),
+        "LOST": linked(TransactionKind.CHARGEBACK),
+        "ACCEPTED": linked(TransactionKind.CHARGEBACK),
     }
 )
 _PROOF = BodyMac("x-square-hmacsha256-signature", "sha256", "base64")
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare the signature over the URL and the body."""
     url = setup.config.get(NOTIFICATION_URL.name) or incoming.url
     verdict = _PROOF.verify(incoming._replace(body=key_bytes(str(url)) + incoming.body), setup)
@@ -95,27 +108,27 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     return verdict
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event. What is not about money becomes a message `square.<type>`."""
     body = json_object(incoming.body)
-    word = need(body, "type")
-    found = part(part(body, "data"), "object")
+    word = required_text(body, "type")
+    found = object_member(object_member(body, "data"), "object")
     notice = _notice(found, iso_time(body.get("created_at")), setup)
     if notice is None:
-        notice = passed_on("square", word, incoming.body)
-    return Parsed((notice,), text(body, "event_id"))
+        notice = forwarded_event("square", word, incoming.body)
+    return ParsedNotices((notice,), text(body, "event_id"))
 
 
-def _notice(found: dict[str, Any], told_at: Micros | None, setup: Setup) -> Notice | None:
+def _notice(found: dict[str, Any], told_at: Micros | None, setup: SourceSetup) -> Notice | None:
     """Read by what the event holds: its type says no more than that."""
     if "payment" in found:
-        one = part(found, "payment")
+        one = object_member(found, "payment")
         notice: Notice = _payment(one, setup)
     elif "refund" in found:
-        one = part(found, "refund")
+        one = object_member(found, "refund")
         notice = _refund(one, setup)
     elif "dispute" in found:
-        one = part(found, "dispute")
+        one = object_member(found, "dispute")
         notice = _dispute(one, setup)
     else:
         return None
@@ -124,12 +137,15 @@ def _notice(found: dict[str, Any], told_at: Micros | None, setup: Setup) -> Noti
     return notice._replace(occurred_at=iso_time(one.get("updated_at")) or told_at)
 
 
-def _payment(found: dict[str, Any], setup: Setup) -> TransactionNotice:
-    word, own = need(found, "status"), need(found, "id")
+def _payment(found: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
+    word, own = required_text(found, "status"), required_text(found, "id")
     step = meaning(word, PAYMENTS, setup.config)
-    error = next(iter(parts(part(found, "card_details"), "errors")), {})
+    error = next(iter(parts(object_member(found, "card_details"), "errors")), {})
     return TransactionNotice(
-        References(given(text(found, "reference_id")), given(own, text(found, "order_id"))),
+        References(
+            present_values(text(found, "reference_id")),
+            present_values(own, text(found, "order_id")),
+        ),
         raw_status=word,
         status=None if step is None else step.status,
         substate=None if step is None else step.substate,
@@ -144,7 +160,7 @@ def _payment(found: dict[str, Any], setup: Setup) -> TransactionNotice:
 
 
 def _details(found: dict[str, Any]) -> dict[str, Any]:
-    card = part(part(found, "card_details"), "card")
+    card = object_member(object_member(found, "card_details"), "card")
     return card_details(
         text(card, "bin"),
         text(card, "last_4"),
@@ -153,45 +169,49 @@ def _details(found: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _refund(found: dict[str, Any], setup: Setup) -> Notice:
-    word, payment = need(found, "status"), text(found, "payment_id")
+def _refund(found: dict[str, Any], setup: SourceSetup) -> Notice:
+    word, payment = required_text(found, "status"), text(found, "payment_id")
     if payment is None:
-        return Note("The refund belongs to no payment at Square.")
+        return NoteNotice("The refund belongs to no payment at Square.")
     step = meaning(word, REFUNDS, setup.config)
     return TransactionNotice(
-        References(psp=given(payment)),
+        References(psp=present_values(payment)),
         raw_status=word,
         status=None if step is None else step.status,
-        kind=Kind.REFUND,
+        kind=TransactionKind.REFUND,
         reason=text(found, "reason"),
         amount=_sum(found),
-        psp_transaction_id=need(found, "id"),
+        psp_transaction_id=required_text(found, "id"),
     )
 
 
-def _dispute(found: dict[str, Any], setup: Setup) -> TransactionNotice:
+def _dispute(found: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
     """Read a dispute; older versions of the API call its id `dispute_id`."""
-    word = need(found, "state")
+    word = required_text(found, "state")
     step = meaning(word, DISPUTES, setup.config)
-    payment = need(part(found, "disputed_payment"), "payment_id")
+    payment = required_text(object_member(found, "disputed_payment"), "payment_id")
     return TransactionNotice(
-        References(psp=given(payment)),
+        References(psp=present_values(payment)),
         raw_status=word,
         status=None if step is None else step.status,
-        kind=Kind.CHARGEBACK,
+        kind=TransactionKind.CHARGEBACK,
         reason=text(found, "reason"),
         amount=_sum(found),
-        psp_transaction_id=text(found, "id") or need(found, "dispute_id"),
+        psp_transaction_id=text(found, "id") or required_text(found, "dispute_id"),
     )
 
 
-def _sum(found: dict[str, Any]) -> Sum | None:
-    money = part(found, "amount_money")
+def _sum(found: dict[str, Any]) -> ProviderAmount | None:
+    money = object_member(found, "amount_money")
     value, currency = text(money, "amount"), text(money, "currency")
-    return None if value is None else Sum(value, currency and currency.upper(), is_minor=True)
+    return (
+        None
+        if value is None
+        else ProviderAmount(value, currency and currency.upper(), is_minor=True)
+    )
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as Square sends it."""
     body = json_body(case.fields)
     incoming = request(case, url, body, {"content-type": JSON})

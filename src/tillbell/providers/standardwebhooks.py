@@ -7,20 +7,20 @@ kept in the log. Source: the specification; its libraries allow 300 s between th
 
 from __future__ import annotations
 
-from tillbell.model.callbacks import Forward, Note
+from tillbell.model.callbacks import ForwardNotice, NoteNotice
 from tillbell.model.sources import Trust
 from tillbell.providers.kit import standard_proof
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
     SecretRule,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
 )
-from tillbell.providers.kit.reading import json_object, need
+from tillbell.providers.kit.reading import json_object, required_text
 from tillbell.providers.kit.requests import json_body, request, usual
 from tillbell.rules.delivery.selectors import check_event_type
 
@@ -28,20 +28,22 @@ from tillbell.rules.delivery.selectors import check_event_type
 OWN_FAMILIES = ("transaction.", "endpoint.", "delivery.")
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Pass the event on under its `type`."""
     del setup
-    type_ = need(json_object(incoming.body), "type")
+    type_ = required_text(json_object(incoming.body), "type")
     key = standard_proof.event_id(incoming)
     problem = check_event_type(type_)
     if problem is not None:
         raise Unreadable(f"The type {type_[:50]!r} is no event type: {problem}.")
     if type_.startswith(OWN_FAMILIES):
-        return Parsed((Note(f"{type_} is ours to say; it is kept and not passed on."),), key)
-    return Parsed((Forward(type_, incoming.body),), key)
+        return ParsedNotices(
+            (NoteNotice(f"{type_} is ours to say; it is kept and not passed on."),), key
+        )
+    return ParsedNotices((ForwardNotice(type_, incoming.body),), key)
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as the specification says. A `whpk_…` secret cannot sign: ValueError."""
     body = json_body(case.fields)
     return request(case, url, body, standard_proof.signing_headers(case, setup, body))

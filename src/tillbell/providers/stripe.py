@@ -13,22 +13,36 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tillbell.model.callbacks import Forward, Note, Notice, References, Sum, TransactionNotice
+from tillbell.model.callbacks import (
+    ForwardNotice,
+    NoteNotice,
+    Notice,
+    ProviderAmount,
+    References,
+    TransactionNotice,
+)
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
     SecretRule,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
 )
 from tillbell.providers.kit.bodymac import secret_problem
 from tillbell.providers.kit.proof import TOLERANCE_S
-from tillbell.providers.kit.reading import given, json_object, need, part, text, unix_seconds
+from tillbell.providers.kit.reading import (
+    json_object,
+    object_member,
+    present_values,
+    required_text,
+    text,
+    unix_seconds,
+)
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.providers.kit.timedmac import TimedMac, tolerance
 from tillbell.providers.kit.words import (
@@ -39,7 +53,7 @@ from tillbell.providers.kit.words import (
     FAILED,
     PENDING,
     STATUSES,
-    Step,
+    WordMeaning,
     linked,
     meaning,
     statuses,
@@ -55,31 +69,35 @@ EVENTS = table(
         "payment_intent.requires_action": PENDING,
         "payment_intent.amount_capturable_updated": AUTHORIZED,
         "payment_intent.succeeded": APPROVED,
-        "payment_intent.payment_failed": Step(Status.PENDING, "payment_failed"),  # may try again
+        "payment_intent.payment_failed": WordMeaning(
+            TransactionStatus.PENDING, "payment_failed"
+        ),  # may try again
         "payment_intent.canceled": CANCELLED,
         "checkout.session.completed": APPROVED,  # if it is paid; else Pending, see `_paid`
         "checkout.session.async_payment_succeeded": APPROVED,
         "checkout.session.async_payment_failed": FAILED,
         "checkout.session.expired": CANCELLED,
-        "charge.dispute.created": linked(Kind.CHARGEBACK, Status.PENDING),
-        "charge.dispute.updated": linked(Kind.CHARGEBACK, Status.PENDING),
-        "charge.dispute.funds_withdrawn": linked(Kind.CHARGEBACK),
-        "charge.dispute.funds_reinstated": linked(Kind.CHARGEBACK_REVERSAL),
+        "charge.dispute.created": linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING),
+        "charge.dispute.updated": linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING),
+        "charge.dispute.funds_withdrawn": linked(TransactionKind.CHARGEBACK),
+        "charge.dispute.funds_reinstated": linked(TransactionKind.CHARGEBACK_REVERSAL),
     }
 )
 CLOSED_DISPUTES = table(
     {
-        "lost": linked(Kind.CHARGEBACK),
-        "warning_closed": linked(Kind.CHARGEBACK, Status.CANCELLED),  # was never one
+        "lost": linked(TransactionKind.CHARGEBACK),
+        "warning_closed": linked(
+            TransactionKind.CHARGEBACK, TransactionStatus.CANCELLED
+        ),  # was never one
     }
 )
 REFUNDS = table(
     {
-        "pending": linked(Kind.REFUND, Status.PENDING),
-        "requires_action": linked(Kind.REFUND, Status.PENDING),
-        "succeeded": linked(Kind.REFUND),
-        "failed": linked(Kind.REFUND, Status.FAILED),
-        "canceled": linked(Kind.REFUND, Status.CANCELLED),
+        "pending": linked(TransactionKind.REFUND, TransactionStatus.PENDING),
+        "requires_action": linked(TransactionKind.REFUND, TransactionStatus.PENDING),
+        "succeeded": linked(TransactionKind.REFUND),
+        "failed": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
+        "canceled": linked(TransactionKind.REFUND, TransactionStatus.CANCELLED),
     }
 )
 LOOKED_UP = table(
@@ -100,17 +118,17 @@ _TYPE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){1,5}")
 _AMOUNT_FIELDS = ("amount_received", "amount_total", "amount")
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event. What is not about a payment becomes a message `stripe.<type>`."""
     body = json_object(incoming.body)
-    word, found = need(body, "type"), part(part(body, "data"), "object")
+    word, found = required_text(body, "type"), object_member(object_member(body, "data"), "object")
     notices = _notices(word, found, setup) or (_other(word, incoming.body),)
     at = unix_seconds(body.get("created"))
     told = [n._replace(occurred_at=at) if isinstance(n, TransactionNotice) else n for n in notices]
-    return Parsed(tuple(told), text(body, "id"))
+    return ParsedNotices(tuple(told), text(body, "id"))
 
 
-def _notices(word: str, found: dict[str, Any], setup: Setup) -> tuple[Notice, ...]:
+def _notices(word: str, found: dict[str, Any], setup: SourceSetup) -> tuple[Notice, ...]:
     if word in _REFUND_EVENTS:
         return (_refund(found, setup),)
     if word == "charge.refunded":
@@ -120,22 +138,22 @@ def _notices(word: str, found: dict[str, Any], setup: Setup) -> tuple[Notice, ..
     step = meaning(word, EVENTS, setup.config)
     if step is None:
         return ()
-    if step.kind is not Kind.PAYMENT:
+    if step.kind is not TransactionKind.PAYMENT:
         return (_dispute(word, found, step),)
     if word == "checkout.session.completed" and text(found, "payment_status") == "unpaid":
         step = PENDING
     return (_payment(word, found, step),)
 
 
-def _payment(word: str, found: dict[str, Any], step: Step) -> Notice:
+def _payment(word: str, found: dict[str, Any], step: WordMeaning) -> Notice:
     """Read a payment intent, or a checkout session, which names its payment intent."""
-    own, intent = need(found, "id"), text(found, "payment_intent")
+    own, intent = required_text(found, "id"), text(found, "payment_intent")
     if found.get("payment_status") == "no_payment_required":
-        return Note("The checkout session needed no payment.")
-    error = part(found, "last_payment_error")
+        return NoteNotice("The checkout session needed no payment.")
+    error = object_member(found, "last_payment_error")
     ours = (text(found, "client_reference_id"), *_metadata(found))
     return TransactionNotice(
-        References(given(*ours), given(intent, own)),
+        References(present_values(*ours), present_values(intent, own)),
         raw_status=word,
         status=step.status,
         substate=step.substate,
@@ -148,46 +166,48 @@ def _payment(word: str, found: dict[str, Any], step: Step) -> Notice:
     )
 
 
-def _amount(found: dict[str, Any], step: Step) -> Sum | None:
+def _amount(found: dict[str, Any], step: WordMeaning) -> ProviderAmount | None:
     """Return what was received, else what is asked for; nothing is received before Approved."""
-    names = _AMOUNT_FIELDS if step.status is Status.APPROVED else _AMOUNT_FIELDS[1:]
+    names = _AMOUNT_FIELDS if step.status is TransactionStatus.APPROVED else _AMOUNT_FIELDS[1:]
     values = [value for value in (text(found, name) for name in names) if value is not None]
     return _sum(values[0], found) if values else None
 
 
-def _refunds_of(charge: dict[str, Any], setup: Setup) -> tuple[Notice, ...]:
+def _refunds_of(charge: dict[str, Any], setup: SourceSetup) -> tuple[Notice, ...]:
     """Read the refunds that stand in a charge; newer versions of the API leave them out."""
-    listed = part(charge, "refunds").get("data")
+    listed = object_member(charge, "refunds").get("data")
     refunds = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     if not refunds:
-        return (Note("charge.refunded names no refund: let Stripe send refund.created too."),)
+        return (NoteNotice("charge.refunded names no refund: let Stripe send refund.created too."),)
     of_charge = {"charge": charge.get("id"), "payment_intent": charge.get("payment_intent")}
     return tuple(_refund({**of_charge, **one}, setup) for one in refunds)
 
 
-def _refund(found: dict[str, Any], setup: Setup) -> TransactionNotice:
-    word = need(found, "status")
+def _refund(found: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
+    word = required_text(found, "status")
     step = meaning(word, REFUNDS, setup.config)
     return TransactionNotice(
         _parent(found),
         raw_status=word,
         status=None if step is None else step.status,
-        kind=Kind.REFUND,
+        kind=TransactionKind.REFUND,
         reason=text(found, "failure_reason") or text(found, "reason"),
         amount=_sum(text(found, "amount"), found),
-        psp_transaction_id=need(found, "id"),
+        psp_transaction_id=required_text(found, "id"),
     )
 
 
-def _closed(word: str, found: dict[str, Any], setup: Setup) -> Notice:
-    ended = need(found, "status")
+def _closed(word: str, found: dict[str, Any], setup: SourceSetup) -> Notice:
+    ended = required_text(found, "status")
     step = meaning(ended, CLOSED_DISPUTES, setup.config)
     if step is None:
-        return Note(f"The dispute ended as {ended[:50]}: funds_reinstated tells of the money.")
+        return NoteNotice(
+            f"The dispute ended as {ended[:50]}: funds_reinstated tells of the money."
+        )
     return _dispute(f"{word} {ended}", found, step)
 
 
-def _dispute(word: str, found: dict[str, Any], step: Step) -> TransactionNotice:
+def _dispute(word: str, found: dict[str, Any], step: WordMeaning) -> TransactionNotice:
     return TransactionNotice(
         _parent(found),
         raw_status=word,
@@ -195,34 +215,34 @@ def _dispute(word: str, found: dict[str, Any], step: Step) -> TransactionNotice:
         kind=step.kind,
         reason=text(found, "reason"),
         amount=_sum(text(found, "amount"), found),
-        psp_transaction_id=need(found, "id"),
+        psp_transaction_id=required_text(found, "id"),
     )
 
 
 def _parent(found: dict[str, Any]) -> References:
-    psp = given(text(found, "payment_intent"), text(found, "charge"))
-    return References(given(*_metadata(found)), psp)
+    psp = present_values(text(found, "payment_intent"), text(found, "charge"))
+    return References(present_values(*_metadata(found)), psp)
 
 
 def _metadata(found: dict[str, Any]) -> list[str | None]:
-    told = part(found, "metadata")
+    told = object_member(found, "metadata")
     return [text(told, name) for name in list(told)[:50]]
 
 
-def _sum(value: str | None, found: dict[str, Any]) -> Sum | None:
+def _sum(value: str | None, found: dict[str, Any]) -> ProviderAmount | None:
     if value is None:
         return None
     currency = (text(found, "currency") or "").upper()
-    return Sum(value, currency or None, is_minor=True, exponent=_EXPONENTS.get(currency))
+    return ProviderAmount(value, currency or None, is_minor=True, exponent=_EXPONENTS.get(currency))
 
 
 def _other(word: str, body: bytes) -> Notice:
     if _TYPE.fullmatch(word) is None or len(word) > 100:
         raise Unreadable("The type is not one of Stripe's.")
-    return Forward(f"stripe.{word}", body)
+    return ForwardNotice(f"stripe.{word}", body)
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as Stripe sends it."""
     body = json_body(case.fields)
     signature = PROOF.value(setup.secrets[0], case.at, body)

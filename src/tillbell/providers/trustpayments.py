@@ -15,25 +15,25 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from tillbell.model.callbacks import References, Sum, TransactionNotice
+from tillbell.model.callbacks import ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind
+from tillbell.model.transactions import TransactionKind
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
+    ProviderSetting,
     SecretRule,
-    Setting,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
     Verdict,
 )
 from tillbell.providers.kit.bodymac import secret_problem
 from tillbell.providers.kit.card import card_details, masked_number
-from tillbell.providers.kit.proof import from_hex, same, tried
+from tillbell.providers.kit.proof import from_hex, same, verify_with_secrets
 from tillbell.providers.kit.requests import request, usual
 from tillbell.providers.kit.sortedhash import sorted_hash, written
 from tillbell.providers.kit.words import (
@@ -44,14 +44,14 @@ from tillbell.providers.kit.words import (
     FAILED,
     ON_HOLD,
     STATUSES,
-    Step,
+    WordMeaning,
     meaning,
     statuses,
     table,
 )
 
 SUCCESS = "0"
-ERRORS: Mapping[str, Step] = {"70000": DECLINED}  # every other one: Failed
+ERRORS: Mapping[str, WordMeaning] = {"70000": DECLINED}  # every other one: Failed
 # Of what succeeded: where its settlement stands.
 SETTLEMENTS = table(
     {
@@ -66,13 +66,16 @@ SETTLEMENTS = table(
 _UNSETTLED = frozenset({"0", "1"})
 # As a look-up tells them: an errorcode of 0 and a settlestatus of 0 cannot be told apart there.
 _CLEAR = {word: step for word, step in SETTLEMENTS.items() if word not in _UNSETTLED}
-KINDS: Mapping[str, Kind] = {"AUTH": Kind.PAYMENT, "REFUND": Kind.REFUND}
+KINDS: Mapping[str, TransactionKind] = {
+    "AUTH": TransactionKind.PAYMENT,
+    "REFUND": TransactionKind.REFUND,
+}
 _HASH, _REFERENCE = "responsesitesecurity", "notificationreference"
 _UNSIGNED = frozenset({_HASH, _REFERENCE})
 _FORM = "application/x-www-form-urlencoded; charset=UTF-8"
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare the hash; a field that was not asked for may be a part of another."""
     try:
         found = _fields(incoming)
@@ -88,7 +91,7 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     def is_right(secret: str, algorithm: str = algorithm) -> bool:
         return same(given, sorted_hash(algorithm, found, secret, _UNSIGNED))
 
-    verdict = tried(setup.secrets, is_right, _HASH)
+    verdict = verify_with_secrets(setup.secrets, is_right, _HASH)
     if verdict.trust is None and algorithm != "md5":
         usable = [secret for secret in setup.secrets if secret]
         if any(is_right(secret, "md5") for secret in usable):
@@ -96,20 +99,20 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     return verdict
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read the result of one request."""
     found = _fields(incoming)
-    code = reading.need(found, "errorcode")
+    code = reading.required_text(found, "errorcode")
     settlement = reading.text(found, "settlestatus")
     type_ = (reading.text(found, "requesttypedescription") or "AUTH").upper()
     kind = KINDS.get(type_)
     step = _step(code, settlement, setup.config) if kind is not None else None
     id_ = reading.text(found, "transactionreference")
     notice = TransactionNotice(
-        _references(found, kind or Kind.PAYMENT),
+        _references(found, kind or TransactionKind.PAYMENT),
         raw_status=" ".join(part for part in (type_, code, settlement) if part),
         status=step.status if step else None,
-        kind=kind or Kind.PAYMENT,
+        kind=kind or TransactionKind.PAYMENT,
         substate=step.substate if step else None,
         reason=code if code != SUCCESS else None,
         message=reading.text(found, "errormessage"),
@@ -122,7 +125,7 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
         ),
     )
     key = reading.text(found, _REFERENCE) or f"{id_}|{type_}|{code}|{settlement}"
-    return Parsed((notice,), key)
+    return ParsedNotices((notice,), key)
 
 
 def _fields(incoming: Incoming) -> dict[str, str]:
@@ -141,7 +144,7 @@ def _algorithm(config: Mapping[str, Any]) -> str:
     return "md5" if config.get("algorithm") == "md5" else "sha256"
 
 
-def _step(code: str, settlement: str | None, config: Mapping[str, Any]) -> Step | None:
+def _step(code: str, settlement: str | None, config: Mapping[str, Any]) -> WordMeaning | None:
     if code != SUCCESS:
         is_code = code.isascii() and code.isdigit()
         return ERRORS.get(code, FAILED if is_code else None)
@@ -150,24 +153,24 @@ def _step(code: str, settlement: str | None, config: Mapping[str, Any]) -> Step 
     return step if is_final or step != APPROVED or settlement not in _UNSETTLED else AUTHORIZED
 
 
-def _references(found: Mapping[str, str], kind: Kind) -> References:
+def _references(found: Mapping[str, str], kind: TransactionKind) -> References:
     id_ = reading.text(found, "transactionreference")
     parent = reading.text(found, "parenttransactionreference")
-    own = () if kind is not Kind.PAYMENT else reading.given(id_)
+    own = () if kind is not TransactionKind.PAYMENT else reading.present_values(id_)
     return References(
-        ours=reading.given(reading.text(found, "orderreference")),
-        psp=reading.given(*own, parent),
+        ours=reading.present_values(reading.text(found, "orderreference")),
+        psp=reading.present_values(*own, parent),
     )
 
 
-def _sum(found: Mapping[str, str]) -> Sum | None:
+def _sum(found: Mapping[str, str]) -> ProviderAmount | None:
     value, currency = reading.text(found, "baseamount"), reading.text(found, "currencyiso3a")
     if value is None:
         return None
-    return Sum(value, currency.upper() if currency else None, is_minor=True)
+    return ProviderAmount(value, currency.upper() if currency else None, is_minor=True)
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the form as Trust Payments sends it."""
     fields = written(case.fields)
     hash_ = sorted_hash(_algorithm(setup.config), fields, setup.secrets[0], _UNSIGNED)
@@ -192,14 +195,16 @@ PROVIDER = Provider(
     answer=usual(),
     sign=sign,
     settings=(
-        Setting(
+        ProviderSetting(
             "authorizationIsFinal",
             "What waits for settlement counts as Approved; false for sites that only authorize.",
             "boolean",
             default=True,
         ),
-        Setting("algorithm", "How the site hashes.", choices=("sha256", "md5"), default="sha256"),
-        Setting(
+        ProviderSetting(
+            "algorithm", "How the site hashes.", choices=("sha256", "md5"), default="sha256"
+        ),
+        ProviderSetting(
             "fields",
             "The fields that the notification is set to send; one with others is refused.",
             "array",

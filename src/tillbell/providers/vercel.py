@@ -17,19 +17,19 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tillbell.model.callbacks import AnalyticsNotice, Note, Notice
+from tillbell.model.callbacks import AnalyticsNotice, NoteNotice, Notice
 from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import (
-    Answer,
-    Case,
+    CallbackAnswer,
     Confidence,
-    Heard,
     Incoming,
-    Parsed,
+    IntakeStatus,
+    ParsedNotices,
     Provider,
+    ProviderSetting,
     SecretRule,
-    Setting,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
     Verdict,
 )
@@ -40,7 +40,7 @@ from tillbell.providers.kit.requests import JSON, json_body, request
 
 VERIFY = "x-vercel-verify"
 _PROOF = BodyMac("x-vercel-signature", "sha1")
-_STATUSES = {Heard.STORED: 200, Heard.REFUSED: 403, Heard.MALFORMED: 400}
+_STATUSES = {IntakeStatus.STORED: 200, IntakeStatus.REFUSED: 403, IntakeStatus.MALFORMED: 400}
 _ITEMS_MAX = 10_000
 _SCHEMA_MAX = 60
 
@@ -48,23 +48,25 @@ Item = dict[str, Any]
 Read = Callable[[Item], AnalyticsNotice]
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare the signature of the body; let the question about the endpoint through."""
-    if _is_question(incoming, setup):
+    if _is_verification(incoming, setup):
         return Verdict(Trust.NONE, "Vercel asks whether the endpoint is its owner's.")
     return _PROOF.verify(incoming, setup)
 
 
-def parser(schema: str, read: Read) -> Callable[[Incoming, Setup], Parsed]:
+def parser(schema: str, read: Read) -> Callable[[Incoming, SourceSetup], ParsedNotices]:
     """Return a `parse` that reads the items of one schema, whatever its version."""
 
-    def parse(incoming: Incoming, setup: Setup) -> Parsed:
-        if _is_question(incoming, setup):
-            return Parsed((Note("Vercel asked whether the endpoint is its owner's."),), "")
+    def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
+        if _is_verification(incoming, setup):
+            return ParsedNotices(
+                (NoteNotice("Vercel asked whether the endpoint is its owner's."),), ""
+            )
         items = _items(incoming.body)
         known = [item for item in items if _schema(item).startswith(schema)]
         others = {_schema(item) for item in items} - {_schema(item) for item in known}
-        return Parsed((*map(read, known), *_left_out(others)))
+        return ParsedNotices((*map(read, known), *_left_out(others)))
 
     return parse
 
@@ -89,15 +91,15 @@ def common(item: Item) -> dict[str, Any]:
     }
 
 
-def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
+def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
     """Answer 200, or 403 without proof; with the token of the drain, where one is set."""
     del incoming
     token = _token(setup)
     headers = ((VERIFY, token),) if token else ()
-    return Answer(_STATUSES[heard], headers=headers)
+    return CallbackAnswer(_STATUSES[heard], headers=headers)
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build a batch of one item, as a JSON array."""
     if case.method != "POST":
         return request(case, url, b"", {})
@@ -106,8 +108,8 @@ def sign(case: Case, setup: Setup, url: str) -> Incoming:
     return request(case, url, body, {"content-type": JSON, _PROOF.header: signature})
 
 
-def drain(
-    name: str, title: str, about: str, parse: Callable[[Incoming, Setup], Parsed]
+def drain_provider(
+    name: str, title: str, about: str, parse: Callable[[Incoming, SourceSetup], ParsedNotices]
 ) -> Provider:
     """Return the adapter of one drain."""
     return Provider(
@@ -127,7 +129,7 @@ def drain(
         answer=answer,
         sign=sign,
         settings=(
-            Setting(
+            ProviderSetting(
                 "verifyToken",
                 "The x-vercel-verify value that Vercel shows for the drain; sent on all answers.",
             ),
@@ -139,12 +141,12 @@ def drain(
     )
 
 
-def _token(setup: Setup) -> str:
+def _token(setup: SourceSetup) -> str:
     token = setup.config.get("verifyToken")
     return token if isinstance(token, str) else ""
 
 
-def _is_question(incoming: Incoming, setup: Setup) -> bool:
+def _is_verification(incoming: Incoming, setup: SourceSetup) -> bool:
     token = _token(setup)
     if not token or incoming.header(_PROOF.header) is not None:
         return False
@@ -174,7 +176,7 @@ def _schema(item: Item) -> str:
 
 def _left_out(schemas: Iterable[str]) -> tuple[Notice, ...]:
     named = ", ".join(sorted(schema[:_SCHEMA_MAX] or "none" for schema in schemas))
-    return (Note(f"Items of other schemas are left out: {named[:300]}."),) if named else ()
+    return (NoteNotice(f"Items of other schemas are left out: {named[:300]}."),) if named else ()
 
 
 def properties(value: Any) -> dict[str, Any]:

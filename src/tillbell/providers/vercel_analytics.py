@@ -9,7 +9,7 @@ from __future__ import annotations
 from tillbell.clock import iso
 from tillbell.model.callbacks import AnalyticsNotice
 from tillbell.providers.kit.reading import text, unix_millis
-from tillbell.providers.vercel import Item, common, drain, item_key, parser, properties
+from tillbell.providers.vercel import Item, common, drain_provider, item_key, parser, properties
 
 EVENTS = {"pageview": "pageview", "event": "custom_event"}
 
@@ -31,7 +31,7 @@ def _read(item: Item) -> AnalyticsNotice:
     return AnalyticsNotice(event, data, item_key(item))
 
 
-PROVIDER = drain(
+PROVIDER = drain_provider(
     "vercel-analytics",
     "Vercel Web Analytics",
     "Pages that were seen and events that they reported, in batches.",

@@ -11,7 +11,7 @@ from typing import Any
 from tillbell.clock import iso
 from tillbell.model.callbacks import AnalyticsNotice
 from tillbell.providers.kit.reading import iso_time, plain_json, text
-from tillbell.providers.vercel import Item, common, drain, item_key, parser
+from tillbell.providers.vercel import Item, common, drain_provider, item_key, parser
 
 # Kept beside the vital because they say where it was slow, and why.
 _PROPERTIES = ("route", "connectionSpeed", "attribution", "vercelEnvironment", "deploymentId")
@@ -32,7 +32,7 @@ def _read(item: Item) -> AnalyticsNotice:
     return AnalyticsNotice("web_vital", data, item_key(item))
 
 
-PROVIDER = drain(
+PROVIDER = drain_provider(
     "vercel-speed-insights",
     "Vercel Speed Insights",
     "How fast pages were for their visitors, in batches.",

@@ -15,25 +15,32 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.model.callbacks import Note, Notice, OrderNotice, References, Sum, TransactionNotice
+from tillbell.model.callbacks import (
+    NoteNotice,
+    Notice,
+    OrderNotice,
+    ProviderAmount,
+    References,
+    TransactionNotice,
+)
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers import woocommerce_data
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
     SecretRule,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
     Verdict,
 )
 from tillbell.providers.kit.bodymac import BodyMac, secret_problem
 from tillbell.providers.kit.order_fields import currency, known, parts, sum_of
-from tillbell.providers.kit.passed_on import passed_on
-from tillbell.providers.kit.reading import given, iso_time, json_object, text
+from tillbell.providers.kit.passed_on import forwarded_event
+from tillbell.providers.kit.reading import iso_time, json_object, present_values, text
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.providers.kit.words import (
     APPROVED,
@@ -41,7 +48,7 @@ from tillbell.providers.kit.words import (
     ON_HOLD,
     PENDING,
     STATUSES,
-    Step,
+    WordMeaning,
     meaning,
     table,
 )
@@ -64,19 +71,19 @@ UNPAID = table(
         "on-hold": ON_HOLD,  # a person must confirm the payment
         "processing": PENDING,  # to be paid on delivery
         "completed": PENDING,
-        "failed": Step(Status.PENDING, "payment_failed"),
+        "failed": WordMeaning(TransactionStatus.PENDING, "payment_failed"),
         "cancelled": CANCELLED,
     }
 )
 # `date_paid_gmt` says that it is. What a person makes of such an order later moves no money.
 PAID = table({"processing": APPROVED, "completed": APPROVED, "refunded": APPROVED})
 # As a look-up tells them: there `processing` may be paid or not.
-LOOKED_UP: Mapping[str, Status] = {
-    "pending": Status.PENDING,
-    "on-hold": Status.ON_HOLD,
-    "completed": Status.APPROVED,
-    "failed": Status.PENDING,
-    "cancelled": Status.CANCELLED,
+LOOKED_UP: Mapping[str, TransactionStatus] = {
+    "pending": TransactionStatus.PENDING,
+    "on-hold": TransactionStatus.ON_HOLD,
+    "completed": TransactionStatus.APPROVED,
+    "failed": TransactionStatus.PENDING,
+    "cancelled": TransactionStatus.CANCELLED,
 }
 ORDERS: Mapping[str, str] = {
     "order.created": "order.created",
@@ -87,7 +94,7 @@ _PING = re.compile(rb"webhook_id=[0-9]{1,20}")
 _PROOF = BodyMac("x-wc-webhook-signature", "sha256", "base64")
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare the signature; the hello of a new webhook has none and proves nothing."""
     is_signed = any(name == _PROOF.header for name, _ in incoming.headers)
     if not is_signed and _PING.fullmatch(incoming.body):
@@ -95,10 +102,10 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     return _PROOF.verify(incoming, setup)
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event as its topic says."""
     if _PING.fullmatch(incoming.body):
-        return Parsed((Note("The shop says hello: a webhook was saved there."),), "")
+        return ParsedNotices((NoteNotice("The shop says hello: a webhook was saved there."),), "")
     body = json_object(incoming.body)
     topic = (incoming.header("x-wc-webhook-topic") or "").lower()
     key = incoming.header("x-wc-webhook-delivery-id") or None
@@ -106,18 +113,21 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
         raise Unreadable("The header x-wc-webhook-topic is missing.")
     is_order = topic in ORDERS and text(body, "id") is not None and "status" in body
     if not is_order:
-        return Parsed((passed_on("woocommerce", topic, incoming.body),), key)
-    return Parsed(tuple(_order(ORDERS[topic], body, setup)), key)
+        return ParsedNotices((forwarded_event("woocommerce", topic, incoming.body),), key)
+    return ParsedNotices(tuple(_order(ORDERS[topic], body, setup)), key)
 
 
-def _order(event: str, found: dict[str, Any], setup: Setup) -> list[Notice]:
+def _order(event: str, found: dict[str, Any], setup: SourceSetup) -> list[Notice]:
     """Tell an order, how its payment stands, and each refund that is listed in it."""
     word = text(found, "status") or ""
     is_paid = iso_time(found.get("date_paid_gmt")) is not None
     step = meaning(word, PAID if is_paid else UNPAID, setup.config)
     state = STATES.get(word)
     if state is None:
-        return [_payment(found, word, step), Note(f"The status {word[:50]!r} is in no table.")]
+        return [
+            _payment(found, word, step),
+            NoteNotice(f"The status {word[:50]!r} is in no table."),
+        ]
     refunds = _refunds(found) if is_paid else []
     of_payment = _payment_state(state, is_paid=is_paid, is_refunded=bool(refunds))
     if is_paid and state == "pending" and step == APPROVED:
@@ -134,11 +144,11 @@ def _payment_state(state: str, *, is_paid: bool, is_refunded: bool) -> str:
     return "partially_refunded" if is_refunded else "paid"
 
 
-def _payment(found: dict[str, Any], word: str, step: Step | None) -> TransactionNotice:
+def _payment(found: dict[str, Any], word: str, step: WordMeaning | None) -> TransactionNotice:
     reference = text(found, "transaction_id")
     ours = (text(found, name) for name in ("id", "number", "order_key"))
     return TransactionNotice(
-        References(given(*ours), given(reference)),
+        References(present_values(*ours), present_values(reference)),
         raw_status=word,
         status=None if step is None else step.status,
         substate=None if step is None else step.substate,
@@ -155,12 +165,14 @@ def _refunds(found: dict[str, Any]) -> list[TransactionNotice]:
     totals = [(one, sum_of({**one, "currency": code}, "total")) for one in parts(found, "refunds")]
     return [
         TransactionNotice(
-            References(given(order_id)),
+            References(present_values(order_id)),
             raw_status="refunded",
-            status=Status.APPROVED,
-            kind=Kind.REFUND,
+            status=TransactionStatus.APPROVED,
+            kind=TransactionKind.REFUND,
             reason=text(one, "reason"),
-            amount=Sum(total.value.removeprefix("-"), total.currency),  # it is told below zero
+            amount=ProviderAmount(
+                total.value.removeprefix("-"), total.currency
+            ),  # it is told below zero
             psp_transaction_id=text(one, "id"),
             is_optional=True,
         )
@@ -169,7 +181,7 @@ def _refunds(found: dict[str, Any]) -> list[TransactionNotice]:
     ]
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as the shop sends it; the case names the topic in its header."""
     body = json_body(case.fields)
     headers = {

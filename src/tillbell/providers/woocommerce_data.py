@@ -10,7 +10,7 @@ from typing import Any
 
 from tillbell.clock import iso
 from tillbell.providers.kit.order_fields import amount, count, currency, known, parts
-from tillbell.providers.kit.reading import iso_time, part, plain_json, text
+from tillbell.providers.kit.reading import iso_time, object_member, plain_json, text
 
 
 def order(found: dict[str, Any], state: str, payment_state: str) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def order(found: dict[str, Any], state: str, payment_state: str) -> dict[str, An
             "paidAt": _moment(found, "date_paid_gmt"),
             "cancelledAt": _moment(found, "date_modified_gmt") if state == "cancelled" else None,
             "customer": _customer(found),
-            "shippingAddress": _address(part(found, "shipping")),
+            "shippingAddress": _address(object_member(found, "shipping")),
             "items": [_item(line, code) for line in parts(found, "line_items")],
             "metadata": _metadata(found),
         }
@@ -43,7 +43,7 @@ def _moment(found: dict[str, Any], name: str) -> str | None:
 
 
 def _customer(found: dict[str, Any]) -> dict[str, Any]:
-    who, account = part(found, "billing"), text(found, "customer_id")
+    who, account = object_member(found, "billing"), text(found, "customer_id")
     names = (text(who, "first_name"), text(who, "last_name"))
     return known(
         {

@@ -19,18 +19,18 @@ from tillbell.model.callbacks import TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.providers.kit import networks, reading
 from tillbell.providers.kit.base import (
-    Answer,
-    Case,
+    CallbackAnswer,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Unreadable,
 )
 from tillbell.providers.kit.requests import request, usual
 from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL, STATUSES, statuses
-from tillbell.providers.worldpay_events import STEPS, Event, dedupe_key, notice
+from tillbell.providers.worldpay_events import STEPS, WorldpayEvent, dedupe_key, notice
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -43,7 +43,7 @@ _DOCTYPE = (
 _EVENTS_MAX = 100
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read all events of an order notification."""
     if incoming.body.lstrip()[:1] == b"<":
         events = _xml_events(incoming.body)
@@ -51,10 +51,10 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
         events = [_parameters(incoming)]
     notices: tuple[TransactionNotice, ...] = tuple(notice(event, setup.config) for event in events)
     key = "\n".join(dedupe_key(event) for event in events)
-    return Parsed(notices, networks.dedupe_key(key, setup))
+    return ParsedNotices(notices, networks.dedupe_key(key, setup))
 
 
-def _xml_events(body: bytes) -> list[Event]:
+def _xml_events(body: bytes) -> list[WorldpayEvent]:
     root = reading.xml(body)
     found = root.findall("notify/orderStatusEvent") if root.tag == "paymentService" else []
     if not found or len(found) > _EVENTS_MAX:
@@ -62,8 +62,8 @@ def _xml_events(body: bytes) -> list[Event]:
     return [_xml_event(element) for element in found]
 
 
-def _xml_event(element: Element) -> Event:
-    order = reading.need(element.attrib, "orderCode")
+def _xml_event(element: Element) -> WorldpayEvent:
+    order = reading.required_text(element.attrib, "orderCode")
     payment, journal = element.find("payment"), element.find("journal")
     amount = payment.find("amount") if payment is not None else None
     moved = journal.find("accountTx/amount") if journal is not None else None
@@ -72,7 +72,7 @@ def _xml_event(element: Element) -> Event:
     word = _attribute(journal, "journalType") or _text(payment, "lastEvent")
     if word is None:
         raise Unreadable("Neither journalType nor lastEvent is there.")
-    return Event(
+    return WorldpayEvent(
         order=order,
         word=word,
         amount=_attributes(amount),
@@ -85,13 +85,13 @@ def _xml_event(element: Element) -> Event:
     )
 
 
-def _parameters(incoming: Incoming) -> Event:
+def _parameters(incoming: Incoming) -> WorldpayEvent:
     found = reading.fields(incoming)
     value, currency = reading.text(found, "PaymentAmount"), reading.text(found, "PaymentCurrency")
     told = {"value": value or "", "currencyCode": currency or ""}
-    return Event(
-        order=reading.need(found, "OrderCode"),
-        word=reading.need(found, "PaymentStatus"),
+    return WorldpayEvent(
+        order=reading.required_text(found, "OrderCode"),
+        word=reading.required_text(found, "PaymentStatus"),
         amount=told if value else {},
         payment_id=reading.text(found, "PaymentId"),
         method=reading.text(found, "PaymentMethod"),
@@ -118,7 +118,7 @@ def _day(journal: Element | None) -> str | None:
     return "-".join(date.get(part, "") for part in ("year", "month", "dayOfMonth"))
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the notification as Worldpay sends it, unsigned.
 
     Fields: orderCode, lastEvent, and as they are wanted journalType, day (2026-03-01), value,
@@ -187,7 +187,7 @@ PROVIDER = Provider(
     answers="200 [OK], or the notification comes again.",
     verify=networks.verify,
     parse=parse,
-    answer=usual(Answer(body=b"[OK]")),
+    answer=usual(CallbackAnswer(body=b"[OK]")),
     sign=sign,
     settings=(networks.NETWORKS, AUTHORIZATION_IS_FINAL, STATUSES),
     methods=frozenset({"GET", "POST"}),

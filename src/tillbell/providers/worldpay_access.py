@@ -11,21 +11,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from tillbell.model.callbacks import References, Sum, TransactionNotice
+from tillbell.model.callbacks import ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
     SecretRule,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Verdict,
 )
-from tillbell.providers.kit.proof import from_hex, is_one_of, mac, tried
-from tillbell.providers.kit.reading import given, iso_time, json_object, need, part, text
+from tillbell.providers.kit.proof import from_hex, is_one_of, mac, verify_with_secrets
+from tillbell.providers.kit.reading import (
+    iso_time,
+    json_object,
+    object_member,
+    present_values,
+    required_text,
+    text,
+)
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.providers.kit.words import (
     APPROVED,
@@ -37,7 +44,7 @@ from tillbell.providers.kit.words import (
     PENDING,
     SETTLING,
     STATUSES,
-    Step,
+    WordMeaning,
     linked,
     meaning,
     statuses,
@@ -57,14 +64,14 @@ STEPS = table(
         "expired": CANCELLED,
         "error": FAILED,
         "settlementFailed": FAILED,  # after Approved: a conflict for a person
-        "sentForRefund": linked(Kind.REFUND, Status.PENDING),
-        "refunded": linked(Kind.REFUND),
-        "refundFailed": linked(Kind.REFUND, Status.FAILED),
+        "sentForRefund": linked(TransactionKind.REFUND, TransactionStatus.PENDING),
+        "refunded": linked(TransactionKind.REFUND),
+        "refundFailed": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
     }
 )
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare each signature of the header with that of each secret."""
     header = incoming.header(HEADER)
     if header is None:
@@ -72,50 +79,56 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     signatures = _signatures(header)
     if not any(signatures):
         return Verdict(None, f"The header {HEADER} holds no <key id>/SHA256/<hex>.")
-    return tried(
+    return verify_with_secrets(
         setup.secrets,
         lambda secret: is_one_of(signatures, [_signature(secret, incoming.body)]),
         HEADER,
     )
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event."""
     body = json_object(incoming.body)
-    details = part(body, "eventDetails")
-    word = need(details, "type")
+    details = object_member(body, "eventDetails")
+    word = required_text(details, "type")
     is_chargeback = text(details, "classification") == "chargeback"
     # The words of chargebacks are not known.
     step = None if is_chargeback else meaning(word, STEPS, setup.config)
     notice = _notice(details, step)._replace(
         raw_status=word,
-        kind=Kind.CHARGEBACK if is_chargeback else step.kind if step else Kind.PAYMENT,
+        kind=TransactionKind.CHARGEBACK
+        if is_chargeback
+        else step.kind
+        if step
+        else TransactionKind.PAYMENT,
         occurred_at=iso_time(body.get("eventTimestamp")),
     )
-    return Parsed((notice,), text(body, "eventId"))
+    return ParsedNotices((notice,), text(body, "eventId"))
 
 
-def _notice(details: dict[str, Any], step: Step | None) -> TransactionNotice:
+def _notice(details: dict[str, Any], step: WordMeaning | None) -> TransactionNotice:
     reference, downstream = text(details, "reference"), text(details, "downstreamReference")
-    is_linked = step is not None and step.kind is not Kind.PAYMENT
+    is_linked = step is not None and step.kind is not TransactionKind.PAYMENT
     return TransactionNotice(
-        References(ours=(need(details, "transactionReference"),), psp=given(downstream)),
+        References(
+            ours=(required_text(details, "transactionReference"),), psp=present_values(downstream)
+        ),
         raw_status="",
         status=step.status if step else None,
         substate=step.substate if step else None,
         reason=text(details, "reason"),
-        amount=_sum(part(details, "amount")),
+        amount=_sum(object_member(details, "amount")),
         psp_transaction_id=reference if is_linked else None,
         psp_reference=downstream,
     )
 
 
-def _sum(told: dict[str, Any]) -> Sum | None:
+def _sum(told: dict[str, Any]) -> ProviderAmount | None:
     value = text(told, "value")
     currency = text(told, "currencyCode") or text(told, "currency")
     if value is None:
         return None
-    return Sum(value, currency.upper() if currency else None, is_minor=True)
+    return ProviderAmount(value, currency.upper() if currency else None, is_minor=True)
 
 
 def _signatures(header: str) -> list[bytes]:
@@ -135,7 +148,7 @@ def secret_problem(secret: str) -> str | None:
     return None if from_hex(secret) and secret == secret.strip() else "the secret must be hex"
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as Worldpay sends it."""
     body = json_body(case.fields)
     signature = _signature(setup.secrets[0], body).hex()

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tillbell.model.callbacks import References, Sum, TransactionNotice
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.callbacks import ProviderAmount, References, TransactionNotice
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.kit.card import card_details, masked_number
-from tillbell.providers.kit.reading import KEY_MAX, given
+from tillbell.providers.kit.reading import KEY_MAX, present_values
 from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZED,
@@ -41,19 +41,23 @@ STEPS = table(
         "CANCELLED": CANCELLED,
         "EXPIRED": CANCELLED,
         "ERROR": FAILED,
-        "SENT_FOR_REFUND": linked(Kind.REFUND, Status.PENDING),
-        "REFUNDED": linked(Kind.REFUND),
-        "REFUNDED_BY_MERCHANT": linked(Kind.REFUND),
-        "REFUND_FAILED": linked(Kind.REFUND, Status.FAILED),
-        "INFORMATION_REQUESTED": linked(Kind.CHARGEBACK, Status.PENDING, "information_requested"),
-        "INFORMATION_SUPPLIED": linked(Kind.CHARGEBACK, Status.PENDING, "information_supplied"),
-        "CHARGED_BACK": linked(Kind.CHARGEBACK),
-        "CHARGEBACK_REVERSED": linked(Kind.CHARGEBACK_REVERSAL),
+        "SENT_FOR_REFUND": linked(TransactionKind.REFUND, TransactionStatus.PENDING),
+        "REFUNDED": linked(TransactionKind.REFUND),
+        "REFUNDED_BY_MERCHANT": linked(TransactionKind.REFUND),
+        "REFUND_FAILED": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
+        "INFORMATION_REQUESTED": linked(
+            TransactionKind.CHARGEBACK, TransactionStatus.PENDING, "information_requested"
+        ),
+        "INFORMATION_SUPPLIED": linked(
+            TransactionKind.CHARGEBACK, TransactionStatus.PENDING, "information_supplied"
+        ),
+        "CHARGED_BACK": linked(TransactionKind.CHARGEBACK),
+        "CHARGEBACK_REVERSED": linked(TransactionKind.CHARGEBACK_REVERSAL),
     }
 )
 
 
-class Event(NamedTuple):
+class WorldpayEvent(NamedTuple):
     """One event of one order, as it was told. Amounts are the attributes of their element."""
 
     order: str
@@ -68,14 +72,14 @@ class Event(NamedTuple):
     reason: str | None = None
 
 
-def notice(event: Event, config: Mapping[str, Any]) -> TransactionNotice:
+def notice(event: WorldpayEvent, config: Mapping[str, Any]) -> TransactionNotice:
     """Return what an event says."""
     step = meaning(event.word, STEPS, config)
-    kind = step.kind if step else Kind.PAYMENT
-    is_payment = kind is Kind.PAYMENT
+    kind = step.kind if step else TransactionKind.PAYMENT
+    is_payment = kind is TransactionKind.PAYMENT
     own_id = event.payment_id if is_payment else _linked_id(event, kind)
     return TransactionNotice(
-        References(ours=(event.order,), psp=given(event.payment_id)),
+        References(ours=(event.order,), psp=present_values(event.payment_id)),
         raw_status=event.word,
         status=step.status if step else None,
         kind=kind,
@@ -87,22 +91,22 @@ def notice(event: Event, config: Mapping[str, Any]) -> TransactionNotice:
     )
 
 
-def _linked_id(event: Event, kind: Kind) -> str:
+def _linked_id(event: WorldpayEvent, kind: TransactionKind) -> str:
     amount = event.moved.get("value") or event.amount.get("value") or ""
     return (event.reference or f"{event.order}:{kind.value}:{amount}")[:KEY_MAX]
 
 
-def sum_of(told: Mapping[str, str]) -> Sum | None:
+def sum_of(told: Mapping[str, str]) -> ProviderAmount | None:
     """Read `value`, `currencyCode` and `exponent`; an exponent that is none is left out."""
     value, currency = told.get("value", "").strip(), told.get("currencyCode", "").strip()
     if not value:
         return None
     digits = told.get("exponent", "")
     exponent = int(digits) if len(digits) == 1 and digits.isascii() and digits.isdigit() else None
-    return Sum(value, currency.upper() or None, is_minor=True, exponent=exponent)
+    return ProviderAmount(value, currency.upper() or None, is_minor=True, exponent=exponent)
 
 
-def dedupe_key(event: Event) -> str:
+def dedupe_key(event: WorldpayEvent) -> str:
     """Name the event: order, what happened, day and amount."""
     amount = event.moved.get("value") or event.amount.get("value") or ""
     parts = (event.order, event.word, event.day or "", amount, event.reference or "")

@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tillbell.model.callbacks import Note, OrderNotice, References, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, OrderNotice, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.kit import shared_secret
 from tillbell.providers.kit.base import (
-    Case,
     Confidence,
     Incoming,
-    Parsed,
+    ParsedNotices,
     Provider,
     SecretRule,
-    Setup,
+    SimulationCase,
+    SourceSetup,
     Verdict,
 )
 from tillbell.providers.kit.order_fields import (
@@ -33,56 +33,67 @@ from tillbell.providers.kit.order_fields import (
     parts,
     sum_of,
 )
-from tillbell.providers.kit.reading import fold, given, json_object, need, part, text
+from tillbell.providers.kit.reading import (
+    fold,
+    json_object,
+    object_member,
+    present_values,
+    required_text,
+    text,
+)
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 
 HEADER = "x-webhook-secret"
 
 
-class Told(NamedTuple):
+class EventMeaning(NamedTuple):
     """What one of the platform's events says."""
 
     word: str  # its `status`
     state: str  # of our order
-    status: Status  # of the transaction
-    kind: Kind = Kind.PAYMENT
+    status: TransactionStatus  # of the transaction
+    kind: TransactionKind = TransactionKind.PAYMENT
 
 
-EVENTS: Mapping[str, Told] = {
-    "order_paid": Told("PAID", "paid", Status.APPROVED),
-    "order_refunded": Told("REFUNDED", "refunded", Status.APPROVED, Kind.REFUND),
-    "order_cancelled": Told("CANCELLED", "cancelled", Status.CANCELLED),
+EVENTS: Mapping[str, EventMeaning] = {
+    "order_paid": EventMeaning("PAID", "paid", TransactionStatus.APPROVED),
+    "order_refunded": EventMeaning(
+        "REFUNDED", "refunded", TransactionStatus.APPROVED, TransactionKind.REFUND
+    ),
+    "order_cancelled": EventMeaning("CANCELLED", "cancelled", TransactionStatus.CANCELLED),
 }
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare the header with the secret."""
     return shared_secret.verify(setup, HEADER, [incoming.header(HEADER)])
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one order. An event that its `status` contradicts says nothing about money."""
     del setup
     body = json_object(incoming.body)
-    event, order_id = need(body, "event"), need(body, "orderId")
+    event, order_id = required_text(body, "event"), required_text(body, "orderId")
     key = f"{order_id}|{event}"
     told, word = EVENTS.get(event), text(body, "status")
     if told is None:
-        return Parsed((_transaction(body, None), Note(f"{event[:100]} is not in the table.")), key)
+        return ParsedNotices(
+            (_transaction(body, None), NoteNotice(f"{event[:100]} is not in the table.")), key
+        )
     if word is not None and fold(word) != fold(told.word):
         why = f"{event} says {told.word}, its status says {word[:50]}."
-        return Parsed((_transaction(body, None), Note(why)), key)
+        return ParsedNotices((_transaction(body, None), NoteNotice(why)), key)
     order = OrderNotice(f"order.{told.state}", _order(body, told.state))
-    return Parsed((order, _transaction(body, told)), key)
+    return ParsedNotices((order, _transaction(body, told)), key)
 
 
-def _transaction(body: dict[str, Any], told: Told | None) -> TransactionNotice:
+def _transaction(body: dict[str, Any], told: EventMeaning | None) -> TransactionNotice:
     reference = text(body, "paymentReference")
     return TransactionNotice(
-        references=References(given(text(body, "orderId")), given(reference)),
-        raw_status=text(body, "status") or need(body, "event"),
+        references=References(present_values(text(body, "orderId")), present_values(reference)),
+        raw_status=text(body, "status") or required_text(body, "event"),
         status=None if told is None else told.status,
-        kind=Kind.PAYMENT if told is None else told.kind,
+        kind=TransactionKind.PAYMENT if told is None else told.kind,
         amount=sum_of(body, "totalAmount"),
         psp_reference=reference,
         is_optional=True,
@@ -91,7 +102,7 @@ def _transaction(body: dict[str, Any], told: Told | None) -> TransactionNotice:
 
 
 def _order(body: dict[str, Any], state: str) -> dict[str, Any]:
-    code, customer = currency(body), part(body, "customer")
+    code, customer = currency(body), object_member(body, "customer")
     return known(
         {
             "id": text(body, "orderId"),
@@ -127,7 +138,7 @@ def _item(item: dict[str, Any], order_currency: str | None) -> dict[str, Any]:
     )
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as the platform sends it."""
     headers = {"content-type": JSON}
     if setup.secrets:
@@ -155,5 +166,7 @@ PROVIDER = Provider(
     masked=(HEADER,),
     note="The secret proves the sender, not the content: set confirm to trust if that is enough "
     "for orders that move money.",
-    statuses={told.word: told.status for told in EVENTS.values() if told.kind is Kind.PAYMENT},
+    statuses={
+        told.word: told.status for told in EVENTS.values() if told.kind is TransactionKind.PAYMENT
+    },
 )

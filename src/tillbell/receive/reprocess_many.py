@@ -7,32 +7,32 @@ from typing import Any
 import msgspec
 
 from tillbell.clock import Clock
-from tillbell.deliver.tasks import Step, TaskRunner
+from tillbell.deliver.tasks import TaskProgress, TaskRunner
 from tillbell.model.callbacks import Callback
 from tillbell.model.records import Task
-from tillbell.receive.reprocess import STEP, Rereader
+from tillbell.receive.reprocess import BATCH_SIZE, Reprocessor
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import CallbackFilter
 from tillbell.storage.ports.outbound import Page
 
-REPLAY = "callback.replay"
+REPROCESS_TASK = "callback.replay"
 
 
-class Replayer:
+class BulkReprocessor:
     """See the module."""
 
     def __init__(
-        self, database: Database, rereader: Rereader, tasks: TaskRunner, clock: Clock
+        self, database: Database, rereader: Reprocessor, tasks: TaskRunner, clock: Clock
     ) -> None:
         self._database = database
-        self._rereader = rereader
+        self._reprocessor = rereader
         self._tasks = tasks
         self._clock = clock
-        tasks.register(REPLAY, self._step)
+        tasks.register(REPROCESS_TASK, self._step)
 
     async def begin(self, app_id: str, filter_: CallbackFilter) -> Task:
         """Begin to replay what the filter selects of what has come until now."""
-        return await self._tasks.begin(REPLAY, app_id, _arguments(self.until_now(filter_)))
+        return await self._tasks.begin(REPROCESS_TASK, app_id, _arguments(self.until_now(filter_)))
 
     def until_now(self, filter_: CallbackFilter) -> CallbackFilter:
         """Leave out what is yet to come, which is what a replay itself stores."""
@@ -43,16 +43,16 @@ class Replayer:
         """Return those that a replay would take, oldest first."""
         return await self._database.callbacks(app_id, filter_, page._replace(ascending=True))
 
-    async def _step(self, task: Task) -> Step:
-        page = Page(limit=STEP, iterator=task.cursor or None)
+    async def _step(self, task: Task) -> TaskProgress:
+        page = Page(limit=BATCH_SIZE, iterator=task.cursor or None)
         found = await self.selected(task.scope, _filter(task.arguments), page)
         moved = 0
         for callback in found:
-            await self._rereader.room()
-            replayed = await self._rereader.replay(callback)
+            await self._reprocessor.wait_for_capacity()
+            replayed = await self._reprocessor.reprocess(callback)
             moved += replayed.callback is not None
         cursor = found[-1].id if found else task.cursor
-        return Step(cursor, moved, is_last=len(found) < STEP)
+        return TaskProgress(cursor, moved, is_last=len(found) < BATCH_SIZE)
 
 
 def _arguments(filter_: CallbackFilter) -> dict[str, Any]:

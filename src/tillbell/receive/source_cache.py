@@ -12,25 +12,29 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tillbell.clock import Micros
-from tillbell.deliver.config_cache import Directory, Watcher
+from tillbell.deliver.config_cache import ConfigCache, Watcher
 from tillbell.errors import Misconfigured
-from tillbell.model.sources import Confirm, Source
-from tillbell.providers.kit.base import Provider, Setting, Setup
+from tillbell.model.sources import ConfirmationPolicy, Source
+from tillbell.providers.kit.base import Provider, ProviderSetting, SourceSetup
 from tillbell.vault import Vault, hash_key
 
 PATH = "/api/webhooks/"
 
 # What every source understands besides the settings of its adapter.
-COMMON = (
-    Setting(
+COMMON_SETTINGS = (
+    ProviderSetting(
         "confirm",
         "What is done with news that is not proven well enough to move money by itself.",
-        choices=tuple(choice.value for choice in Confirm),
+        choices=tuple(choice.value for choice in ConfirmationPolicy),
     ),
-    Setting("lookupUrl", "Where the provider is asked for the present state.", "url"),
-    Setting("lookupHeaders", "Headers sent there, with its credentials.", "object", is_secret=True),
-    Setting("lookup", "JSON pointers to status, amount and currency in its answer.", "object"),
-    Setting(
+    ProviderSetting("lookupUrl", "Where the provider is asked for the present state.", "url"),
+    ProviderSetting(
+        "lookupHeaders", "Headers sent there, with its credentials.", "object", is_secret=True
+    ),
+    ProviderSetting(
+        "lookup", "JSON pointers to status, amount and currency in its answer.", "object"
+    ),
+    ProviderSetting(
         "lateSuccess",
         "What is done when a payment that has failed is approved after all.",
         choices=("review", "accept_verified"),
@@ -38,7 +42,7 @@ COMMON = (
 )
 
 
-class LiveSource(NamedTuple):
+class CompiledSource(NamedTuple):
     """One source, compiled. Rebuilt whenever it changes."""
 
     source: Source
@@ -47,16 +51,16 @@ class LiveSource(NamedTuple):
     config: Mapping[str, Any]  # defaults filled in, secrets open
     problem: str = ""  # why nothing can be proven of what it sends
 
-    def setup_at(self, at: Micros) -> Setup:
+    def setup_at(self, at: Micros) -> SourceSetup:
         """Return what the adapter may know of it, with the secrets that are good at that time."""
         texts = [text for text, expires_at in self.secrets if expires_at is None or at < expires_at]
-        return Setup(tuple(texts), self.config)
+        return SourceSetup(tuple(texts), self.config)
 
 
-def settings_of(provider: Provider) -> tuple[Setting, ...]:
+def settings_of(provider: Provider) -> tuple[ProviderSetting, ...]:
     """Return every setting that a source of this provider understands."""
     own = {setting.name for setting in provider.settings}
-    return (*provider.settings, *(common for common in COMMON if common.name not in own))
+    return (*provider.settings, *(common for common in COMMON_SETTINGS if common.name not in own))
 
 
 def path_of(provider: str, token: str | None = None) -> str:
@@ -64,49 +68,51 @@ def path_of(provider: str, token: str | None = None) -> str:
     return f"{PATH}{provider}/{token}" if token else f"{PATH}{provider}"
 
 
-class Sources:
+class SourceCache:
     """See the module. Not for use from other threads than the event loop's."""
 
     def __init__(
-        self, directory: Directory, vault: Vault, providers: Mapping[str, Provider]
+        self, directory: ConfigCache, vault: Vault, providers: Mapping[str, Provider]
     ) -> None:
-        self._directory = directory
+        self._config_cache = directory
         self._vault = vault
         self.providers = providers
-        self._lives: dict[str, LiveSource] = {}
+        self._compiled_by_id: dict[str, CompiledSource] = {}
         self._by_token: dict[str, str] = {}  # hash of the token → id
         self._defaults: dict[str, str] = {}  # provider → id
-        self._strange: set[str] = set()  # ids of those whose provider this version does not know
-        directory.watch(Source, Watcher(self._show, self._hide))
+        self._unknown_provider_ids: set[str] = (
+            set()
+        )  # ids of those whose provider this version does not know
+        directory.watch(Source, Watcher(self._cache, self._evict))
         directory.on_application_removed = self._application_removed
 
     async def load(self) -> None:
         """Read every source. Those of providers that this version does not know stay unseen."""
-        for source in await self._directory.all(Source):
-            self._show(source)
+        for source in await self._config_cache.read_all(Source):
+            self._cache(source)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────
 
-    def by_token(self, provider: str, token: str) -> LiveSource | None:
+    def by_token(self, provider: str, token: str) -> CompiledSource | None:
         """Find the source of a URL."""
-        live = self._lives.get(self._by_token.get(hash_key(token), ""))
+        live = self._compiled_by_id.get(self._by_token.get(hash_key(token), ""))
         return live if live is not None and live.provider.name == provider else None
 
-    def default(self, provider: str) -> LiveSource | None:
+    def default(self, provider: str) -> CompiledSource | None:
         """Find the source that serves a provider's URL without a token."""
-        return self._lives.get(self._defaults.get(provider, ""))
+        return self._compiled_by_id.get(self._defaults.get(provider, ""))
 
-    def live(self, source_id: str) -> LiveSource | None:
+    def compiled(self, source_id: str) -> CompiledSource | None:
         """Return a source by its id."""
-        return self._lives.get(source_id)
+        return self._compiled_by_id.get(source_id)
 
-    def is_strange(self, source_id: str) -> bool:
+    def has_unknown_provider(self, source_id: str) -> bool:
         """Tell whether a source is there, and only its provider's adapter is not."""
-        return source_id in self._strange
+        return source_id in self._unknown_provider_ids
 
-    def find(self, app_id: str, id_or_uid: str) -> LiveSource | None:
+    def find(self, app_id: str, id_or_uid: str) -> CompiledSource | None:
         """Return a source of an application; an id wins over an equal uid."""
-        found = self._lives.get(id_or_uid)
+        found = self._compiled_by_id.get(id_or_uid)
         if found is not None and found.source.scope == app_id:
             return found
         return next((live for live in self._of(app_id) if live.source.uid == id_or_uid), None)
@@ -115,25 +121,25 @@ class Sources:
         """Return the last segment of a source's URL."""
         return self._vault.open(source.token, source.id)
 
-    def _of(self, app_id: str) -> Iterator[LiveSource]:
-        return (live for live in self._lives.values() if live.source.scope == app_id)
+    def _of(self, app_id: str) -> Iterator[CompiledSource]:
+        return (live for live in self._compiled_by_id.values() if live.source.scope == app_id)
 
     # ── what is stored ───────────────────────────────────────────────────────────────────────────
 
-    def _show(self, source: Source) -> None:
-        self._hide(source.id)
+    def _cache(self, source: Source) -> None:
+        self._evict(source.id)
         provider = self.providers.get(source.provider)
         if provider is None:
-            self._strange.add(source.id)
+            self._unknown_provider_ids.add(source.id)
             return
-        self._lives[source.id] = self._compiled(source, provider)
+        self._compiled_by_id[source.id] = self._compile(source, provider)
         self._by_token[source.token_hash] = source.id
         if source.is_default:
             self._defaults.setdefault(source.provider, source.id)
 
-    def _hide(self, source_id: str) -> None:
-        self._strange.discard(source_id)
-        live = self._lives.pop(source_id, None)
+    def _evict(self, source_id: str) -> None:
+        self._unknown_provider_ids.discard(source_id)
+        live = self._compiled_by_id.pop(source_id, None)
         if live is None:
             return
         self._by_token.pop(live.source.token_hash, None)
@@ -143,16 +149,16 @@ class Sources:
 
     def _elect(self, provider: str) -> None:
         """Let another default take the place of one that is gone."""
-        for live in self._lives.values():
+        for live in self._compiled_by_id.values():
             if live.source.is_default and live.source.provider == provider:
                 self._defaults[provider] = live.source.id
                 return
 
     def _application_removed(self, app_id: str) -> None:
         for live in list(self._of(app_id)):
-            self._hide(live.source.id)
+            self._evict(live.source.id)
 
-    def _compiled(self, source: Source, provider: Provider) -> LiveSource:
+    def _compile(self, source: Source, provider: Provider) -> CompiledSource:
         config = {s.name: s.default for s in settings_of(provider) if s.default is not None}
         config |= source.config
         try:
@@ -163,5 +169,7 @@ class Sources:
             for name, sealed in source.sealed_config.items():
                 config[name] = json.loads(self._vault.open(sealed, source.id))
         except Misconfigured as error:
-            return LiveSource(source, provider, (), {}, f"Its secrets cannot be opened: {error}")
-        return LiveSource(source, provider, secrets, config)
+            return CompiledSource(
+                source, provider, (), {}, f"Its secrets cannot be opened: {error}"
+            )
+        return CompiledSource(source, provider, secrets, config)

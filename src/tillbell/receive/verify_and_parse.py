@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 from typing import Any, NamedTuple
 
-from tillbell.logs import observe
+from tillbell.logs import log_event
 from tillbell.model.callbacks import Notice, Outcome
 from tillbell.model.sources import Trust
-from tillbell.providers.kit.base import Heard, Incoming, Unreadable, Verdict
-from tillbell.receive.source_cache import LiveSource
+from tillbell.providers.kit.base import Incoming, IntakeStatus, Unreadable, Verdict
+from tillbell.receive.source_cache import CompiledSource
 from tillbell.rules.delivery.hops import HOPS_MAX, hops_of
 from tillbell.rules.payments.masking import mask_text, mask_tree
 
@@ -27,7 +27,7 @@ _FREE = (*_WORDS, "details", "metadata", "data")
 _IDENTIFIERS = frozenset({"id", "number", "reference", "productid", "sessionid", "deviceid"})
 
 
-class Reading(NamedTuple):
+class CallbackReading(NamedTuple):
     """What a callback turned out to be. With an `outcome` it goes no further."""
 
     trust: Trust | None
@@ -38,11 +38,11 @@ class Reading(NamedTuple):
     why: str = ""  # of the outcome
 
     @property
-    def heard(self) -> Heard:
+    def intake_status(self) -> IntakeStatus:
         """How far it got, as the adapter's answer wants to know."""
         if self.outcome is Outcome.MALFORMED:
-            return Heard.MALFORMED
-        return Heard.STORED if self.trust is not None else Heard.REFUSED
+            return IntakeStatus.MALFORMED
+        return IntakeStatus.STORED if self.trust is not None else IntakeStatus.REFUSED
 
     @property
     def is_proven(self) -> bool:
@@ -50,28 +50,34 @@ class Reading(NamedTuple):
         return self.trust is not None and self.trust > Trust.NETWORK
 
 
-def read(live: LiveSource, incoming: Incoming, proven: Trust | None = None) -> Reading:
+def verify_and_parse(
+    live: CompiledSource, incoming: Incoming, proven: Trust | None = None
+) -> CallbackReading:
     """Verify, then parse. What was `proven` when it came stays so, whatever the secrets are now."""
     verdict, refusal = _verified(live, incoming)
-    why = plain(verdict.why)
+    why = plain_notice(verdict.why)
     trust = verdict.trust if verdict.trust is not None else proven
     if trust is None:
-        return Reading(None, why, outcome=refusal, why=why)
-    stopped = _stopped(live, incoming)
+        return CallbackReading(None, why, outcome=refusal, why=why)
+    stopped = _without_notices(live, incoming)
     if stopped:
-        return Reading(trust, why, outcome=Outcome.IGNORED, why=stopped)
+        return CallbackReading(trust, why, outcome=Outcome.IGNORED, why=stopped)
     try:
         parsed = live.provider.parse(incoming, live.setup_at(incoming.received_at))
     except Unreadable as error:
-        return Reading(trust, why, outcome=Outcome.MALFORMED, why=plain(str(error)))
+        return CallbackReading(trust, why, outcome=Outcome.MALFORMED, why=plain_notice(str(error)))
     except Exception as error:  # noqa: BLE001 - supervised: a genuine callback must not be lost
-        observe("callback.broken", provider=live.provider.name, exc_info=error)
-        return Reading(trust, why, outcome=Outcome.MALFORMED, why=_ours(error))
+        log_event("callback.error", provider=live.provider.name, exc_info=error)
+        return CallbackReading(
+            trust, why, outcome=Outcome.MALFORMED, why=_with_our_references(error)
+        )
     notices = tuple(_without_cards(notice) for notice in parsed.notices)
-    return Reading(trust, why, notices, _key(parsed.dedupe_key, incoming))
+    return CallbackReading(trust, why, notices, _key(parsed.dedupe_key, incoming))
 
 
-def explained(live: LiveSource, incoming: Incoming, reading: Reading) -> Reading:
+def explained(
+    live: CompiledSource, incoming: Incoming, reading: CallbackReading
+) -> CallbackReading:
     """Return the reading of a refused callback with advice on its source, where there is any.
 
     It tries many signatures: for a thread, and not for each request of a stranger.
@@ -82,20 +88,20 @@ def explained(live: LiveSource, incoming: Incoming, reading: Reading) -> Reading
     try:
         verdict = explain(incoming, live.setup_at(incoming.received_at))
     except Exception as error:  # noqa: BLE001 - supervised: what was read stands
-        observe("callback.broken", provider=live.provider.name, exc_info=error)
+        log_event("callback.error", provider=live.provider.name, exc_info=error)
         return reading
-    why = plain(verdict.why)
+    why = plain_notice(verdict.why)
     is_refused = reading.outcome is Outcome.UNAUTHENTICATED
     return reading._replace(verdict_why=why, why=why if is_refused else reading.why)
 
 
-def plain(text: str) -> str:
+def plain_notice(text: str) -> str:
     """Return one line that may be stored and shown: no card number, not too long."""
     printable = text.encode("utf-8", "replace").decode().replace("\0", "")
     return mask_text(" ".join(printable.split()))[:WHY_MAX]
 
 
-def _verified(live: LiveSource, incoming: Incoming) -> tuple[Verdict, Outcome]:
+def _verified(live: CompiledSource, incoming: Incoming) -> tuple[Verdict, Outcome]:
     """Return the verdict, and how the callback ends if it is refused."""
     try:
         verdict = live.provider.verify(incoming, live.setup_at(incoming.received_at))
@@ -103,11 +109,11 @@ def _verified(live: LiveSource, incoming: Incoming) -> tuple[Verdict, Outcome]:
     except Unreadable as error:
         return Verdict(None, str(error)), Outcome.MALFORMED
     except Exception as error:  # noqa: BLE001 - supervised: whatever fails proves nothing
-        observe("callback.broken", provider=live.provider.name, exc_info=error)
-        return Verdict(None, _ours(error)), Outcome.UNAUTHENTICATED
+        log_event("callback.error", provider=live.provider.name, exc_info=error)
+        return Verdict(None, _with_our_references(error)), Outcome.UNAUTHENTICATED
 
 
-def _stopped(live: LiveSource, incoming: Incoming) -> str:
+def _without_notices(live: CompiledSource, incoming: Incoming) -> str:
     """Say why a genuine callback is not looked at; "" if it is."""
     if not live.source.is_enabled:
         return "The source is switched off."
@@ -120,7 +126,7 @@ def _stopped(live: LiveSource, incoming: Incoming) -> str:
     return ""
 
 
-def _ours(error: Exception) -> str:
+def _with_our_references(error: Exception) -> str:
     return f"Tillbell could not read it ({type(error).__name__}); see its log, then replay it."
 
 

@@ -3,6 +3,6 @@
 from tillbell.testing.clock import ManualClock
 from tillbell.testing.memory import MemoryStore
 from tillbell.testing.receiver import Receiver
-from tillbell.testing.simulator import Simulated, Simulation, simulate
+from tillbell.testing.simulator import SimulatedCallback, Simulation, simulate
 
-__all__ = ["ManualClock", "MemoryStore", "Receiver", "Simulated", "Simulation", "simulate"]
+__all__ = ["ManualClock", "MemoryStore", "Receiver", "SimulatedCallback", "Simulation", "simulate"]

@@ -1,4 +1,4 @@
-"""How a `Receiver` answers: the good, the slow and the hostile.
+"""How a `CallbackReceiver` answers: the good, the slow and the hostile.
 
 By path, without further ado:
 
@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import asyncio
 
-from tillbell.testing.receiver import Behaviour, Exchange
+from tillbell.testing.receiver import Behaviour, ReceiverExchange
 
 _OK_HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
-async def by_path(exchange: Exchange) -> None:
+async def by_path(exchange: ReceiverExchange) -> None:
     """Behave as the path says."""
     path = exchange.request.path
     name = path.lstrip("/").split("/")[0].split("?")[0]
@@ -42,71 +42,71 @@ async def by_path(exchange: Exchange) -> None:
         await _NAMED.get(name, ok)(exchange)
 
 
-async def ok(exchange: Exchange) -> None:
+async def ok(exchange: ReceiverExchange) -> None:
     """Answer 200."""
     await exchange.answer(200)
 
 
-async def hang(_: Exchange) -> None:
+async def hang(_: ReceiverExchange) -> None:
     """Never answer."""
     await asyncio.Event().wait()
 
 
-async def drip_head(exchange: Exchange) -> None:
+async def drip_head(exchange: ReceiverExchange) -> None:
     """Send the head of an answer byte by byte, without end."""
     await exchange.write(_OK_HEAD + b"X-Drip: ")
     await _drip(exchange)
 
 
-async def drip_body(exchange: Exchange) -> None:
+async def drip_body(exchange: ReceiverExchange) -> None:
     """Send a body byte by byte, without end."""
     await exchange.write(_OK_HEAD + b"Content-Length: 1000000\r\n\r\n")
     await _drip(exchange)
 
 
-async def _drip(exchange: Exchange) -> None:
+async def _drip(exchange: ReceiverExchange) -> None:
     while exchange.is_open:
         await exchange.write(b"a")
         await asyncio.sleep(0.02)
 
 
-async def endless(exchange: Exchange) -> None:
+async def endless(exchange: ReceiverExchange) -> None:
     """Send a body at full speed, without end."""
     await exchange.write(_OK_HEAD + b"Connection: close\r\n\r\n")
     while exchange.is_open:
         await exchange.write(b"x" * 65536)
 
 
-async def reset(exchange: Exchange) -> None:
+async def reset(exchange: ReceiverExchange) -> None:
     """Reset the connection after the request was read."""
     exchange.reset()
 
 
-async def reset_mid(exchange: Exchange) -> None:
+async def reset_mid(exchange: ReceiverExchange) -> None:
     """Send the head and part of the body of a 200, then reset."""
     await exchange.write(_OK_HEAD + b"Content-Length: 100\r\n\r\npart")
     await asyncio.sleep(0.05)  # a reset would overtake bytes that are still on their way
     exchange.reset()
 
 
-async def close(exchange: Exchange) -> None:
+async def close(exchange: ReceiverExchange) -> None:
     """Answer 200 and close."""
     await exchange.answer(200, b"ok", "Connection: close")
     exchange.close()
 
 
-async def close_silently(exchange: Exchange) -> None:
+async def close_silently(exchange: ReceiverExchange) -> None:
     """Close without an answer."""
     exchange.close()
 
 
-async def poison(exchange: Exchange) -> None:
+async def poison(exchange: ReceiverExchange) -> None:
     """Answer 200 and send a second answer that nobody asked for."""
     second = b"HTTP/1.1 418 Poison\r\nContent-Length: 6\r\n\r\npoison"
     await exchange.write(_OK_HEAD + b"Content-Length: 2\r\n\r\nok" + second)
 
 
-async def early(exchange: Exchange) -> None:
+async def early(exchange: ReceiverExchange) -> None:
     """Answer 200 before the body is read, and close."""
     await exchange.answer(200, b"early", "Connection: close")
     exchange.close()
@@ -115,7 +115,7 @@ async def early(exchange: Exchange) -> None:
 def raw(data: bytes, *, closes: bool = True) -> Behaviour:
     """Send exactly these bytes."""
 
-    async def behave(exchange: Exchange) -> None:
+    async def behave(exchange: ReceiverExchange) -> None:
         await exchange.write(data)
         if closes:
             exchange.close()
@@ -126,7 +126,7 @@ def raw(data: bytes, *, closes: bool = True) -> Behaviour:
 def flaky(*statuses: int) -> Behaviour:
     """Answer with one status after the other; the last one stays."""
 
-    async def behave(exchange: Exchange) -> None:
+    async def behave(exchange: ReceiverExchange) -> None:
         await exchange.answer(statuses[min(exchange.nth, len(statuses)) - 1])
 
     return behave

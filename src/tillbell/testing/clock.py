@@ -13,7 +13,7 @@ START: Micros = 1_760_000_000 * SECOND  # an instant like any other
 
 
 @dataclass(slots=True)
-class _Alarm:
+class _ManualAlarm:
     callback: Callable[[], object] | None
 
     def cancel(self) -> None:
@@ -30,7 +30,7 @@ class ManualClock:
     def __init__(self, now: Micros = START) -> None:
         self._now = now
         self._started_at = now
-        self._alarms: list[tuple[Micros, int, _Alarm]] = []
+        self._alarms: list[tuple[Micros, int, _ManualAlarm]] = []
         self._set = 0
 
     def now(self) -> Micros:
@@ -45,7 +45,7 @@ class ManualClock:
         """Call back when the test has come to that instant; soon, if it has passed."""
         if at <= self._now:
             return asyncio.get_running_loop().call_soon(callback)
-        alarm = _Alarm(callback)
+        alarm = _ManualAlarm(callback)
         self._set += 1  # alarms of one instant ring in the order they were set
         heapq.heappush(self._alarms, (at, self._set, alarm))
         return alarm

@@ -26,7 +26,7 @@ NXDOMAIN = ("NXDOMAIN",)
 SERVFAIL = ("SERVFAIL",)
 
 
-class _Plan(NamedTuple):
+class _NameScript(NamedTuple):
     steps: tuple[Sequence[str], ...]  # one a question, the last one stays
     ttl: int = 0
     alias: str = ""
@@ -43,7 +43,7 @@ class StubDns(asyncio.DatagramProtocol):
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.host, self.port = host, port
         self.questions: list[tuple[str, str]] = []  # name, type: in the order they came
-        self._plans: dict[str, _Plan] = {}
+        self._plans: dict[str, _NameScript] = {}
         self._asked: Counter[tuple[str, str]] = Counter()
 
     @property
@@ -53,22 +53,22 @@ class StubDns(asyncio.DatagramProtocol):
 
     def answer(self, name: str, *addresses: str, ttl: int = 0, delay_s: float = 0) -> None:
         """Answer with these addresses, IPv4 to A and IPv6 to AAAA."""
-        self._plans[name] = _Plan((addresses,), ttl, delay_s=delay_s)
+        self._plans[name] = _NameScript((addresses,), ttl, delay_s=delay_s)
 
     def sequence(self, name: str, *steps: Sequence[str], ttl: int = 0) -> None:
         """Answer the first question of each type with the first step, and so on.
 
         A step is a list of addresses, `NXDOMAIN` or `SERVFAIL`.
         """
-        self._plans[name] = _Plan(steps, ttl)
+        self._plans[name] = _NameScript(steps, ttl)
 
     def alias(self, name: str, other: str, *addresses: str, ttl: int = 0) -> None:
         """Answer with a CNAME to another name, which has these addresses."""
-        self._plans[name] = _Plan((addresses,), ttl, other)
+        self._plans[name] = _NameScript((addresses,), ttl, other)
 
     def silence(self, name: str) -> None:
         """Never answer."""
-        self._plans[name] = _Plan(((),), is_silent=True)
+        self._plans[name] = _NameScript(((),), is_silent=True)
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -88,7 +88,7 @@ class StubDns(asyncio.DatagramProtocol):
         name = query.question[0].name.to_text(omit_final_dot=True).lower()
         kind = dns.rdatatype.to_text(query.question[0].rdtype)
         self.questions.append((name, kind))
-        plan = self._plans.get(name, _Plan((NXDOMAIN,)))
+        plan = self._plans.get(name, _NameScript((NXDOMAIN,)))
         if plan.is_silent:
             return
         step = plan.steps[min(self._asked[name, kind], len(plan.steps) - 1)]
@@ -102,7 +102,7 @@ class StubDns(asyncio.DatagramProtocol):
 
 
 def _response(
-    query: dns.message.Message, plan: _Plan, step: Sequence[str], kind: str
+    query: dns.message.Message, plan: _NameScript, step: Sequence[str], kind: str
 ) -> dns.message.Message:
     response = dns.message.make_response(query)
     response.flags |= dns.flags.RA

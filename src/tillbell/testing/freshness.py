@@ -13,7 +13,7 @@ from typing import Any
 
 from tillbell.clock import SECOND, Micros, from_datetime
 from tillbell.ids import token
-from tillbell.providers.kit.base import Case
+from tillbell.providers.kit.base import SimulationCase
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 _COMPACT = re.compile(r"20\d{12}")  # 20260301090000
@@ -21,16 +21,16 @@ _EPOCH = range(1_700_000_000, 2_000_000_000)  # seconds; samples have no other n
 _MIN_TAIL_CHARACTERS = 12
 
 
-def renewed(case: Case, event_id: str | None, now: Micros) -> Case:
+def renewed(case: SimulationCase, event_id: str | None, now: Micros) -> SimulationCase:
     """Return a case with another event id wherever that stands, and its times moved up to now."""
     fields = case.fields
     if event_id:
-        other = like(event_id)
+        other = in_same_shape(event_id)
         fields = _mapped(fields, lambda leaf: other if leaf == event_id else leaf)
     return case._replace(fields=_moved(fields, now))
 
 
-def like(text: str) -> str:
+def in_same_shape(text: str) -> str:
     """Return a random id that looks like another: its prefix, digits where it has only digits."""
     head, tail = re.fullmatch(r"(.*[_-])?(.*)", text, re.DOTALL).groups(default="")  # type: ignore[union-attr]
     length = max(len(tail), _MIN_TAIL_CHARACTERS) if head else len(tail)

@@ -22,29 +22,29 @@ from tillbell.model.messages import (
     Trigger,
 )
 from tillbell.model.records import Application, Record
-from tillbell.storage.ports.database import History
+from tillbell.storage.ports.database import HistoryReads
 from tillbell.storage.ports.outbound import (
-    FORGIVEN,
+    INTERRUPTIONS_NOT_COUNTED,
     RESENDABLE,
-    Added,
-    Duplicate,
-    Hold,
+    DuplicateEventId,
+    FinishedAttempt,
     LaneKey,
+    LeaseKey,
     Publication,
-    Repeated,
-    Rotated,
-    Settlement,
+    PublicationStored,
+    RepeatedRequest,
+    RotationReport,
 )
-from tillbell.storage.sqlite.single_process import LoneFleet
-from tillbell.testing.memory_books import MemoryBooks
-from tillbell.testing.memory_views import MemoryRegistry, MemoryViews, done
+from tillbell.storage.sqlite.single_process import SingleProcessCluster
+from tillbell.testing.memory_books import MemoryInboundStore
+from tillbell.testing.memory_views import MemoryOutboundReads, MemoryRegistry, done
 
 T = TypeVar("T")
 WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING
 FAILED, DISCARDED = DeliveryState.FAILED, DeliveryState.DISCARDED
 
 
-class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
+class MemoryStore(MemoryInboundStore, MemoryRegistry, MemoryOutboundReads, SingleProcessCluster):
     """A `Database` for one test."""
 
     def __init__(self) -> None:
@@ -55,10 +55,10 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
         self.known_attempts = {}
         self.answers = {}
         self.records = {}
-        self.on_commit = self.on_wake = lambda _: None
+        self.on_commit = self.on_notification = lambda _: None
 
     @property
-    def history(self) -> History:
+    def history(self) -> HistoryReads:
         """See `Database.history`."""
         return self
 
@@ -73,10 +73,10 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
 
     async def rotate(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros
-    ) -> Rotated:
+    ) -> RotationReport:
         """There are no partitions."""
         del bodies_before, history_before, now
-        return Rotated()
+        return RotationReport()
 
     async def backup(self, target: str) -> None:
         """Nothing is kept."""
@@ -85,30 +85,34 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
         """See `Registry.remove`."""
         was_there = await super().remove(kind, id_, scope)
         if was_there and kind is Application:
-            self.remove_books(id_)
+            self.remove_inbound(id_)
         return was_there
 
     # ── publish and settle ───────────────────────────────────────────────────────────────────────
 
-    def publish(self, publication: Publication) -> Awaitable[Added | Duplicate | Repeated]:
-        """See `Store.publish`."""
+    def publish(
+        self, publication: Publication
+    ) -> Awaitable[PublicationStored | DuplicateEventId | RepeatedRequest]:
+        """See `OutboundStore.publish`."""
         return done(self._publish(publication))
 
-    def _publish(self, publication: Publication) -> Added | Duplicate | Repeated:
+    def _publish(
+        self, publication: Publication
+    ) -> PublicationStored | DuplicateEventId | RepeatedRequest:
         message, _, _, idempotency = publication
         if idempotency is not None and idempotency[0] in self.answers:
             return self.answers[idempotency[0]][0]
         earlier = self.published_as(message)
         if earlier is not None:
-            return Duplicate(earlier.id)
+            return DuplicateEventId(earlier.id)
         self.keep(publication)
-        return Added()
+        return PublicationStored()
 
-    def settle(self, settlement: Settlement) -> Awaitable[bool]:
-        """See `Store.settle`."""
-        return done(self._settle(settlement))
+    def finish_attempt(self, settlement: FinishedAttempt) -> Awaitable[bool]:
+        """See `OutboundStore.finish_attempt`."""
+        return done(self._finish_attempt(settlement))
 
-    def _settle(self, settlement: Settlement) -> bool:
+    def _finish_attempt(self, settlement: FinishedAttempt) -> bool:
         id_, token, attempt, state, due_at, _ = settlement
         delivery = self._holding(attempt.app_id, id_, token)
         if delivery is None:
@@ -133,7 +137,7 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
     async def claim(
         self, wanted: Mapping[LaneKey, int], now: Micros, lease_until: Micros
     ) -> list[Claim]:
-        """See `Store.claim`."""
+        """See `OutboundStore.claim`."""
         claims = []
         for lane, limit in wanted.items():
             due = [d for d in self._open_of(lane) if d.due_at <= now and self.may_go(d)]
@@ -141,7 +145,7 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
                 used = delivery.tries
                 if delivery.state is SENDING:
                     self._interrupt(delivery)
-                    used -= delivery.attempts < FORGIVEN
+                    used -= delivery.attempts < INTERRUPTIONS_NOT_COUNTED
                 leased = delivery._replace(
                     state=SENDING,
                     due_at=lease_until,
@@ -182,14 +186,14 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
         )
         self.known_attempts[attempt.id] = attempt
 
-    async def renew(self, held: Sequence[Hold], lease_until: Micros) -> Sequence[str]:
-        """See `Store.renew`."""
+    async def renew(self, held: Sequence[LeaseKey], lease_until: Micros) -> Sequence[str]:
+        """See `OutboundStore.renew`."""
         for delivery in self._all_holding(held):
             self.deliveries[delivery.id] = delivery._replace(due_at=lease_until)
         return [claim[1] for claim in held if self._holding(*claim) is None]
 
-    async def release(self, held: Sequence[Hold], now: Micros) -> None:
-        """See `Store.release`."""
+    async def release(self, held: Sequence[LeaseKey], now: Micros) -> None:
+        """See `OutboundStore.release`."""
         for d in self._all_holding(held):
             self.deliveries[d.id] = d._replace(
                 state=WAITING,
@@ -199,12 +203,12 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
                 tries=d.tries - 1,
             )
 
-    def _all_holding(self, held: Iterable[Hold]) -> list[Delivery]:
+    def _all_holding(self, held: Iterable[LeaseKey]) -> list[Delivery]:
         found = (self._holding(*claim) for claim in held)
         return [d for d in found if d is not None]
 
-    async def orphan(self, now: Micros) -> int:
-        """See `Store.orphan`."""
+    async def release_all_leases(self, now: Micros) -> int:
+        """See `OutboundStore.release_all_leases`."""
         leased = [d for d in self.deliveries.values() if d.state is SENDING]
         for delivery in leased:
             self._interrupt(delivery)
@@ -212,7 +216,7 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
                 state=WAITING,
                 due_at=now,
                 started_at=None,
-                tries=delivery.tries - (delivery.attempts < FORGIVEN),
+                tries=delivery.tries - (delivery.attempts < INTERRUPTIONS_NOT_COUNTED),
             )
         return len(leased)
 
@@ -221,7 +225,7 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
     async def add_deliveries(
         self, deliveries: Sequence[Delivery], bodies: Mapping[tuple[str, str], bytes]
     ) -> int:
-        """See `Store.add_deliveries`."""
+        """See `OutboundStore.add_deliveries`."""
         count = 0
         for delivery in deliveries:
             message = self.known_messages.get(delivery.message_id)
@@ -243,7 +247,7 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
         trigger: Trigger = Trigger.MANUAL,
         states: Sequence[DeliveryState] = RESENDABLE,
     ) -> int:
-        """See `Store.resend`."""
+        """See `OutboundStore.resend`."""
         found = [self.deliveries[id_] for id_ in set(delivery_ids) if id_ in self.deliveries]
         allowed = set(states) - {SENDING}
         taken = [d for d in found if d.app_id == app_id and d.state in allowed]
@@ -257,7 +261,7 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
         return len(taken)
 
     async def discard(self, app_id: str, endpoint_id: str, now: Micros, limit: int) -> int:
-        """See `Store.discard`."""
+        """See `OutboundStore.discard`."""
         open_ = self._open_of((app_id, endpoint_id))
         found = [d for d in open_ if not _is_leased(d, now)][:limit]
         for delivery in found:
@@ -270,7 +274,7 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
         self.deliveries[delivery.id] = delivery._replace(state=state, started_at=None)
 
     async def expunge(self, app_id: str, message_id: str) -> bool:
-        """See `Store.expunge`."""
+        """See `OutboundStore.expunge`."""
         message = self.known_messages.get(message_id)
         if message is None or message.app_id != app_id:
             return False
@@ -279,7 +283,7 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
         return True
 
     async def expunge_attempt(self, app_id: str, attempt_id: str) -> bool:
-        """See `Store.expunge_attempt`."""
+        """See `OutboundStore.expunge_attempt`."""
         attempt = self.known_attempts.get(attempt_id)
         if attempt is None or attempt.app_id != app_id:
             return False
@@ -291,7 +295,7 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
     async def purge(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros, limit: int
     ) -> int:
-        """See `Store.purge`."""
+        """See `OutboundStore.purge`."""
         bodies = self._purge_bodies(first_of("msg", bodies_before), now, limit)
         return bodies + self._purge_history(history_before, now, limit - bodies)
 
@@ -337,19 +341,19 @@ class MemoryStore(MemoryBooks, MemoryRegistry, MemoryViews, LoneFleet):
 
     # ── idempotency keys ─────────────────────────────────────────────────────────────────────────
 
-    async def remember(
+    async def store_idempotent_answer(
         self, key: str, fingerprint: str, answer: bytes, now: Micros
-    ) -> Repeated | None:
-        """See `Store.remember`."""
-        earlier = await self.recall(key)
+    ) -> RepeatedRequest | None:
+        """See `OutboundStore.store_idempotent_answer`."""
+        earlier = await self.idempotent_answer(key)
         if earlier is not None and earlier.answer:
             return earlier
         used = earlier.fingerprint if earlier is not None else fingerprint
-        self.answers[key] = Repeated(used, answer), now
+        self.answers[key] = RepeatedRequest(used, answer), now
         return None
 
-    async def recall(self, key: str) -> Repeated | None:
-        """See `Store.recall`."""
+    async def idempotent_answer(self, key: str) -> RepeatedRequest | None:
+        """See `OutboundStore.idempotent_answer`."""
         known = self.answers.get(key)
         return known[0] if known else None
 

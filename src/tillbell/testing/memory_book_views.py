@@ -8,21 +8,21 @@ from tillbell.clock import Micros
 from tillbell.model.callbacks import Callback, References
 from tillbell.model.transactions import (
     AuditEntry,
-    Conflict,
     Effect,
     EffectKind,
+    MoneyConflict,
     Transaction,
     Transition,
 )
 from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
 from tillbell.storage.ports.outbound import Page
-from tillbell.testing.memory_views import cut, made_within
+from tillbell.testing.memory_views import made_within, page_of
 
 FOREVER: Micros = 2**62
 
 
-class MemoryBookViews:
-    """`BookViews` over dicts."""
+class MemoryInboundReads:
+    """`InboundReads` over dicts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,23 +33,23 @@ class MemoryBookViews:
         self.known_transactions: dict[str, Transaction] = {}
         self.known_transitions: dict[tuple[str, int], Transition] = {}
         self.known_effects: dict[tuple[str, EffectKind], Effect] = {}
-        self.known_conflicts: dict[str, Conflict] = {}
+        self.known_conflicts: dict[str, MoneyConflict] = {}
         self.audits: list[AuditEntry] = []
 
     # ── callbacks ────────────────────────────────────────────────────────────────────────────────
 
     async def callback(self, app_id: str, callback_id: str) -> Callback | None:
-        """See `BookViews.callback`."""
+        """See `InboundReads.callback`."""
         found = self.known_callbacks.get(callback_id)
         return found if found is not None and found.app_id == app_id else None
 
-    async def request(self, app_id: str, callback_id: str) -> bytes | None:
-        """See `BookViews.request`."""
+    async def callback_request(self, app_id: str, callback_id: str) -> bytes | None:
+        """See `InboundReads.callback_request`."""
         is_theirs = await self.callback(app_id, callback_id) is not None
         return self.requests[callback_id][0] if is_theirs and callback_id in self.requests else None
 
     async def callbacks(self, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
-        """See `BookLists.callbacks`."""
+        """See `InboundLists.callbacks`."""
         is_in_time = made_within("cbk", filter_.after, filter_.before)
         found = [
             c
@@ -62,15 +62,15 @@ class MemoryBookViews:
             and filter_.is_refused in (None, c.trust is None)
             and filter_.transaction_id in (None, c.transaction_id)
         ]
-        return cut(found, page)
+        return page_of(found, page)
 
-    async def unprocessed(self, after: str, limit: int) -> list[Callback]:
-        """See `BookViews.unprocessed`."""
+    async def unprocessed_callbacks(self, after: str, limit: int) -> list[Callback]:
+        """See `InboundReads.unprocessed_callbacks`."""
         found = [c for c in self.known_callbacks.values() if c.outcome is None and c.id > after]
         return sorted(found)[:limit]
 
-    async def waiting(self, app_id: str, references: Sequence[str]) -> list[Callback]:
-        """See `BookViews.waiting`."""
+    async def callbacks_awaiting(self, app_id: str, references: Sequence[str]) -> list[Callback]:
+        """See `InboundReads.callbacks_awaiting`."""
         found = [
             c
             for c in self.known_callbacks.values()
@@ -78,49 +78,51 @@ class MemoryBookViews:
         ]
         return sorted(found)
 
-    async def to_retry(self, now: Micros, limit: int) -> list[Callback]:
-        """See `BookViews.to_retry`."""
+    async def callbacks_to_retry(self, now: Micros, limit: int) -> list[Callback]:
+        """See `InboundReads.callbacks_to_retry`."""
         due = [c for c in self.known_callbacks.values() if (c.retry_at or FOREVER) <= now]
         return sorted(due, key=lambda c: (c.retry_at, c.id))[:limit]
 
-    async def unseen(self, app_id: str, source_id: str, item_keys: Sequence[str]) -> set[str]:
-        """See `BookViews.unseen`."""
+    async def new_item_keys(
+        self, app_id: str, source_id: str, item_keys: Sequence[str]
+    ) -> set[str]:
+        """See `InboundReads.new_item_keys`."""
         theirs = {item for item, (owner, _) in self.seen.items() if owner == app_id}
         return {key for key in item_keys if (source_id, key) not in theirs}
 
     # ── transactions ─────────────────────────────────────────────────────────────────────────────
 
     async def transaction(self, app_id: str, id_or_uid: str) -> Transaction | None:
-        """See `BookViews.transaction`."""
+        """See `InboundReads.transaction`."""
         found = [t for t in self._transactions_of(app_id) if id_or_uid in (t.id, t.uid)]
         return min(found, key=lambda t: t.id != id_or_uid, default=None)
 
     def _transactions_of(self, app_id: str) -> list[Transaction]:
         return [t for t in self.known_transactions.values() if t.app_id == app_id]
 
-    async def candidates(
+    async def candidate_transactions(
         self, app_id: str, source_id: str | None, references: References
     ) -> list[Transaction]:
-        """See `BookViews.candidates`."""
+        """See `InboundReads.candidate_transactions`."""
         found = [
             t
             for t in self._transactions_of(app_id)
             if {t.id, t.uid, t.order_id, t.merchant_reference} & set(references.ours)
             or (t.psp_transaction_id in references.psp and t.source_id in (None, source_id))
         ]
-        return cut(found, Page(50))
+        return page_of(found, Page(50))
 
-    async def children(self, app_id: str, transaction_id: str) -> list[Transaction]:
-        """See `BookViews.children`."""
+    async def linked_transactions(self, app_id: str, transaction_id: str) -> list[Transaction]:
+        """See `InboundReads.linked_transactions`."""
         owned = app_id, transaction_id
         known = self.known_transactions.values()
         found = [t for t in known if (t.app_id, t.parent_id) == owned]
-        return cut(found, Page(len(found), ascending=True))
+        return page_of(found, Page(len(found), ascending=True))
 
     async def transactions(
         self, app_id: str, filter_: TransactionFilter, page: Page
     ) -> list[Transaction]:
-        """See `BookLists.transactions`."""
+        """See `InboundLists.transactions`."""
         is_in_time = made_within("trx", filter_.after, filter_.before)
         found = [
             t
@@ -134,22 +136,22 @@ class MemoryBookViews:
             and filter_.reference
             in (None, t.uid, t.order_id, t.merchant_reference, t.psp_transaction_id)
         ]
-        return cut(found, page)
+        return page_of(found, page)
 
-    async def due_checks(self, now: Micros, limit: int) -> list[Transaction]:
-        """See `BookViews.due_checks`."""
+    async def transactions_to_check(self, now: Micros, limit: int) -> list[Transaction]:
+        """See `InboundReads.transactions_to_check`."""
         due = [t for t in self.known_transactions.values() if (t.check_at or FOREVER) <= now]
         return sorted(due, key=lambda t: (t.check_at, t.id))[:limit]
 
     async def transitions(self, app_id: str, transaction_id: str) -> list[Transition]:
-        """See `BookViews.transitions`."""
+        """See `InboundReads.transitions`."""
         if await self._is_of_another(app_id, transaction_id):
             return []
         found = [t for t in self.known_transitions.values() if t.transaction_id == transaction_id]
         return sorted(found, key=lambda t: t.sequence)
 
     async def effects(self, app_id: str, transaction_id: str) -> list[Effect]:
-        """See `BookViews.effects`."""
+        """See `InboundReads.effects`."""
         if await self._is_of_another(app_id, transaction_id):
             return []
         found = [e for e in self.known_effects.values() if e.transaction_id == transaction_id]
@@ -161,15 +163,15 @@ class MemoryBookViews:
 
     # ── conflicts and audit ──────────────────────────────────────────────────────────────────────
 
-    async def conflict(self, app_id: str, conflict_id: str) -> Conflict | None:
-        """See `BookViews.conflict`."""
+    async def conflict(self, app_id: str, conflict_id: str) -> MoneyConflict | None:
+        """See `InboundReads.conflict`."""
         found = self.known_conflicts.get(conflict_id)
         return found if found is not None and found.app_id == app_id else None
 
     async def conflicts(
         self, app_id: str, page: Page, transaction_id: str | None = None, *, open_only: bool = False
-    ) -> list[Conflict]:
-        """See `BookLists.conflicts`."""
+    ) -> list[MoneyConflict]:
+        """See `InboundLists.conflicts`."""
         found = [
             c
             for c in self.known_conflicts.values()
@@ -177,9 +179,9 @@ class MemoryBookViews:
             and transaction_id in (None, c.transaction_id)
             and not (open_only and c.resolved_at is not None)
         ]
-        return cut(found, page)
+        return page_of(found, page)
 
     async def audit(self, app_id: str, page: Page, target: str | None = None) -> list[AuditEntry]:
-        """See `BookLists.audit`."""
+        """See `InboundLists.audit`."""
         found = [a for a in self.audits if a.app_id == app_id and target in (None, a.target)]
-        return cut(found, page)
+        return page_of(found, page)

@@ -12,23 +12,31 @@ from tillbell.model.records import Record
 from tillbell.model.transactions import (
     NEGATIVE,
     TERMINAL,
-    Conflict,
     Effect,
     EffectKind,
-    Kind,
-    Status,
+    MoneyConflict,
     Transaction,
+    TransactionKind,
+    TransactionStatus,
 )
-from tillbell.storage.ports.inbound import Arrival, Change, Conclusion, Crossed, Done, Kept, Step
-from tillbell.storage.ports.outbound import Publication, Repeated
-from tillbell.testing.memory_book_views import MemoryBookViews
+from tillbell.storage.ports.inbound import (
+    CallbackConclusion,
+    ChangesCommitted,
+    ChangeSet,
+    PreconditionFailed,
+    ReceivedCallback,
+    RecordWrite,
+    TransactionWrite,
+)
+from tillbell.storage.ports.outbound import Publication, RepeatedRequest
+from tillbell.testing.memory_book_views import MemoryInboundReads
 from tillbell.testing.memory_views import MemoryMessages, done, failed
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Holder(NamedTuple):
+class MemoryKeyHolder(NamedTuple):
     """Who holds a dedupe key, since when; `is_open`: the next copy may count in its place."""
 
     callback_id: str
@@ -37,25 +45,25 @@ class Holder(NamedTuple):
     is_open: bool = False
 
 
-class MemoryBooks(MemoryBookViews, MemoryMessages):
+class MemoryInboundStore(MemoryInboundReads, MemoryMessages):
     """`Books` over dicts."""
 
     records: dict[tuple[str, str, str], Record]
 
     def __init__(self) -> None:
         super().__init__()
-        self.keys: dict[tuple[str, str], Holder] = {}
+        self.keys: dict[tuple[str, str], MemoryKeyHolder] = {}
 
     # ── receive ──────────────────────────────────────────────────────────────────────────────────
 
-    def receive(self, arrival: Arrival) -> Awaitable[Callback]:
+    def receive(self, arrival: ReceivedCallback) -> Awaitable[Callback]:
         """See `Books.receive`."""
         try:
             return done(self._receive(arrival))
         except AssertionError as error:
             return failed(error)
 
-    def _receive(self, arrival: Arrival) -> Callback:
+    def _receive(self, arrival: ReceivedCallback) -> Callback:
         callback = arrival.callback
         if callback.dedupe_key is not None and callback.outcome is None:
             key = callback.source_id, callback.dedupe_key
@@ -64,7 +72,7 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
                 return self.known_callbacks[callback.id]
             if holder is None or holder.is_open:
                 self._stop_waiting(holder.callback_id if holder else "")
-                self.keys[key] = Holder(callback.id, callback.app_id, callback.received_at)
+                self.keys[key] = MemoryKeyHolder(callback.id, callback.app_id, callback.received_at)
             else:
                 callback = callback._replace(
                     outcome=Outcome.DUPLICATE,
@@ -84,8 +92,8 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
             earlier = self.known_callbacks[callback_id]
             self.known_callbacks[callback_id] = earlier._replace(retry_at=None)
 
-    async def reopen(self, app_id: str, callback_id: str) -> bool:
-        """See `Books.reopen`."""
+    async def reopen_callback(self, app_id: str, callback_id: str) -> bool:
+        """See `InboundStore.reopen_callback`."""
         callback = self.known_callbacks.get(callback_id)
         if callback is None or callback.app_id != app_id or callback.outcome is None:
             return False
@@ -109,42 +117,44 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
 
     # ── change ───────────────────────────────────────────────────────────────────────────────────
 
-    def change(self, change: Change, /) -> Awaitable[Done | Crossed]:
-        """See `Books.change`."""
+    def commit_changes(
+        self, change: ChangeSet, /
+    ) -> Awaitable[ChangesCommitted | PreconditionFailed]:
+        """See `InboundStore.commit_changes`."""
         try:
             return done(self._change(change))
         except AssertionError as error:
             return failed(error)  # as a store does: the write fails, not the call
 
-    def _change(self, change: Change) -> Done | Crossed:
-        why = next(self._crossings(change), None)
+    def _change(self, change: ChangeSet) -> ChangesCommitted | PreconditionFailed:
+        why = next(self._failures(change), None)
         if why is not None:
-            return Crossed(why)
+            return PreconditionFailed(why)
         told = change.conclusion
         assert told is None or told.retry_at is None or told.outcome is Outcome.UNMATCHED
         assert {c.id for c in change.conflicts}.isdisjoint(self.known_conflicts)
         assert {a.id for a in change.audit}.isdisjoint(a.id for a in self.audits)
         assert {p.message.id for p in change.publications}.isdisjoint(self.known_messages)
-        self._take_steps(change.steps)
+        self._take_steps(change.transaction_writes)
         if change.conclusion is not None:
             self._conclude(change.conclusion)
             owned = change.conclusion.app_id, change.conclusion.at
-            self.seen |= dict.fromkeys(change.seen, owned)
+            self.seen |= dict.fromkeys(change.item_keys, owned)
         self.known_conflicts |= {c.id: c for c in change.conflicts}
         for resolved in change.resolved:
             known = self.known_conflicts[resolved.id]
-            self.known_conflicts[known.id] = Conflict._make((*known[:-4], *resolved[-4:]))
-        for record, _ in change.records:
+            self.known_conflicts[known.id] = MoneyConflict._make((*known[:-4], *resolved[-4:]))
+        for record, _ in change.record_writes:
             self.records[type(record).__name__, record.scope, record.id] = record
         for publication in change.publications:
             self.keep(publication)
         self.audits += change.audit
         if change.idempotency is not None:
             key, fingerprint, answer = change.idempotency
-            self.answers[key] = Repeated(fingerprint, answer), _moment(change)
-        return Done()
+            self.answers[key] = RepeatedRequest(fingerprint, answer), _moment(change)
+        return ChangesCommitted()
 
-    def _crossings(self, change: Change) -> Iterator[str]:
+    def _failures(self, change: ChangeSet) -> Iterator[str]:
         """Say what no longer holds, in this order."""
         if change.idempotency is not None and change.idempotency[0] in self.answers:
             yield "idempotency"
@@ -153,25 +163,25 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
             may_be = (None, change.conclusion.replaces)
             if callback is None or (callback.outcome not in may_be and callback.retry_at is None):
                 yield "concluded"
-        for step in change.steps:
+        for step in change.transaction_writes:
             yield from self._crossings_of_step(step)
         if self._is_over_refunded(change):
             yield "refunds"
         yield from self._crossings_beside(change)
 
-    def _crossings_beside(self, change: Change) -> Iterator[str]:
+    def _crossings_beside(self, change: ChangeSet) -> Iterator[str]:
         for publication in change.publications:
             yield from self._crossings_of_publication(publication)
-        for kept in change.records:
+        for kept in change.record_writes:
             yield from self._crossings_of_record(kept)
         for conflict in change.resolved:
             known = self.known_conflicts.get(conflict.id)
             if known is None or known.resolved_at is not None:
                 yield "resolved"
-        if not self.seen.keys().isdisjoint(change.seen):
+        if not self.seen.keys().isdisjoint(change.item_keys):
             yield "seen"
 
-    def _crossings_of_step(self, step: Step) -> Iterator[str]:
+    def _crossings_of_step(self, step: TransactionWrite) -> Iterator[str]:
         new = step.transaction
         present = self.known_transactions.get(new.id)
         others = [t for t in self.known_transactions.values() if t.id != new.id]
@@ -184,9 +194,11 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
         if _link(new) in links:
             yield "psp_transaction_id"
 
-    def _is_over_refunded(self, change: Change) -> bool:
-        refunds = [s for s in change.steps if s.transaction.kind is Kind.REFUND]
-        new = [e for s in change.steps for e in s.effects]
+    def _is_over_refunded(self, change: ChangeSet) -> bool:
+        refunds = [
+            s for s in change.transaction_writes if s.transaction.kind is TransactionKind.REFUND
+        ]
+        new = [e for s in change.transaction_writes for e in s.effects]
         for parent_id in {s.transaction.parent_id for s in refunds}:
             children = {s.transaction.id for s in refunds if s.transaction.parent_id == parent_id}
             amount = sum(
@@ -210,7 +222,7 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
         children = {
             t.id
             for t in self.known_transactions.values()
-            if t.parent_id == parent_id and t.kind is Kind.REFUND
+            if t.parent_id == parent_id and t.kind is TransactionKind.REFUND
         }
         return sum(
             e.amount
@@ -224,7 +236,7 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
         if publication.idempotency is not None and publication.idempotency[0] in self.answers:
             yield "idempotency"
 
-    def _crossings_of_record(self, kept: Kept) -> Iterator[str]:
+    def _crossings_of_record(self, kept: RecordWrite) -> Iterator[str]:
         record = kept.record
         key = type(record).__name__, record.scope, record.id
         present = self.records.get(key)
@@ -234,7 +246,7 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
         if record.uid is not None and record.uid in {r.uid for r in others}:
             yield "uid"
 
-    def _conclude(self, conclusion: Conclusion) -> None:
+    def _conclude(self, conclusion: CallbackConclusion) -> None:
         _, id_, outcome, why, at, transaction_id, message_ids, retry_at, waits_for, _ = conclusion
         self.known_callbacks[id_] = self.known_callbacks[id_]._replace(
             outcome=outcome,
@@ -251,7 +263,7 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
 
     # ── the law of money ─────────────────────────────────────────────────────────────────────────
 
-    def _take_steps(self, steps: tuple[Step, ...]) -> None:
+    def _take_steps(self, steps: tuple[TransactionWrite, ...]) -> None:
         """Take all steps, or fail and take none."""
         before = self.known_transactions, self.known_transitions, self.known_effects
         self.known_transactions = dict(self.known_transactions)
@@ -266,11 +278,11 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
             self.known_transactions, self.known_transitions, self.known_effects = before
             raise
 
-    def _take(self, step: Step) -> None:
+    def _take(self, step: TransactionWrite) -> None:
         new, present = step.transaction, self.known_transactions.get(step.transaction.id)
         assert new.version > step.expected_version
         assert present is None or _nature(new) == _nature(present)
-        assert (new.kind is Kind.PAYMENT) == (new.parent_id is None)
+        assert (new.kind is TransactionKind.PAYMENT) == (new.parent_id is None)
         assert new.parent_id is None or self.known_transactions[new.parent_id].app_id == new.app_id
         status, sequence = (present.status, present.sequence) if present else (None, 0)
         for transition in step.transitions:
@@ -288,20 +300,22 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
         if effect.kind is EffectKind.RESERVE:
             assert effect.sequence == 1
         else:
-            allowed = NEGATIVE if effect.kind is EffectKind.RELEASE else {Status.APPROVED}
+            allowed = (
+                NEGATIVE if effect.kind is EffectKind.RELEASE else {TransactionStatus.APPROVED}
+            )
             assert effect.sequence == transaction.sequence
             assert transaction.status in allowed
         self.known_effects[effect.transaction_id, effect.kind] = effect
-        if transaction.kind is Kind.REFUND and effect.kind is EffectKind.DEBIT:
+        if transaction.kind is TransactionKind.REFUND and effect.kind is EffectKind.DEBIT:
             captured = self._captured(transaction.parent_id, list(self.known_effects.values()))
             assert self._refunded(transaction.parent_id) <= (captured or 0)
 
     # ── by the calendar, and with an application ─────────────────────────────────────────────────
 
-    async def purge_books(
+    async def purge_inbound(
         self, *, requests_before: Micros, callbacks_before: Micros, now: Micros, limit: int
     ) -> int:
-        """See `Books.purge_books`."""
+        """See `InboundStore.purge_inbound`."""
         old = {
             True: max(first_of("cbk", requests_before), first_of("cbk", now - DAY)),
             False: first_of("cbk", requests_before),
@@ -323,7 +337,7 @@ class MemoryBooks(MemoryBookViews, MemoryMessages):
         left -= _drop(self.seen, sorted(items, key=lambda i: self.seen[i][1])[:left])
         return limit - left
 
-    def remove_books(self, app_id: str) -> None:
+    def remove_inbound(self, app_id: str) -> None:
         """Delete all that came in for an application and what it did."""
         callbacks = [c.id for c in self.known_callbacks.values() if c.app_id == app_id]
         transactions = {t.id for t in self.known_transactions.values() if t.app_id == app_id}
@@ -357,12 +371,12 @@ def _nature(transaction: Transaction) -> tuple[object, ...]:
     return (*of, t.direction, t.kind, t.amount, t.currency)
 
 
-def _moment(change: Change) -> Micros:
+def _moment(change: ChangeSet) -> Micros:
     """Return when a change was decided."""
-    moments = [step.transaction.updated_at for step in change.steps]
+    moments = [step.transaction.updated_at for step in change.transaction_writes]
     moments += [entry.at for entry in change.audit]
     moments += [publication.message.created_at for publication in change.publications]
-    moments += [kept.record.updated_at for kept in change.records]
+    moments += [kept.record.updated_at for kept in change.record_writes]
     moments += [c.resolved_at or c.at for c in (*change.conflicts, *change.resolved)]
     if change.conclusion is not None:
         moments.append(change.conclusion.at)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from tillbell.clock import HOUR, Micros
-from tillbell.errors import Conflict, VersionConflict
+from tillbell.errors import ConflictError, VersionConflict
 from tillbell.ids import first_of, made_at
 from tillbell.model.messages import OPEN_STATES, Attempt, Delivery, DeliveryState, Message
 from tillbell.model.records import Application, Record
@@ -16,14 +16,14 @@ from tillbell.storage.ports.outbound import (
     ALL,
     AttemptFilter,
     DeliveryRow,
-    Gap,
-    Lane,
+    DeliverySelection,
+    DueLane,
     LaneKey,
     MessageFilter,
+    MissedPeriod,
     Page,
     Publication,
-    Repeated,
-    Selection,
+    RepeatedRequest,
     Totals,
 )
 
@@ -54,7 +54,7 @@ def failed(error: Exception) -> asyncio.Future[Any]:
     return future
 
 
-def cut(found: Iterable[T], page: Page) -> list[T]:
+def page_of(found: Iterable[T], page: Page) -> list[T]:
     """Sort by id and cut one page out."""
     rows = sorted(found, key=lambda row: row.id, reverse=not page.ascending)
     if page.iterator is None:
@@ -72,7 +72,7 @@ def made_within(prefix: str, after: Micros | None, before: Micros | None) -> Cal
     return lambda id_: low < id_ < high
 
 
-def _wants(filter_: MessageFilter | AttemptFilter | Selection, message: Message) -> bool:
+def _wants(filter_: MessageFilter | AttemptFilter | DeliverySelection, message: Message) -> bool:
     return (
         (filter_.event_types is None or message.event_type in filter_.event_types)
         and (filter_.channel is None or filter_.channel in message.channels)
@@ -95,7 +95,7 @@ class MemoryRegistry:
                 raise VersionConflict
             others = (r for k, r in changed.items() if k[:2] == key[:2] and k != key)
             if record.uid is not None and record.uid in {r.uid for r in others}:
-                raise Conflict
+                raise ConflictError
             changed[key] = record
         self.records = changed
 
@@ -121,7 +121,7 @@ class MemoryRegistry:
 
     async def list(self, kind: type[R], scope: str | None = "", page: Page = ALL) -> list[R]:
         """See `Registry.list`."""
-        return cut(self._of(kind, scope), page)
+        return page_of(self._of(kind, scope), page)
 
 
 class MemoryMessages:
@@ -131,7 +131,7 @@ class MemoryMessages:
     bodies: dict[tuple[str, str], bytes]
     deliveries: dict[str, Delivery]
     known_attempts: dict[str, Attempt]
-    answers: dict[str, tuple[Repeated, Micros]]
+    answers: dict[str, tuple[RepeatedRequest, Micros]]
 
     def published_as(self, message: Message) -> Message | None:
         """Return the message that has its event id already."""
@@ -147,11 +147,11 @@ class MemoryMessages:
         self.deliveries |= {d.id: d for d in deliveries}
         if idempotency is not None:
             key, fingerprint, answer = idempotency
-            self.answers[key] = Repeated(fingerprint, answer), message.created_at
+            self.answers[key] = RepeatedRequest(fingerprint, answer), message.created_at
 
 
-class MemoryViews(MemoryMessages):
-    """`Views` over dicts."""
+class MemoryOutboundReads(MemoryMessages):
+    """`OutboundReads` over dicts."""
 
     def may_go(self, delivery: Delivery) -> bool:
         """Whether its order key lets an open delivery go: one at a time, then the first."""
@@ -166,24 +166,24 @@ class MemoryViews(MemoryMessages):
         sending = [d for d in line if d.state is DeliveryState.SENDING]
         return delivery in (sending or [min(line, key=lambda d: d.id)])
 
-    async def lanes(self, after: str = "", limit: int = 10_000) -> list[Lane]:
-        """See `Views.lanes`."""
-        lanes: dict[str, Lane] = {}
+    async def due_lanes(self, after: str = "", limit: int = 10_000) -> list[DueLane]:
+        """See `OutboundReads.due_lanes`."""
+        lanes: dict[str, DueLane] = {}
         for d in self.deliveries.values():
             if d.state not in OPEN_STATES or d.endpoint_id <= after:
                 continue
-            lane = lanes.get(d.endpoint_id) or Lane(d.app_id, d.endpoint_id, 2**63)
+            lane = lanes.get(d.endpoint_id) or DueLane(d.app_id, d.endpoint_id, 2**63)
             due_at = d.due_at if self.may_go(d) else lane.due_at
             lanes[d.endpoint_id] = lane._replace(due_at=min(lane.due_at, due_at))
         return [lanes[endpoint_id] for endpoint_id in sorted(lanes)][:limit]
 
     async def next_due(self, lanes: Sequence[LaneKey]) -> dict[str, Micros]:
-        """See `Views.next_due`."""
-        found = await self.lanes()
+        """See `OutboundReads.next_due`."""
+        found = await self.due_lanes()
         return {lane.endpoint_id: lane.due_at for lane in found if lane[:2] in lanes}
 
     async def message(self, app_id: str, id_or_event_id: str) -> Message | None:
-        """See `Views.message`."""
+        """See `OutboundReads.message`."""
         found = [
             m
             for m in self.known_messages.values()
@@ -192,26 +192,26 @@ class MemoryViews(MemoryMessages):
         return min(found, key=lambda m: m.id != id_or_event_id, default=None)
 
     async def body(self, app_id: str, message_id: str, variant: str = "") -> bytes | None:
-        """See `Views.body`."""
+        """See `OutboundReads.body`."""
         message = self.known_messages.get(message_id)
         is_theirs = message is not None and message.app_id == app_id
         return self.bodies.get((message_id, variant)) if is_theirs else None
 
     async def messages(self, app_id: str, filter_: MessageFilter, page: Page) -> list[Message]:
-        """See `Lists.messages`."""
+        """See `OutboundLists.messages`."""
         is_in_time = made_within("msg", filter_.after, filter_.before)
         found = [m for m in self.known_messages.values() if m.app_id == app_id]
-        return cut([m for m in found if is_in_time(m.id) and _wants(filter_, m)], page)
+        return page_of([m for m in found if is_in_time(m.id) and _wants(filter_, m)], page)
 
     async def delivery(self, app_id: str, delivery_id: str) -> DeliveryRow | None:
-        """See `Views.delivery`."""
+        """See `OutboundReads.delivery`."""
         found = self.deliveries.get(delivery_id)
         if found is None or found.app_id != app_id:
             return None
         return DeliveryRow(found, self.known_messages[found.message_id])
 
     async def deliveries_of_message(self, app_id: str, message_id: str) -> list[Delivery]:
-        """See `Views.deliveries_of_message`."""
+        """See `OutboundReads.deliveries_of_message`."""
         found = [d for d in self.deliveries.values() if d.message_id == message_id]
         return sorted(d for d in found if d.app_id == app_id)
 
@@ -230,7 +230,7 @@ class MemoryViews(MemoryMessages):
         states: tuple[DeliveryState, ...] | None,
         page: Page,
     ) -> list[DeliveryRow]:
-        """See `Lists.deliveries_of_endpoint`."""
+        """See `OutboundLists.deliveries_of_endpoint`."""
         is_in_time = made_within("dlv", filter_.after, filter_.before)
         found = [
             d
@@ -239,15 +239,15 @@ class MemoryViews(MemoryMessages):
             and (states is None or d.state in states)
             and _wants(filter_, self.known_messages[d.message_id])
         ]
-        return [DeliveryRow(d, self.known_messages[d.message_id]) for d in cut(found, page)]
+        return [DeliveryRow(d, self.known_messages[d.message_id]) for d in page_of(found, page)]
 
     async def attempt(self, app_id: str, attempt_id: str) -> Attempt | None:
-        """See `Views.attempt`."""
+        """See `OutboundReads.attempt`."""
         found = self.known_attempts.get(attempt_id)
         return found if found is not None and found.app_id == app_id else None
 
     async def attempts(self, app_id: str, filter_: AttemptFilter, page: Page) -> list[Attempt]:
-        """See `Lists.attempts`."""
+        """See `OutboundLists.attempts`."""
         lowest, highest = filter_.status_codes or (0, 999)
         found = [
             a
@@ -261,10 +261,10 @@ class MemoryViews(MemoryMessages):
             and (filter_.before is None or a.started_at < filter_.before)
             and _wants(filter_, self.known_messages[a.message_id])
         ]
-        return cut(found, page)
+        return page_of(found, page)
 
-    async def select(self, selection: Selection, after: str, limit: int) -> list[str]:
-        """See `Views.select`."""
+    async def select(self, selection: DeliverySelection, after: str, limit: int) -> list[str]:
+        """See `OutboundReads.select`."""
         is_in_time = made_within("dlv", selection.since, selection.until)
         found = [
             d.id
@@ -285,8 +285,10 @@ class MemoryViews(MemoryMessages):
             return False
         return status_codes[0] <= max(made).status_code <= status_codes[1]
 
-    async def missing(self, gap: Gap, after: str, limit: int) -> tuple[list[Message], str | None]:
-        """See `Views.missing`."""
+    async def missing_messages(
+        self, gap: MissedPeriod, after: str, limit: int
+    ) -> tuple[list[Message], str | None]:
+        """See `OutboundReads.missing_messages`."""
         page = Page(limit, after or None, ascending=True)
         looked_at = await self.messages(
             gap.app_id, MessageFilter(after=gap.since, before=gap.until), page
@@ -298,7 +300,7 @@ class MemoryViews(MemoryMessages):
     async def totals(
         self, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
     ) -> Totals:
-        """See `Lists.totals`."""
+        """See `OutboundLists.totals`."""
         return _count(
             d
             for d in self.deliveries.values()
@@ -308,7 +310,7 @@ class MemoryViews(MemoryMessages):
         )
 
     async def counts(self) -> Totals:
-        """See `Views.counts`."""
+        """See `OutboundReads.counts`."""
         return _count(self.deliveries.values())
 
 

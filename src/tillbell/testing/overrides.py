@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tillbell.errors import Misconfigured
-from tillbell.providers.kit.base import Case
+from tillbell.providers.kit.base import SimulationCase
 
 
 class Override(NamedTuple):
@@ -35,7 +35,7 @@ def read_override(given: str) -> Override:
     return Override(path, text)
 
 
-def overridden(case: Case, override: Override) -> Case:
+def overridden(case: SimulationCase, override: Override) -> SimulationCase:
     """Return a case with one member changed; `Misconfigured` names the path that is not there."""
     path, text = override
     if path.startswith("?"):

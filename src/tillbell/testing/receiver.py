@@ -26,7 +26,7 @@ _LINGER_ZERO = struct.pack("ii", 1, 0)  # close sends RST instead of FIN
 _MAX_HEAD_BYTES = 256 * 1024
 
 
-class Arrival(NamedTuple):
+class ReceivedRequest(NamedTuple):
     """One request as it came."""
 
     at: Micros
@@ -43,10 +43,10 @@ class Arrival(NamedTuple):
         return next((value for key, value in self.headers if key.lower() == wanted), None)
 
 
-class Exchange:
+class ReceiverExchange:
     """One request and the means to answer it, byte by byte if need be."""
 
-    def __init__(self, arrival: Arrival, nth: int, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, arrival: ReceivedRequest, nth: int, writer: asyncio.StreamWriter) -> None:
         self.request = arrival
         self.nth = nth  # how many requests this path has had, this one included
         self._writer = writer
@@ -75,7 +75,7 @@ class Exchange:
         self._writer.transport.abort()
 
 
-Behaviour = Callable[[Exchange], Awaitable[None]]
+Behaviour = Callable[[ReceiverExchange], Awaitable[None]]
 
 
 class Receiver:
@@ -95,7 +95,7 @@ class Receiver:
     ) -> None:
         from tillbell.testing.behaviours import by_path
 
-        self.requests: list[Arrival] = []
+        self.requests: list[ReceivedRequest] = []
         self.connections = 0
         self.host, self.port = host, port
         self._behave: Behaviour = behave or by_path
@@ -115,17 +115,17 @@ class Receiver:
         """Let a path behave so."""
         self._by_path[path] = behaviour
 
-    def to(self, path: str) -> list[Arrival]:
+    def to(self, path: str) -> list[ReceivedRequest]:
         """Return the requests to a path, oldest first."""
         return [request for request in self.requests if request.path == path]
 
-    async def wait_for(self, count: int) -> list[Arrival]:
+    async def wait_for(self, count: int) -> list[ReceivedRequest]:
         """Wait until so many requests have come in all; return them."""
         async with self._arrived:
             await self._arrived.wait_for(lambda: len(self.requests) >= count)
         return self.requests[:count]
 
-    async def request(self, index: int) -> Arrival:
+    async def request(self, index: int) -> ReceivedRequest:
         """Wait for a request by index, from 0."""
         return (await self.wait_for(index + 1))[index]
 
@@ -170,13 +170,13 @@ class Receiver:
         is_early = path.startswith("/early")  # answers before it reads the body
         length = int({k.lower(): v for k, v in headers}.get("content-length", "0"))
         body = b"" if is_early else await reader.readexactly(length)
-        arrival = Arrival(self._clock.now(), method, path, headers, body, number, head)
-        exchange = Exchange(arrival, self._counts.get(path, 0) + 1, writer)
+        arrival = ReceivedRequest(self._clock.now(), method, path, headers, body, number, head)
+        exchange = ReceiverExchange(arrival, self._counts.get(path, 0) + 1, writer)
         await self._record(arrival)
         await behaviour(exchange)
         return exchange.is_open
 
-    async def _record(self, arrival: Arrival) -> None:
+    async def _record(self, arrival: ReceivedRequest) -> None:
         self._counts[arrival.path] = self._counts.get(arrival.path, 0) + 1
         self.requests.append(arrival)
         async with self._arrived:

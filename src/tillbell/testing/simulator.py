@@ -19,8 +19,8 @@ from tillbell.clock import Clock, Micros, SystemClock
 from tillbell.errors import Misconfigured
 from tillbell.ids import IdMaker
 from tillbell.providers import PROVIDERS
-from tillbell.providers.kit.base import Case, Incoming, Provider, Setup, Unreadable
-from tillbell.providers.kit.cases import Sample, samples
+from tillbell.providers.kit.base import Incoming, Provider, SimulationCase, SourceSetup, Unreadable
+from tillbell.providers.kit.cases import SampleCallback, samples
 from tillbell.testing.freshness import renewed
 from tillbell.testing.overrides import Override, overridden, read_override
 
@@ -35,7 +35,7 @@ class Simulation(NamedTuple):
     is_fresh: bool = True  # a new event of now; else the case as it is kept
 
 
-class Simulated(NamedTuple):
+class SimulatedCallback(NamedTuple):
     """A callback as the provider would send it."""
 
     request: Incoming
@@ -43,33 +43,33 @@ class Simulated(NamedTuple):
     is_new: bool  # simulated once more it is another event, and not a repeat
 
 
-def listed() -> Iterator[tuple[str, Sample]]:
+def listed() -> Iterator[tuple[str, SampleCallback]]:
     """Go through all cases by their names."""
     for provider in PROVIDERS:
         for case, sample in samples(provider).items():
             yield f"{provider}:{case}", sample
 
 
-def simulate(wanted: Simulation, url: str, clock: Clock | None = None) -> Simulated:
+def simulate(wanted: Simulation, url: str, clock: Clock | None = None) -> SimulatedCallback:
     """Build the request that the provider would send to this URL.
 
     `Misconfigured` if there is no such case, secret, setting or member, or the provider signs with
     what nobody else has.
     """
     now = (clock or SystemClock()).now()
-    provider, sample = found(wanted.name)
+    provider, sample = find_sample(wanted.name)
     setup = _setup(provider, sample, wanted)
     overrides = [read_override(one) for one in wanted.overrides]
     kept = _signed(provider, _with(sample.case._replace(at=now), overrides), setup, url)
     if not wanted.is_fresh:
-        return Simulated(kept, _key(provider, kept, setup), is_new=False)
+        return SimulatedCallback(kept, _key(provider, kept, setup), is_new=False)
     case = _fresh(provider, sample.case, setup, now)
     request = _signed(provider, _with(case, overrides), setup, url)
     key = _key(provider, request, setup)
-    return Simulated(request, key, _differ(kept, request, _key(provider, kept, setup), key))
+    return SimulatedCallback(request, key, _differ(kept, request, _key(provider, kept, setup), key))
 
 
-def found(name: str) -> tuple[Provider, Sample]:
+def find_sample(name: str) -> tuple[Provider, SampleCallback]:
     """Find a case by `provider:case`; `Misconfigured` tells what is nearly so."""
     provider, _, case = name.partition(":")
     if provider not in PROVIDERS:
@@ -86,7 +86,7 @@ def _nearest(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
-def _setup(provider: Provider, sample: Sample, wanted: Simulation) -> Setup:
+def _setup(provider: Provider, sample: SampleCallback, wanted: Simulation) -> SourceSetup:
     secrets = (wanted.secret,) if wanted.secret else ()
     if problem := _secret_problem(provider, wanted.secret):
         raise Misconfigured(f"secret: {problem}")
@@ -95,7 +95,7 @@ def _setup(provider: Provider, sample: Sample, wanted: Simulation) -> Setup:
         if name not in known:
             raise Misconfigured(f"{provider.name} has no setting {name!r}{_nearest(name, known)}")
     defaults = {s.name: s.default for s in provider.settings if s.default is not None}
-    return Setup(secrets, {**defaults, **sample.config, **wanted.settings})
+    return SourceSetup(secrets, {**defaults, **sample.config, **wanted.settings})
 
 
 def _secret_problem(provider: Provider, secret: str) -> str | None:
@@ -108,7 +108,9 @@ def _secret_problem(provider: Provider, secret: str) -> str | None:
     return missing if rule.is_required else None
 
 
-def _fresh(provider: Provider, case: Case, setup: Setup, now: Micros) -> Case:
+def _fresh(
+    provider: Provider, case: SimulationCase, setup: SourceSetup, now: Micros
+) -> SimulationCase:
     """Return a case as an event that has just happened.
 
     An id in the body is the event's alone if it is all that the adapter knows the event by.
@@ -118,20 +120,20 @@ def _fresh(provider: Provider, case: Case, setup: Setup, now: Micros) -> Case:
     return renewed(dated, event_id, now)
 
 
-def _with(case: Case, overrides: Iterable[Override]) -> Case:
+def _with(case: SimulationCase, overrides: Iterable[Override]) -> SimulationCase:
     for override in overrides:
         case = overridden(case, override)
     return case
 
 
-def _signed(provider: Provider, case: Case, setup: Setup, url: str) -> Incoming:
+def _signed(provider: Provider, case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     try:
         return provider.sign(case, setup, url)
     except (ValueError, Unreadable) as error:  # what it signs with, or an override of it
         raise Misconfigured(f"{provider.name} cannot be simulated: {error}") from error
 
 
-def _key(provider: Provider, request: Incoming, setup: Setup) -> str | None:
+def _key(provider: Provider, request: Incoming, setup: SourceSetup) -> str | None:
     try:
         return provider.parse(request, setup).dedupe_key
     except Unreadable:

@@ -15,13 +15,15 @@ from typing import NamedTuple
 from tillbell.clock import DAY, SECOND, Clock, Micros, wait_until
 from tillbell.counters import Meters
 from tillbell.errors import Unavailable
-from tillbell.logs import observe
+from tillbell.logs import log_event
 from tillbell.storage.ports.database import Database
 
-PURGE_STEP = 500  # rows deleted by one commit
-DISCARD_STEP = 500
-HELD: Micros = 60 * SECOND
-SWELLS: Micros = 10 * SECOND  # from then on rows that every commit changes are looked after
+PURGE_BATCH = 500  # rows deleted by one commit
+DISCARD_BATCH = 500
+LONG_TRANSACTION: Micros = 60 * SECOND
+FRESH_TOTALS_AFTER: Micros = (
+    10 * SECOND
+)  # from then on rows that every commit changes are looked after
 
 
 class Chore(NamedTuple):
@@ -32,7 +34,7 @@ class Chore(NamedTuple):
     work: Callable[[], Awaitable[object]]
 
 
-class Maintainer:
+class ChoreRunner:
     """Runs chores on the injected clock."""
 
     def __init__(self, clock: Clock) -> None:
@@ -57,12 +59,12 @@ class Maintainer:
             try:
                 await chore.work()
             except Unavailable as error:
-                observe("chore.postponed", chore=chore.name, error=str(error))
+                log_event("chore.postponed", chore=chore.name, error=str(error))
             except Exception as error:  # noqa: BLE001 - supervised: a chore must not end its loop
-                observe("chore.broken", chore=chore.name, exc_info=error)
+                log_event("chore.error", chore=chore.name, exc_info=error)
 
 
-class Purge:
+class RetentionPurge:
     """Deletes what is past its time, in steps that leave the writer free in between."""
 
     def __init__(
@@ -81,28 +83,28 @@ class Purge:
             bodies_before=bodies_before, history_before=history_before, now=now
         )
         for name in made:
-            observe("partition.made", partition=name)
+            log_event("partition.created", partition=name)
         for name in dropped:
-            observe("partition.dropped", partition=name)
+            log_event("partition.dropped", partition=name)
         for name in busy:
-            observe("partition.busy", partition=name)
+            log_event("partition.busy", partition=name)
         while await self._database.purge(
-            bodies_before=bodies_before, history_before=history_before, now=now, limit=PURGE_STEP
+            bodies_before=bodies_before, history_before=history_before, now=now, limit=PURGE_BATCH
         ):
-            await self._breathe()
-        while await self._database.purge_books(
+            await self._yield_to_writer()
+        while await self._database.purge_inbound(
             requests_before=bodies_before,
             callbacks_before=history_before,
             now=now,
-            limit=PURGE_STEP,
+            limit=PURGE_BATCH,
         ):
-            await self._breathe()
+            await self._yield_to_writer()
 
-    async def _breathe(self) -> None:
+    async def _yield_to_writer(self) -> None:
         await wait_until(self._clock, self._clock.now() + SECOND // 100)
 
 
-class DiskReserve:
+class DiskSpaceMonitor:
     """Says when the disk is nearly full: better to refuse messages than to lose results."""
 
     def __init__(self, folder: Path, reserve_mb: int) -> None:
@@ -110,15 +112,15 @@ class DiskReserve:
         self._reserve = reserve_mb * 1024 * 1024
         self.is_short = False
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Measure the free space."""
         free = shutil.disk_usage(self._folder).free
         if (free < self._reserve) is not self.is_short:
             self.is_short = not self.is_short
-            observe("disk.short" if self.is_short else "disk.enough", free_mb=free >> 20)
+            log_event("disk.low" if self.is_short else "disk.ok", free_mb=free >> 20)
 
 
-class SnapshotWatch:
+class LongTransactionMonitor:
     """Says when somebody's transaction is open for so long that tables of much change swell."""
 
     def __init__(self, database: Database, meters: Meters) -> None:
@@ -127,23 +129,25 @@ class SnapshotWatch:
         self._is_held = False
         self._is_turning = False
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Measure the oldest one."""
-        age = self._meters.oldest_snapshot = await self._database.oldest_snapshot()
-        if (age > HELD) is not self._is_held:
+        age = self._meters.oldest_snapshot = await self._database.oldest_transaction_age()
+        if (age > LONG_TRANSACTION) is not self._is_held:
             self._is_held = not self._is_held
-            event = "database.held" if self._is_held else "database.released"
-            observe(event, for_s=age // SECOND)
-        await self._keep_totals_small(has_long=age > SWELLS)
+            event = (
+                "database.long_transaction" if self._is_held else "database.long_transaction_ended"
+            )
+            log_event(event, for_s=age // SECOND)
+        await self._keep_totals_small(has_long=age > FRESH_TOTALS_AFTER)
 
     async def _keep_totals_small(self, *, has_long: bool) -> None:
         """Say it again as long as it lasts: the store may have a new connection."""
         if has_long or self._is_turning:
-            await self._database.turn_totals(is_on=has_long)
+            await self._database.use_fresh_totals(is_on=has_long)
             self._is_turning = has_long
 
 
-class Discarder:
+class RemovedEndpointDiscarder:
     """Discards the open deliveries of endpoints that were removed, step by step."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -151,22 +155,22 @@ class Discarder:
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def removed(self, app_id: str, endpoint_id: str) -> None:
+    def endpoint_removed(self, app_id: str, endpoint_id: str) -> None:
         """Begin with one endpoint. What a stop leaves over, the next start's sweep finds."""
         task = asyncio.get_running_loop().create_task(self._discard(app_id, endpoint_id))
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
-    async def settle(self) -> None:
+    async def wait_idle(self) -> None:
         """Wait until all is discarded."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
     async def _discard(self, app_id: str, endpoint_id: str) -> None:
-        while await self._database.discard(app_id, endpoint_id, self._clock.now(), DISCARD_STEP):
+        while await self._database.discard(app_id, endpoint_id, self._clock.now(), DISCARD_BATCH):
             pass
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and isinstance(error := task.exception(), Unavailable):
-            observe("chore.postponed", chore="discard", error=str(error))
+            log_event("chore.postponed", chore="discard", error=str(error))

@@ -18,7 +18,7 @@ from tillbell.rules.delivery.signing import key_of, normal_standard_secret
 from tillbell.verify.headers import Headers, HeaderView
 from tillbell.verify.outcome import VerificationError, Verified
 from tillbell.verify.platforms import STANDARD, check_profile
-from tillbell.verify.standard import Request
+from tillbell.verify.standard import VerificationRequest
 
 __all__ = ["VerificationError", "Verified", "verify"]
 
@@ -46,7 +46,7 @@ def verify(
     """
     if not isinstance(body, bytes | bytearray | memoryview):
         raise VerificationError("body_not_bytes", "pass the raw body as bytes, not decoded text")
-    request = Request(
+    request = VerificationRequest(
         bytes(body),
         HeaderView(headers),
         _secrets(secret, profile),

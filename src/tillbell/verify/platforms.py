@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 
 from tillbell.rules.delivery.signing import hmac_sha512_hex
 from tillbell.verify.outcome import VerificationError, Verified
-from tillbell.verify.standard import Request, check_standard, same
+from tillbell.verify.standard import VerificationRequest, check_standard, same
 
 _BEARER = "bearer "
-Check = Callable[[Request], None]
+Check = Callable[[VerificationRequest], None]
 
 
-def check_profile(profile: str, request: Request) -> Verified:
+def check_profile(profile: str, request: VerificationRequest) -> Verified:
     """Check a request of this profile."""
     if profile in STANDARD:
         is_svix = "webhook-signature" not in request.headers and "svix-id" in request.headers
@@ -33,28 +33,28 @@ def check_profile(profile: str, request: Request) -> Verified:
     return Verified(signed.id, signed.timestamp, profile, request.body)
 
 
-def _shoppex(request: Request) -> None:
+def _shoppex(request: VerificationRequest) -> None:
     given = request.headers.one("x-shoppex-signature")
     if not any(same(hmac_sha512_hex(s, request.body), given) for s in request.secrets):
         raise VerificationError("no_match", "X-Shoppex-Signature does not match the body")
 
 
-def _zenofy(request: Request) -> None:
+def _zenofy(request: VerificationRequest) -> None:
     _compare(request, request.headers.one("x-webhook-secret"))
 
 
-def _mozarto(request: Request) -> None:
+def _mozarto(request: VerificationRequest) -> None:
     _compare(request, request.headers.one("authorization"))
 
 
-def _mozarto_legacy(request: Request) -> None:
+def _mozarto_legacy(request: VerificationRequest) -> None:
     given = request.headers.one("authorization")
     if given[: len(_BEARER)].lower() != _BEARER:
         raise VerificationError("no_match", "Authorization is not a bearer token")
     _compare(request, given[len(_BEARER) :])
 
 
-def _compare(request: Request, given: str) -> None:
+def _compare(request: VerificationRequest, given: str) -> None:
     if not any(same(secret, given) for secret in request.secrets):
         raise VerificationError("no_match", "the shared secret is another")
 

@@ -19,7 +19,7 @@ _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _ID_MAX = 256
 
 
-class Request(NamedTuple):
+class VerificationRequest(NamedTuple):
     """What is to be verified, and by what measure."""
 
     body: bytes
@@ -29,14 +29,14 @@ class Request(NamedTuple):
     tolerance_s: float
 
 
-class Signed(NamedTuple):
+class SignedParts(NamedTuple):
     """What a signature proved beside the body."""
 
     id: str
     timestamp: int
 
 
-def check_standard(request: Request, prefix: str = "webhook-") -> Signed:
+def check_standard(request: VerificationRequest, prefix: str = "webhook-") -> SignedParts:
     """Check the three headers that start with `prefix`; any secret and any signature may match."""
     id_ = request.headers.one(prefix + "id")
     # A dot would let the id reach into what is signed after it (specification, *Signed content*).
@@ -49,7 +49,7 @@ def check_standard(request: Request, prefix: str = "webhook-") -> Signed:
     content = f"{id_}.{timestamp}.".encode("utf-8", "surrogatepass") + request.body
     for secret in request.secrets:
         if _matches(secret, content, candidates):
-            return Signed(id_, timestamp)
+            return SignedParts(id_, timestamp)
     raise VerificationError("no_match", "no signature matches: wrong secret, or changed body")
 
 
@@ -58,7 +58,7 @@ def same(expected: str, given: str) -> bool:
     return hmac.compare_digest(_bytes(expected), _bytes(given))
 
 
-def _timestamp(request: Request, prefix: str) -> int:
+def _timestamp(request: VerificationRequest, prefix: str) -> int:
     text = request.headers.one(prefix + "timestamp")
     if not _TIMESTAMP.fullmatch(text):
         raise VerificationError("bad_timestamp", f"{prefix}timestamp is not a Unix second")

@@ -30,11 +30,13 @@ Unit = Literal["s", "ms", "http", "iso"]
 Scheme = Literal["ed25519", "rsa-sha256", "rsa-pss-sha256"]
 
 
-class Base(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+class DeclarationPart(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"
+):
     """How every part of the declaration is read: strictly, in camel case."""
 
 
-class Check(Base, frozen=True, kw_only=True, tag_field="check"):
+class Check(DeclarationPart, frozen=True, kw_only=True, tag_field="check"):
     """One check. `problem` says what is wrong with it: member and text."""
 
     def problem(self) -> tuple[str, str] | None:
@@ -42,7 +44,7 @@ class Check(Base, frozen=True, kw_only=True, tag_field="check"):
         return None
 
 
-class Timestamp(Base, frozen=True, kw_only=True):
+class Timestamp(DeclarationPart, frozen=True, kw_only=True):
     """A signed time, and how far it may be off."""
 
     at: str
@@ -52,13 +54,13 @@ class Timestamp(Base, frozen=True, kw_only=True):
     future_seconds: int = 300
 
 
-class Secretive(Check, frozen=True, kw_only=True):
+class SecretCheck(Check, frozen=True, kw_only=True):
     """A check with a secret: the source's, or a member of `credentials`."""
 
     secret: str | None = None
 
 
-class StaticHeader(Secretive, frozen=True, kw_only=True, tag="static_header"):
+class StaticHeader(SecretCheck, frozen=True, kw_only=True, tag="static_header"):
     """A header that carries the very secret."""
 
     header: str
@@ -69,7 +71,7 @@ class StaticHeader(Secretive, frozen=True, kw_only=True, tag="static_header"):
         return _header_problem(self.header)
 
 
-class StaticField(Secretive, frozen=True, kw_only=True, tag="static_field"):
+class StaticField(SecretCheck, frozen=True, kw_only=True, tag="static_field"):
     """A field or parameter that carries the very secret."""
 
     at: str
@@ -83,7 +85,7 @@ class UrlToken(Check, frozen=True, kw_only=True, tag="url_token"):
     """The token at the end of the source's URL, which nobody else knows."""
 
 
-class BasicAuth(Secretive, frozen=True, kw_only=True, tag="basic_auth"):
+class BasicAuth(SecretCheck, frozen=True, kw_only=True, tag="basic_auth"):
     """HTTP Basic authentication (RFC 7617); the password is the secret."""
 
     user: str
@@ -162,7 +164,7 @@ class Asymmetric(Signature, frozen=True, kw_only=True, tag="asymmetric"):
         return super().problem() or _named("publicKey", _key_problem(self))
 
 
-class FieldHash(Secretive, frozen=True, kw_only=True, tag="field_hash"):
+class FieldHash(SecretCheck, frozen=True, kw_only=True, tag="field_hash"):
     """A plain hash of fields and the secret: by a template, or of all values sorted by name."""
 
     at: str

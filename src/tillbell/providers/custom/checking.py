@@ -35,26 +35,26 @@ from tillbell.providers.custom.check_types import (
     Mtls,
     NoProof,
     Pull,
-    Secretive,
+    SecretCheck,
     Signature,
     StaticField,
     StaticHeader,
     UrlToken,
     each,
 )
-from tillbell.providers.custom.config import Declared
-from tillbell.providers.custom.locations import Content, place
+from tillbell.providers.custom.config import SourceDeclaration
+from tillbell.providers.custom.locations import RequestContent, place
 from tillbell.providers.custom.near_miss import near_miss
 from tillbell.providers.custom.public_keys import verifier
 from tillbell.providers.custom.signatures import (
     DECODERS,
-    claim,
+    claimed_signature,
     field_hash,
     hmac_of,
     time_problem,
 )
 from tillbell.providers.custom.template import Ambiguous, template
-from tillbell.providers.kit.base import Incoming, Setup, Unreadable, Verdict
+from tillbell.providers.kit.base import Incoming, SourceSetup, Unreadable, Verdict
 from tillbell.providers.kit.proof import (
     NO_SECRET,
     from_base64,
@@ -64,18 +64,18 @@ from tillbell.providers.kit.proof import (
     key_bytes,
     same_text,
     signed,
-    tried,
+    verify_with_secrets,
 )
 
 _TOKEN_PATH = re.compile(r"/api/webhooks/[^/]+/[^/]+\Z")
 
 
-class Asked(NamedTuple):
+class CheckContext(NamedTuple):
     """What a check may look at."""
 
-    content: Content
-    declared: Declared
-    setup: Setup
+    content: RequestContent
+    declared: SourceDeclaration
+    setup: SourceSetup
     is_explained: bool = False  # also say what a near miss would need; takes long
 
     @property
@@ -83,7 +83,7 @@ class Asked(NamedTuple):
         """The request as it came."""
         return self.content.incoming
 
-    def secrets(self, check: Secretive | Hmac) -> tuple[str, ...]:
+    def secrets(self, check: SecretCheck | Hmac) -> tuple[str, ...]:
         """Return the secrets of a check: the credential it names, else the source's."""
         if check.secret is None:
             return self.setup.secrets
@@ -91,37 +91,37 @@ class Asked(NamedTuple):
         return (found,) if found else ()
 
 
-def verify(asked: Asked) -> Verdict:
+def verify(asked: CheckContext) -> Verdict:
     """Carry out all checks; the first that does not hold refuses."""
     if not asked.declared.checks:
         return Verdict(None, "No checks are declared, so nothing can be proven. Set checks.")
     return _all(asked, asked.declared.checks)
 
 
-def promised(asked: Asked, checks: tuple[AnyCheck, ...]) -> Trust | None:
+def declared_trust(asked: CheckContext, checks: tuple[AnyCheck, ...]) -> Trust | None:
     """Return how much these checks prove at least when they hold; None: they cannot hold."""
     found = [_promise(asked, check) for check in checks]
     return None if None in found else _strongest(checks, [one for one in found if one is not None])
 
 
-def _promise(asked: Asked, check: AnyCheck) -> Trust | None:
+def _promise(asked: CheckContext, check: AnyCheck) -> Trust | None:
     if isinstance(check, AllOf):
-        return promised(asked, check.of)
+        return declared_trust(asked, check.of)
     if isinstance(check, AnyOf):
         found = [_promise(asked, one) for one in check.of]
         return min((one for one in found if one is not None), default=None)
-    if isinstance(check, Secretive | Hmac) and not any(asked.secrets(check)):
+    if isinstance(check, SecretCheck | Hmac) and not any(asked.secrets(check)):
         return None
     return _trust(asked, check)
 
 
-def _trust(asked: Asked, check: AnyCheck) -> Trust:
+def _trust(asked: CheckContext, check: AnyCheck) -> Trust:
     if isinstance(check, Hmac | Asymmetric):
         return _covered(asked.declared, check)
     return _TRUST[type(check)]
 
 
-def _covered(declared: Declared, check: Signature) -> Trust:
+def _covered(declared: SourceDeclaration, check: Signature) -> Trust:
     """Tell whether all that decides about money is signed, and its borders too."""
     parts = template(check.template)
     needed = declared.money_places or (place("/all"),)
@@ -132,7 +132,7 @@ def _covered(declared: Declared, check: Signature) -> Trust:
 # ── the checks ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _all(asked: Asked, checks: tuple[AnyCheck, ...]) -> Verdict:
+def _all(asked: CheckContext, checks: tuple[AnyCheck, ...]) -> Verdict:
     held: list[Verdict] = []
     for check in checks:
         verdict = _held(asked, check)
@@ -149,7 +149,7 @@ def _strongest(checks: tuple[AnyCheck, ...], found: list[Trust]) -> Trust | None
     return min(best, Trust.SECRET) if best is not None and is_pulled else best
 
 
-def _any(asked: Asked, checks: tuple[AnyCheck, ...]) -> Verdict:
+def _any(asked: CheckContext, checks: tuple[AnyCheck, ...]) -> Verdict:
     found = [_held(asked, check) for check in checks]
     held = [one for one in found if one.trust is not None]
     if held:
@@ -157,7 +157,7 @@ def _any(asked: Asked, checks: tuple[AnyCheck, ...]) -> Verdict:
     return Verdict(None, "None of the checks holds: " + " ".join(one.why for one in found))
 
 
-def _held(asked: Asked, check: AnyCheck) -> Verdict:
+def _held(asked: CheckContext, check: AnyCheck) -> Verdict:
     if isinstance(check, AllOf):
         return _all(asked, check.of)
     if isinstance(check, AnyOf):
@@ -170,7 +170,7 @@ def _held(asked: Asked, check: AnyCheck) -> Verdict:
         return Verdict(None, f"{error} Without it nothing can be proven.")
 
 
-def _static_header(asked: Asked, check: StaticHeader) -> Verdict:
+def _static_header(asked: CheckContext, check: StaticHeader) -> Verdict:
     name = check.header.lower()
     sent = asked.incoming.header(name)
     if sent is None:
@@ -180,19 +180,19 @@ def _static_header(asked: Asked, check: StaticHeader) -> Verdict:
     return _carried(asked, check, sent.removeprefix(check.prefix), f"The header {name}")
 
 
-def _static_field(asked: Asked, check: StaticField) -> Verdict:
+def _static_field(asked: CheckContext, check: StaticField) -> Verdict:
     sent = asked.content.raw(place(check.at))
     if not sent:
         return Verdict(None, f"There is nothing at {check.at}, where the secret should stand.")
     return _carried(asked, check, sent, f"What stands at {check.at}")
 
 
-def _carried(asked: Asked, check: Secretive, sent: str, what: str) -> Verdict:
+def _carried(asked: CheckContext, check: SecretCheck, sent: str, what: str) -> Verdict:
     secrets = asked.secrets(check)
-    return tried(secrets, lambda secret: same_text(sent, secret), what, Trust.SECRET)
+    return verify_with_secrets(secrets, lambda secret: same_text(sent, secret), what, Trust.SECRET)
 
 
-def _basic_auth(asked: Asked, check: BasicAuth) -> Verdict:
+def _basic_auth(asked: CheckContext, check: BasicAuth) -> Verdict:
     scheme, _, rest = (asked.incoming.header("authorization") or "").partition(" ")
     sent = from_base64(rest)
     if scheme.lower() != "basic" or not sent:
@@ -202,10 +202,10 @@ def _basic_auth(asked: Asked, check: BasicAuth) -> Verdict:
     def is_right(secret: str) -> bool:
         return is_one_of([sent], [user + b":" + key_bytes(secret)])
 
-    return tried(asked.secrets(check), is_right, "User and password", Trust.SECRET)
+    return verify_with_secrets(asked.secrets(check), is_right, "User and password", Trust.SECRET)
 
 
-def _url_token(asked: Asked, check: UrlToken) -> Verdict:
+def _url_token(asked: CheckContext, check: UrlToken) -> Verdict:
     """Who knows the path has found this source by its token; a default source has none."""
     del check
     if _TOKEN_PATH.search(asked.incoming.target.partition("?")[0]):
@@ -213,11 +213,11 @@ def _url_token(asked: Asked, check: UrlToken) -> Verdict:
     return Verdict(None, "It did not come to the source's own URL, the one with the token.")
 
 
-def _hmac(asked: Asked, check: Hmac) -> Verdict:
+def _hmac(asked: CheckContext, check: Hmac) -> Verdict:
     secrets = asked.secrets(check)
     if not any(secrets):
         return NO_SECRET
-    made = claim(asked.content, check, asked.declared.event.id)
+    made = claimed_signature(asked.content, check, asked.declared.event.id)
     if isinstance(made, Verdict):
         return made
     late = time_problem(made, check, asked.incoming.received_at)
@@ -230,7 +230,7 @@ def _hmac(asked: Asked, check: Hmac) -> Verdict:
         expected = hmac_of(check, secret, message)
         return expected is not None and is_one_of(made.given, [expected])
 
-    verdict = tried(secrets, is_right, f"The HMAC at {check.at}", trust)
+    verdict = verify_with_secrets(secrets, is_right, f"The HMAC at {check.at}", trust)
     if verdict.trust is not None:
         return verdict
     why = verdict.why if any(made.given) else f"What stands at {check.at} is no {check.output}."
@@ -238,8 +238,8 @@ def _hmac(asked: Asked, check: Hmac) -> Verdict:
     return Verdict(None, why if near is None else f"{why} {near}")
 
 
-def _asymmetric(asked: Asked, check: Asymmetric) -> Verdict:
-    made = claim(asked.content, check, asked.declared.event.id)
+def _asymmetric(asked: CheckContext, check: Asymmetric) -> Verdict:
+    made = claimed_signature(asked.content, check, asked.declared.event.id)
     if isinstance(made, Verdict):
         return made
     late = time_problem(made, check, asked.incoming.received_at)
@@ -256,7 +256,7 @@ def _asymmetric(asked: Asked, check: Asymmetric) -> Verdict:
     return Verdict(None, f"The {check.algorithm} signature does not match. Check the public key.")
 
 
-def _field_hash(asked: Asked, check: FieldHash) -> Verdict:
+def _field_hash(asked: CheckContext, check: FieldHash) -> Verdict:
     secrets = asked.secrets(check)
     if not any(secrets):
         return NO_SECRET
@@ -268,17 +268,17 @@ def _field_hash(asked: Asked, check: FieldHash) -> Verdict:
     def is_right(secret: str) -> bool:
         return is_one_of([given], [field_hash(asked.content, check, secret)])
 
-    return tried(secrets, is_right, f"The hash at {check.at}", Trust.PARTIALLY_SIGNED)
+    return verify_with_secrets(secrets, is_right, f"The hash at {check.at}", Trust.PARTIALLY_SIGNED)
 
 
-def _ip_allowlist(asked: Asked, check: IpAllowlist) -> Verdict:
+def _ip_allowlist(asked: CheckContext, check: IpAllowlist) -> Verdict:
     if is_from(asked.incoming.peer, check.networks):
         return Verdict(Trust.NETWORK, "It comes from one of the source's networks.")
     where = asked.incoming.peer or "an unknown address"
     return Verdict(None, f"It comes from {where}, which is in none of the source's networks.")
 
 
-def _mtls(asked: Asked, check: Mtls) -> Verdict:
+def _mtls(asked: CheckContext, check: Mtls) -> Verdict:
     if not asked.incoming.is_proxied:
         return Verdict(None, "No trusted proxy handed it over, so nobody checked a certificate.")
     sent = from_hex((asked.incoming.header(check.header.lower()) or "").replace(":", ""))
@@ -288,12 +288,12 @@ def _mtls(asked: Asked, check: Mtls) -> Verdict:
     return Verdict(None, f"The header {check.header} holds none of the source's fingerprints.")
 
 
-def _pull(asked: Asked, check: Pull) -> Verdict:
+def _pull(asked: CheckContext, check: Pull) -> Verdict:
     del asked, check
     return Verdict(Trust.NONE, "Nothing is proven here; a look-up must confirm it.")
 
 
-def _no_proof(asked: Asked, check: NoProof) -> Verdict:
+def _no_proof(asked: CheckContext, check: NoProof) -> Verdict:
     del asked
     if not check.acknowledged:
         return Verdict(None, "Its owner has not acknowledged that nothing is proven.")
@@ -313,7 +313,7 @@ _TRUST: Mapping[type, Trust] = MappingProxyType(
         NoProof: Trust.NONE,
     }
 )
-_CHECKERS: Mapping[type, Callable[[Asked, Any], Verdict]] = MappingProxyType(
+_CHECKERS: Mapping[type, Callable[[CheckContext, Any], Verdict]] = MappingProxyType(
     {
         StaticHeader: _static_header,
         StaticField: _static_field,

@@ -10,21 +10,21 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from tillbell.model.sources import Confirm
-from tillbell.model.transactions import Kind, Status
+from tillbell.model.sources import ConfirmationPolicy
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.custom.check_types import (
     NAMES,
     AnyCheck,
     AnyOf,
-    Base,
+    DeclarationPart,
     Hmac,
     NoProof,
     Pull,
-    Secretive,
+    SecretCheck,
     checks_problem,
     each,
 )
-from tillbell.providers.custom.locations import Place, place, place_problem
+from tillbell.providers.custom.locations import RequestPlace, place, place_problem
 from tillbell.providers.custom.template import template_problem
 from tillbell.providers.kit.base import ConfigProblem
 from tillbell.providers.presets import preset
@@ -36,14 +36,14 @@ PLACES_MAX = 10
 Format = Literal["auto", "json", "form", "xml", "query"]
 
 
-class Kinds(Base, frozen=True, kw_only=True):
+class KindMapping(DeclarationPart, frozen=True, kw_only=True):
     """Which word tells what a transaction is; a word not listed means nothing."""
 
     at: str
     words: dict[str, str]
 
 
-class When(Base, frozen=True, kw_only=True):
+class TimeMapping(DeclarationPart, frozen=True, kw_only=True):
     """Where the time of the news stands, and how it is written."""
 
     at: str
@@ -51,14 +51,14 @@ class When(Base, frozen=True, kw_only=True):
     zone: str = "UTC"  # of a time without offset
 
 
-class Event(Base, frozen=True, kw_only=True):
+class EventMapping(DeclarationPart, frozen=True, kw_only=True):
     """Where everything stands that an event says."""
 
     id: str | None = None
     ours: tuple[str, ...] = ()
     psp: tuple[str, ...] = ()
     status: str | None = None
-    kind: Kinds | None = None
+    kind: KindMapping | None = None
     linked_id: str | None = None  # of the refund or chargeback itself
     amount: str | None = None
     minor_units: bool = False
@@ -67,7 +67,7 @@ class Event(Base, frozen=True, kw_only=True):
     reason: str | None = None
     message: str | None = None
     user: str | None = None
-    occurred_at: When | None = None
+    occurred_at: TimeMapping | None = None
 
     @property
     def named(self) -> tuple[tuple[str, str], ...]:
@@ -89,7 +89,7 @@ class Event(Base, frozen=True, kw_only=True):
         return (*((name, at) for name, at in one.items() if at is not None), *listed)
 
 
-class Answering(Base, frozen=True, kw_only=True):
+class AnswerDeclaration(DeclarationPart, frozen=True, kw_only=True):
     """What the sender is told."""
 
     status: int = 200
@@ -100,49 +100,51 @@ class Answering(Base, frozen=True, kw_only=True):
     malformed_status: int = 400
 
 
-class Declared(Base, frozen=True, kw_only=True):
+class SourceDeclaration(DeclarationPart, frozen=True, kw_only=True):
     """All of it."""
 
     checks: tuple[AnyCheck, ...] = ()
     format: Format = "auto"
-    event: Event = Event()
+    event: EventMapping = EventMapping()
     dedupe: str | None = None
-    answer: Answering = Answering()
+    answer: AnswerDeclaration = AnswerDeclaration()
     report_only: bool = False
     credentials: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
-    def money_places(self) -> tuple[Place, ...]:
+    def money_places(self) -> tuple[RequestPlace, ...]:
         """Return the places on which it depends what money does."""
         told = [at for name, at in self.event.named if name not in ("id", "reason", "message")]
         return tuple(self.real(place(at)) for at in told)
 
-    def real(self, where: Place) -> Place:
+    def real(self, where: RequestPlace) -> RequestPlace:
         """Return a place as the proof has it: where the query is read, a field is a parameter."""
         if self.format == "query" and where.kind == "field":
-            return Place("query", where.name.removeprefix("/"))
+            return RequestPlace("query", where.name.removeprefix("/"))
         return where
 
 
-def declared(config: Mapping[str, Any]) -> Declared:
+def read_declaration(config: Mapping[str, Any]) -> SourceDeclaration:
     """Read a source's settings over those of its preset. Raises `msgspec.ValidationError`."""
     whole = {**preset(config.get("preset")).config, **config}
-    own = {name: whole[name] for name in Declared.__struct_encode_fields__ if name in whole}
-    return msgspec.convert(own, Declared)
+    own = {
+        name: whole[name] for name in SourceDeclaration.__struct_encode_fields__ if name in whole
+    }
+    return msgspec.convert(own, SourceDeclaration)
 
 
-def usable(config: Mapping[str, Any]) -> Declared:
+def require_usable(config: Mapping[str, Any]) -> SourceDeclaration:
     """Return a declaration without fault; an empty one, which proves nothing, if there is one."""
     return _usable(msgspec.json.encode(config))
 
 
 @lru_cache(maxsize=256)
-def _usable(encoded: bytes) -> Declared:
+def _usable(encoded: bytes) -> SourceDeclaration:
     config = msgspec.json.decode(encoded)
-    return Declared() if problems(config) else declared(config)
+    return SourceDeclaration() if problems(config) else read_declaration(config)
 
 
-def may_be_unproven(found: Declared) -> bool:
+def may_be_unproven(found: SourceDeclaration) -> bool:
     """Tell whether a callback of anybody may be accepted."""
     return found.report_only or any(isinstance(one, Pull | NoProof) for one in each(found.checks))
 
@@ -153,7 +155,7 @@ def may_be_unproven(found: Declared) -> bool:
 def problems(config: Mapping[str, Any]) -> Sequence[ConfigProblem]:
     """List what is wrong with the settings of a custom source, each with its member."""
     try:
-        found = declared(config)
+        found = read_declaration(config)
     except msgspec.ValidationError as error:
         return [_unread(str(error))]
     if not found.checks:
@@ -189,10 +191,10 @@ def _unread(error: str) -> ConfigProblem:
     return ConfigProblem(where or "checks", what)
 
 
-def _secrets(found: Declared, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+def _secrets(found: SourceDeclaration, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
     del config
     for one in each(found.checks):
-        name = one.secret if isinstance(one, Secretive | Hmac) else None
+        name = one.secret if isinstance(one, SecretCheck | Hmac) else None
         if name is not None and name not in found.credentials:
             told = (
                 f"has no member {name!r}, which the check {type(one).__name__} names as its secret"
@@ -203,7 +205,7 @@ def _secrets(found: Declared, config: Mapping[str, Any]) -> Iterator[ConfigProbl
             yield ConfigProblem(f"credentials.{name}", "is empty")
 
 
-def _places(found: Declared, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+def _places(found: SourceDeclaration, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
     del config
     event = found.event
     if max(len(event.ours), len(event.psp)) > PLACES_MAX:
@@ -217,7 +219,7 @@ def _places(found: Declared, config: Mapping[str, Any]) -> Iterator[ConfigProble
         yield ConfigProblem("dedupe", wrong)
 
 
-def _event(found: Declared, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+def _event(found: SourceDeclaration, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
     del config
     event = found.event
     if event.status is not None and not (event.ours or event.psp):
@@ -232,28 +234,31 @@ def _event(found: Declared, config: Mapping[str, Any]) -> Iterator[ConfigProblem
     yield from _kinds(event)
 
 
-def _kinds(event: Event) -> Iterator[ConfigProblem]:
+def _kinds(event: EventMapping) -> Iterator[ConfigProblem]:
     if event.kind is None:
         return
-    known = [*(kind.value for kind in Kind), NOTE]
+    known = [*(kind.value for kind in TransactionKind), NOTE]
     for word, name in event.kind.words.items():
         if name not in known:
             yield ConfigProblem(f"event.kind.words.{word}", f"must be one of {', '.join(known)}")
-    if event.linked_id is None and set(event.kind.words.values()) - {Kind.PAYMENT.value, NOTE}:
+    if event.linked_id is None and set(event.kind.words.values()) - {
+        TransactionKind.PAYMENT.value,
+        NOTE,
+    }:
         told = "is needed: where the id of a refund or chargeback itself stands"
         yield ConfigProblem("event.linkedId", told)
 
 
-def _statuses(found: Declared, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+def _statuses(found: SourceDeclaration, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
     del found
     words = config.get("statuses")
     for word, name in words.items() if isinstance(words, dict) else ():
         if not isinstance(name, str) or status_of(name) is None:
-            told = f"must be one of {', '.join(status.value for status in Status)}"
+            told = f"must be one of {', '.join(status.value for status in TransactionStatus)}"
             yield ConfigProblem(f"statuses.{word}", told)
 
 
-def _answer(found: Declared, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+def _answer(found: SourceDeclaration, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
     del config
     answer = found.answer
     if not 200 <= answer.status <= 299:
@@ -271,8 +276,8 @@ def _answer(found: Declared, config: Mapping[str, Any]) -> Iterator[ConfigProble
         yield ConfigProblem("answer.redirectUrl", "must be an http or https address")
 
 
-def _trusting(found: Declared, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
-    if config.get("confirm") == Confirm.TRUST.value and may_be_unproven(found):
+def _trusting(found: SourceDeclaration, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
+    if config.get("confirm") == ConfirmationPolicy.TRUST.value and may_be_unproven(found):
         told = (
             "may not be trust where anybody could send a callback (none, pull, reportOnly): "
             "set pull or review"
@@ -292,5 +297,5 @@ def _zone_problem(zone: str) -> str | None:
     return None
 
 
-_Look = Callable[[Declared, Mapping[str, Any]], Iterator[ConfigProblem]]
+_Look = Callable[[SourceDeclaration, Mapping[str, Any]], Iterator[ConfigProblem]]
 _LOOKS: tuple[_Look, ...] = (_secrets, _places, _event, _statuses, _answer, _trusting)

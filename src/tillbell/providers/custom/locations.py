@@ -30,7 +30,7 @@ _LEVELS = 16  # of XML
 _START = {"header": "header:", "query": "query:"}
 
 
-class Place(NamedTuple):
+class RequestPlace(NamedTuple):
     """One place, compiled."""
 
     kind: str  # "header", "query" or "field"
@@ -38,7 +38,7 @@ class Place(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def place(text: str) -> Place:
+def place(text: str) -> RequestPlace:
     """Read a place; `ValueError` says what is wrong with it."""
     if not 0 < len(text) <= PLACE_MAX or not text.isprintable():
         raise ValueError(f"a place has 1 to {PLACE_MAX} printable characters")
@@ -47,10 +47,10 @@ def place(text: str) -> Place:
             name = text.removeprefix(start)
             if not name:
                 raise ValueError(f"after {start} comes a name")
-            return Place(kind, name.lower() if kind == "header" else name)
+            return RequestPlace(kind, name.lower() if kind == "header" else name)
     if text == "/":
         raise ValueError("after / comes a name: /payment/id")
-    return Place("field", text)
+    return RequestPlace("field", text)
 
 
 def place_problem(text: str) -> str | None:
@@ -62,7 +62,7 @@ def place_problem(text: str) -> str | None:
     return None
 
 
-class Content:
+class RequestContent:
     """A request with its body read once, when it is first asked for."""
 
     def __init__(self, incoming: Incoming, format_: str = "auto") -> None:
@@ -77,21 +77,21 @@ class Content:
             self._document = _document(self.incoming, self._format)
         return self._document
 
-    def find(self, where: Place) -> Any:
+    def find(self, where: RequestPlace) -> Any:
         """Return what stands at a place; None if there is nothing."""
         if where.kind == "header":
             return self.incoming.header(where.name)
         if where.kind == "query":
             return reading.query(self.incoming.target).get(where.name)
         if where.name.startswith("/"):
-            return pointed(self.document, where.name)
+            return by_pointer(self.document, where.name)
         return self.document.get(where.name) if isinstance(self.document, dict) else None
 
-    def text(self, where: Place | None) -> str | None:
+    def text(self, where: RequestPlace | None) -> str | None:
         """Return what stands at a place as text: None if it is missing, blank or nested."""
         return None if where is None else reading.text({"": self.find(where)}, "")
 
-    def raw(self, where: Place) -> str:
+    def raw(self, where: RequestPlace) -> str:
         """Return a value as it was signed: untrimmed; "" if it is missing or nested."""
         return as_signed(self.find(where))
 
@@ -112,7 +112,7 @@ def as_signed(value: Any) -> str:
     return "" if value is None or isinstance(value, dict | list) else str(value)
 
 
-def pointed(document: Any, pointer: str) -> Any:
+def by_pointer(document: Any, pointer: str) -> Any:
     """Return what a JSON pointer (RFC 6901) names; None if there is nothing."""
     found = document
     for token in pointer.split("/")[1:]:

@@ -15,8 +15,8 @@ from typing import NamedTuple, get_args
 import msgspec
 
 from tillbell.providers.custom.check_types import AnyAlgorithm, Hmac
-from tillbell.providers.custom.locations import Content
-from tillbell.providers.custom.signatures import DECODERS, KEYS, Claim
+from tillbell.providers.custom.locations import RequestContent
+from tillbell.providers.custom.signatures import DECODERS, KEYS, ClaimedSignature
 from tillbell.providers.custom.template import Ambiguous, template
 from tillbell.providers.kit.base import Unreadable
 from tillbell.providers.kit.proof import SIGNATURE_MAX, is_one_of, mac
@@ -28,7 +28,7 @@ SECRETS_MAX = 2
 _USUAL = ("{body}", "{timestamp}.{body}", "{id}.{timestamp}.{body}", "{url}{body}")
 
 
-class _Try(NamedTuple):
+class _NearMiss(NamedTuple):
     """One near miss: what to say when it matches, and what it would sign with."""
 
     advice: str
@@ -37,7 +37,7 @@ class _Try(NamedTuple):
     message: bytes
 
 
-def near_miss(made: Claim, check: Hmac, secrets: tuple[str, ...]) -> str | None:
+def near_miss(made: ClaimedSignature, check: Hmac, secrets: tuple[str, ...]) -> str | None:
     """Name the change with which the signature would match; None if no near one does."""
     if len(made.content.incoming.body) > BODY_MAX:
         return None
@@ -47,11 +47,11 @@ def near_miss(made: Claim, check: Hmac, secrets: tuple[str, ...]) -> str | None:
     for attempt in attempts:
         output = _matching(attempt, given)
         if output is not None:
-            return _told(attempt.advice, output, check)
+            return _near_miss_text(attempt.advice, output, check)
     return None
 
 
-def _matching(attempt: _Try, given: dict[str, list[bytes]]) -> str | None:
+def _matching(attempt: _NearMiss, given: dict[str, list[bytes]]) -> str | None:
     """Return the output in which the attempt is what was given; None if it is in none."""
     if not attempt.key:
         return None
@@ -60,50 +60,50 @@ def _matching(attempt: _Try, given: dict[str, list[bytes]]) -> str | None:
     return next(found, None)
 
 
-def _told(advice: str, output: str, check: Hmac) -> str:
+def _near_miss_text(advice: str, output: str, check: Hmac) -> str:
     changes = [advice] if advice else []
     if output != check.output:
         changes.append(f'the output "{output}"')
     return f"It would match with {' and '.join(changes)}." if changes else ""
 
 
-def _decodings(made: Claim, check: Hmac) -> dict[str, list[bytes]]:
+def _decodings(made: ClaimedSignature, check: Hmac) -> dict[str, list[bytes]]:
     """Decode what was given in every way, as it stands and without what stands before it."""
     texts = [text for text in made.texts if len(text) <= SIGNATURE_MAX]
     order = sorted(DECODERS, key=lambda output: output != check.output)
     return {output: [DECODERS[output](text) for text in texts] for output in order}
 
 
-def _tries(made: Claim, check: Hmac, secret: str) -> Iterator[_Try]:
+def _tries(made: ClaimedSignature, check: Hmac, secret: str) -> Iterator[_NearMiss]:
     """Go through the near misses, one change at a time, the likeliest first."""
     key = KEYS[check.key](secret)
     try:
         message = made.message(check)
     except (Ambiguous, Unreadable):
         return
-    yield _Try("", key, check.algorithm, message)
+    yield _NearMiss("", key, check.algorithm, message)
     if secret != secret.strip():
         trimmed = KEYS[check.key](secret.strip())
-        yield _Try("a secret without the space at its ends", trimmed, check.algorithm, message)
+        yield _NearMiss("a secret without the space at its ends", trimmed, check.algorithm, message)
     for form, decode in KEYS.items():
         if form != check.key:
-            yield _Try(f'the key "{form}"', decode(secret), check.algorithm, message)
+            yield _NearMiss(f'the key "{form}"', decode(secret), check.algorithm, message)
     for algorithm in get_args(AnyAlgorithm):
         if algorithm != check.algorithm:
             advice = f'the algorithm "{algorithm}"'
             told = f"{advice}, which is broken and not offered" if algorithm == "md5" else advice
-            yield _Try(told, key, algorithm, message)
+            yield _NearMiss(told, key, algorithm, message)
     for advice, other in chain(_other_targets(made, check), _other_bodies(made, check)):
-        yield _Try(advice, key, check.algorithm, other)
+        yield _NearMiss(advice, key, check.algorithm, other)
 
 
-def _other_targets(made: Claim, check: Hmac) -> Iterator[tuple[str, bytes]]:
+def _other_targets(made: ClaimedSignature, check: Hmac) -> Iterator[tuple[str, bytes]]:
     """Sign without the query, and by the templates that are usual."""
     incoming = made.content.incoming
     path, mark, _ = incoming.target.partition("?")
     texts = {text: f"the template {text}" for text in _USUAL if text != check.template}
     if mark:
-        bare = Content(incoming._replace(target=path))
+        bare = RequestContent(incoming._replace(target=path))
         yield from _rendered(made, bare, check.template, "a URL without its query")
     texts[check.template.replace("{body}", "{md5(body)}")] = "{md5(body)} for {body}"
     texts[check.template.replace("{sha512(body)}", "{md5(body)}")] = "{md5(body)} for its hash"
@@ -113,13 +113,13 @@ def _other_targets(made: Claim, check: Hmac) -> Iterator[tuple[str, bytes]]:
             yield from _rendered(made, made.content, text, advice)
 
 
-def _other_bodies(made: Claim, check: Hmac) -> Iterator[tuple[str, bytes]]:
+def _other_bodies(made: ClaimedSignature, check: Hmac) -> Iterator[tuple[str, bytes]]:
     """Sign the body as it may have been before somebody wrote it anew."""
     incoming = made.content.incoming
     advice = "the body as it was before a proxy wrote it anew: let it through byte for byte"
     for body in _rewritten(incoming.body):
         if body != incoming.body:
-            other = Content(incoming._replace(body=body))
+            other = RequestContent(incoming._replace(body=body))
             yield from _rendered(made, other, check.template, advice)
 
 
@@ -136,7 +136,9 @@ def _rewritten(body: bytes) -> Iterator[bytes]:
         return
 
 
-def _rendered(made: Claim, content: Content, text: str, advice: str) -> Iterator[tuple[str, bytes]]:
+def _rendered(
+    made: ClaimedSignature, content: RequestContent, text: str, advice: str
+) -> Iterator[tuple[str, bytes]]:
     try:
         yield advice, made._replace(content=content).rendered(template(text))
     except (Ambiguous, Unreadable):

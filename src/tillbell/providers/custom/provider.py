@@ -13,47 +13,47 @@ from typing import Any
 import msgspec
 
 from tillbell.clock import Micros
-from tillbell.model.callbacks import Note, References, Sum, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Kind
+from tillbell.model.transactions import TransactionKind
 from tillbell.providers import presets
 from tillbell.providers.custom import checking
 from tillbell.providers.custom.check_types import Pull, StaticField, StaticHeader, each
-from tillbell.providers.custom.checking import Asked
+from tillbell.providers.custom.checking import CheckContext
 from tillbell.providers.custom.config import (
     ANY_FIELD,
     NOTE,
-    Answering,
-    Declared,
-    Event,
-    When,
+    AnswerDeclaration,
+    EventMapping,
+    SourceDeclaration,
+    TimeMapping,
     may_be_unproven,
     problems,
-    usable,
+    require_usable,
 )
-from tillbell.providers.custom.locations import Content, Place, place
+from tillbell.providers.custom.locations import RequestContent, RequestPlace, place
 from tillbell.providers.custom.sign import sign
-from tillbell.providers.custom.template import Ambiguous, Filling, template
+from tillbell.providers.custom.template import Ambiguous, TemplateValues, template
 from tillbell.providers.kit.base import (
-    Answer,
+    CallbackAnswer,
     Confidence,
-    Heard,
+    DeclaredProof,
     Incoming,
-    Parsed,
+    IntakeStatus,
+    ParsedNotices,
     Provider,
+    ProviderSetting,
     SecretRule,
-    Setting,
-    Setup,
-    Shown,
+    SourceSetup,
     Unreadable,
     Verdict,
 )
-from tillbell.providers.kit.browser import page, sent_on
+from tillbell.providers.kit.browser import page, redirect_to_shop
 from tillbell.providers.kit.reading import (
     KEY_MAX,
-    given,
     iso_time,
     local_time,
+    present_values,
     unix_millis,
     unix_seconds,
 )
@@ -63,34 +63,34 @@ from tillbell.providers.presets import preset
 LEAVES_MAX = 50  # values that are tried as references where none is declared
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Carry out the declared checks; with `reportOnly` what fails is told and let through."""
     return _verified(incoming, setup, is_explained=False)
 
 
-def explain(incoming: Incoming, setup: Setup) -> Verdict:
+def explain(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Carry out the declared checks, and say which change of them a signature would match."""
     return _verified(incoming, setup, is_explained=True)
 
 
-def _verified(incoming: Incoming, setup: Setup, *, is_explained: bool) -> Verdict:
-    found = usable(setup.config)
-    asked = Asked(Content(incoming, found.format), found, setup, is_explained)
+def _verified(incoming: Incoming, setup: SourceSetup, *, is_explained: bool) -> Verdict:
+    found = require_usable(setup.config)
+    asked = CheckContext(RequestContent(incoming, found.format), found, setup, is_explained)
     verdict = checking.verify(asked)
     if verdict.trust is None and found.report_only and found.checks:
         return Verdict(Trust.NONE, f"This is only reported, not refused: {verdict.why}")
     return verdict
 
 
-def parse(incoming: Incoming, setup: Setup) -> Parsed:
+def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read what the places name."""
-    found = usable(setup.config)
-    event, content = found.event, Content(incoming, found.format)
+    found = require_usable(setup.config)
+    event, content = found.event, RequestContent(incoming, found.format)
     if not (event.ours or event.psp):
-        return Parsed((Note("Where it names its payment is not declared (event)."),))
+        return ParsedNotices((NoteNotice("Where it names its payment is not declared (event)."),))
     kind, is_known = _kind(content, event)
     if kind is None:
-        return Parsed((Note("It is not about a payment."),), _key(content, found))
+        return ParsedNotices((NoteNotice("It is not about a payment."),), _key(content, found))
     raw = content.text(_at(event.status)) or ""
     if event.status is not None and not raw:
         raise Unreadable(f"There is no status at {event.status}.")
@@ -109,30 +109,32 @@ def parse(incoming: Incoming, setup: Setup) -> Parsed:
         is_hint=_is_hint(found, setup.config),
         is_optional=ANY_FIELD in event.ours,
     )
-    return Parsed((notice,), _key(content, found))
+    return ParsedNotices((notice,), _key(content, found))
 
 
-def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
+def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
     """Answer as declared."""
     del incoming
-    told = usable(setup.config).answer
-    if heard is not Heard.STORED:
-        status = told.refused_status if heard is Heard.REFUSED else told.malformed_status
+    told = require_usable(setup.config).answer
+    if heard is not IntakeStatus.STORED:
+        status = told.refused_status if heard is IntakeStatus.REFUSED else told.malformed_status
         is_page = told.redirect_url is not None
-        return page(status, "This message cannot be accepted.") if is_page else Answer(status)
+        return (
+            page(status, "This message cannot be accepted.") if is_page else CallbackAnswer(status)
+        )
     if told.redirect_url is not None:
-        return sent_on({"redirectUrl": told.redirect_url}, "redirectUrl")
-    return Answer(told.status, told.body.encode(), told.content_type)
+        return redirect_to_shop({"redirectUrl": told.redirect_url}, "redirectUrl")
+    return CallbackAnswer(told.status, told.body.encode(), told.content_type)
 
 
-def shown(setup: Setup) -> Shown:
+def declared_proof(setup: SourceSetup) -> DeclaredProof:
     """Say what the declaration of one source comes to."""
-    found, known = usable(setup.config), preset(setup.config.get("preset"))
-    asked = Asked(Content(_NO_REQUEST, found.format), found, setup)
-    trust = checking.promised(asked, found.checks) if found.checks else None
+    found, known = require_usable(setup.config), preset(setup.config.get("preset"))
+    asked = CheckContext(RequestContent(_NO_REQUEST, found.format), found, setup)
+    trust = checking.declared_trust(asked, found.checks) if found.checks else None
     note = f"{known.title}. {known.note}" if known.title else PROVIDER.note
     carried = [one for one in each(found.checks) if isinstance(one, StaticField | StaticHeader)]
-    return Shown(
+    return DeclaredProof(
         Trust.NONE if found.report_only and trust is not None else trust,
         _answers(found.answer),
         note,
@@ -145,32 +147,32 @@ def shown(setup: Setup) -> Shown:
 _NO_REQUEST = Incoming("POST", "/", (), b"", 0)
 
 
-def _at(text: str | None) -> Place | None:
+def _at(text: str | None) -> RequestPlace | None:
     return None if text is None else place(text)
 
 
-def _kind(content: Content, event: Event) -> tuple[Kind | None, bool]:
+def _kind(content: RequestContent, event: EventMapping) -> tuple[TransactionKind | None, bool]:
     """Return what it is about (None: no payment) and whether its word is known."""
     if event.kind is None:
-        return Kind.PAYMENT, True
+        return TransactionKind.PAYMENT, True
     word = content.text(place(event.kind.at))
     if word is None:
-        return Kind.PAYMENT, True
+        return TransactionKind.PAYMENT, True
     name = event.kind.words.get(word)
     if name == NOTE:
         return None, True
-    return (Kind(name), True) if name is not None else (Kind.PAYMENT, False)
+    return (TransactionKind(name), True) if name is not None else (TransactionKind.PAYMENT, False)
 
 
-def _references(content: Content, event: Event) -> References:
-    ours = given(*(content.text(place(at)) for at in event.ours if at != ANY_FIELD))
+def _references(content: RequestContent, event: EventMapping) -> References:
+    ours = present_values(*(content.text(place(at)) for at in event.ours if at != ANY_FIELD))
     if ANY_FIELD in event.ours:
         ours = (*ours, *content.leaves(LEAVES_MAX))
-    return References(ours, given(*(content.text(place(at)) for at in event.psp)))
+    return References(ours, present_values(*(content.text(place(at)) for at in event.psp)))
 
 
-def _own_id(content: Content, event: Event, kind: Kind) -> str | None:
-    if kind is not Kind.PAYMENT:
+def _own_id(content: RequestContent, event: EventMapping, kind: TransactionKind) -> str | None:
+    if kind is not TransactionKind.PAYMENT:
         own = content.text(_at(event.linked_id))
         if own is None:
             raise Unreadable(f"There is no id of the {kind.value} at {event.linked_id}.")
@@ -178,15 +180,15 @@ def _own_id(content: Content, event: Event, kind: Kind) -> str | None:
     return content.text(place(event.psp[0])) if event.psp else None
 
 
-def _sum(content: Content, event: Event) -> Sum | None:
+def _sum(content: RequestContent, event: EventMapping) -> ProviderAmount | None:
     value = content.text(_at(event.amount))
     if value is None:
         return None
     currency = content.text(_at(event.currency)) or event.currency_is
-    return Sum(value, currency.upper() if currency else None, event.minor_units)
+    return ProviderAmount(value, currency.upper() if currency else None, event.minor_units)
 
 
-def _time(content: Content, when: When | None) -> Micros | None:
+def _time(content: RequestContent, when: TimeMapping | None) -> Micros | None:
     """Read the time of the news; one that a clock change makes ambiguous is left out."""
     if when is None:
         return None
@@ -200,7 +202,7 @@ def _time(content: Content, when: When | None) -> Micros | None:
     return None if is_twice else at
 
 
-def _is_hint(found: Declared, config: Mapping[str, Any]) -> bool:
+def _is_hint(found: SourceDeclaration, config: Mapping[str, Any]) -> bool:
     """Tell whether it can do no more than make us ask.
 
     So it is where no status is declared, and where only a look-up proves anything.
@@ -209,7 +211,7 @@ def _is_hint(found: Declared, config: Mapping[str, Any]) -> bool:
     return found.event.status is None or (is_pulled and bool(config.get("lookupUrl")))
 
 
-def _key(content: Content, found: Declared) -> str | None:
+def _key(content: RequestContent, found: SourceDeclaration) -> str | None:
     """Return what makes an event unique; None (the very bytes) where anybody could send it first.
 
     Without a `dedupe` it is the event's id.
@@ -220,23 +222,23 @@ def _key(content: Content, found: Declared) -> str | None:
     if found.dedupe is None:
         return id_
     try:
-        key = template(found.dedupe).render(Filling(content, id=id_ or ""))
+        key = template(found.dedupe).render(TemplateValues(content, id=id_ or ""))
     except Ambiguous:
         return None
     return key.decode("utf-8", "replace") or None
 
 
-def _weakest(found: Declared) -> Trust:
+def _weakest(found: SourceDeclaration) -> Trust:
     """Return how much is proven at least of what is accepted, whatever the secrets are."""
-    some = Setup(("any",), {})
+    some = SourceSetup(("any",), {})
     named = msgspec.structs.replace(
         found, credentials={**dict.fromkeys(_credential_names(found), "any")}
     )
-    asked = Asked(Content(_NO_REQUEST, found.format), named, some)
-    return checking.promised(asked, found.checks) or Trust.NONE
+    asked = CheckContext(RequestContent(_NO_REQUEST, found.format), named, some)
+    return checking.declared_trust(asked, found.checks) or Trust.NONE
 
 
-def _credential_names(found: Declared) -> list[str]:
+def _credential_names(found: SourceDeclaration) -> list[str]:
     names = [getattr(one, "secret", None) for one in each(found.checks)]
     return [name for name in names if name]
 
@@ -247,7 +249,7 @@ def _masked_name(check: StaticField | StaticHeader) -> str:
     return check.at.partition(":")[2] or check.at.rpartition("/")[2].removeprefix("@")
 
 
-def _answers(told: Answering) -> str:
+def _answers(told: AnswerDeclaration) -> str:
     stored = f"{told.status} with {told.body!r}" if told.body else str(told.status)
     if told.redirect_url is not None:
         stored = "303, the browser is sent on"
@@ -271,19 +273,23 @@ PROVIDER = Provider(
     answer=answer,
     sign=sign,
     settings=(
-        Setting("preset", "What is known of a sender.", choices=presets.NAMES),
-        Setting("checks", "How it proves itself: all of these must hold.", "array"),
-        Setting("credentials", "Secrets that checks name.", "object", is_secret=True),
-        Setting("format", "How the body is written; auto: as its content type says."),
-        Setting("event", "Where id, references, status, amount and the rest stand.", "object"),
+        ProviderSetting("preset", "What is known of a sender.", choices=presets.NAMES),
+        ProviderSetting("checks", "How it proves itself: all of these must hold.", "array"),
+        ProviderSetting("credentials", "Secrets that checks name.", "object", is_secret=True),
+        ProviderSetting("format", "How the body is written; auto: as its content type says."),
+        ProviderSetting(
+            "event", "Where id, references, status, amount and the rest stand.", "object"
+        ),
         STATUSES,
-        Setting("dedupe", "A template that makes an event unique; else its id."),
-        Setting("answer", "What it is answered: status, body, contentType, …", "object"),
-        Setting("reportOnly", "A proof that does not hold is told, not refused.", "boolean"),
+        ProviderSetting("dedupe", "A template that makes an event unique; else its id."),
+        ProviderSetting("answer", "What it is answered: status, body, contentType, …", "object"),
+        ProviderSetting(
+            "reportOnly", "A proof that does not hold is told, not refused.", "boolean"
+        ),
     ),
     methods=frozenset({"GET", "POST", "PUT"}),
     note="Its owner declares what is not known here.",
     config_problems=problems,
-    shown=shown,
+    declared_proof=declared_proof,
     explain=explain,
 )

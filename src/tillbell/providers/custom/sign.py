@@ -16,36 +16,36 @@ from tillbell.providers.custom.check_types import (
     Check,
     FieldHash,
     Hmac,
-    Secretive,
+    SecretCheck,
     StaticField,
     StaticHeader,
 )
-from tillbell.providers.custom.config import Declared, declared
-from tillbell.providers.custom.locations import Content, Place, place
-from tillbell.providers.custom.signatures import field_hash, hmac_of, time_text, written
-from tillbell.providers.custom.template import Filling, template
-from tillbell.providers.kit.base import Case, Incoming, Setup
+from tillbell.providers.custom.config import SourceDeclaration, read_declaration
+from tillbell.providers.custom.locations import RequestContent, RequestPlace, place
+from tillbell.providers.custom.signatures import encode_signature, field_hash, hmac_of, time_text
+from tillbell.providers.custom.template import TemplateValues, template
+from tillbell.providers.kit.base import Incoming, SimulationCase, SourceSetup
 from tillbell.providers.kit.proof import key_bytes
 from tillbell.providers.kit.requests import JSON, json_body, request
 
 _KINDS = {"json": JSON, "form": "application/x-www-form-urlencoded", "xml": "text/xml"}
 
 
-class _Draft(NamedTuple):
+class _RequestDraft(NamedTuple):
     """A request that is being made."""
 
-    case: Case
-    declared: Declared
-    setup: Setup
+    case: SimulationCase
+    declared: SourceDeclaration
+    setup: SourceSetup
     url: str
 
-    def secret(self, check: Secretive | Hmac) -> str:
+    def secret(self, check: SecretCheck | Hmac) -> str:
         name = check.secret
         if name is not None:
             return self.declared.credentials[name]
         return self.setup.secrets[0] if self.setup.secrets else ""
 
-    def put(self, where: Place, value: str) -> _Draft:
+    def put(self, where: RequestPlace, value: str) -> _RequestDraft:
         """Write a value at a place."""
         case = self.case
         if where.kind == "header":
@@ -65,17 +65,17 @@ class _Draft(NamedTuple):
         return request(self.case, self.url, body, {"content-type": _KINDS[format_]})
 
     @property
-    def content(self) -> Content:
+    def content(self) -> RequestContent:
         """Return the request as checks read it."""
-        return Content(self.incoming(), self.declared.format)
+        return RequestContent(self.incoming(), self.declared.format)
 
 
-def sign(case: Case, setup: Setup, url: str) -> Incoming:
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build a request that the declared checks accept; of `any` by its first.
 
     What needs another's private key, address or certificate cannot be made: that check refuses.
     """
-    draft = _Draft(case, declared(setup.config), setup, url)
+    draft = _RequestDraft(case, read_declaration(setup.config), setup, url)
     checks = [one for check in draft.declared.checks for one in _needed(check)]
     id_at = draft.declared.event.id
     if id_at is not None and not draft.content.raw(place(id_at)) and case.method != "GET":
@@ -93,26 +93,26 @@ def _needed(check: AnyCheck) -> list[Check]:
     return _needed(check.of[0]) if isinstance(check, AnyOf) else [check]
 
 
-def _static_header(draft: _Draft, check: StaticHeader) -> _Draft:
-    where = Place("header", check.header.lower())
+def _static_header(draft: _RequestDraft, check: StaticHeader) -> _RequestDraft:
+    where = RequestPlace("header", check.header.lower())
     return draft.put(where, check.prefix + draft.secret(check))
 
 
-def _static_field(draft: _Draft, check: StaticField) -> _Draft:
+def _static_field(draft: _RequestDraft, check: StaticField) -> _RequestDraft:
     return draft.put(place(check.at), draft.secret(check))
 
 
-def _basic_auth(draft: _Draft, check: BasicAuth) -> _Draft:
+def _basic_auth(draft: _RequestDraft, check: BasicAuth) -> _RequestDraft:
     told = base64.b64encode(key_bytes(f"{check.user}:{draft.secret(check)}")).decode()
-    return draft.put(Place("header", "authorization"), f"Basic {told}")
+    return draft.put(RequestPlace("header", "authorization"), f"Basic {told}")
 
 
-def _field_hash(draft: _Draft, check: FieldHash) -> _Draft:
+def _field_hash(draft: _RequestDraft, check: FieldHash) -> _RequestDraft:
     hashed = field_hash(draft.content, check, draft.secret(check))
-    return draft.put(place(check.at), written(check, hashed))
+    return draft.put(place(check.at), encode_signature(check, hashed))
 
 
-def _hmac(draft: _Draft, check: Hmac) -> _Draft:
+def _hmac(draft: _RequestDraft, check: Hmac) -> _RequestDraft:
     time, stamp = check.timestamp, ""
     where = place(check.at)
     if time is not None:
@@ -121,9 +121,9 @@ def _hmac(draft: _Draft, check: Hmac) -> _Draft:
             draft = draft.put(place(time.at), time.prefix + stamp)
     content, id_at = draft.content, draft.declared.event.id
     id_ = content.raw(place(id_at)) if id_at is not None else ""
-    message = template(check.template).render(Filling(content, "", stamp, id_))
+    message = template(check.template).render(TemplateValues(content, "", stamp, id_))
     signature = hmac_of(check, draft.secret(check), message)
-    text = written(check, signature) if signature is not None else ""
+    text = encode_signature(check, signature) if signature is not None else ""
     if time is not None and place(time.at) == where:
         text = f"{time.prefix}{stamp}{check.separator}{text}"
     return draft.put(where, text)
@@ -164,7 +164,7 @@ def _element(name: str, value: Any) -> str:
 _BODIES: Mapping[str, Callable[[Any], bytes]] = MappingProxyType(
     {"json": json_body, "form": _form, "xml": _xml}
 )
-_WRITERS: Mapping[type, Callable[[_Draft, Any], _Draft]] = MappingProxyType(
+_WRITERS: Mapping[type, Callable[[_RequestDraft, Any], _RequestDraft]] = MappingProxyType(
     {
         StaticHeader: _static_header,
         StaticField: _static_field,

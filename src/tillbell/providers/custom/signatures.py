@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from tillbell.clock import SECOND, Micros, from_datetime, to_datetime
 from tillbell.providers.custom.check_types import FieldHash, Hmac, Signature, Timestamp
-from tillbell.providers.custom.locations import Content, as_signed, place
-from tillbell.providers.custom.template import Filling, Template, template
+from tillbell.providers.custom.locations import RequestContent, as_signed, place
+from tillbell.providers.custom.template import Template, TemplateValues, template
 from tillbell.providers.kit.base import Unreadable, Verdict
 from tillbell.providers.kit.proof import (
     SIGNATURE_MAX,
@@ -30,10 +30,10 @@ LISTED_MAX = 20  # signatures that are looked at; what stands behind them is not
 _DIGITS = re.compile(r"[0-9]{1,16}")
 
 
-class Claim(NamedTuple):
+class ClaimedSignature(NamedTuple):
     """What a request says of its own signature."""
 
-    content: Content
+    content: RequestContent
     texts: tuple[str, ...]  # signatures as written, without what stands before them
     given: tuple[bytes, ...]  # the same, decoded
     timestamp: str = ""
@@ -45,10 +45,12 @@ class Claim(NamedTuple):
 
     def rendered(self, parts: Template) -> bytes:
         """Fill any template with what the request says."""
-        return parts.render(Filling(self.content, "", self.timestamp, self.id))
+        return parts.render(TemplateValues(self.content, "", self.timestamp, self.id))
 
 
-def claim(content: Content, check: Signature, id_at: str | None) -> Claim | Verdict:
+def claimed_signature(
+    content: RequestContent, check: Signature, id_at: str | None
+) -> ClaimedSignature | Verdict:
     """Find signatures, time and id; a verdict says what is missing. Raises `Unreadable`."""
     written = content.raw(place(check.at))
     if not written:
@@ -58,7 +60,7 @@ def claim(content: Content, check: Signature, id_at: str | None) -> Claim | Verd
         return Verdict(
             None, f"Nothing at {check.at} begins with {check.prefix!r}, or it is too long."
         )
-    return Claim(
+    return ClaimedSignature(
         content,
         texts,
         tuple(DECODERS[check.output](text) for text in texts),
@@ -67,7 +69,7 @@ def claim(content: Content, check: Signature, id_at: str | None) -> Claim | Verd
     )
 
 
-def time_problem(found: Claim, check: Signature, now: Micros) -> str | None:
+def time_problem(found: ClaimedSignature, check: Signature, now: Micros) -> str | None:
     """Say what is wrong with the signed time; None if nothing is, or none is signed."""
     time = check.timestamp
     if time is None:
@@ -83,10 +85,10 @@ def hmac_of(check: Hmac, secret: str, message: bytes) -> bytes | None:
     return mac(check.algorithm, key, message) if key else None
 
 
-def field_hash(content: Content, check: FieldHash, secret: str) -> bytes:
+def field_hash(content: RequestContent, check: FieldHash, secret: str) -> bytes:
     """Return the plain hash of fields and secret."""
     if check.template is not None:
-        message = template(check.template).render(Filling(content, secret))
+        message = template(check.template).render(TemplateValues(content, secret))
         return digest(check.algorithm, message)
     values = _sorted_values(content, check)
     is_first = check.secret_at == "start"  # noqa: S105 - a side, not a secret
@@ -94,7 +96,7 @@ def field_hash(content: Content, check: FieldHash, secret: str) -> bytes:
     return digest(check.algorithm, key_bytes(check.separator.join(joined)))
 
 
-def written(check: Signature | FieldHash, signature: bytes) -> str:
+def encode_signature(check: Signature | FieldHash, signature: bytes) -> str:
     """Write a signature as the sender does."""
     return (check.prefix if isinstance(check, Signature) else "") + ENCODERS[check.output](
         signature
@@ -125,7 +127,7 @@ def _listed(text: str, prefix: str, separator: str) -> list[str]:
     return [one.removeprefix(prefix) for one in found if one.startswith(prefix)]
 
 
-def _time_text(content: Content, check: Signature) -> str:
+def _time_text(content: RequestContent, check: Signature) -> str:
     time = check.timestamp
     if time is None:
         return ""
@@ -136,7 +138,7 @@ def _time_text(content: Content, check: Signature) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def _id_text(content: Content, check: Signature, id_at: str | None) -> str:
+def _id_text(content: RequestContent, check: Signature, id_at: str | None) -> str:
     """Return the event's id, where it is needed: the body is not read before it is proven."""
     where = place(id_at) if id_at is not None else None
     if where is None or not (where.kind == "header" or template(check.template).uses("id")):
@@ -144,7 +146,7 @@ def _id_text(content: Content, check: Signature, id_at: str | None) -> str:
     return content.raw(where)
 
 
-def _sorted_values(content: Content, check: FieldHash) -> list[str]:
+def _sorted_values(content: RequestContent, check: FieldHash) -> list[str]:
     """Return the values ordered by name (ASCII), but for the hash and what is left out."""
     document = content.document
     if not isinstance(document, dict):

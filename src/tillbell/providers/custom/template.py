@@ -27,7 +27,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from tillbell.providers.custom.locations import Content, Place, place
+from tillbell.providers.custom.locations import RequestContent, RequestPlace, place
 from tillbell.providers.kit.proof import digest, key_bytes
 
 TEMPLATE_MAX = 1_000  # characters
@@ -44,18 +44,18 @@ class Ambiguous(Exception):
     """A value holds the text that parts it from the next, so its end is not certain."""
 
 
-class Part(NamedTuple):
+class TemplatePart(NamedTuple):
     """A piece of a template: text as it is (`kind` ""), or a variable."""
 
     kind: str
     text: str = ""
-    where: Place | None = None
+    where: RequestPlace | None = None
 
 
-class Filling(NamedTuple):
+class TemplateValues(NamedTuple):
     """What is put in besides the request itself."""
 
-    content: Content
+    content: RequestContent
     secret: str = ""
     timestamp: str = ""
     id: str = ""
@@ -64,9 +64,9 @@ class Filling(NamedTuple):
 class Template(NamedTuple):
     """A template, cut into its parts."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[TemplatePart, ...]
 
-    def render(self, filling: Filling) -> bytes:
+    def render(self, filling: TemplateValues) -> bytes:
         """Put everything in. Raises `Ambiguous`, and `Unreadable` where a field is needed."""
         values = [_value(part, filling) for part in self.parts]
         for number, part in enumerate(self.parts):
@@ -78,7 +78,7 @@ class Template(NamedTuple):
         """Tell whether a variable occurs."""
         return any(part.kind == kind for part in self.parts)
 
-    def covers(self, where: Place) -> bool:
+    def covers(self, where: RequestPlace) -> bool:
         """Tell whether a change at a place would be noticed."""
         kinds = {part.kind for part in self.parts}
         if where in {part.where for part in self.parts}:
@@ -121,11 +121,11 @@ def template(text: str) -> Template:
     """Cut a template into its parts; `ValueError` says what is wrong with it."""
     if not 0 < len(text) <= TEMPLATE_MAX:
         raise ValueError(f"a template has 1 to {TEMPLATE_MAX} characters")
-    parts: list[Part] = []
+    parts: list[TemplatePart] = []
     for piece in _CUT.findall(text):
         part = _part(piece)
         if not part.kind and parts and not parts[-1].kind:
-            part = Part("", parts.pop().text + part.text)
+            part = TemplatePart("", parts.pop().text + part.text)
         parts.append(part)
     if len(parts) > PARTS_MAX:
         raise ValueError(f"a template has at most {PARTS_MAX} parts")
@@ -143,35 +143,35 @@ def template_problem(text: str) -> str | None:
     return None
 
 
-def _part(piece: str) -> Part:
+def _part(piece: str) -> TemplatePart:
     if piece in _ESCAPES:
-        return Part("", _ESCAPES[piece])
+        return TemplatePart("", _ESCAPES[piece])
     if piece in ("{", "}", "\\"):
         raise ValueError(f"{piece} stands alone; write {piece * 2} to mean it")
     if not piece.startswith("{"):
-        return Part("", piece)
+        return TemplatePart("", piece)
     name = piece[1:-1]
     kind, colon, rest = name.partition(":")
     if colon and kind in ("header", "query"):
-        return Part(kind, name, place(name))
+        return TemplatePart(kind, name, place(name))
     if colon and kind == "field":
         where = place(rest)
         if where.kind != "field":
             raise ValueError(f"{piece} names no field; write {{field:/pointer}}")
-        return Part(kind, name, where)
+        return TemplatePart(kind, name, where)
     if name not in _VALUES:
         known = ", ".join(f"{{{one}}}" for one in _VALUES)
         raise ValueError(
             f"{piece[:50]} is no variable; there are {known}, {{header:Name}}, {{query:name}} "
             "and {field:/pointer}"
         )
-    return Part(name, name)
+    return TemplatePart(name, name)
 
 
 # ── values ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _hashed(algorithm: str) -> Callable[[Filling], bytes]:
+def _hashed(algorithm: str) -> Callable[[TemplateValues], bytes]:
     return lambda filling: digest(algorithm, filling.content.incoming.body).hex().encode()
 
 
@@ -180,7 +180,7 @@ def _latin(text: str) -> bytes:
     return text.encode("latin-1", "replace")
 
 
-_VALUES: Mapping[str, Callable[[Filling], bytes]] = MappingProxyType(
+_VALUES: Mapping[str, Callable[[TemplateValues], bytes]] = MappingProxyType(
     {
         "body": lambda filling: filling.content.incoming.body,
         "method": lambda filling: _latin(filling.content.incoming.method),
@@ -198,7 +198,7 @@ _VALUES: Mapping[str, Callable[[Filling], bytes]] = MappingProxyType(
 )
 
 
-def _value(part: Part, filling: Filling) -> bytes:
+def _value(part: TemplatePart, filling: TemplateValues) -> bytes:
     if not part.kind:
         return key_bytes(part.text)
     if part.where is None:

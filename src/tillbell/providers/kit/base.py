@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from tillbell.clock import Micros
 from tillbell.model.callbacks import Notice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Status
+from tillbell.model.transactions import TransactionStatus
 
 
 class Unreadable(Exception):
@@ -51,7 +51,7 @@ class Incoming(NamedTuple):
         return self.origin + self.target
 
 
-class Setup(NamedTuple):
+class SourceSetup(NamedTuple):
     """What an adapter may know of its source. Secrets: current one first, then in overlap."""
 
     secrets: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class Verdict(NamedTuple):
     why: str
 
 
-class Parsed(NamedTuple):
+class ParsedNotices(NamedTuple):
     """What a callback says. `dedupe_key` makes one event unique within the source (not one
     transaction); None: the hash of method, query and body is used; "" : never a duplicate."""
 
@@ -74,7 +74,7 @@ class Parsed(NamedTuple):
     dedupe_key: str | None = None
 
 
-class Heard(StrEnum):
+class IntakeStatus(StrEnum):
     """How far a callback got when it is answered."""
 
     STORED = "stored"
@@ -82,7 +82,7 @@ class Heard(StrEnum):
     MALFORMED = "malformed"
 
 
-class Answer(NamedTuple):
+class CallbackAnswer(NamedTuple):
     """What the provider is told."""
 
     status: int = 200
@@ -99,7 +99,7 @@ class Confidence(StrEnum):
     UNKNOWN = "unknown"  # not public; nothing is invented
 
 
-class Setting(NamedTuple):
+class ProviderSetting(NamedTuple):
     """One member of `config` that an adapter understands."""
 
     name: str  # as the API writes it: `successUrl`
@@ -126,7 +126,7 @@ class ConfigProblem(NamedTuple):
     text: str
 
 
-class Shown(NamedTuple):
+class DeclaredProof(NamedTuple):
     """What one source proves and is answered, where its owner declares that."""
 
     trust: Trust | None  # None: everything is refused
@@ -135,7 +135,7 @@ class Shown(NamedTuple):
     masked: tuple[str, ...] = ()  # as `Provider.masked`
 
 
-class Case(NamedTuple):
+class SimulationCase(NamedTuple):
     """A callback to simulate: fields of the body, and what is not in the body."""
 
     fields: Mapping[str, Any]
@@ -157,19 +157,21 @@ class Provider(NamedTuple):
     bare_trust: Trust | None  # without a secret; None: refused
     secret: SecretRule | None  # None: it has no secret at all
     answers: str  # what it is answered, one sentence
-    verify: Callable[[Incoming, Setup], Verdict]
-    parse: Callable[[Incoming, Setup], Parsed]
-    answer: Callable[[Incoming, Setup, Heard], Answer]
-    sign: Callable[[Case, Setup, str], Incoming]  # the text is the URL it is sent to
-    settings: tuple[Setting, ...] = ()
+    verify: Callable[[Incoming, SourceSetup], Verdict]
+    parse: Callable[[Incoming, SourceSetup], ParsedNotices]
+    answer: Callable[[Incoming, SourceSetup, IntakeStatus], CallbackAnswer]
+    sign: Callable[
+        [SimulationCase, SourceSetup, str], Incoming
+    ]  # the text is the URL it is sent to
+    settings: tuple[ProviderSetting, ...] = ()
     methods: frozenset[str] = frozenset({"POST"})
     masked: tuple[str, ...] = ()  # fields and headers that are never shown: `auth3DToken`, `cc`
     is_bulk: bool = False  # high volume, low value: kept off the way of money
     note: str = ""  # what is not known, for the source's page
-    statuses: Mapping[str, Status] = {}  # the provider's words, as a look-up tells them
+    statuses: Mapping[str, TransactionStatus] = {}  # the provider's words, as a look-up tells them
     # Of an adapter that is told by each source's owner what to do:
     config_problems: Callable[[Mapping[str, Any]], Sequence[ConfigProblem]] = lambda _: ()
-    shown: Callable[[Setup], Shown] | None = None
+    declared_proof: Callable[[SourceSetup], DeclaredProof] | None = None
     # `verify` with advice on what is declared wrongly. Takes long: never before a stranger's
     # requests are counted, and not on the event loop.
-    explain: Callable[[Incoming, Setup], Verdict] | None = None
+    explain: Callable[[Incoming, SourceSetup], Verdict] | None = None

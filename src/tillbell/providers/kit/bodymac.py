@@ -10,8 +10,15 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from tillbell.providers.kit.base import Incoming, Setup, Verdict
-from tillbell.providers.kit.proof import NO_SECRET, from_base64, from_hex, mac, same, tried
+from tillbell.providers.kit.base import Incoming, SourceSetup, Verdict
+from tillbell.providers.kit.proof import (
+    NO_SECRET,
+    from_base64,
+    from_hex,
+    mac,
+    same,
+    verify_with_secrets,
+)
 
 _READ: Mapping[str, Callable[[str | None], bytes]] = {"hex": from_hex, "base64": from_base64}
 
@@ -24,7 +31,7 @@ class BodyMac(NamedTuple):
     encoding: str = "hex"  # or "base64"
     prefix: str = ""  # what stands before it: `sha256=`
 
-    def verify(self, incoming: Incoming, setup: Setup) -> Verdict:
+    def verify(self, incoming: Incoming, setup: SourceSetup) -> Verdict:
         """Compare with each secret's signature; an empty secret proves nothing."""
         if not any(setup.secrets):
             return NO_SECRET
@@ -34,7 +41,7 @@ class BodyMac(NamedTuple):
         given = self._read(written)
         if not given:
             return Verdict(None, f"The header {self.header} holds no {self._form}.")
-        return tried(
+        return verify_with_secrets(
             setup.secrets,
             lambda secret: same(given, self._digest(secret, incoming.body)),
             self.header,

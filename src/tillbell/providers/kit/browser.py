@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
-from tillbell.providers.kit.base import Answer, Setting, Unreadable
+from tillbell.providers.kit.base import CallbackAnswer, ProviderSetting, Unreadable
 
 HTML = "text/html; charset=utf-8"
 _PAGE = """<!doctype html>
@@ -19,20 +19,24 @@ _PAGE = """<!doctype html>
 </html>
 """
 
-SUCCESS_URL = Setting("successUrl", "Where the payer goes after paying.", "url")
-ERROR_URL = Setting("errorUrl", "Where the payer goes when the payment failed.", "url")
-CANCEL_URL = Setting("cancelUrl", "Where the payer goes after giving up; else errorUrl.", "url")
+SUCCESS_URL = ProviderSetting("successUrl", "Where the payer goes after paying.", "url")
+ERROR_URL = ProviderSetting("errorUrl", "Where the payer goes when the payment failed.", "url")
+CANCEL_URL = ProviderSetting(
+    "cancelUrl", "Where the payer goes after giving up; else errorUrl.", "url"
+)
 
 
-def sent_on(config: Mapping[str, Any], *names: str) -> Answer:
+def redirect_to_shop(config: Mapping[str, Any], *names: str) -> CallbackAnswer:
     """Send the payer to the first of these settings that has an address."""
     url = next((str(config[name]) for name in names if config.get(name)), None)
     if url is None:
         return page(200, "You can close this page and go back to the shop.")
-    return Answer(303, _html("You are being sent back to the shop.", url), HTML, _location(url))
+    return CallbackAnswer(
+        303, _html("You are being sent back to the shop.", url), HTML, _location(url)
+    )
 
 
-def word_of(read: Callable[[], str | None]) -> str:
+def status_word(read: Callable[[], str | None]) -> str:
     """Return the word that decides where the payer goes; "" where it cannot be read."""
     try:
         return read() or ""
@@ -40,12 +44,12 @@ def word_of(read: Callable[[], str | None]) -> str:
         return ""
 
 
-def page(status: int, text: str, url: str | None = None) -> Answer:
+def page(status: int, text: str, url: str | None = None) -> CallbackAnswer:
     """Show one sentence, and a way on."""
-    return Answer(status, _html(text, url), HTML)
+    return CallbackAnswer(status, _html(text, url), HTML)
 
 
-def not_accepted(config: Mapping[str, Any], status: int) -> Answer:
+def not_accepted(config: Mapping[str, Any], status: int) -> CallbackAnswer:
     """Tell a payer that what the browser carried was not taken as it is."""
     return page(status, "This payment message cannot be accepted.", config.get("errorUrl"))
 

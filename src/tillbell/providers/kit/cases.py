@@ -12,19 +12,19 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tillbell.providers.kit.base import Case
+from tillbell.providers.kit.base import SimulationCase
 
 
-class Sample(NamedTuple):
+class SampleCallback(NamedTuple):
     """One case, what it is, and the status of ours that it means (None: no status)."""
 
     about: str
-    case: Case
+    case: SimulationCase
     status: str | None = None
     config: Mapping[str, Any] = {}  # settings under which that is so
 
 
-class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _FixtureCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A case as its file has it."""
 
     about: str
@@ -36,11 +36,11 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     config: dict[str, Any] = {}
 
 
-_decode = msgspec.json.Decoder(dict[str, _Kept]).decode
+_decode = msgspec.json.Decoder(dict[str, _FixtureCase]).decode
 
 
 @cache
-def samples(provider: str) -> Mapping[str, Sample]:
+def samples(provider: str) -> Mapping[str, SampleCallback]:
     """Return a provider's cases by name; none if it has no file."""
     file = resources.files("tillbell.providers") / "fixtures" / f"{provider}.json"
     if not file.is_file():
@@ -48,6 +48,6 @@ def samples(provider: str) -> Mapping[str, Sample]:
     return {name: _sample(kept) for name, kept in _decode(file.read_bytes()).items()}
 
 
-def _sample(kept: _Kept) -> Sample:
-    case = Case(kept.fields, kept.method, kept.query, kept.headers)
-    return Sample(kept.about, case, kept.status, kept.config)
+def _sample(kept: _FixtureCase) -> SampleCallback:
+    case = SimulationCase(kept.fields, kept.method, kept.query, kept.headers)
+    return SampleCallback(kept.about, case, kept.status, kept.config)

@@ -6,17 +6,17 @@ An address proves little and tells nothing of the content, so it never moves mon
 from __future__ import annotations
 
 from tillbell.model.sources import Trust
-from tillbell.providers.kit.base import Incoming, Setting, Setup, Verdict
+from tillbell.providers.kit.base import Incoming, ProviderSetting, SourceSetup, Verdict
 from tillbell.providers.kit.proof import is_from
 
-NETWORKS = Setting(
+NETWORKS = ProviderSetting(
     "networks",
     "Networks that it calls from, like 192.0.2.0/24; what comes from elsewhere is refused.",
     "array",
 )
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Refuse what comes from elsewhere; without networks everybody may be the sender."""
     networks = setup.config.get(NETWORKS.name)
     if not networks:
@@ -28,7 +28,7 @@ def verify(incoming: Incoming, setup: Setup) -> Verdict:
     return Verdict(None, f"It comes from {where}, which is in none of the source's networks.")
 
 
-def dedupe_key(key: str, setup: Setup) -> str | None:
+def dedupe_key(key: str, setup: SourceSetup) -> str | None:
     """Return the key of an event, where its sender is known at least by address.
 
     Anybody could send an unproven event first and have the true one taken for its duplicate; so

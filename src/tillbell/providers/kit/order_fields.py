@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from tillbell.clock import iso
-from tillbell.model.callbacks import Sum
+from tillbell.model.callbacks import ProviderAmount
 from tillbell.money import plain
 from tillbell.providers.kit.base import Unreadable
 from tillbell.providers.kit.reading import iso_time, text, unix_seconds
@@ -34,11 +34,11 @@ def amount(found: Mapping[str, Any], name: str, currency: str | None) -> str | N
         raise Unreadable(f"The field {name!r} is not an amount: {error}.") from error
 
 
-def sum_of(found: Mapping[str, Any], name: str) -> Sum | None:
+def sum_of(found: Mapping[str, Any], name: str) -> ProviderAmount | None:
     """Return an amount with the order's currency, to be compared with what we expect."""
     code = currency(found)
     value = amount(found, name, code)
-    return None if value is None else Sum(value, code)
+    return None if value is None else ProviderAmount(value, code)
 
 
 def currency(found: Mapping[str, Any]) -> str | None:

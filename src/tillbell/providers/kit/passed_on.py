@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 
-from tillbell.model.callbacks import Forward
+from tillbell.model.callbacks import ForwardNotice
 from tillbell.providers.kit.base import Unreadable
 
 LONGEST = 100
 _WORD = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){1,5}")
 
 
-def passed_on(provider: str, word: str, payload: bytes) -> Forward:
+def forwarded_event(provider: str, word: str, payload: bytes) -> ForwardNotice:
     """Return the event as it came; `Unreadable` if its word is no name of an event.
 
-    >>> passed_on("square", "customer.created", b"{}").event_type
+    >>> forwarded_event("square", "customer.created", b"{}").event_type
     'square.customer.created'
     """
     if len(word) > LONGEST or _WORD.fullmatch(word) is None:
         raise Unreadable(f"The type is not one of {provider}'s.")
-    return Forward(f"{provider}.{word}", payload)
+    return ForwardNotice(f"{provider}.{word}", payload)

@@ -96,7 +96,7 @@ def signed(is_right: bool, scheme: str, trust: Trust = Trust.SIGNED) -> Verdict:
     return Verdict(None, f"{scheme} does not match. Check the source's secret.")
 
 
-def tried(
+def verify_with_secrets(
     secrets: Iterable[str],
     is_right: Callable[[str], bool],
     scheme: str,

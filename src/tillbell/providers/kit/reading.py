@@ -110,7 +110,7 @@ def text(found: Mapping[str, Any], name: str) -> str | None:
     return written or None
 
 
-def need(found: Mapping[str, Any], name: str) -> str:
+def required_text(found: Mapping[str, Any], name: str) -> str:
     """Return a member as text; `Unreadable` if there is none."""
     value = text(found, name)
     if value is None:
@@ -118,7 +118,7 @@ def need(found: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def part(found: Mapping[str, Any], name: str) -> dict[str, Any]:
+def object_member(found: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a member that is an object; an empty one if it is not."""
     value = found.get(name)
     return value if isinstance(value, dict) else {}
@@ -142,7 +142,7 @@ def plain_json(value: Any) -> Any:
     return _whole(value) if isinstance(value, str) else value
 
 
-def given(*values: str | None) -> tuple[str, ...]:
+def present_values(*values: str | None) -> tuple[str, ...]:
     """Return the values that are there, each once, none longer than an identifier may be."""
     kept = [value[:KEY_MAX] for value in values if value]
     return tuple(dict.fromkeys(kept))

@@ -8,26 +8,32 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from tillbell.providers.kit.base import Answer, Case, Heard, Incoming, Setup
+from tillbell.providers.kit.base import (
+    CallbackAnswer,
+    Incoming,
+    IntakeStatus,
+    SimulationCase,
+    SourceSetup,
+)
 
 JSON = "application/json"
 _ENCODE = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def usual(
-    stored: Answer = Answer(),  # noqa: B008 - frozen
+    stored: CallbackAnswer = CallbackAnswer(),  # noqa: B008 - frozen
     *,
     refused: int = 401,
     malformed: int = 400,
-) -> Callable[[Incoming, Setup, Heard], Answer]:
+) -> Callable[[Incoming, SourceSetup, IntakeStatus], CallbackAnswer]:
     """Return an `answer` that tells the outcome by its status, with a body only when stored."""
     answers = {
-        Heard.STORED: stored,
-        Heard.REFUSED: Answer(refused),
-        Heard.MALFORMED: Answer(malformed),
+        IntakeStatus.STORED: stored,
+        IntakeStatus.REFUSED: CallbackAnswer(refused),
+        IntakeStatus.MALFORMED: CallbackAnswer(malformed),
     }
 
-    def answer(incoming: Incoming, setup: Setup, heard: Heard) -> Answer:
+    def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
         del incoming, setup
         return answers[heard]
 
@@ -39,7 +45,7 @@ def json_body(value: Any) -> bytes:
     return _ENCODE(value)
 
 
-def request(case: Case, url: str, body: bytes, headers: Mapping[str, str]) -> Incoming:
+def request(case: SimulationCase, url: str, body: bytes, headers: Mapping[str, str]) -> Incoming:
     """Return a case as a request to a URL. Headers of the case win over those given."""
     parts = urlsplit(url)
     query = "&".join(text for text in (parts.query, urlencode(case.query)) if text)

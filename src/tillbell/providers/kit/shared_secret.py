@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tillbell.model.sources import Trust
-from tillbell.providers.kit.base import Setup, Verdict
+from tillbell.providers.kit.base import SourceSetup, Verdict
 from tillbell.providers.kit.bodymac import secret_problem
-from tillbell.providers.kit.proof import same_text, tried
+from tillbell.providers.kit.proof import same_text, verify_with_secrets
 
 UNSECURED = Verdict(Trust.NONE, "The source has no secret, so anybody could have sent it.")
 
 
-def verify(setup: Setup, header: str, given: Sequence[str | None]) -> Verdict:
+def verify(setup: SourceSetup, header: str, given: Sequence[str | None]) -> Verdict:
     """Compare the spellings in which it may have been sent; without any secret trust nothing."""
     if not setup.secrets:
         return UNSECURED
     if not any(given):
         return Verdict(None, f"The header {header} is missing or stands twice.")
-    return tried(
+    return verify_with_secrets(
         setup.secrets,
         lambda secret: any(same_text(one, secret) for one in given),
         header,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from tillbell import ed25519
 from tillbell.clock import SECOND
-from tillbell.providers.kit.base import Case, Incoming, Setup, Verdict
+from tillbell.providers.kit.base import Incoming, SimulationCase, SourceSetup, Verdict
 from tillbell.providers.kit.bodymac import secret_problem as text_problem
 from tillbell.providers.kit.proof import (
     NO_SECRET,
@@ -37,7 +37,7 @@ _ID = re.compile(r"[!-\-/-~]{1,256}")  # visible ASCII but for the dot, which en
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
 
-def verify(incoming: Incoming, setup: Setup) -> Verdict:
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Prove a request by any of the secrets. `whpk_…` and `whsk_…` are ed25519 keys."""
     if not any(setup.secrets):
         return NO_SECRET
@@ -63,7 +63,9 @@ def event_id(incoming: Incoming) -> str | None:
     return id_ if id_ is not None and _ID.fullmatch(id_) else None
 
 
-def signing_headers(case: Case, setup: Setup, body: bytes, start: str = STANDARD) -> dict[str, str]:
+def signing_headers(
+    case: SimulationCase, setup: SourceSetup, body: bytes, start: str = STANDARD
+) -> dict[str, str]:
     """Write the three headers and the content type of a case."""
     timestamp_s = case.at // SECOND
     secret = normal_standard_secret(setup.secrets[0])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tillbell.clock import SECOND, Micros
-from tillbell.providers.kit.base import Incoming, Setting, Setup, Verdict
+from tillbell.providers.kit.base import Incoming, ProviderSetting, SourceSetup, Verdict
 from tillbell.providers.kit.proof import (
     NO_SECRET,
     clock_problem,
@@ -17,7 +17,7 @@ from tillbell.providers.kit.proof import (
     is_one_of,
     key_bytes,
     mac,
-    tried,
+    verify_with_secrets,
 )
 from tillbell.providers.kit.reading import unix_seconds
 
@@ -28,13 +28,13 @@ class TimedMac(NamedTuple):
     """Where time and signatures stand, and how what is signed is put together."""
 
     header: str  # lower case
-    tolerance: Setting  # how many seconds a signature may be old, or early
+    tolerance: ProviderSetting  # how many seconds a signature may be old, or early
     time: str  # name of the time: `t`
     signature: str  # name of a signature: `v1`; others are ignored
     separator: str = ","
     joint: str = "."  # between time and body
 
-    def verify(self, incoming: Incoming, setup: Setup) -> Verdict:
+    def verify(self, incoming: Incoming, setup: SourceSetup) -> Verdict:
         """Check the time, then compare each signature with that of each secret."""
         if not any(setup.secrets):
             return NO_SECRET
@@ -47,7 +47,7 @@ class TimedMac(NamedTuple):
         at = unix_seconds(times[0])
         if wrong := clock_problem(at, incoming.received_at, self._tolerance_s(setup)):
             return Verdict(None, wrong)
-        return tried(
+        return verify_with_secrets(
             setup.secrets,
             lambda secret: is_one_of(signatures, [self._digest(secret, times[0], incoming.body)]),
             self.header,
@@ -70,7 +70,7 @@ class TimedMac(NamedTuple):
         times = [value for name, _, value in pairs if name == self.time]
         return times, [from_hex(value) for name, _, value in pairs if name == self.signature]
 
-    def _tolerance_s(self, setup: Setup) -> int:
+    def _tolerance_s(self, setup: SourceSetup) -> int:
         told = setup.config.get(self.tolerance.name)
         return told if isinstance(told, int) else int(self.tolerance.default)
 
@@ -79,8 +79,8 @@ class TimedMac(NamedTuple):
         return mac("sha256", key_bytes(secret), signed)
 
 
-def tolerance(default_s: int) -> Setting:
+def tolerance(default_s: int) -> ProviderSetting:
     """Return the setting by which a source's owner says how old a signature may be."""
-    return Setting(
+    return ProviderSetting(
         "toleranceSeconds", "How old a signature may be, or early.", "integer", default=default_s
     )

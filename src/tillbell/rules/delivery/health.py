@@ -15,7 +15,7 @@ from tillbell.model.endpoints import EndpointHealth
 WARNINGS: tuple[tuple[str, Micros], ...] = (("1h", HOUR), ("1d", DAY), ("4d", 4 * DAY))
 
 
-class Verdict(NamedTuple):
+class HealthVerdict(NamedTuple):
     """The new health, and what must happen: event types to publish, whether to pause."""
 
     health: EndpointHealth
@@ -24,16 +24,16 @@ class Verdict(NamedTuple):
     pause: bool = False
 
 
-def after_success(health: EndpointHealth, now: Micros) -> Verdict:
+def after_success(health: EndpointHealth, now: Micros) -> HealthVerdict:
     """Judge an accepted attempt. Unchanged health needs no writing."""
     if health.failing_since is None:
-        return Verdict(health, changed=False)
+        return HealthVerdict(health, changed=False)
     well = EndpointHealth(id=health.id, scope=health.scope, last_success_at=now)
     events = (("endpoint.recovered", ""),) if health.warned else ()
-    return Verdict(well, changed=True, events=events)
+    return HealthVerdict(well, changed=True, events=events)
 
 
-def after_failure(health: EndpointHealth, now: Micros, *, pause_after: Micros) -> Verdict:
+def after_failure(health: EndpointHealth, now: Micros, *, pause_after: Micros) -> HealthVerdict:
     """Judge a failed attempt."""
     if health.failing_since is None:
         ill = EndpointHealth(
@@ -42,14 +42,14 @@ def after_failure(health: EndpointHealth, now: Micros, *, pause_after: Micros) -
             failing_since=now,
             last_success_at=health.last_success_at,
         )
-        return Verdict(ill, changed=True)
+        return HealthVerdict(ill, changed=True)
     age = now - health.failing_since
     due = [name for name, after in WARNINGS if after <= age and name not in health.warned]
     if age >= pause_after:
         paused = EndpointHealth(id=health.id, scope=health.scope)
-        return Verdict(paused, changed=True, events=(("endpoint.paused", ""),), pause=True)
+        return HealthVerdict(paused, changed=True, events=(("endpoint.paused", ""),), pause=True)
     if not due:
-        return Verdict(health, changed=False)
+        return HealthVerdict(health, changed=False)
     warned = EndpointHealth(
         id=health.id,
         scope=health.scope,
@@ -57,4 +57,4 @@ def after_failure(health: EndpointHealth, now: Micros, *, pause_after: Micros) -
         last_success_at=health.last_success_at,
         warned=(*health.warned, *due),
     )
-    return Verdict(warned, changed=True, events=(("endpoint.failing", due[-1]),))
+    return HealthVerdict(warned, changed=True, events=(("endpoint.failing", due[-1]),))

@@ -13,29 +13,29 @@ from typing import NamedTuple
 SHARE = 4  # an endpoint may use a fourth of the slots
 
 
-class Width(NamedTuple):
+class WidthBounds(NamedTuple):
     """Between what numbers a lane's width moves."""
 
     narrow: int
     wide: int
 
 
-def bounds(own: int | None, *, default: int, slots: int) -> Width:
+def width_bounds(own: int | None, *, default: int, slots: int) -> WidthBounds:
     """Say how narrow and how wide a lane may be.
 
-    >>> bounds(None, default=10, slots=512)
-    Width(narrow=10, wide=128)
-    >>> bounds(3, default=10, slots=512)
-    Width(narrow=3, wide=3)
-    >>> bounds(None, default=10, slots=8)
-    Width(narrow=2, wide=2)
+    >>> width_bounds(None, default=10, slots=512)
+    WidthBounds(narrow=10, wide=128)
+    >>> width_bounds(3, default=10, slots=512)
+    WidthBounds(narrow=3, wide=3)
+    >>> width_bounds(None, default=10, slots=8)
+    WidthBounds(narrow=2, wide=2)
     """
     share = max(1, slots // SHARE)
     if own is not None:
-        return Width(min(own, share), min(own, share))
-    return Width(min(default, share), share)
+        return WidthBounds(min(own, share), min(own, share))
+    return WidthBounds(min(default, share), share)
 
 
-def after_acceptance(width: int, limits: Width, *, is_full: bool) -> int:
+def after_acceptance(width: int, limits: WidthBounds, *, is_full: bool) -> int:
     """Return the width after an accepted attempt; `is_full`: more wait than may go."""
     return min(width + 1, limits.wide) if is_full else width

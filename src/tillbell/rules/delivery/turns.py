@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 
-class Turns:
+class FairQueue:
     """Lanes that wait for a slot. Taking and adding cost the same however many wait."""
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class Turns:
         """Queue a lane; one that waits already keeps its place."""
         self._applications.setdefault(app_id, OrderedDict())[endpoint_id] = None
 
-    def take(self) -> str:
+    def pop(self) -> str:
         """Take the endpoint whose turn it is. The application goes to the end of the line."""
         app_id, lanes = self._applications.popitem(last=False)
         endpoint_id, _ = lanes.popitem(last=False)

@@ -19,7 +19,7 @@ URL_MAX = 2048
 HOST_MAX = 253  # RFC 1035 §2.3.4, in text form
 LABEL_MAX = 63
 
-_SHAPE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(#.*)?", re.DOTALL)
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(#.*)?", re.DOTALL)
 _UNSEEN = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ufeff]")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -47,7 +47,7 @@ def parse_url(url: str) -> ParsedUrl:
         refuse("url_characters", "contains blanks or control characters; percent-encode them")
     if "\\" in url:
         refuse("url_characters", "contains a backslash; write / or %5C")
-    shape = _SHAPE.fullmatch(url)
+    shape = _URL.fullmatch(url)
     scheme = (shape[1] if shape else url.partition(":")[0]).lower()
     if scheme not in _DEFAULT_PORTS:
         refuse("url_scheme", "must begin with https://")

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tillbell.model.callbacks import Sum
+from tillbell.model.callbacks import ProviderAmount
 from tillbell.model.transactions import AMOUNT_MAX
 from tillbell.money import exponent, format_amount, is_currency, parse_amount, parse_minor
 
 
-class Read(NamedTuple):
+class ReadAmount(NamedTuple):
     """An amount in minor units."""
 
     minor: int
     currency: str
 
 
-class Differs(NamedTuple):
+class AmountMismatch(NamedTuple):
     """Why an amount does not agree; `minor` is what was claimed, if that could be read."""
 
     why: str
@@ -29,21 +29,21 @@ class Differs(NamedTuple):
     is_more: bool = False  # at least what was due is there
 
 
-def read_sum(told: Sum, default_currency: str) -> Read | Differs:
+def read_amount(told: ProviderAmount, default_currency: str) -> ReadAmount | AmountMismatch:
     """Read an amount; a currency that the provider does not tell is the recorded one."""
     currency = told.currency or default_currency
     if not is_currency(currency):
-        return Differs(f"{currency[:12]!r} is not a currency we know.")
+        return AmountMismatch(f"{currency[:12]!r} is not a currency we know.")
     try:
         minor = _minor(told, currency)
     except ValueError as error:
-        return Differs(f"The amount cannot be read: {error}.", None, currency)
+        return AmountMismatch(f"The amount cannot be read: {error}.", None, currency)
     if minor > AMOUNT_MAX:
-        return Differs("The amount is larger than any that is kept.", None, currency)
-    return Read(minor, currency)
+        return AmountMismatch("The amount is larger than any that is kept.", None, currency)
+    return ReadAmount(minor, currency)
 
 
-def _minor(told: Sum, currency: str) -> int:
+def _minor(told: ProviderAmount, currency: str) -> int:
     if not told.is_minor:
         return parse_amount(told.value, currency)
     minor = parse_minor(told.value)
@@ -58,22 +58,22 @@ def _minor(told: Sum, currency: str) -> int:
     return whole
 
 
-def difference(told: Sum | None, amount: int, currency: str) -> Differs | None:
+def check_amount(told: ProviderAmount | None, amount: int, currency: str) -> AmountMismatch | None:
     """Compare with the record; None if it agrees or nothing was told.
 
-    >>> difference(Sum("49.90", "EUR"), 4990, "EUR") is None
+    >>> check_amount(ProviderAmount("49.90", "EUR"), 4990, "EUR") is None
     True
-    >>> difference(Sum("49.90", "EUR"), 5000, "EUR").why
+    >>> check_amount(ProviderAmount("49.90", "EUR"), 5000, "EUR").why
     'It says 49.90 EUR, we expect 50.00 EUR.'
     """
     if told is None:
         return None
-    found = read_sum(told, currency)
-    if isinstance(found, Differs):
+    found = read_amount(told, currency)
+    if isinstance(found, AmountMismatch):
         return found
     if found == (amount, currency):
         return None
     said = f"{format_amount(found.minor, found.currency)} {found.currency}"
     why = f"It says {said}, we expect {format_amount(amount, currency)} {currency}."
     is_more = found.currency == currency and found.minor > amount
-    return Differs(why, found.minor, found.currency, is_more)
+    return AmountMismatch(why, found.minor, found.currency, is_more)

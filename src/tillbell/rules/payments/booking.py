@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 from tillbell.clock import MINUTE, Micros, iso
 from tillbell.model.transactions import (
     TERMINAL,
-    Conflict,
     Effect,
     EffectKind,
-    Kind,
-    Status,
+    MoneyConflict,
     Transaction,
+    TransactionKind,
+    TransactionStatus,
     Transition,
 )
 from tillbell.money import format_amount
@@ -25,7 +25,7 @@ from tillbell.rules.payments.transitions import direction_of_linked, effect_of
 FIRST_CHECK: Micros = 5 * MINUTE
 
 
-class Cause(NamedTuple):
+class StepCause(NamedTuple):
     """Who or what makes a step, and when."""
 
     at: Micros
@@ -34,7 +34,7 @@ class Cause(NamedTuple):
     trust: str | None = None
 
 
-class Told(NamedTuple):
+class NoticeDetails(NamedTuple):
     """What the news says beside the status. None leaves what we have."""
 
     substate: str | None = None
@@ -52,7 +52,7 @@ class Told(NamedTuple):
     provider: str | None = None
 
 
-class Booked(NamedTuple):
+class BookedStep(NamedTuple):
     """One step: the transaction after it, the step itself, and its effect."""
 
     transaction: Transaction
@@ -60,10 +60,12 @@ class Booked(NamedTuple):
     effects: tuple[Effect, ...]
 
 
-def book(current: Transaction, status: Status, told: Told, cause: Cause) -> Booked:
+def book(
+    current: Transaction, status: TransactionStatus, told: NoticeDetails, cause: StepCause
+) -> BookedStep:
     """Take a step."""
     sequence = current.sequence + 1
-    after = learn(current, told)._replace(
+    after = add_provider_ids(current, told)._replace(
         status=status,
         previous_status=current.status,
         sequence=sequence,
@@ -80,23 +82,25 @@ def book(current: Transaction, status: Status, told: Told, cause: Cause) -> Book
     )
     effect = effect_of(current, status)
     effects = (_effect(after, effect, cause),) if effect else ()
-    return Booked(after, _transition(after, told, cause), effects)
+    return BookedStep(after, _transition(after, told, cause), effects)
 
 
-def open_(transaction: Transaction, cause: Cause) -> Booked:
+def open_transaction(transaction: Transaction, cause: StepCause) -> BookedStep:
     """Create a transaction: Pending, its first step, with the reserve if it takes one."""
     effects = (_effect(transaction, EffectKind.RESERVE, cause),) if transaction.reserves else ()
-    return Booked(transaction, _transition(transaction, Told(), cause), effects)
+    return BookedStep(transaction, _transition(transaction, NoticeDetails(), cause), effects)
 
 
-def link(parent: Transaction, kind: Kind, amount: int, id_: str, now: Micros) -> Transaction:
+def linked_transaction(
+    parent: Transaction, kind: TransactionKind, amount: int, id_: str, now: Micros
+) -> Transaction:
     """Make what belongs to a payment: Pending, its first step not yet taken."""
     return Transaction(
         id=id_,
         app_id=parent.app_id,
         direction=direction_of_linked(kind, parent.direction),
         kind=kind,
-        status=Status.PENDING,
+        status=TransactionStatus.PENDING,
         amount=amount,
         currency=parent.currency,
         created_at=now,
@@ -110,7 +114,7 @@ def link(parent: Transaction, kind: Kind, amount: int, id_: str, now: Micros) ->
     )
 
 
-def learn(current: Transaction, told: Told) -> Transaction:
+def add_provider_ids(current: Transaction, told: NoticeDetails) -> Transaction:
     """Keep what the provider calls it, where we do not know it yet. No step."""
     settlement = told.settlement or (current.settlement_amount, current.settlement_currency)
     return current._replace(
@@ -123,7 +127,7 @@ def learn(current: Transaction, told: Told) -> Transaction:
     )
 
 
-def _transition(after: Transaction, told: Told, cause: Cause) -> Transition:
+def _transition(after: Transaction, told: NoticeDetails, cause: StepCause) -> Transition:
     return Transition(
         after.id,
         after.sequence,
@@ -142,7 +146,7 @@ def _transition(after: Transaction, told: Told, cause: Cause) -> Transition:
     )
 
 
-def _effect(after: Transaction, kind: EffectKind, cause: Cause) -> Effect:
+def _effect(after: Transaction, kind: EffectKind, cause: StepCause) -> Effect:
     return Effect(
         after.id, kind, after.sequence, after.amount, after.currency, cause.at, cause.callback_id
     )
@@ -151,7 +155,7 @@ def _effect(after: Transaction, kind: EffectKind, cause: Cause) -> Effect:
 # ── what subscribers are told ────────────────────────────────────────────────────────────────────
 
 
-def event_type(status: Status) -> str:
+def event_type(status: TransactionStatus) -> str:
     """Return the type of the message that a transition publishes: `transaction.on_hold`."""
     return "transaction." + status.value.lower().replace(" ", "_")
 
@@ -193,7 +197,7 @@ def transaction_data(found: Transaction) -> dict[str, Any]:
     }
 
 
-def conflict_data(found: Transaction, conflict: Conflict) -> dict[str, Any]:
+def conflict_data(found: Transaction, conflict: MoneyConflict) -> dict[str, Any]:
     """Return `data` of `transaction.conflict`: the transaction, and what contradicts it."""
     claimed = None
     if conflict.amount is not None and conflict.currency is not None:
@@ -213,4 +217,6 @@ def conflict_data(found: Transaction, conflict: Conflict) -> dict[str, Any]:
     }
 
 
-REVERSING = frozenset({Kind.CHARGEBACK, Kind.REVERSAL, Kind.RETURN})
+REVERSING = frozenset(
+    {TransactionKind.CHARGEBACK, TransactionKind.REVERSAL, TransactionKind.RETURN}
+)

@@ -46,7 +46,7 @@ EMAIL_MOVES: Mapping[str, frozenset[str]] = {
 }
 
 
-class Parcel(NamedTuple):
+class ParcelState(NamedTuple):
     """Where a parcel is, and since when by the carrier's clock and count."""
 
     status: str
@@ -55,7 +55,7 @@ class Parcel(NamedTuple):
     sequence: int | None
 
 
-class Moved(NamedTuple):
+class LifecycleJudgement(NamedTuple):
     """What became of news, and why, for a person."""
 
     outcome: Outcome
@@ -65,24 +65,26 @@ class Moved(NamedTuple):
 # ── parcels ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def judge_parcel(current: Parcel | None, news: ShipmentNotice) -> Moved:
+def judge_parcel(current: ParcelState | None, news: ShipmentNotice) -> LifecycleJudgement:
     """Say what becomes of news of a parcel."""
     if news.status is None:
-        return Moved(Outcome.UNMAPPED, f"The status {news.raw_status[:50]!r} is in no table.")
+        return LifecycleJudgement(
+            Outcome.UNMAPPED, f"The status {news.raw_status[:50]!r} is in no table."
+        )
     if current is None:
-        return Moved(Outcome.APPLIED, f"New parcel: {news.status}.")
+        return LifecycleJudgement(Outcome.APPLIED, f"New parcel: {news.status}.")
     if (news.status, news.substate) == (current.status, current.substate):
-        return Moved(Outcome.DUPLICATE, f"It is {current.status} already.")
+        return LifecycleJudgement(Outcome.DUPLICATE, f"It is {current.status} already.")
     if current.status in FINAL:
-        return Moved(Outcome.STALE, f"It has ended as {current.status}.")
+        return LifecycleJudgement(Outcome.STALE, f"It has ended as {current.status}.")
     if _is_older(current, news):
-        return Moved(Outcome.STALE, f"It is older than what made it {current.status}.")
+        return LifecycleJudgement(Outcome.STALE, f"It is older than what made it {current.status}.")
     if news.status not in MOVES[current.status]:
-        return Moved(Outcome.STALE, f"{news.status} comes before {current.status}.")
-    return Moved(Outcome.APPLIED, f"{current.status} → {news.status}")
+        return LifecycleJudgement(Outcome.STALE, f"{news.status} comes before {current.status}.")
+    return LifecycleJudgement(Outcome.APPLIED, f"{current.status} → {news.status}")
 
 
-def _is_older(current: Parcel, news: ShipmentNotice) -> bool:
+def _is_older(current: ParcelState, news: ShipmentNotice) -> bool:
     """Compare by time; by the carrier's count where times are equal or cannot tell.
 
     Of a local time that a clock change repeats the earlier instant is taken, so it may be an
@@ -109,21 +111,21 @@ def shipment_event(status: str) -> str:
 # ── e-mails ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def judge_email(current: str | None, event: str) -> Moved:
+def judge_email(current: str | None, event: str) -> LifecycleJudgement:
     """Say what becomes of an event of an e-mail; mail services send them in any order.
 
     >>> judge_email("complained", "delivered").outcome
     <Outcome.STALE: 'stale'>
     """
     if event not in EMAIL_MOVES:
-        return Moved(Outcome.NOTED, f"{event} does not change where it is.")
+        return LifecycleJudgement(Outcome.NOTED, f"{event} does not change where it is.")
     if current is None:
-        return Moved(Outcome.APPLIED, f"New e-mail: {event}.")
+        return LifecycleJudgement(Outcome.APPLIED, f"New e-mail: {event}.")
     if event == current:
-        return Moved(Outcome.DUPLICATE, f"It is {current} already.")
+        return LifecycleJudgement(Outcome.DUPLICATE, f"It is {current} already.")
     if event not in EMAIL_MOVES[current]:
-        return Moved(Outcome.STALE, f"It is {current}; {event} changes nothing.")
-    return Moved(Outcome.APPLIED, f"{current} → {event}")
+        return LifecycleJudgement(Outcome.STALE, f"It is {current}; {event} changes nothing.")
+    return LifecycleJudgement(Outcome.APPLIED, f"{current} → {event}")
 
 
 def suppression_reason(notice: EmailNotice) -> str | None:

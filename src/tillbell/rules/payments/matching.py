@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from tillbell.model.callbacks import References
-from tillbell.model.transactions import TERMINAL, Kind, Transaction
+from tillbell.model.transactions import TERMINAL, Transaction, TransactionKind
 
 
 class Unmatched(NamedTuple):
@@ -27,7 +27,7 @@ def match(
     found: Sequence[Transaction], references: References, source_id: str, psp_id: str | None
 ) -> Transaction | Unmatched:
     """Choose among candidates, newest first. Linked ones (refunds) are never meant themselves."""
-    payments = [one for one in found if one.kind is Kind.PAYMENT]
+    payments = [one for one in found if one.kind is TransactionKind.PAYMENT]
     for is_shared, named in _ways(references, source_id):
         meant = [one for one in payments if named(one)]
         if meant:

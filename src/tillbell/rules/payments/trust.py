@@ -10,31 +10,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.model.sources import Confirm, Trust
+from tillbell.model.sources import ConfirmationPolicy, Trust
 from tillbell.model.transactions import Direction, Transaction
 
 
-def confirm_of(config: Mapping[str, Any]) -> Confirm:
+def confirmation_policy(config: Mapping[str, Any]) -> ConfirmationPolicy:
     """Return how a source's unproven news is confirmed.
 
     Unless its owner chose: by asking the provider where a look-up is configured, else by a person.
     """
     chosen = config.get("confirm")
     if chosen is not None:
-        return Confirm(chosen)
-    return Confirm.PULL if config.get("lookupUrl") else Confirm.REVIEW
+        return ConfirmationPolicy(chosen)
+    return ConfirmationPolicy.PULL if config.get("lookupUrl") else ConfirmationPolicy.REVIEW
 
 
-def doubt(trust: Trust, confirm: Confirm, *, is_hint: bool) -> str | None:
+def reason_unproven(trust: Trust, confirm: ConfirmationPolicy, *, is_hint: bool) -> str | None:
     """Say why news may not move money yet; None if it may."""
     if is_hint:
         return "It came through the payer's browser or holds no state, so it proves nothing."
-    if trust is Trust.SIGNED or confirm is Confirm.TRUST:
+    if trust is Trust.SIGNED or confirm is ConfirmationPolicy.TRUST:
         return None
     return f"It is not signed as a whole ({trust.word}), so it must be confirmed."
 
 
-def accepts_late(config: Mapping[str, Any], found: Transaction) -> bool:
+def accepts_late_success(config: Mapping[str, Any], found: Transaction) -> bool:
     """Tell whether a late success may be accepted: its owner chose so, and it is no pay-out."""
     is_chosen = config.get("lateSuccess") == "accept_verified"
     return is_chosen and found.direction is Direction.PAY_IN

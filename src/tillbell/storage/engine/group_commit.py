@@ -27,37 +27,39 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.session.idempotency import marking
-from tillbell.storage.session.transaction import Work
+from tillbell.storage.session.idempotency import with_idempotency
+from tillbell.storage.session.transaction import Operation
 
 BATCH_MAX = 1_000  # writes in one commit: bounds how long the last one waits
-PATIENCE_S = 4.0  # for one commit, unless the store says otherwise
+COMMIT_TIMEOUT_S = 4.0  # for one commit, unless the store says otherwise
 
 
 class Write(NamedTuple):
     """One write and who waits for it."""
 
-    work: Work
+    operation: Operation
     request: Any
     future: asyncio.Future[Any]
 
 
-class Failed(NamedTuple):
+class FailedWrite(NamedTuple):
     """The outcome of a write that raised."""
 
     error: Exception
 
 
-class Session(Protocol):
+class WriterSession(Protocol):
     """What the writer drives: see `transaction.Session`."""
 
-    def whole(self, works: Sequence[tuple[Work, Sequence[Any]]]) -> list[Sequence[Any]] | None:
+    def commit_optimistically(
+        self, works: Sequence[tuple[Operation, Sequence[Any]]]
+    ) -> list[Sequence[Any]] | None:
         """Do all of a commit as if nothing could go wrong; None: something did."""
 
     def begin(self) -> None:
         """Begin a transaction."""
 
-    def run(self, work: Work, requests: list[Any]) -> Any:
+    def run_operation(self, work: Operation, requests: list[Any]) -> Any:
         """Do a piece of work, whole or not at all."""
 
     def commit(self) -> None:
@@ -70,12 +72,12 @@ class Session(Protocol):
         """End."""
 
 
-class Kinds(NamedTuple):
+class BatchPolicy(NamedTuple):
     """Works that are treated differently (see above)."""
 
-    hot: frozenset[Work] = frozenset()
-    sure: frozenset[Work] = frozenset()
-    patient: frozenset[Work] = frozenset()
+    batched: frozenset[Operation] = frozenset()
+    optimistic: frozenset[Operation] = frozenset()
+    no_timeout: frozenset[Operation] = frozenset()
 
 
 class Writer:
@@ -84,16 +86,16 @@ class Writer:
     `on_commit` is told how many writes each commit held.
     """
 
-    def __init__(self, session: Session, kinds: Kinds) -> None:
+    def __init__(self, session: WriterSession, kinds: BatchPolicy) -> None:
         self._session = session
         self._hot, self._sure, self._patient = kinds
         self.on_commit: Callable[[int], object] = lambda _: None
-        self.patience_s = PATIENCE_S
+        self.commit_timeout_s = COMMIT_TIMEOUT_S
         self._loop = asyncio.get_running_loop()
         self._pending: list[Write] = []
         self._under_way: list[Write] = []
         self._alarm: asyncio.TimerHandle | None = None
-        self._is_away = False  # the database has not answered, and not since
+        self._is_unresponsive = False  # the database has not answered, and not since
         self._is_busy = False
         self._is_closed = False
         self._idle = asyncio.Event()
@@ -105,16 +107,16 @@ class Writer:
 
     # ── on the loop ──────────────────────────────────────────────────────────────────────────────
 
-    def submit(self, work: Work, request: Any) -> asyncio.Future[Any]:
+    def submit(self, work: Operation, request: Any) -> asyncio.Future[Any]:
         """Queue a write; its future ends when it is on disk, or has failed."""
         future: asyncio.Future[Any] = self._loop.create_future()
         if self._is_closed:
             future.set_exception(StoreUnavailable("The store is closed."))
             return future
-        if self._is_away and self._is_busy and work not in self._patient:
-            future.set_exception(_silence())
+        if self._is_unresponsive and self._is_busy and work not in self._patient:
+            future.set_exception(_no_answer_error())
             return future
-        self._pending.append(Write(marking(work), request, future))
+        self._pending.append(Write(with_idempotency(work), request, future))
         if not self._is_busy:
             self._is_busy = True
             self._idle.clear()
@@ -125,30 +127,30 @@ class Writer:
         batch, self._pending = self._pending[:BATCH_MAX], self._pending[BATCH_MAX:]
         self._under_way = batch
         if batch:
-            self._alarm = self._loop.call_later(self.patience_s, self._late)
+            self._alarm = self._loop.call_later(self.commit_timeout_s, self._timed_out)
             self._batches.put(batch)
         else:
             self._is_busy = False
             self._idle.set()
 
-    def _late(self) -> None:
+    def _timed_out(self) -> None:
         """Tell those who wait; whatever the thread brings later, they are gone."""
-        self._is_away = True
+        self._is_unresponsive = True
         for write in self._under_way + self._pending:
-            if write.work not in self._patient and not write.future.done():
-                write.future.set_exception(_silence())
-        self._pending = [write for write in self._pending if write.work in self._patient]
+            if write.operation not in self._patient and not write.future.done():
+                write.future.set_exception(_no_answer_error())
+        self._pending = [write for write in self._pending if write.operation in self._patient]
 
     def _finish(self, batch: list[Write], outcomes: list[Any]) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
-        self._is_away = self._is_away and all(map(_is_lost, outcomes))
+        self._is_unresponsive = self._is_unresponsive and all(map(_is_lost, outcomes))
         self._hand_over()  # first: the disk need not wait for those who wait for it
         self.on_commit(len(batch))
         for write, outcome in zip(batch, outcomes, strict=True):
             if write.future.done():
                 continue  # its caller has gone
-            if isinstance(outcome, Failed):
+            if isinstance(outcome, FailedWrite):
                 write.future.set_exception(outcome.error)
             else:
                 write.future.set_result(outcome)
@@ -165,11 +167,11 @@ class Writer:
 
     def _serve(self) -> None:
         while (batch := self._batches.get()) is not None:
-            self._tell(self._finish, batch, self._commit(batch))
+            self._resolve_futures(self._finish, batch, self._commit(batch))
         self._session.close()
-        self._tell(self._ended.set)
+        self._resolve_futures(self._ended.set)
 
-    def _tell(self, call: Any, *arguments: Any) -> None:
+    def _resolve_futures(self, call: Any, *arguments: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed under us: nobody waits
             self._loop.call_soon_threadsafe(call, *arguments)
 
@@ -185,15 +187,15 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - supervised: every caller must hear of it
             self._session.reset()
             # Each its own: a traceback must not grow with every caller that raises it.
-            return [Failed(StoreUnavailable(str(error))) for _ in batch]
+            return [FailedWrite(StoreUnavailable(str(error))) for _ in batch]
         return outcomes
 
     def _is_done_whole(self, batch: list[Write], cut: list[list[int]], outcomes: list[Any]) -> bool:
         """Try to do all as if nothing could go wrong, if none of it is likely to."""
-        if any(write.work not in self._sure for write in batch):
+        if any(write.operation not in self._sure for write in batch):
             return False
-        works = [(batch[run[0]].work, [batch[n].request for n in run]) for run in cut]
-        found = self._session.whole(works)
+        works = [(batch[run[0]].operation, [batch[n].request for n in run]) for run in cut]
+        found = self._session.commit_optimistically(works)
         if found is None:
             return False
         for run, results in zip(cut, found, strict=True):
@@ -202,14 +204,14 @@ class Writer:
         return True
 
     def _run(self, batch: list[Write], numbers: list[int], outcomes: list[Any]) -> None:
-        work = batch[numbers[0]].work
+        work = batch[numbers[0]].operation
         try:
-            results = self._session.run(work, [batch[n].request for n in numbers])
+            results = self._session.run_operation(work, [batch[n].request for n in numbers])
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - it belongs to the caller whose write this is
             if len(numbers) == 1:
-                outcomes[numbers[0]] = Failed(error)
+                outcomes[numbers[0]] = FailedWrite(error)
                 return
             for number in numbers:
                 self._run(batch, [number], outcomes)
@@ -218,20 +220,20 @@ class Writer:
             outcomes[number] = result
 
 
-def _silence() -> StoreUnavailable:
+def _no_answer_error() -> StoreUnavailable:
     return StoreUnavailable("The database does not answer.")
 
 
 def _is_lost(outcome: Any) -> bool:
-    return isinstance(outcome, Failed) and isinstance(outcome.error, StoreUnavailable)
+    return isinstance(outcome, FailedWrite) and isinstance(outcome.error, StoreUnavailable)
 
 
-def runs(batch: Iterable[Write], hot: frozenset[Work]) -> Iterator[list[int]]:
+def runs(batch: Iterable[Write], hot: frozenset[Operation]) -> Iterator[list[int]]:
     """Cut a batch into runs of one kind: numbers of writes that are done together."""
-    together: dict[Work, list[int]] = {}
+    together: dict[Operation, list[int]] = {}
     for number, write in enumerate(batch):
-        if write.work in hot:
-            together.setdefault(write.work, []).append(number)
+        if write.operation in hot:
+            together.setdefault(write.operation, []).append(number)
         else:
             yield from together.values()
             together = {}

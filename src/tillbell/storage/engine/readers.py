@@ -10,13 +10,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from tillbell.errors import StoreUnavailable
 from tillbell.storage.operations.message_reads import Reader
-from tillbell.storage.session.connection import Link
+from tillbell.storage.session.connection import DbConnection
 
 T = TypeVar("T")
-PATIENCE_S = 4.0  # for look-ups that went together, unless the store says otherwise
+READ_TIMEOUT_S = 4.0  # for look-ups that went together, unless the store says otherwise
 
 
-class _Question(NamedTuple):
+class _QueuedRead(NamedTuple):
     """A look-up and who waits for it."""
 
     query: Callable[..., Any]
@@ -24,7 +24,7 @@ class _Question(NamedTuple):
     future: asyncio.Future[Any]
 
 
-class Readers:
+class ReadPool:
     """Reads beside the writer. Each read is short, so that the log can be checkpointed.
 
     A link is made now or when it is first needed. One that fails is replaced, and what was asked
@@ -36,19 +36,19 @@ class Readers:
     """
 
     def __init__(
-        self, connect: Callable[[], Link], count: int, *, connects_now: bool = True
+        self, connect: Callable[[], DbConnection], count: int, *, connects_now: bool = True
     ) -> None:
-        self.patience_s = PATIENCE_S
+        self.patience_s = READ_TIMEOUT_S
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="tillbell-reader")
         self._connect = connect
         self._count = count
-        self._free: queue.SimpleQueue[Link | None] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[DbConnection | None] = queue.SimpleQueue()
         for link in [connect() if connects_now else None for _ in range(count)]:
             self._free.put(link)
         self._loop = asyncio.get_running_loop()
-        self._asked: list[_Question] = []
+        self._asked: list[_QueuedRead] = []
         self._is_answering = False
-        self._is_away = False  # the database has not answered, and not since
+        self._is_unresponsive = False  # the database has not answered, and not since
         self._is_closed = False
 
     async def read(self, query: Callable[..., T], *arguments: Any) -> T:
@@ -57,14 +57,14 @@ class Readers:
             raise StoreUnavailable("The store is closed.")
         return await self._loop.run_in_executor(self._threads, self._with_reader, query, arguments)
 
-    async def look_up(self, query: Callable[..., T], *arguments: Any) -> T:
+    async def read_batched(self, query: Callable[..., T], *arguments: Any) -> T:
         """Do the same together with others. Not for lists: the rest would wait for them."""
         if self._is_closed:
             raise StoreUnavailable("The store is closed.")
-        if self._is_away and self._is_answering:
-            raise _silence()
+        if self._is_unresponsive and self._is_answering:
+            raise _no_answer_error()
         future: asyncio.Future[T] = self._loop.create_future()
-        self._asked.append(_Question(query, arguments, future))
+        self._asked.append(_QueuedRead(query, arguments, future))
         if not self._is_answering:
             self._is_answering = True
             self._loop.call_soon(self._answer)
@@ -75,43 +75,43 @@ class Readers:
         asked, self._asked = self._asked, []
         self._is_answering = bool(asked) and not self._is_closed
         if self._is_answering:
-            questions = _answers, (asked,)
+            questions = _resolve_all, (asked,)
             job = self._loop.run_in_executor(self._threads, self._with_reader, *questions)
             alarm = self._loop.call_later(self.patience_s, self._late, asked)
             job.add_done_callback(lambda job: self._finish(asked, job, alarm))
         else:
-            _tell(asked, [StoreUnavailable("The store is closed.") for _ in asked])
+            _resolve(asked, [StoreUnavailable("The store is closed.") for _ in asked])
 
-    def _late(self, asked: Sequence[_Question]) -> None:
+    def _late(self, asked: Sequence[_QueuedRead]) -> None:
         """Tell those who wait; whatever the thread brings later, they are gone."""
-        self._is_away = True
+        self._is_unresponsive = True
         waiting, self._asked = [*asked, *self._asked], []
-        _tell(waiting, [_silence() for _ in waiting])
+        _resolve(waiting, [_no_answer_error() for _ in waiting])
 
     def _finish(
         self,
-        asked: Sequence[_Question],
+        asked: Sequence[_QueuedRead],
         job: asyncio.Future[list[Any]],
         alarm: asyncio.TimerHandle,
     ) -> None:
         alarm.cancel()
         error = job.exception()
-        self._is_away = self._is_away and error is not None
+        self._is_unresponsive = self._is_unresponsive and error is not None
         self._answer()  # first: the next ones need not wait for those who wait for these
         # Each its own: a traceback must not grow with every asker that raises it.
-        _tell(asked, [StoreUnavailable(str(error)) for _ in asked] if error else job.result())
+        _resolve(asked, [StoreUnavailable(str(error)) for _ in asked] if error else job.result())
 
     def _with_reader(self, query: Callable[..., T], arguments: tuple[Any, ...]) -> T:
         link = self._free.get()
         try:
             if link is not None:
                 try:
-                    return query(link.rows, *arguments)
+                    return query(link.query, *arguments)
                 except StoreUnavailable:  # perhaps broken long ago: only now it shows
                     link.close()
                     link = None
             link = self._connect()
-            return query(link.rows, *arguments)
+            return query(link.query, *arguments)
         finally:
             self._free.put(link)
 
@@ -127,11 +127,11 @@ class Readers:
                 link.close()
 
 
-def _answers(reader: Reader, asked: Sequence[_Question]) -> list[Any]:
+def _resolve_all(reader: Reader, asked: Sequence[_QueuedRead]) -> list[Any]:
     return [_answer_to(reader, question) for question in asked]
 
 
-def _answer_to(reader: Reader, question: _Question) -> Any:
+def _answer_to(reader: Reader, question: _QueuedRead) -> Any:
     try:
         return question.query(reader, *question.arguments)
     except StoreUnavailable:  # of all: they share the link
@@ -140,11 +140,11 @@ def _answer_to(reader: Reader, question: _Question) -> Any:
         return error
 
 
-def _silence() -> StoreUnavailable:
+def _no_answer_error() -> StoreUnavailable:
     return StoreUnavailable("The database does not answer.")
 
 
-def _tell(asked: Sequence[_Question], answers: Sequence[Any]) -> None:
+def _resolve(asked: Sequence[_QueuedRead], answers: Sequence[Any]) -> None:
     for question, answer in zip(asked, answers, strict=True):
         if question.future.done():
             continue  # its caller has gone

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from tillbell.errors import Misconfigured
-from tillbell.storage.move.marks import Arrival
+from tillbell.storage.move.marks import IncomingMove
 from tillbell.storage.move.tables import LINKED, PAYMENTS, PLAIN, Key, Table
-from tillbell.storage.session.connection import Link, Raced, Row
+from tillbell.storage.session.connection import ConcurrentWrite, DbConnection, Row
 from tillbell.storage.session.transaction import Fault
 
 BATCH_BYTES = 8 * 2**20
@@ -27,7 +27,7 @@ _SEQUENCE, _EFFECT_SEQUENCE = 2, 3  # where they are in their rows
 Put = Callable[[list[Row]], object]
 
 
-class Stage(NamedTuple):
+class CopyStage(NamedTuple):
     """One part of the way: what is read, and what is done with it."""
 
     name: str
@@ -35,11 +35,17 @@ class Stage(NamedTuple):
     put: Put
 
 
-class Copying:
+class StoreCopy:
     """One store on its way into another. `on_batch` is told the stage, and rows copied in all."""
 
     def __init__(
-        self, source: Link, target: Link, coming: Arrival, *, batch_rows: int, fault: Fault
+        self,
+        source: DbConnection,
+        target: DbConnection,
+        coming: IncomingMove,
+        *,
+        batch_rows: int,
+        fault: Fault,
     ) -> None:
         self._source = source
         self._target = target
@@ -63,17 +69,17 @@ class Copying:
             for batch in batches(stage.table.pages(self._source, after), self._batch_rows):
                 self._copy(stage, batch)
 
-    def _stages(self) -> Iterator[Stage]:
+    def _stages(self) -> Iterator[CopyStage]:
         for table, statement in PLAIN.items():
-            yield Stage(table.name, table, self._plain(statement))
+            yield CopyStage(table.name, table, self._plain(statement))
         # A refund's parent must be there, and its credit: all payments go before what names them.
-        yield Stage("payments", PAYMENTS, self._money)
-        yield Stage("linked", LINKED, self._money)
+        yield CopyStage("payments", PAYMENTS, self._money)
+        yield CopyStage("linked", LINKED, self._money)
 
-    def _copy(self, stage: Stage, batch: list[Row]) -> None:
+    def _copy(self, stage: CopyStage, batch: list[Row]) -> None:
         last_key = json.dumps(stage.table.key_of(batch[-1]))
         self._fault("begin")
-        self._target.rows("begin")
+        self._target.query("begin")
         try:
             stage.put(batch)
             self._note(stage.name, last_key, len(batch))
@@ -81,7 +87,7 @@ class Copying:
             self._target.commit()
         except BaseException as error:
             self._give_up()
-            if isinstance(error, Raced):
+            if isinstance(error, ConcurrentWrite):
                 raise Misconfigured(
                     f"The target holds rows of its own that stand in the way of {stage.name}. "
                     "Give it an empty database."
@@ -92,7 +98,7 @@ class Copying:
 
     def _note(self, stage: str, last_key: str, rows: int) -> None:
         was = (self._at.id, self._at.stage, self._at.last_key)
-        noted = self._target.rows("move_on", (*was, stage, last_key, rows))
+        noted = self._target.query("advance_incoming_move", (*was, stage, last_key, rows))
         if not noted:
             raise Misconfigured("Another process is moving this store; let it finish.")
         self._at = self._at._replace(stage=stage, last_key=last_key, copied=noted[0][0])
@@ -104,18 +110,18 @@ class Copying:
     # ── what a batch is written with ─────────────────────────────────────────────────────────────
 
     def _plain(self, statement: str) -> Put:
-        return lambda batch: self._target.bulk(statement, batch)
+        return lambda batch: self._target.execute_bulk(statement, batch)
 
     def _money(self, batch: list[Row]) -> None:
         """Begin transactions, then take them all one step further at a time."""
-        self._target.bulk("put_transaction", batch)
+        self._target.execute_bulk("put_transaction", batch)
         ids = json.dumps([row[0] for row in batch])
-        steps = by(self._source.rows("move_steps_of", (ids,)), _SEQUENCE)
-        effects = by(self._source.rows("move_effects_of", (ids,)), _EFFECT_SEQUENCE)
+        steps = rows_by_key(self._source.query("move_steps_of", (ids,)), _SEQUENCE)
+        effects = rows_by_key(self._source.query("move_effects_of", (ids,)), _EFFECT_SEQUENCE)
         for sequence in sorted(steps):
-            self._target.bulk("insert_transition", steps[sequence])
+            self._target.execute_bulk("insert_transition", steps[sequence])
             if sequence in effects:
-                self._target.bulk("insert_effect", effects[sequence])
+                self._target.execute_bulk("insert_effect", effects[sequence])
 
 
 def batches(pages: Iterable[list[Row]], most_rows: int) -> Iterator[list[Row]]:
@@ -132,7 +138,7 @@ def batches(pages: Iterable[list[Row]], most_rows: int) -> Iterator[list[Row]]:
         yield batch
 
 
-def by(rows: Iterable[Row], place: int) -> dict[Key | int, list[Row]]:
+def rows_by_key(rows: Iterable[Row], place: int) -> dict[Key | int, list[Row]]:
     """Sort rows into lists by one of their values."""
     sorted_: dict[Key | int, list[Row]] = {}
     for row in rows:

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 from tillbell.clock import SECOND, Micros
 from tillbell.errors import Misconfigured
-from tillbell.storage.session.connection import Link
+from tillbell.storage.session.connection import DbConnection
 from tillbell.storage.session.migrate import migrate
 from tillbell.storage.sqlite.connection import open_writer
 from tillbell.storage.sqlite.file_lock import FileLock
 
 
-class Departure(NamedTuple):
+class OutgoingMove(NamedTuple):
     """The mark in the store that goes away."""
 
     id: str
@@ -30,7 +30,7 @@ class Departure(NamedTuple):
     finished_at: Micros | None = None
 
 
-class Arrival(NamedTuple):
+class IncomingMove(NamedTuple):
     """The mark in the store that it becomes, and how far it is."""
 
     id: str
@@ -42,19 +42,19 @@ class Arrival(NamedTuple):
     finished_at: Micros | None = None
 
 
-def departure_of(link: Link) -> Departure | None:
+def outgoing_move(link: DbConnection) -> OutgoingMove | None:
     """Return where this SQLite store went, if it did."""
-    return next((Departure(*row) for row in link.rows("move_departure")), None)
+    return next((OutgoingMove(*row) for row in link.query("outgoing_move")), None)
 
 
-def arrival_in(link: Link) -> Arrival | None:
+def incoming_move(link: DbConnection) -> IncomingMove | None:
     """Return what came or comes into this PostgreSQL store, if anything did."""
-    return next((Arrival(*row) for row in link.rows("move_arrival")), None)
+    return next((IncomingMove(*row) for row in link.query("incoming_move")), None)
 
 
-def refuse_departed(link: Link, path: Path) -> None:
+def refuse_moved_store(link: DbConnection, path: Path) -> None:
     """Keep a store that has gone, or is going, from being served: `Misconfigured`."""
-    gone = departure_of(link)
+    gone = outgoing_move(link)
     if gone is None:
         return
     if gone.finished_at is None:
@@ -69,9 +69,9 @@ def refuse_departed(link: Link, path: Path) -> None:
     )
 
 
-def refuse_unfinished(link: Link) -> None:
+def refuse_unfinished_move(link: DbConnection) -> None:
     """Keep a store that is not all there from being served: `Misconfigured`."""
-    coming = arrival_in(link)
+    coming = incoming_move(link)
     if coming is not None and coming.finished_at is None:
         raise Misconfigured(
             f"{coming.source} is being moved into this database since {day(coming.begun_at)}, and "
@@ -80,7 +80,7 @@ def refuse_unfinished(link: Link) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked_data_file(path: Path) -> Iterator[None]:
     """Keep every gateway off a store, or say that one is there: `Misconfigured`."""
     if not path.is_file():
         raise Misconfigured(f"There is no database at {path}.")
@@ -91,15 +91,15 @@ def locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def go_back(path: Path, now: Micros, *, is_forced: bool) -> Departure:
+def cancel_move(path: Path, now: Micros, *, is_forced: bool) -> OutgoingMove:
     """Make a store that was moved usable again; return where it had gone.
 
     `is_forced` if the move was finished: what happened since is in the other database only, and
     what was delivered from there will be delivered again from here.
     """
-    with locked(path), contextlib.closing(open_writer(path)) as source:
+    with locked_data_file(path), contextlib.closing(open_writer(path)) as source:
         migrate(source, "sqlite", now)
-        gone = departure_of(source)
+        gone = outgoing_move(source)
         if gone is None:
             raise Misconfigured(f"{path} was not moved.")
         if gone.finished_at is not None and not is_forced:
@@ -108,7 +108,7 @@ def go_back(path: Path, now: Micros, *, is_forced: bool) -> Departure:
                 "since is there only. Stop what is running there, and say --force to go on with "
                 "the file as it was then."
             )
-        source.rows("move_return")
+        source.query("delete_outgoing_move")
         return gone
 
 

@@ -18,22 +18,29 @@ from urllib.parse import urlsplit
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.ids import IdMaker, made_at
-from tillbell.storage.move.copy import Copying
-from tillbell.storage.move.marks import Arrival, Departure, arrival_in, day, departure_of, locked
-from tillbell.storage.move.verify import Proof, prove
+from tillbell.storage.move.copy import StoreCopy
+from tillbell.storage.move.marks import (
+    IncomingMove,
+    OutgoingMove,
+    day,
+    incoming_move,
+    locked_data_file,
+    outgoing_move,
+)
+from tillbell.storage.move.verify import TableProof, prove_tables
 from tillbell.storage.operations import messages
-from tillbell.storage.postgres.connection import PostgresLink, open_link
+from tillbell.storage.postgres.connection import PostgresConnection, connect_postgres
 from tillbell.storage.postgres.partitions import cover_past
-from tillbell.storage.session.connection import Link
+from tillbell.storage.session.connection import DbConnection
 from tillbell.storage.session.migrate import migrate
-from tillbell.storage.session.transaction import Fault, Session, Transaction
+from tillbell.storage.session.transaction import DbSession, DbTransaction, Fault
 from tillbell.storage.sqlite.connection import open_reader, open_writer
 
 BATCH_ROWS = 4_000
 LOCK = ("migrations",)  # also held by whoever opens the target
 
 
-class Manner(NamedTuple):
+class MoveOptions(NamedTuple):
     """How a move is made, and who watches it."""
 
     batch_rows: int = BATCH_ROWS
@@ -42,12 +49,12 @@ class Manner(NamedTuple):
     fault: Fault = lambda _point: None
 
 
-class Moved(NamedTuple):
+class MoveReport(NamedTuple):
     """What became of it. No proofs: it had been finished before."""
 
     target: str
     copied: int  # rows, by this call and earlier ones
-    proofs: Sequence[Proof]
+    proofs: Sequence[TableProof]
 
     @property
     def is_proven(self) -> bool:
@@ -55,23 +62,23 @@ class Moved(NamedTuple):
         return all(proof.is_equal for proof in self.proofs)
 
 
-def move(path: Path, url: str, clock: Clock, manner: Manner | None = None) -> Moved:
+def move(path: Path, url: str, clock: Clock, manner: MoveOptions | None = None) -> MoveReport:
     """Move a store, or go on with its move. `Misconfigured` where that cannot be."""
-    manner = manner or Manner()
-    with locked(path), contextlib.closing(_reached(url)) as target:
+    manner = manner or MoveOptions()
+    with locked_data_file(path), contextlib.closing(_reached(url)) as target:
         with contextlib.closing(open_writer(path)) as source:
             migrate(source, "sqlite", clock.now())
             known = _known(source, target, path)
         if known is not None and known.finished_at is not None:
-            return Moved(_without_password(url), known.copied, ())
+            return MoveReport(_without_password(url), known.copied, ())
         migrate(target, "postgres", clock.now())
-        coming = known or _begin(path, target, url, _Beginning(clock.now(), manner.fault))
-        return _carry(path, url, _Way(target, coming, clock, manner))
+        coming = known or _begin(path, target, url, _MoveStart(clock.now(), manner.fault))
+        return _carry(path, url, _MoveInProgress(target, coming, clock, manner))
 
 
-def _reached(url: str) -> PostgresLink:
+def _reached(url: str) -> PostgresConnection:
     try:
-        return open_link(url)
+        return connect_postgres(url)
     except StoreUnavailable as error:
         raise Misconfigured(f"Cannot use the PostgreSQL database. {error}") from error
 
@@ -79,9 +86,9 @@ def _reached(url: str) -> PostgresLink:
 # ── who may move where ───────────────────────────────────────────────────────────────────────────
 
 
-def _known(source: Link, target: Link, path: Path) -> Arrival | None:
+def _known(source: DbConnection, target: DbConnection, path: Path) -> IncomingMove | None:
     """Return the move to go on with, None to begin one; `Misconfigured` if neither may be."""
-    gone, coming = departure_of(source), _arrival(target)
+    gone, coming = outgoing_move(source), _arrival(target)
     if gone is not None and coming is not None and gone.id == coming.id:
         return coming
     if gone is not None and gone.finished_at is not None:
@@ -97,58 +104,58 @@ def _known(source: Link, target: Link, path: Path) -> Arrival | None:
     return None
 
 
-def _arrival(target: Link) -> Arrival | None:
-    ((is_ours, _),) = target.rows("schema_exists")
-    return arrival_in(target) if is_ours else None
+def _arrival(target: DbConnection) -> IncomingMove | None:
+    ((is_ours, _),) = target.query("schema_exists")
+    return incoming_move(target) if is_ours else None
 
 
-def _refuse_full(target: Link) -> None:
-    found = [table for (table,) in target.rows("move_found")]
+def _refuse_full(target: DbConnection) -> None:
+    found = [table for (table,) in target.query("move_existing_rows")]
     if found:
         raise Misconfigured(
             f"The target is not empty: it holds {', '.join(found)}. Give it an empty database."
         )
 
 
-class _Beginning(NamedTuple):
+class _MoveStart(NamedTuple):
     """When, and what is planted in it."""
 
     now: Micros
     fault: Fault
 
 
-def _begin(path: Path, target: Link, url: str, beginning: _Beginning) -> Arrival:
+def _begin(path: Path, target: DbConnection, url: str, beginning: _MoveStart) -> IncomingMove:
     """Mark both sides. Killed between the two, the next call begins anew under another id."""
     _refuse_full(target)
     id_ = IdMaker().new("mov", beginning.now)
-    _depart(path, Departure(id_, _without_password(url), beginning.now), beginning.fault)
-    target.rows("begin")
+    _depart(path, OutgoingMove(id_, _without_password(url), beginning.now), beginning.fault)
+    target.query("begin")
     try:
         target.lock([LOCK])
         _refuse_full(target)
-        target.rows("move_arrive", (id_, str(path), beginning.now))
+        target.query("insert_incoming_move", (id_, str(path), beginning.now))
     except BaseException:
         target.rollback()
         raise
     target.commit()
-    return Arrival(id_, str(path), beginning.now)
+    return IncomingMove(id_, str(path), beginning.now)
 
 
-def _depart(path: Path, gone: Departure, fault: Fault) -> None:
+def _depart(path: Path, gone: OutgoingMove, fault: Fault) -> None:
     """Close the source, in one commit: no lease is left, and the mark is made."""
-    session = Session(lambda: open_writer(path), fault)
+    session = DbSession(lambda: open_writer(path), fault)
     try:
         session.begin()
-        session.run(messages.orphan, [gone.begun_at])
-        session.run(_mark, [gone])
+        session.run_operation(messages.release_all_leases, [gone.begun_at])
+        session.run_operation(_mark, [gone])
         session.commit()
     finally:
         session.close()
 
 
-def _mark(transaction: Transaction, departures: Sequence[Departure]) -> list[None]:
-    transaction.rows("move_return")  # an earlier try, of which the target knows nothing
-    transaction.rows("move_depart", departures[0])
+def _mark(transaction: DbTransaction, departures: Sequence[OutgoingMove]) -> list[None]:
+    transaction.query("delete_outgoing_move")  # an earlier try, of which the target knows nothing
+    transaction.query("insert_outgoing_move", departures[0])
     return [None]
 
 
@@ -160,43 +167,43 @@ def _without_password(url: str) -> str:
 # ── the way ──────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Way(NamedTuple):
+class _MoveInProgress(NamedTuple):
     """A move that has begun."""
 
-    target: Link
-    coming: Arrival
+    target: DbConnection
+    incoming: IncomingMove
     clock: Clock
-    manner: Manner
+    manner: MoveOptions
 
 
-def _carry(path: Path, url: str, way: _Way) -> Moved:
+def _carry(path: Path, url: str, way: _MoveInProgress) -> MoveReport:
     with contextlib.closing(open_reader(path)) as source:
         copied = _copy(source, way)
-        way.target.rows("move_analyze")
-        with contextlib.closing(open_link(url)) as reader:
-            proofs = prove(source, reader, way.manner.on_proof)
-    moved = Moved(_without_password(url), copied, proofs)
+        way.target.query("move_analyze")
+        with contextlib.closing(connect_postgres(url)) as reader:
+            proofs = prove_tables(source, reader, way.manner.on_proof)
+    moved = MoveReport(_without_password(url), copied, proofs)
     if moved.is_proven:
         _finish(path, way)
     return moved
 
 
-def _copy(source: Link, way: _Way) -> int:
+def _copy(source: DbConnection, way: _MoveInProgress) -> int:
     manner = way.manner
-    oldest = [made_at(id_) for id_ in source.rows("move_oldest")[0] if id_ is not None]
-    cover_past(way.target, min(oldest, default=way.coming.begun_at), way.coming.begun_at)
-    copying = Copying(
-        source, way.target, way.coming, batch_rows=manner.batch_rows, fault=manner.fault
+    oldest = [made_at(id_) for id_ in source.query("move_oldest")[0] if id_ is not None]
+    cover_past(way.target, min(oldest, default=way.incoming.begun_at), way.incoming.begun_at)
+    copying = StoreCopy(
+        source, way.target, way.incoming, batch_rows=manner.batch_rows, fault=manner.fault
     )
     copying.on_batch = manner.on_batch
     copying.run()
     return copying.copied
 
 
-def _finish(path: Path, way: _Way) -> None:
+def _finish(path: Path, way: _MoveInProgress) -> None:
     """Mark the source as gone, then the target as complete: in this order, so that one is shut."""
-    done = (way.coming.id, way.clock.now())
+    done = (way.incoming.id, way.clock.now())
     with contextlib.closing(open_writer(path)) as source:
-        source.rows("move_departed", done)
+        source.query("finish_outgoing_move", done)
     way.manner.fault("departed")
-    way.target.rows("move_arrived", done)
+    way.target.query("finish_incoming_move", done)

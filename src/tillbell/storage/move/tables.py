@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tillbell.storage.session.connection import Link, Row
+from tillbell.storage.session.connection import DbConnection, Row
 
 Key = tuple[str | int, ...]
 
@@ -30,10 +30,10 @@ class Table(NamedTuple):
         """Return a row's key."""
         return tuple(row[place] for place in self.key)
 
-    def pages(self, link: Link, after: Key | None = None) -> Iterator[list[Row]]:
+    def pages(self, link: DbConnection, after: Key | None = None) -> Iterator[list[Row]]:
         """Read all rows after a key, page by page."""
         after = self.start if after is None else after
-        while found := link.rows(self.read, (*after, self.page), *self.form):
+        while found := link.query(self.read, (*after, self.page), *self.form):
             yield found
             after = self.key_of(found[-1])
 
@@ -57,7 +57,7 @@ PLAIN = {
     Table("callback_requests", "move_read_requests", (1,), ("",), WIDE): "insert_request",
     Table("callback_keys", "move_read_keys", (3, 0, 1), ("", "", "")): "move_put_keys",
     Table("callback_waits", "move_read_waits", (0, 1, 2), ("", "", "")): "move_put_waits",
-    Table("seen_items", "move_read_seen_items", (2, 0, 1), ("", "", "")): "see_item",
+    Table("seen_items", "move_read_seen_items", (2, 0, 1), ("", "", "")): "insert_item_key",
     Table("conflicts", "move_read_conflicts", (1, 0), ("", "")): "insert_conflict",
     Table("audit", "move_read_audit", (1, 0), ("", "")): "insert_audit",
 }

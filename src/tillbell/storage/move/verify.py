@@ -14,25 +14,25 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tillbell.storage.move.tables import ALL, Table
-from tillbell.storage.session.connection import Link, Row
+from tillbell.storage.session.connection import DbConnection, Row
 
 _BITS = 128
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Sum(NamedTuple):
+class TableDigest(NamedTuple):
     """What a table holds."""
 
     rows: int
     hash: str  # 32 hexadecimal digits
 
 
-class Proof(NamedTuple):
+class TableProof(NamedTuple):
     """A table on both sides."""
 
     table: str
-    source: Sum
-    target: Sum
+    source: TableDigest
+    target: TableDigest
 
     @property
     def is_equal(self) -> bool:
@@ -40,22 +40,26 @@ class Proof(NamedTuple):
         return self.source == self.target
 
 
-def prove(source: Link, target: Link, watch: Callable[[str], object]) -> list[Proof]:
+def prove_tables(
+    source: DbConnection, target: DbConnection, watch: Callable[[str], object]
+) -> list[TableProof]:
     """Read both stores from end to end; `watch` is told each table's name before it is read."""
     proofs = []
     for table in ALL:
         watch(table.name)
-        proofs.append(Proof(table.name, summed(source, table), summed(target, table)))
+        proofs.append(
+            TableProof(table.name, table_digest(source, table), table_digest(target, table))
+        )
     return proofs
 
 
-def summed(link: Link, table: Table) -> Sum:
+def table_digest(link: DbConnection, table: Table) -> TableDigest:
     """Add up a table."""
     count = total = 0
     for page in table.pages(link):
         count += len(page)
         total += sum(_hash(row) for row in page)
-    return Sum(count, f"{total % 2**_BITS:0{_BITS // 4}x}")
+    return TableDigest(count, f"{total % 2**_BITS:0{_BITS // 4}x}")
 
 
 def _hash(row: Row) -> int:

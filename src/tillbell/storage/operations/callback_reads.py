@@ -1,4 +1,4 @@
-"""Reads of the books: the queries behind `BookViews`, each on one connection of the readers."""
+"""Reads of the books: the queries behind `InboundReads`, each on one connection of the readers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from tillbell.clock import Micros
 from tillbell.model.callbacks import Callback, References
-from tillbell.model.transactions import AuditEntry, Conflict, Effect, Transaction, Transition
+from tillbell.model.transactions import AuditEntry, Effect, MoneyConflict, Transaction, Transition
 from tillbell.storage.operations import callback_rows
 from tillbell.storage.operations.message_reads import Reader, bounds
 from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
@@ -15,7 +15,7 @@ from tillbell.storage.ports.outbound import Page
 from tillbell.storage.session.connection import json_list
 
 CANDIDATES = 50
-# By which index a list is read: the numbers of `either {by}` in book_views.sql.
+# By which index a list is read: the numbers of `either {by}` in inbound_reads.sql.
 BY_APP = 0
 BY_OUTCOME, BY_REFUSAL, BY_SOURCE, BY_TRANSACTION = 1, 2, 3, 4  # callbacks
 BY_STATUS, BY_USER, BY_PARENT = 1, 2, 3  # transactions
@@ -32,9 +32,9 @@ def callback(reader: Reader, app_id: str, callback_id: str) -> Callback | None:
     return callback_rows.callback(found[0]) if found else None
 
 
-def request(reader: Reader, app_id: str, callback_id: str) -> bytes | None:
+def callback_request(reader: Reader, app_id: str, callback_id: str) -> bytes | None:
     """Read a callback's sealed bytes."""
-    found = reader("request", (app_id, callback_id))
+    found = reader("callback_request", (app_id, callback_id))
     return found[0][0] if found else None
 
 
@@ -68,27 +68,32 @@ def _best_of_callbacks(filter_: CallbackFilter) -> int:
     return BY_APP if filter_.source_id is None else BY_SOURCE
 
 
-def unprocessed(reader: Reader, after: str, limit: int) -> list[Callback]:
+def unprocessed_callbacks(reader: Reader, after: str, limit: int) -> list[Callback]:
     """Read callbacks that are not yet processed."""
-    found = reader("unprocessed", {"after": after, "limit": limit})
+    found = reader("unprocessed_callbacks", {"after": after, "limit": limit})
     return [callback_rows.callback(row) for row in found]
 
 
-def waiting(reader: Reader, app_id: str, references: Sequence[str]) -> list[Callback]:
+def callbacks_awaiting(reader: Reader, app_id: str, references: Sequence[str]) -> list[Callback]:
     """Read unmatched callbacks that wait for a reference."""
-    found = reader("waiting", {"app_id": app_id, "references": json_list(references)})
+    found = reader("callbacks_awaiting", {"app_id": app_id, "references": json_list(references)})
     return [callback_rows.callback(row) for row in found]
 
 
-def to_retry(reader: Reader, now: Micros, limit: int) -> list[Callback]:
+def callbacks_to_retry(reader: Reader, now: Micros, limit: int) -> list[Callback]:
     """Read unmatched callbacks whose time has come."""
-    return [callback_rows.callback(row) for row in reader("to_retry", {"now": now, "limit": limit})]
+    return [
+        callback_rows.callback(row)
+        for row in reader("callbacks_to_retry", {"now": now, "limit": limit})
+    ]
 
 
-def unseen(reader: Reader, app_id: str, source_id: str, item_keys: Sequence[str]) -> set[str]:
+def new_item_keys(
+    reader: Reader, app_id: str, source_id: str, item_keys: Sequence[str]
+) -> set[str]:
     """Leave out the items that were seen."""
     bindings = {"app_id": app_id, "source_id": source_id, "item_keys": json_list(item_keys)}
-    found = reader("seen", bindings)
+    found = reader("known_item_keys", bindings)
     return set(item_keys) - {key for (key,) in found}
 
 
@@ -101,7 +106,7 @@ def transaction(reader: Reader, app_id: str, key: str) -> Transaction | None:
     return callback_rows.transaction(found[0]) if found else None
 
 
-def candidates(
+def candidate_transactions(
     reader: Reader, app_id: str, source_id: str | None, references: References
 ) -> list[Transaction]:
     """Read what references may mean."""
@@ -112,12 +117,15 @@ def candidates(
         "psp": json_list(references.psp),
         "limit": CANDIDATES,
     }
-    return [callback_rows.transaction(row) for row in reader("candidates", bindings)]
+    return [callback_rows.transaction(row) for row in reader("candidate_transactions", bindings)]
 
 
-def children(reader: Reader, app_id: str, transaction_id: str) -> list[Transaction]:
+def linked_transactions(reader: Reader, app_id: str, transaction_id: str) -> list[Transaction]:
     """Read linked transactions."""
-    return [callback_rows.transaction(row) for row in reader("children", (app_id, transaction_id))]
+    return [
+        callback_rows.transaction(row)
+        for row in reader("linked_transactions", (app_id, transaction_id))
+    ]
 
 
 def transactions(
@@ -149,9 +157,9 @@ def _best_of_transactions(filter_: TransactionFilter) -> int:
     return BY_APP if filter_.status is None else BY_STATUS
 
 
-def due_checks(reader: Reader, now: Micros, limit: int) -> list[Transaction]:
+def transactions_to_check(reader: Reader, now: Micros, limit: int) -> list[Transaction]:
     """Read transactions that the janitor is to look at."""
-    found = reader("due_checks", {"now": now, "limit": limit})
+    found = reader("transactions_to_check", {"now": now, "limit": limit})
     return [callback_rows.transaction(row) for row in found]
 
 
@@ -170,7 +178,7 @@ def effects(reader: Reader, app_id: str, transaction_id: str) -> list[Effect]:
 # ── conflicts and audit ──────────────────────────────────────────────────────────────────────────
 
 
-class Disagreements(NamedTuple):
+class ConflictQuery(NamedTuple):
     """Which conflicts are listed."""
 
     app_id: str
@@ -179,13 +187,13 @@ class Disagreements(NamedTuple):
     open_only: bool
 
 
-def conflict(reader: Reader, app_id: str, conflict_id: str) -> Conflict | None:
+def conflict(reader: Reader, app_id: str, conflict_id: str) -> MoneyConflict | None:
     """Read one conflict."""
     found = reader("conflict", (conflict_id, app_id))
     return callback_rows.conflict(found[0]) if found else None
 
 
-def conflicts(reader: Reader, wanted: Disagreements) -> list[Conflict]:
+def conflicts(reader: Reader, wanted: ConflictQuery) -> list[MoneyConflict]:
     """Read a page of conflicts."""
     cut = bounds(wanted.page)
     bindings: dict[str, Any] = cut.bindings | {

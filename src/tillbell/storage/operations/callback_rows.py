@@ -10,13 +10,13 @@ from tillbell.model.callbacks import Callback, Outcome
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import (
     AuditEntry,
-    Conflict,
     Direction,
     Effect,
     EffectKind,
-    Kind,
-    Status,
+    MoneyConflict,
     Transaction,
+    TransactionKind,
+    TransactionStatus,
     Transition,
 )
 from tillbell.storage.operations.message_rows import Row, from_labels, to_labels
@@ -36,8 +36,8 @@ def _from_object(members: dict[str, Any]) -> str | None:
     return msgspec.json.encode(members).decode() if members else None
 
 
-def _status(text: str | None) -> Status | None:
-    return None if text is None else Status(text)
+def _status(text: str | None) -> TransactionStatus | None:
+    return None if text is None else TransactionStatus(text)
 
 
 def callback(row: Row) -> Callback:
@@ -60,8 +60,8 @@ def transaction(row: Row) -> Transaction:
     found = Transaction._make(row)
     return found._replace(
         direction=Direction(found.direction),
-        kind=Kind(found.kind),
-        status=Status(found.status),
+        kind=TransactionKind(found.kind),
+        status=TransactionStatus(found.status),
         previous_status=_status(found.previous_status),
         metadata=_to_object(row[_METADATA]),
         reserves=bool(found.reserves),
@@ -77,7 +77,7 @@ def transaction_row(transaction: Transaction) -> Row:
 
 def transition(row: Row) -> Transition:
     """Read a step."""
-    previous, status = _status(row[2]), Status(row[3])
+    previous, status = _status(row[2]), TransactionStatus(row[3])
     return Transition._make((*row[:2], previous, status, *row[4:-1], _to_object(row[-1])))
 
 
@@ -91,9 +91,11 @@ def effect(row: Row) -> Effect:
     return Effect._make((row[0], EffectKind(row[1]), *row[2:]))
 
 
-def conflict(row: Row) -> Conflict:
+def conflict(row: Row) -> MoneyConflict:
     """Read a conflict."""
-    return Conflict._make((*row[:3], Status(row[3]), Status(row[4]), *row[5:]))
+    return MoneyConflict._make(
+        (*row[:3], TransactionStatus(row[3]), TransactionStatus(row[4]), *row[5:])
+    )
 
 
 def audit_entry(row: Row) -> AuditEntry:

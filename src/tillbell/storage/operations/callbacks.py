@@ -11,23 +11,23 @@ from typing import NamedTuple
 from tillbell.clock import Micros
 from tillbell.model.callbacks import Callback, Outcome
 from tillbell.storage.operations import callback_rows
-from tillbell.storage.ports.inbound import Arrival
+from tillbell.storage.ports.inbound import ReceivedCallback
 from tillbell.storage.session.connection import json_rows
-from tillbell.storage.session.transaction import Transaction
+from tillbell.storage.session.transaction import DbTransaction
 
 Key = tuple[str, str, str]  # application, source, dedupe key
 
 
-class _Holder(NamedTuple):
+class _DedupeKeyHolder(NamedTuple):
     """Which callback holds a dedupe key, and whether the next one may take it over."""
 
     callback_id: str
     is_open: bool
 
 
-def receive(transaction: Transaction, arrivals: Sequence[Arrival]) -> list[Callback]:
+def receive(transaction: DbTransaction, arrivals: Sequence[ReceivedCallback]) -> list[Callback]:
     """Store callbacks; those that are known as duplicates of the first."""
-    keys = _Keys(transaction, [arrival.callback for arrival in arrivals])
+    keys = _DedupeKeys(transaction, [arrival.callback for arrival in arrivals])
     judged = [keys.judge(arrival.callback) for arrival in arrivals]
     requests = [
         (callback.app_id, callback.id, arrival.request, arrival.is_bulk)
@@ -35,8 +35,8 @@ def receive(transaction: Transaction, arrivals: Sequence[Arrival]) -> list[Callb
         if callback is not None and arrival.request is not None
     ]
     fresh = [callback_rows.callback_row(callback) for callback in judged if callback is not None]
-    transaction.bulk("insert_callback", fresh)
-    transaction.bulk("insert_request", requests)
+    transaction.execute_bulk("insert_callback", fresh)
+    transaction.execute_bulk("insert_request", requests)
     keys.write()
     return [
         callback or _stored(transaction, arrival.callback)
@@ -44,18 +44,18 @@ def receive(transaction: Transaction, arrivals: Sequence[Arrival]) -> list[Callb
     ]
 
 
-class _Keys:
+class _DedupeKeys:
     """Dedupe keys that are held: on disk, or since earlier in this run."""
 
-    def __init__(self, transaction: Transaction, callbacks: Sequence[Callback]) -> None:
+    def __init__(self, transaction: DbTransaction, callbacks: Sequence[Callback]) -> None:
         self._transaction = transaction
         self._taken: list[tuple[str, str, str, str, Micros]] = []
         self._displaced: list[tuple[str, str]] = []
         wanted = sorted({key for callback in callbacks if (key := _key(callback)) is not None})
         transaction.lock(("dedupe key", *key) for key in wanted)
         keys = {"keys": json_rows(wanted)}
-        found = transaction.rows("key_holders", keys) if wanted else []
-        self._holders = {tuple(row[:3]): _Holder(row[3], bool(row[4])) for row in found}
+        found = transaction.query("dedupe_key_owners", keys) if wanted else []
+        self._holders = {tuple(row[:3]): _DedupeKeyHolder(row[3], bool(row[4])) for row in found}
 
     def judge(self, callback: Callback) -> Callback | None:
         """Return it as it is to be stored, and note what it takes; None: it is stored already."""
@@ -64,7 +64,7 @@ class _Keys:
             return callback
         holder = self._holders.get(key)
         if holder is None or holder.is_open:
-            self._holders[key] = _Holder(callback.id, is_open=False)
+            self._holders[key] = _DedupeKeyHolder(callback.id, is_open=False)
             self._taken.append((*key, callback.id, callback.received_at))
             self._displaced += [(callback.app_id, holder.callback_id)] if holder else []
             return callback
@@ -79,9 +79,9 @@ class _Keys:
 
     def write(self) -> None:
         """Hand the keys over. Whoever had one before waits no longer: the new one has its news."""
-        self._transaction.bulk("hold_key", self._taken)
-        for name in ("stop_waiting", "end_waits"):
-            self._transaction.many(name, self._displaced)
+        self._transaction.execute_bulk("put_dedupe_key", self._taken)
+        for name in ("clear_callback_retry", "delete_callback_waits"):
+            self._transaction.execute_each(name, self._displaced)
 
 
 def _key(callback: Callback) -> Key | None:
@@ -91,22 +91,22 @@ def _key(callback: Callback) -> Key | None:
     return callback.app_id, callback.source_id, callback.dedupe_key
 
 
-def _stored(transaction: Transaction, callback: Callback) -> Callback:
-    (row,) = transaction.rows("callback", {"id": callback.id, "app_id": callback.app_id})
+def _stored(transaction: DbTransaction, callback: Callback) -> Callback:
+    (row,) = transaction.query("callback", {"id": callback.id, "app_id": callback.app_id})
     return callback_rows.callback(row)
 
 
-def reopen(transaction: Transaction, requests: Sequence[tuple[str, str]]) -> list[bool]:
+def reopen_callback(transaction: DbTransaction, requests: Sequence[tuple[str, str]]) -> list[bool]:
     """Take conclusions back, of callbacks as (application, id); False where there is none."""
     return [_reopen(transaction, callback) for callback in requests]
 
 
-def _reopen(transaction: Transaction, callback: tuple[str, str]) -> bool:
+def _reopen(transaction: DbTransaction, callback: tuple[str, str]) -> bool:
     app_id, id_ = callback
     transaction.lock([("callback", id_)])
-    key = transaction.row("reopen_callback", callback)
+    key = transaction.query_one("reopen_callback", callback)
     if key is None:
         return False
-    transaction.rows("end_waits", callback)
-    transaction.rows("open_key", (app_id, *key, id_, False))
+    transaction.query("delete_callback_waits", callback)
+    transaction.query("open_dedupe_key", (app_id, *key, id_, False))
     return True

@@ -6,7 +6,7 @@ of them, each time. So a claim begins where the last one has taken everything, a
 `every` microseconds looks at everything again: at what became due in the past, which is rare.
 
 - A commit that began before a claim may end after it, and the clocks of processes differ: so a
-  claim begins `MARGIN` before where the last one ended. No commit takes that long.
+  claim begins `COMMIT_MARGIN` before where the last one ended. No commit takes that long.
 - One of an order key that may go at last is as due as it ever was: lanes with such are looked at
   whole, always.
 - Leases end in the future when they are written, so theirs needs no margin but for clocks.
@@ -20,41 +20,41 @@ from typing import NamedTuple
 from tillbell.clock import SECOND, Micros
 from tillbell.storage.ports.outbound import LaneKey
 
-MARGIN: Micros = 15 * SECOND
+COMMIT_MARGIN: Micros = 15 * SECOND
 LEASES_MARGIN: Micros = 2 * SECOND
-EVERY: Micros = 30 * SECOND
+FULL_SCAN_EVERY: Micros = 30 * SECOND
 LANES_MAX = 100_000  # then all are forgotten: a look at everything
 
 
-class View(NamedTuple):
+class ClaimBounds(NamedTuple):
     """From which due time on to look: of each lane, and for lost leases of any; 0 if not there."""
 
     lanes: Mapping[LaneKey, Micros]
     leases: Micros
 
-    def of(self, lane: LaneKey) -> Micros:
+    def since(self, lane: LaneKey) -> Micros:
         """Return that of a lane."""
         return self.lanes.get(lane, 0)
 
 
-EVERYTHING = View({}, 0)
+UNBOUNDED = ClaimBounds({}, 0)
 
 
-class _Seen(NamedTuple):
+class _ClaimedUntil(NamedTuple):
     until: Micros  # what was due before is taken
     whole_at: Micros  # when all of it was last looked at
 
 
-class Horizon:
+class ClaimWindow:
     """Remembers how far claims have come."""
 
     def __init__(self, every: Micros, ordered: Collection[LaneKey] = ()) -> None:
         self._every = every
         self._ordered = ordered  # lanes with order keys; it grows
-        self._lanes: dict[LaneKey, _Seen] = {}
-        self._leases = _Seen(0, 0)
+        self._lanes: dict[LaneKey, _ClaimedUntil] = {}
+        self._leases = _ClaimedUntil(0, 0)
 
-    def view(self, lanes: Iterable[LaneKey], now: Micros) -> View:
+    def bounds(self, lanes: Iterable[LaneKey], now: Micros) -> ClaimBounds:
         """Say from where on to look at these."""
         since = {
             lane: seen.until
@@ -63,23 +63,23 @@ class Horizon:
             and self._is_fresh(seen, now)
             and lane not in self._ordered
         }
-        return View(since, self._leases.until if self._is_fresh(self._leases, now) else 0)
+        return ClaimBounds(since, self._leases.until if self._is_fresh(self._leases, now) else 0)
 
-    def _is_fresh(self, seen: _Seen, now: Micros) -> bool:
+    def _is_fresh(self, seen: _ClaimedUntil, now: Micros) -> bool:
         return 0 <= now - seen.whole_at < self._every
 
-    def looked(
-        self, view: View, reached: Mapping[LaneKey, Micros], leases_left: Micros, now: Micros
+    def advance(
+        self, view: ClaimBounds, reached: Mapping[LaneKey, Micros], leases_left: Micros, now: Micros
     ) -> None:
         """Note that a claim at `now` that looked so has been committed, and how far it came."""
         if len(self._lanes) > LANES_MAX:
             self._lanes.clear()
         for lane, until in reached.items():
-            self._lanes[lane] = self._moved(lane, view.of(lane), until - MARGIN, now)
+            self._lanes[lane] = self._moved(lane, view.since(lane), until - COMMIT_MARGIN, now)
         until = max(view.leases, leases_left - LEASES_MARGIN)
-        self._leases = _Seen(until, self._leases.whole_at if view.leases else now)
+        self._leases = _ClaimedUntil(until, self._leases.whole_at if view.leases else now)
 
-    def _moved(self, lane: LaneKey, since: Micros, until: Micros, now: Micros) -> _Seen:
+    def _moved(self, lane: LaneKey, since: Micros, until: Micros, now: Micros) -> _ClaimedUntil:
         seen = self._lanes.get(lane)
         whole_at = seen.whole_at if since and seen is not None else now
-        return _Seen(max(since, until), whole_at)
+        return _ClaimedUntil(max(since, until), whole_at)

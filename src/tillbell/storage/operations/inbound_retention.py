@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tillbell.clock import DAY, Micros
 from tillbell.ids import first_of
-from tillbell.storage.session.transaction import Transaction
+from tillbell.storage.session.transaction import DbTransaction
 
 BULK_REQUEST_LIFE: Micros = DAY
 KEY_LIFE: Micros = 400 * DAY
@@ -28,7 +28,7 @@ _REMOVALS = (
 )
 
 
-class BookBounds(NamedTuple):
+class InboundPurgeCutoffs(NamedTuple):
     """What is past its time, and how many rows may go at once."""
 
     requests_before: Micros
@@ -37,12 +37,12 @@ class BookBounds(NamedTuple):
     limit: int
 
 
-def purge_books(transaction: Transaction, requests: Sequence[BookBounds]) -> list[int]:
+def purge_inbound(transaction: DbTransaction, requests: Sequence[InboundPurgeCutoffs]) -> list[int]:
     """Delete what is past its time, leaves first."""
     return [_purge(transaction, bounds) for bounds in requests]
 
 
-def _purge(transaction: Transaction, bounds: BookBounds) -> int:
+def _purge(transaction: DbTransaction, bounds: InboundPurgeCutoffs) -> int:
     left = bounds.limit
     for step in (_requests, _callbacks, _keys, _items):
         if left > 0:
@@ -50,34 +50,36 @@ def _purge(transaction: Transaction, bounds: BookBounds) -> int:
     return bounds.limit - left
 
 
-def _requests(transaction: Transaction, bounds: BookBounds, limit: int) -> int:
+def _requests(transaction: DbTransaction, bounds: InboundPurgeCutoffs, limit: int) -> int:
     bindings = {
         "oldest_kept": first_of("cbk", bounds.requests_before),
         "oldest_bulk": first_of("cbk", bounds.now - BULK_REQUEST_LIFE),
         "limit": limit,
     }
-    return transaction.many("delete_request", transaction.rows("stale_requests", bindings))()
+    return transaction.execute_each(
+        "delete_request", transaction.query("expired_requests", bindings)
+    )()
 
 
-def _callbacks(transaction: Transaction, bounds: BookBounds, limit: int) -> int:
-    gone = transaction.rows("delete_callbacks", (first_of("cbk", bounds.callbacks_before), limit))
-    transaction.many("delete_request", gone)
-    transaction.many("end_waits", gone)
+def _callbacks(transaction: DbTransaction, bounds: InboundPurgeCutoffs, limit: int) -> int:
+    gone = transaction.query("delete_callbacks", (first_of("cbk", bounds.callbacks_before), limit))
+    transaction.execute_each("delete_request", gone)
+    transaction.execute_each("delete_callback_waits", gone)
     return len(gone)
 
 
-def _keys(transaction: Transaction, bounds: BookBounds, limit: int) -> int:
-    return len(transaction.rows("delete_keys", (bounds.now - KEY_LIFE, limit)))
+def _keys(transaction: DbTransaction, bounds: InboundPurgeCutoffs, limit: int) -> int:
+    return len(transaction.query("delete_keys", (bounds.now - KEY_LIFE, limit)))
 
 
-def _items(transaction: Transaction, bounds: BookBounds, limit: int) -> int:
-    return len(transaction.rows("delete_items", (bounds.now - ITEM_LIFE, limit)))
+def _items(transaction: DbTransaction, bounds: InboundPurgeCutoffs, limit: int) -> int:
+    return len(transaction.query("delete_items", (bounds.now - ITEM_LIFE, limit)))
 
 
-def remove_books(transaction: Transaction, app_id: str) -> None:
+def remove_inbound(transaction: DbTransaction, app_id: str) -> None:
     """Delete all that came in for an application and what it did: the only way that history goes.
 
     In the commit that removes the application, however much it is.
     """
-    for name in ("begin_removal", *_REMOVALS, "end_removal"):
-        transaction.rows(name, (app_id,))
+    for name in ("begin_application_removal", *_REMOVALS, "end_application_removal"):
+        transaction.query(name, (app_id,))

@@ -6,40 +6,42 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tillbell.clock import HOUR, SECOND, Micros
-from tillbell.storage.ports.cluster import Member, Roll
-from tillbell.storage.session.transaction import Transaction
+from tillbell.storage.ports.cluster import ClusterState, Member
+from tillbell.storage.session.transaction import DbTransaction
 
-SILENCE: Micros = 2 * SECOND  # after which one without a connection counts as dead
+LOST_CONNECTION_AFTER: Micros = 2 * SECOND  # after which one without a connection counts as dead
 CHANGES_KEPT: Micros = HOUR  # longer than any process that lives does not look
 
 
-class SignIn(NamedTuple):
+class HeartbeatRequest(NamedTuple):
     """A process, and for how long it counts as alive."""
 
     member: Member
-    life: Micros
+    timeout: Micros
 
 
-def sign_in(transaction: Transaction, requests: Sequence[SignIn]) -> list[Roll]:
+def heartbeat(
+    transaction: DbTransaction, requests: Sequence[HeartbeatRequest]
+) -> list[ClusterState]:
     """Enter processes and see who is there."""
-    return [_sign_in(transaction, *request) for request in requests]
+    return [_heartbeat(transaction, *request) for request in requests]
 
 
-def _sign_in(transaction: Transaction, member: Member, life: Micros) -> Roll:
-    ((now,),) = transaction.rows("database_time")
-    transaction.rows("sign_in", (*member, now))
-    transaction.rows("strike_off", (now - life, now - SILENCE))
-    led = transaction.row("lead", (member.id, now, now + life))
+def _heartbeat(transaction: DbTransaction, member: Member, life: Micros) -> ClusterState:
+    ((now,),) = transaction.query("database_time")
+    transaction.query("put_member", (*member, now))
+    transaction.query("remove_dead_members", (now - life, now - LOST_CONNECTION_AFTER))
+    led = transaction.query_one("take_leadership", (member.id, now, now + life))
     if led:
-        transaction.rows("forget_record_changes", (now - CHANGES_KEPT,))
-    senders = tuple(id_ for (id_,) in transaction.rows("senders"))
-    ((latest,),) = transaction.rows("latest_record_change")
-    return Roll(now, senders, led[0] if led else 0, latest)
+        transaction.query("delete_record_changes", (now - CHANGES_KEPT,))
+    senders = tuple(id_ for (id_,) in transaction.query("live_workers"))
+    ((latest,),) = transaction.query("latest_record_change")
+    return ClusterState(now, senders, led[0] if led else 0, latest)
 
 
-def sign_out(transaction: Transaction, requests: Sequence[str]) -> list[None]:
+def leave(transaction: DbTransaction, requests: Sequence[str]) -> list[None]:
     """Strike processes off, and free what they led."""
     for member_id in requests:
-        transaction.rows("sign_out", (member_id,))
-        transaction.rows("step_down", (member_id,))
+        transaction.query("delete_member", (member_id,))
+        transaction.query("release_leadership", (member_id,))
     return [None] * len(requests)

@@ -1,4 +1,4 @@
-"""Reads: the queries behind `Views`, each on one connection of the readers."""
+"""Reads: the queries behind `OutboundReads`, each on one connection of the readers."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from tillbell.clock import HOUR, Micros
 from tillbell.ids import first_of, span
 from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message
 from tillbell.storage.operations import message_rows
-from tillbell.storage.operations.claim_window import View
+from tillbell.storage.operations.claim_window import ClaimBounds
 from tillbell.storage.ports.outbound import (
     AttemptFilter,
     DeliveryRow,
-    Lane,
+    DeliverySelection,
+    DueLane,
     LaneKey,
     MessageFilter,
     Page,
-    Repeated,
-    Selection,
+    RepeatedRequest,
     Totals,
 )
 from tillbell.storage.session.connection import Bindings, Row, json_list, json_rows
@@ -38,7 +38,7 @@ class Reader(Protocol):
         ...
 
 
-class Cut(NamedTuple):
+class PageBounds(NamedTuple):
     """A page as bounds on ids, both exclusive."""
 
     low: str
@@ -59,17 +59,17 @@ class Cut(NamedTuple):
 
 def bounds(
     page: Page, prefix: str = "", after: Micros | None = None, before: Micros | None = None
-) -> Cut:
+) -> PageBounds:
     """Turn a page, and a time that ids were made in, into bounds on ids."""
     low = first_of(prefix, after) if after is not None else ""
     high = first_of(prefix, before) if before is not None else LAST
     is_up = page.ascending is not page.backwards
     if page.iterator is not None:
         low, high = (max(low, page.iterator), high) if is_up else (low, min(high, page.iterator))
-    return Cut(low, high, int(is_up), page.backwards, page.limit)
+    return PageBounds(low, high, int(is_up), page.backwards, page.limit)
 
 
-def _filter(filter_: MessageFilter | AttemptFilter | Selection) -> dict[str, Any]:
+def _filter(filter_: MessageFilter | AttemptFilter | DeliverySelection) -> dict[str, Any]:
     return {
         "event_types": None if filter_.event_types is None else json_list(filter_.event_types),
         "channel": filter_.channel,
@@ -80,21 +80,21 @@ def _filter(filter_: MessageFilter | AttemptFilter | Selection) -> dict[str, Any
 # ── work ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def lanes(reader: Reader, after: str, limit: int) -> list[Lane]:
+def due_lanes(reader: Reader, after: str, limit: int) -> list[DueLane]:
     """Read the lanes with open deliveries."""
-    return [Lane(*row) for row in reader("lanes", {"after": after, "limit": limit})]
+    return [DueLane(*row) for row in reader("due_lanes", {"after": after, "limit": limit})]
 
 
-def next_due(reader: Reader, lanes: Sequence[LaneKey], view: View) -> dict[str, Micros]:
+def next_due(reader: Reader, lanes: Sequence[LaneKey], view: ClaimBounds) -> dict[str, Micros]:
     """Read when each lane's first open delivery is due."""
-    lanes_since = json_rows((*lane, str(view.of(lane))) for lane in lanes)
+    lanes_since = json_rows((*lane, str(view.since(lane))) for lane in lanes)
     return dict(reader("next_due", {"lanes": lanes_since, "leases": view.leases}))
 
 
-def idempotency(reader: Reader, key: str) -> Repeated | None:
+def idempotent_answer(reader: Reader, key: str) -> RepeatedRequest | None:
     """Read what an idempotency key was answered."""
     found = reader("find_idempotency", (key,))
-    return Repeated(*found[0]) if found else None
+    return RepeatedRequest(*found[0]) if found else None
 
 
 # ── messages ─────────────────────────────────────────────────────────────────────────────────────
@@ -141,7 +141,7 @@ def deliveries_of_message(reader: Reader, app_id: str, message_id: str) -> list[
     return [message_rows.delivery(row) for row in found]
 
 
-class OfEndpoint(NamedTuple):
+class EndpointDeliveryQuery(NamedTuple):
     """Which deliveries of an endpoint are listed."""
 
     app_id: str
@@ -151,7 +151,7 @@ class OfEndpoint(NamedTuple):
     page: Page
 
 
-def deliveries_of_endpoint(reader: Reader, wanted: OfEndpoint) -> list[DeliveryRow]:
+def deliveries_of_endpoint(reader: Reader, wanted: EndpointDeliveryQuery) -> list[DeliveryRow]:
     """Read a page of an endpoint's deliveries."""
     cut = bounds(wanted.page, "dlv", wanted.filter.after, wanted.filter.before)
     bindings = cut.bindings | _filter(wanted.filter)
@@ -174,7 +174,7 @@ def _by_state(
     return reader(name, bindings, *chosen, 0)
 
 
-def select(reader: Reader, selection: Selection, after: str, limit: int) -> list[str]:
+def select(reader: Reader, selection: DeliverySelection, after: str, limit: int) -> list[str]:
     """Read ids of deliveries for a bulk operation."""
     page = Page(limit, after or None, ascending=True)
     cut = bounds(page, "dlv", selection.since, selection.until)
@@ -182,10 +182,10 @@ def select(reader: Reader, selection: Selection, after: str, limit: int) -> list
     bindings = cut.bindings | _filter(selection)
     bindings |= {"app_id": selection.app_id, "endpoint_id": selection.endpoint_id}
     bindings |= {"lowest": lowest, "highest": highest}
-    return [id_ for (id_,) in _by_state(reader, "select", bindings, selection.states)]
+    return [id_ for (id_,) in _by_state(reader, "select_deliveries", bindings, selection.states)]
 
 
-class Search(NamedTuple):
+class MissingQuery(NamedTuple):
     """Where deliveries are missing."""
 
     app_id: str
@@ -196,12 +196,12 @@ class Search(NamedTuple):
     limit: int
 
 
-def missing(reader: Reader, gap: Search) -> tuple[list[Message], str | None]:
+def missing_messages(reader: Reader, gap: MissingQuery) -> tuple[list[Message], str | None]:
     """Look at some messages; return those without delivery, and where to go on."""
     page = Page(gap.limit, gap.after or None, ascending=True)
     cut = bounds(page, "msg", gap.since, gap.until)
     tail = {"app_id": gap.app_id, "endpoint_tail": gap.endpoint_id[-10:]}
-    found = reader("messages_and_whether_sent", cut.bindings | tail)
+    found = reader("messages_with_sent_flag", cut.bindings | tail)
     unsent = [message_rows.message(message) for *message, is_sent in found if not is_sent]
     return unsent, found[-1][0] if len(found) == gap.limit else None
 
@@ -252,7 +252,7 @@ def _last(high: str) -> str:
 # ── totals ───────────────────────────────────────────────────────────────────────────────────────
 
 
-class Period(NamedTuple):
+class CountQuery(NamedTuple):
     """Of whom, and of which time, deliveries are counted."""
 
     app_id: str
@@ -261,7 +261,7 @@ class Period(NamedTuple):
     until: Micros
 
 
-def totals(reader: Reader, period: Period) -> Totals:
+def totals(reader: Reader, period: CountQuery) -> Totals:
     """Read sums over whole hours."""
     first = period.since // HOUR * HOUR
     bindings = (period.app_id, period.endpoint_id or "", first, period.until)

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tillbell.model.transactions import EffectKind, Kind
+from tillbell.model.transactions import EffectKind, TransactionKind
 from tillbell.storage.operations import records
-from tillbell.storage.operations.messages import find_idempotency, published_as
-from tillbell.storage.ports.inbound import Change, Conclusion, Crossed, Kept, Step
+from tillbell.storage.operations.messages import find_event_ids, find_idempotency
+from tillbell.storage.ports.inbound import (
+    CallbackConclusion,
+    ChangeSet,
+    PreconditionFailed,
+    RecordWrite,
+    TransactionWrite,
+)
 from tillbell.storage.ports.outbound import Publication
-from tillbell.storage.session.connection import Asked, json_list, json_rows
-from tillbell.storage.session.transaction import Transaction
+from tillbell.storage.session.connection import LaterRows, json_list, json_rows
+from tillbell.storage.session.transaction import DbTransaction
 
 
-class Present(NamedTuple):
+class StoredTransactionState(NamedTuple):
     """How far a transaction is."""
 
     version: int
@@ -22,7 +28,7 @@ class Present(NamedTuple):
     status: str
 
 
-class Known(NamedTuple):
+class StoredCallbackState(NamedTuple):
     """What a conclusion must know of its callback."""
 
     source_id: str
@@ -36,18 +42,18 @@ class Known(NamedTuple):
         return self.retry_at is not None
 
 
-ABSENT = Present(0, 0, "")
+ABSENT = StoredTransactionState(0, 0, "")
 
 
 # ── waves ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def waves(changes: Sequence[Change]) -> Iterator[list[Change]]:
+def independent_groups(changes: Sequence[ChangeSet]) -> Iterator[list[ChangeSet]]:
     """Cut changes into runs in which none rests on what another one writes."""
-    wave: list[Change] = []
+    wave: list[ChangeSet] = []
     taken: set[tuple[str, ...]] = set()
     for change in changes:
-        mine = set(touched(change))
+        mine = set(keys_of(change))
         if not taken.isdisjoint(mine):
             yield wave
             wave, taken = [], set()
@@ -56,9 +62,9 @@ def waves(changes: Sequence[Change]) -> Iterator[list[Change]]:
     yield wave
 
 
-def touched(change: Change) -> Iterator[tuple[str, ...]]:
+def keys_of(change: ChangeSet) -> Iterator[tuple[str, ...]]:
     """Name all that a change rests on or writes, and that others may write too."""
-    for transaction, *_ in change.steps:
+    for transaction, *_ in change.transaction_writes:
         yield "transaction", transaction.id
         if transaction.parent_id is not None:
             yield "transaction", transaction.parent_id  # its refunds are counted together
@@ -72,61 +78,61 @@ def touched(change: Change) -> Iterator[tuple[str, ...]]:
     for answered in (change.idempotency, *(p.idempotency for p in change.publications)):
         if answered is not None:
             yield "idempotency", answered[0]
-    yield from _touched_seldom(change)
+    yield from _other_keys_of(change)
 
 
-def _touched_seldom(change: Change) -> Iterator[tuple[str, ...]]:
-    for record, _ in change.records:
+def _other_keys_of(change: ChangeSet) -> Iterator[tuple[str, ...]]:
+    for record, _ in change.record_writes:
         yield from records.keys(record)
     for conflict in change.resolved:
         yield "conflict", conflict.id
-    for source_id, item_key in change.seen:
+    for source_id, item_key in change.item_keys:
         yield "item", source_id, item_key
 
 
 # ── what is there ────────────────────────────────────────────────────────────────────────────────
 
 
-class Ground:
+class Preconditions:
     """What one wave rests on."""
 
-    def __init__(self, transaction: Transaction, changes: Sequence[Change]) -> None:
+    def __init__(self, transaction: DbTransaction, changes: Sequence[ChangeSet]) -> None:
         self._transaction = transaction
-        transaction.lock(key for change in changes for key in touched(change))
-        steps = [(t.app_id, t.id) for change in changes for t, *_ in change.steps]
+        transaction.lock(key for change in changes for key in keys_of(change))
+        steps = [(t.app_id, t.id) for change in changes for t, *_ in change.transaction_writes]
         told = [change.conclusion for change in changes if change.conclusion is not None]
         concluded = [(one.app_id, one.callback_id) for one in told]
         publications = [p for change in changes for p in change.publications]
         # All is asked before anything is looked at: to look is to wait.
-        transactions = self._ask("present_transactions", steps)
-        callbacks = self._ask("present_callbacks", concluded)
-        events = published_as(transaction, (p.message for p in publications))
-        self.transactions = {id_: Present(*row) for id_, *row in transactions()}
-        self.callbacks = {id_: Known(*row) for id_, *row in callbacks()}
+        transactions = self._query_pairs("transaction_states", steps)
+        callbacks = self._query_pairs("callback_states", concluded)
+        events = find_event_ids(transaction, (p.message for p in publications))
+        self.transactions = {id_: StoredTransactionState(*row) for id_, *row in transactions()}
+        self.callbacks = {id_: StoredCallbackState(*row) for id_, *row in callbacks()}
         self._events = {(app_id, event_id) for app_id, event_id, _ in events()}
 
-    def _ask(self, name: str, pairs: list[tuple[str, str]]) -> Asked:
-        return self._transaction.ask(name, {"pairs": json_rows(pairs)}) if pairs else list
+    def _query_pairs(self, name: str, pairs: list[tuple[str, str]]) -> LaterRows:
+        return self._transaction.query_later(name, {"pairs": json_rows(pairs)}) if pairs else list
 
-    def crossed(self, change: Change) -> Crossed | None:
+    def failure(self, change: ChangeSet) -> PreconditionFailed | None:
         """Say what no longer holds of what this change rests on."""
-        why = next(self._crossings(change), None)
-        return None if why is None else Crossed(why)
+        why = next(self._failures(change), None)
+        return None if why is None else PreconditionFailed(why)
 
-    def _crossings(self, change: Change) -> Iterator[str]:
+    def _failures(self, change: ChangeSet) -> Iterator[str]:
         if change.idempotency is not None:
             yield from self._of_key(change.idempotency)
         if change.conclusion is not None:
             yield from self._of_conclusion(change.conclusion)
-        for step in change.steps:
+        for step in change.transaction_writes:
             yield from self._of_step(step)
         yield from self._of_refunds(change)
         for publication in change.publications:
             yield from self._of_publication(publication)
-        for kept in change.records:
+        for kept in change.record_writes:
             yield from self._of_record(kept)
         for conflict in change.resolved:
-            if self._transaction.row("open_conflict", (conflict.app_id, conflict.id)) is None:
+            if self._transaction.query_one("open_conflict", (conflict.app_id, conflict.id)) is None:
                 yield "resolved"
         yield from self._of_items(change)
 
@@ -134,7 +140,7 @@ class Ground:
         if find_idempotency(self._transaction, idempotency[0]) is not None:
             yield "idempotency"
 
-    def _of_conclusion(self, conclusion: Conclusion) -> Iterator[str]:
+    def _of_conclusion(self, conclusion: CallbackConclusion) -> Iterator[str]:
         known = self.callbacks.get(conclusion.callback_id)
         may_follow = known is not None and (
             known.outcome in (None, conclusion.replaces) or known.is_waiting
@@ -142,24 +148,27 @@ class Ground:
         if not may_follow:
             yield "concluded"
 
-    def _of_step(self, step: Step) -> Iterator[str]:
+    def _of_step(self, step: TransactionWrite) -> Iterator[str]:
         transaction = step.transaction
         present = self.transactions.get(transaction.id, ABSENT)
         if present.version != step.expected_version:
             yield "version"
         if transaction.uid is not None and step.expected_version == 0:
             uid = transaction.app_id, transaction.uid
-            if self._transaction.row("holder_of_transaction_uid", uid):
+            if self._transaction.query_one("transaction_id_of_uid", uid):
                 yield "uid"
         if transaction.parent_id is not None and transaction.psp_transaction_id is not None:
             psp = transaction.psp_transaction_id, transaction.source_id
             twin = transaction.app_id, transaction.parent_id, transaction.kind, *psp
-            if self._transaction.row("linked_twin", twin) not in (None, (transaction.id,)):
+            if self._transaction.query_one("same_linked_transaction", twin) not in (
+                None,
+                (transaction.id,),
+            ):
                 yield "psp_transaction_id"
 
-    def _of_refunds(self, change: Change) -> Iterator[str]:
+    def _of_refunds(self, change: ChangeSet) -> Iterator[str]:
         for (app_id, parent_id), amount in refunds(change).items():
-            row = self._transaction.row("refundable", (app_id, parent_id))
+            row = self._transaction.query_one("refundable_amount", (app_id, parent_id))
             left = row[0] if row else captured(change, parent_id)
             if amount > left:
                 yield "refunds"
@@ -171,35 +180,35 @@ class Ground:
         if publication.idempotency is not None:
             yield from self._of_key(publication.idempotency)
 
-    def _of_record(self, kept: Kept) -> Iterator[str]:
+    def _of_record(self, kept: RecordWrite) -> Iterator[str]:
         if records.version_of(self._transaction, kept.record) != kept.expected_version:
             yield "version"
         if records.is_uid_taken(self._transaction, kept.record):
             yield "uid"
 
-    def _of_items(self, change: Change) -> Iterator[str]:
+    def _of_items(self, change: ChangeSet) -> Iterator[str]:
         app_id = change.conclusion.app_id if change.conclusion is not None else ""
-        for source_id in {source_id for source_id, _ in change.seen}:
-            keys = json_list(key for source, key in change.seen if source == source_id)
+        for source_id in {source_id for source_id, _ in change.item_keys}:
+            keys = json_list(key for source, key in change.item_keys if source == source_id)
             wanted = {"app_id": app_id, "source_id": source_id, "item_keys": keys}
-            if self._transaction.rows("seen", wanted):
+            if self._transaction.query("known_item_keys", wanted):
                 yield "seen"
 
 
-def refunds(change: Change) -> dict[tuple[str, str], int]:
+def refunds(change: ChangeSet) -> dict[tuple[str, str], int]:
     """Return how much a change refunds of each payment, given as (application, id)."""
     sums: dict[tuple[str, str], int] = {}
-    for transaction, _, _, effects in change.steps:
-        if transaction.kind is Kind.REFUND and transaction.parent_id is not None:
+    for transaction, _, _, effects in change.transaction_writes:
+        if transaction.kind is TransactionKind.REFUND and transaction.parent_id is not None:
             debits = sum(e.amount for e in effects if e.kind is EffectKind.DEBIT)
             payment = transaction.app_id, transaction.parent_id
             sums[payment] = sums.get(payment, 0) + debits
     return {payment: amount for payment, amount in sums.items() if amount}
 
 
-def captured(change: Change, transaction_id: str) -> int:
+def captured(change: ChangeSet, transaction_id: str) -> int:
     """Return how much a change itself credits for a transaction."""
-    effects = [e for step in change.steps for e in step.effects]
+    effects = [e for step in change.transaction_writes for e in step.effects]
     return sum(
         e.amount
         for e in effects

@@ -8,24 +8,24 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from tillbell.errors import Conflict, VersionConflict
+from tillbell.errors import ConflictError, VersionConflict
 from tillbell.model.records import Application, Record
-from tillbell.storage.operations.inbound_retention import remove_books
+from tillbell.storage.operations.inbound_retention import remove_inbound
 from tillbell.storage.operations.message_reads import Reader, bounds
 from tillbell.storage.ports.outbound import Page
-from tillbell.storage.session.transaction import Transaction
+from tillbell.storage.session.transaction import DbTransaction
 
 R = TypeVar("R", bound=Record)
 
 
-class Put(NamedTuple):
+class RecordPut(NamedTuple):
     """Records to store, and the version that is there of each; 0: it must not be there."""
 
     records: Sequence[Record]
     expected_version: int
 
 
-def put(transaction: Transaction, requests: Sequence[Put]) -> list[None]:
+def put(transaction: DbTransaction, requests: Sequence[RecordPut]) -> list[None]:
     """Store records, or raise `VersionConflict` or `Conflict`."""
     transaction.lock(key for put_ in requests for record in put_.records for key in keys(record))
     for records, expected in requests:
@@ -42,34 +42,34 @@ def keys(record: Record) -> Iterator[tuple[str, ...]]:
         yield "record", kind, record.scope, "", record.uid
 
 
-def _put(transaction: Transaction, record: Record, expected: int) -> None:
+def _put(transaction: DbTransaction, record: Record, expected: int) -> None:
     if version_of(transaction, record) != expected:
         raise VersionConflict
     if is_uid_taken(transaction, record):
-        raise Conflict(f"The uid {record.uid!r} is taken.")
+        raise ConflictError(f"The uid {record.uid!r} is taken.")
     store(transaction, record)
 
 
-def version_of(transaction: Transaction, record: Record) -> int:
+def version_of(transaction: DbTransaction, record: Record) -> int:
     """Return the version that is stored of a record, and keep it from being removed; 0: none."""
     kind = type(record)
-    row = transaction.row("present_record", (kind.__name__, record.scope, record.id))
+    row = transaction.query_one("present_record", (kind.__name__, record.scope, record.id))
     return decode(kind, row[0]).version if row else 0
 
 
-def is_uid_taken(transaction: Transaction, record: Record) -> bool:
+def is_uid_taken(transaction: DbTransaction, record: Record) -> bool:
     """Tell whether another record of its kind and scope has its uid."""
     key = type(record).__name__, record.scope, record.uid, record.id
-    return record.uid is not None and transaction.row("holder_of_uid", key) is not None
+    return record.uid is not None and transaction.query_one("record_id_of_uid", key) is not None
 
 
-def store(transaction: Transaction, record: Record) -> None:
+def store(transaction: DbTransaction, record: Record) -> None:
     """Insert or replace a record."""
     key = type(record).__name__, record.scope, record.id, record.uid
-    transaction.rows("put_record", (*key, msgspec.json.encode(record)))
+    transaction.query("put_record", (*key, msgspec.json.encode(record)))
 
 
-class Removal(NamedTuple):
+class RecordRemoval(NamedTuple):
     """Which record goes."""
 
     kind: type[Record]
@@ -77,17 +77,17 @@ class Removal(NamedTuple):
     id_: str
 
 
-def remove(transaction: Transaction, requests: Sequence[Removal]) -> list[bool]:
+def remove(transaction: DbTransaction, requests: Sequence[RecordRemoval]) -> list[bool]:
     """Delete records; with an application all that is in its scope, and its books."""
     return [_remove(transaction, removal) for removal in requests]
 
 
-def _remove(transaction: Transaction, removal: Removal) -> bool:
+def _remove(transaction: DbTransaction, removal: RecordRemoval) -> bool:
     row = removal.kind.__name__, removal.scope, removal.id_
-    was_there = transaction.many("delete_record", [row])() == 1
+    was_there = transaction.execute_each("delete_record", [row])() == 1
     if was_there and removal.kind is Application:
-        transaction.rows("delete_scope", (removal.id_,))
-        remove_books(transaction, removal.id_)
+        transaction.query("delete_scope", (removal.id_,))
+        remove_inbound(transaction, removal.id_)
     return was_there
 
 

@@ -9,25 +9,25 @@ from tillbell.clock import DAY, Micros
 from tillbell.ids import first_of
 from tillbell.model.messages import Delivery, DeliveryState, Trigger
 from tillbell.storage.operations.messages import (
-    end,
+    end_deliveries,
     find_idempotency,
     insert_deliveries,
-    line_up_after,
+    release_next_after,
 )
-from tillbell.storage.ports.outbound import Repeated
-from tillbell.storage.session.transaction import Transaction
+from tillbell.storage.ports.outbound import RepeatedRequest
+from tillbell.storage.session.transaction import DbTransaction
 
 IDEMPOTENCY_LIFE: Micros = DAY
 
 
-class Additions(NamedTuple):
+class DeliveryAdditions(NamedTuple):
     """Deliveries to add, and bodies rendered for them by (message id, variant)."""
 
     deliveries: Sequence[Delivery]
     bodies: Mapping[tuple[str, str], bytes]
 
 
-def add_deliveries(transaction: Transaction, requests: Sequence[Additions]) -> list[int]:
+def add_deliveries(transaction: DbTransaction, requests: Sequence[DeliveryAdditions]) -> list[int]:
     """Add deliveries that do not exist to messages that do."""
     counts = []
     for deliveries, bodies in requests:
@@ -35,17 +35,17 @@ def add_deliveries(transaction: Transaction, requests: Sequence[Additions]) -> l
         fresh = [
             d
             for d in unique
-            if transaction.rows("may_add_delivery", (d.id, d.app_id, d.message_id))[0][0]
+            if transaction.query("may_add_delivery", (d.id, d.app_id, d.message_id))[0][0]
         ]
         needed = {(d.app_id, d.message_id, d.variant) for d in fresh}
         added = [(*key, bodies[key[1:]]) for key in sorted(needed) if key[1:] in bodies]
-        transaction.many("add_body", added)
+        transaction.execute_each("add_body", added)
         insert_deliveries(transaction, fresh)
         counts.append(len(fresh))
     return counts
 
 
-class Resend(NamedTuple):
+class ResendRequest(NamedTuple):
     """Which deliveries are made due."""
 
     app_id: str
@@ -55,29 +55,31 @@ class Resend(NamedTuple):
     states: Sequence[DeliveryState]
 
 
-def resend(transaction: Transaction, requests: Sequence[Resend]) -> list[int]:
+def resend(transaction: DbTransaction, requests: Sequence[ResendRequest]) -> list[int]:
     """Make deliveries due now."""
     return [_resend(transaction, request) for request in requests]
 
 
-def _resend(transaction: Transaction, request: Resend) -> int:
+def _resend(transaction: DbTransaction, request: ResendRequest) -> int:
     states = set(request.states) - {DeliveryState.SENDING}
     found = [
         row
         for id_ in dict.fromkeys(request.delivery_ids)
-        for row in transaction.rows("resendable", (request.app_id, id_))
+        for row in transaction.query("resendable", (request.app_id, id_))
         if row[3] in states
     ]
     keys = [(request.app_id, row[0]) for row in found]
-    transaction.many("resend", [(*key, request.now, request.trigger) for key in keys])
+    transaction.execute_each("resend", [(*key, request.now, request.trigger) for key in keys])
     for id_, app_id, endpoint_id, state, _ in found:
-        transaction.tally.moved((id_, app_id, endpoint_id), state, DeliveryState.WAITING)
-        transaction.woken.add(endpoint_id)
-    line_up_after(transaction, keys)
+        transaction.totals_delta.count_move(
+            (id_, app_id, endpoint_id), state, DeliveryState.WAITING
+        )
+        transaction.endpoints_to_wake.add(endpoint_id)
+    release_next_after(transaction, keys)
     return len(found)
 
 
-class Discard(NamedTuple):
+class DiscardRequest(NamedTuple):
     """Whose deliveries are discarded, and how many at most."""
 
     app_id: str
@@ -86,32 +88,36 @@ class Discard(NamedTuple):
     limit: int
 
 
-def discard(transaction: Transaction, requests: Sequence[Discard]) -> list[int]:
+def discard(transaction: DbTransaction, requests: Sequence[DiscardRequest]) -> list[int]:
     """Discard open deliveries of a removed endpoint."""
     return [
-        len(end(transaction, transaction.rows("discardable", request), DeliveryState.DISCARDED))
+        len(
+            end_deliveries(
+                transaction, transaction.query("discardable", request), DeliveryState.DISCARDED
+            )
+        )
         for request in requests
     ]
 
 
-def expunge(transaction: Transaction, requests: Sequence[tuple[str, str]]) -> list[bool]:
+def expunge(transaction: DbTransaction, requests: Sequence[tuple[str, str]]) -> list[bool]:
     """Delete all bodies of messages given as (application, message)."""
-    found = [bool(transaction.rows("message_exists", request)[0][0]) for request in requests]
+    found = [bool(transaction.query("message_exists", request)[0][0]) for request in requests]
     for request, exists in zip(requests, found, strict=True):
         if exists:
-            transaction.rows("delete_bodies", request)
+            transaction.query("delete_bodies", request)
     return found
 
 
-def expunge_attempt(transaction: Transaction, requests: Sequence[tuple[str, str]]) -> list[bool]:
+def expunge_attempt(transaction: DbTransaction, requests: Sequence[tuple[str, str]]) -> list[bool]:
     """Delete the answers to attempts given as (application, attempt)."""
-    return [bool(transaction.rows("expunge_attempt", request)) for request in requests]
+    return [bool(transaction.query("expunge_attempt", request)) for request in requests]
 
 
 # ── purge ────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Bounds(NamedTuple):
+class PurgeCutoffs(NamedTuple):
     """What is past its time, and how many rows may go at once."""
 
     bodies_before: Micros
@@ -120,12 +126,12 @@ class Bounds(NamedTuple):
     limit: int
 
 
-def purge(transaction: Transaction, requests: Sequence[Bounds]) -> list[int]:
+def purge(transaction: DbTransaction, requests: Sequence[PurgeCutoffs]) -> list[int]:
     """Delete what is past its time, leaves first."""
     return [_purge(transaction, bounds) for bounds in requests]
 
 
-def _purge(transaction: Transaction, bounds: Bounds) -> int:
+def _purge(transaction: DbTransaction, bounds: PurgeCutoffs) -> int:
     left = bounds.limit
     for step in (_bodies, _attempts, _deliveries, _messages, _idempotency):
         if left > 0:
@@ -133,43 +139,47 @@ def _purge(transaction: Transaction, bounds: Bounds) -> int:
     return bounds.limit - left
 
 
-def _bodies(transaction: Transaction, bounds: Bounds, limit: int) -> int:
+def _bodies(transaction: DbTransaction, bounds: PurgeCutoffs, limit: int) -> int:
     oldest_kept = first_of("msg", bounds.bodies_before)
-    stale = transaction.rows("stale_bodies", (oldest_kept, bounds.now, limit))
+    stale = transaction.query("expired_bodies", (oldest_kept, bounds.now, limit))
     for body in stale:
-        end(transaction, transaction.rows("bodiless", body), DeliveryState.FAILED)
-    return transaction.many("delete_body", stale)()
+        end_deliveries(
+            transaction, transaction.query("messages_without_body", body), DeliveryState.FAILED
+        )
+    return transaction.execute_each("delete_body", stale)()
 
 
-def _attempts(transaction: Transaction, bounds: Bounds, limit: int) -> int:
-    return transaction.many(
+def _attempts(transaction: DbTransaction, bounds: PurgeCutoffs, limit: int) -> int:
+    return transaction.execute_each(
         "delete_attempts", [(first_of("atmpt", bounds.history_before), limit)]
     )()
 
 
-def _deliveries(transaction: Transaction, bounds: Bounds, limit: int) -> int:
+def _deliveries(transaction: DbTransaction, bounds: PurgeCutoffs, limit: int) -> int:
     oldest_kept = first_of("dlv", bounds.history_before)
-    gone = transaction.rows("delete_deliveries", (oldest_kept, limit))
+    gone = transaction.query("delete_deliveries", (oldest_kept, limit))
     for *delivery, state in gone:
-        transaction.tally.moved(tuple(delivery), state, None)
+        transaction.totals_delta.count_move(tuple(delivery), state, None)
     return len(gone)
 
 
-def _messages(transaction: Transaction, bounds: Bounds, limit: int) -> int:
+def _messages(transaction: DbTransaction, bounds: PurgeCutoffs, limit: int) -> int:
     oldest_kept = first_of("msg", bounds.history_before)
-    gone = transaction.rows("stale_messages", (oldest_kept, limit))
-    transaction.many("delete_bodies", gone)
-    return transaction.many("delete_message", gone)()
+    gone = transaction.query("expired_messages", (oldest_kept, limit))
+    transaction.execute_each("delete_bodies", gone)
+    return transaction.execute_each("delete_message", gone)()
 
 
-def _idempotency(transaction: Transaction, bounds: Bounds, limit: int) -> int:
-    return transaction.many("delete_idempotency", [(bounds.now - IDEMPOTENCY_LIFE, limit)])()
+def _idempotency(transaction: DbTransaction, bounds: PurgeCutoffs, limit: int) -> int:
+    return transaction.execute_each(
+        "delete_idempotency", [(bounds.now - IDEMPOTENCY_LIFE, limit)]
+    )()
 
 
 # ── idempotency keys ─────────────────────────────────────────────────────────────────────────────
 
 
-class Answered(NamedTuple):
+class IdempotentAnswer(NamedTuple):
     """An idempotency key and what it was answered."""
 
     key: str
@@ -178,29 +188,31 @@ class Answered(NamedTuple):
     now: Micros
 
 
-def remember(transaction: Transaction, requests: Sequence[Answered]) -> list[Repeated | None]:
+def store_idempotent_answer(
+    transaction: DbTransaction, requests: Sequence[IdempotentAnswer]
+) -> list[RepeatedRequest | None]:
     """Keep answers; return the earlier one of a key that was answered before."""
     return [_remember(transaction, request) for request in requests]
 
 
-def _remember(transaction: Transaction, request: Answered) -> Repeated | None:
+def _remember(transaction: DbTransaction, request: IdempotentAnswer) -> RepeatedRequest | None:
     earlier = find_idempotency(transaction, request.key)
     if earlier is None:
-        transaction.rows("insert_idempotency", request)
+        transaction.query("insert_idempotency", request)
     elif not earlier.answer:
-        transaction.rows("answer_idempotency", (request.key, request.answer))
+        transaction.query("answer_idempotency", (request.key, request.answer))
         return None
     return earlier
 
 
-def turn_totals(transaction: Transaction, requests: Sequence[bool]) -> list[None]:
+def use_fresh_totals(transaction: DbTransaction, requests: Sequence[bool]) -> list[None]:
     """Count in fresh rows every few seconds, or no longer."""
     for is_on in requests:
-        transaction.rows("turn_totals", ("on" if is_on else "off",))
+        transaction.query("use_fresh_totals", ("on" if is_on else "off",))
     return [None] * len(requests)
 
 
-def probe(transaction: Transaction, requests: Sequence[None]) -> list[None]:
+def probe(transaction: DbTransaction, requests: Sequence[None]) -> list[None]:
     """Write something that changes nothing."""
-    transaction.rows("probe")
+    transaction.query("probe")
     return [None] * len(requests)

@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 
 from tillbell.clock import Micros
 
-WAKE_ALL = "*"  # something happened; nobody knows what
-WAKE_RECORDS = "records"  # a record that processes keep in memory was changed
+NOTIFY_ALL = "*"  # something happened; nobody knows what
+NOTIFY_RECORDS = "records"  # a record that processes keep in memory was changed
 
 
 class Member(NamedTuple):
@@ -18,14 +18,14 @@ class Member(NamedTuple):
 
     id: str
     role: str
-    sends: bool  # makes deliveries: owns lanes
+    is_worker: bool  # makes deliveries: owns lanes
 
 
-class Roll(NamedTuple):
+class ClusterState(NamedTuple):
     """What a process learns when it signs in."""
 
     now: Micros | None  # by the database's clock; None: by our own
-    senders: tuple[str, ...]  # ids of the processes that own lanes, sorted
+    workers: tuple[str, ...]  # ids of the processes that own lanes, sorted
     term: int  # of our leadership; 0: another one leads
     changes: int  # number of the latest change of a record
 
@@ -39,12 +39,12 @@ class RecordChange(NamedTuple):
     id: str
 
 
-class FleetStore(Protocol):
+class ClusterStore(Protocol):
     """See the module. A store with one process is a fleet of one."""
 
     is_shared: bool  # other processes may use it too
 
-    async def sign_in(self, member: Member, life: Micros) -> Roll:
+    async def heartbeat(self, member: Member, life: Micros) -> ClusterState:
         """Say that a process is alive, now and for `life`; strike off those that are not.
 
         Sooner than that those whose connection has ended: with a pooler between, nobody's has.
@@ -54,15 +54,15 @@ class FleetStore(Protocol):
         """
         ...
 
-    async def sign_out(self, member_id: str) -> None:
+    async def leave(self, member_id: str) -> None:
         """Leave at once: lanes and leadership are free."""
         ...
 
-    async def oldest_snapshot(self) -> Micros:
+    async def oldest_transaction_age(self) -> Micros:
         """Return for how long somebody's transaction has kept dead rows from being removed."""
         ...
 
-    async def turn_totals(self, *, is_on: bool) -> None:
+    async def use_fresh_totals(self, *, is_on: bool) -> None:
         """Count in fresh rows every few seconds, or no longer.
 
         As long as somebody's transaction is open, each change of a row costs what all of its

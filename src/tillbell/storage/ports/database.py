@@ -6,23 +6,31 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tillbell.clock import Micros
-from tillbell.storage.ports.cluster import FleetStore
-from tillbell.storage.ports.inbound import BookLists, Books, BookViews
-from tillbell.storage.ports.outbound import Lists, Registry, Rotated, Store, Views
+from tillbell.storage.ports.cluster import ClusterStore
+from tillbell.storage.ports.inbound import InboundLists, InboundReads, InboundStore
+from tillbell.storage.ports.outbound import (
+    OutboundLists,
+    OutboundReads,
+    OutboundStore,
+    Registry,
+    RotationReport,
+)
 
 
-class History(Lists, BookLists, Protocol):
+class HistoryReads(OutboundLists, InboundLists, Protocol):
     """What people look at. It may come from a replica, and lag by as much: decide nothing by it."""
 
 
-class Database(Store, Registry, Views, Books, BookViews, FleetStore, Protocol):
+class Database(
+    OutboundStore, Registry, OutboundReads, InboundStore, InboundReads, ClusterStore, Protocol
+):
     """All the ports, one object behind them. Lives on the event loop that opened it."""
 
     on_commit: Callable[[int], object]  # told how many writes each commit held
-    on_wake: Callable[[str], object]  # told what other processes stored: see `WAKE_ALL`
+    on_notification: Callable[[str], object]  # told what other processes stored: see `NOTIFY_ALL`
 
     @property
-    def history(self) -> History:
+    def history(self) -> HistoryReads:
         """The lists for those who only show them."""
         ...
 
@@ -40,7 +48,7 @@ class Database(Store, Registry, Views, Books, BookViews, FleetStore, Protocol):
 
     async def rotate(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros
-    ) -> Rotated:
+    ) -> RotationReport:
         """Make partitions for what comes, drop those that are past their time.
 
         What is still needed keeps its partition: a delivery that is open, a callback that is not

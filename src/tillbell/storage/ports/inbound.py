@@ -18,18 +18,18 @@ from tillbell.model.callbacks import Callback, Outcome, References
 from tillbell.model.records import Record
 from tillbell.model.transactions import (
     AuditEntry,
-    Conflict,
     Direction,
     Effect,
-    Kind,
-    Status,
+    MoneyConflict,
     Transaction,
+    TransactionKind,
+    TransactionStatus,
     Transition,
 )
 from tillbell.storage.ports.outbound import Page, Publication
 
 
-class Arrival(NamedTuple):
+class ReceivedCallback(NamedTuple):
     """A callback to store. `request` are its bytes as received, sealed; None: not kept."""
 
     callback: Callback
@@ -37,7 +37,7 @@ class Arrival(NamedTuple):
     is_bulk: bool = False  # of a bulk provider: the bytes are kept for a day only
 
 
-class Conclusion(NamedTuple):
+class CallbackConclusion(NamedTuple):
     """What became of a callback. With `retry_at` it stays unmatched and waits under its keys."""
 
     app_id: str
@@ -48,11 +48,11 @@ class Conclusion(NamedTuple):
     transaction_id: str | None = None
     message_ids: tuple[str, ...] = ()
     retry_at: Micros | None = None
-    waits_for: tuple[str, ...] = ()  # references under which a new transaction finds it
+    awaited_references: tuple[str, ...] = ()  # references under which a new transaction finds it
     replaces: Outcome | None = None  # the earlier outcome that this one takes the place of
 
 
-class Step(NamedTuple):
+class TransactionWrite(NamedTuple):
     """A transaction as it is to be, and the version it must have now (0: must not exist).
 
     One for each transaction in a change; it may hold several transitions.
@@ -64,7 +64,7 @@ class Step(NamedTuple):
     effects: tuple[Effect, ...] = ()
 
 
-class Kept(NamedTuple):
+class RecordWrite(NamedTuple):
     """A registry record as it is to be (shipment, suppression), and the version it must have now.
 
     0: must not exist.
@@ -74,28 +74,28 @@ class Kept(NamedTuple):
     expected_version: int
 
 
-class Change(NamedTuple):
+class ChangeSet(NamedTuple):
     """All that one decision does, for one commit.
 
     `resolved` are conflicts that get their resolution. `idempotency`: key, fingerprint, answer.
     """
 
-    steps: tuple[Step, ...] = ()
-    conclusion: Conclusion | None = None
-    conflicts: tuple[Conflict, ...] = ()
-    resolved: tuple[Conflict, ...] = ()
-    records: tuple[Kept, ...] = ()
+    transaction_writes: tuple[TransactionWrite, ...] = ()
+    conclusion: CallbackConclusion | None = None
+    conflicts: tuple[MoneyConflict, ...] = ()
+    resolved: tuple[MoneyConflict, ...] = ()
+    record_writes: tuple[RecordWrite, ...] = ()
     publications: tuple[Publication, ...] = ()
-    seen: tuple[tuple[str, str], ...] = ()  # (source id, item key) of analytics items
+    item_keys: tuple[tuple[str, str], ...] = ()  # (source id, item key) of analytics items
     audit: tuple[AuditEntry, ...] = ()
     idempotency: tuple[str, str, bytes] | None = None
 
 
-class Done(NamedTuple):
+class ChangesCommitted(NamedTuple):
     """The change is on disk."""
 
 
-class Crossed(NamedTuple):
+class PreconditionFailed(NamedTuple):
     """Nothing was stored: something it rests on has changed meanwhile. Read again, decide again.
 
     Also when the callback has a conclusion already, or the uid or idempotency key is taken.
@@ -121,9 +121,9 @@ class CallbackFilter(NamedTuple):
 class TransactionFilter(NamedTuple):
     """What a transaction list shows. `reference` equals uid, order, merchant or psp id."""
 
-    status: Status | None = None
+    status: TransactionStatus | None = None
     direction: Direction | None = None
-    kind: Kind | None = None
+    kind: TransactionKind | None = None
     user_id: str | None = None
     reference: str | None = None
     parent_id: str | None = None
@@ -131,10 +131,10 @@ class TransactionFilter(NamedTuple):
     after: Micros | None = None
 
 
-class Books(Protocol):
+class InboundStore(Protocol):
     """Writes of what came in and of money."""
 
-    def receive(self, arrival: Arrival) -> Awaitable[Callback]:
+    def receive(self, arrival: ReceivedCallback) -> Awaitable[Callback]:
         """Store a callback before it is answered; return it as stored.
 
         - The same (source, dedupe key) again is stored with outcome `duplicate`, naming the first;
@@ -146,15 +146,17 @@ class Books(Protocol):
         """
         ...
 
-    def change(self, change: Change, /) -> Awaitable[Done | Crossed]:
-        """Make a decision true: all of it, or nothing (`Crossed`)."""
+    def commit_changes(
+        self, change: ChangeSet, /
+    ) -> Awaitable[ChangesCommitted | PreconditionFailed]:
+        """Make a decision true: all of it, or nothing (`PreconditionFailed`)."""
         ...
 
-    async def reopen(self, app_id: str, callback_id: str) -> bool:
+    async def reopen_callback(self, app_id: str, callback_id: str) -> bool:
         """Take a callback's conclusion back, so that it is processed again (replay)."""
         ...
 
-    async def purge_books(
+    async def purge_inbound(
         self, *, requests_before: Micros, callbacks_before: Micros, now: Micros, limit: int
     ) -> int:
         """Delete at most `limit` rows past their time; 0 means nothing was left.
@@ -166,7 +168,7 @@ class Books(Protocol):
         ...
 
 
-class BookLists(Protocol):
+class InboundLists(Protocol):
     """Lists of what came in and of the money, for people to look at."""
 
     async def callbacks(self, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
@@ -181,7 +183,7 @@ class BookLists(Protocol):
 
     async def conflicts(
         self, app_id: str, page: Page, transaction_id: str | None = None, *, open_only: bool = False
-    ) -> list[Conflict]:
+    ) -> list[MoneyConflict]:
         """List conflicts, newest first unless `ascending`."""
         ...
 
@@ -190,30 +192,32 @@ class BookLists(Protocol):
         ...
 
 
-class BookViews(BookLists, Protocol):
+class InboundReads(InboundLists, Protocol):
     """Look-ups. They never lock; a read that starts after a write returned sees it."""
 
     async def callback(self, app_id: str, callback_id: str) -> Callback | None:
         """Return one callback."""
         ...
 
-    async def request(self, app_id: str, callback_id: str) -> bytes | None:
+    async def callback_request(self, app_id: str, callback_id: str) -> bytes | None:
         """Return a callback's sealed request; None once purged."""
         ...
 
-    async def unprocessed(self, after: str, limit: int) -> list[Callback]:
+    async def unprocessed_callbacks(self, after: str, limit: int) -> list[Callback]:
         """Return callbacks of every application without an outcome, oldest first, after that id."""
         ...
 
-    async def waiting(self, app_id: str, references: Sequence[str]) -> list[Callback]:
+    async def callbacks_awaiting(self, app_id: str, references: Sequence[str]) -> list[Callback]:
         """Return unmatched callbacks that wait for any of these references, oldest first."""
         ...
 
-    async def to_retry(self, now: Micros, limit: int) -> list[Callback]:
+    async def callbacks_to_retry(self, now: Micros, limit: int) -> list[Callback]:
         """Return unmatched callbacks whose `retry_at` has come."""
         ...
 
-    async def unseen(self, app_id: str, source_id: str, item_keys: Sequence[str]) -> set[str]:
+    async def new_item_keys(
+        self, app_id: str, source_id: str, item_keys: Sequence[str]
+    ) -> set[str]:
         """Return those item keys that this source has not sent before."""
         ...
 
@@ -221,7 +225,7 @@ class BookViews(BookLists, Protocol):
         """Return a transaction; an id wins over an equal uid."""
         ...
 
-    async def candidates(
+    async def candidate_transactions(
         self, app_id: str, source_id: str | None, references: References
     ) -> list[Transaction]:
         """Return transactions that any reference may mean, at most 50, newest first.
@@ -231,11 +235,11 @@ class BookViews(BookLists, Protocol):
         """
         ...
 
-    async def children(self, app_id: str, transaction_id: str) -> list[Transaction]:
+    async def linked_transactions(self, app_id: str, transaction_id: str) -> list[Transaction]:
         """Return the transactions linked to one, oldest first."""
         ...
 
-    async def due_checks(self, now: Micros, limit: int) -> list[Transaction]:
+    async def transactions_to_check(self, now: Micros, limit: int) -> list[Transaction]:
         """Return transactions whose `check_at` has come, earliest first."""
         ...
 
@@ -247,6 +251,6 @@ class BookViews(BookLists, Protocol):
         """Return all effects, in the order of their steps."""
         ...
 
-    async def conflict(self, app_id: str, conflict_id: str) -> Conflict | None:
+    async def conflict(self, app_id: str, conflict_id: str) -> MoneyConflict | None:
         """Return a conflict."""
         ...

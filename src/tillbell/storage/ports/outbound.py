@@ -5,9 +5,9 @@ method is one commit**: when it returns, all of it is on disk (fsync); when it r
 `StoreUnavailable` the outcome is unknown and a repeat is safe. No caller ever holds a
 transaction, and none is open while we speak HTTP.
 
-- `Store`: what moves messages. Written by flow/, on the hot path.
+- `OutboundStore`: what moves messages. Written by flow/, on the hot path.
 - `Registry`: what users configure, as `Record`s. Four verbs.
-- `Views`: lists for the API and pages. They never lock and may be a moment old,
+- `OutboundReads`: lists for the API and pages. They never lock and may be a moment old,
   but a read that starts after a write returned sees it.
 
 Each promise below has a test of that name in tests/store, run over every store.
@@ -24,7 +24,7 @@ from tillbell.model.records import Record
 
 R = TypeVar("R", bound=Record)
 LaneKey = tuple[str, str]  # application, endpoint
-Hold = tuple[str, str, int]  # a claim: application, delivery, token
+LeaseKey = tuple[str, str, int]  # a claim: application, delivery, token
 
 
 class Publication(NamedTuple):
@@ -41,27 +41,27 @@ class Publication(NamedTuple):
     idempotency: tuple[str, str, bytes] | None = None  # key, fingerprint, answer to repeat
 
 
-class Added(NamedTuple):
+class PublicationStored(NamedTuple):
     """The publication is on disk."""
 
 
-class Duplicate(NamedTuple):
+class DuplicateEventId(NamedTuple):
     """Nothing was stored: this event id was published before, as that message."""
 
     message_id: str
 
 
-class Repeated(NamedTuple):
+class RepeatedRequest(NamedTuple):
     """Nothing was stored: this idempotency key was used before."""
 
     fingerprint: str
     answer: bytes
 
 
-FORGIVEN = 50  # attempts of a delivery
+INTERRUPTIONS_NOT_COUNTED = 50  # attempts of a delivery
 
 
-class Settlement(NamedTuple):
+class FinishedAttempt(NamedTuple):
     """What became of a claim: the attempt, and where the delivery goes."""
 
     delivery_id: str
@@ -72,7 +72,7 @@ class Settlement(NamedTuple):
     order_key: str | None  # the delivery's own
 
 
-class Lane(NamedTuple):
+class DueLane(NamedTuple):
     """Open deliveries of one endpoint, as the directory of work lists them."""
 
     app_id: str
@@ -80,7 +80,7 @@ class Lane(NamedTuple):
     due_at: Micros  # earliest
 
 
-class Selection(NamedTuple):
+class DeliverySelection(NamedTuple):
     """Which deliveries a bulk operation takes. None means no restriction."""
 
     app_id: str
@@ -94,7 +94,7 @@ class Selection(NamedTuple):
     status_codes: tuple[int, int] | None = None  # last attempt's, inclusive range
 
 
-class Gap(NamedTuple):
+class MissedPeriod(NamedTuple):
     """A time in which an endpoint may have missed messages."""
 
     app_id: str
@@ -159,7 +159,7 @@ class Totals(NamedTuple):
 RESENDABLE = (DeliveryState.WAITING, DeliveryState.SUCCEEDED, DeliveryState.FAILED)
 
 
-class Rotated(NamedTuple):
+class RotationReport(NamedTuple):
     """Partitions that a rotation made and dropped, and those it left because they were in use."""
 
     made: tuple[str, ...] = ()
@@ -167,19 +167,21 @@ class Rotated(NamedTuple):
     busy: tuple[str, ...] = ()
 
 
-class Store(Protocol):
+class OutboundStore(Protocol):
     """Writes that move messages.
 
     `publish` and `settle` are the hot ones: plain functions that queue the write at once and
     return its future, so that a caller need not wait (and no task is made for each).
     """
 
-    def publish(self, publication: Publication) -> Awaitable[Added | Duplicate | Repeated]:
+    def publish(
+        self, publication: Publication
+    ) -> Awaitable[PublicationStored | DuplicateEventId | RepeatedRequest]:
         """Store a message, its bodies and its deliveries.
 
         - All of it or nothing.
-        - A second message with the same event id in the application stores nothing: `Duplicate`.
-        - The same idempotency key again stores nothing: `Repeated`.
+        - A second message with the same event id in an application: `DuplicateEventId`, not stored.
+        - The same idempotency key again stores nothing: `RepeatedRequest`.
         - Two equal publications in one group commit are seen as such.
         """
         ...
@@ -194,12 +196,12 @@ class Store(Protocol):
           (one whose lease ran out has begun, and goes first).
         - Each claim opens an attempt: `attempts`, `tries` and `token` rise by one.
         - The attempt that a lost lease left open is closed as `interrupted`, and its try given
-          back: of the first `FORGIVEN` attempts none that was interrupted uses up the schedule.
+          back: an interrupted one of the first `INTERRUPTIONS_NOT_COUNTED` attempts uses up no try.
         - No two claims hold one delivery.
         """
         ...
 
-    def settle(self, settlement: Settlement) -> Awaitable[bool]:
+    def finish_attempt(self, settlement: FinishedAttempt) -> Awaitable[bool]:
         """Close the claim's attempt and move the delivery.
 
         - Both or neither.
@@ -210,15 +212,15 @@ class Store(Protocol):
         """
         ...
 
-    async def renew(self, held: Sequence[Hold], lease_until: Micros) -> Sequence[str]:
+    async def renew(self, held: Sequence[LeaseKey], lease_until: Micros) -> Sequence[str]:
         """Extend leases; return the deliveries of lost ones, which are left alone."""
         ...
 
-    async def release(self, held: Sequence[Hold], now: Micros) -> None:
+    async def release(self, held: Sequence[LeaseKey], now: Micros) -> None:
         """Give back claims of which no byte was sent: due again now, the attempt uncounted."""
         ...
 
-    async def orphan(self, now: Micros) -> int:
+    async def release_all_leases(self, now: Micros) -> int:
         """At the start of a store's sole process: make every leased delivery wait, due now.
 
         The attempts they had open are closed as `interrupted`, and their tries given back.
@@ -279,16 +281,16 @@ class Store(Protocol):
         """
         ...
 
-    async def remember(
+    async def store_idempotent_answer(
         self, key: str, fingerprint: str, answer: bytes, now: Micros
-    ) -> Repeated | None:
+    ) -> RepeatedRequest | None:
         """Keep the answer for an idempotency key; the earlier one if it was answered before.
 
         An empty answer says that the key was used, and takes the place of none.
         """
         ...
 
-    async def recall(self, key: str) -> Repeated | None:
+    async def idempotent_answer(self, key: str) -> RepeatedRequest | None:
         """Return what an idempotency key was answered."""
         ...
 
@@ -322,7 +324,7 @@ class Registry(Protocol):
         ...
 
 
-class Lists(Protocol):
+class OutboundLists(Protocol):
     """Lists of what went out, for people to look at. Each is cut by a `Page` and uses an index."""
 
     async def messages(self, app_id: str, filter_: MessageFilter, page: Page) -> list[Message]:
@@ -351,10 +353,10 @@ class Lists(Protocol):
         ...
 
 
-class Views(Lists, Protocol):
+class OutboundReads(OutboundLists, Protocol):
     """Lists and look-ups."""
 
-    async def lanes(self, after: str = "", limit: int = 10_000) -> list[Lane]:
+    async def due_lanes(self, after: str = "", limit: int = 10_000) -> list[DueLane]:
         """Return lanes with open deliveries, sorted by endpoint id, after that endpoint."""
         ...
 
@@ -382,11 +384,13 @@ class Views(Lists, Protocol):
         """Return one closed attempt."""
         ...
 
-    async def select(self, selection: Selection, after: str, limit: int) -> list[str]:
+    async def select(self, selection: DeliverySelection, after: str, limit: int) -> list[str]:
         """Return ids of deliveries that a bulk operation takes, sorted, after that id."""
         ...
 
-    async def missing(self, gap: Gap, after: str, limit: int) -> tuple[list[Message], str | None]:
+    async def missing_messages(
+        self, gap: MissedPeriod, after: str, limit: int
+    ) -> tuple[list[Message], str | None]:
         """Look at `limit` messages in a gap; return those without delivery to its endpoint.
 
         The second value is the id to pass as `after` next, None at the end.

@@ -22,16 +22,16 @@ from psycopg.types.numeric import Int8BinaryDumper
 
 from tillbell.clock import SystemClock
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage.ports.cluster import WAKE_ALL
+from tillbell.storage.ports.cluster import NOTIFY_ALL
 from tillbell.storage.postgres import binary_arrays
-from tillbell.storage.postgres.pipeline import Burst
+from tillbell.storage.postgres.pipeline import Pipeline
 from tillbell.storage.session.connection import (
-    Asked,
     Bindings,
-    Busy,
-    Changed,
+    ConcurrentWrite,
+    LaterCount,
+    LaterRows,
+    LockTimeout,
     NotCommitted,
-    Raced,
     Row,
 )
 from tillbell.storage.session.statements import load
@@ -79,7 +79,7 @@ class _Flag(Int8BinaryDumper):
         return b"\0\0\0\0\0\0\0\1" if obj else bytes(8)
 
 
-class _Ready(Dumper):
+class _EncodedArray(Dumper):
     """An array that is written already (columns.py)."""
 
     format = psycopg.pq.Format.BINARY
@@ -89,7 +89,7 @@ class _Ready(Dumper):
         return obj
 
 
-class Connection(psycopg.Connection[tuple[Any, ...]]):
+class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
     """One that waits for an answer, but not for ever."""
 
     patience_s = STATEMENT_S
@@ -119,14 +119,14 @@ def translated() -> Iterator[None]:
     try:
         yield
     except _RACED as error:
-        raise Raced(str(error)) from error
+        raise ConcurrentWrite(str(error)) from error
     except errors.LockNotAvailable as error:
-        raise Busy(f"The database is in use. {' '.join(str(error).split())}") from error
+        raise LockTimeout(f"The database is in use. {' '.join(str(error).split())}") from error
     except _ENVIRONMENT as error:
         raise StoreUnavailable(f"The database failed: {' '.join(str(error).split())}") from error
 
 
-class _Answer(Protocol):
+class _StatementResult(Protocol):
     """What the server said, or will have said once it is looked at."""
 
     @property
@@ -137,17 +137,17 @@ class _Answer(Protocol):
         """Return the rows."""
 
 
-class PostgresLink:
-    """A `Link` to a PostgreSQL server."""
+class PostgresConnection:
+    """A `DbConnection` to a PostgreSQL server."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: DeadlineConnection) -> None:
         self.connection = connection
         self._is_configured = False
-        self._burst: Burst | None = None
+        self._pipeline: Pipeline | None = None
 
     @property
     def in_transaction(self) -> bool:
-        """See `Link.in_transaction`; an error inside leaves it open until a savepoint."""
+        """See `DbConnection.in_transaction`; an error inside leaves it open until a savepoint."""
         status = self.connection.info.transaction_status
         return status in (
             psycopg.pq.TransactionStatus.INTRANS,
@@ -155,92 +155,92 @@ class PostgresLink:
         )
 
     def begin(self, *, at_once: bool = False) -> None:
-        """See `Link.begin`."""
-        if at_once and self._burst is not None and self._is_configured:
+        """See `DbConnection.begin`."""
+        if at_once and self._pipeline is not None and self._is_configured:
             with translated():
-                self._burst.open()
-        self.rows("begin_configured" if self._is_configured else "begin")
+                self._pipeline.open()
+        self.query("begin_configured" if self._is_configured else "begin")
 
     def commit(self) -> None:
-        """See `Link.commit`."""
-        if self._burst is None or not self._burst.is_open:
-            self.rows("commit")
+        """See `DbConnection.commit`."""
+        if self._pipeline is None or not self._pipeline.is_open:
+            self.query("commit")
             return
         with translated():
-            self._burst.send(_native("commit", ()).text, ())
+            self._pipeline.send(_native("commit", ()).text, ())
             try:
-                self._burst.exchange()
+                self._pipeline.sync()
             except _ENVIRONMENT:
                 raise
             except psycopg.Error as error:
                 raise NotCommitted(str(error)) from error
-            self._burst.close()
+            self._pipeline.close()
 
     def rollback(self) -> None:
-        """See `Link.rollback`."""
-        if self._burst is not None and self._burst.is_open:
+        """See `DbConnection.rollback`."""
+        if self._pipeline is not None and self._pipeline.is_open:
             with translated():
-                self._burst.close()
-            if self._burst.is_broken:
+                self._pipeline.close()
+            if self._pipeline.is_broken:
                 raise StoreUnavailable("The connection to the database is broken.")
-        self.rows("rollback")
+        self.query("rollback")
 
-    def own(self) -> None:
+    def enable_pipeline(self) -> None:
         """Make use of that no pooler stands between: what is prepared stays."""
-        self._burst = Burst(self.connection, self.connection.patience_s)
+        self._pipeline = Pipeline(self.connection, self.connection.patience_s)
 
     def configure_writer(self) -> None:
         """Set once what `begin` sets each time: what is set stays too."""
-        self.rows("configure_writer")
+        self.query("configure_writer")
         self._is_configured = True
 
-    def rows(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
-        """See `Link.rows`."""
+    def query(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
+        """See `DbConnection.query`."""
         native = _native(name, chosen)
         answer = self._execute(native, _in_order(bindings, native.names))
-        return _asked(answer)() if native.gives_rows else []
+        return _later_rows(answer)() if native.gives_rows else []
 
-    def ask(self, name: str, bindings: Bindings = ()) -> Asked:
-        """See `Link.ask`."""
+    def query_later(self, name: str, bindings: Bindings = ()) -> LaterRows:
+        """See `DbConnection.query_later`."""
         native = _native(name, ())
-        return _asked(self._execute(native, _in_order(bindings, native.names)))
+        return _later_rows(self._execute(native, _in_order(bindings, native.names)))
 
-    def many(self, name: str, bindings: Iterable[Sequence[Any]]) -> Changed:
-        """See `Link.many`."""
+    def execute_each(self, name: str, bindings: Iterable[Sequence[Any]]) -> LaterCount:
+        """See `DbConnection.execute_each`."""
         native, found = _native(name, ()), [tuple(row) for row in bindings]
         if not found:
             return lambda: 0
         with translated():
-            if self._burst is None:
+            if self._pipeline is None:
                 with self.connection.cursor() as cursor:
                     cursor.executemany(native.text, found)
-                return _changed([cursor])
-            if self._burst.is_open:
-                return _changed([self._burst.send(native.text, row) for row in found])
-            return _changed(self._burst.ask(native.text, found))
+                return _later_count([cursor])
+            if self._pipeline.is_open:
+                return _later_count([self._pipeline.send(native.text, row) for row in found])
+            return _later_count(self._pipeline.query_each(native.text, found))
 
-    def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> Changed:
-        """See `Link.bulk`; one array a column."""
-        return _changed([self._in_columns(name, bindings)])
+    def execute_bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> LaterCount:
+        """See `DbConnection.execute_bulk`; one array a column."""
+        return _later_count([self._in_columns(name, bindings)])
 
-    def bulk_ask(self, name: str, bindings: Sequence[Sequence[Any]]) -> Asked:
-        """See `Link.bulk_ask`; one array a column."""
-        return _asked(self._in_columns(name, bindings))
+    def query_bulk_later(self, name: str, bindings: Sequence[Sequence[Any]]) -> LaterRows:
+        """See `DbConnection.query_bulk_later`; one array a column."""
+        return _later_rows(self._in_columns(name, bindings))
 
-    def _in_columns(self, name: str, bindings: Sequence[Sequence[Any]]) -> _Answer:
+    def _in_columns(self, name: str, bindings: Sequence[Sequence[Any]]) -> _StatementResult:
         native = _native(name, ())
         found = zip(native.columns, zip(*bindings, strict=True), strict=True)
         return self._execute(native, [binary_arrays.MAKERS[kind](values) for kind, values in found])
 
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
-        """See `Link.lock`: advisory, in one order, so that two seldom wait for each other."""
+        """Take advisory locks in one order, so that two processes seldom wait for each other."""
         found = sorted({_number(key) for key in keys})
         if found:
             self._execute(_native("lock_keys", ()), [binary_arrays.numbers(found)])
 
     def notify(self, text: str) -> None:
-        """See `Link.notify`; what is too long for one notification is told as `*`."""
-        short = text if len(text) < NOTIFICATION_MAX else WAKE_ALL
+        """See `DbConnection.notify`; what is too long for one notification is told as `*`."""
+        short = text if len(text) < NOTIFICATION_MAX else NOTIFY_ALL
         self._execute(_native("notify", ()), [short])
 
     def notifications(self, wait_s: float) -> list[str]:
@@ -249,23 +249,23 @@ class PostgresLink:
             heard = self.connection.notifies(timeout=wait_s, stop_after=1)
             return list(dict.fromkeys(one.payload for one in heard))
 
-    def script(self, text: str) -> None:
-        """See `Link.script`."""
+    def execute_script(self, text: str) -> None:
+        """See `DbConnection.execute_script`."""
         with translated():
             self.connection.execute(text)
 
     def close(self) -> None:
-        """See `Link.close`."""
+        """See `DbConnection.close`."""
         with contextlib.suppress(psycopg.Error):  # it may be broken, which is why it is closed
             self.connection.close()
 
-    def _execute(self, native: _Native, bindings: Sequence[Any]) -> _Answer:
+    def _execute(self, native: _NativeStatement, bindings: Sequence[Any]) -> _StatementResult:
         text = native.text
         with translated():
-            if self._burst is not None and native.is_one:
-                if self._burst.is_open:
-                    return self._burst.send(text, bindings)
-                return self._burst.ask(text, [bindings])[0]
+            if self._pipeline is not None and native.is_one:
+                if self._pipeline.is_open:
+                    return self._pipeline.send(text, bindings)
+                return self._pipeline.query_each(text, [bindings])[0]
             try:
                 if not bindings:  # as it is: only so may it be several statements
                     return self.connection.execute(text, prepare=False)
@@ -277,7 +277,7 @@ class PostgresLink:
             return self.connection.execute(text, [_without_nul(value) for value in bindings])
 
 
-def _changed(answers: Sequence[_Answer]) -> Changed:
+def _later_count(answers: Sequence[_StatementResult]) -> LaterCount:
     def count() -> int:
         with translated():
             return sum(answer.rowcount for answer in answers)
@@ -285,7 +285,7 @@ def _changed(answers: Sequence[_Answer]) -> Changed:
     return count
 
 
-def _asked(answer: _Answer) -> Asked:
+def _later_rows(answer: _StatementResult) -> LaterRows:
     def look() -> list[Row]:
         with translated():
             return answer.fetchall()
@@ -293,7 +293,7 @@ def _asked(answer: _Answer) -> Asked:
     return look
 
 
-def open_link(url: str, *, has_pooler: bool = False) -> PostgresLink:
+def connect_postgres(url: str, *, has_pooler: bool = False) -> PostgresConnection:
     """Connect. `StoreUnavailable` if the server does not answer in time.
 
     `Misconfigured` if the URL cannot be read. With a pooler between nothing is prepared, because
@@ -304,7 +304,7 @@ def open_link(url: str, *, has_pooler: bool = False) -> PostgresLink:
         _adapt(connection.adapters)
         if has_pooler:
             connection.prepare_threshold = None
-        return PostgresLink(connection)
+        return PostgresConnection(connection)
 
 
 def check_address(url: str) -> None:
@@ -315,9 +315,9 @@ def check_address(url: str) -> None:
         raise Misconfigured(_UNREADABLE) from None
 
 
-def _connect(url: str) -> Connection:
+def _connect(url: str) -> DeadlineConnection:
     try:
-        return Connection.connect(
+        return DeadlineConnection.connect(
             url,
             **_ALIVE,
             autocommit=True,  # the session begins and ends transactions by name
@@ -334,10 +334,10 @@ def _adapt(adapters: AdaptersMap) -> None:
     adapters.register_dumper(int, Int8BinaryDumper)
     adapters.register_dumper(bool, _Flag)
     for kind, (_, oid) in binary_arrays.OIDS.items():
-        adapters.register_dumper(kind, type(kind.__name__, (_Ready,), {"oid": oid}))
+        adapters.register_dumper(kind, type(kind.__name__, (_EncodedArray,), {"oid": oid}))
 
 
-class _Native(NamedTuple):
+class _NativeStatement(NamedTuple):
     """A statement as PostgreSQL has it."""
 
     text: str
@@ -348,13 +348,13 @@ class _Native(NamedTuple):
 
 
 @cache
-def _native(name: str, chosen: tuple[int, ...]) -> _Native:
+def _native(name: str, chosen: tuple[int, ...]) -> _NativeStatement:
     """Return a statement with PostgreSQL's placeholders."""
     text = sql(name, *chosen)
     names = tuple(dict.fromkeys(_NAMED.findall(text)))
     kinds = {int(number): kind for number, kind in _ARRAY.findall(text)}
     text = _NAMED.sub(lambda found: f"${names.index(found[1]) + 1}", text)
-    return _Native(
+    return _NativeStatement(
         _NUMBERED.sub(r"$\1", text),
         names,
         tuple(kinds[number] for number in sorted(kinds)),

@@ -14,34 +14,39 @@ from collections.abc import Callable, Mapping, Sequence
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.model.messages import Claim
-from tillbell.storage.engine.batching import KINDS
-from tillbell.storage.engine.book_methods import BookViewsMethods
+from tillbell.storage.engine.batching import BATCH_POLICY
+from tillbell.storage.engine.book_methods import InboundReadsMethods
 from tillbell.storage.engine.group_commit import Writer
-from tillbell.storage.engine.methods import RegistryMethods, ViewsMethods
-from tillbell.storage.engine.readers import Readers
-from tillbell.storage.move.marks import refuse_unfinished
+from tillbell.storage.engine.methods import OutboundReadsMethods, RegistryMethods
+from tillbell.storage.engine.readers import ReadPool
+from tillbell.storage.move.marks import refuse_unfinished_move
 from tillbell.storage.operations import claims, membership, retention
-from tillbell.storage.operations.claim_window import EVERY, Horizon, View
-from tillbell.storage.operations.membership import SignIn
+from tillbell.storage.operations.claim_window import FULL_SCAN_EVERY, ClaimBounds, ClaimWindow
+from tillbell.storage.operations.membership import HeartbeatRequest
 from tillbell.storage.operations.message_reads import Reader
-from tillbell.storage.ports.cluster import Member, RecordChange, Roll
-from tillbell.storage.ports.database import History
+from tillbell.storage.ports.cluster import ClusterState, Member, RecordChange
+from tillbell.storage.ports.database import HistoryReads
 from tillbell.storage.ports.outbound import LaneKey
-from tillbell.storage.postgres.connection import PostgresLink, check_address, open_link, translated
+from tillbell.storage.postgres.connection import (
+    PostgresConnection,
+    check_address,
+    connect_postgres,
+    translated,
+)
 from tillbell.storage.postgres.listener import Listener
 from tillbell.storage.postgres.partitions import WIDTH_DAYS
-from tillbell.storage.postgres.replica import ReplicaFirst, ReplicaLists
+from tillbell.storage.postgres.replica import ReplicaLists, ReplicaReadPool
 from tillbell.storage.postgres.rotation import RotationMethods
 from tillbell.storage.session.migrate import migrate
-from tillbell.storage.session.transaction import Fault, Session
+from tillbell.storage.session.transaction import DbSession, Fault
 
 READERS = 2
 CHECK_TIMEOUT_S = 5.0
 MIGRATION_S = 3_600.0  # for one step, or for another process that is at it
-PATIENCE_S = 1.8  # with a server that says nothing: whoever publishes is refused within 2 s
+READ_TIMEOUT_S = 1.8  # with a server that says nothing: whoever publishes is refused within 2 s
 
 
-class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViewsMethods):
+class PostgresDatabase(RotationMethods, RegistryMethods, OutboundReadsMethods, InboundReadsMethods):
     """A `Database` on a PostgreSQL server. Lives on the event loop that opened it."""
 
     is_shared = True
@@ -62,13 +67,15 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
         self._clock = clock
         self._fault = fault
         self.on_commit: Callable[[int], object] = lambda _: None  # how many writes each held
-        self.on_wake: Callable[[str], object] = lambda _: None  # what other processes stored
+        self.on_notification: Callable[[str], object] = lambda _: (
+            None
+        )  # what other processes stored
         self.replica_url = ""  # lists are read there; set before it is opened
-        self._replica: ReplicaFirst | None = None
+        self._replica: ReplicaReadPool | None = None
         self._is_open = False
 
     @property
-    def history(self) -> History:
+    def history(self) -> HistoryReads:
         """See `Database.history`: of the replica, if there is one."""
         return self if self._replica is None else ReplicaLists(self._replica)
 
@@ -78,17 +85,17 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
             check_address(self.replica_url)
         try:
             await asyncio.get_running_loop().run_in_executor(None, self._migrate)
-            self._readers = Readers(self._connect, READERS)
+            self._readers = ReadPool(self._connect, READERS)
         except StoreUnavailable as error:
             raise Misconfigured(f"Cannot use the PostgreSQL database. {error}") from error
         if self.replica_url:
-            self._replica = ReplicaFirst(self._connect_replica, self._readers, self._clock)
-        session = Session(self._connect_writer, self._pass)
-        self._writer = Writer(session, KINDS)
-        self._horizon = Horizon(EVERY, session.ordered)
+            self._replica = ReplicaReadPool(self._connect_replica, self._readers, self._clock)
+        session = DbSession(self._connect_writer, self._pass)
+        self._writer = Writer(session, BATCH_POLICY)
+        self._claim_window = ClaimWindow(FULL_SCAN_EVERY, session.ordered_lanes)
         self._writer.on_commit = self.on_commit
-        self._writer.patience_s = self._readers.patience_s = PATIENCE_S
-        self._listener = Listener(self._url, self.on_wake, is_deaf=self._has_pooler)
+        self._writer.commit_timeout_s = self._readers.patience_s = READ_TIMEOUT_S
+        self._listener = Listener(self._url, self.on_notification, is_deaf=self._has_pooler)
         self._is_open = True
 
     def _migrate(self) -> None:
@@ -96,25 +103,25 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
         link.connection.patience_s = MIGRATION_S
         try:
             migrate(link, "postgres", self._clock.now())
-            refuse_unfinished(link)
+            refuse_unfinished_move(link)
             self.make_partitions(link, self._clock.now())
         finally:
             link.close()
 
-    def _connect(self) -> PostgresLink:
-        link = open_link(self._url, has_pooler=self._has_pooler)
+    def _connect(self) -> PostgresConnection:
+        link = connect_postgres(self._url, has_pooler=self._has_pooler)
         if not self._has_pooler:
-            link.own()
+            link.enable_pipeline()
         return link
 
-    def _connect_writer(self) -> PostgresLink:
+    def _connect_writer(self) -> PostgresConnection:
         link = self._connect()
         if not self._has_pooler:
             link.configure_writer()
         return link
 
-    def _connect_replica(self) -> PostgresLink:
-        return open_link(self.replica_url, has_pooler=self._has_pooler)
+    def _connect_replica(self) -> PostgresConnection:
+        return connect_postgres(self.replica_url, has_pooler=self._has_pooler)
 
     def _pass(self, point: str) -> None:
         """Go through a named point: what is planted there is an error of the database."""
@@ -123,42 +130,44 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
 
     # ── the fleet ────────────────────────────────────────────────────────────────────────────────
 
-    async def sign_in(self, member: Member, life: Micros) -> Roll:
-        """See `FleetStore.sign_in`."""
-        roll: Roll = await self._writer.submit(membership.sign_in, SignIn(member, life))
+    async def heartbeat(self, member: Member, life: Micros) -> ClusterState:
+        """See `ClusterStore.heartbeat`."""
+        roll: ClusterState = await self._writer.submit(
+            membership.heartbeat, HeartbeatRequest(member, life)
+        )
         return roll
 
-    async def sign_out(self, member_id: str) -> None:
-        """See `FleetStore.sign_out`."""
-        await self._writer.submit(membership.sign_out, member_id)
+    async def leave(self, member_id: str) -> None:
+        """See `ClusterStore.leave`."""
+        await self._writer.submit(membership.leave, member_id)
 
-    async def oldest_snapshot(self) -> Micros:
-        """See `FleetStore.oldest_snapshot`."""
-        return await self._readers.look_up(_oldest_snapshot)
+    async def oldest_transaction_age(self) -> Micros:
+        """See `ClusterStore.oldest_transaction_age`."""
+        return await self._readers.read_batched(_oldest_transaction_age)
 
-    async def turn_totals(self, *, is_on: bool) -> None:
-        """See `FleetStore.turn_totals`; not with a pooler, where no connection is ours."""
+    async def use_fresh_totals(self, *, is_on: bool) -> None:
+        """See `ClusterStore.use_fresh_totals`; not with a pooler, where no connection is ours."""
         if not self._has_pooler:
-            await self._writer.submit(retention.turn_totals, is_on)
+            await self._writer.submit(retention.use_fresh_totals, is_on)
 
     async def record_changes(self, after: int) -> list[RecordChange]:
-        """See `FleetStore.record_changes`."""
-        return await self._readers.look_up(_record_changes, after)
+        """See `ClusterStore.record_changes`."""
+        return await self._readers.read_batched(_record_changes, after)
 
     # ── claims ───────────────────────────────────────────────────────────────────────────────────
 
     async def claim(
         self, wanted: Mapping[LaneKey, int], now: Micros, lease_until: Micros
     ) -> list[Claim]:
-        """See `Store.claim`; begins where the last claim has taken everything."""
-        view = self._horizon.view(wanted, now)
-        request = claims.Wanted(wanted, now, lease_until, view)
-        taken: claims.Taken = await self._writer.submit(claims.claim, request)
-        self._horizon.looked(view, taken.reached, taken.leases_left, now)
+        """See `OutboundStore.claim`; begins where the last claim has taken everything."""
+        view = self._claim_window.bounds(wanted, now)
+        request = claims.ClaimRequest(wanted, now, lease_until, view)
+        taken: claims.ClaimResult = await self._writer.submit(claims.claim, request)
+        self._claim_window.advance(view, taken.claimed_until, taken.leases_until, now)
         return taken.claims
 
-    def _view(self, lanes: Sequence[LaneKey]) -> View:
-        return self._horizon.view(lanes, self._clock.now())
+    def _claim_bounds(self, lanes: Sequence[LaneKey]) -> ClaimBounds:
+        return self._claim_window.bounds(lanes, self._clock.now())
 
     # ── its life ─────────────────────────────────────────────────────────────────────────────────
 
@@ -191,8 +200,8 @@ class PostgresDatabase(RotationMethods, RegistryMethods, ViewsMethods, BookViews
         )
 
 
-def _oldest_snapshot(reader: Reader) -> Micros:
-    ((age,),) = reader("oldest_snapshot")
+def _oldest_transaction_age(reader: Reader) -> Micros:
+    ((age,),) = reader("oldest_transaction_age")
     return int(age)
 
 

@@ -12,9 +12,9 @@ import threading
 from collections.abc import Callable
 
 from tillbell.errors import StoreUnavailable
-from tillbell.logs import observe
-from tillbell.storage.ports.cluster import WAKE_ALL
-from tillbell.storage.postgres.connection import PostgresLink, open_link
+from tillbell.logs import log_event
+from tillbell.storage.ports.cluster import NOTIFY_ALL
+from tillbell.storage.postgres.connection import PostgresConnection, connect_postgres
 
 POLL_S = 1.0
 PAUSE_S = 1.0
@@ -28,7 +28,7 @@ class Listener:
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._ended = threading.Event()
-        work = self._guess if is_deaf else self._listen
+        work = self._notify_all if is_deaf else self._listen
         threading.Thread(target=work, name="tillbell-listener", daemon=True).start()
 
     def close(self) -> None:
@@ -38,27 +38,27 @@ class Listener:
     def _listen(self) -> None:
         while not self._ended.is_set():
             try:
-                link = open_link(self._url)
+                link = connect_postgres(self._url)
                 try:
-                    link.rows("listen")
-                    self._say(WAKE_ALL)  # whatever was notified before that
-                    self._hear(link)
+                    link.query("listen")
+                    self._deliver(NOTIFY_ALL)  # whatever was notified before that
+                    self._receive(link)
                 finally:
                     link.close()
             except StoreUnavailable as error:
                 if not self._ended.wait(PAUSE_S):
-                    observe("listener.deaf", error=str(error))
+                    log_event("listener.disconnected", error=str(error))
 
-    def _guess(self) -> None:
+    def _notify_all(self) -> None:
         """Behind a pooler nothing is heard: there may be something to look at, every second."""
         while not self._ended.wait(POLL_S):
-            self._say(WAKE_ALL)
+            self._deliver(NOTIFY_ALL)
 
-    def _hear(self, link: PostgresLink) -> None:
+    def _receive(self, link: PostgresConnection) -> None:
         while not self._ended.is_set():
             for text in link.notifications(POLL_S):
-                self._say(text)
+                self._deliver(text)
 
-    def _say(self, text: str) -> None:
+    def _deliver(self, text: str) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed under us
             self._loop.call_soon_threadsafe(self._tell, text)

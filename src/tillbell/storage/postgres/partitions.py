@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from tillbell.clock import DAY, SECOND, Micros
 from tillbell.ids import first_of
-from tillbell.storage.session.connection import Busy, Link
+from tillbell.storage.session.connection import DbConnection, LockTimeout
 
 WIDTH_DAYS = 7  # with 90 days of history some 16 partitions; with many more, claims get slow
 AHEAD: Micros = 3 * DAY  # how long a database may be without anybody who makes partitions
@@ -29,7 +29,7 @@ COVERED_MAX: Micros = 400 * DAY  # of a past that is brought in
 _NAME = re.compile(r"(\d{8})_(\d+)")
 
 
-class Span(NamedTuple):
+class DaySpan(NamedTuple):
     """A time from `low` to before `high`; whole days."""
 
     low: Micros
@@ -40,7 +40,7 @@ class Span(NamedTuple):
         return first_of(prefix, self.low), first_of(prefix, self.high)
 
 
-class Limits(NamedTuple):
+class PartitionCutoffs(NamedTuple):
     """What is past its time."""
 
     bodies_before: Micros
@@ -52,7 +52,7 @@ class Partition(NamedTuple):
     """A partition that was made."""
 
     table: str
-    span: Span
+    span: DaySpan
 
     @property
     def name(self) -> str:
@@ -62,33 +62,33 @@ class Partition(NamedTuple):
         return f"{self.table}_{first:%Y%m%d}_{days}"
 
 
-class Done(NamedTuple):
+class PartitionChanges(NamedTuple):
     """What was done to which partitions, by name."""
 
     done: list[str]
     busy: list[str]  # in use: another time
 
-    def note(self, partition: Partition, link: Link, work: Callable[[], bool]) -> None:
+    def add(self, partition: Partition, link: DbConnection, work: Callable[[], bool]) -> None:
         """Do it and note what came of it."""
         try:
-            if _briefly(link, work):
+            if _with_short_timeout(link, work):
                 self.done.append(partition.name)
-        except Busy:
+        except LockTimeout:
             self.busy.append(partition.name)
 
 
-Check = Callable[[Link, Span, Limits], bool]
+Check = Callable[[DbConnection, DaySpan, PartitionCutoffs], bool]
 
 
-class Cut(NamedTuple):
+class PartitionedTable(NamedTuple):
     """A table that is cut by time."""
 
     table: str
     prefix: str  # of the ids it is cut by; "": by hours
-    before: Callable[[Limits], Micros]  # when it is past its time
+    before: Callable[[PartitionCutoffs], Micros]  # when it is past its time
     is_needed: Check
 
-    def bounds(self, span: Span) -> tuple[str, str]:
+    def bounds(self, span: DaySpan) -> tuple[str, str]:
         """Return the bounds of its partition."""
         return span.ids(self.prefix) if self.prefix else (str(span.low), str(span.high))
 
@@ -96,169 +96,177 @@ class Cut(NamedTuple):
 # ── what is still needed ─────────────────────────────────────────────────────────────────────────
 
 
-def _finds(link: Link, name: str, bindings: Sequence[object]) -> bool:
-    return bool(link.rows(name, bindings)[0][0])
+def _finds(link: DbConnection, name: str, bindings: Sequence[object]) -> bool:
+    return bool(link.query(name, bindings)[0][0])
 
 
-def _nothing(_link: Link, _span: Span, _limits: Limits) -> bool:
+def _nothing(_link: DbConnection, _span: DaySpan, _limits: PartitionCutoffs) -> bool:
     return False
 
 
-def _bodies(link: Link, span: Span, limits: Limits) -> bool:
+def _bodies(link: DbConnection, span: DaySpan, limits: PartitionCutoffs) -> bool:
     """Say whether somebody sends one, or one has a later expiry of its own."""
     lasting = (*span.ids("msg"), limits.now)
     return _attempts(link, span, limits) or _finds(link, "has_lasting_bodies", lasting)
 
 
-def _attempts(link: Link, span: Span, _limits: Limits) -> bool:
+def _attempts(link: DbConnection, span: DaySpan, _limits: PartitionCutoffs) -> bool:
     return _finds(link, "has_open_deliveries", span.ids("dlv"))
 
 
-def _deliveries(link: Link, span: Span, limits: Limits) -> bool:
+def _deliveries(link: DbConnection, span: DaySpan, limits: PartitionCutoffs) -> bool:
     has_leaves = _finds(link, "has_attempts", span.ids("atmpt"))
     return has_leaves or _attempts(link, span, limits)
 
 
-def _messages(link: Link, span: Span, _limits: Limits) -> bool:
+def _messages(link: DbConnection, span: DaySpan, _limits: PartitionCutoffs) -> bool:
     return _finds(link, "has_deliveries", span.ids("dlv"))
 
 
-def _callbacks(link: Link, span: Span, _limits: Limits) -> bool:
+def _callbacks(link: DbConnection, span: DaySpan, _limits: PartitionCutoffs) -> bool:
     return _finds(link, "has_open_callbacks", span.ids("cbk"))
 
 
-def _before_of_bodies(limits: Limits) -> Micros:
+def _before_of_bodies(limits: PartitionCutoffs) -> Micros:
     return max(limits.bodies_before, limits.history_before)  # not longer than what they belong to
 
 
-def _before_of_history(limits: Limits) -> Micros:
+def _before_of_history(limits: PartitionCutoffs) -> Micros:
     return limits.history_before
 
 
 # Leaves first. The counters of deliveries go with them (tally.py).
-CUTS = (
-    Cut("callback_requests", "cbk", _before_of_bodies, _nothing),
-    Cut("bodies", "msg", _before_of_bodies, _bodies),
-    Cut("attempts", "atmpt", _before_of_history, _attempts),
-    Cut("deliveries", "dlv", _before_of_history, _deliveries),
-    Cut("totals", "", _before_of_history, _messages),
-    Cut("messages", "msg", _before_of_history, _messages),
-    Cut("callbacks", "cbk", _before_of_history, _callbacks),
+PARTITIONED_TABLES = (
+    PartitionedTable("callback_requests", "cbk", _before_of_bodies, _nothing),
+    PartitionedTable("bodies", "msg", _before_of_bodies, _bodies),
+    PartitionedTable("attempts", "atmpt", _before_of_history, _attempts),
+    PartitionedTable("deliveries", "dlv", _before_of_history, _deliveries),
+    PartitionedTable("totals", "", _before_of_history, _messages),
+    PartitionedTable("messages", "msg", _before_of_history, _messages),
+    PartitionedTable("callbacks", "cbk", _before_of_history, _callbacks),
 )
 
 
-TABLES = tuple(cut.table for cut in CUTS)
+TABLES = tuple(cut.table for cut in PARTITIONED_TABLES)
 
 # ── making ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def found(link: Link) -> list[Partition]:
+def existing_partitions(link: DbConnection) -> list[Partition]:
     """Return the partitions that are there, in order of time."""
     partitions = [
         Partition(table, _span(match[1], int(match[2])))
-        for table, name in link.rows("partitions")
+        for table, name in link.query("partitions")
         if (match := _NAME.fullmatch(name.removeprefix(f"{table}_")))
     ]
     return sorted(partitions, key=lambda partition: partition.span)
 
 
-def _span(first_day: str, days: int) -> Span:
+def _span(first_day: str, days: int) -> DaySpan:
     low = int(datetime.strptime(first_day, "%Y%m%d").replace(tzinfo=UTC).timestamp()) * SECOND
-    return Span(low, low + days * DAY)
+    return DaySpan(low, low + days * DAY)
 
 
-def missing(made: Sequence[Span], wanted: Span, width: Micros) -> Iterator[Span]:
+def missing_spans(made: Sequence[DaySpan], wanted: DaySpan, width: Micros) -> Iterator[DaySpan]:
     """Return what is not there yet of a time, cut at multiples of `width`.
 
     Pieces that others left free are smaller: after a change of the width.
     """
     cell = wanted.low // width * width
     while cell < wanted.high:
-        yield from _uncovered(Span(cell, cell + width), made)
+        yield from _uncovered(DaySpan(cell, cell + width), made)
         cell += width
 
 
-def _uncovered(cell: Span, made: Sequence[Span]) -> Iterator[Span]:
+def _uncovered(cell: DaySpan, made: Sequence[DaySpan]) -> Iterator[DaySpan]:
     low = cell.low
     for other in sorted(made):
         if other.high > low and other.low < cell.high:
             if other.low > low:
-                yield Span(low, other.low)
+                yield DaySpan(low, other.low)
             low = other.high
     if low < cell.high:
-        yield Span(low, cell.high)
+        yield DaySpan(low, cell.high)
 
 
-def make(link: Link, wanted: Span, width: Micros) -> Done:
+def make(link: DbConnection, wanted: DaySpan, width: Micros) -> PartitionChanges:
     """Make what is missing in that time. What is in use is left for later."""
-    made = Done([], [])
-    for cut in CUTS:
-        spans = [partition.span for partition in found(link) if partition.table == cut.table]
-        for span in missing(spans, wanted, width):
+    made = PartitionChanges([], [])
+    for cut in PARTITIONED_TABLES:
+        spans = [
+            partition.span
+            for partition in existing_partitions(link)
+            if partition.table == cut.table
+        ]
+        for span in missing_spans(spans, wanted, width):
             partition = Partition(cut.table, span)
-            made.note(partition, link, partial(_make, link, partition, cut))
+            made.add(partition, link, partial(_make, link, partition, cut))
     return made
 
 
-def cover_past(link: Link, oldest: Micros, now: Micros) -> Done:
+def cover_past(link: DbConnection, oldest: Micros, now: Micros) -> PartitionChanges:
     """Make partitions for a past that is to be brought in."""
-    return make(link, Span(max(oldest, now - COVERED_MAX), now + AHEAD), WIDTH_DAYS * DAY)
+    return make(link, DaySpan(max(oldest, now - COVERED_MAX), now + AHEAD), WIDTH_DAYS * DAY)
 
 
-def _make(link: Link, partition: Partition, cut: Cut) -> bool:
-    if partition in found(link):
+def _make(link: DbConnection, partition: Partition, cut: PartitionedTable) -> bool:
+    if partition in existing_partitions(link):
         return False
-    if link.rows("default_size", (cut.table,))[0][0] > DEFAULT_MAX_BYTES:
+    if link.query("default_size", (cut.table,))[0][0] > DEFAULT_MAX_BYTES:
         return False
-    link.rows("make_partition", (cut.table, partition.name, *cut.bounds(partition.span)))
+    link.query("make_partition", (cut.table, partition.name, *cut.bounds(partition.span)))
     return True
 
 
 # ── dropping ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def past(partitions: Iterable[Partition], cut: Cut, limits: Limits) -> list[Partition]:
+def expired_partitions(
+    partitions: Iterable[Partition], cut: PartitionedTable, limits: PartitionCutoffs
+) -> list[Partition]:
     """Return those of a table that are past their time from beginning to end."""
     before = cut.before(limits)
     return [p for p in partitions if p.table == cut.table and p.span.high <= before]
 
 
-def drop(link: Link, limits: Limits) -> tuple[Done, set[Partition]]:
+def drop(link: DbConnection, limits: PartitionCutoffs) -> tuple[PartitionChanges, set[Partition]]:
     """Drop what is past its time; return what was done, and what is kept because it is needed."""
-    dropped, kept = Done([], []), set()
-    partitions = found(link)
-    for cut in CUTS:
-        for partition in past(partitions, cut, limits):
+    dropped, kept = PartitionChanges([], []), set()
+    partitions = existing_partitions(link)
+    for cut in PARTITIONED_TABLES:
+        for partition in expired_partitions(partitions, cut, limits):
             if cut.is_needed(link, partition.span, limits):
                 kept.add(partition)
                 continue
             if cut.table == "messages":
                 _free_event_ids(link, partition.span)
-            dropped.note(partition, link, partial(_drop, link, partition, limits))
+            dropped.add(partition, link, partial(_drop, link, partition, limits))
     return dropped, kept
 
 
-def _free_event_ids(link: Link, span: Span) -> None:
+def _free_event_ids(link: DbConnection, span: DaySpan) -> None:
     """Free the event ids of messages that go, step by step: no index is cut by time and unique."""
-    while link.many("free_event_ids", [(*span.ids("msg"), FREED_AT_ONCE)])():
+    while link.execute_each("free_event_ids", [(*span.ids("msg"), FREED_AT_ONCE)])():
         pass
 
 
-def _drop(link: Link, partition: Partition, limits: Limits) -> bool:
+def _drop(link: DbConnection, partition: Partition, limits: PartitionCutoffs) -> bool:
     """Drop it, unless it was dropped or became needed a moment ago. Nobody else uses the table."""
     number = TABLES.index(partition.table)
-    link.rows("shut_table", (), number)
-    if partition not in found(link) or CUTS[number].is_needed(link, partition.span, limits):
+    link.query("lock_table", (), number)
+    if partition not in existing_partitions(link) or PARTITIONED_TABLES[number].is_needed(
+        link, partition.span, limits
+    ):
         return False
-    link.rows("drop_partition", (partition.name,))
+    link.query("drop_partition", (partition.name,))
     return True
 
 
-def _briefly(link: Link, work: Callable[[], bool]) -> bool:
-    """Do it in a transaction of its own that waits for nobody: `Busy`."""
-    link.rows("begin")
+def _with_short_timeout(link: DbConnection, work: Callable[[], bool]) -> bool:
+    """Do it in a transaction of its own that waits for nobody: `LockTimeout`."""
+    link.query("begin")
     try:
-        link.rows("be_brief")
+        link.query("set_short_timeouts")
         link.lock([("partitions",)])
         is_done = work()
     except BaseException:

@@ -30,11 +30,11 @@ _FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_ABORTED)
 _READABLE = select.POLLIN | select.POLLERR | select.POLLHUP
 
 
-class Answer:
+class PipelineResult:
     """What the server says to one statement. To look at it is to wait for it."""
 
-    def __init__(self, burst: Burst, transformer: abc.Transformer) -> None:
-        self._burst = burst
+    def __init__(self, burst: Pipeline, transformer: abc.Transformer) -> None:
+        self._pipeline = burst
         self._transformer = transformer
         self.result: PGresult | None = None
 
@@ -51,7 +51,7 @@ class Answer:
 
     def _waited_for(self) -> PGresult:
         if self.result is None:
-            self._burst.exchange()
+            self._pipeline.sync()
         assert self.result is not None, "an exchange brings all answers, or raises"
         return self.result
 
@@ -61,14 +61,14 @@ class _Statement(NamedTuple):
     types: tuple[int, ...]
 
 
-class _Sent(NamedTuple):
+class _SentStatement(NamedTuple):
     """What the server was asked: to run a statement, or (no answer) to prepare it."""
 
     statement: _Statement
-    answer: Answer | None = None
+    answer: PipelineResult | None = None
 
 
-class Burst:
+class Pipeline:
     """The bursts of one connection, one at a time. The connection must be ours alone."""
 
     def __init__(self, connection: psycopg.Connection[Any], patience_s: float) -> None:
@@ -77,7 +77,7 @@ class Burst:
         self._patience_s = patience_s
         self._names: dict[_Statement, bytes] = {}  # of what the server has prepared, or will have
         self._numbers = itertools.count()
-        self._sent: deque[_Sent] = deque()
+        self._sent: deque[_SentStatement] = deque()
         self._socket = -1
         self._poll = select.poll()
         self.is_open = False
@@ -92,7 +92,7 @@ class Burst:
         self._pg.enter_pipeline_mode()
         self.is_open = True
 
-    def send(self, text: str, bindings: Sequence[Any]) -> Answer:
+    def send(self, text: str, bindings: Sequence[Any]) -> PipelineResult:
         """Send a statement."""
         types, values, formats = _encoded(bindings)
         statement = _Statement(text, types)
@@ -100,23 +100,23 @@ class Burst:
         if name is None:
             name = self._names[statement] = b"tillbell_%d" % next(self._numbers)
             self._pg.send_prepare(name, text.encode(), types)
-            self._sent.append(_Sent(statement))
+            self._sent.append(_SentStatement(statement))
         self._pg.send_query_prepared(name, values, formats, pq.Format.BINARY)
-        answer = Answer(self, self._transformer)
-        self._sent.append(_Sent(statement, answer))
+        answer = PipelineResult(self, self._transformer)
+        self._sent.append(_SentStatement(statement, answer))
         return answer
 
-    def ask(self, text: str, bindings: Sequence[Sequence[Any]]) -> list[Answer]:
+    def query_each(self, text: str, bindings: Sequence[Sequence[Any]]) -> list[PipelineResult]:
         """Send a statement that is alone, once for each, and wait for the answers."""
         self.open()
         try:
             answers = [self.send(text, row) for row in bindings]
-            self.exchange()
+            self.sync()
         finally:
             self.close()
         return answers
 
-    def exchange(self) -> None:
+    def sync(self) -> None:
         """Wait for all that were sent; raise what the first of them that failed says."""
         self.is_broken = True  # unless it comes to its end
         self._pg.pipeline_sync()
@@ -142,7 +142,7 @@ class Burst:
         """End, if it has begun. What was not waited for is done; whether it failed is not asked."""
         if self.is_open and self._sent and not self.is_broken:
             with suppress(psycopg.Error):  # whoever gives up does so because of it, or in spite
-                self.exchange()
+                self.sync()
         if self.is_open and not self.is_broken:  # with that nothing can be done any more
             self.is_open = False
             self._pg.exit_pipeline_mode()

@@ -13,29 +13,31 @@ from typing import Any, TypeVar
 
 from tillbell.clock import SECOND, Clock, Micros
 from tillbell.errors import StoreUnavailable
-from tillbell.logs import observe
-from tillbell.storage.engine.book_methods import BookListsMethods
-from tillbell.storage.engine.methods import ListsMethods
-from tillbell.storage.engine.readers import Readers
+from tillbell.logs import log_event
+from tillbell.storage.engine.book_methods import InboundListsMethods
+from tillbell.storage.engine.methods import OutboundListsMethods
+from tillbell.storage.engine.readers import ReadPool
 from tillbell.storage.operations.message_reads import Reader
-from tillbell.storage.session.connection import Link, Raced
+from tillbell.storage.session.connection import ConcurrentWrite, DbConnection
 from tillbell.storage.session.migrate import is_behind
 
 T = TypeVar("T")
 LINKS = 2
 PATIENCE_S = 5.0  # for one list
-AGAIN_S = 10.0  # after which a replica that did not answer is asked again
-LOOK_S = 5.0  # from one look at how far behind it is to the next
-BEHIND_MAX: Micros = 30 * SECOND
+RETRY_AFTER_S = 10.0  # after which a replica that did not answer is asked again
+CHECK_EVERY_S = 5.0  # from one look at how far behind it is to the next
+LAG_MAX: Micros = 30 * SECOND
 
 
-class ReplicaFirst(Readers):
+class ReplicaReadPool(ReadPool):
     """Reads on a replica; on the primary while the replica is away.
 
     Whether it is back is found out by one read at a time: the others do not wait for it.
     """
 
-    def __init__(self, connect: Callable[[], Link], primary: Readers, clock: Clock) -> None:
+    def __init__(
+        self, connect: Callable[[], DbConnection], primary: ReadPool, clock: Clock
+    ) -> None:
         super().__init__(lambda: _checked(connect()), LINKS, connects_now=False)
         self._primary = primary
         self._clock = clock
@@ -43,11 +45,13 @@ class ReplicaFirst(Readers):
         self._look_at_s = 0.0
 
     async def read(self, query: Callable[..., T], *arguments: Any) -> T:
-        """See `Readers.read`."""
+        """See `ReadPool.read`."""
         if self._may_be_asked():
             try:
                 found = await asyncio.wait_for(self._ask(query, *arguments), PATIENCE_S)
-            except Raced:  # what the primary deleted went from under this read, and only this one
+            except (
+                ConcurrentWrite
+            ):  # what the primary deleted went from under this read, and only this one
                 pass
             except TimeoutError:
                 self._note_away(f"No answer for {PATIENCE_S:g} s.")
@@ -62,9 +66,9 @@ class ReplicaFirst(Readers):
         now_s = self._clock.monotonic()
         if now_s >= self._look_at_s:
             behind = self._clock.now() - await super().read(_last_sign_of_life)
-            if behind > BEHIND_MAX:
+            if behind > LAG_MAX:
                 raise StoreUnavailable(f"It is {behind // SECOND} s behind.")
-            self._look_at_s = now_s + LOOK_S
+            self._look_at_s = now_s + CHECK_EVERY_S
         return await super().read(query, *arguments)
 
     def _may_be_asked(self) -> bool:
@@ -73,33 +77,33 @@ class ReplicaFirst(Readers):
         now_s = self._clock.monotonic()
         if now_s < self._again_at_s:
             return False
-        self._again_at_s = now_s + AGAIN_S
+        self._again_at_s = now_s + RETRY_AFTER_S
         return True
 
     def _note_away(self, why: str) -> None:
         if self._again_at_s is None:
-            observe("replica.away", error=why)
-        self._again_at_s = self._clock.monotonic() + AGAIN_S
+            log_event("replica.unavailable", error=why)
+        self._again_at_s = self._clock.monotonic() + RETRY_AFTER_S
 
     def _note_back(self) -> None:
         if self._again_at_s is not None:
-            observe("replica.back")
+            log_event("replica.available")
         self._again_at_s = None
 
 
-class ReplicaLists(ListsMethods, BookListsMethods):
-    """`History` by whatever reads."""
+class ReplicaLists(OutboundListsMethods, InboundListsMethods):
+    """`HistoryReads` by whatever reads."""
 
-    def __init__(self, readers: Readers) -> None:
+    def __init__(self, readers: ReadPool) -> None:
         self._readers = readers
 
 
 def _last_sign_of_life(reader: Reader) -> Micros:
-    ((seen_at,),) = reader("last_sign_of_life")
+    ((seen_at,),) = reader("last_heartbeat")
     return int(seen_at)
 
 
-def _checked(link: Link) -> Link:
+def _checked(link: DbConnection) -> DbConnection:
     """Return a link to a replica that has this version's tables; else `StoreUnavailable`."""
     try:
         if not is_behind(link, "postgres"):

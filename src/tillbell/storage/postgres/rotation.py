@@ -9,36 +9,45 @@ from typing import NamedTuple, TypeVar
 
 from tillbell.clock import DAY, Micros
 from tillbell.model.messages import DeliveryState
-from tillbell.storage.engine.book_methods import BooksMethods
-from tillbell.storage.engine.methods import StoreMethods
-from tillbell.storage.operations.messages import end
-from tillbell.storage.ports.outbound import Rotated
+from tillbell.storage.engine.book_methods import InboundStoreMethods
+from tillbell.storage.engine.methods import OutboundStoreMethods
+from tillbell.storage.operations.messages import end_deliveries
+from tillbell.storage.ports.outbound import RotationReport
 from tillbell.storage.postgres import partitions
-from tillbell.storage.postgres.partitions import CUTS, Limits, Partition, Span
-from tillbell.storage.session.connection import Link
-from tillbell.storage.session.transaction import Transaction
+from tillbell.storage.postgres.partitions import (
+    PARTITIONED_TABLES,
+    DaySpan,
+    Partition,
+    PartitionCutoffs,
+)
+from tillbell.storage.session.connection import DbConnection
+from tillbell.storage.session.transaction import DbTransaction
 
 T = TypeVar("T")
 FAILED_AT_ONCE = 500
-_BODIES = next(cut for cut in CUTS if cut.table == "bodies")
+_BODIES = next(cut for cut in PARTITIONED_TABLES if cut.table == "bodies")
 _HISTORY = ("attempts", "deliveries", "messages")
 
 
-class Unsendable(NamedTuple):
+class ExpiringBodies(NamedTuple):
     """Messages whose bodies go, and how many of their deliveries fail at once."""
 
-    span: Span
+    span: DaySpan
     now: Micros
     limit: int
 
 
-def fail_unsendable(transaction: Transaction, requests: Sequence[Unsendable]) -> list[int]:
+def fail_deliveries_without_body(
+    transaction: DbTransaction, requests: Sequence[ExpiringBodies]
+) -> list[int]:
     """End open deliveries whose bodies go with their partition; say how many."""
     return [
         len(
-            end(
+            end_deliveries(
                 transaction,
-                transaction.rows("unsendable", (*r.span.ids("dlv"), r.now, r.limit)),
+                transaction.query(
+                    "deliveries_of_expiring_bodies", (*r.span.ids("dlv"), r.now, r.limit)
+                ),
                 DeliveryState.FAILED,
             )
         )
@@ -46,42 +55,46 @@ def fail_unsendable(transaction: Transaction, requests: Sequence[Unsendable]) ->
     ]
 
 
-class RotationMethods(StoreMethods, BooksMethods):
+class RotationMethods(OutboundStoreMethods, InboundStoreMethods):
     """`Database.rotate`, and the purges by rows, which leave alone what drops will take.
 
     Rows that a drop will take may grow older than is asked for, by one partition's time.
     """
 
-    _connect: Callable[[], Link]
+    _connect: Callable[[], DbConnection]
     partition_days: int
 
     def __init__(self) -> None:
         self._made: list[Partition] = []  # as of the last rotation of this process
         self._kept: set[Partition] = set()
 
-    def make_partitions(self, link: Link, now: Micros) -> partitions.Done:
+    def make_partitions(self, link: DbConnection, now: Micros) -> partitions.PartitionChanges:
         """Make room for what comes."""
-        return partitions.make(link, Span(now, now + partitions.AHEAD), self.partition_days * DAY)
+        return partitions.make(
+            link, DaySpan(now, now + partitions.AHEAD), self.partition_days * DAY
+        )
 
     async def rotate(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros
-    ) -> Rotated:
+    ) -> RotationReport:
         """See `Database.rotate`."""
-        limits = Limits(bodies_before, history_before, now)
+        limits = PartitionCutoffs(bodies_before, history_before, now)
         made = await self._with_link(lambda link: self.make_partitions(link, now))
-        for partition in partitions.past(await self._with_link(partitions.found), _BODIES, limits):
-            request = Unsendable(partition.span, now, FAILED_AT_ONCE)
-            while await self._writer.submit(fail_unsendable, request):
+        for partition in partitions.expired_partitions(
+            await self._with_link(partitions.existing_partitions), _BODIES, limits
+        ):
+            request = ExpiringBodies(partition.span, now, FAILED_AT_ONCE)
+            while await self._writer.submit(fail_deliveries_without_body, request):
                 pass
         dropped, self._kept = await self._with_link(lambda link: partitions.drop(link, limits))
-        self._made = await self._with_link(partitions.found)
-        return Rotated(tuple(made.done), tuple(dropped.done), (*made.busy, *dropped.busy))
+        self._made = await self._with_link(partitions.existing_partitions)
+        return RotationReport(tuple(made.done), tuple(dropped.done), (*made.busy, *dropped.busy))
 
-    async def _with_link(self, work: Callable[[Link], T]) -> T:
+    async def _with_link(self, work: Callable[[DbConnection], T]) -> T:
         """Do it on a link of its own: the writer's has others waiting for it."""
         return await asyncio.get_running_loop().run_in_executor(None, self._on_link, work)
 
-    def _on_link(self, work: Callable[[Link], T]) -> T:
+    def _on_link(self, work: Callable[[DbConnection], T]) -> T:
         with contextlib.closing(self._connect()) as link:
             return work(link)
 
@@ -90,7 +103,7 @@ class RotationMethods(StoreMethods, BooksMethods):
     async def purge(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros, limit: int
     ) -> int:
-        """See `Store.purge`."""
+        """See `OutboundStore.purge`."""
         return await super().purge(
             bodies_before=self._up_to(bodies_before, "bodies"),
             history_before=self._up_to(history_before, *_HISTORY),
@@ -98,11 +111,11 @@ class RotationMethods(StoreMethods, BooksMethods):
             limit=limit,
         )
 
-    async def purge_books(
+    async def purge_inbound(
         self, *, requests_before: Micros, callbacks_before: Micros, now: Micros, limit: int
     ) -> int:
-        """See `Books.purge_books`."""
-        return await super().purge_books(
+        """See `InboundStore.purge_inbound`."""
+        return await super().purge_inbound(
             requests_before=self._up_to(requests_before, "callback_requests"),
             callbacks_before=self._up_to(callbacks_before, "callbacks"),
             now=now,

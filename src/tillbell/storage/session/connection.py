@@ -12,8 +12,8 @@ from tillbell.errors import StoreUnavailable
 Row = tuple[Any, ...]
 Bindings = Sequence[Any] | Mapping[str, Any]
 # How many rows changed, and what rows were found, for who looks: to look may be to wait.
-Changed = Callable[[], int]
-Asked = Callable[[], list[Row]]
+LaterCount = Callable[[], int]
+LaterRows = Callable[[], list[Row]]
 
 
 def json_list(values: Iterable[str]) -> str:
@@ -31,7 +31,7 @@ def json_rows(rows: Iterable[Sequence[str]]) -> str:
     return msgspec.json.encode(kept).decode()
 
 
-class Raced(Exception):
+class ConcurrentWrite(Exception):
     """Another process did the same at the same moment. The work begins anew on what is there now.
 
     A database with one writer never says so.
@@ -42,11 +42,11 @@ class NotCommitted(Exception):
     """A statement that was sent before had failed: nothing of the transaction was done."""
 
 
-class Busy(StoreUnavailable):
+class LockTimeout(StoreUnavailable):
     """Somebody else holds what was wanted, for longer than we cared to wait."""
 
 
-class Link(Protocol):
+class DbConnection(Protocol):
     """Named statements on one connection.
 
     Errors of the environment (disk, network, server) are `StoreUnavailable`; a wrong statement is
@@ -75,23 +75,23 @@ class Link(Protocol):
         """Give it up."""
         ...
 
-    def rows(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
+    def query(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
         """Run a statement, in one of its forms, and return its rows."""
         ...
 
-    def many(self, name: str, bindings: Iterable[Sequence[Any]]) -> Changed:
+    def execute_each(self, name: str, bindings: Iterable[Sequence[Any]]) -> LaterCount:
         """Run a statement for each."""
         ...
 
-    def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> Changed:
+    def execute_bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> LaterCount:
         """Do the same for a statement that takes many rows, in few steps."""
         ...
 
-    def ask(self, name: str, bindings: Bindings = ()) -> Asked:
+    def query_later(self, name: str, bindings: Bindings = ()) -> LaterRows:
         """Run a statement whose rows are looked at only after others have been run."""
         ...
 
-    def bulk_ask(self, name: str, bindings: Sequence[Sequence[Any]]) -> Asked:
+    def query_bulk_later(self, name: str, bindings: Sequence[Sequence[Any]]) -> LaterRows:
         """Do the same for one that takes many rows: those of all bindings, in any order."""
         ...
 
@@ -103,7 +103,7 @@ class Link(Protocol):
         """Tell other processes, when this commit has ended, that there is something to look at."""
         ...
 
-    def script(self, text: str) -> None:
+    def execute_script(self, text: str) -> None:
         """Run statements without bindings, end to end: a migration."""
         ...
 

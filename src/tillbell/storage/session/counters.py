@@ -14,7 +14,7 @@ STATES = tuple(DeliveryState)
 _WIDTH = len("dlv_") + 10  # ten letters hold the time, to the millisecond
 _COLUMN = {state: number for number, state in enumerate(STATES)}
 
-Totals = tuple[str, str, Micros]  # application, endpoint, hour (of everything: day)
+TotalsKey = tuple[str, str, Micros]  # application, endpoint, hour (of everything: day)
 
 
 @lru_cache(maxsize=4096)
@@ -22,7 +22,7 @@ def _hour(start_of_id: str) -> Micros:
     return made_at(start_of_id) // HOUR * HOUR
 
 
-class Tally:
+class TotalsDelta:
     """Counts moves; `rows` sums them up for the endpoint, its application and everything."""
 
     def __init__(self) -> None:
@@ -31,18 +31,18 @@ class Tally:
     def __bool__(self) -> bool:
         return bool(self._moves)
 
-    def born(self, deliveries: Iterable[Delivery]) -> None:
+    def count_new(self, deliveries: Iterable[Delivery]) -> None:
         """Count new deliveries."""
         self._moves.update([(d[1], d[2], _hour(d[0][:_WIDTH]), None, d[5]) for d in deliveries])
 
-    def moved(
+    def count_move(
         self, delivery: tuple[str, str, str], before: str | None, after: str | None, times: int = 1
     ) -> None:
         """Count one move of a delivery, given as id, application, endpoint; None: not there."""
         id_, app_id, endpoint_id = delivery
         self._moves[app_id, endpoint_id, _hour(id_[:_WIDTH]), before, after] += times
 
-    def add(self, other: Tally) -> None:
+    def merge(self, other: TotalsDelta) -> None:
         """Add what another one counted."""
         self._moves.update(other._moves)
 
@@ -53,7 +53,7 @@ class Tally:
 
     def rows(self) -> list[tuple[str, str, Micros, int, int, int, int, int]]:
         """Return the change of each total: application, endpoint, hour, one number a state."""
-        changes: dict[Totals, list[int]] = {}
+        changes: dict[TotalsKey, list[int]] = {}
         for (app_id, endpoint_id, hour, before, after), times in self._moves.items():
             for key in (
                 (app_id, endpoint_id, hour),

@@ -17,34 +17,34 @@ from functools import wraps
 from typing import Any
 
 from tillbell.clock import Micros
-from tillbell.errors import Conflict
-from tillbell.storage.session.transaction import Transaction, Work
+from tillbell.errors import ConflictError
+from tillbell.storage.session.transaction import DbTransaction, Operation
 
 UNANSWERED = b""
 
 
-class KeyTaken(Conflict):
+class IdempotencyKeyInUse(ConflictError):
     """A request with this Idempotency-Key is running elsewhere; try again later."""
 
     code = "idempotency_key_in_use"
 
 
-class Mark:
+class IdempotencyUse:
     """One use of a key."""
 
     def __init__(self, key: str, fingerprint: str, at: Micros) -> None:
         self.key = key
         self.fingerprint = fingerprint
         self.at = at
-        self.is_given = False  # to a write
-        self.is_taken = False  # somebody else has used the key
+        self.is_attached = False  # to a write
+        self.was_used_before = False  # somebody else has used the key
 
 
-_present: ContextVar[Mark | None] = ContextVar("mark", default=None)
+_present: ContextVar[IdempotencyUse | None] = ContextVar("mark", default=None)
 
 
 @contextmanager
-def under(mark: Mark) -> Iterator[None]:
+def carrying(mark: IdempotencyUse) -> Iterator[None]:
     """Let the first write that is submitted meanwhile bring the mark."""
     token = _present.set(mark)
     try:
@@ -53,32 +53,32 @@ def under(mark: Mark) -> Iterator[None]:
         _present.reset(token)
 
 
-def marking(work: Work) -> Work:
+def with_idempotency(work: Operation) -> Operation:
     """Return the work, with the present mark if no other write has it: then it runs alone.
 
-    It raises `KeyTaken` if the key was used before, and does nothing.
+    It raises `IdempotencyKeyInUse` if the key was used before, and does nothing.
     """
     mark = _present.get()
-    if mark is None or mark.is_given:
+    if mark is None or mark.is_attached:
         return work
-    mark.is_given = True
+    mark.is_attached = True
 
     @wraps(work)
-    def marked(transaction: Transaction, requests: Sequence[Any]) -> Sequence[Any]:
-        mark.is_given = True  # also when it is begun anew, after another process crossed it
+    def marked(transaction: DbTransaction, requests: Sequence[Any]) -> Sequence[Any]:
+        mark.is_attached = True  # also when it is begun anew, after another process crossed it
         try:
             _use(transaction, mark)
             return work(transaction, requests)
         except BaseException:  # all of it is undone
-            mark.is_given = False
+            mark.is_attached = False
             raise
 
     return marked
 
 
-def _use(transaction: Transaction, mark: Mark) -> None:
-    if transaction.rows("find_idempotency", (mark.key,)):
-        mark.is_taken = True
-        raise KeyTaken
+def _use(transaction: DbTransaction, mark: IdempotencyUse) -> None:
+    if transaction.query("find_idempotency", (mark.key,)):
+        mark.was_used_before = True
+        raise IdempotencyKeyInUse
     row = mark.key, mark.fingerprint, UNANSWERED, mark.at
-    transaction.rows("insert_idempotency", row)
+    transaction.query("insert_idempotency", row)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tillbell.clock import Micros
 from tillbell.errors import Misconfigured
-from tillbell.storage.session.connection import Link
+from tillbell.storage.session.connection import DbConnection
 
 _NAME = re.compile(r"(\d{4})_(pre|post)_(\w+)\.sql")
 
@@ -21,7 +21,7 @@ class Migration(NamedTuple):
     statements: str
 
 
-def known(dialect: str) -> list[Migration]:
+def known_migrations(dialect: str) -> list[Migration]:
     """Return the steps this program knows, in order."""
     folder = resources.files("tillbell.storage") / dialect / "migrations"
     return sorted(
@@ -31,42 +31,42 @@ def known(dialect: str) -> list[Migration]:
     )
 
 
-def is_behind(link: Link, dialect: str) -> bool:
+def is_behind(link: DbConnection, dialect: str) -> bool:
     """Tell whether a copy of a database lacks steps that this program knows."""
-    ((is_ours, _),) = link.rows("schema_exists")
-    return not is_ours or len(link.rows("applied_migrations")) < len(known(dialect))
+    ((is_ours, _),) = link.query("schema_exists")
+    return not is_ours or len(link.query("applied_migrations")) < len(known_migrations(dialect))
 
 
-def migrate(link: Link, dialect: str, now: Micros) -> None:
+def migrate(link: DbConnection, dialect: str, now: Micros) -> None:
     """Bring a database to this program's schema, or say why not (`Misconfigured`).
 
-    Who comes second waits. `Busy`, and nothing is changed, if somebody holds a table.
+    Who comes second waits. `LockTimeout`, and nothing is changed, if somebody holds a table.
     """
-    link.rows("begin_migration")
+    link.query("begin_migration")
     try:
-        _migrate(link, known(dialect), now)
+        _migrate(link, known_migrations(dialect), now)
     except BaseException:
         link.rollback()
         raise
     link.commit()
 
 
-def _migrate(link: Link, steps: list[Migration], now: Micros) -> None:
+def _migrate(link: DbConnection, steps: list[Migration], now: Micros) -> None:
     link.lock([("migrations",)])
-    link.rows("begin_step")
+    link.query("begin_migration_step")
     for step in steps[_applied(link, steps) :]:
-        link.script(step.statements)
-        link.rows("note_migration", (step.number, step.name, now))
+        link.execute_script(step.statements)
+        link.query("insert_migration", (step.number, step.name, now))
 
 
-def _applied(link: Link, steps: list[Migration]) -> int:
+def _applied(link: DbConnection, steps: list[Migration]) -> int:
     """Return how many steps the database has; a new one is given its table of them."""
-    ((is_ours, tables),) = link.rows("schema_exists")
+    ((is_ours, tables),) = link.query("schema_exists")
     if not is_ours:
         if tables:
             raise Misconfigured("The database belongs to another program.")
-        link.rows("create_migrations")
-    applied = [number for number, _ in link.rows("applied_migrations")]
+        link.query("create_migrations")
+    applied = [number for number, _ in link.query("applied_migrations")]
     if len(applied) > len(steps):
         raise Misconfigured(
             f"The database was written by a newer Tillbell (schema {applied[-1]}, "

@@ -21,7 +21,7 @@ def copy(source: Path, target: Path) -> None:
     part.unlink(missing_ok=True)
     reader = open_reader(source)
     try:
-        reader.rows("begin_reading")
+        reader.query("begin_reading")
         copy_pages(reader, part)
     finally:
         reader.close()

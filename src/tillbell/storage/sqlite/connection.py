@@ -13,7 +13,7 @@ from typing import Any
 import apsw
 
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage.session.connection import Asked, Bindings, Changed, Row
+from tillbell.storage.session.connection import Bindings, LaterCount, LaterRows, Row
 from tillbell.storage.session.statements import load
 from tillbell.storage.sqlite.multi_row import chunks, widened
 
@@ -22,10 +22,10 @@ sql = load("sqlite")
 # Small checkpoints (4 MB): the stall of one is the tail of everybody's latency.
 CHECKPOINT_PAGES = 1_000
 LONG_PAGES = 4_000  # a log that readers keep from being begun anew is made to be, and each time
-PATIENCE_MS = 100  # as much was added; nobody writes while they are waited for
+LOCK_TIMEOUT_MS = 100  # as much was added; nobody writes while they are waited for
 BUSY_MS = 5_000  # otherwise: as `configure` says
 
-Connection = apsw.Connection
+DriverConnection = apsw.Connection
 
 # The database is out of reach, ill or full: nobody's statement is wrong.
 _ENVIRONMENT = (
@@ -54,45 +54,45 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable(f"The database failed: {error}") from error
 
 
-class SqliteLink:
-    """A `Link` to a SQLite file. Its one writer needs no locks of its own."""
+class SqliteConnection:
+    """A `DbConnection` to a SQLite file. Its one writer needs no locks of its own."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: DriverConnection) -> None:
         self.connection = connection
 
     @property
     def in_transaction(self) -> bool:
-        """See `Link.in_transaction`."""
+        """See `DbConnection.in_transaction`."""
         return self.connection.in_transaction
 
     def begin(self, *, at_once: bool = False) -> None:
-        """See `Link.begin`; what is done is done at once in any case."""
+        """See `DbConnection.begin`; what is done is done at once in any case."""
         del at_once
-        self.rows("begin")
+        self.query("begin")
 
     def commit(self) -> None:
-        """See `Link.commit`."""
-        self.rows("commit")
+        """See `DbConnection.commit`."""
+        self.query("commit")
 
     def rollback(self) -> None:
-        """See `Link.rollback`."""
-        self.rows("rollback")
+        """See `DbConnection.rollback`."""
+        self.query("rollback")
 
-    def rows(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
-        """See `Link.rows`."""
+    def query(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
+        """See `DbConnection.query`."""
         with translated():
             return list(self.connection.execute(sql(name, *chosen), bindings))
 
-    def many(self, name: str, bindings: Iterable[Sequence[Any]]) -> Changed:
-        """See `Link.many`."""
+    def execute_each(self, name: str, bindings: Iterable[Sequence[Any]]) -> LaterCount:
+        """See `DbConnection.execute_each`."""
         with translated():
             before = self.connection.total_changes()
             self.connection.executemany(sql(name), bindings)
             changed = self.connection.total_changes() - before
         return lambda: changed
 
-    def bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> Changed:
-        """See `Link.bulk`; in widened steps (bulk.py)."""
+    def execute_bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> LaterCount:
+        """See `DbConnection.execute_bulk`; in widened steps (bulk.py)."""
         with translated():
             before = self.connection.total_changes()
             for count, flat in chunks(bindings):
@@ -101,29 +101,29 @@ class SqliteLink:
             changed = self.connection.total_changes() - before
         return lambda: changed
 
-    def ask(self, name: str, bindings: Bindings = ()) -> Asked:
-        """See `Link.ask`."""
-        found = self.rows(name, bindings)
+    def query_later(self, name: str, bindings: Bindings = ()) -> LaterRows:
+        """See `DbConnection.query_later`."""
+        found = self.query(name, bindings)
         return lambda: found
 
-    def bulk_ask(self, name: str, bindings: Sequence[Sequence[Any]]) -> Asked:
-        """See `Link.bulk_ask`; one step each, which costs little without a server."""
-        found = [row for one in bindings for row in self.rows(name, one)]
+    def query_bulk_later(self, name: str, bindings: Sequence[Sequence[Any]]) -> LaterRows:
+        """Run one statement for each; that costs little without a server."""
+        found = [row for one in bindings for row in self.query(name, one)]
         return lambda: found
 
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
-        """See `Link.lock`."""
+        """See `DbConnection.lock`."""
 
     def notify(self, text: str) -> None:
-        """See `Link.notify`."""
+        """See `DbConnection.notify`."""
 
-    def script(self, text: str) -> None:
-        """See `Link.script`."""
+    def execute_script(self, text: str) -> None:
+        """See `DbConnection.execute_script`."""
         with translated():
             self.connection.execute(text)
 
     def close(self) -> None:
-        """See `Link.close`."""
+        """See `DbConnection.close`."""
         self.connection.close(True)
 
 
@@ -136,25 +136,25 @@ class Checkpoints:
     is not waited for; the log grows until it has ended.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: DriverConnection) -> None:
         self._connection = connection
         self._next = LONG_PAGES
         connection.set_wal_hook(self._committed)
 
-    def _committed(self, _: Connection, name: str, pages: int) -> int:
+    def _committed(self, _: DriverConnection, name: str, pages: int) -> int:
         # What fails here fails no commit, which is on disk; the next one tries again.
         with contextlib.suppress(*_ENVIRONMENT):
             if pages >= self._next:
-                self._begin_anew(name, pages)
+                self._restart_log(name, pages)
             elif pages >= CHECKPOINT_PAGES:
                 self._connection.wal_checkpoint(name)
             else:
                 self._next = LONG_PAGES
         return apsw.SQLITE_OK
 
-    def _begin_anew(self, name: str, pages: int) -> None:
+    def _restart_log(self, name: str, pages: int) -> None:
         self._next = pages + LONG_PAGES
-        self._connection.set_busy_timeout(PATIENCE_MS)
+        self._connection.set_busy_timeout(LOCK_TIMEOUT_MS)
         try:
             self._connection.wal_checkpoint(name, apsw.SQLITE_CHECKPOINT_RESTART)
         finally:
@@ -177,24 +177,24 @@ def check_version(version: str) -> None:
         )
 
 
-def open_writer(path: Path) -> SqliteLink:
+def open_writer(path: Path) -> SqliteConnection:
     """Open the connection that writes; the file is made if it is not there."""
     with translated():
         connection = apsw.Connection(str(path), statementcachesize=256)
         _configure(connection, "configure", "configure_writer")
         Checkpoints(connection)
-    return SqliteLink(connection)
+    return SqliteConnection(connection)
 
 
-def open_reader(path: Path) -> SqliteLink:
+def open_reader(path: Path) -> SqliteConnection:
     """Open a connection that only reads."""
     with translated():
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         _configure(connection, "configure", "configure_reader")
-    return SqliteLink(connection)
+    return SqliteConnection(connection)
 
 
-def _configure(connection: Connection, *names: str) -> None:
+def _configure(connection: DriverConnection, *names: str) -> None:
     # One plan whatever is bound. Without it SQLite plans joins anew at every call: 50 µs for 10.
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     for name in names:
@@ -202,7 +202,7 @@ def _configure(connection: Connection, *names: str) -> None:
         connection.execute(sql(name)).fetchall()
 
 
-def copy_pages(source: SqliteLink, target: Path, step_pages: int = 256) -> None:
+def copy_pages(source: SqliteConnection, target: Path, step_pages: int = 256) -> None:
     """Copy a database into a new file, a few pages at a time."""
     with (
         translated(),

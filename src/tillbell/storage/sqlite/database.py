@@ -14,28 +14,37 @@ import apsw
 
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage.engine.batching import KINDS
-from tillbell.storage.engine.book_methods import BooksMethods, BookViewsMethods
+from tillbell.storage.engine.batching import BATCH_POLICY
+from tillbell.storage.engine.book_methods import InboundReadsMethods, InboundStoreMethods
 from tillbell.storage.engine.group_commit import Writer
-from tillbell.storage.engine.methods import RegistryMethods, StoreMethods, ViewsMethods
-from tillbell.storage.engine.readers import Readers
-from tillbell.storage.move.marks import refuse_departed
+from tillbell.storage.engine.methods import (
+    OutboundReadsMethods,
+    OutboundStoreMethods,
+    RegistryMethods,
+)
+from tillbell.storage.engine.readers import ReadPool
+from tillbell.storage.move.marks import refuse_moved_store
 from tillbell.storage.operations import retention
-from tillbell.storage.ports.database import History
-from tillbell.storage.ports.outbound import Rotated
+from tillbell.storage.ports.database import HistoryReads
+from tillbell.storage.ports.outbound import RotationReport
 from tillbell.storage.session.migrate import migrate
-from tillbell.storage.session.transaction import Fault, Session
+from tillbell.storage.session.transaction import DbSession, Fault
 from tillbell.storage.sqlite.backup import copy
 from tillbell.storage.sqlite.connection import check_version, open_reader, open_writer, translated
 from tillbell.storage.sqlite.file_lock import FileLock
-from tillbell.storage.sqlite.single_process import LoneFleet
+from tillbell.storage.sqlite.single_process import SingleProcessCluster
 
 READERS = 2
 CHECK_TIMEOUT_S = 5.0
 
 
 class SqliteDatabase(
-    StoreMethods, RegistryMethods, ViewsMethods, BooksMethods, BookViewsMethods, LoneFleet
+    OutboundStoreMethods,
+    RegistryMethods,
+    OutboundReadsMethods,
+    InboundStoreMethods,
+    InboundReadsMethods,
+    SingleProcessCluster,
 ):
     """A `Database` in one SQLite file. Lives on the event loop that opened it."""
 
@@ -50,11 +59,11 @@ class SqliteDatabase(
         self._clock = clock
         self._fault = fault
         self.on_commit: Callable[[int], object] = lambda _: None  # how many writes each held
-        self.on_wake: Callable[[str], object] = lambda _: None  # there is nobody who would
+        self.on_notification: Callable[[str], object] = lambda _: None  # there is nobody who would
         self._lock: FileLock | None = None
 
     @property
-    def history(self) -> History:
+    def history(self) -> HistoryReads:
         """See `Database.history`: there is one file."""
         return self
 
@@ -77,12 +86,12 @@ class SqliteDatabase(
         link = open_writer(path)
         try:
             migrate(link, "sqlite", self._clock.now())
-            refuse_departed(link, path)
+            refuse_moved_store(link, path)
         finally:
             link.close()
-        self._readers = Readers(lambda: open_reader(path), READERS)
-        session = Session(lambda: open_writer(path), self._pass)
-        self._writer = Writer(session, KINDS)
+        self._readers = ReadPool(lambda: open_reader(path), READERS)
+        session = DbSession(lambda: open_writer(path), self._pass)
+        self._writer = Writer(session, BATCH_POLICY)
         self._writer.on_commit = self.on_commit
 
     def _pass(self, point: str) -> None:
@@ -111,10 +120,10 @@ class SqliteDatabase(
 
     async def rotate(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros
-    ) -> Rotated:
+    ) -> RotationReport:
         """Nothing to rotate: one file has no partitions."""
         del bodies_before, history_before, now
-        return Rotated()
+        return RotationReport()
 
     async def backup(self, target: str) -> None:
         """Copy the whole store, as it is now, to a file that takes its name when complete."""

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from tillbell.clock import Micros
-from tillbell.storage.ports.cluster import Member, RecordChange, Roll
+from tillbell.storage.ports.cluster import ClusterState, Member, RecordChange
 
 
-class LoneFleet:
-    """A `FleetStore` that needs to keep nothing."""
+class SingleProcessCluster:
+    """A `ClusterStore` that needs to keep nothing."""
 
     is_shared = False
 
-    async def sign_in(self, member: Member, life: Micros) -> Roll:
-        """See `FleetStore.sign_in`."""
+    async def heartbeat(self, member: Member, life: Micros) -> ClusterState:
+        """See `ClusterStore.heartbeat`."""
         del life
-        return Roll(None, (member.id,), term=1, changes=0)
+        return ClusterState(None, (member.id,), term=1, changes=0)
 
-    async def sign_out(self, member_id: str) -> None:
-        """See `FleetStore.sign_out`."""
+    async def leave(self, member_id: str) -> None:
+        """See `ClusterStore.leave`."""
 
-    async def turn_totals(self, *, is_on: bool) -> None:
-        """See `FleetStore.turn_totals`: nothing is left here."""
+    async def use_fresh_totals(self, *, is_on: bool) -> None:
+        """See `ClusterStore.use_fresh_totals`: nothing is left here."""
 
-    async def oldest_snapshot(self) -> Micros:
-        """See `FleetStore.oldest_snapshot`: nobody else has any."""
+    async def oldest_transaction_age(self) -> Micros:
+        """See `ClusterStore.oldest_transaction_age`: nobody else has any."""
         return 0
 
     async def record_changes(self, after: int) -> list[RecordChange]:
-        """See `FleetStore.record_changes`: nobody else changes anything."""
+        """See `ClusterStore.record_changes`: nobody else changes anything."""
         del after
         return []

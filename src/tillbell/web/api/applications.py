@@ -12,8 +12,16 @@ from tillbell.model.endpoints import EndpointStatus
 from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.create_beside import CREATE
-from tillbell.web.api.paging import OrderedPageOf, cut_filtered
-from tillbell.web.api.routes import App, AppId, GatewayOf, also, app_read, guard, resource
+from tillbell.web.api.paging import OrderedPageOf, filtered_page
+from tillbell.web.api.routes import (
+    AppId,
+    ApplicationOf,
+    GatewayOf,
+    also_answers,
+    app_read,
+    guard,
+    resource,
+)
 from tillbell.web.api.shapes.applications import ApplicationIn, ApplicationOut, ApplicationPatch
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.edge.auth import Action, Capability, Tenant
@@ -25,7 +33,7 @@ router = resource("/app", "Application")
     "",
     status_code=201,
     dependencies=guard(*CREATE),
-    responses=also(200, ApplicationOut, "It was there."),
+    responses=also_answers(200, ApplicationOut, "It was there."),
 )
 async def create(
     body: ApplicationIn,
@@ -56,18 +64,18 @@ async def list_(
     async def keep(application: Application) -> bool:
         if not (exclude_apps_with_no_endpoints or exclude_apps_with_disabled_endpoints):
             return True
-        endpoints = await gateway.directory.endpoints(application.id)
+        endpoints = await gateway.config_cache.endpoints(application.id)
         if not endpoints:
             return not exclude_apps_with_no_endpoints
         is_active = any(e.status is EndpointStatus.ACTIVE for e in endpoints)
         return is_active or not exclude_apps_with_disabled_endpoints
 
-    found = await cut_filtered(fetch, page, lambda a: a.id, keep)
+    found = await filtered_page(fetch, page, lambda a: a.id, keep)
     return Listed(**found.shown([ApplicationOut.of(a) for a in found.rows]))
 
 
 @router.get("/{app_id}", dependencies=app_read("application", Capability.VIEW_BASE))
-async def get(app: App) -> ApplicationOut:
+async def get(app: ApplicationOf) -> ApplicationOut:
     """Show an application."""
     if app.id == OPERATIONAL:
         raise NotFound("There is no such application.")
@@ -75,7 +83,9 @@ async def get(app: App) -> ApplicationOut:
 
 
 @router.put(
-    "/{app_id}", dependencies=guard(*CREATE), responses=also(201, ApplicationOut, "Created.")
+    "/{app_id}",
+    dependencies=guard(*CREATE),
+    responses=also_answers(201, ApplicationOut, "Created."),
 )
 async def upsert(
     app_id: AppId, body: ApplicationIn, gateway: GatewayOf, response: Response
@@ -87,13 +97,13 @@ async def upsert(
 
 
 @router.patch("/{app_id}", dependencies=guard(*CREATE))
-async def patch(app: App, body: ApplicationPatch, gateway: GatewayOf) -> ApplicationOut:
+async def patch(app: ApplicationOf, body: ApplicationPatch, gateway: GatewayOf) -> ApplicationOut:
     """Change some of an application."""
     return ApplicationOut.of(await gateway.applications.patch(app.id, body.fields()))
 
 
 @router.delete("/{app_id}", status_code=204, dependencies=guard(*CREATE), response_model=None)
-async def delete(app: App, gateway: GatewayOf) -> Response:
+async def delete(app: ApplicationOf, gateway: GatewayOf) -> Response:
     """Delete an application with everything in it."""
     await gateway.applications.remove(app.id)
     return Response(status_code=204)

@@ -19,7 +19,7 @@ from tillbell.web.api.filters import (
     codes_of,
 )
 from tillbell.web.api.messages import MessageOf, camel_page
-from tillbell.web.api.paging import Cut, PageOf, cut
+from tillbell.web.api.paging import ListPage, PageOf, list_page
 from tillbell.web.api.rendering import (
     Doc,
     answer,
@@ -76,7 +76,7 @@ async def list_by_msg(
     """List a message's attempts, newest first."""
     wanted = _filter(filter_, query)._replace(message_id=message.id)
     if endpoint_id is not None:
-        endpoint = await gateway.directory.endpoint(message.app_id, endpoint_id)
+        endpoint = await gateway.config_cache.endpoint(message.app_id, endpoint_id)
         if endpoint is None:
             raise NotFound("There is no such endpoint.")
         wanted = wanted._replace(endpoint_id=endpoint.id)
@@ -103,7 +103,7 @@ async def list_attempted_messages(
             endpoint.scope, endpoint.id, filter_, states_of(status), page
         )
 
-    found = await cut(fetch, page, lambda row: row.delivery.id)
+    found = await list_page(fetch, page, lambda row: row.delivery.id)
     docs = [
         await message_doc(gateway, row.message, with_content=with_content) | standing(row.delivery)
         for row in found.rows
@@ -145,7 +145,7 @@ async def expunge_content(
 )
 async def resend(message: MessageOf, endpoint: EndpointOf, gateway: GatewayOf) -> Response:
     """Send a message to an endpoint once more."""
-    await gateway.resender.resend(message.app_id, message.id, endpoint.id)
+    await gateway.delivery_resender.resend(message.app_id, message.id, endpoint.id)
     return answer({}, 202)
 
 
@@ -164,7 +164,7 @@ def _filter(messages: MessageFilter, query: AttemptQuery) -> AttemptFilter:
 
 async def _listed(
     gateway: Gateway, app_id: str, wanted: AttemptFilter, query: AttemptQuery, page: Page
-) -> Cut[Attempt]:
+) -> ListPage[Attempt]:
     """Cut a list of attempts. An attempt has ended, well or not: no other status has any."""
 
     async def fetch(page: Page) -> list[Attempt]:
@@ -172,7 +172,7 @@ async def _listed(
             return []
         return await gateway.database.history.attempts(app_id, wanted, page)
 
-    return await cut(fetch, page, lambda a: a.id)
+    return await list_page(fetch, page, lambda a: a.id)
 
 
 async def _messages(gateway: Gateway, app_id: str, attempts: Sequence[Attempt]) -> dict[str, Doc]:

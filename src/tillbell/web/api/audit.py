@@ -8,8 +8,8 @@ from fastapi import Query
 
 from tillbell.model.transactions import AuditEntry
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, cut
-from tillbell.web.api.routes import App, GatewayOf, app_read, resource
+from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource
 from tillbell.web.api.shapes.audit import AuditOut
 from tillbell.web.api.shapes.base import Listed
 
@@ -20,7 +20,7 @@ READ = app_read("audit", None)
 
 @router.get("", dependencies=READ)
 async def list_(
-    app: App,
+    app: ApplicationOf,
     page: OrderedPageOf,
     gateway: GatewayOf,
     target: Annotated[str | None, Query(max_length=256, description="Id.")] = None,
@@ -30,5 +30,5 @@ async def list_(
     async def fetch(page: Page) -> list[AuditEntry]:
         return await gateway.database.history.audit(app.id, page, target)
 
-    found = await cut(fetch, page, lambda entry: entry.id)
+    found = await list_page(fetch, page, lambda entry: entry.id)
     return Listed(**found.shown([AuditOut.of(one) for one in found.rows]))

@@ -11,36 +11,36 @@ from tillbell.clock import Micros
 from tillbell.model.callbacks import Outcome
 from tillbell.storage.ports.inbound import CallbackFilter
 from tillbell.web.api.filters import TimeQuery, instant
-from tillbell.web.api.routes import App, GatewayOf
+from tillbell.web.api.routes import ApplicationOf, GatewayOf
 from tillbell.web.api.shapes.callbacks import ReplayManyIn
 
 NameQuery = Annotated[str | None, Query(max_length=256)]
-Verdict = Literal["accepted", "refused"]
+VerdictQuery = Literal["accepted", "refused"]
 
 
-class _Ended(NamedTuple):
+class _OutcomeFilter(NamedTuple):
     outcomes: tuple[Outcome, ...] | None
     is_refused: bool | None
 
 
-class _Span(NamedTuple):
+class _TimeFilter(NamedTuple):
     before: Micros | None
     after: Micros | None
 
 
 async def _ended(
     outcomes: Annotated[list[Outcome] | None, Query(alias="outcome", max_length=12)] = None,
-    verdict: Annotated[Verdict | None, Query()] = None,
-) -> _Ended:
-    return _Ended(tuple(outcomes) if outcomes else None, _is_refused(verdict))
+    verdict: Annotated[VerdictQuery | None, Query()] = None,
+) -> _OutcomeFilter:
+    return _OutcomeFilter(tuple(outcomes) if outcomes else None, _is_refused(verdict))
 
 
-async def _span(before: TimeQuery = None, after: TimeQuery = None) -> _Span:
-    return _Span(instant(before), instant(after))
+async def _span(before: TimeQuery = None, after: TimeQuery = None) -> _TimeFilter:
+    return _TimeFilter(instant(before), instant(after))
 
 
 async def _about(
-    app: App,
+    app: ApplicationOf,
     gateway: GatewayOf,
     source_id: Annotated[str | None, Query(max_length=256, description="Id or uid.")] = None,
     provider: NameQuery = None,
@@ -52,8 +52,8 @@ async def _about(
 
 async def _callback_filter(
     about: Annotated[CallbackFilter, Depends(_about)],
-    ended: Annotated[_Ended, Depends(_ended)],
-    span: Annotated[_Span, Depends(_span)],
+    ended: Annotated[_OutcomeFilter, Depends(_ended)],
+    span: Annotated[_TimeFilter, Depends(_span)],
 ) -> CallbackFilter:
     return about._replace(**ended._asdict(), **span._asdict())
 
@@ -79,5 +79,5 @@ def _is_refused(verdict: str | None) -> bool | None:
 
 
 def _source_id(gateway: Gateway, app_id: str, id_or_uid: str | None) -> str | None:
-    live = gateway.sources.find(app_id, id_or_uid) if id_or_uid is not None else None
+    live = gateway.source_cache.find(app_id, id_or_uid) if id_or_uid is not None else None
     return live.source.id if live is not None else id_or_uid

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tillbell.model.callbacks import Callback, Outcome
-from tillbell.receive.reprocess import Gone, Reread
-from tillbell.receive.verify_and_parse import Reading
+from tillbell.receive.reprocess import ReparsedCallback, UnreadableRequest
+from tillbell.receive.verify_and_parse import CallbackReading
 from tillbell.web.api.callback_view import reading_out, verdict_word
 from tillbell.web.api.shapes.callbacks import DifferenceOut, PreviewOut
 
-_AT_THE_DOOR = (Outcome.UNAUTHENTICATED, Outcome.MALFORMED, Outcome.IGNORED)
+_DECIDED_ON_RECEIPT = (Outcome.UNAUTHENTICATED, Outcome.MALFORMED, Outcome.IGNORED)
 
 
-def preview_out(again: Reread | Gone) -> PreviewOut:
+def preview_out(again: ReparsedCallback | UnreadableRequest) -> PreviewOut:
     """Show how a stored callback reads now."""
     callback = again.callback
-    if isinstance(again, Gone):
+    if isinstance(again, UnreadableRequest):
         return PreviewOut(
             callback_id=callback.id, possible=False, why=again.why, reading=None, differences=[]
         )
@@ -30,13 +30,13 @@ def preview_out(again: Reread | Gone) -> PreviewOut:
     )
 
 
-def _differences(callback: Callback, reading: Reading) -> Iterator[DifferenceOut]:
+def _differences(callback: Callback, reading: CallbackReading) -> Iterator[DifferenceOut]:
     """Compare what was found when it came with what is found now.
 
     What processing will make of it is decided on the state of that moment, so of outcomes only
     those are compared that are known before.
     """
-    at_the_door = callback.outcome if callback.outcome in _AT_THE_DOOR else None
+    at_the_door = callback.outcome if callback.outcome in _DECIDED_ON_RECEIPT else None
     is_ours = at_the_door is not Outcome.IGNORED or callback.dedupe_key is None
     pairs = (
         ("verdict", _verdict(callback), _verdict(reading)),
@@ -49,9 +49,9 @@ def _differences(callback: Callback, reading: Reading) -> Iterator[DifferenceOut
             yield DifferenceOut(name=name, before=before, after=after)
 
 
-def _verdict(found: Callback | Reading) -> str:
+def _verdict(found: Callback | CallbackReading) -> str:
     return verdict_word(is_refused=found.trust is None)
 
 
-def _word(found: Callback | Reading) -> str | None:
+def _word(found: Callback | CallbackReading) -> str | None:
     return found.trust.word if found.trust is not None else None

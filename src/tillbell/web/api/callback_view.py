@@ -13,9 +13,9 @@ from pydantic.alias_generators import to_camel
 
 from tillbell.model.callbacks import Notice
 from tillbell.providers.kit import reading
-from tillbell.providers.kit.base import Incoming, Setup, Unreadable
-from tillbell.receive.source_cache import PATH, LiveSource
-from tillbell.receive.verify_and_parse import Reading
+from tillbell.providers.kit.base import Incoming, SourceSetup, Unreadable
+from tillbell.receive.source_cache import PATH, CompiledSource
+from tillbell.receive.verify_and_parse import CallbackReading
 from tillbell.rules.delivery.headers import is_secret_header
 from tillbell.rules.payments.masking import MASK, mask_text, mask_tree
 from tillbell.web.api.shapes.callbacks import RequestOut
@@ -30,7 +30,7 @@ _HIDDEN = "Not shown: it cannot be read, so what is secret in it cannot be maske
 _LONG = f"Not shown: it has more than {BODY_MAX} bytes."
 
 
-def request_out(incoming: Incoming, live: LiveSource | None) -> RequestOut:
+def request_out(incoming: Incoming, live: CompiledSource | None) -> RequestOut:
     """Show a request. What the adapter calls secret, and card numbers, are masked."""
     names = _secret_names(live) if live is not None else frozenset()
     path, mark, query = incoming.target.partition("?")
@@ -45,13 +45,17 @@ def request_out(incoming: Incoming, live: LiveSource | None) -> RequestOut:
     )
 
 
-def _secret_names(live: LiveSource) -> frozenset[str]:
+def _secret_names(live: CompiledSource) -> frozenset[str]:
     provider = live.provider
-    declared = provider.shown(Setup((), live.config)).masked if provider.shown is not None else ()
+    declared = (
+        provider.declared_proof(SourceSetup((), live.config)).masked
+        if provider.declared_proof is not None
+        else ()
+    )
     return frozenset(name.lower() for name in (*provider.masked, *declared))
 
 
-def reading_out(found: Reading) -> ReadingOut:
+def reading_out(found: CallbackReading) -> ReadingOut:
     """Show what a callback says."""
     return ReadingOut(
         verdict=verdict_word(is_refused=found.trust is None),

@@ -11,13 +11,21 @@ from fastapi import Depends, Path, Response
 from tillbell.clock import Micros, to_datetime
 from tillbell.errors import NotFound
 from tillbell.model.callbacks import Callback
-from tillbell.receive.reprocess import Gone
+from tillbell.receive.reprocess import UnreadableRequest
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.callback_filters import FilterOf, filter_of
 from tillbell.web.api.callback_previews import preview_out
 from tillbell.web.api.callback_view import request_out, verdict_word
-from tillbell.web.api.paging import OrderedPageOf, cut
-from tillbell.web.api.routes import UID, App, GatewayOf, also, app_read, app_write, resource
+from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.routes import (
+    UID,
+    ApplicationOf,
+    GatewayOf,
+    also_answers,
+    app_read,
+    app_write,
+    resource,
+)
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.callbacks import (
     CallbackDetailOut,
@@ -37,7 +45,9 @@ PREVIEWS_MAX = 50  # callbacks that a dry run over many looks at
 
 
 async def the_callback(
-    callback_id: Annotated[str, Path(pattern=UID, max_length=256)], app: App, gateway: GatewayOf
+    callback_id: Annotated[str, Path(pattern=UID, max_length=256)],
+    app: ApplicationOf,
+    gateway: GatewayOf,
 ) -> Callback:
     """Give the callback of the path."""
     callback = await gateway.database.callback(app.id, callback_id)
@@ -51,25 +61,27 @@ CallbackOf = Annotated[Callback, Depends(the_callback)]
 
 @router.get("", dependencies=READ)
 async def list_(
-    app: App, page: OrderedPageOf, filter_: FilterOf, gateway: GatewayOf
+    app: ApplicationOf, page: OrderedPageOf, filter_: FilterOf, gateway: GatewayOf
 ) -> Listed[CallbackOut]:
     """List callbacks, newest first."""
 
     async def fetch(page: Page) -> list[Callback]:
         return await gateway.database.history.callbacks(app.id, filter_, page)
 
-    found = await cut(fetch, page, lambda callback: callback.id)
+    found = await list_page(fetch, page, lambda callback: callback.id)
     return Listed(**found.shown([CallbackOut(**members(one)) for one in found.rows]))
 
 
 @router.get("/{callback_id}", dependencies=READ)
 async def get(callback: CallbackOf, gateway: GatewayOf) -> CallbackDetailOut:
     """Show a callback with its request, without what is secret in it, and what it led to."""
-    found = await gateway.rereader.request(callback)
-    why = found.why if isinstance(found, Gone) else None
+    found = await gateway.reprocessor.request(callback)
+    why = found.why if isinstance(found, UnreadableRequest) else None
     request = None
-    if not isinstance(found, Gone):  # on another thread: masking a hostile body takes its time
-        live = gateway.sources.live(callback.source_id)
+    if not isinstance(
+        found, UnreadableRequest
+    ):  # on another thread: masking a hostile body takes its time
+        live = gateway.source_cache.compiled(callback.source_id)
         request = await asyncio.to_thread(request_out, found, live)
     deliveries = [
         LinkedDeliveryOut(
@@ -87,20 +99,22 @@ async def get(callback: CallbackOf, gateway: GatewayOf) -> CallbackDetailOut:
     "/replay",
     status_code=202,
     dependencies=WRITE,
-    responses=also(200, ReplayManyOut, "What a replay would do."),
+    responses=also_answers(200, ReplayManyOut, "What a replay would do."),
 )
 async def replay_many(
-    app: App, body: ReplayManyIn, gateway: GatewayOf, response: Response
+    app: ApplicationOf, body: ReplayManyIn, gateway: GatewayOf, response: Response
 ) -> ReplayManyOut:
     """Replay what a filter selects, in the background; of a dry run, show the first."""
     filter_ = filter_of(gateway, app.id, body)
     if not body.dry_run:
-        task = await gateway.replayer.begin(app.id, filter_)
+        task = await gateway.bulk_reprocessor.begin(app.id, filter_)
         return ReplayManyOut(dry_run=False, task_id=task.id, previews=[], done=True)
     response.status_code = 200
     page = Page(limit=PREVIEWS_MAX + 1)
-    found = await gateway.replayer.selected(app.id, gateway.replayer.until_now(filter_), page)
-    again = [await gateway.rereader.examine(one) for one in found[:PREVIEWS_MAX]]
+    found = await gateway.bulk_reprocessor.selected(
+        app.id, gateway.bulk_reprocessor.until_now(filter_), page
+    )
+    again = [await gateway.reprocessor.examine(one) for one in found[:PREVIEWS_MAX]]
     previews = [preview_out(one) for one in again]
     done = len(found) <= PREVIEWS_MAX
     return ReplayManyOut(dry_run=True, task_id=None, previews=previews, done=done)
@@ -112,9 +126,9 @@ async def replay(
 ) -> ReplayOut:
     """Verify, read and process a callback again; a dry run shows what would differ."""
     if body is not None and body.dry_run:
-        preview = preview_out(await gateway.rereader.examine(callback))
+        preview = preview_out(await gateway.reprocessor.examine(callback))
         return ReplayOut(dry_run=True, callback=None, preview=preview, why=preview.why)
-    done = await gateway.rereader.replay(callback)
+    done = await gateway.reprocessor.reprocess(callback)
     shown = CallbackOut(**members(done.callback)) if done.callback is not None else None
     return ReplayOut(dry_run=False, callback=shown, preview=None, why=done.why)
 

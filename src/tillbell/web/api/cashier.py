@@ -32,7 +32,7 @@ from tillbell.model.transactions import Direction, Transaction
 from tillbell.money import format_amount
 from tillbell.process.operator import NewTransaction
 from tillbell.web.api.money_in import checked_amount
-from tillbell.web.api.routes import UID, GatewayOf, Who, guard, operation_id
+from tillbell.web.api.routes import UID, GatewayOf, PrincipalOf, guard, operation_id
 from tillbell.web.api.shapes.cashier import CashierDataOut, CashierIn, CashierOut
 from tillbell.web.edge.auth import Action, Tenant
 from tillbell.web.edge.paths import CASHIER
@@ -54,7 +54,7 @@ _PROVIDERS = {"WORLDPAY_EU": "worldpay", "TRUST": "trustpayments"}  # the others
 
 async def named_application(
     gateway: GatewayOf,
-    who: Who,
+    who: PrincipalOf,
     x_application: Annotated[
         str | None,
         Header(pattern=UID, max_length=256, description="Id or uid; for keys bound to none."),
@@ -65,7 +65,7 @@ async def named_application(
     if name is None:
         message = "this key is bound to no application: name one"
         raise Invalid(Problem(("header", "X-Application"), message, "missing"))
-    application = await gateway.directory.application(name)
+    application = await gateway.config_cache.application(name)
     if application is None or not who.may_see(application.id):
         raise NotFound("There is no such application.")
     return application
@@ -86,7 +86,7 @@ async def create(
     app: Annotated[Application, Depends(named_application)],
     body: Annotated[CashierIn, Depends(read_body)],
     gateway: GatewayOf,
-    who: Who,
+    who: PrincipalOf,
 ) -> CashierOut:
     """Create a transaction as a client of Mozarto's redirect flow does."""
     provider = _PROVIDERS.get(body.psp_type, body.psp_type.lower())
@@ -101,7 +101,7 @@ async def create(
         merchant_reference=body.merchant_reference or None,
         metadata={"pspType": body.psp_type},
     )
-    made, _ = await gateway.operator.create(app.id, new, who.key.id)
+    made, _ = await gateway.manual_actions.create(app.id, new, who.key.id)
     return CashierOut(message="Successfully", data=_shown(made, body))
 
 
@@ -121,7 +121,7 @@ def _shown(made: Transaction, body: CashierIn) -> CashierDataOut:
 
 
 async def _source(gateway: Gateway, app_id: str, provider: str) -> Source | None:
-    named = gateway.sources.find(app_id, provider)
+    named = gateway.source_cache.find(app_id, provider)
     if named is not None:
         return named.source
     known = await gateway.database.list(Source, app_id)

@@ -9,11 +9,19 @@ from fastapi import Path, Query, Response
 from tillbell.app import Gateway
 from tillbell.errors import NotFound
 from tillbell.model.records import Application
-from tillbell.model.transactions import Conflict
-from tillbell.process.operator import Act, Awaited
+from tillbell.model.transactions import MoneyConflict
+from tillbell.process.operator import ActionReason, AwaitingSecondKey
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, cut
-from tillbell.web.api.routes import UID, App, GatewayOf, Who, app_read, app_write, resource
+from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.routes import (
+    UID,
+    ApplicationOf,
+    GatewayOf,
+    PrincipalOf,
+    app_read,
+    app_write,
+    resource,
+)
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.conflicts import ConflictOut
 from tillbell.web.api.shapes.transactions import ActIn
@@ -29,7 +37,7 @@ ConflictId = Annotated[str, Path(pattern=UID, max_length=256)]
 
 @router.get("", dependencies=READ)
 async def list_(
-    app: App,
+    app: ApplicationOf,
     page: OrderedPageOf,
     gateway: GatewayOf,
     transaction: Annotated[str | None, Query(max_length=256, description="Id or uid.")] = None,
@@ -40,15 +48,15 @@ async def list_(
     """List conflicts, newest first."""
     wanted = await _transaction_id(gateway, app, transaction)
 
-    async def fetch(page: Page) -> list[Conflict]:
+    async def fetch(page: Page) -> list[MoneyConflict]:
         return await gateway.database.history.conflicts(app.id, page, wanted, open_only=is_open)
 
-    found = await cut(fetch, page, lambda conflict: conflict.id)
+    found = await list_page(fetch, page, lambda conflict: conflict.id)
     return Listed(**found.shown([ConflictOut.of(one) for one in found.rows]))
 
 
 @router.get("/{conflict_id}", dependencies=READ)
-async def get(app: App, conflict_id: ConflictId, gateway: GatewayOf) -> ConflictOut:
+async def get(app: ApplicationOf, conflict_id: ConflictId, gateway: GatewayOf) -> ConflictOut:
     """Return a conflict, resolved or not."""
     found = await gateway.database.conflict(app.id, conflict_id)
     if found is None:
@@ -58,12 +66,12 @@ async def get(app: App, conflict_id: ConflictId, gateway: GatewayOf) -> Conflict
 
 @router.post("/{conflict_id}/keep", dependencies=WRITE)
 async def keep(
-    app: App, conflict_id: ConflictId, body: ActIn, gateway: GatewayOf, who: Who
+    app: ApplicationOf, conflict_id: ConflictId, body: ActIn, gateway: GatewayOf, who: PrincipalOf
 ) -> ConflictOut:
     """Close a conflict; what we have stays."""
-    act = Act(who.key.id, body.reason)
-    done = await gateway.operator.resolve(app.id, conflict_id, "keep", act)
-    assert isinstance(done, Conflict), "keeping takes no second key"
+    act = ActionReason(who.key.id, body.reason)
+    done = await gateway.manual_actions.resolve(app.id, conflict_id, "keep", act)
+    assert isinstance(done, MoneyConflict), "keeping takes no second key"
     return ConflictOut.of(done)
 
 
@@ -71,12 +79,12 @@ async def keep(
     "/{conflict_id}/accept", dependencies=WRITE, response_model=ConflictOut, responses=SECOND_KEY
 )
 async def accept(
-    app: App, conflict_id: ConflictId, body: ActIn, gateway: GatewayOf, who: Who
+    app: ApplicationOf, conflict_id: ConflictId, body: ActIn, gateway: GatewayOf, who: PrincipalOf
 ) -> ConflictOut | Response:
     """Close a conflict; what the news claimed becomes true, as a step or as a reversal."""
-    act = Act(who.key.id, body.reason)
-    done = await gateway.operator.resolve(app.id, conflict_id, "accept", act)
-    if isinstance(done, Awaited):
+    act = ActionReason(who.key.id, body.reason)
+    done = await gateway.manual_actions.resolve(app.id, conflict_id, "accept", act)
+    if isinstance(done, AwaitingSecondKey):
         return proposed(done, "conflict.accept")
     return ConflictOut.of(done)
 

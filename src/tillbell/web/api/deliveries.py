@@ -13,9 +13,9 @@ from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import DeliveryRow, MessageFilter, Page
 from tillbell.web.api.filters import MessageFilterOf
 from tillbell.web.api.messages import camel_page
-from tillbell.web.api.paging import Cut, PageOf, cut, cut_in_memory
+from tillbell.web.api.paging import ListPage, PageOf, in_memory_page, list_page
 from tillbell.web.api.rendering import answer, delivery_doc
-from tillbell.web.api.routes import UID, App, GatewayOf, app_read, resource
+from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.messages import DeliveryOut
 
@@ -29,7 +29,7 @@ ThingQuery = Annotated[str | None, Query(max_length=256)]
 
 @router.get("", dependencies=READ, response_model=Listed[DeliveryOut])
 async def list_(
-    app: App,
+    app: ApplicationOf,
     page: PageOf,
     filter_: MessageFilterOf,
     gateway: GatewayOf,
@@ -52,7 +52,9 @@ async def list_(
 
 @router.get("/{delivery_id}", dependencies=READ, response_model=DeliveryOut)
 async def get(
-    app: App, delivery_id: Annotated[str, Path(pattern=UID, max_length=256)], gateway: GatewayOf
+    app: ApplicationOf,
+    delivery_id: Annotated[str, Path(pattern=UID, max_length=256)],
+    gateway: GatewayOf,
 ) -> Response:
     """Show a delivery."""
     row = await gateway.database.delivery(app.id, delivery_id)
@@ -66,13 +68,13 @@ States = tuple[DeliveryState, ...] | None
 
 async def _of_message(
     gateway: Gateway, app: Application, msg_id: str, states: States, page: Page
-) -> Cut[DeliveryRow]:
+) -> ListPage[DeliveryRow]:
     message = await gateway.database.message(app.id, msg_id)
     if message is None:
         raise NotFound("There is no such message.")
     found = await gateway.database.deliveries_of_message(app.id, message.id)
     rows = [DeliveryRow(d, message) for d in found if states is None or d.state in states]
-    return cut_in_memory(rows, page, _id_of)
+    return in_memory_page(rows, page, _id_of)
 
 
 async def _of_endpoint(
@@ -81,8 +83,8 @@ async def _of_endpoint(
     endpoint_id: str,
     wanted: tuple[MessageFilter, States],
     page: Page,
-) -> Cut[DeliveryRow]:
-    endpoint = await gateway.directory.endpoint(app.id, endpoint_id)
+) -> ListPage[DeliveryRow]:
+    endpoint = await gateway.config_cache.endpoint(app.id, endpoint_id)
     if endpoint is None:
         raise NotFound("There is no such endpoint.")
 
@@ -91,7 +93,7 @@ async def _of_endpoint(
             app.id, endpoint.id, *wanted, page
         )
 
-    return await cut(fetch, page, _id_of)
+    return await list_page(fetch, page, _id_of)
 
 
 def _id_of(row: DeliveryRow) -> str:

@@ -9,8 +9,8 @@ from fastapi import Path
 from tillbell.errors import NotFound
 from tillbell.model.emails import Email
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, cut
-from tillbell.web.api.routes import App, GatewayOf, app_read, resource
+from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.emails import EmailOut
 
@@ -20,19 +20,19 @@ READ = app_read("email", None)
 
 
 @router.get("", dependencies=READ)
-async def list_(app: App, page: OrderedPageOf, gateway: GatewayOf) -> Listed[EmailOut]:
+async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> Listed[EmailOut]:
     """List e-mails, newest first."""
 
     async def fetch(page: Page) -> list[Email]:
         return await gateway.database.list(Email, app.id, page)
 
-    found = await cut(fetch, page, lambda email: email.id)
+    found = await list_page(fetch, page, lambda email: email.id)
     return Listed(**found.shown([EmailOut.of(one) for one in found.rows]))
 
 
 @router.get("/{email_id}", dependencies=READ)
 async def get(
-    app: App,
+    app: ApplicationOf,
     email_id: Annotated[str, Path(description="Id, or `service:id`.", max_length=256)],
     gateway: GatewayOf,
 ) -> EmailOut:

@@ -11,17 +11,24 @@ from fastapi import Response
 from tillbell.app import Gateway
 from tillbell.catalog import CATALOG
 from tillbell.clock import DAY, from_datetime
-from tillbell.deliver.config_cache import AppView
-from tillbell.deliver.publish import Draft, Published
-from tillbell.errors import Conflict, Invalid, NotFound, Problem
+from tillbell.deliver.config_cache import ApplicationView
+from tillbell.deliver.publish import MessageDraft, PublishReceipt
+from tillbell.errors import ConflictError, Invalid, NotFound, Problem
 from tillbell.model.endpoints import Endpoint, EndpointStatus
 from tillbell.model.messages import DeliveryState
 from tillbell.model.records import Application
 from tillbell.rules.delivery.selectors import check_event_type, compile_filter
-from tillbell.storage.ports.outbound import Selection, Totals
-from tillbell.web.api.filters import TimeQuery, codes_of, span
+from tillbell.storage.ports.outbound import DeliverySelection, Totals
+from tillbell.web.api.filters import TimeQuery, codes_of, time_range
 from tillbell.web.api.rendering import answer, message_doc, states_of
-from tillbell.web.api.routes import App, EndpointOf, GatewayOf, app_read, app_write, resource
+from tillbell.web.api.routes import (
+    ApplicationOf,
+    EndpointOf,
+    GatewayOf,
+    app_read,
+    app_write,
+    resource,
+)
 from tillbell.web.api.shapes.base import Window
 from tillbell.web.api.shapes.endpoints import (
     AttemptStatsOut,
@@ -77,23 +84,23 @@ async def _totals(
 @router.post("/recover", status_code=202, dependencies=ATTEMPT)
 async def recover(endpoint: EndpointOf, body: Window, gateway: GatewayOf) -> TaskOut:
     """Send again what failed in that time."""
-    since, until = span(body.since, body.until, gateway.clock.now())
-    return shown_task(await gateway.resender.recover(endpoint, since, until))
+    since, until = time_range(body.since, body.until, gateway.clock.now())
+    return shown_task(await gateway.delivery_resender.recover_failed(endpoint, since, until))
 
 
 @router.post("/replay-missing", status_code=202, dependencies=ATTEMPT)
 async def replay_missing(endpoint: EndpointOf, body: Window, gateway: GatewayOf) -> TaskOut:
     """Send messages of that time that this endpoint never had."""
-    since, until = span(body.since, body.until, gateway.clock.now())
-    return shown_task(await gateway.resender.replay_missing(endpoint, since, until))
+    since, until = time_range(body.since, body.until, gateway.clock.now())
+    return shown_task(await gateway.delivery_resender.replay_missing(endpoint, since, until))
 
 
 @router.post("/bulk-replay", status_code=202, dependencies=ATTEMPT)
 async def bulk_replay(endpoint: EndpointOf, body: BulkReplayIn, gateway: GatewayOf) -> TaskOut:
     """Send again what a filter selects; without `status`, whatever ended."""
-    since, until = span(body.since, body.until, gateway.clock.now())
+    since, until = time_range(body.since, body.until, gateway.clock.now())
     ended = (DeliveryState.SUCCEEDED, DeliveryState.FAILED)
-    selection = Selection(
+    selection = DeliverySelection(
         app_id=endpoint.scope,
         endpoint_id=endpoint.id,
         since=since,
@@ -104,7 +111,7 @@ async def bulk_replay(endpoint: EndpointOf, body: BulkReplayIn, gateway: Gateway
         tag=body.tag,
         status_codes=codes_of(body.status_code_class),
     )
-    return shown_task(await gateway.resender.bulk_replay(selection))
+    return shown_task(await gateway.delivery_resender.bulk_replay(selection))
 
 
 @router.post(
@@ -115,34 +122,34 @@ async def bulk_replay(endpoint: EndpointOf, body: BulkReplayIn, gateway: Gateway
     responses={202: {"model": MessageOut}},
 )
 async def send_example(
-    app: App, endpoint: EndpointOf, body: ExampleIn, gateway: GatewayOf
+    app: ApplicationOf, endpoint: EndpointOf, body: ExampleIn, gateway: GatewayOf
 ) -> Response:
     """Send a sample of an event type to this endpoint only, whatever it has selected."""
     if (wrong := check_event_type(body.event_type)) is not None:
         raise Invalid(Problem(("body", "eventType"), wrong, "event_type"))
     if endpoint.status is EndpointStatus.DISABLED:
-        raise Conflict("This endpoint is disabled; enable it first.", code="endpoint_disabled")
+        raise ConflictError("This endpoint is disabled; enable it first.", code="endpoint_disabled")
     payload = await _example(gateway, body)
     view = await _only(gateway, app, endpoint)
-    draft = Draft(body.event_type, msgspec.json.encode(payload), tags=("example",))
-    published = await gateway.publisher.publish_to(view, draft)
-    assert isinstance(published, Published)
+    draft = MessageDraft(body.event_type, msgspec.json.encode(payload), tags=("example",))
+    published = await gateway.publisher.publish_for(view, draft)
+    assert isinstance(published, PublishReceipt)
     return answer(await message_doc(gateway, published.message, with_content=True), 202)
 
 
-async def _only(gateway: Gateway, app: Application, endpoint: Endpoint) -> AppView:
+async def _only(gateway: Gateway, app: Application, endpoint: Endpoint) -> ApplicationView:
     """Make a view of the application in which there is only this endpoint, and it takes all."""
-    live = await gateway.directory.live(app.id, endpoint.id)
+    live = await gateway.config_cache.compiled_endpoint(app.id, endpoint.id)
     if live is None:
         raise NotFound
     everything = compile_filter(None, None)
-    return AppView(app, {endpoint.id: live._replace(filter=everything)})
+    return ApplicationView(app, {endpoint.id: live._replace(filter=everything)})
 
 
 async def _example(gateway: Gateway, body: ExampleIn) -> Any:
     if body.payload is not None:
         return body.payload
-    kind = await gateway.directory.event_type(body.event_type)
+    kind = await gateway.config_cache.event_type(body.event_type)
     examples = _examples(kind.schemas) if kind else []
     if body.example_index < len(examples):
         return examples[body.example_index]

@@ -6,14 +6,14 @@ from fastapi import Response
 
 from tillbell.model.endpoints import Endpoint
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, cut
+from tillbell.web.api.paging import OrderedPageOf, list_page
 from tillbell.web.api.routes import (
-    App,
+    ApplicationOf,
     EndpointId,
     EndpointOf,
     EndpointsOf,
     GatewayOf,
-    also,
+    also_answers,
     app_read,
     app_write,
     resource,
@@ -41,18 +41,18 @@ ROTATE = app_write("endpoint", Capability.MANAGE_SECRET)
 
 
 @router.get("", dependencies=READ)
-async def list_(app: App, page: OrderedPageOf, gateway: GatewayOf) -> Listed[EndpointOut]:
+async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> Listed[EndpointOut]:
     """List an application's endpoints."""
 
     async def fetch(page: Page) -> list[Endpoint]:
         return await gateway.database.list(Endpoint, app.id, page)
 
-    found = await cut(fetch, page, lambda e: e.id)
+    found = await list_page(fetch, page, lambda e: e.id)
     return Listed(**found.shown([EndpointOut.of(e) for e in found.rows]))
 
 
 @router.post("", status_code=201, dependencies=WRITE)
-async def create(app: App, body: EndpointIn, endpoints: EndpointsOf) -> EndpointOut:
+async def create(app: ApplicationOf, body: EndpointIn, endpoints: EndpointsOf) -> EndpointOut:
     """Add an endpoint."""
     return EndpointOut.of(await endpoints.create(app.id, body.changes()))
 
@@ -63,9 +63,11 @@ async def get(endpoint: EndpointOf) -> EndpointOut:
     return EndpointOut.of(endpoint)
 
 
-@router.put("/{endpoint_id}", dependencies=WRITE, responses=also(201, EndpointOut, "Created."))
+@router.put(
+    "/{endpoint_id}", dependencies=WRITE, responses=also_answers(201, EndpointOut, "Created.")
+)
 async def upsert(
-    app: App,
+    app: ApplicationOf,
     endpoint_id: EndpointId,
     body: EndpointUpsertIn,
     endpoints: EndpointsOf,

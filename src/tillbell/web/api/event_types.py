@@ -10,8 +10,8 @@ from tillbell.catalog import CATALOG
 from tillbell.configure.event_types import not_registered
 from tillbell.model.records import EventType
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, cut_filtered
-from tillbell.web.api.routes import GatewayOf, also, guard, resource
+from tillbell.web.api.paging import OrderedPageOf, filtered_page
+from tillbell.web.api.routes import GatewayOf, also_answers, guard, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.event_types import (
     CatalogEntryOut,
@@ -45,7 +45,7 @@ async def list_(
     async def keep(kind: EventType) -> bool:
         return include_archived or not kind.archived
 
-    found = await cut_filtered(fetch, page, lambda k: k.id, keep)
+    found = await filtered_page(fetch, page, lambda k: k.id, keep)
     shown = [EventTypeOut.of(kind, with_content=with_content) for kind in found.rows]
     return Listed(**found.shown(shown))
 
@@ -73,14 +73,16 @@ async def catalog() -> list[CatalogEntryOut]:
 @router.get("/{event_type_name}", dependencies=READ)
 async def get(event_type_name: NameInPath, gateway: GatewayOf) -> EventTypeOut:
     """Show a registered event type."""
-    kind = await gateway.directory.event_type(event_type_name)
+    kind = await gateway.config_cache.event_type(event_type_name)
     if kind is None:
         raise not_registered()
     return EventTypeOut.of(kind)
 
 
 @router.put(
-    "/{event_type_name}", dependencies=WRITE, responses=also(201, EventTypeOut, "Registered.")
+    "/{event_type_name}",
+    dependencies=WRITE,
+    responses=also_answers(201, EventTypeOut, "Registered."),
 )
 async def upsert(
     event_type_name: NameInPath, body: EventTypeUpsertIn, gateway: GatewayOf, response: Response

@@ -74,7 +74,7 @@ def codes_of(class_: int | None) -> tuple[int, int] | None:
     return (class_, class_ + 99) if class_ else (0, 0)
 
 
-def span(since: datetime, until: datetime | None, now: Micros) -> tuple[Micros, Micros]:
+def time_range(since: datetime, until: datetime | None, now: Micros) -> tuple[Micros, Micros]:
     """Read a time span. `Invalid` if it ends before it begins."""
     start, end = from_datetime(since), from_datetime(until) if until is not None else now
     if end < start:

@@ -9,7 +9,7 @@ from fastapi import Path, Response
 from tillbell.clock import from_datetime
 from tillbell.model.records import ApiKey
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, cut_filtered
+from tillbell.web.api.paging import OrderedPageOf, filtered_page
 from tillbell.web.api.routes import GatewayOf, Usage, guard, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.keys import KeyIn, KeyOut, NewKeyOut
@@ -42,7 +42,7 @@ async def list_(page: OrderedPageOf, gateway: GatewayOf, usage: Usage) -> Listed
     async def keep(key: ApiKey) -> bool:
         return key.capabilities is None
 
-    found = await cut_filtered(fetch, page, lambda k: k.id, keep)
+    found = await filtered_page(fetch, page, lambda k: k.id, keep)
     return Listed(**found.shown([KeyOut.of(k, await usage.last(k)) for k in found.rows]))
 
 

@@ -13,9 +13,16 @@ from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import Message
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.filters import MessageFilterOf, WithContent
-from tillbell.web.api.paging import PageOf, cut, cut_in_memory
+from tillbell.web.api.paging import PageOf, in_memory_page, list_page
 from tillbell.web.api.rendering import Doc, answer, message_doc, standing
-from tillbell.web.api.routes import App, GatewayOf, MessageId, app_read, app_write, resource
+from tillbell.web.api.routes import (
+    ApplicationOf,
+    GatewayOf,
+    MessageId,
+    app_read,
+    app_write,
+    resource,
+)
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.endpoints import EndpointOut, MessageEndpointOut, TaskOut
 from tillbell.web.api.shapes.messages import (
@@ -33,7 +40,7 @@ READ = app_read("message")
 WRITE = app_write("message")
 
 
-async def the_message(msg_id: MessageId, app: App, gateway: GatewayOf) -> Message:
+async def the_message(msg_id: MessageId, app: ApplicationOf, gateway: GatewayOf) -> Message:
     """Give the message of the path."""
     message = await gateway.database.message(app.id, msg_id)
     if message is None:
@@ -46,7 +53,7 @@ MessageOf = Annotated[Message, Depends(the_message)]
 
 @router.get("", dependencies=READ, response_model=Listed[MessageOut])
 async def list_(
-    app: App,
+    app: ApplicationOf,
     page: PageOf,
     filter_: MessageFilterOf,
     gateway: GatewayOf,
@@ -57,7 +64,7 @@ async def list_(
     async def fetch(page: Page) -> list[Message]:
         return await gateway.database.history.messages(app.id, filter_, page)
 
-    found = await cut(fetch, page, lambda m: m.id)
+    found = await list_page(fetch, page, lambda m: m.id)
     docs = [await message_doc(gateway, m, with_content=with_content) for m in found.rows]
     return answer(camel_page(found.shown(docs)))
 
@@ -69,15 +76,17 @@ def camel_page(shown: dict[str, Any]) -> Doc:
 
 
 @router.post("/precheck/active", dependencies=READ)
-async def precheck(app: App, body: PrecheckIn, gateway: GatewayOf) -> PrecheckOut:
+async def precheck(app: ApplicationOf, body: PrecheckIn, gateway: GatewayOf) -> PrecheckOut:
     """Tell whether such a message would go to anybody."""
-    view = await gateway.directory.view(app.id)
-    routes = view.plan(body.event_type, tuple(body.channels or ())) if view else ()
-    return PrecheckOut(active=any(route.live.is_active for route in routes))
+    view = await gateway.config_cache.view(app.id)
+    routes = view.routes(body.event_type, tuple(body.channels or ())) if view else ()
+    return PrecheckOut(active=any(route.compiled.is_active for route in routes))
 
 
 @router.post("/bulk-expunge", dependencies=WRITE)
-async def bulk_expunge(app: App, body: BulkExpungeIn, gateway: GatewayOf) -> BulkExpungeOut:
+async def bulk_expunge(
+    app: ApplicationOf, body: BulkExpungeIn, gateway: GatewayOf
+) -> BulkExpungeOut:
     """Delete the payloads of some messages."""
     results = {}
     for id_ in body.ids:
@@ -87,9 +96,9 @@ async def bulk_expunge(app: App, body: BulkExpungeIn, gateway: GatewayOf) -> Bul
 
 
 @router.post("/expunge-all-contents", status_code=202, dependencies=WRITE)
-async def expunge_all_contents(app: App, gateway: GatewayOf) -> TaskOut:
+async def expunge_all_contents(app: ApplicationOf, gateway: GatewayOf) -> TaskOut:
     """Delete the payloads of all messages that were published until now, in the background."""
-    return shown_task(await gateway.expunger.all_of(app.id))
+    return shown_task(await gateway.expunger.expunge_all(app.id))
 
 
 @router.get("/{msg_id}", dependencies=READ, response_model=MessageOut)
@@ -117,10 +126,10 @@ async def list_attempted_destinations(
     deliveries = await gateway.database.deliveries_of_message(message.app_id, message.id)
     docs = {}
     for delivery in deliveries:
-        endpoint = await gateway.directory.endpoint(message.app_id, delivery.endpoint_id)
+        endpoint = await gateway.config_cache.endpoint(message.app_id, delivery.endpoint_id)
         if endpoint is not None:
             docs[endpoint.id] = _endpoint_doc(endpoint) | standing(delivery)
-    found = cut_in_memory(list(docs.values()), page, lambda doc: str(doc["id"]))
+    found = in_memory_page(list(docs.values()), page, lambda doc: str(doc["id"]))
     return answer(camel_page(found.shown(found.rows)))
 
 

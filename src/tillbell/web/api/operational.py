@@ -15,8 +15,15 @@ from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.endpoints import shown_headers
-from tillbell.web.api.paging import OrderedPageOf, cut
-from tillbell.web.api.routes import EndpointId, EndpointsOf, GatewayOf, also, guard, resource
+from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.routes import (
+    EndpointId,
+    EndpointsOf,
+    GatewayOf,
+    also_answers,
+    guard,
+    resource,
+)
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.endpoints import (
     EndpointIn,
@@ -37,7 +44,7 @@ WRITE = guard("operational-webhook", Action.WRITE, Tenant.OPERATOR)
 
 
 async def _the_endpoint(endpoint_id: EndpointId, gateway: GatewayOf) -> Endpoint:
-    endpoint = await gateway.directory.endpoint(OPERATIONAL, endpoint_id)
+    endpoint = await gateway.config_cache.endpoint(OPERATIONAL, endpoint_id)
     if endpoint is None:
         raise NotFound("There is no such endpoint.")
     return endpoint
@@ -53,7 +60,7 @@ async def list_(page: OrderedPageOf, gateway: GatewayOf) -> Listed[EndpointOut]:
     async def fetch(page: Page) -> list[Endpoint]:
         return await gateway.database.list(Endpoint, OPERATIONAL, page)
 
-    found = await cut(fetch, page, lambda e: e.id)
+    found = await list_page(fetch, page, lambda e: e.id)
     return Listed(**found.shown([EndpointOut.of(e) for e in found.rows]))
 
 
@@ -69,7 +76,9 @@ async def get(endpoint: EndpointOf) -> EndpointOut:
     return EndpointOut.of(endpoint)
 
 
-@router.put("/{endpoint_id}", dependencies=WRITE, responses=also(201, EndpointOut, "Created."))
+@router.put(
+    "/{endpoint_id}", dependencies=WRITE, responses=also_answers(201, EndpointOut, "Created.")
+)
 async def upsert(
     endpoint_id: EndpointId, body: EndpointUpsertIn, endpoints: EndpointsOf, response: Response
 ) -> EndpointOut:

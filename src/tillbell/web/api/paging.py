@@ -46,7 +46,7 @@ PageOf = Annotated[Page, Depends(page_of)]
 OrderedPageOf = Annotated[Page, Depends(ordered_page_of)]
 
 
-class Cut(NamedTuple, Generic[T]):
+class ListPage(NamedTuple, Generic[T]):
     """One page of things, and how to go on from it."""
 
     rows: list[T]
@@ -64,24 +64,24 @@ class Cut(NamedTuple, Generic[T]):
         }
 
 
-async def cut(fetch: Fetch[T], page: Page, id_of: Callable[[T], str]) -> Cut[T]:
+async def list_page(fetch: Fetch[T], page: Page, id_of: Callable[[T], str]) -> ListPage[T]:
     """Fetch one page and one more row, which tells whether there is another page."""
     rows = list(await fetch(page._replace(limit=page.limit + 1)))
     return _cut(rows, page, id_of)
 
 
-def _cut(rows: list[T], page: Page, id_of: Callable[[T], str]) -> Cut[T]:
+def _cut(rows: list[T], page: Page, id_of: Callable[[T], str]) -> ListPage[T]:
     done = len(rows) <= page.limit
     if not done:
         rows = rows[-page.limit :] if page.backwards else rows[: page.limit]
     first = f"-{id_of(rows[0])}" if rows else None
     last = id_of(rows[-1]) if rows else page.iterator
-    return Cut(rows, last, first, done)
+    return ListPage(rows, last, first, done)
 
 
-async def cut_filtered(
+async def filtered_page(
     fetch: Fetch[T], page: Page, id_of: Callable[[T], str], keep: Callable[[T], Awaitable[bool]]
-) -> Cut[T]:
+) -> ListPage[T]:
     """Do the same for rows that a filter lets through. Reads a bounded number of pages.
 
     A page may be short, or even empty, while `done` is false: then there is more behind it.
@@ -98,7 +98,7 @@ async def cut_filtered(
     return _cut(kept, page, id_of)._replace(iterator=batch.iterator, done=False)
 
 
-def cut_in_memory(rows: Sequence[T], page: Page, id_of: Callable[[T], str]) -> Cut[T]:
+def in_memory_page(rows: Sequence[T], page: Page, id_of: Callable[[T], str]) -> ListPage[T]:
     """Cut a list that is in memory as a whole."""
     ordered = sorted(rows, key=id_of, reverse=not page.ascending)
     if page.iterator is not None:

@@ -26,9 +26,9 @@ from tillbell.model.messages import Message
 from tillbell.model.records import Application, PollCursor
 from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.web.api.filters import LabelQuery, TimeQuery
-from tillbell.web.api.paging import Limit, cut
+from tillbell.web.api.paging import Limit, list_page
 from tillbell.web.api.rendering import answer, message_doc
-from tillbell.web.api.routes import UID, App, GatewayOf, app_read, resource
+from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, resource
 from tillbell.web.api.shapes.messages import PolledOut, SeekIn, SeekOut
 
 router = resource("/app/{app_id}/poller", "Message Poller")
@@ -43,7 +43,7 @@ MessageIterator = Annotated[str | None, Query(pattern=r"^msg_[0-9a-z]{26}$")]
 
 @router.get("/{sink_id}", dependencies=READ, response_model=PolledOut)
 async def poll(
-    app: App,
+    app: ApplicationOf,
     sink_id: Named,  # noqa: ARG001 - a name for the caller's own use
     gateway: GatewayOf,
     limit: Limit = 50,
@@ -61,7 +61,7 @@ async def poll(
 
 @router.get("/{sink_id}/consumer/{consumer_id}", dependencies=READ, response_model=PolledOut)
 async def consumer_poll(
-    app: App,
+    app: ApplicationOf,
     sink_id: Named,
     consumer_id: Named,
     gateway: GatewayOf,
@@ -79,7 +79,7 @@ async def consumer_poll(
 
 @router.post("/{sink_id}/consumer/{consumer_id}/seek", dependencies=READ)
 async def consumer_seek(
-    app: App, sink_id: Named, consumer_id: Named, body: SeekIn, gateway: GatewayOf
+    app: ApplicationOf, sink_id: Named, consumer_id: Named, body: SeekIn, gateway: GatewayOf
 ) -> SeekOut:
     """Move the consumer's place to a time."""
     place = first_of("msg", max(from_datetime(body.after), 0))
@@ -92,12 +92,12 @@ async def _polled(
 ) -> Response:
     # No message may appear behind an iterator that has passed it. A process commits in the order of
     # its ids; of several processes we wait for the slowest.
-    filter_ = filter_._replace(before=gateway.fleet.settled_before())
+    filter_ = filter_._replace(before=gateway.cluster.complete_before())
 
     async def fetch(page: Page) -> list[Message]:
         return await gateway.database.messages(app.id, filter_, page)
 
-    found = await cut(fetch, page, lambda m: m.id)
+    found = await list_page(fetch, page, lambda m: m.id)
     docs = [await message_doc(gateway, m, with_content=True) for m in found.rows]
     return answer({"data": docs, "iterator": found.iterator, "done": found.done})
 
@@ -117,4 +117,4 @@ async def _keep(gateway: Gateway, app: Application, name: str, place: str) -> No
             iterator=place,
         )
 
-    await gateway.directory.change_or_add(PollCursor, app.id, name, moved)
+    await gateway.config_cache.change_or_add(PollCursor, app.id, name, moved)

@@ -13,7 +13,7 @@ from tillbell.clock import SECOND
 from tillbell.errors import Forbidden, NotFound
 from tillbell.model.records import Application
 from tillbell.web.api.create_beside import create_beside
-from tillbell.web.api.routes import App, AppId, GatewayOf, Who, guard, resource
+from tillbell.web.api.routes import AppId, ApplicationOf, GatewayOf, PrincipalOf, guard, resource
 from tillbell.web.api.shapes.keys import WEEK_S, ExpireIn, PortalIn, PortalOut
 from tillbell.web.edge.auth import Action, Capability, Tenant
 
@@ -25,7 +25,7 @@ ANYBODY = guard("portal", Action.READ, Tenant.OWN, Capability.VIEW_BASE)
 
 @router.post("/app-portal-access/{app_id}", dependencies=WRITE)
 async def app_portal_access(
-    app_id: AppId, body: PortalIn, gateway: GatewayOf, who: Who
+    app_id: AppId, body: PortalIn, gateway: GatewayOf, who: PrincipalOf
 ) -> PortalOut:
     """Make a portal link for an application."""
     app = await _application(gateway, app_id, body, who)
@@ -40,7 +40,9 @@ async def app_portal_access(
 
 
 @router.post("/app/{app_id}/expire-all", status_code=204, dependencies=WRITE, response_model=None)
-async def expire_all(app: App, gateway: GatewayOf, body: ExpireIn | None = None) -> Response:
+async def expire_all(
+    app: ApplicationOf, gateway: GatewayOf, body: ExpireIn | None = None
+) -> Response:
     """End the portal tokens of an application, or those of some sessions."""
     body = body or ExpireIn()
     sessions = frozenset(body.session_ids or ())
@@ -49,7 +51,7 @@ async def expire_all(app: App, gateway: GatewayOf, body: ExpireIn | None = None)
 
 
 @router.post("/logout", status_code=204, dependencies=ANYBODY, response_model=None)
-async def logout(gateway: GatewayOf, who: Who) -> Response:
+async def logout(gateway: GatewayOf, who: PrincipalOf) -> Response:
     """End the portal token that asks."""
     if not who.is_portal:
         raise Forbidden("Only portal tokens log out; revoke a key at /key.")
@@ -57,8 +59,10 @@ async def logout(gateway: GatewayOf, who: Who) -> Response:
     return Response(status_code=204)
 
 
-async def _application(gateway: Gateway, app_id: str, body: PortalIn, who: Who) -> Application:
-    found = await gateway.directory.application(app_id)
+async def _application(
+    gateway: Gateway, app_id: str, body: PortalIn, who: PrincipalOf
+) -> Application:
+    found = await gateway.config_cache.application(app_id)
     if found is not None:
         return found
     if body.application is None:

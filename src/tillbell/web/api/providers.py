@@ -27,7 +27,7 @@ class ProvidersOut(Out):
 @router.get("", dependencies=READ)
 async def list_(gateway: GatewayOf) -> ProvidersOut:
     """List providers with the settings that a source of each understands."""
-    known = gateway.sources.providers
+    known = gateway.source_cache.providers
     return ProvidersOut(data=[provider_out(known[name]) for name in sorted(known)])
 
 
@@ -36,7 +36,7 @@ async def get(
     name: Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9\-]+$")], gateway: GatewayOf
 ) -> ProviderOut:
     """Show a provider."""
-    provider = gateway.sources.providers.get(name)
+    provider = gateway.source_cache.providers.get(name)
     if provider is None:
         raise NotFound("There is no such provider.")
     return provider_out(provider)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from tillbell import __version__
 from tillbell.app import Gateway
 from tillbell.configure.key_usage import KeyUsage
-from tillbell.process.resend_message import Reteller
+from tillbell.process.resend_message import MessageResender
 from tillbell.web.api import (
     applications,
     attempts,
@@ -76,8 +76,8 @@ def make_rest(gateway: Gateway, usage: KeyUsage) -> FastAPI:
     api = _routed()
     api.state.gateway = gateway
     api.state.usage = usage
-    api.state.reteller = Reteller(
-        gateway.database, gateway.directory, gateway.operator, gateway.resender
+    api.state.reteller = MessageResender(
+        gateway.database, gateway.config_cache, gateway.manual_actions, gateway.delivery_resender
     )
     install(api)
     api.add_route(f"{BASE}/openapi.json", _openapi, include_in_schema=False)

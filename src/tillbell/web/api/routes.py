@@ -49,7 +49,7 @@ def operation_id(route: APIRoute) -> str:
     return f"{named}.{route.name.rstrip('_').replace('_', '-')}"
 
 
-class Guard:
+class RouteGuard:
     """Lets a request pass to a route, or raises."""
 
     def __init__(self, access: Access) -> None:
@@ -61,7 +61,7 @@ class Guard:
         principal.require(self.access)
         if self.access.tenant is Tenant.APPLICATION:
             gateway: Gateway = request.app.state.gateway
-            application = await gateway.directory.application(request.path_params["app_id"])
+            application = await gateway.config_cache.application(request.path_params["app_id"])
             if application is None or not principal.may_see(application.id):
                 raise NotFound("There is no such application.")
             request.state.application = application
@@ -71,7 +71,7 @@ def guard(
     resource: str, action: Action, tenant: Tenant, portal: Capability | None = None
 ) -> list[Dependency]:
     """Declare what a route takes: `dependencies=guard(...)`."""
-    return [Depends(Guard(Access(resource, action, tenant, portal)))]
+    return [Depends(RouteGuard(Access(resource, action, tenant, portal)))]
 
 
 def app_read(resource: str, portal: Capability | None = Capability.VIEW_BASE) -> list[Dependency]:
@@ -84,7 +84,7 @@ def app_write(resource: str, portal: Capability | None = None) -> list[Dependenc
     return guard(resource, Action.WRITE, Tenant.APPLICATION, portal)
 
 
-def also(status: int, model: type[BaseModel], description: str) -> dict[int | str, Any]:
+def also_answers(status: int, model: type[BaseModel], description: str) -> dict[int | str, Any]:
     """Document a second way in which a route succeeds."""
     return {status: {"model": model, "description": description}}
 
@@ -108,25 +108,25 @@ async def the_usage(request: Request) -> KeyUsage:
 
 
 GatewayOf = Annotated[Gateway, Depends(the_gateway)]
-Who = Annotated[Principal, Depends(the_principal)]
+PrincipalOf = Annotated[Principal, Depends(the_principal)]
 Usage = Annotated[KeyUsage, Depends(the_usage)]
 
 
 async def the_application(app_id: AppId, request: Request, gateway: GatewayOf) -> Application:
     """Give the application of the path. Whether the key may see it, the guard has judged."""
     known: Application | None = getattr(request.state, "application", None)
-    application = known or await gateway.directory.application(app_id)
+    application = known or await gateway.config_cache.application(app_id)
     if application is None:
         raise NotFound("There is no such application.")
     return application
 
 
-App = Annotated[Application, Depends(the_application)]
+ApplicationOf = Annotated[Application, Depends(the_application)]
 
 
-async def the_endpoint(endpoint_id: EndpointId, app: App, gateway: GatewayOf) -> Endpoint:
+async def the_endpoint(endpoint_id: EndpointId, app: ApplicationOf, gateway: GatewayOf) -> Endpoint:
     """Give the endpoint of the path."""
-    endpoint = await gateway.directory.endpoint(app.id, endpoint_id)
+    endpoint = await gateway.config_cache.endpoint(app.id, endpoint_id)
     if endpoint is None:
         raise NotFound("There is no such endpoint.")
     return endpoint

@@ -9,8 +9,8 @@ from fastapi import Path
 from tillbell.errors import NotFound
 from tillbell.model.shipments import Shipment
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, cut
-from tillbell.web.api.routes import App, GatewayOf, app_read, resource
+from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.shipments import ShipmentOut
 
@@ -20,19 +20,19 @@ READ = app_read("shipment", None)
 
 
 @router.get("", dependencies=READ)
-async def list_(app: App, page: OrderedPageOf, gateway: GatewayOf) -> Listed[ShipmentOut]:
+async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> Listed[ShipmentOut]:
     """List parcels, newest first."""
 
     async def fetch(page: Page) -> list[Shipment]:
         return await gateway.database.list(Shipment, app.id, page)
 
-    found = await cut(fetch, page, lambda shipment: shipment.id)
+    found = await list_page(fetch, page, lambda shipment: shipment.id)
     return Listed(**found.shown([ShipmentOut.of(one) for one in found.rows]))
 
 
 @router.get("/{shipment_id}", dependencies=READ)
 async def get(
-    app: App,
+    app: ApplicationOf,
     shipment_id: Annotated[str, Path(description="Id, or `carrier:code`.", max_length=256)],
     gateway: GatewayOf,
 ) -> ShipmentOut:

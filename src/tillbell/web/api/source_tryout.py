@@ -7,24 +7,24 @@ from typing import Any
 
 from tillbell.app import Gateway
 from tillbell.errors import Invalid, Problem
-from tillbell.providers.kit.base import Case, Incoming, Provider
+from tillbell.providers.kit.base import Incoming, Provider, SimulationCase
 from tillbell.providers.kit.cases import samples
 from tillbell.receive.receive import answer_to
-from tillbell.receive.source_cache import LiveSource
-from tillbell.receive.verify_and_parse import explained, read
+from tillbell.receive.source_cache import CompiledSource
+from tillbell.receive.verify_and_parse import explained, verify_and_parse
 from tillbell.web.api.callback_view import reading_out
 from tillbell.web.api.shapes.sources import TestIn, TestOut
 from tillbell.web.api.source_view import source_out
 
 
-async def simulate(gateway: Gateway, live: LiveSource, body: TestIn) -> TestOut:
+async def simulate(gateway: Gateway, live: CompiledSource, body: TestIn) -> TestOut:
     """Sign, verify and read a callback; store and process it too, unless it is a dry run."""
     incoming = _signed(gateway, live, body)
-    reading = await asyncio.to_thread(explained, live, incoming, read(live, incoming))
-    answer = answer_to(live, incoming, reading.heard)
+    reading = await asyncio.to_thread(explained, live, incoming, verify_and_parse(live, incoming))
+    answer = answer_to(live, incoming, reading.intake_status)
     stored = None
     if not body.dry_run:
-        stored = await gateway.receiver.accept(live, incoming, reading)
+        stored = await gateway.receiver.store_reading(live, incoming, reading)
     return TestOut(
         reading=reading_out(reading),
         answer_status=answer.status,
@@ -33,7 +33,7 @@ async def simulate(gateway: Gateway, live: LiveSource, body: TestIn) -> TestOut:
     )
 
 
-def _signed(gateway: Gateway, live: LiveSource, body: TestIn) -> Incoming:
+def _signed(gateway: Gateway, live: CompiledSource, body: TestIn) -> Incoming:
     now = gateway.clock.now()
     case = _case(live.provider, body)._replace(at=now)
     try:
@@ -44,7 +44,7 @@ def _signed(gateway: Gateway, live: LiveSource, body: TestIn) -> Incoming:
         raise Invalid(Problem(("body", "fields"), what, "case")) from error
 
 
-def _case(provider: Provider, body: TestIn) -> Case:
+def _case(provider: Provider, body: TestIn) -> SimulationCase:
     """Return the case that is named, or the first, changed as the body says."""
     known = samples(provider.name)
     if body.case is not None and body.case not in known:
@@ -52,7 +52,7 @@ def _case(provider: Provider, body: TestIn) -> Case:
         raise Invalid(Problem(("body", "case"), what, "case"))
     named = body.case if body.case or body.fields else next(iter(known), None)
     usual = "POST" if "POST" in provider.methods else min(provider.methods)
-    base = known[named].case if named is not None else Case({}, usual)
+    base = known[named].case if named is not None else SimulationCase({}, usual)
     return base._replace(
         fields=_over(base.fields, body.fields),
         method=body.method or base.method,

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from tillbell.app import Gateway
 from tillbell.clock import to_datetime
-from tillbell.model.sources import Confirm, Trust
-from tillbell.providers.kit.base import Provider, Setting, Setup, Shown
+from tillbell.model.sources import ConfirmationPolicy, Trust
+from tillbell.providers.kit.base import DeclaredProof, Provider, ProviderSetting, SourceSetup
 from tillbell.providers.kit.cases import samples
-from tillbell.receive.source_cache import LiveSource, path_of, settings_of
-from tillbell.rules.payments.trust import confirm_of
+from tillbell.receive.source_cache import CompiledSource, path_of, settings_of
+from tillbell.rules.payments.trust import confirmation_policy
 from tillbell.web.api.shapes.sources import CaseOut, ProviderOut, SettingOut, SourceOut
 
 _UNSIGNED = {
-    Confirm.PULL: "Money moves after the provider, asked at `lookupUrl`, has confirmed it.",
-    Confirm.REVIEW: "Money moves after a person has confirmed it.",
-    Confirm.TRUST: "Money moves by itself: its owner chose to believe it unproven.",
+    ConfirmationPolicy.PULL: (
+        "Money moves after the provider, asked at `lookupUrl`, has confirmed it."
+    ),
+    ConfirmationPolicy.REVIEW: "Money moves after a person has confirmed it.",
+    ConfirmationPolicy.TRUST: "Money moves by itself: its owner chose to believe it unproven.",
 }
 
 
-def source_out(gateway: Gateway, live: LiveSource) -> SourceOut:
+def source_out(gateway: Gateway, live: CompiledSource) -> SourceOut:
     """Show a source. The path of a default one is the provider's, without a token."""
     source, provider = live.source, live.provider
-    token = gateway.sources.token(source)
+    token = gateway.source_cache.token(source)
     path = path_of(source.provider, None if source.is_default else token)
-    told = _told(live)
+    told = _trust_text(live)
     trust = told.trust
     settings = gateway.settings
     return SourceOut(
@@ -77,7 +79,7 @@ def provider_out(provider: Provider) -> ProviderOut:
     )
 
 
-def _setting_out(setting: Setting) -> SettingOut:
+def _setting_out(setting: ProviderSetting) -> SettingOut:
     return SettingOut(
         name=setting.name,
         about=setting.about,
@@ -89,19 +91,21 @@ def _setting_out(setting: Setting) -> SettingOut:
     )
 
 
-def _told(live: LiveSource) -> Shown:
+def _trust_text(live: CompiledSource) -> DeclaredProof:
     """Say what a source proves and is answered: its adapter's word, or its owner's."""
     provider = live.provider
-    if provider.shown is not None:
-        return provider.shown(Setup(tuple(text for text, _ in live.secrets), live.config))
+    if provider.declared_proof is not None:
+        return provider.declared_proof(
+            SourceSetup(tuple(text for text, _ in live.secrets), live.config)
+        )
     has_proof = bool(live.source.secrets) or provider.secret is None
     trust = provider.best_trust if has_proof else provider.bare_trust
-    return Shown(trust, provider.answers, provider.note)
+    return DeclaredProof(trust, provider.answers, provider.note)
 
 
-def _allows(trust: Trust | None, live: LiveSource) -> str:
+def _allows(trust: Trust | None, live: CompiledSource) -> str:
     if trust is None:
         return "Nothing: without a secret every callback is refused."
     if trust is Trust.SIGNED:
         return "Money moves by itself."
-    return _UNSIGNED[confirm_of(live.config)]
+    return _UNSIGNED[confirmation_policy(live.config)]

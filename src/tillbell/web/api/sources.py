@@ -9,10 +9,10 @@ from fastapi import Depends, Path, Response
 from tillbell.configure.sources import SourceSettings
 from tillbell.errors import NotFound
 from tillbell.model.sources import Source
-from tillbell.receive.source_cache import LiveSource
+from tillbell.receive.source_cache import CompiledSource
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, cut
-from tillbell.web.api.routes import UID, App, GatewayOf, app_read, app_write, resource
+from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, app_write, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.sources import (
     SourceIn,
@@ -34,11 +34,11 @@ WRITE = app_write("source")
 
 async def the_source(
     source_id: Annotated[str, Path(description="Id or uid.", pattern=UID, max_length=256)],
-    app: App,
+    app: ApplicationOf,
     gateway: GatewayOf,
-) -> LiveSource:
+) -> CompiledSource:
     """Give the source of the path."""
-    live = gateway.sources.find(app.id, source_id)
+    live = gateway.source_cache.find(app.id, source_id)
     if live is None:
         raise NotFound("There is no such source.")
     return live
@@ -49,24 +49,26 @@ async def the_source_settings(gateway: GatewayOf) -> SourceSettings:
     return gateway.source_settings
 
 
-SourceOf = Annotated[LiveSource, Depends(the_source)]
+SourceOf = Annotated[CompiledSource, Depends(the_source)]
 SettingsOf = Annotated[SourceSettings, Depends(the_source_settings)]
 
 
 @router.get("", dependencies=READ)
-async def list_(app: App, page: OrderedPageOf, gateway: GatewayOf) -> Listed[SourceOut]:
+async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> Listed[SourceOut]:
     """List an application's sources."""
 
     async def fetch(page: Page) -> list[Source]:
         return await gateway.database.list(Source, app.id, page)
 
-    found = await cut(fetch, page, lambda source: source.id)
-    lives = (gateway.sources.live(source.id) for source in found.rows)
+    found = await list_page(fetch, page, lambda source: source.id)
+    lives = (gateway.source_cache.compiled(source.id) for source in found.rows)
     return Listed(**found.shown([source_out(gateway, live) for live in lives if live]))
 
 
 @router.post("", status_code=201, dependencies=WRITE)
-async def create(app: App, body: SourceIn, settings: SettingsOf, gateway: GatewayOf) -> SourceOut:
+async def create(
+    app: ApplicationOf, body: SourceIn, settings: SettingsOf, gateway: GatewayOf
+) -> SourceOut:
     """Add a source. The answer has the URL to enter at the provider."""
     return source_out(
         gateway,

@@ -8,10 +8,17 @@ from fastapi import Depends, Path, Response
 
 from tillbell.errors import NotFound
 from tillbell.model.emails import Suppression
-from tillbell.process.operator import Act
+from tillbell.process.operator import ActionReason
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, cut
-from tillbell.web.api.routes import App, GatewayOf, Who, app_read, app_write, resource
+from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.routes import (
+    ApplicationOf,
+    GatewayOf,
+    PrincipalOf,
+    app_read,
+    app_write,
+    resource,
+)
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.emails import SuppressionOut
 
@@ -23,7 +30,7 @@ WRITE = app_write("suppression")
 
 async def the_suppression(
     suppression_id: Annotated[str, Path(description="Id or address.", max_length=320)],
-    app: App,
+    app: ApplicationOf,
     gateway: GatewayOf,
 ) -> Suppression:
     """Give the suppressed address of the path."""
@@ -38,13 +45,15 @@ SuppressionOf = Annotated[Suppression, Depends(the_suppression)]
 
 
 @router.get("", dependencies=READ)
-async def list_(app: App, page: OrderedPageOf, gateway: GatewayOf) -> Listed[SuppressionOut]:
+async def list_(
+    app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf
+) -> Listed[SuppressionOut]:
     """List suppressed addresses, newest first."""
 
     async def fetch(page: Page) -> list[Suppression]:
         return await gateway.database.list(Suppression, app.id, page)
 
-    found = await cut(fetch, page, lambda suppression: suppression.id)
+    found = await list_page(fetch, page, lambda suppression: suppression.id)
     return Listed(**found.shown([SuppressionOut.of(one) for one in found.rows]))
 
 
@@ -55,9 +64,9 @@ async def get(suppression: SuppressionOf) -> SuppressionOut:
 
 
 @router.delete("/{suppression_id}", status_code=204, dependencies=WRITE, response_model=None)
-async def delete(suppression: SuppressionOf, gateway: GatewayOf, who: Who) -> Response:
+async def delete(suppression: SuppressionOf, gateway: GatewayOf, who: PrincipalOf) -> Response:
     """Let an address be written to again, until it bounces once more. The audit log keeps who."""
-    act = Act(who.key.id, f"{suppression.reason} by e-mail {suppression.email_id}")
-    await gateway.operator.note(suppression.scope, "suppression.delete", suppression.id, act)
+    act = ActionReason(who.key.id, f"{suppression.reason} by e-mail {suppression.email_id}")
+    await gateway.manual_actions.audit(suppression.scope, "suppression.delete", suppression.id, act)
     await gateway.database.remove(Suppression, suppression.id, suppression.scope)
     return Response(status_code=204)

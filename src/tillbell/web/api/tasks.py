@@ -11,8 +11,8 @@ from tillbell.clock import iso, to_datetime
 from tillbell.errors import NotFound
 from tillbell.model.records import Task, TaskStatus
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, cut_filtered
-from tillbell.web.api.routes import GatewayOf, Who, guard, resource
+from tillbell.web.api.paging import OrderedPageOf, filtered_page
+from tillbell.web.api.routes import GatewayOf, PrincipalOf, guard, resource
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.endpoints import TaskOut
 from tillbell.web.edge.auth import Action, Capability, Tenant
@@ -28,7 +28,7 @@ _HIDDEN = ("states", "status_codes")
 async def list_(
     page: OrderedPageOf,
     gateway: GatewayOf,
-    who: Who,
+    who: PrincipalOf,
     status: Annotated[TaskStatus | None, Query()] = None,
     task: Annotated[str | None, Query(max_length=64, description="The kind of work.")] = None,
 ) -> Listed[TaskOut]:
@@ -40,13 +40,13 @@ async def list_(
     async def keep(found: Task) -> bool:
         return status in (None, found.status) and task in (None, found.kind)
 
-    found = await cut_filtered(fetch, page, lambda t: t.id, keep)
+    found = await filtered_page(fetch, page, lambda t: t.id, keep)
     return Listed(**found.shown([shown_task(one) for one in found.rows]))
 
 
 @router.get("/{task_id}", dependencies=READ)
 async def get(
-    task_id: Annotated[str, Path(min_length=1, max_length=64)], gateway: GatewayOf, who: Who
+    task_id: Annotated[str, Path(min_length=1, max_length=64)], gateway: GatewayOf, who: PrincipalOf
 ) -> TaskOut:
     """Show a background task."""
     found = await gateway.database.get(Task, task_id, who.key.app_id)

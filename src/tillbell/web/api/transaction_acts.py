@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 
-from tillbell.process.operator import Act, Awaited
-from tillbell.process.resend_message import Reteller
+from tillbell.process.operator import ActionReason, AwaitingSecondKey
+from tillbell.process.resend_message import MessageResender
 from tillbell.web.api.money_in import checked_amount
-from tillbell.web.api.routes import GatewayOf, Who, also, resource
+from tillbell.web.api.routes import GatewayOf, PrincipalOf, also_answers, resource
 from tillbell.web.api.shapes.transactions import (
     ActIn,
     AwaitedOut,
@@ -22,31 +22,31 @@ from tillbell.web.api.transactions import WRITE, TransactionOf
 
 router = resource("/app/{app_id}/transaction/{transaction_id}", "Transaction")
 
-SECOND_KEY: dict[int | str, Any] = also(
+SECOND_KEY: dict[int | str, Any] = also_answers(
     202, AwaitedOut, "Proposed: a second API key must do the same."
 )
 
 
-class Actor:
+class TransactionAction:
     """Does one action on the transaction of the path, for the key that asks."""
 
     def __init__(
-        self, transaction: TransactionOf, body: ActIn, gateway: GatewayOf, who: Who
+        self, transaction: TransactionOf, body: ActIn, gateway: GatewayOf, who: PrincipalOf
     ) -> None:
         self._transaction = transaction
-        self._operator = gateway.operator
-        self._act = Act(who.key.id, body.reason)
+        self._manual_actions = gateway.manual_actions
+        self._act = ActionReason(who.key.id, body.reason)
 
     async def do(self, action: str) -> TransactionOut | Response:
         """Do it; 202 if it waits for a second key."""
         found = self._transaction
-        done = await self._operator.act(found.app_id, found.id, action, self._act)
-        if isinstance(done, Awaited):
+        done = await self._manual_actions.change_status(found.app_id, found.id, action, self._act)
+        if isinstance(done, AwaitingSecondKey):
             return proposed(done, f"transaction.{action}")
         return transaction_out(done)
 
 
-ActorOf = Annotated[Actor, Depends()]
+ActorOf = Annotated[TransactionAction, Depends()]
 
 
 @router.post("/hold", dependencies=WRITE, response_model=TransactionOut)
@@ -81,20 +81,20 @@ async def cancel(actor: ActorOf) -> TransactionOut | Response:
 
 @router.post("/reverse", dependencies=WRITE)
 async def reverse(
-    transaction: TransactionOf, body: ReverseIn, gateway: GatewayOf, who: Who
+    transaction: TransactionOf, body: ReverseIn, gateway: GatewayOf, who: PrincipalOf
 ) -> TransactionOut:
     """Record that an approved transaction was undone. Answers with the linked reversal."""
     amount = None
     if body.amount is not None:
         amount = checked_amount(body.amount, transaction.currency)
-    act = Act(who.key.id, body.reason)
-    made = await gateway.operator.reverse(transaction.app_id, transaction.id, amount, act)
+    act = ActionReason(who.key.id, body.reason)
+    made = await gateway.manual_actions.reverse(transaction.app_id, transaction.id, amount, act)
     return transaction_out(made)
 
 
-async def the_reteller(request: Request) -> Reteller:
+async def the_message_resender(request: Request) -> MessageResender:
     """Give the one who tells again."""
-    reteller: Reteller = request.app.state.reteller
+    reteller: MessageResender = request.app.state.reteller
     return reteller
 
 
@@ -102,11 +102,11 @@ async def the_reteller(request: Request) -> Reteller:
 async def resend(
     transaction: TransactionOf,
     body: ActIn,
-    reteller: Annotated[Reteller, Depends(the_reteller)],
-    who: Who,
+    reteller: Annotated[MessageResender, Depends(the_message_resender)],
+    who: PrincipalOf,
 ) -> ResentOut:
     """Send the message of the latest step again, to all who want it; its id stays the same."""
-    told = await reteller.retell(transaction, Act(who.key.id, body.reason))
+    told = await reteller.resend(transaction, ActionReason(who.key.id, body.reason))
     return ResentOut(
         message_id=told.message.id,
         event_type=told.message.event_type,
@@ -114,12 +114,12 @@ async def resend(
     )
 
 
-def proposed(awaited: Awaited, action: str) -> Response:
+def proposed(awaited: AwaitingSecondKey, action: str) -> Response:
     """Say that a second key is needed."""
     shown = AwaitedOut(
         code="second_key_needed",
         detail="It is proposed. Another API key must do the same before it is done.",
         action=action,
-        proposed_by=awaited.by,
+        proposed_by=awaited.proposed_by,
     )
     return Response(shown.model_dump_json(by_alias=True), 202, media_type="application/json")

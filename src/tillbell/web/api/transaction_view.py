@@ -30,7 +30,7 @@ async def detail_out(database: Database, found: Transaction) -> TransactionDetai
     transitions = await database.transitions(found.app_id, found.id)
     effects = await database.effects(found.app_id, found.id)
     conflicts = await database.conflicts(found.app_id, page, found.id)
-    children = await database.children(found.app_id, found.id)
+    children = await database.linked_transactions(found.app_id, found.id)
     return TransactionDetailOut.model_validate(
         transaction_data(found)
         | {

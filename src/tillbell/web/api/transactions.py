@@ -10,14 +10,23 @@ from tillbell.app import Gateway
 from tillbell.configure.names import checked_uid
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.records import Application
-from tillbell.model.transactions import Direction, Kind, Status, Transaction
+from tillbell.model.transactions import Direction, Transaction, TransactionKind, TransactionStatus
 from tillbell.process.operator import NewTransaction
 from tillbell.storage.ports.inbound import TransactionFilter
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.filters import TimeQuery, instant
 from tillbell.web.api.money_in import checked_amount
-from tillbell.web.api.paging import OrderedPageOf, cut
-from tillbell.web.api.routes import UID, App, GatewayOf, Who, also, app_read, app_write, resource
+from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.routes import (
+    UID,
+    ApplicationOf,
+    GatewayOf,
+    PrincipalOf,
+    also_answers,
+    app_read,
+    app_write,
+    resource,
+)
 from tillbell.web.api.shapes.base import Listed
 from tillbell.web.api.shapes.transactions import (
     TransactionDetailOut,
@@ -37,7 +46,7 @@ TransactionId = Annotated[str, Path(description="Id or uid.", pattern=UID, max_l
 
 
 async def the_transaction(
-    transaction_id: TransactionId, app: App, gateway: GatewayOf
+    transaction_id: TransactionId, app: ApplicationOf, gateway: GatewayOf
 ) -> Transaction:
     """Give the transaction of the path."""
     found = await gateway.database.transaction(app.id, transaction_id)
@@ -75,9 +84,9 @@ async def timed(before: TimeQuery = None, after: TimeQuery = None) -> Transactio
 async def transaction_filter(
     names: Annotated[TransactionFilter, Depends(named)],
     times: Annotated[TransactionFilter, Depends(timed)],
-    status: Annotated[Status | None, Query()] = None,
+    status: Annotated[TransactionStatus | None, Query()] = None,
     direction: Annotated[Direction | None, Query()] = None,
-    kind: Annotated[Kind | None, Query(alias="type")] = None,
+    kind: Annotated[TransactionKind | None, Query(alias="type")] = None,
 ) -> TransactionFilter:
     """Read a filter over transactions."""
     return names._replace(
@@ -92,14 +101,14 @@ FilterOf = Annotated[TransactionFilter, Depends(transaction_filter)]
 
 @router.get("", dependencies=READ)
 async def list_(
-    app: App, page: OrderedPageOf, filter_: FilterOf, gateway: GatewayOf
+    app: ApplicationOf, page: OrderedPageOf, filter_: FilterOf, gateway: GatewayOf
 ) -> Listed[TransactionOut]:
     """List transactions, newest first."""
 
     async def fetch(page: Page) -> list[Transaction]:
         return await gateway.database.history.transactions(app.id, filter_, page)
 
-    found = await cut(fetch, page, lambda transaction: transaction.id)
+    found = await list_page(fetch, page, lambda transaction: transaction.id)
     return Listed(**found.shown([transaction_out(one) for one in found.rows]))
 
 
@@ -107,13 +116,19 @@ async def list_(
     "",
     status_code=201,
     dependencies=WRITE,
-    responses=also(200, TransactionOut, "It was created before, with this uid."),
+    responses=also_answers(200, TransactionOut, "It was created before, with this uid."),
 )
 async def create(
-    app: App, body: TransactionIn, gateway: GatewayOf, who: Who, response: Response
+    app: ApplicationOf,
+    body: TransactionIn,
+    gateway: GatewayOf,
+    who: PrincipalOf,
+    response: Response,
 ) -> TransactionOut:
     """Begin a pay-in or pay-out: Pending. No account is touched, unless it is reserved."""
-    made, is_new = await gateway.operator.create(app.id, _read(gateway, app, body), who.key.id)
+    made, is_new = await gateway.manual_actions.create(
+        app.id, _read(gateway, app, body), who.key.id
+    )
     response.status_code = 201 if is_new else 200
     return transaction_out(made)
 
@@ -128,7 +143,7 @@ def _read(gateway: Gateway, app: Application, body: TransactionIn) -> NewTransac
     amount = checked_amount(body.amount, body.currency)
     if body.reserve and body.direction is not Direction.PAY_OUT:
         raise Invalid(Problem(("body", "reserve"), "is for pay-outs only", "direction"))
-    live = gateway.sources.find(app.id, body.source_id) if body.source_id is not None else None
+    live = gateway.source_cache.find(app.id, body.source_id) if body.source_id is not None else None
     if body.source_id is not None and live is None:
         raise Invalid(Problem(("body", "sourceId"), "there is no such source", "not_found"))
     return NewTransaction(

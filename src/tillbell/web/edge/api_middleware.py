@@ -12,18 +12,18 @@ from tillbell.app import Gateway
 from tillbell.configure.key_usage import KeyUsage
 from tillbell.errors import TillbellError
 from tillbell.web.edge.asgi_types import (
-    Answer,
     App,
+    HttpAnswer,
     Receive,
     Scope,
     Send,
     header,
     read_body,
-    replay,
+    replay_body,
     send_answer,
 )
 from tillbell.web.edge.auth import PRINCIPAL, Principal, authenticate_now
-from tillbell.web.edge.idempotency import Attempted, Idempotent, idempotency_name
+from tillbell.web.edge.idempotency import IdempotentAnswers, IdempotentRequest, idempotency_name
 from tillbell.web.edge.limits import RateLimit
 from tillbell.web.edge.problems import render_problem
 from tillbell.web.edge.strict_json import check_json
@@ -35,7 +35,7 @@ _SECURITY: list[tuple[bytes, bytes]] = [
 ]
 
 
-class Gate:
+class ApiGate:
     """See the module."""
 
     def __init__(self, api: App, gateway: Gateway, limit: RateLimit, usage: KeyUsage) -> None:
@@ -43,7 +43,7 @@ class Gate:
         self._gateway = gateway
         self._limit = limit
         self._usage = usage
-        self._idempotent = Idempotent(api, gateway)
+        self._idempotent = IdempotentAnswers(api, gateway)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -64,21 +64,21 @@ class Gate:
                 await self._usage.note(principal.key)
             await self._pass(principal, scope, receive, tell)
         except TillbellError as error:
-            await send_answer(tell, Answer(*_reordered(render_problem(error))))
+            await send_answer(tell, HttpAnswer(*_reordered(render_problem(error))))
 
     async def _pass(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(scope, receive, self._gateway.settings.max_body_bytes)
         if body:
             check_json(body)
         scope[PRINCIPAL] = principal
-        receive = replay(body, receive)
+        receive = replay_body(body, receive)
         key = header(scope, b"idempotency-key")
         if key is None or scope["method"] != "POST":
             await self._api(scope, receive, send)
             return
         name = idempotency_name(principal, "POST", scope["path"], key)
         fingerprint = hashlib.sha256(scope["query_string"] + b"\0" + body).hexdigest()
-        await self._idempotent(Attempted(name, fingerprint), scope, receive, send)
+        await self._idempotent(IdempotentRequest(name, fingerprint), scope, receive, send)
 
 
 def _reordered(

@@ -13,7 +13,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class Answer(NamedTuple):
+class HttpAnswer(NamedTuple):
     """A whole response."""
 
     status: int
@@ -26,7 +26,7 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return next((value for key, value in scope["headers"] if key == name), None)
 
 
-async def send_answer(send: Send, answer: Answer) -> None:
+async def send_answer(send: Send, answer: HttpAnswer) -> None:
     """Send a whole response."""
     headers = [h for h in answer.headers if h[0] != b"content-length"]
     if answer.status != 204:
@@ -55,7 +55,7 @@ async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-def replay(body: bytes, receive: Receive) -> Receive:
+def replay_body(body: bytes, receive: Receive) -> Receive:
     """Return a `receive` that gives a body already read, then whatever follows it."""
     is_given = False
 

@@ -136,7 +136,7 @@ def authenticate_now(gateway: Gateway, authorization: bytes | None) -> Principal
         raise Unauthenticated
     if len(authorization) > _TOKEN_MAX:
         raise Unauthenticated("Authentication failed: unknown API key.")
-    key = gateway.directory.api_key_now(hash_key(authorization[7:].decode("latin-1")))
+    key = gateway.config_cache.cached_api_key(hash_key(authorization[7:].decode("latin-1")))
     if key is None:
         raise Unauthenticated("Authentication failed: unknown API key.")
     if key.expires_at is not None and key.expires_at <= gateway.clock.now():

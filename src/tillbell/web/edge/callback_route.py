@@ -17,10 +17,10 @@ from tillbell.app import Gateway
 from tillbell.errors import MethodNotAllowed, NotFound, TillbellError, UnsupportedEncoding
 from tillbell.providers.kit import base
 from tillbell.receive.receive import answer_to
-from tillbell.receive.source_cache import PATH, LiveSource
+from tillbell.receive.source_cache import PATH, CompiledSource
 from tillbell.rules.proxies import client_address, is_trusted, networks
 from tillbell.web.edge.asgi_types import (
-    Answer,
+    HttpAnswer,
     Receive,
     Scope,
     Send,
@@ -42,7 +42,7 @@ def matches(scope: Scope) -> bool:
     return path.startswith(PATH)
 
 
-class Inbound:
+class CallbackRoutes:
     """The routes. One instance serves all requests."""
 
     def __init__(self, gateway: Gateway) -> None:
@@ -60,31 +60,31 @@ class Inbound:
             answer = await self._answer(scope, receive)
         except TillbellError as error:
             status, body, headers = render_problem(error)
-            answer = Answer(status, headers, body)
+            answer = HttpAnswer(status, headers, body)
         if scope["method"] == "HEAD":
             answer = answer._replace(body=b"")
         await send_answer(send, answer)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive) -> HttpAnswer:
         live = self._find(scope)
         _check_method(live, scope["method"])
         if scope["method"] == "HEAD":
             asked = self._incoming(scope, b"")
-            return _written(answer_to(live, asked, base.Heard.STORED))
+            return _written(answer_to(live, asked, base.IntakeStatus.STORED))
         if scope["method"] == "GET" and _is_prefetch(scope):
-            return Answer(403, [(b"cache-control", b"no-store")], b"")
+            return HttpAnswer(403, [(b"cache-control", b"no-store")], b"")
         if header(scope, b"content-encoding") not in (None, b"", b"identity"):
             raise UnsupportedEncoding
         body = await read_body(scope, receive, self._body_max)
         incoming = self._incoming(scope, body)
         return _written(await self._gateway.receiver.receive(live, incoming))
 
-    def _find(self, scope: Scope) -> LiveSource:
+    def _find(self, scope: Scope) -> CompiledSource:
         named = _URL.fullmatch(scope["raw_path"])
         if named is None:
             raise NotFound("There is no such source.")
         provider, token = named[1].decode(), named[2]
-        sources = self._gateway.sources
+        sources = self._gateway.source_cache
         if token is None:
             live = sources.default(provider)
         else:
@@ -117,7 +117,7 @@ class Inbound:
         return self._prefix + sent.decode("latin-1")
 
 
-def _check_method(live: LiveSource, method: str) -> None:
+def _check_method(live: CompiledSource, method: str) -> None:
     allowed = live.provider.methods
     if method not in allowed and not (method == "HEAD" and "GET" in allowed):
         raise MethodNotAllowed(tuple(sorted(allowed)))
@@ -128,7 +128,7 @@ def _is_prefetch(scope: Scope) -> bool:
     return b"prefetch" in said or b"preview" in said or b"prerender" in said
 
 
-def _written(answer: base.Answer) -> Answer:
+def _written(answer: base.CallbackAnswer) -> HttpAnswer:
     headers = [(b"cache-control", b"no-store")]
     if answer.body:
         headers.append((b"content-type", answer.content_type.encode("latin-1")))
@@ -136,4 +136,4 @@ def _written(answer: base.Answer) -> Answer:
         (name.lower().encode("latin-1"), _CONTROL.sub(b"", value.encode("utf-8")))
         for name, value in answer.headers
     ]
-    return Answer(answer.status, headers, answer.body)
+    return HttpAnswer(answer.status, headers, answer.body)

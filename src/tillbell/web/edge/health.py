@@ -26,16 +26,16 @@ from tillbell.clock import SECOND, Micros
 from tillbell.counters import Meters
 from tillbell.deliver.lane import Lane
 from tillbell.errors import Unavailable
-from tillbell.web.edge.asgi_types import Answer, Receive, Scope, Send, send_answer
-from tillbell.web.edge.metrics import CONTENT_TYPE, Vitals, render
-from tillbell.web.server.shared_metrics import Board
+from tillbell.web.edge.asgi_types import HttpAnswer, Receive, Scope, Send, send_answer
+from tillbell.web.edge.metrics import CONTENT_TYPE, DispatchVitals, render
+from tillbell.web.server.shared_metrics import MetricsBoard
 
 PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 LATE = 60 * SECOND  # the oldest due delivery; after this someone should look
 _ASK_AGAIN = SECOND
 
 
-class Check(NamedTuple):
+class HealthCheck(NamedTuple):
     """One thing that must be well, and in one line how it is."""
 
     name: str
@@ -43,12 +43,12 @@ class Check(NamedTuple):
     detail: str
 
 
-class Probe:
+class HealthProbe:
     """Looks at the parts of a gateway."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._store = Check("store", is_ok=False, detail="not asked yet")
+        self._store = HealthCheck("store", is_ok=False, detail="not asked yet")
         self._asked_at: Micros = 0
 
     @property
@@ -61,28 +61,30 @@ class Probe:
         with contextlib.suppress(Unavailable):
             self.meters.restore(await self._gateway.database.counts())
 
-    def vitals(self) -> Vitals:
+    def vitals(self) -> DispatchVitals:
         """Look at our lanes, in memory. What is due in those of others is theirs to send."""
         now = self._gateway.clock.now()
-        owns = self._gateway.fleet.owns
+        owns = self._gateway.cluster.owns
         lanes = [lane for id_, lane in self._gateway.dispatcher.lanes.items() if owns(id_)]
-        return Vitals(
+        return DispatchVitals(
             oldest_due_age=_oldest_due_age(lanes, now),
             in_flight=self._gateway.dispatcher.in_flight,
             open_breakers=sum(lane.breaker.probe_at is not None for lane in lanes),
         )
 
-    async def checks(self) -> list[Check]:
+    async def checks(self) -> list[HealthCheck]:
         """Look at everything that must be well to be ready."""
         age_s = self.vitals().oldest_due_age // SECOND
         refusal = self._gateway.publisher.refusal
         return [
             await self._ask_store(),
-            Check("intake", refusal is None, "open" if refusal is None else str(refusal)),
-            Check("dispatch", age_s * SECOND <= LATE, f"oldest due delivery is {age_s} s late"),
+            HealthCheck("intake", refusal is None, "open" if refusal is None else str(refusal)),
+            HealthCheck(
+                "dispatch", age_s * SECOND <= LATE, f"oldest due delivery is {age_s} s late"
+            ),
         ]
 
-    async def _ask_store(self) -> Check:
+    async def _ask_store(self) -> HealthCheck:
         now = self._gateway.clock.now()
         if self._asked_at and abs(now - self._asked_at) < _ASK_AGAIN:
             return self._store
@@ -90,9 +92,9 @@ class Probe:
         try:
             await self._gateway.database.check()
         except Unavailable as error:
-            self._store = Check("store", is_ok=False, detail=str(error))
+            self._store = HealthCheck("store", is_ok=False, detail=str(error))
         else:
-            self._store = Check("store", is_ok=True, detail="accepts writes")
+            self._store = HealthCheck("store", is_ok=True, detail="accepts writes")
         return self._store
 
 
@@ -108,13 +110,13 @@ def _could_go_at(lane: Lane, now: Micros) -> Micros | None:
     return lane.wake_at()
 
 
-class Health:
+class HealthApp:
     """The ASGI app: GET and HEAD on `PATHS`, 404 elsewhere."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self.probe = Probe(gateway)
+        self.probe = HealthProbe(gateway)
         file = gateway.settings.metrics_file
-        self.board = Board(
+        self.board = MetricsBoard(
             Path(file) if file else None, gateway.clock, gateway.meters, self.probe.vitals
         )
 
@@ -122,7 +124,7 @@ class Health:
         """Answer one request."""
         await send_answer(send, await self._answer(scope))
 
-    async def _answer(self, scope: Scope) -> Answer:
+    async def _answer(self, scope: Scope) -> HttpAnswer:
         path = scope["path"]
         if path not in PATHS:
             return _text(404, "not found")
@@ -132,29 +134,29 @@ class Health:
             return _text(200, "ok")
         if path == "/metrics":
             await self.probe.refresh()
-            return Answer(200, _headers(CONTENT_TYPE), render(self.board.readings()))
+            return HttpAnswer(200, _headers(CONTENT_TYPE), render(self.board.readings()))
         is_verbose = "verbose" in parse_qs(
             scope["query_string"].decode("latin-1"), keep_blank_values=True
         )
         return _readiness(await self.probe.checks(), is_verbose=is_verbose)
 
 
-def _readiness(checks: list[Check], *, is_verbose: bool) -> Answer:
+def _readiness(checks: list[HealthCheck], *, is_verbose: bool) -> HttpAnswer:
     is_ready = all(check.is_ok for check in checks)
     status = 200 if is_ready else 503
     word = "ready" if is_ready else "not ready"
     if not is_verbose:
         return _text(status, word)
     body = {"status": word, "checks": [_shown(check) for check in checks]}
-    return Answer(status, _headers("application/json"), msgspec.json.encode(body))
+    return HttpAnswer(status, _headers("application/json"), msgspec.json.encode(body))
 
 
-def _shown(check: Check) -> dict[str, object]:
+def _shown(check: HealthCheck) -> dict[str, object]:
     return {"name": check.name, "ok": check.is_ok, "detail": check.detail}
 
 
-def _text(status: int, text: str) -> Answer:
-    return Answer(status, _headers("text/plain; charset=utf-8"), text.encode() + b"\n")
+def _text(status: int, text: str) -> HttpAnswer:
+    return HttpAnswer(status, _headers("text/plain; charset=utf-8"), text.encode() + b"\n")
 
 
 def _headers(content_type: str) -> list[tuple[bytes, bytes]]:

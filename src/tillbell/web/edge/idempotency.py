@@ -19,26 +19,26 @@ from typing import NamedTuple
 import msgspec
 
 from tillbell.app import Gateway
-from tillbell.errors import Conflict, Malformed
-from tillbell.storage.session.idempotency import Mark, under
-from tillbell.web.edge.asgi_types import Answer, App, Receive, Scope, Send, send_answer
+from tillbell.errors import ConflictError, Malformed
+from tillbell.storage.session.idempotency import IdempotencyUse, carrying
+from tillbell.web.edge.asgi_types import App, HttpAnswer, Receive, Scope, Send, send_answer
 from tillbell.web.edge.auth import Principal
 
 KEY_MAX = 256
 _SERVER_ERROR = 500
 
 
-class _Kept(msgspec.Struct, array_like=True, frozen=True):
+class _StoredAnswer(msgspec.Struct, array_like=True, frozen=True):
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Kept).decode
+_decode = msgspec.msgpack.Decoder(_StoredAnswer).decode
 
 
-class Attempted(NamedTuple):
+class IdempotentRequest(NamedTuple):
     """One use of an idempotency key."""
 
     name: str
@@ -60,7 +60,7 @@ def idempotency_name(principal: Principal, method: str, path: str, key: bytes) -
     return hashlib.sha256(whole).hexdigest()
 
 
-class Idempotent:
+class IdempotentAnswers:
     """Repeats answers in front of an application."""
 
     def __init__(self, app: App, gateway: Gateway) -> None:
@@ -69,34 +69,34 @@ class Idempotent:
         self._running: set[str] = set()
 
     async def __call__(
-        self, attempted: Attempted, scope: Scope, receive: Receive, send: Send
+        self, attempted: IdempotentRequest, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Serve a request that carries an idempotency key."""
         if attempted.name in self._running:
-            raise Conflict(
+            raise ConflictError(
                 "A request with this Idempotency-Key is still running; try again later.",
                 code="idempotency_key_in_use",
             )
         self._running.add(attempted.name)
         try:
-            answer = await self._recall(attempted)
+            answer = await self._find_answer(attempted)
             if answer is None:
                 answer = await self._run(attempted, scope, receive, send)
         finally:
             self._running.discard(attempted.name)
         await send_answer(send, answer)
 
-    async def _recall(self, attempted: Attempted) -> Answer | None:
-        known = await self._gateway.database.recall(attempted.name)
+    async def _find_answer(self, attempted: IdempotentRequest) -> HttpAnswer | None:
+        known = await self._gateway.database.idempotent_answer(attempted.name)
         if known is None:
             return None
         if known.fingerprint != attempted.fingerprint:
-            raise Conflict(
+            raise ConflictError(
                 "This Idempotency-Key was used with another request. Use a new key.",
                 code="idempotency_key_reused",
             )
         if not known.answer:
-            raise Conflict(
+            raise ConflictError(
                 "A request with this Idempotency-Key was begun, and was not answered: it still "
                 "runs, or its process has ended. Look whether it was done; for something new use "
                 "a new key.",
@@ -104,36 +104,38 @@ class Idempotent:
             )
         opened = self._gateway.vault.open(known.answer.decode(), attempted.name)
         kept = _decode(base64.b85decode(opened))
-        return Answer(kept.status, [*kept.headers, (b"idempotent-replayed", b"true")], kept.body)
+        return HttpAnswer(
+            kept.status, [*kept.headers, (b"idempotent-replayed", b"true")], kept.body
+        )
 
     async def _run(
-        self, attempted: Attempted, scope: Scope, receive: Receive, send: Send
-    ) -> Answer:
-        collected = Answer(0, [], b"")
+        self, attempted: IdempotentRequest, scope: Scope, receive: Receive, send: Send
+    ) -> HttpAnswer:
+        collected = HttpAnswer(0, [], b"")
 
         async def collect(event: Scope) -> None:
             nonlocal collected
             if event["type"] == "http.response.start":
-                collected = Answer(event["status"], list(event.get("headers", ())), b"")
+                collected = HttpAnswer(event["status"], list(event.get("headers", ())), b"")
             else:
                 body = collected.body + event.get("body", b"")
                 collected = collected._replace(body=body)
 
-        mark = Mark(attempted.name, attempted.fingerprint, self._gateway.clock.now())
+        mark = IdempotencyUse(attempted.name, attempted.fingerprint, self._gateway.clock.now())
         try:
-            with under(mark):
+            with carrying(mark):
                 await self._app(scope, receive, collect)
         except Exception:
             # A bug. The framework has answered 500 and raised it again for the server's log.
             await send_answer(send, collected)
             raise
-        if collected.status < _SERVER_ERROR and not mark.is_taken:
-            await self._remember(attempted, collected)
+        if collected.status < _SERVER_ERROR and not mark.was_used_before:
+            await self._store_answer(attempted, collected)
         return collected
 
-    async def _remember(self, attempted: Attempted, answer: Answer) -> None:
-        packed = base64.b85encode(_encode(_Kept(*answer))).decode()
+    async def _store_answer(self, attempted: IdempotentRequest, answer: HttpAnswer) -> None:
+        packed = base64.b85encode(_encode(_StoredAnswer(*answer))).decode()
         sealed = self._gateway.vault.seal(packed, attempted.name)
-        await self._gateway.database.remember(
+        await self._gateway.database.store_idempotent_answer(
             attempted.name, attempted.fingerprint, sealed.encode(), self._gateway.clock.now()
         )

@@ -29,7 +29,7 @@ from tillbell.model.messages import DeliveryState
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Vitals(NamedTuple):
+class DispatchVitals(NamedTuple):
     """What the dispatcher is doing at this moment."""
 
     oldest_due_age: Micros = 0  # how late the oldest delivery is that could have been sent
@@ -37,78 +37,78 @@ class Vitals(NamedTuple):
     open_breakers: int = 0
 
 
-class Reading(msgspec.Struct, array_like=True):
+class MetricsReading(msgspec.Struct, array_like=True):
     """What one process counts at this moment; `process` is "" if it has its port to itself."""
 
     process: str
     at: Micros
     meters: Meters
-    vitals: Vitals
+    vitals: DispatchVitals
 
 
-def render(readings: Sequence[Reading]) -> bytes:
+def render(readings: Sequence[MetricsReading]) -> bytes:
     """Return the page that Prometheus scrapes. Reads memory only."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Page(readings))
+    registry.register(_MetricsCollector(readings))
     return generate_latest(registry)
 
 
-class _Series(NamedTuple):
+class _MetricRow(NamedTuple):
     """A counter or gauge, and how it is read: by the values of its label, or under ""."""
 
     kind: type[CounterMetricFamily | GaugeMetricFamily]
     name: str
     doc: str
     label: str
-    read: Callable[[Reading], Mapping[str, float]]
+    read: Callable[[MetricsReading], Mapping[str, float]]
 
 
-class _Spread(NamedTuple):
+class _HistogramRow(NamedTuple):
     """A histogram, how it is read, and how many of what was counted make one of its base unit."""
 
     name: str
     doc: str
-    read: Callable[[Reading], Histogram]
+    read: Callable[[MetricsReading], Histogram]
     unit: int
 
 
-_SERIES = (
-    _Series(
+_METRICS = (
+    _MetricRow(
         CounterMetricFamily,
         "tillbell_ingest_requests",
         "Messages published, by outcome.",
         "outcome",
         lambda one: {"accepted": one.meters.messages, "duplicate": one.meters.duplicates},
     ),
-    _Series(
+    _MetricRow(
         CounterMetricFamily,
         "tillbell_deliveries",
         "Deliveries made by fan-out.",
         "",
         lambda one: {"": one.meters.deliveries},
     ),
-    _Series(
+    _MetricRow(
         CounterMetricFamily,
         "tillbell_delivery_attempts",
         "Attempts ended, by result.",
         "outcome",
         lambda one: one.meters.attempts,
     ),
-    _Series(
+    _MetricRow(
         CounterMetricFamily,
         "tillbell_callbacks",
         "Callbacks received, by what became of them then.",
         "outcome",
         lambda one: one.meters.callbacks,
     ),
-    _Series(
+    _MetricRow(
         CounterMetricFamily,
         "tillbell_callbacks_processed",
         "Callbacks processed, by outcome.",
         "outcome",
         lambda one: one.meters.outcomes,
     ),
-    _Series(
+    _MetricRow(
         GaugeMetricFamily,
         "tillbell_pending_deliveries",
         "Deliveries that have not ended, in the whole store.",
@@ -118,28 +118,28 @@ _SERIES = (
             DeliveryState.SENDING.value: one.meters.totals.sending,
         },
     ),
-    _Series(
+    _MetricRow(
         GaugeMetricFamily,
         "tillbell_oldest_pending_age_seconds",
         "How late the oldest due delivery is. Alert above 60.",
         "",
         lambda one: {"": one.vitals.oldest_due_age / SECOND},
     ),
-    _Series(
+    _MetricRow(
         GaugeMetricFamily,
-        "tillbell_oldest_transaction_age_seconds",
+        "tillbell_oldest_database_transaction_age_seconds",
         "For how long somebody has held a transaction open in PostgreSQL. Alert above 300.",
         "",
         lambda one: {"": one.meters.oldest_snapshot / SECOND},
     ),
-    _Series(
+    _MetricRow(
         GaugeMetricFamily,
         "tillbell_circuit_open",
-        "Endpoints resting after failures.",
+        "Endpoints whose circuit breaker is open.",
         "",
         lambda one: {"": one.vitals.open_breakers},
     ),
-    _Series(
+    _MetricRow(
         GaugeMetricFamily,
         "tillbell_attempts_in_flight",
         "Attempts under way.",
@@ -147,27 +147,27 @@ _SERIES = (
         lambda one: {"": one.vitals.in_flight},
     ),
 )
-_SPREADS = (
-    _Spread(
+_HISTOGRAMS = (
+    _HistogramRow(
         "tillbell_attempt_duration_seconds",
         "Time of an attempt, from connecting to the answer.",
         lambda one: one.meters.durations,
         SECOND,
     ),
-    _Spread(
+    _HistogramRow(
         "tillbell_delivery_delay_seconds",
         "From a message's acceptance to the answer to its first attempt.",
         lambda one: one.meters.delays,
         SECOND,
     ),
-    _Spread(
+    _HistogramRow(
         "tillbell_commit_batch_size", "Writes of one commit.", lambda one: one.meters.batches, 1
     ),
 )
 
 
-class _Page(Collector):
-    def __init__(self, readings: Sequence[Reading]) -> None:
+class _MetricsCollector(Collector):
+    def __init__(self, readings: Sequence[MetricsReading]) -> None:
         self._readings = readings
         self._labels = ["process"] if any(one.process for one in readings) else []
 
@@ -175,12 +175,12 @@ class _Page(Collector):
         yield InfoMetricFamily(
             "tillbell_build", "The version that runs.", value={"version": __version__}
         )
-        for series in _SERIES:
+        for series in _METRICS:
             yield self._family(series)
-        for spread in _SPREADS:
+        for spread in _HISTOGRAMS:
             yield self._histogram(spread)
 
-    def _family(self, series: _Series) -> Metric:
+    def _family(self, series: _MetricRow) -> Metric:
         own = [series.label] if series.label else []
         family = series.kind(series.name, series.doc, labels=[*own, *self._labels])
         for reading in self._readings:
@@ -188,7 +188,7 @@ class _Page(Collector):
                 family.add_metric([*([value] if own else []), *self._of(reading)], count)
         return family
 
-    def _histogram(self, spread: _Spread) -> Metric:
+    def _histogram(self, spread: _HistogramRow) -> Metric:
         family = HistogramMetricFamily(spread.name, spread.doc, labels=self._labels)
         for reading in self._readings:
             counted = spread.read(reading)
@@ -197,5 +197,5 @@ class _Page(Collector):
             family.add_metric(self._of(reading), buckets, counted.total / spread.unit)
         return family
 
-    def _of(self, reading: Reading) -> list[str]:
+    def _of(self, reading: MetricsReading) -> list[str]:
         return [reading.process] if self._labels else []

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tillbell.errors import (
-    Conflict,
+    ConflictError,
     Forbidden,
     Invalid,
     Malformed,
@@ -42,7 +42,7 @@ STATUSES: Mapping[type[TillbellError], int] = {
     Forbidden: 403,
     NotFound: 404,
     MethodNotAllowed: 405,
-    Conflict: 409,
+    ConflictError: 409,
     TooLarge: 413,
     UnsupportedEncoding: 415,
     Invalid: 422,

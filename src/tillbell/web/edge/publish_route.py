@@ -14,13 +14,21 @@ import msgspec
 
 from tillbell.app import Gateway
 from tillbell.clock import DAY, HOUR, MINUTE, Micros, from_datetime, iso
-from tillbell.deliver.config_cache import AppView
-from tillbell.deliver.publish import Draft, Idempotency
-from tillbell.errors import Conflict, Invalid, Malformed, NotFound, Problem, TillbellError, TooLarge
+from tillbell.deliver.config_cache import ApplicationView
+from tillbell.deliver.publish import Idempotency, MessageDraft
+from tillbell.errors import (
+    ConflictError,
+    Invalid,
+    Malformed,
+    NotFound,
+    Problem,
+    TillbellError,
+    TooLarge,
+)
 from tillbell.model.messages import Message
 from tillbell.rules.delivery import payload as rules
 from tillbell.rules.delivery.selectors import check_event_type, check_labels
-from tillbell.storage.ports.outbound import Repeated
+from tillbell.storage.ports.outbound import RepeatedRequest
 from tillbell.web.edge.asgi_types import Receive, Scope, Send
 from tillbell.web.edge.auth import PRINCIPAL, Principal, authenticate_now
 from tillbell.web.edge.idempotency import idempotency_name
@@ -43,7 +51,7 @@ class ApplicationDraft(msgspec.Struct):
     metadata: dict[str, str] | None = None
 
 
-class MessageIn(msgspec.Struct):
+class MessageCreateBody(msgspec.Struct):
     """The request body; names are the wire's."""
 
     eventType: str  # noqa: N815
@@ -59,7 +67,7 @@ class MessageIn(msgspec.Struct):
     transformationsParams: Any = None  # noqa: N815 - accepted and not used, as the SDKs send it
 
 
-_decode = msgspec.json.Decoder(MessageIn).decode
+_decode = msgspec.json.Decoder(MessageCreateBody).decode
 _encode = msgspec.json.encode
 
 
@@ -104,8 +112,8 @@ class MessageCreate:
         draft = make_draft(message, self._gateway.clock.now())
         with_content = b"with_content=false" not in scope["query_string"]
         idempotency = self._idempotency(headers, scope, principal, draft, body)
-        published = await self._gateway.publisher.publish_to(view, draft, idempotency)
-        if isinstance(published, Repeated):
+        published = await self._gateway.publisher.publish_for(view, draft, idempotency)
+        if isinstance(published, RepeatedRequest):
             return self._repeat(published, hashlib.sha256(body).hexdigest())
         shown = draft.payload if with_content else b"{}"
         answer = write(published.message, shown, published.deliveries)
@@ -129,9 +137,11 @@ class MessageCreate:
             raise Malformed("The connection was closed before the whole body had arrived.")
         return b"".join(parts) if len(parts) > 1 else body
 
-    async def _view(self, id_or_uid: str, message: MessageIn, principal: Principal) -> AppView:
-        directory = self._gateway.directory
-        view = directory.view_now(id_or_uid) or await directory.view(id_or_uid)
+    async def _view(
+        self, id_or_uid: str, message: MessageCreateBody, principal: Principal
+    ) -> ApplicationView:
+        directory = self._gateway.config_cache
+        view = directory.cached_view(id_or_uid) or await directory.view(id_or_uid)
         if view is None and message.application is not None:
             await self._create_application(id_or_uid, message.application, principal)
             view = await directory.view(id_or_uid)
@@ -147,7 +157,7 @@ class MessageCreate:
         fields = msgspec.to_builtins(draft)
         try:
             await create_beside(self._gateway, id_or_uid, fields, principal)
-        except Conflict:
+        except ConflictError:
             return  # it names another, which is there: none has the name that was asked for
 
     def _idempotency(
@@ -155,7 +165,7 @@ class MessageCreate:
         headers: dict[bytes, bytes],
         scope: Scope,
         principal: Principal,
-        draft: Draft,
+        draft: MessageDraft,
         body: bytes,
     ) -> Idempotency | None:
         key = headers.get(b"idempotency-key")
@@ -168,9 +178,9 @@ class MessageCreate:
 
         return Idempotency(name, hashlib.sha256(body).hexdigest(), answer)
 
-    def _repeat(self, repeated: Repeated, fingerprint: str) -> tuple[int, bytes, list[Any]]:
+    def _repeat(self, repeated: RepeatedRequest, fingerprint: str) -> tuple[int, bytes, list[Any]]:
         if repeated.fingerprint != fingerprint:
-            raise Conflict(
+            raise ConflictError(
                 "This Idempotency-Key was used with another body. Use a new key for a new message.",
                 code="idempotency_key_reused",
             )
@@ -178,7 +188,7 @@ class MessageCreate:
         return 202, repeated.answer, [(b"content-type", b"application/json"), replayed]
 
 
-def decode(body: bytes) -> MessageIn:
+def decode(body: bytes) -> MessageCreateBody:
     """Read a request body; every way it can be wrong has its own error."""
     try:
         if not body.isascii():
@@ -210,7 +220,7 @@ def _problem(text: str) -> Problem:
     return Problem(("body", *names), message, "type_error")
 
 
-def _check(message: MessageIn, payload: bytes) -> list[Problem]:
+def _check(message: MessageCreateBody, payload: bytes) -> list[Problem]:
     problems = []
     if (wrong := check_event_type(message.eventType)) is not None:
         problems.append(Problem(("body", "eventType"), wrong, "event_type"))
@@ -239,9 +249,9 @@ def _longest(payload: bytes) -> int:
         raise Malformed(f"The payload is not JSON that can be kept: {error}") from error
 
 
-def make_draft(message: MessageIn, now: Micros) -> Draft:
+def make_draft(message: MessageCreateBody, now: Micros) -> MessageDraft:
     """Turn a request body into what the publisher takes."""
-    return Draft(
+    return MessageDraft(
         message.eventType,
         bytes(message.payload),
         message.eventId,
@@ -266,7 +276,7 @@ def _deliver_at(text: str, now: Micros) -> Micros:
     return at
 
 
-def _expires_at(message: MessageIn, now: Micros) -> Micros | None:
+def _expires_at(message: MessageCreateBody, now: Micros) -> Micros | None:
     if message.payloadRetentionHours is not None:
         return now + message.payloadRetentionHours * HOUR
     if message.payloadRetentionPeriod is not None:

@@ -6,28 +6,28 @@ from tillbell.app import Gateway
 from tillbell.configure.key_usage import KeyUsage
 from tillbell.errors import NotFound, TillbellError
 from tillbell.web.edge import callback_route, health, publish_route
-from tillbell.web.edge.api_middleware import Gate
-from tillbell.web.edge.asgi_types import Answer, App, Receive, Scope, Send, header, send_answer
+from tillbell.web.edge.api_middleware import ApiGate
+from tillbell.web.edge.asgi_types import App, HttpAnswer, Receive, Scope, Send, header, send_answer
 from tillbell.web.edge.auth import PRINCIPAL, authenticate_now
 from tillbell.web.edge.limits import RateLimit
 from tillbell.web.edge.paths import is_rest
 from tillbell.web.edge.problems import render_problem
-from tillbell.web.server.lazy_app import Deferred
-from tillbell.web.server.shared_metrics import Board
+from tillbell.web.server.lazy_app import DeferredApp
+from tillbell.web.server.shared_metrics import MetricsBoard
 
 
-class Web:
+class WebApp:
     """Everything that is served. `pages` serves what is neither API nor callbacks nor health."""
 
     def __init__(self, gateway: Gateway, pages: App | None = None) -> None:
         usage = gateway.key_usage
         limit = RateLimit(gateway.settings.api_rate_limit, gateway.clock)
-        self._rest = Deferred(lambda: _load_rest(gateway, usage))
-        self._gate = Gate(self._rest, gateway, limit, usage)
-        self._create = Counted(publish_route.MessageCreate(gateway), gateway, limit, usage)
-        self._callbacks = callback_route.Inbound(gateway)
-        self._health = health.Health(gateway)
-        self._pages = pages or _nothing
+        self._rest = DeferredApp(lambda: _load_rest(gateway, usage))
+        self._gate = ApiGate(self._rest, gateway, limit, usage)
+        self._create = HotRouteGate(publish_route.MessageCreate(gateway), gateway, limit, usage)
+        self._callbacks = callback_route.CallbackRoutes(gateway)
+        self._health = health.HealthApp(gateway)
+        self._pages = pages or _no_such_page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -49,16 +49,16 @@ class Web:
         await self._rest.load()
 
     @property
-    def board(self) -> Board:
+    def board(self) -> MetricsBoard:
         """Where processes of one port show their counters to each other."""
         return self._health.board
 
 
-class WorkerWeb:
+class WorkerApp:
     """What a process serves that makes deliveries: how it is, and nothing else."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._health = health.Health(gateway)
+        self._health = health.HealthApp(gateway)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -67,20 +67,20 @@ class WorkerWeb:
         elif scope["path"] in health.PATHS:
             await self._health(scope, receive, send)
         else:
-            await _nothing(scope, receive, send)
+            await _no_such_page(scope, receive, send)
 
     async def load(self) -> None:
         """Load nothing: all is there."""
 
     @property
-    def board(self) -> Board:
-        """See `Web.board`."""
+    def board(self) -> MetricsBoard:
+        """See `WebApp.board`."""
         return self._health.board
 
 
-def build(gateway: Gateway) -> Web | WorkerWeb:
+def build(gateway: Gateway) -> WebApp | WorkerApp:
     """Build what this process serves, by its role."""
-    return WorkerWeb(gateway) if gateway.settings.role == "worker" else Web(gateway)
+    return WorkerApp(gateway) if gateway.settings.role == "worker" else WebApp(gateway)
 
 
 def _load_rest(gateway: Gateway, usage: KeyUsage) -> App:
@@ -89,7 +89,7 @@ def _load_rest(gateway: Gateway, usage: KeyUsage) -> App:
     return make_rest(gateway, usage)
 
 
-class Counted:
+class HotRouteGate:
     """Counts the requests of a route that has no gate, and notes the use of keys."""
 
     def __init__(self, app: App, gateway: Gateway, limit: RateLimit, usage: KeyUsage) -> None:
@@ -123,10 +123,10 @@ class Counted:
 
 async def _refuse(send: Send, error: TillbellError) -> None:
     status, body, headers = render_problem(error)
-    await send_answer(send, Answer(status, headers, body))
+    await send_answer(send, HttpAnswer(status, headers, body))
 
 
-async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+async def _no_such_page(scope: Scope, receive: Receive, send: Send) -> None:
     del scope, receive
     await _refuse(send, NotFound("There is no such page."))
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from tillbell.web.edge.asgi_types import App, Receive, Scope, Send
 
 
-class Deferred:
+class DeferredApp:
     """An application that is made on another thread, when first needed or before (`load`)."""
 
     def __init__(self, make: Callable[[], App]) -> None:

@@ -17,15 +17,15 @@ from typing import Any, NamedTuple, cast
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tillbell.logs import observe
-from tillbell.web.server.write_coalescing import JoinedTransport
+from tillbell.logs import log_event
+from tillbell.web.server.write_coalescing import BufferedTransport
 
 HEADER_BYTES_MAX = 32_768
 TARGET = "tillbell.target"  # where the target as sent is left in the ASGI scope
 _HEADERS, _BODY, _ANSWER = "headers", "body", "answer"
 
 
-class Limits(NamedTuple):
+class ClientTimeouts(NamedTuple):
     """What a client is allowed."""
 
     header_timeout_s: float = 15
@@ -33,18 +33,18 @@ class Limits(NamedTuple):
     sweep_every_s: float = 1
 
 
-class PatientConfig(uvicorn.Config):
+class DeadlineConfig(uvicorn.Config):
     """uvicorn's configuration, and our limits."""
 
-    limits = Limits()
+    limits = ClientTimeouts()
 
 
-class PatientProtocol(HttpToolsProtocol):
+class DeadlineProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol with deadlines and a bound on the header."""
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        self._limits = cast("PatientConfig", self.config).limits
+        self._limits = cast("DeadlineConfig", self.config).limits
         self._header_bytes = 0
         self._part: str | None = _HEADERS  # what the client owes us; None: nothing
         self._of: object = None  # of which request
@@ -52,7 +52,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin; answers leave in one piece."""
-        joined = JoinedTransport(transport, self.loop)
+        joined = BufferedTransport(transport, self.loop)
         super().connection_made(cast("asyncio.Transport", joined))
 
     def on_headers_complete(self) -> None:
@@ -64,17 +64,17 @@ class PatientProtocol(HttpToolsProtocol):
         """Feed the parser, never past the bound while it is inside a header."""
         if len(data) + self._header_bytes <= HEADER_BYTES_MAX:
             HttpToolsProtocol.data_received(self, data)
-            self._look(len(data))
+            self._check_deadline(len(data))
             return
         while data and not self.transport.is_closing():
             room = HEADER_BYTES_MAX - self._header_bytes
             piece, data = data[:room], data[room:]
             HttpToolsProtocol.data_received(self, piece)
-            self._look(len(piece))
+            self._check_deadline(len(piece))
             if self._header_bytes >= HEADER_BYTES_MAX:
                 self._refuse(b"431 Request Header Fields Too Large")
 
-    def _look(self, size: int) -> None:
+    def _check_deadline(self, size: int) -> None:
         """Note whether the request is whole; if not, by when its present part must be."""
         cycle = self.cycle
         if cycle is None or cycle.scope is not self.scope:
@@ -109,7 +109,7 @@ class PatientProtocol(HttpToolsProtocol):
         """Close the connection if the client has used up our patience."""
         if self._part is None or now_s < self._overdue_at:
             return
-        observe("request.slow", waited_for=self._part)
+        log_event("request.timed_out", waited_for=self._part)
         self._refuse(b"408 Request Timeout")
 
     def _refuse(self, status: bytes) -> None:

@@ -21,9 +21,9 @@ from typing import Any, Protocol, Self, cast
 import uvicorn
 
 from tillbell.errors import Misconfigured
-from tillbell.logs import observe
+from tillbell.logs import log_event
 from tillbell.web.edge.asgi_types import App
-from tillbell.web.server.slow_clients import Limits, PatientConfig, PatientProtocol
+from tillbell.web.server.slow_clients import ClientTimeouts, DeadlineConfig, DeadlineProtocol
 
 _REQUESTS_END_S = 5  # a request takes milliseconds; only a stuck client takes longer
 _IDLE_S = 75
@@ -84,10 +84,10 @@ def notify_ready(path: str) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
             told.sendto(_READY, address)
     except OSError as error:
-        observe("server.unheard", error=str(error))
+        log_event("server.notify_failed", error=str(error))
 
 
-class ReadySocket:
+class ReadinessListener:
     """The other end of `notify_ready`."""
 
     def __init__(self, path: Path) -> None:
@@ -109,7 +109,7 @@ class ReadySocket:
             pass
 
 
-class _Uvicorn(uvicorn.Server):
+class _UvicornServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
@@ -127,10 +127,10 @@ class _Uvicorn(uvicorn.Server):
 class HttpServer:
     """One listening socket and the app behind it."""
 
-    def __init__(self, app: App, taken: socket.socket, limits: Limits) -> None:
-        config = PatientConfig(
+    def __init__(self, app: App, taken: socket.socket, limits: ClientTimeouts) -> None:
+        config = DeadlineConfig(
             app,
-            http=PatientProtocol,
+            http=DeadlineProtocol,
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -143,7 +143,7 @@ class HttpServer:
         config.limits = self._limits = limits
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not one line a bad request
         self._socket = taken
-        self._uvicorn = _Uvicorn(config)
+        self._uvicorn = _UvicornServer(config)
         self._serving: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -186,7 +186,7 @@ class HttpServer:
         for listener in self._uvicorn.servers:
             listener.close()
         for connection in list(self._uvicorn.server_state.connections):
-            cast("PatientProtocol", connection).transport.abort()
+            cast("DeadlineProtocol", connection).transport.abort()
         self._socket.close()
 
     async def _sweep(self) -> None:
@@ -195,7 +195,7 @@ class HttpServer:
             await asyncio.sleep(self._limits.sweep_every_s)
             now_s = loop.time()
             for connection in list(self._uvicorn.server_state.connections):
-                cast("PatientProtocol", connection).cut_off_if_overdue(now_s)
+                cast("DeadlineProtocol", connection).cut_off_if_overdue(now_s)
 
 
 class StopSignals:
@@ -224,7 +224,7 @@ async def serve_until(signals: StopSignals, server: HttpServer, gateway: Drainab
     The server must have been started; the gateway is closed when this returns.
     """
     await signals.first.wait()
-    observe("server.draining")
+    log_event("server.draining")
     return await _stop(server, gateway, signals.second)
 
 
@@ -234,12 +234,12 @@ async def _stop(server: HttpServer, gateway: Drainable, hurry: asyncio.Event) ->
     await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
     in_order = draining.done()
     if not in_order:
-        observe("server.forced")
+        log_event("server.stop_forced")
     hurried.cancel()
     draining.cancel()
     ended = await asyncio.gather(draining, return_exceptions=True)
     await gateway.stop()
-    observe("server.stopped")
+    log_event("server.stopped")
     if in_order and isinstance(ended[0], BaseException):
         raise ended[0]
     return in_order

@@ -11,7 +11,7 @@ import asyncio
 from typing import Any
 
 
-class JoinedTransport:
+class BufferedTransport:
     """Stands before the real transport; everything but writing and closing goes straight to it."""
 
     __slots__ = ("_loop", "_parts", "_transport")

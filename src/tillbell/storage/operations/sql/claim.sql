@@ -1,9 +1,9 @@
--- name: lost_leases
+-- name: expired_leases
 -- Leases of any endpoint that ran out: nearly always none. Index: deliveries_leased.
 SELECT app_id, endpoint_id, id, due_at FROM deliveries
 WHERE state = 'sending' AND due_at <= ?1 AND due_at >= ?2 ORDER BY due_at, id;
 
--- name: is_held
+-- name: is_leased
 -- Index: primary key.
 SELECT 1 FROM deliveries WHERE id = ?2 AND app_id = ?1 AND token = ?3 AND state = 'sending';
 

@@ -14,21 +14,21 @@ UPDATE idempotency SET answer = ?2 WHERE key = ?1;
 SELECT EXISTS (SELECT 1 FROM messages WHERE app_id = ?2 AND id = ?3)
    AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id = ?1 AND app_id = ?2);
 
--- name: any_ordered
+-- name: has_order_keys
 -- Whether anybody uses order keys at all. Index: deliveries_ordered.
 SELECT EXISTS (SELECT 1 FROM deliveries WHERE order_key IS NOT NULL);
 
--- name: order_of
+-- name: order_key_of
 -- The line a delivery stands in. Index: primary key.
 SELECT app_id, endpoint_id, order_key FROM deliveries
 WHERE id = ?2 AND app_id = ?1 AND order_key IS NOT NULL;
 
--- name: hold_line
+-- name: hold_back_order_key
 -- Hold back the line of an order key; then one may go. Index: deliveries_ordered.
 UPDATE deliveries SET held = 1
 WHERE endpoint_id = ?2 AND app_id = ?1 AND order_key = ?3 AND state = 'waiting' AND held = 0;
 
--- name: head_of_line
+-- name: release_next_of_order_key
 -- Let the first one go, unless one is being sent. Index: deliveries_ordered.
 UPDATE deliveries SET held = 0
 WHERE id = (

@@ -2,7 +2,7 @@
 INSERT INTO records (kind, scope, id, uid, doc) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (kind, scope, id) DO UPDATE SET uid = excluded.uid, doc = excluded.doc;
 
--- name: holder_of_uid
+-- name: record_id_of_uid
 -- Who else has that uid. Index: records_uid.
 SELECT id FROM records WHERE kind = ?1 AND scope = ?2 AND uid = ?3 AND id <> ?4;
 

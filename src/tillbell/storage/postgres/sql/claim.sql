@@ -22,7 +22,7 @@ CROSS JOIN LATERAL (
     FOR UPDATE SKIP LOCKED) d
 {with_message};
 
--- name: lost_deliveries
+-- name: deliveries_with_expired_leases
 -- Index: primary keys, and not that of what is due (+ 0): all others would be looked at for each.
 SELECT {delivery}, {message}, b.body
 FROM unnest(?1::text[], ?2::text[], ?3::bigint[]) AS lost (app_id, id, now)

@@ -1,22 +1,22 @@
 -- A store that comes in: how far it is, and rows as they were.
 
--- name: move_arrival
+-- name: incoming_move
 -- At most one row.
 SELECT id, source, begun_at, stage, last_key, copied, finished_at FROM moves LIMIT 1;
 
--- name: move_arrive
+-- name: insert_incoming_move
 INSERT INTO moves (id, source, begun_at, stage, last_key, copied) VALUES (?1, ?2, ?3, '', '', 0);
 
--- name: move_on
+-- name: advance_incoming_move
 -- From where it was (?2, ?3) to where it is now; nothing if somebody else moved it on.
 UPDATE moves SET stage = ?4, last_key = ?5, copied = copied + ?6
 WHERE id = ?1 AND stage = ?2 AND last_key = ?3 AND finished_at IS NULL
 RETURNING copied;
 
--- name: move_arrived
+-- name: finish_incoming_move
 UPDATE moves SET finished_at = ?2 WHERE id = ?1;
 
--- name: move_found
+-- name: move_existing_rows
 -- Which tables hold anything: also a process that runs there and has done nothing yet. An hour
 -- that counts nothing is what a test of the disk leaves.
 SELECT 'records' WHERE EXISTS (SELECT 1 FROM records)

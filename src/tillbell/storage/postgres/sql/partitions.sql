@@ -10,7 +10,7 @@ WHERE parent.relnamespace = current_schema()::regnamespace
   AND child.relname <> parent.relname || '_default'
 ORDER BY child.relname;
 
--- name: be_brief
+-- name: set_short_timeouts
 -- Until the end of the transaction: who waits for a lock on a table lets others wait behind it.
 SELECT set_config('lock_timeout', '100ms', true), set_config('statement_timeout', '5s', true);
 
@@ -21,7 +21,7 @@ SELECT pg_relation_size(to_regclass(format('%I', ?1 || '_default')));
 -- name: make_partition
 SELECT make_partition(?1, ?2, ?3, ?4);
 
--- name: shut_table
+-- name: lock_table
 -- either {table}: callback_requests | bodies | attempts | deliveries | totals | messages | callbacks
 LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE;
 
@@ -56,7 +56,7 @@ SELECT EXISTS (SELECT 1 FROM callbacks WHERE outcome IS NULL AND id >= ?1 AND id
 DELETE FROM event_ids WHERE message_id = ANY (ARRAY (
     SELECT message_id FROM event_ids WHERE message_id >= ?1 AND message_id < ?2 LIMIT ?3));
 
--- name: unsendable
+-- name: deliveries_of_expiring_bodies
 -- Open deliveries whose bodies go with their partition. Indexes: deliveries_waiting, primary keys.
 SELECT {delivery}, m.event_type
 FROM deliveries d

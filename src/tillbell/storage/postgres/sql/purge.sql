@@ -2,7 +2,7 @@
 -- Index: primary key.
 UPDATE attempts SET response = ''::bytea WHERE id = ?2 AND app_id = ?1 RETURNING id;
 
--- name: stale_bodies
+-- name: expired_bodies
 -- Bodies past their time that nobody is sending: first as many as there can be of both, then those
 -- of them; else all that are past their time would be read and sorted.
 -- Indexes: primary key of bodies, bodies_expiry, deliveries_leased.
@@ -22,7 +22,7 @@ WHERE (
       AND d.id < 'dlv_' || substr(stale.message_id, 5) || '~') IS NOT TRUE
 ORDER BY message_id, variant LIMIT ?3;
 
--- name: bodiless
+-- name: messages_without_body
 -- Open deliveries that lose their body. Index: primary key of deliveries.
 SELECT {delivery}, m.event_type
 FROM deliveries d {message_of_delivery}
@@ -39,7 +39,7 @@ DELETE FROM attempts WHERE id < ?1 AND id = ANY (ARRAY (
     WHERE a.id < ?1 AND d.state NOT IN ('waiting', 'sending')
     ORDER BY a.id LIMIT ?2));
 
--- name: stale_messages
+-- name: expired_messages
 -- Old messages without deliveries, application by application. `NOT (SELECT EXISTS …)` is asked
 -- message by message until there are enough; a join would first read all. Index: primary keys.
 WITH RECURSIVE apps (app_id) AS (

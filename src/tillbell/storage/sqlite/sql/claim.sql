@@ -13,7 +13,7 @@ WHERE d.endpoint_id = ?2 AND d.app_id = ?1 AND d.held = 0 AND d.due_at <= ?3 AND
   AND d.state = 'waiting'
 ORDER BY d.due_at, d.id LIMIT ?4;
 
--- name: lost_deliveries
+-- name: deliveries_with_expired_leases
 -- Index: primary keys.
 {claimable}
 WHERE d.id = ?2 AND d.app_id = ?1 AND d.due_at <= ?3;

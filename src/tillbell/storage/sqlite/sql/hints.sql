@@ -1,9 +1,9 @@
 -- What makes SQLite take the order and the index that we chose.
 
--- fragment: then
+-- fragment: ordered_join
 CROSS JOIN
 
--- fragment: aside
+-- fragment: no_index
 +
 
 -- fragment: pairs

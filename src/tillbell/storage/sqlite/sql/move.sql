@@ -1,16 +1,16 @@
 -- A store that goes away: its mark, and what only it is asked for.
 
--- name: move_departure
+-- name: outgoing_move
 -- At most one row.
 SELECT id, target, begun_at, finished_at FROM departures LIMIT 1;
 
--- name: move_depart
+-- name: insert_outgoing_move
 INSERT INTO departures (id, target, begun_at, finished_at) VALUES (?1, ?2, ?3, ?4);
 
--- name: move_return
+-- name: delete_outgoing_move
 DELETE FROM departures;
 
--- name: move_departed
+-- name: finish_outgoing_move
 UPDATE departures SET finished_at = ?2 WHERE id = ?1;
 
 -- name: move_steps_of

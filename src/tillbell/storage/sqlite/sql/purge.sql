@@ -2,7 +2,7 @@
 -- Index: primary key.
 UPDATE attempts SET response = x'' WHERE id = ?2 AND app_id = ?1 RETURNING id;
 
--- name: stale_bodies
+-- name: expired_bodies
 -- Bodies past their time that nobody is sending; whose they are, they do not say.
 -- Indexes: bodies_message, bodies_expiry.
 SELECT NULL, * FROM (
@@ -17,7 +17,7 @@ WHERE NOT EXISTS (
       AND d.variant = stale.variant AND d.state = 'sending' AND d.due_at > ?2)
 LIMIT ?3;
 
--- name: bodiless
+-- name: messages_without_body
 -- Open deliveries that lose their body. Index: primary key of deliveries.
 SELECT {delivery}, m.event_type
 FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id
@@ -31,7 +31,7 @@ DELETE FROM attempts WHERE id IN (
     WHERE a.id < ?1 AND d.state NOT IN ('waiting', 'sending')
     ORDER BY a.id LIMIT ?2);
 
--- name: stale_messages
+-- name: expired_messages
 -- Old messages without deliveries, application by application. Index: primary keys.
 WITH RECURSIVE apps (app_id) AS (
     SELECT min(app_id) FROM messages

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from tillbell.clock import to_datetime
-from tillbell.model.transactions import Conflict, Status
+from tillbell.model.transactions import MoneyConflict, TransactionStatus
 from tillbell.money import format_amount
 from tillbell.web.api.shapes.base import Out
 
@@ -21,8 +21,8 @@ class ConflictOut(Out):
         description="contradiction, mismatch, unconfirmed, unconfirmed_linked or stuck."
     )
     severity: str = Field(description="normal, high or critical.")
-    status: Status = Field(description="What the news claims.")
-    current: Status = Field(description="What we had when it came.")
+    status: TransactionStatus = Field(description="What the news claims.")
+    current: TransactionStatus = Field(description="What we had when it came.")
     amount: str | None = Field(description="What the news claims, where it is about the amount.")
     currency: str | None
     why: str
@@ -34,7 +34,7 @@ class ConflictOut(Out):
     resolution_reason: str | None
 
     @classmethod
-    def of(cls, conflict: Conflict) -> ConflictOut:
+    def of(cls, conflict: MoneyConflict) -> ConflictOut:
         """Show a conflict."""
         shown = conflict._asdict()
         del shown["app_id"]
@@ -45,7 +45,7 @@ class ConflictOut(Out):
         return cls(**shown)
 
 
-def _claimed(conflict: Conflict) -> str | None:
+def _claimed(conflict: MoneyConflict) -> str | None:
     if conflict.amount is None or conflict.currency is None:
         return None
     return format_amount(conflict.amount, conflict.currency)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from tillbell.model.transactions import Direction, EffectKind, Kind, Status
+from tillbell.model.transactions import Direction, EffectKind, TransactionKind, TransactionStatus
 from tillbell.web.api.shapes.base import Flag, In, Metadata, Out, Uid
 from tillbell.web.api.shapes.conflicts import ConflictOut
 
@@ -71,10 +71,10 @@ class TransactionOut(Out):
 
     id: str
     uid: str | None
-    type: Kind
+    type: TransactionKind
     direction: Direction
-    status: Status
-    previous_status: Status | None
+    status: TransactionStatus
+    previous_status: TransactionStatus | None
     sequence: int = Field(description="Counts its steps, without gaps.")
     substate: str | None
     reason: str | None
@@ -101,8 +101,8 @@ class TransitionOut(Out):
     """One step of a transaction."""
 
     sequence: int
-    previous_status: Status | None
-    status: Status
+    previous_status: TransactionStatus | None
+    status: TransactionStatus
     at: datetime
     callback_id: str | None = Field(description="What told us.")
     actor: str | None = Field(description="The API key that did it.")

@@ -2,14 +2,14 @@
 -- Microseconds since 1970. Not now(): that is when the transaction began.
 SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint);
 
--- name: sign_in
+-- name: put_member
 -- Index: primary key.
 INSERT INTO members (id, role, sends, seen_at, backend_pid)
 VALUES (?1, ?2, ?3, ?4, pg_backend_pid())
 ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, role = excluded.role,
     sends = excluded.sends, backend_pid = excluded.backend_pid;
 
--- name: strike_off
+-- name: remove_dead_members
 -- Those who have been silent for a whole life (?1), and after a shorter silence (?2) those who have
 -- lost their connection: a process that is killed loses it at once. All lose it when the server is
 -- started anew, so nobody is judged by it then.
@@ -24,7 +24,7 @@ WHERE id IN (
           AND backend_pid NOT IN (SELECT pid FROM pg_stat_activity WHERE pid IS NOT NULL)
     FOR UPDATE SKIP LOCKED);
 
--- name: lead
+-- name: take_leadership
 -- Keep the lead, or take what nobody holds; no row: somebody else has it, or is about to.
 UPDATE leadership
 SET term = CASE WHEN holder = ?1 AND until > ?2 THEN term ELSE term + 1 END,
@@ -33,13 +33,13 @@ WHERE only_one IN (SELECT only_one FROM leadership WHERE holder = ?1 OR until <=
                    FOR UPDATE SKIP LOCKED)
 RETURNING term;
 
--- name: senders
+-- name: live_workers
 SELECT id FROM members WHERE sends = 1 ORDER BY id;
 
--- name: last_sign_of_life
+-- name: last_heartbeat
 SELECT coalesce(max(seen_at), 0) FROM members;
 
--- name: oldest_snapshot
+-- name: oldest_transaction_age
 -- Microseconds since the oldest transaction began that keeps what is dead from being removed: of
 -- anybody in this database. Those of other users show only to members of pg_read_all_stats.
 SELECT CAST(coalesce(max(extract(epoch FROM clock_timestamp() - began)), 0) * 1000000 AS bigint)
@@ -51,15 +51,15 @@ FROM (
     UNION ALL
     SELECT prepared FROM pg_prepared_xacts WHERE database = current_database()) AS open;
 
--- name: turn_totals
+-- name: use_fresh_totals
 -- Whether add_totals goes on to fresh rows: for as long as the connection lasts. Of a row that every
 -- commit changes all versions are looked at that an open transaction could see.
 SELECT set_config('tillbell.turn', CAST(?1 AS text), false);
 
--- name: sign_out
+-- name: delete_member
 DELETE FROM members WHERE id = ?1;
 
--- name: step_down
+-- name: release_leadership
 UPDATE leadership SET until = 0 WHERE holder = ?1;
 
 -- name: latest_record_change
@@ -70,7 +70,7 @@ SELECT coalesce(max(number), 0) FROM record_changes;
 -- Index: primary key.
 SELECT number, kind, scope, id FROM record_changes WHERE number > ?1 ORDER BY number LIMIT 10000;
 
--- name: forget_record_changes
+-- name: delete_record_changes
 -- Index: record_changes_age.
 DELETE FROM record_changes WHERE at < ?1;
 

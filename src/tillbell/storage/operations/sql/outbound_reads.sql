@@ -2,7 +2,7 @@
 -- either {order}: DESC | ASC
 -- Index: primary key.
 SELECT {message} FROM messages m
-WHERE m.app_id = :app_id AND m.id > :low AND m.id < :high AND {filter}
+WHERE m.app_id = :app_id AND m.id > :low AND m.id < :high AND {message_filter}
 ORDER BY m.id {order} LIMIT :limit;
 
 -- name: deliveries_of_message
@@ -14,7 +14,7 @@ WHERE d.id > :low AND d.id < :high AND d.app_id = :app_id ORDER BY d.id;
 -- Index: primary key.
 SELECT {attempt} FROM attempts a WHERE a.id = :id AND a.app_id = :app_id;
 
--- name: messages_and_whether_sent
+-- name: messages_with_sent_flag
 -- Index: primary keys.
 SELECT {message}, EXISTS (
     SELECT 1 FROM deliveries d

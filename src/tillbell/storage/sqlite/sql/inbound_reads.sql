@@ -2,50 +2,50 @@
 -- Index: primary key.
 SELECT {transition}
 FROM transactions t CROSS JOIN transitions s ON s.transaction_id = t.id
-WHERE t.id = ?2 AND {aside}t.app_id = ?1 ORDER BY s.sequence;
+WHERE t.id = ?2 AND {no_index}t.app_id = ?1 ORDER BY s.sequence;
 
 -- name: effects
 -- At most one of each kind. Index: primary key.
 SELECT {effect}
 FROM transactions t CROSS JOIN effects e ON e.transaction_id = t.id
-WHERE t.id = ?2 AND {aside}t.app_id = ?1 ORDER BY e.sequence, e.kind;
+WHERE t.id = ?2 AND {no_index}t.app_id = ?1 ORDER BY e.sequence, e.kind;
 
--- name: request
+-- name: callback_request
 -- Index: callback_requests_callback.
 SELECT r.request FROM callback_requests r CROSS JOIN callbacks c ON c.id = r.callback_id
 WHERE r.callback_id = ?2 AND c.app_id = ?1;
 
--- name: waiting
+-- name: callbacks_awaiting
 -- Index: primary keys.
 SELECT {callback} FROM callbacks c
 WHERE c.id IN (
     SELECT w.callback_id FROM json_each(:references) reference
-    {then} callback_waits w ON w.app_id = :app_id AND w.reference = reference.value)
-  AND {aside}c.app_id = :app_id
+    {ordered_join} callback_waits w ON w.app_id = :app_id AND w.reference = reference.value)
+  AND {no_index}c.app_id = :app_id
 ORDER BY c.id;
 
--- name: seen
+-- name: known_item_keys
 -- Index: primary key.
 SELECT i.item_key FROM json_each(:item_keys) wanted
-{then} seen_items i
+{ordered_join} seen_items i
     ON i.app_id = :app_id AND i.source_id = :source_id AND i.item_key = wanted.value;
 
--- name: candidates
+-- name: candidate_transactions
 -- Indexes: primary key, transactions_uid, transactions_order, transactions_merchant,
 -- transactions_psp.
 SELECT {transaction} FROM transactions t
 WHERE t.id IN (
     SELECT value FROM json_each(:ours)
     UNION ALL SELECT x.id FROM json_each(:ours) our
-    {then} transactions x ON x.app_id = :app_id AND x.uid = our.value
+    {ordered_join} transactions x ON x.app_id = :app_id AND x.uid = our.value
     UNION ALL SELECT x.id FROM json_each(:ours) our
-    {then} transactions x ON x.app_id = :app_id AND x.order_id = our.value
+    {ordered_join} transactions x ON x.app_id = :app_id AND x.order_id = our.value
     UNION ALL SELECT x.id FROM json_each(:ours) our
-    {then} transactions x ON x.app_id = :app_id AND x.merchant_reference = our.value
+    {ordered_join} transactions x ON x.app_id = :app_id AND x.merchant_reference = our.value
     UNION ALL SELECT x.id FROM json_each(:psp) their
-    {then} transactions x ON x.app_id = :app_id AND x.psp_transaction_id = their.value
+    {ordered_join} transactions x ON x.app_id = :app_id AND x.psp_transaction_id = their.value
     WHERE x.source_id = :source_id OR x.source_id IS NULL)
-  AND {aside}t.app_id = :app_id
+  AND {no_index}t.app_id = :app_id
 ORDER BY t.id DESC LIMIT :limit;
 
 -- name: transactions_of_reference
@@ -58,7 +58,7 @@ WHERE t.id IN (
     UNION ALL SELECT id FROM transactions WHERE app_id = :app_id AND order_id = :reference
     UNION ALL SELECT id FROM transactions WHERE app_id = :app_id AND merchant_reference = :reference
     UNION ALL SELECT id FROM transactions WHERE app_id = :app_id AND psp_transaction_id = :reference)
-  AND {aside}t.app_id = :app_id AND t.id > :low AND t.id < :high
+  AND {no_index}t.app_id = :app_id AND t.id > :low AND t.id < :high
   AND {transaction_filter}
 ORDER BY t.id {order} LIMIT :limit;
 

@@ -1,4 +1,4 @@
--- name: stale_requests
+-- name: expired_requests
 -- Those of bulk providers go sooner. Indexes: primary key, callback_requests_bulk.
 SELECT app_id, callback_id FROM (
     SELECT callback_id, app_id FROM callback_requests WHERE callback_id < :oldest_kept

@@ -1,4 +1,4 @@
--- name: settle
+-- name: finish_attempt
 -- Only the holder of the present token, and only once. Index: primary key.
 UPDATE deliveries
 SET state = to_.state,

@@ -1,4 +1,4 @@
--- name: begin_removal
+-- name: begin_application_removal
 INSERT INTO removals (app_id) VALUES (?1);
 
 -- name: remove_callbacks
@@ -29,5 +29,5 @@ DELETE FROM conflicts WHERE app_id = ?1;
 -- Index: primary key.
 DELETE FROM audit WHERE app_id = ?1;
 
--- name: end_removal
+-- name: end_application_removal
 DELETE FROM removals WHERE app_id = ?1;

@@ -1,34 +1,34 @@
--- name: present_transactions
+-- name: transaction_states
 -- What steps rest on; `pairs` is JSON: [[application, id], …]. Index: primary key.
 SELECT t.id, t.version, t.sequence, t.status
 FROM {pairs} wanted
-{then} transactions t ON {aside}t.app_id = wanted.app_id AND t.id = wanted.id;
+{ordered_join} transactions t ON {no_index}t.app_id = wanted.app_id AND t.id = wanted.id;
 
--- name: present_callbacks
+-- name: callback_states
 -- What conclusions rest on; `pairs` is JSON: [[application, id], …]. Index: primary key.
 SELECT c.id, c.source_id, c.dedupe_key, c.outcome, c.retry_at
 FROM {pairs} wanted
-{then} callbacks c ON {aside}c.app_id = wanted.app_id AND c.id = wanted.id;
+{ordered_join} callbacks c ON {no_index}c.app_id = wanted.app_id AND c.id = wanted.id;
 
--- name: holder_of_transaction_uid
+-- name: transaction_id_of_uid
 -- Index: transactions_uid.
 SELECT id FROM transactions WHERE app_id = ?1 AND uid = ?2;
 
--- name: linked_twin
+-- name: same_linked_transaction
 -- The same refund, under another event. Index: transactions_linked.
 SELECT id FROM transactions
-WHERE {aside}app_id = ?1 AND parent_id = ?2 AND kind = ?3 AND psp_transaction_id = ?4
+WHERE {no_index}app_id = ?1 AND parent_id = ?2 AND kind = ?3 AND psp_transaction_id = ?4
   AND coalesce(source_id, '') = coalesce(?5, '');
 
 -- name: open_conflict
 -- Index: primary key.
-SELECT 1 FROM conflicts WHERE id = ?2 AND {aside}app_id = ?1 AND resolved_at IS NULL;
+SELECT 1 FROM conflicts WHERE id = ?2 AND {no_index}app_id = ?1 AND resolved_at IS NULL;
 
--- name: wait_for
+-- name: insert_callback_wait
 INSERT INTO callback_waits (app_id, reference, callback_id) VALUES (?1, ?2, ?3);
 
 -- name: resolve_conflict
 -- Index: primary key.
 UPDATE conflicts
 SET resolved_at = ?3, resolution = ?4, resolved_by = ?5, resolution_reason = ?6
-WHERE id = ?2 AND {aside}app_id = ?1;
+WHERE id = ?2 AND {no_index}app_id = ?1;

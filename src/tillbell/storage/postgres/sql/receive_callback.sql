@@ -1,4 +1,4 @@
--- name: key_holders
+-- name: dedupe_key_owners
 -- Who holds these dedupe keys; `keys` is JSON: [[application, source, key], …]. Index: primary key.
 SELECT k.app_id, k.source_id, k.dedupe_key, k.callback_id, k.is_open
 FROM jsonb_array_elements(:keys::jsonb) AS wanted (value)
@@ -25,7 +25,7 @@ FROM unnest(
     ?1::text[], ?2::text[], ?3::bytea[], ?4::bigint[])
     AS r (c1, c2, c3, c4);
 
--- name: hold_key
+-- name: put_dedupe_key
 -- The new holder's key counts from now. Index: primary key.
 INSERT INTO callback_keys
     (app_id, source_id, dedupe_key, callback_id, taken_at)

@@ -36,7 +36,7 @@ VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15);
 INSERT INTO effects (transaction_id, kind, sequence, amount, currency, at, callback_id)
 VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8);
 
--- name: conclude
+-- name: store_conclusion
 -- Index: primary key.
 UPDATE callbacks
 SET outcome = to_.column3, why = to_.column4, processed_at = to_.column5,
@@ -44,7 +44,7 @@ SET outcome = to_.column3, why = to_.column4, processed_at = to_.column5,
 FROM (VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)) AS to_
 WHERE id = to_.column2 AND +app_id = to_.column1;
 
--- name: see_item
+-- name: insert_item_key
 INSERT INTO seen_items (source_id, item_key, app_id, seen_at) VALUES (?1, ?2, ?3, ?4);
 
 -- name: insert_conflict
@@ -57,7 +57,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16);
 INSERT INTO audit (id, app_id, at, actor, action, target, reason, details)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8);
 
--- name: refundable
+-- name: refundable_amount
 -- What was captured of a payment and not refunded yet. Indexes: transactions_parent, primary keys.
 SELECT CAST(parent.amount - coalesce((
     SELECT sum(e.amount) FROM transactions child

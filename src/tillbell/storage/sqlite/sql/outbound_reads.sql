@@ -1,4 +1,4 @@
--- name: lanes
+-- name: due_lanes
 -- Endpoints with open deliveries, one after the other: what waits by skipping through
 -- deliveries_waiting, leases from deliveries_leased, which is as long as what is in flight.
 WITH RECURSIVE
@@ -33,7 +33,7 @@ JOIN (SELECT endpoint_id, due_at FROM deliveries WHERE state = 'sending' AND due
       FROM json_each(:lanes)) due ON due.endpoint_id = wanted.value
 GROUP BY wanted.value HAVING min(due.due_at) IS NOT NULL;
 
--- fragment: filter
+-- fragment: message_filter
 (:event_types IS NULL OR m.event_type IN (SELECT value FROM json_each(:event_types)))
 AND (:channel IS NULL OR EXISTS (SELECT 1 FROM json_each(m.channels) WHERE value = :channel))
 AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(m.tags) WHERE value = :tag))
@@ -51,7 +51,7 @@ WHERE d.id = :id AND d.app_id = :app_id;
 SELECT {delivery}, {message}
 FROM deliveries d CROSS JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id
 WHERE d.endpoint_id = :endpoint_id AND d.id > :low AND d.id < :high AND d.app_id = :app_id
-  AND {state} AND {filter}
+  AND {state} AND {message_filter}
 ORDER BY d.id {order} LIMIT :limit;
 
 -- fragment: attempt_filter
@@ -66,7 +66,7 @@ SELECT {attempt}
 FROM attempts a CROSS JOIN messages m ON m.app_id = a.app_id AND m.id = a.message_id
 WHERE a.id > :low AND a.id < :high AND a.app_id = :app_id
   AND (:endpoint_id IS NULL OR a.endpoint_id = :endpoint_id)
-  AND {attempt_filter} AND {filter}
+  AND {attempt_filter} AND {message_filter}
 ORDER BY a.id {order} LIMIT :limit;
 
 -- name: attempts_of_endpoint
@@ -79,17 +79,17 @@ CROSS JOIN attempts a ON a.id > 'atmpt_' || substr(d.id, 5)
 CROSS JOIN messages m ON m.app_id = a.app_id AND m.id = a.message_id
 WHERE d.endpoint_id = :endpoint_id AND d.id >= :first_delivery AND d.id <= :last_delivery
   AND +a.id > :low AND +a.id < :high AND a.app_id = :app_id
-  AND {attempt_filter} AND {filter}
+  AND {attempt_filter} AND {message_filter}
 ORDER BY d.id {order}, a.id {order} LIMIT :limit;
 
--- name: select
+-- name: select_deliveries
 -- either {state}: d.state IN (SELECT value FROM json_each(:states)) | d.state = 'failed'
 -- Deliveries for a bulk operation, with the status of their last attempt.
 -- Indexes: deliveries_endpoint, deliveries_failed.
 SELECT d.id
 FROM deliveries d CROSS JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id
 WHERE d.endpoint_id = :endpoint_id AND d.id > :low AND d.id < :high AND d.app_id = :app_id
-  AND {state} AND {filter}
+  AND {state} AND {message_filter}
   AND (:lowest IS NULL OR (
         SELECT a.status_code FROM attempts a
         WHERE a.id > 'atmpt_' || substr(d.id, 5) AND a.id < 'atmpt_' || substr(d.id, 5) || '~'

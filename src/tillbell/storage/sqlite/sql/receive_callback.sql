@@ -1,4 +1,4 @@
--- name: key_holders
+-- name: dedupe_key_owners
 -- Who holds these dedupe keys; `keys` is JSON: [[application, source, key], …]. Index: primary key.
 SELECT k.app_id, k.source_id, k.dedupe_key, k.callback_id, k.is_open
 FROM json_each(:keys) wanted
@@ -15,7 +15,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?
 -- Whose it is (?1) it does not say: it is found by its callback only.
 INSERT INTO callback_requests (callback_id, request, is_bulk) VALUES (?2, ?3, ?4);
 
--- name: hold_key
+-- name: put_dedupe_key
 -- The new holder's key counts from now. Index: primary key.
 INSERT INTO callback_keys (app_id, source_id, dedupe_key, callback_id, taken_at)
 VALUES (?1, ?2, ?3, ?4, ?5)

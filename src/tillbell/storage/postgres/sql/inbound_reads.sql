@@ -8,14 +8,14 @@ WHERE s.app_id = ?1 AND s.transaction_id = ?2 ORDER BY s.sequence;
 SELECT {effect} FROM effects e
 WHERE e.app_id = ?1 AND e.transaction_id = ?2 ORDER BY e.sequence, e.kind;
 
--- name: request
+-- name: callback_request
 -- Index: primary key.
 SELECT request FROM callback_requests WHERE app_id = ?1 AND callback_id = ?2;
 
 -- Of what follows each step is fenced (OFFSET 0): else a plan that was made while a table was small
 -- reads all that an application has, and is kept.
 
--- name: waiting
+-- name: callbacks_awaiting
 -- Index: primary keys.
 SELECT {callback} FROM (
     SELECT DISTINCT w.callback_id FROM json_each(:references) reference
@@ -26,14 +26,14 @@ CROSS JOIN LATERAL (
     SELECT * FROM callbacks WHERE app_id = :app_id AND id = waits.callback_id OFFSET 0) c
 ORDER BY c.id;
 
--- name: seen
+-- name: known_item_keys
 -- Index: primary key.
 SELECT i.item_key FROM json_each(:item_keys) wanted
 CROSS JOIN LATERAL (
     SELECT item_key FROM seen_items
     WHERE app_id = :app_id AND source_id = :source_id AND item_key = wanted.value OFFSET 0) i;
 
--- name: candidates
+-- name: candidate_transactions
 -- Indexes: primary key, transactions_uid, transactions_order, transactions_merchant,
 -- transactions_psp.
 SELECT {transaction} FROM (

@@ -24,7 +24,7 @@ BEGIN;
 -- name: begin_migration
 BEGIN IMMEDIATE;
 
--- name: begin_step
+-- name: begin_migration_step
 -- Nobody else is there.
 SELECT 1;
 
@@ -41,7 +41,7 @@ SAVEPOINT run;
 -- What was done since the last one stays.
 RELEASE run; SAVEPOINT run;
 
--- name: undo
+-- name: rollback_to_savepoint
 ROLLBACK TO run;
 
 -- name: schema_exists
@@ -54,7 +54,7 @@ CREATE TABLE migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied
 -- name: applied_migrations
 SELECT number, name FROM migrations ORDER BY number;
 
--- name: note_migration
+-- name: insert_migration
 INSERT INTO migrations (number, name, applied_at) VALUES (?1, ?2, ?3);
 
 -- name: add_totals

@@ -55,7 +55,7 @@ FROM unnest(
     ?8::text[])
     AS r (c1, c2, c3, c4, c5, c6, c7, c8);
 
--- name: conclude
+-- name: store_conclusion
 -- Index: primary key.
 UPDATE callbacks
 SET outcome = to_.outcome, why = to_.why, processed_at = to_.processed_at,
@@ -66,7 +66,7 @@ FROM unnest(
     AS to_ (app_id, id, outcome, why, processed_at, transaction_id, message_ids, retry_at)
 WHERE callbacks.id = to_.id AND callbacks.app_id = to_.app_id;
 
--- name: see_item
+-- name: insert_item_key
 INSERT INTO seen_items
     (source_id, item_key, app_id, seen_at)
 SELECT c1, c2, c3, c4
@@ -94,7 +94,7 @@ FROM unnest(
     ?8::text[])
     AS r (c1, c2, c3, c4, c5, c6, c7, c8);
 
--- name: refundable
+-- name: refundable_amount
 -- What was captured of a payment and not refunded yet. Indexes: transactions_parent, primary keys.
 SELECT CAST(parent.amount - coalesce((
     SELECT sum(e.amount) FROM (

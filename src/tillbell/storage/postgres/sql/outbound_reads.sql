@@ -1,4 +1,4 @@
--- name: lanes
+-- name: due_lanes
 -- Endpoints with open deliveries, one after the other: what waits by skipping through
 -- deliveries_waiting, from the first due of one endpoint to that of the next; leases from
 -- deliveries_leased, which is as long as what is in flight.
@@ -40,7 +40,7 @@ JOIN (SELECT app_id, endpoint_id, due_at FROM deliveries
     ON due.app_id = wanted.app_id AND due.endpoint_id = wanted.endpoint_id
 GROUP BY wanted.endpoint_id HAVING min(due.due_at) IS NOT NULL;
 
--- fragment: filter
+-- fragment: message_filter
 (:event_types::jsonb IS NULL OR :event_types::jsonb ? m.event_type)
 AND (:channel::text IS NULL OR m.channels::jsonb ? :channel::text)
 AND (:tag::text IS NULL OR m.tags::jsonb ? :tag::text)
@@ -52,7 +52,7 @@ AND (:tag::text IS NULL OR m.tags::jsonb ? :tag::text)
 SELECT {delivery}, {message}
 FROM deliveries d {message_of_delivery}
 WHERE d.endpoint_id = :endpoint_id AND d.id > :low AND d.id < :high AND d.app_id = :app_id
-  AND {state} AND {filter}
+  AND {state} AND {message_filter}
 ORDER BY d.id {order} LIMIT :limit;
 
 -- name: delivery
@@ -73,7 +73,7 @@ SELECT {attempt}
 FROM attempts a {message_of_attempt}
 WHERE a.id > :low AND a.id < :high AND a.app_id = :app_id
   AND (:endpoint_id::text IS NULL OR a.endpoint_id = :endpoint_id::text)
-  AND {attempt_filter} AND {filter}
+  AND {attempt_filter} AND {message_filter}
 ORDER BY a.id {order} LIMIT :limit;
 
 -- name: attempts_of_endpoint
@@ -89,17 +89,17 @@ CROSS JOIN LATERAL (
     SELECT * FROM messages WHERE app_id = a.app_id AND id = {attempt_message} OFFSET 0) m
 WHERE d.endpoint_id = :endpoint_id AND d.id >= :first_delivery AND d.id <= :last_delivery
   AND a.id > :low AND a.id < :high AND a.app_id = :app_id
-  AND {attempt_filter} AND {filter}
+  AND {attempt_filter} AND {message_filter}
 ORDER BY d.id {order}, a.id {order} LIMIT :limit;
 
--- name: select
+-- name: select_deliveries
 -- either {state}: :states::jsonb ? d.state | d.state = 'failed'
 -- Deliveries for a bulk operation, with the status of their last attempt.
 -- Indexes: deliveries_endpoint, deliveries_failed.
 SELECT d.id
 FROM deliveries d {message_of_delivery}
 WHERE d.endpoint_id = :endpoint_id AND d.id > :low AND d.id < :high AND d.app_id = :app_id
-  AND {state} AND {filter}
+  AND {state} AND {message_filter}
   AND (:lowest::bigint IS NULL OR (
         SELECT a.status_code FROM attempts a
         WHERE a.app_id = d.app_id

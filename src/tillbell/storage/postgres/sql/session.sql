@@ -26,7 +26,7 @@ BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = 0;
 SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '10s';
 
--- name: begin_step
+-- name: begin_migration_step
 -- Behind one that waits for a table all wait that want to write to it: rather give up soon.
 SET LOCAL lock_timeout = '1s';
 
@@ -43,7 +43,7 @@ SAVEPOINT run;
 -- What was done since the last one stays.
 RELEASE SAVEPOINT run; SAVEPOINT run;
 
--- name: undo
+-- name: rollback_to_savepoint
 ROLLBACK TO SAVEPOINT run;
 
 -- name: lock_keys
@@ -61,7 +61,7 @@ CREATE TABLE migrations (number integer PRIMARY KEY, name text NOT NULL, applied
 -- name: applied_migrations
 SELECT number, name FROM migrations ORDER BY number;
 
--- name: note_migration
+-- name: insert_migration
 INSERT INTO migrations (number, name, applied_at) VALUES (?1, ?2, ?3);
 
 -- name: add_totals

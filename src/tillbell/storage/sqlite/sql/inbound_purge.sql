@@ -1,4 +1,4 @@
--- name: stale_requests
+-- name: expired_requests
 -- Those of bulk providers go sooner. Whose they are (NULL), they do not say.
 -- Indexes: callback_requests_callback, callback_requests_bulk.
 SELECT NULL, callback_id FROM (

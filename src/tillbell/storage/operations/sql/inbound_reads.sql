@@ -4,7 +4,7 @@ SELECT {callback} FROM callbacks c WHERE c.id = :id AND c.app_id = :app_id;
 
 -- name: callbacks
 -- either {order}: DESC | ASC
--- either {by}: c.app_id = :app_id | c.app_id = :app_id AND c.outcome = :outcome | c.app_id = :app_id AND c.trust IS NULL | c.source_id = :source_id AND {aside}c.app_id = :app_id | c.transaction_id = :transaction_id AND {aside}c.app_id = :app_id
+-- either {by}: c.app_id = :app_id | c.app_id = :app_id AND c.outcome = :outcome | c.app_id = :app_id AND c.trust IS NULL | c.source_id = :source_id AND {no_index}c.app_id = :app_id | c.transaction_id = :transaction_id AND {no_index}c.app_id = :app_id
 -- Indexes: callbacks_app, callbacks_outcome, callbacks_refused, callbacks_source,
 -- callbacks_transaction.
 SELECT {callback} FROM callbacks c
@@ -17,24 +17,24 @@ WHERE {by} AND c.id > :low AND c.id < :high
   AND (CAST(:transaction_id AS TEXT) IS NULL OR c.transaction_id = :transaction_id)
 ORDER BY c.id {order} LIMIT :limit;
 
--- name: unprocessed
+-- name: unprocessed_callbacks
 -- Index: callbacks_unprocessed.
 SELECT {callback} FROM callbacks c
 WHERE c.outcome IS NULL AND c.id > :after ORDER BY c.id LIMIT :limit;
 
--- name: to_retry
+-- name: callbacks_to_retry
 -- Index: callbacks_retry.
 SELECT {callback} FROM callbacks c
 WHERE c.retry_at <= :now ORDER BY c.retry_at, c.id LIMIT :limit;
 
--- name: children
+-- name: linked_transactions
 -- Index: transactions_parent.
 SELECT {transaction} FROM transactions t
-WHERE t.parent_id = ?2 AND {aside}t.app_id = ?1 ORDER BY t.id;
+WHERE t.parent_id = ?2 AND {no_index}t.app_id = ?1 ORDER BY t.id;
 
 -- name: transactions
 -- either {order}: DESC | ASC
--- either {by}: t.app_id = :app_id | t.app_id = :app_id AND t.status = :status | t.app_id = :app_id AND t.user_id = :user_id | t.parent_id = :parent_id AND {aside}t.app_id = :app_id
+-- either {by}: t.app_id = :app_id | t.app_id = :app_id AND t.status = :status | t.app_id = :app_id AND t.user_id = :user_id | t.parent_id = :parent_id AND {no_index}t.app_id = :app_id
 -- Indexes: transactions_app, transactions_status, transactions_user, transactions_parent.
 SELECT {transaction} FROM transactions t
 WHERE {by} AND t.id > :low AND t.id < :high
@@ -48,7 +48,7 @@ AND (CAST(:kind AS TEXT) IS NULL OR t.kind = :kind)
 AND (CAST(:user_id AS TEXT) IS NULL OR t.user_id = :user_id)
 AND (CAST(:parent_id AS TEXT) IS NULL OR t.parent_id = :parent_id)
 
--- name: due_checks
+-- name: transactions_to_check
 -- Index: transactions_check.
 SELECT {transaction} FROM transactions t
 WHERE t.check_at <= :now ORDER BY t.check_at, t.id LIMIT :limit;
@@ -59,15 +59,15 @@ SELECT {conflict} FROM conflicts f WHERE f.id = ?1 AND f.app_id = ?2;
 
 -- name: conflicts
 -- either {order}: DESC | ASC
--- either {by}: f.app_id = :app_id | f.app_id = :app_id AND f.resolved_at IS NULL | f.transaction_id = :transaction_id AND {aside}f.app_id = :app_id
+-- either {by}: f.app_id = :app_id | f.app_id = :app_id AND f.resolved_at IS NULL | f.transaction_id = :transaction_id AND {no_index}f.app_id = :app_id
 -- Indexes: conflicts_app, conflicts_open, conflicts_transaction.
 SELECT {conflict} FROM conflicts f
-WHERE {by} AND f.id > :low AND f.id < :high AND (CAST(:open_only AS INTEGER) = 0 OR {aside}f.resolved_at IS NULL)
+WHERE {by} AND f.id > :low AND f.id < :high AND (CAST(:open_only AS INTEGER) = 0 OR {no_index}f.resolved_at IS NULL)
 ORDER BY f.id {order} LIMIT :limit;
 
 -- name: audit
 -- either {order}: DESC | ASC
--- either {by}: u.app_id = :app_id | u.target = :target AND {aside}u.app_id = :app_id
+-- either {by}: u.app_id = :app_id | u.target = :target AND {no_index}u.app_id = :app_id
 -- Indexes: primary key, audit_target.
 SELECT {audit_entry} FROM audit u
 WHERE {by} AND u.id > :low AND u.id < :high

@@ -1,0 +1,116 @@
+"""What may be wrong with a source: its settings and its secrets."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tillbell.errors import Problem
+from tillbell.providers.kit.base import ConfigProblem, Provider, ProviderSetting
+from tillbell.receive.source_cache import settings_of
+
+CONFIG_BYTES_MAX = 65_536
+_STEP = re.compile(r"[^.\[\]]+")
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "url": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "object": (dict,),
+    "array": (list,),
+}
+
+
+def check_provider(name: str, providers: Mapping[str, Provider]) -> list[Problem]:
+    """Say if there is no such provider, and which was meant."""
+    if name in providers:
+        return []
+    text = f"unknown provider{_nearest(name, providers)}; GET /api/v1/provider lists all"
+    return [Problem(("body", "provider"), text, "provider")]
+
+
+def check_secrets(provider: Provider, texts: Sequence[str], *where: str | int) -> list[Problem]:
+    """List what is wrong with a source's secrets, without repeating any of them."""
+    rule = provider.secret
+    if rule is None:
+        told = f"{provider.title} has no secret; leave this out"
+        return [Problem(("body", *where), told, "secret")] if texts else []
+    if rule.is_required and not texts:
+        return [Problem(("body", *where), f"is needed: {rule.about}", "missing")]
+    problems = []
+    for number, text in enumerate(texts):
+        wrong = "is empty" if not text.strip() else rule.problem(text)
+        if wrong is not None:
+            at = (*where, number) if where == ("secrets",) else where
+            problems.append(Problem(("body", *at), wrong, "secret"))
+    return problems
+
+
+def check_config(provider: Provider, config: Mapping[str, Any]) -> list[Problem]:
+    """List what is wrong with a source's settings."""
+    if len(msgspec.json.encode(config)) > CONFIG_BYTES_MAX:
+        return [Problem(("body", "config"), f"at most {CONFIG_BYTES_MAX} bytes", "too_long")]
+    known = {setting.name: setting for setting in settings_of(provider)}
+    found = [*_unknown(config, known), *_missing(config, known), *_wrong(config, known)]
+    return found or [_declared(problem) for problem in provider.config_problems(config)]
+
+
+def _declared(problem: ConfigProblem) -> Problem:
+    """Return what an adapter says, with its path cut into its steps: `checks[0].at`."""
+    steps = [int(step) if step.isdigit() else step for step in _STEP.findall(problem.member)]
+    return Problem(("body", "config", *steps), problem.text, "setting")
+
+
+def _unknown(config: Mapping[str, Any], known: Mapping[str, ProviderSetting]) -> Iterator[Problem]:
+    for name in config:
+        if name not in known:
+            text = f"unknown setting{_nearest(name, known)}"
+            yield Problem(("body", "config", name), text, "unknown_setting")
+
+
+def _missing(config: Mapping[str, Any], known: Mapping[str, ProviderSetting]) -> Iterator[Problem]:
+    for setting in known.values():
+        if setting.is_required and config.get(setting.name) in (None, ""):
+            text = f"is needed: {setting.about}"
+            yield Problem(("body", "config", setting.name), text, "missing")
+
+
+def _wrong(config: Mapping[str, Any], known: Mapping[str, ProviderSetting]) -> Iterator[Problem]:
+    for name, value in config.items():
+        text = _value_problem(known[name], value) if name in known else None
+        if text is not None:
+            yield Problem(("body", "config", name), text, "setting")
+
+
+def _value_problem(setting: ProviderSetting, value: Any) -> str | None:
+    wanted = _TYPES[setting.type]
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+        return f"must be of type {setting.type}"
+    if setting.choices and value not in setting.choices:
+        return f"must be one of {', '.join(setting.choices)}"
+    if setting.type == "url" and not _is_web_address(value):
+        return "must be an http or https address"
+    return None
+
+
+def _is_web_address(value: Any) -> bool:
+    text = str(value)
+    if not text.isascii() or not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    by_fold = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), by_fold, n=1, cutoff=0.5)
+    return f"; did you mean {by_fold[near[0]]}?" if near else ""

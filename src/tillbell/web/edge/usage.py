@@ -1,0 +1,45 @@
+"""When keys were last used, written at most once an hour for each.
+
+Kept apart from the key itself, so that noting a use can never bring back a key that is
+being revoked at the same moment.
+"""
+
+from __future__ import annotations
+
+from tillbell.clock import HOUR, Clock, Micros
+from tillbell.errors import Unavailable
+from tillbell.model.records import ApiKey, KeyUse
+from tillbell.storage.ports.outbound import Registry
+
+NOTE_EVERY = HOUR
+_KEYS_MAX = 100_000
+
+
+class KeyUsage:
+    """Notes the use of keys. A store that cannot be written to now does not stop a request."""
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._noted: dict[str, Micros] = {}
+
+    def is_due(self, key: ApiKey) -> bool:
+        """Tell whether a use now should be noted."""
+        noted = self._noted.get(key.id)
+        return noted is None or noted + NOTE_EVERY <= self._clock.now()
+
+    async def record_use(self, key: ApiKey) -> None:
+        """Note that a key is used now."""
+        now = self._clock.now()
+        if len(self._noted) >= _KEYS_MAX:
+            self._noted.clear()
+        self._noted[key.id] = now
+        try:
+            await self._registry.put(KeyUse(id=key.id, scope=key.scope, last_used_at=now))
+        except Unavailable:
+            return  # it is a courtesy; what the request itself stores will say so
+
+    async def last_used_at(self, key: ApiKey) -> Micros | None:
+        """Return when a key was last used, to the hour."""
+        use = await self._registry.get(KeyUse, key.id, key.scope)
+        return use.last_used_at if use else None
