@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
 from fastapi import Query, Response
+from pydantic import Field, ValidationError
 
+from tillbell.app import Gateway
+from tillbell.clock import to_datetime
 from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import NotFound
 from tillbell.model.endpoints import EndpointStatus
 from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.create_beside import CREATE
 from tillbell.web.api.paging import OrderedPageOf, filtered_page
 from tillbell.web.api.routes import (
     AppId,
@@ -22,11 +25,83 @@ from tillbell.web.api.routes import (
     guard,
     resource,
 )
-from tillbell.web.api.shapes.applications import ApplicationIn, ApplicationOut, ApplicationPatch
-from tillbell.web.api.shapes.base import Listed
-from tillbell.web.edge.auth import Action, Capability, Tenant
+from tillbell.web.api.shapes import Flag, Listed, Metadata, Name, Out, Rated, Uid
+from tillbell.web.edge.auth import Access, Action, Capability, Principal, Tenant
+from tillbell.web.edge.problems import invalid_from
+
+
+class ApplicationIn(Rated):
+    """A whole application."""
+
+    name: Name
+    uid: Uid | None = None
+    metadata: Metadata | None = None
+    check_schemas: Flag = Field(
+        default=False, description="Refuse messages that break their event type's schema."
+    )
+
+    def fields(self) -> dict[str, Any]:
+        """Return it as fields of the record."""
+        return {
+            "name": self.name,
+            "uid": self.uid,
+            "throttle_rate": self.rate,
+            "metadata": self.metadata or {},
+            "check_schemas": self.check_schemas,
+        }
+
+
+class ApplicationPatch(Rated):
+    """What is to change; members left out stay, null clears."""
+
+    name: Name = ""
+    uid: Uid | None = None
+    metadata: Metadata | None = None
+    check_schemas: Flag = False
+
+    def fields(self) -> dict[str, Any]:
+        """Return what it names as fields of the record."""
+        named = self.model_fields_set & {"name", "uid", "check_schemas"}
+        fields: dict[str, Any] = {name: getattr(self, name) for name in named}
+        if self.gives_rate:
+            fields["throttle_rate"] = self.rate
+        if "metadata" in self.model_fields_set:
+            fields["metadata"] = self.metadata or {}
+        return fields
+
+
+class ApplicationOut(Out):
+    """An application."""
+
+    id: str
+    uid: str | None
+    name: str
+    throttle_rate: int | None
+    rate_limit: int | None
+    metadata: dict[str, str]
+    check_schemas: bool
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, application: Application) -> ApplicationOut:
+        """Show an application."""
+        return cls(
+            id=application.id,
+            uid=application.uid,
+            name=application.name,
+            throttle_rate=application.throttle_rate,
+            rate_limit=application.throttle_rate,
+            metadata=application.metadata,
+            check_schemas=application.check_schemas,
+            created_at=to_datetime(application.created_at),
+            updated_at=to_datetime(application.updated_at),
+        )
+
 
 router = resource("/app", "Application")
+
+CREATE = Access("application", Action.WRITE, Tenant.OPERATOR)
 
 
 @router.post(
@@ -107,3 +182,20 @@ async def delete(app: ApplicationOf, gateway: GatewayOf) -> Response:
     """Delete an application with everything in it."""
     await gateway.applications.remove(app.id)
     return Response(status_code=204)
+
+
+async def create_beside(
+    gateway: Gateway, uid: str, fields: dict[str, Any], principal: Principal
+) -> Application:
+    """Create the application of a message or a portal token, unless somebody just has.
+
+    The fields are as the API names them. `Conflict` if they name another uid, which is taken.
+    """
+    principal.require(CREATE)
+    try:
+        body = ApplicationIn.model_validate(fields)
+    except ValidationError as error:
+        raise invalid_from(error, "body", "application") from error
+    if body.uid not in (None, uid):
+        return await gateway.applications.create(body.fields())
+    return (await gateway.applications.get_or_create(uid, body.fields())).record

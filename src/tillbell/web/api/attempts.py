@@ -3,35 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, NamedTuple
 
-from fastapi import Query, Response
+from fastapi import Depends, Query, Response
+from pydantic import Field
 
 from tillbell.app import Gateway
+from tillbell.clock import iso
 from tillbell.errors import NotFound
-from tillbell.model.messages import Attempt
+from tillbell.model.messages import Attempt, Result
 from tillbell.storage.ports.outbound import AttemptFilter, DeliveryRow, MessageFilter, Page
-from tillbell.web.api.filters import (
-    AttemptQuery,
-    AttemptQueryOf,
-    MessageFilterOf,
-    WithContent,
-    codes_of,
-)
+from tillbell.web.api.filters import MessageFilterOf, WithContent, codes_of
 from tillbell.web.api.messages import MessageOf, camel_page
 from tillbell.web.api.paging import ListPage, PageOf, list_page
 from tillbell.web.api.rendering import (
     Doc,
+    MessageOut,
     answer,
-    attempt_doc,
     message_doc,
     standing,
     states_of,
+    trigger_type,
 )
 from tillbell.web.api.routes import AttemptId, EndpointOf, GatewayOf, app_read, app_write, resource
-from tillbell.web.api.shapes.base import Listed, Status
-from tillbell.web.api.shapes.messages import AttemptOut, EndpointMessageOut
+from tillbell.web.api.shapes import Listed, Out, Status, StatusCodeClass
 from tillbell.web.edge.auth import Capability
+
+
+class EndpointMessageOut(MessageOut):
+    """A message as it stands at one endpoint."""
+
+    status: Status
+    status_text: str
+    next_attempt: datetime | None
+
+
+class AttemptOut(Out):
+    """One try to send a message."""
+
+    id: str
+    msg_id: str
+    endpoint_id: str
+    delivery_id: str
+    url: str
+    number: int
+    status: Status
+    status_text: str
+    trigger_type: int = Field(description="0: by the schedule, 1: by hand.")
+    response: str
+    response_status_code: int
+    response_duration_ms: int
+    result: str
+    error: str
+    detail: str
+    timestamp: datetime
+    msg: MessageOut | None
+
+
+class AttemptQuery(NamedTuple):
+    """What a list of attempts is asked for besides messages."""
+
+    status: Status | None
+    status_code_class: StatusCodeClass | None
+
+
+async def attempt_query(
+    status: Annotated[Status | None, Query()] = None,
+    status_code_class: Annotated[StatusCodeClass | None, Query()] = None,
+) -> AttemptQuery:
+    """Read a filter over attempts."""
+    return AttemptQuery(status, status_code_class)
+
+
+AttemptQueryOf = Annotated[AttemptQuery, Depends(attempt_query)]
+
 
 router = resource("/app/{app_id}", "Message Attempt")
 
@@ -183,3 +229,27 @@ async def _messages(gateway: Gateway, app_id: str, attempts: Sequence[Attempt]) 
         if message is not None:
             docs[id_] = await message_doc(gateway, message, with_content=True)
     return docs
+
+
+def attempt_doc(attempt: Attempt, *, with_content: bool, msg: Doc | None = None) -> Doc:
+    """Show an attempt."""
+    status = Status.SUCCESS if attempt.result is Result.ACCEPTED else Status.FAIL
+    return {
+        "id": attempt.id,
+        "msgId": attempt.message_id,
+        "endpointId": attempt.endpoint_id,
+        "deliveryId": attempt.delivery_id,
+        "url": attempt.url,
+        "number": attempt.number,
+        "status": status,
+        "statusText": status.name.lower(),
+        "triggerType": trigger_type(attempt.trigger),
+        "response": attempt.response.decode("utf-8", "replace") if with_content else "",
+        "responseStatusCode": attempt.status_code,
+        "responseDurationMs": attempt.duration_us // 1000,
+        "result": attempt.result.value,
+        "error": attempt.error,
+        "detail": attempt.detail,
+        "timestamp": iso(attempt.started_at),
+        "msg": msg,
+    }

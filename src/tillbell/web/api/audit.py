@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
 from fastapi import Query
+from pydantic import Field
 
+from tillbell.clock import to_datetime
 from tillbell.model.transactions import AuditEntry
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, list_page
 from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource
-from tillbell.web.api.shapes.audit import AuditOut
-from tillbell.web.api.shapes.base import Listed
+from tillbell.web.api.shapes import Listed, Out
+
+
+class AuditOut(Out):
+    """Who did what, and why."""
+
+    id: str
+    at: datetime
+    actor: str = Field(description="Id of the API key.")
+    action: str = Field(description="As transaction.hold; .proposed: it needed a second key.")
+    target: str = Field(description="Id of what it was done to.")
+    reason: str
+    details: dict[str, Any]
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> AuditOut:
+        """Show an entry."""
+        shown = entry._asdict() | {"at": to_datetime(entry.at)}
+        del shown["app_id"]
+        return cls(**shown)
+
 
 router = resource("/app/{app_id}/audit", "Audit")
 

@@ -19,10 +19,19 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Request
-from pydantic import ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
 
 from tillbell.app import Gateway
 from tillbell.errors import Invalid, NotFound, Problem
@@ -31,12 +40,75 @@ from tillbell.model.sources import Source
 from tillbell.model.transactions import Direction, Transaction
 from tillbell.money import format_amount
 from tillbell.process.operator import NewTransaction
-from tillbell.web.api.money_in import checked_amount
 from tillbell.web.api.routes import UID, GatewayOf, PrincipalOf, guard, operation_id
-from tillbell.web.api.shapes.cashier import CashierDataOut, CashierIn, CashierOut
+from tillbell.web.api.shapes import Out
+from tillbell.web.api.transactions import CurrencyCode, Reference, checked_amount
 from tillbell.web.edge.auth import Action, Tenant
 from tillbell.web.edge.paths import CASHIER
 from tillbell.web.edge.problems import invalid_from
+
+
+def _amount(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise PydanticCustomError("amount", "send a number, or the amount as text")
+    return value
+
+
+def _name(value: Any) -> Any:
+    """Users may be numbered."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if is_number else value
+
+
+BaseAmount = Annotated[
+    Any,
+    AfterValidator(_amount),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "maxLength": 64}]}),
+    Field(description="In whole units. Read digit by digit, never as a binary number."),
+]
+UserId = Annotated[
+    Reference,
+    BeforeValidator(_name),
+    WithJsonSchema({"anyOf": [{"type": "string", "maxLength": 256}, {"type": "integer"}]}),
+]
+
+
+class CashierIn(BaseModel):
+    """A pay-in or pay-out. What else a provider's page asks for is not kept: no card, no name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    psp_type: Reference = Field(alias="pspType", description="The provider's code: FORUMPAY.")
+    type: Literal["PAYIN", "PAYOUT"]
+    baseamount: BaseAmount
+    currency: CurrencyCode
+    user_id: UserId = Field(alias="userId")
+    merchant_reference: Reference | Literal[""] | None = Field(
+        default=None, alias="merchantReference"
+    )
+
+
+class CashierDataOut(Out):
+    """The transaction that was created. Its outcome comes by webhook."""
+
+    status: Literal["PENDING"] = Field(description="Of the creation: always PENDING.")
+    id: str = Field(alias="transactionId")
+    webhook_id: str = Field(alias="transaction_id", description="The same, as webhooks call it.")
+    type: Literal["PAYIN", "PAYOUT"]
+    amount: str
+    currency: str
+    user_id: str
+    merchant_reference: str = Field(description="Empty when not set.")
+
+
+class CashierOut(Out):
+    """What the cashier answers."""
+
+    status: Literal["success"] = "success"
+    message: str
+    is_success: Literal[True] = True
+    data: CashierDataOut
+
 
 router = APIRouter(
     tags=["Cashier"],

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Path, Query, Response
+from pydantic import Field
 
 from tillbell.app import Gateway
+from tillbell.clock import iso
 from tillbell.errors import Invalid, NotFound, Problem
-from tillbell.model.messages import DeliveryState
+from tillbell.model.messages import Delivery, DeliveryState, Message
 from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import DeliveryRow, MessageFilter, Page
 from tillbell.web.api.filters import MessageFilterOf
 from tillbell.web.api.messages import camel_page
 from tillbell.web.api.paging import ListPage, PageOf, in_memory_page, list_page
-from tillbell.web.api.rendering import answer, delivery_doc
+from tillbell.web.api.rendering import Doc, answer, standing, trigger_type
 from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, resource
-from tillbell.web.api.shapes.base import Listed
-from tillbell.web.api.shapes.messages import DeliveryOut
+from tillbell.web.api.shapes import Listed, Out, Status
+
+
+class DeliveryOut(Out):
+    """The duty to bring one message to one endpoint."""
+
+    id: str
+    msg_id: str
+    endpoint_id: str
+    event_type: str
+    event_id: str | None
+    state: str
+    status: Status
+    status_text: str
+    attempts: int
+    next_attempt: datetime | None
+    trigger_type: int
+    created_at: datetime
+    timestamp: datetime = Field(description="When the message was published.")
+
 
 router = resource("/app/{app_id}/delivery", "Delivery")
 
@@ -98,3 +119,20 @@ async def _of_endpoint(
 
 def _id_of(row: DeliveryRow) -> str:
     return row.delivery.id
+
+
+def delivery_doc(delivery: Delivery, message: Message) -> Doc:
+    """Show a delivery."""
+    return {
+        "id": delivery.id,
+        "msgId": delivery.message_id,
+        "endpointId": delivery.endpoint_id,
+        "eventType": message.event_type,
+        "eventId": message.event_id,
+        "state": delivery.state.value,
+        **standing(delivery),
+        "attempts": delivery.attempts,
+        "triggerType": trigger_type(delivery.trigger),
+        "createdAt": iso(delivery.created_at),
+        "timestamp": iso(message.created_at),
+    }

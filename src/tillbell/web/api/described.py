@@ -10,8 +10,8 @@ from typing import Annotated
 
 from fastapi import Header, Query
 
+from tillbell.web.api.messages import MessageIn, PublishedOut
 from tillbell.web.api.routes import AppId, guard, resource
-from tillbell.web.api.shapes.messages import MessageIn, PublishedOut
 from tillbell.web.edge.auth import PUBLISH
 
 router = resource("", "Message")

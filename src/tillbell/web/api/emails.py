@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Path
+from pydantic import Field
 
+from tillbell.clock import to_datetime
 from tillbell.errors import NotFound
 from tillbell.model.emails import Email
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, list_page
 from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource
-from tillbell.web.api.shapes.base import Listed
-from tillbell.web.api.shapes.emails import EmailOut
+from tillbell.web.api.shapes import Listed, Out
+
+
+class EmailOut(Out):
+    """A sent e-mail."""
+
+    id: str
+    uid: str | None = Field(description="The mail service's name and id of it.")
+    email_id: str
+    status: str = Field(description="sent, delivered, bounced or complained.")
+    to: list[str]
+    order_id: str | None = Field(description="As the mail's tags tell.")
+    reason: str | None = Field(description="Why it was not delivered.")
+    source_id: str
+    occurred_at: datetime | None = Field(description="When its status began.")
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, email: Email) -> EmailOut:
+        """Show an e-mail."""
+        return cls(
+            id=email.id,
+            uid=email.uid,
+            email_id=email.email_id,
+            status=email.status,
+            to=list(email.to),
+            order_id=email.order_id,
+            reason=email.reason,
+            source_id=email.source_id,
+            occurred_at=to_datetime(email.news_at) if email.news_at is not None else None,
+            version=email.version,
+            created_at=to_datetime(email.created_at),
+            updated_at=to_datetime(email.updated_at),
+        )
+
 
 router = resource("/app/{app_id}/email", "Email")
 

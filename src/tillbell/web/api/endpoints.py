@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from fastapi import Response
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from tillbell.model.endpoints import Endpoint
-from tillbell.storage.ports.outbound import Page
+import msgspec
+from fastapi import Response
+from pydantic import Field
+
+from tillbell.app import Gateway
+from tillbell.catalog import CATALOG
+from tillbell.clock import DAY, from_datetime, to_datetime
+from tillbell.configure.endpoints import EndpointChanges
+from tillbell.deliver.config_cache import ApplicationView
+from tillbell.deliver.publish import MessageDraft, PublishReceipt
+from tillbell.errors import ConflictError, Invalid, NotFound, Problem
+from tillbell.model.endpoints import Endpoint, EndpointStatus
+from tillbell.model.messages import DeliveryState
+from tillbell.model.records import Application
+from tillbell.rules.delivery.selectors import check_event_type, compile_filter
+from tillbell.storage.ports.outbound import DeliverySelection, Page, Totals
+from tillbell.web.api.filters import TimeQuery, codes_of, time_range
 from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.rendering import MessageOut, answer, message_doc, states_of
 from tillbell.web.api.routes import (
     ApplicationOf,
     EndpointId,
@@ -18,19 +35,273 @@ from tillbell.web.api.routes import (
     app_write,
     resource,
 )
-from tillbell.web.api.shapes.base import Listed
-from tillbell.web.api.shapes.endpoints import (
-    EndpointIn,
-    EndpointOut,
-    EndpointPatch,
-    EndpointUpsertIn,
-    HeadersIn,
-    HeadersOut,
-    HeadersPatchIn,
-    RotateIn,
-    SecretOut,
+from tillbell.web.api.shapes import (
+    Flag,
+    In,
+    Label,
+    Listed,
+    Metadata,
+    Name,
+    Out,
+    Rated,
+    Status,
+    Text,
+    Uid,
+    Window,
 )
+from tillbell.web.api.tasks import TaskOut, shown_task
 from tillbell.web.edge.auth import Capability
+
+WEEK_S = 604_800
+MONTH_S = 2_592_000
+
+Url = Annotated[str, Field(min_length=1, max_length=2048)]
+EventTypes = Annotated[list[Name], Field(min_length=1, max_length=500)]
+Channels = Annotated[list[Label], Field(min_length=1, max_length=10)]
+SecretText = Annotated[str, Field(min_length=1, max_length=512)]
+Headers = dict[str, str]
+
+_AS_THEY_ARE = frozenset({"uid", "url", "success", "ordering", "max_concurrency", "header_names"})
+
+
+class EndpointFields(Rated):
+    """What an endpoint body may say. Members left out are told from null."""
+
+    description: Text | None = None
+    uid: Uid | None = None
+    disabled: Flag | None = None
+    event_types: EventTypes | None = Field(
+        default=None, description="Selectors such as `order.paid` or `order.*`; null: every type."
+    )
+    filter_types: EventTypes | None = Field(default=None, description="Older name of `eventTypes`.")
+    channels: Channels | None = Field(default=None, description="null: every channel.")
+    metadata: Metadata | None = None
+    profile: Name | None = Field(default=None, description="The dialect, e.g. `standard`.")
+    retry_schedule: (
+        Annotated[list[Annotated[int, Field(strict=True, ge=0, le=MONTH_S)]], Field(max_length=50)]
+        | None
+    ) = Field(default=None, description="Seconds before attempt 2, 3, …; null: the profile's.")
+    timeout: Annotated[int, Field(strict=True, ge=1, le=60)] | None = Field(
+        default=None, description="Seconds."
+    )
+    success: Literal["2xx", "200"] | None = None
+    ordering: Literal["fifo"] | None = None
+    max_concurrency: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
+    header_names: dict[str, str] | None = Field(
+        default=None, description="Profile's header name → this endpoint's."
+    )
+    handshake: Flag | None = Field(
+        default=None,
+        description="Profile `cloudevents`: ask the receiver with OPTIONS before saving.",
+    )
+
+    def changes(self) -> EndpointChanges:
+        """Return what it names as fields of the record: null clears, what is left out stays."""
+        named = self.model_fields_set
+        fields: dict[str, Any] = {name: getattr(self, name) for name in named & _AS_THEY_ARE}
+        if "description" in named:
+            fields["description"] = self.description or ""
+        if "metadata" in named:
+            fields["metadata"] = self.metadata or {}
+        if "timeout" in named:
+            fields["timeout_s"] = self.timeout
+        if self.gives_rate:
+            fields["throttle_rate"] = self.rate
+        if self.profile is not None:
+            fields["profile"] = self.profile
+        if self.handshake is not None:
+            fields["handshake"] = self.handshake
+        return EndpointChanges(
+            fields | self._lists() | _status(self.disabled), self._selectors_named()
+        )
+
+    def _lists(self) -> dict[str, Any]:
+        named = self.model_fields_set
+        fields: dict[str, Any] = {}
+        if named & {"event_types", "filter_types"}:
+            fields["selectors"] = _tuple(self.event_types or self.filter_types)
+        if "channels" in named:
+            fields["channels"] = _tuple(self.channels)
+        if "retry_schedule" in named:
+            fields["retry_schedule"] = _tuple(self.retry_schedule)
+        return fields
+
+    def _selectors_named(self) -> str | None:
+        if self.event_types:
+            return "eventTypes"
+        return "filterTypes" if self.filter_types else None
+
+
+def _tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
+    return tuple(values) if values is not None else None
+
+
+def _status(disabled: bool | None) -> dict[str, Any]:  # noqa: FBT001 - the wire's own flag
+    if disabled is None:
+        return {}
+    if disabled:
+        return {"status": EndpointStatus.DISABLED, "status_reason": "owner"}
+    return {"status": EndpointStatus.ACTIVE, "status_reason": None}
+
+
+class EndpointUpsertIn(EndpointFields):
+    """A whole endpoint. Secret, headers and profile stay as they are if it exists."""
+
+    url: Url
+
+
+class EndpointIn(EndpointUpsertIn):
+    """A new endpoint."""
+
+    secret: SecretText | None = Field(default=None, description="Made for you if you leave it out.")
+    headers: Headers | None = None
+
+    def changes(self) -> EndpointChanges:
+        """Return it as fields of the record, with its secret and headers."""
+        return super().changes()._replace(secret=self.secret, headers=self.headers)
+
+
+class EndpointPatch(EndpointFields):
+    """What is to change; members left out stay, null clears."""
+
+    url: Url = ""
+
+
+class EndpointOut(Out):
+    """An endpoint."""
+
+    id: str
+    uid: str | None
+    url: str
+    description: str
+    disabled: bool
+    status: EndpointStatus
+    status_reason: str | None
+    event_types: list[str] | None
+    filter_types: list[str] | None
+    channels: list[str] | None
+    throttle_rate: int | None
+    rate_limit: int | None
+    metadata: dict[str, str]
+    profile: str
+    retry_schedule: list[int] | None
+    timeout: int | None
+    success: str | None
+    ordering: str | None
+    max_concurrency: int | None
+    header_names: dict[str, str] | None
+    handshake: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> EndpointOut:
+        """Show an endpoint."""
+        selectors = list(endpoint.selectors) if endpoint.selectors is not None else None
+        schedule = endpoint.retry_schedule
+        return cls(
+            id=endpoint.id,
+            uid=endpoint.uid,
+            url=endpoint.url,
+            description=endpoint.description,
+            disabled=endpoint.status is not EndpointStatus.ACTIVE,
+            status=endpoint.status,
+            status_reason=endpoint.status_reason,
+            event_types=selectors,
+            filter_types=selectors,
+            channels=list(endpoint.channels) if endpoint.channels is not None else None,
+            throttle_rate=endpoint.throttle_rate,
+            rate_limit=endpoint.throttle_rate,
+            metadata=endpoint.metadata,
+            profile=endpoint.profile,
+            retry_schedule=list(schedule) if schedule is not None else None,
+            timeout=endpoint.timeout_s,
+            success=endpoint.success,
+            ordering=endpoint.ordering,
+            max_concurrency=endpoint.max_concurrency,
+            header_names=endpoint.header_names,
+            handshake=endpoint.handshake,
+            version=endpoint.version,
+            created_at=to_datetime(endpoint.created_at),
+            updated_at=to_datetime(endpoint.updated_at),
+        )
+
+
+class HeadersIn(In):
+    """All custom headers."""
+
+    headers: Headers
+
+
+class HeadersPatchIn(In):
+    """Headers to set and to delete."""
+
+    headers: Headers = Field(default_factory=dict)
+    delete_headers: list[str] | None = None
+
+
+class HeadersOut(Out):
+    """Custom headers; of those in `sensitive` the value is not shown."""
+
+    headers: Headers
+    sensitive: list[str]
+
+
+class SecretOut(Out):
+    """The signing secret in use; "" when the endpoint has none."""
+
+    key: str
+
+
+class RotateIn(In):
+    """A new signing secret."""
+
+    key: SecretText | None = Field(default=None, description="Made for you if you leave it out.")
+    grace_period_seconds: Annotated[int, Field(strict=True, ge=0, le=WEEK_S)] | None = Field(
+        default=None, description="How long the old one goes on signing too."
+    )
+
+
+class StatsOut(Out):
+    """Deliveries of an endpoint by where they stand."""
+
+    success: int
+    pending: int
+    sending: int
+    fail: int
+    canceled: int
+
+
+class AttemptStatsOut(Out):
+    """Deliveries of an endpoint that have ended, by how."""
+
+    success: int
+    fail: int
+    canceled: int
+
+
+class ExampleIn(In):
+    """An example to send."""
+
+    event_type: Name
+    payload: dict[str, object] | None = Field(
+        default=None, description="Default: the type's sample."
+    )
+    example_index: Annotated[int, Field(strict=True, ge=0)] = 0
+
+
+class BulkReplayIn(Window):
+    """Which deliveries to send again."""
+
+    event_types: EventTypes | None = None
+    channel: Label | None = None
+    tag: Label | None = None
+    status: Status | None = None
+    status_code_class: int | None = Field(
+        default=None, description="200, 300, …; 0: no answer came."
+    )
+
 
 router = resource("/app/{app_id}/endpoint", "Endpoint")
 
@@ -38,6 +309,9 @@ READ = app_read("endpoint")
 WRITE = app_write("endpoint", Capability.MANAGE_ENDPOINT)
 SHOW_SECRET = app_write("endpoint", Capability.VIEW_SECRET)  # a read key may not see it
 ROTATE = app_write("endpoint", Capability.MANAGE_SECRET)
+ATTEMPT = app_write("endpoint", Capability.CREATE_ATTEMPTS)
+
+STATS_DAYS = 28
 
 
 @router.get("", dependencies=READ)
@@ -136,3 +410,126 @@ def shown_headers(endpoint: Endpoint, opened: dict[str, str]) -> HeadersOut:
     secret = set(endpoint.secret_headers)
     plain = {name: value for name, value in opened.items() if name not in secret}
     return HeadersOut(headers=plain, sensitive=sorted(secret))
+
+
+# ── deliveries of an endpoint ────────────────────────────────────────────────────────────────────
+
+
+@router.get("/{endpoint_id}/stats", dependencies=READ)
+async def stats(
+    endpoint: EndpointOf, gateway: GatewayOf, since: TimeQuery = None, until: TimeQuery = None
+) -> StatsOut:
+    """Count the endpoint's deliveries of that time (default: 28 days) by where they stand."""
+    totals = await _totals(endpoint, gateway, since, until)
+    return StatsOut(
+        success=totals.succeeded,
+        pending=totals.waiting,
+        sending=totals.sending,
+        fail=totals.failed,
+        canceled=totals.discarded,
+    )
+
+
+@router.get("/{endpoint_id}/attempt-stats", dependencies=READ)
+async def attempt_stats(
+    endpoint: EndpointOf, gateway: GatewayOf, since: TimeQuery = None, until: TimeQuery = None
+) -> AttemptStatsOut:
+    """Count the endpoint's deliveries of that time (default: 28 days) that have ended."""
+    totals = await _totals(endpoint, gateway, since, until)
+    return AttemptStatsOut(success=totals.succeeded, fail=totals.failed, canceled=totals.discarded)
+
+
+async def _totals(
+    endpoint: Endpoint, gateway: Gateway, since: datetime | None, until: datetime | None
+) -> Totals:
+    end = from_datetime(until) if until is not None else gateway.clock.now()
+    start = from_datetime(since) if since is not None else end - STATS_DAYS * DAY
+    if end < start:
+        raise Invalid(Problem(("query", "until"), "must not be before since", "span"))
+    return await gateway.database.history.totals(endpoint.scope, endpoint.id, start, end)
+
+
+@router.post("/{endpoint_id}/recover", status_code=202, dependencies=ATTEMPT)
+async def recover(endpoint: EndpointOf, body: Window, gateway: GatewayOf) -> TaskOut:
+    """Send again what failed in that time."""
+    since, until = time_range(body.since, body.until, gateway.clock.now())
+    return shown_task(await gateway.delivery_resender.recover_failed(endpoint, since, until))
+
+
+@router.post("/{endpoint_id}/replay-missing", status_code=202, dependencies=ATTEMPT)
+async def replay_missing(endpoint: EndpointOf, body: Window, gateway: GatewayOf) -> TaskOut:
+    """Send messages of that time that this endpoint never had."""
+    since, until = time_range(body.since, body.until, gateway.clock.now())
+    return shown_task(await gateway.delivery_resender.replay_missing(endpoint, since, until))
+
+
+@router.post("/{endpoint_id}/bulk-replay", status_code=202, dependencies=ATTEMPT)
+async def bulk_replay(endpoint: EndpointOf, body: BulkReplayIn, gateway: GatewayOf) -> TaskOut:
+    """Send again what a filter selects; without `status`, whatever ended."""
+    since, until = time_range(body.since, body.until, gateway.clock.now())
+    ended = (DeliveryState.SUCCEEDED, DeliveryState.FAILED)
+    selection = DeliverySelection(
+        app_id=endpoint.scope,
+        endpoint_id=endpoint.id,
+        since=since,
+        until=until,
+        states=states_of(body.status) or ended,
+        event_types=tuple(body.event_types) if body.event_types else None,
+        channel=body.channel,
+        tag=body.tag,
+        status_codes=codes_of(body.status_code_class),
+    )
+    return shown_task(await gateway.delivery_resender.bulk_replay(selection))
+
+
+@router.post(
+    "/{endpoint_id}/send-example",
+    status_code=202,
+    dependencies=ATTEMPT,
+    response_model=None,
+    responses={202: {"model": MessageOut}},
+)
+async def send_example(
+    app: ApplicationOf, endpoint: EndpointOf, body: ExampleIn, gateway: GatewayOf
+) -> Response:
+    """Send a sample of an event type to this endpoint only, whatever it has selected."""
+    if (wrong := check_event_type(body.event_type)) is not None:
+        raise Invalid(Problem(("body", "eventType"), wrong, "event_type"))
+    if endpoint.status is EndpointStatus.DISABLED:
+        raise ConflictError("This endpoint is disabled; enable it first.", code="endpoint_disabled")
+    payload = await _example(gateway, body)
+    view = await _only(gateway, app, endpoint)
+    draft = MessageDraft(body.event_type, msgspec.json.encode(payload), tags=("example",))
+    published = await gateway.publisher.publish_for(view, draft)
+    assert isinstance(published, PublishReceipt)
+    return answer(await message_doc(gateway, published.message, with_content=True), 202)
+
+
+async def _only(gateway: Gateway, app: Application, endpoint: Endpoint) -> ApplicationView:
+    """Make a view of the application in which there is only this endpoint, and it takes all."""
+    live = await gateway.config_cache.compiled_endpoint(app.id, endpoint.id)
+    if live is None:
+        raise NotFound
+    everything = compile_filter(None, None)
+    return ApplicationView(app, {endpoint.id: live._replace(filter=everything)})
+
+
+async def _example(gateway: Gateway, body: ExampleIn) -> Any:
+    if body.payload is not None:
+        return body.payload
+    kind = await gateway.config_cache.event_type(body.event_type)
+    examples = _examples(kind.schemas) if kind else []
+    if body.example_index < len(examples):
+        return examples[body.example_index]
+    if body.event_type in CATALOG:
+        return CATALOG[body.event_type].sample
+    message = "there is no sample of this type; give `payload`, or `examples` in its schema"
+    raise Invalid(Problem(("body", "eventType"), message, "no_sample"))
+
+
+def _examples(schemas: dict[str, Any] | None) -> list[Any]:
+    if not schemas:
+        return []
+    latest = schemas[max(schemas)]
+    found = latest.get("examples") if isinstance(latest, dict) else None
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

@@ -2,25 +2,109 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
 from fastapi import Path, Query, Response
+from pydantic import Field
 
 from tillbell.catalog import CATALOG
+from tillbell.clock import to_datetime
 from tillbell.configure.event_types import not_registered
 from tillbell.model.records import EventType
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, filtered_page
 from tillbell.web.api.routes import GatewayOf, also_answers, guard, resource
-from tillbell.web.api.shapes.base import Listed
-from tillbell.web.api.shapes.event_types import (
-    CatalogEntryOut,
-    EventTypeIn,
-    EventTypeOut,
-    EventTypePatch,
-    EventTypeUpsertIn,
-)
+from tillbell.web.api.shapes import Flag, In, Listed, Name, Out, Text
 from tillbell.web.edge.auth import Action, Capability, Tenant
+
+Schemas = dict[str, Any]
+
+
+class EventTypeUpsertIn(In):
+    """A whole event type, its name being in the path."""
+
+    description: Text
+    archived: Flag = False
+    deprecated: Flag = False
+    schemas: Schemas | None = Field(default=None, description="Version → JSON Schema.")
+    group_name: Name | None = None
+    feature_flags: list[Name] | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return it as fields of the record."""
+        flags = self.feature_flags
+        return {
+            "description": self.description,
+            "archived": self.archived,
+            "deprecated": self.deprecated,
+            "schemas": self.schemas,
+            "group_name": self.group_name,
+            "feature_flags": tuple(flags) if flags is not None else None,
+        }
+
+
+class EventTypeIn(EventTypeUpsertIn):
+    """A whole event type."""
+
+    name: Name
+
+
+class EventTypePatch(In):
+    """What is to change; members left out stay, null clears."""
+
+    description: Text = ""
+    archived: Flag = False
+    deprecated: Flag = False
+    schemas: Schemas | None = None
+    group_name: Name | None = None
+    feature_flags: list[Name] | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Return what it names as fields of the record."""
+        fields = {name: getattr(self, name) for name in self.model_fields_set}
+        if fields.get("feature_flags") is not None:
+            fields["feature_flags"] = tuple(fields["feature_flags"])
+        return fields
+
+
+class EventTypeOut(Out):
+    """An event type."""
+
+    name: str
+    description: str
+    archived: bool
+    deprecated: bool
+    schemas: Schemas | None
+    group_name: str | None
+    feature_flags: list[str] | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, kind: EventType, *, with_content: bool = True) -> EventTypeOut:
+        """Show an event type."""
+        return cls(
+            name=kind.uid or kind.id,
+            description=kind.description,
+            archived=kind.archived,
+            deprecated=kind.deprecated,
+            schemas=kind.schemas if with_content else None,
+            group_name=kind.group_name,
+            feature_flags=list(kind.feature_flags) if kind.feature_flags is not None else None,
+            created_at=to_datetime(kind.created_at),
+            updated_at=to_datetime(kind.updated_at),
+        )
+
+
+class CatalogEntryOut(Out):
+    """A built-in event type."""
+
+    name: str
+    description: str
+    schema_: dict[str, Any] = Field(alias="schema")
+    sample: dict[str, Any]
+
 
 router = resource("/event-type", "Event Type")
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from fastapi import Depends, Query
 
 from tillbell.clock import Micros, from_datetime
 from tillbell.errors import Invalid, Problem
 from tillbell.storage.ports.outbound import MessageFilter
-from tillbell.web.api.shapes.base import Status, StatusCodeClass
 
 _TYPES_MAX = 500
 
@@ -42,24 +41,6 @@ async def message_filter(
 
 
 MessageFilterOf = Annotated[MessageFilter, Depends(message_filter)]
-
-
-class AttemptQuery(NamedTuple):
-    """What a list of attempts is asked for besides messages."""
-
-    status: Status | None
-    status_code_class: StatusCodeClass | None
-
-
-async def attempt_query(
-    status: Annotated[Status | None, Query()] = None,
-    status_code_class: Annotated[StatusCodeClass | None, Query()] = None,
-) -> AttemptQuery:
-    """Read a filter over attempts."""
-    return AttemptQuery(status, status_code_class)
-
-
-AttemptQueryOf = Annotated[AttemptQuery, Depends(attempt_query)]
 
 
 def instant(value: datetime | None) -> Micros | None:

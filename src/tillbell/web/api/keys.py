@@ -2,18 +2,75 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
 from fastapi import Path, Response
+from pydantic import Field
 
-from tillbell.clock import from_datetime
+from tillbell.clock import Micros, from_datetime, to_datetime
 from tillbell.model.records import ApiKey
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, filtered_page
 from tillbell.web.api.routes import GatewayOf, Usage, guard, resource
-from tillbell.web.api.shapes.base import Listed
-from tillbell.web.api.shapes.keys import KeyIn, KeyOut, NewKeyOut
+from tillbell.web.api.shapes import In, Listed, Name, Out
 from tillbell.web.edge.auth import Action, Tenant
+
+KeyScopeText = Annotated[
+    str,
+    Field(
+        pattern=r"^(admin|write|read|publish|[a-z\-]{1,64}:(read|write))$",
+        description="`admin`, `write`, `read`, `publish`, or `<resource>:read|write`.",
+    ),
+]
+
+
+class KeyIn(In):
+    """A new API key."""
+
+    name: Name
+    scopes: list[KeyScopeText] = Field(min_length=1, max_length=50)
+    app_id: Name | None = Field(default=None, description="Bound to this application (id or uid).")
+    expires_at: datetime | None = None
+
+
+class KeyOut(Out):
+    """An API key without its text."""
+
+    id: str
+    name: str
+    last4: str
+    scopes: list[str]
+    app_id: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None = Field(description="To the hour.")
+
+    @classmethod
+    def of(cls, key: ApiKey, last_used_at: Micros | None) -> KeyOut:
+        """Show a key."""
+        return cls(**cls.members(key, last_used_at))
+
+    @staticmethod
+    def members(key: ApiKey, last_used_at: Micros | None) -> dict[str, Any]:
+        """Collect what is shown of a key."""
+        return {
+            "id": key.id,
+            "name": key.name,
+            "last4": key.last4,
+            "scopes": list(key.scopes),
+            "app_id": key.app_id,
+            "created_at": to_datetime(key.created_at),
+            "expires_at": to_datetime(key.expires_at) if key.expires_at is not None else None,
+            "last_used_at": to_datetime(last_used_at) if last_used_at is not None else None,
+        }
+
+
+class NewKeyOut(KeyOut):
+    """A new API key. Its text is shown here and never again."""
+
+    key: str
+
 
 router = resource("/key", "API Key")
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import Depends, Response
+from pydantic import Field
 
 from tillbell.app import Gateway
 from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import Message
 from tillbell.storage.ports.outbound import Page
+from tillbell.web.api.applications import ApplicationIn
+from tillbell.web.api.endpoints import EndpointOut
 from tillbell.web.api.filters import MessageFilterOf, WithContent
 from tillbell.web.api.paging import PageOf, in_memory_page, list_page
-from tillbell.web.api.rendering import Doc, answer, message_doc, standing
+from tillbell.web.api.rendering import Doc, MessageOut, answer, message_doc, standing
 from tillbell.web.api.routes import (
     ApplicationOf,
     GatewayOf,
@@ -23,16 +27,74 @@ from tillbell.web.api.routes import (
     app_write,
     resource,
 )
-from tillbell.web.api.shapes.base import Listed
-from tillbell.web.api.shapes.endpoints import EndpointOut, MessageEndpointOut, TaskOut
-from tillbell.web.api.shapes.messages import (
-    BulkExpungeIn,
-    BulkExpungeOut,
-    MessageOut,
-    PrecheckIn,
-    PrecheckOut,
+from tillbell.web.api.shapes import (
+    In,
+    Label,
+    Listed,
+    Name,
+    Out,
+    Status,
 )
-from tillbell.web.api.tasks import shown_task
+from tillbell.web.api.tasks import TaskOut, shown_task
+
+
+class MessageIn(In):
+    """A message to publish. The payload is kept and sent byte for byte."""
+
+    event_type: Name
+    payload: dict[str, Any]
+    event_id: Name | None = Field(default=None, description="Your own id; a second use is a 409.")
+    channels: list[Label] | None = Field(default=None, max_length=5)
+    tags: list[Label] | None = Field(default=None, max_length=10)
+    deliver_at: datetime | None = Field(default=None, description="Within the next 24 hours.")
+    order_key: Name | None = Field(
+        default=None, description="For endpoints with `ordering`: one at a time for each key."
+    )
+    payload_retention_period: int | None = Field(default=None, description="Days.")
+    payload_retention_hours: int | None = None
+    application: ApplicationIn | None = Field(
+        default=None, description="Created first, if the application of the path does not exist."
+    )
+
+
+class PublishedOut(MessageOut):
+    """A message just published."""
+
+    deliveries: int = Field(description="How many deliveries it made.")
+
+
+class PrecheckIn(In):
+    """A message that may be published."""
+
+    event_type: Name
+    channels: list[Label] | None = Field(default=None, max_length=5)
+
+
+class PrecheckOut(Out):
+    """Whether anybody would get it."""
+
+    active: bool
+
+
+class BulkExpungeIn(In):
+    """Messages whose payload is to be deleted."""
+
+    ids: list[Name] = Field(default_factory=list, max_length=100)
+
+
+class BulkExpungeOut(Out):
+    """What became of each: `expunged` or `not-found`."""
+
+    results: dict[str, str]
+
+
+class MessageEndpointOut(EndpointOut):
+    """An endpoint as it stands with one message."""
+
+    status: Status  # type: ignore[assignment]  # Svix's name for the message's status
+    status_text: str
+    next_attempt: datetime | None
+
 
 router = resource("/app/{app_id}/msg", "Message")
 

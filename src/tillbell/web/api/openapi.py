@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 
 from tillbell import __version__
 from tillbell.catalog import CATALOG
-from tillbell.web.api.shapes.base import InvalidOut, ProblemOut
+from tillbell.web.api.shapes import InvalidOut, ProblemOut
 
 Doc = dict[str, Any]
 

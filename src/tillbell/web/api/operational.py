@@ -14,7 +14,17 @@ from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.endpoints import shown_headers
+from tillbell.web.api.endpoints import (
+    EndpointIn,
+    EndpointOut,
+    EndpointPatch,
+    EndpointUpsertIn,
+    HeadersIn,
+    HeadersOut,
+    RotateIn,
+    SecretOut,
+    shown_headers,
+)
 from tillbell.web.api.paging import OrderedPageOf, list_page
 from tillbell.web.api.routes import (
     EndpointId,
@@ -24,17 +34,7 @@ from tillbell.web.api.routes import (
     guard,
     resource,
 )
-from tillbell.web.api.shapes.base import Listed
-from tillbell.web.api.shapes.endpoints import (
-    EndpointIn,
-    EndpointOut,
-    EndpointPatch,
-    EndpointUpsertIn,
-    HeadersIn,
-    HeadersOut,
-    RotateIn,
-    SecretOut,
-)
+from tillbell.web.api.shapes import Listed
 from tillbell.web.edge.auth import Action, Tenant
 
 router = resource("/operational-webhook/endpoint", "Operational Webhook")

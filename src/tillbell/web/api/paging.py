@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 from fastapi import Depends, Query
 
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.shapes.base import Ordering
+from tillbell.web.api.shapes import Ordering
 
 T = TypeVar("T")
 

@@ -14,6 +14,7 @@ Where processes share a database, messages are seen two seconds after they were 
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -27,9 +28,30 @@ from tillbell.model.records import Application, PollCursor
 from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.web.api.filters import LabelQuery, TimeQuery
 from tillbell.web.api.paging import Limit, list_page
-from tillbell.web.api.rendering import answer, message_doc
+from tillbell.web.api.rendering import MessageOut, answer, message_doc
 from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, resource
-from tillbell.web.api.shapes.messages import PolledOut, SeekIn, SeekOut
+from tillbell.web.api.shapes import In, Out
+
+
+class PolledOut(Out):
+    """Messages since the iterator, oldest first."""
+
+    data: list[MessageOut]
+    iterator: str
+    done: bool
+
+
+class SeekIn(In):
+    """Where a consumer is to go on."""
+
+    after: datetime
+
+
+class SeekOut(Out):
+    """The consumer's new iterator."""
+
+    iterator: str
+
 
 router = resource("/app/{app_id}/poller", "Message Poller")
 

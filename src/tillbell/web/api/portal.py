@@ -6,16 +6,53 @@ end. It is in the link's fragment, which browsers do not send to servers or prox
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from fastapi import Response
+from pydantic import Field
 
 from tillbell.app import Gateway
 from tillbell.clock import SECOND
 from tillbell.errors import Forbidden, NotFound
 from tillbell.model.records import Application
-from tillbell.web.api.create_beside import create_beside
+from tillbell.web.api.applications import ApplicationIn, create_beside
 from tillbell.web.api.routes import AppId, ApplicationOf, GatewayOf, PrincipalOf, guard, resource
-from tillbell.web.api.shapes.keys import WEEK_S, ExpireIn, PortalIn, PortalOut
+from tillbell.web.api.shapes import Flag, In, Name, Out
 from tillbell.web.edge.auth import Action, Capability, Tenant
+
+HOUR_S = 3600
+WEEK_S = 7 * 24 * HOUR_S
+
+
+class PortalIn(In):
+    """What a portal token may do, and for how long."""
+
+    application: ApplicationIn | None = Field(
+        default=None, description="Created first, if the application of the path does not exist."
+    )
+    read_only: Flag | None = None
+    capabilities: list[Capability] | None = None
+    expiry: Annotated[int, Field(strict=True, ge=HOUR_S, le=WEEK_S)] | None = Field(
+        default=None, description="Seconds; 7 days if left out."
+    )
+    session_id: Name | None = None
+
+
+class PortalOut(Out):
+    """A link to the portal, and the token in it."""
+
+    url: str
+    token: str
+
+
+class ExpireIn(In):
+    """Which portal tokens of the application are to end, and when."""
+
+    expiry: Annotated[int, Field(strict=True, ge=0, le=WEEK_S)] | None = Field(
+        default=None, description="Seconds from now; at once if left out."
+    )
+    session_ids: list[Name] | None = None
+
 
 router = resource("/auth", "Authentication")
 

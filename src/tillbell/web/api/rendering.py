@@ -6,15 +6,17 @@ the reader as they were published.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from fastapi import Response
+from pydantic import Field
 
 from tillbell.app import Gateway
 from tillbell.clock import Micros, iso
-from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message, Result, Trigger
-from tillbell.web.api.shapes.base import Status
+from tillbell.model.messages import Delivery, DeliveryState, Message, Trigger
+from tillbell.web.api.shapes import Out, Status
 
 Doc = dict[str, Any]
 
@@ -28,6 +30,19 @@ _STATUS = {
     DeliveryState.FAILED: Status.FAIL,
     DeliveryState.DISCARDED: Status.CANCELED,
 }
+
+
+class MessageOut(Out):
+    """A message."""
+
+    id: str
+    event_type: str
+    event_id: str | None
+    channels: list[str] | None
+    tags: list[str] | None
+    timestamp: datetime
+    deliver_at: datetime | None
+    payload: dict[str, Any] = Field(description="`{}` without content, `{'expired': true}` after.")
 
 
 def answer(value: object, status: int = 200) -> Response:
@@ -54,30 +69,6 @@ async def _payload(gateway: Gateway, message: Message) -> msgspec.Raw:
     return msgspec.Raw(body) if body is not None else EXPIRED
 
 
-def attempt_doc(attempt: Attempt, *, with_content: bool, msg: Doc | None = None) -> Doc:
-    """Show an attempt."""
-    status = Status.SUCCESS if attempt.result is Result.ACCEPTED else Status.FAIL
-    return {
-        "id": attempt.id,
-        "msgId": attempt.message_id,
-        "endpointId": attempt.endpoint_id,
-        "deliveryId": attempt.delivery_id,
-        "url": attempt.url,
-        "number": attempt.number,
-        "status": status,
-        "statusText": status.name.lower(),
-        "triggerType": _trigger(attempt.trigger),
-        "response": attempt.response.decode("utf-8", "replace") if with_content else "",
-        "responseStatusCode": attempt.status_code,
-        "responseDurationMs": attempt.duration_us // 1000,
-        "result": attempt.result.value,
-        "error": attempt.error,
-        "detail": attempt.detail,
-        "timestamp": iso(attempt.started_at),
-        "msg": msg,
-    }
-
-
 def standing(delivery: Delivery) -> Doc:
     """Show where a delivery stands, as members of another thing."""
     status = _STATUS[delivery.state]
@@ -89,23 +80,6 @@ def standing(delivery: Delivery) -> Doc:
     }
 
 
-def delivery_doc(delivery: Delivery, message: Message) -> Doc:
-    """Show a delivery."""
-    return {
-        "id": delivery.id,
-        "msgId": delivery.message_id,
-        "endpointId": delivery.endpoint_id,
-        "eventType": message.event_type,
-        "eventId": message.event_id,
-        "state": delivery.state.value,
-        **standing(delivery),
-        "attempts": delivery.attempts,
-        "triggerType": _trigger(delivery.trigger),
-        "createdAt": iso(delivery.created_at),
-        "timestamp": iso(message.created_at),
-    }
-
-
 def states_of(status: Status | None) -> tuple[DeliveryState, ...] | None:
     """Return the states of deliveries that a status means; None for all."""
     if status is None:
@@ -113,7 +87,8 @@ def states_of(status: Status | None) -> tuple[DeliveryState, ...] | None:
     return tuple(state for state, meant in _STATUS.items() if meant is status)
 
 
-def _trigger(trigger: Trigger) -> int:
+def trigger_type(trigger: Trigger) -> int:
+    """Return how an attempt was started, as Svix numbers it: 0 by the schedule, 1 by hand."""
     return 0 if trigger is Trigger.SCHEDULED else 1
 
 

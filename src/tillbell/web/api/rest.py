@@ -22,7 +22,6 @@ from tillbell.web.api import (
     deliveries,
     described,
     emails,
-    endpoint_work,
     endpoints,
     event_types,
     health,
@@ -36,7 +35,6 @@ from tillbell.web.api import (
     sources,
     suppressions,
     tasks,
-    transaction_acts,
     transactions,
 )
 from tillbell.web.api.failures import install
@@ -46,7 +44,6 @@ from tillbell.web.edge.paths import BASE
 ROUTERS: tuple[APIRouter, ...] = (
     applications.router,
     endpoints.router,
-    endpoint_work.router,
     event_types.router,
     messages.router,
     attempts.router,
@@ -55,7 +52,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     callbacks.router,
     providers.router,
     transactions.router,
-    transaction_acts.router,
     conflicts.router,
     audit.router,
     shipments.router,

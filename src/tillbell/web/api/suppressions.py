@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Path, Response
+from pydantic import Field
 
+from tillbell.clock import to_datetime
 from tillbell.errors import NotFound
 from tillbell.model.emails import Suppression
 from tillbell.process.operator import ActionReason
@@ -19,8 +22,31 @@ from tillbell.web.api.routes import (
     app_write,
     resource,
 )
-from tillbell.web.api.shapes.base import Listed
-from tillbell.web.api.shapes.emails import SuppressionOut
+from tillbell.web.api.shapes import Listed, Out
+
+
+class SuppressionOut(Out):
+    """An e-mail address that must not be written to again."""
+
+    id: str
+    address: str
+    reason: str = Field(description="bounced or complained.")
+    source_id: str
+    email_id: str = Field(description="The e-mail by which we learned it.")
+    created_at: datetime
+
+    @classmethod
+    def of(cls, suppression: Suppression) -> SuppressionOut:
+        """Show an address."""
+        return cls(
+            id=suppression.id,
+            address=suppression.uid or "",
+            reason=suppression.reason,
+            source_id=suppression.source_id,
+            email_id=suppression.email_id,
+            created_at=to_datetime(suppression.created_at),
+        )
+
 
 router = resource("/app/{app_id}/suppression", "Suppression")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Path, Query
@@ -13,9 +14,22 @@ from tillbell.model.records import Task, TaskStatus
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.paging import OrderedPageOf, filtered_page
 from tillbell.web.api.routes import GatewayOf, PrincipalOf, guard, resource
-from tillbell.web.api.shapes.base import Listed
-from tillbell.web.api.shapes.endpoints import TaskOut
+from tillbell.web.api.shapes import (
+    Listed,
+    Out,
+)
 from tillbell.web.edge.auth import Action, Capability, Tenant
+
+
+class TaskOut(Out):
+    """Work in the background."""
+
+    id: str
+    status: str
+    task: str
+    data: dict[str, object]
+    updated_at: datetime
+
 
 router = resource("/background-task", "Background Task")
 

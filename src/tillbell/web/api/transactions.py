@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
 
-from fastapi import Depends, Path, Query, Response
+from fastapi import Depends, Path, Query, Request, Response
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from tillbell.app import Gateway
+from tillbell.clock import to_datetime
 from tillbell.configure.names import checked_uid
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.records import Application
-from tillbell.model.transactions import Direction, Transaction, TransactionKind, TransactionStatus
-from tillbell.process.operator import NewTransaction
+from tillbell.model.transactions import (
+    AMOUNT_MAX,
+    Direction,
+    Effect,
+    EffectKind,
+    Transaction,
+    TransactionKind,
+    TransactionStatus,
+    Transition,
+)
+from tillbell.money import format_amount, is_currency, parse_amount
+from tillbell.process.operator import ActionReason, AwaitingSecondKey, NewTransaction
+from tillbell.process.resend_message import MessageResender
+from tillbell.rules.payments.booking import transaction_data
+from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import TransactionFilter
 from tillbell.storage.ports.outbound import Page
+from tillbell.web.api.conflicts import ConflictOut
 from tillbell.web.api.filters import TimeQuery, instant
-from tillbell.web.api.money_in import checked_amount
+from tillbell.web.api.manual_actions import SECOND_KEY, ActIn, proposed
 from tillbell.web.api.paging import OrderedPageOf, list_page
 from tillbell.web.api.routes import (
     UID,
@@ -27,13 +46,130 @@ from tillbell.web.api.routes import (
     app_write,
     resource,
 )
-from tillbell.web.api.shapes.base import Listed
-from tillbell.web.api.shapes.transactions import (
-    TransactionDetailOut,
-    TransactionIn,
-    TransactionOut,
-)
-from tillbell.web.api.transaction_view import detail_out, transaction_out
+from tillbell.web.api.shapes import Flag, In, Listed, Metadata, Out, Uid
+
+AMOUNT = r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,30})?$"
+
+
+def _no_number(value: Any) -> Any:
+    """A JSON number has lost its digits in many a reader before it comes here."""
+    if isinstance(value, int | float):
+        raise PydanticCustomError("amount", 'send the amount as text, like "100.00"')
+    return value
+
+
+AmountText = Annotated[
+    str,
+    BeforeValidator(_no_number),
+    Field(max_length=64, pattern=AMOUNT, description='In whole units, as text: `"100.00"`.'),
+]
+CurrencyCode = Annotated[
+    str, Field(min_length=3, max_length=5, description="ISO 4217, or a coin's: `EUR`, `USDT`.")
+]
+Reference = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class TransactionIn(In):
+    """A pay-in or pay-out that begins now. With a `uid` it can be sent again safely."""
+
+    uid: Uid | None = None
+    direction: Direction
+    amount: AmountText
+    currency: CurrencyCode
+    merchant_reference: Reference | None = None
+    user_id: Reference | None = Field(default=None, description="Whose account it is about.")
+    source_id: Reference | None = Field(
+        default=None, description="Id or uid of the source that will tell of it."
+    )
+    psp_transaction_id: Reference | None = None
+    order_id: Reference | None = None
+    metadata: Metadata | None = None
+    reserve: Flag = Field(default=False, description="Of a pay-out: reserve the amount at once.")
+
+
+class ReverseIn(ActIn):
+    """Why a transaction is reversed, and how much of it."""
+
+    amount: AmountText | None = Field(default=None, description="null: all that is left.")
+
+
+class TransactionOut(Out):
+    """A transaction: what `data` of `transaction.*` messages is."""
+
+    id: str
+    uid: str | None
+    type: TransactionKind
+    direction: Direction
+    status: TransactionStatus
+    previous_status: TransactionStatus | None
+    sequence: int = Field(description="Counts its steps, without gaps.")
+    substate: str | None
+    reason: str | None
+    raw_status: str | None
+    message: str | None
+    amount: str
+    currency: str
+    settlement_amount: str | None
+    settlement_currency: str | None
+    psp_transaction_id: str | None
+    psp_reference: str | None
+    provider: str | None
+    source_id: str | None
+    user_id: str | None
+    merchant_reference: str | None
+    order_id: str | None
+    parent_id: str | None = Field(description="What it was linked to, e.g. refunds.")
+    metadata: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+class TransitionOut(Out):
+    """One step of a transaction."""
+
+    sequence: int
+    previous_status: TransactionStatus | None
+    status: TransactionStatus
+    at: datetime
+    callback_id: str | None = Field(description="What told us.")
+    actor: str | None = Field(description="The API key that did it.")
+    substate: str | None
+    reason: str | None
+    raw_status: str | None
+    message: str | None
+    trust: str | None
+    supersedes: int | None = Field(description="The step that it overrules.")
+    message_id: str | None = Field(description="The message that told of it.")
+    details: dict[str, Any]
+
+
+class EffectOut(Out):
+    """What a step did to an account. There is at most one of each kind."""
+
+    kind: EffectKind
+    sequence: int = Field(description="Of the step that caused it.")
+    amount: str
+    currency: str
+    at: datetime
+    callback_id: str | None
+
+
+class TransactionDetailOut(TransactionOut):
+    """A transaction with its steps, effects, conflicts and what is linked to it."""
+
+    transitions: list[TransitionOut]
+    effects: list[EffectOut]
+    conflicts: list[ConflictOut]
+    children: list[TransactionOut]
+
+
+class ResentOut(Out):
+    """A message that was sent again, and to whom."""
+
+    message_id: str
+    event_type: str
+    endpoint_ids: list[str]
+
 
 router = resource("/app/{app_id}/transaction", "Transaction")
 
@@ -56,6 +192,7 @@ async def the_transaction(
 
 
 TransactionOf = Annotated[Transaction, Depends(the_transaction)]
+
 
 # ── filters ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -95,6 +232,7 @@ async def transaction_filter(
 
 
 FilterOf = Annotated[TransactionFilter, Depends(transaction_filter)]
+
 
 # ── routes ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -160,3 +298,157 @@ def _read(gateway: Gateway, app: Application, body: TransactionIn) -> NewTransac
         metadata=body.metadata or {},
         reserves=body.reserve,
     )
+
+
+class TransactionAction:
+    """Does one action on the transaction of the path, for the key that asks."""
+
+    def __init__(
+        self, transaction: TransactionOf, body: ActIn, gateway: GatewayOf, who: PrincipalOf
+    ) -> None:
+        self._transaction = transaction
+        self._manual_actions = gateway.manual_actions
+        self._act = ActionReason(who.key.id, body.reason)
+
+    async def do(self, action: str) -> TransactionOut | Response:
+        """Do it; 202 if it waits for a second key."""
+        found = self._transaction
+        done = await self._manual_actions.change_status(found.app_id, found.id, action, self._act)
+        if isinstance(done, AwaitingSecondKey):
+            return proposed(done, f"transaction.{action}")
+        return transaction_out(done)
+
+
+ActorOf = Annotated[TransactionAction, Depends()]
+
+
+@router.post("/{transaction_id}/hold", dependencies=WRITE, response_model=TransactionOut)
+async def hold(actor: ActorOf) -> TransactionOut | Response:
+    """Hold a pending transaction until a person has looked at it."""
+    return await actor.do("hold")
+
+
+@router.post("/{transaction_id}/release", dependencies=WRITE, response_model=TransactionOut)
+async def release(actor: ActorOf) -> TransactionOut | Response:
+    """Let a held transaction go on: Pending again."""
+    return await actor.do("release")
+
+
+@router.post(
+    "/{transaction_id}/approve",
+    dependencies=WRITE,
+    response_model=TransactionOut,
+    responses=SECOND_KEY,
+)
+async def approve(actor: ActorOf) -> TransactionOut | Response:
+    """Let a pay-out proceed: Processing. Its provider says how it ends."""
+    return await actor.do("approve")
+
+
+@router.post(
+    "/{transaction_id}/reject",
+    dependencies=WRITE,
+    response_model=TransactionOut,
+    responses=SECOND_KEY,
+)
+async def reject(actor: ActorOf) -> TransactionOut | Response:
+    """Refuse a pay-out: Rejected. What was reserved is released."""
+    return await actor.do("reject")
+
+
+@router.post("/{transaction_id}/cancel", dependencies=WRITE, response_model=TransactionOut)
+async def cancel(actor: ActorOf) -> TransactionOut | Response:
+    """Cancel a transaction that has not begun to be processed."""
+    return await actor.do("cancel")
+
+
+@router.post("/{transaction_id}/reverse", dependencies=WRITE)
+async def reverse(
+    transaction: TransactionOf, body: ReverseIn, gateway: GatewayOf, who: PrincipalOf
+) -> TransactionOut:
+    """Record that an approved transaction was undone. Answers with the linked reversal."""
+    amount = None
+    if body.amount is not None:
+        amount = checked_amount(body.amount, transaction.currency)
+    act = ActionReason(who.key.id, body.reason)
+    made = await gateway.manual_actions.reverse(transaction.app_id, transaction.id, amount, act)
+    return transaction_out(made)
+
+
+async def the_message_resender(request: Request) -> MessageResender:
+    """Give the one who tells again."""
+    reteller: MessageResender = request.app.state.reteller
+    return reteller
+
+
+@router.post("/{transaction_id}/resend", dependencies=WRITE)
+async def resend(
+    transaction: TransactionOf,
+    body: ActIn,
+    reteller: Annotated[MessageResender, Depends(the_message_resender)],
+    who: PrincipalOf,
+) -> ResentOut:
+    """Send the message of the latest step again, to all who want it; its id stays the same."""
+    told = await reteller.resend(transaction, ActionReason(who.key.id, body.reason))
+    return ResentOut(
+        message_id=told.message.id,
+        event_type=told.message.event_type,
+        endpoint_ids=list(told.endpoint_ids),
+    )
+
+
+CONFLICTS_MAX = 250  # shown with a transaction, newest first; the rest are listed apart
+
+
+def transaction_out(found: Transaction) -> TransactionOut:
+    """Show a transaction as its messages do."""
+    return TransactionOut.model_validate(transaction_data(found))
+
+
+async def detail_out(database: Database, found: Transaction) -> TransactionDetailOut:
+    """Show a transaction with all that belongs to it."""
+    page = Page(limit=CONFLICTS_MAX)
+    transitions = await database.transitions(found.app_id, found.id)
+    effects = await database.effects(found.app_id, found.id)
+    conflicts = await database.conflicts(found.app_id, page, found.id)
+    children = await database.linked_transactions(found.app_id, found.id)
+    return TransactionDetailOut.model_validate(
+        transaction_data(found)
+        | {
+            "transitions": [_transition_out(one) for one in transitions],
+            "effects": [_effect_out(one) for one in effects],
+            "conflicts": [ConflictOut.of(one) for one in conflicts],
+            "children": [transaction_out(one) for one in children],
+        }
+    )
+
+
+def _transition_out(step: Transition) -> TransitionOut:
+    shown = step._asdict()
+    del shown["transaction_id"]
+    details = dict(step.details)
+    shown["message_id"] = details.pop("messageId", None)
+    return TransitionOut(**shown | {"at": to_datetime(step.at), "details": details})
+
+
+def _effect_out(effect: Effect) -> EffectOut:
+    shown = effect._asdict()
+    del shown["transaction_id"]
+    amount = format_amount(effect.amount, effect.currency)
+    return EffectOut(**shown | {"at": to_datetime(effect.at), "amount": amount})
+
+
+def checked_amount(text: str | Decimal | int, currency: str, member: str = "amount") -> int:
+    """Return an amount in minor units. `Invalid` unless it is more than zero and exact."""
+    if not is_currency(currency):
+        raise Invalid(Problem(("body", "currency"), "is no currency we know", "currency"))
+    try:
+        minor = parse_amount(text, currency)
+    except ValueError as error:
+        raise Invalid(Problem(("body", member), str(error), "amount")) from error
+    if minor == 0:
+        raise Invalid(Problem(("body", member), "must be more than zero", "amount"))
+    if minor > AMOUNT_MAX:
+        most = format_amount(AMOUNT_MAX, currency)
+        raise Invalid(Problem(("body", member), f"may be {most} {currency} at most", "amount"))
+    return minor

@@ -152,7 +152,7 @@ class MessageCreate:
     async def _create_application(
         self, id_or_uid: str, draft: ApplicationDraft, principal: Principal
     ) -> None:
-        from tillbell.web.api.create_beside import create_beside  # its shapes load slowly
+        from tillbell.web.api.applications import create_beside  # its shapes load slowly
 
         fields = msgspec.to_builtins(draft)
         try:

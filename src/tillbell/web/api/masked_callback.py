@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
+from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from tillbell.model.callbacks import Notice
@@ -18,11 +19,34 @@ from tillbell.receive.source_cache import PATH, CompiledSource
 from tillbell.receive.verify_and_parse import CallbackReading
 from tillbell.rules.delivery.headers import is_secret_header
 from tillbell.rules.payments.masking import MASK, mask_text, mask_tree
-from tillbell.web.api.shapes.callbacks import RequestOut
-from tillbell.web.api.shapes.sources import ReadingOut
+from tillbell.web.api.shapes import Out
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
+
+
+class RequestOut(Out):
+    """A request as it came; secrets and card numbers are masked."""
+
+    method: str
+    target: str
+    headers: list[list[str]] = Field(description="Name and value, in the order they came.")
+    peer: str
+    body: str | None
+    body_note: str | None = Field(description="Why the body is not shown.")
+
+
+class ReadingOut(Out):
+    """What a callback says when it is read now."""
+
+    verdict: str = Field(description="accepted or refused.")
+    trust: str | None
+    why: str = Field(description="Of the verdict.")
+    outcome: str | None = Field(description="null: it is processed.")
+    outcome_why: str
+    dedupe_key: str | None
+    notices: list[dict[str, Any]] = Field(description="What it says, in our words.")
+
 
 BODY_MAX = 262_144  # bytes of a body that are shown
 

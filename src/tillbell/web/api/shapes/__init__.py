@@ -1,1 +1,0 @@
-"""The shapes of the REST API: what bodies look like on the wire."""
