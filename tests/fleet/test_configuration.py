@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from tests.fleet.fleet import APP, FleetOf
+from functools import partial
+
+from tests.fleet.fleet import APP, FleetOf, eventually
 from tillbell.configure.endpoints import EndpointChanges
-from tillbell.model.endpoints import Endpoint
+from tillbell.deliver.lane import Lane
+from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
 from tillbell.model.records import Application
 
 ROUNDS = 20
+FAILING = 1_000_000
 
 
 async def test_changes_through_several_processes_are_all_there(fleet: FleetOf) -> None:
@@ -27,6 +31,28 @@ async def test_changes_through_several_processes_are_all_there(fleet: FleetOf) -
         assert (stored.url, stored.description) == (moved.fields["url"], "described")
         assert first.endpoints.secret(stored) == secret
         assert stored.version == 4
+
+
+async def test_an_endpoint_resumed_by_one_process_begins_anew_in_the_one_that_delivers(
+    fleet: FleetOf,
+) -> None:
+    first, second = await fleet.start(), await fleet.start()
+    endpoint = await fleet.endpoint(first, "/a")
+    await fleet.knows(second, endpoint.id)
+    live = await second.directory.live(APP.id, endpoint.id)
+    assert live is not None
+    lane = second.dispatcher.lane(live)
+    lane.health = EndpointHealth(id=endpoint.id, scope=APP.id, failing_since=FAILING)
+    for status in (EndpointStatus.PAUSED, EndpointStatus.ACTIVE):
+        changes = EndpointChanges({"status": status, "status_reason": None})
+        await first.endpoints.patch(APP.id, endpoint.id, changes)
+        await eventually(partial(_is, lane, status))
+
+    assert lane.health.failing_since is None
+
+
+async def _is(lane: Lane, status: EndpointStatus) -> bool:
+    return lane.live.endpoint.status is status
 
 
 async def test_what_one_process_removed_no_other_brings_back(fleet: FleetOf) -> None:

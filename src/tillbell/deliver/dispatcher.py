@@ -116,6 +116,7 @@ class Dispatcher:
         lane.narrow()
         if woke:
             lane.breaker = breakers.Breaker(ramp=1)
+            lane.health = EndpointHealth(id=lane.id, scope=lane.app_id)  # else it pauses again
         if not live.is_active:
             self._send_back(lane)
         self.on_claimable(lane)
