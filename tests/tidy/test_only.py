@@ -51,6 +51,15 @@ _HTTP_EXCEPTIONS = ("fastapi.HTTPException", "starlette.exceptions.HTTPException
 
 ACTS = (
     Act(
+        "store records",
+        ("deliver/config_cache.py", "storage/", TESTING),
+        named=tuple(
+            f"{store}.{verb}"
+            for store in ("registry", "_registry", "database", "_database")
+            for verb in ("put", "remove")
+        ),
+    ),
+    Act(
         "open outbound sockets",
         _NETWORK,
         named=(".create_connection", ".open_connection", ".sock_connect", ".connect_ex"),
@@ -195,6 +204,8 @@ def test_no_test_patches_the_program() -> None:
         ("open outbound sockets", "await asyncio.open_connection('h', 80)"),
         ("open outbound sockets", "await asyncio.get_running_loop().create_connection(f, 'h')"),
         ("open outbound sockets", "from asyncio import open_connection"),
+        ("store records", "await self._registry.put(record)"),
+        ("store records", "await gateway.database.remove(Endpoint, id_, scope)"),
         ("use sockets, TLS or names", "def late():\n    import socket"),
         ("use sockets, TLS or names", "import dns.resolver"),
         ("speak HTTP through a library", "import urllib.request"),

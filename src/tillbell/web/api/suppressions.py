@@ -94,5 +94,5 @@ async def delete(suppression: SuppressionOf, gateway: GatewayOf, who: PrincipalO
     """Let an address be written to again, until it bounces once more. The audit log keeps who."""
     act = ActionReason(who.key.id, f"{suppression.reason} by e-mail {suppression.email_id}")
     await gateway.manual_actions.audit(suppression.scope, "suppression.delete", suppression.id, act)
-    await gateway.database.remove(Suppression, suppression.id, suppression.scope)
+    await gateway.config_cache.remove(Suppression, suppression.id, suppression.scope)
     return Response(status_code=204)
