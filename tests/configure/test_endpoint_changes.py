@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 from tests.configure.pairs import (
@@ -138,20 +139,21 @@ async def test_changes_of_an_endpoint(processes: tuple[Process, Process]) -> Non
 async def test_what_happens_to_an_endpoint_during_a_handshake(
     processes: tuple[Process, Process],
 ) -> None:
-    """The change that waits for the receiver is made over what was stored meanwhile."""
-    ours, theirs = processes
+    """The change that waits for the receiver is made over what was stored meanwhile.
+
+    By another process or by the same one: nobody waits for the receiver but who asked for it.
+    """
+    ours = processes[0]
     wrong = []
     ask = ENDPOINTS.changes["patch with handshake"]
-    for name, change in ENDPOINTS.changes.items():
-        app = name.replace(" ", "-")
+    for (name, change), process in product(ENDPOINTS.changes.items(), processes):
+        app = f"{name}-{processes.index(process)}".replace(" ", "-")
         thing = await make_thing(ENDPOINTS, ours, f"a-{app}")
         await know(processes, thing)
-        ours.handshake.meanwhile = bound(change, theirs, thing)
+        ours.handshake.meanwhile = bound(change, process, thing)
         outcomes = ["", await outcome(bound(ask, ours, thing))]
         found = outcomes, await shown(ENDPOINTS, ours, thing)
-        after_each_other = await in_order(
-            ENDPOINTS, ours, f"b {name}".replace(" ", "-"), ask, change
-        )
+        after_each_other = await in_order(ENDPOINTS, ours, f"b-{app}", ask, change)
         if found != after_each_other or ours.handshake.meanwhile is not None:
             wrong.append((name, found, after_each_other))
     assert not wrong, "\n".join(map(str, wrong))

@@ -1,0 +1,21 @@
+"""A background task that is removed while it works ends, and its record does not come back."""
+
+from __future__ import annotations
+
+from tests.flow.world import World
+from tillbell.deliver.tasks import Step
+from tillbell.model.records import Task
+
+
+async def test_a_task_whose_application_is_removed_ends(world: World) -> None:
+    gateway = world.gateway
+
+    async def remove_application(_: Task) -> Step:
+        await gateway.applications.remove(world.app.id)
+        return Step("somewhere", 1, is_last=False)
+
+    gateway.tasks.register("removing", remove_application)
+    await gateway.tasks.begin("removing", world.app.id, {})
+    await gateway.tasks.idle()
+
+    assert await gateway.database.list(Task, None) == []
