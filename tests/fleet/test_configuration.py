@@ -39,7 +39,7 @@ async def test_an_endpoint_resumed_by_one_process_begins_anew_in_the_one_that_de
     first, second = await fleet.start(), await fleet.start()
     endpoint = await fleet.endpoint(first, "/a")
     await fleet.knows(second, endpoint.id)
-    live = await second.directory.live(APP.id, endpoint.id)
+    live = await second.config_cache.compiled_endpoint(APP.id, endpoint.id)
     assert live is not None
     lane = second.dispatcher.lane(live)
     lane.health = EndpointHealth(id=endpoint.id, scope=APP.id, failing_since=FAILING)
@@ -52,7 +52,7 @@ async def test_an_endpoint_resumed_by_one_process_begins_anew_in_the_one_that_de
 
 
 async def _is(lane: Lane, status: EndpointStatus) -> bool:
-    return lane.live.endpoint.status is status
+    return lane.compiled.endpoint.status is status
 
 
 async def test_what_one_process_removed_no_other_brings_back(fleet: FleetOf) -> None:

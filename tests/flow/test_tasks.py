@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from tests.flow.world import World
-from tillbell.deliver.tasks import Step
+from tillbell.deliver.tasks import TaskProgress
 from tillbell.model.records import Task
 
 
 async def test_a_task_whose_application_is_removed_ends(world: World) -> None:
     gateway = world.gateway
 
-    async def remove_application(_: Task) -> Step:
+    async def remove_application(_: Task) -> TaskProgress:
         await gateway.applications.remove(world.app.id)
-        return Step("somewhere", 1, is_last=False)
+        return TaskProgress("somewhere", 1, is_last=False)
 
     gateway.tasks.register("removing", remove_application)
     await gateway.tasks.begin("removing", world.app.id, {})
