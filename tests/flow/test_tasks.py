@@ -16,6 +16,6 @@ async def test_a_task_whose_application_is_removed_ends(world: World) -> None:
 
     gateway.tasks.register("removing", remove_application)
     await gateway.tasks.begin("removing", world.app.id, {})
-    await gateway.tasks.idle()
+    await gateway.tasks.wait_idle()
 
     assert await gateway.database.list(Task, None) == []
