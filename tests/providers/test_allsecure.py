@@ -9,8 +9,7 @@ from tillbell.clock import SECOND
 from tillbell.model.callbacks import NoteNotice, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionKind, TransactionStatus
-from tillbell.providers.allsecure import PROVIDER
-from tillbell.providers.allsecure_proof import message, signature
+from tillbell.providers.allsecure import PROVIDER, message, signature
 from tillbell.providers.kit.base import (
     Incoming,
     IntakeStatus,

@@ -5,20 +5,23 @@ notification proves any other status of that id, so an approval is always confir
 repeats the id in XML. One of three ids is there: of a payment page (`wpf_unique_id`, which goes
 first), of a transaction (`unique_id`), or of an identity check (`reference_id`).
 
+`approved` of an authorization is no payment yet; of a void it is a cancellation. A refund that
+is a transaction of its own does not name its payment, so only the state `refunded` of the
+payment itself opens one.
+
 Sources: GenesisGateway/genesis_php; the fields of the payment page from other public SDKs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
 from tillbell.model.callbacks import NoteNotice, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionKind
-from tillbell.providers.emerchantpay_states import STEPS, linked_id, step_of
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
     CallbackAnswer,
@@ -36,9 +39,50 @@ from tillbell.providers.kit.base import (
 from tillbell.providers.kit.bodymac import secret_problem
 from tillbell.providers.kit.card import card_details, masked_number
 from tillbell.providers.kit.proof import digest, from_hex, key_bytes, same, verify_with_secrets
+from tillbell.providers.kit.reading import fold
 from tillbell.providers.kit.requests import request
-from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL, STATUSES, statuses
+from tillbell.providers.kit.words import (
+    APPROVED,
+    AUTHORIZATION_IS_FINAL,
+    AUTHORIZED,
+    CANCELLED,
+    DECLINED,
+    FAILED,
+    ON_HOLD,
+    PENDING,
+    STATUSES,
+    WordMeaning,
+    linked,
+    meaning,
+    statuses,
+    table,
+)
 
+STEPS = table(
+    {
+        "approved": APPROVED,
+        "success": APPROVED,
+        "declined": DECLINED,
+        "error": FAILED,
+        "unsuccessful": FAILED,
+        "voided": CANCELLED,
+        "timeout": CANCELLED,
+        "cancelled": CANCELLED,
+        "new": PENDING,
+        "user": PENDING,
+        "submitted": PENDING,
+        "in_progress": PENDING,
+        "pending": PENDING,
+        "pending_async": PENDING,
+        "pending_hold": PENDING,  # waits for the provider behind
+        "pending_review": ON_HOLD,
+        "refunded": linked(TransactionKind.REFUND),
+        "chargebacked": linked(TransactionKind.CHARGEBACK),
+        "second_chargebacked": linked(TransactionKind.CHARGEBACK),
+        "chargeback_reversed": linked(TransactionKind.CHARGEBACK_REVERSAL),
+        "chargeback_reversal": linked(TransactionKind.CHARGEBACK_REVERSAL),
+    }
+)
 IDS = ("wpf_unique_id", "unique_id", "reference_id")
 _ALGORITHMS: Mapping[int, str] = {20: "sha1", 32: "sha256", 64: "sha512"}
 _FORM = "application/x-www-form-urlencoded"
@@ -94,7 +138,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     told = _OF_PAGE if name == "wpf_unique_id" else _OF_TRANSACTION
     word = reading.text(found, told.status) or reading.required_text(found, "status")
     type_ = reading.text(found, told.type) or ""
-    step = step_of(word, type_, setup.config)
+    step = _step(word, type_, setup.config)
     kind = step.kind if step else TransactionKind.PAYMENT
     notice = TransactionNotice(
         References(
@@ -108,7 +152,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         reason=reading.text(found, "reason_code") or reading.text(found, "code"),
         message=reading.text(found, "message"),
         amount=_sum(found, told),
-        psp_transaction_id=id_ if kind is TransactionKind.PAYMENT else linked_id(id_, word, kind),
+        psp_transaction_id=id_ if kind is TransactionKind.PAYMENT else _linked_id(id_, word, kind),
         psp_reference=reading.text(found, "payment_transaction_unique_id"),
         details=card_details(
             *masked_number(reading.text(found, "card_number")),
@@ -159,6 +203,30 @@ def _sum(found: Mapping[str, str], told: _FieldNames) -> ProviderAmount | None:
     if value is None:
         return None
     return ProviderAmount(value, currency.upper() if currency else None, is_minor=True)
+
+
+# ── what a state means ────────────────────────────────────────────────────────────────────────────
+
+
+def _step(word: str, type_: str, config: Mapping[str, Any]) -> WordMeaning | None:
+    """Return what a state means for a transaction of that type; None if it is not known."""
+    step = meaning(word, STEPS, config)
+    if step != APPROVED:
+        return step
+    kind = fold(type_)
+    if kind.startswith("authorize"):
+        return meaning("authorized", {"authorized": AUTHORIZED}, config)
+    if kind == "void":
+        return CANCELLED
+    if "refund" in kind:
+        return None
+    return step
+
+
+def _linked_id(id_: str, word: str, kind: TransactionKind) -> str:
+    """Name what belongs to a payment, apart from it: a second chargeback is not the first."""
+    which = "second-" if fold(word) == "secondchargebacked" else ""
+    return f"{id_}:{which}{kind.value}"
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:

@@ -11,6 +11,7 @@ Sources: developer.paypal.com, Webhooks (verification, event names), Payments v1
 from __future__ import annotations
 
 import base64
+import re
 import zlib
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,9 +51,54 @@ from tillbell.providers.kit.reading import (
     text,
 )
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
-from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL, STATUSES, WordMeaning, meaning
-from tillbell.providers.paypal_events import DISPUTES, EVENTS, FORWARDED
+from tillbell.providers.kit.words import (
+    APPROVED,
+    AUTHORIZATION_IS_FINAL,
+    AUTHORIZED,
+    CANCELLED,
+    DECLINED,
+    PENDING,
+    SETTLING,
+    STATUSES,
+    WordMeaning,
+    linked,
+    meaning,
+    table,
+)
 
+EVENTS = table(
+    {
+        "CHECKOUT.ORDER.APPROVED": PENDING,  # by the payer; the merchant has to capture it
+        "PAYMENT.AUTHORIZATION.CREATED": AUTHORIZED,
+        "PAYMENT.AUTHORIZATION.VOIDED": CANCELLED,
+        "PAYMENT.CAPTURE.PENDING": SETTLING,
+        "PAYMENT.CAPTURE.COMPLETED": APPROVED,
+        "PAYMENT.CAPTURE.DECLINED": DECLINED,
+        "PAYMENT.CAPTURE.DENIED": DECLINED,
+        "PAYMENT.CAPTURE.REFUNDED": linked(TransactionKind.REFUND),
+        "PAYMENT.CAPTURE.REVERSED": linked(TransactionKind.REVERSAL),
+        "PAYMENT.SALE.PENDING": SETTLING,
+        "PAYMENT.SALE.COMPLETED": APPROVED,
+        "PAYMENT.SALE.DENIED": DECLINED,
+        "PAYMENT.SALE.REFUNDED": linked(TransactionKind.REFUND),
+        "PAYMENT.SALE.REVERSED": linked(TransactionKind.REVERSAL),
+    }
+)
+# With the outcome, where the event tells one.
+DISPUTES = table(
+    {
+        "CUSTOMER.DISPUTE.CREATED": linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING),
+        "CUSTOMER.DISPUTE.UPDATED": linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING),
+        "CUSTOMER.DISPUTE.RESOLVED RESOLVED_BUYER_FAVOUR": linked(TransactionKind.CHARGEBACK),
+        "CUSTOMER.DISPUTE.RESOLVED RESOLVED_SELLER_FAVOUR": linked(
+            TransactionKind.CHARGEBACK, TransactionStatus.CANCELLED
+        ),
+        "CUSTOMER.DISPUTE.RESOLVED CANCELED_BY_BUYER": linked(
+            TransactionKind.CHARGEBACK, TransactionStatus.CANCELLED
+        ),
+    }
+)
+FORWARDED = re.compile(r"[A-Z][A-Z0-9_-]{1,30}(\.[A-Z][A-Z0-9_-]{1,40}){1,4}")
 ID, TIME, SIGNATURE = (f"paypal-transmission-{name}" for name in ("id", "time", "sig"))
 CERTIFICATE_URL, ALGORITHM = "paypal-cert-url", "paypal-auth-algo"
 HOSTS = frozenset(

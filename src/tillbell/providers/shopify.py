@@ -7,6 +7,9 @@ body: what became of money is told by the body alone.
 One event can come under several topics, so it counts once for each of them. Sent again eight
 times within four hours; the privacy topics must be answered 401 when the signature is wrong.
 
+Amounts are text in the shop's currency, times ISO text with offset. What an app may not see of a
+customer is null there and left out here.
+
 Sources: shopify.dev, Webhooks, Verify deliveries, Ignore duplicate webhooks, Privacy law
 compliance, REST Admin API (Order, Transaction, Refund).
 """
@@ -20,7 +23,6 @@ from typing import Any
 from tillbell.model.callbacks import NoteNotice, Notice, OrderNotice, References, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionKind, TransactionStatus
-from tillbell.providers import shopify_data
 from tillbell.providers.kit.base import (
     Confidence,
     Incoming,
@@ -33,12 +35,21 @@ from tillbell.providers.kit.base import (
 )
 from tillbell.providers.kit.bodymac import BodyMac, secret_problem
 from tillbell.providers.kit.card import card_details, masked_number
-from tillbell.providers.kit.order_fields import known, moment, parts, sum_of
+from tillbell.providers.kit.order_fields import (
+    amount,
+    count,
+    currency,
+    known,
+    moment,
+    parts,
+    sum_of,
+)
 from tillbell.providers.kit.passed_on import forwarded_event
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,
     object_member,
+    plain_json,
     present_values,
     required_text,
     text,
@@ -58,6 +69,16 @@ from tillbell.providers.kit.words import (
     table,
 )
 
+# The platform's words for the money of an order. A partly paid one is not paid.
+STATES: Mapping[str, str] = {
+    "pending": "pending",
+    "authorized": "pending",
+    "partially_paid": "pending",
+    "paid": "paid",
+    "partially_refunded": "partially_refunded",
+    "refunded": "refunded",
+    "voided": "cancelled",
+}
 # Topics whose body is a whole order.
 ORDERS: Mapping[str, str] = {
     "orders/create": "order.created",
@@ -124,7 +145,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
 
 def _order(topic: str, found: dict[str, Any], setup: SourceSetup) -> tuple[Notice, ...]:
     event, word = ORDERS[topic], text(found, "financial_status") or ""
-    state = shopify_data.STATES.get(word)
+    state = STATES.get(word)
     transaction = _payment(found, word, setup)
     if text(found, "id") is None:
         return (NoteNotice(f"{topic} names no order."),)
@@ -135,7 +156,7 @@ def _order(topic: str, found: dict[str, Any], setup: SourceSetup) -> tuple[Notic
     if event == "order.cancelled" and moment(found, "cancelled_at") is None:
         return (NoteNotice(f"{topic}: the order is not cancelled."),)
     paid_at = moment(found, "updated_at") if event == "order.paid" else None
-    told = shopify_data.order(found, state, paid_at)
+    told = _order_data(found, state, paid_at)
     order = OrderNotice(event, told, moves_money=state != "pending")
     return (order,) if word in _REFUNDED else (order, transaction)
 
@@ -155,7 +176,7 @@ def _payment(found: dict[str, Any], word: str, setup: SourceSetup) -> Transactio
         amount=sum_of(found, "total_price"),
         occurred_at=iso_time(found.get("updated_at")),
         is_optional=True,
-        details=known({"gateway": shopify_data.gateway(found)}),
+        details=known({"gateway": _gateway(found)}),
     )
 
 
@@ -204,6 +225,87 @@ def _details(found: dict[str, Any]) -> dict[str, Any]:
         brand=text(card, "credit_card_company"),
         method=text(found, "gateway"),
     )
+
+
+# ── the order, in the catalogue's shape ───────────────────────────────────────────────────────────
+
+
+def _order_data(found: dict[str, Any], state: str, paid_at: str | None) -> dict[str, Any]:
+    """Return an order. It may be cancelled while its money is not given back."""
+    code = currency(found)
+    cancelled_at = moment(found, "cancelled_at")
+    is_cancelled = cancelled_at is not None and state in ("pending", "paid")
+    return known(
+        {
+            "id": text(found, "id"),
+            "number": text(found, "name"),
+            "status": "cancelled" if is_cancelled else state,
+            "paymentStatus": state,
+            "amount": amount(found, "total_price", code),
+            "currency": code,
+            "gateway": _gateway(found),
+            "createdAt": moment(found, "created_at"),
+            "paidAt": paid_at,
+            "cancelledAt": cancelled_at,
+            "cancelReason": text(found, "cancel_reason"),
+            "customer": _customer(found),
+            "shippingAddress": _address(object_member(found, "shipping_address")),
+            "items": [_item(line, code) for line in parts(found, "line_items")],
+            "metadata": _attributes(found),
+        }
+    )
+
+
+def _gateway(found: dict[str, Any]) -> str | None:
+    """Return how an order was paid; of several ways the first."""
+    names = found.get("payment_gateway_names")
+    return text({"": names[0]}, "") if isinstance(names, list) and names else None
+
+
+def _customer(found: dict[str, Any]) -> dict[str, Any]:
+    who = object_member(found, "customer")
+    names = (text(who, "first_name"), text(who, "last_name"))
+    return known(
+        {
+            "id": text(who, "id"),
+            "name": " ".join(name for name in names if name) or None,
+            "email": text(found, "email") or text(who, "email"),
+            "phoneNumber": text(found, "phone") or text(who, "phone"),
+        }
+    )
+
+
+def _address(found: dict[str, Any]) -> dict[str, Any]:
+    return known(
+        {
+            "line1": text(found, "address1"),
+            "line2": text(found, "address2"),
+            "city": text(found, "city"),
+            "postalCode": text(found, "zip"),
+            "region": text(found, "province"),
+            "country": text(found, "country_code"),
+        }
+    )
+
+
+def _item(line: dict[str, Any], code: str | None) -> dict[str, Any]:
+    name, price = text(line, "title") or text(line, "name"), amount(line, "price", code)
+    product = {"id": text(line, "product_id"), "name": name, "price": price, "currency": code}
+    return known(
+        {
+            "productId": text(line, "product_id"),
+            "productName": name,
+            "quantity": count(line, "quantity"),
+            "unitPrice": price,
+            "currency": code,
+            "product": known({**product, "sku": text(line, "sku")}) if product["id"] else None,
+        }
+    )
+
+
+def _attributes(found: dict[str, Any]) -> dict[str, Any]:
+    pairs = parts(found, "note_attributes")
+    return {name: plain_json(one.get("value")) for one in pairs if (name := text(one, "name"))}
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:

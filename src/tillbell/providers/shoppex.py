@@ -6,11 +6,14 @@ order is paid once and cancelled once, whatever ids are told (and whether it is 
 products, `:product`, or without).
 
 Sent again after 5 min, 30 min, 2 h and 24 h; 2xx within 30 s. Times are Unix seconds, in newer
-events also ISO text. Source: the platform's page *Webhooks*.
+events also ISO text. `data` mirrors what the outbound profile `shoppex` writes: `uniqid` is the
+id, names are in snake_case, `products` are lines of the order with the whole product in each.
+Source: the platform's page *Webhooks*.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -26,7 +29,6 @@ from tillbell.model.callbacks import (
 )
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionStatus
-from tillbell.providers import shoppex_data
 from tillbell.providers.kit.base import (
     Confidence,
     Incoming,
@@ -37,11 +39,20 @@ from tillbell.providers.kit.base import (
     SourceSetup,
 )
 from tillbell.providers.kit.bodymac import BodyMac, secret_problem
-from tillbell.providers.kit.order_fields import known, sum_of
+from tillbell.providers.kit.order_fields import (
+    amount,
+    count,
+    currency,
+    known,
+    moment,
+    parts,
+    sum_of,
+)
 from tillbell.providers.kit.proof import digest
 from tillbell.providers.kit.reading import (
     json_object,
     object_member,
+    plain_json,
     present_values,
     required_text,
     text,
@@ -49,6 +60,29 @@ from tillbell.providers.kit.reading import (
 )
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 
+# The platform's words for the state of an order. A partly paid one is not paid.
+STATES: Mapping[str, str] = {
+    "PENDING": "pending",
+    "WAITING_FOR_CONFIRMATIONS": "pending",
+    "PARTIAL": "pending",
+    "COMPLETED": "paid",
+    "VOIDED": "cancelled",
+    "REFUNDED": "refunded",
+    "CUSTOMER_DISPUTE_ONGOING": "disputed",
+}
+# Of its payment, as a look-up tells them.
+STATUSES: Mapping[str, TransactionStatus] = {
+    "PENDING": TransactionStatus.PENDING,
+    "WAITING_FOR_CONFIRMATIONS": TransactionStatus.PENDING,
+    "PARTIAL": TransactionStatus.PENDING,
+    "COMPLETED": TransactionStatus.APPROVED,
+    "VOIDED": TransactionStatus.CANCELLED,
+}
+# Members that have another name or form with us, so they are not taken over as they are.
+_RENAMED = frozenset({"uniqid", "id", "type", "status", "total", "customer_email", "customer_name"})
+_MONEY = frozenset({"price", "amount", "unit_price"})
+_TIMES = ("_at", "_start", "_end")
+_UNDERSCORE = re.compile(r"_([a-z0-9])")
 PRODUCT = ":product"
 _PROOF = BodyMac("x-shoppex-signature", "sha512")
 _PASSED_ON = ("subscription.", "product.")
@@ -100,12 +134,12 @@ def _of_order(
     event: str, told: OrderMeaning, found: dict[str, Any], at: Micros | None
 ) -> list[Notice]:
     word = text(found, "status")
-    state = told.state or shoppex_data.STATES.get((word or "").upper())
+    state = told.state or STATES.get((word or "").upper())
     if state is None:
         return [NoteNotice(f"{event}: the status {(word or '')[:50]!r} is in no table.")]
     order = OrderNotice(
         event.replace(":", "."),
-        shoppex_data.order(found, state, at),
+        _order_data(found, state, at),
         moves_money=state not in _UNPAID,
     )
     if told.status is None:
@@ -137,8 +171,106 @@ def _beside_orders(name: str, found: dict[str, Any], at: Micros) -> ForwardNotic
     """Pass on what the catalogue has a type for, in its shape."""
     if name not in KNOWN or not name.startswith(_PASSED_ON):
         return NoteNotice(f"{name[:100]} is only kept in the log.")
-    read = shoppex_data.subscription if name.startswith("subscription.") else shoppex_data.members
+    read = _subscription if name.startswith("subscription.") else _members
     return ForwardNotice(name, json_body({"type": name, "timestamp": iso(at), "data": read(found)}))
+
+
+# ── what `data` says, in the catalogue's shapes ───────────────────────────────────────────────────
+
+
+def _order_data(found: dict[str, Any], state: str, at: Micros | None) -> dict[str, Any]:
+    """Return an order; its time of payment is the event's, where it tells none of its own."""
+    code = currency(found)
+    told_at = None if at is None else iso(at)
+    return known(
+        {
+            "id": text(found, "uniqid"),
+            "number": text(found, "number"),
+            "status": state,
+            "paymentStatus": state,
+            "amount": amount(found, "total", code),
+            "currency": code,
+            "gateway": text(found, "gateway"),
+            "reference": text(found, "reference"),
+            "createdAt": moment(found, "created_at"),
+            "paidAt": moment(found, "paid_at") or (told_at if state == "paid" else None),
+            "cancelledAt": moment(found, "cancelled_at")
+            or (told_at if state == "cancelled" else None),
+            "cancelReason": text(found, "cancel_reason"),
+            "refundedAt": moment(found, "refunded_at"),
+            "refundedAmount": amount(found, "refunded_total", code),
+            "affiliateId": text(found, "affiliate_id"),
+            "customer": _customer(found),
+            "items": [_item(product, code) for product in parts(found, "products")],
+            "metadata": plain_json(object_member(found, "metadata")),
+        }
+    )
+
+
+def _subscription(found: dict[str, Any]) -> dict[str, Any]:
+    """Return a subscription."""
+    status = text(found, "status")
+    head = {
+        "status": None if status is None else status.lower(),
+        "amount": amount(found, "total", currency(found)),
+        "customer": _customer(found),
+    }
+    return known(_members(found) | known(head))
+
+
+def _members(found: dict[str, Any]) -> dict[str, Any]:
+    """Return an object of the platform with our names: `stock_left` is `stockLeft`."""
+    code = currency(found)
+    taken = {
+        _UNDERSCORE.sub(lambda letter: letter[1].upper(), name): _value(found, name, code)
+        for name in found
+        if name not in _RENAMED
+    }
+    return known({"id": text(found, "uniqid") or text(found, "id"), **taken})
+
+
+def _value(found: dict[str, Any], name: str, code: str | None) -> Any:
+    if name in _MONEY:
+        return amount(found, name, code)
+    if name.endswith(_TIMES):
+        return moment(found, name) or plain_json(found[name])
+    return plain_json(found[name])
+
+
+def _item(found: dict[str, Any], order_currency: str | None) -> dict[str, Any]:
+    code = currency(found) or order_currency
+    return known(
+        {
+            "productId": text(found, "uniqid"),
+            "productName": text(found, "title") or text(found, "name"),
+            "quantity": count(found, "quantity"),
+            "unitPrice": amount(found, "unit_price", code),
+            "totalPrice": amount(found, "total", code),
+            "currency": code,
+            "isBumpProduct": found.get("is_bump") is True,
+            "product": _product(found, code),
+        }
+    )
+
+
+def _product(found: dict[str, Any], code: str | None) -> dict[str, Any]:
+    return known(
+        {
+            "id": text(found, "uniqid"),
+            "name": text(found, "name") or text(found, "title"),
+            "description": text(found, "description"),
+            "price": amount(found, "price", code),
+            "currency": code,
+            "sku": text(found, "sku"),
+            "stock": count(found, "stock"),
+            "imageUrl": text(found, "image_url"),
+            "metadata": plain_json(object_member(found, "metadata")),
+        }
+    )
+
+
+def _customer(found: dict[str, Any]) -> dict[str, Any]:
+    return known({"name": text(found, "customer_name"), "email": text(found, "customer_email")})
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
@@ -170,5 +302,5 @@ PROVIDER = Provider(
     sign=sign,
     note="The signature covers no time. Select order:paid or order:paid:product, not both: the "
     "first to come counts.",
-    statuses=shoppex_data.STATUSES,
+    statuses=STATUSES,
 )

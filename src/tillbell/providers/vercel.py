@@ -1,4 +1,4 @@
-"""Vercel's drains: batches of analytics. What both of its adapters share.
+"""Vercel's drains: batches of Web Analytics and of Speed Insights, one adapter each.
 
 A batch is a JSON array, a single object, or one object a line, whatever its content type says.
 `x-vercel-signature` is the hex HMAC-SHA1 of the body (SHA-1 is Vercel's choice; as the hash of
@@ -7,7 +7,11 @@ told apart by their hash. Source: vercel.com/docs/drains.
 
 How Vercel asks whether an endpoint is its owner's (`x-vercel-verify`) is told by integrators,
 not by its documentation: with a token set, every answer carries it, and a GET, or a POST without
-signature that carries the very token, is answered 200 and not looked at.
+signature that carries that token, is answered 200 and not read.
+
+Web Analytics: times are numbers of milliseconds; ids have 64 bits, more than a JavaScript number
+holds, so they go on as text. Speed Insights: times are ISO texts; a value is milliseconds, only
+CLS has no unit. Sources: vercel.com/docs/drains/reference/analytics and …/speed-insights.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from tillbell.clock import iso
 from tillbell.model.callbacks import AnalyticsNotice, NoteNotice, Notice
 from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import (
@@ -35,7 +40,7 @@ from tillbell.providers.kit.base import (
 )
 from tillbell.providers.kit.bodymac import BodyMac, secret_problem
 from tillbell.providers.kit.proof import same_text
-from tillbell.providers.kit.reading import json_value, plain_json, text
+from tillbell.providers.kit.reading import iso_time, json_value, plain_json, text, unix_millis
 from tillbell.providers.kit.requests import JSON, json_body, request
 
 VERIFY = "x-vercel-verify"
@@ -43,6 +48,9 @@ _PROOF = BodyMac("x-vercel-signature", "sha1")
 _STATUSES = {IntakeStatus.STORED: 200, IntakeStatus.REFUSED: 403, IntakeStatus.MALFORMED: 400}
 _ITEMS_MAX = 10_000
 _SCHEMA_MAX = 60
+EVENTS = {"pageview": "pageview", "event": "custom_event"}
+# Members that are kept beside a vital because they say where it was slow, and why.
+_VITAL_PROPERTIES = ("route", "connectionSpeed", "attribution", "vercelEnvironment", "deploymentId")
 
 Item = dict[str, Any]
 Read = Callable[[Item], AnalyticsNotice]
@@ -55,7 +63,7 @@ def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     return _PROOF.verify(incoming, setup)
 
 
-def parser(schema: str, read: Read) -> Callable[[Incoming, SourceSetup], ParsedNotices]:
+def _parser(schema: str, read: Read) -> Callable[[Incoming, SourceSetup], ParsedNotices]:
     """Return a `parse` that reads the items of one schema, whatever its version."""
 
     def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
@@ -71,14 +79,14 @@ def parser(schema: str, read: Read) -> Callable[[Incoming, SourceSetup], ParsedN
     return parse
 
 
-def item_key(item: Item) -> str:
+def _item_key(item: Item) -> str:
     """Return the hash of an item: the same however its members are ordered and spaced."""
     # A Decimal keeps its digits and ends up as text, which is as good for telling items apart.
     written = json.dumps(item, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(written.encode()).hexdigest()
 
 
-def common(item: Item) -> dict[str, Any]:
+def _common(item: Item) -> dict[str, Any]:
     """Return what items of both drains have, in the catalogue's shape."""
     return {
         "origin": text(item, "origin"),
@@ -108,7 +116,7 @@ def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     return request(case, url, body, {"content-type": JSON, _PROOF.header: signature})
 
 
-def drain_provider(
+def _drain_provider(
     name: str, title: str, about: str, parse: Callable[[Incoming, SourceSetup], ParsedNotices]
 ) -> Provider:
     """Return the adapter of one drain."""
@@ -179,7 +187,7 @@ def _left_out(schemas: Iterable[str]) -> tuple[Notice, ...]:
     return (NoteNotice(f"Items of other schemas are left out: {named[:300]}."),) if named else ()
 
 
-def properties(value: Any) -> dict[str, Any]:
+def _properties(value: Any) -> dict[str, Any]:
     """Return what a page sent along as an object; it comes as one, or as JSON inside a text."""
     if isinstance(value, str) and value.strip():
         try:
@@ -190,3 +198,51 @@ def properties(value: Any) -> dict[str, Any]:
         found: dict[str, Any] = plain_json(value)
         return found
     return {} if value is None or value == "" else {"value": plain_json(value)}
+
+
+# ── the two drains ───────────────────────────────────────────────────────────────────────────────
+
+
+def _analytics_event(item: Item) -> AnalyticsNotice:
+    at = unix_millis(item.get("timestamp"))
+    name = text(item, "eventName")
+    # A type that is not known is an event of the page's own, under the type's name.
+    type_ = text(item, "eventType")
+    event = EVENTS.get(type_ or "", "custom_event")
+    data = {
+        "name": name or (None if type_ in EVENTS else type_),
+        "value": None,
+        **_common(item),
+        "properties": _properties(item.get("eventData", item.get("data"))),
+        "occurredAt": None if at is None else iso(at),
+    }
+    return AnalyticsNotice(event, data, _item_key(item))
+
+
+def _web_vital(item: Item) -> AnalyticsNotice:
+    at = iso_time(item.get("timestamp"))
+    value = plain_json(item.get("value"))
+    properties = {name: item[name] for name in _VITAL_PROPERTIES if item.get(name) is not None}
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    data: dict[str, Any] = {
+        "name": text(item, "metricType"),
+        "value": value if is_number else None,
+        **_common(item),
+        "properties": plain_json(properties),
+        "occurredAt": None if at is None else iso(at),
+    }
+    return AnalyticsNotice("web_vital", data, _item_key(item))
+
+
+ANALYTICS = _drain_provider(
+    "vercel-analytics",
+    "Vercel Web Analytics",
+    "Pages that were seen and events that they reported, in batches.",
+    _parser("vercel.analytics.", _analytics_event),
+)
+SPEED_INSIGHTS = _drain_provider(
+    "vercel-speed-insights",
+    "Vercel Speed Insights",
+    "How fast pages were for their visitors, in batches.",
+    _parser("vercel.speed_insights.", _web_vital),
+)

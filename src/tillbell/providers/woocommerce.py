@@ -2,7 +2,10 @@
 
 `X-WC-Webhook-Signature`: base64 HMAC-SHA256 of the body. The topic and the delivery's id stand
 in headers that it does not cover, so what became of money is told by the body alone. There is
-no topic for "paid": an order is told whole each time it changes.
+no topic for "paid": the whole order is sent each time it changes.
+
+Amounts are text. Times are local with a twin in UTC (`date_paid_gmt`), and only the twin is read.
+What is unknown is often "" instead of null.
 
 When a webhook is saved the shop says hello with the form `webhook_id=…`, which is not signed: it
 is answered, and proves nothing. Nothing is sent again; after five failures the webhook is
@@ -15,6 +18,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tillbell.clock import iso
 from tillbell.model.callbacks import (
     NoteNotice,
     Notice,
@@ -25,7 +29,6 @@ from tillbell.model.callbacks import (
 )
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionKind, TransactionStatus
-from tillbell.providers import woocommerce_data
 from tillbell.providers.kit.base import (
     Confidence,
     Incoming,
@@ -38,9 +41,16 @@ from tillbell.providers.kit.base import (
     Verdict,
 )
 from tillbell.providers.kit.bodymac import BodyMac, secret_problem
-from tillbell.providers.kit.order_fields import currency, known, parts, sum_of
+from tillbell.providers.kit.order_fields import amount, count, currency, known, parts, sum_of
 from tillbell.providers.kit.passed_on import forwarded_event
-from tillbell.providers.kit.reading import iso_time, json_object, present_values, text
+from tillbell.providers.kit.reading import (
+    iso_time,
+    json_object,
+    object_member,
+    plain_json,
+    present_values,
+    text,
+)
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.providers.kit.words import (
     APPROVED,
@@ -132,7 +142,7 @@ def _order(event: str, found: dict[str, Any], setup: SourceSetup) -> list[Notice
     of_payment = _payment_state(state, is_paid=is_paid, is_refunded=bool(refunds))
     if is_paid and state == "pending" and step == APPROVED:
         state = of_payment
-    data = woocommerce_data.order(found, state, of_payment)
+    data = _order_data(found, state, of_payment)
     order = OrderNotice(event, data, moves_money=is_paid or state != "pending")
     payment = [] if step is None else [_payment(found, word, step)]
     return [order, *payment, *refunds]
@@ -179,6 +189,85 @@ def _refunds(found: dict[str, Any]) -> list[TransactionNotice]:
         for one, total in totals
         if total is not None and text(one, "id") is not None
     ]
+
+
+# ── the order, in the catalogue's shape ───────────────────────────────────────────────────────────
+
+
+def _order_data(found: dict[str, Any], state: str, payment_state: str) -> dict[str, Any]:
+    """Return an order; it may be cancelled though it was paid."""
+    code = currency(found)
+    return known(
+        {
+            "id": text(found, "id"),
+            "number": text(found, "number"),
+            "status": state,
+            "paymentStatus": payment_state,
+            "amount": amount(found, "total", code),
+            "currency": code,
+            "gateway": text(found, "payment_method"),
+            "reference": text(found, "transaction_id"),
+            "createdAt": _moment(found, "date_created_gmt"),
+            "paidAt": _moment(found, "date_paid_gmt"),
+            "cancelledAt": _moment(found, "date_modified_gmt") if state == "cancelled" else None,
+            "customer": _customer(found),
+            "shippingAddress": _address(object_member(found, "shipping")),
+            "items": [_item(line, code) for line in parts(found, "line_items")],
+            "metadata": _metadata(found),
+        }
+    )
+
+
+def _moment(found: dict[str, Any], name: str) -> str | None:
+    at = iso_time(found.get(name))
+    return None if at is None else iso(at)
+
+
+def _customer(found: dict[str, Any]) -> dict[str, Any]:
+    who, account = object_member(found, "billing"), text(found, "customer_id")
+    names = (text(who, "first_name"), text(who, "last_name"))
+    return known(
+        {
+            "id": None if account == "0" else account,  # 0 is a guest
+            "name": " ".join(name for name in names if name) or None,
+            "email": text(who, "email"),
+            "phoneNumber": text(who, "phone"),
+        }
+    )
+
+
+def _address(found: dict[str, Any]) -> dict[str, Any]:
+    return known(
+        {
+            "line1": text(found, "address_1"),
+            "line2": text(found, "address_2"),
+            "city": text(found, "city"),
+            "postalCode": text(found, "postcode"),
+            "region": text(found, "state"),
+            "country": text(found, "country"),
+        }
+    )
+
+
+def _item(line: dict[str, Any], code: str | None) -> dict[str, Any]:
+    product, name = text(line, "product_id"), text(line, "name")
+    of_product = {"id": product, "name": name, "currency": code, "sku": text(line, "sku")}
+    return known(
+        {
+            "productId": product,
+            "productName": name,
+            "quantity": count(line, "quantity"),
+            "totalPrice": amount(line, "total", code),
+            "currency": code,
+            "product": known(of_product) if product else None,
+        }
+    )
+
+
+def _metadata(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what the shop keeps with an order; names with `_` are its plug-ins' own."""
+    pairs = [(text(one, "key"), one.get("value")) for one in parts(found, "meta_data")]
+    return {name: plain_json(value) for name, value in pairs if name and name[0] != "_"}
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
