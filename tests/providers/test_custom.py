@@ -17,9 +17,8 @@ from tillbell.clock import SECOND
 from tillbell.model.callbacks import NoteNotice, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.providers import PROVIDERS
-from tillbell.providers.custom.config import problems
+from tillbell.providers.custom.config import PRESETS, problems
 from tillbell.providers.kit.base import Incoming, IntakeStatus, SimulationCase, SourceSetup, Verdict
-from tillbell.providers.presets import NAMES
 
 CUSTOM = PROVIDERS["custom"]
 SECRET = "a-secret-of-both-0123456789"
@@ -277,9 +276,12 @@ def test_nothing_is_guessed() -> None:
     assert isinstance(ping.notices[0], NoteNotice)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_preset_assumes_nothing_and_moves_nothing(name: str) -> None:
-    config = {"preset": name, "lookupUrl": "https://api.example/{id}"}
+UNKNOWN = {"checks": [{"check": "url_token"}, {"check": "pull"}], "event": {"ours": ["*"]}}
+
+
+@each("declared", [UNKNOWN, *({"preset": name} for name in PRESETS)])
+def test_a_sender_of_unknown_format_moves_nothing(declared: dict[str, Any]) -> None:
+    config = {**declared, "lookupUrl": "https://api.example/{id}"}
     assert problems(config) == []
     assert problems({**config, "confirm": "trust"})
     how = SourceSetup((), config)

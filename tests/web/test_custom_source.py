@@ -26,6 +26,8 @@ CONFIG = {
     "answer": {"body": "[OK]", "refusedStatus": 403},
 }
 
+UNKNOWN = {"checks": [{"check": "url_token"}, {"check": "pull"}], "event": {"ours": ["*"]}}
+
 
 def create(site: Site, app_id: str, config: dict[str, Any], *secrets: str) -> httpx.Response:
     body = {"name": "tiny", "provider": "custom", "secrets": list(secrets), "config": config}
@@ -73,6 +75,7 @@ def test_its_credentials_are_sealed_and_masked(site: Site, app_id: str) -> None:
         ({}, ["checks"], "is needed"),
         ({"checks": [{"check": "hmac"}]}, ["checks", 0], "`at`"),
         ({"checks": [{"check": "none"}]}, ["checks", 0, "acknowledged"], '"acknowledged": true'),
+        ({**UNKNOWN, "confirm": "trust"}, ["confirm"], "pull or review"),
         ({"preset": "gigadat", "confirm": "trust"}, ["confirm"], "pull or review"),
         ({"preset": "gigadatt"}, ["preset"], "one of cleo"),
     ],
@@ -87,9 +90,11 @@ def test_a_wrong_declaration_is_refused_at_its_member(
     assert says in problem["msg"]
 
 
-def test_a_preset_says_what_nobody_knows_and_moves_no_money(site: Site, app_id: str) -> None:
-    source = create(site, app_id, {"preset": "gigadat"}).json()
-    assert "not documented in public" in source["note"]
+@pytest.mark.parametrize("config", [UNKNOWN, {"preset": "gigadat"}])
+def test_a_sender_of_unknown_format_moves_no_money(
+    site: Site, app_id: str, config: dict[str, Any]
+) -> None:
+    source = create(site, app_id, config).json()
     assert "Money moves after" in source["allows"]
     content = b"ref=ORD-1001&result=STATUS_SUCCESS"
     kind = {"content-type": "application/x-www-form-urlencoded"}

@@ -1,8 +1,7 @@
 """Custom: any sender without an adapter, as its owner declares it. No code.
 
 Checks say how it proves itself (checks.py), places where everything stands (places.py), words
-what they mean, templates what is signed and which events are the same (template.py). Presets
-hold what is known of senders whose format is not public.
+what they mean, templates what is signed and which events are the same (template.py).
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from tillbell.clock import Micros
 from tillbell.model.callbacks import NoteNotice, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionKind
-from tillbell.providers import presets
 from tillbell.providers.custom import checking
 from tillbell.providers.custom.check_types import Pull, StaticField, StaticHeader, each
 from tillbell.providers.custom.checking import CheckContext
 from tillbell.providers.custom.config import (
     ANY_FIELD,
     NOTE,
+    PRESETS,
     AnswerDeclaration,
     EventMapping,
     SourceDeclaration,
@@ -58,7 +57,6 @@ from tillbell.providers.kit.reading import (
     unix_seconds,
 )
 from tillbell.providers.kit.words import STATUSES, meaning
-from tillbell.providers.presets import preset
 
 LEAVES_MAX = 50  # values that are tried as references where none is declared
 
@@ -129,15 +127,14 @@ def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> Callb
 
 def declared_proof(setup: SourceSetup) -> DeclaredProof:
     """Say what the declaration of one source comes to."""
-    found, known = require_usable(setup.config), preset(setup.config.get("preset"))
+    found = require_usable(setup.config)
     asked = CheckContext(RequestContent(_NO_REQUEST, found.format), found, setup)
     trust = checking.declared_trust(asked, found.checks) if found.checks else None
-    note = f"{known.title}. {known.note}" if known.title else PROVIDER.note
     carried = [one for one in each(found.checks) if isinstance(one, StaticField | StaticHeader)]
     return DeclaredProof(
         Trust.NONE if found.report_only and trust is not None else trust,
         _answers(found.answer),
-        note,
+        PROVIDER.note,
         tuple(_masked_name(one) for one in carried),
     )
 
@@ -273,7 +270,6 @@ PROVIDER = Provider(
     answer=answer,
     sign=sign,
     settings=(
-        ProviderSetting("preset", "What is known of a sender.", choices=presets.NAMES),
         ProviderSetting("checks", "How it proves itself: all of these must hold.", "array"),
         ProviderSetting("credentials", "Secrets that checks name.", "object", is_secret=True),
         ProviderSetting("format", "How the body is written; auto: as its content type says."),
@@ -285,6 +281,11 @@ PROVIDER = Provider(
         ProviderSetting("answer", "What it is answered: status, body, contentType, …", "object"),
         ProviderSetting(
             "reportOnly", "A proof that does not hold is told, not refused.", "boolean"
+        ),
+        ProviderSetting(
+            "preset",
+            "Of older sources: checks by the URL's token and a look-up, any field a reference.",
+            choices=PRESETS,
         ),
     ),
     methods=frozenset({"GET", "POST", "PUT"}),
