@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -12,24 +12,22 @@ import msgspec
 
 from tillbell.model.sources import ConfirmationPolicy
 from tillbell.model.transactions import TransactionKind, TransactionStatus
-from tillbell.providers.custom.check_types import (
-    NAMES,
-    AnyCheck,
-    AnyOf,
-    DeclarationPart,
-    Hmac,
-    NoProof,
-    Pull,
-    SecretCheck,
-    checks_problem,
-    each,
+from tillbell.providers.custom.check import CheckContext, DeclarationPart, SecretCheck
+from tillbell.providers.custom.check_list import NAMES, AnyCheck, AnyOf, checks_problem, each
+from tillbell.providers.custom.draft import RequestDraft
+from tillbell.providers.custom.hmac_check import Hmac
+from tillbell.providers.custom.locations import (
+    RequestContent,
+    RequestPlace,
+    place,
+    place_problem,
 )
-from tillbell.providers.custom.locations import RequestPlace, place, place_problem
+from tillbell.providers.custom.plain_checks import NoProof, Pull
 from tillbell.providers.custom.template import template_problem
-from tillbell.providers.kit.base import ConfigProblem
+from tillbell.providers.kit.base import ConfigProblem, Incoming, SimulationCase, SourceSetup
 from tillbell.rules.payments.transitions import status_of
 
-ANY_FIELD = "*"  # as a place of references: whatever field holds one
+ANY_FIELD = "*"  # as a place of references: any field
 NOTE = "note"  # as a kind: nothing about money
 PLACES_MAX = 10
 # Sources that name one of these declare a sender of which only a look-up proves anything.
@@ -49,7 +47,7 @@ class KindMapping(DeclarationPart, frozen=True, kw_only=True):
 
 
 class TimeMapping(DeclarationPart, frozen=True, kw_only=True):
-    """Where the time of the news stands, and how it is written."""
+    """Where the time of the event stands, and how it is written."""
 
     at: str
     format: str = "iso"  # iso, s, ms, or as strptime has it: %d.%m.%Y %H:%M:%S
@@ -57,7 +55,7 @@ class TimeMapping(DeclarationPart, frozen=True, kw_only=True):
 
 
 class EventMapping(DeclarationPart, frozen=True, kw_only=True):
-    """Where everything stands that an event says."""
+    """Where in the request everything stands that an event says."""
 
     id: str | None = None
     ours: tuple[str, ...] = ()
@@ -68,16 +66,16 @@ class EventMapping(DeclarationPart, frozen=True, kw_only=True):
     amount: str | None = None
     minor_units: bool = False
     currency: str | None = None
-    currency_is: str | None = None  # where it is not told
+    currency_is: str | None = None  # for senders that do not name it
     reason: str | None = None
     message: str | None = None
     user: str | None = None
     occurred_at: TimeMapping | None = None
 
     @property
-    def named(self) -> tuple[tuple[str, str], ...]:
-        """Return every place with the member that names it."""
-        one = {
+    def named_places(self) -> tuple[tuple[str, str], ...]:
+        """Every declared place with the member that names it."""
+        single = {
             "id": self.id,
             "status": self.status,
             "kind.at": self.kind.at if self.kind else None,
@@ -89,13 +87,13 @@ class EventMapping(DeclarationPart, frozen=True, kw_only=True):
             "user": self.user,
             "occurredAt.at": self.occurred_at.at if self.occurred_at else None,
         }
-        many = {"ours": self.ours, "psp": self.psp}
-        listed = [(f"{name}[{i}]", at) for name, ats in many.items() for i, at in enumerate(ats)]
-        return (*((name, at) for name, at in one.items() if at is not None), *listed)
+        lists = {"ours": self.ours, "psp": self.psp}
+        listed = [(f"{name}[{i}]", at) for name, ats in lists.items() for i, at in enumerate(ats)]
+        return (*((name, at) for name, at in single.items() if at is not None), *listed)
 
 
 class AnswerDeclaration(DeclarationPart, frozen=True, kw_only=True):
-    """What the sender is told."""
+    """How the sender is answered."""
 
     status: int = 200
     body: str = ""
@@ -106,7 +104,7 @@ class AnswerDeclaration(DeclarationPart, frozen=True, kw_only=True):
 
 
 class SourceDeclaration(DeclarationPart, frozen=True, kw_only=True):
-    """All of it."""
+    """The declaration as a whole."""
 
     checks: tuple[AnyCheck, ...] = ()
     format: Format = "auto"
@@ -116,14 +114,39 @@ class SourceDeclaration(DeclarationPart, frozen=True, kw_only=True):
     report_only: bool = False
     credentials: dict[str, str] = msgspec.field(default_factory=dict)
 
-    @property
-    def money_places(self) -> tuple[RequestPlace, ...]:
-        """Return the places on which it depends what money does."""
-        told = [at for name, at in self.event.named if name not in ("id", "reason", "message")]
-        return tuple(self.real(place(at)) for at in told)
+    def context(
+        self, incoming: Incoming, setup: SourceSetup, *, is_explained: bool = False
+    ) -> CheckContext:
+        """Return what the checks of a request may look at."""
+        return CheckContext(
+            content=RequestContent(incoming, self.format),
+            setup=setup,
+            credentials=self.credentials,
+            id_at=self.event.id,
+            money_places=self._money_places,
+            is_explained=is_explained,
+        )
 
-    def real(self, where: RequestPlace) -> RequestPlace:
-        """Return a place as the proof has it: where the query is read, a field is a parameter."""
+    def draft(self, case: SimulationCase, setup: SourceSetup, url: str) -> RequestDraft:
+        """Return a case as a request that no check has signed yet."""
+        return RequestDraft(
+            case=case,
+            setup=setup,
+            url=url,
+            format=self.format,
+            credentials=self.credentials,
+            id_at=self.event.id,
+        )
+
+    @property
+    def _money_places(self) -> tuple[RequestPlace, ...]:
+        """The places on which it depends what money does, as a signature covers them."""
+        named = self.event.named_places
+        places = [place(at) for name, at in named if name not in ("id", "reason", "message")]
+        return tuple(self._signed_place(where) for where in places)
+
+    def _signed_place(self, where: RequestPlace) -> RequestPlace:
+        """Return a parameter for a field where the query is read as the body."""
         if self.format == "query" and where.kind == "field":
             return RequestPlace("query", where.name.removeprefix("/"))
         return where
@@ -131,15 +154,14 @@ class SourceDeclaration(DeclarationPart, frozen=True, kw_only=True):
 
 def read_declaration(config: Mapping[str, Any]) -> SourceDeclaration:
     """Read a source's settings. Raises `msgspec.ValidationError`."""
-    whole = {**_PRESET, **config} if config.get("preset") in PRESETS else config
-    own = {
-        name: whole[name] for name in SourceDeclaration.__struct_encode_fields__ if name in whole
-    }
-    return msgspec.convert(own, SourceDeclaration)
+    settings = {**_PRESET, **config} if config.get("preset") in PRESETS else config
+    members = SourceDeclaration.__struct_encode_fields__
+    declared = {name: settings[name] for name in members if name in settings}
+    return msgspec.convert(declared, SourceDeclaration)
 
 
-def require_usable(config: Mapping[str, Any]) -> SourceDeclaration:
-    """Return a declaration without fault; an empty one, which proves nothing, if there is one."""
+def usable_declaration(config: Mapping[str, Any]) -> SourceDeclaration:
+    """Read a source's settings; an empty declaration, which proves nothing, if one is wrong."""
     return _usable(msgspec.json.encode(config))
 
 
@@ -149,9 +171,11 @@ def _usable(encoded: bytes) -> SourceDeclaration:
     return SourceDeclaration() if problems(config) else read_declaration(config)
 
 
-def may_be_unproven(found: SourceDeclaration) -> bool:
-    """Tell whether a callback of anybody may be accepted."""
-    return found.report_only or any(isinstance(one, Pull | NoProof) for one in each(found.checks))
+def may_be_unproven(declaration: SourceDeclaration) -> bool:
+    """Tell whether a callback may be accepted that anybody could have sent."""
+    return declaration.report_only or any(
+        isinstance(check, Pull | NoProof) for check in each(declaration.checks)
+    )
 
 
 # ── what may be wrong ────────────────────────────────────────────────────────────────────────────
@@ -160,19 +184,26 @@ def may_be_unproven(found: SourceDeclaration) -> bool:
 def problems(config: Mapping[str, Any]) -> Sequence[ConfigProblem]:
     """List what is wrong with the settings of a custom source, each with its member."""
     try:
-        found = read_declaration(config)
+        declaration = read_declaration(config)
     except msgspec.ValidationError as error:
-        return [_unread(str(error))]
-    if not found.checks:
-        told = f"is needed: a list of {NAMES}; see docs/providers.md#custom"
-        return [ConfigProblem("checks", told)]
-    wrong = checks_problem(found.checks)
+        return [_type_problem(str(error))]
+    if not declaration.checks:
+        text = f"is needed: a list of {NAMES}; see docs/providers.md#custom"
+        return [ConfigProblem("checks", text)]
+    wrong = checks_problem(declaration.checks)
     if wrong is not None:
         return [ConfigProblem(f"checks{wrong[0]}", wrong[1])]
-    return [made for look in _LOOKS for made in look(found, config)]
+    return [
+        *_credential_problems(declaration),
+        *_place_problems(declaration),
+        *_event_problems(declaration.event),
+        *_status_problems(config.get("statuses")),
+        *_answer_problems(declaration.answer),
+        *_trust_problems(declaration, config.get("confirm")),
+    ]
 
 
-_TYPED = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?", re.DOTALL)
+_MESSAGE = re.compile(r"(?P<text>.*?)(?: - at `\$\.?(?P<member>.*)`)?", re.DOTALL)
 _CHOICES = {
     "check": NAMES,
     "algorithm": "sha256, sha512, sha384, sha1; ed25519, rsa-sha256, rsa-pss-sha256 of asymmetric",
@@ -184,88 +215,76 @@ _CHOICES = {
 }
 
 
-def _unread(error: str) -> ConfigProblem:
-    """Return what does not even have the right types, with the words that are possible."""
-    read = _TYPED.fullmatch(error)
-    assert read is not None, "the pattern fits every text"
-    what, where = read["what"], (read["where"] or "").replace("[...]", "")
-    what = what[:1].lower() + what[1:]
-    member = where.rpartition(".")[2]
-    if what.startswith("invalid") and member in _CHOICES:
-        what = f"{what}; there are {_CHOICES[member]}"
-    return ConfigProblem(where or "checks", what)
+def _type_problem(message: str) -> ConfigProblem:
+    """Return msgspec's message as a problem; of a wrong word also those that are possible."""
+    match = _MESSAGE.fullmatch(message)
+    assert match is not None, "the pattern fits every text"
+    text, member = match["text"], (match["member"] or "").replace("[...]", "")
+    text = text[:1].lower() + text[1:]
+    name = member.rpartition(".")[2]
+    if text.startswith("invalid") and name in _CHOICES:
+        text = f"{text}; there are {_CHOICES[name]}"
+    return ConfigProblem(member or "checks", text)
 
 
-def _secrets(found: SourceDeclaration, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
-    del config
-    for one in each(found.checks):
-        name = one.secret if isinstance(one, SecretCheck | Hmac) else None
-        if name is not None and name not in found.credentials:
-            told = (
-                f"has no member {name!r}, which the check {type(one).__name__} names as its secret"
-            )
-            yield ConfigProblem("credentials", told)
-    for name, text in found.credentials.items():
-        if not text.strip():
+def _credential_problems(declaration: SourceDeclaration) -> Iterator[ConfigProblem]:
+    for check in each(declaration.checks):
+        name = check.secret if isinstance(check, SecretCheck | Hmac) else None
+        if name is not None and name not in declaration.credentials:
+            kind = type(check).__name__
+            text = f"has no member {name!r}, which the check {kind} names as its secret"
+            yield ConfigProblem("credentials", text)
+    for name, credential in declaration.credentials.items():
+        if not credential.strip():
             yield ConfigProblem(f"credentials.{name}", "is empty")
 
 
-def _places(found: SourceDeclaration, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
-    del config
-    event = found.event
+def _place_problems(declaration: SourceDeclaration) -> Iterator[ConfigProblem]:
+    event = declaration.event
     if max(len(event.ours), len(event.psp)) > PLACES_MAX:
         yield ConfigProblem("event.ours", f"and psp name at most {PLACES_MAX} places each")
-    for name, at in event.named:
+    for name, at in event.named_places:
         if wrong := place_problem(at):
             yield ConfigProblem(f"event.{name}", wrong)
         elif at == ANY_FIELD and not name.startswith("ours"):
             yield ConfigProblem(f"event.{name}", "must be one place; * is for ours only")
-    if found.dedupe is not None and (wrong := template_problem(found.dedupe)):
+    if declaration.dedupe is not None and (wrong := template_problem(declaration.dedupe)):
         yield ConfigProblem("dedupe", wrong)
 
 
-def _event(found: SourceDeclaration, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
-    del config
-    event = found.event
+def _event_problems(event: EventMapping) -> Iterator[ConfigProblem]:
     if event.status is not None and not (event.ours or event.psp):
         yield ConfigProblem("event.ours", "or psp is needed: where the payment's reference stands")
     if event.amount is not None and not (event.currency or event.currency_is):
-        told = 'or currencyIs is needed beside amount: "/currency", "currencyIs": "EUR"'
-        yield ConfigProblem("event.currency", told)
+        text = 'or currencyIs is needed beside amount: "/currency", "currencyIs": "EUR"'
+        yield ConfigProblem("event.currency", text)
     if event.currency_is is not None and not re.fullmatch(r"[A-Z]{3,8}", event.currency_is):
         yield ConfigProblem("event.currencyIs", "must be a currency's code, like EUR")
-    if event.occurred_at is not None and (wrong := _zone_problem(event.occurred_at.zone)):
-        yield ConfigProblem("event.occurredAt.zone", wrong)
-    yield from _kinds(event)
+    if event.occurred_at is not None and not _is_zone(event.occurred_at.zone):
+        yield ConfigProblem("event.occurredAt.zone", "is no time zone, like Europe/Belgrade")
+    if event.kind is not None:
+        yield from _kind_problems(event.kind, event.linked_id)
 
 
-def _kinds(event: EventMapping) -> Iterator[ConfigProblem]:
-    if event.kind is None:
-        return
+def _kind_problems(mapping: KindMapping, linked_id: str | None) -> Iterator[ConfigProblem]:
     known = [*(kind.value for kind in TransactionKind), NOTE]
-    for word, name in event.kind.words.items():
-        if name not in known:
+    for word, kind in mapping.words.items():
+        if kind not in known:
             yield ConfigProblem(f"event.kind.words.{word}", f"must be one of {', '.join(known)}")
-    if event.linked_id is None and set(event.kind.words.values()) - {
-        TransactionKind.PAYMENT.value,
-        NOTE,
-    }:
-        told = "is needed: where the id of a refund or chargeback itself stands"
-        yield ConfigProblem("event.linkedId", told)
+    linked_kinds = set(mapping.words.values()) - {TransactionKind.PAYMENT.value, NOTE}
+    if linked_id is None and linked_kinds:
+        text = "is needed: where the id of a refund or chargeback itself stands"
+        yield ConfigProblem("event.linkedId", text)
 
 
-def _statuses(found: SourceDeclaration, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
-    del found
-    words = config.get("statuses")
-    for word, name in words.items() if isinstance(words, dict) else ():
+def _status_problems(statuses: object) -> Iterator[ConfigProblem]:
+    for word, name in statuses.items() if isinstance(statuses, dict) else ():
         if not isinstance(name, str) or status_of(name) is None:
-            told = f"must be one of {', '.join(status.value for status in TransactionStatus)}"
-            yield ConfigProblem(f"statuses.{word}", told)
+            text = f"must be one of {', '.join(status.value for status in TransactionStatus)}"
+            yield ConfigProblem(f"statuses.{word}", text)
 
 
-def _answer(found: SourceDeclaration, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
-    del config
-    answer = found.answer
+def _answer_problems(answer: AnswerDeclaration) -> Iterator[ConfigProblem]:
     if not 200 <= answer.status <= 299:
         yield ConfigProblem("answer.status", "must be 200 to 299; to redirect, set redirectUrl")
     for name, status in (
@@ -281,26 +300,22 @@ def _answer(found: SourceDeclaration, config: Mapping[str, Any]) -> Iterator[Con
         yield ConfigProblem("answer.redirectUrl", "must be an http or https address")
 
 
-def _trusting(found: SourceDeclaration, config: Mapping[str, Any]) -> Iterator[ConfigProblem]:
-    if config.get("confirm") == ConfirmationPolicy.TRUST.value and may_be_unproven(found):
-        told = (
+def _trust_problems(declaration: SourceDeclaration, confirm: object) -> Iterator[ConfigProblem]:
+    if confirm == ConfirmationPolicy.TRUST.value and may_be_unproven(declaration):
+        text = (
             "may not be trust where anybody could send a callback (none, pull, reportOnly): "
             "set pull or review"
         )
-        yield ConfigProblem("confirm", told)
-    for one in each(found.checks):
-        if isinstance(one, AnyOf) and any(isinstance(member, NoProof) for member in one.of):
-            told = "holds none beside other checks in any, which makes those void; take it out"
-            yield ConfigProblem("checks", told)
+        yield ConfigProblem("confirm", text)
+    for check in each(declaration.checks):
+        if isinstance(check, AnyOf) and any(isinstance(member, NoProof) for member in check.of):
+            text = "holds none beside other checks in any, which makes those void; take it out"
+            yield ConfigProblem("checks", text)
 
 
-def _zone_problem(zone: str) -> str | None:
+def _is_zone(name: str) -> bool:
     try:
-        ZoneInfo(zone)
+        ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        return "is no time zone, like Europe/Belgrade"
-    return None
-
-
-_Look = Callable[[SourceDeclaration, Mapping[str, Any]], Iterator[ConfigProblem]]
-_LOOKS: tuple[_Look, ...] = (_secrets, _places, _event, _statuses, _answer, _trusting)
+        return False
+    return True

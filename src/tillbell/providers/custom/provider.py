@@ -1,7 +1,8 @@
 """Custom: any sender without an adapter, as its owner declares it. No code.
 
-Checks say how it proves itself (checks.py), places where everything stands (places.py), words
-what they mean, templates what is signed and which events are the same (template.py).
+Checks say how a callback proves itself (check_list.py), places where everything stands
+(locations.py), words what it means, templates what is signed and which events are the same
+(template.py). The declaration as a whole: config.py.
 """
 
 from __future__ import annotations
@@ -9,15 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from tillbell.clock import Micros
 from tillbell.model.callbacks import NoteNotice, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionKind
-from tillbell.providers.custom import checking
-from tillbell.providers.custom.check_types import Pull, StaticField, StaticHeader, each
-from tillbell.providers.custom.checking import CheckContext
+from tillbell.providers.custom import check_list
+from tillbell.providers.custom.check_list import each
 from tillbell.providers.custom.config import (
     ANY_FIELD,
     NOTE,
@@ -28,10 +26,11 @@ from tillbell.providers.custom.config import (
     TimeMapping,
     may_be_unproven,
     problems,
-    require_usable,
+    read_declaration,
+    usable_declaration,
 )
 from tillbell.providers.custom.locations import RequestContent, RequestPlace, place
-from tillbell.providers.custom.sign import sign
+from tillbell.providers.custom.plain_checks import Pull, StaticField, StaticHeader
 from tillbell.providers.custom.template import Ambiguous, TemplateValues, template
 from tillbell.providers.kit.base import (
     CallbackAnswer,
@@ -43,6 +42,7 @@ from tillbell.providers.kit.base import (
     Provider,
     ProviderSetting,
     SecretRule,
+    SimulationCase,
     SourceSetup,
     Unreadable,
     Verdict,
@@ -58,101 +58,145 @@ from tillbell.providers.kit.reading import (
 )
 from tillbell.providers.kit.words import STATUSES, meaning
 
-LEAVES_MAX = 50  # values that are tried as references where none is declared
+LEAVES_MAX = 50  # values that are tried as references where no place is declared
+_NO_REQUEST = Incoming("POST", "/", (), b"", 0)
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
-    """Carry out the declared checks; with `reportOnly` what fails is told and let through."""
+    """Carry out the declared checks; with `reportOnly` a failure is reported and let through."""
     return _verified(incoming, setup, is_explained=False)
 
 
 def explain(incoming: Incoming, setup: SourceSetup) -> Verdict:
-    """Carry out the declared checks, and say which change of them a signature would match."""
+    """Do what `verify` does, and name the change with which a signature would match."""
     return _verified(incoming, setup, is_explained=True)
-
-
-def _verified(incoming: Incoming, setup: SourceSetup, *, is_explained: bool) -> Verdict:
-    found = require_usable(setup.config)
-    asked = CheckContext(RequestContent(incoming, found.format), found, setup, is_explained)
-    verdict = checking.verify(asked)
-    if verdict.trust is None and found.report_only and found.checks:
-        return Verdict(Trust.NONE, f"This is only reported, not refused: {verdict.why}")
-    return verdict
 
 
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read what the places name."""
-    found = require_usable(setup.config)
-    event, content = found.event, RequestContent(incoming, found.format)
+    declaration = usable_declaration(setup.config)
+    event, content = declaration.event, RequestContent(incoming, declaration.format)
     if not (event.ours or event.psp):
         return ParsedNotices((NoteNotice("Where it names its payment is not declared (event)."),))
     kind, is_known = _kind(content, event)
     if kind is None:
-        return ParsedNotices((NoteNotice("It is not about a payment."),), _key(content, found))
-    raw = content.text(_at(event.status)) or ""
-    if event.status is not None and not raw:
+        note = NoteNotice("It is not about a payment.")
+        return ParsedNotices((note,), _dedupe_key(content, declaration))
+    word = _text(content, event.status) or ""
+    if event.status is not None and not word:
         raise Unreadable(f"There is no status at {event.status}.")
-    step = meaning(raw, {}, setup.config) if raw and is_known else None
+    step = meaning(word, {}, setup.config) if word and is_known else None
     notice = TransactionNotice(
         _references(content, event),
-        raw_status=raw[:KEY_MAX],
+        raw_status=word[:KEY_MAX],
         status=step.status if step is not None else None,
         kind=kind,
-        reason=content.text(_at(event.reason)),
-        message=content.text(_at(event.message)),
-        amount=_sum(content, event),
-        psp_transaction_id=_own_id(content, event, kind),
-        user_id=content.text(_at(event.user)),
+        reason=_text(content, event.reason),
+        message=_text(content, event.message),
+        amount=_amount(content, event),
+        psp_transaction_id=_psp_transaction_id(content, event, kind),
+        user_id=_text(content, event.user),
         occurred_at=_time(content, event.occurred_at),
-        is_hint=_is_hint(found, setup.config),
+        is_hint=_is_hint(declaration, setup.config),
         is_optional=ANY_FIELD in event.ours,
     )
-    return ParsedNotices((notice,), _key(content, found))
+    return ParsedNotices((notice,), _dedupe_key(content, declaration))
 
 
-def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
+def answer(incoming: Incoming, setup: SourceSetup, intake: IntakeStatus) -> CallbackAnswer:
     """Answer as declared."""
     del incoming
-    told = require_usable(setup.config).answer
-    if heard is not IntakeStatus.STORED:
-        status = told.refused_status if heard is IntakeStatus.REFUSED else told.malformed_status
-        is_page = told.redirect_url is not None
-        return (
-            page(status, "This message cannot be accepted.") if is_page else CallbackAnswer(status)
-        )
-    if told.redirect_url is not None:
-        return redirect_to_shop({"redirectUrl": told.redirect_url}, "redirectUrl")
-    return CallbackAnswer(told.status, told.body.encode(), told.content_type)
+    declared = usable_declaration(setup.config).answer
+    url = declared.redirect_url
+    if intake is IntakeStatus.STORED:
+        if url is not None:
+            return redirect_to_shop({"redirectUrl": url}, "redirectUrl")
+        return CallbackAnswer(declared.status, declared.body.encode(), declared.content_type)
+    is_refused = intake is IntakeStatus.REFUSED
+    status = declared.refused_status if is_refused else declared.malformed_status
+    if url is not None:
+        return page(status, "This message cannot be accepted.")
+    return CallbackAnswer(status)
+
+
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
+    """Build a request that the declared checks accept; of `any` by its first."""
+    declaration = read_declaration(setup.config)
+    draft = declaration.draft(case, setup, url)
+    id_at = declaration.event.id
+    if id_at is not None and not draft.content.raw(place(id_at)) and case.method != "GET":
+        draft = draft.put(place(id_at), case.id)
+    return check_list.sign(draft, declaration.checks).incoming()
 
 
 def declared_proof(setup: SourceSetup) -> DeclaredProof:
     """Say what the declaration of one source comes to."""
-    found = require_usable(setup.config)
-    asked = CheckContext(RequestContent(_NO_REQUEST, found.format), found, setup)
-    trust = checking.declared_trust(asked, found.checks) if found.checks else None
-    carried = [one for one in each(found.checks) if isinstance(one, StaticField | StaticHeader)]
+    declaration = usable_declaration(setup.config)
+    context = declaration.context(_NO_REQUEST, setup)
+    checks = declaration.checks
+    trust = check_list.declared_trust(context, checks) if checks else None
+    carried = [check for check in each(checks) if isinstance(check, StaticField | StaticHeader)]
     return DeclaredProof(
-        Trust.NONE if found.report_only and trust is not None else trust,
-        _answers(found.answer),
+        Trust.NONE if declaration.report_only and trust is not None else trust,
+        _answers(declaration.answer),
         PROVIDER.note,
-        tuple(_masked_name(one) for one in carried),
+        tuple(_masked_name(check) for check in carried),
     )
 
 
-# ── parts ────────────────────────────────────────────────────────────────────────────────────────
+# ── proof ────────────────────────────────────────────────────────────────────────────────────────
 
-_NO_REQUEST = Incoming("POST", "/", (), b"", 0)
+
+def _verified(incoming: Incoming, setup: SourceSetup, *, is_explained: bool) -> Verdict:
+    declaration = usable_declaration(setup.config)
+    if not declaration.checks:
+        return Verdict(None, "No checks are declared, so nothing can be proven. Set checks.")
+    context = declaration.context(incoming, setup, is_explained=is_explained)
+    verdict = check_list.verify_all(context, declaration.checks)
+    if verdict.trust is None and declaration.report_only:
+        return Verdict(Trust.NONE, f"This is only reported, not refused: {verdict.why}")
+    return verdict
+
+
+def _weakest(declaration: SourceDeclaration) -> Trust:
+    """Return how much is proven at least of what is accepted, whatever the secrets are."""
+    names = [getattr(check, "secret", None) for check in each(declaration.checks)]
+    context = declaration.context(_NO_REQUEST, SourceSetup(("any",), {}))._replace(
+        credentials={name: "any" for name in names if name}
+    )
+    return check_list.declared_trust(context, declaration.checks) or Trust.NONE
+
+
+def _masked_name(check: StaticField | StaticHeader) -> str:
+    if isinstance(check, StaticHeader):
+        return check.header.lower()
+    return check.at.partition(":")[2] or check.at.rpartition("/")[2].removeprefix("@")
+
+
+def _answers(declared: AnswerDeclaration) -> str:
+    stored = f"{declared.status} with {declared.body!r}" if declared.body else str(declared.status)
+    if declared.redirect_url is not None:
+        stored = "303, the browser is sent on"
+    return f"{stored}; {declared.refused_status} when the proof does not hold."
+
+
+# ── what it says ─────────────────────────────────────────────────────────────────────────────────
 
 
 def _at(text: str | None) -> RequestPlace | None:
     return None if text is None else place(text)
 
 
+def _text(content: RequestContent, at: str | None) -> str | None:
+    """Return what stands at a declared place; None if none is declared."""
+    return content.text(_at(at))
+
+
 def _kind(content: RequestContent, event: EventMapping) -> tuple[TransactionKind | None, bool]:
     """Return what it is about (None: no payment) and whether its word is known."""
     if event.kind is None:
         return TransactionKind.PAYMENT, True
-    word = content.text(place(event.kind.at))
+    word = _text(content, event.kind.at)
     if word is None:
         return TransactionKind.PAYMENT, True
     name = event.kind.words.get(word)
@@ -162,95 +206,69 @@ def _kind(content: RequestContent, event: EventMapping) -> tuple[TransactionKind
 
 
 def _references(content: RequestContent, event: EventMapping) -> References:
-    ours = present_values(*(content.text(place(at)) for at in event.ours if at != ANY_FIELD))
+    ours = present_values(*(_text(content, at) for at in event.ours if at != ANY_FIELD))
     if ANY_FIELD in event.ours:
         ours = (*ours, *content.leaves(LEAVES_MAX))
-    return References(ours, present_values(*(content.text(place(at)) for at in event.psp)))
+    return References(ours, present_values(*(_text(content, at) for at in event.psp)))
 
 
-def _own_id(content: RequestContent, event: EventMapping, kind: TransactionKind) -> str | None:
-    if kind is not TransactionKind.PAYMENT:
-        own = content.text(_at(event.linked_id))
-        if own is None:
-            raise Unreadable(f"There is no id of the {kind.value} at {event.linked_id}.")
-        return own
-    return content.text(place(event.psp[0])) if event.psp else None
+def _psp_transaction_id(
+    content: RequestContent, event: EventMapping, kind: TransactionKind
+) -> str | None:
+    if kind is TransactionKind.PAYMENT:
+        return _text(content, event.psp[0]) if event.psp else None
+    linked_id = _text(content, event.linked_id)
+    if linked_id is None:
+        raise Unreadable(f"There is no id of the {kind.value} at {event.linked_id}.")
+    return linked_id
 
 
-def _sum(content: RequestContent, event: EventMapping) -> ProviderAmount | None:
-    value = content.text(_at(event.amount))
+def _amount(content: RequestContent, event: EventMapping) -> ProviderAmount | None:
+    value = _text(content, event.amount)
     if value is None:
         return None
-    currency = content.text(_at(event.currency)) or event.currency_is
+    currency = _text(content, event.currency) or event.currency_is
     return ProviderAmount(value, currency.upper() if currency else None, event.minor_units)
 
 
-def _time(content: RequestContent, when: TimeMapping | None) -> Micros | None:
-    """Read the time of the news; one that a clock change makes ambiguous is left out."""
-    if when is None:
+def _time(content: RequestContent, mapping: TimeMapping | None) -> Micros | None:
+    """Read when it happened; a local time that exists twice is left out."""
+    if mapping is None:
         return None
-    text = content.text(place(when.at))
-    if when.format == "iso" and when.zone == "UTC":
+    text = _text(content, mapping.at)
+    if mapping.format == "iso" and mapping.zone == "UTC":
         return iso_time(text)
-    if when.format in ("s", "ms"):
-        return unix_seconds(text) if when.format == "s" else unix_millis(text)
-    pattern = "%Y-%m-%dT%H:%M:%S" if when.format == "iso" else when.format
-    at, is_twice = local_time(text, pattern, when.zone)
+    if mapping.format in ("s", "ms"):
+        return unix_seconds(text) if mapping.format == "s" else unix_millis(text)
+    pattern = "%Y-%m-%dT%H:%M:%S" if mapping.format == "iso" else mapping.format
+    at, is_twice = local_time(text, pattern, mapping.zone)
     return None if is_twice else at
 
 
-def _is_hint(found: SourceDeclaration, config: Mapping[str, Any]) -> bool:
-    """Tell whether it can do no more than make us ask.
+def _is_hint(declaration: SourceDeclaration, config: Mapping[str, Any]) -> bool:
+    """Tell whether it can only make us ask at the look-up.
 
-    So it is where no status is declared, and where only a look-up proves anything.
+    That is so where no status is declared, and where only a look-up proves anything.
     """
-    is_pulled = any(isinstance(one, Pull) for one in each(found.checks))
-    return found.event.status is None or (is_pulled and bool(config.get("lookupUrl")))
+    is_pulled = any(isinstance(check, Pull) for check in each(declaration.checks))
+    return declaration.event.status is None or (is_pulled and bool(config.get("lookupUrl")))
 
 
-def _key(content: RequestContent, found: SourceDeclaration) -> str | None:
-    """Return what makes an event unique; None (the very bytes) where anybody could send it first.
+def _dedupe_key(content: RequestContent, declaration: SourceDeclaration) -> str | None:
+    """Return what makes an event unique: `dedupe`, else the event's id.
 
-    Without a `dedupe` it is the event's id.
+    None, which stands for the bytes, where anybody could send the event first.
     """
-    if may_be_unproven(found) or _weakest(found) <= Trust.NETWORK:
+    if may_be_unproven(declaration) or _weakest(declaration) <= Trust.NETWORK:
         return None
-    id_ = content.text(_at(found.event.id))
-    if found.dedupe is None:
+    id_ = _text(content, declaration.event.id)
+    if declaration.dedupe is None:
         return id_
     try:
-        key = template(found.dedupe).render(TemplateValues(content, id=id_ or ""))
+        key = template(declaration.dedupe).render(TemplateValues(content, id=id_ or ""))
     except Ambiguous:
         return None
     return key.decode("utf-8", "replace") or None
-
-
-def _weakest(found: SourceDeclaration) -> Trust:
-    """Return how much is proven at least of what is accepted, whatever the secrets are."""
-    some = SourceSetup(("any",), {})
-    named = msgspec.structs.replace(
-        found, credentials={**dict.fromkeys(_credential_names(found), "any")}
-    )
-    asked = CheckContext(RequestContent(_NO_REQUEST, found.format), named, some)
-    return checking.declared_trust(asked, found.checks) or Trust.NONE
-
-
-def _credential_names(found: SourceDeclaration) -> list[str]:
-    names = [getattr(one, "secret", None) for one in each(found.checks)]
-    return [name for name in names if name]
-
-
-def _masked_name(check: StaticField | StaticHeader) -> str:
-    if isinstance(check, StaticHeader):
-        return check.header.lower()
-    return check.at.partition(":")[2] or check.at.rpartition("/")[2].removeprefix("@")
-
-
-def _answers(told: AnswerDeclaration) -> str:
-    stored = f"{told.status} with {told.body!r}" if told.body else str(told.status)
-    if told.redirect_url is not None:
-        stored = "303, the browser is sent on"
-    return f"{stored}; {told.refused_status} when the proof does not hold."
 
 
 PROVIDER = Provider(

@@ -5,6 +5,8 @@ An address proves little and tells nothing of the content, so it never moves mon
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import Incoming, ProviderSetting, SourceSetup, Verdict
 from tillbell.providers.kit.proof import is_from
@@ -17,12 +19,17 @@ NETWORKS = ProviderSetting(
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
-    """Refuse what comes from elsewhere; without networks everybody may be the sender."""
+    """Refuse other addresses; where the source lists no networks, anybody may be the sender."""
     networks = setup.config.get(NETWORKS.name)
     if not networks:
         return Verdict(Trust.NONE, "It is not signed, so anybody could have sent it.")
     listed = networks if isinstance(networks, list) else []
-    if is_from(incoming.peer, [str(network) for network in listed]):
+    return verify_address(incoming, [str(network) for network in listed])
+
+
+def verify_address(incoming: Incoming, networks: Iterable[str]) -> Verdict:
+    """Refuse what comes from none of these networks."""
+    if is_from(incoming.peer, networks):
         return Verdict(Trust.NETWORK, "It comes from one of the source's networks.")
     where = incoming.peer or "an unknown address"
     return Verdict(None, f"It comes from {where}, which is in none of the source's networks.")
