@@ -1,6 +1,6 @@
-"""Callbacks in: one file a provider, all of one shape (base.py).
+"""The providers whose callbacks we understand: one adapter file for each, all of one shape.
 
-A new provider is a file of its own and one entry in `_ALL`.
+The shape is `Provider` in kit/base.py. A new provider is a file of its own and an entry in `_ALL`.
 """
 
 from __future__ import annotations

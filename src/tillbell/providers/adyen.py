@@ -2,7 +2,8 @@
 
 `additionalData.hmacSignature` of an item: HMAC-SHA256, keyed with the bytes of a hex key, over
 `pspReference:originalReference:merchantAccountCode:merchantReference:value:currency:eventCode:success`,
-in base64. Nothing is escaped, so the first three may hold no colon: else one text fits two items.
+in base64. Nothing is escaped, so only the last reference may hold a colon: with one in the others,
+one text would fit two items.
 
 Sources: docs.adyen.com, Verify HMAC signatures, Webhook types, Currency codes; Adyen's libraries.
 """
@@ -59,7 +60,7 @@ from tillbell.providers.kit.words import (
     STATUSES,
     WordMeaning,
     linked,
-    meaning,
+    meaning_of,
     statuses,
     table,
 )
@@ -88,13 +89,12 @@ DONE = table(
         "CHARGEBACK_REVERSED": linked(TransactionKind.CHARGEBACK_REVERSAL),
     }
 )
-# What was tried and did not succeed: words of their own, so that no setting mixes them up.
+# Events with `success` false are words of their own, so that `statuses` can tell them apart.
 REFUSED = table(
     {
         "AUTHORISATION false": DECLINED,
-        "CAPTURE false": WordMeaning(
-            TransactionStatus.PENDING, "capture_failed"
-        ),  # the merchant may try again
+        # The merchant may try again.
+        "CAPTURE false": WordMeaning(TransactionStatus.PENDING, "capture_failed"),
         "REFUND false": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
         "REFUND_WITH_DATA false": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
     }
@@ -119,23 +119,25 @@ _NOT_MONEY = frozenset(
         "TECHNICAL_CANCEL",
     )
 )
-# Adyen counts these otherwise than ISO 4217.
+# Currencies to which Adyen gives other decimal digits than ISO 4217.
 _EXPONENTS: Mapping[str, int] = MappingProxyType({"CLP": 2, "CVE": 0, "IDR": 0, "ISK": 2})
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
-    """Compare each item's signature; one item without a right one refuses all."""
+    """Compare the signature of each item. One wrong item refuses the whole notification."""
     try:
         items = _items(incoming.body)
-        proofs = [(_given(item), _text(item)) for item in items]
+        proofs = [(_claimed_signatures(item), _signed_text(item)) for item in items]
     except Unreadable as error:
         return Verdict(None, f"{error} Without it nothing can be proven.")
-    if not all(any(given) for given, _ in proofs):
+    if not all(any(claimed) for claimed, _ in proofs):
         return Verdict(None, "An item has no additionalData.hmacSignature of base64.")
 
     def is_right(secret: str) -> bool:
         key = from_hex(secret)
-        return bool(key) and all(is_one_of(got, [mac("sha256", key, of)]) for got, of in proofs)
+        return bool(key) and all(
+            is_one_of(claimed, [mac("sha256", key, message)]) for claimed, message in proofs
+        )
 
     return verify_with_secrets(setup.secrets, is_right, SCHEME)
 
@@ -144,21 +146,26 @@ def _items(body: bytes) -> list[dict[str, Any]]:
     wrapped = parts(json_object(body), "notificationItems")
     if not 0 < len(wrapped) <= ITEMS_MAX:
         raise Unreadable(f"There are not 1 to {ITEMS_MAX} notificationItems.")
-    return [object_member(one, "NotificationRequestItem") for one in wrapped]
+    return [object_member(wrapper, "NotificationRequestItem") for wrapper in wrapped]
 
 
-def _given(item: dict[str, Any]) -> list[bytes]:
+def _claimed_signatures(item: dict[str, Any]) -> list[bytes]:
     return [from_base64(text(object_member(item, "additionalData"), "hmacSignature"))]
 
 
-def _text(item: dict[str, Any]) -> bytes:
+def _signed_text(item: dict[str, Any]) -> bytes:
     """Return what is signed of an item."""
     amount = object_member(item, "amount")
     named = [_plain(item.get(name)) for name in _SIGNED]
     if any(":" in value for value in named[:-1]):
         raise Unreadable("A reference or the account of an item holds a colon.")
-    rest = (amount.get("value"), amount.get("currency"), item.get("eventCode"), item.get("success"))
-    signed = [_plain(value) for value in rest]
+    values = (
+        amount.get("value"),
+        amount.get("currency"),
+        item.get("eventCode"),
+        item.get("success"),
+    )
+    signed = [_plain(value) for value in values]
     if any(":" in value for value in signed):
         raise Unreadable("The amount, event or success of an item holds a colon.")
     return ":".join((*named, *signed)).encode("utf-8", "surrogatepass")
@@ -171,7 +178,7 @@ def _plain(value: Any) -> str:
 
 
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
-    """Read all items; mostly it is one."""
+    """Read all items. Mostly there is one."""
     items = _items(incoming.body)
     notices = tuple(_notice(item, setup) for item in items)
     if len(items) > 1:
@@ -182,37 +189,39 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
 
 def _notice(item: dict[str, Any], setup: SourceSetup) -> Notice:
     word, is_done = required_text(item, "eventCode"), _plain(item.get("success")) == "true"
-    step = _step(word, item, setup, is_done=is_done)
-    if step is None and fold(word) in _NOT_MONEY:
+    meaning = _meaning(word, item, setup, is_done=is_done)
+    if meaning is None and fold(word) in _NOT_MONEY:
         return NoteNotice(
             f"{word} with success {str(is_done).lower()} changes nothing of a payment."
         )
-    own, original = required_text(item, "pspReference"), text(item, "originalReference")
-    is_linked = step is not None and step.kind is not TransactionKind.PAYMENT
+    reference, original = required_text(item, "pspReference"), text(item, "originalReference")
+    is_linked = meaning is not None and meaning.kind is not TransactionKind.PAYMENT
     return TransactionNotice(
-        References(present_values(text(item, "merchantReference")), present_values(original, own)),
+        References(
+            present_values(text(item, "merchantReference")), present_values(original, reference)
+        ),
         raw_status=f"{word} {str(is_done).lower()}",
-        status=None if step is None else step.status,
-        kind=TransactionKind.PAYMENT if step is None else step.kind,
-        substate=None if step is None else step.substate,
+        status=None if meaning is None else meaning.status,
+        kind=TransactionKind.PAYMENT if meaning is None else meaning.kind,
+        substate=None if meaning is None else meaning.substate,
         reason=None if is_done else text(item, "reason"),
         amount=_sum(object_member(item, "amount")),
-        psp_transaction_id=own if is_linked else original or own,
-        psp_reference=own,
+        psp_transaction_id=reference if is_linked else original or reference,
+        psp_reference=reference,
         occurred_at=iso_time(item.get("eventDate")),
         details=_details(item),
     )
 
 
-def _step(
+def _meaning(
     word: str, item: dict[str, Any], setup: SourceSetup, *, is_done: bool
 ) -> WordMeaning | None:
     if fold(word) == fold("CANCEL_OR_REFUND") and is_done:
         action = text(object_member(item, "additionalData"), "modification.action") or ""
-        return meaning(action, MODIFIED, setup.config)
+        return meaning_of(action, MODIFIED, setup.config)
     if is_done:
-        return meaning(word, DONE, setup.config)
-    return meaning(f"{word} false", REFUSED, setup.config)
+        return meaning_of(word, DONE, setup.config)
+    return meaning_of(f"{word} false", REFUSED, setup.config)
 
 
 def _sum(amount: dict[str, Any]) -> ProviderAmount | None:
@@ -239,7 +248,7 @@ def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     key = from_hex(setup.secrets[0])
     items = []
     for item in _items(json_body(case.fields)):
-        digest = base64.b64encode(mac("sha256", key, _text(item))).decode()
+        digest = base64.b64encode(mac("sha256", key, _signed_text(item))).decode()
         more = {**object_member(item, "additionalData"), "hmacSignature": digest}
         items.append({"NotificationRequestItem": {**item, "additionalData": more}})
     body = json_body({**case.fields, "notificationItems": items})

@@ -3,8 +3,8 @@
 The merchant registers one address four times, told apart by `requestEvent`. `callback` is a
 server's POST, JSON or on old connectors XML, signed over method, body hash, content type, date
 and target. `success`, `cancel` and `error` are GETs of the payer's browser: anybody can make
-them, so they only start a look-up; what was given up or failed ends the payment only when
-nothing else is heard.
+them, so they only start a look-up. A return that says cancelled or failed ends the payment only
+if no callback comes.
 
     message   = method ⏎ hash of the body ⏎ content type ⏎ date ⏎ target
     signature = base64( HMAC-SHA512( shared secret, message ) )
@@ -98,10 +98,10 @@ LOOK_UP: Mapping[str, TransactionStatus] = {
     "CANCELLED": TransactionStatus.CANCELLED,
     "ERROR": TransactionStatus.FAILED,
 }
-# They act on an authorization: when they do not succeed, it stands as it was.
+# They act on an authorization. If they fail, the authorization stays as it was.
 _STEPS = frozenset({"CAPTURE", "VOID"})
 _REGISTRATIONS = frozenset({"REGISTER", "DEREGISTER"})
-# What a return of the browser becomes when nothing is heard of the payment till the grace ends.
+# What a browser's return becomes if no callback of the payment comes within the grace time.
 RETURNS: Mapping[str, TransactionStatus | None] = {
     "callback": None,
     "success": None,
@@ -140,39 +140,39 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read a server's callback, or a return of the payer's browser."""
     if is_return(incoming):
         return _parse_return(incoming)
-    found = _fields(incoming)
-    uuid = reading.required_text(found, "uuid")
-    kind = reading.required_text(found, "transactionType").upper().replace("_", "-")
-    result = reading.required_text(found, "result").upper()
+    fields = _fields(incoming)
+    uuid = reading.required_text(fields, "uuid")
+    kind = reading.required_text(fields, "transactionType").upper().replace("_", "-")
+    result = reading.required_text(fields, "result").upper()
     key = f"{uuid}|{kind}|{result}"
     if kind in _REGISTRATIONS:
         done = "registered" if kind == "REGISTER" else "removed"
         return ParsedNotices((NoteNotice(f"Payment method {done}: {result}."),), key)
-    status, substate = _standing(result, kind, found, setup.config)
-    code = reading.text(found, "code")
+    status, substate = _status(result, kind, fields, setup.config)
+    code = reading.text(fields, "code")
     notice = TransactionNotice(
-        _references(incoming, found, kind),
+        _references(incoming, fields, kind),
         raw_status=" ".join(part for part in (result, kind, code) if part),
         status=status,
         kind=LINKED.get(kind, TransactionKind.PAYMENT),
         substate=substate,
-        reason=code or reading.text(_dispute(found, kind), "reason"),
-        message=reading.text(found, "message") or reading.text(found, "adapterMessage"),
-        amount=_amount(found),
+        reason=code or reading.text(_dispute(fields, kind), "reason"),
+        message=reading.text(fields, "message") or reading.text(fields, "adapterMessage"),
+        amount=_amount(fields),
         psp_transaction_id=None if kind in _STEPS else uuid,
-        psp_reference=reading.text(found, "purchaseId"),
-        details=_details(found),
+        psp_reference=reading.text(fields, "purchaseId"),
+        details=_details(fields),
     )
     return ParsedNotices((notice,), key)
 
 
-def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
+def answer(incoming: Incoming, setup: SourceSetup, intake: IntakeStatus) -> CallbackAnswer:
     """Tell the gateway `OK`, send a browser on to the shop."""
     if is_return(incoming):
-        return _answer_browser(incoming, setup, heard)
-    if heard is IntakeStatus.STORED:
+        return _answer_browser(incoming, setup, intake)
+    if intake is IntakeStatus.STORED:
         return CallbackAnswer(200, b"OK")
-    return CallbackAnswer(401 if heard is IntakeStatus.REFUSED else 400)
+    return CallbackAnswer(401 if intake is IntakeStatus.REFUSED else 400)
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
@@ -181,11 +181,11 @@ def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
         return request(case, url, b"", {})
     date = format_datetime(to_datetime(case.at).replace(microsecond=0), usegmt=True)
     headers = {"content-type": CONTENT_TYPE, "date": date}
-    made = request(case, url, json_body(dict(case.fields)), headers)
-    sent = dict(made.headers)
-    covered = message(made, "sha512", sent["content-type"], sent["date"])
+    unsigned = request(case, url, json_body(dict(case.fields)), headers)
+    sent = dict(unsigned.headers)
+    covered = message(unsigned, "sha512", sent["content-type"], sent["date"])
     signed = signature(setup.secrets[0], covered) if setup.secrets else ""
-    return made._replace(headers=(*made.headers, ("x-signature", signed)))
+    return unsigned._replace(headers=(*unsigned.headers, ("x-signature", signed)))
 
 
 def is_return(incoming: Incoming) -> bool:
@@ -197,14 +197,14 @@ def is_return(incoming: Incoming) -> bool:
 
 
 class _Written(NamedTuple):
-    """A signature as it came, and what it may cover."""
+    """A signature of the request, and whether it is of the old kind."""
 
     signature: bytes
     is_legacy: bool
 
 
 class _Covered(NamedTuple):
-    """One reading of what was signed: proxies add dates, old set-ups hash otherwise."""
+    """A message that the signature may cover, and the date in it."""
 
     message: bytes
     date: str
@@ -216,27 +216,27 @@ def signature(secret: str, covered: bytes) -> str:
 
 
 def message(incoming: Incoming, algorithm: str, content_type: str, date: str) -> bytes:
-    """Write what is signed today."""
+    """Write the message that is signed, in its present form."""
     hashed = digest(algorithm, incoming.body).hex()
     lines = (incoming.method, hashed, content_type, date, incoming.target)
     return "\n".join(lines).encode("latin-1", "replace")
 
 
 def _written(incoming: Incoming) -> _Written | None:
-    today = incoming.header("x-signature")
-    if today is not None:
-        given = from_base64(today)
-        return _Written(given, is_legacy=False) if given else None
+    current = incoming.header("x-signature")
+    if current is not None:
+        claimed = from_base64(current)
+        return _Written(claimed, is_legacy=False) if claimed else None
     for name in ("authorization", "x-authorization"):
-        scheme, _, rest = (incoming.header(name) or "").partition(" ")
-        given = from_base64(rest.rpartition(":")[2])
-        if scheme.lower() in _SCHEMES and given:
-            return _Written(given, is_legacy=True)
+        scheme, _, credentials = (incoming.header(name) or "").partition(" ")
+        claimed = from_base64(credentials.rpartition(":")[2])
+        if scheme.lower() in _SCHEMES and claimed:
+            return _Written(claimed, is_legacy=True)
     return None
 
 
 def _readings(incoming: Incoming, algorithm: str, written: _Written) -> Iterator[_Covered]:
-    """Go through the dates and content types that the signature may mean."""
+    """Go through the dates and content types that the signature may cover: proxies change them."""
     dates = [incoming.header(name) for name in ("x-date", "date")]
     types = dict.fromkeys((incoming.header("content-type") or "", CONTENT_TYPE))
     for date in dict.fromkeys(date for date in dates if date is not None):
@@ -256,21 +256,23 @@ def _compared(setup: SourceSetup, written: _Written, covered: _Covered) -> Verdi
 
 
 def _refusal(incoming: Incoming, setup: SourceSetup, written: _Written) -> Verdict:
-    """Name the likely cause, where it is cheap to find."""
+    """Name the likely cause where it is cheap to find."""
     plain = Verdict(None, "The signature does not match. Check the source's secret.")
-    found = [_compared(setup, written, one) for one in _readings(incoming, "sha512", written)]
-    if not found:
+    verdicts = [
+        _compared(setup, written, covered) for covered in _readings(incoming, "sha512", written)
+    ]
+    if not verdicts:
         return Verdict(None, "The header Date, which is signed, is missing or stands twice.")
     if not setup.config.get("allowMd5BodyHash"):
         old = _readings(incoming, "md5", written)
-        if any(_compared(setup, written, one).trust is not None for one in old):
+        if any(_compared(setup, written, covered).trust is not None for covered in old):
             why = "It is signed over the body's MD5, as old set-ups do; see allowMd5BodyHash."
             return Verdict(None, why)
-    return next((verdict for verdict in found if "space" in verdict.why), plain)
+    return next((verdict for verdict in verdicts if "space" in verdict.why), plain)
 
 
 def _in_time(verdict: Verdict, date: str, now: Micros, config: Mapping[str, Any]) -> Verdict:
-    """Look at the signed date: too old is told, and refused where the owner wants it."""
+    """Check the signed date. One that is too old is reported, or refused if the owner sets that."""
     limit_s = config.get("maxAge", MAX_AGE_S)
     problem = clock_problem(_instant(date), now, limit_s)
     if problem is None:
@@ -292,14 +294,14 @@ def _instant(date: str) -> Micros | None:
 
 
 def _fields(incoming: Incoming) -> dict[str, Any]:
-    """Read JSON; the old XML as the JSON it stands for."""
+    """Read JSON, or the old XML as the JSON that it stands for."""
     if incoming.body.lstrip()[:1] == b"<":
         return legacy_fields(reading.xml(incoming.body))
     return reading.json_object(incoming.body)
 
 
-def _standing(
-    result: str, kind: str, found: Mapping[str, Any], config: Mapping[str, Any]
+def _status(
+    result: str, kind: str, fields: Mapping[str, Any], config: Mapping[str, Any]
 ) -> tuple[TransactionStatus | None, str | None]:
     if kind not in SUCCEEDED:
         return None, None
@@ -315,43 +317,43 @@ def _standing(
         return (
             TransactionStatus.PROCESSING if kind == "PAYOUT" else TransactionStatus.PENDING
         ), None
-    return ERRORS.get(reading.text(found, "code") or "", TransactionStatus.FAILED), None
+    return ERRORS.get(reading.text(fields, "code") or "", TransactionStatus.FAILED), None
 
 
-def _references(incoming: Incoming, found: Mapping[str, Any], kind: str) -> References:
-    """Name the payment. What belongs to another one names that one's ids.
+def _references(incoming: Incoming, fields: Mapping[str, Any], kind: str) -> References:
+    """Name the payment; a refund or chargeback names the ids of its payment.
 
     The target is signed, so its `orderId` counts. A purchase's id ends in the id of its first
     transaction.
     """
     order = reading.query(incoming.target).get("orderId")
-    purchase = (reading.text(found, "purchaseId") or "").partition("-")[2]
-    dispute = _dispute(found, kind)
+    purchase = (reading.text(fields, "purchaseId") or "").partition("-")[2]
+    dispute = _dispute(fields, kind)
     original = reading.text(dispute, "originalMerchantTransactionId")
-    own = reading.text(found, "merchantTransactionId")
+    own_id = reading.text(fields, "merchantTransactionId")
     return References(
-        ours=reading.present_values(original, own, order),
+        ours=reading.present_values(original, own_id, order),
         psp=reading.present_values(reading.text(dispute, "originalUuid"), purchase),
     )
 
 
-def _dispute(found: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+def _dispute(fields: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     name = "chargebackReversalData" if kind == "CHARGEBACK-REVERSAL" else "chargebackData"
-    return reading.object_member(found, name)
+    return reading.object_member(fields, name)
 
 
-def _amount(found: Mapping[str, Any]) -> ProviderAmount | None:
-    value, currency = reading.text(found, "amount"), reading.text(found, "currency")
+def _amount(fields: Mapping[str, Any]) -> ProviderAmount | None:
+    value, currency = reading.text(fields, "amount"), reading.text(fields, "currency")
     return ProviderAmount(value, currency.upper() if currency else None) if value else None
 
 
-def _details(found: Mapping[str, Any]) -> dict[str, Any]:
-    card = reading.object_member(found, "returnData")
+def _details(fields: Mapping[str, Any]) -> dict[str, Any]:
+    card = reading.object_member(fields, "returnData")
     return card_details(
         reading.text(card, "firstSixDigits"),
         reading.text(card, "lastFourDigits"),
         brand=reading.text(card, "binBrand"),
-        method=reading.text(found, "paymentMethod"),
+        method=reading.text(fields, "paymentMethod"),
     )
 
 
@@ -359,30 +361,30 @@ def _details(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def legacy_fields(root: Element) -> dict[str, Any]:
-    """Return the old XML by the names that JSON has today; `Unreadable` if it is another."""
+    """Return the old XML under the names that JSON has now; `Unreadable` if it is no callback."""
     if _name(root) != "callback":
         raise Unreadable("The XML is no callback.")
-    found = _members(root, _LEVELS)
-    errors = found.pop("errors", None)
+    fields = _members(root, _LEVELS)
+    errors = fields.pop("errors", None)
     error = errors.get("error") if isinstance(errors, dict) else None
-    card = found.get("returnData")
+    card = fields.get("returnData")
     if isinstance(card, dict) and isinstance(card.get("creditcardData"), dict):
-        found["returnData"] = card["creditcardData"]
-    return {**(error if isinstance(error, dict) else {}), **found}
+        fields["returnData"] = card["creditcardData"]
+    return {**(error if isinstance(error, dict) else {}), **fields}
 
 
 def _members(element: Element, levels: int) -> dict[str, Any]:
-    """Read an element's children. Of several errors the first counts; else none stands twice."""
-    found: dict[str, Any] = {}
+    """Read an element's children. Only the first error counts; no other name may stand twice."""
+    members: dict[str, Any] = {}
     for child in element:
         name = _name(child)
         name = _TODAY.get(name, name)
-        if name in ("error", "extraData") and name in found:
+        if name in ("error", "extraData") and name in members:
             continue
-        if name in found:
+        if name in members:
             raise Unreadable(f"The element {name[:40]} stands twice.")
-        found[name] = _members(child, levels - 1) if len(child) and levels else child.text
-    return found
+        members[name] = _members(child, levels - 1) if len(child) and levels else child.text
+    return members
 
 
 def _name(element: Element) -> str:
@@ -394,15 +396,15 @@ def _name(element: Element) -> str:
 
 
 def _parse_return(incoming: Incoming) -> ParsedNotices:
-    """Read a return. It is never a duplicate: whoever knows its address could come first."""
-    found = reading.query(incoming.target)
-    event = reading.required_text(found, "requestEvent")
+    """Read a return. It is never a duplicate: anybody could send one first."""
+    query = reading.query(incoming.target)
+    event = reading.required_text(query, "requestEvent")
     if event not in RETURNS:
         return ParsedNotices(
             (NoteNotice(f"A browser returned with the unknown event {event[:40]!r}."),), ""
         )
     notice = TransactionNotice(
-        References(ours=(reading.required_text(found, "orderId"),)),
+        References(ours=(reading.required_text(query, "orderId"),)),
         raw_status=f"requestEvent={event}",
         status=None,
         message=f"The payer's browser returned with {event}.",
@@ -412,8 +414,8 @@ def _parse_return(incoming: Incoming) -> ParsedNotices:
     return ParsedNotices((notice,), "")
 
 
-def _answer_browser(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
-    if heard is not IntakeStatus.STORED:
+def _answer_browser(incoming: Incoming, setup: SourceSetup, intake: IntakeStatus) -> CallbackAnswer:
+    if intake is not IntakeStatus.STORED:
         return not_accepted(setup.config, 400)
     event = status_word(lambda: reading.query(incoming.target).get("requestEvent"))
     names = {"success": ("successUrl",), "cancel": ("cancelUrl", "errorUrl")}

@@ -32,7 +32,7 @@ from tillbell.providers.kit.words import (
     SETTLING,
     STATUSES,
     WordMeaning,
-    meaning,
+    meaning_of,
     statuses,
     table,
 )
@@ -58,7 +58,7 @@ TRANSACTION_STATES = table(
 
 
 class _StateChange(NamedTuple):
-    """What the callback is about: `session` or `transaction`, its id and the state's number."""
+    """Subject (`session` or `transaction`), its id and the number of its new state."""
 
     subject: str
     id: str
@@ -68,23 +68,23 @@ class _StateChange(NamedTuple):
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read the state of a session or a transaction."""
     body = json_object(incoming.body)
-    told = _state_change(body)
-    step = _step(told, setup)
-    is_transaction = told.subject == "transaction"
+    change = _state_change(body)
+    meaning = _meaning(change, setup)
+    is_transaction = change.subject == "transaction"
     notice = TransactionNotice(
         # A merchant may have taken the session's id for its own reference.
         References(
             ours=present_values(text(body, "session_id")),
-            psp=present_values(told.id, text(body, "session_id")),
+            psp=present_values(change.id, text(body, "session_id")),
         ),
-        raw_status=f"{told.subject} {told.state}",
-        status=step.status if step else None,
-        substate=step.substate if step else None,
-        psp_transaction_id=told.id if is_transaction else None,
+        raw_status=f"{change.subject} {change.state}",
+        status=meaning.status if meaning else None,
+        substate=meaning.substate if meaning else None,
+        psp_transaction_id=change.id if is_transaction else None,
         psp_reference=text(body, "session_id"),
     )
     return ParsedNotices(
-        (notice,), networks.dedupe_key(f"{told.subject}|{told.id}|{told.state}", setup)
+        (notice,), networks.dedupe_key(f"{change.subject}|{change.id}|{change.state}", setup)
     )
 
 
@@ -99,11 +99,11 @@ def _state_change(body: dict[str, Any]) -> _StateChange:
     raise Unreadable("Neither transaction_state nor session_state is there.")
 
 
-def _step(told: _StateChange, setup: SourceSetup) -> WordMeaning | None:
-    # An owner's words are about transactions: the numbers of a session's states are others.
-    if told.subject == "session":
-        return SESSION_STATES.get(told.state)
-    return meaning(told.state, TRANSACTION_STATES, setup.config)
+def _meaning(change: _StateChange, setup: SourceSetup) -> WordMeaning | None:
+    # The owner's `statuses` are about transactions. Session states have other numbers.
+    if change.subject == "session":
+        return SESSION_STATES.get(change.state)
+    return meaning_of(change.state, TRANSACTION_STATES, setup.config)
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:

@@ -1,7 +1,7 @@
 """Chipcard: the return from 3-D Secure of Payten's Merchant Safe Unipay (MSU).
 
 The payer's browser posts a form to the return address, so nothing is sent twice and everything
-can be edited but what the hash covers: `sdSha512` is SHA-512 over five fields and the merchant's
+can be edited except what the hash covers: `sdSha512` is SHA-512 over five fields and the merchant's
 secret key. Amount, currency, transaction id and card are not covered. Paratika, ZiraatPay and
 VakıfPayS run the same platform.
 
@@ -63,9 +63,9 @@ LOOK_UP: Mapping[str, TransactionStatus] = {
     "CA": TransactionStatus.CANCELLED,
     "VD": TransactionStatus.CANCELLED,
     "IP": TransactionStatus.PENDING,
-    "MR": TransactionStatus.ON_HOLD,  # somebody looks at it
+    "MR": TransactionStatus.ON_HOLD,  # under review
     "WFA": TransactionStatus.ON_HOLD,  # waits for the first approval
-    "WLA": TransactionStatus.ON_HOLD,  # waits for the last
+    "WLA": TransactionStatus.ON_HOLD,  # waits for the last approval
 }
 AUTHORIZE, FINAL = "authorize-on-callback", "callback-is-final"
 _COVERED = ("merchantpaymentid", "customerid", "sessiontoken", "responsecode", "random")
@@ -73,22 +73,22 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
-    """Compare `sdSha512`; without a secret key nothing is proven, and nothing is refused."""
+    """Compare `sdSha512`. Without a secret key nothing is proven and nothing refused."""
     if not setup.secrets:
         return Verdict(Trust.NONE, "The source has no secret key, so nothing is proven.")
     try:
-        found = _fields(incoming)
+        fields = _fields(incoming)
     except Unreadable as error:
         return Verdict(None, str(error))
-    values = [reading.text(found, name) or "" for name in _COVERED]
+    values = [reading.text(fields, name) or "" for name in _COVERED]
     if any("|" in value for value in values):
         return Verdict(None, "A hashed field holds the separator, so its end is not certain.")
-    given = from_hex(reading.text(found, "sdsha512"))
-    if not given:
+    claimed = from_hex(reading.text(fields, "sdsha512"))
+    if not claimed:
         return Verdict(None, "The field sdSha512 is missing or no hex.")
     return verify_with_secrets(
         setup.secrets,
-        lambda secret: same(given, _hash(values, secret)),
+        lambda secret: same(claimed, _hash(values, secret)),
         "sdSha512",
         Trust.PARTIALLY_SIGNED,
     )
@@ -96,56 +96,56 @@ def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
 
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read the result of one payment."""
-    found = _fields(incoming)
-    code = reading.required_text(found, "responsecode")
-    status, substate = _standing(code, found, setup.config)
-    psp_id = reading.text(found, "pgtranid")
-    value, currency = reading.text(found, "amount"), reading.text(found, "currency")
+    fields = _fields(incoming)
+    code = reading.required_text(fields, "responsecode")
+    status, substate = _status(code, fields, setup.config)
+    psp_id = reading.text(fields, "pgtranid")
+    value, currency = reading.text(fields, "amount"), reading.text(fields, "currency")
     notice = TransactionNotice(
-        References(ours=(reading.required_text(found, "merchantpaymentid"),)),
+        References(ours=(reading.required_text(fields, "merchantpaymentid"),)),
         raw_status=code,
         status=status,
         substate=substate,
-        reason=_reason(code, found),
-        message=reading.text(found, "responsemsg") or reading.text(found, "errormsg"),
+        reason=_reason(code, fields),
+        message=reading.text(fields, "responsemsg") or reading.text(fields, "errormsg"),
         amount=ProviderAmount(value, currency.upper() if currency else None) if value else None,
         psp_transaction_id=psp_id,
-        psp_reference=reading.text(found, "pgtranrefid"),
-        user_id=reading.text(found, "customerid"),
+        psp_reference=reading.text(fields, "pgtranrefid"),
+        user_id=reading.text(fields, "customerid"),
         # It is not charged yet: whether it will be, only the look-up can tell.
         is_hint=substate == "authenticated",
         details=card_details(
-            reading.text(found, "cardbin"),
-            reading.text(found, "panlast4"),
-            method=reading.text(found, "paymentsystem"),
+            reading.text(fields, "cardbin"),
+            reading.text(fields, "panlast4"),
+            method=reading.text(fields, "paymentsystem"),
         ),
     )
-    return ParsedNotices((notice,), _dedupe_key(found, code) if setup.secrets else None)
+    return ParsedNotices((notice,), _dedupe_key(fields, code) if setup.secrets else None)
 
 
-def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
+def answer(incoming: Incoming, setup: SourceSetup, intake: IntakeStatus) -> CallbackAnswer:
     """Send the payer to the shop's page for success or error."""
-    if heard is not IntakeStatus.STORED:
-        return not_accepted(setup.config, 401 if heard is IntakeStatus.REFUSED else 400)
+    if intake is not IntakeStatus.STORED:
+        return not_accepted(setup.config, 401 if intake is IntakeStatus.REFUSED else 400)
     code = status_word(lambda: reading.text(_fields(incoming), "responsecode"))
     return redirect_to_shop(setup.config, "successUrl" if code == APPROVED else "errorUrl")
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Post the form as the payer's browser does."""
-    found = {name.lower(): str(value) for name, value in case.fields.items()}
+    lowered = {name.lower(): str(value) for name, value in case.fields.items()}
     fields = dict(case.fields)
     if setup.secrets:
-        values = [found.get(name, "") for name in _COVERED]
+        values = [lowered.get(name, "") for name in _COVERED]
         fields["sdSha512"] = _hash(values, setup.secrets[0]).hex()
     return request(case, url, urlencode(fields).encode(), {"content-type": _FORM})
 
 
 def _fields(incoming: Incoming) -> dict[str, Any]:
     """Read the fields by their lower-case names: the brands spell them differently."""
-    found = reading.fields(incoming)
-    folded = {name.lower(): value for name, value in found.items()}
-    if len(folded) != len(found):
+    fields = reading.fields(incoming)
+    folded = {name.lower(): value for name, value in fields.items()}
+    if len(folded) != len(fields):
         raise Unreadable("A field stands twice, spelled differently.")
     return folded
 
@@ -154,41 +154,41 @@ def _hash(values: list[str], secret: str) -> bytes:
     return digest("sha512", key_bytes("|".join((*values, secret))))
 
 
-def _standing(
-    code: str, found: Mapping[str, Any], config: Mapping[str, Any]
+def _status(
+    code: str, fields: Mapping[str, Any], config: Mapping[str, Any]
 ) -> tuple[TransactionStatus | None, str | None]:
-    """Return status and substate; no status where only a look-up can tell it."""
+    """Return status and substate; no status if only a look-up can say it."""
     if code != APPROVED:
-        # Any other code is "declined or error"; a code of the bank says that it was the bank.
-        by_bank = reading.text(found, "pgtranerrorcode") is not None
+        # Any other code is "declined or error". With a code of the bank it was declined.
+        by_bank = reading.text(fields, "pgtranerrorcode") is not None
         return STATUSES.get(
             code, TransactionStatus.DECLINED if by_bank else TransactionStatus.FAILED
         ), None
-    is_charged = reading.text(found, "pgtranid") or not reading.text(found, "auth3dtoken")
+    is_charged = reading.text(fields, "pgtranid") or not reading.text(fields, "auth3dtoken")
     if config.get("mode", AUTHORIZE) != FINAL or not is_charged:
         return None, "authenticated"
-    kind = reading.fold(reading.text(found, "transactiontype") or "")
+    kind = reading.fold(reading.text(fields, "transactiontype") or "")
     if kind == "preauth" and not config.get(AUTHORIZATION_IS_FINAL.name):
         return TransactionStatus.PENDING, "authorized"
     return TransactionStatus.APPROVED, None
 
 
-def _reason(code: str, found: Mapping[str, Any]) -> str | None:
+def _reason(code: str, fields: Mapping[str, Any]) -> str | None:
     if code == APPROVED:
         return None
-    told = reading.text(found, "pgtranerrorcode") or reading.text(found, "errorcode")
-    return told or reading.text(found, "pgtranerrortext") or code
+    reason = reading.text(fields, "pgtranerrorcode") or reading.text(fields, "errorcode")
+    return reason or reading.text(fields, "pgtranerrortext") or code
 
 
-def _dedupe_key(found: Mapping[str, Any], code: str) -> str:
-    """Name the event. A token in it is hashed: the key is stored as it is.
+def _dedupe_key(fields: Mapping[str, Any], code: str) -> str:
+    """Return a key of the event. The session token is hashed, because the key is stored in clear.
 
-    The payment's own reference is in it, because the hash does not cover `pgTranId`.
+    The payment's reference is in it too, because the hash does not cover `pgTranId`.
     """
-    ours = reading.required_text(found, "merchantpaymentid")
-    psp_id = reading.text(found, "pgtranid")
+    ours = reading.required_text(fields, "merchantpaymentid")
+    psp_id = reading.text(fields, "pgtranid")
     if psp_id is None:
-        token = key_bytes(reading.text(found, "sessiontoken") or "")
+        token = key_bytes(reading.text(fields, "sessiontoken") or "")
         psp_id = digest("sha256", token).hex()
     return f"{ours}|{psp_id}|{code}"
 

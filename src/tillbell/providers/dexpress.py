@@ -50,7 +50,7 @@ _PATTERN, _DIGITS = "%Y%m%d%H%M%S", 14
 
 
 class StatusMeaning(NamedTuple):
-    """What a status id says: our state, the finer word, a sentence."""
+    """What a status id means: our state, a substate, a sentence."""
 
     status: str
     substate: str | None = None
@@ -92,34 +92,34 @@ STATUSES: Mapping[int, StatusMeaning] = {
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
-    """Compare the passcode; where its owner lists networks, also where it comes from."""
+    """Compare the passcode; if the owner lists networks, the address too."""
     try:
-        found = reading.fields(incoming)
+        fields = reading.fields(incoming)
     except Unreadable as error:
         return Verdict(None, str(error))
     place = networks.verify(incoming, setup)
     if place.trust is None:
         return place
-    cc = found.get("cc")
-    given = str(cc) if isinstance(cc, str | int) else None
+    cc = fields.get("cc")
+    passcode = str(cc) if isinstance(cc, str | int) else None
     return verify_with_secrets(
-        setup.secrets, lambda secret: same_text(given, secret), "The passcode cc", Trust.SECRET
+        setup.secrets, lambda secret: same_text(passcode, secret), "The passcode cc", Trust.SECRET
     )
 
 
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event of one parcel."""
-    found = reading.fields(incoming)
-    event_id, raw = reading.required_text(found, "nID"), reading.required_text(found, "sID")
-    standing = _standing(raw, setup.config.get("statuses"))
-    at, is_ambiguous = _instant(found)
+    fields = reading.fields(incoming)
+    event_id, raw = reading.required_text(fields, "nID"), reading.required_text(fields, "sID")
+    meaning = _meaning(raw, setup.config.get("statuses"))
+    at, is_ambiguous = _instant(fields)
     notice = ShipmentNotice(
-        tracking_number=reading.required_text(found, "code"),
+        tracking_number=reading.required_text(fields, "code"),
         raw_status=raw,
-        status=standing.status if standing else None,
-        substate=standing.substate if standing else None,
-        reference=reading.text(found, "rID"),
-        message=standing.message if standing else None,
+        status=meaning.status if meaning else None,
+        substate=meaning.substate if meaning else None,
+        reference=reading.text(fields, "rID"),
+        message=meaning.message if meaning else None,
         occurred_at=at,
         sequence=_whole(event_id),
         is_time_ambiguous=is_ambiguous,
@@ -127,28 +127,28 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     return ParsedNotices((notice,), event_id)
 
 
-def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
-    """Answer 200 whatever it was; only for a wrong passcode its owner may choose otherwise."""
+def answer(incoming: Incoming, setup: SourceSetup, intake: IntakeStatus) -> CallbackAnswer:
+    """Answer 200 to everything; the owner may choose another status for a wrong passcode."""
     del incoming
-    if heard is IntakeStatus.REFUSED:
+    if intake is IntakeStatus.REFUSED:
         chosen = setup.config.get("authFailureStatus", 200)
         return CallbackAnswer(chosen if 200 <= chosen <= 599 else 200)
     return CallbackAnswer(200)
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
-    """Send the fields with the passcode: a PUT in the query, a POST as JSON."""
+    """Send the fields and the passcode: by PUT in the query, by POST as JSON."""
     passcode = {"cc": setup.secrets[0]} if setup.secrets else {}
     fields = {**passcode, **case.fields}
     if case.method == "PUT":
-        asked = urlencode({name: str(value) for name, value in fields.items()})
-        return request(case, f"{url}{'&' if '?' in url else '?'}{asked}", b"", {})
+        query = urlencode({name: str(value) for name, value in fields.items()})
+        return request(case, f"{url}{'&' if '?' in url else '?'}{query}", b"", {})
     return request(case, url, json_body(fields), {"content-type": JSON})
 
 
-def _standing(raw: str, own: Mapping[str, Any] | None) -> StatusMeaning | None:
-    """Look a status id up, in the owner's table first: the courier adds ids now and then."""
-    written = (own or {}).get(raw)
+def _meaning(raw: str, own_words: Mapping[str, Any] | None) -> StatusMeaning | None:
+    """Look a status id up, first in the owner's table: the courier adds ids now and then."""
+    written = (own_words or {}).get(raw)
     if isinstance(written, str):
         status, _, substate = written.partition("/")
         return StatusMeaning(status, substate or None) if status in STATES else None
@@ -156,8 +156,8 @@ def _standing(raw: str, own: Mapping[str, Any] | None) -> StatusMeaning | None:
     return STATUSES.get(number) if number is not None else None
 
 
-def _instant(found: Mapping[str, Any]) -> tuple[Micros | None, bool]:
-    written = reading.text(found, "dt") or ""
+def _instant(fields: Mapping[str, Any]) -> tuple[Micros | None, bool]:
+    written = reading.text(fields, "dt") or ""
     if not (written.isascii() and written.isdigit() and len(written) == _DIGITS):
         return None, False
     return reading.local_time(written, _PATTERN, ZONE)

@@ -1,6 +1,6 @@
 """emerchantpay (Genesis, also e-comprocessing): a form whose signature covers only the id.
 
-`signature` is SHA-1, 256 or 512 (told by its length) of the id and the API password. A captured
+`signature` is SHA-1, 256 or 512 (by its length) of the id and the API password. A captured
 notification proves any other status of that id, so an approval is always confirmed. The answer
 repeats the id in XML. One of three ids is there: of a payment page (`wpf_unique_id`, which goes
 first), of a transaction (`unique_id`), or of an identity check (`reference_id`).
@@ -53,12 +53,12 @@ from tillbell.providers.kit.words import (
     STATUSES,
     WordMeaning,
     linked,
-    meaning,
+    meaning_of,
     statuses,
     table,
 )
 
-STEPS = table(
+WORDS = table(
     {
         "approved": APPROVED,
         "success": APPROVED,
@@ -74,7 +74,7 @@ STEPS = table(
         "in_progress": PENDING,
         "pending": PENDING,
         "pending_async": PENDING,
-        "pending_hold": PENDING,  # waits for the provider behind
+        "pending_hold": PENDING,  # waits for the acquirer
         "pending_review": ON_HOLD,
         "refunded": linked(TransactionKind.REFUND),
         "chargebacked": linked(TransactionKind.CHARGEBACK),
@@ -89,7 +89,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 class _FieldNames(NamedTuple):
-    """The same of both kinds of notification, by its name in each."""
+    """Names of the fields that both kinds of notification have under different names."""
 
     status: str
     ours: str
@@ -109,17 +109,17 @@ _OF_TRANSACTION = _FieldNames("status", "transaction_id", "transaction_type", "a
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare the signature of the id."""
     try:
-        found = reading.form(incoming.body)
+        fields = reading.form(incoming.body)
     except Unreadable as error:
         return Verdict(None, str(error))
-    named = _id(found)
-    given = from_hex(found.get("signature"))
-    algorithm = _ALGORITHMS.get(len(given))
+    named = _id(fields)
+    claimed = from_hex(fields.get("signature"))
+    algorithm = _ALGORITHMS.get(len(claimed))
     if named is None or algorithm is None:
         return Verdict(None, "The id is missing, or the field signature is none.")
     return verify_with_secrets(
         setup.secrets,
-        lambda secret: same(given, _signature(algorithm, named[1], secret)),
+        lambda secret: same(claimed, _signature(algorithm, named[1], secret)),
         "The signature of the id",
         Trust.PARTIALLY_SIGNED,
     )
@@ -127,52 +127,52 @@ def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
 
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read the state of one transaction."""
-    found = reading.form(incoming.body)
-    named = _id(found)
+    fields = reading.form(incoming.body)
+    named = _id(fields)
     if named is None:
         raise Unreadable("Neither wpf_unique_id, unique_id nor reference_id is there.")
     name, id_ = named
     if name == "reference_id":
-        word = reading.text(found, "status") or "without a status"
+        word = reading.text(fields, "status") or "without a status"
         return ParsedNotices((NoteNotice(f"An identity check: {word[:100]}."),), f"{id_}|{word}")
-    told = _OF_PAGE if name == "wpf_unique_id" else _OF_TRANSACTION
-    word = reading.text(found, told.status) or reading.required_text(found, "status")
-    type_ = reading.text(found, told.type) or ""
-    step = _step(word, type_, setup.config)
-    kind = step.kind if step else TransactionKind.PAYMENT
+    names = _OF_PAGE if name == "wpf_unique_id" else _OF_TRANSACTION
+    word = reading.text(fields, names.status) or reading.required_text(fields, "status")
+    type_ = reading.text(fields, names.type) or ""
+    meaning = _meaning(word, type_, setup.config)
+    kind = meaning.kind if meaning else TransactionKind.PAYMENT
     notice = TransactionNotice(
         References(
-            ours=reading.present_values(reading.text(found, told.ours)),
-            psp=reading.present_values(id_, reading.text(found, "payment_transaction_unique_id")),
+            ours=reading.present_values(reading.text(fields, names.ours)),
+            psp=reading.present_values(id_, reading.text(fields, "payment_transaction_unique_id")),
         ),
         raw_status=word,
-        status=step.status if step else None,
+        status=meaning.status if meaning else None,
         kind=kind,
-        substate=step.substate if step else None,
-        reason=reading.text(found, "reason_code") or reading.text(found, "code"),
-        message=reading.text(found, "message"),
-        amount=_sum(found, told),
+        substate=meaning.substate if meaning else None,
+        reason=reading.text(fields, "reason_code") or reading.text(fields, "code"),
+        message=reading.text(fields, "message"),
+        amount=_sum(fields, names),
         psp_transaction_id=id_ if kind is TransactionKind.PAYMENT else _linked_id(id_, word, kind),
-        psp_reference=reading.text(found, "payment_transaction_unique_id"),
+        psp_reference=reading.text(fields, "payment_transaction_unique_id"),
         details=card_details(
-            *masked_number(reading.text(found, "card_number")),
-            brand=reading.text(found, "card_brand"),
+            *masked_number(reading.text(fields, "card_number")),
+            brand=reading.text(fields, "card_brand"),
             method=type_ or None,
         ),
     )
     return ParsedNotices((notice,), f"{id_}|{word}|{type_}")
 
 
-def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
+def answer(incoming: Incoming, setup: SourceSetup, intake: IntakeStatus) -> CallbackAnswer:
     """Repeat the id in XML."""
     del setup
-    if heard is IntakeStatus.REFUSED:
+    if intake is IntakeStatus.REFUSED:
         return CallbackAnswer(401)
     try:
         named = _id(reading.form(incoming.body))
     except Unreadable:
         named = None
-    if heard is not IntakeStatus.STORED or named is None:
+    if intake is not IntakeStatus.STORED or named is None:
         return CallbackAnswer(400)
     name, id_ = named
     echo = f"<notification_echo><{name}>{escape(_plain(id_))}</{name}></notification_echo>"
@@ -180,17 +180,17 @@ def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> Callb
     return CallbackAnswer(200, body, "application/xml")
 
 
-def _id(found: Mapping[str, str]) -> tuple[str, str] | None:
+def _id(fields: Mapping[str, str]) -> tuple[str, str] | None:
     """Return the id that is signed, and its name."""
     for name in IDS:
-        value = reading.text(found, name)
+        value = reading.text(fields, name)
         if value is not None:
             return name, value
     return None
 
 
 def _plain(id_: str) -> str:
-    """Leave out what XML cannot hold, escaped or not."""
+    """Leave out characters that XML cannot hold, even escaped."""
     return "".join(letter for letter in id_ if letter.isprintable())[: reading.KEY_MAX]
 
 
@@ -198,8 +198,8 @@ def _signature(algorithm: str, id_: str, secret: str) -> bytes:
     return digest(algorithm, key_bytes(id_ + secret))
 
 
-def _sum(found: Mapping[str, str], told: _FieldNames) -> ProviderAmount | None:
-    value, currency = reading.text(found, told.amount), reading.text(found, "currency")
+def _sum(fields: Mapping[str, str], names: _FieldNames) -> ProviderAmount | None:
+    value, currency = reading.text(fields, names.amount), reading.text(fields, "currency")
     if value is None:
         return None
     return ProviderAmount(value, currency.upper() if currency else None, is_minor=True)
@@ -208,23 +208,23 @@ def _sum(found: Mapping[str, str], told: _FieldNames) -> ProviderAmount | None:
 # ── what a state means ────────────────────────────────────────────────────────────────────────────
 
 
-def _step(word: str, type_: str, config: Mapping[str, Any]) -> WordMeaning | None:
+def _meaning(word: str, type_: str, config: Mapping[str, Any]) -> WordMeaning | None:
     """Return what a state means for a transaction of that type; None if it is not known."""
-    step = meaning(word, STEPS, config)
-    if step != APPROVED:
-        return step
+    meaning = meaning_of(word, WORDS, config)
+    if meaning != APPROVED:
+        return meaning
     kind = fold(type_)
     if kind.startswith("authorize"):
-        return meaning("authorized", {"authorized": AUTHORIZED}, config)
+        return meaning_of("authorized", {"authorized": AUTHORIZED}, config)
     if kind == "void":
         return CANCELLED
     if "refund" in kind:
         return None
-    return step
+    return meaning
 
 
 def _linked_id(id_: str, word: str, kind: TransactionKind) -> str:
-    """Name what belongs to a payment, apart from it: a second chargeback is not the first."""
+    """Return an id for a refund or chargeback; a second chargeback has an id of its own."""
     which = "second-" if fold(word) == "secondchargebacked" else ""
     return f"{id_}:{which}{kind.value}"
 
@@ -262,5 +262,5 @@ PROVIDER = Provider(
         "pre-arbitrations mean for the money is not documented; they are unmapped. The repeats "
         "are not known."
     ),
-    statuses=statuses(STEPS),
+    statuses=statuses(WORDS),
 )

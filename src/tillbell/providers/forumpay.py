@@ -1,7 +1,7 @@
 """ForumPay: payments in coins. The call says that something changed, not what.
 
-`{"payment_id", "reference_no"}`, unsigned. The state is told by ForumPay's CheckPayment, asked
-at the source's look-up; the table below maps its words. One order may have several payments.
+`{"payment_id", "reference_no"}`, unsigned. The state is asked for with ForumPay's CheckPayment,
+through the source's look-up; the table below maps its words. One order may have several payments.
 A body with `webhook_test` is the dashboard's trial call.
 Source: forumpay/woocommerce-payment-gateway-plugin.
 """
@@ -34,13 +34,13 @@ from tillbell.providers.kit.words import (
 
 NEVER_A_DUPLICATE = ""  # the same body comes at every change
 
-# The states that CheckPayment tells.
+# The states of CheckPayment.
 STATES = table(
     {
         "waiting": PENDING,
         "processing": PENDING,  # seen, not confirmed on the chain
         "zero_confirmed": PENDING,  # an owner may accept it by the setting `statuses`
-        "confirmed": APPROVED,  # the amount is compared: less than due is not credited
+        "confirmed": APPROVED,  # the amount is compared, so too little is not credited
         "underpayment": ON_HOLD,
         "cancelled": CANCELLED,
         "blocked": ON_HOLD,  # by compliance

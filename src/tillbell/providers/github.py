@@ -1,4 +1,4 @@
-"""GitHub, and whoever signs like it: events of repositories, passed on as `github.<event>`.
+"""GitHub, and senders that sign like it: events of repositories, passed on as `github.<event>`.
 
 `X-Hub-Signature-256: sha256=<hex HMAC-SHA256 of the body>`. The event's name and the delivery's
 id stand in headers, which the signature does not cover. The old SHA-1 header is refused.
@@ -33,7 +33,7 @@ _EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
-    """Compare the SHA-256 signature; the SHA-1 one alone proves nothing."""
+    """Compare the SHA-256 signature. The SHA-1 signature alone proves nothing."""
     verdict = _PROOF.verify(incoming, setup)
     is_old = incoming.header(_PROOF.header) is None and incoming.header("x-hub-signature")
     if verdict.trust is None and is_old:
@@ -42,7 +42,7 @@ def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
 
 
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
-    """Pass the event on; a ping is only kept. A form's `payload` is the event."""
+    """Pass the event on; a ping is only noted. In a form, `payload` is the event."""
     del setup
     event = incoming.header("x-github-event") or ""
     if not _EVENT.fullmatch(event):
@@ -51,10 +51,10 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     payload = incoming.body
     if (incoming.header("content-type") or "").startswith(FORM):
         payload = required_text(form(incoming.body), "payload").encode()
-    found = json_object(payload)
+    body = json_object(payload)
     if event == "ping":
         return ParsedNotices(
-            (NoteNotice(f"GitHub says hello: {(text(found, 'zen') or '')[:200]}"),), key
+            (NoteNotice(f"GitHub says hello: {(text(body, 'zen') or '')[:200]}"),), key
         )
     return ParsedNotices((ForwardNotice(f"github.{event}", payload),), key)
 

@@ -1,9 +1,9 @@
 """KOPA: card payments of Serbian shops, unsigned as far as is known.
 
 KOPA's server posts JSON to the merchant's `resURL`, and the payer's browser comes back by a GET
-with `authResult`. KOPA's own shop plugin checks no signature; it asks KOPA's API what became of
-the order, and so should the source. The payer sees `resURL`, so a token in it is no proof.
-Whether the *HMAC key* of an account signs callbacks is unknown: should it, the settings
+with `authResult`. KOPA's own shop plugin checks no signature. It asks KOPA's API for the state
+of the order, and so should the source. The payer sees `resURL`, so a token in it is no proof.
+Whether the *HMAC key* of an account signs callbacks is unknown. If it does, the settings
 `signature…` say where and how.
 
 Source: miloradrajic/kopa-payment, the plugin that KOPA's documentation names.
@@ -49,7 +49,7 @@ from tillbell.providers.kit.words import (
     FAILED,
     STATUSES,
     WordMeaning,
-    meaning,
+    meaning_of,
     table,
 )
 
@@ -67,12 +67,12 @@ WORDS = table(
         "payment failed": FAILED,
     }
 )
-# Without `Error`: the API says that, too, of an order that was paid already.
+# Without `Error`: the API says that also of an order that was already paid.
 LOOK_UP: Mapping[str, TransactionStatus] = {
     "Approved": TransactionStatus.APPROVED,
     "Declined": TransactionStatus.DECLINED,
 }
-# Which page the payer sees next.
+# Settings with the page that the payer sees next.
 RETURNS: Mapping[str, tuple[str, ...]] = {
     "authorised": ("successUrl",),
     "cancelled": ("cancelUrl", "errorUrl"),
@@ -81,7 +81,7 @@ RETURNS: Mapping[str, tuple[str, ...]] = {
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
-    """Prove what the owner has configured: a signature, else networks, else nothing."""
+    """Check what the owner has configured: a signature, else networks, else nothing."""
     if _is_return(incoming):
         return Verdict(Trust.NONE, "A browser carried it, so nothing is proven.")
     signature = _signature(setup.config)
@@ -92,37 +92,37 @@ def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
 
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read the result of one payment."""
-    found = _folded(incoming)
+    fields = _folded(incoming)
     if _is_return(incoming):
-        return _parse_return(found)
-    order = reading.required_text(found, "orderid")
-    word = _word(found)
-    step = _step(word, found, setup.config)
-    # The name on the wire has the typing error.
-    id_ = reading.text(found, "tansid") or reading.text(found, "transid")
-    code = reading.text(found, "transerrorcode") or reading.text(found, "transnumcode")
+        return _parse_return(fields)
+    order = reading.required_text(fields, "orderid")
+    word = _word(fields)
+    meaning = _meaning(word, fields, setup.config)
+    # `TansId` is a typing error of KOPA.
+    id_ = reading.text(fields, "tansid") or reading.text(fields, "transid")
+    code = reading.text(fields, "transerrorcode") or reading.text(fields, "transnumcode")
     notice = TransactionNotice(
         References(ours=(order,)),
         raw_status=word,
-        status=step.status if step else None,
-        substate=step.substate if step else None,
-        reason=None if step in (APPROVED, AUTHORIZED) else code,
-        message=reading.text(found, "errmsg"),
+        status=meaning.status if meaning else None,
+        substate=meaning.substate if meaning else None,
+        reason=None if meaning in (APPROVED, AUTHORIZED) else code,
+        message=reading.text(fields, "errmsg"),
         psp_transaction_id=id_,
-        occurred_at=reading.unix_seconds(found.get("transdate")),
+        occurred_at=reading.unix_seconds(fields.get("transdate")),
     )
-    # Who proves nothing must not take the place of what is to come: only its very bytes repeat.
+    # An unproven callback must not make a later one a duplicate, so only the same bytes repeat it.
     is_signed = _signature(setup.config) is not None
     return ParsedNotices((notice,), f"{order}|{id_ or ''}|{word}" if is_signed else None)
 
 
-def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
+def answer(incoming: Incoming, setup: SourceSetup, intake: IntakeStatus) -> CallbackAnswer:
     """Tell the server `OK`, send a browser on to the shop."""
     if not _is_return(incoming):
-        if heard is IntakeStatus.STORED:
+        if intake is IntakeStatus.STORED:
             return CallbackAnswer(200, b"OK")
-        return CallbackAnswer(401 if heard is IntakeStatus.REFUSED else 400)
-    if heard is not IntakeStatus.STORED:
+        return CallbackAnswer(401 if intake is IntakeStatus.REFUSED else 400)
+    if intake is not IntakeStatus.STORED:
         return not_accepted(setup.config, 400)
     result = status_word(lambda: reading.text(_folded(incoming), "authresult"))
     return redirect_to_shop(setup.config, *RETURNS.get(result.lower(), ("errorUrl",)))
@@ -146,7 +146,7 @@ def _is_return(incoming: Incoming) -> bool:
 
 
 def _signature(config: Mapping[str, Any]) -> BodyMac | None:
-    """Return how callbacks are signed, as far as the source's owner has found out."""
+    """Return how callbacks are signed, if the source's owner has configured that."""
     header = config.get("signatureHeader")
     if not header:
         return None
@@ -157,31 +157,33 @@ def _signature(config: Mapping[str, Any]) -> BodyMac | None:
 def _folded(incoming: Incoming) -> dict[str, Any]:
     """Read the fields by their lower-case names."""
     is_return = _is_return(incoming)
-    found = reading.query(incoming.target) if is_return else reading.fields(incoming)
-    folded: dict[str, Any] = {name.lower(): value for name, value in found.items()}
-    if len(folded) != len(found):
+    fields = reading.query(incoming.target) if is_return else reading.fields(incoming)
+    folded: dict[str, Any] = {name.lower(): value for name, value in fields.items()}
+    if len(folded) != len(fields):
         raise Unreadable("A field stands twice, spelled differently.")
     return folded
 
 
-def _word(found: Mapping[str, Any]) -> str:
+def _word(fields: Mapping[str, Any]) -> str:
     for name in ("transstatus", "event", "status"):
-        word = reading.text(found, name)
+        word = reading.text(fields, name)
         if word is not None:
             return word
     raise Unreadable("None of the fields 'TransStatus', 'event' and 'status' is there.")
 
 
-def _step(word: str, found: Mapping[str, Any], config: Mapping[str, Any]) -> WordMeaning | None:
-    is_reserved = reading.fold(reading.text(found, "trantype") or "") == "preauth"
-    step = meaning(word, WORDS, config)
-    return meaning("authorized", WORDS, config) if step == APPROVED and is_reserved else step
+def _meaning(word: str, fields: Mapping[str, Any], config: Mapping[str, Any]) -> WordMeaning | None:
+    is_reserved = reading.fold(reading.text(fields, "trantype") or "") == "preauth"
+    meaning = meaning_of(word, WORDS, config)
+    return (
+        meaning_of("authorized", WORDS, config) if meaning == APPROVED and is_reserved else meaning
+    )
 
 
-def _parse_return(found: Mapping[str, Any]) -> ParsedNotices:
-    """Read what a browser says; it only starts a look-up. Never a duplicate: it is no event."""
-    result = reading.required_text(found, "authresult")
-    order = reading.text(found, "orderid") or reading.text(found, "oid")
+def _parse_return(fields: Mapping[str, Any]) -> ParsedNotices:
+    """Read a browser's return. It only starts a look-up, and is never a duplicate."""
+    result = reading.required_text(fields, "authresult")
+    order = reading.text(fields, "orderid") or reading.text(fields, "oid")
     if order is None:
         return ParsedNotices(
             (NoteNotice(f"A browser returned with {result[:40]!r}, of no order."),), ""

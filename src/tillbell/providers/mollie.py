@@ -1,7 +1,7 @@
-"""Mollie: a payment changed; which one, but not how.
+"""Mollie: which payment changed, but not how.
 
-Classic webhooks are a form with the payment's id and no proof at all: whoever knows the address
-can send one, so they only make us ask Mollie. The newer ones are JSON events, signed in
+Classic webhooks are a form with the payment's id and no proof at all: anybody who knows the
+address can send one, so they only make us ask Mollie. The newer ones are JSON events, signed in
 `X-Mollie-Signature: sha256=<hex>` (HMAC-SHA256 of the body; the header stands twice for a day while
 the secret is changed). Unknown ids are answered 200 too.
 
@@ -36,7 +36,7 @@ _PREFIX = "sha256="
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
-    """Compare the signatures of an event; a classic webhook has none and proves nothing."""
+    """Compare the signatures of an event. A classic webhook has none and proves nothing."""
     written = [value for name, value in incoming.headers if name == HEADER][:2]
     if not written and not _is_event(incoming):
         return Verdict(Trust.NONE, "A classic webhook proves nothing: Mollie is asked.")
@@ -59,18 +59,18 @@ def _signature(secret: str, body: bytes) -> bytes:
 
 
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
-    """Say which payment changed. Hints are never duplicates: the same one means each change."""
+    """Say which payment changed. A hint is never a duplicate: every change sends the same one."""
     del setup
-    found = fields(incoming)
+    body = fields(incoming)
     if not _is_event(incoming):
-        return ParsedNotices((_changed(required_text(found, "id"), "changed"),), "")
-    word, entity = required_text(found, "type"), text(found, "entityId") or ""
+        return ParsedNotices((_changed(required_text(body, "id"), "changed"),), "")
+    word, entity = required_text(body, "type"), text(body, "entityId") or ""
     if not entity.startswith("tr_"):
         return ParsedNotices(
-            (NoteNotice(f"{word[:100]} is not about a payment."),), text(found, "id")
+            (NoteNotice(f"{word[:100]} is not about a payment."),), text(body, "id")
         )
-    notice = _changed(entity, word)._replace(occurred_at=iso_time(found.get("createdAt")))
-    return ParsedNotices((notice,), text(found, "id"))
+    notice = _changed(entity, word)._replace(occurred_at=iso_time(body.get("createdAt")))
+    return ParsedNotices((notice,), text(body, "id"))
 
 
 def _changed(payment_id: str, word: str) -> TransactionNotice:
@@ -86,7 +86,7 @@ def _changed(payment_id: str, word: str) -> TransactionNotice:
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as Mollie sends it: a form of one id, or a signed event.
 
-    Raises `ValueError` for an event without a secret: there are none.
+    Raises `ValueError` for an event without a secret, because events are signed.
     """
     if "entityId" not in case.fields:
         return request(case, url, urlencode(case.fields).encode(), {"content-type": FORM})

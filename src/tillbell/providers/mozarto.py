@@ -1,12 +1,12 @@
 """Mozarto: the state of one transaction, in its new body and its old one.
 
 New: `transaction_status` is one of eight normalized words and alone decides; `status` is the
-provider's raw word. Old (T7): no `transaction_status`; `status` with `confirmed` decide, there is
-no amount, and `currency` is the coin that was settled, `invoice_currency` what was billed (T8).
+provider's raw word. Old: no `transaction_status`; `status` with `confirmed` decide, there is
+no amount, and `currency` is the coin that was settled, `invoice_currency` what was billed.
 An old body is believed only where the source is set to `legacy`.
 
 With webhook security on, `Authorization` carries the password bare; the older cashier writes
-`Bearer` before it (T15). 200 within 10 seconds, or it may come again. Sources: the platform's
+`Bearer` before it. 200 within 10 seconds, or it may come again. Sources: the platform's
 pages *Webhook Setup* and *Webhook Endpoint*.
 """
 
@@ -37,7 +37,7 @@ from tillbell.providers.kit.requests import JSON, json_body, request, usual
 HEADER = "authorization"
 BEARER = "Bearer "
 
-# The platform writes `On Hold`, its API `PENDING`: case, spaces, `_` and `-` do not count (T9).
+# The platform writes `On Hold`, its API `PENDING`: case, spaces, `_` and `-` do not count.
 STATUSES: Mapping[str, TransactionStatus] = {fold(status): status for status in TransactionStatus}
 # The older cashier's own words; they count only together with `confirmed`.
 OLD_STATUSES: Mapping[str, TransactionStatus] = {
@@ -50,14 +50,14 @@ _UNDECIDED = frozenset({TransactionStatus.ON_HOLD, TransactionStatus.PROCESSING}
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
-    """Compare the whole header with the password, and what stands after `Bearer`."""
-    whole = incoming.header(HEADER)
-    rest = whole[len(BEARER) :] if whole and whole.startswith(BEARER) else None
-    return shared_secret.verify(setup, HEADER, [whole, rest])
+    """Compare the password with the whole header, and with what stands after `Bearer`."""
+    header = incoming.header(HEADER)
+    token = header[len(BEARER) :] if header and header.startswith(BEARER) else None
+    return shared_secret.verify(setup, HEADER, [header, token])
 
 
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
-    """Read either body; which it is, `transaction_status` tells by being there."""
+    """Read either body. Only the new one has `transaction_status`."""
     body = json_object(incoming.body)
     id_ = required_text(body, "transaction_id")
     if "transaction_status" in body:
@@ -69,7 +69,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
 
 
 def old_status(word: str, confirmed: Any) -> TransactionStatus | None:
-    """Decide by `status` and `confirmed` together; None where they contradict each other.
+    """Decide by `status` and `confirmed` together; None if they contradict each other.
 
     >>> old_status("Confirmed", True), old_status("success", False), old_status("failure", True)
     (<TransactionStatus.APPROVED: 'Approved'>, <TransactionStatus.PENDING: 'Pending'>, None)
@@ -93,7 +93,7 @@ def _notice(body: dict[str, Any], word: str) -> TransactionNotice:
 
 
 def _old_notice(body: dict[str, Any], status: TransactionStatus | None) -> TransactionNotice:
-    """Read an old body; two currencies without an amount are only worth remembering."""
+    """Read an old body. Its currencies are only kept as details: there is no amount."""
     return _base(body, status)._replace(
         details=known(
             {

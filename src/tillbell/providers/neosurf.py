@@ -1,7 +1,7 @@
 """Neosurf: vouchers. A form, or JSON, with a SHA-512 over its own values and the secret.
 
-The hash covers every field, but not their borders (sortedhash.py), and carries no time. What
-`ko` and `pending` mean is concluded from the names of the payment's return addresses; the
+The hash covers every field, but not their borders (sortedhash.py), and carries no time. The
+meaning of `ko` and `pending` is concluded from the names of the payment's return addresses; the
 setting `statuses` replaces it. Source: public integrations that agree; the maker's own
 documents are not public.
 """
@@ -37,12 +37,12 @@ from tillbell.providers.kit.words import (
     PENDING,
     STATUSES,
     WordMeaning,
-    meaning,
+    meaning_of,
     statuses,
     table,
 )
 
-STEPS = table({"ok": APPROVED, "ko": DECLINED, "pending": PENDING})
+WORDS = table({"ok": APPROVED, "ko": DECLINED, "pending": PENDING})
 FIELDS = frozenset(
     {
         "amount",
@@ -69,19 +69,19 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
-    """Compare the hash over all fields, then over those that are known."""
+    """Compare the hash of all fields, then that of the known fields."""
     try:
         fields = _fields(incoming)
     except Unreadable as error:
         return Verdict(None, str(error))
-    given = from_hex(fields.get(_HASH))
-    if not given:
+    claimed = from_hex(fields.get(_HASH))
+    if not claimed:
         return Verdict(None, "The field hash is missing or no hex.")
     unknown = fields.keys() - FIELDS
     return verify_with_secrets(
         setup.secrets,
         lambda secret: any(
-            same(given, sorted_hash("sha512", fields, secret, without))
+            same(claimed, sorted_hash("sha512", fields, secret, without))
             for without in ({_HASH}, unknown)
         ),
         "The hash",
@@ -96,14 +96,14 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         reading.required_text(fields, "transactionId"),
         reading.required_text(fields, "status"),
     )
-    step = _step(word, reading.text(fields, "errorCode"), setup)
+    meaning = _meaning(word, reading.text(fields, "errorCode"), setup)
     notice = TransactionNotice(
         References(
             ours=reading.present_values(reading.text(fields, "merchantTransactionId")),
             psp=reading.present_values(id_),
         ),
         raw_status=word,
-        status=step.status if step else None,
+        status=meaning.status if meaning else None,
         reason=reading.text(fields, "errorCode"),
         message=reading.text(fields, "errorMessage"),
         amount=_sum(fields, "amount", "currency"),
@@ -118,12 +118,12 @@ def _fields(incoming: Incoming) -> dict[str, str]:
     return written(reading.fields(incoming))
 
 
-def _step(word: str, error: str | None, setup: SourceSetup) -> WordMeaning | None:
-    step = meaning(word, STEPS, setup.config)
-    # Nothing with an error is paid, whatever the word.
-    if error is not None and step is not None and step.status is TransactionStatus.APPROVED:
+def _meaning(word: str, error: str | None, setup: SourceSetup) -> WordMeaning | None:
+    meaning = meaning_of(word, WORDS, setup.config)
+    # A payment with an error code is not paid, whatever the word says.
+    if error is not None and meaning is not None and meaning.status is TransactionStatus.APPROVED:
         return FAILED
-    return step
+    return meaning
 
 
 def _sum(fields: Mapping[str, str], amount: str, currency: str) -> ProviderAmount | None:
@@ -168,5 +168,5 @@ PROVIDER = Provider(
         "where a field ends, so an approval is confirmed first. That ko means declined is "
         "concluded, not documented. All statuses, the repeats and the wanted answer are not known."
     ),
-    statuses=statuses(STEPS),
+    statuses=statuses(WORDS),
 )

@@ -1,4 +1,4 @@
-"""Paddle Billing: events of transactions and of what is given back, signed with their time.
+"""Paddle Billing: events of transactions, refunds and chargebacks, signed with their time.
 
 `Paddle-Signature: ts=<seconds>;h1=<hex>[;h1=…]`: HMAC-SHA256 over `<ts>:<body>` with the text of
 the destination's secret. The vendor's libraries accept five seconds; a source may take more.
@@ -45,7 +45,7 @@ from tillbell.providers.kit.words import (
     PENDING,
     STATUSES,
     WordMeaning,
-    meaning,
+    meaning_of,
     table,
 )
 
@@ -80,50 +80,52 @@ DECISIONS = {
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event."""
     body = json_object(incoming.body)
-    word, found = required_text(body, "event_type"), object_member(body, "data")
-    notice = _notice(word, found, meaning(word, EVENTS, setup.config))
+    word, data = required_text(body, "event_type"), object_member(body, "data")
+    notice = _notice(word, data, meaning_of(word, EVENTS, setup.config))
     if isinstance(notice, TransactionNotice):
         notice = notice._replace(occurred_at=iso_time(body.get("occurred_at")))
     return ParsedNotices((notice,), text(body, "event_id"))
 
 
-def _notice(word: str, found: dict[str, Any], step: WordMeaning | None) -> Notice:
+def _notice(word: str, data: dict[str, Any], meaning: WordMeaning | None) -> Notice:
     if word.startswith("adjustment."):
-        return _adjustment(found)
+        return _adjustment(data)
     if not word.startswith("transaction."):
         return NoteNotice(f"{word[:100]} is not about a payment.")
-    if step is None:
+    if meaning is None:
         return NoteNotice(f"{word[:100]} changes nothing of a payment.")
     totals, ours = (
-        object_member(object_member(found, "details"), "totals"),
-        object_member(found, "custom_data"),
+        object_member(object_member(data, "details"), "totals"),
+        object_member(data, "custom_data"),
     )
     return TransactionNotice(
         References(
-            present_values(*(text(ours, name) for name in ours)), present_values(text(found, "id"))
+            present_values(*(text(ours, name) for name in ours)), present_values(text(data, "id"))
         ),
         raw_status=word,
-        status=step.status,
-        substate=step.substate,
-        amount=_sum(totals, "grand_total", text(found, "currency_code")),
-        psp_transaction_id=required_text(found, "id"),
-        psp_reference=text(found, "invoice_number"),
+        status=meaning.status,
+        substate=meaning.substate,
+        amount=_sum(totals, "grand_total", text(data, "currency_code")),
+        psp_transaction_id=required_text(data, "id"),
+        psp_reference=text(data, "invoice_number"),
     )
 
 
-def _adjustment(found: dict[str, Any]) -> Notice:
-    action, decision = required_text(found, "action"), text(found, "status") or ""
+def _adjustment(adjustment: dict[str, Any]) -> Notice:
+    action, decision = required_text(adjustment, "action"), text(adjustment, "status") or ""
     kind = ACTIONS.get(action)
     if kind is None:
         return NoteNotice(f"The adjustment {action[:50]} moves no money.")
     return TransactionNotice(
-        References(psp=present_values(required_text(found, "transaction_id"))),
+        References(psp=present_values(required_text(adjustment, "transaction_id"))),
         raw_status=f"{action} {decision}",
         status=DECISIONS.get(decision),
         kind=kind,
-        reason=text(found, "reason"),
-        amount=_sum(object_member(found, "totals"), "total", text(found, "currency_code")),
-        psp_transaction_id=required_text(found, "id"),
+        reason=text(adjustment, "reason"),
+        amount=_sum(
+            object_member(adjustment, "totals"), "total", text(adjustment, "currency_code")
+        ),
+        psp_transaction_id=required_text(adjustment, "id"),
     )
 
 

@@ -2,7 +2,7 @@
 
 The form is proven by `key`, the MD5 of the portal key: a password that never changes, so it
 proves who sent it, not what was sent. The newer Commerce Platform signs the body as JSON with
-`X-GCS-Signature`; what such an event says is not known for sure, so it is only noted. Not to be
+`X-GCS-Signature`. What such an event means is not known for sure, so it is only noted. Not to be
 mixed up with the "Payone" that some cashiers list at payonepayment.com, which is another company.
 
 Source: PAYONE-GmbH/woocommerce-3, Plugin.php and TransactionStatus.php.
@@ -52,11 +52,11 @@ from tillbell.providers.kit.words import (
     SETTLING,
     WordMeaning,
     linked,
-    meaning,
+    meaning_of,
     table,
 )
 
-# Of what is given back the form tells no amount, so a person says how much it was.
+# The form has no amount of a refund or debit, so a person says how much it was.
 _GIVEN_BACK = linked(TransactionKind.REFUND)
 ACTIONS = table(
     {
@@ -64,7 +64,7 @@ ACTIONS = table(
         "capture": SETTLING,
         "paid": APPROVED,
         "underpaid": ON_HOLD,
-        # Of a paid one it is a debit that the bank returned: a contradiction, for a person.
+        # For a paid one it is a direct debit that the bank returned: a conflict, for a person.
         "cancelation": CANCELLED,
         "failed": FAILED,
         "refund": _GIVEN_BACK,
@@ -74,7 +74,7 @@ ACTIONS = table(
 ADDRESSES = ("213.178.72.196", "213.178.72.197", "217.70.200.0/24", "185.60.20.0/24")
 _EVENT = BodyMac("x-gcs-signature", "sha256", "base64")
 _FORM = "application/x-www-form-urlencoded"
-# Settings that a field of the form must equal, where they are set.
+# Settings, where they are set, and the field of the form that must equal each.
 _FIXED = {"paymentMode": "mode", "portalId": "portalid", "accountId": "aid"}
 
 
@@ -85,14 +85,14 @@ def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     if _is_event(incoming):
         return _verify_event(incoming, setup)
     try:
-        found = _form(incoming)
+        fields = _form(incoming)
     except Unreadable as error:
         return Verdict(None, str(error))
-    given = from_hex(reading.text(found, "key"))
+    claimed = from_hex(reading.text(fields, "key"))
     verdict = verify_with_secrets(
-        setup.secrets, lambda secret: same(given, _key(secret)), "The form's key", Trust.SECRET
+        setup.secrets, lambda secret: same(claimed, _key(secret)), "The form's key", Trust.SECRET
     )
-    problem = _account_problem(found, setup.config) if verdict.trust is not None else None
+    problem = _account_problem(fields, setup.config) if verdict.trust is not None else None
     return Verdict(None, problem) if problem else verdict
 
 
@@ -100,26 +100,26 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one status of a payment."""
     if _is_event(incoming):
         return _parse_event(incoming)
-    found = _form(incoming)
-    action, id_ = reading.required_text(found, "txaction"), reading.required_text(found, "txid")
-    number = reading.text(found, "sequencenumber") or ""
+    fields = _form(incoming)
+    action, id_ = reading.required_text(fields, "txaction"), reading.required_text(fields, "txid")
+    number = reading.text(fields, "sequencenumber") or ""
     key = f"{id_}|{number}|{action}"
-    step = meaning(action, ACTIONS, setup.config)
-    if step is None:
+    meaning = meaning_of(action, ACTIONS, setup.config)
+    if meaning is None:
         return ParsedNotices((NoteNotice(f"{action[:40]} says nothing about money."),), key)
     notice = TransactionNotice(
-        References(ours=reading.present_values(reading.text(found, "reference")), psp=(id_,)),
+        References(ours=reading.present_values(reading.text(fields, "reference")), psp=(id_,)),
         raw_status=action,
-        status=step.status if step.kind is TransactionKind.PAYMENT else None,
-        kind=step.kind,
-        substate=step.substate,
-        reason=reading.text(found, "failedcause") or reading.text(found, "errorcode"),
-        amount=_price(found) if step.kind is TransactionKind.PAYMENT else None,
-        psp_transaction_id=id_ if step.kind is TransactionKind.PAYMENT else f"{id_}-{number}",
-        user_id=reading.text(found, "userid"),
-        occurred_at=reading.unix_seconds(reading.text(found, "txtime")),
+        status=meaning.status if meaning.kind is TransactionKind.PAYMENT else None,
+        kind=meaning.kind,
+        substate=meaning.substate,
+        reason=reading.text(fields, "failedcause") or reading.text(fields, "errorcode"),
+        amount=_price(fields) if meaning.kind is TransactionKind.PAYMENT else None,
+        psp_transaction_id=id_ if meaning.kind is TransactionKind.PAYMENT else f"{id_}-{number}",
+        user_id=reading.text(fields, "userid"),
+        occurred_at=reading.unix_seconds(reading.text(fields, "txtime")),
         sequence=int(number) if _is_count(number) else None,
-        details=_details(found, step),
+        details=_details(fields, meaning),
     )
     return ParsedNotices((notice,), key)
 
@@ -151,27 +151,27 @@ def _key(portal_key: str) -> bytes:
     return digest("md5", key_bytes(portal_key))
 
 
-def _account_problem(found: Mapping[str, str], config: Mapping[str, Any]) -> str | None:
+def _account_problem(fields: Mapping[str, str], config: Mapping[str, Any]) -> str | None:
     for setting, field in _FIXED.items():
-        wanted = config.get(setting)
-        if wanted and found.get(field) != str(wanted):
+        required = config.get(setting)
+        if required and fields.get(field) != str(required):
             return f"The field {field} is not what the setting {setting} says."
     return None
 
 
-def _price(found: Mapping[str, str]) -> ProviderAmount | None:
-    value, currency = reading.text(found, "price"), reading.text(found, "currency")
+def _price(fields: Mapping[str, str]) -> ProviderAmount | None:
+    value, currency = reading.text(fields, "price"), reading.text(fields, "currency")
     return ProviderAmount(value, currency.upper() if currency else None) if value else None
 
 
-def _details(found: Mapping[str, str], step: WordMeaning) -> dict[str, Any]:
-    """Keep the ends of the card's number, and of what is given back what the form tells."""
-    first, last = masked_number(found.get("cardpan"))
-    told = card_details(first, last, brand=reading.text(found, "cardtype"))
-    if step.kind is TransactionKind.PAYMENT:
-        return told
-    sums = {name: found[name] for name in ("price", "balance", "receivable") if found.get(name)}
-    return {**told, **sums}
+def _details(fields: Mapping[str, str], meaning: WordMeaning) -> dict[str, Any]:
+    """Return the ends of the card's number; for a refund or debit also the sums of the form."""
+    first, last = masked_number(fields.get("cardpan"))
+    details = card_details(first, last, brand=reading.text(fields, "cardtype"))
+    if meaning.kind is TransactionKind.PAYMENT:
+        return details
+    sums = {name: fields[name] for name in ("price", "balance", "receivable") if fields.get(name)}
+    return {**details, **sums}
 
 
 def _is_count(number: str) -> bool:
@@ -186,19 +186,19 @@ def _is_event(incoming: Incoming) -> bool:
 
 
 def _verify_event(incoming: Incoming, setup: SourceSetup) -> Verdict:
-    wanted = setup.config.get("keyId")
-    if wanted and incoming.header("x-gcs-keyid") != str(wanted):
+    key_id = setup.config.get("keyId")
+    if key_id and incoming.header("x-gcs-keyid") != str(key_id):
         return Verdict(None, "The header X-GCS-KeyId is not what the setting keyId says.")
     return _EVENT.verify(incoming, setup)
 
 
 def _parse_event(incoming: Incoming) -> ParsedNotices:
-    found = reading.json_object(incoming.body)
-    details = reading.object_member(found, "eventDetails")
-    word = reading.text(details, "type") or reading.text(found, "type") or "without a type"
+    event = reading.json_object(incoming.body)
+    details = reading.object_member(event, "eventDetails")
+    word = reading.text(details, "type") or reading.text(event, "type") or "without a type"
     note = f"An event of the Commerce Platform, {word[:40]}: its meaning is not known for sure."
     return ParsedNotices(
-        (NoteNotice(note),), reading.text(found, "eventId") or reading.text(found, "id")
+        (NoteNotice(note),), reading.text(event, "eventId") or reading.text(event, "id")
     )
 
 

@@ -1,8 +1,8 @@
 """PayPal: orders, authorizations, captures, refunds and disputes, signed with a certificate.
 
 `PAYPAL-TRANSMISSION-SIG` is RSA with SHA-256 over `<transmission id>|<time>|<webhook id>|<CRC-32 of
-the body>`. A checksum is easily made to fit another body, so what makes a captured request
-worthless is that each transmission counts once. The certificate is pinned by the source's owner;
+the body>`. A checksum can easily be made to fit another body. A captured request is still
+worthless, because each transmission counts once. The certificate is pinned by the source's owner;
 the address that a request names for it must be PayPal's, and is never fetched.
 
 Sources: developer.paypal.com, Webhooks (verification, event names), Payments v1 and v2.
@@ -62,7 +62,7 @@ from tillbell.providers.kit.words import (
     STATUSES,
     WordMeaning,
     linked,
-    meaning,
+    meaning_of,
     table,
 )
 
@@ -84,7 +84,7 @@ EVENTS = table(
         "PAYMENT.SALE.REVERSED": linked(TransactionKind.REVERSAL),
     }
 )
-# With the outcome, where the event tells one.
+# With the outcome, where the event has one.
 DISPUTES = table(
     {
         "CUSTOMER.DISPUTE.CREATED": linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING),
@@ -152,7 +152,7 @@ def _is_theirs(url: str) -> bool:
 
 
 def _text(incoming: Incoming, webhook_id: str) -> bytes:
-    """Return what is signed; headers are the text of their bytes."""
+    """Return what is signed."""
     id_, time = incoming.header(ID) or "", incoming.header(TIME) or ""
     checksum = zlib.crc32(incoming.body)
     signed = f"{id_}|{time}|{webhook_id}|{checksum}"
@@ -162,67 +162,72 @@ def _text(incoming: Incoming, webhook_id: str) -> bytes:
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event. What is not about a payment becomes a message `paypal.<type>`."""
     body = json_object(incoming.body)
-    word, found = required_text(body, "event_type"), object_member(body, "resource")
-    notice = _notice(word, found, setup) or _other(word, incoming.body)
+    word, resource = required_text(body, "event_type"), object_member(body, "resource")
+    notice = _notice(word, resource, setup) or _other(word, incoming.body)
     if isinstance(notice, TransactionNotice):
         notice = notice._replace(occurred_at=iso_time(body.get("create_time")))
     return ParsedNotices((notice,), incoming.header(ID) or text(body, "id"))
 
 
-def _notice(word: str, found: dict[str, Any], setup: SourceSetup) -> Notice | None:
+def _notice(word: str, resource: dict[str, Any], setup: SourceSetup) -> Notice | None:
     if word.startswith("CUSTOMER.DISPUTE."):
-        return _dispute(word, found, setup)
-    step = meaning(word, EVENTS, setup.config)
-    if step is None:
+        return _dispute(word, resource, setup)
+    meaning = meaning_of(word, EVENTS, setup.config)
+    if meaning is None:
         return None
     is_order = word.startswith("CHECKOUT.ORDER.")
-    up = _above(found) if step.kind is not TransactionKind.PAYMENT else None
-    own = required_text(found, "id")
+    up = _above(resource) if meaning.kind is not TransactionKind.PAYMENT else None
+    own_id = required_text(resource, "id")
     return TransactionNotice(
-        References(_ours(found), present_values(up, *_related(found), own if up is None else None)),
+        References(
+            _ours(resource), present_values(up, *_related(resource), own_id if up is None else None)
+        ),
         raw_status=word,
-        status=step.status,
-        kind=step.kind,
-        substate=step.substate,
-        reason=text(object_member(found, "status_details"), "reason"),
-        amount=None if is_order else _sum(object_member(found, "amount")),
-        psp_transaction_id=None if is_order or step.substate == "authorized" else own,
-        psp_reference=own,
+        status=meaning.status,
+        kind=meaning.kind,
+        substate=meaning.substate,
+        reason=text(object_member(resource, "status_details"), "reason"),
+        amount=None if is_order else _sum(object_member(resource, "amount")),
+        psp_transaction_id=None if is_order or meaning.substate == "authorized" else own_id,
+        psp_reference=own_id,
     )
 
 
-def _dispute(word: str, found: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
-    """A dispute takes the money back when it is resolved for the buyer."""
-    outcome = text(object_member(found, "dispute_outcome"), "outcome_code")
-    told = f"{word} {outcome}" if outcome is not None else word
-    step: WordMeaning | None = meaning(told, DISPUTES, setup.config)
-    disputed = [text(one, "seller_transaction_id") for one in parts(found, "disputed_transactions")]
+def _dispute(word: str, dispute: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
+    """Read a dispute. It takes the money back if it is resolved for the buyer."""
+    outcome = text(object_member(dispute, "dispute_outcome"), "outcome_code")
+    raw_status = f"{word} {outcome}" if outcome is not None else word
+    meaning: WordMeaning | None = meaning_of(raw_status, DISPUTES, setup.config)
+    disputed = [
+        text(transaction, "seller_transaction_id")
+        for transaction in parts(dispute, "disputed_transactions")
+    ]
     return TransactionNotice(
         References(psp=present_values(*disputed[:5])),
-        raw_status=told,
-        status=None if step is None else step.status,
+        raw_status=raw_status,
+        status=None if meaning is None else meaning.status,
         kind=TransactionKind.CHARGEBACK,
-        reason=text(found, "reason"),
-        amount=_sum(object_member(found, "dispute_amount")),
-        psp_transaction_id=required_text(found, "dispute_id"),
+        reason=text(dispute, "reason"),
+        amount=_sum(object_member(dispute, "dispute_amount")),
+        psp_transaction_id=required_text(dispute, "dispute_id"),
     )
 
 
-def _ours(found: dict[str, Any]) -> tuple[str, ...]:
-    units = [found, *parts(found, "purchase_units")[:20]]
+def _ours(resource: dict[str, Any]) -> tuple[str, ...]:
+    units = [resource, *parts(resource, "purchase_units")[:20]]
     names = ("custom_id", "invoice_id", "reference_id", "custom", "invoice_number")
     return present_values(*(text(unit, name) for unit in units for name in names))
 
 
-def _related(found: dict[str, Any]) -> list[str | None]:
-    related = object_member(object_member(found, "supplementary_data"), "related_ids")
+def _related(resource: dict[str, Any]) -> list[str | None]:
+    related = object_member(object_member(resource, "supplementary_data"), "related_ids")
     names = ("capture_id", "authorization_id", "order_id")
-    return [*(text(related, name) for name in names), text(found, "sale_id")]
+    return [*(text(related, name) for name in names), text(resource, "sale_id")]
 
 
-def _above(found: dict[str, Any]) -> str | None:
-    """Return the id of what this belongs to: the last part of its link `up`."""
-    for link in parts(found, "links")[:20]:
+def _above(resource: dict[str, Any]) -> str | None:
+    """Return the id of the resource above, which is the last part of the link `up`."""
+    for link in parts(resource, "links")[:20]:
         if text(link, "rel") == "up":
             return (text(link, "href") or "").rstrip("/").rpartition("/")[2] or None
     return None
@@ -243,7 +248,7 @@ def _other(word: str, body: bytes) -> Notice:
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as PayPal sends it, with the key of the setting `simulatorKey`.
 
-    Raises `ValueError` if there is no such key: only PayPal has PayPal's.
+    Raises `ValueError` without that setting, because only PayPal has PayPal's own key.
     """
     key = str(setup.config.get(SIMULATOR_KEY.name) or "")
     if not key:

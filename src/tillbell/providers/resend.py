@@ -1,4 +1,4 @@
-"""Resend: what became of e-mails. Signed by Svix.
+"""Resend: whether e-mails were delivered, bounced, opened and so on. Signed by Svix.
 
 `{"type": "email.bounced", "created_at", "data": {"email_id", "from", "to", "subject", …}}`.
 Sent at least once, in no order, again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h; an
@@ -34,7 +34,7 @@ from tillbell.providers.kit.reading import (
 )
 from tillbell.providers.kit.requests import json_body, request, usual
 
-# The last part of our event type; what is not of an e-mail (contacts, domains) is only kept.
+# The last part of our event type. Events of contacts and domains are only noted.
 EVENTS: Mapping[str, str] = {
     "email.sent": "sent",
     "email.scheduled": "scheduled",
@@ -48,7 +48,7 @@ EVENTS: Mapping[str, str] = {
     "email.suppressed": "suppressed",
     "email.received": "received",
 }
-# Only `Permanent` closes an address; `Undetermined` does not say so, and is not told as either.
+# Only `Permanent` suppresses an address. `Undetermined` is neither and left out.
 BOUNCES: Mapping[str, str] = {
     "permanent": "permanent",
     "temporary": "temporary",
@@ -57,7 +57,7 @@ BOUNCES: Mapping[str, str] = {
 
 
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
-    """Read one event. The Svix id is the same over all attempts."""
+    """Read one event. Its Svix id stays the same over all attempts."""
     del setup
     body = json_object(incoming.body)
     type_ = required_text(body, "type")
@@ -69,41 +69,41 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
 
 
 def _email(event: str, body: dict[str, Any]) -> EmailNotice:
-    found = object_member(body, "data")
-    bounce, click = object_member(found, "bounce"), object_member(found, "click")
+    email = object_member(body, "data")
+    bounce, click = object_member(email, "bounce"), object_member(email, "click")
     return EmailNotice(
-        email_id=required_text(found, "email_id"),
+        email_id=required_text(email, "email_id"),
         event=event,
-        to=_addresses(found.get("to")),
-        sender=text(found, "from"),
-        subject=text(found, "subject"),
-        reason=_reason(found, bounce),
+        to=_addresses(email.get("to")),
+        sender=text(email, "from"),
+        subject=text(email, "subject"),
+        reason=_reason(email, bounce),
         bounce_type=BOUNCES.get((text(bounce, "type") or "").lower()),
         url=text(click, "link"),
-        metadata=plain_json(_tags(found.get("tags"))),
+        metadata=plain_json(_tags(email.get("tags"))),
         occurred_at=iso_time(body.get("created_at")),
     )
 
 
-def _reason(found: dict[str, Any], bounce: dict[str, Any]) -> str | None:
+def _reason(email: dict[str, Any], bounce: dict[str, Any]) -> str | None:
     return (
         text(bounce, "message")
-        or text(object_member(found, "failed"), "reason")
-        or text(object_member(found, "suppressed"), "message")
+        or text(object_member(email, "failed"), "reason")
+        or text(object_member(email, "suppressed"), "message")
     )
 
 
-def _addresses(found: Any) -> tuple[str, ...]:
-    several = found if isinstance(found, list) else [found]
+def _addresses(value: Any) -> tuple[str, ...]:
+    several = value if isinstance(value, list) else [value]
     return present_values(*[plain_json(address) for address in several if isinstance(address, str)])
 
 
-def _tags(found: Any) -> dict[str, Any]:
-    """Return tags as an object; they are sent as one, or as they were set: a list of pairs."""
-    if isinstance(found, dict):
-        return found
-    pairs = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-    return {name: one.get("value") for one in pairs if (name := text(one, "name"))}
+def _tags(value: Any) -> dict[str, Any]:
+    """Return tags as an object. They come as an object, or as a list of name and value."""
+    if isinstance(value, dict):
+        return value
+    pairs = [tag for tag in value if isinstance(tag, dict)] if isinstance(value, list) else []
+    return {name: tag.get("value") for tag in pairs if (name := text(tag, "name"))}
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:

@@ -2,7 +2,7 @@
 
 `X-Shopify-Hmac-SHA256`: base64 HMAC-SHA256 of the body with the app's client secret. Topic and
 ids stand in headers that the signature does not cover, so a topic only says how to read the
-body: what became of money is told by the body alone.
+body: what happened to money is taken from the body alone.
 
 One event can come under several topics, so it counts once for each of them. Sent again eight
 times within four hours; the privacy topics must be answered 401 when the signature is wrong.
@@ -64,7 +64,7 @@ from tillbell.providers.kit.words import (
     STATUSES,
     WordMeaning,
     linked,
-    meaning,
+    meaning_of,
     statuses,
     table,
 )
@@ -88,7 +88,7 @@ ORDERS: Mapping[str, str] = {
     "orders/paid": "order.paid",
     "orders/cancelled": "order.cancelled",
 }
-# `financial_status` of an order. Refunds say nothing new of the payment: each is told by itself.
+# `financial_status` of an order. Refunds change nothing of the payment; each comes by itself.
 PAYMENTS = table(
     {
         "pending": PENDING,
@@ -143,147 +143,158 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     return ParsedNotices((forwarded_event("shopify", topic.replace("/", "."), incoming.body),), key)
 
 
-def _order(topic: str, found: dict[str, Any], setup: SourceSetup) -> tuple[Notice, ...]:
-    event, word = ORDERS[topic], text(found, "financial_status") or ""
+def _order(topic: str, order: dict[str, Any], setup: SourceSetup) -> tuple[Notice, ...]:
+    event, word = ORDERS[topic], text(order, "financial_status") or ""
     state = STATES.get(word)
-    transaction = _payment(found, word, setup)
-    if text(found, "id") is None:
+    transaction = _payment(order, word, setup)
+    if text(order, "id") is None:
         return (NoteNotice(f"{topic} names no order."),)
     if state is None:
         return (transaction, NoteNotice(f"{topic}: the status {word[:50]!r} is in no table."))
     if event == "order.paid" and state != "paid":
         return (NoteNotice(f"{topic} says paid, the order says {word}."),)
-    if event == "order.cancelled" and moment(found, "cancelled_at") is None:
+    if event == "order.cancelled" and moment(order, "cancelled_at") is None:
         return (NoteNotice(f"{topic}: the order is not cancelled."),)
-    paid_at = moment(found, "updated_at") if event == "order.paid" else None
-    told = _order_data(found, state, paid_at)
-    order = OrderNotice(event, told, moves_money=state != "pending")
-    return (order,) if word in _REFUNDED else (order, transaction)
+    paid_at = moment(order, "updated_at") if event == "order.paid" else None
+    data = _order_data(order, state, paid_at)
+    notice = OrderNotice(event, data, moves_money=state != "pending")
+    return (notice,) if word in _REFUNDED else (notice, transaction)
 
 
-def _payment(found: dict[str, Any], word: str, setup: SourceSetup) -> TransactionNotice:
-    """Say how the payment of an order stands; an unpaid one that is cancelled is over."""
-    step = meaning(word, PAYMENTS, setup.config)
-    is_over = word == "pending" and moment(found, "cancelled_at") is not None
+def _payment(order: dict[str, Any], word: str, setup: SourceSetup) -> TransactionNotice:
+    """Return the state of an order's payment. An unpaid order that is cancelled cancels it."""
+    meaning = meaning_of(word, PAYMENTS, setup.config)
+    is_over = word == "pending" and moment(order, "cancelled_at") is not None
     if is_over:
-        step = CANCELLED
+        meaning = CANCELLED
     return TransactionNotice(
-        References(present_values(*(text(found, name) for name in ("id", "name", "order_number")))),
+        References(present_values(*(text(order, name) for name in ("id", "name", "order_number")))),
         raw_status=word,
-        status=None if step is None else step.status,
-        substate=None if step is None else step.substate,
-        reason=text(found, "cancel_reason"),
-        amount=sum_of(found, "total_price"),
-        occurred_at=iso_time(found.get("updated_at")),
+        status=None if meaning is None else meaning.status,
+        substate=None if meaning is None else meaning.substate,
+        reason=text(order, "cancel_reason"),
+        amount=sum_of(order, "total_price"),
+        occurred_at=iso_time(order.get("updated_at")),
         is_optional=True,
-        details=known({"gateway": _gateway(found)}),
+        details=known({"gateway": _gateway(order)}),
     )
 
 
-def _refund(found: dict[str, Any], setup: SourceSetup) -> tuple[Notice, ...]:
-    """Read the transactions of a refund: the same that come as order_transactions/create."""
-    given_back = [one for one in parts(found, "transactions") if text(one, "kind") == "refund"]
+def _refund(refund: dict[str, Any], setup: SourceSetup) -> tuple[Notice, ...]:
+    """Read the transactions of a refund, which also come as order_transactions/create."""
+    given_back = [
+        transaction
+        for transaction in parts(refund, "transactions")
+        if text(transaction, "kind") == "refund"
+    ]
     if not given_back:
         return (NoteNotice("The refund gives no money back."),)
-    order_id = found.get("order_id")
-    return tuple(_transaction({"order_id": order_id, **one}, setup) for one in given_back)
-
-
-def _transaction(found: dict[str, Any], setup: SourceSetup) -> Notice:
-    word = f"{required_text(found, 'kind')} {required_text(found, 'status')}"
-    if word in _CHANGES_NOTHING:
-        return NoteNotice(f"{word}: the payment stays as it was.")
-    step, own, parent = meaning(word, TRANSACTIONS, setup.config), text(found, "id"), None
-    kind = TransactionKind.REFUND if word.startswith("refund ") else TransactionKind.PAYMENT
-    if kind is TransactionKind.PAYMENT:
-        # A capture and a void are about their authorization; a try that failed names nothing.
-        own = None if step == _TRY_FAILED else text(found, "parent_id") or own
-    else:
-        parent = text(found, "parent_id")
-    return TransactionNotice(
-        References(present_values(text(found, "order_id")), present_values(parent)),
-        raw_status=word,
-        status=None if step is None else step.status,
-        kind=kind,
-        substate=None if step is None else step.substate,
-        reason=text(found, "error_code"),
-        message=text(found, "message"),
-        amount=sum_of(found, "amount"),
-        psp_transaction_id=own,
-        psp_reference=text(found, "authorization"),
-        occurred_at=iso_time(found.get("processed_at")) or iso_time(found.get("created_at")),
-        is_optional=True,
-        details=_details(found),
+    order_id = refund.get("order_id")
+    return tuple(
+        _transaction({"order_id": order_id, **transaction}, setup) for transaction in given_back
     )
 
 
-def _details(found: dict[str, Any]) -> dict[str, Any]:
-    card = object_member(found, "payment_details")
+def _transaction(transaction: dict[str, Any], setup: SourceSetup) -> Notice:
+    word = f"{required_text(transaction, 'kind')} {required_text(transaction, 'status')}"
+    if word in _CHANGES_NOTHING:
+        return NoteNotice(f"{word}: the payment stays as it was.")
+    meaning, own_id, parent = (
+        meaning_of(word, TRANSACTIONS, setup.config),
+        text(transaction, "id"),
+        None,
+    )
+    kind = TransactionKind.REFUND if word.startswith("refund ") else TransactionKind.PAYMENT
+    if kind is TransactionKind.PAYMENT:
+        # A capture or void is about its authorization. A failed try has no id of its own.
+        own_id = None if meaning == _TRY_FAILED else text(transaction, "parent_id") or own_id
+    else:
+        parent = text(transaction, "parent_id")
+    return TransactionNotice(
+        References(present_values(text(transaction, "order_id")), present_values(parent)),
+        raw_status=word,
+        status=None if meaning is None else meaning.status,
+        kind=kind,
+        substate=None if meaning is None else meaning.substate,
+        reason=text(transaction, "error_code"),
+        message=text(transaction, "message"),
+        amount=sum_of(transaction, "amount"),
+        psp_transaction_id=own_id,
+        psp_reference=text(transaction, "authorization"),
+        occurred_at=iso_time(transaction.get("processed_at"))
+        or iso_time(transaction.get("created_at")),
+        is_optional=True,
+        details=_details(transaction),
+    )
+
+
+def _details(transaction: dict[str, Any]) -> dict[str, Any]:
+    card = object_member(transaction, "payment_details")
     return card_details(
         text(card, "credit_card_bin"),
         masked_number(text(card, "credit_card_number"))[1],
         brand=text(card, "credit_card_company"),
-        method=text(found, "gateway"),
+        method=text(transaction, "gateway"),
     )
 
 
 # ── the order, in the catalogue's shape ───────────────────────────────────────────────────────────
 
 
-def _order_data(found: dict[str, Any], state: str, paid_at: str | None) -> dict[str, Any]:
-    """Return an order. It may be cancelled while its money is not given back."""
-    code = currency(found)
-    cancelled_at = moment(found, "cancelled_at")
+def _order_data(order: dict[str, Any], state: str, paid_at: str | None) -> dict[str, Any]:
+    """Return the order. It may be cancelled while its money is not refunded."""
+    code = currency(order)
+    cancelled_at = moment(order, "cancelled_at")
     is_cancelled = cancelled_at is not None and state in ("pending", "paid")
     return known(
         {
-            "id": text(found, "id"),
-            "number": text(found, "name"),
+            "id": text(order, "id"),
+            "number": text(order, "name"),
             "status": "cancelled" if is_cancelled else state,
             "paymentStatus": state,
-            "amount": amount(found, "total_price", code),
+            "amount": amount(order, "total_price", code),
             "currency": code,
-            "gateway": _gateway(found),
-            "createdAt": moment(found, "created_at"),
+            "gateway": _gateway(order),
+            "createdAt": moment(order, "created_at"),
             "paidAt": paid_at,
             "cancelledAt": cancelled_at,
-            "cancelReason": text(found, "cancel_reason"),
-            "customer": _customer(found),
-            "shippingAddress": _address(object_member(found, "shipping_address")),
-            "items": [_item(line, code) for line in parts(found, "line_items")],
-            "metadata": _attributes(found),
+            "cancelReason": text(order, "cancel_reason"),
+            "customer": _customer(order),
+            "shippingAddress": _address(object_member(order, "shipping_address")),
+            "items": [_item(line, code) for line in parts(order, "line_items")],
+            "metadata": _attributes(order),
         }
     )
 
 
-def _gateway(found: dict[str, Any]) -> str | None:
-    """Return how an order was paid; of several ways the first."""
-    names = found.get("payment_gateway_names")
+def _gateway(order: dict[str, Any]) -> str | None:
+    """Return how an order was paid: the first of several ways."""
+    names = order.get("payment_gateway_names")
     return text({"": names[0]}, "") if isinstance(names, list) and names else None
 
 
-def _customer(found: dict[str, Any]) -> dict[str, Any]:
-    who = object_member(found, "customer")
-    names = (text(who, "first_name"), text(who, "last_name"))
+def _customer(order: dict[str, Any]) -> dict[str, Any]:
+    customer = object_member(order, "customer")
+    names = (text(customer, "first_name"), text(customer, "last_name"))
     return known(
         {
-            "id": text(who, "id"),
+            "id": text(customer, "id"),
             "name": " ".join(name for name in names if name) or None,
-            "email": text(found, "email") or text(who, "email"),
-            "phoneNumber": text(found, "phone") or text(who, "phone"),
+            "email": text(order, "email") or text(customer, "email"),
+            "phoneNumber": text(order, "phone") or text(customer, "phone"),
         }
     )
 
 
-def _address(found: dict[str, Any]) -> dict[str, Any]:
+def _address(address: dict[str, Any]) -> dict[str, Any]:
     return known(
         {
-            "line1": text(found, "address1"),
-            "line2": text(found, "address2"),
-            "city": text(found, "city"),
-            "postalCode": text(found, "zip"),
-            "region": text(found, "province"),
-            "country": text(found, "country_code"),
+            "line1": text(address, "address1"),
+            "line2": text(address, "address2"),
+            "city": text(address, "city"),
+            "postalCode": text(address, "zip"),
+            "region": text(address, "province"),
+            "country": text(address, "country_code"),
         }
     )
 
@@ -303,9 +314,9 @@ def _item(line: dict[str, Any], code: str | None) -> dict[str, Any]:
     )
 
 
-def _attributes(found: dict[str, Any]) -> dict[str, Any]:
-    pairs = parts(found, "note_attributes")
-    return {name: plain_json(one.get("value")) for one in pairs if (name := text(one, "name"))}
+def _attributes(order: dict[str, Any]) -> dict[str, Any]:
+    pairs = parts(order, "note_attributes")
+    return {name: plain_json(pair.get("value")) for pair in pairs if (name := text(pair, "name"))}
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:

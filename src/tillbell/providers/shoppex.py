@@ -2,7 +2,7 @@
 
 `X-Shoppex-Signature` is the lower-case hex HMAC-SHA512 of the body. The headers with the event's
 name and the delivery's id are not covered by it, so both are taken from the body instead: an
-order is paid once and cancelled once, whatever ids are told (and whether it is told with whole
+order is paid once and cancelled once, whatever the ids are (and whether the event comes with whole
 products, `:product`, or without).
 
 Sent again after 5 min, 30 min, 2 h and 24 h; 2xx within 30 s. Times are Unix seconds, in newer
@@ -70,7 +70,7 @@ STATES: Mapping[str, str] = {
     "REFUNDED": "refunded",
     "CUSTOMER_DISPUTE_ONGOING": "disputed",
 }
-# Of its payment, as a look-up tells them.
+# The same words for the payment, as a look-up returns them.
 STATUSES: Mapping[str, TransactionStatus] = {
     "PENDING": TransactionStatus.PENDING,
     "WAITING_FOR_CONFIRMATIONS": TransactionStatus.PENDING,
@@ -78,7 +78,7 @@ STATUSES: Mapping[str, TransactionStatus] = {
     "COMPLETED": TransactionStatus.APPROVED,
     "VOIDED": TransactionStatus.CANCELLED,
 }
-# Members that have another name or form with us, so they are not taken over as they are.
+# Members that have another name or form in our catalogue.
 _RENAMED = frozenset({"uniqid", "id", "type", "status", "total", "customer_email", "customer_name"})
 _MONEY = frozenset({"price", "amount", "unit_price"})
 _TIMES = ("_at", "_start", "_end")
@@ -89,10 +89,10 @@ _PASSED_ON = ("subscription.", "product.")
 
 
 class OrderMeaning(NamedTuple):
-    """What an event says of an order."""
+    """What an event says about an order."""
 
-    state: str | None  # of our order; None: `status` tells
-    status: TransactionStatus | None = None  # of its transaction; None: nothing is said of one
+    state: str | None  # of our order; None: as the member `status` says
+    status: TransactionStatus | None = None  # of its transaction; None: says nothing about it
 
 
 EVENTS: Mapping[str, OrderMeaning] = {
@@ -112,165 +112,165 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     del setup
     body = json_object(incoming.body)
     written = required_text(body, "event")
-    event, found = written.removesuffix(PRODUCT), object_member(body, "data")
+    event, data = written.removesuffix(PRODUCT), object_member(body, "data")
     at = unix_seconds(body.get("created_at"))
-    order_id = text(found, "uniqid")
-    told = EVENTS.get(event)
-    if told is None:
+    order_id = text(data, "uniqid")
+    meaning = EVENTS.get(event)
+    if meaning is None:
         name, happened_at = event.replace(":", "."), at or incoming.received_at
-        return ParsedNotices((_beside_orders(name, found, happened_at),), _key(incoming))
+        return ParsedNotices((_beside_orders(name, data, happened_at),), _key(incoming))
     if order_id is None:
         return ParsedNotices((NoteNotice(f"{written[:100]} names no order."),), _key(incoming))
-    once = f"{event}|{order_id}" if told.status is not None else _key(incoming)
-    return ParsedNotices(tuple(_of_order(event, told, found, at)), once)
+    once = f"{event}|{order_id}" if meaning.status is not None else _key(incoming)
+    return ParsedNotices(tuple(_of_order(event, meaning, data, at)), once)
 
 
 def _key(incoming: Incoming) -> str:
-    """Return the hash of what is signed: nothing unsigned may make an event look new."""
+    """Return the hash of the body: no unsigned id may make an event look new."""
     return f"sha256:{digest('sha256', incoming.body).hex()}"
 
 
 def _of_order(
-    event: str, told: OrderMeaning, found: dict[str, Any], at: Micros | None
+    event: str, meaning: OrderMeaning, data: dict[str, Any], at: Micros | None
 ) -> list[Notice]:
-    word = text(found, "status")
-    state = told.state or STATES.get((word or "").upper())
+    word = text(data, "status")
+    state = meaning.state or STATES.get((word or "").upper())
     if state is None:
         return [NoteNotice(f"{event}: the status {(word or '')[:50]!r} is in no table.")]
-    order = OrderNotice(
+    notice = OrderNotice(
         event.replace(":", "."),
-        _order_data(found, state, at),
+        _order_data(data, state, at),
         moves_money=state not in _UNPAID,
     )
-    if told.status is None:
-        return [order]
-    return [order, _transaction(event, told.status, found, at)]
+    if meaning.status is None:
+        return [notice]
+    return [notice, _transaction(event, meaning.status, data, at)]
 
 
 def _transaction(
-    event: str, status: TransactionStatus, found: dict[str, Any], at: Micros | None
+    event: str, status: TransactionStatus, order: dict[str, Any], at: Micros | None
 ) -> TransactionNotice:
     is_cancelled = status is TransactionStatus.CANCELLED
-    reference = text(found, "reference")
+    reference = text(order, "reference")
     return TransactionNotice(
         references=References(
-            present_values(text(found, "uniqid"), text(found, "number")), present_values(reference)
+            present_values(text(order, "uniqid"), text(order, "number")), present_values(reference)
         ),
-        raw_status=text(found, "status") or event,
+        raw_status=text(order, "status") or event,
         status=status,
-        reason=text(found, "cancel_reason") if is_cancelled else None,
-        amount=sum_of(found, "total"),
+        reason=text(order, "cancel_reason") if is_cancelled else None,
+        amount=sum_of(order, "total"),
         psp_reference=reference,
         occurred_at=at,
         is_optional=True,
-        details=known({"gateway": text(found, "gateway")}),
+        details=known({"gateway": text(order, "gateway")}),
     )
 
 
-def _beside_orders(name: str, found: dict[str, Any], at: Micros) -> ForwardNotice | NoteNotice:
-    """Pass on what the catalogue has a type for, in its shape."""
+def _beside_orders(name: str, data: dict[str, Any], at: Micros) -> ForwardNotice | NoteNotice:
+    """Pass on an event that the catalogue has a type for, in its shape."""
     if name not in KNOWN or not name.startswith(_PASSED_ON):
         return NoteNotice(f"{name[:100]} is only kept in the log.")
     read = _subscription if name.startswith("subscription.") else _members
-    return ForwardNotice(name, json_body({"type": name, "timestamp": iso(at), "data": read(found)}))
+    return ForwardNotice(name, json_body({"type": name, "timestamp": iso(at), "data": read(data)}))
 
 
 # ── what `data` says, in the catalogue's shapes ───────────────────────────────────────────────────
 
 
-def _order_data(found: dict[str, Any], state: str, at: Micros | None) -> dict[str, Any]:
-    """Return an order; its time of payment is the event's, where it tells none of its own."""
-    code = currency(found)
+def _order_data(order: dict[str, Any], state: str, at: Micros | None) -> dict[str, Any]:
+    """Return the order. Without a time of payment of its own, the event's time is taken."""
+    code = currency(order)
     told_at = None if at is None else iso(at)
     return known(
         {
-            "id": text(found, "uniqid"),
-            "number": text(found, "number"),
+            "id": text(order, "uniqid"),
+            "number": text(order, "number"),
             "status": state,
             "paymentStatus": state,
-            "amount": amount(found, "total", code),
+            "amount": amount(order, "total", code),
             "currency": code,
-            "gateway": text(found, "gateway"),
-            "reference": text(found, "reference"),
-            "createdAt": moment(found, "created_at"),
-            "paidAt": moment(found, "paid_at") or (told_at if state == "paid" else None),
-            "cancelledAt": moment(found, "cancelled_at")
+            "gateway": text(order, "gateway"),
+            "reference": text(order, "reference"),
+            "createdAt": moment(order, "created_at"),
+            "paidAt": moment(order, "paid_at") or (told_at if state == "paid" else None),
+            "cancelledAt": moment(order, "cancelled_at")
             or (told_at if state == "cancelled" else None),
-            "cancelReason": text(found, "cancel_reason"),
-            "refundedAt": moment(found, "refunded_at"),
-            "refundedAmount": amount(found, "refunded_total", code),
-            "affiliateId": text(found, "affiliate_id"),
-            "customer": _customer(found),
-            "items": [_item(product, code) for product in parts(found, "products")],
-            "metadata": plain_json(object_member(found, "metadata")),
+            "cancelReason": text(order, "cancel_reason"),
+            "refundedAt": moment(order, "refunded_at"),
+            "refundedAmount": amount(order, "refunded_total", code),
+            "affiliateId": text(order, "affiliate_id"),
+            "customer": _customer(order),
+            "items": [_item(product, code) for product in parts(order, "products")],
+            "metadata": plain_json(object_member(order, "metadata")),
         }
     )
 
 
-def _subscription(found: dict[str, Any]) -> dict[str, Any]:
+def _subscription(subscription: dict[str, Any]) -> dict[str, Any]:
     """Return a subscription."""
-    status = text(found, "status")
+    status = text(subscription, "status")
     head = {
         "status": None if status is None else status.lower(),
-        "amount": amount(found, "total", currency(found)),
-        "customer": _customer(found),
+        "amount": amount(subscription, "total", currency(subscription)),
+        "customer": _customer(subscription),
     }
-    return known(_members(found) | known(head))
+    return known(_members(subscription) | known(head))
 
 
-def _members(found: dict[str, Any]) -> dict[str, Any]:
-    """Return an object of the platform with our names: `stock_left` is `stockLeft`."""
-    code = currency(found)
+def _members(data: dict[str, Any]) -> dict[str, Any]:
+    """Return an object of the platform with our names: `stock_left` becomes `stockLeft`."""
+    code = currency(data)
     taken = {
-        _UNDERSCORE.sub(lambda letter: letter[1].upper(), name): _value(found, name, code)
-        for name in found
+        _UNDERSCORE.sub(lambda letter: letter[1].upper(), name): _value(data, name, code)
+        for name in data
         if name not in _RENAMED
     }
-    return known({"id": text(found, "uniqid") or text(found, "id"), **taken})
+    return known({"id": text(data, "uniqid") or text(data, "id"), **taken})
 
 
-def _value(found: dict[str, Any], name: str, code: str | None) -> Any:
+def _value(data: dict[str, Any], name: str, code: str | None) -> Any:
     if name in _MONEY:
-        return amount(found, name, code)
+        return amount(data, name, code)
     if name.endswith(_TIMES):
-        return moment(found, name) or plain_json(found[name])
-    return plain_json(found[name])
+        return moment(data, name) or plain_json(data[name])
+    return plain_json(data[name])
 
 
-def _item(found: dict[str, Any], order_currency: str | None) -> dict[str, Any]:
-    code = currency(found) or order_currency
+def _item(item: dict[str, Any], order_currency: str | None) -> dict[str, Any]:
+    code = currency(item) or order_currency
     return known(
         {
-            "productId": text(found, "uniqid"),
-            "productName": text(found, "title") or text(found, "name"),
-            "quantity": count(found, "quantity"),
-            "unitPrice": amount(found, "unit_price", code),
-            "totalPrice": amount(found, "total", code),
+            "productId": text(item, "uniqid"),
+            "productName": text(item, "title") or text(item, "name"),
+            "quantity": count(item, "quantity"),
+            "unitPrice": amount(item, "unit_price", code),
+            "totalPrice": amount(item, "total", code),
             "currency": code,
-            "isBumpProduct": found.get("is_bump") is True,
-            "product": _product(found, code),
+            "isBumpProduct": item.get("is_bump") is True,
+            "product": _product(item, code),
         }
     )
 
 
-def _product(found: dict[str, Any], code: str | None) -> dict[str, Any]:
+def _product(product: dict[str, Any], code: str | None) -> dict[str, Any]:
     return known(
         {
-            "id": text(found, "uniqid"),
-            "name": text(found, "name") or text(found, "title"),
-            "description": text(found, "description"),
-            "price": amount(found, "price", code),
+            "id": text(product, "uniqid"),
+            "name": text(product, "name") or text(product, "title"),
+            "description": text(product, "description"),
+            "price": amount(product, "price", code),
             "currency": code,
-            "sku": text(found, "sku"),
-            "stock": count(found, "stock"),
-            "imageUrl": text(found, "image_url"),
-            "metadata": plain_json(object_member(found, "metadata")),
+            "sku": text(product, "sku"),
+            "stock": count(product, "stock"),
+            "imageUrl": text(product, "image_url"),
+            "metadata": plain_json(object_member(product, "metadata")),
         }
     )
 
 
-def _customer(found: dict[str, Any]) -> dict[str, Any]:
-    return known({"name": text(found, "customer_name"), "email": text(found, "customer_email")})
+def _customer(data: dict[str, Any]) -> dict[str, Any]:
+    return known({"name": text(data, "customer_name"), "email": text(data, "customer_email")})
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:

@@ -1,9 +1,9 @@
-"""Square: payments, refunds and disputes, each as the whole object; other events passed on.
+"""Square: payments, refunds and disputes, each as a whole object; other events passed on.
 
 `x-square-hmacsha256-signature`: base64 HMAC-SHA256 over the notification URL and the body, one
 after the other. The URL is the one that was pasted at Square, byte for byte.
 
-Events may come twice and in any order; what counts is when the object was last changed.
+Events may come twice and in any order; the time when the object was last changed counts.
 Sources: developer.squareup.com, Webhooks, Payments, Refunds, Disputes; square/square-python-sdk.
 """
 
@@ -55,7 +55,7 @@ from tillbell.providers.kit.words import (
     PENDING,
     STATUSES,
     linked,
-    meaning,
+    meaning_of,
     statuses,
     table,
 )
@@ -82,7 +82,7 @@ REFUNDS = table(
         "FAILED": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
     }
 )
-# An inquiry takes nothing yet. A dispute that is won was never a chargeback in the end.
+# An inquiry takes no money yet. A dispute that is won ends without a chargeback.
 DISPUTES = table(
     {
         "INQUIRY_EVIDENCE_REQUIRED": linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING),
@@ -112,97 +112,92 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event. What is not about money becomes a message `square.<type>`."""
     body = json_object(incoming.body)
     word = required_text(body, "type")
-    found = object_member(object_member(body, "data"), "object")
-    notice = _notice(found, iso_time(body.get("created_at")), setup)
+    resource = object_member(object_member(body, "data"), "object")
+    notice = _notice(resource, iso_time(body.get("created_at")), setup)
     if notice is None:
         notice = forwarded_event("square", word, incoming.body)
     return ParsedNotices((notice,), text(body, "event_id"))
 
 
-def _notice(found: dict[str, Any], told_at: Micros | None, setup: SourceSetup) -> Notice | None:
-    """Read by what the event holds: its type says no more than that."""
-    if "payment" in found:
-        one = object_member(found, "payment")
-        notice: Notice = _payment(one, setup)
-    elif "refund" in found:
-        one = object_member(found, "refund")
-        notice = _refund(one, setup)
-    elif "dispute" in found:
-        one = object_member(found, "dispute")
-        notice = _dispute(one, setup)
-    else:
+def _notice(holder: dict[str, Any], event_at: Micros | None, setup: SourceSetup) -> Notice | None:
+    """Read the object that the event holds: the event's type says no more than that."""
+    readers = {"payment": _payment, "refund": _refund, "dispute": _dispute}
+    name = next((name for name in readers if name in holder), None)
+    if name is None:
         return None
+    resource = object_member(holder, name)
+    notice = readers[name](resource, setup)
     if not isinstance(notice, TransactionNotice):
         return notice
-    return notice._replace(occurred_at=iso_time(one.get("updated_at")) or told_at)
+    return notice._replace(occurred_at=iso_time(resource.get("updated_at")) or event_at)
 
 
-def _payment(found: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
-    word, own = required_text(found, "status"), required_text(found, "id")
-    step = meaning(word, PAYMENTS, setup.config)
-    error = next(iter(parts(object_member(found, "card_details"), "errors")), {})
+def _payment(payment: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
+    word, own_id = required_text(payment, "status"), required_text(payment, "id")
+    meaning = meaning_of(word, PAYMENTS, setup.config)
+    error = next(iter(parts(object_member(payment, "card_details"), "errors")), {})
     return TransactionNotice(
         References(
-            present_values(text(found, "reference_id")),
-            present_values(own, text(found, "order_id")),
+            present_values(text(payment, "reference_id")),
+            present_values(own_id, text(payment, "order_id")),
         ),
         raw_status=word,
-        status=None if step is None else step.status,
-        substate=None if step is None else step.substate,
+        status=None if meaning is None else meaning.status,
+        substate=None if meaning is None else meaning.substate,
         reason=text(error, "code"),
         message=text(error, "detail"),
-        amount=_sum(found),
-        psp_transaction_id=own,
-        psp_reference=text(found, "receipt_number"),
-        user_id=text(found, "customer_id"),
-        details=_details(found),
+        amount=_sum(payment),
+        psp_transaction_id=own_id,
+        psp_reference=text(payment, "receipt_number"),
+        user_id=text(payment, "customer_id"),
+        details=_details(payment),
     )
 
 
-def _details(found: dict[str, Any]) -> dict[str, Any]:
-    card = object_member(object_member(found, "card_details"), "card")
+def _details(payment: dict[str, Any]) -> dict[str, Any]:
+    card = object_member(object_member(payment, "card_details"), "card")
     return card_details(
         text(card, "bin"),
         text(card, "last_4"),
         brand=text(card, "card_brand"),
-        method=text(found, "source_type"),
+        method=text(payment, "source_type"),
     )
 
 
-def _refund(found: dict[str, Any], setup: SourceSetup) -> Notice:
-    word, payment = required_text(found, "status"), text(found, "payment_id")
-    if payment is None:
+def _refund(refund: dict[str, Any], setup: SourceSetup) -> Notice:
+    word, payment_id = required_text(refund, "status"), text(refund, "payment_id")
+    if payment_id is None:
         return NoteNotice("The refund belongs to no payment at Square.")
-    step = meaning(word, REFUNDS, setup.config)
+    meaning = meaning_of(word, REFUNDS, setup.config)
     return TransactionNotice(
-        References(psp=present_values(payment)),
+        References(psp=present_values(payment_id)),
         raw_status=word,
-        status=None if step is None else step.status,
+        status=None if meaning is None else meaning.status,
         kind=TransactionKind.REFUND,
-        reason=text(found, "reason"),
-        amount=_sum(found),
-        psp_transaction_id=required_text(found, "id"),
+        reason=text(refund, "reason"),
+        amount=_sum(refund),
+        psp_transaction_id=required_text(refund, "id"),
     )
 
 
-def _dispute(found: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
+def _dispute(dispute: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
     """Read a dispute; older versions of the API call its id `dispute_id`."""
-    word = required_text(found, "state")
-    step = meaning(word, DISPUTES, setup.config)
-    payment = required_text(object_member(found, "disputed_payment"), "payment_id")
+    word = required_text(dispute, "state")
+    meaning = meaning_of(word, DISPUTES, setup.config)
+    payment_id = required_text(object_member(dispute, "disputed_payment"), "payment_id")
     return TransactionNotice(
-        References(psp=present_values(payment)),
+        References(psp=present_values(payment_id)),
         raw_status=word,
-        status=None if step is None else step.status,
+        status=None if meaning is None else meaning.status,
         kind=TransactionKind.CHARGEBACK,
-        reason=text(found, "reason"),
-        amount=_sum(found),
-        psp_transaction_id=text(found, "id") or required_text(found, "dispute_id"),
+        reason=text(dispute, "reason"),
+        amount=_sum(dispute),
+        psp_transaction_id=text(dispute, "id") or required_text(dispute, "dispute_id"),
     )
 
 
-def _sum(found: dict[str, Any]) -> ProviderAmount | None:
-    money = object_member(found, "amount_money")
+def _sum(resource: dict[str, Any]) -> ProviderAmount | None:
+    money = object_member(resource, "amount_money")
     value, currency = text(money, "amount"), text(money, "currency")
     return (
         None

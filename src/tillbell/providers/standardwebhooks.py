@@ -1,8 +1,8 @@
 """Standard Webhooks 1.0.0: events of any sender that signs by the specification.
 
-The body is passed on as it came, as a message of the type that it names. Types of ours that
-promise something (money moved, an endpoint failed) are not taken from elsewhere: they are only
-kept in the log. Source: the specification; its libraries allow 300 s between the clocks.
+The body is passed on as it came, as a message of the type that it names. Our own types
+that promise something (money moved, an endpoint failed) are not accepted from others: they are
+only noted. Source: the specification; its libraries allow 300 s between the clocks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tillbell.providers.kit.reading import json_object, required_text
 from tillbell.providers.kit.requests import json_body, request, usual
 from tillbell.rules.delivery.selectors import check_event_type
 
-# Families that only this gateway's own books and deliveries can speak of.
+# Types about this gateway's own transactions and deliveries, which nobody else may publish.
 OWN_FAMILIES = ("transaction.", "endpoint.", "delivery.")
 
 
@@ -44,7 +44,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
-    """Build the request as the specification says. A `whpk_…` secret cannot sign: ValueError."""
+    """Build the request as the specification says. Raises `ValueError` for a `whpk_…` secret."""
     body = json_body(case.fields)
     return request(case, url, body, standard_proof.signing_headers(case, setup, body))
 

@@ -55,7 +55,7 @@ from tillbell.providers.kit.words import (
     STATUSES,
     WordMeaning,
     linked,
-    meaning,
+    meaning_of,
     statuses,
     table,
 )
@@ -73,7 +73,7 @@ EVENTS = table(
             TransactionStatus.PENDING, "payment_failed"
         ),  # may try again
         "payment_intent.canceled": CANCELLED,
-        "checkout.session.completed": APPROVED,  # if it is paid; else Pending, see `_paid`
+        "checkout.session.completed": APPROVED,  # if it is paid, else Pending
         "checkout.session.async_payment_succeeded": APPROVED,
         "checkout.session.async_payment_failed": FAILED,
         "checkout.session.expired": CANCELLED,
@@ -88,7 +88,7 @@ CLOSED_DISPUTES = table(
         "lost": linked(TransactionKind.CHARGEBACK),
         "warning_closed": linked(
             TransactionKind.CHARGEBACK, TransactionStatus.CANCELLED
-        ),  # was never one
+        ),  # no money was taken
     }
 )
 REFUNDS = table(
@@ -112,7 +112,7 @@ LOOKED_UP = table(
     }
 )
 _REFUND_EVENTS = ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated")
-# Stripe counts these otherwise than ISO 4217.
+# Currencies to which Stripe gives other decimal digits than ISO 4217.
 _EXPONENTS: Mapping[str, int] = MappingProxyType({"ISK": 2, "UGX": 2, "MGA": 0})
 _TYPE = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){1,5}")
 _AMOUNT_FIELDS = ("amount_received", "amount_total", "amount")
@@ -121,118 +121,125 @@ _AMOUNT_FIELDS = ("amount_received", "amount_total", "amount")
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event. What is not about a payment becomes a message `stripe.<type>`."""
     body = json_object(incoming.body)
-    word, found = required_text(body, "type"), object_member(object_member(body, "data"), "object")
-    notices = _notices(word, found, setup) or (_other(word, incoming.body),)
+    word, resource = (
+        required_text(body, "type"),
+        object_member(object_member(body, "data"), "object"),
+    )
+    notices = _notices(word, resource, setup) or (_other(word, incoming.body),)
     at = unix_seconds(body.get("created"))
-    told = [n._replace(occurred_at=at) if isinstance(n, TransactionNotice) else n for n in notices]
-    return ParsedNotices(tuple(told), text(body, "id"))
+    dated = [n._replace(occurred_at=at) if isinstance(n, TransactionNotice) else n for n in notices]
+    return ParsedNotices(tuple(dated), text(body, "id"))
 
 
-def _notices(word: str, found: dict[str, Any], setup: SourceSetup) -> tuple[Notice, ...]:
+def _notices(word: str, resource: dict[str, Any], setup: SourceSetup) -> tuple[Notice, ...]:
     if word in _REFUND_EVENTS:
-        return (_refund(found, setup),)
+        return (_refund(resource, setup),)
     if word == "charge.refunded":
-        return _refunds_of(found, setup)
+        return _refunds_of(resource, setup)
     if word == "charge.dispute.closed":
-        return (_closed(word, found, setup),)
-    step = meaning(word, EVENTS, setup.config)
-    if step is None:
+        return (_closed(word, resource, setup),)
+    meaning = meaning_of(word, EVENTS, setup.config)
+    if meaning is None:
         return ()
-    if step.kind is not TransactionKind.PAYMENT:
-        return (_dispute(word, found, step),)
-    if word == "checkout.session.completed" and text(found, "payment_status") == "unpaid":
-        step = PENDING
-    return (_payment(word, found, step),)
+    if meaning.kind is not TransactionKind.PAYMENT:
+        return (_dispute(word, resource, meaning),)
+    if word == "checkout.session.completed" and text(resource, "payment_status") == "unpaid":
+        meaning = PENDING
+    return (_payment(word, resource, meaning),)
 
 
-def _payment(word: str, found: dict[str, Any], step: WordMeaning) -> Notice:
+def _payment(word: str, payment: dict[str, Any], meaning: WordMeaning) -> Notice:
     """Read a payment intent, or a checkout session, which names its payment intent."""
-    own, intent = required_text(found, "id"), text(found, "payment_intent")
-    if found.get("payment_status") == "no_payment_required":
+    own_id, intent = required_text(payment, "id"), text(payment, "payment_intent")
+    if payment.get("payment_status") == "no_payment_required":
         return NoteNotice("The checkout session needed no payment.")
-    error = object_member(found, "last_payment_error")
-    ours = (text(found, "client_reference_id"), *_metadata(found))
+    error = object_member(payment, "last_payment_error")
+    ours = (text(payment, "client_reference_id"), *_metadata(payment))
     return TransactionNotice(
-        References(present_values(*ours), present_values(intent, own)),
+        References(present_values(*ours), present_values(intent, own_id)),
         raw_status=word,
-        status=step.status,
-        substate=step.substate,
+        status=meaning.status,
+        substate=meaning.substate,
         reason=text(error, "decline_code") or text(error, "code"),
         message=text(error, "message"),
-        amount=_amount(found, step),
-        psp_transaction_id=intent or own,
-        psp_reference=text(found, "latest_charge"),
-        user_id=text(found, "customer"),
+        amount=_amount(payment, meaning),
+        psp_transaction_id=intent or own_id,
+        psp_reference=text(payment, "latest_charge"),
+        user_id=text(payment, "customer"),
     )
 
 
-def _amount(found: dict[str, Any], step: WordMeaning) -> ProviderAmount | None:
-    """Return what was received, else what is asked for; nothing is received before Approved."""
-    names = _AMOUNT_FIELDS if step.status is TransactionStatus.APPROVED else _AMOUNT_FIELDS[1:]
-    values = [value for value in (text(found, name) for name in names) if value is not None]
-    return _sum(values[0], found) if values else None
+def _amount(payment: dict[str, Any], meaning: WordMeaning) -> ProviderAmount | None:
+    """Return the amount received, else the amount asked for. Only Approved ones are received."""
+    names = _AMOUNT_FIELDS if meaning.status is TransactionStatus.APPROVED else _AMOUNT_FIELDS[1:]
+    values = [value for value in (text(payment, name) for name in names) if value is not None]
+    return _sum(values[0], payment) if values else None
 
 
 def _refunds_of(charge: dict[str, Any], setup: SourceSetup) -> tuple[Notice, ...]:
-    """Read the refunds that stand in a charge; newer versions of the API leave them out."""
+    """Read the refunds listed in a charge. Newer versions of the API leave them out."""
     listed = object_member(charge, "refunds").get("data")
-    refunds = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    refunds = (
+        [refund for refund in listed if isinstance(refund, dict)]
+        if isinstance(listed, list)
+        else []
+    )
     if not refunds:
         return (NoteNotice("charge.refunded names no refund: let Stripe send refund.created too."),)
     of_charge = {"charge": charge.get("id"), "payment_intent": charge.get("payment_intent")}
-    return tuple(_refund({**of_charge, **one}, setup) for one in refunds)
+    return tuple(_refund({**of_charge, **refund}, setup) for refund in refunds)
 
 
-def _refund(found: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
-    word = required_text(found, "status")
-    step = meaning(word, REFUNDS, setup.config)
+def _refund(refund: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
+    word = required_text(refund, "status")
+    meaning = meaning_of(word, REFUNDS, setup.config)
     return TransactionNotice(
-        _parent(found),
+        _parent(refund),
         raw_status=word,
-        status=None if step is None else step.status,
+        status=None if meaning is None else meaning.status,
         kind=TransactionKind.REFUND,
-        reason=text(found, "failure_reason") or text(found, "reason"),
-        amount=_sum(text(found, "amount"), found),
-        psp_transaction_id=required_text(found, "id"),
+        reason=text(refund, "failure_reason") or text(refund, "reason"),
+        amount=_sum(text(refund, "amount"), refund),
+        psp_transaction_id=required_text(refund, "id"),
     )
 
 
-def _closed(word: str, found: dict[str, Any], setup: SourceSetup) -> Notice:
-    ended = required_text(found, "status")
-    step = meaning(ended, CLOSED_DISPUTES, setup.config)
-    if step is None:
+def _closed(word: str, dispute: dict[str, Any], setup: SourceSetup) -> Notice:
+    ended = required_text(dispute, "status")
+    meaning = meaning_of(ended, CLOSED_DISPUTES, setup.config)
+    if meaning is None:
         return NoteNotice(
             f"The dispute ended as {ended[:50]}: funds_reinstated tells of the money."
         )
-    return _dispute(f"{word} {ended}", found, step)
+    return _dispute(f"{word} {ended}", dispute, meaning)
 
 
-def _dispute(word: str, found: dict[str, Any], step: WordMeaning) -> TransactionNotice:
+def _dispute(word: str, dispute: dict[str, Any], meaning: WordMeaning) -> TransactionNotice:
     return TransactionNotice(
-        _parent(found),
+        _parent(dispute),
         raw_status=word,
-        status=step.status,
-        kind=step.kind,
-        reason=text(found, "reason"),
-        amount=_sum(text(found, "amount"), found),
-        psp_transaction_id=required_text(found, "id"),
+        status=meaning.status,
+        kind=meaning.kind,
+        reason=text(dispute, "reason"),
+        amount=_sum(text(dispute, "amount"), dispute),
+        psp_transaction_id=required_text(dispute, "id"),
     )
 
 
-def _parent(found: dict[str, Any]) -> References:
-    psp = present_values(text(found, "payment_intent"), text(found, "charge"))
-    return References(present_values(*_metadata(found)), psp)
+def _parent(resource: dict[str, Any]) -> References:
+    psp = present_values(text(resource, "payment_intent"), text(resource, "charge"))
+    return References(present_values(*_metadata(resource)), psp)
 
 
-def _metadata(found: dict[str, Any]) -> list[str | None]:
-    told = object_member(found, "metadata")
-    return [text(told, name) for name in list(told)[:50]]
+def _metadata(resource: dict[str, Any]) -> list[str | None]:
+    metadata = object_member(resource, "metadata")
+    return [text(metadata, name) for name in list(metadata)[:50]]
 
 
-def _sum(value: str | None, found: dict[str, Any]) -> ProviderAmount | None:
+def _sum(value: str | None, resource: dict[str, Any]) -> ProviderAmount | None:
     if value is None:
         return None
-    currency = (text(found, "currency") or "").upper()
+    currency = (text(resource, "currency") or "").upper()
     return ProviderAmount(value, currency or None, is_minor=True, exponent=_EXPONENTS.get(currency))
 
 

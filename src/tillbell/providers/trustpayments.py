@@ -3,7 +3,7 @@
 `responsesitesecurity` is SHA-256 (old sites: MD5) over the values in the order of their names,
 blank ones left out, and the site's notification password. It carries no time. Which fields are
 sent is chosen in the notification's settings; name them in `fields` and a notification with
-others is refused, which closes the gap that sortedhash.py tells of.
+others is refused, which closes the gap described in sortedhash.py.
 
 Sources: help.trustpayments.com, URL notifications (transport and hash); what `settlestatus`
 and the error codes mean is general knowledge of the platform.
@@ -45,14 +45,14 @@ from tillbell.providers.kit.words import (
     ON_HOLD,
     STATUSES,
     WordMeaning,
-    meaning,
+    meaning_of,
     statuses,
     table,
 )
 
 SUCCESS = "0"
 ERRORS: Mapping[str, WordMeaning] = {"70000": DECLINED}  # every other one: Failed
-# Of what succeeded: where its settlement stands.
+# `settlestatus` of what succeeded.
 SETTLEMENTS = table(
     {
         "0": APPROVED,  # pending
@@ -64,8 +64,8 @@ SETTLEMENTS = table(
     }
 )
 _UNSETTLED = frozenset({"0", "1"})
-# As a look-up tells them: an errorcode of 0 and a settlestatus of 0 cannot be told apart there.
-_CLEAR = {word: step for word, step in SETTLEMENTS.items() if word not in _UNSETTLED}
+# For a look-up, where an errorcode of 0 and a settlestatus of 0 look the same.
+_CLEAR = {word: meaning for word, meaning in SETTLEMENTS.items() if word not in _UNSETTLED}
 KINDS: Mapping[str, TransactionKind] = {
     "AUTH": TransactionKind.PAYMENT,
     "REFUND": TransactionKind.REFUND,
@@ -76,20 +76,20 @@ _FORM = "application/x-www-form-urlencoded; charset=UTF-8"
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
-    """Compare the hash; a field that was not asked for may be a part of another."""
+    """Compare the hash. Fields that the owner did not list are refused: see sortedhash.py."""
     try:
-        found = _fields(incoming)
+        fields = _fields(incoming)
     except Unreadable as error:
         return Verdict(None, str(error))
-    given = from_hex(found.get(_HASH))
-    if not given:
+    claimed = from_hex(fields.get(_HASH))
+    if not claimed:
         return Verdict(None, f"The field {_HASH} is missing or no hex.")
-    if (strange := _strange(found, setup.config)) is not None:
+    if (strange := _strange(fields, setup.config)) is not None:
         return Verdict(None, f"The field {strange[:60]!r} is not in the source's list of fields.")
     algorithm = _algorithm(setup.config)
 
     def is_right(secret: str, algorithm: str = algorithm) -> bool:
-        return same(given, sorted_hash(algorithm, found, secret, _UNSIGNED))
+        return same(claimed, sorted_hash(algorithm, fields, secret, _UNSIGNED))
 
     verdict = verify_with_secrets(setup.secrets, is_right, _HASH)
     if verdict.trust is None and algorithm != "md5":
@@ -101,30 +101,30 @@ def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
 
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read the result of one request."""
-    found = _fields(incoming)
-    code = reading.required_text(found, "errorcode")
-    settlement = reading.text(found, "settlestatus")
-    type_ = (reading.text(found, "requesttypedescription") or "AUTH").upper()
+    fields = _fields(incoming)
+    code = reading.required_text(fields, "errorcode")
+    settlement = reading.text(fields, "settlestatus")
+    type_ = (reading.text(fields, "requesttypedescription") or "AUTH").upper()
     kind = KINDS.get(type_)
-    step = _step(code, settlement, setup.config) if kind is not None else None
-    id_ = reading.text(found, "transactionreference")
+    meaning = _meaning(code, settlement, setup.config) if kind is not None else None
+    id_ = reading.text(fields, "transactionreference")
     notice = TransactionNotice(
-        _references(found, kind or TransactionKind.PAYMENT),
+        _references(fields, kind or TransactionKind.PAYMENT),
         raw_status=" ".join(part for part in (type_, code, settlement) if part),
-        status=step.status if step else None,
+        status=meaning.status if meaning else None,
         kind=kind or TransactionKind.PAYMENT,
-        substate=step.substate if step else None,
+        substate=meaning.substate if meaning else None,
         reason=code if code != SUCCESS else None,
-        message=reading.text(found, "errormessage"),
-        amount=_sum(found),
+        message=reading.text(fields, "errormessage"),
+        amount=_sum(fields),
         psp_transaction_id=id_,
-        psp_reference=reading.text(found, "requestreference"),
+        psp_reference=reading.text(fields, "requestreference"),
         details=card_details(
-            *masked_number(reading.text(found, "maskedpan")),
-            brand=reading.text(found, "paymenttypedescription"),
+            *masked_number(reading.text(fields, "maskedpan")),
+            brand=reading.text(fields, "paymenttypedescription"),
         ),
     )
-    key = reading.text(found, _REFERENCE) or f"{id_}|{type_}|{code}|{settlement}"
+    key = reading.text(fields, _REFERENCE) or f"{id_}|{type_}|{code}|{settlement}"
     return ParsedNotices((notice,), key)
 
 
@@ -132,39 +132,41 @@ def _fields(incoming: Incoming) -> dict[str, str]:
     return written(reading.form(incoming.body))
 
 
-def _strange(found: Mapping[str, str], config: Mapping[str, Any]) -> str | None:
+def _strange(fields: Mapping[str, str], config: Mapping[str, Any]) -> str | None:
     """Return a field that the owner did not list; None if all are listed or there is no list."""
     listed = config.get("fields")
     if not isinstance(listed, list) or not listed:
         return None
-    return next(iter(sorted(found.keys() - set(map(str, listed)) - _UNSIGNED)), None)
+    return next(iter(sorted(fields.keys() - set(map(str, listed)) - _UNSIGNED)), None)
 
 
 def _algorithm(config: Mapping[str, Any]) -> str:
     return "md5" if config.get("algorithm") == "md5" else "sha256"
 
 
-def _step(code: str, settlement: str | None, config: Mapping[str, Any]) -> WordMeaning | None:
+def _meaning(code: str, settlement: str | None, config: Mapping[str, Any]) -> WordMeaning | None:
     if code != SUCCESS:
         is_code = code.isascii() and code.isdigit()
         return ERRORS.get(code, FAILED if is_code else None)
-    step = meaning(settlement or "", SETTLEMENTS, config)
+    meaning = meaning_of(settlement or "", SETTLEMENTS, config)
     is_final = config.get("authorizationIsFinal") is not False
-    return step if is_final or step != APPROVED or settlement not in _UNSETTLED else AUTHORIZED
-
-
-def _references(found: Mapping[str, str], kind: TransactionKind) -> References:
-    id_ = reading.text(found, "transactionreference")
-    parent = reading.text(found, "parenttransactionreference")
-    own = () if kind is not TransactionKind.PAYMENT else reading.present_values(id_)
-    return References(
-        ours=reading.present_values(reading.text(found, "orderreference")),
-        psp=reading.present_values(*own, parent),
+    return (
+        meaning if is_final or meaning != APPROVED or settlement not in _UNSETTLED else AUTHORIZED
     )
 
 
-def _sum(found: Mapping[str, str]) -> ProviderAmount | None:
-    value, currency = reading.text(found, "baseamount"), reading.text(found, "currencyiso3a")
+def _references(fields: Mapping[str, str], kind: TransactionKind) -> References:
+    id_ = reading.text(fields, "transactionreference")
+    parent = reading.text(fields, "parenttransactionreference")
+    own_id = () if kind is not TransactionKind.PAYMENT else reading.present_values(id_)
+    return References(
+        ours=reading.present_values(reading.text(fields, "orderreference")),
+        psp=reading.present_values(*own_id, parent),
+    )
+
+
+def _sum(fields: Mapping[str, str]) -> ProviderAmount | None:
+    value, currency = reading.text(fields, "baseamount"), reading.text(fields, "currencyiso3a")
     if value is None:
         return None
     return ProviderAmount(value, currency.upper() if currency else None, is_minor=True)

@@ -5,8 +5,8 @@ A batch is a JSON array, a single object, or one object a line, whatever its con
 an HMAC it is not broken, RFC 6194 section 3.3). There is no time and no event id, so items are
 told apart by their hash. Source: vercel.com/docs/drains.
 
-How Vercel asks whether an endpoint is its owner's (`x-vercel-verify`) is told by integrators,
-not by its documentation: with a token set, every answer carries it, and a GET, or a POST without
+How Vercel verifies who owns an endpoint (`x-vercel-verify`) is known from integrators, not from
+its documentation: with a token set, every answer carries it, and a GET, or a POST without
 signature that carries that token, is answered 200 and not read.
 
 Web Analytics: times are numbers of milliseconds; ids have 64 bits, more than a JavaScript number
@@ -57,7 +57,7 @@ Read = Callable[[Item], AnalyticsNotice]
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
-    """Compare the signature of the body; let the question about the endpoint through."""
+    """Compare the signature of the body. A verification of the endpoint has none."""
     if _is_verification(incoming, setup):
         return Verdict(Trust.NONE, "Vercel asks whether the endpoint is its owner's.")
     return _PROOF.verify(incoming, setup)
@@ -81,13 +81,13 @@ def _parser(schema: str, read: Read) -> Callable[[Incoming, SourceSetup], Parsed
 
 def _item_key(item: Item) -> str:
     """Return the hash of an item: the same however its members are ordered and spaced."""
-    # A Decimal keeps its digits and ends up as text, which is as good for telling items apart.
+    # A Decimal becomes text with all its digits.
     written = json.dumps(item, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(written.encode()).hexdigest()
 
 
 def _common(item: Item) -> dict[str, Any]:
-    """Return what items of both drains have, in the catalogue's shape."""
+    """Return the members that items of both drains have, in the catalogue's shape."""
     return {
         "origin": text(item, "origin"),
         "path": text(item, "path"),
@@ -99,12 +99,12 @@ def _common(item: Item) -> dict[str, Any]:
     }
 
 
-def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
-    """Answer 200, or 403 without proof; with the token of the drain, where one is set."""
+def answer(incoming: Incoming, setup: SourceSetup, intake: IntakeStatus) -> CallbackAnswer:
+    """Answer 200, or 403 without proof, with the drain's token if one is set."""
     del incoming
     token = _token(setup)
     headers = ((VERIFY, token),) if token else ()
-    return CallbackAnswer(_STATUSES[heard], headers=headers)
+    return CallbackAnswer(_STATUSES[intake], headers=headers)
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
@@ -174,8 +174,8 @@ def _documents(body: bytes) -> list[Any]:
     lines = [line for line in body.splitlines() if line.strip()]
     if len(lines) > 1 and all(line.strip()[-1:] == b"}" for line in lines):
         return [json_value(line) for line in lines]
-    whole = json_value(body)
-    return whole if isinstance(whole, list) else [whole]
+    document = json_value(body)
+    return document if isinstance(document, list) else [document]
 
 
 def _schema(item: Item) -> str:
@@ -188,15 +188,15 @@ def _left_out(schemas: Iterable[str]) -> tuple[Notice, ...]:
 
 
 def _properties(value: Any) -> dict[str, Any]:
-    """Return what a page sent along as an object; it comes as one, or as JSON inside a text."""
+    """Return a page's own properties as an object. They come as an object or as JSON in a text."""
     if isinstance(value, str) and value.strip():
         try:
             value = json_value(value.encode())
-        except (Unreadable, UnicodeEncodeError):  # a text that is no JSON is kept as it is
+        except (Unreadable, UnicodeEncodeError):  # no JSON: kept as text
             return {"value": plain_json(value)}
     if isinstance(value, dict):
-        found: dict[str, Any] = plain_json(value)
-        return found
+        members: dict[str, Any] = plain_json(value)
+        return members
     return {} if value is None or value == "" else {"value": plain_json(value)}
 
 
@@ -206,7 +206,7 @@ def _properties(value: Any) -> dict[str, Any]:
 def _analytics_event(item: Item) -> AnalyticsNotice:
     at = unix_millis(item.get("timestamp"))
     name = text(item, "eventName")
-    # A type that is not known is an event of the page's own, under the type's name.
+    # An unknown type counts as a custom event of that name.
     type_ = text(item, "eventType")
     event = EVENTS.get(type_ or "", "custom_event")
     data = {

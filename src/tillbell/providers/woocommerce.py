@@ -1,14 +1,14 @@
 """WooCommerce: orders of a shop with what was paid and given back; other topics passed on.
 
 `X-WC-Webhook-Signature`: base64 HMAC-SHA256 of the body. The topic and the delivery's id stand
-in headers that it does not cover, so what became of money is told by the body alone. There is
+in headers that it does not cover, so what happened to money is taken from the body alone. There is
 no topic for "paid": the whole order is sent each time it changes.
 
 Amounts are text. Times are local with a twin in UTC (`date_paid_gmt`), and only the twin is read.
 What is unknown is often "" instead of null.
 
-When a webhook is saved the shop says hello with the form `webhook_id=…`, which is not signed: it
-is answered, and proves nothing. Nothing is sent again; after five failures the webhook is
+When a webhook is saved, the shop sends the form `webhook_id=…` as a ping. It is not signed, so it
+is answered and proves nothing. Nothing is sent again; after five failures the webhook is
 switched off. Sources: developer.woocommerce.com, Webhooks, REST API v3 (Orders).
 """
 
@@ -59,11 +59,11 @@ from tillbell.providers.kit.words import (
     PENDING,
     STATUSES,
     WordMeaning,
-    meaning,
+    meaning_of,
     table,
 )
 
-# `status` of an order. What a failed one says, the next try may better.
+# `status` of an order. After a failed try the payer may try again.
 STATES: Mapping[str, str] = {
     "checkout-draft": "pending",
     "pending": "pending",
@@ -85,9 +85,9 @@ UNPAID = table(
         "cancelled": CANCELLED,
     }
 )
-# `date_paid_gmt` says that it is. What a person makes of such an order later moves no money.
+# Orders with `date_paid_gmt`. A status that a person sets on them later moves no money.
 PAID = table({"processing": APPROVED, "completed": APPROVED, "refunded": APPROVED})
-# As a look-up tells them: there `processing` may be paid or not.
+# For a look-up, where `processing` may be paid or not.
 LOOKED_UP: Mapping[str, TransactionStatus] = {
     "pending": TransactionStatus.PENDING,
     "on-hold": TransactionStatus.ON_HOLD,
@@ -105,7 +105,7 @@ _PROOF = BodyMac("x-wc-webhook-signature", "sha256", "base64")
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
-    """Compare the signature; the hello of a new webhook has none and proves nothing."""
+    """Compare the signature. The ping of a new webhook has none and proves nothing."""
     is_signed = any(name == _PROOF.header for name, _ in incoming.headers)
     if not is_signed and _PING.fullmatch(incoming.body):
         return Verdict(Trust.NONE, "The shop says hello, unsigned. It says nothing else.")
@@ -127,25 +127,25 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     return ParsedNotices(tuple(_order(ORDERS[topic], body, setup)), key)
 
 
-def _order(event: str, found: dict[str, Any], setup: SourceSetup) -> list[Notice]:
-    """Tell an order, how its payment stands, and each refund that is listed in it."""
-    word = text(found, "status") or ""
-    is_paid = iso_time(found.get("date_paid_gmt")) is not None
-    step = meaning(word, PAID if is_paid else UNPAID, setup.config)
+def _order(event: str, order: dict[str, Any], setup: SourceSetup) -> list[Notice]:
+    """Return the order, the state of its payment, and each refund that it lists."""
+    word = text(order, "status") or ""
+    is_paid = iso_time(order.get("date_paid_gmt")) is not None
+    meaning = meaning_of(word, PAID if is_paid else UNPAID, setup.config)
     state = STATES.get(word)
     if state is None:
         return [
-            _payment(found, word, step),
+            _payment(order, word, meaning),
             NoteNotice(f"The status {word[:50]!r} is in no table."),
         ]
-    refunds = _refunds(found) if is_paid else []
+    refunds = _refunds(order) if is_paid else []
     of_payment = _payment_state(state, is_paid=is_paid, is_refunded=bool(refunds))
-    if is_paid and state == "pending" and step == APPROVED:
+    if is_paid and state == "pending" and meaning == APPROVED:
         state = of_payment
-    data = _order_data(found, state, of_payment)
-    order = OrderNotice(event, data, moves_money=is_paid or state != "pending")
-    payment = [] if step is None else [_payment(found, word, step)]
-    return [order, *payment, *refunds]
+    data = _order_data(order, state, of_payment)
+    notice = OrderNotice(event, data, moves_money=is_paid or state != "pending")
+    payment = [] if meaning is None else [_payment(order, word, meaning)]
+    return [notice, *payment, *refunds]
 
 
 def _payment_state(state: str, *, is_paid: bool, is_refunded: bool) -> str:
@@ -154,97 +154,100 @@ def _payment_state(state: str, *, is_paid: bool, is_refunded: bool) -> str:
     return "partially_refunded" if is_refunded else "paid"
 
 
-def _payment(found: dict[str, Any], word: str, step: WordMeaning | None) -> TransactionNotice:
-    reference = text(found, "transaction_id")
-    ours = (text(found, name) for name in ("id", "number", "order_key"))
+def _payment(order: dict[str, Any], word: str, meaning: WordMeaning | None) -> TransactionNotice:
+    reference = text(order, "transaction_id")
+    ours = (text(order, name) for name in ("id", "number", "order_key"))
     return TransactionNotice(
         References(present_values(*ours), present_values(reference)),
         raw_status=word,
-        status=None if step is None else step.status,
-        substate=None if step is None else step.substate,
-        amount=sum_of(found, "total"),
+        status=None if meaning is None else meaning.status,
+        substate=None if meaning is None else meaning.substate,
+        amount=sum_of(order, "total"),
         psp_reference=reference,
-        occurred_at=iso_time(found.get("date_modified_gmt")),
+        occurred_at=iso_time(order.get("date_modified_gmt")),
         is_optional=True,
-        details=known({"gateway": text(found, "payment_method")}),
+        details=known({"gateway": text(order, "payment_method")}),
     )
 
 
-def _refunds(found: dict[str, Any]) -> list[TransactionNotice]:
-    order_id, code = text(found, "id"), currency(found)
-    totals = [(one, sum_of({**one, "currency": code}, "total")) for one in parts(found, "refunds")]
+def _refunds(order: dict[str, Any]) -> list[TransactionNotice]:
+    order_id, code = text(order, "id"), currency(order)
+    totals = [
+        (refund, sum_of({**refund, "currency": code}, "total"))
+        for refund in parts(order, "refunds")
+    ]
     return [
         TransactionNotice(
             References(present_values(order_id)),
             raw_status="refunded",
             status=TransactionStatus.APPROVED,
             kind=TransactionKind.REFUND,
-            reason=text(one, "reason"),
+            reason=text(refund, "reason"),
             amount=ProviderAmount(
                 total.value.removeprefix("-"), total.currency
-            ),  # it is told below zero
-            psp_transaction_id=text(one, "id"),
+            ),  # it is below zero
+            psp_transaction_id=text(refund, "id"),
             is_optional=True,
         )
-        for one, total in totals
-        if total is not None and text(one, "id") is not None
+        for refund, total in totals
+        if total is not None and text(refund, "id") is not None
     ]
 
 
 # ── the order, in the catalogue's shape ───────────────────────────────────────────────────────────
 
 
-def _order_data(found: dict[str, Any], state: str, payment_state: str) -> dict[str, Any]:
-    """Return an order; it may be cancelled though it was paid."""
-    code = currency(found)
+def _order_data(order: dict[str, Any], state: str, payment_state: str) -> dict[str, Any]:
+    """Return the order. It may be cancelled although it was paid."""
+    code = currency(order)
     return known(
         {
-            "id": text(found, "id"),
-            "number": text(found, "number"),
+            "id": text(order, "id"),
+            "number": text(order, "number"),
             "status": state,
             "paymentStatus": payment_state,
-            "amount": amount(found, "total", code),
+            "amount": amount(order, "total", code),
             "currency": code,
-            "gateway": text(found, "payment_method"),
-            "reference": text(found, "transaction_id"),
-            "createdAt": _moment(found, "date_created_gmt"),
-            "paidAt": _moment(found, "date_paid_gmt"),
-            "cancelledAt": _moment(found, "date_modified_gmt") if state == "cancelled" else None,
-            "customer": _customer(found),
-            "shippingAddress": _address(object_member(found, "shipping")),
-            "items": [_item(line, code) for line in parts(found, "line_items")],
-            "metadata": _metadata(found),
+            "gateway": text(order, "payment_method"),
+            "reference": text(order, "transaction_id"),
+            "createdAt": _moment(order, "date_created_gmt"),
+            "paidAt": _moment(order, "date_paid_gmt"),
+            "cancelledAt": _moment(order, "date_modified_gmt") if state == "cancelled" else None,
+            "customer": _customer(order),
+            "shippingAddress": _address(object_member(order, "shipping")),
+            "items": [_item(line, code) for line in parts(order, "line_items")],
+            "metadata": _metadata(order),
         }
     )
 
 
-def _moment(found: dict[str, Any], name: str) -> str | None:
-    at = iso_time(found.get(name))
+def _moment(order: dict[str, Any], name: str) -> str | None:
+    at = iso_time(order.get(name))
     return None if at is None else iso(at)
 
 
-def _customer(found: dict[str, Any]) -> dict[str, Any]:
-    who, account = object_member(found, "billing"), text(found, "customer_id")
-    names = (text(who, "first_name"), text(who, "last_name"))
+def _customer(order: dict[str, Any]) -> dict[str, Any]:
+    billing, account = object_member(order, "billing"), text(order, "customer_id")
+    names = (text(billing, "first_name"), text(billing, "last_name"))
     return known(
         {
             "id": None if account == "0" else account,  # 0 is a guest
             "name": " ".join(name for name in names if name) or None,
-            "email": text(who, "email"),
-            "phoneNumber": text(who, "phone"),
+            "email": text(billing, "email"),
+            "phoneNumber": text(billing, "phone"),
         }
     )
 
 
-def _address(found: dict[str, Any]) -> dict[str, Any]:
+def _address(address: dict[str, Any]) -> dict[str, Any]:
     return known(
         {
-            "line1": text(found, "address_1"),
-            "line2": text(found, "address_2"),
-            "city": text(found, "city"),
-            "postalCode": text(found, "postcode"),
-            "region": text(found, "state"),
-            "country": text(found, "country"),
+            "line1": text(address, "address_1"),
+            "line2": text(address, "address_2"),
+            "city": text(address, "city"),
+            "postalCode": text(address, "postcode"),
+            "region": text(address, "state"),
+            "country": text(address, "country"),
         }
     )
 
@@ -264,9 +267,9 @@ def _item(line: dict[str, Any], code: str | None) -> dict[str, Any]:
     )
 
 
-def _metadata(found: dict[str, Any]) -> dict[str, Any]:
-    """Return what the shop keeps with an order; names with `_` are its plug-ins' own."""
-    pairs = [(text(one, "key"), one.get("value")) for one in parts(found, "meta_data")]
+def _metadata(order: dict[str, Any]) -> dict[str, Any]:
+    """Return the order's own metadata. Names that begin with `_` belong to plug-ins."""
+    pairs = [(text(pair, "key"), pair.get("value")) for pair in parts(order, "meta_data")]
     return {name: plain_json(value) for name, value in pairs if name and name[0] != "_"}
 
 

@@ -2,13 +2,13 @@
 
 The DOCTYPE line that the gateway writes is tolerated, its DTD never read, an entity refused.
 The merchant channel can also send parameters instead of XML. What a browser carries to the
-result page is another thing and no proof. Notifications come again until they are answered
+result page is no notification and no proof. Notifications come again until they are answered
 `[OK]`; the journal's date has no time of day, so it puts nothing in order.
 
 An event names an order. The journal says what happened now; the payment's last event counts
 where there is no journal. A refund or chargeback has no id of its own: it is named by the
 reference that the merchant gave a refund, else by its amount, so two refunds of one order are
-told apart unless both are the same.
+distinct unless both are the same.
 
 Sources: developer.worldpay.com/docs/wpg/manage; the parameters and the refund's reference from
 public integrations.
@@ -48,7 +48,7 @@ from tillbell.providers.kit.words import (
     PENDING,
     STATUSES,
     linked,
-    meaning,
+    meaning_of,
     statuses,
     table,
 )
@@ -56,7 +56,7 @@ from tillbell.providers.kit.words import (
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-STEPS = table(
+WORDS = table(
     {
         "SHOPPER_REDIRECTED": PENDING,
         "WAITING_FOR_SHOPPER": PENDING,
@@ -87,7 +87,7 @@ STEPS = table(
 
 
 class WorldpayEvent(NamedTuple):
-    """One event of one order, as it was told. Amounts are the attributes of their element."""
+    """One event of one order. Amounts are the attributes of their XML element."""
 
     order: str
     word: str  # the journal's type, else the payment's last event
@@ -122,10 +122,10 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
 
 def _xml_events(body: bytes) -> list[WorldpayEvent]:
     root = reading.xml(body)
-    found = root.findall("notify/orderStatusEvent") if root.tag == "paymentService" else []
-    if not found or len(found) > _EVENTS_MAX:
+    elements = root.findall("notify/orderStatusEvent") if root.tag == "paymentService" else []
+    if not elements or len(elements) > _EVENTS_MAX:
         raise Unreadable("It is no order notification: paymentService/notify/orderStatusEvent.")
-    return [_xml_event(element) for element in found]
+    return [_xml_event(element) for element in elements]
 
 
 def _xml_event(element: Element) -> WorldpayEvent:
@@ -152,21 +152,24 @@ def _xml_event(element: Element) -> WorldpayEvent:
 
 
 def _parameters(incoming: Incoming) -> WorldpayEvent:
-    found = reading.fields(incoming)
-    value, currency = reading.text(found, "PaymentAmount"), reading.text(found, "PaymentCurrency")
-    told = {"value": value or "", "currencyCode": currency or ""}
+    parameters = reading.fields(incoming)
+    value, currency = (
+        reading.text(parameters, "PaymentAmount"),
+        reading.text(parameters, "PaymentCurrency"),
+    )
+    amount = {"value": value or "", "currencyCode": currency or ""}
     return WorldpayEvent(
-        order=reading.required_text(found, "OrderCode"),
-        word=reading.required_text(found, "PaymentStatus"),
-        amount=told if value else {},
-        payment_id=reading.text(found, "PaymentId"),
-        method=reading.text(found, "PaymentMethod"),
+        order=reading.required_text(parameters, "OrderCode"),
+        word=reading.required_text(parameters, "PaymentStatus"),
+        amount=amount if value else {},
+        payment_id=reading.text(parameters, "PaymentId"),
+        method=reading.text(parameters, "PaymentMethod"),
     )
 
 
 def _text(element: Element | None, name: str) -> str | None:
-    found = element.find(name) if element is not None else None
-    return reading.text({name: found.text}, name) if found is not None else None
+    child = element.find(name) if element is not None else None
+    return reading.text({name: child.text}, name) if child is not None else None
 
 
 def _attribute(element: Element | None, name: str) -> str | None:
@@ -188,17 +191,17 @@ def _day(journal: Element | None) -> str | None:
 
 
 def _notice(event: WorldpayEvent, config: Mapping[str, Any]) -> TransactionNotice:
-    """Return what an event says."""
-    step = meaning(event.word, STEPS, config)
-    kind = step.kind if step else TransactionKind.PAYMENT
+    """Return an event as a notice."""
+    meaning = meaning_of(event.word, WORDS, config)
+    kind = meaning.kind if meaning else TransactionKind.PAYMENT
     is_payment = kind is TransactionKind.PAYMENT
     own_id = event.payment_id if is_payment else _linked_id(event, kind)
     return TransactionNotice(
         References(ours=(event.order,), psp=present_values(event.payment_id)),
         raw_status=event.word,
-        status=step.status if step else None,
+        status=meaning.status if meaning else None,
         kind=kind,
-        substate=step.substate if step else None,
+        substate=meaning.substate if meaning else None,
         reason=event.reason,
         amount=_sum(event.amount if is_payment else event.moved or event.amount),
         psp_transaction_id=own_id,
@@ -211,18 +214,18 @@ def _linked_id(event: WorldpayEvent, kind: TransactionKind) -> str:
     return (event.reference or f"{event.order}:{kind.value}:{amount}")[:KEY_MAX]
 
 
-def _sum(told: Mapping[str, str]) -> ProviderAmount | None:
-    """Read `value`, `currencyCode` and `exponent`; an exponent that is none is left out."""
-    value, currency = told.get("value", "").strip(), told.get("currencyCode", "").strip()
+def _sum(amount: Mapping[str, str]) -> ProviderAmount | None:
+    """Read `value`, `currencyCode` and `exponent`; a wrong exponent is left out."""
+    value, currency = amount.get("value", "").strip(), amount.get("currencyCode", "").strip()
     if not value:
         return None
-    digits = told.get("exponent", "")
+    digits = amount.get("exponent", "")
     exponent = int(digits) if len(digits) == 1 and digits.isascii() and digits.isdigit() else None
     return ProviderAmount(value, currency.upper() or None, is_minor=True, exponent=exponent)
 
 
 def _event_key(event: WorldpayEvent) -> str:
-    """Name the event: order, what happened, day and amount."""
+    """Return a key of the event: order, what happened, day, amount and reference."""
     amount = event.moved.get("value") or event.amount.get("value") or ""
     parts = (event.order, event.word, event.day or "", amount, event.reference or "")
     return "|".join(parts)
@@ -231,7 +234,7 @@ def _event_key(event: WorldpayEvent) -> str:
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the notification as Worldpay sends it, unsigned.
 
-    Fields: orderCode, lastEvent, and as they are wanted journalType, day (2026-03-01), value,
+    Fields: orderCode, lastEvent, and optionally journalType, day (2026-03-01), value,
     currencyCode, exponent, moved, reference, paymentMethod, cardNumber. With `OrderCode` they
     are sent as parameters.
     """
@@ -308,5 +311,5 @@ PROVIDER = Provider(
         "proxy's matter. The addresses, the repeats and the variant with parameters are not known "
         "from its maker."
     ),
-    statuses=statuses(STEPS),
+    statuses=statuses(WORDS),
 )

@@ -2,7 +2,7 @@
 
 `Event-Signature: <key id>/SHA256/<hex>`, several separated by commas while keys are changed:
 HMAC-SHA256 of the body with the hex-decoded secret. There is no signed time; each event has an
-id. An event that is not acknowledged can hold up those behind it.
+id. An event that is not acknowledged can delay later ones.
 
 Sources: developer.worldpay.com, Events (fields); the signature from a public integration.
 """
@@ -46,14 +46,14 @@ from tillbell.providers.kit.words import (
     STATUSES,
     WordMeaning,
     linked,
-    meaning,
+    meaning_of,
     statuses,
     table,
 )
 
 HEADER = "event-signature"
 SIGNATURES_MAX = 5
-STEPS = table(
+WORDS = table(
     {
         "sentForAuthorization": PENDING,
         "authorized": AUTHORIZED,
@@ -93,29 +93,29 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     word = required_text(details, "type")
     is_chargeback = text(details, "classification") == "chargeback"
     # The words of chargebacks are not known.
-    step = None if is_chargeback else meaning(word, STEPS, setup.config)
-    notice = _notice(details, step)._replace(
+    meaning = None if is_chargeback else meaning_of(word, WORDS, setup.config)
+    notice = _notice(details, meaning)._replace(
         raw_status=word,
         kind=TransactionKind.CHARGEBACK
         if is_chargeback
-        else step.kind
-        if step
+        else meaning.kind
+        if meaning
         else TransactionKind.PAYMENT,
         occurred_at=iso_time(body.get("eventTimestamp")),
     )
     return ParsedNotices((notice,), text(body, "eventId"))
 
 
-def _notice(details: dict[str, Any], step: WordMeaning | None) -> TransactionNotice:
+def _notice(details: dict[str, Any], meaning: WordMeaning | None) -> TransactionNotice:
     reference, downstream = text(details, "reference"), text(details, "downstreamReference")
-    is_linked = step is not None and step.kind is not TransactionKind.PAYMENT
+    is_linked = meaning is not None and meaning.kind is not TransactionKind.PAYMENT
     return TransactionNotice(
         References(
             ours=(required_text(details, "transactionReference"),), psp=present_values(downstream)
         ),
         raw_status="",
-        status=step.status if step else None,
-        substate=step.substate if step else None,
+        status=meaning.status if meaning else None,
+        substate=meaning.substate if meaning else None,
         reason=text(details, "reason"),
         amount=_sum(object_member(details, "amount")),
         psp_transaction_id=reference if is_linked else None,
@@ -123,9 +123,9 @@ def _notice(details: dict[str, Any], step: WordMeaning | None) -> TransactionNot
     )
 
 
-def _sum(told: dict[str, Any]) -> ProviderAmount | None:
-    value = text(told, "value")
-    currency = text(told, "currencyCode") or text(told, "currency")
+def _sum(amount: dict[str, Any]) -> ProviderAmount | None:
+    value = text(amount, "value")
+    currency = text(amount, "currencyCode") or text(amount, "currency")
     if value is None:
         return None
     return ProviderAmount(value, currency.upper() if currency else None, is_minor=True)
@@ -138,7 +138,7 @@ def _signatures(header: str) -> list[bytes]:
 
 
 def _signature(secret: str, body: bytes) -> bytes:
-    """Sign; b"" for a secret that is no hex, which never matches."""
+    """Return the signature; b"", which never matches, for a secret that is no hex."""
     key = from_hex(secret)
     return mac("sha256", key, body) if key else b""
 
@@ -177,5 +177,5 @@ PROVIDER = Provider(
         "The signature is known from a public integration. The words of chargebacks and the "
         "repeats are not known; chargebacks are unmapped."
     ),
-    statuses=statuses(STEPS),
+    statuses=statuses(WORDS),
 )

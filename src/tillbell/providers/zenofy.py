@@ -1,7 +1,7 @@
-"""Zenofy: orders that became paid, refunded or cancelled. One flat order, told by `event`.
+"""Zenofy: orders that became paid, refunded or cancelled. One flat order with its `event`.
 
-`X-Webhook-Secret` is optional and carries the very secret. There is no id of the event and no
-time, and nothing is promised about sending again. A refund tells the order's total and no
+`X-Webhook-Secret` is optional and carries the secret itself. There is no id of the event and no
+time, and nothing is promised about sending again. A refund has the order's total and no
 amount of its own. Source: the platform's page *HTTPS webhooks for order lifecycle events*.
 """
 
@@ -47,7 +47,7 @@ HEADER = "x-webhook-secret"
 
 
 class EventMeaning(NamedTuple):
-    """What one of the platform's events says."""
+    """What an event of the platform means."""
 
     word: str  # its `status`
     state: str  # of our order
@@ -75,25 +75,25 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     body = json_object(incoming.body)
     event, order_id = required_text(body, "event"), required_text(body, "orderId")
     key = f"{order_id}|{event}"
-    told, word = EVENTS.get(event), text(body, "status")
-    if told is None:
+    meaning, word = EVENTS.get(event), text(body, "status")
+    if meaning is None:
         return ParsedNotices(
             (_transaction(body, None), NoteNotice(f"{event[:100]} is not in the table.")), key
         )
-    if word is not None and fold(word) != fold(told.word):
-        why = f"{event} says {told.word}, its status says {word[:50]}."
+    if word is not None and fold(word) != fold(meaning.word):
+        why = f"{event} says {meaning.word}, its status says {word[:50]}."
         return ParsedNotices((_transaction(body, None), NoteNotice(why)), key)
-    order = OrderNotice(f"order.{told.state}", _order(body, told.state))
-    return ParsedNotices((order, _transaction(body, told)), key)
+    order = OrderNotice(f"order.{meaning.state}", _order(body, meaning.state))
+    return ParsedNotices((order, _transaction(body, meaning)), key)
 
 
-def _transaction(body: dict[str, Any], told: EventMeaning | None) -> TransactionNotice:
+def _transaction(body: dict[str, Any], meaning: EventMeaning | None) -> TransactionNotice:
     reference = text(body, "paymentReference")
     return TransactionNotice(
         references=References(present_values(text(body, "orderId")), present_values(reference)),
         raw_status=text(body, "status") or required_text(body, "event"),
-        status=None if told is None else told.status,
-        kind=TransactionKind.PAYMENT if told is None else told.kind,
+        status=None if meaning is None else meaning.status,
+        kind=TransactionKind.PAYMENT if meaning is None else meaning.kind,
         amount=sum_of(body, "totalAmount"),
         psp_reference=reference,
         is_optional=True,

@@ -84,8 +84,8 @@ class FieldHash(SecretCheck, frozen=True, kw_only=True, tag="field_hash"):
         document = content.document
         if not isinstance(document, dict):
             raise Unreadable("The body has no named fields.")
-        own = self.at.removeprefix("/")
-        names = sorted(name for name in document if name != own and name not in self.excluded)
+        hash_name = self.at.removeprefix("/")
+        names = sorted(name for name in document if name != hash_name and name not in self.excluded)
         if any(isinstance(document[name], dict | list) for name in names):
             raise Unreadable("A hashed field is nested.")
         values = [as_signed(document[name]) for name in names]

@@ -189,8 +189,8 @@ def _near_misses(check: Hmac, claimed: ClaimedSignature, secret: str) -> Iterato
         if algorithm != check.algorithm:
             broken = ", which is broken and not offered" if algorithm == "md5" else ""
             yield _NearMiss(f'the algorithm "{algorithm}"{broken}', key, algorithm, message)
-    for other in chain(_other_templates(check, claimed), _other_bodies(check, claimed)):
-        yield _NearMiss(other.advice, key, check.algorithm, other.message)
+    for variant in chain(_other_templates(check, claimed), _other_bodies(check, claimed)):
+        yield _NearMiss(variant.advice, key, check.algorithm, variant.message)
 
 
 def _other_templates(check: Hmac, claimed: ClaimedSignature) -> Iterator[_OtherMessage]:

@@ -8,7 +8,7 @@
 | `query:order` | a parameter of the query |
 
 XML is read as JSON would be: an element by its name without namespace, an attribute as `@name`,
-an element's text beside attributes as `#text`, what stands several times as a list:
+an element's text beside attributes as `#text`, repeated elements as a list:
 `/order/payment/amount/@value`.
 """
 
@@ -31,7 +31,7 @@ _START = {"header": "header:", "query": "query:"}
 
 
 class RequestPlace(NamedTuple):
-    """One place, compiled."""
+    """One place, parsed."""
 
     kind: str  # "header", "query" or "field"
     name: str  # a header's in lower case; a field's is a JSON pointer or a plain name
@@ -63,7 +63,7 @@ def place_problem(text: str) -> str | None:
 
 
 class RequestContent:
-    """A request with its body read once, when it is first asked for."""
+    """A request whose body is parsed once, when it is first needed."""
 
     def __init__(self, incoming: Incoming, format_: str = "auto") -> None:
         self.incoming = incoming
@@ -72,7 +72,7 @@ class RequestContent:
 
     @property
     def document(self) -> Any:
-        """The body, as the format says; `Unreadable` if it is none."""
+        """The body, read as the format says. Raises `Unreadable`."""
         if self._document is None:
             self._document = _document(self.incoming, self._format)
         return self._document
@@ -97,12 +97,12 @@ class RequestContent:
 
     def leaves(self, most: int) -> tuple[str, ...]:
         """Return the texts and numbers of body and query, each once, up to a count."""
-        found: dict[str, None] = {}
+        texts: dict[str, None] = {}
         for value in _leaves([self.document, reading.query(self.incoming.target)]):
-            if len(found) >= most:
+            if len(texts) >= most:
                 break
-            found[value] = None
-        return tuple(found)
+            texts[value] = None
+        return tuple(texts)
 
 
 def as_signed(value: Any) -> str:
@@ -114,16 +114,16 @@ def as_signed(value: Any) -> str:
 
 def by_pointer(document: Any, pointer: str) -> Any:
     """Return what a JSON pointer (RFC 6901) names; None if there is nothing."""
-    found = document
+    value = document
     for token in pointer.split("/")[1:]:
         name = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, dict):
-            found = found.get(name)
-        elif isinstance(found, list) and name.isascii() and name.isdigit() and len(name) < 10:
-            found = found[int(name)] if int(name) < len(found) else None
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isascii() and name.isdigit() and len(name) < 10:
+            value = value[int(name)] if int(name) < len(value) else None
         else:
             return None
-    return found
+    return value
 
 
 def _document(incoming: Incoming, format_: str) -> Any:
@@ -140,7 +140,7 @@ def _document(incoming: Incoming, format_: str) -> Any:
 
 
 def _guessed(incoming: Incoming) -> str:
-    """Tell the format by content type and first byte. No body says nothing: it is no query."""
+    """Return the format by content type and first byte; the query is never guessed."""
     kind = (incoming.header("content-type") or "").lower()
     start = incoming.body.lstrip()[:1]
     if "json" in kind or start in (b"{", b"["):
@@ -151,18 +151,18 @@ def _guessed(incoming: Incoming) -> str:
 def _members(element: Element, levels: int) -> Any:
     if levels == 0:
         raise Unreadable(f"The XML nests deeper than {_LEVELS}.")
-    found: dict[str, Any] = {f"@{_local(name)}": value for name, value in element.attrib.items()}
+    members: dict[str, Any] = {f"@{_local(name)}": value for name, value in element.attrib.items()}
     for child in element:
         name, value = _name(child), _members(child, levels - 1)
-        present = found.get(name)
+        present = members.get(name)
         if isinstance(present, list):
             present.append(value)
         else:
-            found[name] = value if name not in found else [present, value]
+            members[name] = value if name not in members else [present, value]
     written = (element.text or "").strip()
-    if not found:
+    if not members:
         return written
-    return {**found, "#text": written} if written else found
+    return {**members, "#text": written} if written else members
 
 
 def _name(element: Element) -> str:

@@ -56,7 +56,7 @@ from tillbell.providers.kit.reading import (
     unix_millis,
     unix_seconds,
 )
-from tillbell.providers.kit.words import STATUSES, meaning
+from tillbell.providers.kit.words import STATUSES, meaning_of
 
 LEAVES_MAX = 50  # values that are tried as references where no place is declared
 _NO_REQUEST = Incoming("POST", "/", (), b"", 0)
@@ -85,11 +85,11 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     word = _text(content, event.status) or ""
     if event.status is not None and not word:
         raise Unreadable(f"There is no status at {event.status}.")
-    step = meaning(word, {}, setup.config) if word and is_known else None
+    meaning = meaning_of(word, {}, setup.config) if word and is_known else None
     notice = TransactionNotice(
         _references(content, event),
         raw_status=word[:KEY_MAX],
-        status=step.status if step is not None else None,
+        status=meaning.status if meaning is not None else None,
         kind=kind,
         reason=_text(content, event.reason),
         message=_text(content, event.message),

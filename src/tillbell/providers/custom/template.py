@@ -10,12 +10,12 @@ r"""What a sender signs, as the owner of a custom source writes it: `{timestamp}
 | `{timestamp}` `{id}` | the check's signed time as it was written, the event's id |
 | `{secret}` | the secret, for plain hashes |
 
-`\n` is a line end, `\\` a backslash, `{{` and `}}` are braces. A template is cut into parts once
+`\n` is a line end, `\\` a backslash, `{{` and `}}` are braces. A template is split into parts once
 and then only filled in; nothing of it is code.
 
-**Borders.** A signature proves the bytes that were put together, not where one value ends and the
-next begins. So a value from the request may not hold the text that parts it from its neighbour,
-and where nothing parts it, it counts as less than signed (`is_parted`).
+**Borders.** A signature proves the bytes that were joined, not where one value ends and the next
+begins. So a value from the request may not hold the text that separates it from its neighbour, and
+where nothing separates them, the signature counts as less than signed (`is_parted`).
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from tillbell.providers.kit.proof import digest, key_bytes
 
 TEMPLATE_MAX = 1_000  # characters
 PARTS_MAX = 60
-BODIES_MAX = 2  # how often the body may be put in
+BODIES_MAX = 2  # how often {body} may stand in it
 _CUT = re.compile(r"\{\{|\}\}|\\n|\\\\|\{[^{}]*\}|[^{}\\]+|.", re.DOTALL)
 _ESCAPES = {"{{": "{", "}}": "}", "\\n": "\n", "\\\\": "\\"}
-_FREE = frozenset({"header", "query", "field", "id"})  # whoever sends it chooses their length
-_ADDRESSES = frozenset({"target", "url"})  # of them only the query can be chosen
+_FREE = frozenset({"header", "query", "field", "id"})  # the sender chooses their length
+_ADDRESSES = frozenset({"target", "url"})  # of these the sender chooses only the query
 _WHOLE = frozenset({"body", "sha256(body)", "sha512(body)"})
 
 
 class Ambiguous(Exception):
-    """A value holds the text that parts it from the next, so its end is not certain."""
+    """A value holds the text that separates it from the next, so its end is not certain."""
 
 
 class TemplatePart(NamedTuple):
@@ -53,7 +53,7 @@ class TemplatePart(NamedTuple):
 
 
 class TemplateValues(NamedTuple):
-    """What is put in besides the request itself."""
+    """What a template is filled with."""
 
     content: RequestContent
     secret: str = ""
@@ -62,12 +62,12 @@ class TemplateValues(NamedTuple):
 
 
 class Template(NamedTuple):
-    """A template, cut into its parts."""
+    """A template, split into its parts."""
 
     parts: tuple[TemplatePart, ...]
 
     def render(self, filling: TemplateValues) -> bytes:
-        """Put everything in. Raises `Ambiguous`, and `Unreadable` where a field is needed."""
+        """Fill the template in. Raises `Ambiguous`, and `Unreadable` if a field is needed."""
         values = [_value(part, filling) for part in self.parts]
         for number, part in enumerate(self.parts):
             if part.kind in _FREE or part.kind in _ADDRESSES or part.kind == "timestamp":
@@ -75,11 +75,11 @@ class Template(NamedTuple):
         return b"".join(values)
 
     def uses(self, kind: str) -> bool:
-        """Tell whether a variable occurs."""
+        """Tell whether the template has this variable."""
         return any(part.kind == kind for part in self.parts)
 
     def covers(self, where: RequestPlace) -> bool:
-        """Tell whether a change at a place would be noticed."""
+        """Tell whether a change at this place would change the result."""
         kinds = {part.kind for part in self.parts}
         if where in {part.where for part in self.parts}:
             return True
@@ -89,13 +89,13 @@ class Template(NamedTuple):
 
     @property
     def is_parted(self) -> bool:
-        """Whether every value that a sender may choose is parted from its neighbours."""
-        for one, other in zip(self.parts, self.parts[1:], strict=False):
-            if one.kind in _FREE and other.kind:
+        """Whether every value that a sender may choose is separated from its neighbours."""
+        for part, following in zip(self.parts, self.parts[1:], strict=False):
+            if part.kind in _FREE and following.kind:
                 return False
-            if one.kind and other.kind in _FREE:
+            if part.kind and following.kind in _FREE:
                 return False
-            if one.kind == "body" and other.kind in _ADDRESSES:
+            if part.kind == "body" and following.kind in _ADDRESSES:
                 return False
         return True
 
@@ -104,7 +104,7 @@ class Template(NamedTuple):
         if part.kind in _ADDRESSES:
             value = b"".join(value.partition(b"?")[1:])
         for near in (number - 1, number + 1):
-            is_inside = 0 < near < len(values) - 1  # what stands at an end parts nothing
+            is_inside = 0 < near < len(values) - 1  # text at an end separates nothing
             if is_inside and not self.parts[near].kind and values[near] in value:
                 raise Ambiguous(f"{{{part.text}}} holds what parts it from the next value.")
         after = self.parts[number + 1].kind if number + 1 < len(values) else ""
@@ -118,7 +118,7 @@ class Template(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def template(text: str) -> Template:
-    """Cut a template into its parts; `ValueError` says what is wrong with it."""
+    """Split a template into its parts; `ValueError` says what is wrong with it."""
     if not 0 < len(text) <= TEMPLATE_MAX:
         raise ValueError(f"a template has 1 to {TEMPLATE_MAX} characters")
     parts: list[TemplatePart] = []
@@ -151,16 +151,16 @@ def _part(piece: str) -> TemplatePart:
     if not piece.startswith("{"):
         return TemplatePart("", piece)
     name = piece[1:-1]
-    kind, colon, rest = name.partition(":")
+    kind, colon, field = name.partition(":")
     if colon and kind in ("header", "query"):
         return TemplatePart(kind, name, place(name))
     if colon and kind == "field":
-        where = place(rest)
+        where = place(field)
         if where.kind != "field":
             raise ValueError(f"{piece} names no field; write {{field:/pointer}}")
         return TemplatePart(kind, name, where)
     if name not in _VALUES:
-        known = ", ".join(f"{{{one}}}" for one in _VALUES)
+        known = ", ".join(f"{{{variable}}}" for variable in _VALUES)
         raise ValueError(
             f"{piece[:50]} is no variable; there are {known}, {{header:Name}}, {{query:name}} "
             "and {field:/pointer}"

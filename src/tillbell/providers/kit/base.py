@@ -1,13 +1,13 @@
-"""Providers: whose callbacks we understand. One file a provider, all of this shape.
+"""The shape of an adapter: what every provider offers, and the records that go in and out.
 
-Everything here is pure: a request in, a verdict, notices and an answer out; no clock, no I/O.
-The mirror image of `profiles/`. Formats: docs/providers.md.
+Adapters are pure: a request in; a verdict, notices and an answer out; no clock, no I/O.
+The formats of all providers: docs/providers.md.
 
 ```
 verify   who sent it?            bytes as received → Verdict
-parse    what does it say?       → Parsed, or raises Unreadable
-answer   what does it want?      → Answer
-sign     the same, as the provider would send it (simulator and tests)
+parse    what does it say?       → ParsedNotices, or raises Unreadable
+answer   what does it want?      → CallbackAnswer
+sign     writes a request as the provider would send it (simulator and tests)
 ```
 """
 
@@ -24,12 +24,12 @@ from tillbell.model.transactions import TransactionStatus
 
 
 class Unreadable(Exception):
-    """The callback cannot be understood: outcome `malformed`. The text says why."""
+    """The callback cannot be read: outcome `malformed`. The text says why."""
 
 
 class Incoming(NamedTuple):
-    """A request as it came. Header names are lower case; values are the text of their bytes
-    (latin-1), in the order they came; the same name may stand twice."""
+    """A request as it came. Header names are lower case; values are decoded as latin-1, in
+    the order they came. The same name may stand twice."""
 
     method: str
     target: str  # path and query as sent, undecoded
@@ -38,28 +38,31 @@ class Incoming(NamedTuple):
     received_at: Micros
     peer: str = ""  # client address, through trusted proxies only
     origin: str = ""  # public URL of this server without path: `https://hooks.example`
-    is_proxied: bool = False  # a trusted proxy handed it over, so its own headers can be believed
+    is_proxied: bool = (
+        False  # came through a trusted proxy, so the headers that it sets can be believed
+    )
 
     def header(self, name: str) -> str | None:
-        """Return a header's value; None if it is missing or ambiguous (stands twice)."""
-        found = [value for key, value in self.headers if key == name]
-        return found[0] if len(found) == 1 else None
+        """Return a header's value; None if it is missing or stands twice."""
+        values = [value for key, value in self.headers if key == name]
+        return values[0] if len(values) == 1 else None
 
     @property
     def url(self) -> str:
-        """Return the public URL as the provider has it."""
+        """The public URL as the provider has it."""
         return self.origin + self.target
 
 
 class SourceSetup(NamedTuple):
-    """What an adapter may know of its source. Secrets: current one first, then in overlap."""
+    """What an adapter may know of its source. Secrets: the current one first, then older ones that
+    are still accepted."""
 
     secrets: tuple[str, ...] = ()
     config: Mapping[str, Any] = {}
 
 
 class Verdict(NamedTuple):
-    """Who sent it, as far as it is proven. `trust` None: refused. `why` is for a person and never
+    """How well a callback proves its sender. `trust` None: refused. `why` is for a person and never
     holds a secret or the expected signature."""
 
     trust: Trust | None
@@ -75,7 +78,7 @@ class ParsedNotices(NamedTuple):
 
 
 class IntakeStatus(StrEnum):
-    """How far a callback got when it is answered."""
+    """What became of a callback before it is answered."""
 
     STORED = "stored"
     REFUSED = "refused"  # not proven
@@ -83,7 +86,7 @@ class IntakeStatus(StrEnum):
 
 
 class CallbackAnswer(NamedTuple):
-    """What the provider is told."""
+    """The answer to a callback."""
 
     status: int = 200
     body: bytes = b""
@@ -92,7 +95,7 @@ class CallbackAnswer(NamedTuple):
 
 
 class Confidence(StrEnum):
-    """How sure we are of a provider's format."""
+    """How well a provider's format is known."""
 
     VERIFIED = "verified"  # its own documentation, SDK or plugin
     SECOND_HAND = "second-hand"  # public integrations that agree
@@ -127,7 +130,7 @@ class ConfigProblem(NamedTuple):
 
 
 class DeclaredProof(NamedTuple):
-    """What one source proves and is answered, where its owner declares that."""
+    """What the callbacks of one source prove and how they are answered, as its owner declares."""
 
     trust: Trust | None  # None: everything is refused
     answers: str
@@ -160,18 +163,17 @@ class Provider(NamedTuple):
     verify: Callable[[Incoming, SourceSetup], Verdict]
     parse: Callable[[Incoming, SourceSetup], ParsedNotices]
     answer: Callable[[Incoming, SourceSetup, IntakeStatus], CallbackAnswer]
-    sign: Callable[
-        [SimulationCase, SourceSetup, str], Incoming
-    ]  # the text is the URL it is sent to
+    # The text is the URL that the request is sent to.
+    sign: Callable[[SimulationCase, SourceSetup, str], Incoming]
     settings: tuple[ProviderSetting, ...] = ()
     methods: frozenset[str] = frozenset({"POST"})
     masked: tuple[str, ...] = ()  # fields and headers that are never shown: `auth3DToken`, `cc`
-    is_bulk: bool = False  # high volume, low value: kept off the way of money
+    is_bulk: bool = False  # high volume, low value: limited so that it does not delay money
     note: str = ""  # what is not known, for the source's page
-    statuses: Mapping[str, TransactionStatus] = {}  # the provider's words, as a look-up tells them
-    # Of an adapter that is told by each source's owner what to do:
+    statuses: Mapping[str, TransactionStatus] = {}  # the provider's words in a look-up
+    # Only of `custom`, whose sources declare what it does:
     config_problems: Callable[[Mapping[str, Any]], Sequence[ConfigProblem]] = lambda _: ()
     declared_proof: Callable[[SourceSetup], DeclaredProof] | None = None
-    # `verify` with advice on what is declared wrongly. Takes long: never before a stranger's
-    # requests are counted, and not on the event loop.
+    # `verify` with advice on what is declared wrongly. It takes long: call it in a thread, and only
+    # for a limited number of unproven requests.
     explain: Callable[[Incoming, SourceSetup], Verdict] | None = None

@@ -1,7 +1,7 @@
-"""The commonest proof: a header holds the HMAC of the body, keyed with the secret's text.
+"""The most common proof: a header holds the HMAC of the body, keyed with the secret's text.
 
-There is no time in it, so a captured request proves itself for ever: what stops a replay is
-that each event counts once.
+There is no time in it, so a captured request stays valid for ever. Each event counts once, which
+makes a repeat harmless.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _READ: Mapping[str, Callable[[str | None], bytes]] = {"hex": from_hex, "base64":
 
 
 class BodyMac(NamedTuple):
-    """Where the signature stands and how it is made."""
+    """Where the signature stands and how it is computed."""
 
     header: str  # lower case
     algorithm: str  # as hashlib names it
@@ -38,12 +38,12 @@ class BodyMac(NamedTuple):
         written = incoming.header(self.header)
         if written is None:
             return Verdict(None, f"The header {self.header} is missing or stands twice.")
-        given = self._read(written)
-        if not given:
+        claimed = self._read(written)
+        if not claimed:
             return Verdict(None, f"The header {self.header} holds no {self._form}.")
         return verify_with_secrets(
             setup.secrets,
-            lambda secret: same(given, self._digest(secret, incoming.body)),
+            lambda secret: same(claimed, self._digest(secret, incoming.body)),
             self.header,
         )
 
@@ -64,7 +64,7 @@ class BodyMac(NamedTuple):
         return _READ[self.encoding](written.removeprefix(self.prefix))
 
     def _digest(self, secret: str, body: bytes) -> bytes:
-        # Half a surrogate pair in a secret is no text; it still must not be an error.
+        # Half a surrogate pair in a secret must not be an error.
         return mac(self.algorithm, secret.encode("utf-8", "surrogatepass"), body)
 
 

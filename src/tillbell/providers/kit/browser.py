@@ -1,7 +1,7 @@
-"""Callbacks that the payer's own browser carries: they end on a page of the shop.
+"""Callbacks that the payer's own browser carries. They end on a page of the shop.
 
-The payer can see, change, repeat and invent all of it. The answer is for a person, so it is a
-redirect (303, so that a form is not sent again), or a small page where no address is set.
+The payer can see, change, repeat and invent all of it. The answer is for a person: a redirect
+(303, so that a form is not sent again), or a small page if no address is set.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def redirect_to_shop(config: Mapping[str, Any], *names: str) -> CallbackAnswer:
 
 
 def status_word(read: Callable[[], str | None]) -> str:
-    """Return the word that decides where the payer goes; "" where it cannot be read."""
+    """Return the word that decides where the payer goes; "" if it cannot be read."""
     try:
         return read() or ""
     except Unreadable:
@@ -45,12 +45,12 @@ def status_word(read: Callable[[], str | None]) -> str:
 
 
 def page(status: int, text: str, url: str | None = None) -> CallbackAnswer:
-    """Show one sentence, and a way on."""
+    """Show one sentence and a link."""
     return CallbackAnswer(status, _html(text, url), HTML)
 
 
 def not_accepted(config: Mapping[str, Any], status: int) -> CallbackAnswer:
-    """Tell a payer that what the browser carried was not taken as it is."""
+    """Tell the payer that the callback was refused or cannot be read."""
     return page(status, "This payment message cannot be accepted.", config.get("errorUrl"))
 
 

@@ -1,4 +1,4 @@
-"""What may be kept of a card: its first six and last four digits, brand and kind. Never more."""
+"""What is kept of a card: its first six and last four digits, brand and kind. Never more."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ def card_details(
     brand: str | None = None,
     method: str | None = None,
 ) -> dict[str, Any]:
-    """Return a transition's `details` of how it was paid; what is not told is left out.
+    """Return the `details` of how a transaction was paid; unknown ones are left out.
 
     >>> card_details("42424242", "4242", brand="VISA")
     {'cardBin': '424242', 'cardLastFour': '4242', 'cardBrand': 'VISA'}
     """
-    found = {
+    details = {
         "cardBin": _digits(first)[:6],
         "cardLastFour": _digits(last)[-4:],
         "cardBrand": brand,
         "paymentMethod": method,
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in details.items() if value}
 
 
 def masked_number(written: str | None) -> tuple[str, str]:
-    """Split a number whose middle is crossed out, `411111xxxxxx1111`, into its two ends.
+    """Split a masked card number, `411111xxxxxx1111`, into its two ends.
 
-    A number that is not crossed out, and one of which more is shown, still gives no more than
-    six and four digits.
+    An unmasked number, too, gives no more than six and four digits.
 
     >>> masked_number("411111xxxxxx1111")
     ('411111', '1111')

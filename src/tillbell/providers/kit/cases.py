@@ -16,16 +16,16 @@ from tillbell.providers.kit.base import SimulationCase
 
 
 class SampleCallback(NamedTuple):
-    """One case, what it is, and the status of ours that it means (None: no status)."""
+    """A case, what it is, and our status that it means (None: no status)."""
 
     about: str
     case: SimulationCase
     status: str | None = None
-    config: Mapping[str, Any] = {}  # settings under which that is so
+    config: Mapping[str, Any] = {}  # settings that the case needs
 
 
 class _FixtureCase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A case as its file has it."""
+    """A case as it stands in its file."""
 
     about: str
     fields: Any
@@ -45,9 +45,9 @@ def samples(provider: str) -> Mapping[str, SampleCallback]:
     file = resources.files("tillbell.providers") / "fixtures" / f"{provider}.json"
     if not file.is_file():
         return {}
-    return {name: _sample(kept) for name, kept in _decode(file.read_bytes()).items()}
+    return {name: _sample(fixture) for name, fixture in _decode(file.read_bytes()).items()}
 
 
-def _sample(kept: _FixtureCase) -> SampleCallback:
-    case = SimulationCase(kept.fields, kept.method, kept.query, kept.headers)
-    return SampleCallback(kept.about, case, kept.status, kept.config)
+def _sample(fixture: _FixtureCase) -> SampleCallback:
+    case = SimulationCase(fixture.fields, fixture.method, fixture.query, fixture.headers)
+    return SampleCallback(fixture.about, case, fixture.status, fixture.config)

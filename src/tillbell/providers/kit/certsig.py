@@ -1,7 +1,6 @@
 """Signatures made with a certificate's private key: RSA, SHA-256, PKCS#1 v1.5.
 
-The certificate is one that the source's owner pinned: no address in a request decides which key
-proves it.
+The source's owner pins the certificate. No address in a request decides which key is used.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ PEM_MAX = 65_536  # characters of all pinned certificates together
 
 
 def is_signed_by(pem: str, signature: bytes, message: bytes, at: Micros) -> bool:
-    """Tell whether any of the certificates that is valid at that time signed the message."""
+    """Tell whether one of the certificates signed the message and is valid at that time."""
     return any(
         _is_valid(certificate, at) and _verifies(certificate, signature, message)
         for certificate in certificates(pem)
@@ -30,7 +29,7 @@ def is_signed_by(pem: str, signature: bytes, message: bytes, at: Micros) -> bool
 
 @lru_cache(maxsize=64)
 def certificates(pem: str) -> tuple[Certificate, ...]:
-    """Read PEM, one certificate or several; none if it is not PEM."""
+    """Read PEM with one certificate or several; () if it is no PEM."""
     if len(pem) > PEM_MAX:
         return ()
     try:
@@ -41,10 +40,10 @@ def certificates(pem: str) -> tuple[Certificate, ...]:
 
 def certificate_problem(pem: object) -> str | None:
     """Say what is wrong with pinned certificates; None if nothing is."""
-    found = certificates(pem) if isinstance(pem, str) else ()
-    if not found:
+    pinned = certificates(pem) if isinstance(pem, str) else ()
+    if not pinned:
         return "is not a certificate in PEM (-----BEGIN CERTIFICATE-----)"
-    if not all(isinstance(one.public_key(), RSAPublicKey) for one in found):
+    if not all(isinstance(certificate.public_key(), RSAPublicKey) for certificate in pinned):
         return "holds a certificate whose key is not RSA"
     return None
 

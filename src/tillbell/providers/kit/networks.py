@@ -1,6 +1,6 @@
-"""Providers that sign nothing: all that can be checked is the address they call from.
+"""Providers that sign nothing: only the address they call from can be checked.
 
-An address proves little and tells nothing of the content, so it never moves money by itself.
+An address proves little and nothing of the content, so it never moves money by itself.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ def verify_address(incoming: Incoming, networks: Iterable[str]) -> Verdict:
 
 
 def dedupe_key(key: str, setup: SourceSetup) -> str | None:
-    """Return the key of an event, where its sender is known at least by address.
+    """Return the key if the sender is known at least by address, else None (the bytes).
 
-    Anybody could send an unproven event first and have the true one taken for its duplicate; so
-    of those only the very same bytes are a duplicate.
+    Without networks anybody could send an event first and make the true one its duplicate.
     """
     return key if setup.config.get(NETWORKS.name) else None

@@ -1,6 +1,6 @@
 """Reading orders of shops into the catalogue's shape: amounts as text, times as ISO 8601.
 
-What is missing is left out; what is there and cannot be read makes the callback unreadable.
+Missing members are left out. An amount that cannot be read makes the callback `Unreadable`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def known(members: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None and value != {}}
 
 
-def amount(found: Mapping[str, Any], name: str, currency: str | None) -> str | None:
+def amount(members: Mapping[str, Any], name: str, currency: str | None) -> str | None:
     """Return an amount as decimal text with the currency's digits; None if there is none."""
-    value = found.get(name)
+    value = members.get(name)
     if value is None or value == "":
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
@@ -34,37 +34,41 @@ def amount(found: Mapping[str, Any], name: str, currency: str | None) -> str | N
         raise Unreadable(f"The field {name!r} is not an amount: {error}.") from error
 
 
-def sum_of(found: Mapping[str, Any], name: str) -> ProviderAmount | None:
+def sum_of(members: Mapping[str, Any], name: str) -> ProviderAmount | None:
     """Return an amount with the order's currency, to be compared with what we expect."""
-    code = currency(found)
-    value = amount(found, name, code)
+    code = currency(members)
+    value = amount(members, name, code)
     return None if value is None else ProviderAmount(value, code)
 
 
-def currency(found: Mapping[str, Any]) -> str | None:
+def currency(members: Mapping[str, Any]) -> str | None:
     """Return the currency in upper case."""
-    code = text(found, "currency")
+    code = text(members, "currency")
     return None if code is None else code.upper()
 
 
-def moment(found: Mapping[str, Any], name: str) -> str | None:
-    """Return a time: ISO 8601 text as it was written, or Unix seconds as such text."""
-    at = unix_seconds(found.get(name))
+def moment(members: Mapping[str, Any], name: str) -> str | None:
+    """Return a time as ISO 8601 text: as it was written, or made of Unix seconds."""
+    at = unix_seconds(members.get(name))
     if at is not None:
         return iso(at)
-    written = text(found, name)
+    written = text(members, name)
     return written if iso_time(written) is not None else None
 
 
-def count(found: Mapping[str, Any], name: str) -> int | None:
+def count(members: Mapping[str, Any], name: str) -> int | None:
     """Return a whole number; None if it is none."""
-    value = found.get(name)
+    value = members.get(name)
     if isinstance(value, Decimal) and value == value.to_integral_value() and value < 10**9:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def parts(found: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Return the objects of a list; anything else in it is left out."""
-    value = found.get(name)
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+def parts(members: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the objects of a list; other elements are left out."""
+    value = members.get(name)
+    return (
+        [element for element in value if isinstance(element, dict)]
+        if isinstance(value, list)
+        else []
+    )

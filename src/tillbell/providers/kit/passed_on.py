@@ -1,4 +1,4 @@
-"""Events that are none of our matters: passed on as messages `<provider>.<their word>`."""
+"""Events that we do not interpret: passed on as messages `<provider>.<their word>`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _WORD = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+){1,5}")
 
 
 def forwarded_event(provider: str, word: str, payload: bytes) -> ForwardNotice:
-    """Return the event as it came; `Unreadable` if its word is no name of an event.
+    """Return the event as it came; `Unreadable` if its word is no event name.
 
     >>> forwarded_event("square", "customer.created", b"{}").event_type
     'square.customer.created'

@@ -1,6 +1,6 @@
 """Proving who sent something: comparisons in constant time that never raise.
 
-A wrong length, a missing header or text that is no hex or base64 is "no", not an error.
+A wrong length, a missing header, or text that is no hex or base64 does not match; it is no error.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ def mac(algorithm: str, key: bytes, message: bytes) -> bytes:
 
 
 def digest(algorithm: str, message: bytes) -> bytes:
-    """Return the hash. MD5 and SHA-1 are some providers' choice, not ours."""
+    """Return the hash. Some providers use MD5 or SHA-1."""
     return hashlib.new(algorithm, message, usedforsecurity=False).digest()
 
 
-def same(given: bytes, expected: bytes) -> bool:
+def same(claimed: bytes, expected: bytes) -> bool:
     """Compare in constant time."""
-    return hmac.compare_digest(given, expected)
+    return hmac.compare_digest(claimed, expected)
 
 
-def same_text(given: str | None, expected: str) -> bool:
+def same_text(claimed: str | None, expected: str) -> bool:
     """Compare texts in constant time; None is never the same."""
-    if given is None:
+    if claimed is None:
         return False
-    return hmac.compare_digest(key_bytes(given), key_bytes(expected))
+    return hmac.compare_digest(key_bytes(claimed), key_bytes(expected))
 
 
 def key_bytes(text: str) -> bytes:
-    """Return a text as UTF-8; half a surrogate pair, which JSON can smuggle in, is no error."""
+    """Return a text as UTF-8; half a surrogate pair, which JSON may hold, is no error."""
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -68,18 +68,18 @@ def from_base64(text: str | None) -> bytes:
         return b""
 
 
-def is_one_of(given: Iterable[bytes], expected: Iterable[bytes]) -> bool:
-    """Tell whether any given signature equals any expected one; all are compared."""
-    wanted = list(expected)
-    found = False
-    for one in given:
-        for other in wanted:
-            found |= bool(one) and hmac.compare_digest(one, other)
-    return found
+def is_one_of(claimed: Iterable[bytes], expected: Iterable[bytes]) -> bool:
+    """Tell whether any claimed signature equals any expected one. All are compared."""
+    candidates = list(expected)
+    is_match = False
+    for signature in claimed:
+        for candidate in candidates:
+            is_match |= bool(signature) and hmac.compare_digest(signature, candidate)
+    return is_match
 
 
 def clock_problem(at: Micros | None, now: Micros, tolerance_s: int = TOLERANCE_S) -> str | None:
-    """Say what is wrong with a signed time; None if it is within tolerance, both ways."""
+    """Say what is wrong with a signed time; None if it is within the tolerance, early or late."""
     if at is None:
         return "The signed time is missing or not a time."
     if now - at > tolerance_s * SECOND:
@@ -115,7 +115,7 @@ def verify_with_secrets(
 
 
 def is_from(peer: str, networks: Iterable[str]) -> bool:
-    """Tell whether an address is in one of these networks (CIDR); what is none of both is not."""
+    """Tell whether an address is in one of these networks (CIDR); False if one is malformed."""
     try:
         address = ip_address(peer)
         return any(address in ip_network(str(network), strict=False) for network in networks)

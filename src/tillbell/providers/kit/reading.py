@@ -1,4 +1,4 @@
-"""Reading what providers send: strict, bounded, and one way for all of them.
+"""Reading what providers send: strict, bounded, and the same for all of them.
 
 What is ambiguous is refused (`Unreadable`): a member or parameter that stands twice, two
 documents in one body, another encoding than UTF-8. Numbers become `Decimal` or `int`, never
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 DEPTH_MAX = 64
 FIELDS_MAX = 1_000
 NUMBER_MAX = 64  # digits of a number
-INTEGER_BITS = 63  # beyond it writers of JSON give up
+INTEGER_BITS = 63  # longer integers many JSON writers refuse
 KEY_MAX = 256  # longest identifier that is kept as it is
-# Texts as a whole, so that brackets in them do not count; linear also when one does not end.
+# A whole text is one match, so brackets in it do not count. Linear even if a text has no end.
 _STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{\]}]', re.DOTALL)
 
 
@@ -101,34 +101,34 @@ def xml(body: bytes) -> Element:
 # ── values ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def text(found: Mapping[str, Any], name: str) -> str | None:
+def text(members: Mapping[str, Any], name: str) -> str | None:
     """Return a member as text: None if it is missing, null or blank; numbers as digits."""
-    value = found.get(name)
+    value = members.get(name)
     if value is None or isinstance(value, bool | dict | list):
         return None
     written = _whole(str(value)).strip()
     return written or None
 
 
-def required_text(found: Mapping[str, Any], name: str) -> str:
+def required_text(members: Mapping[str, Any], name: str) -> str:
     """Return a member as text; `Unreadable` if there is none."""
-    value = text(found, name)
+    value = text(members, name)
     if value is None:
         raise Unreadable(f"The field {name!r} is missing.")
     return value
 
 
-def object_member(found: Mapping[str, Any], name: str) -> dict[str, Any]:
+def object_member(members: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a member that is an object; an empty one if it is not."""
-    value = found.get(name)
+    value = members.get(name)
     return value if isinstance(value, dict) else {}
 
 
 def plain_json(value: Any) -> Any:
-    """Return JSON that any writer and any reader can take: what providers write freely.
+    """Return free-form JSON of a provider so that any JSON writer and reader takes it.
 
-    A number that a binary one cannot hold with its digits becomes text, and so does an integer of
-    more than 64 bits. Never for amounts: they are text from the start.
+    A number becomes text if a float cannot hold its digits, or if it is an integer of more than
+    64 bits. Not for amounts, which are text from the start.
     """
     if isinstance(value, dict):
         return {plain_json(name): plain_json(member) for name, member in value.items()}
@@ -143,9 +143,9 @@ def plain_json(value: Any) -> Any:
 
 
 def present_values(*values: str | None) -> tuple[str, ...]:
-    """Return the values that are there, each once, none longer than an identifier may be."""
-    kept = [value[:KEY_MAX] for value in values if value]
-    return tuple(dict.fromkeys(kept))
+    """Return the values that are not empty, each once, cut to the length of an identifier."""
+    present = [value[:KEY_MAX] for value in values if value]
+    return tuple(dict.fromkeys(present))
 
 
 def fold(word: str) -> str:
@@ -175,7 +175,7 @@ def iso_time(value: Any) -> Micros | None:
 
 
 def local_time(value: Any, pattern: str, zone: str) -> tuple[Micros | None, bool]:
-    """Read a local time without offset; the second value tells whether it exists twice."""
+    """Read a local time without offset; the second value says whether it exists twice."""
     if not isinstance(value, str):
         return None, False
     try:
@@ -192,7 +192,7 @@ def local_time(value: Any, pattern: str, zone: str) -> tuple[Micros | None, bool
 
 
 def _whole(written: str) -> str:
-    """Replace what is JSON and yet no text, half a surrogate pair and NUL, by U+FFFD."""
+    """Replace half a surrogate pair and NUL, which JSON may hold, by U+FFFD."""
     written = written.replace("\0", "\ufffd")
     if written.isascii():
         return written
@@ -200,10 +200,10 @@ def _whole(written: str) -> str:
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise Unreadable("An object has the same member twice.")
-    return found
+    return members
 
 
 def _decimal(digits: str) -> Decimal:
@@ -223,12 +223,12 @@ def _constant(name: str) -> NoReturn:
 
 
 def _depth(document: str) -> int:
-    """Return how deep JSON nests; a text that does not end reaches to the end."""
+    """Return how deep JSON nests."""
     if document.count("[") + document.count("{") <= DEPTH_MAX:
         return 0
     deepest = level = 0
-    for found in _STRUCTURE.finditer(document):
-        sign = found[0]
+    for match in _STRUCTURE.finditer(document):
+        sign = match[0]
         if sign in "[{":
             level += 1
             deepest = max(deepest, level)
@@ -248,10 +248,10 @@ def _pairs(encoded: str, encoding: str) -> dict[str, str]:
         )
     except ValueError as error:
         raise Unreadable(f"The form cannot be read: {error}") from error
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise Unreadable("A parameter stands twice.")
-    return found
+    return members
 
 
 def _instant(value: Any, per_second: int) -> Micros | None:

@@ -26,16 +26,16 @@ def usual(
     refused: int = 401,
     malformed: int = 400,
 ) -> Callable[[Incoming, SourceSetup, IntakeStatus], CallbackAnswer]:
-    """Return an `answer` that tells the outcome by its status, with a body only when stored."""
+    """Return an `answer` with one status for each outcome, and a body only when stored."""
     answers = {
         IntakeStatus.STORED: stored,
         IntakeStatus.REFUSED: CallbackAnswer(refused),
         IntakeStatus.MALFORMED: CallbackAnswer(malformed),
     }
 
-    def answer(incoming: Incoming, setup: SourceSetup, heard: IntakeStatus) -> CallbackAnswer:
+    def answer(incoming: Incoming, setup: SourceSetup, intake: IntakeStatus) -> CallbackAnswer:
         del incoming, setup
-        return answers[heard]
+        return answers[intake]
 
     return answer
 
@@ -46,7 +46,7 @@ def json_body(value: Any) -> bytes:
 
 
 def request(case: SimulationCase, url: str, body: bytes, headers: Mapping[str, str]) -> Incoming:
-    """Return a case as a request to a URL. Headers of the case win over those given."""
+    """Return a case as a request to a URL. Headers of the case win over `headers`."""
     parts = urlsplit(url)
     query = "&".join(text for text in (parts.query, urlencode(case.query)) if text)
     target = (parts.path or "/") + (f"?{query}" if query else "")

@@ -1,6 +1,6 @@
-"""A secret that travels in a header as it stands: it proves who sent it, not what was sent.
+"""A secret that a header carries as it is: it proves who sent the request, not what was sent.
 
-It reaches every proxy on the way and a captured one proves anything, so it never moves money by
+Every proxy on the way sees it, and whoever has it can prove anything, so it never moves money by
 itself.
 """
 
@@ -16,15 +16,15 @@ from tillbell.providers.kit.proof import same_text, verify_with_secrets
 UNSECURED = Verdict(Trust.NONE, "The source has no secret, so anybody could have sent it.")
 
 
-def verify(setup: SourceSetup, header: str, given: Sequence[str | None]) -> Verdict:
-    """Compare the spellings in which it may have been sent; without any secret trust nothing."""
+def verify(setup: SourceSetup, header: str, carried: Sequence[str | None]) -> Verdict:
+    """Compare each spelling that the header may hold; a source without secret trusts nothing."""
     if not setup.secrets:
         return UNSECURED
-    if not any(given):
+    if not any(carried):
         return Verdict(None, f"The header {header} is missing or stands twice.")
     return verify_with_secrets(
         setup.secrets,
-        lambda secret: any(same_text(one, secret) for one in given),
+        lambda secret: any(same_text(text, secret) for text in carried),
         header,
         Trust.SECRET,
     )

@@ -1,8 +1,8 @@
-"""A hash inside the form: the values in the order of their names, without separators, + secret.
+"""A hash inside the form: all values in the order of their names, then the secret.
 
-Because nothing separates the values, their borders are not proven: `amount=10`, `created=0…`
-hash like `amount=100`, `created=…`, and a part of a value can be moved to a field that nobody
-asked for. So amounts are compared with our own record, and fields nobody knows are looked at.
+Nothing separates the values, so it is not proven where one ends: `amount=10`, `created=0…` has the
+same hash as `amount=100`, `created=…`, and a part of a value can be moved to an extra field. So
+amounts are compared with our own record, and adapters look at unknown fields.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from tillbell.providers.kit.base import Unreadable
 from tillbell.providers.kit.proof import digest, key_bytes
 
 
-def written(found: Mapping[str, Any]) -> dict[str, str]:
+def written(fields: Mapping[str, Any]) -> dict[str, str]:
     """Return the fields as the text that was hashed: untrimmed; `Unreadable` if one is nested."""
-    return {name: _written(name, value) for name, value in found.items()}
+    return {name: _written(name, value) for name, value in fields.items()}
 
 
 def sorted_hash(
     algorithm: str, fields: Mapping[str, str], secret: str, without: Collection[str]
 ) -> bytes:
-    """Hash the values of all fields but some, ordered by name (ASCII), then the secret."""
+    """Hash the values, ordered by name (ASCII), then the secret; `without` some fields."""
     values = [value for name, value in sorted(fields.items()) if name not in without]
     return digest(algorithm, key_bytes("".join((*values, secret))))
 

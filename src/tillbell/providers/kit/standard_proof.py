@@ -1,9 +1,8 @@
 """The proof of Standard Webhooks 1.0.0, by either set of header names: `webhook-*`, `svix-*`.
 
 The signed content is `{id}.{timestamp}.{body}`. The header lists signatures; any known version
-of any secret may match, versions that we do not know are passed over. Stricter than the public
-libraries in what no sender does: an id with a dot or beyond ASCII, a timestamp that is not plain
-digits.
+of any secret may match; unknown versions are ignored. Unlike the public libraries it refuses what
+no sender does: an id with a dot or beyond ASCII, a timestamp that is not plain digits.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ from tillbell.rules.delivery.signing import (
 )
 
 STANDARD, SVIX = "webhook-", "svix-"
-_ID = re.compile(r"[!-\-/-~]{1,256}")  # visible ASCII but for the dot, which ends it
+_ID = re.compile(r"[!-\-/-~]{1,256}")  # visible ASCII without the dot, which ends it
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
-    """Prove a request by any of the secrets. `whpk_…` and `whsk_…` are ed25519 keys."""
+    """Verify with each of the secrets. `whpk_…` and `whsk_…` are ed25519 keys."""
     if not any(setup.secrets):
         return NO_SECRET
     id_ = event_id(incoming)
@@ -90,20 +89,22 @@ def secret_problem(secret: str) -> str | None:
 
 
 def _header(incoming: Incoming, name: str) -> str | None:
-    """Return one of the three headers, of the set that the request's id belongs to."""
+    """Return one of the three headers, by the same set of names as the id."""
     is_svix = any(key == SVIX + "id" for key, _ in incoming.headers)
     return incoming.header((SVIX if is_svix else STANDARD) + name)
 
 
 def _matches(secret: str, content: bytes, listed: Sequence[str]) -> bool:
-    versions = [one.partition(",") for one in listed]
+    versions = [signature.partition(",") for signature in listed]
     try:
         if secret.startswith((ed25519.SECRET_PREFIX, ed25519.PUBLIC_PREFIX)):
             is_right = ed25519.verifier(secret)
-            given = [from_base64(text) for version, _, text in versions if version == "v1a"]
-            return any(len(one) == 64 and is_right(one, content) for one in given)
+            claimed = [from_base64(text) for version, _, text in versions if version == "v1a"]
+            return any(
+                len(signature) == 64 and is_right(signature, content) for signature in claimed
+            )
         key = key_of(normal_standard_secret(secret))
-    except ValueError:  # a secret that is none matches nothing
+    except ValueError:  # no usable secret
         return False
-    given = [from_base64(text) for version, _, text in versions if version == "v1"]
-    return bool(key) and is_one_of(given, [hmac_sha256(key, content)])
+    claimed = [from_base64(text) for version, _, text in versions if version == "v1"]
+    return bool(key) and is_one_of(claimed, [hmac_sha256(key, content)])

@@ -1,7 +1,7 @@
-"""Signatures over time and body, told in one header: `t=<seconds>,v1=<hex>[,v1=…]`.
+"""Signatures over time and body, both in one header: `t=<seconds>,v1=<hex>[,v1=…]`.
 
-HMAC-SHA256 with the secret's text as its key. Several signatures stand there while a secret is
-changed; one right one is enough. The time stops a captured request from proving itself for ever.
+HMAC-SHA256 with the secret's text as its key. There are several signatures while a secret is
+changed, of which one must match. The time limits how long a captured request stays valid.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from tillbell.providers.kit.proof import (
 )
 from tillbell.providers.kit.reading import unix_seconds
 
-PAIRS_MAX = 20  # looked at; what stands behind them is not
+PAIRS_MAX = 20  # the rest is ignored
 
 
 class TimedMac(NamedTuple):
-    """Where time and signatures stand, and how what is signed is put together."""
+    """Where time and signatures stand, and how time and body are joined."""
 
     header: str  # lower case
     tolerance: ProviderSetting  # how many seconds a signature may be old, or early
@@ -71,8 +71,8 @@ class TimedMac(NamedTuple):
         return times, [from_hex(value) for name, _, value in pairs if name == self.signature]
 
     def _tolerance_s(self, setup: SourceSetup) -> int:
-        told = setup.config.get(self.tolerance.name)
-        return told if isinstance(told, int) else int(self.tolerance.default)
+        seconds = setup.config.get(self.tolerance.name)
+        return seconds if isinstance(seconds, int) else int(self.tolerance.default)
 
     def _digest(self, secret: str, seconds: str, body: bytes) -> bytes:
         signed = seconds.encode("latin-1", "replace") + self.joint.encode() + body

@@ -1,7 +1,7 @@
-"""Words: what a provider's words mean, as tables, and what a source's owner adds to them.
+"""What a provider's status words mean: tables, and what a source's owner adds to them.
 
-A table is data: it says for each word the status, how far the money is, and whether it is about
-the payment itself or about something that belongs to it. A word in no table means nothing.
+A table gives for each word the status, the substate, and whether it is about the payment itself or
+about a refund or chargeback of it. A word in no table means nothing.
 """
 
 from __future__ import annotations
@@ -53,42 +53,46 @@ def linked(
     status: TransactionStatus = TransactionStatus.APPROVED,
     substate: str | None = None,
 ) -> WordMeaning:
-    """Return the meaning of a word about what belongs to a payment."""
+    """Return the meaning of a word about a refund, chargeback or reversal."""
     return WordMeaning(status, substate, kind)
 
 
 def table(words: Mapping[str, WordMeaning]) -> Table:
-    """Make a table of words as the provider writes them; spelling variants do not matter."""
-    return MappingProxyType({fold(word): step for word, step in words.items()})
+    """Return a table of words. Case, spaces, `_` and `-` do not matter."""
+    return MappingProxyType({fold(word): meaning for word, meaning in words.items()})
 
 
-def meaning(word: str, steps: Table, config: Mapping[str, Any]) -> WordMeaning | None:
-    """Look a word up: first with the source's owner, then in the table; None if it is unknown."""
-    found = steps.get(fold(word))
-    own = own_words(config).get(fold(word))
-    if own is not None:
-        return WordMeaning(own) if found is None else found._replace(status=own, substate=None)
-    if found == AUTHORIZED and config.get(AUTHORIZATION_IS_FINAL.name) is True:
+def meaning_of(word: str, meanings: Table, config: Mapping[str, Any]) -> WordMeaning | None:
+    """Look a word up, first in the owner's `statuses`, then in the table; None if it is unknown."""
+    meaning = meanings.get(fold(word))
+    own_status = own_words(config).get(fold(word))
+    if own_status is not None:
+        return (
+            WordMeaning(own_status)
+            if meaning is None
+            else meaning._replace(status=own_status, substate=None)
+        )
+    if meaning == AUTHORIZED and config.get(AUTHORIZATION_IS_FINAL.name) is True:
         return APPROVED
-    return found
+    return meaning
 
 
 def own_words(config: Mapping[str, Any]) -> Mapping[str, TransactionStatus]:
-    """Return the words that the source's owner gave a meaning; one that is no status is none."""
-    told = config.get(STATUSES.name)
-    if not isinstance(told, dict):
+    """Return the words and statuses of the owner's `statuses`; unknown statuses are left out."""
+    words = config.get(STATUSES.name)
+    if not isinstance(words, dict):
         return {}
-    found = {fold(str(word)): status_of(str(name)) for word, name in told.items()}
-    return {word: status for word, status in found.items() if status is not None}
+    by_word = {fold(str(word)): status_of(str(name)) for word, name in words.items()}
+    return {word: status for word, status in by_word.items() if status is not None}
 
 
 def statuses(*tables: Table) -> Mapping[str, TransactionStatus]:
-    """Return the words about payments with their status, for `Provider.statuses`."""
+    """Return the words about payments with their statuses, for `Provider.statuses`."""
     return MappingProxyType(
         {
-            word: step.status
-            for steps in tables
-            for word, step in steps.items()
-            if step.kind is TransactionKind.PAYMENT
+            word: meaning.status
+            for meanings in tables
+            for word, meaning in meanings.items()
+            if meaning.kind is TransactionKind.PAYMENT
         }
     )
