@@ -1,6 +1,6 @@
 """AllSecure Exchange, a white label of IXOPAY: signed server callbacks, unsigned browser returns.
 
-The merchant registers one address four times, told apart by `requestEvent`. `callback` is a
+The merchant registers one address four times, distinguished by `requestEvent`. `callback` is a
 server's POST, JSON or on old connectors XML, signed over method, body hash, content type, date
 and target. `success`, `cancel` and `error` are GETs of the payer's browser: anybody can make
 them, so they only start a look-up. A return that says cancelled or failed ends the payment only
@@ -91,7 +91,7 @@ ERRORS: Mapping[str, TransactionStatus] = {
     **dict.fromkeys(_DECLINED, TransactionStatus.DECLINED),
     **dict.fromkeys(_CANCELLED, TransactionStatus.CANCELLED),
 }
-# What a look-up says. SUCCESS is left out: it does not tell an authorization from a charge.
+# What a look-up says. SUCCESS is left out: it may be an authorization or a charge.
 LOOK_UP: Mapping[str, TransactionStatus] = {
     "PENDING": TransactionStatus.PENDING,
     "REDIRECT": TransactionStatus.PENDING,

@@ -112,7 +112,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         psp_transaction_id=psp_id,
         psp_reference=reading.text(fields, "pgtranrefid"),
         user_id=reading.text(fields, "customerid"),
-        # It is not charged yet: whether it will be, only the look-up can tell.
+        # It is not charged yet. Only the look-up can say whether it will be.
         is_hint=substate == "authenticated",
         details=card_details(
             reading.text(fields, "cardbin"),

@@ -100,7 +100,7 @@ def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
 PROVIDER = Provider(
     name="mollie",
     title="Mollie",
-    about="That a payment changed; how, Mollie tells when it is asked.",
+    about="Which payment changed; how, Mollie must be asked.",
     confidence=Confidence.VERIFIED,
     best_trust=Trust.SIGNED,
     bare_trust=Trust.NONE,
@@ -114,7 +114,7 @@ PROVIDER = Provider(
     parse=parse,
     answer=usual(malformed=200),
     sign=sign,
-    note="No webhook tells how the payment stands: set lookupUrl, or a person must confirm.",
+    note="No webhook says what state the payment has: set lookupUrl, or a person must confirm.",
     statuses={
         "open": TransactionStatus.PENDING,
         "pending": TransactionStatus.PENDING,

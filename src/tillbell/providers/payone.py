@@ -249,7 +249,7 @@ PROVIDER = Provider(
     ),
     note=(
         "The key is a password that never changes: what it says is confirmed before money moves. "
-        "How much a refund or debit gives back is not told, so it is left to a person. Events of "
+        "How much a refund or debit gives back is not sent, so it is left to a person. Events of "
         "the Commerce Platform are known second-hand: they are proven and noted, not read."
     ),
 )

@@ -351,6 +351,6 @@ PROVIDER = Provider(
     settings=(AUTHORIZATION_IS_FINAL, STATUSES),
     masked=("credit_card_name",),
     note="Topic and ids stand in headers that the signature does not cover. Subscribe to "
-    "refunds/create: an order alone does not tell its refunds.",
+    "refunds/create: an order alone does not list its refunds.",
     statuses=statuses(PAYMENTS),
 )

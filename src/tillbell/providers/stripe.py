@@ -209,7 +209,7 @@ def _closed(word: str, dispute: dict[str, Any], setup: SourceSetup) -> Notice:
     meaning = meaning_of(ended, CLOSED_DISPUTES, setup.config)
     if meaning is None:
         return NoteNotice(
-            f"The dispute ended as {ended[:50]}: funds_reinstated tells of the money."
+            f"The dispute ended as {ended[:50]}: funds_reinstated says what happens to the money."
         )
     return _dispute(f"{word} {ended}", dispute, meaning)
 

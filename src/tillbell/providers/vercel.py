@@ -3,7 +3,7 @@
 A batch is a JSON array, a single object, or one object a line, whatever its content type says.
 `x-vercel-signature` is the hex HMAC-SHA1 of the body (SHA-1 is Vercel's choice; as the hash of
 an HMAC it is not broken, RFC 6194 section 3.3). There is no time and no event id, so items are
-told apart by their hash. Source: vercel.com/docs/drains.
+identified by their hash. Source: vercel.com/docs/drains.
 
 How Vercel verifies who owns an endpoint (`x-vercel-verify`) is known from integrators, not from
 its documentation: with a token set, every answer carries it, and a GET, or a POST without

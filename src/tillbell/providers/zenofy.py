@@ -167,6 +167,8 @@ PROVIDER = Provider(
     note="The secret proves the sender, not the content: set confirm to trust if that is enough "
     "for orders that move money.",
     statuses={
-        told.word: told.status for told in EVENTS.values() if told.kind is TransactionKind.PAYMENT
+        meaning.word: meaning.status
+        for meaning in EVENTS.values()
+        if meaning.kind is TransactionKind.PAYMENT
     },
 )

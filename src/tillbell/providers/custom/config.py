@@ -40,7 +40,7 @@ Format = Literal["auto", "json", "form", "xml", "query"]
 
 
 class KindMapping(DeclarationPart, frozen=True, kw_only=True):
-    """Which word tells what a transaction is; a word not listed means nothing."""
+    """Which word says what kind a transaction is; a word not listed means nothing."""
 
     at: str
     words: dict[str, str]

@@ -1,8 +1,8 @@
 """An HMAC over a template; and why one did not match.
 
 A near miss is what a slightly different declaration would have expected. When one matches, the
-sender knows the secret and only the declaration is wrong, so its owner is told which member to
-change. A near miss is never accepted, and neither the secret nor the expected signature is told.
+sender knows the secret and only the declaration is wrong, so the advice names the member to
+change. A near miss is never accepted, and the advice holds no secret and no expected signature.
 """
 
 from __future__ import annotations

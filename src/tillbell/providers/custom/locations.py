@@ -24,7 +24,6 @@ from tillbell.providers.kit.base import Incoming, Unreadable
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-FORMATS = ("auto", "json", "form", "xml", "query")
 PLACE_MAX = 200  # characters
 _LEVELS = 16  # of XML
 _START = {"header": "header:", "query": "query:"}

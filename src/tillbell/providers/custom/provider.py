@@ -298,7 +298,7 @@ PROVIDER = Provider(
         ProviderSetting("dedupe", "A template that makes an event unique; else its id."),
         ProviderSetting("answer", "What it is answered: status, body, contentType, …", "object"),
         ProviderSetting(
-            "reportOnly", "A proof that does not hold is told, not refused.", "boolean"
+            "reportOnly", "A proof that does not hold is reported, not refused.", "boolean"
         ),
         ProviderSetting(
             "preset",

@@ -121,7 +121,7 @@ class Signature(Check, frozen=True, kw_only=True):
         """Return `signed` if all that decides about money is covered, else `partially-signed`."""
         parts = template(self.template)
         needed = context.money_places or (place("/all"),)
-        is_covered = parts.is_parted and all(parts.covers(where) for where in needed)
+        is_covered = parts.is_separated and all(parts.covers(where) for where in needed)
         return Trust.SIGNED if is_covered else Trust.PARTIALLY_SIGNED
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────

@@ -15,7 +15,7 @@ and then only filled in; nothing of it is code.
 
 **Borders.** A signature proves the bytes that were joined, not where one value ends and the next
 begins. So a value from the request may not hold the text that separates it from its neighbour, and
-where nothing separates them, the signature counts as less than signed (`is_parted`).
+where nothing separates them, the signature counts as less than signed (`is_separated`).
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ class Template(NamedTuple):
 
     parts: tuple[TemplatePart, ...]
 
-    def render(self, filling: TemplateValues) -> bytes:
+    def render(self, values: TemplateValues) -> bytes:
         """Fill the template in. Raises `Ambiguous`, and `Unreadable` if a field is needed."""
-        values = [_value(part, filling) for part in self.parts]
+        pieces = [_value(part, values) for part in self.parts]
         for number, part in enumerate(self.parts):
             if part.kind in _FREE or part.kind in _ADDRESSES or part.kind == "timestamp":
-                self._check_borders(number, values)
-        return b"".join(values)
+                self._check_borders(number, pieces)
+        return b"".join(pieces)
 
     def uses(self, kind: str) -> bool:
         """Tell whether the template has this variable."""
@@ -88,7 +88,7 @@ class Template(NamedTuple):
         return where.kind == "query" and bool(kinds & _ADDRESSES)
 
     @property
-    def is_parted(self) -> bool:
+    def is_separated(self) -> bool:
         """Whether every value that a sender may choose is separated from its neighbours."""
         for part, following in zip(self.parts, self.parts[1:], strict=False):
             if part.kind in _FREE and following.kind:
@@ -99,20 +99,20 @@ class Template(NamedTuple):
                 return False
         return True
 
-    def _check_borders(self, number: int, values: list[bytes]) -> None:
-        part, value = self.parts[number], values[number]
+    def _check_borders(self, number: int, pieces: list[bytes]) -> None:
+        part, value = self.parts[number], pieces[number]
         if part.kind in _ADDRESSES:
             value = b"".join(value.partition(b"?")[1:])
         for near in (number - 1, number + 1):
-            is_inside = 0 < near < len(values) - 1  # text at an end separates nothing
-            if is_inside and not self.parts[near].kind and values[near] in value:
+            is_inside = 0 < near < len(pieces) - 1  # text at an end separates nothing
+            if is_inside and not self.parts[near].kind and pieces[near] in value:
                 raise Ambiguous(f"{{{part.text}}} holds what parts it from the next value.")
-        after = self.parts[number + 1].kind if number + 1 < len(values) else ""
+        after = self.parts[number + 1].kind if number + 1 < len(pieces) else ""
         if after != "body":
             return
         if part.kind in _ADDRESSES and value:
             raise Ambiguous("The body follows the URL at once, so the URL may have no query.")
-        if part.kind == "timestamp" and values[number + 1][:1].isdigit():
+        if part.kind == "timestamp" and pieces[number + 1][:1].isdigit():
             raise Ambiguous("The body follows the time at once, so it may not begin with a digit.")
 
 
@@ -172,7 +172,7 @@ def _part(piece: str) -> TemplatePart:
 
 
 def _hashed(algorithm: str) -> Callable[[TemplateValues], bytes]:
-    return lambda filling: digest(algorithm, filling.content.incoming.body).hex().encode()
+    return lambda values: digest(algorithm, values.content.incoming.body).hex().encode()
 
 
 def _latin(text: str) -> bytes:
@@ -182,26 +182,26 @@ def _latin(text: str) -> bytes:
 
 _VALUES: Mapping[str, Callable[[TemplateValues], bytes]] = MappingProxyType(
     {
-        "body": lambda filling: filling.content.incoming.body,
-        "method": lambda filling: _latin(filling.content.incoming.method),
-        "url": lambda filling: _latin(filling.content.incoming.url),
-        "path": lambda filling: _latin(filling.content.incoming.target.partition("?")[0]),
-        "target": lambda filling: _latin(filling.content.incoming.target),
-        "timestamp": lambda filling: _latin(filling.timestamp),
-        "id": lambda filling: key_bytes(filling.id),
-        "secret": lambda filling: key_bytes(filling.secret),
+        "body": lambda values: values.content.incoming.body,
+        "method": lambda values: _latin(values.content.incoming.method),
+        "url": lambda values: _latin(values.content.incoming.url),
+        "path": lambda values: _latin(values.content.incoming.target.partition("?")[0]),
+        "target": lambda values: _latin(values.content.incoming.target),
+        "timestamp": lambda values: _latin(values.timestamp),
+        "id": lambda values: key_bytes(values.id),
+        "secret": lambda values: key_bytes(values.secret),
         "sha256(body)": _hashed("sha256"),
         "sha512(body)": _hashed("sha512"),
         "md5(body)": _hashed("md5"),
-        "crc32(body)": lambda filling: str(zlib.crc32(filling.content.incoming.body)).encode(),
+        "crc32(body)": lambda values: str(zlib.crc32(values.content.incoming.body)).encode(),
     }
 )
 
 
-def _value(part: TemplatePart, filling: TemplateValues) -> bytes:
+def _value(part: TemplatePart, values: TemplateValues) -> bytes:
     if not part.kind:
         return key_bytes(part.text)
     if part.where is None:
-        return _VALUES[part.kind](filling)
-    written = filling.content.raw(part.where)
+        return _VALUES[part.kind](values)
+    written = values.content.raw(part.where)
     return _latin(written) if part.where.kind == "header" else key_bytes(written)

@@ -38,16 +38,6 @@ def certificates(pem: str) -> tuple[Certificate, ...]:
         return ()
 
 
-def certificate_problem(pem: object) -> str | None:
-    """Say what is wrong with pinned certificates; None if nothing is."""
-    pinned = certificates(pem) if isinstance(pem, str) else ()
-    if not pinned:
-        return "is not a certificate in PEM (-----BEGIN CERTIFICATE-----)"
-    if not all(isinstance(certificate.public_key(), RSAPublicKey) for certificate in pinned):
-        return "holds a certificate whose key is not RSA"
-    return None
-
-
 def sign_with(key_pem: str, message: bytes) -> bytes:
     """Sign as the holder of the certificate's key does. Raises `ValueError` if it is no PEM."""
     return _private_key(key_pem).sign(message, PKCS1v15(), SHA256())
