@@ -272,9 +272,19 @@ def test_a_member_that_stands_twice_decides_nothing(one: Signed) -> None:
 
 
 _PROOF_NAMES = frozenset(
-    """
-    given claimed carried presented expected signature secret mac password passcode hmac
-    """.split()
+    {
+        "given",
+        "claimed",
+        "carried",
+        "presented",
+        "expected",
+        "signature",
+        "secret",
+        "mac",
+        "password",
+        "passcode",
+        "hmac",
+    }
 )
 
 

@@ -124,16 +124,16 @@ def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
         return Verdict(Trust.NONE, "A browser carried it, so nothing is proven.")
     if not any(setup.secrets):
         return NO_SECRET
-    written = _written(incoming)
-    if written is None:
+    claimed = _header_signature(incoming)
+    if claimed is None:
         return Verdict(None, "There is no X-Signature, and no old Authorization with one.")
     algorithms = ["sha512", "md5"] if setup.config.get("allowMd5BodyHash") else ["sha512"]
     for algorithm in algorithms:
-        for covered in _readings(incoming, algorithm, written):
-            verdict = _compared(setup, written, covered)
+        for signed in _possible_messages(incoming, algorithm, claimed):
+            verdict = _compared(setup, claimed, signed)
             if verdict.trust is not None:
-                return _in_time(verdict, covered.date, incoming.received_at, setup.config)
-    return _refusal(incoming, setup, written)
+                return _in_time(verdict, signed.date, incoming.received_at, setup.config)
+    return _refusal(incoming, setup, claimed)
 
 
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
@@ -196,14 +196,14 @@ def is_return(incoming: Incoming) -> bool:
 # ── the signature ─────────────────────────────────────────────────────────────────────────────────
 
 
-class _Written(NamedTuple):
+class _HeaderSignature(NamedTuple):
     """A signature of the request, and whether it is of the old kind."""
 
     signature: bytes
     is_legacy: bool
 
 
-class _Covered(NamedTuple):
+class _SignedMessage(NamedTuple):
     """A message that the signature may cover, and the date in it."""
 
     message: bytes
@@ -222,50 +222,53 @@ def message(incoming: Incoming, algorithm: str, content_type: str, date: str) ->
     return "\n".join(lines).encode("latin-1", "replace")
 
 
-def _written(incoming: Incoming) -> _Written | None:
+def _header_signature(incoming: Incoming) -> _HeaderSignature | None:
     current = incoming.header("x-signature")
     if current is not None:
         claimed = from_base64(current)
-        return _Written(claimed, is_legacy=False) if claimed else None
+        return _HeaderSignature(claimed, is_legacy=False) if claimed else None
     for name in ("authorization", "x-authorization"):
         scheme, _, credentials = (incoming.header(name) or "").partition(" ")
         claimed = from_base64(credentials.rpartition(":")[2])
         if scheme.lower() in _SCHEMES and claimed:
-            return _Written(claimed, is_legacy=True)
+            return _HeaderSignature(claimed, is_legacy=True)
     return None
 
 
-def _readings(incoming: Incoming, algorithm: str, written: _Written) -> Iterator[_Covered]:
+def _possible_messages(
+    incoming: Incoming, algorithm: str, claimed: _HeaderSignature
+) -> Iterator[_SignedMessage]:
     """Go through the dates and content types that the signature may cover: proxies change them."""
     dates = [incoming.header(name) for name in ("x-date", "date")]
     types = dict.fromkeys((incoming.header("content-type") or "", CONTENT_TYPE))
     for date in dict.fromkeys(date for date in dates if date is not None):
         for content_type in types:
             covered = message(incoming, algorithm, content_type, date)
-            if written.is_legacy:
+            if claimed.is_legacy:
                 before, _, target = covered.rpartition(b"\n")
                 covered = before + b"\n\n" + target
-            yield _Covered(covered, date)
+            yield _SignedMessage(covered, date)
 
 
-def _compared(setup: SourceSetup, written: _Written, covered: _Covered) -> Verdict:
+def _compared(setup: SourceSetup, claimed: _HeaderSignature, signed: _SignedMessage) -> Verdict:
     def is_right(secret: str) -> bool:
-        return is_one_of([written.signature], [mac("sha512", key_bytes(secret), covered.message)])
+        return is_one_of([claimed.signature], [mac("sha512", key_bytes(secret), signed.message)])
 
     return verify_with_secrets(setup.secrets, is_right, "The signature")
 
 
-def _refusal(incoming: Incoming, setup: SourceSetup, written: _Written) -> Verdict:
+def _refusal(incoming: Incoming, setup: SourceSetup, claimed: _HeaderSignature) -> Verdict:
     """Name the likely cause where it is cheap to find."""
     plain = Verdict(None, "The signature does not match. Check the source's secret.")
     verdicts = [
-        _compared(setup, written, covered) for covered in _readings(incoming, "sha512", written)
+        _compared(setup, claimed, signed)
+        for signed in _possible_messages(incoming, "sha512", claimed)
     ]
     if not verdicts:
         return Verdict(None, "The header Date, which is signed, is missing or stands twice.")
     if not setup.config.get("allowMd5BodyHash"):
-        old = _readings(incoming, "md5", written)
-        if any(_compared(setup, written, covered).trust is not None for covered in old):
+        old = _possible_messages(incoming, "md5", claimed)
+        if any(_compared(setup, claimed, signed).trust is not None for signed in old):
             why = "It is signed over the body's MD5, as old set-ups do; see allowMd5BodyHash."
             return Verdict(None, why)
     return next((verdict for verdict in verdicts if "space" in verdict.why), plain)
@@ -274,7 +277,7 @@ def _refusal(incoming: Incoming, setup: SourceSetup, written: _Written) -> Verdi
 def _in_time(verdict: Verdict, date: str, now: Micros, config: Mapping[str, Any]) -> Verdict:
     """Check the signed date. One that is too old is reported, or refused if the owner sets that."""
     limit_s = config.get("maxAge", MAX_AGE_S)
-    problem = clock_problem(_instant(date), now, limit_s)
+    problem = clock_problem(_http_date(date), now, limit_s)
     if problem is None:
         return verdict
     if config.get("maxAgeMode") == "refuse":
@@ -282,7 +285,7 @@ def _in_time(verdict: Verdict, date: str, now: Micros, config: Mapping[str, Any]
     return verdict._replace(why=f"{verdict.why} {problem} This is only reported.")
 
 
-def _instant(date: str) -> Micros | None:
+def _http_date(date: str) -> Micros | None:
     """Read an HTTP date (RFC 9110 5.6.7); None if it is none."""
     try:
         return from_datetime(parsedate_to_datetime(date))

@@ -205,6 +205,15 @@ def _sum(fields: Mapping[str, str], names: _FieldNames) -> ProviderAmount | None
     return ProviderAmount(value, currency.upper() if currency else None, is_minor=True)
 
 
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
+    """Build the form as Genesis sends it, with SHA-1 as its documentation shows."""
+    fields = {name: str(value) for name, value in case.fields.items()}
+    named = _id(fields)
+    if named is not None:
+        fields["signature"] = _signature("sha1", named[1], setup.secrets[0]).hex()
+    return request(case, url, urlencode(fields).encode(), {"content-type": _FORM})
+
+
 # ── what a state means ────────────────────────────────────────────────────────────────────────────
 
 
@@ -227,15 +236,6 @@ def _linked_id(id_: str, word: str, kind: TransactionKind) -> str:
     """Return an id for a refund or chargeback; a second chargeback has an id of its own."""
     which = "second-" if fold(word) == "secondchargebacked" else ""
     return f"{id_}:{which}{kind.value}"
-
-
-def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
-    """Build the form as Genesis sends it, with SHA-1 as its documentation shows."""
-    fields = {name: str(value) for name, value in case.fields.items()}
-    named = _id(fields)
-    if named is not None:
-        fields["signature"] = _signature("sha1", named[1], setup.secrets[0]).hex()
-    return request(case, url, urlencode(fields).encode(), {"content-type": _FORM})
 
 
 PROVIDER = Provider(

@@ -238,6 +238,18 @@ def _details(transaction: dict[str, Any]) -> dict[str, Any]:
     )
 
 
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
+    """Build the request as Shopify sends it; the case names the topic in `x-shopify-topic`."""
+    body = json_body(case.fields)
+    headers = {
+        "content-type": JSON,
+        "x-shopify-topic": "orders/updated",
+        "x-shopify-event-id": case.id,
+        _PROOF.header: _PROOF.signature(setup.secrets[0], body),
+    }
+    return request(case, url, body, headers)
+
+
 # ── the order, in the catalogue's shape ───────────────────────────────────────────────────────────
 
 
@@ -317,18 +329,6 @@ def _item(line: dict[str, Any], code: str | None) -> dict[str, Any]:
 def _attributes(order: dict[str, Any]) -> dict[str, Any]:
     pairs = parts(order, "note_attributes")
     return {name: plain_json(pair.get("value")) for pair in pairs if (name := text(pair, "name"))}
-
-
-def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
-    """Build the request as Shopify sends it; the case names the topic in `x-shopify-topic`."""
-    body = json_body(case.fields)
-    headers = {
-        "content-type": JSON,
-        "x-shopify-topic": "orders/updated",
-        "x-shopify-event-id": case.id,
-        _PROOF.header: _PROOF.signature(setup.secrets[0], body),
-    }
-    return request(case, url, body, headers)
 
 
 PROVIDER = Provider(

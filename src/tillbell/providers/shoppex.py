@@ -175,6 +175,18 @@ def _beside_orders(name: str, data: dict[str, Any], at: Micros) -> ForwardNotice
     return ForwardNotice(name, json_body({"type": name, "timestamp": iso(at), "data": read(data)}))
 
 
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
+    """Build the request as the platform sends it."""
+    body = json_body(case.fields)
+    headers = {
+        "content-type": JSON,
+        "x-shoppex-event": str(case.fields.get("event", "")),
+        "x-shoppex-delivery": case.id,
+        _PROOF.header: _PROOF.signature(setup.secrets[0], body),
+    }
+    return request(case, url, body, headers)
+
+
 # ── what `data` says, in the catalogue's shapes ───────────────────────────────────────────────────
 
 
@@ -271,18 +283,6 @@ def _product(product: dict[str, Any], code: str | None) -> dict[str, Any]:
 
 def _customer(data: dict[str, Any]) -> dict[str, Any]:
     return known({"name": text(data, "customer_name"), "email": text(data, "customer_email")})
-
-
-def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
-    """Build the request as the platform sends it."""
-    body = json_body(case.fields)
-    headers = {
-        "content-type": JSON,
-        "x-shoppex-event": str(case.fields.get("event", "")),
-        "x-shoppex-delivery": case.id,
-        _PROOF.header: _PROOF.signature(setup.secrets[0], body),
-    }
-    return request(case, url, body, headers)
 
 
 PROVIDER = Provider(

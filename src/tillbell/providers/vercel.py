@@ -79,26 +79,6 @@ def _parser(schema: str, read: Read) -> Callable[[Incoming, SourceSetup], Parsed
     return parse
 
 
-def _item_key(item: Item) -> str:
-    """Return the hash of an item: the same however its members are ordered and spaced."""
-    # A Decimal becomes text with all its digits.
-    written = json.dumps(item, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(written.encode()).hexdigest()
-
-
-def _common(item: Item) -> dict[str, Any]:
-    """Return the members that items of both drains have, in the catalogue's shape."""
-    return {
-        "origin": text(item, "origin"),
-        "path": text(item, "path"),
-        "referrer": text(item, "referrer"),
-        "country": text(item, "country"),
-        "deviceType": text(item, "deviceType"),
-        "sessionId": text(item, "sessionId"),
-        "deviceId": text(item, "deviceId"),
-    }
-
-
 def answer(incoming: Incoming, setup: SourceSetup, intake: IntakeStatus) -> CallbackAnswer:
     """Answer 200, or 403 without proof, with the drain's token if one is set."""
     del incoming
@@ -161,6 +141,9 @@ def _is_verification(incoming: Incoming, setup: SourceSetup) -> bool:
     return incoming.method in ("GET", "HEAD") or same_text(incoming.header(VERIFY), token)
 
 
+# ── a batch ───────────────────────────────────────────────────────────────────────────────────────
+
+
 def _items(body: bytes) -> list[Item]:
     items = _documents(body)
     if len(items) > _ITEMS_MAX:
@@ -185,6 +168,26 @@ def _schema(item: Item) -> str:
 def _left_out(schemas: Iterable[str]) -> tuple[Notice, ...]:
     named = ", ".join(sorted(schema[:_SCHEMA_MAX] or "none" for schema in schemas))
     return (NoteNotice(f"Items of other schemas are left out: {named[:300]}."),) if named else ()
+
+
+def _item_key(item: Item) -> str:
+    """Return the hash of an item: the same however its members are ordered and spaced."""
+    # A Decimal becomes text with all its digits.
+    written = json.dumps(item, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(written.encode()).hexdigest()
+
+
+def _common(item: Item) -> dict[str, Any]:
+    """Return the members that items of both drains have, in the catalogue's shape."""
+    return {
+        "origin": text(item, "origin"),
+        "path": text(item, "path"),
+        "referrer": text(item, "referrer"),
+        "country": text(item, "country"),
+        "deviceType": text(item, "deviceType"),
+        "sessionId": text(item, "sessionId"),
+        "deviceId": text(item, "deviceId"),
+    }
 
 
 def _properties(value: Any) -> dict[str, Any]:

@@ -194,6 +194,18 @@ def _refunds(order: dict[str, Any]) -> list[TransactionNotice]:
     ]
 
 
+def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
+    """Build the request as the shop sends it; the case names the topic in its header."""
+    body = json_body(case.fields)
+    headers = {
+        "content-type": JSON,
+        "x-wc-webhook-topic": "order.updated",
+        "x-wc-webhook-delivery-id": case.id,
+        _PROOF.header: _PROOF.signature(setup.secrets[0], body),
+    }
+    return request(case, url, body, headers)
+
+
 # ── the order, in the catalogue's shape ───────────────────────────────────────────────────────────
 
 
@@ -271,18 +283,6 @@ def _metadata(order: dict[str, Any]) -> dict[str, Any]:
     """Return the order's own metadata. Names that begin with `_` belong to plug-ins."""
     pairs = [(text(pair, "key"), pair.get("value")) for pair in parts(order, "meta_data")]
     return {name: plain_json(value) for name, value in pairs if name and name[0] != "_"}
-
-
-def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
-    """Build the request as the shop sends it; the case names the topic in its header."""
-    body = json_body(case.fields)
-    headers = {
-        "content-type": JSON,
-        "x-wc-webhook-topic": "order.updated",
-        "x-wc-webhook-delivery-id": case.id,
-        _PROOF.header: _PROOF.signature(setup.secrets[0], body),
-    }
-    return request(case, url, body, headers)
 
 
 PROVIDER = Provider(

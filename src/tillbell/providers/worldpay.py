@@ -231,6 +231,9 @@ def _event_key(event: WorldpayEvent) -> str:
     return "|".join(parts)
 
 
+# ── a notification as the gateway sends it ────────────────────────────────────────────────────────
+
+
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the notification as Worldpay sends it, unsigned.
 
