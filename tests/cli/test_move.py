@@ -18,7 +18,7 @@ from tests.cli.test_serve import key_in
 from tillbell.cli.client import ApiClient
 from tillbell.errors import Refused
 from tillbell.testing import Receiver
-from tillbell.testing.receiver import ReceiverExchange
+from tillbell.testing.exchange import ReceiverExchange
 from tillbell.vault import Secret
 
 Schema = Callable[[], str]

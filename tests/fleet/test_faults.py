@@ -22,7 +22,7 @@ from tillbell.app import Gateway
 from tillbell.clock import DAY, SECOND, Micros, SystemClock
 from tillbell.errors import StoreUnavailable
 from tillbell.model.messages import Message
-from tillbell.testing.receiver import ReceiverExchange
+from tillbell.testing.exchange import ReceiverExchange
 from tillbell.upkeep import chores
 
 REFUSED_S = 20  # a publication that cannot be taken is refused within 2 s; machines are busy

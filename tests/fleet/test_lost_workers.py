@@ -16,7 +16,7 @@ from bench.gateway import READY_S, Gateway
 from tests.crash.accounts import Account
 from tests.faults.crew import environment_of
 from tillbell.testing import Receiver
-from tillbell.testing.receiver import ReceiverExchange
+from tillbell.testing.exchange import ReceiverExchange
 
 WORKERS = ("worker1", "worker2", "worker3")
 ENDPOINTS = 12  # so many that no worker owns them all

@@ -14,7 +14,7 @@ from tests.fleet.upgrading import running
 from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.deliver.publish import MessageDraft
-from tillbell.testing.receiver import ReceiverExchange
+from tillbell.testing.exchange import ReceiverExchange
 
 KEYS = 6
 EVENTS = 10  # of each key

@@ -12,7 +12,7 @@ import pytest
 from tests.flow.world import World
 from tests.patience import PATIENCE_S
 from tillbell.model.records import Application
-from tillbell.testing.receiver import ReceiverExchange
+from tillbell.testing.exchange import ReceiverExchange
 
 MESSAGES, ENDPOINTS = 25, 200  # of the noisy tenant: its backlog is each to each
 QUIET = 6  # messages of the other one, one at a time

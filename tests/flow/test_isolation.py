@@ -10,7 +10,7 @@ from tillbell.model.endpoints import EndpointStatus
 from tillbell.model.messages import DeliveryState, Result
 from tillbell.testing.behaviours import flaky, hang
 from tillbell.testing.dns import StubDns
-from tillbell.testing.receiver import ReceiverExchange
+from tillbell.testing.exchange import ReceiverExchange
 
 pytestmark = pytest.mark.sqlite_first
 

@@ -13,7 +13,7 @@ from tillbell.errors import Draining
 from tillbell.model.messages import DeliveryState, Result
 from tillbell.storage.ports.outbound import FinishedAttempt
 from tillbell.testing.behaviours import raw
-from tillbell.testing.receiver import ReceiverExchange
+from tillbell.testing.exchange import ReceiverExchange
 
 
 async def test_drain_lets_attempts_under_way_end_and_gives_the_rest_back(world: World) -> None:

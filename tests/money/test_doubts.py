@@ -23,7 +23,7 @@ from tillbell.clock import DAY, HOUR, MINUTE, SECOND
 from tillbell.model.callbacks import Outcome
 from tillbell.model.sources import Source, Trust
 from tillbell.model.transactions import TransactionStatus
-from tillbell.testing.receiver import ReceiverExchange
+from tillbell.testing.exchange import ReceiverExchange
 
 GRACE_S = 15 * MINUTE / SECOND
 UNSIGNED = [trust for trust in Trust if trust is not Trust.SIGNED]

@@ -5,7 +5,7 @@ import pytest
 from tests.money.teller import APPROVED, ON_HOLD, PENDING, Teller, news
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionStatus
-from tillbell.testing.receiver import ReceiverExchange
+from tillbell.testing.exchange import ReceiverExchange
 
 OWN = {"Zero-Confirmed": "Approved", "captured": "On Hold", "odd": "nearly paid"}
 

@@ -14,7 +14,8 @@ from tests.sender.post import Post
 from tillbell.http.connection import BODY_KEPT, READ_MAX
 from tillbell.model.messages import Reply
 from tillbell.testing.behaviours import raw
-from tillbell.testing.receiver import Receiver, ReceiverExchange
+from tillbell.testing.exchange import ReceiverExchange
+from tillbell.testing.receiver import Receiver
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"

@@ -16,7 +16,8 @@ from tillbell.http.client import HttpClient
 from tillbell.http.pool import PoolLimits
 from tillbell.http.resolver import Resolver
 from tillbell.testing.behaviours import raw
-from tillbell.testing.receiver import Receiver, ReceiverExchange
+from tillbell.testing.exchange import ReceiverExchange
+from tillbell.testing.receiver import Receiver
 
 ROUNDS = full_or_tenth(1_000)
 POISONED = full_or_tenth(500)

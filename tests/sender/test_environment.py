@@ -11,7 +11,8 @@ import pytest
 import tillbell
 from tests.sender.post import Post
 from tillbell.testing.behaviours import raw
-from tillbell.testing.receiver import Receiver, ReceiverExchange
+from tillbell.testing.exchange import ReceiverExchange
+from tillbell.testing.receiver import Receiver
 
 _Node = TypeVar("_Node", bound=ast.AST)
 _SOURCE = Path(tillbell.__file__).parent

@@ -14,7 +14,7 @@ from tests.web.site import Site
 from tests.web.till import Till
 from tillbell.providers.kit.base import Incoming
 from tillbell.testing import Simulation, simulate
-from tillbell.testing.receiver import ReceiverExchange
+from tillbell.testing.exchange import ReceiverExchange
 from tillbell.verify import verify
 
 SECRET = "secret-of-the-merchant-01"

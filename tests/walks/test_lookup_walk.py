@@ -23,7 +23,7 @@ from tillbell.money import format_amount
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import SourceSetup
 from tillbell.testing.behaviours import raw
-from tillbell.testing.receiver import ReceiverExchange
+from tillbell.testing.exchange import ReceiverExchange
 
 pytestmark = pytest.mark.sqlite_first
 

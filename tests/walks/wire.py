@@ -17,7 +17,7 @@ from tests.web.till import Till
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import Incoming
 from tillbell.testing import Simulation, simulate
-from tillbell.testing.receiver import ReceivedRequest
+from tillbell.testing.exchange import ReceivedRequest
 from tillbell.verify import verify
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.web.site import Site
-from tillbell.testing.receiver import ReceiverExchange
+from tillbell.testing.exchange import ReceiverExchange
 
 pytestmark = pytest.mark.sqlite_first
 

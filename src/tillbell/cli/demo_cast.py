@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tillbell.catalog import CATALOG
 from tillbell.clock import Clock, iso
-from tillbell.testing.receiver import Behaviour, ReceiverExchange
+from tillbell.testing.exchange import Behaviour, ReceiverExchange
 from tillbell.verify import VerificationError, verify
 
 _ORDERS = ("order.created", "order.paid", "order.refunded")

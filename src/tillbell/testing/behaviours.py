@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tillbell.testing.receiver import Behaviour, ReceiverExchange
+from tillbell.testing.exchange import Behaviour, ReceiverExchange
 
 _OK_HEAD = b"HTTP/1.1 200 OK\r\n"
 

@@ -14,68 +14,14 @@ async with Receiver() as receiver:
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
-import struct
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple, Self
+from typing import Self
 
-from tillbell.clock import Clock, Micros, SystemClock
+from tillbell.clock import Clock, SystemClock
+from tillbell.testing.behaviours import by_path
+from tillbell.testing.exchange import Behaviour, ReceivedRequest, ReceiverExchange
 
-_LINGER_ZERO = struct.pack("ii", 1, 0)  # close sends RST instead of FIN
 _MAX_HEAD_BYTES = 256 * 1024
-
-
-class ReceivedRequest(NamedTuple):
-    """One request as it came."""
-
-    at: Micros
-    method: str
-    path: str
-    headers: tuple[tuple[str, str], ...]  # in order, names as written
-    body: bytes
-    connection: int  # counts from 1
-    head: bytes  # request line and headers, raw
-
-    def header(self, name: str) -> str | None:
-        """Return the first header of that name, in any case."""
-        wanted = name.lower()
-        return next((value for key, value in self.headers if key.lower() == wanted), None)
-
-
-class ReceiverExchange:
-    """One request and the means to answer it, byte by byte if need be."""
-
-    def __init__(self, arrival: ReceivedRequest, nth: int, writer: asyncio.StreamWriter) -> None:
-        self.request = arrival
-        self.nth = nth  # how many requests this path has had, this one included
-        self._writer = writer
-        self.is_open = True
-
-    async def write(self, data: bytes) -> None:
-        """Send bytes as they are."""
-        self._writer.write(data)
-        await self._writer.drain()
-
-    async def answer(self, status: int, body: bytes = b"ok", *headers: str) -> None:
-        """Send a whole, correct answer."""
-        lines = [f"HTTP/1.1 {status} Answer", f"Content-Length: {len(body)}", *headers, "", ""]
-        await self.write("\r\n".join(lines).encode("latin-1") + body)
-
-    def close(self) -> None:
-        """Close the connection in the normal way."""
-        self.is_open = False
-        self._writer.close()
-
-    def reset(self) -> None:
-        """Break the connection: the peer sees a reset."""
-        self.is_open = False
-        sock = self._writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
-        self._writer.transport.abort()
-
-
-Behaviour = Callable[[ReceiverExchange], Awaitable[None]]
 
 
 class Receiver:
@@ -93,8 +39,6 @@ class Receiver:
         ssl_context: ssl.SSLContext | None = None,
         clock: Clock | None = None,
     ) -> None:
-        from tillbell.testing.behaviours import by_path
-
         self.requests: list[ReceivedRequest] = []
         self.connections = 0
         self.host, self.port = host, port
