@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.postgres import PostgresServer, programs
-
 from bench import processes
+from bench.postgres_server import PostgresServer, programs
 
 SETTINGS = (
     "shared_buffers=1GB",

@@ -6,9 +6,9 @@ from collections.abc import Callable, Generator, Iterator
 
 import psycopg
 import pytest
+from bench.postgres_server import PostgresServer, programs
 
 from tests import patience, scale, stores
-from tests.postgres import PostgresServer, programs
 from tillbell.testing import ManualClock
 
 scale.use_hypothesis_profile()

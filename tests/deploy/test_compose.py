@@ -11,9 +11,9 @@ from typing import Any
 import compose_spec
 import psycopg
 import pytest
+from bench.postgres_server import PostgresServer, programs
 
 from tests.deploy.reading import DEPLOY, SECRETS, image_environment, load_yaml, settings_from
-from tests.postgres import PostgresServer, programs
 
 PRESET = re.compile(r"\$\{\w+:-([^}]*)\}")  # what stands where the operator has set nothing
 FILE = load_yaml(PRESET.sub(r"\1", (DEPLOY / "compose.yaml").read_text()))

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from bench.postgres_server import PostgresServer, free_port, programs
 
 from tests.cli.conftest import environment, serve, tillbell
 from tests.deploy.reading import SECRETS, blocks
-from tests.postgres import PostgresServer, free_port, programs
 
 KEY = SECRETS["admin_key"]
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLawQ"

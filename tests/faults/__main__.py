@@ -12,10 +12,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.postgres_server import programs
+
 from bench import processes
 from tests.crash.report import Report
 from tests.faults import clocks, cuts, full, held, many, network, server, upgrade, workers
-from tests.postgres import programs
 
 SCENARIOS: dict[str, Callable[[Path, argparse.Namespace], Report]] = {
     "workers": lambda folder, options: workers.run(

@@ -12,12 +12,12 @@ from types import MappingProxyType
 from typing import Self
 
 from bench.gateway import READY_S, Gateway
+from bench.postgres_server import HOME, Home, PostgresServer, programs
 
 from tests.crash.checker import Evidence, Hurt, check
 from tests.crash.producer import Producer
 from tests.crash.report import Report
 from tests.crash.stage import SCHEDULE, Stage
-from tests.postgres import HOME, Home, PostgresServer, programs
 
 MASTER_KEY = "9f3c5b1e7a2d48f6b0c1d2e3f4a5968778695a4b3c2d1e0f1a2b3c4d5e6f7081"
 BEHAVIOURS = ("ok",) * 8 + ("flaky",) * 2

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.postgres_server import Home
 from bench.processes import rss_mb
 
 from tests.crash.checker import Hurt
@@ -17,7 +18,6 @@ from tests.crash.report import Report
 from tests.faults import measures
 from tests.faults.crew import BEHAVIOURS, Crew, serving
 from tests.faults.network import BOTH, Network, Way
-from tests.postgres import Home
 
 WORKERS = 2
 LEASE_S = 15.0

@@ -11,12 +11,12 @@ import time
 from pathlib import Path
 
 import psycopg
+from bench.postgres_server import Home, PostgresServer
 
 from tests.crash.checker import Hurt
 from tests.crash.disk_full import fill, small_disk
 from tests.crash.report import Report
 from tests.faults.crew import Crew, serving
-from tests.postgres import Home, PostgresServer
 
 SIZE_MB = 192
 SHORT_S = 20.0  # it stays full

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import psycopg
 from bench.figures import percentile
+from bench.postgres_server import PostgresServer
 
 from tests.crash.producer import Answered
 from tests.crash.report import Report
 from tests.faults import measures
 from tests.faults.crew import Crew, serving
-from tests.postgres import PostgresServer
 
 AROUND_S = 20.0  # looked at before and after
 TIMES = 3.0  # as long as before, at most, while it is held

@@ -9,11 +9,12 @@ import random
 import time
 from pathlib import Path
 
+from bench.postgres_server import PostgresServer
+
 from tests.crash.checker import Hurt
 from tests.crash.report import Report
 from tests.faults import measures
 from tests.faults.crew import Crew, serving
-from tests.postgres import PostgresServer
 
 ACCEPTING_S, DELIVERING_S = 5.0, 10.0  # after the server answers
 STORM_S = 10.0

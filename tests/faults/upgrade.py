@@ -14,12 +14,12 @@ from typing import Self
 
 import psycopg
 from bench.gateway import READY_S, Gateway
+from bench.postgres_server import PostgresServer
 
 from tests.crash.checker import Hurt
 from tests.crash.report import Report
 from tests.faults.crew import BEHAVIOURS, Crew, serving
 from tests.fleet.upgrading import next_version
-from tests.postgres import PostgresServer
 
 LOCK_S = 1.0  # for which anybody may wait for another's lock
 TOGETHER_S = 10.0

@@ -11,8 +11,9 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench.postgres_server import PostgresServer
+
 from tests.fleet.replica import Replica, until
-from tests.postgres import PostgresServer
 
 T = TypeVar("T")
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.postgres_server import PostgresServer
+
 from tests.patience import PATIENCE_S
-from tests.postgres import PostgresServer
 
 
 class Replica(PostgresServer):

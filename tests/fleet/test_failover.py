@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bench.postgres_server import programs
 
 from tests.fleet.failover import Pair
 from tests.fleet.fleet import APP, FleetOf, eventually
 from tests.patience import PATIENCE_S
-from tests.postgres import programs
 from tillbell.app import Gateway
 from tillbell.deliver.publish import MessageDraft
 from tillbell.errors import ConflictError, StoreUnavailable

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from bench.postgres_server import PostgresServer, programs
 
 from tests.fleet.fleet import FleetOf, eventually
 from tests.patience import PATIENCE_S
-from tests.postgres import PostgresServer, programs
 from tillbell import logs
 from tillbell.app import Gateway
 from tillbell.clock import DAY, SECOND, Micros, SystemClock

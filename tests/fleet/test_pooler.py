@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from bench.postgres_server import free_port
 
 from tests.fleet.fleet import APP, FleetOf, eventually
 from tests.patience import PATIENCE_S
-from tests.postgres import free_port
 from tillbell.clock import SystemClock
 from tillbell.storage.postgres.database import PostgresDatabase
 

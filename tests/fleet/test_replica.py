@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench.postgres_server import PostgresServer, programs
 
 from tests.fleet.fleet import KEY
 from tests.fleet.replica import Replica, until
 from tests.money.teller import APPROVED, FAILED, news
-from tests.postgres import PostgresServer, programs
 from tests.web.site import Site
 from tests.web.till import Till
 from tillbell.vault import Secret

@@ -125,6 +125,15 @@ def test_nothing_imports_itself_by_a_detour() -> None:
     assert find_cycle(graph_of(python("src"))) == []
 
 
+def test_the_bench_imports_no_tests() -> None:
+    assert_none(
+        Found(source.path, line, f"imports {name}")
+        for source in python("bench")
+        for name, line in imports(source.tree)
+        if name.split(".")[0] == "tests"
+    )
+
+
 @pytest.mark.parametrize(
     ("path", "text"),
     [

