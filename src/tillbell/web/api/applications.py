@@ -14,8 +14,7 @@ from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import NotFound
 from tillbell.model.endpoints import EndpointStatus
 from tillbell.model.records import Application
-from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, filtered_page
+from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import (
     AppId,
     ApplicationOf,
@@ -133,20 +132,18 @@ async def list_(
 ) -> Listed[ApplicationOut]:
     """List applications."""
 
-    async def fetch(page: Page) -> list[Application]:
-        return await gateway.database.list(Application, "", page)
-
     async def keep(application: Application) -> bool:
         if not (exclude_apps_with_no_endpoints or exclude_apps_with_disabled_endpoints):
             return True
         endpoints = await gateway.config_cache.endpoints(application.id)
         if not endpoints:
             return not exclude_apps_with_no_endpoints
-        is_active = any(e.status is EndpointStatus.ACTIVE for e in endpoints)
+        is_active = any(endpoint.status is EndpointStatus.ACTIVE for endpoint in endpoints)
         return is_active or not exclude_apps_with_disabled_endpoints
 
-    found = await filtered_page(fetch, page, lambda a: a.id, keep)
-    return Listed(**found.shown([ApplicationOut.of(a) for a in found.rows]))
+    return await listed(
+        lambda page: gateway.database.list(Application, "", page), page, ApplicationOut.of, keep
+    )
 
 
 @router.get("/{app_id}", dependencies=app_read("application", Capability.VIEW_BASE))

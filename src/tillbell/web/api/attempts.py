@@ -13,10 +13,10 @@ from tillbell.app import Gateway
 from tillbell.clock import iso
 from tillbell.errors import NotFound
 from tillbell.model.messages import Attempt, Result
-from tillbell.storage.ports.outbound import AttemptFilter, DeliveryRow, MessageFilter, Page
+from tillbell.storage.ports.outbound import AttemptFilter, MessageFilter, Page
 from tillbell.web.api.filters import MessageFilterOf, WithContent, codes_of
-from tillbell.web.api.messages import MessageOf, camel_page
-from tillbell.web.api.paging import ListPage, PageOf, list_page
+from tillbell.web.api.messages import MessageOf
+from tillbell.web.api.paging import ListPage, PageOf, list_page, row_id
 from tillbell.web.api.rendering import (
     Doc,
     MessageOut,
@@ -100,13 +100,13 @@ async def list_by_endpoint(
 ) -> Response:
     """List an endpoint's attempts, newest first."""
     wanted = _filter(filter_, query)._replace(endpoint_id=endpoint.id)
-    found = await _listed(gateway, endpoint.scope, wanted, query, page)
-    messages = await _messages(gateway, endpoint.scope, found.rows) if with_msg else {}
+    attempts = await _attempts(gateway, endpoint.scope, wanted, query, page)
+    messages = await _messages(gateway, endpoint.scope, attempts.rows) if with_msg else {}
     docs = [
-        attempt_doc(a, with_content=with_content, msg=messages.get(a.message_id))
-        for a in found.rows
+        attempt_doc(attempt, with_content=with_content, msg=messages.get(attempt.message_id))
+        for attempt in attempts.rows
     ]
-    return answer(camel_page(found.shown(docs)))
+    return answer(attempts.document(docs))
 
 
 @router.get("/attempt/msg/{msg_id}", dependencies=READ, response_model=ATTEMPTS)
@@ -126,9 +126,9 @@ async def list_by_msg(
         if endpoint is None:
             raise NotFound("There is no such endpoint.")
         wanted = wanted._replace(endpoint_id=endpoint.id)
-    found = await _listed(gateway, message.app_id, wanted, query, page)
-    docs = [attempt_doc(a, with_content=with_content) for a in found.rows]
-    return answer(camel_page(found.shown(docs)))
+    attempts = await _attempts(gateway, message.app_id, wanted, query, page)
+    docs = [attempt_doc(attempt, with_content=with_content) for attempt in attempts.rows]
+    return answer(attempts.document(docs))
 
 
 @router.get(
@@ -143,18 +143,18 @@ async def list_attempted_messages(
     with_content: WithContent = True,
 ) -> Response:
     """List the messages for an endpoint, and how each stands there."""
-
-    async def fetch(page: Page) -> list[DeliveryRow]:
-        return await gateway.database.history.deliveries_of_endpoint(
+    deliveries = await list_page(
+        lambda page: gateway.database.history.deliveries_of_endpoint(
             endpoint.scope, endpoint.id, filter_, states_of(status), page
-        )
-
-    found = await list_page(fetch, page, lambda row: row.delivery.id)
+        ),
+        page,
+        lambda row: row.delivery.id,
+    )
     docs = [
         await message_doc(gateway, row.message, with_content=with_content) | standing(row.delivery)
-        for row in found.rows
+        for row in deliveries.rows
     ]
-    return answer(camel_page(found.shown(docs)))
+    return answer(deliveries.document(docs))
 
 
 @router.get("/msg/{msg_id}/attempt/{attempt_id}", dependencies=READ, response_model=AttemptOut)
@@ -208,7 +208,7 @@ def _filter(messages: MessageFilter, query: AttemptQuery) -> AttemptFilter:
     )
 
 
-async def _listed(
+async def _attempts(
     gateway: Gateway, app_id: str, wanted: AttemptFilter, query: AttemptQuery, page: Page
 ) -> ListPage[Attempt]:
     """Cut a list of attempts. An attempt has ended, well or not: no other status has any."""
@@ -218,7 +218,7 @@ async def _listed(
             return []
         return await gateway.database.history.attempts(app_id, wanted, page)
 
-    return await list_page(fetch, page, lambda a: a.id)
+    return await list_page(fetch, page, row_id)
 
 
 async def _messages(gateway: Gateway, app_id: str, attempts: Sequence[Attempt]) -> dict[str, Doc]:

@@ -10,8 +10,7 @@ from pydantic import Field
 
 from tillbell.clock import to_datetime
 from tillbell.model.transactions import AuditEntry
-from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource
 from tillbell.web.api.shapes import Listed, Out
 
@@ -48,9 +47,6 @@ async def list_(
     target: Annotated[str | None, Query(max_length=256, description="Id.")] = None,
 ) -> Listed[AuditOut]:
     """List what was done, newest first."""
-
-    async def fetch(page: Page) -> list[AuditEntry]:
-        return await gateway.database.history.audit(app.id, page, target)
-
-    found = await list_page(fetch, page, lambda entry: entry.id)
-    return Listed(**found.shown([AuditOut.of(one) for one in found.rows]))
+    return await listed(
+        lambda page: gateway.database.history.audit(app.id, page, target), page, AuditOut.of
+    )

@@ -26,7 +26,7 @@ from tillbell.web.api.masked_callback import (
     request_out,
     verdict_word,
 )
-from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import (
     UID,
     ApplicationOf,
@@ -60,6 +60,11 @@ class CallbackOut(Out):
     retry_at: datetime | None = Field(description="When it is looked at again.")
     dedupe_key: str | None
     hops: int = Field(description="Gateways like this one that it has come through.")
+
+    @classmethod
+    def of(cls, callback: Callback) -> CallbackOut:
+        """Show a callback."""
+        return cls(**_members(callback))
 
 
 class LinkedDeliveryOut(Out):
@@ -227,12 +232,11 @@ async def list_(
     app: ApplicationOf, page: OrderedPageOf, filter_: FilterOf, gateway: GatewayOf
 ) -> Listed[CallbackOut]:
     """List callbacks, newest first."""
-
-    async def fetch(page: Page) -> list[Callback]:
-        return await gateway.database.history.callbacks(app.id, filter_, page)
-
-    found = await list_page(fetch, page, lambda callback: callback.id)
-    return Listed(**found.shown([CallbackOut(**members(one)) for one in found.rows]))
+    return await listed(
+        lambda page: gateway.database.history.callbacks(app.id, filter_, page),
+        page,
+        CallbackOut.of,
+    )
 
 
 @router.get("/{callback_id}", dependencies=READ)
@@ -254,7 +258,7 @@ async def get(callback: CallbackOf, gateway: GatewayOf) -> CallbackDetailOut:
         for one in await gateway.database.deliveries_of_message(callback.app_id, message_id)
     ]
     return CallbackDetailOut(
-        **members(callback), request=request, request_note=why, deliveries=deliveries
+        **_members(callback), request=request, request_note=why, deliveries=deliveries
     )
 
 
@@ -292,11 +296,11 @@ async def replay(
         preview = preview_out(await gateway.reprocessor.examine(callback))
         return ReplayOut(dry_run=True, callback=None, preview=preview, why=preview.why)
     done = await gateway.reprocessor.reprocess(callback)
-    shown = CallbackOut(**members(done.callback)) if done.callback is not None else None
+    shown = CallbackOut.of(done.callback) if done.callback is not None else None
     return ReplayOut(dry_run=False, callback=shown, preview=None, why=done.why)
 
 
-def members(callback: Callback) -> dict[str, Any]:
+def _members(callback: Callback) -> dict[str, Any]:
     """Return a callback by the names of its shape."""
     shown = callback._asdict()
     del shown["app_id"]

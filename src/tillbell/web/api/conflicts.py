@@ -15,9 +15,8 @@ from tillbell.model.records import Application
 from tillbell.model.transactions import MoneyConflict, TransactionStatus
 from tillbell.money import format_amount
 from tillbell.process.operator import ActionReason, AwaitingSecondKey
-from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.manual_actions import SECOND_KEY, ActIn, proposed
-from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import (
     UID,
     ApplicationOf,
@@ -89,12 +88,11 @@ async def list_(
 ) -> Listed[ConflictOut]:
     """List conflicts, newest first."""
     wanted = await _transaction_id(gateway, app, transaction)
-
-    async def fetch(page: Page) -> list[MoneyConflict]:
-        return await gateway.database.history.conflicts(app.id, page, wanted, open_only=is_open)
-
-    found = await list_page(fetch, page, lambda conflict: conflict.id)
-    return Listed(**found.shown([ConflictOut.of(one) for one in found.rows]))
+    return await listed(
+        lambda page: gateway.database.history.conflicts(app.id, page, wanted, open_only=is_open),
+        page,
+        ConflictOut.of,
+    )
 
 
 @router.get("/{conflict_id}", dependencies=READ)

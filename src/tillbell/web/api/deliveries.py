@@ -15,7 +15,6 @@ from tillbell.model.messages import Delivery, DeliveryState, Message
 from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import DeliveryRow, MessageFilter, Page
 from tillbell.web.api.filters import MessageFilterOf
-from tillbell.web.api.messages import camel_page
 from tillbell.web.api.paging import ListPage, PageOf, in_memory_page, list_page
 from tillbell.web.api.rendering import Doc, answer, standing, trigger_type
 from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, resource
@@ -64,11 +63,11 @@ async def list_(
         raise Invalid(Problem(("query", "endpoint_id"), message, "missing"))
     wanted = tuple(states) if states else None
     if msg_id is not None:
-        found = await _of_message(gateway, app, msg_id, wanted, page)
+        rows = await _of_message(gateway, app, msg_id, wanted, page)
     else:
         assert endpoint_id is not None
-        found = await _of_endpoint(gateway, app, endpoint_id, (filter_, wanted), page)
-    return answer(camel_page(found.shown([delivery_doc(*row) for row in found.rows])))
+        rows = await _of_endpoint(gateway, app, endpoint_id, (filter_, wanted), page)
+    return answer(rows.document([delivery_doc(*row) for row in rows.rows]))
 
 
 @router.get("/{delivery_id}", dependencies=READ, response_model=DeliveryOut)
@@ -108,13 +107,13 @@ async def _of_endpoint(
     endpoint = await gateway.config_cache.endpoint(app.id, endpoint_id)
     if endpoint is None:
         raise NotFound("There is no such endpoint.")
-
-    async def fetch(page: Page) -> list[DeliveryRow]:
-        return await gateway.database.history.deliveries_of_endpoint(
+    return await list_page(
+        lambda page: gateway.database.history.deliveries_of_endpoint(
             app.id, endpoint.id, *wanted, page
-        )
-
-    return await list_page(fetch, page, _id_of)
+        ),
+        page,
+        _id_of,
+    )
 
 
 def _id_of(row: DeliveryRow) -> str:

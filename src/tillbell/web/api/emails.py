@@ -11,8 +11,7 @@ from pydantic import Field
 from tillbell.clock import to_datetime
 from tillbell.errors import NotFound
 from tillbell.model.emails import Email
-from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource
 from tillbell.web.api.shapes import Listed, Out
 
@@ -60,12 +59,7 @@ READ = app_read("email", None)
 @router.get("", dependencies=READ)
 async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> Listed[EmailOut]:
     """List e-mails, newest first."""
-
-    async def fetch(page: Page) -> list[Email]:
-        return await gateway.database.list(Email, app.id, page)
-
-    found = await list_page(fetch, page, lambda email: email.id)
-    return Listed(**found.shown([EmailOut.of(one) for one in found.rows]))
+    return await listed(lambda page: gateway.database.list(Email, app.id, page), page, EmailOut.of)
 
 
 @router.get("/{email_id}", dependencies=READ)

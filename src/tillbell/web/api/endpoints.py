@@ -20,9 +20,9 @@ from tillbell.model.endpoints import Endpoint, EndpointStatus
 from tillbell.model.messages import DeliveryState
 from tillbell.model.records import Application
 from tillbell.rules.delivery.selectors import check_event_type, compile_filter
-from tillbell.storage.ports.outbound import DeliverySelection, Page, Totals
+from tillbell.storage.ports.outbound import DeliverySelection, Totals
 from tillbell.web.api.filters import TimeQuery, codes_of, time_range
-from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.rendering import MessageOut, answer, message_doc, states_of
 from tillbell.web.api.routes import (
     ApplicationOf,
@@ -49,7 +49,7 @@ from tillbell.web.api.shapes import (
     Uid,
     Window,
 )
-from tillbell.web.api.tasks import TaskOut, shown_task
+from tillbell.web.api.tasks import TaskOut
 from tillbell.web.edge.auth import Capability
 
 WEEK_S = 604_800
@@ -317,12 +317,9 @@ STATS_DAYS = 28
 @router.get("", dependencies=READ)
 async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> Listed[EndpointOut]:
     """List an application's endpoints."""
-
-    async def fetch(page: Page) -> list[Endpoint]:
-        return await gateway.database.list(Endpoint, app.id, page)
-
-    found = await list_page(fetch, page, lambda e: e.id)
-    return Listed(**found.shown([EndpointOut.of(e) for e in found.rows]))
+    return await listed(
+        lambda page: gateway.database.list(Endpoint, app.id, page), page, EndpointOut.of
+    )
 
 
 @router.post("", status_code=201, dependencies=WRITE)
@@ -453,14 +450,14 @@ async def _totals(
 async def recover(endpoint: EndpointOf, body: Window, gateway: GatewayOf) -> TaskOut:
     """Send again what failed in that time."""
     since, until = time_range(body.since, body.until, gateway.clock.now())
-    return shown_task(await gateway.delivery_resender.recover_failed(endpoint, since, until))
+    return TaskOut.of(await gateway.delivery_resender.recover_failed(endpoint, since, until))
 
 
 @router.post("/{endpoint_id}/replay-missing", status_code=202, dependencies=ATTEMPT)
 async def replay_missing(endpoint: EndpointOf, body: Window, gateway: GatewayOf) -> TaskOut:
     """Send messages of that time that this endpoint never had."""
     since, until = time_range(body.since, body.until, gateway.clock.now())
-    return shown_task(await gateway.delivery_resender.replay_missing(endpoint, since, until))
+    return TaskOut.of(await gateway.delivery_resender.replay_missing(endpoint, since, until))
 
 
 @router.post("/{endpoint_id}/bulk-replay", status_code=202, dependencies=ATTEMPT)
@@ -479,7 +476,7 @@ async def bulk_replay(endpoint: EndpointOf, body: BulkReplayIn, gateway: Gateway
         tag=body.tag,
         status_codes=codes_of(body.status_code_class),
     )
-    return shown_task(await gateway.delivery_resender.bulk_replay(selection))
+    return TaskOut.of(await gateway.delivery_resender.bulk_replay(selection))
 
 
 @router.post(

@@ -12,8 +12,7 @@ from tillbell.catalog import CATALOG
 from tillbell.clock import to_datetime
 from tillbell.configure.event_types import not_registered
 from tillbell.model.records import EventType
-from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, filtered_page
+from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import GatewayOf, also_answers, guard, resource
 from tillbell.web.api.shapes import Flag, In, Listed, Name, Out, Text
 from tillbell.web.edge.auth import Action, Capability, Tenant
@@ -123,15 +122,15 @@ async def list_(
 ) -> Listed[EventTypeOut]:
     """List registered event types; `with_content` shows their schemas."""
 
-    async def fetch(page: Page) -> list[EventType]:
-        return await gateway.database.list(EventType, "", page)
+    async def keep(event_type: EventType) -> bool:
+        return include_archived or not event_type.archived
 
-    async def keep(kind: EventType) -> bool:
-        return include_archived or not kind.archived
-
-    found = await filtered_page(fetch, page, lambda k: k.id, keep)
-    shown = [EventTypeOut.of(kind, with_content=with_content) for kind in found.rows]
-    return Listed(**found.shown(shown))
+    return await listed(
+        lambda page: gateway.database.list(EventType, "", page),
+        page,
+        lambda event_type: EventTypeOut.of(event_type, with_content=with_content),
+        keep,
+    )
 
 
 @router.post("", status_code=201, dependencies=WRITE)

@@ -10,8 +10,7 @@ from pydantic import Field
 
 from tillbell.clock import Micros, from_datetime, to_datetime
 from tillbell.model.records import ApiKey
-from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, filtered_page
+from tillbell.web.api.paging import OrderedPageOf, filtered_page, row_id
 from tillbell.web.api.routes import GatewayOf, Usage, guard, resource
 from tillbell.web.api.shapes import In, Listed, Name, Out
 from tillbell.web.edge.auth import Action, Tenant
@@ -93,14 +92,13 @@ async def create(body: KeyIn, gateway: GatewayOf) -> NewKeyOut:
 async def list_(page: OrderedPageOf, gateway: GatewayOf, usage: Usage) -> Listed[KeyOut]:
     """List API keys; portal tokens are not among them."""
 
-    async def fetch(page: Page) -> list[ApiKey]:
-        return await gateway.database.list(ApiKey, None, page)
-
     async def keep(key: ApiKey) -> bool:
         return key.capabilities is None
 
-    found = await filtered_page(fetch, page, lambda k: k.id, keep)
-    return Listed(**found.shown([KeyOut.of(k, await usage.last(k)) for k in found.rows]))
+    keys = await filtered_page(
+        lambda page: gateway.database.list(ApiKey, None, page), page, row_id, keep
+    )
+    return keys.showing([KeyOut.of(key, await usage.last(key)) for key in keys.rows])
 
 
 @router.get("/{key_id}", dependencies=ADMIN)

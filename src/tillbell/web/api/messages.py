@@ -13,11 +13,10 @@ from tillbell.app import Gateway
 from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import Message
-from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.applications import ApplicationIn
 from tillbell.web.api.endpoints import EndpointOut
 from tillbell.web.api.filters import MessageFilterOf, WithContent
-from tillbell.web.api.paging import PageOf, in_memory_page, list_page
+from tillbell.web.api.paging import PageOf, in_memory_page, list_page, row_id
 from tillbell.web.api.rendering import Doc, MessageOut, answer, message_doc, standing
 from tillbell.web.api.routes import (
     ApplicationOf,
@@ -35,7 +34,7 @@ from tillbell.web.api.shapes import (
     Out,
     Status,
 )
-from tillbell.web.api.tasks import TaskOut, shown_task
+from tillbell.web.api.tasks import TaskOut
 
 
 class MessageIn(In):
@@ -122,19 +121,13 @@ async def list_(
     with_content: WithContent = True,
 ) -> Response:
     """List messages, newest first."""
-
-    async def fetch(page: Page) -> list[Message]:
-        return await gateway.database.history.messages(app.id, filter_, page)
-
-    found = await list_page(fetch, page, lambda m: m.id)
-    docs = [await message_doc(gateway, m, with_content=with_content) for m in found.rows]
-    return answer(camel_page(found.shown(docs)))
-
-
-def camel_page(shown: dict[str, Any]) -> Doc:
-    """Write a page's members by their names on the wire."""
-    shown["prevIterator"] = shown.pop("prev_iterator")
-    return shown
+    messages = await list_page(
+        lambda page: gateway.database.history.messages(app.id, filter_, page), page, row_id
+    )
+    docs = [
+        await message_doc(gateway, message, with_content=with_content) for message in messages.rows
+    ]
+    return answer(messages.document(docs))
 
 
 @router.post("/precheck/active", dependencies=READ)
@@ -160,7 +153,7 @@ async def bulk_expunge(
 @router.post("/expunge-all-contents", status_code=202, dependencies=WRITE)
 async def expunge_all_contents(app: ApplicationOf, gateway: GatewayOf) -> TaskOut:
     """Delete the payloads of all messages that were published until now, in the background."""
-    return shown_task(await gateway.expunger.expunge_all(app.id))
+    return TaskOut.of(await gateway.expunger.expunge_all(app.id))
 
 
 @router.get("/{msg_id}", dependencies=READ, response_model=MessageOut)
@@ -191,8 +184,8 @@ async def list_attempted_destinations(
         endpoint = await gateway.config_cache.endpoint(message.app_id, delivery.endpoint_id)
         if endpoint is not None:
             docs[endpoint.id] = _endpoint_doc(endpoint) | standing(delivery)
-    found = in_memory_page(list(docs.values()), page, lambda doc: str(doc["id"]))
-    return answer(camel_page(found.shown(found.rows)))
+    endpoints = in_memory_page(list(docs.values()), page, lambda doc: str(doc["id"]))
+    return answer(endpoints.document(endpoints.rows))
 
 
 def _endpoint_doc(endpoint: Endpoint) -> Doc:

@@ -13,7 +13,6 @@ from fastapi import Depends, Response
 from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint
-from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.endpoints import (
     EndpointIn,
     EndpointOut,
@@ -25,7 +24,7 @@ from tillbell.web.api.endpoints import (
     SecretOut,
     shown_headers,
 )
-from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import (
     EndpointId,
     EndpointsOf,
@@ -56,12 +55,9 @@ EndpointOf = Annotated[Endpoint, Depends(_the_endpoint)]
 @router.get("", dependencies=READ)
 async def list_(page: OrderedPageOf, gateway: GatewayOf) -> Listed[EndpointOut]:
     """List operational endpoints."""
-
-    async def fetch(page: Page) -> list[Endpoint]:
-        return await gateway.database.list(Endpoint, OPERATIONAL, page)
-
-    found = await list_page(fetch, page, lambda e: e.id)
-    return Listed(**found.shown([EndpointOut.of(e) for e in found.rows]))
+    return await listed(
+        lambda page: gateway.database.list(Endpoint, OPERATIONAL, page), page, EndpointOut.of
+    )
 
 
 @router.post("", status_code=201, dependencies=WRITE)

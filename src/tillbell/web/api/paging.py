@@ -1,33 +1,55 @@
 """Lists in pages, as the Svix API cuts them.
 
-`iterator` is the last id of the page and asks for what follows; `prevIterator` is the first
-id with `-` before it and asks for what precedes. Both may be opaque to callers.
+`iterator` is the last id of a page; with it a caller asks for the next page. `prevIterator` is
+the first id with `-` in front; with it a caller asks for the page before. Callers need not know
+what is in either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from fastapi import Depends, Query
 
 from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.shapes import Ordering
+from tillbell.web.api.shapes import Listed, Ordering
+
+
+class Identified(Protocol):
+    """Anything that has an id of ours."""
+
+    @property
+    def id(self) -> str:
+        """The id, by which lists are sorted."""
+        ...
+
 
 T = TypeVar("T")
+Row = TypeVar("Row", bound=Identified)
+Shape = TypeVar("Shape")
 
 ITERATOR = r"^-?[a-z]+_[0-9a-z]+$"
-_BATCHES_MAX = 20  # pages read to fill one of ours when most rows are filtered out
+_BATCHES_MAX = 20  # batches that are read for one page when a filter drops most rows
+_BATCH = 250  # rows of such a batch
 
 Fetch = Callable[[Page], Awaitable[Sequence[T]]]
+Keep = Callable[[T], Awaitable[bool]]
 
 Limit = Annotated[int, Query(ge=1, le=250)]
 Iterator = Annotated[str | None, Query(pattern=ITERATOR, max_length=80)]
 
 
 async def page_of(limit: Limit = 50, iterator: Iterator = None) -> Page:
-    """Read `limit` and `iterator`; newest first."""
+    """Read `limit` and `iterator` from the query; newest first."""
     return _page(limit, iterator)
+
+
+async def ordered_page_of(
+    limit: Limit = 50, iterator: Iterator = None, order: Ordering | None = None
+) -> Page:
+    """Read `limit`, `iterator` and `order` from the query; newest first by default."""
+    return _page(limit, iterator)._replace(ascending=order is Ordering.ASCENDING)
 
 
 def _page(limit: int, iterator: str | None) -> Page:
@@ -35,37 +57,58 @@ def _page(limit: int, iterator: str | None) -> Page:
     return Page(limit, iterator.lstrip("-") if iterator else None, is_backwards)
 
 
-async def ordered_page_of(
-    limit: Limit = 50, iterator: Iterator = None, order: Ordering | None = None
-) -> Page:
-    """Read `limit`, `iterator` and `order`."""
-    return _page(limit, iterator)._replace(ascending=order is Ordering.ASCENDING)
-
-
 PageOf = Annotated[Page, Depends(page_of)]
 OrderedPageOf = Annotated[Page, Depends(ordered_page_of)]
 
 
 class ListPage(NamedTuple, Generic[T]):
-    """One page of things, and how to go on from it."""
+    """One page of rows, and where the pages beside it begin."""
 
     rows: list[T]
     iterator: str | None
     prev_iterator: str | None
     done: bool
 
-    def shown(self, data: list[Any]) -> dict[str, Any]:
-        """Return the answer, by the names of its shape."""
+    def showing(self, data: list[Shape]) -> Listed[Shape]:
+        """Return the answer with this data for its rows."""
+        return Listed(
+            data=data, iterator=self.iterator, prev_iterator=self.prev_iterator, done=self.done
+        )
+
+    def document(self, data: list[Any]) -> dict[str, Any]:
+        """Return the answer as plain JSON values, whose data may hold raw parts."""
         return {
             "data": data,
             "iterator": self.iterator,
-            "prev_iterator": self.prev_iterator,
             "done": self.done,
+            "prevIterator": self.prev_iterator,
         }
 
 
+async def listed(
+    fetch: Fetch[Row],
+    page: Page,
+    shape: Callable[[Row], Shape],
+    keep: Keep[Row] | None = None,
+) -> Listed[Shape]:
+    """Answer with one page of records, each in the shape that callers see.
+
+    `keep` filters rows that the store cannot filter. See `filtered_page`.
+    """
+    if keep is None:
+        cut = await list_page(fetch, page, row_id)
+    else:
+        cut = await filtered_page(fetch, page, row_id, keep)
+    return cut.showing([shape(row) for row in cut.rows])
+
+
+def row_id(row: Identified) -> str:
+    """Return a row's own id."""
+    return row.id
+
+
 async def list_page(fetch: Fetch[T], page: Page, id_of: Callable[[T], str]) -> ListPage[T]:
-    """Fetch one page and one more row, which tells whether there is another page."""
+    """Fetch one page, and one row more to learn whether another page follows."""
     rows = list(await fetch(page._replace(limit=page.limit + 1)))
     return _cut(rows, page, id_of)
 
@@ -80,26 +123,26 @@ def _cut(rows: list[T], page: Page, id_of: Callable[[T], str]) -> ListPage[T]:
 
 
 async def filtered_page(
-    fetch: Fetch[T], page: Page, id_of: Callable[[T], str], keep: Callable[[T], Awaitable[bool]]
+    fetch: Fetch[T], page: Page, id_of: Callable[[T], str], keep: Keep[T]
 ) -> ListPage[T]:
-    """Do the same for rows that a filter lets through. Reads a bounded number of pages.
+    """Fetch one page of the rows that `keep` accepts. Reads at most 20 batches of 250 rows.
 
-    A page may be short, or even empty, while `done` is false: then there is more behind it.
+    A page may be short or empty although `done` is false: the next page may have more.
     """
-    kept: list[T] = []
-    batch = page._replace(limit=250)
+    accepted: list[T] = []
+    batch = page._replace(limit=_BATCH)
     for _ in range(_BATCHES_MAX):
         rows = list(await fetch(batch))
-        found = [row for row in rows if await keep(row)]
-        kept = found + kept if page.backwards else kept + found
-        if len(rows) < batch.limit or len(kept) > page.limit:
-            return _cut(kept, page, id_of)
+        matching = [row for row in rows if await keep(row)]
+        accepted = matching + accepted if page.backwards else accepted + matching
+        if len(rows) < batch.limit or len(accepted) > page.limit:
+            return _cut(accepted, page, id_of)
         batch = batch._replace(iterator=id_of(rows[0] if page.backwards else rows[-1]))
-    return _cut(kept, page, id_of)._replace(iterator=batch.iterator, done=False)
+    return _cut(accepted, page, id_of)._replace(iterator=batch.iterator, done=False)
 
 
 def in_memory_page(rows: Sequence[T], page: Page, id_of: Callable[[T], str]) -> ListPage[T]:
-    """Cut a list that is in memory as a whole."""
+    """Cut one page from a list that is whole in memory."""
     ordered = sorted(rows, key=id_of, reverse=not page.ascending)
     if page.iterator is not None:
         before = [row for row in ordered if _precedes(id_of(row), page)]

@@ -23,11 +23,10 @@ from fastapi import Path, Query, Response
 from tillbell.app import Gateway
 from tillbell.clock import from_datetime
 from tillbell.ids import first_of
-from tillbell.model.messages import Message
 from tillbell.model.records import Application, PollCursor
 from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.web.api.filters import LabelQuery, TimeQuery
-from tillbell.web.api.paging import Limit, list_page
+from tillbell.web.api.paging import Limit, list_page, row_id
 from tillbell.web.api.rendering import MessageOut, answer, message_doc
 from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, resource
 from tillbell.web.api.shapes import In, Out
@@ -115,13 +114,11 @@ async def _polled(
     # No message may appear behind an iterator that has passed it. A process commits in the order of
     # its ids; of several processes we wait for the slowest.
     filter_ = filter_._replace(before=gateway.cluster.complete_before())
-
-    async def fetch(page: Page) -> list[Message]:
-        return await gateway.database.messages(app.id, filter_, page)
-
-    found = await list_page(fetch, page, lambda m: m.id)
-    docs = [await message_doc(gateway, m, with_content=True) for m in found.rows]
-    return answer({"data": docs, "iterator": found.iterator, "done": found.done})
+    messages = await list_page(
+        lambda page: gateway.database.messages(app.id, filter_, page), page, row_id
+    )
+    docs = [await message_doc(gateway, message, with_content=True) for message in messages.rows]
+    return answer({"data": docs, "iterator": messages.iterator, "done": messages.done})
 
 
 async def _keep(gateway: Gateway, app: Application, name: str, place: str) -> None:

@@ -11,8 +11,7 @@ from pydantic import Field
 from tillbell.clock import Micros, to_datetime
 from tillbell.errors import NotFound
 from tillbell.model.shipments import Shipment
-from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource
 from tillbell.web.api.shapes import Listed, Out
 
@@ -68,12 +67,9 @@ READ = app_read("shipment", None)
 @router.get("", dependencies=READ)
 async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> Listed[ShipmentOut]:
     """List parcels, newest first."""
-
-    async def fetch(page: Page) -> list[Shipment]:
-        return await gateway.database.list(Shipment, app.id, page)
-
-    found = await list_page(fetch, page, lambda shipment: shipment.id)
-    return Listed(**found.shown([ShipmentOut.of(one) for one in found.rows]))
+    return await listed(
+        lambda page: gateway.database.list(Shipment, app.id, page), page, ShipmentOut.of
+    )
 
 
 @router.get("/{shipment_id}", dependencies=READ)

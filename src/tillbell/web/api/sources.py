@@ -26,10 +26,9 @@ from tillbell.receive.receive import answer_to
 from tillbell.receive.source_cache import CompiledSource, path_of
 from tillbell.receive.verify_and_parse import explained, verify_and_parse
 from tillbell.rules.payments.trust import confirmation_policy
-from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.endpoints import WEEK_S
 from tillbell.web.api.masked_callback import ReadingOut, reading_out
-from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.paging import OrderedPageOf, list_page, row_id
 from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, app_write, resource
 from tillbell.web.api.shapes import Flag, In, Listed, Metadata, Name, Out, Uid
 
@@ -178,13 +177,11 @@ SettingsOf = Annotated[SourceSettings, Depends(the_source_settings)]
 @router.get("", dependencies=READ)
 async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> Listed[SourceOut]:
     """List an application's sources."""
-
-    async def fetch(page: Page) -> list[Source]:
-        return await gateway.database.list(Source, app.id, page)
-
-    found = await list_page(fetch, page, lambda source: source.id)
-    lives = (gateway.source_cache.compiled(source.id) for source in found.rows)
-    return Listed(**found.shown([source_out(gateway, live) for live in lives if live]))
+    sources = await list_page(
+        lambda page: gateway.database.list(Source, app.id, page), page, row_id
+    )
+    compiled = [gateway.source_cache.compiled(source.id) for source in sources.rows]
+    return sources.showing([source_out(gateway, source) for source in compiled if source])
 
 
 @router.post("", status_code=201, dependencies=WRITE)

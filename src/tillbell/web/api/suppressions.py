@@ -12,8 +12,7 @@ from tillbell.clock import to_datetime
 from tillbell.errors import NotFound
 from tillbell.model.emails import Suppression
 from tillbell.process.operator import ActionReason
-from tillbell.storage.ports.outbound import Page
-from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import (
     ApplicationOf,
     GatewayOf,
@@ -75,12 +74,9 @@ async def list_(
     app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf
 ) -> Listed[SuppressionOut]:
     """List suppressed addresses, newest first."""
-
-    async def fetch(page: Page) -> list[Suppression]:
-        return await gateway.database.list(Suppression, app.id, page)
-
-    found = await list_page(fetch, page, lambda suppression: suppression.id)
-    return Listed(**found.shown([SuppressionOut.of(one) for one in found.rows]))
+    return await listed(
+        lambda page: gateway.database.list(Suppression, app.id, page), page, SuppressionOut.of
+    )
 
 
 @router.get("/{suppression_id}", dependencies=READ)

@@ -35,7 +35,7 @@ from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.conflicts import ConflictOut
 from tillbell.web.api.filters import TimeQuery, instant
 from tillbell.web.api.manual_actions import SECOND_KEY, ActIn, proposed
-from tillbell.web.api.paging import OrderedPageOf, list_page
+from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import (
     UID,
     ApplicationOf,
@@ -242,12 +242,11 @@ async def list_(
     app: ApplicationOf, page: OrderedPageOf, filter_: FilterOf, gateway: GatewayOf
 ) -> Listed[TransactionOut]:
     """List transactions, newest first."""
-
-    async def fetch(page: Page) -> list[Transaction]:
-        return await gateway.database.history.transactions(app.id, filter_, page)
-
-    found = await list_page(fetch, page, lambda transaction: transaction.id)
-    return Listed(**found.shown([transaction_out(one) for one in found.rows]))
+    return await listed(
+        lambda page: gateway.database.history.transactions(app.id, filter_, page),
+        page,
+        transaction_out,
+    )
 
 
 @router.post(
