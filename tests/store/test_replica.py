@@ -146,7 +146,7 @@ async def test_one_that_says_nothing_is_not_waited_for(
     heard: io.StringIO,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(replica, "READ_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(replica, "PATIENCE_S", 0.05)
     answers = threading.Event()
 
     def ask(reader: Reader) -> str:

@@ -101,7 +101,7 @@ class Breaking(SqliteConnection):
     def query(self, name, bindings=(), *chosen):  # type: ignore[no-untyped-def]
         if self.is_broken:
             raise StoreUnavailable("The connection is gone.")
-        return super().rows(name, bindings, *chosen)
+        return super().query(name, bindings, *chosen)
 
 
 @pytest.fixture
