@@ -111,11 +111,11 @@ async def fill(till: Till, app: str) -> Transaction:
     conflict = till.conflict(payment)
     entry = till.audit_entry(payment.id, app_id=app)
     await till.do(
-        steps=(refund,),
+        transaction_writes=(refund,),
         conclusion=told,
         conflicts=(conflict,),
         audit=(entry,),
-        seen=((f"src_{app}", "item"),),
+        item_keys=((f"src_{app}", "item"),),
     )
     retry_at = till.world.now + DAY
     await till.conclude(waiting, UNMATCHED, retry_at=retry_at, waits_for=("order-1",))

@@ -181,12 +181,12 @@ class Life:
         return self.following(known) if known and self.random.random() < 0.7 else self.opening()
 
     async def create(self) -> None:
-        await self.change(steps=(self.opening(),))
+        await self.change(transaction_writes=(self.opening(),))
 
     async def move(self) -> None:
         known = self.pick(self.specification.known_transactions)
         if known is not None:
-            await self.change(steps=(self.following(known),))
+            await self.change(transaction_writes=(self.following(known),))
 
     async def link(self) -> None:
         """Refund a payment, perhaps too much of it or for the second time."""
@@ -196,7 +196,7 @@ class Life:
         amount = self.random.choice([10, 60, 100])
         psp = self.random.choice(["r1", "r2", None])
         refund = self.till.refunding(known, amount, app_id=known.app_id, psp_transaction_id=psp)
-        await self.change(steps=(refund,))
+        await self.change(transaction_writes=(refund,))
 
     async def again(self) -> None:
         """Say once more what was said: a commit whose answer was lost, or a late decision."""

@@ -193,7 +193,7 @@ async def test_candidates_are_found_once_and_at_most_fifty(till: Till) -> None:
 async def test_children_are_those_linked_to_a_transaction(till: Till) -> None:
     payment, other = await till.captured(), await till.captured()
     steps = [till.refunding(payment, 100) for _ in range(3)]
-    await till.do(steps=tuple(steps))
+    await till.do(transaction_writes=tuple(steps))
 
     assert await till.store.linked_transactions(payment.app_id, payment.id) == [
         step.transaction for step in steps
@@ -213,7 +213,7 @@ async def ledger(till: Till) -> list[Any]:
             await till.create(DECLINED, psp_transaction_id="ref", source_id=f"src_{n}"),
         ]
         refund = till.refunding(payment, 10, user_id="bob", order_id="ref")
-        await till.do(steps=(refund,))
+        await till.do(transaction_writes=(refund,))
         found.append(refund.transaction)
         await till.create(app_id=till.world.other_app, order_id="ref", user_id="ann")
     return sorted([payment, *found], reverse=True)

@@ -193,7 +193,9 @@ async def prey(till: Till) -> dict[str, str]:
     second = till.opening(till.refund(paid, 5_000, psp_transaction_id="re_2"), APPROVED)
     callback = await till.receive("k")
     entry = till.audit_entry(paid.id)
-    await till.do(steps=(refund, second), conclusion=till.conclusion(callback), audit=(entry,))
+    await till.do(
+        transaction_writes=(refund, second), conclusion=till.conclusion(callback), audit=(entry,)
+    )
     return {
         "app": paid.app_id,
         "paid": paid.id,
@@ -231,7 +233,7 @@ async def test_what_is_lawful_is_not_refused(till: Till, thief: apsw.Connection,
     paid = await till.captured(uid="one")
     refund = till.refunding(paid, 6_000)
     second = till.opening(till.refund(paid, 5_000), APPROVED)
-    await till.do(steps=(refund, second))
+    await till.do(transaction_writes=(refund, second))
     waits, declined = await till.create(), await till.create(DECLINED)
     names = {"second": second.transaction.id, "open": waits.id, "declined": declined.id}
     before = thief.total_changes()

@@ -38,12 +38,12 @@ async def test_a_change_makes_all_of_a_decision_true(till: Till) -> None:
     told = till.conclusion(callback, transaction_id=before.id, message_ids=(news.message.id,))
     record = till.record()
     await till.do(
-        steps=(step,),
+        transaction_writes=(step,),
         conclusion=told,
         conflicts=(conflict,),
-        records=(RecordWrite(record, 0),),
+        record_writes=(RecordWrite(record, 0),),
         publications=(news,),
-        seen=((till.source, "item"),),
+        item_keys=((till.source, "item"),),
         audit=(entry,),
         idempotency=("key", "print", b"answer"),
     )
@@ -95,7 +95,7 @@ async def test_what_is_kept_of_a_transaction_is_all_of_it(till: Till) -> None:
         if_silent=TransactionStatus.FAILED,
     )
     step = till.opening(full, ON_HOLD, effects=(RESERVE,))
-    await till.do(steps=(step,))
+    await till.do(transaction_writes=(step,))
 
     assert await till.store.transaction(full.app_id, full.id) == step.transaction
     assert await till.store.transitions(full.app_id, full.id) == list(step.transitions)

@@ -29,7 +29,7 @@ async def crosses(till: Till, why: str, **parts: Any) -> None:
     opening = till.opening(till.transaction())
     news, seen = till.publication(), ((till.source, "fresh"),)
     parts.setdefault("conclusion", till.conclusion(await till.receive(None)))
-    parts["steps"] = (opening, *parts.get("steps", ()))
+    parts["transaction_writes"] = (opening, *parts.get("transaction_writes", ()))
     change = ChangeSet(**{"audit": (entry,), "publications": (news,), "item_keys": seen, **parts})
 
     assert await till.store.commit_changes(change) == PreconditionFailed(why)
@@ -44,16 +44,18 @@ async def test_a_step_from_an_old_version_crosses(till: Till) -> None:
     before = await till.create()
     await till.move(before, ON_HOLD)
 
-    await crosses(till, "version", steps=(till.step(before, APPROVED, effects=(CREDIT,)),))
+    await crosses(
+        till, "version", transaction_writes=(till.step(before, APPROVED, effects=(CREDIT,)),)
+    )
     assert await till.store.effects(before.app_id, before.id) == []
 
 
 async def test_a_step_of_what_is_there_already_or_not_yet_crosses(till: Till) -> None:
     new = till.transaction()
-    await crosses(till, "version", steps=(till.step(new, APPROVED),))
-    await till.do(steps=(till.opening(new),))
+    await crosses(till, "version", transaction_writes=(till.step(new, APPROVED),))
+    await till.do(transaction_writes=(till.opening(new),))
 
-    await crosses(till, "version", steps=(till.opening(new),))
+    await crosses(till, "version", transaction_writes=(till.opening(new),))
 
 
 async def test_of_two_equal_steps_in_one_group_commit_one_is_done(till: Till) -> None:
@@ -70,7 +72,7 @@ async def test_of_two_equal_steps_in_one_group_commit_one_is_done(till: Till) ->
 
 async def test_a_second_transaction_of_one_uid_crosses(till: Till) -> None:
     await till.create(uid="order-1")
-    await crosses(till, "uid", steps=(till.opening(till.transaction(uid="order-1")),))
+    await crosses(till, "uid", transaction_writes=(till.opening(till.transaction(uid="order-1")),))
 
     await till.create(uid="order-1", app_id=till.world.other_app)
 
@@ -123,13 +125,13 @@ async def test_of_two_conclusions_in_one_group_commit_one_is_done(till: Till) ->
 
 async def test_the_same_refund_under_two_events_is_applied_once(till: Till) -> None:
     payment = await till.captured()
-    await till.do(steps=(till.refunding(payment, 100, psp_transaction_id="re_1"),))
+    await till.do(transaction_writes=(till.refunding(payment, 100, psp_transaction_id="re_1"),))
     again = till.refunding(payment, 100, psp_transaction_id="re_1")
 
-    await crosses(till, "psp_transaction_id", steps=(again,))
-    await till.do(steps=(till.refunding(payment, 100, psp_transaction_id="re_2"),))
+    await crosses(till, "psp_transaction_id", transaction_writes=(again,))
+    await till.do(transaction_writes=(till.refunding(payment, 100, psp_transaction_id="re_2"),))
     other = till.refunding(payment, 100, psp_transaction_id="re_1", source_id=till.second)
-    await till.do(steps=(other,))
+    await till.do(transaction_writes=(other,))
     assert len(await till.store.linked_transactions(payment.app_id, payment.id)) == 3
 
 
@@ -146,11 +148,11 @@ async def test_the_same_refund_twice_in_one_group_commit_is_applied_once(till: T
 
 async def test_refunds_beyond_what_was_captured_cross(till: Till) -> None:
     payment = await till.captured(amount=1_000)
-    await till.do(steps=(till.refunding(payment, 600),))
+    await till.do(transaction_writes=(till.refunding(payment, 600),))
 
-    await crosses(till, "refunds", steps=(till.refunding(payment, 401),))
-    await till.do(steps=(till.refunding(payment, 400),))
-    await crosses(till, "refunds", steps=(till.refunding(payment, 1),))
+    await crosses(till, "refunds", transaction_writes=(till.refunding(payment, 401),))
+    await till.do(transaction_writes=(till.refunding(payment, 400),))
+    await crosses(till, "refunds", transaction_writes=(till.refunding(payment, 1),))
 
 
 async def test_refunds_of_one_group_commit_are_counted_together(till: Till) -> None:
@@ -162,12 +164,12 @@ async def test_refunds_of_one_group_commit_are_counted_together(till: Till) -> N
 
 
 async def test_a_refund_of_what_was_not_captured_crosses(till: Till) -> None:
-    await crosses(till, "refunds", steps=(till.refunding(await till.create(), 1),))
+    await crosses(till, "refunds", transaction_writes=(till.refunding(await till.create(), 1),))
 
 
 async def test_a_payment_can_be_captured_and_refunded_at_once(till: Till) -> None:
     payment = till.opening(till.transaction(amount=500), APPROVED, effects=(CREDIT,))
-    await till.do(steps=(payment, till.refunding(payment.transaction, 500)))
+    await till.do(transaction_writes=(payment, till.refunding(payment.transaction, 500)))
 
     (refund,) = await till.store.linked_transactions(
         payment.transaction.app_id, payment.transaction.id
@@ -208,14 +210,14 @@ async def test_a_used_key_of_a_publication_crosses(till: Till) -> None:
 
 async def test_a_record_of_another_version_crosses(till: Till) -> None:
     record = till.record(uid="main")
-    await till.do(records=(RecordWrite(record, 0),))
+    await till.do(record_writes=(RecordWrite(record, 0),))
     newer = till.record(id=record.id, uid="main", version=2)
 
-    await crosses(till, "version", records=(RecordWrite(newer, 0),))
-    await crosses(till, "version", records=(RecordWrite(newer, 2),))
-    await till.do(records=(RecordWrite(newer, 1),))
+    await crosses(till, "version", record_writes=(RecordWrite(newer, 0),))
+    await crosses(till, "version", record_writes=(RecordWrite(newer, 2),))
+    await till.do(record_writes=(RecordWrite(newer, 1),))
     assert await till.store.get(Source, "main", till.world.app) == newer
-    await crosses(till, "uid", records=(RecordWrite(till.record(uid="main"), 0),))
+    await crosses(till, "uid", record_writes=(RecordWrite(till.record(uid="main"), 0),))
 
 
 async def test_a_conflict_is_resolved_once(till: Till) -> None:
@@ -240,6 +242,6 @@ async def test_an_item_that_was_seen_crosses(till: Till) -> None:
     seen = ((till.source, "a"), (till.source, "b"), (till.source, "a"))
     await till.do(conclusion=till.conclusion(callback), seen=seen)
 
-    await crosses(till, "known_item_keys", seen=((till.source, "b"), (till.source, "c")))
+    await crosses(till, "known_item_keys", item_keys=((till.source, "b"), (till.source, "c")))
     assert await till.store.new_item_keys(till.world.app, till.source, ["a", "b", "c"]) == {"c"}
     assert await till.store.new_item_keys(till.world.app, till.second, ["a"]) == {"a"}

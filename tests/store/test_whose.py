@@ -45,7 +45,7 @@ async def test_bytes_are_of_their_application_only(till: Till) -> None:
 
 async def test_money_is_of_its_application_only(till: Till) -> None:
     paid = await till.captured()
-    await till.do(steps=(till.refunding(paid, 1),))
+    await till.do(transaction_writes=(till.refunding(paid, 1),))
     other = till.world.other_app
 
     assert await till.store.transitions(other, paid.id) == []

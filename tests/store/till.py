@@ -145,7 +145,7 @@ class Till:
     ) -> Transaction:
         """Store a new transaction."""
         step = self.opening(self.transaction(**fields), *statuses, effects=effects)
-        await self.do(steps=(step,))
+        await self.do(transaction_writes=(step,))
         return step.transaction
 
     async def move(
@@ -153,7 +153,7 @@ class Till:
     ) -> Transaction:
         """Store the step that follows."""
         step = self.step(before, *statuses, effects=effects, **fields)
-        await self.do(steps=(step,))
+        await self.do(transaction_writes=(step,))
         return step.transaction
 
     async def captured(self, **fields: Any) -> Transaction:
