@@ -1,12 +1,12 @@
-"""Where we may send: the one place that judges addresses.
+"""Address policy: the one place that decides where requests may be sent.
 
-The table of special blocks is ssrfguard's, transcribed from IANA's registries; this file adds
-what the registries lack (metadata services), what deployments may open, and our own rule for
-IPv6: only 2000::/3 is public.
+The table of special blocks is ssrfguard's, transcribed from IANA's registries. This file adds what
+the registries lack (metadata services), what operators may allow, and one rule for IPv6: only
+2000::/3 is public.
 
 - **Never**, whatever is configured: link-local and metadata addresses, also inside mapped,
   compatible, NAT64 and 6to4 forms.
-- **By the operator's leave** (`TILLBELL_ALLOW_CIDRS`): loopback, private, carrier-grade NAT,
+- **If the operator allows it** (`TILLBELL_ALLOW_CIDRS`): loopback, private, carrier-grade NAT,
   unique-local, each also in its IPv4-mapped form.
 - Every other special block: never.
 """
@@ -23,8 +23,9 @@ from tillbell.errors import Misconfigured
 from tillbell.rules.delivery.urls import is_literal, is_localhost, parse_url, refuse
 
 Address = IPv4Address | IPv6Address
+Origin = tuple[str, str, int]  # scheme, host, port
 
-# What holds the keys of a cloud machine, or speaks for the link it is on.
+# Addresses that give out a cloud machine's credentials, or belong to the local link.
 _NEVER = {
     ip_network(cidr): name
     for cidr, name in (
@@ -52,8 +53,8 @@ _PRIVATE = {
     )
 }
 _GLOBAL_V6 = ip_network("2000::/3")
-# IETF protocol assignments, Teredo among them. IANA calls a few of them reachable; none of
-# those is a web server.
+# IETF protocol assignments, for example Teredo. IANA calls a few of them reachable; none of those
+# is a web server.
 _PROTOCOLS = (ip_network("192.0.0.0/24"), ip_network("2001::/23"))
 _NAT64 = ip_network("64:ff9b::/96")
 _INSECURE = (
@@ -62,7 +63,7 @@ _INSECURE = (
 
 
 class Target(NamedTuple):
-    """A checked URL, taken apart once; nobody reads the text again."""
+    """A checked URL, parsed once. The text is not read again."""
 
     scheme: str
     host: str  # lower case, A-labels; a literal IPv6 address without brackets
@@ -72,16 +73,21 @@ class Target(NamedTuple):
     is_tls: bool
 
     @property
+    def origin(self) -> Origin:
+        """Scheme, host and port: what requests must share to use the same connection."""
+        return self.scheme, self.host, self.port
+
+    @property
     def url(self) -> str:
-        """Return the URL as it will be called, international names as A-labels."""
+        """The URL as it will be called, international names as A-labels."""
         return f"{self.scheme}://{self.host_header.decode()}{self.path.decode()}"
 
 
 class AddressPolicy:
-    """The operator's choice of where endpoints may be.
+    """Where endpoints may be, by the rules above and the operator's settings.
 
-    `allowed_ports=None` allows 80, 443 and everything from 1024: no mail, name or shell service
-    is to take an HTTP request for commands.
+    `allowed_ports=None` allows 80, 443 and everything from 1024, because a mail, name or shell
+    service might take an HTTP request for commands.
     """
 
     def __init__(
@@ -95,9 +101,9 @@ class AddressPolicy:
         self._ports = None if allowed_ports is None else frozenset(allowed_ports)
 
     def check_url(self, url: str) -> Target:
-        """Read and judge an endpoint's URL; `Invalid` says what to change.
+        """Parse and judge an endpoint's URL; `Invalid` says what to change.
 
-        Names are judged when they are resolved, before each connection.
+        The addresses of a name are judged by `admit` before each connection.
         """
         parsed = parse_url(url)
         target = _target(parsed.scheme, parsed.host, parsed.port, parsed.path)
@@ -106,7 +112,10 @@ class AddressPolicy:
         return target
 
     def judge_target(self, target: Target) -> tuple[str, str] | None:
-        """Say why a target may not be called, as (kind, message), without looking up its name."""
+        """Return why a target may not be called, as (kind, message); the name is not looked up.
+
+        None if nothing is wrong.
+        """
         if not target.is_tls and not self._allows_http:
             return "url_insecure", _INSECURE
         if not self._allows_port(target.port):
@@ -118,7 +127,7 @@ class AddressPolicy:
         return None
 
     def judge(self, address: str) -> str | None:
-        """Say why an address may not be called; None: it may."""
+        """Return why an address may not be called; None if it may."""
         ip = _read(address)
         if ip is None:
             return f"{address!r} is not a plain IP address."
@@ -127,10 +136,10 @@ class AddressPolicy:
         return _judge_public(ip)
 
     def admit(self, host: str, addresses: Sequence[str]) -> tuple[tuple[str, ...], str]:
-        """Return the addresses of a name that may be called, or () and why not.
+        """Return the addresses of a name that may be called, and ""; or () and why not.
 
-        One denied address denies the whole answer: a name that points both outside and
-        inside has no honest use. `localhost` is the exception, being two addresses by nature.
+        One blocked address blocks them all: a name that leads both to the internet and to an
+        internal network has no honest use. `localhost` is the exception: it has two addresses.
         """
         judged = [(address, self.judge(address)) for address in addresses]
         allowed = tuple(address for address, reason in judged if reason is None)
@@ -172,7 +181,7 @@ def _network(cidr: str) -> IPv4Network | IPv6Network:
 
 
 def _read(text: str) -> Address | None:
-    """Read an address without a zone; an IPv4-mapped one is the IPv4 address it stands for."""
+    """Parse an address without a zone; an IPv4-mapped one becomes its IPv4 address."""
     try:
         ip = ip_address(text)
     except ValueError:
@@ -187,7 +196,7 @@ def _may_be_opened(ip: Address) -> bool:
 
 
 def _judge_public(ip: Address) -> str | None:
-    """Judge an address that no setting has opened."""
+    """Judge an address that no setting allows."""
     if name := _never_name(ip):
         return f"{ip} is {name}; it can never be an endpoint."
     if name := _private_name(ip):
@@ -215,7 +224,7 @@ def _judge_v6(ip: IPv6Address) -> str | None:
 
 
 def _translated(ip: IPv6Address) -> IPv4Address | None:
-    """Return the IPv4 address that a NAT64 or 6to4 address leads to."""
+    """Return the IPv4 address inside a NAT64 or 6to4 address, if it is one."""
     if ip in _NAT64:
         return IPv4Address(int(ip) & 0xFFFFFFFF)
     return ip.sixtofour

@@ -1,12 +1,12 @@
-"""The guarded sender: the one HTTP client, through which everything leaves.
+"""The HTTP client, through which every request of this server leaves.
 
-Every attempt, ping and look-up of ours goes through `HttpClient.send`. It resolves a name once,
+Every attempt, ping and provider look-up goes through `HttpClient.send`. It resolves a name once,
 judges every address of the answer, and connects to a judged address, never to a name. TLS is
-verified for the target's host. One deadline covers everything from the name look-up to the
-last byte. Redirects, proxies, cookies, netrc files and content codings are not spoken.
+verified for the target's host. One deadline covers everything from the name look-up to the last
+byte. Redirects, proxies, cookies, netrc files and content codings are not supported.
 
-A request is sent once: nothing is repeated behind the caller's back, so what the attempt log
-says is what the receiver saw. How answers are read: `wire.py`; connections kept: `pool.py`.
+A request is sent once and never repeated here, so the attempt log says what the receiver saw. How
+answers are read: `connection.py`; how connections are kept: `pool.py`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from tillbell.rules.delivery.urls import is_literal
 
 ADDRESSES_TRIED_MAX = 3
 _TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
-_NO_DESCRIPTOR_S = 0.1
+_NO_DESCRIPTOR_S = 0.1  # how long to wait for a free descriptor
 
 
 class _ConnectFailure(NamedTuple):
-    """Why no connection came about."""
+    """Why there is no connection."""
 
     error: str
     detail: str
@@ -45,7 +45,7 @@ _OVERLOADED = _ConnectFailure(
 class HttpClient:
     """Sends requests. One per process.
 
-    `ssl_context` replaces the system's trust (tests, private authorities).
+    `ssl_context` replaces the system's trust store (for tests and private authorities).
     """
 
     def __init__(
@@ -67,26 +67,28 @@ class HttpClient:
         self._ssl = ssl_context
 
     async def send(self, target: Target, head: bytes, body: bytes, timeout_s: float) -> Reply:
-        """Send one request and return what came of it; receivers' failures are values.
+        """Send one request and return the reply; a receiver's failure is a reply with an `error`.
 
         `head` is the request line and headers, each ended by CRLF; `Content-Length` is added.
-        Ends at most a connection tick (50 ms) after `timeout_s`.
+        Ends at most one tick of the pool (50 ms) after `timeout_s`.
         """
         started = self._monotonic()
         now = self._loop.time()
         deadline = now + timeout_s
-        wire = self._pool.take_idle(target[:3], now)
-        if wire is None:
-            found = await self._open(target, deadline)
-            if isinstance(found, _ConnectFailure):
+        connection = self._pool.take_idle(target.origin, now)
+        if connection is None:
+            opened = await self._open(target, deadline)
+            if isinstance(opened, _ConnectFailure):
                 took_us = int((self._monotonic() - started) * 1_000_000)
-                return Reply(0, found.error, found.detail, b"", "", took_us)
-            wire = found
+                return Reply(
+                    status=0, error=opened.error, detail=opened.detail, duration_us=took_us
+                )
+            connection = opened
         request = b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
         try:
-            return await wire.exchange(request, deadline, started, timeout_s)
+            return await connection.exchange(request, deadline, started, timeout_s)
         except asyncio.CancelledError:
-            wire.abort()
+            connection.abort()
             raise
 
     @property
@@ -102,11 +104,11 @@ class HttpClient:
     # ── a new connection ─────────────────────────────────────────────────────────────────────────
 
     async def _open(self, target: Target, deadline: float) -> HttpConnection | _ConnectFailure:
-        # Targets come from the database too: one that was never checked is judged here.
+        # A target may come from the database and never have been checked, so it is judged here.
         if problem := self._policy.judge_target(target):
             kind = "blocked_address" if problem[0].endswith("_address") else "blocked_url"
             return _ConnectFailure(kind, f"The URL {problem[1]}")
-        addresses = await self._admitted(target.host, deadline)
+        addresses = await self._allowed_addresses(target.host, deadline)
         if isinstance(addresses, _ConnectFailure):
             return addresses
         return await self._acquire_and_connect(target, addresses, deadline)
@@ -114,53 +116,56 @@ class HttpClient:
     async def _acquire_and_connect(
         self, target: Target, addresses: tuple[str, ...], deadline: float
     ) -> HttpConnection | _ConnectFailure:
-        """Wait for a place, or for a connection that becomes idle, and take it."""
+        """Open a connection as soon as the pool has a permit, or take one that becomes idle."""
         loop = asyncio.get_running_loop()
-        is_next = False
+        was_woken = False
         while loop.time() < deadline:
-            if wire := self._pool.take_idle(target[:3], loop.time()):
-                return wire
-            if self._pool.try_acquire(is_next=is_next):
+            if connection := self._pool.take_idle(target.origin, loop.time()):
+                return connection
+            if self._pool.try_acquire(was_woken=was_woken):
                 opened = await self._connect_any(target, addresses, deadline)
                 if opened is not _OVERLOADED:
                     return opened
-                # No descriptor: others hold them, so there is nothing to wait for but time.
+                # No descriptor is free, and others than the pool hold them: wait a little.
                 self._pool.evict_oldest()
                 await asyncio.sleep(min(_NO_DESCRIPTOR_S, max(0.0, deadline - loop.time())))
             else:
-                await self._pool.wait_for_permit(deadline)
-            is_next = True
+                await self._pool.wait(deadline)
+            was_woken = True
         return _OVERLOADED
 
-    async def _admitted(self, host: str, deadline: float) -> tuple[str, ...] | _ConnectFailure:
+    async def _allowed_addresses(
+        self, host: str, deadline: float
+    ) -> tuple[str, ...] | _ConnectFailure:
+        """Return the addresses of a host to connect to; a blocked one blocks them all."""
         if is_literal(host):
             addresses: tuple[str, ...] = (host,)
         else:
             try:
                 async with asyncio.timeout_at(deadline):
-                    found = await self._resolver.resolve(host)
+                    resolved = await self._resolver.resolve(host)
             except TimeoutError:
                 return _ConnectFailure("dns_timeout", f"The name {host} was not resolved in time.")
-            if isinstance(found, Unresolved):
-                return _ConnectFailure(found.error, found.detail)
-            addresses = found.addresses
-        admitted, reason = self._policy.admit(host, addresses)
-        return admitted or _ConnectFailure("blocked_address", reason)
+            if isinstance(resolved, Unresolved):
+                return _ConnectFailure(resolved.error, resolved.detail)
+            addresses = resolved.addresses
+        allowed, reason = self._policy.admit(host, addresses)
+        return allowed or _ConnectFailure("blocked_address", reason)
 
     async def _connect_any(
         self, target: Target, addresses: tuple[str, ...], deadline: float
     ) -> HttpConnection | _ConnectFailure:
-        """Try a few addresses in turn, in a place that was taken; each has its share of the time.
+        """Try a few addresses in turn, with a permit; each has its share of the time.
 
-        Only while no connection came about: once TLS has begun, that address is the answer.
+        The next is tried after a timeout or a failure of TCP; other failures of TLS are final.
         """
         loop = asyncio.get_running_loop()
         deadline = min(deadline, loop.time() + self._limits.connect_timeout_s)
-        tried = addresses[:ADDRESSES_TRIED_MAX]
+        candidates = addresses[:ADDRESSES_TRIED_MAX]
         result: HttpConnection | _ConnectFailure = _OVERLOADED
         try:
-            for left, address in zip(range(len(tried), 0, -1), tried, strict=True):
-                until = loop.time() + (deadline - loop.time()) / left
+            for remaining, address in zip(range(len(candidates), 0, -1), candidates, strict=True):
+                until = loop.time() + (deadline - loop.time()) / remaining
                 result = await self._connect(target, address, until)
                 if isinstance(result, HttpConnection):
                     self._pool.add(result)
@@ -169,7 +174,7 @@ class HttpClient:
                 break
         finally:
             if not isinstance(result, HttpConnection):
-                self._pool.release_permit()
+                self._pool.release()
         return result
 
     async def _connect(
@@ -181,23 +186,23 @@ class HttpClient:
         except OSError as error:
             return _explain(error, target, address)
         sock.setblocking(False)
-        wire = HttpConnection(self._pool, self._clock, target[:3], sock)
+        connection = HttpConnection(self._pool, self._clock, target.origin, sock)
         loop = asyncio.get_running_loop()
         is_reached = False
         try:
             async with asyncio.timeout_at(until):
                 await loop.sock_connect(sock, (address, target.port))
                 is_reached = True
-                await loop.create_connection(lambda: wire, sock=sock, **self._tls(target))
+                await loop.create_connection(lambda: connection, sock=sock, **self._tls(target))
         except OSError as error:  # also TimeoutError and ssl.SSLError
             sock.close()
             return _explain(error, target, address, is_reached=is_reached)
         except asyncio.CancelledError:
             sock.close()
             raise
-        if wire.is_dead:
-            return _died_at_once(wire)
-        return wire
+        if connection.is_dead:
+            return _explain_dead(connection)
+        return connection
 
     def _tls(self, target: Target) -> dict[str, Any]:
         if not target.is_tls:
@@ -211,8 +216,9 @@ class HttpClient:
         return self._ssl
 
 
-def _died_at_once(wire: HttpConnection) -> _ConnectFailure:
-    if wire.has_surplus_bytes:
+def _explain_dead(connection: HttpConnection) -> _ConnectFailure:
+    """Say why a connection died before it was used."""
+    if connection.has_surplus_bytes:
         return _ConnectFailure(
             "protocol_error", "The receiver spoke before it was asked: not HTTP."
         )

@@ -3,12 +3,12 @@
 What counts as an answer:
 
 - **A whole head counts.** Once the status line and all headers were read, the attempt has that
-  status, whatever becomes of the body: cut off, reset, endless or late. Without a whole
-  head it has none. So a result never flips between success and failure.
-- An answer may come before the request was read to its end; it counts the same.
-- Interim answers (1xx) are skipped, a few of them. Redirects, cookies, `Alt-Svc` and content
-  codings mean nothing here.
-- Bytes that nobody asked for end the connection. They are never taken for the next answer.
+  status, whatever happens to the body: cut off, reset, endless or late. Without a whole head it
+  has no status. So a result never changes between success and failure.
+- An answer that comes before the whole request was read counts the same.
+- Up to eight interim answers (1xx) are skipped. Redirects, cookies, `Alt-Svc` and content codings
+  are ignored.
+- Bytes outside an exchange close the connection. They are never taken for the next answer.
 """
 
 from __future__ import annotations
@@ -22,36 +22,37 @@ from typing import Protocol, cast
 import httptools
 
 from tillbell.clock import Clock
+from tillbell.http.address_policy import Origin
+from tillbell.model.construct import by_keyword
 from tillbell.model.messages import Reply
 
 HEAD_MAX = 32 * 1024  # bytes of status line and headers, interim ones included
 HEAD_LINES_MAX = 256
 INTERIM_MAX = 8
 READ_MAX = HEAD_MAX + 64 * 1024  # bytes of a whole answer; we stop reading there
-BODY_KEPT = 16 * 1024
+BODY_KEPT = 16 * 1024  # bytes of the body in the reply
 
 NEVER = float("inf")
+_reply = by_keyword(Reply)
 _END_OF_HEAD = b"\r\n\r\n"
 _RETRY_AFTER = re.compile(rb"\r\nretry-after:[ \t]*([\x20-\x7e]{0,100})", re.IGNORECASE)
 _TOO_LONG = f"The head of the answer is longer than {HEAD_MAX} bytes or {HEAD_LINES_MAX} lines."
 
-Origin = tuple[str, str, int]  # scheme, host, port
-
 
 class ConnectionOwner(Protocol):
-    """Who is told of a connection's life: the pool."""
+    """What a connection reports to: the pool."""
 
     def connection_idle(self, wire: HttpConnection) -> None:
-        """Hear that it is free for another exchange."""
+        """Take note that it is free for another exchange."""
         ...
 
     def connection_closed(self, wire: HttpConnection) -> None:
-        """Hear that it is gone; its descriptor is free."""
+        """Take note that it is closed and its descriptor free."""
         ...
 
 
 class HttpConnection(asyncio.Protocol):
-    """A connection. After `abort` it is dead and told so to its owner once."""
+    """A connection. After `abort` it is dead, and its owner is called once it is closed."""
 
     __slots__ = (
         "_body",
@@ -104,14 +105,14 @@ class HttpConnection(asyncio.Protocol):
         self._body = b""
         self._is_complete = self._keeps_alive = self.has_surplus_bytes = False
 
-    # ── what the sender does ─────────────────────────────────────────────────────────────────────
+    # ── called by the client ─────────────────────────────────────────────────────────────────────
 
     def exchange(
         self, request: bytes, deadline: float, started: float, timeout_s: float
     ) -> asyncio.Future[Reply]:
-        """Send a request; the future always gets a reply.
+        """Send a request; the future gets a reply, whatever happens.
 
-        `deadline` is loop time, `started` monotonic time before the name look-up.
+        `deadline` is loop time in seconds, `started` the monotonic time before the name look-up.
         """
         assert self._future is None, "one exchange at a time"
         if self.exchanges:
@@ -125,13 +126,13 @@ class HttpConnection(asyncio.Protocol):
     def is_silent(self) -> bool:
         """Tell whether nothing has arrived since the last answer, not even the end.
 
-        Asks the kernel, because the loop may not have got round to it: a connection that the
-        receiver closed, or put unasked bytes on, must not carry another request.
+        This asks the kernel, because the event loop may not have read it yet: a connection that
+        the receiver closed, or sent surplus bytes on, must not carry another request.
         """
         return not self._poll.poll(0)
 
     def expire(self) -> None:
-        """End the exchange, because its deadline has passed."""
+        """End the exchange: its deadline has passed."""
         within = f"within {self._timeout_s:g} s"
         if self._status:
             self._end(detail=f"The answer's body had not ended {within}; its status counts.")
@@ -145,16 +146,16 @@ class HttpConnection(asyncio.Protocol):
         self.is_dead = True
         self._transport.abort()
 
-    # ── what the event loop does ─────────────────────────────────────────────────────────────────
+    # ── called by the event loop ─────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is of no common class
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's has no common class
 
     def data_received(self, data: bytes) -> None:
         """Read a piece of an answer."""
         if self._future is None:
-            self.has_surplus_bytes = True  # nobody asked
+            self.has_surplus_bytes = True
             self.abort()
             return
         self._received += len(data)
@@ -163,7 +164,7 @@ class HttpConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._failure = "The receiver switched protocols, which nobody asked for."
+            self._failure = "The receiver switched protocols, which was not requested."
         except httptools.HttpParserError as error:
             self.has_surplus_bytes = True
             self._failure = self._failure or f"The answer is not HTTP/1.1 ({_clean(error)})."
@@ -173,7 +174,7 @@ class HttpConnection(asyncio.Protocol):
             self._check_limits()
 
     def eof_received(self) -> None:
-        """Take no more requests; the transport closes itself."""
+        """Take no more requests. The transport closes itself."""
         self.is_dead = True
 
     def _check_limits(self) -> None:
@@ -185,7 +186,7 @@ class HttpConnection(asyncio.Protocol):
             self._end(detail=f"The answer is longer than {READ_MAX} bytes; the rest was not read.")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the exchange, if one is on, with what was read."""
+        """End the exchange, if there is one, with what was read."""
         self.is_dead = True
         if self._future is not None and self._status:
             self._end(detail="The connection broke inside the answer's body." if exc else "")
@@ -201,10 +202,10 @@ class HttpConnection(asyncio.Protocol):
             return f"The receiver {how} a connection it had kept open, without an answer."
         return f"The receiver {how} the connection without an answer."
 
-    # ── what the parser does ─────────────────────────────────────────────────────────────────────
+    # ── called by the parser ─────────────────────────────────────────────────────────────────────
 
     def on_message_begin(self) -> None:
-        """Notice a second answer."""
+        """Detect a second answer."""
         if self._is_complete:
             self.has_surplus_bytes = True
 
@@ -226,32 +227,32 @@ class HttpConnection(asyncio.Protocol):
             self._keeps_alive = self._parser.should_keep_alive()
 
     def _check_length(self, status: int) -> None:
-        """Take the status if it is only the body that made so many lines or bytes."""
+        """Take the status if only the body has so many lines or bytes, not the head."""
         head = _END_OF_HEAD.join(self._heads())
         if len(head) > HEAD_MAX or head.count(b"\n") > HEAD_LINES_MAX:
             self._failure = _TOO_LONG
         else:
-            self._status = status  # and the connection is not kept
+            self._status = status  # the connection is not kept
 
     def _is_http_1(self) -> bool:
         head = self._heads()[-1] if self._interim else self._head
         return head.startswith((b"HTTP/1.1 ", b"HTTP/1.0 "))
 
     def _heads(self) -> list[bytes]:
-        """Return the interim heads and the last one, of an answer whose head is whole."""
+        """Return the interim heads and the final one, once the final one is whole."""
         return self._head.split(_END_OF_HEAD, self._interim + 1)[: self._interim + 1]
 
     def _retry_after(self) -> str:
-        found = _RETRY_AFTER.search(self._heads()[-1])
-        return found[1].decode("ascii").strip() if found else ""
+        match = _RETRY_AFTER.search(self._heads()[-1])
+        return match[1].decode("ascii").strip() if match else ""
 
     def on_body(self, data: bytes) -> None:
-        """Keep the first part of the body."""
+        """Keep the first bytes of the body."""
         if len(self._body) < BODY_KEPT and not self._is_complete:
             self._body += data[: BODY_KEPT - len(self._body)]
 
     def on_message_complete(self) -> None:
-        """Mark the end of the answer; of an interim one it means nothing."""
+        """Note the end of the answer; the end of an interim answer means nothing."""
         if self._status:
             self._is_complete = True
 
@@ -261,7 +262,15 @@ class HttpConnection(asyncio.Protocol):
         self.deadline = NEVER
         took_us = int((self._monotonic() - self._started) * 1_000_000)
         retry_after = self._retry_after() if self._status >= 300 else ""
-        reply = Reply(self._status, error, detail, self._body, retry_after, took_us, self._head)
+        reply = _reply(
+            status=self._status,
+            error=error,
+            detail=detail,
+            body=self._body,
+            retry_after=retry_after,
+            duration_us=took_us,
+            head=self._head,
+        )
         if self._is_complete and self._keeps_alive and not (self.has_surplus_bytes or self.is_dead):
             self.idle_since = self._loop.time()
             self._owner.connection_idle(self)
@@ -272,6 +281,6 @@ class HttpConnection(asyncio.Protocol):
 
 
 def _clean(error: Exception) -> str:
-    """Return a parser's message without anything the receiver wrote."""
+    """Return the first line of a parser's message, printable ASCII only."""
     text = str(error).partition("\n")[0]
     return "".join(c for c in text if " " <= c <= "~")[:100]

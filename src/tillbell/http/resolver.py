@@ -1,12 +1,12 @@
-"""Names to addresses, asynchronously, without the system's resolver.
+"""The resolver: looks names up asynchronously, without the system's resolver.
 
-`getaddrinfo` blocks a thread of a small pool: a handful of dead names would stop every other
-look-up. Here a look-up is a few datagrams and a timer. IPv4 and IPv6 are asked in parallel,
-with a final dot and without search domains, so `internal` never becomes `internal.corp.example`.
+`getaddrinfo` blocks a thread of a small pool: a few dead names would stop every other look-up. Here
+a look-up is a few datagrams and a timer. IPv4 and IPv6 are asked in parallel, with a final dot and
+without search domains, so `internal` never becomes `internal.corp.example`.
 
-Failures are values. Answers are kept for their time to live, at most a minute, because an
-endpoint that moves must be followed soon. What an address may be used for is judged by the
-caller (`addresses.py`), at every connection.
+Failures are values. Answers are cached for their time to live, at most a minute, so that requests
+follow an endpoint to a new address. The caller judges every address before it connects
+(`address_policy.py`).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from tillbell.rules.delivery.urls import is_localhost
 
 CACHE_MAX = 10_000  # names
 TTL_MAX_S = 60
-ADDRESSES_MAX = 16  # of one family that we look at; a caller tries fewer
+ADDRESSES_MAX = 16  # of one family that are returned; a caller tries fewer
 _TRY_S = 1.5  # one question to one server
-_FAMILY_GRACE_S = 0.3  # one family has answered: how long to wait for the other
+_FAMILY_GRACE_S = 0.3  # how long to wait for the other family when one has answered
 
 
 class Resolved(NamedTuple):
@@ -40,7 +40,7 @@ class Resolved(NamedTuple):
 
 
 class Unresolved(NamedTuple):
-    """No address."""
+    """Why a name has no address."""
 
     error: str  # dns_error or dns_timeout
     detail: str
@@ -57,11 +57,11 @@ _LOCALHOST = Resolved(("127.0.0.1", "::1"))
 
 
 class Resolver:
-    """Looks names up. Equal look-ups under way share one question.
+    """Looks names up. Equal look-ups at the same time share one question.
 
     `servers` are `address` or `address:port` (`[address]:port` for IPv6); None: the system's.
-    At most `max_parallel` names are under way; further ones wait for a place. By default that
-    is as many as an eighth of the process's descriptors can carry, at most 256.
+    At most `max_parallel` names are looked up at the same time; others wait. The default is an
+    eighth of the process's descriptors, at most 256.
     """
 
     def __init__(
@@ -74,19 +74,19 @@ class Resolver:
     ) -> None:
         self._servers = servers
         self._timeout_s = timeout_s
-        self._places = asyncio.Semaphore(max_parallel or _lookups_budget())
+        self._permits = asyncio.Semaphore(max_parallel or _lookups_budget())
         self._hosts = _read_hosts(hosts_file) if hosts_file else {}
-        self._cache: dict[str, tuple[float, Resolved]] = {}
-        self._under_way: dict[str, asyncio.Task[Resolved | Unresolved]] = {}
+        self._cache: dict[str, tuple[float, Resolved]] = {}  # expiry as loop time, by name
+        self._under_way: dict[str, asyncio.Task[Resolved | Unresolved]] = {}  # by name
         self._client: dns.asyncresolver.Resolver | None = None
 
     async def resolve(self, host: str) -> Resolved | Unresolved:
-        """Look a name up. Cancelling the wait leaves the look-up to others that share it."""
+        """Look a name up. Cancelling the call does not end a look-up that others share."""
         if is_localhost(host):
             return _LOCALHOST
-        known = self._hosts.get(host) or self._cached(host)
-        if known is not None:
-            return known
+        resolved = self._hosts.get(host) or self._cached(host)
+        if resolved is not None:
+            return resolved
         task = self._under_way.get(host)
         if task is None:
             task = asyncio.get_running_loop().create_task(self._look_up(host))
@@ -96,7 +96,7 @@ class Resolver:
         return _STOPPED if task.cancelled() else task.result()
 
     async def close(self) -> None:
-        """Give up every look-up under way."""
+        """Cancel every look-up under way."""
         tasks = list(self._under_way.values())
         for task in tasks:
             task.cancel()
@@ -112,16 +112,16 @@ class Resolver:
         return None
 
     async def _look_up(self, host: str) -> Resolved | Unresolved:
-        async with self._places:
+        async with self._permits:
             v4, v6 = await self._ask_both(host)
         addresses = v4.addresses + v6.addresses
         if not addresses:
             return v4.failure or v6.failure or Unresolved("dns_error", f"{host} has no address.")
         resolved = Resolved(addresses)
-        self._keep(host, resolved, min(a.ttl_s for a in (v4, v6) if a.addresses))
+        self._cache_answer(host, resolved, min(a.ttl_s for a in (v4, v6) if a.addresses))
         return resolved
 
-    def _keep(self, host: str, resolved: Resolved, ttl_s: int) -> None:
+    def _cache_answer(self, host: str, resolved: Resolved, ttl_s: int) -> None:
         if ttl_s <= 0:
             return
         if len(self._cache) >= CACHE_MAX:
@@ -130,7 +130,7 @@ class Resolver:
         self._cache[host] = (expires_at, resolved)
 
     async def _ask_both(self, host: str) -> tuple[_DnsAnswer, _DnsAnswer]:
-        """Ask for both families; one that has addresses does not wait long for the other."""
+        """Ask for both families; when one has addresses, do not wait long for the other."""
         client = self._open_client()
         if isinstance(client, Unresolved):
             return _DnsAnswer((), 0, client), _DnsAnswer((), 0, client)
@@ -163,7 +163,7 @@ class Resolver:
         else:
             client.nameservers = [_server(text) for text in self._servers]
         client.timeout, client.lifetime = _TRY_S, self._timeout_s
-        client.cache = None  # ours is bounded and holds both families
+        client.cache = None  # our own is bounded and holds both families
         self._client = client
         return client
 
@@ -171,7 +171,7 @@ class Resolver:
 async def _ask(client: dns.asyncresolver.Resolver, host: str, family: str) -> _DnsAnswer:
     backend = dns.asyncbackend.get_backend("asyncio")
     try:
-        # As bytes, so that nothing is folded: what is looked up is what was judged.
+        # As bytes, so that dnspython changes nothing: the name that was judged is looked up.
         name = dns.name.from_text(host.encode("ascii", "backslashreplace"), dns.name.root)
         answer = await client.resolve(
             name, family, raise_on_no_answer=False, search=False, backend=backend
@@ -192,7 +192,7 @@ def _silent(host: str) -> Unresolved:
 
 
 def _server(text: str) -> dns.nameserver.Do53Nameserver:
-    """Read `address`, `address:port` or `[address]:port`."""
+    """Parse `address`, `address:port` or `[address]:port`."""
     if text.startswith("["):
         address, _, port = text[1:].partition("]")
         return dns.nameserver.Do53Nameserver(address, int(port[1:] or 53))
@@ -203,20 +203,20 @@ def _server(text: str) -> dns.nameserver.Do53Nameserver:
 
 
 def _lookups_budget() -> int:
-    """Two sockets a name; leave most descriptors to connections."""
+    """Return how many names to look up at once: each takes two sockets, others need most."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(8, min(256, soft // 8)) if soft > 0 else 256
 
 
 def _read_hosts(path: str) -> dict[str, Resolved]:
-    """Read the hosts file: how containers and operators name machines without a name server."""
+    """Read the hosts file, by which containers and operators name machines; {} if there is none."""
     try:
         text = Path(path).read_text("utf-8", "replace")
     except OSError:
-        return {}  # no such file is no such names
-    found: dict[str, list[str]] = {}
+        return {}
+    addresses_of: dict[str, list[str]] = {}
     for line in text.splitlines():
         address, *names = line.partition("#")[0].split() or [""]
         for name in names:
-            found.setdefault(name.lower(), []).append(address)
-    return {name: Resolved(tuple(addresses)) for name, addresses in found.items()}
+            addresses_of.setdefault(name.lower(), []).append(address)
+    return {name: Resolved(tuple(addresses)) for name, addresses in addresses_of.items()}

@@ -113,9 +113,9 @@ class Reply(NamedTuple):
     status: int
     error: str
     detail: str  # one line for a person: what happened, what to do
-    body: bytes  # first 16 KiB of the answer
-    retry_after: str  # header as received, "" if none
-    duration_us: int
+    body: bytes = b""  # first 16 KiB of the answer
+    retry_after: str = ""  # header as received, "" if none
+    duration_us: int = 0
     head: bytes = b""  # status line and headers as received; more of the answer may follow
 
 
