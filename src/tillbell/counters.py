@@ -1,9 +1,9 @@
-"""Meters: what the process has done, counted in memory.
+"""Meters: counters in memory of what this process has done.
 
-The hot path calls these methods once a message or attempt, so they are plain
-integer additions without a lock: **only the event loop's thread may call them**.
-`web/edge/metrics.py` writes them for Prometheus without asking the database. Nothing
-is counted per endpoint or application, so the size does not grow with customers.
+The hot path calls these methods once per message or attempt, so they are plain integer additions
+without a lock: **only the event loop's thread may call them**. `web/edge/metrics.py` writes them
+for Prometheus without asking the database. Nothing is counted per endpoint or application, so
+their size does not grow with customers.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ TIMES_US = (
     1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
 )  # fmt: skip
-# How a callback came: to be processed; known or stopped; not proven or not readable; beyond what
-# is kept of those; sent back because too much of its kind waits.
+# What happened to a callback when it came: it is processed; it was known or is ignored; it was not
+# proven or not readable; there were too many of those to store it; it was sent back because too
+# many of its kind wait.
 RECEIVED = ("stored", "duplicate", "ignored", "unauthenticated", "malformed", "dropped", "busy")
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
 class Histogram(msgspec.Struct, array_like=True):
-    """Counts of values by upper bound; the last count is of those above every bound."""
+    """Counts of values by upper bound; the last count is of values above every bound."""
 
     bounds: tuple[int, ...]
     counts: list[int]
@@ -38,7 +39,7 @@ class Histogram(msgspec.Struct, array_like=True):
 
     @classmethod
     def of(cls, bounds: tuple[int, ...]) -> Histogram:
-        """Begin with nothing counted."""
+        """Return an empty histogram."""
         return cls(bounds, [0] * (len(bounds) + 1))
 
     def add(self, value: int) -> None:
@@ -57,26 +58,26 @@ class Meters(msgspec.Struct):
     messages: int = 0
     duplicates: int = 0
     deliveries: int = 0
-    attempts: dict[str, int] = field(default_factory=_zeros([one.value for one in Result]))
+    attempts: dict[str, int] = field(default_factory=_zeros([result.value for result in Result]))
     durations: Histogram = field(default_factory=lambda: Histogram.of(TIMES_US))
     delays: Histogram = field(default_factory=lambda: Histogram.of(TIMES_US))
     batches: Histogram = field(default_factory=lambda: Histogram.of(BATCHES))
     totals: Totals = Totals()
-    oldest_snapshot: Micros = 0  # of anybody's transaction in a shared store
+    oldest_snapshot: Micros = 0  # age of the oldest transaction in a shared database
     callbacks: dict[str, int] = field(default_factory=_zeros(RECEIVED))
-    outcomes: dict[str, int] = field(default_factory=_zeros([one.value for one in Outcome]))
+    outcomes: dict[str, int] = field(default_factory=_zeros([outcome.value for outcome in Outcome]))
 
     def accepted(self, deliveries: int) -> None:
-        """Count a message that was stored, and what it fanned out to."""
+        """Count a message that was stored, and its deliveries."""
         self.messages += 1
         self.deliveries += deliveries
 
     def duplicate(self) -> None:
-        """Count a message that was known already."""
+        """Count a message that was published before."""
         self.duplicates += 1
 
     def attempt(self, result: Result, duration_us: int, delay_us: int | None = None) -> None:
-        """Count an attempt; `delay_us`, given for first attempts, is from accepted to answered."""
+        """Count an attempt; `delay_us` of first attempts is from publishing to the answer."""
         # `_value_`: a plain str hashes in C, an Enum member in Python.
         self.attempts[result._value_] += 1
         self.durations.add(duration_us)
@@ -84,7 +85,7 @@ class Meters(msgspec.Struct):
             self.delays.add(delay_us)
 
     def received(self, how: str) -> None:
-        """Count a callback as it came: one of `RECEIVED`."""
+        """Count a callback; `how` is one of `RECEIVED`."""
         self.callbacks[how] += 1
 
     def concluded(self, outcome: Outcome) -> None:

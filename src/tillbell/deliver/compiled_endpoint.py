@@ -1,4 +1,4 @@
-"""An endpoint made ready to send to: everything that does not change between attempts."""
+"""A compiled endpoint: all that attempts need and that does not change between them."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from tillbell.vault import Vault
 
 
 class Refusal(NamedTuple):
-    """Why nothing may be sent to an endpoint as it is stored."""
+    """Why nothing may be sent to an endpoint. It unpacks as the `error` and `detail` of a reply."""
 
     error: str  # blocked_url, blocked_address, blocked_header or unusable
-    problem: str  # one line for a person: what is wrong, what to do
+    detail: str  # one line for a person: what is wrong, what to do
 
 
 class _OpenedSecrets(NamedTuple):
-    """What was sealed, in clear."""
+    """An endpoint's secrets and custom headers in clear text."""
 
-    secrets: tuple[tuple[str, Micros | None], ...] = ()
-    headers: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[tuple[str, Micros | None], ...] = ()  # text, expiry
+    headers: tuple[tuple[str, str], ...] = ()  # name, value
 
 
 class CompiledEndpoint(NamedTuple):
-    """One endpoint, compiled. Rebuilt whenever the endpoint changes."""
+    """One endpoint, compiled. It is compiled again whenever the endpoint changes."""
 
     endpoint: Endpoint
     profile: Profile
     filter: Filter
-    target: Target | None  # None: nothing may be sent; the refusal says why
+    target: Target | None  # None: nothing may be sent, for the reason in `refusal`
     refusal: Refusal | None
     prefix: bytes  # request line and the headers that never change
-    secrets: tuple[tuple[str, Micros | None], ...]  # text, expiry
+    secrets: tuple[tuple[str, Micros | None], ...]  # text, expiry; the current one first
     schedule_s: tuple[int, ...]
     timeout_s: int
     success: str
@@ -50,11 +50,11 @@ class CompiledEndpoint(NamedTuple):
 
     @property
     def takes_messages(self) -> bool:
-        """Tell whether new messages make deliveries. A paused endpoint's are kept for later."""
+        """Whether new messages get deliveries. Those of a paused endpoint wait in the store."""
         return self.endpoint.status is not EndpointStatus.DISABLED
 
     def secrets_at(self, now: Micros) -> list[str]:
-        """Return the secrets that sign now: the current one, then those in their overlap."""
+        """Return the secrets that sign now: the current one, then old ones not yet expired."""
         return [text for text, expires_at in self.secrets if expires_at is None or now < expires_at]
 
 
@@ -67,23 +67,22 @@ class EndpointCompiler:
         self._policy = policy
 
     def compile(self, endpoint: Endpoint) -> CompiledEndpoint:
-        """Compile an endpoint.
+        """Compile an endpoint; never fails.
 
-        It may have been stored by another version, or by hand: whatever is wrong with it is its
-        refusal, judged again here, and costs no other endpoint anything.
+        The record may come from another version or have been edited by hand, so it is checked
+        again. What is wrong with it becomes its `refusal`; other endpoints are not affected.
         """
         profile = PROFILES.get(endpoint.profile, PROFILES["standard"])
         opened = self._open(endpoint)
-        found = self._target(endpoint, opened)
-        target = found if isinstance(found, Target) else None
+        target = self._target(endpoint, opened)
         opened = opened if isinstance(opened, _OpenedSecrets) else _OpenedSecrets()
         return CompiledEndpoint(
             endpoint=endpoint,
             profile=profile,
             filter=compile_filter(endpoint.selectors, endpoint.channels),
-            target=target,
-            refusal=found if isinstance(found, Refusal) else None,
-            prefix=self._prefix(target, profile.content_type, opened) if target else b"",
+            target=target if isinstance(target, Target) else None,
+            refusal=target if isinstance(target, Refusal) else None,
+            prefix=self._prefix(target, profile.content_type, opened.headers),
             secrets=opened.secrets,
             schedule_s=self._schedule(endpoint, profile),
             timeout_s=endpoint.timeout_s or profile.timeout_s,
@@ -93,13 +92,13 @@ class EndpointCompiler:
         )
 
     def _open(self, endpoint: Endpoint) -> _OpenedSecrets | Refusal:
-        def clear(sealed: str) -> str:
+        def open_(sealed: str) -> str:
             return self._vault.open(sealed, endpoint.id)
 
         try:
             return _OpenedSecrets(
-                tuple((clear(s.sealed), s.expires_at) for s in endpoint.secrets),
-                tuple((name, clear(sealed)) for name, sealed in endpoint.headers.items()),
+                tuple((open_(secret.sealed), secret.expires_at) for secret in endpoint.secrets),
+                tuple((name, open_(sealed)) for name, sealed in endpoint.headers.items()),
             )
         except Misconfigured as error:
             return Refusal("unusable", f"The endpoint's secrets cannot be opened: {error}")
@@ -113,19 +112,23 @@ class EndpointCompiler:
             return Refusal("blocked_header", f"A custom header may not be sent: {problems[0].msg}")
         try:
             return self._policy.check_url(endpoint.url)
-        except Invalid as refusal:
-            problem = refusal.problems[0]
+        except Invalid as error:
+            problem = error.problems[0]
             is_address = problem.type.endswith("_address")
             return Refusal("blocked_address" if is_address else "blocked_url", problem.msg)
 
-    def _prefix(self, target: Target, content_type: str, opened: _OpenedSecrets) -> bytes:
+    def _prefix(
+        self, target: Target | Refusal, content_type: str, headers: tuple[tuple[str, str], ...]
+    ) -> bytes:
+        if isinstance(target, Refusal):
+            return b""
         lines = [
             b"POST " + target.path + b" HTTP/1.1",
             b"Host: " + target.host_header,
             b"User-Agent: " + self._settings.user_agent.encode(),
             b"Accept-Encoding: identity",
             b"Content-Type: " + content_type.encode(),
-            *(f"{name}: {value}".encode("ascii") for name, value in opened.headers),
+            *(f"{name}: {value}".encode("ascii") for name, value in headers),
         ]
         return b"\r\n".join(lines) + b"\r\n"
 

@@ -1,7 +1,7 @@
 """Expunge: delete every payload that an application has published until now.
 
-A background task (tasks.py). Messages, deliveries and attempts stay; what waits to be sent
-fails, because its body is gone.
+A background task (tasks.py). Messages, deliveries and attempts stay; deliveries that are still
+open fail, because there is no body left to send.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import MessageFilter, Page
 
 EXPUNGE_ALL = "application.purge_content"
-BATCH_SIZE = 200  # messages looked at before the cursor is kept
+BATCH_SIZE = 200  # messages of one step
 
 
 class Expunger:
-    """See the module."""
+    """Deletes the payloads of an application in a background task."""
 
     def __init__(self, database: Database, tasks: TaskRunner, clock: Clock) -> None:
         self._database = database

@@ -1,8 +1,8 @@
-"""Handshake: ask a receiver whether it wants CloudEvents from us, before anything is sent.
+"""Handshake: ask a receiver whether it accepts CloudEvents from this server.
 
-An `OPTIONS` request with `WebHook-Request-Origin`; the receiver agrees with a 2xx whose
+An `OPTIONS` request carries `WebHook-Request-Origin`; the receiver agrees with a 2xx whose
 `WebHook-Allowed-Origin` is that origin or `*`. Permission by a later call
-(`WebHook-Request-Callback`) is not offered: a yes now, or the endpoint is not saved.
+(`WebHook-Request-Callback`) is not supported: without an answer now the endpoint is not saved.
 
 Source: CloudEvents HTTP 1.1 Web Hooks 1.0.2, section 4 (abuse protection).
 """
@@ -24,15 +24,18 @@ class Handshake:
     """Asks in the name of one origin, the host that others know this server by."""
 
     def __init__(
-        self, sender: HttpClient, policy: AddressPolicy, public_url: str, user_agent: str
+        self, http_client: HttpClient, policy: AddressPolicy, public_url: str, user_agent: str
     ) -> None:
-        self._http_client = sender
+        self._http_client = http_client
         self._policy = policy
         self._origin = urlsplit(public_url).hostname or ""
         self._user_agent = user_agent
 
     async def refusal(self, url: str) -> str | None:
-        """Ask; None if the receiver agrees, else why not, for a person. `Invalid` for a bad URL."""
+        """Ask a receiver. Return None if it agrees, else the reason, as text for a person.
+
+        `Invalid` if the URL may not be called.
+        """
         target = self._policy.check_url(url)
         head = (
             b"OPTIONS " + target.path + b" HTTP/1.1\r\nHost: " + target.host_header + b"\r\n"
@@ -46,12 +49,12 @@ class Handshake:
 def _judge(reply: Reply, origin: str) -> str | None:
     if reply.error:
         return f"The receiver did not answer the handshake: {reply.detail}"
-    found = _ALLOWED.search(reply.head.partition(b"\r\n\r\n")[0])
-    allowed = found[1].decode("ascii").lower() if found else ""
+    match = _ALLOWED.search(reply.head.partition(b"\r\n\r\n")[0])
+    allowed = match[1].decode("ascii").lower() if match else ""
     if 200 <= reply.status <= 299 and allowed in ("*", origin.lower()):
         return None
-    said = f"WebHook-Allowed-Origin: {allowed[:100]}" if allowed else "no WebHook-Allowed-Origin"
+    header = f"WebHook-Allowed-Origin: {allowed[:100]}" if allowed else "no WebHook-Allowed-Origin"
     return (
-        f"The receiver answered OPTIONS with {reply.status} and {said}; "
+        f"The receiver answered OPTIONS with {reply.status} and {header}; "
         f"it must be 2xx and allow {origin} or *."
     )

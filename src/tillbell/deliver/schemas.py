@@ -1,7 +1,8 @@
-"""Payloads checked against the JSON Schema of their event type, when the application asks."""
+"""Schemas: payloads are checked against their event type's JSON Schema, if the application asks."""
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
@@ -15,34 +16,33 @@ PROBLEMS_MAX = 20
 
 
 class Schemas:
-    """Compiled schemas; compiled again when their event type changes."""
+    """Checks payloads with compiled schemas; a changed event type is compiled again."""
 
-    def __init__(self, directory: ConfigCache) -> None:
-        self._config_cache = directory
-        self._compiled: dict[str, tuple[EventType, Any]] = {}
+    def __init__(self, config_cache: ConfigCache) -> None:
+        self._config_cache = config_cache
+        self._validators: dict[str, tuple[EventType, Any]] = {}  # by id of the event type
 
     def check(self, event_type: str, payload: bytes) -> None:
-        """Raise `Invalid` if a schema is registered and the payload breaks it."""
-        kind = self._config_cache.cached_event_type(event_type)
-        if kind is None or not kind.schemas:
+        """Raise `Invalid` if the event type has a schema and the payload does not fit it."""
+        registered = self._config_cache.cached_event_type(event_type)
+        if registered is None or not registered.schemas:
             return
-        validator = self._validator(kind)
-        errors = list(validator.iter_errors(msgspec.json.decode(payload)))[:PROBLEMS_MAX]
-        if errors:
-            raise Invalid(
-                *(
-                    Problem(("body", "payload", *e.instance_path), e.message, "json_schema")
-                    for e in errors
-                )
-            )
+        errors = self._validator(registered).iter_errors(msgspec.json.decode(payload))
+        problems = [
+            Problem(("body", "payload", *error.instance_path), error.message, "json_schema")
+            for error in islice(errors, PROBLEMS_MAX)
+        ]
+        if problems:
+            raise Invalid(*problems)
 
-    def _validator(self, kind: EventType) -> Any:
-        found = self._compiled.get(kind.id)
-        if found is None or found[0] is not kind:
-            assert kind.schemas
-            latest = kind.schemas[max(kind.schemas, key=_version)]
-            found = self._compiled[kind.id] = (kind, compile_schema(latest))
-        return found[1]
+    def _validator(self, event_type: EventType) -> Any:
+        compiled_from, validator = self._validators.get(event_type.id, (None, None))
+        if compiled_from is not event_type:
+            assert event_type.schemas
+            latest = max(event_type.schemas, key=_version)
+            validator = compile_schema(event_type.schemas[latest])
+            self._validators[event_type.id] = (event_type, validator)
+        return validator
 
 
 def compile_schema(schema: Any) -> Any:
@@ -58,4 +58,5 @@ def _refuse(uri: str) -> Any:
 
 
 def _version(name: str) -> tuple[int, str]:
+    """Order versions: numbers by value, after all other names."""
     return (int(name), "") if name.isascii() and name.isdigit() else (-1, name)

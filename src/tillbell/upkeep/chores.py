@@ -1,7 +1,6 @@
-"""Maintain: the things that happen by themselves, now and then.
+"""Chores: work that runs at regular times.
 
-Each loop does a bounded piece of work, and none gives up: a step that fails is logged
-and tried again at its next time.
+Each run does a bounded piece of work. One that fails is logged and runs again at its next time.
 """
 
 from __future__ import annotations
@@ -21,13 +20,11 @@ from tillbell.storage.ports.database import Database
 PURGE_BATCH = 500  # rows deleted by one commit
 DISCARD_BATCH = 500
 LONG_TRANSACTION: Micros = 60 * SECOND
-FRESH_TOTALS_AFTER: Micros = (
-    10 * SECOND
-)  # from then on rows that every commit changes are looked after
+FRESH_TOTALS_AFTER: Micros = 10 * SECOND  # a transaction of that age: see `use_fresh_totals`
 
 
 class Chore(NamedTuple):
-    """A piece of work and how often it is done."""
+    """A piece of work and how often it runs."""
 
     name: str
     every: Micros
@@ -35,19 +32,19 @@ class Chore(NamedTuple):
 
 
 class ChoreRunner:
-    """Runs chores on the injected clock."""
+    """Runs chores, each in a task of its own."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, *chores: Chore) -> None:
-        """Start each chore's loop; the first run comes after one interval."""
+        """Start the chores; each runs first after one interval."""
         loop = asyncio.get_running_loop()
         self._tasks += [loop.create_task(self._loop(chore)) for chore in chores]
 
     async def stop(self) -> None:
-        """Stop all loops."""
+        """Stop all chores, in the middle of their work too."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -65,7 +62,7 @@ class ChoreRunner:
 
 
 class RetentionPurge:
-    """Deletes what is past its time, in steps that leave the writer free in between."""
+    """Deletes what is past its retention, in steps between which other writes may go."""
 
     def __init__(
         self, database: Database, clock: Clock, *, bodies_days: int, history_days: int
@@ -79,10 +76,10 @@ class RetentionPurge:
         """Purge until nothing is left to purge."""
         now = self._clock.now()
         bodies_before, history_before = now - self._bodies, now - self._history
-        made, dropped, busy = await self._database.rotate(
+        created, dropped, busy = await self._database.rotate(
             bodies_before=bodies_before, history_before=history_before, now=now
         )
-        for name in made:
+        for name in created:
             log_event("partition.created", partition=name)
         for name in dropped:
             log_event("partition.dropped", partition=name)
@@ -105,50 +102,51 @@ class RetentionPurge:
 
 
 class DiskSpaceMonitor:
-    """Says when the disk is nearly full: better to refuse messages than to lose results."""
+    """Watches the free disk space: it is better to refuse messages than to lose results."""
 
     def __init__(self, folder: Path, reserve_mb: int) -> None:
         self._folder = folder
         self._reserve = reserve_mb * 1024 * 1024
-        self.is_short = False
+        self.is_low = False
 
     async def check(self) -> None:
-        """Measure the free space."""
+        """Measure the free space and log when it crosses the reserve."""
         free = shutil.disk_usage(self._folder).free
-        if (free < self._reserve) is not self.is_short:
-            self.is_short = not self.is_short
-            log_event("disk.low" if self.is_short else "disk.ok", free_mb=free >> 20)
+        if (free < self._reserve) is not self.is_low:
+            self.is_low = not self.is_low
+            log_event("disk.low" if self.is_low else "disk.ok", free_mb=free >> 20)
 
 
 class LongTransactionMonitor:
-    """Says when somebody's transaction is open for so long that tables of much change swell."""
+    """Watches for database transactions that are open for so long that busy tables grow.
+
+    They may be anybody's: a report, a backup, a forgotten session.
+    """
 
     def __init__(self, database: Database, meters: Meters) -> None:
         self._database = database
         self._meters = meters
-        self._is_held = False
-        self._is_turning = False
+        self._is_logged = False
+        self._uses_fresh_totals = False
 
     async def check(self) -> None:
-        """Measure the oldest one."""
+        """Measure the age of the oldest transaction and act on it."""
         age = self._meters.oldest_snapshot = await self._database.oldest_transaction_age()
-        if (age > LONG_TRANSACTION) is not self._is_held:
-            self._is_held = not self._is_held
-            event = (
-                "database.long_transaction" if self._is_held else "database.long_transaction_ended"
-            )
-            log_event(event, for_s=age // SECOND)
-        await self._keep_totals_small(has_long=age > FRESH_TOTALS_AFTER)
-
-    async def _keep_totals_small(self, *, has_long: bool) -> None:
-        """Say it again as long as it lasts: the store may have a new connection."""
-        if has_long or self._is_turning:
-            await self._database.use_fresh_totals(is_on=has_long)
-            self._is_turning = has_long
+        if (age > LONG_TRANSACTION) is not self._is_logged:
+            self._is_logged = not self._is_logged
+            if self._is_logged:
+                log_event("database.long_transaction", for_s=age // SECOND)
+            else:
+                log_event("database.long_transaction_ended", for_s=age // SECOND)
+        is_on = age > FRESH_TOTALS_AFTER
+        if is_on or self._uses_fresh_totals:
+            # Set again at every check, because the store may have a new connection.
+            await self._database.use_fresh_totals(is_on=is_on)
+            self._uses_fresh_totals = is_on
 
 
 class RemovedEndpointDiscarder:
-    """Discards the open deliveries of endpoints that were removed, step by step."""
+    """Discards the open deliveries of removed endpoints, in batches."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -156,13 +154,13 @@ class RemovedEndpointDiscarder:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def endpoint_removed(self, app_id: str, endpoint_id: str) -> None:
-        """Begin with one endpoint. What a stop leaves over, the next start's sweep finds."""
+        """Begin with one endpoint. What a stop leaves over is discarded after the next start."""
         task = asyncio.get_running_loop().create_task(self._discard(app_id, endpoint_id))
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
     async def wait_idle(self) -> None:
-        """Wait until all is discarded."""
+        """Wait until everything is discarded."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
