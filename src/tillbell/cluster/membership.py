@@ -1,13 +1,13 @@
-"""The fleet: processes that share a store, and what each of them may do.
+"""Membership: the processes that share a store, and what each of them may do.
 
-- An endpoint's deliveries are made by one process, its owner (rules/delivery/ownership.py). So its
-  concurrency, pace, breaker and order hold for all processes together.
-- What only one may do (purge, confirm, tasks) is done by the leader.
-- Every process signs in now and then. One that does not is struck off, sooner if its connection
-  has ended as well, and the others own what it owned. It may still be at work: leases and their
-  tokens see to it that nothing it does then counts.
+- One worker makes the deliveries of an endpoint: its owner (rules/delivery/ownership.py). So an
+  endpoint's concurrency, rate, breaker and order hold for all processes together.
+- What only one process may do (purge, status checks, tasks) is done by the leader.
+- Every member writes a heartbeat. One that misses it is removed, sooner if its connection has
+  ended as well, and the others own what it owned. It may still be running: then leases and their
+  tokens make sure that nothing it does counts.
 
-With a store of its own a process is a fleet of one: it owns everything and leads.
+With a store of its own a process is the only member: it owns everything and leads.
 """
 
 from __future__ import annotations
@@ -21,129 +21,129 @@ from tillbell.rules.delivery.ownership import owner_of
 from tillbell.storage.ports.cluster import ClusterState, ClusterStore, Member
 
 HEARTBEAT_EVERY: Micros = SECOND
-MEMBER_TIMEOUT: Micros = 6 * SECOND  # without a sign of life
-COMMIT_DELAY_MAX: Micros = 2 * SECOND  # from the making of an id to the end of its commit, at most
-CLOCK_ERROR_MAX: Micros = (
-    5 * SECOND
-)  # from the database's time: somebody should set that machine's clock
-OWNED_MAX = 200_000  # endpoints whose owner is remembered
+MEMBER_TIMEOUT: Micros = 6 * SECOND  # without a heartbeat
+COMMIT_DELAY_MAX: Micros = 2 * SECOND  # from the making of an id to the end of its commit
+CLOCK_ERROR_MAX: Micros = 5 * SECOND  # off the database's time; more is logged
+OWNED_MAX = 200_000  # endpoints whose owner is cached
 
 
 class Cluster:
-    """See the module. Lives on one event loop."""
+    """This process's view of the cluster. Lives on one event loop.
+
+    `on_ownership_changed` is called when this process may own other endpoints than before.
+    """
 
     def __init__(self, store: ClusterStore, clock: Clock, ids: IdMaker, role: str) -> None:
         self._store = store
         self._clock = clock
-        sends = role != "api"
-        self._member = Member(ids.new("prc", clock.now()), role, sends)
-        self._workers: tuple[str, ...] = (self.id,) if sends and not store.is_shared else ()
-        self._owned: dict[str, bool] = {}
+        is_worker = role != "api"
+        self._member = Member(ids.new("prc", clock.now()), role, is_worker)
+        self._workers: tuple[str, ...] = (self.id,) if is_worker and not store.is_shared else ()
+        self._owned: dict[str, bool] = {}  # by endpoint id
         self._term = 0
         self._alive_until: Micros = 0
-        self._is_wrong = False
-        self.on_ownership_changed: Callable[[], object] = lambda: None  # we own others than before
+        self._is_clock_wrong = False
+        self.on_ownership_changed: Callable[[], object] = lambda: None
 
     @property
     def id(self) -> str:
-        """Our own name in it."""
+        """The id of this member."""
         return self._member.id
 
     @property
     def is_shared(self) -> bool:
-        """Whether there may be others."""
+        """Whether there may be other members."""
         return self._store.is_shared
 
     @property
     def term(self) -> int:
-        """The term in which we lead; 0 while we do not."""
+        """The term in which this process leads; 0 while it does not."""
         return self._term if self._is_alive else 0
 
     @property
+    def is_leader(self) -> bool:
+        """Whether this process leads."""
+        return self.term > 0
+
+    @property
     def _is_alive(self) -> bool:
-        """Whether the others still think so."""
+        """Whether the other members count this process as alive."""
         return not self.is_shared or self._clock.now() < self._alive_until
 
     @property
     def workers(self) -> tuple[str, ...]:
-        """The processes that own endpoints, as far as we know."""
+        """The ids of the members that own endpoints, as of the last heartbeat."""
         return self._workers
 
     def owns(self, endpoint_id: str) -> bool:
-        """Tell whether we make this endpoint's deliveries."""
+        """Tell whether this process makes an endpoint's deliveries."""
         if not self._is_alive:
             return False
         if self._workers == (self.id,):
             return True
-        known = self._owned.get(endpoint_id)
-        if known is None:
+        is_owner = self._owned.get(endpoint_id)
+        if is_owner is None:
             if len(self._owned) >= OWNED_MAX:
                 self._owned.clear()
-            known = owner_of(endpoint_id, self._workers) == self.id
-            self._owned[endpoint_id] = known
-        return known
+            is_owner = owner_of(endpoint_id, self._workers) == self.id
+            self._owned[endpoint_id] = is_owner
+        return is_owner
 
     def complete_before(self) -> Micros | None:
-        """Return the instant before which no id can appear any more; None: there is no such delay.
+        """Return the instant before which no new id can appear; None in a single process.
 
-        Ids are made before they are committed. In one process they are committed in their order;
-        of several processes one may be the slower.
+        Ids are made before they are committed. A single process commits them in their order; of
+        several processes one may be slower than another.
         """
         return self._clock.now() - COMMIT_DELAY_MAX if self.is_shared else None
-
-    async def join(self) -> ClusterState:
-        """Sign in for the first time."""
-        return await self._heartbeat()
-
-    async def heartbeat(self) -> None:
-        """Sign in again: the heartbeat."""
-        await self._heartbeat()
 
     def only_as_leader(
         self, work: Callable[[], Awaitable[object]]
     ) -> Callable[[], Awaitable[None]]:
-        """Return work that is only done while we lead."""
+        """Return a function that does the work if this process leads, and else nothing."""
 
-        async def if_we_lead() -> None:
-            if self.term:
+        async def work_as_leader() -> None:
+            if self.is_leader:
                 await work()
 
-        return if_we_lead
+        return work_as_leader
+
+    async def heartbeat(self) -> ClusterState:
+        """Join the cluster, or stay in it; return its state."""
+        started_at = self._clock.now()
+        state = await self._store.heartbeat(self._member, MEMBER_TIMEOUT)
+        if state.now is not None and isinstance(self._clock, SteeredClock):
+            self._steer(self._clock, state.now, started_at)
+            started_at = min(state.now, self._clock.now())
+        was_alive = self._is_alive
+        self._alive_until = started_at + MEMBER_TIMEOUT
+        if self.is_shared:
+            self._apply(state, was_alive=was_alive)
+        self._term = state.term
+        return state
 
     async def leave(self) -> None:
-        """Sign out: the others need not wait until we count as dead."""
+        """Leave the cluster: the others own our endpoints at once."""
         self._term = 0
         await self._store.leave(self.id)
 
-    async def _heartbeat(self) -> ClusterState:
-        began = self._clock.now()
-        roll = await self._store.heartbeat(self._member, MEMBER_TIMEOUT)
-        if roll.now is not None and isinstance(self._clock, SteeredClock):
-            self._steer(self._clock, roll.now, began)
-            began = min(roll.now, self._clock.now())
-        was_alive = self._is_alive
-        self._alive_until = began + MEMBER_TIMEOUT
-        if self.is_shared:
-            self._apply(roll, was_alive=was_alive)
-        self._term = roll.term
-        return roll
-
-    def _apply(self, roll: ClusterState, *, was_alive: bool) -> None:
-        if roll.term != self._term:
-            log_event(
-                "cluster.leader_acquired" if roll.term else "cluster.leader_lost", term=roll.term
-            )
-        if roll.workers != self._workers:
-            log_event("cluster.members_changed", senders=len(roll.workers))
-            self._workers = roll.workers
+    def _apply(self, state: ClusterState, *, was_alive: bool) -> None:
+        if state.term != self._term:
+            event = "cluster.leader_acquired" if state.term else "cluster.leader_lost"
+            log_event(event, term=state.term)
+        has_changed = state.workers != self._workers
+        if has_changed:
+            log_event("cluster.members_changed", workers=len(state.workers))
+            self._workers = state.workers
             self._owned.clear()
-            self.on_ownership_changed()
-        elif not was_alive:  # what came due meanwhile was not ours to claim
+        # While it did not count as alive, this process owned nothing.
+        if has_changed or not was_alive:
             self.on_ownership_changed()
 
-    def _steer(self, clock: SteeredClock, told: Micros, asked_at: Micros) -> None:
-        clock.steer(told, asked_at)
+    def _steer(self, clock: SteeredClock, database_now: Micros, asked_at: Micros) -> None:
+        """Follow the database's clock; log once if this machine's clock is far off."""
+        clock.steer(database_now, asked_at)
         is_wrong = abs(clock.ahead) > CLOCK_ERROR_MAX
-        if is_wrong and not self._is_wrong:
+        if is_wrong and not self._is_clock_wrong:
             log_event("clock.skewed", ahead_s=-clock.ahead // SECOND)
-        self._is_wrong = is_wrong
+        self._is_clock_wrong = is_wrong

@@ -1,8 +1,8 @@
-"""The feed: what other processes configured, brought into our own memory.
+"""The record feed: brings configuration that other processes changed into memory.
 
-Looked at every second, and at once when the store says that something changed. A change may
-become visible after one with a higher number; so the last half minute is looked at again, and
-what was seen in it is left out.
+It is polled every second, and at once when the store notifies this process. A change may become
+visible after one with a higher number. So the changes of the last half minute are read again, and
+those that were read before are skipped.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from tillbell.storage.ports.cluster import ClusterStore, RecordChange
 
 POLL_EVERY: Micros = SECOND
 OVERLAP: Micros = 30 * SECOND
-BEFORE_START = 1_000  # numbers: those may be read that were on their way when we began
+BEFORE_START = 1_000  # numbers: changes that were not yet visible at the start
 
-Refresh = Callable[[str, str], Awaitable[None]]  # scope, id
+Refresh = Callable[[str, str], Awaitable[None]]  # takes scope and id
 
 
 class _FeedPosition(NamedTuple):
@@ -28,38 +28,41 @@ class _FeedPosition(NamedTuple):
 
 
 class RecordFeed:
-    """See the module. `refresh` says for each kind of record how it is read anew."""
+    """Reads changes of records. `refresh` has for each kind a function that reads a record again.
+
+    Changes of other kinds are ignored.
+    """
 
     def __init__(self, store: ClusterStore, clock: Clock, refresh: Mapping[str, Refresh]) -> None:
         self._store = store
         self._clock = clock
         self._refresh = refresh
-        self._after = 0
-        self._seen: dict[int, None] = {}
-        self._recent: deque[_FeedPosition] = deque()
-        self._one_at_a_time = asyncio.Lock()
+        self._after = 0  # changes up to this number are not read again
+        self._recent: deque[_FeedPosition] = deque()  # what was read within the overlap
+        self._recent_numbers: set[int] = set()
+        self._lock = asyncio.Lock()
 
     def start(self, latest: int) -> None:
-        """Everything up to that number is about to be read from the store anyway."""
+        """Begin near the latest change; all records are read at start anyway."""
         self._after = max(0, latest - BEFORE_START)
 
     async def poll(self) -> None:
-        """Read what is new."""
-        async with self._one_at_a_time:
-            found = await self._store.record_changes(self._after)
-            new = [change for change in found if change.number not in self._seen]
-            for change in dict.fromkeys(one[1:] for one in new):
-                kind, scope, id_ = change
+        """Read the records that have changed."""
+        async with self._lock:
+            changes = await self._store.record_changes(self._after)
+            new = [change for change in changes if change.number not in self._recent_numbers]
+            records = dict.fromkeys((change.kind, change.scope, change.id) for change in new)
+            for kind, scope, id_ in records:
                 if kind in self._refresh:
                     await self._refresh[kind](scope, id_)
             self._note_read(new)
 
-    def _note_read(self, new: list[RecordChange]) -> None:
+    def _note_read(self, changes: list[RecordChange]) -> None:
         now = self._clock.now()
-        for change in new:
-            self._seen[change.number] = None
+        for change in changes:
+            self._recent_numbers.add(change.number)
             self._recent.append(_FeedPosition(now, change.number))
         while self._recent and self._recent[0].at < now - OVERLAP:
             oldest = self._recent.popleft()
             self._after = max(self._after, oldest.number)
-            self._seen.pop(oldest.number, None)
+            self._recent_numbers.discard(oldest.number)

@@ -1,7 +1,7 @@
-"""Background tasks: long work in steps, each a commit or two, that survives a kill.
+"""Background tasks: long work in steps, each of one or two commits, that survives a kill.
 
-A task keeps where it stands (`cursor`) after every step. A step that was done but not
-noted is done again after a restart, so steps are written to be repeatable.
+A task stores its `cursor` after every step. A step that was done before a crash and not yet
+recorded is done again after it, so steps have to be repeatable.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tillbell.clock import SECOND, Clock
+from tillbell.clock import SECOND, Clock, Micros, wait_until
 from tillbell.deliver.config_cache import ConfigCache
 from tillbell.errors import NotFound, StoreUnavailable
 from tillbell.ids import IdMaker
 from tillbell.logs import log_event
 from tillbell.model.records import Task, TaskStatus
 
-PAUSE_S = 1
+RETRY_AFTER: Micros = SECOND  # after the store failed
 
 
 class TaskProgress(NamedTuple):
@@ -35,21 +35,24 @@ StepFunction = Callable[[Task], Awaitable[TaskProgress]]
 
 
 class TaskRunner:
-    """Runs tasks side by side on the event loop, one step at a time each."""
+    """Runs tasks side by side on the event loop, each one step at a time.
+
+    Only the process for which `is_leader` is true runs them.
+    """
 
     def __init__(
-        self, directory: ConfigCache, clock: Clock, ids: IdMaker, is_ours: Callable[[], bool]
+        self, config_cache: ConfigCache, clock: Clock, ids: IdMaker, is_leader: Callable[[], bool]
     ) -> None:
-        self._config_cache = directory
+        self._config_cache = config_cache
         self._clock = clock
         self._ids = ids
-        self._work: dict[str, StepFunction] = {}
-        self._is_ours = is_ours  # whether this process runs them: one of all does
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._steps: dict[str, StepFunction] = {}  # by kind of task
+        self._is_leader = is_leader
+        self._running: dict[str, asyncio.Task[None]] = {}  # by task id
 
-    def register(self, kind: str, work: StepFunction) -> None:
-        """Say what a kind of task does in one step."""
-        self._work[kind] = work
+    def register(self, kind: str, step: StepFunction) -> None:
+        """Set the function that does one step of a kind of task."""
+        self._steps[kind] = step
 
     async def begin(self, kind: str, app_id: str, arguments: dict[str, Any]) -> Task:
         """Store a task and start it."""
@@ -63,17 +66,17 @@ class TaskRunner:
             arguments=arguments,
         )
         await self._config_cache.add(task)
-        if self._is_ours():
+        if self._is_leader():
             self._start(task)
         return task
 
     async def resume(self) -> None:
-        """Go on with the tasks that a stop or a kill left behind, or another process began."""
-        if not self._is_ours():
+        """Start the stored tasks that are not running: after a restart, or of other processes."""
+        if not self._is_leader():
             await self.stop()
             return
         for task in await self._config_cache.read_all(Task):
-            if task.status is TaskStatus.RUNNING and task.kind in self._work:
+            if task.status is TaskStatus.RUNNING and task.kind in self._steps:
                 self._start(task)
 
     async def wait_idle(self) -> None:
@@ -82,61 +85,56 @@ class TaskRunner:
             await asyncio.wait(set(self._running.values()))
 
     async def stop(self) -> None:
-        """Leave the rest for the next start."""
+        """Stop all tasks. `resume` continues them, here or in another process."""
         running = list(self._running.values())
-        for one in running:
-            one.cancel()
+        for work in running:
+            work.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
     def _start(self, task: Task) -> None:
         if task.id in self._running:
             return
-        running = asyncio.get_running_loop().create_task(self._run(task))
-        self._running[task.id] = running
-        running.add_done_callback(lambda _: self._running.pop(task.id, None))
+        work = asyncio.get_running_loop().create_task(self._run(task))
+        self._running[task.id] = work
+        work.add_done_callback(lambda _: self._running.pop(task.id, None))
 
     async def _run(self, task: Task) -> None:
-        present: Task | None = task
-        while present is not None and present.status is TaskStatus.RUNNING:
-            present = await self._step(present)
+        latest: Task | None = task
+        while latest is not None and latest.status is TaskStatus.RUNNING:
+            latest = await self._step(latest)
 
     async def _step(self, task: Task) -> Task | None:
-        """Do one step; return the task as it is stored then, None if it was removed."""
+        """Do one step; return the task as it is stored then, or None if it was removed."""
         try:
-            step = await self._work[task.kind](task)
-            return await self._keep(task, partial(_moved, step=step))
+            progress = await self._steps[task.kind](task)
+            return await self._store(task, partial(_advanced, progress=progress))
         except StoreUnavailable as error:
             log_event("task.postponed", task=task.id, error=str(error))
-            await self._pause()
+            await wait_until(self._clock, self._clock.now() + RETRY_AFTER)
             return task
         except Exception as error:  # noqa: BLE001 - supervised: it ends as failed, visibly
             log_event("task.error", task=task.id, exc_info=error)
-            return await self._keep(task, _failed)
+            return await self._store(task, _failed)
 
-    async def _keep(self, task: Task, apply: Callable[[Task], Task]) -> Task | None:
-        """Store what a step did, unless somebody else has moved the task on meanwhile."""
+    async def _store(self, task: Task, apply: Callable[[Task], Task]) -> Task | None:
+        """Store the result of a step, unless another process has changed the task meanwhile."""
 
-        def apply_to_own(stored: Task) -> Task:
+        def apply_to_same(stored: Task) -> Task:
             return apply(stored) if stored.version == task.version else stored
 
         try:
-            changed = await self._config_cache.change(Task, task.scope, task.id, apply_to_own)
+            changed = await self._config_cache.change(Task, task.scope, task.id, apply_to_same)
         except NotFound:
             return None
         return changed.record
 
-    async def _pause(self) -> None:
-        rung = asyncio.Event()
-        self._clock.call_at(self._clock.now() + PAUSE_S * SECOND, rung.set)
-        await rung.wait()
 
-
-def _moved(task: Task, step: TaskProgress) -> Task:
+def _advanced(task: Task, progress: TaskProgress) -> Task:
     return msgspec.structs.replace(
         task,
-        cursor=step.cursor,
-        result={"count": task.result.get("count", 0) + step.processed},
-        status=TaskStatus.FINISHED if step.is_last else TaskStatus.RUNNING,
+        cursor=progress.cursor,
+        result={"count": task.result.get("count", 0) + progress.processed},
+        status=TaskStatus.FINISHED if progress.is_last else TaskStatus.RUNNING,
     )
 
 
