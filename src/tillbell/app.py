@@ -1,17 +1,12 @@
-"""The composition: the one place that knows all parts and how they fit."""
+"""The composition: builds all parts of a gateway and connects them. `runtime.py` runs it."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
-from tillbell.clock import SECOND, Clock, SteeredClock, SystemClock
-from tillbell.cluster.membership import HEARTBEAT_EVERY, Cluster
-from tillbell.cluster.record_feed import POLL_EVERY as FEED_EVERY
+from tillbell.clock import Clock, SteeredClock, SystemClock
+from tillbell.cluster.membership import Cluster
 from tillbell.cluster.record_feed import RecordFeed
-from tillbell.cluster.wakeups import POLL_EVERY as NUDGED_EVERY
 from tillbell.cluster.wakeups import ClusterWakeups
 from tillbell.config import Settings
 from tillbell.configure.api_keys import ApiKeys
@@ -22,25 +17,22 @@ from tillbell.configure.key_usage import KeyUsage
 from tillbell.configure.parts import Parts
 from tillbell.configure.sources import SourceSettings
 from tillbell.counters import Meters
-from tillbell.deliver.claimer import SWEEP_EVERY, Claimer
+from tillbell.deliver.claimer import Claimer
 from tillbell.deliver.compiled_endpoint import EndpointCompiler
 from tillbell.deliver.config_cache import CACHED, OPERATIONAL, ConfigCache
-from tillbell.deliver.dispatcher import LEASE, Dispatcher
+from tillbell.deliver.dispatcher import Dispatcher
 from tillbell.deliver.endpoint_health import EndpointHealthMonitor
 from tillbell.deliver.expunge import Expunger
 from tillbell.deliver.handshake import Handshake
+from tillbell.deliver.lanes import Lanes
 from tillbell.deliver.leases import HeldLeases
 from tillbell.deliver.publish import MessageDraft, Publisher
 from tillbell.deliver.resend import DeliveryResender
-from tillbell.deliver.schemas import Schemas
 from tillbell.deliver.tasks import TaskRunner
-from tillbell.errors import Draining, StoreUnavailable, Unavailable
 from tillbell.http.address_policy import AddressPolicy
 from tillbell.http.client import HttpClient
 from tillbell.http.resolver import Resolver
 from tillbell.ids import IdMaker
-from tillbell.logs import log_event
-from tillbell.model.endpoints import EndpointHealth
 from tillbell.model.records import Application
 from tillbell.process.decisions import Decisions
 from tillbell.process.operator import ManualActions
@@ -55,29 +47,12 @@ from tillbell.receive.reprocess_many import BulkReprocessor
 from tillbell.receive.source_cache import SourceCache
 from tillbell.storage.opening import is_shared, store_at
 from tillbell.storage.ports.database import Database
-from tillbell.upkeep.chores import (
-    Chore,
-    ChoreRunner,
-    DiskSpaceMonitor,
-    LongTransactionMonitor,
-    RemovedEndpointDiscarder,
-    RetentionPurge,
-)
+from tillbell.upkeep.chores import LongTransactionMonitor, RemovedEndpointDiscarder
 from tillbell.vault import Vault
-
-HEARTBEAT = 2 * SECOND
-TASKS_EVERY = 2 * SECOND
-PURGE_EVERY = 60 * SECOND
-SNAPSHOTS_EVERY = 15 * SECOND
-DISK_EVERY = 2 * SECOND
-CHECK_EVERY = 5 * SECOND
-REMATCH_EVERY = 30 * SECOND
-ABANDONED_EVERY = 10 * SECOND
-ABANDONED_AFTER = 30 * SECOND
 
 
 class Gateway:
-    """Everything, wired. Create, `start`, then `drain` and `stop`."""
+    """Everything, wired, and not running yet."""
 
     def __init__(self, settings: Settings, clock: Clock, database: Database, vault: Vault) -> None:
         self.settings = settings
@@ -85,8 +60,8 @@ class Gateway:
         self.database = database
         self.vault = vault
         self.ids = IdMaker()
-        self.cluster = Cluster(database, clock, self.ids, settings.role)
         self.meters = Meters()
+        self.cluster = Cluster(database, clock, self.ids, settings.role)
         self.policy = AddressPolicy(
             allow_cidrs=settings.allowed_cidrs, allow_http=settings.allows_http
         )
@@ -96,9 +71,24 @@ class Gateway:
         self._build_sending()
         self._build_publishing()
         self._build_receiving()
-        self._build_upkeep()
+        self._build_cluster()
         self._build_configuration()
         self._connect()
+
+    @classmethod
+    def create(cls, settings: Settings, clock: Clock | None = None) -> Gateway:
+        """Build a gateway on the store and keys that the settings name."""
+        if clock is None:
+            is_alone = not is_shared(settings.database_url)
+            clock = SystemClock() if is_alone else SteeredClock(SystemClock())
+        database = store_at(
+            settings.database_url,
+            clock,
+            has_pooler=settings.database_pooler,
+            partition_days=settings.partition_days,
+            replica_url=settings.database_replica_url,
+        )
+        return cls(settings, clock, database, Vault.from_settings(settings))
 
     def _build_sending(self) -> None:
         self.resolver = Resolver(servers=self.settings.dns_servers or None)
@@ -109,38 +99,49 @@ class Gateway:
             self.settings.public_url or self.settings.local_url,
             self.settings.user_agent,
         )
-        self.leases = HeldLeases(self.database, self.clock, LEASE)
+        self.leases = HeldLeases(self.database, self.clock)
+        self.lanes = Lanes(
+            self.config_cache, self.clock, self.cluster.owns, self.settings.lane_window
+        )
         self.dispatcher = Dispatcher(
-            limits=self.settings,
-            directory=self.config_cache,
-            sender=self.http_client,
-            ledger=self.leases,
+            lanes=self.lanes,
+            http_client=self.http_client,
+            leases=self.leases,
             clock=self.clock,
+            max_in_flight=self.settings.max_in_flight,
         )
         self.claimer = Claimer(
             database=self.database,
+            lanes=self.lanes,
             dispatcher=self.dispatcher,
+            leases=self.leases,
+            clock=self.clock,
+        )
+        self.health_monitor = EndpointHealthMonitor(
             directory=self.config_cache,
             clock=self.clock,
-            window=self.settings.lane_window,
+            meters=self.meters,
+            pause_after_days=self.settings.pause_after_days,
         )
-        self._claiming: asyncio.Task[None] | None = None
+        self.endpoint_discarder = RemovedEndpointDiscarder(self.database, self.clock)
 
     def _build_publishing(self) -> None:
         self.publisher = Publisher(
             store=self.database,
-            directory=self.config_cache,
+            config_cache=self.config_cache,
+            lanes=self.lanes,
             dispatcher=self.dispatcher,
-            schemas=Schemas(self.config_cache),
             clock=self.clock,
             ids=self.ids,
             meters=self.meters,
         )
-        self.tasks = TaskRunner(self.config_cache, self.clock, self.ids, self._leads)
+        self.tasks = TaskRunner(
+            self.config_cache, self.clock, self.ids, lambda: self.cluster.is_leader
+        )
         self.delivery_resender = DeliveryResender(
             database=self.database,
-            directory=self.config_cache,
-            dispatcher=self.dispatcher,
+            config_cache=self.config_cache,
+            lanes=self.lanes,
             tasks=self.tasks,
             clock=self.clock,
         )
@@ -172,36 +173,24 @@ class Gateway:
         self.bulk_reprocessor = BulkReprocessor(
             self.database, self.reprocessor, self.tasks, self.clock
         )
-        self.receiver.processor = self.processor
         self.unmatched_callbacks = UnmatchedCallbacks(self.database, self.reprocessor, self.clock)
-        self.decisions.on_committed = self.unmatched_callbacks.decision_committed
         self.startup_recovery = StartupRecovery(self.reprocessor, self.clock)
 
-    def _build_upkeep(self) -> None:
-        self.health_monitor = EndpointHealthMonitor(
-            directory=self.config_cache,
-            clock=self.clock,
-            meters=self.meters,
-            pause_after_days=self.settings.pause_after_days,
-        )
-        self.chore_runner = ChoreRunner(self.clock)
-        self.disk_space = DiskSpaceMonitor(
-            Path(self.settings.data_dir), self.settings.disk_reserve_mb
-        )
-        self.long_transactions = LongTransactionMonitor(self.database, self.meters)
-        self.endpoint_discarder = RemovedEndpointDiscarder(self.database, self.clock)
+    def _build_cluster(self) -> None:
         self.record_feed = RecordFeed(
             self.database,
             self.clock,
             {kind.__name__: partial(self.config_cache.refresh, kind) for kind in CACHED},
         )
         self.wakeups = ClusterWakeups(
-            fleet=self.cluster,
-            feed=self.record_feed,
+            record_feed=self.record_feed,
+            lanes=self.lanes,
             dispatcher=self.dispatcher,
             claimer=self.claimer,
             clock=self.clock,
         )
+
+        self.long_transactions = LongTransactionMonitor(self.database, self.meters)
 
     def _build_configuration(self) -> None:
         overlap_hours = self.settings.secret_overlap_hours
@@ -213,139 +202,43 @@ class Gateway:
         self.api_keys = ApiKeys(parts, self.database)
         self.key_usage = KeyUsage(self.database, self.config_cache, self.clock)
 
-    def _leads(self) -> bool:
-        return bool(self.cluster.term)
-
-    @classmethod
-    def create(cls, settings: Settings, clock: Clock | None = None) -> Gateway:
-        """Build a gateway on the store and keys that the settings name."""
-        if clock is None:
-            is_alone = not is_shared(settings.database_url)
-            clock = SystemClock() if is_alone else SteeredClock(SystemClock())
-        database = store_at(
-            settings.database_url,
-            clock,
-            has_pooler=settings.database_pooler,
-            partition_days=settings.partition_days,
-            replica_url=settings.database_replica_url,
-        )
-        gateway = cls(settings, clock, database, Vault.from_settings(settings))
-        database.on_commit = gateway.meters.batch
-        return gateway
+    # ── hooks ────────────────────────────────────────────────────────────────────────────────────
 
     def _connect(self) -> None:
-        self.config_cache.on_endpoint_changed = self.dispatcher.refresh
-        self.endpoints.on_new_health = self.dispatcher.restore_health
-        self.config_cache.on_endpoint_removed = self._endpoint_removed
+        """Set every hook: who is called when something happens. No other place sets one."""
+        # A delivery that waits in the store: of a new message, of another process, or to retry.
+        self.lanes.on_due = self.claimer.consider
+        # A lane that may have room for more claims.
+        self.dispatcher.on_claimable = self.claimer.consider
+        # The result of an attempt, stored, whose delivery is to be tried again.
+        self.leases.on_retry_stored = self.lanes.note_retry
+        # The end of an attempt: judges the endpoint's health.
         self.dispatcher.on_attempt_ended = self.health_monitor.attempt_ended
+        # A warning about an endpoint, for those who subscribed to operational webhooks.
+        self.health_monitor.announce = self._publish_operational
+
+        # Configuration that changed, in this process or another.
+        self.config_cache.on_endpoint_changed = self.dispatcher.endpoint_changed
+        self.config_cache.on_endpoint_removed = self._endpoint_removed
+        self.config_cache.on_application_removed = self.source_cache.application_removed
+        # An endpoint's health that begins anew.
+        self.endpoints.on_new_health = self.lanes.restore_health
+
+        # A callback that was stored.
+        self.receiver.processor = self.processor
+        # A decision that was committed: its transactions may be what callbacks wait for.
+        self.decisions.on_committed = self.unmatched_callbacks.decision_committed
+
+        # Other processes: they stored something; they came or went.
         self.database.on_notification = self.wakeups.notified
-        self.dispatcher.owns = self.cluster.owns
         self.cluster.on_ownership_changed = self.wakeups.ownership_changed
-        self.health_monitor.announce = self._announce
-
-    async def start(self) -> None:
-        """Open the store, take over what a former process left, begin to send."""
-        await self.database.open()
-        self.record_feed.start((await self.cluster.join()).changes)
-        await self.config_cache.load()
-        await self.source_cache.load()
-        for health in await self.config_cache.read_all(EndpointHealth):
-            self.dispatcher.restore_health(health)
-        self.meters.restore(await self.database.counts())
-        if not self.cluster.is_shared:
-            await self.database.release_all_leases(self.clock.now())
-        await self.disk_space.check()
-        self._claiming = asyncio.get_running_loop().create_task(self.claimer.run())
-        await self.claimer.sweep()
-        await self.tasks.resume()
-        if not self.cluster.is_shared:
-            self.startup_recovery.start()
-        self.chore_runner.start(*self._chores())
-
-    def _chores(self) -> Iterator[Chore]:
-        """List what is done now and then; what only one process may do, by the leader."""
-        purge = RetentionPurge(
-            self.database,
-            self.clock,
-            bodies_days=self.settings.body_retention_days,
-            history_days=self.settings.history_retention_days,
-        )
-        yield Chore("lease_renewal", HEARTBEAT, self.leases.renew)
-        yield Chore("sweep", SWEEP_EVERY, self.claimer.sweep)
-        yield Chore("disk_space", DISK_EVERY, self._check_disk)
-        yield Chore("callback_overflow", HEARTBEAT, self._recover_overflowed)
-        for name, every, work in (
-            ("purge", PURGE_EVERY, purge.run),
-            ("check", CHECK_EVERY, self.status_checker.check_due),
-            ("rematch", REMATCH_EVERY, self.unmatched_callbacks.retry_due),
-        ):
-            yield Chore(name, every, self.cluster.only_as_leader(work))
-        if self.cluster.is_shared:
-            yield Chore("heartbeat", HEARTBEAT_EVERY, self.cluster.heartbeat)
-            yield Chore("long_transactions", SNAPSHOTS_EVERY, self.long_transactions.check)
-            yield Chore("record_feed", FEED_EVERY, self.record_feed.poll)
-            yield Chore("tasks", TASKS_EVERY, self.tasks.resume)
-            yield Chore("requested_sweep", NUDGED_EVERY, self.wakeups.sweep_if_requested)
-            yield Chore(
-                "abandoned_callbacks",
-                ABANDONED_EVERY,
-                self.cluster.only_as_leader(self._recover_abandoned),
-            )
-
-    async def _recover_abandoned(self) -> None:
-        """Process callbacks that another process stored and did not live to process."""
-        await self.reprocessor.recover_all(until=self.clock.now() - ABANDONED_AFTER)
-
-    async def drain(self, timeout_s: float | None = None) -> None:
-        """Accept nothing more; let attempts under way end, give everything else back."""
-        self._refuse(Draining())
-        if self._claiming is not None:
-            self._claiming.cancel()  # before anything is given back, which it would claim again
-        self.dispatcher.stop_attempts()
-        await self.startup_recovery.stop()
-        await self.processor.stop()
-        await self.chore_runner.stop()
-        await self.tasks.stop()
-        if self._claiming is not None:
-            await asyncio.gather(self._claiming, return_exceptions=True)
-        wait_s = self.settings.drain_timeout_s if timeout_s is None else timeout_s
-        await self.dispatcher.drain(wait_s)
-        await self.health_monitor.wait_idle()
-
-    async def stop(self) -> None:
-        """Close everything."""
-        await self.endpoint_discarder.wait_idle()
-        await self._leave()
-        await self.http_client.close()
-        await self.database.close()
-
-    async def _leave(self) -> None:
-        try:
-            await self.cluster.leave()
-        except StoreUnavailable as error:  # then it counts as dead a little later
-            log_event("chore.postponed", chore="cluster_leave", error=str(error))
-
-    async def _check_disk(self) -> None:
-        await self.disk_space.check()
-        if not isinstance(self.publisher.refusal, Draining):
-            short = StoreUnavailable(
-                "The disk is nearly full; nothing is accepted until there is room."
-            )
-            self._refuse(short if self.disk_space.is_short else None)
-
-    async def _recover_overflowed(self) -> None:
-        """Fetch from the store what there was no room for in memory."""
-        if self.processor.has_overflowed:
-            self.processor.has_overflowed = False
-            await self.reprocessor.recover_all()
-
-    def _refuse(self, refusal: Unavailable | None) -> None:
-        self.publisher.refusal = self.receiver.refusal = refusal
+        # A group commit, with its number of writes.
+        self.database.on_commit = self.meters.batch
 
     def _endpoint_removed(self, app_id: str, endpoint_id: str) -> None:
-        self.dispatcher.close_lane(endpoint_id)
+        self.dispatcher.endpoint_removed(endpoint_id)
         self.endpoint_discarder.endpoint_removed(app_id, endpoint_id)
 
-    async def _announce(self, event_type: str, payload: bytes) -> None:
+    async def _publish_operational(self, event_type: str, payload: bytes) -> None:
         operational = Application(id=OPERATIONAL, name=OPERATIONAL)
         await self.publisher.publish(operational, MessageDraft(event_type, payload))

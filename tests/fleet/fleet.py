@@ -17,6 +17,7 @@ from tillbell.errors import ConflictError, StoreUnavailable
 from tillbell.model.endpoints import Endpoint, SigningSecret
 from tillbell.model.messages import Message
 from tillbell.model.records import Application
+from tillbell.runtime import Runtime
 from tillbell.storage.ports.outbound import Page
 from tillbell.testing import Receiver
 from tillbell.vault import Secret
@@ -34,6 +35,7 @@ class FleetOf:
         self._settings = settings
         self._folder = folder
         self.gateways: list[Gateway] = []
+        self._runtimes: dict[str, Runtime] = {}  # by member id
         self.receiver = Receiver()
 
     async def __aenter__(self) -> Self:
@@ -62,8 +64,10 @@ class FleetOf:
         ).settings
         clock = SteeredClock(machine) if machine is not None else None
         gateway = Gateway.create(settings, clock)
-        await gateway.start()
+        runtime = Runtime(gateway)
+        await runtime.start()
         self.gateways.append(gateway)
+        self._runtimes[gateway.cluster.id] = runtime
         if len(self.gateways) == 1:
             await gateway.config_cache.add(APP)
         return gateway
@@ -71,8 +75,9 @@ class FleetOf:
     async def stop(self, gateway: Gateway) -> None:
         """Stop one in order."""
         self.gateways.remove(gateway)
-        await gateway.drain(5)
-        await gateway.stop()
+        runtime = self._runtimes.pop(gateway.cluster.id)
+        await runtime.drain(5)
+        await runtime.stop()
 
     async def endpoint(self, by: Gateway, path: str, **fields: Any) -> Endpoint:
         """Make an endpoint through one of them."""
@@ -101,7 +106,7 @@ class FleetOf:
     async def agreed(self, count: int) -> None:
         """Wait until everybody knows of that many that send."""
         for gateway in self.gateways:
-            await eventually(lambda g=gateway: _is(len(g.fleet.senders) == count))
+            await eventually(lambda g=gateway: _is(len(g.cluster.workers) == count))
 
     async def attempts_of(self, message: Message) -> int:
         """Count the attempts of a message's deliveries."""

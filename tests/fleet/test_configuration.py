@@ -41,7 +41,7 @@ async def test_an_endpoint_resumed_by_one_process_begins_anew_in_the_one_that_de
     await fleet.knows(second, endpoint.id)
     live = await second.config_cache.compiled_endpoint(APP.id, endpoint.id)
     assert live is not None
-    lane = second.dispatcher.lane(live)
+    lane = second.lanes.open(live)
     lane.health = EndpointHealth(id=endpoint.id, scope=APP.id, failing_since=FAILING)
     for status in (EndpointStatus.PAUSED, EndpointStatus.ACTIVE):
         changes = EndpointChanges({"status": status, "status_reason": None})

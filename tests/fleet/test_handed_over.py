@@ -20,13 +20,13 @@ async def test_what_is_late_in_lanes_of_others_does_not_make_a_process_unready(
     for endpoint in endpoints:
         live = await first.config_cache.compiled_endpoint(APP.id, endpoint.id)
         assert live is not None
-        lane = first.dispatcher.lane(live)
+        lane = first.lanes.open(live)
         lane.note_due(first.clock.now() - LATE - 10 * SECOND)
     assert await is_late(first)
 
     await fleet.start()
     await fleet.agreed(2)
-    kept = [lane for id_, lane in first.dispatcher.lanes.items() if first.cluster.owns(id_)]
+    kept = [lane for lane in first.lanes if first.cluster.owns(lane.id)]
     assert len(kept) < len(endpoints)
     for lane in kept:
         lane.next_due = None

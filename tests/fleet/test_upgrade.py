@@ -19,6 +19,7 @@ from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.config import load
 from tillbell.errors import StoreUnavailable
+from tillbell.runtime import Runtime
 from tillbell.storage.postgres.connection import connect_postgres
 from tillbell.storage.session.migrate import known_migrations, migrate
 from tillbell.testing import Receiver
@@ -162,10 +163,11 @@ def test_of_twenty_that_start_at_once_on_nothing_one_makes_the_tables_and_all_st
         settings = {"data_dir": tmp_path, "database_url": url, "master_key": Secret(KEY)}
         gateway = Gateway.create(load(settings, {}).settings)
         line.wait(60)
-        await gateway.start()
+        runtime = Runtime(gateway)
+        await runtime.start()
         await gateway.database.check()
-        await gateway.drain(0)
-        await gateway.stop()
+        await runtime.drain(0)
+        await runtime.stop()
         return gateway.cluster.id
 
     with ThreadPoolExecutor(PROCESSES) as threads:

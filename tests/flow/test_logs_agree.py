@@ -32,9 +32,9 @@ async def test_attempts_and_the_receivers_log_match_one_to_one(world: World) -> 
     done = {"succeeded", "failed"}
     while set(await world.accounts()) - done:
         await world.settle_attempts()
-        for lane in list(world.gateway.dispatcher.lanes):
-            world.gateway.dispatcher.probe(lane)
-            world.gateway.dispatcher.note_due(world.app.id, lane, world.clock.now())
+        for lane in list(world.gateway.lanes):
+            world.gateway.lanes.probe(lane.id)
+            world.gateway.lanes.note_due(world.app.id, lane.id, world.clock.now())
 
     logged = Counter(r.header("Tillbell-Attempt") for r in world.receiver.requests)
     recorded = set()

@@ -14,7 +14,7 @@ async def a_lane(world: World, path: str) -> Lane:
     endpoint = await world.endpoint(path)
     live = await world.gateway.config_cache.compiled_endpoint(world.app.id, endpoint.id)
     assert live is not None
-    return world.gateway.dispatcher.lane(live)
+    return world.gateway.lanes.open(live)
 
 
 async def test_a_lane_that_is_to_be_looked_at_much_later_makes_no_other_late(
@@ -30,6 +30,6 @@ async def test_a_lane_that_is_to_be_looked_at_much_later_makes_no_other_late(
 
         early.next_due = now + 10 * MINUTE  # what was due first has been sent meanwhile
         await world.pass_time(1)
-        assert (early.alarm_at, late.alarm_at) == (now + 10 * MINUTE, now + 2 * SECOND)
+        assert (early.claim_at, late.claim_at) == (now + 10 * MINUTE, now + 2 * SECOND)
         await world.pass_time(1)
-        assert late.alarm_at is None, "nobody looked at it"
+        assert late.claim_at is None, "nobody looked at it"

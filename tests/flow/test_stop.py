@@ -27,7 +27,7 @@ async def test_drain_lets_attempts_under_way_end_and_gives_the_rest_back(world: 
     await world.endpoint("/slow", max_concurrency=2)
     messages = [await world.publish(b'{"n":%d}' % number) for number in range(6)]
     await world.receiver.request(1)
-    draining = asyncio.get_running_loop().create_task(world.gateway.drain(10))
+    draining = asyncio.get_running_loop().create_task(world.runtime.drain(10))
     await asyncio.sleep(0)
     gate.set()
     await draining
@@ -37,7 +37,7 @@ async def test_drain_lets_attempts_under_way_end_and_gives_the_rest_back(world: 
     with pytest.raises(Draining):
         await world.publish()
 
-    await world.gateway.stop()
+    await world.runtime.stop()
     await world.start()
     await world.next_ended(2 + 4)
     ids = [r.header("webhook-id") for r in world.receiver.requests]

@@ -20,6 +20,7 @@ from tillbell.deliver.publish import MessageDraft
 from tillbell.model.endpoints import Endpoint, SigningSecret
 from tillbell.model.messages import Attempt, Claim, Delivery, Message
 from tillbell.model.records import Application
+from tillbell.runtime import Runtime
 from tillbell.storage.ports.outbound import ALL, AttemptFilter, MessageFilter, Page
 from tillbell.testing import ManualClock, Receiver
 
@@ -60,12 +61,13 @@ class World:
             self.ended.put_nowait(end.finished.attempt)
 
         self.gateway.dispatcher.on_attempt_ended = ended
-        await self.gateway.start()
+        self.runtime = Runtime(self.gateway)
+        await self.runtime.start()
 
     async def stop(self, timeout_s: float = 5) -> None:
         """Stop it in order."""
-        await self.gateway.drain(timeout_s)
-        await self.gateway.stop()
+        await self.runtime.drain(timeout_s)
+        await self.runtime.stop()
 
     async def endpoint(self, path: str = "/ok", uid: str | None = None, **fields: Any) -> Endpoint:
         """Make an endpoint of the application at a path of the receiver."""

@@ -22,6 +22,7 @@ ORDER = (
     ("process",),
     ("cluster", "upkeep", "configure"),
     ("app",),
+    ("runtime",),
     ("testing",),
     ("web",),
     ("cli",),

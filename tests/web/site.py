@@ -19,6 +19,7 @@ from tillbell.deliver.attempt import JudgedAttempt
 from tillbell.deliver.lane import Lane
 from tillbell.model.messages import Attempt, Claim
 from tillbell.model.records import ApiKey
+from tillbell.runtime import Runtime
 from tillbell.testing import Receiver
 from tillbell.vault import hash_key, new_api_key
 from tillbell.web.edge.router import build
@@ -75,7 +76,8 @@ class Site:
 
         self.gateway.dispatcher.on_attempt_ended = ended
         await self.receiver.__aenter__()
-        await self.gateway.start()
+        self.runtime = Runtime(self.gateway)
+        await self.runtime.start()
         self.server = HttpServer(build(self.gateway), bind("127.0.0.1", 0), ClientTimeouts())
         await self.server.start()
         self.url = f"http://127.0.0.1:{self.server.port}"
@@ -86,8 +88,8 @@ class Site:
 
     async def _stop(self) -> None:
         await self.server.stop()
-        await self.gateway.drain(0)
-        await self.gateway.stop()
+        await self.runtime.drain(0)
+        await self.runtime.stop()
         await self.receiver.__aexit__(None, None, None)
 
     # ── asking ───────────────────────────────────────────────────────────────────────────────────

@@ -99,7 +99,7 @@ async def test_work_that_nobody_does_makes_it_unready(tmp_path: Path) -> None:
         endpoint = await world.endpoint()
         live = await world.gateway.config_cache.compiled_endpoint(world.app.id, endpoint.id)
         assert live is not None
-        lane = world.gateway.dispatcher.lane(live)
+        lane = world.gateway.lanes.open(live)
         health = HealthApp(world.gateway)
         lane.next_due = world.clock.now() - 59_000_000
         assert (await get(health, "/readyz")).status == 200
@@ -115,7 +115,7 @@ async def test_a_customers_endpoint_never_makes_us_unready(tmp_path: Path, troub
         endpoint = await world.endpoint()
         live = await world.gateway.config_cache.compiled_endpoint(world.app.id, endpoint.id)
         assert live is not None
-        lane = world.gateway.dispatcher.lane(live)
+        lane = world.gateway.lanes.open(live)
         now = world.clock.now()
         lane.next_due = now - 3_600_000_000
         if trouble == "resting":

@@ -78,8 +78,8 @@ async def _play(folder: Path, messages: int | None) -> int:
             await stage.wait_until_settled()
         finally:
             await up.server.stop()
-            await up.gateway.drain(1)
-            await up.gateway.stop()
+            await up.runtime.drain(1)
+            await up.runtime.stop()
         return stage.finish()
 
 

@@ -15,6 +15,7 @@ from tillbell.app import Gateway
 from tillbell.config import Settings
 from tillbell.errors import Misconfigured
 from tillbell.model.endpoints import Endpoint
+from tillbell.runtime import Runtime
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.edge.router import WebApp, WorkerApp, build
 from tillbell.web.server.slow_clients import ClientTimeouts
@@ -30,6 +31,7 @@ class RunningGateway(NamedTuple):
     """A gateway that listens."""
 
     gateway: Gateway
+    runtime: Runtime
     server: HttpServer
     new_key: str | None  # the admin key, if it was made at this start
 
@@ -48,13 +50,14 @@ async def run_gateway(settings: Settings) -> AsyncIterator[RunningGateway]:
     raise_descriptor_limit()
     with contextlib.closing(_listening(settings)) as taken:
         gateway = Gateway.create(settings)
-        await gateway.start()
+        runtime = Runtime(gateway)
+        await runtime.start()
         try:
             await check_master_key(gateway)
             new_key = None if settings.role == "worker" else await first_key(gateway)
         except BaseException:
-            await gateway.drain(0)
-            await gateway.stop()
+            await runtime.drain(0)
+            await runtime.stop()
             raise
         limits = ClientTimeouts(settings.header_timeout_s, settings.body_timeout_s)
         web = build(gateway)
@@ -64,7 +67,7 @@ async def run_gateway(settings: Settings) -> AsyncIterator[RunningGateway]:
             notify_ready(settings.notify_socket)
         loading = asyncio.create_task(_load(web))
         keeping = asyncio.create_task(web.board.keep_written())
-        yield RunningGateway(gateway, server, new_key)
+        yield RunningGateway(gateway, runtime, server, new_key)
         keeping.cancel()
         await loading
 

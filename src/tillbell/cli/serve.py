@@ -41,7 +41,7 @@ async def _serve(settings: Settings) -> int:
             if settings.dev:
                 log_event("server.dev_mode", allowed=settings.allowed_cidrs)
             log_event("server.started", address=up.url)
-            return 0 if await serve_until(signals, up.server, up.gateway) else 1
+            return 0 if await serve_until(signals, up.server, up.runtime) else 1
 
 
 def _welcome(up: RunningGateway) -> str:

@@ -1,12 +1,12 @@
-"""Company: what the news of other processes does to our lanes.
+"""Cluster wake-ups: what happens here when other processes store something, come or go.
 
-| news | does |
+| event | effect |
 | --- | --- |
-| something is stored for an endpoint | its lane, if it is ours, looks at the store |
-| for one whose lane is not open, or nobody knows for which | a sweep of all lanes, soon |
-| processes came or went | lanes that are not ours any more are given back; a sweep |
-| we were struck off and are back | our lanes are looked at; a sweep |
-| a record was changed | the feed reads it |
+| a delivery is stored for an endpoint of this process | its lane asks the store |
+| the same, but the lane is not open or the endpoint is not known | a sweep of all lanes, soon |
+| a member joins or is removed | claims of endpoints that others own now are given up; a sweep |
+| this process was removed and is back | the same |
+| a record is changed | the record feed reads it |
 """
 
 from __future__ import annotations
@@ -14,76 +14,76 @@ from __future__ import annotations
 import asyncio
 
 from tillbell.clock import SECOND, Clock, Micros
-from tillbell.cluster.membership import Cluster
 from tillbell.cluster.record_feed import RecordFeed
 from tillbell.deliver.claimer import Claimer
 from tillbell.deliver.dispatcher import Dispatcher
+from tillbell.deliver.lanes import Lanes
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import log_event
 from tillbell.storage.ports.cluster import NOTIFY_ALL, NOTIFY_RECORDS
 
-POLL_EVERY: Micros = SECOND // 10  # how soon a sweep follows that was asked for
-SWEEP_PAUSE = 20  # a sweep may take a twentieth of the time, with many lanes
+POLL_EVERY: Micros = SECOND // 10  # how soon a requested sweep begins
+SWEEP_PAUSE = 20  # times a sweep's duration: sweeps take at most a twentieth of the time
 
 
 class ClusterWakeups:
-    """See the module."""
+    """Wakes the record feed, lanes and claimer of this process."""
 
     def __init__(
         self,
         *,
-        fleet: Cluster,
-        feed: RecordFeed,
+        record_feed: RecordFeed,
+        lanes: Lanes,
         dispatcher: Dispatcher,
         claimer: Claimer,
         clock: Clock,
     ) -> None:
-        self._cluster = fleet
-        self._record_feed = feed
+        self._record_feed = record_feed
+        self._lanes = lanes
         self._dispatcher = dispatcher
         self._claimer = claimer
         self._clock = clock
         self._is_sweep_requested = False
         self._next_sweep_at: Micros = 0
-        self._reading: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
 
     def notified(self, text: str) -> None:
-        """Take what the store notified."""
+        """Handle a notification of the store: `NOTIFY_*`, or endpoint ids with commas between."""
         if text in (NOTIFY_RECORDS, NOTIFY_ALL):
-            self._read_feed()
+            self._start_polling()
         if text == NOTIFY_ALL:
             self._is_sweep_requested = True
         elif text != NOTIFY_RECORDS:
             for endpoint_id in text.split(","):
-                if self._cluster.owns(endpoint_id) and not self._dispatcher.wake_lane(endpoint_id):
+                if self._lanes.owns(endpoint_id) and not self._lanes.note_due_now(endpoint_id):
                     self._is_sweep_requested = True
 
     def ownership_changed(self) -> None:
-        """Take note that endpoints have new owners, or that we own again what we owned."""
+        """Give up claims of endpoints that others own now, and look for work of our own."""
         self._dispatcher.release_disowned()
         self._claimer.consider_all()
         self._is_sweep_requested = True
         self._next_sweep_at = 0
 
     async def sweep_if_requested(self) -> None:
-        """Do the sweep that was asked for, unless the last one was long and not long ago."""
-        now = self._clock.now()
-        if not self._is_sweep_requested or now < self._next_sweep_at:
+        """Do the sweep that was requested, unless the last one was long and recent."""
+        started_at = self._clock.now()
+        if not self._is_sweep_requested or started_at < self._next_sweep_at:
             return
         self._is_sweep_requested = False
         try:
             await self._claimer.sweep()
         except StoreUnavailable:
-            self._is_sweep_requested = True  # as soon as the store is back
+            self._is_sweep_requested = True
             raise
-        ended = self._clock.now()
-        self._next_sweep_at = ended + SWEEP_PAUSE * (ended - now)
+        ended_at = self._clock.now()
+        self._next_sweep_at = ended_at + SWEEP_PAUSE * (ended_at - started_at)
 
-    def _read_feed(self) -> None:
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.get_running_loop().create_task(self._sweep())
+    def _start_polling(self) -> None:
+        if self._polling is None or self._polling.done():
+            self._polling = asyncio.get_running_loop().create_task(self._poll())
 
-    async def _sweep(self) -> None:
+    async def _poll(self) -> None:
         try:
             await self._record_feed.poll()
         except StoreUnavailable as error:

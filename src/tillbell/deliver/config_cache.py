@@ -26,6 +26,7 @@ from tillbell.errors import ConflictError, NotFound, VersionConflict
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import ApiKey, Application, EventType, Record
 from tillbell.model.sources import Source
+from tillbell.rules.delivery.pace import next_free
 from tillbell.storage.ports.outbound import Page, Registry
 
 R = TypeVar("R", bound=Record)
@@ -74,6 +75,19 @@ class ApplicationView:
                 self.compiled_endpoints.values(), event_type, channels
             )
         return found
+
+    def try_pace(self, now: Micros) -> Micros:
+        """Let one attempt of any endpoint pass if the application's rate allows it.
+
+        Return 0 if it may start, else when to ask again.
+        """
+        rate = self.application.throttle_rate
+        if not rate:
+            return 0
+        if self.free_at > now:
+            return self.free_at
+        self.free_at = next_free(self.free_at, now, rate)
+        return 0
 
     def clear_routes(self) -> None:
         """Forget the plans."""

@@ -1,357 +1,256 @@
-"""Dispatch: who may send now? Lanes, slots and turns.
+"""Dispatch: which claims are sent now.
 
-A claim is a lease that we hold; it waits in its endpoint's lane until the lane's breaker,
-pace and concurrency and a free slot of the whole server let it go. When slots are short,
-lanes take turns: applications first, then endpoints. A lane's worker makes one attempt after
-another; its result is settled without waiting, in the store's next commit.
+A claim waits in its endpoint's lane until the lane's breaker, rate and width allow an attempt and
+the process has a free slot. A slot makes one attempt of its lane after another; when other lanes
+wait for a slot, lanes take turns: applications first, then endpoints. Results are written with the
+store's next commit; nobody waits for them.
 
-Nothing here is needed to be safe: whatever memory forgets, the store still has, and its
-lease runs out.
+Nothing here is needed for safety: what memory loses is still in the store, and its lease ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
-from tillbell.clock import SECOND, Clock, Micros
+from tillbell.clock import Clock, Micros
 from tillbell.deliver.attempt import JudgedAttempt, broken_attempt, make_attempt
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
-from tillbell.deliver.config_cache import ConfigCache
 from tillbell.deliver.lane import Lane
+from tillbell.deliver.lanes import Lanes
 from tillbell.deliver.leases import HeldLeases
 from tillbell.http.client import HttpClient
 from tillbell.logs import log_event
-from tillbell.model.endpoints import EndpointHealth
 from tillbell.model.messages import Claim, Result
-from tillbell.rules.delivery import breaker as breakers
-from tillbell.rules.delivery.pace import next_free
 from tillbell.rules.delivery.turns import FairQueue
-
-LEASE: Micros = 10 * SECOND
-
-
-class DispatchSettings(Protocol):
-    """The settings that bound dispatch."""
-
-    @property
-    def max_in_flight(self) -> int:
-        """Attempts at once."""
-        ...
-
-    @property
-    def lane_window(self) -> int:
-        """Claims held per endpoint."""
-        ...
 
 
 class Dispatcher:
-    """See the module. Lives on one event loop."""
+    """Sends what lanes hold. Lives on one event loop.
+
+    `max_in_flight` is the number of slots: attempts at the same time. `on_claimable` is called
+    with a lane that may have room for more claims, `on_attempt_ended` after each attempt.
+    """
 
     def __init__(
         self,
         *,
-        limits: DispatchSettings,
-        directory: ConfigCache,
-        sender: HttpClient,
-        ledger: HeldLeases,
+        lanes: Lanes,
+        http_client: HttpClient,
+        leases: HeldLeases,
         clock: Clock,
+        max_in_flight: int,
     ) -> None:
-        self._limits = limits
-        self._config_cache = directory
-        self._http_client = sender
-        self._leases = ledger
+        self._lanes = lanes
+        self._http_client = http_client
+        self._leases = leases
         self._clock = clock
         self._loop = asyncio.get_running_loop()  # kept: asking for it is a system call
-        self._lanes: dict[str, Lane] = {}
-        self._health: dict[str, EndpointHealth] = {}
-        self._turns = FairQueue()
+        self._waiting = FairQueue()  # lanes that wait for a slot
         self._in_flight = 0
-        self._held_max = 16 * limits.max_in_flight
-        self._workers: set[asyncio.Task[None]] = set()
+        self._in_flight_max = max_in_flight
+        self._held_max = 16 * max_in_flight
+        self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
-        self.owns: Callable[[str], bool] = lambda _: True  # an endpoint whose deliveries we make
         self.on_claimable: Callable[[Lane], object] = lambda *_: None
         self.on_attempt_ended: Callable[[Lane, Claim, JudgedAttempt], object] = lambda *_: None
-        ledger.on_retry_stored = self._retry_stored
-
-    # ── lanes ────────────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def lanes(self) -> dict[str, Lane]:
-        """All lanes in memory, by endpoint id."""
-        return self._lanes
 
     @property
     def in_flight(self) -> int:
         """Attempts under way."""
         return self._in_flight
 
-    def restore_health(self, health: EndpointHealth) -> None:
-        """Take over what was stored about an endpoint: before its lane opens, or begun anew."""
-        lane = self._lanes.get(health.id)
-        if lane is not None:
-            lane.health = health
-        else:
-            self._health[health.id] = health
+    # ── configuration ────────────────────────────────────────────────────────────────────────────
 
-    def lane(self, live: CompiledEndpoint) -> Lane:
-        """Return the endpoint's lane, opened if need be."""
-        found = self._lanes.get(live.endpoint.id)
-        if found is None:
-            endpoint = live.endpoint
-            health = self._health.pop(endpoint.id, None)
-            health = health or EndpointHealth(id=endpoint.id, scope=endpoint.scope)
-            found = self._lanes[endpoint.id] = Lane(live, health)
-        return found
-
-    def refresh(self, live: CompiledEndpoint) -> None:
+    def endpoint_changed(self, compiled: CompiledEndpoint) -> None:
         """Use an endpoint's new URL, secrets and limits from the next attempt on."""
-        lane = self._lanes.get(live.endpoint.id)
+        lane = self._lanes.get(compiled.endpoint.id)
         if lane is None:
             return
-        woke = live.is_active and not lane.compiled.is_active
-        lane.compiled = live
-        lane.narrow()
-        if woke:
-            lane.breaker = breakers.Breaker(ramp=1)
-            lane.health = EndpointHealth(id=lane.id, scope=lane.app_id)  # else it pauses again
-        if not live.is_active:
-            self._send_back(lane)
+        lane.replace_endpoint(compiled)
+        if not compiled.is_active:
+            self._release_ready(lane)
         self.on_claimable(lane)
         self._start_attempts(lane)
 
-    def close_lane(self, endpoint_id: str) -> None:
-        """Close the lane of a removed endpoint."""
-        lane = self._lanes.pop(endpoint_id, None)
+    def endpoint_removed(self, endpoint_id: str) -> None:
+        """Close the lane of a removed endpoint and forget its claims."""
+        lane = self._lanes.remove(endpoint_id)
         if lane is not None:
-            lane.is_removed = True
-            self._turns.drop(lane.app_id, lane.id)
+            self._waiting.drop(lane.app_id, lane.id)
             for claim in lane.ready:
                 self._leases.forget(claim)
             lane.ready.clear()
 
-    def note_due(self, app_id: str, endpoint_id: str, due_at: Micros) -> None:
-        """Take note that a delivery waits in the store; of another's its owner takes note."""
-        if not self.owns(endpoint_id):
-            return
-        view = self._config_cache.cached_view(app_id)
-        live = view.compiled_endpoints.get(endpoint_id) if view else None
-        if live is not None:
-            lane = self.lane(live)
-            lane.note_due(due_at)
-            self.on_claimable(lane)
-
-    def wake_lane(self, endpoint_id: str) -> bool:
-        """Look at a lane that another process stored something for; False if it is not open."""
-        lane = self._lanes.get(endpoint_id)
-        if lane is not None:
-            lane.note_due(self._clock.now())
-            self.on_claimable(lane)
-        return lane is not None
-
     def release_disowned(self) -> None:
-        """Give back what waits in lanes that have another owner now."""
-        for lane in self._lanes.values():
-            if lane.ready and not self.owns(lane.id):
-                self._send_back(lane)
+        """Give up the claims of endpoints that another process owns now."""
+        for lane in self._lanes:
+            if lane.ready and not self._lanes.owns(lane.id):
+                self._release_ready(lane)
 
-    def probe(self, endpoint_id: str) -> None:
-        """Try an endpoint whose breaker is open at once: somebody asks for it by hand."""
-        lane = self._lanes.get(endpoint_id)
-        if lane is not None and lane.breaker.probe_at is not None:
-            lane.breaker = lane.breaker._replace(probe_at=self._clock.now())
+    # ── filling lanes ────────────────────────────────────────────────────────────────────────────
 
-    # ── hand-over ────────────────────────────────────────────────────────────────────────────────
-
-    def lease_until(self, now: Micros) -> Micros:
-        """Return when a lease taken now runs out unless it is renewed."""
-        return now + LEASE
-
-    def reserve(self, live: CompiledEndpoint) -> bool:
-        """Promise a new message a place in its lane, if it may start without waiting its turn."""
-        if self._is_stopping or not self.owns(live.endpoint.id):
+    def reserve(self, compiled: CompiledEndpoint, now: Micros) -> bool:
+        """Reserve a place for a new message in its lane; False if it has to wait for its turn."""
+        if self._is_stopping or not self._lanes.owns(compiled.endpoint.id):
             return False
-        lane = self.lane(live)
-        # Others' backlogs may fill what we hold; a lane that holds nothing has a place even so.
+        lane = self._lanes.open(compiled)
+        # Other lanes' backlogs may use up all that is held; an empty lane takes one even then.
         if self._leases.held_count >= self._held_max and lane.held_count():
             return False
-        if not lane.may_hand_over(self._clock.now(), self._limits.lane_window):
+        if not lane.may_hand_over(now):
             return False
         lane.reserved += 1
         return True
 
     def unreserve(self, endpoint_id: str) -> None:
-        """Take a promise back: the message was not stored."""
+        """Free a reserved place: the message was not stored."""
         lane = self._lanes.get(endpoint_id)
         if lane is not None:
             lane.reserved -= 1
 
     def hand_over(self, claim: Claim) -> None:
-        """Take a new message's claim, just committed, for which a place was reserved."""
+        """Take a new message's claim, just committed, into its reserved place."""
         lane = self._lanes.get(claim.delivery.endpoint_id)
         if lane is not None:
             lane.reserved -= 1
             self.enqueue(lane, claim)
 
     def enqueue(self, lane: Lane, claim: Claim) -> None:
-        """Put a claim that we hold into its lane."""
+        """Put a claim of this process into its lane."""
         self._leases.add(claim)
         lane.ready.append(claim)
         if self._is_stopping or not lane.allowed(self._clock.now()):
-            self._send_back(lane)
+            self._release_ready(lane)
             self.on_claimable(lane)
         else:
             self._start_attempts(lane)
 
-    def retry_unconfirmed(self) -> None:
-        """Write the results that wait for the store, ahead of what is asked of it next."""
-        self._leases.retry_unconfirmed()
+    def _release_ready(self, lane: Lane) -> None:
+        """Give the claims of a lane that may not send back to the store."""
+        if lane.ready:
+            lane.note_due(self._clock.now())
+            self._leases.release(tuple(lane.ready))
+            lane.ready.clear()
 
     # ── sending ──────────────────────────────────────────────────────────────────────────────────
 
     def _start_attempts(self, lane: Lane) -> None:
-        """Start workers while the lane and the server have room."""
+        """Start as many attempts as the lane and the process have room for."""
         if not lane.ready or self._is_stopping:
             return
         allowed = lane.allowed(self._clock.now())
-        while lane.ready and lane.in_flight < allowed and lane.alarm is None:
-            if self._in_flight >= self._limits.max_in_flight:
-                self._turns.add(lane.app_id, lane.id)
+        while lane.ready and lane.in_flight < allowed and lane.pace_alarm is None:
+            if self._in_flight >= self._in_flight_max:
+                self._waiting.add(lane.app_id, lane.id)
                 return
-            self._start(lane)
+            self._start_attempt(lane)
 
-    def _start(self, lane: Lane) -> None:
+    def _start_attempt(self, lane: Lane) -> None:
         claim = lane.ready.popleft()
         lane.in_flight += 1
         self._in_flight += 1
-        task = self._loop.create_task(self._work(lane, claim))
-        self._workers.add(task)
-        task.add_done_callback(self._workers.discard)
+        task = self._loop.create_task(self._attempt_in_turn(lane, claim))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _work(self, lane: Lane, claim: Claim) -> None:
-        """Make attempts, one after another, while this lane may go on."""
-        following: Claim | None = claim
+    async def _attempt_in_turn(self, lane: Lane, first: Claim) -> None:
+        """Make one attempt after another in one slot, while the lane may keep it."""
+        claim: Claim | None = first
         try:
-            while following is not None:
-                await self._attempt(lane, following)
-                following = self._next_claim(lane)
+            while claim is not None:
+                await self._attempt(lane, claim)
+                claim = self._next_claim(lane)
         finally:
             lane.in_flight -= 1
             self._in_flight -= 1
             if lane.ready and not self._is_stopping:
-                self._turns.add(lane.app_id, lane.id)  # behind those that wait
-            self._next_turn()
+                self._waiting.add(lane.app_id, lane.id)  # behind the lanes that wait already
+            self._fill_slots()
             self.on_claimable(lane)
 
     def _next_claim(self, lane: Lane) -> Claim | None:
-        if not lane.ready or self._is_stopping or self._turns or lane.alarm is not None:
+        """Take the lane's next claim; None if it may not go on, or another lane waits."""
+        if not lane.ready or self._is_stopping or self._waiting or lane.pace_alarm is not None:
             return None
         if lane.in_flight > lane.allowed(self._clock.now()):
             return None
-        if self._limits.lane_window > 2 * len(lane.ready):
+        if lane.window > 2 * len(lane.ready):
             self.on_claimable(lane)
         return lane.ready.popleft()
+
+    def _fill_slots(self) -> None:
+        """Give free slots to the lanes that wait, one each in turn."""
+        while self._waiting and self._in_flight < self._in_flight_max:
+            lane = self._lanes.get(self._waiting.pop())
+            if lane is None or not lane.ready or lane.pace_alarm is not None:
+                continue
+            if lane.in_flight < lane.allowed(self._clock.now()):
+                self._start_attempt(lane)
+                if lane.ready:
+                    self._waiting.add(lane.app_id, lane.id)
 
     async def _attempt(self, lane: Lane, claim: Claim) -> None:
         now = self._clock.now()
         if not lane.compiled.is_active or lane.is_removed:
-            self._leases.release_one(claim)
+            self._leases.release([claim])
             lane.note_due(now)
             return
-        wait_until = self._app_wait(lane, now) or lane.try_pace(now)
-        if wait_until:
+        free_at = self._lanes.try_pace(lane, now)
+        if free_at:
             lane.ready.appendleft(claim)
-            self._sleep(lane, wait_until)
+            self._wait_for_pace(lane, free_at)
             return
         if not self._leases.check_held(claim, now):
-            lane.note_due(now)  # the lease ran out while it waited: it will be claimed again
+            lane.note_due(now)  # its lease ended while it waited: it will be claimed again
             return
         try:
-            ended = await make_attempt(claim, lane.compiled, self._http_client, now)
+            judged = await make_attempt(claim, lane.compiled, self._http_client, now)
         except Exception as error:  # noqa: BLE001 - supervised: it must not stop its lane
             log_event("attempt.error", delivery=claim.delivery.id, exc_info=error)
-            ended = broken_attempt(claim, lane.compiled, error, now)
-        self._attempt_ended(lane, claim, ended)
+            judged = broken_attempt(claim, lane.compiled, error, now)
+        self._attempt_ended(lane, claim, judged)
 
-    def _attempt_ended(self, lane: Lane, claim: Claim, ended: JudgedAttempt) -> None:
-        if lane.is_removed:
-            self._leases.store_discarded(claim, ended.finished)
-            return
-        self._leases.store_attempt(claim, ended.finished)
-        if lane.compiled.endpoint.ordering:
-            lane.note_due(self._clock.now())  # the next of this order key may be claimed now
-        if ended.result is Result.ACCEPTED:
-            if lane.breaker is not breakers.CLOSED:
-                lane.breaker = breakers.after_success(lane.breaker, self._clock.now())
-            if lane.widen() or lane.breaker.ramp is not None:
-                self._start_attempts(lane)
-        else:
-            lane.breaker = breakers.after_failure(lane.breaker, self._clock.now())
-            lane.narrow()
-            if lane.breaker.probe_at is not None:
-                self._send_back(lane)
-        self.on_attempt_ended(lane, claim, ended)
-
-    def _app_wait(self, lane: Lane, now: Micros) -> Micros:
-        """Keep the application's rate over all its endpoints; say when to ask again."""
-        view = self._config_cache.cached_view(lane.app_id)
-        rate = view.application.throttle_rate if view else None
-        if not view or not rate:
-            return 0
-        if view.free_at > now:
-            return view.free_at
-        view.free_at = next_free(view.free_at, now, rate)
-        return 0
-
-    def _sleep(self, lane: Lane, until: Micros) -> None:
-        def wake() -> None:
-            lane.alarm = None
+    def _wait_for_pace(self, lane: Lane, until: Micros) -> None:
+        def pace_allows() -> None:
+            lane.pace_alarm = None
             self._start_attempts(lane)
 
-        if lane.alarm is None:
-            lane.alarm = self._clock.call_at(until, wake)
+        if lane.pace_alarm is None:
+            lane.pace_alarm = self._clock.call_at(until, pace_allows)
 
-    def _next_turn(self) -> None:
-        while self._turns and self._in_flight < self._limits.max_in_flight:
-            lane = self._lanes.get(self._turns.pop())
-            if lane is not None:
-                self._turn(lane)
-
-    def _turn(self, lane: Lane) -> None:
-        if lane.ready and lane.alarm is None and lane.in_flight < lane.allowed(self._clock.now()):
-            self._start(lane)
-            if lane.ready:
-                self._turns.add(lane.app_id, lane.id)
-
-    def _send_back(self, lane: Lane) -> None:
-        """Release what waits in a lane that may not send: the store keeps it."""
-        if lane.ready:
-            lane.note_due(self._clock.now())
-            self._leases.release([lane.ready.popleft() for _ in range(len(lane.ready))])
-
-    def _retry_stored(self, endpoint_id: str, due_at: Micros) -> None:
-        lane = self._lanes.get(endpoint_id)
-        if lane is not None:
-            lane.note_due(due_at)
-            self.on_claimable(lane)
+    def _attempt_ended(self, lane: Lane, claim: Claim, judged: JudgedAttempt) -> None:
+        if lane.is_removed:
+            self._leases.store_discarded(claim, judged.finished)
+            return
+        self._leases.store_attempt(claim, judged.finished)
+        now = self._clock.now()
+        if lane.compiled.endpoint.ordering:
+            lane.note_due(now)  # the next of this order key may be claimed now
+        if judged.result is Result.ACCEPTED:
+            if lane.attempt_accepted(now):
+                self._start_attempts(lane)
+        else:
+            lane.attempt_failed(now)
+            if lane.breaker.probe_at is not None:
+                self._release_ready(lane)
+        self.on_attempt_ended(lane, claim, judged)
 
     # ── stopping ─────────────────────────────────────────────────────────────────────────────────
 
     def stop_attempts(self) -> None:
-        """Start nothing more and give back what waits."""
+        """Start no more attempts and give up the claims that wait."""
         self._is_stopping = True
-        for lane in self._lanes.values():
-            if lane.alarm is not None:
-                lane.alarm.cancel()
-            self._send_back(lane)
+        for lane in self._lanes:
+            if lane.pace_alarm is not None:
+                lane.pace_alarm.cancel()
+            self._release_ready(lane)
 
     async def drain(self, timeout_s: float) -> None:
-        """Let attempts under way end in time, and their results reach the store."""
+        """Wait for attempts under way, up to the timeout, and for their results to be stored."""
         self.stop_attempts()
-        if self._workers:
-            _, late = await asyncio.wait(set(self._workers), timeout=timeout_s)
+        if self._tasks:
+            _, late = await asyncio.wait(set(self._tasks), timeout=timeout_s)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

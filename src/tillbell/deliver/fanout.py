@@ -1,7 +1,7 @@
 """Fan-out: one message becomes one delivery for each part of each endpoint that wants it.
 
-Bodies are rendered here, when the message is published, and kept: every attempt and
-resend sends the same bytes, whatever has changed since (T24).
+Bodies are rendered here, when the message is published, and stored: every attempt and every resend
+sends the same bytes, whatever has changed since.
 """
 
 from __future__ import annotations
@@ -12,81 +12,97 @@ from typing import NamedTuple
 from tillbell.clock import Micros
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.ids import delivery_id
+from tillbell.model.construct import by_keyword
 from tillbell.model.messages import Delivery, DeliveryState, Message, Trigger
 from tillbell.profiles.base import MessageContext
 
+_delivery = by_keyword(Delivery)
+
 
 class Route(NamedTuple):
-    """One part of a message's way to one endpoint."""
+    """One part of a message on its way to one endpoint."""
 
     compiled: CompiledEndpoint
     part: str
     number: int  # of the part, from 0
-    variant: str  # which rendered body
+    variant: str  # names the rendered body; "" is the payload as published
 
 
 def routes_to(
-    lives: Iterable[CompiledEndpoint], event_type: str, channels: tuple[str, ...]
+    compiled_endpoints: Iterable[CompiledEndpoint], event_type: str, channels: tuple[str, ...]
 ) -> tuple[Route, ...]:
-    """Say where messages of this type with these channels go."""
+    """Return where messages of this type with these channels go."""
     return tuple(
-        Route(live, part, number, live.profile.variant(part))
-        for live in lives
-        if live.takes_messages and live.filter.wants(event_type, channels)
-        for number, part in enumerate(live.profile.parts(event_type, live.endpoint.selectors))
+        Route(compiled=compiled, part=part, number=number, variant=compiled.profile.variant(part))
+        for compiled in compiled_endpoints
+        if compiled.takes_messages and compiled.filter.wants(event_type, channels)
+        for number, part in enumerate(
+            compiled.profile.parts(event_type, compiled.endpoint.selectors)
+        )
     )
 
 
-def render(found: Iterable[Route], message: Message, payload: bytes) -> dict[str, bytes]:
-    """Write every body that these routes need, once each; "" is the payload itself."""
+def render(routes: Iterable[Route], message: Message, payload: bytes) -> dict[str, bytes]:
+    """Render every body that the routes need, once each, by variant."""
     bodies = {"": payload}
-    for route in found:
+    for route in routes:
         if route.variant not in bodies:
-            published = MessageContext(message.id, message.event_type, message.created_at, payload)
-            bodies[route.variant] = route.compiled.profile.render(route.part, published)
+            context = MessageContext(message.id, message.event_type, message.created_at, payload)
+            bodies[route.variant] = route.compiled.profile.render(route.part, context)
     return bodies
 
 
 def waiting_delivery(
-    route: Route, message: Message, due_at: Micros, trigger: Trigger = Trigger.SCHEDULED
+    route: Route,
+    message: Message,
+    now: Micros,
+    *,
+    due_at: Micros,
+    trigger: Trigger = Trigger.SCHEDULED,
 ) -> Delivery:
-    """Make a delivery that is to be claimed when due."""
-    endpoint_id = route.compiled.endpoint.id
-    return Delivery(
-        delivery_id(message.id, endpoint_id, route.number),
-        message.app_id,
-        endpoint_id,
-        message.id,
-        route.variant,
-        DeliveryState.WAITING,
-        due_at,
-        due_at,
+    """Return a new delivery that is claimed when it is due."""
+    endpoint = route.compiled.endpoint
+    return _delivery(
+        id=delivery_id(message.id, endpoint.id, route.number),
+        app_id=message.app_id,
+        endpoint_id=endpoint.id,
+        message_id=message.id,
+        variant=route.variant,
+        state=DeliveryState.WAITING,
+        due_at=due_at,
+        created_at=now,
         trigger=trigger,
-        order_key=message.order_key if route.compiled.endpoint.ordering else None,
+        order_key=message.order_key if endpoint.ordering else None,
     )
 
 
-def leased_delivery(route: Route, message: Message, now: Micros, lease_until: Micros) -> Delivery:
-    """Make a delivery that is born leased: attempt 1 is open, the caller sends it at once."""
+def leased_delivery(
+    route: Route, message: Message, now: Micros, *, lease_until: Micros
+) -> Delivery:
+    """Return a new delivery that is leased from the start: attempt 1 is open and is made at once.
+
+    It has no order key: endpoints with ordering never get one.
+    """
     endpoint_id = route.compiled.endpoint.id
-    return Delivery(
-        delivery_id(message.id, endpoint_id, route.number),
-        message.app_id,
-        endpoint_id,
-        message.id,
-        route.variant,
-        DeliveryState.SENDING,
-        lease_until,
-        now,
-        1,
-        1,
-        1,
-        Trigger.SCHEDULED,
-        now,
+    return _delivery(
+        id=delivery_id(message.id, endpoint_id, route.number),
+        app_id=message.app_id,
+        endpoint_id=endpoint_id,
+        message_id=message.id,
+        variant=route.variant,
+        state=DeliveryState.SENDING,
+        due_at=lease_until,
+        created_at=now,
+        attempts=1,
+        tries=1,
+        token=1,
+        trigger=Trigger.SCHEDULED,
+        started_at=now,
     )
 
 
-def rendered_part(live: CompiledEndpoint, delivery: Delivery, event_type: str) -> str:
-    """Find the platform's name for what a stored delivery carries."""
-    parts = live.profile.parts(event_type, None)
-    return next((p for p in parts if live.profile.variant(p) == delivery.variant), event_type)
+def rendered_part(compiled: CompiledEndpoint, delivery: Delivery, event_type: str) -> str:
+    """Return the profile's name for the part that a stored delivery carries."""
+    profile = compiled.profile
+    parts = profile.parts(event_type, None)
+    return next((part for part in parts if profile.variant(part) == delivery.variant), event_type)

@@ -1,7 +1,7 @@
-"""A lane: the deliveries of one endpoint that this process holds, waiting their turn.
+"""A lane: the deliveries of one endpoint that this process holds in memory.
 
-Memory only makes it fast. What is here is leased in the store; what does not fit stays
-there, and `backlog` or `next_due` tell the dispatcher to claim it later.
+Everything in a lane is leased to this process in the store. What does not fit stays in the
+store; `next_due` says when the claimer has to ask for it.
 """
 
 from __future__ import annotations
@@ -12,96 +12,118 @@ from tillbell.clock import Alarm, Micros
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.model.endpoints import EndpointHealth
 from tillbell.model.messages import Claim
-from tillbell.rules.delivery.breaker import CLOSED, Breaker, allowance
+from tillbell.rules.delivery.breaker import (
+    CLOSED,
+    Breaker,
+    after_failure,
+    after_success,
+    allowance,
+)
 from tillbell.rules.delivery.lane_width import after_acceptance
 from tillbell.rules.delivery.pace import next_free
 
 
 class Lane:
-    """See the module."""
+    """Claims that wait for their turn, and how many attempts of their endpoint may run."""
 
     __slots__ = (
-        "alarm",
-        "alarm_at",
+        "app_id",
         "breaker",
+        "claim_at",
         "compiled",
         "free_at",
         "health",
+        "id",
         "in_flight",
         "is_removed",
         "next_due",
+        "pace_alarm",
         "ready",
         "reserved",
         "width",
+        "window",
     )
 
-    def __init__(self, live: CompiledEndpoint, health: EndpointHealth) -> None:
-        self.compiled = live
+    def __init__(self, compiled: CompiledEndpoint, health: EndpointHealth, window: int) -> None:
+        self.id = compiled.endpoint.id
+        self.app_id = compiled.endpoint.scope
+        self.compiled = compiled
         self.health = health
-        self.ready: deque[Claim] = deque()
-        self.reserved = 0  # places promised to messages whose commit runs
-        self.in_flight = 0
-        self.width = live.width.narrow  # attempts at once; grows while all is well
+        self.window = window  # claims held at the same time, at most
+        self.ready: deque[Claim] = deque()  # claims that wait for an attempt
+        self.reserved = 0  # places of new messages whose commit is under way
+        self.in_flight = 0  # attempts under way
+        self.width = compiled.width.narrow  # attempts at once; grows while all are accepted
         self.breaker: Breaker = CLOSED
-        self.free_at: Micros = 0  # pace: the next message may go then
-        self.next_due: Micros | None = None  # earliest delivery that waits in the store
-        self.alarm_at: Micros | None = None  # when the claimer will look here again
-        self.alarm: Alarm | None = None
+        self.free_at: Micros = 0  # the endpoint's rate: the next attempt may start then
+        self.pace_alarm: Alarm | None = None  # set while the lane waits for a rate
+        self.next_due: Micros | None = None  # the earliest delivery that waits in the store
+        self.claim_at: Micros | None = None  # when the claimer looks at this lane again
         self.is_removed = False
 
-    @property
-    def id(self) -> str:
-        """The endpoint's id."""
-        return self.compiled.endpoint.id
-
-    @property
-    def app_id(self) -> str:
-        """The application's id."""
-        return self.compiled.endpoint.scope
-
     def held_count(self) -> int:
-        """Count the deliveries we hold or have promised to."""
+        """Count the deliveries that this process holds or has reserved a place for."""
         return len(self.ready) + self.reserved + self.in_flight
 
     def allowed(self, now: Micros) -> int:
-        """Say how many attempts may be in flight."""
+        """Return how many attempts may run at the same time."""
         if self.is_removed or not self.compiled.is_active:
             return 0
         return allowance(self.breaker, now, concurrency=self.width)
 
-    def may_hand_over(self, now: Micros, window: int) -> bool:
-        """Tell whether a new message may skip the store's queue: nothing older waits in it."""
+    def may_hand_over(self, now: Micros) -> bool:
+        """Tell whether a new message may be sent without a claim: nothing older waits for it."""
         return (
             (self.next_due is None or self.next_due > now)
             and not self.compiled.endpoint.ordering
             and self.breaker.probe_at is None
             and self.compiled.is_active
-            and self.held_count() < window
+            and self.held_count() < self.window
         )
 
-    def claims_wanted(self, now: Micros, window: int) -> int:
-        """Say how many due deliveries to claim now; claims are made in handfuls, not one by one."""
+    def claims_wanted(self, now: Micros) -> int:
+        """Return how many due deliveries to claim now: many together, not one by one."""
         allowed = self.allowed(now)
         if allowed == 0:
             return 0
         if self.breaker.probe_at is not None or self.breaker.ramp is not None:
             return max(0, allowed - self.held_count())
-        free = window - self.held_count()
-        return free if free * 2 >= window or self.held_count() < allowed else 0
+        free = self.window - self.held_count()
+        return free if free * 2 >= self.window or self.held_count() < allowed else 0
 
-    def widen(self) -> bool:
-        """Widen the lane if more wait than may go; tell whether it did."""
-        before = self.width
-        is_full = bool(self.ready) and self.in_flight >= before
-        self.width = after_acceptance(before, self.compiled.width, is_full=is_full)
-        return self.width > before
+    def replace_endpoint(self, compiled: CompiledEndpoint) -> None:
+        """Use an endpoint's new URL, secrets and limits from the next attempt on."""
+        if compiled.is_active and not self.compiled.is_active:
+            self.breaker = Breaker(ramp=1)
+            # With the old health, the next failure would pause it again.
+            self.health = EndpointHealth(id=self.id, scope=self.app_id)
+        self.compiled = compiled
+        self.width = compiled.width.narrow
 
-    def narrow(self) -> None:
-        """Make the lane narrow again."""
+    def attempt_accepted(self, now: Micros) -> bool:
+        """Take note of an accepted attempt; tell whether more may run now than before."""
+        if self.breaker is not CLOSED:
+            self.breaker = after_success(self.breaker, now)
+        width = self.width
+        is_full = bool(self.ready) and self.in_flight >= width
+        self.width = after_acceptance(width, self.compiled.width, is_full=is_full)
+        return self.width > width or self.breaker.ramp is not None
+
+    def attempt_failed(self, now: Micros) -> None:
+        """Take note of a failed attempt: the lane is narrow again, and its breaker may open."""
+        self.breaker = after_failure(self.breaker, now)
         self.width = self.compiled.width.narrow
 
+    def probe(self, now: Micros) -> None:
+        """Let an open breaker try the endpoint at once."""
+        if self.breaker.probe_at is not None:
+            self.breaker = self.breaker._replace(probe_at=now)
+
     def try_pace(self, now: Micros) -> Micros:
-        """Let one message through if the rate allows; else say when to ask again (0: it passed)."""
+        """Let one attempt pass if the endpoint's rate allows it.
+
+        Return 0 if it may start, else when to ask again.
+        """
         rate = self.compiled.endpoint.throttle_rate
         if not rate:
             return 0
@@ -110,8 +132,8 @@ class Lane:
         self.free_at = next_free(self.free_at, now, rate)
         return 0
 
-    def wake_at(self) -> Micros | None:
-        """Say when to look at this lane again, None if nothing waits for time."""
+    def claimable_at(self) -> Micros | None:
+        """Return when to claim for this lane; None if nothing is known to wait in the store."""
         if self.next_due is None or self.is_removed or not self.compiled.is_active:
             return None
         if self.breaker.probe_at is not None:

@@ -1,27 +1,30 @@
-"""Publish: make a message safe, then let it go.
+"""Publish: store a message with its deliveries, then start them.
 
-One commit holds the message, its bytes, its dedupe key and its deliveries. Only after it
-has returned do we answer (a 202 is a promise) and does anything leave. Deliveries that can
-start now are stored as leased by us and go straight to their lanes; the rest are claimed
-when their lane has room.
+One commit holds the message, its bytes, its dedupe key and its deliveries. Only after the commit
+is the caller answered (a 202 is a promise) and is anything sent. Deliveries that can start at once
+are stored as leased by this process and go straight to their lanes; the others are claimed when
+their lane has room.
 
-A crash before the commit: the caller got no 202 and asks again. A crash after it: the lease
-runs out and the attempt that never left shows as `interrupted`.
+After a crash before the commit the caller has no 202 and asks again. After a crash that follows
+the commit the leases end, and attempts that were never sent are recorded as `interrupted`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self
 
 from tillbell.clock import Clock, Micros
 from tillbell.counters import Meters
 from tillbell.deliver.config_cache import ApplicationView, ConfigCache
 from tillbell.deliver.dispatcher import Dispatcher
 from tillbell.deliver.fanout import Route, leased_delivery, render, waiting_delivery
+from tillbell.deliver.lanes import Lanes
+from tillbell.deliver.leases import LEASE
 from tillbell.deliver.schemas import Schemas
 from tillbell.errors import ConflictError, NotFound, Unavailable
 from tillbell.ids import IdMaker
+from tillbell.model.construct import by_keyword
 from tillbell.model.messages import Claim, Delivery, DeliveryState, Message
 from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import (
@@ -31,9 +34,13 @@ from tillbell.storage.ports.outbound import (
     RepeatedRequest,
 )
 
+_message = by_keyword(Message)
+_publication = by_keyword(Publication)
+_claim = by_keyword(Claim)
+
 
 class MessageDraft(NamedTuple):
-    """A message as its publisher wrote it. `payload` is kept byte for byte."""
+    """A message as its publisher wrote it. `payload` is stored and sent byte for byte."""
 
     event_type: str
     payload: bytes
@@ -46,7 +53,10 @@ class MessageDraft(NamedTuple):
 
 
 class Idempotency(NamedTuple):
-    """An idempotency key, what it was used for, and how to write the answer it will repeat."""
+    """An idempotency key, the fingerprint of its request, and how to write the answer to repeat.
+
+    `answer` takes the message and the number of its deliveries.
+    """
 
     key: str
     fingerprint: str
@@ -54,129 +64,165 @@ class Idempotency(NamedTuple):
 
 
 class PublishReceipt(NamedTuple):
-    """What was stored, and how many deliveries it made."""
+    """The message that was stored, and how many deliveries it has."""
 
     message: Message
     deliveries: int
 
 
 class Publisher:
-    """See the module."""
+    """Publishes messages, alone or in the commit of something else.
+
+    While `refusal` is set, nothing is accepted and callers get that error.
+    """
 
     def __init__(
         self,
         *,
         store: OutboundStore,
-        directory: ConfigCache,
+        config_cache: ConfigCache,
+        lanes: Lanes,
         dispatcher: Dispatcher,
-        schemas: Schemas,
         clock: Clock,
         ids: IdMaker,
         meters: Meters,
     ) -> None:
         self._store = store
-        self._config_cache = directory
+        self._config_cache = config_cache
+        self._lanes = lanes
         self._dispatcher = dispatcher
-        self._schemas = schemas
+        self._schemas = Schemas(config_cache)
         self._clock = clock
         self._ids = ids
         self._meters = meters
-        self.refusal: Unavailable | None = None  # set while nothing may be accepted
+        self.refusal: Unavailable | None = None
 
     async def publish(self, app: Application, draft: MessageDraft) -> Message:
-        """Store a message and start its deliveries. `Conflict` on a repeated event id."""
+        """Store a message and start its deliveries; return it.
+
+        `NotFound` if there is no such application, `ConflictError` if the event id was used.
+        """
         view = await self._config_cache.view(app.id)
         if view is None:
             raise NotFound
-        published = await self.publish_for(view, draft)
-        assert isinstance(published, PublishReceipt)
-        return published.message
+        receipt = await self.publish_for(view, draft)
+        assert isinstance(receipt, PublishReceipt)  # without a key nothing is a repetition
+        return receipt.message
 
     async def publish_for(
         self, view: ApplicationView, draft: MessageDraft, idempotency: Idempotency | None = None
     ) -> PublishReceipt | RepeatedRequest:
-        """Publish for an application at hand; `RepeatedRequest` if the key was used before."""
+        """Do the same for a known application; `RepeatedRequest` if the key was used before."""
         if self.refusal is not None:
             raise self.refusal
         if view.application.check_schemas:
             self._schemas.check(draft.event_type, draft.payload)
-        publication = self.prepare(view, draft, idempotency)
-        stored = False
-        try:
-            added = await self._store.publish(publication)
-            stored = not isinstance(added, DuplicateEventId | RepeatedRequest)
-        finally:
-            if not stored:
-                self.release_reservations(publication)
-        if isinstance(added, DuplicateEventId):
-            self._meters.duplicate()
-            raise ConflictError(f"Event id {draft.event_id!r} was published as {added.message_id}.")
-        if isinstance(added, RepeatedRequest):
-            self._meters.duplicate()
-            return added
-        self.start_deliveries(publication)
+        with self.prepared(view, (draft,)) as messages:
+            publication = messages.publications[0]
+            if idempotency is not None:
+                publication = _with_idempotency(publication, idempotency)
+            outcome = await self._store.publish(publication)
+            if isinstance(outcome, DuplicateEventId):
+                self._meters.duplicate()
+                raise ConflictError(
+                    f"Event id {draft.event_id!r} was published as {outcome.message_id}."
+                )
+            if isinstance(outcome, RepeatedRequest):
+                self._meters.duplicate()
+                return outcome
+            messages.start_deliveries()
         return PublishReceipt(publication.message, len(publication.deliveries))
 
-    # ── for those who commit a message together with something else ──────────────────────────────
+    def prepared(self, view: ApplicationView, drafts: Sequence[MessageDraft]) -> PreparedMessages:
+        """Prepare messages for the commit that is made inside the `with` block."""
+        messages = PreparedMessages(self._dispatcher, self._lanes, self._meters)
+        try:
+            for draft in drafts:
+                messages.publications.append(self._prepare(view, draft))
+        except BaseException:
+            messages.release()
+            raise
+        return messages
 
-    def prepare(
-        self, view: ApplicationView, draft: MessageDraft, idempotency: Idempotency | None = None
-    ) -> Publication:
-        """Make a message with its bodies and deliveries, to be committed.
-
-        It has places in lanes: whoever prepares it must `let_go` of it once it is stored, or
-        `give_back` what it was promised.
-        """
+    def _prepare(self, view: ApplicationView, draft: MessageDraft) -> Publication:
         now = self._clock.now()
         message = self._message(view.application.id, draft, now)
-        found = view.routes(draft.event_type, draft.channels)
-        bodies = render(found, message, draft.payload)
-        deliveries = [self._delivery(route, message, now) for route in found]
-        remembered = _idempotency_row(idempotency, message, len(deliveries))
-        return Publication(message, bodies, deliveries, remembered)
-
-    def release_reservations(self, publication: Publication) -> None:
-        """Free the places in lanes: it was not stored."""
-        for delivery in publication.deliveries:
-            if delivery.state is DeliveryState.SENDING:
-                self._dispatcher.unreserve(delivery.endpoint_id)
-
-    def start_deliveries(self, publication: Publication) -> None:
-        """Start its deliveries: it is stored."""
-        message, bodies, deliveries, _ = publication
-        self._meters.accepted(len(deliveries))
-        for delivery in deliveries:
-            if delivery.state is DeliveryState.SENDING:
-                self._dispatcher.hand_over(Claim(delivery, message, bodies[delivery.variant]))
-            else:
-                self._dispatcher.note_due(delivery.app_id, delivery.endpoint_id, delivery.due_at)
+        routes = view.routes(draft.event_type, draft.channels)
+        bodies = render(routes, message, draft.payload)
+        # The deliveries come last, because they reserve places: nothing may fail after them.
+        deliveries = [self._delivery(route, message, now) for route in routes]
+        return _publication(message=message, bodies=bodies, deliveries=deliveries)
 
     def _message(self, app_id: str, draft: MessageDraft, now: Micros) -> Message:
-        return Message(
-            self._ids.new_message(now),
-            app_id,
-            draft.event_type,
-            now,
-            draft.event_id,
-            draft.channels,
-            draft.tags,
-            draft.deliver_at,
-            draft.order_key,
-            draft.expires_at,
+        return _message(
+            id=self._ids.new_message(now),
+            app_id=app_id,
+            event_type=draft.event_type,
+            created_at=now,
+            event_id=draft.event_id,
+            channels=draft.channels,
+            tags=draft.tags,
+            deliver_at=draft.deliver_at,
+            order_key=draft.order_key,
+            expires_at=draft.expires_at,
         )
 
     def _delivery(self, route: Route, message: Message, now: Micros) -> Delivery:
         if message.deliver_at is not None:
-            return waiting_delivery(route, message, message.deliver_at)._replace(created_at=now)
-        if self._dispatcher.reserve(route.compiled):
-            return leased_delivery(route, message, now, self._dispatcher.lease_until(now))
-        return waiting_delivery(route, message, now)
+            return waiting_delivery(route, message, now, due_at=message.deliver_at)
+        if self._dispatcher.reserve(route.compiled, now):
+            return leased_delivery(route, message, now, lease_until=now + LEASE)
+        return waiting_delivery(route, message, now, due_at=now)
 
 
-def _idempotency_row(
-    idempotency: Idempotency | None, message: Message, deliveries: int
-) -> tuple[str, str, bytes] | None:
-    if idempotency is None:
-        return None
-    answer = idempotency.answer(message, deliveries)
-    return idempotency.key, idempotency.fingerprint, answer
+class PreparedMessages:
+    """Messages for one commit, with places reserved in lanes. A context manager.
+
+    The messages already have their ids, and ids must be in the order of commits: the `with` block
+    hands `publications` to the store at once. When they are stored it calls `start_deliveries`.
+    If the block ends without that call, the places are free again.
+    """
+
+    __slots__ = ("_dispatcher", "_is_started", "_lanes", "_meters", "publications")
+
+    def __init__(self, dispatcher: Dispatcher, lanes: Lanes, meters: Meters) -> None:
+        self.publications: list[Publication] = []
+        self._dispatcher = dispatcher
+        self._lanes = lanes
+        self._meters = meters
+        self._is_started = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._is_started:
+            self.release()
+
+    def release(self) -> None:
+        """Free the reserved places: the messages are not stored."""
+        for publication in self.publications:
+            for delivery in publication.deliveries:
+                if delivery.state is DeliveryState.SENDING:
+                    self._dispatcher.unreserve(delivery.endpoint_id)
+
+    def start_deliveries(self) -> None:
+        """Send what has a place in a lane; announce the rest to the claimer."""
+        self._is_started = True
+        for message, bodies, deliveries, _ in self.publications:
+            self._meters.accepted(len(deliveries))
+            for delivery in deliveries:
+                if delivery.state is DeliveryState.SENDING:
+                    body = bodies[delivery.variant]
+                    claim = _claim(delivery=delivery, message=message, body=body)
+                    self._dispatcher.hand_over(claim)
+                else:
+                    due_at = delivery.due_at
+                    self._lanes.note_due(delivery.app_id, delivery.endpoint_id, due_at)
+
+
+def _with_idempotency(publication: Publication, idempotency: Idempotency) -> Publication:
+    """Add the answer that is given again when the request is repeated."""
+    answer = idempotency.answer(publication.message, len(publication.deliveries))
+    row = (idempotency.key, idempotency.fingerprint, answer)
+    return publication._replace(idempotency=row)

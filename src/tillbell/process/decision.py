@@ -3,20 +3,20 @@
 Several notices of a callback may move the same transaction; each sees what the ones before it
 did. Nothing is stored here: `change()` says what is to be, and the store takes all or nothing.
 
-Messages get their ids, and their places in lanes, only in `change()`, at the moment they are
-handed to the store: ids must be in the order of commits, or a poller would pass one by.
+Messages get their ids, and their places in lanes, only when the decision is committed: ids must be
+in the order of commits, or a poller would miss one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 
 from tillbell.clock import Micros, iso
 from tillbell.deliver.config_cache import ApplicationView
-from tillbell.deliver.publish import MessageDraft, Publisher
+from tillbell.deliver.publish import MessageDraft
 from tillbell.ids import IdMaker
 from tillbell.model.callbacks import Callback, Outcome
 from tillbell.model.records import Record
@@ -90,13 +90,11 @@ class Decision:
     def __init__(
         self,
         view: ApplicationView,
-        publisher: Publisher,
         ids: IdMaker,
         now: Micros,
         by: DecidedBy,
     ) -> None:
-        self._view = view
-        self._publisher = publisher
+        self.view = view
         self._ids = ids
         callback, self._actor = by
         self._callback = callback
@@ -108,8 +106,7 @@ class Decision:
         self._conflicts: list[MoneyConflict] = []
         self._resolved: list[MoneyConflict] = []
         self._records: dict[tuple[type[Record], str], RecordWrite] = {}  # by kind and uid
-        self._drafts: list[MessageDraft] = []
-        self._publications: list[Publication] = []
+        self.drafts: list[MessageDraft] = []  # the messages to publish with it
         self._audit: list[AuditEntry] = []
         self._outcomes: list[tuple[Outcome, str]] = []
         self.transaction_id: str | None = None
@@ -126,7 +123,7 @@ class Decision:
     @property
     def app_id(self) -> str:
         """The application it is about."""
-        return self._view.application.id
+        return self.view.application.id
 
     # ── transactions ─────────────────────────────────────────────────────────────────────────────
 
@@ -254,10 +251,10 @@ class Decision:
             source_id = self._callback.source_id
         channels = (f"source:{source_id}",) if source_id else ()
         tags = hop_tags(self._callback.hops) if self._callback is not None else ()
-        self._drafts.append(
+        self.drafts.append(
             MessageDraft(type_, payload, channels=channels, tags=tags, order_key=order_key)
         )
-        return len(self._drafts) - 1
+        return len(self.drafts) - 1
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────
 
@@ -266,39 +263,35 @@ class Decision:
         self._outcomes.append((outcome, why))
         self.transaction_id = self.transaction_id or transaction_id
 
-    def change_set(self) -> ChangeSet:
-        """Return the decision, to be handed to the store at once. A desk is filed once."""
-        assert not self._publications, "a desk is filed once"
-        self._publications = [self._publisher.prepare(self._view, one) for one in self._drafts]
+    def change_set(self, publications: Sequence[Publication]) -> ChangeSet:
+        """Return all that the decision changes, with its messages: one for each of `drafts`."""
+        message_ids = tuple(publication.message.id for publication in publications)
         return ChangeSet(
             transaction_writes=tuple(
-                self._transaction_write(id_, told) for id_, told in self._steps.items()
+                self._transaction_write(id_, steps, message_ids)
+                for id_, steps in self._steps.items()
             ),
-            conclusion=self._conclusion(),
+            conclusion=self._conclusion(message_ids),
             conflicts=tuple(self._conflicts),
             resolved=tuple(self._resolved),
             record_writes=tuple(self._records.values()),
-            publications=tuple(self._publications),
+            publications=tuple(publications),
             item_keys=self.new_item_keys,
             audit=tuple(self._audit),
             idempotency=self.idempotency,
         )
 
-    def _transaction_write(self, id_: str, told: list[_StepWithMessage]) -> TransactionWrite:
+    def _transaction_write(
+        self, id_: str, steps: list[_StepWithMessage], message_ids: Sequence[str]
+    ) -> TransactionWrite:
         return TransactionWrite(
             self._current[id_],
             self._versions[id_],
-            tuple(self._transition(one) for one in told),
-            tuple(effect for one in told for effect in one.step.effects),
+            tuple(_with_message(step.transition, message_ids[number]) for step, number in steps),
+            tuple(effect for step, _ in steps for effect in step.effects),
         )
 
-    def _transition(self, told: _StepWithMessage) -> Transition:
-        """Return a step that names the message which tells of it."""
-        transition = told.step.transition
-        message_id = self._publications[told.message].message.id
-        return transition._replace(details=transition.details | {"messageId": message_id})
-
-    def _conclusion(self) -> CallbackConclusion | None:
+    def _conclusion(self, message_ids: tuple[str, ...]) -> CallbackConclusion | None:
         if self._callback is None:
             return None
         said = self._outcomes or [(Outcome.NOTED, "It says nothing that concerns us.")]
@@ -314,21 +307,11 @@ class Decision:
             why[:1_000],
             self.now,
             self.transaction_id,
-            tuple(p.message.id for p in self._publications),
+            message_ids,
             self.retry_at if is_unmatched else None,
             self.awaited_references if is_unmatched else (),
             replaces=self._callback.outcome if self._actor is not None else None,
         )
-
-    def start_deliveries(self) -> None:
-        """Start the deliveries: it is stored."""
-        for publication in self._publications:
-            self._publisher.start_deliveries(publication)
-
-    def release_reservations(self) -> None:
-        """Free what was promised: it was not stored."""
-        for publication in self._publications:
-            self._publisher.release_reservations(publication)
 
     @property
     def advanced_transactions(self) -> list[Transaction]:
@@ -339,3 +322,8 @@ class Decision:
     def scheduled_transactions(self) -> list[Transaction]:
         """The transactions that are to be looked at again at some time."""
         return [one for one in self._current.values() if one.check_at is not None]
+
+
+def _with_message(transition: Transition, message_id: str) -> Transition:
+    """Add the id of the message that reports the transition."""
+    return transition._replace(details=transition.details | {"messageId": message_id})

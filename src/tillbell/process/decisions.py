@@ -42,25 +42,20 @@ class Decisions:
         view = await self.config_cache.view(app_id)
         if view is None:
             return None
-        return Decision(view, self.publisher, self.ids, self.clock.now(), by)
+        return Decision(view, self.ids, self.clock.now(), by)
 
     async def commit(self, desk: Decision) -> PreconditionFailed | None:
         """Store a decision; what crossed it, if it must be made again.
 
         `StoreUnavailable` if it is not known whether it was stored.
         """
-        change = desk.change_set()
-        is_stored = False
-        try:
-            outcome = await self.database.commit_changes(change)
-            is_stored = not isinstance(outcome, PreconditionFailed)
-        finally:
-            if not is_stored:
-                desk.release_reservations()
-        if isinstance(outcome, PreconditionFailed):
-            return outcome
-        desk.start_deliveries()
-        if change.conclusion is not None:
-            self.meters.concluded(change.conclusion.outcome)
+        with self.publisher.prepared(desk.view, desk.drafts) as messages:
+            change_set = desk.change_set(messages.publications)
+            outcome = await self.database.commit_changes(change_set)
+            if isinstance(outcome, PreconditionFailed):
+                return outcome
+            messages.start_deliveries()
+        if change_set.conclusion is not None:
+            self.meters.concluded(change_set.conclusion.outcome)
         self.on_committed(desk)
         return None

@@ -84,7 +84,6 @@ class SourceCache:
             set()
         )  # ids of those whose provider this version does not know
         directory.watch(Source, Watcher(self._cache, self._evict))
-        directory.on_application_removed = self._application_removed
 
     async def load(self) -> None:
         """Read every source. Those of providers that this version does not know stay unseen."""
@@ -154,7 +153,8 @@ class SourceCache:
                 self._defaults[provider] = live.source.id
                 return
 
-    def _application_removed(self, app_id: str) -> None:
+    def application_removed(self, app_id: str) -> None:
+        """Forget the sources of an application that was removed."""
         for live in list(self._of(app_id)):
             self._evict(live.source.id)
 

@@ -65,7 +65,7 @@ class HealthProbe:
         """Look at our lanes, in memory. What is due in those of others is theirs to send."""
         now = self._gateway.clock.now()
         owns = self._gateway.cluster.owns
-        lanes = [lane for id_, lane in self._gateway.dispatcher.lanes.items() if owns(id_)]
+        lanes = [lane for lane in self._gateway.lanes if owns(lane.id)]
         return DispatchVitals(
             oldest_due_age=_oldest_due_age(lanes, now),
             in_flight=self._gateway.dispatcher.in_flight,
@@ -107,7 +107,7 @@ def _oldest_due_age(lanes: Iterable[Lane], now: Micros) -> Micros:
 def _could_go_at(lane: Lane, now: Micros) -> Micros | None:
     if lane.free_at > now or lane.in_flight >= lane.allowed(now):
         return None
-    return lane.wake_at()
+    return lane.claimable_at()
 
 
 class HealthApp:

@@ -32,7 +32,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Drainable(Protocol):
-    """What is stopped together with the server: `app.Gateway`."""
+    """What is stopped together with the server: `runtime.Runtime`."""
 
     async def drain(self, timeout_s: float | None = None) -> None:
         """Accept nothing more and let what is under way end."""
@@ -218,18 +218,18 @@ class StopSignals:
         (self.second if self.first.is_set() else self.first).set()
 
 
-async def serve_until(signals: StopSignals, server: HttpServer, gateway: Drainable) -> bool:
+async def serve_until(signals: StopSignals, server: HttpServer, runtime: Drainable) -> bool:
     """Wait for a signal, then stop in order; False if a second one cut that short.
 
-    The server must have been started; the gateway is closed when this returns.
+    The server must have been started; the gateway is stopped when this returns.
     """
     await signals.first.wait()
     log_event("server.draining")
-    return await _stop(server, gateway, signals.second)
+    return await _stop(server, runtime, signals.second)
 
 
-async def _stop(server: HttpServer, gateway: Drainable, hurry: asyncio.Event) -> bool:
-    draining: asyncio.Future[Any] = asyncio.gather(server.stop(), gateway.drain())
+async def _stop(server: HttpServer, runtime: Drainable, hurry: asyncio.Event) -> bool:
+    draining: asyncio.Future[Any] = asyncio.gather(server.stop(), runtime.drain())
     hurried: asyncio.Future[Any] = asyncio.ensure_future(hurry.wait())
     await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
     in_order = draining.done()
@@ -238,7 +238,7 @@ async def _stop(server: HttpServer, gateway: Drainable, hurry: asyncio.Event) ->
     hurried.cancel()
     draining.cancel()
     ended = await asyncio.gather(draining, return_exceptions=True)
-    await gateway.stop()
+    await runtime.stop()
     log_event("server.stopped")
     if in_order and isinstance(ended[0], BaseException):
         raise ended[0]
