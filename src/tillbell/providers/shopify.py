@@ -35,6 +35,7 @@ from tillbell.providers.kit.base import (
 )
 from tillbell.providers.kit.bodymac import BodyMac, secret_problem
 from tillbell.providers.kit.card import card_details, masked_number
+from tillbell.providers.kit.forwarding import forwarded_event
 from tillbell.providers.kit.order_fields import (
     amount,
     count,
@@ -44,7 +45,6 @@ from tillbell.providers.kit.order_fields import (
     parts,
     sum_of,
 )
-from tillbell.providers.kit.passed_on import forwarded_event
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,
