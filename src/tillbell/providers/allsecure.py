@@ -24,7 +24,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tillbell.clock import Micros, from_datetime, to_datetime
-from tillbell.model.callbacks import NoteNotice, ProviderAmount, References, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, References, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.kit import reading
@@ -158,7 +158,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         substate=substate,
         reason=code or reading.text(_dispute(fields, kind), "reason"),
         message=reading.text(fields, "message") or reading.text(fields, "adapterMessage"),
-        amount=_amount(fields),
+        amount=reading.provider_amount(fields, "amount", "currency"),
         psp_transaction_id=None if kind in _STEPS else uuid,
         psp_reference=reading.text(fields, "purchaseId"),
         details=_details(fields),
@@ -343,11 +343,6 @@ def _references(incoming: Incoming, fields: Mapping[str, Any], kind: str) -> Ref
 def _dispute(fields: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     name = "chargebackReversalData" if kind == "CHARGEBACK-REVERSAL" else "chargebackData"
     return reading.object_member(fields, name)
-
-
-def _amount(fields: Mapping[str, Any]) -> ProviderAmount | None:
-    value, currency = reading.text(fields, "amount"), reading.text(fields, "currency")
-    return ProviderAmount(value, currency.upper() if currency else None) if value else None
 
 
 def _details(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from tillbell.model.callbacks import ProviderAmount, References, TransactionNotice
+from tillbell.model.callbacks import References, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionStatus
 from tillbell.providers.kit import reading
@@ -100,7 +100,6 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     code = reading.required_text(fields, "responsecode")
     status, substate = _status(code, fields, setup.config)
     psp_id = reading.text(fields, "pgtranid")
-    value, currency = reading.text(fields, "amount"), reading.text(fields, "currency")
     notice = TransactionNotice(
         References(ours=(reading.required_text(fields, "merchantpaymentid"),)),
         raw_status=code,
@@ -108,7 +107,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         substate=substate,
         reason=_reason(code, fields),
         message=reading.text(fields, "responsemsg") or reading.text(fields, "errormsg"),
-        amount=ProviderAmount(value, currency.upper() if currency else None) if value else None,
+        amount=reading.provider_amount(fields, "amount", "currency"),
         psp_transaction_id=psp_id,
         psp_reference=reading.text(fields, "pgtranrefid"),
         user_id=reading.text(fields, "customerid"),

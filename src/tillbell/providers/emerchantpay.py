@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
-from tillbell.model.callbacks import NoteNotice, ProviderAmount, References, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, References, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionKind
 from tillbell.providers.kit import reading
@@ -151,7 +151,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         substate=meaning.substate if meaning else None,
         reason=reading.text(fields, "reason_code") or reading.text(fields, "code"),
         message=reading.text(fields, "message"),
-        amount=_sum(fields, names),
+        amount=reading.provider_amount(fields, names.amount, "currency", is_minor=True),
         psp_transaction_id=id_ if kind is TransactionKind.PAYMENT else _linked_id(id_, word, kind),
         psp_reference=reading.text(fields, "payment_transaction_unique_id"),
         details=card_details(
@@ -196,13 +196,6 @@ def _plain(id_: str) -> str:
 
 def _signature(algorithm: str, id_: str, secret: str) -> bytes:
     return digest(algorithm, key_bytes(id_ + secret))
-
-
-def _sum(fields: Mapping[str, str], names: _FieldNames) -> ProviderAmount | None:
-    value, currency = reading.text(fields, names.amount), reading.text(fields, "currency")
-    if value is None:
-        return None
-    return ProviderAmount(value, currency.upper() if currency else None, is_minor=True)
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tillbell.model.callbacks import ProviderAmount, References, TransactionNotice
+from tillbell.model.callbacks import References, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import NEGATIVE, TransactionStatus
 from tillbell.providers.kit import shared_secret
@@ -31,7 +31,14 @@ from tillbell.providers.kit.base import (
     Verdict,
 )
 from tillbell.providers.kit.order_fields import known
-from tillbell.providers.kit.reading import fold, json_object, present_values, required_text, text
+from tillbell.providers.kit.reading import (
+    fold,
+    json_object,
+    present_values,
+    provider_amount,
+    required_text,
+    text,
+)
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 
 HEADER = "authorization"
@@ -82,13 +89,10 @@ def old_status(word: str, confirmed: Any) -> TransactionStatus | None:
 
 def _notice(body: dict[str, Any], word: str) -> TransactionNotice:
     status = STATUSES.get(fold(word))
-    amount, currency = text(body, "amount"), text(body, "currency")
     raw = text(body, "status") if status is not None else None
     return _base(body, status)._replace(
         raw_status=raw or word,
-        amount=None
-        if amount is None
-        else ProviderAmount(amount, currency.upper() if currency else None),
+        amount=provider_amount(body, "amount", "currency"),
     )
 
 

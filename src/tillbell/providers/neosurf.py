@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from tillbell.model.callbacks import ProviderAmount, References, TransactionNotice
+from tillbell.model.callbacks import References, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionStatus
 from tillbell.providers.kit import reading
@@ -106,8 +106,10 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         status=meaning.status if meaning else None,
         reason=reading.text(fields, "errorCode"),
         message=reading.text(fields, "errorMessage"),
-        amount=_sum(fields, "amount", "currency"),
-        settlement=_sum(fields, "methodChargedAmount", "methodCurrency"),
+        amount=reading.provider_amount(fields, "amount", "currency", is_minor=True),
+        settlement=reading.provider_amount(
+            fields, "methodChargedAmount", "methodCurrency", is_minor=True
+        ),
         psp_transaction_id=id_,
         details=_details(fields),
     )
@@ -124,13 +126,6 @@ def _meaning(word: str, error: str | None, setup: SourceSetup) -> WordMeaning | 
     if error is not None and meaning is not None and meaning.status is TransactionStatus.APPROVED:
         return FAILED
     return meaning
-
-
-def _sum(fields: Mapping[str, str], amount: str, currency: str) -> ProviderAmount | None:
-    value, code = reading.text(fields, amount), reading.text(fields, currency)
-    if value is None:
-        return None
-    return ProviderAmount(value, code.upper() if code else None, is_minor=True)
 
 
 def _details(fields: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from tillbell.model.callbacks import NoteNotice, ProviderAmount, References, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, References, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionKind
 from tillbell.providers.kit import reading
@@ -107,15 +107,16 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     meaning = meaning_of(action, ACTIONS, setup.config)
     if meaning is None:
         return ParsedNotices((NoteNotice(f"{action[:40]} says nothing about money."),), key)
+    is_payment = meaning.kind is TransactionKind.PAYMENT
     notice = TransactionNotice(
         References(ours=reading.present_values(reading.text(fields, "reference")), psp=(id_,)),
         raw_status=action,
-        status=meaning.status if meaning.kind is TransactionKind.PAYMENT else None,
+        status=meaning.status if is_payment else None,
         kind=meaning.kind,
         substate=meaning.substate,
         reason=reading.text(fields, "failedcause") or reading.text(fields, "errorcode"),
-        amount=_price(fields) if meaning.kind is TransactionKind.PAYMENT else None,
-        psp_transaction_id=id_ if meaning.kind is TransactionKind.PAYMENT else f"{id_}-{number}",
+        amount=reading.provider_amount(fields, "price", "currency") if is_payment else None,
+        psp_transaction_id=id_ if is_payment else f"{id_}-{number}",
         user_id=reading.text(fields, "userid"),
         occurred_at=reading.unix_seconds(reading.text(fields, "txtime")),
         sequence=int(number) if _is_count(number) else None,
@@ -157,11 +158,6 @@ def _account_problem(fields: Mapping[str, str], config: Mapping[str, Any]) -> st
         if required and fields.get(field) != str(required):
             return f"The field {field} is not what the setting {setting} says."
     return None
-
-
-def _price(fields: Mapping[str, str]) -> ProviderAmount | None:
-    value, currency = reading.text(fields, "price"), reading.text(fields, "currency")
-    return ProviderAmount(value, currency.upper() if currency else None) if value else None
 
 
 def _details(fields: Mapping[str, str], meaning: WordMeaning) -> dict[str, Any]:

@@ -34,14 +34,15 @@ from tillbell.providers.kit.base import (
 )
 from tillbell.providers.kit.bodymac import BodyMac, secret_problem
 from tillbell.providers.kit.card import card_details
-from tillbell.providers.kit.order_fields import parts
 from tillbell.providers.kit.forwarding import forwarded_event
+from tillbell.providers.kit.order_fields import parts
 from tillbell.providers.kit.proof import key_bytes
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,
     object_member,
     present_values,
+    provider_amount,
     required_text,
     text,
 )
@@ -198,12 +199,7 @@ def _dispute(dispute: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
 
 def _sum(resource: dict[str, Any]) -> ProviderAmount | None:
     money = object_member(resource, "amount_money")
-    value, currency = text(money, "amount"), text(money, "currency")
-    return (
-        None
-        if value is None
-        else ProviderAmount(value, currency and currency.upper(), is_minor=True)
-    )
+    return provider_amount(money, "amount", "currency", is_minor=True)
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:

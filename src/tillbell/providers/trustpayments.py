@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from tillbell.model.callbacks import ProviderAmount, References, TransactionNotice
+from tillbell.model.callbacks import References, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionKind
 from tillbell.providers.kit import reading
@@ -116,7 +116,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         substate=meaning.substate if meaning else None,
         reason=code if code != SUCCESS else None,
         message=reading.text(fields, "errormessage"),
-        amount=_sum(fields),
+        amount=reading.provider_amount(fields, "baseamount", "currencyiso3a", is_minor=True),
         psp_transaction_id=id_,
         psp_reference=reading.text(fields, "requestreference"),
         details=card_details(
@@ -163,13 +163,6 @@ def _references(fields: Mapping[str, str], kind: TransactionKind) -> References:
         ours=reading.present_values(reading.text(fields, "orderreference")),
         psp=reading.present_values(*own_id, parent),
     )
-
-
-def _sum(fields: Mapping[str, str]) -> ProviderAmount | None:
-    value, currency = reading.text(fields, "baseamount"), reading.text(fields, "currencyiso3a")
-    if value is None:
-        return None
-    return ProviderAmount(value, currency.upper() if currency else None, is_minor=True)
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 from tillbell.clock import Micros, from_datetime
+from tillbell.model.callbacks import ProviderAmount
 from tillbell.providers.kit.base import Incoming, Unreadable
 
 if TYPE_CHECKING:
@@ -122,6 +123,16 @@ def object_member(members: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return a member that is an object; an empty one if it is not."""
     value = members.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def provider_amount(
+    members: Mapping[str, Any], value_name: str, currency_name: str, *, is_minor: bool = False
+) -> ProviderAmount | None:
+    """Return an amount with its currency in upper case; None if there is no value."""
+    value, currency = text(members, value_name), text(members, currency_name)
+    if value is None:
+        return None
+    return ProviderAmount(value, currency.upper() if currency else None, is_minor)
 
 
 def plain_json(value: Any) -> Any:
