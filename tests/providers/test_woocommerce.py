@@ -1,4 +1,4 @@
-"""WooCommerce: the vector, the unsigned hello, when an order is paid, and its refunds."""
+"""WooCommerce: the vector, the unsigned ping, when an order is paid, and its refunds."""
 
 from typing import Any
 
@@ -72,14 +72,14 @@ def test_the_signature_is_base64_of_hmac_sha256(written: str, trust: Trust | Non
         (b'{"id":1001}', (), None),
     ],
 )
-def test_only_the_hello_may_be_unsigned(
+def test_only_the_ping_may_be_unsigned(
     body: bytes, headers: tuple[tuple[str, str], ...], trust: Trust | None
 ) -> None:
     incoming = Incoming("POST", "/", headers, body, 0)
     assert PROVIDER.verify(incoming, SETUP).trust is trust
 
 
-def test_the_hello_says_nothing_whatever_its_headers_say() -> None:
+def test_the_ping_says_nothing_whatever_its_headers_say() -> None:
     headers = (("x-wc-webhook-topic", "order.updated"),)
     incoming = Incoming("POST", "/", headers, b"webhook_id=12", 0)
     parsed = PROVIDER.parse(incoming, SETUP)

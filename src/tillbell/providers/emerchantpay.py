@@ -116,7 +116,7 @@ def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     claimed = from_hex(fields.get("signature"))
     algorithm = _ALGORITHMS.get(len(claimed))
     if named is None or algorithm is None:
-        return Verdict(None, "The id is missing, or the field signature is none.")
+        return Verdict(None, "The id or the field signature is missing or malformed.")
     return verify_with_secrets(
         setup.secrets,
         lambda secret: same(claimed, _signature(algorithm, named[1], secret)),

@@ -54,7 +54,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     body = json_object(payload)
     if event == "ping":
         return ParsedNotices(
-            (NoteNotice(f"GitHub says hello: {(text(body, 'zen') or '')[:200]}"),), key
+            (NoteNotice(f"A ping of GitHub: {(text(body, 'zen') or '')[:200]}"),), key
         )
     return ParsedNotices((ForwardNotice(f"github.{event}", payload),), key)
 

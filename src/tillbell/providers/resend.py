@@ -116,7 +116,7 @@ def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
 PROVIDER = Provider(
     name="resend",
     title="Resend",
-    about="What became of e-mails: delivered, bounced, opened, clicked, marked as spam.",
+    about="States of e-mails: delivered, bounced, opened, clicked, marked as spam.",
     confidence=Confidence.VERIFIED,
     best_trust=Trust.SIGNED,
     bare_trust=None,

@@ -170,7 +170,7 @@ def _transaction(
 def _beside_orders(name: str, data: dict[str, Any], at: Micros) -> ForwardNotice | NoteNotice:
     """Pass on an event that the catalogue has a type for, in its shape."""
     if name not in KNOWN or not name.startswith(_PASSED_ON):
-        return NoteNotice(f"{name[:100]} is only kept in the log.")
+        return NoteNotice(f"{name[:100]} is only noted.")
     read = _subscription if name.startswith("subscription.") else _members
     return ForwardNotice(name, json_body({"type": name, "timestamp": iso(at), "data": read(data)}))
 

@@ -38,7 +38,12 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         raise Unreadable(f"The type {type_[:50]!r} is no event type: {problem}.")
     if type_.startswith(OWN_FAMILIES):
         return ParsedNotices(
-            (NoteNotice(f"{type_} is ours to say; it is kept and not passed on."),), key
+            (
+                NoteNotice(
+                    f"{type_} is reserved for this gateway, so it is noted and not passed on."
+                ),
+            ),
+            key,
         )
     return ParsedNotices((ForwardNotice(type_, incoming.body),), key)
 

@@ -59,7 +59,7 @@ Read = Callable[[Item], AnalyticsNotice]
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare the signature of the body. A verification of the endpoint has none."""
     if _is_verification(incoming, setup):
-        return Verdict(Trust.NONE, "Vercel asks whether the endpoint is its owner's.")
+        return Verdict(Trust.NONE, "Vercel verifies who owns the endpoint.")
     return _PROOF.verify(incoming, setup)
 
 
@@ -68,9 +68,7 @@ def _parser(schema: str, read: Read) -> Callable[[Incoming, SourceSetup], Parsed
 
     def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         if _is_verification(incoming, setup):
-            return ParsedNotices(
-                (NoteNotice("Vercel asked whether the endpoint is its owner's."),), ""
-            )
+            return ParsedNotices((NoteNotice("Vercel verified who owns the endpoint."),), "")
         items = _items(incoming.body)
         known = [item for item in items if _schema(item).startswith(schema)]
         others = {_schema(item) for item in items} - {_schema(item) for item in known}

@@ -108,14 +108,14 @@ def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
     """Compare the signature. The ping of a new webhook has none and proves nothing."""
     is_signed = any(name == _PROOF.header for name, _ in incoming.headers)
     if not is_signed and _PING.fullmatch(incoming.body):
-        return Verdict(Trust.NONE, "The shop says hello, unsigned. It says nothing else.")
+        return Verdict(Trust.NONE, "A ping of the shop, unsigned. It says nothing else.")
     return _PROOF.verify(incoming, setup)
 
 
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event as its topic says."""
     if _PING.fullmatch(incoming.body):
-        return ParsedNotices((NoteNotice("The shop says hello: a webhook was saved there."),), "")
+        return ParsedNotices((NoteNotice("A ping of the shop: a webhook was saved there."),), "")
     body = json_object(incoming.body)
     topic = (incoming.header("x-wc-webhook-topic") or "").lower()
     key = incoming.header("x-wc-webhook-delivery-id") or None
@@ -296,7 +296,7 @@ PROVIDER = Provider(
         "WooCommerce → Settings → Advanced → Webhooks → the webhook → Secret.",
         problem=secret_problem,
     ),
-    answers="200, also to the unsigned hello; 401 when the signature does not match.",
+    answers="200, also to the unsigned ping; 401 when the signature does not match.",
     verify=verify,
     parse=parse,
     answer=usual(),
