@@ -1,12 +1,12 @@
-"""Receive: a callback is proven, stored and only then answered.
+"""Receive: a callback is verified and stored, and only then answered.
 
-limit (web/edge/callback_route.py) → find the source → verify the bytes as they came → store them,
-sealed → answer as that provider wants → hand over to processing.
+rate limit (web/edge/callback_route.py) → find the source → verify the bytes as they came → store
+them, sealed → answer as the provider wants → hand over to processing.
 
-A 2xx is a promise, so a store that does not confirm is answered 503 and the provider sends it
-again; its dedupe key makes that safe. Money is never delayed by what is many and matters
-little: bulk providers have a bound of their own. What nobody can prove is kept for the owner to
-see why, so much of it a minute; beyond that it is only counted.
+A 2xx is a promise. If the store does not confirm, the answer is 503 and the provider sends the
+callback again; its dedupe key makes that safe. Bulk providers have a limit of their own, so that
+they never delay payments. Unauthenticated callbacks are kept so that their owner can see why;
+above a quota per source and minute they are only counted.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from tillbell.model.callbacks import Callback, Notice
 from tillbell.providers.kit.base import CallbackAnswer, Incoming, IntakeStatus
 from tillbell.receive.sealed_request import seal_request
 from tillbell.receive.source_cache import CompiledSource
-from tillbell.receive.verify_and_parse import CallbackReading, explained, verify_and_parse
+from tillbell.receive.verify_and_parse import CallbackReading, add_advice, verify_and_parse
 from tillbell.rules.delivery.hops import hops_of
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import ReceivedCallback
 from tillbell.vault import Vault
 
-LARGE_BYTES = 32_768  # what is longer is read on a thread: nobody waits behind a hostile one
-BULK_MAX = 64  # bulk callbacks that are being stored at once
-UNAUTHENTICATED_MAX = 20  # unproven callbacks of one source that are kept, a minute
-UNAUTHENTICATED_BYTES_MAX = 262_144  # and so many bytes of them
+LARGE_BYTES = 32_768  # larger bodies are read on a thread, so that they delay no other request
+BULK_MAX = 64  # bulk callbacks that are stored at the same time
+UNAUTHENTICATED_MAX = 20  # unproven callbacks that are kept, per source and minute
+UNAUTHENTICATED_BYTES_MAX = 262_144  # of their bodies, per source and minute
 
-_DEFAULTS = {
+_DEFAULT_ANSWERS = {
     IntakeStatus.STORED: CallbackAnswer(200),
     IntakeStatus.REFUSED: CallbackAnswer(401),
     IntakeStatus.MALFORMED: CallbackAnswer(400),
@@ -43,15 +43,15 @@ _DEFAULTS = {
 
 
 class CallbackHandler(Protocol):
-    """Who works on what was stored. Whatever it forgets is picked up at the next start."""
+    """Processes stored callbacks. One that it loses is recovered at the next start."""
 
     @property
     def is_behind(self) -> bool:
-        """Whether so much waits that bulk callbacks must come again later."""
+        """Whether so many callbacks wait that bulk callbacks must be refused for now."""
         ...
 
     def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> None:
-        """Take a callback that is stored and has no outcome yet; do not wait."""
+        """Take a callback that is stored and has no outcome yet. Returns at once."""
         ...
 
 
@@ -61,85 +61,90 @@ class NoCallbackHandler:
     is_behind = False
 
     def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> None:
-        """Leave it where it is."""
+        """Leave the callback in the store."""
 
 
 class CallbackReceiver:
-    """See the module. Lives on one event loop."""
+    """Receives callbacks. Lives on one event loop."""
 
     def __init__(self, database: Database, vault: Vault, ids: IdMaker, meters: Meters) -> None:
         self._database = database
         self._vault = vault
         self._ids = ids
         self._meters = meters
-        self._allowance = _UnauthenticatedQuota()
-        self._advice = _UnauthenticatedQuota()
+        self._kept = _UnauthenticatedQuota()
+        self._advised = _UnauthenticatedQuota()
         self._bulk = 0
         self.processor: CallbackHandler = NoCallbackHandler()
-        self.refusal: Unavailable | None = None  # set while nothing may be accepted
+        self.refusal: Unavailable | None = None  # set while nothing may be stored
 
-    async def receive(self, live: CompiledSource, incoming: Incoming) -> CallbackAnswer:
-        """Store a callback and return what its sender is told.
+    async def receive(self, compiled: CompiledSource, incoming: Incoming) -> CallbackAnswer:
+        """Store a callback; return the answer to its sender.
 
-        `Unavailable` if it is not stored and must come again.
+        `Unavailable` if it is not stored: the provider must send it again.
         """
         if self.refusal is not None:
             raise self.refusal
-        if live.problem:
-            log_event("source.unusable", source=live.source.id, problem=live.problem)
+        if compiled.problem:
+            log_event("source.unusable", source=compiled.source.id, problem=compiled.problem)
             raise Unavailable("This source cannot be used now.", code="source_unusable")
-        if not live.provider.is_bulk:
-            return await self._receive(live, incoming)
+        if not compiled.provider.is_bulk:
+            return await self._receive(compiled, incoming)
         if self._bulk >= BULK_MAX or self.processor.is_behind:
             self._meters.received("busy")
             raise Unavailable("Too much of this kind is waiting; send it again later.", code="busy")
         self._bulk += 1
         try:
-            return await self._receive(live, incoming)
+            return await self._receive(compiled, incoming)
         finally:
             self._bulk -= 1
 
     async def store_reading(
-        self, live: CompiledSource, incoming: Incoming, reading: CallbackReading
+        self, compiled: CompiledSource, incoming: Incoming, reading: CallbackReading
     ) -> Callback:
-        """Store a callback as it was read, hand it over if it is news; return it as stored."""
-        stored = await self._database.receive(self._received_callback(live, incoming, reading))
-        self._meters.received(stored.outcome or "stored")
-        if stored.outcome is None:
-            self.processor.hand_over(stored, reading.notices)
-        return stored
+        """Store a callback that was read; hand it over unless it has an outcome already.
 
-    async def _receive(self, live: CompiledSource, incoming: Incoming) -> CallbackAnswer:
+        Returns it as it is stored: as a duplicate, if it is one.
+        """
+        received = self._received_callback(compiled, incoming, reading)
+        callback = await self._database.receive(received)
+        self._meters.received(callback.outcome or "stored")
+        if callback.outcome is None:
+            self.processor.hand_over(callback, reading.notices)
+        return callback
+
+    async def _receive(self, compiled: CompiledSource, incoming: Incoming) -> CallbackAnswer:
         if len(incoming.body) > LARGE_BYTES:
-            reading = await asyncio.to_thread(verify_and_parse, live, incoming)
+            reading = await asyncio.to_thread(verify_and_parse, compiled, incoming)
         else:
-            reading = verify_and_parse(live, incoming)
-        is_free = reading.outcome is None or reading.is_proven
-        if is_free or self._allowance.allows(live.source.id, incoming):
-            await self.store_reading(live, incoming, await self._advised(live, incoming, reading))
+            reading = verify_and_parse(compiled, incoming)
+        has_no_quota = reading.outcome is None or reading.is_proven
+        if has_no_quota or self._kept.allows(compiled.source.id, incoming):
+            reading = await self._with_advice(compiled, incoming, reading)
+            await self.store_reading(compiled, incoming, reading)
         else:
             self._meters.received("dropped")
-        return answer_to(live, incoming, reading.intake_status)
+        return answer_to(compiled, incoming, reading.intake_status)
 
-    async def _advised(
-        self, live: CompiledSource, incoming: Incoming, reading: CallbackReading
+    async def _with_advice(
+        self, compiled: CompiledSource, incoming: Incoming, reading: CallbackReading
     ) -> CallbackReading:
-        """Say what may be declared wrongly, of as many as an owner looks at: it takes long."""
-        if reading.is_proven or live.provider.explain is None:
+        """Add advice to an unproven reading, within a quota: it takes long to work out."""
+        if reading.is_proven or compiled.provider.explain is None:
             return reading
-        if not self._advice.allows(live.source.id, incoming):
+        if not self._advised.allows(compiled.source.id, incoming):
             return reading
-        return await asyncio.to_thread(explained, live, incoming, reading)
+        return await asyncio.to_thread(add_advice, compiled, incoming, reading)
 
     def _received_callback(
-        self, live: CompiledSource, incoming: Incoming, reading: CallbackReading
+        self, compiled: CompiledSource, incoming: Incoming, reading: CallbackReading
     ) -> ReceivedCallback:
         id_ = self._ids.new("cbk", incoming.received_at)
         callback = Callback(
             id=id_,
-            app_id=live.source.scope,
-            source_id=live.source.id,
-            provider=live.provider.name,
+            app_id=compiled.source.scope,
+            source_id=compiled.source.id,
+            provider=compiled.provider.name,
             received_at=incoming.received_at,
             method=incoming.method,
             size=len(incoming.body),
@@ -152,34 +157,35 @@ class CallbackReceiver:
             hops=hops_of(incoming.headers),
         )
         request = seal_request(self._vault, id_, incoming)
-        return ReceivedCallback(callback, request, is_bulk=live.provider.is_bulk)
+        return ReceivedCallback(callback, request, is_bulk=compiled.provider.is_bulk)
 
 
 class _UnauthenticatedQuota:
-    """How much of what nobody can prove is kept, for each source and minute."""
+    """How many unproven callbacks, and bytes of them, are allowed per source and minute."""
 
     def __init__(self) -> None:
         self._minute = 0
-        self._taken: dict[str, tuple[int, int]] = {}
+        self._used: dict[str, tuple[int, int]] = {}  # source id → callbacks, bytes
 
     def allows(self, source_id: str, incoming: Incoming) -> bool:
-        """Count one; tell whether it is to be kept."""
+        """Count a callback; False if it is above the quota."""
         minute = incoming.received_at // MINUTE
         if minute != self._minute:
             self._minute = minute
-            self._taken.clear()
-        count, size = self._taken.get(source_id, (0, 0))
+            self._used.clear()
+        count, size = self._used.get(source_id, (0, 0))
         size += len(incoming.body)
         if count >= UNAUTHENTICATED_MAX or size > UNAUTHENTICATED_BYTES_MAX:
             return False
-        self._taken[source_id] = (count + 1, size)
+        self._used[source_id] = (count + 1, size)
         return True
 
 
-def answer_to(live: CompiledSource, incoming: Incoming, heard: IntakeStatus) -> CallbackAnswer:
-    """Return what this provider wants to be told."""
+def answer_to(compiled: CompiledSource, incoming: Incoming, intake: IntakeStatus) -> CallbackAnswer:
+    """Return the answer that this provider wants."""
     try:
-        return live.provider.answer(incoming, live.setup_at(incoming.received_at), heard)
+        setup = compiled.setup_at(incoming.received_at)
+        return compiled.provider.answer(incoming, setup, intake)
     except Exception as error:  # noqa: BLE001 - supervised: it is stored, so it must be answered
-        log_event("callback.error", provider=live.provider.name, exc_info=error)
-        return _DEFAULTS[heard]
+        log_event("callback.error", provider=compiled.provider.name, exc_info=error)
+        return _DEFAULT_ANSWERS[intake]

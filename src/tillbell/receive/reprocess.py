@@ -1,11 +1,13 @@
-"""Read stored callbacks again: at start those that were never processed, by hand any of them.
+"""Reprocess: stored callbacks are verified, parsed and decided again.
 
-| then | now | what happens |
+At start those that were never processed; by hand any. The API calls it replay.
+
+| a callback that was | and is now | is |
 | --- | --- | --- |
-| not processed | – | handed over again |
-| refused, malformed, switched off | proven and readable | stored anew as a callback of its own |
-| processed | readable | its conclusion is taken back, it is processed again |
-| any | its bytes or its source are gone, or it is refused still | nothing, and why |
+| not processed | readable | handed over again |
+| refused, malformed, ignored on receipt | proven and readable | stored again as a new callback |
+| processed | readable | reopened, and handed over again |
+| any of these | unreadable, without source, or refused | left as it is, and the reason is told |
 """
 
 from __future__ import annotations
@@ -21,17 +23,18 @@ from tillbell.providers.kit.base import Incoming
 from tillbell.receive.receive import CallbackReceiver
 from tillbell.receive.sealed_request import open_request
 from tillbell.receive.source_cache import CompiledSource, SourceCache
-from tillbell.receive.verify_and_parse import CallbackReading, explained, verify_and_parse
+from tillbell.receive.verify_and_parse import CallbackReading, add_advice, verify_and_parse
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import CallbackConclusion, ChangeSet
 from tillbell.vault import Vault
 
 BATCH_SIZE = 100
-PAUSE = SECOND // 10
+CAPACITY_PAUSE = SECOND // 10
+STORE_PAUSE = SECOND
 
 
 class ReparsedCallback(NamedTuple):
-    """A stored callback, and what it says when it is read now."""
+    """A stored callback, and what it says now."""
 
     callback: Callback
     compiled: CompiledSource
@@ -40,36 +43,38 @@ class ReparsedCallback(NamedTuple):
 
 
 class UnreadableRequest(NamedTuple):
-    """A stored callback that cannot be read any more."""
+    """A stored callback that cannot be read, and why. If not permanent, another version can."""
 
     callback: Callback
     why: str
-    is_permanent: bool = True  # for ever
+    is_permanent: bool = True
 
 
 class ReprocessResult(NamedTuple):
-    """What a replay did. `callback` is the one that is processed; None: nothing is, and why."""
+    """The callback that is processed; None if none is, and why."""
 
     callback: Callback | None
     why: str = ""
 
 
 class Reprocessor:
-    """See the module."""
+    """Reads stored callbacks again, and hands them over."""
 
     def __init__(
         self,
         database: Database,
-        sources: SourceCache,
+        source_cache: SourceCache,
         vault: Vault,
         receiver: CallbackReceiver,
         clock: Clock,
     ) -> None:
         self._database = database
-        self._source_cache = sources
+        self._source_cache = source_cache
         self._vault = vault
         self._receiver = receiver
         self._clock = clock
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────
 
     async def request(self, callback: Callback) -> Incoming | UnreadableRequest:
         """Return a callback's request as it came."""
@@ -82,74 +87,84 @@ class Reprocessor:
             return UnreadableRequest(callback, f"Its bytes cannot be opened: {error}")
 
     async def reparse(self, callback: Callback) -> ReparsedCallback | UnreadableRequest:
-        """Verify and parse once more what was stored. Changes nothing."""
-        live = self._source_cache.compiled(callback.source_id)
-        if live is None and self._source_cache.has_unknown_provider(callback.source_id):
-            return UnreadableRequest(
-                callback, "This version has no adapter for its provider.", is_permanent=False
-            )
-        if live is None:
+        """Verify and parse a stored callback. Changes nothing."""
+        compiled = self._source_cache.compiled(callback.source_id)
+        if compiled is None and self._source_cache.has_unknown_provider(callback.source_id):
+            why = "This version has no adapter for its provider."
+            return UnreadableRequest(callback, why, is_permanent=False)
+        if compiled is None:
             return UnreadableRequest(callback, "Its source was removed.")
         incoming = await self.request(callback)
         if isinstance(incoming, UnreadableRequest):
             return incoming
-        return ReparsedCallback(
-            callback, live, incoming, verify_and_parse(live, incoming, callback.trust)
-        )
+        reading = verify_and_parse(compiled, incoming, callback.trust)
+        return ReparsedCallback(callback, compiled, incoming, reading)
 
-    async def examine(self, callback: Callback) -> ReparsedCallback | UnreadableRequest:
-        """Do the same for a person: with advice on what the source declares wrongly."""
-        again = await self.reparse(callback)
-        if isinstance(again, UnreadableRequest):
-            return again
-        reading = await asyncio.to_thread(explained, again.compiled, again.incoming, again.reading)
-        return again._replace(reading=reading)
+    async def reparse_with_advice(self, callback: Callback) -> ReparsedCallback | UnreadableRequest:
+        """Verify and parse it for a person: with advice on what its source declares wrongly."""
+        reparsed = await self.reparse(callback)
+        if isinstance(reparsed, UnreadableRequest):
+            return reparsed
+        reading = await asyncio.to_thread(
+            add_advice, reparsed.compiled, reparsed.incoming, reparsed.reading
+        )
+        return reparsed._replace(reading=reading)
+
+    # ── processing again ─────────────────────────────────────────────────────────────────────────
 
     async def reprocess(self, callback: Callback, *, money_only: bool = False) -> ReprocessResult:
-        """Process a callback again; see the table above.
+        """Process a callback again, as the table above says.
 
-        With `money_only` what it says of other things is left out, because it was done before.
+        `money_only`: only its notices about transactions, because the others were decided before.
         """
-        again = await self.examine(callback)
-        if isinstance(again, UnreadableRequest):
-            if not again.is_permanent:
-                return ReprocessResult(None, again.why)
-            return await self._keep_outcome(callback, Outcome.IGNORED, again.why)
-        reading = again.reading
+        reparsed = await self.reparse_with_advice(callback)
+        if isinstance(reparsed, UnreadableRequest):
+            if not reparsed.is_permanent:
+                return ReprocessResult(None, reparsed.why)
+            return await self._stop_waiting(callback, Outcome.IGNORED, reparsed.why)
+        reading = reparsed.reading
         if reading.outcome is not None:
-            return await self._keep_outcome(callback, reading.outcome, reading.why)
+            return await self._stop_waiting(callback, reading.outcome, reading.why)
         if never_processed(callback):
-            return ReprocessResult(await self._store_anew(again))
+            return ReprocessResult(await self._store_again(reparsed))
         if callback.outcome is not None:
             await self._database.reopen_callback(callback.app_id, callback.id)
             reopened = await self._database.callback(callback.app_id, callback.id)
             if reopened is None:
                 return ReprocessResult(None, "It was deleted meanwhile.")
             callback = reopened
-        is_told = TransactionNotice if money_only else object
-        notices = [notice for notice in reading.notices if isinstance(notice, is_told)]
+        kind = TransactionNotice if money_only else object
+        notices = [notice for notice in reading.notices if isinstance(notice, kind)]
         self._receiver.processor.hand_over(callback, notices)
         return ReprocessResult(callback)
 
-    async def _keep_outcome(
+    async def _stop_waiting(
         self, callback: Callback, outcome: Outcome, why: str
     ) -> ReprocessResult:
-        """Process nothing. What waited to be looked at again need wait no longer."""
+        """Process nothing. An unmatched callback gets this outcome, and is not retried again."""
         key = callback.app_id, callback.id
         if callback.retry_at is not None and await self._database.reopen_callback(*key):
             await self._conclude(callback, outcome, why)
         return ReprocessResult(None, why)
 
-    async def _store_anew(self, again: ReparsedCallback) -> Callback:
-        reading = again.reading
-        why = f"{reading.verdict_why} Replay of {again.callback.id}."
-        incoming = again.incoming._replace(received_at=self._clock.now())
+    async def _store_again(self, reparsed: ReparsedCallback) -> Callback:
+        reading = reparsed.reading
+        why = f"{reading.verdict_why} Replay of {reparsed.callback.id}."
         return await self._receiver.store_reading(
-            again.compiled, incoming, reading._replace(verdict_why=why)
+            reparsed.compiled,
+            reparsed.incoming._replace(received_at=self._clock.now()),
+            reading._replace(verdict_why=why),
         )
 
+    async def wait_for_capacity(self) -> None:
+        """Wait until what is handed over does not delay new callbacks."""
+        while self._receiver.processor.is_behind:
+            await wait_until(self._clock, self._clock.now() + CAPACITY_PAUSE)
+
+    # ── recovering what was never processed ──────────────────────────────────────────────────────
+
     async def recover_all(self, until: Micros | None = None) -> None:
-        """Hand over everything that was stored (by that time) and not processed."""
+        """Hand over every callback without an outcome, received until then or ever."""
         after = ""
         while batch := await self._database.unprocessed_callbacks(after, BATCH_SIZE):
             for callback in batch:
@@ -160,45 +175,45 @@ class Reprocessor:
             after = batch[-1].id
 
     async def _recover(self, callback: Callback) -> None:
-        again = await self.reparse(callback)
-        if isinstance(again, UnreadableRequest):
-            if again.is_permanent:
-                await self._conclude(callback, Outcome.IGNORED, again.why)
-        elif again.reading.outcome is not None:
-            await self._conclude(callback, again.reading.outcome, again.reading.why)
+        reparsed = await self.reparse(callback)
+        if isinstance(reparsed, UnreadableRequest):
+            if reparsed.is_permanent:
+                await self._conclude(callback, Outcome.IGNORED, reparsed.why)
+        elif reparsed.reading.outcome is not None:
+            await self._conclude(callback, reparsed.reading.outcome, reparsed.reading.why)
         else:
-            self._receiver.processor.hand_over(callback, again.reading.notices)
+            self._receiver.processor.hand_over(callback, reparsed.reading.notices)
 
     async def _conclude(self, callback: Callback, outcome: Outcome, why: str) -> None:
-        now = self._clock.now()
-        conclusion = CallbackConclusion(callback.app_id, callback.id, outcome, why, now)
+        conclusion = CallbackConclusion(
+            app_id=callback.app_id,
+            callback_id=callback.id,
+            outcome=outcome,
+            why=why,
+            at=self._clock.now(),
+        )
         await self._database.commit_changes(ChangeSet(conclusion=conclusion))
-
-    async def wait_for_capacity(self) -> None:
-        """Wait while so much is to be processed that what is new would wait behind it."""
-        while self._receiver.processor.is_behind:
-            await wait_until(self._clock, self._clock.now() + PAUSE)
 
 
 class StartupRecovery:
-    """Takes over, beside everything else, what a former process left."""
+    """Recovers what a former process left, in the background."""
 
-    def __init__(self, rereader: Reprocessor, clock: Clock) -> None:
-        self._reprocessor = rereader
+    def __init__(self, reprocessor: Reprocessor, clock: Clock) -> None:
+        self._reprocessor = reprocessor
         self._clock = clock
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Start to recover. Returns at once."""
         self._running = asyncio.get_running_loop().create_task(self._run())
 
     async def done(self) -> None:
-        """Wait until everything was taken."""
+        """Wait until everything is recovered."""
         if self._running is not None:
             await self._running
 
     async def stop(self) -> None:
-        """Leave the rest for the next start."""
+        """Stop. The next start recovers the rest."""
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
@@ -210,11 +225,11 @@ class StartupRecovery:
                 return
             except Unavailable as error:
                 log_event("task.postponed", task="pick-up", error=str(error))
-                await wait_until(self._clock, self._clock.now() + SECOND)
+                await wait_until(self._clock, self._clock.now() + STORE_PAUSE)
 
 
 def never_processed(callback: Callback) -> bool:
-    """Tell whether a callback ended when it came: it holds no dedupe key, and caused nothing."""
+    """Tell whether a callback got its outcome on receipt: it has no dedupe key, and no effect."""
     if callback.outcome is Outcome.IGNORED:
         return callback.dedupe_key is None
     return callback.outcome in (Outcome.UNAUTHENTICATED, Outcome.MALFORMED)

@@ -1,4 +1,4 @@
-"""Requests as they came, sealed: tokens, passcodes and card numbers are never at rest in clear."""
+"""Sealed requests: tokens, passcodes and card numbers of callbacks are stored encrypted."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _decode = msgspec.msgpack.Decoder(Incoming).decode
 
 
 def seal_request(vault: Vault, callback_id: str, incoming: Incoming) -> bytes:
-    """Seal a request, byte for byte, for the row of its callback."""
+    """Encrypt a request, byte for byte as it came, for the row of its callback."""
     return vault.seal_bytes(_encode(incoming), callback_id)
 
 
 def open_request(vault: Vault, callback_id: str, sealed: bytes) -> Incoming:
-    """Return the request. `Misconfigured` as `Vault.open` raises it."""
+    """Decrypt a request. `Misconfigured` as `Vault.open` raises it."""
     return _decode(vault.open_bytes(sealed, callback_id))

@@ -1,8 +1,9 @@
-"""Read a callback: who sent it, what does it say? Pure; used when it comes and when it is replayed.
+"""Verify and parse: who sent a callback, and what does it say?
 
-An adapter that fails is a fault of ours and costs nothing but this callback: a verifier that
-fails proves nothing, a parser that fails leaves the callback in the log, where it can be
-replayed when it is mended.
+Used when a callback comes and when it is reprocessed. Pure, but for what it logs.
+
+An adapter that fails is a fault of our own and affects only this callback. If verifying fails,
+nothing is proven. If parsing fails, the callback is kept and can be replayed after a repair.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from tillbell.receive.source_cache import CompiledSource
 from tillbell.rules.delivery.hops import HOPS_MAX, hops_of
 from tillbell.rules.payments.masking import mask_text, mask_tree
 
-KEY_MAX = 256  # characters of a dedupe key that is kept as it is
-WHY_MAX = 500
+KEY_MAX = 256  # characters of a dedupe key; of a longer one a hash is stored
+WHY_MAX = 500  # characters
 
-# Of a notice: what people and providers write freely. References are left alone.
-_WORDS = ("raw_status", "substate", "message", "reason", "subject", "sender", "url", "text")
-_FREE = (*_WORDS, "details", "metadata", "data")
+# Fields of notices in which people and providers write what they like. References are not masked.
+_TEXT_FIELDS = ("raw_status", "substate", "message", "reason", "subject", "sender", "url", "text")
+_MASKED_FIELDS = (*_TEXT_FIELDS, "details", "metadata", "data")
 _IDENTIFIERS = frozenset({"id", "number", "reference", "productid", "sessionid", "deviceid"})
 
 
 class CallbackReading(NamedTuple):
-    """What a callback turned out to be. With an `outcome` it goes no further."""
+    """What a callback says, and how well it is proven. With an `outcome` it is not processed."""
 
-    trust: Trust | None
+    trust: Trust | None  # None: refused
     verdict_why: str
     notices: tuple[Notice, ...] = ()
     dedupe_key: str | None = None
@@ -39,7 +40,7 @@ class CallbackReading(NamedTuple):
 
     @property
     def intake_status(self) -> IntakeStatus:
-        """How far it got, as the adapter's answer wants to know."""
+        """How far the callback got, for the adapter's answer."""
         if self.outcome is Outcome.MALFORMED:
             return IntakeStatus.MALFORMED
         return IntakeStatus.STORED if self.trust is not None else IntakeStatus.REFUSED
@@ -51,71 +52,73 @@ class CallbackReading(NamedTuple):
 
 
 def verify_and_parse(
-    live: CompiledSource, incoming: Incoming, proven: Trust | None = None
+    compiled: CompiledSource, incoming: Incoming, proven: Trust | None = None
 ) -> CallbackReading:
-    """Verify, then parse. What was `proven` when it came stays so, whatever the secrets are now."""
-    verdict, refusal = _verified(live, incoming)
-    why = plain_notice(verdict.why)
+    """Verify a callback, then parse it.
+
+    `proven` is how well it was proven when it came. That stays, even if the secrets have changed.
+    """
+    verdict, refusal = _verified(compiled, incoming)
+    verdict_why = plain_text(verdict.why)
     trust = verdict.trust if verdict.trust is not None else proven
     if trust is None:
-        return CallbackReading(None, why, outcome=refusal, why=why)
-    stopped = _without_notices(live, incoming)
-    if stopped:
-        return CallbackReading(trust, why, outcome=Outcome.IGNORED, why=stopped)
+        return CallbackReading(None, verdict_why, outcome=refusal, why=verdict_why)
+    ignored = _reason_ignored(compiled, incoming)
+    if ignored:
+        return CallbackReading(trust, verdict_why, outcome=Outcome.IGNORED, why=ignored)
+    malformed = CallbackReading(trust, verdict_why, outcome=Outcome.MALFORMED)
     try:
-        parsed = live.provider.parse(incoming, live.setup_at(incoming.received_at))
+        parsed = compiled.provider.parse(incoming, compiled.setup_at(incoming.received_at))
     except Unreadable as error:
-        return CallbackReading(trust, why, outcome=Outcome.MALFORMED, why=plain_notice(str(error)))
+        return malformed._replace(why=plain_text(str(error)))
     except Exception as error:  # noqa: BLE001 - supervised: a genuine callback must not be lost
-        log_event("callback.error", provider=live.provider.name, exc_info=error)
-        return CallbackReading(
-            trust, why, outcome=Outcome.MALFORMED, why=_with_our_references(error)
-        )
+        log_event("callback.error", provider=compiled.provider.name, exc_info=error)
+        return malformed._replace(why=_own_fault(error))
     notices = tuple(_without_cards(notice) for notice in parsed.notices)
-    return CallbackReading(trust, why, notices, _key(parsed.dedupe_key, incoming))
+    return CallbackReading(trust, verdict_why, notices, _dedupe_key(parsed.dedupe_key, incoming))
 
 
-def explained(
-    live: CompiledSource, incoming: Incoming, reading: CallbackReading
+def add_advice(
+    compiled: CompiledSource, incoming: Incoming, reading: CallbackReading
 ) -> CallbackReading:
-    """Return the reading of a refused callback with advice on its source, where there is any.
+    """Add to an unproven reading what its source may declare wrongly, if that can be found out.
 
-    It tries many signatures: for a thread, and not for each request of a stranger.
+    Slow, because it tries many signatures: call it on a thread, and not for every request.
     """
-    explain = live.provider.explain
+    explain = compiled.provider.explain
     if explain is None or reading.is_proven or reading.outcome is Outcome.MALFORMED:
         return reading
     try:
-        verdict = explain(incoming, live.setup_at(incoming.received_at))
-    except Exception as error:  # noqa: BLE001 - supervised: what was read stands
-        log_event("callback.error", provider=live.provider.name, exc_info=error)
+        verdict = explain(incoming, compiled.setup_at(incoming.received_at))
+    except Exception as error:  # noqa: BLE001 - supervised: the reading is valid without advice
+        log_event("callback.error", provider=compiled.provider.name, exc_info=error)
         return reading
-    why = plain_notice(verdict.why)
+    why = plain_text(verdict.why)
     is_refused = reading.outcome is Outcome.UNAUTHENTICATED
     return reading._replace(verdict_why=why, why=why if is_refused else reading.why)
 
 
-def plain_notice(text: str) -> str:
-    """Return one line that may be stored and shown: no card number, not too long."""
+def plain_text(text: str) -> str:
+    """Return a text as one line that may be stored and shown: no card number, not too long."""
     printable = text.encode("utf-8", "replace").decode().replace("\0", "")
     return mask_text(" ".join(printable.split()))[:WHY_MAX]
 
 
-def _verified(live: CompiledSource, incoming: Incoming) -> tuple[Verdict, Outcome]:
-    """Return the verdict, and how the callback ends if it is refused."""
+def _verified(compiled: CompiledSource, incoming: Incoming) -> tuple[Verdict, Outcome]:
+    """Return the verdict, and the outcome if it is a refusal."""
     try:
-        verdict = live.provider.verify(incoming, live.setup_at(incoming.received_at))
+        verdict = compiled.provider.verify(incoming, compiled.setup_at(incoming.received_at))
         return verdict, Outcome.UNAUTHENTICATED
     except Unreadable as error:
         return Verdict(None, str(error)), Outcome.MALFORMED
-    except Exception as error:  # noqa: BLE001 - supervised: whatever fails proves nothing
-        log_event("callback.error", provider=live.provider.name, exc_info=error)
-        return Verdict(None, _with_our_references(error)), Outcome.UNAUTHENTICATED
+    except Exception as error:  # noqa: BLE001 - supervised: a verifier that fails proves nothing
+        log_event("callback.error", provider=compiled.provider.name, exc_info=error)
+        return Verdict(None, _own_fault(error)), Outcome.UNAUTHENTICATED
 
 
-def _without_notices(live: CompiledSource, incoming: Incoming) -> str:
-    """Say why a genuine callback is not looked at; "" if it is."""
-    if not live.source.is_enabled:
+def _reason_ignored(compiled: CompiledSource, incoming: Incoming) -> str:
+    """Say why a genuine callback is not processed; "" if it is."""
+    if not compiled.source.is_enabled:
         return "The source is switched off."
     hops = hops_of(incoming.headers)
     if hops >= HOPS_MAX:
@@ -126,19 +129,23 @@ def _without_notices(live: CompiledSource, incoming: Incoming) -> str:
     return ""
 
 
-def _with_our_references(error: Exception) -> str:
+def _own_fault(error: Exception) -> str:
     return f"Tillbell could not read it ({type(error).__name__}); see its log, then replay it."
 
 
-def _key(named: str | None, incoming: Incoming) -> str | None:
-    """Return the dedupe key as it is stored; None: never a duplicate."""
-    if named is None:
+def _dedupe_key(parsed_key: str | None, incoming: Incoming) -> str | None:
+    """Return the dedupe key as it is stored; None if the callback is never a duplicate.
+
+    The adapter says `None` if the whole request is the key, and "" if there is none.
+    """
+    if parsed_key is None:
         query = incoming.target.partition("?")[2]
         parts = (incoming.method.encode(), query.encode("latin-1", "replace"), incoming.body)
         return _hashed(b"\0".join(parts))
-    if len(named) <= KEY_MAX and named.isprintable() and mask_text(named) == named:
-        return named or None
-    return _hashed(named.encode("utf-8", "surrogatepass"))
+    is_short = len(parsed_key) <= KEY_MAX
+    if is_short and parsed_key.isprintable() and mask_text(parsed_key) == parsed_key:
+        return parsed_key or None
+    return _hashed(parsed_key.encode("utf-8", "surrogatepass"))
 
 
 def _hashed(content: bytes) -> str:
@@ -146,8 +153,9 @@ def _hashed(content: bytes) -> str:
 
 
 def _without_cards(notice: Notice) -> Notice:
+    """Return a notice with card numbers masked, where it holds any."""
     values: dict[str, Any] = {
-        name: getattr(notice, name) for name in _FREE if name in notice._fields
+        name: getattr(notice, name) for name in _MASKED_FIELDS if name in notice._fields
     }
     masked = {name: mask_tree(value, kept=_IDENTIFIERS) for name, value in values.items()}
     return notice if masked == values else notice._replace(**masked)

@@ -281,7 +281,7 @@ async def replay_many(
     found = await gateway.bulk_reprocessor.selected(
         app.id, gateway.bulk_reprocessor.until_now(filter_), page
     )
-    again = [await gateway.reprocessor.examine(one) for one in found[:PREVIEWS_MAX]]
+    again = [await gateway.reprocessor.reparse_with_advice(one) for one in found[:PREVIEWS_MAX]]
     previews = [preview_out(one) for one in again]
     done = len(found) <= PREVIEWS_MAX
     return ReplayManyOut(dry_run=True, task_id=None, previews=previews, done=done)
@@ -293,7 +293,7 @@ async def replay(
 ) -> ReplayOut:
     """Verify, read and process a callback again; a dry run shows what would differ."""
     if body is not None and body.dry_run:
-        preview = preview_out(await gateway.reprocessor.examine(callback))
+        preview = preview_out(await gateway.reprocessor.reparse_with_advice(callback))
         return ReplayOut(dry_run=True, callback=None, preview=preview, why=preview.why)
     done = await gateway.reprocessor.reprocess(callback)
     shown = CallbackOut.of(done.callback) if done.callback is not None else None

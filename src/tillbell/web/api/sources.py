@@ -24,7 +24,7 @@ from tillbell.providers.kit.base import (
 from tillbell.providers.kit.cases import samples
 from tillbell.receive.receive import answer_to
 from tillbell.receive.source_cache import CompiledSource, path_of
-from tillbell.receive.verify_and_parse import explained, verify_and_parse
+from tillbell.receive.verify_and_parse import add_advice, verify_and_parse
 from tillbell.rules.payments.trust import confirmation_policy
 from tillbell.web.api.endpoints import WEEK_S
 from tillbell.web.api.masked_callback import ReadingOut, reading_out
@@ -238,7 +238,7 @@ async def test(source: SourceOf, body: TestIn, gateway: GatewayOf) -> TestOut:
 async def simulate(gateway: Gateway, live: CompiledSource, body: TestIn) -> TestOut:
     """Sign, verify and read a callback; store and process it too, unless it is a dry run."""
     incoming = _signed(gateway, live, body)
-    reading = await asyncio.to_thread(explained, live, incoming, verify_and_parse(live, incoming))
+    reading = await asyncio.to_thread(add_advice, live, incoming, verify_and_parse(live, incoming))
     answer = answer_to(live, incoming, reading.intake_status)
     stored = None
     if not body.dry_run:
