@@ -35,7 +35,10 @@ from tillbell.http.resolver import Resolver
 from tillbell.ids import IdMaker
 from tillbell.model.records import Application
 from tillbell.process.decisions import Decisions
-from tillbell.process.operator import ManualActions
+from tillbell.process.manual.actions import ManualActions
+from tillbell.process.manual.audited import AuditedDecisions
+from tillbell.process.manual.conflicts import ConflictResolver
+from tillbell.process.manual.resend import MessageResender
 from tillbell.process.process import CallbackProcessor
 from tillbell.process.provider_lookup import ProviderLookup
 from tillbell.process.status_checks import StatusChecker
@@ -150,25 +153,27 @@ class Gateway:
     def _build_receiving(self) -> None:
         self.source_cache = SourceCache(self.config_cache, self.vault, PROVIDERS)
         self.decisions = Decisions(
-            self.database,
-            self.config_cache,
-            self.source_cache,
-            self.publisher,
-            self.clock,
-            self.ids,
-            self.meters,
+            database=self.database,
+            config_cache=self.config_cache,
+            publisher=self.publisher,
+            clock=self.clock,
+            ids=self.ids,
+            meters=self.meters,
         )
-        self.processor = CallbackProcessor(self.decisions)
+        self.processor = CallbackProcessor(self.decisions, self.source_cache)
         self.provider_lookup = ProviderLookup(
             self.http_client, self.policy, self.settings.user_agent
         )
-        self.status_checker = StatusChecker(self.decisions, self.provider_lookup)
+        self.status_checker = StatusChecker(self.decisions, self.source_cache, self.provider_lookup)
         self.receiver = CallbackReceiver(self.database, self.vault, self.ids, self.meters)
         self.reprocessor = Reprocessor(
             self.database, self.source_cache, self.vault, self.receiver, self.clock
         )
-        self.manual_actions = ManualActions(
-            self.decisions, self.reprocessor, four_eyes=self.settings.four_eyes
+        self.audited_decisions = AuditedDecisions(self.decisions, four_eyes=self.settings.four_eyes)
+        self.manual_actions = ManualActions(self.audited_decisions)
+        self.conflict_resolver = ConflictResolver(self.audited_decisions, self.reprocessor)
+        self.message_resender = MessageResender(
+            self.audited_decisions, self.config_cache, self.delivery_resender
         )
         self.bulk_reprocessor = BulkReprocessor(
             self.database, self.reprocessor, self.tasks, self.clock

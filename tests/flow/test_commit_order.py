@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 
 from tests.flow.world import World
 from tests.patience import PATIENCE_S
 from tillbell.deliver.publish import MessageDraft
 from tillbell.model.transactions import Direction
-from tillbell.process.decision import DecidedBy
-from tillbell.process.operator import NewTransaction
+from tillbell.process.decision import DecidedBy, Decision
+from tillbell.process.manual.actions import NewTransaction
 from tillbell.storage.ports.outbound import MessageFilter, Page
 
 WRITERS = 16
@@ -26,14 +27,15 @@ async def _publish(world: World, count: int) -> None:
 
 async def _decide(world: World, count: int, chance: random.Random) -> None:
     """Make decisions that take their time between the first word and the commit."""
-    office = world.gateway.decisions
-    for number in range(count):
-        desk = await office.begin(world.app.id, DecidedBy(actor="test"))
-        assert desk is not None
-        desk.publish_event("test.ping", {"message": str(number)})
+
+    async def decide(number: int, decision: Decision) -> None:
+        decision.publish_event("test.ping", {"message": str(number)})
         for _ in range(chance.randrange(20)):
             await asyncio.sleep(0)
-        assert await office.commit(desk) is None
+
+    by = DecidedBy(actor="test")
+    for number in range(count):
+        await world.gateway.decisions.commit(world.app.id, by, partial(decide, number))
 
 
 async def _poll(world: World, wanted: int) -> list[str]:

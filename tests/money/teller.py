@@ -22,7 +22,7 @@ from tillbell.model.transactions import (
     TransactionStatus,
     Transition,
 )
-from tillbell.process.operator import NewTransaction
+from tillbell.process.manual.actions import NewTransaction
 from tillbell.providers.kit.base import Incoming
 from tillbell.storage.ports.inbound import CallbackFilter
 from tillbell.storage.ports.outbound import Page

@@ -14,17 +14,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import replace
+from typing import Any, cast
 
 from tillbell.app import Gateway
 from tillbell.cli.flags import load_settings
 from tillbell.cli.running import run_gateway, run_loop
 from tillbell.model.callbacks import Callback, Notice, TransactionNotice
-from tillbell.process.decision import Decision
-from tillbell.process.decisions import Decisions
 from tillbell.process.process import CallbackProcessor
 from tillbell.receive.receive import NoCallbackHandler
-from tillbell.storage.ports.inbound import PreconditionFailed
+from tillbell.storage.ports.database import Database
+from tillbell.storage.ports.inbound import ChangesCommitted, ChangeSet, PreconditionFailed
 
 POINTS = ("received", "decided", "committed")
 
@@ -34,35 +34,36 @@ async def _fall_silent() -> None:
     await asyncio.Event().wait()
 
 
-class Undecided(Decisions):
-    """Files nothing."""
+class SilentDatabase:
+    """A database that falls silent before or after a decision is stored."""
 
-    async def commit(self, desk: Decision) -> PreconditionFailed | None:
-        """Fall silent with a decision at hand."""
-        del desk
+    def __init__(self, database: Database, *, is_stored: bool) -> None:
+        self._database = database
+        self._is_stored = is_stored
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    async def commit_changes(self, change_set: ChangeSet) -> ChangesCommitted | PreconditionFailed:
+        if self._is_stored:
+            assert await self._database.commit_changes(change_set) == ChangesCommitted()
         await _fall_silent()
-        return None
+        raise AssertionError("killed before")
 
 
-class Forgetful(Decisions):
-    """Files a decision, and forgets what it was to do then."""
-
-    async def commit(self, desk: Decision) -> PreconditionFailed | None:
-        """Store it and fall silent."""
-        outcome = await self.database.commit_changes(desk.change_set())
-        assert not isinstance(outcome, PreconditionFailed)
-        await _fall_silent()
-        return None
+def _processor(gateway: Gateway, *, is_stored: bool) -> CallbackProcessor:
+    database = cast("Database", SilentDatabase(gateway.database, is_stored=is_stored))
+    decisions = replace(gateway.decisions, database=database)
+    return CallbackProcessor(decisions, gateway.source_cache)
 
 
 class Mortal(NoCallbackHandler):
     """Goes as far with a callback as its order says."""
 
     def __init__(self, gateway: Gateway) -> None:
-        office = {field.name: getattr(gateway.decisions, field.name) for field in fields(Decisions)}
         self._processors = {
-            "decided": CallbackProcessor(Undecided(**office)),
-            "committed": CallbackProcessor(Forgetful(**office)),
+            "decided": _processor(gateway, is_stored=False),
+            "committed": _processor(gateway, is_stored=True),
         }
 
     def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> None:

@@ -246,16 +246,17 @@ class _DemoRun:
             self._show(end)
 
         dispatcher.on_attempt_ended = ended
-        office = self._up.gateway.decisions
-        on_filed = office.on_committed
+        decisions = self._up.gateway.decisions
+        on_committed = decisions.on_committed
 
-        def filed(desk: Decision) -> None:
-            on_filed(desk)
-            for moved in desk.advanced_transactions:
-                steps = [one.value for one in (moved.previous_status, moved.status) if one]
-                self._say(f"=== {moved.uid} {' → '.join(steps)}", "bold")
+        def show_steps(decision: Decision) -> None:
+            on_committed(decision)
+            for transaction in decision.advanced_transactions:
+                statuses = (transaction.previous_status, transaction.status)
+                steps = " → ".join(status.value for status in statuses if status)
+                self._say(f"=== {transaction.uid} {steps}", "bold")
 
-        office.on_committed = filed
+        decisions.on_committed = show_steps
 
     def _show(self, end: JudgedAttempt) -> None:
         attempt = end.finished.attempt

@@ -1,6 +1,6 @@
-"""The nouns of what comes in: sources, callbacks, and the notices they carry.
+"""Callbacks, and the notices that they carry.
 
-A **callback** is one HTTP request from a provider, raw. A **notice** is one thing that it
+A **callback** is one HTTP request from a provider, as it came. A **notice** is one thing that it
 says, in our words. How a callback ended is its **outcome**.
 """
 
@@ -15,7 +15,7 @@ from tillbell.model.transactions import TransactionKind, TransactionStatus
 
 
 class Outcome(StrEnum):
-    """How a callback ended. The list is closed; each is shown with its reason."""
+    """How a callback ended. The list is closed. Each is shown with its reason."""
 
     APPLIED = "applied"
     DUPLICATE = "duplicate"
@@ -31,11 +31,18 @@ class Outcome(StrEnum):
     MALFORMED = "malformed"
 
 
-REEVALUATED = (Outcome.UNMATCHED, Outcome.UNMAPPED, Outcome.MISMATCH)  # a repeat is looked at anew
+REEVALUATED = (Outcome.UNMATCHED, Outcome.UNMAPPED, Outcome.MISMATCH)  # a repeat is processed
+
+
+class Judgement(NamedTuple):
+    """The outcome of a notice, and the reason for it, for a person."""
+
+    outcome: Outcome
+    why: str
 
 
 class Callback(NamedTuple):
-    """One HTTP request from a provider, as the log keeps it. Its bytes are stored apart, sealed."""
+    """One HTTP request from a provider. Its bytes are stored apart, encrypted."""
 
     id: str
     app_id: str
@@ -53,16 +60,16 @@ class Callback(NamedTuple):
     transaction_id: str | None = None
     message_ids: tuple[str, ...] = ()
     processed_at: Micros | None = None
-    retry_at: Micros | None = None  # unmatched: looked at again then
-    hops: int = 0  # gateways like this one that it has come through
+    retry_at: Micros | None = None  # unmatched: decided again then
+    hops: int = 0  # gateways like this one that it came through
 
 
 class ProviderAmount(NamedTuple):
     """An amount as the provider wrote it.
 
     `value` is decimal text ("49.90"), or with `is_minor` digits in minor units ("4990").
-    `currency` is upper case, None where the provider does not tell it. `exponent` is set where
-    the provider counts otherwise than ISO 4217.
+    `currency` is in upper case, None if the provider names none. `exponent` is how many decimals
+    the provider's minor units have, None if as many as ISO 4217 says.
     """
 
     value: str
@@ -72,10 +79,10 @@ class ProviderAmount(NamedTuple):
 
 
 class References(NamedTuple):
-    """By what a notice names its transaction.
+    """The names by which a notice means a transaction.
 
-    `ours` are values that we or the merchant gave the provider: each may be our id, the uid, the
-    order's id or the merchant reference. `psp` are ids the provider made, the most precise first.
+    `ours` were given to the provider by us or the merchant: each may be our id, the uid, the
+    order's id or the merchant reference. `psp` are the provider's own ids, the most precise first.
     """
 
     ours: tuple[str, ...] = ()
@@ -83,10 +90,10 @@ class References(NamedTuple):
 
 
 class TransactionNotice(NamedTuple):
-    """News of a payment or pay-out, or (`kind`) of a refund or the like that belongs to one.
+    """A notice about a payment or pay-out, or (`kind`) a refund or the like that is linked to one.
 
-    `status` None: the provider's word is not in its table, nothing is guessed (`unmapped`).
-    A linked kind names its parent by `references` and itself by `psp_transaction_id`.
+    `status` is None if the provider's word is in no table: nothing is guessed (`unmapped`).
+    A linked kind names its parent by `references`, and itself by `psp_transaction_id`.
     """
 
     references: References
@@ -103,30 +110,30 @@ class TransactionNotice(NamedTuple):
     user_id: str | None = None
     occurred_at: Micros | None = None  # when the provider says it happened
     sequence: int | None = None  # the provider's own count, where it has one
-    is_hint: bool = False  # carried by a browser, or bare: proves nothing whatever the trust
+    is_hint: bool = False  # came by a browser, or holds no state: proves nothing, even if signed
     if_silent: TransactionStatus | None = (
-        None  # of a hint: what it becomes after the grace time without news
+        None  # of a hint: the status after the grace time, if nothing comes
     )
-    is_optional: bool = False  # nothing is missed when no transaction matches
-    details: dict[str, Any] = {}  # kept as the transition's details: BIN, last four, method
+    is_optional: bool = False  # it need not match a transaction
+    details: dict[str, Any] = {}  # of the transition: BIN, last four digits, method
 
 
 class ShipmentNotice(NamedTuple):
-    """News of a parcel. `status` is ours (rules/payments/lifecycles.py); None: unknown."""
+    """A notice about a parcel. `status` is one of ours (rules/payments/lifecycles.py), or None."""
 
     tracking_number: str
     raw_status: str
     status: str | None
     substate: str | None = None
-    reference: str | None = None  # the order, as the merchant told the carrier
+    reference: str | None = None  # the order, as the merchant named it to the carrier
     message: str | None = None
     occurred_at: Micros | None = None
     sequence: int | None = None
-    is_time_ambiguous: bool = False  # local time of the hour that a clock change repeats
+    is_time_ambiguous: bool = False  # a local time in the hour that a clock change repeats
 
 
 class EmailNotice(NamedTuple):
-    """News of an e-mail. `event` is the last part of the event type: `delivered`, `bounced`."""
+    """A notice about an e-mail. `event` is the last part of its event type: `delivered`."""
 
     email_id: str
     event: str
@@ -145,26 +152,26 @@ class AnalyticsNotice(NamedTuple):
 
     event: str
     data: dict[str, Any]  # in the catalogue's shape
-    item_key: str  # hash of the item: one that comes again within a day is left out
+    item_key: str  # hash of the item: a repeat is not published again
 
 
 class OrderNotice(NamedTuple):
-    """What a shop says of an order. `data` has the catalogue's shape of `order.*`."""
+    """A shop's notice about an order. `data` has the catalogue's shape of `order.*`."""
 
     event_type: str
     data: dict[str, Any]
-    moves_money: bool = True  # paid, refunded: held back like money when not proven
+    moves_money: bool = True  # paid, refunded: not published unless it is proven
 
 
 class ForwardNotice(NamedTuple):
-    """An event that is passed on as a message of that type, its payload as it came."""
+    """An event to publish as a message of that type, with its payload as it came."""
 
     event_type: str
     payload: bytes
 
 
 class NoteNotice(NamedTuple):
-    """Something that is only kept in the log: a ping, a type that is not about our matters."""
+    """Something that only the log shows: a ping, or a type that means nothing to us."""
 
     text: str
 

@@ -1,10 +1,9 @@
-"""The desk: one decision in the making, from what was read to one `ChangeSet`.
+"""A decision: all that one callback or one action changes, before it is stored.
 
-Several notices of a callback may move the same transaction; each sees what the ones before it
-did. Nothing is stored here: `change()` says what is to be, and the store takes all or nothing.
-
-Messages get their ids, and their places in lanes, only when the decision is committed: ids must be
-in the order of commits, or a poller would miss one.
+The deciders of this folder read from the store and record here what follows. Several notices of
+one callback may move the same transaction, so a decider asks for a transaction as the decision
+leaves it (`current`). Nothing is stored here: `change_set` returns the finished decision as the
+store takes it, all of it in one commit (decisions.py).
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from typing import Any, NamedTuple, TypeVar, cast
 import msgspec
 
 from tillbell.clock import Micros, iso
-from tillbell.deliver.config_cache import ApplicationView
 from tillbell.deliver.publish import MessageDraft
 from tillbell.ids import IdMaker
 from tillbell.model.callbacks import Callback, Outcome
@@ -33,7 +31,6 @@ from tillbell.rules.payments.booking import (
     BookedStep,
     NoticeDetails,
     StepCause,
-    add_provider_ids,
     book,
     conflict_data,
     event_type,
@@ -50,9 +47,11 @@ from tillbell.storage.ports.outbound import Publication
 
 R = TypeVar("R", bound=Record)
 
+WHY_MAX = 1_000  # characters of a conclusion's reason
+
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
-# Which outcome speaks for a callback that says several things: the first of these.
+# The outcome of a callback that says several things: the first of these that any of them has.
 _OUTCOME_PRECEDENCE = (
     Outcome.APPLIED,
     Outcome.CONFLICT,
@@ -68,176 +67,190 @@ _OUTCOME_PRECEDENCE = (
 
 
 class DecidedBy(NamedTuple):
-    """Who decides: a callback, or the API key (or janitor) of that name.
-
-    Both: a person vouches for a callback that has ended, and it gets a new conclusion.
-    """
+    """What a decision comes from: a callback, or an actor (an API key's id, or "janitor")."""
 
     callback: Callback | None = None
     actor: str | None = None
 
 
 class _StepWithMessage(NamedTuple):
-    """A step, and which of the desk's messages tells of it."""
+    """A step, and the place of its message among the decision's drafts."""
 
     step: BookedStep
-    message: int
+    draft: int
 
 
 class Decision:
-    """One decision. `now` is its moment."""
+    """What one callback or one action changes. `now` is the time of all its changes."""
 
-    def __init__(
-        self,
-        view: ApplicationView,
-        ids: IdMaker,
-        now: Micros,
-        by: DecidedBy,
-    ) -> None:
-        self.view = view
-        self._ids = ids
-        callback, self._actor = by
-        self._callback = callback
+    def __init__(self, app_id: str, ids: IdMaker, now: Micros, by: DecidedBy) -> None:
+        self.app_id = app_id
         self.now = now
-        self.received_at = callback.received_at if callback is not None else now
-        self._versions: dict[str, int] = {}  # as they are stored; 0: not yet
+        self.callback = by.callback
+        self._actor = by.actor
+        self._ids = ids
+        self._versions: dict[str, int] = {}  # of transactions, as they are stored; 0: not yet
         self._current: dict[str, Transaction] = {}
         self._steps: dict[str, list[_StepWithMessage]] = {}
         self._conflicts: list[MoneyConflict] = []
         self._resolved: list[MoneyConflict] = []
         self._records: dict[tuple[type[Record], str], RecordWrite] = {}  # by kind and uid
-        self.drafts: list[MessageDraft] = []  # the messages to publish with it
+        self._drafts: list[MessageDraft] = []
         self._audit: list[AuditEntry] = []
+        self._item_keys: tuple[tuple[str, str], ...] = ()
         self._outcomes: list[tuple[Outcome, str]] = []
-        self.transaction_id: str | None = None
-        self.new_item_keys: tuple[tuple[str, str], ...] = ()
-        self.awaited_references: tuple[str, ...] = ()
-        self.retry_at: Micros | None = None
-        self.idempotency: tuple[str, str, bytes] | None = None
+        self._transaction_id: str | None = None
+        self._awaited_references: tuple[str, ...] = ()
+        self._retry_at: Micros | None = None
+        self._replaces: Outcome | None = None
 
-    @property
-    def callback(self) -> Callback | None:
-        """What caused it."""
-        return self._callback
-
-    @property
-    def app_id(self) -> str:
-        """The application it is about."""
-        return self.view.application.id
+    def new_id(self, prefix: str) -> str:
+        """Return a new id of this decision's time."""
+        return self._ids.new(prefix, self.now)
 
     # ── transactions ─────────────────────────────────────────────────────────────────────────────
 
-    def current(self, found: Transaction) -> Transaction:
-        """Return a transaction as it is after what was decided so far."""
-        self._versions.setdefault(found.id, found.version)
-        return self._current.setdefault(found.id, found)
+    def current(self, transaction: Transaction) -> Transaction:
+        """Return a transaction as this decision leaves it."""
+        self._versions.setdefault(transaction.id, transaction.version)
+        return self._current.setdefault(transaction.id, transaction)
 
-    def note_read(self, found: Iterable[Transaction]) -> None:
-        """Take note of what was read for this decision."""
-        for one in found:
-            self._versions.setdefault(one.id, one.version)
+    def current_linked(self, parent_id: str, stored: Iterable[Transaction]) -> list[Transaction]:
+        """Return what is linked to a transaction, as this decision leaves it."""
+        linked = {transaction.id: transaction for transaction in stored}
+        changed = {id_: t for id_, t in self._current.items() if t.parent_id == parent_id}
+        return list((linked | changed).values())
 
-    def is_as_read(self, found: Transaction) -> bool:
-        """Tell whether a transaction is as it was read for this decision, or as it was left."""
-        present = self._current.get(found.id)
-        known = present.version if present is not None else self._versions.get(found.id)
-        return known == found.version
+    def note_read(self, transactions: Iterable[Transaction]) -> None:
+        """Remember the versions of transactions that were read for this decision."""
+        for transaction in transactions:
+            self._versions.setdefault(transaction.id, transaction.version)
 
-    def children(self, parent_id: str, stored: Iterable[Transaction]) -> list[Transaction]:
-        """Return what is linked to a transaction, with what was decided so far."""
-        found = {one.id: one for one in stored}
-        mine = {id_: t for id_, t in self._current.items() if t.parent_id == parent_id}
-        return list((found | mine).values())
+    def is_as_read(self, transaction: Transaction) -> bool:
+        """Tell whether a stored transaction is as this decision has read or written it."""
+        current = self._current.get(transaction.id)
+        version = current.version if current is not None else self._versions.get(transaction.id)
+        return version == transaction.version
 
     def open_transaction(self, transaction: Transaction) -> Transaction:
-        """Create a transaction; its first step is Pending."""
+        """Create a transaction. Its first step is Pending."""
         self._versions[transaction.id] = 0
         return self._add_step(open_transaction(transaction, self._cause()))
 
     def advance(
         self,
-        found: Transaction,
+        transaction: Transaction,
         status: TransactionStatus,
-        told: NoticeDetails,
+        details: NoticeDetails,
         trust: str | None = None,
     ) -> Transaction:
-        """Take a step, with its effect and its message."""
-        self.current(found)
-        return self._add_step(book(found, status, told, self._cause(trust)))
+        """Take a step, with its effect and its message; return the transaction after it."""
+        self.current(transaction)
+        return self._add_step(book(transaction, status, details, self._cause(trust)))
 
-    def update_transaction(self, found: Transaction, after: Transaction) -> Transaction:
-        """Change something that is no step: an id learned, a look-up planned."""
-        self.current(found)
-        if after == found:
-            return found
-        raised = after._replace(version=found.version + 1)
-        self._current[found.id] = raised
-        self._steps.setdefault(found.id, [])
-        return raised
+    def update_transaction(self, before: Transaction, after: Transaction) -> Transaction:
+        """Change what is no step: a provider's id, the time of the next check."""
+        self.current(before)
+        if after == before:
+            return before
+        updated = after._replace(version=before.version + 1)
+        self._current[before.id] = updated
+        self._steps.setdefault(before.id, [])
+        return updated
 
-    def add_provider_ids(self, found: Transaction, told: NoticeDetails) -> Transaction:
-        """Keep the ids by which the provider knows it."""
-        return self.update_transaction(found, add_provider_ids(found, told))
+    @property
+    def advanced_transactions(self) -> list[Transaction]:
+        """The transactions that take a step, as they are after it."""
+        return [self._current[id_] for id_, steps in self._steps.items() if steps]
 
-    def _add_step(self, booked: BookedStep) -> Transaction:
-        after = booked.transaction
+    def _add_step(self, step: BookedStep) -> Transaction:
+        after = step.transaction
         self._current[after.id] = after
-        number = self.publish_event(event_type(after.status), transaction_data(after), after)
-        self._steps.setdefault(after.id, []).append(_StepWithMessage(booked, number))
+        draft = self.publish_event(event_type(after.status), transaction_data(after), after)
+        self._steps.setdefault(after.id, []).append(_StepWithMessage(step, draft))
         if after.kind in REVERSING and after.status is TransactionStatus.APPROVED:
             self.publish_event("transaction.reversed", transaction_data(after), after)
         return after
 
     def _cause(self, trust: str | None = None) -> StepCause:
-        callback_id = self._callback.id if self._callback is not None else None
-        return StepCause(self.now, callback_id, self._actor, trust)
+        return StepCause(self.now, self._callback_id, self._actor, trust)
 
-    # ── conflicts, records, audit ────────────────────────────────────────────────────────────────
+    @property
+    def _callback_id(self) -> str | None:
+        return self.callback.id if self.callback is not None else None
 
-    def open_conflict(self, found: Transaction, conflict: MoneyConflict) -> None:
-        """Put a disagreement on record, and tell those who listen for it."""
-        made = conflict._replace(
-            id=self._ids.new("cfl", self.now),
-            app_id=found.app_id,
-            transaction_id=found.id,
-            current=found.status,
+    # ── conflicts, records, audit log ────────────────────────────────────────────────────────────
+
+    def open_conflict(self, transaction: Transaction, conflict: MoneyConflict) -> None:
+        """Open a conflict about a transaction, and publish it."""
+        conflict = conflict._replace(
+            id=self.new_id("cfl"),
+            app_id=transaction.app_id,
+            transaction_id=transaction.id,
+            current=transaction.status,
             at=self.now,
-            callback_id=self._callback.id if self._callback is not None else None,
+            callback_id=self._callback_id,
         )
-        self._conflicts.append(made)
-        self.publish_event("transaction.conflict", conflict_data(found, made), found)
+        self._conflicts.append(conflict)
+        data = conflict_data(transaction, conflict)
+        self.publish_event("transaction.conflict", data, transaction)
 
-    def resolve_conflict(self, conflict: MoneyConflict) -> None:
-        """Give a conflict its resolution."""
-        self._resolved.append(conflict)
+    def resolve_conflict(
+        self, conflict: MoneyConflict, resolution: str, reason: str
+    ) -> MoneyConflict:
+        """Resolve a conflict: "keep" or "accept"; return it resolved."""
+        resolved = conflict._replace(
+            resolved_at=self.now,
+            resolution=resolution,
+            resolved_by=self._actor,
+            resolution_reason=reason,
+        )
+        self._resolved.append(resolved)
+        return resolved
 
     def write_record(self, record: Record, expected_version: int) -> None:
-        """Store a record beside, by its uid."""
+        """Store a record, if the stored one still has that version. 0: there is none."""
         key = type(record), record.uid or record.id
         earlier = self._records.get(key)
         expected = expected_version if earlier is None else earlier.expected_version
-        self._records[key] = RecordWrite(record, expected)
+        self._records[key] = RecordWrite(record=record, expected_version=expected)
 
     def written_record(self, kind: type[R], uid: str) -> R | None:
-        """Return a record as this decision leaves it; None if it does not touch it."""
-        found = self._records.get((kind, uid))
-        return cast("R", found.record) if found is not None else None
+        """Return a record as this decision writes it; None if it does not."""
+        write = self._records.get((kind, uid))
+        return cast("R", write.record) if write is not None else None
 
-    def write_audit_entry(self, entry: AuditEntry) -> None:
-        """Write into the audit log."""
+    def write_audit_entry(self, action: str, target: str, reason: str) -> None:
+        """Write what the actor does into the audit log. `target` is an id."""
+        assert self._actor is not None, "only an actor's acts are audited"
+        entry = AuditEntry(
+            id=self.new_id("aud"),
+            app_id=self.app_id,
+            at=self.now,
+            actor=self._actor,
+            action=action,
+            target=target,
+            reason=reason,
+        )
         self._audit.append(entry)
+
+    def write_item_keys(self, source_id: str, item_keys: Iterable[str]) -> None:
+        """Remember analytics items of a source, so that they are not published again."""
+        self._item_keys += tuple((source_id, key) for key in item_keys)
 
     # ── messages ─────────────────────────────────────────────────────────────────────────────────
 
     def publish_event(
         self, type_: str, data: dict[str, Any], about: Transaction | None = None
     ) -> int:
-        """Publish a message of ours, `{"type", "timestamp", "data"}`; return which it is."""
+        """Publish a message `{"type", "timestamp", "data"}`; return its place among the drafts.
+
+        Messages about one transaction are delivered in order.
+        """
         payload = _encode({"type": type_, "timestamp": iso(self.now), "data": data})
-        source_id = about.source_id if about is not None else None
-        return self.publish_payload(
-            type_, payload, about.id if about is not None else None, source_id
-        )
+        if about is None:
+            return self.publish_payload(type_, payload)
+        return self.publish_payload(type_, payload, order_key=about.id, source_id=about.source_id)
 
     def publish_payload(
         self,
@@ -246,84 +259,104 @@ class Decision:
         order_key: str | None = None,
         source_id: str | None = None,
     ) -> int:
-        """Publish a payload as it is, in this decision's commit; return which message it is."""
-        if source_id is None and self._callback is not None:
-            source_id = self._callback.source_id
-        channels = (f"source:{source_id}",) if source_id else ()
-        tags = hop_tags(self._callback.hops) if self._callback is not None else ()
-        self.drafts.append(
-            MessageDraft(type_, payload, channels=channels, tags=tags, order_key=order_key)
+        """Publish a payload as it is; return its place among the drafts."""
+        if source_id is None and self.callback is not None:
+            source_id = self.callback.source_id
+        draft = MessageDraft(
+            event_type=type_,
+            payload=payload,
+            channels=(f"source:{source_id}",) if source_id else (),
+            tags=hop_tags(self.callback.hops) if self.callback is not None else (),
+            order_key=order_key,
         )
-        return len(self.drafts) - 1
+        self._drafts.append(draft)
+        return len(self._drafts) - 1
 
-    # ── the end ──────────────────────────────────────────────────────────────────────────────────
+    @property
+    def drafts(self) -> Sequence[MessageDraft]:
+        """The messages to publish."""
+        return self._drafts
+
+    # ── the callback's conclusion ────────────────────────────────────────────────────────────────
 
     def add_outcome(self, outcome: Outcome, why: str, transaction_id: str | None = None) -> None:
-        """Give the outcome of one notice."""
+        """Add the outcome of one notice. The first transaction that is named is the callback's."""
         self._outcomes.append((outcome, why))
-        self.transaction_id = self.transaction_id or transaction_id
+        self._transaction_id = self._transaction_id or transaction_id
+
+    def wait_for(self, references: Iterable[str], retry_at: Micros | None) -> None:
+        """Let the callback wait for a transaction that has one of these references.
+
+        It is decided again when one appears, and at `retry_at`. None: it no longer waits.
+        """
+        self._awaited_references += tuple(references)
+        self._retry_at = retry_at
+
+    def conclude_again(self, callback: Callback) -> None:
+        """Give a callback that has a conclusion a new one, beside what the actor does.
+
+        To be called before any step, conflict or message is recorded: they name the callback.
+        """
+        self.callback = callback
+        self._replaces = callback.outcome
+
+    @property
+    def awaited_references(self) -> tuple[str, ...]:
+        """The references that the callback waits for."""
+        return self._awaited_references
+
+    def _conclusion(self, publications: Sequence[Publication]) -> CallbackConclusion | None:
+        if self.callback is None:
+            return None
+        outcomes = self._outcomes or [(Outcome.NOTED, "It says nothing that concerns us.")]
+        chosen = min((outcome for outcome, _ in outcomes), key=_OUTCOME_PRECEDENCE.index)
+        if self._awaited_references:
+            chosen = Outcome.UNMATCHED  # later it is decided again as a whole
+        reasons = dict.fromkeys(why for outcome, why in outcomes if outcome is chosen)
+        is_unmatched = chosen is Outcome.UNMATCHED
+        return CallbackConclusion(
+            app_id=self.callback.app_id,
+            callback_id=self.callback.id,
+            outcome=chosen,
+            why=" ".join(reasons)[:WHY_MAX],
+            at=self.now,
+            transaction_id=self._transaction_id,
+            message_ids=tuple(publication.message.id for publication in publications),
+            retry_at=self._retry_at if is_unmatched else None,
+            awaited_references=self._awaited_references if is_unmatched else (),
+            replaces=self._replaces,
+        )
+
+    # ── the finished decision ────────────────────────────────────────────────────────────────────
 
     def change_set(self, publications: Sequence[Publication]) -> ChangeSet:
-        """Return all that the decision changes, with its messages: one for each of `drafts`."""
-        message_ids = tuple(publication.message.id for publication in publications)
+        """Return the decision as the store takes it. `publications` are those of the drafts."""
         return ChangeSet(
-            transaction_writes=tuple(
-                self._transaction_write(id_, steps, message_ids)
-                for id_, steps in self._steps.items()
-            ),
-            conclusion=self._conclusion(message_ids),
+            transaction_writes=tuple(self._transaction_writes(publications)),
+            conclusion=self._conclusion(publications),
             conflicts=tuple(self._conflicts),
             resolved=tuple(self._resolved),
             record_writes=tuple(self._records.values()),
             publications=tuple(publications),
-            item_keys=self.new_item_keys,
+            item_keys=self._item_keys,
             audit=tuple(self._audit),
-            idempotency=self.idempotency,
         )
 
-    def _transaction_write(
-        self, id_: str, steps: list[_StepWithMessage], message_ids: Sequence[str]
-    ) -> TransactionWrite:
-        return TransactionWrite(
-            self._current[id_],
-            self._versions[id_],
-            tuple(_with_message(step.transition, message_ids[number]) for step, number in steps),
-            tuple(effect for step, _ in steps for effect in step.effects),
-        )
-
-    def _conclusion(self, message_ids: tuple[str, ...]) -> CallbackConclusion | None:
-        if self._callback is None:
-            return None
-        said = self._outcomes or [(Outcome.NOTED, "It says nothing that concerns us.")]
-        outcome = min((o for o, _ in said), key=_OUTCOME_PRECEDENCE.index)
-        if self.awaited_references:
-            outcome = Outcome.UNMATCHED  # looked at again as a whole: the rest is then known
-        why = " ".join(dict.fromkeys(w for o, w in said if o is outcome))
-        is_unmatched = outcome is Outcome.UNMATCHED
-        return CallbackConclusion(
-            self._callback.app_id,
-            self._callback.id,
-            outcome,
-            why[:1_000],
-            self.now,
-            self.transaction_id,
-            message_ids,
-            self.retry_at if is_unmatched else None,
-            self.awaited_references if is_unmatched else (),
-            replaces=self._callback.outcome if self._actor is not None else None,
-        )
-
-    @property
-    def advanced_transactions(self) -> list[Transaction]:
-        """The transactions that took a step, as they are now."""
-        return [self._current[id_] for id_, booked in self._steps.items() if booked]
-
-    @property
-    def scheduled_transactions(self) -> list[Transaction]:
-        """The transactions that are to be looked at again at some time."""
-        return [one for one in self._current.values() if one.check_at is not None]
+    def _transaction_writes(
+        self, publications: Sequence[Publication]
+    ) -> Iterable[TransactionWrite]:
+        for id_, steps in self._steps.items():
+            yield TransactionWrite(
+                transaction=self._current[id_],
+                expected_version=self._versions[id_],
+                transitions=tuple(
+                    _with_message(step.transition, publications[draft]) for step, draft in steps
+                ),
+                effects=tuple(effect for step, _ in steps for effect in step.effects),
+            )
 
 
-def _with_message(transition: Transition, message_id: str) -> Transition:
-    """Add the id of the message that reports the transition."""
-    return transition._replace(details=transition.details | {"messageId": message_id})
+def _with_message(transition: Transition, publication: Publication) -> Transition:
+    """Return a transition that names the message which was published about it."""
+    details = transition.details | {"messageId": publication.message.id}
+    return transition._replace(details=details)

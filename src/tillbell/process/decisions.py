@@ -1,61 +1,86 @@
-"""The office: where desks stand, and where what was decided on them is filed.
+"""Decisions: let a function decide, and store what it decided in one commit.
 
-A decision is made on a desk from what was read, and filed in one commit. If what it rests on
-has changed meanwhile nothing is stored (`PreconditionFailed`), and it is made again on a new desk.
+A decision rests on what was read for it: versions, free uids, amounts left. If any of that has
+changed at the commit, nothing is stored (`PreconditionFailed`) and it is decided again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tillbell.clock import Clock
 from tillbell.counters import Meters
-from tillbell.deliver.config_cache import ConfigCache
+from tillbell.deliver.config_cache import ApplicationView, ConfigCache
 from tillbell.deliver.publish import Publisher
+from tillbell.errors import ConflictError, NotFound
 from tillbell.ids import IdMaker
 from tillbell.process.decision import DecidedBy, Decision
-from tillbell.receive.source_cache import SourceCache
 from tillbell.storage.ports.database import Database
-from tillbell.storage.ports.inbound import PreconditionFailed
+from tillbell.storage.ports.inbound import ChangeSet, PreconditionFailed
+
+T = TypeVar("T")
+
+TRIES_MAX = 50
 
 
-def _ignore(desk: Decision) -> None:
-    del desk
+class AlreadyConcluded(Exception):
+    """The callback got its conclusion elsewhere meanwhile. Nothing was stored."""
+
+
+def _ignore(decision: Decision) -> None:
+    del decision
 
 
 @dataclass
 class Decisions:
-    """What it takes to decide. `on_filed` is told of each desk that was stored."""
+    """Commits decisions. `on_committed` is called with each one that was stored."""
 
     database: Database
     config_cache: ConfigCache
-    source_cache: SourceCache
     publisher: Publisher
     clock: Clock
     ids: IdMaker
     meters: Meters
     on_committed: Callable[[Decision], object] = field(default=_ignore)
 
-    async def begin(self, app_id: str, by: DecidedBy) -> Decision | None:
-        """Begin a decision about an application; None if there is no such application."""
-        view = await self.config_cache.view(app_id)
-        if view is None:
-            return None
-        return Decision(view, self.ids, self.clock.now(), by)
+    async def commit(
+        self, app_id: str, by: DecidedBy, decide: Callable[[Decision], Awaitable[T]]
+    ) -> T:
+        """Let `decide` decide, commit its decision, start the deliveries; return its result.
 
-    async def commit(self, desk: Decision) -> PreconditionFailed | None:
-        """Store a decision; what crossed it, if it must be made again.
+        `decide` reads what it needs and records on the decision what follows. It is called again
+        with a new decision when a precondition has failed. What it raises is raised here, and
+        nothing is stored; nor is anything if it records nothing.
 
-        `StoreUnavailable` if it is not known whether it was stored.
+        `NotFound` if there is no such application, `AlreadyConcluded` if the callback has a
+        conclusion, `ConflictError` after `TRIES_MAX` tries, `StoreUnavailable` if it is not known
+        whether the decision was stored.
         """
-        with self.publisher.prepared(desk.view, desk.drafts) as messages:
-            change_set = desk.change_set(messages.publications)
+        for _ in range(TRIES_MAX):
+            view = await self.config_cache.view(app_id)
+            if view is None:
+                raise NotFound("There is no such application.")
+            decision = Decision(app_id, self.ids, self.clock.now(), by)
+            result = await decide(decision)
+            failed = await self._store(view, decision)
+            if failed is None:
+                return result
+            if failed.why == "concluded" and by.callback is not None:
+                raise AlreadyConcluded
+        raise ConflictError("It is changing all the time; try again.")
+
+    async def _store(self, view: ApplicationView, decision: Decision) -> PreconditionFailed | None:
+        with self.publisher.prepared(view, decision.drafts) as messages:
+            change_set = decision.change_set(messages.publications)
+            if change_set == ChangeSet():
+                return None
             outcome = await self.database.commit_changes(change_set)
             if isinstance(outcome, PreconditionFailed):
                 return outcome
             messages.start_deliveries()
         if change_set.conclusion is not None:
             self.meters.concluded(change_set.conclusion.outcome)
-        self.on_committed(desk)
+        self.on_committed(decision)
         return None

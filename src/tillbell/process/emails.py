@@ -1,11 +1,11 @@
-"""The postman: what news of e-mails does. Mail services send it in any order, and more than once.
+"""E-mails: decides what a mail service's notice does. Notices come in any order, and repeated.
 
-| news | does |
+| a notice | does |
 | --- | --- |
-| sent, delivered, bounced, complained | moves the e-mail on, and is told |
-| that comes too late, or again | nothing |
-| opened, clicked, delayed | is told |
-| a permanent bounce, a complaint | the address is not to be written to again, however late |
+| sent, delivered, bounced, complained | moves the e-mail on, and is published |
+| one of these that comes too late, or again | nothing |
+| opened, clicked, delayed | is published |
+| a permanent bounce, a complaint | suppresses the address, even if it comes late |
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import Any
 
 import msgspec
 
-from tillbell.clock import iso
-from tillbell.ids import IdMaker
+from tillbell.clock import Micros, iso
 from tillbell.model.callbacks import EmailNotice, Outcome
 from tillbell.model.emails import Email, Suppression
 from tillbell.process.decision import Decision
@@ -25,79 +24,92 @@ from tillbell.storage.ports.database import Database
 
 
 class EmailDecider:
-    """Puts on a desk what follows from news of e-mails."""
+    """Decides about e-mails and suppressed addresses. It records on the decision alone."""
 
-    def __init__(self, database: Database, ids: IdMaker) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._ids = ids
 
-    async def decide(self, desk: Decision, live: CompiledSource, notice: EmailNotice) -> None:
-        """Take one notice."""
-        uid = f"{live.source.provider}:{notice.email_id}"
-        present = desk.written_record(Email, uid)
-        if present is None:
-            present = await self._database.get(Email, uid, live.source.scope)
-        moved = judge_email(present.status if present is not None else None, notice.event)
-        added = await self._suppress_all(desk, live, notice)
-        desk.add_outcome(moved.outcome, f"{moved.why}{added}")
-        if moved.outcome is Outcome.APPLIED:
-            before = present or self._new(desk, live, notice, uid)
-            desk.write_record(
-                _news_applies(before, live.source.id, notice, desk.now), before.version
-            )
-        if added or moved.outcome in (Outcome.APPLIED, Outcome.NOTED):
-            desk.publish_event(f"email.{notice.event}", _data(notice))
+    async def decide(
+        self, decision: Decision, compiled: CompiledSource, notice: EmailNotice
+    ) -> None:
+        """Record what follows from a notice."""
+        source = compiled.source
+        uid = f"{source.provider}:{notice.email_id}"
+        email = decision.written_record(Email, uid)
+        if email is None:
+            email = await self._database.get(Email, uid, source.scope)
+        judged = judge_email(email.status if email is not None else None, notice.event)
+        suppressed = await self._suppress_all(decision, compiled, notice)
+        decision.add_outcome(judged.outcome, f"{judged.why}{suppressed}")
+        if judged.outcome is Outcome.APPLIED:
+            before = email or _new_email(decision, compiled, notice, uid)
+            after = _moved_on(before, source.id, notice, decision.now)
+            decision.write_record(after, before.version)
+        if suppressed or judged.outcome in (Outcome.APPLIED, Outcome.NOTED):
+            decision.publish_event(f"email.{notice.event}", _data(notice))
 
-    def _new(self, desk: Decision, live: CompiledSource, notice: EmailNotice, uid: str) -> Email:
-        return Email(
-            id=self._ids.new("eml", desk.now),
-            scope=live.source.scope,
-            uid=uid,
-            created_at=desk.now,
-            email_id=notice.email_id,
-            status="",
-            version=0,
-        )
+    # ── suppressed addresses ─────────────────────────────────────────────────────────────────────
 
-    # ── addresses that do not want mail ──────────────────────────────────────────────────────────
-
-    async def _suppress_all(self, desk: Decision, live: CompiledSource, notice: EmailNotice) -> str:
-        """Keep the addresses; say how many are new, "" if none is."""
+    async def _suppress_all(
+        self, decision: Decision, compiled: CompiledSource, notice: EmailNotice
+    ) -> str:
+        """Suppress the addresses where there is a reason; say how many are new, "" if none is."""
         reason = suppression_reason(notice)
         if reason is None:
             return ""
-        added = [a for a in notice.to if await self._suppress(desk, live, notice, a)]
-        count = f"{len(added)} of {len(notice.to)}"
-        return f" Not to be written to again: {count}." if added else ""
+        count = 0
+        for address in notice.to:
+            count += await self._suppress(decision, compiled, notice, reason, address)
+        return f" Not to be written to again: {count} of {len(notice.to)}." if count else ""
 
     async def _suppress(
-        self, desk: Decision, live: CompiledSource, notice: EmailNotice, address: str
+        self,
+        decision: Decision,
+        compiled: CompiledSource,
+        notice: EmailNotice,
+        reason: str,
+        address: str,
     ) -> bool:
-        uid = address.strip().lower()
-        if desk.written_record(Suppression, uid) is not None:
+        """Suppress an address; False if it is suppressed already."""
+        uid, source = address.strip().lower(), compiled.source
+        if decision.written_record(Suppression, uid) is not None:
             return False
-        if await self._database.get(Suppression, uid, live.source.scope) is not None:
+        if await self._database.get(Suppression, uid, source.scope) is not None:
             return False
-        record = Suppression(
-            id=self._ids.new("sup", desk.now),
-            scope=live.source.scope,
+        suppression = Suppression(
+            id=decision.new_id("sup"),
+            scope=source.scope,
             uid=uid,
-            created_at=desk.now,
-            updated_at=desk.now,
-            reason=suppression_reason(notice) or "",
-            source_id=live.source.id,
+            created_at=decision.now,
+            updated_at=decision.now,
+            reason=reason,
+            source_id=source.id,
             email_id=notice.email_id,
         )
-        desk.write_record(record, 0)
+        decision.write_record(suppression, 0)
         return True
 
 
-def _news_applies(before: Email, source_id: str, notice: EmailNotice, now: int) -> Email:
+def _new_email(
+    decision: Decision, compiled: CompiledSource, notice: EmailNotice, uid: str
+) -> Email:
+    return Email(
+        id=decision.new_id("eml"),
+        scope=compiled.source.scope,
+        uid=uid,
+        created_at=decision.now,
+        email_id=notice.email_id,
+        status="",
+        version=0,
+    )
+
+
+def _moved_on(before: Email, source_id: str, notice: EmailNotice, now: Micros) -> Email:
     return msgspec.structs.replace(
         before,
         status=notice.event,
         to=notice.to or before.to,
-        order_id=_order_of(notice) or before.order_id,
+        order_id=_order_id(notice) or before.order_id,
         reason=notice.reason or before.reason,
         source_id=source_id,
         news_at=notice.occurred_at or before.news_at,
@@ -106,7 +118,7 @@ def _news_applies(before: Email, source_id: str, notice: EmailNotice, now: int) 
     )
 
 
-def _order_of(notice: EmailNotice) -> str | None:
+def _order_id(notice: EmailNotice) -> str | None:
     order = notice.metadata.get("order")
     return str(order) if order is not None else None
 

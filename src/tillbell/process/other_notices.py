@@ -1,8 +1,11 @@
-"""Hearing: what notices do that are not about a transaction.
+"""Other notices: decides what a notice does that is not about a transaction.
 
-Parcels and e-mails are records that change with the message that tells of it, in one commit.
-Orders, events of other gateways and analytics are passed on as messages. An order that says money
-moved is held to the same proof as a transaction.
+| a notice of | does |
+| --- | --- |
+| a parcel, an e-mail | changes its record and is published, in one commit |
+| an order, another gateway's event, analytics | is published |
+
+An order notice that says money moved needs the same proof as a notice about a transaction.
 """
 
 from __future__ import annotations
@@ -12,7 +15,6 @@ from typing import Any
 import msgspec
 
 from tillbell.clock import Micros, iso
-from tillbell.ids import IdMaker
 from tillbell.model.callbacks import (
     AnalyticsNotice,
     EmailNotice,
@@ -34,95 +36,92 @@ from tillbell.storage.ports.database import Database
 
 
 class OtherNoticeDecider:
-    """Puts on a desk what follows from notices that are not about a transaction."""
+    """Decides about everything but transactions. It records on the decision alone."""
 
-    def __init__(self, database: Database, ids: IdMaker) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._ids = ids
-        self._emails = EmailDecider(database, ids)
+        self._emails = EmailDecider(database)
 
     async def decide(
-        self, desk: Decision, live: CompiledSource, trust: Trust, notice: Notice
+        self, decision: Decision, compiled: CompiledSource, trust: Trust, notice: Notice
     ) -> None:
-        """Take one notice."""
+        """Record what follows from a notice."""
         if isinstance(notice, ShipmentNotice):
-            await self._parcel(desk, live, notice)
+            await self._decide_parcel(decision, compiled, notice)
         elif isinstance(notice, EmailNotice):
-            await self._emails.decide(desk, live, notice)
+            await self._emails.decide(decision, compiled, notice)
         elif isinstance(notice, OrderNotice):
-            _order(desk, live, trust, notice)
+            _decide_order(decision, compiled, trust, notice)
         elif isinstance(notice, ForwardNotice):
-            desk.publish_payload(notice.event_type, notice.payload)
-            desk.add_outcome(Outcome.NOTED, f"Passed on as {notice.event_type}.")
+            decision.publish_payload(notice.event_type, notice.payload)
+            decision.add_outcome(Outcome.NOTED, f"Passed on as {notice.event_type}.")
         elif isinstance(notice, NoteNotice):
-            desk.add_outcome(Outcome.NOTED, notice.text)
+            decision.add_outcome(Outcome.NOTED, notice.text)
 
     async def decide_analytics(
-        self, desk: Decision, live: CompiledSource, items: list[AnalyticsNotice]
+        self, decision: Decision, compiled: CompiledSource, items: list[AnalyticsNotice]
     ) -> None:
-        """Take a batch of analytics; items that came before are left out."""
-        source_id = live.source.id
-        keys = list(dict.fromkeys(item.item_key for item in items))
-        unseen = await self._database.new_item_keys(live.source.scope, source_id, keys)
-        new = {item.item_key: item for item in items if item.item_key in unseen}
-        for item in new.values():
-            desk.publish_event(f"analytics.{item.event}", item.data)
-        desk.new_item_keys = tuple((source_id, key) for key in new)
-        if desk.new_item_keys:
-            desk.add_outcome(
-                Outcome.NOTED, f"{len(desk.new_item_keys)} of {len(items)} items are new."
-            )
+        """Publish a batch of analytics, without the items that came before."""
+        source = compiled.source
+        item_keys = list(dict.fromkeys(item.item_key for item in items))
+        new_keys = await self._database.new_item_keys(source.scope, source.id, item_keys)
+        new_items = {item.item_key: item for item in items if item.item_key in new_keys}
+        for item in new_items.values():
+            decision.publish_event(f"analytics.{item.event}", item.data)
+        decision.write_item_keys(source.id, new_items)
+        if new_items:
+            decision.add_outcome(Outcome.NOTED, f"{len(new_items)} of {len(items)} items are new.")
         else:
-            desk.add_outcome(Outcome.DUPLICATE, "Every item was sent before.")
+            decision.add_outcome(Outcome.DUPLICATE, "Every item was sent before.")
 
-    # ── parcels ──────────────────────────────────────────────────────────────────────────────────
-
-    async def _parcel(self, desk: Decision, live: CompiledSource, notice: ShipmentNotice) -> None:
-        uid = f"{live.source.provider}:{notice.tracking_number}"
-        present = desk.written_record(Shipment, uid)
-        if present is None:
-            present = await self._database.get(Shipment, uid, live.source.scope)
-        moved = judge_parcel(_parcel_of(present), notice)
-        desk.add_outcome(moved.outcome, moved.why)
-        if moved.outcome is not Outcome.APPLIED:
+    async def _decide_parcel(
+        self, decision: Decision, compiled: CompiledSource, notice: ShipmentNotice
+    ) -> None:
+        source = compiled.source
+        uid = f"{source.provider}:{notice.tracking_number}"
+        shipment = decision.written_record(Shipment, uid)
+        if shipment is None:
+            shipment = await self._database.get(Shipment, uid, source.scope)
+        judged = judge_parcel(_parcel_state(shipment), notice)
+        decision.add_outcome(judged.outcome, judged.why)
+        if judged.outcome is not Outcome.APPLIED:
             return
-        before = present or self._new_parcel(desk, live, notice)
-        after = _news_applies(before, live.source.id, notice, desk.now)
-        desk.write_record(after, before.version)
-        told = {"previousStatus": before.status or None, "message": notice.message}
-        desk.publish_event(shipment_event(after.status), shipment_data(after) | told)
-
-    def _new_parcel(self, desk: Decision, live: CompiledSource, notice: ShipmentNotice) -> Shipment:
-        carrier = live.source.provider
-        return Shipment(
-            id=self._ids.new("shp", desk.now),
-            scope=live.source.scope,
-            uid=f"{carrier}:{notice.tracking_number}",
-            created_at=desk.now,
-            carrier=carrier,
-            tracking_number=notice.tracking_number,
-            status="",
-            version=0,
-        )
+        before = shipment or _new_shipment(decision, compiled, notice, uid)
+        after = _moved_on(before, source.id, notice, decision.now)
+        decision.write_record(after, before.version)
+        extra = {"previousStatus": before.status or None, "message": notice.message}
+        decision.publish_event(shipment_event(after.status), shipment_data(after) | extra)
 
 
-def _order(desk: Decision, live: CompiledSource, trust: Trust, notice: OrderNotice) -> None:
-    why = (
-        reason_unproven(trust, confirmation_policy(live.config), is_hint=False)
-        if notice.moves_money
-        else None
-    )
-    if why is not None:
-        desk.add_outcome(Outcome.NOTED, why)
+def _decide_order(
+    decision: Decision, compiled: CompiledSource, trust: Trust, notice: OrderNotice
+) -> None:
+    policy = confirmation_policy(compiled.config)
+    unproven = reason_unproven(trust, policy, is_hint=False) if notice.moves_money else None
+    if unproven is not None:
+        decision.add_outcome(Outcome.NOTED, unproven)
         return
-    desk.publish_event(notice.event_type, notice.data)
-    desk.add_outcome(Outcome.NOTED, f"Passed on as {notice.event_type}.")
+    decision.publish_event(notice.event_type, notice.data)
+    decision.add_outcome(Outcome.NOTED, f"Passed on as {notice.event_type}.")
 
 
-def _news_applies(
-    before: Shipment, source_id: str, notice: ShipmentNotice, now: Micros
+def _new_shipment(
+    decision: Decision, compiled: CompiledSource, notice: ShipmentNotice, uid: str
 ) -> Shipment:
-    assert notice.status is not None, "only what a table knows is applied"
+    return Shipment(
+        id=decision.new_id("shp"),
+        scope=compiled.source.scope,
+        uid=uid,
+        created_at=decision.now,
+        carrier=compiled.source.provider,
+        tracking_number=notice.tracking_number,
+        status="",
+        version=0,
+    )
+
+
+def _moved_on(before: Shipment, source_id: str, notice: ShipmentNotice, now: Micros) -> Shipment:
+    assert notice.status is not None, "only a status that a table knows is applied"
     sequence = notice.sequence if notice.sequence is not None else before.news_sequence
     is_delivered = notice.status == DELIVERED
     return msgspec.structs.replace(
@@ -140,27 +139,33 @@ def _news_applies(
     )
 
 
-def _parcel_of(record: Shipment | None) -> ParcelState | None:
-    if record is None:
+def _parcel_state(shipment: Shipment | None) -> ParcelState | None:
+    if shipment is None:
         return None
-    return ParcelState(record.status, record.substate, record.news_at, record.news_sequence)
+    return ParcelState(
+        status=shipment.status,
+        substate=shipment.substate,
+        at=shipment.news_at,
+        sequence=shipment.news_sequence,
+    )
 
 
-def shipment_data(found: Shipment) -> dict[str, Any]:
-    """Return `data` of `shipment.*` messages; the API shows the same."""
+def shipment_data(shipment: Shipment) -> dict[str, Any]:
+    """Return `data` of `shipment.*` messages. The API shows the same."""
+    delivered_at, news_at = shipment.delivered_at, shipment.news_at
     return {
-        "id": found.id,
-        "status": found.status,
+        "id": shipment.id,
+        "status": shipment.status,
         "previousStatus": None,
-        "substate": found.substate,
-        "orderId": found.reference,
-        "carrier": found.carrier,
-        "trackingNumber": found.tracking_number,
+        "substate": shipment.substate,
+        "orderId": shipment.reference,
+        "carrier": shipment.carrier,
+        "trackingNumber": shipment.tracking_number,
         "trackingUrl": None,
-        "rawStatus": found.raw_status,
+        "rawStatus": shipment.raw_status,
         "message": None,
         "estimatedDeliveryAt": None,
-        "deliveredAt": iso(found.delivered_at) if found.delivered_at is not None else None,
+        "deliveredAt": iso(delivered_at) if delivered_at is not None else None,
         "metadata": {},
-        "occurredAt": iso(found.news_at) if found.news_at is not None else None,
+        "occurredAt": iso(news_at) if news_at is not None else None,
     }

@@ -1,17 +1,17 @@
-"""Settling: what a notice about money does. Reads candidates, then decides with the rules.
+"""Payments: decides what a notice about money does.
 
-| news | does |
+| a notice | does |
 | --- | --- |
-| of no transaction | waits up to 72 hours for one to appear |
-| of a word no table knows | nothing: unmapped |
+| of no transaction that we know | the callback waits up to 72 hours for one |
+| with a status that is in no table | nothing: unmapped |
 | that changes nothing, or comes too late | nothing: duplicate, stale, illegal |
-| not proven well enough | asks the provider, or a person |
-| of another amount | asks a person; too much is credited as expected |
-| against what has ended | asks a person: a conflict never moves money |
-| else | one step, its effect and its message |
+| that is not proven well enough | asks the provider, or a person |
+| with another amount | asks a person; a larger amount is credited as expected |
+| that contradicts a final status | asks a person: a conflict never moves money |
+| any other | one step, with its effect and its message |
 
-A refund, chargeback and the like is a transaction of its own. Who tells of it makes it, once its
-payment is approved; till then the callback waits.
+A refund, chargeback, reversal or return is a transaction of its own. The first notice about it
+creates it, once its payment is Approved. Until then the callback waits.
 """
 
 from __future__ import annotations
@@ -19,35 +19,32 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tillbell.clock import HOUR, MINUTE, SECOND, Micros
-from tillbell.ids import IdMaker
 from tillbell.model.callbacks import Outcome, TransactionNotice
 from tillbell.model.sources import ConfirmationPolicy, Trust
 from tillbell.model.transactions import (
     TERMINAL,
-    MoneyConflict,
     Transaction,
     TransactionKind,
     TransactionStatus,
 )
 from tillbell.process.decision import Decision
+from tillbell.process.transaction_steps import ReportedStep, TransactionSteps
 from tillbell.receive.source_cache import CompiledSource
-from tillbell.rules.payments.amounts import AmountMismatch, ReadAmount, check_amount, read_amount
+from tillbell.rules.payments.amounts import AmountMismatch, ReadAmount, read_amount
 from tillbell.rules.payments.booking import NoticeDetails, add_provider_ids, linked_transaction
-from tillbell.rules.payments.conflicts import contradiction, is_already_open, mismatch, unconfirmed
+from tillbell.rules.payments.conflicts import mismatch_conflict, unconfirmed_conflict
 from tillbell.rules.payments.matching import Unmatched, match
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
 from tillbell.rules.payments.trust import accepts_late_success, confirmation_policy, reason_unproven
 from tillbell.storage.ports.inbound import InboundReads
-from tillbell.storage.ports.outbound import Page
 
 UNMATCHED_WAIT_MAX = 72 * HOUR
 FIRST_RETRY_AFTER = 30 * SECOND
 SILENCE_GRACE = 15 * MINUTE
-_ALL = Page(limit=100)
 
 
 class NoticeContext(NamedTuple):
-    """A notice, who sent it, how well that is proven, and the desk it is decided on."""
+    """A notice, its source, how well it is proven, and the decision that it leads to."""
 
     decision: Decision
     compiled: CompiledSource
@@ -56,16 +53,22 @@ class NoticeContext(NamedTuple):
 
     @property
     def reason_unproven(self) -> str | None:
-        """Why it may not move money yet."""
-        return reason_unproven(
-            self.trust, confirmation_policy(self.compiled.config), is_hint=self.notice.is_hint
-        )
+        """Why it may not move money yet; None if it may."""
+        return reason_unproven(self.trust, self.policy, is_hint=self.notice.is_hint)
+
+    @property
+    def policy(self) -> ConfirmationPolicy:
+        """How its source's unproven notices are confirmed."""
+        return confirmation_policy(self.compiled.config)
 
     @property
     def details(self) -> NoticeDetails:
         """What it says beside the status."""
         notice = self.notice
-        settled = read_amount(notice.settlement, "") if notice.settlement is not None else None
+        settlement = None
+        if notice.settlement is not None:
+            read = read_amount(notice.settlement, "")
+            settlement = (read.minor, read.currency) if isinstance(read, ReadAmount) else None
         return NoticeDetails(
             substate=notice.substate,
             reason=notice.reason,
@@ -73,9 +76,7 @@ class NoticeContext(NamedTuple):
             message=notice.message,
             psp_transaction_id=notice.psp_transaction_id,
             psp_reference=notice.psp_reference,
-            settlement=(settled.minor, settled.currency)
-            if isinstance(settled, ReadAmount)
-            else None,
+            settlement=settlement,
             occurred_at=notice.occurred_at,
             sequence=notice.sequence,
             details=notice.details,
@@ -84,209 +85,219 @@ class NoticeContext(NamedTuple):
         )
 
     def add_outcome(self, outcome: Outcome, why: str, about: Transaction) -> None:
-        """Give the notice its outcome."""
+        """Add the notice's outcome to the decision."""
         self.decision.add_outcome(outcome, why, about.id)
 
 
 class PaymentDecider:
-    """Decides about transactions. It changes nothing but the desk it is given."""
+    """Decides about transactions. It records on the decision alone."""
 
-    def __init__(self, views: InboundReads, ids: IdMaker) -> None:
-        self._views = views
-        self._ids = ids
+    def __init__(self, reads: InboundReads) -> None:
+        self._reads = reads
+        self._steps = TransactionSteps(reads)
 
-    async def decide(self, case: NoticeContext) -> None:
-        """Put on the desk what follows from a notice."""
-        notice, source = case.notice, case.compiled.source
+    async def decide(self, context: NoticeContext) -> None:
+        """Record what follows from a notice."""
+        notice, source = context.notice, context.compiled.source
         is_payment = notice.kind is TransactionKind.PAYMENT
         own_id = notice.psp_transaction_id if is_payment else None
-        names = notice.references
+        references = notice.references
         if own_id is not None:
-            names = names._replace(psp=(*names.psp, own_id))
-        found = await self._views.candidate_transactions(source.scope, source.id, names)
-        case.decision.note_read(found)
-        matched = match(found, names, source.id, own_id)
+            references = references._replace(psp=(*references.psp, own_id))
+        candidates = await self._reads.candidate_transactions(source.scope, source.id, references)
+        context.decision.note_read(candidates)
+        matched = match(candidates, references, source.id, own_id)
         if isinstance(matched, Unmatched):
             if not notice.is_optional:
-                _wait_for_transaction(case, matched.why)
+                _wait_for_transaction(context, matched.why)
             return
-        matched = case.decision.current(matched)
+        transaction = context.decision.current(matched)
         if is_payment:
-            await self._decide_payment(case, matched)
+            await self._decide_status(context, transaction)
         else:
-            await self._decide_linked(case, matched)
+            await self._decide_linked(context, transaction)
 
-    # ── what belongs to another transaction ──────────────────────────────────────────────────────
+    # ── what is linked to a payment ──────────────────────────────────────────────────────────────
 
-    async def _decide_linked(self, case: NoticeContext, parent: Transaction) -> None:
-        notice = case.notice
-        stored = await self._views.linked_transactions(parent.app_id, parent.id)
-        siblings = case.decision.children(parent.id, stored)
-        known = next((one for one in siblings if _is_same(one, notice)), None)
+    async def _decide_linked(self, context: NoticeContext, parent: Transaction) -> None:
+        notice = context.notice
+        stored = await self._reads.linked_transactions(parent.app_id, parent.id)
+        siblings = context.decision.current_linked(parent.id, stored)
+        known = next((sibling for sibling in siblings if _is_meant(sibling, notice)), None)
         if known is None and notice.status is None:
-            case.add_outcome(Outcome.UNMAPPED, _unmapped_text(notice), parent)
+            context.add_outcome(Outcome.UNMAPPED, _unmapped_text(notice), parent)
         elif known is None and parent.status is not TransactionStatus.APPROVED:
-            _wait_for_transaction(
-                case, f"Its payment {parent.id} is {parent.status.value}, not Approved.", parent
-            )
-        elif known is None and case.reason_unproven is not None:
-            await self._handle_unproven(case, parent, case.reason_unproven)
+            why = f"Its payment {parent.id} is {parent.status.value}, not Approved."
+            _wait_for_transaction(context, why, parent)
+        elif known is None and context.reason_unproven is not None:
+            await self._ask_for_proof(context, parent, context.reason_unproven)
         else:
             amount = _linked_amount(notice, known, parent, siblings)
             if isinstance(amount, AmountMismatch):
-                await self._mismatch(case, known or parent, amount)
+                await self._open_mismatch(context, known or parent, amount)
             elif known is not None:
-                await self._decide_payment(case, case.decision.current(known))
+                await self._decide_status(context, context.decision.current(known))
             else:
-                self._open_linked(case, parent, amount)
+                self._create_linked(context, parent, amount)
 
-    def _open_linked(self, case: NoticeContext, parent: Transaction, amount: int) -> None:
-        desk, notice = case.decision, case.notice
+    def _create_linked(self, context: NoticeContext, parent: Transaction, amount: int) -> None:
+        decision, notice = context.decision, context.notice
         assert notice.status is not None
         new = linked_transaction(
-            parent, notice.kind, amount, self._ids.new("trx", desk.now), desk.now
+            parent, notice.kind, amount, id_=decision.new_id("trx"), now=decision.now
         )
-        named = new._replace(
+        new = new._replace(
             psp_transaction_id=notice.psp_transaction_id, psp_reference=notice.psp_reference
         )
-        child = desk.open_transaction(named)
+        linked = decision.open_transaction(new)
         if notice.status is not TransactionStatus.PENDING:
-            child = desk.advance(child, notice.status, case.details, case.trust.word)
-        why = f"{notice.kind.value} of {parent.id}: {child.status.value}."
-        case.add_outcome(Outcome.APPLIED, why, child)
+            linked = decision.advance(linked, notice.status, context.details, context.trust.word)
+        why = f"{notice.kind.value} of {parent.id}: {linked.status.value}."
+        context.add_outcome(Outcome.APPLIED, why, linked)
 
-    # ── news of a transaction ────────────────────────────────────────────────────────────────────
+    # ── a status of a transaction ────────────────────────────────────────────────────────────────
 
-    async def _decide_payment(self, case: NoticeContext, found: Transaction) -> None:
-        notice, why = case.notice, case.reason_unproven
+    async def _decide_status(self, context: NoticeContext, transaction: Transaction) -> None:
+        notice, unproven = context.notice, context.reason_unproven
         if notice.status is None:
             if notice.is_hint:
-                await self._handle_unproven(case, found, why or "")
+                await self._ask_for_proof(context, transaction, unproven or "")
             else:
-                case.add_outcome(Outcome.UNMAPPED, _unmapped_text(notice), found)
+                context.add_outcome(Outcome.UNMAPPED, _unmapped_text(notice), transaction)
             return
-        judged = judge_status(
-            ReportedStatus(notice.status, notice.occurred_at, notice.sequence), found
-        )
+        reported = ReportedStatus(notice.status, notice.occurred_at, notice.sequence)
+        judged = judge_status(reported, transaction)
         if judged.outcome not in (Outcome.APPLIED, Outcome.CONFLICT):
-            if why is None:
-                _add_provider_ids(case, found, is_repeat=judged.outcome is Outcome.DUPLICATE)
-            case.add_outcome(judged.outcome, judged.why, found)
-        elif why is not None:
-            await self._handle_unproven(case, found, why)
+            if unproven is None:
+                is_repeat = judged.outcome is Outcome.DUPLICATE
+                _update_details(context, transaction, is_repeat=is_repeat)
+            context.add_outcome(judged.outcome, judged.why, transaction)
+        elif unproven is not None:
+            await self._ask_for_proof(context, transaction, unproven)
         elif judged.outcome is Outcome.CONFLICT:
-            await self._handle_contradiction(case, found, judged.why)
+            await self._contradict(context, transaction, notice.status, judged.why)
         else:
-            await self._apply(case, found, judged.why)
+            await self._advance(context, transaction, notice.status, judged.why)
 
-    async def _apply(self, case: NoticeContext, found: Transaction, why: str) -> None:
-        notice = case.notice
-        assert notice.status is not None
-        if notice.status is TransactionStatus.APPROVED:
-            differs = check_amount(notice.amount, found.amount, found.currency)
-            if differs is not None and not differs.is_more:
-                await self._mismatch(case, found, differs)
-                return
-            if differs is not None:
-                await self._open_conflict(case.decision, found, mismatch(notice.status, differs))
-                why = f"{why}. {differs.why}"
-        after = case.decision.advance(found, notice.status, case.details, case.trust.word)
-        case.add_outcome(Outcome.APPLIED, why, after)
-
-    async def _mismatch(
-        self, case: NoticeContext, found: Transaction, differs: AmountMismatch
+    async def _advance(
+        self,
+        context: NoticeContext,
+        transaction: Transaction,
+        status: TransactionStatus,
+        why: str,
     ) -> None:
-        assert case.notice.status is not None
-        await self._open_conflict(case.decision, found, mismatch(case.notice.status, differs))
-        case.add_outcome(Outcome.MISMATCH, differs.why, found)
+        step = ReportedStep(
+            status=status,
+            amount=context.notice.amount,
+            details=context.details,
+            trust=context.trust.word,
+        )
+        after, mismatch = await self._steps.advance(context.decision, transaction, step)
+        if mismatch is None:
+            context.add_outcome(Outcome.APPLIED, why, after)
+        elif mismatch.is_more:
+            context.add_outcome(Outcome.APPLIED, f"{why}. {mismatch.why}", after)
+        else:
+            context.add_outcome(Outcome.MISMATCH, mismatch.why, after)
 
-    async def _handle_contradiction(
-        self, case: NoticeContext, found: Transaction, why: str
+    async def _open_mismatch(
+        self, context: NoticeContext, transaction: Transaction, mismatch: AmountMismatch
     ) -> None:
-        notice, desk = case.notice, case.decision
-        assert notice.status is not None
-        case.add_outcome(Outcome.CONFLICT, why, found)
-        told = read_amount(notice.amount, found.currency) if notice.amount else None
-        made = contradiction(found, notice.status, why)
-        if isinstance(told, ReadAmount):
-            made = made._replace(amount=told.minor, currency=told.currency)
-        await self._open_conflict(desk, found, made)
-        if notice.status is TransactionStatus.APPROVED and accepts_late_success(
-            case.compiled.config, found
-        ):
-            desk.update_transaction(found, found._replace(check_at=desk.now, checks=0))
+        status = context.notice.status
+        assert status is not None
+        conflict = mismatch_conflict(status, mismatch)
+        await self._steps.open_conflict(context.decision, transaction, conflict)
+        context.add_outcome(Outcome.MISMATCH, mismatch.why, transaction)
 
-    async def _handle_unproven(self, case: NoticeContext, found: Transaction, why: str) -> None:
-        """Do not believe it yet: ask the provider or a person, or wait whether more comes."""
-        notice, desk = case.notice, case.decision
-        case.add_outcome(Outcome.NOTED, why, found)
-        if found.status in TERMINAL and notice.kind is TransactionKind.PAYMENT and notice.is_hint:
+    async def _contradict(
+        self,
+        context: NoticeContext,
+        transaction: Transaction,
+        status: TransactionStatus,
+        why: str,
+    ) -> None:
+        """Ask a person. A late success is checked with the provider, where its owner chose so."""
+        decision = context.decision
+        context.add_outcome(Outcome.CONFLICT, why, transaction)
+        await self._steps.contradict(decision, transaction, status, why, context.notice.amount)
+        is_late_success = status is TransactionStatus.APPROVED
+        if is_late_success and accepts_late_success(context.compiled.config, transaction):
+            check_now = transaction._replace(check_at=decision.now, checks=0)
+            decision.update_transaction(transaction, check_now)
+
+    async def _ask_for_proof(
+        self, context: NoticeContext, transaction: Transaction, why: str
+    ) -> None:
+        """Do not believe a notice yet: ask the provider or a person, or wait for more."""
+        notice, decision = context.notice, context.decision
+        context.add_outcome(Outcome.NOTED, why, transaction)
+        is_payment = notice.kind is TransactionKind.PAYMENT
+        if transaction.status in TERMINAL and is_payment and notice.is_hint:
             return
-        is_payment = notice.kind is TransactionKind.PAYMENT  # a look-up tells of payments only
-        if is_payment:
-            found = desk.update_transaction(found, _await_confirmation(case, found))
+        if is_payment:  # a look-up answers for payments only
+            awaiting = _await_confirmation(context, transaction)
+            transaction = decision.update_transaction(transaction, awaiting)
         if notice.status is None or notice.is_hint:
             return
-        if (
-            not is_payment
-            or confirmation_policy(case.compiled.config) is not ConfirmationPolicy.PULL
-        ):
-            await self._open_conflict(desk, found, unconfirmed(notice, notice.status, why))
-
-    async def _open_conflict(self, desk: Decision, found: Transaction, made: MoneyConflict) -> None:
-        """Ask a person, unless the same waits for one already."""
-        waiting = await self._views.conflicts(found.app_id, _ALL, found.id, open_only=True)
-        if not is_already_open(made, waiting):
-            desk.open_conflict(found, made)
+        if not is_payment or context.policy is not ConfirmationPolicy.PULL:
+            conflict = unconfirmed_conflict(notice, notice.status, why)
+            await self._steps.open_conflict(decision, transaction, conflict)
 
 
 # ── parts ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _wait_for_transaction(case: NoticeContext, why: str, parent: Transaction | None = None) -> None:
-    """Let the callback wait until a transaction appears, or its payment is approved."""
-    desk, references = case.decision, case.notice.references
-    own = () if parent is None else (parent.id,)
-    desk.awaited_references = (*desk.awaited_references, *references.ours, *references.psp, *own)
-    desk.retry_at = _next_retry(desk)
-    desk.add_outcome(Outcome.UNMATCHED, why)
+def _wait_for_transaction(
+    context: NoticeContext, why: str, parent: Transaction | None = None
+) -> None:
+    """Let the callback wait until a transaction appears, or its payment is Approved."""
+    decision, references = context.decision, context.notice.references
+    parent_ids = () if parent is None else (parent.id,)
+    awaited = (*references.ours, *references.psp, *parent_ids)
+    decision.wait_for(awaited, _next_retry(decision))
+    decision.add_outcome(Outcome.UNMATCHED, why)
 
 
-def _next_retry(desk: Decision) -> Micros | None:
-    """Say when to look again: after as long as it has waited, at most for 72 hours in all."""
-    waited = desk.now - desk.received_at
-    at = desk.now + max(FIRST_RETRY_AFTER, waited)
-    return min(at, desk.received_at + UNMATCHED_WAIT_MAX) if waited < UNMATCHED_WAIT_MAX else None
+def _next_retry(decision: Decision) -> Micros | None:
+    """Return when to decide again: after as long as it has waited; None after 72 hours in all."""
+    now, callback = decision.now, decision.callback
+    received_at = callback.received_at if callback is not None else now
+    waited = now - received_at
+    if waited >= UNMATCHED_WAIT_MAX:
+        return None
+    return min(now + max(FIRST_RETRY_AFTER, waited), received_at + UNMATCHED_WAIT_MAX)
 
 
-def _await_confirmation(case: NoticeContext, found: Transaction) -> Transaction:
-    """Plan what is to confirm unproven news: silence, or the provider when it is asked."""
-    now, silent, live = case.decision.now, case.notice.if_silent, case.compiled
-    after = found._replace(
-        source_id=found.source_id or live.source.id, provider=found.provider or live.provider.name
+def _await_confirmation(context: NoticeContext, transaction: Transaction) -> Transaction:
+    """Plan how an unproven notice is confirmed: by the provider, or by hearing nothing more."""
+    now, if_silent, compiled = context.decision.now, context.notice.if_silent, context.compiled
+    after = transaction._replace(
+        source_id=transaction.source_id or compiled.source.id,
+        provider=transaction.provider or compiled.provider.name,
     )
-    if silent is not None and found.status not in TERMINAL:
-        return after._replace(if_silent=silent, check_at=now + SILENCE_GRACE)
-    after = after._replace(if_silent=None)  # the payer thought again
-    if confirmation_policy(live.config) is ConfirmationPolicy.PULL:
+    if if_silent is not None and transaction.status not in TERMINAL:
+        return after._replace(if_silent=if_silent, check_at=now + SILENCE_GRACE)
+    after = after._replace(if_silent=None)  # the payer has gone on after all
+    if context.policy is ConfirmationPolicy.PULL:
         return after._replace(check_at=now, checks=0)
     return after
 
 
-def _add_provider_ids(case: NoticeContext, found: Transaction, *, is_repeat: bool) -> None:
-    """Keep what news that is no step tells: ids; of the same status how far it is."""
-    after = add_provider_ids(found, case.details)
-    if is_repeat and found.status not in TERMINAL:
-        after = after._replace(substate=case.notice.substate or found.substate)
-    case.decision.update_transaction(found, after)
+def _update_details(context: NoticeContext, transaction: Transaction, *, is_repeat: bool) -> None:
+    """Keep what a notice without a step says: the provider's ids; of a repeat the substate too."""
+    after = add_provider_ids(transaction, context.details)
+    if is_repeat and transaction.status not in TERMINAL:
+        after = after._replace(substate=context.notice.substate or transaction.substate)
+    context.decision.update_transaction(transaction, after)
 
 
 def _unmapped_text(notice: TransactionNotice) -> str:
     return f"The status {notice.raw_status[:100]!r} is in no table; nothing was guessed."
 
 
-def _is_same(one: Transaction, notice: TransactionNotice) -> bool:
-    return one.kind is notice.kind and one.psp_transaction_id == notice.psp_transaction_id
+def _is_meant(transaction: Transaction, notice: TransactionNotice) -> bool:
+    is_same_kind = transaction.kind is notice.kind
+    return is_same_kind and transaction.psp_transaction_id == notice.psp_transaction_id
 
 
 def _linked_amount(
@@ -295,25 +306,26 @@ def _linked_amount(
     parent: Transaction,
     siblings: list[Transaction],
 ) -> int | AmountMismatch:
-    """Return what is given back: all of it unless the notice says; never more than is left."""
+    """Return how much goes back, in minor units: what the notice says, else all of the payment.
+
+    A mismatch if it is in another currency, cannot be read, or is more than is left.
+    """
+    claimed = read_amount(notice.amount, parent.currency) if notice.amount else None
+    if isinstance(claimed, AmountMismatch):
+        return claimed
+    if claimed is not None and claimed.currency != parent.currency:
+        return AmountMismatch(f"It is in {claimed.currency}, the payment in {parent.currency}.")
     whole = known.amount if known is not None else parent.amount
-    told = read_amount(notice.amount, parent.currency) if notice.amount else None
-    if isinstance(told, AmountMismatch):
-        return told
-    if told is not None and told.currency != parent.currency:
-        return AmountMismatch(f"It is in {told.currency}, the payment in {parent.currency}.")
-    amount = told.minor if told is not None else whole
-    is_approved = known is not None and known.status is TransactionStatus.APPROVED
-    given = sum(
-        one.amount
-        for one in siblings
-        if one.kind is notice.kind and one.status is TransactionStatus.APPROVED
+    amount = claimed.minor if claimed is not None else whole
+    is_counted = known is not None and known.status is TransactionStatus.APPROVED
+    if is_counted or notice.status is not TransactionStatus.APPROVED:
+        return amount
+    gone_back = sum(
+        sibling.amount
+        for sibling in siblings
+        if sibling.kind is notice.kind and sibling.status is TransactionStatus.APPROVED
     )
-    if (
-        not is_approved
-        and notice.status is TransactionStatus.APPROVED
-        and amount > parent.amount - given
-    ):
+    if amount > parent.amount - gone_back:
         why = f"It gives back more than is left of the payment {parent.id}."
         return AmountMismatch(why, amount, parent.currency)
     return amount

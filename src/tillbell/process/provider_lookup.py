@@ -1,9 +1,9 @@
-"""Confirm: ask a provider how a transaction stands, at the look-up its source names.
+"""Provider look-up: asks a provider how a transaction stands, where its source has a look-up.
 
-A GET through the guarded sender to `lookupUrl`, in which `{id}`, `{uid}`, `{pspTransactionId}`,
-`{orderId}` and `{merchantReference}` are filled in. The answer is JSON; `lookup` says where
-`status`, `amount` and `currency` stand in it (JSON pointers, RFC 6901), by default at the top.
-A status is a word of the source's owner (`statuses`), of the provider, or one of our eight.
+A GET through the guarded HTTP client to `lookupUrl`, with `{id}`, `{uid}`, `{pspTransactionId}`,
+`{orderId}` and `{merchantReference}` filled in. The answer is JSON. `lookup` says where `status`,
+`amount` and `currency` are in it (JSON pointers, RFC 6901), by default at the top. The status is a
+word of the source's owner (`statuses`) or of the provider, or one of our eight.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from tillbell.rules.delivery.headers import check_custom_headers
 from tillbell.rules.payments.transitions import status_of
 
 TIMEOUT_S = 10.0
-_SLOT = re.compile(r"\{(\w+)\}")
-_DEFAULTS = {"status": "/status", "amount": "/amount", "currency": "/currency"}
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_DEFAULT_POINTERS = {"status": "/status", "amount": "/amount", "currency": "/currency"}
 
 
 class LookupResult(NamedTuple):
-    """What the provider says of a transaction."""
+    """How a transaction stands, as the provider says."""
 
     status: TransactionStatus
     raw_status: str
@@ -40,36 +40,37 @@ class LookupResult(NamedTuple):
 
 
 class LookupFailure(NamedTuple):
-    """The provider did not say, and why."""
+    """The provider did not say it, and why."""
 
     why: str
 
 
 class ProviderLookup:
-    """Asks. A provider that does not answer is a value."""
+    """Asks providers. If one does not answer, that is a value and no exception."""
 
-    def __init__(self, sender: HttpClient, policy: AddressPolicy, user_agent: str) -> None:
-        self._http_client = sender
+    def __init__(self, http_client: HttpClient, policy: AddressPolicy, user_agent: str) -> None:
+        self._http_client = http_client
         self._policy = policy
         self._user_agent = user_agent
 
     async def look_up(
-        self, live: CompiledSource, found: Transaction
+        self, compiled: CompiledSource, transaction: Transaction
     ) -> LookupResult | LookupFailure:
         """Ask the source's provider how a transaction stands."""
-        template = live.config.get("lookupUrl")
+        config = compiled.config
+        template = config.get("lookupUrl")
         if not template:
             return LookupFailure("The source has no look-up.")
-        url = _filled(str(template), found)
+        url = _filled_in(str(template), transaction)
         if url is None:
             return LookupFailure(
                 "The look-up needs a reference that this transaction does not have."
             )
-        headers = {str(k): str(v) for k, v in (live.config.get("lookupHeaders") or {}).items()}
+        headers = {str(k): str(v) for k, v in (config.get("lookupHeaders") or {}).items()}
         try:
             target = self._policy.check_url(url)
-        except Invalid as refusal:
-            return LookupFailure(f"The look-up may not be asked: {refusal.problems[0].msg}")
+        except Invalid as invalid:
+            return LookupFailure(f"The look-up may not be asked: {invalid.problems[0].msg}")
         if problems := check_custom_headers(headers):
             return LookupFailure(f"A header of the look-up may not be sent: {problems[0].msg}")
         lines = [
@@ -85,49 +86,53 @@ class ProviderLookup:
             return LookupFailure(f"The look-up was not answered: {reply.detail}")
         if reply.status != 200:
             return LookupFailure(f"The look-up was answered with {reply.status}.")
-        return _read(live, reply.body)
+        return _read(compiled, reply.body)
 
 
-def _filled(template: str, found: Transaction) -> str | None:
-    """Fill the references in, each percent-encoded; None if one is missing."""
+def _filled_in(template: str, transaction: Transaction) -> str | None:
+    """Fill in the references, percent-encoded; None if the transaction lacks one."""
     values = {
-        "id": found.id,
-        "transactionId": found.id,
-        "uid": found.uid,
-        "pspTransactionId": found.psp_transaction_id,
-        "orderId": found.order_id,
-        "merchantReference": found.merchant_reference,
+        "id": transaction.id,
+        "transactionId": transaction.id,
+        "uid": transaction.uid,
+        "pspTransactionId": transaction.psp_transaction_id,
+        "orderId": transaction.order_id,
+        "merchantReference": transaction.merchant_reference,
     }
-    if any(not values.get(name) for name in _SLOT.findall(template)):
+    if any(not values.get(name) for name in _PLACEHOLDER.findall(template)):
         return None
-    return _SLOT.sub(lambda slot: quote(values[slot[1]] or "", safe=""), template)
+    return _PLACEHOLDER.sub(lambda match: quote(values[match[1]] or "", safe=""), template)
 
 
-def _read(live: CompiledSource, body: bytes) -> LookupResult | LookupFailure:
+def _read(compiled: CompiledSource, body: bytes) -> LookupResult | LookupFailure:
     try:
         answer = json_value(body)
     except Unreadable as error:
         return LookupFailure(f"The look-up's answer cannot be read: {error}")
-    where: Mapping[str, Any] = {**_DEFAULTS, **(live.config.get("lookup") or {})}
-    raw = _text(by_pointer(answer, str(where["status"])))
-    if raw is None:
-        return LookupFailure(f"The look-up's answer has no status at {where['status']}.")
-    table = {fold(word): status for word, status in live.provider.statuses.items()}
-    words = {**table, **own_words(live.config)}
-    status = words.get(fold(raw)) or status_of(raw)
+    pointers: Mapping[str, Any] = {**_DEFAULT_POINTERS, **(compiled.config.get("lookup") or {})}
+    raw_status = _text_at(answer, pointers["status"])
+    if raw_status is None:
+        return LookupFailure(f"The look-up's answer has no status at {pointers['status']}.")
+    provider_words = {fold(word): status for word, status in compiled.provider.statuses.items()}
+    words = {**provider_words, **own_words(compiled.config)}
+    status = words.get(fold(raw_status)) or status_of(raw_status)
     if status is None:
-        return LookupFailure(f"The look-up says {raw[:100]!r}, which is in no table.")
-    amount, currency = (
-        _text(by_pointer(answer, str(where[name]))) for name in ("amount", "currency")
-    )
-    is_minor = bool(where.get("minorUnits"))
-    told = (
-        ProviderAmount(amount, currency.upper() if currency else None, is_minor) if amount else None
-    )
-    return LookupResult(status, raw, told)
+        return LookupFailure(f"The look-up says {raw_status[:100]!r}, which is in no table.")
+    value = _text_at(answer, pointers["amount"])
+    currency = _text_at(answer, pointers["currency"])
+    amount = None
+    if value:
+        amount = ProviderAmount(
+            value=value,
+            currency=currency.upper() if currency else None,
+            is_minor=bool(pointers.get("minorUnits")),
+        )
+    return LookupResult(status, raw_status, amount)
 
 
-def _text(value: Any) -> str | None:
+def _text_at(answer: Any, pointer: object) -> str | None:
+    """Return the text or number at a pointer; None if there is none or it is empty."""
+    value = by_pointer(answer, str(pointer))
     if value is None or isinstance(value, bool | dict | list):
         return None
     return str(value).strip() or None

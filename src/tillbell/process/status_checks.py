@@ -1,20 +1,21 @@
-"""The janitor looks at transactions whose time has come, and asks before it decides.
+"""Status checks: looks again at transactions that have been open for long.
 
-| why it looks | what it does |
+| a transaction | check |
 | --- | --- |
-| news that proves nothing, and a look-up | asks the provider, and believes its answer |
-| the payer cancelled, then silence | once the grace time is over it becomes what was said |
-| open for long | asks at 5 min, 1 h and each day for five; then a person is asked |
+| whose source has a look-up | asks the provider, and believes its answer |
+| cancelled by the payer, then silence | after the grace time it becomes what was said |
+| open for long | after 5 min, 1 h, then daily for five days; then a person is asked |
 
-A pay-out never fails by silence: money may have left.
+A pay-out never fails by silence: the money may have left.
 """
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from tillbell.clock import DAY, HOUR, MINUTE, Micros
-from tillbell.errors import StoreUnavailable
+from tillbell.errors import NotFound, StoreUnavailable
 from tillbell.logs import log_event
 from tillbell.model.callbacks import Outcome
 from tillbell.model.sources import Trust
@@ -29,159 +30,170 @@ from tillbell.model.transactions import (
 )
 from tillbell.process.decision import DecidedBy, Decision
 from tillbell.process.decisions import Decisions
-from tillbell.process.provider_lookup import LookupResult, ProviderLookup
-from tillbell.receive.source_cache import CompiledSource
+from tillbell.process.provider_lookup import LookupFailure, LookupResult, ProviderLookup
+from tillbell.process.transaction_steps import ReportedStep, TransactionSteps
+from tillbell.receive.source_cache import CompiledSource, SourceCache
 from tillbell.rules.payments.amounts import check_amount
 from tillbell.rules.payments.booking import NoticeDetails
-from tillbell.rules.payments.conflicts import contradiction, is_already_open, mismatch, new_conflict
+from tillbell.rules.payments.conflicts import new_conflict
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
 from tillbell.rules.payments.trust import accepts_late_success
-from tillbell.storage.ports.outbound import Page
 
-SCHEDULE: tuple[Micros, ...] = (5 * MINUTE, HOUR, DAY, DAY, DAY, DAY, DAY)  # before look 1, 2, …
+# How long before check 1, 2, … of a transaction.
+SCHEDULE: tuple[Micros, ...] = (5 * MINUTE, HOUR, DAY, DAY, DAY, DAY, DAY)
 BATCH_SIZE = 100
-CONCURRENCY = 16  # look-ups under way
-CONFIRMED = "confirmed"  # the trust of what the provider itself answered
+CONCURRENCY = 16  # look-ups at the same time
+CONFIRMED = "confirmed"  # the trust of a step that the provider's look-up has confirmed
+ACTOR = "janitor"  # the name of these checks in steps and conflicts, as users know it
 
 
 class StatusChecker:
-    """See the module."""
+    """Checks transactions, and decides with the provider's answer."""
 
-    def __init__(self, office: Decisions, confirmer: ProviderLookup) -> None:
-        self._decisions = office
-        self._provider_lookup = confirmer
-        self._looking = asyncio.Lock()
+    def __init__(
+        self, decisions: Decisions, source_cache: SourceCache, provider_lookup: ProviderLookup
+    ) -> None:
+        self._decisions = decisions
+        self._database = decisions.database
+        self._source_cache = source_cache
+        self._provider_lookup = provider_lookup
+        self._steps = TransactionSteps(decisions.database)
+        self._checking = asyncio.Lock()
 
     async def check_due(self) -> None:
-        """Look at those whose time has come: a chore. Each is asked for once at a time."""
-        async with self._looking:
-            now, room = self._decisions.clock.now(), asyncio.Semaphore(CONCURRENCY)
-            due = await self._decisions.database.transactions_to_check(now, BATCH_SIZE)
-            await asyncio.gather(*(self._check_in_turn(room, found) for found in due))
-
-    async def _check_in_turn(self, room: asyncio.Semaphore, found: Transaction) -> None:
-        async with room:
-            try:
-                await self._check(found)
-            except StoreUnavailable as error:
-                log_event("status_check.postponed", transaction=found.id, error=str(error))
-            except Exception as error:  # noqa: BLE001 - supervised: the others must be looked at
-                log_event("status_check.error", transaction=found.id, exc_info=error)
-
-    async def _check(self, found: Transaction) -> None:
-        live = self._decisions.source_cache.compiled(found.source_id or "")
-        is_asked = (
-            live is not None
-            and "lookupUrl" in live.config
-            and found.kind is TransactionKind.PAYMENT
-        )
-        standing = (
-            await self._provider_lookup.look_up(live, found)
-            if live is not None and is_asked
-            else None
-        )
-        desk = await self._decisions.begin(found.app_id, DecidedBy(actor="janitor"))
-        if desk is None:
-            return
-        found = desk.current(found)
-        if isinstance(standing, LookupResult):
-            found = await self._apply_lookup(desk, live, found, standing)
-        elif found.if_silent is not None and not is_asked and _may_expire_silently(found):
-            told = NoticeDetails(
-                reason="no_news", message="Nothing more was heard in the grace time."
+        """Check the transactions whose time has come (a chore). Only one call runs at a time."""
+        async with self._checking:
+            slots = asyncio.Semaphore(CONCURRENCY)
+            due = await self._database.transactions_to_check(
+                self._decisions.clock.now(), BATCH_SIZE
             )
-            found = desk.advance(found, found.if_silent, told)
-        await self._schedule_next(desk, found)
-        await self._decisions.commit(desk)  # what crosses it is looked at the next time
+            await asyncio.gather(*(self._check_in_turn(slots, transaction) for transaction in due))
+
+    async def _check_in_turn(self, slots: asyncio.Semaphore, transaction: Transaction) -> None:
+        async with slots:
+            try:
+                await self._check(transaction)
+            except StoreUnavailable as error:
+                log_event("status_check.postponed", transaction=transaction.id, error=str(error))
+            except Exception as error:  # noqa: BLE001 - supervised: the others must be checked
+                log_event("status_check.error", transaction=transaction.id, exc_info=error)
+
+    async def _check(self, transaction: Transaction) -> None:
+        compiled = self._source_cache.compiled(transaction.source_id or "")
+        lookup = None
+        if compiled is not None and _has_lookup(compiled, transaction):
+            lookup = await self._provider_lookup.look_up(compiled, transaction)
+        decide = partial(self._decide, transaction, compiled, lookup)
+        try:
+            await self._decisions.commit(transaction.app_id, DecidedBy(actor=ACTOR), decide)
+        except NotFound:
+            return  # its application was removed
+
+    async def _decide(
+        self,
+        checked: Transaction,
+        compiled: CompiledSource | None,
+        lookup: LookupResult | LookupFailure | None,
+        decision: Decision,
+    ) -> None:
+        stored = await self._database.transaction(checked.app_id, checked.id)
+        if stored is None or stored.version != checked.version:
+            return  # it has changed since; the next check sees it as it is then
+        transaction = decision.current(stored)
+        if isinstance(lookup, LookupResult):
+            transaction = await self._apply_lookup(decision, compiled, transaction, lookup)
+        elif lookup is None and _may_end_silently(transaction):
+            assert transaction.if_silent is not None
+            message = "Nothing more was heard in the grace time."
+            details = NoticeDetails(reason="no_news", message=message)
+            transaction = decision.advance(transaction, transaction.if_silent, details)
+        _schedule_next(decision, transaction)
+
+    # ── the provider's answer ────────────────────────────────────────────────────────────────────
 
     async def _apply_lookup(
         self,
-        desk: Decision,
-        live: CompiledSource | None,
-        found: Transaction,
-        standing: LookupResult,
+        decision: Decision,
+        compiled: CompiledSource | None,
+        transaction: Transaction,
+        lookup: LookupResult,
     ) -> Transaction:
-        judged = judge_status(ReportedStatus(standing.status), found)
-        told = NoticeDetails(raw_status=standing.raw_status)
-        differs = check_amount(standing.amount, found.amount, found.currency)
+        judged = judge_status(ReportedStatus(lookup.status), transaction)
         if judged.outcome is Outcome.CONFLICT:
-            is_sure = standing.status is TransactionStatus.APPROVED and differs is None
-            return await self._handle_contradiction(
-                desk, live if is_sure else None, found, standing
-            )
+            return await self._contradict(decision, compiled, transaction, lookup)
         if judged.outcome is not Outcome.APPLIED:
-            return found
-        if standing.status is TransactionStatus.APPROVED and differs is not None:
-            await self._open_conflict(desk, found, mismatch(standing.status, differs))
-            if not differs.is_more:
-                return found
-        return desk.advance(found, standing.status, told, CONFIRMED)
-
-    async def _handle_contradiction(
-        self,
-        desk: Decision,
-        sure: CompiledSource | None,
-        found: Transaction,
-        standing: LookupResult,
-    ) -> Transaction:
-        """Ask a person; or approve after all, where its owner chose so and it is proven twice."""
-        proven = await self._has_proof(found) if sure is not None else None
-        if sure is None or proven is None or not accepts_late_success(sure.config, found):
-            why = f"The provider says {standing.status.value} when it is asked."
-            await self._open_conflict(desk, found, contradiction(found, standing.status, why))
-            return found
-        desk.resolve_conflict(
-            proven._replace(
-                resolved_at=desk.now,
-                resolution="accept",
-                resolved_by="janitor",
-                resolution_reason="The provider confirmed it (accept_verified).",
-            )
+            return transaction
+        step = ReportedStep(
+            status=lookup.status,
+            amount=lookup.amount,
+            details=NoticeDetails(raw_status=lookup.raw_status),
+            trust=CONFIRMED,
         )
-        told = NoticeDetails(raw_status=standing.raw_status, supersedes=found.sequence)
-        return desk.advance(found, TransactionStatus.APPROVED, told, CONFIRMED)
+        advanced = await self._steps.advance(decision, transaction, step)
+        return advanced.transaction
 
-    async def _has_proof(self, found: Transaction) -> MoneyConflict | None:
-        """Return the disagreement by which a signed callback told of the late success."""
-        database = self._decisions.database
-        for waiting in await self._open_conflicts(found):
-            is_late = (waiting.kind, waiting.status) == (
-                "contradiction",
-                TransactionStatus.APPROVED,
-            )
-            if not is_late or waiting.amount not in (None, found.amount):
+    async def _contradict(
+        self,
+        decision: Decision,
+        compiled: CompiledSource | None,
+        transaction: Transaction,
+        lookup: LookupResult,
+    ) -> Transaction:
+        """Ask a person; or approve a late success that is proven twice and may be accepted."""
+        conflict = None
+        if _is_approved_as_expected(lookup, transaction):
+            conflict = await self._signed_late_success(transaction)
+        may_accept = compiled is not None and accepts_late_success(compiled.config, transaction)
+        if conflict is None or not may_accept:
+            why = f"The provider says {lookup.status.value} when it is asked."
+            await self._steps.contradict(decision, transaction, lookup.status, why)
+            return transaction
+        reason = "The provider confirmed it (accept_verified)."
+        decision.resolve_conflict(conflict, "accept", reason)
+        details = NoticeDetails(raw_status=lookup.raw_status, supersedes=transaction.sequence)
+        return decision.advance(transaction, TransactionStatus.APPROVED, details, CONFIRMED)
+
+    async def _signed_late_success(self, transaction: Transaction) -> MoneyConflict | None:
+        """Return the open conflict in which a signed callback reported a late success."""
+        for conflict in await self._steps.open_conflicts(transaction):
+            kind_and_status = conflict.kind, conflict.status
+            is_late_success = kind_and_status == ("contradiction", TransactionStatus.APPROVED)
+            if not is_late_success or conflict.amount not in (None, transaction.amount):
                 continue
-            callback = await database.callback(found.app_id, waiting.callback_id or "")
+            callback = await self._database.callback(transaction.app_id, conflict.callback_id or "")
             if callback is not None and callback.trust is Trust.SIGNED:
-                return waiting
+                return conflict
         return None
 
-    async def _open_conflict(self, desk: Decision, found: Transaction, made: MoneyConflict) -> None:
-        if not is_already_open(made, await self._open_conflicts(found)):
-            desk.open_conflict(found, made)
 
-    async def _open_conflicts(self, found: Transaction) -> list[MoneyConflict]:
-        page = Page(limit=100)
-        return await self._decisions.database.conflicts(
-            found.app_id, page, found.id, open_only=True
-        )
-
-    async def _schedule_next(self, desk: Decision, found: Transaction) -> None:
-        """Say when to look again; at the end of the schedule ask a person."""
-        if found.status in TERMINAL:
-            if found.check_at is not None:
-                desk.update_transaction(found, found._replace(check_at=None, if_silent=None))
-            return
-        checks = found.checks + 1
-        if checks < len(SCHEDULE):
-            at = desk.now + SCHEDULE[checks]
-            desk.update_transaction(found, found._replace(check_at=at, checks=checks))
-            return
-        desk.open_conflict(found, new_conflict(found.status, "stuck", "It is open for days."))
-        desk.update_transaction(found, found._replace(check_at=None, checks=checks))
+def _has_lookup(compiled: CompiledSource, transaction: Transaction) -> bool:
+    return "lookupUrl" in compiled.config and transaction.kind is TransactionKind.PAYMENT
 
 
-def _may_expire_silently(found: Transaction) -> bool:
-    return found.status not in TERMINAL and not (
-        found.direction is Direction.PAY_OUT and found.if_silent in NEGATIVE
-    )
+def _is_approved_as_expected(lookup: LookupResult, transaction: Transaction) -> bool:
+    if lookup.status is not TransactionStatus.APPROVED:
+        return False
+    return check_amount(lookup.amount, transaction.amount, transaction.currency) is None
+
+
+def _may_end_silently(transaction: Transaction) -> bool:
+    if transaction.if_silent is None or transaction.status in TERMINAL:
+        return False
+    is_pay_out = transaction.direction is Direction.PAY_OUT
+    return not (is_pay_out and transaction.if_silent in NEGATIVE)
+
+
+def _schedule_next(decision: Decision, transaction: Transaction) -> None:
+    """Set the time of the next check; after the last one open a conflict for a person."""
+    if transaction.status in TERMINAL:
+        if transaction.check_at is not None:
+            ended = transaction._replace(check_at=None, if_silent=None)
+            decision.update_transaction(transaction, ended)
+        return
+    checks = transaction.checks + 1
+    next_at = decision.now + SCHEDULE[checks] if checks < len(SCHEDULE) else None
+    if next_at is None:
+        conflict = new_conflict(transaction.status, "stuck", "It is open for days.")
+        decision.open_conflict(transaction, conflict)
+    scheduled = transaction._replace(check_at=next_at, checks=checks)
+    decision.update_transaction(transaction, scheduled)

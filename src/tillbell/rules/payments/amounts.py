@@ -1,7 +1,8 @@
 """Amounts: does what the provider says agree with what we recorded?
 
-Amounts are compared only in one currency; a settlement in another says nothing about the
-amount that was asked for. What cannot be read exactly does not agree. Nothing is rounded.
+Amounts are compared only in the same currency: a settlement in another one says nothing about
+the amount that was asked for. An amount that cannot be read exactly does not agree. Nothing is
+rounded.
 """
 
 from __future__ import annotations
@@ -21,59 +22,69 @@ class ReadAmount(NamedTuple):
 
 
 class AmountMismatch(NamedTuple):
-    """Why an amount does not agree; `minor` is what was claimed, if that could be read."""
+    """Why an amount does not agree, and what it is if it could be read. `minor` is in minor units.
+
+    `is_more`: it is larger than the recorded amount, in the same currency.
+    """
 
     why: str
     minor: int | None = None
     currency: str | None = None
-    is_more: bool = False  # at least what was due is there
+    is_more: bool = False
 
 
-def read_amount(told: ProviderAmount, default_currency: str) -> ReadAmount | AmountMismatch:
-    """Read an amount; a currency that the provider does not tell is the recorded one."""
-    currency = told.currency or default_currency
+def read_amount(amount: ProviderAmount, default_currency: str) -> ReadAmount | AmountMismatch:
+    """Read a provider's amount. The default is for providers that name no currency."""
+    currency = amount.currency or default_currency
     if not is_currency(currency):
         return AmountMismatch(f"{currency[:12]!r} is not a currency we know.")
     try:
-        minor = _minor(told, currency)
+        minor = _minor_units(amount, currency)
     except ValueError as error:
-        return AmountMismatch(f"The amount cannot be read: {error}.", None, currency)
+        return AmountMismatch(f"The amount cannot be read: {error}.", currency=currency)
     if minor > AMOUNT_MAX:
-        return AmountMismatch("The amount is larger than any that is kept.", None, currency)
+        return AmountMismatch("The amount is larger than any that is kept.", currency=currency)
     return ReadAmount(minor, currency)
 
 
-def _minor(told: ProviderAmount, currency: str) -> int:
-    if not told.is_minor:
-        return parse_amount(told.value, currency)
-    minor = parse_minor(told.value)
-    if told.exponent is None or told.exponent == exponent(currency):
+def _minor_units(amount: ProviderAmount, currency: str) -> int:
+    if not amount.is_minor:
+        return parse_amount(amount.value, currency)
+    minor = parse_minor(amount.value)
+    if amount.exponent is None or amount.exponent == exponent(currency):
         return minor
-    shift = exponent(currency) - told.exponent
+    shift = exponent(currency) - amount.exponent
     if shift > 0:
         return minor * int(10**shift)
     whole, rest = divmod(minor, int(10**-shift))
     if rest:
-        raise ValueError(f"{told.value} has more digits than {currency}")
+        raise ValueError(f"{amount.value} has more digits than {currency}")
     return whole
 
 
-def check_amount(told: ProviderAmount | None, amount: int, currency: str) -> AmountMismatch | None:
-    """Compare with the record; None if it agrees or nothing was told.
+def check_amount(
+    claimed: ProviderAmount | None, amount: int, currency: str
+) -> AmountMismatch | None:
+    """Compare a provider's amount with the recorded one, in minor units.
+
+    None if they agree, or if the provider names none.
 
     >>> check_amount(ProviderAmount("49.90", "EUR"), 4990, "EUR") is None
     True
     >>> check_amount(ProviderAmount("49.90", "EUR"), 5000, "EUR").why
     'It says 49.90 EUR, we expect 50.00 EUR.'
     """
-    if told is None:
+    if claimed is None:
         return None
-    found = read_amount(told, currency)
-    if isinstance(found, AmountMismatch):
-        return found
-    if found == (amount, currency):
+    read = read_amount(claimed, currency)
+    if isinstance(read, AmountMismatch):
+        return read
+    if read == (amount, currency):
         return None
-    said = f"{format_amount(found.minor, found.currency)} {found.currency}"
-    why = f"It says {said}, we expect {format_amount(amount, currency)} {currency}."
-    is_more = found.currency == currency and found.minor > amount
-    return AmountMismatch(why, found.minor, found.currency, is_more)
+    claimed_text = f"{format_amount(read.minor, read.currency)} {read.currency}"
+    return AmountMismatch(
+        f"It says {claimed_text}, we expect {format_amount(amount, currency)} {currency}.",
+        minor=read.minor,
+        currency=read.currency,
+        is_more=read.currency == currency and read.minor > amount,
+    )

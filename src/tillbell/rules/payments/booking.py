@@ -1,6 +1,6 @@
 """Booking: the records that one step of a transaction consists of.
 
-Whether a step may be taken, transitions.py has said before.
+That the step may be taken was decided before, in transitions.py.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tillbell.clock import MINUTE, Micros, iso
+from tillbell.clock import Micros, iso
 from tillbell.model.transactions import (
     TERMINAL,
     Effect,
@@ -22,7 +22,10 @@ from tillbell.model.transactions import (
 from tillbell.money import format_amount
 from tillbell.rules.payments.transitions import direction_of_linked, effect_of
 
-FIRST_CHECK: Micros = 5 * MINUTE
+# Kinds whose approval also publishes `transaction.reversed`.
+REVERSING = frozenset(
+    {TransactionKind.CHARGEBACK, TransactionKind.REVERSAL, TransactionKind.RETURN}
+)
 
 
 class StepCause(NamedTuple):
@@ -35,7 +38,11 @@ class StepCause(NamedTuple):
 
 
 class NoticeDetails(NamedTuple):
-    """What the news says beside the status. None leaves what we have."""
+    """What a notice or an action says beside the status. None: it does not say.
+
+    `settlement` is in minor units, with its currency. `supersedes` is the sequence number of the
+    final step that this one overrules.
+    """
 
     substate: str | None = None
     reason: str | None = None
@@ -53,7 +60,7 @@ class NoticeDetails(NamedTuple):
 
 
 class BookedStep(NamedTuple):
-    """One step: the transaction after it, the step itself, and its effect."""
+    """One step: the transaction after it, the transition, and its effects."""
 
     transaction: Transaction
     transition: Transition
@@ -61,40 +68,43 @@ class BookedStep(NamedTuple):
 
 
 def book(
-    current: Transaction, status: TransactionStatus, told: NoticeDetails, cause: StepCause
+    before: Transaction, status: TransactionStatus, details: NoticeDetails, cause: StepCause
 ) -> BookedStep:
-    """Take a step."""
-    sequence = current.sequence + 1
-    after = add_provider_ids(current, told)._replace(
+    """Return the step that takes a transaction to a status."""
+    sequence = details.sequence if details.sequence is not None else before.news_sequence
+    after = add_provider_ids(before, details)._replace(
         status=status,
-        previous_status=current.status,
-        sequence=sequence,
-        version=current.version + 1,
+        previous_status=before.status,
+        sequence=before.sequence + 1,
+        version=before.version + 1,
         updated_at=cause.at,
-        substate=told.substate,
-        reason=told.reason,
-        raw_status=told.raw_status,
-        message=told.message,
-        news_at=told.occurred_at or current.news_at,
-        news_sequence=told.sequence if told.sequence is not None else current.news_sequence,
-        check_at=None if status in TERMINAL else current.check_at,
+        substate=details.substate,
+        reason=details.reason,
+        raw_status=details.raw_status,
+        message=details.message,
+        news_at=details.occurred_at or before.news_at,
+        news_sequence=sequence,
+        check_at=None if status in TERMINAL else before.check_at,
         if_silent=None,
     )
-    effect = effect_of(current, status)
+    effect = effect_of(before, status)
     effects = (_effect(after, effect, cause),) if effect else ()
-    return BookedStep(after, _transition(after, told, cause), effects)
+    return BookedStep(after, _transition(after, details, cause), effects)
 
 
 def open_transaction(transaction: Transaction, cause: StepCause) -> BookedStep:
-    """Create a transaction: Pending, its first step, with the reserve if it takes one."""
+    """Return the first step of a transaction: Pending, reserved if it is to be."""
     effects = (_effect(transaction, EffectKind.RESERVE, cause),) if transaction.reserves else ()
     return BookedStep(transaction, _transition(transaction, NoticeDetails(), cause), effects)
 
 
 def linked_transaction(
-    parent: Transaction, kind: TransactionKind, amount: int, id_: str, now: Micros
+    parent: Transaction, kind: TransactionKind, amount: int, *, id_: str, now: Micros
 ) -> Transaction:
-    """Make what belongs to a payment: Pending, its first step not yet taken."""
+    """Return a refund, chargeback or the like of a payment, Pending. Its first step is not taken.
+
+    `amount` is in minor units of the payment's currency.
+    """
     return Transaction(
         id=id_,
         app_id=parent.app_id,
@@ -114,45 +124,54 @@ def linked_transaction(
     )
 
 
-def add_provider_ids(current: Transaction, told: NoticeDetails) -> Transaction:
-    """Keep what the provider calls it, where we do not know it yet. No step."""
-    settlement = told.settlement or (current.settlement_amount, current.settlement_currency)
-    return current._replace(
-        psp_transaction_id=current.psp_transaction_id or told.psp_transaction_id,
-        psp_reference=current.psp_reference or told.psp_reference,
+def add_provider_ids(transaction: Transaction, details: NoticeDetails) -> Transaction:
+    """Add the provider's ids, where none is known yet, and its settlement. This is no step."""
+    settlement = details.settlement or (
+        transaction.settlement_amount,
+        transaction.settlement_currency,
+    )
+    return transaction._replace(
+        psp_transaction_id=transaction.psp_transaction_id or details.psp_transaction_id,
+        psp_reference=transaction.psp_reference or details.psp_reference,
         settlement_amount=settlement[0],
         settlement_currency=settlement[1],
-        source_id=current.source_id or told.source_id,
-        provider=current.provider or told.provider,
+        source_id=transaction.source_id or details.source_id,
+        provider=transaction.provider or details.provider,
     )
 
 
-def _transition(after: Transaction, told: NoticeDetails, cause: StepCause) -> Transition:
+def _transition(after: Transaction, details: NoticeDetails, cause: StepCause) -> Transition:
     return Transition(
-        after.id,
-        after.sequence,
-        after.previous_status,
-        after.status,
-        cause.at,
-        cause.callback_id,
-        cause.actor,
-        told.substate,
-        told.reason,
-        told.raw_status,
-        told.message,
-        cause.trust,
-        told.supersedes,
-        dict(told.details),
+        transaction_id=after.id,
+        sequence=after.sequence,
+        previous_status=after.previous_status,
+        status=after.status,
+        at=cause.at,
+        callback_id=cause.callback_id,
+        actor=cause.actor,
+        substate=details.substate,
+        reason=details.reason,
+        raw_status=details.raw_status,
+        message=details.message,
+        trust=cause.trust,
+        supersedes=details.supersedes,
+        details=dict(details.details),
     )
 
 
 def _effect(after: Transaction, kind: EffectKind, cause: StepCause) -> Effect:
     return Effect(
-        after.id, kind, after.sequence, after.amount, after.currency, cause.at, cause.callback_id
+        transaction_id=after.id,
+        kind=kind,
+        sequence=after.sequence,
+        amount=after.amount,
+        currency=after.currency,
+        at=cause.at,
+        callback_id=cause.callback_id,
     )
 
 
-# ── what subscribers are told ────────────────────────────────────────────────────────────────────
+# ── messages ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def event_type(status: TransactionStatus) -> str:
@@ -160,49 +179,49 @@ def event_type(status: TransactionStatus) -> str:
     return "transaction." + status.value.lower().replace(" ", "_")
 
 
-def transaction_data(found: Transaction) -> dict[str, Any]:
-    """Return `data` of `transaction.*` messages; the API shows the same. Amounts are text."""
-    settled = found.settlement_amount is not None and found.settlement_currency is not None
+def transaction_data(transaction: Transaction) -> dict[str, Any]:
+    """Return `data` of `transaction.*` messages. The API shows the same. Amounts are text."""
+    previous_status = transaction.previous_status
+    settlement_amount, settlement_currency = None, None
+    if transaction.settlement_amount is not None and transaction.settlement_currency is not None:
+        settlement_currency = transaction.settlement_currency
+        settlement_amount = format_amount(transaction.settlement_amount, settlement_currency)
     return {
-        "id": found.id,
-        "uid": found.uid,
-        "type": found.kind.value,
-        "direction": found.direction.value,
-        "status": found.status.value,
-        "previousStatus": found.previous_status.value if found.previous_status else None,
-        "sequence": found.sequence,
-        "substate": found.substate,
-        "reason": found.reason,
-        "rawStatus": found.raw_status,
-        "message": found.message,
-        "amount": format_amount(found.amount, found.currency),
-        "currency": found.currency,
-        "settlementAmount": (
-            format_amount(found.settlement_amount or 0, found.settlement_currency or "")
-            if settled
-            else None
-        ),
-        "settlementCurrency": found.settlement_currency if settled else None,
-        "pspTransactionId": found.psp_transaction_id,
-        "pspReference": found.psp_reference,
-        "provider": found.provider,
-        "sourceId": found.source_id,
-        "userId": found.user_id,
-        "merchantReference": found.merchant_reference,
-        "orderId": found.order_id,
-        "parentId": found.parent_id,
-        "metadata": found.metadata,
-        "createdAt": iso(found.created_at),
-        "updatedAt": iso(found.updated_at),
+        "id": transaction.id,
+        "uid": transaction.uid,
+        "type": transaction.kind.value,
+        "direction": transaction.direction.value,
+        "status": transaction.status.value,
+        "previousStatus": previous_status.value if previous_status else None,
+        "sequence": transaction.sequence,
+        "substate": transaction.substate,
+        "reason": transaction.reason,
+        "rawStatus": transaction.raw_status,
+        "message": transaction.message,
+        "amount": format_amount(transaction.amount, transaction.currency),
+        "currency": transaction.currency,
+        "settlementAmount": settlement_amount,
+        "settlementCurrency": settlement_currency,
+        "pspTransactionId": transaction.psp_transaction_id,
+        "pspReference": transaction.psp_reference,
+        "provider": transaction.provider,
+        "sourceId": transaction.source_id,
+        "userId": transaction.user_id,
+        "merchantReference": transaction.merchant_reference,
+        "orderId": transaction.order_id,
+        "parentId": transaction.parent_id,
+        "metadata": transaction.metadata,
+        "createdAt": iso(transaction.created_at),
+        "updatedAt": iso(transaction.updated_at),
     }
 
 
-def conflict_data(found: Transaction, conflict: MoneyConflict) -> dict[str, Any]:
+def conflict_data(transaction: Transaction, conflict: MoneyConflict) -> dict[str, Any]:
     """Return `data` of `transaction.conflict`: the transaction, and what contradicts it."""
     claimed = None
     if conflict.amount is not None and conflict.currency is not None:
         claimed = format_amount(conflict.amount, conflict.currency)
-    return transaction_data(found) | {
+    return transaction_data(transaction) | {
         "conflict": {
             "id": conflict.id,
             "kind": conflict.kind,
@@ -215,8 +234,3 @@ def conflict_data(found: Transaction, conflict: MoneyConflict) -> dict[str, Any]
             "resolution": conflict.resolution,
         }
     }
-
-
-REVERSING = frozenset(
-    {TransactionKind.CHARGEBACK, TransactionKind.REVERSAL, TransactionKind.RETURN}
-)

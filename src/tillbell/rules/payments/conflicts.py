@@ -1,55 +1,80 @@
-"""Conflicts: how disagreements begin that wait for a person. Who they are about, the desk adds."""
+"""Conflicts: what the disagreements are that wait for a person.
+
+Id, application, transaction and time are added by the decision that opens the conflict.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tillbell.model.callbacks import TransactionNotice
+from tillbell.model.callbacks import ProviderAmount, TransactionNotice
 from tillbell.model.transactions import (
     MoneyConflict,
     Transaction,
     TransactionKind,
     TransactionStatus,
 )
-from tillbell.rules.payments.amounts import AmountMismatch
+from tillbell.rules.payments.amounts import AmountMismatch, ReadAmount, read_amount
 from tillbell.rules.payments.transitions import severity
 
 UNCONFIRMED_LINKED = "unconfirmed_linked"
 
 
 def new_conflict(status: TransactionStatus, kind: str, why: str) -> MoneyConflict:
-    """Begin a conflict with what the news claims."""
-    return MoneyConflict("", "", "", status, status, 0, "normal", kind, why=why)
+    """Return a conflict with a reported status."""
+    return MoneyConflict(
+        id="",
+        app_id="",
+        transaction_id="",
+        status=status,
+        current=status,
+        at=0,
+        severity="normal",
+        kind=kind,
+        why=why,
+    )
 
 
-def contradiction(found: Transaction, status: TransactionStatus, why: str) -> MoneyConflict:
-    """Begin a conflict with what has ended."""
-    return new_conflict(status, "contradiction", why)._replace(severity=severity(found, status))
+def contradiction_conflict(
+    transaction: Transaction,
+    status: TransactionStatus,
+    why: str,
+    amount: ProviderAmount | None,
+) -> MoneyConflict:
+    """Return a conflict of a reported status, and amount if it can be read, with a final one."""
+    conflict = new_conflict(status, "contradiction", why)
+    conflict = conflict._replace(severity=severity(transaction, status))
+    read = read_amount(amount, transaction.currency) if amount is not None else None
+    if isinstance(read, ReadAmount):
+        return conflict._replace(amount=read.minor, currency=read.currency)
+    return conflict
 
 
-def mismatch(status: TransactionStatus, differs: AmountMismatch) -> MoneyConflict:
-    """Begin a conflict about an amount."""
-    made = new_conflict(status, "mismatch", differs.why)
-    return made._replace(amount=differs.minor, currency=differs.currency)
+def mismatch_conflict(status: TransactionStatus, mismatch: AmountMismatch) -> MoneyConflict:
+    """Return a conflict about an amount."""
+    conflict = new_conflict(status, "mismatch", mismatch.why)
+    return conflict._replace(amount=mismatch.minor, currency=mismatch.currency)
 
 
-def unconfirmed(notice: TransactionNotice, status: TransactionStatus, why: str) -> MoneyConflict:
-    """Begin a conflict about news that is not proven well enough to move money."""
+def unconfirmed_conflict(
+    notice: TransactionNotice, status: TransactionStatus, why: str
+) -> MoneyConflict:
+    """Return a conflict about a notice that is not proven well enough to move money."""
     if notice.kind is TransactionKind.PAYMENT:
         return new_conflict(status, "unconfirmed", why)
-    named = f"{notice.kind.value} {notice.psp_transaction_id or ''}".rstrip()
-    return new_conflict(status, UNCONFIRMED_LINKED, f"{named}: {why}")
+    linked = f"{notice.kind.value} {notice.psp_transaction_id or ''}".rstrip()
+    return new_conflict(status, UNCONFIRMED_LINKED, f"{linked}: {why}")
 
 
-def is_already_open(made: MoneyConflict, waiting: Iterable[MoneyConflict]) -> bool:
-    """Tell whether the same disagreement waits already.
+def is_already_open(conflict: MoneyConflict, open_conflicts: Iterable[MoneyConflict]) -> bool:
+    """Tell whether the same conflict is open already.
 
-    Of mismatches each amount is another one, of what belongs to a payment each that is told.
+    A mismatch of another amount is another conflict; so is each unconfirmed refund or the like.
     """
-    return _subject(made) in [_subject(one) for one in waiting]
+    return _subject(conflict) in [_subject(other) for other in open_conflicts]
 
 
-def _subject(of: MoneyConflict) -> tuple[object, ...]:
-    claimed = (of.amount, of.currency) if of.kind == "mismatch" else ()
-    told = (of.why,) if of.kind == UNCONFIRMED_LINKED else ()
-    return of.kind, of.status, *claimed, *told
+def _subject(conflict: MoneyConflict) -> tuple[object, ...]:
+    amount = (conflict.amount, conflict.currency) if conflict.kind == "mismatch" else ()
+    linked = (conflict.why,) if conflict.kind == UNCONFIRMED_LINKED else ()
+    return conflict.kind, conflict.status, *amount, *linked

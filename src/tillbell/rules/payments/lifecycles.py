@@ -1,4 +1,4 @@
-"""The small lifecycles beside money: parcels and e-mails.
+"""Lifecycles: what is reported about parcels and e-mails, and what it does.
 
 | a parcel that is | becomes |
 | --- | --- |
@@ -6,8 +6,8 @@
 | in_transit, exception | each other, delivered, returned, cancelled |
 | delivered, returned, cancelled | nothing else: final |
 
-Steps may be left out, because carriers lose news, and come late, because they send out of order:
-what is older than what we know is stale, by the carrier's time and then by its count.
+Carriers lose notices, so statuses may be missing, and send them out of order. A notice is stale
+if it is older than the last one: by the carrier's time, then by its count.
 
 | an e-mail that is | becomes |
 | --- | --- |
@@ -23,12 +23,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from tillbell.clock import HOUR, Micros
-from tillbell.model.callbacks import EmailNotice, Outcome, ShipmentNotice
+from tillbell.model.callbacks import EmailNotice, Judgement, Outcome, ShipmentNotice
 
 CREATED, IN_TRANSIT, EXCEPTION = "created", "in_transit", "exception"
 DELIVERED, RETURNED, CANCELLED = "delivered", "returned", "cancelled"
 FINAL = frozenset({DELIVERED, RETURNED, CANCELLED})
-# What follows what. A status may follow itself: then its substate is another.
+# Which statuses may follow one. One may follow itself, with another substate.
 MOVES: Mapping[str, frozenset[str]] = {
     CREATED: FINAL | {CREATED, IN_TRANSIT, EXCEPTION},
     IN_TRANSIT: FINAL | {IN_TRANSIT, EXCEPTION},
@@ -47,7 +47,7 @@ EMAIL_MOVES: Mapping[str, frozenset[str]] = {
 
 
 class ParcelState(NamedTuple):
-    """Where a parcel is, and since when by the carrier's clock and count."""
+    """How a parcel stands, and since when by the carrier's time and count."""
 
     status: str
     substate: str | None
@@ -55,52 +55,44 @@ class ParcelState(NamedTuple):
     sequence: int | None
 
 
-class LifecycleJudgement(NamedTuple):
-    """What became of news, and why, for a person."""
-
-    outcome: Outcome
-    why: str
-
-
 # ── parcels ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def judge_parcel(current: ParcelState | None, news: ShipmentNotice) -> LifecycleJudgement:
-    """Say what becomes of news of a parcel."""
-    if news.status is None:
-        return LifecycleJudgement(
-            Outcome.UNMAPPED, f"The status {news.raw_status[:50]!r} is in no table."
-        )
+def judge_parcel(current: ParcelState | None, notice: ShipmentNotice) -> Judgement:
+    """Say what a notice does to a parcel. None: we do not know it yet."""
+    if notice.status is None:
+        why = f"The status {notice.raw_status[:50]!r} is in no table."
+        return Judgement(Outcome.UNMAPPED, why)
     if current is None:
-        return LifecycleJudgement(Outcome.APPLIED, f"New parcel: {news.status}.")
-    if (news.status, news.substate) == (current.status, current.substate):
-        return LifecycleJudgement(Outcome.DUPLICATE, f"It is {current.status} already.")
+        return Judgement(Outcome.APPLIED, f"New parcel: {notice.status}.")
+    if (notice.status, notice.substate) == (current.status, current.substate):
+        return Judgement(Outcome.DUPLICATE, f"It is {current.status} already.")
     if current.status in FINAL:
-        return LifecycleJudgement(Outcome.STALE, f"It has ended as {current.status}.")
-    if _is_older(current, news):
-        return LifecycleJudgement(Outcome.STALE, f"It is older than what made it {current.status}.")
-    if news.status not in MOVES[current.status]:
-        return LifecycleJudgement(Outcome.STALE, f"{news.status} comes before {current.status}.")
-    return LifecycleJudgement(Outcome.APPLIED, f"{current.status} → {news.status}")
+        return Judgement(Outcome.STALE, f"It has ended as {current.status}.")
+    if _is_older(notice, current):
+        return Judgement(Outcome.STALE, f"It is older than what made it {current.status}.")
+    if notice.status not in MOVES[current.status]:
+        return Judgement(Outcome.STALE, f"{notice.status} comes before {current.status}.")
+    return Judgement(Outcome.APPLIED, f"{current.status} → {notice.status}")
 
 
-def _is_older(current: ParcelState, news: ShipmentNotice) -> bool:
-    """Compare by time; by the carrier's count where times are equal or cannot tell.
+def _is_older(notice: ShipmentNotice, current: ParcelState) -> bool:
+    """Compare by time; by the carrier's count if the times are equal or ambiguous.
 
-    Of a local time that a clock change repeats the earlier instant is taken, so it may be an
-    hour too early.
+    An ambiguous time is a local one that a clock change repeats. It was read as the earlier of
+    the two, so it may be an hour too early.
     """
-    if current.at is not None and news.occurred_at is not None:
-        behind = current.at - news.occurred_at
-        if behind != 0 and not (news.is_time_ambiguous and 0 < behind <= HOUR):
+    if current.at is not None and notice.occurred_at is not None:
+        behind = current.at - notice.occurred_at
+        if behind != 0 and not (notice.is_time_ambiguous and 0 < behind <= HOUR):
             return behind > 0
-    if current.sequence is not None and news.sequence is not None:
-        return news.sequence < current.sequence
+    if current.sequence is not None and notice.sequence is not None:
+        return notice.sequence < current.sequence
     return False
 
 
 def shipment_event(status: str) -> str:
-    """Return the event type that tells a state.
+    """Return the event type of a parcel's status.
 
     >>> shipment_event("returned")
     'shipment.returned'
@@ -111,21 +103,21 @@ def shipment_event(status: str) -> str:
 # ── e-mails ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def judge_email(current: str | None, event: str) -> LifecycleJudgement:
-    """Say what becomes of an event of an e-mail; mail services send them in any order.
+def judge_email(current: str | None, event: str) -> Judgement:
+    """Say what an event does to an e-mail's status. None: we do not know the e-mail yet.
 
     >>> judge_email("complained", "delivered").outcome
     <Outcome.STALE: 'stale'>
     """
     if event not in EMAIL_MOVES:
-        return LifecycleJudgement(Outcome.NOTED, f"{event} does not change where it is.")
+        return Judgement(Outcome.NOTED, f"{event} does not change where it is.")
     if current is None:
-        return LifecycleJudgement(Outcome.APPLIED, f"New e-mail: {event}.")
+        return Judgement(Outcome.APPLIED, f"New e-mail: {event}.")
     if event == current:
-        return LifecycleJudgement(Outcome.DUPLICATE, f"It is {current} already.")
+        return Judgement(Outcome.DUPLICATE, f"It is {current} already.")
     if event not in EMAIL_MOVES[current]:
-        return LifecycleJudgement(Outcome.STALE, f"It is {current}; {event} changes nothing.")
-    return LifecycleJudgement(Outcome.APPLIED, f"{current} → {event}")
+        return Judgement(Outcome.STALE, f"It is {current}; {event} changes nothing.")
+    return Judgement(Outcome.APPLIED, f"{current} → {event}")
 
 
 def suppression_reason(notice: EmailNotice) -> str | None:

@@ -1,10 +1,9 @@
-"""Masking: what may be shown of a card number, and of fields that hold secrets.
+"""Masking: what may be shown of card numbers and of fields that hold secrets.
 
-At most the first six and the last four digits of a card number are kept (R197, PCI DSS 3.4).
-A number counts as a card's when it has a brand's prefix and length (ISO/IEC 7812) and its
-check digit is right (Luhn), however it is spelled: in groups, percent-encoded, in other
-scripts' digits. Of sixteen random digits three in a hundred look like that, of the order
-numbers that shops use far fewer.
+At most the first six and the last four digits of a card number are kept (PCI DSS 3.4). Digits are
+taken for a card number if they have a brand's prefix and length (ISO/IEC 7812) and a correct
+check digit (Luhn), in any spelling: in groups, percent-encoded, in digits of other scripts. That
+is true of three in a hundred random numbers of sixteen digits, and of far fewer order numbers.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _BIN, _LAST = 6, 4
 _LENGTH_MIN, _LENGTH_MAX = 13, 19
 _GAP_MAX = 3  # separators between two groups of digits
 
-# Hyphens, dashes, minus; spaces of any width; marks without width; what encodes a space.
+# Hyphens, dashes, minus; spaces of any width; marks without width; encoded spaces and hyphens.
 _SEPARATOR = (
     r"(?:%20|%2D|%C2%A0|%E2%80%93|&nbsp;|&#160;|\\[tn]|\\u00a0|\\u2011"
     r"|[\s+./_\-\u00ad\u200b-\u200d\u2060\ufeff\u2010-\u2015\u2212\u00b7\u2022])"
@@ -30,7 +29,7 @@ _RUN = re.compile(rf"(?:{_SEPARATOR}|\d)+", re.IGNORECASE)
 _PART = re.compile(rf"{_SEPARATOR}|(\d+)", re.IGNORECASE)
 _LIKELY = re.compile(r"\d(?:\D{0,18}\d){12}")
 
-# First and last prefix of a brand, and how long its numbers are.
+# First and last prefix of a brand, and the lengths of its numbers.
 _BRANDS = (
     ("4", "4", {13, 16, 19}),  # Visa
     ("51", "55", {16}),  # Mastercard
@@ -56,11 +55,11 @@ _BRANDS = (
     ("9891", "9891", {16}),  # DinaCard
 )
 
-_DOUBLED = str.maketrans("0123456789", "0246813579")  # twice the digit, its own digits added
+_DOUBLED = str.maketrans("0123456789", "0246813579")  # twice the digit, as the sum of its digits
 
 
 class _Group(NamedTuple):
-    """Digits that stand together, and how many separators stand before them."""
+    """Adjacent digits, where they are, and how many separators are before them."""
 
     digits: str
     start: int
@@ -69,7 +68,7 @@ class _Group(NamedTuple):
 
 
 def mask_text(text: str) -> str:
-    """Leave six and four digits of every card number in a text.
+    """Mask every card number in a text, but for its first six and last four digits.
 
     >>> mask_text("paid with 4111 1111-1111 1111, order 4111111111111112")
     'paid with 411111******1111, order 4111111111111112'
@@ -82,10 +81,10 @@ def mask_text(text: str) -> str:
 def mask_tree(
     value: Any, names: Collection[str] = (), kept: Collection[str] = (), name: str = ""
 ) -> Any:
-    """Do the same for every text and number in a document.
+    """Mask every card number in a document: in its texts, numbers and names of members.
 
-    The values of members in `names` are hidden, texts and numbers of members in `kept` left as
-    they are; both in lower case.
+    The values of members in `names` are hidden; texts and numbers of members in `kept` are left
+    as they are. Both are in lower case. `name` is that of the member whose value this is.
     """
     if name and name in names:
         return MASK
@@ -102,15 +101,15 @@ def mask_tree(
 
 
 def is_card_number(digits: str) -> bool:
-    """Tell whether ASCII digits are a card number: brand, length, check digit."""
+    """Tell whether ASCII digits are a card number, by brand, length and check digit."""
     return len(digits) in _lengths(digits[:4]) and _luhn(digits)
 
 
 @lru_cache(10_000)
 def _lengths(prefix: str) -> frozenset[int]:
-    """Return how long card numbers are that begin with these four digits."""
-    found = (lengths for first, last, lengths in _BRANDS if first <= prefix[: len(first)] <= last)
-    return frozenset().union(*found)
+    """Return the lengths of card numbers that begin with these four digits."""
+    brands = (lengths for first, last, lengths in _BRANDS if first <= prefix[: len(first)] <= last)
+    return frozenset().union(*brands)
 
 
 def _luhn(digits: str) -> bool:
@@ -120,17 +119,17 @@ def _luhn(digits: str) -> bool:
 
 def _masked_run(run: str) -> str:
     groups = list(_groups(run))
-    kept: list[str] = []
-    done = number = 0
-    while number < len(groups):
-        last = _card_from(groups, number)
+    parts: list[str] = []
+    end = first = 0
+    while first < len(groups):
+        last = _card_from(groups, first)
         if last is None:
-            number += 1
+            first += 1
             continue
-        digits = "".join(group.digits for group in groups[number : last + 1])
-        kept += [run[done : groups[number].start], f"{digits[:_BIN]}******{digits[-_LAST:]}"]
-        done, number = groups[last].end, last + 1
-    return "".join((*kept, run[done:]))
+        digits = "".join(group.digits for group in groups[first : last + 1])
+        parts += [run[end : groups[first].start], f"{digits[:_BIN]}******{digits[-_LAST:]}"]
+        end, first = groups[last].end, last + 1
+    return "".join((*parts, run[end:]))
 
 
 def _groups(run: str) -> Iterator[_Group]:
@@ -144,7 +143,7 @@ def _groups(run: str) -> Iterator[_Group]:
 
 
 def _card_from(groups: list[_Group], first: int) -> int | None:
-    """Return the last group of the card number that begins with this one; None if none does."""
+    """Return the last group of a card number that begins with this group; None if none does."""
     digits = ""
     for number in range(first, min(first + _LENGTH_MAX, len(groups))):
         group = groups[number]

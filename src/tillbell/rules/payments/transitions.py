@@ -1,17 +1,16 @@
-"""Transitions: what news may do to a transaction, and what follows for the account.
+"""Transitions: what a reported status does to a transaction, and what follows for the account.
 
-One table says which statuses a direction knows, one the rank of each; `compare` is all the
-rest. "Same or earlier" is therefore never a matter of opinion:
+`ALLOWED` says which statuses a direction has, `RANKS` how far each is; `judge_status` decides:
 
-| news | while open | after a terminal status |
+| a reported status | while open | after a final status |
 | --- | --- | --- |
-| a status this direction does not have | illegal | illegal |
-| the same status | duplicate | duplicate |
-| not terminal, of higher rank or newer | applied | stale |
-| not terminal, of lower rank | stale | stale |
-| terminal | applied | negative after negative: stale; else conflict |
+| that this direction does not have | illegal | illegal |
+| the same | duplicate | duplicate |
+| not final, of higher rank or newer | applied | stale |
+| not final, of lower rank | stale | stale |
+| final | applied | negative after negative: stale; else conflict |
 
-Only what is applied has effects. An effect happens once: its kind is unique for a transaction.
+Only an applied status has effects. Each kind of effect happens at most once for a transaction.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from tillbell.clock import Micros
-from tillbell.model.callbacks import Outcome
+from tillbell.model.callbacks import Judgement, Outcome
 from tillbell.model.transactions import (
     NEGATIVE,
     TERMINAL,
@@ -42,22 +41,15 @@ RANKS: Mapping[TransactionStatus, int] = {
     TransactionStatus.PROCESSING: 2,
     **dict.fromkeys(TERMINAL, 3),
 }
-_WORDS = {"".join(c for c in s.value.casefold() if c != " "): s for s in TransactionStatus}
+_BY_WORD = {"".join(c for c in s.value.casefold() if c != " "): s for s in TransactionStatus}
 
 
 class ReportedStatus(NamedTuple):
-    """What decides: the status that is claimed, and when the provider says it came to be."""
+    """A status that a provider reports, and when it says that it came to be."""
 
     status: TransactionStatus
     occurred_at: Micros | None = None
-    sequence: int | None = None
-
-
-class TransitionJudgement(NamedTuple):
-    """An outcome and the reason for it, for a person."""
-
-    outcome: Outcome
-    why: str
+    sequence: int | None = None  # the provider's own count
 
 
 def status_of(word: str) -> TransactionStatus | None:
@@ -66,134 +58,124 @@ def status_of(word: str) -> TransactionStatus | None:
     >>> status_of("on_hold"), status_of("APPROVED"), status_of("success")
     (<TransactionStatus.ON_HOLD: 'On Hold'>, <TransactionStatus.APPROVED: 'Approved'>, None)
     """
-    return _WORDS.get("".join(c for c in word.casefold() if c not in " _-\t"))
+    return _BY_WORD.get("".join(c for c in word.casefold() if c not in " _-\t"))
 
 
-def judge_status(news: ReportedStatus, current: Transaction) -> TransitionJudgement:
-    """Say what becomes of news of a transaction."""
-    status, present = news.status, current.status
-    if status not in ALLOWED[current.direction]:
-        name = "pay-in" if current.direction is Direction.PAY_IN else "pay-out"
-        return TransitionJudgement(Outcome.ILLEGAL, f"A {name} cannot be {status.value}.")
+def judge_status(reported: ReportedStatus, transaction: Transaction) -> Judgement:
+    """Say what a reported status does to a transaction."""
+    status, present = reported.status, transaction.status
+    if status not in ALLOWED[transaction.direction]:
+        name = "pay-in" if transaction.direction is Direction.PAY_IN else "pay-out"
+        return Judgement(Outcome.ILLEGAL, f"A {name} cannot be {status.value}.")
     if status is present:
-        return TransitionJudgement(Outcome.DUPLICATE, f"It is {status.value} already.")
+        return Judgement(Outcome.DUPLICATE, f"It is {status.value} already.")
     if present in TERMINAL:
-        return _after_the_end(status, present)
+        return _after_final(status, present)
     if status in TERMINAL or RANKS[status] > RANKS[present]:
-        return TransitionJudgement(Outcome.APPLIED, f"{present.value} → {status.value}")
-    if _is_newer(news, current):
-        return TransitionJudgement(
-            Outcome.APPLIED, f"{present.value} → {status.value}, newer by its time."
-        )
-    return TransitionJudgement(Outcome.STALE, f"{status.value} comes before {present.value}.")
+        return Judgement(Outcome.APPLIED, f"{present.value} → {status.value}")
+    if _is_newer(reported, transaction):
+        why = f"{present.value} → {status.value}, newer by its time."
+        return Judgement(Outcome.APPLIED, why)
+    return Judgement(Outcome.STALE, f"{status.value} comes before {present.value}.")
 
 
-def _after_the_end(status: TransactionStatus, present: TransactionStatus) -> TransitionJudgement:
+def _after_final(status: TransactionStatus, present: TransactionStatus) -> Judgement:
     if status not in TERMINAL:
-        return TransitionJudgement(Outcome.STALE, f"It has ended as {present.value}.")
+        return Judgement(Outcome.STALE, f"It has ended as {present.value}.")
     if {status, present} <= NEGATIVE:
-        return TransitionJudgement(
-            Outcome.STALE, f"It has ended as {present.value}; {status.value} refines the reason."
-        )
-    return TransitionJudgement(Outcome.CONFLICT, f"{status.value} contradicts {present.value}.")
+        why = f"It has ended as {present.value}; {status.value} refines the reason."
+        return Judgement(Outcome.STALE, why)
+    return Judgement(Outcome.CONFLICT, f"{status.value} contradicts {present.value}.")
 
 
-def _is_newer(news: ReportedStatus, current: Transaction) -> bool:
-    if news.sequence is not None and current.news_sequence is not None:
-        return news.sequence > current.news_sequence
-    if news.occurred_at is not None and current.news_at is not None:
-        return news.occurred_at > current.news_at
+def _is_newer(reported: ReportedStatus, transaction: Transaction) -> bool:
+    if reported.sequence is not None and transaction.news_sequence is not None:
+        return reported.sequence > transaction.news_sequence
+    if reported.occurred_at is not None and transaction.news_at is not None:
+        return reported.occurred_at > transaction.news_at
     return False
 
 
 # ── effects ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def effect_of(current: Transaction, status: TransactionStatus) -> EffectKind | None:
-    """Name what entering a status does to the account; None if nothing.
+def effect_of(transaction: Transaction, status: TransactionStatus) -> EffectKind | None:
+    """Return what entering a status does to the account; None if nothing.
 
-    Money of a linked transaction flows by its own direction: a refund is a pay-out of ours.
+    A linked transaction has a direction of its own: a refund of a pay-in is a pay-out.
     """
     if status is TransactionStatus.APPROVED:
-        is_in = current.direction is Direction.PAY_IN
-        return EffectKind.CREDIT if is_in else EffectKind.DEBIT
-    if status in NEGATIVE and current.reserves:
+        is_pay_in = transaction.direction is Direction.PAY_IN
+        return EffectKind.CREDIT if is_pay_in else EffectKind.DEBIT
+    if status in NEGATIVE and transaction.reserves:
         return EffectKind.RELEASE
     return None
 
 
 def direction_of_linked(kind: TransactionKind, parent: Direction) -> Direction:
-    """Return whose money moves when something is linked to a payment.
+    """Return the direction of what is linked to a payment.
 
     >>> direction_of_linked(TransactionKind.REFUND, Direction.PAY_IN)
     <Direction.PAY_OUT: 'pay_out'>
     """
-    back = Direction.PAY_OUT if parent is Direction.PAY_IN else Direction.PAY_IN
-    return parent if kind is TransactionKind.CHARGEBACK_REVERSAL else back
+    opposite = Direction.PAY_OUT if parent is Direction.PAY_IN else Direction.PAY_IN
+    return parent if kind is TransactionKind.CHARGEBACK_REVERSAL else opposite
 
 
-def amount_left(paid: Transaction, linked: Iterable[Transaction]) -> int:
-    """Return how much of what was paid has not gone back: by refund, chargeback or reversal."""
-    left = paid.amount
-    for one in linked:
-        if one.kind is TransactionKind.CHARGEBACK_REVERSAL:
-            left += one.amount if one.status is TransactionStatus.APPROVED else 0
-        elif one.status not in NEGATIVE:
-            left -= one.amount
-    return max(0, min(left, paid.amount))
+def amount_left(payment: Transaction, linked: Iterable[Transaction]) -> int:
+    """Return how much of a payment has not gone back by what is linked to it, in minor units."""
+    left = payment.amount
+    for transaction in linked:
+        if transaction.kind is TransactionKind.CHARGEBACK_REVERSAL:
+            left += transaction.amount if transaction.status is TransactionStatus.APPROVED else 0
+        elif transaction.status not in NEGATIVE:
+            left -= transaction.amount
+    return max(0, min(left, payment.amount))
 
 
-def severity(current: Transaction, status: TransactionStatus) -> str:
-    """Rate a contradiction: money that left after a person said no is the worst."""
-    if current.direction is Direction.PAY_IN:
+def severity(transaction: Transaction, status: TransactionStatus) -> str:
+    """Rate a contradiction. The worst is money that left although a person had refused it."""
+    if transaction.direction is Direction.PAY_IN:
         return "normal"
-    if current.status is TransactionStatus.REJECTED and status is TransactionStatus.APPROVED:
-        return "critical"
-    return "high"
+    is_rejected = transaction.status is TransactionStatus.REJECTED
+    return "critical" if is_rejected and status is TransactionStatus.APPROVED else "high"
 
 
-# ── operators ────────────────────────────────────────────────────────────────────────────────────
+# ── manual actions ───────────────────────────────────────────────────────────────────────────────
 
-# What a person may do: from which status to which. A pay-out is approved by letting it proceed.
-OPERATOR_ACTIONS: Mapping[
-    str, tuple[frozenset[Direction], frozenset[TransactionStatus], TransactionStatus]
-] = {
-    "hold": (
-        frozenset(Direction),
-        frozenset({TransactionStatus.PENDING}),
-        TransactionStatus.ON_HOLD,
+
+class StatusAction(NamedTuple):
+    """A manual action: on which directions, from which statuses, to which one."""
+
+    directions: frozenset[Direction]
+    sources: frozenset[TransactionStatus]
+    target: TransactionStatus
+
+
+_ANY = frozenset(Direction)
+_PAY_OUT_ONLY = frozenset({Direction.PAY_OUT})
+_NOT_BEGUN = frozenset({TransactionStatus.PENDING, TransactionStatus.ON_HOLD})
+
+# Approving a pay-out lets it proceed; its provider says how it ends.
+OPERATOR_ACTIONS: Mapping[str, StatusAction] = {
+    "hold": StatusAction(_ANY, frozenset({TransactionStatus.PENDING}), TransactionStatus.ON_HOLD),
+    "release": StatusAction(
+        _ANY, frozenset({TransactionStatus.ON_HOLD}), TransactionStatus.PENDING
     ),
-    "release": (
-        frozenset(Direction),
-        frozenset({TransactionStatus.ON_HOLD}),
-        TransactionStatus.PENDING,
+    "approve": StatusAction(_PAY_OUT_ONLY, _NOT_BEGUN, TransactionStatus.PROCESSING),
+    "reject": StatusAction(
+        _PAY_OUT_ONLY, _NOT_BEGUN | {TransactionStatus.PROCESSING}, TransactionStatus.REJECTED
     ),
-    "approve": (
-        frozenset({Direction.PAY_OUT}),
-        frozenset({TransactionStatus.PENDING, TransactionStatus.ON_HOLD}),
-        TransactionStatus.PROCESSING,
-    ),
-    "reject": (
-        frozenset({Direction.PAY_OUT}),
-        frozenset(
-            {TransactionStatus.PENDING, TransactionStatus.ON_HOLD, TransactionStatus.PROCESSING}
-        ),
-        TransactionStatus.REJECTED,
-    ),
-    "cancel": (
-        frozenset(Direction),
-        frozenset({TransactionStatus.PENDING, TransactionStatus.ON_HOLD}),
-        TransactionStatus.CANCELLED,
-    ),
+    "cancel": StatusAction(_ANY, _NOT_BEGUN, TransactionStatus.CANCELLED),
 }
 
 
-def status_after_action(action: str, current: Transaction) -> TransactionStatus | str:
-    """Return the status an operator's action leads to, or why it cannot be done, as text."""
+def status_after_action(action: str, transaction: Transaction) -> TransactionStatus | str:
+    """Return the status that a manual action leads to, or why it cannot be done, as text."""
     directions, sources, target = OPERATOR_ACTIONS[action]
-    if current.direction not in directions:
+    if transaction.direction not in directions:
         return f"Only a pay-out can be put through {action!r}."
-    if current.status not in sources:
+    if transaction.status not in sources:
         allowed = " or ".join(s.value for s in TransactionStatus if s in sources)
-        return f"It is {current.status.value}; {action} needs {allowed}."
+        return f"It is {transaction.status.value}; {action} needs {allowed}."
     return target

@@ -1,8 +1,8 @@
-"""Trusting: may this news move money, or must somebody confirm it first?
+"""Trust: may this notice move money, or must it be confirmed first?
 
-Only what is cryptographically signed moves money by itself. Everything else waits for the
-provider's own answer (`pull`), for a person (`review`), or its owner has chosen to believe it
-(`trust`). What a browser carried proves nothing, however it is signed.
+Only a notice that is signed as a whole moves money by itself. Any other waits for the provider's
+own answer (`pull`) or for a person (`review`), unless its owner has chosen to believe it
+(`trust`). What a browser carried proves nothing, even if it is signed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from tillbell.model.transactions import Direction, Transaction
 
 
 def confirmation_policy(config: Mapping[str, Any]) -> ConfirmationPolicy:
-    """Return how a source's unproven news is confirmed.
+    """Return how a source's unproven notices are confirmed.
 
-    Unless its owner chose: by asking the provider where a look-up is configured, else by a person.
+    As its owner chose; else by the provider if there is a look-up, or by a person.
     """
     chosen = config.get("confirm")
     if chosen is not None:
@@ -25,16 +25,16 @@ def confirmation_policy(config: Mapping[str, Any]) -> ConfirmationPolicy:
     return ConfirmationPolicy.PULL if config.get("lookupUrl") else ConfirmationPolicy.REVIEW
 
 
-def reason_unproven(trust: Trust, confirm: ConfirmationPolicy, *, is_hint: bool) -> str | None:
-    """Say why news may not move money yet; None if it may."""
+def reason_unproven(trust: Trust, policy: ConfirmationPolicy, *, is_hint: bool) -> str | None:
+    """Say why a notice may not move money yet; None if it may."""
     if is_hint:
         return "It came through the payer's browser or holds no state, so it proves nothing."
-    if trust is Trust.SIGNED or confirm is ConfirmationPolicy.TRUST:
+    if trust is Trust.SIGNED or policy is ConfirmationPolicy.TRUST:
         return None
     return f"It is not signed as a whole ({trust.word}), so it must be confirmed."
 
 
-def accepts_late_success(config: Mapping[str, Any], found: Transaction) -> bool:
+def accepts_late_success(config: Mapping[str, Any], transaction: Transaction) -> bool:
     """Tell whether a late success may be accepted: its owner chose so, and it is no pay-out."""
     is_chosen = config.get("lateSuccess") == "accept_verified"
-    return is_chosen and found.direction is Direction.PAY_IN
+    return is_chosen and transaction.direction is Direction.PAY_IN

@@ -39,7 +39,7 @@ from tillbell.model.records import Application
 from tillbell.model.sources import Source
 from tillbell.model.transactions import Direction, Transaction
 from tillbell.money import format_amount
-from tillbell.process.operator import NewTransaction
+from tillbell.process.manual.actions import NewTransaction
 from tillbell.web.api.routes import UID, GatewayOf, PrincipalOf, guard, operation_id
 from tillbell.web.api.shapes import Out
 from tillbell.web.api.transactions import CurrencyCode, Reference, checked_amount

@@ -14,7 +14,7 @@ from tillbell.errors import NotFound
 from tillbell.model.records import Application
 from tillbell.model.transactions import MoneyConflict, TransactionStatus
 from tillbell.money import format_amount
-from tillbell.process.operator import ActionReason, AwaitingSecondKey
+from tillbell.process.manual.audited import ActionReason, AwaitingSecondKey
 from tillbell.web.api.manual_actions import SECOND_KEY, ActIn, proposed
 from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import (
@@ -110,7 +110,7 @@ async def keep(
 ) -> ConflictOut:
     """Close a conflict; what we have stays."""
     act = ActionReason(who.key.id, body.reason)
-    done = await gateway.manual_actions.resolve(app.id, conflict_id, "keep", act)
+    done = await gateway.conflict_resolver.resolve(app.id, conflict_id, "keep", act)
     assert isinstance(done, MoneyConflict), "keeping takes no second key"
     return ConflictOut.of(done)
 
@@ -123,7 +123,7 @@ async def accept(
 ) -> ConflictOut | Response:
     """Close a conflict; what the news claimed becomes true, as a step or as a reversal."""
     act = ActionReason(who.key.id, body.reason)
-    done = await gateway.manual_actions.resolve(app.id, conflict_id, "accept", act)
+    done = await gateway.conflict_resolver.resolve(app.id, conflict_id, "accept", act)
     if isinstance(done, AwaitingSecondKey):
         return proposed(done, "conflict.accept")
     return ConflictOut.of(done)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Response
 from pydantic import Field
 
-from tillbell.process.operator import AwaitingSecondKey
+from tillbell.process.manual.audited import AwaitingSecondKey
 from tillbell.web.api.routes import also_answers
 from tillbell.web.api.shapes import In, Out
 

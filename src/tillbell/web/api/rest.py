@@ -11,7 +11,6 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from tillbell import __version__
 from tillbell.app import Gateway
 from tillbell.configure.key_usage import KeyUsage
-from tillbell.process.resend_message import MessageResender
 from tillbell.web.api import (
     applications,
     attempts,
@@ -72,9 +71,6 @@ def make_rest(gateway: Gateway, usage: KeyUsage) -> FastAPI:
     api = _routed()
     api.state.gateway = gateway
     api.state.usage = usage
-    api.state.reteller = MessageResender(
-        gateway.database, gateway.config_cache, gateway.manual_actions, gateway.delivery_resender
-    )
     install(api)
     api.add_route(f"{BASE}/openapi.json", _openapi, include_in_schema=False)
     return api

@@ -11,7 +11,7 @@ from pydantic import Field
 from tillbell.clock import to_datetime
 from tillbell.errors import NotFound
 from tillbell.model.emails import Suppression
-from tillbell.process.operator import ActionReason
+from tillbell.process.manual.audited import ActionReason
 from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import (
     ApplicationOf,
@@ -89,6 +89,8 @@ async def get(suppression: SuppressionOf) -> SuppressionOut:
 async def delete(suppression: SuppressionOf, gateway: GatewayOf, who: PrincipalOf) -> Response:
     """Let an address be written to again, until it bounces once more. The audit log keeps who."""
     act = ActionReason(who.key.id, f"{suppression.reason} by e-mail {suppression.email_id}")
-    await gateway.manual_actions.audit(suppression.scope, "suppression.delete", suppression.id, act)
+    await gateway.audited_decisions.audit(
+        suppression.scope, "suppression.delete", suppression.id, act
+    )
     await gateway.config_cache.remove(Suppression, suppression.id, suppression.scope)
     return Response(status_code=204)

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from fastapi import Depends, Path, Query, Request, Response
+from fastapi import Depends, Path, Query, Response
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
@@ -26,8 +26,8 @@ from tillbell.model.transactions import (
     Transition,
 )
 from tillbell.money import format_amount, is_currency, parse_amount
-from tillbell.process.operator import ActionReason, AwaitingSecondKey, NewTransaction
-from tillbell.process.resend_message import MessageResender
+from tillbell.process.manual.actions import NewTransaction
+from tillbell.process.manual.audited import ActionReason, AwaitingSecondKey
 from tillbell.rules.payments.booking import transaction_data
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import TransactionFilter
@@ -374,25 +374,20 @@ async def reverse(
     return transaction_out(made)
 
 
-async def the_message_resender(request: Request) -> MessageResender:
-    """Give the one who tells again."""
-    reteller: MessageResender = request.app.state.reteller
-    return reteller
-
-
 @router.post("/{transaction_id}/resend", dependencies=WRITE)
 async def resend(
     transaction: TransactionOf,
     body: ActIn,
-    reteller: Annotated[MessageResender, Depends(the_message_resender)],
+    gateway: GatewayOf,
     who: PrincipalOf,
 ) -> ResentOut:
     """Send the message of the latest step again, to all who want it; its id stays the same."""
-    told = await reteller.resend(transaction, ActionReason(who.key.id, body.reason))
+    act = ActionReason(who.key.id, body.reason)
+    resent = await gateway.message_resender.resend(transaction, act)
     return ResentOut(
-        message_id=told.message.id,
-        event_type=told.message.event_type,
-        endpoint_ids=list(told.endpoint_ids),
+        message_id=resent.message.id,
+        event_type=resent.message.event_type,
+        endpoint_ids=list(resent.endpoint_ids),
     )
 
 

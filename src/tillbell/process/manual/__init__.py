@@ -1,0 +1,1 @@
+"""Manual actions: what people do to transactions and conflicts, each with a reason."""

@@ -1,0 +1,194 @@
+"""Manual actions on transactions: create, change the status, reverse.
+
+| action | on | leads to |
+| --- | --- | --- |
+| create | – | Pending, reserved if asked for |
+| hold, release | open | On Hold, Pending |
+| approve, reject | a pay-out | Processing, Rejected |
+| cancel | open | Cancelled |
+| reverse | what was approved | a linked reversal (pay-in) or return (pay-out) |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from tillbell.errors import ConflictError, Invalid, NotFound, Problem
+from tillbell.model.transactions import (
+    Direction,
+    Transaction,
+    TransactionKind,
+    TransactionStatus,
+)
+from tillbell.money import format_amount
+from tillbell.process.decision import Decision
+from tillbell.process.manual.audited import ActionReason, AuditedDecisions, AwaitingSecondKey
+from tillbell.process.status_checks import SCHEDULE
+from tillbell.rules.payments.booking import NoticeDetails, linked_transaction
+from tillbell.rules.payments.transitions import amount_left, status_after_action
+from tillbell.storage.ports.inbound import InboundReads
+
+FILLED_BY_CALLBACKS = ("psp_transaction_id", "source_id", "provider")  # where the owner gave none
+
+
+class NewTransaction(NamedTuple):
+    """A transaction as its owner creates it. `amount` is in minor units."""
+
+    direction: Direction
+    amount: int
+    currency: str
+    uid: str | None = None
+    source_id: str | None = None
+    provider: str | None = None
+    psp_transaction_id: str | None = None
+    user_id: str | None = None
+    merchant_reference: str | None = None
+    order_id: str | None = None
+    metadata: Mapping[str, Any] = {}
+    reserves: bool = False
+
+
+class ManualActions:
+    """Does what people do to transactions."""
+
+    def __init__(self, audited: AuditedDecisions) -> None:
+        self._audited = audited
+        self._database = audited.database
+
+    async def create(
+        self, app_id: str, new: NewTransaction, actor: str
+    ) -> tuple[Transaction, bool]:
+        """Create a transaction, or return the one that has this uid; say whether it is new.
+
+        `ConflictError` if that one differs.
+        """
+
+        async def decide(decision: Decision) -> tuple[Transaction, bool]:
+            if new.uid is not None:
+                known = await self._database.transaction(app_id, new.uid)
+                if known is not None:
+                    return _require_same(known, new), False
+            self._audited.check_accepting()
+            return decision.open_transaction(_created(decision, new)), True
+
+        return await self._audited.commit_unaudited(app_id, actor, decide)
+
+    async def change_status(
+        self, app_id: str, id_: str, action: str, act: ActionReason
+    ) -> Transaction | AwaitingSecondKey:
+        """Hold, release, approve, reject or cancel. `ConflictError` if its status forbids it."""
+
+        async def decide(decision: Decision) -> Transaction | AwaitingSecondKey:
+            transaction = await read_transaction(self._database, app_id, id_)
+            status = status_after_action(action, transaction)
+            if not isinstance(status, TransactionStatus):
+                raise ConflictError(status, code="illegal_transition")
+            awaiting = await self._audited.write_or_propose(
+                decision, f"transaction.{action}", transaction.id, act
+            )
+            if awaiting is not None:
+                return awaiting
+            return decision.advance(transaction, status, NoticeDetails(reason=act.reason))
+
+        return await self._audited.commit(app_id, act, decide)
+
+    async def reverse(
+        self, app_id: str, id_: str, amount: int | None, act: ActionReason
+    ) -> Transaction:
+        """Record that an approved transaction was undone: a linked transaction of its own.
+
+        `amount` is in minor units; None: all that is left.
+        """
+
+        async def decide(decision: Decision) -> Transaction:
+            transaction = await read_transaction(self._database, app_id, id_)
+            self._audited.write(decision, "transaction.reverse", transaction.id, act)
+            return await add_reversal(decision, self._database, transaction, amount, act.reason)
+
+        return await self._audited.commit(app_id, act, decide)
+
+
+async def read_transaction(reads: InboundReads, app_id: str, id_: str) -> Transaction:
+    """Return a transaction. `NotFound` if there is none."""
+    transaction = await reads.transaction(app_id, id_)
+    if transaction is None:
+        raise NotFound("There is no such transaction.")
+    return transaction
+
+
+async def add_reversal(
+    decision: Decision,
+    reads: InboundReads,
+    transaction: Transaction,
+    amount: int | None,
+    reason: str,
+) -> Transaction:
+    """Create the approved reversal or return of a transaction; return it."""
+    if transaction.status is not TransactionStatus.APPROVED:
+        raise ConflictError(
+            f"It is {transaction.status.value}; only what was Approved can be reversed.",
+            code="illegal_transition",
+        )
+    linked = await reads.linked_transactions(transaction.app_id, transaction.id)
+    left = amount_left(transaction, linked)
+    if not left:
+        raise ConflictError("Nothing is left of it to reverse.", code="illegal_transition")
+    if amount is not None and not 0 < amount <= left:
+        most = f"{format_amount(left, transaction.currency)} {transaction.currency}"
+        raise Invalid(Problem(("body", "amount"), f"{most} is left to reverse", "amount"))
+    # A new version of the payment: if another refund or reversal is added meanwhile, one of the
+    # two decisions fails and is made again with what is then left.
+    updated_at = max(decision.now, transaction.updated_at + 1)
+    decision.update_transaction(transaction, transaction._replace(updated_at=updated_at))
+    is_pay_in = transaction.direction is Direction.PAY_IN
+    reversal = linked_transaction(
+        transaction,
+        TransactionKind.REVERSAL if is_pay_in else TransactionKind.RETURN,
+        left if amount is None else amount,
+        id_=decision.new_id("trx"),
+        now=decision.now,
+    )
+    opened = decision.open_transaction(reversal)
+    return decision.advance(opened, TransactionStatus.APPROVED, NoticeDetails(reason=reason))
+
+
+def _created(decision: Decision, new: NewTransaction) -> Transaction:
+    return Transaction(
+        id=decision.new_id("trx"),
+        app_id=decision.app_id,
+        direction=new.direction,
+        kind=TransactionKind.PAYMENT,
+        status=TransactionStatus.PENDING,
+        amount=new.amount,
+        currency=new.currency,
+        created_at=decision.now,
+        updated_at=decision.now,
+        uid=new.uid,
+        substate="created",
+        psp_transaction_id=new.psp_transaction_id,
+        provider=new.provider,
+        source_id=new.source_id,
+        user_id=new.user_id,
+        merchant_reference=new.merchant_reference,
+        order_id=new.order_id,
+        metadata=dict(new.metadata),
+        reserves=new.reserves,
+        check_at=decision.now + SCHEDULE[0],
+    )
+
+
+def _require_same(known: Transaction, new: NewTransaction) -> Transaction:
+    """Return a known transaction. `ConflictError` if its owner now gives other values."""
+    differing = [
+        name
+        for name in NewTransaction._fields
+        if getattr(new, name) != getattr(known, name)
+        and not (name in FILLED_BY_CALLBACKS and getattr(new, name) is None)
+    ]
+    if differing:
+        raise ConflictError(
+            f"The uid {new.uid!r} is that of {known.id}, which differs in {', '.join(differing)}.",
+            code="uid_taken",
+        )
+    return known

@@ -1,0 +1,99 @@
+"""What manual actions have in common: actor, reason, audit entry, and with four eyes a second key.
+
+With four eyes the actions in `SECOND_KEY_ACTIONS` are only proposed at first. The same action by
+another key does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, TypeVar
+
+from tillbell.errors import Invalid, Problem
+from tillbell.process.decision import DecidedBy, Decision
+from tillbell.process.decisions import Decisions
+from tillbell.storage.ports.outbound import Page
+
+T = TypeVar("T")
+
+SECOND_KEY_ACTIONS = ("transaction.approve", "transaction.reject", "conflict.accept")
+RESEND = "transaction.resend"  # changes nothing: an earlier proposal stays valid
+_PROPOSED = ".proposed"
+
+
+class ActionReason(NamedTuple):
+    """Who acts, an API key's id, and why."""
+
+    actor: str
+    reason: str
+
+
+class AwaitingSecondKey(NamedTuple):
+    """The action is proposed. Another key must do the same."""
+
+    proposed_by: str
+
+
+class AuditedDecisions:
+    """Commits the decisions of people, each with its entry in the audit log."""
+
+    def __init__(self, decisions: Decisions, *, four_eyes: bool) -> None:
+        self._decisions = decisions
+        self._four_eyes = four_eyes
+        self.database = decisions.database
+
+    async def commit(
+        self, app_id: str, act: ActionReason, decide: Callable[[Decision], Awaitable[T]]
+    ) -> T:
+        """Commit a decision as `Decisions.commit` does. `Invalid` if no reason is given."""
+        if not act.reason.strip():
+            problem = Problem(("body", "reason"), "say why; it goes into the audit log", "missing")
+            raise Invalid(problem)
+        return await self.commit_unaudited(app_id, act.actor, decide)
+
+    async def commit_unaudited(
+        self, app_id: str, actor: str, decide: Callable[[Decision], Awaitable[T]]
+    ) -> T:
+        """Commit a decision that needs no reason."""
+        return await self._decisions.commit(app_id, DecidedBy(actor=actor), decide)
+
+    async def audit(self, app_id: str, action: str, target: str, act: ActionReason) -> None:
+        """Write into the audit log what is done elsewhere."""
+
+        async def decide(decision: Decision) -> None:
+            self.write(decision, action, target, act)
+
+        await self.commit(app_id, act, decide)
+
+    def write(self, decision: Decision, action: str, target: str, act: ActionReason) -> None:
+        """Write the audit entry of a decision. `Unavailable` while nothing may be stored."""
+        self.check_accepting()
+        decision.write_audit_entry(action, target, act.reason)
+
+    async def write_or_propose(
+        self, decision: Decision, action: str, target: str, act: ActionReason
+    ) -> AwaitingSecondKey | None:
+        """Write the audit entry; or propose the action, if it needs a second key that is not here.
+
+        If it returns `AwaitingSecondKey`, the decision must record nothing else.
+        """
+        if not await self._needs_second_key(decision.app_id, action, target, act):
+            self.write(decision, action, target, act)
+            return None
+        self.write(decision, action + _PROPOSED, target, act)
+        return AwaitingSecondKey(act.actor)
+
+    def check_accepting(self) -> None:
+        """Raise `Unavailable` while nothing may be stored."""
+        if self._decisions.publisher.refusal is not None:
+            raise self._decisions.publisher.refusal
+
+    async def _needs_second_key(
+        self, app_id: str, action: str, target: str, act: ActionReason
+    ) -> bool:
+        """Tell whether no other key has proposed this action just before."""
+        if not self._four_eyes or action not in SECOND_KEY_ACTIONS:
+            return False
+        entries = await self.database.audit(app_id, Page(limit=50), target)  # newest first
+        latest = next((entry for entry in entries if entry.action != RESEND), None)
+        return latest is None or latest.action != action + _PROPOSED or latest.actor == act.actor

@@ -1,0 +1,123 @@
+"""Resolving conflicts: a person keeps what we have, or accepts what was reported.
+
+| choice | leads to |
+| --- | --- |
+| keep | the transaction stays as it is |
+| accept | the reported status; it supersedes a final one, and an approved payment is reversed |
+| accept, of an unconfirmed refund or the like | its callback counts as proven and creates it |
+"""
+
+from __future__ import annotations
+
+from tillbell.errors import ConflictError, NotFound
+from tillbell.model.callbacks import Outcome, TransactionNotice
+from tillbell.model.sources import Trust
+from tillbell.model.transactions import (
+    TERMINAL,
+    MoneyConflict,
+    Transaction,
+    TransactionStatus,
+)
+from tillbell.process.decision import Decision
+from tillbell.process.manual.actions import add_reversal, read_transaction
+from tillbell.process.manual.audited import ActionReason, AuditedDecisions, AwaitingSecondKey
+from tillbell.process.payments import NoticeContext, PaymentDecider
+from tillbell.receive.reprocess import ReparsedCallback, Reprocessor
+from tillbell.rules.payments.booking import NoticeDetails, conflict_data
+from tillbell.rules.payments.conflicts import UNCONFIRMED_LINKED
+from tillbell.rules.payments.transitions import ReportedStatus, amount_left, judge_status
+
+
+class ConflictResolver:
+    """Resolves conflicts as people say."""
+
+    def __init__(self, audited: AuditedDecisions, reprocessor: Reprocessor) -> None:
+        self._audited = audited
+        self._database = audited.database
+        self._reprocessor = reprocessor
+        self._payments = PaymentDecider(audited.database)
+
+    async def resolve(
+        self, app_id: str, conflict_id: str, choice: str, act: ActionReason
+    ) -> MoneyConflict | AwaitingSecondKey:
+        """Resolve a conflict: `choice` is "keep" or "accept".
+
+        `NotFound` if it is not open, `ConflictError` if what was reported cannot be accepted.
+        """
+
+        async def decide(decision: Decision) -> MoneyConflict | AwaitingSecondKey:
+            conflict = await self._open_conflict(app_id, conflict_id)
+            transaction = await read_transaction(self._database, app_id, conflict.transaction_id)
+            awaiting = await self._audited.write_or_propose(
+                decision, f"conflict.{choice}", conflict.id, act
+            )
+            if awaiting is not None:
+                return awaiting
+            is_accepted = choice == "accept"
+            is_linked = conflict.kind == UNCONFIRMED_LINKED
+            reparsed = None
+            if is_accepted and is_linked:
+                reparsed = await self._reparse(conflict)
+                decision.conclude_again(reparsed.callback)
+            resolved = decision.resolve_conflict(conflict, choice, act.reason)
+            after = transaction
+            if is_accepted and not is_linked:
+                after = await self._accept(decision, transaction, conflict, act)
+            decision.publish_event("transaction.conflict", conflict_data(after, resolved), after)
+            if reparsed is not None:
+                await self._decide_as_proven(decision, reparsed)
+            return resolved
+
+        return await self._audited.commit(app_id, act, decide)
+
+    async def _open_conflict(self, app_id: str, conflict_id: str) -> MoneyConflict:
+        conflict = await self._database.conflict(app_id, conflict_id)
+        if conflict is None or conflict.resolved_at is not None:
+            raise NotFound("There is no such open conflict.")
+        return conflict
+
+    async def _accept(
+        self,
+        decision: Decision,
+        transaction: Transaction,
+        conflict: MoneyConflict,
+        act: ActionReason,
+    ) -> Transaction:
+        """Do what was reported: a step, one that supersedes, or a reversal of what was paid."""
+        status = conflict.status
+        if transaction.status is status:
+            return transaction
+        if transaction.status is TransactionStatus.APPROVED:
+            linked = await self._database.linked_transactions(transaction.app_id, transaction.id)
+            if amount_left(transaction, linked):
+                current = decision.current(transaction)
+                await add_reversal(decision, self._database, current, None, act.reason)
+            return transaction
+        if judge_status(ReportedStatus(status), transaction).outcome is Outcome.ILLEGAL:
+            raise ConflictError(f"It cannot be {status.value}.", code="illegal_transition")
+        supersedes = transaction.sequence if transaction.status in TERMINAL else None
+        details = NoticeDetails(reason=act.reason, supersedes=supersedes)
+        return decision.advance(transaction, status, details)
+
+    # ── an unconfirmed refund or the like ────────────────────────────────────────────────────────
+
+    async def _reparse(self, conflict: MoneyConflict) -> ReparsedCallback:
+        """Read the conflict's callback again. `ConflictError` if it cannot be read any more."""
+        callback = None
+        if conflict.callback_id is not None:
+            callback = await self._database.callback(conflict.app_id, conflict.callback_id)
+        reparsed = await self._reprocessor.reparse(callback) if callback is not None else None
+        if not isinstance(reparsed, ReparsedCallback) or reparsed.reading.outcome is not None:
+            why = "What the provider sent cannot be read any more. Keep it, and record a reversal."
+            raise ConflictError(why, code="callback_gone")
+        return reparsed
+
+    async def _decide_as_proven(self, decision: Decision, reparsed: ReparsedCallback) -> None:
+        """Decide a callback's notices about transactions as if they were signed.
+
+        In the same decision as the resolution, so that a crash cannot store one without the other.
+        """
+        for notice in reparsed.reading.notices:
+            if isinstance(notice, TransactionNotice):
+                context = NoticeContext(decision, reparsed.compiled, Trust.SIGNED, notice)
+                await self._payments.decide(context)

@@ -1,0 +1,71 @@
+"""Resending the message of a transaction's latest step, by hand.
+
+For a receiver that missed it, or to try a new endpoint. The message id and bytes stay the same,
+so a receiver that has it already can tell.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tillbell.deliver.config_cache import ConfigCache
+from tillbell.deliver.resend import DeliveryResender
+from tillbell.errors import ConflictError, NotFound
+from tillbell.model.messages import Message
+from tillbell.model.transactions import Transaction
+from tillbell.process.manual.audited import RESEND, ActionReason, AuditedDecisions
+
+
+class ResentMessage(NamedTuple):
+    """A message, and the endpoints that it was sent to again."""
+
+    message: Message
+    endpoint_ids: tuple[str, ...]
+
+
+class MessageResender:
+    """Resends messages of transactions."""
+
+    def __init__(
+        self,
+        audited: AuditedDecisions,
+        config_cache: ConfigCache,
+        delivery_resender: DeliveryResender,
+    ) -> None:
+        self._audited = audited
+        self._database = audited.database
+        self._config_cache = config_cache
+        self._delivery_resender = delivery_resender
+
+    async def resend(self, transaction: Transaction, act: ActionReason) -> ResentMessage:
+        """Resend to every endpoint that had the message or wants it now. Audited first.
+
+        `ConflictError` if the message is deleted, or no endpoint wants it.
+        """
+        app_id = transaction.app_id
+        message = await self._latest_message(transaction)
+        endpoint_ids = await self._endpoint_ids(message)
+        if not endpoint_ids:
+            raise ConflictError(f"No endpoint wants {message.event_type}.", code="no_endpoint")
+        await self._audited.audit(app_id, RESEND, transaction.id, act)
+        for endpoint_id in endpoint_ids:
+            await self._delivery_resender.resend(app_id, message.id, endpoint_id)
+        return ResentMessage(message, endpoint_ids)
+
+    async def _latest_message(self, transaction: Transaction) -> Message:
+        transitions = await self._database.transitions(transaction.app_id, transaction.id)
+        message_id = str(transitions[-1].details.get("messageId", ""))
+        message = await self._database.message(transaction.app_id, message_id)
+        if message is None or await self._database.body(message.app_id, message.id) is None:
+            raise ConflictError("The message of its latest step is no longer kept.", code="gone")
+        return message
+
+    async def _endpoint_ids(self, message: Message) -> tuple[str, ...]:
+        view = await self._config_cache.view(message.app_id)
+        if view is None:
+            raise NotFound("There is no such application.")
+        routes = view.routes(message.event_type, message.channels)
+        deliveries = await self._database.deliveries_of_message(message.app_id, message.id)
+        wanting = [route.compiled.endpoint.id for route in routes]
+        had = [d.endpoint_id for d in deliveries if d.endpoint_id in view.compiled_endpoints]
+        return tuple(dict.fromkeys((*wanting, *had)))
