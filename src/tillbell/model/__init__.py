@@ -1,1 +1,1 @@
-"""The nouns: records without behaviour or I/O."""
+"""The records that everything else is about. No behaviour, no I/O."""

@@ -1,4 +1,4 @@
-"""E-mails and suppressed addresses: what mail services tell."""
+"""Sent e-mails, and suppressed addresses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Email(Record, frozen=True, kw_only=True):
     email_id: str
     status: str  # sent, delivered, bounced or complained
     to: tuple[str, ...] = ()
-    order_id: str | None = None  # as the mail's tags tell
+    order_id: str | None = None  # from the tags of the e-mail
     reason: str | None = None  # why it was not delivered
     source_id: str = ""
     news_at: Micros | None = None

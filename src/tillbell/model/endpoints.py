@@ -1,4 +1,4 @@
-"""Endpoints: where subscribers want messages, and how they have been doing."""
+"""Endpoints: where subscribers want messages, and their health."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from tillbell.model.records import Record
 
 
 class SigningSecret(msgspec.Struct, frozen=True, kw_only=True):
-    """One secret of an endpoint, sealed by the vault with the endpoint's id as context."""
+    """One secret of an endpoint or source, encrypted by the vault with its id as context."""
 
     sealed: str
     expires_at: Micros | None = None  # None: the current one
 
 
 class EndpointStatus(StrEnum):
-    """May we send to it? Only `ACTIVE` may."""
+    """Whether we send to an endpoint: only while it is `ACTIVE`."""
 
     ACTIVE = "active"
     DISABLED = "disabled"  # by its owner, or by the receiver's 410
-    PAUSED = "paused"  # by us, after days of nothing but failures; messages are kept
+    PAUSED = "paused"  # by us, after days in which every attempt failed; messages are kept
 
 
 class Endpoint(Record, frozen=True, kw_only=True):
-    """Where a subscriber wants messages, and in which dialect."""
+    """Where a subscriber wants messages, and in which format."""
 
     url: str
     description: str = ""
     profile: str = "standard"
     status: EndpointStatus = EndpointStatus.ACTIVE
-    status_reason: str | None = None  # owner, gone, failing: why it is not active
+    status_reason: str | None = None  # why it is not active: "owner", "gone", "failing"
     selectors: tuple[str, ...] | None = None  # None: every event type
     channels: tuple[str, ...] | None = None  # None: every channel
     throttle_rate: int | None = None  # messages a second
     max_concurrency: int | None = None  # attempts at once; None: the server's default
     metadata: dict[str, str] = {}
-    secrets: tuple[SigningSecret, ...] = ()  # newest first; empty: unsigned profile without secret
-    headers: dict[str, str] = {}  # custom headers; values sealed by the vault
-    secret_headers: tuple[str, ...] = ()  # names in `headers` whose value is never shown
+    secrets: tuple[SigningSecret, ...] = ()  # newest first; empty if its profile does not sign
+    headers: dict[str, str] = {}  # custom headers; values encrypted by the vault
+    secret_headers: tuple[str, ...] = ()  # names in `headers` whose values are never shown
     retry_schedule: tuple[int, ...] | None = None  # seconds before attempt 2, 3, …; None: profile's
     timeout_s: int | None = None
     success: str | None = None  # "2xx" or "200"
@@ -50,8 +50,8 @@ class Endpoint(Record, frozen=True, kw_only=True):
 
 
 class EndpointHealth(Record, frozen=True, kw_only=True):
-    """How an endpoint has been doing. `id` is the endpoint's."""
+    """Since when an endpoint fails, and which warnings were sent. `id` is the endpoint's."""
 
-    failing_since: Micros | None = None  # first failure after the last success
+    failing_since: Micros | None = None  # the first failure after the last success
     last_success_at: Micros | None = None
-    warned: tuple[str, ...] = ()  # warnings already sent in this failure: "1h", "1d", "4d"
+    warned: tuple[str, ...] = ()  # warnings sent since then: "1h", "1d", "4d"

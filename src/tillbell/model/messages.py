@@ -1,4 +1,4 @@
-"""Messages, their deliveries, and the attempts to make them."""
+"""Messages, their deliveries, and the attempts of deliveries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tillbell.clock import Micros
 
 
 class Message(NamedTuple):
-    """One published fact, immutable. Its payload is stored apart (`OutboundStore.body`)."""
+    """One published fact. It never changes. Its payload is stored apart (`OutboundStore.body`)."""
 
     id: str
     app_id: str
@@ -20,16 +20,16 @@ class Message(NamedTuple):
     tags: tuple[str, ...] = ()
     deliver_at: Micros | None = None
     order_key: str | None = None
-    expires_at: Micros | None = None  # payload is purged then; None: by the server's retention
+    expires_at: Micros | None = None  # of its payload; None: by the server's retention
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands. The first two are open: something will still happen."""
+    """How a delivery stands. The first two are open: more attempts may follow."""
 
     WAITING = "waiting"  # due now or later: first attempt or retry
     SENDING = "sending"  # leased: an attempt is open
     SUCCEEDED = "succeeded"
-    FAILED = "failed"  # every attempt used up; can be resent
+    FAILED = "failed"  # no attempt is left; it can be resent
     DISCARDED = "discarded"  # its endpoint was removed
 
 
@@ -37,25 +37,25 @@ OPEN_STATES = (DeliveryState.WAITING, DeliveryState.SENDING)
 
 
 class Trigger(StrEnum):
-    """Why an attempt was made."""
+    """Why an attempt is made."""
 
     SCHEDULED = "scheduled"
     MANUAL = "manual"  # resend, recover or replay by a person or the API
 
 
 class Delivery(NamedTuple):
-    """The duty to bring one message to one endpoint; the same id over retries and resends.
+    """The duty to bring one message to one endpoint. Its id stays over retries and resends.
 
-    `due_at` is when it may be claimed; while `SENDING` it is the end of the lease.
-    `attempts` counts every attempt ever opened, `tries` those of the present run
-    of the schedule (a resend starts a new run). `token` fences the lease.
+    `due_at` is when it may be claimed; while `SENDING` it is the end of the lease. `attempts`
+    counts all attempts, `tries` those of the present run of the schedule (a resend starts a new
+    run). `token` rises with each claim: a result with an old token is ignored.
     """
 
     id: str
     app_id: str
     endpoint_id: str
     message_id: str
-    variant: str  # which rendered body: "" is the payload as published
+    variant: str  # which of the rendered bodies; "": the payload as published
     state: DeliveryState
     due_at: Micros
     created_at: Micros
@@ -63,7 +63,7 @@ class Delivery(NamedTuple):
     tries: int = 0
     token: int = 0
     trigger: Trigger = Trigger.SCHEDULED
-    started_at: Micros | None = None  # when the open attempt began
+    started_at: Micros | None = None  # when the running attempt began
     order_key: str | None = None
 
 
@@ -102,12 +102,12 @@ class Attempt(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What the sender saw. A receiver that fails is a value: `error` names the class of failure.
+    """What the HTTP client got. A receiver that fails is a value: `error` names the failure.
 
-    `error` is "" when a whole status line was read; then `status` is set. Classes:
+    `error` is "" if a whole status line was read; then `status` is set. Failures:
     blocked_url, blocked_address, blocked_header, unusable (as it is stored), dns_error,
     dns_timeout, connect_timeout, connect_refused, connect_error, tls_error, timeout, reset,
-    protocol_error, overloaded (of our own: too few descriptors or slots).
+    protocol_error, overloaded (our own: too few file descriptors or slots).
     """
 
     status: int
@@ -120,9 +120,9 @@ class Reply(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A delivery that we may send now, with all that the attempt needs.
+    """A due delivery that this process has claimed, with all that an attempt needs.
 
-    `body` is None when the payload has been purged: nothing can be sent any more.
+    `body` is None if the payload is deleted: nothing can be sent any more.
     """
 
     delivery: Delivery

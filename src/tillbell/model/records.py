@@ -1,7 +1,7 @@
-"""Records that owners configure: applications, event types, keys, tasks.
+"""What users configure: applications, event types, keys; and tasks, cursors.
 
-Instants (`…_at`) are `Micros`, durations end in their unit. Records are frozen; a change is a new
-record. Which word means what: ARCHITECTURE.md, *Words*.
+Times (`…_at`) are `Micros`; the names of durations end in their unit. Records are frozen: a change
+makes a new record.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from tillbell.clock import Micros
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """Base of the things that users configure. It only carries msgspec's options.
+    """Base of what is stored as JSON with an id. It only sets msgspec's options.
 
-    `id` names it, `scope` is the id of the application it belongs to ("" for none),
-    `uid` is the name its owner gave it, unique within kind and scope.
+    `scope` is the id of the application that it belongs to, "" for none. `uid` is the name that
+    its owner gave it, unique within kind and scope.
     """
 
     id: str
@@ -35,11 +35,11 @@ class Application(Record, frozen=True, kw_only=True):
     name: str
     throttle_rate: int | None = None
     metadata: dict[str, str] = {}
-    check_schemas: bool = False  # refuse messages that break their event type's schema
+    check_schemas: bool = False  # refuse messages that do not fit their event type's schema
 
 
 class EventType(Record, frozen=True, kw_only=True):
-    """A kind of message that the operator registered. `uid` is its name, `order.paid`."""
+    """A registered kind of message. `uid` is its name: `order.paid`."""
 
     description: str = ""
     schemas: dict[str, Any] | None = None  # version → JSON Schema
@@ -59,27 +59,29 @@ class KeyScope(StrEnum):
 
 
 class ApiKey(Record, frozen=True, kw_only=True):
-    """A key to the API. Only a hash is kept. A portal token is a key bound to one application."""
+    """A key to the API. Only its hash is stored. A portal token is a key for one application."""
 
     name: str
     hash: str  # hex SHA-256 of the key's text
     last4: str
     scopes: tuple[str, ...]
-    app_id: str | None = None  # bound to this application
+    app_id: str | None = None  # it opens only this application
     capabilities: tuple[str, ...] | None = None  # of a portal token
     session_id: str | None = None
     expires_at: Micros | None = None
 
 
 class KeyUse(Record, frozen=True, kw_only=True):
-    """When an API key was last used. `id` is the key's; apart from it, so that a revoked key
-    cannot come back by being used."""
+    """When an API key was last used. `id` is the key's.
+
+    A record of its own, so that using a key can never restore one that was revoked.
+    """
 
     last_used_at: Micros
 
 
 class TaskStatus(StrEnum):
-    """Where a background task stands."""
+    """How a background task stands."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -87,7 +89,7 @@ class TaskStatus(StrEnum):
 
 
 class Task(Record, frozen=True, kw_only=True):
-    """Long work (recover, bulk replay) that survives a restart: it goes on at `cursor`."""
+    """Long work (recover, bulk replay) that survives a restart: it continues at `cursor`."""
 
     kind: str
     status: TaskStatus = TaskStatus.RUNNING

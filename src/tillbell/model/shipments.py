@@ -1,4 +1,4 @@
-"""Shipments: what carriers tell of a parcel."""
+"""Shipments: parcels and how they stand."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from tillbell.model.records import Record
 
 
 class Shipment(Record, frozen=True, kw_only=True):
-    """A parcel. `uid` is the carrier's name and code of it: `dexpress:TT0000000001`."""
+    """A parcel. `uid` is the carrier's name and its tracking number: `dexpress:TT0000000001`."""
 
     carrier: str
     tracking_number: str
     status: str
     substate: str | None = None
     raw_status: str = ""
-    reference: str | None = None  # the order, as the merchant told the carrier
+    reference: str | None = None  # the order, as the merchant named it to the carrier
     source_id: str = ""
     news_at: Micros | None = None
     news_sequence: int | None = None

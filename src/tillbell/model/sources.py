@@ -1,4 +1,4 @@
-"""Sources: accounts at providers, and how far their callbacks are trusted."""
+"""Sources: accounts at providers, and how well their callbacks prove who sent them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Trust(IntEnum):
     NONE = 0
     NETWORK = 1  # by its address only
     SECRET = 2  # a shared token or password
-    PARTIALLY_SIGNED = 3  # a signature that does not cover all that matters
+    PARTIALLY_SIGNED = 3  # a signature that does not cover everything that matters
     SIGNED = 4
 
     @property
@@ -25,23 +25,23 @@ class Trust(IntEnum):
 
 
 class ConfirmationPolicy(StrEnum):
-    """What is done with news that is not proven well enough to move money by itself."""
+    """How a notice is confirmed that is not proven well enough to move money by itself."""
 
-    PULL = "pull"  # ask the provider, at the source's look-up
-    REVIEW = "review"  # show it to a person
-    TRUST = "trust"  # believe it: the owner's explicit choice
+    PULL = "pull"  # the provider is asked, with the source's look-up
+    REVIEW = "review"  # a person is asked
+    TRUST = "trust"  # it is believed: the owner chose so
 
 
 class Source(Record, frozen=True, kw_only=True):
-    """One configured sender at one provider: account, secrets, mode, URL token."""
+    """One configured sender of callbacks at one provider: account, secrets, URL token."""
 
     name: str
     provider: str
-    token: str  # sealed; the last segment of its URL
-    token_hash: str  # by which a request finds it
-    secrets: tuple[SigningSecret, ...] = ()  # newest first, sealed with the source's id as context
-    config: dict[str, Any] = {}  # what the adapter understands, as its owner gave it
-    sealed_config: dict[str, str] = {}  # those settings that are secrets, each sealed
-    is_default: bool = False  # serves the provider's URL without a token
+    token: str  # encrypted; the last segment of its URL
+    token_hash: str  # hash of the token, by which a request finds its source
+    secrets: tuple[SigningSecret, ...] = ()  # newest first, encrypted
+    config: dict[str, Any] = {}  # settings of the adapter, as the owner gave them
+    sealed_config: dict[str, str] = {}  # the settings that are secrets, each encrypted
+    is_default: bool = False  # it serves the provider's URL without a token
     is_enabled: bool = True
     metadata: dict[str, str] = {}

@@ -1,7 +1,7 @@
-"""The nouns of money: transactions, their transitions, effects and conflicts.
+"""Transactions (always money, never SQL), their transitions, effects and conflicts.
 
-Amounts are integers in minor units of their currency (money.py). The rules are in
-rules/payments/transitions.py.
+Amounts are integers in minor units of their currency (money.py). What may follow what is decided
+in rules/payments/transitions.py.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from typing import Any, NamedTuple
 
 from tillbell.clock import Micros
 
-AMOUNT_MAX = 2**63 - 1  # minor units: what a store's integers hold
+AMOUNT_MAX = 2**63 - 1  # minor units: the largest integer that the databases hold
 
 
 class Direction(StrEnum):
-    """Whose money moves. Always from our own record, never from a callback."""
+    """Which way money moves. Always taken from our own record, never from a callback."""
 
     PAY_IN = "pay_in"
     PAY_OUT = "pay_out"
 
 
 class TransactionKind(StrEnum):
-    """What a transaction is. All but a payment belong to a parent."""
+    """What a transaction is. All but a payment are linked to a parent."""
 
     PAYMENT = "payment"  # a pay-in or pay-out of its own
     REFUND = "refund"
     CHARGEBACK = "chargeback"
     CHARGEBACK_REVERSAL = "chargeback_reversal"
-    REVERSAL = "reversal"  # of an approved pay-in, recorded by an operator or told by a provider
-    RETURN = "return"  # an approved pay-out that the bank gave back
+    REVERSAL = "reversal"  # of an approved pay-in, recorded by hand or reported by a provider
+    RETURN = "return"  # of an approved pay-out: the bank gave it back
 
 
 class TransactionStatus(StrEnum):
-    """Where a transaction stands. The last five are terminal."""
+    """How a transaction stands. The last five are final."""
 
     PENDING = "Pending"
     ON_HOLD = "On Hold"
@@ -59,7 +59,7 @@ TERMINAL = NEGATIVE | {TransactionStatus.APPROVED}
 
 
 class EffectKind(StrEnum):
-    """A once-only consequence for an account. The database allows one of each kind."""
+    """What a transition does to an account. The database allows each kind once per transaction."""
 
     RESERVE = "reserve"
     CREDIT = "credit"
@@ -68,10 +68,10 @@ class EffectKind(StrEnum):
 
 
 class Transaction(NamedTuple):
-    """A money matter. `sequence` is the number of its last transition, and its version.
+    """A payment or pay-out, or a refund, chargeback, reversal or return of one.
 
-    A creation is transition 1 (Pending). Any change that is no transition (a provider id
-    learned, a look-up planned) raises only `version`.
+    `sequence` is the number of its last transition; its creation is number 1 (Pending). Every
+    change raises `version`, also one that is no transition: a provider's id, a planned check.
     """
 
     id: str
@@ -102,41 +102,41 @@ class Transaction(NamedTuple):
     order_id: str | None = None
     parent_id: str | None = None
     metadata: dict[str, Any] = {}
-    reserves: bool = False  # a pay-out whose amount was reserved when it was created
-    news_at: Micros | None = None  # provider's time of the last applied news
+    reserves: bool = False  # a pay-out whose amount is reserved at its creation
+    news_at: Micros | None = None  # when the provider says the last applied status came to be
     news_sequence: int | None = None
-    check_at: Micros | None = None  # when the janitor looks at it next; None: never
-    checks: int = 0  # how often it has looked
+    check_at: Micros | None = None  # when its status is checked next; None: never
+    checks: int = 0  # how often it was checked
     if_silent: TransactionStatus | None = (
-        None  # what it becomes at `check_at` when nothing is heard till then
+        None  # its status at `check_at`, if nothing is heard until then
     )
 
 
 class Transition(NamedTuple):
-    """One step of a transaction; `sequence` counts them without gaps."""
+    """One step of a transaction from one status to another. `sequence` has no gaps."""
 
     transaction_id: str
     sequence: int
     previous_status: TransactionStatus | None
     status: TransactionStatus
     at: Micros
-    callback_id: str | None = None  # what told us; None: the API, an operator or the janitor
-    actor: str | None = None  # the API key that did it
+    callback_id: str | None = None  # that reported it; None: an action or a status check
+    actor: str | None = None  # the API key that acted, or "janitor": a status check
     substate: str | None = None
     reason: str | None = None
     raw_status: str | None = None
     message: str | None = None
     trust: str | None = None
-    supersedes: int | None = None  # sequence of the terminal step that it overrules
+    supersedes: int | None = None  # sequence number of the final step that it overrules
     details: dict[str, Any] = {}
 
 
 class Effect(NamedTuple):
-    """A consequence; unique for (transaction, kind)."""
+    """What a transition does to an account. Unique for (transaction, kind)."""
 
     transaction_id: str
     kind: EffectKind
-    sequence: int  # of the transition that caused it
+    sequence: int  # of its transition
     amount: int
     currency: str
     at: Micros
@@ -144,18 +144,18 @@ class Effect(NamedTuple):
 
 
 class MoneyConflict(NamedTuple):
-    """News that contradicts what is settled. It waits for a person; money does not move."""
+    """A report that contradicts what is final, or is doubtful. A person decides; no money moves."""
 
     id: str
     app_id: str
     transaction_id: str
-    status: TransactionStatus  # that the news claims
-    current: TransactionStatus  # that we have
+    status: TransactionStatus  # that is reported
+    current: TransactionStatus  # that the transaction has
     at: Micros
     severity: str  # "normal", "high", "critical"
     kind: str = "contradiction"  # or "mismatch", "unconfirmed", "unconfirmed_linked", "stuck"
     callback_id: str | None = None
-    amount: int | None = None  # that the news claims
+    amount: int | None = None  # that is reported, in minor units
     currency: str | None = None
     why: str = ""
     resolved_at: Micros | None = None
@@ -170,8 +170,8 @@ class AuditEntry(NamedTuple):
     id: str
     app_id: str
     at: Micros
-    actor: str  # id of the API key
+    actor: str  # the API key's id
     action: str  # transaction.hold, transaction.approve, conflict.accept
-    target: str  # id of what it was done to
+    target: str  # the id of what it was done to
     reason: str
     details: dict[str, Any] = {}
