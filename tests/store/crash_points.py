@@ -26,7 +26,7 @@ from tillbell.clock import DAY, SECOND
 from tillbell.model.messages import Message, Trigger
 from tillbell.model.records import Application
 from tillbell.storage.ports.inbound import ChangeSet, ReceivedCallback
-from tillbell.storage.ports.outbound import Publication
+from tillbell.storage.ports.outbound import IdempotencyUse, Publication
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
@@ -242,7 +242,9 @@ WRITES = (
     Write(
         "store_idempotent_answer",
         _nothing,
-        lambda w, _: w.store.store_idempotent_answer("key", "print", b"answer", w.now),
+        lambda w, _: w.store.store_idempotent_answer(
+            IdempotencyUse("key", "print", b"answer"), w.now
+        ),
         lambda w, _: _is_remembered(w),
     ),
     Write(

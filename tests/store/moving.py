@@ -25,7 +25,7 @@ Life = messages.Life | books.Life
 
 
 class Lived(NamedTuple):
-    """A SQLite store at rest, and the lives that filled it with the specification beside."""
+    """A SQLite store at rest, and the lives that filled it with the model beside."""
 
     path: Path
     lives: tuple[Life, ...]
@@ -63,14 +63,14 @@ async def go_on(life: Life, url: str, clock: ManualClock) -> None:
     """Let a life go on in PostgreSQL: its leases ended when it was moved."""
     life.lives = PostgresLives(url, clock)
     life.real = await life.lives.begin()
-    await life.specification.release_all_leases(clock.now())
+    await life.model.release_all_leases(clock.now())
 
 
 # A process for each number: killed at that point of its move, if it comes so far.
 MOVER = """
 import os, signal, sys
 from pathlib import Path
-from tillbell.storage.move import Manner, move
+from tillbell.storage.move.mover import MoveOptions, move
 from tillbell.testing import ManualClock
 
 path, url, now = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
@@ -85,7 +85,7 @@ def die_at(left):
 
 for left in map(int, sys.argv[4:]):
     if os.fork() == 0:
-        manner = Manner(batch_rows=3, fault=die_at(left))
+        manner = MoveOptions(batch_rows=3, fault=die_at(left))
         assert move(path, url, ManualClock(now), manner).is_proven
         os._exit(0)
     print(-os.waitstatus_to_exitcode(os.wait()[1]))

@@ -52,7 +52,7 @@ async def test_callbacks_go_when_they_are_done_with(till: Till) -> None:
     fresh = await till.receive("b")
     retry_at = till.world.now + HOUR
     waiting = await till.conclude(
-        await till.receive("c"), UNMATCHED, retry_at=retry_at, waits_for=("order-1",)
+        await till.receive("c"), UNMATCHED, retry_at=retry_at, awaited_references=("order-1",)
     )
     till.world.clock.advance(1)
     await purge(till, callbacks_before=till.world.now)
@@ -67,7 +67,7 @@ async def test_callbacks_go_when_they_are_done_with(till: Till) -> None:
 
 async def test_item_keys_are_forgotten_after_two_days(till: Till) -> None:
     seen = ((till.source, "item"),)
-    await till.do(conclusion=till.conclusion(await till.receive("k")), seen=seen)
+    await till.do(conclusion=till.conclusion(await till.receive("k")), item_keys=seen)
     till.world.clock.advance(2 * 86_400)
     await purge(till)
     assert await till.store.new_item_keys(till.world.app, till.source, ["item"]) == set()
@@ -118,7 +118,7 @@ async def fill(till: Till, app: str) -> Transaction:
         item_keys=((f"src_{app}", "item"),),
     )
     retry_at = till.world.now + DAY
-    await till.conclude(waiting, UNMATCHED, retry_at=retry_at, waits_for=("order-1",))
+    await till.conclude(waiting, UNMATCHED, retry_at=retry_at, awaited_references=("order-1",))
     return payment
 
 

@@ -1,4 +1,4 @@
-"""A random life of the books beside the specification: after every step, every row is equal.
+"""A random life of the books beside the model: after every step, every row is equal.
 
 Right decisions, late ones that cross, and wrong ones that must fail in both. A crash takes the
 files as they are on disk. A failing seed is in the test's name; run it with `-k seed_<n>_`.
@@ -15,6 +15,7 @@ import pytest
 
 from tests.scale import full_or_tenth, soak
 from tests.store.lives import Lives
+from tests.store.model import ModelStore
 from tests.store.till import CREDIT, DEBIT, PENDING, RELEASE, REQUEST, RESERVE, UNMATCHED, Till
 from tests.store.world import World
 from tillbell.clock import DAY, HOUR
@@ -31,7 +32,7 @@ from tillbell.storage.ports.inbound import (
     TransactionWrite,
 )
 from tillbell.storage.ports.outbound import Page
-from tillbell.testing import ManualClock, MemoryStore
+from tillbell.testing import ManualClock
 
 SEEDS = [
     *(("sqlite", n) for n in range(full_or_tenth(40))),
@@ -44,22 +45,22 @@ FAILURE = "it failed"
 
 
 class Life:
-    """One store and the specification, told the same things."""
+    """One store and the model of it, which get the same calls."""
 
     def __init__(self, seed: int, lives: Lives, real: Database, clock: ManualClock) -> None:
         self.random = random.Random(seed)
         self.clock = clock
         self.lives = lives
         self.real = real
-        self.specification = MemoryStore()
-        self.till = Till(World(self.specification, clock))
+        self.model = ModelStore()
+        self.till = Till(World(real, clock))
         self.apps = [self.till.world.app, self.till.world.other_app]
         self.sources = [self.till.source, self.till.second]
         self.past: list[ChangeSet] = []
 
-    async def both(self, call: Callable[[Database], Awaitable[Any]]) -> Any:
+    async def both(self, call: Callable[[Any], Awaitable[Any]]) -> Any:
         """Make one call to both; they must answer alike, or both fail."""
-        expected = await _answer(call, self.specification)
+        expected = await _answer(call, self.model)
         assert await _answer(call, self.real) == expected
         return expected
 
@@ -109,7 +110,7 @@ class Life:
         return self.random.choice(sorted(rows.values())) if rows else None
 
     async def conclude(self) -> None:
-        callback: Callback | None = self.pick(self.specification.known_callbacks)
+        callback: Callback | None = self.pick(self.model.known_callbacks)
         if callback is None:
             return
         outcome = self.random.choice([*Outcome, UNMATCHED, UNMATCHED, UNMATCHED])
@@ -119,10 +120,10 @@ class Life:
             told = told._replace(retry_at=self.till.world.now + HOUR, awaited_references=names)
         seen = ((callback.source_id, self.random.choice("xyz")),)
         seen = seen if self.random.random() < 0.3 else ()
-        await self.change(conclusion=told, seen=seen)
+        await self.change(conclusion=told, item_keys=seen)
 
     async def reopen(self) -> None:
-        callback = self.pick(self.specification.known_callbacks)
+        callback = self.pick(self.model.known_callbacks)
         if callback is not None:
             await self.both(lambda store: store.reopen_callback(callback.app_id, callback.id))
 
@@ -133,11 +134,9 @@ class Life:
         chance, till = self.random.random, self.till
         if chance() < 0.2:
             parts["publications"] = (till.publication(event_id=self.random.choice(["e", None])),)
-        if chance() < 0.1:
-            parts["idempotency"] = (self.random.choice("pq"), "print", b"answer")
         if chance() < 0.2:
             parts["audit"] = (till.audit_entry(self.random.choice("st")),)
-        known = self.pick(self.specification.known_transactions)
+        known = self.pick(self.model.known_transactions)
         if known is not None and chance() < 0.1:
             parts["conflicts"] = (till.conflict(known),)
         change = ChangeSet(**parts)
@@ -177,20 +176,20 @@ class Life:
         return self.till.step(before, *statuses, effects=effects, **fields)
 
     def any_step(self) -> TransactionWrite:
-        known = self.pick(self.specification.known_transactions)
+        known = self.pick(self.model.known_transactions)
         return self.following(known) if known and self.random.random() < 0.7 else self.opening()
 
     async def create(self) -> None:
         await self.change(transaction_writes=(self.opening(),))
 
     async def move(self) -> None:
-        known = self.pick(self.specification.known_transactions)
+        known = self.pick(self.model.known_transactions)
         if known is not None:
             await self.change(transaction_writes=(self.following(known),))
 
     async def link(self) -> None:
         """Refund a payment, perhaps too much of it or for the second time."""
-        known: Transaction | None = self.pick(self.specification.known_transactions)
+        known: Transaction | None = self.pick(self.model.known_transactions)
         if known is None or known.kind is not TransactionKind.PAYMENT:
             return
         amount = self.random.choice([10, 60, 100])
@@ -219,9 +218,9 @@ class Life:
         await self.both(lambda store: store.commit_changes(ChangeSet(transaction_writes=(broken,))))
 
     async def resolve(self) -> None:
-        conflict = self.pick({c.id: c.id for c in self.specification.known_conflicts.values()})
+        conflict = self.pick({c.id: c.id for c in self.model.known_conflicts.values()})
         if conflict is not None:
-            known = self.specification.known_conflicts[conflict]
+            known = self.model.known_conflicts[conflict]
             resolved = known._replace(resolved_at=self.till.world.now, resolution="keep")
             await self.change(resolved=(resolved,))
 
@@ -262,16 +261,18 @@ class Life:
         await self.both(lambda store: store.counts())
         for source in self.sources:
             for app in self.apps:
-                await self.both(lambda store, a=app, s=source: store.unseen(a, s, list("xyz")))
+                await self.both(
+                    lambda store, a=app, s=source: store.new_item_keys(a, s, list("xyz"))
+                )
         for app in self.apps:
             await self.compare_app(app)
-        for known in list(self.specification.known_transactions.values()):
+        for known in list(self.model.known_transactions.values()):
             for app in self.apps:
                 await self.both(lambda store, a=app, t=known: store.transitions(a, t.id))
                 await self.both(lambda store, a=app, t=known: store.effects(a, t.id))
-                await self.both(lambda store, a=app, t=known: store.children(a, t.id))
-        for callback in list(self.specification.known_callbacks.values()):
-            await self.both(lambda store, c=callback: store.request(c.app_id, c.id))
+                await self.both(lambda store, a=app, t=known: store.linked_transactions(a, t.id))
+        for callback in list(self.model.known_callbacks.values()):
+            await self.both(lambda store, c=callback: store.callback_request(c.app_id, c.id))
 
     async def compare_app(self, app: str) -> None:
         named = References(("a", "u1"), ("b", "c"))
@@ -285,7 +286,7 @@ class Life:
         await self.both(lambda store: store.audit(app, ALL))
 
 
-async def _answer(call: Callable[[Database], Awaitable[Any]], store: Database) -> Any:
+async def _answer(call: Callable[[Any], Awaitable[Any]], store: Any) -> Any:
     try:
         return await call(store)
     except Exception as error:
@@ -294,7 +295,7 @@ async def _answer(call: Callable[[Database], Awaitable[Any]], store: Database) -
 
 @soak
 @pytest.mark.parametrize(("store", "seed"), SEEDS, ids=[f"{s}-seed_{n}_" for s, n in SEEDS])
-async def test_a_random_life_of_the_books_agrees_with_the_specification(
+async def test_a_random_life_of_the_books_agrees_with_the_model(
     store: str, seed: int, make_lives: Callable[[str], Lives], clock: ManualClock
 ) -> None:
     lives = make_lives(store)

@@ -222,7 +222,7 @@ def test_of_a_server_that_has_died_nothing_is_known_and_the_link_is_of_no_use(
     with psycopg.connect(postgres_url, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
     with pytest.raises(StoreUnavailable):
-        asked()
+        asked.rows()
     with pytest.raises(StoreUnavailable):
         link.rollback()
 

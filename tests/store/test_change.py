@@ -26,7 +26,7 @@ from tillbell.storage.ports.inbound import (
     PreconditionFailed,
     RecordWrite,
 )
-from tillbell.storage.ports.outbound import ALL, RepeatedRequest
+from tillbell.storage.ports.outbound import ALL
 
 
 async def test_a_change_makes_all_of_a_decision_true(till: Till) -> None:
@@ -45,7 +45,6 @@ async def test_a_change_makes_all_of_a_decision_true(till: Till) -> None:
         publications=(news,),
         item_keys=((till.source, "item"),),
         audit=(entry,),
-        idempotency=("key", "print", b"answer"),
     )
     store, app = till.store, till.world.app
 
@@ -64,7 +63,6 @@ async def test_a_change_makes_all_of_a_decision_true(till: Till) -> None:
     assert (await store.counts()).waiting == 1
     assert await store.new_item_keys(till.world.app, till.source, ["item", "other"]) == {"other"}
     assert await store.audit(app, ALL) == [entry]
-    assert await store.idempotent_answer("key") == RepeatedRequest("print", b"answer")
     assert await store.unprocessed_callbacks("", 10) == []
 
 
@@ -160,7 +158,7 @@ async def test_an_unmatched_callback_waits_under_its_references(till: Till) -> N
     callback = await till.receive("k")
     retry_at = till.world.now + HOUR
     waiting = await till.conclude(
-        callback, UNMATCHED, retry_at=retry_at, waits_for=("order-1", "psp-1", "order-1")
+        callback, UNMATCHED, retry_at=retry_at, awaited_references=("order-1", "psp-1", "order-1")
     )
     app = till.world.app
 
@@ -176,8 +174,8 @@ async def test_an_unmatched_callback_waits_under_its_references(till: Till) -> N
 async def test_a_callback_that_waits_is_concluded_again(till: Till) -> None:
     callback = await till.receive("k")
     at = till.world.now
-    await till.conclude(callback, UNMATCHED, retry_at=at, waits_for=("a", "b"))
-    await till.conclude(callback, UNMATCHED, retry_at=at + 1, waits_for=("b", "c"))
+    await till.conclude(callback, UNMATCHED, retry_at=at, awaited_references=("a", "b"))
+    await till.conclude(callback, UNMATCHED, retry_at=at + 1, awaited_references=("b", "c"))
 
     assert await till.store.callbacks_awaiting(till.world.app, ["a"]) == []
     assert len(await till.store.callbacks_awaiting(till.world.app, ["b", "c"])) == 1

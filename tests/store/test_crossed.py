@@ -20,7 +20,7 @@ from tillbell.storage.ports.inbound import (
     PreconditionFailed,
     RecordWrite,
 )
-from tillbell.storage.ports.outbound import ALL, DuplicateEventId, MessageFilter, RepeatedRequest
+from tillbell.storage.ports.outbound import ALL, DuplicateEventId, MessageFilter
 
 
 async def crosses(till: Till, why: str, **parts: Any) -> None:
@@ -177,13 +177,6 @@ async def test_a_payment_can_be_captured_and_refunded_at_once(till: Till) -> Non
     assert [e.kind for e in await till.store.effects(refund.app_id, refund.id)] == [DEBIT]
 
 
-async def test_a_used_idempotency_key_crosses(till: Till) -> None:
-    await till.store.store_idempotent_answer("key", "print", b"first", till.world.now)
-
-    await crosses(till, "idempotency", idempotency=("key", "print", b"second"))
-    assert await till.store.idempotent_answer("key") == RepeatedRequest("print", b"first")
-
-
 async def test_a_used_event_id_crosses(till: Till) -> None:
     first = await till.world.publish(event_id="e1")
     again = till.publication(event_id="e1")
@@ -199,13 +192,6 @@ async def test_messages_of_publish_and_of_change_share_their_event_ids(till: Til
 
     assert list(found) == [ChangesCommitted(), DuplicateEventId(both[0].message.id)]
     assert await till.store.messages(till.world.app, MessageFilter(), ALL) == [both[0].message]
-
-
-async def test_a_used_key_of_a_publication_crosses(till: Till) -> None:
-    await till.store.store_idempotent_answer("key", "print", b"first", till.world.now)
-    news = till.publication()._replace(idempotency=("key", "print", b"second"))
-
-    await crosses(till, "idempotency", publications=(news,))
 
 
 async def test_a_record_of_another_version_crosses(till: Till) -> None:
@@ -240,8 +226,8 @@ async def test_a_conflict_is_resolved_once(till: Till) -> None:
 async def test_an_item_that_was_seen_crosses(till: Till) -> None:
     callback = await till.receive("k")
     seen = ((till.source, "a"), (till.source, "b"), (till.source, "a"))
-    await till.do(conclusion=till.conclusion(callback), seen=seen)
+    await till.do(conclusion=till.conclusion(callback), item_keys=seen)
 
-    await crosses(till, "known_item_keys", item_keys=((till.source, "b"), (till.source, "c")))
+    await crosses(till, "seen", item_keys=((till.source, "b"), (till.source, "c")))
     assert await till.store.new_item_keys(till.world.app, till.source, ["a", "b", "c"]) == {"c"}
     assert await till.store.new_item_keys(till.world.app, till.second, ["a"]) == {"a"}

@@ -16,8 +16,8 @@ import pytest
 from tests.patience import PATIENCE_S
 from tests.store.world import BODY, SUCCEEDED, World
 from tillbell.errors import StoreUnavailable
+from tillbell.storage.operations import probe
 from tillbell.storage.ports.outbound import DuplicateEventId, Publication, PublicationStored
-from tillbell.storage.sqlite import database as sqlite
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
@@ -177,7 +177,7 @@ async def test_what_arrives_while_a_commit_runs_shares_the_next_one(
 async def test_a_writer_that_hangs_is_noticed(
     tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "CHECK_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(probe, "CHECK_TIMEOUT_S", 0.01)
     gate = Gate("begin")
     database = SqliteDatabase(tmp_path / "x.db", clock, fault=gate)
     await database.open()

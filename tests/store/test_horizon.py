@@ -202,7 +202,7 @@ async def test_one_that_may_go_by_another_process_is_claimed_at_once(
     await other.open()
     await shop.publish(order_key="k")
     second = await shop.publish(order_key="k")
-    shop.store._writer._session.ordered.clear()  # type: ignore[attr-defined]  # published elsewhere
+    shop.store.writer._session.ordered_lanes.clear()  # type: ignore[attr-defined]  # published elsewhere
     held = await shop.claimed()
     for _ in range(4):
         clock.advance(5)
@@ -268,9 +268,9 @@ async def test_while_a_transaction_is_held_a_claim_does_not_walk_over_what_it_ke
         held.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         held.execute("SELECT count(*) FROM deliveries")
         await _delivered(shop, 2_000)
-        since = shop.store._view([(shop.app, shop.endpoint)]).of(  # type: ignore[attr-defined]
-            (shop.app, shop.endpoint)
-        )
+        lane = shop.app, shop.endpoint
+        window: ClaimWindow = shop.store._claim_window  # type: ignore[attr-defined]
+        since = window.bounds([lane], shop.now).since(lane)
         everything = _pages_of_a_claim(url, shop, 0)
         seen = _pages_of_a_claim(url, shop, since)
 

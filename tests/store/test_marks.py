@@ -10,27 +10,22 @@ import pytest
 from tillbell.errors import ConflictError
 from tillbell.model.records import Application
 from tillbell.storage.ports.database import Database
-from tillbell.storage.ports.outbound import Page, RepeatedRequest
+from tillbell.storage.ports.outbound import IdempotencyUse, Page
 from tillbell.storage.postgres.database import PostgresDatabase
-from tillbell.storage.session.idempotency import (
-    UNANSWERED,
-    IdempotencyKeyInUse,
-    IdempotencyUse,
-    carrying,
-)
+from tillbell.storage.session.idempotency import IdempotencyKeyInUse, RequestKey, carrying
 from tillbell.testing import ManualClock
 
-USED = RepeatedRequest("print", UNANSWERED)
+USED = IdempotencyUse("key", "print")
 
 
 on_both = pytest.mark.parametrize("store", ["sqlite", "postgres"], indirect=True)
 
 
-def mark(key: str = "key") -> IdempotencyUse:
-    return IdempotencyUse(key, "print", at=1)
+def mark(key: str = "key") -> RequestKey:
+    return RequestKey(IdempotencyUse(key, "print"), at=1)
 
 
-async def make(store: Database, used: IdempotencyUse, *ids: str, uid: str | None = None) -> None:
+async def make(store: Database, used: RequestKey, *ids: str, uid: str | None = None) -> None:
     """Make applications under a mark, each by a write of its own."""
     with carrying(used):
         for id_ in ids:

@@ -195,7 +195,7 @@ async def test_a_callback_that_is_not_done_with_keeps_its_partition(till: Till) 
     fresh = await till.receive("fresh")
     retried = await till.receive("retried")
     retry_at = till.world.now + 90 * DAY
-    await till.conclude(retried, UNMATCHED, retry_at=retry_at, waits_for=("order 1",))
+    await till.conclude(retried, UNMATCHED, retry_at=retry_at, awaited_references=("order 1",))
     till.world.clock.advance(2 * 7 * 86_400)
 
     for callback in (fresh, retried):

@@ -78,9 +78,9 @@ def connection(
     link.close()
 
 
-def plan(connection: psycopg.Connection[tuple[object, ...]], name: str, *chosen: int) -> str:
+def plan(connection: psycopg.Connection[tuple[object, ...]], name: str, *forms: str) -> str:
     """Return the plan that is kept for a statement, whatever it is bound to."""
-    text = re.sub(r"\?(\d+)", r"$\1", sql(name, *chosen)).rstrip(";")
+    text = re.sub(r"\?(\d+)", r"$\1", sql(name, *forms)).rstrip(";")
     for number, named in enumerate(dict.fromkeys(_NAMED.findall(text)), 1):
         text = re.sub(rf"(?<!:):{named}\b", f"${number}", text)
     count = max(map(int, re.findall(r"\$(\d+)", text)))
@@ -118,7 +118,7 @@ def test_what_a_lane_is_due_is_not_sorted(
 def test_attempts_of_an_endpoint_are_read_delivery_by_delivery(
     connection: psycopg.Connection[tuple[object, ...]],
 ) -> None:
-    assert "Join Filter" not in plan(connection, "attempts_of_endpoint", 0)
+    assert "Join Filter" not in plan(connection, "attempts_of_endpoint", "descending")
 
 
 @each("statement", EVERY)
@@ -126,8 +126,8 @@ def test_nobody_walks_over_all_that_an_application_has(
     connection: psycopg.Connection[tuple[object, ...]], statement: str
 ) -> None:
     """Such a plan is as cheap as a good one while there is little, and it is kept."""
-    name, *chosen = statement.split(":")
-    found = plan(connection, name, *map(int, chosen))
+    name, *forms = statement.split(":")
+    found = plan(connection, name, *forms)
     conditions = re.findall(r"Index Cond: (.*)", found)
     keys = [{*re.findall(r"(\w+)\)? [=<>]", condition)} for condition in conditions]
     walks = [one for one in keys if one and one <= WHOSE]

@@ -7,9 +7,9 @@ import asyncio
 from tests.store.world import BODY, World
 from tillbell.storage.ports.outbound import (
     DuplicateEventId,
+    IdempotencyUse,
     Publication,
     PublicationStored,
-    RepeatedRequest,
 )
 
 
@@ -70,29 +70,35 @@ async def test_messages_without_event_id_are_never_duplicates(world: World) -> N
 
 async def test_a_repeated_idempotency_key_returns_the_first_answer(world: World) -> None:
     message = world.message()
-    publication = Publication(message, {"": BODY}, [], ("key", "print-1", b"answer-1"))
+    publication = Publication(
+        message, {"": BODY}, [], IdempotencyUse("key", "print-1", b"answer-1")
+    )
     assert await world.store.publish(publication) == PublicationStored()
     again = world.message()
-    repeat = Publication(again, {"": BODY}, [], ("key", "print-2", b"answer-2"))
+    repeat = Publication(again, {"": BODY}, [], IdempotencyUse("key", "print-2", b"answer-2"))
 
-    assert await world.store.publish(repeat) == RepeatedRequest("print-1", b"answer-1")
+    assert await world.store.publish(repeat) == IdempotencyUse("key", "print-1", b"answer-1")
     assert await world.store.message(world.app, again.id) is None
-    assert await world.store.idempotent_answer("key") == RepeatedRequest("print-1", b"answer-1")
+    assert await world.store.idempotent_answer("key") == IdempotencyUse(
+        "key", "print-1", b"answer-1"
+    )
 
 
 async def test_an_idempotency_key_goes_before_an_event_id(world: World) -> None:
     fields = {"event_id": "order-1"}
-    key = ("key", "print", b"answer")
+    key = IdempotencyUse("key", "print", b"answer")
     await world.store.publish(Publication(world.message(**fields), {"": BODY}, [], key))
 
     repeat = await world.store.publish(Publication(world.message(**fields), {"": BODY}, [], key))
-    assert repeat == RepeatedRequest("print", b"answer")
+    assert repeat == IdempotencyUse("key", "print", b"answer")
 
 
 async def test_a_duplicate_does_not_spend_its_idempotency_key(world: World) -> None:
     await world.publish(event_id="order-1")
     again = world.message(event_id="order-1")
-    await world.store.publish(Publication(again, {"": BODY}, [], ("key", "print", b"answer")))
+    await world.store.publish(
+        Publication(again, {"": BODY}, [], IdempotencyUse("key", "print", b"answer"))
+    )
 
     assert await world.store.idempotent_answer("key") is None
 
@@ -113,12 +119,12 @@ async def test_a_storm_of_duplicates_in_one_commit_stores_one(world: World) -> N
 
 async def test_a_storm_of_one_idempotency_key_in_one_commit_stores_one(world: World) -> None:
     publications = [
-        Publication(world.message(), {"": BODY}, [], ("key", f"print-{n}", b"%d" % n))
+        Publication(world.message(), {"": BODY}, [], IdempotencyUse("key", f"print-{n}", b"%d" % n))
         for n in range(50)
     ]
     outcomes = await asyncio.gather(*map(world.store.publish, publications))
 
-    assert outcomes == [PublicationStored()] + [RepeatedRequest("print-0", b"0")] * 49
+    assert outcomes == [PublicationStored()] + [IdempotencyUse("key", "print-0", b"0")] * 49
 
 
 async def test_a_late_duplicate_is_known_though_its_body_is_purged(world: World) -> None:

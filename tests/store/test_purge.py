@@ -7,6 +7,7 @@ from tillbell.clock import DAY, HOUR, SECOND
 from tillbell.model.messages import Result
 from tillbell.storage.ports.outbound import (
     DuplicateEventId,
+    IdempotencyUse,
     MessageFilter,
     Page,
     Publication,
@@ -192,7 +193,7 @@ async def test_at_most_the_limit_is_deleted_at_once(world: World) -> None:
 
 
 async def test_idempotency_keys_live_one_day(world: World) -> None:
-    await world.store.store_idempotent_answer("key", "print", b"answer", world.now)
+    await world.store.store_idempotent_answer(IdempotencyUse("key", "print", b"answer"), world.now)
     world.clock.advance(86_400)
     assert await purge(world) == 0
     world.clock.advance(1)

@@ -24,9 +24,9 @@ from tillbell.storage.ports.inbound import (
 from tillbell.storage.ports.outbound import (
     DeliverySelection,
     DuplicateEventId,
+    IdempotencyUse,
     Publication,
     PublicationStored,
-    RepeatedRequest,
 )
 from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.testing import ManualClock
@@ -68,7 +68,7 @@ def tills(worlds: list[World]) -> list[Till]:
 async def test_an_event_id_is_published_once(worlds: list[World]) -> None:
     async def publish(
         world: World, number: int
-    ) -> PublicationStored | DuplicateEventId | RepeatedRequest:
+    ) -> PublicationStored | DuplicateEventId | IdempotencyUse:
         message = world.message(event_id=f"event-{number % 20}")
         delivery = world.waiting(message, world.endpoint)
         return await world.store.publish(Publication(message, {"": b"{}"}, [delivery]))
@@ -82,7 +82,7 @@ async def test_an_event_id_is_published_once(worlds: list[World]) -> None:
 
 async def test_an_idempotency_key_is_answered_once(worlds: list[World]) -> None:
     found = await asyncio.gather(
-        *(w.store.store_idempotent_answer(f"key-{n}", str(i), b"a", w.now)
+        *(w.store.store_idempotent_answer(IdempotencyUse(f"key-{n}", str(i), b"a"), w.now)
           for n in range(10) for i, w in enumerate(worlds * 10))
     )  # fmt: skip
     firsts = [one for one in found if one is None]

@@ -12,7 +12,7 @@ import pytest
 from tests.patience import PATIENCE_S
 from tillbell.errors import StoreUnavailable
 from tillbell.storage.engine.readers import ReadPool
-from tillbell.storage.operations.message_reads import Reader
+from tillbell.storage.session.connection import DbReader
 from tillbell.storage.sqlite.connection import open_reader, open_writer
 
 
@@ -24,13 +24,13 @@ async def readers(tmp_path: Path) -> AsyncIterator[ReadPool]:
     await readers.close()
 
 
-def thread_of(reader: Reader, name: str) -> tuple[str, int]:
+def thread_of(db: DbReader, name: str) -> tuple[str, int]:
     """Say which connection, and give the argument back."""
-    return name, id(reader)
+    return name, id(db)
 
 
-def refuse(reader: Reader, why: str) -> str:
-    raise ValueError(f"{why} {reader is not None}")
+def refuse(db: DbReader, why: str) -> str:
+    raise ValueError(f"{why} {db is not None}")
 
 
 async def test_each_asker_gets_its_own_answer(readers: ReadPool) -> None:
@@ -49,10 +49,10 @@ async def test_what_is_asked_while_others_are_answered_goes_together(readers: Re
     gate, entered, batches = threading.Event(), asyncio.Event(), []
     loop = asyncio.get_running_loop()
 
-    def hold(reader: Reader) -> None:
+    def hold(db: DbReader) -> None:
         loop.call_soon_threadsafe(entered.set)
         gate.wait(timeout=PATIENCE_S)
-        batches.append(id(reader))
+        batches.append(id(db))
 
     first = asyncio.ensure_future(readers.read_batched(hold))
     await entered.wait()

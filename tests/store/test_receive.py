@@ -127,7 +127,7 @@ async def test_of_two_repeats_in_one_group_commit_one_takes_over(till: Till) -> 
 async def test_whoever_lost_its_key_waits_no_longer(till: Till) -> None:
     first = await till.receive("k")
     retry_at = till.world.now + HOUR
-    await till.conclude(first, UNMATCHED, retry_at=retry_at, waits_for=("order-1",))
+    await till.conclude(first, UNMATCHED, retry_at=retry_at, awaited_references=("order-1",))
     await till.receive("k")
     late = ChangeSet(conclusion=till.conclusion(first))
 
@@ -174,7 +174,7 @@ async def test_a_reopened_callback_is_as_it_came(till: Till) -> None:
 async def test_a_reopened_callback_waits_no_longer_and_holds_its_key_again(till: Till) -> None:
     callback = await till.receive("k")
     retry_at = till.world.now + HOUR
-    await till.conclude(callback, UNMATCHED, retry_at=retry_at, waits_for=("order-1",))
+    await till.conclude(callback, UNMATCHED, retry_at=retry_at, awaited_references=("order-1",))
     await till.store.reopen_callback(callback.app_id, callback.id)
 
     assert await till.store.callbacks_awaiting(till.world.app, ["order-1"]) == []

@@ -13,12 +13,11 @@ from tillbell import logs
 from tillbell.clock import SECOND
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage.engine.readers import ReadPool
-from tillbell.storage.operations.message_reads import Reader
 from tillbell.storage.postgres import replica
 from tillbell.storage.postgres.connection import PostgresConnection, connect_postgres
 from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.postgres.replica import LAG_MAX, RETRY_AFTER_S, ReplicaReadPool
-from tillbell.storage.session.connection import ConcurrentWrite, DbConnection
+from tillbell.storage.session.connection import ConcurrentWrite, DbConnection, DbReader
 from tillbell.storage.session.migrate import migrate
 from tillbell.testing import ManualClock
 
@@ -90,9 +89,9 @@ async def readers(url: str, copy: Place, clock: ManualClock) -> AsyncIterator[Re
 async def is_of(copy: Place, readers: ReadPool) -> bool:
     """Read something; tell whether the replica answered."""
 
-    def link(reader: Reader) -> object:
-        reader("applied_migrations")
-        return reader.__self__  # type: ignore[attr-defined]
+    def link(db: DbReader) -> object:
+        db.query("applied_migrations")
+        return db
 
     return await readers.read(link) in copy.links
 
@@ -146,11 +145,11 @@ async def test_one_that_says_nothing_is_not_waited_for(
     heard: io.StringIO,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(replica, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(replica, "READ_TIMEOUT_S", 0.05)
     answers = threading.Event()
 
-    def ask(reader: Reader) -> str:
-        if reader.__self__ in copy.links:  # type: ignore[attr-defined]
+    def ask(db: DbReader) -> str:
+        if db in copy.links:
             answers.wait(30)
             return "replica"
         return "primary"
@@ -163,8 +162,8 @@ async def test_one_that_says_nothing_is_not_waited_for(
 async def test_a_read_that_replaying_cancelled_is_made_on_the_primary_and_only_that_one(
     copy: Place, readers: ReplicaReadPool, heard: io.StringIO
 ) -> None:
-    def ask(reader: Reader) -> str:
-        if reader.__self__ in copy.links:  # type: ignore[attr-defined]
+    def ask(db: DbReader) -> str:
+        if db in copy.links:
             raise ConcurrentWrite("canceling statement due to conflict with recovery")
         return "primary"
 

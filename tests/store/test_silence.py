@@ -15,8 +15,8 @@ from tests.store.world import BODY, SUCCEEDED, World
 from tillbell.errors import StoreUnavailable
 from tillbell.storage.engine import group_commit, readers
 from tillbell.storage.engine.readers import ReadPool
-from tillbell.storage.operations.message_reads import Reader
 from tillbell.storage.ports.outbound import Publication, PublicationStored
+from tillbell.storage.session.connection import DbReader
 from tillbell.storage.sqlite.connection import SqliteConnection, open_reader, open_writer
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
@@ -98,10 +98,10 @@ class Breaking(SqliteConnection):
 
     is_broken = False
 
-    def query(self, name, bindings=(), *chosen):  # type: ignore[no-untyped-def]
+    def query(self, name, bindings=(), *forms):  # type: ignore[no-untyped-def]
         if self.is_broken:
             raise StoreUnavailable("The connection is gone.")
-        return super().query(name, bindings, *chosen)
+        return super().query(name, bindings, *forms)
 
 
 @pytest.fixture
@@ -121,8 +121,8 @@ async def asked(tmp_path: Path, links: list[Breaking]) -> AsyncIterator[ReadPool
     await made.close()
 
 
-def one(reader: Reader) -> int:
-    (row,) = reader("schema_exists")
+def one(db: DbReader) -> int:
+    (row,) = db.query("schema_exists")
     return len(row)
 
 
@@ -151,9 +151,9 @@ async def test_while_none_can_be_opened_everybody_is_told_and_then_answered(
 async def test_who_waits_for_a_look_up_is_told_and_others_at_once(asked: ReadPool) -> None:
     opened = threading.Event()
 
-    def hang(reader: Reader) -> int:
+    def hang(db: DbReader) -> int:
         opened.wait(30)
-        return one(reader)
+        return one(db)
 
     with pytest.raises(StoreUnavailable, match="does not answer"):
         await asked.read_batched(hang)

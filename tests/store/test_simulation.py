@@ -1,4 +1,4 @@
-"""A random life of each store beside the specification: after every step, every row is equal.
+"""A random life of each store beside the model: after every step, every row is equal.
 
 A crash takes the files as they are on disk and opens them elsewhere. A failing seed is in the
 test's name; run it again with `-k seed_<n>_`.
@@ -14,6 +14,7 @@ import pytest
 
 from tests.scale import full_or_tenth, soak
 from tests.store.lives import Lives
+from tests.store.model import ModelStore
 from tests.store.world import DISCARDED, FAILED, LEASE, SUCCEEDED, WAITING, World
 from tillbell.clock import DAY, HOUR, SECOND
 from tillbell.model.messages import Delivery
@@ -22,12 +23,13 @@ from tillbell.storage.ports.outbound import (
     RESENDABLE,
     AttemptFilter,
     FinishedAttempt,
+    IdempotencyUse,
     MessageFilter,
     MissedPeriod,
     Page,
     Publication,
 )
-from tillbell.testing import ManualClock, MemoryStore
+from tillbell.testing import ManualClock
 
 SEEDS = [
     *(("sqlite", n) for n in range(full_or_tenth(50))),
@@ -38,15 +40,15 @@ ALL = Page(10_000, ascending=True)
 
 
 class Life:
-    """One store and the specification, told the same things."""
+    """One store and the model of it, which get the same calls."""
 
     def __init__(self, seed: int, lives: Lives, real: Database, clock: ManualClock) -> None:
         self.random = random.Random(seed)
         self.clock = clock
         self.lives = lives
         self.real = real
-        self.specification = MemoryStore()
-        self.world = World(self.specification, clock)
+        self.model = ModelStore()
+        self.world = World(real, clock)
         self.endpoints = [self.world.endpoint, self.world.second, self.world.new("ep")]
         self.owned = {
             self.world.app: self.endpoints[:2],
@@ -59,9 +61,9 @@ class Life:
     def lanes(self) -> list[tuple[str, str]]:
         return [(app, endpoint) for app, owned in self.owned.items() for endpoint in owned]
 
-    async def both(self, call: Callable[[Database], Awaitable[Any]]) -> Any:
+    async def both(self, call: Callable[[Any], Awaitable[Any]]) -> Any:
         """Make one call to both; they must answer alike."""
-        expected = await call(self.specification)
+        expected = await call(self.model)
         answer = await call(self.real)
         assert answer == expected
         return answer
@@ -76,7 +78,7 @@ class Life:
         )()
 
     def pick_ids(self) -> list[str]:
-        known = sorted(self.specification.deliveries)
+        known = sorted(self.model.deliveries)
         return self.random.sample(known, min(len(known), self.random.randint(0, 4)))
 
     async def publish(self) -> None:
@@ -99,7 +101,8 @@ class Life:
                 deliveries.append(
                     self.world.waiting(message, endpoint, due_at=due_at, variant=variant)
                 )
-        key = (f"key{self.random.randint(1, 3)}", "print", b"answer") if chance() < 0.1 else None
+        name = f"key{self.random.randint(1, 3)}"
+        key = IdempotencyUse(name, "print", b"answer") if chance() < 0.1 else None
         publication = Publication(message, {"": b"{}", "v": b"v"}, deliveries, key)
         await self.both(lambda store: store.publish(publication))
         self.held += [d for d in deliveries if d.started_at is not None]
@@ -165,7 +168,7 @@ class Life:
         await self.both(lambda store: store.discard(*lane, now, 10_000))
 
     async def expunge(self) -> None:
-        known = sorted(self.specification.known_messages)
+        known = sorted(self.model.known_messages)
         if known:
             message_id = self.random.choice(known)
             await self.both(lambda store: store.expunge(self.world.app, message_id))
@@ -182,7 +185,9 @@ class Life:
     async def remember(self) -> None:
         self.keys += 1
         key, print_, now = f"key{self.random.randint(1, 3)}", str(self.keys), self.world.now
-        await self.both(lambda store: store.store_idempotent_answer(key, print_, b"answer", now))
+        await self.both(
+            lambda store: store.store_idempotent_answer(IdempotencyUse(key, print_, b"answer"), now)
+        )
         await self.both(lambda store: store.idempotent_answer(key))
 
     async def restart(self) -> None:
@@ -216,7 +221,7 @@ class Life:
 
     async def compare_messages(self) -> None:
         """Look at every message from its own side."""
-        for message in list(self.specification.known_messages.values()):
+        for message in list(self.model.known_messages.values()):
             app, id_ = message.app_id, message.id
             wanted = AttemptFilter(message_id=id_)
             await self.both(lambda store, a=app, i=id_: store.deliveries_of_message(a, i))
@@ -227,7 +232,7 @@ class Life:
 
 @soak
 @pytest.mark.parametrize(("store", "seed"), SEEDS, ids=[f"{s}-seed_{n}_" for s, n in SEEDS])
-async def test_a_random_life_agrees_with_the_specification(
+async def test_a_random_life_agrees_with_the_model(
     store: str, seed: int, make_lives: Callable[[str], Lives], clock: ManualClock
 ) -> None:
     lives = make_lives(store)

@@ -96,7 +96,7 @@ async def test_a_second_process_is_refused_until_the_first_has_died(
     program = (
         "import asyncio, sys\n"
         "from tillbell.clock import SystemClock\n"
-        "from tillbell.storage.sqlite import SqliteDatabase\n"
+        "from tillbell.storage.sqlite.database import SqliteDatabase\n"
         "asyncio.run(SqliteDatabase(sys.argv[1], SystemClock()).open())\n"
         "print('open', flush=True)\n"
         "sys.stdin.read()\n"

@@ -101,13 +101,14 @@ def test_every_statement_is_used(dialect: str) -> None:
 def test_a_choice_makes_a_statement_in_every_form() -> None:
     text = (
         "-- fragment: columns\na, b\n\n"
-        "-- name: x\n-- either {order}: DESC | ASC\n-- either {w}: p | q = 1\n"
+        "-- name: x\n-- form {order} down: DESC\n-- form {order} up: ASC\n"
+        "-- form {w} plain: p\n-- form {w} equal: q = 1\n"
         "-- Says what it does.\nSELECT {columns} WHERE {w} ORDER BY a {order};\n"
     )
     statements = Statements([text])
 
-    assert statements("x", 1, 0) == "SELECT a, b WHERE p ORDER BY a ASC;"
-    assert statements("x", 0, 1) == "SELECT a, b WHERE q = 1 ORDER BY a DESC;"
+    assert statements("x", "up", "plain") == "SELECT a, b WHERE p ORDER BY a ASC;"
+    assert statements("x", "down", "equal") == "SELECT a, b WHERE q = 1 ORDER BY a DESC;"
 
 
 class _Nothing(dict[str, None]):

@@ -29,9 +29,9 @@ from tillbell.model.messages import Claim, Delivery, DeliveryState, Message
 from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import (
     DuplicateEventId,
+    IdempotencyUse,
     OutboundStore,
     Publication,
-    RepeatedRequest,
 )
 
 _message = by_keyword(Message)
@@ -52,15 +52,9 @@ class MessageDraft(NamedTuple):
     expires_at: Micros | None = None
 
 
-class Idempotency(NamedTuple):
-    """An idempotency key, the fingerprint of its request, and how to write the answer to repeat.
-
-    `answer` takes the message and the number of its deliveries.
-    """
-
-    key: str
-    fingerprint: str
-    answer: Callable[[Message, int], bytes]
+# Given a message and its number of deliveries: the use of the request's idempotency key, with the
+# answer that a repetition gets.
+MakeIdempotencyUse = Callable[[Message, int], IdempotencyUse]
 
 
 class PublishReceipt(NamedTuple):
@@ -110,24 +104,28 @@ class Publisher:
         return receipt.message
 
     async def publish_for(
-        self, view: ApplicationView, draft: MessageDraft, idempotency: Idempotency | None = None
-    ) -> PublishReceipt | RepeatedRequest:
-        """Do the same for a known application; `RepeatedRequest` if the key was used before."""
+        self,
+        view: ApplicationView,
+        draft: MessageDraft,
+        make_use: MakeIdempotencyUse | None = None,
+    ) -> PublishReceipt | IdempotencyUse:
+        """Do the same for a known application; the earlier use if the key was used before."""
         if self.refusal is not None:
             raise self.refusal
         if view.application.check_schemas:
             self._schemas.check(draft.event_type, draft.payload)
         with self.prepared(view, (draft,)) as messages:
             publication = messages.publications[0]
-            if idempotency is not None:
-                publication = _with_idempotency(publication, idempotency)
+            if make_use is not None:
+                use = make_use(publication.message, len(publication.deliveries))
+                publication = publication._replace(idempotency=use)
             outcome = await self._store.publish(publication)
             if isinstance(outcome, DuplicateEventId):
                 self._meters.duplicate()
                 raise ConflictError(
                     f"Event id {draft.event_id!r} was published as {outcome.message_id}."
                 )
-            if isinstance(outcome, RepeatedRequest):
+            if isinstance(outcome, IdempotencyUse):
                 self._meters.duplicate()
                 return outcome
             messages.start_deliveries()
@@ -219,10 +217,3 @@ class PreparedMessages:
                 else:
                     due_at = delivery.due_at
                     self._lanes.note_due(delivery.app_id, delivery.endpoint_id, due_at)
-
-
-def _with_idempotency(publication: Publication, idempotency: Idempotency) -> Publication:
-    """Add the answer that is given again when the request is repeated."""
-    answer = idempotency.answer(publication.message, len(publication.deliveries))
-    row = (idempotency.key, idempotency.fingerprint, answer)
-    return publication._replace(idempotency=row)

@@ -1,20 +1,20 @@
-"""The writer: group commit with natural batching, on one thread.
+"""Group commit: many writes in one commit of the database, on one thread.
 
 Writes queue on the event loop. When the writer is idle the queue goes to its thread at the end
-of the loop's present round; while a commit runs, what arrives waits and shares the next one.
-No timer. The queue is swapped on the loop, never by the thread: a write that slipped into a
-list being written would be acknowledged and lost.
+of the loop's present round; while a commit runs, new writes wait and share the next one. No timer.
+The queue is swapped on the loop, never by the thread: a write that slipped into a list being
+written would be acknowledged and lost.
 
-Within a batch, writes keep their order, except that hot ones (kinds.py), which cannot depend on
-each other, are run kind by kind. A batch of sure ones alone is first done whole, as if
-nothing could go wrong; if something does, it is undone and done again with care: a run that fails
-is repeated write by write, so that only the one at fault fails. A commit that fails fails its whole
-batch, and the writer goes on.
+Within a batch, writes keep their order, except that batched ones, which cannot depend on each
+other, are run together (see `Operation` for this and the other options). A batch of only
+optimistic writes is first done without savepoints. If something fails, it is undone and done again
+with them: a run that fails is repeated write by write, so that only the write at fault fails. A
+commit that fails fails its whole batch, and the writer goes on.
 
-A database may also say nothing at all: stopped, or behind a network that swallows. After
-`patience_s` whoever waits for a commit is told so, and from then on others at once, until one
-commit has ended. What becomes of the writes under way is not known; those that had not begun
-are not made. Patient ones, for which nobody holds a request open, wait on.
+A database may also not answer at all: it was stopped, or the network drops packets. After
+`commit_timeout_s` callers fail with `StoreUnavailable`; new ones fail at once until a commit ends.
+What becomes of the writes under way is not known; those that had not begun are not made. Writes
+with `no_timeout` wait on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from tillbell.errors import StoreUnavailable
-from tillbell.storage.session.idempotency import with_idempotency
+from tillbell.storage.session.idempotency import RequestKey, with_idempotency
 from tillbell.storage.session.transaction import Operation
 
 BATCH_MAX = 1_000  # writes in one commit: bounds how long the last one waits
@@ -43,24 +43,24 @@ class Write(NamedTuple):
 
 
 class FailedWrite(NamedTuple):
-    """The outcome of a write that raised."""
+    """The result of a write that raised."""
 
     error: Exception
 
 
 class WriterSession(Protocol):
-    """What the writer drives: see `transaction.Session`."""
+    """What the writer drives: see `DbSession`."""
 
     def commit_optimistically(
-        self, works: Sequence[tuple[Operation, Sequence[Any]]]
+        self, runs: Sequence[tuple[Operation, Sequence[Any]]]
     ) -> list[Sequence[Any]] | None:
-        """Do all of a commit as if nothing could go wrong; None: something did."""
+        """Do a whole commit without savepoints; None if something failed."""
 
     def begin(self) -> None:
         """Begin a transaction."""
 
-    def run_operation(self, work: Operation, requests: list[Any]) -> Any:
-        """Do a piece of work, whole or not at all."""
+    def run_operation(self, operation: Operation, requests: list[Any]) -> Any:
+        """Do one run of equal writes, or raise."""
 
     def commit(self) -> None:
         """Make it durable."""
@@ -69,15 +69,7 @@ class WriterSession(Protocol):
         """Give up the transaction, if there is one."""
 
     def close(self) -> None:
-        """End."""
-
-
-class BatchPolicy(NamedTuple):
-    """Works that are treated differently (see above)."""
-
-    batched: frozenset[Operation] = frozenset()
-    optimistic: frozenset[Operation] = frozenset()
-    no_timeout: frozenset[Operation] = frozenset()
+        """Close the connection."""
 
 
 class Writer:
@@ -86,9 +78,8 @@ class Writer:
     `on_commit` is told how many writes each commit held.
     """
 
-    def __init__(self, session: WriterSession, kinds: BatchPolicy) -> None:
+    def __init__(self, session: WriterSession) -> None:
         self._session = session
-        self._hot, self._sure, self._patient = kinds
         self.on_commit: Callable[[int], object] = lambda _: None
         self.commit_timeout_s = COMMIT_TIMEOUT_S
         self._loop = asyncio.get_running_loop()
@@ -107,16 +98,23 @@ class Writer:
 
     # ── on the loop ──────────────────────────────────────────────────────────────────────────────
 
-    def submit(self, work: Operation, request: Any) -> asyncio.Future[Any]:
-        """Queue a write; its future ends when it is on disk, or has failed."""
+    def submit(
+        self, operation: Operation, request: Any, key: RequestKey | None = None
+    ) -> asyncio.Future[Any]:
+        """Queue a write; its future ends when it is on disk, or has failed.
+
+        With a `key` the same commit stores that the idempotency key was used.
+        """
         future: asyncio.Future[Any] = self._loop.create_future()
         if self._is_closed:
             future.set_exception(StoreUnavailable("The store is closed."))
             return future
-        if self._is_unresponsive and self._is_busy and work not in self._patient:
+        if self._is_unresponsive and self._is_busy and not operation.no_timeout:
             future.set_exception(_no_answer_error())
             return future
-        self._pending.append(Write(with_idempotency(work), request, future))
+        if key is not None:
+            operation = with_idempotency(operation, key)
+        self._pending.append(Write(operation, request, future))
         if not self._is_busy:
             self._is_busy = True
             self._idle.clear()
@@ -134,26 +132,26 @@ class Writer:
             self._idle.set()
 
     def _timed_out(self) -> None:
-        """Tell those who wait; whatever the thread brings later, they are gone."""
+        """Fail the writes that have waited too long; a result that comes later is ignored."""
         self._is_unresponsive = True
         for write in self._under_way + self._pending:
-            if write.operation not in self._patient and not write.future.done():
+            if not write.operation.no_timeout and not write.future.done():
                 write.future.set_exception(_no_answer_error())
-        self._pending = [write for write in self._pending if write.operation in self._patient]
+        self._pending = [write for write in self._pending if write.operation.no_timeout]
 
-    def _finish(self, batch: list[Write], outcomes: list[Any]) -> None:
+    def _finish(self, batch: list[Write], results: list[Any]) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
-        self._is_unresponsive = self._is_unresponsive and all(map(_is_lost, outcomes))
+        self._is_unresponsive = self._is_unresponsive and all(map(_is_lost, results))
         self._hand_over()  # first: the disk need not wait for those who wait for it
         self.on_commit(len(batch))
-        for write, outcome in zip(batch, outcomes, strict=True):
+        for write, result in zip(batch, results, strict=True):
             if write.future.done():
                 continue  # its caller has gone
-            if isinstance(outcome, FailedWrite):
-                write.future.set_exception(outcome.error)
+            if isinstance(result, FailedWrite):
+                write.future.set_exception(result.error)
             else:
-                write.future.set_result(outcome)
+                write.future.set_result(result)
 
     async def close(self) -> None:
         """Refuse more, commit what was accepted, end the thread."""
@@ -167,72 +165,75 @@ class Writer:
 
     def _serve(self) -> None:
         while (batch := self._batches.get()) is not None:
-            self._resolve_futures(self._finish, batch, self._commit(batch))
+            self._call_on_loop(self._finish, batch, self._commit(batch))
         self._session.close()
-        self._resolve_futures(self._ended.set)
+        self._call_on_loop(self._ended.set)
 
-    def _resolve_futures(self, call: Any, *arguments: Any) -> None:
+    def _call_on_loop(self, callback: Any, *arguments: Any) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed under us: nobody waits
-            self._loop.call_soon_threadsafe(call, *arguments)
+            self._loop.call_soon_threadsafe(callback, *arguments)
 
     def _commit(self, batch: list[Write]) -> list[Any]:
-        outcomes: list[Any] = [None] * len(batch)
-        cut = list(runs(batch, self._hot))
+        results: list[Any] = [None] * len(batch)
+        runs = list(runs_of(batch))
         try:
-            if not self._is_done_whole(batch, cut, outcomes):
+            if not self._is_done_optimistically(batch, runs, results):
                 self._session.begin()
-                for run in cut:
-                    self._run(batch, run, outcomes)
+                for run in runs:
+                    self._run(batch, run, results)
                 self._session.commit()
         except Exception as error:  # noqa: BLE001 - supervised: every caller must hear of it
             self._session.reset()
             # Each its own: a traceback must not grow with every caller that raises it.
             return [FailedWrite(StoreUnavailable(str(error))) for _ in batch]
-        return outcomes
+        return results
 
-    def _is_done_whole(self, batch: list[Write], cut: list[list[int]], outcomes: list[Any]) -> bool:
-        """Try to do all as if nothing could go wrong, if none of it is likely to."""
-        if any(write.operation not in self._sure for write in batch):
+    def _is_done_optimistically(
+        self, batch: list[Write], runs: list[list[int]], results: list[Any]
+    ) -> bool:
+        """Try to do a batch without savepoints, if all of its writes are optimistic."""
+        if not all(write.operation.optimistic for write in batch):
             return False
-        works = [(batch[run[0]].operation, [batch[n].request for n in run]) for run in cut]
-        found = self._session.commit_optimistically(works)
-        if found is None:
+        done = self._session.commit_optimistically(
+            [(batch[run[0]].operation, [batch[n].request for n in run]) for run in runs]
+        )
+        if done is None:
             return False
-        for run, results in zip(cut, found, strict=True):
-            for number, result in zip(run, results, strict=True):
-                outcomes[number] = result
+        for run, results_of_run in zip(runs, done, strict=True):
+            for number, result in zip(run, results_of_run, strict=True):
+                results[number] = result
         return True
 
-    def _run(self, batch: list[Write], numbers: list[int], outcomes: list[Any]) -> None:
-        work = batch[numbers[0]].operation
+    def _run(self, batch: list[Write], run: list[int], results: list[Any]) -> None:
+        operation, requests = batch[run[0]].operation, [batch[n].request for n in run]
         try:
-            results = self._session.run_operation(work, [batch[n].request for n in numbers])
+            results_of_run = self._session.run_operation(operation, requests)
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - it belongs to the caller whose write this is
-            if len(numbers) == 1:
-                outcomes[numbers[0]] = FailedWrite(error)
+            if len(run) == 1:
+                results[run[0]] = FailedWrite(error)
                 return
-            for number in numbers:
-                self._run(batch, [number], outcomes)
+            for number in run:
+                self._run(batch, [number], results)
             return
-        for number, result in zip(numbers, results, strict=True):
-            outcomes[number] = result
+        for number, result in zip(run, results_of_run, strict=True):
+            results[number] = result
 
 
 def _no_answer_error() -> StoreUnavailable:
     return StoreUnavailable("The database does not answer.")
 
 
-def _is_lost(outcome: Any) -> bool:
-    return isinstance(outcome, FailedWrite) and isinstance(outcome.error, StoreUnavailable)
+def _is_lost(result: Any) -> bool:
+    return isinstance(result, FailedWrite) and isinstance(result.error, StoreUnavailable)
 
 
-def runs(batch: Iterable[Write], hot: frozenset[Operation]) -> Iterator[list[int]]:
-    """Cut a batch into runs of one kind: numbers of writes that are done together."""
+def runs_of(batch: Iterable[Write]) -> Iterator[list[int]]:
+    """Cut a batch into runs: the numbers of writes whose operation is done once for all of them."""
     together: dict[Operation, list[int]] = {}
     for number, write in enumerate(batch):
-        if write.operation in hot:
+        if write.operation.batched:
             together.setdefault(write.operation, []).append(number)
         else:
             yield from together.values()

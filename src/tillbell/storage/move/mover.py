@@ -28,12 +28,12 @@ from tillbell.storage.move.marks import (
     outgoing_move,
 )
 from tillbell.storage.move.verify import TableProof, prove_tables
-from tillbell.storage.operations import messages
+from tillbell.storage.operations.claims import release_leases
 from tillbell.storage.postgres.connection import PostgresConnection, connect_postgres
 from tillbell.storage.postgres.partitions import cover_past
 from tillbell.storage.session.connection import DbConnection
 from tillbell.storage.session.migrate import migrate
-from tillbell.storage.session.transaction import DbSession, DbTransaction, Fault
+from tillbell.storage.session.transaction import DbSession, DbTransaction, Fault, Operation
 from tillbell.storage.sqlite.connection import open_reader, open_writer
 
 BATCH_ROWS = 4_000
@@ -146,17 +146,22 @@ def _depart(path: Path, gone: OutgoingMove, fault: Fault) -> None:
     session = DbSession(lambda: open_writer(path), fault)
     try:
         session.begin()
-        session.run_operation(messages.release_all_leases, [gone.begun_at])
-        session.run_operation(_mark, [gone])
+        session.run_operation(Operation("release_all_leases", _release), [gone])
+        session.run_operation(Operation("_mark", _mark), [gone])
         session.commit()
     finally:
         session.close()
 
 
-def _mark(transaction: DbTransaction, departures: Sequence[OutgoingMove]) -> list[None]:
-    transaction.query("delete_outgoing_move")  # an earlier try, of which the target knows nothing
-    transaction.query("insert_outgoing_move", departures[0])
-    return [None]
+def _release(db: DbTransaction, moves: Sequence[OutgoingMove]) -> list[int]:
+    return [release_leases(db, move.begun_at) for move in moves]
+
+
+def _mark(db: DbTransaction, moves: Sequence[OutgoingMove]) -> list[None]:
+    for move in moves:
+        db.query("delete_outgoing_move")  # an earlier try, of which the target knows nothing
+        db.query("insert_outgoing_move", move)
+    return [None] * len(moves)
 
 
 def _without_password(url: str) -> str:

@@ -24,7 +24,7 @@ class Table(NamedTuple):
     key: tuple[int, ...]  # where in a row its key is
     start: Key  # sorts before every key
     page: int = 1_000
-    form: tuple[int, ...] = ()  # of the statement
+    form: tuple[str, ...] = ()  # of the statement
 
     def key_of(self, row: Row) -> Key:
         """Return a row's key."""
@@ -40,9 +40,9 @@ class Table(NamedTuple):
 
 WIDE = 64  # rows a page, of tables that hold bodies
 
-TRANSACTIONS = Table("transactions", "move_read_transactions", (1, 0), ("", ""), form=(2,))
-PAYMENTS = TRANSACTIONS._replace(form=(0,))
-LINKED = TRANSACTIONS._replace(form=(1,))  # refunds, chargebacks: they name a payment
+TRANSACTIONS = Table("transactions", "move_read_transactions", (1, 0), ("", ""), form=("all",))
+PAYMENTS = TRANSACTIONS._replace(form=("payments",))
+LINKED = TRANSACTIONS._replace(form=("linked",))  # refunds, chargebacks: they name a payment
 
 # Who is copied with its rows as they are, and by which statement.
 PLAIN = {

@@ -1,139 +1,137 @@
-"""Reads of the books: the queries behind `InboundReads`, each on one connection of the readers."""
+"""Reads of callbacks and money: the port's `InboundReads`, promised there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from tillbell.clock import Micros
 from tillbell.model.callbacks import Callback, References
 from tillbell.model.transactions import AuditEntry, Effect, MoneyConflict, Transaction, Transition
+from tillbell.storage.engine.methods import read, read_batched
 from tillbell.storage.operations import callback_rows
-from tillbell.storage.operations.message_reads import Reader, bounds
+from tillbell.storage.operations.pages import page_bounds
 from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
 from tillbell.storage.ports.outbound import Page
-from tillbell.storage.session.connection import json_list
+from tillbell.storage.session.connection import DbReader, json_list
 
-CANDIDATES = 50
-# By which index a list is read: the numbers of `either {by}` in inbound_reads.sql.
-BY_APP = 0
-BY_OUTCOME, BY_REFUSAL, BY_SOURCE, BY_TRANSACTION = 1, 2, 3, 4  # callbacks
-BY_STATUS, BY_USER, BY_PARENT = 1, 2, 3  # transactions
-BY_BEING_OPEN, OF_TRANSACTION = 1, 2  # conflicts
-BY_TARGET = 1  # audit
-
+CANDIDATES_MAX = 50
 
 # ── callbacks ────────────────────────────────────────────────────────────────────────────────────
 
 
-def callback(reader: Reader, app_id: str, callback_id: str) -> Callback | None:
+@read_batched
+def callback(db: DbReader, app_id: str, callback_id: str) -> Callback | None:
     """Read a callback."""
-    found = reader("callback", {"app_id": app_id, "id": callback_id})
-    return callback_rows.callback(found[0]) if found else None
+    rows = db.query("callback", {"app_id": app_id, "id": callback_id})
+    return next(map(callback_rows.callback, rows), None)
 
 
-def callback_request(reader: Reader, app_id: str, callback_id: str) -> bytes | None:
-    """Read a callback's sealed bytes."""
-    found = reader("callback_request", (app_id, callback_id))
-    return found[0][0] if found else None
+@read_batched
+def callback_request(db: DbReader, app_id: str, callback_id: str) -> bytes | None:
+    """Read a callback's sealed request."""
+    rows = db.query("callback_request", (app_id, callback_id))
+    return next((request for (request,) in rows), None)
 
 
-def callbacks(reader: Reader, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
-    """Read a page of callbacks. Of several outcomes a page each is read, and one made of all."""
-    cut = bounds(page, "cbk", filter_.after, filter_.before)
-    bindings: dict[str, Any] = cut.bindings | {
+@read
+def callbacks(db: DbReader, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
+    """Read a page of callbacks: of several outcomes a page each, which are merged."""
+    bounds = page_bounds(page, "cbk", filter_.after, filter_.before)
+    bindings: dict[str, Any] = bounds.bindings | {
         "app_id": app_id,
         "source_id": filter_.source_id,
         "provider": filter_.provider,
         "is_refused": filter_.is_refused,
         "transaction_id": filter_.transaction_id,
     }
-    by = _best_of_callbacks(filter_)
-    found = [
+    index = _index_of_callbacks(filter_)
+    merged = [
         callback_rows.callback(row)
         for outcome in ((None,) if filter_.outcomes is None else set(filter_.outcomes))
-        for row in reader("callbacks", bindings | {"outcome": outcome}, cut.ascending, by)
+        for row in db.query("callbacks", bindings | {"outcome": outcome}, bounds.order, index)
     ]
-    found.sort(key=lambda callback: callback.id, reverse=not cut.ascending)
-    return cut.in_order(found[: cut.limit])
+    merged.sort(key=lambda callback: callback.id, reverse=bounds.order == "descending")
+    return bounds.in_list_order(merged[: bounds.limit])
 
 
-def _best_of_callbacks(filter_: CallbackFilter) -> int:
+def _index_of_callbacks(filter_: CallbackFilter) -> str:
     if filter_.transaction_id is not None:
-        return BY_TRANSACTION
+        return "by_transaction"
     if filter_.is_refused:
-        return BY_REFUSAL
+        return "by_refusal"
     if filter_.outcomes is not None:
-        return BY_OUTCOME
-    return BY_APP if filter_.source_id is None else BY_SOURCE
+        return "by_outcome"
+    return "by_app" if filter_.source_id is None else "by_source"
 
 
-def unprocessed_callbacks(reader: Reader, after: str, limit: int) -> list[Callback]:
+@read
+def unprocessed_callbacks(db: DbReader, after: str, limit: int) -> list[Callback]:
     """Read callbacks that are not yet processed."""
-    found = reader("unprocessed_callbacks", {"after": after, "limit": limit})
-    return [callback_rows.callback(row) for row in found]
+    rows = db.query("unprocessed_callbacks", {"after": after, "limit": limit})
+    return [callback_rows.callback(row) for row in rows]
 
 
-def callbacks_awaiting(reader: Reader, app_id: str, references: Sequence[str]) -> list[Callback]:
+@read_batched
+def callbacks_awaiting(db: DbReader, app_id: str, references: Sequence[str]) -> list[Callback]:
     """Read unmatched callbacks that wait for a reference."""
-    found = reader("callbacks_awaiting", {"app_id": app_id, "references": json_list(references)})
-    return [callback_rows.callback(row) for row in found]
+    rows = db.query("callbacks_awaiting", {"app_id": app_id, "references": json_list(references)})
+    return [callback_rows.callback(row) for row in rows]
 
 
-def callbacks_to_retry(reader: Reader, now: Micros, limit: int) -> list[Callback]:
+@read
+def callbacks_to_retry(db: DbReader, now: Micros, limit: int) -> list[Callback]:
     """Read unmatched callbacks whose time has come."""
-    return [
-        callback_rows.callback(row)
-        for row in reader("callbacks_to_retry", {"now": now, "limit": limit})
-    ]
+    rows = db.query("callbacks_to_retry", {"now": now, "limit": limit})
+    return [callback_rows.callback(row) for row in rows]
 
 
-def new_item_keys(
-    reader: Reader, app_id: str, source_id: str, item_keys: Sequence[str]
-) -> set[str]:
-    """Leave out the items that were seen."""
+@read_batched
+def new_item_keys(db: DbReader, app_id: str, source_id: str, item_keys: Sequence[str]) -> set[str]:
+    """Leave out the item keys that are known."""
     bindings = {"app_id": app_id, "source_id": source_id, "item_keys": json_list(item_keys)}
-    found = reader("known_item_keys", bindings)
-    return set(item_keys) - {key for (key,) in found}
+    return set(item_keys) - {key for (key,) in db.query("known_item_keys", bindings)}
 
 
 # ── transactions ─────────────────────────────────────────────────────────────────────────────────
 
 
-def transaction(reader: Reader, app_id: str, key: str) -> Transaction | None:
-    """Read a transaction by id or uid."""
-    found = reader("transaction", {"app_id": app_id, "key": key})
-    return callback_rows.transaction(found[0]) if found else None
+@read_batched
+def transaction(db: DbReader, app_id: str, id_or_uid: str) -> Transaction | None:
+    """Read a transaction."""
+    rows = db.query("transaction", {"app_id": app_id, "key": id_or_uid})
+    return next(map(callback_rows.transaction, rows), None)
 
 
+@read_batched
 def candidate_transactions(
-    reader: Reader, app_id: str, source_id: str | None, references: References
+    db: DbReader, app_id: str, source_id: str | None, references: References
 ) -> list[Transaction]:
-    """Read what references may mean."""
+    """Read the transactions that references may mean."""
     bindings = {
         "app_id": app_id,
         "source_id": source_id,
         "ours": json_list(references.ours),
         "psp": json_list(references.psp),
-        "limit": CANDIDATES,
+        "limit": CANDIDATES_MAX,
     }
-    return [callback_rows.transaction(row) for row in reader("candidate_transactions", bindings)]
+    return [callback_rows.transaction(row) for row in db.query("candidate_transactions", bindings)]
 
 
-def linked_transactions(reader: Reader, app_id: str, transaction_id: str) -> list[Transaction]:
+@read_batched
+def linked_transactions(db: DbReader, app_id: str, transaction_id: str) -> list[Transaction]:
     """Read linked transactions."""
-    return [
-        callback_rows.transaction(row)
-        for row in reader("linked_transactions", (app_id, transaction_id))
-    ]
+    rows = db.query("linked_transactions", (app_id, transaction_id))
+    return [callback_rows.transaction(row) for row in rows]
 
 
+@read
 def transactions(
-    reader: Reader, app_id: str, filter_: TransactionFilter, page: Page
+    db: DbReader, app_id: str, filter_: TransactionFilter, page: Page
 ) -> list[Transaction]:
     """Read a page of transactions."""
-    cut = bounds(page, "trx", filter_.after, filter_.before)
-    bindings: dict[str, Any] = cut.bindings | {
+    bounds = page_bounds(page, "trx", filter_.after, filter_.before)
+    bindings: dict[str, Any] = bounds.bindings | {
         "app_id": app_id,
         "status": filter_.status,
         "direction": filter_.direction,
@@ -143,73 +141,77 @@ def transactions(
         "reference": filter_.reference,
     }
     if filter_.reference is not None:
-        found = reader("transactions_of_reference", bindings, cut.ascending)
+        rows = db.query("transactions_of_reference", bindings, bounds.order)
     else:
-        found = reader("transactions", bindings, cut.ascending, _best_of_transactions(filter_))
-    return cut.in_order([callback_rows.transaction(row) for row in found])
+        rows = db.query("transactions", bindings, bounds.order, _index_of_transactions(filter_))
+    return bounds.in_list_order([callback_rows.transaction(row) for row in rows])
 
 
-def _best_of_transactions(filter_: TransactionFilter) -> int:
+def _index_of_transactions(filter_: TransactionFilter) -> str:
     if filter_.parent_id is not None:
-        return BY_PARENT
+        return "by_parent"
     if filter_.user_id is not None:
-        return BY_USER
-    return BY_APP if filter_.status is None else BY_STATUS
+        return "by_user"
+    return "by_app" if filter_.status is None else "by_status"
 
 
-def transactions_to_check(reader: Reader, now: Micros, limit: int) -> list[Transaction]:
-    """Read transactions that the janitor is to look at."""
-    found = reader("transactions_to_check", {"now": now, "limit": limit})
-    return [callback_rows.transaction(row) for row in found]
+@read
+def transactions_to_check(db: DbReader, now: Micros, limit: int) -> list[Transaction]:
+    """Read transactions whose status check is due."""
+    rows = db.query("transactions_to_check", {"now": now, "limit": limit})
+    return [callback_rows.transaction(row) for row in rows]
 
 
-def transitions(reader: Reader, app_id: str, transaction_id: str) -> list[Transition]:
-    """Read a transaction's steps."""
-    return [
-        callback_rows.transition(row) for row in reader("transitions", (app_id, transaction_id))
-    ]
+@read_batched
+def transitions(db: DbReader, app_id: str, transaction_id: str) -> list[Transition]:
+    """Read a transaction's transitions."""
+    rows = db.query("transitions", (app_id, transaction_id))
+    return [callback_rows.transition(row) for row in rows]
 
 
-def effects(reader: Reader, app_id: str, transaction_id: str) -> list[Effect]:
+@read_batched
+def effects(db: DbReader, app_id: str, transaction_id: str) -> list[Effect]:
     """Read a transaction's effects."""
-    return [callback_rows.effect(row) for row in reader("effects", (app_id, transaction_id))]
+    return [callback_rows.effect(row) for row in db.query("effects", (app_id, transaction_id))]
 
 
 # ── conflicts and audit ──────────────────────────────────────────────────────────────────────────
 
 
-class ConflictQuery(NamedTuple):
-    """Which conflicts are listed."""
-
-    app_id: str
-    page: Page
-    transaction_id: str | None
-    open_only: bool
+@read_batched
+def conflict(db: DbReader, app_id: str, conflict_id: str) -> MoneyConflict | None:
+    """Read a conflict."""
+    return next(map(callback_rows.conflict, db.query("conflict", (conflict_id, app_id))), None)
 
 
-def conflict(reader: Reader, app_id: str, conflict_id: str) -> MoneyConflict | None:
-    """Read one conflict."""
-    found = reader("conflict", (conflict_id, app_id))
-    return callback_rows.conflict(found[0]) if found else None
-
-
-def conflicts(reader: Reader, wanted: ConflictQuery) -> list[MoneyConflict]:
+@read
+def conflicts(
+    db: DbReader,
+    app_id: str,
+    page: Page,
+    transaction_id: str | None = None,
+    *,
+    open_only: bool = False,
+) -> list[MoneyConflict]:
     """Read a page of conflicts."""
-    cut = bounds(wanted.page)
-    bindings: dict[str, Any] = cut.bindings | {
-        "app_id": wanted.app_id,
-        "transaction_id": wanted.transaction_id,
-        "open_only": wanted.open_only,
+    bounds = page_bounds(page)
+    bindings: dict[str, Any] = bounds.bindings | {
+        "app_id": app_id,
+        "transaction_id": transaction_id,
+        "open_only": open_only,
     }
-    by = BY_BEING_OPEN if wanted.open_only else BY_APP
-    by = by if wanted.transaction_id is None else OF_TRANSACTION
-    found = reader("conflicts", bindings, cut.ascending, by)
-    return cut.in_order([callback_rows.conflict(row) for row in found])
+    index = "by_being_open" if open_only else "by_app"
+    if transaction_id is not None:
+        index = "by_transaction"
+    rows = db.query("conflicts", bindings, bounds.order, index)
+    return bounds.in_list_order([callback_rows.conflict(row) for row in rows])
 
 
-def audit(reader: Reader, app_id: str, page: Page, target: str | None) -> list[AuditEntry]:
+@read
+def audit(db: DbReader, app_id: str, page: Page, target: str | None = None) -> list[AuditEntry]:
     """Read a page of audit entries."""
-    cut = bounds(page)
-    bindings = cut.bindings | {"app_id": app_id, "target": target}
-    found = reader("audit", bindings, cut.ascending, BY_APP if target is None else BY_TARGET)
-    return cut.in_order([callback_rows.audit_entry(row) for row in found])
+    bounds = page_bounds(page)
+    bindings = bounds.bindings | {"app_id": app_id, "target": target}
+    index = "by_app" if target is None else "by_target"
+    rows = db.query("audit", bindings, bounds.order, index)
+    return bounds.in_list_order([callback_rows.audit_entry(row) for row in rows])

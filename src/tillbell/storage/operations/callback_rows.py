@@ -1,4 +1,4 @@
-"""Rows of the books to nouns and back. Columns are in the order of `sql/columns.sql`."""
+"""Rows of callbacks and money to records and back, as `message_rows.py` says."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ from tillbell.model.transactions import (
 )
 from tillbell.storage.operations.message_rows import Row, from_labels, to_labels
 
+_MESSAGE_IDS = Callback._fields.index("message_ids")
 _METADATA = Transaction._fields.index("metadata")
-_RESERVES = Transaction._fields.index("reserves")
+_TRANSITION_DETAILS = Transition._fields.index("details")
+_AUDIT_DETAILS = AuditEntry._fields.index("details")
 
 _object = msgspec.json.Decoder(dict[str, Any])
 
@@ -40,69 +42,78 @@ def _status(text: str | None) -> TransactionStatus | None:
     return None if text is None else TransactionStatus(text)
 
 
+def _with(record: Row, column: int, value: str | None) -> Row:
+    return (*record[:column], value, *record[column + 1 :])
+
+
 def callback(row: Row) -> Callback:
     """Read a callback."""
-    found = Callback._make(row)
-    return found._replace(
-        trust=None if found.trust is None else Trust(found.trust),
-        outcome=None if found.outcome is None else Outcome(found.outcome),
-        message_ids=to_labels(row[14]),
+    callback = Callback._make(row)
+    return callback._replace(
+        trust=None if callback.trust is None else Trust(callback.trust),
+        outcome=None if callback.outcome is None else Outcome(callback.outcome),
+        message_ids=to_labels(row[_MESSAGE_IDS]),
     )
 
 
 def callback_row(callback: Callback) -> Row:
     """Write a callback."""
-    return (*callback[:14], from_labels(callback.message_ids), *callback[15:])
+    return _with(callback, _MESSAGE_IDS, from_labels(callback.message_ids))
 
 
 def transaction(row: Row) -> Transaction:
     """Read a transaction."""
-    found = Transaction._make(row)
-    return found._replace(
-        direction=Direction(found.direction),
-        kind=TransactionKind(found.kind),
-        status=TransactionStatus(found.status),
-        previous_status=_status(found.previous_status),
+    transaction = Transaction._make(row)
+    return transaction._replace(
+        direction=Direction(transaction.direction),
+        kind=TransactionKind(transaction.kind),
+        status=TransactionStatus(transaction.status),
+        previous_status=_status(transaction.previous_status),
         metadata=_to_object(row[_METADATA]),
-        reserves=bool(found.reserves),
-        if_silent=_status(found.if_silent),
+        reserves=bool(transaction.reserves),
+        if_silent=_status(transaction.if_silent),
     )
 
 
 def transaction_row(transaction: Transaction) -> Row:
     """Write a transaction."""
-    rest = transaction[_RESERVES:]
-    return (*transaction[:_METADATA], _from_object(transaction.metadata), *rest)
+    return _with(transaction, _METADATA, _from_object(transaction.metadata))
 
 
 def transition(row: Row) -> Transition:
-    """Read a step."""
-    previous, status = _status(row[2]), TransactionStatus(row[3])
-    return Transition._make((*row[:2], previous, status, *row[4:-1], _to_object(row[-1])))
+    """Read a transition."""
+    transition = Transition._make(row)
+    return transition._replace(
+        previous_status=_status(transition.previous_status),
+        status=TransactionStatus(transition.status),
+        details=_to_object(row[_TRANSITION_DETAILS]),
+    )
 
 
 def transition_row(transition: Transition) -> Row:
-    """Write a step."""
-    return (*transition[:-1], _from_object(transition.details))
+    """Write a transition."""
+    return _with(transition, _TRANSITION_DETAILS, _from_object(transition.details))
 
 
 def effect(row: Row) -> Effect:
     """Read an effect."""
-    return Effect._make((row[0], EffectKind(row[1]), *row[2:]))
+    effect = Effect._make(row)
+    return effect._replace(kind=EffectKind(effect.kind))
 
 
 def conflict(row: Row) -> MoneyConflict:
     """Read a conflict."""
-    return MoneyConflict._make(
-        (*row[:3], TransactionStatus(row[3]), TransactionStatus(row[4]), *row[5:])
+    conflict = MoneyConflict._make(row)
+    return conflict._replace(
+        status=TransactionStatus(conflict.status), current=TransactionStatus(conflict.current)
     )
 
 
 def audit_entry(row: Row) -> AuditEntry:
     """Read an audit entry."""
-    return AuditEntry._make((*row[:-1], _to_object(row[-1])))
+    return AuditEntry._make(row)._replace(details=_to_object(row[_AUDIT_DETAILS]))
 
 
 def audit_row(entry: AuditEntry) -> Row:
     """Write an audit entry."""
-    return (*entry[:-1], _from_object(entry.details))
+    return _with(entry, _AUDIT_DETAILS, _from_object(entry.details))

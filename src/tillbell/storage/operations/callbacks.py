@@ -1,7 +1,4 @@
-"""The writes of what comes in: receive, and take a conclusion back.
-
-Each function does the work of one run inside the writer's transaction: all of it, or it raises.
-"""
+"""Writes of callbacks: receive one, and take its conclusion back."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from typing import NamedTuple
 
 from tillbell.clock import Micros
 from tillbell.model.callbacks import Callback, Outcome
+from tillbell.storage.engine.methods import write, write_batched
 from tillbell.storage.operations import callback_rows
 from tillbell.storage.ports.inbound import ReceivedCallback
 from tillbell.storage.session.connection import json_rows
@@ -25,40 +23,43 @@ class _DedupeKeyHolder(NamedTuple):
     is_open: bool
 
 
-def receive(transaction: DbTransaction, arrivals: Sequence[ReceivedCallback]) -> list[Callback]:
+@write_batched()
+def receive(db: DbTransaction, received: Sequence[ReceivedCallback]) -> list[Callback]:
     """Store callbacks; those that are known as duplicates of the first."""
-    keys = _DedupeKeys(transaction, [arrival.callback for arrival in arrivals])
-    judged = [keys.judge(arrival.callback) for arrival in arrivals]
+    keys = _DedupeKeys(db, [r.callback for r in received])
+    new = [keys.judge(r.callback) for r in received]
     requests = [
-        (callback.app_id, callback.id, arrival.request, arrival.is_bulk)
-        for arrival, callback in zip(arrivals, judged, strict=True)
-        if callback is not None and arrival.request is not None
+        (callback.app_id, callback.id, r.request, r.is_bulk)
+        for r, callback in zip(received, new, strict=True)
+        if callback is not None and r.request is not None
     ]
-    fresh = [callback_rows.callback_row(callback) for callback in judged if callback is not None]
-    transaction.execute_bulk("insert_callback", fresh)
-    transaction.execute_bulk("insert_request", requests)
+    rows = [callback_rows.callback_row(callback) for callback in new if callback is not None]
+    db.execute_bulk("insert_callback", rows)
+    db.execute_bulk("insert_request", requests)
     keys.write()
-    return [
-        callback or _stored(transaction, arrival.callback)
-        for arrival, callback in zip(arrivals, judged, strict=True)
-    ]
+    return [callback or _stored(db, r.callback) for r, callback in zip(received, new, strict=True)]
 
 
 class _DedupeKeys:
     """Dedupe keys that are held: on disk, or since earlier in this run."""
 
-    def __init__(self, transaction: DbTransaction, callbacks: Sequence[Callback]) -> None:
-        self._transaction = transaction
+    def __init__(self, db: DbTransaction, callbacks: Sequence[Callback]) -> None:
+        self._db = db
         self._taken: list[tuple[str, str, str, str, Micros]] = []
         self._displaced: list[tuple[str, str]] = []
-        wanted = sorted({key for callback in callbacks if (key := _key(callback)) is not None})
-        transaction.lock(("dedupe key", *key) for key in wanted)
-        keys = {"keys": json_rows(wanted)}
-        found = transaction.query("dedupe_key_owners", keys) if wanted else []
-        self._holders = {tuple(row[:3]): _DedupeKeyHolder(row[3], bool(row[4])) for row in found}
+        keys = sorted({key for callback in callbacks if (key := _key(callback)) is not None})
+        db.lock(("dedupe key", *key) for key in keys)
+        rows = db.query("dedupe_key_owners", {"keys": json_rows(keys)}) if keys else []
+        self._holders: dict[Key, _DedupeKeyHolder] = {
+            (app_id, source_id, key): _DedupeKeyHolder(callback_id, bool(is_open))
+            for app_id, source_id, key, callback_id, is_open in rows
+        }
 
     def judge(self, callback: Callback) -> Callback | None:
-        """Return it as it is to be stored, and note what it takes; None: it is stored already."""
+        """Return a callback as it is to be stored, and note the key it takes.
+
+        None: it is stored already, and was sent again because its commit was not acknowledged.
+        """
         key = _key(callback)
         if key is None:
             return callback
@@ -69,7 +70,7 @@ class _DedupeKeys:
             self._displaced += [(callback.app_id, holder.callback_id)] if holder else []
             return callback
         if holder.callback_id == callback.id:
-            return None  # the same write again, after an unknown commit
+            return None
         return callback._replace(
             outcome=Outcome.DUPLICATE,
             why=f"The same was received before: {holder.callback_id}.",
@@ -78,10 +79,10 @@ class _DedupeKeys:
         )
 
     def write(self) -> None:
-        """Hand the keys over. Whoever had one before waits no longer: the new one has its news."""
-        self._transaction.execute_bulk("put_dedupe_key", self._taken)
+        """Store who holds the keys now. An earlier holder stops waiting: the new one says more."""
+        self._db.execute_bulk("put_dedupe_key", self._taken)
         for name in ("clear_callback_retry", "delete_callback_waits"):
-            self._transaction.execute_each(name, self._displaced)
+            self._db.execute_each(name, self._displaced)
 
 
 def _key(callback: Callback) -> Key | None:
@@ -91,22 +92,18 @@ def _key(callback: Callback) -> Key | None:
     return callback.app_id, callback.source_id, callback.dedupe_key
 
 
-def _stored(transaction: DbTransaction, callback: Callback) -> Callback:
-    (row,) = transaction.query("callback", {"id": callback.id, "app_id": callback.app_id})
+def _stored(db: DbTransaction, callback: Callback) -> Callback:
+    (row,) = db.query("callback", {"id": callback.id, "app_id": callback.app_id})
     return callback_rows.callback(row)
 
 
-def reopen_callback(transaction: DbTransaction, requests: Sequence[tuple[str, str]]) -> list[bool]:
-    """Take conclusions back, of callbacks as (application, id); False where there is none."""
-    return [_reopen(transaction, callback) for callback in requests]
-
-
-def _reopen(transaction: DbTransaction, callback: tuple[str, str]) -> bool:
-    app_id, id_ = callback
-    transaction.lock([("callback", id_)])
-    key = transaction.query_one("reopen_callback", callback)
+@write()
+def reopen_callback(db: DbTransaction, app_id: str, callback_id: str) -> bool:
+    """Take a callback's conclusion back; False if it has none."""
+    db.lock([("callback", callback_id)])
+    key = db.query_one("reopen_callback", (app_id, callback_id))
     if key is None:
         return False
-    transaction.query("delete_callback_waits", callback)
-    transaction.query("open_dedupe_key", (app_id, *key, id_, False))
+    db.query("delete_callback_waits", (app_id, callback_id))
+    db.query("open_dedupe_key", (app_id, *key, callback_id, False))
     return True

@@ -1,19 +1,59 @@
-"""Claims: deliveries that are due are leased, those whose lease ran out among them."""
+"""Writes of claims: due deliveries are leased, and a lease ends in one of several ways."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from tillbell.clock import Micros
-from tillbell.model.messages import Claim, Delivery, DeliveryState
+from tillbell.ids import attempt_id
+from tillbell.model.messages import Attempt, Claim, Delivery, DeliveryState, Result, Trigger
+from tillbell.storage.engine.group_commit import Writer
+from tillbell.storage.engine.methods import read, write, write_batched
+from tillbell.storage.engine.readers import ReadPool
 from tillbell.storage.operations import message_rows
-from tillbell.storage.operations.claim_window import ClaimBounds
-from tillbell.storage.operations.messages import interrupt, tries_without_interruption
-from tillbell.storage.ports.outbound import LaneKey
+from tillbell.storage.operations.claim_window import UNBOUNDED, ClaimBounds
+from tillbell.storage.operations.order_keys import release_next_after, release_next_in_order
+from tillbell.storage.ports.outbound import (
+    INTERRUPTIONS_NOT_COUNTED,
+    RESENDABLE,
+    FinishedAttempt,
+    LaneKey,
+    LeaseKey,
+)
+from tillbell.storage.session.connection import DbReader, json_rows
 from tillbell.storage.session.transaction import DbTransaction
 
 WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING
+INTERRUPTED_DETAIL = "The process that made this attempt ended before it could record an answer."
+
+
+class ClaimMethods:
+    """The methods of claims for a database without a claim window."""
+
+    writer: Writer
+    readers: ReadPool
+
+    async def claim(
+        self, wanted: Mapping[LaneKey, int], now: Micros, lease_until: Micros
+    ) -> list[Claim]:
+        """Lease due deliveries."""
+        result = await claim(self, ClaimRequest(wanted, now, lease_until, UNBOUNDED))
+        return result.claims
+
+    async def next_due(self, lanes: Sequence[LaneKey]) -> dict[str, Micros]:
+        """Read when each lane's first open delivery is due."""
+        return await next_due(self, lanes, UNBOUNDED)
+
+
+@read
+def next_due(db: DbReader, lanes: Sequence[LaneKey], bounds: ClaimBounds) -> dict[str, Micros]:
+    """Read when each lane's first open delivery is due."""
+    lanes_since = json_rows((*lane, str(bounds.since(lane))) for lane in lanes)
+    return dict(db.query("next_due", {"lanes": lanes_since, "leases": bounds.leases}))
+
+
+# ── claim ────────────────────────────────────────────────────────────────────────────────────────
 
 
 class ClaimRequest(NamedTuple):
@@ -26,99 +66,260 @@ class ClaimRequest(NamedTuple):
 
 
 class ClaimResult(NamedTuple):
-    """What was claimed, and how far that went."""
+    """What was claimed, and up to which due time there is nothing left to claim."""
 
     claims: list[Claim]
-    claimed_until: dict[LaneKey, Micros]  # what was due before was taken
-    leases_until: Micros  # the same of lost leases, of all lanes
+    claimed_until: dict[LaneKey, Micros]
+    leases_until: Micros  # of expired leases in any lane
 
 
-def claim(transaction: DbTransaction, requests: Sequence[ClaimRequest]) -> list[ClaimResult]:
+@write(optimistic=True, no_timeout=True)
+def claim(db: DbTransaction, request: ClaimRequest) -> ClaimResult:
     """Lease due deliveries."""
-    return [_claim(transaction, wanted) for wanted in requests]
-
-
-def _claim(transaction: DbTransaction, wanted: ClaimRequest) -> ClaimResult:
-    taken = ClaimResult([], {}, wanted.now)
-    lost: list[tuple[Delivery, str]] = []
-    found, leases_left = _due(transaction, wanted)
-    for lane, due in found.items():
-        is_all = len(due) < wanted.by_lane[lane]
-        taken.claimed_until[lane] = wanted.now if is_all else due[-1][message_rows.DUE_AT]
-        for row in due:
+    claims: list[Claim] = []
+    claimed_until: dict[LaneKey, Micros] = {}
+    interrupted: list[tuple[Delivery, str]] = []
+    due, leases_until = _due(db, request)
+    for lane, rows in due.items():
+        is_all = len(rows) < request.by_lane[lane]
+        claimed_until[lane] = request.now if is_all else rows[-1][message_rows.DUE_AT]
+        for row in rows:
             delivery, message = message_rows.delivery_and_message(row)
             if delivery.state is SENDING:
-                lost.append((delivery, message.event_type))
+                interrupted.append((delivery, message.event_type))
             else:
-                transaction.totals_delta.count_move(delivery[:3], WAITING, SENDING)
+                _count_move(db, delivery, SENDING)
             if delivery.order_key is not None:
-                transaction.ordered_lanes.add(lane)  # who waits behind it may go by another's hand
-            taken.claims.append(Claim(_opened(delivery, wanted), message, row[-1]))
-    interrupt(transaction, lost)
-    leases = [(d.app_id, d.id, wanted.lease_until, wanted.now, d.tries) for d, *_ in taken.claims]
-    transaction.execute_bulk("lease", leases)
-    return taken._replace(leases_until=leases_left)
+                # Another process may release the next delivery of this order key.
+                db.ordered_lanes.add(lane)
+            body = row[message_rows.BODY]
+            claims.append(Claim(delivery=_leased(delivery, request), message=message, body=body))
+    interrupt(db, interrupted)
+    leased = [claim.delivery for claim in claims]
+    leases = [(d.app_id, d.id, request.lease_until, request.now, d.tries) for d in leased]
+    db.execute_bulk("lease", leases)
+    return ClaimResult(claims, claimed_until, leases_until)
 
 
 def _due(
-    transaction: DbTransaction, wanted: ClaimRequest
+    db: DbTransaction, request: ClaimRequest
 ) -> tuple[dict[LaneKey, list[message_rows.Row]], Micros]:
-    """Read what may be claimed: of each lane what waits and what a lost lease left.
+    """Read what may be claimed of each lane: waiting deliveries, and those of expired leases.
 
-    With the time from which on lost leases are left to others.
+    The second value is the time before which no expired lease is left.
     """
-    limits, now = wanted.by_lane, wanted.now
-    lost, leases_left = _lost(transaction, wanted)
+    limits, now = request.by_lane, request.now
+    expired, leases_until = _expired_leases(db, request)
+    waiting = [(*lane, now, limit, request.bounds.since(lane)) for lane, limit in limits.items()]
+    results = [
+        db.query_bulk_later("due_deliveries", waiting),
+        db.query_bulk_later("deliveries_with_expired_leases", expired),
+    ]
     due: dict[LaneKey, list[message_rows.Row]] = {lane: [] for lane in limits}
-    waiting = [(*lane, now, limit, wanted.bounds.since(lane)) for lane, limit in limits.items()]
-    waits = transaction.query_bulk_later("due_deliveries", waiting)
-    leases = transaction.query_bulk_later("deliveries_with_expired_leases", lost)
-    for row in waits():
+    for row in (row for result in results for row in result.rows()):
         due[row[message_rows.LANE]].append(row)
-    for row in leases():
-        due[row[message_rows.LANE]].append(row)
-    taken: dict[LaneKey, list[message_rows.Row]] = {}
-    for lane, found in due.items():
-        found.sort(key=_by_due_time)
-        taken[lane] = found[: limits[lane]]
-        no_room = [
-            row[message_rows.DUE_AT]
-            for row in found[limits[lane] :]
-            if row[message_rows.STATE] == SENDING
-        ]
-        leases_left = min([leases_left, *no_room])
-    return taken, leases_left
+    for lane, rows in due.items():
+        rows.sort(key=_by_due_time)
+        due[lane], too_many = rows[: limits[lane]], rows[limits[lane] :]
+        leases = [row for row in too_many if row[message_rows.STATE] == SENDING]
+        leases_until = min([leases_until, *(row[message_rows.DUE_AT] for row in leases)])
+    return due, leases_until
 
 
-def _lost(
-    transaction: DbTransaction, wanted: ClaimRequest
+def _expired_leases(
+    db: DbTransaction, request: ClaimRequest
 ) -> tuple[list[tuple[str, str, Micros]], Micros]:
-    limits, now = dict(wanted.by_lane), wanted.now
-    lost: list[tuple[str, str, Micros]] = []
-    left = now
-    for app_id, endpoint_id, id_, due_at in transaction.query(
-        "expired_leases", (now, wanted.bounds.leases)
+    """Read expired leases, as many as are wanted of each lane: application, delivery, now."""
+    limits, now = dict(request.by_lane), request.now
+    expired: list[tuple[str, str, Micros]] = []
+    leases_until = now
+    for app_id, endpoint_id, delivery_id, due_at in db.query(
+        "expired_leases", (now, request.bounds.leases)
     ):
         lane = app_id, endpoint_id
         if limits.get(lane, 0) > 0:
             limits[lane] -= 1
-            lost.append((app_id, id_, now))
+            expired.append((app_id, delivery_id, now))
         else:
-            left = min(left, due_at)
-    return lost, left
+            leases_until = min(leases_until, due_at)
+    return expired, leases_until
 
 
 def _by_due_time(row: message_rows.Row) -> tuple[Micros, str]:
-    return row[message_rows.DUE_AT], row[0]
+    return row[message_rows.DUE_AT], row[message_rows.ID]
 
 
-def _opened(delivery: Delivery, wanted: ClaimRequest) -> Delivery:
-    used = tries_without_interruption(delivery) if delivery.state is SENDING else delivery.tries
+def _leased(delivery: Delivery, request: ClaimRequest) -> Delivery:
+    is_interrupted = delivery.state is SENDING
+    tries = tries_without_interruption(delivery) if is_interrupted else delivery.tries
     return delivery._replace(
         state=SENDING,
-        due_at=wanted.lease_until,
-        started_at=wanted.now,
+        due_at=request.lease_until,
+        started_at=request.now,
         attempts=delivery.attempts + 1,
-        tries=used + 1,
+        tries=tries + 1,
         token=delivery.token + 1,
     )
+
+
+# ── how a lease ends ─────────────────────────────────────────────────────────────────────────────
+
+
+class StaleToken(Exception):
+    """Not every finished attempt of a run has the present token."""
+
+
+@write_batched(no_timeout=True)
+def finish_attempt(db: DbTransaction, finished: Sequence[FinishedAttempt]) -> list[bool]:
+    """Close attempts and move deliveries; False where the token is not the present one.
+
+    A run is written as if all were valid, which nearly always is so. If one is not, it is
+    undone (`StaleToken`), and the writer repeats it one by one.
+    """
+    moves = [(f.attempt.app_id, f.delivery_id, f.token, f.state, f.due_at) for f in finished]
+    if db.execute_bulk("finish_attempt", moves).rowcount != len(moves):
+        if len(moves) > 1:
+            raise StaleToken
+        return [False]
+    db.execute_bulk("insert_attempt", [f.attempt for f in finished])
+    count_move = db.totals_delta.count_move
+    for f in finished:
+        count_move(f.attempt.app_id, f.attempt.endpoint_id, f.delivery_id, SENDING, f.state)
+    lines = {
+        (f.attempt.app_id, f.attempt.endpoint_id, f.order_key)
+        for f in finished
+        if f.order_key is not None
+    }
+    release_next_in_order(db, lines)
+    return [True] * len(moves)
+
+
+@write(optimistic=True, no_timeout=True)
+def renew(db: DbTransaction, leases: Sequence[LeaseKey], lease_until: Micros) -> list[str]:
+    """Extend leases; return the deliveries of those that were lost."""
+    renewed = db.execute_bulk("renew", [(*lease, lease_until) for lease in leases])
+    if renewed.rowcount == len(leases):
+        return []
+    return [
+        delivery_id
+        for app_id, delivery_id, token in leases
+        if not db.query("is_leased", (app_id, delivery_id, token))
+    ]
+
+
+@write(optimistic=True, no_timeout=True)
+def release(db: DbTransaction, leases: Sequence[LeaseKey], now: Micros) -> None:
+    """Make claimed deliveries wait again, due now, as if they had not been claimed."""
+    released = db.query_bulk_later("release", [(*lease, now) for lease in leases])
+    for delivery_id, app_id, endpoint_id in released.rows():
+        db.totals_delta.count_move(app_id, endpoint_id, delivery_id, SENDING, WAITING)
+        db.endpoints_to_wake.add(endpoint_id)
+    release_next_after(db, [(app_id, delivery_id) for app_id, delivery_id, _ in leases])
+
+
+@write()
+def release_all_leases(db: DbTransaction, now: Micros) -> int:
+    """Make every leased delivery wait, due now."""
+    return release_leases(db, now)
+
+
+def release_leases(db: DbTransaction, now: Micros) -> int:
+    """Make every leased delivery wait, due now, and close its attempt as interrupted."""
+    leased = _with_event_type(db.query("leased_deliveries"))
+    interrupt(db, leased)
+    requeued = [(d.app_id, d.id, now, tries_without_interruption(d)) for d, _ in leased]
+    db.execute_each("requeue", requeued)
+    for delivery, _ in leased:
+        _count_move(db, delivery, WAITING)
+    release_next_after(db, [(d.app_id, d.id) for d, _ in leased])
+    return len(leased)
+
+
+def end_deliveries(
+    db: DbTransaction, rows: Iterable[message_rows.Row], state: DeliveryState
+) -> int:
+    """Move open deliveries (rows with event type) to a terminal state without an attempt."""
+    ended = _with_event_type(rows)
+    interrupt(db, [(d, event_type) for d, event_type in ended if d.state is SENDING])
+    db.execute_each("end", [(d.app_id, d.id, state) for d, _ in ended])
+    for delivery, _ in ended:
+        _count_move(db, delivery, state)
+    release_next_after(db, [(d.app_id, d.id) for d, _ in ended])
+    return len(ended)
+
+
+def _with_event_type(rows: Iterable[message_rows.Row]) -> list[tuple[Delivery, str]]:
+    return [(message_rows.delivery(columns), event_type) for *columns, event_type in rows]
+
+
+def _count_move(db: DbTransaction, delivery: Delivery, to: DeliveryState) -> None:
+    db.totals_delta.count_move(
+        delivery.app_id, delivery.endpoint_id, delivery.id, delivery.state, to
+    )
+
+
+def tries_without_interruption(delivery: Delivery) -> int:
+    """Count the tries of a delivery whose open attempt was interrupted.
+
+    An interruption is our fault, so it uses no try up. After `INTERRUPTIONS_NOT_COUNTED` attempts
+    it does: perhaps the delivery itself ends the processes that send it.
+    """
+    return delivery.tries - (delivery.attempts < INTERRUPTIONS_NOT_COUNTED)
+
+
+def interrupt(db: DbTransaction, interrupted: Iterable[tuple[Delivery, str]]) -> None:
+    """Close the open attempts of lost leases; (delivery, event type) of each."""
+    attempts = [_interrupted_attempt(d, event_type) for d, event_type in interrupted]
+    db.execute_bulk("insert_attempt", attempts)
+
+
+def _interrupted_attempt(delivery: Delivery, event_type: str) -> Attempt:
+    assert delivery.started_at is not None
+    return Attempt(
+        id=attempt_id(delivery.id, delivery.attempts),
+        delivery_id=delivery.id,
+        app_id=delivery.app_id,
+        endpoint_id=delivery.endpoint_id,
+        message_id=delivery.message_id,
+        event_type=event_type,
+        number=delivery.attempts,
+        trigger=delivery.trigger,
+        result=Result.INTERRUPTED,
+        started_at=delivery.started_at,
+        duration_us=0,
+        error="interrupted",
+        detail=INTERRUPTED_DETAIL,
+    )
+
+
+# ── by hand ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@write()
+def resend(
+    db: DbTransaction,
+    app_id: str,
+    delivery_ids: Sequence[str],
+    now: Micros,
+    trigger: Trigger = Trigger.MANUAL,
+    states: Sequence[DeliveryState] = RESENDABLE,
+) -> int:
+    """Make deliveries due now."""
+    movable = set(states) - {SENDING}
+    rows = [
+        row for id_ in dict.fromkeys(delivery_ids) for row in db.query("resendable", (app_id, id_))
+    ]
+    moved = [(id_, endpoint, state) for id_, _, endpoint, state, _ in rows if state in movable]
+    db.execute_each("resend", [(app_id, id_, now, trigger) for id_, _, _ in moved])
+    for id_, endpoint_id, state in moved:
+        db.totals_delta.count_move(app_id, endpoint_id, id_, state, WAITING)
+        db.endpoints_to_wake.add(endpoint_id)
+    release_next_after(db, [(app_id, id_) for id_, _, _ in moved])
+    return len(moved)
+
+
+@write()
+def discard(db: DbTransaction, app_id: str, endpoint_id: str, now: Micros, limit: int) -> int:
+    """Discard open deliveries of a removed endpoint."""
+    rows = db.query("discardable", (app_id, endpoint_id, now, limit))
+    return end_deliveries(db, rows, DeliveryState.DISCARDED)

@@ -1,47 +1,53 @@
-"""The works of a fleet: signing in and out. Only for stores that processes share."""
+"""Who is in the cluster. Only for stores that processes share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 from tillbell.clock import HOUR, SECOND, Micros
-from tillbell.storage.ports.cluster import ClusterState, Member
+from tillbell.storage.engine.methods import read_batched, write
+from tillbell.storage.ports.cluster import ClusterState, Member, RecordChange
+from tillbell.storage.session.connection import DbReader
 from tillbell.storage.session.transaction import DbTransaction
 
 LOST_CONNECTION_AFTER: Micros = 2 * SECOND  # after which one without a connection counts as dead
-CHANGES_KEPT: Micros = HOUR  # longer than any process that lives does not look
+CHANGES_KEPT: Micros = HOUR  # longer than any live process goes without reading them
 
 
-class HeartbeatRequest(NamedTuple):
-    """A process, and for how long it counts as alive."""
-
-    member: Member
-    timeout: Micros
-
-
-def heartbeat(
-    transaction: DbTransaction, requests: Sequence[HeartbeatRequest]
-) -> list[ClusterState]:
-    """Enter processes and see who is there."""
-    return [_heartbeat(transaction, *request) for request in requests]
-
-
-def _heartbeat(transaction: DbTransaction, member: Member, life: Micros) -> ClusterState:
-    ((now,),) = transaction.query("database_time")
-    transaction.query("put_member", (*member, now))
-    transaction.query("remove_dead_members", (now - life, now - LOST_CONNECTION_AFTER))
-    led = transaction.query_one("take_leadership", (member.id, now, now + life))
-    if led:
-        transaction.query("delete_record_changes", (now - CHANGES_KEPT,))
-    senders = tuple(id_ for (id_,) in transaction.query("live_workers"))
-    ((latest,),) = transaction.query("latest_record_change")
-    return ClusterState(now, senders, led[0] if led else 0, latest)
+@write(optimistic=True, no_timeout=True)
+def heartbeat(db: DbTransaction, member: Member, life: Micros) -> ClusterState:
+    """Note that a process is alive, remove those that are not, and read who is there."""
+    ((now,),) = db.query("database_time")
+    db.query("put_member", (*member, now))
+    db.query("remove_dead_members", (now - life, now - LOST_CONNECTION_AFTER))
+    leadership = db.query_one("take_leadership", (member.id, now, now + life))
+    if leadership:
+        db.query("delete_record_changes", (now - CHANGES_KEPT,))
+    workers = tuple(id_ for (id_,) in db.query("live_workers"))
+    ((latest_change,),) = db.query("latest_record_change")
+    term = leadership[0] if leadership else 0
+    return ClusterState(now=now, workers=workers, term=term, changes=latest_change)
 
 
-def leave(transaction: DbTransaction, requests: Sequence[str]) -> list[None]:
-    """Strike processes off, and free what they led."""
-    for member_id in requests:
-        transaction.query("delete_member", (member_id,))
-        transaction.query("release_leadership", (member_id,))
-    return [None] * len(requests)
+@write()
+def leave(db: DbTransaction, member_id: str) -> None:
+    """Remove a process, and free its leadership."""
+    db.query("delete_member", (member_id,))
+    db.query("release_leadership", (member_id,))
+
+
+@read_batched
+def oldest_transaction_age(db: DbReader) -> Micros:
+    """Read for how long the oldest transaction of the server has been open."""
+    ((age,),) = db.query("oldest_transaction_age")
+    return int(age)
+
+
+@read_batched
+def record_changes(db: DbReader, after: int) -> list[RecordChange]:
+    """Read the changes with a higher number."""
+    return [RecordChange(*row) for row in db.query("record_changes", (after,))]
+
+
+@write()
+def use_fresh_totals(db: DbTransaction, *, is_on: bool) -> None:
+    """Count in fresh rows every few seconds, or no longer."""
+    db.query("use_fresh_totals", ("on" if is_on else "off",))

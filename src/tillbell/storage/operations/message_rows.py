@@ -1,4 +1,8 @@
-"""Rows to nouns. Columns are in the order of `sql/columns.sql`."""
+"""Rows to records and back. Columns are in the order of `sql/columns.sql`, as are the fields.
+
+So a row may be spread into a record, and a record is written as a row. Only here and in
+`callback_rows.py` are they numbered.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,11 @@ from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message, R
 Row = Sequence[Any]
 DELIVERY_WIDTH = len(Delivery._fields)
 MESSAGE_WIDTH = len(Message._fields)
+ID = Delivery._fields.index("id")
 LANE = slice(Delivery._fields.index("app_id"), Delivery._fields.index("endpoint_id") + 1)
 STATE = Delivery._fields.index("state")
 DUE_AT = Delivery._fields.index("due_at")
+BODY = -1  # of a delivery to claim: the last column
 
 _labels = msgspec.json.Decoder(tuple[str, ...])
 

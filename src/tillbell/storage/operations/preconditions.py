@@ -1,4 +1,4 @@
-"""What changes rest on: read once for many, and asked whether it still holds."""
+"""Preconditions of change sets: read once for many, and checked whether they still hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tillbell.model.transactions import EffectKind, TransactionKind
 from tillbell.storage.operations import records
-from tillbell.storage.operations.messages import find_event_ids, find_idempotency
+from tillbell.storage.operations.messages import find_event_ids
 from tillbell.storage.ports.inbound import (
     CallbackConclusion,
     ChangeSet,
@@ -15,8 +15,7 @@ from tillbell.storage.ports.inbound import (
     RecordWrite,
     TransactionWrite,
 )
-from tillbell.storage.ports.outbound import Publication
-from tillbell.storage.session.connection import LaterRows, json_list, json_rows
+from tillbell.storage.session.connection import KnownResult, StatementResult, json_list, json_rows
 from tillbell.storage.session.transaction import DbTransaction
 
 
@@ -42,173 +41,158 @@ class StoredCallbackState(NamedTuple):
         return self.retry_at is not None
 
 
-ABSENT = StoredTransactionState(0, 0, "")
+ABSENT = StoredTransactionState(version=0, sequence=0, status="")
 
 
-# ── waves ────────────────────────────────────────────────────────────────────────────────────────
+# ── groups ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def independent_groups(changes: Sequence[ChangeSet]) -> Iterator[list[ChangeSet]]:
-    """Cut changes into runs in which none rests on what another one writes."""
-    wave: list[ChangeSet] = []
-    taken: set[tuple[str, ...]] = set()
-    for change in changes:
-        mine = set(keys_of(change))
-        if not taken.isdisjoint(mine):
-            yield wave
-            wave, taken = [], set()
-        wave.append(change)
-        taken |= mine
-    yield wave
+def independent_groups(change_sets: Sequence[ChangeSet]) -> Iterator[list[ChangeSet]]:
+    """Cut change sets into groups in which none rests on what another one writes."""
+    group: list[ChangeSet] = []
+    keys_of_group: set[tuple[str, ...]] = set()
+    for changes in change_sets:
+        keys = set(keys_of(changes))
+        if not keys_of_group.isdisjoint(keys):
+            yield group
+            group, keys_of_group = [], set()
+        group.append(changes)
+        keys_of_group |= keys
+    yield group
 
 
-def keys_of(change: ChangeSet) -> Iterator[tuple[str, ...]]:
-    """Name all that a change rests on or writes, and that others may write too."""
-    for transaction, *_ in change.transaction_writes:
+def keys_of(changes: ChangeSet) -> Iterator[tuple[str, ...]]:
+    """Name all that a change set rests on or writes, and that others may write too."""
+    for transaction in (write.transaction for write in changes.transaction_writes):
         yield "transaction", transaction.id
         if transaction.parent_id is not None:
             yield "transaction", transaction.parent_id  # its refunds are counted together
         if transaction.uid is not None:
             yield "uid", transaction.app_id, transaction.uid
-    if change.conclusion is not None:
-        yield "callback", change.conclusion.callback_id
-    for publication in change.publications:
-        if publication.message.event_id is not None:
-            yield "event", publication.message.app_id, publication.message.event_id
-    for answered in (change.idempotency, *(p.idempotency for p in change.publications)):
-        if answered is not None:
-            yield "idempotency", answered[0]
-    yield from _other_keys_of(change)
-
-
-def _other_keys_of(change: ChangeSet) -> Iterator[tuple[str, ...]]:
-    for record, _ in change.record_writes:
-        yield from records.keys(record)
-    for conflict in change.resolved:
+    if changes.conclusion is not None:
+        yield "callback", changes.conclusion.callback_id
+    for message in (publication.message for publication in changes.publications):
+        if message.event_id is not None:
+            yield "event", message.app_id, message.event_id
+    for write in changes.record_writes:
+        yield from records.keys(write.record)
+    for conflict in changes.resolved:
         yield "conflict", conflict.id
-    for source_id, item_key in change.item_keys:
+    for source_id, item_key in changes.item_keys:
         yield "item", source_id, item_key
 
 
-# ── what is there ────────────────────────────────────────────────────────────────────────────────
+# ── what is stored ───────────────────────────────────────────────────────────────────────────────
 
 
 class Preconditions:
-    """What one wave rests on."""
+    """What the change sets of one group rest on."""
 
-    def __init__(self, transaction: DbTransaction, changes: Sequence[ChangeSet]) -> None:
-        self._transaction = transaction
-        transaction.lock(key for change in changes for key in keys_of(change))
-        steps = [(t.app_id, t.id) for change in changes for t, *_ in change.transaction_writes]
-        told = [change.conclusion for change in changes if change.conclusion is not None]
-        concluded = [(one.app_id, one.callback_id) for one in told]
-        publications = [p for change in changes for p in change.publications]
-        # All is asked before anything is looked at: to look is to wait.
-        transactions = self._query_pairs("transaction_states", steps)
-        callbacks = self._query_pairs("callback_states", concluded)
-        events = find_event_ids(transaction, (p.message for p in publications))
-        self.transactions = {id_: StoredTransactionState(*row) for id_, *row in transactions()}
-        self.callbacks = {id_: StoredCallbackState(*row) for id_, *row in callbacks()}
-        self._events = {(app_id, event_id) for app_id, event_id, _ in events()}
+    def __init__(self, db: DbTransaction, group: Sequence[ChangeSet]) -> None:
+        self._db = db
+        db.lock(key for changes in group for key in keys_of(changes))
+        transactions = [w.transaction for changes in group for w in changes.transaction_writes]
+        conclusions = [c.conclusion for c in group if c.conclusion is not None]
+        # All are sent before a result is read, which may wait for the server.
+        transaction_states = self._query_pairs(
+            "transaction_states", [(t.app_id, t.id) for t in transactions]
+        )
+        callback_states = self._query_pairs(
+            "callback_states", [(c.app_id, c.callback_id) for c in conclusions]
+        )
+        events = find_event_ids(db, (p.message for changes in group for p in changes.publications))
+        self.transactions = {
+            id_: StoredTransactionState(*state) for id_, *state in transaction_states.rows()
+        }
+        self.callbacks = {
+            id_: StoredCallbackState(*state) for id_, *state in callback_states.rows()
+        }
+        self._events = {(app_id, event_id) for app_id, event_id, _ in events.rows()}
 
-    def _query_pairs(self, name: str, pairs: list[tuple[str, str]]) -> LaterRows:
-        return self._transaction.query_later(name, {"pairs": json_rows(pairs)}) if pairs else list
+    def _query_pairs(self, name: str, pairs: list[tuple[str, str]]) -> StatementResult:
+        return self._db.query_later(name, {"pairs": json_rows(pairs)}) if pairs else KnownResult()
 
-    def failure(self, change: ChangeSet) -> PreconditionFailed | None:
-        """Say what no longer holds of what this change rests on."""
-        why = next(self._failures(change), None)
+    def failure(self, changes: ChangeSet) -> PreconditionFailed | None:
+        """Return the first precondition of a change set that does not hold."""
+        why = next(self._failures(changes), None)
         return None if why is None else PreconditionFailed(why)
 
-    def _failures(self, change: ChangeSet) -> Iterator[str]:
-        if change.idempotency is not None:
-            yield from self._of_key(change.idempotency)
-        if change.conclusion is not None:
-            yield from self._of_conclusion(change.conclusion)
-        for step in change.transaction_writes:
-            yield from self._of_step(step)
-        yield from self._of_refunds(change)
-        for publication in change.publications:
-            yield from self._of_publication(publication)
-        for kept in change.record_writes:
-            yield from self._of_record(kept)
-        for conflict in change.resolved:
-            if self._transaction.query_one("open_conflict", (conflict.app_id, conflict.id)) is None:
+    def _failures(self, changes: ChangeSet) -> Iterator[str]:
+        if changes.conclusion is not None:
+            yield from self._of_conclusion(changes.conclusion)
+        for write in changes.transaction_writes:
+            yield from self._of_transaction(write)
+        yield from self._of_refunds(changes)
+        for message in (publication.message for publication in changes.publications):
+            if (message.app_id, message.event_id) in self._events:
+                yield "event_id"
+        for record_write in changes.record_writes:
+            yield from self._of_record(record_write)
+        for conflict in changes.resolved:
+            if self._db.query_one("open_conflict", (conflict.app_id, conflict.id)) is None:
                 yield "resolved"
-        yield from self._of_items(change)
-
-    def _of_key(self, idempotency: tuple[str, str, bytes]) -> Iterator[str]:
-        if find_idempotency(self._transaction, idempotency[0]) is not None:
-            yield "idempotency"
+        yield from self._of_items(changes)
 
     def _of_conclusion(self, conclusion: CallbackConclusion) -> Iterator[str]:
-        known = self.callbacks.get(conclusion.callback_id)
-        may_follow = known is not None and (
-            known.outcome in (None, conclusion.replaces) or known.is_waiting
+        callback = self.callbacks.get(conclusion.callback_id)
+        may_follow = callback is not None and (
+            callback.outcome in (None, conclusion.replaces) or callback.is_waiting
         )
         if not may_follow:
             yield "concluded"
 
-    def _of_step(self, step: TransactionWrite) -> Iterator[str]:
-        transaction = step.transaction
-        present = self.transactions.get(transaction.id, ABSENT)
-        if present.version != step.expected_version:
+    def _of_transaction(self, write: TransactionWrite) -> Iterator[str]:
+        transaction = write.transaction
+        if self.transactions.get(transaction.id, ABSENT).version != write.expected_version:
             yield "version"
-        if transaction.uid is not None and step.expected_version == 0:
+        if transaction.uid is not None and write.expected_version == 0:
             uid = transaction.app_id, transaction.uid
-            if self._transaction.query_one("transaction_id_of_uid", uid):
+            if self._db.query_one("transaction_id_of_uid", uid):
                 yield "uid"
         if transaction.parent_id is not None and transaction.psp_transaction_id is not None:
             psp = transaction.psp_transaction_id, transaction.source_id
-            twin = transaction.app_id, transaction.parent_id, transaction.kind, *psp
-            if self._transaction.query_one("same_linked_transaction", twin) not in (
-                None,
-                (transaction.id,),
-            ):
+            key = transaction.app_id, transaction.parent_id, transaction.kind, *psp
+            same = self._db.query_one("same_linked_transaction", key)
+            if same not in (None, (transaction.id,)):
                 yield "psp_transaction_id"
 
-    def _of_refunds(self, change: ChangeSet) -> Iterator[str]:
-        for (app_id, parent_id), amount in refunds(change).items():
-            row = self._transaction.query_one("refundable_amount", (app_id, parent_id))
-            left = row[0] if row else captured(change, parent_id)
-            if amount > left:
+    def _of_refunds(self, changes: ChangeSet) -> Iterator[str]:
+        for (app_id, payment_id), amount in refunds(changes).items():
+            row = self._db.query_one("refundable_amount", (app_id, payment_id))
+            refundable = row[0] if row else captured(changes, payment_id)
+            if amount > refundable:
                 yield "refunds"
 
-    def _of_publication(self, publication: Publication) -> Iterator[str]:
-        message = publication.message
-        if (message.app_id, message.event_id) in self._events:
-            yield "event_id"
-        if publication.idempotency is not None:
-            yield from self._of_key(publication.idempotency)
-
-    def _of_record(self, kept: RecordWrite) -> Iterator[str]:
-        if records.version_of(self._transaction, kept.record) != kept.expected_version:
+    def _of_record(self, write: RecordWrite) -> Iterator[str]:
+        if records.version_of(self._db, write.record) != write.expected_version:
             yield "version"
-        if records.is_uid_taken(self._transaction, kept.record):
+        if records.is_uid_taken(self._db, write.record):
             yield "uid"
 
-    def _of_items(self, change: ChangeSet) -> Iterator[str]:
-        app_id = change.conclusion.app_id if change.conclusion is not None else ""
-        for source_id in {source_id for source_id, _ in change.item_keys}:
-            keys = json_list(key for source, key in change.item_keys if source == source_id)
-            wanted = {"app_id": app_id, "source_id": source_id, "item_keys": keys}
-            if self._transaction.query("known_item_keys", wanted):
+    def _of_items(self, changes: ChangeSet) -> Iterator[str]:
+        app_id = changes.conclusion.app_id if changes.conclusion is not None else ""
+        for source_id in {source_id for source_id, _ in changes.item_keys}:
+            keys = json_list(key for source, key in changes.item_keys if source == source_id)
+            bindings = {"app_id": app_id, "source_id": source_id, "item_keys": keys}
+            if self._db.query("known_item_keys", bindings):
                 yield "seen"
 
 
-def refunds(change: ChangeSet) -> dict[tuple[str, str], int]:
-    """Return how much a change refunds of each payment, given as (application, id)."""
+def refunds(changes: ChangeSet) -> dict[tuple[str, str], int]:
+    """Return how much a change set refunds of each payment, given as (application, id)."""
     sums: dict[tuple[str, str], int] = {}
-    for transaction, _, _, effects in change.transaction_writes:
+    for write in changes.transaction_writes:
+        transaction = write.transaction
         if transaction.kind is TransactionKind.REFUND and transaction.parent_id is not None:
-            debits = sum(e.amount for e in effects if e.kind is EffectKind.DEBIT)
             payment = transaction.app_id, transaction.parent_id
+            debits = sum(e.amount for e in write.effects if e.kind is EffectKind.DEBIT)
             sums[payment] = sums.get(payment, 0) + debits
     return {payment: amount for payment, amount in sums.items() if amount}
 
 
-def captured(change: ChangeSet, transaction_id: str) -> int:
-    """Return how much a change itself credits for a transaction."""
-    effects = [e for step in change.transaction_writes for e in step.effects]
+def captured(changes: ChangeSet, transaction_id: str) -> int:
+    """Return how much a change set itself credits for a transaction."""
+    effects = [e for write in changes.transaction_writes for e in write.effects]
     return sum(
         e.amount
         for e in effects

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from tillbell.errors import ConflictError, VersionConflict
 from tillbell.model.records import Application, Record
-from tillbell.storage.operations.inbound_retention import remove_inbound
-from tillbell.storage.operations.message_reads import Reader, bounds
-from tillbell.storage.ports.outbound import Page
+from tillbell.storage.engine.methods import read, write
+from tillbell.storage.operations.pages import page_bounds
+from tillbell.storage.operations.retention import remove_inbound
+from tillbell.storage.ports.outbound import ALL, Page
+from tillbell.storage.session.connection import DbReader
 from tillbell.storage.session.transaction import DbTransaction
 
 R = TypeVar("R", bound=Record)
 
 
-class RecordPut(NamedTuple):
-    """Records to store, and the version that is there of each; 0: it must not be there."""
-
-    records: Sequence[Record]
-    expected_version: int
-
-
-def put(transaction: DbTransaction, requests: Sequence[RecordPut]) -> list[None]:
-    """Store records, or raise `VersionConflict` or `Conflict`."""
-    transaction.lock(key for put_ in requests for record in put_.records for key in keys(record))
-    for records, expected in requests:
-        for record in records:
-            _put(transaction, record, expected)
-    return [None] * len(requests)
+@write()
+def put(db: DbTransaction, *records: Record, expected_version: int = 0) -> None:
+    """Store records, or raise `VersionConflict` or `ConflictError`."""
+    db.lock(key for record in records for key in keys(record))
+    for record in records:
+        if version_of(db, record) != expected_version:
+            raise VersionConflict
+        if is_uid_taken(db, record):
+            raise ConflictError(f"The uid {record.uid!r} is taken.")
+        store(db, record)
 
 
 def keys(record: Record) -> Iterator[tuple[str, ...]]:
@@ -42,76 +40,59 @@ def keys(record: Record) -> Iterator[tuple[str, ...]]:
         yield "record", kind, record.scope, "", record.uid
 
 
-def _put(transaction: DbTransaction, record: Record, expected: int) -> None:
-    if version_of(transaction, record) != expected:
-        raise VersionConflict
-    if is_uid_taken(transaction, record):
-        raise ConflictError(f"The uid {record.uid!r} is taken.")
-    store(transaction, record)
-
-
-def version_of(transaction: DbTransaction, record: Record) -> int:
+def version_of(db: DbTransaction, record: Record) -> int:
     """Return the version that is stored of a record, and keep it from being removed; 0: none."""
     kind = type(record)
-    row = transaction.query_one("present_record", (kind.__name__, record.scope, record.id))
+    row = db.query_one("present_record", (kind.__name__, record.scope, record.id))
     return decode(kind, row[0]).version if row else 0
 
 
-def is_uid_taken(transaction: DbTransaction, record: Record) -> bool:
+def is_uid_taken(db: DbTransaction, record: Record) -> bool:
     """Tell whether another record of its kind and scope has its uid."""
     key = type(record).__name__, record.scope, record.uid, record.id
-    return record.uid is not None and transaction.query_one("record_id_of_uid", key) is not None
+    return record.uid is not None and db.query_one("record_id_of_uid", key) is not None
 
 
-def store(transaction: DbTransaction, record: Record) -> None:
+def store(db: DbTransaction, record: Record) -> None:
     """Insert or replace a record."""
     key = type(record).__name__, record.scope, record.id, record.uid
-    transaction.query("put_record", (*key, msgspec.json.encode(record)))
+    db.query("put_record", (*key, msgspec.json.encode(record)))
 
 
-class RecordRemoval(NamedTuple):
-    """Which record goes."""
-
-    kind: type[Record]
-    scope: str
-    id_: str
-
-
-def remove(transaction: DbTransaction, requests: Sequence[RecordRemoval]) -> list[bool]:
-    """Delete records; with an application all that is in its scope, and its books."""
-    return [_remove(transaction, removal) for removal in requests]
-
-
-def _remove(transaction: DbTransaction, removal: RecordRemoval) -> bool:
-    row = removal.kind.__name__, removal.scope, removal.id_
-    was_there = transaction.execute_each("delete_record", [row])() == 1
-    if was_there and removal.kind is Application:
-        transaction.query("delete_scope", (removal.id_,))
-        remove_inbound(transaction, removal.id_)
+@write()
+def remove(db: DbTransaction, kind: type[Record], id_: str, scope: str = "") -> bool:
+    """Delete a record; with an application also all that is in its scope or came in for it."""
+    was_there = db.execute_each("delete_record", [(kind.__name__, scope, id_)]).rowcount == 1
+    if was_there and kind is Application:
+        db.query("delete_scope", (id_,))
+        remove_inbound(db, id_)
     return was_there
 
 
-def get(reader: Reader, kind: type[R], id_or_uid: str, scope: str | None) -> R | None:
+@read
+def get(db: DbReader, kind: type[R], id_or_uid: str, scope: str | None = "") -> R | None:
     """Read one record."""
     if scope is None:
-        found = reader("record_of_any_scope", (kind.__name__, id_or_uid))
+        rows = db.query("record_of_any_scope", (kind.__name__, id_or_uid))
     else:
-        found = reader("record", (kind.__name__, scope, id_or_uid))
-    return decode(kind, found[0][0]) if found else None
+        rows = db.query("record", (kind.__name__, scope, id_or_uid))
+    return next((decode(kind, doc) for (doc,) in rows), None)
 
 
-def list_(reader: Reader, kind: type[R], scope: str | None, page: Page) -> list[R]:
+@read
+def list_(db: DbReader, kind: type[R], scope: str | None = "", page: Page = ALL) -> list[R]:
     """Read records in the order of their ids."""
-    cut = bounds(page)
-    bindings = cut.bindings | {"kind": kind.__name__, "scope": scope}
+    bounds = page_bounds(page)
+    bindings = bounds.bindings | {"kind": kind.__name__, "scope": scope}
     name = "records_of_kind" if scope is None else "records_in_scope"
-    return cut.in_order([decode(kind, doc) for (doc,) in reader(name, bindings, cut.ascending)])
+    rows = db.query(name, bindings, bounds.order)
+    return bounds.in_list_order([decode(kind, doc) for (doc,) in rows])
 
 
 def decode(kind: type[R], doc: bytes) -> R:
     """Read a record's JSON. Members it does not know are dropped, missing ones get defaults."""
-    found: R = _decoder(kind).decode(doc)
-    return found
+    record: R = _decoder(kind).decode(doc)
+    return record
 
 
 @lru_cache(maxsize=64)

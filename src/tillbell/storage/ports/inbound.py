@@ -77,7 +77,7 @@ class RecordWrite(NamedTuple):
 class ChangeSet(NamedTuple):
     """All that one decision does, for one commit.
 
-    `resolved` are conflicts that get their resolution. `idempotency`: key, fingerprint, answer.
+    `resolved` are conflicts that get their resolution.
     """
 
     transaction_writes: tuple[TransactionWrite, ...] = ()
@@ -88,7 +88,6 @@ class ChangeSet(NamedTuple):
     publications: tuple[Publication, ...] = ()
     item_keys: tuple[tuple[str, str], ...] = ()  # (source id, item key) of analytics items
     audit: tuple[AuditEntry, ...] = ()
-    idempotency: tuple[str, str, bytes] | None = None
 
 
 class ChangesCommitted(NamedTuple):
@@ -98,10 +97,10 @@ class ChangesCommitted(NamedTuple):
 class PreconditionFailed(NamedTuple):
     """Nothing was stored: something it rests on has changed meanwhile. Read again, decide again.
 
-    Also when the callback has a conclusion already, or the uid or idempotency key is taken.
+    Also when the callback has a conclusion already, or the uid is taken.
     """
 
-    # "version", "concluded", "uid", "psp_transaction_id", "idempotency", "event_id", and
+    # "version", "concluded", "uid", "psp_transaction_id", "event_id", and
     # "refunds" (they would exceed what was captured), "resolved" (the conflict), "seen" (an item)
     why: str
 

@@ -1,16 +1,16 @@
-"""The narrow port to the database. The database is the queue and the truth.
+"""The port to the database for messages and configuration. The database is the queue and the truth.
 
-Three protocols; with those of books.py one object behind them (database.py). **One write
-method is one commit**: when it returns, all of it is on disk (fsync); when it raises
-`StoreUnavailable` the outcome is unknown and a repeat is safe. No caller ever holds a
-transaction, and none is open while we speak HTTP.
+One object (database.py) implements these protocols and those of inbound.py and cluster.py. **One
+write method is one commit**: when it returns, all of it is on disk (fsync); when it raises
+`StoreUnavailable` the result is unknown and a repeat is safe. No caller ever holds a transaction of
+the database, and none is open during an HTTP request.
 
-- `OutboundStore`: what moves messages. Written by flow/, on the hot path.
+- `OutboundStore`: writes of messages and deliveries. The hot path.
 - `Registry`: what users configure, as `Record`s. Four verbs.
-- `OutboundReads`: lists for the API and pages. They never lock and may be a moment old,
-  but a read that starts after a write returned sees it.
+- `OutboundReads`: look-ups and lists. They never lock, and a read that starts after a write has
+  returned sees it.
 
-Each promise below has a test of that name in tests/store, run over every store.
+Each promise below has a test of that name in tests/store, which runs over every database.
 """
 
 from __future__ import annotations
@@ -27,18 +27,26 @@ LaneKey = tuple[str, str]  # application, endpoint
 LeaseKey = tuple[str, str, int]  # a claim: application, delivery, token
 
 
-class Publication(NamedTuple):
-    """A message with all that its commit holds.
+class IdempotencyUse(NamedTuple):
+    """One use of an idempotency key: for which request, and what the request was answered."""
 
-    `bodies` maps variant → bytes; variant "" is the payload as published.
-    Deliveries in state SENDING are born leased: attempt 1 is open and the caller
-    will send it as soon as the commit has returned (hand-over in memory).
+    key: str
+    fingerprint: str  # of the request: another one may not use the key
+    answer: bytes = b""  # b"": not answered yet
+
+
+class Publication(NamedTuple):
+    """A message with all that is stored in the same commit.
+
+    `bodies` maps variant → bytes; variant "" is the payload as published. A delivery in state
+    SENDING is leased from the start: its attempt 1 is open, and the caller sends it as soon as the
+    commit has returned (hand-over in memory).
     """
 
     message: Message
     bodies: Mapping[str, bytes]
     deliveries: Sequence[Delivery]
-    idempotency: tuple[str, str, bytes] | None = None  # key, fingerprint, answer to repeat
+    idempotency: IdempotencyUse | None = None
 
 
 class PublicationStored(NamedTuple):
@@ -51,18 +59,11 @@ class DuplicateEventId(NamedTuple):
     message_id: str
 
 
-class RepeatedRequest(NamedTuple):
-    """Nothing was stored: this idempotency key was used before."""
-
-    fingerprint: str
-    answer: bytes
-
-
-INTERRUPTIONS_NOT_COUNTED = 50  # attempts of a delivery
+INTERRUPTIONS_NOT_COUNTED = 50  # first attempts of a delivery
 
 
 class FinishedAttempt(NamedTuple):
-    """What became of a claim: the attempt, and where the delivery goes."""
+    """A finished attempt of a claimed delivery, and the next state of the delivery."""
 
     delivery_id: str
     token: int
@@ -73,15 +74,15 @@ class FinishedAttempt(NamedTuple):
 
 
 class DueLane(NamedTuple):
-    """Open deliveries of one endpoint, as the directory of work lists them."""
+    """An endpoint with open deliveries."""
 
     app_id: str
     endpoint_id: str
-    due_at: Micros  # earliest
+    due_at: Micros  # of the first one
 
 
 class DeliverySelection(NamedTuple):
-    """Which deliveries a bulk operation takes. None means no restriction."""
+    """Which deliveries a bulk operation takes. None: no restriction."""
 
     app_id: str
     endpoint_id: str
@@ -104,7 +105,7 @@ class MissedPeriod(NamedTuple):
 
 
 class Page(NamedTuple):
-    """How a list is cut: `limit` rows just after (backwards: before) `iterator`, in order."""
+    """One page of a list: `limit` rows just after (backwards: before) the id `iterator`."""
 
     limit: int = 50
     iterator: str | None = None
@@ -116,7 +117,7 @@ ALL = Page(limit=1000, ascending=True)
 
 
 class AttemptFilter(NamedTuple):
-    """What an attempt list of a message or endpoint shows: `after` ≤ attempt's start < `before`."""
+    """Which attempts of a message or endpoint are listed: `after` ≤ started at < `before`."""
 
     message_id: str | None = None
     endpoint_id: str | None = None
@@ -130,7 +131,7 @@ class AttemptFilter(NamedTuple):
 
 
 class MessageFilter(NamedTuple):
-    """What a message list shows: `after` ≤ id's time < `before`, to the millisecond."""
+    """Which messages are listed: `after` ≤ time of the id < `before`, to the millisecond."""
 
     event_types: tuple[str, ...] | None = None
     channel: str | None = None
@@ -140,7 +141,7 @@ class MessageFilter(NamedTuple):
 
 
 class DeliveryRow(NamedTuple):
-    """A delivery with its message, for lists."""
+    """A delivery with its message."""
 
     delivery: Delivery
     message: Message
@@ -160,7 +161,7 @@ RESENDABLE = (DeliveryState.WAITING, DeliveryState.SUCCEEDED, DeliveryState.FAIL
 
 
 class RotationReport(NamedTuple):
-    """Partitions that a rotation made and dropped, and those it left because they were in use."""
+    """Partitions that were made and dropped, and those that were left because they were in use."""
 
     made: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
@@ -168,21 +169,20 @@ class RotationReport(NamedTuple):
 
 
 class OutboundStore(Protocol):
-    """Writes that move messages.
+    """Writes of messages and deliveries.
 
-    `publish` and `settle` are the hot ones: plain functions that queue the write at once and
-    return its future, so that a caller need not wait (and no task is made for each).
+    `publish` and `finish_attempt` are the hot ones: plain functions that queue the write at once
+    and return its future. So a caller need not wait, and no task is made for each.
     """
 
     def publish(
         self, publication: Publication
-    ) -> Awaitable[PublicationStored | DuplicateEventId | RepeatedRequest]:
-        """Store a message, its bodies and its deliveries.
+    ) -> Awaitable[PublicationStored | DuplicateEventId | IdempotencyUse]:
+        """Store a message, its bodies and its deliveries: all of it or nothing.
 
-        - All of it or nothing.
         - A second message with the same event id in an application: `DuplicateEventId`, not stored.
-        - The same idempotency key again stores nothing: `RepeatedRequest`.
-        - Two equal publications in one group commit are seen as such.
+        - A second use of an idempotency key: not stored, and the earlier use is returned.
+        - Both are noticed also between publications of one group commit.
         """
         ...
 
@@ -191,49 +191,49 @@ class OutboundStore(Protocol):
     ) -> list[Claim]:
         """Lease due deliveries: at most `wanted[app_id, endpoint_id]` of each lane.
 
-        - Due: open, `due_at <= now` (long before it is stored: in `horizon.EVERY`); a lost lease.
-        - Oldest due first; of an order key only the first open one, and only while none is leased
-          (one whose lease ran out has begun, and goes first).
+        - Due: waiting with `due_at <= now`, or leased with a lease that expired. One that is stored
+          with a `due_at` long past may be found only by the next full scan (`FULL_SCAN_EVERY`).
+        - The earliest due first. Of an order key only the first open one, and only while none is
+          leased; one whose lease expired goes before others.
         - Each claim opens an attempt: `attempts`, `tries` and `token` rise by one.
-        - The attempt that a lost lease left open is closed as `interrupted`, and its try given
-          back: an interrupted one of the first `INTERRUPTIONS_NOT_COUNTED` attempts uses up no try.
-        - No two claims hold one delivery.
+        - The attempt that an expired lease left open is closed as `interrupted`. If it was one of
+          the first `INTERRUPTIONS_NOT_COUNTED`, it uses up no try.
+        - No delivery is claimed twice at the same time.
         """
         ...
 
-    def finish_attempt(self, settlement: FinishedAttempt) -> Awaitable[bool]:
-        """Close the claim's attempt and move the delivery.
+    def finish_attempt(self, finished: FinishedAttempt) -> Awaitable[bool]:
+        """Close the attempt of a claim and move its delivery: both or neither.
 
-        - Both or neither.
         - False, and nothing changes, if the token is not the present one or nothing is leased.
-        - The same settlement again returns False and changes nothing.
-        - A lease that ran out holds until the delivery is claimed again.
-        - A retry's attempt will be `scheduled`, whatever triggered this one.
+        - So the same attempt again returns False and changes nothing.
+        - An expired lease is valid until the delivery is claimed again.
+        - The next attempt has trigger `scheduled`, whatever triggered this one.
         """
         ...
 
-    async def renew(self, held: Sequence[LeaseKey], lease_until: Micros) -> Sequence[str]:
-        """Extend leases; return the deliveries of lost ones, which are left alone."""
+    async def renew(self, leases: Sequence[LeaseKey], lease_until: Micros) -> Sequence[str]:
+        """Extend leases. Return the ids of deliveries whose lease was lost; they do not change."""
         ...
 
-    async def release(self, held: Sequence[LeaseKey], now: Micros) -> None:
-        """Give back claims of which no byte was sent: due again now, the attempt uncounted."""
+    async def release(self, leases: Sequence[LeaseKey], now: Micros) -> None:
+        """Give back claims of which no byte was sent: due again now, the attempt not counted."""
         ...
 
     async def release_all_leases(self, now: Micros) -> int:
-        """At the start of a store's sole process: make every leased delivery wait, due now.
+        """Make every leased delivery wait, due now; return how many. For a process that is alone.
 
-        The attempts they had open are closed as `interrupted`, and their tries given back.
+        Their open attempts are closed as `interrupted` and use up no try.
         """
         ...
 
     async def add_deliveries(
         self, deliveries: Sequence[Delivery], bodies: Mapping[tuple[str, str], bytes]
     ) -> int:
-        """Add deliveries to messages that exist (replay of missing ones); existing ones are kept.
+        """Add deliveries to messages that exist; return how many were new.
 
-        `bodies` maps (message id, variant) → bytes; those of a message whose payload is gone are
-        not kept. Deliveries of unknown messages are left out. Returns how many were new.
+        Deliveries that exist already and those of unknown messages are left out. `bodies` maps
+        (message id, variant) → bytes; a body is not stored if the payload of its message is gone.
         """
         ...
 
@@ -245,18 +245,18 @@ class OutboundStore(Protocol):
         trigger: Trigger = Trigger.MANUAL,
         states: Sequence[DeliveryState] = RESENDABLE,
     ) -> int:
-        """Make deliveries due now, with a new run of their schedule; say how many moved.
+        """Make deliveries due now, with a new run of their schedule; return how many moved.
 
-        Only the application's, and those in one of `states`. A waiting one (its retry is brought
-        forward) keeps its run, and its place if it is due already.
-        One that is being sent is always left alone.
+        Only those of the application and in one of `states`; never one that is being sent. A
+        waiting one keeps its run of the schedule, and its place if it is due already.
         """
         ...
 
     async def discard(self, app_id: str, endpoint_id: str, now: Micros, limit: int) -> int:
-        """Discard at most `limit` open deliveries of a removed endpoint; say how many.
+        """Discard at most `limit` open deliveries of a removed endpoint; return how many.
 
-        A running lease is left to its settlement; a lost one's attempt is `interrupted`.
+        One with a valid lease is left to its attempt. The attempt of an expired lease is closed as
+        `interrupted`.
         """
         ...
 
@@ -271,27 +271,29 @@ class OutboundStore(Protocol):
     async def purge(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros, limit: int
     ) -> int:
-        """Delete at most `limit` rows past their time; 0 means nothing was left.
+        """Delete at most `limit` rows past their retention; return how many. 0: nothing is left.
 
-        Bodies go by message age (or instead the message's own `expires_at`), but not from under
-        an attempt. A delivery that is still waiting then has failed: without its body nothing can
-        be sent. Age is that of the message, as its id tells. Messages, terminal
-        deliveries and attempts go by `history_before`; dedupe keys of event ids live as long as
-        their message, idempotency keys one day.
+        - Bodies of messages made before `bodies_before` (or past their own `expires_at`), but not
+          while an attempt uses them. A delivery that still waits for one then has failed.
+        - Messages, ended deliveries and attempts of messages made before `history_before`. An event
+          id is remembered as long as its message.
+        - Uses of idempotency keys after one day.
+
+        When a message was made, its id says.
         """
         ...
 
     async def store_idempotent_answer(
-        self, key: str, fingerprint: str, answer: bytes, now: Micros
-    ) -> RepeatedRequest | None:
-        """Keep the answer for an idempotency key; the earlier one if it was answered before.
+        self, use: IdempotencyUse, now: Micros
+    ) -> IdempotencyUse | None:
+        """Store the answer to a use of a key; return the earlier use if it was answered before.
 
-        An empty answer says that the key was used, and takes the place of none.
+        A use that is stored without an answer gets this one.
         """
         ...
 
-    async def idempotent_answer(self, key: str) -> RepeatedRequest | None:
-        """Return what an idempotency key was answered."""
+    async def idempotent_answer(self, key: str) -> IdempotencyUse | None:
+        """Return the use of a key, with its answer if there is one; None if it was not used."""
         ...
 
 
@@ -316,16 +318,16 @@ class Registry(Protocol):
         ...
 
     async def list(self, kind: type[R], scope: str | None = "", page: Page = ALL) -> list[R]:
-        """Return records sorted by id (newest first unless `ascending`); `scope=None`: of all."""
+        """Return records by id, newest first unless `ascending`; `scope=None`: of all scopes."""
         ...
 
     async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:
-        """Delete one; True if it was there. Removing an application removes all in its scope."""
+        """Delete a record; True if it was there. With an application all in its scope goes."""
         ...
 
 
 class OutboundLists(Protocol):
-    """Lists of what went out, for people to look at. Each is cut by a `Page` and uses an index."""
+    """Lists of messages, deliveries and attempts. Each comes in pages and uses an index."""
 
     async def messages(self, app_id: str, filter_: MessageFilter, page: Page) -> list[Message]:
         """List messages, newest first unless `ascending`."""
@@ -339,17 +341,17 @@ class OutboundLists(Protocol):
         states: tuple[DeliveryState, ...] | None,
         page: Page,
     ) -> list[DeliveryRow]:
-        """List deliveries of an endpoint with their messages."""
+        """List deliveries of an endpoint, newest first unless `ascending`; `states=None`: all."""
         ...
 
     async def attempts(self, app_id: str, filter_: AttemptFilter, page: Page) -> list[Attempt]:
-        """List closed attempts of one message or one endpoint."""
+        """List closed attempts of one message or one endpoint, newest first unless `ascending`."""
         ...
 
     async def totals(
         self, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
     ) -> Totals:
-        """Count deliveries by state; hours of their messages that the time touches count whole."""
+        """Count deliveries by state, of messages made in whole hours from `since` to `until`."""
         ...
 
 
@@ -357,11 +359,11 @@ class OutboundReads(OutboundLists, Protocol):
     """Lists and look-ups."""
 
     async def due_lanes(self, after: str = "", limit: int = 10_000) -> list[DueLane]:
-        """Return lanes with open deliveries, sorted by endpoint id, after that endpoint."""
+        """Return lanes with open deliveries, by endpoint id, after that endpoint id."""
         ...
 
     async def next_due(self, lanes: Sequence[LaneKey]) -> dict[str, Micros]:
-        """Return when each endpoint's first open delivery is due; those without are left out."""
+        """Return when the first open delivery of each endpoint is due, if it has any."""
         ...
 
     async def message(self, app_id: str, id_or_event_id: str) -> Message | None:
@@ -377,7 +379,7 @@ class OutboundReads(OutboundLists, Protocol):
         ...
 
     async def deliveries_of_message(self, app_id: str, message_id: str) -> list[Delivery]:
-        """Return all deliveries of a message (at most one an endpoint)."""
+        """Return all deliveries of a message."""
         ...
 
     async def attempt(self, app_id: str, attempt_id: str) -> Attempt | None:
@@ -385,18 +387,18 @@ class OutboundReads(OutboundLists, Protocol):
         ...
 
     async def select(self, selection: DeliverySelection, after: str, limit: int) -> list[str]:
-        """Return ids of deliveries that a bulk operation takes, sorted, after that id."""
+        """Return ids of deliveries that a bulk operation takes, ascending, after that id."""
         ...
 
     async def missing_messages(
-        self, gap: MissedPeriod, after: str, limit: int
+        self, period: MissedPeriod, after: str, limit: int
     ) -> tuple[list[Message], str | None]:
-        """Look at `limit` messages in a gap; return those without delivery to its endpoint.
+        """Look at `limit` messages of a period; return those without delivery to its endpoint.
 
-        The second value is the id to pass as `after` next, None at the end.
+        The second value is the id to pass as `after` next; None at the end.
         """
         ...
 
     async def counts(self) -> Totals:
-        """Count all deliveries by state from counters that every commit keeps."""
+        """Count all deliveries by state, from counters that every commit updates."""
         ...

@@ -28,8 +28,7 @@ from tillbell.storage.postgres.pipeline import Pipeline
 from tillbell.storage.session.connection import (
     Bindings,
     ConcurrentWrite,
-    LaterCount,
-    LaterRows,
+    DbConnection,
     LockTimeout,
     NotCommitted,
     Row,
@@ -126,8 +125,8 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable(f"The database failed: {' '.join(str(error).split())}") from error
 
 
-class _StatementResult(Protocol):
-    """What the server said, or will have said once it is looked at."""
+class _Answer(Protocol):
+    """The driver's result of one statement, or the one that a pipeline will have."""
 
     @property
     def rowcount(self) -> int:
@@ -137,8 +136,28 @@ class _StatementResult(Protocol):
         """Return the rows."""
 
 
-class PostgresConnection:
-    """A `DbConnection` to a PostgreSQL server."""
+class PostgresResult:
+    """A `StatementResult`: the answers to one statement, or to several that were one call."""
+
+    __slots__ = ("_answers",)
+
+    def __init__(self, *answers: _Answer) -> None:
+        self._answers = answers
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows changed."""
+        with translated():
+            return sum(answer.rowcount for answer in self._answers)
+
+    def rows(self) -> list[Row]:
+        """Return the rows that the statement gave."""
+        with translated():
+            return [row for answer in self._answers for row in answer.fetchall()]
+
+
+class PostgresConnection(DbConnection):
+    """A connection to a PostgreSQL server."""
 
     def __init__(self, connection: DeadlineConnection) -> None:
         self.connection = connection
@@ -147,7 +166,7 @@ class PostgresConnection:
 
     @property
     def in_transaction(self) -> bool:
-        """See `DbConnection.in_transaction`; an error inside leaves it open until a savepoint."""
+        """Whether one is open; an error inside leaves it open until its savepoint."""
         status = self.connection.info.transaction_status
         return status in (
             psycopg.pq.TransactionStatus.INTRANS,
@@ -155,14 +174,12 @@ class PostgresConnection:
         )
 
     def begin(self, *, at_once: bool = False) -> None:
-        """See `DbConnection.begin`."""
         if at_once and self._pipeline is not None and self._is_configured:
             with translated():
                 self._pipeline.open()
         self.query("begin_configured" if self._is_configured else "begin")
 
     def commit(self) -> None:
-        """See `DbConnection.commit`."""
         if self._pipeline is None or not self._pipeline.is_open:
             self.query("commit")
             return
@@ -177,7 +194,6 @@ class PostgresConnection:
             self._pipeline.close()
 
     def rollback(self) -> None:
-        """See `DbConnection.rollback`."""
         if self._pipeline is not None and self._pipeline.is_open:
             with translated():
                 self._pipeline.close()
@@ -194,52 +210,47 @@ class PostgresConnection:
         self.query("configure_writer")
         self._is_configured = True
 
-    def query(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
-        """See `DbConnection.query`."""
-        native = _native(name, chosen)
-        answer = self._execute(native, _in_order(bindings, native.names))
-        return _later_rows(answer)() if native.gives_rows else []
+    def query(self, name: str, bindings: Bindings = (), *forms: str) -> list[Row]:
+        native = _native(name, forms)
+        result = self._execute(native, _in_order(bindings, native.names))
+        return result.rows() if native.gives_rows else []
 
-    def query_later(self, name: str, bindings: Bindings = ()) -> LaterRows:
-        """See `DbConnection.query_later`."""
+    def query_later(self, name: str, bindings: Bindings = ()) -> PostgresResult:
+        """Run a statement whose result is read only after others have been run."""
         native = _native(name, ())
-        return _later_rows(self._execute(native, _in_order(bindings, native.names)))
+        return self._execute(native, _in_order(bindings, native.names))
 
-    def execute_each(self, name: str, bindings: Iterable[Sequence[Any]]) -> LaterCount:
-        """See `DbConnection.execute_each`."""
-        native, found = _native(name, ()), [tuple(row) for row in bindings]
-        if not found:
-            return lambda: 0
+    def execute_each(self, name: str, bindings: Iterable[Sequence[Any]]) -> PostgresResult:
+        """Run a statement once for each row of bindings."""
+        native, rows = _native(name, ()), [tuple(row) for row in bindings]
+        if not rows:
+            return PostgresResult()
         with translated():
             if self._pipeline is None:
                 with self.connection.cursor() as cursor:
-                    cursor.executemany(native.text, found)
-                return _later_count([cursor])
+                    cursor.executemany(native.text, rows)
+                return PostgresResult(cursor)
             if self._pipeline.is_open:
-                return _later_count([self._pipeline.send(native.text, row) for row in found])
-            return _later_count(self._pipeline.query_each(native.text, found))
+                return PostgresResult(*[self._pipeline.send(native.text, row) for row in rows])
+            return PostgresResult(*self._pipeline.query_each(native.text, rows))
 
-    def execute_bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> LaterCount:
-        """See `DbConnection.execute_bulk`; one array a column."""
-        return _later_count([self._in_columns(name, bindings)])
-
-    def query_bulk_later(self, name: str, bindings: Sequence[Sequence[Any]]) -> LaterRows:
-        """See `DbConnection.query_bulk_later`; one array a column."""
-        return _later_rows(self._in_columns(name, bindings))
-
-    def _in_columns(self, name: str, bindings: Sequence[Sequence[Any]]) -> _StatementResult:
+    def execute_bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> PostgresResult:
+        """Run a statement that takes one array for each column."""
         native = _native(name, ())
-        found = zip(native.columns, zip(*bindings, strict=True), strict=True)
-        return self._execute(native, [binary_arrays.MAKERS[kind](values) for kind, values in found])
+        columns = zip(native.columns, zip(*bindings, strict=True), strict=True)
+        arrays = [binary_arrays.MAKERS[kind](values) for kind, values in columns]
+        return self._execute(native, arrays)
+
+    query_bulk_later = execute_bulk
 
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
         """Take advisory locks in one order, so that two processes seldom wait for each other."""
-        found = sorted({_number(key) for key in keys})
-        if found:
-            self._execute(_native("lock_keys", ()), [binary_arrays.numbers(found)])
+        numbers = sorted({_number(key) for key in keys})
+        if numbers:
+            self._execute(_native("lock_keys", ()), [binary_arrays.numbers(numbers)])
 
     def notify(self, text: str) -> None:
-        """See `DbConnection.notify`; what is too long for one notification is told as `*`."""
+        """Notify other processes, with `*` if the text is too long for a notification."""
         short = text if len(text) < NOTIFICATION_MAX else NOTIFY_ALL
         self._execute(_native("notify", ()), [short])
 
@@ -250,47 +261,30 @@ class PostgresConnection:
             return list(dict.fromkeys(one.payload for one in heard))
 
     def execute_script(self, text: str) -> None:
-        """See `DbConnection.execute_script`."""
         with translated():
             self.connection.execute(text)
 
     def close(self) -> None:
-        """See `DbConnection.close`."""
         with contextlib.suppress(psycopg.Error):  # it may be broken, which is why it is closed
             self.connection.close()
 
-    def _execute(self, native: _NativeStatement, bindings: Sequence[Any]) -> _StatementResult:
+    def _execute(self, native: _NativeStatement, bindings: Sequence[Any]) -> PostgresResult:
         text = native.text
         with translated():
             if self._pipeline is not None and native.is_one:
                 if self._pipeline.is_open:
-                    return self._pipeline.send(text, bindings)
-                return self._pipeline.query_each(text, [bindings])[0]
+                    return PostgresResult(self._pipeline.send(text, bindings))
+                return PostgresResult(*self._pipeline.query_each(text, [bindings]))
             try:
                 if not bindings:  # as it is: only so may it be several statements
-                    return self.connection.execute(text, prepare=False)
-                return self.connection.execute(text, bindings)
+                    return PostgresResult(self.connection.execute(text, prepare=False))
+                return PostgresResult(self.connection.execute(text, bindings))
             except psycopg.DataError:
                 if not _has_nul(bindings):
                     raise
             # Found before it was sent: PostgreSQL has no text with NUL.
-            return self.connection.execute(text, [_without_nul(value) for value in bindings])
-
-
-def _later_count(answers: Sequence[_StatementResult]) -> LaterCount:
-    def count() -> int:
-        with translated():
-            return sum(answer.rowcount for answer in answers)
-
-    return count
-
-
-def _later_rows(answer: _StatementResult) -> LaterRows:
-    def look() -> list[Row]:
-        with translated():
-            return answer.fetchall()
-
-    return look
+            clean = [_without_nul(value) for value in bindings]
+            return PostgresResult(self.connection.execute(text, clean))
 
 
 def connect_postgres(url: str, *, has_pooler: bool = False) -> PostgresConnection:
@@ -348,9 +342,9 @@ class _NativeStatement(NamedTuple):
 
 
 @cache
-def _native(name: str, chosen: tuple[int, ...]) -> _NativeStatement:
+def _native(name: str, forms: tuple[str, ...]) -> _NativeStatement:
     """Return a statement with PostgreSQL's placeholders."""
-    text = sql(name, *chosen)
+    text = sql(name, *forms)
     names = tuple(dict.fromkeys(_NAMED.findall(text)))
     kinds = {int(number): kind for number, kind in _ARRAY.findall(text)}
     text = _NAMED.sub(lambda found: f"${names.index(found[1]) + 1}", text)

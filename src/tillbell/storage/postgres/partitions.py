@@ -246,17 +246,15 @@ def drop(link: DbConnection, limits: PartitionCutoffs) -> tuple[PartitionChanges
 
 def _free_event_ids(link: DbConnection, span: DaySpan) -> None:
     """Free the event ids of messages that go, step by step: no index is cut by time and unique."""
-    while link.execute_each("free_event_ids", [(*span.ids("msg"), FREED_AT_ONCE)])():
+    while link.execute_each("free_event_ids", [(*span.ids("msg"), FREED_AT_ONCE)]).rowcount:
         pass
 
 
 def _drop(link: DbConnection, partition: Partition, limits: PartitionCutoffs) -> bool:
     """Drop it, unless it was dropped or became needed a moment ago. Nobody else uses the table."""
-    number = TABLES.index(partition.table)
-    link.query("lock_table", (), number)
-    if partition not in existing_partitions(link) or PARTITIONED_TABLES[number].is_needed(
-        link, partition.span, limits
-    ):
+    link.query("lock_table", (), partition.table)
+    table = PARTITIONED_TABLES[TABLES.index(partition.table)]
+    if partition not in existing_partitions(link) or table.is_needed(link, partition.span, limits):
         return False
     link.query("drop_partition", (partition.name,))
     return True

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from tillbell.clock import SECOND, Clock, Micros
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import log_event
-from tillbell.storage.engine.book_methods import InboundListsMethods
-from tillbell.storage.engine.methods import OutboundListsMethods
 from tillbell.storage.engine.readers import ReadPool
-from tillbell.storage.operations.message_reads import Reader
-from tillbell.storage.session.connection import ConcurrentWrite, DbConnection
+from tillbell.storage.operations.store import ListMethods
+from tillbell.storage.session.connection import ConcurrentWrite, DbConnection, DbReader
 from tillbell.storage.session.migrate import is_behind
 
+P = ParamSpec("P")
 T = TypeVar("T")
 LINKS = 2
-PATIENCE_S = 5.0  # for one list
+READ_TIMEOUT_S = 5.0  # for one list
 RETRY_AFTER_S = 10.0  # after which a replica that did not answer is asked again
 CHECK_EVERY_S = 5.0  # from one look at how far behind it is to the next
 LAG_MAX: Micros = 30 * SECOND
@@ -32,7 +31,7 @@ LAG_MAX: Micros = 30 * SECOND
 class ReplicaReadPool(ReadPool):
     """Reads on a replica; on the primary while the replica is away.
 
-    Whether it is back is found out by one read at a time: the others do not wait for it.
+    One read at a time finds out whether it is back; the others do not wait for it.
     """
 
     def __init__(
@@ -44,32 +43,34 @@ class ReplicaReadPool(ReadPool):
         self._again_at_s: float | None = None  # None: it answered
         self._look_at_s = 0.0
 
-    async def read(self, query: Callable[..., T], *arguments: Any) -> T:
-        """See `ReadPool.read`."""
+    async def read(
+        self, query: Callable[Concatenate[DbReader, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Call `query(db, …)` on a thread, with a connection to the replica or the primary."""
         if self._may_be_asked():
             try:
-                found = await asyncio.wait_for(self._ask(query, *arguments), PATIENCE_S)
-            except (
-                ConcurrentWrite
-            ):  # what the primary deleted went from under this read, and only this one
+                result = await asyncio.wait_for(self._ask(query, *args, **kwargs), READ_TIMEOUT_S)
+            except ConcurrentWrite:  # the primary deleted rows that only this read looked at
                 pass
             except TimeoutError:
-                self._note_away(f"No answer for {PATIENCE_S:g} s.")
+                self._note_away(f"No answer for {READ_TIMEOUT_S:g} s.")
             except StoreUnavailable as error:
                 self._note_away(str(error))
             else:
                 self._note_back()
-                return found
-        return await self._primary.read(query, *arguments)
+                return result
+        return await self._primary.read(query, *args, **kwargs)
 
-    async def _ask(self, query: Callable[..., T], *arguments: Any) -> T:
+    async def _ask(
+        self, query: Callable[Concatenate[DbReader, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         now_s = self._clock.monotonic()
         if now_s >= self._look_at_s:
-            behind = self._clock.now() - await super().read(_last_sign_of_life)
+            behind = self._clock.now() - await super().read(_last_heartbeat)
             if behind > LAG_MAX:
                 raise StoreUnavailable(f"It is {behind // SECOND} s behind.")
             self._look_at_s = now_s + CHECK_EVERY_S
-        return await super().read(query, *arguments)
+        return await super().read(query, *args, **kwargs)
 
     def _may_be_asked(self) -> bool:
         if self._again_at_s is None:
@@ -91,16 +92,16 @@ class ReplicaReadPool(ReadPool):
         self._again_at_s = None
 
 
-class ReplicaLists(OutboundListsMethods, InboundListsMethods):
-    """`HistoryReads` by whatever reads."""
+class ReplicaLists(ListMethods):
+    """`HistoryReads` from a replica."""
 
     def __init__(self, readers: ReadPool) -> None:
-        self._readers = readers
+        self.readers = readers
 
 
-def _last_sign_of_life(reader: Reader) -> Micros:
-    ((seen_at,),) = reader("last_heartbeat")
-    return int(seen_at)
+def _last_heartbeat(db: DbReader) -> Micros:
+    ((at,),) = db.query("last_heartbeat")
+    return int(at)
 
 
 def _checked(link: DbConnection) -> DbConnection:

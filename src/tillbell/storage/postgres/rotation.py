@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 from tillbell.clock import DAY, Micros
 from tillbell.model.messages import DeliveryState
-from tillbell.storage.engine.book_methods import InboundStoreMethods
-from tillbell.storage.engine.methods import OutboundStoreMethods
-from tillbell.storage.operations.messages import end_deliveries
+from tillbell.storage.engine.methods import write
+from tillbell.storage.operations.claims import end_deliveries
+from tillbell.storage.operations.store import StoreMethods
 from tillbell.storage.ports.outbound import RotationReport
 from tillbell.storage.postgres import partitions
 from tillbell.storage.postgres.partitions import (
@@ -29,33 +29,14 @@ _BODIES = next(cut for cut in PARTITIONED_TABLES if cut.table == "bodies")
 _HISTORY = ("attempts", "deliveries", "messages")
 
 
-class ExpiringBodies(NamedTuple):
-    """Messages whose bodies go, and how many of their deliveries fail at once."""
-
-    span: DaySpan
-    now: Micros
-    limit: int
-
-
-def fail_deliveries_without_body(
-    transaction: DbTransaction, requests: Sequence[ExpiringBodies]
-) -> list[int]:
-    """End open deliveries whose bodies go with their partition; say how many."""
-    return [
-        len(
-            end_deliveries(
-                transaction,
-                transaction.query(
-                    "deliveries_of_expiring_bodies", (*r.span.ids("dlv"), r.now, r.limit)
-                ),
-                DeliveryState.FAILED,
-            )
-        )
-        for r in requests
-    ]
+@write()
+def fail_deliveries_without_body(db: DbTransaction, span: DaySpan, now: Micros, limit: int) -> int:
+    """End open deliveries whose bodies go with their partition; return how many."""
+    rows = db.query("deliveries_of_expiring_bodies", (*span.ids("dlv"), now, limit))
+    return end_deliveries(db, rows, DeliveryState.FAILED)
 
 
-class RotationMethods(OutboundStoreMethods, InboundStoreMethods):
+class RotationMethods(StoreMethods):
     """`Database.rotate`, and the purges by rows, which leave alone what drops will take.
 
     Rows that a drop will take may grow older than is asked for, by one partition's time.
@@ -77,14 +58,12 @@ class RotationMethods(OutboundStoreMethods, InboundStoreMethods):
     async def rotate(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros
     ) -> RotationReport:
-        """See `Database.rotate`."""
         limits = PartitionCutoffs(bodies_before, history_before, now)
         made = await self._with_link(lambda link: self.make_partitions(link, now))
         for partition in partitions.expired_partitions(
             await self._with_link(partitions.existing_partitions), _BODIES, limits
         ):
-            request = ExpiringBodies(partition.span, now, FAILED_AT_ONCE)
-            while await self._writer.submit(fail_deliveries_without_body, request):
+            while await fail_deliveries_without_body(self, partition.span, now, FAILED_AT_ONCE):
                 pass
         dropped, self._kept = await self._with_link(lambda link: partitions.drop(link, limits))
         self._made = await self._with_link(partitions.existing_partitions)
@@ -103,7 +82,6 @@ class RotationMethods(OutboundStoreMethods, InboundStoreMethods):
     async def purge(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros, limit: int
     ) -> int:
-        """See `OutboundStore.purge`."""
         return await super().purge(
             bodies_before=self._up_to(bodies_before, "bodies"),
             history_before=self._up_to(history_before, *_HISTORY),
@@ -114,7 +92,6 @@ class RotationMethods(OutboundStoreMethods, InboundStoreMethods):
     async def purge_inbound(
         self, *, requests_before: Micros, callbacks_before: Micros, now: Micros, limit: int
     ) -> int:
-        """See `InboundStore.purge_inbound`."""
         return await super().purge_inbound(
             requests_before=self._up_to(requests_before, "callback_requests"),
             callbacks_before=self._up_to(callbacks_before, "callbacks"),

@@ -1,8 +1,8 @@
-"""A link: one connection, as its database speaks. What the works of every database rest on."""
+"""One connection to a database, as the operations of every database use it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -11,42 +11,76 @@ from tillbell.errors import StoreUnavailable
 
 Row = tuple[Any, ...]
 Bindings = Sequence[Any] | Mapping[str, Any]
-# How many rows changed, and what rows were found, for who looks: to look may be to wait.
-LaterCount = Callable[[], int]
-LaterRows = Callable[[], list[Row]]
 
 
 def json_list(values: Iterable[str]) -> str:
     """Write values as the JSON array that statements look things up by.
 
-    No text that is stored has a NUL, which PostgreSQL does not know: one that is asked for finds
-    nothing.
+    No stored text holds a NUL, which PostgreSQL does not accept. A value with a NUL finds nothing.
     """
-    return msgspec.json.encode([value.replace("\0", "\ufffd") for value in values]).decode()
+    return msgspec.json.encode([_without_nul(value) for value in values]).decode()
 
 
 def json_rows(rows: Iterable[Sequence[str]]) -> str:
     """Write rows of texts as a JSON array of arrays, as `json_list` does."""
-    kept = [[value.replace("\0", "\ufffd") for value in row] for row in rows]
-    return msgspec.json.encode(kept).decode()
+    return msgspec.json.encode([[_without_nul(value) for value in row] for row in rows]).decode()
+
+
+def _without_nul(text: str) -> str:
+    return text.replace("\0", "\ufffd")
 
 
 class ConcurrentWrite(Exception):
-    """Another process did the same at the same moment. The work begins anew on what is there now.
+    """Another process wrote the same at the same moment. The operation must begin anew.
 
-    A database with one writer never says so.
+    A database with one writer never raises it.
     """
 
 
 class NotCommitted(Exception):
-    """A statement that was sent before had failed: nothing of the transaction was done."""
+    """An earlier statement had failed, so nothing of the transaction was stored."""
 
 
 class LockTimeout(StoreUnavailable):
-    """Somebody else holds what was wanted, for longer than we cared to wait."""
+    """Another connection held a lock for longer than we wait for one."""
 
 
-class DbConnection(Protocol):
+class StatementResult(Protocol):
+    """What a statement did. Reading it may wait for the server."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows changed."""
+        ...
+
+    def rows(self) -> list[Row]:
+        """Return the rows that it gave."""
+        ...
+
+
+class KnownResult:
+    """A `StatementResult` that is there already."""
+
+    __slots__ = ("_rows", "rowcount")
+
+    def __init__(self, rowcount: int = 0, rows: list[Row] | None = None) -> None:
+        self.rowcount = rowcount
+        self._rows = rows or []
+
+    def rows(self) -> list[Row]:
+        """Return the rows that the statement gave."""
+        return self._rows
+
+
+class DbReader(Protocol):
+    """Runs statements that read."""
+
+    def query(self, name: str, bindings: Bindings = (), *forms: str) -> list[Row]:
+        """Run a statement, in those of its forms, and return its rows."""
+        ...
+
+
+class DbConnection(DbReader, Protocol):
     """Named statements on one connection.
 
     Errors of the environment (disk, network, server) are `StoreUnavailable`; a wrong statement is
@@ -61,52 +95,47 @@ class DbConnection(Protocol):
     def begin(self, *, at_once: bool = False) -> None:
         """Begin a transaction that writes.
 
-        `at_once`: its statements need not wait for each other. One that fails may do so only when
-        an answer of a later one is looked at, or at the commit; and all that is left is to roll
-        back.
+        `at_once`: its statements need not wait for each other. One that fails may then raise only
+        when a later result is read, or at the commit; and all that is left is to roll back.
         """
         ...
 
     def commit(self) -> None:
-        """Make it durable; `NotCommitted` if a statement failed of which nobody knew yet."""
+        """Make it durable; `NotCommitted` if a statement had failed whose result was not read."""
         ...
 
     def rollback(self) -> None:
-        """Give it up."""
+        """Undo the transaction."""
         ...
 
-    def query(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
-        """Run a statement, in one of its forms, and return its rows."""
+    def query_later(self, name: str, bindings: Bindings = ()) -> StatementResult:
+        """Run a statement whose result is read only after others have been run."""
         ...
 
-    def execute_each(self, name: str, bindings: Iterable[Sequence[Any]]) -> LaterCount:
-        """Run a statement for each."""
-        ...
-
-    def execute_bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> LaterCount:
-        """Do the same for a statement that takes many rows, in few steps."""
-        ...
-
-    def query_later(self, name: str, bindings: Bindings = ()) -> LaterRows:
-        """Run a statement whose rows are looked at only after others have been run."""
-        ...
-
-    def query_bulk_later(self, name: str, bindings: Sequence[Sequence[Any]]) -> LaterRows:
+    def query_bulk_later(self, name: str, bindings: Sequence[Sequence[Any]]) -> StatementResult:
         """Do the same for one that takes many rows: those of all bindings, in any order."""
         ...
 
+    def execute_each(self, name: str, bindings: Iterable[Sequence[Any]]) -> StatementResult:
+        """Run a statement once for each row of bindings; `rowcount` is that of all."""
+        ...
+
+    def execute_bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> StatementResult:
+        """Do the same in few steps, for a statement that takes many rows."""
+        ...
+
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
-        """Keep other processes from deciding on these until this commit has ended."""
+        """Keep other processes from deciding on these keys until this commit has ended."""
         ...
 
     def notify(self, text: str) -> None:
-        """Tell other processes, when this commit has ended, that there is something to look at."""
+        """Notify other processes when this commit has ended."""
         ...
 
     def execute_script(self, text: str) -> None:
-        """Run statements without bindings, end to end: a migration."""
+        """Run statements without bindings, one after another: a migration."""
         ...
 
     def close(self) -> None:
-        """End; an open transaction is given up."""
+        """Close the connection; an open transaction is undone."""
         ...

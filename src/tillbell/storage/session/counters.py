@@ -1,4 +1,4 @@
-"""The tally: how many deliveries a commit moved from which state to which."""
+"""How many deliveries a commit moves from which state to which: what it adds to the totals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tillbell.ids import made_at
 from tillbell.model.messages import Delivery, DeliveryState
 
 STATES = tuple(DeliveryState)
-_WIDTH = len("dlv_") + 10  # ten letters hold the time, to the millisecond
+_TIME_WIDTH = len("dlv_") + 10  # of an id: ten letters hold the time, to the millisecond
 _COLUMN = {state: number for number, state in enumerate(STATES)}
 
 TotalsKey = tuple[str, str, Micros]  # application, endpoint, hour (of everything: day)
@@ -33,14 +33,18 @@ class TotalsDelta:
 
     def count_new(self, deliveries: Iterable[Delivery]) -> None:
         """Count new deliveries."""
-        self._moves.update([(d[1], d[2], _hour(d[0][:_WIDTH]), None, d[5]) for d in deliveries])
+        self._moves.update(
+            [
+                (d.app_id, d.endpoint_id, _hour(d.id[:_TIME_WIDTH]), None, d.state)
+                for d in deliveries
+            ]
+        )
 
     def count_move(
-        self, delivery: tuple[str, str, str], before: str | None, after: str | None, times: int = 1
+        self, app_id: str, endpoint_id: str, delivery_id: str, before: str, after: str | None
     ) -> None:
-        """Count one move of a delivery, given as id, application, endpoint; None: not there."""
-        id_, app_id, endpoint_id = delivery
-        self._moves[app_id, endpoint_id, _hour(id_[:_WIDTH]), before, after] += times
+        """Count one move of a delivery to the state `after`; None: it was deleted."""
+        self._moves[app_id, endpoint_id, _hour(delivery_id[:_TIME_WIDTH]), before, after] += 1
 
     def merge(self, other: TotalsDelta) -> None:
         """Add what another one counted."""
@@ -52,7 +56,7 @@ class TotalsDelta:
         return any(after is None for _, _, _, _, after in self._moves)
 
     def rows(self) -> list[tuple[str, str, Micros, int, int, int, int, int]]:
-        """Return the change of each total: application, endpoint, hour, one number a state."""
+        """Return the change of each total: application, endpoint, hour, one number for a state."""
         changes: dict[TotalsKey, list[int]] = {}
         for (app_id, endpoint_id, hour, before, after), times in self._moves.items():
             for key in (

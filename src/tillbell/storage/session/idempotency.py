@@ -1,11 +1,15 @@
-"""Marks: that an idempotency key was used, stored by the commit that does what it was used for.
+"""Idempotency keys: the commit that does what a request asks for also stores that its key was used.
 
 The answer to a request is known only after its commit, and a process may end in between. Then the
-mark alone is there, and the request is not done a second time: not after a crash, and not by
-another process at the same moment.
+use is stored without an answer, and the request is not done a second time: not after a crash, and
+not by another process at the same moment.
 
-A mark goes with the first write that is submitted under it: a request does what it does in one. If
-that write is refused nothing of it is stored, and the mark goes with the next.
+A key goes with the first write of its request. If that write is refused nothing of it is stored,
+and the key goes with the next one.
+
+`web/edge/idempotency.py` sets the key of the request that it lets in (`carrying`). The methods of
+the store (`engine/methods.py`) take it from there and hand it to the writer with the first write.
+Between the two it is a context variable: decision 0029 says why it is not a parameter.
 """
 
 from __future__ import annotations
@@ -13,14 +17,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import wraps
 from typing import Any
 
 from tillbell.clock import Micros
 from tillbell.errors import ConflictError
+from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.storage.session.transaction import DbTransaction, Operation
-
-UNANSWERED = b""
 
 
 class IdempotencyKeyInUse(ConflictError):
@@ -29,56 +31,56 @@ class IdempotencyKeyInUse(ConflictError):
     code = "idempotency_key_in_use"
 
 
-class IdempotencyUse:
-    """One use of a key."""
+class RequestKey:
+    """The idempotency key of the request that runs, and what became of it."""
 
-    def __init__(self, key: str, fingerprint: str, at: Micros) -> None:
-        self.key = key
-        self.fingerprint = fingerprint
+    def __init__(self, use: IdempotencyUse, at: Micros) -> None:
+        self.use = use
         self.at = at
         self.is_attached = False  # to a write
-        self.was_used_before = False  # somebody else has used the key
+        self.was_used_before = False  # by another request: this one does nothing
 
 
-_present: ContextVar[IdempotencyUse | None] = ContextVar("mark", default=None)
+_request_key: ContextVar[RequestKey | None] = ContextVar("request_key", default=None)
 
 
 @contextmanager
-def carrying(mark: IdempotencyUse) -> Iterator[None]:
-    """Let the first write that is submitted meanwhile bring the mark."""
-    token = _present.set(mark)
+def carrying(key: RequestKey) -> Iterator[None]:
+    """Let the first write that is submitted meanwhile store the use of the key."""
+    token = _request_key.set(key)
     try:
         yield
     finally:
-        _present.reset(token)
+        _request_key.reset(token)
 
 
-def with_idempotency(work: Operation) -> Operation:
-    """Return the work, with the present mark if no other write has it: then it runs alone.
+def request_key() -> RequestKey | None:
+    """Return the key of the request that runs here, unless a write has it already."""
+    key = _request_key.get()
+    return None if key is None or key.is_attached else key
 
-    It raises `IdempotencyKeyInUse` if the key was used before, and does nothing.
+
+def with_idempotency(operation: Operation, key: RequestKey) -> Operation:
+    """Attach a key to an operation, which is then run alone.
+
+    It raises `IdempotencyKeyInUse`, and does nothing, if the key was used before.
     """
-    mark = _present.get()
-    if mark is None or mark.is_attached:
-        return work
-    mark.is_attached = True
+    key.is_attached = True
 
-    @wraps(work)
-    def marked(transaction: DbTransaction, requests: Sequence[Any]) -> Sequence[Any]:
-        mark.is_attached = True  # also when it is begun anew, after another process crossed it
+    def run(db: DbTransaction, requests: Sequence[Any]) -> Sequence[Any]:
+        key.is_attached = True  # also when it begins anew after a concurrent write
         try:
-            _use(transaction, mark)
-            return work(transaction, requests)
+            _store_use(db, key)
+            return operation.run(db, requests)
         except BaseException:  # all of it is undone
-            mark.is_attached = False
+            key.is_attached = False
             raise
 
-    return marked
+    return Operation(operation.name, run)
 
 
-def _use(transaction: DbTransaction, mark: IdempotencyUse) -> None:
-    if transaction.query("find_idempotency", (mark.key,)):
-        mark.was_used_before = True
+def _store_use(db: DbTransaction, key: RequestKey) -> None:
+    if db.query("find_idempotency", (key.use.key,)):
+        key.was_used_before = True
         raise IdempotencyKeyInUse
-    row = mark.key, mark.fingerprint, UNANSWERED, mark.at
-    transaction.query("insert_idempotency", row)
+    db.query("insert_idempotency", (*key.use, key.at))

@@ -1,8 +1,8 @@
 """Every SQL statement by name: common ones in `operations/sql/`, others in `<dialect>/sql/`.
 
 A file is a list of blocks. `-- name: x` begins a statement; `-- fragment: x` begins text that
-other blocks use as `{x}`. `-- either {x}: this | that` makes a statement in as many forms as
-there are choices; they are told apart by the numbers of what was chosen.
+other blocks use as `{x}`. `-- form {x} some_word: text` gives one form of a statement, in which
+`{x}` is that text. A statement with two such slots has a form for each pair of words.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ import re
 from importlib import resources
 
 _BLOCK = re.compile(r"^-- (name|fragment): (\w+)$", re.MULTILINE)
-_EITHER = re.compile(r"^-- either (\{\w+\}): (.+)$", re.MULTILINE)
+_FORM = re.compile(r"^-- form (\{\w+\}) (\w+): (.+)$", re.MULTILINE)
 _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 
 
 class Statements:
-    """Named statements; `sql(name)` or, where there is a choice, `sql(name, 0, 1)`."""
+    """Named statements: `sql("message")` or, where there are forms, `sql("audit", "ascending")`.
+
+    Forms are named in the order in which the statement declares their slots.
+    """
 
     def __init__(self, texts: list[str]) -> None:
-        self._statements: dict[tuple[str, tuple[int, ...]], str] = {}
+        self._statements: dict[tuple[str, tuple[str, ...]], str] = {}
         fragments: dict[str, str] = {}
         blocks = [block for text in texts for block in _blocks(text)]
         for kind, name, block in blocks:
@@ -31,26 +34,26 @@ class Statements:
                 self._add(name, block, fragments)
 
     def _add(self, name: str, block: str, fragments: dict[str, str]) -> None:
-        choices = [(slot, text.split(" | ")) for slot, text in _EITHER.findall(block)]
+        slots: dict[str, dict[str, str]] = {}
+        for slot, word, text in _FORM.findall(block):
+            slots.setdefault(slot, {})[word] = text
         body = _COMMENT.sub("", block).strip()
-        for chosen in itertools.product(*(range(len(texts)) for _, texts in choices)):
-            form = body
-            for (slot, texts), number in zip(choices, chosen, strict=True):
-                form = form.replace(slot, texts[number])
-            while (filled := _filled(form, fragments)) != form:  # a fragment may hold others
-                form = filled
-            assert (name, chosen) not in self._statements, f"two statements are called {name}"
-            self._statements[name, chosen] = form
+        for words in itertools.product(*slots.values()):
+            statement = body
+            for (slot, texts), word in zip(slots.items(), words, strict=True):
+                statement = statement.replace(slot, texts[word])
+            while (filled := _filled(statement, fragments)) != statement:  # fragments may nest
+                statement = filled
+            assert (name, words) not in self._statements, f"two statements are called {name}"
+            self._statements[name, words] = statement
 
-    def __call__(self, name: str, *chosen: int) -> str:
+    def __call__(self, name: str, *forms: str) -> str:
         """Return a statement's text."""
-        return self._statements[name, chosen]
+        return self._statements[name, forms]
 
     def all(self) -> dict[str, str]:
-        """Return every statement in every form, for tests that look at them all."""
-        return {
-            ":".join(map(str, (name, *chosen))): s for (name, chosen), s in self._statements.items()
-        }
+        """Return every statement in every form, as `name:form:form`."""
+        return {":".join((name, *forms)): text for (name, forms), text in self._statements.items()}
 
 
 def _filled(text: str, fragments: dict[str, str]) -> str:

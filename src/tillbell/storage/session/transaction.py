@@ -1,8 +1,9 @@
-"""A transaction: what the work of one commit may use, and how the writer drives it."""
+"""A transaction of the database: what the operations of one commit use, and how it is run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tillbell.errors import StoreUnavailable
@@ -11,54 +12,66 @@ from tillbell.storage.session.connection import (
     Bindings,
     ConcurrentWrite,
     DbConnection,
-    LaterCount,
-    LaterRows,
+    KnownResult,
     NotCommitted,
     Row,
+    StatementResult,
 )
 from tillbell.storage.session.counters import TotalsDelta
 
 Fault = Callable[[str], object]  # called at each named point; tests make it raise
-TRIES_MAX = 20  # of one piece of work against other processes
+TRIES_MAX = 20  # of one operation against other processes
+_NOTHING = KnownResult()
 
 
 class DbTransaction:
-    """Named statements on the writing link, and the tally of this commit."""
+    """Named statements on the writing connection, and what this commit does beside them."""
 
-    def __init__(self, link: DbConnection) -> None:
-        self._connection = link
-        self.query = link.query
-        self.query_later = link.query_later
-        self.execute_each = link.execute_each
+    def __init__(self, connection: DbConnection) -> None:
+        self._connection = connection
+        self.query = connection.query
+        self.query_later = connection.query_later
+        self.execute_each = connection.execute_each
+        self.lock = connection.lock
         self.totals_delta = TotalsDelta()
-        self.endpoints_to_wake: set[str] = (
-            set()
-        )  # endpoints that have something to send which nobody holds
+        # Endpoints with something to send that no process holds.
+        self.endpoints_to_wake: set[str] = set()
         self.ordered_lanes: set[LaneKey] = set()  # lanes with order keys
 
     def query_one(self, name: str, bindings: Bindings = ()) -> Row | None:
         """Run a statement and return its first row."""
-        found = self.query(name, bindings)
-        return found[0] if found else None
+        rows = self.query(name, bindings)
+        return rows[0] if rows else None
 
-    def execute_bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> LaterCount:
+    def execute_bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> StatementResult:
         """Run a statement that takes many rows."""
-        return self._connection.execute_bulk(name, bindings) if bindings else lambda: 0
+        return self._connection.execute_bulk(name, bindings) if bindings else _NOTHING
 
-    def query_bulk_later(self, name: str, bindings: Sequence[Sequence[Any]]) -> LaterRows:
-        """Run a statement that takes many rows; those that it gives come in any order."""
-        return self._connection.query_bulk_later(name, bindings) if bindings else list
-
-    def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
-        """Keep other processes from deciding on these until the commit has ended."""
-        self._connection.lock(keys)
+    def query_bulk_later(self, name: str, bindings: Sequence[Sequence[Any]]) -> StatementResult:
+        """Run a statement that takes many rows and gives rows, in any order."""
+        return self._connection.query_bulk_later(name, bindings) if bindings else _NOTHING
 
 
-Operation = Callable[[DbTransaction, Sequence[Any]], Sequence[Any]]
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """A kind of write, and how group commit treats it.
+
+    `run` does one or more equal writes inside a commit: all of them, or it raises and is undone.
+    It gets a request for each and returns a result for each.
+    """
+
+    name: str
+    run: Callable[[DbTransaction, Sequence[Any]], Sequence[Any]]
+    # Those of one commit are run together. There are many, and none depends on another one.
+    batched: bool = False
+    # It rarely fails, so a commit of only such operations is tried without savepoints.
+    optimistic: bool = False
+    # No request waits for it, and an attempt would be lost if its result were given up.
+    no_timeout: bool = False
 
 
 class DbSession:
-    """The writing link, from commit to commit. Used by the writer's thread only."""
+    """The writing connection, from commit to commit. Used by the writer's thread only."""
 
     def __init__(self, connect: Callable[[], DbConnection], fault: Fault) -> None:
         self._connect = connect
@@ -66,24 +79,23 @@ class DbSession:
         self._connection: DbConnection | None = None
         self._totals_delta = TotalsDelta()
         self._endpoints_to_wake: set[str] = set()
-        self.ordered_lanes: set[LaneKey] = set()  # lanes in which order keys were ever seen
+        self.ordered_lanes: set[LaneKey] = set()  # lanes in which order keys were ever used
         self._savepoint = "savepoint"
 
     def commit_optimistically(
-        self, works: Sequence[tuple[Operation, Sequence[Any]]]
+        self, runs: Sequence[tuple[Operation, Sequence[Any]]]
     ) -> list[Sequence[Any]] | None:
-        """Do all of a commit as if nothing could go wrong; None: something did, all is undone.
+        """Do a whole commit without savepoints; None if something failed, and all is undone.
 
-        So nobody waits to know whether it did before the next statement is sent, and there is
-        nothing to go back to but the beginning.
+        So no statement waits for the result of the one before it.
         """
         self.begin(at_once=True)
         assert self._connection is not None
         try:
-            outcomes = [self._do(work, requests) for work, requests in works]
+            results = [self._do(operation, requests) for operation, requests in runs]
         except StoreUnavailable:
             raise
-        except Exception:  # noqa: BLE001 - whoever is at fault hears when each is done again
+        except Exception:  # noqa: BLE001 - it is raised again when each run is done by itself
             self._connection.rollback()
             return None
         try:
@@ -91,10 +103,10 @@ class DbSession:
         except NotCommitted:
             self._connection.rollback()
             return None
-        return outcomes
+        return results
 
     def begin(self, *, at_once: bool = False) -> None:
-        """Begin a transaction, on a new link if the last one failed or is found broken."""
+        """Begin a transaction, on a new connection if the last one failed or is broken."""
         self._fault("begin")
         if self._connection is None or not self._begins(self._connection, at_once=at_once):
             self._connection = self._connect()
@@ -103,58 +115,59 @@ class DbSession:
         self._endpoints_to_wake = set()
         self._savepoint = "savepoint"
 
-    def _begins(self, link: DbConnection, *, at_once: bool) -> bool:
+    def _begins(self, connection: DbConnection, *, at_once: bool) -> bool:
         try:
-            link.begin(at_once=at_once)
+            connection.begin(at_once=at_once)
         except StoreUnavailable:  # broken since the last commit: nothing was on it
             self.reset()
             return False
         return True
 
-    def run_operation(self, work: Operation, requests: Sequence[Any]) -> Sequence[Any]:
-        """Do a piece of work: all of it, or it raises and nothing has changed."""
-        for left in reversed(range(TRIES_MAX)):
+    def run_operation(self, operation: Operation, requests: Sequence[Any]) -> Sequence[Any]:
+        """Do one run of equal writes: all of it, or it raises and nothing has changed."""
+        for tries_left in reversed(range(TRIES_MAX)):
             try:
-                return self._try(work, requests)
+                return self._try(operation, requests)
             except ConcurrentWrite:
-                if not left:
+                if not tries_left:
                     raise
         raise AssertionError("unreachable")
 
-    def _try(self, work: Operation, requests: Sequence[Any]) -> Sequence[Any]:
+    def _try(self, operation: Operation, requests: Sequence[Any]) -> Sequence[Any]:
         assert self._connection is not None
         self._connection.query(self._savepoint)
         self._savepoint = "next_savepoint"
         try:
-            return self._do(work, requests)
+            return self._do(operation, requests)
         except BaseException:
             self._undo(self._connection)
             raise
 
-    def _do(self, work: Operation, requests: Sequence[Any]) -> Sequence[Any]:
+    def _do(self, operation: Operation, requests: Sequence[Any]) -> Sequence[Any]:
         assert self._connection is not None
-        self._fault(work.__name__)
-        transaction = DbTransaction(self._connection)
-        outcomes = work(transaction, requests)
-        self._totals_delta.merge(transaction.totals_delta)
-        self._endpoints_to_wake |= transaction.endpoints_to_wake
-        self.ordered_lanes |= transaction.ordered_lanes
-        return outcomes
+        self._fault(operation.name)
+        db = DbTransaction(self._connection)
+        results = operation.run(db, requests)
+        self._totals_delta.merge(db.totals_delta)
+        self._endpoints_to_wake |= db.endpoints_to_wake
+        self.ordered_lanes |= db.ordered_lanes
+        return results
 
-    def _undo(self, link: DbConnection) -> None:
-        if not link.in_transaction:
+    def _undo(self, connection: DbConnection) -> None:
+        if not connection.in_transaction:
             raise StoreUnavailable("The database gave up the transaction.")
-        link.query("rollback_to_savepoint")
+        connection.query("rollback_to_savepoint")
 
     def commit(self) -> None:
-        """Make it durable; `NotCommitted` if nothing was done, as `whole` allows for."""
+        """Make it durable; `NotCommitted` if a statement of `commit_optimistically` failed."""
         assert self._connection is not None
         if self._totals_delta:
             rows = self._totals_delta.rows()
             if rows:
                 self._connection.execute_bulk("add_totals", rows)
             if self._totals_delta.has_removed:
-                self._connection.execute_each("drop_empty_totals", [row[:3] for row in rows])
+                keys = [(app_id, endpoint_id, hour) for app_id, endpoint_id, hour, *_ in rows]
+                self._connection.execute_each("drop_empty_totals", keys)
         if self._endpoints_to_wake:
             self._connection.notify(",".join(sorted(self._endpoints_to_wake)))
         self._fault("before commit")
@@ -162,9 +175,9 @@ class DbSession:
         self._fault("after commit")
 
     def reset(self) -> None:
-        """Forget a link whose transaction failed: the next one starts afresh."""
-        link, self._connection = self._connection, None
-        if link is not None:
-            link.close()
+        """Close a connection whose transaction failed; the next one is opened anew."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     close = reset

@@ -13,7 +13,7 @@ from typing import Any
 import apsw
 
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage.session.connection import Bindings, LaterCount, LaterRows, Row
+from tillbell.storage.session.connection import Bindings, DbConnection, KnownResult, Row
 from tillbell.storage.session.statements import load
 from tillbell.storage.sqlite.multi_row import chunks, widened
 
@@ -54,76 +54,63 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable(f"The database failed: {error}") from error
 
 
-class SqliteConnection:
-    """A `DbConnection` to a SQLite file. Its one writer needs no locks of its own."""
+class SqliteConnection(DbConnection):
+    """A connection to a SQLite file. Its one writer needs no locks of its own."""
 
     def __init__(self, connection: DriverConnection) -> None:
         self.connection = connection
 
     @property
     def in_transaction(self) -> bool:
-        """See `DbConnection.in_transaction`."""
         return self.connection.in_transaction
 
     def begin(self, *, at_once: bool = False) -> None:
-        """See `DbConnection.begin`; what is done is done at once in any case."""
-        del at_once
+        del at_once  # no statement ever waits for an answer
         self.query("begin")
 
     def commit(self) -> None:
-        """See `DbConnection.commit`."""
         self.query("commit")
 
     def rollback(self) -> None:
-        """See `DbConnection.rollback`."""
         self.query("rollback")
 
-    def query(self, name: str, bindings: Bindings = (), *chosen: int) -> list[Row]:
-        """See `DbConnection.query`."""
+    def query(self, name: str, bindings: Bindings = (), *forms: str) -> list[Row]:
         with translated():
-            return list(self.connection.execute(sql(name, *chosen), bindings))
+            return list(self.connection.execute(sql(name, *forms), bindings))
 
-    def execute_each(self, name: str, bindings: Iterable[Sequence[Any]]) -> LaterCount:
-        """See `DbConnection.execute_each`."""
+    def query_later(self, name: str, bindings: Bindings = ()) -> KnownResult:
+        return KnownResult(rows=self.query(name, bindings))
+
+    def query_bulk_later(self, name: str, bindings: Sequence[Sequence[Any]]) -> KnownResult:
+        """Run one statement for each row of bindings; that costs little without a server."""
+        return KnownResult(rows=[row for binding in bindings for row in self.query(name, binding)])
+
+    def execute_each(self, name: str, bindings: Iterable[Sequence[Any]]) -> KnownResult:
         with translated():
             before = self.connection.total_changes()
             self.connection.executemany(sql(name), bindings)
-            changed = self.connection.total_changes() - before
-        return lambda: changed
+            return KnownResult(self.connection.total_changes() - before)
 
-    def execute_bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> LaterCount:
-        """See `DbConnection.execute_bulk`; in widened steps (bulk.py)."""
+    def execute_bulk(self, name: str, bindings: Sequence[Sequence[Any]]) -> KnownResult:
+        """Run a statement that is widened to many rows at once (multi_row.py)."""
         with translated():
             before = self.connection.total_changes()
             for count, flat in chunks(bindings):
                 text = widened(sql(name), count, len(flat) // count)
                 self.connection.execute(text, flat)
-            changed = self.connection.total_changes() - before
-        return lambda: changed
-
-    def query_later(self, name: str, bindings: Bindings = ()) -> LaterRows:
-        """See `DbConnection.query_later`."""
-        found = self.query(name, bindings)
-        return lambda: found
-
-    def query_bulk_later(self, name: str, bindings: Sequence[Sequence[Any]]) -> LaterRows:
-        """Run one statement for each; that costs little without a server."""
-        found = [row for one in bindings for row in self.query(name, one)]
-        return lambda: found
+            return KnownResult(self.connection.total_changes() - before)
 
     def lock(self, keys: Iterable[tuple[str, ...]]) -> None:
-        """See `DbConnection.lock`."""
+        """Do nothing: no other process uses the file."""
 
     def notify(self, text: str) -> None:
-        """See `DbConnection.notify`."""
+        """Do nothing: no other process uses the file."""
 
     def execute_script(self, text: str) -> None:
-        """See `DbConnection.execute_script`."""
         with translated():
             self.connection.execute(text)
 
     def close(self) -> None:
-        """See `DbConnection.close`."""
         self.connection.close(True)
 
 

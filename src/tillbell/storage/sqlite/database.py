@@ -14,17 +14,10 @@ import apsw
 
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
-from tillbell.storage.engine.batching import BATCH_POLICY
-from tillbell.storage.engine.book_methods import InboundReadsMethods, InboundStoreMethods
 from tillbell.storage.engine.group_commit import Writer
-from tillbell.storage.engine.methods import (
-    OutboundReadsMethods,
-    OutboundStoreMethods,
-    RegistryMethods,
-)
 from tillbell.storage.engine.readers import ReadPool
 from tillbell.storage.move.marks import refuse_moved_store
-from tillbell.storage.operations import retention
+from tillbell.storage.operations.store import StoreMethods
 from tillbell.storage.ports.database import HistoryReads
 from tillbell.storage.ports.outbound import RotationReport
 from tillbell.storage.session.migrate import migrate
@@ -35,17 +28,9 @@ from tillbell.storage.sqlite.file_lock import FileLock
 from tillbell.storage.sqlite.single_process import SingleProcessCluster
 
 READERS = 2
-CHECK_TIMEOUT_S = 5.0
 
 
-class SqliteDatabase(
-    OutboundStoreMethods,
-    RegistryMethods,
-    OutboundReadsMethods,
-    InboundStoreMethods,
-    InboundReadsMethods,
-    SingleProcessCluster,
-):
+class SqliteDatabase(StoreMethods, SingleProcessCluster):
     """A `Database` in one SQLite file. Lives on the event loop that opened it."""
 
     def __init__(
@@ -64,7 +49,6 @@ class SqliteDatabase(
 
     @property
     def history(self) -> HistoryReads:
-        """See `Database.history`: there is one file."""
         return self
 
     async def open(self) -> None:
@@ -89,10 +73,10 @@ class SqliteDatabase(
             refuse_moved_store(link, path)
         finally:
             link.close()
-        self._readers = ReadPool(lambda: open_reader(path), READERS)
+        self.readers = ReadPool(lambda: open_reader(path), READERS)
         session = DbSession(lambda: open_writer(path), self._pass)
-        self._writer = Writer(session, BATCH_POLICY)
-        self._writer.on_commit = self.on_commit
+        self.writer = Writer(session)
+        self.writer.on_commit = self.on_commit
 
     def _pass(self, point: str) -> None:
         """Go through a named point: what is planted there is an error of the database."""
@@ -103,20 +87,10 @@ class SqliteDatabase(
         """Finish what was accepted, then close."""
         if self._lock is None:
             return
-        await self._writer.close()
-        await self._readers.close()
+        await self.writer.close()
+        await self.readers.close()
         self._lock.release()
         self._lock = None
-
-    async def check(self) -> None:
-        """Commit something that changes nothing; `StoreUnavailable` if that takes too long."""
-        write = self._writer.submit(retention.probe, None)
-        try:
-            await asyncio.wait_for(write, CHECK_TIMEOUT_S)
-        except TimeoutError:
-            raise StoreUnavailable(
-                f"The database has not finished a write for {CHECK_TIMEOUT_S:g} s."
-            ) from None
 
     async def rotate(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros

@@ -1,4 +1,4 @@
-"""The fleet of a store that one process has to itself: always there, always leading."""
+"""The cluster of a store that one process has to itself: it is always there and always leads."""
 
 from __future__ import annotations
 
@@ -12,21 +12,18 @@ class SingleProcessCluster:
     is_shared = False
 
     async def heartbeat(self, member: Member, life: Micros) -> ClusterState:
-        """See `ClusterStore.heartbeat`."""
         del life
-        return ClusterState(None, (member.id,), term=1, changes=0)
+        return ClusterState(now=None, workers=(member.id,), term=1, changes=0)
 
     async def leave(self, member_id: str) -> None:
-        """See `ClusterStore.leave`."""
+        """Do nothing: nobody else is there."""
 
     async def use_fresh_totals(self, *, is_on: bool) -> None:
-        """See `ClusterStore.use_fresh_totals`: nothing is left here."""
+        """Do nothing: changed rows leave nothing behind."""
 
     async def oldest_transaction_age(self) -> Micros:
-        """See `ClusterStore.oldest_transaction_age`: nobody else has any."""
         return 0
 
     async def record_changes(self, after: int) -> list[RecordChange]:
-        """See `ClusterStore.record_changes`: nobody else changes anything."""
         del after
-        return []
+        return []  # nobody else changes anything

@@ -11,6 +11,7 @@ import hashlib
 from tillbell.app import Gateway
 from tillbell.configure.key_usage import KeyUsage
 from tillbell.errors import TillbellError
+from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.web.edge.asgi_types import (
     App,
     HttpAnswer,
@@ -23,7 +24,7 @@ from tillbell.web.edge.asgi_types import (
     send_answer,
 )
 from tillbell.web.edge.auth import PRINCIPAL, Principal, authenticate_now
-from tillbell.web.edge.idempotency import IdempotentAnswers, IdempotentRequest, idempotency_name
+from tillbell.web.edge.idempotency import IdempotentAnswers, idempotency_name
 from tillbell.web.edge.limits import RateLimit
 from tillbell.web.edge.problems import render_problem
 from tillbell.web.edge.strict_json import check_json
@@ -78,7 +79,7 @@ class ApiGate:
             return
         name = idempotency_name(principal, "POST", scope["path"], key)
         fingerprint = hashlib.sha256(scope["query_string"] + b"\0" + body).hexdigest()
-        await self._idempotent(IdempotentRequest(name, fingerprint), scope, receive, send)
+        await self._idempotent(IdempotencyUse(name, fingerprint), scope, receive, send)
 
 
 def _reordered(

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import NamedTuple
 
 import msgspec
 
 from tillbell.app import Gateway
 from tillbell.errors import ConflictError, Malformed
-from tillbell.storage.session.idempotency import IdempotencyUse, carrying
+from tillbell.storage.ports.outbound import IdempotencyUse
+from tillbell.storage.session.idempotency import RequestKey, carrying
 from tillbell.web.edge.asgi_types import App, HttpAnswer, Receive, Scope, Send, send_answer
 from tillbell.web.edge.auth import Principal
 
@@ -36,13 +36,6 @@ class _StoredAnswer(msgspec.Struct, array_like=True, frozen=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_StoredAnswer).decode
-
-
-class IdempotentRequest(NamedTuple):
-    """One use of an idempotency key."""
-
-    name: str
-    fingerprint: str
 
 
 def idempotency_name(principal: Principal, method: str, path: str, key: bytes) -> str:
@@ -69,47 +62,46 @@ class IdempotentAnswers:
         self._running: set[str] = set()
 
     async def __call__(
-        self, attempted: IdempotentRequest, scope: Scope, receive: Receive, send: Send
+        self, use: IdempotencyUse, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Serve a request that carries an idempotency key."""
-        if attempted.name in self._running:
+        if use.key in self._running:
             raise ConflictError(
                 "A request with this Idempotency-Key is still running; try again later.",
                 code="idempotency_key_in_use",
             )
-        self._running.add(attempted.name)
+        self._running.add(use.key)
         try:
-            answer = await self._find_answer(attempted)
+            answer = await self._find_answer(use)
             if answer is None:
-                answer = await self._run(attempted, scope, receive, send)
+                answer = await self._run(use, scope, receive, send)
         finally:
-            self._running.discard(attempted.name)
+            self._running.discard(use.key)
         await send_answer(send, answer)
 
-    async def _find_answer(self, attempted: IdempotentRequest) -> HttpAnswer | None:
-        known = await self._gateway.database.idempotent_answer(attempted.name)
-        if known is None:
+    async def _find_answer(self, use: IdempotencyUse) -> HttpAnswer | None:
+        earlier = await self._gateway.database.idempotent_answer(use.key)
+        if earlier is None:
             return None
-        if known.fingerprint != attempted.fingerprint:
+        if earlier.fingerprint != use.fingerprint:
             raise ConflictError(
                 "This Idempotency-Key was used with another request. Use a new key.",
                 code="idempotency_key_reused",
             )
-        if not known.answer:
+        if not earlier.answer:
             raise ConflictError(
                 "A request with this Idempotency-Key was begun, and was not answered: it still "
                 "runs, or its process has ended. Look whether it was done; for something new use "
                 "a new key.",
                 code="idempotency_key_in_use",
             )
-        opened = self._gateway.vault.open(known.answer.decode(), attempted.name)
-        kept = _decode(base64.b85decode(opened))
-        return HttpAnswer(
-            kept.status, [*kept.headers, (b"idempotent-replayed", b"true")], kept.body
-        )
+        opened = self._gateway.vault.open(earlier.answer.decode(), use.key)
+        stored = _decode(base64.b85decode(opened))
+        headers = [*stored.headers, (b"idempotent-replayed", b"true")]
+        return HttpAnswer(stored.status, headers, stored.body)
 
     async def _run(
-        self, attempted: IdempotentRequest, scope: Scope, receive: Receive, send: Send
+        self, use: IdempotencyUse, scope: Scope, receive: Receive, send: Send
     ) -> HttpAnswer:
         collected = HttpAnswer(0, [], b"")
 
@@ -121,21 +113,21 @@ class IdempotentAnswers:
                 body = collected.body + event.get("body", b"")
                 collected = collected._replace(body=body)
 
-        mark = IdempotencyUse(attempted.name, attempted.fingerprint, self._gateway.clock.now())
+        key = RequestKey(use, self._gateway.clock.now())
         try:
-            with carrying(mark):
+            with carrying(key):
                 await self._app(scope, receive, collect)
         except Exception:
             # A bug. The framework has answered 500 and raised it again for the server's log.
             await send_answer(send, collected)
             raise
-        if collected.status < _SERVER_ERROR and not mark.was_used_before:
-            await self._store_answer(attempted, collected)
+        if collected.status < _SERVER_ERROR and not key.was_used_before:
+            await self._store_answer(use, collected)
         return collected
 
-    async def _store_answer(self, attempted: IdempotentRequest, answer: HttpAnswer) -> None:
+    async def _store_answer(self, use: IdempotencyUse, answer: HttpAnswer) -> None:
         packed = base64.b85encode(_encode(_StoredAnswer(*answer))).decode()
-        sealed = self._gateway.vault.seal(packed, attempted.name)
+        sealed = self._gateway.vault.seal(packed, use.key)
         await self._gateway.database.store_idempotent_answer(
-            attempted.name, attempted.fingerprint, sealed.encode(), self._gateway.clock.now()
+            use._replace(answer=sealed.encode()), self._gateway.clock.now()
         )

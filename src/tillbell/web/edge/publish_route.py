@@ -15,7 +15,7 @@ import msgspec
 from tillbell.app import Gateway
 from tillbell.clock import DAY, HOUR, MINUTE, Micros, from_datetime, iso
 from tillbell.deliver.config_cache import ApplicationView
-from tillbell.deliver.publish import Idempotency, MessageDraft
+from tillbell.deliver.publish import MakeIdempotencyUse, MessageDraft
 from tillbell.errors import (
     ConflictError,
     Invalid,
@@ -28,7 +28,7 @@ from tillbell.errors import (
 from tillbell.model.messages import Message
 from tillbell.rules.delivery import payload as rules
 from tillbell.rules.delivery.selectors import check_event_type, check_labels
-from tillbell.storage.ports.outbound import RepeatedRequest
+from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.web.edge.asgi_types import Receive, Scope, Send
 from tillbell.web.edge.auth import PRINCIPAL, Principal, authenticate_now
 from tillbell.web.edge.idempotency import idempotency_name
@@ -111,9 +111,9 @@ class MessageCreate:
         view = await self._view(id_or_uid, message, principal)
         draft = make_draft(message, self._gateway.clock.now())
         with_content = b"with_content=false" not in scope["query_string"]
-        idempotency = self._idempotency(headers, scope, principal, draft, body)
-        published = await self._gateway.publisher.publish_for(view, draft, idempotency)
-        if isinstance(published, RepeatedRequest):
+        make_use = self._make_use(headers, scope, principal, draft, body)
+        published = await self._gateway.publisher.publish_for(view, draft, make_use)
+        if isinstance(published, IdempotencyUse):
             return self._repeat(published, hashlib.sha256(body).hexdigest())
         shown = draft.payload if with_content else b"{}"
         answer = write(published.message, shown, published.deliveries)
@@ -160,32 +160,34 @@ class MessageCreate:
         except ConflictError:
             return  # it names another, which is there: none has the name that was asked for
 
-    def _idempotency(
+    def _make_use(
         self,
         headers: dict[bytes, bytes],
         scope: Scope,
         principal: Principal,
         draft: MessageDraft,
         body: bytes,
-    ) -> Idempotency | None:
+    ) -> MakeIdempotencyUse | None:
         key = headers.get(b"idempotency-key")
         if not key:
             return None
         name = idempotency_name(principal, "POST", scope["path"], key)
 
-        def answer(message: Message, deliveries: int) -> bytes:
-            return write(message, draft.payload, deliveries)
+        fingerprint = hashlib.sha256(body).hexdigest()
 
-        return Idempotency(name, hashlib.sha256(body).hexdigest(), answer)
+        def make_use(message: Message, deliveries: int) -> IdempotencyUse:
+            return IdempotencyUse(name, fingerprint, write(message, draft.payload, deliveries))
 
-    def _repeat(self, repeated: RepeatedRequest, fingerprint: str) -> tuple[int, bytes, list[Any]]:
-        if repeated.fingerprint != fingerprint:
+        return make_use
+
+    def _repeat(self, use: IdempotencyUse, fingerprint: str) -> tuple[int, bytes, list[Any]]:
+        if use.fingerprint != fingerprint:
             raise ConflictError(
                 "This Idempotency-Key was used with another body. Use a new key for a new message.",
                 code="idempotency_key_reused",
             )
         replayed = (b"idempotent-replayed", b"true")
-        return 202, repeated.answer, [(b"content-type", b"application/json"), replayed]
+        return 202, use.answer, [(b"content-type", b"application/json"), replayed]
 
 
 def decode(body: bytes) -> MessageCreateBody:

@@ -3,8 +3,13 @@
 SELECT {callback} FROM callbacks c WHERE c.id = :id AND c.app_id = :app_id;
 
 -- name: callbacks
--- either {order}: DESC | ASC
--- either {by}: c.app_id = :app_id | c.app_id = :app_id AND c.outcome = :outcome | c.app_id = :app_id AND c.trust IS NULL | c.source_id = :source_id AND {no_index}c.app_id = :app_id | c.transaction_id = :transaction_id AND {no_index}c.app_id = :app_id
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
+-- form {by} by_app: c.app_id = :app_id
+-- form {by} by_outcome: c.app_id = :app_id AND c.outcome = :outcome
+-- form {by} by_refusal: c.app_id = :app_id AND c.trust IS NULL
+-- form {by} by_source: c.source_id = :source_id AND {no_index}c.app_id = :app_id
+-- form {by} by_transaction: c.transaction_id = :transaction_id AND {no_index}c.app_id = :app_id
 -- Indexes: callbacks_app, callbacks_outcome, callbacks_refused, callbacks_source,
 -- callbacks_transaction.
 SELECT {callback} FROM callbacks c
@@ -33,8 +38,12 @@ SELECT {transaction} FROM transactions t
 WHERE t.parent_id = ?2 AND {no_index}t.app_id = ?1 ORDER BY t.id;
 
 -- name: transactions
--- either {order}: DESC | ASC
--- either {by}: t.app_id = :app_id | t.app_id = :app_id AND t.status = :status | t.app_id = :app_id AND t.user_id = :user_id | t.parent_id = :parent_id AND {no_index}t.app_id = :app_id
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
+-- form {by} by_app: t.app_id = :app_id
+-- form {by} by_status: t.app_id = :app_id AND t.status = :status
+-- form {by} by_user: t.app_id = :app_id AND t.user_id = :user_id
+-- form {by} by_parent: t.parent_id = :parent_id AND {no_index}t.app_id = :app_id
 -- Indexes: transactions_app, transactions_status, transactions_user, transactions_parent.
 SELECT {transaction} FROM transactions t
 WHERE {by} AND t.id > :low AND t.id < :high
@@ -58,16 +67,21 @@ WHERE t.check_at <= :now ORDER BY t.check_at, t.id LIMIT :limit;
 SELECT {conflict} FROM conflicts f WHERE f.id = ?1 AND f.app_id = ?2;
 
 -- name: conflicts
--- either {order}: DESC | ASC
--- either {by}: f.app_id = :app_id | f.app_id = :app_id AND f.resolved_at IS NULL | f.transaction_id = :transaction_id AND {no_index}f.app_id = :app_id
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
+-- form {by} by_app: f.app_id = :app_id
+-- form {by} by_being_open: f.app_id = :app_id AND f.resolved_at IS NULL
+-- form {by} by_transaction: f.transaction_id = :transaction_id AND {no_index}f.app_id = :app_id
 -- Indexes: conflicts_app, conflicts_open, conflicts_transaction.
 SELECT {conflict} FROM conflicts f
 WHERE {by} AND f.id > :low AND f.id < :high AND (CAST(:open_only AS INTEGER) = 0 OR {no_index}f.resolved_at IS NULL)
 ORDER BY f.id {order} LIMIT :limit;
 
 -- name: audit
--- either {order}: DESC | ASC
--- either {by}: u.app_id = :app_id | u.target = :target AND {no_index}u.app_id = :app_id
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
+-- form {by} by_app: u.app_id = :app_id
+-- form {by} by_target: u.target = :target AND {no_index}u.app_id = :app_id
 -- Indexes: primary key, audit_target.
 SELECT {audit_entry} FROM audit u
 WHERE {by} AND u.id > :low AND u.id < :high

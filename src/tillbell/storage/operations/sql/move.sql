@@ -29,7 +29,9 @@ WHERE (app_id, reference, callback_id) > (?1, ?2, ?3)
 ORDER BY app_id, reference, callback_id LIMIT ?4;
 
 -- name: move_read_transactions
--- either {whose}: t.parent_id IS NULL | t.parent_id IS NOT NULL | TRUE
+-- form {whose} payments: t.parent_id IS NULL
+-- form {whose} linked: t.parent_id IS NOT NULL
+-- form {whose} all: TRUE
 -- Payments, what is linked to them, or all.
 SELECT {transaction} FROM transactions t
 WHERE (t.app_id, t.id) > (?1, ?2) AND {whose} ORDER BY t.app_id, t.id LIMIT ?3;

@@ -1,5 +1,6 @@
 -- name: messages
--- either {order}: DESC | ASC
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
 -- Index: primary key.
 SELECT {message} FROM messages m
 WHERE m.app_id = :app_id AND m.id > :low AND m.id < :high AND {message_filter}

@@ -11,14 +11,16 @@ SELECT id FROM records WHERE kind = ?1 AND scope = ?2 AND uid = ?3 AND id <> ?4;
 SELECT doc FROM records WHERE kind = ?1 AND id = ?2;
 
 -- name: records_in_scope
--- either {order}: DESC | ASC
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
 -- Index: primary key.
 SELECT doc FROM records
 WHERE kind = :kind AND scope = :scope AND id > :low AND id < :high
 ORDER BY id {order} LIMIT :limit;
 
 -- name: records_of_kind
--- either {order}: DESC | ASC
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
 -- Index: records_id.
 SELECT doc FROM records
 WHERE kind = :kind AND id > :low AND id < :high

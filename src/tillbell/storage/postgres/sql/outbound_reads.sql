@@ -46,8 +46,10 @@ AND (:channel::text IS NULL OR m.channels::jsonb ? :channel::text)
 AND (:tag::text IS NULL OR m.tags::jsonb ? :tag::text)
 
 -- name: deliveries_of_endpoint
--- either {order}: DESC | ASC
--- either {state}: :states::jsonb ? d.state | d.state = 'failed'
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
+-- form {state} any_of_states: :states::jsonb ? d.state
+-- form {state} failed_only: d.state = 'failed'
 -- Indexes: deliveries_endpoint, deliveries_failed.
 SELECT {delivery}, {message}
 FROM deliveries d {message_of_delivery}
@@ -67,7 +69,8 @@ AND a.status_code BETWEEN :lowest AND :highest
 AND a.started_at >= :since AND a.started_at < :until
 
 -- name: attempts_of_message
--- either {order}: DESC | ASC
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
 -- Index: primary keys.
 SELECT {attempt}
 FROM attempts a {message_of_attempt}
@@ -77,7 +80,8 @@ WHERE a.id > :low AND a.id < :high AND a.app_id = :app_id
 ORDER BY a.id {order} LIMIT :limit;
 
 -- name: attempts_of_endpoint
--- either {order}: DESC | ASC
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
 -- Indexes: deliveries_endpoint, primary keys. One delivery after the other (OFFSET keeps it so): left
 -- to itself, a plan that is kept compares each delivery with each attempt.
 SELECT {attempt}
@@ -93,7 +97,8 @@ WHERE d.endpoint_id = :endpoint_id AND d.id >= :first_delivery AND d.id <= :last
 ORDER BY d.id {order}, a.id {order} LIMIT :limit;
 
 -- name: select_deliveries
--- either {state}: :states::jsonb ? d.state | d.state = 'failed'
+-- form {state} any_of_states: :states::jsonb ? d.state
+-- form {state} failed_only: d.state = 'failed'
 -- Deliveries for a bulk operation, with the status of their last attempt.
 -- Indexes: deliveries_endpoint, deliveries_failed.
 SELECT d.id

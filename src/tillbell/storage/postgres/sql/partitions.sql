@@ -22,7 +22,13 @@ SELECT pg_relation_size(to_regclass(format('%I', ?1 || '_default')));
 SELECT make_partition(?1, ?2, ?3, ?4);
 
 -- name: lock_table
--- either {table}: callback_requests | bodies | attempts | deliveries | totals | messages | callbacks
+-- form {table} callback_requests: callback_requests
+-- form {table} bodies: bodies
+-- form {table} attempts: attempts
+-- form {table} deliveries: deliveries
+-- form {table} totals: totals
+-- form {table} messages: messages
+-- form {table} callbacks: callbacks
 LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE;
 
 -- name: drop_partition

@@ -49,7 +49,8 @@ WHERE t.id IN (
 ORDER BY t.id DESC LIMIT :limit;
 
 -- name: transactions_of_reference
--- either {order}: DESC | ASC
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
 -- Indexes: primary key, transactions_uid, transactions_order, transactions_merchant,
 -- transactions_psp.
 SELECT {transaction} FROM transactions t

@@ -45,8 +45,10 @@ FROM deliveries d JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id
 WHERE d.id = :id AND d.app_id = :app_id;
 
 -- name: deliveries_of_endpoint
--- either {order}: DESC | ASC
--- either {state}: d.state IN (SELECT value FROM json_each(:states)) | d.state = 'failed'
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
+-- form {state} any_of_states: d.state IN (SELECT value FROM json_each(:states))
+-- form {state} failed_only: d.state = 'failed'
 -- Indexes: deliveries_endpoint, deliveries_failed.
 SELECT {delivery}, {message}
 FROM deliveries d CROSS JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id
@@ -60,7 +62,8 @@ AND a.status_code BETWEEN :lowest AND :highest
 AND a.started_at >= :since AND a.started_at < :until
 
 -- name: attempts_of_message
--- either {order}: DESC | ASC
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
 -- Index: primary keys.
 SELECT {attempt}
 FROM attempts a CROSS JOIN messages m ON m.app_id = a.app_id AND m.id = a.message_id
@@ -70,7 +73,8 @@ WHERE a.id > :low AND a.id < :high AND a.app_id = :app_id
 ORDER BY a.id {order} LIMIT :limit;
 
 -- name: attempts_of_endpoint
--- either {order}: DESC | ASC
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
 -- Indexes: deliveries_endpoint, primary keys.
 SELECT {attempt}
 FROM deliveries d
@@ -83,7 +87,8 @@ WHERE d.endpoint_id = :endpoint_id AND d.id >= :first_delivery AND d.id <= :last
 ORDER BY d.id {order}, a.id {order} LIMIT :limit;
 
 -- name: select_deliveries
--- either {state}: d.state IN (SELECT value FROM json_each(:states)) | d.state = 'failed'
+-- form {state} any_of_states: d.state IN (SELECT value FROM json_each(:states))
+-- form {state} failed_only: d.state = 'failed'
 -- Deliveries for a bulk operation, with the status of their last attempt.
 -- Indexes: deliveries_endpoint, deliveries_failed.
 SELECT d.id

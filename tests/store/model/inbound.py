@@ -1,10 +1,12 @@
-"""The books' specification in executable form: dicts, each rule written out once, plainly."""
+"""The model's writes of callbacks and money: each rule is written out once, plainly."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple, TypeVar
 
+from tests.store.model.inbound_reads import ModelInboundReads
+from tests.store.model.outbound_reads import ModelMessages
 from tillbell.clock import DAY, Micros
 from tillbell.ids import first_of
 from tillbell.model.callbacks import REEVALUATED, Callback, Outcome
@@ -14,7 +16,6 @@ from tillbell.model.transactions import (
     TERMINAL,
     Effect,
     EffectKind,
-    MoneyConflict,
     Transaction,
     TransactionKind,
     TransactionStatus,
@@ -28,15 +29,12 @@ from tillbell.storage.ports.inbound import (
     RecordWrite,
     TransactionWrite,
 )
-from tillbell.storage.ports.outbound import Publication, RepeatedRequest
-from tillbell.testing.memory_book_views import MemoryInboundReads
-from tillbell.testing.memory_views import MemoryMessages, done, failed
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-class MemoryKeyHolder(NamedTuple):
+class KeyHolder(NamedTuple):
     """Who holds a dedupe key, since when; `is_open`: the next copy may count in its place."""
 
     callback_id: str
@@ -45,25 +43,19 @@ class MemoryKeyHolder(NamedTuple):
     is_open: bool = False
 
 
-class MemoryInboundStore(MemoryInboundReads, MemoryMessages):
-    """`Books` over dicts."""
+class ModelInbound(ModelInboundReads, ModelMessages):
+    """`InboundStore` over dicts."""
 
     records: dict[tuple[str, str, str], Record]
 
     def __init__(self) -> None:
         super().__init__()
-        self.keys: dict[tuple[str, str], MemoryKeyHolder] = {}
+        self.keys: dict[tuple[str, str], KeyHolder] = {}
 
     # ── receive ──────────────────────────────────────────────────────────────────────────────────
 
-    def receive(self, arrival: ReceivedCallback) -> Awaitable[Callback]:
-        """See `Books.receive`."""
-        try:
-            return done(self._receive(arrival))
-        except AssertionError as error:
-            return failed(error)
-
-    def _receive(self, arrival: ReceivedCallback) -> Callback:
+    async def receive(self, arrival: ReceivedCallback) -> Callback:
+        """See `InboundStore.receive`."""
         callback = arrival.callback
         if callback.dedupe_key is not None and callback.outcome is None:
             key = callback.source_id, callback.dedupe_key
@@ -72,7 +64,7 @@ class MemoryInboundStore(MemoryInboundReads, MemoryMessages):
                 return self.known_callbacks[callback.id]
             if holder is None or holder.is_open:
                 self._stop_waiting(holder.callback_id if holder else "")
-                self.keys[key] = MemoryKeyHolder(callback.id, callback.app_id, callback.received_at)
+                self.keys[key] = KeyHolder(callback.id, callback.app_id, callback.received_at)
             else:
                 callback = callback._replace(
                     outcome=Outcome.DUPLICATE,
@@ -117,16 +109,8 @@ class MemoryInboundStore(MemoryInboundReads, MemoryMessages):
 
     # ── change ───────────────────────────────────────────────────────────────────────────────────
 
-    def commit_changes(
-        self, change: ChangeSet, /
-    ) -> Awaitable[ChangesCommitted | PreconditionFailed]:
+    async def commit_changes(self, change: ChangeSet) -> ChangesCommitted | PreconditionFailed:
         """See `InboundStore.commit_changes`."""
-        try:
-            return done(self._change(change))
-        except AssertionError as error:
-            return failed(error)  # as a store does: the write fails, not the call
-
-    def _change(self, change: ChangeSet) -> ChangesCommitted | PreconditionFailed:
         why = next(self._failures(change), None)
         if why is not None:
             return PreconditionFailed(why)
@@ -142,38 +126,38 @@ class MemoryInboundStore(MemoryInboundReads, MemoryMessages):
             self.seen |= dict.fromkeys(change.item_keys, owned)
         self.known_conflicts |= {c.id: c for c in change.conflicts}
         for resolved in change.resolved:
-            known = self.known_conflicts[resolved.id]
-            self.known_conflicts[known.id] = MoneyConflict._make((*known[:-4], *resolved[-4:]))
+            self.known_conflicts[resolved.id] = self.known_conflicts[resolved.id]._replace(
+                resolved_at=resolved.resolved_at,
+                resolution=resolved.resolution,
+                resolved_by=resolved.resolved_by,
+                resolution_reason=resolved.resolution_reason,
+            )
         for record, _ in change.record_writes:
             self.records[type(record).__name__, record.scope, record.id] = record
         for publication in change.publications:
             self.keep(publication)
         self.audits += change.audit
-        if change.idempotency is not None:
-            key, fingerprint, answer = change.idempotency
-            self.answers[key] = RepeatedRequest(fingerprint, answer), _moment(change)
         return ChangesCommitted()
 
     def _failures(self, change: ChangeSet) -> Iterator[str]:
         """Say what no longer holds, in this order."""
-        if change.idempotency is not None and change.idempotency[0] in self.answers:
-            yield "idempotency"
         if change.conclusion is not None:
             callback = self.known_callbacks.get(change.conclusion.callback_id)
             may_be = (None, change.conclusion.replaces)
             if callback is None or (callback.outcome not in may_be and callback.retry_at is None):
                 yield "concluded"
         for step in change.transaction_writes:
-            yield from self._crossings_of_step(step)
+            yield from self._failures_of_step(step)
         if self._is_over_refunded(change):
             yield "refunds"
-        yield from self._crossings_beside(change)
+        yield from self._failures_beside(change)
 
-    def _crossings_beside(self, change: ChangeSet) -> Iterator[str]:
+    def _failures_beside(self, change: ChangeSet) -> Iterator[str]:
         for publication in change.publications:
-            yield from self._crossings_of_publication(publication)
+            if self.published_as(publication.message) is not None:
+                yield "event_id"
         for kept in change.record_writes:
-            yield from self._crossings_of_record(kept)
+            yield from self._failures_of_record(kept)
         for conflict in change.resolved:
             known = self.known_conflicts.get(conflict.id)
             if known is None or known.resolved_at is not None:
@@ -181,7 +165,7 @@ class MemoryInboundStore(MemoryInboundReads, MemoryMessages):
         if not self.seen.keys().isdisjoint(change.item_keys):
             yield "seen"
 
-    def _crossings_of_step(self, step: TransactionWrite) -> Iterator[str]:
+    def _failures_of_step(self, step: TransactionWrite) -> Iterator[str]:
         new = step.transaction
         present = self.known_transactions.get(new.id)
         others = [t for t in self.known_transactions.values() if t.id != new.id]
@@ -230,13 +214,7 @@ class MemoryInboundStore(MemoryInboundReads, MemoryMessages):
             if e.transaction_id in children and e.kind is EffectKind.DEBIT
         )
 
-    def _crossings_of_publication(self, publication: Publication) -> Iterator[str]:
-        if self.published_as(publication.message) is not None:
-            yield "event_id"
-        if publication.idempotency is not None and publication.idempotency[0] in self.answers:
-            yield "idempotency"
-
-    def _crossings_of_record(self, kept: RecordWrite) -> Iterator[str]:
+    def _failures_of_record(self, kept: RecordWrite) -> Iterator[str]:
         record = kept.record
         key = type(record).__name__, record.scope, record.id
         present = self.records.get(key)
@@ -247,19 +225,19 @@ class MemoryInboundStore(MemoryInboundReads, MemoryMessages):
             yield "uid"
 
     def _conclude(self, conclusion: CallbackConclusion) -> None:
-        _, id_, outcome, why, at, transaction_id, message_ids, retry_at, waits_for, _ = conclusion
+        id_ = conclusion.callback_id
         self.known_callbacks[id_] = self.known_callbacks[id_]._replace(
-            outcome=outcome,
-            why=why,
-            processed_at=at,
-            transaction_id=transaction_id,
-            message_ids=message_ids,
-            retry_at=retry_at,
+            outcome=conclusion.outcome,
+            why=conclusion.why,
+            processed_at=conclusion.at,
+            transaction_id=conclusion.transaction_id,
+            message_ids=conclusion.message_ids,
+            retry_at=conclusion.retry_at,
         )
         self.waits.pop(id_, None)
-        if retry_at is not None:
-            self.waits[id_] = frozenset(waits_for)
-        self._set_open(id_, is_open=outcome in REEVALUATED)
+        if conclusion.retry_at is not None:
+            self.waits[id_] = frozenset(conclusion.awaited_references)
+        self._set_open(id_, is_open=conclusion.outcome in REEVALUATED)
 
     # ── the law of money ─────────────────────────────────────────────────────────────────────────
 
@@ -369,15 +347,3 @@ def _nature(transaction: Transaction) -> tuple[object, ...]:
     t = transaction
     of = t.app_id, t.parent_id, t.created_at
     return (*of, t.direction, t.kind, t.amount, t.currency)
-
-
-def _moment(change: ChangeSet) -> Micros:
-    """Return when a change was decided."""
-    moments = [step.transaction.updated_at for step in change.transaction_writes]
-    moments += [entry.at for entry in change.audit]
-    moments += [publication.message.created_at for publication in change.publications]
-    moments += [kept.record.updated_at for kept in change.record_writes]
-    moments += [c.resolved_at or c.at for c in (*change.conflicts, *change.resolved)]
-    if change.conclusion is not None:
-        moments.append(change.conclusion.at)
-    return max(moments)

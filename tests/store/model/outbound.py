@@ -1,16 +1,14 @@
-"""The store's specification in executable form: dicts, no SQL, nothing kept.
-
-It says what `storage/ports/outbound.py` and `storage/ports/inbound.py` promise as plainly as it
-can; every store must agree with it, row by row (tests/store). It is slow by design: each question
-is answered by looking at everything.
-"""
+"""The model's writes of messages and claims."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from tests.store.model.inbound import ModelInbound
+from tests.store.model.outbound_reads import ModelMessages
 from tillbell.clock import DAY, Micros
+from tillbell.errors import VersionConflict
 from tillbell.ids import attempt_id, first_of
 from tillbell.model.messages import (
     OPEN_STATES,
@@ -22,105 +20,71 @@ from tillbell.model.messages import (
     Trigger,
 )
 from tillbell.model.records import Application, Record
-from tillbell.storage.ports.database import HistoryReads
 from tillbell.storage.ports.outbound import (
     INTERRUPTIONS_NOT_COUNTED,
     RESENDABLE,
     DuplicateEventId,
     FinishedAttempt,
+    IdempotencyUse,
     LaneKey,
     LeaseKey,
     Publication,
     PublicationStored,
-    RepeatedRequest,
-    RotationReport,
 )
-from tillbell.storage.sqlite.single_process import SingleProcessCluster
-from tillbell.testing.memory_books import MemoryInboundStore
-from tillbell.testing.memory_views import MemoryOutboundReads, MemoryRegistry, done
 
 T = TypeVar("T")
 WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING
 FAILED, DISCARDED = DeliveryState.FAILED, DeliveryState.DISCARDED
 
 
-class MemoryStore(MemoryInboundStore, MemoryRegistry, MemoryOutboundReads, SingleProcessCluster):
-    """A `Database` for one test."""
+class ModelStore(ModelInbound, ModelMessages):
+    """A store for one random life."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.known_messages = {}
-        self.bodies = {}
-        self.deliveries = {}
-        self.known_attempts = {}
-        self.answers = {}
-        self.records = {}
-        self.on_commit = self.on_notification = lambda _: None
+        self.records: dict[tuple[str, str, str], Record] = {}
 
-    @property
-    def history(self) -> HistoryReads:
-        """See `Database.history`."""
-        return self
+    async def put(self, record: Record) -> None:
+        """See `Registry.put`: of one record that must not be there."""
+        key = type(record).__name__, record.scope, record.id
+        if key in self.records:
+            raise VersionConflict
+        self.records[key] = record
 
-    async def open(self) -> None:
-        """Nothing to connect to."""
-
-    async def close(self) -> None:
-        """Nothing to close."""
-
-    async def check(self) -> None:
-        """Always ready."""
-
-    async def rotate(
-        self, *, bodies_before: Micros, history_before: Micros, now: Micros
-    ) -> RotationReport:
-        """There are no partitions."""
-        del bodies_before, history_before, now
-        return RotationReport()
-
-    async def backup(self, target: str) -> None:
-        """Nothing is kept."""
-
-    async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:
-        """See `Registry.remove`."""
-        was_there = await super().remove(kind, id_, scope)
-        if was_there and kind is Application:
+    async def remove(self, kind: type[Record], id_: str) -> bool:
+        """See `Registry.remove`: of an application."""
+        assert kind is Application
+        was_there = self.records.pop((kind.__name__, "", id_), None) is not None
+        if was_there:
+            self.records = {k: r for k, r in self.records.items() if r.scope != id_}
             self.remove_inbound(id_)
         return was_there
 
-    # ── publish and settle ───────────────────────────────────────────────────────────────────────
+    # ── publish and finish ───────────────────────────────────────────────────────────────────────
 
-    def publish(
+    async def publish(
         self, publication: Publication
-    ) -> Awaitable[PublicationStored | DuplicateEventId | RepeatedRequest]:
+    ) -> PublicationStored | DuplicateEventId | IdempotencyUse:
         """See `OutboundStore.publish`."""
-        return done(self._publish(publication))
-
-    def _publish(
-        self, publication: Publication
-    ) -> PublicationStored | DuplicateEventId | RepeatedRequest:
-        message, _, _, idempotency = publication
-        if idempotency is not None and idempotency[0] in self.answers:
-            return self.answers[idempotency[0]][0]
-        earlier = self.published_as(message)
+        use = publication.idempotency
+        if use is not None and use.key in self.uses:
+            return self.uses[use.key][0]
+        earlier = self.published_as(publication.message)
         if earlier is not None:
             return DuplicateEventId(earlier.id)
         self.keep(publication)
         return PublicationStored()
 
-    def finish_attempt(self, settlement: FinishedAttempt) -> Awaitable[bool]:
+    async def finish_attempt(self, finished: FinishedAttempt) -> bool:
         """See `OutboundStore.finish_attempt`."""
-        return done(self._finish_attempt(settlement))
-
-    def _finish_attempt(self, settlement: FinishedAttempt) -> bool:
-        id_, token, attempt, state, due_at, _ = settlement
-        delivery = self._holding(attempt.app_id, id_, token)
+        attempt = finished.attempt
+        delivery = self._holding(attempt.app_id, finished.delivery_id, finished.token)
         if delivery is None:
             return False
         self.known_attempts[attempt.id] = attempt
-        self.deliveries[id_] = delivery._replace(
-            state=state,
-            due_at=due_at if state is WAITING else delivery.due_at,
+        self.deliveries[delivery.id] = delivery._replace(
+            state=finished.state,
+            due_at=finished.due_at if finished.state is WAITING else delivery.due_at,
             trigger=Trigger.SCHEDULED,
             started_at=None,
         )
@@ -170,17 +134,17 @@ class MemoryStore(MemoryInboundStore, MemoryRegistry, MemoryOutboundReads, Singl
         """Close the attempt that a lost lease left open."""
         assert delivery.started_at is not None
         attempt = Attempt(
-            attempt_id(delivery.id, delivery.attempts),
-            delivery.id,
-            delivery.app_id,
-            delivery.endpoint_id,
-            delivery.message_id,
-            self.known_messages[delivery.message_id].event_type,
-            delivery.attempts,
-            delivery.trigger,
-            Result.INTERRUPTED,
-            delivery.started_at,
-            0,
+            id=attempt_id(delivery.id, delivery.attempts),
+            delivery_id=delivery.id,
+            app_id=delivery.app_id,
+            endpoint_id=delivery.endpoint_id,
+            message_id=delivery.message_id,
+            event_type=self.known_messages[delivery.message_id].event_type,
+            number=delivery.attempts,
+            trigger=delivery.trigger,
+            result=Result.INTERRUPTED,
+            started_at=delivery.started_at,
+            duration_us=0,
             error="interrupted",
             detail="The process that made this attempt ended before it could record an answer.",
         )
@@ -190,7 +154,7 @@ class MemoryStore(MemoryInboundStore, MemoryRegistry, MemoryOutboundReads, Singl
         """See `OutboundStore.renew`."""
         for delivery in self._all_holding(held):
             self.deliveries[delivery.id] = delivery._replace(due_at=lease_until)
-        return [claim[1] for claim in held if self._holding(*claim) is None]
+        return [lease[1] for lease in held if self._holding(*lease) is None]
 
     async def release(self, held: Sequence[LeaseKey], now: Micros) -> None:
         """See `OutboundStore.release`."""
@@ -335,27 +299,26 @@ class MemoryStore(MemoryInboundStore, MemoryRegistry, MemoryOutboundReads, Singl
             left -= _drop(self.known_messages, [id_ for id_ in old if id_ not in in_use], left)
             self.bodies = {k: b for k, b in self.bodies.items() if k[0] in self.known_messages}
         if left > 0:
-            old = [key for key, (_, at) in self.answers.items() if at < now - DAY]
-            left -= _drop(self.answers, old, left)
+            old = [key for key, (_, at) in self.uses.items() if at < now - DAY]
+            left -= _drop(self.uses, old, left)
         return limit - left
 
     # ── idempotency keys ─────────────────────────────────────────────────────────────────────────
 
     async def store_idempotent_answer(
-        self, key: str, fingerprint: str, answer: bytes, now: Micros
-    ) -> RepeatedRequest | None:
+        self, use: IdempotencyUse, now: Micros
+    ) -> IdempotencyUse | None:
         """See `OutboundStore.store_idempotent_answer`."""
-        earlier = await self.idempotent_answer(key)
+        earlier = await self.idempotent_answer(use.key)
         if earlier is not None and earlier.answer:
             return earlier
-        used = earlier.fingerprint if earlier is not None else fingerprint
-        self.answers[key] = RepeatedRequest(used, answer), now
+        answered = use if earlier is None else earlier._replace(answer=use.answer)
+        self.uses[use.key] = answered, now
         return None
 
-    async def idempotent_answer(self, key: str) -> RepeatedRequest | None:
+    async def idempotent_answer(self, key: str) -> IdempotencyUse | None:
         """See `OutboundStore.idempotent_answer`."""
-        known = self.answers.get(key)
-        return known[0] if known else None
+        return self.uses[key][0] if key in self.uses else None
 
 
 def _is_leased(delivery: Delivery, now: Micros) -> bool:

@@ -1,0 +1,117 @@
+"""The methods of a store: which operation does each. The ports say what it promises."""
+
+from __future__ import annotations
+
+from tillbell.storage.operations import (
+    callback_reads,
+    callbacks,
+    claims,
+    decisions,
+    idempotency,
+    message_reads,
+    messages,
+    probe,
+    records,
+    retention,
+)
+
+
+class OutboundMethods(claims.ClaimMethods):
+    """`OutboundStore`; two methods are in `ClaimMethods`."""
+
+    publish = messages.publish
+    finish_attempt = claims.finish_attempt
+    renew = claims.renew
+    release = claims.release
+    release_all_leases = claims.release_all_leases
+    resend = claims.resend
+    discard = claims.discard
+    add_deliveries = messages.add_deliveries
+    expunge = messages.expunge
+    expunge_attempt = messages.expunge_attempt
+    purge = retention.purge
+    store_idempotent_answer = idempotency.store_idempotent_answer
+    idempotent_answer = idempotency.idempotent_answer
+
+
+class OutboundListMethods:
+    """`OutboundLists`."""
+
+    messages = message_reads.messages
+    deliveries_of_endpoint = message_reads.deliveries_of_endpoint
+    attempts = message_reads.attempts
+    totals = message_reads.totals
+
+
+class OutboundReadMethods(OutboundListMethods):
+    """`OutboundReads`."""
+
+    due_lanes = message_reads.due_lanes
+    message = message_reads.message
+    body = message_reads.body
+    delivery = message_reads.delivery
+    deliveries_of_message = message_reads.deliveries_of_message
+    attempt = message_reads.attempt
+    select = message_reads.select
+    missing_messages = message_reads.missing_messages
+    counts = message_reads.counts
+
+
+class RegistryMethods:
+    """`Registry`."""
+
+    put = records.put
+    get = records.get
+    list = records.list_
+    remove = records.remove
+
+
+class InboundMethods:
+    """`InboundStore`."""
+
+    receive = callbacks.receive
+    commit_changes = decisions.commit_changes
+    reopen_callback = callbacks.reopen_callback
+    purge_inbound = retention.purge_inbound
+
+
+class InboundListMethods:
+    """`InboundLists`."""
+
+    callbacks = callback_reads.callbacks
+    transactions = callback_reads.transactions
+    conflicts = callback_reads.conflicts
+    audit = callback_reads.audit
+
+
+class InboundReadMethods(InboundListMethods):
+    """`InboundReads`."""
+
+    callback = callback_reads.callback
+    callback_request = callback_reads.callback_request
+    unprocessed_callbacks = callback_reads.unprocessed_callbacks
+    callbacks_awaiting = callback_reads.callbacks_awaiting
+    callbacks_to_retry = callback_reads.callbacks_to_retry
+    new_item_keys = callback_reads.new_item_keys
+    transaction = callback_reads.transaction
+    candidate_transactions = callback_reads.candidate_transactions
+    linked_transactions = callback_reads.linked_transactions
+    transactions_to_check = callback_reads.transactions_to_check
+    transitions = callback_reads.transitions
+    effects = callback_reads.effects
+    conflict = callback_reads.conflict
+
+
+class StoreMethods(
+    OutboundMethods,
+    OutboundReadMethods,
+    RegistryMethods,
+    InboundMethods,
+    InboundReadMethods,
+    probe.ProbeMethods,
+):
+    """All that is the same for every database."""
+
+
+class ListMethods(OutboundListMethods, InboundListMethods):
+    """`HistoryReads`."""
