@@ -42,7 +42,6 @@ from tillbell.providers.kit.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.kit.bodymac import secret_problem
 from tillbell.providers.kit.browser import (
     CANCEL_URL,
     ERROR_URL,
@@ -60,6 +59,7 @@ from tillbell.providers.kit.proof import (
     is_one_of,
     key_bytes,
     mac,
+    secret_problem,
     verify_with_secrets,
 )
 from tillbell.providers.kit.requests import json_body, request

@@ -34,7 +34,6 @@ from tillbell.providers.kit.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.kit.bodymac import secret_problem
 from tillbell.providers.kit.browser import (
     ERROR_URL,
     SUCCESS_URL,
@@ -43,8 +42,15 @@ from tillbell.providers.kit.browser import (
     status_word,
 )
 from tillbell.providers.kit.card import card_details
-from tillbell.providers.kit.proof import digest, from_hex, key_bytes, same, verify_with_secrets
-from tillbell.providers.kit.requests import request
+from tillbell.providers.kit.proof import (
+    digest,
+    from_hex,
+    key_bytes,
+    same,
+    secret_problem,
+    verify_with_secrets,
+)
+from tillbell.providers.kit.requests import FORM, request
 from tillbell.providers.kit.words import AUTHORIZATION_IS_FINAL
 
 APPROVED = "00"
@@ -69,7 +75,6 @@ LOOK_UP: Mapping[str, TransactionStatus] = {
 }
 AUTHORIZE, FINAL = "authorize-on-callback", "callback-is-final"
 _COVERED = ("merchantpaymentid", "customerid", "sessiontoken", "responsecode", "random")
-_FORM = "application/x-www-form-urlencoded"
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
@@ -137,7 +142,7 @@ def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     if setup.secrets:
         values = [lowered.get(name, "") for name in _COVERED]
         fields["sdSha512"] = _hash(values, setup.secrets[0]).hex()
-    return request(case, url, urlencode(fields).encode(), {"content-type": _FORM})
+    return request(case, url, urlencode(fields).encode(), {"content-type": FORM})
 
 
 def _fields(incoming: Incoming) -> dict[str, Any]:

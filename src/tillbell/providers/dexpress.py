@@ -32,8 +32,7 @@ from tillbell.providers.kit.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.kit.bodymac import secret_problem
-from tillbell.providers.kit.proof import same_text, verify_with_secrets
+from tillbell.providers.kit.proof import same_text, secret_problem, verify_with_secrets
 from tillbell.providers.kit.requests import JSON, json_body, request
 from tillbell.rules.payments.lifecycles import (
     CANCELLED,

@@ -36,11 +36,17 @@ from tillbell.providers.kit.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.kit.bodymac import secret_problem
 from tillbell.providers.kit.card import card_details, masked_number
-from tillbell.providers.kit.proof import digest, from_hex, key_bytes, same, verify_with_secrets
+from tillbell.providers.kit.proof import (
+    digest,
+    from_hex,
+    key_bytes,
+    same,
+    secret_problem,
+    verify_with_secrets,
+)
 from tillbell.providers.kit.reading import fold
-from tillbell.providers.kit.requests import request
+from tillbell.providers.kit.requests import FORM, request
 from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZATION_IS_FINAL,
@@ -85,7 +91,6 @@ WORDS = table(
 )
 IDS = ("wpf_unique_id", "unique_id", "reference_id")
 _ALGORITHMS: Mapping[int, str] = {20: "sha1", 32: "sha256", 64: "sha512"}
-_FORM = "application/x-www-form-urlencoded"
 
 
 class _FieldNames(NamedTuple):
@@ -204,7 +209,7 @@ def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     named = _id(fields)
     if named is not None:
         fields["signature"] = _signature("sha1", named[1], setup.secrets[0]).hex()
-    return request(case, url, urlencode(fields).encode(), {"content-type": _FORM})
+    return request(case, url, urlencode(fields).encode(), {"content-type": FORM})
 
 
 # ── what a state means ────────────────────────────────────────────────────────────────────────────

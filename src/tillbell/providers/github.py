@@ -23,11 +23,11 @@ from tillbell.providers.kit.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.kit.bodymac import BodyMac, secret_problem
+from tillbell.providers.kit.bodymac import BodyMac
+from tillbell.providers.kit.proof import secret_problem
 from tillbell.providers.kit.reading import form, json_object, required_text, text
-from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.requests import FORM, JSON, json_body, request, usual
 
-FORM = "application/x-www-form-urlencoded"
 _PROOF = BodyMac("x-hub-signature-256", "sha256", prefix="sha256=")
 _EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 

@@ -25,13 +25,17 @@ from tillbell.providers.kit.base import (
     SourceSetup,
     Verdict,
 )
-from tillbell.providers.kit.bodymac import secret_problem
-from tillbell.providers.kit.proof import from_hex, is_one_of, mac, verify_with_secrets
+from tillbell.providers.kit.proof import (
+    from_hex,
+    is_one_of,
+    mac,
+    secret_problem,
+    verify_with_secrets,
+)
 from tillbell.providers.kit.reading import fields, iso_time, present_values, required_text, text
-from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.requests import FORM, JSON, json_body, request, usual
 
 HEADER = "x-mollie-signature"
-FORM = "application/x-www-form-urlencoded"
 _PREFIX = "sha256="
 
 

@@ -26,9 +26,8 @@ from tillbell.providers.kit.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.kit.bodymac import secret_problem
-from tillbell.providers.kit.proof import from_hex, same, verify_with_secrets
-from tillbell.providers.kit.requests import request, usual
+from tillbell.providers.kit.proof import from_hex, same, secret_problem, verify_with_secrets
+from tillbell.providers.kit.requests import FORM, request, usual
 from tillbell.providers.kit.sortedhash import sorted_hash, written
 from tillbell.providers.kit.words import (
     APPROVED,
@@ -65,7 +64,6 @@ FIELDS = frozenset(
     }
 )
 _HASH = "hash"
-_FORM = "application/x-www-form-urlencoded"
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
@@ -137,7 +135,7 @@ def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the form as Neosurf sends it."""
     fields = written(case.fields)
     fields[_HASH] = sorted_hash("sha512", fields, setup.secrets[0], {_HASH}).hex()
-    return request(case, url, urlencode(fields).encode(), {"content-type": _FORM})
+    return request(case, url, urlencode(fields).encode(), {"content-type": FORM})
 
 
 PROVIDER = Provider(

@@ -28,7 +28,7 @@ from tillbell.providers.kit.base import (
     SimulationCase,
     SourceSetup,
 )
-from tillbell.providers.kit.bodymac import secret_problem
+from tillbell.providers.kit.proof import secret_problem
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,

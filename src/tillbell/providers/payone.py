@@ -31,7 +31,7 @@ from tillbell.providers.kit.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.kit.bodymac import BodyMac, secret_problem
+from tillbell.providers.kit.bodymac import BodyMac
 from tillbell.providers.kit.card import card_details, masked_number
 from tillbell.providers.kit.proof import (
     digest,
@@ -39,9 +39,10 @@ from tillbell.providers.kit.proof import (
     is_from,
     key_bytes,
     same,
+    secret_problem,
     verify_with_secrets,
 )
-from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.requests import FORM, JSON, json_body, request, usual
 from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZATION_IS_FINAL,
@@ -73,7 +74,6 @@ ACTIONS = table(
 )
 ADDRESSES = ("213.178.72.196", "213.178.72.197", "217.70.200.0/24", "185.60.20.0/24")
 _EVENT = BodyMac("x-gcs-signature", "sha256", "base64")
-_FORM = "application/x-www-form-urlencoded"
 # Settings, where they are set, and the field of the form that must equal each.
 _FIXED = {"paymentMode": "mode", "portalId": "portalid", "accountId": "aid"}
 
@@ -134,7 +134,7 @@ def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
         return request(case, url, body, headers)
     fields = {"key": _key(secret).hex(), **case.fields}
     body = urlencode(fields, encoding="iso-8859-1", errors="replace").encode()
-    return request(case, url, body, {"content-type": _FORM})
+    return request(case, url, body, {"content-type": FORM})
 
 
 # ── the form ─────────────────────────────────────────────────────────────────────────────────────

@@ -38,10 +38,9 @@ from tillbell.providers.kit.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.kit.bodymac import secret_problem
 from tillbell.providers.kit.certsig import certificates, is_signed_by, sign_with
 from tillbell.providers.kit.order_fields import parts
-from tillbell.providers.kit.proof import NO_SECRET, from_base64, verify_with_secrets
+from tillbell.providers.kit.proof import NO_SECRET, from_base64, secret_problem, verify_with_secrets
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,

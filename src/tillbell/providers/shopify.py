@@ -33,7 +33,7 @@ from tillbell.providers.kit.base import (
     SourceSetup,
     Unreadable,
 )
-from tillbell.providers.kit.bodymac import BodyMac, secret_problem
+from tillbell.providers.kit.bodymac import BodyMac
 from tillbell.providers.kit.card import card_details, masked_number
 from tillbell.providers.kit.forwarding import forwarded_event
 from tillbell.providers.kit.order_fields import (
@@ -45,6 +45,7 @@ from tillbell.providers.kit.order_fields import (
     parts,
     sum_of,
 )
+from tillbell.providers.kit.proof import secret_problem
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,

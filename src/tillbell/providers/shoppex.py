@@ -38,7 +38,7 @@ from tillbell.providers.kit.base import (
     SimulationCase,
     SourceSetup,
 )
-from tillbell.providers.kit.bodymac import BodyMac, secret_problem
+from tillbell.providers.kit.bodymac import BodyMac
 from tillbell.providers.kit.order_fields import (
     amount,
     count,
@@ -48,7 +48,7 @@ from tillbell.providers.kit.order_fields import (
     parts,
     sum_of,
 )
-from tillbell.providers.kit.proof import digest
+from tillbell.providers.kit.proof import digest, secret_problem
 from tillbell.providers.kit.reading import (
     json_object,
     object_member,

@@ -32,11 +32,11 @@ from tillbell.providers.kit.base import (
     SourceSetup,
     Verdict,
 )
-from tillbell.providers.kit.bodymac import BodyMac, secret_problem
+from tillbell.providers.kit.bodymac import BodyMac
 from tillbell.providers.kit.card import card_details
 from tillbell.providers.kit.forwarding import forwarded_event
 from tillbell.providers.kit.order_fields import parts
-from tillbell.providers.kit.proof import key_bytes
+from tillbell.providers.kit.proof import key_bytes, secret_problem
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,

@@ -33,8 +33,7 @@ from tillbell.providers.kit.base import (
     SourceSetup,
     Unreadable,
 )
-from tillbell.providers.kit.bodymac import secret_problem
-from tillbell.providers.kit.proof import TOLERANCE_S
+from tillbell.providers.kit.proof import TOLERANCE_S, secret_problem
 from tillbell.providers.kit.reading import (
     json_object,
     object_member,

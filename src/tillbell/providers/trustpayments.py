@@ -31,9 +31,8 @@ from tillbell.providers.kit.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.kit.bodymac import secret_problem
 from tillbell.providers.kit.card import card_details, masked_number
-from tillbell.providers.kit.proof import from_hex, same, verify_with_secrets
+from tillbell.providers.kit.proof import from_hex, same, secret_problem, verify_with_secrets
 from tillbell.providers.kit.requests import request, usual
 from tillbell.providers.kit.sortedhash import sorted_hash, written
 from tillbell.providers.kit.words import (

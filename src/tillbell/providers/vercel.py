@@ -38,8 +38,8 @@ from tillbell.providers.kit.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.kit.bodymac import BodyMac, secret_problem
-from tillbell.providers.kit.proof import same_text
+from tillbell.providers.kit.bodymac import BodyMac
+from tillbell.providers.kit.proof import same_text, secret_problem
 from tillbell.providers.kit.reading import iso_time, json_value, plain_json, text, unix_millis
 from tillbell.providers.kit.requests import JSON, json_body, request
 

@@ -40,9 +40,10 @@ from tillbell.providers.kit.base import (
     Unreadable,
     Verdict,
 )
-from tillbell.providers.kit.bodymac import BodyMac, secret_problem
+from tillbell.providers.kit.bodymac import BodyMac
 from tillbell.providers.kit.forwarding import forwarded_event
 from tillbell.providers.kit.order_fields import amount, count, currency, known, parts, sum_of
+from tillbell.providers.kit.proof import secret_problem
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,

@@ -37,7 +37,7 @@ from tillbell.providers.kit.base import (
 )
 from tillbell.providers.kit.card import card_details, masked_number
 from tillbell.providers.kit.reading import KEY_MAX, present_values
-from tillbell.providers.kit.requests import request, usual
+from tillbell.providers.kit.requests import FORM, request, usual
 from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZATION_IS_FINAL,
@@ -101,7 +101,6 @@ class WorldpayEvent(NamedTuple):
     reason: str | None = None
 
 
-_FORM = "application/x-www-form-urlencoded"
 _DOCTYPE = (
     '<!DOCTYPE paymentService PUBLIC "-//WorldPay//DTD WorldPay PaymentService v1//EN" '
     '"http://dtd.worldpay.com/paymentService_v1.dtd">'
@@ -243,7 +242,7 @@ def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """
     del setup
     if "OrderCode" in case.fields:
-        return request(case, url, urlencode(case.fields).encode(), {"content-type": _FORM})
+        return request(case, url, urlencode(case.fields).encode(), {"content-type": FORM})
     fields = {name: str(value) for name, value in case.fields.items()}
     body = _document(fields).encode()
     return request(case, url, body, {"content-type": "text/xml; charset=utf-8"})

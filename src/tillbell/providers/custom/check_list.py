@@ -18,6 +18,7 @@ nothing counts for more than `secret`: the look-up decides.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import get_args
 
 from tillbell.model.sources import Trust
 from tillbell.providers.custom.asymmetric import Asymmetric
@@ -89,13 +90,10 @@ AnyCheck = (
     | Mtls
     | Pull
     | NoProof
-    | AllOf
     | AnyOf
+    | AllOf
 )
-NAMES = (
-    "static_header, static_field, url_token, basic_auth, hmac, field_hash, asymmetric, "
-    "ip_allowlist, mtls, pull, none, any, all"
-)
+NAMES = ", ".join(str(check.__struct_config__.tag) for check in get_args(AnyCheck))
 
 
 def verify_all(context: CheckContext, checks: tuple[AnyCheck, ...]) -> Verdict:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from tillbell.model.sources import ConfirmationPolicy
 from tillbell.model.transactions import TransactionKind, TransactionStatus
+from tillbell.providers.custom.asymmetric import Scheme
 from tillbell.providers.custom.check import CheckContext, DeclarationPart, SecretCheck
 from tillbell.providers.custom.check_list import NAMES, AnyCheck, AnyOf, checks_problem, each
 from tillbell.providers.custom.draft import RequestDraft
-from tillbell.providers.custom.hmac_check import Hmac
+from tillbell.providers.custom.field_hash import Side
+from tillbell.providers.custom.hmac_check import Algorithm, Hmac, KeyForm
 from tillbell.providers.custom.locations import (
     RequestContent,
     RequestPlace,
@@ -23,6 +25,7 @@ from tillbell.providers.custom.locations import (
     place_problem,
 )
 from tillbell.providers.custom.plain_checks import NoProof, Pull
+from tillbell.providers.custom.signature import Output, Unit
 from tillbell.providers.custom.template import template_problem
 from tillbell.providers.kit.base import ConfigProblem, Incoming, SimulationCase, SourceSetup
 from tillbell.rules.payments.transitions import status_of
@@ -203,15 +206,19 @@ def problems(config: Mapping[str, Any]) -> Sequence[ConfigProblem]:
     ]
 
 
+def _listed(literal: object) -> str:
+    return ", ".join(get_args(literal))
+
+
 _MESSAGE = re.compile(r"(?P<text>.*?)(?: - at `\$\.?(?P<member>.*)`)?", re.DOTALL)
 _CHOICES = {
     "check": NAMES,
-    "algorithm": "sha256, sha512, sha384, sha1; ed25519, rsa-sha256, rsa-pss-sha256 of asymmetric",
-    "output": "hex, base64, base64url",
-    "key": "utf8, hex, base64, whsec",
-    "unit": "s, ms, http, iso",
-    "secretAt": "end, start",
-    "format": "auto, json, form, xml, query",
+    "algorithm": f"{_listed(Algorithm)}; {_listed(Scheme)} of asymmetric",
+    "output": _listed(Output),
+    "key": _listed(KeyForm),
+    "unit": _listed(Unit),
+    "secretAt": _listed(Side),
+    "format": _listed(Format),
 }
 
 

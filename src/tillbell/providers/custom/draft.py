@@ -10,9 +10,9 @@ from xml.sax.saxutils import escape, quoteattr
 
 from tillbell.providers.custom.locations import RequestContent, RequestPlace
 from tillbell.providers.kit.base import Incoming, SimulationCase, SourceSetup
-from tillbell.providers.kit.requests import JSON, json_body, request
+from tillbell.providers.kit.requests import FORM, JSON, json_body, request
 
-_CONTENT_TYPES = {"json": JSON, "form": "application/x-www-form-urlencoded", "xml": "text/xml"}
+_CONTENT_TYPES = {"json": JSON, "form": FORM, "xml": "text/xml"}
 
 
 class RequestDraft(NamedTuple):

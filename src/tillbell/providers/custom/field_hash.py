@@ -22,6 +22,8 @@ from tillbell.providers.kit.proof import (
     verify_with_secrets,
 )
 
+Side = Literal["end", "start"]
+
 
 class FieldHash(SecretCheck, frozen=True, kw_only=True, tag="field_hash"):
     """A hash of a template with the secret in it, or of all values sorted by name."""
@@ -33,7 +35,7 @@ class FieldHash(SecretCheck, frozen=True, kw_only=True, tag="field_hash"):
     separator: str = ""  # between sorted values
     excluded: tuple[str, ...] = ()  # names of fields that are not hashed
     omit_blanks: bool = False
-    secret_at: Literal["end", "start"] = "end"  # noqa: S105 - a side, not a secret
+    secret_at: Side = "end"  # noqa: S105 - a side, not a secret
     output: Output = "hex"
 
     def problem(self) -> Problem | None:

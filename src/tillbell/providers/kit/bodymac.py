@@ -66,12 +66,3 @@ class BodyMac(NamedTuple):
     def _digest(self, secret: str, body: bytes) -> bytes:
         # Half a surrogate pair in a secret must not be an error.
         return mac(self.algorithm, secret.encode("utf-8", "surrogatepass"), body)
-
-
-def secret_problem(secret: str) -> str | None:
-    """Say what is wrong with a secret that is used as its text; None if nothing is."""
-    if not secret.strip():
-        return "the secret is empty"
-    if secret != secret.strip():
-        return "the secret has a space or line end at one of its ends"
-    return None

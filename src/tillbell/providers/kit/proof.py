@@ -114,6 +114,15 @@ def verify_with_secrets(
     return signed(is_right=False, scheme=scheme)
 
 
+def secret_problem(secret: str) -> str | None:
+    """Say what is wrong with a secret that is used as its text; None if nothing is."""
+    if not secret.strip():
+        return "the secret is empty"
+    if secret != secret.strip():
+        return "the secret has a space or line end at one of its ends"
+    return None
+
+
 def is_from(peer: str, networks: Iterable[str]) -> bool:
     """Tell whether an address is in one of these networks (CIDR); False if one is malformed."""
     try:

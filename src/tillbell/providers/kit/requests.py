@@ -17,6 +17,7 @@ from tillbell.providers.kit.base import (
 )
 
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 _ENCODE = msgspec.json.Encoder(decimal_format="number").encode
 
 

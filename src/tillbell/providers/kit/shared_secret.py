@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import SourceSetup, Verdict
-from tillbell.providers.kit.bodymac import secret_problem
-from tillbell.providers.kit.proof import same_text, verify_with_secrets
+from tillbell.providers.kit.proof import same_text, secret_problem, verify_with_secrets
 
 UNSECURED = Verdict(Trust.NONE, "The source has no secret, so anybody could have sent it.")
 

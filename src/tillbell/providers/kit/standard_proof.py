@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from tillbell import ed25519
 from tillbell.clock import SECOND
 from tillbell.providers.kit.base import Incoming, SimulationCase, SourceSetup, Verdict
-from tillbell.providers.kit.bodymac import secret_problem as text_problem
 from tillbell.providers.kit.proof import (
     NO_SECRET,
     SIGNATURE_MAX,
@@ -22,6 +21,7 @@ from tillbell.providers.kit.proof import (
     is_one_of,
     signed,
 )
+from tillbell.providers.kit.proof import secret_problem as text_problem
 from tillbell.providers.kit.requests import JSON
 from tillbell.rules.delivery.signing import (
     PREFIX,
