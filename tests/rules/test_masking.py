@@ -89,7 +89,7 @@ def test_documents_are_masked_inside_and_names_hidden() -> None:
 
 def test_identifiers_can_be_kept() -> None:
     document = {"id": "4111111111111111", "note": "4111111111111111"}
-    assert mask_tree(document, kept={"id"}) == {
+    assert mask_tree(document, unmasked={"id"}) == {
         "id": "4111111111111111",
         "note": "411111******1111",
     }

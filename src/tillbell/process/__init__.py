@@ -1,1 +1,1 @@
-"""What a stored callback means: one decision, one commit."""
+"""Decides what a stored callback means, and what people do. One decision is one commit."""

@@ -1,1 +1,1 @@
-"""The way of a callback until it is stored: find its source, verify, parse, store, answer."""
+"""Takes callbacks in: find the source, verify, parse, store, answer; reprocess stored ones."""

@@ -1,8 +1,7 @@
-"""Sources in memory: who may send us callbacks, found without I/O, with their secrets open.
+"""Source cache: every source in memory, compiled, so that a callback's is found without I/O.
 
-All sources are read at start, and the directory shows each as it is stored. What is wrong with one
-(a secret sealed under a key that we do not have, say) is its `problem`: it is answered 503 and
-costs the others nothing.
+All sources are read at start; the config cache reports each change. If the secrets of one cannot
+be opened, that is its `problem`: its callbacks are answered 503, and no other source is affected.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from tillbell.vault import Vault, hash_key
 
 PATH = "/api/webhooks/"
 
-# What every source understands besides the settings of its adapter.
+# The settings of every source, beside those of its adapter.
 COMMON_SETTINGS = (
     ProviderSetting(
         "confirm",
@@ -43,62 +42,64 @@ COMMON_SETTINGS = (
 
 
 class CompiledSource(NamedTuple):
-    """One source, compiled. Rebuilt whenever it changes."""
+    """A source with its secrets opened and its settings complete. Made anew at each change."""
 
     source: Source
     provider: Provider
-    secrets: tuple[tuple[str, Micros | None], ...]  # text, expiry; newest first
-    config: Mapping[str, Any]  # defaults filled in, secrets open
-    problem: str = ""  # why nothing can be proven of what it sends
+    secrets: tuple[tuple[str, Micros | None], ...]  # text and expiry, newest first
+    config: Mapping[str, Any]  # with defaults, and with secret settings opened
+    problem: str = ""  # why its callbacks cannot be verified; "": they can
 
     def setup_at(self, at: Micros) -> SourceSetup:
-        """Return what the adapter may know of it, with the secrets that are good at that time."""
+        """Return its settings and the secrets that are valid at that time, for the adapter."""
         texts = [text for text, expires_at in self.secrets if expires_at is None or at < expires_at]
         return SourceSetup(tuple(texts), self.config)
 
 
 def settings_of(provider: Provider) -> tuple[ProviderSetting, ...]:
-    """Return every setting that a source of this provider understands."""
+    """Return every setting that a source of this provider may have."""
     own = {setting.name for setting in provider.settings}
-    return (*provider.settings, *(common for common in COMMON_SETTINGS if common.name not in own))
+    return (
+        *provider.settings,
+        *(setting for setting in COMMON_SETTINGS if setting.name not in own),
+    )
 
 
 def path_of(provider: str, token: str | None = None) -> str:
-    """Return the path of a source's URL; without a token that of the provider's default."""
+    """Return the path of a source's URL; without a token, of the provider's default source."""
     return f"{PATH}{provider}/{token}" if token else f"{PATH}{provider}"
 
 
 class SourceCache:
-    """See the module. Not for use from other threads than the event loop's."""
+    """The sources of this process. For the thread of the event loop only."""
 
     def __init__(
-        self, directory: ConfigCache, vault: Vault, providers: Mapping[str, Provider]
+        self, config_cache: ConfigCache, vault: Vault, providers: Mapping[str, Provider]
     ) -> None:
-        self._config_cache = directory
+        self._config_cache = config_cache
         self._vault = vault
         self.providers = providers
         self._compiled_by_id: dict[str, CompiledSource] = {}
         self._by_token: dict[str, str] = {}  # hash of the token → id
         self._defaults: dict[str, str] = {}  # provider → id
-        self._unknown_provider_ids: set[str] = (
-            set()
-        )  # ids of those whose provider this version does not know
-        directory.watch(Source, Watcher(self._cache, self._evict))
+        self._unknown_provider_ids: set[str] = set()  # of sources whose provider has no adapter
+        config_cache.watch(Source, Watcher(self._cache, self._evict))
 
     async def load(self) -> None:
-        """Read every source. Those of providers that this version does not know stay unseen."""
+        """Read every source. One whose provider has no adapter in this version is left out."""
         for source in await self._config_cache.read_all(Source):
             self._cache(source)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────
 
     def by_token(self, provider: str, token: str) -> CompiledSource | None:
-        """Find the source of a URL."""
-        live = self._compiled_by_id.get(self._by_token.get(hash_key(token), ""))
-        return live if live is not None and live.provider.name == provider else None
+        """Return the source of a URL."""
+        compiled = self._compiled_by_id.get(self._by_token.get(hash_key(token), ""))
+        is_found = compiled is not None and compiled.provider.name == provider
+        return compiled if is_found else None
 
     def default(self, provider: str) -> CompiledSource | None:
-        """Find the source that serves a provider's URL without a token."""
+        """Return the source that serves a provider's URL without a token."""
         return self._compiled_by_id.get(self._defaults.get(provider, ""))
 
     def compiled(self, source_id: str) -> CompiledSource | None:
@@ -106,24 +107,24 @@ class SourceCache:
         return self._compiled_by_id.get(source_id)
 
     def has_unknown_provider(self, source_id: str) -> bool:
-        """Tell whether a source is there, and only its provider's adapter is not."""
+        """Tell whether a source is stored whose provider has no adapter in this version."""
         return source_id in self._unknown_provider_ids
 
     def find(self, app_id: str, id_or_uid: str) -> CompiledSource | None:
         """Return a source of an application; an id wins over an equal uid."""
-        found = self._compiled_by_id.get(id_or_uid)
-        if found is not None and found.source.scope == app_id:
-            return found
-        return next((live for live in self._of(app_id) if live.source.uid == id_or_uid), None)
+        by_id = self._compiled_by_id.get(id_or_uid)
+        if by_id is not None and by_id.source.scope == app_id:
+            return by_id
+        return next((c for c in self._of(app_id) if c.source.uid == id_or_uid), None)
 
     def token(self, source: Source) -> str:
         """Return the last segment of a source's URL."""
         return self._vault.open(source.token, source.id)
 
     def _of(self, app_id: str) -> Iterator[CompiledSource]:
-        return (live for live in self._compiled_by_id.values() if live.source.scope == app_id)
+        return (c for c in self._compiled_by_id.values() if c.source.scope == app_id)
 
-    # ── what is stored ───────────────────────────────────────────────────────────────────────────
+    # ── changes ──────────────────────────────────────────────────────────────────────────────────
 
     def _cache(self, source: Source) -> None:
         self._evict(source.id)
@@ -138,29 +139,30 @@ class SourceCache:
 
     def _evict(self, source_id: str) -> None:
         self._unknown_provider_ids.discard(source_id)
-        live = self._compiled_by_id.pop(source_id, None)
-        if live is None:
+        compiled = self._compiled_by_id.pop(source_id, None)
+        if compiled is None:
             return
-        self._by_token.pop(live.source.token_hash, None)
-        if self._defaults.get(live.source.provider) == source_id:
-            del self._defaults[live.source.provider]
-            self._elect(live.source.provider)
+        source = compiled.source
+        self._by_token.pop(source.token_hash, None)
+        if self._defaults.get(source.provider) == source_id:
+            del self._defaults[source.provider]
+            self._choose_default(source.provider)
 
-    def _elect(self, provider: str) -> None:
-        """Let another default take the place of one that is gone."""
-        for live in self._compiled_by_id.values():
-            if live.source.is_default and live.source.provider == provider:
-                self._defaults[provider] = live.source.id
+    def _choose_default(self, provider: str) -> None:
+        """Let another source that is marked as default replace one that was evicted."""
+        for compiled in self._compiled_by_id.values():
+            if compiled.source.is_default and compiled.source.provider == provider:
+                self._defaults[provider] = compiled.source.id
                 return
 
     def application_removed(self, app_id: str) -> None:
-        """Forget the sources of an application that was removed."""
-        for live in list(self._of(app_id)):
-            self._evict(live.source.id)
+        """Evict the sources of an application that was removed."""
+        for compiled in list(self._of(app_id)):
+            self._evict(compiled.source.id)
 
     def _compile(self, source: Source, provider: Provider) -> CompiledSource:
-        config = {s.name: s.default for s in settings_of(provider) if s.default is not None}
-        config |= source.config
+        defaults = {s.name: s.default for s in settings_of(provider) if s.default is not None}
+        config = {**defaults, **source.config}
         try:
             secrets = tuple(
                 (self._vault.open(secret.sealed, source.id), secret.expires_at)
@@ -169,7 +171,8 @@ class SourceCache:
             for name, sealed in source.sealed_config.items():
                 config[name] = json.loads(self._vault.open(sealed, source.id))
         except Misconfigured as error:
+            problem = f"Its secrets cannot be opened: {error}"
             return CompiledSource(
-                source, provider, (), {}, f"Its secrets cannot be opened: {error}"
+                source=source, provider=provider, secrets=(), config={}, problem=problem
             )
-        return CompiledSource(source, provider, secrets, config)
+        return CompiledSource(source=source, provider=provider, secrets=secrets, config=config)

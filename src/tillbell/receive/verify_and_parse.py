@@ -157,5 +157,5 @@ def _without_cards(notice: Notice) -> Notice:
     values: dict[str, Any] = {
         name: getattr(notice, name) for name in _MASKED_FIELDS if name in notice._fields
     }
-    masked = {name: mask_tree(value, kept=_IDENTIFIERS) for name, value in values.items()}
+    masked = {name: mask_tree(value, unmasked=_IDENTIFIERS) for name, value in values.items()}
     return notice if masked == values else notice._replace(**masked)

@@ -79,22 +79,23 @@ def mask_text(text: str) -> str:
 
 
 def mask_tree(
-    value: Any, names: Collection[str] = (), kept: Collection[str] = (), name: str = ""
+    value: Any, names: Collection[str] = (), unmasked: Collection[str] = (), name: str = ""
 ) -> Any:
     """Mask every card number in a document: in its texts, numbers and names of members.
 
-    The values of members in `names` are hidden; texts and numbers of members in `kept` are left
+    The values of members in `names` are hidden; texts and numbers of members in `unmasked` are left
     as they are. Both are in lower case. `name` is that of the member whose value this is.
     """
     if name and name in names:
         return MASK
     if isinstance(value, dict):
         return {
-            mask_text(key): mask_tree(item, names, kept, key.lower()) for key, item in value.items()
+            mask_text(key): mask_tree(item, names, unmasked, key.lower())
+            for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [mask_tree(item, names, kept, name) for item in value]
-    if name in kept or isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        return [mask_tree(item, names, unmasked, name) for item in value]
+    if name in unmasked or isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         return value
     masked = mask_text(str(value))
     return value if masked == str(value) else masked
