@@ -1,4 +1,4 @@
-"""Applications."""
+"""Applications: each is one isolated shop, merchant or tenant."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tillbell.web.edge.problems import invalid_from
 
 
 class ApplicationIn(Rated):
-    """A whole application."""
+    """An application to create or replace."""
 
     name: Name
     uid: Uid | None = None
@@ -40,7 +40,7 @@ class ApplicationIn(Rated):
     )
 
     def fields(self) -> dict[str, Any]:
-        """Return it as fields of the record."""
+        """Return the fields of the record."""
         return {
             "name": self.name,
             "uid": self.uid,
@@ -51,7 +51,7 @@ class ApplicationIn(Rated):
 
 
 class ApplicationPatch(Rated):
-    """What is to change; members left out stay, null clears."""
+    """Changes to an application. Members left out stay as they are; null clears."""
 
     name: Name = ""
     uid: Uid | None = None
@@ -59,10 +59,10 @@ class ApplicationPatch(Rated):
     check_schemas: Flag = False
 
     def fields(self) -> dict[str, Any]:
-        """Return what it names as fields of the record."""
+        """Return the fields of the record that the body names."""
         named = self.model_fields_set & {"name", "uid", "check_schemas"}
         fields: dict[str, Any] = {name: getattr(self, name) for name in named}
-        if self.gives_rate:
+        if self.names_rate:
             fields["throttle_rate"] = self.rate
         if "metadata" in self.model_fields_set:
             fields["metadata"] = self.metadata or {}
@@ -84,7 +84,7 @@ class ApplicationOut(Out):
 
     @classmethod
     def of(cls, application: Application) -> ApplicationOut:
-        """Show an application."""
+        """Return an application in the shape that callers see."""
         return cls(
             id=application.id,
             uid=application.uid,
@@ -107,7 +107,7 @@ CREATE = Access("application", Action.WRITE, Tenant.OPERATOR)
     "",
     status_code=201,
     dependencies=guard(*CREATE),
-    responses=also_answers(200, ApplicationOut, "It was there."),
+    responses=also_answers(200, ApplicationOut, "It exists already."),
 )
 async def create(
     body: ApplicationIn,
@@ -115,12 +115,12 @@ async def create(
     response: Response,
     get_if_exists: Annotated[bool, Query()] = False,
 ) -> ApplicationOut:
-    """Create an application; with `get_if_exists`, return the one that has the uid (200)."""
+    """Create an application. With `get_if_exists`, return (200) the one that has this uid."""
     if not get_if_exists or body.uid is None:
         return ApplicationOut.of(await gateway.applications.create(body.fields()))
-    found = await gateway.applications.get_or_create(body.uid, body.fields())
-    response.status_code = 201 if found.before is None else 200
-    return ApplicationOut.of(found.record)
+    changed = await gateway.applications.get_or_create(body.uid, body.fields())
+    response.status_code = 201 if changed.before is None else 200
+    return ApplicationOut.of(changed.record)
 
 
 @router.get("", dependencies=guard("application", Action.READ, Tenant.OPERATOR))
@@ -162,7 +162,7 @@ async def get(app: ApplicationOf) -> ApplicationOut:
 async def upsert(
     app_id: AppId, body: ApplicationIn, gateway: GatewayOf, response: Response
 ) -> ApplicationOut:
-    """Replace an application; create it (201) if there is none with that uid."""
+    """Replace an application, or create it (201) if none has this uid."""
     changed = await gateway.applications.upsert(app_id, body.fields())
     response.status_code = 201 if changed.before is None else 200
     return ApplicationOut.of(changed.record)
@@ -170,13 +170,13 @@ async def upsert(
 
 @router.patch("/{app_id}", dependencies=guard(*CREATE))
 async def patch(app: ApplicationOf, body: ApplicationPatch, gateway: GatewayOf) -> ApplicationOut:
-    """Change some of an application."""
+    """Change the named members of an application."""
     return ApplicationOut.of(await gateway.applications.patch(app.id, body.fields()))
 
 
 @router.delete("/{app_id}", status_code=204, dependencies=guard(*CREATE), response_model=None)
 async def delete(app: ApplicationOf, gateway: GatewayOf) -> Response:
-    """Delete an application with everything in it."""
+    """Delete an application and everything in it."""
     await gateway.applications.remove(app.id)
     return Response(status_code=204)
 
@@ -184,9 +184,11 @@ async def delete(app: ApplicationOf, gateway: GatewayOf) -> Response:
 async def create_beside(
     gateway: Gateway, uid: str, fields: dict[str, Any], principal: Principal
 ) -> Application:
-    """Create the application of a message or a portal token, unless somebody just has.
+    """Return the application of a message or portal token; create it if it does not exist.
 
-    The fields are as the API names them. `Conflict` if they name another uid, which is taken.
+    `uid` comes from the path, `fields` are the members of the API's body. Raises `Forbidden` if
+    the key may not create applications, `Invalid` if a field breaks a rule, and `ConflictError`
+    if the fields name another uid that is in use.
     """
     principal.require(CREATE)
     try:

@@ -1,4 +1,4 @@
-"""Attempts: what was sent, when, and how it ended; and sending once more."""
+"""Attempts: when each was made and how it ended; and sending a message again."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tillbell.web.api.rendering import (
     Doc,
     MessageOut,
     answer,
+    delivery_status,
     message_doc,
-    standing,
     states_of,
     trigger_type,
 )
@@ -32,7 +32,7 @@ from tillbell.web.edge.auth import Capability
 
 
 class EndpointMessageOut(MessageOut):
-    """A message as it stands at one endpoint."""
+    """A message with its status at one endpoint."""
 
     status: Status
     status_text: str
@@ -62,7 +62,7 @@ class AttemptOut(Out):
 
 
 class AttemptQuery(NamedTuple):
-    """What a list of attempts is asked for besides messages."""
+    """What attempts are filtered by, besides their messages."""
 
     status: Status | None
     status_code_class: StatusCodeClass | None
@@ -72,7 +72,7 @@ async def attempt_query(
     status: Annotated[Status | None, Query()] = None,
     status_code_class: Annotated[StatusCodeClass | None, Query()] = None,
 ) -> AttemptQuery:
-    """Read a filter over attempts."""
+    """Read a filter over attempts from the query."""
     return AttemptQuery(status, status_code_class)
 
 
@@ -99,8 +99,8 @@ async def list_by_endpoint(
     with_msg: Annotated[bool, Query()] = False,
 ) -> Response:
     """List an endpoint's attempts, newest first."""
-    wanted = _filter(filter_, query)._replace(endpoint_id=endpoint.id)
-    attempts = await _attempts(gateway, endpoint.scope, wanted, query, page)
+    selection = _filter(filter_, query)._replace(endpoint_id=endpoint.id)
+    attempts = await _attempts(gateway, endpoint.scope, selection, query, page)
     messages = await _messages(gateway, endpoint.scope, attempts.rows) if with_msg else {}
     docs = [
         attempt_doc(attempt, with_content=with_content, msg=messages.get(attempt.message_id))
@@ -120,13 +120,13 @@ async def list_by_msg(
     with_content: WithContent = True,
 ) -> Response:
     """List a message's attempts, newest first."""
-    wanted = _filter(filter_, query)._replace(message_id=message.id)
+    selection = _filter(filter_, query)._replace(message_id=message.id)
     if endpoint_id is not None:
         endpoint = await gateway.config_cache.endpoint(message.app_id, endpoint_id)
         if endpoint is None:
             raise NotFound("There is no such endpoint.")
-        wanted = wanted._replace(endpoint_id=endpoint.id)
-    attempts = await _attempts(gateway, message.app_id, wanted, query, page)
+        selection = selection._replace(endpoint_id=endpoint.id)
+    attempts = await _attempts(gateway, message.app_id, selection, query, page)
     docs = [attempt_doc(attempt, with_content=with_content) for attempt in attempts.rows]
     return answer(attempts.document(docs))
 
@@ -142,7 +142,7 @@ async def list_attempted_messages(
     status: Annotated[Status | None, Query()] = None,
     with_content: WithContent = True,
 ) -> Response:
-    """List the messages for an endpoint, and how each stands there."""
+    """List the messages for an endpoint, and the status of each there."""
     deliveries = await list_page(
         lambda page: gateway.database.history.deliveries_of_endpoint(
             endpoint.scope, endpoint.id, filter_, states_of(status), page
@@ -151,7 +151,8 @@ async def list_attempted_messages(
         lambda row: row.delivery.id,
     )
     docs = [
-        await message_doc(gateway, row.message, with_content=with_content) | standing(row.delivery)
+        await message_doc(gateway, row.message, with_content=with_content)
+        | delivery_status(row.delivery)
         for row in deliveries.rows
     ]
     return answer(deliveries.document(docs))
@@ -159,7 +160,7 @@ async def list_attempted_messages(
 
 @router.get("/msg/{msg_id}/attempt/{attempt_id}", dependencies=READ, response_model=AttemptOut)
 async def get(message: MessageOf, attempt_id: AttemptId, gateway: GatewayOf) -> Response:
-    """Show an attempt with what the receiver answered."""
+    """Show an attempt with the answer of the receiver."""
     attempt = await gateway.database.attempt(message.app_id, attempt_id)
     if attempt is None or attempt.message_id != message.id:
         raise NotFound("There is no such attempt.")
@@ -175,7 +176,7 @@ async def get(message: MessageOf, attempt_id: AttemptId, gateway: GatewayOf) -> 
 async def expunge_content(
     message: MessageOf, attempt_id: AttemptId, gateway: GatewayOf
 ) -> Response:
-    """Delete what the receiver answered to an attempt."""
+    """Delete the stored answer of the receiver to an attempt."""
     attempt = await gateway.database.attempt(message.app_id, attempt_id)
     if attempt is None or attempt.message_id != message.id:
         raise NotFound("There is no such attempt.")
@@ -190,7 +191,7 @@ async def expunge_content(
     response_model=dict[str, str],
 )
 async def resend(message: MessageOf, endpoint: EndpointOf, gateway: GatewayOf) -> Response:
-    """Send a message to an endpoint once more."""
+    """Send a message to an endpoint again."""
     await gateway.delivery_resender.resend(message.app_id, message.id, endpoint.id)
     return answer({}, 202)
 
@@ -209,20 +210,23 @@ def _filter(messages: MessageFilter, query: AttemptQuery) -> AttemptFilter:
 
 
 async def _attempts(
-    gateway: Gateway, app_id: str, wanted: AttemptFilter, query: AttemptQuery, page: Page
+    gateway: Gateway, app_id: str, selection: AttemptFilter, query: AttemptQuery, page: Page
 ) -> ListPage[Attempt]:
-    """Cut a list of attempts. An attempt has ended, well or not: no other status has any."""
+    """Fetch one page of attempts.
+
+    An attempt is stored when it has ended, with success or not: other statuses have none.
+    """
 
     async def fetch(page: Page) -> list[Attempt]:
         if query.status not in (None, Status.SUCCESS, Status.FAIL):
             return []
-        return await gateway.database.history.attempts(app_id, wanted, page)
+        return await gateway.database.history.attempts(app_id, selection, page)
 
     return await list_page(fetch, page, row_id)
 
 
 async def _messages(gateway: Gateway, app_id: str, attempts: Sequence[Attempt]) -> dict[str, Doc]:
-    """Show the messages of attempts, each once."""
+    """Return the messages of these attempts as JSON, by id."""
     docs: dict[str, Doc] = {}
     for id_ in {attempt.message_id for attempt in attempts}:
         message = await gateway.database.message(app_id, id_)
@@ -232,7 +236,7 @@ async def _messages(gateway: Gateway, app_id: str, attempts: Sequence[Attempt]) 
 
 
 def attempt_doc(attempt: Attempt, *, with_content: bool, msg: Doc | None = None) -> Doc:
-    """Show an attempt."""
+    """Return an attempt by the names of `AttemptOut`; with its answer if `with_content`."""
     status = Status.SUCCESS if attempt.result is Result.ACCEPTED else Status.FAIL
     return {
         "id": attempt.id,

@@ -1,4 +1,4 @@
-"""Deliveries: the duty to bring one message to one endpoint. Ours; Svix has no such resource."""
+"""Deliveries: the duty to bring one message to one endpoint. Svix has no such resource."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from pydantic import Field
 from tillbell.app import Gateway
 from tillbell.clock import iso
 from tillbell.errors import Invalid, NotFound, Problem
+from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import Delivery, DeliveryState, Message
-from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import DeliveryRow, MessageFilter, Page
 from tillbell.web.api.filters import MessageFilterOf
+from tillbell.web.api.messages import the_message
 from tillbell.web.api.paging import ListPage, PageOf, in_memory_page, list_page
-from tillbell.web.api.rendering import Doc, answer, standing, trigger_type
-from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, resource
+from tillbell.web.api.rendering import Doc, answer, delivery_status, trigger_type
+from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, resource, the_endpoint
 from tillbell.web.api.shapes import Listed, Out, Status
 
 
@@ -44,7 +45,8 @@ router = resource("/app/{app_id}/delivery", "Delivery")
 READ = app_read("delivery")
 
 StatesQuery = Annotated[list[DeliveryState] | None, Query(alias="state", max_length=5)]
-ThingQuery = Annotated[str | None, Query(max_length=256)]
+States = tuple[DeliveryState, ...] | None
+NameQuery = Annotated[str | None, Query(max_length=256)]
 
 
 @router.get("", dependencies=READ, response_model=Listed[DeliveryOut])
@@ -53,20 +55,22 @@ async def list_(
     page: PageOf,
     filter_: MessageFilterOf,
     gateway: GatewayOf,
-    endpoint_id: ThingQuery = None,
-    msg_id: ThingQuery = None,
+    endpoint_id: NameQuery = None,
+    msg_id: NameQuery = None,
     states: StatesQuery = None,
 ) -> Response:
-    """List the deliveries of an endpoint or of a message; one of the two is required."""
+    """List the deliveries of an endpoint or of a message. One of the two must be named."""
     if (endpoint_id is None) == (msg_id is None):
-        message = "give endpoint_id or msg_id, one of them"
-        raise Invalid(Problem(("query", "endpoint_id"), message, "missing"))
-    wanted = tuple(states) if states else None
+        problem = "name either endpoint_id or msg_id"
+        raise Invalid(Problem(("query", "endpoint_id"), problem, "missing"))
+    chosen = tuple(states) if states else None
     if msg_id is not None:
-        rows = await _of_message(gateway, app, msg_id, wanted, page)
+        message = await the_message(msg_id, app, gateway)
+        rows = await _of_message(gateway, message, chosen, page)
     else:
         assert endpoint_id is not None
-        rows = await _of_endpoint(gateway, app, endpoint_id, (filter_, wanted), page)
+        endpoint = await the_endpoint(endpoint_id, app, gateway)
+        rows = await _of_endpoint(gateway, endpoint, filter_, chosen, page)
     return answer(rows.document([delivery_doc(*row) for row in rows.rows]))
 
 
@@ -83,33 +87,24 @@ async def get(
     return answer(delivery_doc(*row))
 
 
-States = tuple[DeliveryState, ...] | None
-
-
 async def _of_message(
-    gateway: Gateway, app: Application, msg_id: str, states: States, page: Page
+    gateway: Gateway, message: Message, states: States, page: Page
 ) -> ListPage[DeliveryRow]:
-    message = await gateway.database.message(app.id, msg_id)
-    if message is None:
-        raise NotFound("There is no such message.")
-    found = await gateway.database.deliveries_of_message(app.id, message.id)
-    rows = [DeliveryRow(d, message) for d in found if states is None or d.state in states]
+    deliveries = await gateway.database.deliveries_of_message(message.app_id, message.id)
+    rows = [
+        DeliveryRow(delivery, message)
+        for delivery in deliveries
+        if states is None or delivery.state in states
+    ]
     return in_memory_page(rows, page, _id_of)
 
 
 async def _of_endpoint(
-    gateway: Gateway,
-    app: Application,
-    endpoint_id: str,
-    wanted: tuple[MessageFilter, States],
-    page: Page,
+    gateway: Gateway, endpoint: Endpoint, filter_: MessageFilter, states: States, page: Page
 ) -> ListPage[DeliveryRow]:
-    endpoint = await gateway.config_cache.endpoint(app.id, endpoint_id)
-    if endpoint is None:
-        raise NotFound("There is no such endpoint.")
     return await list_page(
         lambda page: gateway.database.history.deliveries_of_endpoint(
-            app.id, endpoint.id, *wanted, page
+            endpoint.scope, endpoint.id, filter_, states, page
         ),
         page,
         _id_of,
@@ -121,7 +116,7 @@ def _id_of(row: DeliveryRow) -> str:
 
 
 def delivery_doc(delivery: Delivery, message: Message) -> Doc:
-    """Show a delivery."""
+    """Return a delivery by the names of `DeliveryOut`."""
     return {
         "id": delivery.id,
         "msgId": delivery.message_id,
@@ -129,7 +124,7 @@ def delivery_doc(delivery: Delivery, message: Message) -> Doc:
         "eventType": message.event_type,
         "eventId": message.event_id,
         "state": delivery.state.value,
-        **standing(delivery),
+        **delivery_status(delivery),
         "attempts": delivery.attempts,
         "triggerType": trigger_type(delivery.trigger),
         "createdAt": iso(delivery.created_at),

@@ -1,4 +1,7 @@
-"""Endpoints of an application."""
+"""Endpoints of an application: their configuration, and their deliveries counted and resent.
+
+Bodies have the members of both generations of the Svix API, and ours.
+"""
 
 from __future__ import annotations
 
@@ -61,11 +64,12 @@ Channels = Annotated[list[Label], Field(min_length=1, max_length=10)]
 SecretText = Annotated[str, Field(min_length=1, max_length=512)]
 Headers = dict[str, str]
 
-_AS_THEY_ARE = frozenset({"uid", "url", "success", "ordering", "max_concurrency", "header_names"})
+# Members that are stored without change, under the same name.
+_UNCHANGED = frozenset({"uid", "url", "success", "ordering", "max_concurrency", "header_names"})
 
 
 class EndpointFields(Rated):
-    """What an endpoint body may say. Members left out are told from null."""
+    """Members of every endpoint body. A member that is left out is not the same as null."""
 
     description: Text | None = None
     uid: Uid | None = None
@@ -76,7 +80,7 @@ class EndpointFields(Rated):
     filter_types: EventTypes | None = Field(default=None, description="Older name of `eventTypes`.")
     channels: Channels | None = Field(default=None, description="null: every channel.")
     metadata: Metadata | None = None
-    profile: Name | None = Field(default=None, description="The dialect, e.g. `standard`.")
+    profile: Name | None = Field(default=None, description="The format, e.g. `standard`.")
     retry_schedule: (
         Annotated[list[Annotated[int, Field(strict=True, ge=0, le=MONTH_S)]], Field(max_length=50)]
         | None
@@ -88,34 +92,34 @@ class EndpointFields(Rated):
     ordering: Literal["fifo"] | None = None
     max_concurrency: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
     header_names: dict[str, str] | None = Field(
-        default=None, description="Profile's header name → this endpoint's."
+        default=None, description="Header name of the profile → header name for this endpoint."
     )
     handshake: Flag | None = Field(
         default=None,
-        description="Profile `cloudevents`: ask the receiver with OPTIONS before saving.",
+        description="Profile `cloudevents`: ask the receiver by OPTIONS before it is saved.",
     )
 
     def changes(self) -> EndpointChanges:
-        """Return what it names as fields of the record: null clears, what is left out stays."""
+        """Return the named members as fields of the record: null clears, what is left out stays."""
         named = self.model_fields_set
-        fields: dict[str, Any] = {name: getattr(self, name) for name in named & _AS_THEY_ARE}
+        fields: dict[str, Any] = {name: getattr(self, name) for name in named & _UNCHANGED}
         if "description" in named:
             fields["description"] = self.description or ""
         if "metadata" in named:
             fields["metadata"] = self.metadata or {}
         if "timeout" in named:
             fields["timeout_s"] = self.timeout
-        if self.gives_rate:
+        if self.names_rate:
             fields["throttle_rate"] = self.rate
         if self.profile is not None:
             fields["profile"] = self.profile
         if self.handshake is not None:
             fields["handshake"] = self.handshake
         return EndpointChanges(
-            fields | self._lists() | _status(self.disabled), self._selectors_named()
+            fields | self._list_fields() | _status_fields(self.disabled), self._selectors_member()
         )
 
-    def _lists(self) -> dict[str, Any]:
+    def _list_fields(self) -> dict[str, Any]:
         named = self.model_fields_set
         fields: dict[str, Any] = {}
         if named & {"event_types", "filter_types"}:
@@ -126,7 +130,7 @@ class EndpointFields(Rated):
             fields["retry_schedule"] = _tuple(self.retry_schedule)
         return fields
 
-    def _selectors_named(self) -> str | None:
+    def _selectors_member(self) -> str | None:
         if self.event_types:
             return "eventTypes"
         return "filterTypes" if self.filter_types else None
@@ -136,7 +140,7 @@ def _tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
     return tuple(values) if values is not None else None
 
 
-def _status(disabled: bool | None) -> dict[str, Any]:  # noqa: FBT001 - the wire's own flag
+def _status_fields(disabled: bool | None) -> dict[str, Any]:  # noqa: FBT001 - as in the body
     if disabled is None:
         return {}
     if disabled:
@@ -145,7 +149,7 @@ def _status(disabled: bool | None) -> dict[str, Any]:  # noqa: FBT001 - the wire
 
 
 class EndpointUpsertIn(EndpointFields):
-    """A whole endpoint. Secret, headers and profile stay as they are if it exists."""
+    """A whole endpoint. If it exists, its secret, headers and profile stay as they are."""
 
     url: Url
 
@@ -157,12 +161,12 @@ class EndpointIn(EndpointUpsertIn):
     headers: Headers | None = None
 
     def changes(self) -> EndpointChanges:
-        """Return it as fields of the record, with its secret and headers."""
+        """Return the fields of the record, with its secret and headers."""
         return super().changes()._replace(secret=self.secret, headers=self.headers)
 
 
 class EndpointPatch(EndpointFields):
-    """What is to change; members left out stay, null clears."""
+    """Changes to an endpoint. Members left out stay as they are; null clears."""
 
     url: Url = ""
 
@@ -197,7 +201,7 @@ class EndpointOut(Out):
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> EndpointOut:
-        """Show an endpoint."""
+        """Return an endpoint in the shape that callers see."""
         selectors = list(endpoint.selectors) if endpoint.selectors is not None else None
         schedule = endpoint.retry_schedule
         return cls(
@@ -229,7 +233,7 @@ class EndpointOut(Out):
 
 
 class HeadersIn(In):
-    """All custom headers."""
+    """All custom headers of an endpoint."""
 
     headers: Headers
 
@@ -242,14 +246,14 @@ class HeadersPatchIn(In):
 
 
 class HeadersOut(Out):
-    """Custom headers; of those in `sensitive` the value is not shown."""
+    """Custom headers. `sensitive` names those whose values are secret and not shown."""
 
     headers: Headers
     sensitive: list[str]
 
 
 class SecretOut(Out):
-    """The signing secret in use; "" when the endpoint has none."""
+    """The signing secret in use; "" if the endpoint has none."""
 
     key: str
 
@@ -259,12 +263,12 @@ class RotateIn(In):
 
     key: SecretText | None = Field(default=None, description="Made for you if you leave it out.")
     grace_period_seconds: Annotated[int, Field(strict=True, ge=0, le=WEEK_S)] | None = Field(
-        default=None, description="How long the old one goes on signing too."
+        default=None, description="How long the old secret signs too; default: a day."
     )
 
 
 class StatsOut(Out):
-    """Deliveries of an endpoint by where they stand."""
+    """Number of deliveries of an endpoint by status."""
 
     success: int
     pending: int
@@ -274,7 +278,7 @@ class StatsOut(Out):
 
 
 class AttemptStatsOut(Out):
-    """Deliveries of an endpoint that have ended, by how."""
+    """Number of finished deliveries of an endpoint by status."""
 
     success: int
     fail: int
@@ -282,24 +286,24 @@ class AttemptStatsOut(Out):
 
 
 class ExampleIn(In):
-    """An example to send."""
+    """An example message to send."""
 
     event_type: Name
     payload: dict[str, object] | None = Field(
-        default=None, description="Default: the type's sample."
+        default=None, description="Default: the sample of the event type."
     )
     example_index: Annotated[int, Field(strict=True, ge=0)] = 0
 
 
 class BulkReplayIn(Window):
-    """Which deliveries to send again."""
+    """Which deliveries are sent again."""
 
     event_types: EventTypes | None = None
     channel: Label | None = None
     tag: Label | None = None
     status: Status | None = None
     status_code_class: int | None = Field(
-        default=None, description="200, 300, …; 0: no answer came."
+        default=None, description="200, 300, …; 0: there was no answer."
     )
 
 
@@ -344,7 +348,7 @@ async def upsert(
     endpoints: EndpointsOf,
     response: Response,
 ) -> EndpointOut:
-    """Replace an endpoint; create it (201) if there is none with that uid."""
+    """Replace an endpoint, or create it (201) if none has this uid."""
     changed = await endpoints.upsert(app.id, endpoint_id, body.changes())
     response.status_code = 201 if changed.before is None else 200
     return EndpointOut.of(changed.record)
@@ -352,20 +356,20 @@ async def upsert(
 
 @router.patch("/{endpoint_id}", dependencies=WRITE)
 async def patch(endpoint: EndpointOf, body: EndpointPatch, endpoints: EndpointsOf) -> EndpointOut:
-    """Change some of an endpoint. `disabled: false` also ends a pause."""
+    """Change the named members of an endpoint. `disabled: false` also ends a pause."""
     return EndpointOut.of(await endpoints.patch(endpoint.scope, endpoint.id, body.changes()))
 
 
 @router.delete("/{endpoint_id}", status_code=204, dependencies=WRITE, response_model=None)
 async def delete(endpoint: EndpointOf, endpoints: EndpointsOf) -> Response:
-    """Remove an endpoint; what still waits for it is discarded."""
+    """Delete an endpoint. Its waiting deliveries are discarded."""
     await endpoints.remove(endpoint.scope, endpoint.id)
     return Response(status_code=204)
 
 
 @router.get("/{endpoint_id}/headers", dependencies=READ)
 async def get_headers(endpoint: EndpointOf, endpoints: EndpointsOf) -> HeadersOut:
-    """Show the custom headers, without the values of sensitive ones."""
+    """Show the custom headers. Values of sensitive headers are left out."""
     return shown_headers(endpoint, endpoints.opened_headers(endpoint))
 
 
@@ -381,8 +385,8 @@ async def patch_headers(
     endpoint: EndpointOf, body: HeadersPatchIn, endpoints: EndpointsOf
 ) -> Response:
     """Set some custom headers and delete others."""
-    gone = body.delete_headers or []
-    await endpoints.patch_headers(endpoint.scope, endpoint.id, body.headers, gone)
+    deleted = body.delete_headers or []
+    await endpoints.patch_headers(endpoint.scope, endpoint.id, body.headers, deleted)
     return Response(status_code=204)
 
 
@@ -396,17 +400,22 @@ async def get_secret(endpoint: EndpointOf, endpoints: EndpointsOf) -> SecretOut:
 async def rotate_secret(
     endpoint: EndpointOf, endpoints: EndpointsOf, body: RotateIn | None = None
 ) -> SecretOut:
-    """Use a new signing secret; for a day (or the grace period) the old one signs too."""
+    """Use a new signing secret. The old one signs too, for a day or the grace period."""
     body = body or RotateIn()
-    text = await endpoints.rotate(endpoint.scope, endpoint.id, body.key, body.grace_period_seconds)
-    return SecretOut(key=text)
+    secret = await endpoints.rotate(
+        endpoint.scope, endpoint.id, body.key, body.grace_period_seconds
+    )
+    return SecretOut(key=secret)
 
 
 def shown_headers(endpoint: Endpoint, opened: dict[str, str]) -> HeadersOut:
-    """Leave out the values that nobody may see again."""
-    secret = set(endpoint.secret_headers)
-    plain = {name: value for name, value in opened.items() if name not in secret}
-    return HeadersOut(headers=plain, sensitive=sorted(secret))
+    """Return the custom headers in the shape that callers see: no value of a sensitive one.
+
+    `opened` are all headers with their decrypted values.
+    """
+    sensitive = set(endpoint.secret_headers)
+    plain = {name: value for name, value in opened.items() if name not in sensitive}
+    return HeadersOut(headers=plain, sensitive=sorted(sensitive))
 
 
 # ── deliveries of an endpoint ────────────────────────────────────────────────────────────────────
@@ -416,7 +425,7 @@ def shown_headers(endpoint: Endpoint, opened: dict[str, str]) -> HeadersOut:
 async def stats(
     endpoint: EndpointOf, gateway: GatewayOf, since: TimeQuery = None, until: TimeQuery = None
 ) -> StatsOut:
-    """Count the endpoint's deliveries of that time (default: 28 days) by where they stand."""
+    """Count the endpoint's deliveries of a time range (default: 28 days) by status."""
     totals = await _totals(endpoint, gateway, since, until)
     return StatsOut(
         success=totals.succeeded,
@@ -431,7 +440,7 @@ async def stats(
 async def attempt_stats(
     endpoint: EndpointOf, gateway: GatewayOf, since: TimeQuery = None, until: TimeQuery = None
 ) -> AttemptStatsOut:
-    """Count the endpoint's deliveries of that time (default: 28 days) that have ended."""
+    """Count the endpoint's finished deliveries of a time range (default: 28 days)."""
     totals = await _totals(endpoint, gateway, since, until)
     return AttemptStatsOut(success=totals.succeeded, fail=totals.failed, canceled=totals.discarded)
 
@@ -442,35 +451,35 @@ async def _totals(
     end = from_datetime(until) if until is not None else gateway.clock.now()
     start = from_datetime(since) if since is not None else end - STATS_DAYS * DAY
     if end < start:
-        raise Invalid(Problem(("query", "until"), "must not be before since", "span"))
+        raise Invalid(Problem(("query", "until"), "must not be earlier than since", "span"))
     return await gateway.database.history.totals(endpoint.scope, endpoint.id, start, end)
 
 
 @router.post("/{endpoint_id}/recover", status_code=202, dependencies=ATTEMPT)
 async def recover(endpoint: EndpointOf, body: Window, gateway: GatewayOf) -> TaskOut:
-    """Send again what failed in that time."""
+    """Send the failed deliveries of a time range again."""
     since, until = time_range(body.since, body.until, gateway.clock.now())
     return TaskOut.of(await gateway.delivery_resender.recover_failed(endpoint, since, until))
 
 
 @router.post("/{endpoint_id}/replay-missing", status_code=202, dependencies=ATTEMPT)
 async def replay_missing(endpoint: EndpointOf, body: Window, gateway: GatewayOf) -> TaskOut:
-    """Send messages of that time that this endpoint never had."""
+    """Send the messages of a time range that have no delivery to this endpoint."""
     since, until = time_range(body.since, body.until, gateway.clock.now())
     return TaskOut.of(await gateway.delivery_resender.replay_missing(endpoint, since, until))
 
 
 @router.post("/{endpoint_id}/bulk-replay", status_code=202, dependencies=ATTEMPT)
 async def bulk_replay(endpoint: EndpointOf, body: BulkReplayIn, gateway: GatewayOf) -> TaskOut:
-    """Send again what a filter selects; without `status`, whatever ended."""
+    """Send the deliveries that match a filter again; without `status`, all finished ones."""
     since, until = time_range(body.since, body.until, gateway.clock.now())
-    ended = (DeliveryState.SUCCEEDED, DeliveryState.FAILED)
+    finished = (DeliveryState.SUCCEEDED, DeliveryState.FAILED)
     selection = DeliverySelection(
         app_id=endpoint.scope,
         endpoint_id=endpoint.id,
         since=since,
         until=until,
-        states=states_of(body.status) or ended,
+        states=states_of(body.status) or finished,
         event_types=tuple(body.event_types) if body.event_types else None,
         channel=body.channel,
         tag=body.tag,
@@ -489,44 +498,47 @@ async def bulk_replay(endpoint: EndpointOf, body: BulkReplayIn, gateway: Gateway
 async def send_example(
     app: ApplicationOf, endpoint: EndpointOf, body: ExampleIn, gateway: GatewayOf
 ) -> Response:
-    """Send a sample of an event type to this endpoint only, whatever it has selected."""
-    if (wrong := check_event_type(body.event_type)) is not None:
-        raise Invalid(Problem(("body", "eventType"), wrong, "event_type"))
+    """Send a sample of an event type to this endpoint only, whatever its filters say."""
+    if (problem := check_event_type(body.event_type)) is not None:
+        raise Invalid(Problem(("body", "eventType"), problem, "event_type"))
     if endpoint.status is EndpointStatus.DISABLED:
         raise ConflictError("This endpoint is disabled; enable it first.", code="endpoint_disabled")
     payload = await _example(gateway, body)
-    view = await _only(gateway, app, endpoint)
+    view = await _view_of_one(gateway, app, endpoint)
     draft = MessageDraft(body.event_type, msgspec.json.encode(payload), tags=("example",))
     published = await gateway.publisher.publish_for(view, draft)
     assert isinstance(published, PublishReceipt)
     return answer(await message_doc(gateway, published.message, with_content=True), 202)
 
 
-async def _only(gateway: Gateway, app: Application, endpoint: Endpoint) -> ApplicationView:
-    """Make a view of the application in which there is only this endpoint, and it takes all."""
-    live = await gateway.config_cache.compiled_endpoint(app.id, endpoint.id)
-    if live is None:
-        raise NotFound
-    everything = compile_filter(None, None)
-    return ApplicationView(app, {endpoint.id: live._replace(filter=everything)})
+async def _view_of_one(gateway: Gateway, app: Application, endpoint: Endpoint) -> ApplicationView:
+    """Return a view of the application with only this endpoint, which takes every message."""
+    compiled = await gateway.config_cache.compiled_endpoint(app.id, endpoint.id)
+    if compiled is None:
+        raise NotFound("There is no such endpoint.")
+    every_message = compile_filter(None, None)
+    return ApplicationView(app, {endpoint.id: compiled._replace(filter=every_message)})
 
 
 async def _example(gateway: Gateway, body: ExampleIn) -> Any:
     if body.payload is not None:
         return body.payload
-    kind = await gateway.config_cache.event_type(body.event_type)
-    examples = _examples(kind.schemas) if kind else []
+    event_type = await gateway.config_cache.event_type(body.event_type)
+    examples = _examples(event_type.schemas) if event_type else []
     if body.example_index < len(examples):
         return examples[body.example_index]
     if body.event_type in CATALOG:
         return CATALOG[body.event_type].sample
-    message = "there is no sample of this type; give `payload`, or `examples` in its schema"
+    message = "there is no sample of this type; send `payload`, or put `examples` into its schema"
     raise Invalid(Problem(("body", "eventType"), message, "no_sample"))
 
 
 def _examples(schemas: dict[str, Any] | None) -> list[Any]:
+    """Return the examples in the latest version of an event type's schema."""
     if not schemas:
         return []
     latest = schemas[max(schemas)]
-    found = latest.get("examples") if isinstance(latest, dict) else None
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    examples = latest.get("examples") if isinstance(latest, dict) else None
+    if not isinstance(examples, list):
+        return []
+    return [example for example in examples if isinstance(example, dict)]

@@ -1,4 +1,4 @@
-"""Event types that the operator registered, and the built-in catalogue."""
+"""Event types: those that the operator registered, and the built-in catalogue."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Schemas = dict[str, Any]
 
 
 class EventTypeUpsertIn(In):
-    """A whole event type, its name being in the path."""
+    """A whole event type. Its name is in the path."""
 
     description: Text
     archived: Flag = False
@@ -31,7 +31,7 @@ class EventTypeUpsertIn(In):
     feature_flags: list[Name] | None = None
 
     def fields(self) -> dict[str, Any]:
-        """Return it as fields of the record."""
+        """Return the fields of the record."""
         flags = self.feature_flags
         return {
             "description": self.description,
@@ -44,13 +44,13 @@ class EventTypeUpsertIn(In):
 
 
 class EventTypeIn(EventTypeUpsertIn):
-    """A whole event type."""
+    """A whole event type with its name."""
 
     name: Name
 
 
 class EventTypePatch(In):
-    """What is to change; members left out stay, null clears."""
+    """Changes to an event type. Members left out stay as they are; null clears."""
 
     description: Text = ""
     archived: Flag = False
@@ -60,7 +60,7 @@ class EventTypePatch(In):
     feature_flags: list[Name] | None = None
 
     def fields(self) -> dict[str, Any]:
-        """Return what it names as fields of the record."""
+        """Return the fields of the record that the body names."""
         fields = {name: getattr(self, name) for name in self.model_fields_set}
         if fields.get("feature_flags") is not None:
             fields["feature_flags"] = tuple(fields["feature_flags"])
@@ -81,18 +81,19 @@ class EventTypeOut(Out):
     updated_at: datetime
 
     @classmethod
-    def of(cls, kind: EventType, *, with_content: bool = True) -> EventTypeOut:
-        """Show an event type."""
+    def of(cls, event_type: EventType, *, with_content: bool = True) -> EventTypeOut:
+        """Return an event type in the shape that callers see; its schemas if `with_content`."""
+        flags = event_type.feature_flags
         return cls(
-            name=kind.uid or kind.id,
-            description=kind.description,
-            archived=kind.archived,
-            deprecated=kind.deprecated,
-            schemas=kind.schemas if with_content else None,
-            group_name=kind.group_name,
-            feature_flags=list(kind.feature_flags) if kind.feature_flags is not None else None,
-            created_at=to_datetime(kind.created_at),
-            updated_at=to_datetime(kind.updated_at),
+            name=event_type.uid or event_type.id,
+            description=event_type.description,
+            archived=event_type.archived,
+            deprecated=event_type.deprecated,
+            schemas=event_type.schemas if with_content else None,
+            group_name=event_type.group_name,
+            feature_flags=list(flags) if flags is not None else None,
+            created_at=to_datetime(event_type.created_at),
+            updated_at=to_datetime(event_type.updated_at),
         )
 
 
@@ -120,7 +121,7 @@ async def list_(
     include_archived: Annotated[bool, Query()] = False,
     with_content: Annotated[bool, Query()] = False,
 ) -> Listed[EventTypeOut]:
-    """List registered event types; `with_content` shows their schemas."""
+    """List registered event types. `with_content` shows their schemas."""
 
     async def keep(event_type: EventType) -> bool:
         return include_archived or not event_type.archived
@@ -135,7 +136,7 @@ async def list_(
 
 @router.post("", status_code=201, dependencies=WRITE)
 async def create(body: EventTypeIn, gateway: GatewayOf) -> EventTypeOut:
-    """Register an event type. One that is archived comes back with the new description."""
+    """Register an event type. If it is archived, it is restored with these members."""
     return EventTypeOut.of(await gateway.event_types.create(body.name, body.fields()))
 
 
@@ -156,10 +157,10 @@ async def catalog() -> list[CatalogEntryOut]:
 @router.get("/{event_type_name}", dependencies=READ)
 async def get(event_type_name: NameInPath, gateway: GatewayOf) -> EventTypeOut:
     """Show a registered event type."""
-    kind = await gateway.config_cache.event_type(event_type_name)
-    if kind is None:
+    event_type = await gateway.config_cache.event_type(event_type_name)
+    if event_type is None:
         raise not_registered()
-    return EventTypeOut.of(kind)
+    return EventTypeOut.of(event_type)
 
 
 @router.put(
@@ -170,7 +171,7 @@ async def get(event_type_name: NameInPath, gateway: GatewayOf) -> EventTypeOut:
 async def upsert(
     event_type_name: NameInPath, body: EventTypeUpsertIn, gateway: GatewayOf, response: Response
 ) -> EventTypeOut:
-    """Replace an event type; register it (201) if it is new."""
+    """Replace an event type, or register it (201) if it is new."""
     changed = await gateway.event_types.upsert(event_type_name, body.fields())
     response.status_code = 201 if changed.before is None else 200
     return EventTypeOut.of(changed.record)
@@ -180,7 +181,7 @@ async def upsert(
 async def patch(
     event_type_name: NameInPath, body: EventTypePatch, gateway: GatewayOf
 ) -> EventTypeOut:
-    """Change some of an event type."""
+    """Change the named members of an event type."""
     return EventTypeOut.of(await gateway.event_types.patch(event_type_name, body.fields()))
 
 
@@ -190,7 +191,7 @@ async def delete(
     gateway: GatewayOf,
     expunge: Annotated[bool, Query()] = False,
 ) -> Response:
-    """Archive an event type; with `expunge`, forget it."""
+    """Archive an event type. With `expunge`, delete it."""
     if expunge:
         await gateway.event_types.remove(event_type_name)
     else:

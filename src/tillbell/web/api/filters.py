@@ -1,4 +1,4 @@
-"""Query parameters that lists of messages, attempts and deliveries share."""
+"""Query parameters that several lists share, and time ranges."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ async def message_filter(
     after: TimeQuery = None,
     event_types: TypesQuery = None,
 ) -> MessageFilter:
-    """Read a filter over messages."""
+    """Read a filter over messages from the query."""
     names = [name for part in event_types or () for name in part.split(",") if name]
     if len(names) > _TYPES_MAX:
-        raise Invalid(Problem(("query", "event_types"), f"at most {_TYPES_MAX}", "too_many"))
+        message = f"name at most {_TYPES_MAX} event types"
+        raise Invalid(Problem(("query", "event_types"), message, "too_many"))
     return MessageFilter(
         event_types=tuple(names) or None,
         channel=channel,
@@ -44,20 +45,23 @@ MessageFilterOf = Annotated[MessageFilter, Depends(message_filter)]
 
 
 def instant(value: datetime | None) -> Micros | None:
-    """Turn a time into ours."""
+    """Return a time in microseconds since 1970; None for None."""
     return from_datetime(value) if value is not None else None
 
 
 def codes_of(class_: int | None) -> tuple[int, int] | None:
-    """Return the first and last code of a class; (0, 0) is "no answer came"."""
+    """Return the first and last status code of a class; (0, 0): there was no answer."""
     if class_ is None:
         return None
     return (class_, class_ + 99) if class_ else (0, 0)
 
 
 def time_range(since: datetime, until: datetime | None, now: Micros) -> tuple[Micros, Micros]:
-    """Read a time span. `Invalid` if it ends before it begins."""
+    """Return begin and end of a time range, which ends `now` by default.
+
+    `Invalid` if it ends before it begins.
+    """
     start, end = from_datetime(since), from_datetime(until) if until is not None else now
     if end < start:
-        raise Invalid(Problem(("body", "until"), "must not be before since", "span"))
+        raise Invalid(Problem(("body", "until"), "must not be earlier than since", "span"))
     return start, end

@@ -1,4 +1,4 @@
-"""API keys: shown once, kept as a hash."""
+"""API keys. A key is shown once; only its hash is stored."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ class KeyIn(In):
 
     name: Name
     scopes: list[KeyScopeText] = Field(min_length=1, max_length=50)
-    app_id: Name | None = Field(default=None, description="Bound to this application (id or uid).")
+    app_id: Name | None = Field(
+        default=None, description="Id or uid of the only application that the key may use."
+    )
     expires_at: datetime | None = None
 
 
@@ -47,12 +49,12 @@ class KeyOut(Out):
 
     @classmethod
     def of(cls, key: ApiKey, last_used_at: Micros | None) -> KeyOut:
-        """Show a key."""
+        """Return a key in the shape that callers see."""
         return cls(**cls.members(key, last_used_at))
 
     @staticmethod
     def members(key: ApiKey, last_used_at: Micros | None) -> dict[str, Any]:
-        """Collect what is shown of a key."""
+        """Return what callers see of a key, by the names of the shape."""
         return {
             "id": key.id,
             "name": key.name,
@@ -80,7 +82,7 @@ KeyId = Annotated[str, Path(max_length=64)]
 
 @router.post("", status_code=201, dependencies=ADMIN)
 async def create(body: KeyIn, gateway: GatewayOf) -> NewKeyOut:
-    """Make an API key. Its text is in the answer and nowhere else."""
+    """Create an API key. Its text is in this answer only."""
     expires_at = from_datetime(body.expires_at) if body.expires_at is not None else None
     key, text = await gateway.api_keys.create(
         body.name, tuple(body.scopes), app=body.app_id, expires_at=expires_at
@@ -90,7 +92,7 @@ async def create(body: KeyIn, gateway: GatewayOf) -> NewKeyOut:
 
 @router.get("", dependencies=ADMIN)
 async def list_(page: OrderedPageOf, gateway: GatewayOf, usage: Usage) -> Listed[KeyOut]:
-    """List API keys; portal tokens are not among them."""
+    """List API keys, without portal tokens."""
 
     async def keep(key: ApiKey) -> bool:
         return key.capabilities is None
@@ -110,6 +112,6 @@ async def get(key_id: KeyId, gateway: GatewayOf, usage: Usage) -> KeyOut:
 
 @router.delete("/{key_id}", status_code=204, dependencies=ADMIN, response_model=None)
 async def delete(key_id: KeyId, gateway: GatewayOf) -> Response:
-    """Revoke an API key, at once."""
+    """Revoke an API key at once."""
     await gateway.api_keys.revoke(await gateway.api_keys.key(key_id))
     return Response(status_code=204)

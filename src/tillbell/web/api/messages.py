@@ -1,4 +1,4 @@
-"""Messages that were published. Creating one is the hot route (web/edge/publish_route.py)."""
+"""Messages that were published. A message is created by web/edge/publish_route.py."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tillbell.web.api.applications import ApplicationIn
 from tillbell.web.api.endpoints import EndpointOut
 from tillbell.web.api.filters import MessageFilterOf, WithContent
 from tillbell.web.api.paging import PageOf, in_memory_page, list_page, row_id
-from tillbell.web.api.rendering import Doc, MessageOut, answer, message_doc, standing
+from tillbell.web.api.rendering import Doc, MessageOut, answer, delivery_status, message_doc
 from tillbell.web.api.routes import (
     ApplicationOf,
     GatewayOf,
@@ -38,11 +38,13 @@ from tillbell.web.api.tasks import TaskOut
 
 
 class MessageIn(In):
-    """A message to publish. The payload is kept and sent byte for byte."""
+    """A message to publish. Its payload is stored and sent byte for byte."""
 
     event_type: Name
     payload: dict[str, Any]
-    event_id: Name | None = Field(default=None, description="Your own id; a second use is a 409.")
+    event_id: Name | None = Field(
+        default=None, description="Your own id. Using it twice is refused with 409."
+    )
     channels: list[Label] | None = Field(default=None, max_length=5)
     tags: list[Label] | None = Field(default=None, max_length=10)
     deliver_at: datetime | None = Field(default=None, description="Within the next 24 hours.")
@@ -57,38 +59,38 @@ class MessageIn(In):
 
 
 class PublishedOut(MessageOut):
-    """A message just published."""
+    """A message that has just been published."""
 
-    deliveries: int = Field(description="How many deliveries it made.")
+    deliveries: int = Field(description="How many deliveries it has.")
 
 
 class PrecheckIn(In):
-    """A message that may be published."""
+    """A message that is not published yet."""
 
     event_type: Name
     channels: list[Label] | None = Field(default=None, max_length=5)
 
 
 class PrecheckOut(Out):
-    """Whether anybody would get it."""
+    """Whether any endpoint would receive it."""
 
     active: bool
 
 
 class BulkExpungeIn(In):
-    """Messages whose payload is to be deleted."""
+    """Messages whose payload is deleted."""
 
     ids: list[Name] = Field(default_factory=list, max_length=100)
 
 
 class BulkExpungeOut(Out):
-    """What became of each: `expunged` or `not-found`."""
+    """The result for each id: `expunged` or `not-found`."""
 
     results: dict[str, str]
 
 
 class MessageEndpointOut(EndpointOut):
-    """An endpoint as it stands with one message."""
+    """An endpoint with the status of one message there."""
 
     status: Status  # type: ignore[assignment]  # Svix's name for the message's status
     status_text: str
@@ -132,7 +134,7 @@ async def list_(
 
 @router.post("/precheck/active", dependencies=READ)
 async def precheck(app: ApplicationOf, body: PrecheckIn, gateway: GatewayOf) -> PrecheckOut:
-    """Tell whether such a message would go to anybody."""
+    """Tell whether any endpoint would receive such a message."""
     view = await gateway.config_cache.view(app.id)
     routes = view.routes(body.event_type, tuple(body.channels or ())) if view else ()
     return PrecheckOut(active=any(route.compiled.is_active for route in routes))
@@ -145,14 +147,14 @@ async def bulk_expunge(
     """Delete the payloads of some messages."""
     results = {}
     for id_ in body.ids:
-        was_there = await _expunge(gateway, app.id, id_)
-        results[id_] = "expunged" if was_there else "not-found"
+        is_expunged = await _expunge(gateway, app.id, id_)
+        results[id_] = "expunged" if is_expunged else "not-found"
     return BulkExpungeOut(results=results)
 
 
 @router.post("/expunge-all-contents", status_code=202, dependencies=WRITE)
 async def expunge_all_contents(app: ApplicationOf, gateway: GatewayOf) -> TaskOut:
-    """Delete the payloads of all messages that were published until now, in the background."""
+    """Delete the payloads of all messages published until now, in the background."""
     return TaskOut.of(await gateway.expunger.expunge_all(app.id))
 
 
@@ -162,7 +164,7 @@ async def get(
     gateway: GatewayOf,
     with_content: WithContent = True,
 ) -> Response:
-    """Show a message, its payload as it was published."""
+    """Show a message. Its payload is as it was published."""
     return answer(await message_doc(gateway, message, with_content=with_content))
 
 
@@ -177,20 +179,20 @@ async def expunge_content(message: MessageOf, gateway: GatewayOf) -> Response:
 async def list_attempted_destinations(
     message: MessageOf, page: PageOf, gateway: GatewayOf
 ) -> Response:
-    """List where a message goes, and how it stands there."""
+    """List the endpoints of a message, and its status at each."""
     deliveries = await gateway.database.deliveries_of_message(message.app_id, message.id)
     docs = {}
     for delivery in deliveries:
         endpoint = await gateway.config_cache.endpoint(message.app_id, delivery.endpoint_id)
         if endpoint is not None:
-            docs[endpoint.id] = _endpoint_doc(endpoint) | standing(delivery)
+            docs[endpoint.id] = _endpoint_doc(endpoint) | delivery_status(delivery)
     endpoints = in_memory_page(list(docs.values()), page, lambda doc: str(doc["id"]))
     return answer(endpoints.document(endpoints.rows))
 
 
 def _endpoint_doc(endpoint: Endpoint) -> Doc:
-    shown: Doc = msgspec.json.decode(EndpointOut.of(endpoint).model_dump_json(by_alias=True))
-    return shown
+    document: Doc = msgspec.json.decode(EndpointOut.of(endpoint).model_dump_json(by_alias=True))
+    return document
 
 
 async def _expunge(gateway: Gateway, app_id: str, id_: str) -> bool:

@@ -1,7 +1,7 @@
-"""Operational webhooks: endpoints that hear about the gateway itself.
+"""Operational webhooks: endpoints that receive messages about the gateway itself.
 
-The same endpoints as an application's, kept under a reserved scope: `endpoint.failing`,
-`endpoint.paused`, `delivery.failed` and so on of all applications go to them.
+They are stored like the endpoints of an application, under a reserved scope. The messages
+`endpoint.failing`, `endpoint.paused`, `delivery.failed` and so on of all applications go to them.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ async def get(endpoint: EndpointOf) -> EndpointOut:
 async def upsert(
     endpoint_id: EndpointId, body: EndpointUpsertIn, endpoints: EndpointsOf, response: Response
 ) -> EndpointOut:
-    """Replace an operational endpoint; create it (201) if there is none with that uid."""
+    """Replace an operational endpoint, or create it (201) if none has this uid."""
     changed = await endpoints.upsert(OPERATIONAL, endpoint_id, body.changes())
     response.status_code = 201 if changed.before is None else 200
     return EndpointOut.of(changed.record)
@@ -86,20 +86,20 @@ async def upsert(
 
 @router.patch("/{endpoint_id}", dependencies=WRITE)
 async def patch(endpoint: EndpointOf, body: EndpointPatch, endpoints: EndpointsOf) -> EndpointOut:
-    """Change some of an operational endpoint."""
+    """Change the named members of an operational endpoint."""
     return EndpointOut.of(await endpoints.patch(OPERATIONAL, endpoint.id, body.changes()))
 
 
 @router.delete("/{endpoint_id}", status_code=204, dependencies=WRITE, response_model=None)
 async def delete(endpoint: EndpointOf, endpoints: EndpointsOf) -> Response:
-    """Remove an operational endpoint."""
+    """Delete an operational endpoint."""
     await endpoints.remove(OPERATIONAL, endpoint.id)
     return Response(status_code=204)
 
 
 @router.get("/{endpoint_id}/headers", dependencies=READ)
 async def get_headers(endpoint: EndpointOf, endpoints: EndpointsOf) -> HeadersOut:
-    """Show the custom headers, without the values of sensitive ones."""
+    """Show the custom headers. Values of sensitive headers are left out."""
     return shown_headers(endpoint, endpoints.opened_headers(endpoint))
 
 
@@ -120,7 +120,7 @@ async def get_secret(endpoint: EndpointOf, endpoints: EndpointsOf) -> SecretOut:
 async def rotate_secret(
     endpoint: EndpointOf, endpoints: EndpointsOf, body: RotateIn | None = None
 ) -> SecretOut:
-    """Use a new signing secret; for a day (or the grace period) the old one signs too."""
+    """Use a new signing secret. The old one signs too, for a day or the grace period."""
     body = body or RotateIn()
-    text = await endpoints.rotate(OPERATIONAL, endpoint.id, body.key, body.grace_period_seconds)
-    return SecretOut(key=text)
+    secret = await endpoints.rotate(OPERATIONAL, endpoint.id, body.key, body.grace_period_seconds)
+    return SecretOut(key=secret)

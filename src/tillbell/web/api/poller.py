@@ -1,15 +1,16 @@
-"""Polling: messages for those who cannot be called.
+"""Polling: messages for receivers that cannot accept requests.
 
-A **sink** is a name of the caller's choice; it holds nothing. `GET …/poller/{sink}` returns
-the messages after `iterator` (or since `after`), oldest first, with the iterator to go on
-from; `event_type` and `channel` filter them.
+A **sink** is a name that the caller chooses; nothing is stored for it. `GET …/poller/{sink}`
+returns the messages after `iterator` (or since `after`), oldest first, and the iterator for the
+next poll. `event_type` and `channel` filter them.
 
-A **consumer** of a sink is a place in that stream that we keep. A poll without `iterator` goes
-on from the place; a poll with `iterator` moves the place there first, which says that
-everything up to it has been dealt with. So a consumer that dies between two polls gets the
-same messages again, and never misses one.
+A **consumer** of a sink is a position in that list, which we store. A poll without `iterator`
+returns what follows the position. A poll with `iterator` moves the position there first: this
+confirms everything up to it. A consumer that stops between two polls gets the same messages
+again and misses none.
 
-Where processes share a database, messages are seen two seconds after they were published.
+When several processes share a database, a message can be polled two seconds after it was
+published.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from tillbell.web.api.shapes import In, Out
 
 
 class PolledOut(Out):
-    """Messages since the iterator, oldest first."""
+    """Messages after the iterator, oldest first."""
 
     data: list[MessageOut]
     iterator: str
@@ -41,7 +42,7 @@ class PolledOut(Out):
 
 
 class SeekIn(In):
-    """Where a consumer is to go on."""
+    """The time from which a consumer polls."""
 
     after: datetime
 
@@ -58,14 +59,14 @@ READ = app_read("message", None)
 
 _START = first_of("msg", 0)
 
-Named = Annotated[str, Path(pattern=UID, max_length=120)]
+PollerName = Annotated[str, Path(pattern=UID, max_length=120)]
 MessageIterator = Annotated[str | None, Query(pattern=r"^msg_[0-9a-z]{26}$")]
 
 
 @router.get("/{sink_id}", dependencies=READ, response_model=PolledOut)
 async def poll(
     app: ApplicationOf,
-    sink_id: Named,  # noqa: ARG001 - a name for the caller's own use
+    sink_id: PollerName,  # noqa: ARG001 - only the caller uses the name
     gateway: GatewayOf,
     limit: Limit = 50,
     iterator: MessageIterator = None,
@@ -83,36 +84,40 @@ async def poll(
 @router.get("/{sink_id}/consumer/{consumer_id}", dependencies=READ, response_model=PolledOut)
 async def consumer_poll(
     app: ApplicationOf,
-    sink_id: Named,
-    consumer_id: Named,
+    sink_id: PollerName,
+    consumer_id: PollerName,
     gateway: GatewayOf,
     limit: Limit = 50,
     iterator: MessageIterator = None,
 ) -> Response:
-    """Return the messages after the consumer's place; `iterator` moves the place first."""
+    """Return the messages after the consumer's position. `iterator` moves the position first."""
     name = f"{sink_id}/{consumer_id}"
     cursor = await gateway.database.get(PollCursor, name, app.id)
-    place = iterator or (cursor.iterator if cursor else _START)
-    if cursor is None or cursor.iterator != place:
-        await _keep(gateway, app, name, place)
-    return await _polled(gateway, app, MessageFilter(), Page(limit, place, ascending=True))
+    position = iterator or (cursor.iterator if cursor else _START)
+    if cursor is None or cursor.iterator != position:
+        await _store_position(gateway, app, name, position)
+    return await _polled(gateway, app, MessageFilter(), Page(limit, position, ascending=True))
 
 
 @router.post("/{sink_id}/consumer/{consumer_id}/seek", dependencies=READ)
 async def consumer_seek(
-    app: ApplicationOf, sink_id: Named, consumer_id: Named, body: SeekIn, gateway: GatewayOf
+    app: ApplicationOf,
+    sink_id: PollerName,
+    consumer_id: PollerName,
+    body: SeekIn,
+    gateway: GatewayOf,
 ) -> SeekOut:
-    """Move the consumer's place to a time."""
-    place = first_of("msg", max(from_datetime(body.after), 0))
-    await _keep(gateway, app, f"{sink_id}/{consumer_id}", place)
-    return SeekOut(iterator=place)
+    """Move the consumer's position to a time."""
+    position = first_of("msg", max(from_datetime(body.after), 0))
+    await _store_position(gateway, app, f"{sink_id}/{consumer_id}", position)
+    return SeekOut(iterator=position)
 
 
 async def _polled(
     gateway: Gateway, app: Application, filter_: MessageFilter, page: Page
 ) -> Response:
-    # No message may appear behind an iterator that has passed it. A process commits in the order of
-    # its ids; of several processes we wait for the slowest.
+    # No message may appear later before an iterator that was already given out. One process commits
+    # in the order of ids; of several processes we wait for the slowest.
     filter_ = filter_._replace(before=gateway.cluster.complete_before())
     messages = await list_page(
         lambda page: gateway.database.messages(app.id, filter_, page), page, row_id
@@ -121,19 +126,19 @@ async def _polled(
     return answer({"data": docs, "iterator": messages.iterator, "done": messages.done})
 
 
-async def _keep(gateway: Gateway, app: Application, name: str, place: str) -> None:
+async def _store_position(gateway: Gateway, app: Application, name: str, position: str) -> None:
     now = gateway.clock.now()
 
     def moved(cursor: PollCursor | None) -> PollCursor:
         if cursor is not None:
-            return msgspec.structs.replace(cursor, iterator=place)
+            return msgspec.structs.replace(cursor, iterator=position)
         return PollCursor(
             id=gateway.ids.new("cur", now),
             scope=app.id,
             uid=name,
             created_at=now,
             updated_at=now,
-            iterator=place,
+            iterator=position,
         )
 
     await gateway.config_cache.change_or_add(PollCursor, app.id, name, moved)

@@ -1,7 +1,7 @@
-"""Portal tokens: a link that lets a subscriber look after the endpoints of one application.
+"""Portal tokens: a link by which a subscriber manages the endpoints of one application.
 
-A token is an API key bound to the application, with capabilities in place of scopes and an
-end. It is in the link's fragment, which browsers do not send to servers or proxies.
+A token is an API key that is bound to the application, expires, and has capabilities in place
+of scopes. It is in the fragment of the link, which browsers do not send to servers or proxies.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WEEK_S = 7 * 24 * HOUR_S
 
 
 class PortalIn(In):
-    """What a portal token may do, and for how long."""
+    """What a portal token allows, and for how long."""
 
     application: ApplicationIn | None = Field(
         default=None, description="Created first, if the application of the path does not exist."
@@ -46,7 +46,7 @@ class PortalOut(Out):
 
 
 class ExpireIn(In):
-    """Which portal tokens of the application are to end, and when."""
+    """Which portal tokens of the application expire, and when."""
 
     expiry: Annotated[int, Field(strict=True, ge=0, le=WEEK_S)] | None = Field(
         default=None, description="Seconds from now; at once if left out."
@@ -62,10 +62,10 @@ ANYBODY = guard("portal", Action.READ, Tenant.OWN, Capability.VIEW_BASE)
 
 @router.post("/app-portal-access/{app_id}", dependencies=WRITE)
 async def app_portal_access(
-    app_id: AppId, body: PortalIn, gateway: GatewayOf, who: PrincipalOf
+    app_id: AppId, body: PortalIn, gateway: GatewayOf, principal: PrincipalOf
 ) -> PortalOut:
-    """Make a portal link for an application."""
-    app = await _application(gateway, app_id, body, who)
+    """Create a portal link for an application."""
+    app = await _application(gateway, app_id, body, principal)
     token = await gateway.api_keys.create_token(
         app.id,
         _capabilities(body),
@@ -80,7 +80,7 @@ async def app_portal_access(
 async def expire_all(
     app: ApplicationOf, gateway: GatewayOf, body: ExpireIn | None = None
 ) -> Response:
-    """End the portal tokens of an application, or those of some sessions."""
+    """End the portal tokens of an application, or only those of some sessions."""
     body = body or ExpireIn()
     sessions = frozenset(body.session_ids or ())
     await gateway.api_keys.end_tokens(app.id, sessions, (body.expiry or 0) * SECOND)
@@ -88,24 +88,26 @@ async def expire_all(
 
 
 @router.post("/logout", status_code=204, dependencies=ANYBODY, response_model=None)
-async def logout(gateway: GatewayOf, who: PrincipalOf) -> Response:
-    """End the portal token that asks."""
-    if not who.is_portal:
-        raise Forbidden("Only portal tokens log out; revoke a key at /key.")
-    await gateway.api_keys.revoke(who.key)
+async def logout(gateway: GatewayOf, principal: PrincipalOf) -> Response:
+    """End the portal token of this request."""
+    if not principal.is_portal:
+        raise Forbidden(
+            "Only portal tokens log out. Revoke an API key with DELETE /api/v1/key/{id}."
+        )
+    await gateway.api_keys.revoke(principal.key)
     return Response(status_code=204)
 
 
 async def _application(
-    gateway: Gateway, app_id: str, body: PortalIn, who: PrincipalOf
+    gateway: Gateway, app_id: str, body: PortalIn, principal: PrincipalOf
 ) -> Application:
-    found = await gateway.config_cache.application(app_id)
-    if found is not None:
-        return found
+    application = await gateway.config_cache.application(app_id)
+    if application is not None:
+        return application
     if body.application is None:
         raise NotFound("There is no such application.")
     fields = body.application.model_dump(by_alias=True, exclude_unset=True)
-    return await create_beside(gateway, app_id, fields, who)
+    return await create_beside(gateway, app_id, fields, principal)
 
 
 def _capabilities(body: PortalIn) -> tuple[str, ...]:

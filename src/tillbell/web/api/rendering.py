@@ -1,7 +1,7 @@
-"""Messages, attempts and deliveries as JSON, payloads spliced in byte for byte.
+"""Messages as JSON, with their payloads byte for byte; and the status of deliveries.
 
-A payload is never decoded and encoded again: `1.10`, `1e2` and the order of members reach
-the reader as they were published.
+A payload is never decoded and encoded again. `1.10`, `1e2` and the order of members are in the
+answer as they were published.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ class MessageOut(Out):
 
 
 def answer(value: object, status: int = 200) -> Response:
-    """Answer with JSON that may hold raw parts."""
+    """Answer with JSON. `value` may have `msgspec.Raw` parts."""
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
 async def message_doc(gateway: Gateway, message: Message, *, with_content: bool) -> Doc:
-    """Show a message."""
+    """Return a message by the names of `MessageOut`; with its payload if `with_content`."""
     return {
         "id": message.id,
         "eventType": message.event_type,
@@ -59,7 +59,7 @@ async def message_doc(gateway: Gateway, message: Message, *, with_content: bool)
         "channels": message.channels or None,
         "tags": message.tags or None,
         "timestamp": iso(message.created_at),
-        "deliverAt": _iso(message.deliver_at),
+        "deliverAt": _iso_or_none(message.deliver_at),
         "payload": await _payload(gateway, message) if with_content else WITHOUT_CONTENT,
     }
 
@@ -69,8 +69,8 @@ async def _payload(gateway: Gateway, message: Message) -> msgspec.Raw:
     return msgspec.Raw(body) if body is not None else EXPIRED
 
 
-def standing(delivery: Delivery) -> Doc:
-    """Show where a delivery stands, as members of another thing."""
+def delivery_status(delivery: Delivery) -> Doc:
+    """Return the status of a delivery as members of another document."""
     status = _STATUS[delivery.state]
     is_waiting = delivery.state is DeliveryState.WAITING
     return {
@@ -81,10 +81,10 @@ def standing(delivery: Delivery) -> Doc:
 
 
 def states_of(status: Status | None) -> tuple[DeliveryState, ...] | None:
-    """Return the states of deliveries that a status means; None for all."""
+    """Return the delivery states that a status stands for; None for no status."""
     if status is None:
         return None
-    return tuple(state for state, meant in _STATUS.items() if meant is status)
+    return tuple(state for state, its_status in _STATUS.items() if its_status is status)
 
 
 def trigger_type(trigger: Trigger) -> int:
@@ -92,5 +92,5 @@ def trigger_type(trigger: Trigger) -> int:
     return 0 if trigger is Trigger.SCHEDULED else 1
 
 
-def _iso(at: Micros | None) -> str | None:
+def _iso_or_none(at: Micros | None) -> str | None:
     return iso(at) if at is not None else None

@@ -1,4 +1,4 @@
-"""What all shapes share: camelCase names, limits, pages."""
+"""What the shapes of all resources share: camelCase names, limits, pages, errors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from pydantic.alias_generators import to_camel
 
 T = TypeVar("T")
 
-NAME_MAX = 256
-METADATA_MAX = 50
-
 Uid = Annotated[str, Field(pattern=r"^[a-zA-Z0-9\-_.]+$", min_length=1, max_length=256)]
-Name = Annotated[str, Field(min_length=1, max_length=NAME_MAX)]
+Name = Annotated[str, Field(min_length=1, max_length=256)]
 Text = Annotated[str, Field(max_length=2048)]
 Rate = Annotated[int, Field(strict=True, ge=1, le=65_535)]
 Flag = Annotated[bool, Field(strict=True)]
@@ -24,12 +21,12 @@ Metadata = Annotated[
     dict[
         Annotated[str, Field(min_length=1, max_length=128)], Annotated[str, Field(max_length=1024)]
     ],
-    Field(max_length=METADATA_MAX),
+    Field(max_length=50),
 ]
 
 
 class In(BaseModel):
-    """A request body. Members we do not know are ignored, so that newer SDKs work."""
+    """A request body. Unknown members are ignored, so that newer SDKs work."""
 
     model_config = ConfigDict(alias_generator=to_camel, frozen=True)
 
@@ -43,7 +40,7 @@ class Out(BaseModel):
 
 
 class Rated(In):
-    """A body with a rate limit, under the name of either generation."""
+    """A body with a rate limit, under its present or its older name."""
 
     throttle_rate: Rate | None = Field(
         default=None, description="Messages a second; null: no limit."
@@ -52,12 +49,12 @@ class Rated(In):
 
     @property
     def rate(self) -> int | None:
-        """The one that was given."""
+        """The limit in messages a second; None: no limit."""
         return self.throttle_rate if self.throttle_rate is not None else self.rate_limit
 
     @property
-    def gives_rate(self) -> bool:
-        """Tell whether the body says anything about it, be it null."""
+    def names_rate(self) -> bool:
+        """Tell whether the body names the limit, even as null."""
         return bool(self.model_fields_set & {"throttle_rate", "rate_limit"})
 
 
@@ -71,14 +68,14 @@ class Listed(Out, Generic[T]):
 
 
 class Ordering(StrEnum):
-    """How a list is sorted, by time of making."""
+    """How a list is sorted by the time of creation."""
 
     ASCENDING = "ascending"
     DESCENDING = "descending"
 
 
 class Status(IntEnum):
-    """Where a message or an attempt stands, as Svix numbers it."""
+    """The status of a message or attempt, as Svix numbers it."""
 
     SUCCESS = 0
     PENDING = 1
@@ -88,7 +85,7 @@ class Status(IntEnum):
 
 
 class StatusCodeClass(IntEnum):
-    """A class of HTTP status codes; 0: no answer came."""
+    """A class of HTTP status codes; 0: there was no answer."""
 
     NONE = 0
     INFORMATIONAL = 100
@@ -99,7 +96,7 @@ class StatusCodeClass(IntEnum):
 
 
 class Window(In):
-    """A time span for bulk work."""
+    """A time range for bulk work."""
 
     since: datetime
     until: datetime | None = None
@@ -113,7 +110,7 @@ class ProblemOut(Out):
 
 
 class InvalidEntry(Out):
-    """One broken rule."""
+    """One rule that the request breaks."""
 
     loc: list[str | int]
     msg: str

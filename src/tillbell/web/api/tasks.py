@@ -1,4 +1,4 @@
-"""Work in the background: what recover and the replays started."""
+"""Background tasks: long work that goes on after the answer, and survives a restart."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tillbell.web.api.shapes import (
 from tillbell.web.edge.auth import Action, Capability, Tenant
 
 _TIMES = ("since", "until")  # arguments of a task that are points in time
-_HIDDEN = ("states", "status_codes")  # arguments in the store's own words
+_HIDDEN = ("states", "status_codes")  # arguments that callers do not know
 
 
 class TaskOut(Out):
-    """Work in the background."""
+    """A background task."""
 
     id: str
     status: str
@@ -34,7 +34,7 @@ class TaskOut(Out):
 
     @classmethod
     def of(cls, task: Task) -> TaskOut:
-        """Show a task. Times are text, as everywhere in the API."""
+        """Return a task in the shape that callers see."""
         data = {name: value for name, value in task.arguments.items() if name not in _HIDDEN}
         data |= {name: iso(data[name]) for name in _TIMES if name in data}
         return cls(
@@ -57,9 +57,9 @@ async def list_(
     gateway: GatewayOf,
     principal: PrincipalOf,
     status: Annotated[TaskStatus | None, Query()] = None,
-    task: Annotated[str | None, Query(max_length=64, description="The kind of work.")] = None,
+    task: Annotated[str | None, Query(max_length=64, description="The kind of task.")] = None,
 ) -> Listed[TaskOut]:
-    """List background tasks; a key bound to an application sees that one's."""
+    """List background tasks. A key bound to an application sees only that application's."""
 
     async def keep(row: Task) -> bool:
         return status in (None, row.status) and task in (None, row.kind)
