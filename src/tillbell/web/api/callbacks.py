@@ -1,4 +1,4 @@
-"""The callback log: what came in, what became of it, and once more from the start."""
+"""The callback log: what came in and what became of it; and replaying callbacks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi import Depends, Path, Query, Response
 from pydantic import Field
 
 from tillbell.app import Gateway
-from tillbell.clock import Micros, to_datetime
+from tillbell.clock import Micros
 from tillbell.errors import NotFound
 from tillbell.model.callbacks import Callback, Outcome
 from tillbell.receive.reprocess import ReparsedCallback, UnreadableRequest
@@ -36,7 +36,7 @@ from tillbell.web.api.routes import (
     app_write,
     resource,
 )
-from tillbell.web.api.shapes import Flag, In, Listed, Name, Out
+from tillbell.web.api.shapes import Flag, In, Listed, Name, Out, optional_time
 
 
 class CallbackOut(Out):
@@ -52,18 +52,18 @@ class CallbackOut(Out):
     verdict_why: str
     trust: str | None
     outcome: Outcome | None = Field(description="null: it is not processed yet.")
-    why: str = Field(description="Of the outcome.")
+    why: str = Field(description="Reason for the outcome.")
     duplicate_of: str | None
     transaction_id: str | None
     message_ids: list[str]
     processed_at: datetime | None
-    retry_at: datetime | None = Field(description="When it is looked at again.")
+    retry_at: datetime | None = Field(description="When it is processed again.")
     dedupe_key: str | None
-    hops: int = Field(description="Gateways like this one that it has come through.")
+    hops: int = Field(description="Number of Tillbell gateways that forwarded it.")
 
     @classmethod
     def of(cls, callback: Callback) -> CallbackOut:
-        """Show a callback."""
+        """Return a callback in the shape that callers see."""
         return cls(**_members(callback))
 
 
@@ -80,7 +80,7 @@ class CallbackDetailOut(CallbackOut):
     """A callback with its request and what it led to."""
 
     request: RequestOut | None
-    request_note: str | None = Field(description="Why there is no request any more.")
+    request_note: str | None = Field(description="Why the request is not shown; null: it is.")
     deliveries: list[LinkedDeliveryOut]
 
 
@@ -91,7 +91,7 @@ class ReplayIn(In):
 
 
 class ReplayManyIn(ReplayIn):
-    """Which callbacks are replayed. What is left out does not restrict."""
+    """Which callbacks are replayed. A member that is left out does not restrict them."""
 
     source_id: Name | None = None
     provider: Name | None = None
@@ -103,7 +103,7 @@ class ReplayManyIn(ReplayIn):
 
 
 class DifferenceOut(Out):
-    """What would be otherwise."""
+    """A value that would change."""
 
     name: str
     before: Any
@@ -115,7 +115,7 @@ class PreviewOut(Out):
 
     callback_id: str
     possible: bool = Field(description="Whether a replay would process it.")
-    why: str = Field(description="Why not.")
+    why: str = Field(description="Why it would not.")
     reading: ReadingOut | None
     differences: list[DifferenceOut]
 
@@ -124,25 +124,25 @@ class ReplayOut(Out):
     """What a replay of one callback did, or would do."""
 
     dry_run: bool
-    callback: CallbackOut | None = Field(description="The one that is processed now.")
+    callback: CallbackOut | None = Field(description="The callback that is processed now.")
     preview: PreviewOut | None = Field(description="Of a dry run.")
     why: str = Field(description="Why nothing is processed.")
 
 
 class ReplayManyOut(Out):
-    """A task that replays, or the first of what it would do."""
+    """The task that replays, or previews of the first callbacks."""
 
     dry_run: bool
     task_id: str | None
     previews: list[PreviewOut]
-    done: bool = Field(description="Whether the previews are all there are.")
+    done: bool = Field(description="Whether there are previews of all callbacks.")
 
 
 router = resource("/app/{app_id}/callback", "Callback")
 
 READ = app_read("callback", None)
 WRITE = app_write("callback")
-PREVIEWS_MAX = 50  # callbacks that a dry run over many looks at
+PREVIEWS_MAX = 50  # callbacks of which a dry run shows a preview
 
 
 async def the_callback(
@@ -163,11 +163,15 @@ VerdictQuery = Literal["accepted", "refused"]
 
 
 class _OutcomeFilter(NamedTuple):
+    """How callbacks ended, as a part of `CallbackFilter`."""
+
     outcomes: tuple[Outcome, ...] | None
     is_refused: bool | None
 
 
 class _TimeFilter(NamedTuple):
+    """When callbacks came, as a part of `CallbackFilter`."""
+
     before: Micros | None
     after: Micros | None
 
@@ -190,8 +194,11 @@ async def _about(
     provider: NameQuery = None,
     transaction_id: NameQuery = None,
 ) -> CallbackFilter:
-    named = _source_id(gateway, app.id, source_id)
-    return CallbackFilter(source_id=named, provider=provider, transaction_id=transaction_id)
+    return CallbackFilter(
+        source_id=_source_id(gateway, app.id, source_id),
+        provider=provider,
+        transaction_id=transaction_id,
+    )
 
 
 async def _callback_filter(
@@ -205,8 +212,7 @@ async def _callback_filter(
 FilterOf = Annotated[CallbackFilter, Depends(_callback_filter)]
 
 
-def filter_of(gateway: Gateway, app_id: str, body: ReplayManyIn) -> CallbackFilter:
-    """Read the filter of a replay."""
+def _replay_filter(gateway: Gateway, app_id: str, body: ReplayManyIn) -> CallbackFilter:
     return CallbackFilter(
         source_id=_source_id(gateway, app_id, body.source_id),
         provider=body.provider,
@@ -223,8 +229,9 @@ def _is_refused(verdict: str | None) -> bool | None:
 
 
 def _source_id(gateway: Gateway, app_id: str, id_or_uid: str | None) -> str | None:
-    live = gateway.source_cache.find(app_id, id_or_uid) if id_or_uid is not None else None
-    return live.source.id if live is not None else id_or_uid
+    """Return the id of a source. Callbacks of a deleted source are found by its id as it is."""
+    compiled = gateway.source_cache.find(app_id, id_or_uid) if id_or_uid is not None else None
+    return compiled.source.id if compiled is not None else id_or_uid
 
 
 @router.get("", dependencies=READ)
@@ -241,25 +248,34 @@ async def list_(
 
 @router.get("/{callback_id}", dependencies=READ)
 async def get(callback: CallbackOf, gateway: GatewayOf) -> CallbackDetailOut:
-    """Show a callback with its request, without what is secret in it, and what it led to."""
-    found = await gateway.reprocessor.request(callback)
-    why = found.why if isinstance(found, UnreadableRequest) else None
-    request = None
-    if not isinstance(
-        found, UnreadableRequest
-    ):  # on another thread: masking a hostile body takes its time
-        live = gateway.source_cache.compiled(callback.source_id)
-        request = await asyncio.to_thread(request_out, found, live)
-    deliveries = [
+    """Show a callback, its request with secrets masked, and the deliveries it led to."""
+    incoming = await gateway.reprocessor.request(callback)
+    request = note = None
+    if isinstance(incoming, UnreadableRequest):
+        note = incoming.why
+    else:
+        compiled = gateway.source_cache.compiled(callback.source_id)
+        # On another thread: masking a hostile body takes long.
+        request = await asyncio.to_thread(request_out, incoming, compiled)
+    return CallbackDetailOut(
+        **_members(callback),
+        request=request,
+        request_note=note,
+        deliveries=await _linked_deliveries(gateway, callback),
+    )
+
+
+async def _linked_deliveries(gateway: Gateway, callback: Callback) -> list[LinkedDeliveryOut]:
+    return [
         LinkedDeliveryOut(
-            id=one.id, message_id=one.message_id, endpoint_id=one.endpoint_id, state=one.state
+            id=delivery.id,
+            message_id=delivery.message_id,
+            endpoint_id=delivery.endpoint_id,
+            state=delivery.state,
         )
         for message_id in callback.message_ids
-        for one in await gateway.database.deliveries_of_message(callback.app_id, message_id)
+        for delivery in await gateway.database.deliveries_of_message(callback.app_id, message_id)
     ]
-    return CallbackDetailOut(
-        **_members(callback), request=request, request_note=why, deliveries=deliveries
-    )
 
 
 @router.post(
@@ -271,19 +287,20 @@ async def get(callback: CallbackOf, gateway: GatewayOf) -> CallbackDetailOut:
 async def replay_many(
     app: ApplicationOf, body: ReplayManyIn, gateway: GatewayOf, response: Response
 ) -> ReplayManyOut:
-    """Replay what a filter selects, in the background; of a dry run, show the first."""
-    filter_ = filter_of(gateway, app.id, body)
+    """Replay the callbacks that match a filter, in the background. A dry run shows previews."""
+    filter_ = _replay_filter(gateway, app.id, body)
     if not body.dry_run:
         task = await gateway.bulk_reprocessor.begin(app.id, filter_)
         return ReplayManyOut(dry_run=False, task_id=task.id, previews=[], done=True)
     response.status_code = 200
-    page = Page(limit=PREVIEWS_MAX + 1)
-    found = await gateway.bulk_reprocessor.selected(
-        app.id, gateway.bulk_reprocessor.until_now(filter_), page
+    callbacks = await gateway.bulk_reprocessor.selected(
+        app.id, gateway.bulk_reprocessor.until_now(filter_), Page(limit=PREVIEWS_MAX + 1)
     )
-    again = [await gateway.reprocessor.reparse_with_advice(one) for one in found[:PREVIEWS_MAX]]
-    previews = [preview_out(one) for one in again]
-    done = len(found) <= PREVIEWS_MAX
+    previews = [
+        _preview_out(await gateway.reprocessor.reparse_with_advice(callback))
+        for callback in callbacks[:PREVIEWS_MAX]
+    ]
+    done = len(callbacks) <= PREVIEWS_MAX
     return ReplayManyOut(dry_run=True, task_id=None, previews=previews, done=done)
 
 
@@ -291,40 +308,37 @@ async def replay_many(
 async def replay(
     callback: CallbackOf, gateway: GatewayOf, body: ReplayIn | None = None
 ) -> ReplayOut:
-    """Verify, read and process a callback again; a dry run shows what would differ."""
+    """Verify, read and process a callback again. A dry run shows what would differ."""
     if body is not None and body.dry_run:
-        preview = preview_out(await gateway.reprocessor.reparse_with_advice(callback))
+        preview = _preview_out(await gateway.reprocessor.reparse_with_advice(callback))
         return ReplayOut(dry_run=True, callback=None, preview=preview, why=preview.why)
-    done = await gateway.reprocessor.reprocess(callback)
-    shown = CallbackOut.of(done.callback) if done.callback is not None else None
-    return ReplayOut(dry_run=False, callback=shown, preview=None, why=done.why)
+    result = await gateway.reprocessor.reprocess(callback)
+    processed = CallbackOut.of(result.callback) if result.callback is not None else None
+    return ReplayOut(dry_run=False, callback=processed, preview=None, why=result.why)
 
 
 def _members(callback: Callback) -> dict[str, Any]:
-    """Return a callback by the names of its shape."""
-    shown = callback._asdict()
-    del shown["app_id"]
-    times = {name: _time(shown[name]) for name in ("received_at", "processed_at", "retry_at")}
-    trust = callback.trust.word if callback.trust is not None else None
-    verdict = verdict_word(is_refused=callback.trust is None)
-    return shown | times | {"trust": trust, "verdict": verdict}
-
-
-def _time(at: Micros | None) -> datetime | None:
-    return to_datetime(at) if at is not None else None
+    """Return a callback by the names of `CallbackOut`."""
+    fields = callback._asdict()
+    del fields["app_id"]
+    times = {
+        name: optional_time(fields[name]) for name in ("received_at", "processed_at", "retry_at")
+    }
+    trust, verdict = _trust_word(callback), _verdict(callback)
+    return fields | times | {"trust": trust, "verdict": verdict}
 
 
 _DECIDED_ON_RECEIPT = (Outcome.UNAUTHENTICATED, Outcome.MALFORMED, Outcome.IGNORED)
 
 
-def preview_out(again: ReparsedCallback | UnreadableRequest) -> PreviewOut:
-    """Show how a stored callback reads now."""
-    callback = again.callback
-    if isinstance(again, UnreadableRequest):
+def _preview_out(reparsed: ReparsedCallback | UnreadableRequest) -> PreviewOut:
+    """Return what a stored callback says when it is read now."""
+    callback = reparsed.callback
+    if isinstance(reparsed, UnreadableRequest):
         return PreviewOut(
-            callback_id=callback.id, possible=False, why=again.why, reading=None, differences=[]
+            callback_id=callback.id, possible=False, why=reparsed.why, reading=None, differences=[]
         )
-    reading = again.reading
+    reading = reparsed.reading
     return PreviewOut(
         callback_id=callback.id,
         possible=reading.outcome is None,
@@ -335,17 +349,18 @@ def preview_out(again: ReparsedCallback | UnreadableRequest) -> PreviewOut:
 
 
 def _differences(callback: Callback, reading: CallbackReading) -> Iterator[DifferenceOut]:
-    """Compare what was found when it came with what is found now.
+    """Compare how a callback was read when it came with how it is read now.
 
-    What processing will make of it is decided on the state of that moment, so of outcomes only
-    those are compared that are known before.
+    Processing decides by the state at that time. So only outcomes that are decided before
+    processing are compared.
     """
-    at_the_door = callback.outcome if callback.outcome in _DECIDED_ON_RECEIPT else None
-    is_ours = at_the_door is not Outcome.IGNORED or callback.dedupe_key is None
+    outcome = callback.outcome if callback.outcome in _DECIDED_ON_RECEIPT else None
+    if outcome is Outcome.IGNORED and callback.dedupe_key is not None:
+        outcome = None  # processing ignored it
     pairs = (
         ("verdict", _verdict(callback), _verdict(reading)),
-        ("trust", _word(callback), _word(reading)),
-        ("outcome", at_the_door if is_ours else None, reading.outcome),
+        ("trust", _trust_word(callback), _trust_word(reading)),
+        ("outcome", outcome, reading.outcome),
         ("dedupeKey", callback.dedupe_key, reading.dedupe_key),
     )
     for name, before, after in pairs:
@@ -353,9 +368,9 @@ def _differences(callback: Callback, reading: CallbackReading) -> Iterator[Diffe
             yield DifferenceOut(name=name, before=before, after=after)
 
 
-def _verdict(found: Callback | CallbackReading) -> str:
-    return verdict_word(is_refused=found.trust is None)
+def _verdict(verified: Callback | CallbackReading) -> str:
+    return verdict_word(is_refused=verified.trust is None)
 
 
-def _word(found: Callback | CallbackReading) -> str | None:
-    return found.trust.word if found.trust is not None else None
+def _trust_word(verified: Callback | CallbackReading) -> str | None:
+    return verified.trust.word if verified.trust is not None else None

@@ -1,4 +1,4 @@
-"""What people may see of a callback: its request without secrets, its notices in plain JSON."""
+"""Callbacks as people may see them: requests without secrets, notices as plain JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from tillbell.model.callbacks import Notice
-from tillbell.providers.kit import reading
+from tillbell.providers.kit import reading as kit_reading
 from tillbell.providers.kit.base import Incoming, SourceSetup, Unreadable
 from tillbell.receive.source_cache import PATH, CompiledSource
 from tillbell.receive.verify_and_parse import CallbackReading
@@ -41,22 +41,27 @@ class ReadingOut(Out):
 
     verdict: str = Field(description="accepted or refused.")
     trust: str | None
-    why: str = Field(description="Of the verdict.")
+    why: str = Field(description="Reason for the verdict.")
     outcome: str | None = Field(description="null: it is processed.")
     outcome_why: str
     dedupe_key: str | None
-    notices: list[dict[str, Any]] = Field(description="What it says, in our words.")
+    notices: list[dict[str, Any]] = Field(description="What it says, in the terms of this API.")
 
 
 BODY_MAX = 262_144  # bytes of a body that are shown
 
-_HIDDEN = "Not shown: it cannot be read, so what is secret in it cannot be masked."
-_LONG = f"Not shown: it has more than {BODY_MAX} bytes."
+_HIDDEN = "Not shown: the body cannot be read, so its secrets cannot be masked."
+_NO_VALUE: tuple[Any, ...] = (None, (), {})
+_LONG = f"Not shown: the body has more than {BODY_MAX} bytes."
 
 
-def request_out(incoming: Incoming, live: CompiledSource | None) -> RequestOut:
-    """Show a request. What the adapter calls secret, and card numbers, are masked."""
-    names = _secret_names(live) if live is not None else frozenset()
+def request_out(incoming: Incoming, compiled: CompiledSource | None) -> RequestOut:
+    """Return a request in the shape that callers see.
+
+    Card numbers and the fields that the adapter declares secret are masked. Without a source,
+    which may be deleted, only card numbers and well-known secret headers are.
+    """
+    names = _secret_names(compiled) if compiled is not None else frozenset()
     path, mark, query = incoming.target.partition("?")
     body, note = _body(incoming, names)
     return RequestOut(
@@ -69,26 +74,27 @@ def request_out(incoming: Incoming, live: CompiledSource | None) -> RequestOut:
     )
 
 
-def _secret_names(live: CompiledSource) -> frozenset[str]:
-    provider = live.provider
+def _secret_names(compiled: CompiledSource) -> frozenset[str]:
+    """Return the names of secret fields and headers, in lower case."""
+    provider = compiled.provider
     declared = (
-        provider.declared_proof(SourceSetup((), live.config)).masked
+        provider.declared_proof(SourceSetup((), compiled.config)).masked
         if provider.declared_proof is not None
         else ()
     )
     return frozenset(name.lower() for name in (*provider.masked, *declared))
 
 
-def reading_out(found: CallbackReading) -> ReadingOut:
-    """Show what a callback says."""
+def reading_out(reading: CallbackReading) -> ReadingOut:
+    """Return what a callback says in the shape that callers see."""
     return ReadingOut(
-        verdict=verdict_word(is_refused=found.trust is None),
-        trust=found.trust.word if found.trust is not None else None,
-        why=found.verdict_why,
-        outcome=found.outcome,
-        outcome_why=found.why,
-        dedupe_key=found.dedupe_key,
-        notices=[notice_doc(notice) for notice in found.notices],
+        verdict=verdict_word(is_refused=reading.trust is None),
+        trust=reading.trust.word if reading.trust is not None else None,
+        why=reading.verdict_why,
+        outcome=reading.outcome,
+        outcome_why=reading.why,
+        dedupe_key=reading.dedupe_key,
+        notices=[notice_doc(notice) for notice in reading.notices],
     )
 
 
@@ -98,7 +104,7 @@ def verdict_word(*, is_refused: bool) -> str:
 
 
 def notice_doc(notice: Notice) -> dict[str, Any]:
-    """Write a notice as JSON; members without a value are left out."""
+    """Return a notice as JSON values. Members without a value are left out."""
     kind = type(notice).__name__.removesuffix("Notice").lower()
     doc: dict[str, Any] = mask_tree(_plain(notice))
     return {"kind": kind} | doc
@@ -107,7 +113,7 @@ def notice_doc(notice: Notice) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         members = value._asdict().items()
-        return {to_camel(k): _plain(v) for k, v in members if v not in (None, (), {})}
+        return {to_camel(name): _plain(item) for name, item in members if item not in _NO_VALUE}
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -125,9 +131,9 @@ def _plain(value: Any) -> Any:
 
 
 def _without_token(path: str) -> str:
-    head, found, rest = path.partition(PATH)
+    head, prefix, rest = path.partition(PATH)
     provider, slash, token = rest.partition("/")
-    return head + found + provider + slash + (MASK if token else "")
+    return head + prefix + provider + slash + (MASK if token else "")
 
 
 def _header(name: str, value: str, names: Collection[str]) -> str:
@@ -137,7 +143,7 @@ def _header(name: str, value: str, names: Collection[str]) -> str:
 
 
 def _body(incoming: Incoming, names: Collection[str]) -> tuple[str | None, str | None]:
-    """Return the body as it may be shown, or why it is not."""
+    """Return the masked body, or None and the reason why it is not shown."""
     if len(incoming.body) > BODY_MAX:
         return None, _LONG
     try:
@@ -154,11 +160,11 @@ def _masked_body(incoming: Incoming, names: Collection[str]) -> str:
     if not start:
         return ""
     if start in (b"{", b"["):
-        document = mask_tree(reading.json_value(incoming.body), names)
+        document = mask_tree(kit_reading.json_value(incoming.body), names)
         return json.dumps(document, ensure_ascii=False, default=_number)
     if start == b"<":
         return _masked_xml(incoming.body, names)
-    text = reading.text_of(incoming.body)
+    text = kit_reading.text_of(incoming.body)
     if "form" in kind or "=" in text:
         return _masked_form(text, names)
     if names:
@@ -167,7 +173,7 @@ def _masked_body(incoming: Incoming, names: Collection[str]) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return what has UTF-8: JSON may hold half a surrogate pair."""
+    """Return the text without what UTF-8 cannot write: JSON may have half a surrogate pair."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -180,17 +186,17 @@ def _masked_form(text: str, names: Collection[str]) -> str:
     if not text:
         return ""
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=reading.FIELDS_MAX)
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=kit_reading.FIELDS_MAX)
     except ValueError as error:
         raise Unreadable("Too many fields.") from error
-    shown = [(n, MASK if n.lower() in names else mask_text(v)) for n, v in pairs]
-    return urlencode(shown, safe="*/:@ ,")
+    masked = [(name, MASK if name.lower() in names else mask_text(value)) for name, value in pairs]
+    return urlencode(masked, safe="*/:@ ,")
 
 
 def _masked_xml(body: bytes, names: Collection[str]) -> str:
     from xml.etree.ElementTree import tostring
 
-    root = reading.xml(body)
+    root = kit_reading.xml(body)
     for element in root.iter():
         _mask_element(element, names)
     return tostring(root, encoding="unicode")
@@ -205,5 +211,5 @@ def _mask_element(element: Element, names: Collection[str]) -> None:
 
 
 def _local(tag: object) -> str:
-    """Return a tag's name without its namespace, in lower case."""
+    """Return the name of a tag without its namespace, in lower case."""
     return str(tag).rpartition("}")[2].lower()

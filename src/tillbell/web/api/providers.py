@@ -1,4 +1,4 @@
-"""Providers whose callbacks are understood, the same for everybody."""
+"""Providers whose callbacks are understood. They are the same for all applications."""
 
 from __future__ import annotations
 
@@ -42,15 +42,17 @@ class ProviderOut(Out):
     title: str
     about: str
     confidence: str
-    trust: str = Field(description="Of its callbacks, when a secret is set.")
-    trust_without_secret: str | None = Field(description="null: without one they are refused.")
-    secret: str | None = Field(description="Where its secret is found; null: it has none.")
+    trust: str = Field(description="What its callbacks prove when a secret is set.")
+    trust_without_secret: str | None = Field(
+        description="Without a secret; null: they are refused."
+    )
+    secret: str | None = Field(description="Where to find its secret; null: it has none.")
     secret_required: bool
     answers: str
     methods: list[str]
     settings: list[SettingOut]
     cases: list[CaseOut]
-    bulk: bool = Field(description="Many and of little value: kept off the way of money.")
+    bulk: bool = Field(description="Many callbacks that move no money; others are processed first.")
     note: str
 
 
@@ -67,9 +69,9 @@ class ProvidersOut(Out):
 
 @router.get("", dependencies=READ)
 async def list_(gateway: GatewayOf) -> ProvidersOut:
-    """List providers with the settings that a source of each understands."""
-    known = gateway.source_cache.providers
-    return ProvidersOut(data=[provider_out(known[name]) for name in sorted(known)])
+    """List providers with the settings that a source of each can have."""
+    providers = gateway.source_cache.providers
+    return ProvidersOut(data=[provider_out(providers[name]) for name in sorted(providers)])
 
 
 @router.get("/{name}", dependencies=READ)
@@ -84,7 +86,7 @@ async def get(
 
 
 def provider_out(provider: Provider) -> ProviderOut:
-    """Show a provider."""
+    """Return a provider in the shape that callers see."""
     rule, bare = provider.secret, provider.bare_trust
     return ProviderOut(
         name=provider.name,
@@ -98,7 +100,10 @@ def provider_out(provider: Provider) -> ProviderOut:
         answers=provider.answers,
         methods=sorted(provider.methods),
         settings=[_setting_out(setting) for setting in settings_of(provider)],
-        cases=[CaseOut(name=n, about=s.about) for n, s in samples(provider.name).items()],
+        cases=[
+            CaseOut(name=name, about=sample.about)
+            for name, sample in samples(provider.name).items()
+        ],
         bulk=provider.is_bulk,
         note=provider.note,
     )

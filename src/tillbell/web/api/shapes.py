@@ -9,6 +9,8 @@ from typing import Annotated, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from tillbell.clock import Micros, to_datetime
+
 T = TypeVar("T")
 
 Uid = Annotated[str, Field(pattern=r"^[a-zA-Z0-9\-_.]+$", min_length=1, max_length=256)]
@@ -23,6 +25,11 @@ Metadata = Annotated[
     ],
     Field(max_length=50),
 ]
+
+
+def optional_time(at: Micros | None) -> datetime | None:
+    """Return a time of ours as shapes have it; None for None."""
+    return to_datetime(at) if at is not None else None
 
 
 class In(BaseModel):

@@ -1,4 +1,4 @@
-"""Sources of an application: who sends us callbacks."""
+"""Sources of an application: each is one configured sender of callbacks at one provider."""
 
 from __future__ import annotations
 
@@ -30,29 +30,30 @@ from tillbell.web.api.endpoints import WEEK_S
 from tillbell.web.api.masked_callback import ReadingOut, reading_out
 from tillbell.web.api.paging import OrderedPageOf, list_page, row_id
 from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, app_write, resource
-from tillbell.web.api.shapes import Flag, In, Listed, Metadata, Name, Out, Uid
+from tillbell.web.api.shapes import Flag, In, Listed, Metadata, Name, Out, Uid, optional_time
 
 SecretText = Annotated[str, Field(max_length=8192)]
 Config = Annotated[dict[str, Any], Field(max_length=100)]
 
 
 class SourceFields(In):
-    """What a source body may say besides its provider. Members left out are told from null."""
+    """Members of every source body. A member that is left out is not the same as null."""
 
     uid: Uid | None = None
     config: Config | None = Field(
-        default=None, description="What the provider's adapter needs; see `GET /provider`."
+        default=None, description="Settings of the provider's adapter; `GET /provider` lists them."
     )
     default: Flag | None = Field(
-        default=None, description="Serves the provider's URL without a token; one for each."
+        default=None,
+        description="Use the provider's URL without a token; one source of a provider can.",
     )
     disabled: Flag | None = Field(
-        default=None, description="Its callbacks are stored and answered, and cause nothing."
+        default=None, description="Its callbacks are stored and answered, but not processed."
     )
     metadata: Metadata | None = None
 
     def changes(self) -> SourceChanges:
-        """Return what it names as fields of the record; what is left out stays."""
+        """Return the named members as fields of the record; what is left out stays."""
         named = self.model_fields_set
         fields: dict[str, Any] = {name: getattr(self, name) for name in named & {"uid", "name"}}
         if "metadata" in named:
@@ -70,22 +71,22 @@ class SourceIn(SourceFields):
     name: Name
     provider: Name
     secrets: Annotated[list[SecretText], Field(max_length=5)] = Field(
-        default_factory=list, description="Current first. They are never shown again."
+        default_factory=list, description="The current one first. They are never shown again."
     )
 
 
 class SourcePatch(SourceFields):
-    """What is to change. Of `config` only the members named; null clears one."""
+    """Changes to a source. Of `config` only the named members change; null clears one."""
 
     name: Name = ""
 
 
 class SourceRotateIn(In):
-    """A new secret, as the provider gave it."""
+    """A new secret from the provider."""
 
     secret: SecretText
     grace_period_seconds: Annotated[int, Field(strict=True, ge=0, le=WEEK_S)] | None = Field(
-        default=None, description="How long the old one is accepted too."
+        default=None, description="How long the old secret is accepted too; default: a day."
     )
 
 
@@ -96,23 +97,23 @@ class SourceOut(Out):
     uid: str | None
     name: str
     provider: str
-    url: str = Field(description="What is entered at the provider.")
+    url: str = Field(description="The URL to enter at the provider.")
     path: str
     token: str
     default: bool
     disabled: bool
-    trust: str = Field(description="How well its callbacks prove who sent them.")
-    allows: str = Field(description="What that is enough for.")
-    answers: str = Field(description="What the provider is told.")
+    trust: str = Field(description="How well its callbacks prove their sender.")
+    allows: str = Field(description="What this proof is enough for.")
+    answers: str = Field(description="What its callbacks are answered.")
     methods: list[str]
-    confidence: str = Field(description="How sure we are of the provider's format.")
-    note: str = Field(description="What is not known of it.")
-    problem: str | None = Field(description="Why it cannot be used at present.")
+    confidence: str = Field(description="How certain the provider's format is.")
+    note: str = Field(description="What is not known about the format.")
+    problem: str | None = Field(description="Why it does not work at present; null: it works.")
     secret_expiries: list[datetime | None] = Field(
-        description="When each secret ends, newest first; null: it does not."
+        description="When each secret expires, newest first; null: never."
     )
-    config: dict[str, Any] = Field(description="Without what is secret.")
-    secret_settings: list[str] = Field(description="Members of `config` that are set and secret.")
+    config: dict[str, Any] = Field(description="Without its secret members.")
+    secret_settings: list[str] = Field(description="Secret members of `config` that are set.")
     metadata: dict[str, str]
     version: int
     created_at: datetime
@@ -123,32 +124,33 @@ class TestIn(In):
     """A callback to simulate, signed as the provider would sign it."""
 
     case: Name | None = Field(
-        default=None, description="One of the provider's; default: its first, without `fields`."
+        default=None,
+        description="A case of the provider. Default without `fields`: the first.",
     )
     fields: dict[str, Any] = Field(
-        default_factory=dict, description="What its body says; over those of the case."
+        default_factory=dict, description="Members of its body; they replace those of the case."
     )
     method: Annotated[str, Field(pattern="^[A-Z]{3,7}$")] | None = None
     query: dict[str, str] = Field(default_factory=dict)
     headers: dict[str, str] = Field(default_factory=dict)
     id: Annotated[str, Field(max_length=256)] | None = Field(
-        default=None, description="Of the event, where it is no field."
+        default=None, description="Event id, if it is not one of the fields."
     )
-    dry_run: Flag = Field(default=True, description="false: it is stored and processed for real.")
+    dry_run: Flag = Field(default=True, description="false: the callback is stored and processed.")
 
 
 class TestOut(Out):
-    """What became of a simulated callback."""
+    """The result of a simulated callback."""
 
     reading: ReadingOut
-    answer_status: int = Field(description="What the provider would be told.")
+    answer_status: int = Field(description="What the provider would be answered.")
     answer_body: str
-    callback_id: str | None = Field(description="null: a dry run.")
+    callback_id: str | None = Field(description="null after a dry run.")
 
 
 router = resource("/app/{app_id}/source", "Source")
 
-# Not for portal tokens: a source's URL is as good as a password where nothing is signed.
+# Not for portal tokens: where nothing is signed, the URL of a source is a password.
 READ = app_read("source", None)
 WRITE = app_write("source")
 
@@ -159,10 +161,10 @@ async def the_source(
     gateway: GatewayOf,
 ) -> CompiledSource:
     """Give the source of the path."""
-    live = gateway.source_cache.find(app.id, source_id)
-    if live is None:
+    compiled = gateway.source_cache.find(app.id, source_id)
+    if compiled is None:
         raise NotFound("There is no such source.")
-    return live
+    return compiled
 
 
 async def the_source_settings(gateway: GatewayOf) -> SourceSettings:
@@ -180,8 +182,8 @@ async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> 
     sources = await list_page(
         lambda page: gateway.database.list(Source, app.id, page), page, row_id
     )
-    compiled = [gateway.source_cache.compiled(source.id) for source in sources.rows]
-    return sources.showing([source_out(gateway, source) for source in compiled if source])
+    in_use = [gateway.source_cache.compiled(source.id) for source in sources.rows]
+    return sources.showing([source_out(gateway, compiled) for compiled in in_use if compiled])
 
 
 @router.post("", status_code=201, dependencies=WRITE)
@@ -189,90 +191,86 @@ async def create(
     app: ApplicationOf, body: SourceIn, settings: SettingsOf, gateway: GatewayOf
 ) -> SourceOut:
     """Add a source. The answer has the URL to enter at the provider."""
-    return source_out(
-        gateway,
-        await settings.create(app.id, body.provider, body.secrets, body.changes()),
-    )
+    created = await settings.create(app.id, body.provider, body.secrets, body.changes())
+    return source_out(gateway, created)
 
 
 @router.get("/{source_id}", dependencies=READ)
-async def get(source: SourceOf, gateway: GatewayOf) -> SourceOut:
+async def get(compiled: SourceOf, gateway: GatewayOf) -> SourceOut:
     """Show a source."""
-    return source_out(gateway, source)
+    return source_out(gateway, compiled)
 
 
 @router.patch("/{source_id}", dependencies=WRITE)
 async def patch(
-    source: SourceOf, body: SourcePatch, settings: SettingsOf, gateway: GatewayOf
+    compiled: SourceOf, body: SourcePatch, settings: SettingsOf, gateway: GatewayOf
 ) -> SourceOut:
-    """Change some of a source."""
-    return source_out(
-        gateway, await settings.patch(source.source.scope, source.source.id, body.changes())
-    )
+    """Change the named members of a source."""
+    source = compiled.source
+    return source_out(gateway, await settings.patch(source.scope, source.id, body.changes()))
 
 
 @router.delete("/{source_id}", status_code=204, dependencies=WRITE, response_model=None)
-async def delete(source: SourceOf, settings: SettingsOf) -> Response:
-    """Remove a source; its URL is unknown from now on. What it sent stays in the log."""
-    await settings.remove(source.source.scope, source.source.id)
+async def delete(compiled: SourceOf, settings: SettingsOf) -> Response:
+    """Delete a source. Its URL stops working; its callbacks stay in the log."""
+    await settings.remove(compiled.source.scope, compiled.source.id)
     return Response(status_code=204)
 
 
 @router.post("/{source_id}/secret/rotate", dependencies=WRITE)
 async def rotate_secret(
-    source: SourceOf, body: SourceRotateIn, settings: SettingsOf, gateway: GatewayOf
+    compiled: SourceOf, body: SourceRotateIn, settings: SettingsOf, gateway: GatewayOf
 ) -> SourceOut:
-    """Use a new secret; for a day (or the grace period) the old one is accepted too."""
+    """Use a new secret. The old one is accepted too, for a day or the grace period."""
     rotated = await settings.rotate(
-        source.source.scope, source.source.id, body.secret, body.grace_period_seconds
+        compiled.source.scope, compiled.source.id, body.secret, body.grace_period_seconds
     )
     return source_out(gateway, rotated)
 
 
 @router.post("/{source_id}/test", dependencies=WRITE)
-async def test(source: SourceOf, body: TestIn, gateway: GatewayOf) -> TestOut:
-    """Send a callback as the provider would, signed with the source's secret."""
-    return await simulate(gateway, source, body)
+async def test(compiled: SourceOf, body: TestIn, gateway: GatewayOf) -> TestOut:
+    """Simulate a callback of the provider, signed with the source's secret.
 
-
-async def simulate(gateway: Gateway, live: CompiledSource, body: TestIn) -> TestOut:
-    """Sign, verify and read a callback; store and process it too, unless it is a dry run."""
-    incoming = _signed(gateway, live, body)
-    reading = await asyncio.to_thread(add_advice, live, incoming, verify_and_parse(live, incoming))
-    answer = answer_to(live, incoming, reading.intake_status)
-    stored = None
+    Unless it is a dry run, it is stored and processed too.
+    """
+    incoming = _signed(gateway, compiled, body)
+    reading = verify_and_parse(compiled, incoming)
+    reading = await asyncio.to_thread(add_advice, compiled, incoming, reading)
+    answer = answer_to(compiled, incoming, reading.intake_status)
+    callback = None
     if not body.dry_run:
-        stored = await gateway.receiver.store_reading(live, incoming, reading)
+        callback = await gateway.receiver.store_reading(compiled, incoming, reading)
     return TestOut(
         reading=reading_out(reading),
         answer_status=answer.status,
         answer_body=answer.body.decode("utf-8", "replace"),
-        callback_id=stored.id if stored is not None else None,
+        callback_id=callback.id if callback is not None else None,
     )
 
 
-def _signed(gateway: Gateway, live: CompiledSource, body: TestIn) -> Incoming:
+def _signed(gateway: Gateway, compiled: CompiledSource, body: TestIn) -> Incoming:
     now = gateway.clock.now()
-    case = _case(live.provider, body)._replace(at=now)
+    case = _case(compiled.provider, body)._replace(at=now)
     try:
-        url = source_out(gateway, live).url
-        return live.provider.sign(case, live.setup_at(now), url)._replace(received_at=now)
-    except Exception as error:  # whatever the fields lack, the adapter finds it
-        what = f"cannot be made of these fields: {type(error).__name__}"
-        raise Invalid(Problem(("body", "fields"), what, "case")) from error
+        url = source_out(gateway, compiled).url
+        return compiled.provider.sign(case, compiled.setup_at(now), url)._replace(received_at=now)
+    except Exception as error:  # adapters fail in many ways when a field is missing or odd
+        problem = f"no callback can be made of these fields ({type(error).__name__}); check them"
+        raise Invalid(Problem(("body", "fields"), problem, "case")) from error
 
 
 def _case(provider: Provider, body: TestIn) -> SimulationCase:
-    """Return the case that is named, or the first, changed as the body says."""
-    known = samples(provider.name)
-    if body.case is not None and body.case not in known:
-        what = f"unknown case; there are {', '.join(known) or 'none'}"
-        raise Invalid(Problem(("body", "case"), what, "case"))
-    named = body.case if body.case or body.fields else next(iter(known), None)
-    usual = "POST" if "POST" in provider.methods else min(provider.methods)
-    base = known[named].case if named is not None else SimulationCase({}, usual)
+    """Return the named case, or the first, with the changes of the body."""
+    cases = samples(provider.name)
+    if body.case is not None and body.case not in cases:
+        problem = f"unknown case; the provider has {', '.join(cases) or 'none'}"
+        raise Invalid(Problem(("body", "case"), problem, "case"))
+    name = body.case if body.case or body.fields else next(iter(cases), None)
+    method = "POST" if "POST" in provider.methods else min(provider.methods)
+    base = cases[name].case if name is not None else SimulationCase({}, method)
     return base._replace(
-        fields=_over(base.fields, body.fields),
+        fields=_replaced(base.fields, body.fields),
         method=body.method or base.method,
         query={**base.query, **body.query},
         headers={**base.headers, **body.headers},
@@ -280,27 +278,24 @@ def _case(provider: Provider, body: TestIn) -> SimulationCase:
     )
 
 
-def _over(fields: Any, changes: dict[str, Any]) -> Any:
-    """Return a case's fields with some changed; a case may be a list, which is sent as it is."""
+def _replaced(fields: Any, changes: dict[str, Any]) -> Any:
+    """Return the fields of a case with these changes. A case that is a list is not changed."""
     return {**fields, **changes} if isinstance(fields, dict) else fields
 
 
 _UNSIGNED = {
-    ConfirmationPolicy.PULL: (
-        "Money moves after the provider, asked at `lookupUrl`, has confirmed it."
-    ),
+    ConfirmationPolicy.PULL: "Money moves after the provider has confirmed it at `lookupUrl`.",
     ConfirmationPolicy.REVIEW: "Money moves after a person has confirmed it.",
-    ConfirmationPolicy.TRUST: "Money moves by itself: its owner chose to believe it unproven.",
+    ConfirmationPolicy.TRUST: "Money moves without proof: its owner chose to allow this.",
 }
 
 
-def source_out(gateway: Gateway, live: CompiledSource) -> SourceOut:
-    """Show a source. The path of a default one is the provider's, without a token."""
-    source, provider = live.source, live.provider
+def source_out(gateway: Gateway, compiled: CompiledSource) -> SourceOut:
+    """Return a source in the shape that callers see. A default source has a path without token."""
+    source, provider = compiled.source, compiled.provider
     token = gateway.source_cache.token(source)
     path = path_of(source.provider, None if source.is_default else token)
-    told = _trust_text(live)
-    trust = told.trust
+    proof = _proof(compiled)
     settings = gateway.settings
     return SourceOut(
         id=source.id,
@@ -312,17 +307,14 @@ def source_out(gateway: Gateway, live: CompiledSource) -> SourceOut:
         token=token,
         default=source.is_default,
         disabled=not source.is_enabled,
-        trust=trust.word if trust is not None else "refused",
-        allows=_allows(trust, live),
-        answers=told.answers,
+        trust=proof.trust.word if proof.trust is not None else "refused",
+        allows=_allows(proof.trust, compiled),
+        answers=proof.answers,
         methods=sorted(provider.methods),
         confidence=provider.confidence,
-        note=told.note,
-        problem=live.problem or None,
-        secret_expiries=[
-            to_datetime(secret.expires_at) if secret.expires_at is not None else None
-            for secret in source.secrets
-        ],
+        note=proof.note,
+        problem=compiled.problem or None,
+        secret_expiries=[optional_time(secret.expires_at) for secret in source.secrets],
         config=source.config,
         secret_settings=sorted(source.sealed_config),
         metadata=source.metadata,
@@ -332,21 +324,22 @@ def source_out(gateway: Gateway, live: CompiledSource) -> SourceOut:
     )
 
 
-def _trust_text(live: CompiledSource) -> DeclaredProof:
-    """Say what a source proves and is answered: its adapter's word, or its owner's."""
-    provider = live.provider
+def _proof(compiled: CompiledSource) -> DeclaredProof:
+    """Return what callbacks of a source prove and how they are answered."""
+    provider = compiled.provider
     if provider.declared_proof is not None:
         return provider.declared_proof(
-            SourceSetup(tuple(text for text, _ in live.secrets), live.config)
+            SourceSetup(tuple(text for text, _ in compiled.secrets), compiled.config)
         )
-    has_proof = bool(live.source.secrets) or provider.secret is None
+    has_proof = bool(compiled.source.secrets) or provider.secret is None
     trust = provider.best_trust if has_proof else provider.bare_trust
     return DeclaredProof(trust, provider.answers, provider.note)
 
 
-def _allows(trust: Trust | None, live: CompiledSource) -> str:
+def _allows(trust: Trust | None, compiled: CompiledSource) -> str:
+    """Return what callbacks with this trust may do."""
     if trust is None:
         return "Nothing: without a secret every callback is refused."
     if trust is Trust.SIGNED:
         return "Money moves by itself."
-    return _UNSIGNED[confirmation_policy(live.config)]
+    return _UNSIGNED[confirmation_policy(compiled.config)]
