@@ -13,33 +13,33 @@ class Trips:
     count = 0
 
 
-class CountedBurst(Pipeline):
-    """A burst that counts its exchanges."""
+class CountedPipeline(Pipeline):
+    """A pipeline that counts how often it waits for the server."""
 
     def sync(self) -> None:
-        """See `Pipeline.sync`."""
+        """Send what is queued and read the answers: one round trip."""
         Trips.count += 1
-        super().exchange()
+        super().sync()
 
 
-class CountedLink(PostgresConnection):
-    """A link that counts how often it waits for the server."""
+class CountedConnection(PostgresConnection):
+    """A connection that counts how often it waits for the server."""
 
     def enable_pipeline(self) -> None:
-        """See `PostgresConnection.enable_pipeline`."""
-        super().own()
-        self._pipeline = CountedBurst(self.connection, self.connection.patience_s)
+        """Use a pipeline that counts."""
+        super().enable_pipeline()
+        self._pipeline = CountedPipeline(self.connection, self.connection.patience_s)
 
     def execute_script(self, text: str) -> None:
-        """See `DbConnection.execute_script`."""
+        """Execute statements without bindings: one round trip."""
         Trips.count += 1
-        super().script(text)
+        super().execute_script(text)
 
 
 class CountedDatabase(PostgresDatabase):
-    """The store, on counted links."""
+    """The store, on counted connections."""
 
     def _connect(self) -> PostgresConnection:
-        link = CountedLink(connect_postgres(self._url).connection)
-        link.enable_pipeline()
-        return link
+        connection = CountedConnection(connect_postgres(self._url).connection)
+        connection.enable_pipeline()
+        return connection

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from statistics import median
 from typing import NamedTuple, TypeVar
 
@@ -61,11 +62,10 @@ class Probe:
             await self._cycle("1 deep lane × 500", {lane(DEEP): BATCH})
             await self._cycle("1 lane × 500, all due at once", {lane(EQUAL): BATCH})
             chosen = self._lanes(BATCH)
-            await self._timed("next_due of 500 lanes", lambda c=chosen: self.store.next_due(c))  # type: ignore[misc]
+            await self._timed("next_due of 500 lanes", partial(self.store.next_due, chosen))
             after = endpoint_id(self._random.randrange(self.filling.endpoints))
-            await self._timed(
-                "a page of 5,000 lanes", lambda a=after: self.store.due_lanes(a, PAGE)
-            )  # type: ignore[misc]
+            page = partial(self.store.due_lanes, after, PAGE)
+            await self._timed("a page of 5,000 lanes", page)
             await self._timed("all lanes, page by page", self._sweep)
         return [_timing(name, taken[1:]) for name, taken in self._taken.items()]
 

@@ -6,6 +6,7 @@ import doctest
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -14,7 +15,7 @@ from bench import figures, lines, message, page, table
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_a_payload_carries_its_number_and_every_byte_counts():
+def test_a_payload_carries_its_number_and_every_byte_counts() -> None:
     body = message.body_of(1234)
     assert len(body) == message.BODY_BYTES
     assert message.sequence_of(body) == 1234
@@ -23,7 +24,7 @@ def test_a_payload_carries_its_number_and_every_byte_counts():
         assert message.sequence_of(altered) == -1
 
 
-def test_ratios_compare_with_the_best_variant_of_the_same_round():
+def test_ratios_compare_with_the_best_variant_of_the_same_round() -> None:
     rounds = [
         {"throughput": {"per_s": 1000.0}, "celery-prefork-2": {"per_s": 10.0},
          "celery-prefork-8": {"per_s": 20.0}},
@@ -34,23 +35,23 @@ def test_ratios_compare_with_the_best_variant_of_the_same_round():
     assert found["Tillbell against the best Celery"] == figures.Spread(40.0, 30.0, 50.0, 2)
 
 
-def test_cases_that_did_not_run_leave_no_lines():
+def test_cases_that_did_not_run_leave_no_lines() -> None:
     assert all(table.figures(part, [{}]) == [] for part in lines.PARTS.values())
 
 
-def test_the_page_has_a_place_for_every_part():
+def test_the_page_has_a_place_for_every_part() -> None:
     text = page.PAGE.read_text()
     for part in lines.PARTS:
         assert "measured anew" in page.replaced(text, part, "measured anew")
 
 
 @pytest.mark.parametrize("module", [figures, page, table])
-def test_examples_in_docstrings_are_true(module):
+def test_examples_in_docstrings_are_true(module: ModuleType) -> None:
     assert doctest.testmod(module).failed == 0
 
 
 @pytest.mark.slow
-def test_a_quick_run_of_every_case_of_the_gateway_ends_well():
+def test_a_quick_run_of_every_case_of_the_gateway_ends_well() -> None:
     command = [sys.executable, "-m", "bench", "--quick", "gateway"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
@@ -71,7 +72,7 @@ def remade(**options: object) -> bytes:
         ({"body": remade(separators=(",", ":"), ensure_ascii=False)}, "spaces removed"),
     ],
 )
-def test_the_mistake_is_named(change: dict[str, object], said: str) -> None:
+def test_the_mistake_is_named(change: dict[str, Any], said: str) -> None:
     found = explain_signature(GOOD._replace(**change), NOW)
     assert not found.is_valid
     assert any(said in cause for cause in found.causes), found.causes

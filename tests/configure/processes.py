@@ -22,7 +22,10 @@ from tillbell.counters import Meters
 from tillbell.deliver.compiled_endpoint import EndpointCompiler
 from tillbell.deliver.config_cache import ConfigCache
 from tillbell.deliver.endpoint_health import EndpointHealthMonitor
+from tillbell.deliver.handshake import Handshake
 from tillbell.http.address_policy import AddressPolicy
+from tillbell.http.client import HttpClient
+from tillbell.http.resolver import Resolver
 from tillbell.ids import IdMaker
 from tillbell.model.records import Record
 from tillbell.providers import PROVIDERS
@@ -73,10 +76,12 @@ class Interrupted:
             await act()
 
 
-class Agreeing:
+class AgreeingHandshake(Handshake):
     """A handshake that every receiver agrees to; something may happen while it is under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: AddressPolicy, clock: ManualClock) -> None:
+        sender = HttpClient(policy, Resolver(()), clock)
+        super().__init__(sender, policy, "", "")
         self.meanwhile: Act | None = None
 
     async def refusal(self, _: str) -> str | None:
@@ -95,8 +100,8 @@ class Process:
         self.clock = clock
         self.vault = Vault.from_settings(settings)
         self.store: Any = Interrupted(database)
-        self.handshake: Any = Agreeing()
         policy = AddressPolicy(settings.allowed_cidrs, allow_http=True)
+        self.handshake = AgreeingHandshake(policy, clock)
         self.compile = EndpointCompiler(settings, self.vault, policy).compile
         self.directory = ConfigCache(self.store, self.compile, clock)
         self.sources = SourceCache(self.directory, self.vault, PROVIDERS)

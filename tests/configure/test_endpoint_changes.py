@@ -85,7 +85,7 @@ def attempted(result: Result, failing_since: int | None = None) -> Change:
         called = Endpoint(id=thing.id, scope=thing.scope, url=URL)
         since = now - failing_since if failing_since is not None else None
         health = EndpointHealth(id=thing.id, scope=thing.scope, failing_since=since)
-        lane = Lane(process.compile(called), health)
+        lane = Lane(process.compile(called), health, window=0)
         message = Message("msg_1", thing.scope, "order.paid", now)
         state = DeliveryState.FAILED
         delivery = Delivery("dlv_1", thing.scope, thing.id, message.id, "", state, now, now)

@@ -45,17 +45,17 @@ def rows_after_cut(folder: Path, synchronous: str) -> int:
 
 
 @needs_strace
-def test_a_power_cut_spares_what_was_synced(tmp_path):
+def test_a_power_cut_spares_what_was_synced(tmp_path: Path) -> None:
     assert rows_after_cut(tmp_path, "FULL") == 50
 
 
 @needs_strace
-def test_a_power_cut_takes_what_was_not_synced(tmp_path):
+def test_a_power_cut_takes_what_was_not_synced(tmp_path: Path) -> None:
     assert rows_after_cut(tmp_path, "NORMAL") < 50
 
 
 @pytest.mark.slow
-def test_the_kill_loop_holds_for_three_kills():
+def test_the_kill_loop_holds_for_three_kills() -> None:
     command = [sys.executable, "-m", "tests.crash", "kill-loop", "--cycles", "3", "--seed", "7"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

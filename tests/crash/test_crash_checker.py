@@ -105,14 +105,14 @@ def forget_a_delivery(evidence: Evidence) -> None:
         (forget_a_delivery, "I12"),
     ],
 )
-def test_a_disagreement_is_a_violation(spoil: Callable[[Evidence], None], invariant: str):
+def test_a_disagreement_is_a_violation(spoil: Callable[[Evidence], None], invariant: str) -> None:
     evidence = agreeing()
     assert violations(evidence) == []
     spoil(evidence)
     assert any(found.startswith(invariant) for found in violations(evidence))
 
 
-def test_a_second_delivery_after_a_kill_is_allowed_if_the_attempt_shows_as_interrupted():
+def test_a_second_delivery_after_a_kill_is_allowed_if_the_attempt_shows_as_interrupted() -> None:
     evidence = agreeing()
     evidence.lines.append(line(20))
     evidence.account.attempts[PAIR].append(Tried("atmpt_2", 0, interrupted=True))
@@ -120,7 +120,7 @@ def test_a_second_delivery_after_a_kill_is_allowed_if_the_attempt_shows_as_inter
     assert violations(evidence) == []
 
 
-def test_a_delivery_shown_as_failed_need_not_have_arrived():
+def test_a_delivery_shown_as_failed_need_not_have_arrived() -> None:
     evidence = agreeing()
     evidence.lines.clear()
     evidence.account.attempts.clear()

@@ -26,7 +26,7 @@ TAKEN_OVER_S = 20.0
 GROWTH_MB = 50.0  # of each process
 CALM_S = 5.0
 AFTER_S = 20.0  # so long what a cut did is still looked at
-_WAYS = (BOTH, (Way.TO_SERVER,), (Way.FROM_SERVER,))
+_WAYS: tuple[tuple[Way, ...], ...] = (BOTH, (Way.TO_SERVER,), (Way.FROM_SERVER,))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from tests.crash.accounts import Account, Tried
 from tests.crash.checker import Evidence, Hurt
 from tests.crash.producer import Answered
 from tests.crash.report import Report
+from tests.crash.stage import SCHEDULE
 from tests.crash.truth import Line
 from tests.faults import clocks, measures
 from tests.faults.crew import BEHAVIOURS
@@ -73,7 +74,7 @@ def test_a_late_refusal_is_a_violation_only_while_the_database_is_away() -> None
 
 
 def test_a_retry_before_its_time_is_seen() -> None:
-    steps_s = [float(step) for step in clocks.SCHEDULE.split(",")]
+    steps_s = [float(step) for step in SCHEDULE.split(",")]
     in_time = [line(0), line(steps_s[0]), line(steps_s[0] + steps_s[1])]
 
     assert clocks.early(evidence(*in_time)) == []

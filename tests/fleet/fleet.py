@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
@@ -23,6 +24,7 @@ from tillbell.testing import Receiver
 from tillbell.vault import Secret
 
 APP = Application(id="app_1", name="shop", uid="shop")
+T = TypeVar("T")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 KEY = "9f3c5b1e7a2d48f6b0c1d2e3f4a5968778695a4b3c2d1e0f1a2b3c4d5e6f7081"
 
@@ -95,7 +97,9 @@ class FleetOf:
 
     async def knows(self, gateway: Gateway, endpoint_id: str) -> Endpoint:
         """Wait until a gateway knows an endpoint that another one made."""
-        return await eventually(lambda: gateway.config_cache.endpoint(APP.id, endpoint_id))
+        known = await eventually(lambda: gateway.config_cache.endpoint(APP.id, endpoint_id))
+        assert known is not None
+        return known
 
     def owner(self, endpoint_id: str) -> Gateway:
         """Return who makes an endpoint's deliveries; all must agree."""
@@ -106,7 +110,10 @@ class FleetOf:
     async def agreed(self, count: int) -> None:
         """Wait until everybody knows of that many that send."""
         for gateway in self.gateways:
-            await eventually(lambda g=gateway: _is(len(g.cluster.workers) == count))
+            await eventually(partial(self._has_workers, gateway, count))
+
+    async def _has_workers(self, gateway: Gateway, count: int) -> bool:
+        return len(gateway.cluster.workers) == count
 
     async def attempts_of(self, message: Message) -> int:
         """Count the attempts of a message's deliveries."""
@@ -131,13 +138,9 @@ async def publish_surely(by: Gateway, draft: MessageDraft) -> None:
             return
 
 
-async def eventually(look: Callable[[], Any]) -> Any:
+async def eventually(look: Callable[[], Awaitable[T]]) -> T:
     """Look until there is something, which other processes decide when."""
     async with asyncio.timeout(PATIENCE_S):
         while not (found := await look()):
             await asyncio.sleep(0.01)
         return found
-
-
-async def _is(what: bool) -> bool:
-    return what

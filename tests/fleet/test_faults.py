@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -88,7 +89,7 @@ async def all_delivered(fleet: FleetOf, messages: list[Message]) -> None:
 
     await eventually(have_arrived)
     for message in messages:
-        await eventually(lambda message=message: fleet.attempts_of(message))
+        await eventually(partial(fleet.attempts_of, message))
         assert await fleet.attempts_of(message) == 1
 
 

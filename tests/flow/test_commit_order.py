@@ -54,9 +54,8 @@ async def test_a_poller_skips_nothing_while_sixteen_write(world: World) -> None:
         _publish(world, EACH) if number % 2 else _decide(world, EACH, chance)
         for number in range(WRITERS)
     ]
-    seen, *_ = await asyncio.wait_for(
-        asyncio.gather(_poll(world, WRITERS * EACH), *work), timeout=PATIENCE_S
-    )
+    async with asyncio.timeout(PATIENCE_S):
+        seen, _ = await asyncio.gather(_poll(world, WRITERS * EACH), asyncio.gather(*work))
 
     assert len(set(seen)) == WRITERS * EACH
     assert seen == sorted(seen)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
 from tests.flow.world import World
-from tillbell.deliver.compiled_endpoint import EndpointCompiler
+from tillbell.deliver.compiled_endpoint import CompiledEndpoint, EndpointCompiler
 from tillbell.deliver.config_cache import ConfigCache
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.sources import Source
@@ -24,6 +25,11 @@ ENDPOINT = Endpoint(
 
 def moved(endpoint: Endpoint) -> Endpoint:
     return msgspec.structs.replace(endpoint, url="https://new.example/")
+
+
+def compiler_of(world: World) -> Callable[[Endpoint], CompiledEndpoint]:
+    gateway = world.gateway
+    return EndpointCompiler(gateway.settings, gateway.vault, gateway.policy).compile
 
 
 class SlowRegistry:
@@ -50,19 +56,21 @@ async def test_an_endpoint_that_is_read_anew_while_we_change_it_stays_changed(
     world: World,
 ) -> None:
     registry: Any = SlowRegistry(world.gateway.database)
-    directory = ConfigCache(registry, lambda endpoint: endpoint, world.clock)  # type: ignore[arg-type,return-value]
+    config_cache = ConfigCache(registry, compiler_of(world), world.clock)
     registry.may_answer.set()
-    await directory.add(ENDPOINT)
-    await directory.view("app_1")
+    await config_cache.add(ENDPOINT)
+    await config_cache.view("app_1")
     registry.may_answer.clear()
     registry.has_read.clear()
-    refreshing = asyncio.create_task(directory.refresh(Endpoint, "app_1", ENDPOINT.id))
+    refreshing = asyncio.create_task(config_cache.refresh(Endpoint, "app_1", ENDPOINT.id))
     await registry.has_read.wait()
-    changed = await directory.change(Endpoint, "app_1", ENDPOINT.id, moved)
+    changed = await config_cache.change(Endpoint, "app_1", ENDPOINT.id, moved)
     registry.may_answer.set()
     await refreshing
 
-    assert await directory.compiled_endpoint("app_1", ENDPOINT.id) == changed.record
+    compiled = await config_cache.compiled_endpoint("app_1", ENDPOINT.id)
+    assert compiled is not None
+    assert compiled.endpoint == changed.record
     assert changed.record.url == "https://new.example/"
 
 
@@ -71,8 +79,8 @@ async def test_an_endpoint_that_another_process_made_is_found_at_once(
     world: World, name: str
 ) -> None:
     gateway = world.gateway
-    make = EndpointCompiler(gateway.settings, gateway.vault, gateway.policy).compile
-    ours, theirs = (ConfigCache(gateway.database, make, world.clock) for _ in range(2))
+    compiler = compiler_of(world)
+    ours, theirs = (ConfigCache(gateway.database, compiler, world.clock) for _ in range(2))
     await ours.view("app_1")
     made = msgspec.structs.replace(ENDPOINT, uid="shop-1")
     await theirs.add(made)
@@ -84,8 +92,8 @@ async def test_an_endpoint_that_another_process_made_is_found_at_once(
 async def test_a_source_that_is_read_anew_while_we_change_it_stays_changed(world: World) -> None:
     gateway = world.gateway
     registry: Any = SlowRegistry(gateway.database)
-    directory = ConfigCache(registry, lambda endpoint: endpoint, world.clock)  # type: ignore[arg-type,return-value]
-    sources = SourceCache(directory, gateway.vault, gateway.source_cache.providers)
+    config_cache = ConfigCache(registry, compiler_of(world), world.clock)
+    sources = SourceCache(config_cache, gateway.vault, gateway.source_cache.providers)
     token = gateway.vault.seal("token", "src_1")
     source = Source(
         id="src_1",
@@ -97,10 +105,10 @@ async def test_a_source_that_is_read_anew_while_we_change_it_stays_changed(world
         created_at=1,
         updated_at=1,
     )
-    await directory.add(source)
-    refreshing = asyncio.create_task(directory.refresh(Source, "app_1", "src_1"))
+    await config_cache.add(source)
+    refreshing = asyncio.create_task(config_cache.refresh(Source, "app_1", "src_1"))
     await registry.has_read.wait()
-    await directory.change(
+    await config_cache.change(
         Source, "app_1", "src_1", lambda present: msgspec.structs.replace(present, name="new")
     )
     registry.may_answer.set()

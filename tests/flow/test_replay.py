@@ -147,7 +147,7 @@ async def test_a_manual_resend_beside_the_automatic_retry_makes_one_attempt_at_a
     message = await still.publish()
     await still.next_ended()
     for _ in range(ROUNDS):
-        still.clock.advance(1)  # the automatic retry is due now
+        still.manual_clock.advance(1)  # the automatic retry is due now
         await asyncio.gather(
             *(
                 still.gateway.delivery_resender.resend(still.app.id, message.id, endpoint.id)

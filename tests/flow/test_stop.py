@@ -1,6 +1,7 @@
 """Stopping, dying and coming back."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ async def test_drain_lets_attempts_under_way_end_and_gives_the_rest_back(world: 
     await world.start()
     await world.next_ended(2 + 4)
     ids = [r.header("webhook-id") for r in world.receiver.requests]
-    assert sorted(ids) == sorted(m.id for m in messages)
+    assert Counter(ids) == Counter(m.id for m in messages)
 
 
 LOST = full_or_tenth(
@@ -60,20 +61,18 @@ async def test_a_crash_between_the_2xx_and_our_commit_makes_exactly_one_more_att
 
 async def lose_one(world: World, payload: bytes) -> None:
     before = len(world.receiver.requests)
-    database = world.gateway.database
-    settle = database.finish_attempt
     lost: asyncio.Queue[FinishedAttempt] = asyncio.Queue()
 
-    def lose(settlement: FinishedAttempt) -> asyncio.Future[bool]:
-        lost.put_nowait(settlement)
+    def lose(finished: FinishedAttempt) -> asyncio.Future[bool]:
+        lost.put_nowait(finished)
         never: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         never.cancel()  # the process died before it was written
         return never
 
-    database.finish_attempt = lose  # type: ignore[method-assign]
-    message = await world.publish(payload)
-    await asyncio.wait_for(lost.get(), PATIENCE_S)
-    database.finish_attempt = settle  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(world.gateway.database, "finish_attempt", lose)
+        message = await world.publish(payload)
+        await asyncio.wait_for(lost.get(), PATIENCE_S)
     await world.stop()
     while not world.ended.empty():
         world.ended.get_nowait()

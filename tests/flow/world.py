@@ -107,10 +107,15 @@ class World:
         await self.gateway.health_monitor.wait_idle()
         return found
 
+    @property
+    def manual_clock(self) -> ManualClock:
+        """The clock of a world whose time the test sets."""
+        assert isinstance(self.clock, ManualClock)
+        return self.clock
+
     async def pass_time(self, seconds: float) -> None:
         """Turn the clock and let what became due begin."""
-        assert isinstance(self.clock, ManualClock)
-        self.clock.advance(seconds)
+        self.manual_clock.advance(seconds)
         if self.gateway.cluster.is_shared:  # it did not die in that moment
             await self.gateway.cluster.heartbeat()
         await self.settle()

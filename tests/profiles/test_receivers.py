@@ -6,8 +6,8 @@ import base64
 import hashlib
 import hmac
 import json
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, tzinfo
+from typing import Self
 
 import pytest
 import standardwebhooks
@@ -48,8 +48,8 @@ def present(monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Present(datetime):
         @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return datetime.fromtimestamp(SENT_AT_S + 3, tz or UTC)
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(SENT_AT_S + 3, tz or UTC)
 
     monkeypatch.setattr("standardwebhooks.webhooks.datetime", Present)
 

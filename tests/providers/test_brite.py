@@ -85,7 +85,7 @@ def test_networks_that_are_none_refuse(networks: Any) -> None:
 
 
 def test_what_anybody_could_send_first_is_no_reason_to_drop_the_true_one() -> None:
-    body = {"transaction_id": "trx-1001", "transaction_state": 5}
+    body: dict[str, Any] = {"transaction_id": "trx-1001", "transaction_state": 5}
     assert PROVIDER.parse(posted(**body), SourceSetup()).dedupe_key is None
     assert PROVIDER.parse(posted(**body), LISTED).dedupe_key == "transaction|trx-1001|5"
 

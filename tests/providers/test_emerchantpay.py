@@ -61,7 +61,11 @@ def test_a_captured_one_proves_any_status_so_it_is_not_signed() -> None:
 
 
 def test_the_payment_pages_id_goes_first() -> None:
-    page = {"wpf_unique_id": ID, "wpf_status": "declined", "wpf_transaction_id": "ORD-2002"}
+    page: dict[str, Any] = {
+        "wpf_unique_id": ID,
+        "wpf_status": "declined",
+        "wpf_transaction_id": "ORD-2002",
+    }
     incoming = posted(unique_id="another", **page)
     assert PROVIDER.verify(incoming, KEYED).trust is Trust.PARTIALLY_SIGNED
     notice = heard(unique_id="another", **page)

@@ -95,7 +95,8 @@ def test_a_reservation_is_final_where_its_owner_says_so() -> None:
 
 @pytest.mark.parametrize("name", ["TansId", "TransId"])
 def test_the_id_is_read_with_and_without_the_typing_error(name: str) -> None:
-    notice = heard(**{"TansId": None, name: "26060Xy1234"})
+    changed: dict[str, Any] = {"TansId": None, name: "26060Xy1234"}
+    notice = heard(**changed)
 
     assert notice.psp_transaction_id == "26060Xy1234"
     assert notice.references.ours == ("KOPA-1001-7f3a",)

@@ -1,5 +1,6 @@
 """Mozarto: eight words in any spelling, the old body by both its words, two kinds of header."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -49,7 +50,7 @@ def heard(body: dict[str, Any], setup: SourceSetup = SETUP) -> TransactionNotice
 @each("spelling", [str, str.upper, str.lower, lambda t: t.replace(" ", "_")])
 @each("status", list(TransactionStatus))
 def test_each_of_the_eight_words_is_itself_in_any_spelling(
-    status: TransactionStatus, spelling
+    status: TransactionStatus, spelling: Callable[[str], str]
 ) -> None:
     assert heard(NEW | {"transaction_status": spelling(str(status))}).status is status
 
@@ -96,7 +97,9 @@ def test_what_is_unset_is_no_reference_and_no_amount() -> None:
         ("waiting", True, None),
     ],
 )
-def test_the_old_body_is_decided_by_both_its_words(word, confirmed, status) -> None:
+def test_the_old_body_is_decided_by_both_its_words(
+    word: str, confirmed: object, status: TransactionStatus | None
+) -> None:
     assert heard(OLD | {"status": word, "confirmed": confirmed}, LEGACY).status is status
 
 
@@ -124,7 +127,7 @@ def test_two_currencies_without_an_amount_are_not_compared_with_anything() -> No
         ("pass word-1\u00e9", None),
     ],
 )
-def test_the_password_stands_bare_or_after_bearer(written, trust) -> None:
+def test_the_password_stands_bare_or_after_bearer(written: str | None, trust: Trust | None) -> None:
     verdict = PROVIDER.verify(posted(NEW, written), SETUP)
 
     assert verdict.trust is trust

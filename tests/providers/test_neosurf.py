@@ -86,7 +86,7 @@ def test_the_border_between_two_fields_is_not_proven_so_it_is_not_signed() -> No
     ],
 )
 def test_nothing_with_an_error_is_paid(
-    changed: dict[str, str], status: TransactionStatus | None
+    changed: dict[str, Any], status: TransactionStatus | None
 ) -> None:
     assert heard(**changed).status is status
 

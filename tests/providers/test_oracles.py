@@ -83,7 +83,7 @@ def accepts_paddle(drawn: Drawn) -> bool:
     request = SimpleNamespace(headers={"Paddle-Signature": drawn.header}, body=drawn.body)
     verifier = Verifier(maximum_variance=0)
     try:
-        return verifier.verify(request, Secret(drawn.secret))
+        return bool(verifier.verify(request, Secret(drawn.secret)))
     except ValueError:
         return False
 

@@ -209,7 +209,9 @@ def test_what_the_catalogue_has_no_type_for_is_only_kept(name: str) -> None:
         ("order_cancelled", "CANCELLED", TransactionStatus.CANCELLED, TransactionKind.PAYMENT),
     ],
 )
-def test_an_event_is_an_order_and_its_payment_or_refund(name, word, status, kind) -> None:
+def test_an_event_is_an_order_and_its_payment_or_refund(
+    name: str, word: str, status: TransactionStatus, kind: TransactionKind
+) -> None:
     parsed = posted(ZENOFY, {**ZENOFY_ORDER, "event": name, "status": word})
     order, transaction = split(parsed)
 
@@ -239,7 +241,9 @@ def test_a_contradiction_or_an_unknown_event_tells_of_no_order(name: str, word: 
         ((), (), Trust.NONE),
     ],
 )
-def test_the_secret_is_compared_as_it_stands(headers, secrets, trust) -> None:
+def test_the_secret_is_compared_as_it_stands(
+    headers: tuple[tuple[str, str], ...], secrets: tuple[str, ...], trust: Trust | None
+) -> None:
     incoming = Incoming("POST", "/", headers, b"{}", 0)
 
     assert ZENOFY.verify(incoming, SourceSetup(secrets)).trust is trust

@@ -133,7 +133,8 @@ def test_a_payment_is_approved_when_it_is_completed(
 def test_a_dispute_is_a_chargeback_of_its_payment(
     name: str, state: str, status: TransactionStatus | None
 ) -> None:
-    notice = told("dispute", state=state, disputed_payment={"payment_id": "p"}, **{name: "dp"})
+    dispute: dict[str, Any] = {"state": state, "disputed_payment": {"payment_id": "p"}, name: "dp"}
+    notice = told("dispute", **dispute)
     assert isinstance(notice, TransactionNotice)
     assert (notice.kind, notice.status) == (TransactionKind.CHARGEBACK, status)
     assert (notice.references.psp, notice.psp_transaction_id) == (("p",), "dp")

@@ -16,8 +16,14 @@ from tillbell.clock import SECOND, SystemClock
 from tillbell.model.callbacks import EmailNotice, ForwardNotice, NoteNotice
 from tillbell.model.sources import Trust
 from tillbell.providers import PROVIDERS
-from tillbell.providers.kit.base import Incoming, IntakeStatus, SimulationCase, SourceSetup
-from tillbell.providers.kit.reading import Unreadable
+from tillbell.providers.kit.base import (
+    Incoming,
+    IntakeStatus,
+    Provider,
+    SimulationCase,
+    SourceSetup,
+    Unreadable,
+)
 from tillbell.rules.delivery.signing import new_standard_secret, standard_signature
 
 STANDARD, RESEND = PROVIDERS["standardwebhooks"], PROVIDERS["resend"]
@@ -149,7 +155,9 @@ def spoilt(chance: random.Random, sent: Sent, start: str) -> Sent:
         (svix.Webhook, RESEND, "webhook-"),
     ],
 )
-def test_the_library_decides_the_same_of_random_requests(library, provider, start) -> None:
+def test_the_library_decides_the_same_of_random_requests(
+    library: type[standardwebhooks.Webhook] | type[svix.Webhook], provider: Provider, start: str
+) -> None:
     chance = random.Random(start + library.__module__)
     verdicts: list[bool] = []
     count = full_or_tenth(3_000)
@@ -275,7 +283,9 @@ def test_resend_is_never_answered_an_error_for_what_it_signed() -> None:
         ("email.complained", None, ("complained", None)),
     ],
 )
-def test_resend_tells_what_became_of_an_e_mail(type_, bounce, told) -> None:
+def test_resend_tells_what_became_of_an_e_mail(
+    type_: str, bounce: str | None, told: tuple[str, str | None]
+) -> None:
     fields = {
         "type": type_,
         "data": {"email_id": "em_1", "to": ["a@x.example"], "bounce": {"type": bounce}},

@@ -2,6 +2,7 @@
 
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import (
     Incoming,
     IntakeStatus,
+    Provider,
     SimulationCase,
     SourceSetup,
     Unreadable,
@@ -96,7 +98,9 @@ def test_an_item_has_one_key_however_it_is_written() -> None:
         ({}, {}),
     ],
 )
-def test_what_a_page_sent_along_is_read_in_each_form(sent, properties) -> None:
+def test_what_a_page_sent_along_is_read_in_each_form(
+    sent: dict[str, Any], properties: dict[str, Any]
+) -> None:
     event = VIEW | {"eventType": "event", "eventName": "checkout_started"} | sent
     (item,) = items(json.dumps(event).encode())
 
@@ -130,7 +134,9 @@ def test_items_of_another_schema_are_left_out_and_told() -> None:
     ("heard", "status"),
     [(IntakeStatus.STORED, 200), (IntakeStatus.REFUSED, 403), (IntakeStatus.MALFORMED, 400)],
 )
-def test_every_answer_carries_the_token_that_its_owner_set(provider, heard, status) -> None:
+def test_every_answer_carries_the_token_that_its_owner_set(
+    provider: Provider, heard: IntakeStatus, status: int
+) -> None:
     answer = provider.answer(posted(b""), ASKED, heard)
 
     assert (answer.status, answer.headers) == (status, (("x-vercel-verify", "tok-1"),))
@@ -149,7 +155,7 @@ def test_every_answer_carries_the_token_that_its_owner_set(provider, heard, stat
     ],
 )
 def test_the_question_about_the_endpoint_is_answered_and_proves_nothing(
-    asked, is_let_through
+    asked: Incoming, is_let_through: bool
 ) -> None:
     verdict = VIEWS.verify(asked, ASKED)
 

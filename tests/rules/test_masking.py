@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from decimal import Decimal
 
 from tests.cases import each
@@ -27,7 +28,7 @@ def groups(number: str, between: str) -> str:
     return between.join(number[at : at + 4] for at in range(0, len(number), 4))
 
 
-SPELLINGS = {
+SPELLINGS: dict[str, Callable[[str], str]] = {
     "bare": lambda n: n,
     "in a sentence": lambda n: f"the card {n}, please",
     "spaces": lambda n: groups(n, " "),
@@ -103,7 +104,7 @@ def test_order_numbers_are_left_alone() -> None:
     def digits(count: int) -> str:
         return "".join(chance.choices("0123456789", k=count))
 
-    makers = (
+    makers: tuple[Callable[[], str], ...] = (
         lambda: f"ORD-{digits(4)}",
         lambda: f"2026-{digits(6)}",
         lambda: f"202603{digits(8)}",  # a moment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -227,7 +228,7 @@ async def test_many_names_wait_for_their_turn(names: StubDns) -> None:
 async def test_a_target_that_was_never_checked_is_judged_when_it_is_sent(
     sender: HttpClient, receiver: Receiver
 ) -> None:
-    async def send(url: str, policy: AddressPolicy, **changes: object) -> Reply:
+    async def send(url: str, policy: AddressPolicy, **changes: Any) -> Reply:
         target = policy.check_url(url)._replace(**changes)
         return await sender.send(target, head_of(target), b"", 2)
 

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import ssl
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import trustme
@@ -84,7 +85,7 @@ async def test_a_certificate_that_does_not_fit_fails_with_its_reason(
     secure_post: Post,
     authority: trustme.CA,
     names_in_certificate: tuple[str, ...],
-    options: dict[str, dt.datetime],
+    options: dict[str, Any],
     reason: str,
 ) -> None:
     context = _server_context(authority.issue_cert(*names_in_certificate, **options))

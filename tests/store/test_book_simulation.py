@@ -118,9 +118,9 @@ class Life:
         if outcome is UNMATCHED and self.random.random() < 0.7:
             names = tuple(name for name in self.random.sample(NAMES, 2) if name)
             told = told._replace(retry_at=self.till.world.now + HOUR, awaited_references=names)
-        seen = ((callback.source_id, self.random.choice("xyz")),)
-        seen = seen if self.random.random() < 0.3 else ()
-        await self.change(conclusion=told, item_keys=seen)
+        item = (callback.source_id, self.random.choice("xyz"))
+        item_keys = (item,) if self.random.random() < 0.3 else ()
+        await self.change(conclusion=told, item_keys=item_keys)
 
     async def reopen(self) -> None:
         callback = self.pick(self.model.known_callbacks)
@@ -261,18 +261,25 @@ class Life:
         await self.both(lambda store: store.counts())
         for source in self.sources:
             for app in self.apps:
-                await self.both(
-                    lambda store, a=app, s=source: store.new_item_keys(a, s, list("xyz"))
-                )
+                await self.compare_item_keys(app, source)
         for app in self.apps:
             await self.compare_app(app)
         for known in list(self.model.known_transactions.values()):
             for app in self.apps:
-                await self.both(lambda store, a=app, t=known: store.transitions(a, t.id))
-                await self.both(lambda store, a=app, t=known: store.effects(a, t.id))
-                await self.both(lambda store, a=app, t=known: store.linked_transactions(a, t.id))
+                await self.compare_transaction(app, known.id)
         for callback in list(self.model.known_callbacks.values()):
-            await self.both(lambda store, c=callback: store.callback_request(c.app_id, c.id))
+            await self.compare_request(callback)
+
+    async def compare_item_keys(self, app: str, source: str) -> None:
+        await self.both(lambda store: store.new_item_keys(app, source, list("xyz")))
+
+    async def compare_transaction(self, app: str, id_: str) -> None:
+        await self.both(lambda store: store.transitions(app, id_))
+        await self.both(lambda store: store.effects(app, id_))
+        await self.both(lambda store: store.linked_transactions(app, id_))
+
+    async def compare_request(self, callback: Callback) -> None:
+        await self.both(lambda store: store.callback_request(callback.app_id, callback.id))
 
     async def compare_app(self, app: str) -> None:
         named = References(("a", "u1"), ("b", "c"))

@@ -108,8 +108,8 @@ async def test_of_each_endpoint_as_many_as_wanted(world: World) -> None:
     wanted = {(world.app, id_): most for id_, most in zip(endpoints, (2, 1, 5), strict=True)}
     claims = await world.store.claim(wanted, world.now, world.now + LEASE)
 
-    endpoints = [c.delivery.endpoint_id for c in claims]
-    assert endpoints == [world.endpoint, world.endpoint, world.second]
+    claimed = [c.delivery.endpoint_id for c in claims]
+    assert claimed == [world.endpoint, world.endpoint, world.second]
 
 
 async def test_ended_deliveries_are_not_claimed(world: World) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import signal
 import sqlite3
@@ -14,6 +13,7 @@ import apsw.ext
 import pytest
 
 from tests.scale import full_or_tenth, soak
+from tests.store import test_book_simulation, test_simulation
 from tests.store.moving import Lived, execute, go_on, live, lived, move_until_killed, opens
 from tests.store.till import Till
 from tests.store.world import World
@@ -77,6 +77,8 @@ async def test_a_move_that_is_killed_again_and_again_is_as_good_as_one_that_is_n
 async def compare_both(source: Lived) -> None:
     """Look at the lists of two lives in one store; what counts them together is left out."""
     messages, books = source.lives
+    assert isinstance(messages, test_simulation.Life)
+    assert isinstance(books, test_book_simulation.Life)
     await messages.compare_messages()
     for app, endpoints in messages.owned.items():
         for endpoint in endpoints:
@@ -93,10 +95,9 @@ async def test_wherever_it_stops_at_most_one_side_can_be_served(
     assert stopped(source.path, url, clock, after=0) is None
     assert await opens(here)  # it has not begun
 
-    for point in itertools.count(6):  # it has: the mark is the fifth
-        moved = stopped(source.path, url, clock, after=point)
-        if moved is not None:
-            break
+    point = 6  # it has: the mark is the fifth
+    while (moved := stopped(source.path, url, clock, after=point)) is None:
+        point += 1
         assert not await opens(here)
         assert not await opens(there)
 

@@ -16,7 +16,7 @@ from tillbell.errors import StoreUnavailable
 from tillbell.storage.engine import group_commit, readers
 from tillbell.storage.engine.readers import ReadPool
 from tillbell.storage.ports.outbound import Publication, PublicationStored
-from tillbell.storage.session.connection import DbReader
+from tillbell.storage.session.connection import Bindings, DbReader, Row
 from tillbell.storage.sqlite.connection import SqliteConnection, open_reader, open_writer
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
@@ -98,7 +98,7 @@ class Breaking(SqliteConnection):
 
     is_broken = False
 
-    def query(self, name, bindings=(), *forms):  # type: ignore[no-untyped-def]
+    def query(self, name: str, bindings: Bindings = (), *forms: str) -> list[Row]:
         if self.is_broken:
             raise StoreUnavailable("The connection is gone.")
         return super().query(name, bindings, *forms)
@@ -145,7 +145,8 @@ async def test_while_none_can_be_opened_everybody_is_told_and_then_answered(
     assert {type(answer) for answer in told} == {StoreUnavailable}
     monkeypatch.setattr(Breaking, "is_broken", False)
 
-    assert await asyncio.gather(asked.read_batched(one), asked.read(one)) == [2, 2]
+    answers = list(await asyncio.gather(asked.read_batched(one), asked.read(one)))
+    assert answers == [2, 2]
 
 
 async def test_who_waits_for_a_look_up_is_told_and_others_at_once(asked: ReadPool) -> None:

@@ -200,15 +200,18 @@ class Life:
 
     async def compare(self) -> None:
         """Look at every delivery, attempt and total of both."""
-        now = self.world.now
         await self.both(lambda store: store.counts())
         await self.both(lambda store: store.due_lanes())
         await self.both(lambda store: store.next_due(self.lanes()))
         for app, endpoints in self.owned.items():
-            await self.both(lambda store, a=app: store.totals(a, None, 0, now + DAY))
-            await self.both(lambda store, a=app: store.messages(a, MessageFilter(), ALL))
+            await self.compare_app(app)
             for endpoint in endpoints:
                 await self.compare_endpoint(app, endpoint)
+
+    async def compare_app(self, app: str) -> None:
+        until = self.world.now + DAY
+        await self.both(lambda store: store.totals(app, None, 0, until))
+        await self.both(lambda store: store.messages(app, MessageFilter(), ALL))
 
     async def compare_endpoint(self, app: str, endpoint: str) -> None:
         now = self.world.now
@@ -222,12 +225,15 @@ class Life:
     async def compare_messages(self) -> None:
         """Look at every message from its own side."""
         for message in list(self.model.known_messages.values()):
-            app, id_ = message.app_id, message.id
-            wanted = AttemptFilter(message_id=id_)
-            await self.both(lambda store, a=app, i=id_: store.deliveries_of_message(a, i))
-            await self.both(lambda store, a=app, w=wanted: store.attempts(a, w, ALL))
-            for variant in ("", "v", "w"):
-                await self.both(lambda store, m=message, v=variant: store.body(m.app_id, m.id, v))
+            await self.compare_message(message.app_id, message.id)
+
+    async def compare_message(self, app: str, id_: str) -> None:
+        wanted = AttemptFilter(message_id=id_)
+        await self.both(lambda store: store.deliveries_of_message(app, id_))
+        await self.both(lambda store: store.attempts(app, wanted, ALL))
+        await self.both(lambda store: store.body(app, id_, ""))
+        await self.both(lambda store: store.body(app, id_, "v"))
+        await self.both(lambda store: store.body(app, id_, "w"))
 
 
 @soak

@@ -40,7 +40,7 @@ async def opened(path: Path, clock: ManualClock, **options: object) -> SqliteDat
 
 @each("version", FIXED)
 def test_a_fixed_sqlite_is_used(version: str) -> None:
-    assert check_version(version) is None
+    check_version(version)  # it raises what it has against one
 
 
 @each("version", DAMAGING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -229,7 +230,7 @@ async def test_attempts_of_an_endpoint_and_of_a_message_are_paged(world: World) 
         AttemptFilter(message_id=delivery.message_id),
         AttemptFilter(message_id=delivery.message_id, endpoint_id=world.endpoint),
     ):
-        await check_pages(ids, lambda page, f=filter_: world.store.attempts(world.app, f, page))
+        await check_pages(ids, partial(world.store.attempts, world.app, filter_))
 
 
 async def test_attempts_of_several_deliveries_are_paged_across_them(world: World) -> None:

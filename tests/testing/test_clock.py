@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from tests.patience import PATIENCE_S
 from tillbell.clock import SECOND
@@ -20,11 +21,12 @@ def test_time_stands_still_until_advanced(clock: ManualClock) -> None:
 
 def test_alarms_ring_in_order_and_see_their_own_instant(clock: ManualClock) -> None:
     start, rung = clock.now(), list[tuple[str, int]]()
+
+    def ring(name: str) -> None:
+        rung.append((name, (clock.now() - start) // SECOND))
+
     for name, after_s in [("late", 9), ("first", 2), ("second", 2), ("never", 11)]:
-        clock.call_at(
-            start + after_s * SECOND,
-            lambda name=name: rung.append((name, (clock.now() - start) // SECOND)),
-        )
+        clock.call_at(start + after_s * SECOND, partial(ring, name))
 
     clock.advance(10)
 

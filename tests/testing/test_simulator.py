@@ -159,7 +159,8 @@ def test_what_has_no_time_in_the_past_is_left_alone() -> None:
 
 # ── overrides ────────────────────────────────────────────────────────────────────────────────────
 
-HELD = {"id": "a", "data": {"object": {"amount": 100, "total": "49.90", "items": [{"n": 1}]}}}
+OBJECT: dict[str, Any] = {"amount": 100, "total": "49.90", "items": [{"n": 1}]}
+HELD = {"id": "a", "data": {"object": OBJECT}}
 
 
 def changed(*overrides: str) -> Any:
@@ -185,9 +186,9 @@ def changed(*overrides: str) -> Any:
     ],
 )
 def test_a_member_is_changed_and_nothing_else(override: str, expected: dict[str, Any]) -> None:
-    whole = {**HELD, "data": {"object": {**HELD["data"]["object"], **expected}}}  # type: ignore[dict-item]
+    whole = {**HELD, "data": {"object": {**OBJECT, **expected}}}
     assert changed(f"data.object.{override}").fields == whole
-    assert HELD["data"]["object"]["items"] == [{"n": 1}]  # type: ignore[index]
+    assert OBJECT["items"] == [{"n": 1}]
 
 
 def test_a_parameter_of_the_query_is_changed_by_a_question_mark() -> None:

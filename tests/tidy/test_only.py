@@ -153,8 +153,9 @@ def statements_in_code(source: Source) -> Iterator[Found]:
     """Find SQL written in Python."""
     docstrings = set(_docstrings(source.tree))
     for node in ast.walk(source.tree):
-        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-        if is_text and id(node) not in docstrings and _SQL.match(node.value):
+        if not isinstance(node, ast.Constant) or id(node) in docstrings:
+            continue
+        if isinstance(node.value, str) and _SQL.match(node.value):
             yield Found(source.path, node.lineno, "SQL belongs into storage/*/sql/*.sql")
 
 

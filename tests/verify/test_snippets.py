@@ -118,7 +118,7 @@ def receiver(seen: list[str | None]) -> Iterator[str]:
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            seen.append(verify(body, self.headers, SECRET).event_type)
+            seen.append(verify(body, dict(self.headers), SECRET).event_type)
             self.send_response(200)
             self.end_headers()
 

@@ -81,12 +81,12 @@ class Flooded:
     @contextmanager
     def stalled(self) -> Iterator[None]:
         """Let the analytics that are being decided take as long as this lasts."""
-        room = self.site.gateway.processor._bulk_room
+        slots = self.site.gateway.processor._bulk_slots
         for _ in range(BULK_CONCURRENCY):
-            self.site.do(room.acquire())
+            self.site.do(slots.acquire())
         yield
         for _ in range(BULK_CONCURRENCY):
-            self.site._loop.call_soon_threadsafe(room.release)
+            self.site._loop.call_soon_threadsafe(slots.release)
 
 
 @pytest.fixture

@@ -103,13 +103,12 @@ def every_route() -> Iterator[Route]:
             assert isinstance(route, APIRoute)
             if route.path in PUBLIC:
                 continue
-            guards = [
-                d.dependency for d in route.dependencies if isinstance(d.dependency, RouteGuard)
-            ]
-            assert len(guards) == 1, f"{route.path} has no guard"
-            assert route.dependencies[0].dependency is guards[0], f"{route.path} is guarded late"
+            first, *others = (depends.dependency for depends in route.dependencies)
+            assert isinstance(first, RouteGuard), f"{route.path} is guarded late or not at all"
+            assert not any(isinstance(other, RouteGuard) for other in others), route.path
+            assert route.methods is not None
             (method,) = route.methods
-            yield Route(operation_id(route), method, route.path, guards[0].access)
+            yield Route(operation_id(route), method, route.path, first.access)
 
 
 ROUTES = list(every_route())
@@ -164,7 +163,6 @@ def keys(site: Site) -> Iterator[Keys]:
         return str(site.http.post("/app", json={"name": "shop"}).json()["id"])
 
     own, foreign = application(), application()
-    portal = {"app_id": own, "capabilities": (Capability.VIEW_BASE,)}
     texts: dict[str, str | None] = {
         "none": None,
         "read": site.make_key("read"),
@@ -173,8 +171,8 @@ def keys(site: Site) -> Iterator[Keys]:
         "own": site.make_key("write", app_id=own),
         "foreign": site.make_key("write", app_id=foreign),
         "expired": site.make_key("admin", expires_at=1),
-        "portal": site.make_key(**portal),  # type: ignore[arg-type]
-        "full portal": site.make_key(**{**portal, "capabilities": tuple(Capability)}),
+        "portal": site.make_key(app_id=own, capabilities=(Capability.VIEW_BASE,)),
+        "full portal": site.make_key(app_id=own, capabilities=tuple(Capability)),
     }
     clients = {kind: site.client(text) for kind, text in texts.items()}
     yield Keys(own, clients)

@@ -318,21 +318,18 @@ def test_a_request_for_another_source_proves_nothing(site: Site, app_id: str) ->
 # ── never a false 2xx ────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_store_that_is_away_is_never_answered_with_success(door: Door, site: Site) -> None:
-    database = site.gateway.database
-    real = database.receive
-
+def test_a_store_that_is_away_is_never_answered_with_success(
+    door: Door, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def away(*_: object) -> Any:
         raise StoreUnavailable
 
-    database.receive = away  # type: ignore[method-assign]
-    try:
+    with monkeypatch.context() as patched:
+        patched.setattr(site.gateway.database, "receive", away)
         for headers in ({}, {"x_pretend_signature": "00"}):
             answer = door.send(b'{"id":"away"}', **headers)
             assert answer.status_code == 503
             assert int(answer.headers["retry-after"]) >= 1
-    finally:
-        database.receive = real  # type: ignore[method-assign]
     assert door.send(b'{"id":"away"}').status_code == 200
     (callback,) = door.log()
     assert callback["outcome"] != "duplicate"
@@ -359,7 +356,12 @@ def test_bulk_is_sent_back_when_too_much_waits_and_money_is_not(site: Site, app_
 
 def test_a_loop_of_gateways_is_cut(door: Door) -> None:
     """W15."""
-    hops = ({}, {"tillbell_delivery": "dlv_1"}, {"tillbell_hops": "2"}, {"tillbell_hops": "3"})
+    hops: list[dict[str, str]] = [
+        {},
+        {"tillbell_delivery": "dlv_1"},
+        {"tillbell_hops": "2"},
+        {"tillbell_hops": "3"},
+    ]
     for number, headers in enumerate(hops):
         body = b'{"id":"hop%d"}' % number
         assert door.send(body, **headers).status_code == 200

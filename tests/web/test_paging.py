@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
 
 from hypothesis import given
@@ -16,7 +16,7 @@ ids = st.lists(st.integers(0, 999), unique=True, max_size=60).map(
 )
 
 
-def store_of(rows: list[str]):
+def store_of(rows: list[str]) -> Callable[[Page], Awaitable[Sequence[str]]]:
     """Cut as the stores do: at most `limit` after the iterator, or before it, in list order."""
 
     async def fetch(page: Page) -> Sequence[str]:

@@ -67,7 +67,7 @@ async def test_a_store_that_takes_no_write_makes_it_unready(tmp_path: Path) -> N
         health = HealthApp(world.gateway)
         assert (await get(health, "/readyz")).status == 200
         await world.gateway.database.close()
-        world.clock.advance(2)
+        world.manual_clock.advance(2)
         verbose = await get(health, "/readyz", "verbose")
         assert (verbose.status, verbose.checks()["store"]) == (503, False)
         assert (await get(health, "/livez")).status == 200
@@ -81,7 +81,7 @@ async def test_the_store_is_asked_once_a_second_whoever_asks_us(tmp_path: Path) 
         await get(health, "/readyz")
         await world.gateway.database.close()
         assert (await get(health, "/readyz")).status == 200
-        world.clock.advance(1)
+        world.manual_clock.advance(1)
         assert (await get(health, "/readyz")).status == 503
         await world.gateway.database.open()
 

@@ -100,11 +100,13 @@ async def test_a_client_that_does_not_read_its_answer_is_closed(
     connect: Connect, server: HttpServer
 ) -> None:
     reader, writer = await connect()
-    writer.transport.pause_reading()
+    transport = writer.transport
+    assert isinstance(transport, asyncio.ReadTransport)
+    transport.pause_reading()
     writer.write(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
     while server.connections:
         await asyncio.sleep(0)
-    writer.transport.resume_reading()
+    transport.resume_reading()
     assert len(await ends(reader)) < 8_000_000
 
 
