@@ -1,6 +1,6 @@
-"""The port of a store that processes share: who is there, who leads, what was configured elsewhere.
+"""The port of a database that processes share: its members, its leader, and changes of records.
 
-Times are the database's, so that processes whose clocks differ agree.
+Times are by the database's clock, so that processes whose clocks differ agree.
 """
 
 from __future__ import annotations
@@ -9,24 +9,24 @@ from typing import NamedTuple, Protocol
 
 from tillbell.clock import Micros
 
-NOTIFY_ALL = "*"  # something happened; nobody knows what
+NOTIFY_ALL = "*"  # something changed, and it is not known what
 NOTIFY_RECORDS = "records"  # a record that processes keep in memory was changed
 
 
 class Member(NamedTuple):
-    """A process as it signs in."""
+    """A process of the cluster."""
 
     id: str
     role: str
-    is_worker: bool  # makes deliveries: owns lanes
+    is_worker: bool  # it makes deliveries and owns lanes
 
 
 class ClusterState(NamedTuple):
-    """What a process learns when it signs in."""
+    """What a process reads with each heartbeat."""
 
-    now: Micros | None  # by the database's clock; None: by our own
-    workers: tuple[str, ...]  # ids of the processes that own lanes, sorted
-    term: int  # of our leadership; 0: another one leads
+    now: Micros | None  # by the database's clock; None: there is no other clock than ours
+    workers: tuple[str, ...]  # ids of the workers, sorted
+    term: int  # of our leadership; 0: another process leads
     changes: int  # number of the latest change of a record
 
 
@@ -40,39 +40,39 @@ class RecordChange(NamedTuple):
 
 
 class ClusterStore(Protocol):
-    """See the module. A store with one process is a fleet of one."""
+    """The cluster. A store with one process is a cluster of one."""
 
-    is_shared: bool  # other processes may use it too
+    is_shared: bool  # other processes may use the database too
 
     async def heartbeat(self, member: Member, life: Micros) -> ClusterState:
-        """Say that a process is alive, now and for `life`; strike off those that are not.
+        """Note that a process is alive, now and for `life`, and remove those that are not.
 
-        Sooner than that those whose connection has ended: with a pooler between, nobody's has.
+        A process whose connection has ended is removed sooner; through a pooler this is not seen.
 
-        Leadership is held for `life` too. Whoever has it keeps it while it signs in in time; each
-        new holder gets a higher term.
+        Leadership is held for `life` too. The leader keeps it as long as its heartbeats come in
+        time; each new leader has a higher term.
         """
         ...
 
     async def leave(self, member_id: str) -> None:
-        """Leave at once: lanes and leadership are free."""
+        """Remove a process at once: its lanes and its leadership are free."""
         ...
 
     async def oldest_transaction_age(self) -> Micros:
-        """Return for how long somebody's transaction has kept dead rows from being removed."""
+        """Return for how long the oldest open transaction has kept dead rows from being removed."""
         ...
 
     async def use_fresh_totals(self, *, is_on: bool) -> None:
-        """Count in fresh rows every few seconds, or no longer.
+        """Count totals in new rows every few seconds, or no longer.
 
-        As long as somebody's transaction is open, each change of a row costs what all of its
-        changes since then have left.
+        It helps while somebody holds a transaction open: until that ends, each change of a row has
+        to pass by all dead versions of it.
         """
         ...
 
     async def record_changes(self, after: int) -> list[RecordChange]:
         """Return the changes with a higher number, in order.
 
-        A number may appear after a higher one did: commits end in any order.
+        Commits end in any order, so a number may appear after a higher one.
         """
         ...

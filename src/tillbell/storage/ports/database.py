@@ -1,4 +1,4 @@
-"""The whole database: what goes out (base.py), what comes in (books.py), and its life."""
+"""The whole database: all ports, and how it is opened, checked, copied and closed."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from tillbell.storage.ports.outbound import (
 
 
 class HistoryReads(OutboundLists, InboundLists, Protocol):
-    """What people look at. It may come from a replica, and lag by as much: decide nothing by it."""
+    """Lists for people. They may come from a replica that lags behind: base no decision on them."""
 
 
 class Database(
     OutboundStore, Registry, OutboundReads, InboundStore, InboundReads, ClusterStore, Protocol
 ):
-    """All the ports, one object behind them. Lives on the event loop that opened it."""
+    """One object with all ports. It is used on the event loop that opened it."""
 
-    on_commit: Callable[[int], object]  # told how many writes each commit held
-    on_notification: Callable[[str], object]  # told what other processes stored: see `NOTIFY_ALL`
+    on_commit: Callable[[int], object]  # called with the number of writes of each commit
+    on_notification: Callable[[str], object]  # called with what other processes stored (cluster.py)
 
     @property
     def history(self) -> HistoryReads:
-        """The lists for those who only show them."""
+        """The lists for callers that only show them."""
         ...
 
     async def open(self) -> None:
@@ -43,17 +43,17 @@ class Database(
         ...
 
     async def check(self) -> None:
-        """Prove that a write would be accepted now; `StoreUnavailable` if not."""
+        """Commit a write that changes nothing; `StoreUnavailable` if that takes too long."""
         ...
 
     async def rotate(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros
     ) -> RotationReport:
-        """Make partitions for what comes, drop those that are past their time.
+        """Create partitions for the days to come, and drop those that are past their retention.
 
-        What is still needed keeps its partition: a delivery that is open, a callback that is not
-        processed. `purge` then deletes the rest of it by rows. A database that is not partitioned
-        has nothing to do. Never keeps a write waiting for longer than a moment.
+        A partition in which something is needed (an open delivery, an unprocessed callback) stays,
+        and `purge` deletes its other rows. A database without partitions has nothing to do. No
+        write waits for longer than a moment.
         """
         ...
 

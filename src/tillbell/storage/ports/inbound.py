@@ -1,11 +1,11 @@
-"""The narrow port to what came in and what it did to money. The sister of base.py.
+"""The port to the database for callbacks and money. It promises what outbound.py promises.
 
-The same promises: one write method is one commit, and it is on disk when it returns; after
-`StoreUnavailable` the outcome is unknown and a repeat is safe. What the database itself refuses
-(a second effect of a kind, an effect without a terminal step, a gap in the sequence, refunds
-above what was captured) is a wrong program, whoever writes.
+One write method is one commit, and it is on disk when it returns; after `StoreUnavailable` the
+result is unknown and a repeat is safe. The database itself refuses what only a wrong program does:
+a second effect of a kind, an effect without a terminal transition, a gap in the numbers of
+transitions, refunds above what was captured.
 
-Each promise below has a test of that name in tests/store, run over every store.
+Each promise below has a test of that name in tests/store, which runs over every database.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from tillbell.storage.ports.outbound import Page, Publication
 
 
 class ReceivedCallback(NamedTuple):
-    """A callback to store. `request` are its bytes as received, sealed; None: not kept."""
+    """A callback to store. `request`: its bytes as received, sealed; None: not to be stored."""
 
     callback: Callback
     request: bytes | None
-    is_bulk: bool = False  # of a bulk provider: the bytes are kept for a day only
+    is_bulk: bool = False  # of a bulk provider: the bytes are kept for one day
 
 
 class CallbackConclusion(NamedTuple):
-    """What became of a callback. With `retry_at` it stays unmatched and waits under its keys."""
+    """How a callback ended. With `retry_at` it stays unmatched and waits for its references."""
 
     app_id: str
     callback_id: str
@@ -48,14 +48,14 @@ class CallbackConclusion(NamedTuple):
     transaction_id: str | None = None
     message_ids: tuple[str, ...] = ()
     retry_at: Micros | None = None
-    awaited_references: tuple[str, ...] = ()  # references under which a new transaction finds it
+    awaited_references: tuple[str, ...] = ()  # a new transaction with one of them ends the wait
     replaces: Outcome | None = None  # the earlier outcome that this one takes the place of
 
 
 class TransactionWrite(NamedTuple):
-    """A transaction as it is to be, and the version it must have now (0: must not exist).
+    """A transaction as it will be, and the version that must be stored now; 0: none.
 
-    One for each transaction in a change; it may hold several transitions.
+    A change set has at most one for each transaction; it may hold several transitions.
     """
 
     transaction: Transaction
@@ -65,9 +65,9 @@ class TransactionWrite(NamedTuple):
 
 
 class RecordWrite(NamedTuple):
-    """A registry record as it is to be (shipment, suppression), and the version it must have now.
+    """A record as it will be (shipment, suppression), and the version that must be stored now.
 
-    0: must not exist.
+    0: none.
     """
 
     record: Record
@@ -75,10 +75,7 @@ class RecordWrite(NamedTuple):
 
 
 class ChangeSet(NamedTuple):
-    """All that one decision does, for one commit.
-
-    `resolved` are conflicts that get their resolution.
-    """
+    """All that one decision changes, for one commit. `resolved`: conflicts with resolution."""
 
     transaction_writes: tuple[TransactionWrite, ...] = ()
     conclusion: CallbackConclusion | None = None
@@ -91,22 +88,22 @@ class ChangeSet(NamedTuple):
 
 
 class ChangesCommitted(NamedTuple):
-    """The change is on disk."""
+    """The change set is on disk."""
 
 
 class PreconditionFailed(NamedTuple):
-    """Nothing was stored: something it rests on has changed meanwhile. Read again, decide again.
+    """Nothing was stored, because a precondition failed. Read again and decide again.
 
-    Also when the callback has a conclusion already, or the uid is taken.
+    `why` is one of: "version" (of a transaction or record), "concluded" (the callback), "uid",
+    "psp_transaction_id" and "event_id" (it is taken), "refunds" (more than was captured),
+    "resolved" (the conflict), "seen" (an item).
     """
 
-    # "version", "concluded", "uid", "psp_transaction_id", "event_id", and
-    # "refunds" (they would exceed what was captured), "resolved" (the conflict), "seen" (an item)
     why: str
 
 
 class CallbackFilter(NamedTuple):
-    """What a callback list shows: `after` ≤ received < `before`."""
+    """Which callbacks are listed: `after` ≤ received < `before`."""
 
     source_id: str | None = None
     provider: str | None = None
@@ -118,7 +115,7 @@ class CallbackFilter(NamedTuple):
 
 
 class TransactionFilter(NamedTuple):
-    """What a transaction list shows. `reference` equals uid, order, merchant or psp id."""
+    """Which transactions are listed. `reference`: its uid, order id, merchant or psp reference."""
 
     status: TransactionStatus | None = None
     direction: Direction | None = None
@@ -131,14 +128,14 @@ class TransactionFilter(NamedTuple):
 
 
 class InboundStore(Protocol):
-    """Writes of what came in and of money."""
+    """Writes of callbacks and money."""
 
-    def receive(self, arrival: ReceivedCallback) -> Awaitable[Callback]:
+    def receive(self, received: ReceivedCallback) -> Awaitable[Callback]:
         """Store a callback before it is answered; return it as stored.
 
-        - The same (source, dedupe key) again is stored with outcome `duplicate`, naming the first;
-          two in one group commit are seen as such.
-        - Unless the latest that holds the key ended as unmatched, unmapped or mismatch: then this
+        - A second one with the same source and dedupe key is stored with outcome `duplicate` and
+          names the first. This is noticed also between callbacks of one group commit.
+        - But if the callback that holds the key ended as unmatched, unmapped or mismatch, the new
           one takes over the key and is to be processed.
         - A dedupe key is remembered for 400 days, whatever is purged.
         - A callback that comes with an outcome (refused, malformed) holds no key.
@@ -146,29 +143,29 @@ class InboundStore(Protocol):
         ...
 
     def commit_changes(
-        self, change: ChangeSet, /
+        self, changes: ChangeSet, /
     ) -> Awaitable[ChangesCommitted | PreconditionFailed]:
-        """Make a decision true: all of it, or nothing (`PreconditionFailed`)."""
+        """Store all of a decision, or nothing (`PreconditionFailed`)."""
         ...
 
     async def reopen_callback(self, app_id: str, callback_id: str) -> bool:
-        """Take a callback's conclusion back, so that it is processed again (replay)."""
+        """Take a callback's conclusion back; False if it has none. It is then processed again."""
         ...
 
     async def purge_inbound(
         self, *, requests_before: Micros, callbacks_before: Micros, now: Micros, limit: int
     ) -> int:
-        """Delete at most `limit` rows past their time; 0 means nothing was left.
+        """Delete at most `limit` rows past their retention; return how many. 0: nothing is left.
 
-        Requests of bulk providers go a day after they came, others by `requests_before`; callbacks
-        with a conclusion by `callbacks_before`; dedupe keys after 400 days, item keys after two.
-        Transactions and what belongs to them stay.
+        Requests of bulk providers go a day after they came, others if they came before
+        `requests_before`. Callbacks with a conclusion go if they came before `callbacks_before`,
+        dedupe keys after 400 days, item keys after two. Transactions and what belongs to them stay.
         """
         ...
 
 
 class InboundLists(Protocol):
-    """Lists of what came in and of the money, for people to look at."""
+    """Lists of callbacks and money. Each comes in pages and uses an index."""
 
     async def callbacks(self, app_id: str, filter_: CallbackFilter, page: Page) -> list[Callback]:
         """List callbacks, newest first unless `ascending`."""
@@ -192,18 +189,18 @@ class InboundLists(Protocol):
 
 
 class InboundReads(InboundLists, Protocol):
-    """Look-ups. They never lock; a read that starts after a write returned sees it."""
+    """Look-ups and lists. They never lock, and a read after a write has returned sees it."""
 
     async def callback(self, app_id: str, callback_id: str) -> Callback | None:
         """Return one callback."""
         ...
 
     async def callback_request(self, app_id: str, callback_id: str) -> bytes | None:
-        """Return a callback's sealed request; None once purged."""
+        """Return the sealed request of a callback; None if it was not stored or is purged."""
         ...
 
     async def unprocessed_callbacks(self, after: str, limit: int) -> list[Callback]:
-        """Return callbacks of every application without an outcome, oldest first, after that id."""
+        """Return callbacks without an outcome, of all applications, oldest first, after that id."""
         ...
 
     async def callbacks_awaiting(self, app_id: str, references: Sequence[str]) -> list[Callback]:
@@ -211,7 +208,7 @@ class InboundReads(InboundLists, Protocol):
         ...
 
     async def callbacks_to_retry(self, now: Micros, limit: int) -> list[Callback]:
-        """Return unmatched callbacks whose `retry_at` has come."""
+        """Return unmatched callbacks whose `retry_at` has come, earliest first."""
         ...
 
     async def new_item_keys(
@@ -227,15 +224,15 @@ class InboundReads(InboundLists, Protocol):
     async def candidate_transactions(
         self, app_id: str, source_id: str | None, references: References
     ) -> list[Transaction]:
-        """Return transactions that any reference may mean, at most 50, newest first.
+        """Return transactions that any of the references may mean, at most 50, newest first.
 
-        `ours` by id, uid, order id, merchant reference; `psp` by psp transaction id within the
-        source (or, where a transaction has no source yet, its application).
+        `ours` is looked up as id, uid, order id and merchant reference. `psp` is looked up as psp
+        transaction id, among transactions of the source and those that have no source yet.
         """
         ...
 
     async def linked_transactions(self, app_id: str, transaction_id: str) -> list[Transaction]:
-        """Return the transactions linked to one, oldest first."""
+        """Return the transactions linked to a transaction, oldest first."""
         ...
 
     async def transactions_to_check(self, now: Micros, limit: int) -> list[Transaction]:
@@ -243,11 +240,11 @@ class InboundReads(InboundLists, Protocol):
         ...
 
     async def transitions(self, app_id: str, transaction_id: str) -> list[Transition]:
-        """Return all steps, in order."""
+        """Return all transitions of a transaction, in order."""
         ...
 
     async def effects(self, app_id: str, transaction_id: str) -> list[Effect]:
-        """Return all effects, in the order of their steps."""
+        """Return all effects of a transaction, in the order of their transitions."""
         ...
 
     async def conflict(self, app_id: str, conflict_id: str) -> MoneyConflict | None:

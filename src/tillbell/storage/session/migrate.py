@@ -14,7 +14,7 @@ _NAME = re.compile(r"(\d{4})_(pre|post)_(\w+)\.sql")
 
 
 class Migration(NamedTuple):
-    """One step of the schema. `pre` steps suit the program before and after them."""
+    """One step of the schema. A `pre` step suits the program before it and the one after it."""
 
     number: int
     name: str
@@ -22,7 +22,7 @@ class Migration(NamedTuple):
 
 
 def known_migrations(dialect: str) -> list[Migration]:
-    """Return the steps this program knows, in order."""
+    """Return the migrations of this program, in order."""
     folder = resources.files("tillbell.storage") / dialect / "migrations"
     return sorted(
         Migration(int(match[1]), file.name, file.read_text("utf-8"))
@@ -31,45 +31,48 @@ def known_migrations(dialect: str) -> list[Migration]:
     )
 
 
-def is_behind(link: DbConnection, dialect: str) -> bool:
-    """Tell whether a copy of a database lacks steps that this program knows."""
-    ((is_ours, _),) = link.query("schema_exists")
-    return not is_ours or len(link.query("applied_migrations")) < len(known_migrations(dialect))
+def is_behind(connection: DbConnection, dialect: str) -> bool:
+    """Whether a database lacks migrations of this program."""
+    ((is_ours, _),) = connection.query("schema_exists")
+    return not is_ours or len(connection.query("applied_migrations")) < len(
+        known_migrations(dialect)
+    )
 
 
-def migrate(link: DbConnection, dialect: str, now: Micros) -> None:
-    """Bring a database to this program's schema, or say why not (`Misconfigured`).
+def migrate(connection: DbConnection, dialect: str, now: Micros) -> None:
+    """Bring a database to the schema of this program; `Misconfigured` if that cannot be.
 
-    Who comes second waits. `LockTimeout`, and nothing is changed, if somebody holds a table.
+    A second process waits for the first. `LockTimeout`, and nothing is changed, if a table is held
+    by somebody else.
     """
-    link.query("begin_migration")
+    connection.query("begin_migration")
     try:
-        _migrate(link, known_migrations(dialect), now)
+        _migrate(connection, known_migrations(dialect), now)
     except BaseException:
-        link.rollback()
+        connection.rollback()
         raise
-    link.commit()
+    connection.commit()
 
 
-def _migrate(link: DbConnection, steps: list[Migration], now: Micros) -> None:
-    link.lock([("migrations",)])
-    link.query("begin_migration_step")
-    for step in steps[_applied(link, steps) :]:
-        link.execute_script(step.statements)
-        link.query("insert_migration", (step.number, step.name, now))
+def _migrate(connection: DbConnection, migrations: list[Migration], now: Micros) -> None:
+    connection.lock([("migrations",)])
+    connection.query("begin_migration_step")
+    for migration in migrations[_applied(connection, migrations) :]:
+        connection.execute_script(migration.statements)
+        connection.query("insert_migration", (migration.number, migration.name, now))
 
 
-def _applied(link: DbConnection, steps: list[Migration]) -> int:
-    """Return how many steps the database has; a new one is given its table of them."""
-    ((is_ours, tables),) = link.query("schema_exists")
+def _applied(connection: DbConnection, migrations: list[Migration]) -> int:
+    """Return how many migrations a database has. A new one gets the table of its migrations."""
+    ((is_ours, tables),) = connection.query("schema_exists")
     if not is_ours:
         if tables:
             raise Misconfigured("The database belongs to another program.")
-        link.query("create_migrations")
-    applied = [number for number, _ in link.query("applied_migrations")]
-    if len(applied) > len(steps):
+        connection.query("create_migrations")
+    applied = [number for number, _ in connection.query("applied_migrations")]
+    if len(applied) > len(migrations):
         raise Misconfigured(
             f"The database was written by a newer Tillbell (schema {applied[-1]}, "
-            f"this one knows {len(steps)}). Install that version or a newer one."
+            f"this one knows {len(migrations)}). Install that version or a newer one."
         )
     return len(applied)

@@ -1,5 +1,5 @@
 -- name: expired_leases
--- Leases of any endpoint that ran out: nearly always none. Index: deliveries_leased.
+-- Expired leases of all endpoints: nearly always none. Index: deliveries_leased.
 SELECT app_id, endpoint_id, id, due_at FROM deliveries
 WHERE state = 'sending' AND due_at <= ?1 AND due_at >= ?2 ORDER BY due_at, id;
 

@@ -1,4 +1,4 @@
--- Columns in the order of the nouns' fields (model/messages.py).
+-- Columns in the order of the records' fields (model/messages.py).
 
 -- fragment: message
 m.id, m.app_id, m.event_type, m.created_at, m.event_id, m.channels, m.tags, m.deliver_at,
@@ -12,7 +12,7 @@ d.attempts, d.tries, d.token, d.trigger, d.started_at, d.order_key
 a.id, {attempt_delivery}, a.app_id, a.endpoint_id, {attempt_message}, a.event_type, a.number, a.trigger,
 a.result, a.started_at, a.duration_us, a.url, a.status_code, a.error, a.detail, a.response
 
--- Of what comes in (model/callbacks.py, model/transactions.py).
+-- Columns of callbacks and money (model/callbacks.py, model/transactions.py).
 
 -- fragment: callback
 c.id, c.app_id, c.source_id, c.provider, c.received_at, c.method, c.size, c.trust, c.verdict_why,

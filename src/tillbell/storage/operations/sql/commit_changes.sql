@@ -1,11 +1,11 @@
 -- name: transaction_states
--- What steps rest on; `pairs` is JSON: [[application, id], …]. Index: primary key.
+-- Preconditions of transactions; `pairs` is JSON: [[application, id], …]. Index: primary key.
 SELECT t.id, t.version, t.sequence, t.status
 FROM {pairs} wanted
 {ordered_join} transactions t ON {no_index}t.app_id = wanted.app_id AND t.id = wanted.id;
 
 -- name: callback_states
--- What conclusions rest on; `pairs` is JSON: [[application, id], …]. Index: primary key.
+-- Preconditions of conclusions; `pairs` is JSON: [[application, id], …]. Index: primary key.
 SELECT c.id, c.source_id, c.dedupe_key, c.outcome, c.retry_at
 FROM {pairs} wanted
 {ordered_join} callbacks c ON {no_index}c.app_id = wanted.app_id AND c.id = wanted.id;
@@ -15,7 +15,7 @@ FROM {pairs} wanted
 SELECT id FROM transactions WHERE app_id = ?1 AND uid = ?2;
 
 -- name: same_linked_transaction
--- The same refund, under another event. Index: transactions_linked.
+-- The same linked transaction, told by another callback. Index: transactions_linked.
 SELECT id FROM transactions
 WHERE {no_index}app_id = ?1 AND parent_id = ?2 AND kind = ?3 AND psp_transaction_id = ?4
   AND coalesce(source_id, '') = coalesce(?5, '');

@@ -1,5 +1,5 @@
--- Tables from end to end in the order of their keys: what a move copies and what it proves.
--- Each is bound to the last key of the page before, and to how many rows a page has.
+-- Whole tables in the order of their keys: what a move copies and compares.
+-- The bindings are the last key of the page before, and the number of rows of a page.
 
 -- name: move_read_records
 -- Index: primary key, as in all that follow.
@@ -32,7 +32,7 @@ ORDER BY app_id, reference, callback_id LIMIT ?4;
 -- form {whose} payments: t.parent_id IS NULL
 -- form {whose} linked: t.parent_id IS NOT NULL
 -- form {whose} all: TRUE
--- Payments, what is linked to them, or all.
+-- Payments, transactions that are linked to them, or all.
 SELECT {transaction} FROM transactions t
 WHERE (t.app_id, t.id) > (?1, ?2) AND {whose} ORDER BY t.app_id, t.id LIMIT ?3;
 

@@ -1,5 +1,5 @@
 -- name: find_idempotency
--- What a key was answered. Index: primary key.
+-- The use of an idempotency key. Index: primary key.
 SELECT fingerprint, answer FROM idempotency WHERE key = ?1;
 
 -- name: insert_idempotency
@@ -15,16 +15,16 @@ SELECT EXISTS (SELECT 1 FROM messages WHERE app_id = ?2 AND id = ?3)
    AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id = ?1 AND app_id = ?2);
 
 -- name: has_order_keys
--- Whether anybody uses order keys at all. Index: deliveries_ordered.
+-- Whether any delivery has an order key. Index: deliveries_ordered.
 SELECT EXISTS (SELECT 1 FROM deliveries WHERE order_key IS NOT NULL);
 
 -- name: order_key_of
--- The line a delivery stands in. Index: primary key.
+-- The order key of a delivery. Index: primary key.
 SELECT app_id, endpoint_id, order_key FROM deliveries
 WHERE id = ?2 AND app_id = ?1 AND order_key IS NOT NULL;
 
 -- name: hold_back_order_key
--- Hold back the line of an order key; then one may go. Index: deliveries_ordered.
+-- Hold back all deliveries with an order key; then one may go. Index: deliveries_ordered.
 UPDATE deliveries SET held = 1
 WHERE endpoint_id = ?2 AND app_id = ?1 AND order_key = ?3 AND state = 'waiting' AND held = 0;
 

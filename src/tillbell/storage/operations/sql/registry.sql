@@ -3,7 +3,7 @@ INSERT INTO records (kind, scope, id, uid, doc) VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (kind, scope, id) DO UPDATE SET uid = excluded.uid, doc = excluded.doc;
 
 -- name: record_id_of_uid
--- Who else has that uid. Index: records_uid.
+-- Another record with that uid. Index: records_uid.
 SELECT id FROM records WHERE kind = ?1 AND scope = ?2 AND uid = ?3 AND id <> ?4;
 
 -- name: record_of_any_scope
