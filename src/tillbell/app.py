@@ -170,10 +170,12 @@ class Gateway:
             self.database, self.source_cache, self.vault, self.receiver, self.clock
         )
         self.audited_decisions = AuditedDecisions(self.decisions, four_eyes=self.settings.four_eyes)
-        self.manual_actions = ManualActions(self.audited_decisions)
-        self.conflict_resolver = ConflictResolver(self.audited_decisions, self.reprocessor)
+        self.manual_actions = ManualActions(self.decisions, self.audited_decisions)
+        self.conflict_resolver = ConflictResolver(
+            self.database, self.audited_decisions, self.reprocessor
+        )
         self.message_resender = MessageResender(
-            self.audited_decisions, self.config_cache, self.delivery_resender
+            self.database, self.audited_decisions, self.config_cache, self.delivery_resender
         )
         self.bulk_reprocessor = BulkReprocessor(
             self.database, self.reprocessor, self.tasks, self.clock

@@ -33,9 +33,6 @@ class DeliveryState(StrEnum):
     DISCARDED = "discarded"  # its endpoint was removed
 
 
-OPEN_STATES = (DeliveryState.WAITING, DeliveryState.SENDING)
-
-
 class Trigger(StrEnum):
     """Why an attempt is made."""
 

@@ -253,11 +253,7 @@ class Decision:
         return self.publish_payload(type_, payload, order_key=about.id, source_id=about.source_id)
 
     def publish_payload(
-        self,
-        type_: str,
-        payload: bytes,
-        order_key: str | None = None,
-        source_id: str | None = None,
+        self, type_: str, payload: bytes, order_key: str | None = None, source_id: str | None = None
     ) -> int:
         """Publish a payload as it is; return its place among the drafts."""
         if source_id is None and self.callback is not None:

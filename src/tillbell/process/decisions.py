@@ -71,6 +71,11 @@ class Decisions:
                 raise AlreadyConcluded
         raise ConflictError("It is changing all the time; try again.")
 
+    def check_accepting(self) -> None:
+        """Raise `Unavailable` while nothing may be stored, as when the disk is full."""
+        if self.publisher.refusal is not None:
+            raise self.publisher.refusal
+
     async def _store(self, view: ApplicationView, decision: Decision) -> PreconditionFailed | None:
         with self.publisher.prepared(view, decision.drafts) as messages:
             change_set = decision.change_set(messages.publications)

@@ -21,12 +21,7 @@ from typing import NamedTuple
 from tillbell.clock import HOUR, MINUTE, SECOND, Micros
 from tillbell.model.callbacks import Outcome, TransactionNotice
 from tillbell.model.sources import ConfirmationPolicy, Trust
-from tillbell.model.transactions import (
-    TERMINAL,
-    Transaction,
-    TransactionKind,
-    TransactionStatus,
-)
+from tillbell.model.transactions import TERMINAL, Transaction, TransactionKind, TransactionStatus
 from tillbell.process.decision import Decision
 from tillbell.process.transaction_steps import ReportedStep, TransactionSteps
 from tillbell.receive.source_cache import CompiledSource
@@ -180,11 +175,7 @@ class PaymentDecider:
             await self._advance(context, transaction, notice.status, judged.why)
 
     async def _advance(
-        self,
-        context: NoticeContext,
-        transaction: Transaction,
-        status: TransactionStatus,
-        why: str,
+        self, context: NoticeContext, transaction: Transaction, status: TransactionStatus, why: str
     ) -> None:
         step = ReportedStep(
             status=status,
@@ -210,11 +201,7 @@ class PaymentDecider:
         context.add_outcome(Outcome.MISMATCH, mismatch.why, transaction)
 
     async def _contradict(
-        self,
-        context: NoticeContext,
-        transaction: Transaction,
-        status: TransactionStatus,
-        why: str,
+        self, context: NoticeContext, transaction: Transaction, status: TransactionStatus, why: str
     ) -> None:
         """Ask a person. A late success is checked with the provider, where its owner chose so."""
         decision = context.decision

@@ -129,8 +129,8 @@ class StatusChecker:
             details=NoticeDetails(raw_status=lookup.raw_status),
             trust=CONFIRMED,
         )
-        advanced = await self._steps.advance(decision, transaction, step)
-        return advanced.transaction
+        after, _ = await self._steps.advance(decision, transaction, step)
+        return after
 
     async def _contradict(
         self,

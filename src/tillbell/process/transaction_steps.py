@@ -29,16 +29,6 @@ class ReportedStep(NamedTuple):
     trust: str
 
 
-class Advanced(NamedTuple):
-    """A transaction after a reported step, and how the reported amount differs, if it does.
-
-    If it differs and is not more, the step was not taken.
-    """
-
-    transaction: Transaction
-    mismatch: AmountMismatch | None
-
-
 class TransactionSteps:
     """Takes a reported step, or opens a conflict for a person. It records on the decision alone."""
 
@@ -46,12 +36,9 @@ class TransactionSteps:
         self._reads = reads
 
     async def advance(
-        self,
-        decision: Decision,
-        transaction: Transaction,
-        step: ReportedStep,
-    ) -> Advanced:
-        """Take a step that the rules allow.
+        self, decision: Decision, transaction: Transaction, step: ReportedStep
+    ) -> tuple[Transaction, AmountMismatch | None]:
+        """Take a step that the rules allow; return the transaction, and how the amount differs.
 
         An approval of another amount opens a conflict. If the amount is larger, the transaction
         is approved all the same, with the amount that we expect; else it stays as it is.
@@ -64,9 +51,8 @@ class TransactionSteps:
                 decision, transaction, mismatch_conflict(step.status, mismatch)
             )
             if not mismatch.is_more:
-                return Advanced(transaction, mismatch)
-        after = decision.advance(transaction, step.status, step.details, step.trust)
-        return Advanced(after, mismatch)
+                return transaction, mismatch
+        return decision.advance(transaction, step.status, step.details, step.trust), mismatch
 
     async def contradict(
         self,

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from tests.store.model.inbound import ModelInbound
-from tests.store.model.outbound_reads import ModelMessages
+from tests.store.model.outbound_reads import OPEN_STATES, ModelMessages
 from tillbell.clock import DAY, Micros
 from tillbell.errors import VersionConflict
 from tillbell.ids import attempt_id, first_of
 from tillbell.model.messages import (
-    OPEN_STATES,
     Attempt,
     Claim,
     Delivery,

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from tillbell.clock import HOUR, Micros
 from tillbell.ids import first_of, made_at
-from tillbell.model.messages import OPEN_STATES, Attempt, Delivery, DeliveryState, Message
+from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message
 from tillbell.storage.ports.outbound import (
     AttemptFilter,
     DeliveryRow,
@@ -29,6 +29,7 @@ class _HasId(Protocol):
 
 
 T = TypeVar("T", bound=_HasId)
+OPEN_STATES = (DeliveryState.WAITING, DeliveryState.SENDING)
 
 
 def in_order(rows: Iterable[T], page: Page) -> list[T]:

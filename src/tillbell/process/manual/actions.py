@@ -15,14 +15,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tillbell.errors import ConflictError, Invalid, NotFound, Problem
-from tillbell.model.transactions import (
-    Direction,
-    Transaction,
-    TransactionKind,
-    TransactionStatus,
-)
+from tillbell.model.transactions import Direction, Transaction, TransactionKind, TransactionStatus
 from tillbell.money import format_amount
-from tillbell.process.decision import Decision
+from tillbell.process.decision import DecidedBy, Decision
+from tillbell.process.decisions import Decisions
 from tillbell.process.manual.audited import ActionReason, AuditedDecisions, AwaitingSecondKey
 from tillbell.process.status_checks import SCHEDULE
 from tillbell.rules.payments.booking import NoticeDetails, linked_transaction
@@ -52,9 +48,10 @@ class NewTransaction(NamedTuple):
 class ManualActions:
     """Does what people do to transactions."""
 
-    def __init__(self, audited: AuditedDecisions) -> None:
+    def __init__(self, decisions: Decisions, audited: AuditedDecisions) -> None:
+        self._decisions = decisions
         self._audited = audited
-        self._database = audited.database
+        self._database = decisions.database
 
     async def create(
         self, app_id: str, new: NewTransaction, actor: str
@@ -69,10 +66,10 @@ class ManualActions:
                 known = await self._database.transaction(app_id, new.uid)
                 if known is not None:
                     return _require_same(known, new), False
-            self._audited.check_accepting()
+            self._decisions.check_accepting()
             return decision.open_transaction(_created(decision, new)), True
 
-        return await self._audited.commit_unaudited(app_id, actor, decide)
+        return await self._decisions.commit(app_id, DecidedBy(actor=actor), decide)
 
     async def change_status(
         self, app_id: str, id_: str, action: str, act: ActionReason

@@ -40,7 +40,7 @@ class AuditedDecisions:
     def __init__(self, decisions: Decisions, *, four_eyes: bool) -> None:
         self._decisions = decisions
         self._four_eyes = four_eyes
-        self.database = decisions.database
+        self._database = decisions.database
 
     async def commit(
         self, app_id: str, act: ActionReason, decide: Callable[[Decision], Awaitable[T]]
@@ -49,13 +49,7 @@ class AuditedDecisions:
         if not act.reason.strip():
             problem = Problem(("body", "reason"), "say why; it goes into the audit log", "missing")
             raise Invalid(problem)
-        return await self.commit_unaudited(app_id, act.actor, decide)
-
-    async def commit_unaudited(
-        self, app_id: str, actor: str, decide: Callable[[Decision], Awaitable[T]]
-    ) -> T:
-        """Commit a decision that needs no reason."""
-        return await self._decisions.commit(app_id, DecidedBy(actor=actor), decide)
+        return await self._decisions.commit(app_id, DecidedBy(actor=act.actor), decide)
 
     async def audit(self, app_id: str, action: str, target: str, act: ActionReason) -> None:
         """Write into the audit log what is done elsewhere."""
@@ -67,7 +61,7 @@ class AuditedDecisions:
 
     def write(self, decision: Decision, action: str, target: str, act: ActionReason) -> None:
         """Write the audit entry of a decision. `Unavailable` while nothing may be stored."""
-        self.check_accepting()
+        self._decisions.check_accepting()
         decision.write_audit_entry(action, target, act.reason)
 
     async def write_or_propose(
@@ -83,17 +77,12 @@ class AuditedDecisions:
         self.write(decision, action + _PROPOSED, target, act)
         return AwaitingSecondKey(act.actor)
 
-    def check_accepting(self) -> None:
-        """Raise `Unavailable` while nothing may be stored."""
-        if self._decisions.publisher.refusal is not None:
-            raise self._decisions.publisher.refusal
-
     async def _needs_second_key(
         self, app_id: str, action: str, target: str, act: ActionReason
     ) -> bool:
         """Tell whether no other key has proposed this action just before."""
         if not self._four_eyes or action not in SECOND_KEY_ACTIONS:
             return False
-        entries = await self.database.audit(app_id, Page(limit=50), target)  # newest first
+        entries = await self._database.audit(app_id, Page(limit=50), target)  # newest first
         latest = next((entry for entry in entries if entry.action != RESEND), None)
         return latest is None or latest.action != action + _PROPOSED or latest.actor == act.actor

@@ -12,12 +12,7 @@ from __future__ import annotations
 from tillbell.errors import ConflictError, NotFound
 from tillbell.model.callbacks import Outcome, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import (
-    TERMINAL,
-    MoneyConflict,
-    Transaction,
-    TransactionStatus,
-)
+from tillbell.model.transactions import TERMINAL, MoneyConflict, Transaction, TransactionStatus
 from tillbell.process.decision import Decision
 from tillbell.process.manual.actions import add_reversal, read_transaction
 from tillbell.process.manual.audited import ActionReason, AuditedDecisions, AwaitingSecondKey
@@ -26,16 +21,19 @@ from tillbell.receive.reprocess import ReparsedCallback, Reprocessor
 from tillbell.rules.payments.booking import NoticeDetails, conflict_data
 from tillbell.rules.payments.conflicts import UNCONFIRMED_LINKED
 from tillbell.rules.payments.transitions import ReportedStatus, amount_left, judge_status
+from tillbell.storage.ports.database import Database
 
 
 class ConflictResolver:
     """Resolves conflicts as people say."""
 
-    def __init__(self, audited: AuditedDecisions, reprocessor: Reprocessor) -> None:
+    def __init__(
+        self, database: Database, audited: AuditedDecisions, reprocessor: Reprocessor
+    ) -> None:
+        self._database = database
         self._audited = audited
-        self._database = audited.database
         self._reprocessor = reprocessor
-        self._payments = PaymentDecider(audited.database)
+        self._payments = PaymentDecider(database)
 
     async def resolve(
         self, app_id: str, conflict_id: str, choice: str, act: ActionReason

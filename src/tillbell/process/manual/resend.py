@@ -14,6 +14,7 @@ from tillbell.errors import ConflictError, NotFound
 from tillbell.model.messages import Message
 from tillbell.model.transactions import Transaction
 from tillbell.process.manual.audited import RESEND, ActionReason, AuditedDecisions
+from tillbell.storage.ports.database import Database
 
 
 class ResentMessage(NamedTuple):
@@ -28,12 +29,13 @@ class MessageResender:
 
     def __init__(
         self,
+        database: Database,
         audited: AuditedDecisions,
         config_cache: ConfigCache,
         delivery_resender: DeliveryResender,
     ) -> None:
         self._audited = audited
-        self._database = audited.database
+        self._database = database
         self._config_cache = config_cache
         self._delivery_resender = delivery_resender
 

@@ -36,10 +36,7 @@ def new_conflict(status: TransactionStatus, kind: str, why: str) -> MoneyConflic
 
 
 def contradiction_conflict(
-    transaction: Transaction,
-    status: TransactionStatus,
-    why: str,
-    amount: ProviderAmount | None,
+    transaction: Transaction, status: TransactionStatus, why: str, amount: ProviderAmount | None
 ) -> MoneyConflict:
     """Return a conflict of a reported status, and amount if it can be read, with a final one."""
     conflict = new_conflict(status, "contradiction", why)
