@@ -247,7 +247,10 @@ async def test_a_key_that_is_used_while_it_is_revoked_stays_revoked(
     ours, theirs = processes
     key = await make_token(ours, "shop")
     outcomes = await interrupted(
-        ours.store, KeyUse, lambda: ours.key_usage.note(key), lambda: theirs.api_keys.revoke(key)
+        ours.store,
+        KeyUse,
+        lambda: ours.key_usage.record_use(key),
+        lambda: theirs.api_keys.revoke(key),
     )
 
     assert outcomes == ["", ""]
@@ -261,8 +264,8 @@ async def test_of_two_uses_the_later_one_is_noted(processes: tuple[Process, Proc
 
     async def use_later() -> None:
         theirs.clock.advance(60)
-        await theirs.key_usage.note(key)
+        await theirs.key_usage.record_use(key)
 
-    await interrupted(ours.store, KeyUse, lambda: ours.key_usage.note(key), use_later)
+    await interrupted(ours.store, KeyUse, lambda: ours.key_usage.record_use(key), use_later)
 
-    assert await ours.key_usage.last(key) == theirs.clock.now()
+    assert await ours.key_usage.last_used_at(key) == theirs.clock.now()

@@ -78,7 +78,7 @@ def test_the_guide_names_happenings_that_are_there() -> None:
 
 async def test_the_guide_names_routes_that_are_there(tmp_path: Path) -> None:
     gateway = Gateway.create(load({"data_dir": tmp_path}, {}).settings)
-    rest = make_rest(gateway, gateway.key_usage)
+    rest = make_rest(gateway)
     known = {re.sub(r"\{\w+\}", "{}", path) for path in rest.openapi()["paths"]}
     named = re.findall(r"(?:GET|POST) (/api/v1/[^\s`?]+)", GUIDE)
     assert len(named) > 4

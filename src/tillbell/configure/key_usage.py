@@ -32,7 +32,7 @@ class KeyUsage:
         noted = self._noted.get(key.id)
         return noted is None or noted + NOTE_EVERY <= self._clock.now()
 
-    async def note(self, key: ApiKey) -> None:
+    async def record_use(self, key: ApiKey) -> None:
         """Note that a key is used now."""
         now = self._clock.now()
         if len(self._noted) >= _KEYS_MAX:
@@ -49,7 +49,7 @@ class KeyUsage:
         except Unavailable:
             return  # it is a courtesy; what the request itself stores will say so
 
-    async def last(self, key: ApiKey) -> Micros | None:
+    async def last_used_at(self, key: ApiKey) -> Micros | None:
         """Return when a key was last used, to the hour."""
         use = await self._registry.get(KeyUse, key.id, key.scope)
         return use.last_used_at if use else None

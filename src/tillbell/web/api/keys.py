@@ -100,14 +100,14 @@ async def list_(page: OrderedPageOf, gateway: GatewayOf, usage: Usage) -> Listed
     keys = await filtered_page(
         lambda page: gateway.database.list(ApiKey, None, page), page, row_id, keep
     )
-    return keys.showing([KeyOut.of(key, await usage.last(key)) for key in keys.rows])
+    return keys.showing([KeyOut.of(key, await usage.last_used_at(key)) for key in keys.rows])
 
 
 @router.get("/{key_id}", dependencies=ADMIN)
 async def get(key_id: KeyId, gateway: GatewayOf, usage: Usage) -> KeyOut:
     """Show an API key, without its text."""
     key = await gateway.api_keys.key(key_id)
-    return KeyOut.of(key, await usage.last(key))
+    return KeyOut.of(key, await usage.last_used_at(key))
 
 
 @router.delete("/{key_id}", status_code=204, dependencies=ADMIN, response_model=None)

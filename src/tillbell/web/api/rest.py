@@ -10,7 +10,6 @@ from fastapi import APIRouter, FastAPI, Request, Response
 
 from tillbell import __version__
 from tillbell.app import Gateway
-from tillbell.configure.key_usage import KeyUsage
 from tillbell.web.api import (
     applications,
     attempts,
@@ -66,11 +65,10 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 
 
-def make_rest(gateway: Gateway, usage: KeyUsage) -> FastAPI:
+def make_rest(gateway: Gateway) -> FastAPI:
     """Build the API. Nothing in it is loaded from another host."""
     api = _routed()
     api.state.gateway = gateway
-    api.state.usage = usage
     install(api)
     api.add_route(f"{BASE}/openapi.json", _openapi, include_in_schema=False)
     return api

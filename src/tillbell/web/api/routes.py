@@ -101,14 +101,15 @@ async def the_principal(request: Request) -> Principal:
     return principal
 
 
-async def the_usage(request: Request) -> KeyUsage:
-    """Give the notes of when keys were used."""
-    usage: KeyUsage = request.app.state.usage
-    return usage
-
-
 GatewayOf = Annotated[Gateway, Depends(the_gateway)]
 PrincipalOf = Annotated[Principal, Depends(the_principal)]
+
+
+async def the_usage(gateway: GatewayOf) -> KeyUsage:
+    """Give the notes of when keys were used."""
+    return gateway.key_usage
+
+
 Usage = Annotated[KeyUsage, Depends(the_usage)]
 
 

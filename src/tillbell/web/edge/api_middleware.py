@@ -1,89 +1,74 @@
-"""The gate in front of the REST framework: key, rate, body, idempotency. Bare ASGI.
+"""The gate of the API: what happens to every request, whatever its route. Bare ASGI.
 
-Everything that must be known before a route is looked at. A request without a valid key
-learns nothing, not even which paths exist.
+In this order: API key, rate limit, use of the key, body, handler, headers of the answer. A request
+without a valid key learns nothing, not even which paths exist.
+
+There are two handlers: message creation (`publish_route.py`) and everything else
+(`rest_route.py`). Each treats `Idempotency-Key` in its own way: the first stores the key in the
+commit of the message, the other stores the answer.
 """
 
 from __future__ import annotations
 
-import hashlib
-
 from tillbell.app import Gateway
-from tillbell.configure.key_usage import KeyUsage
 from tillbell.errors import TillbellError
-from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.web.edge.asgi_types import (
     App,
+    Headers,
     HttpAnswer,
     Receive,
     Scope,
     Send,
     header,
     read_body,
-    replay_body,
     send_answer,
 )
-from tillbell.web.edge.auth import PRINCIPAL, Principal, authenticate_now
-from tillbell.web.edge.idempotency import IdempotentAnswers, idempotency_name
+from tillbell.web.edge.auth import ApiRequest, authenticate
 from tillbell.web.edge.limits import RateLimit
-from tillbell.web.edge.problems import render_problem
-from tillbell.web.edge.strict_json import check_json
+from tillbell.web.edge.problems import INTERNAL, render_problem
+from tillbell.web.edge.publish_route import MessageCreate, is_message_create
+from tillbell.web.edge.rest_route import RestApi
 
 PUBLIC = frozenset({"/api/v1/health", "/api/v1/openapi.json"})
-_SECURITY: list[tuple[bytes, bytes]] = [
+_SECURITY_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
-]
+)
 
 
 class ApiGate:
-    """See the module."""
+    """Serves the API. `rest` is the framework's application."""
 
-    def __init__(self, api: App, gateway: Gateway, limit: RateLimit, usage: KeyUsage) -> None:
-        self._api = api
+    def __init__(self, rest: App, gateway: Gateway) -> None:
+        settings = gateway.settings
         self._gateway = gateway
-        self._limit = limit
-        self._usage = usage
-        self._idempotent = IdempotentAnswers(api, gateway)
+        self._body_bytes_max = settings.max_body_bytes
+        self._limit = RateLimit(settings.api_rate_limit, gateway.clock)
+        self._usage = gateway.key_usage
+        self._create_message = MessageCreate(gateway)
+        self._rest = RestApi(rest, gateway)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        told = list(_SECURITY)
-
-        async def tell(event: Scope) -> None:
-            if event["type"] == "http.response.start":
-                event = {**event, "headers": [*event.get("headers", ()), *told]}
-            await send(event)
-
+        headers = list(_SECURITY_HEADERS)
         try:
-            if scope["path"] in PUBLIC:
-                await self._api(scope, receive, tell)
-                return
-            principal = authenticate_now(self._gateway, header(scope, b"authorization"))
-            told += self._limit.take(principal.key.id)
-            if self._usage.is_due(principal.key):
-                await self._usage.note(principal.key)
-            await self._pass(principal, scope, receive, tell)
+            answer = await self._answer(scope, receive, headers)
         except TillbellError as error:
-            await send_answer(tell, HttpAnswer(*_reordered(render_problem(error))))
+            answer = render_problem(error)
+        except Exception:
+            await send_answer(send, INTERNAL, headers)
+            raise  # for the server's log
+        await send_answer(send, answer, headers)
 
-    async def _pass(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await read_body(scope, receive, self._gateway.settings.max_body_bytes)
-        if body:
-            check_json(body)
-        scope[PRINCIPAL] = principal
-        receive = replay_body(body, receive)
-        key = header(scope, b"idempotency-key")
-        if key is None or scope["method"] != "POST":
-            await self._api(scope, receive, send)
-            return
-        name = idempotency_name(principal, "POST", scope["path"], key)
-        fingerprint = hashlib.sha256(scope["query_string"] + b"\0" + body).hexdigest()
-        await self._idempotent(IdempotencyUse(name, fingerprint), scope, receive, send)
-
-
-def _reordered(
-    rendered: tuple[int, bytes, list[tuple[bytes, bytes]]],
-) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    status, body, headers = rendered
-    return status, headers, body
+    async def _answer(self, scope: Scope, receive: Receive, headers: Headers) -> HttpAnswer:
+        """Return the answer; add to `headers` what the rate limit has to say."""
+        if scope["path"] in PUBLIC:
+            return await self._rest.answer_public(scope, receive)
+        principal = authenticate(self._gateway, header(scope, b"authorization"))
+        headers += self._limit.take(principal.key.id)
+        if self._usage.is_due(principal.key):
+            await self._usage.record_use(principal.key)
+        body = await read_body(scope, receive, self._body_bytes_max)
+        request = ApiRequest(scope, receive, principal, body)
+        handler = self._create_message if is_message_create(scope) else self._rest
+        return await handler(request)

@@ -13,22 +13,27 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+Headers = list[tuple[bytes, bytes]]
+
+
 class HttpAnswer(NamedTuple):
-    """A whole response."""
+    """A whole response. Header names are in lower case."""
 
     status: int
-    headers: list[tuple[bytes, bytes]]
+    headers: Headers
     body: bytes
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
-    """Return a request header's value."""
+    """Return a request header's value, the first if there are several."""
     return next((value for key, value in scope["headers"] if key == name), None)
 
 
-async def send_answer(send: Send, answer: HttpAnswer) -> None:
-    """Send a whole response."""
+async def send_answer(send: Send, answer: HttpAnswer, more_headers: Headers | None = None) -> None:
+    """Send a whole response, with `more_headers` after its own. The length is worked out here."""
     headers = [h for h in answer.headers if h[0] != b"content-length"]
+    if more_headers is not None:
+        headers += more_headers
     if answer.status != 204:
         headers.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -36,7 +41,10 @@ async def send_answer(send: Send, answer: HttpAnswer) -> None:
 
 
 async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
-    """Read a request's body. `TooLarge` as soon as it is known to be too long."""
+    """Read a request's body. `TooLarge` as soon as it is known to be too long.
+
+    `Malformed` if the connection is closed before its end.
+    """
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value[:20]) > limit_bytes:
             raise TooLarge(f"The body may have at most {limit_bytes} bytes.")
@@ -57,13 +65,13 @@ async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
 
 def replay_body(body: bytes, receive: Receive) -> Receive:
     """Return a `receive` that gives a body already read, then whatever follows it."""
-    is_given = False
+    is_replayed = False
 
-    async def give() -> MutableMapping[str, Any]:
-        nonlocal is_given
-        if is_given:
+    async def replay() -> MutableMapping[str, Any]:
+        nonlocal is_replayed
+        if is_replayed:
             return await receive()
-        is_given = True
+        is_replayed = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return give
+    return replay

@@ -22,6 +22,7 @@ from tillbell.app import Gateway
 from tillbell.errors import Forbidden, Unauthenticated
 from tillbell.model.records import ApiKey, KeyScope
 from tillbell.vault import hash_key
+from tillbell.web.edge.asgi_types import Receive, Scope
 
 PRINCIPAL = "tillbell.principal"  # where it is left in the ASGI scope
 
@@ -124,10 +125,19 @@ class Principal:
         return held.union(*(_INCLUDES.get(one, set()) for one in held))
 
 
+class ApiRequest(NamedTuple):
+    """A request to the API whose key is valid and whose body is read."""
+
+    scope: Scope
+    receive: Receive  # for what follows the body
+    principal: Principal
+    body: bytes
+
+
 PUBLISH = Access("message", Action.PUBLISH, Tenant.APPLICATION)
 
 
-def authenticate_now(gateway: Gateway, authorization: bytes | None) -> Principal:
+def authenticate(gateway: Gateway, authorization: bytes | None) -> Principal:
     """Return who asks. `Unauthenticated` for no key, an unknown, revoked or expired one.
 
     Keys are found by the hash of their text, so that nothing is learnt from timing.

@@ -36,9 +36,8 @@ _PREFETCH = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
 
-def matches(scope: Scope) -> bool:
-    """Tell whether a request is a callback."""
-    path: str = scope["path"]
+def is_callback(path: str) -> bool:
+    """Tell whether a path is that of a callback."""
     return path.startswith(PATH)
 
 
@@ -59,8 +58,7 @@ class CallbackRoutes:
         try:
             answer = await self._answer(scope, receive)
         except TillbellError as error:
-            status, body, headers = render_problem(error)
-            answer = HttpAnswer(status, headers, body)
+            answer = render_problem(error)
         if scope["method"] == "HEAD":
             answer = answer._replace(body=b"")
         await send_answer(send, answer)

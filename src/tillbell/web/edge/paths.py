@@ -6,6 +6,6 @@ BASE = "/api/v1"
 CASHIER = "/v1/api/mozarto/cashier"  # a platform's own path, outside of ours
 
 
-def is_rest(path: str) -> bool:
-    """Tell whether a path belongs to the REST API."""
+def is_api(path: str) -> bool:
+    """Tell whether a path belongs to the API."""
     return path.startswith(f"{BASE}/") or path == CASHIER

@@ -30,11 +30,10 @@ from tillbell.errors import (
     Unavailable,
     UnsupportedEncoding,
 )
+from tillbell.web.edge.asgi_types import Headers, HttpAnswer
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
-
-Headers = list[tuple[bytes, bytes]]
 
 STATUSES: Mapping[type[TillbellError], int] = {
     Malformed: 400,
@@ -49,18 +48,18 @@ STATUSES: Mapping[type[TillbellError], int] = {
     TooMany: 429,
     Unavailable: 503,
 }
-JSON = b"application/json"
-PROBLEM = b"application/problem+json"
 PROBLEMS_MAX = 50
 RETRY_S = 1
+_JSON = b"application/json"
+_PROBLEM = b"application/problem+json"
 
 
-def render_problem(error: TillbellError) -> tuple[int, bytes, Headers]:
-    """Write an error as status, body and headers."""
-    status = _status(error)
+def render_problem(error: TillbellError) -> HttpAnswer:
+    """Write an error as an answer."""
     if isinstance(error, Invalid):
-        return status, render_invalid(error.problems), [(b"content-type", JSON)]
-    headers = [(b"content-type", PROBLEM)]
+        return render_invalid(error.problems)
+    status = _status(error)
+    headers: Headers = []
     if status == HTTPStatus.UNAUTHORIZED:
         headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, MethodNotAllowed):
@@ -69,33 +68,39 @@ def render_problem(error: TillbellError) -> tuple[int, bytes, Headers]:
         headers.append((b"retry-after", b"%d" % error.retry_after_s))
     if isinstance(error, Unavailable):
         headers.append((b"retry-after", b"%d" % RETRY_S))
-    return status, render_code(error.code, str(error)), headers
+    return render_code(status, error.code, str(error), headers)
 
 
-def render_invalid(problems: tuple[Problem, ...]) -> bytes:
-    """Write the body of a 422."""
+def render_invalid(problems: tuple[Problem, ...]) -> HttpAnswer:
+    """Write a 422."""
     detail = [{"loc": p.loc, "msg": p.msg, "type": p.type} for p in problems[:PROBLEMS_MAX]]
-    return msgspec.json.encode({"detail": detail})
+    body = msgspec.json.encode({"detail": detail})
+    return HttpAnswer(HTTPStatus.UNPROCESSABLE_ENTITY, [(b"content-type", _JSON)], body)
+
+
+def render_code(status: int, code: str, detail: str, headers: Headers) -> HttpAnswer:
+    """Write any other refusal."""
+    body = msgspec.json.encode({"code": code, "detail": detail})
+    return HttpAnswer(status, [(b"content-type", _PROBLEM), *headers], body)
 
 
 def _status(error: TillbellError) -> int:
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
 
 
-def render_code(code: str, detail: str) -> bytes:
-    """Write the body of any other refusal."""
-    return msgspec.json.encode({"code": code, "detail": detail})
+# The error is raised again after it, and the server then closes the connection.
+INTERNAL = render_code(500, "internal", "The server failed.", [(b"connection", b"close")])
 
 
 def invalid_from(error: ValidationError, *prefix: str) -> Invalid:
-    """Turn pydantic's finding into ours."""
-    return Invalid(*(as_problem(found, prefix) for found in error.errors(include_url=False)))
+    """Make ours of pydantic's error; `prefix` goes before each place."""
+    return Invalid(*(as_problem(line, prefix) for line in error.errors(include_url=False)))
 
 
-def as_problem(found: Any, prefix: tuple[str, ...] = ()) -> Problem:
-    """Turn one line of pydantic's finding into ours."""
-    loc = tuple(_printable(part) for part in (*prefix, *found["loc"]))
-    return Problem(loc, _printable(found["msg"]).removeprefix("Value error, "), found["type"])
+def as_problem(line: Any, prefix: tuple[str, ...] = ()) -> Problem:
+    """Make a `Problem` of one line of pydantic's error."""
+    place = tuple(_printable(part) for part in (*prefix, *line["loc"]))
+    return Problem(place, _printable(line["msg"]).removeprefix("Value error, "), line["type"])
 
 
 def _printable(text: Any) -> Any:

@@ -22,23 +22,21 @@ from tillbell.errors import (
     Malformed,
     NotFound,
     Problem,
-    TillbellError,
-    TooLarge,
 )
 from tillbell.model.messages import Message
 from tillbell.rules.delivery import payload as rules
 from tillbell.rules.delivery.selectors import check_event_type, check_labels
 from tillbell.storage.ports.outbound import IdempotencyUse
-from tillbell.web.edge.asgi_types import Receive, Scope, Send
-from tillbell.web.edge.auth import PRINCIPAL, Principal, authenticate_now
+from tillbell.web.edge.asgi_types import HttpAnswer, Scope, header
+from tillbell.web.edge.auth import ApiRequest, Principal
 from tillbell.web.edge.idempotency import idempotency_name
 from tillbell.web.edge.paths import BASE
-from tillbell.web.edge.problems import render_problem
 
 PREFIX = f"{BASE}/app/"
 SUFFIX = "/msg"
 CHANNELS_MAX = 5
 TAGS_MAX = 10
+_JSON = (b"content-type", b"application/json")
 
 
 class ApplicationDraft(msgspec.Struct):
@@ -71,7 +69,7 @@ _decode = msgspec.json.Decoder(MessageCreateBody).decode
 _encode = msgspec.json.encode
 
 
-def matches(scope: Scope) -> bool:
+def is_message_create(scope: Scope) -> bool:
     """Tell whether a request is for this route."""
     path: str = scope["path"]
     return (
@@ -87,55 +85,23 @@ class MessageCreate:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._body_max = gateway.settings.max_body_bytes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        try:
-            status, body, headers = await self._answer(scope, receive)
-        except TillbellError as error:
-            status, body, headers = render_problem(error)
-        headers.append((b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    async def _answer(self, scope: Scope, receive: Receive) -> tuple[int, bytes, list[Any]]:
-        headers = dict(scope["headers"])
-        principal = scope.get(PRINCIPAL) or authenticate_now(
-            self._gateway, headers.get(b"authorization")
-        )
-        body = await self._read(headers, receive)
-        id_or_uid = scope["path"][len(PREFIX) : -len(SUFFIX)]
+    async def __call__(self, request: ApiRequest) -> HttpAnswer:
+        """Return the answer to a request whose key is valid."""
+        scope, principal, body = request.scope, request.principal, request.body
         principal.require_publish()
+        id_or_uid = scope["path"][len(PREFIX) : -len(SUFFIX)]
         message = decode(body)
         view = await self._view(id_or_uid, message, principal)
         draft = make_draft(message, self._gateway.clock.now())
         with_content = b"with_content=false" not in scope["query_string"]
-        make_use = self._make_use(headers, scope, principal, draft, body)
+        make_use = self._make_use(request, draft)
         published = await self._gateway.publisher.publish_for(view, draft, make_use)
         if isinstance(published, IdempotencyUse):
             return self._repeat(published, hashlib.sha256(body).hexdigest())
         shown = draft.payload if with_content else b"{}"
         answer = write(published.message, shown, published.deliveries)
-        return 202, answer, [(b"content-type", b"application/json")]
-
-    async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        announced = headers.get(b"content-length", b"")
-        if announced.isdigit() and int(announced[:20]) > self._body_max:
-            raise TooLarge(f"The body may have at most {self._body_max} bytes.")
-        event = await receive()
-        body: bytes = event.get("body", b"")
-        parts = [body]
-        length = len(body)
-        while event.get("more_body"):
-            event = await receive()
-            parts.append(event.get("body", b""))
-            length += len(parts[-1])
-            if length > self._body_max:
-                raise TooLarge(f"The body may have at most {self._body_max} bytes.")
-        if event["type"] == "http.disconnect":
-            raise Malformed("The connection was closed before the whole body had arrived.")
-        return b"".join(parts) if len(parts) > 1 else body
+        return HttpAnswer(202, [_JSON], answer)
 
     async def _view(
         self, id_or_uid: str, message: MessageCreateBody, principal: Principal
@@ -160,34 +126,26 @@ class MessageCreate:
         except ConflictError:
             return  # it names another, which is there: none has the name that was asked for
 
-    def _make_use(
-        self,
-        headers: dict[bytes, bytes],
-        scope: Scope,
-        principal: Principal,
-        draft: MessageDraft,
-        body: bytes,
-    ) -> MakeIdempotencyUse | None:
-        key = headers.get(b"idempotency-key")
+    def _make_use(self, request: ApiRequest, draft: MessageDraft) -> MakeIdempotencyUse | None:
+        key = header(request.scope, b"idempotency-key")
         if not key:
             return None
-        name = idempotency_name(principal, "POST", scope["path"], key)
-
-        fingerprint = hashlib.sha256(body).hexdigest()
+        name = idempotency_name(request.principal, "POST", request.scope["path"], key)
+        fingerprint = hashlib.sha256(request.body).hexdigest()
 
         def make_use(message: Message, deliveries: int) -> IdempotencyUse:
             return IdempotencyUse(name, fingerprint, write(message, draft.payload, deliveries))
 
         return make_use
 
-    def _repeat(self, use: IdempotencyUse, fingerprint: str) -> tuple[int, bytes, list[Any]]:
+    def _repeat(self, use: IdempotencyUse, fingerprint: str) -> HttpAnswer:
         if use.fingerprint != fingerprint:
             raise ConflictError(
                 "This Idempotency-Key was used with another body. Use a new key for a new message.",
                 code="idempotency_key_reused",
             )
         replayed = (b"idempotent-replayed", b"true")
-        return 202, use.answer, [(b"content-type", b"application/json"), replayed]
+        return HttpAnswer(202, [_JSON, replayed], use.answer)
 
 
 def decode(body: bytes) -> MessageCreateBody:
