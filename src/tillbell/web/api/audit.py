@@ -1,4 +1,4 @@
-"""The audit log of an application: who did what to its money, and why."""
+"""The audit log of an application: each manual action, its API key and its reason."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ from tillbell.web.api.shapes import Listed, Out
 
 
 class AuditOut(Out):
-    """Who did what, and why."""
+    """One manual action."""
 
     id: str
     at: datetime
     actor: str = Field(description="Id of the API key.")
-    action: str = Field(description="As transaction.hold; .proposed: it needed a second key.")
+    action: str = Field(
+        description="E.g. `transaction.hold`; with `.proposed` at its end: proposed."
+    )
     target: str = Field(description="Id of what it was done to.")
     reason: str
     details: dict[str, Any]
 
     @classmethod
     def of(cls, entry: AuditEntry) -> AuditOut:
-        """Show an entry."""
-        shown = entry._asdict() | {"at": to_datetime(entry.at)}
-        del shown["app_id"]
-        return cls(**shown)
+        """Return an entry in the shape that callers see."""
+        fields = entry._asdict() | {"at": to_datetime(entry.at)}
+        del fields["app_id"]
+        return cls(**fields)
 
 
 router = resource("/app/{app_id}/audit", "Audit")
@@ -46,7 +48,7 @@ async def list_(
     gateway: GatewayOf,
     target: Annotated[str | None, Query(max_length=256, description="Id.")] = None,
 ) -> Listed[AuditOut]:
-    """List what was done, newest first."""
+    """List manual actions, newest first."""
     return await listed(
         lambda page: gateway.database.history.audit(app.id, page, target), page, AuditOut.of
     )

@@ -1,18 +1,18 @@
 """Mozarto's cashier call: `POST /v1/api/mozarto/cashier`, for clients written for that platform.
 
-The platform documents: the path, `data.status: "PENDING"` in every answer, and that
-the outcome comes by webhook. Its public pages name the members of the request and of the answer
-that are read and given here (`pspType`, `type`, `baseamount`, `currency`, `userId`,
-`merchantReference`; `status`, `message`, `isSuccess`, `data.transactionId`). Assumed:
+The platform documents the path, `data.status: "PENDING"` in every answer, and that the outcome
+comes by webhook. Its public pages name the members that we read (`pspType`, `type`, `baseamount`,
+`currency`, `userId`, `merchantReference`) and answer (`status`, `message`, `isSuccess`,
+`data.transactionId`). We assume the rest:
 
-- The bearer is an API key of ours. It says the application, if bound to one; any other key names
-  it in `X-Application` (id or uid). The user's own token (`x-user-token`) is not looked at.
-- There is no page of ours to pay on, so `data` has no URL to redirect to.
-- The source is the application's with the provider's name as its uid, else its only one of that
-  provider. Without one, callbacks of any source find the transaction by its id or reference.
-- Nothing is reserved at creation. A `merchantReference` may come again: each call is a transaction
-  of its own, unless an `Idempotency-Key` says that it is the same.
-- Refusals have our shape and status codes, as everywhere.
+- The bearer is an API key. A key that is bound to an application stands for it. Other keys name
+  the application in `X-Application` (id or uid). The user's token (`x-user-token`) is ignored.
+- We have no payment page, so `data` has no URL for a redirect.
+- The source is the one whose uid is the provider's name, or the application's only source of that
+  provider. Without a source, callbacks of any source find the transaction by id or reference.
+- Nothing is reserved. A `merchantReference` can be used again: each call creates a transaction,
+  unless it repeats an `Idempotency-Key`.
+- Errors have the shape and status codes of this API.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _amount(value: Any) -> Any:
 
 
 def _name(value: Any) -> Any:
-    """Users may be numbered."""
+    """Accept a number as the id of a user."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return str(value) if is_number else value
 
@@ -64,7 +64,7 @@ BaseAmount = Annotated[
     Any,
     AfterValidator(_amount),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "maxLength": 64}]}),
-    Field(description="In whole units. Read digit by digit, never as a binary number."),
+    Field(description="In whole units. Read as a decimal, never as a binary number."),
 ]
 UserId = Annotated[
     Reference,
@@ -74,11 +74,13 @@ UserId = Annotated[
 
 
 class CashierIn(BaseModel):
-    """A pay-in or pay-out. What else a provider's page asks for is not kept: no card, no name."""
+    """A pay-in or pay-out. Other members, such as a card or a name, are not stored."""
 
     model_config = ConfigDict(frozen=True)
 
-    psp_type: Reference = Field(alias="pspType", description="The provider's code: FORUMPAY.")
+    psp_type: Reference = Field(
+        alias="pspType", description="Code of the provider, e.g. `FORUMPAY`."
+    )
     type: Literal["PAYIN", "PAYOUT"]
     baseamount: BaseAmount
     currency: CurrencyCode
@@ -91,18 +93,20 @@ class CashierIn(BaseModel):
 class CashierDataOut(Out):
     """The transaction that was created. Its outcome comes by webhook."""
 
-    status: Literal["PENDING"] = Field(description="Of the creation: always PENDING.")
+    status: Literal["PENDING"] = Field(description="Always `PENDING`.")
     id: str = Field(alias="transactionId")
-    webhook_id: str = Field(alias="transaction_id", description="The same, as webhooks call it.")
+    webhook_id: str = Field(
+        alias="transaction_id", description="The same id, under the name that webhooks use."
+    )
     type: Literal["PAYIN", "PAYOUT"]
     amount: str
     currency: str
     user_id: str
-    merchant_reference: str = Field(description="Empty when not set.")
+    merchant_reference: str = Field(description="Empty if not set.")
 
 
 class CashierOut(Out):
-    """What the cashier answers."""
+    """The answer to a cashier call."""
 
     status: Literal["success"] = "success"
     message: str
@@ -121,36 +125,43 @@ _BODY: dict[str, Any] = {
     "required": True,
     "content": {"application/json": {"schema": CashierIn.model_json_schema()}},
 }
-_PROVIDERS = {"WORLDPAY_EU": "worldpay", "TRUST": "trustpayments"}  # the others are named alike
+_PROVIDERS = {
+    "WORLDPAY_EU": "worldpay",
+    "TRUST": "trustpayments",
+}  # other codes are the provider's name
 
 
 async def named_application(
     gateway: GatewayOf,
-    who: PrincipalOf,
+    principal: PrincipalOf,
     x_application: Annotated[
         str | None,
-        Header(pattern=UID, max_length=256, description="Id or uid; for keys bound to none."),
+        Header(
+            pattern=UID,
+            max_length=256,
+            description="Id or uid, for keys that are not bound to an application.",
+        ),
     ] = None,
 ) -> Application:
-    """Give the application that the key or the header names."""
-    name = x_application or who.key.app_id
+    """Give the application that the header names or the key is bound to."""
+    name = x_application or principal.key.app_id
     if name is None:
-        message = "this key is bound to no application: name one"
+        message = "this key is not bound to an application; name one in this header"
         raise Invalid(Problem(("header", "X-Application"), message, "missing"))
     application = await gateway.config_cache.application(name)
-    if application is None or not who.may_see(application.id):
+    if application is None or not principal.may_see(application.id):
         raise NotFound("There is no such application.")
     return application
 
 
 async def read_body(request: Request) -> CashierIn:
-    """Read the body with its numbers as they were written."""
+    """Read the body. Amounts stay exact: fractions become `Decimal`."""
     try:
         return CashierIn.model_validate(json.loads(await request.body(), parse_float=Decimal))
     except ValidationError as error:
         raise invalid_from(error, "body") from error
     except ValueError as error:
-        raise Invalid(Problem(("body",), "a JSON object is needed", "missing")) from error
+        raise Invalid(Problem(("body",), "must be a JSON object", "missing")) from error
 
 
 @router.post(CASHIER, dependencies=WRITE, openapi_extra={"requestBody": _BODY}, name="create")
@@ -158,9 +169,9 @@ async def create(
     app: Annotated[Application, Depends(named_application)],
     body: Annotated[CashierIn, Depends(read_body)],
     gateway: GatewayOf,
-    who: PrincipalOf,
+    principal: PrincipalOf,
 ) -> CashierOut:
-    """Create a transaction as a client of Mozarto's redirect flow does."""
+    """Create a transaction for a client of Mozarto's redirect flow."""
     provider = _PROVIDERS.get(body.psp_type, body.psp_type.lower())
     source = await _source(gateway, app.id, provider)
     new = NewTransaction(
@@ -173,29 +184,29 @@ async def create(
         merchant_reference=body.merchant_reference or None,
         metadata={"pspType": body.psp_type},
     )
-    made, _ = await gateway.manual_actions.create(app.id, new, who.key.id)
-    return CashierOut(message="Successfully", data=_shown(made, body))
+    transaction, _ = await gateway.manual_actions.create(app.id, new, principal.key.id)
+    return CashierOut(message="Successfully", data=_data_out(transaction, body))
 
 
-def _shown(made: Transaction, body: CashierIn) -> CashierDataOut:
+def _data_out(transaction: Transaction, body: CashierIn) -> CashierDataOut:
     return CashierDataOut.model_validate(
         {
             "status": "PENDING",
-            "transactionId": made.id,
-            "transaction_id": made.id,
+            "transactionId": transaction.id,
+            "transaction_id": transaction.id,
             "type": body.type,
-            "amount": format_amount(made.amount, made.currency),
-            "currency": made.currency,
+            "amount": format_amount(transaction.amount, transaction.currency),
+            "currency": transaction.currency,
             "userId": body.user_id,
-            "merchantReference": made.merchant_reference or "",
+            "merchantReference": transaction.merchant_reference or "",
         }
     )
 
 
 async def _source(gateway: Gateway, app_id: str, provider: str) -> Source | None:
-    named = gateway.source_cache.find(app_id, provider)
-    if named is not None:
-        return named.source
-    known = await gateway.database.list(Source, app_id)
-    found = [source for source in known if source.provider == provider]
-    return found[0] if len(found) == 1 else None
+    compiled = gateway.source_cache.find(app_id, provider)
+    if compiled is not None:
+        return compiled.source
+    sources = await gateway.database.list(Source, app_id)
+    of_provider = [source for source in sources if source.provider == provider]
+    return of_provider[0] if len(of_provider) == 1 else None

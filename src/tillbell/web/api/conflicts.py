@@ -1,4 +1,7 @@
-"""Conflicts of an application: news that contradicts what is settled, for a person to judge."""
+"""Conflicts of an application: news that contradicts a settled transaction.
+
+Money does not move because of a conflict. A person keeps what is stored or accepts the news.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,11 @@ from tillbell.web.api.routes import (
     app_write,
     resource,
 )
-from tillbell.web.api.shapes import Listed, Out
+from tillbell.web.api.shapes import Listed, Out, optional_time
 
 
 class ConflictOut(Out):
-    """A disagreement. Money has not moved because of it."""
+    """News that contradicts a settled transaction. Money has not moved because of it."""
 
     id: str
     transaction_id: str
@@ -38,31 +41,32 @@ class ConflictOut(Out):
         description="contradiction, mismatch, unconfirmed, unconfirmed_linked or stuck."
     )
     severity: str = Field(description="normal, high or critical.")
-    status: TransactionStatus = Field(description="What the news claims.")
-    current: TransactionStatus = Field(description="What we had when it came.")
-    amount: str | None = Field(description="What the news claims, where it is about the amount.")
+    status: TransactionStatus = Field(description="Status that the news claims.")
+    current: TransactionStatus = Field(description="Status of the transaction when it came.")
+    amount: str | None = Field(
+        description="Amount that the news claims; null: it does not contradict the amount."
+    )
     currency: str | None
     why: str
     callback_id: str | None
     at: datetime
-    resolution: str | None = Field(description="keep or accept; null: it waits for a person.")
+    resolution: str | None = Field(description="keep or accept; null: not resolved yet.")
     resolved_at: datetime | None
     resolved_by: str | None
     resolution_reason: str | None
 
     @classmethod
     def of(cls, conflict: MoneyConflict) -> ConflictOut:
-        """Show a conflict."""
-        shown = conflict._asdict()
-        del shown["app_id"]
-        shown["amount"] = _claimed(conflict)
-        shown["at"] = to_datetime(conflict.at)
-        if conflict.resolved_at is not None:
-            shown["resolved_at"] = to_datetime(conflict.resolved_at)
-        return cls(**shown)
+        """Return a conflict in the shape that callers see."""
+        fields = conflict._asdict()
+        del fields["app_id"]
+        fields["amount"] = _claimed_amount(conflict)
+        fields["at"] = to_datetime(conflict.at)
+        fields["resolved_at"] = optional_time(conflict.resolved_at)
+        return cls(**fields)
 
 
-def _claimed(conflict: MoneyConflict) -> str | None:
+def _claimed_amount(conflict: MoneyConflict) -> str | None:
     if conflict.amount is None or conflict.currency is None:
         return None
     return format_amount(conflict.amount, conflict.currency)
@@ -83,13 +87,15 @@ async def list_(
     gateway: GatewayOf,
     transaction: Annotated[str | None, Query(max_length=256, description="Id or uid.")] = None,
     is_open: Annotated[
-        bool, Query(alias="open", description="Only those that wait for a person.")
+        bool, Query(alias="open", description="Only those that are not resolved.")
     ] = False,
 ) -> Listed[ConflictOut]:
     """List conflicts, newest first."""
-    wanted = await _transaction_id(gateway, app, transaction)
+    transaction_id = await _transaction_id(gateway, app, transaction)
     return await listed(
-        lambda page: gateway.database.history.conflicts(app.id, page, wanted, open_only=is_open),
+        lambda page: gateway.database.history.conflicts(
+            app.id, page, transaction_id, open_only=is_open
+        ),
         page,
         ConflictOut.of,
     )
@@ -97,38 +103,46 @@ async def list_(
 
 @router.get("/{conflict_id}", dependencies=READ)
 async def get(app: ApplicationOf, conflict_id: ConflictId, gateway: GatewayOf) -> ConflictOut:
-    """Return a conflict, resolved or not."""
-    found = await gateway.database.conflict(app.id, conflict_id)
-    if found is None:
+    """Show a conflict, resolved or not."""
+    conflict = await gateway.database.conflict(app.id, conflict_id)
+    if conflict is None:
         raise NotFound("There is no such conflict.")
-    return ConflictOut.of(found)
+    return ConflictOut.of(conflict)
 
 
 @router.post("/{conflict_id}/keep", dependencies=WRITE)
 async def keep(
-    app: ApplicationOf, conflict_id: ConflictId, body: ActIn, gateway: GatewayOf, who: PrincipalOf
+    app: ApplicationOf,
+    conflict_id: ConflictId,
+    body: ActIn,
+    gateway: GatewayOf,
+    principal: PrincipalOf,
 ) -> ConflictOut:
-    """Close a conflict; what we have stays."""
-    act = ActionReason(who.key.id, body.reason)
-    done = await gateway.conflict_resolver.resolve(app.id, conflict_id, "keep", act)
-    assert isinstance(done, MoneyConflict), "keeping takes no second key"
-    return ConflictOut.of(done)
+    """Resolve a conflict: the transaction stays as it is."""
+    reason = ActionReason(principal.key.id, body.reason)
+    conflict = await gateway.conflict_resolver.resolve(app.id, conflict_id, "keep", reason)
+    assert isinstance(conflict, MoneyConflict), "keeping needs no second key"
+    return ConflictOut.of(conflict)
 
 
 @router.post(
     "/{conflict_id}/accept", dependencies=WRITE, response_model=ConflictOut, responses=SECOND_KEY
 )
 async def accept(
-    app: ApplicationOf, conflict_id: ConflictId, body: ActIn, gateway: GatewayOf, who: PrincipalOf
+    app: ApplicationOf,
+    conflict_id: ConflictId,
+    body: ActIn,
+    gateway: GatewayOf,
+    principal: PrincipalOf,
 ) -> ConflictOut | Response:
-    """Close a conflict; what the news claimed becomes true, as a step or as a reversal."""
-    act = ActionReason(who.key.id, body.reason)
-    done = await gateway.conflict_resolver.resolve(app.id, conflict_id, "accept", act)
-    if isinstance(done, AwaitingSecondKey):
-        return proposed(done, "conflict.accept")
-    return ConflictOut.of(done)
+    """Resolve a conflict: the news is applied, as a transition or as a reversal."""
+    reason = ActionReason(principal.key.id, body.reason)
+    result = await gateway.conflict_resolver.resolve(app.id, conflict_id, "accept", reason)
+    if isinstance(result, AwaitingSecondKey):
+        return proposed(result, "conflict.accept")
+    return ConflictOut.of(result)
 
 
 async def _transaction_id(gateway: Gateway, app: Application, id_or_uid: str | None) -> str | None:
-    found = await gateway.database.transaction(app.id, id_or_uid) if id_or_uid else None
-    return found.id if found is not None else id_or_uid
+    transaction = await gateway.database.transaction(app.id, id_or_uid) if id_or_uid else None
+    return transaction.id if transaction is not None else id_or_uid

@@ -1,4 +1,4 @@
-"""E-mails of an application, as its mail services tell of them."""
+"""E-mails of an application, as its mail services report them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tillbell.errors import NotFound
 from tillbell.model.emails import Email
 from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource
-from tillbell.web.api.shapes import Listed, Out
+from tillbell.web.api.shapes import Listed, Out, optional_time
 
 
 class EmailOut(Out):
     """A sent e-mail."""
 
     id: str
-    uid: str | None = Field(description="The mail service's name and id of it.")
+    uid: str | None = Field(description="Mail service and its id, as `service:id`.")
     email_id: str
     status: str = Field(description="sent, delivered, bounced or complained.")
     to: list[str]
-    order_id: str | None = Field(description="As the mail's tags tell.")
+    order_id: str | None = Field(description="Order id in the tags of the e-mail.")
     reason: str | None = Field(description="Why it was not delivered.")
     source_id: str
     occurred_at: datetime | None = Field(description="When its status began.")
@@ -34,7 +34,7 @@ class EmailOut(Out):
 
     @classmethod
     def of(cls, email: Email) -> EmailOut:
-        """Show an e-mail."""
+        """Return an e-mail in the shape that callers see."""
         return cls(
             id=email.id,
             uid=email.uid,
@@ -44,7 +44,7 @@ class EmailOut(Out):
             order_id=email.order_id,
             reason=email.reason,
             source_id=email.source_id,
-            occurred_at=to_datetime(email.news_at) if email.news_at is not None else None,
+            occurred_at=optional_time(email.news_at),
             version=email.version,
             created_at=to_datetime(email.created_at),
             updated_at=to_datetime(email.updated_at),
@@ -69,7 +69,7 @@ async def get(
     gateway: GatewayOf,
 ) -> EmailOut:
     """Show an e-mail."""
-    found = await gateway.database.get(Email, email_id, app.id)
-    if found is None:
+    email = await gateway.database.get(Email, email_id, app.id)
+    if email is None:
         raise NotFound("There is no such e-mail.")
-    return EmailOut.of(found)
+    return EmailOut.of(email)

@@ -12,7 +12,7 @@ from tillbell.clock import Micros, from_datetime, to_datetime
 from tillbell.model.records import ApiKey
 from tillbell.web.api.paging import OrderedPageOf, filtered_page, row_id
 from tillbell.web.api.routes import GatewayOf, Usage, guard, resource
-from tillbell.web.api.shapes import In, Listed, Name, Out
+from tillbell.web.api.shapes import In, Listed, Name, Out, optional_time
 from tillbell.web.edge.auth import Action, Tenant
 
 KeyScopeText = Annotated[
@@ -62,8 +62,8 @@ class KeyOut(Out):
             "scopes": list(key.scopes),
             "app_id": key.app_id,
             "created_at": to_datetime(key.created_at),
-            "expires_at": to_datetime(key.expires_at) if key.expires_at is not None else None,
-            "last_used_at": to_datetime(last_used_at) if last_used_at is not None else None,
+            "expires_at": optional_time(key.expires_at),
+            "last_used_at": optional_time(last_used_at),
         }
 
 

@@ -1,4 +1,4 @@
-"""What all manual actions share: a reason, and the answer while a second key is awaited."""
+"""What manual actions share: their reason, and the answer if a second key must act too."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from tillbell.web.api.routes import also_answers
 from tillbell.web.api.shapes import In, Out
 
 Reason = Annotated[
-    str, Field(min_length=1, max_length=1000, description="Goes into the audit log.")
+    str, Field(min_length=1, max_length=1000, description="It is stored in the audit log.")
 ]
 
 
 class ActIn(In):
-    """Why something is done."""
+    """Why a manual action is done."""
 
     reason: Reason
 
 
 class AwaitedOut(Out):
-    """An action that waits for the word of a second API key."""
+    """A manual action that a second API key must do too."""
 
-    code: str = Field(description="second_key_needed")
+    code: str = Field(description="Always `second_key_needed`.")
     detail: str
     action: str
-    proposed_by: str = Field(description="The API key that has done it first.")
+    proposed_by: str = Field(description="Id of the API key that proposed it.")
 
 
 SECOND_KEY: dict[int | str, Any] = also_answers(
@@ -37,11 +37,11 @@ SECOND_KEY: dict[int | str, Any] = also_answers(
 
 
 def proposed(awaited: AwaitingSecondKey, action: str) -> Response:
-    """Say that a second key is needed."""
-    shown = AwaitedOut(
+    """Answer 202: the action is proposed, and a second key must do it too."""
+    answer = AwaitedOut(
         code="second_key_needed",
-        detail="It is proposed. Another API key must do the same before it is done.",
+        detail="The action is proposed. It is done when another API key requests the same.",
         action=action,
         proposed_by=awaited.proposed_by,
     )
-    return Response(shown.model_dump_json(by_alias=True), 202, media_type="application/json")
+    return Response(answer.model_dump_json(by_alias=True), 202, media_type="application/json")

@@ -1,4 +1,4 @@
-"""Parcels of an application, as its carriers tell of them."""
+"""Parcels of an application, as their carriers report them."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Annotated
 from fastapi import Path
 from pydantic import Field
 
-from tillbell.clock import Micros, to_datetime
+from tillbell.clock import to_datetime
 from tillbell.errors import NotFound
 from tillbell.model.shipments import Shipment
 from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource
-from tillbell.web.api.shapes import Listed, Out
+from tillbell.web.api.shapes import Listed, Out, optional_time
 
 
 class ShipmentOut(Out):
     """A parcel."""
 
     id: str
-    uid: str | None = Field(description="The carrier's name and code of it.")
+    uid: str | None = Field(description="Carrier and tracking number, as `carrier:number`.")
     carrier: str
     tracking_number: str
     status: str
     substate: str | None
-    raw_status: str = Field(description="As the carrier wrote it.")
-    order_id: str | None = Field(description="As the merchant told the carrier.")
+    raw_status: str = Field(description="Status as the carrier wrote it.")
+    order_id: str | None = Field(description="Order id that the merchant gave to the carrier.")
     source_id: str
-    occurred_at: datetime | None = Field(description="When the carrier says its status began.")
+    occurred_at: datetime | None = Field(description="When its status began, says the carrier.")
     delivered_at: datetime | None
     version: int
     created_at: datetime
@@ -36,7 +36,7 @@ class ShipmentOut(Out):
 
     @classmethod
     def of(cls, shipment: Shipment) -> ShipmentOut:
-        """Show a parcel."""
+        """Return a parcel in the shape that callers see."""
         return cls(
             id=shipment.id,
             uid=shipment.uid,
@@ -47,16 +47,12 @@ class ShipmentOut(Out):
             raw_status=shipment.raw_status,
             order_id=shipment.reference,
             source_id=shipment.source_id,
-            occurred_at=_time(shipment.news_at),
-            delivered_at=_time(shipment.delivered_at),
+            occurred_at=optional_time(shipment.news_at),
+            delivered_at=optional_time(shipment.delivered_at),
             version=shipment.version,
             created_at=to_datetime(shipment.created_at),
             updated_at=to_datetime(shipment.updated_at),
         )
-
-
-def _time(at: Micros | None) -> datetime | None:
-    return to_datetime(at) if at is not None else None
 
 
 router = resource("/app/{app_id}/shipment", "Shipment")
@@ -79,7 +75,7 @@ async def get(
     gateway: GatewayOf,
 ) -> ShipmentOut:
     """Show a parcel."""
-    found = await gateway.database.get(Shipment, shipment_id, app.id)
-    if found is None:
+    shipment = await gateway.database.get(Shipment, shipment_id, app.id)
+    if shipment is None:
         raise NotFound("There is no such shipment.")
-    return ShipmentOut.of(found)
+    return ShipmentOut.of(shipment)

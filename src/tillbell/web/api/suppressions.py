@@ -1,4 +1,4 @@
-"""E-mail addresses that must not be written to again, because they bounced or complained."""
+"""Suppressed addresses: e-mails to them bounced, or were reported as unwanted."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from tillbell.web.api.shapes import Listed, Out
 
 
 class SuppressionOut(Out):
-    """An e-mail address that must not be written to again."""
+    """An e-mail address that must not be used again."""
 
     id: str
     address: str
     reason: str = Field(description="bounced or complained.")
     source_id: str
-    email_id: str = Field(description="The e-mail by which we learned it.")
+    email_id: str = Field(description="The e-mail that bounced or was complained about.")
     created_at: datetime
 
     @classmethod
     def of(cls, suppression: Suppression) -> SuppressionOut:
-        """Show an address."""
+        """Return a suppressed address in the shape that callers see."""
         return cls(
             id=suppression.id,
             address=suppression.uid or "",
@@ -59,11 +59,12 @@ async def the_suppression(
     gateway: GatewayOf,
 ) -> Suppression:
     """Give the suppressed address of the path."""
-    found = await gateway.database.get(Suppression, suppression_id, app.id)
-    found = found or await gateway.database.get(Suppression, suppression_id.lower(), app.id)
-    if found is None:
-        raise NotFound("That address is not suppressed.")
-    return found
+    suppression = await gateway.database.get(Suppression, suppression_id, app.id)
+    if suppression is None:
+        suppression = await gateway.database.get(Suppression, suppression_id.lower(), app.id)
+    if suppression is None:
+        raise NotFound("This address is not suppressed.")
+    return suppression
 
 
 SuppressionOf = Annotated[Suppression, Depends(the_suppression)]
@@ -81,16 +82,20 @@ async def list_(
 
 @router.get("/{suppression_id}", dependencies=READ)
 async def get(suppression: SuppressionOf) -> SuppressionOut:
-    """Show a suppressed address; 404 is the answer that it may be written to."""
+    """Show a suppressed address. 404 means that the address may be used."""
     return SuppressionOut.of(suppression)
 
 
 @router.delete("/{suppression_id}", status_code=204, dependencies=WRITE, response_model=None)
-async def delete(suppression: SuppressionOf, gateway: GatewayOf, who: PrincipalOf) -> Response:
-    """Let an address be written to again, until it bounces once more. The audit log keeps who."""
-    act = ActionReason(who.key.id, f"{suppression.reason} by e-mail {suppression.email_id}")
+async def delete(
+    suppression: SuppressionOf, gateway: GatewayOf, principal: PrincipalOf
+) -> Response:
+    """Allow an address again, until it bounces once more. The audit log says who did it."""
+    reason = ActionReason(
+        principal.key.id, f"{suppression.reason} by e-mail {suppression.email_id}"
+    )
     await gateway.audited_decisions.audit(
-        suppression.scope, "suppression.delete", suppression.id, act
+        suppression.scope, "suppression.delete", suppression.id, reason
     )
     await gateway.config_cache.remove(Suppression, suppression.id, suppression.scope)
     return Response(status_code=204)

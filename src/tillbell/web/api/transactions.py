@@ -1,4 +1,4 @@
-"""Transactions of an application: begun here, moved by callbacks and by people."""
+"""Transactions of an application: created here, changed by callbacks and by manual actions."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tillbell.clock import to_datetime
 from tillbell.configure.names import checked_uid
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.records import Application
+from tillbell.model.sources import Source
 from tillbell.model.transactions import (
     AMOUNT_MAX,
     Direction,
@@ -48,11 +49,12 @@ from tillbell.web.api.routes import (
 )
 from tillbell.web.api.shapes import Flag, In, Listed, Metadata, Out, Uid
 
+CONFLICTS_MAX = 250  # conflicts that are shown with a transaction, newest first
 AMOUNT = r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,30})?$"
 
 
 def _no_number(value: Any) -> Any:
-    """A JSON number has lost its digits in many a reader before it comes here."""
+    """Refuse a JSON number: many programs round it before it is sent."""
     if isinstance(value, int | float):
         raise PydanticCustomError("amount", 'send the amount as text, like "100.00"')
     return value
@@ -64,37 +66,46 @@ AmountText = Annotated[
     Field(max_length=64, pattern=AMOUNT, description='In whole units, as text: `"100.00"`.'),
 ]
 CurrencyCode = Annotated[
-    str, Field(min_length=3, max_length=5, description="ISO 4217, or a coin's: `EUR`, `USDT`.")
+    str,
+    Field(
+        min_length=3,
+        max_length=5,
+        description="Code of a currency (ISO 4217) or coin: `EUR`, `USDT`.",
+    ),
 ]
 Reference = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class TransactionIn(In):
-    """A pay-in or pay-out that begins now. With a `uid` it can be sent again safely."""
+    """A pay-in or pay-out to create. With a `uid`, the request can be repeated safely."""
 
     uid: Uid | None = None
     direction: Direction
     amount: AmountText
     currency: CurrencyCode
     merchant_reference: Reference | None = None
-    user_id: Reference | None = Field(default=None, description="Whose account it is about.")
+    user_id: Reference | None = Field(
+        default=None, description="Your user whose account it changes."
+    )
     source_id: Reference | None = Field(
-        default=None, description="Id or uid of the source that will tell of it."
+        default=None, description="Id or uid of the source whose callbacks will be about it."
     )
     psp_transaction_id: Reference | None = None
     order_id: Reference | None = None
     metadata: Metadata | None = None
-    reserve: Flag = Field(default=False, description="Of a pay-out: reserve the amount at once.")
+    reserve: Flag = Field(default=False, description="For a pay-out: reserve the amount at once.")
 
 
 class ReverseIn(ActIn):
-    """Why a transaction is reversed, and how much of it."""
+    """Why a transaction is reversed, and which amount."""
 
-    amount: AmountText | None = Field(default=None, description="null: all that is left.")
+    amount: AmountText | None = Field(
+        default=None, description="null: all that is not reversed yet."
+    )
 
 
 class TransactionOut(Out):
-    """A transaction: what `data` of `transaction.*` messages is."""
+    """A transaction, as in `data` of `transaction.*` messages."""
 
     id: str
     uid: str | None
@@ -102,7 +113,7 @@ class TransactionOut(Out):
     direction: Direction
     status: TransactionStatus
     previous_status: TransactionStatus | None
-    sequence: int = Field(description="Counts its steps, without gaps.")
+    sequence: int = Field(description="Number of its latest transition, without gaps.")
     substate: str | None
     reason: str | None
     raw_status: str | None
@@ -118,36 +129,38 @@ class TransactionOut(Out):
     user_id: str | None
     merchant_reference: str | None
     order_id: str | None
-    parent_id: str | None = Field(description="What it was linked to, e.g. refunds.")
+    parent_id: str | None = Field(
+        description="The transaction that it refunds, reverses or charges back."
+    )
     metadata: dict[str, Any]
     created_at: datetime
     updated_at: datetime
 
 
 class TransitionOut(Out):
-    """One step of a transaction."""
+    """One change of the status of a transaction."""
 
     sequence: int
     previous_status: TransactionStatus | None
     status: TransactionStatus
     at: datetime
-    callback_id: str | None = Field(description="What told us.")
-    actor: str | None = Field(description="The API key that did it.")
+    callback_id: str | None = Field(description="The callback that caused it.")
+    actor: str | None = Field(description="Id of the API key that caused it.")
     substate: str | None
     reason: str | None
     raw_status: str | None
     message: str | None
     trust: str | None
-    supersedes: int | None = Field(description="The step that it overrules.")
-    message_id: str | None = Field(description="The message that told of it.")
+    supersedes: int | None = Field(description="Number of the transition that it corrects.")
+    message_id: str | None = Field(description="The message that was published about it.")
     details: dict[str, Any]
 
 
 class EffectOut(Out):
-    """What a step did to an account. There is at most one of each kind."""
+    """What a transition does to an account. A transaction has at most one of each kind."""
 
     kind: EffectKind
-    sequence: int = Field(description="Of the step that caused it.")
+    sequence: int = Field(description="Number of the transition that caused it.")
     amount: str
     currency: str
     at: datetime
@@ -155,7 +168,7 @@ class EffectOut(Out):
 
 
 class TransactionDetailOut(TransactionOut):
-    """A transaction with its steps, effects, conflicts and what is linked to it."""
+    """A transaction with its transitions, effects, conflicts and linked transactions."""
 
     transitions: list[TransitionOut]
     effects: list[EffectOut]
@@ -164,7 +177,7 @@ class TransactionDetailOut(TransactionOut):
 
 
 class ResentOut(Out):
-    """A message that was sent again, and to whom."""
+    """A message that was sent again, and its endpoints."""
 
     message_id: str
     event_type: str
@@ -173,7 +186,7 @@ class ResentOut(Out):
 
 router = resource("/app/{app_id}/transaction", "Transaction")
 
-# Not for portal tokens: those who receive messages are not those who keep the accounts.
+# Not for portal tokens: receivers of messages do not keep the accounts.
 READ = app_read("transaction", None)
 WRITE = app_write("transaction")
 
@@ -185,48 +198,76 @@ async def the_transaction(
     transaction_id: TransactionId, app: ApplicationOf, gateway: GatewayOf
 ) -> Transaction:
     """Give the transaction of the path."""
-    found = await gateway.database.transaction(app.id, transaction_id)
-    if found is None:
+    transaction = await gateway.database.transaction(app.id, transaction_id)
+    if transaction is None:
         raise NotFound("There is no such transaction.")
-    return found
+    return transaction
 
 
 TransactionOf = Annotated[Transaction, Depends(the_transaction)]
 
 
+class TransactionAction:
+    """A manual action on the transaction of the path, by the key of the request."""
+
+    def __init__(
+        self, transaction: TransactionOf, body: ActIn, gateway: GatewayOf, principal: PrincipalOf
+    ) -> None:
+        self._transaction = transaction
+        self._manual_actions = gateway.manual_actions
+        self._reason = ActionReason(principal.key.id, body.reason)
+
+    async def run(self, action: str) -> TransactionOut | Response:
+        """Do the action. The answer is 202 if a second key must do it too."""
+        result = await self._manual_actions.change_status(
+            self._transaction.app_id, self._transaction.id, action, self._reason
+        )
+        if isinstance(result, AwaitingSecondKey):
+            return proposed(result, f"transaction.{action}")
+        return transaction_out(result)
+
+
+ActionOf = Annotated[TransactionAction, Depends()]
+
+
 # ── filters ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def named(
+async def id_filter(
     user_id: NameQuery = None,
     parent_id: NameQuery = None,
     reference: Annotated[
         str | None,
-        Query(max_length=256, description="Equals uid, order id, merchant or provider's id."),
+        Query(
+            max_length=256,
+            description="Its uid, order id, merchant reference or the provider's id.",
+        ),
     ] = None,
-    user_id_too: Annotated[str | None, Query(alias="userId", include_in_schema=False)] = None,
-    parent_id_too: Annotated[str | None, Query(alias="parentId", include_in_schema=False)] = None,
+    camel_user_id: Annotated[str | None, Query(alias="userId", include_in_schema=False)] = None,
+    camel_parent_id: Annotated[str | None, Query(alias="parentId", include_in_schema=False)] = None,
 ) -> TransactionFilter:
-    """Read by which names transactions are looked for, also as bodies spell them."""
+    """Read the ids that transactions are filtered by. `userId` and `parentId` work too."""
     return TransactionFilter(
-        user_id=user_id or user_id_too, parent_id=parent_id or parent_id_too, reference=reference
+        user_id=user_id or camel_user_id,
+        parent_id=parent_id or camel_parent_id,
+        reference=reference,
     )
 
 
-async def timed(before: TimeQuery = None, after: TimeQuery = None) -> TransactionFilter:
-    """Read when transactions were created."""
+async def time_filter(before: TimeQuery = None, after: TimeQuery = None) -> TransactionFilter:
+    """Read the time range in which transactions were created."""
     return TransactionFilter(before=instant(before), after=instant(after))
 
 
 async def transaction_filter(
-    names: Annotated[TransactionFilter, Depends(named)],
-    times: Annotated[TransactionFilter, Depends(timed)],
+    ids: Annotated[TransactionFilter, Depends(id_filter)],
+    times: Annotated[TransactionFilter, Depends(time_filter)],
     status: Annotated[TransactionStatus | None, Query()] = None,
     direction: Annotated[Direction | None, Query()] = None,
     kind: Annotated[TransactionKind | None, Query(alias="type")] = None,
 ) -> TransactionFilter:
-    """Read a filter over transactions."""
-    return names._replace(
+    """Read a filter over transactions from the query."""
+    return ids._replace(
         status=status, direction=direction, kind=kind, before=times.before, after=times.after
     )
 
@@ -253,43 +294,113 @@ async def list_(
     "",
     status_code=201,
     dependencies=WRITE,
-    responses=also_answers(200, TransactionOut, "It was created before, with this uid."),
+    responses=also_answers(200, TransactionOut, "It exists already, with this uid."),
 )
 async def create(
     app: ApplicationOf,
     body: TransactionIn,
     gateway: GatewayOf,
-    who: PrincipalOf,
+    principal: PrincipalOf,
     response: Response,
 ) -> TransactionOut:
-    """Begin a pay-in or pay-out: Pending. No account is touched, unless it is reserved."""
-    made, is_new = await gateway.manual_actions.create(
-        app.id, _read(gateway, app, body), who.key.id
+    """Create a pay-in or pay-out with status Pending. No account changes, unless it is reserved."""
+    transaction, is_new = await gateway.manual_actions.create(
+        app.id, _new_transaction(gateway, app, body), principal.key.id
     )
     response.status_code = 201 if is_new else 200
-    return transaction_out(made)
+    return transaction_out(transaction)
 
 
 @router.get("/{transaction_id}", dependencies=READ)
 async def get(transaction: TransactionOf, gateway: GatewayOf) -> TransactionDetailOut:
-    """Show a transaction with its steps, effects, conflicts and what is linked to it."""
-    return await detail_out(gateway.database, transaction)
+    """Show a transaction with its transitions, effects, conflicts and linked transactions."""
+    return await _detail_out(gateway.database, transaction)
 
 
-def _read(gateway: Gateway, app: Application, body: TransactionIn) -> NewTransaction:
+@router.post("/{transaction_id}/hold", dependencies=WRITE, response_model=TransactionOut)
+async def hold(action: ActionOf) -> TransactionOut | Response:
+    """Hold a pending transaction until a person has checked it."""
+    return await action.run("hold")
+
+
+@router.post("/{transaction_id}/release", dependencies=WRITE, response_model=TransactionOut)
+async def release(action: ActionOf) -> TransactionOut | Response:
+    """Release a held transaction: it is Pending again."""
+    return await action.run("release")
+
+
+@router.post(
+    "/{transaction_id}/approve",
+    dependencies=WRITE,
+    response_model=TransactionOut,
+    responses=SECOND_KEY,
+)
+async def approve(action: ActionOf) -> TransactionOut | Response:
+    """Approve a pay-out: it is Processing until its provider reports the result."""
+    return await action.run("approve")
+
+
+@router.post(
+    "/{transaction_id}/reject",
+    dependencies=WRITE,
+    response_model=TransactionOut,
+    responses=SECOND_KEY,
+)
+async def reject(action: ActionOf) -> TransactionOut | Response:
+    """Reject a pay-out. A reserved amount is released."""
+    return await action.run("reject")
+
+
+@router.post("/{transaction_id}/cancel", dependencies=WRITE, response_model=TransactionOut)
+async def cancel(action: ActionOf) -> TransactionOut | Response:
+    """Cancel a transaction that is not being processed yet."""
+    return await action.run("cancel")
+
+
+@router.post("/{transaction_id}/reverse", dependencies=WRITE)
+async def reverse(
+    transaction: TransactionOf, body: ReverseIn, gateway: GatewayOf, principal: PrincipalOf
+) -> TransactionOut:
+    """Record that an approved transaction was reversed. Returns the linked reversal."""
+    amount = None
+    if body.amount is not None:
+        amount = checked_amount(body.amount, transaction.currency)
+    reason = ActionReason(principal.key.id, body.reason)
+    reversal = await gateway.manual_actions.reverse(
+        transaction.app_id, transaction.id, amount, reason
+    )
+    return transaction_out(reversal)
+
+
+@router.post("/{transaction_id}/resend", dependencies=WRITE)
+async def resend(
+    transaction: TransactionOf,
+    body: ActIn,
+    gateway: GatewayOf,
+    principal: PrincipalOf,
+) -> ResentOut:
+    """Send the message of the latest transition again to all its endpoints, with the same id."""
+    reason = ActionReason(principal.key.id, body.reason)
+    resent = await gateway.message_resender.resend(transaction, reason)
+    return ResentOut(
+        message_id=resent.message.id,
+        event_type=resent.message.event_type,
+        endpoint_ids=list(resent.endpoint_ids),
+    )
+
+
+def _new_transaction(gateway: Gateway, app: Application, body: TransactionIn) -> NewTransaction:
     amount = checked_amount(body.amount, body.currency)
     if body.reserve and body.direction is not Direction.PAY_OUT:
         raise Invalid(Problem(("body", "reserve"), "is for pay-outs only", "direction"))
-    live = gateway.source_cache.find(app.id, body.source_id) if body.source_id is not None else None
-    if body.source_id is not None and live is None:
-        raise Invalid(Problem(("body", "sourceId"), "there is no such source", "not_found"))
+    source = _source(gateway, app, body.source_id) if body.source_id is not None else None
     return NewTransaction(
         direction=body.direction,
         amount=amount,
         currency=body.currency,
         uid=checked_uid(body.uid),
-        source_id=live.source.id if live is not None else None,
-        provider=live.source.provider if live is not None else None,
+        source_id=source.id if source is not None else None,
+        provider=source.provider if source is not None else None,
         psp_transaction_id=body.psp_transaction_id,
         user_id=body.user_id,
         merchant_reference=body.merchant_reference,
@@ -299,143 +410,58 @@ def _read(gateway: Gateway, app: Application, body: TransactionIn) -> NewTransac
     )
 
 
-class TransactionAction:
-    """Does one action on the transaction of the path, for the key that asks."""
-
-    def __init__(
-        self, transaction: TransactionOf, body: ActIn, gateway: GatewayOf, who: PrincipalOf
-    ) -> None:
-        self._transaction = transaction
-        self._manual_actions = gateway.manual_actions
-        self._act = ActionReason(who.key.id, body.reason)
-
-    async def do(self, action: str) -> TransactionOut | Response:
-        """Do it; 202 if it waits for a second key."""
-        found = self._transaction
-        done = await self._manual_actions.change_status(found.app_id, found.id, action, self._act)
-        if isinstance(done, AwaitingSecondKey):
-            return proposed(done, f"transaction.{action}")
-        return transaction_out(done)
+def _source(gateway: Gateway, app: Application, id_or_uid: str) -> Source:
+    compiled = gateway.source_cache.find(app.id, id_or_uid)
+    if compiled is None:
+        raise Invalid(Problem(("body", "sourceId"), "there is no such source", "not_found"))
+    return compiled.source
 
 
-ActorOf = Annotated[TransactionAction, Depends()]
+def transaction_out(transaction: Transaction) -> TransactionOut:
+    """Return a transaction in the shape that callers see, the same as in its messages."""
+    return TransactionOut.model_validate(transaction_data(transaction))
 
 
-@router.post("/{transaction_id}/hold", dependencies=WRITE, response_model=TransactionOut)
-async def hold(actor: ActorOf) -> TransactionOut | Response:
-    """Hold a pending transaction until a person has looked at it."""
-    return await actor.do("hold")
-
-
-@router.post("/{transaction_id}/release", dependencies=WRITE, response_model=TransactionOut)
-async def release(actor: ActorOf) -> TransactionOut | Response:
-    """Let a held transaction go on: Pending again."""
-    return await actor.do("release")
-
-
-@router.post(
-    "/{transaction_id}/approve",
-    dependencies=WRITE,
-    response_model=TransactionOut,
-    responses=SECOND_KEY,
-)
-async def approve(actor: ActorOf) -> TransactionOut | Response:
-    """Let a pay-out proceed: Processing. Its provider says how it ends."""
-    return await actor.do("approve")
-
-
-@router.post(
-    "/{transaction_id}/reject",
-    dependencies=WRITE,
-    response_model=TransactionOut,
-    responses=SECOND_KEY,
-)
-async def reject(actor: ActorOf) -> TransactionOut | Response:
-    """Refuse a pay-out: Rejected. What was reserved is released."""
-    return await actor.do("reject")
-
-
-@router.post("/{transaction_id}/cancel", dependencies=WRITE, response_model=TransactionOut)
-async def cancel(actor: ActorOf) -> TransactionOut | Response:
-    """Cancel a transaction that has not begun to be processed."""
-    return await actor.do("cancel")
-
-
-@router.post("/{transaction_id}/reverse", dependencies=WRITE)
-async def reverse(
-    transaction: TransactionOf, body: ReverseIn, gateway: GatewayOf, who: PrincipalOf
-) -> TransactionOut:
-    """Record that an approved transaction was undone. Answers with the linked reversal."""
-    amount = None
-    if body.amount is not None:
-        amount = checked_amount(body.amount, transaction.currency)
-    act = ActionReason(who.key.id, body.reason)
-    made = await gateway.manual_actions.reverse(transaction.app_id, transaction.id, amount, act)
-    return transaction_out(made)
-
-
-@router.post("/{transaction_id}/resend", dependencies=WRITE)
-async def resend(
-    transaction: TransactionOf,
-    body: ActIn,
-    gateway: GatewayOf,
-    who: PrincipalOf,
-) -> ResentOut:
-    """Send the message of the latest step again, to all who want it; its id stays the same."""
-    act = ActionReason(who.key.id, body.reason)
-    resent = await gateway.message_resender.resend(transaction, act)
-    return ResentOut(
-        message_id=resent.message.id,
-        event_type=resent.message.event_type,
-        endpoint_ids=list(resent.endpoint_ids),
-    )
-
-
-CONFLICTS_MAX = 250  # shown with a transaction, newest first; the rest are listed apart
-
-
-def transaction_out(found: Transaction) -> TransactionOut:
-    """Show a transaction as its messages do."""
-    return TransactionOut.model_validate(transaction_data(found))
-
-
-async def detail_out(database: Database, found: Transaction) -> TransactionDetailOut:
-    """Show a transaction with all that belongs to it."""
+async def _detail_out(database: Database, transaction: Transaction) -> TransactionDetailOut:
+    app_id, id_ = transaction.app_id, transaction.id
     page = Page(limit=CONFLICTS_MAX)
-    transitions = await database.transitions(found.app_id, found.id)
-    effects = await database.effects(found.app_id, found.id)
-    conflicts = await database.conflicts(found.app_id, page, found.id)
-    children = await database.linked_transactions(found.app_id, found.id)
+    transitions = await database.transitions(app_id, id_)
+    effects = await database.effects(app_id, id_)
+    conflicts = await database.conflicts(app_id, page, id_)
+    children = await database.linked_transactions(app_id, id_)
     return TransactionDetailOut.model_validate(
-        transaction_data(found)
+        transaction_data(transaction)
         | {
-            "transitions": [_transition_out(one) for one in transitions],
-            "effects": [_effect_out(one) for one in effects],
-            "conflicts": [ConflictOut.of(one) for one in conflicts],
-            "children": [transaction_out(one) for one in children],
+            "transitions": [_transition_out(transition) for transition in transitions],
+            "effects": [_effect_out(effect) for effect in effects],
+            "conflicts": [ConflictOut.of(conflict) for conflict in conflicts],
+            "children": [transaction_out(child) for child in children],
         }
     )
 
 
-def _transition_out(step: Transition) -> TransitionOut:
-    shown = step._asdict()
-    del shown["transaction_id"]
-    details = dict(step.details)
-    shown["message_id"] = details.pop("messageId", None)
-    return TransitionOut(**shown | {"at": to_datetime(step.at), "details": details})
+def _transition_out(transition: Transition) -> TransitionOut:
+    fields = transition._asdict()
+    del fields["transaction_id"]
+    details = dict(transition.details)
+    fields["message_id"] = details.pop("messageId", None)
+    return TransitionOut(**fields | {"at": to_datetime(transition.at), "details": details})
 
 
 def _effect_out(effect: Effect) -> EffectOut:
-    shown = effect._asdict()
-    del shown["transaction_id"]
+    fields = effect._asdict()
+    del fields["transaction_id"]
     amount = format_amount(effect.amount, effect.currency)
-    return EffectOut(**shown | {"at": to_datetime(effect.at), "amount": amount})
+    return EffectOut(**fields | {"at": to_datetime(effect.at), "amount": amount})
 
 
 def checked_amount(text: str | Decimal | int, currency: str, member: str = "amount") -> int:
-    """Return an amount in minor units. `Invalid` unless it is more than zero and exact."""
+    """Return an amount in minor units. `Invalid` unless it is positive, exact and not too large.
+
+    `text` is in whole units; `member` is its name in the body, for the error.
+    """
     if not is_currency(currency):
-        raise Invalid(Problem(("body", "currency"), "is no currency we know", "currency"))
+        raise Invalid(Problem(("body", "currency"), "is not a known currency code", "currency"))
     try:
         minor = parse_amount(text, currency)
     except ValueError as error:
@@ -443,6 +469,6 @@ def checked_amount(text: str | Decimal | int, currency: str, member: str = "amou
     if minor == 0:
         raise Invalid(Problem(("body", member), "must be more than zero", "amount"))
     if minor > AMOUNT_MAX:
-        most = format_amount(AMOUNT_MAX, currency)
-        raise Invalid(Problem(("body", member), f"may be {most} {currency} at most", "amount"))
+        limit = format_amount(AMOUNT_MAX, currency)
+        raise Invalid(Problem(("body", member), f"must be at most {limit} {currency}", "amount"))
     return minor
