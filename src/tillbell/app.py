@@ -121,7 +121,7 @@ class Gateway:
             clock=self.clock,
         )
         self.health_monitor = EndpointHealthMonitor(
-            directory=self.config_cache,
+            config_cache=self.config_cache,
             clock=self.clock,
             meters=self.meters,
             pause_after_days=self.settings.pause_after_days,

@@ -113,7 +113,7 @@ class Process:
         self.api_keys = ApiKeys(parts, self.store)
         self.key_usage = KeyUsage(self.store, self.directory, clock)
         self.health = EndpointHealthMonitor(
-            directory=self.directory, clock=clock, meters=Meters(), pause_after_days=5
+            config_cache=self.directory, clock=clock, meters=Meters(), pause_after_days=5
         )
 
 

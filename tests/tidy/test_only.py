@@ -52,7 +52,7 @@ _HTTP_EXCEPTIONS = ("fastapi.HTTPException", "starlette.exceptions.HTTPException
 ACTS = (
     Act(
         "store records",
-        ("deliver/config_cache.py", "storage/", TESTING),
+        ("deliver/record_changes.py", "storage/", TESTING),
         named=tuple(
             f"{store}.{verb}"
             for store in ("registry", "_registry", "database", "_database")

@@ -9,7 +9,8 @@ import msgspec
 
 from tillbell.configure.names import checked_uid
 from tillbell.configure.parts import Parts
-from tillbell.deliver.config_cache import OPERATIONAL, ChangedRecord
+from tillbell.deliver.config_cache import OPERATIONAL
+from tillbell.deliver.record_changes import ChangedRecord
 from tillbell.errors import NotFound
 from tillbell.model.records import Application
 

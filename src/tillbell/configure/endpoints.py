@@ -16,8 +16,8 @@ from tillbell.configure.endpoint_checks import check_endpoint, check_secret
 from tillbell.configure.names import checked_uid
 from tillbell.configure.parts import Parts
 from tillbell.configure.secrets import overlap, rotated
-from tillbell.deliver.config_cache import ChangedRecord
 from tillbell.deliver.handshake import Handshake
+from tillbell.deliver.record_changes import ChangedRecord
 from tillbell.errors import ConflictError, Invalid, Problem
 from tillbell.http.address_policy import AddressPolicy
 from tillbell.ids import token

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from tillbell.configure.parts import Parts
-from tillbell.deliver.config_cache import ChangedRecord
+from tillbell.deliver.record_changes import ChangedRecord
 from tillbell.deliver.schemas import compile_schema
 from tillbell.errors import ConflictError, Invalid, NotFound, Problem
 from tillbell.model.records import EventType

@@ -12,7 +12,7 @@ from tillbell.configure.names import checked_uid
 from tillbell.configure.parts import Parts
 from tillbell.configure.secrets import overlap, rotated
 from tillbell.configure.source_checks import check_config, check_provider, check_secrets
-from tillbell.deliver.config_cache import ChangedRecord
+from tillbell.deliver.record_changes import ChangedRecord
 from tillbell.errors import ConflictError, Invalid, Misconfigured, NotFound
 from tillbell.ids import token
 from tillbell.model.endpoints import SigningSecret

@@ -1,8 +1,8 @@
-"""Aftermath: what an attempt's end means beyond its delivery.
+"""Endpoint health: what the end of an attempt means for its endpoint.
 
-Endpoint health is judged here; a 410 disables its endpoint, days of nothing but failures
-pause it, and whoever subscribed to operational webhooks hears of it. Messages about an
-operational endpoint itself are never published: they would breed.
+A 410 disables the endpoint; days of nothing but failures pause it. Both, and warnings before, are
+published to operational webhooks. Messages about an operational endpoint itself are not published,
+because each of them could cause another.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Announce = Callable[[str, bytes], Awaitable[object]]
 
 
 class _Stop(NamedTuple):
-    """How an endpoint is stopped, and which message tells of it."""
+    """How an endpoint is stopped, and the message that reports it."""
 
     status: EndpointStatus
     reason: str
@@ -40,44 +40,47 @@ _FAILING = _Stop(EndpointStatus.PAUSED, "failing", "endpoint.paused")
 
 
 class EndpointHealthMonitor:
-    """See the module."""
+    """Judges the health of endpoints. Lives on one event loop.
+
+    `announce` publishes an operational message; it takes an event type and a payload.
+    """
 
     def __init__(
-        self, *, directory: ConfigCache, clock: Clock, meters: Meters, pause_after_days: int
+        self, *, config_cache: ConfigCache, clock: Clock, meters: Meters, pause_after_days: int
     ) -> None:
-        self._config_cache = directory
+        self._config_cache = config_cache
         self._clock = clock
         self._meters = meters
         self._pause_after = pause_after_days * DAY
         self._tasks: set[asyncio.Task[None]] = set()
-        self.announce: Announce | None = None  # publishes (event type, payload)
+        self.announce: Announce = _discard
 
-    def attempt_ended(self, lane: Lane, claim: Claim, ended: JudgedAttempt) -> None:
-        """Take note of an attempt's end."""
-        attempt = ended.finished.attempt
-        first = attempt.number == 1
+    def attempt_ended(self, lane: Lane, claim: Claim, judged: JudgedAttempt) -> None:
+        """Count an attempt and judge its endpoint."""
+        attempt = judged.finished.attempt
+        is_first = attempt.number == 1
         delay_us = attempt.started_at + attempt.duration_us - claim.message.created_at
-        self._meters.attempt(ended.result, attempt.duration_us, delay_us if first else None)
-        if ended.result is Result.ACCEPTED:
+        self._meters.attempt(judged.result, attempt.duration_us, delay_us if is_first else None)
+        if judged.result is Result.ACCEPTED:
             if lane.health.failing_since is not None:
-                after = rules.after_success(lane.health, self._clock.now())
-                self._apply_verdict(lane, attempt.url, after)
+                verdict = rules.after_success(lane.health, self._clock.now())
+                self._apply_verdict(lane, attempt.url, verdict)
             return
         log_event(
             "attempt.failed",
             attempt=attempt.id,
             endpoint=attempt.endpoint_id,
-            result=ended.result.value,
+            result=judged.result.value,
             status=attempt.status_code,
             error=attempt.error,
         )
         now = self._clock.now()
         verdict = rules.after_failure(lane.health, now, pause_after=self._pause_after)
         self._apply_verdict(lane, attempt.url, verdict)
-        if ended.result is Result.GONE:
+        if judged.result is Result.GONE:
             self._stop_endpoint(lane, attempt.url, _GONE)
-        if ended.gave_up:
-            self._delivery_failed(lane, claim, ended)
+        if judged.gave_up:
+            self._delivery_failed(lane, claim, judged)
 
     def _apply_verdict(self, lane: Lane, url: str, verdict: rules.HealthVerdict) -> None:
         lane.health = verdict.health
@@ -94,9 +97,9 @@ class EndpointHealthMonitor:
             self._spawn(self._store_stop(lane, url, stop))
 
     async def _store_stop(self, lane: Lane, url: str, stop: _Stop) -> None:
-        """Stop what is stored, if it is there still, is active, and is at the URL that was called.
+        """Stop the endpoint if it still exists, is active and has the URL that was called.
 
-        Its owner may have changed or removed it since.
+        Its owner may have changed or removed it since the attempt.
         """
 
         def stopped(endpoint: Endpoint) -> Endpoint:
@@ -112,16 +115,16 @@ class EndpointHealthMonitor:
             self._publish_operational(stop.event_type, lane, reason=stop.reason)
 
     async def _store_health(self, lane: Lane) -> None:
-        """Store how a lane's endpoint is doing by now."""
+        """Store the health of a lane's endpoint as it is by now."""
 
-        def judged(_: EndpointHealth | None) -> EndpointHealth:
+        def latest(_: EndpointHealth | None) -> EndpointHealth:
             return lane.health
 
         if not lane.is_removed:
-            await self._config_cache.change_or_add(EndpointHealth, lane.app_id, lane.id, judged)
+            await self._config_cache.change_or_add(EndpointHealth, lane.app_id, lane.id, latest)
 
-    def _delivery_failed(self, lane: Lane, claim: Claim, ended: JudgedAttempt) -> None:
-        attempt = ended.finished.attempt
+    def _delivery_failed(self, lane: Lane, claim: Claim, judged: JudgedAttempt) -> None:
+        attempt = judged.finished.attempt
         self._publish_operational(
             "delivery.failed",
             lane,
@@ -129,7 +132,7 @@ class EndpointHealthMonitor:
             eventType=claim.message.event_type,
             deliveryId=claim.delivery.id,
             attempts=attempt.number,
-            reason=ended.gave_up,
+            reason=judged.gave_up,
             lastAttempt={
                 "id": attempt.id,
                 "timestamp": iso(attempt.started_at),
@@ -140,9 +143,10 @@ class EndpointHealthMonitor:
         )
 
     def _publish_operational(self, event_type: str, lane: Lane, **more: object) -> None:
+        """Log an event of an endpoint and publish it to those who subscribed to it."""
         endpoint = lane.compiled.endpoint
         log_event(event_type, None, endpoint=endpoint.id, **_plain(more))
-        if endpoint.scope == OPERATIONAL or self.announce is None:
+        if endpoint.scope == OPERATIONAL:
             return
         since = lane.health.failing_since
         data = {
@@ -158,7 +162,7 @@ class EndpointHealthMonitor:
 
     async def _announce(self, event_type: str, payload: bytes) -> None:
         view = await self._config_cache.view(OPERATIONAL)
-        if view is not None and view.compiled_endpoints and self.announce is not None:
+        if view is not None and view.compiled_endpoints:
             await self.announce(event_type, payload)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -172,9 +176,13 @@ class EndpointHealthMonitor:
             log_event("endpoint_health.write_failed", error=str(task.exception()))
 
     async def wait_idle(self) -> None:
-        """Wait for what is still being written."""
+        """Wait until everything is stored and published."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
+
+
+async def _discard(event_type: str, payload: bytes) -> None:
+    """Publish nothing: the default of `announce`."""
 
 
 def _plain(more: dict[str, object]) -> dict[str, object]:

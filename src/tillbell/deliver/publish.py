@@ -16,7 +16,8 @@ from typing import NamedTuple, Self
 
 from tillbell.clock import Clock, Micros
 from tillbell.counters import Meters
-from tillbell.deliver.config_cache import ApplicationView, ConfigCache
+from tillbell.deliver.application_views import ApplicationView
+from tillbell.deliver.config_cache import ConfigCache
 from tillbell.deliver.dispatcher import Dispatcher
 from tillbell.deliver.fanout import Route, leased_delivery, render, waiting_delivery
 from tillbell.deliver.lanes import Lanes

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from tillbell.clock import Clock
 from tillbell.counters import Meters
-from tillbell.deliver.config_cache import ApplicationView, ConfigCache
+from tillbell.deliver.application_views import ApplicationView
+from tillbell.deliver.config_cache import ConfigCache
 from tillbell.deliver.publish import Publisher
 from tillbell.errors import ConflictError, NotFound
 from tillbell.ids import IdMaker

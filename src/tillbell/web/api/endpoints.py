@@ -16,7 +16,7 @@ from tillbell.app import Gateway
 from tillbell.catalog import CATALOG
 from tillbell.clock import DAY, from_datetime, to_datetime
 from tillbell.configure.endpoints import EndpointChanges
-from tillbell.deliver.config_cache import ApplicationView
+from tillbell.deliver.application_views import ApplicationView
 from tillbell.deliver.publish import MessageDraft, PublishReceipt
 from tillbell.errors import ConflictError, Invalid, NotFound, Problem
 from tillbell.model.endpoints import Endpoint, EndpointStatus
@@ -516,8 +516,9 @@ async def _view_of_one(gateway: Gateway, app: Application, endpoint: Endpoint) -
     compiled = await gateway.config_cache.compiled_endpoint(app.id, endpoint.id)
     if compiled is None:
         raise NotFound("There is no such endpoint.")
-    every_message = compile_filter(None, None)
-    return ApplicationView(app, {endpoint.id: compiled._replace(filter=every_message)})
+    view = ApplicationView(app)
+    view.put_endpoint(endpoint.id, compiled._replace(filter=compile_filter(None, None)))
+    return view
 
 
 async def _example(gateway: Gateway, body: ExampleIn) -> Any:

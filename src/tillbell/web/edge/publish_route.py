@@ -14,7 +14,7 @@ import msgspec
 
 from tillbell.app import Gateway
 from tillbell.clock import DAY, HOUR, MINUTE, Micros, from_datetime, iso
-from tillbell.deliver.config_cache import ApplicationView
+from tillbell.deliver.application_views import ApplicationView
 from tillbell.deliver.publish import MakeIdempotencyUse, MessageDraft
 from tillbell.errors import (
     ConflictError,

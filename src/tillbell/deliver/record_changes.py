@@ -1,0 +1,141 @@
+"""Record changes: the one way to store configuration.
+
+A change is a plain function of the record as it is stored. It does not use the record in memory,
+which another process may have changed a moment ago. The result is stored only over the version
+that it was made from; if that version has changed meanwhile, the function is called again with
+what is stored then. So of two changes at the same time neither is lost, and a record that was
+removed does not come back.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from tillbell.clock import Clock
+from tillbell.errors import ConflictError, NotFound, VersionConflict
+from tillbell.model.records import Record
+from tillbell.storage.ports.outbound import Page, Registry
+
+R = TypeVar("R", bound=Record)
+
+PAGE = 500
+TRIES_MAX = 20  # of one change, while others change the same record
+
+
+class ChangedRecord(NamedTuple, Generic[R]):
+    """A record after a change, and before it; None: the change created it."""
+
+    record: R
+    before: R | None
+
+
+class RecordChanges(ABC):
+    """Stores records and keeps a cache of them up to date. Lives on one event loop."""
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._changes = 0  # counts what was put into the cache or removed from it
+        self._refreshes = 0  # counts what was read again
+
+    @abstractmethod
+    def _cache(self, record: Record) -> None:
+        """Put a record into the cache, as it is stored now."""
+
+    @abstractmethod
+    def _evict(self, kind: type[Record], scope: str, id_: str) -> None:
+        """Remove a record from the cache: it is not stored any more."""
+
+    async def read_all(self, kind: type[R], scope: str | None = None) -> list[R]:
+        """Read every record of a kind from the store, page by page."""
+        records: list[R] = []
+        while True:
+            after = records[-1].id if records else None
+            page = Page(limit=PAGE, iterator=after, ascending=True)
+            batch = await self._registry.list(kind, scope, page)
+            records += batch
+            if len(batch) < PAGE:
+                return records
+
+    async def add(self, *records: Record) -> None:
+        """Store new records in one commit.
+
+        `ConflictError` if one exists already or a uid is taken; then nothing is stored.
+        """
+        await self._store(records, expected_version=0)
+
+    async def change(
+        self, kind: type[R], scope: str, id_or_uid: str, apply: Callable[[R], R]
+    ) -> ChangedRecord[R]:
+        """Change a record. `NotFound` if it does not exist.
+
+        `apply` takes the stored record and returns the new one, or the same object if nothing is
+        to change. It may raise, and it is called again if another change was faster.
+        `ConflictError` if the new uid is taken, or if the record changes all the time.
+        """
+
+        def apply_to_existing(stored: R | None) -> R:
+            if stored is None:
+                raise NotFound
+            return apply(stored)
+
+        return await self.change_or_add(kind, scope, id_or_uid, apply_to_existing)
+
+    async def change_or_add(
+        self, kind: type[R], scope: str, id_or_uid: str, apply: Callable[[R | None], R]
+    ) -> ChangedRecord[R]:
+        """Change a record or create it: `apply` takes None if it does not exist."""
+        for _ in range(TRIES_MAX):
+            before = await self._registry.get(kind, id_or_uid, scope)
+            after = apply(before)
+            if after is before:
+                return ChangedRecord(after, before)
+            expected = 0
+            if before is not None:
+                expected, now = before.version, self._clock.now()
+                after = msgspec.structs.replace(after, version=expected + 1, updated_at=now)
+            try:
+                await self._store((after,), expected)
+            except VersionConflict:
+                continue
+            except ConflictError:
+                if before is None and await self._registry.get(kind, id_or_uid, scope) is not None:
+                    continue  # another one has just created it
+                raise
+            return ChangedRecord(after, before)
+        raise ConflictError("It is changing all the time; try again.")
+
+    async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:
+        """Delete a record; with an application all that is in it. False if it did not exist."""
+        removed = await self._registry.remove(kind, id_, scope)
+        self._changes += 1
+        self._evict(kind, scope, id_)
+        return removed
+
+    async def refresh(self, kind: type[Record], scope: str, id_: str) -> None:
+        """Bring the cache up to date with a record that another process may have changed."""
+        while True:
+            before = self._changes
+            record = await self._registry.get(kind, id_, scope)
+            if before == self._changes:  # else the record read may be older than the cached one
+                break
+        self._changes += 1
+        self._refreshes += 1
+        if record is not None:
+            self._cache(record)
+        else:
+            self._evict(kind, scope, id_)
+
+    async def _store(self, records: tuple[Record, ...], expected_version: int) -> None:
+        before = self._refreshes
+        await self._registry.put(*records, expected_version=expected_version)
+        self._changes += 1
+        for record in records:
+            self._cache(record)
+        if before != self._refreshes:  # what was read again meanwhile may have been newer
+            for record in records:
+                await self.refresh(type(record), record.scope, record.id)
