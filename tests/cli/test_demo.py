@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from tests.cli.conftest import tillbell
-from tillbell.cli.demo_cast import STORY, SUBSCRIBERS, DemoJournal, fact_of
+from tillbell.cli.demo_subscribers import EVENTS, SUBSCRIBERS, DemoJournal, event_of
 from tillbell.profiles import PROFILES
 
 
@@ -35,22 +35,22 @@ def test_every_subscriber_speaks_of_what_it_wants() -> None:
             assert profile.parts(event_type, [event_type])
 
 
-def test_the_story_has_something_for_everybody() -> None:
+def test_the_events_have_something_for_everybody() -> None:
     for subscriber in SUBSCRIBERS:
-        assert set(subscriber.event_types) & set(STORY) or subscriber.uid == "treasury"
+        assert set(subscriber.event_types) & set(EVENTS) or subscriber.uid == "treasury"
 
 
-def test_a_fact_is_read_from_each_dialect() -> None:
+def test_an_event_is_read_from_each_profile() -> None:
     mozarto = b'{"transaction_status":"On Hold","merchantReference":"PAY-1"}'
-    assert fact_of("mozarto", mozarto) == "transaction.on_hold PAY-1"
+    assert event_of("mozarto", mozarto) == "transaction.on_hold PAY-1"
     standard = b'{"type":"email.bounced","data":{"id":"em-3"}}'
-    assert fact_of("standard", standard) == "email.bounced em-3"
-    assert fact_of("shoppex", b'{"event":"order:paid","data":{}}') == ""
+    assert event_of("standard", standard) == "email.bounced em-3"
+    assert event_of("shoppex", b'{"event":"order:paid","data":{}}') == ""
 
 
-def test_what_a_subscriber_has_not_written_down_is_lost() -> None:
-    books = DemoJournal()
-    books.note_published("order.paid", "msg_1")
-    assert books.lost == {(uid, "msg_1") for uid in ("ledger", "erp", "storefront", "school")}
-    books.received.add(("erp", "msg_1"))
-    assert ("erp", "msg_1") not in books.lost
+def test_what_a_subscriber_has_not_received_is_lost() -> None:
+    journal = DemoJournal()
+    journal.note_published("order.paid", "msg_1")
+    assert journal.lost == {(uid, "msg_1") for uid in ("ledger", "erp", "storefront", "school")}
+    journal.received.add(("erp", "msg_1"))
+    assert ("erp", "msg_1") not in journal.lost

@@ -1,9 +1,9 @@
 """The `tillbell` command.
 
-Exit codes: 0 done; 1 it did not work (a check failed, the gateway said no, something was
-lost); 2 the operator or the command line must change something, said in one line.
+Exit codes: 0 done; 1 failed (a check failed, the gateway refused, something was lost); 2 the
+settings or the command line must change. Errors are one line on standard error.
 
-Commands are named by path and loaded when they are used, so that `--help` is quick.
+Commands are named by path and loaded when they are used, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DONE, FAILED, MISUSED = 0, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit. Whatever it writes is for its owner's eyes only."""
+    """Run the command line and exit. Files it creates are readable by their owner only."""
     os.umask(0o077)
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
@@ -34,19 +34,19 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = build()(list(arguments), exit_on_error=False, result_action="return_value")
     except CycloptsError:
-        return MISUSED  # it has been printed
+        return MISUSED  # cyclopts has printed the error
     except Misconfigured as error:
-        return _say(error, MISUSED)
+        return _print_error(error, MISUSED)
     except TillbellError as error:
-        return _say(error, FAILED)
+        return _print_error(error, FAILED)
     except BrokenPipeError:
-        sys.stderr.close()  # who read our output went away; do not complain at exit
+        sys.stderr.close()  # the reader of our output has ended: no traceback at exit
         return FAILED
     return code if isinstance(code, int) else DONE
 
 
 def build() -> App:
-    """Put the commands together."""
+    """Return the application with all commands."""
     from cyclopts import App
 
     from tillbell import __version__
@@ -67,7 +67,7 @@ def build() -> App:
     return app
 
 
-# Name → where it is, and what it does; the module is not loaded to say so.
+# Name → (module and function, help text). The module is not loaded for the help text.
 _COMMANDS = {
     "serve": ("serve:serve", "Run the gateway until it is told to stop (SIGTERM, Ctrl-C)."),
     "demo": ("demo:demo", "Watch it work: a shop, five subscribers, one flaky; nothing is kept."),
@@ -105,6 +105,6 @@ _GROUPS = {
 }
 
 
-def _say(error: Exception, code: int) -> int:
+def _print_error(error: Exception, code: int) -> int:
     print(f"tillbell: {' '.join(str(error).split())}", file=sys.stderr)
     return code

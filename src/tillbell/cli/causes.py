@@ -1,7 +1,7 @@
-"""Why does a signature not match? Try the mistakes that people make, and name the one that fits.
+"""Why a signature does not match: tries the usual mistakes and names the one that fits.
 
-Pure: the body as received, the headers and the secret in; sentences out. Each mistake
-is undone and the signature computed again; a match proves the cause.
+Each mistake is undone and the signature computed again; a match proves the cause. Nothing here
+reads files or the clock.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TOLERANCE_S = 300
 
 
 class ReceivedSignature(NamedTuple):
-    """A message as a receiver has it."""
+    """A message as its receiver has it."""
 
     secret: str
     id: str
@@ -29,14 +29,14 @@ class ReceivedSignature(NamedTuple):
 
 
 class SignatureFinding(NamedTuple):
-    """Whether the signature is right, and what is wrong."""
+    """Whether the signature is valid, and the causes if it is not."""
 
     is_valid: bool
     causes: list[str]
 
 
 def explain_signature(signed: ReceivedSignature, now_s: int) -> SignatureFinding:
-    """Say whether a receiver should accept the message, and if not, why."""
+    """Return whether a receiver should accept the message, and if not, why."""
     problem = check_standard_secret(signed.secret.strip())
     if problem:
         return SignatureFinding(False, [f"secret: {problem}"])
@@ -45,8 +45,8 @@ def explain_signature(signed: ReceivedSignature, now_s: int) -> SignatureFinding
         return SignatureFinding(False, causes)
     if _matches(signed):
         return SignatureFinding(not causes, causes)
-    found = [*_of_secret(signed), *_of_header(signed), *_of_body(signed)]
-    return SignatureFinding(False, causes + (found or [_UNKNOWN]))
+    mistakes = [*_of_secret(signed), *_of_header(signed), *_of_body(signed)]
+    return SignatureFinding(False, causes + (mistakes or [_UNKNOWN]))
 
 
 _UNKNOWN = (
@@ -78,18 +78,18 @@ def _of_secret(signed: ReceivedSignature) -> Iterator[str]:
         (signed.secret.strip(), "the whole text with whsec_ was used as the key"),
         (bare, "the text after whsec_ was used as the key"),
     ):
-        made = base64.b64encode(hmac.digest(key.encode(), content, sha256)).decode()
-        if made in signed.signature:
+        signature = base64.b64encode(hmac.digest(key.encode(), content, sha256)).decode()
+        if signature in signed.signature:
             yield f"secret: {mistake}; the key is the bytes after base64-decoding what follows it"
-    if _only(signed.body, signed) in signed.signature:
+    if _signature_of(signed.body, signed) in signed.signature:
         yield "content: only the body was signed; it must be id.timestamp.body"
 
 
-def _only(content: bytes, signed: ReceivedSignature) -> str:
+def _signature_of(content: bytes, signed: ReceivedSignature) -> str:
     try:
         key = base64.b64decode(signed.secret.strip().removeprefix("whsec_"))
     except ValueError:
-        return "\0"  # in no header
+        return "\0"  # matches no header
     return base64.b64encode(hmac.digest(key, content, sha256)).decode()
 
 
@@ -115,34 +115,40 @@ def _of_body(signed: ReceivedSignature) -> Iterator[str]:
         try:
             body = change(signed.body)
         except (ValueError, RecursionError):
-            continue  # not JSON, or not UTF-8: this mistake it was not
+            continue  # not JSON, or not UTF-8: not this mistake
         if body != signed.body and _matches(signed._replace(body=body)):
             yield f"body: {cause}"
             return
 
 
-def _again(*, separators: tuple[str, str], **options: bool) -> Callable[[bytes], bytes]:
+def _rewrite(*, separators: tuple[str, str], **options: bool) -> Callable[[bytes], bytes]:
     def change(body: bytes) -> bytes:
         return json.dumps(json.loads(body), separators=separators, **options).encode()  # type: ignore[arg-type]
 
     return change
 
 
-_AGAIN = "was parsed and written again ({}); verify the bytes as received, then parse"
+_PARSED = "was parsed and written again ({}); verify the bytes as received, then parse"
 _SHORT, _WIDE = (",", ":"), (", ", ": ")
 _CHANGES: tuple[tuple[Callable[[bytes], bytes], str], ...] = (
-    (lambda body: body.removesuffix(b"\n"), "has a line end too many (saved by an editor? echo?)"),
+    (lambda body: body.removesuffix(b"\n"), "has an extra line end (saved by an editor? echo?)"),
     (lambda body: body + b"\n", "lacks the line end that was signed"),
     (lambda body: body.strip(), "has white space around it"),
     (lambda body: body.replace(b"\r\n", b"\n"), "has CRLF where LF was signed"),
     (lambda body: body.removeprefix(b"\xef\xbb\xbf"), "begins with a byte order mark"),
     (lambda body: body.decode().encode("latin-1"), "was decoded as Latin-1 and written as UTF-8"),
-    (_again(separators=_SHORT, ensure_ascii=False), _AGAIN.format("spaces added")),
-    (_again(separators=_WIDE, ensure_ascii=False), _AGAIN.format("spaces removed")),
-    (_again(separators=_SHORT, ensure_ascii=True), _AGAIN.format("escapes decoded")),
-    (_again(separators=_WIDE, ensure_ascii=True), _AGAIN.format("escapes decoded")),
-    (_again(separators=_SHORT, ensure_ascii=False, sort_keys=True), _AGAIN.format("keys moved")),
-    (_again(separators=_WIDE, ensure_ascii=False, sort_keys=True), _AGAIN.format("keys moved")),
+    (_rewrite(separators=_SHORT, ensure_ascii=False), _PARSED.format("spaces added")),
+    (_rewrite(separators=_WIDE, ensure_ascii=False), _PARSED.format("spaces removed")),
+    (_rewrite(separators=_SHORT, ensure_ascii=True), _PARSED.format("escapes decoded")),
+    (_rewrite(separators=_WIDE, ensure_ascii=True), _PARSED.format("escapes decoded")),
+    (
+        _rewrite(separators=_SHORT, ensure_ascii=False, sort_keys=True),
+        _PARSED.format("keys moved"),
+    ),
+    (
+        _rewrite(separators=_WIDE, ensure_ascii=False, sort_keys=True),
+        _PARSED.format("keys moved"),
+    ),
 )
 
 
@@ -151,7 +157,7 @@ def _matches(signed: ReceivedSignature) -> bool:
         return False
     expected = standard_signature([signed.secret], signed.id, int(signed.timestamp), signed.body)
     offered = signed.signature.split(" ")
-    return any(hmac.compare_digest(expected.encode(), one.encode()) for one in offered)
+    return any(hmac.compare_digest(expected.encode(), other.encode()) for other in offered)
 
 
 def _is_number(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""A client of our own API for the command line: one request, one answer."""
+"""A small client of our own API for the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TIMEOUT_S = 10
 
 
 class RawAnswer(NamedTuple):
-    """An answer as it came."""
+    """An HTTP answer."""
 
     status: int
     body: bytes
@@ -24,7 +24,7 @@ class RawAnswer(NamedTuple):
 
 
 class ApiClient:
-    """A gateway that runs somewhere, and the key we show it."""
+    """Calls a running gateway with an API key; without one, only public pages."""
 
     def __init__(self, url: str, key: Secret | None) -> None:
         scheme, self._host, self._port, path = _parts(url)
@@ -46,7 +46,7 @@ class ApiClient:
         return json.loads(answer.body) if answer.body else None
 
     def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> RawAnswer:
-        """Send a request as somebody else would: no key, these headers, these very bytes."""
+        """Send a request without the key: exactly these headers and bytes."""
         return self._exchange(method, target, dict(headers), body)
 
     def get_raw(self, path: str) -> RawAnswer:
@@ -77,7 +77,7 @@ class ApiClient:
 
 
 def _parts(url: str) -> tuple[str, str, int | None, str]:
-    """Take an address apart: scheme, host, port, path; `Misconfigured` if it is none."""
+    """Return scheme, host, port and path of a URL; `Misconfigured` if it is not one."""
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
@@ -89,12 +89,12 @@ def _parts(url: str) -> tuple[str, str, int | None, str]:
 
 
 def _reason(body: bytes) -> str:
-    """Say what the gateway said, in one line."""
+    """Return the detail of a problem document, in one line."""
     try:
-        said = json.loads(body)
+        problem = json.loads(body)
     except ValueError:
         return body[:200].decode("utf-8", "replace")
-    detail = said.get("detail", said) if isinstance(said, dict) else said
+    detail = problem.get("detail", problem) if isinstance(problem, dict) else problem
     if isinstance(detail, list):
         return "; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}" for d in detail)
     return str(detail)

@@ -1,8 +1,8 @@
-"""`tillbell demo`: a gateway, a shop, its providers and subscribers, on a throw-away database.
+"""`tillbell demo`: a gateway, a shop, its providers and subscribers, on a temporary database.
 
-Everything goes over real HTTP: the shop speaks the public API, the providers sign callbacks as
-the real ones do. One subscriber refuses every third request, so that retries are seen. `-->`
-came in, `===` is what became of it, `<--` went out and was answered.
+Everything goes over real HTTP: the shop uses the public API, the providers sign callbacks as
+the real ones do. One subscriber refuses every third request to show retries. In the output `-->`
+is a request to the gateway, `===` a change in the gateway, `<--` an attempt and its answer.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tillbell.cli.client import ApiClient
-    from tillbell.cli.demo_cast import DemoJournal
     from tillbell.cli.demo_providers import DemoCallback
+    from tillbell.cli.demo_subscribers import DemoJournal
     from tillbell.cli.running import RunningGateway
     from tillbell.deliver.attempt import JudgedAttempt
     from tillbell.deliver.lane import Lane
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _RETRIES_S = [1, 1, 2, 3]
 _PAUSE_S = 0.4
-_SETTLE_S = 20  # how long the last retries may take
+_LAST_RETRIES_S = 20  # how long the last retries may take
 
 
 def demo(
@@ -57,12 +57,12 @@ def demo(
 
     logs.configure("error", "auto")
     with tempfile.TemporaryDirectory(prefix="tillbell-demo-") as folder:
-        return run_loop(_play(Path(folder), None if forever else messages))
+        return run_loop(_run_demo(Path(folder), None if forever else messages))
 
 
-async def _play(folder: Path, messages: int | None) -> int:
+async def _run_demo(folder: Path, messages: int | None) -> int:
     from tillbell.cli.client import ApiClient
-    from tillbell.cli.demo_cast import DemoJournal
+    from tillbell.cli.demo_subscribers import DemoJournal
     from tillbell.cli.running import run_gateway
     from tillbell.config import load
     from tillbell.testing import Receiver
@@ -71,30 +71,30 @@ async def _play(folder: Path, messages: int | None) -> int:
     settings = load({"data_dir": folder, "dev": True, "port": 0}, {}).settings
     async with run_gateway(settings) as up, Receiver() as receiver:
         api = ApiClient(up.url, Secret(up.new_key or ""))
-        stage = _DemoRun(up, api, receiver, DemoJournal())
+        demo_run = _DemoRun(up, api, receiver, DemoJournal())
         try:
-            await stage.set_up()
-            await stage.publish(messages)
-            await stage.wait_until_settled()
+            await demo_run.set_up()
+            await demo_run.publish(messages)
+            await demo_run.wait_for_last_deliveries()
         finally:
             await up.server.stop()
             await up.runtime.drain(1)
             await up.runtime.stop()
-        return stage.finish()
+        return demo_run.finish()
 
 
 class _DemoRun:
-    """One performance."""
+    """One run of the demo."""
 
     def __init__(
-        self, up: RunningGateway, api: ApiClient, receiver: Receiver, books: DemoJournal
+        self, up: RunningGateway, api: ApiClient, receiver: Receiver, journal: DemoJournal
     ) -> None:
         from rich.console import Console
 
         self._up = up
         self._api = api
         self._receiver = receiver
-        self._books = books
+        self._journal = journal
         self._console: Console = Console(highlight=False, soft_wrap=True)
         self._names: dict[str, str] = {}  # endpoint id → uid
         self._sources: dict[str, str] = {}  # provider → URL of its source
@@ -102,18 +102,18 @@ class _DemoRun:
         self._failed = 0
         self._stopped = asyncio.Event()
         self._changed = asyncio.Event()
-        books.on_received = self._changed.set
+        journal.on_received = self._changed.set
 
     async def set_up(self) -> None:
-        """Make the application and an endpoint for each subscriber, by the API."""
+        """Create the application, and an endpoint for each subscriber, through the API."""
         from tillbell import __version__
-        from tillbell.cli.demo_cast import SUBSCRIBERS
+        from tillbell.cli.demo_subscribers import SUBSCRIBERS
 
-        self._say(f"tillbell {__version__} · {self._up.url}/api/v1 · data in a temporary folder")
-        self._say(f"admin key {self._up.new_key}\n", "dim")
+        self._print(f"tillbell {__version__} · {self._up.url}/api/v1 · data in a temporary folder")
+        self._print(f"admin key {self._up.new_key}\n", "dim")
         await self._call("POST", "/app", {"name": "Demo shop", "uid": "shop"})
         for subscriber in SUBSCRIBERS:
-            wanted = {
+            new_endpoint = {
                 "uid": subscriber.uid,
                 "url": self._receiver.url(f"/{subscriber.uid}"),
                 "profile": subscriber.profile,
@@ -121,56 +121,60 @@ class _DemoRun:
                 "retrySchedule": _RETRIES_S,
             }
             if subscriber.profile in ("zenofy", "mozarto"):
-                wanted["secret"] = f"{subscriber.uid}-shared-secret"
-            made = await self._call("POST", "/app/shop/endpoint", wanted)
-            self._names[made["id"]] = subscriber.uid
+                new_endpoint["secret"] = f"{subscriber.uid}-shared-secret"
+            endpoint = await self._call("POST", "/app/shop/endpoint", new_endpoint)
+            self._names[endpoint["id"]] = subscriber.uid
             secret = await self._call("GET", f"/app/shop/endpoint/{subscriber.uid}/secret")
-            behaviour = self._books.behaviour_of(subscriber, secret["key"])
+            behaviour = self._journal.behaviour_of(subscriber, secret["key"])
             self._receiver.on(f"/{subscriber.uid}", behaviour)
         await self._add_sources()
         self._watch()
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._stopped.set)
 
     async def _add_sources(self) -> None:
-        """Make a source for each provider of the shop, by the API."""
-        from tillbell.cli.demo_providers import ROLES
+        """Create a source for each provider of the shop, through the API."""
+        from tillbell.cli.demo_providers import PROVIDERS
 
-        for role in ROLES:
-            wanted = {"name": role.name, "provider": role.name, "secrets": [role.secret]}
-            made = await self._call("POST", "/app/shop/source", wanted)
-            self._sources[role.name] = made["url"]
+        for provider in PROVIDERS:
+            new_source = {
+                "name": provider.name,
+                "provider": provider.name,
+                "secrets": [provider.secret],
+            }
+            source = await self._call("POST", "/app/shop/source", new_source)
+            self._sources[provider.name] = source["url"]
 
     async def publish(self, messages: int | None) -> None:
-        """Let the shop do business, and repeat itself now and then as shops do."""
-        from tillbell.cli.demo_cast import STORY
+        """Let the events of the shop happen in turn; the last of each round is published twice."""
+        from tillbell.cli.demo_subscribers import EVENTS
 
         number = 0
         while number != messages and not self._stopped.is_set():
-            await self._act(STORY[number % len(STORY)], number)
-            if number % len(STORY) == len(STORY) - 1:
-                await self._publish_one(STORY[-1], number)
+            await self._perform(EVENTS[number % len(EVENTS)], number)
+            if number % len(EVENTS) == len(EVENTS) - 1:
+                await self._publish_one(EVENTS[-1], number)
             number += 1
             await _first_of(self._stopped, _PAUSE_S)
 
-    async def _act(self, what: str, number: int) -> None:
+    async def _perform(self, event: str, number: int) -> None:
         from tillbell.cli import demo_providers
-        from tillbell.cli.demo_cast import MAIL, PAYMENT
+        from tillbell.cli.demo_subscribers import MAIL, PAYMENT
 
         clock = self._up.gateway.clock
-        if what == PAYMENT:
+        if event == PAYMENT:
             await self._begin_payment(f"PAY-{number}")
-            await self._on_request(
+            await self._send_callbacks(
                 demo_providers.payment(number, self._sources["allsecure"], clock)
             )
-        elif what == MAIL:
-            await self._on_request(demo_providers.mail(number, self._sources["resend"], clock))
+        elif event == MAIL:
+            await self._send_callbacks(demo_providers.mail(number, self._sources["resend"], clock))
         else:
-            await self._publish_one(what, number)
+            await self._publish_one(event, number)
 
     async def _begin_payment(self, uid: str) -> None:
         from tillbell.cli.demo_providers import PRICE
 
-        wanted = {
+        new_transaction = {
             "uid": uid,
             "direction": "pay_in",
             "amount": PRICE,
@@ -178,74 +182,76 @@ class _DemoRun:
             "merchantReference": uid,
             "userId": "customer-1",
         }
-        await self._call("POST", "/app/shop/transaction", wanted)
-        self._books.note_received("transaction.pending", uid)
+        await self._call("POST", "/app/shop/transaction", new_transaction)
+        self._journal.note_callback("transaction.pending", uid)
 
-    async def _on_request(self, callbacks: Iterable[DemoCallback]) -> None:
+    async def _send_callbacks(self, callbacks: Iterable[DemoCallback]) -> None:
         """Send callbacks as their providers do."""
-        for said in callbacks:
-            request = said.request
-            sent = await asyncio.to_thread(
+        for callback in callbacks:
+            request = callback.request
+            answer = await asyncio.to_thread(
                 self._api.send, request.method, request.target, dict(request.headers), request.body
             )
-            answer = sent.body.decode() or sent.status
-            self._say(f"--> {said.provider} {said.summary} · answered {answer}", "magenta")
-            self._books.heard += 1
-            if said.event_type is not None:
-                self._books.note_received(said.event_type, said.summary.split()[0])
+            answered = answer.body.decode() or answer.status
+            self._print(
+                f"--> {callback.provider} {callback.summary} · answered {answered}", "magenta"
+            )
+            self._journal.callbacks += 1
+            if callback.event_type is not None:
+                self._journal.note_callback(callback.event_type, callback.summary.split()[0])
 
     async def _publish_one(self, event_type: str, number: int) -> None:
-        from tillbell.cli.demo_cast import payload_of, summary_of
+        from tillbell.cli.demo_subscribers import payload_of, summary_of
 
         payload = payload_of(event_type, number, self._up.gateway.clock)
         event_id = f"shop-{number}"
         body = {"eventType": event_type, "eventId": event_id, "payload": payload}
-        self._say(f"--> {event_type} {event_id} {summary_of(payload)}", "cyan")
+        self._print(f"--> {event_type} {event_id} {summary_of(payload)}", "cyan")
         try:
-            made = await self._call("POST", "/app/shop/msg", body)
+            message = await self._call("POST", "/app/shop/msg", body)
         except Refused:
-            self._say(f"=== duplicate {event_id} refused: it exists once", "yellow")
+            self._print(f"=== duplicate {event_id} refused: it exists once", "yellow")
             return
-        self._books.note_published(event_type, made["id"])
+        self._journal.note_published(event_type, message["id"])
 
-    async def wait_until_settled(self) -> None:
-        """Wait until every subscriber has what it is owed; a second Ctrl-C ends that."""
+    async def wait_for_last_deliveries(self) -> None:
+        """Wait until every subscriber has all its messages; a second Ctrl-C ends the wait."""
         self._stopped.clear()
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + _SETTLE_S
-        while self._books.lost and not self._stopped.is_set() and loop.time() < until_s:
+        until_s = loop.time() + _LAST_RETRIES_S
+        while self._journal.lost and not self._stopped.is_set() and loop.time() < until_s:
             self._changed.clear()
             await _first_of(self._changed, min(1.0, until_s - loop.time()))
 
     def finish(self) -> int:
-        """Close the books; 1 if something is missing or was forged."""
-        books = self._books
-        lost = len(books.lost)
-        self._say(
-            f"\npublished {books.published} · callbacks {books.heard}"
-            f" · delivered {len(books.delivered)} · retried {self._retried}"
+        """Print the totals; return 1 if an event is missing, came twice or was forged."""
+        journal = self._journal
+        lost = len(journal.lost)
+        self._print(
+            f"\npublished {journal.published} · callbacks {journal.callbacks}"
+            f" · delivered {len(journal.delivered)} · retried {self._retried}"
             f" · failed {self._failed} · lost {lost}",
             "bold green" if not lost else "bold red",
         )
-        for subscriber, message_id in sorted(books.lost):
-            self._say(f"lost: {message_id} for {subscriber}", "red")
-        if books.twice:
-            self._say(f"{books.twice} facts were told twice", "red")
-        if books.forged:
-            self._say(f"{books.forged} requests had a wrong signature", "red")
-        self._say("Keep your own: tillbell serve --dev --data-dir ./data", "dim")
-        return 1 if lost or books.forged or books.twice else 0
+        for subscriber, message_id in sorted(journal.lost):
+            self._print(f"lost: {message_id} for {subscriber}", "red")
+        if journal.duplicates:
+            self._print(f"{journal.duplicates} events were delivered in two messages", "red")
+        if journal.forged:
+            self._print(f"{journal.forged} requests had a wrong signature", "red")
+        self._print("Keep your own: tillbell serve --dev --data-dir ./data", "dim")
+        return 1 if lost or journal.forged or journal.duplicates else 0
 
     def _watch(self) -> None:
-        """Show each attempt as it ends, after the gateway has done what it does."""
+        """Print each attempt when it ends, and each step of a transaction when it is stored."""
         dispatcher = self._up.gateway.dispatcher
-        usual = dispatcher.on_attempt_ended
+        previous_hook = dispatcher.on_attempt_ended
 
-        def ended(lane: Lane, claim: Claim, end: JudgedAttempt) -> None:
-            usual(lane, claim, end)
-            self._show(end)
+        def on_ended(lane: Lane, claim: Claim, ended: JudgedAttempt) -> None:
+            previous_hook(lane, claim, ended)
+            self._print_attempt(ended)
 
-        dispatcher.on_attempt_ended = ended
+        dispatcher.on_attempt_ended = on_ended
         decisions = self._up.gateway.decisions
         on_committed = decisions.on_committed
 
@@ -254,12 +260,12 @@ class _DemoRun:
             for transaction in decision.advanced_transactions:
                 statuses = (transaction.previous_status, transaction.status)
                 steps = " → ".join(status.value for status in statuses if status)
-                self._say(f"=== {transaction.uid} {steps}", "bold")
+                self._print(f"=== {transaction.uid} {steps}", "bold")
 
         decisions.on_committed = show_steps
 
-    def _show(self, end: JudgedAttempt) -> None:
-        attempt = end.finished.attempt
+    def _print_attempt(self, ended: JudgedAttempt) -> None:
+        attempt = ended.finished.attempt
         name = self._names.get(attempt.endpoint_id, attempt.endpoint_id)
         took = f"{attempt.duration_us / 1000:.0f} ms"
         line = f"<-- [{attempt.status_code or attempt.error}] {name} {took}"
@@ -267,23 +273,23 @@ class _DemoRun:
             line += f" (attempt {attempt.number})"
             self._retried += 1
         if attempt.result.value == "accepted":
-            self._say(line, "green")
-        elif end.gave_up:
+            self._print(line, "green")
+        elif ended.gave_up:
             self._failed += 1
-            self._say(f"{line} · gave up", "red")
+            self._print(f"{line} · gave up", "red")
         else:
-            wait_s = (end.finished.due_at - attempt.started_at) / SECOND
-            self._say(f"{line} · retry in {wait_s:.0f} s", "yellow")
+            wait_s = (ended.finished.due_at - attempt.started_at) / SECOND
+            self._print(f"{line} · retry in {wait_s:.0f} s", "yellow")
 
     async def _call(self, method: str, path: str, body: object = None) -> Any:
         return await asyncio.to_thread(self._api.call, method, path, body)
 
-    def _say(self, line: str, style: str | None = None) -> None:
+    def _print(self, line: str, style: str | None = None) -> None:
         self._console.print(line, style=style, markup=False)
 
 
 async def _first_of(event: asyncio.Event, timeout_s: float) -> None:
-    """Wait for an event, but not longer than that."""
+    """Wait for an event, at most for the time given."""
     try:
         await asyncio.wait_for(event.wait(), timeout_s)
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""Flags that several commands share. A flag that is not given leaves the setting to its source."""
+"""Flags that several commands share. Without a flag, variables and the TOML file decide."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Count = Annotated[int, Parameter(validator=_require_positive)]
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Flags:
-    """The settings one changes by hand; all others come from variables and the TOML file."""
+    """The settings that are often changed by hand; others come from variables or the TOML file."""
 
     data_dir: Path | None = None
     """Folder of the database, the master key and tillbell.toml."""
@@ -56,5 +56,5 @@ class Flags:
 
 def load_settings(flags: Flags | None) -> LoadedSettings:
     """Collect the settings of this process: flags, variables, TOML, defaults."""
-    given = flags or Flags()
-    return load_here({field.name: getattr(given, field.name) for field in fields(given)})
+    chosen = flags or Flags()
+    return load_here({field.name: getattr(chosen, field.name) for field in fields(chosen)})

@@ -1,4 +1,4 @@
-"""`tillbell backup`, `healthcheck`, `version`: what an operator's scripts call."""
+"""`tillbell backup`, `healthcheck` and `version`: commands for the scripts of operators."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from tillbell.cli.flags import Flags, load_settings
 
 
 def backup(target: Path, flags: Flags | None = None) -> None:
-    """Copy the whole store to a new file, while the gateway runs or not.
+    """Copy the whole store to a new file. The gateway may be running.
 
-    The master key is not in it: keep a copy of `master.key` (or TILLBELL_MASTER_KEY) apart.
-    A store on PostgreSQL is copied by that server's own tools.
+    The master key is not in the copy: back up `master.key` (or TILLBELL_MASTER_KEY) separately.
+    For a store on PostgreSQL use the tools of that server.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def backup(target: Path, flags: Flags | None = None) -> None:
     if is_file and not settings.sqlite_path.is_file():
         raise Misconfigured(f"there is no database at {settings.sqlite_path}")
     if target.exists():
-        raise Misconfigured(f"{target} exists; a backup is never written over")
+        raise Misconfigured(f"{target} exists; a backup never overwrites a file")
     asyncio.run(store_at(settings.database_url, SystemClock()).backup(str(target)))
     print(f"{target}: {target.stat().st_size:,} bytes")
 
@@ -40,7 +40,7 @@ def healthcheck(flags: Flags | None = None, *, live: bool = False) -> int:
     Parameters
     ----------
     live
-        Ask only whether it answers: what a restart can mend.
+        Ask only whether it answers (for liveness checks, which restart it).
     """
     settings = load_settings(flags).settings
     from tillbell.cli.client import ApiClient

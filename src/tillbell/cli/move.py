@@ -1,4 +1,4 @@
-"""`tillbell move`: from SQLite to PostgreSQL, and back out of it."""
+"""`tillbell move`: move the store from SQLite to PostgreSQL, or cancel a move."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def move(
 ) -> int:
     """Move the store from SQLite into an empty PostgreSQL database; nothing is served meanwhile.
 
-    Stop the gateway first. A move that was stopped, or whose machine died, goes on where it was:
-    say the same again. Both sides are compared at the end, row by row; only then is the new one
-    served, and the old one never again. The master key stays the same.
+    Stop the gateway first. An interrupted move continues when the same command runs again. At the
+    end both sides are compared row by row. Then only the new store can be served, the old one no
+    more. The master key stays the same.
 
     Parameters
     ----------
     to
         The empty database: postgresql://user@host/database.
     back
-        Give a move up: serve the SQLite file again.
+        Cancel a move, so that the SQLite file can be served again.
     force
-        With --back: also when the move was finished, and what happened since is left behind.
+        With --back: cancel even a finished move. What was stored since then is lost to SQLite.
     """
     from tillbell.errors import Misconfigured
 
@@ -54,7 +54,7 @@ def move(
             "database_url names another kind of database"
         )
     if back == (to is not None):
-        raise Misconfigured(f"say where: --to {_LOGIN_HINT}; or --back")
+        raise Misconfigured(f"name the target: --to {_LOGIN_HINT}; or --back")
     if to is None:
         return _go_back(settings.sqlite_path, force)
     if not to.startswith(("postgresql://", "postgres://")):
@@ -73,24 +73,24 @@ def _move(settings: Settings, url: str) -> int:
             "PostgreSQL needs its driver: pip install 'tillbell[postgres]'"
         ) from error
     try:
-        with _watched() as manner:
-            moved = move_store(settings.sqlite_path, url, SystemClock(), manner)
+        with _with_progress() as options:
+            moved = move_store(settings.sqlite_path, url, SystemClock(), options)
     except KeyboardInterrupt:
-        print("tillbell: stopped; say the same again to go on", file=sys.stderr)
+        print("tillbell: stopped; run the same command again to go on", file=sys.stderr)
         return 1
-    return _tell(moved, settings)
+    return _report(moved, settings)
 
 
-def _go_back(path: Path, is_forced: bool) -> int:  # noqa: FBT001 - as it was given
+def _go_back(path: Path, is_forced: bool) -> int:  # noqa: FBT001 - a flag
     from tillbell.clock import SystemClock
     from tillbell.storage.move.marks import cancel_move
 
-    gone = cancel_move(path, SystemClock().now(), is_forced=is_forced)
-    print(f"{path} can be served again. Empty {gone.target} before you move to it anew.")
+    cancelled = cancel_move(path, SystemClock().now(), is_forced=is_forced)
+    print(f"{path} can be served again. Empty {cancelled.target} before you move to it anew.")
     return 0
 
 
-def _tell(moved: MoveReport, settings: Settings) -> int:
+def _report(moved: MoveReport, settings: Settings) -> int:
     if not moved.proofs:
         print(f"The move to {moved.target} was finished before. Start with DATABASE_URL.")
         return 0
@@ -98,7 +98,7 @@ def _tell(moved: MoveReport, settings: Settings) -> int:
     if not moved.is_proven:
         print(
             f"tillbell: {moved.target} differs; neither side is served. Empty it and move again, "
-            "or give up with `tillbell move --back`.",
+            "or cancel with `tillbell move --back`.",
             file=sys.stderr,
         )
         return 1
@@ -130,8 +130,8 @@ def _difference(proof: TableProof) -> str:
 
 
 @contextmanager
-def _watched() -> Iterator[MoveOptions]:
-    """Show how far it is, on a terminal, and nothing where nobody looks."""
+def _with_progress() -> Iterator[MoveOptions]:
+    """Show the progress on standard error, if that is a terminal."""
     from rich.console import Console
 
     from tillbell.storage.move.mover import MoveOptions

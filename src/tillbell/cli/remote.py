@@ -1,8 +1,8 @@
 """`tillbell send` and `tillbell key …`: use the API of a running gateway.
 
-The gateway is the one of the settings (`public_url`, or host and port), the key is
-`TILLBELL_ADMIN_KEY`, or the file named by `TILLBELL_ADMIN_KEY_FILE`. Keys are never flags: every
-user of the machine can read those.
+The gateway is that of the settings (`public_url`, or host and port). The key is
+`TILLBELL_ADMIN_KEY`, or in the file named by `TILLBELL_ADMIN_KEY_FILE`. Keys are never flags,
+because every user of the machine can read flags.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ def send(
     payload
         JSON, @FILE, or - for standard input. Without it the catalogue's sample is sent.
     event_id
-        Your own id of the message; the same one again is refused.
+        Your own id of the message. A second message with the same id is refused.
     """
     body = {"eventType": event_type, "payload": _payload(payload, event_type)}
     if event_id is not None:
         body["eventId"] = event_id
-    made = _api(flags).call("POST", f"/app/{urllib.parse.quote(app, safe='')}/msg", body)
-    print(f"{made['id']} {made['eventType']}")
+    message = _api(flags).call("POST", f"/app/{urllib.parse.quote(app, safe='')}/msg", body)
+    print(f"{message['id']} {message['eventType']}")
 
 
 def create_key(name: str, *, scopes: list[str] | None = None, flags: Flags | None = None) -> None:
-    """Make an API key and print it; it is shown this once.
+    """Create an API key and print it. It is shown only this once.
 
     Parameters
     ----------
     name
-        What it is for.
+        A name for people: what the key is for.
     scopes
         What it may do: admin, write, read, publish. Default: write.
     """
-    made = _api(flags).call("POST", "/key", {"name": name, "scopes": scopes or ["write"]})
-    print(f"{made['id']}  {made['key']}")
+    key = _api(flags).call("POST", "/key", {"name": name, "scopes": scopes or ["write"]})
+    print(f"{key['id']}  {key['key']}")
 
 
 def list_keys(flags: Flags | None = None) -> None:
@@ -82,7 +82,7 @@ def delete_key(key_id: str, flags: Flags | None = None) -> None:
     Parameters
     ----------
     key_id
-        As `tillbell key list` shows it.
+        The id that `tillbell key list` shows.
     """
     _api(flags).call("DELETE", f"/key/{urllib.parse.quote(key_id, safe='')}")
 
@@ -96,19 +96,19 @@ def _api(flags: Flags | None) -> ApiClient:
     return ApiClient(settings.public_url or settings.local_url, settings.admin_key)
 
 
-def _payload(given: str | None, event_type: str) -> Any:
-    if given is None:
+def _payload(payload: str | None, event_type: str) -> Any:
+    if payload is None:
         from tillbell.catalog import CATALOG
 
         if event_type not in CATALOG:
             raise Misconfigured(f"{event_type} has no sample; give --payload")
         return CATALOG[event_type].sample
     try:
-        text = sys.stdin.read() if given == "-" else _text(given)
+        text = sys.stdin.read() if payload == "-" else _text(payload)
         return json.loads(text)
     except (OSError, ValueError) as error:
         raise Misconfigured(f"payload: {error}") from error
 
 
-def _text(given: str) -> str:
-    return Path(given[1:]).read_text(encoding="utf-8") if given.startswith("@") else given
+def _text(value: str) -> str:
+    return Path(value[1:]).read_text(encoding="utf-8") if value.startswith("@") else value

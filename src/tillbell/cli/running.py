@@ -1,4 +1,4 @@
-"""Bring a gateway up and its server with it: what `serve` and `demo` have in common."""
+"""Start a gateway and its HTTP server, for `serve` and `demo`."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class RunningGateway(NamedTuple):
     gateway: Gateway
     runtime: Runtime
     server: HttpServer
-    new_key: str | None  # the admin key, if it was made at this start
+    new_key: str | None  # the admin key, if this start created it
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its address: `public_url`, else host and port."""
         settings = self.gateway.settings
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         return settings.public_url or f"http://{host}:{self.server.port}"
@@ -45,10 +45,13 @@ class RunningGateway(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def run_gateway(settings: Settings) -> AsyncIterator[RunningGateway]:
-    """Start everything; `Misconfigured` if that is not possible. Who enters it must stop it."""
+    """Start gateway and server. The caller must stop both.
+
+    `Misconfigured` if the folder, the port, the store or the master key cannot be used.
+    """
     prepare_folder(settings.data_dir)
     raise_descriptor_limit()
-    with contextlib.closing(_listening(settings)) as taken:
+    with contextlib.closing(_listening(settings)) as listening:
         gateway = Gateway.create(settings)
         runtime = Runtime(gateway)
         await runtime.start()
@@ -61,14 +64,14 @@ async def run_gateway(settings: Settings) -> AsyncIterator[RunningGateway]:
             raise
         limits = ClientTimeouts(settings.header_timeout_s, settings.body_timeout_s)
         web = build(gateway)
-        server = HttpServer(web, taken, limits)
+        server = HttpServer(web, listening, limits)
         await server.start()
         if settings.notify_socket:
             notify_ready(settings.notify_socket)
         loading = asyncio.create_task(_load(web))
-        keeping = asyncio.create_task(web.board.keep_written())
+        writing_metrics = asyncio.create_task(web.board.keep_written())
         yield RunningGateway(gateway, runtime, server, new_key)
-        keeping.cancel()
+        writing_metrics.cancel()
         await loading
 
 
@@ -84,7 +87,7 @@ def _listening(settings: Settings) -> socket.socket:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the data folder, for its owner only, and prove that it can be written to."""
+    """Create the data folder, readable by its owner only; `Misconfigured` if it is not writable."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
@@ -94,16 +97,16 @@ def prepare_folder(folder: Path) -> None:
 
 
 def raise_descriptor_limit() -> None:
-    """Allow as many connections as the system lets us; the usual soft limit is 1,024."""
+    """Raise the soft limit of open files, usually 1,024, to the hard limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def tune_gc() -> None:
-    """Spare the collector what lives as long as the process, and let it look less often.
+    """Exclude the objects of the start from garbage collection, and collect less often.
 
-    Requests make few cycles; with the default thresholds each collection walks the whole
-    framework's schemas for nothing.
+    Requests create few cycles. With the default thresholds each collection would visit all
+    schemas of the web framework for nothing.
     """
     gc.collect()
     gc.freeze()
@@ -111,7 +114,7 @@ def tune_gc() -> None:
 
 
 async def check_master_key(gateway: Gateway) -> None:
-    """Open one stored secret: a wrong master key is found now, not at the first delivery."""
+    """Open one stored secret, so that a wrong master key fails now and not at a delivery."""
     for endpoint in await gateway.database.list(Endpoint, None, Page(limit=100)):
         for secret in endpoint.secrets[:1]:
             gateway.vault.open(secret.sealed, endpoint.id)
@@ -119,18 +122,17 @@ async def check_master_key(gateway: Gateway) -> None:
 
 
 async def first_key(gateway: Gateway) -> str | None:
-    """Make sure that somebody can get in.
+    """Ensure that an admin key exists. Returns it if it was created now; only its hash is stored.
 
-    The key `admin_key`, if set, works, and stops working at the first start without it (of a
-    process that takes requests: workers need not know it). If there is no key with every right at
-    all, one is made and returned; only its hash is kept.
+    The key in the setting `admin_key` works until the first start without that setting. Workers do
+    not need the setting.
     """
     configured = gateway.settings.admin_key
     return await gateway.api_keys.ensure_admin(configured.reveal() if configured else None)
 
 
 def run_loop(work: Coroutine[object, object, T]) -> T:
-    """Run to the end on the fast event loop."""
+    """Run a coroutine to its end on uvloop."""
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

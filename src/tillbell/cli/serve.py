@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def serve(flags: Flags | None = None) -> int:
     """Run the gateway: API, deliveries and health in one process.
 
-    SIGTERM or Ctrl-C stops it in order; a second one stops it now. Every setting: `tillbell
-    config show`.
+    SIGTERM or Ctrl-C stops it gracefully, a second one at once. `tillbell config show` lists
+    every setting.
     """
     loaded = load_settings(flags)
     settings = loaded.settings
@@ -36,28 +36,28 @@ async def _serve(settings: Settings) -> int:
     from tillbell.web.server.uvicorn_server import StopSignals, serve_until
 
     with StopSignals() as signals:
-        async with run_gateway(settings) as up:
-            print(_welcome(up), flush=True)
+        async with run_gateway(settings) as running:
+            print(_welcome(running), flush=True)
             if settings.dev:
                 log_event("server.dev_mode", allowed=settings.allowed_cidrs)
-            log_event("server.started", address=up.url)
-            return 0 if await serve_until(signals, up.server, up.runtime) else 1
+            log_event("server.started", address=running.url)
+            return 0 if await serve_until(signals, running.server, running.runtime) else 1
 
 
-def _welcome(up: RunningGateway) -> str:
+def _welcome(running: RunningGateway) -> str:
     from tillbell import __version__
 
-    settings = up.gateway.settings
-    lines = [f"tillbell {__version__} · {up.url}/api/v1 · data in {settings.data_dir}"]
+    settings = running.gateway.settings
+    lines = [f"tillbell {__version__} · {running.url}/api/v1 · data in {settings.data_dir}"]
     if settings.dev:
         lines.append("DEVELOPMENT MODE: endpoints may be http and on this machine.")
-    shown = "$TILLBELL_ADMIN_KEY" if settings.admin_key else "<key>"
-    if up.new_key:
-        shown = up.new_key
-        lines += ["", f"admin key  {up.new_key}", "           shown this once; keep it"]
+    key_text = "$TILLBELL_ADMIN_KEY" if settings.admin_key else "<key>"
+    if running.new_key:
+        key_text = running.new_key
+        lines += ["", f"admin key  {running.new_key}", "           shown this once; keep it"]
     lines += [
         "",
-        f'curl {up.url}/api/v1/app -H "Authorization: Bearer {shown}" \\',
+        f'curl {running.url}/api/v1/app -H "Authorization: Bearer {key_text}" \\',
         '  -H \'Content-Type: application/json\' -d \'{"name": "My shop", "uid": "shop"}\'',
         "",
     ]

@@ -1,4 +1,4 @@
-"""`tillbell config show`: what the settings are, and where each came from."""
+"""`tillbell config show`: every setting, its value and its origin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tillbell.cli.flags import Flags, load_settings
 from tillbell.config import FIELDS
 from tillbell.setting_text import as_text
 
-# Passwords of a database's address: before the host, and among the parameters.
+# Passwords in the URL of a database: before the host, and among the parameters.
 _PASSWORDS = re.compile(r"(?<=://)([^:/?#]*):.*@|(?<=[?&])(password=)[^&]*")
 
 
@@ -21,9 +21,9 @@ def show(
     *,
     as_json: Annotated[bool, Parameter(("--json",), negative="")] = False,
 ) -> None:
-    """Show every setting with its value, where that came from and what it means.
+    """Show every setting with its value, its origin and its meaning.
 
-    Secrets are masked, and passwords in addresses.
+    Secrets, and passwords in URLs, are masked.
 
     Parameters
     ----------
@@ -45,5 +45,5 @@ def show(
 
 def _shown(value: object) -> str:
     return _PASSWORDS.sub(
-        lambda found: f"{found[1]}:***@" if found[2] is None else f"{found[2]}***", as_text(value)
+        lambda match: f"{match[1]}:***@" if match[2] is None else f"{match[2]}***", as_text(value)
     )

@@ -1,6 +1,6 @@
-"""`tillbell signature …`: make a signature, check one, and find out why one does not match.
+"""`tillbell signature …`: sign a message, verify a signature, or explain why it does not match.
 
-Secrets and bodies may be given as @FILE, so that nobody else sees them.
+Secrets and bodies may be given as @FILE, so that other users do not see them in the process list.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ def verify(body: Content, *, secret: str, id: str, timestamp: str, signature: st
     signature
         The header webhook-signature.
     """
-    found = explain_signature(
+    finding = explain_signature(
         ReceivedSignature(
             read_value_or_file(secret).decode(), id, timestamp, signature, read_value_or_file(body)
         ),
         _now_s(),
     )
-    print("valid" if found.is_valid else "not valid")
-    return 0 if found.is_valid else 1
+    print("valid" if finding.is_valid else "not valid")
+    return 0 if finding.is_valid else 1
 
 
 def explain(body: Content, *, secret: str, id: str, timestamp: str, signature: str) -> int:  # noqa: A002 - a flag's name
@@ -84,16 +84,16 @@ def explain(body: Content, *, secret: str, id: str, timestamp: str, signature: s
     signature
         The header webhook-signature.
     """
-    found = explain_signature(
+    finding = explain_signature(
         ReceivedSignature(
             read_value_or_file(secret).decode(), id, timestamp, signature, read_value_or_file(body)
         ),
         _now_s(),
     )
-    print("valid: the secret, the timestamp and the body fit" if found.is_valid else "not valid")
-    for cause in found.causes:
+    print("valid: the secret, the timestamp and the body fit" if finding.is_valid else "not valid")
+    for cause in finding.causes:
         print(f"- {cause}")
-    return 0 if found.is_valid else 1
+    return 0 if finding.is_valid else 1
 
 
 def _now_s() -> int:

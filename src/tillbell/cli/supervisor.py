@@ -1,7 +1,7 @@
 """The supervisor: several processes behind one port, each a whole gateway on the shared store.
 
-It takes the port, starts the processes one after the other (the first may have to make tables
-and a key), starts anew those that die, and passes signals on. It serves nothing itself.
+The supervisor binds the port, starts the processes one after the other (the first may have to
+create tables and a key), restarts those that die, and passes signals on. It serves no requests.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from tillbell.config import LoadedSettings, environment_of_child
 from tillbell.logs import log_event
 from tillbell.web.server.uvicorn_server import ReadinessListener, StopSignals, bind, notify_ready
 
-RESTART_AFTER_S = 1.0  # pause before a process that died is started anew
-START_S = 120.0
+RESTART_AFTER_S = 1.0  # pause before a process that died is restarted
+START_TIMEOUT_S = 120.0  # for a process to become ready
 
 
 async def supervise(loaded: LoadedSettings) -> int:
@@ -26,23 +26,23 @@ async def supervise(loaded: LoadedSettings) -> int:
     settings = loaded.settings
     with (
         StopSignals() as signals,
-        bind(settings.host, settings.port) as taken,
+        bind(settings.host, settings.port) as listening,
         TemporaryDirectory(prefix="tillbell-") as folder,
     ):
-        taken.set_inheritable(True)
-        port = taken.getsockname()[1]
-        crew = _ProcessGroup(loaded, taken.fileno(), Path(folder), signals)
+        listening.set_inheritable(True)
+        port = listening.getsockname()[1]
+        group = _ProcessGroup(loaded, listening.fileno(), Path(folder), signals)
         print(f"tillbell · {settings.processes} processes · {settings.host}:{port}", flush=True)
-        return await crew.run(settings.processes)
+        return await group.run(settings.processes)
 
 
 class _ProcessGroup:
-    """The processes."""
+    """The processes that share the port."""
 
     def __init__(self, loaded: LoadedSettings, fd: int, folder: Path, signals: StopSignals) -> None:
         self._environment = environment_of_child(loaded, {"processes": 1, "listen_fd": fd})
         self._fd = fd
-        self._notify_socket = loaded.settings.notify_socket  # of whoever started us
+        self._notify_socket = loaded.settings.notify_socket  # of our own parent
         self._folder = folder
         self._signals = signals
         self._running: dict[int, asyncio.subprocess.Process] = {}
@@ -55,15 +55,18 @@ class _ProcessGroup:
                 return code
         if self._notify_socket:
             notify_ready(self._notify_socket)
-        watching = [asyncio.ensure_future(self._watch(number)) for number in range(count)]
+        watchers = [asyncio.ensure_future(self._watch(number)) for number in range(count)]
         await self._signals.first.wait()
-        for one in watching:
-            one.cancel()
-        await asyncio.gather(*watching, return_exceptions=True)
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
         return await self._stop()
 
     async def _start(self, number: int) -> int | None:
-        """Start one; return its exit code if it ends, or is told to, before it serves."""
+        """Start a process and wait until it is ready.
+
+        Returns its exit code if it ended first, 0 if a signal came, else None.
+        """
         path = self._folder / f"{number}"
         with ReadinessListener(path) as ready:
             process = await asyncio.create_subprocess_exec(
@@ -73,21 +76,21 @@ class _ProcessGroup:
                 pass_fds=(self._fd,),
             )  # fmt: skip
             self._running[number] = process
-            news: list[asyncio.Future[Any]] = [
+            first: list[asyncio.Future[Any]] = [
                 asyncio.ensure_future(ready.wait()),
                 asyncio.ensure_future(process.wait()),
                 asyncio.ensure_future(self._signals.first.wait()),
             ]
-            await asyncio.wait(news, timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
-            for one in news:
-                one.cancel()
-            await asyncio.gather(*news, return_exceptions=True)
+            await asyncio.wait(first, timeout=START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            for future in first:
+                future.cancel()
+            await asyncio.gather(*first, return_exceptions=True)
         if self._signals.first.is_set():
             return 0
         return process.returncode
 
     async def _watch(self, number: int) -> None:
-        """Start a process anew whenever it has died."""
+        """Restart a process whenever it dies."""
         while True:
             code = await self._running[number].wait()
             log_event("process.died", number=number, code=code)
@@ -95,15 +98,15 @@ class _ProcessGroup:
             await self._start(number)
 
     async def _stop(self) -> int:
-        """Stop all in order; a second signal is passed on."""
+        """Stop all gracefully, pass on a second signal, and return the highest exit code."""
         self._signal(signal.SIGTERM)
         ended = asyncio.gather(*(process.wait() for process in self._running.values()))
-        hurry: asyncio.Future[Any] = asyncio.ensure_future(self._signals.second.wait())
-        both: set[asyncio.Future[Any]] = {ended, hurry}
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        second_signal: asyncio.Future[Any] = asyncio.ensure_future(self._signals.second.wait())
+        first: set[asyncio.Future[Any]] = {ended, second_signal}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
             self._signal(signal.SIGTERM)
-        hurry.cancel()
+        second_signal.cancel()
         return max((abs(code) for code in await ended), default=0)
 
     def _signal(self, number: signal.Signals) -> None:

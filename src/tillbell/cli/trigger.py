@@ -1,8 +1,8 @@
-"""`tillbell trigger`: try a source without its provider.
+"""`tillbell trigger`: test a source without its provider.
 
-The callback is the simulator's, signed as the provider signs it. It goes to the gateway of the
-settings, where the provider's default source takes it, or to any address. Every user of the
-machine can read flags: a secret that matters belongs in a file or in the variable.
+The callback comes from the simulator and is signed as the provider signs. It goes to the
+provider's default source at the gateway of the settings, or to any address. Every user of the
+machine can read flags, so a real secret belongs in a file or in the variable.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ _SHOWN_CHARACTERS = 4_000
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class TriggerOptions:
-    """What is to be sent, and how."""
+    """What to send, and how."""
 
     to: str | None = None
-    """Where to. Default: the provider's default source at the gateway of the settings."""
+    """Address to send to. Default: the provider's default source at the gateway of the settings."""
     signed_url: str | None = None
-    """The address the provider has for the source, where it signs that and --to is another."""
+    """Address that is signed, for providers that sign it, if --to is another one."""
     secret: str | None = None
-    """@FILE with the source's secret, or itself. Default: TILLBELL_TRIGGER_SECRET."""
+    """The source's secret, or @FILE. Default: TILLBELL_TRIGGER_SECRET."""
     override: Annotated[tuple[str, ...], Parameter(negative="")] = ()
-    """A member to change: data.object.amount=100, items.0.name=Cup, ?order=7 for the query."""
+    """A member to change, e.g. data.object.amount=100, items.0.name=Cup, ?order=7 for the query."""
     setting: Annotated[tuple[str, ...], Parameter(negative="")] = ()
     """A setting of the source that the signature depends on: NAME=VALUE or NAME=@FILE."""
     same: Annotated[bool, Parameter(negative="")] = False
-    """Keep the ids and times of the sample: sent again it is a repeat."""
+    """Keep the ids and times of the sample, so that sending it again is a duplicate."""
     times: Count = 1
-    """How often to send the very same request."""
+    """How often to send the same request."""
     dry_run: Annotated[bool, Parameter(negative="")] = False
     """Print the request as a curl command and send nothing."""
     listing: Annotated[bool, Parameter(("--list",), negative="")] = False
@@ -53,7 +53,7 @@ class TriggerOptions:
 
 
 def trigger(
-    case: str = "", *, wish: TriggerOptions | None = None, flags: Flags | None = None
+    case: str = "", *, options: TriggerOptions | None = None, flags: Flags | None = None
 ) -> int:
     """Send a callback as a provider would; exit code 1 if it is not answered 2xx or 3xx.
 
@@ -62,19 +62,19 @@ def trigger(
     case
         E.g. stripe:approved; --list shows all.
     """
-    wanted = wish or TriggerOptions()
-    if wanted.listing:
+    options = options or TriggerOptions()
+    if options.listing:
         return _list(case)
     if not case:
         raise Misconfigured("name a case, e.g. stripe:approved; --list shows all")
-    return _send(case, wanted, load_settings(flags).settings)
+    return _send(case, options, load_settings(flags).settings)
 
 
 def _list(provider: str) -> int:
     from tillbell.testing.simulator import listed
 
     start = f"{provider.partition(':')[0]}:" if provider else ""
-    rows = [(name, one.about) for name, one in listed() if name.startswith(start)]
+    rows = [(name, sample.about) for name, sample in listed() if name.startswith(start)]
     if not rows:
         raise Misconfigured(f"{provider} has no cases; `tillbell trigger --list` shows all")
     width = max(len(name) for name, _ in rows)
@@ -83,66 +83,66 @@ def _list(provider: str) -> int:
     return 0
 
 
-def _send(case: str, wanted: TriggerOptions, settings: Settings) -> int:
+def _send(case: str, options: TriggerOptions, settings: Settings) -> int:
     from tillbell.cli.client import ApiClient
     from tillbell.cli.curl import as_curl
     from tillbell.testing.simulator import simulate
 
-    url = wanted.to or _default_url(case, settings)
+    url = options.to or _default_url(case, settings)
     api = ApiClient(url, None)
-    simulation = _simulation(case, wanted, settings)
-    simulated = simulate(simulation, wanted.signed_url or url)
+    simulation = _simulation(case, options, settings)
+    simulated = simulate(simulation, options.signed_url or url)
     request = _sent_to(url, simulated.request)
-    if wanted.dry_run:
+    if options.dry_run:
         print(as_curl(request, simulation.secret))
         return 0
-    _announce(simulated, url, wanted)
-    answers = []
-    for _ in range(wanted.times):
-        sent = api.send(request.method, request.target, dict(request.headers), request.body)
-        _show(sent)
-        answers.append(sent.status)
-    if 404 in answers and not wanted.to:
+    _announce(simulated, url, options)
+    statuses = []
+    for _ in range(options.times):
+        answer = api.send(request.method, request.target, dict(request.headers), request.body)
+        _show(answer)
+        statuses.append(answer.status)
+    if 404 in statuses and not options.to:
         print('No source there is the default one: make one with "default": true, or give --to.')
-    return 0 if all(200 <= status < 400 for status in answers) else 1
+    return 0 if all(200 <= status < 400 for status in statuses) else 1
 
 
 def _sent_to(url: str, signed: Incoming) -> Incoming:
-    """Return a signed request with another address. What the case has in its query stays."""
+    """Return a signed request with another address. The query of the case stays."""
     parts = urlsplit(url)
     _, mark, query = signed.target.partition("?")
     origin = f"{parts.scheme}://{parts.netloc}"
     return signed._replace(origin=origin, target=(parts.path or "/") + mark + query)
 
 
-def _simulation(case: str, wanted: TriggerOptions, settings: Settings) -> Simulation:
+def _simulation(case: str, options: TriggerOptions, settings: Settings) -> Simulation:
     from tillbell.testing.simulator import Simulation
 
     secret = settings.trigger_secret.reveal() if settings.trigger_secret else ""
-    if wanted.secret is not None:
-        secret = _text(wanted.secret).strip()
+    if options.secret is not None:
+        secret = _text(options.secret).strip()
     return Simulation(
-        case, secret, _settings_of(wanted.setting), wanted.override, is_fresh=not wanted.same
+        case, secret, _settings_of(options.setting), options.override, is_fresh=not options.same
     )
 
 
-def _settings_of(given: tuple[str, ...]) -> Mapping[str, Any]:
+def _settings_of(values: tuple[str, ...]) -> Mapping[str, Any]:
     from tillbell.testing.overrides import value_of
 
-    told: dict[str, Any] = {}
-    for one in given:
-        name, equals, text = one.partition("=")
+    settings: dict[str, Any] = {}
+    for value in values:
+        name, equals, text = value.partition("=")
         if not name or not equals:
             raise Misconfigured(f"{name!r} is not a setting; write NAME=VALUE or NAME=@FILE")
-        told[name] = _text(text) if text.startswith("@") else value_of(text)
-    return told
+        settings[name] = _text(text) if text.startswith("@") else value_of(text)
+    return settings
 
 
-def _text(given: str) -> str:
+def _text(value: str) -> str:
     from tillbell.cli.value_or_file import read_value_or_file
 
     try:
-        return read_value_or_file(given).decode()
+        return read_value_or_file(value).decode()
     except UnicodeDecodeError as error:
         raise Misconfigured("a secret or setting is not UTF-8 text") from error
 
@@ -152,12 +152,12 @@ def _default_url(case: str, settings: Settings) -> str:
     return f"{base}/api/webhooks/{case.partition(':')[0]}"
 
 
-def _announce(simulated: SimulatedCallback, url: str, wanted: TriggerOptions) -> None:
-    where = "" if wanted.to else "  (the default source of this provider; --to for another)"
+def _announce(simulated: SimulatedCallback, url: str, options: TriggerOptions) -> None:
+    where = "" if options.to else "  (the default source of this provider; --to for another)"
     print(f"{simulated.request.method} {url}{where}")
-    if not (simulated.is_new or wanted.same or simulated.known_by == ""):
-        what = "its very bytes" if simulated.known_by is None else simulated.known_by
-        print(f"known by {what}: triggered again it is a repeat; --override makes another")
+    if not (simulated.is_new or options.same or simulated.known_by == ""):
+        identity = "its very bytes" if simulated.known_by is None else simulated.known_by
+        print(f"known by {identity}: triggered again it is a repeat; --override makes another")
 
 
 def _show(answer: RawAnswer) -> None:

@@ -1,7 +1,7 @@
-"""What a flag holds: text, @FILE, or - for standard input.
+"""Values of flags: text, @FILE, or - for standard input.
 
-Secrets in files are seen neither by a shell nor by a list of processes, and no byte of a body is
-changed on the way.
+A secret in a file is not visible in the shell's history or the list of processes, and a body is
+read byte for byte.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from pathlib import Path
 from tillbell.errors import Misconfigured
 
 
-def read_value_or_file(given: str) -> bytes:
-    """Return what is meant; `Misconfigured` if the file cannot be read."""
-    if given == "-":
+def read_value_or_file(value: str) -> bytes:
+    """Return the bytes of a value; `Misconfigured` if the file cannot be read."""
+    if value == "-":
         return sys.stdin.buffer.read()
-    if not given.startswith("@"):
-        return given.encode()
+    if not value.startswith("@"):
+        return value.encode()
     try:
-        return Path(given[1:]).read_bytes()
+        return Path(value[1:]).read_bytes()
     except OSError as error:
-        raise Misconfigured(f"cannot read {given[1:]}: {error.strerror}") from error
+        raise Misconfigured(f"cannot read {value[1:]}: {error.strerror}") from error
