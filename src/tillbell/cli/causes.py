@@ -131,7 +131,7 @@ def _rewrite(*, separators: tuple[str, str], **options: bool) -> Callable[[bytes
 _PARSED = "was parsed and written again ({}); verify the bytes as received, then parse"
 _SHORT, _WIDE = (",", ":"), (", ", ": ")
 _CHANGES: tuple[tuple[Callable[[bytes], bytes], str], ...] = (
-    (lambda body: body.removesuffix(b"\n"), "has an extra line end (saved by an editor? echo?)"),
+    (lambda body: body.removesuffix(b"\n"), "has a line end too many (saved by an editor? echo?)"),
     (lambda body: body + b"\n", "lacks the line end that was signed"),
     (lambda body: body.strip(), "has white space around it"),
     (lambda body: body.replace(b"\r\n", b"\n"), "has CRLF where LF was signed"),

@@ -1,6 +1,6 @@
-"""Messages out: one file a dialect, all of one shape (base.py).
+"""Profiles: the formats in which endpoints receive messages.
 
-A new dialect is a class in a file of its own and one entry in `_ALL`.
+A profile is a class in a file of its own (shape: base.py) and one entry in `_ALL`.
 """
 
 from __future__ import annotations
@@ -30,5 +30,5 @@ PROFILES: Mapping[str, Profile] = MappingProxyType({profile.name: profile for pr
 
 
 def profile(name: str) -> Profile:
-    """Return the profile of that name; `KeyError` for a name that was never checked."""
+    """Return the profile of a name; `KeyError` if there is none."""
     return PROFILES[name]

@@ -1,12 +1,12 @@
-"""Profiles: the dialects that endpoints speak. One file a dialect, all of this shape.
+"""The shape of a profile.
 
-A profile turns a message into the exact bytes and headers a platform's consumers
-expect. Everything here is pure: bytes in, bytes out, no clock, no I/O.
+A profile turns a message into the exact bytes and headers that the consumers of a platform
+expect. Profiles are pure: no clock, no I/O.
 
-A **part** is the platform's own name for what it sends of a message: `standard`
-sends one part under our event type; `shoppex` may send `order:paid` and
-`order:paid:product` of one `order.paid`. Each part is one delivery. A profile of a
-platform has no part for event types that the platform does not know.
+A **part** is one of the requests that a profile makes of a message, under the platform's own
+name: `standard` makes one part with our event type; `shoppex` may make `order:paid` and
+`order:paid:product` of one `order.paid`. Each part is one delivery. A platform's profile has no
+part for event types that the platform does not know.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tillbell.clock import Micros
 
 
 class MessageContext(NamedTuple):
-    """What a profile may know of a message when it renders it."""
+    """The message, as far as a body depends on it."""
 
     id: str
     event_type: str
@@ -27,19 +27,19 @@ class MessageContext(NamedTuple):
 
 
 class AttemptContext(NamedTuple):
-    """What a profile may know of one attempt when it writes its headers."""
+    """The attempt, as far as its headers depend on it."""
 
     message_id: str
     delivery_id: str
     part: str
-    attempt: int  # number, from 1
+    number: int  # of the attempt, from 1
     timestamp_s: int  # of this attempt
     body: bytes
     secrets: Sequence[str]  # texts as shown to the owner, current one first; empty: unsigned
 
 
 class Profile(Protocol):
-    """One dialect."""
+    """The format that an endpoint wants."""
 
     name: str
     content_type: str
@@ -49,29 +49,31 @@ class Profile(Protocol):
     makes_secret: bool  # whether an endpoint without a secret is given one
 
     def parts(self, event_type: str, selectors: Sequence[str] | None) -> tuple[str, ...]:
-        """Name what this endpoint is sent of such a message; () when nothing.
+        """Return the parts of a message of this type for an endpoint; () for none.
 
-        `selectors` are the endpoint's (None: everything), already known to match.
+        `selectors` are the endpoint's (None: everything). The caller knows that they match.
         """
         ...
 
     def variant(self, part: str) -> str:
-        """Name the rendered body of a part; "" when it is the payload as published."""
+        """Return the name of the body of a part; "" if it is the payload as published."""
         ...
 
     def render(self, part: str, message: MessageContext) -> bytes:
-        """Write the body. Never raises on a payload that is valid JSON: what the profile
-        requires and the message lacks becomes null or "" by the profile's rule (T32)."""
+        """Return the body of a part. Never raises if the payload is valid JSON.
+
+        Members that the profile requires and the message lacks are null or "", by profile.
+        """
         ...
 
-    def headers(self, sending: AttemptContext) -> list[tuple[str, str]]:
-        """Write the headers of one attempt, Content-Type excluded."""
+    def headers(self, attempt: AttemptContext) -> list[tuple[str, str]]:
+        """Return the headers of an attempt, without Content-Type."""
         ...
 
     def check_secret(self, secret: str) -> str | None:
-        """Say what is wrong with a secret that an owner chose; None when it is fine."""
+        """Return what is wrong with a secret that an owner chose; None if it is valid."""
         ...
 
     def new_secret(self, entropy: bytes) -> str:
-        """Write 32 random bytes as a secret of this profile."""
+        """Return 32 random bytes as a secret of this profile."""
         ...

@@ -1,9 +1,9 @@
-"""CloudEvents 1.0 in structured mode: one JSON object that carries its own description.
+"""CloudEvents 1.0 in structured mode: one JSON object with the event and its attributes.
 
-`id` is the message's id and `source` the gateway, which together name the event once and
-for all; `type` is the event type and `time` when it was published. `data` is the payload,
-or what its `{"type", "timestamp", "data"}` envelope holds, byte for byte. The Standard
-Webhooks headers sign the whole. Success is any 2xx (202 for "will be processed").
+`id` is the message's id and `source` the gateway; both together are unique. `type` is the event
+type and `time` the time of publication. `data` is the payload, or `data` of its
+`{"type", "timestamp", "data"}` envelope, byte for byte. The Standard Webhooks headers sign the
+whole body. Success is any 2xx (202 for "will be processed").
 
 Source: CloudEvents 1.0.2, JSON format; HTTP binding section 3.2.
 """
@@ -14,22 +14,22 @@ import msgspec
 
 from tillbell.clock import iso
 from tillbell.profiles.base import AttemptContext, MessageContext
-from tillbell.profiles.dialect import Dialect, standard_keys, webhook_headers
+from tillbell.profiles.defaults import DefaultProfile, standard_keys, webhook_headers
 from tillbell.profiles.fields import Fields
 
 SOURCE = "urn:tillbell"
 
 
-class CloudEvents(Dialect):
+class CloudEvents(DefaultProfile):
     """Every message as a CloudEvent."""
 
     name = "cloudevents"
     content_type = "application/cloudevents+json"
 
     def render(self, part: str, message: MessageContext) -> bytes:
-        """Write the event around its data."""
-        whole = Fields(message.payload)
-        data = whole.json("data") if whole.is_envelope() else message.payload
+        """Return the event with its data."""
+        payload = Fields(message.payload)
+        data = payload.json("data") if payload.is_envelope() else message.payload
         event = {
             "specversion": "1.0",
             "id": message.id,
@@ -41,6 +41,6 @@ class CloudEvents(Dialect):
         }
         return msgspec.json.encode(event)
 
-    def headers(self, sending: AttemptContext) -> list[tuple[str, str]]:
-        """Write id, timestamp and one signature a secret."""
-        return webhook_headers(sending, standard_keys(sending.secrets), sending.message_id)
+    def headers(self, attempt: AttemptContext) -> list[tuple[str, str]]:
+        """Return id, timestamp and one signature for each secret."""
+        return webhook_headers(attempt, standard_keys(attempt.secrets), attempt.message_id)

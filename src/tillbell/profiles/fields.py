@@ -1,8 +1,7 @@
-"""Reading a payload that may hold anything, without a crash and without losing a digit.
+"""Reads members of a payload that may hold anything. Never raises and never loses a digit.
 
-Values stay raw JSON until a field is asked for, so what is only passed on keeps its exact
-bytes. A member that is missing, null or of another shape than asked for reads as None (or
-as empty): what that becomes is the rule of each profile (T32).
+Values stay raw JSON until they are read, so members that are only passed on keep their exact
+bytes. A member that is missing, null or of another type reads as None (or empty).
 """
 
 from __future__ import annotations
@@ -37,15 +36,15 @@ class Fields:
 
     @classmethod
     def of_payload(cls, payload: bytes) -> Self:
-        """Return what the message is about: `data` of our envelope, or all of the payload.
+        """Return the object of the message: `data` of our envelope, or the whole payload.
 
-        Our envelope is `{"type", "timestamp", "data"}`. A publisher may send the bare object
-        instead: only what has a textual `type` and an object in `data` is an envelope.
+        Our envelope is `{"type", "timestamp", "data"}`: an object with a text in `type` and an
+        object in `data`. A publisher may send the bare object instead.
         """
-        whole = cls(payload)
-        if whole.is_envelope():
-            return whole.child("data")
-        return whole
+        message = cls(payload)
+        if message.is_envelope():
+            return message.child("data")
+        return message
 
     def is_envelope(self) -> bool:
         """Tell whether this is `{"type": "…", "data": {…}}`."""
@@ -57,11 +56,11 @@ class Fields:
         return b"null" if value is None else bytes(value)
 
     def raw(self, name: str) -> msgspec.Raw | None:
-        """Return a member to be written elsewhere byte for byte; None if missing or null."""
+        """Return a member to be copied byte for byte; None if missing or null."""
         return None if self.json(name) == b"null" else self._members[name]
 
     def names(self) -> Iterator[str]:
-        """Return the name of every member."""
+        """Return the names of all members."""
         return iter(self._members)
 
     def child(self, name: str) -> Self:
@@ -69,12 +68,12 @@ class Fields:
         return type(self)(self.json(name))
 
     def children(self, name: str) -> list[Fields]:
-        """Return the objects in a list; elements of another kind are left out."""
+        """Return the objects in a list, without elements of other types."""
         try:
-            found = [bytes(element) for element in _ELEMENTS.decode(self.json(name))]
+            elements = [bytes(element) for element in _ELEMENTS.decode(self.json(name))]
         except _UNREADABLE:  # not a list: it has no elements
             return []
-        return [Fields(element) for element in found if element.startswith(b"{")]
+        return [Fields(element) for element in elements if element.startswith(b"{")]
 
     def text(self, name: str) -> str | None:
         """Return a string, or the digits of a number: platforms write ids both ways."""
@@ -82,7 +81,7 @@ class Fields:
         return _string(value) if value.startswith(b'"') else _digits(value)
 
     def number(self, name: str) -> msgspec.Raw | None:
-        """Return a number with its digits as written; None if it is no number, or endless."""
+        """Return a number with its digits as written; None if it is none or over 64 characters."""
         return as_number(_digits(self.json(name)))
 
     def amount(self, name: str, currency: str | None) -> str | None:
@@ -91,7 +90,7 @@ class Fields:
         try:
             value = self.text(name) if number is None else Decimal(number)
             return None if value is None else plain(value, currency or "")
-        except (ValueError, ArithmeticError):  # not an amount, or one beyond all bounds
+        except (ValueError, ArithmeticError):  # not an amount, or out of range
             return None
 
     def flag(self, name: str) -> bool:
@@ -107,7 +106,7 @@ class Fields:
             if _digits(self.json(name)) is not None:
                 return datetime.fromtimestamp(int(written), UTC)
             value = datetime.fromisoformat(written)
-        except (ValueError, OverflowError, OSError):  # not a time, or none that a calendar has
+        except (ValueError, OverflowError, OSError):  # not a time, or out of range
             return None
         return value if value.tzinfo else value.replace(tzinfo=UTC)
 
@@ -126,5 +125,5 @@ def _digits(value: bytes) -> str | None:
 def _string(value: bytes) -> str | None:
     try:
         return _STRING.decode(value)
-    except _UNREADABLE:  # half a surrogate pair, which is JSON and yet not text
+    except _UNREADABLE:  # half a surrogate pair is JSON but not text
         return None

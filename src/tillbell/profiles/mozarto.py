@@ -1,10 +1,10 @@
 """Mozarto's redirect flow: the state of one transaction.
 
-The platform's contract: `transaction_status` is normalized and alone drives business
-decisions; `status` is the provider's or an internal word as it came; `amount` is a decimal
+The platform's contract: `transaction_status` is normalized, and only it drives business
+decisions; `status` is the provider's or an internal status, unchanged; `amount` is a decimal
 string; `message` is for people and never empty; `merchantReference` is the empty string
 when unset. `psp_transaction_id` and `currency` are left out when unknown. With webhook
-security on, `Authorization` carries the configured password bare, without a scheme.
+security on, `Authorization` holds the configured password without a scheme.
 Success is exactly 200, within 10 seconds.
 
 The eight statuses of the platform are sent. `transaction.conflict` and
@@ -20,12 +20,12 @@ from typing import NamedTuple
 import msgspec
 
 from tillbell.profiles.base import AttemptContext, MessageContext
-from tillbell.profiles.dialect import SharedSecretDialect, webhook_headers
+from tillbell.profiles.defaults import SharedSecretProfile, webhook_headers
 from tillbell.profiles.fields import Fields
 
 
 class MozartoState(NamedTuple):
-    """How the platform writes a state, and what it says when nobody said more."""
+    """The platform's name of a status, and its default message."""
 
     title: str
     message: str
@@ -43,25 +43,25 @@ STATUSES = {
 }
 
 
-class TransactionDialect(SharedSecretDialect):
-    """What both generations of the platform share: which messages, how long, what succeeds."""
+class TransactionProfile(SharedSecretProfile):
+    """The event types, timeout and success rule of both generations of the platform."""
 
     timeout_s = 10
     success = "200"
 
     def parts(self, event_type: str, selectors: Sequence[str] | None) -> tuple[str, ...]:
-        """Send the eight states that the platform knows."""
+        """Return the event type if it is one of the platform's eight statuses."""
         del selectors
         return (event_type,) if event_type in STATUSES else ()
 
 
-class Mozarto(TransactionDialect):
+class Mozarto(TransactionProfile):
     """One transaction, with its normalized status."""
 
     name = "mozarto"
 
     def render(self, part: str, message: MessageContext) -> bytes:
-        """Write the transaction; what is required and missing is the empty string."""
+        """Return the transaction; required members that are missing are the empty string."""
         transaction = Fields.of_payload(message.payload)
         status = STATUSES[part]
         currency = transaction.text("currency")
@@ -78,9 +78,9 @@ class Mozarto(TransactionDialect):
         }
         return msgspec.json.encode({key: value for key, value in body.items() if value is not None})
 
-    def headers(self, sending: AttemptContext) -> list[tuple[str, str]]:
-        """Write the password, when there is one, and the webhook headers."""
-        headers = webhook_headers(sending, sending.secrets, sending.message_id)
-        if sending.secrets:
-            headers.append(("Authorization", sending.secrets[0]))
+    def headers(self, attempt: AttemptContext) -> list[tuple[str, str]]:
+        """Return the webhook headers and the password, if there is one."""
+        headers = webhook_headers(attempt, attempt.secrets, attempt.message_id)
+        if attempt.secrets:
+            headers.append(("Authorization", attempt.secrets[0]))
         return headers

@@ -6,23 +6,22 @@ is one delivery's id over all its attempts, and `X-Shoppex-Signature` is the low
 HMAC-SHA512 of the body's bytes, keyed with the secret's text. Any 2xx within 30 seconds is
 success; after that come 5 minutes, 30 minutes, 2 hours and 24 hours, then it has failed.
 
-Ours beyond it: an `id` in the envelope, because receivers are told to deduplicate by one
-(T2), and `webhook-*` headers, whose signature covers a timestamp (T11). While a rotation
-lasts the platform's header is made with the new secret, because it can hold one signature;
-`webhook-signature` holds one for each.
+We add an `id` to the envelope, by which receivers can deduplicate, and the `webhook-*` headers,
+whose signature covers a timestamp. During a rotation the platform's header is made with the new
+secret, because it can hold one signature; `webhook-signature` holds one for each secret.
 
 What is sent:
 
 - Orders. Paid and cancelled ones have two parts: `order:paid`, and `order:paid:product`
   with whole products in `data.products`. An endpoint gets the parts that its selectors
   name: `order:paid` (or `order.paid`) the first, `order:paid:product` the second, and a
-  wildcard (`*`, `order.*`, `invoice.*`) or no selectors at all both, for "all" means all
-  (T1). They are two deliveries, so their ids differ: the second adds `_product`.
+  wildcard (`*`, `order.*`, `invoice.*`) or no selectors at all both.
+  They are two deliveries, so their ids differ: the second adds `_product`.
 - Subscriptions and products, under the platform's spelling.
 - `test:ping`.
 - Types of the application's own: name as registered, `data` the payload as published.
-- Not our other built-in families (transactions, shipments, mails, …): the platform has
-  none of them.
+- Nothing else of our built-in types (transactions, shipments, e-mails, …): the platform has none
+  of them.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ from tillbell.catalog import KNOWN
 from tillbell.clock import SECOND
 from tillbell.profiles import shoppex_body
 from tillbell.profiles.base import AttemptContext, MessageContext
-from tillbell.profiles.dialect import (
+from tillbell.profiles.defaults import (
     HOUR_S,
     MINUTE_S,
-    Dialect,
+    DefaultProfile,
     check_header_secret,
     webhook_headers,
 )
@@ -48,27 +47,27 @@ from tillbell.rules.delivery.selectors import names
 from tillbell.rules.delivery.signing import hmac_sha512_hex
 
 _PRODUCT = ":product"
-# The platform's name of each built-in type that it has.
+# Our event type → the platform's name.
 _NAMES = {
     name: name.replace(".", ":")
     for name in KNOWN
     if name.startswith(("order.", "subscription.", "product.", "test."))
 }
-# Orders that the platform tells a second time, with whole products.
+# Orders that the platform sends a second time, with whole products.
 _IN_TWO_PARTS = frozenset({"order.paid", "order.cancelled"})
 _PRODUCT_PARTS = frozenset(_NAMES[name] + _PRODUCT for name in _IN_TWO_PARTS)
 _WILDCARDS = frozenset({"*", "order.*"})
 _SECRET_MIN = 8
 
 
-class Shoppex(Dialect):
+class Shoppex(DefaultProfile):
     """Orders, subscriptions, products and the application's own types."""
 
     name = "shoppex"
     schedule_s: tuple[int, ...] = (5 * MINUTE_S, 30 * MINUTE_S, 2 * HOUR_S, 24 * HOUR_S)
 
     def parts(self, event_type: str, selectors: Sequence[str] | None) -> tuple[str, ...]:
-        """Name the platform's events that this endpoint selected."""
+        """Return the platform's events that this endpoint selected."""
         base = _NAMES.get(event_type)
         if base is None:
             return () if event_type in KNOWN else (event_type,)
@@ -77,11 +76,11 @@ class Shoppex(Dialect):
         return _parts_of_order(event_type, base, selectors)
 
     def variant(self, part: str) -> str:
-        """Keep two bodies of an order, one of anything else."""
+        """Return the name of the body; the part with products has its own."""
         return self.name + _PRODUCT if part in _PRODUCT_PARTS else self.name
 
     def render(self, part: str, message: MessageContext) -> bytes:
-        """Write the envelope."""
+        """Return the envelope."""
         body = {
             "id": _id(message.id, part),
             "event": part,
@@ -90,17 +89,17 @@ class Shoppex(Dialect):
         }
         return msgspec.json.encode(body)
 
-    def headers(self, sending: AttemptContext) -> list[tuple[str, str]]:
-        """Write the platform's three headers and the webhook headers."""
-        headers = [("X-Shoppex-Event", sending.part), ("X-Shoppex-Delivery", sending.delivery_id)]
-        if sending.secrets:
-            signature = hmac_sha512_hex(sending.secrets[0], sending.body)
+    def headers(self, attempt: AttemptContext) -> list[tuple[str, str]]:
+        """Return the platform's three headers and the webhook headers."""
+        headers = [("X-Shoppex-Event", attempt.part), ("X-Shoppex-Delivery", attempt.delivery_id)]
+        if attempt.secrets:
+            signature = hmac_sha512_hex(attempt.secrets[0], attempt.body)
             headers.append(("X-Shoppex-Signature", signature))
-        message_id = _id(sending.message_id, sending.part)
-        return headers + webhook_headers(sending, sending.secrets, message_id)
+        message_id = _id(attempt.message_id, attempt.part)
+        return headers + webhook_headers(attempt, attempt.secrets, message_id)
 
     def check_secret(self, secret: str) -> str | None:
-        """Accept any printable text of 8 characters or more: it is the key as it stands."""
+        """Accept printable ASCII of 8 to 256 characters; its bytes are the key."""
         if secret.startswith(ed25519.SECRET_PREFIX):
             return "Shoppex signs with HMAC; an ed25519 secret cannot be used"
         if len(secret) < _SECRET_MIN:
@@ -113,7 +112,7 @@ def _parts_of_order(event_type: str, base: str, selectors: Sequence[str] | None)
     chosen = _WILDCARDS if selectors is None else names(selectors)
     if not _WILDCARDS.isdisjoint(chosen):
         return tuple(parts.values())
-    # They are known to match; in a spelling that tells no part they mean the plain one.
+    # They match. A selector that names neither part means the plain one.
     return tuple(part for name, part in parts.items() if name in chosen) or (base,)
 
 
@@ -130,5 +129,5 @@ def _content(part: str, message: MessageContext) -> dict[str, object] | msgspec.
 
 
 def _id(message_id: str, part: str) -> str:
-    """Tell the two deliveries of an order apart, or receivers would drop one as a duplicate."""
+    """Return an id per part, or receivers would drop the second one as a duplicate."""
     return message_id + "_product" if part in _PRODUCT_PARTS else message_id

@@ -1,4 +1,4 @@
-"""What goes into `data` of a Shoppex event: names in snake_case, times in Unix seconds."""
+"""The `data` of a Shoppex event: names in snake_case, times in Unix seconds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from tillbell.profiles.fields import Fields, as_number
 
-# The platform's words for the state of an order, by event.
+# The platform's status of an order, by event.
 _STATUSES = {
     "created": "PENDING",
     "paid": "COMPLETED",
@@ -15,7 +15,7 @@ _STATUSES = {
     "refunded": "REFUNDED",
     "disputed": "CUSTOMER_DISPUTE_ONGOING",
 }
-# By our own word, for events that do not tell it.
+# By our own status, for events that imply none.
 _BY_STATUS = {
     "pending": "PENDING",
     "created": "PENDING",
@@ -27,12 +27,12 @@ _BY_STATUS = {
     "refunded": "REFUNDED",
     "disputed": "CUSTOMER_DISPUTE_ONGOING",
 }
-_TIMES = ("At", "Start", "End")  # how members that hold a time end
+_TIMES = ("At", "Start", "End")  # endings of the names of times
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def order(part: str, fields: Fields) -> dict[str, Any]:
-    """Write an order; with whole products if the part asks for them."""
+    """Return an order, with whole products if the part has them."""
     event, _, variant = part.removeprefix("order:").partition(":")
     currency = fields.text("currency")
     customer = fields.child("customer")
@@ -64,7 +64,7 @@ def order(part: str, fields: Fields) -> dict[str, Any]:
 
 
 def subscription(fields: Fields) -> dict[str, Any]:
-    """Write a subscription: the members every event has, then the rest of ours as they are."""
+    """Return a subscription: the platform's members, then all of ours unchanged."""
     currency = fields.text("currency")
     status = fields.text("status")
     head = {
@@ -76,17 +76,17 @@ def subscription(fields: Fields) -> dict[str, Any]:
         "currency": currency,
         "customer_email": fields.child("customer").text("email") or fields.text("customerEmail"),
     }
-    rest = _members(fields)
-    return head | {name: value for name, value in rest.items() if name not in head}
+    members = _members(fields)
+    return head | {name: value for name, value in members.items() if name not in head}
 
 
 def plain(fields: Fields) -> dict[str, Any]:
-    """Write anything else: the platform's name for its id, then all of ours."""
+    """Return any other object: the platform's name for its id, then all our members."""
     return {"uniqid": fields.text("id")} | _members(fields)
 
 
 def _members(fields: Fields) -> dict[str, Any]:
-    """Take over every member; nested objects as they are."""
+    """Return every member under its snake_case name; nested objects are unchanged."""
     return {_HUMP.sub("_", name).lower(): _value(fields, name) for name in fields.names()}
 
 
@@ -96,7 +96,7 @@ def _value(fields: Fields, name: str) -> Any:
 
 
 def _product(item: Fields, order_currency: str | None) -> dict[str, Any]:
-    """Write one line of an order: the product as it was then, and what was bought of it."""
+    """Return one line of an order: the product at the time of the order, quantity and price."""
     currency = item.text("currency") or order_currency
     return _members(item.child("product")) | {
         "uniqid": item.text("productId"),
@@ -115,7 +115,7 @@ def _status(fields: Fields) -> str | None:
 
 
 def _cancel_reason(fields: Fields) -> str:
-    """Say which of the platform's two reasons it was: cancelled, or expired (T29)."""
+    """Return the platform's reason: `cancelled` or `expired`."""
     return "expired" if "expire" in (fields.text("cancelReason") or "").lower() else "cancelled"
 
 

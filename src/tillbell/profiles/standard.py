@@ -1,9 +1,9 @@
-"""Standard Webhooks 1.0.0, and the same under Svix's header names.
+"""Standard Webhooks 1.0.0, and the same with Svix's header names.
 
 The body is the payload exactly as published. Three headers: the message's id, the same
 for every attempt and resend; the Unix second of this attempt; and the signatures of
 `{id}.{timestamp}.{body}`, one for each secret in use, so that receivers can change secrets
-without missing a message. A receiver accepts when any one matches and the timestamp is near
+without missing a message. A receiver accepts if one of them matches and the timestamp is near
 its own clock, and deduplicates by the id.
 
 Source: github.com/standard-webhooks/standard-webhooks, spec 1.0.0.
@@ -12,24 +12,24 @@ Source: github.com/standard-webhooks/standard-webhooks, spec 1.0.0.
 from __future__ import annotations
 
 from tillbell.profiles.base import AttemptContext, MessageContext
-from tillbell.profiles.dialect import (
+from tillbell.profiles.defaults import (
     HOUR_S,
     MINUTE_S,
     WEBHOOK_NAMES,
-    Dialect,
+    DefaultProfile,
     standard_keys,
     webhook_headers,
 )
 
 
-class Standard(Dialect):
+class Standard(DefaultProfile):
     """The default profile."""
 
     name = "standard"
     header_names = WEBHOOK_NAMES
 
     def variant(self, part: str) -> str:
-        """Send the payload itself."""
+        """Return "": the body is the payload as published."""
         del part
         return ""
 
@@ -38,10 +38,10 @@ class Standard(Dialect):
         del part
         return message.payload
 
-    def headers(self, sending: AttemptContext) -> list[tuple[str, str]]:
-        """Write id, timestamp and one signature a secret."""
-        keys = standard_keys(sending.secrets)
-        return webhook_headers(sending, keys, sending.message_id, self.header_names)
+    def headers(self, attempt: AttemptContext) -> list[tuple[str, str]]:
+        """Return id, timestamp and one signature for each secret."""
+        keys = standard_keys(attempt.secrets)
+        return webhook_headers(attempt, keys, attempt.message_id, self.header_names)
 
 
 class Svix(Standard):

@@ -1,15 +1,15 @@
-"""Zenofy: one flat order, told apart by `event`.
+"""Zenofy: one flat order; `event` says what happened.
 
 The platform's contract: a POST to one URL for every kind of event when an order becomes
 paid, refunded or cancelled. `event` is `order_paid`, `order_refunded` or `order_cancelled`,
 and `status` mirrors the order (`PAID`, `REFUNDED`, `CANCELLED`). Every documented key is
-always present; what is not known is null. Amounts are JSON numbers with the currency's
+always present; unknown values are null. Amounts are JSON numbers with the currency's
 digits (`49.00`), times are ISO 8601 with their offset. A refund keeps the amount, gateway,
-reference and time of the payment. If a secret was set, `X-Webhook-Secret` carries that very
-value; otherwise the header is absent. Success is any 2xx.
+reference and time of the payment. If a secret was set, `X-Webhook-Secret` holds it; otherwise
+the header is absent. Success is any 2xx.
 
-Partial refunds are not sent: the platform has no word for them, and `order_refunded` would
-claim more than happened (T25).
+Partial refunds are not sent: the platform has no event for them, and `order_refunded` would
+mean a full refund.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from tillbell.profiles.base import AttemptContext, MessageContext
-from tillbell.profiles.dialect import SharedSecretDialect, webhook_headers
+from tillbell.profiles.defaults import SharedSecretProfile, webhook_headers
 from tillbell.profiles.fields import Fields, as_number
 
 _EVENTS = {
@@ -32,27 +32,27 @@ _EVENTS = {
 _STATUSES = dict(_EVENTS.values())
 
 
-class Zenofy(SharedSecretDialect):
+class Zenofy(SharedSecretProfile):
     """Orders that became paid, refunded or cancelled."""
 
     name = "zenofy"
 
     def parts(self, event_type: str, selectors: Sequence[str] | None) -> tuple[str, ...]:
-        """Send the three events that the platform knows."""
+        """Return the platform's event, if it has one."""
         del selectors
         known = _EVENTS.get(event_type)
         return (known[0],) if known else ()
 
     def render(self, part: str, message: MessageContext) -> bytes:
-        """Write the order."""
+        """Return the order."""
         order = Fields.of_payload(message.payload)
         return msgspec.json.encode({"event": part, **_order(order, _STATUSES[part])})
 
-    def headers(self, sending: AttemptContext) -> list[tuple[str, str]]:
-        """Write the secret, when there is one, and the webhook headers."""
-        headers = webhook_headers(sending, sending.secrets, sending.message_id)
-        if sending.secrets:
-            headers.append(("X-Webhook-Secret", sending.secrets[0]))
+    def headers(self, attempt: AttemptContext) -> list[tuple[str, str]]:
+        """Return the webhook headers and the secret, if there is one."""
+        headers = webhook_headers(attempt, attempt.secrets, attempt.message_id)
+        if attempt.secrets:
+            headers.append(("X-Webhook-Secret", attempt.secrets[0]))
         return headers
 
 
@@ -88,5 +88,5 @@ def _item(item: Fields, order_currency: str | None) -> dict[str, Any]:
 
 
 def _time(at: datetime | None) -> str | None:
-    """Write a time as the platform does: numeric offset, no fraction of a second."""
+    """Return a time as ISO 8601 with numeric offset and without fractions of a second."""
     return None if at is None else at.isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""Why did this not arrive? One line for every answer: what happened, and what to do next."""
+"""Advice on refused attempts: one line for each status, what happened and what to do next."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _BY_STATUS = {
 
 
 def advise(status: int, success: str) -> str:
-    """Explain an answer that was not accepted.
+    """Return the advice for an answer that was not accepted.
 
     >>> advise(404, "2xx")
     "Nothing listens at this path (404). Correct the endpoint's URL."
     """
-    known = _BY_STATUS.get(status)
-    if known is not None:
-        return known
+    advice = _BY_STATUS.get(status)
+    if advice is not None:
+        return advice
     if 200 <= status <= 299:
         return f"The receiver answered {status}; this endpoint's success rule is {success}."
     if 300 <= status <= 399:

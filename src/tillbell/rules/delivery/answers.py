@@ -1,4 +1,4 @@
-"""What did the receiver's answer mean? One meaning for every status and failure.
+"""Judges the answer of a receiver: each status and each failure has one result.
 
 | answer | result | then |
 | --- | --- | --- |
@@ -8,7 +8,7 @@
 | everything else: a final 1xx, other 2xx under rule "200", 3xx, 4xx, 5xx | refused | retry |
 | no answer in time (name look-up, connect, total deadline) | timed_out | retry |
 | no connection, broken TLS, reset, not HTTP | unreachable | retry |
-| address or URL we may not call | blocked | retry: the name may change |
+| address or URL we may not call | blocked | retry: the name may resolve to another address |
 
 A redirect is a refusal: it is never followed. Source: Standard Webhooks 1.0.0.
 """
@@ -23,7 +23,7 @@ _BLOCKED = frozenset({"blocked_url", "blocked_address", "blocked_header", "unusa
 
 
 def judge(reply: Reply, success: str) -> Result:
-    """Say how an attempt ended; `success` is "2xx" or "200"."""
+    """Return the result of an attempt. `success` is the endpoint's rule, "2xx" or "200"."""
     if reply.error:
         return _judge_failure(reply.error)
     if reply.status == 200 or (success == "2xx" and 200 <= reply.status <= 299):

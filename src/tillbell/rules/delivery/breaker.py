@@ -1,4 +1,4 @@
-"""The breaker of a lane: stop hurrying a receiver that is down, and find out when it is back.
+"""The breaker of a lane: stops attempts to a receiver that is down, and probes it later.
 
 ```
 closed ──5 failures in a row, or ≥ 70 % of ≥ 10 within 5 minutes──▶ open
@@ -7,7 +7,7 @@ probe fails ──▶ open again, twice as long (5 s at first, 15 min at most)
 probe succeeds ──▶ closed, with slow start: 1 attempt at once, doubled by each success
 ```
 
-Open means *queue*, not *drop*: deliveries keep their place and their attempts.
+While it is open, deliveries wait; they keep their place and their attempts.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ LONGEST_WAIT: Micros = 15 * MINUTE
 
 
 class Breaker(NamedTuple):
-    """State of one breaker; `CLOSED` is where it starts."""
+    """State of a breaker; it starts as `CLOSED`."""
 
     row: int = 0  # failures in a row
     sample_from: Micros = 0
     sampled: int = 0
     failed: int = 0
     probe_at: Micros | None = None  # None: closed
-    wait: Micros = 0  # of the present opening
-    ramp: int | None = None  # slow start: attempts allowed at once; None: no limit of ours
+    wait: Micros = 0  # between opening and probe
+    ramp: int | None = None  # slow start: attempts allowed at once; None: no limit
 
 
 CLOSED = Breaker()
@@ -57,15 +57,15 @@ def after_success(breaker: Breaker, now: Micros) -> Breaker:
 
 
 def after_failure(breaker: Breaker, now: Micros) -> Breaker:
-    """Return the state after a failed attempt; one begun before the opening adds nothing."""
+    """Return the state after a failed attempt. Before the probe time nothing changes."""
     if breaker.probe_at is not None and now < breaker.probe_at:
         return breaker
     if breaker.probe_at is not None:
         wait = min(breaker.wait * 2, LONGEST_WAIT)
         return breaker._replace(row=breaker.row + 1, probe_at=now + wait, wait=wait)
     counted = _counted(breaker, now, failed=1)._replace(row=breaker.row + 1)
-    rotten = counted.sampled >= SAMPLE_MIN and counted.failed >= SHARE_MIN * counted.sampled
-    if counted.row >= ROW_MAX or rotten:
+    is_failing = counted.sampled >= SAMPLE_MIN and counted.failed >= SHARE_MIN * counted.sampled
+    if counted.row >= ROW_MAX or is_failing:
         return Breaker(row=counted.row, probe_at=now + FIRST_WAIT, wait=FIRST_WAIT)
     return counted
 
@@ -79,7 +79,7 @@ def _counted(breaker: Breaker, now: Micros, failed: int) -> Breaker:
 
 
 def allowance(breaker: Breaker, now: Micros, *, concurrency: int) -> int:
-    """Say how many attempts may be in flight at once; 0 while open and before the probe time."""
+    """Return how many attempts may run at once; 0 while open before the probe time."""
     if breaker.probe_at is not None:
         return 1 if now >= breaker.probe_at else 0
     return concurrency if breaker.ramp is None else min(breaker.ramp, concurrency)

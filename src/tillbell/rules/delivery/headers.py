@@ -1,7 +1,7 @@
-"""Headers that owners add to an endpoint: which are safe to send, which are secret.
+"""Headers that owners add to an endpoint: which may be sent, and which are secret.
 
-They are sent as written on every attempt, so they must not be able to change the
-request's framing, its routing, its origin or its signature (RFC 9110 §5, RFC 9112 §9).
+They are sent unchanged with every attempt, so they must not be able to change the request's
+framing, routing, origin or signature (RFC 9110 §5, RFC 9112 §9).
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ _SECRET_WORDS = re.compile(
 
 
 def check_custom_headers(headers: Mapping[str, str]) -> list[Problem]:
-    """List what is wrong with an endpoint's headers; [] when all may be sent."""
+    """Return the problems of an endpoint's headers; [] if all may be sent."""
     problems = []
     if len(headers) > HEADERS_MAX:
         problems.append(_problem((), f"At most {HEADERS_MAX} headers.", "header_count"))
-    seen: set[str] = set()
+    names: set[str] = set()
     for name, value in headers.items():
-        problem = _check_name(name, seen) or _check_value(name, value)
-        seen.add(name.lower())
+        problem = _check_name(name, names) or _check_value(name, value)
+        names.add(name.lower())
         if problem:
             problems.append(problem)
     return problems
 
 
 def is_secret_header(name: str) -> bool:
-    """Tell whether a header's value must never be shown again.
+    """Return whether a header's value must never be shown again.
 
     >>> is_secret_header("X-API-Key"), is_secret_header("X-Shop")
     (True, False)
@@ -66,24 +66,24 @@ def is_secret_header(name: str) -> bool:
     return lower in _SECRET or _SECRET_WORDS.search(lower) is not None
 
 
-def _check_name(name: str, seen: set[str]) -> Problem | None:
+def _check_name(name: str, names: set[str]) -> Problem | None:
     shown = name[:NAME_MAX]
     lower = name.lower()
     if len(name) > NAME_MAX or not _TOKEN.fullmatch(name):
         text = f"A header name is 1 to {NAME_MAX} letters, digits and -_.!#$%&'*+^`|~."
         return _problem((shown,), text, "header_name")
-    if why := _reserved(lower):
-        return _problem((shown,), f"{shown} cannot be set: {why}.", "header_reserved")
-    if lower in seen:
+    if reason := _reserved(lower):
+        return _problem((shown,), f"{shown} cannot be set: {reason}.", "header_reserved")
+    if lower in names:
         return _problem((shown,), f"{shown} is given twice.", "header_twice")
     return None
 
 
 def _reserved(lower: str) -> str:
-    # Some servers and gateways read `_` as `-`, so `X_Forwarded_For` counts as the other one.
+    # Some servers read `_` as `-`, so `X_Forwarded_For` is reserved like `X-Forwarded-For`.
     name = lower.replace("_", "-")
-    prefixed = (why for prefix, why in _RESERVED_PREFIXES.items() if name.startswith(prefix))
-    return _RESERVED.get(name) or next(prefixed, "")
+    reasons = (reason for prefix, reason in _RESERVED_PREFIXES.items() if name.startswith(prefix))
+    return _RESERVED.get(name) or next(reasons, "")
 
 
 def _check_value(name: str, value: str) -> Problem | None:

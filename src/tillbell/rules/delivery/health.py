@@ -1,8 +1,8 @@
-"""How is an endpoint doing, and whom must we tell?
+"""Health of endpoints: when to warn, when to pause.
 
-An endpoint is *failing* from its first failure after its last success. While attempts go on
-failing we warn after an hour, a day and four days, and pause it after five. Only attempts
-count: an endpoint that nobody wrote to is not failing. One success ends it all.
+An endpoint is *failing* from its first failure after its last success. While attempts keep
+failing, warnings follow after an hour, a day and four days, and after five days (by default) the
+endpoint is paused. Only attempts count: an idle endpoint is not failing. A success resets all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ WARNINGS: tuple[tuple[str, Micros], ...] = (("1h", HOUR), ("1d", DAY), ("4d", 4 
 
 
 class HealthVerdict(NamedTuple):
-    """The new health, and what must happen: event types to publish, whether to pause."""
+    """The new health, the event types to publish, and whether to pause the endpoint."""
 
     health: EndpointHealth
     changed: bool
@@ -25,24 +25,24 @@ class HealthVerdict(NamedTuple):
 
 
 def after_success(health: EndpointHealth, now: Micros) -> HealthVerdict:
-    """Judge an accepted attempt. Unchanged health needs no writing."""
+    """Return the verdict after an accepted attempt."""
     if health.failing_since is None:
         return HealthVerdict(health, changed=False)
-    well = EndpointHealth(id=health.id, scope=health.scope, last_success_at=now)
+    healthy = EndpointHealth(id=health.id, scope=health.scope, last_success_at=now)
     events = (("endpoint.recovered", ""),) if health.warned else ()
-    return HealthVerdict(well, changed=True, events=events)
+    return HealthVerdict(healthy, changed=True, events=events)
 
 
 def after_failure(health: EndpointHealth, now: Micros, *, pause_after: Micros) -> HealthVerdict:
-    """Judge a failed attempt."""
+    """Return the verdict after a failed attempt."""
     if health.failing_since is None:
-        ill = EndpointHealth(
+        failing = EndpointHealth(
             id=health.id,
             scope=health.scope,
             failing_since=now,
             last_success_at=health.last_success_at,
         )
-        return HealthVerdict(ill, changed=True)
+        return HealthVerdict(failing, changed=True)
     age = now - health.failing_since
     due = [name for name, after in WARNINGS if after <= age and name not in health.warned]
     if age >= pause_after:

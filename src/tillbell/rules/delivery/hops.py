@@ -1,9 +1,8 @@
-"""Hops: how many gateways like this one a message has come through, so that a loop is cut.
+"""Hops: counts the gateways that a message has come through, to stop loops.
 
-Every delivery of ours carries `Tillbell-Delivery`, so whoever receives it knows of one hop
-without anything more being said. Only what follows from such a callback carries its count: as
-a tag of the message, and from there as `Tillbell-Hops` in its deliveries. What comes from a
-provider has neither, and costs nothing.
+Every delivery has the header `Tillbell-Delivery`, which counts as one hop. A message that follows
+from such a callback stores the count as a tag, and its deliveries send it as `Tillbell-Hops`.
+Callbacks of providers have neither header.
 
 ```
 provider ─▶ A ──Tillbell-Delivery──▶ B ──Tillbell-Hops: 2──▶ A ──Tillbell-Hops: 3──▶ B: cut
@@ -15,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-HOPS_MAX = 3  # a callback that has come through so many is not processed
+HOPS_MAX = 3  # a callback with so many hops is not processed
 
 _HEADER = "tillbell-hops"
 _DELIVERY = "tillbell-delivery"
@@ -24,12 +23,12 @@ _DIGITS_MAX = 3
 
 
 def hops_of(headers: Iterable[tuple[str, str]]) -> int:
-    """Count the gateways that a request came through. What cannot be read counts as too many."""
-    found = [(name, value) for name, value in headers if name in (_HEADER, _DELIVERY)]
-    told = [value.strip() for name, value in found if name == _HEADER]
-    if not told:
-        return 1 if found else 0
-    return max(map(_count, told))
+    """Return the hops of a request. An unreadable count is `HOPS_MAX`."""
+    own_headers = [(name, value) for name, value in headers if name in (_HEADER, _DELIVERY)]
+    counts = [_count(value.strip()) for name, value in own_headers if name == _HEADER]
+    if not counts:
+        return 1 if own_headers else 0
+    return max(counts)
 
 
 def _count(text: str) -> int:
@@ -38,11 +37,11 @@ def _count(text: str) -> int:
 
 
 def hop_tags(hops: int) -> tuple[str, ...]:
-    """Return the tags of a message that follows from a callback that came through so many."""
+    """Return the tags of a message that follows from a callback with so many hops."""
     return (f"{_TAG}{hops + 1}",) if hops else ()
 
 
 def hop_line(tags: Sequence[str]) -> str:
-    """Write the header line of a delivery whose message has these tags; "" if it needs none."""
-    told = next((tag for tag in tags if tag.startswith(_TAG)), None)
-    return f"Tillbell-Hops: {_count(told.removeprefix(_TAG))}\r\n" if told else ""
+    """Return the header line for a message with these tags; "" if it has no hops."""
+    hop_tag = next((tag for tag in tags if tag.startswith(_TAG)), None)
+    return f"Tillbell-Hops: {_count(hop_tag.removeprefix(_TAG))}\r\n" if hop_tag else ""

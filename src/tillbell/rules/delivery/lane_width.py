@@ -1,27 +1,26 @@
-"""How wide is a lane: how many attempts of one endpoint at once?
+"""Width of a lane: how many attempts of an endpoint may run at the same time.
 
-A lane begins narrow. While every attempt is accepted and more wait than may go, each
-acceptance widens it by one, up to its endpoint's share. One failure makes it narrow again:
-a receiver that hangs or breaks never holds more than the slots it had earned, and a share
-is at most a quarter of all. An endpoint's own limit (`maxConcurrency`) is never passed.
+A lane starts narrow. While deliveries are waiting, each accepted attempt widens it by one, up to
+a quarter of all slots. A failure makes it narrow again, so a receiver that hangs holds only the
+slots it had reached. The endpoint's own limit (`maxConcurrency`) is never exceeded.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-SHARE = 4  # an endpoint may use a fourth of the slots
+SHARE = 4  # an endpoint may use one slot of four
 
 
 class WidthBounds(NamedTuple):
-    """Between what numbers a lane's width moves."""
+    """Lowest and highest width of a lane."""
 
     narrow: int
     wide: int
 
 
 def width_bounds(own: int | None, *, default: int, slots: int) -> WidthBounds:
-    """Say how narrow and how wide a lane may be.
+    """Return the bounds; `own`: the endpoint's limit, `slots`: attempts of all endpoints together.
 
     >>> width_bounds(None, default=10, slots=512)
     WidthBounds(narrow=10, wide=128)
@@ -37,5 +36,5 @@ def width_bounds(own: int | None, *, default: int, slots: int) -> WidthBounds:
 
 
 def after_acceptance(width: int, limits: WidthBounds, *, is_full: bool) -> int:
-    """Return the width after an accepted attempt; `is_full`: more wait than may go."""
+    """Return the width after an accepted attempt; `is_full`: deliveries wait for a place."""
     return min(width + 1, limits.wide) if is_full else width

@@ -1,7 +1,7 @@
-"""Owning: which of several processes makes an endpoint's deliveries.
+"""Ownership: which worker makes the deliveries of an endpoint.
 
-Rendezvous hashing: each process draws a number for each endpoint, and the highest has it. When
-one comes or goes, only what it gets or had changes hands, and nobody needs to be asked.
+Rendezvous hashing: each worker has a number for each endpoint, and the highest number owns it.
+When a worker joins or leaves, only its own endpoints change owner. All processes compute the same.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 
-def owner_of(endpoint_id: str, senders: Sequence[str]) -> str | None:
-    """Return the process that owns an endpoint; None if there is none that sends.
+def owner_of(endpoint_id: str, workers: Sequence[str]) -> str | None:
+    """Return the worker that owns an endpoint; None if there are no workers.
 
     >>> owner_of("ep_1", ["prc_a", "prc_b"]) in ("prc_a", "prc_b")
     True
     """
-    return max(senders, key=lambda sender: _draw(sender, endpoint_id), default=None)
+    return max(workers, key=lambda worker: _weight(worker, endpoint_id), default=None)
 
 
-def _draw(sender: str, endpoint_id: str) -> tuple[bytes, str]:
-    digest = blake2b(f"{sender}\0{endpoint_id}".encode(), digest_size=8).digest()
-    return digest, sender
+def _weight(worker: str, endpoint_id: str) -> tuple[bytes, str]:
+    digest = blake2b(f"{worker}\0{endpoint_id}".encode(), digest_size=8).digest()
+    return digest, worker

@@ -1,8 +1,8 @@
-"""Pace: at most so many messages a second, without bursts that pass the limit.
+"""Pace: limits an endpoint to a number of messages a second (generic cell rate algorithm).
 
-A pace is the instant from which the next message may go (generic cell rate algorithm).
-Up to a tenth of a second of unused time is kept, so that timers may be late without
-slowing the flow; in no second do more than `rate` × 1.1 messages leave.
+The state is the instant from which the next message may go. Up to a tenth of a second of unused
+time is carried over, so that late timers do not lower the rate. At most `rate` × 1.1 messages
+leave in any second.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ SLACK: Micros = SECOND // 10
 
 
 def next_free(free_at: Micros, now: Micros, rate: int) -> Micros:
-    """Return the new `free_at` after one message was let through at `now`.
+    """Return the new `free_at` after a message that left at `now`.
 
     >>> next_free(0, 10 * SECOND, rate=10) - 10 * SECOND == 0
     True

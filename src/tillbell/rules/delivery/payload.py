@@ -1,4 +1,4 @@
-"""What a message may look like, beyond being JSON. Every limit has an error of its own."""
+"""Limits of a message beyond being JSON. Each limit has its own error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DELIVER_WITHIN_S = 24 * 3600
 
 
 def too_deep(text: bytes) -> bool:
-    """Tell whether JSON nests deeper than `DEPTH_MAX`. Cheap unless it has many brackets.
+    """Return whether JSON nests deeper than `DEPTH_MAX`. Fast if there are few brackets.
 
     >>> too_deep(b"[" * 64 + b"]" * 64), too_deep(b"[" * 65 + b"]" * 65)
     (False, True)

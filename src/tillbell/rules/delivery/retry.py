@@ -1,4 +1,4 @@
-"""When does a delivery try again, and when does it stop?"""
+"""Retries: when a delivery is attempted again, and when it has failed for good."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ RETRY_AFTER_MAX: Micros = DAY
 
 
 class Retry(NamedTuple):
-    """Try again at that instant."""
+    """The next attempt is at this instant."""
 
     at: Micros
 
 
 class GiveUp(NamedTuple):
-    """Stop: the delivery has failed."""
+    """No more attempts: the delivery has failed."""
 
     reason: str
 
@@ -32,10 +32,10 @@ def next_attempt(
     ended_at: Micros,
     retry_after: str = "",
 ) -> Retry | GiveUp:
-    """Decide after the `tries`-th attempt of a run of the schedule failed.
+    """Return what follows after the failed attempt number `tries` of a schedule.
 
-    The wait counts from the end of that attempt. `Retry-After` can lengthen it, up to a
-    day, and never shorten it: a receiver may ask for rest, not for haste. `gone` stops.
+    The wait counts from the end of that attempt. `Retry-After` can lengthen it, up to a day, but
+    not shorten it. After `gone` there is no retry.
 
     >>> next_attempt(1, Result.REFUSED, (5, 300), ended_at=0)
     Retry(at=5000000)
@@ -55,7 +55,7 @@ def next_attempt(
 
 
 def asked_wait(retry_after: str, now: Micros) -> Micros:
-    """Read a `Retry-After` header, seconds or HTTP date (RFC 9110 10.2.3); nonsense is no wait.
+    """Return the wait in a `Retry-After` header: seconds or HTTP date (RFC 9110 10.2.3), else 0.
 
     >>> asked_wait("120", 0) == 120 * SECOND
     True

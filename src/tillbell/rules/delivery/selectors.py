@@ -1,12 +1,11 @@
-"""Selectors: which messages does an endpoint want?
+"""Selectors: which messages an endpoint wants.
 
 A selector is an event type, `*`, or a family with a wildcard at its end: `order.*`,
 `subscription.trial.*`. A wildcard includes types that do not exist yet.
 
-Types of the catalogue may be written as platforms write them: with `:` or `_` for the dot,
-in any case, `invoice` for `order`, and with `:product` at the end (T1, R49). Types that an
-application made itself have one spelling, its own: `user_signed_up` is only that. Freedom of
-spelling is the selector's alone; the type of a message is taken letter by letter.
+Selectors may write types of the catalogue as platforms do: with `:` or `_` for the dot, in any
+case, `invoice` for `order`, and with `:product` at the end. An application's own types have one
+spelling only: `user_signed_up`. The type of a message is always compared exactly.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ SELECTORS_MAX = 500
 MESSAGE_CHANNELS_MAX = 5
 ENDPOINT_CHANNELS_MAX = 10
 
-# The grammar of Svix, and `/` and `:` besides: platforms have them in their names.
+# The grammar of Svix, plus `/` and `:`, which platforms use in names.
 _EVENT_TYPE = re.compile(r"[a-zA-Z0-9\-_./:]+")
 _LABEL = re.compile(r"[a-zA-Z0-9\-_.:]+")
 _PRODUCT_PART = re.compile(r"(order\.(?:paid|cancelled))\.product")
@@ -33,14 +32,14 @@ _SEPARATORS = str.maketrans(":_", "..")
 
 
 def _plain(name: str) -> str:
-    """Fold case, separators and aliases: one text for all spellings of a name."""
+    """Return one text for all spellings of a name: case, separators and aliases are folded."""
     folded = name.lower().translate(_SEPARATORS)
     head, dot, rest = folded.partition(".")
     return f"order{dot}{rest}" if head == "invoice" else folded
 
 
 def _families(names: Collection[str]) -> set[str]:
-    """Name what may stand before `.*`: `subscription`, `subscription.trial`."""
+    """Return the prefixes that may be written with `.*`: `subscription`, `subscription.trial`."""
     return {name[:at] for name in names for at, sign in enumerate(name) if sign in ".:/" and at}
 
 
@@ -49,7 +48,7 @@ _FAMILY_BY_PLAIN: Mapping[str, str] = {_plain(name): name for name in _families(
 
 
 def canonical(selector: str) -> str:
-    """Return a selector in our spelling; unchanged when it is not of the catalogue.
+    """Return a selector in our spelling; unchanged if it is not in the catalogue.
 
     >>> canonical("invoice.*"), canonical("order:paid:product"), canonical("ORDER_PAID")
     ('order.*', 'order.paid', 'order.paid')
@@ -62,7 +61,7 @@ def canonical(selector: str) -> str:
 
 
 def spelled(selector: str) -> str:
-    """Return a selector in our spelling, `.product` kept, for profiles that have such parts.
+    """Return a selector in our spelling but with `.product`, for profiles with such parts.
 
     >>> spelled("order:paid:product")
     'order.paid.product'
@@ -77,22 +76,22 @@ def spelled(selector: str) -> str:
 
 
 def names(selectors: Sequence[str]) -> frozenset[str]:
-    """Return all selectors in our spelling, `.product` kept."""
+    """Return all selectors in our spelling but with `.product`."""
     return frozenset(map(spelled, selectors))
 
 
 class Filter(NamedTuple):
-    """What an endpoint wants, ready to be asked. None means no restriction."""
+    """Compiled selectors and channels of an endpoint. None means no restriction."""
 
     names: frozenset[str] | None
     prefixes: tuple[str, ...]
     channels: frozenset[str] | None
 
     def wants(self, event_type: str, channels: Sequence[str]) -> bool:
-        """Tell whether a message of that type, with those channels, is for this endpoint.
+        """Return whether a message with this type and these channels is for the endpoint.
 
-        An endpoint without channels takes every message. One with channels takes those that
-        carry at least one of them, so a message without channels is not for it.
+        An endpoint without channels takes every message. One with channels takes messages that
+        have at least one of them, so none without channels.
         """
         if self.channels is not None and self.channels.isdisjoint(channels):
             return False
@@ -102,48 +101,48 @@ class Filter(NamedTuple):
 
 
 def compile_filter(selectors: Sequence[str] | None, channels: Sequence[str] | None) -> Filter:
-    """Prepare an endpoint's selectors and channels for `Filter.wants`.
+    """Compile the selectors and channels of an endpoint.
 
-    >>> wanted = compile_filter(["invoice.*"], None)
-    >>> wanted.wants("order.refunded", ()), wanted.wants("email.bounced", ())
+    >>> invoices = compile_filter(["invoice.*"], None)
+    >>> invoices.wants("order.refunded", ()), invoices.wants("email.bounced", ())
     (True, False)
     """
     labels = None if channels is None else frozenset(channels)
     if selectors is None or "*" in selectors:
         return Filter(None, (), labels)
-    # As written too: an application may have types of its own under `invoice.` or `order:`.
-    found = {*selectors, *map(canonical, selectors)}
-    families = sorted(name[:-1] for name in found if _is_family(name))
-    return Filter(frozenset(found), tuple(families), labels)
+    # Also unchanged: an application may have its own types under `invoice.` or `order:`.
+    spellings = {*selectors, *map(canonical, selectors)}
+    families = sorted(name[:-1] for name in spellings if _is_family(name))
+    return Filter(frozenset(spellings), tuple(families), labels)
 
 
 def expand(selector: str, known: Collection[str]) -> tuple[str, ...]:
-    """Return which known types a selector stands for, sorted.
+    """Return the known types that a selector matches, sorted.
 
     >>> expand("invoice:*", ["order.paid", "order.created", "orders.closed"])
     ('order.created', 'order.paid')
     """
-    wanted = compile_filter((selector,), None)
-    return tuple(sorted(name for name in known if wanted.wants(name, ())))
+    filter_ = compile_filter((selector,), None)
+    return tuple(sorted(name for name in known if filter_.wants(name, ())))
 
 
 def check(selectors: Sequence[str], known: Collection[str]) -> list[Problem]:
-    """Say which selectors can match nothing, and what may have been meant.
+    """Return problems of selectors that match no known type, with a near miss as a hint.
 
-    A wildcard needs a known type of its family today: `ordr.*` is a slip, not a plan.
+    A wildcard too must match a known type: `ordr.*` is a typing error.
     """
     loc: tuple[str | int, ...] = ("body", "filterTypes")
     if not 0 < len(selectors) <= SELECTORS_MAX:
         text = f"must hold 1 to {SELECTORS_MAX} selectors; leave it out to receive everything"
         return [Problem(loc, text, "selectors_length")]
     return [
-        Problem((*loc, index), wrong, "selector")
+        Problem((*loc, index), problem, "selector")
         for index, selector in enumerate(selectors)
-        if (wrong := _wrong(selector, known)) is not None
+        if (problem := _problem_of(selector, known)) is not None
     ]
 
 
-def _wrong(selector: str, known: Collection[str]) -> str | None:
+def _problem_of(selector: str, known: Collection[str]) -> str | None:
     shown = repr(selector[:64])
     if "*" in selector and selector != "*" and not _is_family(selector):
         return f"{shown}: `*` stands alone or at the end of a family, like `order.*`"
@@ -155,14 +154,14 @@ def _wrong(selector: str, known: Collection[str]) -> str | None:
 
 
 def _nearest(selector: str, known: Collection[str]) -> str | None:
-    """Return the selector of ours that looks most like this one."""
+    """Return the most similar known selector; None if none is similar."""
     families = {f"{family}.*" for family in _families(known)}
     by_plain = {_plain(name): name for name in sorted({*known, *families})}
     plain = _plain(selector)
     if f"{plain}.*" in by_plain:  # `order`, `invoice.`
         return by_plain[f"{plain}.*"]
-    found = difflib.get_close_matches(plain, by_plain, n=1, cutoff=0.6)
-    return by_plain[found[0]] if found else None
+    matches = difflib.get_close_matches(plain, by_plain, n=1, cutoff=0.6)
+    return by_plain[matches[0]] if matches else None
 
 
 def _is_family(selector: str) -> bool:
@@ -170,25 +169,25 @@ def _is_family(selector: str) -> bool:
 
 
 def check_event_type(name: str) -> str | None:
-    """Say what is wrong with the name of an event type; None when it is fine."""
+    """Return what is wrong with the name of an event type; None if it is valid."""
     return _check_text(name, _EVENT_TYPE, EVENT_TYPE_MAX, "letters, digits and - _ . / :")
 
 
 def check_label(text: str) -> str | None:
-    """Say what is wrong with a channel or a tag; None when it is fine."""
+    """Return what is wrong with a channel or a tag; None if it is valid."""
     return _check_text(text, _LABEL, LABEL_MAX, "letters, digits and - _ . :")
 
 
 def check_labels(
     labels: Sequence[str], loc: tuple[str | int, ...], *, at_most: int
 ) -> list[Problem]:
-    """Say what is wrong with a list of channels or tags."""
+    """Return the problems of a list of channels or tags."""
     if not 0 < len(labels) <= at_most:
         return [Problem(loc, f"must hold 1 to {at_most}; leave it out for none", "length")]
     return [
-        Problem((*loc, index), wrong, "label")
+        Problem((*loc, index), problem, "label")
         for index, label in enumerate(labels)
-        if (wrong := check_label(label)) is not None
+        if (problem := check_label(label)) is not None
     ]
 
 

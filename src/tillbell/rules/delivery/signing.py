@@ -1,18 +1,18 @@
-"""Signatures of what we send, and the secrets that make them.
+"""Signatures of what we send, and the secrets that they are made with.
 
 Standard Webhooks 1.0.0: the signed content is `{id}.{timestamp}.{body}`, the header is
-space-separated `version,base64` with one entry a secret, so that a receiver that knows
+space-separated `version,base64` with one entry per secret, so that a receiver that knows
 any of them accepts (rotation). `v1` is HMAC-SHA256, `v1a` is ed25519.
 
-A secret is kept as the text its owner sees. The text tells the key:
+A secret is stored as the text that its owner sees. The text determines the key:
 
 - `whsec_…`: the base64-decoded bytes, HMAC;
 - `whsk_…`: an ed25519 seed;
 - anything else: the text's UTF-8 bytes, HMAC (how platforms with a plain shared secret
   also get a standard signature).
 
-Keyed hash states are made once a secret and copied for each signature: of the two hash
-blocks that keying costs, none is paid on the hot path (RFC 2104 section 4).
+Keyed hash states are cached per secret and copied for each signature, which saves two hash
+blocks per signature (RFC 2104 section 4).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PREFIX = "whsec_"
 KEY_MIN = 24
 KEY_MAX = 64
 _PREFIXES = (PREFIX, ed25519.SECRET_PREFIX, ed25519.PUBLIC_PREFIX)
-_CACHED_KEYS = 8192  # about 1 KB each; the secrets' texts stay in memory as long
+_CACHED_KEYS = 8192  # about 1 KB each, with the secret in clear
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
@@ -36,11 +36,10 @@ _OUTER = bytes(byte ^ 0x5C for byte in range(256))
 def standard_signature(
     secrets: Sequence[str], message_id: str, timestamp_s: int, body: bytes
 ) -> str:
-    """Write the value of `webhook-signature`: one `v1,…` or `v1a,…` a secret, in order.
+    """Return the value of `webhook-signature`: one `v1,…` or `v1a,…` per secret, in order.
 
-    The id must hold no `.` that a sender does not control; ours never do. Raises
-    `ValueError` for a secret that `check_standard_secret` complains about although it
-    starts with `whsec_` or `whsk_`.
+    The id must not contain a `.` that a stranger chose; our ids have none. Raises `ValueError` for
+    a secret with the prefix `whsec_` or `whsk_` that `check_standard_secret` refuses.
     """
     head = f"{message_id}.{timestamp_s}.".encode()
     if len(secrets) == 1:
@@ -54,7 +53,7 @@ def hmac_sha256(key: bytes, *parts: bytes) -> bytes:
 
 
 def hmac_sha512_hex(secret: str, body: bytes) -> str:
-    """Write HMAC-SHA512 of the body as lower-case hex; the key is the secret's text."""
+    """Return HMAC-SHA512 of the body in lower-case hex; the key is the secret's text."""
     return _keyed("sha512", secret.encode())(body).hex()
 
 
@@ -72,12 +71,12 @@ def key_of(secret: str) -> bytes:
 
 
 def new_standard_secret(entropy: bytes) -> str:
-    """Write random bytes (32) as a secret text."""
+    """Return 32 random bytes as a secret text."""
     return PREFIX + binascii.b2a_base64(entropy, newline=False).decode()
 
 
 def normal_standard_secret(text: str) -> str:
-    """Add the `whsec_` that users of other SDKs may leave out; other texts are kept.
+    """Return a secret with the `whsec_` that some SDKs leave out; other texts unchanged.
 
     >>> normal_standard_secret("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
@@ -88,9 +87,9 @@ def normal_standard_secret(text: str) -> str:
 
 
 def check_standard_secret(text: str) -> str | None:
-    """Say what is wrong with a secret that an owner chose; None when it is fine.
+    """Return what is wrong with a secret that an owner chose; None if it is valid.
 
-    Fine are `whsec_` and base64 of 24 to 64 bytes (the bounds of the specification), the
+    Valid are `whsec_` and base64 of 24 to 64 bytes (the bounds of the specification), the
     same base64 without the prefix, and `whsk_` ed25519 secrets.
 
     >>> check_standard_secret("whsec_c2hvcnQ=")
@@ -118,7 +117,7 @@ def _signer(secret: str) -> Callable[[bytes, bytes], str]:
 
 
 def _hmac_signer(key: bytes) -> Callable[[bytes, bytes], str]:
-    """Return `(head, body) -> "v1,…"`; written flat because each delivery runs it."""
+    """Return `(head, body) -> "v1,…"`. Written without helpers, because each delivery runs it."""
     keyed_inner, keyed_outer = _states("sha256", key)
     copy_inner, copy_outer = keyed_inner.copy, keyed_outer.copy
 
@@ -160,7 +159,7 @@ def _states(algorithm: str, key: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
 
 
 def _decode(text: str) -> bytes:
-    """Decode base64, strictly but for missing padding (some SDKs drop it)."""
+    """Decode base64 strictly, but allow missing padding (some SDKs drop it)."""
     raw = text.encode("ascii", "replace")
     return binascii.a2b_base64(raw + b"=" * (-len(raw) % 4), strict_mode=True)
 

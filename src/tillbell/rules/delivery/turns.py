@@ -1,4 +1,4 @@
-"""Who goes next when more want to than may? Applications in turn, in each its endpoints."""
+"""Fair order of lanes that wait for a slot: applications in turn, in each its endpoints in turn."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 
 class FairQueue:
-    """Lanes that wait for a slot. Taking and adding cost the same however many wait."""
+    """Lanes that wait for a slot. All operations take constant time."""
 
     def __init__(self) -> None:
         self._applications: OrderedDict[str, OrderedDict[str, None]] = OrderedDict()
@@ -15,11 +15,11 @@ class FairQueue:
         return bool(self._applications)
 
     def add(self, app_id: str, endpoint_id: str) -> None:
-        """Queue a lane; one that waits already keeps its place."""
+        """Add a lane; one that is waiting already keeps its place."""
         self._applications.setdefault(app_id, OrderedDict())[endpoint_id] = None
 
     def pop(self) -> str:
-        """Take the endpoint whose turn it is. The application goes to the end of the line."""
+        """Remove and return the next endpoint. Its application goes to the end."""
         app_id, lanes = self._applications.popitem(last=False)
         endpoint_id, _ = lanes.popitem(last=False)
         if lanes:
@@ -27,7 +27,7 @@ class FairQueue:
         return endpoint_id
 
     def drop(self, app_id: str, endpoint_id: str) -> None:
-        """Forget a lane."""
+        """Remove a lane."""
         lanes = self._applications.get(app_id)
         if lanes is not None and lanes.pop(endpoint_id, 0) is None and not lanes:
             del self._applications[app_id]

@@ -1,9 +1,9 @@
-"""Reading an endpoint's URL: once, strictly, by a grammar of our own.
+"""Parses the URL of an endpoint once and strictly.
 
-Programs that read a URL twice, or leniently, disagree about where it leads; that gap is how
-requests are smuggled to places nobody allowed. So: no blanks or control characters, no
-backslash, no credentials, no fragment, plain numbers only, names in letters and digits.
-What is accepted has exactly one meaning (RFC 3986; WHATWG URL agrees on this subset).
+Lenient parsers disagree about the host of a URL, and attackers use that to reach forbidden hosts
+(SSRF). So blanks, control characters, backslashes, credentials, fragments and unusual notations
+of numbers are refused. An accepted URL has exactly one meaning (RFC 3986; WHATWG URL agrees on
+this subset).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class ParsedUrl(NamedTuple):
-    """The parts of a URL that we would call."""
+    """The parts of an endpoint's URL."""
 
     scheme: str  # http or https
     host: str  # lower case, A-labels, no final dot; a literal IPv6 address without brackets
@@ -36,7 +36,7 @@ class ParsedUrl(NamedTuple):
 
 
 def parse_url(url: str) -> ParsedUrl:
-    """Read a URL; `Invalid` says what to change. Does not judge where it leads.
+    """Parse a URL. `Invalid` says what to change. The host is not judged here.
 
     >>> parse_url("https://Hooks.Example.com/a%2Fb?c")
     ParsedUrl(scheme='https', host='hooks.example.com', port=443, path='/a%2Fb?c')
@@ -63,17 +63,17 @@ def parse_url(url: str) -> ParsedUrl:
 
 
 def is_localhost(host: str) -> bool:
-    """Tell whether a name means this machine by definition (RFC 6761 §6.3)."""
+    """Return whether a name always means this machine (RFC 6761 §6.3)."""
     return host == "localhost" or host.endswith(".localhost")
 
 
 def is_literal(host: str) -> bool:
-    """Tell whether a host as parsed is an address and not a name."""
+    """Return whether a parsed host is an address and not a name."""
     return ":" in host or _NUMBER.fullmatch(host.rpartition(".")[2]) is not None
 
 
 def refuse(kind: str, message: str) -> NoReturn:
-    """Refuse the `url` of a request body; the message goes on after "The URL"."""
+    """Refuse the `url` of a request body. The message begins with "The URL"."""
     text = f"The URL {message.removesuffix('.')}."
     raise Invalid(Problem(("body", "url"), text, kind))
 
@@ -94,7 +94,7 @@ def _port(text: str, default: int) -> int:
     if not text:
         return default
     digits = text[1:]
-    # len first: no point in reading a number of a thousand digits
+    # length first: a long number is never converted
     if len(digits) > 5 or not re.fullmatch("[1-9][0-9]*", digits) or int(digits) > 65_535:
         refuse("url_port", "has a port that is not a plain number from 1 to 65535")
     return int(digits)
@@ -140,7 +140,7 @@ def _label(label: str) -> str:
 
 
 def _a_label(label: str) -> str:
-    """Encode an international label (RFC 5890), or refuse it.
+    """Return an international label in ASCII (RFC 5890), or refuse it.
 
     Characters that other programs fold into something else (circled digits, full-width
     letters, foreign full stops, soft hyphens) are refused, not folded: the name that

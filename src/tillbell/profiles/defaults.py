@@ -1,4 +1,4 @@
-"""What most profiles share: defaults, webhook headers, and rules for plain shared secrets."""
+"""Base classes of profiles, the webhook headers, and checks of plain shared secrets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tillbell.rules.delivery.signing import (
 
 MINUTE_S = 60
 HOUR_S = 3600
-# The example schedule of Standard Webhooks 1.0.0: ten tries over 75 hours.
+# The example schedule of Standard Webhooks 1.0.0: ten attempts over 75 hours.
 STANDARD_SCHEDULE_S = (
     5,
     5 * MINUTE_S,
@@ -33,8 +33,8 @@ WEBHOOK_NAMES = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _SHARED_SECRET_MAX = 256
 
 
-class Dialect:
-    """Defaults of a profile that signs by Standard Webhooks and sends one part a message."""
+class DefaultProfile:
+    """Defaults of a profile that signs by Standard Webhooks and sends one part per message."""
 
     name: str = ""
     content_type: str = "application/json"
@@ -49,61 +49,60 @@ class Dialect:
         return (event_type,)
 
     def variant(self, part: str) -> str:
-        """Keep one rendered body a profile."""
+        """Return the profile's name: all parts have the same body."""
         del part
         return self.name
 
     def check_secret(self, secret: str) -> str | None:
-        """Accept what Standard Webhooks accepts."""
+        """Accept secrets of Standard Webhooks."""
         return check_standard_secret(secret)
 
     def new_secret(self, entropy: bytes) -> str:
-        """Write a `whsec_` secret."""
+        """Return a `whsec_` secret."""
         return new_standard_secret(entropy)
 
 
-class SharedSecretDialect(Dialect):
-    """A profile whose secret is itself the value of a header, unless there is none.
+class SharedSecretProfile(DefaultProfile):
+    """A profile that sends its secret, if there is one, as the value of a header.
 
-    Such a header is not a signature: whoever reads one request can forge others. So a
-    `webhook-signature`, keyed with the secret's text, goes beside it. While a rotation
-    lasts the header carries the new secret only, because it can hold one value; the
-    signature header carries both.
+    Such a header is not a signature: anyone who reads one request can forge others. So a
+    `webhook-signature`, keyed with the secret's text, is sent as well. During a rotation the
+    header holds the new secret only; the signature header holds one signature for each.
     """
 
     makes_secret = False
 
     def check_secret(self, secret: str) -> str | None:
-        """Accept what can be written in a header: printable ASCII, 1 to 256 characters."""
+        """Accept texts that fit in a header: printable ASCII, 1 to 256 characters."""
         return check_header_secret(secret)
 
     def new_secret(self, entropy: bytes) -> str:
-        """Write the bytes as a token of letters, digits, `-` and `_`."""
+        """Return the bytes as a token of letters, digits, `-` and `_`."""
         return base64.urlsafe_b64encode(entropy).decode().rstrip("=")
 
 
 def webhook_headers(
-    sending: AttemptContext,
+    attempt: AttemptContext,
     secrets: Sequence[str],
     message_id: str,
     names: tuple[str, str, str] = WEBHOOK_NAMES,
 ) -> list[tuple[str, str]]:
-    """Write the id, the attempt's timestamp and, given secrets, the signature."""
-    timestamp_s = sending.timestamp_s
+    """Return id, timestamp and, if there are secrets, signature under these header names."""
+    timestamp_s = attempt.timestamp_s
     headers = [(names[0], message_id), (names[1], str(timestamp_s))]
     if secrets:
-        signature = standard_signature(secrets, message_id, timestamp_s, sending.body)
+        signature = standard_signature(secrets, message_id, timestamp_s, attempt.body)
         headers.append((names[2], signature))
     return headers
 
 
 def standard_keys(secrets: Sequence[str]) -> list[str]:
-    """Add the prefix that users of other SDKs leave out."""
+    """Return the secrets with the prefix `whsec_`, which users of other SDKs may leave out."""
     return [normal_standard_secret(secret) for secret in secrets]
 
 
 def check_header_secret(secret: str) -> str | None:
-    """Say why a text cannot be a header's value and an HMAC key; None when it can."""
+    """Return why a text cannot be a header's value and an HMAC key; None if it can."""
     if not 1 <= len(secret) <= _SHARED_SECRET_MAX:
         return f"a secret has 1 to {_SHARED_SECRET_MAX} characters"
     if not (secret.isascii() and secret.isprintable()):
