@@ -32,7 +32,7 @@ class AttemptContext(NamedTuple):
     message_id: str
     delivery_id: str
     part: str
-    number: int  # of the attempt, from 1
+    attempt: int  # number, from 1
     timestamp_s: int  # of this attempt
     body: bytes
     secrets: Sequence[str]  # texts as shown to the owner, current one first; empty: unsigned
