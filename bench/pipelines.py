@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from itertools import product
 from typing import Any
 
 import psycopg
@@ -132,13 +133,10 @@ def main() -> None:
     cases = [case for case in store.CASES[:3] if case.batch in MESSAGES]
     runs: dict[tuple[str, str], list[store.Run]] = {}
     with postgres.databases() as databases:
-        for _ in range(options.rounds):
-            for case in cases:
-                for name, way in WAYS.items():
-                    measured = store.measure(
-                        case, MESSAGES[case.batch], partial(_on, databases, way)
-                    )
-                    runs.setdefault((case.name, name), []).append(asyncio.run(measured))
+        for _, case, (name, way) in product(range(options.rounds), cases, WAYS.items()):
+            place = partial(_on, databases, way)
+            run = asyncio.run(store.measure(case, MESSAGES[case.batch], place))
+            runs.setdefault((case.name, name), []).append(run)
     for case in cases:
         own = spread([run.per_second for run in runs[case.name, "own"]]).median
         for name in WAYS:
