@@ -10,10 +10,10 @@ from tillbell.storage.sqlite.connection import copy_pages, open_reader
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a database; the target takes its name when it is complete and on disk.
+    """Copy a database; the target gets its name when it is complete and on disk.
 
-    The source is read in one transaction: a copy without it would begin again with every
-    commit of the writer. The price is a log that grows until the copy is done.
+    The source is read in one transaction; without it the copy would start again at every commit of
+    the writer. Until the copy is done the log grows.
     """
     if not os.access(target.parent, os.W_OK):
         raise Misconfigured(f"Cannot write the backup {target}: no such folder, or not writable.")

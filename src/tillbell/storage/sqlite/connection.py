@@ -1,6 +1,6 @@
-"""Connections to a SQLite file: how they are opened, what is refused, what their errors mean.
+"""Connections to a SQLite file: how they are opened, and what the errors of the driver mean.
 
-With `sqlite.py` the only place that knows the driver.
+Only this file and `database.py` know the driver.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from tillbell.storage.sqlite.multi_row import chunks, widened
 
 sql = load("sqlite")
 
-# Small checkpoints (4 MB): the stall of one is the tail of everybody's latency.
+# Small checkpoints (4 MB): all commits wait while one is made.
 CHECKPOINT_PAGES = 1_000
-LONG_PAGES = 4_000  # a log that readers keep from being begun anew is made to be, and each time
-LOCK_TIMEOUT_MS = 100  # as much was added; nobody writes while they are waited for
-BUSY_MS = 5_000  # otherwise: as `configure` says
+LONG_PAGES = 4_000  # the log is restarted by force when it has grown by this much
+LOCK_TIMEOUT_MS = 100  # for readers at such a restart: meanwhile nothing is written
+BUSY_MS = 5_000  # for every other lock, as `configure` sets it
 
 DriverConnection = apsw.Connection
 
-# The database is out of reach, ill or full: nobody's statement is wrong.
+# The database cannot be reached, is damaged or full: no statement is wrong.
 _ENVIRONMENT = (
     apsw.BusyError,
     apsw.CantOpenError,
@@ -47,7 +47,7 @@ _ENVIRONMENT = (
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turn errors of the environment into `StoreUnavailable`; let wrong programs fail."""
+    """Turn errors of the environment into `StoreUnavailable`, and no other errors."""
     try:
         yield
     except _ENVIRONMENT as error:
@@ -117,10 +117,10 @@ class SqliteConnection(DbConnection):
 class Checkpoints:
     """Keeps the write-ahead log short, after commits.
 
-    SQLite begins its log anew only when a commit finds it copied whole and nobody reading. With
-    readers whose reads overlap that moment may never come, so it is made: those who read now are
-    waited for, those who come meanwhile read what was copied. One who reads for long (a backup)
-    is not waited for; the log grows until it has ended.
+    SQLite restarts its log only when a commit finds all of it copied and no reader active. When
+    reads overlap, that moment may never come, so a long log is restarted by force: the checkpoint
+    waits for the present readers, and new ones read the database file. It waits at most
+    `LOCK_TIMEOUT_MS`; during a long read (a backup) the log grows.
     """
 
     def __init__(self, connection: DriverConnection) -> None:
@@ -129,7 +129,7 @@ class Checkpoints:
         connection.set_wal_hook(self._committed)
 
     def _committed(self, _: DriverConnection, name: str, pages: int) -> int:
-        # What fails here fails no commit, which is on disk; the next one tries again.
+        # A failure here fails no commit, which is on disk already; the next one tries again.
         with contextlib.suppress(*_ENVIRONMENT):
             if pages >= self._next:
                 self._restart_log(name, pages)
@@ -165,7 +165,7 @@ def check_version(version: str) -> None:
 
 
 def open_writer(path: Path) -> SqliteConnection:
-    """Open the connection that writes; the file is made if it is not there."""
+    """Open the connection that writes; the file is created if it is not there."""
     with translated():
         connection = apsw.Connection(str(path), statementcachesize=256)
         _configure(connection, "configure", "configure_writer")
@@ -182,10 +182,10 @@ def open_reader(path: Path) -> SqliteConnection:
 
 
 def _configure(connection: DriverConnection, *names: str) -> None:
-    # One plan whatever is bound. Without it SQLite plans joins anew at every call: 50 µs for 10.
+    # One plan for all bindings. Otherwise SQLite plans joins again at every call: 50 µs for 10.
     connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     for name in names:
-        # To the last row: the driver stops at each one, and what follows it would not be done.
+        # All rows are read: the driver stops at each row, before the statements that follow.
         connection.execute(sql(name)).fetchall()
 
 

@@ -1,7 +1,7 @@
 """The SQLite store: one file, one writer with group commit, a few readers.
 
-Write-ahead log, `synchronous=FULL`: what is acknowledged is on disk. A second process is kept
-off the file by a lock, because leases of a process that has died are void at start.
+Write-ahead log and `synchronous=FULL`: what is acknowledged is on disk. A lock keeps a second
+process from using the file, because a process that starts makes all leases void.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ READERS = 2
 
 
 class SqliteDatabase(StoreMethods, SingleProcessCluster):
-    """A `Database` in one SQLite file. Lives on the event loop that opened it."""
+    """A `Database` in one SQLite file."""
 
     def __init__(
         self,
@@ -43,8 +43,8 @@ class SqliteDatabase(StoreMethods, SingleProcessCluster):
         self._path = Path(path)
         self._clock = clock
         self._fault = fault
-        self.on_commit: Callable[[int], object] = lambda _: None  # how many writes each held
-        self.on_notification: Callable[[str], object] = lambda _: None  # there is nobody who would
+        self.on_commit: Callable[[int], object] = lambda _: None
+        self.on_notification: Callable[[str], object] = lambda _: None  # nobody notifies
         self._lock: FileLock | None = None
 
     @property
@@ -52,7 +52,7 @@ class SqliteDatabase(StoreMethods, SingleProcessCluster):
         return self
 
     async def open(self) -> None:
-        """Take the file, check versions, migrate. `Misconfigured` when it cannot be."""
+        """Lock the file, check versions, migrate; `Misconfigured` if one of them fails."""
         check_version(apsw.sqlite_lib_version())
         path = self._path.resolve()
         lock: FileLock | None = FileLock(path)
@@ -67,24 +67,23 @@ class SqliteDatabase(StoreMethods, SingleProcessCluster):
                 lock.release()
 
     def _connect(self, path: Path) -> None:
-        link = open_writer(path)
+        connection = open_writer(path)
         try:
-            migrate(link, "sqlite", self._clock.now())
-            refuse_moved_store(link, path)
+            migrate(connection, "sqlite", self._clock.now())
+            refuse_moved_store(connection, path)
         finally:
-            link.close()
+            connection.close()
         self.readers = ReadPool(lambda: open_reader(path), READERS)
         session = DbSession(lambda: open_writer(path), self._pass)
         self.writer = Writer(session)
         self.writer.on_commit = self.on_commit
 
     def _pass(self, point: str) -> None:
-        """Go through a named point: what is planted there is an error of the database."""
+        """Pass a named point. What a test raises there counts as an error of the database."""
         with translated():
             self._fault(point)
 
     async def close(self) -> None:
-        """Finish what was accepted, then close."""
         if self._lock is None:
             return
         await self.writer.close()
@@ -95,12 +94,11 @@ class SqliteDatabase(StoreMethods, SingleProcessCluster):
     async def rotate(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros
     ) -> RotationReport:
-        """Nothing to rotate: one file has no partitions."""
+        """Do nothing: one file has no partitions."""
         del bodies_before, history_before, now
         return RotationReport()
 
     async def backup(self, target: str) -> None:
-        """Copy the whole store, as it is now, to a file that takes its name when complete."""
         await asyncio.get_running_loop().run_in_executor(
             None, copy, self._path.resolve(), Path(target)
         )

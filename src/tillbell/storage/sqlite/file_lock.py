@@ -1,4 +1,4 @@
-"""The lock that keeps a second process off a data file. It ends with the process."""
+"""The lock that keeps a second process from using a data file. It ends with the process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tillbell.errors import Misconfigured
 
 
 class FileLock:
-    """An operating system lock on `<file>.lock`; taken when made."""
+    """A lock of the operating system on `<file>.lock`; the constructor takes it."""
 
     def __init__(self, path: Path) -> None:
         lock_path = path.with_name(path.name + ".lock")
@@ -25,7 +25,7 @@ class FileLock:
             raise Misconfigured(f"Another process is using the database {path}.") from None
 
     def release(self) -> None:
-        """Let others in. The file stays: to delete it would let two in."""
+        """Let other processes in. The file stays: if it were deleted, two processes could get in."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

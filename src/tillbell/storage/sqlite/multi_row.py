@@ -1,10 +1,9 @@
 """Many rows in one step of SQLite.
 
-Between two steps the driver gives Python's lock away and takes it back, which costs more
-than a row once the event loop is busy: with a statement run a hundred times the writer's
-thread and the loop do little but change places. So a statement with one `VALUES (…)` is
-widened to take 2, 4, … 128 rows at once. Widths are powers of two: few texts, all kept
-prepared.
+Between two steps the driver releases Python's lock and takes it again. While the event loop is
+busy that costs more than a row: with a statement run a hundred times, the writer's thread and the
+loop do little but change places. So a statement with one `VALUES (…)` is widened to take 2, 4, …
+128 rows at once. Widths are powers of two, so that few texts are needed and all stay prepared.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ def widened(text: str, rows: int, width: int) -> str:
     >>> widened("INSERT INTO t VALUES (?1, ?3)", 2, 3)
     'INSERT INTO t VALUES (?1, ?3), (?4, ?6)'
     """
-    found = _VALUES.search(text)
-    assert found is not None, f"no VALUES to widen in: {text}"
+    values = _VALUES.search(text)
+    assert values is not None, f"no VALUES to widen in: {text}"
 
     def row(number: int) -> str:
         first = number * width
-        return _NUMBER.sub(lambda m: f"?{int(m[1]) + first}", found[1])
+        return _NUMBER.sub(lambda m: f"?{int(m[1]) + first}", values[1])
 
-    return text[: found.start(1)] + ", ".join(map(row, range(rows))) + text[found.end(1) :]
+    return text[: values.start(1)] + ", ".join(map(row, range(rows))) + text[values.end(1) :]
 
 
 def chunks(rows: Sequence[Row]) -> Iterator[tuple[int, list[Any]]]:
