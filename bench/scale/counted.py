@@ -28,7 +28,7 @@ class CountedConnection(PostgresConnection):
     def enable_pipeline(self) -> None:
         """Use a pipeline that counts."""
         super().enable_pipeline()
-        self._pipeline = CountedPipeline(self.connection, self.connection.patience_s)
+        self._pipeline = CountedPipeline(self.connection, self.connection.timeout_s)
 
     def execute_script(self, text: str) -> None:
         """Execute statements without bindings: one round trip."""

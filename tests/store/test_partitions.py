@@ -29,7 +29,7 @@ from tillbell.testing import ManualClock
 
 WEEK = 7 * DAY
 EVERYTHING = {
-    f"{cut.table}_20251009_7" for cut in PARTITIONED_TABLES
+    f"{cut.name}_20251009_7" for cut in PARTITIONED_TABLES
 }  # the week that the clock begins in
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -88,7 +88,7 @@ def forbid_deletes(other: Connection) -> None:
     )
     for cut in PARTITIONED_TABLES:
         other.execute(
-            f"CREATE TRIGGER no_delete BEFORE DELETE ON {cut.table} "
+            f"CREATE TRIGGER no_delete BEFORE DELETE ON {cut.name} "
             "FOR EACH ROW EXECUTE FUNCTION no_delete()".encode()
         )
 
@@ -267,7 +267,7 @@ async def test_two_processes_may_rotate_at_once(
 
     dropped = [name for rotated in first_time for name in rotated.dropped]
     assert len(dropped) == len(set(dropped))
-    assert partitions(other) == {f"{cut.table}_20251023_7" for cut in PARTITIONED_TABLES}
+    assert partitions(other) == {f"{cut.name}_20251023_7" for cut in PARTITIONED_TABLES}
 
 
 # ── clocks ───────────────────────────────────────────────────────────────────────────────────────
@@ -282,8 +282,8 @@ async def test_a_message_from_the_future_moves_into_its_partition(
     world.clock.advance(29 * 86_400)
     rotated = await rotate(world, bodies=90 * DAY, history=90 * DAY)
 
-    assert set(rotated.made) == {f"{cut.table}_20251106_7" for cut in PARTITIONED_TABLES}
-    tables = [cut.table for cut in PARTITIONED_TABLES]
+    assert set(rotated.made) == {f"{cut.name}_20251106_7" for cut in PARTITIONED_TABLES}
+    tables = [cut.name for cut in PARTITIONED_TABLES]
     assert [count(other, f"{table}_default") for table in tables] == [0] * len(tables)
     assert count(other, "messages_20251106_7") == 1
     assert await world.store.message(ahead.app, "early") == early

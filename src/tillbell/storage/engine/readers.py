@@ -28,13 +28,13 @@ class ReadPool:
 
     A connection is opened now or when it is first needed. One that fails is replaced, and the read
     is done again, once. Batched reads fail with `StoreUnavailable` when the database does not
-    answer for `patience_s`; new ones then fail at once, until it answers.
+    answer for `timeout_s`; new ones then fail at once, until it answers.
     """
 
     def __init__(
         self, connect: Callable[[], DbConnection], count: int, *, connects_now: bool = True
     ) -> None:
-        self.patience_s = READ_TIMEOUT_S
+        self.timeout_s = READ_TIMEOUT_S
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="tillbell-reader")
         self._connect = connect
         self._count = count
@@ -84,7 +84,7 @@ class ReadPool:
             job = self._loop.run_in_executor(
                 self._threads, self._with_connection, lambda db: _results_of(db, batch)
             )
-            alarm = self._loop.call_later(self.patience_s, self._timed_out, batch)
+            alarm = self._loop.call_later(self.timeout_s, self._timed_out, batch)
             job.add_done_callback(lambda job: self._finish(batch, job, alarm))
         else:
             _resolve(batch, [StoreUnavailable("The store is closed.") for _ in batch])

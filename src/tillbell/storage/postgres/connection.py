@@ -1,8 +1,8 @@
-"""Connections to PostgreSQL: how they are opened, what their errors mean.
+"""Connections to PostgreSQL: how they are opened, and what the errors of the driver mean.
 
-With `postgres.py` and `burst.py` the only place that knows the driver. Statements are written with
-`?1` and `:name`, as for SQLite; here they become `$1`. A bulk statement takes one array a column,
-which costs the server a tenth of as many rows in VALUES.
+Only this file, `database.py` and `pipeline.py` know the driver. Statements are written with `?1`
+and `:name`, as for SQLite; here they become `$1`. A bulk statement takes one array for each column,
+which costs the server a tenth of the same rows in VALUES.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tillbell.storage.session.statements import load
 sql = load("postgres")
 
 CONNECT_TIMEOUT_S = 5
-# A network that swallows what is sent is noticed within some eight seconds, less than a lease.
+# A network that drops all packets is noticed within some eight seconds, less than a lease.
 _ALIVE: dict[str, Any] = {
     "keepalives": 1,
     "keepalives_idle": 3,
@@ -46,7 +46,7 @@ _ALIVE: dict[str, Any] = {
     "keepalives_count": 2,
     "tcp_user_timeout": 7_000,  # milliseconds
 }
-STATEMENT_S = 65.0  # longer than the server lets one run: it is gone, though the line stands
+STATEMENT_S = 65.0  # longer than the server lets a statement run: so the server is gone
 NOTIFICATION_MAX = 7_900  # bytes; the server takes 8,000
 _UNREADABLE = (
     "The address of the PostgreSQL database cannot be read. It looks like "
@@ -58,9 +58,9 @@ _NUMBERED = re.compile(r"\?(\d+)")
 _NAMED = re.compile(r"(?<!:):(?!:)([a-z_]+)\b")
 _ARRAY = re.compile(r"\?(\d+)::(\w+)\[\]")
 _ROWS = re.compile(r"^(SELECT|WITH)\b|\bRETURNING\b")
-# Another process decided on the same at the same moment: begun anew, it finds what is there.
+# Another process wrote the same at the same moment: the operation must begin anew.
 _RACED = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
-# The server is out of reach, ill, full or being replaced: nobody's statement is wrong.
+# The server cannot be reached, is damaged, full or being replaced: no statement is wrong.
 _ENVIRONMENT = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -74,33 +74,33 @@ class _Flag(Int8BinaryDumper):
     """Truth values are 0 and 1, as in SQLite."""
 
     def dump(self, obj: Any) -> bytes:
-        """Write one."""
+        """Write a truth value."""
         return b"\0\0\0\0\0\0\0\1" if obj else bytes(8)
 
 
 class _EncodedArray(Dumper):
-    """An array that is written already (columns.py)."""
+    """An array that is encoded already (binary_arrays.py)."""
 
     format = psycopg.pq.Format.BINARY
 
     def dump(self, obj: Any) -> Any:
-        """Return it."""
+        """Return the array."""
         return obj
 
 
 class DeadlineConnection(psycopg.Connection[tuple[Any, ...]]):
-    """One that waits for an answer, but not for ever."""
+    """A connection that waits `timeout_s` for an answer, and then raises `OperationalError`."""
 
-    patience_s = STATEMENT_S
+    timeout_s = STATEMENT_S
 
     def wait(self, gen: Generator[Any, Any, Any], *more: Any, **options: Any) -> Any:
-        """Run what the driver does between two answers of the server."""
-        return super().wait(_until(gen, self.patience_s), *more, **options)
+        """Run the steps of the driver until the server has answered."""
+        return super().wait(_until(gen, self.timeout_s), *more, **options)
 
 
-def _until(steps: Generator[Any, Any, Any], patience_s: float) -> Generator[Any, Any, Any]:
-    """Go through steps that wait for the socket; every tenth of a second they wait for nothing."""
-    end = _monotonic() + patience_s
+def _until(steps: Generator[Any, Any, Any], timeout_s: float) -> Generator[Any, Any, Any]:
+    """Go through steps that wait for the socket, at most a tenth of a second each."""
+    end = _monotonic() + timeout_s
     ready = None
     while True:
         try:
@@ -109,12 +109,12 @@ def _until(steps: Generator[Any, Any, Any], patience_s: float) -> Generator[Any,
             return finished.value
         ready = yield wanted
         if not ready and _monotonic() > end:
-            raise psycopg.OperationalError(f"no answer for {patience_s:g} s")
+            raise psycopg.OperationalError(f"no answer for {timeout_s:g} s")
 
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turn errors of the environment into `StoreUnavailable`; let wrong programs fail."""
+    """Turn errors of the environment into those of connection.py, and no other errors."""
     try:
         yield
     except _RACED as error:
@@ -202,11 +202,11 @@ class PostgresConnection(DbConnection):
         self.query("rollback")
 
     def enable_pipeline(self) -> None:
-        """Make use of that no pooler stands between: what is prepared stays."""
-        self._pipeline = Pipeline(self.connection, self.connection.patience_s)
+        """Use a pipeline. No pooler may stand between, because statements stay prepared."""
+        self._pipeline = Pipeline(self.connection, self.connection.timeout_s)
 
     def configure_writer(self) -> None:
-        """Set once what `begin` sets each time: what is set stays too."""
+        """Set once what `begin` would set for each transaction. No pooler may stand between."""
         self.query("configure_writer")
         self._is_configured = True
 
@@ -255,10 +255,10 @@ class PostgresConnection(DbConnection):
         self._execute(_native("notify", ()), [short])
 
     def notifications(self, wait_s: float) -> list[str]:
-        """Return what was notified, as soon as there is something, at most that much later."""
+        """Return notifications as soon as there are some; none after `wait_s`."""
         with translated():
-            heard = self.connection.notifies(timeout=wait_s, stop_after=1)
-            return list(dict.fromkeys(one.payload for one in heard))
+            notifications = self.connection.notifies(timeout=wait_s, stop_after=1)
+            return list(dict.fromkeys(n.payload for n in notifications))
 
     def execute_script(self, text: str) -> None:
         with translated():
@@ -271,18 +271,18 @@ class PostgresConnection(DbConnection):
     def _execute(self, native: _NativeStatement, bindings: Sequence[Any]) -> PostgresResult:
         text = native.text
         with translated():
-            if self._pipeline is not None and native.is_one:
+            if self._pipeline is not None and native.is_single:
                 if self._pipeline.is_open:
                     return PostgresResult(self._pipeline.send(text, bindings))
                 return PostgresResult(*self._pipeline.query_each(text, [bindings]))
             try:
-                if not bindings:  # as it is: only so may it be several statements
+                if not bindings:  # not prepared: there may be several statements
                     return PostgresResult(self.connection.execute(text, prepare=False))
                 return PostgresResult(self.connection.execute(text, bindings))
             except psycopg.DataError:
                 if not _has_nul(bindings):
                     raise
-            # Found before it was sent: PostgreSQL has no text with NUL.
+            # The driver refused a NUL, which PostgreSQL accepts in no text.
             clean = [_without_nul(value) for value in bindings]
             return PostgresResult(self.connection.execute(text, clean))
 
@@ -290,8 +290,8 @@ class PostgresConnection(DbConnection):
 def connect_postgres(url: str, *, has_pooler: bool = False) -> PostgresConnection:
     """Connect. `StoreUnavailable` if the server does not answer in time.
 
-    `Misconfigured` if the URL cannot be read. With a pooler between nothing is prepared, because
-    the next statement may be run on another connection. Nothing is set beyond a transaction either.
+    `Misconfigured` if the URL cannot be read. With a pooler nothing is prepared, and nothing is set
+    for longer than a transaction, because the next statement may run on another connection.
     """
     with translated():
         connection = _connect(url)
@@ -314,7 +314,7 @@ def _connect(url: str) -> DeadlineConnection:
         return DeadlineConnection.connect(
             url,
             **_ALIVE,
-            autocommit=True,  # the session begins and ends transactions by name
+            autocommit=True,  # the session begins and ends transactions by named statements
             connect_timeout=CONNECT_TIMEOUT_S,
             cursor_factory=psycopg.RawCursor,
             application_name="tillbell",
@@ -324,7 +324,7 @@ def _connect(url: str) -> DeadlineConnection:
 
 
 def _adapt(adapters: AdaptersMap) -> None:
-    # One width of integers: else each mix of small and large ones is a statement of its own.
+    # All integers are sent in one width. Otherwise each mix of widths is a statement of its own.
     adapters.register_dumper(int, Int8BinaryDumper)
     adapters.register_dumper(bool, _Flag)
     for kind, (_, oid) in binary_arrays.OIDS.items():
@@ -332,13 +332,13 @@ def _adapt(adapters: AdaptersMap) -> None:
 
 
 class _NativeStatement(NamedTuple):
-    """A statement as PostgreSQL has it."""
+    """A statement with the placeholders of PostgreSQL."""
 
     text: str
     names: tuple[str, ...]  # of its bindings, in order
-    columns: tuple[str, ...]  # the types of its bindings, if they are arrays
+    columns: tuple[str, ...]  # the element types of its bindings, if they are arrays
     gives_rows: bool
-    is_one: bool  # statement, not several
+    is_single: bool  # not several statements in one text
 
 
 @cache
@@ -347,7 +347,7 @@ def _native(name: str, forms: tuple[str, ...]) -> _NativeStatement:
     text = sql(name, *forms)
     names = tuple(dict.fromkeys(_NAMED.findall(text)))
     kinds = {int(number): kind for number, kind in _ARRAY.findall(text)}
-    text = _NAMED.sub(lambda found: f"${names.index(found[1]) + 1}", text)
+    text = _NAMED.sub(lambda match: f"${names.index(match[1]) + 1}", text)
     return _NativeStatement(
         _NUMBERED.sub(r"$\1", text),
         names,

@@ -1,8 +1,8 @@
 """The PostgreSQL store: one server, any number of processes.
 
-Every process commits its writes in groups, on one link; the works are the same as for SQLite.
-What SQLite's one writer gives for nothing is here done by locks: on rows that are claimed, and
-on what a decision rests on. Nothing is held from one commit to the next, so a pooler that
+Every process commits its writes in groups, on one connection; the operations are the same as for
+SQLite. Locks do here what SQLite needs none for, because it has one writer: locks on claimed rows,
+and on what a decision rests on. Nothing is held from one commit to the next, so a pooler that
 hands out connections for a transaction may stand between.
 """
 
@@ -35,12 +35,12 @@ from tillbell.storage.session.migrate import migrate
 from tillbell.storage.session.transaction import DbSession, Fault
 
 READERS = 2
-MIGRATION_S = 3_600.0  # for one step, or for another process that is at it
-READ_TIMEOUT_S = 1.8  # with a server that says nothing: whoever publishes is refused within 2 s
+MIGRATION_S = 3_600.0  # for one migration, or to wait for another process that migrates
+READ_TIMEOUT_S = 1.8  # and for a commit: so a publisher is refused within 2 s
 
 
 class PostgresDatabase(RotationMethods):
-    """A `Database` on a PostgreSQL server. Lives on the event loop that opened it."""
+    """A `Database` on a PostgreSQL server."""
 
     is_shared = True
 
@@ -59,7 +59,7 @@ class PostgresDatabase(RotationMethods):
         self._has_pooler = has_pooler
         self._clock = clock
         self._fault = fault
-        self.on_commit: Callable[[int], object] = lambda _: None  # how many writes each held
+        self.on_commit: Callable[[int], object] = lambda _: None
         self.on_notification: Callable[[str], object] = lambda _: (
             None
         )  # what other processes stored
@@ -73,7 +73,7 @@ class PostgresDatabase(RotationMethods):
         return self if self._replica is None else ReplicaLists(self._replica)
 
     async def open(self) -> None:
-        """Connect and migrate. `Misconfigured` when the server is not there or is not ours."""
+        """Connect and migrate; `Misconfigured` if the server or the database cannot be used."""
         if self.replica_url:
             check_address(self.replica_url)
         try:
@@ -87,37 +87,37 @@ class PostgresDatabase(RotationMethods):
         self.writer = Writer(session)
         self._claim_window = ClaimWindow(FULL_SCAN_EVERY, session.ordered_lanes)
         self.writer.on_commit = self.on_commit
-        self.writer.commit_timeout_s = self.readers.patience_s = READ_TIMEOUT_S
-        self._listener = Listener(self._url, self.on_notification, is_deaf=self._has_pooler)
+        self.writer.commit_timeout_s = self.readers.timeout_s = READ_TIMEOUT_S
+        self._listener = Listener(self._url, self.on_notification, has_pooler=self._has_pooler)
         self._is_open = True
 
     def _migrate(self) -> None:
-        link = self._connect()
-        link.connection.patience_s = MIGRATION_S
+        connection = self._connect()
+        connection.connection.timeout_s = MIGRATION_S
         try:
-            migrate(link, "postgres", self._clock.now())
-            refuse_unfinished_move(link)
-            self.make_partitions(link, self._clock.now())
+            migrate(connection, "postgres", self._clock.now())
+            refuse_unfinished_move(connection)
+            self.make_partitions(connection, self._clock.now())
         finally:
-            link.close()
+            connection.close()
 
     def _connect(self) -> PostgresConnection:
-        link = connect_postgres(self._url, has_pooler=self._has_pooler)
+        connection = connect_postgres(self._url, has_pooler=self._has_pooler)
         if not self._has_pooler:
-            link.enable_pipeline()
-        return link
+            connection.enable_pipeline()
+        return connection
 
     def _connect_writer(self) -> PostgresConnection:
-        link = self._connect()
+        connection = self._connect()
         if not self._has_pooler:
-            link.configure_writer()
-        return link
+            connection.configure_writer()
+        return connection
 
     def _connect_replica(self) -> PostgresConnection:
         return connect_postgres(self.replica_url, has_pooler=self._has_pooler)
 
     def _pass(self, point: str) -> None:
-        """Go through a named point: what is planted there is an error of the database."""
+        """Pass a named point. What a test raises there counts as an error of the database."""
         with translated():
             self._fault(point)
 

@@ -1,7 +1,7 @@
-"""The listener: hears at once what other processes committed. Only ever a reason to look sooner.
+"""The listener: receives at once what other processes notified. It only makes us look sooner.
 
-It has a connection and a thread of its own. When the connection breaks, or a pooler stands
-between that cannot pass notifications on, nothing is lost: everybody looks now and then.
+It has a connection and a thread of its own. Nothing is lost when the connection breaks, or when a
+pooler stands between that passes no notifications on: every process also looks from time to time.
 """
 
 from __future__ import annotations
@@ -21,44 +21,48 @@ PAUSE_S = 1.0
 
 
 class Listener:
-    """Tells the event loop what was notified: `*`, `records` or ids of endpoints, by comma."""
+    """Calls `on_notification` on the event loop: with `*`, `records` or ids of endpoints, by comma.
 
-    def __init__(self, url: str, tell: Callable[[str], object], *, is_deaf: bool) -> None:
+    With a pooler it calls it with `*` every second instead.
+    """
+
+    def __init__(
+        self, url: str, on_notification: Callable[[str], object], *, has_pooler: bool
+    ) -> None:
         self._url = url
-        self._tell = tell
+        self._on_notification = on_notification
         self._loop = asyncio.get_running_loop()
         self._ended = threading.Event()
-        work = self._notify_all if is_deaf else self._listen
-        threading.Thread(target=work, name="tillbell-listener", daemon=True).start()
+        target = self._notify_all if has_pooler else self._listen
+        threading.Thread(target=target, name="tillbell-listener", daemon=True).start()
 
     def close(self) -> None:
-        """Stop; its thread ends within a moment."""
+        """Stop; the thread ends within a second or two."""
         self._ended.set()
 
     def _listen(self) -> None:
         while not self._ended.is_set():
             try:
-                link = connect_postgres(self._url)
+                connection = connect_postgres(self._url)
                 try:
-                    link.query("listen")
-                    self._deliver(NOTIFY_ALL)  # whatever was notified before that
-                    self._receive(link)
+                    connection.query("listen")
+                    self._deliver(NOTIFY_ALL)  # for what was notified before that
+                    self._receive(connection)
                 finally:
-                    link.close()
+                    connection.close()
             except StoreUnavailable as error:
                 if not self._ended.wait(PAUSE_S):
                     log_event("listener.disconnected", error=str(error))
 
     def _notify_all(self) -> None:
-        """Behind a pooler nothing is heard: there may be something to look at, every second."""
         while not self._ended.wait(POLL_S):
             self._deliver(NOTIFY_ALL)
 
-    def _receive(self, link: PostgresConnection) -> None:
+    def _receive(self, connection: PostgresConnection) -> None:
         while not self._ended.is_set():
-            for text in link.notifications(POLL_S):
+            for text in connection.notifications(POLL_S):
                 self._deliver(text)
 
     def _deliver(self, text: str) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed under us
-            self._loop.call_soon_threadsafe(self._tell, text)
+            self._loop.call_soon_threadsafe(self._on_notification, text)

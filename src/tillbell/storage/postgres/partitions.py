@@ -1,12 +1,13 @@
-"""Partitions: history is cut by time, so that retention is a drop and not a delete.
+"""Partitions: history is cut by time, so that old history is dropped and not deleted row by row.
 
-Ids begin with the time they were made at, so a table cut by its ids is cut by time; those of
-deliveries and attempts begin with their message's. What a drop cannot do is left to the purge by
-rows: what fell into a default partition, and old partitions in which something is needed.
+Ids begin with the time at which they were made, so a table that is cut by its ids is cut by time.
+Ids of deliveries and attempts begin with that of their message. The purge by rows deletes what a
+drop cannot: rows in a default partition, and old partitions in which something is needed.
 
-To drop is to shut the whole table, for some milliseconds, and to wait until nobody uses it. Who
-waits lets all others wait behind, so nobody waits for long: what is in use is dropped a minute
-later. Each table on its own, leaves first; stopped in between, the next run goes on.
+To drop a partition, its whole table is locked for some milliseconds, once nobody uses it. While the
+drop waits for that, all others wait behind it. So it waits only for a moment: a table in use is
+tried again a minute later. Each table is dropped on its own, leaves first; if the process stops in
+between, the next run goes on.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from tillbell.ids import first_of
 from tillbell.storage.session.connection import DbConnection, LockTimeout
 
 WIDTH_DAYS = 7  # with 90 days of history some 16 partitions; with many more, claims get slow
-AHEAD: Micros = 3 * DAY  # how long a database may be without anybody who makes partitions
+AHEAD: Micros = 3 * DAY  # for how long a database may run without new partitions
 DEFAULT_MAX_BYTES = 64 * 2**20  # read in some 50 ms
 FREED_AT_ONCE = 5_000
-COVERED_MAX: Micros = 400 * DAY  # of a past that is brought in
+COVERED_MAX: Micros = 400 * DAY  # of the past that a move brings in
 _NAME = re.compile(r"(\d{8})_(\d+)")
 
 
@@ -36,12 +37,12 @@ class DaySpan(NamedTuple):
     high: Micros
 
     def ids(self, prefix: str) -> tuple[str, str]:
-        """Return the bounds of the ids that were made in it."""
+        """Return the bounds of the ids that were made in this time."""
         return first_of(prefix, self.low), first_of(prefix, self.high)
 
 
 class PartitionCutoffs(NamedTuple):
-    """What is past its time."""
+    """Before which times bodies and history are past their retention."""
 
     bodies_before: Micros
     history_before: Micros
@@ -49,29 +50,31 @@ class PartitionCutoffs(NamedTuple):
 
 
 class Partition(NamedTuple):
-    """A partition that was made."""
+    """A partition of a table."""
 
     table: str
     span: DaySpan
 
     @property
     def name(self) -> str:
-        """Its name: the table, the first day, and how many days."""
+        """Its name: the table, the first day, and the number of days."""
         first = datetime.fromtimestamp(self.span.low // SECOND, UTC)
         days = (self.span.high - self.span.low) // DAY
         return f"{self.table}_{first:%Y%m%d}_{days}"
 
 
 class PartitionChanges(NamedTuple):
-    """What was done to which partitions, by name."""
+    """Which partitions were created or dropped, by name."""
 
     done: list[str]
-    busy: list[str]  # in use: another time
+    busy: list[str]  # in use: to be tried another time
 
-    def add(self, partition: Partition, link: DbConnection, work: Callable[[], bool]) -> None:
-        """Do it and note what came of it."""
+    def add(
+        self, partition: Partition, connection: DbConnection, change: Callable[[], bool]
+    ) -> None:
+        """Make a change of a partition and note its result."""
         try:
-            if _with_short_timeout(link, work):
+            if _with_short_timeout(connection, change):
                 self.done.append(partition.name)
         except LockTimeout:
             self.busy.append(partition.name)
@@ -83,80 +86,80 @@ Check = Callable[[DbConnection, DaySpan, PartitionCutoffs], bool]
 class PartitionedTable(NamedTuple):
     """A table that is cut by time."""
 
-    table: str
+    name: str
     prefix: str  # of the ids it is cut by; "": by hours
-    before: Callable[[PartitionCutoffs], Micros]  # when it is past its time
+    cutoff: Callable[[PartitionCutoffs], Micros]  # what is older is past its retention
     is_needed: Check
 
     def bounds(self, span: DaySpan) -> tuple[str, str]:
-        """Return the bounds of its partition."""
+        """Return the bounds of the partition of a time."""
         return span.ids(self.prefix) if self.prefix else (str(span.low), str(span.high))
 
 
 # ── what is still needed ─────────────────────────────────────────────────────────────────────────
 
 
-def _finds(link: DbConnection, name: str, bindings: Sequence[object]) -> bool:
-    return bool(link.query(name, bindings)[0][0])
+def _finds(connection: DbConnection, name: str, bindings: Sequence[object]) -> bool:
+    return bool(connection.query(name, bindings)[0][0])
 
 
-def _nothing(_link: DbConnection, _span: DaySpan, _limits: PartitionCutoffs) -> bool:
+def _nothing(_link: DbConnection, _span: DaySpan, _cutoffs: PartitionCutoffs) -> bool:
     return False
 
 
-def _bodies(link: DbConnection, span: DaySpan, limits: PartitionCutoffs) -> bool:
-    """Say whether somebody sends one, or one has a later expiry of its own."""
-    lasting = (*span.ids("msg"), limits.now)
-    return _attempts(link, span, limits) or _finds(link, "has_lasting_bodies", lasting)
+def _bodies(connection: DbConnection, span: DaySpan, cutoffs: PartitionCutoffs) -> bool:
+    """Whether a delivery needs one, or the message of one has a later `expires_at`."""
+    lasting = (*span.ids("msg"), cutoffs.now)
+    return _attempts(connection, span, cutoffs) or _finds(connection, "has_lasting_bodies", lasting)
 
 
-def _attempts(link: DbConnection, span: DaySpan, _limits: PartitionCutoffs) -> bool:
-    return _finds(link, "has_open_deliveries", span.ids("dlv"))
+def _attempts(connection: DbConnection, span: DaySpan, _cutoffs: PartitionCutoffs) -> bool:
+    return _finds(connection, "has_open_deliveries", span.ids("dlv"))
 
 
-def _deliveries(link: DbConnection, span: DaySpan, limits: PartitionCutoffs) -> bool:
-    has_leaves = _finds(link, "has_attempts", span.ids("atmpt"))
-    return has_leaves or _attempts(link, span, limits)
+def _deliveries(connection: DbConnection, span: DaySpan, cutoffs: PartitionCutoffs) -> bool:
+    has_leaves = _finds(connection, "has_attempts", span.ids("atmpt"))
+    return has_leaves or _attempts(connection, span, cutoffs)
 
 
-def _messages(link: DbConnection, span: DaySpan, _limits: PartitionCutoffs) -> bool:
-    return _finds(link, "has_deliveries", span.ids("dlv"))
+def _messages(connection: DbConnection, span: DaySpan, _cutoffs: PartitionCutoffs) -> bool:
+    return _finds(connection, "has_deliveries", span.ids("dlv"))
 
 
-def _callbacks(link: DbConnection, span: DaySpan, _limits: PartitionCutoffs) -> bool:
-    return _finds(link, "has_open_callbacks", span.ids("cbk"))
+def _callbacks(connection: DbConnection, span: DaySpan, _cutoffs: PartitionCutoffs) -> bool:
+    return _finds(connection, "has_open_callbacks", span.ids("cbk"))
 
 
-def _before_of_bodies(limits: PartitionCutoffs) -> Micros:
-    return max(limits.bodies_before, limits.history_before)  # not longer than what they belong to
+def _cutoff_of_bodies(cutoffs: PartitionCutoffs) -> Micros:
+    return max(cutoffs.bodies_before, cutoffs.history_before)  # not longer than their messages
 
 
-def _before_of_history(limits: PartitionCutoffs) -> Micros:
-    return limits.history_before
+def _cutoff_of_history(cutoffs: PartitionCutoffs) -> Micros:
+    return cutoffs.history_before
 
 
-# Leaves first. The counters of deliveries go with them (tally.py).
+# Leaves first. The totals of deliveries go with them (session/counters.py).
 PARTITIONED_TABLES = (
-    PartitionedTable("callback_requests", "cbk", _before_of_bodies, _nothing),
-    PartitionedTable("bodies", "msg", _before_of_bodies, _bodies),
-    PartitionedTable("attempts", "atmpt", _before_of_history, _attempts),
-    PartitionedTable("deliveries", "dlv", _before_of_history, _deliveries),
-    PartitionedTable("totals", "", _before_of_history, _messages),
-    PartitionedTable("messages", "msg", _before_of_history, _messages),
-    PartitionedTable("callbacks", "cbk", _before_of_history, _callbacks),
+    PartitionedTable("callback_requests", "cbk", _cutoff_of_bodies, _nothing),
+    PartitionedTable("bodies", "msg", _cutoff_of_bodies, _bodies),
+    PartitionedTable("attempts", "atmpt", _cutoff_of_history, _attempts),
+    PartitionedTable("deliveries", "dlv", _cutoff_of_history, _deliveries),
+    PartitionedTable("totals", "", _cutoff_of_history, _messages),
+    PartitionedTable("messages", "msg", _cutoff_of_history, _messages),
+    PartitionedTable("callbacks", "cbk", _cutoff_of_history, _callbacks),
 )
 
 
-TABLES = tuple(cut.table for cut in PARTITIONED_TABLES)
+TABLES = tuple(table.name for table in PARTITIONED_TABLES)
 
-# ── making ───────────────────────────────────────────────────────────────────────────────────────
+# ── creating ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def existing_partitions(link: DbConnection) -> list[Partition]:
-    """Return the partitions that are there, in order of time."""
+def existing_partitions(connection: DbConnection) -> list[Partition]:
+    """Return the partitions of all tables, in order of time."""
     partitions = [
         Partition(table, _span(match[1], int(match[2])))
-        for table, name in link.query("partitions")
+        for table, name in connection.query("partitions")
         if (match := _NAME.fullmatch(name.removeprefix(f"{table}_")))
     ]
     return sorted(partitions, key=lambda partition: partition.span)
@@ -167,20 +170,20 @@ def _span(first_day: str, days: int) -> DaySpan:
     return DaySpan(low, low + days * DAY)
 
 
-def missing_spans(made: Sequence[DaySpan], wanted: DaySpan, width: Micros) -> Iterator[DaySpan]:
-    """Return what is not there yet of a time, cut at multiples of `width`.
+def missing_spans(existing: Sequence[DaySpan], wanted: DaySpan, width: Micros) -> Iterator[DaySpan]:
+    """Return the parts of a time that no partition covers yet, cut at multiples of `width`.
 
-    Pieces that others left free are smaller: after a change of the width.
+    After a change of the width there may be smaller parts, between partitions of the old width.
     """
     cell = wanted.low // width * width
     while cell < wanted.high:
-        yield from _uncovered(DaySpan(cell, cell + width), made)
+        yield from _uncovered(DaySpan(cell, cell + width), existing)
         cell += width
 
 
-def _uncovered(cell: DaySpan, made: Sequence[DaySpan]) -> Iterator[DaySpan]:
+def _uncovered(cell: DaySpan, existing: Sequence[DaySpan]) -> Iterator[DaySpan]:
     low = cell.low
-    for other in sorted(made):
+    for other in sorted(existing):
         if other.high > low and other.low < cell.high:
             if other.low > low:
                 yield DaySpan(low, other.low)
@@ -189,32 +192,28 @@ def _uncovered(cell: DaySpan, made: Sequence[DaySpan]) -> Iterator[DaySpan]:
         yield DaySpan(low, cell.high)
 
 
-def make(link: DbConnection, wanted: DaySpan, width: Micros) -> PartitionChanges:
-    """Make what is missing in that time. What is in use is left for later."""
-    made = PartitionChanges([], [])
-    for cut in PARTITIONED_TABLES:
-        spans = [
-            partition.span
-            for partition in existing_partitions(link)
-            if partition.table == cut.table
-        ]
-        for span in missing_spans(spans, wanted, width):
-            partition = Partition(cut.table, span)
-            made.add(partition, link, partial(_make, link, partition, cut))
-    return made
+def make(connection: DbConnection, wanted: DaySpan, width: Micros) -> PartitionChanges:
+    """Create the missing partitions of a time. Tables in use are left for later."""
+    changes = PartitionChanges([], [])
+    for table in PARTITIONED_TABLES:
+        existing = [p.span for p in existing_partitions(connection) if p.table == table.name]
+        for span in missing_spans(existing, wanted, width):
+            partition = Partition(table.name, span)
+            changes.add(partition, connection, partial(_make, connection, partition, table))
+    return changes
 
 
-def cover_past(link: DbConnection, oldest: Micros, now: Micros) -> PartitionChanges:
-    """Make partitions for a past that is to be brought in."""
-    return make(link, DaySpan(max(oldest, now - COVERED_MAX), now + AHEAD), WIDTH_DAYS * DAY)
+def cover_past(connection: DbConnection, oldest: Micros, now: Micros) -> PartitionChanges:
+    """Create the partitions of a past that a move brings in."""
+    return make(connection, DaySpan(max(oldest, now - COVERED_MAX), now + AHEAD), WIDTH_DAYS * DAY)
 
 
-def _make(link: DbConnection, partition: Partition, cut: PartitionedTable) -> bool:
-    if partition in existing_partitions(link):
+def _make(connection: DbConnection, partition: Partition, table: PartitionedTable) -> bool:
+    if partition in existing_partitions(connection):
         return False
-    if link.query("default_size", (cut.table,))[0][0] > DEFAULT_MAX_BYTES:
+    if connection.query("default_size", (table.name,))[0][0] > DEFAULT_MAX_BYTES:
         return False
-    link.query("make_partition", (cut.table, partition.name, *cut.bounds(partition.span)))
+    connection.query("make_partition", (table.name, partition.name, *table.bounds(partition.span)))
     return True
 
 
@@ -222,64 +221,74 @@ def _make(link: DbConnection, partition: Partition, cut: PartitionedTable) -> bo
 
 
 def expired_partitions(
-    partitions: Iterable[Partition], cut: PartitionedTable, limits: PartitionCutoffs
+    partitions: Iterable[Partition], table: PartitionedTable, cutoffs: PartitionCutoffs
 ) -> list[Partition]:
-    """Return those of a table that are past their time from beginning to end."""
-    before = cut.before(limits)
-    return [p for p in partitions if p.table == cut.table and p.span.high <= before]
+    """Return the partitions of a table that are past their retention from beginning to end."""
+    cutoff = table.cutoff(cutoffs)
+    return [p for p in partitions if p.table == table.name and p.span.high <= cutoff]
 
 
-def drop(link: DbConnection, limits: PartitionCutoffs) -> tuple[PartitionChanges, set[Partition]]:
-    """Drop what is past its time; return what was done, and what is kept because it is needed."""
-    dropped, kept = PartitionChanges([], []), set()
-    partitions = existing_partitions(link)
-    for cut in PARTITIONED_TABLES:
-        for partition in expired_partitions(partitions, cut, limits):
-            if cut.is_needed(link, partition.span, limits):
-                kept.add(partition)
+def drop(
+    connection: DbConnection, cutoffs: PartitionCutoffs
+) -> tuple[PartitionChanges, set[Partition]]:
+    """Drop expired partitions; return the changes, and expired ones that are still needed."""
+    changes, needed = PartitionChanges([], []), set()
+    partitions = existing_partitions(connection)
+    for table in PARTITIONED_TABLES:
+        for partition in expired_partitions(partitions, table, cutoffs):
+            if table.is_needed(connection, partition.span, cutoffs):
+                needed.add(partition)
                 continue
-            if cut.table == "messages":
-                _free_event_ids(link, partition.span)
-            dropped.add(partition, link, partial(_drop, link, partition, limits))
-    return dropped, kept
+            if table.name == "messages":
+                _free_event_ids(connection, partition.span)
+            changes.add(partition, connection, partial(_drop, connection, partition, cutoffs))
+    return changes, needed
 
 
-def _free_event_ids(link: DbConnection, span: DaySpan) -> None:
-    """Free the event ids of messages that go, step by step: no index is cut by time and unique."""
-    while link.execute_each("free_event_ids", [(*span.ids("msg"), FREED_AT_ONCE)]).rowcount:
+def _free_event_ids(connection: DbConnection, span: DaySpan) -> None:
+    """Delete the event ids of a partition's messages, in steps.
+
+    They have a table of their own, because a unique index cannot be cut by time.
+    """
+    while connection.execute_each("free_event_ids", [(*span.ids("msg"), FREED_AT_ONCE)]).rowcount:
         pass
 
 
-def _drop(link: DbConnection, partition: Partition, limits: PartitionCutoffs) -> bool:
-    """Drop it, unless it was dropped or became needed a moment ago. Nobody else uses the table."""
-    link.query("lock_table", (), partition.table)
+def _drop(connection: DbConnection, partition: Partition, cutoffs: PartitionCutoffs) -> bool:
+    """Drop a partition, unless that was done or it became needed in the meantime.
+
+    The lock is taken first, so nobody else uses the table.
+    """
+    connection.query("lock_table", (), partition.table)
     table = PARTITIONED_TABLES[TABLES.index(partition.table)]
-    if partition not in existing_partitions(link) or table.is_needed(link, partition.span, limits):
+    if partition not in existing_partitions(connection) or table.is_needed(
+        connection, partition.span, cutoffs
+    ):
         return False
-    link.query("drop_partition", (partition.name,))
+    connection.query("drop_partition", (partition.name,))
     return True
 
 
-def _with_short_timeout(link: DbConnection, work: Callable[[], bool]) -> bool:
-    """Do it in a transaction of its own that waits for nobody: `LockTimeout`."""
-    link.query("begin")
+def _with_short_timeout(connection: DbConnection, change: Callable[[], bool]) -> bool:
+    """Make a change in a transaction of its own; `LockTimeout` if it would wait for long."""
+    connection.query("begin")
     try:
-        link.query("set_short_timeouts")
-        link.lock([("partitions",)])
-        is_done = work()
+        connection.query("set_short_timeouts")
+        connection.lock([("partitions",)])
+        is_done = change()
     except BaseException:
-        link.rollback()
+        connection.rollback()
         raise
-    link.commit()
+    connection.commit()
     return is_done
 
 
 # ── what is left to the purge by rows ────────────────────────────────────────────────────────────
 
 
-def first_left_to_drops(
-    partitions: Iterable[Partition], kept: set[Partition], tables: Sequence[str]
+def dropped_since(
+    partitions: Iterable[Partition], needed: set[Partition], tables: Sequence[str]
 ) -> Micros | None:
-    """Return since when rows of these tables go by drops. Older ones go one by one."""
-    lows = [p.span.low for p in partitions if p.table in tables and p not in kept]
+    """Return the time since which rows of these tables go by drops; older rows go one by one."""
+    lows = [p.span.low for p in partitions if p.table in tables and p not in needed]
     return min(lows, default=None)

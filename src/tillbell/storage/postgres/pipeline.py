@@ -1,9 +1,10 @@
-"""A burst: statements of one transaction that are sent without waiting for each other's answers.
+"""A pipeline: statements of one transaction that are sent without waiting for each other's results.
 
-The pipeline mode of PostgreSQL's protocol (libpq, chapter "Pipeline Mode"), on libpq's own calls.
-Each wait for the server gives Python's lock away and must get it back from a busy event loop, so a
-commit of a dozen statements waits twice instead of twelve times. An answer that is looked at makes
-us wait for all that were sent until then. One that failed fails all after it, and the commit.
+It is the pipeline mode of PostgreSQL's protocol (libpq, chapter "Pipeline Mode"), on libpq's own
+calls. Each wait for the server releases Python's lock and must get it back from a busy event loop,
+so a commit of a dozen statements waits twice instead of twelve times. Reading a result waits for
+all statements that were sent until then. A statement that fails also fails all after it, and the
+commit.
 """
 
 from __future__ import annotations
@@ -31,28 +32,29 @@ _READABLE = select.POLLIN | select.POLLERR | select.POLLHUP
 
 
 class PipelineResult:
-    """What the server says to one statement. To look at it is to wait for it."""
+    """The result of one statement. Reading it waits for the server."""
 
-    def __init__(self, burst: Pipeline, transformer: abc.Transformer) -> None:
-        self._pipeline = burst
+    def __init__(self, pipeline: Pipeline, transformer: abc.Transformer) -> None:
+        self._pipeline = pipeline
         self._transformer = transformer
         self.result: PGresult | None = None
 
     @property
     def rowcount(self) -> int:
         """How many rows changed."""
-        return self._waited_for().command_tuples or 0
+        return self._wait().command_tuples or 0
 
     def fetchall(self) -> list[Row]:
         """Return the rows."""
-        self._transformer.set_pgresult(self._waited_for())
-        found: list[Row] = self._transformer.load_rows(0, self._waited_for().ntuples, tuple)
-        return found
+        result = self._wait()
+        self._transformer.set_pgresult(result)
+        rows: list[Row] = self._transformer.load_rows(0, result.ntuples, tuple)
+        return rows
 
-    def _waited_for(self) -> PGresult:
+    def _wait(self) -> PGresult:
         if self.result is None:
             self._pipeline.sync()
-        assert self.result is not None, "an exchange brings all answers, or raises"
+        assert self.result is not None, "a sync brings all results, or raises"
         return self.result
 
 
@@ -62,20 +64,24 @@ class _Statement(NamedTuple):
 
 
 class _SentStatement(NamedTuple):
-    """What the server was asked: to run a statement, or (no answer) to prepare it."""
+    """A request to run a statement, or (without result) to prepare it."""
 
     statement: _Statement
-    answer: PipelineResult | None = None
+    result: PipelineResult | None = None
 
 
 class Pipeline:
-    """The bursts of one connection, one at a time. The connection must be ours alone."""
+    """The pipeline of one connection, opened for one transaction after another.
 
-    def __init__(self, connection: psycopg.Connection[Any], patience_s: float) -> None:
+    No pooler may stand between, because statements stay prepared. A wait for the server raises
+    `OperationalError` after `timeout_s`.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], timeout_s: float) -> None:
         self._pg: PGconn = connection.pgconn
         self._transformer = Transformer(connection)
-        self._patience_s = patience_s
-        self._names: dict[_Statement, bytes] = {}  # of what the server has prepared, or will have
+        self._timeout_s = timeout_s
+        self._names: dict[_Statement, bytes] = {}  # of statements that are or will be prepared
         self._numbers = itertools.count()
         self._sent: deque[_SentStatement] = deque()
         self._socket = -1
@@ -84,16 +90,16 @@ class Pipeline:
         self.is_broken = False
 
     def open(self) -> None:
-        """Begin. `OperationalError` if the server has gone away since the last one."""
+        """Open it; `OperationalError` if the server has ended the connection in the meantime."""
         self._socket, self._poll = self._pg.socket, select.poll()
         self._poll.register(self._socket, select.POLLIN)
-        while self._poll.poll(0):  # nobody asked: it says that it ends
+        while self._poll.poll(0):  # we asked nothing: the server says that it ends the connection
             self._pg.consume_input()
         self._pg.enter_pipeline_mode()
         self.is_open = True
 
     def send(self, text: str, bindings: Sequence[Any]) -> PipelineResult:
-        """Send a statement."""
+        """Send a statement, and prepare it before if it is new."""
         types, values, formats = _encoded(bindings)
         statement = _Statement(text, types)
         name = self._names.get(statement)
@@ -102,48 +108,48 @@ class Pipeline:
             self._pg.send_prepare(name, text.encode(), types)
             self._sent.append(_SentStatement(statement))
         self._pg.send_query_prepared(name, values, formats, pq.Format.BINARY)
-        answer = PipelineResult(self, self._transformer)
-        self._sent.append(_SentStatement(statement, answer))
-        return answer
+        result = PipelineResult(self, self._transformer)
+        self._sent.append(_SentStatement(statement, result))
+        return result
 
     def query_each(self, text: str, bindings: Sequence[Sequence[Any]]) -> list[PipelineResult]:
-        """Send a statement that is alone, once for each, and wait for the answers."""
+        """Run a statement outside a transaction, once for each row of bindings, and wait."""
         self.open()
         try:
-            answers = [self.send(text, row) for row in bindings]
+            results = [self.send(text, row) for row in bindings]
             self.sync()
         finally:
             self.close()
-        return answers
+        return results
 
     def sync(self) -> None:
-        """Wait for all that were sent; raise what the first of them that failed says."""
-        self.is_broken = True  # unless it comes to its end
+        """Wait for the results of all sent statements; raise the first error among them."""
+        self.is_broken = True  # until all results are here
         self._pg.pipeline_sync()
-        deadline = _monotonic() + self._patience_s
+        deadline = _monotonic() + self._timeout_s
         failed: PGresult | None = None
         while (result := self._next(deadline)) is None or (
             result.status != pq.ExecStatus.PIPELINE_SYNC
         ):
-            if result is None:  # the end of one answer
+            if result is None:  # the end of one statement's results
                 continue
             sent = self._sent.popleft()
-            if sent.answer is not None:
-                sent.answer.result = result
+            if sent.result is not None:
+                sent.result.result = result
             if result.status in _FAILED:
                 failed = failed or result
-                if sent.answer is None or failed is result:  # perhaps it is not prepared any more
+                if sent.result is None or failed is result:  # perhaps it is not prepared any more
                     self._names.pop(sent.statement, None)
         self.is_broken = False
         if failed is not None:
             raise errors.error_from_result(failed)
 
     def close(self) -> None:
-        """End, if it has begun. What was not waited for is done; whether it failed is not asked."""
+        """Close it if it is open. Statements still under way are run, and their errors ignored."""
         if self.is_open and self._sent and not self.is_broken:
-            with suppress(psycopg.Error):  # whoever gives up does so because of it, or in spite
+            with suppress(psycopg.Error):  # the caller gives the transaction up in any case
                 self.sync()
-        if self.is_open and not self.is_broken:  # with that nothing can be done any more
+        if self.is_open and not self.is_broken:  # a broken connection cannot leave the mode
             self.is_open = False
             self._pg.exit_pipeline_mode()
 
@@ -152,10 +158,10 @@ class Pipeline:
         while self._pg.is_busy():
             unsent = self._pg.flush()
             self._poll.modify(self._socket, select.POLLIN | (select.POLLOUT if unsent else 0))
-            left_s = deadline - _monotonic()
-            events = self._poll.poll(max(left_s, 0) * 1_000)
+            remaining_s = deadline - _monotonic()
+            events = self._poll.poll(max(remaining_s, 0) * 1_000)
             if not events:
-                raise psycopg.OperationalError(f"no answer for {self._patience_s:g} s")
+                raise psycopg.OperationalError(f"no answer for {self._timeout_s:g} s")
             if events[0][1] & _READABLE:
                 self._pg.consume_input()
         if self._pg.status == pq.ConnStatus.BAD:
@@ -176,38 +182,38 @@ def _encoded(
 
 
 class _Encoder(NamedTuple):
-    """How values of a type are sent; 0: of the type that the statement wants."""
+    """How values of a type are sent."""
 
-    oid: int
+    oid: int  # 0: the type that the statement expects
     format: pq.Format
     write: Callable[[Any], bytes | None]
 
 
-def _as_it_is(value: bytes | None) -> bytes | None:
+def _unchanged(value: bytes | None) -> bytes | None:
     return value
 
 
 def _text(value: str) -> bytes:
-    return value.replace("\0", "\ufffd").encode()  # PostgreSQL knows no NUL
+    return value.replace("\0", "\ufffd").encode()  # PostgreSQL accepts no NUL in texts
 
 
 _ENCODERS: dict[type, _Encoder] = {
-    type(None): _Encoder(0, pq.Format.TEXT, _as_it_is),
+    type(None): _Encoder(0, pq.Format.TEXT, _unchanged),
     str: _Encoder(0, pq.Format.TEXT, _text),
     int: _Encoder(20, pq.Format.BINARY, struct.Struct(">q").pack),
-    bytes: _Encoder(17, pq.Format.BINARY, _as_it_is),
+    bytes: _Encoder(17, pq.Format.BINARY, _unchanged),
     **{
-        kind: _Encoder(oid, pq.Format.BINARY, _as_it_is)
+        kind: _Encoder(oid, pq.Format.BINARY, _unchanged)
         for kind, (_, oid) in binary_arrays.OIDS.items()
     },
 }
 
 
 def _encoder(kind: type) -> _Encoder:
-    found = _ENCODERS.get(kind)
-    if found is None:
-        found = _ENCODERS[kind] = _inherited(kind)
-    return found
+    encoder = _ENCODERS.get(kind)
+    if encoder is None:
+        encoder = _ENCODERS[kind] = _inherited(kind)
+    return encoder
 
 
 def _inherited(kind: type) -> _Encoder:

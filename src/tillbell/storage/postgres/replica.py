@@ -1,8 +1,8 @@
-"""Lists from a replica: what only shows history need not be asked of the server that decides.
+"""Lists from a replica, so that the primary has less to do.
 
-A replica lags, so it is asked for nothing that a decision rests on. While it does not answer, has
-not got this version's tables yet, or is far behind, the primary is asked instead. How far behind it
-is, the processes' signs of life say: one is stored each second, and comes to it like all else.
+A replica lags behind, so no decision may rest on what it says. The primary is read instead while
+the replica does not answer, does not have the tables of this version yet, or lags too far behind.
+Its lag is the age of the last heartbeat it has: the processes store one each second.
 """
 
 from __future__ import annotations
@@ -21,75 +21,77 @@ from tillbell.storage.session.migrate import is_behind
 
 P = ParamSpec("P")
 T = TypeVar("T")
-LINKS = 2
+CONNECTIONS = 2
 READ_TIMEOUT_S = 5.0  # for one list
-RETRY_AFTER_S = 10.0  # after which a replica that did not answer is asked again
-CHECK_EVERY_S = 5.0  # from one look at how far behind it is to the next
+RETRY_AFTER_S = 10.0  # after the replica has failed
+CHECK_EVERY_S = 5.0  # of its lag
 LAG_MAX: Micros = 30 * SECOND
 
 
 class ReplicaReadPool(ReadPool):
-    """Reads on a replica; on the primary while the replica is away.
+    """Reads on a replica, or on the primary while the replica is unavailable.
 
-    One read at a time finds out whether it is back; the others do not wait for it.
+    One read at a time tries whether it is back; the others do not wait for it.
     """
 
     def __init__(
         self, connect: Callable[[], DbConnection], primary: ReadPool, clock: Clock
     ) -> None:
-        super().__init__(lambda: _checked(connect()), LINKS, connects_now=False)
+        super().__init__(lambda: _checked(connect()), CONNECTIONS, connects_now=False)
         self._primary = primary
         self._clock = clock
-        self._again_at_s: float | None = None  # None: it answered
-        self._look_at_s = 0.0
+        self._retry_at_s: float | None = None  # None: it is available
+        self._check_at_s = 0.0
 
     async def read(
         self, query: Callable[Concatenate[DbReader, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Call `query(db, …)` on a thread, with a connection to the replica or the primary."""
-        if self._may_be_asked():
+        if self._may_be_read():
             try:
-                result = await asyncio.wait_for(self._ask(query, *args, **kwargs), READ_TIMEOUT_S)
+                result = await asyncio.wait_for(
+                    self._read_replica(query, *args, **kwargs), READ_TIMEOUT_S
+                )
             except ConcurrentWrite:  # the primary deleted rows that only this read looked at
                 pass
             except TimeoutError:
-                self._note_away(f"No answer for {READ_TIMEOUT_S:g} s.")
+                self._note_unavailable(f"No answer for {READ_TIMEOUT_S:g} s.")
             except StoreUnavailable as error:
-                self._note_away(str(error))
+                self._note_unavailable(str(error))
             else:
-                self._note_back()
+                self._note_available()
                 return result
         return await self._primary.read(query, *args, **kwargs)
 
-    async def _ask(
+    async def _read_replica(
         self, query: Callable[Concatenate[DbReader, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         now_s = self._clock.monotonic()
-        if now_s >= self._look_at_s:
-            behind = self._clock.now() - await super().read(_last_heartbeat)
-            if behind > LAG_MAX:
-                raise StoreUnavailable(f"It is {behind // SECOND} s behind.")
-            self._look_at_s = now_s + CHECK_EVERY_S
+        if now_s >= self._check_at_s:
+            lag = self._clock.now() - await super().read(_last_heartbeat)
+            if lag > LAG_MAX:
+                raise StoreUnavailable(f"It is {lag // SECOND} s behind.")
+            self._check_at_s = now_s + CHECK_EVERY_S
         return await super().read(query, *args, **kwargs)
 
-    def _may_be_asked(self) -> bool:
-        if self._again_at_s is None:
+    def _may_be_read(self) -> bool:
+        if self._retry_at_s is None:
             return True
         now_s = self._clock.monotonic()
-        if now_s < self._again_at_s:
+        if now_s < self._retry_at_s:
             return False
-        self._again_at_s = now_s + RETRY_AFTER_S
+        self._retry_at_s = now_s + RETRY_AFTER_S
         return True
 
-    def _note_away(self, why: str) -> None:
-        if self._again_at_s is None:
+    def _note_unavailable(self, why: str) -> None:
+        if self._retry_at_s is None:
             log_event("replica.unavailable", error=why)
-        self._again_at_s = self._clock.monotonic() + RETRY_AFTER_S
+        self._retry_at_s = self._clock.monotonic() + RETRY_AFTER_S
 
-    def _note_back(self) -> None:
-        if self._again_at_s is not None:
+    def _note_available(self) -> None:
+        if self._retry_at_s is not None:
             log_event("replica.available")
-        self._again_at_s = None
+        self._retry_at_s = None
 
 
 class ReplicaLists(ListMethods):
@@ -104,13 +106,13 @@ def _last_heartbeat(db: DbReader) -> Micros:
     return int(at)
 
 
-def _checked(link: DbConnection) -> DbConnection:
-    """Return a link to a replica that has this version's tables; else `StoreUnavailable`."""
+def _checked(connection: DbConnection) -> DbConnection:
+    """Return a connection to a replica with the tables of this version; else `StoreUnavailable`."""
     try:
-        if not is_behind(link, "postgres"):
-            return link
+        if not is_behind(connection, "postgres"):
+            return connection
     except BaseException:
-        link.close()
+        connection.close()
         raise
-    link.close()
+    connection.close()
     raise StoreUnavailable("It has not got the tables of this version.")

@@ -1,4 +1,4 @@
-"""The rotation of history: what of the purge a database with partitions does by dropping them."""
+"""The rotation of partitions, which does most of the purge by dropping tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tillbell.storage.session.transaction import DbTransaction
 
 T = TypeVar("T")
 FAILED_AT_ONCE = 500
-_BODIES = next(cut for cut in PARTITIONED_TABLES if cut.table == "bodies")
+_BODIES = next(table for table in PARTITIONED_TABLES if table.name == "bodies")
 _HISTORY = ("attempts", "deliveries", "messages")
 
 
@@ -37,45 +37,51 @@ def fail_deliveries_without_body(db: DbTransaction, span: DaySpan, now: Micros, 
 
 
 class RotationMethods(StoreMethods):
-    """`Database.rotate`, and the purges by rows, which leave alone what drops will take.
+    """`Database.rotate`, and the purges by rows, which leave to the drops what these will delete.
 
-    Rows that a drop will take may grow older than is asked for, by one partition's time.
+    Rows that a drop will delete may become older than was asked for, by the days of a partition.
     """
 
     _connect: Callable[[], DbConnection]
     partition_days: int
 
     def __init__(self) -> None:
-        self._made: list[Partition] = []  # as of the last rotation of this process
-        self._kept: set[Partition] = set()
+        # As of the last rotation of this process: all partitions, and expired ones still in need.
+        self._partitions: list[Partition] = []
+        self._needed: set[Partition] = set()
 
-    def make_partitions(self, link: DbConnection, now: Micros) -> partitions.PartitionChanges:
-        """Make room for what comes."""
+    def make_partitions(self, connection: DbConnection, now: Micros) -> partitions.PartitionChanges:
+        """Create the partitions of the days to come."""
         return partitions.make(
-            link, DaySpan(now, now + partitions.AHEAD), self.partition_days * DAY
+            connection, DaySpan(now, now + partitions.AHEAD), self.partition_days * DAY
         )
 
     async def rotate(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros
     ) -> RotationReport:
-        limits = PartitionCutoffs(bodies_before, history_before, now)
-        made = await self._with_link(lambda link: self.make_partitions(link, now))
+        cutoffs = PartitionCutoffs(bodies_before, history_before, now)
+        created = await self._with_connection(lambda c: self.make_partitions(c, now))
         for partition in partitions.expired_partitions(
-            await self._with_link(partitions.existing_partitions), _BODIES, limits
+            await self._with_connection(partitions.existing_partitions), _BODIES, cutoffs
         ):
             while await fail_deliveries_without_body(self, partition.span, now, FAILED_AT_ONCE):
                 pass
-        dropped, self._kept = await self._with_link(lambda link: partitions.drop(link, limits))
-        self._made = await self._with_link(partitions.existing_partitions)
-        return RotationReport(tuple(made.done), tuple(dropped.done), (*made.busy, *dropped.busy))
+        dropped, self._needed = await self._with_connection(lambda c: partitions.drop(c, cutoffs))
+        self._partitions = await self._with_connection(partitions.existing_partitions)
+        return RotationReport(
+            made=tuple(created.done),
+            dropped=tuple(dropped.done),
+            busy=(*created.busy, *dropped.busy),
+        )
 
-    async def _with_link(self, work: Callable[[DbConnection], T]) -> T:
-        """Do it on a link of its own: the writer's has others waiting for it."""
-        return await asyncio.get_running_loop().run_in_executor(None, self._on_link, work)
+    async def _with_connection(self, use: Callable[[DbConnection], T]) -> T:
+        """Use a connection of its own, because writes wait for the writer's."""
 
-    def _on_link(self, work: Callable[[DbConnection], T]) -> T:
-        with contextlib.closing(self._connect()) as link:
-            return work(link)
+        def run() -> T:
+            with contextlib.closing(self._connect()) as connection:
+                return use(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(None, run)
 
     # ── by rows ──────────────────────────────────────────────────────────────────────────────────
 
@@ -100,5 +106,5 @@ class RotationMethods(StoreMethods):
         )
 
     def _up_to(self, before: Micros, *tables: str) -> Micros:
-        first = partitions.first_left_to_drops(self._made, self._kept, tables)
+        first = partitions.dropped_since(self._partitions, self._needed, tables)
         return before if first is None else min(before, first)
