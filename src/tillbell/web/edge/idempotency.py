@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -21,7 +22,7 @@ from tillbell.app import Gateway
 from tillbell.errors import ConflictError, Malformed
 from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.storage.session.idempotency import RequestKey, carrying
-from tillbell.web.edge.asgi_types import App, HttpAnswer, Receive, Scope, Send, send_answer
+from tillbell.web.edge.asgi_types import HttpAnswer
 from tillbell.web.edge.auth import Principal
 
 KEY_MAX = 256
@@ -54,17 +55,19 @@ def idempotency_name(principal: Principal, method: str, path: str, key: bytes) -
 
 
 class IdempotentAnswers:
-    """Repeats answers in front of an application."""
+    """Stores the answers to requests with an idempotency key, and repeats them."""
 
-    def __init__(self, app: App, gateway: Gateway) -> None:
-        self._app = app
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._running: set[str] = set()
 
-    async def __call__(
-        self, use: IdempotencyUse, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        """Serve a request that carries an idempotency key."""
+    async def answer(
+        self, use: IdempotencyUse, handle: Callable[[], Awaitable[HttpAnswer]]
+    ) -> HttpAnswer:
+        """Return the stored answer, or else that of `handle`, which is stored.
+
+        `ConflictError` if the key was used with another request or is in use.
+        """
         if use.key in self._running:
             raise ConflictError(
                 "A request with this Idempotency-Key is still running; try again later.",
@@ -72,12 +75,9 @@ class IdempotentAnswers:
             )
         self._running.add(use.key)
         try:
-            answer = await self._find_answer(use)
-            if answer is None:
-                answer = await self._run(use, scope, receive, send)
+            return await self._find_answer(use) or await self._run(use, handle)
         finally:
             self._running.discard(use.key)
-        await send_answer(send, answer)
 
     async def _find_answer(self, use: IdempotencyUse) -> HttpAnswer | None:
         earlier = await self._gateway.database.idempotent_answer(use.key)
@@ -101,29 +101,14 @@ class IdempotentAnswers:
         return HttpAnswer(stored.status, headers, stored.body)
 
     async def _run(
-        self, use: IdempotencyUse, scope: Scope, receive: Receive, send: Send
+        self, use: IdempotencyUse, handle: Callable[[], Awaitable[HttpAnswer]]
     ) -> HttpAnswer:
-        collected = HttpAnswer(0, [], b"")
-
-        async def collect(event: Scope) -> None:
-            nonlocal collected
-            if event["type"] == "http.response.start":
-                collected = HttpAnswer(event["status"], list(event.get("headers", ())), b"")
-            else:
-                body = collected.body + event.get("body", b"")
-                collected = collected._replace(body=body)
-
         key = RequestKey(use, self._gateway.clock.now())
-        try:
-            with carrying(key):
-                await self._app(scope, receive, collect)
-        except Exception:
-            # A bug. The framework has answered 500 and raised it again for the server's log.
-            await send_answer(send, collected)
-            raise
-        if collected.status < _SERVER_ERROR and not key.was_used_before:
-            await self._store_answer(use, collected)
-        return collected
+        with carrying(key):
+            answer = await handle()
+        if answer.status < _SERVER_ERROR and not key.was_used_before:
+            await self._store_answer(use, answer)
+        return answer
 
     async def _store_answer(self, use: IdempotencyUse, answer: HttpAnswer) -> None:
         packed = base64.b85encode(_encode(_StoredAnswer(*answer))).decode()
