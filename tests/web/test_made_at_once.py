@@ -31,3 +31,14 @@ def test_it_is_made_once_and_nobody_is_refused(
 
     assert Counter(answer.status_code for answer in answers) == {201: 1, 200: AT_ONCE - 1}
     assert len({answer.json().get("id", answer.json().get("name")) for answer in answers}) == 1
+
+
+def test_an_application_made_beside_its_first_message_has_all_that_was_asked_for(
+    site: Site,
+) -> None:
+    asked = {"name": "shop", "uid": "beside", "metadata": {"a": "b"}, "checkSchemas": True}
+    body = {"eventType": "order.paid", "payload": {}, "application": asked}
+    site.http.post("/app/beside/msg", json=body)
+
+    application = site.http.get("/app/beside").json()
+    assert asked.items() <= application.items()

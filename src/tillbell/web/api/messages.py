@@ -40,7 +40,8 @@ from tillbell.web.api.tasks import TaskOut
 class MessageIn(In):
     """A message to publish. Its payload is stored and sent byte for byte."""
 
-    event_type: Name
+    # For the OpenAPI document; `MessageCreateBody` decodes it. A test compares the two.
+    event_type: Annotated[str, Field(pattern=r"^[a-zA-Z0-9\-_./:]+$", min_length=1, max_length=256)]
     payload: dict[str, Any]
     event_id: Name | None = Field(
         default=None, description="Your own id. Using it twice is refused with 409."

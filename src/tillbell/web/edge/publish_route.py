@@ -25,7 +25,7 @@ from tillbell.errors import (
 )
 from tillbell.model.messages import Message
 from tillbell.rules.delivery import payload as rules
-from tillbell.rules.delivery.selectors import check_event_type, check_labels
+from tillbell.rules.delivery.selectors import MESSAGE_CHANNELS_MAX, check_event_type, check_labels
 from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.web.edge.asgi_types import HttpAnswer, Scope, header
 from tillbell.web.edge.auth import ApiRequest, Principal
@@ -34,7 +34,6 @@ from tillbell.web.edge.paths import BASE
 
 PREFIX = f"{BASE}/app/"
 SUFFIX = "/msg"
-CHANNELS_MAX = 5
 TAGS_MAX = 10
 _JSON = (b"content-type", b"application/json")
 
@@ -47,10 +46,11 @@ class ApplicationDraft(msgspec.Struct):
     rateLimit: int | None = None  # noqa: N815 - the wire's name
     throttleRate: int | None = None  # noqa: N815 - the wire's name
     metadata: dict[str, str] | None = None
+    checkSchemas: bool = False  # noqa: N815 - the wire's name
 
 
 class MessageCreateBody(msgspec.Struct):
-    """The request body; names are the wire's."""
+    """The request body; names are the wire's. `MessageIn` is its description for OpenAPI."""
 
     eventType: str  # noqa: N815
     payload: msgspec.Raw
@@ -196,7 +196,9 @@ def _check(message: MessageCreateBody, payload: bytes) -> list[Problem]:
         if value is not None and not 0 < len(value) <= limit:
             problems.append(Problem(("body", name), f"1 to {limit} characters", "length"))
     if message.channels:
-        problems += check_labels(message.channels, ("body", "channels"), at_most=CHANNELS_MAX)
+        problems += check_labels(
+            message.channels, ("body", "channels"), at_most=MESSAGE_CHANNELS_MAX
+        )
     if message.tags:
         problems += check_labels(message.tags, ("body", "tags"), at_most=TAGS_MAX)
     return problems
