@@ -101,7 +101,7 @@ class Publisher:
         if view is None:
             raise NotFound
         receipt = await self.publish_for(view, draft)
-        assert isinstance(receipt, PublishReceipt)  # without a key nothing is a repetition
+        assert isinstance(receipt, PublishReceipt)  # no idempotency key was given
         return receipt.message
 
     async def publish_for(

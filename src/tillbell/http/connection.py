@@ -42,11 +42,11 @@ _TOO_LONG = f"The head of the answer is longer than {HEAD_MAX} bytes or {HEAD_LI
 class ConnectionOwner(Protocol):
     """What a connection reports to: the pool."""
 
-    def connection_idle(self, wire: HttpConnection) -> None:
+    def connection_idle(self, connection: HttpConnection) -> None:
         """Take note that it is free for another exchange."""
         ...
 
-    def connection_closed(self, wire: HttpConnection) -> None:
+    def connection_closed(self, connection: HttpConnection) -> None:
         """Take note that it is closed and its descriptor free."""
         ...
 
