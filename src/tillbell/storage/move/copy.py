@@ -1,12 +1,13 @@
 """The copying of a move: table by table in the order of keys, batch by batch.
 
-A batch and the note of how far it came are one commit of the target, and the note is only taken
-where the last one stood: whatever is killed, and whoever goes on, no row is written twice.
+A batch and the position it came to are stored in one commit of the target, and only if the
+position is still the one before. So no row is written twice, whatever is killed and whoever goes
+on.
 
-**Money goes the way it came.** Transactions are begun without steps; then steps and effects follow
-in turn, through the same triggers that guard every other write. There is no door past them for a
-move, which anybody else could find open; and that the rows pass is a proof of its own: no gap, no
-effect without its step, no refund above what was captured.
+**Money passes the same triggers as every other write.** Transactions are written without
+transitions first; then transitions and effects follow, in order. A move has no way around the
+triggers, so nobody else has one, and rows that pass are consistent: no gap, no effect without its
+transition, no refund above what was captured.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from tillbell.storage.session.connection import ConcurrentWrite, DbConnection, R
 from tillbell.storage.session.transaction import Fault
 
 BATCH_BYTES = 8 * 2**20
-_SEQUENCE, _EFFECT_SEQUENCE = 2, 3  # where they are in their rows
+_SEQUENCE, _EFFECT_SEQUENCE = 2, 3  # their columns
 
 Put = Callable[[list[Row]], object]
 
 
 class CopyStage(NamedTuple):
-    """One part of the way: what is read, and what is done with it."""
+    """One part of the copy: a table, and how its rows are written."""
 
     name: str
     table: Table
@@ -36,43 +37,47 @@ class CopyStage(NamedTuple):
 
 
 class StoreCopy:
-    """One store on its way into another. `on_batch` is told the stage, and rows copied in all."""
+    """Copies one store into another. `on_batch` is called with the stage and all rows so far."""
 
     def __init__(
         self,
         source: DbConnection,
         target: DbConnection,
-        coming: IncomingMove,
+        position: IncomingMove,
         *,
         batch_rows: int,
         fault: Fault,
     ) -> None:
         self._source = source
         self._target = target
-        self._at = coming
+        self._position = position
         self._batch_rows = batch_rows
         self._fault = fault
         self.on_batch: Callable[[str, int], object] = lambda _stage, _copied: None
 
     @property
     def copied(self) -> int:
-        """How many rows are there; a transaction counts with its steps and effects as one."""
-        return self._at.copied
+        """How many rows are copied; a transaction counts as one with all that belongs to it."""
+        return self._position.copied
 
     def run(self) -> None:
-        """Copy what is not there yet."""
+        """Copy the rows that are not there yet."""
         stages = list(self._stages())
         names = [stage.name for stage in stages]
-        first = names.index(self._at.stage) if self._at.stage else 0
+        first = names.index(self._position.stage) if self._position.stage else 0
         for stage in stages[first:]:
-            after = tuple(json.loads(self._at.last_key)) if stage.name == self._at.stage else None
+            after = (
+                tuple(json.loads(self._position.last_key))
+                if stage.name == self._position.stage
+                else None
+            )
             for batch in batches(stage.table.pages(self._source, after), self._batch_rows):
                 self._copy(stage, batch)
 
     def _stages(self) -> Iterator[CopyStage]:
         for table, statement in PLAIN.items():
             yield CopyStage(table.name, table, self._plain(statement))
-        # A refund's parent must be there, and its credit: all payments go before what names them.
+        # Payments go first: a refund needs its payment, with its credit.
         yield CopyStage("payments", PAYMENTS, self._money)
         yield CopyStage("linked", LINKED, self._money)
 
@@ -82,11 +87,11 @@ class StoreCopy:
         self._target.query("begin")
         try:
             stage.put(batch)
-            self._note(stage.name, last_key, len(batch))
+            self._advance(stage.name, last_key, len(batch))
             self._fault("before commit")
             self._target.commit()
         except BaseException as error:
-            self._give_up()
+            self._roll_back()
             if isinstance(error, ConcurrentWrite):
                 raise Misconfigured(
                     f"The target holds rows of its own that stand in the way of {stage.name}. "
@@ -94,32 +99,35 @@ class StoreCopy:
                 ) from error
             raise
         self._fault("after commit")
-        self.on_batch(stage.name, self._at.copied)
+        self.on_batch(stage.name, self._position.copied)
 
-    def _note(self, stage: str, last_key: str, rows: int) -> None:
-        was = (self._at.id, self._at.stage, self._at.last_key)
-        noted = self._target.query("advance_incoming_move", (*was, stage, last_key, rows))
-        if not noted:
+    def _advance(self, stage: str, last_key: str, rows: int) -> None:
+        at = self._position
+        advanced = self._target.query(
+            "advance_incoming_move", (at.id, at.stage, at.last_key, stage, last_key, rows)
+        )
+        if not advanced:
             raise Misconfigured("Another process is moving this store; let it finish.")
-        self._at = self._at._replace(stage=stage, last_key=last_key, copied=noted[0][0])
+        ((copied,),) = advanced
+        self._position = at._replace(stage=stage, last_key=last_key, copied=copied)
 
-    def _give_up(self) -> None:
+    def _roll_back(self) -> None:
         if self._target.in_transaction:
             self._target.rollback()
 
-    # ── what a batch is written with ─────────────────────────────────────────────────────────────
+    # ── how a batch is written ───────────────────────────────────────────────────────────────────
 
     def _plain(self, statement: str) -> Put:
         return lambda batch: self._target.execute_bulk(statement, batch)
 
     def _money(self, batch: list[Row]) -> None:
-        """Begin transactions, then take them all one step further at a time."""
+        """Write transactions without transitions, then one transition of each after another."""
         self._target.execute_bulk("put_transaction", batch)
         ids = json.dumps([row[0] for row in batch])
-        steps = rows_by_key(self._source.query("move_steps_of", (ids,)), _SEQUENCE)
+        transitions = rows_by_key(self._source.query("move_steps_of", (ids,)), _SEQUENCE)
         effects = rows_by_key(self._source.query("move_effects_of", (ids,)), _EFFECT_SEQUENCE)
-        for sequence in sorted(steps):
-            self._target.execute_bulk("insert_transition", steps[sequence])
+        for sequence in sorted(transitions):
+            self._target.execute_bulk("insert_transition", transitions[sequence])
             if sequence in effects:
                 self._target.execute_bulk("insert_effect", effects[sequence])
 

@@ -1,8 +1,8 @@
-"""Where a store went to and came from: marks that keep two gateways from serving one store.
+"""Marks of a move in both stores: they keep two gateways from serving one store.
 
-A move (move.py) marks the source before its first row is copied, and the target with the same id.
-From then on neither is served; the target is, once all of it is there and proven. So at no moment
-can two gateways deliver the same messages, wherever the move is stopped.
+A move (mover.py) marks the source and the target with the same id before the first row is copied.
+From then on neither is served, until all rows are in the target and compared. So two gateways never
+deliver the same messages, wherever the move is stopped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tillbell.storage.sqlite.file_lock import FileLock
 
 
 class OutgoingMove(NamedTuple):
-    """The mark in the store that goes away."""
+    """The mark in the source of a move."""
 
     id: str
     target: str  # without password
@@ -31,7 +31,7 @@ class OutgoingMove(NamedTuple):
 
 
 class IncomingMove(NamedTuple):
-    """The mark in the store that it becomes, and how far it is."""
+    """The mark in the target of a move, and how far the copy is."""
 
     id: str
     source: str
@@ -43,17 +43,17 @@ class IncomingMove(NamedTuple):
 
 
 def outgoing_move(link: DbConnection) -> OutgoingMove | None:
-    """Return where this SQLite store went, if it did."""
+    """Return the mark of a SQLite store that was moved or is being moved."""
     return next((OutgoingMove(*row) for row in link.query("outgoing_move")), None)
 
 
 def incoming_move(link: DbConnection) -> IncomingMove | None:
-    """Return what came or comes into this PostgreSQL store, if anything did."""
+    """Return the mark of a PostgreSQL store into which another was moved or is being moved."""
     return next((IncomingMove(*row) for row in link.query("incoming_move")), None)
 
 
 def refuse_moved_store(link: DbConnection, path: Path) -> None:
-    """Keep a store that has gone, or is going, from being served: `Misconfigured`."""
+    """Raise `Misconfigured` if a store was moved or is being moved."""
     gone = outgoing_move(link)
     if gone is None:
         return
@@ -70,7 +70,7 @@ def refuse_moved_store(link: DbConnection, path: Path) -> None:
 
 
 def refuse_unfinished_move(link: DbConnection) -> None:
-    """Keep a store that is not all there from being served: `Misconfigured`."""
+    """Raise `Misconfigured` if a move into this store has not finished."""
     coming = incoming_move(link)
     if coming is not None and coming.finished_at is None:
         raise Misconfigured(
@@ -81,7 +81,7 @@ def refuse_unfinished_move(link: DbConnection) -> None:
 
 @contextlib.contextmanager
 def locked_data_file(path: Path) -> Iterator[None]:
-    """Keep every gateway off a store, or say that one is there: `Misconfigured`."""
+    """Keep every gateway from using a file; `Misconfigured` if one does."""
     if not path.is_file():
         raise Misconfigured(f"There is no database at {path}.")
     lock = FileLock(path)
@@ -92,10 +92,10 @@ def locked_data_file(path: Path) -> Iterator[None]:
 
 
 def cancel_move(path: Path, now: Micros, *, is_forced: bool) -> OutgoingMove:
-    """Make a store that was moved usable again; return where it had gone.
+    """Make a store that was moved usable again; return the mark it had.
 
-    `is_forced` if the move was finished: what happened since is in the other database only, and
-    what was delivered from there will be delivered again from here.
+    `is_forced` is needed if the move was finished. What happened since is in the other database
+    only, and what was delivered from there will be delivered again from here.
     """
     with locked_data_file(path), contextlib.closing(open_writer(path)) as source:
         migrate(source, "sqlite", now)
@@ -113,7 +113,7 @@ def cancel_move(path: Path, now: Micros, *, is_forced: bool) -> OutgoingMove:
 
 
 def day(at: Micros) -> str:
-    """Write an instant for people, to the minute.
+    """Write a time for people, to the minute.
 
     >>> day(0)
     '1970-01-01 00:00 UTC'

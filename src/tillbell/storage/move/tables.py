@@ -1,6 +1,6 @@
-"""The tables from end to end: how each is read in the order of its key, and written elsewhere.
+"""The tables of a move: how each is read in the order of its key, and written to the target.
 
-The order may be another one in each database; its end is always named by the last row's key.
+The databases may order keys differently. The next page always begins after the key of the last row.
 """
 
 from __future__ import annotations
@@ -14,37 +14,34 @@ Key = tuple[str | int, ...]
 
 
 class Table(NamedTuple):
-    """How one table is read.
-
-    `page` bounds what is in memory: rows of some tables are as long as a body may be.
-    """
+    """How one table is read. `page` limits the memory: in some tables a row holds a whole body."""
 
     name: str
-    read: str  # a statement: bound to a key and a number of rows
-    key: tuple[int, ...]  # where in a row its key is
+    read: str  # a statement, bound to a key and a number of rows
+    key: tuple[int, ...]  # the columns of the key
     start: Key  # sorts before every key
     page: int = 1_000
     form: tuple[str, ...] = ()  # of the statement
 
     def key_of(self, row: Row) -> Key:
         """Return a row's key."""
-        return tuple(row[place] for place in self.key)
+        return tuple(row[column] for column in self.key)
 
     def pages(self, link: DbConnection, after: Key | None = None) -> Iterator[list[Row]]:
         """Read all rows after a key, page by page."""
         after = self.start if after is None else after
-        while found := link.query(self.read, (*after, self.page), *self.form):
-            yield found
-            after = self.key_of(found[-1])
+        while rows := link.query(self.read, (*after, self.page), *self.form):
+            yield rows
+            after = self.key_of(rows[-1])
 
 
-WIDE = 64  # rows a page, of tables that hold bodies
+WIDE = 64  # rows of a page, in tables that hold bodies
 
 TRANSACTIONS = Table("transactions", "move_read_transactions", (1, 0), ("", ""), form=("all",))
 PAYMENTS = TRANSACTIONS._replace(form=("payments",))
 LINKED = TRANSACTIONS._replace(form=("linked",))  # refunds, chargebacks: they name a payment
 
-# Who is copied with its rows as they are, and by which statement.
+# Tables whose rows are copied as they are, and the statement that writes them.
 PLAIN = {
     Table("records", "move_read_records", (0, 1, 2), ("", "", "")): "move_put_records",
     Table("messages", "move_read_messages", (1, 0), ("", "")): "insert_message",
