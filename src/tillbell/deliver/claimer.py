@@ -59,10 +59,10 @@ class Claimer:
 
     def consider(self, lane: Lane) -> None:
         """Claim for a lane if something is due and it has room, else when something is due."""
-        now = self._clock.now()
         claim_at = lane.claimable_at()
         if claim_at is None:
             return
+        now = self._clock.now()
         if claim_at > now:
             self._consider_at(lane, claim_at)
         elif lane.id not in self._claimable and lane.claims_wanted(now):

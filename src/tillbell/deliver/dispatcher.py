@@ -120,11 +120,12 @@ class Dispatcher:
         """Put a claim of this process into its lane."""
         self._leases.add(claim)
         lane.ready.append(claim)
-        if self._is_stopping or not lane.allowed(self._clock.now()):
+        allowed = lane.allowed(self._clock.now())
+        if self._is_stopping or not allowed:
             self._release_ready(lane)
             self.on_claimable(lane)
         else:
-            self._start_attempts(lane)
+            self._start_up_to(lane, allowed)
 
     def _release_ready(self, lane: Lane) -> None:
         """Give the claims of a lane that may not send back to the store."""
@@ -137,9 +138,11 @@ class Dispatcher:
 
     def _start_attempts(self, lane: Lane) -> None:
         """Start as many attempts as the lane and the process have room for."""
-        if not lane.ready or self._is_stopping:
-            return
-        allowed = lane.allowed(self._clock.now())
+        if lane.ready and not self._is_stopping:
+            self._start_up_to(lane, lane.allowed(self._clock.now()))
+
+    def _start_up_to(self, lane: Lane, allowed: int) -> None:
+        """Start attempts until so many run, or no slot is free; then the lane waits for one."""
         while lane.ready and lane.in_flight < allowed and lane.pace_alarm is None:
             if self._in_flight >= self._in_flight_max:
                 self._waiting.add(lane.app_id, lane.id)
