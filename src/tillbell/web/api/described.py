@@ -1,7 +1,7 @@
-"""Routes that are served in front of the framework, described as its own are.
+"""Routes that are served in front of the framework, described for the OpenAPI document.
 
-Never mounted: `web/edge/router.py` sends message creation to `web/edge/publish_route.py`. What is
-here gives it its place in the OpenAPI document and in the table of who may do what.
+They are never called: `web/edge/api_middleware.py` sends message creation to
+`web/edge/publish_route.py`. The test of access rights reads them too.
 """
 
 from __future__ import annotations
@@ -30,4 +30,4 @@ async def create_message(
     with_content: Annotated[bool, Query()] = True,
     idempotency_key: Annotated[str | None, Header(max_length=258)] = None,
 ) -> None:
-    """Publish a message: stored with all its deliveries before this answers."""
+    """Publish a message. The answer is sent when it and all its deliveries are stored."""

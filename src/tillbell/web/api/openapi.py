@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document: every route, every status, and what we send (`webhooks`)."""
+"""The OpenAPI 3.1 document: every route, every status, and the webhooks that we send."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _TEXT = {
     400: "The request cannot be read.",
     401: "No valid API key.",
     403: "The key may not do this.",
-    404: "There is no such thing, for this key.",
-    409: "It is taken, or the idempotency key was used otherwise.",
+    404: "It does not exist, or not for this key.",
+    409: "It is taken, or the idempotency key was used with another request.",
     413: "The body is too large.",
     422: "The request breaks a rule; `detail` says where.",
     429: "Too many requests; `Retry-After` says when to try again.",
-    431: "The request's line and headers are too large; there is no body, and the connection ends.",
+    431: "The request line and headers are too large. No body; the connection is closed.",
     503: "Try again; a repeat is safe.",
 }
 
 
 def make_document(api: FastAPI, described: list[Any]) -> Doc:
-    """Write the document of the API and of the routes described besides."""
+    """Write the document of the API's routes and of those in `described`."""
     document = get_openapi(
         title="Tillbell",
         version=__version__,
@@ -57,8 +57,8 @@ def make_document(api: FastAPI, described: list[Any]) -> Doc:
 
 
 def _schemas_of(model: Any) -> Doc:
-    shown = model.model_json_schema(ref_template=_REF)
-    return {**shown.pop("$defs", {}), model.__name__: shown}
+    schema = model.model_json_schema(ref_template=_REF)
+    return {**schema.pop("$defs", {}), model.__name__: schema}
 
 
 def _operations(document: Doc) -> Iterator[tuple[str, str, Doc]]:
@@ -81,7 +81,7 @@ def _complete(path: str, method: str, operation: Doc) -> None:
 
 
 def _statuses(path: str, method: str, *, has_body: bool) -> list[int]:
-    """Say which refusals can happen. Any request may carry a body that is too large."""
+    """Return the errors that are possible. Any request may have a body that is too large."""
     statuses = [400, 401, 403, 413, 422, 429, 431, 503]
     if "{" in path or has_body:
         statuses.append(404)
@@ -91,7 +91,7 @@ def _statuses(path: str, method: str, *, has_body: bool) -> list[int]:
 
 
 def _response(status: int) -> Doc:
-    if status == 431:  # said before there is a request that could be answered
+    if status == 431:  # sent by the server, without a body, before the request is complete
         return {"description": _TEXT[status]}
     name, media = (
         ("InvalidOut", "application/json")

@@ -80,13 +80,13 @@ def openapi_document() -> dict[str, Any]:
 
 
 def _openapi(_: Request) -> Response:
-    """Show the document. A plain function, so that the framework runs it on another thread."""
+    """Return the document. A plain function, so that the framework runs it on another thread."""
     return Response(_document(), media_type="application/json")
 
 
 @functools.cache
 def _document() -> bytes:
-    """Write it when first asked for: it takes as long as everything else of a start together."""
+    """Write the document when it is first asked for: it takes as long as the rest of a start."""
     return msgspec.json.encode(openapi_document())
 
 
@@ -99,6 +99,6 @@ def _routed() -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    # Taken over one by one: an included router would be asked first, then its routes again.
+    # Not `include_router`, which would match each path twice: the router, then its routes.
     api.router.routes += [route for router in ROUTERS for route in router.routes]
     return api

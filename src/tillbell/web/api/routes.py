@@ -1,10 +1,9 @@
-"""What every REST route declares and is given.
+"""What REST routes share: access, and the values that they depend on.
 
-A route without a guard cannot be served: `web/api` is built from routers whose every route
-names its `Access`, and a test walks them all with every kind of key.
+Every route declares its `Access` (`guard`); a test asks all of them with every kind of key.
 
-What routes are given is `async` even where it waits for nothing: the framework would run a
-plain function on another thread, for ten times the cost.
+Dependencies are `async` even if they wait for nothing: the framework would run a plain function
+on another thread, for ten times the cost.
 """
 
 from __future__ import annotations
@@ -34,29 +33,29 @@ AttemptId = Annotated[str, Path(pattern=UID, max_length=256)]
 
 
 def resource(path: str, tag: str) -> APIRouter:
-    """Begin a resource: its routes are found under `/api/v1` and this path."""
+    """Return the router of a resource, whose routes are under `/api/v1` and this path."""
     return APIRouter(
         prefix=f"{BASE}{path}",
         tags=[tag],
         generate_unique_id_function=operation_id,
-        strict_content_type=False,  # keys are sent as headers: no browser adds them by itself
+        strict_content_type=False,  # safe: no browser adds an API key by itself
     )
 
 
 def operation_id(route: APIRoute) -> str:
     """Name an operation: `endpoint.list`, `message-attempt.resend`."""
-    named = str(route.tags[0]).lower().replace(" ", "-")
-    return f"{named}.{route.name.rstrip('_').replace('_', '-')}"
+    tag = str(route.tags[0]).lower().replace(" ", "-")
+    return f"{tag}.{route.name.rstrip('_').replace('_', '-')}"
 
 
 class RouteGuard:
-    """Lets a request pass to a route, or raises."""
+    """Checks whether a key may use a route."""
 
     def __init__(self, access: Access) -> None:
         self.access = access
 
     async def __call__(self, request: Request) -> None:
-        """Check the key's rights, then that the application exists for it."""
+        """Raise `Forbidden` without the right, `NotFound` if there is no such application."""
         principal: Principal = request.scope[PRINCIPAL]
         principal.require(self.access)
         if self.access.tenant is Tenant.APPLICATION:
@@ -70,17 +69,17 @@ class RouteGuard:
 def guard(
     resource: str, action: Action, tenant: Tenant, portal: Capability | None = None
 ) -> list[Dependency]:
-    """Declare what a route takes: `dependencies=guard(...)`."""
+    """Declare the access to a route: `dependencies=guard(...)`."""
     return [Depends(RouteGuard(Access(resource, action, tenant, portal)))]
 
 
 def app_read(resource: str, portal: Capability | None = Capability.VIEW_BASE) -> list[Dependency]:
-    """Declare a route that shows things of an application."""
+    """Declare a route that reads data of an application."""
     return guard(resource, Action.READ, Tenant.APPLICATION, portal)
 
 
 def app_write(resource: str, portal: Capability | None = None) -> list[Dependency]:
-    """Declare a route that changes things of an application."""
+    """Declare a route that changes data of an application."""
     return guard(resource, Action.WRITE, Tenant.APPLICATION, portal)
 
 
@@ -90,13 +89,13 @@ def also_answers(status: int, model: type[BaseModel], description: str) -> dict[
 
 
 async def the_gateway(request: Request) -> Gateway:
-    """Give the gateway."""
+    """Return the gateway."""
     gateway: Gateway = request.app.state.gateway
     return gateway
 
 
 async def the_principal(request: Request) -> Principal:
-    """Give who asks."""
+    """Return who asks."""
     principal: Principal = request.scope[PRINCIPAL]
     return principal
 
@@ -106,7 +105,7 @@ PrincipalOf = Annotated[Principal, Depends(the_principal)]
 
 
 async def the_usage(gateway: GatewayOf) -> KeyUsage:
-    """Give the notes of when keys were used."""
+    """Return what knows when keys were last used."""
     return gateway.key_usage
 
 
@@ -114,9 +113,9 @@ Usage = Annotated[KeyUsage, Depends(the_usage)]
 
 
 async def the_application(app_id: AppId, request: Request, gateway: GatewayOf) -> Application:
-    """Give the application of the path. Whether the key may see it, the guard has judged."""
-    known: Application | None = getattr(request.state, "application", None)
-    application = known or await gateway.config_cache.application(app_id)
+    """Return the application of the path. The guard has checked that the key may see it."""
+    checked: Application | None = getattr(request.state, "application", None)
+    application = checked or await gateway.config_cache.application(app_id)
     if application is None:
         raise NotFound("There is no such application.")
     return application
@@ -126,7 +125,7 @@ ApplicationOf = Annotated[Application, Depends(the_application)]
 
 
 async def the_endpoint(endpoint_id: EndpointId, app: ApplicationOf, gateway: GatewayOf) -> Endpoint:
-    """Give the endpoint of the path."""
+    """Return the endpoint of the path."""
     endpoint = await gateway.config_cache.endpoint(app.id, endpoint_id)
     if endpoint is None:
         raise NotFound("There is no such endpoint.")
@@ -137,7 +136,7 @@ EndpointOf = Annotated[Endpoint, Depends(the_endpoint)]
 
 
 async def the_endpoints(gateway: GatewayOf) -> Endpoints:
-    """Give what changes endpoints."""
+    """Return the writes of endpoints."""
     return gateway.endpoints
 
 

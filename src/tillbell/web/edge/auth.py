@@ -1,4 +1,6 @@
-"""Who asks, and may they? Every route names what it takes: an `Access`.
+"""Authentication and access: who asks, and whether the key may do that.
+
+Every route declares its `Access`.
 
 | scope of a key | may |
 | --- | --- |
@@ -8,7 +10,7 @@
 | `publish` | create messages, nothing else |
 | `<resource>:write`, `<resource>:read` | that on one resource, e.g. `endpoint:write` |
 
-A key may be bound to one application; things of all others do not exist for it (404). A
+A key may be bound to one application; what belongs to others does not exist for it (404). A
 portal token is such a key with capabilities in place of scopes (the Svix names).
 """
 
@@ -24,7 +26,7 @@ from tillbell.model.records import ApiKey, KeyScope
 from tillbell.vault import hash_key
 from tillbell.web.edge.asgi_types import Receive, Scope
 
-PRINCIPAL = "tillbell.principal"  # where it is left in the ASGI scope
+PRINCIPAL = "tillbell.principal"  # its place in the ASGI scope
 
 _BEARER = b"bearer "
 _TOKEN_MAX = 256
@@ -40,9 +42,9 @@ class Action(StrEnum):
 
 
 class Tenant(StrEnum):
-    """Whose things a route touches."""
+    """Whose data a route touches."""
 
-    APPLICATION = "application"  # those of `{app_id}` in the path
+    APPLICATION = "application"  # that of `{app_id}` in the path
     OPERATOR = "operator"  # the whole installation: not for keys bound to an application
     SHARED = "shared"  # the same for everybody, e.g. event types
     OWN = "own"  # the handler shows only what belongs to the key
@@ -72,7 +74,7 @@ _ENOUGH = {
 
 
 class Access(NamedTuple):
-    """What a route takes."""
+    """What a key needs to use a route."""
 
     resource: str
     action: Action
@@ -96,7 +98,7 @@ class Principal:
         return self.key.app_id is None or self.key.app_id == app_id
 
     def require(self, access: Access) -> None:
-        """Raise `Forbidden` unless the key may do this; says what it lacks."""
+        """Raise `Forbidden`, which names the missing right, unless the key may do this."""
         if access.tenant is Tenant.OPERATOR and self.key.app_id is not None:
             raise Forbidden("This key is bound to one application.")
         if self.is_portal:
@@ -122,7 +124,7 @@ class Principal:
 
     def _capabilities(self) -> set[Capability]:
         held = {Capability(name) for name in self.key.capabilities or ()}
-        return held.union(*(_INCLUDES.get(one, set()) for one in held))
+        return held.union(*(_INCLUDES.get(capability, set()) for capability in held))
 
 
 class ApiRequest(NamedTuple):
@@ -138,9 +140,9 @@ PUBLISH = Access("message", Action.PUBLISH, Tenant.APPLICATION)
 
 
 def authenticate(gateway: Gateway, authorization: bytes | None) -> Principal:
-    """Return who asks. `Unauthenticated` for no key, an unknown, revoked or expired one.
+    """Return who asks. `Unauthenticated` if the key is missing, unknown, revoked or expired.
 
-    Keys are found by the hash of their text, so that nothing is learnt from timing.
+    Keys are looked up by the hash of their text, so that timing reveals nothing.
     """
     if authorization is None or authorization[:7].lower() != _BEARER:
         raise Unauthenticated

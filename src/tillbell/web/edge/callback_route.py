@@ -1,11 +1,10 @@
-"""Callbacks in: bare ASGI in front of everything else.
+"""The routes that take callbacks, as bare ASGI.
 
 `/api/webhooks/<provider>` (the provider's default source) and
 `/api/webhooks/<provider>/<source token>`, with any method that the adapter allows. The adapter
-sees the target and the header values exactly as they came: some providers sign them.
+sees the target and the header values exactly as they came, because some providers sign them.
 
-A HEAD, and a GET that a browser makes on its own account (prefetch), says nothing and is not
-stored.
+HEAD requests are not stored, nor are GET requests that a browser makes by itself (prefetch).
 """
 
 from __future__ import annotations
@@ -64,32 +63,32 @@ class CallbackRoutes:
         await send_answer(send, answer)
 
     async def _answer(self, scope: Scope, receive: Receive) -> HttpAnswer:
-        live = self._find(scope)
-        _check_method(live, scope["method"])
+        source = self._find_source(scope)
+        _check_method(source, scope["method"])
         if scope["method"] == "HEAD":
-            asked = self._incoming(scope, b"")
-            return _written(answer_to(live, asked, base.IntakeStatus.STORED))
+            incoming = self._incoming(scope, b"")
+            return _http_answer(answer_to(source, incoming, base.IntakeStatus.STORED))
         if scope["method"] == "GET" and _is_prefetch(scope):
             return HttpAnswer(403, [(b"cache-control", b"no-store")], b"")
         if header(scope, b"content-encoding") not in (None, b"", b"identity"):
             raise UnsupportedEncoding
         body = await read_body(scope, receive, self._body_max)
         incoming = self._incoming(scope, body)
-        return _written(await self._gateway.receiver.receive(live, incoming))
+        return _http_answer(await self._gateway.receiver.receive(source, incoming))
 
-    def _find(self, scope: Scope) -> CompiledSource:
-        named = _URL.fullmatch(scope["raw_path"])
-        if named is None:
+    def _find_source(self, scope: Scope) -> CompiledSource:
+        match = _URL.fullmatch(scope["raw_path"])
+        if match is None:
             raise NotFound("There is no such source.")
-        provider, token = named[1].decode(), named[2]
+        provider, token = match[1].decode(), match[2]
         sources = self._gateway.source_cache
         if token is None:
-            live = sources.default(provider)
+            source = sources.default(provider)
         else:
-            live = sources.by_token(provider, token.decode())
-        if live is None:
+            source = sources.by_token(provider, token.decode())
+        if source is None:
             raise NotFound("There is no such source.")
-        return live
+        return source
 
     def _incoming(self, scope: Scope, body: bytes) -> base.Incoming:
         headers = tuple((n.decode("latin-1"), v.decode("latin-1")) for n, v in scope["headers"])
@@ -107,26 +106,26 @@ class CallbackRoutes:
         )
 
     def _target(self, scope: Scope) -> str:
-        """Return the target as the provider has it, also when a proxy took our prefix away."""
-        sent: bytes = scope.get(TARGET, b"")
-        if not sent.startswith(b"/"):  # absolute form, or another server
+        """Return the target as the provider sent it, with the prefix that a proxy took away."""
+        target: bytes = scope.get(TARGET, b"")
+        if not target.startswith(b"/"):  # absolute form, or another server
             query = scope["query_string"]
-            sent = scope["raw_path"] + (b"?" + query if query else b"")
-        return self._prefix + sent.decode("latin-1")
+            target = scope["raw_path"] + (b"?" + query if query else b"")
+        return self._prefix + target.decode("latin-1")
 
 
-def _check_method(live: CompiledSource, method: str) -> None:
-    allowed = live.provider.methods
+def _check_method(source: CompiledSource, method: str) -> None:
+    allowed = source.provider.methods
     if method not in allowed and not (method == "HEAD" and "GET" in allowed):
         raise MethodNotAllowed(tuple(sorted(allowed)))
 
 
 def _is_prefetch(scope: Scope) -> bool:
-    said = b" ".join(value for name, value in scope["headers"] if name in _PREFETCH).lower()
-    return b"prefetch" in said or b"preview" in said or b"prerender" in said
+    purpose = b" ".join(value for name, value in scope["headers"] if name in _PREFETCH).lower()
+    return b"prefetch" in purpose or b"preview" in purpose or b"prerender" in purpose
 
 
-def _written(answer: base.CallbackAnswer) -> HttpAnswer:
+def _http_answer(answer: base.CallbackAnswer) -> HttpAnswer:
     headers = [(b"cache-control", b"no-store")]
     if answer.body:
         headers.append((b"content-type", answer.content_type.encode("latin-1")))

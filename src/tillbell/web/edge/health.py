@@ -2,13 +2,13 @@
 
 - `/livez`: the event loop answers. Restart the process if it does not.
 - `/readyz` and its other name `/healthz`: a write would be accepted now, there is
-  room on the disk, and deliveries that could go out do go out. `?verbose` says
-  which of them is wrong.
-- `/metrics`: Prometheus, see `web/edge/metrics.py`.
+  room on the disk, and deliveries that could be sent are sent. `?verbose` names the
+  check that fails.
+- `/metrics`: for Prometheus (`web/edge/metrics.py`).
 
-A customer's endpoint that is down never makes us unready: what waits for a
-breaker, a pace or a slow receiver is not late by our fault. Nothing here scans a
-table, and the store is asked at most once a second, whoever asks us how often.
+A customer's endpoint that is down never makes us unready: deliveries that wait for a
+breaker, a rate limit or a slow receiver do not count as late. Nothing here scans a
+table, and the store is asked at most once a second.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from tillbell.web.edge.metrics import CONTENT_TYPE, DispatchVitals, render
 from tillbell.web.server.shared_metrics import MetricsBoard
 
 PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
-LATE = 60 * SECOND  # the oldest due delivery; after this someone should look
+LATE = 60 * SECOND  # we are not ready if the oldest due delivery is later than this
 _ASK_AGAIN = SECOND
 
 
 class HealthCheck(NamedTuple):
-    """One thing that must be well, and in one line how it is."""
+    """The result of one check. `detail` is one line for people."""
 
     name: str
     is_ok: bool
@@ -44,7 +44,7 @@ class HealthCheck(NamedTuple):
 
 
 class HealthProbe:
-    """Looks at the parts of a gateway."""
+    """Checks the parts of a gateway."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
@@ -57,12 +57,12 @@ class HealthProbe:
         return self._gateway.meters
 
     async def refresh(self) -> None:
-        """Take the store's counters of deliveries by state; keep the last known if it is away."""
+        """Read the numbers of deliveries by state; keep the last ones if the store is away."""
         with contextlib.suppress(Unavailable):
             self.meters.restore(await self._gateway.database.counts())
 
     def vitals(self) -> DispatchVitals:
-        """Look at our lanes, in memory. What is due in those of others is theirs to send."""
+        """Sum up the lanes that this process owns. Reads memory only."""
         now = self._gateway.clock.now()
         owns = self._gateway.cluster.owns
         lanes = [lane for lane in self._gateway.lanes if owns(lane.id)]
@@ -73,7 +73,7 @@ class HealthProbe:
         )
 
     async def checks(self) -> list[HealthCheck]:
-        """Look at everything that must be well to be ready."""
+        """Run all checks that readiness depends on."""
         age_s = self.vitals().oldest_due_age // SECOND
         refusal = self._gateway.publisher.refusal
         return [
@@ -99,12 +99,12 @@ class HealthProbe:
 
 
 def _oldest_due_age(lanes: Iterable[Lane], now: Micros) -> Micros:
-    """Say how late the oldest delivery is that nothing but us holds back."""
-    waiting = [_could_go_at(lane, now) for lane in lanes]
-    return max((now - at for at in waiting if at is not None and at < now), default=0)
+    """Return how late the oldest delivery is that only we hold back."""
+    due_times = [_sendable_at(lane, now) for lane in lanes]
+    return max((now - at for at in due_times if at is not None and at < now), default=0)
 
 
-def _could_go_at(lane: Lane, now: Micros) -> Micros | None:
+def _sendable_at(lane: Lane, now: Micros) -> Micros | None:
     if lane.free_at > now or lane.in_flight >= lane.allowed(now):
         return None
     return lane.claimable_at()

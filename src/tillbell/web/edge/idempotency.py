@@ -1,13 +1,13 @@
-"""`Idempotency-Key`: the same POST twice does one thing, and both are answered alike.
+"""`Idempotency-Key`: a POST that is repeated is done once, and gets the same answer again.
 
-That a key was used is stored by the commit that does what was asked for
-(`storage/session/idempotency.py`), the answer after it. If the process ends between them, a repeat
-is a 409: it does nothing, and what was done is there to be looked at.
+The commit that does what was asked for also stores that the key was used
+(`storage/session/idempotency.py`). The answer is stored after it. If the process ends between the
+two, a repeat does nothing and gets a 409; the client can look whether it was done.
 
-A key belongs to the API key, method and path it was used with, for a day at least. The same
-key with another body, or while the first request still runs, is a 409. Answers of 500 and
-above are not kept: the request may be tried again. Kept answers are sealed, because the
-answer of a POST may be the only place where a secret is ever shown.
+A key belongs to the API key, method and path that it was used with, for at least a day. The same
+key with another body, or while the first request still runs, gets a 409. Answers of 500 and above
+are not stored: the request may be tried again. Stored answers are encrypted, because the answer of
+a POST may be the only place where a secret is ever shown.
 """
 
 from __future__ import annotations

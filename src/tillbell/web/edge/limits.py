@@ -1,4 +1,4 @@
-"""So many requests a second of one API key, told in the `RateLimit` header fields.
+"""The rate limit of an API key: requests per second, shown in the `RateLimit` header fields.
 
 Fields as in draft-ietf-httpapi-ratelimit-headers: a policy of `q` requests in `w` seconds,
 and what remains (`r`) until it is full again (`t` seconds).
@@ -13,7 +13,7 @@ _KEYS_MAX = 10_000
 
 
 class RateLimit:
-    """A bucket for each key that holds one second's requests (cell rate algorithm).
+    """A bucket for each key that holds the requests of one second (generic cell rate algorithm).
 
     A key is remembered as the instant at which its bucket is full again, and forgotten after it.
     """
@@ -23,13 +23,11 @@ class RateLimit:
         self._clock = clock
         self._full_at: dict[str, Micros] = {}
 
-    @property
-    def is_on(self) -> bool:
-        """Whether there is a limit."""
-        return self._rate > 0
-
     def take(self, key_id: str) -> list[tuple[bytes, bytes]]:
-        """Count one request; return the header fields that tell. `TooMany` when it is over."""
+        """Count one request; return the header fields that show the limit.
+
+        `TooMany` if the limit is exceeded. No fields if there is no limit (`rate` 0).
+        """
         if not self._rate:
             return []
         now = self._clock.now()
@@ -39,8 +37,8 @@ class RateLimit:
         if len(self._full_at) >= _KEYS_MAX:
             self._full_at = {k: at for k, at in self._full_at.items() if at > now}
         self._full_at[key_id] = full_at
-        left = (now + SECOND - full_at) * self._rate // SECOND
+        remaining = (now + SECOND - full_at) * self._rate // SECOND
         return [
             (b"ratelimit-policy", b'"default";q=%d;w=1' % self._rate),
-            (b"ratelimit", b'"default";r=%d;t=1' % left),
+            (b"ratelimit", b'"default";r=%d;t=1' % remaining),
         ]

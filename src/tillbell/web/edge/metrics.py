@@ -1,7 +1,7 @@
-"""Write the meters in Prometheus' text format: base units, no label per customer.
+"""The `/metrics` page: our counters in the text format of Prometheus.
 
-Series are those of one process, or of each of several that share a port, then with the label
-`process`. Add them up.
+Base units, no label per customer. The series are those of one process. If several processes share
+a port they are those of all, with the label `process`, to be added up.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class DispatchVitals(NamedTuple):
-    """What the dispatcher is doing at this moment."""
+    """The state of the dispatcher at this moment."""
 
     oldest_due_age: Micros = 0  # how late the oldest delivery is that could have been sent
     in_flight: int = 0
@@ -38,7 +38,7 @@ class DispatchVitals(NamedTuple):
 
 
 class MetricsReading(msgspec.Struct, array_like=True):
-    """What one process counts at this moment; `process` is "" if it has its port to itself."""
+    """The counters of one process at this moment; `process` is "" if it shares no port."""
 
     process: str
     at: Micros
@@ -47,14 +47,14 @@ class MetricsReading(msgspec.Struct, array_like=True):
 
 
 def render(readings: Sequence[MetricsReading]) -> bytes:
-    """Return the page that Prometheus scrapes. Reads memory only."""
+    """Write the page. Reads memory only."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_MetricsCollector(readings))
     return generate_latest(registry)
 
 
 class _MetricRow(NamedTuple):
-    """A counter or gauge, and how it is read: by the values of its label, or under ""."""
+    """A counter or gauge. `read` returns its values by label value, or one under ""."""
 
     kind: type[CounterMetricFamily | GaugeMetricFamily]
     name: str
@@ -64,7 +64,7 @@ class _MetricRow(NamedTuple):
 
 
 class _HistogramRow(NamedTuple):
-    """A histogram, how it is read, and how many of what was counted make one of its base unit."""
+    """A histogram. `unit` counted units make one base unit."""
 
     name: str
     doc: str
@@ -78,44 +78,47 @@ _METRICS = (
         "tillbell_ingest_requests",
         "Messages published, by outcome.",
         "outcome",
-        lambda one: {"accepted": one.meters.messages, "duplicate": one.meters.duplicates},
+        lambda reading: {
+            "accepted": reading.meters.messages,
+            "duplicate": reading.meters.duplicates,
+        },
     ),
     _MetricRow(
         CounterMetricFamily,
         "tillbell_deliveries",
         "Deliveries made by fan-out.",
         "",
-        lambda one: {"": one.meters.deliveries},
+        lambda reading: {"": reading.meters.deliveries},
     ),
     _MetricRow(
         CounterMetricFamily,
         "tillbell_delivery_attempts",
         "Attempts ended, by result.",
         "outcome",
-        lambda one: one.meters.attempts,
+        lambda reading: reading.meters.attempts,
     ),
     _MetricRow(
         CounterMetricFamily,
         "tillbell_callbacks",
         "Callbacks received, by what became of them then.",
         "outcome",
-        lambda one: one.meters.callbacks,
+        lambda reading: reading.meters.callbacks,
     ),
     _MetricRow(
         CounterMetricFamily,
         "tillbell_callbacks_processed",
         "Callbacks processed, by outcome.",
         "outcome",
-        lambda one: one.meters.outcomes,
+        lambda reading: reading.meters.outcomes,
     ),
     _MetricRow(
         GaugeMetricFamily,
         "tillbell_pending_deliveries",
         "Deliveries that have not ended, in the whole store.",
         "state",
-        lambda one: {
-            DeliveryState.WAITING.value: one.meters.totals.waiting,
-            DeliveryState.SENDING.value: one.meters.totals.sending,
+        lambda reading: {
+            DeliveryState.WAITING.value: reading.meters.totals.waiting,
+            DeliveryState.SENDING.value: reading.meters.totals.sending,
         },
     ),
     _MetricRow(
@@ -123,45 +126,48 @@ _METRICS = (
         "tillbell_oldest_pending_age_seconds",
         "How late the oldest due delivery is. Alert above 60.",
         "",
-        lambda one: {"": one.vitals.oldest_due_age / SECOND},
+        lambda reading: {"": reading.vitals.oldest_due_age / SECOND},
     ),
     _MetricRow(
         GaugeMetricFamily,
         "tillbell_oldest_database_transaction_age_seconds",
         "For how long somebody has held a transaction open in PostgreSQL. Alert above 300.",
         "",
-        lambda one: {"": one.meters.oldest_snapshot / SECOND},
+        lambda reading: {"": reading.meters.oldest_snapshot / SECOND},
     ),
     _MetricRow(
         GaugeMetricFamily,
         "tillbell_circuit_open",
         "Endpoints whose circuit breaker is open.",
         "",
-        lambda one: {"": one.vitals.open_breakers},
+        lambda reading: {"": reading.vitals.open_breakers},
     ),
     _MetricRow(
         GaugeMetricFamily,
         "tillbell_attempts_in_flight",
         "Attempts under way.",
         "",
-        lambda one: {"": one.vitals.in_flight},
+        lambda reading: {"": reading.vitals.in_flight},
     ),
 )
 _HISTOGRAMS = (
     _HistogramRow(
         "tillbell_attempt_duration_seconds",
         "Time of an attempt, from connecting to the answer.",
-        lambda one: one.meters.durations,
+        lambda reading: reading.meters.durations,
         SECOND,
     ),
     _HistogramRow(
         "tillbell_delivery_delay_seconds",
         "From a message's acceptance to the answer to its first attempt.",
-        lambda one: one.meters.delays,
+        lambda reading: reading.meters.delays,
         SECOND,
     ),
     _HistogramRow(
-        "tillbell_commit_batch_size", "Writes of one commit.", lambda one: one.meters.batches, 1
+        "tillbell_commit_batch_size",
+        "Writes of one commit.",
+        lambda reading: reading.meters.batches,
+        1,
     ),
 )
 
@@ -169,33 +175,33 @@ _HISTOGRAMS = (
 class _MetricsCollector(Collector):
     def __init__(self, readings: Sequence[MetricsReading]) -> None:
         self._readings = readings
-        self._labels = ["process"] if any(one.process for one in readings) else []
+        self._labels = ["process"] if any(reading.process for reading in readings) else []
 
     def collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily(
             "tillbell_build", "The version that runs.", value={"version": __version__}
         )
-        for series in _METRICS:
-            yield self._family(series)
-        for spread in _HISTOGRAMS:
-            yield self._histogram(spread)
+        for metric in _METRICS:
+            yield self._family(metric)
+        for histogram in _HISTOGRAMS:
+            yield self._histogram(histogram)
 
-    def _family(self, series: _MetricRow) -> Metric:
-        own = [series.label] if series.label else []
-        family = series.kind(series.name, series.doc, labels=[*own, *self._labels])
+    def _family(self, row: _MetricRow) -> Metric:
+        labels = [row.label] if row.label else []
+        family = row.kind(row.name, row.doc, labels=[*labels, *self._labels])
         for reading in self._readings:
-            for value, count in series.read(reading).items():
-                family.add_metric([*([value] if own else []), *self._of(reading)], count)
+            for value, count in row.read(reading).items():
+                family.add_metric([*([value] if labels else []), *self._process(reading)], count)
         return family
 
-    def _histogram(self, spread: _HistogramRow) -> Metric:
-        family = HistogramMetricFamily(spread.name, spread.doc, labels=self._labels)
+    def _histogram(self, row: _HistogramRow) -> Metric:
+        family = HistogramMetricFamily(row.name, row.doc, labels=self._labels)
         for reading in self._readings:
-            counted = spread.read(reading)
-            limits = [repr(bound / spread.unit) for bound in counted.bounds] + ["+Inf"]
-            buckets = list(zip(limits, map(float, accumulate(counted.counts)), strict=True))
-            family.add_metric(self._of(reading), buckets, counted.total / spread.unit)
+            histogram = row.read(reading)
+            bounds = [repr(bound / row.unit) for bound in histogram.bounds] + ["+Inf"]
+            buckets = list(zip(bounds, map(float, accumulate(histogram.counts)), strict=True))
+            family.add_metric(self._process(reading), buckets, histogram.total / row.unit)
         return family
 
-    def _of(self, reading: MetricsReading) -> list[str]:
+    def _process(self, reading: MetricsReading) -> list[str]:
         return [reading.process] if self._labels else []

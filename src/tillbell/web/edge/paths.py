@@ -1,9 +1,9 @@
-"""Where the API is found."""
+"""The paths of the API."""
 
 from __future__ import annotations
 
 BASE = "/api/v1"
-CASHIER = "/v1/api/mozarto/cashier"  # a platform's own path, outside of ours
+CASHIER = "/v1/api/mozarto/cashier"  # a platform's path, outside of `BASE`
 
 
 def is_api(path: str) -> bool:

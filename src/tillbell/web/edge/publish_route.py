@@ -1,7 +1,7 @@
-"""Message create, the hot route: a bare ASGI callable in front of the framework.
+"""Message creation, the hot route: `POST /api/v1/app/{app}/msg`, in front of the framework.
 
-`POST /api/v1/app/{app}/msg`. The body is decoded once, into a struct whose payload stays
-raw bytes; those very bytes are stored, signed and sent. 202 only after the commit.
+The body is decoded once, into a struct whose payload stays raw bytes. Exactly these bytes are
+stored, signed and sent. The answer is 202, after the commit.
 """
 
 from __future__ import annotations
@@ -106,11 +106,11 @@ class MessageCreate:
     async def _view(
         self, id_or_uid: str, message: MessageCreateBody, principal: Principal
     ) -> ApplicationView:
-        directory = self._gateway.config_cache
-        view = directory.cached_view(id_or_uid) or await directory.view(id_or_uid)
+        cache = self._gateway.config_cache
+        view = cache.cached_view(id_or_uid) or await cache.view(id_or_uid)
         if view is None and message.application is not None:
             await self._create_application(id_or_uid, message.application, principal)
-            view = await directory.view(id_or_uid)
+            view = await cache.view(id_or_uid)
         if view is None or not principal.may_see(view.application.id):
             raise NotFound
         return view
@@ -124,7 +124,7 @@ class MessageCreate:
         try:
             await create_beside(self._gateway, id_or_uid, fields, principal)
         except ConflictError:
-            return  # it names another, which is there: none has the name that was asked for
+            return  # its uid is another one, which is taken: the look-up that follows says 404
 
     def _make_use(self, request: ApiRequest, draft: MessageDraft) -> MakeIdempotencyUse | None:
         key = header(request.scope, b"idempotency-key")
@@ -149,7 +149,7 @@ class MessageCreate:
 
 
 def decode(body: bytes) -> MessageCreateBody:
-    """Read a request body; every way it can be wrong has its own error."""
+    """Decode a request body. `Malformed` if it is not JSON, `Invalid` if it breaks a rule."""
     try:
         if not body.isascii():
             body.decode("utf-8")
@@ -173,9 +173,9 @@ def decode(body: bytes) -> MessageCreateBody:
 
 def _problem(text: str) -> Problem:
     """Turn msgspec's "… - at `$.payload`" into a place and a message."""
-    message, _, where = text.partition(" - at `$")
-    names = [part for part in where.rstrip("`").replace("[", ".[").split(".") if part]
-    if not where and "required field" in text:
+    message, _, path = text.partition(" - at `$")
+    names = [part for part in path.rstrip("`").replace("[", ".[").split(".") if part]
+    if not path and "required field" in text:
         return Problem(("body", text.split("`")[1]), "field required", "missing")
     return Problem(("body", *names), message, "type_error")
 
@@ -208,11 +208,11 @@ def _longest(payload: bytes) -> int:
     try:
         return rules.longest_key(msgspec.json.decode(payload))
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Malformed(f"The payload is not JSON that can be kept: {error}") from error
+        raise Malformed(f"The payload is not JSON that can be stored: {error}") from error
 
 
 def make_draft(message: MessageCreateBody, now: Micros) -> MessageDraft:
-    """Turn a request body into what the publisher takes."""
+    """Make the publisher's draft of a request body. `Invalid` if `deliverAt` is not possible."""
     return MessageDraft(
         message.eventType,
         bytes(message.payload),
@@ -229,8 +229,8 @@ def _deliver_at(text: str, now: Micros) -> Micros:
     try:
         at = from_datetime(msgspec.convert(text, datetime))
     except msgspec.ValidationError as error:
-        wrong = Problem(("body", "deliverAt"), "must be an RFC 3339 time", "datetime")
-        raise Invalid(wrong) from error
+        problem = Problem(("body", "deliverAt"), "must be an RFC 3339 time", "datetime")
+        raise Invalid(problem) from error
     if not now < at <= now + DAY + MINUTE:
         raise Invalid(
             Problem(("body", "deliverAt"), "must be within the next 24 hours", "deliver_at")
@@ -247,7 +247,7 @@ def _expires_at(message: MessageCreateBody, now: Micros) -> Micros | None:
 
 
 def write(message: Message, payload: bytes, deliveries: int) -> bytes:
-    """Write the answer: the message as stored, its payload byte for byte."""
+    """Write the body of the answer: the message as stored, its payload byte for byte."""
     return b"".join(
         (
             b'{"id":"',

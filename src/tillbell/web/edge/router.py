@@ -1,4 +1,4 @@
-"""The whole of HTTP in: which part serves which path."""
+"""The router: which part serves which path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tillbell.web.server.shared_metrics import MetricsBoard
 
 
 class WebApp:
-    """Everything that is served. `pages` serves what is neither API nor callbacks nor health."""
+    """What a process serves that has the API. `pages` serves paths of no other part."""
 
     def __init__(self, gateway: Gateway, pages: App | None = None) -> None:
         self._rest = DeferredApp(lambda: _load_rest(gateway))
@@ -38,17 +38,17 @@ class WebApp:
             await self._pages(scope, receive, send)
 
     async def load(self) -> None:
-        """Load what was left for after the start."""
+        """Load the REST framework, which is not loaded at the start."""
         await self._rest.load()
 
     @property
     def board(self) -> MetricsBoard:
-        """Where processes of one port show their counters to each other."""
+        """The counters that processes of one port share."""
         return self._health.board
 
 
 class WorkerApp:
-    """What a process serves that makes deliveries: how it is, and nothing else."""
+    """What a worker serves: its health and metrics only."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._health = health.HealthApp(gateway)
@@ -63,16 +63,16 @@ class WorkerApp:
             await _no_such_page(scope, receive, send)
 
     async def load(self) -> None:
-        """Load nothing: all is there."""
+        """Do nothing: a worker has no REST framework."""
 
     @property
     def board(self) -> MetricsBoard:
-        """See `WebApp.board`."""
+        """The counters that processes of one port share."""
         return self._health.board
 
 
 def build(gateway: Gateway) -> WebApp | WorkerApp:
-    """Build what this process serves, by its role."""
+    """Build the ASGI application of this process, by its role."""
     return WorkerApp(gateway) if gateway.settings.role == "worker" else WebApp(gateway)
 
 
@@ -88,7 +88,7 @@ async def _no_such_page(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _other_protocol(scope: Scope, receive: Receive, send: Send) -> None:
-    """Close WebSockets; let the server begin and end (the gateway is started by its owner)."""
+    """Close WebSockets; confirm the server's start and end, which are not ours to act on."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1000})
     while scope["type"] == "lifespan":

@@ -1,7 +1,7 @@
-"""JSON as we accept it: stricter than most readers, because two readers must agree.
+"""JSON as we accept it: stricter than most parsers, so that any two parsers read it alike.
 
-Refused, each with its own error: what is not UTF-8 or not JSON, NaN and Infinity, a member
-name twice in one object, nesting beyond 64, half a surrogate pair, a NUL character.
+Refused, each with its own error: text that is not UTF-8 or not JSON, NaN and Infinity, the same
+member name twice in one object, nesting deeper than 64, half a surrogate pair, a NUL character.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tillbell.rules.delivery.payload import DEPTH_MAX, too_deep
 
 
 def check_json(body: bytes) -> None:
-    """Raise `Malformed` unless a body is JSON that every reader reads alike."""
+    """Raise `Malformed` unless a body is JSON that every parser reads alike."""
     if too_deep(body):
         raise Malformed(f"The body nests deeper than {DEPTH_MAX}.", code="too_deep")
     try:
@@ -31,12 +31,12 @@ def check_json(body: bytes) -> None:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise Malformed(f"The member {twice[:64]!a} is there twice.", code="duplicate_member")
-    return found
+    return members
 
 
 def _constant(name: str) -> NoReturn:

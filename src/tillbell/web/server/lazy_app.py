@@ -1,8 +1,8 @@
-"""The REST API, loaded while the gateway works already.
+"""An application that is loaded while the gateway already works: the REST API.
 
-The framework with all our shapes takes longer to load than everything else of a start together,
-and neither messages nor callbacks nor deliveries need it. So a process that was killed is back
-sooner, and the first requests of the REST API wait the moment that it takes.
+The framework with all our shapes takes longer to load than the rest of a start together, and
+messages, callbacks and deliveries do not need it. So a process that was killed is back sooner;
+the first requests to the REST API wait until it is loaded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tillbell.web.edge.asgi_types import App, Receive, Scope, Send
 
 
 class DeferredApp:
-    """An application that is made on another thread, when first needed or before (`load`)."""
+    """An application that is made on another thread: by `load`, or by the first request."""
 
     def __init__(self, make: Callable[[], App]) -> None:
         self._make = make
@@ -26,7 +26,7 @@ class DeferredApp:
         await app(scope, receive, send)
 
     async def load(self) -> App:
-        """Make the application, once; whatever that raises, everyone who asks is told."""
+        """Make the application once. An error is raised for every caller, now and later."""
         if self._making is None:
             self._making = asyncio.ensure_future(asyncio.to_thread(self._make))
         return await asyncio.shield(self._making)

@@ -1,8 +1,8 @@
-"""The board: processes that share a port show their counters to each other.
+"""Counters shared between processes of one port.
 
-Whichever of them is asked for `/metrics` answers for all, or the counters would jump from one to
-another's. Each leaves its own in a file of a folder that they share, as often as they are needed;
-what is old is of a process that is gone.
+Whichever process gets a request for `/metrics` answers for all of them; otherwise counters would
+seem to jump. Each process writes its counters every 2 s to a file in a folder that they share. A
+file older than 10 s belongs to a process that has ended.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _decode = msgspec.msgpack.Decoder(MetricsReading).decode
 
 
 class MetricsBoard:
-    """See the module. `file` is our own place on it; None: the port is ours alone."""
+    """The shared counters. `file` is this process's; None if it shares no port."""
 
     def __init__(
         self, file: Path | None, clock: Clock, meters: Meters, vitals: Callable[[], DispatchVitals]
@@ -37,7 +37,7 @@ class MetricsBoard:
         self._vitals = vitals
 
     def readings(self) -> list[MetricsReading]:
-        """Return what we count now, and what the others did last."""
+        """Return our counters as they are now and the others' as they were last written."""
         own = self._own()
         return [own, *self._others(own)]
 
@@ -49,22 +49,22 @@ class MetricsBoard:
         if self._file is None:
             return []
         files = sorted(self._file.parent.glob(f"*{_SUFFIX}"))
-        found = [_decode(file.read_bytes()) for file in files if file.stem != own.process]
-        alive = [one for one in found if own.at - one.at < STALE_AFTER]
-        for one in alive:
-            one.meters.totals = own.meters.totals  # the store's, and ours were just read
+        readings = [_decode(file.read_bytes()) for file in files if file.stem != own.process]
+        alive = [reading for reading in readings if own.at - reading.at < STALE_AFTER]
+        for reading in alive:
+            reading.meters.totals = own.meters.totals  # of the store, and ours were just read
         return alive
 
     async def keep_written(self) -> None:
-        """Leave ours for the others, again and again, until cancelled."""
+        """Write our counters every `WRITE_EVERY`, until cancelled."""
         while self._file is not None:
             try:
-                self._leave(self._file)
+                self._write(self._file)
             except OSError as error:
                 log_event("chore.postponed", chore="metrics", error=str(error))
             await wait_until(self._clock, self._clock.now() + WRITE_EVERY)
 
-    def _leave(self, file: Path) -> None:
-        fresh = file.with_suffix(".new")
-        fresh.write_bytes(_encode(self._own()))
-        fresh.rename(file.with_suffix(_SUFFIX))
+    def _write(self, file: Path) -> None:
+        new_file = file.with_suffix(".new")
+        new_file.write_bytes(_encode(self._own()))
+        new_file.rename(file.with_suffix(_SUFFIX))

@@ -1,12 +1,12 @@
-"""Patience: how long we wait for a client, and for how many header bytes.
+"""Deadlines for slow clients, and a limit on the size of request headers.
 
 uvicorn waits for ever for a client that sends its request one byte a minute. This
-protocol gives each a time for the headers, one for the body and one for reading
-our answer, none of which a dripping client can lengthen (C9).
+protocol has one deadline for the headers, one for the body and one for reading our
+answer. Sending a few more bytes does not extend them.
 
-It must cost nothing when a request arrives whole, so there are no timers: a
-connection notes by when it must have moved on, only while it has not, and one
-sweep a second over all connections cuts off those that are overdue.
+It must cost nothing if a request arrives whole, so there are no timers: a connection
+with an incomplete request stores its deadline, and a sweep over all connections, once
+a second, closes those that are overdue.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tillbell.logs import log_event
 from tillbell.web.server.write_coalescing import BufferedTransport
 
 HEADER_BYTES_MAX = 32_768
-TARGET = "tillbell.target"  # where the target as sent is left in the ASGI scope
+TARGET = "tillbell.target"  # place in the ASGI scope of the request target as it was sent
 _HEADERS, _BODY, _ANSWER = "headers", "body", "answer"
 
 
 class ClientTimeouts(NamedTuple):
-    """What a client is allowed."""
+    """How long a client may take."""
 
     header_timeout_s: float = 15
     body_timeout_s: float = 30  # also for reading our answer
@@ -34,34 +34,34 @@ class ClientTimeouts(NamedTuple):
 
 
 class DeadlineConfig(uvicorn.Config):
-    """uvicorn's configuration, and our limits."""
+    """uvicorn's configuration with our deadlines."""
 
     limits = ClientTimeouts()
 
 
 class DeadlineProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP/1.1 protocol with deadlines and a bound on the header."""
+    """uvicorn's HTTP/1.1 protocol with deadlines and a limit on the header."""
 
-    def __init__(self, *args: Any, **named: Any) -> None:
-        super().__init__(*args, **named)
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self._limits = cast("DeadlineConfig", self.config).limits
         self._header_bytes = 0
-        self._part: str | None = _HEADERS  # what the client owes us; None: nothing
-        self._of: object = None  # of which request
+        self._part: str | None = _HEADERS  # that we wait for; None: we wait for nothing
+        self._request: object = None  # whose part it is
         self._overdue_at = self.loop.time() + self._limits.header_timeout_s
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin; answers leave in one piece."""
-        joined = BufferedTransport(transport, self.loop)
-        super().connection_made(cast("asyncio.Transport", joined))
+        """Begin a connection, with a transport that joins writes."""
+        buffered = BufferedTransport(transport, self.loop)
+        super().connection_made(cast("asyncio.Transport", buffered))
 
     def on_headers_complete(self) -> None:
-        """Begin the request; leave its target in the scope as it was sent."""
+        """Begin a request; put its target into the scope as it was sent."""
         self.scope[TARGET] = self.url  # type: ignore[literal-required]
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, never past the bound while it is inside a header."""
+        """Feed the parser; refuse the request if its header exceeds the limit."""
         if len(data) + self._header_bytes <= HEADER_BYTES_MAX:
             HttpToolsProtocol.data_received(self, data)
             self._check_deadline(len(data))
@@ -75,38 +75,38 @@ class DeadlineProtocol(HttpToolsProtocol):
                 self._refuse(b"431 Request Header Fields Too Large")
 
     def _check_deadline(self, size: int) -> None:
-        """Note whether the request is whole; if not, by when its present part must be."""
+        """Set or clear the deadline, by which part of the request is incomplete."""
         cycle = self.cycle
         if cycle is None or cycle.scope is not self.scope:
             self._header_bytes += size
-            self._owes(_HEADERS, cycle, self._limits.header_timeout_s)
+            self._expect(_HEADERS, cycle, self._limits.header_timeout_s)
             return
         self._header_bytes = 0
         if cycle.more_body:
-            self._owes(_BODY, cycle, self._limits.body_timeout_s)
-        elif cycle.response_complete:  # bytes between requests, which end no idle time
-            self._owes(_HEADERS, cycle, self._limits.header_timeout_s)
+            self._expect(_BODY, cycle, self._limits.body_timeout_s)
+        elif cycle.response_complete:  # bytes between requests do not count as activity
+            self._expect(_HEADERS, cycle, self._limits.header_timeout_s)
         else:
             self._part = None
 
-    def _owes(self, part: str, of: object, patience_s: float) -> None:
-        """Set the time for a part when it begins; more bytes of the same one do not lengthen it."""
-        if self._part != part or self._of is not of:
-            self._part, self._of = part, of
-            self._overdue_at = self.loop.time() + patience_s
+    def _expect(self, part: str, request: object, timeout_s: float) -> None:
+        """Set the deadline when a part begins; more bytes of the same part do not extend it."""
+        if self._part != part or self._request is not request:
+            self._part, self._request = part, request
+            self._overdue_at = self.loop.time() + timeout_s
 
     def pause_writing(self) -> None:
-        """Give a client that does not read our answer a time to do so."""
+        """Set the deadline for a client that does not read our answer."""
         super().pause_writing()
-        self._owes(_ANSWER, self.cycle, self._limits.body_timeout_s)
+        self._expect(_ANSWER, self.cycle, self._limits.body_timeout_s)
 
     def resume_writing(self) -> None:
-        """Go on: it reads."""
+        """Clear the deadline: the client reads."""
         super().resume_writing()
         self._part = None
 
     def cut_off_if_overdue(self, now_s: float) -> None:
-        """Close the connection if the client has used up our patience."""
+        """Close the connection if its deadline has passed."""
         if self._part is None or now_s < self._overdue_at:
             return
         log_event("request.timed_out", waited_for=self._part)
@@ -114,7 +114,7 @@ class DeadlineProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: bytes) -> None:
         if self.transport.get_write_buffer_size():
-            self.transport.abort()  # it does not read either: a close would wait for it
+            self.transport.abort()  # a close would wait until the client reads
             return
         cycle = self.cycle
         if cycle is None or cycle.response_complete or not cycle.response_started:

@@ -1,10 +1,10 @@
-"""Server: run an ASGI app with uvicorn inside our own event loop, and stop it in order.
+"""The HTTP server: uvicorn in our own event loop, and an orderly stop.
 
-uvicorn brings HTTP; signals, listening and the order of stopping are ours. The
-port is bound before anything else starts, so that a taken port is found first.
+uvicorn brings HTTP; signals, listening and the order of stopping are ours. The port
+is bound before anything else starts, so that a port in use is reported at once.
 
-Stopping: take no new connection, let requests under way end, let attempts under
-way end (`Gateway.drain`), close the store. A second signal skips the waiting.
+Stopping: accept no new connections, let running requests and attempts end
+(`Gateway.drain`), close the store. A second signal skips the waiting.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tillbell.logs import log_event
 from tillbell.web.edge.asgi_types import App
 from tillbell.web.server.slow_clients import ClientTimeouts, DeadlineConfig, DeadlineProtocol
 
-_REQUESTS_END_S = 5  # a request takes milliseconds; only a stuck client takes longer
+_REQUESTS_END_S = 5  # a request takes milliseconds, unless its client is stuck
 _IDLE_S = 75
 _READY = b"READY=1"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -35,7 +35,7 @@ class Drainable(Protocol):
     """What is stopped together with the server: `runtime.Runtime`."""
 
     async def drain(self, timeout_s: float | None = None) -> None:
-        """Accept nothing more and let what is under way end."""
+        """Accept nothing more and let running attempts end."""
         ...
 
     async def stop(self) -> None:
@@ -44,51 +44,51 @@ class Drainable(Protocol):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take the port; `Misconfigured` if it is taken or not ours to use. Port 0 is a free one."""
+    """Bind the port. `Misconfigured` if it is in use or not allowed. Port 0 takes a free one."""
     try:
-        family, kind, number, _, address = socket.getaddrinfo(
+        family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        taken = socket.socket(family, kind, number)
+        listener = socket.socket(family, kind, protocol)
     except OSError as error:
         raise Misconfigured(f"host: cannot listen on {host}: {error.strerror}") from error
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        taken.bind(address)
-        taken.listen(2_048)  # a second process is refused here, not at its first connection
+        listener.bind(address)
+        listener.listen(2_048)  # a second process fails here, not at its first connection
     except OSError as error:
-        taken.close()
+        listener.close()
         reason = (error.strerror or str(error)).lower()
         raise Misconfigured(
             f"port: cannot listen on {host}:{port}: {reason}; choose another with --port"
         ) from error
-    taken.setblocking(False)
-    return taken
+    listener.setblocking(False)
+    return listener
 
 
 def adopt(fd: int) -> socket.socket:
-    """Take a socket that listens already: systemd's, or that of the process that started us."""
+    """Use a socket that already listens: from systemd or the process that started us."""
     try:
-        taken = socket.socket(fileno=fd)
-        taken.getsockname()
+        listener = socket.socket(fileno=fd)
+        listener.getsockname()
     except OSError as error:
         raise Misconfigured(f"listen_fd: {fd} is not a socket: {error.strerror}") from error
-    taken.setblocking(False)
-    return taken
+    listener.setblocking(False)
+    return listener
 
 
 def notify_ready(path: str) -> None:
-    """Tell whoever started us that we serve: systemd's protocol (sd_notify)."""
+    """Notify the process that started us that we serve, by systemd's protocol (sd_notify)."""
     address = "\0" + path[1:] if path.startswith("@") else path
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-            told.sendto(_READY, address)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(_READY, address)
     except OSError as error:
         log_event("server.notify_failed", error=str(error))
 
 
 class ReadinessListener:
-    """The other end of `notify_ready`."""
+    """Receives what `notify_ready` sends, at `path`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -104,7 +104,7 @@ class ReadinessListener:
         self._socket.close()
 
     async def wait(self) -> None:
-        """Wait until the process serves."""
+        """Wait until the process is ready."""
         while await asyncio.get_running_loop().sock_recv(self._socket, 4_096) != _READY:
             pass
 
@@ -127,7 +127,7 @@ class _UvicornServer(uvicorn.Server):
 class HttpServer:
     """One listening socket and the app behind it."""
 
-    def __init__(self, app: App, taken: socket.socket, limits: ClientTimeouts) -> None:
+    def __init__(self, app: App, listener: socket.socket, limits: ClientTimeouts) -> None:
         config = DeadlineConfig(
             app,
             http=DeadlineProtocol,
@@ -141,15 +141,15 @@ class HttpServer:
             timeout_keep_alive=_IDLE_S,
         )
         config.limits = self._limits = limits
-        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # not one line a bad request
-        self._socket = taken
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # no line for each bad request
+        self._socket = listener
         self._uvicorn = _UvicornServer(config)
         self._serving: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
+        """The port that it listens on."""
         return int(self._socket.getsockname()[1])
 
     @property
@@ -159,7 +159,7 @@ class HttpServer:
 
     @property
     def is_closed(self) -> bool:
-        """Whether it takes no connection any more."""
+        """Whether it accepts no connections any more."""
         return self._socket.fileno() < 0
 
     async def start(self) -> None:
@@ -170,7 +170,7 @@ class HttpServer:
         await self._uvicorn.listening.wait()
 
     async def stop(self, timeout_s: float = _REQUESTS_END_S) -> None:
-        """Take no new connection; give requests under way that time to end."""
+        """Accept no new connections; give running requests `timeout_s` seconds to end."""
         if self._serving is None or self._sweeping is None:
             return
         self._uvicorn.config.timeout_graceful_shutdown = timeout_s  # type: ignore[assignment]
@@ -182,7 +182,7 @@ class HttpServer:
             self._close_now()
 
     def _close_now(self) -> None:
-        """Leave nothing open, also when the time to end requests was cut short."""
+        """Close every connection, also if the wait for running requests was cut short."""
         for listener in self._uvicorn.servers:
             listener.close()
         for connection in list(self._uvicorn.server_state.connections):
@@ -199,7 +199,7 @@ class HttpServer:
 
 
 class StopSignals:
-    """SIGTERM and SIGINT, caught from when it is entered, so that none is lost during the start."""
+    """Catches SIGTERM and SIGINT while entered. Enter it before the start, to lose none."""
 
     def __init__(self) -> None:
         self.first = asyncio.Event()
@@ -219,7 +219,7 @@ class StopSignals:
 
 
 async def serve_until(signals: StopSignals, server: HttpServer, runtime: Drainable) -> bool:
-    """Wait for a signal, then stop in order; False if a second one cut that short.
+    """Wait for a signal, then stop in order. False if a second signal cut that short.
 
     The server must have been started; the gateway is stopped when this returns.
     """
@@ -228,18 +228,18 @@ async def serve_until(signals: StopSignals, server: HttpServer, runtime: Drainab
     return await _stop(server, runtime, signals.second)
 
 
-async def _stop(server: HttpServer, runtime: Drainable, hurry: asyncio.Event) -> bool:
+async def _stop(server: HttpServer, runtime: Drainable, second_signal: asyncio.Event) -> bool:
     draining: asyncio.Future[Any] = asyncio.gather(server.stop(), runtime.drain())
-    hurried: asyncio.Future[Any] = asyncio.ensure_future(hurry.wait())
-    await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
+    second: asyncio.Future[Any] = asyncio.ensure_future(second_signal.wait())
+    await asyncio.wait({draining, second}, return_when=asyncio.FIRST_COMPLETED)
     in_order = draining.done()
     if not in_order:
         log_event("server.stop_forced")
-    hurried.cancel()
+    second.cancel()
     draining.cancel()
-    ended = await asyncio.gather(draining, return_exceptions=True)
+    results = await asyncio.gather(draining, return_exceptions=True)
     await runtime.stop()
     log_event("server.stopped")
-    if in_order and isinstance(ended[0], BaseException):
-        raise ended[0]
+    if in_order and isinstance(results[0], BaseException):
+        raise results[0]
     return in_order

@@ -1,8 +1,8 @@
-"""A transport that sends what was written in one go.
+"""A transport that joins small writes.
 
-The server writes the head of an answer and its body one after the other; on the hot path
-two system calls where one would do cost more than all our own work. Writes of one turn of
-the event loop are joined and sent at its end.
+The server writes the head of an answer and then its body. Two system calls instead of one
+cost more than all our own work on the hot path. Writes of one turn of the event loop are
+joined and sent at its end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class BufferedTransport:
-    """Stands before the real transport; everything but writing and closing goes straight to it."""
+    """Wraps a transport; everything but writing and closing is passed on."""
 
     __slots__ = ("_loop", "_parts", "_transport")
 
@@ -31,22 +31,22 @@ class BufferedTransport:
         self._parts.append(data)
 
     def flush(self) -> None:
-        """Send now what was written."""
+        """Send what was written."""
         parts = self._parts
         if parts:
             self._parts = []
             self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
 
     def close(self) -> None:
-        """Close when everything that was written has left."""
+        """Send what was written, then close."""
         self.flush()
         self._transport.close()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once; what was not sent is lost."""
         self._parts = []
         self._transport.abort()
 
     def get_write_buffer_size(self) -> int:
-        """Return how many bytes have not left."""
+        """Return how many bytes are not sent yet."""
         return sum(map(len, self._parts)) + self._transport.get_write_buffer_size()
