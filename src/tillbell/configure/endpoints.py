@@ -171,7 +171,7 @@ class Endpoints:
 
     async def _when_ready(self, act: Callable[[_Readiness], Awaitable[T]]) -> T:
         """Do an act, and first what it turns out to need."""
-        ready = _Readiness(await self._directory.known_event_types())
+        ready = _Readiness(self._directory.known_event_types())
         for _ in range(NEEDS_MAX):
             try:
                 return await act(ready)

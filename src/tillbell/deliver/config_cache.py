@@ -121,13 +121,9 @@ class ConfigCache(RecordChanges):
         await self.refresh(Endpoint, app_id, endpoint_id)
         return await self.compiled_endpoint(app_id, endpoint_id)
 
-    async def known_event_types(self) -> frozenset[str]:
+    def known_event_types(self) -> frozenset[str]:
         """Return the names that selectors may use: registered ones and the catalogue's."""
         return KNOWN.union(self._event_types)
-
-    async def event_type(self, name: str) -> EventType | None:
-        """Return a registered event type."""
-        return self._event_types.get(name)
 
     def cached_event_type(self, name: str) -> EventType | None:
         """Return a registered event type."""

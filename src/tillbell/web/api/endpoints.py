@@ -524,7 +524,7 @@ async def _view_of_one(gateway: Gateway, app: Application, endpoint: Endpoint) -
 async def _example(gateway: Gateway, body: ExampleIn) -> Any:
     if body.payload is not None:
         return body.payload
-    event_type = await gateway.config_cache.event_type(body.event_type)
+    event_type = gateway.config_cache.cached_event_type(body.event_type)
     examples = _examples(event_type.schemas) if event_type else []
     if body.example_index < len(examples):
         return examples[body.example_index]

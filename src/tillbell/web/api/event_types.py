@@ -157,7 +157,7 @@ async def catalog() -> list[CatalogEntryOut]:
 @router.get("/{event_type_name}", dependencies=READ)
 async def get(event_type_name: NameInPath, gateway: GatewayOf) -> EventTypeOut:
     """Show a registered event type."""
-    event_type = await gateway.config_cache.event_type(event_type_name)
+    event_type = gateway.config_cache.cached_event_type(event_type_name)
     if event_type is None:
         raise not_registered()
     return EventTypeOut.of(event_type)
