@@ -9,7 +9,7 @@ and the key goes with the next one.
 
 `web/edge/idempotency.py` sets the key of the request that it lets in (`carrying`). The methods of
 the store (`engine/methods.py`) take it from there and hand it to the writer with the first write.
-Between the two it is a context variable: docs/decisions/0011 says why it is not a parameter.
+Between the two it is a context variable: docs/decisions/0013 says why it is not a parameter.
 """
 
 from __future__ import annotations
