@@ -23,7 +23,7 @@ PATH = "/api/webhooks/"
 COMMON_SETTINGS = (
     ProviderSetting(
         "confirm",
-        "What is done with news that is not proven well enough to move money by itself.",
+        "How a notice is confirmed that is not proven well enough to move money by itself.",
         choices=tuple(choice.value for choice in ConfirmationPolicy),
     ),
     ProviderSetting("lookupUrl", "Where the provider is asked for the present state.", "url"),
