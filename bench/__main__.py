@@ -18,7 +18,7 @@ from bench.lines import PARTS
 from bench.postgres import Databases
 from bench.rivals import PEERS
 from bench.scale import run
-from bench.scene import QUICK, Effort, Place, Wrong
+from bench.scene import QUICK, CaseRun, Effort, GatewayFailed
 
 NEED_POSTGRES = {**ON_POSTGRES, **PROCESSES}
 CASES = {**ON_SQLITE, **NEED_POSTGRES}
@@ -41,7 +41,7 @@ def main() -> int:
     names, missing = _chosen(options.cases)
     try:
         rounds = _rounds(names, effort)
-    except Wrong as wrong:
+    except GatewayFailed as wrong:
         print(f"WRONG: {wrong}", file=sys.stderr)
         return 1
     print(f"\n{table.machine()}\n{table.versions()}")
@@ -110,13 +110,13 @@ def _chosen(cases: list[str]) -> tuple[list[str], list[str]]:
 def _measured(name: str, effort: Effort, number: int, server: Databases | None) -> Measures:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tillbell-bench-") as folder:
-        found = _found(name, Place(effort, Path(folder) / name), server)
+        found = _found(name, CaseRun(effort, Path(folder) / name), server)
     shown = "  ".join(f"{key} {table.number(value)}" for key, value in found.items())
     print(f"round {number + 1}  {name:<21} {time.monotonic() - began:5.1f} s  {shown}", flush=True)
     return found
 
 
-def _found(name: str, place: Place, server: Databases | None) -> Measures:
+def _found(name: str, place: CaseRun, server: Databases | None) -> Measures:
     if name in PEERS:
         return rivals.measure(name, place.effort, place.folder)
     if name not in NEED_POSTGRES:

@@ -13,9 +13,9 @@ from typing import Any
 
 from bench import processes
 from bench.figures import Measures, percentile
-from bench.gateway import ADMIN_KEY, Gateway
+from bench.gateway import ADMIN_KEY, GatewayProcess
 from bench.processes import Child
-from bench.scene import Effort, Place, Wrong
+from bench.scene import CaseRun, Effort, GatewayFailed
 
 SECRET = "bench-shared-secret"
 RATE = 300  # callbacks a second of the latency part
@@ -23,10 +23,10 @@ COPIES = 200
 MAKERS = 8
 
 
-def callbacks(place: Place) -> Measures:
+def callbacks(place: CaseRun) -> Measures:
     """Measure verified callbacks a second, their latency, and that copies count once."""
     place.folder.mkdir(parents=True, exist_ok=True)
-    gateway = Gateway(place.folder / "data", environment=place.environment)
+    gateway = GatewayProcess(place.folder / "data", environment=place.environment)
     child = Child("bench.callback_load", "")
     try:
         port = child.heard()["port"]
@@ -37,7 +37,7 @@ def callbacks(place: Place) -> Measures:
         child.end()
 
 
-def _measured(effort: Effort, gateway: Gateway, child: Child, port: int) -> Measures:
+def _measured(effort: Effort, gateway: GatewayProcess, child: Child, port: int) -> Measures:
     app = gateway.application()
     gateway.endpoint(app, f"http://127.0.0.1:{port}/ok/0")
     source = gateway.call(
@@ -56,7 +56,9 @@ def _measured(effort: Effort, gateway: Gateway, child: Child, port: int) -> Meas
     copies = _loaded(child, {**plan, "connections": 50, "uids": [uids[-1]] * COPIES})
     effects = _effects(gateway, app, uids[-1])
     if effects != 1 or copies["again"] or copies["refused"]:
-        raise Wrong(f"{COPIES} copies of one callback had {effects} effects: {copies['again']}")
+        raise GatewayFailed(
+            f"{COPIES} copies of one callback had {effects} effects: {copies['again']}"
+        )
     warm = int(effort.warm_s * RATE)
     return {
         "per_s": fast["arrived"] / fast["seconds"],
@@ -73,11 +75,11 @@ def _loaded(child: Child, plan: dict[str, Any]) -> dict[str, Any]:
     found = child.heard()
     if found["arrived"] != found["sent"] or found["refused"] or found["again"]:
         counts = {name: found[name] for name in ("sent", "arrived", "refused", "again")}
-        raise Wrong(f"callbacks were lost, refused or told twice: {counts}")
+        raise GatewayFailed(f"callbacks were lost, refused or told twice: {counts}")
     return found
 
 
-def _transactions(gateway: Gateway, app: str, count: int) -> list[str]:
+def _transactions(gateway: GatewayProcess, app: str, count: int) -> list[str]:
     """Make pay-ins, a few at a time; return their uids."""
     uids = [f"ORD-{number}" for number in range(count)]
 
@@ -89,7 +91,7 @@ def _transactions(gateway: Gateway, app: str, count: int) -> list[str]:
                 link.request("POST", f"/api/v1/app/{app}/transaction", json.dumps(body), headers)
                 answer = link.getresponse()
                 if answer.status != 201:
-                    raise Wrong(f"a transaction was not made: {answer.read()[:300]!r}")
+                    raise GatewayFailed(f"a transaction was not made: {answer.read()[:300]!r}")
                 answer.read()
 
     with ThreadPoolExecutor(MAKERS) as threads:
@@ -97,6 +99,6 @@ def _transactions(gateway: Gateway, app: str, count: int) -> list[str]:
     return uids
 
 
-def _effects(gateway: Gateway, app: str, uid: str) -> int:
+def _effects(gateway: GatewayProcess, app: str, uid: str) -> int:
     found = gateway.call("GET", f"/api/v1/app/{app}/transaction/{uid}").json()
     return len(found["effects"])

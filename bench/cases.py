@@ -16,29 +16,29 @@ from functools import partial
 from bench import processes
 from bench.callbacks import callbacks
 from bench.figures import Measures, percentile
-from bench.scene import Loaded, Place, Scene, Wrong
+from bench.scene import BenchRun, CaseRun, GatewayFailed, Loaded
 from bench.sustained import fan_out, of_processes, throughput
 
-Case = Callable[[Place], Measures]
+Case = Callable[[CaseRun], Measures]
 
 ISOLATED_ENDPOINTS = 50
 ISOLATION_RATE = 2_000
 SETTLED_S = 2.0  # before memory is read
 
 
-def latency_1000(place: Place) -> Measures:
+def latency_1000(place: CaseRun) -> Measures:
     """Measure message due → first attempt answered at 1,000 messages a second."""
     return _latency(place, rate=1_000)
 
 
-def latency_5000(place: Place) -> Measures:
+def latency_5000(place: CaseRun) -> Measures:
     """Measure the same at 5,000 a second."""
     return _latency(place, rate=5_000)
 
 
-def _latency(place: Place, rate: int) -> Measures:
+def _latency(place: CaseRun, rate: int) -> Measures:
     effort = place.effort
-    with Scene(place) as scene:
+    with BenchRun(place) as scene:
         subscribed = scene.subscribe()
         cpu_before = processes.cpu_s(scene.gateway.pid)
         loaded = scene.load(rate=rate, seconds=effort.seconds, connections=64)
@@ -57,20 +57,20 @@ def _latency(place: Place, rate: int) -> Measures:
         }
 
 
-def isolation(place: Place) -> Measures:
+def isolation(place: CaseRun) -> Measures:
     """Measure the p99 of 49 endpoints while the 50th, with half the traffic, hangs 30 s."""
     base = _others_p99_ms(place.within("base"), first="ok")
     hanging = _others_p99_ms(place.within("hanging"), first="hang")
     return {"base_p99_ms": base, "hanging_p99_ms": hanging, "ratio": hanging / base}
 
 
-def _others_p99_ms(place: Place, first: str) -> float:
+def _others_p99_ms(place: CaseRun, first: str) -> float:
     effort = place.effort
     messages = int(ISOLATION_RATE * effort.isolation_s) + 1
     behaviours = [first] + ["ok"] * (ISOLATED_ENDPOINTS - 1)
     channels = [f"c{n:02}" for n in range(ISOLATED_ENDPOINTS)]
     lanes = [name for other in channels[1:] for name in (channels[0], other)]
-    with Scene(place, ISOLATED_ENDPOINTS, messages) as scene:
+    with BenchRun(place, ISOLATED_ENDPOINTS, messages) as scene:
         scene.subscribe_each(behaviours, [{"channels": [name]} for name in channels])
         loaded = scene.load(
             rate=ISOLATION_RATE, seconds=effort.isolation_s, lanes=lanes, connections=64
@@ -85,7 +85,7 @@ def _others_p99_ms(place: Place, first: str) -> float:
         return percentile([arrived[place] - loaded.due[n] for n, place in places], 0.99) / 1e6
 
 
-def _awaited(scene: Scene, places: list[int]) -> list[int]:
+def _awaited(scene: BenchRun, places: list[int]) -> list[int]:
     """Wait until each of those has arrived; return all arrivals."""
     deadline = time.monotonic() + 60
     while True:
@@ -93,13 +93,13 @@ def _awaited(scene: Scene, places: list[int]) -> list[int]:
         if all(arrived[place] for place in places):
             return list(arrived)
         if time.monotonic() > deadline:
-            raise Wrong("messages of healthy endpoints are missing beside a hanging one")
+            raise GatewayFailed("messages of healthy endpoints are missing beside a hanging one")
         time.sleep(1)
 
 
-def memory(place: Place) -> Measures:
+def memory(place: CaseRun) -> Measures:
     """Measure memory and start-up with many deliveries pending for a receiver that is down."""
-    with Scene(place, messages=place.effort.pending) as scene, _closed_port() as port:
+    with BenchRun(place, messages=place.effort.pending) as scene, _closed_port() as port:
         base_mb = processes.rss_mb(scene.gateway.pid)
         dead = scene.gateway.endpoint(scene.app, f"http://127.0.0.1:{port}/")
         loaded = scene.load(seconds=600)
@@ -120,10 +120,10 @@ def memory(place: Place) -> Measures:
     }
 
 
-def _expect_pending(scene: Scene, endpoint: str, loaded: Loaded) -> None:
+def _expect_pending(scene: BenchRun, endpoint: str, loaded: Loaded) -> None:
     stats = scene.gateway.stats(scene.app, endpoint)
     if stats["pending"] + stats["sending"] != loaded.count:
-        raise Wrong(f"{loaded.count} deliveries should be pending: {stats}")
+        raise GatewayFailed(f"{loaded.count} deliveries should be pending: {stats}")
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class Answer(NamedTuple):
         return json.loads(self.body) if self.body else None
 
 
-class Gateway:
+class GatewayProcess:
     """One `tillbell serve` on a data directory of its own; can be started again after a kill."""
 
     def __init__(

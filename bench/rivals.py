@@ -22,7 +22,7 @@ from bench.figures import Measures
 from bench.gateway import free_port
 from bench.processes import ROOT, Child
 from bench.receiver import ReceiverPlan
-from bench.scene import DRAIN_S, Effort, Wrong, read_instants
+from bench.scene import DRAIN_S, Effort, GatewayFailed, read_instants
 
 VENV = ROOT / ".venv-bench"
 LOCK = ROOT / "requirements" / "bench.txt"
@@ -140,10 +140,10 @@ class _Stage:
         while (counts := self.receiver.ask())["distinct"] < wanted:
             if time.monotonic() > deadline:
                 log = (self.folder / "worker.log").read_text(errors="replace")
-                raise Wrong(f"{self.peer.module} lost messages: {counts}\n{log[-2000:]}")
+                raise GatewayFailed(f"{self.peer.module} lost messages: {counts}\n{log[-2000:]}")
             time.sleep(_POLL_S)
         if counts["altered"] or counts["forged"] or counts["again"]:
-            raise Wrong(f"{self.peer.module} repeated, altered or badly signed: {counts}")
+            raise GatewayFailed(f"{self.peer.module} repeated, altered or badly signed: {counts}")
         return counts
 
 

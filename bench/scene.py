@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from bench import processes
-from bench.gateway import Endpoint, Gateway
+from bench.gateway import Endpoint, GatewayProcess
 from bench.load import LoadPlan
 from bench.postgres import BenchDatabase
 from bench.processes import Child
@@ -26,7 +26,7 @@ DRAIN_S = 120.0
 _POLL_S = 0.05
 
 
-class Wrong(Exception):
+class GatewayFailed(Exception):
     """The gateway did something that it must not do, however fast."""
 
 
@@ -48,7 +48,7 @@ QUICK = Effort(rounds=1, seconds=1.0, warm_s=0.2, pending=5_000, isolation_s=2.0
 
 
 @dataclass(frozen=True)
-class Place:
+class CaseRun:
     """Where a case runs, and with how much work: the folder and the store are empty."""
 
     effort: Effort
@@ -60,7 +60,7 @@ class Place:
         """What tells the gateway its store."""
         return {"DATABASE_URL": self.database.url} if self.database else {}
 
-    def within(self, name: str) -> Place:
+    def within(self, name: str) -> CaseRun:
         """Return a place in a folder of its own; with SQLite so is the store."""
         return replace(self, folder=self.folder / name)
 
@@ -103,10 +103,10 @@ class Loaded:
 
 
 @dataclass
-class Scene:
+class BenchRun:
     """A running cast; use as a context manager. Ends every process it started."""
 
-    place: Place
+    place: CaseRun
     endpoints: int = 1
     messages: int = 1_000_000
     environment: dict[str, str] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class Scene:
         self.receiver = Child("bench.receiver", plan.dumped())
         core = processes.pinned(0 if effort.pin else None)
         environment = place.environment | self.environment
-        self.gateway = Gateway(place.folder / "data", environment=environment, wrapper=core)
+        self.gateway = GatewayProcess(place.folder / "data", environment=environment, wrapper=core)
         try:
             self.receiver_port = self.receiver.heard()["port"]
             self.start_s = self.gateway.start()
@@ -161,7 +161,7 @@ class Scene:
         summary = child.heard()
         child.end()
         if summary["sent"] == 0 or summary["accepted"] == 0:
-            raise Wrong(f"nothing was accepted: {summary}\n{self.gateway.log_tail()}")
+            raise GatewayFailed(f"nothing was accepted: {summary}\n{self.gateway.log_tail()}")
         due, accepted = (self._instants(name, summary["sent"]) for name in ("due", "accepted"))
         return Loaded(due, accepted, summary)
 
@@ -207,18 +207,20 @@ class Scene:
     def _patience(self, deadline: float, complaint: str) -> None:
         if time.monotonic() > deadline:
             counts = self.receiver.ask()
-            raise Wrong(f"{complaint} after {DRAIN_S:.0f} s: {counts}\n{self.gateway.log_tail()}")
+            raise GatewayFailed(
+                f"{complaint} after {DRAIN_S:.0f} s: {counts}\n{self.gateway.log_tail()}"
+            )
         time.sleep(_POLL_S)
 
     def check(self, loaded: Loaded) -> None:
         """Compare what arrived with what was sent."""
         counts, summary = self.receiver.ask(), loaded.summary
         if counts["again"] or counts["altered"] or counts["forged"]:
-            raise Wrong(f"repeated, altered or badly signed deliveries: {counts}")
+            raise GatewayFailed(f"repeated, altered or badly signed deliveries: {counts}")
         if counts["distinct"] > summary["sent"] * self.endpoints:
-            raise Wrong(f"more arrived than was sent: {counts}, {summary}")
+            raise GatewayFailed(f"more arrived than was sent: {counts}, {summary}")
         if summary["broken"]:
-            raise Wrong(f"the gateway broke connections: {summary}")
+            raise GatewayFailed(f"the gateway broke connections: {summary}")
 
 
 def read_instants(path: Path, count: int) -> array[int]:

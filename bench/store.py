@@ -32,7 +32,7 @@ BODY = b"x" * 1_000
 MESSAGES = 20_000
 
 
-class Case(NamedTuple):
+class StoreCase(NamedTuple):
     """How messages arrive and where they go."""
 
     name: str
@@ -43,14 +43,14 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case("cycle, one at a time", 1),
-    Case("cycle, batches of 10", 10),
-    Case("cycle, batches of 100", 100),
-    Case("cycle, batches of 500", 500),
-    Case("cycle, batches of 500, 1 endpoint", 500, endpoints=1),
-    Case("cycle, batches of 500, 1000 endpoints", 500, endpoints=1_000),
-    Case("fan-out 5, batches of 100", 100, fan_out=5),
-    Case("through claim, batches of 100", 100, is_claimed=True),
+    StoreCase("cycle, one at a time", 1),
+    StoreCase("cycle, batches of 10", 10),
+    StoreCase("cycle, batches of 100", 100),
+    StoreCase("cycle, batches of 500", 500),
+    StoreCase("cycle, batches of 500, 1 endpoint", 500, endpoints=1),
+    StoreCase("cycle, batches of 500, 1000 endpoints", 500, endpoints=1_000),
+    StoreCase("fan-out 5, batches of 100", 100, fan_out=5),
+    StoreCase("through claim, batches of 100", 100, is_claimed=True),
 )
 
 
@@ -66,7 +66,7 @@ class Run(NamedTuple):
 class Load:
     """Makes messages and results as the gateway would."""
 
-    def __init__(self, case: Case, database: Database) -> None:
+    def __init__(self, case: StoreCase, database: Database) -> None:
         self.case = case
         self.database = database
         self.clock = SystemClock()
@@ -134,31 +134,31 @@ def accepted(delivery: Delivery) -> FinishedAttempt:
     return FinishedAttempt(delivery.id, delivery.token, attempt, DeliveryState.SUCCEEDED, 0, None)
 
 
-class Place(NamedTuple):
+class EmptyDatabase(NamedTuple):
     """An empty database, and how to see what its server has used."""
 
     database: Database
     server_cpu_s: Callable[[], float]
 
 
-Empty = Callable[[], AbstractContextManager[Place]]
+Empty = Callable[[], AbstractContextManager[EmptyDatabase]]
 
 
 @contextmanager
-def in_a_file() -> Iterator[Place]:
+def in_a_file() -> Iterator[EmptyDatabase]:
     """Make one in a new file."""
     with tempfile.TemporaryDirectory() as folder:
-        yield Place(SqliteDatabase(Path(folder) / "x.db", SystemClock()), lambda: 0.0)
+        yield EmptyDatabase(SqliteDatabase(Path(folder) / "x.db", SystemClock()), lambda: 0.0)
 
 
 @contextmanager
-def on(databases: postgres.Databases) -> Iterator[Place]:
+def on(databases: postgres.Databases) -> Iterator[EmptyDatabase]:
     """Make one on a server."""
     with databases.empty() as empty:
-        yield Place(PostgresDatabase(empty.url, SystemClock()), empty.cpu_s)
+        yield EmptyDatabase(PostgresDatabase(empty.url, SystemClock()), empty.cpu_s)
 
 
-async def measure(case: Case, messages: int, empty: Empty) -> Run:
+async def measure(case: StoreCase, messages: int, empty: Empty) -> Run:
     """Run one case on an empty store; results ride with the next batch of messages."""
     with empty() as (database, server_cpu_s):
         await database.open()
@@ -198,7 +198,7 @@ async def together(
         await future
 
 
-def line(case: Case, runs: Sequence[Run]) -> str:
+def line(case: StoreCase, runs: Sequence[Run]) -> str:
     """Write a case's figures in one line."""
     rate = spread([run.per_second for run in runs])
     cpu = spread([run.cpu_us for run in runs])

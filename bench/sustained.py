@@ -10,7 +10,7 @@ import time
 
 from bench import processes
 from bench.figures import Measures
-from bench.scene import Loaded, Place, Scene, Spent, Wrong
+from bench.scene import BenchRun, CaseRun, GatewayFailed, Loaded, Spent
 
 FAN_OUT = 5
 SPREAD = 32  # endpoints, so that each process owns some
@@ -21,22 +21,22 @@ NANOS = 1e9
 _POLL_S = 0.05
 
 
-def throughput(place: Place) -> Measures:
+def throughput(place: CaseRun) -> Measures:
     """Measure messages accepted, delivered once and recorded, a second; one endpoint."""
-    with Scene(place) as scene:
+    with BenchRun(place) as scene:
         return _sustained(scene)
 
 
-def fan_out(place: Place) -> Measures:
+def fan_out(place: CaseRun) -> Measures:
     """Measure deliveries a second when each message goes to five endpoints."""
-    with Scene(place, FAN_OUT) as scene:
+    with BenchRun(place, FAN_OUT) as scene:
         return _sustained(scene)
 
 
-def of_processes(place: Place, count: int) -> Measures:
+def of_processes(place: CaseRun, count: int) -> Measures:
     """Measure messages a second, spread over endpoints, with so many gateway processes."""
     crew = {"TILLBELL_PROCESSES": str(count)}
-    with Scene(place, SPREAD, SPREAD_MESSAGES, crew) as scene:
+    with BenchRun(place, SPREAD, SPREAD_MESSAGES, crew) as scene:
         _await_joined(place, count)
         before = _each_cpu_s(scene)
         found = _sustained(scene, lanes=SPREAD)
@@ -44,24 +44,24 @@ def of_processes(place: Place, count: int) -> Measures:
         return {**found, "busiest": max(each) / sum(each)}
 
 
-def _await_joined(place: Place, count: int) -> None:
+def _await_joined(place: CaseRun, count: int) -> None:
     """Wait until all processes have signed in, and know of each other."""
     assert place.database is not None
     deadline = time.monotonic() + JOINED_S
     while place.database.ask("SELECT count(*) FROM members WHERE sends = 1") != (count,):
         if time.monotonic() > deadline:
-            raise Wrong(f"{count} processes did not sign in")
+            raise GatewayFailed(f"{count} processes did not sign in")
         time.sleep(_POLL_S)
     time.sleep(HEARD_S)
 
 
-def _each_cpu_s(scene: Scene) -> list[float]:
+def _each_cpu_s(scene: BenchRun) -> list[float]:
     """Return the CPU of each process that serves: the gateway's, or its children's."""
     first, *children = processes.family(scene.gateway.pid)
     return [processes.cpu_s(pid) for pid in children or [first]]
 
 
-def _sustained(scene: Scene, lanes: int = 1) -> Measures:
+def _sustained(scene: BenchRun, lanes: int = 1) -> Measures:
     """Load as fast as it takes it. With lanes each message goes to one endpoint, in turn."""
     channels = [f"c{n:02}" for n in range(lanes)] if lanes > 1 else []
     fields = [{"channels": [name]} for name in channels] or [{}] * scene.endpoints

@@ -10,14 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.figures import Spread, spread
-from bench.lines import Line, Round
+from bench.lines import Round, TableLine
 
 
 @dataclass(frozen=True)
 class Figure:
     """A line with what the rounds gave."""
 
-    line: Line
+    line: TableLine
     spread: Spread
 
     @property
@@ -28,7 +28,7 @@ class Figure:
         return "ok" if self.line.reaches(self.spread.median) else "**below must**"
 
 
-def figures(lines: Sequence[Line], rounds: Sequence[Round]) -> list[Figure]:
+def figures(lines: Sequence[TableLine], rounds: Sequence[Round]) -> list[Figure]:
     """Take every line that the rounds can fill."""
     found = []
     for line in lines:
@@ -38,7 +38,7 @@ def figures(lines: Sequence[Line], rounds: Sequence[Round]) -> list[Figure]:
     return found
 
 
-def _value(line: Line, one: Round) -> float | None:
+def _value(line: TableLine, one: Round) -> float | None:
     try:
         return line.value(one)
     except (KeyError, ValueError):  # that case was not chosen, or none of its variants was
@@ -78,7 +78,7 @@ def rows(found: Sequence[Figure]) -> list[tuple[str, ...]]:
     ]
 
 
-def _bound(line: Line, value: float | None) -> str:
+def _bound(line: TableLine, value: float | None) -> str:
     if value is None:
         return ""
     return f"{'≥' if line.more_is_better else '≤'} {number(value)}"

@@ -10,7 +10,7 @@ from bench.scale.plans import Touched
 from bench.scale.probe import Timing
 
 
-class Size(NamedTuple):
+class SizeResult(NamedTuple):
     """What was found at one size."""
 
     waiting: int
@@ -25,7 +25,7 @@ class Size(NamedTuple):
 Row = tuple[str, ...]
 
 
-def rows(sizes: Sequence[Size]) -> list[Row]:
+def rows(sizes: Sequence[SizeResult]) -> list[Row]:
     """Write the tables' cells: one line an operation, one column a size."""
     lines: list[Row] = [
         ("deliveries that wait", *(f"{size.waiting:,}" for size in sizes), "growth"),
@@ -63,7 +63,7 @@ def _growth(values: Sequence[float]) -> str:
     return f"× {table.number(values[-1] / values[0])}" if values[0] and len(values) > 1 else ""
 
 
-def as_text(sizes: Sequence[Size]) -> str:
+def as_text(sizes: Sequence[SizeResult]) -> str:
     """Write the table for a terminal."""
     found = rows(sizes)
     widths = [max(map(len, column)) for column in zip(*found, strict=True)]
@@ -73,13 +73,13 @@ def as_text(sizes: Sequence[Size]) -> str:
     )
 
 
-def as_markdown(sizes: Sequence[Size]) -> str:
+def as_markdown(sizes: Sequence[SizeResult]) -> str:
     """Write the table for a page."""
     first, *others = rows(sizes)
     rule = tuple("---" for _ in first)
     return "\n".join(f"| {' | '.join(line)} |" for line in (first, rule, *others))
 
 
-def round_trips(size: Size) -> str:
+def round_trips(size: SizeResult) -> str:
     """Say how often each operation waited for the server."""
     return ", ".join(f"{one.name} {one.round_trips:.0f}" for one in size.timings)

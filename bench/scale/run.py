@@ -14,7 +14,7 @@ from bench.scale import plans, report
 from bench.scale.counted import CountedDatabase
 from bench.scale.fill import DEEP, EQUAL, Filling, lane
 from bench.scale.probe import BATCH, Probe
-from bench.scale.report import Size
+from bench.scale.report import SizeResult
 from tillbell.storage.ports.outbound import LaneKey
 
 BYTES_EACH = 1_600  # at most, of tables and indexes
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-async def _measured(wanted: Sequence[int], calls: int) -> list[Size]:
+async def _measured(wanted: Sequence[int], calls: int) -> list[SizeResult]:
     with databases(*SETTINGS) as server, server.empty() as database:
         filling = Filling(database)
         print(f"{version()}; partitions for a quarter of a year", flush=True)
@@ -54,7 +54,7 @@ async def _measured(wanted: Sequence[int], calls: int) -> list[Size]:
         return found
 
 
-async def _size(filling: Filling, count: int, calls: int) -> Size:
+async def _size(filling: Filling, count: int, calls: int) -> SizeResult:
     fill_s = filling.fill_to(count)
     pages, bytes_ = _pages_and_bytes(filling.database)
     touched = {
@@ -65,7 +65,7 @@ async def _size(filling: Filling, count: int, calls: int) -> Size:
     await store.open()
     timings = await Probe(filling, store, calls).measure()
     await store.close()
-    return Size(count, filling.endpoints, fill_s, bytes_ / count, pages, timings, touched)
+    return SizeResult(count, filling.endpoints, fill_s, bytes_ / count, pages, timings, touched)
 
 
 def _claims(filling: Filling) -> dict[str, list[tuple[LaneKey, int]]]:

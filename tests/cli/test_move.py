@@ -64,7 +64,7 @@ class Subscribers:
             )
 
 
-class Shop:
+class MovedShop:
     """An application, spoken to through whichever gateway serves it."""
 
     def __init__(self, key: str) -> None:
@@ -74,7 +74,7 @@ class Shop:
         return ApiClient(f"http://127.0.0.1:{gateway.port}", self._key).call(method, path, body)
 
     def set_up(self, gateway: Served, receiver: Receiver) -> None:
-        self.call(gateway, "POST", "/app", {"name": "Shop", "uid": "shop"})
+        self.call(gateway, "POST", "/app", {"name": "MovedShop", "uid": "shop"})
         for path in ("/well", "/down"):
             endpoint = {"url": receiver.url(path), "retrySchedule": [1] * 50}
             self.call(gateway, "POST", "/app/shop/endpoint", endpoint)
@@ -101,7 +101,7 @@ class Story:
 
     def tell(self) -> None:
         with serving(self.folder) as before:
-            shop = Shop(key_in(before.said))
+            shop = MovedShop(key_in(before.said))
             shop.set_up(before, self.receiver)
             shop.publish(before, 0, 1, 2)
             self.wait(self.subscribers.wait_until(accepted=3, refused=3))

@@ -21,7 +21,7 @@ from tests.patience import PATIENCE_S
 KEY = "tb_fleet_key_0123456789abcdefghij"
 
 
-class Fleet:
+class Supervisor:
     """A supervisor and what it said."""
 
     def __init__(self, folder: Path, url: str, *arguments: str, **more: str) -> None:
@@ -74,8 +74,8 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, fresh_schema: Callable[[], str]) -> Iterator[Fleet]:
-    fleet = Fleet(tmp_path / "data", fresh_schema(), "--processes", "2")
+def fleet(tmp_path: Path, fresh_schema: Callable[[], str]) -> Iterator[Supervisor]:
+    fleet = Supervisor(tmp_path / "data", fresh_schema(), "--processes", "2")
     for _ in range(2):
         fleet.read_until("server.started")
     yield fleet
@@ -83,7 +83,7 @@ def fleet(tmp_path: Path, fresh_schema: Callable[[], str]) -> Iterator[Fleet]:
         fleet.stop()
 
 
-def test_two_processes_answer_on_one_port_and_stop_in_order(fleet: Fleet) -> None:
+def test_two_processes_answer_on_one_port_and_stop_in_order(fleet: Supervisor) -> None:
     headers = {"authorization": f"Bearer {KEY}"}
     made = httpx.post(f"{fleet.url}/api/v1/app", json={"name": "shop"}, headers=headers)
     assert made.status_code == 201
@@ -101,7 +101,7 @@ def test_two_processes_answer_on_one_port_and_stop_in_order(fleet: Fleet) -> Non
     assert len(stopped) == 2
 
 
-def test_a_process_that_dies_is_replaced(fleet: Fleet) -> None:
+def test_a_process_that_dies_is_replaced(fleet: Supervisor) -> None:
     before = fleet.children()
     os.kill(before[0], signal.SIGKILL)
     died = fleet.read_until("process.died")
@@ -129,7 +129,7 @@ def test_it_says_that_it_serves_when_all_its_processes_do(
         told.bind(address)
         told.settimeout(PATIENCE_S)
         flags = ("--processes", "2")
-        fleet = Fleet(tmp_path / "data", fresh_schema(), *flags, NOTIFY_SOCKET=address)
+        fleet = Supervisor(tmp_path / "data", fresh_schema(), *flags, NOTIFY_SOCKET=address)
         try:
             assert told.recv(4_096) == b"READY=1"
             assert len(fleet.children()) == 2
@@ -141,9 +141,9 @@ def test_a_worker_without_the_admin_key_leaves_it_as_it_is(
     tmp_path: Path, fresh_schema: Callable[[], str]
 ) -> None:
     url = fresh_schema()
-    api = Fleet(tmp_path / "api", url, "--processes", "2", "--role", "api")
+    api = Supervisor(tmp_path / "api", url, "--processes", "2", "--role", "api")
     api.read_until("server.started")
-    worker = Fleet(
+    worker = Supervisor(
         tmp_path / "w", url, "--processes", "2", "--role", "worker", TILLBELL_ADMIN_KEY=""
     )
     try:
@@ -159,7 +159,7 @@ def test_a_worker_without_the_admin_key_leaves_it_as_it_is(
 def test_a_worker_serves_how_it_is_and_nothing_else(
     tmp_path: Path, fresh_schema: Callable[[], str]
 ) -> None:
-    fleet = Fleet(tmp_path / "data", fresh_schema(), "--processes", "2", "--role", "worker")
+    fleet = Supervisor(tmp_path / "data", fresh_schema(), "--processes", "2", "--role", "worker")
     for _ in range(2):
         fleet.read_until("server.started")
     headers = {"authorization": f"Bearer {KEY}"}

@@ -15,7 +15,7 @@ from tests.cli.test_serve import key_in
 from tests.patience import PATIENCE_S
 from tests.providers.pinned import pinned
 from tests.providers.test_every_provider import secret_of
-from tests.web.site import Site
+from tests.web.served_gateway import ServedGateway
 from tillbell.cli import run
 from tillbell.cli.client import ApiClient
 from tillbell.cli.curl import as_curl
@@ -34,10 +34,10 @@ CASES = dict(listed())
 # ── a gateway ────────────────────────────────────────────────────────────────────────────────────
 
 
-class Shop:
+class TriggerTarget:
     """An application, and sources that are made when a case needs one."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: ServedGateway) -> None:
         self.site = site
         self.path = f"/app/{site.http.post('/app', json={'name': 'shop'}).json()['id']}"
         self._sources: dict[str, str] = {}
@@ -83,13 +83,13 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    with Site(tmp_path_factory.mktemp("site"), public_url=PUBLIC) as site:
-        yield Shop(site)
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TriggerTarget]:
+    with ServedGateway(tmp_path_factory.mktemp("site"), public_url=PUBLIC) as site:
+        yield TriggerTarget(site)
 
 
 def test_every_case_of_every_provider_is_accepted(
-    shop: Shop, capsys: pytest.CaptureFixture[str]
+    shop: TriggerTarget, capsys: pytest.CaptureFixture[str]
 ) -> None:
     codes = {name: run(shop.arguments(name)) for name in CASES}
     assert {name: code for name, code in codes.items() if code} == {}, capsys.readouterr().out
@@ -100,7 +100,9 @@ def test_every_case_of_every_provider_is_accepted(
     assert [one for one in log if one["outcome"] in bad] == []
 
 
-def test_what_is_sent_twice_counts_once(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_sent_twice_counts_once(
+    shop: TriggerTarget, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = len(shop.log())
     assert run([*shop.arguments("github:push"), "--times", "3"]) == 0
     assert capsys.readouterr().out.splitlines().count("200") == 3
@@ -108,7 +110,7 @@ def test_what_is_sent_twice_counts_once(shop: Shop, capsys: pytest.CaptureFixtur
     assert [o["outcome"] == "duplicate" for o in log[: len(log) - before]] == [True, True, False]
 
 
-def test_the_same_is_a_repeat_and_the_next_is_not(shop: Shop) -> None:
+def test_the_same_is_a_repeat_and_the_next_is_not(shop: TriggerTarget) -> None:
     for more, repeats in ((["--same"], [True, False]), ([], [False, False])):
         before = len(shop.log())
         for _ in range(2):
@@ -117,7 +119,9 @@ def test_the_same_is_a_repeat_and_the_next_is_not(shop: Shop) -> None:
         assert [o["outcome"] == "duplicate" for o in log[: len(log) - before]] == repeats
 
 
-def test_a_refused_callback_is_exit_code_1(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refused_callback_is_exit_code_1(
+    shop: TriggerTarget, capsys: pytest.CaptureFixture[str]
+) -> None:
     given = shop.arguments("stripe:approved")
     given[given.index("--secret") + 1] = "whsec_another-secret-0123456789"
     assert run(given) == 1
@@ -131,7 +135,7 @@ def test_a_refused_callback_is_exit_code_1(shop: Shop, capsys: pytest.CaptureFix
 
 def default_source(served: Served, provider: str) -> None:
     api = ApiClient(f"http://127.0.0.1:{served.port}", Secret(key_in(served.said)))
-    api.call("POST", "/app", {"name": "Shop", "uid": "shop"})
+    api.call("POST", "/app", {"name": "TriggerTarget", "uid": "shop"})
     made = {"name": "x", "provider": provider, "secrets": [SECRET], "default": True}
     api.call("POST", "/app/shop/source", made)
 

@@ -19,7 +19,7 @@ from tests.configure.pairs import (
     shown,
 )
 from tests.configure.processes import Process, outcome
-from tests.store.world import BODY
+from tests.store.outbound_harness import BODY
 from tillbell.clock import DAY
 from tillbell.configure.endpoints import EndpointChanges
 from tillbell.deliver.attempt import JudgedAttempt

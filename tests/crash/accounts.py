@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from bench.gateway import Gateway
+from bench.gateway import GatewayProcess
 
 PAGE = 250
 FULL_PAGE = 20  # with content: each payload is looked for on the page that it stood on
@@ -25,7 +25,7 @@ class Tried(NamedTuple):
 
 
 @dataclass
-class Account:
+class ApiRecords:
     """Everything the API says about one application."""
 
     messages: dict[str, str] = field(default_factory=dict)  # event id → message id
@@ -33,7 +33,7 @@ class Account:
     statuses: dict[tuple[str, str], int] = field(default_factory=dict)  # (message, endpoint)
     attempts: dict[tuple[str, str], list[Tried]] = field(default_factory=lambda: defaultdict(list))
 
-    def read(self, gateway: Gateway, app: str, endpoints: list[str]) -> Account:
+    def read(self, gateway: GatewayProcess, app: str, endpoints: list[str]) -> ApiRecords:
         """Read it all, page by page."""
         base = f"/api/v1/app/{app}"
         for item, page in _items(gateway, f"{base}/msg?with_content=true", FULL_PAGE):
@@ -65,7 +65,7 @@ def _tried(item: dict[str, Any]) -> Tried:
 
 
 def _items(
-    gateway: Gateway, path: str, limit: int = PAGE
+    gateway: GatewayProcess, path: str, limit: int = PAGE
 ) -> Iterator[tuple[dict[str, Any], bytes]]:
     """Yield each item of a list with the raw page it stood on."""
     iterator = ""

@@ -14,10 +14,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tests.crash.accounts import FAILED, SUCCEEDED, TERMINAL, Account
+from tests.crash.accounts import FAILED, SUCCEEDED, TERMINAL, ApiRecords
 from tests.crash.producer import Acknowledged
 from tests.crash.report import Report
-from tests.crash.truth import Line
+from tests.crash.truth import ReceiverLine
 
 Pair = tuple[str, str]  # message id, endpoint id
 # What was asked so long before something was hurt is answered and recorded; the slowest receiver
@@ -42,14 +42,14 @@ class Evidence:
     """What the three sides say, and when a process or its database was hurt."""
 
     acknowledged: list[Acknowledged]
-    lines: list[Line]
-    account: Account
+    lines: list[ReceiverLine]
+    account: ApiRecords
     endpoints: list[str]
     hurts: list[Hurt]
 
-    def requests(self) -> dict[Pair, list[Line]]:
+    def requests(self) -> dict[Pair, list[ReceiverLine]]:
         """Group the receiver's lines by delivery, in order of arrival."""
-        found: dict[Pair, list[Line]] = defaultdict(list)
+        found: dict[Pair, list[ReceiverLine]] = defaultdict(list)
         for line in self.lines:
             found[line.message_id, self.endpoints[line.endpoint]].append(line)
         return found
@@ -69,7 +69,7 @@ def check(evidence: Evidence, report: Report) -> None:
     _check_counts(evidence, report)
 
 
-def check_readable(acknowledged: list[Acknowledged], account: Account, report: Report) -> None:
+def check_readable(acknowledged: list[Acknowledged], account: ApiRecords, report: Report) -> None:
     """I1: each acknowledged event is there once, under its id, byte for byte."""
     missing = [
         event.event_id
@@ -87,7 +87,9 @@ def check_readable(acknowledged: list[Acknowledged], account: Account, report: R
     report.must_be_empty("I1 acknowledged and not byte for byte", altered)
 
 
-def _check_delivered(evidence: Evidence, requests: dict[Pair, list[Line]], report: Report) -> None:
+def _check_delivered(
+    evidence: Evidence, requests: dict[Pair, list[ReceiverLine]], report: Report
+) -> None:
     """I2: a 2xx at the receiver, or shown as failed; and nothing pending."""
     account = evidence.account
     wanted = [
@@ -136,7 +138,9 @@ def _check_bytes(evidence: Evidence, report: Report) -> None:
     report.must_be_empty("I7 delivered, but not in the store", strangers)
 
 
-def _check_attempts(evidence: Evidence, requests: dict[Pair, list[Line]], report: Report) -> None:
+def _check_attempts(
+    evidence: Evidence, requests: dict[Pair, list[ReceiverLine]], report: Report
+) -> None:
     """I4: answered attempts are requests with that answer; the rest are accounted for."""
     wrong: list[object] = []
     for pair in set(requests) | set(evidence.account.attempts):
@@ -152,7 +156,9 @@ def _check_attempts(evidence: Evidence, requests: dict[Pair, list[Line]], report
     report.must_be_empty("I4 attempts and requests that disagree", wrong)
 
 
-def _check_duplicates(evidence: Evidence, requests: dict[Pair, list[Line]], report: Report) -> None:
+def _check_duplicates(
+    evidence: Evidence, requests: dict[Pair, list[ReceiverLine]], report: Report
+) -> None:
     """I8, I3: after a 2xx another request comes only if the first was in flight at a hurt.
 
     And of two requests with a 2xx one result counts: that of the other was refused or lost.
@@ -178,7 +184,7 @@ def _check_duplicates(evidence: Evidence, requests: dict[Pair, list[Line]], repo
     )
 
 
-def _explains(hurt: Hurt, earlier: Line, later: Line) -> bool:
+def _explains(hurt: Hurt, earlier: ReceiverLine, later: ReceiverLine) -> bool:
     """Tell whether the earlier one was in flight when this happened."""
     if later.at_ns <= hurt.start_ns:
         return False

@@ -19,7 +19,7 @@ from tests.crash.checker import Evidence, Hurt, check
 from tests.crash.producer import Producer
 from tests.crash.report import Report
 from tests.crash.stage import Stage, copy_store, integrity
-from tests.crash.truth import Line
+from tests.crash.truth import ReceiverLine
 
 KILL_AFTER_S = (0.05, 1.5)
 IN_STARTUP = 0.2  # share of kills that do not wait until it is ready
@@ -109,7 +109,7 @@ def _must_be_quick(what: str, seconds: list[float], limit_s: float, report: Repo
     report.must(found_s <= limit_s, f"{what}: p99 {found_s:.2f} s after a start, not {limit_s} s")
 
 
-def _first_deliveries_s(times: _Times, lines: list[Line]) -> list[float]:
+def _first_deliveries_s(times: _Times, lines: list[ReceiverLine]) -> list[float]:
     """Return, for each start that lived to deliver, the seconds until it did."""
     arrivals = [line.at_ns for line in lines]
     found = []

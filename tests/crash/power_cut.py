@@ -13,10 +13,10 @@ import shutil
 import time
 from pathlib import Path
 
-from bench.gateway import Gateway
+from bench.gateway import GatewayProcess
 
 from tests.crash import trace
-from tests.crash.accounts import Account
+from tests.crash.accounts import ApiRecords
 from tests.crash.checker import check_readable
 from tests.crash.producer import Acknowledged, Producer
 from tests.crash.report import Report
@@ -93,10 +93,10 @@ def _cut_each(
 
 def _restarted(rebuilt: Path, app: str, before: list[Acknowledged], lost: Report) -> str:
     """Start a product on the rebuilt files and ask it for every event; then check the file."""
-    gateway = Gateway(rebuilt)
+    gateway = GatewayProcess(rebuilt)
     try:
         gateway.start()
-        check_readable(before, Account().read(gateway, app, []), lost)
+        check_readable(before, ApiRecords().read(gateway, app, []), lost)
     except RuntimeError as error:
         return str(error)
     finally:

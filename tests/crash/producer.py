@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from typing import NamedTuple
 
-from bench.gateway import Gateway
+from bench.gateway import GatewayProcess
 
 THREADS = 4
 _PAUSE_S = 0.02  # after a failure: the gateway may be restarting
@@ -48,7 +48,7 @@ class Answered(NamedTuple):
 class Producer:
     """A few threads that publish together so many events a second until stopped."""
 
-    def __init__(self, gateway: Gateway, app: str) -> None:
+    def __init__(self, gateway: GatewayProcess, app: str) -> None:
         self.acknowledged: list[Acknowledged] = []
         self.answers: Counter[int] = Counter()  # 0: no answer
         self.answered: list[Answered] = []

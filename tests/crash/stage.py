@@ -10,12 +10,12 @@ from types import MappingProxyType
 from typing import Self
 
 import apsw
-from bench.gateway import Gateway
+from bench.gateway import GatewayProcess
 from bench.processes import Child
 
 from tests.crash import truth
-from tests.crash.accounts import Account
-from tests.crash.truth import Line
+from tests.crash.accounts import ApiRecords
+from tests.crash.truth import ReceiverLine
 
 SCHEDULE = "1,2,4,8,15,30"  # seconds: retries happen within a run, and some run out
 QUIET_S = 300.0  # in which one delivery at least must end
@@ -35,7 +35,7 @@ class Stage:
     ) -> None:
         self.folder = folder
         self.truth_log = folder / "truth.jsonl"
-        self.gateway = Gateway(
+        self.gateway = GatewayProcess(
             data_dir or folder / "data",
             environment={"TILLBELL_RETRY_SCHEDULE": SCHEDULE, **environment},
             wrapper=wrapper,
@@ -82,14 +82,14 @@ class Stage:
         stats = [self.gateway.stats(self.app, endpoint) for endpoint in self.endpoints]
         return sum(one["pending"] + one["sending"] for one in stats)
 
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[ReceiverLine]:
         """Return the receiver's account so far."""
         self.receiver.ask()
         return truth.read(self.truth_log)
 
-    def account(self) -> Account:
+    def account(self) -> ApiRecords:
         """Return the product's account."""
-        return Account().read(self.gateway, self.app, self.endpoints)
+        return ApiRecords().read(self.gateway, self.app, self.endpoints)
 
 
 def copy_store(data_dir: Path, target: Path) -> Path:

@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Callable
 
 from tests.cases import each
-from tests.crash.accounts import FAILED, PENDING, SUCCEEDED, Account, Tried
+from tests.crash.accounts import FAILED, PENDING, SUCCEEDED, ApiRecords, Tried
 from tests.crash.checker import FLIGHT_NS, Evidence, Hurt, check
 from tests.crash.producer import Acknowledged
 from tests.crash.report import Report
-from tests.crash.truth import Line
+from tests.crash.truth import ReceiverLine
 
 PAYLOAD = b'{"a": 1.10}'
 DIGEST = hashlib.sha256(PAYLOAD).hexdigest()
@@ -19,14 +19,14 @@ PAIR = ("msg_1", "ep_1")
 
 def agreeing() -> Evidence:
     """One event, delivered to one endpoint, and all sides say so."""
-    account = Account({"evt-1": "msg_1"}, {"msg_1": b"[" + PAYLOAD + b"]"}, {PAIR: SUCCEEDED})
+    account = ApiRecords({"evt-1": "msg_1"}, {"msg_1": b"[" + PAYLOAD + b"]"}, {PAIR: SUCCEEDED})
     account.attempts[PAIR].append(Tried("atmpt_1", 200, interrupted=False))
     acknowledged = [Acknowledged("evt-1", PAYLOAD, "msg_1", 0.0)]
     return Evidence(acknowledged, [line(at_ns=10)], account, ["ep_1"], [])
 
 
-def line(at_ns: int, digest: str = DIGEST, signed: bool = True) -> Line:
-    return Line(at_ns, 0, "msg_1", digest, signed, 200)
+def line(at_ns: int, digest: str = DIGEST, signed: bool = True) -> ReceiverLine:
+    return ReceiverLine(at_ns, 0, "msg_1", digest, signed, 200)
 
 
 def violations(evidence: Evidence) -> list[str]:

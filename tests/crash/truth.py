@@ -25,7 +25,7 @@ _ERROR = b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n"
 SLOW_S = 2.0
 
 
-class Line(NamedTuple):
+class ReceiverLine(NamedTuple):
     """One request as the receiver saw it; `answer` 0 is a reset."""
 
     at_ns: int
@@ -49,7 +49,7 @@ class _Log:
         values = receiving.headers(head)
         signed = receiving.is_signed(self.keys[endpoint], values, body)
         digest = hashlib.sha256(body).hexdigest()
-        line = Line(
+        line = ReceiverLine(
             time.monotonic_ns(),
             endpoint,
             values[b"webhook-id"].decode(),
@@ -92,9 +92,9 @@ class _Connection(Inbound):
         self.log.write(endpoint, head, body, (500, 0, 200, 200)[fault])
 
 
-def read(path: Path) -> list[Line]:
+def read(path: Path) -> list[ReceiverLine]:
     """Read the whole account."""
-    return [Line(*json.loads(line)) for line in path.read_text().splitlines()]
+    return [ReceiverLine(*json.loads(line)) for line in path.read_text().splitlines()]
 
 
 def main() -> None:

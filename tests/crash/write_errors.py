@@ -13,9 +13,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.gateway import Gateway
+from bench.gateway import GatewayProcess
 
-from tests.crash.accounts import Account
+from tests.crash.accounts import ApiRecords
 from tests.crash.producer import Acknowledged, payload_of, request_of
 from tests.crash.report import Report
 from tests.crash.stage import integrity
@@ -71,7 +71,7 @@ def _calls_in_a_run(folder: Path, template: Path, app: str, call: str) -> int:
     shutil.copytree(template, place)
     trace = folder / f"{place.name}.trace"
     wrapper = ["strace", "-f", "--seccomp-bpf", "-qq", "-e", f"trace={call}", "-o", str(trace)]
-    gateway = Gateway(place, wrapper=wrapper)
+    gateway = GatewayProcess(place, wrapper=wrapper)
     _publish_all(gateway, app, _Tally())
     gateway.kill()
     shutil.rmtree(place)
@@ -81,7 +81,7 @@ def _calls_in_a_run(folder: Path, template: Path, app: str, call: str) -> int:
 
 def _template(folder: Path) -> tuple[Path, str]:
     """Make a store with an application, so that errors hit work and not only migrations."""
-    gateway = Gateway(folder / "template")
+    gateway = GatewayProcess(folder / "template")
     gateway.start()
     app = gateway.application("errors")
     gateway.stop()
@@ -109,17 +109,17 @@ def _one(
         "-o",
         str(trace),
     ]
-    gateway = Gateway(place, wrapper=wrapper)
+    gateway = GatewayProcess(place, wrapper=wrapper)
     acknowledged = _publish_all(gateway, app, tally)
     if gateway.process is not None and gateway.process.poll() is None:
         gateway.kill()
     if _MARK in trace.read_text(errors="replace"):
         tally.hit += 1
-        _verify(Gateway(place), app, acknowledged, (place.name, tally))
+        _verify(GatewayProcess(place), app, acknowledged, (place.name, tally))
     shutil.rmtree(place)
 
 
-def _publish_all(gateway: Gateway, app: str, tally: _Tally) -> list[Acknowledged]:
+def _publish_all(gateway: GatewayProcess, app: str, tally: _Tally) -> list[Acknowledged]:
     """Publish each event until acknowledged; start the product again if it ends."""
     try:
         gateway.start()
@@ -149,7 +149,7 @@ def _publish_all(gateway: Gateway, app: str, tally: _Tally) -> list[Acknowledged
     return found
 
 
-def _publish(gateway: Gateway, app: str, event_id: str) -> int:
+def _publish(gateway: GatewayProcess, app: str, event_id: str) -> int:
     """Publish once; 0 when no answer came."""
     body = request_of(event_id, payload_of(event_id))
     try:
@@ -158,7 +158,7 @@ def _publish(gateway: Gateway, app: str, event_id: str) -> int:
         return 0
 
 
-def _note_exit(gateway: Gateway, tally: _Tally) -> None:
+def _note_exit(gateway: GatewayProcess, tally: _Tally) -> None:
     assert gateway.process is not None
     code = gateway.process.wait(30)
     tally.exits.append(code)
@@ -167,14 +167,14 @@ def _note_exit(gateway: Gateway, tally: _Tally) -> None:
 
 
 def _verify(
-    gateway: Gateway, app: str, acknowledged: list[Acknowledged], run_: tuple[str, _Tally]
+    gateway: GatewayProcess, app: str, acknowledged: list[Acknowledged], run_: tuple[str, _Tally]
 ) -> None:
     """Start without errors: what was acknowledged is there, and each event once."""
     name, tally = run_
     gateway.start()
     try:
         again = [_publish(gateway, app, event.event_id) for event in acknowledged]
-        account = Account().read(gateway, app, [])
+        account = ApiRecords().read(gateway, app, [])
     finally:
         gateway.stop()
     if set(again) - {409}:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.crash.checker import Evidence
 from tests.crash.report import Report
 from tests.crash.stage import SCHEDULE
-from tests.crash.truth import Line
+from tests.crash.truth import ReceiverLine
 from tests.faults import measures
 from tests.faults.crew import Crew, serving
 
@@ -66,5 +66,5 @@ def early(evidence: Evidence) -> list[str]:
     return found
 
 
-def _stamp_error_s(line: Line, offset_s: float) -> float:
+def _stamp_error_s(line: ReceiverLine, offset_s: float) -> float:
     return line.stamped_s - (line.at_ns / 1e9 + offset_s)

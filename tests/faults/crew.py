@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
-from bench.gateway import READY_S, Gateway
+from bench.gateway import READY_S, GatewayProcess
 from bench.postgres_server import HOME, Home, PostgresServer, programs
 
 from tests.crash.checker import Evidence, Hurt, check
@@ -57,7 +57,7 @@ class Crew(Stage):
             folder, environment=environment_of("api", urls[0], 0), wrapper=wrappers.get(0, ())
         )
         self.workers = [
-            Gateway(
+            GatewayProcess(
                 folder / f"worker{number}",
                 environment=environment_of("worker", url, number),
                 wrapper=wrappers.get(number, ()),
@@ -93,7 +93,7 @@ class Crew(Stage):
         super().__exit__()
 
     @property
-    def processes(self) -> list[Gateway]:
+    def processes(self) -> list[GatewayProcess]:
         """Return all of them, the API first."""
         return [self.gateway, *self.workers]
 

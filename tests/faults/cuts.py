@@ -17,7 +17,7 @@ from tests.crash.checker import Hurt
 from tests.crash.report import Report
 from tests.faults import measures
 from tests.faults.crew import BEHAVIOURS, Crew, serving
-from tests.faults.network import BOTH, Network, Way
+from tests.faults.network import BOTH, CutDirection, Network
 
 WORKERS = 2
 LEASE_S = 15.0
@@ -26,7 +26,11 @@ TAKEN_OVER_S = 20.0
 GROWTH_MB = 50.0  # of each process
 CALM_S = 5.0
 AFTER_S = 20.0  # so long what a cut did is still looked at
-_WAYS: tuple[tuple[Way, ...], ...] = (BOTH, (Way.TO_SERVER,), (Way.FROM_SERVER,))
+_WAYS: tuple[tuple[CutDirection, ...], ...] = (
+    BOTH,
+    (CutDirection.TO_SERVER,),
+    (CutDirection.FROM_SERVER,),
+)
 
 
 @contextmanager

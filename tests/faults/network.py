@@ -19,14 +19,14 @@ _NOBODY = "02:00:00:00:00:99"
 NEEDED = ("ip", "unshare", "nsenter")
 
 
-class Way(Enum):
+class CutDirection(Enum):
     """Which direction of a line."""
 
     TO_SERVER = "to the server"
     FROM_SERVER = "from the server"
 
 
-BOTH = (Way.TO_SERVER, Way.FROM_SERVER)
+BOTH = (CutDirection.TO_SERVER, CutDirection.FROM_SERVER)
 
 
 def is_possible() -> bool:
@@ -75,12 +75,12 @@ class Network:
         """Return the database's address at the end of a line."""
         return f"10.77.{line}.2"
 
-    def cut(self, *lines: int, ways: tuple[Way, ...] = BOTH) -> None:
+    def cut(self, *lines: int, ways: tuple[CutDirection, ...] = BOTH) -> None:
         """Swallow what goes over the lines."""
         for line in lines:
-            if Way.TO_SERVER in ways:
+            if CutDirection.TO_SERVER in ways:
                 _run(*_neighbour("replace", f"10.77.{line}.2", self._outer(line)))
-            if Way.FROM_SERVER in ways:
+            if CutDirection.FROM_SERVER in ways:
                 self._inside(*_neighbour("replace", f"10.77.{line}.1", self._inner(line)))
 
     def heal(self, *lines: int) -> None:

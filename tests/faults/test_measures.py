@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.accounts import Account, Tried
+from tests.crash.accounts import ApiRecords, Tried
 from tests.crash.checker import Evidence, Hurt
 from tests.crash.producer import Answered
 from tests.crash.report import Report
 from tests.crash.stage import SCHEDULE
-from tests.crash.truth import Line
+from tests.crash.truth import ReceiverLine
 from tests.faults import clocks, measures
 from tests.faults.crew import BEHAVIOURS
 from tillbell.clock import iso
@@ -25,12 +25,12 @@ ENDPOINTS = [f"ep_{number}" for number in range(len(BEHAVIOURS))]
 FLAKY = BEHAVIOURS.index("flaky")
 
 
-def line(at_s: float, endpoint: int = 0, sender: str = "worker1") -> Line:
-    return Line(round(at_s * SECOND_NS), endpoint, "msg_1", "", True, 200, sender)
+def line(at_s: float, endpoint: int = 0, sender: str = "worker1") -> ReceiverLine:
+    return ReceiverLine(round(at_s * SECOND_NS), endpoint, "msg_1", "", True, 200, sender)
 
 
-def evidence(*lines: Line) -> Evidence:
-    return Evidence([], list(lines), Account(), ENDPOINTS, [])
+def evidence(*lines: ReceiverLine) -> Evidence:
+    return Evidence([], list(lines), ApiRecords(), ENDPOINTS, [])
 
 
 def at(monotonic_s: float) -> str:

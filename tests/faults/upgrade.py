@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import psycopg
-from bench.gateway import READY_S, Gateway
+from bench.gateway import READY_S, GatewayProcess
 from bench.postgres_server import PostgresServer
 
 from tests.crash.checker import Hurt
@@ -121,7 +121,7 @@ def _store_history(server: PostgresServer, rows: int) -> None:
         connection.execute("CHECKPOINT")
 
 
-def _bring_tables(worker: Gateway, program: str, report: Report) -> None:
+def _bring_tables(worker: GatewayProcess, program: str, report: Report) -> None:
     """Start a worker of the new version, as often as it gives up because a table is in use."""
     worker.environment["PYTHONPATH"] = program
     began, tries = time.monotonic(), 0

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet.fleet import FleetOf
+from tests.fleet.local_fleet import LocalFleet
 
 
 @pytest.fixture
-async def fleet(fresh_schema: Callable[[], str], tmp_path: Path) -> AsyncIterator[FleetOf]:
-    async with FleetOf(fresh_schema(), tmp_path) as made:
+async def fleet(fresh_schema: Callable[[], str], tmp_path: Path) -> AsyncIterator[LocalFleet]:
+    async with LocalFleet(fresh_schema(), tmp_path) as made:
         yield made

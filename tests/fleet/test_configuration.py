@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from tests.fleet.fleet import APP, FleetOf, eventually
+from tests.fleet.local_fleet import APP, LocalFleet, eventually
 from tillbell.configure.endpoints import EndpointChanges
 from tillbell.deliver.lane import Lane
 from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
@@ -14,7 +14,7 @@ ROUNDS = 20
 FAILING = 1_000_000
 
 
-async def test_changes_through_several_processes_are_all_there(fleet: FleetOf) -> None:
+async def test_changes_through_several_processes_are_all_there(fleet: LocalFleet) -> None:
     first, second, third = [await fleet.start() for _ in range(3)]
     for number in range(ROUNDS):
         endpoint = await fleet.endpoint(first, f"/{number}")
@@ -34,7 +34,7 @@ async def test_changes_through_several_processes_are_all_there(fleet: FleetOf) -
 
 
 async def test_an_endpoint_resumed_by_one_process_begins_anew_in_the_one_that_delivers(
-    fleet: FleetOf,
+    fleet: LocalFleet,
 ) -> None:
     first, second = await fleet.start(), await fleet.start()
     endpoint = await fleet.endpoint(first, "/a")
@@ -55,7 +55,7 @@ async def _is(lane: Lane, status: EndpointStatus) -> bool:
     return lane.compiled.endpoint.status is status
 
 
-async def test_what_one_process_removed_no_other_brings_back(fleet: FleetOf) -> None:
+async def test_what_one_process_removed_no_other_brings_back(fleet: LocalFleet) -> None:
     first, second = await fleet.start(), await fleet.start()
     shop = await first.applications.create({"name": "other", "uid": "other"})
     await second.config_cache.view(shop.id)

@@ -12,7 +12,7 @@ import pytest
 from bench.postgres_server import programs
 
 from tests.fleet.failover import Pair
-from tests.fleet.fleet import APP, FleetOf, eventually
+from tests.fleet.local_fleet import APP, LocalFleet, eventually
 from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.deliver.publish import MessageDraft
@@ -39,7 +39,7 @@ def pair() -> Iterator[Pair]:
 class Producers:
     """They publish event after event, each until it is taken."""
 
-    def __init__(self, fleet: FleetOf, by: Gateway) -> None:
+    def __init__(self, fleet: LocalFleet, by: Gateway) -> None:
         self._fleet = fleet
         self._by = by
         self._numbers = itertools.count()
@@ -87,7 +87,7 @@ def body(number: int) -> bytes:
     return b'{"order": %d, "amount": 149.990}' % number
 
 
-def arrived(fleet: FleetOf) -> dict[bytes, set[str | None]]:
+def arrived(fleet: LocalFleet) -> dict[bytes, set[str | None]]:
     """Return under which ids each body came."""
     found = defaultdict(set)
     for request in fleet.receiver.requests:
@@ -104,7 +104,7 @@ async def all_are_delivered(gateway: Gateway, count: int) -> None:
 async def test_after_a_failover_all_that_was_accepted_is_delivered_once_and_no_process_restarts(
     pair: Pair, tmp_path: Path
 ) -> None:
-    async with FleetOf(pair.url, tmp_path) as fleet:
+    async with LocalFleet(pair.url, tmp_path) as fleet:
         api, worker = await fleet.start("api"), await fleet.start("worker")
         await fleet.agreed(1)
         await fleet.knows(worker, (await fleet.endpoint(api, "/a")).id)

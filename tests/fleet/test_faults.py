@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from bench.postgres_server import PostgresServer, programs
 
-from tests.fleet.fleet import FleetOf, eventually
+from tests.fleet.local_fleet import LocalFleet, eventually
 from tests.patience import PATIENCE_S
 from tillbell import logs
 from tillbell.app import Gateway
@@ -34,7 +34,7 @@ TERMINATE = (
 )
 
 
-class Wrong(SystemClock):
+class WrongClock(SystemClock):
     """A machine's clock that somebody has set."""
 
     def __init__(self, by: Micros) -> None:
@@ -67,20 +67,20 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-async def own(server: PostgresServer, tmp_path: Path) -> AsyncIterator[FleetOf]:
+async def own(server: PostgresServer, tmp_path: Path) -> AsyncIterator[LocalFleet]:
     """A fleet on that server."""
-    async with FleetOf(server.url(), tmp_path) as fleet:
+    async with LocalFleet(server.url(), tmp_path) as fleet:
         yield fleet
 
 
-async def publish_until_taken(fleet: FleetOf, by: Gateway) -> Message:
+async def publish_until_taken(fleet: LocalFleet, by: Gateway) -> Message:
     """Publish as a producer does who repeats what was refused; each refusal comes soon."""
     while True:
         with contextlib.suppress(StoreUnavailable):
             return await asyncio.wait_for(fleet.publish(by), REFUSED_S)
 
 
-async def all_delivered(fleet: FleetOf, messages: list[Message]) -> None:
+async def all_delivered(fleet: LocalFleet, messages: list[Message]) -> None:
     """Wait until each message has arrived, and its attempt is recorded as the only one."""
 
     async def have_arrived() -> bool:
@@ -94,7 +94,7 @@ async def all_delivered(fleet: FleetOf, messages: list[Message]) -> None:
 
 
 async def test_connections_that_the_server_ends_again_and_again_stop_no_loop(
-    fleet: FleetOf, fresh_schema: Callable[[], str]
+    fleet: LocalFleet, fresh_schema: Callable[[], str]
 ) -> None:
     api, worker = await fleet.start("api"), await fleet.start("worker")
     await fleet.agreed(1)
@@ -109,7 +109,7 @@ async def test_connections_that_the_server_ends_again_and_again_stop_no_loop(
 
 
 async def test_while_the_server_is_down_nothing_is_taken_and_then_all_is_as_before(
-    own: FleetOf, server: PostgresServer
+    own: LocalFleet, server: PostgresServer
 ) -> None:
     api, worker = await own.start("api"), await own.start("worker")
     await own.agreed(1)
@@ -129,9 +129,9 @@ async def test_while_the_server_is_down_nothing_is_taken_and_then_all_is_as_befo
 
 @pytest.mark.parametrize("by", [DAY, -DAY], ids=["a day ahead", "a day behind"])
 async def test_a_machine_with_a_wrong_clock_sends_nothing_early_and_signs_with_the_right_time(
-    fleet: FleetOf, said: io.StringIO, by: Micros
+    fleet: LocalFleet, said: io.StringIO, by: Micros
 ) -> None:
-    api, worker = await fleet.start("api"), await fleet.start("worker", Wrong(by))
+    api, worker = await fleet.start("api"), await fleet.start("worker", WrongClock(by))
     await fleet.agreed(1)
     fleet.receiver.on("/a", refuse_the_first)
     delays = {"retry_schedule": (2,)}
@@ -155,7 +155,7 @@ async def refuse_the_first(exchange: ReceiverExchange) -> None:
 
 
 async def test_a_transaction_that_somebody_holds_open_is_in_nobodys_way(
-    fleet: FleetOf, fresh_schema: Callable[[], str]
+    fleet: LocalFleet, fresh_schema: Callable[[], str]
 ) -> None:
     api, worker = await fleet.start("api"), await fleet.start("worker")
     await fleet.agreed(1)
@@ -169,7 +169,7 @@ async def test_a_transaction_that_somebody_holds_open_is_in_nobodys_way(
 
 
 async def test_a_transaction_that_is_open_for_long_is_said_once_until_it_ends(
-    fleet: FleetOf,
+    fleet: LocalFleet,
     fresh_schema: Callable[[], str],
     said: io.StringIO,
     monkeypatch: pytest.MonkeyPatch,
@@ -208,7 +208,7 @@ def fresh_rows(url: str) -> int:
 
 
 async def test_a_server_that_says_nothing_is_not_waited_for(
-    own: FleetOf, server: PostgresServer
+    own: LocalFleet, server: PostgresServer
 ) -> None:
     api, worker = await own.start("api"), await own.start("worker")
     await own.agreed(1)

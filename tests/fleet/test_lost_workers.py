@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from bench.gateway import READY_S, Gateway
+from bench.gateway import READY_S, GatewayProcess
 
-from tests.crash.accounts import Account
+from tests.crash.accounts import ApiRecords
 from tests.faults.crew import environment_of
 from tillbell.testing import Receiver
 from tillbell.testing.exchange import ReceiverExchange
@@ -57,13 +57,13 @@ async def holding() -> AsyncIterator[Holding]:
 @pytest.fixture
 async def crew(
     tmp_path: Path, fresh_schema: Callable[[], str]
-) -> AsyncIterator[dict[str, Gateway]]:
+) -> AsyncIterator[dict[str, GatewayProcess]]:
     """The API and three workers, by their name."""
     url = fresh_schema()
-    made = {"api0": Gateway(tmp_path / "api0", environment=environment_of("api", url, 0))}
+    made = {"api0": GatewayProcess(tmp_path / "api0", environment=environment_of("api", url, 0))}
     for number, name in enumerate(WORKERS, 1):
         settings = environment_of("worker", url, number)
-        made[name] = Gateway(tmp_path / name, environment=settings)
+        made[name] = GatewayProcess(tmp_path / name, environment=settings)
     try:
         await asyncio.to_thread(made["api0"].start)
         for name in WORKERS:
@@ -79,7 +79,7 @@ async def crew(
                 process.kill()
 
 
-def furnish(api: Gateway, holding: Holding) -> tuple[str, list[str]]:
+def furnish(api: GatewayProcess, holding: Holding) -> tuple[str, list[str]]:
     app = api.application("shop")
     urls = [holding.receiver.url(f"/{number}") for number in range(ENDPOINTS)]
     return app, [api.endpoint(app, url).id for url in urls]
@@ -92,7 +92,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 async def test_what_a_killed_and_a_stopped_worker_had_in_flight_is_sent_once_more_and_counts_once(
-    crew: dict[str, Gateway], holding: Holding
+    crew: dict[str, GatewayProcess], holding: Holding
 ) -> None:
     api = crew["api0"]
     app, endpoints = await asyncio.to_thread(furnish, api, holding)
@@ -121,10 +121,10 @@ async def test_what_a_killed_and_a_stopped_worker_had_in_flight_is_sent_once_mor
 EVENT = {"eventType": "order.paid", "payload": {"total": 1}}
 
 
-def settled(api: Gateway, app: str, endpoints: list[str]) -> Account:
+def settled(api: GatewayProcess, app: str, endpoints: list[str]) -> ApiRecords:
     """Return the product's account once every endpoint has a result."""
     while True:
-        account = Account().read(api, app, endpoints)
+        account = ApiRecords().read(api, app, endpoints)
         done = [tried for tried in account.attempts.values() if any(o.status_code for o in tried)]
         if len(done) == len(endpoints):
             return account

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from zlib import crc32
 
-from tests.fleet.fleet import FleetOf, eventually, publish_surely
+from tests.fleet.local_fleet import LocalFleet, eventually, publish_surely
 from tests.fleet.upgrading import running
 from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
@@ -25,7 +25,7 @@ STUCK = "stuck"  # the key whose first event fails always
 RETRIES_S = (1, 600)  # long at last: an endpoint at which all fails would be spared
 
 
-class Till:
+class FlakyReceiver:
     """Receives, and fails now and then, at first."""
 
     def __init__(self) -> None:
@@ -48,13 +48,13 @@ class Till:
         return sum(count > 1 for (_, key, _), count in self._tries.items() if key != STUCK)
 
 
-async def furnish(fleet: FleetOf, here: Gateway, till: Till) -> list[str]:
+async def furnish(fleet: LocalFleet, here: Gateway, flaky: FlakyReceiver) -> list[str]:
     """Make ordered endpoints until both processes have some; return their paths."""
     paths: list[str] = []
     owned = Counter({True: 0, False: 0})
     while min(owned.values()) < OWNED:
         paths.append(f"/{len(paths)}")
-        fleet.receiver.on(paths[-1], till.receive)
+        fleet.receiver.on(paths[-1], flaky.receive)
         fields = {"ordering": "fifo", "retry_schedule": RETRIES_S}
         made = await fleet.endpoint(here, paths[-1], **fields)
         owned[here.cluster.owns(made.id)] += 1
@@ -73,12 +73,15 @@ async def publish(here: Gateway, numbers: Iterable[int]) -> None:
 async def test_nothing_overtakes_in_its_key_and_one_that_fails_holds_only_its_own(
     fresh_schema: Callable[[], str], tmp_path: Path
 ) -> None:
-    url, till = fresh_schema(), Till()
+    url, flaky = fresh_schema(), FlakyReceiver()
     quiet = {"TILLBELL_LOG_LEVEL": "error"}
-    async with FleetOf(url, tmp_path) as fleet, running(tmp_path / "other", url, **quiet) as other:
+    async with (
+        LocalFleet(url, tmp_path) as fleet,
+        running(tmp_path / "other", url, **quiet) as other,
+    ):
         here = await fleet.start()
         await fleet.agreed(2)
-        paths = await furnish(fleet, here, till)
+        paths = await furnish(fleet, here, flaky)
         await publish(here, range(EVENTS // 2))
         half = len(paths) * KEYS * EVENTS // 4
         await asyncio.wait_for(fleet.receiver.wait_for(half), PATIENCE_S)
@@ -91,11 +94,11 @@ async def test_nothing_overtakes_in_its_key_and_one_that_fails_holds_only_its_ow
         await eventually(all_of_the_rest_are_there)
         waiting = (await here.database.counts()).waiting
 
-    assert till.refused > len(paths)
+    assert flaky.refused > len(paths)
     assert waiting + len(paths) >= len(paths) * EVENTS, "what is behind the stuck one waits"
     for path in paths:
-        assert set(till.came[path, STUCK]) == {0}, "it was tried, nothing behind it"
+        assert set(flaky.came[path, STUCK]) == {0}, "it was tried, nothing behind it"
         for key in map(str, range(KEYS)):
-            came = till.came[path, key]
+            came = flaky.came[path, key]
             assert came == sorted(came), "an event came before the one before it was accepted"
             assert set(came) == set(range(EVENTS))

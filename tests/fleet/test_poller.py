@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 
-from tests.fleet.fleet import APP, FleetOf, publish_surely
+from tests.fleet.local_fleet import APP, LocalFleet, publish_surely
 from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.deliver.publish import MessageDraft
@@ -39,7 +39,7 @@ async def poll(gateway: Gateway, wanted: int) -> list[str]:
     return seen
 
 
-async def test_a_poller_skips_nothing_while_four_processes_write(fleet: FleetOf) -> None:
+async def test_a_poller_skips_nothing_while_four_processes_write(fleet: LocalFleet) -> None:
     gateways = [await fleet.start() for _ in range(PROCESSES)]
     for number, gateway in enumerate(gateways):
         slow_down(gateway, random.Random(number))

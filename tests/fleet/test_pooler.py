@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from bench.postgres_server import free_port
 
-from tests.fleet.fleet import APP, FleetOf, eventually
+from tests.fleet.local_fleet import APP, LocalFleet, eventually
 from tests.patience import PATIENCE_S
 from tillbell.clock import SystemClock
 from tillbell.storage.postgres.database import PostgresDatabase
@@ -62,7 +62,7 @@ async def _is_up(url: str) -> bool:
 
 async def test_two_gateways_work_behind_it(pooled_url: str, tmp_path: Path) -> None:
     await eventually(lambda: _is_up(pooled_url))
-    async with FleetOf(pooled_url, tmp_path, database_pooler=True) as fleet:
+    async with LocalFleet(pooled_url, tmp_path, database_pooler=True) as fleet:
         first, second = await fleet.start(), await fleet.start()
         await fleet.agreed(2)
         endpoints = [await fleet.endpoint(first, f"/{n}") for n in range(4)]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from bench.postgres_server import PostgresServer, programs
 
-from tests.fleet.fleet import KEY
+from tests.fleet.local_fleet import KEY
 from tests.fleet.replica import Replica, until
-from tests.money.teller import APPROVED, FAILED, news
-from tests.web.site import Site
-from tests.web.till import Till
+from tests.money.payment_harness import APPROVED, FAILED, news
+from tests.web.served_gateway import ServedGateway
+from tests.web.shop_client import ShopClient
 from tillbell.vault import Secret
 
 ORDER = {"eventType": "order.paid", "payload": {"id": "1001"}}
@@ -30,7 +30,7 @@ LISTS = (
 )
 
 
-class Pair:
+class PrimaryAndReplica:
     """A primary and its replica."""
 
     def __init__(self, bin_: Path) -> None:
@@ -55,32 +55,32 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair() -> Iterator[Pair]:
+def pair() -> Iterator[PrimaryAndReplica]:
     found = programs()
     if found is None:
         pytest.skip("no PostgreSQL: install the dev dependencies")
-    made = Pair(found)
+    made = PrimaryAndReplica(found)
     yield made
     made.remove()
 
 
 @pytest.fixture
-def till(pair: Pair, tmp_path: Path) -> Iterator[Till]:
-    with Site(tmp_path, **pair.settings()) as site:
-        yield Till(site)
+def shop(pair: PrimaryAndReplica, tmp_path: Path) -> Iterator[ShopClient]:
+    with ServedGateway(tmp_path, **pair.settings()) as served:
+        yield ShopClient(served)
 
 
 class Lists:
     """The lists of one application, and what happened that they tell of."""
 
-    def __init__(self, till: Till) -> None:
-        self._till = till
-        self.ids = {"endpoint": till.endpoint["id"], "message": self._publish()}
-        till.begin(uid="u")
-        till.tell(news("u", FAILED))
-        till.tell(news("u", APPROVED, amount="100.00"))
-        (conflict,) = till.shown("u")["conflicts"]
-        assert till.post(f"conflict/{conflict['id']}/keep", {"reason": "because"}).is_success
+    def __init__(self, shop: ShopClient) -> None:
+        self._till = shop
+        self.ids = {"endpoint": shop.endpoint["id"], "message": self._publish()}
+        shop.begin(uid="u")
+        shop.tell(news("u", FAILED))
+        shop.tell(news("u", APPROVED, amount="100.00"))
+        (conflict,) = shop.shown("u")["conflicts"]
+        assert shop.post(f"conflict/{conflict['id']}/keep", {"reason": "because"}).is_success
 
     def _publish(self) -> str:
         answer = self._till.post("msg", ORDER)
@@ -103,29 +103,31 @@ class Lists:
 
 
 def test_lists_are_of_the_replica_and_everything_else_is_of_the_primary(
-    pair: Pair, till: Till
+    pair: PrimaryAndReplica, shop: ShopClient
 ) -> None:
     with pair.replica.lagging():
-        lists = Lists(till)
+        lists = Lists(shop)
         assert lists.empty() == {*LISTS, "delivery"}
         assert lists.successes() == 0
 
         message = lists.ids["message"]
-        assert till.get(f"msg/{message}")["payload"] == ORDER["payload"]
-        assert [one["id"] for one in till.get(f"msg/{message}/endpoint")["data"]]
-        assert till.shown("u")["conflicts"]
-        assert till.post("msg", {**ORDER, "eventId": "e"}).status_code == 202
-        assert till.post("msg", {**ORDER, "eventId": "e"}).status_code == 409
-        until(lambda: till.get("poller/all")["data"])
+        assert shop.get(f"msg/{message}")["payload"] == ORDER["payload"]
+        assert [one["id"] for one in shop.get(f"msg/{message}/endpoint")["data"]]
+        assert shop.shown("u")["conflicts"]
+        assert shop.post("msg", {**ORDER, "eventId": "e"}).status_code == 202
+        assert shop.post("msg", {**ORDER, "eventId": "e"}).status_code == 409
+        until(lambda: shop.get("poller/all")["data"])
     until(lambda: not lists.empty())
     assert lists.successes() > 0
 
 
-def test_while_the_replica_is_stopped_lists_are_of_the_primary(pair: Pair, till: Till) -> None:
+def test_while_the_replica_is_stopped_lists_are_of_the_primary(
+    pair: PrimaryAndReplica, shop: ShopClient
+) -> None:
     pair.replica.catch_up()
     pair.replica.stop("immediate")
     try:
-        lists = Lists(till)
+        lists = Lists(shop)
         assert lists.empty() == set()
         assert lists.successes() > 0
     finally:

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.cli.conftest import tillbell
-from tests.fleet.fleet import APP, KEY, FleetOf, eventually
+from tests.fleet.local_fleet import APP, KEY, LocalFleet, eventually
 from tests.fleet.upgrading import NEXT, next_version, running, steps
 from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
@@ -40,7 +40,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> str:
 class Stream:
     """Messages that the old one takes, until it is told to stop."""
 
-    def __init__(self, fleet: FleetOf) -> None:
+    def __init__(self, fleet: LocalFleet) -> None:
         self._fleet = fleet
         self._is_over = False
         self._accepted: set[str] = set()
@@ -72,7 +72,7 @@ async def test_an_old_program_goes_on_while_a_new_one_brings_its_tables_and_besi
     fresh_schema: Callable[[], str], tmp_path: Path, program: str
 ) -> None:
     url, paths = fresh_schema(), [f"/{number}" for number in range(ENDPOINTS)]
-    async with FleetOf(url, tmp_path) as fleet:
+    async with LocalFleet(url, tmp_path) as fleet:
         old = await fleet.start()
         for path in paths:
             await fleet.endpoint(old, path, throttle_rate=SLOW)
@@ -118,7 +118,7 @@ async def test_a_migration_that_a_long_transaction_holds_up_gives_up_and_the_old
 ) -> None:
     url = fresh_schema()
     flags = ("serve", "--data-dir", str(tmp_path / "new"), "--port", "0")
-    async with FleetOf(url, tmp_path) as fleet:
+    async with LocalFleet(url, tmp_path) as fleet:
         old = await fleet.start()
         await fleet.endpoint(old, "/hooks")
         stream = Stream(fleet)

@@ -13,7 +13,7 @@ import psycopg
 
 import tillbell
 from tests.cli.conftest import Served, serve
-from tests.fleet.fleet import KEY
+from tests.fleet.local_fleet import KEY
 from tillbell.storage.session.migrate import known_migrations
 
 ADMIN = "tb_upgrade_key_0123456789abcdefgh"

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.world import START, World
+from tests.flow.gateway_harness import START, GatewayHarness
 from tillbell.testing import ManualClock
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with World(tmp_path) as made:
+async def harness(tmp_path: Path) -> AsyncIterator[GatewayHarness]:
+    async with GatewayHarness(tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-async def still(tmp_path: Path) -> AsyncIterator[World]:
-    """A world whose clock moves only when the test says so."""
-    async with World(tmp_path, ManualClock(START)) as made:
+async def still(tmp_path: Path) -> AsyncIterator[GatewayHarness]:
+    """A gateway whose clock moves only when the test says so."""
+    async with GatewayHarness(tmp_path, ManualClock(START)) as made:
         yield made

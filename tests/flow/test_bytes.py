@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from tests.flow.world import SECRET, World
+from tests.flow.gateway_harness import SECRET, GatewayHarness
 from tests.scale import full_or_tenth, soak
 from tillbell.web.edge.publish_route import decode
 
@@ -32,15 +32,15 @@ JSON = st.recursive(
 )
 
 
-async def test_odd_payloads_arrive_byte_for_byte(world: World) -> None:
-    await world.endpoint("/ok")
+async def test_odd_payloads_arrive_byte_for_byte(harness: GatewayHarness) -> None:
+    await harness.endpoint("/ok")
     for payload in ODD:
         message = decode(b'{"eventType":"a.b","payload":' + payload + b"}")
-        await world.publish(bytes(message.payload), "a.b")
-    await world.next_ended(len(ODD))
+        await harness.publish(bytes(message.payload), "a.b")
+    await harness.next_ended(len(ODD))
 
-    assert sorted(r.body for r in world.receiver.requests) == sorted(ODD)
-    for request in world.receiver.requests:
+    assert sorted(r.body for r in harness.receiver.requests) == sorted(ODD)
+    for request in harness.receiver.requests:
         Webhook(SECRET).verify(request.body, dict(request.headers))
 
 
@@ -84,23 +84,23 @@ def odd_json(random: Random, depth: int = 0) -> str:
 @pytest.mark.sqlite
 @soak
 async def test_many_odd_payloads_are_stored_signed_and_sent_as_they_were(
-    world: World,
+    harness: GatewayHarness,
 ) -> None:
     random = Random(7)
-    await world.endpoint("/ok")
+    await harness.endpoint("/ok")
     payloads = {}
     for start in range(0, full_or_tenth(10_000), 100):
         for number in range(start, start + 100):
             payload = f'{{"n": {number} ,"v":{odd_json(random)}}}'.encode()
             message = decode(b'{"eventType":"a.b","payload": ' + payload + b" }")
-            stored = await world.publish(bytes(message.payload), "a.b")
+            stored = await harness.publish(bytes(message.payload), "a.b")
             payloads[stored.id] = payload
-        await world.next_ended(100)
+        await harness.next_ended(100)
 
-    arrived = {r.header("webhook-id") or "": r for r in world.receiver.requests}
+    arrived = {r.header("webhook-id") or "": r for r in harness.receiver.requests}
     verifier = Webhook(SECRET)
     assert {id_: r.body for id_, r in arrived.items()} == payloads
     for id_, request in arrived.items():
         verifier.verify(request.body, dict(request.headers))
         if id_.endswith("0"):
-            assert await world.gateway.database.body(world.app.id, id_) == payloads[id_]
+            assert await harness.gateway.database.body(harness.app.id, id_) == payloads[id_]

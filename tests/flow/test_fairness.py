@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.world import World
+from tests.flow.gateway_harness import GatewayHarness
 from tests.patience import PATIENCE_S
 from tillbell.model.records import Application
 from tillbell.testing.exchange import ReceiverExchange
@@ -21,7 +21,7 @@ ANSWER_S = 0.02
 BACKLOG = MESSAGES * ENDPOINTS
 
 
-class Tenants(World):
+class Tenants(GatewayHarness):
     """Two applications; receivers of the noisy one answer late, and not before they may."""
 
     def __init__(self, folder: Path) -> None:

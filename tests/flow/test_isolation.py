@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.world import World
+from tests.flow.gateway_harness import GatewayHarness
 from tillbell.model.endpoints import EndpointStatus
 from tillbell.model.messages import DeliveryState, Result
 from tillbell.testing.behaviours import flaky, hang
@@ -19,12 +19,12 @@ HANG_S = 30
 QUICK_S = HANG_S / 6  # beside it, on the slowest machine
 
 
-async def delays(world: World, count: int, good: int = GOOD) -> list[float]:
+async def delays(harness: GatewayHarness, count: int, good: int = GOOD) -> list[float]:
     """Publish to all endpoints and measure, per attempt that ended, the time since publishing."""
     for number in range(count):
-        await world.publish(b'{"n":%d}' % number)
-    ended = await world.next_ended(count * good)
-    created = {m.id: m.created_at for m in await world.messages()}
+        await harness.publish(b'{"n":%d}' % number)
+    ended = await harness.next_ended(count * good)
+    created = {m.id: m.created_at for m in await harness.messages()}
     return [(a.started_at + a.duration_us - created[a.message_id]) / 1e6 for a in ended]
 
 
@@ -32,42 +32,44 @@ def _p99(seconds: list[float]) -> float:
     return statistics.quantiles(seconds, n=100)[98]
 
 
-def _named(world: World, host: str, number: int) -> str:
+def _named(harness: GatewayHarness, host: str, number: int) -> str:
     """Return the receiver's URL under a name that a name server of ours knows."""
-    return f"{world.receiver.url(f'/ok/{number}')}".replace("127.0.0.1", host)
+    return f"{harness.receiver.url(f'/ok/{number}')}".replace("127.0.0.1", host)
 
 
-async def test_a_hanging_receiver_does_not_delay_the_others(world: World) -> None:
+async def test_a_hanging_receiver_does_not_delay_the_others(harness: GatewayHarness) -> None:
     for number in range(GOOD):
-        await world.endpoint(f"/ok/{number}")
-    base = await delays(world, 40)
-    world.receiver.on("/hang", hang)
-    await world.endpoint("/hang", timeout_s=HANG_S)
-    beside = await delays(world, 40)
+        await harness.endpoint(f"/ok/{number}")
+    base = await delays(harness, 40)
+    harness.receiver.on("/hang", hang)
+    await harness.endpoint("/hang", timeout_s=HANG_S)
+    beside = await delays(harness, 40)
 
     assert _p99(beside) <= max(2 * _p99(base), QUICK_S)
-    slots = world.gateway.settings.max_in_flight
-    assert world.gateway.dispatcher.in_flight <= slots // 4
+    slots = harness.gateway.settings.max_in_flight
+    assert harness.gateway.dispatcher.in_flight <= slots // 4
 
 
 async def test_names_that_do_not_resolve_do_not_delay_the_others(tmp_path: Path) -> None:
     """C11: of fifty endpoints ten have names that the name server is silent about."""
-    async with StubDns() as dns, World(tmp_path, dns_servers=(dns.server,)) as world:
+    async with StubDns() as dns, GatewayHarness(tmp_path, dns_servers=(dns.server,)) as harness:
         dns.answer("localhost.example", "127.0.0.1", ttl=60)
         good = 40
         for number in range(good):
-            await world.endpoint(f"/ok/{number}", url=_named(world, "localhost.example", number))
-        base = await delays(world, 40, good)
+            await harness.endpoint(
+                f"/ok/{number}", url=_named(harness, "localhost.example", number)
+            )
+        base = await delays(harness, 40, good)
         for number in range(10):
             dns.silence(f"dead-{number}.example")
-            url = _named(world, f"dead-{number}.example", number)
-            await world.endpoint("/dead", url=url, timeout_s=HANG_S)
-        beside = await delays(world, 40, good)
+            url = _named(harness, f"dead-{number}.example", number)
+            await harness.endpoint("/dead", url=url, timeout_s=HANG_S)
+        beside = await delays(harness, 40, good)
 
     assert _p99(beside) <= max(2 * _p99(base), QUICK_S)
 
 
-async def test_the_breaker_queues_and_drops_nothing(still: World) -> None:
+async def test_the_breaker_queues_and_drops_nothing(still: GatewayHarness) -> None:
     still.receiver.on("/flap", flaky(*[500] * 8, 200))
     await still.endpoint("/flap", retry_schedule=(1,) * 50)
     messages = [await still.publish(b'{"n":%d}' % number) for number in range(30)]
@@ -79,7 +81,7 @@ async def test_the_breaker_queues_and_drops_nothing(still: World) -> None:
     assert set(states) == {DeliveryState.SUCCEEDED}
 
 
-async def test_while_open_one_probe_goes_at_a_time(still: World) -> None:
+async def test_while_open_one_probe_goes_at_a_time(still: GatewayHarness) -> None:
     await still.endpoint("/status/500", retry_schedule=(1,) * 50)
     for number in range(10):
         await still.publish(b'{"n":%d}' % number)
@@ -96,7 +98,9 @@ async def test_while_open_one_probe_goes_at_a_time(still: World) -> None:
     assert 2 <= sum(per_second) <= 6
 
 
-async def test_five_days_of_failures_pause_the_endpoint_after_warnings(still: World) -> None:
+async def test_five_days_of_failures_pause_the_endpoint_after_warnings(
+    still: GatewayHarness,
+) -> None:
     endpoint = await still.endpoint("/status/500", retry_schedule=(1800,) * 400)
     operational = await still.operational("/ops")
     await still.publish()
@@ -114,7 +118,7 @@ async def test_five_days_of_failures_pause_the_endpoint_after_warnings(still: Wo
     assert operational.scope == "operational"
 
 
-async def test_one_success_resets_the_five_days(still: World) -> None:
+async def test_one_success_resets_the_five_days(still: GatewayHarness) -> None:
     still.receiver.on("/mostly", flaky(*[500] * 100, 200, *[500] * 100))
     endpoint = await still.endpoint("/mostly", retry_schedule=(3600,) * 300)
     await still.publish()
@@ -130,7 +134,7 @@ async def test_one_success_resets_the_five_days(still: World) -> None:
 
 
 async def test_messages_of_a_paused_endpoint_arrive_once_each_when_it_is_resumed(
-    still: World,
+    still: GatewayHarness,
 ) -> None:
     endpoint = await still.endpoint("/ok")
     await still.change(endpoint, status=EndpointStatus.PAUSED, status_reason="failing")
@@ -141,7 +145,7 @@ async def test_messages_of_a_paused_endpoint_arrive_once_each_when_it_is_resumed
     assert sorted(a.message_id for a in ended) == sorted(m.id for m in messages)
 
 
-async def test_the_rate_cap_is_kept_in_every_second(still: World) -> None:
+async def test_the_rate_cap_is_kept_in_every_second(still: GatewayHarness) -> None:
     await still.endpoint("/ok", throttle_rate=5)
     for number in range(40):
         await still.publish(b'{"n":%d}' % number)
@@ -157,7 +161,7 @@ async def test_the_rate_cap_is_kept_in_every_second(still: World) -> None:
     assert seen == 40
 
 
-async def test_an_ordered_endpoint_keeps_the_order_of_each_key(world: World) -> None:
+async def test_an_ordered_endpoint_keeps_the_order_of_each_key(harness: GatewayHarness) -> None:
     failures = {b'"k1"': 2, b'"k3"': 1}
     seen: dict[bytes, int] = {}
 
@@ -167,34 +171,36 @@ async def test_an_ordered_endpoint_keeps_the_order_of_each_key(world: World) -> 
         seen[body] = seen.get(body, 0) + 1
         await exchange.answer(500 if seen[body] <= failures.get(key, 0) else 200)
 
-    world.receiver.on("/fifo", sometimes)
-    await world.endpoint("/fifo", ordering="fifo", retry_schedule=(0, 0, 0, 0))
+    harness.receiver.on("/fifo", sometimes)
+    await harness.endpoint("/fifo", ordering="fifo", retry_schedule=(0, 0, 0, 0))
     for number in range(5):
         for key in range(4):
             payload = b'{"k":"k%d","n":%d}' % (key, number)
-            await world.publish(payload, order_key=f"k{key}")
-    ended = await world.next_ended(20 + 2 * 5 + 1 * 5)
+            await harness.publish(payload, order_key=f"k{key}")
+    ended = await harness.next_ended(20 + 2 * 5 + 1 * 5)
 
     accepted = [a for a in ended if a.result is Result.ACCEPTED]
     assert len(accepted) == 20
     for key in range(4):
         tag = b'"k%d"' % key
-        order = [int(r.body.split(b":")[2][:-1]) for r in world.receiver.requests if tag in r.body]
+        order = [
+            int(r.body.split(b":")[2][:-1]) for r in harness.receiver.requests if tag in r.body
+        ]
         assert order == sorted(order)
 
 
-async def test_a_connection_is_kept_and_used_again(world: World) -> None:
+async def test_a_connection_is_kept_and_used_again(harness: GatewayHarness) -> None:
     for number in range(5):
-        await world.endpoint(f"/ok/{number}")
+        await harness.endpoint(f"/ok/{number}")
     for number in range(40):
-        await world.publish(b'{"n":%d}' % number)
-    await world.next_ended(200)
+        await harness.publish(b'{"n":%d}' % number)
+    await harness.next_ended(200)
 
-    connections = {r.connection for r in world.receiver.requests}
+    connections = {r.connection for r in harness.receiver.requests}
     assert len(connections) <= 16
 
 
-async def test_many_retries_due_at_one_moment_are_all_made(still: World) -> None:
+async def test_many_retries_due_at_one_moment_are_all_made(still: GatewayHarness) -> None:
     still.receiver.on("/later", flaky(*[500] * 4, 200))
     await still.endpoint("/later", retry_schedule=(60, 60, 60))
     for number in range(300):

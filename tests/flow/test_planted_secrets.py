@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.flow.world import World
+from tests.flow.gateway_harness import GatewayHarness
 from tillbell.web.edge.health import HealthProbe
 from tillbell.web.edge.metrics import MetricsReading, render
 
@@ -14,25 +14,25 @@ PLANTED = (SIGNING[6:], "planted-header-value", LITERAL)
 
 @pytest.mark.sqlite
 async def test_planted_secrets_reach_the_receiver_and_nothing_else(
-    world: World, capfd: pytest.CaptureFixture[str]
+    harness: GatewayHarness, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    signed = await world.endpoint("/status/500", secret=SIGNING, retry_schedule=(0,))
-    sealed = world.gateway.vault.seal(HEADER, signed.id)
-    await world.change(signed, headers={"Authorization": sealed})
-    await world.endpoint("/status/401", secret=LITERAL, profile="zenofy", retry_schedule=())
-    await world.endpoint("/x", url=f"http://127.0.0.1:1/?key={LITERAL}", retry_schedule=())
-    await world.publish(b'{"type":"order.paid","data":{"id":"1"}}')
-    await world.next_ended(4)
-    reading = MetricsReading("", 0, world.gateway.meters, HealthProbe(world.gateway).vitals())
+    signed = await harness.endpoint("/status/500", secret=SIGNING, retry_schedule=(0,))
+    sealed = harness.gateway.vault.seal(HEADER, signed.id)
+    await harness.change(signed, headers={"Authorization": sealed})
+    await harness.endpoint("/status/401", secret=LITERAL, profile="zenofy", retry_schedule=())
+    await harness.endpoint("/x", url=f"http://127.0.0.1:1/?key={LITERAL}", retry_schedule=())
+    await harness.publish(b'{"type":"order.paid","data":{"id":"1"}}')
+    await harness.next_ended(4)
+    reading = MetricsReading("", 0, harness.gateway.meters, HealthProbe(harness.gateway).vitals())
     shown = render([reading]).decode()
-    await world.gateway.database.backup(str(world.folder / "copy.db"))
-    await world.stop()
+    await harness.gateway.database.backup(str(harness.folder / "copy.db"))
+    await harness.stop()
     files = {
-        path.name: path.read_bytes() for path in world.folder.iterdir() if path.suffix != ".key"
+        path.name: path.read_bytes() for path in harness.folder.iterdir() if path.suffix != ".key"
     }
-    await world.start()
+    await harness.start()
 
-    sent = "\n".join(r.head.decode() for r in world.receiver.requests)
+    sent = "\n".join(r.head.decode() for r in harness.receiver.requests)
     logged = "".join(capfd.readouterr())
     assert HEADER in sent
     assert LITERAL in sent

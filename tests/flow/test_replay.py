@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 
-from tests.flow.world import World
+from tests.flow.gateway_harness import GatewayHarness
 from tests.patience import PATIENCE_S
 from tests.scale import full_or_tenth, soak
 from tests.stores import IS_POSTGRES
@@ -17,32 +17,34 @@ FOREVER = 10**18
 ROUNDS = full_or_tenth(200 if IS_POSTGRES else 1_000)
 
 
-async def finished(world: World, *tasks: Task) -> list[Task]:
+async def finished(harness: GatewayHarness, *tasks: Task) -> list[Task]:
     """Wait until background tasks have ended."""
-    runner = world.gateway.tasks
+    runner = harness.gateway.tasks
     await asyncio.wait_for(runner.wait_idle(), PATIENCE_S)
-    found = [await world.gateway.database.get(Task, t.id, world.app.id) for t in tasks]
+    found = [await harness.gateway.database.get(Task, t.id, harness.app.id) for t in tasks]
     return [task for task in found if task is not None]
 
 
-async def failed_deliveries(world: World, count: int) -> Endpoint:
+async def failed_deliveries(harness: GatewayHarness, count: int) -> Endpoint:
     """Make an endpoint with that many failed deliveries, whose receiver is well again."""
-    endpoint = await world.endpoint("/later", retry_schedule=())
-    world.receiver.on("/later", flaky(*[400] * count, 200))
+    endpoint = await harness.endpoint("/later", retry_schedule=())
+    harness.receiver.on("/later", flaky(*[400] * count, 200))
     for number in range(count):
-        await world.publish(b'{"n":%d}' % number)
-    await world.next_ended(count)
+        await harness.publish(b'{"n":%d}' % number)
+    await harness.next_ended(count)
     return endpoint
 
 
-async def test_a_resend_keeps_ids_and_bytes_and_makes_a_new_attempt(world: World) -> None:
-    endpoint = await world.endpoint("/ok")
-    message = await world.publish()
-    (first,) = await world.next_ended()
-    await world.gateway.delivery_resender.resend(world.app.id, message.id, endpoint.id)
-    (second,) = await world.next_ended()
+async def test_a_resend_keeps_ids_and_bytes_and_makes_a_new_attempt(
+    harness: GatewayHarness,
+) -> None:
+    endpoint = await harness.endpoint("/ok")
+    message = await harness.publish()
+    (first,) = await harness.next_ended()
+    await harness.gateway.delivery_resender.resend(harness.app.id, message.id, endpoint.id)
+    (second,) = await harness.next_ended()
 
-    a, b = world.receiver.requests
+    a, b = harness.receiver.requests
     assert a.body == b.body
     assert a.header("webhook-id") == b.header("webhook-id")
     assert a.header("Tillbell-Delivery") == b.header("Tillbell-Delivery")
@@ -50,52 +52,56 @@ async def test_a_resend_keeps_ids_and_bytes_and_makes_a_new_attempt(world: World
     assert second.trigger is Trigger.MANUAL
 
 
-async def test_a_resend_to_an_endpoint_that_never_got_it_sends_it(world: World) -> None:
-    message = await world.publish()
-    endpoint = await world.endpoint("/ok")
-    await world.gateway.delivery_resender.resend(world.app.id, message.id, endpoint.id)
-    (attempt,) = await world.next_ended()
+async def test_a_resend_to_an_endpoint_that_never_got_it_sends_it(harness: GatewayHarness) -> None:
+    message = await harness.publish()
+    endpoint = await harness.endpoint("/ok")
+    await harness.gateway.delivery_resender.resend(harness.app.id, message.id, endpoint.id)
+    (attempt,) = await harness.next_ended()
 
     assert attempt.trigger is Trigger.MANUAL
 
 
-async def test_recover_twice_at_once_sends_each_failed_message_once(world: World) -> None:
-    endpoint = await failed_deliveries(world, 4)
-    resender = world.gateway.delivery_resender
+async def test_recover_twice_at_once_sends_each_failed_message_once(
+    harness: GatewayHarness,
+) -> None:
+    endpoint = await failed_deliveries(harness, 4)
+    resender = harness.gateway.delivery_resender
     tasks = await asyncio.gather(*(resender.recover_failed(endpoint, 0, FOREVER) for _ in range(2)))
-    attempts = await world.next_ended(4)
-    ended = await finished(world, *tasks)
+    attempts = await harness.next_ended(4)
+    ended = await finished(harness, *tasks)
 
     assert [task.status for task in ended] == [TaskStatus.FINISHED] * 2
     assert sum(task.result["count"] for task in ended) == 4
     assert len({a.message_id for a in attempts}) == 4
-    assert world.ended.empty()
+    assert harness.ended.empty()
 
 
-async def test_replay_missing_sends_what_never_was_sent_and_nothing_twice(world: World) -> None:
-    await world.endpoint("/other")
-    before = [await world.publish(b'{"n":%d}' % number) for number in range(5)]
-    await world.next_ended(5)
-    endpoint = await world.endpoint("/late", selectors=("order.*",))
-    await world.publish()
-    await world.next_ended(2)
+async def test_replay_missing_sends_what_never_was_sent_and_nothing_twice(
+    harness: GatewayHarness,
+) -> None:
+    await harness.endpoint("/other")
+    before = [await harness.publish(b'{"n":%d}' % number) for number in range(5)]
+    await harness.next_ended(5)
+    endpoint = await harness.endpoint("/late", selectors=("order.*",))
+    await harness.publish()
+    await harness.next_ended(2)
     for _ in range(2):
-        task = await world.gateway.delivery_resender.replay_missing(endpoint, 0, FOREVER)
-        await finished(world, task)
-    attempts = await world.next_ended(5)
+        task = await harness.gateway.delivery_resender.replay_missing(endpoint, 0, FOREVER)
+        await finished(harness, task)
+    attempts = await harness.next_ended(5)
 
     assert {a.message_id for a in attempts} == {m.id for m in before}
-    assert world.ended.empty()
+    assert harness.ended.empty()
 
 
-async def test_bulk_replay_takes_what_the_filter_selects(world: World) -> None:
-    endpoint = await world.endpoint("/ok")
-    wanted = await world.publish(event_type="order.paid", tags=("vip",))
-    await world.publish(event_type="order.cancelled", tags=("vip",))
-    await world.publish(event_type="order.paid")
-    await world.next_ended(3)
+async def test_bulk_replay_takes_what_the_filter_selects(harness: GatewayHarness) -> None:
+    endpoint = await harness.endpoint("/ok")
+    wanted = await harness.publish(event_type="order.paid", tags=("vip",))
+    await harness.publish(event_type="order.cancelled", tags=("vip",))
+    await harness.publish(event_type="order.paid")
+    await harness.next_ended(3)
     selection = DeliverySelection(
-        world.app.id,
+        harness.app.id,
         endpoint.id,
         0,
         FOREVER,
@@ -103,22 +109,22 @@ async def test_bulk_replay_takes_what_the_filter_selects(world: World) -> None:
         event_types=("order.paid",),
         tag="vip",
     )
-    task = await world.gateway.delivery_resender.bulk_replay(selection)
-    (attempt,) = await world.next_ended()
-    (ended,) = await finished(world, task)
+    task = await harness.gateway.delivery_resender.bulk_replay(selection)
+    (attempt,) = await harness.next_ended()
+    (ended,) = await finished(harness, task)
 
     assert attempt.message_id == wanted.id
     assert ended.result == {"count": 1}
 
 
-async def test_a_task_goes_on_after_a_restart(world: World) -> None:
-    endpoint = await failed_deliveries(world, 3)
+async def test_a_task_goes_on_after_a_restart(harness: GatewayHarness) -> None:
+    endpoint = await failed_deliveries(harness, 3)
     task = Task(
         id="qtask_1",
-        scope=world.app.id,
+        scope=harness.app.id,
         kind="endpoint.recover",
         arguments={
-            "app_id": world.app.id,
+            "app_id": harness.app.id,
             "endpoint_id": endpoint.id,
             "since": 0,
             "until": FOREVER,
@@ -129,11 +135,11 @@ async def test_a_task_goes_on_after_a_restart(world: World) -> None:
             "status_codes": None,
         },
     )
-    await world.gateway.config_cache.add(task)
-    await world.stop()
-    await world.start()
-    attempts = await world.next_ended(3)
-    (ended,) = await finished(world, task)
+    await harness.gateway.config_cache.add(task)
+    await harness.stop()
+    await harness.start()
+    attempts = await harness.next_ended(3)
+    (ended,) = await finished(harness, task)
 
     assert len({a.message_id for a in attempts}) == 3
     assert ended.status is TaskStatus.FINISHED
@@ -141,7 +147,7 @@ async def test_a_task_goes_on_after_a_restart(world: World) -> None:
 
 @soak
 async def test_a_manual_resend_beside_the_automatic_retry_makes_one_attempt_at_a_time(
-    still: World,
+    still: GatewayHarness,
 ) -> None:
     endpoint = await still.endpoint("/status/500", retry_schedule=(1,) * 5_000)
     message = await still.publish()

@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from tests.flow.world import START, World
+from tests.flow.gateway_harness import START, GatewayHarness
 from tillbell.clock import DAY, HOUR, SECOND, to_datetime
 from tillbell.model.endpoints import EndpointStatus
 from tillbell.model.messages import DeliveryState, Result
@@ -14,7 +14,9 @@ from tillbell.testing.behaviours import raw
 STANDARD = (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 
 
-async def test_a_failing_delivery_is_tried_exactly_when_the_schedule_says(still: World) -> None:
+async def test_a_failing_delivery_is_tried_exactly_when_the_schedule_says(
+    still: GatewayHarness,
+) -> None:
     await still.endpoint("/status/500")
     message = await still.publish()
     (first,) = await still.next_ended()
@@ -35,7 +37,7 @@ async def test_a_failing_delivery_is_tried_exactly_when_the_schedule_says(still:
     ]
 
 
-async def test_after_the_end_there_is_silence(still: World) -> None:
+async def test_after_the_end_there_is_silence(still: GatewayHarness) -> None:
     await still.endpoint("/status/500", uid="bad", retry_schedule=(5,))
     await still.endpoint("/ok", uid="good")
     await still.publish()
@@ -62,7 +64,7 @@ async def test_after_the_end_there_is_silence(still: World) -> None:
         (format_datetime(to_datetime(START + 400 * DAY), usegmt=True), 86400),
     ],
 )
-async def test_retry_after_is_a_floor(still: World, retry_after: str, wait_s: int) -> None:
+async def test_retry_after_is_a_floor(still: GatewayHarness, retry_after: str, wait_s: int) -> None:
     head = f"HTTP/1.1 503 Busy\r\nRetry-After: {retry_after}\r\nContent-Length: 0\r\n\r\n"
     still.receiver.on("/busy", raw(head.encode(), closes=False))
     await still.endpoint("/busy")
@@ -75,7 +77,7 @@ async def test_retry_after_is_a_floor(still: World, retry_after: str, wait_s: in
     assert (delivery.due_at - ended_at) / SECOND == pytest.approx(wait_s, abs=1)
 
 
-async def test_gone_disables_the_endpoint_and_keeps_what_waits(still: World) -> None:
+async def test_gone_disables_the_endpoint_and_keeps_what_waits(still: GatewayHarness) -> None:
     endpoint = await still.endpoint("/status/410")
     await still.publish()
     await still.next_ended()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.world import World
+from tests.flow.gateway_harness import GatewayHarness
 from tests.patience import PATIENCE_S
 from tests.scale import full_or_tenth, soak
 from tests.stores import IS_POSTGRES
@@ -17,31 +17,33 @@ from tillbell.testing.behaviours import raw
 from tillbell.testing.exchange import ReceiverExchange
 
 
-async def test_drain_lets_attempts_under_way_end_and_gives_the_rest_back(world: World) -> None:
+async def test_drain_lets_attempts_under_way_end_and_gives_the_rest_back(
+    harness: GatewayHarness,
+) -> None:
     gate = asyncio.Event()
 
     async def slow(exchange: ReceiverExchange) -> None:
         await gate.wait()
         await exchange.answer(200)
 
-    world.receiver.on("/slow", slow)
-    await world.endpoint("/slow", max_concurrency=2)
-    messages = [await world.publish(b'{"n":%d}' % number) for number in range(6)]
-    await world.receiver.request(1)
-    draining = asyncio.get_running_loop().create_task(world.runtime.drain(10))
+    harness.receiver.on("/slow", slow)
+    await harness.endpoint("/slow", max_concurrency=2)
+    messages = [await harness.publish(b'{"n":%d}' % number) for number in range(6)]
+    await harness.receiver.request(1)
+    draining = asyncio.get_running_loop().create_task(harness.runtime.drain(10))
     await asyncio.sleep(0)
     gate.set()
     await draining
 
-    states = [(await world.deliveries(m))[0].state for m in messages]
+    states = [(await harness.deliveries(m))[0].state for m in messages]
     assert sorted(states) == [DeliveryState.SUCCEEDED] * 2 + [DeliveryState.WAITING] * 4
     with pytest.raises(Draining):
-        await world.publish()
+        await harness.publish()
 
-    await world.runtime.stop()
-    await world.start()
-    await world.next_ended(2 + 4)
-    ids = [r.header("webhook-id") for r in world.receiver.requests]
+    await harness.runtime.stop()
+    await harness.start()
+    await harness.next_ended(2 + 4)
+    ids = [r.header("webhook-id") for r in harness.receiver.requests]
     assert Counter(ids) == Counter(m.id for m in messages)
 
 
@@ -52,15 +54,15 @@ LOST = full_or_tenth(
 
 @soak
 async def test_a_crash_between_the_2xx_and_our_commit_makes_exactly_one_more_attempt(
-    world: World,
+    harness: GatewayHarness,
 ) -> None:
-    await world.endpoint("/ok")
+    await harness.endpoint("/ok")
     for number in range(LOST):
-        await lose_one(world, b'{"n":%d}' % number)
+        await lose_one(harness, b'{"n":%d}' % number)
 
 
-async def lose_one(world: World, payload: bytes) -> None:
-    before = len(world.receiver.requests)
+async def lose_one(harness: GatewayHarness, payload: bytes) -> None:
+    before = len(harness.receiver.requests)
     lost: asyncio.Queue[FinishedAttempt] = asyncio.Queue()
 
     def lose(finished: FinishedAttempt) -> asyncio.Future[bool]:
@@ -70,17 +72,17 @@ async def lose_one(world: World, payload: bytes) -> None:
         return never
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(world.gateway.database, "finish_attempt", lose)
-        message = await world.publish(payload)
+        patched.setattr(harness.gateway.database, "finish_attempt", lose)
+        message = await harness.publish(payload)
         await asyncio.wait_for(lost.get(), PATIENCE_S)
-    await world.stop()
-    while not world.ended.empty():
-        world.ended.get_nowait()
-    await world.start()
-    await world.next_ended()
+    await harness.stop()
+    while not harness.ended.empty():
+        harness.ended.get_nowait()
+    await harness.start()
+    await harness.next_ended()
 
-    attempts = await world.attempts(message_id=message.id)
-    requests = world.receiver.requests[before:]
+    attempts = await harness.attempts(message_id=message.id)
+    requests = harness.receiver.requests[before:]
     assert [a.result for a in attempts] == [Result.INTERRUPTED, Result.ACCEPTED]
     assert len(requests) == 2
     assert len({r.header("webhook-id") for r in requests}) == 1
@@ -89,32 +91,32 @@ async def lose_one(world: World, payload: bytes) -> None:
 
 
 async def test_what_waits_survives_a_restart(tmp_path: Path) -> None:
-    async with World(tmp_path) as world:
-        await world.endpoint("/status/500", retry_schedule=(0, 3600))
-        message = await world.publish()
-        await world.next_ended(2)
-        before = await world.deliveries(message)
-        await world.stop()
-        await world.start()
+    async with GatewayHarness(tmp_path) as harness:
+        await harness.endpoint("/status/500", retry_schedule=(0, 3600))
+        message = await harness.publish()
+        await harness.next_ended(2)
+        before = await harness.deliveries(message)
+        await harness.stop()
+        await harness.start()
 
-        assert await world.deliveries(message) == before
+        assert await harness.deliveries(message) == before
         assert before[0].state is DeliveryState.WAITING
 
 
-async def test_accepted_times_fanout_is_always_accounted_for(world: World) -> None:
+async def test_accepted_times_fanout_is_always_accounted_for(harness: GatewayHarness) -> None:
     for path in ("/ok", "/status/500", "/status/410", "/hang"):
-        await world.endpoint(path, retry_schedule=(0,), timeout_s=1)
+        await harness.endpoint(path, retry_schedule=(0,), timeout_s=1)
     published = 0
     for number in range(30):
-        await world.publish(b'{"n":%d}' % number)
+        await harness.publish(b'{"n":%d}' % number)
         published += 1
-        deliveries = sum([len(await world.deliveries(m)) for m in await world.messages()])
-        assert sum((await world.accounts()).values()) == deliveries
+        deliveries = sum([len(await harness.deliveries(m)) for m in await harness.messages()])
+        assert sum((await harness.accounts()).values()) == deliveries
     assert published == 30
 
 
-async def test_every_failure_names_its_cause_and_the_next_step(world: World) -> None:
-    world.receiver.on("/garbage", raw(b"hello\r\n\r\n"))
+async def test_every_failure_names_its_cause_and_the_next_step(harness: GatewayHarness) -> None:
+    harness.receiver.on("/garbage", raw(b"hello\r\n\r\n"))
     for path in (
         "/status/404",
         "/status/500",
@@ -127,13 +129,13 @@ async def test_every_failure_names_its_cause_and_the_next_step(world: World) -> 
         "/drip-body",
         "/garbage",
     ):
-        await world.endpoint(path, timeout_s=1, retry_schedule=())
-    await world.endpoint("/x", url="http://10.9.8.7/", retry_schedule=())
-    await world.endpoint("/x", url="http://127.0.0.1:1/", retry_schedule=())
-    await world.endpoint("/x", url="ftp://example.com/", retry_schedule=())
-    await world.endpoint("/x", url="http://nonsense.invalid/", retry_schedule=(), timeout_s=2)
-    await world.publish()
-    ended = await world.next_ended(14)
+        await harness.endpoint(path, timeout_s=1, retry_schedule=())
+    await harness.endpoint("/x", url="http://10.9.8.7/", retry_schedule=())
+    await harness.endpoint("/x", url="http://127.0.0.1:1/", retry_schedule=())
+    await harness.endpoint("/x", url="ftp://example.com/", retry_schedule=())
+    await harness.endpoint("/x", url="http://nonsense.invalid/", retry_schedule=(), timeout_s=2)
+    await harness.publish()
+    ended = await harness.next_ended(14)
 
     for attempt in ended:
         if attempt.result is Result.ACCEPTED:

@@ -1,23 +1,23 @@
-"""A teller in a gateway whose clock moves only when the test says so."""
+"""Payments in a gateway whose clock moves only when the test says so."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.flow.world import START, World
-from tests.money.teller import Teller
+from tests.flow.gateway_harness import START, GatewayHarness
+from tests.money.payment_harness import PaymentHarness
 from tillbell.model.sources import Source
 from tillbell.testing import ManualClock
 
 
 @pytest.fixture
-async def till(tmp_path: Path) -> AsyncIterator[Teller]:
-    async with World(tmp_path, ManualClock(START)) as world:
-        yield Teller(world)
+async def payments(tmp_path: Path) -> AsyncIterator[PaymentHarness]:
+    async with GatewayHarness(tmp_path, ManualClock(START)) as harness:
+        yield PaymentHarness(harness)
 
 
 @pytest.fixture
-async def psp(till: Teller) -> Source:
+async def psp(payments: PaymentHarness) -> Source:
     """A source whose unproven news goes to a person."""
-    return await till.source()
+    return await payments.source()

@@ -22,7 +22,7 @@ class Said(NamedTuple):
 
 
 @dataclass
-class Account:
+class ExpectedTransaction:
     """One transaction as it must be."""
 
     direction: Direction
@@ -45,13 +45,13 @@ class Account:
 class Family:
     """A payment that may not be there yet, its refunds, and what waits for them."""
 
-    payment: Account | None = None
-    refunds: dict[str, Account] = field(default_factory=dict)
+    payment: ExpectedTransaction | None = None
+    refunds: dict[str, ExpectedTransaction] = field(default_factory=dict)
     conflicts: set[tuple[str, str, TransactionStatus]] = field(default_factory=set)
     waiting: list[Said] = field(default_factory=list)
 
     def create(self, direction: Direction, *, reserves: bool) -> None:
-        self.payment = Account(direction, reserves=reserves)
+        self.payment = ExpectedTransaction(direction, reserves=reserves)
         self.payment.effects += ["reserve"] if reserves else []
         self._look_again()
 
@@ -74,7 +74,7 @@ class Family:
         else:
             self._tell_refund(said.own_id, self.payment, said)
 
-    def _tell_refund(self, own_id: str, payment: Account, said: Said) -> None:
+    def _tell_refund(self, own_id: str, payment: ExpectedTransaction, said: Said) -> None:
         known = self.refunds.get(own_id)
         if known is None and payment.status is not TransactionStatus.APPROVED:
             self.waiting.append(said)
@@ -88,11 +88,11 @@ class Family:
             self._tell(own_id, known, said)
         else:
             back = next(one for one in Direction if one is not payment.direction)
-            self.refunds[own_id] = made = Account(back, amount)
+            self.refunds[own_id] = made = ExpectedTransaction(back, amount)
             if said.status is not TransactionStatus.PENDING:
                 made.step(said.status)
 
-    def _tell(self, name: str, account: Account, said: Said) -> None:
+    def _tell(self, name: str, account: ExpectedTransaction, said: Said) -> None:
         outcome = OUTCOMES[account.direction, account.status, said.status]
         told = account.amount if said.amount is None else said.amount
         differs = told != account.amount and said.status is TransactionStatus.APPROVED

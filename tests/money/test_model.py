@@ -23,15 +23,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.flow.world import START, World
-from tests.money.model import PRICE, Account, Family, Said
-from tests.money.teller import (
+from tests.flow.gateway_harness import START, GatewayHarness
+from tests.money.model import PRICE, ExpectedTransaction, Family, Said
+from tests.money.payment_harness import (
     APPROVED,
     CANCELLED,
     EVERYTHING,
     FAILED,
     PENDING,
-    Teller,
+    PaymentHarness,
     linked,
     news,
 )
@@ -91,32 +91,32 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         self.runner = asyncio.Runner()
         self.clock = ManualClock(START)
-        self.till, self.psp = self.run(self._open(folder))
-        self.store = Fickle(self.till.books, self.clock)
-        self.till.gateway.decisions.database = self.store
+        self.payments, self.psp = self.run(self._open(folder))
+        self.store = Fickle(self.payments.books, self.clock)
+        self.payments.gateway.decisions.database = self.store
         self.numbers = itertools.count()
 
-    async def _open(self, folder: Path) -> tuple[Teller, Source]:
-        self.world = await World(folder, self.clock).__aenter__()
-        till = Teller(self.world)
-        return till, await till.source()
+    async def _open(self, folder: Path) -> tuple[PaymentHarness, Source]:
+        self.harness = await GatewayHarness(folder, self.clock).__aenter__()
+        payments = PaymentHarness(self.harness)
+        return payments, await payments.source()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
 
     def close(self) -> None:
-        self.run(self.world.__aexit__(None, None, None))
+        self.run(self.harness.__aexit__(None, None, None))
         self.runner.close()
 
 
-class Life(RuleBasedStateMachine):
+class PaymentMachine(RuleBasedStateMachine):
     """Two payments that may not be there yet, and what their provider tells of them."""
 
     bench: ClassVar[Bench]
 
     def __init__(self) -> None:
         super().__init__()
-        self.till, self.store = self.bench.till, self.bench.store
+        self.payments, self.store = self.bench.payments, self.bench.store
         self.life = next(self.bench.numbers)
         self.bench.clock.advance(1)
         self.began_at = self.bench.clock.now()
@@ -133,7 +133,7 @@ class Life(RuleBasedStateMachine):
         reserves = reserves and direction is Direction.PAY_OUT
         self.touched.add(name)
         self.families[name].create(direction, reserves=reserves)
-        self.bench.run(self.till.create(self.uid(name), direction, reserves=reserves))
+        self.bench.run(self.payments.create(self.uid(name), direction, reserves=reserves))
 
     @rule(name=NAMES, status=STATUSES, amount=TOLD_AMOUNTS, copies=COPIES)
     def tell(self, name: str, status: TransactionStatus, amount: int | None, copies: int) -> None:
@@ -156,7 +156,7 @@ class Life(RuleBasedStateMachine):
         """Tell what is not proven: it changes nothing."""
         if self.families[name].payment is not None:
             notice = news(self.uid(name), status)
-            self.bench.run(self.till.send(self.bench.psp, notice, trust=trust))
+            self.bench.run(self.payments.send(self.bench.psp, notice, trust=trust))
             self.touched.add(name)
 
     @rule(fault=st.sampled_from(["before", "after"]))
@@ -169,7 +169,7 @@ class Life(RuleBasedStateMachine):
         notice, key = notice_of(self.uid(name), said), f"told {next(self.bench.numbers)}"
         for _ in range(copies):
             self.bench.clock.advance(0.01)  # of one instant, nobody knows which came first
-            self.bench.run(self.till.send(self.bench.psp, notice, key=key))
+            self.bench.run(self.payments.send(self.bench.psp, notice, key=key))
 
     @invariant()
     def accounts_agree(self) -> None:
@@ -181,18 +181,20 @@ class Life(RuleBasedStateMachine):
         await self._settle()
         for name in touched:
             if self.families[name].payment is not None:
-                await assert_agree(self.till, self.uid(name), self.families[name])
+                await assert_agree(self.payments, self.uid(name), self.families[name])
 
     async def _settle(self) -> None:
         """Let all that was sent be decided, and what a fault left asleep be looked at."""
-        await self.till.idle()
+        await self.payments.idle()
         if not self.store.has_failed:
             return
         self.store.has_failed = False
         filter_ = CallbackFilter(outcomes=(Outcome.UNMATCHED,), after=self.began_at)
-        for callback in await self.till.books.callbacks(self.till.app_id, filter_, EVERYTHING):
-            await self.till.gateway.reprocessor.reprocess(callback)
-            await self.till.idle()
+        for callback in await self.payments.books.callbacks(
+            self.payments.app_id, filter_, EVERYTHING
+        ):
+            await self.payments.gateway.reprocessor.reprocess(callback)
+            await self.payments.idle()
 
 
 def notice_of(uid: str, said: Said) -> TransactionNotice:
@@ -205,28 +207,30 @@ def notice_of(uid: str, said: Said) -> TransactionNotice:
     return linked(uid, TransactionKind.REFUND, own_id, status=said.status, amount=amount)
 
 
-async def assert_agree(till: Teller, uid: str, family: Family) -> None:
+async def assert_agree(payments: PaymentHarness, uid: str, family: Family) -> None:
     assert family.payment is not None
-    payment = await till.read(uid)
-    await assert_same(till, payment, family.payment)
-    refunds = {str(one.psp_transaction_id).split()[0]: one for one in await till.children(uid)}
+    payment = await payments.read(uid)
+    await assert_same(payments, payment, family.payment)
+    refunds = {str(one.psp_transaction_id).split()[0]: one for one in await payments.children(uid)}
     assert refunds.keys() == family.refunds.keys()
     for own_id, refund in refunds.items():
-        await assert_same(till, refund, family.refunds[own_id])
+        await assert_same(payments, refund, family.refunds[own_id])
     named = {payment.id: "payment"} | {one.id: own_id for own_id, one in refunds.items()}
     page = Page(50)
     shown = {
         (named[one.transaction_id], one.kind, one.status)
         for id_ in named
-        for one in await till.books.conflicts(till.app_id, page, id_, open_only=True)
+        for one in await payments.books.conflicts(payments.app_id, page, id_, open_only=True)
         if one.kind != "unconfirmed"
     }
     assert shown == family.conflicts
 
 
-async def assert_same(till: Teller, found: Transaction, expected: Account) -> None:
-    effects = [one.kind.value for one in await till.books.effects(found.app_id, found.id)]
-    steps = await till.steps(found.id)
+async def assert_same(
+    payments: PaymentHarness, found: Transaction, expected: ExpectedTransaction
+) -> None:
+    effects = [one.kind.value for one in await payments.books.effects(found.app_id, found.id)]
+    steps = await payments.steps(found.id)
     assert (found.status, effects) == (expected.status, expected.effects)
     assert [one.sequence for one in steps] == list(range(1, expected.steps + 1))
     assert found.sequence == expected.steps
@@ -237,8 +241,8 @@ async def assert_same(till: Teller, found: Transaction, expected: Account) -> No
 def test_a_random_life_agrees_with_the_model(tmp_path: Path) -> None:
     begun_with = seed()
     print(f"To repeat these lives: TEST_SEED={begun_with} TEST_SOAK={int(IS_WHOLE)}")
-    Life.bench = Bench(tmp_path)
+    PaymentMachine.bench = Bench(tmp_path)
     try:
-        run_state_machine_as_test(hypothesis.seed(begun_with)(Life), settings=SETTINGS)
+        run_state_machine_as_test(hypothesis.seed(begun_with)(PaymentMachine), settings=SETTINGS)
     finally:
-        Life.bench.close()
+        PaymentMachine.bench.close()

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.money.teller import (
+from tests.money.payment_harness import (
     APPROVED,
     CANCELLED,
     DECLINED,
@@ -26,7 +26,7 @@ from tests.money.teller import (
     PENDING,
     PROCESSING,
     REJECTED,
-    Teller,
+    PaymentHarness,
     linked,
     news,
 )
@@ -49,7 +49,7 @@ def payment(*statuses: TransactionStatus) -> list[Event]:
     return [(TransactionKind.PAYMENT, "", status) for status in statuses]
 
 
-class Life(NamedTuple):
+class Lifecycle(NamedTuple):
     """A lifecycle: its events, and how it ends in every order."""
 
     direction: Direction
@@ -61,9 +61,9 @@ CREDIT, DEBIT, RELEASE = ("credit", "100.00"), ("debit", "100.00"), ("release", 
 RESERVE, BACK = ("reserve", "100.00"), ("credit", "100.00")
 FEW = 24  # orders of four events
 LIVES = {
-    "paid": Life(PAY_IN, payment(PENDING, ON_HOLD, APPROVED), (APPROVED, (), (CREDIT,))),
-    "declined": Life(PAY_IN, payment(PENDING, ON_HOLD, DECLINED), (DECLINED, (), ())),
-    "refunded": Life(
+    "paid": Lifecycle(PAY_IN, payment(PENDING, ON_HOLD, APPROVED), (APPROVED, (), (CREDIT,))),
+    "declined": Lifecycle(PAY_IN, payment(PENDING, ON_HOLD, DECLINED), (DECLINED, (), ())),
+    "refunded": Lifecycle(
         PAY_IN,
         [
             *payment(PENDING, ON_HOLD, APPROVED),
@@ -72,7 +72,7 @@ LIVES = {
         ],
         (APPROVED, ((TransactionKind.REFUND, APPROVED),), (CREDIT, DEBIT)),
     ),
-    "disputed and won back": Life(
+    "disputed and won back": Lifecycle(
         PAY_IN,
         [
             *payment(PENDING, ON_HOLD, APPROVED),
@@ -89,17 +89,17 @@ LIVES = {
             (CREDIT, BACK, DEBIT),
         ),
     ),
-    "paid out": Life(
+    "paid out": Lifecycle(
         PAY_OUT,
         payment(PENDING, ON_HOLD, PROCESSING, APPROVED),
         (APPROVED, (), (DEBIT, RESERVE)),
     ),
-    "rejected": Life(
+    "rejected": Lifecycle(
         PAY_OUT,
         payment(PENDING, ON_HOLD, PROCESSING, REJECTED),
         (REJECTED, (), (RELEASE, RESERVE)),
     ),
-    "paid out and returned": Life(
+    "paid out and returned": Lifecycle(
         PAY_OUT,
         [
             *payment(PENDING, ON_HOLD, PROCESSING, APPROVED),
@@ -136,17 +136,17 @@ def notice_of(event: Event, uid: str) -> TransactionNotice:
 
 
 async def tell_all(
-    till: Teller, psp: Source, direction: Direction, events: Sequence[Event]
+    payments: PaymentHarness, psp: Source, direction: Direction, events: Sequence[Event]
 ) -> list[str]:
     """Tell every order of a lifecycle, each of a transaction of its own; return their uids."""
     told = list(enumerate(orders(events, seed=len(events))))
     for number, _ in told:
         reserves = direction is PAY_OUT
-        await till.create(f"T{number}", direction, reserves=reserves, order_id=f"O{number}")
+        await payments.create(f"T{number}", direction, reserves=reserves, order_id=f"O{number}")
     for place in range(max(len(order) for _, order in told)):
         now = [(number, order[place]) for number, order in told if place < len(order)]
-        await asyncio.gather(*(till.send(psp, named(n, place, event)) for n, event in now))
-    await till.idle()
+        await asyncio.gather(*(payments.send(psp, named(n, place, event)) for n, event in now))
+    await payments.idle()
     return [f"T{number}" for number, _ in told]
 
 
@@ -158,46 +158,48 @@ def named(number: int, place: int, event: Event) -> TransactionNotice:
     return notice
 
 
-async def account(till: Teller, uid: str) -> Account:
-    children = sorted((one.kind, one.status) for one in await till.children(uid))
-    return await till.status(uid), tuple(children), tuple(sorted(await till.moved(uid)))
+async def account(payments: PaymentHarness, uid: str) -> Account:
+    children = sorted((one.kind, one.status) for one in await payments.children(uid))
+    return await payments.status(uid), tuple(children), tuple(sorted(await payments.moved(uid)))
 
 
 @pytest.mark.sqlite
 @soak
 @pytest.mark.parametrize("name", LIVES)
-async def test_every_order_ends_alike(till: Teller, psp: Source, name: str) -> None:
+async def test_every_order_ends_alike(payments: PaymentHarness, psp: Source, name: str) -> None:
     life = LIVES[name]
 
-    uids = await tell_all(till, psp, life.direction, life.events)
+    uids = await tell_all(payments, psp, life.direction, life.events)
 
-    assert Counter([await account(till, uid) for uid in uids]) == {life.ends: len(uids)}
-    assert await till.conflicts() == []
+    assert Counter([await account(payments, uid) for uid in uids]) == {life.ends: len(uids)}
+    assert await payments.conflicts() == []
 
 
 @pytest.mark.parametrize("name", CONTRADICTIONS)
 async def test_ends_that_contradict_move_money_at_most_once_and_ask_a_person(
-    till: Teller, psp: Source, name: str
+    payments: PaymentHarness, psp: Source, name: str
 ) -> None:
     direction, events = CONTRADICTIONS[name]
 
-    for uid in await tell_all(till, psp, direction, events):
-        moved = [kind for kind, _ in await till.moved(uid) if kind != "reserve"]
+    for uid in await tell_all(payments, psp, direction, events):
+        moved = [kind for kind, _ in await payments.moved(uid) if kind != "reserve"]
         assert len(moved) <= 1
-        assert [one.kind for one in await till.conflicts(uid)].count("contradiction") >= 1
+        assert [one.kind for one in await payments.conflicts(uid)].count("contradiction") >= 1
 
 
-async def test_steps_have_no_gap_and_each_is_told_once(till: Teller, psp: Source) -> None:
+async def test_steps_have_no_gap_and_each_is_told_once(
+    payments: PaymentHarness, psp: Source
+) -> None:
     life = LIVES["paid out"]
 
-    uids = await tell_all(till, psp, life.direction, life.events)
+    uids = await tell_all(payments, psp, life.direction, life.events)
 
-    told = Counter((message.order_key, message.event_type) for message in await till.messages())
+    told = Counter((message.order_key, message.event_type) for message in await payments.messages())
     assert set(told.values()) == {1}
     for uid in uids:
-        steps = await till.steps(uid)
+        steps = await payments.steps(uid)
         assert [one.sequence for one in steps] == list(range(1, len(steps) + 1))
         linked_up = itertools.pairwise(steps)
         assert all(after.previous_status is before.status for before, after in linked_up)
-        id_ = (await till.read(uid)).id
+        id_ = (await payments.read(uid)).id
         assert sum(count for (key, _), count in told.items() if key == id_) == len(steps)

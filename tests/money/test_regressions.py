@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.money.teller import (
+from tests.money.payment_harness import (
     APPROVED,
     CANCELLED,
     DECLINED,
@@ -18,7 +18,7 @@ from tests.money.teller import (
     PENDING,
     PROCESSING,
     REJECTED,
-    Teller,
+    PaymentHarness,
     linked,
     news,
 )
@@ -32,99 +32,107 @@ from tillbell.storage.ports.database import Database
 DAY_S, HOUR_S = DAY / SECOND, HOUR / SECOND
 
 
-async def test_a_capture_told_after_its_refund_credits_once(till: Teller, psp: Source) -> None:
-    await till.create("O")
-    await till.tell(psp, news("O", APPROVED))
-    await till.tell(psp, linked("O", TransactionKind.REFUND, "R1"))
+async def test_a_capture_told_after_its_refund_credits_once(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED))
+    await payments.tell(psp, linked("O", TransactionKind.REFUND, "R1"))
 
-    late = await till.tell(psp, news("O", APPROVED))
+    late = await payments.tell(psp, news("O", APPROVED))
 
     assert late.outcome is Outcome.DUPLICATE
-    assert await till.moved("O") == [("credit", "100.00"), ("debit", "100.00")]
+    assert await payments.moved("O") == [("credit", "100.00"), ("debit", "100.00")]
 
 
 @pytest.mark.parametrize("late", [FAILED, CANCELLED, DECLINED])
 async def test_a_failure_told_after_approval_changes_nothing(
-    till: Teller, psp: Source, late: TransactionStatus
+    payments: PaymentHarness, psp: Source, late: TransactionStatus
 ) -> None:
-    await till.create("O")
-    await till.tell(psp, news("O", APPROVED))
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED))
 
-    callback = await till.tell(psp, news("O", late))
+    callback = await payments.tell(psp, news("O", late))
 
     assert callback.outcome is Outcome.CONFLICT
-    assert await till.status("O") is APPROVED
-    assert await till.moved("O") == [("credit", "100.00")]
-    assert [(one.status, one.current) for one in await till.conflicts()] == [(late, APPROVED)]
+    assert await payments.status("O") is APPROVED
+    assert await payments.moved("O") == [("credit", "100.00")]
+    assert [(one.status, one.current) for one in await payments.conflicts()] == [(late, APPROVED)]
 
 
-async def test_completed_but_unpaid_stays_pending(till: Teller, psp: Source) -> None:
-    await till.create("O")
+async def test_completed_but_unpaid_stays_pending(payments: PaymentHarness, psp: Source) -> None:
+    await payments.create("O")
 
-    callback = await till.tell(psp, news("O", PENDING, raw_status="complete/unpaid"))
+    callback = await payments.tell(psp, news("O", PENDING, raw_status="complete/unpaid"))
 
     assert callback.outcome is Outcome.DUPLICATE
-    assert await till.status("O") is PENDING
-    assert await till.moved("O") == []
+    assert await payments.status("O") is PENDING
+    assert await payments.moved("O") == []
 
 
 async def test_a_refund_told_before_its_capture_is_held_and_then_applied(
-    till: Teller, psp: Source
+    payments: PaymentHarness, psp: Source
 ) -> None:
-    await till.create("O")
-    early = await till.tell(psp, linked("O", TransactionKind.REFUND, "R1", amount="30.00"))
+    await payments.create("O")
+    early = await payments.tell(psp, linked("O", TransactionKind.REFUND, "R1", amount="30.00"))
     assert early.outcome is Outcome.UNMATCHED
-    assert await till.moved("O") == []
+    assert await payments.moved("O") == []
 
-    await till.tell(psp, news("O", APPROVED))
+    await payments.tell(psp, news("O", APPROVED))
 
-    assert await till.moved("O") == [("credit", "100.00"), ("debit", "30.00")]
-    assert [one.outcome for one in await till.callbacks()] == [Outcome.APPLIED] * 2
+    assert await payments.moved("O") == [("credit", "100.00"), ("debit", "30.00")]
+    assert [one.outcome for one in await payments.callbacks()] == [Outcome.APPLIED] * 2
 
 
-async def test_one_partial_refund_under_two_event_ids_is_one(till: Teller, psp: Source) -> None:
-    await till.create("O")
-    await till.tell(psp, news("O", APPROVED))
+async def test_one_partial_refund_under_two_event_ids_is_one(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED))
 
-    first = await till.tell(
+    first = await payments.tell(
         psp, linked("O", TransactionKind.REFUND, "R1", amount="30.00"), key="e1"
     )
-    again = await till.tell(
+    again = await payments.tell(
         psp, linked("O", TransactionKind.REFUND, "R1", amount="30.00"), key="e2"
     )
-    other = await till.tell(
+    other = await payments.tell(
         psp, linked("O", TransactionKind.REFUND, "R2", amount="30.00"), key="e3"
     )
 
     outcomes = [first.outcome, again.outcome, other.outcome]
     assert outcomes == [Outcome.APPLIED, Outcome.DUPLICATE, Outcome.APPLIED]
-    assert len(await till.children("O")) == 2
+    assert len(await payments.children("O")) == 2
 
 
-async def test_copies_of_a_refund_that_come_together_are_one(till: Teller, psp: Source) -> None:
-    await till.create("O", order_id="order", psp_transaction_id="P1")
-    await till.tell(psp, news("O", APPROVED))
+async def test_copies_of_a_refund_that_come_together_are_one(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O", order_id="order", psp_transaction_id="P1")
+    await payments.tell(psp, news("O", APPROVED))
 
     refund = linked("O", TransactionKind.REFUND, "R1", amount="30.00")
     for name in ("O", "order", "O", "order"):
-        await till.send(psp, refund._replace(references=References((name,))))
-    await till.send(psp, refund._replace(references=References((), ("P1",))))
-    await till.idle()
+        await payments.send(psp, refund._replace(references=References((name,))))
+    await payments.send(psp, refund._replace(references=References((), ("P1",))))
+    await payments.idle()
 
-    assert await till.moved("O") == [("credit", "100.00"), ("debit", "30.00")]
-    assert (await till.told())["transaction.approved"] == 2
+    assert await payments.moved("O") == [("credit", "100.00"), ("debit", "30.00")]
+    assert (await payments.told())["transaction.approved"] == 2
 
 
-async def test_no_more_is_given_back_than_was_captured(till: Teller, psp: Source) -> None:
-    await till.create("O")
-    await till.tell(psp, news("O", APPROVED))
+async def test_no_more_is_given_back_than_was_captured(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED))
     for number in range(3):
-        await till.send(psp, linked("O", TransactionKind.REFUND, f"R{number}", amount="40.00"))
-    await till.idle()
+        await payments.send(psp, linked("O", TransactionKind.REFUND, f"R{number}", amount="40.00"))
+    await payments.idle()
 
-    assert [one.amount for one in await till.children("O")] == [4_000, 4_000]
-    assert [one.kind for one in await till.conflicts()] == ["mismatch"]
-    assert sorted(str(one.outcome) for one in await till.callbacks()) == [
+    assert [one.amount for one in await payments.children("O")] == [4_000, 4_000]
+    assert [one.kind for one in await payments.conflicts()] == ["mismatch"]
+    assert sorted(str(one.outcome) for one in await payments.callbacks()) == [
         "applied",
         "applied",
         "applied",
@@ -140,60 +148,66 @@ DISPUTES = {
 
 @pytest.mark.parametrize("end", DISPUTES)
 async def test_a_dispute_ends_alike_in_whatever_order_it_is_told(
-    till: Teller, psp: Source, end: str
+    payments: PaymentHarness, psp: Source, end: str
 ) -> None:
     ends = set()
     for number, order in enumerate(itertools.permutations((0, 1))):
         name, own_id = f"O{number}", f"D{number}"
-        await till.create(name)
-        await till.tell(psp, news(name, APPROVED))
+        await payments.create(name)
+        await payments.tell(psp, news(name, APPROVED))
         for place in order:
             status = DISPUTES[end][place]
-            await till.tell(psp, linked(name, TransactionKind.CHARGEBACK, own_id, status=status))
-        (dispute,) = await till.children(name)
-        ends.add((dispute.status, tuple(await till.moved(name))))
+            await payments.tell(
+                psp, linked(name, TransactionKind.CHARGEBACK, own_id, status=status)
+            )
+        (dispute,) = await payments.children(name)
+        ends.add((dispute.status, tuple(await payments.moved(name))))
 
     assert len(ends) == 1
 
 
-async def test_a_dispute_both_won_and_lost_is_shown_to_a_person(till: Teller, psp: Source) -> None:
+async def test_a_dispute_both_won_and_lost_is_shown_to_a_person(
+    payments: PaymentHarness, psp: Source
+) -> None:
     for number, order in enumerate(itertools.permutations((PENDING, APPROVED, DECLINED))):
         name = f"O{number}"
-        await till.create(name)
-        await till.tell(psp, news(name, APPROVED))
+        await payments.create(name)
+        await payments.tell(psp, news(name, APPROVED))
         for status in order:
-            await till.tell(
+            await payments.tell(
                 psp, linked(name, TransactionKind.CHARGEBACK, f"D{number}", status=status)
             )
-        (dispute,) = await till.children(name)
-        (conflict,) = await till.conflicts(dispute.id)
+        (dispute,) = await payments.children(name)
+        (conflict,) = await payments.conflicts(dispute.id)
         assert {conflict.status, conflict.current} == {APPROVED, DECLINED}
-        assert len(await till.moved(name)) <= 2
+        assert len(await payments.moved(name)) <= 2
 
 
 async def test_a_reference_used_again_does_not_overwrite_the_first_payment(
-    till: Teller, psp: Source
+    payments: PaymentHarness, psp: Source
 ) -> None:
-    await till.create("first", merchant_reference="M")
-    await till.tell(psp, news("M", APPROVED, psp_transaction_id="P1"))
+    await payments.create("first", merchant_reference="M")
+    await payments.tell(psp, news("M", APPROVED, psp_transaction_id="P1"))
 
-    early = await till.tell(psp, news("M", DECLINED, psp_transaction_id="P2"))
+    early = await payments.tell(psp, news("M", DECLINED, psp_transaction_id="P2"))
     assert early.outcome is Outcome.UNMATCHED
-    await till.create("second", merchant_reference="M")
-    await till.idle()
+    await payments.create("second", merchant_reference="M")
+    await payments.idle()
 
-    assert await till.status("first") is APPROVED
-    assert await till.status("second") is DECLINED
-    assert (await till.read("second")).psp_transaction_id == "P2"
-    assert await till.conflicts() == []
+    assert await payments.status("first") is APPROVED
+    assert await payments.status("second") is DECLINED
+    assert (await payments.read("second")).psp_transaction_id == "P2"
+    assert await payments.conflicts() == []
 
 
-async def test_an_event_that_comes_again_after_45_days_is_known(till: Teller, psp: Source) -> None:
-    await till.create("O")
-    await till.tell(psp, news("O", APPROVED), key="e1")
-    await till.pass_time(45 * DAY_S)
+async def test_an_event_that_comes_again_after_45_days_is_known(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED), key="e1")
+    await payments.pass_time(45 * DAY_S)
 
-    again = await till.tell(psp, news("O", APPROVED), key="e1")
+    again = await payments.tell(psp, news("O", APPROVED), key="e1")
 
     assert again.outcome is Outcome.DUPLICATE
     assert again.duplicate_of is not None
@@ -202,16 +216,16 @@ async def test_an_event_that_comes_again_after_45_days_is_known(till: Teller, ps
 @pytest.mark.sqlite
 @soak
 async def test_the_last_of_many_events_of_a_transaction_reads_no_more_than_the_first(
-    till: Teller, psp: Source, monkeypatch: pytest.MonkeyPatch
+    payments: PaymentHarness, psp: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await till.create("W", PAY_OUT)
-    rows = RowsRead(till.books, monkeypatch)
+    await payments.create("W", PAY_OUT)
+    rows = RowsRead(payments.books, monkeypatch)
     count = full_or_tenth(10_000)
     for number in range(count):
-        await till.send(psp, news("W", (ON_HOLD, PENDING)[number % 2], sequence=number))
-    await till.idle()
+        await payments.send(psp, news("W", (ON_HOLD, PENDING)[number % 2], sequence=number))
+    await payments.idle()
 
-    assert (await till.read("W")).sequence == count + 1
+    assert (await payments.read("W")).sequence == count + 1
     assert len(rows.counts) >= count
     assert set(rows.counts) == {1}
 
@@ -239,15 +253,17 @@ class RowsRead:
         return counted
 
 
-async def test_rejected_then_approved_raises_the_alarm(till: Teller, psp: Source) -> None:
-    await till.create("W", PAY_OUT, reserves=True)
-    await till.tell(psp, news("W", PROCESSING))
-    await till.tell(psp, news("W", REJECTED))
+async def test_rejected_then_approved_raises_the_alarm(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("W", PAY_OUT, reserves=True)
+    await payments.tell(psp, news("W", PROCESSING))
+    await payments.tell(psp, news("W", REJECTED))
 
-    callback = await till.tell(psp, news("W", APPROVED))
+    callback = await payments.tell(psp, news("W", APPROVED))
 
     assert callback.outcome is Outcome.CONFLICT
-    assert await till.moved("W") == [("reserve", "100.00"), ("release", "100.00")]
-    (conflict,) = await till.conflicts()
+    assert await payments.moved("W") == [("reserve", "100.00"), ("release", "100.00")]
+    (conflict,) = await payments.conflicts()
     assert conflict.severity == "critical"
-    assert (await till.told())["transaction.conflict"] == 1
+    assert (await payments.told())["transaction.conflict"] == 1

@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 _FILE = Path(__file__).parent.parent / "hostile" / "cases.json"
 
 
-class Case(NamedTuple):
+class HostileCase(NamedTuple):
     id: str
     kind: str
     input: Any
     expect: str
 
 
-def cases(surface: str) -> list[Case]:
+def cases(surface: str) -> list[HostileCase]:
     document = json.loads(_FILE.read_text())
     return [
-        Case(case["id"], case["class"], _generated(case["input"]), case["expect"])
+        HostileCase(case["id"], case["class"], _generated(case["input"]), case["expect"])
         for case in document["cases"]
         if case["surface"] == surface
     ]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cases import each
-from tests.sender.hostile_corpus import Case, cases, public_addresses
+from tests.sender.hostile_corpus import HostileCase, cases, public_addresses
 from tillbell.errors import Invalid, Misconfigured
 from tillbell.http.address_policy import AddressPolicy
 
@@ -33,16 +33,16 @@ def _kind(policy: AddressPolicy, url: str) -> str:
     return ""
 
 
-def _with(expect: str) -> list[Case]:
+def _with(expect: str) -> list[HostileCase]:
     return [case for case in _URLS if case.expect == expect]
 
 
-def _id(case: Case) -> str:
+def _id(case: HostileCase) -> str:
     return case.id
 
 
 @each("case", _with("refused"), ids=_id)
-def test_a_url_that_breaks_a_rule_is_refused_whatever_is_configured(case: Case) -> None:
+def test_a_url_that_breaks_a_rule_is_refused_whatever_is_configured(case: HostileCase) -> None:
     for policy in (closed, wide_open):
         kind = _kind(policy, case.input)
         assert kind
@@ -50,19 +50,23 @@ def test_a_url_that_breaks_a_rule_is_refused_whatever_is_configured(case: Case) 
 
 
 @each("case", _with("blocked"), ids=_id)
-def test_an_address_that_nobody_may_call_is_blocked_whatever_is_configured(case: Case) -> None:
+def test_an_address_that_nobody_may_call_is_blocked_whatever_is_configured(
+    case: HostileCase,
+) -> None:
     assert _kind(closed, case.input) == "url_blocked_address"
     assert _kind(wide_open, case.input) == "url_blocked_address"
 
 
 @each("case", _with("operator"), ids=_id)
-def test_a_private_address_is_blocked_unless_the_operator_opens_its_network(case: Case) -> None:
+def test_a_private_address_is_blocked_unless_the_operator_opens_its_network(
+    case: HostileCase,
+) -> None:
     assert _kind(closed, case.input) == "url_private_address"
     assert _kind(wide_open, case.input) == ""
 
 
 @each("case", _with("accepted") + _with("name"), ids=_id)
-def test_an_honest_url_is_accepted(case: Case) -> None:
+def test_an_honest_url_is_accepted(case: HostileCase) -> None:
     assert _kind(closed, case.input) == ""
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.lives import Lives, PostgresLives, SqliteLives
-from tests.store.till import Till
-from tests.store.world import World
+from tests.store.crashable_store import CrashablePostgres, CrashableSqlite, CrashableStore
+from tests.store.inbound_harness import InboundHarness
+from tests.store.outbound_harness import OutboundHarness
 from tillbell.storage.ports.database import Database
 from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.sqlite.database import SqliteDatabase
@@ -33,15 +33,15 @@ def make_store(
 
 
 @pytest.fixture
-def make_lives(
+def make_crashable(
     request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
-) -> Callable[[str], Lives]:
+) -> Callable[[str], CrashableStore]:
     """Make an empty store of that name that can be crashed."""
 
-    def make(name: str) -> Lives:
+    def make(name: str) -> CrashableStore:
         if name == "postgres":
-            return PostgresLives(request.getfixturevalue("used_schema")(), clock)
-        return SqliteLives(tmp_path, clock)
+            return CrashablePostgres(request.getfixturevalue("used_schema")(), clock)
+        return CrashableSqlite(tmp_path, clock)
 
     return make
 
@@ -57,10 +57,10 @@ async def store(
 
 
 @pytest.fixture
-def world(store: Database, clock: ManualClock) -> World:
-    return World(store, clock)
+def outbound(store: Database, clock: ManualClock) -> OutboundHarness:
+    return OutboundHarness(store, clock)
 
 
 @pytest.fixture
-def till(world: World) -> Till:
-    return Till(world)
+def inbound(outbound: OutboundHarness) -> InboundHarness:
+    return InboundHarness(outbound)

@@ -20,8 +20,16 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from tests.store.till import APPROVED, CREDIT, Till
-from tests.store.world import BODY, FAILED, LEASE, SENDING, SUCCEEDED, WAITING, World
+from tests.store.inbound_harness import APPROVED, CREDIT, InboundHarness
+from tests.store.outbound_harness import (
+    BODY,
+    FAILED,
+    LEASE,
+    SENDING,
+    SUCCEEDED,
+    WAITING,
+    OutboundHarness,
+)
 from tillbell.clock import DAY, SECOND
 from tillbell.model.messages import Message, Trigger
 from tillbell.model.records import Application
@@ -40,135 +48,135 @@ class Write(NamedTuple):
     """One kind of write: what must be there before, the act, and how to see that it happened."""
 
     name: str
-    prepare: Callable[[World], Awaitable[Facts]]
-    act: Callable[[World, Facts], Awaitable[object]]
-    happened: Callable[[World, Facts], Awaitable[bool]]
+    prepare: Callable[[OutboundHarness], Awaitable[Facts]]
+    act: Callable[[OutboundHarness, Facts], Awaitable[object]]
+    happened: Callable[[OutboundHarness, Facts], Awaitable[bool]]
 
 
 # ── the writes ───────────────────────────────────────────────────────────────────────────────────
 
 
-async def _two_waiting(world: World) -> Message:
-    return await world.publish(world.endpoint, world.second)
+async def _two_waiting(outbound: OutboundHarness) -> Message:
+    return await outbound.publish(outbound.endpoint, outbound.second)
 
 
-async def _message(world: World) -> Message:
-    return world.message(event_id="order-1")
+async def _message(outbound: OutboundHarness) -> Message:
+    return outbound.message(event_id="order-1")
 
 
-async def _publish(world: World, message: Message) -> None:
-    made = [world.waiting(message, world.endpoint), world.leased(message, world.second)]
-    await world.store.publish(Publication(message, {"": BODY}, made))
+async def _publish(outbound: OutboundHarness, message: Message) -> None:
+    made = [outbound.waiting(message, outbound.endpoint), outbound.leased(message, outbound.second)]
+    await outbound.store.publish(Publication(message, {"": BODY}, made))
 
 
-async def _is_published(world: World, message: Message) -> bool:
-    found = await world.store.message(message.app_id, message.id)
-    body = await world.store.body(message.app_id, message.id)
-    deliveries = await world.deliveries(message)
+async def _is_published(outbound: OutboundHarness, message: Message) -> bool:
+    found = await outbound.store.message(message.app_id, message.id)
+    body = await outbound.store.body(message.app_id, message.id)
+    deliveries = await outbound.deliveries(message)
     assert (found is not None, body, len(deliveries)) in ((True, BODY, 2), (False, None, 0))
     return found is not None
 
 
-async def _held(world: World) -> Any:
-    return await world.hand_over()
+async def _held(outbound: OutboundHarness) -> Any:
+    return await outbound.hand_over()
 
 
-async def _waited(world: World) -> Any:
-    return await world.the_delivery(await world.publish())
+async def _waited(outbound: OutboundHarness) -> Any:
+    return await outbound.the_delivery(await outbound.publish())
 
 
-async def _is_claimed(world: World, delivery: Any) -> bool:
-    found = await world.reread(delivery)
+async def _is_claimed(outbound: OutboundHarness, delivery: Any) -> bool:
+    found = await outbound.reread(delivery)
     assert (found.state, found.attempts, found.token) in ((SENDING, 1, 1), (WAITING, 0, 0))
     return found.state is SENDING
 
 
-async def _is_settled(world: World, delivery: Any) -> bool:
-    found, attempts = await world.reread(delivery), await world.attempts(delivery)
+async def _is_settled(outbound: OutboundHarness, delivery: Any) -> bool:
+    found, attempts = await outbound.reread(delivery), await outbound.attempts(delivery)
     assert (found.state is SENDING) == (not attempts)
     return bool(attempts)
 
 
-async def _ended(world: World) -> Any:
-    return await world.finish(await world.publish(), FAILED)
+async def _ended(outbound: OutboundHarness) -> Any:
+    return await outbound.finish(await outbound.publish(), FAILED)
 
 
-async def _bare(world: World) -> Message:
-    return await world.add(world.message())
+async def _bare(outbound: OutboundHarness) -> Message:
+    return await outbound.add(outbound.message())
 
 
-async def _old(world: World) -> Message:
-    return await world.finish_message(SUCCEEDED)
+async def _old(outbound: OutboundHarness) -> Message:
+    return await outbound.finish_message(SUCCEEDED)
 
 
-async def _purge(world: World, _: Facts) -> None:
-    later = world.now + 100 * DAY
-    await world.store.purge(bodies_before=later, history_before=later, now=later, limit=1_000)
+async def _purge(outbound: OutboundHarness, _: Facts) -> None:
+    later = outbound.now + 100 * DAY
+    await outbound.store.purge(bodies_before=later, history_before=later, now=later, limit=1_000)
 
 
-async def _is_purged(world: World, message: Message) -> bool:
-    gone = await world.store.message(message.app_id, message.id) is None
+async def _is_purged(outbound: OutboundHarness, message: Message) -> bool:
+    gone = await outbound.store.message(message.app_id, message.id) is None
     assert (
         gone
-        == (await world.store.body(message.app_id, message.id) is None)
-        == (not await _rows(world, message))
+        == (await outbound.store.body(message.app_id, message.id) is None)
+        == (not await _rows(outbound, message))
     )
     return gone
 
 
-async def _rows(world: World, message: Message) -> list[Any]:
-    return await world.deliveries(message)
+async def _rows(outbound: OutboundHarness, message: Message) -> list[Any]:
+    return await outbound.deliveries(message)
 
 
-def _shop(world: World) -> Application:
-    return Application(id=world.app, uid="shop", name="shop")
+def _shop(outbound: OutboundHarness) -> Application:
+    return Application(id=outbound.app, uid="shop", name="shop")
 
 
-async def _nothing(world: World) -> Facts:
-    del world
+async def _nothing(outbound: OutboundHarness) -> Facts:
+    del outbound
 
 
-async def _a_shop(world: World) -> None:
-    await world.store.put(_shop(world))
+async def _a_shop(outbound: OutboundHarness) -> None:
+    await outbound.store.put(_shop(outbound))
 
 
-async def _is_there(world: World, _: Facts) -> bool:
-    return await world.store.get(Application, "shop") is not None
+async def _is_there(outbound: OutboundHarness, _: Facts) -> bool:
+    return await outbound.store.get(Application, "shop") is not None
 
 
-async def _arrival(world: World) -> ReceivedCallback:
-    return ReceivedCallback(Till(world).callback("event-1"), BODY)
+async def _arrival(outbound: OutboundHarness) -> ReceivedCallback:
+    return ReceivedCallback(InboundHarness(outbound).callback("event-1"), BODY)
 
 
-async def _is_received(world: World, arrival: ReceivedCallback) -> bool:
+async def _is_received(outbound: OutboundHarness, arrival: ReceivedCallback) -> bool:
     id_ = arrival.callback.id
-    found = await world.store.callback(arrival.callback.app_id, id_)
-    assert (found is not None) == (await world.store.callback_request(world.app, id_) == BODY)
-    assert len(await world.store.unprocessed_callbacks("", 9)) == (found is not None)
+    found = await outbound.store.callback(arrival.callback.app_id, id_)
+    assert (found is not None) == (await outbound.store.callback_request(outbound.app, id_) == BODY)
+    assert len(await outbound.store.unprocessed_callbacks("", 9)) == (found is not None)
     return found is not None
 
 
-async def _decision(world: World) -> ChangeSet:
+async def _decision(outbound: OutboundHarness) -> ChangeSet:
     """Make a step with its effect, its callback's conclusion and its message."""
-    till = Till(world)
-    before, callback = await till.create(), await till.receive("event-1")
-    news, step = till.publication(), till.step(before, APPROVED, effects=(CREDIT,))
+    inbound = InboundHarness(outbound)
+    before, callback = await inbound.create(), await inbound.receive("event-1")
+    news, step = inbound.publication(), inbound.step(before, APPROVED, effects=(CREDIT,))
     return ChangeSet(
-        transaction_writes=(step,), conclusion=till.conclusion(callback), publications=(news,)
+        transaction_writes=(step,), conclusion=inbound.conclusion(callback), publications=(news,)
     )
 
 
-async def _is_decided(world: World, change: ChangeSet) -> bool:
-    (step,), (news,), store = change.transaction_writes, change.publications, world.store
+async def _is_decided(outbound: OutboundHarness, change: ChangeSet) -> bool:
+    (step,), (news,), store = change.transaction_writes, change.publications, outbound.store
     id_ = step.transaction.id
     parts = {
-        await store.transaction(world.app, id_) == step.transaction,
-        len(await store.transitions(world.app, id_)) == 2,
-        await store.effects(world.app, id_) == list(step.effects),
+        await store.transaction(outbound.app, id_) == step.transaction,
+        len(await store.transitions(outbound.app, id_)) == 2,
+        await store.effects(outbound.app, id_) == list(step.effects),
         await store.unprocessed_callbacks("", 9) == [],
-        await store.message(world.app, news.message.id) == news.message,
+        await store.message(outbound.app, news.message.id) == news.message,
         await store.body(news.message.app_id, news.message.id) == BODY,
-        len(await world.deliveries(news.message)) == 1,
+        len(await outbound.deliveries(news.message)) == 1,
     }
     assert len(parts) == 1, "a half state"
     return parts.pop()
@@ -266,32 +274,32 @@ async def _awaited(write: Awaitable[object]) -> object:
     return await write
 
 
-async def _due_after(world: World, delivery: Any, span: int) -> bool:
-    return (await world.reread(delivery)).due_at > START + span
+async def _due_after(outbound: OutboundHarness, delivery: Any, span: int) -> bool:
+    return (await outbound.reread(delivery)).due_at > START + span
 
 
-async def _is_in(world: World, delivery: Any, state: object) -> bool:
-    return (await world.reread(delivery)).state is state
+async def _is_in(outbound: OutboundHarness, delivery: Any, state: object) -> bool:
+    return (await outbound.reread(delivery)).state is state
 
 
-async def _is_not_in(world: World, delivery: Any, state: object) -> bool:
-    return not await _is_in(world, delivery, state)
+async def _is_not_in(outbound: OutboundHarness, delivery: Any, state: object) -> bool:
+    return not await _is_in(outbound, delivery, state)
 
 
-async def _has_deliveries(world: World, message: Message) -> bool:
-    return bool(await world.deliveries(message))
+async def _has_deliveries(outbound: OutboundHarness, message: Message) -> bool:
+    return bool(await outbound.deliveries(message))
 
 
-async def _has_no_body(world: World, message: Message) -> bool:
-    return await world.store.body(message.app_id, message.id) is None
+async def _has_no_body(outbound: OutboundHarness, message: Message) -> bool:
+    return await outbound.store.body(message.app_id, message.id) is None
 
 
-async def _is_gone(world: World, facts: Facts) -> bool:
-    return not await _is_there(world, facts)
+async def _is_gone(outbound: OutboundHarness, facts: Facts) -> bool:
+    return not await _is_there(outbound, facts)
 
 
-async def _is_remembered(world: World) -> bool:
-    return await world.store.idempotent_answer("key") is not None
+async def _is_remembered(outbound: OutboundHarness) -> bool:
+    return await outbound.store.idempotent_answer("key") is not None
 
 
 # ── dying ────────────────────────────────────────────────────────────────────────────────────────
@@ -318,13 +326,13 @@ async def _die(path: Path, write: Write, death: Death, said: int) -> None:
     clock = ManualClock(START)
     store = SqliteDatabase(path, clock, fault=death)
     await store.open()
-    world = World(store, clock)
-    before = await world.finish_message(SUCCEEDED)
-    facts = await write.prepare(world)
-    names = world.app, world.endpoint, world.second
+    outbound = OutboundHarness(store, clock)
+    before = await outbound.finish_message(SUCCEEDED)
+    facts = await write.prepare(outbound)
+    names = outbound.app, outbound.endpoint, outbound.second
     os.write(said, pickle.dumps((before, facts, names)))
     death.is_armed = True
-    await write.act(world, facts)
+    await write.act(outbound, facts)
     os._exit(0)  # the point was not passed
 
 
@@ -353,21 +361,21 @@ async def _look(path: Path, write: Write, told: Any) -> tuple[bool, bool]:
     store = SqliteDatabase(path, ManualClock(START))
     await store.open()
     try:
-        world = World(store, ManualClock(START))
-        world.app, world.endpoint, world.second = names
-        happened = await write.happened(world, facts)
+        outbound = OutboundHarness(store, ManualClock(START))
+        outbound.app, outbound.endpoint, outbound.second = names
+        happened = await write.happened(outbound, facts)
         is_old_one_there = await store.message(before.app_id, before.id) is not None
         assert is_old_one_there or (happened and write.name == "purge")
-        await _totals_agree(world, path)
+        await _totals_agree(outbound, path)
         if not happened:
-            await write.act(world, facts)
-        return happened, await write.happened(world, facts)
+            await write.act(outbound, facts)
+        return happened, await write.happened(outbound, facts)
     finally:
         await store.close()
 
 
-async def _totals_agree(world: World, path: Path) -> None:
-    counts = await world.store.counts()
+async def _totals_agree(outbound: OutboundHarness, path: Path) -> None:
+    counts = await outbound.store.counts()
     database = apsw.Connection(str(path))
     rows = dict(database.execute("SELECT state, count(*) FROM deliveries GROUP BY state"))
     assert list(database.execute("PRAGMA integrity_check")) == [("ok",)]

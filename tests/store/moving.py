@@ -11,9 +11,9 @@ from typing import NamedTuple
 import psycopg
 
 from tests.patience import PATIENCE_S
-from tests.store import test_book_simulation as books
-from tests.store import test_simulation as messages
-from tests.store.lives import PostgresLives, SqliteLives
+from tests.store.crashable_store import CrashablePostgres, CrashableSqlite
+from tests.store.test_inbound_simulation import InboundSimulation
+from tests.store.test_outbound_simulation import OutboundSimulation
 from tillbell.errors import Misconfigured
 from tillbell.model.records import Application
 from tillbell.storage.postgres.database import PostgresDatabase
@@ -21,49 +21,55 @@ from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
 
 STEPS = 80
-Life = messages.Life | books.Life
+Simulation = OutboundSimulation | InboundSimulation
 
 
-class Lived(NamedTuple):
-    """A SQLite store at rest, and the lives that filled it with the model beside."""
+class MoveStopped(BaseException):
+    """Raised at a chosen point of a move: the process ends here."""
+
+
+class FilledStore(NamedTuple):
+    """A SQLite store at rest, and the random simulations that filled it with the model beside."""
 
     path: Path
-    lives: tuple[Life, ...]
+    simulations: tuple[Simulation, ...]
 
 
-async def live(life: Life, steps: int = STEPS) -> None:
-    """Live on for a while."""
+async def advance(simulation: Simulation, steps: int = STEPS) -> None:
+    """Make so many random steps."""
     for _ in range(steps):
-        await life.step()
+        await simulation.step()
 
 
-async def lived(kind: str, seed: int, folder: Path, clock: ManualClock) -> Lived:
-    """Fill a store by one of the random lives, or one after the other ("both")."""
+async def filled_store(kind: str, seed: int, folder: Path, clock: ManualClock) -> FilledStore:
+    """Fill a store by the simulation of that kind ("outbound", "inbound"), or by "both" in turn."""
     folder.mkdir(exist_ok=True)
-    lives = SqliteLives(folder, clock)
-    real = await lives.begin()
-    told: list[Life] = []
-    for module in (messages, books):
-        if kind in (module.__name__.rpartition("test_")[2], "both"):
-            life = module.Life(seed, lives, real, clock)
-            await live(life)
-            real = life.real
-            told.append(life)
+    crashable = CrashableSqlite(folder, clock)
+    real = await crashable.begin()
+    simulations: list[Simulation] = []
+    if kind in ("outbound", "both"):
+        simulations.append(OutboundSimulation(seed, crashable, real, clock))
+        await advance(simulations[-1])
+        real = simulations[-1].real
+    if kind in ("inbound", "both"):
+        simulations.append(InboundSimulation(seed, crashable, real, clock))
+        await advance(simulations[-1])
+        real = simulations[-1].real
     await real.put(Application(id="app_1", name="one", uid="shop"))
     await real.close()
-    return Lived(newest(folder), tuple(told))
+    return FilledStore(newest(folder), tuple(simulations))
 
 
 def newest(folder: Path) -> Path:
-    """Return the file of the last life: each crash began another."""
+    """Return the last file: each crash began another."""
     return max(folder.glob("*.db"), key=lambda path: int(path.stem))
 
 
-async def go_on(life: Life, url: str, clock: ManualClock) -> None:
-    """Let a life go on in PostgreSQL: its leases ended when it was moved."""
-    life.lives = PostgresLives(url, clock)
-    life.real = await life.lives.begin()
-    await life.model.release_all_leases(clock.now())
+async def go_on(simulation: Simulation, url: str, clock: ManualClock) -> None:
+    """Let a simulation go on in PostgreSQL: its leases ended when it was moved."""
+    simulation.crashable = CrashablePostgres(url, clock)
+    simulation.real = await simulation.crashable.begin()
+    await simulation.model.release_all_leases(clock.now())
 
 
 # A process for each number: killed at that point of its move, if it comes so far.

@@ -4,39 +4,41 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.store.world import World
+from tests.store.outbound_harness import OutboundHarness
 from tillbell.storage.ports.outbound import IdempotencyUse
 
 
-async def test_an_answer_is_remembered(world: World) -> None:
-    assert await world.store.idempotent_answer("key") is None
+async def test_an_answer_is_remembered(outbound: OutboundHarness) -> None:
+    assert await outbound.store.idempotent_answer("key") is None
     assert (
-        await world.store.store_idempotent_answer(
-            IdempotencyUse("key", "print", b"\x00answer"), world.now
+        await outbound.store.store_idempotent_answer(
+            IdempotencyUse("key", "print", b"\x00answer"), outbound.now
         )
         is None
     )
-    assert await world.store.idempotent_answer("key") == IdempotencyUse(
+    assert await outbound.store.idempotent_answer("key") == IdempotencyUse(
         "key", "print", b"\x00answer"
     )
-    assert await world.store.idempotent_answer("KEY") is None
+    assert await outbound.store.idempotent_answer("KEY") is None
 
 
-async def test_the_first_answer_stays(world: World) -> None:
-    await world.store.store_idempotent_answer(IdempotencyUse("key", "print-1", b"1"), world.now)
+async def test_the_first_answer_stays(outbound: OutboundHarness) -> None:
+    await outbound.store.store_idempotent_answer(
+        IdempotencyUse("key", "print-1", b"1"), outbound.now
+    )
 
-    repeated = await world.store.store_idempotent_answer(
-        IdempotencyUse("key", "print-2", b"2"), world.now
+    repeated = await outbound.store.store_idempotent_answer(
+        IdempotencyUse("key", "print-2", b"2"), outbound.now
     )
     assert repeated == IdempotencyUse("key", "print-1", b"1")
-    assert await world.store.idempotent_answer("key") == IdempotencyUse("key", "print-1", b"1")
+    assert await outbound.store.idempotent_answer("key") == IdempotencyUse("key", "print-1", b"1")
 
 
-async def test_of_two_at_once_one_wins(world: World) -> None:
+async def test_of_two_at_once_one_wins(outbound: OutboundHarness) -> None:
     outcomes = await asyncio.gather(
         *(
-            world.store.store_idempotent_answer(
-                IdempotencyUse("key", f"print-{n}", b"%d" % n), world.now
+            outbound.store.store_idempotent_answer(
+                IdempotencyUse("key", f"print-{n}", b"%d" % n), outbound.now
             )
             for n in range(5)
         )
@@ -45,18 +47,22 @@ async def test_of_two_at_once_one_wins(world: World) -> None:
     assert outcomes == [None] + [IdempotencyUse("key", "print-0", b"0")] * 4
 
 
-async def test_an_answer_takes_the_place_of_none_and_stays(world: World) -> None:
+async def test_an_answer_takes_the_place_of_none_and_stays(outbound: OutboundHarness) -> None:
     assert (
-        await world.store.store_idempotent_answer(IdempotencyUse("key", "print", b""), world.now)
+        await outbound.store.store_idempotent_answer(
+            IdempotencyUse("key", "print", b""), outbound.now
+        )
         is None
     )
-    assert await world.store.idempotent_answer("key") == IdempotencyUse("key", "print", b"")
+    assert await outbound.store.idempotent_answer("key") == IdempotencyUse("key", "print", b"")
 
     assert (
-        await world.store.store_idempotent_answer(IdempotencyUse("key", "print", b"1"), world.now)
+        await outbound.store.store_idempotent_answer(
+            IdempotencyUse("key", "print", b"1"), outbound.now
+        )
         is None
     )
-    assert await world.store.store_idempotent_answer(
-        IdempotencyUse("key", "print", b"2"), world.now
+    assert await outbound.store.store_idempotent_answer(
+        IdempotencyUse("key", "print", b"2"), outbound.now
     ) == IdempotencyUse("key", "print", b"1")
-    assert await world.store.idempotent_answer("key") == IdempotencyUse("key", "print", b"1")
+    assert await outbound.store.idempotent_answer("key") == IdempotencyUse("key", "print", b"1")

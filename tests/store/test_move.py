@@ -13,10 +13,20 @@ import apsw.ext
 import pytest
 
 from tests.scale import full_or_tenth, soak
-from tests.store import test_book_simulation, test_simulation
-from tests.store.moving import Lived, execute, go_on, live, lived, move_until_killed, opens
-from tests.store.till import Till
-from tests.store.world import World
+from tests.store.inbound_harness import InboundHarness
+from tests.store.moving import (
+    FilledStore,
+    MoveStopped,
+    advance,
+    execute,
+    filled_store,
+    go_on,
+    move_until_killed,
+    opens,
+)
+from tests.store.outbound_harness import OutboundHarness
+from tests.store.test_inbound_simulation import InboundSimulation
+from tests.store.test_outbound_simulation import OutboundSimulation
 from tillbell.model.sources import Trust
 from tillbell.storage.move.copy import BATCH_BYTES, batches
 from tillbell.storage.move.mover import MoveOptions, MoveReport, move
@@ -36,49 +46,49 @@ KILLS = full_or_tenth(20)
 
 @soak
 @pytest.mark.parametrize("seed", range(full_or_tenth(5)))
-@pytest.mark.parametrize("kind", ["simulation", "book_simulation"])
-async def test_a_life_goes_on_in_the_other_database_as_if_nothing_had_happened(
+@pytest.mark.parametrize("kind", ["outbound", "inbound"])
+async def test_a_simulation_goes_on_in_the_other_database_as_if_nothing_had_happened(
     kind: str, seed: int, tmp_path: Path, clock: ManualClock, fresh_schema: Schema
 ) -> None:
-    source, url = await lived(kind, seed, tmp_path, clock), fresh_schema()
-    (life,) = source.lives
+    source, url = await filled_store(kind, seed, tmp_path, clock), fresh_schema()
+    (simulation,) = source.simulations
 
     assert move(source.path, url, clock, SMALL).is_proven
-    await go_on(life, url, clock)
+    await go_on(simulation, url, clock)
     try:
-        await life.compare()
-        await live(life, 30)
-        await life.compare()
+        await simulation.compare()
+        await advance(simulation, 30)
+        await simulation.compare()
     finally:
-        await life.real.close()
+        await simulation.real.close()
 
 
 @soak
 async def test_a_move_that_is_killed_again_and_again_is_as_good_as_one_that_is_not(
     tmp_path: Path, clock: ManualClock, fresh_schema: Schema
 ) -> None:
-    source, url, now = await lived("both", 77, tmp_path, clock), fresh_schema(), clock.now()
+    source, url, now = await filled_store("both", 77, tmp_path, clock), fresh_schema(), clock.now()
     chance = random.Random(7)
     points = [chance.randint(1, 12) for _ in range(KILLS)]
 
     killed = move_until_killed(source.path, url, now, points)
     assert killed == [signal.SIGKILL] * KILLS  # or there was too little to move
     assert move(source.path, url, clock).is_proven
-    for life in source.lives:
-        await go_on(life, url, clock)
-        await life.real.close()
-    real = await life.lives.begin()
-    for life in source.lives:
-        life.real = real
+    for simulation in source.simulations:
+        await go_on(simulation, url, clock)
+        await simulation.real.close()
+    real = await simulation.crashable.begin()
+    for simulation in source.simulations:
+        simulation.real = real
     await compare_both(source)
     await real.close()
 
 
-async def compare_both(source: Lived) -> None:
-    """Look at the lists of two lives in one store; what counts them together is left out."""
-    messages, books = source.lives
-    assert isinstance(messages, test_simulation.Life)
-    assert isinstance(books, test_book_simulation.Life)
+async def compare_both(source: FilledStore) -> None:
+    """Look at the lists of two simulations in one store; what counts them together is left out."""
+    messages, books = source.simulations
+    assert isinstance(messages, OutboundSimulation)
+    assert isinstance(books, InboundSimulation)
     await messages.compare_messages()
     for app, endpoints in messages.owned.items():
         for endpoint in endpoints:
@@ -90,7 +100,7 @@ async def compare_both(source: Lived) -> None:
 async def test_wherever_it_stops_at_most_one_side_can_be_served(
     tmp_path: Path, clock: ManualClock, fresh_schema: Schema
 ) -> None:
-    source, url = await lived("book_simulation", 3, tmp_path, clock), fresh_schema()
+    source, url = await filled_store("inbound", 3, tmp_path, clock), fresh_schema()
     here, there = SqliteDatabase(source.path, clock), PostgresDatabase(url, clock)
     assert stopped(source.path, url, clock, after=0) is None
     assert await opens(here)  # it has not begun
@@ -107,10 +117,6 @@ async def test_wherever_it_stops_at_most_one_side_can_be_served(
     assert move(source.path, url, clock).proofs == ()  # it was finished
 
 
-class Stopped(BaseException):
-    """The process ends here."""
-
-
 def stopped(path: Path, url: str, clock: ManualClock, after: int) -> MoveReport | None:
     left = after
 
@@ -118,11 +124,11 @@ def stopped(path: Path, url: str, clock: ManualClock, after: int) -> MoveReport 
         nonlocal left
         left -= 1
         if left < 0:
-            raise Stopped(point)
+            raise MoveStopped(point)
 
     try:
         return move(path, url, clock, MoveOptions(batch_rows=7, fault=fault))
-    except Stopped:
+    except MoveStopped:
         return None
 
 
@@ -143,7 +149,7 @@ MEDDLING = {
 async def test_the_proof_finds_a_difference_and_then_nothing_is_served(
     table: str, tmp_path: Path, clock: ManualClock, fresh_schema: Schema
 ) -> None:
-    source, url = await lived("both", 1, tmp_path, clock), fresh_schema()
+    source, url = await filled_store("both", 1, tmp_path, clock), fresh_schema()
 
     def meddle(proven: str) -> None:
         if proven == ALL[0].name:
@@ -162,9 +168,9 @@ async def test_text_that_postgresql_cannot_keep_is_no_difference(
 ) -> None:
     database, url = SqliteDatabase(tmp_path / "x.db", clock), fresh_schema()
     await database.open()
-    till = Till(World(database, clock))
+    inbound = InboundHarness(OutboundHarness(database, clock))
     for key in ("a\0b", "a0", "a\ufffe", "a"):
-        await till.receive(key, trust=Trust.SIGNED, verdict_why="\0")
+        await inbound.receive(key, trust=Trust.SIGNED, verdict_why="\0")
     await database.close()
 
     moved = move(tmp_path / "x.db", url, clock)
@@ -177,7 +183,7 @@ async def test_text_that_postgresql_cannot_keep_is_no_difference(
 async def test_the_proof_does_not_depend_on_how_many_rows_are_read_at_once(
     tmp_path: Path, clock: ManualClock, fresh_schema: Schema
 ) -> None:
-    source, url = await lived("both", 1, tmp_path, clock), fresh_schema()
+    source, url = await filled_store("both", 1, tmp_path, clock), fresh_schema()
     moved = move(source.path, url, clock)
     with closing(open_reader(source.path)) as here, closing(connect_postgres(url)) as there:
         for table, proof in zip(ALL, moved.proofs, strict=True):
@@ -191,12 +197,12 @@ async def test_the_proof_does_not_depend_on_how_many_rows_are_read_at_once(
 # ── what belongs to it ───────────────────────────────────────────────────────────────────────────
 
 
-async def test_the_lives_fill_every_table(
+async def test_the_simulations_fill_every_table(
     tmp_path: Path, clock: ManualClock, fresh_schema: Schema
 ) -> None:
     held: dict[str, int] = {}
     for seed in range(4):
-        source = await lived("both", seed, tmp_path / str(seed), clock)
+        source = await filled_store("both", seed, tmp_path / str(seed), clock)
         moved = move(source.path, fresh_schema(), clock)
         for proof in moved.proofs:
             held[proof.table] = held.get(proof.table, 0) + proof.source.rows
@@ -208,7 +214,7 @@ async def test_the_lives_fill_every_table(
 async def test_every_column_of_every_table_is_moved(
     tmp_path: Path, clock: ManualClock, fresh_schema: Schema
 ) -> None:
-    source, url = await lived("both", 0, tmp_path, clock), fresh_schema()
+    source, url = await filled_store("both", 0, tmp_path, clock), fresh_schema()
     move(source.path, url, clock)
     here = columns(source.path)
     reader = open_reader(source.path)

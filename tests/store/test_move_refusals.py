@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.moving import execute, lived, opens
-from tests.store.world import World
+from tests.store.moving import MoveStopped, execute, filled_store, opens
+from tests.store.outbound_harness import OutboundHarness
 from tillbell.clock import SECOND
 from tillbell.errors import Misconfigured
 from tillbell.model.records import Application
@@ -24,18 +24,14 @@ Schema = Callable[[], str]
 POINTS = ["begin", "release_all_leases", "_mark", "before commit", "after commit", "departed"]
 
 
-class Stopped(BaseException):
-    """The process ends here."""
-
-
 @pytest.fixture
 async def source(tmp_path: Path, clock: ManualClock) -> Path:
     """A store with a hundred messages."""
     database = SqliteDatabase(tmp_path / "tillbell.db", clock)
     await database.open()
-    world = World(database, clock)
+    outbound = OutboundHarness(database, clock)
     for _ in range(100):
-        await world.publish()
+        await outbound.publish()
     await database.close()
     return tmp_path / "tillbell.db"
 
@@ -50,9 +46,9 @@ def stop(
         nonlocal left
         left -= point == named
         if left == 0:
-            raise Stopped(point)
+            raise MoveStopped(point)
 
-    with pytest.raises(Stopped):
+    with pytest.raises(MoveStopped):
         move(path, url, clock, MoveOptions(batch_rows=40, fault=fault))
 
 
@@ -93,7 +89,7 @@ async def test_a_plain_user_of_the_server_may_move_money_too(
 ) -> None:
     url = fresh_schema()
     execute(url, PLAIN_USER)
-    source = await lived("book_simulation", 5, tmp_path / "lived", clock)
+    source = await filled_store("inbound", 5, tmp_path / "lived", clock)
     try:
         moved = move(source.path, f"{url}%20-crole%3Dtillbell_plain", clock)
     finally:
@@ -294,18 +290,18 @@ async def test_leases_of_a_crashed_gateway_wait_in_the_new_database(
 ) -> None:
     database, url = SqliteDatabase(tmp_path / "x.db", clock), fresh_schema()
     await database.open()
-    world = World(database, clock)
-    delivery = await world.hand_over()
+    outbound = OutboundHarness(database, clock)
+    delivery = await outbound.hand_over()
     await database.close()
 
     assert move(tmp_path / "x.db", url, clock).is_proven
-    world.store = PostgresDatabase(url, clock)
-    await world.store.open()
-    assert (await world.store.counts()).waiting == 1
-    assert (await world.claim())[0].delivery.id == delivery.id
-    assert not await world.store.finish_attempt(
-        world.result(delivery)
+    outbound.store = PostgresDatabase(url, clock)
+    await outbound.store.open()
+    assert (await outbound.store.counts()).waiting == 1
+    assert (await outbound.claim())[0].delivery.id == delivery.id
+    assert not await outbound.store.finish_attempt(
+        outbound.result(delivery)
     )  # of the gateway that crashed
-    found = await world.store.messages(world.app, MessageFilter(), Page())
+    found = await outbound.store.messages(outbound.app, MessageFilter(), Page())
     assert [message.id for message in found] == [delivery.message_id]
-    await world.store.close()
+    await outbound.store.close()

@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.store.till import APPLIED, UNMATCHED, Till
-from tests.store.world import BODY, FAILED, SUCCEEDED, WAITING, World
+from tests.store.inbound_harness import APPLIED, UNMATCHED, InboundHarness
+from tests.store.outbound_harness import BODY, FAILED, SUCCEEDED, WAITING, OutboundHarness
 from tillbell.clock import DAY, HOUR, Micros
 from tillbell.model.messages import Message
 from tillbell.storage.move.mover import move
@@ -55,28 +55,30 @@ def other(url: str) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def world(store: PostgresDatabase, clock: ManualClock) -> World:
-    return World(store, clock)
+def outbound(store: PostgresDatabase, clock: ManualClock) -> OutboundHarness:
+    return OutboundHarness(store, clock)
 
 
 @pytest.fixture
-def till(world: World) -> Till:
-    return Till(world)
+def inbound(outbound: OutboundHarness) -> InboundHarness:
+    return InboundHarness(outbound)
 
 
-async def rotate(world: World, *, bodies: Micros = WEEK, history: Micros = WEEK) -> RotationReport:
-    return await world.store.rotate(
-        bodies_before=world.now - bodies, history_before=world.now - history, now=world.now
+async def rotate(
+    outbound: OutboundHarness, *, bodies: Micros = WEEK, history: Micros = WEEK
+) -> RotationReport:
+    return await outbound.store.rotate(
+        bodies_before=outbound.now - bodies, history_before=outbound.now - history, now=outbound.now
     )
 
 
-async def purge(world: World, *, bodies: Micros = WEEK, history: Micros = WEEK) -> int:
-    before = {"now": world.now, "limit": 1_000}
-    rows = await world.store.purge(
-        bodies_before=world.now - bodies, history_before=world.now - history, **before
+async def purge(outbound: OutboundHarness, *, bodies: Micros = WEEK, history: Micros = WEEK) -> int:
+    before = {"now": outbound.now, "limit": 1_000}
+    rows = await outbound.store.purge(
+        bodies_before=outbound.now - bodies, history_before=outbound.now - history, **before
     )
-    return rows + await world.store.purge_inbound(
-        requests_before=world.now - bodies, callbacks_before=world.now - history, **before
+    return rows + await outbound.store.purge_inbound(
+        requests_before=outbound.now - bodies, callbacks_before=outbound.now - history, **before
     )
 
 
@@ -108,140 +110,158 @@ def count(other: Connection, table: str) -> int:
     return int(str(row[0]))
 
 
-async def sell(till: Till, number: int) -> Message:
+async def sell(inbound: InboundHarness, number: int) -> Message:
     """Bring something into every table of history."""
-    await till.conclude(await till.receive(f"key {number}"), APPLIED)
-    message = await till.world.publish(event_id=f"order {number}")
-    await till.world.finish(message)
+    await inbound.conclude(await inbound.receive(f"key {number}"), APPLIED)
+    message = await inbound.outbound.publish(event_id=f"order {number}")
+    await inbound.outbound.finish(message)
     return message
 
 
-def test_a_new_database_has_room_for_the_days_to_come(world: World, other: Connection) -> None:
+def test_a_new_database_has_room_for_the_days_to_come(
+    outbound: OutboundHarness, other: Connection
+) -> None:
     assert partitions(other) == EVERYTHING
 
 
-async def test_retention_is_a_drop_and_not_a_delete(till: Till, other: Connection) -> None:
+async def test_retention_is_a_drop_and_not_a_delete(
+    inbound: InboundHarness, other: Connection
+) -> None:
     forbid_deletes(other)
-    messages = [await sell(till, number) for number in range(3)]
+    messages = [await sell(inbound, number) for number in range(3)]
     assert {count(other, f"{name}") for name in EVERYTHING - {"totals_20251009_7"}} == {3}
-    till.world.clock.advance(2 * 7 * 86_400)
-    rotated = await rotate(till.world)
+    inbound.outbound.clock.advance(2 * 7 * 86_400)
+    rotated = await rotate(inbound.outbound)
 
     assert set(rotated.dropped) == EVERYTHING
     assert rotated.busy == ()
     assert partitions(other).isdisjoint(EVERYTHING)
-    assert await till.store.messages(till.world.app, MessageFilter(), Page()) == []
-    assert await till.store.body(messages[0].app_id, messages[0].id) is None
-    assert await till.store.counts() == Totals()
+    assert await inbound.store.messages(inbound.outbound.app, MessageFilter(), Page()) == []
+    assert await inbound.store.body(messages[0].app_id, messages[0].id) is None
+    assert await inbound.store.counts() == Totals()
 
 
-async def test_what_a_drop_will_take_is_left_to_it(till: Till, other: Connection) -> None:
-    message = await sell(till, 1)
-    till.world.clock.advance(7 * 86_400)
-    await rotate(till.world)
+async def test_what_a_drop_will_take_is_left_to_it(
+    inbound: InboundHarness, other: Connection
+) -> None:
+    message = await sell(inbound, 1)
+    inbound.outbound.clock.advance(7 * 86_400)
+    await rotate(inbound.outbound)
 
-    assert await purge(till.world, bodies=HOUR, history=HOUR) == 0
-    assert await till.store.message(till.world.app, message.id) == message
-
-
-async def test_counters_of_later_days_stay(till: Till) -> None:
-    await sell(till, 1)
-    till.world.clock.advance(7 * 86_400)
-    await rotate(till.world)
-    await sell(till, 2)
-    await till.world.publish()
-    till.world.clock.advance(7 * 86_400)
-    await rotate(till.world)
-
-    assert await till.store.counts() == Totals(waiting=1, succeeded=1)
-    whole_life = (till.world.app, None, 0, till.world.now)
-    assert await till.store.totals(*whole_life) == Totals(waiting=1, succeeded=1)
+    assert await purge(inbound.outbound, bodies=HOUR, history=HOUR) == 0
+    assert await inbound.store.message(inbound.outbound.app, message.id) == message
 
 
-async def test_an_event_id_is_free_again_when_its_partition_is_gone(till: Till) -> None:
-    await sell(till, 1)
-    till.world.clock.advance(2 * 7 * 86_400)
-    await rotate(till.world)
+async def test_counters_of_later_days_stay(inbound: InboundHarness) -> None:
+    await sell(inbound, 1)
+    inbound.outbound.clock.advance(7 * 86_400)
+    await rotate(inbound.outbound)
+    await sell(inbound, 2)
+    await inbound.outbound.publish()
+    inbound.outbound.clock.advance(7 * 86_400)
+    await rotate(inbound.outbound)
 
-    again = await till.world.publish(event_id="order 1")
-    assert await till.store.message(till.world.app, "order 1") == again
+    assert await inbound.store.counts() == Totals(waiting=1, succeeded=1)
+    whole_life = (inbound.outbound.app, None, 0, inbound.outbound.now)
+    assert await inbound.store.totals(*whole_life) == Totals(waiting=1, succeeded=1)
+
+
+async def test_an_event_id_is_free_again_when_its_partition_is_gone(
+    inbound: InboundHarness,
+) -> None:
+    await sell(inbound, 1)
+    inbound.outbound.clock.advance(2 * 7 * 86_400)
+    await rotate(inbound.outbound)
+
+    again = await inbound.outbound.publish(event_id="order 1")
+    assert await inbound.store.message(inbound.outbound.app, "order 1") == again
 
 
 # ── what is needed ───────────────────────────────────────────────────────────────────────────────
 
 
-async def test_an_open_delivery_keeps_its_partition_and_the_rest_goes_by_rows(till: Till) -> None:
-    world = till.world
-    done = await sell(till, 1)
-    waiting = await world.publish(world.second, expires_at=world.now + 90 * DAY)
-    world.clock.advance(2 * 7 * 86_400)
-    rotated = await rotate(world)
+async def test_an_open_delivery_keeps_its_partition_and_the_rest_goes_by_rows(
+    inbound: InboundHarness,
+) -> None:
+    outbound = inbound.outbound
+    done = await sell(inbound, 1)
+    waiting = await outbound.publish(outbound.second, expires_at=outbound.now + 90 * DAY)
+    outbound.clock.advance(2 * 7 * 86_400)
+    rotated = await rotate(outbound)
     kept = {f"{table}_20251009_7" for table in ("attempts", "deliveries", "messages", "totals")}
 
     assert set(rotated.dropped) == EVERYTHING - kept - {"bodies_20251009_7"}
-    assert await purge(world) == 4  # of the one that is done: body, attempt, delivery, message
-    assert await world.store.message(world.app, done.id) is None
-    assert await world.store.counts() == Totals(waiting=1)
-    (claim,) = await world.claim(endpoint=world.second)
+    assert await purge(outbound) == 4  # of the one that is done: body, attempt, delivery, message
+    assert await outbound.store.message(outbound.app, done.id) is None
+    assert await outbound.store.counts() == Totals(waiting=1)
+    (claim,) = await outbound.claim(endpoint=outbound.second)
     assert (claim.message, claim.body) == (waiting, BODY)
 
-    assert await world.store.finish_attempt(world.result(claim.delivery))
-    world.clock.advance(90 * 86_400)
-    assert kept <= set((await rotate(world)).dropped)
-    assert await world.store.counts() == Totals()
+    assert await outbound.store.finish_attempt(outbound.result(claim.delivery))
+    outbound.clock.advance(90 * 86_400)
+    assert kept <= set((await rotate(outbound)).dropped)
+    assert await outbound.store.counts() == Totals()
 
 
-async def test_a_callback_that_is_not_done_with_keeps_its_partition(till: Till) -> None:
-    fresh = await till.receive("fresh")
-    retried = await till.receive("retried")
-    retry_at = till.world.now + 90 * DAY
-    await till.conclude(retried, UNMATCHED, retry_at=retry_at, awaited_references=("order 1",))
-    till.world.clock.advance(2 * 7 * 86_400)
+async def test_a_callback_that_is_not_done_with_keeps_its_partition(
+    inbound: InboundHarness,
+) -> None:
+    fresh = await inbound.receive("fresh")
+    retried = await inbound.receive("retried")
+    retry_at = inbound.outbound.now + 90 * DAY
+    await inbound.conclude(retried, UNMATCHED, retry_at=retry_at, awaited_references=("order 1",))
+    inbound.outbound.clock.advance(2 * 7 * 86_400)
 
     for callback in (fresh, retried):
-        dropped = (await rotate(till.world)).dropped
+        dropped = (await rotate(inbound.outbound)).dropped
         assert "callbacks_20251009_7" not in dropped
-        await till.conclude(callback, APPLIED)
-    assert "callbacks_20251009_7" in (await rotate(till.world)).dropped
+        await inbound.conclude(callback, APPLIED)
+    assert "callbacks_20251009_7" in (await rotate(inbound.outbound)).dropped
 
 
-async def test_a_delivery_whose_body_goes_has_failed(world: World) -> None:
-    message = await world.publish()
-    world.clock.advance(2 * 7 * 86_400)
-    rotated = await rotate(world, history=90 * DAY)
+async def test_a_delivery_whose_body_goes_has_failed(outbound: OutboundHarness) -> None:
+    message = await outbound.publish()
+    outbound.clock.advance(2 * 7 * 86_400)
+    rotated = await rotate(outbound, history=90 * DAY)
 
     assert {"bodies_20251009_7", "callback_requests_20251009_7"} == set(rotated.dropped)
-    assert (await world.the_delivery(message)).state is FAILED
-    assert await world.store.counts() == Totals(failed=1)
+    assert (await outbound.the_delivery(message)).state is FAILED
+    assert await outbound.store.counts() == Totals(failed=1)
 
 
-async def test_the_body_of_an_attempt_under_way_keeps_its_partition(world: World) -> None:
-    delivery = await world.hand_over()
-    world.clock.advance(2 * 7 * 86_400)
-    await world.store.renew([(delivery.app_id, delivery.id, delivery.token)], world.now + HOUR)
-    first = await rotate(world, history=90 * DAY)
-    assert await world.store.finish_attempt(world.result(delivery))
-    second = await rotate(world, history=90 * DAY)
+async def test_the_body_of_an_attempt_under_way_keeps_its_partition(
+    outbound: OutboundHarness,
+) -> None:
+    delivery = await outbound.hand_over()
+    outbound.clock.advance(2 * 7 * 86_400)
+    await outbound.store.renew(
+        [(delivery.app_id, delivery.id, delivery.token)], outbound.now + HOUR
+    )
+    first = await rotate(outbound, history=90 * DAY)
+    assert await outbound.store.finish_attempt(outbound.result(delivery))
+    second = await rotate(outbound, history=90 * DAY)
 
     assert "bodies_20251009_7" not in first.dropped
     assert second.dropped == ("bodies_20251009_7",)
-    assert (await world.reread(delivery)).state is SUCCEEDED
+    assert (await outbound.reread(delivery)).state is SUCCEEDED
 
 
 # ── others at the same time ──────────────────────────────────────────────────────────────────────
 
 
-async def test_ingest_goes_on_while_a_drop_cannot(till: Till, other: Connection) -> None:
-    world = till.world
-    await sell(till, 1)
-    world.clock.advance(2 * 7 * 86_400)
-    await rotate(world, bodies=90 * DAY, history=90 * DAY)  # room for the present
+async def test_ingest_goes_on_while_a_drop_cannot(
+    inbound: InboundHarness, other: Connection
+) -> None:
+    outbound = inbound.outbound
+    await sell(inbound, 1)
+    outbound.clock.advance(2 * 7 * 86_400)
+    await rotate(outbound, bodies=90 * DAY, history=90 * DAY)  # room for the present
     with other.transaction():
         count(other, "deliveries")  # a long report; it ends with the transaction
-        dropping = asyncio.ensure_future(rotate(world))
+        dropping = asyncio.ensure_future(rotate(outbound))
         published = 0
         while not dropping.done():
-            await world.publish(world.second)
+            await outbound.publish(outbound.second)
             published += 1
         rotated = await dropping
 
@@ -249,20 +269,20 @@ async def test_ingest_goes_on_while_a_drop_cannot(till: Till, other: Connection)
     left = {f"{table}_20251009_7" for table in ("deliveries", "messages", "totals")}
     assert rotated.busy == ("deliveries_20251009_7",)
     assert set(rotated.dropped) == EVERYTHING - left
-    assert (await world.store.counts()).waiting == published > 0
-    assert set((await rotate(world)).dropped) == left
+    assert (await outbound.store.counts()).waiting == published > 0
+    assert set((await rotate(outbound)).dropped) == left
 
 
 async def test_two_processes_may_rotate_at_once(
-    till: Till, url: str, clock: ManualClock, other: Connection
+    inbound: InboundHarness, url: str, clock: ManualClock, other: Connection
 ) -> None:
     second = PostgresDatabase(url, clock)
     await second.open()
-    await sell(till, 1)
+    await sell(inbound, 1)
     clock.advance(2 * 7 * 86_400)
-    worlds = [till.world, World(second, clock)]
-    first_time = await asyncio.gather(*(rotate(world) for world in worlds))
-    await rotate(till.world)
+    worlds = [inbound.outbound, OutboundHarness(second, clock)]
+    first_time = await asyncio.gather(*(rotate(outbound) for outbound in worlds))
+    await rotate(inbound.outbound)
     await second.close()
 
     dropped = [name for rotated in first_time for name in rotated.dropped]
@@ -274,43 +294,45 @@ async def test_two_processes_may_rotate_at_once(
 
 
 async def test_a_message_from_the_future_moves_into_its_partition(
-    world: World, other: Connection
+    outbound: OutboundHarness, other: Connection
 ) -> None:
-    ahead = World(world.store, ManualClock(world.now + 30 * DAY))
+    ahead = OutboundHarness(outbound.store, ManualClock(outbound.now + 30 * DAY))
     early = await ahead.publish(event_id="early")
     assert count(other, "messages_default") == count(other, "deliveries_default") == 1
-    world.clock.advance(29 * 86_400)
-    rotated = await rotate(world, bodies=90 * DAY, history=90 * DAY)
+    outbound.clock.advance(29 * 86_400)
+    rotated = await rotate(outbound, bodies=90 * DAY, history=90 * DAY)
 
     assert set(rotated.made) == {f"{cut.name}_20251106_7" for cut in PARTITIONED_TABLES}
     tables = [cut.name for cut in PARTITIONED_TABLES]
     assert [count(other, f"{table}_default") for table in tables] == [0] * len(tables)
     assert count(other, "messages_20251106_7") == 1
-    assert await world.store.message(ahead.app, "early") == early
+    assert await outbound.store.message(ahead.app, "early") == early
     assert [claim.message for claim in await ahead.claim()] == [early]
 
 
-async def test_a_message_from_the_past_is_purged_by_rows(world: World, other: Connection) -> None:
-    behind = World(world.store, ManualClock(world.now - 30 * DAY))
+async def test_a_message_from_the_past_is_purged_by_rows(
+    outbound: OutboundHarness, other: Connection
+) -> None:
+    behind = OutboundHarness(outbound.store, ManualClock(outbound.now - 30 * DAY))
     await behind.finish(await behind.publish())
     assert count(other, "messages_default") == 1
-    await rotate(world)
+    await rotate(outbound)
 
-    assert await purge(world) == 4
+    assert await purge(outbound) == 4
     assert count(other, "messages_default") == 0
-    assert await world.store.counts() == Totals()
+    assert await outbound.store.counts() == Totals()
 
 
-async def test_nothing_is_refused_for_want_of_a_partition(world: World) -> None:
-    world.clock.advance(3_650 * 86_400)
-    message = world.message()
-    delivery = world.waiting(message, world.endpoint)
+async def test_nothing_is_refused_for_want_of_a_partition(outbound: OutboundHarness) -> None:
+    outbound.clock.advance(3_650 * 86_400)
+    message = outbound.message()
+    delivery = outbound.waiting(message, outbound.endpoint)
     assert (
-        await world.store.publish(Publication(message, {"": BODY}, [delivery]))
+        await outbound.store.publish(Publication(message, {"": BODY}, [delivery]))
         == PublicationStored()
     )
 
-    assert (await world.the_delivery(message)).state is WAITING
+    assert (await outbound.the_delivery(message)).state is WAITING
 
 
 async def test_a_history_that_moves_in_finds_its_partitions(
@@ -318,7 +340,7 @@ async def test_a_history_that_moves_in_finds_its_partitions(
 ) -> None:
     source = SqliteDatabase(tmp_path / "x.db", clock)
     await source.open()
-    old = await sell(Till(World(source, clock)), 1)
+    old = await sell(InboundHarness(OutboundHarness(source, clock)), 1)
     await source.close()
     clock.advance(60 * 86_400)
     assert move(tmp_path / "x.db", url, clock).is_proven
@@ -328,8 +350,8 @@ async def test_a_history_that_moves_in_finds_its_partitions(
     assert {count(other, name) for name in EVERYTHING - {"totals_20251009_7"}} == {1}
     assert len(partitions(other)) == len(PARTITIONED_TABLES) * 10
     assert await moved_in.message(old.app_id, "order 1") == old
-    world = World(moved_in, clock)
-    assert set((await rotate(world, bodies=50 * DAY, history=50 * DAY)).dropped) == EVERYTHING
+    outbound = OutboundHarness(moved_in, clock)
+    assert set((await rotate(outbound, bodies=50 * DAY, history=50 * DAY)).dropped) == EVERYTHING
     assert await moved_in.counts() == Totals()
     await moved_in.close()
 

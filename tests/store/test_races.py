@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from tests.store.till import APPROVED, CREDIT, REQUEST, Till
-from tests.store.world import LEASE, SUCCEEDED, World
+from tests.store.inbound_harness import APPROVED, CREDIT, REQUEST, InboundHarness
+from tests.store.outbound_harness import LEASE, SUCCEEDED, OutboundHarness
 from tillbell.clock import DAY
 from tillbell.model.messages import Claim, Delivery, DeliveryState
 from tillbell.model.records import Application
@@ -49,38 +49,42 @@ async def stores(
 
 
 @pytest.fixture
-def worlds(stores: list[PostgresDatabase], clock: ManualClock) -> list[World]:
+def worlds(stores: list[PostgresDatabase], clock: ManualClock) -> list[OutboundHarness]:
     """The same shop, seen from each process."""
-    made = [World(store, clock) for store in stores]
-    for world in made[1:]:
-        world.app, world.endpoint, world.second = made[0].app, made[0].endpoint, made[0].second
+    made = [OutboundHarness(store, clock) for store in stores]
+    for outbound in made[1:]:
+        outbound.app, outbound.endpoint, outbound.second = (
+            made[0].app,
+            made[0].endpoint,
+            made[0].second,
+        )
     return made
 
 
 @pytest.fixture
-def tills(worlds: list[World]) -> list[Till]:
-    made = [Till(world) for world in worlds]
-    for till in made[1:]:
-        till.source, till.second = made[0].source, made[0].second
+def tills(worlds: list[OutboundHarness]) -> list[InboundHarness]:
+    made = [InboundHarness(outbound) for outbound in worlds]
+    for inbound in made[1:]:
+        inbound.source, inbound.second = made[0].source, made[0].second
     return made
 
 
-async def test_an_event_id_is_published_once(worlds: list[World]) -> None:
+async def test_an_event_id_is_published_once(worlds: list[OutboundHarness]) -> None:
     async def publish(
-        world: World, number: int
+        outbound: OutboundHarness, number: int
     ) -> PublicationStored | DuplicateEventId | IdempotencyUse:
-        message = world.message(event_id=f"event-{number % 20}")
-        delivery = world.waiting(message, world.endpoint)
-        return await world.store.publish(Publication(message, {"": b"{}"}, [delivery]))
+        message = outbound.message(event_id=f"event-{number % 20}")
+        delivery = outbound.waiting(message, outbound.endpoint)
+        return await outbound.store.publish(Publication(message, {"": b"{}"}, [delivery]))
 
     turns = zip(itertools.cycle(worlds), range(20 * COPIES // 5), strict=False)
-    outcomes = await asyncio.gather(*(publish(world, n) for world, n in turns))
+    outcomes = await asyncio.gather(*(publish(outbound, n) for outbound, n in turns))
 
     assert Counter(type(one) for one in outcomes)[PublicationStored] == 20
     assert (await worlds[0].store.counts()).waiting == 20
 
 
-async def test_an_idempotency_key_is_answered_once(worlds: list[World]) -> None:
+async def test_an_idempotency_key_is_answered_once(worlds: list[OutboundHarness]) -> None:
     found = await asyncio.gather(
         *(w.store.store_idempotent_answer(IdempotencyUse(f"key-{n}", str(i), b"a"), w.now)
           for n in range(10) for i, w in enumerate(worlds * 10))
@@ -90,14 +94,16 @@ async def test_an_idempotency_key_is_answered_once(worlds: list[World]) -> None:
     assert len(firsts) == 10
 
 
-async def test_of_many_copies_of_a_callback_one_counts(tills: list[Till]) -> None:
+async def test_of_many_copies_of_a_callback_one_counts(tills: list[InboundHarness]) -> None:
     """B9: two hundred copies of each event over four processes."""
     arrivals = [
-        (till, ReceivedCallback(till.callback(f"event-{n % 20}"), REQUEST))
-        for till, n in zip(itertools.cycle(tills), range(20 * COPIES), strict=False)
+        (inbound, ReceivedCallback(inbound.callback(f"event-{n % 20}"), REQUEST))
+        for inbound, n in zip(itertools.cycle(tills), range(20 * COPIES), strict=False)
     ]
     random.Random(9).shuffle(arrivals)
-    stored = await asyncio.gather(*(till.store.receive(arrival) for till, arrival in arrivals))
+    stored = await asyncio.gather(
+        *(inbound.store.receive(arrival) for inbound, arrival in arrivals)
+    )
     firsts = [one for one in stored if one.outcome is None]
 
     assert sorted(one.dedupe_key or "" for one in firsts) == sorted(f"event-{n}" for n in range(20))
@@ -106,17 +112,17 @@ async def test_of_many_copies_of_a_callback_one_counts(tills: list[Till]) -> Non
     assert all(one.duplicate_of == by_key[one.dedupe_key] for one in duplicates)
 
 
-async def test_no_two_processes_claim_one_delivery(worlds: list[World]) -> None:
+async def test_no_two_processes_claim_one_delivery(worlds: list[OutboundHarness]) -> None:
     for _ in range(400):
         await worlds[0].publish(worlds[0].endpoint, worlds[0].second)
 
-    async def work(world: World) -> list[Delivery]:
+    async def work(outbound: OutboundHarness) -> list[Delivery]:
         mine: list[Delivery] = []
         for _ in range(60):
-            wanted = {(world.app, world.endpoint): 7, (world.app, world.second): 5}
-            claims = await world.store.claim(wanted, world.now, world.now + LEASE)
+            wanted = {(outbound.app, outbound.endpoint): 7, (outbound.app, outbound.second): 5}
+            claims = await outbound.store.claim(wanted, outbound.now, outbound.now + LEASE)
             mine += [claim.delivery for claim in claims]
-            await asyncio.gather(*(_settle(world, claim) for claim in claims))
+            await asyncio.gather(*(_settle(outbound, claim) for claim in claims))
         return mine
 
     shares = await asyncio.gather(*map(work, worlds))
@@ -126,49 +132,56 @@ async def test_no_two_processes_claim_one_delivery(worlds: list[World]) -> None:
     assert (await worlds[0].store.counts()).succeeded == 800
 
 
-async def _settle(world: World, claim: Claim) -> None:
-    settlement = world.result(claim.delivery, SUCCEEDED)
-    assert await world.store.finish_attempt(settlement)
+async def _settle(outbound: OutboundHarness, claim: Claim) -> None:
+    settlement = outbound.result(claim.delivery, SUCCEEDED)
+    assert await outbound.store.finish_attempt(settlement)
 
 
-async def test_a_lost_lease_is_claimed_by_one(worlds: list[World], clock: ManualClock) -> None:
+async def test_a_lost_lease_is_claimed_by_one(
+    worlds: list[OutboundHarness], clock: ManualClock
+) -> None:
     await worlds[0].publish()
     await worlds[0].claim()
     clock.advance(LEASE / 1_000_000 + 1)
-    found = await asyncio.gather(*(world.claim() for world in worlds))
+    found = await asyncio.gather(*(outbound.claim() for outbound in worlds))
     claims = [claim for share in found for claim in share]
 
     assert len(claims) == 1
     assert claims[0].delivery.attempts == 2
 
 
-async def test_of_an_order_key_one_at_a_time_leaves(worlds: list[World]) -> None:
+async def test_of_an_order_key_one_at_a_time_leaves(worlds: list[OutboundHarness]) -> None:
     await asyncio.gather(
-        *(world.publish(order_key=f"key-{n % 3}") for n in range(20) for world in worlds)
+        *(outbound.publish(order_key=f"key-{n % 3}") for n in range(20) for outbound in worlds)
     )
     seen: list[str] = []
     while True:
-        found = await asyncio.gather(*(world.claim(50) for world in worlds))
+        found = await asyncio.gather(*(outbound.claim(50) for outbound in worlds))
         claims = [(w, claim) for w, share in zip(worlds, found, strict=True) for claim in share]
         if not claims:
             break
         keys = [claim.delivery.order_key for _, claim in claims]
         assert len(keys) == len(set(keys)), "two of one key at once"
         seen += [claim.delivery.id for _, claim in claims]
-        await asyncio.gather(*(_settle(world, claim) for world, claim in claims))
+        await asyncio.gather(*(_settle(outbound, claim) for outbound, claim in claims))
 
     assert len(seen) == len(set(seen)) == 80
 
 
-async def test_a_decision_that_rests_on_one_version_is_made_once(tills: list[Till]) -> None:
+async def test_a_decision_that_rests_on_one_version_is_made_once(
+    tills: list[InboundHarness],
+) -> None:
     for _ in range(10):
         waits = await tills[0].create()
         changes = [
-            (till, ChangeSet(transaction_writes=(till.step(waits, APPROVED, effects=(CREDIT,)),)))
-            for till in tills * 5
+            (
+                inbound,
+                ChangeSet(transaction_writes=(inbound.step(waits, APPROVED, effects=(CREDIT,)),)),
+            )
+            for inbound in tills * 5
         ]
         done = await asyncio.gather(
-            *(till.store.commit_changes(change) for till, change in changes)
+            *(inbound.store.commit_changes(change) for inbound, change in changes)
         )
 
         assert Counter(type(one) for one in done) == {
@@ -178,11 +191,16 @@ async def test_a_decision_that_rests_on_one_version_is_made_once(tills: list[Til
         assert len(await tills[0].store.effects(waits.app_id, waits.id)) == 1
 
 
-async def test_refunds_of_all_processes_stay_within_what_was_paid(tills: list[Till]) -> None:
+async def test_refunds_of_all_processes_stay_within_what_was_paid(
+    tills: list[InboundHarness],
+) -> None:
     paid = await tills[0].captured()
-    steps = [(till, till.refunding(paid, 3_000)) for till in tills * 3]
+    steps = [(inbound, inbound.refunding(paid, 3_000)) for inbound in tills * 3]
     done = await asyncio.gather(
-        *(till.store.commit_changes(ChangeSet(transaction_writes=(step,))) for till, step in steps)
+        *(
+            inbound.store.commit_changes(ChangeSet(transaction_writes=(step,)))
+            for inbound, step in steps
+        )
     )
 
     assert sum(isinstance(one, ChangesCommitted) for one in done) == 3
@@ -190,20 +208,20 @@ async def test_refunds_of_all_processes_stay_within_what_was_paid(tills: list[Ti
     assert sum(one.amount for one in children) == 9_000
 
 
-async def test_a_uid_is_taken_once(worlds: list[World]) -> None:
-    async def put(world: World) -> bool:
+async def test_a_uid_is_taken_once(worlds: list[OutboundHarness]) -> None:
+    async def put(outbound: OutboundHarness) -> bool:
         try:
-            await world.store.put(Application(id=world.new("app"), name="shop", uid="shop"))
+            await outbound.store.put(Application(id=outbound.new("app"), name="shop", uid="shop"))
         except Exception as error:
             return "taken" not in str(error)
         return True
 
-    assert sum(await asyncio.gather(*(put(world) for world in worlds * 10))) == 1
+    assert sum(await asyncio.gather(*(put(outbound) for outbound in worlds * 10))) == 1
 
 
-async def test_counts_of_all_processes_add_up(worlds: list[World]) -> None:
-    await asyncio.gather(*(world.publish() for world in worlds * 50))
-    claims = (await asyncio.gather(*(world.claim(30) for world in worlds)))[0]
+async def test_counts_of_all_processes_add_up(worlds: list[OutboundHarness]) -> None:
+    await asyncio.gather(*(outbound.publish() for outbound in worlds * 50))
+    claims = (await asyncio.gather(*(outbound.claim(30) for outbound in worlds)))[0]
     await asyncio.gather(*(_settle(worlds[0], claim) for claim in claims))
     store, now = worlds[0].store, worlds[0].now
     of_endpoint = await store.totals(worlds[0].app, worlds[0].endpoint, 0, now + 1)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.scale import full_or_tenth, soak
-from tests.store.till import APPLIED, DUPLICATE, REQUEST, UNMATCHED, Till
+from tests.store.inbound_harness import APPLIED, DUPLICATE, REQUEST, UNMATCHED, InboundHarness
 from tillbell.clock import DAY, HOUR
 from tillbell.model.callbacks import Outcome
 from tillbell.model.sources import Trust
@@ -22,165 +22,179 @@ from tillbell.storage.ports.outbound import Page
 KEYS, COPIES = full_or_tenth(1_000), 200
 
 
-async def test_a_callback_is_stored_as_it_came(till: Till) -> None:
-    callback = till.callback("k", hops=2, trust=Trust.PARTIALLY_SIGNED)
-    stored = await till.store.receive(ReceivedCallback(callback, REQUEST))
+async def test_a_callback_is_stored_as_it_came(inbound: InboundHarness) -> None:
+    callback = inbound.callback("k", hops=2, trust=Trust.PARTIALLY_SIGNED)
+    stored = await inbound.store.receive(ReceivedCallback(callback, REQUEST))
 
     assert stored == callback
-    assert await till.store.callback(callback.app_id, callback.id) == callback
-    assert await till.store.callback_request(callback.app_id, callback.id) == REQUEST
-    assert await till.store.callback(till.world.other_app, callback.id) is None
+    assert await inbound.store.callback(callback.app_id, callback.id) == callback
+    assert await inbound.store.callback_request(callback.app_id, callback.id) == REQUEST
+    assert await inbound.store.callback(inbound.outbound.other_app, callback.id) is None
 
 
-async def test_a_request_that_is_not_to_be_kept_is_not(till: Till) -> None:
-    callback = till.callback("k")
-    await till.store.receive(ReceivedCallback(callback, None))
+async def test_a_request_that_is_not_to_be_kept_is_not(inbound: InboundHarness) -> None:
+    callback = inbound.callback("k")
+    await inbound.store.receive(ReceivedCallback(callback, None))
 
-    assert await till.store.callback_request(callback.app_id, callback.id) is None
+    assert await inbound.store.callback_request(callback.app_id, callback.id) is None
 
 
-async def test_the_same_again_is_a_duplicate_that_names_the_first(till: Till) -> None:
-    first = await till.receive("k")
-    second = await till.receive("k")
-    third = await till.receive("k")
+async def test_the_same_again_is_a_duplicate_that_names_the_first(inbound: InboundHarness) -> None:
+    first = await inbound.receive("k")
+    second = await inbound.receive("k")
+    third = await inbound.receive("k")
 
     assert [first.outcome, second.outcome, third.outcome] == [None, DUPLICATE, DUPLICATE]
     assert second.duplicate_of == third.duplicate_of == first.id
-    assert second.processed_at == till.world.now
+    assert second.processed_at == inbound.outbound.now
     assert first.id in second.why
-    assert await till.store.unprocessed_callbacks("", 10) == [first]
-    assert await till.reread(second) == second
-    assert await till.store.callback_request(second.app_id, second.id) == REQUEST
+    assert await inbound.store.unprocessed_callbacks("", 10) == [first]
+    assert await inbound.reread(second) == second
+    assert await inbound.store.callback_request(second.app_id, second.id) == REQUEST
 
 
-async def test_a_duplicate_stays_one_when_the_first_has_been_applied(till: Till) -> None:
-    first = await till.receive("k")
-    await till.conclude(first, APPLIED)
+async def test_a_duplicate_stays_one_when_the_first_has_been_applied(
+    inbound: InboundHarness,
+) -> None:
+    first = await inbound.receive("k")
+    await inbound.conclude(first, APPLIED)
 
-    assert (await till.receive("k")).duplicate_of == first.id
-
-
-async def test_sources_do_not_share_keys(till: Till) -> None:
-    await till.receive("k")
-
-    assert (await till.receive("k", source_id=till.second)).outcome is None
+    assert (await inbound.receive("k")).duplicate_of == first.id
 
 
-async def test_callbacks_without_a_key_are_never_duplicates(till: Till) -> None:
-    found = [await till.receive(None) for _ in range(3)]
+async def test_sources_do_not_share_keys(inbound: InboundHarness) -> None:
+    await inbound.receive("k")
+
+    assert (await inbound.receive("k", source_id=inbound.second)).outcome is None
+
+
+async def test_callbacks_without_a_key_are_never_duplicates(inbound: InboundHarness) -> None:
+    found = [await inbound.receive(None) for _ in range(3)]
 
     assert [c.outcome for c in found] == [None] * 3
 
 
-async def test_copies_of_one_group_commit_are_seen_as_such(till: Till) -> None:
-    arrivals = [ReceivedCallback(till.callback(key), REQUEST) for key in ("a", "b", "a", "a", "b")]
-    found = await asyncio.gather(*map(till.store.receive, arrivals))
+async def test_copies_of_one_group_commit_are_seen_as_such(inbound: InboundHarness) -> None:
+    arrivals = [
+        ReceivedCallback(inbound.callback(key), REQUEST) for key in ("a", "b", "a", "a", "b")
+    ]
+    found = await asyncio.gather(*map(inbound.store.receive, arrivals))
 
     first, second = (arrival.callback.id for arrival in arrivals[:2])
     assert [c.outcome for c in found] == [None, None, DUPLICATE, DUPLICATE, DUPLICATE]
     assert [c.duplicate_of for c in found] == [None, None, first, first, second]
 
 
-async def test_the_same_arrival_again_changes_nothing(till: Till) -> None:
+async def test_the_same_arrival_again_changes_nothing(inbound: InboundHarness) -> None:
     """The outcome of a commit was unknown, and it is repeated."""
-    arrival = ReceivedCallback(till.callback("k"), REQUEST)
-    first = await till.store.receive(arrival)
-    again = await asyncio.gather(till.store.receive(arrival), till.store.receive(arrival))
+    arrival = ReceivedCallback(inbound.callback("k"), REQUEST)
+    first = await inbound.store.receive(arrival)
+    again = await asyncio.gather(inbound.store.receive(arrival), inbound.store.receive(arrival))
 
     assert list(again) == [first, first]
-    assert await till.store.callbacks(till.world.app, CallbackFilter(), Page()) == [first]
+    assert await inbound.store.callbacks(inbound.outbound.app, CallbackFilter(), Page()) == [first]
 
 
 @pytest.mark.parametrize("outcome", [UNMATCHED, Outcome.UNMAPPED, Outcome.MISMATCH])
 async def test_a_repeat_of_what_did_not_count_takes_over_the_key(
-    till: Till, outcome: Outcome
+    inbound: InboundHarness, outcome: Outcome
 ) -> None:
-    first = await till.receive("k")
-    await till.conclude(first, outcome)
-    second = await till.receive("k")
-    third = await till.receive("k")
+    first = await inbound.receive("k")
+    await inbound.conclude(first, outcome)
+    second = await inbound.receive("k")
+    third = await inbound.receive("k")
 
     assert second.outcome is None
     assert (third.outcome, third.duplicate_of) == (DUPLICATE, second.id)
-    assert (await till.reread(first)).outcome is outcome
+    assert (await inbound.reread(first)).outcome is outcome
 
 
 @pytest.mark.parametrize(
     "outcome", [APPLIED, Outcome.STALE, Outcome.CONFLICT, Outcome.NOTED, Outcome.IGNORED]
 )
-async def test_a_repeat_of_what_counted_takes_over_nothing(till: Till, outcome: Outcome) -> None:
-    first = await till.receive("k")
-    await till.conclude(first, outcome)
+async def test_a_repeat_of_what_counted_takes_over_nothing(
+    inbound: InboundHarness, outcome: Outcome
+) -> None:
+    first = await inbound.receive("k")
+    await inbound.conclude(first, outcome)
 
-    assert (await till.receive("k")).duplicate_of == first.id
+    assert (await inbound.receive("k")).duplicate_of == first.id
 
 
-async def test_of_two_repeats_in_one_group_commit_one_takes_over(till: Till) -> None:
-    await till.conclude(await till.receive("k"), UNMATCHED)
-    arrivals = [ReceivedCallback(till.callback("k"), REQUEST) for _ in range(3)]
-    found = await asyncio.gather(*map(till.store.receive, arrivals))
+async def test_of_two_repeats_in_one_group_commit_one_takes_over(inbound: InboundHarness) -> None:
+    await inbound.conclude(await inbound.receive("k"), UNMATCHED)
+    arrivals = [ReceivedCallback(inbound.callback("k"), REQUEST) for _ in range(3)]
+    found = await asyncio.gather(*map(inbound.store.receive, arrivals))
 
     assert [c.outcome for c in found] == [None, DUPLICATE, DUPLICATE]
     assert {c.duplicate_of for c in found[1:]} == {found[0].id}
 
 
-async def test_whoever_lost_its_key_waits_no_longer(till: Till) -> None:
-    first = await till.receive("k")
-    retry_at = till.world.now + HOUR
-    await till.conclude(first, UNMATCHED, retry_at=retry_at, awaited_references=("order-1",))
-    await till.receive("k")
-    late = ChangeSet(conclusion=till.conclusion(first))
+async def test_whoever_lost_its_key_waits_no_longer(inbound: InboundHarness) -> None:
+    first = await inbound.receive("k")
+    retry_at = inbound.outbound.now + HOUR
+    await inbound.conclude(first, UNMATCHED, retry_at=retry_at, awaited_references=("order-1",))
+    await inbound.receive("k")
+    late = ChangeSet(conclusion=inbound.conclusion(first))
 
-    assert await till.store.callbacks_awaiting(till.world.app, ["order-1"]) == []
-    assert await till.store.callbacks_to_retry(retry_at, 10) == []
-    assert await till.store.commit_changes(late) == PreconditionFailed("concluded")
+    assert await inbound.store.callbacks_awaiting(inbound.outbound.app, ["order-1"]) == []
+    assert await inbound.store.callbacks_to_retry(retry_at, 10) == []
+    assert await inbound.store.commit_changes(late) == PreconditionFailed("concluded")
 
 
-async def test_what_counted_at_last_leaves_its_key_to_nobody(till: Till) -> None:
-    first = await till.receive("k")
-    await till.conclude(first, UNMATCHED, retry_at=till.world.now + HOUR)
-    await till.conclude(first, APPLIED)
+async def test_what_counted_at_last_leaves_its_key_to_nobody(inbound: InboundHarness) -> None:
+    first = await inbound.receive("k")
+    await inbound.conclude(first, UNMATCHED, retry_at=inbound.outbound.now + HOUR)
+    await inbound.conclude(first, APPLIED)
 
-    assert (await till.receive("k")).duplicate_of == first.id
+    assert (await inbound.receive("k")).duplicate_of == first.id
 
 
 @pytest.mark.parametrize("outcome", [Outcome.UNAUTHENTICATED, Outcome.MALFORMED])
 async def test_a_callback_that_comes_with_an_outcome_holds_no_key(
-    till: Till, outcome: Outcome
+    inbound: InboundHarness, outcome: Outcome
 ) -> None:
-    refused = await till.receive("k", trust=None, outcome=outcome, why="The signature is wrong.")
-    proven = await till.receive("k")
+    refused = await inbound.receive("k", trust=None, outcome=outcome, why="The signature is wrong.")
+    proven = await inbound.receive("k")
 
     assert (refused.outcome, proven.outcome) == (outcome, None)
-    assert await till.store.unprocessed_callbacks("", 10) == [proven]
-    assert (await till.receive("k", outcome=outcome)).duplicate_of is None
+    assert await inbound.store.unprocessed_callbacks("", 10) == [proven]
+    assert (await inbound.receive("k", outcome=outcome)).duplicate_of is None
 
 
 # ── a conclusion taken back ──────────────────────────────────────────────────────────────────────
 
 
-async def test_a_reopened_callback_is_as_it_came(till: Till) -> None:
-    callback = await till.receive("k")
-    fields = {"transaction_id": till.world.new("trx"), "message_ids": (till.world.new("msg"),)}
-    assert await till.conclude(callback, APPLIED, **fields) != callback
+async def test_a_reopened_callback_is_as_it_came(inbound: InboundHarness) -> None:
+    callback = await inbound.receive("k")
+    fields = {
+        "transaction_id": inbound.outbound.new("trx"),
+        "message_ids": (inbound.outbound.new("msg"),),
+    }
+    assert await inbound.conclude(callback, APPLIED, **fields) != callback
 
-    assert await till.store.reopen_callback(callback.app_id, callback.id) is True
-    assert await till.reread(callback) == callback
-    assert await till.store.unprocessed_callbacks("", 10) == [callback]
-    assert await till.store.reopen_callback(callback.app_id, callback.id) is False
-    assert await till.store.reopen_callback(till.world.app, till.world.new("cbk")) is False
+    assert await inbound.store.reopen_callback(callback.app_id, callback.id) is True
+    assert await inbound.reread(callback) == callback
+    assert await inbound.store.unprocessed_callbacks("", 10) == [callback]
+    assert await inbound.store.reopen_callback(callback.app_id, callback.id) is False
+    assert (
+        await inbound.store.reopen_callback(inbound.outbound.app, inbound.outbound.new("cbk"))
+        is False
+    )
 
 
-async def test_a_reopened_callback_waits_no_longer_and_holds_its_key_again(till: Till) -> None:
-    callback = await till.receive("k")
-    retry_at = till.world.now + HOUR
-    await till.conclude(callback, UNMATCHED, retry_at=retry_at, awaited_references=("order-1",))
-    await till.store.reopen_callback(callback.app_id, callback.id)
+async def test_a_reopened_callback_waits_no_longer_and_holds_its_key_again(
+    inbound: InboundHarness,
+) -> None:
+    callback = await inbound.receive("k")
+    retry_at = inbound.outbound.now + HOUR
+    await inbound.conclude(callback, UNMATCHED, retry_at=retry_at, awaited_references=("order-1",))
+    await inbound.store.reopen_callback(callback.app_id, callback.id)
 
-    assert await till.store.callbacks_awaiting(till.world.app, ["order-1"]) == []
-    assert await till.store.callbacks_to_retry(retry_at, 10) == []
-    assert (await till.receive("k")).duplicate_of == callback.id
-    assert (await till.conclude(callback, APPLIED)).outcome is APPLIED
+    assert await inbound.store.callbacks_awaiting(inbound.outbound.app, ["order-1"]) == []
+    assert await inbound.store.callbacks_to_retry(retry_at, 10) == []
+    assert (await inbound.receive("k")).duplicate_of == callback.id
+    assert (await inbound.conclude(callback, APPLIED)).outcome is APPLIED
 
 
 # ── storms and stragglers ────────────────────────────────────────────────────────────────────────
@@ -188,58 +202,62 @@ async def test_a_reopened_callback_waits_no_longer_and_holds_its_key_again(till:
 
 @soak
 @pytest.mark.parametrize("store", ["sqlite", "postgres"], indirect=True)
-async def test_of_many_copies_of_many_events_each_event_counts_once(till: Till) -> None:
+async def test_of_many_copies_of_many_events_each_event_counts_once(
+    inbound: InboundHarness,
+) -> None:
     """B9: a thousand events, two hundred times each, mixed into the same group commits."""
     firsts = {}
     for _ in range(COPIES // 20):
         arrivals = [
-            ReceivedCallback(till.callback(f"event-{n}"), None)
+            ReceivedCallback(inbound.callback(f"event-{n}"), None)
             for _ in range(20)
             for n in range(KEYS)
         ]
-        for callback in await asyncio.gather(*map(till.store.receive, arrivals)):
+        for callback in await asyncio.gather(*map(inbound.store.receive, arrivals)):
             if callback.outcome is None:
                 assert callback.dedupe_key not in firsts
                 firsts[callback.dedupe_key] = callback.id
             else:
                 assert callback.duplicate_of == firsts[callback.dedupe_key]
-    unprocessed = await till.store.unprocessed_callbacks("", 2 * KEYS)
+    unprocessed = await inbound.store.unprocessed_callbacks("", 2 * KEYS)
 
     assert len(firsts) == KEYS
     assert sorted(firsts.values()) == [c.id for c in unprocessed]
 
 
 @pytest.mark.parametrize("days", [1, 7, 30, 44, 399])
-async def test_a_late_duplicate_is_one_although_the_first_was_purged(till: Till, days: int) -> None:
+async def test_a_late_duplicate_is_one_although_the_first_was_purged(
+    inbound: InboundHarness, days: int
+) -> None:
     """B11."""
-    first = await till.receive("k")
-    await till.conclude(first)
-    till.world.clock.advance(days * 86_400)
-    now = till.world.now
-    await till.store.purge_inbound(requests_before=now, callbacks_before=now, now=now, limit=100)
-    late = await till.receive("k")
+    first = await inbound.receive("k")
+    await inbound.conclude(first)
+    inbound.outbound.clock.advance(days * 86_400)
+    now = inbound.outbound.now
+    await inbound.store.purge_inbound(requests_before=now, callbacks_before=now, now=now, limit=100)
+    late = await inbound.receive("k")
 
-    assert await till.store.callback(first.app_id, first.id) is None
+    assert await inbound.store.callback(first.app_id, first.id) is None
     assert (late.outcome, late.duplicate_of) == (DUPLICATE, first.id)
 
 
 async def test_a_late_repeat_of_what_did_not_count_is_looked_at_although_it_was_purged(
-    till: Till,
+    inbound: InboundHarness,
 ) -> None:
-    await till.conclude(await till.receive("k"), UNMATCHED)
-    till.world.clock.advance(100 * 86_400)
-    now = till.world.now
-    await till.store.purge_inbound(requests_before=now, callbacks_before=now, now=now, limit=100)
+    await inbound.conclude(await inbound.receive("k"), UNMATCHED)
+    inbound.outbound.clock.advance(100 * 86_400)
+    now = inbound.outbound.now
+    await inbound.store.purge_inbound(requests_before=now, callbacks_before=now, now=now, limit=100)
 
-    assert (await till.receive("k")).outcome is None
+    assert (await inbound.receive("k")).outcome is None
 
 
-async def test_a_key_is_forgotten_after_four_hundred_days(till: Till) -> None:
-    await till.receive("k")
-    till.world.clock.advance(400 * 86_400 + 1)
-    now = till.world.now
-    await till.store.purge_inbound(
+async def test_a_key_is_forgotten_after_four_hundred_days(inbound: InboundHarness) -> None:
+    await inbound.receive("k")
+    inbound.outbound.clock.advance(400 * 86_400 + 1)
+    now = inbound.outbound.now
+    await inbound.store.purge_inbound(
         requests_before=now - DAY, callbacks_before=now - DAY, now=now, limit=100
     )
 
-    assert (await till.receive("k")).outcome is None
+    assert (await inbound.receive("k")).outcome is None

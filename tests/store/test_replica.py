@@ -22,7 +22,7 @@ from tillbell.storage.session.migrate import migrate
 from tillbell.testing import ManualClock
 
 
-class Place:
+class SwitchableServer:
     """A server that can go away and come back; of each link it knows that it is its own."""
 
     def __init__(self, url: str) -> None:
@@ -65,8 +65,8 @@ def url(fresh_schema: Callable[[], str]) -> str:
 
 
 @pytest.fixture
-def copy(url: str) -> Place:
-    return Place(url)
+def copy(url: str) -> SwitchableServer:
+    return SwitchableServer(url)
 
 
 def sign_in(url: str, clock: ManualClock) -> None:
@@ -77,7 +77,9 @@ def sign_in(url: str, clock: ManualClock) -> None:
 
 
 @pytest.fixture
-async def readers(url: str, copy: Place, clock: ManualClock) -> AsyncIterator[ReplicaReadPool]:
+async def readers(
+    url: str, copy: SwitchableServer, clock: ManualClock
+) -> AsyncIterator[ReplicaReadPool]:
     sign_in(url, clock)
     primary = ReadPool(lambda: connect_postgres(url), 1)
     made = ReplicaReadPool(copy.connect, primary, clock)
@@ -86,7 +88,7 @@ async def readers(url: str, copy: Place, clock: ManualClock) -> AsyncIterator[Re
     await primary.close()
 
 
-async def is_of(copy: Place, readers: ReadPool) -> bool:
+async def is_of(copy: SwitchableServer, readers: ReadPool) -> bool:
     """Read something; tell whether the replica answered."""
 
     def link(db: DbReader) -> object:
@@ -100,13 +102,15 @@ def names(heard: io.StringIO) -> list[str]:
     return [json.loads(line)["event"] for line in heard.getvalue().splitlines()]
 
 
-async def test_the_replica_is_read_while_it_answers(copy: Place, readers: ReplicaReadPool) -> None:
+async def test_the_replica_is_read_while_it_answers(
+    copy: SwitchableServer, readers: ReplicaReadPool
+) -> None:
     assert copy.asked == 0
     assert await is_of(copy, readers)
 
 
 async def test_while_it_is_away_the_primary_is_read_and_it_is_said_once(
-    copy: Place, readers: ReplicaReadPool, heard: io.StringIO
+    copy: SwitchableServer, readers: ReplicaReadPool, heard: io.StringIO
 ) -> None:
     assert await is_of(copy, readers)
     copy.go()
@@ -115,7 +119,7 @@ async def test_while_it_is_away_the_primary_is_read_and_it_is_said_once(
 
 
 async def test_it_is_asked_again_some_seconds_later(
-    copy: Place, readers: ReplicaReadPool, clock: ManualClock, heard: io.StringIO
+    copy: SwitchableServer, readers: ReplicaReadPool, clock: ManualClock, heard: io.StringIO
 ) -> None:
     copy.is_there = False
     assert not await is_of(copy, readers)
@@ -130,7 +134,7 @@ async def test_it_is_asked_again_some_seconds_later(
 
 
 async def test_one_that_is_still_away_is_not_said_again(
-    copy: Place, readers: ReplicaReadPool, clock: ManualClock, heard: io.StringIO
+    copy: SwitchableServer, readers: ReplicaReadPool, clock: ManualClock, heard: io.StringIO
 ) -> None:
     copy.is_there = False
     for _ in range(3):
@@ -140,7 +144,7 @@ async def test_one_that_is_still_away_is_not_said_again(
 
 
 async def test_one_that_says_nothing_is_not_waited_for(
-    copy: Place,
+    copy: SwitchableServer,
     readers: ReplicaReadPool,
     heard: io.StringIO,
     monkeypatch: pytest.MonkeyPatch,
@@ -160,7 +164,7 @@ async def test_one_that_says_nothing_is_not_waited_for(
 
 
 async def test_a_read_that_replaying_cancelled_is_made_on_the_primary_and_only_that_one(
-    copy: Place, readers: ReplicaReadPool, heard: io.StringIO
+    copy: SwitchableServer, readers: ReplicaReadPool, heard: io.StringIO
 ) -> None:
     def ask(db: DbReader) -> str:
         if db in copy.links:
@@ -173,7 +177,7 @@ async def test_a_read_that_replaying_cancelled_is_made_on_the_primary_and_only_t
 
 
 async def test_one_that_has_not_got_this_version_s_tables_is_not_read(
-    readers: ReplicaReadPool, copy: Place, url: str, heard: io.StringIO
+    readers: ReplicaReadPool, copy: SwitchableServer, url: str, heard: io.StringIO
 ) -> None:
     with connect_postgres(url).connection as connection:
         connection.execute("DELETE FROM migrations WHERE number = 1")
@@ -184,7 +188,11 @@ async def test_one_that_has_not_got_this_version_s_tables_is_not_read(
 
 
 async def test_one_that_is_far_behind_is_not_read_until_it_has_caught_up(
-    readers: ReplicaReadPool, copy: Place, url: str, clock: ManualClock, heard: io.StringIO
+    readers: ReplicaReadPool,
+    copy: SwitchableServer,
+    url: str,
+    clock: ManualClock,
+    heard: io.StringIO,
 ) -> None:
     assert await is_of(copy, readers)
     clock.advance((LAG_MAX + SECOND) / SECOND)

@@ -14,7 +14,7 @@ import apsw
 import pytest
 
 from tests.cases import each
-from tests.store.world import SUCCEEDED, World
+from tests.store.outbound_harness import SUCCEEDED, OutboundHarness
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.model.records import Application
 from tillbell.storage.ports.outbound import (
@@ -51,14 +51,14 @@ def test_a_sqlite_that_can_damage_its_log_is_refused(version: str) -> None:
 
 async def test_what_was_stored_is_there_after_a_restart(tmp_path: Path, clock: ManualClock) -> None:
     first = await opened(tmp_path / "x.db", clock)
-    world = World(first, clock)
-    message = await world.publish(event_id="order-1")
-    await first.put(Application(id=world.app, name="shop"))
+    outbound = OutboundHarness(first, clock)
+    message = await outbound.publish(event_id="order-1")
+    await first.put(Application(id=outbound.app, name="shop"))
     await first.close()
     second = await opened(tmp_path / "x.db", clock)
 
-    assert await second.message(world.app, "order-1") == message
-    assert await second.list(Application) == [Application(id=world.app, name="shop")]
+    assert await second.message(outbound.app, "order-1") == message
+    assert await second.list(Application) == [Application(id=outbound.app, name="shop")]
     assert (await second.counts()).waiting == 1
     await second.close()
 
@@ -158,10 +158,10 @@ async def test_counters_of_an_older_database_become_those_of_days(
     tmp_path: Path, clock: ManualClock
 ) -> None:
     first = await opened(tmp_path / "x.db", clock)
-    world = World(first, clock)
-    await world.finish_message(SUCCEEDED)
+    outbound = OutboundHarness(first, clock)
+    await outbound.finish_message(SUCCEEDED)
     clock.advance(2 * 86_400)
-    await world.publish()
+    await outbound.publish()
     await first.close()
     with contextlib.closing(apsw.Connection(str(tmp_path / "x.db"))) as connection:
         connection.execute(AS_IT_WAS)
@@ -178,14 +178,14 @@ async def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path, clock: M
 
 async def test_a_backup_made_under_load_is_whole(tmp_path: Path, clock: ManualClock) -> None:
     database = await opened(tmp_path / "x.db", clock)
-    world = World(database, clock)
-    early = [await world.publish() for _ in range(50)]
+    outbound = OutboundHarness(database, clock)
+    early = [await outbound.publish() for _ in range(50)]
     stop = asyncio.Event()
 
     async def keep_publishing() -> int:
         count = 0
         while not stop.is_set():
-            await world.publish()
+            await outbound.publish()
             count += 1
         return count
 
@@ -195,7 +195,7 @@ async def test_a_backup_made_under_load_is_whole(tmp_path: Path, clock: ManualCl
     assert await load > 0
     await database.close()
     copy = await opened(tmp_path / "copy.db", clock)
-    messages = await copy.messages(world.app, MessageFilter(), Page(100_000, ascending=True))
+    messages = await copy.messages(outbound.app, MessageFilter(), Page(100_000, ascending=True))
     counts = await copy.counts()
     await copy.close()
 
@@ -220,11 +220,11 @@ async def test_a_backup_to_nowhere_is_refused_and_leaves_no_part(
 
 async def test_the_log_stays_small_beside_readers(tmp_path: Path, clock: ManualClock) -> None:
     database = await opened(tmp_path / "x.db", clock)
-    world = World(database, clock)
+    outbound = OutboundHarness(database, clock)
     body = os.urandom(20_000)
 
     async def publish() -> None:
-        message = world.message()
+        message = outbound.message()
         await database.publish(Publication(message, {"": body}, []))
         await database.body(message.app_id, message.id)
 
@@ -240,29 +240,29 @@ async def test_the_results_of_a_worker_hold_after_a_restart(
     tmp_path: Path, clock: ManualClock
 ) -> None:
     first = await opened(tmp_path / "x.db", clock)
-    world = World(first, clock)
-    message = await world.publish()
-    done = await world.finish(message, SUCCEEDED)
+    outbound = OutboundHarness(first, clock)
+    message = await outbound.publish()
+    done = await outbound.finish(message, SUCCEEDED)
     await first.close()
-    world.store = second = await opened(tmp_path / "x.db", clock)
+    outbound.store = second = await opened(tmp_path / "x.db", clock)
 
-    assert await second.release_all_leases(world.now) == 0
-    assert await world.the_delivery(message) == done
+    assert await second.release_all_leases(outbound.now) == 0
+    assert await outbound.the_delivery(message) == done
     await second.close()
 
 
 async def test_closing_finishes_what_was_accepted(tmp_path: Path, clock: ManualClock) -> None:
     database = await opened(tmp_path / "x.db", clock)
-    world = World(database, clock)
+    outbound = OutboundHarness(database, clock)
     writes = [
-        asyncio.ensure_future(database.publish(Publication(world.message(), {"": b""}, [])))
+        asyncio.ensure_future(database.publish(Publication(outbound.message(), {"": b""}, [])))
         for _ in range(3_000)
     ]
     await database.close()
 
     assert [await w for w in writes] == [PublicationStored()] * 3_000
     with pytest.raises(StoreUnavailable):
-        await database.publish(Publication(world.message(), {"": b""}, []))
+        await database.publish(Publication(outbound.message(), {"": b""}, []))
     with pytest.raises(StoreUnavailable):
         await database.counts()
     await database.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.world import World
+from tests.store.outbound_harness import OutboundHarness
 from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.storage.sqlite.connection import LONG_PAGES, SqliteConnection, open_reader
 from tillbell.storage.sqlite.database import SqliteDatabase
@@ -27,7 +27,7 @@ MARGIN_BYTES = 2 * TOGETHER * len(BODY)  # it is looked at after each commit
 BOUND_BYTES = 4 * LONG_BYTES + MARGIN_BYTES  # to begin it anew may fail a few times in a row
 
 
-class Shop(World):
+class WalHarness(OutboundHarness):
     """A shop on a file that is looked at."""
 
     def __init__(self, folder: Path, clock: ManualClock) -> None:
@@ -53,8 +53,8 @@ class Shop(World):
 
 
 @pytest.fixture
-async def shop(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Shop]:
-    made = Shop(tmp_path, clock)
+async def shop(tmp_path: Path, clock: ManualClock) -> AsyncIterator[WalHarness]:
+    made = WalHarness(tmp_path, clock)
     await made.database.open()
     yield made
     await made.database.close()
@@ -100,7 +100,7 @@ class Relay:
             link.close()
 
 
-async def test_lists_that_are_read_all_the_time_do_not_let_the_log_grow(shop: Shop) -> None:
+async def test_lists_that_are_read_all_the_time_do_not_let_the_log_grow(shop: WalHarness) -> None:
     await shop.commit()
     page = Page(limit=200)
 
@@ -110,7 +110,7 @@ async def test_lists_that_are_read_all_the_time_do_not_let_the_log_grow(shop: Sh
     assert longest <= BOUND_BYTES
 
 
-async def test_reads_that_overlap_without_an_end_do_not_let_the_log_grow(shop: Shop) -> None:
+async def test_reads_that_overlap_without_an_end_do_not_let_the_log_grow(shop: WalHarness) -> None:
     with contextlib.closing(Relay(shop.path)) as relay:
         async with reading(relay.look, 1):
             longest = await shop.longest_log()
@@ -119,7 +119,7 @@ async def test_reads_that_overlap_without_an_end_do_not_let_the_log_grow(shop: S
 
 
 async def test_a_backup_that_reads_for_long_keeps_nobody_from_writing_and_the_log_comes_back(
-    shop: Shop, tmp_path: Path
+    shop: WalHarness, tmp_path: Path
 ) -> None:
     with contextlib.closing(open_reader(shop.path)) as long:
         long.query("begin_reading")

@@ -1,13 +1,13 @@
-"""One site for all walks of a module: each walk has a merchant of its own."""
+"""One gateway for all walks of a module: each walk has an application of its own."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.web.site import Site
+from tests.web.served_gateway import ServedGateway
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(tmp_path_factory.mktemp("site")) as made:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedGateway]:
+    with ServedGateway(tmp_path_factory.mktemp("site")) as made:
         yield made

@@ -8,35 +8,35 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.walks.merchant import SECRET, Merchant
-from tests.web.site import Site
+from tests.walks.provider_shop import SECRET, ProviderShop
+from tests.web.served_gateway import ServedGateway
 
 ORDER = "ORD-1001"
 EVENTS = ("success", "callback", "cancel", "error")
 
 
 @pytest.fixture
-def shop(site: Site) -> Merchant:
+def shop(served: ServedGateway) -> ProviderShop:
     """A merchant with an open payment, at a provider that can be asked."""
-    pages = {name: site.receiver.url(f"/{name}") for name in ("successUrl", "errorUrl")}
-    config = {**pages, "lookupUrl": site.receiver.url("/state/{id}")}
-    made = Merchant(site, "allsecure", config=config)
+    pages = {name: served.receiver.url(f"/{name}") for name in ("successUrl", "errorUrl")}
+    config = {**pages, "lookupUrl": served.receiver.url("/state/{id}")}
+    made = ProviderShop(served, "allsecure", config=config)
     made.begin(uid=ORDER, amount="49.90")
     return made
 
 
-def forge(shop: Merchant, event: str, **headers: str) -> httpx.Response:
+def forge(shop: ProviderShop, event: str, **headers: str) -> httpx.Response:
     """Open the return address by hand, as anybody can who knows it."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     query = {"requestEvent": event, "orderId": ORDER}
     answer = httpx.get(
-        shop.site.url + shop.source["path"], params=query, headers=named, verify=False
+        shop.served.url + shop.source["path"], params=query, headers=named, verify=False
     )
     shop.idle()
     return answer
 
 
-def test_a_signed_callback_pays_once_and_the_shop_hears_it_once(shop: Merchant) -> None:
+def test_a_signed_callback_pays_once_and_the_shop_hears_it_once(shop: ProviderShop) -> None:
     answers = [shop.send(case) for case in ("pending", "approved", "approved", "pending")]
 
     assert {(one.status_code, one.text) for one in answers} == {(200, "OK")}
@@ -50,7 +50,7 @@ def test_a_signed_callback_pays_once_and_the_shop_hears_it_once(shop: Merchant) 
     )
 
 
-def test_a_forged_success_moves_nothing_and_at_most_asks(shop: Merchant) -> None:
+def test_a_forged_success_moves_nothing_and_at_most_asks(shop: ProviderShop) -> None:
     asked = shop.knows(shop.shown(ORDER)["id"], status="PENDING")
 
     answer = forge(shop, "success")
@@ -66,9 +66,9 @@ def test_a_forged_success_moves_nothing_and_at_most_asks(shop: Merchant) -> None
 
 @pytest.mark.parametrize("event", EVENTS)
 def test_even_an_owner_who_trusts_this_source_does_not_trust_a_browser(
-    site: Site, event: str
+    served: ServedGateway, event: str
 ) -> None:
-    shop = Merchant(site, "allsecure", config={"confirm": "trust"})
+    shop = ProviderShop(served, "allsecure", config={"confirm": "trust"})
     shop.begin(uid=ORDER, amount="49.90")
 
     forge(shop, event)
@@ -78,7 +78,7 @@ def test_even_an_owner_who_trusts_this_source_does_not_trust_a_browser(
     assert shop.told() == ["transaction.pending"]
 
 
-def test_a_look_up_that_calls_it_a_success_does_not_pay_either(shop: Merchant) -> None:
+def test_a_look_up_that_calls_it_a_success_does_not_pay_either(shop: ProviderShop) -> None:
     # The provider calls an authorization so too.
     shop.knows(shop.shown(ORDER)["id"], status="SUCCESS")
 
@@ -91,7 +91,7 @@ def test_a_look_up_that_calls_it_a_success_does_not_pay_either(shop: Merchant) -
 
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_forged_return_does_not_end_what_the_gateway_then_approves(
-    shop: Merchant, event: str
+    shop: ProviderShop, event: str
 ) -> None:
     shop.knows(shop.shown(ORDER)["id"], status="PENDING")
 
@@ -107,7 +107,7 @@ def test_a_forged_return_does_not_end_what_the_gateway_then_approves(
 
 
 def test_a_flood_of_forged_returns_around_the_true_callback_changes_nothing(
-    shop: Merchant,
+    shop: ProviderShop,
 ) -> None:
     shop.knows(shop.shown(ORDER)["id"], status="PENDING")
     query = [f"requestEvent={event}&orderId={ORDER}" for event in EVENTS * 10]
@@ -127,7 +127,7 @@ def test_a_flood_of_forged_returns_around_the_true_callback_changes_nothing(
 
 
 @pytest.mark.parametrize("header", ["sec_purpose", "purpose", "x_moz"])
-def test_what_a_browser_fetches_ahead_says_nothing(shop: Merchant, header: str) -> None:
+def test_what_a_browser_fetches_ahead_says_nothing(shop: ProviderShop, header: str) -> None:
     forge(shop, "cancel", **{header: "prefetch"})
 
     assert shop.outcomes() == []
@@ -138,7 +138,7 @@ def test_what_a_browser_fetches_ahead_says_nothing(shop: Merchant, header: str) 
 
 
 @pytest.mark.parametrize("how", ["another secret", "another amount", "another order", "no proof"])
-def test_a_callback_that_is_not_the_gateway_s_is_refused(shop: Merchant, how: str) -> None:
+def test_a_callback_that_is_not_the_gateway_s_is_refused(shop: ProviderShop, how: str) -> None:
     true = shop.callback("approved", secret="a guess" if how == "another secret" else SECRET)
     forged = {
         "another secret": true,
@@ -155,7 +155,7 @@ def test_a_callback_that_is_not_the_gateway_s_is_refused(shop: Merchant, how: st
     assert shop.told() == ["transaction.pending"]
 
 
-def test_of_the_gateway_s_own_another_amount_is_for_a_person(shop: Merchant) -> None:
+def test_of_the_gateway_s_own_another_amount_is_for_a_person(shop: ProviderShop) -> None:
     assert shop.send("approved", "amount=0.01").text == "OK"
 
     assert shop.outcomes() == ["mismatch"]

@@ -7,34 +7,34 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.walks.merchant import SECRET, Merchant
-from tests.web.site import Site
+from tests.walks.provider_shop import SECRET, ProviderShop
+from tests.web.served_gateway import ServedGateway
 from tillbell.providers.kit.base import Incoming
 
 ORDER = "ORD-1001"
 FINAL = {"mode": "callback-is-final", "confirm": "trust"}
 
 
-def merchant(site: Site, *secrets: str, **config: Any) -> Merchant:
-    pages = {name: site.receiver.url(f"/{name}") for name in ("successUrl", "errorUrl")}
-    made = Merchant(site, "chipcard", secrets=secrets, config={**pages, **config})
+def merchant(served: ServedGateway, *secrets: str, **config: Any) -> ProviderShop:
+    pages = {name: served.receiver.url(f"/{name}") for name in ("successUrl", "errorUrl")}
+    made = ProviderShop(served, "chipcard", secrets=secrets, config={**pages, **config})
     made.begin(uid=ORDER, amount="49.90")
     return made
 
 
 @pytest.fixture
-def asking(site: Site) -> Merchant:
+def asking(served: ServedGateway) -> ProviderShop:
     """A merchant whose charges are confirmed by the bank."""
-    return merchant(site, SECRET, lookupUrl=site.receiver.url("/state/{id}"))
+    return merchant(served, SECRET, lookupUrl=served.receiver.url("/state/{id}"))
 
 
 @pytest.fixture
-def final(site: Site) -> Merchant:
+def final(served: ServedGateway) -> ProviderShop:
     """A merchant who chose to believe what the browser carries."""
-    return merchant(site, SECRET, **FINAL)
+    return merchant(served, SECRET, **FINAL)
 
 
-def browse(shop: Merchant, request: Incoming) -> tuple[int, str]:
+def browse(shop: ProviderShop, request: Incoming) -> tuple[int, str]:
     """Be the payer's browser: return how it was answered, and where it ended."""
     page = shop.carry(request, follow=True)
     shop.idle()
@@ -43,7 +43,7 @@ def browse(shop: Merchant, request: Incoming) -> tuple[int, str]:
     return first.status_code, page.request.url.path
 
 
-def nothing_happened(shop: Merchant) -> bool:
+def nothing_happened(shop: ProviderShop) -> bool:
     shop.look()
     found = shop.shown(ORDER)
     assert shop.get("conflict")["data"] == []
@@ -57,7 +57,9 @@ def nothing_happened(shop: Merchant) -> bool:
 # ── the good way ─────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_payer_comes_back_the_bank_charges_and_the_shop_hears_it_once(asking: Merchant) -> None:
+def test_the_payer_comes_back_the_bank_charges_and_the_shop_hears_it_once(
+    asking: ProviderShop,
+) -> None:
     id_ = asking.shown(ORDER)["id"]
     asked = asking.knows(id_, status="AP", amount="49.90", currency="EUR")
 
@@ -74,7 +76,7 @@ def test_the_payer_comes_back_the_bank_charges_and_the_shop_hears_it_once(asking
     assert (data["previousStatus"], data["status"], data["sequence"]) == ("Pending", "Approved", 2)
 
 
-def test_a_final_return_is_told_once_however_often_the_page_is_loaded(final: Merchant) -> None:
+def test_a_final_return_is_told_once_however_often_the_page_is_loaded(final: ProviderShop) -> None:
     request = final.callback("approved")
 
     assert [browse(final, request) for _ in range(5)] == [(303, "/successUrl")] * 5
@@ -86,7 +88,7 @@ def test_a_final_return_is_told_once_however_often_the_page_is_loaded(final: Mer
 
 @pytest.mark.parametrize(("case", "status"), [("declined", "Declined"), ("failed", "Failed")])
 def test_who_is_refused_lands_on_the_error_page_and_nothing_is_credited(
-    final: Merchant, case: str, status: str
+    final: ProviderShop, case: str, status: str
 ) -> None:
     assert browse(final, final.callback(case)) == (303, "/errorUrl")
 
@@ -98,7 +100,7 @@ def test_who_is_refused_lands_on_the_error_page_and_nothing_is_credited(
 # ── a forged return ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_return_under_another_key_is_refused(final: Merchant) -> None:
+def test_a_return_under_another_key_is_refused(final: ProviderShop) -> None:
     forged = final.callback("approved", secret="a key that a thief made up")
 
     assert browse(final, forged)[0] == 401
@@ -107,7 +109,7 @@ def test_a_return_under_another_key_is_refused(final: Merchant) -> None:
     assert nothing_happened(final)
 
 
-def test_a_decline_cannot_be_edited_into_an_approval(final: Merchant) -> None:
+def test_a_decline_cannot_be_edited_into_an_approval(final: ProviderShop) -> None:
     declined = final.callback("declined")
     forged = declined.body.replace(b"responseCode=99", b"responseCode=00")
     assert forged != declined.body
@@ -117,7 +119,7 @@ def test_a_decline_cannot_be_edited_into_an_approval(final: Merchant) -> None:
     assert nothing_happened(final)
 
 
-def test_a_return_for_one_order_does_not_pay_another(final: Merchant) -> None:
+def test_a_return_for_one_order_does_not_pay_another(final: ProviderShop) -> None:
     final.begin(uid="ORD-2002", amount="49.90")
     paid = final.callback("approved")
 
@@ -127,7 +129,7 @@ def test_a_return_for_one_order_does_not_pay_another(final: Merchant) -> None:
     assert final.shown("ORD-2002")["status"] == "Pending"
 
 
-def test_an_amount_that_was_edited_is_not_credited(final: Merchant) -> None:
+def test_an_amount_that_was_edited_is_not_credited(final: ProviderShop) -> None:
     # The hash does not cover the amount, so the payer can write another.
     assert browse(final, final.callback("approved", "amount=0.01")) == (303, "/successUrl")
 
@@ -136,7 +138,7 @@ def test_an_amount_that_was_edited_is_not_credited(final: Merchant) -> None:
     assert final.told() == ["transaction.pending", "transaction.conflict"]
 
 
-def test_whatever_the_browser_says_the_bank_decides(asking: Merchant) -> None:
+def test_whatever_the_browser_says_the_bank_decides(asking: ProviderShop) -> None:
     asking.knows(asking.shown(ORDER)["id"], status="FA")
 
     assert browse(asking, asking.callback("authenticated")) == (303, "/successUrl")
@@ -146,8 +148,8 @@ def test_whatever_the_browser_says_the_bank_decides(asking: Merchant) -> None:
     assert asking.told() == ["transaction.pending", "transaction.declined"]
 
 
-def test_without_a_key_a_return_only_asks_the_bank(site: Site) -> None:
-    shop = merchant(site, lookupUrl=site.receiver.url("/state/{id}"))
+def test_without_a_key_a_return_only_asks_the_bank(served: ServedGateway) -> None:
+    shop = merchant(served, lookupUrl=served.receiver.url("/state/{id}"))
     asked = shop.knows(shop.shown(ORDER)["id"], status="IP")
 
     for _ in range(3):
@@ -158,8 +160,8 @@ def test_without_a_key_a_return_only_asks_the_bank(site: Site) -> None:
     assert set(asked) == {"GET"}
 
 
-def test_a_return_by_get_is_no_return(final: Merchant) -> None:
-    answer = httpx.get(final.site.url + final.source["path"], params={"responseCode": "00"})
+def test_a_return_by_get_is_no_return(final: ProviderShop) -> None:
+    answer = httpx.get(final.served.url + final.source["path"], params={"responseCode": "00"})
 
     assert answer.status_code == 405
     assert nothing_happened(final)

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.walks.merchant import Merchant
-from tests.web.site import Site
-from tests.web.till import PAY_OUT
+from tests.walks.provider_shop import ProviderShop
+from tests.web.served_gateway import ServedGateway
+from tests.web.shop_client import PAY_OUT
 from tillbell.providers.kit.base import Incoming
 
 COPIES = 5
@@ -43,14 +43,14 @@ ENTRIES = {
 
 
 @pytest.fixture
-def shop(site: Site) -> Merchant:
-    made = Merchant(site, "allsecure")
+def shop(served: ServedGateway) -> ProviderShop:
+    made = ProviderShop(served, "allsecure")
     made.begin(uid="ORD-1001", amount="49.90")
     made.begin(**{**PAY_OUT, "amount": "120.00"}, uid="OUT-2001", reserve=True)
     return made
 
 
-def tell_at_once(shop: Merchant, requests: Iterable[Incoming], seed: int) -> Counter[int]:
+def tell_at_once(shop: ProviderShop, requests: Iterable[Incoming], seed: int) -> Counter[int]:
     """Send requests over many connections, in any order; return how they were answered."""
     shuffled = list(requests)
     random.Random(seed).shuffle(shuffled)
@@ -60,20 +60,20 @@ def tell_at_once(shop: Merchant, requests: Iterable[Incoming], seed: int) -> Cou
     return Counter(one.status_code for one in answers)
 
 
-def account(shop: Merchant) -> Counter[Entry]:
+def account(shop: ProviderShop) -> Counter[Entry]:
     """Return all transactions: what they are, how they stand, what they moved."""
     found = shop.get("transaction", limit=250)["data"]
     return Counter(Entry(one["type"], one["status"], tuple(shop.moved(one["id"]))) for one in found)
 
 
-def balance(shop: Merchant) -> Decimal:
+def balance(shop: ProviderShop) -> Decimal:
     """Return what all effects come to. What is reserved is still there."""
     signs = {"credit": 1, "debit": -1, "reserve": 0, "release": 0}
     moved = [effect for entry in account(shop).elements() for effect in entry.effects]
     return sum((signs[kind] * Decimal(amount) for kind, amount in moved), Decimal())
 
 
-def told_of_ends(shop: Merchant) -> Counter[tuple[str, str]]:
+def told_of_ends(shop: ProviderShop) -> Counter[tuple[str, str]]:
     """Return of which transactions the endpoint heard what; each step has its own sequence."""
     heard = [body for body in shop.hears() if body["type"] != "transaction.pending"]
     return Counter((body["data"]["id"], body["type"]) for body in heard)
@@ -88,7 +88,7 @@ def gapless(bodies: list[dict[str, Any]]) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_every_kind_told_five_times_at_once_counts_once(shop: Merchant, seed: int) -> None:
+def test_every_kind_told_five_times_at_once_counts_once(shop: ProviderShop, seed: int) -> None:
     cases = [*PAY_IN_KINDS, "paid-out"]
     copies = [shop.callback(case) for case in cases for _ in range(COPIES)]
 
@@ -101,7 +101,7 @@ def test_every_kind_told_five_times_at_once_counts_once(shop: Merchant, seed: in
     assert gapless(shop.hears())
 
 
-def test_the_endpoint_hears_of_each_kind_once(shop: Merchant) -> None:
+def test_the_endpoint_hears_of_each_kind_once(shop: ProviderShop) -> None:
     copies = [shop.callback(case) for case in (*PAY_IN_KINDS, "paid-out") for _ in range(COPIES)]
 
     tell_at_once(shop, copies, seed=9)
@@ -120,7 +120,7 @@ def test_the_endpoint_hears_of_each_kind_once(shop: Merchant) -> None:
     }
 
 
-def test_every_callback_has_an_outcome_and_one_of_each_kind_was_applied(shop: Merchant) -> None:
+def test_every_callback_has_an_outcome_and_one_of_each_kind_was_applied(shop: ProviderShop) -> None:
     copies = [shop.callback(case) for case in PAY_IN_KINDS for _ in range(COPIES)]
 
     tell_at_once(shop, copies, seed=5)
@@ -132,7 +132,7 @@ def test_every_callback_has_an_outcome_and_one_of_each_kind_was_applied(shop: Me
     assert outcomes.total() == len(copies)
 
 
-def test_two_hundred_copies_over_many_connections_count_once(shop: Merchant) -> None:
+def test_two_hundred_copies_over_many_connections_count_once(shop: ProviderShop) -> None:
     copies = [shop.callback("approved")] * 200
 
     assert tell_at_once(shop, copies, seed=1) == {200: 200}
@@ -141,7 +141,7 @@ def test_two_hundred_copies_over_many_connections_count_once(shop: Merchant) -> 
     assert shop.told().count("transaction.approved") == 1
 
 
-def test_refunds_at_once_never_give_back_more_than_was_paid(shop: Merchant) -> None:
+def test_refunds_at_once_never_give_back_more_than_was_paid(shop: ProviderShop) -> None:
     shop.send("approved")
     refunds = [
         shop.callback("refunded", f"uuid=refund-{number}", "amount=20.00")
@@ -157,7 +157,7 @@ def test_refunds_at_once_never_give_back_more_than_was_paid(shop: Merchant) -> N
     assert {one["kind"] for one in shop.get("conflict", open="true")["data"]} == {"mismatch"}
 
 
-def test_what_is_told_before_its_payment_waits_for_it(shop: Merchant) -> None:
+def test_what_is_told_before_its_payment_waits_for_it(shop: ProviderShop) -> None:
     for case in ("chargeback-reversed", "chargeback", "refunded"):
         assert shop.send(case).status_code == 200
     assert shop.outcomes() == ["unmatched"] * 3

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.walks.wire import Account, Shop
-from tests.web.site import Site
+from tests.walks.subscribed_shop import ProviderAccount, SubscribedShop
+from tests.web.served_gateway import ServedGateway
 
 PASSCODE = "passcode-of-the-courier"
 WAY = {  # the day of a parcel: case → status
@@ -22,25 +22,25 @@ COUNT = {case: f'nID="{90000200 + number}"' for number, case in enumerate(WAY)}
 
 
 @pytest.fixture
-def shop(site: Site) -> Shop:
-    return Shop(site)
+def shop(served: ServedGateway) -> SubscribedShop:
+    return SubscribedShop(served)
 
 
 @pytest.fixture
-def courier(shop: Shop) -> Account:
+def courier(shop: SubscribedShop) -> ProviderAccount:
     return shop.account("dexpress", PASSCODE)
 
 
-def step(courier: Account, case: str, secret: str = PASSCODE) -> Any:
+def step(courier: ProviderAccount, case: str, secret: str = PASSCODE) -> Any:
     return courier.says(case, COUNT[case], CLOCK[case], secret=secret)
 
 
-def parcel(shop: Shop) -> dict[str, Any]:
+def parcel(shop: SubscribedShop) -> dict[str, Any]:
     found: dict[str, Any] = shop.get("shipment/dexpress:TT0000000001")
     return found
 
 
-def test_a_parcel_is_followed_to_the_door(shop: Shop, courier: Account) -> None:
+def test_a_parcel_is_followed_to_the_door(shop: SubscribedShop, courier: ProviderAccount) -> None:
     for case, status in WAY.items():
         request = step(courier, case)
         answer = shop.hear(request)
@@ -63,7 +63,9 @@ def test_a_parcel_is_followed_to_the_door(shop: Shop, courier: Account) -> None:
     assert told[1]["data"]["substate"] == "picked_up"
 
 
-def test_late_news_of_a_parcel_does_not_take_it_back(shop: Shop, courier: Account) -> None:
+def test_late_news_of_a_parcel_does_not_take_it_back(
+    shop: SubscribedShop, courier: ProviderAccount
+) -> None:
     shop.hear(step(courier, "delivered"))  # decided before the next one comes
     shop.hear(step(courier, "out-for-delivery"))
     assert parcel(shop)["status"] == "delivered"
@@ -71,7 +73,9 @@ def test_late_news_of_a_parcel_does_not_take_it_back(shop: Shop, courier: Accoun
     assert [one["outcome"] for one in shop.log()] == ["stale", "applied"]
 
 
-def test_the_same_event_by_both_methods_counts_once(shop: Shop, courier: Account) -> None:
+def test_the_same_event_by_both_methods_counts_once(
+    shop: SubscribedShop, courier: ProviderAccount
+) -> None:
     posted = step(courier, "out-for-delivery")
     put = courier.says("picked-up", COUNT["out-for-delivery"], CLOCK["out-for-delivery"], 'sID="4"')
     shop.hear(posted, posted, put)
@@ -82,7 +86,7 @@ def test_the_same_event_by_both_methods_counts_once(shop: Shop, courier: Account
 @pytest.mark.parametrize("case", ["out-for-delivery", "picked-up"])
 @pytest.mark.parametrize("passcode", ["", "Passcode-of-the-courier", "passcode-of-the-couriers"])
 def test_a_wrong_passcode_is_answered_200_and_moves_nothing(
-    shop: Shop, courier: Account, case: str, passcode: str
+    shop: SubscribedShop, courier: ProviderAccount, case: str, passcode: str
 ) -> None:
     shop.hear(step(courier, "created"))
     request = step(courier, case, PASSCODE)
@@ -101,7 +105,9 @@ def test_a_wrong_passcode_is_answered_200_and_moves_nothing(
     assert parcel(shop)["status"] == "in_transit"
 
 
-def test_a_courier_that_errs_ten_times_is_never_told_so(shop: Shop, courier: Account) -> None:
+def test_a_courier_that_errs_ten_times_is_never_told_so(
+    shop: SubscribedShop, courier: ProviderAccount
+) -> None:
     broken = step(courier, "delivered")._replace(body=b'{"cc":')
     unknown = courier.says("unknown")
     answers = [shop.hear(request).status_code for request in (broken, unknown) for _ in range(10)]
@@ -111,7 +117,7 @@ def test_a_courier_that_errs_ten_times_is_never_told_so(shop: Shop, courier: Acc
     assert parcel(shop)["status"] == "created"
 
 
-def test_an_owner_may_choose_to_answer_a_wrong_passcode_otherwise(shop: Shop) -> None:
+def test_an_owner_may_choose_to_answer_a_wrong_passcode_otherwise(shop: SubscribedShop) -> None:
     strict = shop.account("dexpress", PASSCODE, authFailureStatus=403)
     assert shop.hear(step(strict, "created", "wrong-passcode")).status_code == 403
     assert shop.hear(step(strict, "created")).status_code == 200

@@ -19,7 +19,7 @@ import pytest
 
 from tests.cli.conftest import PROGRAM, environment
 from tests.patience import PATIENCE_S
-from tests.walks.mortal import POINTS
+from tests.walks.killable_gateway import POINTS
 from tillbell.providers.kit.base import Incoming
 from tillbell.testing import Receiver, Simulation, simulate
 from tillbell.verify import verify
@@ -31,11 +31,11 @@ ORDERS = tuple(f"ORD-{number}" for number in range(20))
 CREDITED = [("credit", "49.90")]
 APP = "/api/v1/app/shop"
 SERVE = (PROGRAM, "serve")
-MORTAL = (sys.executable, "-m", "tests.walks.mortal")
+MORTAL = (sys.executable, "-m", "tests.walks.killable_gateway")
 ROOT = Path(__file__).parents[2]
 
 
-class Life:
+class ServeProcess:
     """One life of a gateway on its folder."""
 
     def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
@@ -75,7 +75,7 @@ class Life:
 
 
 @asynccontextmanager
-async def life(folder: Path, *command: str) -> AsyncIterator[Life]:
+async def life(folder: Path, *command: str) -> AsyncIterator[ServeProcess]:
     """Let a gateway live; whatever it has done, it does not outlive the test."""
     settings = {"TILLBELL_DATA_DIR": str(folder), "TILLBELL_PORT": "0", "TILLBELL_DEV": "true"}
     with (folder.parent / "log").open("ab") as log:
@@ -90,14 +90,14 @@ async def life(folder: Path, *command: str) -> AsyncIterator[Life]:
     first = (await process.stdout.readline()).decode()
     found = re.search(r"http://127\.0\.0\.1:\d+", first)
     assert found, (folder.parent / "log").read_text()
-    one = Life(process, found[0])
+    one = ServeProcess(process, found[0])
     try:
         yield one
     finally:
         await one.end(signal.SIGKILL)
 
 
-class Shop:
+class OrderShop:
     """An application with orders to be paid, and an endpoint that hears of payments."""
 
     def __init__(self, source_url: str, key: str, receiver: Receiver) -> None:
@@ -118,7 +118,7 @@ class Shop:
         return sorted((one.json()["data"]["uid"], one.id) for one in arrivals)
 
 
-async def furnish(first: Life, receiver: Receiver, orders: Sequence[str]) -> Shop:
+async def furnish(first: ServeProcess, receiver: Receiver, orders: Sequence[str]) -> OrderShop:
     await first.made("/api/v1/app", {"name": "shop", "uid": "shop"})
     wanted = {"url": receiver.url("/hook"), "filterTypes": ["transaction.approved"]}
     endpoint = await first.made(f"{APP}/endpoint", wanted)
@@ -128,10 +128,10 @@ async def furnish(first: Life, receiver: Receiver, orders: Sequence[str]) -> Sho
         fields = {"uid": order, "direction": "pay_in", "amount": "49.90", "currency": "EUR"}
         await first.made(f"{APP}/transaction", fields)
     shown = await first.get(f"/endpoint/{endpoint['id']}/secret")
-    return Shop(source["url"], shown["key"], receiver)
+    return OrderShop(source["url"], shown["key"], receiver)
 
 
-async def is_paid_once(now: Life, order: str) -> bool:
+async def is_paid_once(now: ServeProcess, order: str) -> bool:
     """Tell whether an order is paid, in one step with one effect, or not at all."""
     found = await now.get(f"/transaction/{order}")
     steps = [step["status"] for step in found["transitions"]]
@@ -141,7 +141,7 @@ async def is_paid_once(now: Life, order: str) -> bool:
     return bool(effects)
 
 
-async def approvals(now: Life) -> int:
+async def approvals(now: ServeProcess) -> int:
     messages = (await now.get("/msg"))["data"]
     return [one["eventType"] for one in messages].count("transaction.approved")
 

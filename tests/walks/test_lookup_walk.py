@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from tests.providers.test_every_provider import ALL
-from tests.walks.wire import Shop
-from tests.web.site import Site
+from tests.walks.subscribed_shop import SubscribedShop
+from tests.web.served_gateway import ServedGateway
 from tillbell.model.callbacks import TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionKind, TransactionStatus
@@ -54,8 +54,8 @@ ASKED = {
 class Doubted:
     """A payment that is open, and the callback that hints at it."""
 
-    def __init__(self, site: Site, name: str, **config: Any) -> None:
-        self.site, self.shop = site, Shop(site)
+    def __init__(self, served: ServedGateway, name: str, **config: Any) -> None:
+        self.served, self.shop = served, SubscribedShop(served)
         provider, _, case = name.partition(":")
         self.provider = PROVIDERS[provider]
         (settings,) = [one.sample.config for one in ALL if one[:2] == (self.provider, case)]
@@ -88,7 +88,7 @@ class Doubted:
             self.asked += 1
             await exchange.answer(200, msgspec.json.encode(state))
 
-        self.site.receiver.on(f"/state/{self.id}", answer)
+        self.served.receiver.on(f"/state/{self.id}", answer)
 
     @property
     def approved(self) -> str:
@@ -102,7 +102,7 @@ class Doubted:
         """Let the provider send, and let the gateway ask as it then does."""
         for _ in range(times):
             assert self.shop.hear(self.hint).status_code < 400
-            self.site.do(self.site.gateway.status_checker.check_due())
+            self.served.do(self.served.gateway.status_checker.check_due())
 
     def stands(self) -> tuple[str, list[tuple[str, str]], list[str]]:
         """Return its status, its effects, and what a person is asked."""
@@ -112,21 +112,23 @@ class Doubted:
 
 
 @pytest.fixture
-def state_url(site: Site) -> str:
-    return site.receiver.url("/state/{id}")
+def state_url(served: ServedGateway) -> str:
+    return served.receiver.url("/state/{id}")
 
 
 @pytest.mark.parametrize("name", HINTS)
-def test_no_hint_moves_anything_where_nobody_can_be_asked(site: Site, name: str) -> None:
-    doubted = Doubted(site, name)
+def test_no_hint_moves_anything_where_nobody_can_be_asked(served: ServedGateway, name: str) -> None:
+    doubted = Doubted(served, name)
     doubted.told(2)
     status, effects, _ = doubted.stands()
     assert (status, effects) == ("Pending", [])
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_what_the_provider_confirms_is_credited_once(site: Site, state_url: str, name: str) -> None:
-    doubted = Doubted(site, name, lookupUrl=state_url)
+def test_what_the_provider_confirms_is_credited_once(
+    served: ServedGateway, state_url: str, name: str
+) -> None:
+    doubted = Doubted(served, name, lookupUrl=state_url)
     amount, currency = doubted.payment["amount"], doubted.payment["currency"]
     doubted.knows(status=doubted.approved, amount=amount, currency=currency)
     doubted.told(3)
@@ -152,11 +154,11 @@ WRONG = {
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_look_up_that_does_not_tell_changes_nothing(
-    site: Site, state_url: str, wrong: str
+    served: ServedGateway, state_url: str, wrong: str
 ) -> None:
-    doubted = Doubted(site, "forumpay:changed", lookupUrl=state_url)
+    doubted = Doubted(served, "forumpay:changed", lookupUrl=state_url)
     said = WRONG[wrong]
-    site.receiver.on(f"/state/{doubted.id}", resets if said is None else raw(said))
+    served.receiver.on(f"/state/{doubted.id}", resets if said is None else raw(said))
     doubted.told(2)
     assert doubted.stands() == ("Pending", [], [])
     doubted.knows(status="confirmed", amount="49.90", currency="EUR")
@@ -165,8 +167,8 @@ def test_a_look_up_that_does_not_tell_changes_nothing(
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_where_nobody_answers_it_stays_open(site: Site, name: str) -> None:
-    doubted = Doubted(site, name, lookupUrl=f"http://127.0.0.1:{closed_port()}/state/{{id}}")
+def test_where_nobody_answers_it_stays_open(served: ServedGateway, name: str) -> None:
+    doubted = Doubted(served, name, lookupUrl=f"http://127.0.0.1:{closed_port()}/state/{{id}}")
     doubted.told(2)
     assert doubted.stands() == ("Pending", [], [])
     assert len(doubted.shop.told()) == 1
@@ -182,9 +184,9 @@ def test_where_nobody_answers_it_stays_open(site: Site, name: str) -> None:
     ],
 )
 def test_a_look_up_that_tells_of_other_money_asks_a_person(
-    site: Site, state_url: str, name: str, amount: str | None, currency: str | None
+    served: ServedGateway, state_url: str, name: str, amount: str | None, currency: str | None
 ) -> None:
-    doubted = Doubted(site, name, lookupUrl=state_url)
+    doubted = Doubted(served, name, lookupUrl=state_url)
     due = doubted.payment
     doubted.knows(
         status=doubted.approved,
@@ -196,18 +198,18 @@ def test_a_look_up_that_tells_of_other_money_asks_a_person(
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_a_look_up_that_says_no_ends_it(site: Site, state_url: str, name: str) -> None:
-    doubted = Doubted(site, name, lookupUrl=state_url)
+def test_a_look_up_that_says_no_ends_it(served: ServedGateway, state_url: str, name: str) -> None:
+    doubted = Doubted(served, name, lookupUrl=state_url)
     doubted.knows(status="Declined")
     doubted.told(2)
     assert doubted.stands() == ("Declined", [], [])
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_a_hint_of_a_payment_that_nobody_knows_makes_none(site: Site, name: str) -> None:
-    shop = Shop(site)
+def test_a_hint_of_a_payment_that_nobody_knows_makes_none(served: ServedGateway, name: str) -> None:
+    shop = SubscribedShop(served)
     provider, _, case = name.partition(":")
-    account = shop.account(provider, lookupUrl=site.receiver.url("/state/{id}"))
+    account = shop.account(provider, lookupUrl=served.receiver.url("/state/{id}"))
     assert shop.hear(account.says(case)).status_code < 400
     assert shop.get("transaction")["data"] == []
     (callback,) = shop.log()

@@ -15,20 +15,20 @@ import httpx
 import pytest
 
 from tests.profiles import receivers
-from tests.walks.merchant import SECRET, Merchant
-from tests.web.site import Site
+from tests.walks.provider_shop import SECRET, ProviderShop
+from tests.web.served_gateway import ServedGateway
 
 CASHIER = "/v1/api/mozarto/cashier"
 PASSWORD = "password of the casino"
 
 
-class Casino(Merchant):
+class MozartoClient(ProviderShop):
     """A client of the platform: it pays in and out at the cashier."""
 
-    def __init__(self, site: Site, **config: Any) -> None:
-        super().__init__(site, "mozarto", config={"confirm": "trust", **config})
-        self.key = site.make_key("write", app_id=self.app_id)
-        url = site.receiver.url(f"{self.hook}/own")
+    def __init__(self, served: ServedGateway, **config: Any) -> None:
+        super().__init__(served, "mozarto", config={"confirm": "trust", **config})
+        self.key = served.make_key("write", app_id=self.app_id)
+        url = served.receiver.url(f"{self.hook}/own")
         body = {"url": url, "profile": "mozarto", "secret": PASSWORD}
         self.made("endpoint", body)
 
@@ -43,7 +43,7 @@ class Casino(Merchant):
             "merchantReference": reference,
         }
         headers = {"authorization": f"Bearer {self.key}"}
-        answer = httpx.post(self.site.url + CASHIER, json=body, headers=headers, verify=False)
+        answer = httpx.post(self.served.url + CASHIER, json=body, headers=headers, verify=False)
         assert answer.status_code == 200, answer.text
         data: dict[str, Any] = answer.json()["data"]
         return data
@@ -56,13 +56,13 @@ class Casino(Merchant):
     def acts(self) -> Counter[str]:
         """Return what the casino's own receiver did, each time that it was called."""
         self.hears()
-        arrivals = self.site.receiver.to(f"{self.hook}/own")
+        arrivals = self.served.receiver.to(f"{self.hook}/own")
         done = [receivers.mozarto(one.body, dict(one.headers), PASSWORD) for one in arrivals]
         assert {status for status, _ in done} <= {200}
         return Counter(act for _, act in done)
 
 
-class Way(NamedTuple):
+class StatusPath(NamedTuple):
     """A way of a transaction: what is told of it, and how it ends."""
 
     type: str
@@ -73,23 +73,25 @@ class Way(NamedTuple):
 
 CREDIT, DEBIT = ("credit", "100.00"), ("debit", "100.00")
 WAYS = {
-    "deposit": Way("PAYIN", ("pending", "on-hold", "approved"), "Approved", [CREDIT]),
-    "deposit declined": Way("PAYIN", ("pending", "on-hold", "declined"), "Declined", []),
-    "withdrawal": Way("PAYOUT", ("pending", "processing", "approved"), "Approved", [DEBIT]),
-    "withdrawal rejected": Way("PAYOUT", ("on-hold", "processing", "rejected"), "Rejected", []),
+    "deposit": StatusPath("PAYIN", ("pending", "on-hold", "approved"), "Approved", [CREDIT]),
+    "deposit declined": StatusPath("PAYIN", ("pending", "on-hold", "declined"), "Declined", []),
+    "withdrawal": StatusPath("PAYOUT", ("pending", "processing", "approved"), "Approved", [DEBIT]),
+    "withdrawal rejected": StatusPath(
+        "PAYOUT", ("on-hold", "processing", "rejected"), "Rejected", []
+    ),
 }
 
 
 @pytest.fixture
-def casino(site: Site) -> Casino:
-    return Casino(site)
+def casino(served: ServedGateway) -> MozartoClient:
+    return MozartoClient(served)
 
 
 # ── the new body ─────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("type_", ["PAYIN", "PAYOUT"])
-def test_the_cashier_says_pending_before_anything_else(casino: Casino, type_: str) -> None:
+def test_the_cashier_says_pending_before_anything_else(casino: MozartoClient, type_: str) -> None:
     data = casino.cashier(type_, "PAY-1")
 
     assert (data["status"], data["merchantReference"]) == ("PENDING", "PAY-1")
@@ -99,7 +101,7 @@ def test_the_cashier_says_pending_before_anything_else(casino: Casino, type_: st
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_in_every_order_and_twice_it_ends_the_same(casino: Casino, way: Way) -> None:
+def test_in_every_order_and_twice_it_ends_the_same(casino: MozartoClient, way: StatusPath) -> None:
     orders = list(itertools.permutations(way.cases))
     ids = [casino.cashier(way.type, f"PAY-{n}")["transactionId"] for n in range(len(orders))]
 
@@ -119,7 +121,7 @@ def _ends(body: dict[str, Any]) -> bool:
     return body["data"]["status"] in ("Approved", "Declined", "Rejected")
 
 
-def test_the_casino_credits_its_player_once(casino: Casino) -> None:
+def test_the_casino_credits_its_player_once(casino: MozartoClient) -> None:
     casino.cashier("PAYIN", "PAY-1")
 
     for case in ("approved", "pending", "approved", "on-hold", "approved"):
@@ -130,7 +132,7 @@ def test_the_casino_credits_its_player_once(casino: Casino) -> None:
 
 
 @pytest.mark.parametrize("late", ["pending", "on-hold", "processing"])
-def test_old_news_does_not_reopen_what_has_ended(casino: Casino, late: str) -> None:
+def test_old_news_does_not_reopen_what_has_ended(casino: MozartoClient, late: str) -> None:
     id_ = casino.cashier("PAYOUT", "OUT-1")["transactionId"]
     casino.news("approved", "OUT-1")
     before = casino.shown(id_)
@@ -141,7 +143,7 @@ def test_old_news_does_not_reopen_what_has_ended(casino: Casino, late: str) -> N
     assert [one["status"] for one in before["transitions"]] == ["Pending", "Approved"]
 
 
-def test_a_deposit_can_be_neither_rejected_nor_processing(casino: Casino) -> None:
+def test_a_deposit_can_be_neither_rejected_nor_processing(casino: MozartoClient) -> None:
     id_ = casino.cashier("PAYIN", "PAY-1")["transactionId"]
 
     for case in ("rejected", "processing"):
@@ -151,7 +153,7 @@ def test_a_deposit_can_be_neither_rejected_nor_processing(casino: Casino) -> Non
     assert casino.shown(id_)["status"] == "Pending"
 
 
-def test_news_that_overtakes_the_cashier_waits_for_it(casino: Casino) -> None:
+def test_news_that_overtakes_the_cashier_waits_for_it(casino: MozartoClient) -> None:
     casino.news("approved", "PAY-1")
     assert casino.outcomes() == ["unmatched"]
 
@@ -163,7 +165,7 @@ def test_news_that_overtakes_the_cashier_waits_for_it(casino: Casino) -> None:
     assert casino.acts() == {"wait": 1, "credit user_123 100.00": 1}
 
 
-def test_without_the_password_nothing_is_believed(casino: Casino) -> None:
+def test_without_the_password_nothing_is_believed(casino: MozartoClient) -> None:
     id_ = casino.cashier("PAYIN", "PAY-1")["transactionId"]
     forged = casino.callback("approved", "merchantReference=PAY-1", secret="a guess")
 
@@ -180,8 +182,10 @@ def test_without_the_password_nothing_is_believed(casino: Casino) -> None:
 OLD = ["old-unconfirmed", "old-confirmed", "old-contradiction", "old-confirmed", "old-unconfirmed"]
 
 
-def test_an_old_body_pays_by_both_its_words_and_with_the_recorded_amount(site: Site) -> None:
-    casino = Casino(site, legacy=True)
+def test_an_old_body_pays_by_both_its_words_and_with_the_recorded_amount(
+    served: ServedGateway,
+) -> None:
+    casino = MozartoClient(served, legacy=True)
     for seed in range(5):
         id_ = casino.cashier("PAYIN", f"PAY-{seed}")["transactionId"]
         for case in random.Random(seed).sample(OLD, len(OLD)):
@@ -193,7 +197,9 @@ def test_an_old_body_pays_by_both_its_words_and_with_the_recorded_amount(site: S
     assert casino.get("conflict")["data"] == []
 
 
-def test_an_old_body_is_not_believed_where_nobody_said_that_it_may_come(casino: Casino) -> None:
+def test_an_old_body_is_not_believed_where_nobody_said_that_it_may_come(
+    casino: MozartoClient,
+) -> None:
     id_ = casino.cashier("PAYIN", "PAY-1")["transactionId"]
 
     casino.send("old-confirmed", f"transaction_id={id_}")
@@ -202,13 +208,13 @@ def test_an_old_body_is_not_believed_where_nobody_said_that_it_may_come(casino: 
     assert casino.moved(id_) == []
 
 
-def test_what_comes_in_the_new_body_goes_out_in_the_old_one(casino: Casino) -> None:
-    url = casino.site.receiver.url(f"{casino.hook}/old")
+def test_what_comes_in_the_new_body_goes_out_in_the_old_one(casino: MozartoClient) -> None:
+    url = casino.served.receiver.url(f"{casino.hook}/old")
     casino.made("endpoint", {"url": url, "profile": "mozarto-legacy", "secret": SECRET})
     casino.cashier("PAYIN", "PAY-1")
     casino.news("approved", "PAY-1")
     casino.hears()
 
-    arrivals = casino.site.receiver.to(f"{casino.hook}/old")
+    arrivals = casino.served.receiver.to(f"{casino.hook}/old")
     acts = [receivers.mozarto_legacy(one.body, dict(one.headers), SECRET) for one in arrivals]
     assert sorted(acts) == [(200, "credit user_123"), (200, "wait")]

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.walks.merchant import Merchant
-from tests.web.site import Site
-from tests.web.till import PAY_OUT
+from tests.walks.provider_shop import ProviderShop
+from tests.web.served_gateway import ServedGateway
+from tests.web.shop_client import PAY_OUT
 from tillbell.verify import verify
 
 pytestmark = pytest.mark.sqlite_first
@@ -21,12 +21,12 @@ OUT = "OUT-2001"
 RESERVED, RELEASED, PAID = "reserve", "release", "debit"
 
 
-class Payer(Merchant):
+class Payer(ProviderShop):
     """A merchant that pays out, with somebody on call for conflicts."""
 
-    def __init__(self, site: Site, provider: str, **source: Any) -> None:
-        super().__init__(site, provider, **source)
-        url = site.receiver.url(f"{self.hook}/pager")
+    def __init__(self, served: ServedGateway, provider: str, **source: Any) -> None:
+        super().__init__(served, provider, **source)
+        url = served.receiver.url(f"{self.hook}/pager")
         pager = self.made("endpoint", {"url": url, "filterTypes": ["transaction.conflict"]})
         self.pager_key = self.get(f"endpoint/{pager['id']}/secret")["key"]
         self.begin(**PAY_OUT, uid=OUT, reserve=True)
@@ -34,7 +34,7 @@ class Payer(Merchant):
     def alarms(self) -> list[dict[str, Any]]:
         """Return what the pager was told of conflicts, verified, when all is delivered."""
         self.hears()
-        arrivals = self.site.receiver.to(f"{self.hook}/pager")
+        arrivals = self.served.receiver.to(f"{self.hook}/pager")
         bodies = [verify(one.body, one.headers, self.pager_key).json() for one in arrivals]
         assert {body["type"] for body in bodies} <= {"transaction.conflict"}
         bodies.sort(key=lambda body: str(body["timestamp"]))
@@ -46,16 +46,16 @@ class Payer(Merchant):
         return [effect["kind"] for effect in effects]
 
 
-def of_mozarto(site: Site) -> Payer:
+def of_mozarto(served: ServedGateway) -> Payer:
     """Let the provider itself say no; its word is believed for its password."""
-    shop = Payer(site, "mozarto", config={"confirm": "trust"})
+    shop = Payer(served, "mozarto", config={"confirm": "trust"})
     assert shop.send("rejected", f"merchantReference={OUT}").status_code == 200
     return shop
 
 
-def of_allsecure(site: Site) -> Payer:
+def of_allsecure(served: ServedGateway) -> Payer:
     """Let a person of the shop say no; the provider signs."""
-    shop = Payer(site, "allsecure")
+    shop = Payer(served, "allsecure")
     assert shop.act(OUT, "reject").status_code == 200
     return shop
 
@@ -67,9 +67,9 @@ APPROVED = {
 
 
 @pytest.fixture(params=[of_mozarto, of_allsecure], ids=["mozarto", "allsecure"])
-def refused(request: pytest.FixtureRequest, site: Site) -> Payer:
+def refused(request: pytest.FixtureRequest, served: ServedGateway) -> Payer:
     """A merchant whose pay-out has ended as Rejected."""
-    made = request.param(site)
+    made = request.param(served)
     assert isinstance(made, Payer)
     assert made.ledger() == [RESERVED, RELEASED]
     return made

@@ -19,8 +19,8 @@ import pytest
 
 from tests.providers.pinned import pinned
 from tests.providers.test_every_provider import secret_of
-from tests.walks.wire import Shop, sent
-from tests.web.site import Site
+from tests.walks.subscribed_shop import SubscribedShop, sent
+from tests.web.served_gateway import ServedGateway
 from tillbell import logs
 from tillbell.model.callbacks import ForwardNotice, Notice, TransactionNotice
 from tillbell.providers import PROVIDERS
@@ -41,9 +41,9 @@ NAMED = ("id", "number", "reference", "productId", "sessionId", "deviceId", "met
 class Planted:
     """One source, and everything that was planted at it."""
 
-    def __init__(self, site: Site, provider: Provider, number: int) -> None:
-        self.site, self.provider, self.number = site, provider, number
-        self.shop = Shop(site)
+    def __init__(self, served: ServedGateway, provider: Provider, number: int) -> None:
+        self.served, self.provider, self.number = served, provider, number
+        self.shop = SubscribedShop(served)
         self.texts: dict[str, str] = {}  # planted → where
         self._cards = itertools.count(number * 1_000)
         self.secrets = secret_of(provider, self._choices())
@@ -78,8 +78,8 @@ class Planted:
     def signed(self, case: SimulationCase) -> Incoming:
         defaults = {s.name: s.default for s in self.provider.settings if s.default is not None}
         setup = SourceSetup(self.secrets, {**defaults, **self.config})
-        now = self.site.gateway.clock.now()
-        url = self.site.url + self.source["path"]
+        now = self.served.gateway.clock.now()
+        url = self.served.url + self.source["path"]
         return self.provider.sign(case._replace(at=now), setup, url)
 
     def send(self) -> None:
@@ -94,7 +94,7 @@ class Planted:
         lost = genuine._replace(target=unknown)
         strange = self._strange(genuine), self._strange(hidden)
         for request in (genuine, hidden, *strange, broken, lost, *self._with_words()):
-            sent(self.site, request)
+            sent(self.served, request)
 
     def _secret(self, name: str) -> str:
         text = f"planted-{name.replace('.', '-')}-{self.number:03}"
@@ -198,8 +198,8 @@ def in_clear(planted: list[Planted], found: Mapping[str, bytes]) -> list[tuple[s
     ]
 
 
-def files(site: Site) -> dict[str, bytes]:
-    paths = [path for path in site.folder.rglob("*") if path.is_file() and path.suffix != ".key"]
+def files(served: ServedGateway) -> dict[str, bytes]:
+    paths = [path for path in served.folder.rglob("*") if path.is_file() and path.suffix != ".key"]
     return {path.name: path.read_bytes() for path in paths}
 
 
@@ -218,24 +218,24 @@ def test_nothing_that_was_planted_is_anywhere_in_clear(
     tmp_path: Path, log: io.StringIO, capfd: pytest.CaptureFixture[str]
 ) -> None:
     logs.log_event("server.started", address="here")  # what is written is caught
-    with Site(tmp_path) as site:
-        planted = [Planted(site, one, number) for number, one in enumerate(PROVIDERS.values())]
+    with ServedGateway(tmp_path) as served:
+        planted = [Planted(served, one, number) for number, one in enumerate(PROVIDERS.values())]
         for one in planted:
             one.send()
         for one in planted:
             one.shop.idle()
-        running = files(site)
+        running = files(served)
         shown = {name: page for one in planted for name, page in one.pages().items()}
     assert any(name.endswith("-wal") for name in running)
     found = {**running, **shown, "the log": (log.getvalue() + "".join(capfd.readouterr())).encode()}
     assert found["the log"]
-    found |= {f"{name} at rest": content for name, content in files(site).items()}
+    found |= {f"{name} at rest": content for name, content in files(served).items()}
     assert in_clear(planted, found) == []
     assert sum(len(one.texts) for one in planted) > 300
 
 
-def test_a_card_number_in_a_providers_own_word_is_not_told_on(site: Site) -> None:
-    shop = Shop(site)
+def test_a_card_number_in_a_providers_own_word_is_not_told_on(served: ServedGateway) -> None:
+    shop = SubscribedShop(served)
     mozarto = shop.account("mozarto", confirm="trust")
     begun = shop.begin(orderId="PAY-1001", amount="100.00")
     card = "4111111111111111"

@@ -15,8 +15,8 @@ import standardwebhooks
 import svix.webhooks
 
 from tests.profiles import receivers
-from tests.walks.wire import Account, Shop, Subscriber
-from tests.web.site import Site
+from tests.walks.subscribed_shop import ProviderAccount, SubscribedShop, Subscriber
+from tests.web.served_gateway import ServedGateway
 from tillbell.profiles import PROFILES
 
 pytestmark = pytest.mark.sqlite_first
@@ -104,9 +104,9 @@ def due(sender: Sender, profile: str) -> list[str]:
 class Resale:
     """One platform's account, and a subscriber who knows another platform."""
 
-    def __init__(self, site: Site, sender: str, profile: str) -> None:
-        self.shop, self.sender = Shop(site), SENDERS[sender]
-        self.account: Account = self.shop.account(sender, confirm="trust")
+    def __init__(self, served: ServedGateway, sender: str, profile: str) -> None:
+        self.shop, self.sender = SubscribedShop(served), SENDERS[sender]
+        self.account: ProviderAccount = self.shop.account(sender, confirm="trust")
         self.paid = self.shop.begin(
             orderId=self.sender.order_id,
             amount=self.sender.amount,
@@ -127,9 +127,9 @@ class Resale:
 
 @pytest.mark.parametrize(("sender", "profile"), PAIRS)
 def test_what_one_platform_says_another_platforms_merchant_believes(
-    site: Site, sender: str, profile: str
+    served: ServedGateway, sender: str, profile: str
 ) -> None:
-    resale = Resale(site, sender, profile)
+    resale = Resale(served, sender, profile)
     said = resale.account.says(resale.sender.case)
     assert resale.shop.hear(said, said).status_code == 200  # it comes twice, as it may
     assert resale.shop.shown(resale.paid["id"])["status"] == "Approved"
@@ -137,8 +137,8 @@ def test_what_one_platform_says_another_platforms_merchant_believes(
 
 
 @pytest.mark.parametrize("sender", SENDERS)
-def test_what_the_platform_did_not_say_goes_nowhere(site: Site, sender: str) -> None:
-    resale = Resale(site, sender, "standard")
+def test_what_the_platform_did_not_say_goes_nowhere(served: ServedGateway, sender: str) -> None:
+    resale = Resale(served, sender, "standard")
     forged = resale.account.says(resale.sender.case, secret="secret-of-somebody-else-0123")
     assert resale.shop.hear(forged).status_code == 401
     assert resale.shop.shown(resale.paid["id"])["status"] == "Pending"
@@ -147,9 +147,9 @@ def test_what_the_platform_did_not_say_goes_nowhere(site: Site, sender: str) -> 
 
 @pytest.mark.parametrize("sender", ["zenofy", "mozarto"])
 def test_who_knows_the_password_is_believed_only_where_the_owner_says_so(
-    site: Site, sender: str
+    served: ServedGateway, sender: str
 ) -> None:
-    resale = Resale(site, sender, "standard")
+    resale = Resale(served, sender, "standard")
     careful = resale.shop.account(sender)
     assert resale.shop.hear(careful.says(resale.sender.case)).status_code == 200
     assert resale.shop.shown(resale.paid["id"])["status"] == "Pending"

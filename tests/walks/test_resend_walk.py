@@ -10,8 +10,8 @@ import httpx
 import pytest
 from svix.webhooks import Webhook
 
-from tests.walks.wire import Account, Shop
-from tests.web.site import Site
+from tests.walks.subscribed_shop import ProviderAccount, SubscribedShop
+from tests.web.served_gateway import ServedGateway
 from tillbell.providers.kit.cases import samples
 
 pytestmark = pytest.mark.sqlite_first
@@ -23,9 +23,11 @@ EMAIL = "4c1f2a90-0000-4000-8000-000000000001"
 class Mails:
     """An account at Resend, which signs with Svix's own code."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: SubscribedShop) -> None:
         self.shop = shop
-        self.account: Account = shop.account("resend", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+        self.account: ProviderAccount = shop.account(
+            "resend", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+        )
         self._svix = Webhook(self.account.secret)
         self._count = 0
 
@@ -59,8 +61,8 @@ class Mails:
 
 
 @pytest.fixture
-def mails(site: Site) -> Mails:
-    return Mails(Shop(site))
+def mails(served: ServedGateway) -> Mails:
+    return Mails(SubscribedShop(served))
 
 
 def test_an_email_is_sent_delivered_and_complained_of(mails: Mails) -> None:

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from tests.patience import PATIENCE_S
-from tests.walks.wire import Account, Shop, sent
-from tests.web.site import Site
+from tests.walks.subscribed_shop import ProviderAccount, SubscribedShop, sent
+from tests.web.served_gateway import ServedGateway
 from tillbell.clock import SECOND, Micros, from_datetime
 from tillbell.providers.kit.base import Incoming
 from tillbell.testing import ManualClock
@@ -28,19 +28,21 @@ COUNT = 40
 GRACE_S = 3_600
 
 
-def payment(account: Account, number: int, secret: str) -> Incoming:
+def payment(account: ProviderAccount, number: int, secret: str) -> Incoming:
     """Return the callback that approves one of the payments."""
     names = f"merchantTransactionId=PAY-{number}", f"uuid=psp-{number}"
     return account.says("approved", *names, secret=secret)
 
 
-async def stream(site: Site, account: Account, rotate: tuple[str, dict[str, str]]) -> list[int]:
+async def stream(
+    served: ServedGateway, account: ProviderAccount, rotate: tuple[str, dict[str, str]]
+) -> list[int]:
     """Send from two machines of a provider; rotate when half is sent.
 
     One learns of the new secret at once, the other keeps the old one to the end.
     """
     rotated, is_half = asyncio.Event(), asyncio.Event()
-    async with httpx.AsyncClient(base_url=site.url, timeout=PATIENCE_S) as client:
+    async with httpx.AsyncClient(base_url=served.url, timeout=PATIENCE_S) as client:
 
         async def machine(numbers: Sequence[int], *, is_quick: bool) -> list[int]:
             statuses = []
@@ -57,7 +59,7 @@ async def stream(site: Site, account: Account, rotate: tuple[str, dict[str, str]
         async def owner() -> list[int]:
             await is_half.wait()
             path, body = rotate
-            headers = {"authorization": f"Bearer {site.key}"}
+            headers = {"authorization": f"Bearer {served.key}"}
             answer = await client.post(f"/api/v1{path}", json=body, headers=headers)
             rotated.set()
             return [answer.status_code]
@@ -67,23 +69,27 @@ async def stream(site: Site, account: Account, rotate: tuple[str, dict[str, str]
         return [status for found in await asyncio.gather(slow, quick, owner()) for status in found]
 
 
-def begun(shop: Shop) -> list[str]:
+def begun(shop: SubscribedShop) -> list[str]:
     return [str(shop.begin(uid=f"PAY-{n}", amount="49.90")["id"]) for n in range(COUNT)]
 
 
-def test_a_provider_whose_secret_changes_amid_a_stream_is_always_believed(site: Site) -> None:
-    shop = Shop(site)
+def test_a_provider_whose_secret_changes_amid_a_stream_is_always_believed(
+    served: ServedGateway,
+) -> None:
+    shop = SubscribedShop(served)
     account = shop.account("allsecure", OLD)
     payments = begun(shop)
     path = f"{shop.path}/source/{account.source['id']}/secret/rotate"
-    assert set(asyncio.run(stream(site, account, (path, {"secret": NEW})))) == {200}
+    assert set(asyncio.run(stream(served, account, (path, {"secret": NEW})))) == {200}
     shop.idle()
     assert {shop.shown(one)["status"] for one in payments} == {"Approved"}
     assert {one["outcome"] for one in shop.log(limit=250)} == {"applied"}
 
 
-def test_a_subscriber_whose_secret_changes_amid_a_stream_can_verify_each(site: Site) -> None:
-    shop = Shop(site)
+def test_a_subscriber_whose_secret_changes_amid_a_stream_can_verify_each(
+    served: ServedGateway,
+) -> None:
+    shop = SubscribedShop(served)
     account = shop.account("allsecure", OLD)
     begun(shop)
     before = shop.secret
@@ -95,7 +101,7 @@ def test_a_subscriber_whose_secret_changes_amid_a_stream_can_verify_each(site: S
     for number in range(COUNT // 2, COUNT):
         shop.hear(payment(account, number, OLD))
     shop.delivered()
-    found = [one for one in site.receiver.to(shop.hook) if b"transaction.approved" in one.body]
+    found = [one for one in served.receiver.to(shop.hook) if b"transaction.approved" in one.body]
     assert len(found) == COUNT
     for arrival in found:
         verify(arrival.body, arrival.headers, before)
@@ -117,8 +123,8 @@ def is_by(secret: str, headers: Sequence[tuple[str, str]], body: bytes) -> bool:
 class Rotated:
     """A source whose secret was rotated, and a clock that stands."""
 
-    def __init__(self, site: Site, provider: str) -> None:
-        self.site, self.shop = site, Shop(site)
+    def __init__(self, served: ServedGateway, provider: str) -> None:
+        self.served, self.shop = served, SubscribedShop(served)
         self.account = self.shop.account(provider, OLD)
         path = f"{self.shop.path}/source/{self.account.source['id']}/secret/rotate"
         body = {"secret": NEW, "gracePeriodSeconds": GRACE_S}
@@ -127,18 +133,18 @@ class Rotated:
 
     def answers(self, case: str, at: Micros) -> tuple[int, int]:
         """Return how both secrets are answered at that time."""
-        self.site.gateway.clock = ManualClock(at)
+        self.served.gateway.clock = ManualClock(at)
         requests = [self.account.says(case, secret=secret) for secret in (OLD, NEW)]
-        old, new = [sent(self.site, request).status_code for request in requests]
+        old, new = [sent(self.served, request).status_code for request in requests]
         return old, new
 
 
 @pytest.fixture
-def clock(site: Site) -> Iterator[None]:
+def clock(served: ServedGateway) -> Iterator[None]:
     """Put the gateway's clock back afterwards."""
-    before = site.gateway.clock
+    before = served.gateway.clock
     yield
-    site.gateway.clock = before
+    served.gateway.clock = before
 
 
 @pytest.mark.usefixtures("clock")
@@ -147,9 +153,9 @@ def clock(site: Site) -> Iterator[None]:
     [("shoppex", "order-paid"), ("mozarto", "approved"), ("zenofy", "order-paid")],
 )
 def test_the_old_secret_is_good_to_its_last_second_and_not_after(
-    site: Site, provider: str, case: str
+    served: ServedGateway, provider: str, case: str
 ) -> None:
-    rotated = Rotated(site, provider)
+    rotated = Rotated(served, provider)
     for seconds in (-GRACE_S, -60, -1):
         assert rotated.answers(case, rotated.ends_at + seconds * SECOND) == (200, 200)
     for seconds in (0, 1, 60, GRACE_S):

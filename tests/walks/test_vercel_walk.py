@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from tests.patience import PATIENCE_S
-from tests.walks.wire import Account, Shop, sent
-from tests.web.site import Site
+from tests.walks.subscribed_shop import ProviderAccount, SubscribedShop, sent
+from tests.web.served_gateway import ServedGateway
 from tillbell.process.process import BULK_CONCURRENCY, BULK_QUEUE_MAX
 from tillbell.providers.kit.base import Incoming
 from tillbell.providers.kit.cases import samples
@@ -38,15 +38,15 @@ class Storm(NamedTuple):
 class Flooded:
     """A shop with a drain and a bank. Its endpoint wants to hear of money only."""
 
-    def __init__(self, site: Site) -> None:
-        self.site, self.shop = site, Shop(site)
+    def __init__(self, served: ServedGateway) -> None:
+        self.served, self.shop = served, SubscribedShop(served)
         wanted = {"filterTypes": ["transaction.approved"]}
         path = f"{self.shop.path}/endpoint/{self.shop.endpoint['id']}"
         assert self.shop.http.patch(path, json=wanted).status_code == 200
         self.drain = self.shop.account("vercel-analytics")
         self.bank = self.shop.account("allsecure")
         self.paid = [f"PAY-{number:02}" for number in range(PAYMENTS)]
-        self.before = len(site.receiver.requests)
+        self.before = len(served.receiver.requests)
         for uid in self.paid:
             self.shop.begin(uid=uid, amount="49.90")
 
@@ -61,13 +61,13 @@ class Flooded:
 
     def heard(self) -> list[str]:
         """Wait until the endpoint has heard of each payment; return of which it did."""
-        receiver = self.site.receiver
-        self.site.do(receiver.wait_for(self.before + PAYMENTS))
+        receiver = self.served.receiver
+        self.served.do(receiver.wait_for(self.before + PAYMENTS))
         found = receiver.to(self.shop.hook)
         bodies = [verify(one.body, one.headers, self.shop.secret).json() for one in found]
         return sorted(body["data"]["uid"] for body in bodies)
 
-    def log(self, account: Account) -> list[dict[str, Any]]:
+    def log(self, account: ProviderAccount) -> list[dict[str, Any]]:
         """Return the whole callback log of an account, page by page."""
         found: list[dict[str, Any]] = []
         query = {"provider": account.provider, "limit": "250"}
@@ -81,20 +81,20 @@ class Flooded:
     @contextmanager
     def stalled(self) -> Iterator[None]:
         """Let the analytics that are being decided take as long as this lasts."""
-        slots = self.site.gateway.processor._bulk_slots
+        slots = self.served.gateway.processor._bulk_slots
         for _ in range(BULK_CONCURRENCY):
-            self.site.do(slots.acquire())
+            self.served.do(slots.acquire())
         yield
         for _ in range(BULK_CONCURRENCY):
-            self.site._loop.call_soon_threadsafe(slots.release)
+            self.served._loop.call_soon_threadsafe(slots.release)
 
 
 @pytest.fixture
-def flooded(site: Site) -> Flooded:
-    return Flooded(site)
+def flooded(served: ServedGateway) -> Flooded:
+    return Flooded(served)
 
 
-def batch(drain: Account, number: int, items: int = ITEMS) -> Incoming:
+def batch(drain: ProviderAccount, number: int, items: int = ITEMS) -> Incoming:
     """Return a batch of page views, each of another session."""
     fields = samples("vercel-analytics")["pageview"].case.fields
     first = number * items
@@ -104,12 +104,14 @@ def batch(drain: Account, number: int, items: int = ITEMS) -> Incoming:
     return Incoming("POST", drain.source["path"], headers, body, 0)
 
 
-async def storm(site: Site, bulk: Sequence[Incoming], money: Sequence[Incoming]) -> Storm:
+async def storm(
+    served: ServedGateway, bulk: Sequence[Incoming], money: Sequence[Incoming]
+) -> Storm:
     """Send the flood from many sides, and amid it payments, one after another."""
     limits = httpx.Limits(max_connections=AT_ONCE)
     async with (
-        httpx.AsyncClient(base_url=site.url, limits=limits, timeout=PATIENCE_S) as many,
-        httpx.AsyncClient(base_url=site.url, timeout=PATIENCE_S) as bank,
+        httpx.AsyncClient(base_url=served.url, limits=limits, timeout=PATIENCE_S) as many,
+        httpx.AsyncClient(base_url=served.url, timeout=PATIENCE_S) as bank,
     ):
         flood = [asyncio.ensure_future(send(many, one)) for one in bulk]
         await asyncio.wait(flood, return_when=asyncio.ALL_COMPLETED)
@@ -130,7 +132,7 @@ def answers(found: list[httpx.Response]) -> set[int]:
 
 def test_payments_amid_a_flood_are_all_answered_and_decided(flooded: Flooded) -> None:
     batches = [batch(flooded.drain, number) for number in range(BATCHES)]
-    found = asyncio.run(storm(flooded.site, batches, flooded.payments()))
+    found = asyncio.run(storm(flooded.served, batches, flooded.payments()))
     assert answers(found.money) == {200}
     assert answers(found.bulk) <= {200, 503}
     flooded.shop.idle()
@@ -141,9 +143,9 @@ def test_payments_amid_a_flood_are_all_answered_and_decided(flooded: Flooded) ->
 def test_what_was_busy_comes_again_and_each_page_view_is_told_once(flooded: Flooded) -> None:
     due = [batch(flooded.drain, number) for number in range(BATCHES)]
     while due:  # what was answered 503 is sent again
-        found = asyncio.run(storm(flooded.site, due, [])).bulk
+        found = asyncio.run(storm(flooded.served, due, [])).bulk
         due = [one for one, answer in zip(due, found, strict=True) if answer.status_code == 503]
-    asyncio.run(storm(flooded.site, [batch(flooded.drain, 0)] * 3, []))
+    asyncio.run(storm(flooded.served, [batch(flooded.drain, 0)] * 3, []))
     flooded.shop.idle()
     log = flooded.log(flooded.drain)
     assert sum(len(one["messageIds"]) for one in log) == BATCHES * ITEMS
@@ -153,7 +155,7 @@ def test_what_was_busy_comes_again_and_each_page_view_is_told_once(flooded: Floo
 def test_money_is_decided_while_analytics_wait(flooded: Flooded) -> None:
     with flooded.stalled():
         flood = [batch(flooded.drain, number) for number in range(BULK_CONCURRENCY * 4)]
-        found = asyncio.run(storm(flooded.site, flood, flooded.payments()))
+        found = asyncio.run(storm(flooded.served, flood, flooded.payments()))
         assert answers(found.bulk) == answers(found.money) == {200}
         assert flooded.heard() == flooded.paid
         assert flooded.statuses() == {"Approved"}
@@ -166,13 +168,13 @@ def test_analytics_have_a_bound_of_their_own(flooded: Flooded) -> None:
     with flooded.stalled():
         flood = [batch(flooded.drain, number, items=1) for number in range(BULK_QUEUE_MAX)]
         for start in range(0, BULK_QUEUE_MAX, 32):
-            asyncio.run(storm(flooded.site, flood[start : start + 32], []))
+            asyncio.run(storm(flooded.served, flood[start : start + 32], []))
         more = batch(flooded.drain, BULK_QUEUE_MAX, items=1)
-        busy = sent(flooded.site, more)
+        busy = sent(flooded.served, more)
         assert (busy.status_code, busy.json()["code"]) == (503, "busy")
         assert int(busy.headers["retry-after"]) > 0
         assert len(flooded.log(flooded.drain)) == BULK_QUEUE_MAX
-        assert answers([sent(flooded.site, one) for one in flooded.payments()]) == {200}
+        assert answers([sent(flooded.served, one) for one in flooded.payments()]) == {200}
         assert flooded.heard() == flooded.paid
     flooded.shop.idle()
-    assert sent(flooded.site, more).status_code == 200
+    assert sent(flooded.served, more).status_code == 200

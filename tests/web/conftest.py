@@ -1,4 +1,4 @@
-"""One site for all tests of a module: each makes its own application."""
+"""One gateway for all tests of a module: each test makes its own application."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,23 +6,23 @@ from pathlib import Path
 import pytest
 from svix.api import Svix
 
-from tests.web.site import Site
+from tests.web.served_gateway import ServedGateway
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedGateway]:
     folder: Path = tmp_path_factory.mktemp("site")
-    with Site(folder) as made:
+    with ServedGateway(folder) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def svix(site: Site) -> Svix:
+def svix(served: ServedGateway) -> Svix:
     """The official SDK with an admin key."""
-    return site.svix
+    return served.svix
 
 
 @pytest.fixture
-def app_id(site: Site) -> str:
+def app_id(served: ServedGateway) -> str:
     """A fresh application."""
-    return str(site.http.post("/app", json={"name": "shop"}).json()["id"])
+    return str(served.http.post("/app", json={"name": "shop"}).json()["id"])

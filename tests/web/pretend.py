@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.web.site import Site
+from tests.web.served_gateway import ServedGateway
 from tillbell.model.callbacks import ForwardNotice, NoteNotice, Notice
 from tillbell.model.sources import Trust
 from tillbell.providers.kit import proof, reading
@@ -127,7 +127,7 @@ FICKLE = PRETEND._replace(name="fickle", title="Fickle", parse=_mistaken)
 PROVIDERS = {one.name: one for one in (PRETEND, HINT, ECHO, FLOOD, FICKLE)}
 
 
-def use(site: Site) -> None:
-    """Let a site know the pretend providers beside the real ones."""
-    sources = site.gateway.source_cache
+def use(served: ServedGateway) -> None:
+    """Let a gateway know the pretend providers beside the real ones."""
+    sources = served.gateway.source_cache
     sources.providers = {**sources.providers, **PROVIDERS}

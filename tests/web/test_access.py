@@ -10,7 +10,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from tests.cases import each
-from tests.web.site import Site
+from tests.web.served_gateway import ServedGateway
 from tillbell.model.records import ApiKey
 from tillbell.web.api import described
 from tillbell.web.api.rest import ROUTERS
@@ -158,48 +158,48 @@ class Keys(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def keys(site: Site) -> Iterator[Keys]:
+def keys(served: ServedGateway) -> Iterator[Keys]:
     def application() -> str:
-        return str(site.http.post("/app", json={"name": "shop"}).json()["id"])
+        return str(served.http.post("/app", json={"name": "shop"}).json()["id"])
 
     own, foreign = application(), application()
     texts: dict[str, str | None] = {
         "none": None,
-        "read": site.make_key("read"),
-        "write": site.make_key("write"),
-        "publish": site.make_key("publish"),
-        "own": site.make_key("write", app_id=own),
-        "foreign": site.make_key("write", app_id=foreign),
-        "expired": site.make_key("admin", expires_at=1),
-        "portal": site.make_key(app_id=own, capabilities=(Capability.VIEW_BASE,)),
-        "full portal": site.make_key(app_id=own, capabilities=tuple(Capability)),
+        "read": served.make_key("read"),
+        "write": served.make_key("write"),
+        "publish": served.make_key("publish"),
+        "own": served.make_key("write", app_id=own),
+        "foreign": served.make_key("write", app_id=foreign),
+        "expired": served.make_key("admin", expires_at=1),
+        "portal": served.make_key(app_id=own, capabilities=(Capability.VIEW_BASE,)),
+        "full portal": served.make_key(app_id=own, capabilities=tuple(Capability)),
     }
-    clients = {kind: site.client(text) for kind, text in texts.items()}
+    clients = {kind: served.client(text) for kind, text in texts.items()}
     yield Keys(own, clients)
     for client in clients.values():
         client.close()
 
 
-def ask(site: Site, keys: Keys, route: Route, kind: str) -> int:
+def ask(served: ServedGateway, keys: Keys, route: Route, kind: str) -> int:
     """Send a request that means nothing; return the status."""
     app_id = keys.app_id
     if route.name in FATAL and kind == "write":  # it may; the other keys need their application
-        app_id = str(site.http.post("/app", json={"name": "to go"}).json()["id"])
+        app_id = str(served.http.post("/app", json={"name": "to go"}).json()["id"])
     path = route.path.replace("{app_id}", app_id)
     for name in IDS:
         path = path.replace(f"{{{name}}}", NOWHERE)
     for name in ("sink_id", "consumer_id", "event_type_name"):
         path = path.replace(f"{{{name}}}", "nobody")
     if route.name == "authentication.logout" and "portal" in kind:
-        return log_out(site, keys)
+        return log_out(served, keys)
     body = None if route.method == "GET" else BODIES.get(route.name, b"{}")
-    return keys.clients[kind].request(route.method, site.url + path, content=body).status_code
+    return keys.clients[kind].request(route.method, served.url + path, content=body).status_code
 
 
-def log_out(site: Site, keys: Keys) -> int:
+def log_out(served: ServedGateway, keys: Keys) -> int:
     """Ask with a token of its own: the others are still needed."""
-    token = site.make_key(app_id=keys.app_id, capabilities=(Capability.VIEW_BASE,))
-    with site.client(token) as client:
+    token = served.make_key(app_id=keys.app_id, capabilities=(Capability.VIEW_BASE,))
+    with served.client(token) as client:
         return client.post("/auth/logout").status_code
 
 
@@ -229,9 +229,9 @@ def expected(route: Route, kind: str) -> set[int] | None:
 )
 @by_name
 def test_every_route_lets_in_whom_it_declares(
-    site: Site, keys: Keys, route: Route, kind: str
+    served: ServedGateway, keys: Keys, route: Route, kind: str
 ) -> None:
-    status = ask(site, keys, route, kind)
+    status = ask(served, keys, route, kind)
     wanted = expected(route, kind)
     if wanted is not None:
         assert status in wanted
@@ -240,14 +240,14 @@ def test_every_route_lets_in_whom_it_declares(
     assert status < 500
 
 
-def test_things_of_another_application_do_not_exist(site: Site, keys: Keys) -> None:
+def test_things_of_another_application_do_not_exist(served: ServedGateway, keys: Keys) -> None:
     """A key of one application, in its own path, with ids of another's things."""
-    other = site.http.post("/app", json={"name": "other"}).json()["id"]
-    body = {"url": site.receiver.url()}
-    endpoint = site.http.post(f"/app/{other}/endpoint", json=body).json()["id"]
-    sent = site.http.post(f"/app/{other}/msg", content=BODIES["message.create"]).json()["id"]
-    attempt = site.wait_for_attempts(sent)[0]
-    transaction = site.http.post(f"/app/{other}/transaction", json=BEGIN).json()["id"]
+    other = served.http.post("/app", json={"name": "other"}).json()["id"]
+    body = {"url": served.receiver.url()}
+    endpoint = served.http.post(f"/app/{other}/endpoint", json=body).json()["id"]
+    sent = served.http.post(f"/app/{other}/msg", content=BODIES["message.create"]).json()["id"]
+    attempt = served.wait_for_attempts(sent)[0]
+    transaction = served.http.post(f"/app/{other}/transaction", json=BEGIN).json()["id"]
     ids = {
         "transaction_id": transaction,
         "endpoint_id": endpoint,
@@ -261,7 +261,7 @@ def test_things_of_another_application_do_not_exist(site: Site, keys: Keys) -> N
             continue
         path = route.path.format(app_id=keys.app_id, **ids)
         content = None if route.method == "GET" else b'{"url":"https://a.example/","reason":"r"}'
-        answer = keys.clients["own"].request(route.method, site.url + path, content=content)
+        answer = keys.clients["own"].request(route.method, served.url + path, content=content)
         assert answer.status_code in (404, 422), route
         assert sent not in answer.text
         asked += 1
@@ -273,11 +273,11 @@ def test_things_of_another_application_do_not_exist(site: Site, keys: Keys) -> N
                 f"/app/{keys.app_id}/{path}", params={name: query[name]}
             )
             assert answer.status_code == 404
-    assert site.http.get(f"/app/{other}/endpoint/{endpoint}").status_code == 200
+    assert served.http.get(f"/app/{other}/endpoint/{endpoint}").status_code == 200
 
 
-def test_a_scope_of_one_resource_is_for_that_one_only(site: Site, keys: Keys) -> None:
-    with site.client(site.make_key("endpoint:read", "message:write")) as client:
+def test_a_scope_of_one_resource_is_for_that_one_only(served: ServedGateway, keys: Keys) -> None:
+    with served.client(served.make_key("endpoint:read", "message:write")) as client:
         app = f"/app/{keys.app_id}"
         assert client.get(f"{app}/endpoint").status_code == 200
         assert client.post(f"{app}/endpoint", json={}).status_code == 403
@@ -285,9 +285,9 @@ def test_a_scope_of_one_resource_is_for_that_one_only(site: Site, keys: Keys) ->
         assert client.get(f"{app}/delivery").status_code == 403
 
 
-def test_a_signing_secret_is_not_for_read_keys(site: Site, keys: Keys) -> None:
+def test_a_signing_secret_is_not_for_read_keys(served: ServedGateway, keys: Keys) -> None:
     body = {"url": "https://example.com/hook"}
-    made = site.http.post(f"/app/{keys.app_id}/endpoint", json=body).json()
+    made = served.http.post(f"/app/{keys.app_id}/endpoint", json=body).json()
     path = f"/app/{keys.app_id}/endpoint/{made['id']}"
     assert keys.clients["read"].get(path).status_code == 200
     assert keys.clients["read"].get(f"{path}/secret").status_code == 403
@@ -306,57 +306,57 @@ def test_a_signing_secret_is_not_for_read_keys(site: Site, keys: Keys) -> None:
     ],
     ids=["truncated", "other case", "padded", "longer", "basic", "bare", "huge"],
 )
-def test_a_spoilt_key_is_no_key(site: Site, spoil: object) -> None:
-    with site.client(None) as client:
-        headers = {"authorization": spoil(site.key)}  # type: ignore[operator]
+def test_a_spoilt_key_is_no_key(served: ServedGateway, spoil: object) -> None:
+    with served.client(None) as client:
+        headers = {"authorization": spoil(served.key)}  # type: ignore[operator]
         refused = client.get("/app", headers=headers)
     assert refused.status_code == 401
     assert refused.json()["code"] == "authentication_failed"
 
 
-def test_a_key_in_the_query_is_no_key(site: Site) -> None:
-    with site.client(None) as client:
-        assert client.get("/app", params={"api_key": site.key}).status_code == 401
+def test_a_key_in_the_query_is_no_key(served: ServedGateway) -> None:
+    with served.client(None) as client:
+        assert client.get("/app", params={"api_key": served.key}).status_code == 401
 
 
-def test_without_a_key_nobody_learns_which_paths_exist(site: Site) -> None:
-    with site.client(None) as client:
+def test_without_a_key_nobody_learns_which_paths_exist(served: ServedGateway) -> None:
+    with served.client(None) as client:
         assert client.get("/no-such-thing").status_code == client.get("/app").status_code == 401
 
 
-def test_a_revoked_key_stops_at_once_and_is_not_revived_by_its_use(site: Site) -> None:
-    made = site.http.post("/key", json={"name": "k", "scopes": ["read"]}).json()
-    with site.client(made["key"]) as client:
+def test_a_revoked_key_stops_at_once_and_is_not_revived_by_its_use(served: ServedGateway) -> None:
+    made = served.http.post("/key", json={"name": "k", "scopes": ["read"]}).json()
+    with served.client(made["key"]) as client:
         assert client.get("/event-type").status_code == 200
-        assert site.http.get(f"/key/{made['id']}").json()["lastUsedAt"] is not None
-        assert site.http.delete(f"/key/{made['id']}").status_code == 204
+        assert served.http.get(f"/key/{made['id']}").json()["lastUsedAt"] is not None
+        assert served.http.delete(f"/key/{made['id']}").status_code == 204
         assert client.get("/event-type").status_code == 401
-    assert site.http.get(f"/key/{made['id']}").status_code == 404
+    assert served.http.get(f"/key/{made['id']}").status_code == 404
 
 
-def test_a_key_is_shown_once_and_kept_as_a_hash(site: Site) -> None:
+def test_a_key_is_shown_once_and_kept_as_a_hash(served: ServedGateway) -> None:
     body = {"name": "till", "scopes": ["publish"], "expiresAt": "2099-01-01T00:00:00Z"}
-    made = site.http.post("/key", json=body).json()
+    made = served.http.post("/key", json=body).json()
     assert made["key"].startswith("tb_")
-    shown = site.http.get("/key", params={"limit": 250}).json()["data"]
+    shown = served.http.get("/key", params={"limit": 250}).json()["data"]
     assert [k for k in shown if k["id"] == made["id"]] == [
         {name: value for name, value in made.items() if name != "key"}
     ]
 
     async def stored() -> list[ApiKey]:
-        return await site.gateway.config_cache.read_all(ApiKey)
+        return await served.gateway.config_cache.read_all(ApiKey)
 
-    assert made["key"] not in str(site.do(stored()))
+    assert made["key"] not in str(served.do(stored()))
 
 
-def test_the_operational_scope_is_no_application(site: Site) -> None:
-    assert site.http.get("/app/operational").status_code == 404
-    assert site.http.delete("/app/operational").status_code == 404
-    refused = site.http.post("/app", json={"name": "x", "uid": "operational"})
+def test_the_operational_scope_is_no_application(served: ServedGateway) -> None:
+    assert served.http.get("/app/operational").status_code == 404
+    assert served.http.delete("/app/operational").status_code == 404
+    refused = served.http.post("/app", json={"name": "x", "uid": "operational"})
     assert refused.status_code == 422
 
 
-def test_no_answer_allows_another_origin(site: Site) -> None:
+def test_no_answer_allows_another_origin(served: ServedGateway) -> None:
     for origin in ("null", "https://evil.example"):
-        answer = site.http.get("/app", headers={"origin": origin})
+        answer = served.http.get("/app", headers={"origin": origin})
         assert not [name for name in answer.headers if name.startswith("access-control")]

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.web import pretend
-from tests.web.site import Site
+from tests.web.served_gateway import ServedGateway
 from tillbell.receive.receive import NoCallbackHandler
 
 SECRET = "pretend-secret-1"
@@ -17,61 +17,61 @@ LATER = "pretend-secret-2"
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(tmp_path_factory.mktemp("site")) as made:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedGateway]:
+    with ServedGateway(tmp_path_factory.mktemp("site")) as made:
         pretend.use(made)
         yield made
 
 
-class Shop:
+class CallbackLog:
     """An application with sources, and its callback log."""
 
-    def __init__(self, site: Site, app_id: str) -> None:
-        self.site = site
+    def __init__(self, served: ServedGateway, app_id: str) -> None:
+        self.served = served
         self.path = f"/app/{app_id}"
         self.source = self.add("pretend")
 
     def add(self, provider: str, uid: str | None = None) -> dict[str, Any]:
         secrets = [] if provider in ("hint", "echo") else [SECRET]
         body = {"name": "till", "provider": provider, "secrets": secrets, "uid": uid}
-        made: dict[str, Any] = self.site.http.post(f"{self.path}/source", json=body).json()
+        made: dict[str, Any] = self.served.http.post(f"{self.path}/source", json=body).json()
         return made
 
     def send(self, content: bytes, secret: str = SECRET, **to: Any) -> int:
         source = to.get("source", self.source)
         headers = {pretend.SIGNATURE: pretend.signature(secret, content), **to.get("headers", {})}
-        url = self.site.url + source["path"] + to.get("query", "")
+        url = self.served.url + source["path"] + to.get("query", "")
         status = httpx.post(url, content=content, headers=headers, verify=False).status_code
-        self.site.do(self.site.gateway.processor.wait_idle())
+        self.served.do(self.served.gateway.processor.wait_idle())
         return status
 
     def log(self, **query: Any) -> list[dict[str, Any]]:
-        answer = self.site.http.get(f"{self.path}/callback", params=query)
+        answer = self.served.http.get(f"{self.path}/callback", params=query)
         assert answer.status_code == 200, answer.text
         found: list[dict[str, Any]] = answer.json()["data"]
         return found
 
     def show(self, callback_id: str) -> dict[str, Any]:
-        shown: dict[str, Any] = self.site.http.get(f"{self.path}/callback/{callback_id}").json()
+        shown: dict[str, Any] = self.served.http.get(f"{self.path}/callback/{callback_id}").json()
         return shown
 
     def replay(self, callback_id: str, **body: Any) -> dict[str, Any]:
-        answer = self.site.http.post(f"{self.path}/callback/{callback_id}/replay", json=body)
+        answer = self.served.http.post(f"{self.path}/callback/{callback_id}/replay", json=body)
         assert answer.status_code == 200, answer.text
-        self.site.do(self.site.gateway.processor.wait_idle())
+        self.served.do(self.served.gateway.processor.wait_idle())
         told: dict[str, Any] = answer.json()
         return told
 
 
 @pytest.fixture
-def shop(site: Site, app_id: str) -> Shop:
-    return Shop(site, app_id)
+def shop(served: ServedGateway, app_id: str) -> CallbackLog:
+    return CallbackLog(served, app_id)
 
 
 # ── the log ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_log_tells_what_became_of_each(shop: Shop) -> None:
+def test_the_log_tells_what_became_of_each(shop: CallbackLog) -> None:
     shop.send(b'{"id":"1","note":"hello"}')
     shop.send(b'{"id":"1","note":"hello"}')
     shop.send(b'{"id":"2"}', "wrong-secret")
@@ -83,7 +83,7 @@ def test_the_log_tells_what_became_of_each(shop: Shop) -> None:
     assert "does not match" in refused["verdictWhy"]
 
 
-def test_filters_show_what_they_name(shop: Shop) -> None:
+def test_filters_show_what_they_name(shop: CallbackLog) -> None:
     other = shop.add("hint", uid="hints")
     shop.send(b'{"id":"1"}')
     shop.send(b'{"id":"1"}')
@@ -107,34 +107,34 @@ def test_filters_show_what_they_name(shop: Shop) -> None:
     assert shown(after="2020-01-01T00:00:00Z") == [0, 1, 2, 3]
 
 
-def test_the_log_is_read_in_pages(shop: Shop) -> None:
+def test_the_log_is_read_in_pages(shop: CallbackLog) -> None:
     for number in range(5):
         shop.send(b'{"id":"%d"}' % number)
     path = f"{shop.path}/callback"
-    first = shop.site.http.get(path, params={"limit": 2}).json()
-    second = shop.site.http.get(path, params={"limit": 3, "iterator": first["iterator"]}).json()
+    first = shop.served.http.get(path, params={"limit": 2}).json()
+    second = shop.served.http.get(path, params={"limit": 3, "iterator": first["iterator"]}).json()
     assert [c["dedupeKey"] for c in first["data"] + second["data"]] == ["4", "3", "2", "1", "0"]
     assert (first["done"], second["done"]) == (False, True)
 
 
-def test_another_application_does_not_see_the_log(shop: Shop) -> None:
+def test_another_application_does_not_see_the_log(shop: CallbackLog) -> None:
     shop.send(b'{"id":"1"}')
     (mine,) = shop.log()
-    other = shop.site.http.post("/app", json={"name": "other"}).json()["id"]
-    assert shop.site.http.get(f"/app/{other}/callback").json()["data"] == []
+    other = shop.served.http.post("/app", json={"name": "other"}).json()["id"]
+    assert shop.served.http.get(f"/app/{other}/callback").json()["data"] == []
     for method, path in (("GET", ""), ("POST", "/replay")):
         url = f"/app/{other}/callback/{mine['id']}{path}"
-        assert shop.site.http.request(method, url).status_code == 404
+        assert shop.served.http.request(method, url).status_code == 404
 
 
-def test_a_callback_leads_to_its_messages_and_deliveries(shop: Shop) -> None:
+def test_a_callback_leads_to_its_messages_and_deliveries(shop: CallbackLog) -> None:
     echo = shop.add("echo")
-    endpoint = {"url": shop.site.receiver.url()}
-    endpoint_id = shop.site.http.post(f"{shop.path}/endpoint", json=endpoint).json()["id"]
+    endpoint = {"url": shop.served.receiver.url()}
+    endpoint_id = shop.served.http.post(f"{shop.path}/endpoint", json=endpoint).json()["id"]
     shop.send(b'{"a":1}', source=echo)
     (callback,) = shop.log()
     (message_id,) = callback["messageIds"]
-    assert shop.site.http.get(f"{shop.path}/msg/{message_id}").json()["payload"] == {"a": 1}
+    assert shop.served.http.get(f"{shop.path}/msg/{message_id}").json()["payload"] == {"a": 1}
     (delivery,) = shop.show(callback["id"])["deliveries"]
     assert (delivery["messageId"], delivery["endpointId"]) == (message_id, endpoint_id)
 
@@ -150,7 +150,9 @@ def test_a_callback_leads_to_its_messages_and_deliveries(shop: Shop) -> None:
         (b"<a passcode='sesame'><passcode>sesame</passcode><n>4111-1111-1111-1111</n></a>", "xml"),
     ],
 )
-def test_a_request_is_shown_without_what_is_secret(shop: Shop, content: bytes, kind: str) -> None:
+def test_a_request_is_shown_without_what_is_secret(
+    shop: CallbackLog, content: bytes, kind: str
+) -> None:
     headers = {
         "content-type": f"application/{kind}",
         "x-pretend-token": "sesame",
@@ -169,7 +171,7 @@ def test_a_request_is_shown_without_what_is_secret(shop: Shop, content: bytes, k
     assert request["target"] == "/api/webhooks/pretend/***?passcode=***&a=1"
 
 
-def test_what_cannot_be_read_is_not_shown_where_secrets_may_be_in_it(shop: Shop) -> None:
+def test_what_cannot_be_read_is_not_shown_where_secrets_may_be_in_it(shop: CallbackLog) -> None:
     shop.send(b'{"passcode":"sesame", "broken')
     (callback,) = shop.log()
     request = shop.show(callback["id"])["request"]
@@ -180,12 +182,12 @@ def test_what_cannot_be_read_is_not_shown_where_secrets_may_be_in_it(shop: Shop)
 # ── replay ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def rotate(shop: Shop, secret: str) -> None:
+def rotate(shop: CallbackLog, secret: str) -> None:
     path = f"{shop.path}/source/{shop.source['id']}/secret/rotate"
-    assert shop.site.http.post(path, json={"secret": secret}).status_code == 200
+    assert shop.served.http.post(path, json={"secret": secret}).status_code == 200
 
 
-def test_a_dry_run_shows_what_would_differ_and_changes_nothing(shop: Shop) -> None:
+def test_a_dry_run_shows_what_would_differ_and_changes_nothing(shop: CallbackLog) -> None:
     shop.send(b'{"id":"1","note":"now"}', LATER)
     (refused,) = shop.log()
     unchanged = shop.replay(refused["id"], dryRun=True)["preview"]
@@ -204,7 +206,7 @@ def test_a_dry_run_shows_what_would_differ_and_changes_nothing(shop: Shop) -> No
     assert shop.log() == [refused]
 
 
-def test_what_was_refused_is_stored_anew_when_it_is_proven_now(shop: Shop) -> None:
+def test_what_was_refused_is_stored_anew_when_it_is_proven_now(shop: CallbackLog) -> None:
     shop.send(b'{"id":"1"}', LATER)
     (refused,) = shop.log()
     rotate(shop, LATER)
@@ -217,7 +219,7 @@ def test_what_was_refused_is_stored_anew_when_it_is_proven_now(shop: Shop) -> No
     assert shop.replay(refused["id"])["callback"]["outcome"] == "duplicate"
 
 
-def test_what_was_processed_is_processed_again(shop: Shop) -> None:
+def test_what_was_processed_is_processed_again(shop: CallbackLog) -> None:
     shop.send(b'{"id":"1","note":"again"}')
     (before,) = shop.log()
     assert shop.replay(before["id"])["callback"]["id"] == before["id"]
@@ -226,7 +228,7 @@ def test_what_was_processed_is_processed_again(shop: Shop) -> None:
     assert after["processedAt"] > before["processedAt"]
 
 
-def test_what_is_refused_still_says_so(shop: Shop) -> None:
+def test_what_is_refused_still_says_so(shop: CallbackLog) -> None:
     shop.send(b"{}", "wrong-secret")
     (refused,) = shop.log()
     told = shop.replay(refused["id"])
@@ -235,43 +237,43 @@ def test_what_is_refused_still_says_so(shop: Shop) -> None:
     assert shop.log() == [refused]
 
 
-def test_what_a_removed_source_sent_stays_and_cannot_be_replayed(shop: Shop) -> None:
+def test_what_a_removed_source_sent_stays_and_cannot_be_replayed(shop: CallbackLog) -> None:
     shop.send(b'{"id":"1"}')
     (callback,) = shop.log()
-    shop.site.http.delete(f"{shop.path}/source/{shop.source['id']}")
+    shop.served.http.delete(f"{shop.path}/source/{shop.source['id']}")
     assert shop.show(callback["id"])["request"]["method"] == "POST"
     assert shop.replay(callback["id"])["why"] == "Its source was removed."
 
 
-def test_many_are_replayed_by_a_filter_in_the_background(shop: Shop) -> None:
+def test_many_are_replayed_by_a_filter_in_the_background(shop: CallbackLog) -> None:
     for number in range(5):
         shop.send(b'{"id":"%d"}' % number, LATER)
     shop.send(b'{"id":"fine"}')
     rotate(shop, LATER)
     path = f"{shop.path}/callback/replay"
-    dry = shop.site.http.post(path, json={"verdict": "refused", "dryRun": True})
+    dry = shop.served.http.post(path, json={"verdict": "refused", "dryRun": True})
     assert dry.status_code == 200
     assert [p["possible"] for p in dry.json()["previews"]] == [True] * 5
     assert len(shop.log()) == 6
-    begun = shop.site.http.post(path, json={"verdict": "refused"})
+    begun = shop.served.http.post(path, json={"verdict": "refused"})
     assert begun.status_code == 202
-    task = shop.site.wait_for_task(begun.json()["taskId"])
+    task = shop.served.wait_for_task(begun.json()["taskId"])
     assert (task["status"], task["data"]["count"]) == ("finished", 5)
-    shop.site.do(shop.site.gateway.processor.wait_idle())
+    shop.served.do(shop.served.gateway.processor.wait_idle())
     keys = sorted(c["dedupeKey"] for c in shop.log(outcome="noted"))
     assert keys == ["0", "1", "2", "3", "4", "fine"]
 
 
 def test_what_was_stored_and_not_processed_is_picked_up_at_a_later_start(tmp_path: Any) -> None:
-    with Site(tmp_path) as first:
+    with ServedGateway(tmp_path) as first:
         pretend.use(first)
         first.gateway.receiver.processor = NoCallbackHandler()
         app_id = first.http.post("/app", json={"name": "shop"}).json()["id"]
-        shop = Shop(first, app_id)
+        shop = CallbackLog(first, app_id)
         for number in range(3):
             assert shop.send(b'{"id":"%d"}' % number) == 200
         assert [c["outcome"] for c in shop.log()] == [None] * 3
-    with Site(tmp_path) as second:
+    with ServedGateway(tmp_path) as second:
         second.do(second.gateway.startup_recovery.done())
         log = second.http.get(f"/app/{app_id}/callback")
         assert [c["outcome"] for c in log.json()["data"]] == [None] * 3  # no adapter yet

@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.money.teller import APPROVED, news
-from tests.web.site import Site
-from tests.web.till import Till, problem
+from tests.money.payment_harness import APPROVED, news
+from tests.web.served_gateway import ServedGateway
+from tests.web.shop_client import ShopClient, problem
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -15,15 +15,15 @@ CASHIER = "/v1/api/mozarto/cashier"
 
 
 @pytest.fixture
-def till(site: Site) -> Till:
-    return Till(site)
+def shop(served: ServedGateway) -> ShopClient:
+    return ShopClient(served)
 
 
-def cashier(site: Site, body: str, key: str, **headers: str) -> httpx.Response:
+def cashier(served: ServedGateway, body: str, key: str, **headers: str) -> httpx.Response:
     given = {"authorization": f"Bearer {key}"} | {
         name.replace("_", "-"): value for name, value in headers.items()
     }
-    return httpx.post(site.url + CASHIER, content=body, headers=given, verify=False)
+    return httpx.post(served.url + CASHIER, content=body, headers=given, verify=False)
 
 
 PAYIN = (
@@ -32,44 +32,46 @@ PAYIN = (
 )
 
 
-def test_the_cashier_creates_a_pending_transaction(site: Site, till: Till) -> None:
-    key = site.make_key("write", app_id=till.app_id)
-    answer = cashier(site, PAYIN, key, x_user_token="Bearer someone")
+def test_the_cashier_creates_a_pending_transaction(served: ServedGateway, shop: ShopClient) -> None:
+    key = served.make_key("write", app_id=shop.app_id)
+    answer = cashier(served, PAYIN, key, x_user_token="Bearer someone")
     assert answer.status_code == 200
     shown = answer.json()
     assert (shown["status"], shown["isSuccess"]) == ("success", True)
     assert shown["data"]["status"] == "PENDING"
     assert shown["data"]["transactionId"] == shown["data"]["transaction_id"]
-    found = till.shown(shown["data"]["transactionId"])
+    found = shop.shown(shown["data"]["transactionId"])
     assert (found["status"], found["amount"], found["direction"]) == ("Pending", "100.10", "pay_in")
     assert (found["userId"], found["merchantReference"]) == ("7", "M")
-    assert (found["sourceId"], found["provider"]) == (till.source["id"], "psp")
+    assert (found["sourceId"], found["provider"]) == (shop.source["id"], "psp")
     assert "4111" not in str(found)
-    till.tell(news(found["id"], APPROVED))
-    assert till.moved(found["id"]) == [("credit", "100.10")]
+    shop.tell(news(found["id"], APPROVED))
+    assert shop.moved(found["id"]) == [("credit", "100.10")]
 
 
-def test_the_cashier_reads_a_number_digit_by_digit(site: Site, till: Till) -> None:
-    key = site.make_key("write", app_id=till.app_id)
+def test_the_cashier_reads_a_number_digit_by_digit(served: ServedGateway, shop: ShopClient) -> None:
+    key = served.make_key("write", app_id=shop.app_id)
     body = PAYIN.replace("100.10", "90071992547409.93")
-    assert cashier(site, body, key).json()["data"]["amount"] == "90071992547409.93"
+    assert cashier(served, body, key).json()["data"]["amount"] == "90071992547409.93"
     for hostile in ("-1", "0", "0.001", "1e400", '"1,00"', "true", "null", "[1]", "9" * 40):
-        refused = cashier(site, PAYIN.replace("100.10", hostile), key)
+        refused = cashier(served, PAYIN.replace("100.10", hostile), key)
         assert problem(refused)[0] == "body.baseamount"
 
 
-def test_the_cashier_wants_to_know_the_application(site: Site, till: Till) -> None:
-    assert problem(cashier(site, PAYIN, site.key))[0] == "header.X-Application"
-    assert cashier(site, PAYIN, site.key, x_application=till.app_id).status_code == 200
-    assert cashier(site, PAYIN, site.key, x_application="nobody").status_code == 404
-    bound = site.make_key("write", app_id=Till(site).app_id)
-    assert cashier(site, PAYIN, bound, x_application=till.app_id).status_code == 404
+def test_the_cashier_wants_to_know_the_application(served: ServedGateway, shop: ShopClient) -> None:
+    assert problem(cashier(served, PAYIN, served.key))[0] == "header.X-Application"
+    assert cashier(served, PAYIN, served.key, x_application=shop.app_id).status_code == 200
+    assert cashier(served, PAYIN, served.key, x_application="nobody").status_code == 404
+    bound = served.make_key("write", app_id=ShopClient(served).app_id)
+    assert cashier(served, PAYIN, bound, x_application=shop.app_id).status_code == 404
 
 
-def test_the_cashier_repeats_itself_for_an_idempotency_key_only(site: Site, till: Till) -> None:
-    key = site.make_key("write", app_id=till.app_id)
+def test_the_cashier_repeats_itself_for_an_idempotency_key_only(
+    served: ServedGateway, shop: ShopClient
+) -> None:
+    key = served.make_key("write", app_id=shop.app_id)
     ids = [
-        cashier(site, PAYIN, key, **headers).json()["data"]["transactionId"]
+        cashier(served, PAYIN, key, **headers).json()["data"]["transactionId"]
         for headers in ({}, {}, {"idempotency_key": "k"}, {"idempotency_key": "k"})
     ]
     assert ids[2] == ids[3]
@@ -77,5 +79,5 @@ def test_the_cashier_repeats_itself_for_an_idempotency_key_only(site: Site, till
 
 
 @pytest.mark.parametrize("body", ["", "[]", "1", '{"type":"PAYIN"}', PAYIN.replace("PAYIN", "X")])
-def test_the_cashier_says_what_is_wrong(site: Site, till: Till, body: str) -> None:
-    assert cashier(site, body, site.key, x_application=till.app_id).status_code == 422
+def test_the_cashier_says_what_is_wrong(served: ServedGateway, shop: ShopClient, body: str) -> None:
+    assert cashier(served, body, served.key, x_application=shop.app_id).status_code == 422

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.web.site import Site
+from tests.web.served_gateway import ServedGateway
 from tillbell.providers.custom.provider import explain
 from tillbell.providers.kit.base import Incoming, SourceSetup, Verdict
 from tillbell.receive.receive import UNAUTHENTICATED_MAX
@@ -29,14 +29,16 @@ CONFIG = {
 UNKNOWN = {"checks": [{"check": "url_token"}, {"check": "pull"}], "event": {"ours": ["*"]}}
 
 
-def create(site: Site, app_id: str, config: dict[str, Any], *secrets: str) -> httpx.Response:
+def create(
+    served: ServedGateway, app_id: str, config: dict[str, Any], *secrets: str
+) -> httpx.Response:
     body = {"name": "tiny", "provider": "custom", "secrets": list(secrets), "config": config}
-    return site.http.post(f"/app/{app_id}/source", json=body)
+    return served.http.post(f"/app/{app_id}/source", json=body)
 
 
-def tried(site: Site, app_id: str, source: dict[str, Any]) -> dict[str, Any]:
+def tried(served: ServedGateway, app_id: str, source: dict[str, Any]) -> dict[str, Any]:
     fields = {"order": "ORD-1001", "state": "paid"}
-    answer = site.http.post(
+    answer = served.http.post(
         f"/app/{app_id}/source/{source['id']}/test", json={"fields": fields, "dryRun": False}
     )
     assert answer.status_code == 200, answer.text
@@ -45,25 +47,25 @@ def tried(site: Site, app_id: str, source: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_declared_sender_proves_itself_and_is_answered_as_declared(
-    site: Site, app_id: str
+    served: ServedGateway, app_id: str
 ) -> None:
-    made = create(site, app_id, CONFIG, "a shared secret")
+    made = create(served, app_id, CONFIG, "a shared secret")
     assert made.status_code == 201, made.text
     source = made.json()
     assert (source["trust"], source["allows"]) == ("signed", "Money moves by itself.")
     assert source["answers"].startswith("200 with '[OK]'; 403")
-    found = tried(site, app_id, source)
+    found = tried(served, app_id, source)
     assert found["reading"]["trust"] == "signed", found
     assert (found["answerStatus"], found["answerBody"]) == (200, "[OK]")
-    refused = httpx.post(site.url + source["path"], content=b"{}", headers={"x-sig": "00"})
+    refused = httpx.post(served.url + source["path"], content=b"{}", headers={"x-sig": "00"})
     assert (refused.status_code, refused.text) == (403, "")
 
 
-def test_its_credentials_are_sealed_and_masked(site: Site, app_id: str) -> None:
-    source = create(site, app_id, CONFIG, "a shared secret").json()
+def test_its_credentials_are_sealed_and_masked(served: ServedGateway, app_id: str) -> None:
+    source = create(served, app_id, CONFIG, "a shared secret").json()
     assert source["secretSettings"] == ["credentials"]
-    found = tried(site, app_id, source)
-    shown = site.http.get(f"/app/{app_id}/callback/{found['callbackId']}").text
+    found = tried(served, app_id, source)
+    shown = served.http.get(f"/app/{app_id}/callback/{found['callbackId']}").text
     assert "ORD-1001" in shown
     for text in (json.dumps(source), shown, json.dumps(found)):
         assert "open sesame 42" not in text
@@ -81,9 +83,9 @@ def test_its_credentials_are_sealed_and_masked(site: Site, app_id: str) -> None:
     ],
 )
 def test_a_wrong_declaration_is_refused_at_its_member(
-    site: Site, app_id: str, config: dict[str, Any], where: list[Any], says: str
+    served: ServedGateway, app_id: str, config: dict[str, Any], where: list[Any], says: str
 ) -> None:
-    answer = create(site, app_id, config)
+    answer = create(served, app_id, config)
     assert answer.status_code == 422, answer.text
     (problem,) = answer.json()["detail"]
     assert problem["loc"] == ["body", "config", *where]
@@ -92,31 +94,31 @@ def test_a_wrong_declaration_is_refused_at_its_member(
 
 @pytest.mark.parametrize("config", [UNKNOWN, {"preset": "gigadat"}])
 def test_a_sender_of_unknown_format_moves_no_money(
-    site: Site, app_id: str, config: dict[str, Any]
+    served: ServedGateway, app_id: str, config: dict[str, Any]
 ) -> None:
-    source = create(site, app_id, config).json()
+    source = create(served, app_id, config).json()
     assert "Money moves after" in source["allows"]
     content = b"ref=ORD-1001&result=STATUS_SUCCESS"
     kind = {"content-type": "application/x-www-form-urlencoded"}
-    assert httpx.post(site.url + source["path"], content=content, headers=kind).status_code == 200
-    assert httpx.get(site.url + source["path"], params={"ref": "ORD-1001"}).status_code == 200
+    assert httpx.post(served.url + source["path"], content=content, headers=kind).status_code == 200
+    assert httpx.get(served.url + source["path"], params={"ref": "ORD-1001"}).status_code == 200
 
 
 def test_a_certificate_is_believed_only_from_a_trusted_proxy(
-    site: Site, app_id: str, tmp_path: Path
+    served: ServedGateway, app_id: str, tmp_path: Path
 ) -> None:
     check = {"check": "mtls", "header": "X-Client", "fingerprints": ["ab" * 32]}
     headers = {"x-client": "ab" * 32}
-    direct = create(site, app_id, {"checks": [check]}).json()
-    assert httpx.post(site.url + direct["path"], headers=headers).status_code == 401
-    with Site(tmp_path, trusted_proxies="127.0.0.0/8") as proxied:
+    direct = create(served, app_id, {"checks": [check]}).json()
+    assert httpx.post(served.url + direct["path"], headers=headers).status_code == 401
+    with ServedGateway(tmp_path, trusted_proxies="127.0.0.0/8") as proxied:
         app = proxied.http.post("/app", json={"name": "shop"}).json()
         source = create(proxied, app["id"], {"checks": [check]}).json()
         assert httpx.post(proxied.url + source["path"], headers=headers).status_code == 200
 
 
 def test_advice_is_worked_out_for_a_few_refused_requests_and_never_on_the_loop(
-    site: Site, app_id: str
+    served: ServedGateway, app_id: str
 ) -> None:
     threads: list[threading.Thread] = []
 
@@ -124,26 +126,28 @@ def test_advice_is_worked_out_for_a_few_refused_requests_and_never_on_the_loop(
         threads.append(threading.current_thread())
         return explain(incoming, setup)
 
-    sources = site.gateway.source_cache
+    sources = served.gateway.source_cache
     providers = sources.providers
     sources.providers = {**providers, "custom": providers["custom"]._replace(explain=spied)}
-    source = create(site, app_id, CONFIG, "a shared secret").json()
+    source = create(served, app_id, CONFIG, "a shared secret").json()
     sources.providers = providers
     for _ in range(UNAUTHENTICATED_MAX + 5):
-        httpx.post(site.url + source["path"], content=b"{}", headers={"x-sig": "ab" * 32})
+        httpx.post(served.url + source["path"], content=b"{}", headers={"x-sig": "ab" * 32})
 
     assert 0 < len(threads) <= UNAUTHENTICATED_MAX
     assert all(thread.name.startswith("asyncio") for thread in threads)
 
 
 def test_the_log_names_the_change_with_which_a_signature_would_match(
-    site: Site, app_id: str
+    served: ServedGateway, app_id: str
 ) -> None:
-    source = create(site, app_id, CONFIG, "a shared secret").json()
+    source = create(served, app_id, CONFIG, "a shared secret").json()
     signature = base64.b64encode(hmac.digest(b"a shared secret", b"{}", "sha256")).decode()
-    httpx.post(site.url + source["path"], content=b"{}", headers={"x-sig": signature})
+    httpx.post(served.url + source["path"], content=b"{}", headers={"x-sig": signature})
 
-    (refused,) = site.http.get(f"/app/{app_id}/callback").json()["data"]
+    (refused,) = served.http.get(f"/app/{app_id}/callback").json()["data"]
     assert 'the output "base64"' in refused["verdictWhy"]
-    again = site.http.post(f"/app/{app_id}/callback/{refused['id']}/replay", json={"dryRun": True})
+    again = served.http.post(
+        f"/app/{app_id}/callback/{refused['id']}/replay", json={"dryRun": True}
+    )
     assert 'the output "base64"' in again.json()["why"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.site import Site
+from tests.web.served_gateway import ServedGateway
 
 PERSON = "Anastasija-Petrović-4711"
 CARD = "4111111111111111"
@@ -17,18 +17,18 @@ pytestmark = pytest.mark.sqlite
 
 
 def test_nothing_of_an_expunged_payload_is_left_in_the_files(tmp_path: Path) -> None:
-    with Site(tmp_path) as site:
-        app_id = site.http.post("/app", json={"name": "shop"}).json()["id"]
-        site.http.post(f"/app/{app_id}/endpoint", json={"url": site.receiver.url("/echo")})
+    with ServedGateway(tmp_path) as served:
+        app_id = served.http.post("/app", json={"name": "shop"}).json()["id"]
+        served.http.post(f"/app/{app_id}/endpoint", json={"url": served.receiver.url("/echo")})
         payload = {"name": PERSON, "note": f"paid with {CARD}"}
         body = {"eventType": "order.paid", "payload": payload}
-        made = site.http.post(f"/app/{app_id}/msg", json=body).json()
-        site.wait_for_attempts(made["id"])
+        made = served.http.post(f"/app/{app_id}/msg", json=body).json()
+        served.wait_for_attempts(made["id"])
         assert _found(tmp_path), "it was there"
 
-        task = site.http.post(f"/app/{app_id}/msg/expunge-all-contents").json()
-        site.wait_for_task(task["id"])
-        assert site.http.get(f"/app/{app_id}/msg/{made['id']}").json()["id"] == made["id"]
+        task = served.http.post(f"/app/{app_id}/msg/expunge-all-contents").json()
+        served.wait_for_task(task["id"])
+        assert served.http.get(f"/app/{app_id}/msg/{made['id']}").json()["id"] == made["id"]
     with closing(sqlite3.connect(tmp_path / "tillbell.db", isolation_level=None)) as connection:
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

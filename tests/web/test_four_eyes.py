@@ -7,25 +7,25 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.money.teller import news
-from tests.web.site import Site
-from tests.web.till import PAY_OUT, Till
+from tests.money.payment_harness import news
+from tests.web.served_gateway import ServedGateway
+from tests.web.shop_client import PAY_OUT, ShopClient
 from tillbell.model.transactions import TransactionStatus
 
 
 @pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(tmp_path_factory.mktemp("strict"), four_eyes=True) as made:
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedGateway]:
+    with ServedGateway(tmp_path_factory.mktemp("strict"), four_eyes=True) as made:
         yield made
 
 
 @pytest.fixture
-def careful(strict: Site) -> Till:
-    return Till(strict)
+def careful(strict: ServedGateway) -> ShopClient:
+    return ShopClient(strict)
 
 
 @pytest.fixture
-def second(strict: Site) -> Iterator[httpx.Client]:
+def second(strict: ServedGateway) -> Iterator[httpx.Client]:
     """The client of another key."""
     with strict.client(strict.make_key("write")) as client:
         yield client
@@ -33,7 +33,7 @@ def second(strict: Site) -> Iterator[httpx.Client]:
 
 @pytest.mark.parametrize(("action", "status"), [("approve", "Processing"), ("reject", "Rejected")])
 def test_a_second_key_must_do_the_same(
-    careful: Till, second: httpx.Client, action: str, status: str
+    careful: ShopClient, second: httpx.Client, action: str, status: str
 ) -> None:
     made = careful.begin(**PAY_OUT, uid="u", reserve=True)
     for _ in range(2):  # the same key again is no second word
@@ -51,7 +51,7 @@ def test_a_second_key_must_do_the_same(
     ]
 
 
-def test_another_act_in_between_ends_a_proposal(careful: Till, second: httpx.Client) -> None:
+def test_another_act_in_between_ends_a_proposal(careful: ShopClient, second: httpx.Client) -> None:
     careful.begin(**PAY_OUT, uid="u")
     careful.act("u", "approve")
     assert careful.act("u", "reject", http=second).status_code == 202
@@ -59,7 +59,7 @@ def test_another_act_in_between_ends_a_proposal(careful: Till, second: httpx.Cli
     assert careful.shown("u")["status"] == "Pending"
 
 
-def test_a_proposal_that_was_used_is_used_up(careful: Till, second: httpx.Client) -> None:
+def test_a_proposal_that_was_used_is_used_up(careful: ShopClient, second: httpx.Client) -> None:
     careful.begin(**PAY_OUT, uid="u")
     careful.tell(news("u", TransactionStatus.ON_HOLD, sequence=1))
     careful.act("u", "approve")
@@ -69,20 +69,20 @@ def test_a_proposal_that_was_used_is_used_up(careful: Till, second: httpx.Client
     assert careful.act("u", "approve", http=second).status_code == 202
 
 
-def test_a_resend_leaves_a_proposal_standing(careful: Till, second: httpx.Client) -> None:
+def test_a_resend_leaves_a_proposal_standing(careful: ShopClient, second: httpx.Client) -> None:
     careful.begin(**PAY_OUT, uid="u")
     careful.act("u", "approve")
     assert careful.act("u", "resend").status_code == 200
     assert careful.act("u", "approve", http=second).status_code == 200
 
 
-def test_holding_and_cancelling_take_one_key(careful: Till) -> None:
+def test_holding_and_cancelling_take_one_key(careful: ShopClient) -> None:
     careful.begin(**PAY_OUT, uid="u")
     for action in ("hold", "release", "cancel"):
         assert careful.act("u", action).status_code == 200
 
 
-def test_accepting_a_conflict_takes_two_keys(careful: Till, second: httpx.Client) -> None:
+def test_accepting_a_conflict_takes_two_keys(careful: ShopClient, second: httpx.Client) -> None:
     conflict = careful.contradicted()
     path = f"conflict/{conflict['id']}/accept"
     assert careful.post(path, {"reason": "seen"}).status_code == 202

@@ -6,33 +6,33 @@ from typing import Any
 
 import pytest
 
-from tests.web.site import Site
+from tests.web.served_gateway import ServedGateway
 from tillbell.testing.exchange import ReceiverExchange
 
 pytestmark = pytest.mark.sqlite_first
 
 
-def _allowing(site: Site, path: str, *headers: str, status: int = 200) -> str:
+def _allowing(served: ServedGateway, path: str, *headers: str, status: int = 200) -> str:
     async def answer(exchange: ReceiverExchange) -> None:
         await exchange.answer(status, b"", *headers)
 
-    site.receiver.on(path, answer)
-    return site.receiver.url(path)
+    served.receiver.on(path, answer)
+    return served.receiver.url(path)
 
 
-def _create(site: Site, app_id: str, url: str, **fields: Any) -> Any:
+def _create(served: ServedGateway, app_id: str, url: str, **fields: Any) -> Any:
     body = {"url": url, "profile": "cloudevents", "handshake": True, **fields}
-    return site.http.post(f"/app/{app_id}/endpoint", json=body)
+    return served.http.post(f"/app/{app_id}/endpoint", json=body)
 
 
 @pytest.mark.parametrize("allowed", ["*", "127.0.0.1"])
-def test_a_receiver_that_agrees_is_saved(site: Site, app_id: str, allowed: str) -> None:
+def test_a_receiver_that_agrees_is_saved(served: ServedGateway, app_id: str, allowed: str) -> None:
     path = f"/agrees/{'all' if allowed == '*' else 'us'}"
-    url = _allowing(site, path, f"WebHook-Allowed-Origin: {allowed}")
-    made = _create(site, app_id, url)
+    url = _allowing(served, path, f"WebHook-Allowed-Origin: {allowed}")
+    made = _create(served, app_id, url)
 
     assert (made.status_code, made.json()["handshake"]) == (201, True)
-    (asked,) = site.receiver.to(path)
+    (asked,) = served.receiver.to(path)
     assert (asked.method, asked.header("webhook-request-origin")) == ("OPTIONS", "127.0.0.1")
 
 
@@ -45,29 +45,29 @@ def test_a_receiver_that_agrees_is_saved(site: Site, app_id: str, allowed: str) 
     ],
 )
 def test_a_receiver_that_does_not_agree_is_not_saved(
-    site: Site, app_id: str, status: int, headers: list[str]
+    served: ServedGateway, app_id: str, status: int, headers: list[str]
 ) -> None:
-    url = _allowing(site, "/disagrees", *headers, status=status)
-    refused = _create(site, app_id, url)
+    url = _allowing(served, "/disagrees", *headers, status=status)
+    refused = _create(served, app_id, url)
 
     assert refused.status_code == 422
     assert refused.json()["detail"][0]["loc"] == ["body", "handshake"]
-    urls = [one["url"] for one in site.http.get(f"/app/{app_id}/endpoint").json()["data"]]
+    urls = [one["url"] for one in served.http.get(f"/app/{app_id}/endpoint").json()["data"]]
     assert url not in urls
 
 
-def test_another_address_is_asked_again(site: Site, app_id: str) -> None:
-    made = _create(site, app_id, _allowing(site, "/first", "WebHook-Allowed-Origin: *"))
+def test_another_address_is_asked_again(served: ServedGateway, app_id: str) -> None:
+    made = _create(served, app_id, _allowing(served, "/first", "WebHook-Allowed-Origin: *"))
     where = f"/app/{app_id}/endpoint/{made.json()['id']}"
 
-    assert site.http.patch(where, json={"description": "same place"}).status_code == 200
-    assert len(site.receiver.to("/first")) == 1
-    moved = site.http.patch(where, json={"url": _allowing(site, "/second")})
+    assert served.http.patch(where, json={"description": "same place"}).status_code == 200
+    assert len(served.receiver.to("/first")) == 1
+    moved = served.http.patch(where, json={"url": _allowing(served, "/second")})
     assert moved.status_code == 422
 
 
-def test_only_cloudevents_has_a_handshake(site: Site, app_id: str) -> None:
-    refused = _create(site, app_id, site.receiver.url("/ok"), profile="standard")
+def test_only_cloudevents_has_a_handshake(served: ServedGateway, app_id: str) -> None:
+    refused = _create(served, app_id, served.receiver.url("/ok"), profile="standard")
 
     assert refused.status_code == 422
     assert refused.json()["detail"][0]["loc"] == ["body", "handshake"]

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.web import pretend
-from tests.web.door import SECRET, Door
-from tests.web.site import Site
+from tests.web.callback_sender import SECRET, CallbackSender
+from tests.web.served_gateway import ServedGateway
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -22,22 +22,22 @@ BODY = b'{"id":"framed"}'
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(tmp_path_factory.mktemp("site")) as made:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedGateway]:
+    with ServedGateway(tmp_path_factory.mktemp("site")) as made:
         pretend.use(made)
         yield made
 
 
 @pytest.fixture
-def door(site: Site, app_id: str) -> Door:
-    return Door(site, app_id)
+def sender(served: ServedGateway, app_id: str) -> CallbackSender:
+    return CallbackSender(served, app_id)
 
 
-def said(site: Site, written: bytes) -> list[int]:
+def said(served: ServedGateway, written: bytes) -> list[int]:
     """Write bytes on a connection; return the status of every answer until the server closes."""
 
     async def exchange() -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", site.server.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.server.port)
         writer.write(written)
         try:
             return await reader.read()
@@ -49,9 +49,9 @@ def said(site: Site, written: bytes) -> list[int]:
     return [int(status) for status in _STATUS.findall(asyncio.run(exchange()))]
 
 
-def framed(door: Door, *lines: bytes, target: bytes = b"") -> bytes:
+def framed(sender: CallbackSender, *lines: bytes, target: bytes = b"") -> bytes:
     """Return a signed request with these header lines instead of Content-Length."""
-    first = b"POST %b HTTP/1.1" % (target or door.source["path"].encode())
+    first = b"POST %b HTTP/1.1" % (target or sender.source["path"].encode())
     signature = pretend.signature(SECRET, BODY).encode()
     signed = pretend.SIGNATURE.encode() + b": " + signature
     return b"\r\n".join([first, signed, *lines, b"", b""])
@@ -62,11 +62,11 @@ LENGTH = b"Content-Length: %d" % len(BODY)
 CHUNKED = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
 
 
-def test_a_request_as_it_should_be_is_taken(door: Door, site: Site) -> None:
-    whole = framed(door, b"Host: x", LENGTH) + BODY
-    in_parts = framed(door, b"Host: x", LAST, b"Transfer-Encoding: chunked") + CHUNKED
-    assert said(site, whole + in_parts) == [200, 200]
-    assert [one["outcome"] for one in door.log()] == ["duplicate", "noted"]
+def test_a_request_as_it_should_be_is_taken(sender: CallbackSender, served: ServedGateway) -> None:
+    whole = framed(sender, b"Host: x", LENGTH) + BODY
+    in_parts = framed(sender, b"Host: x", LAST, b"Transfer-Encoding: chunked") + CHUNKED
+    assert said(served, whole + in_parts) == [200, 200]
+    assert [one["outcome"] for one in sender.log()] == ["duplicate", "noted"]
 
 
 @pytest.mark.parametrize(
@@ -88,21 +88,21 @@ def test_a_request_as_it_should_be_is_taken(door: Door, site: Site) -> None:
     ],
 )
 def test_a_length_that_can_be_read_in_two_ways_is_refused(
-    door: Door, site: Site, lines: tuple[bytes, ...]
+    sender: CallbackSender, served: ServedGateway, lines: tuple[bytes, ...]
 ) -> None:
     body = CHUNKED if lines[0].startswith(b"Transfer") else BODY
-    hidden = framed(door, b"Host: x", LAST, LENGTH) + BODY
-    statuses = said(site, framed(door, b"Host: x", *lines) + body + hidden)
+    hidden = framed(sender, b"Host: x", LAST, LENGTH) + BODY
+    statuses = said(served, framed(sender, b"Host: x", *lines) + body + hidden)
     assert statuses == [400]
-    assert door.log() == []
-    assert door.send(b'{"id":"good"}').status_code == 200
+    assert sender.log() == []
+    assert sender.send(b'{"id":"good"}').status_code == 200
 
 
-def test_a_line_end_without_a_return_is_none(door: Door, site: Site) -> None:
-    whole = framed(door, b"Host: x", LAST, LENGTH) + BODY
-    assert said(site, whole.replace(b"\r\n", b"\n")) == [400]
-    assert said(site, whole.replace(b"Host: x\r\n", b"Host: x\n")) == [400]
-    assert door.log() == []
+def test_a_line_end_without_a_return_is_none(sender: CallbackSender, served: ServedGateway) -> None:
+    whole = framed(sender, b"Host: x", LAST, LENGTH) + BODY
+    assert said(served, whole.replace(b"\r\n", b"\n")) == [400]
+    assert said(served, whole.replace(b"Host: x\r\n", b"Host: x\n")) == [400]
+    assert sender.log() == []
 
 
 @pytest.mark.parametrize(
@@ -114,17 +114,19 @@ def test_a_line_end_without_a_return_is_none(door: Door, site: Site) -> None:
     ],
 )
 def test_a_head_that_does_not_end_is_cut_off(
-    door: Door, site: Site, filler: tuple[bytes, ...], target: bytes
+    sender: CallbackSender, served: ServedGateway, filler: tuple[bytes, ...], target: bytes
 ) -> None:
-    request = framed(door, b"Host: x", *filler, LAST, LENGTH, target=target) + BODY
-    assert said(site, request) == [431]
-    assert door.log() == []
+    request = framed(sender, b"Host: x", *filler, LAST, LENGTH, target=target) + BODY
+    assert said(served, request) == [431]
+    assert sender.log() == []
 
 
-def test_a_thousand_headers_are_read_and_break_nothing(door: Door, site: Site) -> None:
-    request = framed(door, b"Host: x", *[b"a: b"] * 1_000, LAST, LENGTH) + BODY
-    assert said(site, request) == [200]
-    assert door.send(b'{"id":"good"}').status_code == 200
+def test_a_thousand_headers_are_read_and_break_nothing(
+    sender: CallbackSender, served: ServedGateway
+) -> None:
+    request = framed(sender, b"Host: x", *[b"a: b"] * 1_000, LAST, LENGTH) + BODY
+    assert said(served, request) == [200]
+    assert sender.send(b'{"id":"good"}').status_code == 200
 
 
 # ── the target ───────────────────────────────────────────────────────────────────────────────────
@@ -132,20 +134,24 @@ def test_a_thousand_headers_are_read_and_break_nothing(door: Door, site: Site) -
 
 @pytest.mark.parametrize("host", [b"tillbell.example", b"127.0.0.1:1", b"", b"a, b", b"x@y/z?"])
 def test_the_host_that_a_stranger_names_decides_nothing(
-    door: Door, site: Site, host: bytes
+    sender: CallbackSender, served: ServedGateway, host: bytes
 ) -> None:
-    request = framed(door, b"Host: " + host, LAST, LENGTH) + BODY
-    assert said(site, request) == [200]
-    (callback,) = door.log()
-    assert door.kept(callback).origin == door.source["url"].removesuffix(door.source["path"])
+    request = framed(sender, b"Host: " + host, LAST, LENGTH) + BODY
+    assert said(served, request) == [200]
+    (callback,) = sender.log()
+    assert sender.kept(callback).origin == sender.source["url"].removesuffix(sender.source["path"])
 
 
 @pytest.mark.parametrize("form", [b"http://other.example%b", b"https://user@other.example%b"])
-def test_an_absolute_target_leads_to_our_own_source(door: Door, site: Site, form: bytes) -> None:
-    path = door.source["path"].encode()
-    assert said(site, framed(door, b"Host: x", LAST, LENGTH, target=form % path) + BODY) == [200]
-    (callback,) = door.log()
-    assert "other.example" not in door.kept(callback).url
+def test_an_absolute_target_leads_to_our_own_source(
+    sender: CallbackSender, served: ServedGateway, form: bytes
+) -> None:
+    path = sender.source["path"].encode()
+    assert said(served, framed(sender, b"Host: x", LAST, LENGTH, target=form % path) + BODY) == [
+        200
+    ]
+    (callback,) = sender.log()
+    assert "other.example" not in sender.kept(callback).url
 
 
 @pytest.mark.parametrize(
@@ -153,8 +159,8 @@ def test_an_absolute_target_leads_to_our_own_source(door: Door, site: Site, form
     [(b"*", 404), (b"other.example:443", 400), (b"//other.example/api/v1/app", 404)],
 )
 def test_a_target_of_another_form_is_no_source(
-    door: Door, site: Site, target: bytes, status: int
+    sender: CallbackSender, served: ServedGateway, target: bytes, status: int
 ) -> None:
-    request = framed(door, b"Host: x", LAST, LENGTH, target=target) + BODY
-    assert said(site, request) == [status]
-    assert door.log() == []
+    request = framed(sender, b"Host: x", LAST, LENGTH, target=target) + BODY
+    assert said(served, request) == [status]
+    assert sender.log() == []

@@ -7,23 +7,23 @@ from collections.abc import Iterator
 import pytest
 
 from tests.web import pretend
-from tests.web.door import SECRET, Door
-from tests.web.site import Site
+from tests.web.callback_sender import SECRET, CallbackSender
+from tests.web.served_gateway import ServedGateway
 from tillbell.model.sources import Source
 
 pytestmark = pytest.mark.sqlite_first
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(tmp_path_factory.mktemp("site")) as made:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedGateway]:
+    with ServedGateway(tmp_path_factory.mktemp("site")) as made:
         pretend.use(made)
         yield made
 
 
 @pytest.fixture
-def door(site: Site, app_id: str) -> Door:
-    return Door(site, app_id)
+def sender(served: ServedGateway, app_id: str) -> CallbackSender:
+    return CallbackSender(served, app_id)
 
 
 HOSTILE = {
@@ -51,17 +51,17 @@ HOSTILE = {
 @pytest.mark.parametrize("provider", ["pretend", "hint"])
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_body_is_answered_and_shown(
-    site: Site, app_id: str, provider: str, name: str
+    served: ServedGateway, app_id: str, provider: str, name: str
 ) -> None:
-    door = Door(site, app_id, provider)
+    sender = CallbackSender(served, app_id, provider)
     body = HOSTILE[name]
     for signature in (pretend.signature(SECRET, body), "\u00e9", "00" * 40_0, "a" * 64):
-        answer = door.send(body, x_pretend_signature=signature)
+        answer = sender.send(body, x_pretend_signature=signature)
         assert answer.status_code in (200, 400, 401)
-    for callback in door.log():
-        shown = site.http.get(f"/app/{app_id}/callback/{callback['id']}")
+    for callback in sender.log():
+        shown = served.http.get(f"/app/{app_id}/callback/{callback['id']}")
         assert shown.status_code == 200, shown.text
-    assert door.send(b'{"id":"good"}').status_code == 200
+    assert sender.send(b'{"id":"good"}').status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -74,23 +74,25 @@ def test_a_hostile_body_is_answered_and_shown(
         {"x_forwarded_for": "not an address, ::::, 1.2.3.4.5"},
     ],
 )
-def test_hostile_headers_are_no_failure_of_ours(door: Door, headers: dict[str, str]) -> None:
-    answer = door.send(b"{}", **headers)
+def test_hostile_headers_are_no_failure_of_ours(
+    sender: CallbackSender, headers: dict[str, str]
+) -> None:
+    answer = sender.send(b"{}", **headers)
     assert answer.status_code in (200, 401)
 
 
 def test_a_source_whose_adapter_is_gone_takes_nothing_until_it_is_back(
-    site: Site, door: Door
+    served: ServedGateway, sender: CallbackSender
 ) -> None:
-    sources = site.gateway.source_cache
-    live = sources.compiled(door.source["id"])
+    sources = served.gateway.source_cache
+    live = sources.compiled(sender.source["id"])
     assert live is not None
     known = sources.providers
     sources.providers = {name: one for name, one in known.items() if name != "pretend"}
-    site.do(site.gateway.config_cache.refresh(Source, live.source.scope, live.source.id))
+    served.do(served.gateway.config_cache.refresh(Source, live.source.scope, live.source.id))
     for signature in (pretend.signature(SECRET, b"{}"), "", "00"):
-        assert door.send(b"{}", x_pretend_signature=signature).status_code == 404
+        assert sender.send(b"{}", x_pretend_signature=signature).status_code == 404
     sources.providers = known
-    site.do(site.gateway.config_cache.refresh(Source, live.source.scope, live.source.id))
-    assert door.log() == []
-    assert door.send(b"{}").status_code == 200
+    served.do(served.gateway.config_cache.refresh(Source, live.source.scope, live.source.id))
+    assert sender.log() == []
+    assert sender.send(b"{}").status_code == 200

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.site import Site
+from tests.web.served_gateway import ServedGateway
 from tillbell.errors import TooMany
 from tillbell.testing import ManualClock
 from tillbell.web.edge.limits import RateLimit
@@ -41,10 +41,10 @@ def test_keys_at_rest_are_forgotten(clock: ManualClock) -> None:
 
 
 def test_a_limited_key_is_told_on_every_route(tmp_path: Path) -> None:
-    with Site(tmp_path, api_rate_limit=3) as site:
-        app_id = site.http.post("/app", json={"name": "a"}).json()["id"]
+    with ServedGateway(tmp_path, api_rate_limit=3) as served:
+        app_id = served.http.post("/app", json={"name": "a"}).json()["id"]
         body = {"eventType": "order.paid", "payload": {}}
-        answers = [site.http.post(f"/app/{app_id}/msg", json=body) for _ in range(20)]
+        answers = [served.http.post(f"/app/{app_id}/msg", json=body) for _ in range(20)]
         assert answers[0].headers["ratelimit-policy"] == '"default";q=3;w=1'
         refused = answers[-1]
         assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.web.site import Site
+from tests.web.served_gateway import ServedGateway
 from tillbell.errors import StoreUnavailable
 
 pytestmark = pytest.mark.sqlite_first
@@ -34,9 +34,9 @@ DEEP = b'{"name":' + b"[" * 70 + b"]" * 70 + b"}"
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_every_way_to_be_unreadable_has_its_own_error(
-    site: Site, body: bytes, status: int, code: str
+    served: ServedGateway, body: bytes, status: int, code: str
 ) -> None:
-    refused = site.http.post("/app", content=body)
+    refused = served.http.post("/app", content=body)
     assert (refused.status_code, refused.json()["code"]) == (status, code)
     assert refused.headers["content-type"] == "application/problem+json"
 
@@ -55,8 +55,10 @@ def test_every_way_to_be_unreadable_has_its_own_error(
         ([], ["body"]),
     ],
 )
-def test_every_broken_rule_is_told_where(site: Site, body: object, loc: list[str]) -> None:
-    refused = site.http.post("/app", json=body)
+def test_every_broken_rule_is_told_where(
+    served: ServedGateway, body: object, loc: list[str]
+) -> None:
+    refused = served.http.post("/app", json=body)
     assert refused.status_code == 422
     assert refused.headers["content-type"] == "application/json"
     assert refused.json()["detail"][0]["loc"] == loc
@@ -76,30 +78,30 @@ def test_every_broken_rule_is_told_where(site: Site, body: object, loc: list[str
         {"order": "sideways"},
     ],
 )
-def test_a_tampered_list_is_refused(site: Site, query: dict[str, str]) -> None:
-    assert site.http.get("/app", params=query).status_code == 422
+def test_a_tampered_list_is_refused(served: ServedGateway, query: dict[str, str]) -> None:
+    assert served.http.get("/app", params=query).status_code == 422
 
 
 @pytest.mark.parametrize(
     "name", ["' OR 1=1--", "%2e%2e%2f", "%00", "a" * 10_240, "{app_id}", "\u202egnp"]
 )
-def test_a_strange_name_is_not_found(site: Site, name: str) -> None:
-    url = httpx.URL(site.url).copy_with(
+def test_a_strange_name_is_not_found(served: ServedGateway, name: str) -> None:
+    url = httpx.URL(served.url).copy_with(
         raw_path=b"/api/v1/app/" + httpx.URL(f"/{name}").raw_path[1:]
     )
-    assert site.http.get(url).status_code in (404, 422)
+    assert served.http.get(url).status_code in (404, 422)
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "TRACE", "OPTIONS"])
-def test_a_method_that_is_not_there_is_told(site: Site, method: str) -> None:
-    refused = site.http.request(method, "/app")
+def test_a_method_that_is_not_there_is_told(served: ServedGateway, method: str) -> None:
+    refused = served.http.request(method, "/app")
     assert (refused.status_code, refused.json()["code"]) == (405, "method_not_allowed")
     assert set(refused.headers["allow"].split(", ")) <= {"GET", "POST"}
 
 
-def test_what_is_not_served_is_not_found(site: Site) -> None:
+def test_what_is_not_served_is_not_found(served: ServedGateway) -> None:
     for path in ("/stats/usage/app", "/integration", "/app/x/connector", "/nothing"):
-        refused = site.http.get(path)
+        refused = served.http.get(path)
         assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
 
 
@@ -132,16 +134,16 @@ def test_what_is_not_served_is_not_found(site: Site) -> None:
     ids=lambda value: "/".join(value) if isinstance(value, dict) else "",
 )
 def test_a_bad_endpoint_is_refused(
-    site: Site, app_id: str, fields: dict[str, Any], loc: list[object]
+    served: ServedGateway, app_id: str, fields: dict[str, Any], loc: list[object]
 ) -> None:
     body = {"url": "https://hooks.example.com/"} | fields
-    refused = site.http.post(f"/app/{app_id}/endpoint", json=body)
+    refused = served.http.post(f"/app/{app_id}/endpoint", json=body)
     assert refused.status_code == 422
     assert refused.json()["detail"][0]["loc"] == loc
 
 
 def test_our_own_fields_are_kept_through_a_put_that_does_not_know_them(
-    site: Site, app_id: str
+    served: ServedGateway, app_id: str
 ) -> None:
     ours = {
         "profile": "svix",
@@ -152,44 +154,48 @@ def test_our_own_fields_are_kept_through_a_put_that_does_not_know_them(
         "maxConcurrency": 3,
         "headerNames": {"svix-id": "X-Id"},
     }
-    url = site.receiver.url()
-    made = site.http.post(f"/app/{app_id}/endpoint", json={"url": url, **ours}).json()
+    url = served.receiver.url()
+    made = served.http.post(f"/app/{app_id}/endpoint", json={"url": url, **ours}).json()
     assert {name: made[name] for name in ours} == ours
-    put = site.http.put(f"/app/{app_id}/endpoint/{made['id']}", json={"url": url}).json()
+    put = served.http.put(f"/app/{app_id}/endpoint/{made['id']}", json={"url": url}).json()
     assert {name: put[name] for name in ours} == ours
 
 
-def test_both_generations_of_names_are_taken_and_given(site: Site, app_id: str) -> None:
-    body = {"url": site.receiver.url(), "filterTypes": ["order.paid"], "rateLimit": 9}
-    made = site.http.post(f"/app/{app_id}/endpoint", json=body).json()
+def test_both_generations_of_names_are_taken_and_given(served: ServedGateway, app_id: str) -> None:
+    body = {"url": served.receiver.url(), "filterTypes": ["order.paid"], "rateLimit": 9}
+    made = served.http.post(f"/app/{app_id}/endpoint", json=body).json()
     assert made["eventTypes"] == made["filterTypes"] == ["order.paid"]
     assert made["throttleRate"] == made["rateLimit"] == 9
 
 
-def test_a_profile_that_cannot_use_the_secret_is_refused(site: Site, app_id: str) -> None:
-    body = {"url": site.receiver.url(), "profile": "zenofy", "secret": "plain words"}
-    made = site.http.post(f"/app/{app_id}/endpoint", json=body).json()
+def test_a_profile_that_cannot_use_the_secret_is_refused(
+    served: ServedGateway, app_id: str
+) -> None:
+    body = {"url": served.receiver.url(), "profile": "zenofy", "secret": "plain words"}
+    made = served.http.post(f"/app/{app_id}/endpoint", json=body).json()
     path = f"/app/{app_id}/endpoint/{made['id']}"
-    assert site.http.patch(path, json={"profile": "standard"}).status_code == 422
-    assert site.http.get(path).json()["profile"] == "zenofy"
+    assert served.http.patch(path, json={"profile": "standard"}).status_code == 422
+    assert served.http.get(path).json()["profile"] == "zenofy"
 
 
-def test_an_endpoint_enabled_again_begins_anew(site: Site, app_id: str) -> None:
-    made = site.http.post(f"/app/{app_id}/endpoint", json={"url": site.receiver.url()}).json()
+def test_an_endpoint_enabled_again_begins_anew(served: ServedGateway, app_id: str) -> None:
+    made = served.http.post(f"/app/{app_id}/endpoint", json={"url": served.receiver.url()}).json()
     path = f"/app/{app_id}/endpoint/{made['id']}"
-    stopped = site.http.patch(path, json={"disabled": True}).json()
+    stopped = served.http.patch(path, json={"disabled": True}).json()
     assert (stopped["status"], stopped["statusReason"]) == ("disabled", "owner")
-    again = site.http.patch(path, json={"disabled": False}).json()
+    again = served.http.patch(path, json={"disabled": False}).json()
     assert (again["status"], again["statusReason"], again["version"]) == ("active", None, 3)
 
 
-def test_changes_at_the_same_time_do_not_undo_each_other(site: Site, app_id: str) -> None:
-    made = site.http.post(f"/app/{app_id}/endpoint", json={"url": site.receiver.url()}).json()
+def test_changes_at_the_same_time_do_not_undo_each_other(
+    served: ServedGateway, app_id: str
+) -> None:
+    made = served.http.post(f"/app/{app_id}/endpoint", json={"url": served.receiver.url()}).json()
     path = f"/app/{app_id}/endpoint/{made['id']}"
 
     async def both() -> None:
         async with httpx.AsyncClient(
-            base_url=f"{site.url}/api/v1", headers={"authorization": f"Bearer {site.key}"}
+            base_url=f"{served.url}/api/v1", headers={"authorization": f"Bearer {served.key}"}
         ) as client:
             await asyncio.gather(
                 *(
@@ -200,63 +206,63 @@ def test_changes_at_the_same_time_do_not_undo_each_other(site: Site, app_id: str
             )
 
     asyncio.run(both())
-    shown = site.http.get(path).json()
+    shown = served.http.get(path).json()
     assert (shown["description"], shown["timeout"], shown["metadata"]) == ("d", 7, {"a": "b"})
-    assert site.http.get(f"{path}/headers").json()["headers"] == {"X-A": "1"}
+    assert served.http.get(f"{path}/headers").json()["headers"] == {"X-A": "1"}
 
 
 # ── bytes ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_payload_comes_back_byte_for_byte(site: Site, app_id: str) -> None:
+def test_a_payload_comes_back_byte_for_byte(served: ServedGateway, app_id: str) -> None:
     payload = b'{"b":1.10,"a":1e2,"big":12345678901234567890123,"s":"\\u00e9\\/", "a2":[ 1 ]}'
     body = b'{"eventType":"order.paid","eventId":"e","payload":' + payload + b"}"
-    site.http.post(f"/app/{app_id}/endpoint", json={"url": site.receiver.url("/bytes")})
-    made = site.http.post(f"/app/{app_id}/msg", content=body).json()
-    site.wait_for_attempts(made["id"])
-    endpoint = site.http.get(f"/app/{app_id}/endpoint").json()["data"][0]["id"]
+    served.http.post(f"/app/{app_id}/endpoint", json={"url": served.receiver.url("/bytes")})
+    made = served.http.post(f"/app/{app_id}/msg", content=body).json()
+    served.wait_for_attempts(made["id"])
+    endpoint = served.http.get(f"/app/{app_id}/endpoint").json()["data"][0]["id"]
     for path in (
         f"/app/{app_id}/msg/e",
         f"/app/{app_id}/msg",
         f"/app/{app_id}/endpoint/{endpoint}/msg",
         f"/app/{app_id}/attempt/endpoint/{endpoint}?with_msg=true",
     ):
-        assert b'"payload":' + payload in site.http.get(path).content, path
-    assert b'"payload":' + payload in polled(site, app_id)
+        assert b'"payload":' + payload in served.http.get(path).content, path
+    assert b'"payload":' + payload in polled(served, app_id)
 
 
-def polled(site: Site, app_id: str) -> bytes:
+def polled(served: ServedGateway, app_id: str) -> bytes:
     """Ask a poller until it tells something: of a shared database it is two seconds behind."""
-    while not (answer := site.http.get(f"/app/{app_id}/poller/any")).json()["data"]:
+    while not (answer := served.http.get(f"/app/{app_id}/poller/any")).json()["data"]:
         pass
     return answer.content
 
 
-def test_a_delivery_is_found_by_message_and_by_endpoint(site: Site, app_id: str) -> None:
-    made = site.http.post(f"/app/{app_id}/endpoint", json={"url": site.receiver.url()}).json()
-    sent = site.http.post(
+def test_a_delivery_is_found_by_message_and_by_endpoint(served: ServedGateway, app_id: str) -> None:
+    made = served.http.post(f"/app/{app_id}/endpoint", json={"url": served.receiver.url()}).json()
+    sent = served.http.post(
         f"/app/{app_id}/msg", json={"eventType": "order.paid", "payload": {}}
     ).json()
-    site.wait_for_attempts(sent["id"])
-    of_message = site.http.get(f"/app/{app_id}/delivery", params={"msg_id": sent["id"]}).json()
-    of_endpoint = site.http.get(
+    served.wait_for_attempts(sent["id"])
+    of_message = served.http.get(f"/app/{app_id}/delivery", params={"msg_id": sent["id"]}).json()
+    of_endpoint = served.http.get(
         f"/app/{app_id}/delivery", params={"endpoint_id": made["id"], "state": "succeeded"}
     ).json()
     assert of_message["data"] == of_endpoint["data"]
     (delivery,) = of_message["data"]
     assert (delivery["state"], delivery["attempts"], delivery["status"]) == ("succeeded", 1, 0)
-    assert site.http.get(f"/app/{app_id}/delivery/{delivery['id']}").json() == delivery
-    assert site.http.get(f"/app/{app_id}/delivery").status_code == 422
+    assert served.http.get(f"/app/{app_id}/delivery/{delivery['id']}").json() == delivery
+    assert served.http.get(f"/app/{app_id}/delivery").status_code == 422
 
 
 # ── repeats ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_repeated_post_is_answered_alike_and_says_so(site: Site) -> None:
+def test_a_repeated_post_is_answered_alike_and_says_so(served: ServedGateway) -> None:
     headers = {"idempotency-key": '"quoted"'}
     body = {"name": "k", "scopes": ["read"]}
-    first = site.http.post("/key", json=body, headers=headers)
-    second = site.http.post("/key", json=body, headers={"idempotency-key": "quoted"})
+    first = served.http.post("/key", json=body, headers=headers)
+    second = served.http.post("/key", json=body, headers={"idempotency-key": "quoted"})
     assert second.json() == first.json()
     assert (first.status_code, second.status_code) == (201, 201)
     assert "idempotent-replayed" not in first.headers
@@ -264,33 +270,33 @@ def test_a_repeated_post_is_answered_alike_and_says_so(site: Site) -> None:
 
 
 @pytest.mark.sqlite
-def test_a_kept_answer_holds_no_secret_in_the_clear(site: Site) -> None:
+def test_a_kept_answer_holds_no_secret_in_the_clear(served: ServedGateway) -> None:
     headers = {"idempotency-key": "secret-inside"}
-    made = site.http.post("/key", json={"name": "k", "scopes": ["read"]}, headers=headers).json()
-    stored = [path.read_bytes() for path in site.folder.glob("*.db*")]
+    made = served.http.post("/key", json={"name": "k", "scopes": ["read"]}, headers=headers).json()
+    stored = [path.read_bytes() for path in served.folder.glob("*.db*")]
     assert any(made["id"].encode() in content for content in stored), "it is in there, as a hash"
     assert not any(made["key"].encode() in content for content in stored)
 
 
-def test_another_body_another_path_another_key_are_no_repeat(site: Site) -> None:
+def test_another_body_another_path_another_key_are_no_repeat(served: ServedGateway) -> None:
     headers = {"idempotency-key": "mine"}
-    assert site.http.post("/app", json={"name": "a"}, headers=headers).status_code == 201
-    reused = site.http.post("/app", json={"name": "b"}, headers=headers)
+    assert served.http.post("/app", json={"name": "a"}, headers=headers).status_code == 201
+    reused = served.http.post("/app", json={"name": "b"}, headers=headers)
     assert (reused.status_code, reused.json()["code"]) == (409, "idempotency_key_reused")
     made = {"name": "e.x", "description": ""}
-    assert site.http.post("/event-type", json=made, headers=headers).status_code == 201
-    with site.client(site.make_key("write")) as client:
+    assert served.http.post("/event-type", json=made, headers=headers).status_code == 201
+    with served.client(served.make_key("write")) as client:
         assert client.post("/app", json={"name": "b"}, headers=headers).status_code == 201
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a" * 257, '""'])
-def test_a_malformed_idempotency_key_is_refused(site: Site, key: str) -> None:
-    refused = site.http.post("/app", json={"name": "a"}, headers={"idempotency-key": key})
+def test_a_malformed_idempotency_key_is_refused(served: ServedGateway, key: str) -> None:
+    refused = served.http.post("/app", json={"name": "a"}, headers={"idempotency-key": key})
     assert (refused.status_code, refused.json()["code"]) == (400, "idempotency_key_malformed")
 
 
 def test_what_was_done_and_not_answered_is_not_done_again(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    served: ServedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a process that ended between its commit and its answer."""
     headers, body = {"idempotency-key": "lost"}, {"name": "lost"}
@@ -299,16 +305,16 @@ def test_what_was_done_and_not_answered_is_not_done_again(
         raise StoreUnavailable("The process has ended.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(site.gateway.database, "store_idempotent_answer", lost)
-        assert site.http.post("/app", json=body, headers=headers).status_code == 503
-    again = site.http.post("/app", json=body, headers=headers)
+        patched.setattr(served.gateway.database, "store_idempotent_answer", lost)
+        assert served.http.post("/app", json=body, headers=headers).status_code == 503
+    again = served.http.post("/app", json=body, headers=headers)
     assert (again.status_code, again.json()["code"]) == (409, "idempotency_key_in_use")
-    shown = site.http.get("/app", params={"limit": 250}).json()["data"]
+    shown = served.http.get("/app", params={"limit": 250}).json()["data"]
     assert [one["name"] for one in shown].count("lost") == 1
 
 
 def test_what_was_refused_may_be_tried_again_with_its_key(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    served: ServedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headers, body = {"idempotency-key": "refused"}, {"name": "refused"}
 
@@ -316,15 +322,15 @@ def test_what_was_refused_may_be_tried_again_with_its_key(
         raise StoreUnavailable("No.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(site.gateway.database, "put", refuse)
-        assert site.http.post("/app", json=body, headers=headers).status_code == 503
-    assert site.http.post("/app", json=body, headers=headers).status_code == 201
+        patched.setattr(served.gateway.database, "put", refuse)
+        assert served.http.post("/app", json=body, headers=headers).status_code == 503
+    assert served.http.post("/app", json=body, headers=headers).status_code == 201
 
 
-def test_a_post_still_running_is_not_begun_twice(site: Site) -> None:
+def test_a_post_still_running_is_not_begun_twice(served: ServedGateway) -> None:
     async def burst() -> list[httpx.Response]:
-        headers = {"authorization": f"Bearer {site.key}", "idempotency-key": "burst"}
-        async with httpx.AsyncClient(base_url=f"{site.url}/api/v1", headers=headers) as client:
+        headers = {"authorization": f"Bearer {served.key}", "idempotency-key": "burst"}
+        async with httpx.AsyncClient(base_url=f"{served.url}/api/v1", headers=headers) as client:
             asked = [client.post("/app", json={"name": "burst"}) for _ in range(20)]
             return await asyncio.gather(*asked)
 
@@ -332,5 +338,5 @@ def test_a_post_still_running_is_not_begun_twice(site: Site) -> None:
     assert {answer.status_code for answer in answers} <= {201, 409}
     made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
     assert len(made) == 1
-    shown = site.http.get("/app", params={"limit": 250}).json()["data"]
+    shown = served.http.get("/app", params={"limit": 250}).json()["data"]
     assert [one["id"] for one in shown if one["name"] == "burst"] == list(made)

@@ -22,8 +22,8 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.scale import full_or_tenth, soak
 from tests.web import pretend
-from tests.web.door import Door
-from tests.web.site import Site
+from tests.web.callback_sender import CallbackSender
+from tests.web.served_gateway import ServedGateway
 from tillbell.catalog import CATALOG
 from tillbell.web.api.rest import openapi_document
 
@@ -41,14 +41,14 @@ EXAMPLES = full_or_tenth(20)
 class Known:
     """Ids of things that exist, so that requests get past the 404."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, served: ServedGateway) -> None:
+        self.served = served
         self.session = requests.Session()
         app = self.post("/app", {"name": "shop", "uid": "known"})["id"]
-        url = {"url": site.receiver.url()}
+        url = {"url": served.receiver.url()}
         endpoint = self.post(f"/app/{app}/endpoint", url)["id"]
         message = self.post(f"/app/{app}/msg", {"eventType": "order.paid", "payload": {}})["id"]
-        attempt = site.wait_for_attempts(message)[0]
+        attempt = served.wait_for_attempts(message)[0]
         self.post("/event-type", {"name": "known.type", "description": ""})
         self.ids = {
             "app_id": app,
@@ -68,14 +68,14 @@ class Known:
 
     def inbound(self, app: str) -> dict[str, str]:
         """Make a source and a callback."""
-        pretend.use(self.site)
-        door = Door(self.site, app)
-        door.send(b'{"id":"known"}')
-        (callback,) = door.log()
-        return {"source_id": door.source["id"], "callback_id": callback["id"], "name": "pretend"}
+        pretend.use(self.served)
+        sender = CallbackSender(self.served, app)
+        sender.send(b'{"id":"known"}')
+        (callback,) = sender.log()
+        return {"source_id": sender.source["id"], "callback_id": callback["id"], "name": "pretend"}
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        answer = self.site.http.post(path, json=body)
+        answer = self.served.http.post(path, json=body)
         assert answer.is_success, answer.text
         made: dict[str, Any] = answer.json()
         return made
@@ -89,8 +89,8 @@ class Known:
 
 
 @pytest.fixture(scope="module")
-def known(site: Site) -> Iterator[Known]:
-    made = Known(site)
+def known(served: ServedGateway) -> Iterator[Known]:
+    made = Known(served)
     yield made
     made.session.close()
 
@@ -108,7 +108,7 @@ def any_case_of(operation: Any) -> st.SearchStrategy[schemathesis.Case[Any]]:
 
 @soak
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
-def test_every_answer_is_documented(operation: Any, site: Site, known: Known) -> None:
+def test_every_answer_is_documented(operation: Any, served: ServedGateway, known: Known) -> None:
     @settings(
         max_examples=EXAMPLES,
         database=None,
@@ -119,15 +119,15 @@ def test_every_answer_is_documented(operation: Any, site: Site, known: Known) ->
     def ask(case: schemathesis.Case[Any], is_known: bool) -> None:
         if is_known and case.method != "DELETE":
             known.put_into(case)
-        headers = {"authorization": f"Bearer {site.key}"}
-        answer = case.call(base_url=site.url, headers=headers, session=known.session)
+        headers = {"authorization": f"Bearer {served.key}"}
+        answer = case.call(base_url=served.url, headers=headers, session=known.session)
         case.validate_response(answer, checks=CHECKS)
 
     ask()
 
 
-def test_the_document_is_whole(site: Site) -> None:
-    with site.client(None) as client:
+def test_the_document_is_whole(served: ServedGateway) -> None:
+    with served.client(None) as client:
         document = client.get("/openapi.json").json()
     assert document["openapi"].startswith("3.1")
     assert set(document["webhooks"]) == set(CATALOG)

@@ -29,7 +29,7 @@ from svix.models import (
 )
 
 from tests.web.sdk import PAYLOAD, listening, order
-from tests.web.site import Site
+from tests.web.served_gateway import ServedGateway
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -88,9 +88,9 @@ def test_the_same_idempotency_key_makes_one_application(svix: Svix) -> None:
     assert (refusal.value.status_code, refusal.value.code) == (409, "idempotency_key_reused")
 
 
-def test_a_list_is_walked_forth_and_back(site: Site, app_id: str) -> None:
-    made = [listening(site, app_id) for _ in range(7)]
-    svix = site.svix
+def test_a_list_is_walked_forth_and_back(served: ServedGateway, app_id: str) -> None:
+    made = [listening(served, app_id) for _ in range(7)]
+    svix = served.svix
 
     def page(iterator: str | None, order: Ordering | None = None) -> tuple[list[str], object]:
         options = EndpointListOptions(limit=3, iterator=iterator, order=order)
@@ -109,11 +109,11 @@ def test_a_list_is_walked_forth_and_back(site: Site, app_id: str) -> None:
     assert page(None, Ordering.ASCENDING)[0] == made[:3]
 
 
-def test_applications_without_endpoints_may_be_left_out(site: Site, app_id: str) -> None:
-    listening(site, app_id)
-    empty = site.svix.application.create(ApplicationIn(name="empty"))
+def test_applications_without_endpoints_may_be_left_out(served: ServedGateway, app_id: str) -> None:
+    listening(served, app_id)
+    empty = served.svix.application.create(ApplicationIn(name="empty"))
     options = ApplicationListOptions(exclude_apps_with_no_endpoints=True, limit=250)
-    ids = {one.id for one in site.svix.application.list(options).data}
+    ids = {one.id for one in served.svix.application.list(options).data}
     assert app_id in ids
     assert empty.id not in ids
 
@@ -143,12 +143,12 @@ def test_an_event_type_is_registered_changed_archived_and_expunged(svix: Svix) -
 # ── endpoints ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_endpoint_is_made_shown_changed_and_deleted(site: Site, app_id: str) -> None:
-    svix = site.svix
+def test_an_endpoint_is_made_shown_changed_and_deleted(served: ServedGateway, app_id: str) -> None:
+    svix = served.svix
     made = svix.endpoint.create(
         app_id,
         EndpointIn(
-            url=site.receiver.url("/ok"),
+            url=served.receiver.url("/ok"),
             uid="mine",
             description="till",
             event_types=["order.paid"],
@@ -170,51 +170,55 @@ def test_an_endpoint_is_made_shown_changed_and_deleted(site: Site, app_id: str) 
         svix.endpoint.get(app_id, made.id)
 
 
-def test_a_selector_that_can_match_nothing_is_refused_with_advice(site: Site, app_id: str) -> None:
+def test_a_selector_that_can_match_nothing_is_refused_with_advice(
+    served: ServedGateway, app_id: str
+) -> None:
     with pytest.raises(HTTPValidationError) as refusal:
-        listening(site, app_id, event_types=["ordr.paid"])
+        listening(served, app_id, event_types=["ordr.paid"])
     assert refusal.value.detail[0].loc == ["body", "eventTypes", 0]
     assert "order.paid" in refusal.value.detail[0].msg
 
 
-def test_after_a_rotation_both_secrets_verify(site: Site, app_id: str) -> None:
-    svix = site.svix
-    endpoint = listening(site, app_id, "/rotated")
+def test_after_a_rotation_both_secrets_verify(served: ServedGateway, app_id: str) -> None:
+    svix = served.svix
+    endpoint = listening(served, app_id, "/rotated")
     old = svix.endpoint.get_secret(app_id, endpoint).key
     new = svix.endpoint.rotate_secret(app_id, endpoint, EndpointSecretRotateIn()).key
     assert old != new
     assert svix.endpoint.get_secret(app_id, endpoint).key == new
     sent = svix.message.create(app_id, order())
-    site.wait_for_attempts(sent.id)
-    (arrival,) = site.receiver.to("/rotated")
+    served.wait_for_attempts(sent.id)
+    (arrival,) = served.receiver.to("/rotated")
     for secret in (old, new):
         assert Webhook(secret).verify(arrival.body, dict(arrival.headers)) == PAYLOAD
 
 
-def test_without_grace_only_the_new_secret_verifies(site: Site, app_id: str) -> None:
-    svix = site.svix
-    endpoint = listening(site, app_id, "/at-once")
+def test_without_grace_only_the_new_secret_verifies(served: ServedGateway, app_id: str) -> None:
+    svix = served.svix
+    endpoint = listening(served, app_id, "/at-once")
     chosen = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     body = EndpointSecretRotateIn(key=chosen, grace_period_seconds=0)
     assert svix.endpoint.rotate_secret(app_id, endpoint, body).key == chosen
-    site.wait_for_attempts(svix.message.create(app_id, order()).id)
-    (arrival,) = site.receiver.to("/at-once")
+    served.wait_for_attempts(svix.message.create(app_id, order()).id)
+    (arrival,) = served.receiver.to("/at-once")
     signatures = arrival.header("webhook-signature")
     assert signatures is not None
     assert len(signatures.split(" ")) == 1
     Webhook(chosen).verify(arrival.body, dict(arrival.headers))
 
 
-def test_custom_headers_are_sent_and_secret_ones_never_shown(site: Site, app_id: str) -> None:
-    svix = site.svix
-    endpoint = listening(site, app_id, "/headed")
+def test_custom_headers_are_sent_and_secret_ones_never_shown(
+    served: ServedGateway, app_id: str
+) -> None:
+    svix = served.svix
+    endpoint = listening(served, app_id, "/headed")
     headers = {"X-Shop": "7", "Authorization": "Bearer s3cr3t"}
     svix.endpoint.set_headers(app_id, endpoint, EndpointHeadersIn(headers=headers))
     shown = svix.endpoint.get_headers(app_id, endpoint)
     assert (shown.headers, shown.sensitive) == ({"X-Shop": "7"}, ["Authorization"])
     change = EndpointHeadersPatchIn(headers={"X-Till": "1"}, delete_headers=["x-shop"])
     svix.endpoint.patch_headers(app_id, endpoint, change)
-    site.wait_for_attempts(svix.message.create(app_id, order()).id)
-    (arrival,) = site.receiver.to("/headed")
+    served.wait_for_attempts(svix.message.create(app_id, order()).id)
+    (arrival,) = served.receiver.to("/headed")
     got = [arrival.header(name) for name in ("x-shop", "x-till", "authorization")]
     assert got == [None, "1", "Bearer s3cr3t"]

@@ -13,7 +13,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.patience import PATIENCE_S
-from tests.web.site import Site
+from tests.web.served_gateway import ServedGateway
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -51,8 +51,8 @@ def install(folder: Path) -> str:
     return f"JAVASCRIPT SDK NOT TESTED: npm: {done.stderr[-300:]}" if failed else ""
 
 
-def test_the_javascript_sdk_works_unmodified(site: Site, home: Path) -> None:
-    arguments = [str(home), site.url, site.key, site.receiver.url("")]
+def test_the_javascript_sdk_works_unmodified(served: ServedGateway, home: Path) -> None:
+    arguments = [str(home), served.url, served.key, served.receiver.url("")]
     ran = subprocess.run(
         ["node", str(SCRIPT), *arguments],
         capture_output=True,
@@ -62,8 +62,8 @@ def test_the_javascript_sdk_works_unmodified(site: Site, home: Path) -> None:
     )
     assert ran.returncode == 0, ran.stderr
     saw = json.loads(ran.stdout)
-    site.wait_for_attempts(saw["message"], 2)
-    arrivals = site.receiver.to("/js")
+    served.wait_for_attempts(saw["message"], 2)
+    arrivals = served.receiver.to("/js")
     for secret in saw["secrets"]:
         Webhook(secret).verify(arrivals[0].body, dict(arrivals[0].headers))
     assert {arrival.header("webhook-id") for arrival in arrivals} == {saw["message"]}

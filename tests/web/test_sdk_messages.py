@@ -26,7 +26,7 @@ from svix.models import (
 )
 
 from tests.web.sdk import PAYLOAD, listening, order
-from tests.web.site import Site
+from tests.web.served_gateway import ServedGateway
 from tillbell.testing.behaviours import flaky
 
 pytestmark = pytest.mark.sqlite_first
@@ -63,18 +63,18 @@ def test_an_event_id_is_used_once(svix: Svix, app_id: str) -> None:
     assert refusal.value.status_code == 409
 
 
-def test_precheck_says_whether_anybody_listens(site: Site, app_id: str) -> None:
+def test_precheck_says_whether_anybody_listens(served: ServedGateway, app_id: str) -> None:
     ask = MessagePrecheckIn(event_type="order.paid")
-    assert not site.svix.message.precheck(app_id, ask).active
-    listening(site, app_id, event_types=["order.*"])
-    assert site.svix.message.precheck(app_id, ask).active
+    assert not served.svix.message.precheck(app_id, ask).active
+    listening(served, app_id, event_types=["order.*"])
+    assert served.svix.message.precheck(app_id, ask).active
 
 
-def test_attempts_are_listed_shown_and_filtered(site: Site, app_id: str) -> None:
-    svix = site.svix
-    good, bad = listening(site, app_id, "/ok"), listening(site, app_id, "/status/500")
+def test_attempts_are_listed_shown_and_filtered(served: ServedGateway, app_id: str) -> None:
+    svix = served.svix
+    good, bad = listening(served, app_id, "/ok"), listening(served, app_id, "/status/500")
     sent = svix.message.create(app_id, order())
-    site.wait_for_attempts(sent.id, 2)
+    served.wait_for_attempts(sent.id, 2)
 
     def by_msg(**options: object) -> list[str]:
         wanted = MessageAttemptListByMsgOptions(**options)  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ def test_attempts_are_listed_shown_and_filtered(site: Site, app_id: str) -> None
     assert (attempt.response_status_code, attempt.status) == (500, MessageStatus.FAIL)
     assert attempt.msg is not None
     assert attempt.msg.payload == PAYLOAD
-    assert svix.message_attempt.get(app_id, sent.id, attempt.id).url == site.receiver.url(
+    assert svix.message_attempt.get(app_id, sent.id, attempt.id).url == served.receiver.url(
         "/status/500"
     )
     svix.message_attempt.expunge_content(app_id, sent.id, attempt.id)
@@ -106,31 +106,31 @@ def test_attempts_are_listed_shown_and_filtered(site: Site, app_id: str) -> None
     assert (shown.id, shown.payload, shown.status) == (sent.id, PAYLOAD, MessageStatus.SUCCESS)
 
 
-def test_a_message_is_resent_with_the_same_id(site: Site, app_id: str) -> None:
-    svix = site.svix
-    endpoint = listening(site, app_id, "/resent")
+def test_a_message_is_resent_with_the_same_id(served: ServedGateway, app_id: str) -> None:
+    svix = served.svix
+    endpoint = listening(served, app_id, "/resent")
     sent = svix.message.create(app_id, order())
-    site.wait_for_attempts(sent.id)
+    served.wait_for_attempts(sent.id)
     svix.message_attempt.resend(app_id, sent.id, endpoint)
-    site.wait_for_attempts(sent.id, 2)
-    ids = {arrival.header("webhook-id") for arrival in site.receiver.to("/resent")}
+    served.wait_for_attempts(sent.id, 2)
+    ids = {arrival.header("webhook-id") for arrival in served.receiver.to("/resent")}
     assert ids == {sent.id}
     attempts = svix.message_attempt.list_by_msg(app_id, sent.id).data
     assert [attempt.trigger_type for attempt in attempts] == [1, 0]
 
 
-def test_failed_messages_are_recovered_and_counted(site: Site, app_id: str) -> None:
-    svix = site.svix
-    site.receiver.on("/mended", flaky(500, 200))
-    endpoint = listening(site, app_id, "/mended")
-    site.http.patch(f"/app/{app_id}/endpoint/{endpoint}", json={"retrySchedule": []})
+def test_failed_messages_are_recovered_and_counted(served: ServedGateway, app_id: str) -> None:
+    svix = served.svix
+    served.receiver.on("/mended", flaky(500, 200))
+    endpoint = listening(served, app_id, "/mended")
+    served.http.patch(f"/app/{app_id}/endpoint/{endpoint}", json={"retrySchedule": []})
     sent = svix.message.create(app_id, order())
-    site.wait_for_attempts(sent.id)
+    served.wait_for_attempts(sent.id)
     stats = svix.endpoint.get_stats(app_id, endpoint)
     assert (stats.fail, stats.success) == (1, 0)
     task = svix.endpoint.recover(app_id, endpoint, RecoverIn(since=sent.timestamp))
-    site.wait_for_attempts(sent.id, 2)
-    site.wait_for_task(task.id)
+    served.wait_for_attempts(sent.id, 2)
+    served.wait_for_task(task.id)
     done = svix.background_task.get(task.id)
     assert (done.status, done.task, done.data["count"]) == ("finished", "endpoint.recover", 1)
     assert task.id in {one.id for one in svix.background_task.list().data}
@@ -140,11 +140,11 @@ def test_failed_messages_are_recovered_and_counted(site: Site, app_id: str) -> N
     assert (ended.fail, ended.success, ended.canceled) == (0, 1, 0)
 
 
-def test_all_payloads_are_expunged_by_a_task(site: Site, app_id: str) -> None:
-    svix = site.svix
+def test_all_payloads_are_expunged_by_a_task(served: ServedGateway, app_id: str) -> None:
+    svix = served.svix
     sent = [svix.message.create(app_id, order()) for _ in range(3)]
     task = svix.message.expunge_all_contents(app_id)
-    site.wait_for_task(task.id)
+    served.wait_for_task(task.id)
     done = svix.background_task.get(task.id)
     assert (done.status, done.task) == ("finished", "application.purge_content")
     assert done.data["count"] >= len(sent)
@@ -154,25 +154,25 @@ def test_all_payloads_are_expunged_by_a_task(site: Site, app_id: str) -> None:
     assert shown == [*[{"expired": True}] * 3, PAYLOAD]
 
 
-def test_missing_messages_are_replayed(site: Site, app_id: str) -> None:
-    svix = site.svix
+def test_missing_messages_are_replayed(served: ServedGateway, app_id: str) -> None:
+    svix = served.svix
     sent = svix.message.create(app_id, order())
-    endpoint = listening(site, app_id, "/late")
+    endpoint = listening(served, app_id, "/late")
     svix.endpoint.replay_missing(app_id, endpoint, ReplayIn(since=sent.timestamp))
-    site.wait_for_attempts(sent.id)
-    assert len(site.receiver.to("/late")) == 1
+    served.wait_for_attempts(sent.id)
+    assert len(served.receiver.to("/late")) == 1
     body = BulkReplayIn(since=sent.timestamp, event_types=["order.paid"])
     svix.endpoint.bulk_replay(app_id, endpoint, body)
-    site.wait_for_attempts(sent.id, 2)
+    served.wait_for_attempts(sent.id, 2)
 
 
-def test_an_example_goes_to_one_endpoint_only(site: Site, app_id: str) -> None:
-    svix = site.svix
-    endpoint = listening(site, app_id, "/example", event_types=["order.paid"])
-    listening(site, app_id, "/not-example")
+def test_an_example_goes_to_one_endpoint_only(served: ServedGateway, app_id: str) -> None:
+    svix = served.svix
+    endpoint = listening(served, app_id, "/example", event_types=["order.paid"])
+    listening(served, app_id, "/not-example")
     body = EventExampleIn(event_type="subscription.renewed")
     sent = svix.endpoint.send_example(app_id, endpoint, body)
-    site.wait_for_attempts(sent.id)
+    served.wait_for_attempts(sent.id)
     assert sent.payload["type"] == "subscription.renewed"
-    assert len(site.receiver.to("/example")) == 1
-    assert site.receiver.to("/not-example") == []
+    assert len(served.receiver.to("/example")) == 1
+    assert served.receiver.to("/not-example") == []

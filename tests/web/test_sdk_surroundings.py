@@ -25,17 +25,17 @@ from svix.models import (
 )
 
 from tests.web.sdk import listening, order
-from tests.web.site import Site
+from tests.web.served_gateway import ServedGateway
 
 pytestmark = pytest.mark.sqlite_first
 
 
 @pytest.mark.sqlite  # where processes share a database a poller is two seconds behind
 def test_messages_are_polled_in_order_and_a_consumer_keeps_its_place(
-    site: Site, app_id: str
+    served: ServedGateway, app_id: str
 ) -> None:
-    poller = site.svix.message.poller
-    sent = [site.svix.message.create(app_id, order()).id for _ in range(5)]
+    poller = served.svix.message.poller
+    sent = [served.svix.message.create(app_id, order()).id for _ in range(5)]
     page = poller.poll(app_id, "sink", MessagePollerPollOptions(limit=3))
     assert ([m.id for m in page.data], page.done) == (sent[:3], False)
     rest = poller.poll(app_id, "sink", MessagePollerPollOptions(iterator=page.iterator))
@@ -53,9 +53,9 @@ def test_messages_are_polled_in_order_and_a_consumer_keeps_its_place(
     assert [m.id for m in poller.consumer_poll(app_id, "sink", "me").data] == sent
 
 
-def test_operational_webhooks_hear_of_a_failed_delivery(site: Site, app_id: str) -> None:
-    operational = site.svix.operational_webhook.endpoint
-    url = site.receiver.url("/operational")
+def test_operational_webhooks_hear_of_a_failed_delivery(served: ServedGateway, app_id: str) -> None:
+    operational = served.svix.operational_webhook.endpoint
+    url = served.receiver.url("/operational")
     made = operational.create(OperationalWebhookEndpointIn(url=url, uid="ops"))
     operational.upsert("ops", OperationalWebhookEndpointUpsertIn(url=url, description="me"))
     assert operational.get(made.id).description == "me"
@@ -63,29 +63,31 @@ def test_operational_webhooks_hear_of_a_failed_delivery(site: Site, app_id: str)
     operational.rotate_secret("ops", OperationalWebhookEndpointSecretIn(grace_period_seconds=0))
     secret = operational.get_secret("ops").key
 
-    endpoint = listening(site, app_id, "/status/410")
-    sent = site.svix.message.create(app_id, order())
-    site.wait_for_attempts(sent.id)
+    endpoint = listening(served, app_id, "/status/410")
+    sent = served.svix.message.create(app_id, order())
+    served.wait_for_attempts(sent.id)
 
     async def heard() -> list[object]:
-        while not site.receiver.to("/operational"):
-            await site.receiver.wait_for(len(site.receiver.requests) + 1)
-        return [*site.receiver.to("/operational")]
+        while not served.receiver.to("/operational"):
+            await served.receiver.wait_for(len(served.receiver.requests) + 1)
+        return [*served.receiver.to("/operational")]
 
-    arrival = site.do(heard())[0]
+    arrival = served.do(heard())[0]
     told = Webhook(secret).verify(arrival.body, dict(arrival.headers))  # type: ignore[attr-defined]
     assert told["data"]["endpointId"] == endpoint
     operational.delete("ops")
     assert operational.list().data == []
 
 
-def test_a_portal_token_is_for_one_application_and_may_be_ended(site: Site, app_id: str) -> None:
-    svix = site.svix
-    endpoint = listening(site, app_id)
+def test_a_portal_token_is_for_one_application_and_may_be_ended(
+    served: ServedGateway, app_id: str
+) -> None:
+    svix = served.svix
+    endpoint = listening(served, app_id)
     body = AppPortalAccessIn(capabilities=[AppPortalCapability.VIEW_BASE], session_id="s")
     access = svix.authentication.app_portal_access(app_id, body)
     assert access.url.endswith(f"/portal#key={access.token}")
-    portal = site.sdk(access.token)
+    portal = served.sdk(access.token)
     assert portal.endpoint.get(app_id, endpoint).id == endpoint
     for refused in (
         lambda: portal.endpoint.get_secret(app_id, endpoint),
@@ -102,7 +104,7 @@ def test_a_portal_token_is_for_one_application_and_may_be_ended(site: Site, app_
     with pytest.raises(HttpError) as refusal:
         portal.endpoint.get(app_id, endpoint)
     assert refusal.value.status_code == 401
-    second = site.sdk(other.token)
+    second = served.sdk(other.token)
     assert second.endpoint.get_secret(app_id, endpoint).key.startswith("whsec_")
     second.authentication.logout()
     with pytest.raises(HttpError):

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.web.door import SECRET, Door
-from tests.web.site import Site
+from tests.web.callback_sender import SECRET, CallbackSender
+from tests.web.served_gateway import ServedGateway
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import SourceSetup
 from tillbell.providers.kit.cases import samples
@@ -15,16 +15,16 @@ from tillbell.providers.kit.cases import samples
 pytestmark = pytest.mark.sqlite_first
 
 
-def sent(door: Door, case: str, event_id: str, config: dict[str, str]) -> int:
+def sent(sender: CallbackSender, case: str, event_id: str, config: dict[str, str]) -> int:
     """Send a sample as the shop would; return the status it is answered."""
-    provider = str(door.source["provider"])
+    provider = str(sender.source["provider"])
     sample = samples(provider)[case].case._replace(id=event_id)
-    incoming = PROVIDERS[provider].sign(sample, SourceSetup((SECRET,), config), door.url)
-    return door.send(incoming.body, **dict(incoming.headers)).status_code
+    incoming = PROVIDERS[provider].sign(sample, SourceSetup((SECRET,), config), sender.url)
+    return sender.send(incoming.body, **dict(incoming.headers)).status_code
 
 
-def transactions(site: Site, app_id: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = site.http.get(f"/app/{app_id}/transaction").json()["data"]
+def transactions(served: ServedGateway, app_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = served.http.get(f"/app/{app_id}/transaction").json()["data"]
     return found
 
 
@@ -37,17 +37,17 @@ def transactions(site: Site, app_id: str) -> list[dict[str, Any]]:
     ],
 )
 def test_an_order_is_paid_once_and_partly_given_back(
-    site: Site, app_id: str, provider: str, order_id: str, cases: list[str]
+    served: ServedGateway, app_id: str, provider: str, order_id: str, cases: list[str]
 ) -> None:
     public = {"notificationUrl": "https://hooks.example/square"} if provider == "square" else {}
-    door = Door(site, app_id, provider, config=public)
+    sender = CallbackSender(served, app_id, provider, config=public)
     begun = {"direction": "pay_in", "amount": "49.90", "currency": "EUR", "orderId": order_id}
-    made = site.http.post(f"/app/{app_id}/transaction", json=begun)
+    made = served.http.post(f"/app/{app_id}/transaction", json=begun)
     assert made.status_code == 201, made.text
     for attempt in (1, 2):
         for number, case in enumerate(cases):
-            assert sent(door, case, f"e{attempt}-{number}", public) == 200
-    found = {one["amount"]: one for one in transactions(site, app_id)}
+            assert sent(sender, case, f"e{attempt}-{number}", public) == 200
+    found = {one["amount"]: one for one in transactions(served, app_id)}
     assert {amount: one["status"] for amount, one in found.items()} == {
         "49.90": "Approved",
         "10.00": "Approved",
@@ -55,10 +55,12 @@ def test_an_order_is_paid_once_and_partly_given_back(
     assert found["10.00"]["parentId"] == found["49.90"]["id"]
 
 
-def test_the_hello_of_woocommerce_is_answered_and_only_noted(site: Site, app_id: str) -> None:
-    door = Door(site, app_id, "woocommerce")
-    assert door.send(b"webhook_id=12").status_code == 200
-    assert door.send(b"webhook_id=12&status=completed").status_code == 401
-    refused, noted = door.log()
+def test_the_hello_of_woocommerce_is_answered_and_only_noted(
+    served: ServedGateway, app_id: str
+) -> None:
+    sender = CallbackSender(served, app_id, "woocommerce")
+    assert sender.send(b"webhook_id=12").status_code == 200
+    assert sender.send(b"webhook_id=12&status=completed").status_code == 401
+    refused, noted = sender.log()
     assert (noted["outcome"], noted["trust"]) == ("noted", "none")
     assert refused["outcome"] == "unauthenticated"

@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-from tests.money.teller import APPROVED, news
-from tests.web.site import Site
-from tests.web.till import BEGIN, PAY_OUT, Till, problem
+from tests.money.payment_harness import APPROVED, news
+from tests.web.served_gateway import ServedGateway
+from tests.web.shop_client import BEGIN, PAY_OUT, ShopClient, problem
 from tillbell.money import CURRENCIES
 
 
 @pytest.fixture
-def till(site: Site) -> Till:
-    return Till(site)
+def shop(served: ServedGateway) -> ShopClient:
+    return ShopClient(served)
 
 
 # ── create, get, list ────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_transaction_begins_pending_and_touches_no_account(till: Till) -> None:
+def test_a_transaction_begins_pending_and_touches_no_account(shop: ShopClient) -> None:
     body = {
         **BEGIN,
         "uid": "pay.1",
@@ -33,31 +33,31 @@ def test_a_transaction_begins_pending_and_touches_no_account(till: Till) -> None
         "orderId": "O-1",
         "metadata": {"cart": "c1"},
     }
-    made = till.made("transaction", body)
+    made = shop.made("transaction", body)
 
-    assert {name: made[name] for name in body} == {**body, "sourceId": till.source["id"]}
+    assert {name: made[name] for name in body} == {**body, "sourceId": shop.source["id"]}
     assert (made["status"], made["previousStatus"], made["sequence"]) == ("Pending", None, 1)
     assert (made["type"], made["provider"]) == ("payment", "psp")
-    shown = till.shown("pay.1")
-    assert shown == till.shown(made["id"])
+    shown = shop.shown("pay.1")
+    assert shown == shop.shown(made["id"])
     assert {name: shown[name] for name in made} == made
     assert shown["effects"] == shown["conflicts"] == shown["children"] == []
     (step,) = shown["transitions"]
     assert (step["sequence"], step["status"], step["callbackId"]) == (1, "Pending", None)
 
 
-def test_a_transaction_shows_each_step_with_what_told_us_and_its_effect(till: Till) -> None:
-    made = till.begin(uid="O")
-    till.tell(news("O", APPROVED, psp_transaction_id="P", message="Paid"))
+def test_a_transaction_shows_each_step_with_what_told_us_and_its_effect(shop: ShopClient) -> None:
+    made = shop.begin(uid="O")
+    shop.tell(news("O", APPROVED, psp_transaction_id="P", message="Paid"))
 
-    shown = till.shown(made["id"])
+    shown = shop.shown(made["id"])
     assert (shown["status"], shown["previousStatus"], shown["sequence"]) == (
         "Approved", "Pending", 2,
     )  # fmt: skip
     assert (shown["rawStatus"], shown["message"], shown["pspTransactionId"]) == (
         "Approved", "Paid", "P",
     )  # fmt: skip
-    (callback,) = till.get("callback")["data"]
+    (callback,) = shop.get("callback")["data"]
     step, (effect,) = shown["transitions"][1], shown["effects"]
     assert step["callbackId"] == effect["callbackId"] == callback["id"]
     assert step["messageId"] in callback["messageIds"]
@@ -65,24 +65,24 @@ def test_a_transaction_shows_each_step_with_what_told_us_and_its_effect(till: Ti
     assert effect["sequence"] == 2
 
 
-def test_a_pay_out_reserves_only_when_asked(till: Till) -> None:
-    plain = till.made("transaction", PAY_OUT)
-    reserved = till.made("transaction", {**PAY_OUT, "reserve": True})
-    assert till.moved(plain["id"]) == []
-    assert till.moved(reserved["id"]) == [("reserve", "100.00")]
-    refused = till.post("transaction", {**BEGIN, "reserve": True})
+def test_a_pay_out_reserves_only_when_asked(shop: ShopClient) -> None:
+    plain = shop.made("transaction", PAY_OUT)
+    reserved = shop.made("transaction", {**PAY_OUT, "reserve": True})
+    assert shop.moved(plain["id"]) == []
+    assert shop.moved(reserved["id"]) == [("reserve", "100.00")]
+    refused = shop.post("transaction", {**BEGIN, "reserve": True})
     assert problem(refused) == ("body.reserve", "is for pay-outs only")
 
 
-def test_the_list_is_filtered(till: Till) -> None:
-    till.begin(uid="a", userId="u1", orderId="o1")
-    second = till.begin(uid="b", userId="u2", merchantReference="o1")
-    till.made("transaction", {**PAY_OUT, "uid": "c", "userId": "u1"})
-    till.tell(news("a", APPROVED))
-    reversal = till.act("a", "reverse", amount="5.00").json()
+def test_the_list_is_filtered(shop: ShopClient) -> None:
+    shop.begin(uid="a", userId="u1", orderId="o1")
+    second = shop.begin(uid="b", userId="u2", merchantReference="o1")
+    shop.made("transaction", {**PAY_OUT, "uid": "c", "userId": "u1"})
+    shop.tell(news("a", APPROVED))
+    reversal = shop.act("a", "reverse", amount="5.00").json()
 
     def uids(**query: str) -> list[str]:
-        return [one["uid"] or one["type"] for one in till.get("transaction", **query)["data"]]
+        return [one["uid"] or one["type"] for one in shop.get("transaction", **query)["data"]]
 
     assert uids() == ["reversal", "c", "b", "a"]
     assert uids(order="ascending") == ["a", "b", "c", "reversal"]
@@ -96,17 +96,17 @@ def test_the_list_is_filtered(till: Till) -> None:
     assert uids(before=second["createdAt"]) == ["a"]
 
 
-def test_the_list_comes_in_pages(till: Till) -> None:
-    made = [till.begin()["id"] for _ in range(5)]
-    first = till.get("transaction", limit=3)
-    second = till.get("transaction", limit=3, iterator=first["iterator"])
+def test_the_list_comes_in_pages(shop: ShopClient) -> None:
+    made = [shop.begin()["id"] for _ in range(5)]
+    first = shop.get("transaction", limit=3)
+    second = shop.get("transaction", limit=3, iterator=first["iterator"])
     assert (first["done"], second["done"]) == (False, True)
     assert [one["id"] for one in first["data"] + second["data"]] == made[::-1]
 
 
-def test_what_is_no_filter_value_is_refused(till: Till, site: Site) -> None:
+def test_what_is_no_filter_value_is_refused(shop: ShopClient, served: ServedGateway) -> None:
     for query in ({"status": "paid"}, {"direction": "in"}, {"type": "sale"}, {"before": "x"}):
-        answer = site.http.get(f"{till.path}/transaction", params=query)
+        answer = served.http.get(f"{shop.path}/transaction", params=query)
         assert answer.status_code == 422
 
 
@@ -125,8 +125,10 @@ def test_what_is_no_filter_value_is_refused(till: Till, site: Site) -> None:
         ("92233720368547758.07", "EUR", "92233720368547758.07"),
     ],
 )
-def test_an_amount_is_kept_exactly(till: Till, amount: str, currency: str, shown: str) -> None:
-    made = till.begin(amount=amount, currency=currency)
+def test_an_amount_is_kept_exactly(
+    shop: ShopClient, amount: str, currency: str, shown: str
+) -> None:
+    made = shop.begin(amount=amount, currency=currency)
     assert (made["amount"], made["currency"]) == (shown, currency)
 
 
@@ -138,22 +140,22 @@ def test_an_amount_is_kept_exactly(till: Till, amount: str, currency: str, shown
         "100.00 EUR", "9" * 19, "9" * 5000, "92233720368547758.08", "1.0" + "0" * 40,
     ],
 )  # fmt: skip
-def test_what_is_no_amount_is_refused(till: Till, amount: str) -> None:
-    assert problem(till.post("transaction", {**BEGIN, "amount": amount}))[0] == "body.amount"
-    assert till.get("transaction")["data"] == []
+def test_what_is_no_amount_is_refused(shop: ShopClient, amount: str) -> None:
+    assert problem(shop.post("transaction", {**BEGIN, "amount": amount}))[0] == "body.amount"
+    assert shop.get("transaction")["data"] == []
 
 
 @pytest.mark.parametrize("written", ["100.00", "100", "1e2", "-5", "0.1", "true", "false"])
-def test_a_number_is_no_amount_because_its_digits_are_lost(till: Till, written: str) -> None:
+def test_a_number_is_no_amount_because_its_digits_are_lost(shop: ShopClient, written: str) -> None:
     body = f'{{"direction":"pay_in","amount":{written},"currency":"EUR"}}'
-    answer = till.http.post(f"{till.path}/transaction", content=body)
+    answer = shop.http.post(f"{shop.path}/transaction", content=body)
     assert problem(answer) == ("body.amount", 'send the amount as text, like "100.00"')
 
 
 @pytest.mark.parametrize("currency", ["ZZZ", "eur", "EU", "EURO", "XAU", "", "E\u0430R"])
-def test_an_unknown_currency_is_refused(till: Till, currency: str) -> None:
+def test_an_unknown_currency_is_refused(shop: ShopClient, currency: str) -> None:
     assert currency not in CURRENCIES
-    assert problem(till.post("transaction", {**BEGIN, "currency": currency}))[0] == "body.currency"
+    assert problem(shop.post("transaction", {**BEGIN, "currency": currency}))[0] == "body.currency"
 
 
 @pytest.mark.parametrize(
@@ -174,27 +176,31 @@ def test_an_unknown_currency_is_refused(till: Till, currency: str) -> None:
         {"reserve": "yes"},
     ],
 )
-def test_what_is_out_of_bounds_is_told_where_it_is(till: Till, fields: dict[str, Any]) -> None:
-    place, _ = problem(till.post("transaction", {**BEGIN, **fields}))
+def test_what_is_out_of_bounds_is_told_where_it_is(
+    shop: ShopClient, fields: dict[str, Any]
+) -> None:
+    place, _ = problem(shop.post("transaction", {**BEGIN, **fields}))
     assert place.startswith(f"body.{next(iter(fields))}")
 
 
-def test_the_source_of_another_application_does_not_exist(site: Site, till: Till) -> None:
-    other = Till(site)
-    answer = till.post("transaction", {**BEGIN, "sourceId": other.source["id"]})
+def test_the_source_of_another_application_does_not_exist(
+    served: ServedGateway, shop: ShopClient
+) -> None:
+    other = ShopClient(served)
+    answer = shop.post("transaction", {**BEGIN, "sourceId": other.source["id"]})
     assert problem(answer) == ("body.sourceId", "there is no such source")
 
 
 # ── once ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_same_again_is_the_same_transaction(till: Till) -> None:
+def test_the_same_again_is_the_same_transaction(shop: ShopClient) -> None:
     body = {**BEGIN, "uid": "u", "userId": "x"}
-    made = till.made("transaction", body)
-    again = till.post("transaction", body)
+    made = shop.made("transaction", body)
+    again = shop.post("transaction", body)
     assert (again.status_code, again.json()) == (200, made)
-    till.tell(news("u", APPROVED, psp_transaction_id="learned"))
-    later = till.post("transaction", body)
+    shop.tell(news("u", APPROVED, psp_transaction_id="learned"))
+    later = shop.post("transaction", body)
     assert (later.status_code, later.json()["status"]) == (200, "Approved")
 
 
@@ -212,71 +218,73 @@ def test_the_same_again_is_the_same_transaction(till: Till) -> None:
         {"sourceId": "psp"},
     ],
 )
-def test_another_matter_under_the_same_uid_is_refused(till: Till, fields: dict[str, Any]) -> None:
-    till.begin(uid="u", userId="x")
-    refused = till.post("transaction", {**BEGIN, "uid": "u", "userId": "x", **fields})
+def test_another_matter_under_the_same_uid_is_refused(
+    shop: ShopClient, fields: dict[str, Any]
+) -> None:
+    shop.begin(uid="u", userId="x")
+    refused = shop.post("transaction", {**BEGIN, "uid": "u", "userId": "x", **fields})
     assert refused.status_code == 409
     assert refused.json()["code"] == "uid_taken"
-    assert len(till.get("transaction")["data"]) == 1
+    assert len(shop.get("transaction")["data"]) == 1
 
 
-def test_fifty_at_once_with_one_uid_create_one(till: Till) -> None:
+def test_fifty_at_once_with_one_uid_create_one(shop: ShopClient) -> None:
     body = {**BEGIN, "uid": "once"}
     with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(lambda _: till.post("transaction", body), range(50)))
+        answers = list(pool.map(lambda _: shop.post("transaction", body), range(50)))
     assert Counter(one.status_code for one in answers) == {201: 1, 200: 49}
     assert len({one.json()["id"] for one in answers}) == 1
-    (found,) = till.get("transaction")["data"]
-    (step,) = till.shown(found["id"])["transitions"]
-    assert [one["id"] for one in till.get("msg")["data"]] == [step["messageId"]]
+    (found,) = shop.get("transaction")["data"]
+    (step,) = shop.shown(found["id"])["transitions"]
+    assert [one["id"] for one in shop.get("msg")["data"]] == [step["messageId"]]
 
 
-def test_two_applications_may_use_one_uid(site: Site, till: Till) -> None:
-    assert till.begin(uid="mine")["id"] != Till(site).begin(uid="mine")["id"]
+def test_two_applications_may_use_one_uid(served: ServedGateway, shop: ShopClient) -> None:
+    assert shop.begin(uid="mine")["id"] != ShopClient(served).begin(uid="mine")["id"]
 
 
-def test_an_idempotency_key_repeats_the_answer(till: Till) -> None:
+def test_an_idempotency_key_repeats_the_answer(shop: ShopClient) -> None:
     headers = {"idempotency-key": "k1"}
     first, second = (
-        till.http.post(f"{till.path}/transaction", json=BEGIN, headers=headers) for _ in range(2)
+        shop.http.post(f"{shop.path}/transaction", json=BEGIN, headers=headers) for _ in range(2)
     )
     assert (first.status_code, second.status_code) == (201, 201)
     assert first.json() == second.json()
-    assert len(till.get("transaction")["data"]) == 1
+    assert len(shop.get("transaction")["data"]) == 1
 
 
 # ── who ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_key_of_another_application_sees_nothing(site: Site, till: Till) -> None:
-    made = till.begin(uid="u")
-    other = Till(site)
-    with site.client(site.make_key("write", app_id=other.app_id)) as foreign:
-        path = f"{till.path}/transaction/{made['id']}"
+def test_a_key_of_another_application_sees_nothing(served: ServedGateway, shop: ShopClient) -> None:
+    made = shop.begin(uid="u")
+    other = ShopClient(served)
+    with served.client(served.make_key("write", app_id=other.app_id)) as foreign:
+        path = f"{shop.path}/transaction/{made['id']}"
         assert foreign.get(path).status_code == 404
         assert foreign.post(f"{path}/hold", json={"reason": "r"}).status_code == 404
         assert foreign.get(f"{other.path}/transaction/{made['id']}").status_code == 404
         assert foreign.get(f"{other.path}/transaction/u").status_code == 404
-    assert till.shown("u")["status"] == "Pending"
+    assert shop.shown("u")["status"] == "Pending"
 
 
-def test_a_read_key_may_look_and_not_act(site: Site, till: Till) -> None:
-    made = till.begin()
-    with site.client(site.make_key("read")) as reader:
-        assert reader.get(f"{till.path}/transaction/{made['id']}").status_code == 200
-        assert till.act(made["id"], "hold", http=reader).status_code == 403
-        assert reader.post(f"{till.path}/transaction", json=BEGIN).status_code == 403
+def test_a_read_key_may_look_and_not_act(served: ServedGateway, shop: ShopClient) -> None:
+    made = shop.begin()
+    with served.client(served.make_key("read")) as reader:
+        assert reader.get(f"{shop.path}/transaction/{made['id']}").status_code == 200
+        assert shop.act(made["id"], "hold", http=reader).status_code == 403
+        assert reader.post(f"{shop.path}/transaction", json=BEGIN).status_code == 403
 
 
 # ── told ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_each_step_is_told_with_its_previous_status_and_sequence(till: Till) -> None:
-    made = till.made("transaction", {**PAY_OUT, "uid": "O", "userId": "u"})
-    till.act("O", "approve")
-    till.tell(news("O", APPROVED))
+def test_each_step_is_told_with_its_previous_status_and_sequence(shop: ShopClient) -> None:
+    made = shop.made("transaction", {**PAY_OUT, "uid": "O", "userId": "u"})
+    shop.act("O", "approve")
+    shop.tell(news("O", APPROVED))
 
-    told = [till.received(step["messageId"])[0] for step in till.shown(made["id"])["transitions"]]
+    told = [shop.received(step["messageId"])[0] for step in shop.shown(made["id"])["transitions"]]
     assert [one["type"] for one in told] == [
         "transaction.pending", "transaction.processing", "transaction.approved",
     ]  # fmt: skip
@@ -284,5 +292,5 @@ def test_each_step_is_told_with_its_previous_status_and_sequence(till: Till) -> 
     assert steps == [
         ("Pending", None, 1), ("Processing", "Pending", 2), ("Approved", "Processing", 3),
     ]  # fmt: skip
-    shown = till.get("transaction", reference="O")["data"][0]
+    shown = shop.get("transaction", reference="O")["data"][0]
     assert told[-1]["data"] == shown

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from tests.money.teller import APPROVED, FAILED, linked, news
-from tests.web.site import Site
-from tests.web.till import Till
+from tests.money.payment_harness import APPROVED, FAILED, linked, news
+from tests.web.served_gateway import ServedGateway
+from tests.web.shop_client import ShopClient
 from tillbell.errors import StoreUnavailable
 from tillbell.model.callbacks import ProviderAmount
 from tillbell.model.sources import Trust
@@ -32,16 +32,16 @@ class DiesAfterChange:
 
 
 @pytest.fixture
-def till(site: Site) -> Till:
-    return Till(site)
+def shop(served: ServedGateway) -> ShopClient:
+    return ShopClient(served)
 
 
 @pytest.mark.parametrize("status", [APPROVED, FAILED])
 def test_accepting_an_unproven_refund_makes_what_it_told(
-    till: Till, status: TransactionStatus
+    shop: ShopClient, status: TransactionStatus
 ) -> None:
-    till.begin(uid="u")
-    till.tell(news("u", APPROVED))
+    shop.begin(uid="u")
+    shop.tell(news("u", APPROVED))
     for own_id in ("r1", "r2"):
         told = linked(
             "u",
@@ -50,37 +50,37 @@ def test_accepting_an_unproven_refund_makes_what_it_told(
             status=status,
             amount=ProviderAmount("10.00", "EUR"),
         )
-        till.tell(told, trust=Trust.SECRET)
-    assert till.shown("u")["children"] == []
-    second, first = till.get("conflict", open="true")["data"]
+        shop.tell(told, trust=Trust.SECRET)
+    assert shop.shown("u")["children"] == []
+    second, first = shop.get("conflict", open="true")["data"]
     assert first["kind"] == second["kind"] == "unconfirmed_linked"
 
-    done = till.post(f"conflict/{first['id']}/accept", {"reason": "the bank shows it"})
-    till.idle()
+    done = shop.post(f"conflict/{first['id']}/accept", {"reason": "the bank shows it"})
+    shop.idle()
 
     assert (done.status_code, done.json()["resolution"]) == (200, "accept")
-    shown = till.shown("u")
+    shown = shop.shown("u")
     children = [(one["type"], one["status"], one["amount"]) for one in shown["children"]]
     assert children == [("refund", status.value, "10.00")]
     assert shown["status"] == "Approved"
 
 
-def test_a_crash_after_an_acceptance_is_stored_loses_no_refund(till: Till) -> None:
-    till.begin(uid="u")
-    till.tell(news("u", APPROVED))
+def test_a_crash_after_an_acceptance_is_stored_loses_no_refund(shop: ShopClient) -> None:
+    shop.begin(uid="u")
+    shop.tell(news("u", APPROVED))
     told = linked(
         "u", TransactionKind.REFUND, "r1", status=APPROVED, amount=ProviderAmount("10.00", "EUR")
     )
-    till.tell(told, trust=Trust.SECRET)
-    (conflict,) = till.get("conflict", open="true")["data"]
-    office = till.site.gateway.decisions
+    shop.tell(told, trust=Trust.SECRET)
+    (conflict,) = shop.get("conflict", open="true")["data"]
+    office = shop.served.gateway.decisions
     database, office.database = office.database, cast("Database", DiesAfterChange(office.database))
-    died = till.post(f"conflict/{conflict['id']}/accept", {"reason": "the bank shows it"})
+    died = shop.post(f"conflict/{conflict['id']}/accept", {"reason": "the bank shows it"})
     office.database = database
-    till.idle()
+    shop.idle()
 
     assert died.status_code == 503
-    assert till.get(f"conflict/{conflict['id']}")["resolution"] == "accept"
-    assert [one["amount"] for one in till.shown("u")["children"]] == ["10.00"]
-    callback = till.get(f"callback/{conflict['callbackId']}")
+    assert shop.get(f"conflict/{conflict['id']}")["resolution"] == "accept"
+    assert [one["amount"] for one in shop.shown("u")["children"]] == ["10.00"]
+    callback = shop.get(f"callback/{conflict['callbackId']}")
     assert (callback["outcome"], callback["trust"]) == ("applied", "secret")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.flow.world import START, World
+from tests.flow.gateway_harness import START, GatewayHarness
 from tillbell.counters import Meters
 from tillbell.errors import StoreUnavailable
 from tillbell.model.messages import Result
@@ -52,8 +52,8 @@ def series(page: bytes) -> dict[str, float]:
 
 
 async def test_a_gateway_at_work_is_ready(tmp_path: Path) -> None:
-    async with World(tmp_path) as world:
-        health = HealthApp(world.gateway)
+    async with GatewayHarness(tmp_path) as harness:
+        health = HealthApp(harness.gateway)
         for path in PATHS:
             assert (await get(health, path)).status == 200
         verbose = await get(health, "/readyz", "verbose")
@@ -63,47 +63,47 @@ async def test_a_gateway_at_work_is_ready(tmp_path: Path) -> None:
 
 
 async def test_a_store_that_takes_no_write_makes_it_unready(tmp_path: Path) -> None:
-    async with World(tmp_path, ManualClock(START)) as world:
-        health = HealthApp(world.gateway)
+    async with GatewayHarness(tmp_path, ManualClock(START)) as harness:
+        health = HealthApp(harness.gateway)
         assert (await get(health, "/readyz")).status == 200
-        await world.gateway.database.close()
-        world.manual_clock.advance(2)
+        await harness.gateway.database.close()
+        harness.manual_clock.advance(2)
         verbose = await get(health, "/readyz", "verbose")
         assert (verbose.status, verbose.checks()["store"]) == (503, False)
         assert (await get(health, "/livez")).status == 200
         assert (await get(health, "/metrics")).status == 200
-        await world.gateway.database.open()
+        await harness.gateway.database.open()
 
 
 async def test_the_store_is_asked_once_a_second_whoever_asks_us(tmp_path: Path) -> None:
-    async with World(tmp_path, ManualClock(START)) as world:
-        health = HealthApp(world.gateway)
+    async with GatewayHarness(tmp_path, ManualClock(START)) as harness:
+        health = HealthApp(harness.gateway)
         await get(health, "/readyz")
-        await world.gateway.database.close()
+        await harness.gateway.database.close()
         assert (await get(health, "/readyz")).status == 200
-        world.manual_clock.advance(1)
+        harness.manual_clock.advance(1)
         assert (await get(health, "/readyz")).status == 503
-        await world.gateway.database.open()
+        await harness.gateway.database.open()
 
 
 async def test_a_gateway_that_refuses_messages_is_unready_and_says_why(tmp_path: Path) -> None:
-    async with World(tmp_path) as world:
-        world.gateway.publisher.refusal = StoreUnavailable("The disk is nearly full.")
-        verbose = await get(HealthApp(world.gateway), "/readyz", "verbose")
+    async with GatewayHarness(tmp_path) as harness:
+        harness.gateway.publisher.refusal = StoreUnavailable("The disk is nearly full.")
+        verbose = await get(HealthApp(harness.gateway), "/readyz", "verbose")
         assert (verbose.status, verbose.checks()["intake"]) == (503, False)
         assert b"disk is nearly full" in verbose.body
 
 
 async def test_work_that_nobody_does_makes_it_unready(tmp_path: Path) -> None:
-    async with World(tmp_path, ManualClock(START)) as world:
-        endpoint = await world.endpoint()
-        live = await world.gateway.config_cache.compiled_endpoint(world.app.id, endpoint.id)
+    async with GatewayHarness(tmp_path, ManualClock(START)) as harness:
+        endpoint = await harness.endpoint()
+        live = await harness.gateway.config_cache.compiled_endpoint(harness.app.id, endpoint.id)
         assert live is not None
-        lane = world.gateway.lanes.open(live)
-        health = HealthApp(world.gateway)
-        lane.next_due = world.clock.now() - 59_000_000
+        lane = harness.gateway.lanes.open(live)
+        health = HealthApp(harness.gateway)
+        lane.next_due = harness.clock.now() - 59_000_000
         assert (await get(health, "/readyz")).status == 200
-        lane.next_due = world.clock.now() - 61_000_000
+        lane.next_due = harness.clock.now() - 61_000_000
         assert (await get(health, "/readyz", "verbose")).checks()["dispatch"] is False
         page = series((await get(health, "/metrics")).body)
         assert page["tillbell_oldest_pending_age_seconds"] == 61
@@ -111,12 +111,12 @@ async def test_work_that_nobody_does_makes_it_unready(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("trouble", ["resting", "saturated", "paced", "removed"])
 async def test_a_customers_endpoint_never_makes_us_unready(tmp_path: Path, trouble: str) -> None:
-    async with World(tmp_path, ManualClock(START)) as world:
-        endpoint = await world.endpoint()
-        live = await world.gateway.config_cache.compiled_endpoint(world.app.id, endpoint.id)
+    async with GatewayHarness(tmp_path, ManualClock(START)) as harness:
+        endpoint = await harness.endpoint()
+        live = await harness.gateway.config_cache.compiled_endpoint(harness.app.id, endpoint.id)
         assert live is not None
-        lane = world.gateway.lanes.open(live)
-        now = world.clock.now()
+        lane = harness.gateway.lanes.open(live)
+        now = harness.clock.now()
         lane.next_due = now - 3_600_000_000
         if trouble == "resting":
             lane.breaker = lane.breaker._replace(probe_at=now + 1)
@@ -126,16 +126,16 @@ async def test_a_customers_endpoint_never_makes_us_unready(tmp_path: Path, troub
             lane.free_at = now + 1
         else:
             lane.is_removed = True
-        assert (await get(HealthApp(world.gateway), "/readyz")).status == 200
+        assert (await get(HealthApp(harness.gateway), "/readyz")).status == 200
         lane.in_flight = 0
 
 
 async def test_metrics_count_what_happened(tmp_path: Path) -> None:
-    async with World(tmp_path) as world:
-        await world.endpoint()
-        await world.publish()
-        await world.ended.get()
-        page = series((await get(HealthApp(world.gateway), "/metrics")).body)
+    async with GatewayHarness(tmp_path) as harness:
+        await harness.endpoint()
+        await harness.publish()
+        await harness.ended.get()
+        page = series((await get(HealthApp(harness.gateway), "/metrics")).body)
         assert page["tillbell_ingest_requests_total{accepted}"] == 1
         assert page["tillbell_deliveries_total"] == 1
         assert page["tillbell_delivery_attempts_total{accepted}"] == 1

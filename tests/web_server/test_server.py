@@ -30,7 +30,7 @@ class Slow:
         await send({"type": "http.response.body"})
 
 
-class Gateway:
+class StoppableGateway:
     """Something to stop, which notes what was asked of it."""
 
     def __init__(self, *, ends: bool = True) -> None:
@@ -48,7 +48,7 @@ class Gateway:
         self.calls.append("stop")
 
 
-async def run_until_signal(server: HttpServer, gateway: Gateway) -> bool:
+async def run_until_signal(server: HttpServer, gateway: StoppableGateway) -> bool:
     with StopSignals() as signals:
         return await serve_until(signals, server, gateway)
 
@@ -73,7 +73,7 @@ def test_an_address_that_is_not_ours_is_said() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_the_first_signal_lets_everything_end(number: signal.Signals) -> None:
-    app, gateway = Slow(), Gateway()
+    app, gateway = Slow(), StoppableGateway()
     server = await started(app)
     waiting = asyncio.create_task(run_until_signal(server, gateway))
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -89,7 +89,7 @@ async def test_the_first_signal_lets_everything_end(number: signal.Signals) -> N
 
 
 async def test_while_it_drains_no_connection_is_taken() -> None:
-    app, gateway = Slow(), Gateway(ends=False)
+    app, gateway = Slow(), StoppableGateway(ends=False)
     server = await started(app)
     port = server.port
     waiting = asyncio.create_task(run_until_signal(server, gateway))
@@ -105,7 +105,7 @@ async def test_while_it_drains_no_connection_is_taken() -> None:
 
 
 async def test_the_second_signal_stops_now() -> None:
-    app, gateway = Slow(), Gateway(ends=False)
+    app, gateway = Slow(), StoppableGateway(ends=False)
     server = await started(app)
     waiting = asyncio.create_task(run_until_signal(server, gateway))
     await asyncio.sleep(0)

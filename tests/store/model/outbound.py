@@ -37,7 +37,7 @@ FAILED, DISCARDED = DeliveryState.FAILED, DeliveryState.DISCARDED
 
 
 class ModelStore(ModelInbound, ModelMessages):
-    """A store for one random life."""
+    """A store for one random simulation."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -33,7 +33,7 @@ OPEN_STATES = (DeliveryState.WAITING, DeliveryState.SENDING)
 
 
 def in_order(rows: Iterable[T], page: Page) -> list[T]:
-    """Sort by id. The lives read whole lists, ascending."""
+    """Sort by id. The simulations read whole lists, ascending."""
     in_order = sorted(rows, key=lambda row: row.id)
     assert page == Page(page.limit, ascending=True)
     assert len(in_order) <= page.limit
