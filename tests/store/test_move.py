@@ -138,7 +138,9 @@ MEDDLING = {
     "messages": "UPDATE messages SET event_type = event_type || ' '",
     "bodies": "DELETE FROM bodies WHERE message_id = (SELECT min(message_id) FROM bodies)",
     "records": "INSERT INTO records (kind, scope, id, doc) VALUES ('X', '', 'x', '')",
-    "totals": "INSERT INTO totals SELECT app_id, endpoint_id, hour, 9, 1, 0, 0, 0, 0 FROM totals",
+    "totals": (
+        "INSERT INTO totals SELECT DISTINCT app_id, endpoint_id, hour, 9, 1, 0, 0, 0, 0 FROM totals"
+    ),
     "transactions": "UPDATE transactions SET version = version + 1",
     "callback_requests": "UPDATE callback_requests SET request = request || '\\x00'::bytea",
     "deliveries": "UPDATE deliveries SET due_at = due_at + 1 WHERE state = 'waiting'",
