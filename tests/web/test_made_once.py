@@ -36,11 +36,11 @@ def test_it_is_made_once_and_nobody_is_refused(
 
 
 def test_an_application_made_beside_its_first_message_has_all_that_was_asked_for(
-    site: Site,
+    served: ServedGateway,
 ) -> None:
     asked = {"name": "shop", "uid": "beside", "metadata": {"a": "b"}, "checkSchemas": True}
     body = {"eventType": "order.paid", "payload": {}, "application": asked}
-    site.http.post("/app/beside/msg", json=body)
+    served.http.post("/app/beside/msg", json=body)
 
-    application = site.http.get("/app/beside").json()
+    application = served.http.get("/app/beside").json()
     assert asked.items() <= application.items()
