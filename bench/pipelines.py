@@ -120,9 +120,11 @@ WAYS: dict[str, type[PostgresDatabase]] = {
 
 
 @contextmanager
-def _on(databases: postgres.Databases, way: type[PostgresDatabase]) -> Iterator[store.Place]:
+def _on(
+    databases: postgres.Databases, way: type[PostgresDatabase]
+) -> Iterator[store.EmptyDatabase]:
     with databases.empty() as empty:
-        yield store.Place(way(empty.url, SystemClock()), empty.cpu_s)
+        yield store.EmptyDatabase(way(empty.url, SystemClock()), empty.cpu_s)
 
 
 def main() -> None:

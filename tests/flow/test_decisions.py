@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.flow.world import World
+from tests.flow.gateway_harness import GatewayHarness
 from tillbell.errors import ConflictError, NotFound
 from tillbell.model.transactions import Direction, Transaction, TransactionStatus
 from tillbell.process.decision import DecidedBy, Decision
@@ -26,8 +26,8 @@ PENDING, ON_HOLD, CANCELLED = (
 class Canceller:
     """Cancels a transaction that another actor holds or releases so many times in between."""
 
-    def __init__(self, world: World, id_: str, interruptions: int) -> None:
-        self._world = world
+    def __init__(self, harness: GatewayHarness, id_: str, interruptions: int) -> None:
+        self._world = harness
         self._id = id_
         self._left = interruptions
         self.seen: list[TransactionStatus] = []
@@ -43,40 +43,40 @@ class Canceller:
         return decision.advance(transaction, CANCELLED, NoticeDetails())
 
 
-async def create(world: World) -> Transaction:
+async def create(harness: GatewayHarness) -> Transaction:
     new = NewTransaction(Direction.PAY_IN, 100, "EUR")
-    transaction, _ = await world.gateway.manual_actions.create(world.app.id, new, "key_1")
+    transaction, _ = await harness.gateway.manual_actions.create(harness.app.id, new, "key_1")
     return transaction
 
 
-async def read(world: World, id_: str) -> Transaction:
-    transaction = await world.gateway.database.transaction(world.app.id, id_)
+async def read(harness: GatewayHarness, id_: str) -> Transaction:
+    transaction = await harness.gateway.database.transaction(harness.app.id, id_)
     assert transaction is not None
     return transaction
 
 
-async def test_what_has_changed_meanwhile_is_decided_again(world: World) -> None:
-    created = await create(world)
-    canceller = Canceller(world, created.id, interruptions=2)
-    after = await world.gateway.decisions.commit(world.app.id, BY, canceller.decide)
+async def test_what_has_changed_meanwhile_is_decided_again(harness: GatewayHarness) -> None:
+    created = await create(harness)
+    canceller = Canceller(harness, created.id, interruptions=2)
+    after = await harness.gateway.decisions.commit(harness.app.id, BY, canceller.decide)
 
     assert canceller.seen == [PENDING, ON_HOLD, PENDING]
-    assert after == await read(world, created.id)
+    assert after == await read(harness, created.id)
     assert (after.status, after.sequence) == (CANCELLED, 4)
 
 
-async def test_what_changes_all_the_time_is_given_up(world: World) -> None:
-    created = await create(world)
-    canceller = Canceller(world, created.id, interruptions=TRIES_MAX)
+async def test_what_changes_all_the_time_is_given_up(harness: GatewayHarness) -> None:
+    created = await create(harness)
+    canceller = Canceller(harness, created.id, interruptions=TRIES_MAX)
     with pytest.raises(ConflictError, match="changing all the time"):
-        await world.gateway.decisions.commit(world.app.id, BY, canceller.decide)
+        await harness.gateway.decisions.commit(harness.app.id, BY, canceller.decide)
 
     assert len(canceller.seen) == TRIES_MAX
-    assert (await read(world, created.id)).sequence == 1 + TRIES_MAX
+    assert (await read(harness, created.id)).sequence == 1 + TRIES_MAX
 
 
-async def test_a_decision_that_fails_stores_nothing(world: World) -> None:
-    created = await create(world)
+async def test_a_decision_that_fails_stores_nothing(harness: GatewayHarness) -> None:
+    created = await create(harness)
 
     async def decide(decision: Decision) -> None:
         decision.write_audit_entry("transaction.cancel", created.id, "by mistake")
@@ -84,19 +84,19 @@ async def test_a_decision_that_fails_stores_nothing(world: World) -> None:
         raise NotFound("There is no such conflict.")
 
     with pytest.raises(NotFound):
-        await world.gateway.decisions.commit(world.app.id, BY, decide)
+        await harness.gateway.decisions.commit(harness.app.id, BY, decide)
 
-    assert await read(world, created.id) == created
-    assert await world.gateway.database.audit(world.app.id, Page(limit=10)) == []
+    assert await read(harness, created.id) == created
+    assert await harness.gateway.database.audit(harness.app.id, Page(limit=10)) == []
 
 
-async def test_a_decision_that_records_nothing_commits_nothing(world: World) -> None:
+async def test_a_decision_that_records_nothing_commits_nothing(harness: GatewayHarness) -> None:
     committed: list[Decision] = []
-    world.gateway.decisions.on_committed = committed.append
+    harness.gateway.decisions.on_committed = committed.append
 
     async def decide(decision: Decision) -> str:
         return decision.app_id
 
-    decisions = world.gateway.decisions
-    assert await decisions.commit(world.app.id, BY, decide) == world.app.id
+    decisions = harness.gateway.decisions
+    assert await decisions.commit(harness.app.id, BY, decide) == harness.app.id
     assert not committed

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.flow.world import START, World
+from tests.flow.gateway_harness import START, GatewayHarness
 from tillbell.deliver.application_views import ApplicationView
 from tillbell.deliver.lane import Lane
 from tillbell.deliver.publish import MessageDraft
@@ -37,45 +37,45 @@ class Broken:
         return b"{}"
 
 
-async def lane_and_view(world: World) -> tuple[Lane, ApplicationView]:
-    endpoint = await world.endpoint("/ok")
-    view = await world.gateway.config_cache.view(world.app.id)
+async def lane_and_view(harness: GatewayHarness) -> tuple[Lane, ApplicationView]:
+    endpoint = await harness.endpoint("/ok")
+    view = await harness.gateway.config_cache.view(harness.app.id)
     assert view is not None
-    return world.gateway.lanes.open(view.compiled_endpoints[endpoint.id]), view
+    return harness.gateway.lanes.open(view.compiled_endpoints[endpoint.id]), view
 
 
 async def test_a_block_that_ends_without_a_stored_message_frees_its_place(tmp_path: Path) -> None:
-    async with World(tmp_path, ManualClock(START)) as world:
-        lane, view = await lane_and_view(world)
+    async with GatewayHarness(tmp_path, ManualClock(START)) as harness:
+        lane, view = await lane_and_view(harness)
 
-        with world.gateway.publisher.prepared(view, (DRAFT, DRAFT)) as messages:
+        with harness.gateway.publisher.prepared(view, (DRAFT, DRAFT)) as messages:
             assert (len(messages.publications), lane.reserved) == (2, 2)
         assert lane.reserved == 0
 
-        with pytest.raises(StoreUnavailable), world.gateway.publisher.prepared(view, (DRAFT,)):
+        with pytest.raises(StoreUnavailable), harness.gateway.publisher.prepared(view, (DRAFT,)):
             raise StoreUnavailable("The disk is full.")
         assert lane.reserved == 0
 
 
 async def test_a_repeated_event_id_frees_its_place(tmp_path: Path) -> None:
-    async with World(tmp_path, ManualClock(START)) as world:
-        lane, view = await lane_and_view(world)
-        await world.gateway.publisher.publish_for(view, DRAFT)
+    async with GatewayHarness(tmp_path, ManualClock(START)) as harness:
+        lane, view = await lane_and_view(harness)
+        await harness.gateway.publisher.publish_for(view, DRAFT)
         with pytest.raises(ConflictError):
-            await world.gateway.publisher.publish_for(view, DRAFT)
+            await harness.gateway.publisher.publish_for(view, DRAFT)
 
         assert lane.reserved == 0
-        await world.next_ended()
+        await harness.next_ended()
 
 
 async def test_a_later_message_that_cannot_be_rendered_frees_the_places_of_earlier_ones(
     tmp_path: Path,
 ) -> None:
-    async with World(tmp_path, ManualClock(START)) as world:
-        lane, view = await lane_and_view(world)
+    async with GatewayHarness(tmp_path, ManualClock(START)) as harness:
+        lane, view = await lane_and_view(harness)
         broken: Any = Broken(lane.compiled.profile)
         view.put_endpoint(lane.id, lane.compiled._replace(profile=broken))
 
         with pytest.raises(ValueError, match="cannot be rendered"):
-            world.gateway.publisher.prepared(view, (DRAFT, DRAFT))
+            harness.gateway.publisher.prepared(view, (DRAFT, DRAFT))
         assert lane.reserved == 0

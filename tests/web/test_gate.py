@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.web.site import Site
+from tests.web.served_gateway import ServedGateway
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -16,31 +16,31 @@ MESSAGE = {"eventType": "order.paid", "payload": {}}
 TOO_LARGE = b'{"name":"' + b"a" * 1_048_576 + b'"}'
 
 
-def answers(site: Site, app_id: str) -> list[tuple[int, httpx.Response]]:
+def answers(served: ServedGateway, app_id: str) -> list[tuple[int, httpx.Response]]:
     """Ask for the same refusals of message creation and of another route."""
     asked: list[tuple[int, httpx.Response]] = []
-    nobody = site.client(None)
+    nobody = served.client(None)
     for path, body, created in (
         (f"/app/{app_id}/msg", MESSAGE, 202),
         ("/app", {"name": "shop"}, 201),
     ):
         asked += [
-            (created, site.http.post(path, json=body)),
+            (created, served.http.post(path, json=body)),
             (401, nobody.post(path, json=body)),
-            (413, site.http.post(path, content=TOO_LARGE)),
-            (422, site.http.post(path, json={})),
+            (413, served.http.post(path, content=TOO_LARGE)),
+            (422, served.http.post(path, json={})),
         ]
     asked += [
         (204, nobody.get("/health")),
-        (404, site.http.post("/app/nobody/msg", json=MESSAGE)),
-        (404, site.http.get("/no/such/path")),
+        (404, served.http.post("/app/nobody/msg", json=MESSAGE)),
+        (404, served.http.get("/no/such/path")),
     ]
     nobody.close()
     return asked
 
 
-def test_every_answer_forbids_to_store_and_to_guess_it(site: Site, app_id: str) -> None:
-    for status, answer in answers(site, app_id):
+def test_every_answer_forbids_to_store_and_to_guess_it(served: ServedGateway, app_id: str) -> None:
+    for status, answer in answers(served, app_id):
         assert answer.status_code == status, answer.request.url
         assert answer.headers.get_list("cache-control") == ["no-store"], answer.request.url
         assert answer.headers["x-content-type-options"] == "nosniff", answer.request.url
@@ -49,16 +49,16 @@ def test_every_answer_forbids_to_store_and_to_guess_it(site: Site, app_id: str) 
 
 
 def test_a_bug_is_a_500_of_our_shape_on_every_route(
-    site: Site, app_id: str, monkeypatch: pytest.MonkeyPatch
+    served: ServedGateway, app_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(site.gateway.publisher, "publish_for", fail)
-    monkeypatch.setattr(site.gateway.applications, "create", fail)
+    monkeypatch.setattr(served.gateway.publisher, "publish_for", fail)
+    monkeypatch.setattr(served.gateway.applications, "create", fail)
     for path, body in ((f"/app/{app_id}/msg", MESSAGE), ("/app", {"name": "shop"})):
         for headers in ({}, {"idempotency-key": "k"}):
-            failed = site.http.post(path, json=body, headers=headers)
+            failed = served.http.post(path, json=body, headers=headers)
             assert failed.status_code == 500
             assert failed.json() == {"code": "internal", "detail": "The server failed."}
             assert failed.headers["content-type"] == "application/problem+json"
@@ -66,7 +66,7 @@ def test_a_bug_is_a_500_of_our_shape_on_every_route(
 
 
 def test_every_answer_to_a_limited_key_says_what_is_left(tmp_path: Path) -> None:
-    with Site(tmp_path, api_rate_limit=100) as limited:
+    with ServedGateway(tmp_path, api_rate_limit=100) as limited:
         app_id = limited.http.post("/app", json={"name": "shop"}).json()["id"]
         for status, answer in answers(limited, app_id):
             has_key = "authorization" in answer.request.headers
