@@ -1,1 +1,1 @@
-"""The REST API: one file a resource, each of one shape: guard, read or write, show."""
+"""The REST API. Each resource has one file with its shapes, access rules and routes."""

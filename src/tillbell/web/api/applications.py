@@ -181,7 +181,7 @@ async def delete(app: ApplicationOf, gateway: GatewayOf) -> Response:
     return Response(status_code=204)
 
 
-async def create_beside(
+async def get_or_create_application(
     gateway: Gateway, uid: str, fields: dict[str, Any], principal: Principal
 ) -> Application:
     """Return the application of a message or portal token; create it if it does not exist.

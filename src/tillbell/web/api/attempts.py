@@ -79,6 +79,17 @@ async def attempt_query(
 AttemptQueryOf = Annotated[AttemptQuery, Depends(attempt_query)]
 
 
+async def the_attempt(attempt_id: AttemptId, message: MessageOf, gateway: GatewayOf) -> Attempt:
+    """Give the attempt of the path."""
+    attempt = await gateway.database.attempt(message.app_id, attempt_id)
+    if attempt is None or attempt.message_id != message.id:
+        raise NotFound("There is no such attempt.")
+    return attempt
+
+
+AttemptOf = Annotated[Attempt, Depends(the_attempt)]
+
+
 router = resource("/app/{app_id}", "Message Attempt")
 
 READ = app_read("attempt")
@@ -159,11 +170,8 @@ async def list_attempted_messages(
 
 
 @router.get("/msg/{msg_id}/attempt/{attempt_id}", dependencies=READ, response_model=AttemptOut)
-async def get(message: MessageOf, attempt_id: AttemptId, gateway: GatewayOf) -> Response:
+async def get(attempt: AttemptOf) -> Response:
     """Show an attempt with the answer of the receiver."""
-    attempt = await gateway.database.attempt(message.app_id, attempt_id)
-    if attempt is None or attempt.message_id != message.id:
-        raise NotFound("There is no such attempt.")
     return answer(attempt_doc(attempt, with_content=True))
 
 
@@ -173,14 +181,9 @@ async def get(message: MessageOf, attempt_id: AttemptId, gateway: GatewayOf) -> 
     dependencies=WRITE,
     response_model=None,
 )
-async def expunge_content(
-    message: MessageOf, attempt_id: AttemptId, gateway: GatewayOf
-) -> Response:
+async def expunge_content(attempt: AttemptOf, gateway: GatewayOf) -> Response:
     """Delete the stored answer of the receiver to an attempt."""
-    attempt = await gateway.database.attempt(message.app_id, attempt_id)
-    if attempt is None or attempt.message_id != message.id:
-        raise NotFound("There is no such attempt.")
-    await gateway.database.expunge_attempt(message.app_id, attempt_id)
+    await gateway.database.expunge_attempt(attempt.app_id, attempt.id)
     return Response(status_code=204)
 
 

@@ -229,7 +229,7 @@ def _is_refused(verdict: str | None) -> bool | None:
 
 
 def _source_id(gateway: Gateway, app_id: str, id_or_uid: str | None) -> str | None:
-    """Return the id of a source. Callbacks of a deleted source are found by its id as it is."""
+    """Return the id of a source. The id of a deleted source is returned unchanged."""
     compiled = gateway.source_cache.find(app_id, id_or_uid) if id_or_uid is not None else None
     return compiled.source.id if compiled is not None else id_or_uid
 

@@ -54,7 +54,7 @@ class KeyOut(Out):
 
     @staticmethod
     def members(key: ApiKey, last_used_at: Micros | None) -> dict[str, Any]:
-        """Return what callers see of a key, by the names of the shape."""
+        """Return a key by the names of `KeyOut`."""
         return {
             "id": key.id,
             "name": key.name,

@@ -1,8 +1,8 @@
 """Lists in pages, as the Svix API cuts them.
 
 `iterator` is the last id of a page; with it a caller asks for the next page. `prevIterator` is
-the first id with `-` in front; with it a caller asks for the page before. Callers need not know
-what is in either.
+the first id with `-` in front; with it a caller asks for the page before. Callers pass both on
+as they are.
 """
 
 from __future__ import annotations

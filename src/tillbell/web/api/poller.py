@@ -116,8 +116,8 @@ async def consumer_seek(
 async def _polled(
     gateway: Gateway, app: Application, filter_: MessageFilter, page: Page
 ) -> Response:
-    # No message may appear later before an iterator that was already given out. One process commits
-    # in the order of ids; of several processes we wait for the slowest.
+    # A message must not appear before an iterator that a caller already has. One process commits in
+    # the order of ids; of several processes we wait for the slowest.
     filter_ = filter_._replace(before=gateway.cluster.complete_before())
     messages = await list_page(
         lambda page: gateway.database.messages(app.id, filter_, page), page, row_id

@@ -15,7 +15,7 @@ from tillbell.app import Gateway
 from tillbell.clock import SECOND
 from tillbell.errors import Forbidden, NotFound
 from tillbell.model.records import Application
-from tillbell.web.api.applications import ApplicationIn, create_beside
+from tillbell.web.api.applications import ApplicationIn, get_or_create_application
 from tillbell.web.api.routes import AppId, ApplicationOf, GatewayOf, PrincipalOf, guard, resource
 from tillbell.web.api.shapes import Flag, In, Name, Out
 from tillbell.web.edge.auth import Action, Capability, Tenant
@@ -107,7 +107,7 @@ async def _application(
     if body.application is None:
         raise NotFound("There is no such application.")
     fields = body.application.model_dump(by_alias=True, exclude_unset=True)
-    return await create_beside(gateway, app_id, fields, principal)
+    return await get_or_create_application(gateway, app_id, fields, principal)
 
 
 def _capabilities(body: PortalIn) -> tuple[str, ...]:

@@ -22,7 +22,6 @@ from tillbell.web.api import (
     emails,
     endpoints,
     event_types,
-    health,
     keys,
     messages,
     operational,
@@ -37,7 +36,17 @@ from tillbell.web.api import (
 )
 from tillbell.web.api.failures import install
 from tillbell.web.api.openapi import make_document
+from tillbell.web.api.routes import resource
 from tillbell.web.edge.paths import BASE
+
+health = resource("/health", "Health")
+
+
+@health.get("", status_code=204, response_model=None)
+async def get() -> Response:
+    """Say that the API answers. Needs no key."""
+    return Response(status_code=204)
+
 
 ROUTERS: tuple[APIRouter, ...] = (
     applications.router,
@@ -61,7 +70,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     portal.router,
     tasks.router,
     keys.router,
-    health.router,
+    health,
 )
 
 

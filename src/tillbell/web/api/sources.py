@@ -45,7 +45,9 @@ class SourceFields(In):
     )
     default: Flag | None = Field(
         default=None,
-        description="Use the provider's URL without a token; one source of a provider can.",
+        description=(
+            "Whether it uses the provider's URL without a token. Only one source of a provider can."
+        ),
     )
     disabled: Flag | None = Field(
         default=None, description="Its callbacks are stored and answered, but not processed."
@@ -168,7 +170,7 @@ async def the_source(
 
 
 async def the_source_settings(gateway: GatewayOf) -> SourceSettings:
-    """Give what changes sources."""
+    """Give the use cases that change sources."""
     return gateway.source_settings
 
 

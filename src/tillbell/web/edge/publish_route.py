@@ -118,11 +118,13 @@ class MessageCreate:
     async def _create_application(
         self, id_or_uid: str, draft: ApplicationDraft, principal: Principal
     ) -> None:
-        from tillbell.web.api.applications import create_beside  # its shapes load slowly
+        from tillbell.web.api.applications import (
+            get_or_create_application,  # its shapes load slowly
+        )
 
         fields = msgspec.to_builtins(draft)
         try:
-            await create_beside(self._gateway, id_or_uid, fields, principal)
+            await get_or_create_application(self._gateway, id_or_uid, fields, principal)
         except ConflictError:
             return  # its uid is another one, which is taken: the look-up that follows says 404
 
