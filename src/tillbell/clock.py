@@ -1,4 +1,4 @@
-"""Time: the only file that reads it.
+"""Clocks and instants. The only module that reads the time.
 
 Instants are integers: microseconds since 1970-01-01 UTC (`Micros`). They sort,
 subtract and store without a time zone; `iso()` writes them for people and JSON.
@@ -20,18 +20,18 @@ DAY = 24 * HOUR
 
 
 class Alarm(Protocol):
-    """A call that is to come."""
+    """A scheduled call."""
 
     def cancel(self) -> None:
-        """Make it not come."""
+        """Cancel the call."""
         ...
 
 
 class Clock(Protocol):
-    """Where time comes from. The real one is `SystemClock`; tests use `testing.ManualClock`."""
+    """Source of time: `SystemClock`, or `testing.ManualClock` in tests."""
 
     def now(self) -> Micros:
-        """Return the present instant."""
+        """Return the current instant."""
         ...
 
     def monotonic(self) -> float:
@@ -39,7 +39,7 @@ class Clock(Protocol):
         ...
 
     def call_at(self, at: Micros, callback: Callable[[], object]) -> Alarm:
-        """Call back on the running event loop at that instant; soon, if it has passed."""
+        """Call back on the running event loop at this instant; soon if it has passed."""
         ...
 
 
@@ -47,7 +47,7 @@ class SystemClock:
     """The machine's clock."""
 
     def now(self) -> Micros:
-        """Return the present instant."""
+        """Return the current instant."""
         return time.time_ns() // 1000
 
     def monotonic(self) -> float:
@@ -55,16 +55,16 @@ class SystemClock:
         return time.monotonic()
 
     def call_at(self, at: Micros, callback: Callable[[], object]) -> Alarm:
-        """Call back on the running event loop at that instant; soon, if it has passed."""
+        """Call back on the running event loop at this instant; soon if it has passed."""
         delay_s = max(0, at - self.now()) / SECOND
         return asyncio.get_running_loop().call_later(delay_s, callback)
 
 
 class SteeredClock:
-    """A clock that is set by another one: the database's, where processes share one.
+    """A clock that follows another one: the clock of the database that processes share.
 
-    From one setting to the next it goes by the machine's monotonic clock: whoever sets the
-    machine's date sets nothing here.
+    Between two corrections it runs by the machine's monotonic clock, so a change of the machine's
+    date has no effect.
     """
 
     TOLERANCE: Micros = SECOND // 20
@@ -75,7 +75,7 @@ class SteeredClock:
         self._start_s = inner.monotonic()
 
     def now(self) -> Micros:
-        """Return the present instant."""
+        """Return the current instant."""
         return self._start + int((self._inner.monotonic() - self._start_s) * SECOND)
 
     def monotonic(self) -> float:
@@ -83,38 +83,38 @@ class SteeredClock:
         return self._inner.monotonic()
 
     def call_at(self, at: Micros, callback: Callable[[], object]) -> Alarm:
-        """Call back on the running event loop at that instant; soon, if it has passed."""
+        """Call back on the running event loop at this instant; soon if it has passed."""
         return self._inner.call_at(at - self.now() + self._inner.now(), callback)
 
     @property
     def ahead(self) -> Micros:
-        """How much later it is than the machine's own clock says."""
+        """How far this clock is ahead of the machine's own."""
         return self.now() - self._inner.now()
 
-    def steer(self, told: Micros, asked_at: Micros) -> None:
-        """Be set to the time that was told, as it was between asking (by this clock) and now.
+    def steer(self, reference: Micros, asked_at: Micros) -> None:
+        """Correct the clock by a time that was read between `asked_at` (by this clock) and now.
 
-        No further than is certain: an answer may have been long under way. A clock that was right
-        stays so, and one that was wrong becomes right by an answer that is quick.
+        The clock moves only as far as is certain, because the answer may have been delayed: to the
+        nearer end of that interval, if the time is outside of it by more than the tolerance.
         """
-        if told < asked_at - self.TOLERANCE:
-            self._start += told - asked_at
-        elif told > (now := self.now()) + self.TOLERANCE:
-            self._start += told - now
+        if reference < asked_at - self.TOLERANCE:
+            self._start += reference - asked_at
+        elif reference > (now := self.now()) + self.TOLERANCE:
+            self._start += reference - now
 
 
 async def wait_until(clock: Clock, at: Micros) -> None:
-    """Wait on the injected clock."""
-    rung = asyncio.Event()
-    alarm = clock.call_at(at, rung.set)
+    """Wait until an instant of this clock."""
+    is_due = asyncio.Event()
+    alarm = clock.call_at(at, is_due.set)
     try:
-        await rung.wait()
+        await is_due.wait()
     finally:
         alarm.cancel()
 
 
 def iso(at: Micros) -> str:
-    """Write an instant as RFC 3339 in UTC.
+    """Return an instant as RFC 3339 in UTC.
 
     >>> iso(1_614_265_330_000_000)
     '2021-02-25T15:02:10.000000Z'
@@ -125,12 +125,12 @@ def iso(at: Micros) -> str:
 
 
 def to_datetime(at: Micros) -> datetime:
-    """Turn an instant into an aware datetime."""
+    """Return an instant as an aware datetime in UTC."""
     return datetime.fromtimestamp(at // SECOND, UTC).replace(microsecond=at % SECOND)
 
 
 def from_datetime(value: datetime) -> Micros:
-    """Turn a datetime into an instant; a naive one is taken as UTC."""
+    """Return a datetime as an instant; a naive one is taken as UTC."""
     aware = value if value.tzinfo else value.replace(tzinfo=UTC)
     delta = aware - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86_400 + delta.seconds) * SECOND + delta.microseconds

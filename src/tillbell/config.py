@@ -1,16 +1,15 @@
-"""Settings: every one of them, where it may come from, and what it may be.
+"""All settings: their sources, types, limits and defaults.
 
-Sources, strongest first: command line flags, `TILLBELL_*` variables (or
-`TILLBELL_*_FILE`, the path of a file that holds the value), `DATABASE_URL`,
-`PORT` and `NOTIFY_SOCKET`, a TOML file, defaults. The TOML file is the one named by `--config` or
-`TILLBELL_CONFIG`, else `tillbell.toml` in the data directory if it is there.
+Sources, strongest first: command line flags, `TILLBELL_*` variables (or `TILLBELL_*_FILE`, the
+path of a file that holds the value), `DATABASE_URL`, `PORT` and `NOTIFY_SOCKET`, a TOML file,
+defaults. The TOML file is the one named by `--config` or `TILLBELL_CONFIG`, else `tillbell.toml`
+in the data folder, if it exists.
 
-An unknown name is an error, because a misspelt setting that silently does
-nothing is worse than a server that does not start. An empty variable counts as
-unset (compose files write those).
+An unknown name is an error, so that a misspelt setting is noticed. An empty variable counts as
+unset, because compose files write such variables.
 
-Every error is `Misconfigured`, one line, with the name and where it was set.
-This file is the only one that reads the environment.
+Every error is `Misconfigured`: one line with the name of the setting and its origin. This is the
+only module that reads the environment.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _POSTGRES, _POSTGRES_URL = ("postgresql", "postgres"), "postgresql://user@host/d
 def _setting(
     default: object, doc: str, limits: tuple[int, int] | None = None, choices: tuple[str, ...] = ()
 ) -> Any:
-    """Declare a setting: its default, what it means, the numbers or words it may be."""
+    """Declare a setting with its default, meaning, limits (inclusive) and choices."""
     return field(default=default, metadata={"doc": doc, "limits": limits, "choices": choices})
 
 
@@ -54,29 +53,27 @@ class Settings:
     data_dir: Path = _setting(None, "Folder of the database, the master key and tillbell.toml.")
     database_url: str = _setting("", "The store. Default: sqlite, tillbell.db in the data folder.")
     database_pooler: bool = _setting(
-        False, "A pooler per transaction (PgBouncer) stands before PostgreSQL."
+        False, "PostgreSQL is behind a pooler in transaction mode (PgBouncer)."
     )
     database_replica_url: str = _setting(
-        "", "A replica of the PostgreSQL database, which lists are read from; it may lag."
+        "", "A replica of the PostgreSQL database, from which lists are read; it may lag."
     )
     host: str = _setting("127.0.0.1", "Address to listen on.")
     port: int = _setting(8420, "Port to listen on; 0 takes a free one.", (0, 65_535))
-    public_url: str = _setting("", "Address that others reach us by. Default: http://host:port.")
+    public_url: str = _setting("", "Public address of this server. Default: http://host:port.")
     trusted_proxies: tuple[str, ...] = _setting(
-        (), "Address ranges of our own proxies, whose X-Forwarded-For is believed."
+        (), "Address ranges of your own proxies, whose X-Forwarded-For is trusted."
     )
     role: str = _setting("all", "Which parts this process runs.", choices=("all", "api", "worker"))
     processes: int = _setting(1, "Processes that share the port.", (1, 64))
     listen_fd: int = _setting(
-        -1, "Descriptor of a socket that listens already, instead of host and port.", (-1, 65_535)
+        -1, "Descriptor of a listening socket, instead of host and port.", (-1, 65_535)
     )
-    notify_socket: str = _setting("", "Socket that is told when it serves, as systemd does.")
-    metrics_file: str = _setting(
-        "", "Where our counters are left for other processes of our port; set by `processes`."
-    )
+    notify_socket: str = _setting("", "Socket to notify when the server is ready, as for systemd.")
+    metrics_file: str = _setting("", "File for the counters of this process; set by `processes`.")
     dev: bool = _setting(False, "Endpoints may be http and on this machine. Never in production.")
 
-    admin_key: Secret | None = _setting(None, "API key with every right, to begin with.")
+    admin_key: Secret | None = _setting(None, "API key with all rights, for the start.")
     master_key: Secret | None = _setting(
         None, "32 random bytes as base64 or hex that seal secrets; older keys after a comma."
     )
@@ -97,13 +94,11 @@ class Settings:
     pause_after_days: int = _setting(
         5, "Days of nothing but failures after which an endpoint is paused.", (1, 365)
     )
-    four_eyes: bool = _setting(
-        False, "Approving, rejecting and accepting takes a second API key's word."
-    )
+    four_eyes: bool = _setting(False, "Approving, rejecting and accepting needs a second API key.")
     secret_overlap_hours: int = _setting(
         24, "Hours for which a rotated signing secret still signs.", (0, 720)
     )
-    max_in_flight: int = _setting(512, "Attempts at once, of all endpoints together.", (1, 10_000))
+    max_in_flight: int = _setting(512, "Attempts at once of all endpoints together.", (1, 10_000))
     endpoint_concurrency: int = _setting(10, "Attempts at once of one endpoint.", (1, 1_000))
     lane_window: int = _setting(
         1_024, "Due deliveries of one endpoint that are held in memory.", (1, 10_000)
@@ -115,7 +110,7 @@ class Settings:
     header_timeout_s: int = _setting(15, "Seconds a client has to send its headers.", (1, 300))
     body_timeout_s: int = _setting(30, "Seconds a client has to send the body.", (1, 600))
     drain_timeout_s: int = _setting(
-        35, "Seconds that attempts may go on after the signal to stop.", (0, 600)
+        35, "Seconds for running attempts to finish after the signal to stop.", (0, 600)
     )
     api_rate_limit: int = _setting(
         0, "Requests a second of one API key; 0 is no limit.", (0, 1_000_000)
@@ -129,11 +124,11 @@ class Settings:
         7, "Days of history that PostgreSQL keeps in one table and drops together.", (1, 31)
     )
     disk_reserve_mb: int = _setting(
-        32, "Free megabytes on disk below which nothing more is accepted.", (0, 1_048_576)
+        32, "Free megabytes on disk below which nothing is accepted.", (0, 1_048_576)
     )
 
     log_level: str = _setting(
-        "info", "Least level that is logged.", choices=("debug", "info", "warning", "error")
+        "info", "Lowest level that is logged.", choices=("debug", "info", "warning", "error")
     )
     log_format: str = _setting(
         "auto", "Log lines; auto is console on a terminal.", choices=("auto", "json", "console")
@@ -141,7 +136,7 @@ class Settings:
 
     @property
     def sqlite_path(self) -> Path:
-        """Where the SQLite file is."""
+        """Path of the SQLite file."""
         return Path(self.database_url.removeprefix("sqlite:///"))
 
     @property
@@ -151,25 +146,25 @@ class Settings:
 
     @property
     def allowed_cidrs(self) -> tuple[str, ...]:
-        """Private ranges that endpoints may use; with `dev` this machine is one."""
+        """Private ranges that endpoints may use; with `dev` also this machine."""
         return (*self.allow_cidrs, *LOOPBACK) if self.dev else self.allow_cidrs
 
     @property
     def local_url(self) -> str:
-        """Where this machine reaches it."""
+        """Address of the server for programs on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 class LoadedSettings(NamedTuple):
-    """Settings, and for each field where its value came from (`default`, `env X`, `flag --x`)."""
+    """Settings, and the origin of each value: `default`, `env X`, `flag --x` or `file X`."""
 
     settings: Settings
     origins: Mapping[str, str]
 
 
 class _RawValue(NamedTuple):
-    """A raw value and the place where it was set."""
+    """A raw value and its origin."""
 
     value: object
     origin: str
@@ -179,36 +174,36 @@ FIELDS: Mapping[str, Field[Any]] = {f.name: f for f in fields(Settings)}
 
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> LoadedSettings:
-    """Collect settings from every source, check each and all together.
+    """Return the settings of all sources, checked. Raises `Misconfigured`.
 
-    `flags` maps field names to values, None for a flag that was not given; `config` among
-    them names the TOML file. Raises `Misconfigured`.
+    `flags` maps names to values, None for a flag that was not given. The flag `config` names the
+    TOML file.
     """
-    given = _from_flags(flags) | _missing_from(flags, _from_environment(environ))
-    config = _config_file(flags, environ, given)
-    given = (_from_toml(config) if config else {}) | given
-    values: dict[str, Any] = {name: _read(FIELDS[name], item) for name, item in given.items()}
+    raw = _from_environment(environ) | _from_flags(flags)
+    config = _config_file(flags, environ, raw)
+    raw = (_from_toml(config) if config else {}) | raw
+    values: dict[str, Any] = {name: _read(FIELDS[name], item) for name, item in raw.items()}
     if "data_dir" not in values:
         values["data_dir"] = default_data_dir()
-    origins = {name: given[name].origin if name in given else "default" for name in FIELDS}
+    origins = {name: raw[name].origin if name in raw else "default" for name in FIELDS}
     return _complete(Settings(**values), origins)
 
 
 def environment_of_child(loaded: LoadedSettings, changes: Mapping[str, object]) -> dict[str, str]:
-    """Return the environment of a process that shall come to the same settings but for `changes`.
+    """Return the environment of a child process with the same settings, except for `changes`.
 
-    What was set by a flag becomes a variable; the data folder is told as it was found.
+    Flags become variables; the data folder is passed on as it was resolved.
     """
     flagged = [name for name, origin in loaded.origins.items() if origin.startswith("flag")]
-    told = {name: getattr(loaded.settings, name) for name in ("data_dir", *flagged)}
-    own = {PREFIX + name.upper(): as_text(value) for name, value in {**told, **changes}.items()}
+    values = {name: getattr(loaded.settings, name) for name in ("data_dir", *flagged)}
+    own = {PREFIX + name.upper(): as_text(value) for name, value in {**values, **changes}.items()}
     return {**os.environ, **own}
 
 
 def default_data_dir() -> Path:
-    """Return the platform's folder for our data (XDG on Linux).
+    """Return the platform's data folder (XDG on Linux).
 
-    `Misconfigured` for a user without a home, as in a container.
+    `Misconfigured` for a user without a home folder, as in some containers.
     """
     try:
         return platformdirs.user_data_path("tillbell", appauthor=False)
@@ -220,25 +215,23 @@ def default_data_dir() -> Path:
 
 
 def _from_flags(flags: Mapping[str, object]) -> dict[str, _RawValue]:
-    given = {k: v for k, v in flags.items() if v is not None and k != "config"}
-    return {name: _RawValue(v, f"flag --{name.replace('_', '-')}") for name, v in given.items()}
+    return {
+        name: _RawValue(value, f"flag --{name.replace('_', '-')}")
+        for name, value in flags.items()
+        if value is not None and name != "config"
+    }
 
 
-def _missing_from(
-    flags: Mapping[str, object], given: Mapping[str, _RawValue]
-) -> dict[str, _RawValue]:
-    return {name: item for name, item in given.items() if flags.get(name) is None}
-
-
-# Variables of others that mean settings of ours: of platforms, and of systemd.
+# Common variables of platforms and of systemd, and the settings that they set.
 _COMMON = (("DATABASE_URL", "database_url"), ("PORT", "port"), ("NOTIFY_SOCKET", "notify_socket"))
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, _RawValue]:
-    given: dict[str, _RawValue] = {}
-    for variable, name in _COMMON:
-        if environ.get(variable):
-            given[name] = _RawValue(environ[variable], f"env {variable}")
+    common = {
+        name: _RawValue(environ[variable], f"env {variable}")
+        for variable, name in _COMMON
+        if environ.get(variable)
+    }
     own: dict[str, _RawValue] = {}
     for variable in sorted(environ):
         if not variable.startswith(PREFIX) or variable == f"{PREFIX}CONFIG":
@@ -248,7 +241,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _RawValue]:
             raise Misconfigured(f"{own[name].origin} and {item.origin} are both set; keep one")
         if item is not None:
             own[name] = item
-    return given | own
+    return common | own
 
 
 def _from_variable(variable: str, text: str) -> tuple[str, _RawValue | None]:
@@ -264,12 +257,12 @@ def _from_variable(variable: str, text: str) -> tuple[str, _RawValue | None]:
 
 
 def _config_file(
-    flags: Mapping[str, object], environ: Mapping[str, str], given: Mapping[str, _RawValue]
+    flags: Mapping[str, object], environ: Mapping[str, str], raw: Mapping[str, _RawValue]
 ) -> Path | None:
     named = flags.get("config") or environ.get(f"{PREFIX}CONFIG")
     if named:
         return Path(str(named))
-    folder = Path(str(given["data_dir"].value)) if "data_dir" in given else default_data_dir()
+    folder = Path(str(raw["data_dir"].value)) if "data_dir" in raw else default_data_dir()
     usual = folder.expanduser() / "tillbell.toml"
     return usual if usual.is_file() else None
 
@@ -285,12 +278,12 @@ def _from_toml(path: Path) -> dict[str, _RawValue]:
     return {name: _RawValue(value, f"file {path}") for name, value in content.items()}
 
 
-def _read_text(path: Path, wanted_by: str) -> str:
+def _read_text(path: Path, origin: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise Misconfigured(f"{wanted_by}: cannot read {path}: {reason}") from error
+        raise Misconfigured(f"{origin}: cannot read {path}: {reason}") from error
 
 
 def _nearest(name: str, prefix: str = "") -> str:
@@ -303,11 +296,11 @@ def _nearest(name: str, prefix: str = "") -> str:
 # ── one value ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _read(declared: Field[Any], given: _RawValue) -> object:
+def _read(declared: Field[Any], raw: _RawValue) -> object:
     try:
-        return _checked(declared, parse(_HINTS[declared.name], given.value))
+        return _checked(declared, parse(_HINTS[declared.name], raw.value))
     except ValueError as error:
-        raise Misconfigured(f"{declared.name} ({given.origin}): {error}") from error
+        raise Misconfigured(f"{declared.name} ({raw.origin}): {error}") from error
 
 
 def _checked(declared: Field[Any], value: object) -> object:
@@ -328,7 +321,7 @@ _HINTS = get_type_hints(Settings)
 
 
 def _complete(settings: Settings, origins: dict[str, str]) -> LoadedSettings:
-    """Fill in what depends on other settings, then check what one value cannot show."""
+    """Fill in settings that depend on others, then check the combination."""
     changes: dict[str, Any] = {"public_url": settings.public_url.rstrip("/")}
     if not settings.database_url:
         changes["database_url"] = f"sqlite:///{settings.data_dir / 'tillbell.db'}"
@@ -390,7 +383,7 @@ def _check_limits(settings: Settings) -> str:
 
 
 def _address_of(server: str) -> tuple[str, int]:
-    """Split a name server into address and port."""
+    """Return address and port of a name server; `ValueError` if it is neither IP nor IP:port."""
     parts = urllib.parse.urlsplit(f"//{server}")
     bare = server.count(":") > 1 and not server.startswith("[")
     host, port = (server, None) if bare else (parts.hostname or "", parts.port)
@@ -398,5 +391,5 @@ def _address_of(server: str) -> tuple[str, int]:
 
 
 def load_here(flags: Mapping[str, object]) -> LoadedSettings:
-    """Collect the settings of this process."""
+    """Return the settings of this process."""
     return load(flags, os.environ)

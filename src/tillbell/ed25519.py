@@ -1,8 +1,8 @@
 """ed25519 keys in the text form of Standard Webhooks: `whsk_…` signs, `whpk_…` verifies.
 
-A secret text holds the 32-byte seed, alone or followed by the 32-byte public key (the
-64-byte form that the reference implementations print). `cryptography` is imported when
-the first key is used, so that HMAC-only receivers do not need it.
+A secret text holds the 32-byte seed, alone or followed by the 32-byte public key (the 64-byte
+form of the reference implementations). `cryptography` is imported at the first use of a key, so
+receivers that use HMAC only do not need it.
 Source: Standard Webhooks 1.0.0, *Signature scheme*; RFC 8032.
 """
 
@@ -19,20 +19,17 @@ _PAIR_LENGTH = 64
 
 
 def new_secret(seed: bytes) -> str:
-    """Write a 32-byte seed as a secret text, `whsk_` and base64 of seed and public key."""
+    """Return a 32-byte seed as a secret text: `whsk_` and base64 of seed and public key."""
     return SECRET_PREFIX + _base64(seed + _public_bytes(seed))
 
 
 def public_text(secret: str) -> str:
-    """Return the `whpk_…` text that receivers of this `whsk_…` secret verify with.
-
-    Raises `ValueError` for a text that `check_secret` complains about.
-    """
+    """Return the public key `whpk_…` of a secret `whsk_…`; `ValueError` if it is not valid."""
     return PUBLIC_PREFIX + _base64(_public_bytes(_seed(secret)))
 
 
 def check_secret(text: str) -> str | None:
-    """Say what is wrong with a `whsk_…` text; None when it is fine."""
+    """Return what is wrong with a `whsk_…` text; None if it is valid."""
     try:
         _seed(text)
     except ValueError as error:
@@ -42,7 +39,7 @@ def check_secret(text: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def signer(secret: str) -> Callable[[bytes], bytes]:
-    """Return the function that signs bytes with this `whsk_…` secret (64-byte signatures)."""
+    """Return the function that signs bytes with a `whsk_…` secret (64-byte signatures)."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     return Ed25519PrivateKey.from_private_bytes(_seed(secret)).sign
@@ -50,9 +47,9 @@ def signer(secret: str) -> Callable[[bytes], bytes]:
 
 @lru_cache(maxsize=4096)
 def verifier(text: str) -> Callable[[bytes, bytes], bool]:
-    """Return the function `(signature, content) -> bool` of a `whpk_…` or `whsk_…` text.
+    """Return the function `(signature, content) -> bool` for a `whpk_…` or `whsk_…` text.
 
-    Raises `ValueError` for a text that holds no key.
+    `ValueError` if the text holds no key.
     """
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -99,7 +96,7 @@ def _public_bytes(seed: bytes) -> bytes:
 def _decode(text: str) -> bytes:
     try:
         return binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
-    except ValueError:  # binascii.Error and UnicodeEncodeError are both of this kind
+    except ValueError:  # binascii.Error and UnicodeEncodeError are subclasses
         raise ValueError("the key is not base64") from None
 
 

@@ -1,4 +1,4 @@
-"""The tree of errors: who must do something?
+"""The tree of errors, by who has to act.
 
 ```
 TillbellError
@@ -20,7 +20,7 @@ TillbellError
     └── Draining           503
 ```
 
-A receiver that fails is not an error of ours: it is a `Result` (model/messages.py).
+A receiver that fails is not an error here but a `Result` (model/messages.py).
 Only `web/edge/problems.py` turns these into HTTP statuses.
 """
 
@@ -31,7 +31,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One broken rule: where (`loc`, a path), what (`msg`), which rule (`type`)."""
+    """One violation: where (`loc`, a path), what is wrong (`msg`), which rule (`type`)."""
 
     loc: tuple[str | int, ...]
     msg: str

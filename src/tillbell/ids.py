@@ -1,12 +1,12 @@
-"""Ids: prefixed, unguessable, sorted by time of making.
+"""Ids: prefixed, unguessable, sorted by time of creation.
 
 An id is `<prefix>_` and 26 lower-case Crockford base32 characters that hold a
-UUIDv7 (RFC 9562: 48 bits of milliseconds, then random bits). Ids made by one
-process at one moment still sort in the order they were made.
+UUIDv7 (RFC 9562: 48 bits of milliseconds, then random bits). Ids of one process
+sort in the order of creation even within a millisecond.
 
-A delivery is *the* duty to bring one message to one endpoint, so its id is made
-of theirs: a second one cannot exist. Attempt ids continue their delivery's id.
-Deliveries and attempts of a message are therefore neighbours in a sorted index.
+The id of a delivery is derived from its message and endpoint, so a second one cannot
+exist. The id of an attempt begins with that of its delivery, so deliveries and attempts
+of a message are neighbours in a sorted index.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 _RANDOM_BITS = 74
 _TIME_SHIFTS = (40, 30, 20, 10, 0)
 _TAIL_SHIFTS = (70, 60, 50, 40, 30, 20, 10, 0)  # 16 letters, 80 bits
-_STEP = 1 << 16  # so that ids of 64 bits differ too
+_STEP = 1 << 16  # ids of messages drop the lower 16 bits and must differ too
 _BLOCK_BYTES = 4096
 
 
 class IdMaker:
-    """Makes ids that sort; one per process.
+    """Makes sortable ids; one per process.
 
-    Randomness is drawn from the system in blocks: one call serves some hundred ids.
+    Random bytes are read from the system in blocks that last for some hundred ids.
     """
 
     def __init__(self) -> None:
@@ -38,13 +38,13 @@ class IdMaker:
         self._used = 0
 
     def new(self, prefix: str, now: Micros) -> str:
-        """Make an id, e.g. `new("ep", now)` → `ep_01k…`."""
+        """Return an id, e.g. `new("ep", now)` → `ep_01k…`."""
         tail = self._next(now)
         letters = [_PAIRS[tail >> shift & 1023] for shift in _TAIL_SHIFTS]
         return f"{prefix}_{self._time_text}" + "".join(letters)
 
     def new_message(self, now: Micros) -> str:
-        """Make a message's id. Its last 16 letters hold 64 bits, four in each: quick to write."""
+        """Return a message's id. Its last 16 characters are hex digits, which is faster."""
         return f"msg_{self._time_text_at(now)}{self._next(now) >> 16:016x}"
 
     def _time_text_at(self, now: Micros) -> str:
@@ -57,7 +57,7 @@ class IdMaker:
         return self._time_text
 
     def _next(self, now: Micros) -> int:
-        """Count up: also within a millisecond, and when the clock steps back, ids sort."""
+        """Return the next number: ids sort within a millisecond and when the clock steps back."""
         self._time_text_at(now)
         self._tail += _STEP + self._random(6)
         return self._tail
@@ -95,7 +95,7 @@ def made_at(id_: str) -> Micros:
 
 
 def span(prefix: str, id_: str) -> tuple[str, str]:
-    """Return bounds, both exclusive, of all ids with that prefix that continue this id.
+    """Return exclusive bounds of all ids that have this prefix and continue this id.
 
     >>> span("dlv", "msg_01k0000000000000000000000a")
     ('dlv_01k0000000000000000000000a', 'dlv_01k0000000000000000000000a~')
@@ -105,9 +105,9 @@ def span(prefix: str, id_: str) -> tuple[str, str]:
 
 
 def delivery_id(message_id: str, endpoint_id: str, part: int = 0) -> str:
-    """Return the id of the one delivery of this message to this endpoint.
+    """Return the id of the delivery of a message to an endpoint.
 
-    `part` counts the bodies that a profile makes of one message (Shoppex: `order:paid` and
+    `part` numbers the parts that a profile makes of one message (Shoppex: `order:paid` and
     `order:paid:product`); nearly always 0.
 
     >>> delivery_id("msg_01k0000000000000000000000a", "ep_01k111111111111111222222222b")

@@ -1,11 +1,11 @@
-"""Logs: happenings with closed names, written as JSON lines, with nothing secret in them.
+"""Logs: events from a closed list, written as JSON lines, without secrets.
 
-`observe("attempt.failed", endpoint=…, status=503)` is the only way to log. The
-name must be in `LOG_EVENTS`, which says what each means and how loud it is, so
-that an operator can read one table and write alerts against it.
+`log_event("attempt.failed", endpoint=…, status=503)` is the only way to log. The name must be in
+`LOG_EVENTS`, which says what each event means and its level, so that operators can read one table
+and write alerts for it.
 
-Whatever is logged passes `redact`: secrets, keys and query strings are masked,
-and control characters are escaped, so that no value can forge a second line.
+All fields pass `redact`: secrets, keys and query strings are masked, and control characters are
+escaped, so that no value can forge a second line.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ import structlog
 from tillbell.vault import Secret
 
 LOG_EVENTS: Final[Mapping[str, tuple[int, str]]] = {
-    "server.started": (logging.INFO, "It listens and sends."),
-    "server.draining": (logging.INFO, "A signal to stop came; attempts under way may end."),
+    "server.started": (logging.INFO, "The process listens and sends."),
+    "server.draining": (logging.INFO, "A signal to stop came; running attempts may finish."),
     "server.stopped": (logging.INFO, "Everything is written and closed."),
     "server.stop_forced": (logging.WARNING, "A second signal came; it stops without waiting."),
     "server.notify_failed": (
         logging.WARNING,
-        "Whoever started it could not be told that it serves.",
+        "The parent process could not be notified that the server is ready.",
     ),
-    "process.died": (logging.ERROR, "One of several processes ended by itself; it is replaced."),
+    "process.died": (logging.ERROR, "One of several processes ended by itself; it is restarted."),
     "server.dev_mode": (logging.WARNING, "Endpoints may be http and on this machine."),
-    "request.error": (logging.ERROR, "A fault of ours; the caller was answered 500."),
-    "request.timed_out": (logging.DEBUG, "A client was cut off: headers or body came too slowly."),
-    "attempt.failed": (logging.INFO, "A receiver did not accept; the delivery says what next."),
-    "attempt.error": (logging.ERROR, "A fault of ours in an attempt; it will be made again."),
+    "request.error": (logging.ERROR, "A bug in Tillbell; the caller was answered 500."),
+    "request.timed_out": (logging.DEBUG, "A client was too slow with headers or body; cut off."),
+    "attempt.failed": (logging.INFO, "A receiver did not accept; the delivery shows what follows."),
+    "attempt.error": (logging.ERROR, "A bug in Tillbell in an attempt; it is repeated."),
     "delivery.failed": (logging.WARNING, "Every attempt of a delivery is used up."),
     "endpoint.failing": (logging.WARNING, "An endpoint has failed for some time."),
     "endpoint.paused": (logging.WARNING, "An endpoint failed for days; its messages are kept."),
     "endpoint.recovered": (logging.INFO, "A failing endpoint accepted again."),
     "endpoint.disabled": (logging.WARNING, "An endpoint said 410, Gone."),
-    "callback.error": (logging.ERROR, "A fault of ours in reading a callback; it is kept."),
+    "callback.error": (logging.ERROR, "A bug in Tillbell in reading a callback; it is kept."),
     "callback.processing_postponed": (
         logging.WARNING,
-        "What a callback says could not be stored; tried again.",
+        "The result of a callback could not be stored; tried again.",
     ),
     "unmatched.retry_postponed": (
         logging.WARNING,
-        "Who waited for a transaction is looked for later.",
+        "Callbacks that waited for a transaction are tried again later.",
     ),
-    "status_check.postponed": (logging.WARNING, "A transaction could not be looked at; next time."),
-    "status_check.error": (logging.ERROR, "A fault of ours in looking at a transaction."),
+    "status_check.postponed": (logging.WARNING, "A transaction could not be checked; next time."),
+    "status_check.error": (logging.ERROR, "A bug in Tillbell in checking a transaction."),
     "source.unusable": (logging.ERROR, "A source's secrets cannot be opened; it answers 503."),
     "attempt.result_postponed": (
         logging.WARNING,
@@ -61,38 +61,41 @@ LOG_EVENTS: Final[Mapping[str, tuple[int, str]]] = {
     "attempt.result_stale": (logging.WARNING, "A result came after its lease was lost; ignored."),
     "lease.release_failed": (
         logging.WARNING,
-        "Claims could not be given back; their leases run out.",
+        "Claims could not be released; their leases expire.",
     ),
     "endpoint_health.write_failed": (
         logging.WARNING,
-        "A note about an endpoint could not be stored.",
+        "The health of an endpoint could not be stored.",
     ),
-    "claim.failed": (logging.WARNING, "The store did not give out work; tried again soon."),
-    "claim.error": (logging.ERROR, "A fault of ours in asking for work; tried again soon."),
-    "chore.postponed": (logging.WARNING, "A regular task could not run; tried again next time."),
-    "chore.error": (logging.ERROR, "A fault of ours in a regular task."),
-    "task.postponed": (logging.WARNING, "A long task was interrupted; it goes on later."),
-    "task.error": (logging.ERROR, "A fault of ours in a long task; it has failed."),
-    "cluster.leader_acquired": (logging.INFO, "This process does what only one may do."),
-    "cluster.leader_lost": (logging.INFO, "Another process does what only one may do."),
-    "cluster.members_changed": (logging.INFO, "Processes came or went; endpoints have new owners."),
+    "claim.failed": (logging.WARNING, "The store gave no claims; tried again soon."),
+    "claim.error": (logging.ERROR, "A bug in Tillbell in claiming deliveries; tried again soon."),
+    "chore.postponed": (logging.WARNING, "A chore could not run; tried again next time."),
+    "chore.error": (logging.ERROR, "A bug in Tillbell in a chore."),
+    "task.postponed": (logging.WARNING, "A task was interrupted; it continues later."),
+    "task.error": (logging.ERROR, "A bug in Tillbell in a task; the task has failed."),
+    "cluster.leader_acquired": (logging.INFO, "This process is now the leader."),
+    "cluster.leader_lost": (logging.INFO, "Another process is now the leader."),
+    "cluster.members_changed": (
+        logging.INFO,
+        "Processes joined or left; endpoints have new owners.",
+    ),
     "clock.skewed": (logging.ERROR, "This machine's clock is far from the database's; not used."),
     "listener.disconnected": (
         logging.WARNING,
-        "News of other processes comes late until it reconnects.",
+        "Changes of other processes arrive late until it reconnects.",
     ),
     "replica.unavailable": (logging.WARNING, "Lists are read from the primary until it answers."),
     "replica.available": (logging.INFO, "Lists are read from the replica again."),
     "database.long_transaction": (
         logging.WARNING,
-        "Somebody's transaction is open for long; tables of much change swell meanwhile.",
+        "A database transaction is open for long; busy tables grow until it ends.",
     ),
     "database.long_transaction_ended": (logging.INFO, "No transaction is open for long any more."),
-    "partition.created": (logging.INFO, "There is room for the days to come."),
-    "partition.dropped": (logging.INFO, "History past its time is gone."),
-    "partition.busy": (logging.WARNING, "In use when it was to be dropped or made; another time."),
+    "partition.created": (logging.INFO, "A partition for the coming days was created."),
+    "partition.dropped": (logging.INFO, "A partition of history past its retention was dropped."),
+    "partition.busy": (logging.WARNING, "It was in use and is dropped or created later."),
     "disk.low": (logging.ERROR, "The disk is nearly full; nothing more is accepted."),
-    "disk.ok": (logging.INFO, "There is room on the disk again."),
+    "disk.ok": (logging.INFO, "There is space on the disk again."),
     "library.warning": (logging.WARNING, "A library logged a warning."),
 }
 
@@ -101,7 +104,7 @@ _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARN
 _SECRET_NAMES = re.compile(
     r"auth|secret|passw|token|api.?key|cookie|signature|credential", re.IGNORECASE
 )
-# Ids and words, most of what is logged: nothing below can match in them.
+# Fast path for ids and words: none of the patterns below can match in them.
 _HARMLESS = re.compile(r"(?!whsec_|whsk_|tb_)\w*\Z", re.ASCII)
 _TOKENS = re.compile(r"\b(whsec_|whsk_|tb_)[A-Za-z0-9+/=_\-]+")
 _BEARER = re.compile(r"\b(bearer|basic)\s+[^\s\"',]+", re.IGNORECASE)
@@ -114,18 +117,18 @@ _CONTROL = re.compile(
 
 
 def log_event(name: str, /, exc_info: BaseException | None = None, **fields: object) -> None:
-    """Log a happening. Its loudness is that of its name.
+    """Log an event with the level of `LOG_EVENTS`.
 
-    `exc_info` adds the traceback. An unknown name is a mistake of ours (`AssertionError`).
+    `exc_info` adds the traceback. An unknown name raises `AssertionError`.
     """
-    assert name in LOG_EVENTS, f"{name} is not in logs.HAPPENINGS"
+    assert name in LOG_EVENTS, f"{name} is not in logs.LOG_EVENTS"
     if exc_info is not None:
         fields["exc_info"] = exc_info
     _log.log(LOG_EVENTS[name][0], name, **fields)
 
 
 def configure(level: str = "info", format_: str = "auto", stream: TextIO | None = None) -> None:
-    """Choose what is logged, and how; stderr by default. Libraries' warnings come along."""
+    """Set level, format and stream (default: stderr). Warnings of libraries are logged too."""
     _write(level, format_, stream)
     logging.root.handlers[:] = [_LibraryHandler(logging.WARNING)]
 
@@ -133,7 +136,7 @@ def configure(level: str = "info", format_: str = "auto", stream: TextIO | None 
 def _write(level: str, format_: str, stream: TextIO | None) -> None:
     out = stream or sys.stderr
     console = format_ == "console" or (format_ == "auto" and out.isatty())
-    least = _LEVELS.get(level, logging.ERROR)
+    level_min = _LEVELS.get(level, logging.ERROR)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -142,7 +145,7 @@ def _write(level: str, format_: str, stream: TextIO | None) -> None:
             _clean,
             structlog.dev.ConsoleRenderer(colors=out.isatty()) if console else _json_line,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(least),
+        wrapper_class=structlog.make_filtering_bound_logger(level_min),
         logger_factory=lambda *_: structlog.PrintLogger(stream or sys.stderr),
     )
 
@@ -152,7 +155,7 @@ def _json_line(_: object, __: str, event: structlog.typing.EventDict) -> str:
 
 
 def redact(value: object, name: str = "") -> object:
-    """Return the value as it may be logged; `name` is what it is called.
+    """Return a value as it may be logged; `name` is the name of its field.
 
     >>> redact("POST https://u:p@shop.example/hook?key=1 with whsec_abc failed\\n")
     'POST https://***@shop.example/hook?*** with whsec_*** failed\\\\n'
@@ -182,7 +185,7 @@ def _plain(text: str) -> str:
     text = _BEARER.sub(rf"\1 {_MASK}", text)
     text = _USERINFO.sub(f"{_MASK}@", text)
     text = _QUERY.sub(rf"\1{_MASK}", text)
-    return _CONTROL.sub(lambda found: _ESCAPED[found[0]], text)
+    return _CONTROL.sub(lambda match: _ESCAPED[match[0]], text)
 
 
 class _Escapes(dict[str, str]):
@@ -196,13 +199,13 @@ _ESCAPED = _Escapes({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
 def _clean(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     cleaned = {name: redact(value, name) for name, value in event.items() if name != "exception"}
     if "exception" in event:
-        # Every line but the first is indented, so that a message cannot begin a line of its own.
+        # All lines but the first are indented, so that no value can forge a line.
         cleaned["exception"] = "\n    ".join(map(_plain, str(event["exception"]).split("\n")))
     return cleaned
 
 
 class _LibraryHandler(logging.Handler):
-    """Passes a library's warning on, cleaned like everything else."""
+    """Logs the warnings of libraries, redacted like all fields."""
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
@@ -210,5 +213,5 @@ class _LibraryHandler(logging.Handler):
 
 
 _log = structlog.get_logger()
-# Until `configure` is called (in tests): cleaned just the same, and libraries left alone.
+# Until `configure` is called (in tests): redacted as well, without the warnings of libraries.
 _write("info", "auto", None)

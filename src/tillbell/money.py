@@ -1,12 +1,11 @@
-"""Money: integers in minor units, written and read as decimal text. No float comes near it.
+"""Money: integers in minor units, read and written as decimal text. Floats are never used.
 
-How many digits a currency has is its *exponent* (ISO 4217; for coins, the smallest unit
-of their chain). A provider that counts otherwise says so in its own file. A currency that
-is not in the table has no exponent, and we do not guess one: reading or writing such an
-amount in minor units is a `ValueError`. Text of such an amount can still be passed on as
-it is, which is what `plain()` does.
+The *exponent* of a currency is its number of digits after the point (ISO 4217; for coins, the
+smallest unit of their chain). Adapters of providers that count differently say so. A currency
+that is not in the table has no exponent: reading or writing its minor units is a `ValueError`.
+`plain()` passes text of such an amount on unchanged.
 
-Amounts are unbounded integers: 10 ETH in wei needs 64 bits and one more.
+Amounts are unbounded integers: 10 ETH in wei needs 65 bits.
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ _BY_EXPONENT = {
 _EXPONENTS = {code: digits for digits, codes in _BY_EXPONENT.items() for code in codes.split()}
 CURRENCIES = frozenset(_EXPONENTS)
 
-# At most 18 digits before the point and 30 after: nobody is owed more, and work stays bounded.
+# At most 18 digits before the point and 30 after, so that the work stays bounded.
 _AMOUNT = re.compile(r"(-?)(0|[1-9][0-9]{0,17})(?:\.([0-9]{1,30}))?")
 _MINOR = re.compile(r"[0-9]{1,36}")
 
 
 def is_currency(code: str) -> bool:
-    """Tell whether we know this currency. Codes are upper case: `EUR`, `USDT`."""
+    """Return whether a currency is known. Codes are upper case: `EUR`, `USDT`."""
     return code in _EXPONENTS
 
 
@@ -61,12 +60,12 @@ def exponent(currency: str) -> int:
 
 
 def parse_amount(text: str | Decimal | int, currency: str, *, signed: bool = False) -> int:
-    """Read an amount in whole units ("149.99", 149) and return it in minor units.
+    """Return an amount in whole units ("149.99", 149) in minor units.
 
     Strict: ASCII digits, one point, no sign unless `signed`, no exponent, no grouping, no
     space, and no more digits than the currency has, unless they are zeros. Anything else is
-    a `ValueError`; nothing is rounded. A provider's number must arrive as `Decimal`, a float
-    is refused because its digits are already lost.
+    a `ValueError`; nothing is rounded. A provider's number must be a `Decimal`; a float is refused
+    because it has lost digits already.
 
     >>> parse_amount("149.99", "MZN"), parse_amount("10.000", "EUR"), parse_amount(7, "JPY")
     (14999, 1000, 7)
@@ -75,15 +74,15 @@ def parse_amount(text: str | Decimal | int, currency: str, *, signed: bool = Fal
     if sign and not signed:
         raise ValueError(f"{text} is negative")
     digits = exponent(currency)
-    kept, rest = fraction[:digits], fraction[digits:]
-    if rest.strip("0"):
+    used, excess = fraction[:digits], fraction[digits:]
+    if excess.strip("0"):
         raise ValueError(f"{text} has more digits than {currency}, which has {digits}")
-    minor = int(whole + kept.ljust(digits, "0"))
+    minor = int(whole + used.ljust(digits, "0"))
     return -minor if sign else minor
 
 
 def parse_minor(text: str | int) -> int:
-    """Read an amount that is already in minor units, zero-padded or not; `ValueError` if not.
+    """Return an amount in minor units, zero-padded or not, as an integer; else `ValueError`.
 
     >>> parse_minor("000000014999")
     14999
@@ -95,7 +94,7 @@ def parse_minor(text: str | int) -> int:
 
 
 def format_amount(minor: int, currency: str) -> str:
-    """Write minor units as decimal text with exactly the currency's digits.
+    """Return minor units as decimal text with exactly the currency's digits.
 
     >>> format_amount(14999, "EUR"), format_amount(5, "KWD"), format_amount(-70, "JPY")
     ('149.99', '0.005', '-70')
@@ -109,10 +108,10 @@ def format_amount(minor: int, currency: str) -> str:
 
 
 def plain(text: str | Decimal | int, currency: str) -> str:
-    """Write an amount with its currency's digits; digits as given where we do not know them.
+    """Return an amount with its currency's digits; with its own if the currency is unknown.
 
-    For passing an amount on to people and other systems, never for adding it up: no digit
-    is dropped, even one too many for the currency. `ValueError` if it is not an amount.
+    For passing an amount on, never for adding it up: no digit is dropped, even if the currency has
+    fewer. `ValueError` if it is not an amount.
 
     >>> plain("49", "EUR"), plain("49.5", "PTS"), plain("0.125", "EUR")
     ('49.00', '49.5', '0.125')
@@ -125,7 +124,7 @@ def plain(text: str | Decimal | int, currency: str) -> str:
 
 
 def _split(text: str | Decimal | int) -> tuple[str, str, str]:
-    """Split into sign, whole units and fraction, as digits."""
+    """Return sign, whole units and fraction as digits."""
     match = _AMOUNT.fullmatch(_written(text))
     if match is None:
         raise ValueError(f"{str(text)[:40]!r} is not an amount like 149.99")

@@ -1,7 +1,8 @@
-"""Read a setting's value from what a source gave, and write it for people.
+"""Reads the value of a setting from text or TOML, and writes it as text.
 
-A flag or variable gives text, TOML gives text, numbers, booleans and lists; both must
-mean the same. Whatever cannot be read is a `ValueError` that says why.
+Flags and variables are text; TOML has text, numbers, booleans and lists. Both are read to the same
+values. `ValueError` says what is wrong with a value. `msgspec.convert` is not used: it refuses
+`yes` and `on`, takes `5.0` for a whole number, and its messages do not name the wrong value.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ _WORDS_FOR_BOOL = {
 
 
 def parse(declared: object, value: object) -> object:
-    """Turn a raw value into one of the declared type."""
+    """Return a raw value as one of the declared type."""
     return _PARSERS[declared](value)
 
 
 def as_text(value: object) -> str:
-    """Write a value as a person would set it; secrets are masked.
+    """Return a value as the text that sets it; secrets are masked.
 
     >>> as_text((5, 300)), as_text(True), as_text(None)
     ('5,300', 'true', '')
@@ -54,10 +55,10 @@ def _number(value: object) -> int:
 
 
 def _switch(value: object) -> bool:
-    known = _WORDS_FOR_BOOL.get(str(value).strip().lower())
-    if known is None:
+    switch = _WORDS_FOR_BOOL.get(str(value).strip().lower())
+    if switch is None:
         raise ValueError(f"{value!r} is neither true nor false")
-    return known
+    return switch
 
 
 def _items(value: object) -> list[object]:

@@ -1,12 +1,12 @@
-"""Vault: seals what must be read again, hashes what must only be recognized.
+"""Vault: encrypts secrets that must be read again, hashes keys that are only compared.
 
-Signing secrets and header values are needed in the clear to send, so they are
-sealed with AES-256-GCM under the master key. The context (the id of the record
-that owns the secret) is authenticated with it: a sealed text that is moved to
-another row does not open. API keys are only compared, so only a hash is kept.
+Signing secrets and header values are needed in clear text to send, so they are sealed: encrypted
+with AES-256-GCM under the master key. The context (the id of the record that owns the secret) is
+authenticated with it, so a sealed text that is copied to another row does not open. Of API keys
+only a hash is stored.
 
-The master key never enters the database. Who has a copy of the database
-without it has no secret; who loses it has to set every secret anew.
+The master key is never in the database. A copy of the database without it reveals no secret. If
+the master key is lost, every secret must be set again.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _VERSION = "v1"
 _NONCE_BYTES = 12
 _HEAD_BYTES = len(_VERSION) + 8  # of sealed bytes: the version, then the key's fingerprint
 _KEY_FILE = "master.key"
-_OPENED = 8_192  # secrets kept open; one is some hundred bytes
+_OPENED = 8_192  # secrets cached in clear text; each takes some hundred bytes
 _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_LEAST_DISTINCT = 16  # of 32 random bytes fewer than 16 differ once in 10^20 keys
+_LEAST_DISTINCT = 16  # 32 random bytes have fewer distinct ones once in 10^20 keys
 
 
 class Secret:
-    """A text that prints as `***`. `reveal()` is the only way to it."""
+    """A text that prints as `***`. `reveal()` returns it."""
 
     __slots__ = ("_text",)
 
@@ -71,7 +71,7 @@ class KeySettings(Protocol):
 
     @property
     def sqlite_path(self) -> Path:
-        """The database whose secrets it opens."""
+        """The database whose secrets the key opens."""
         ...
 
     @property
@@ -85,20 +85,20 @@ class WrongMasterKey(Misconfigured):
 
 
 class SealMismatch(Misconfigured):
-    """A sealed secret was altered, or stands in the row of another."""
+    """A sealed secret was altered, or belongs to another record."""
 
 
 class Vault:
     """Seals and opens texts and bytes.
 
-    The first master key seals; the older ones only open, for the time that `rewrap` needs.
-    A sealed text is `v1.<key id>.<base64url of nonce and ciphertext>`; the key id is a
-    fingerprint of the master key, so that a wrong one is told from a damaged secret.
+    The first master key seals; older ones only open, until `rewrap` has sealed everything again.
+    A sealed text is `v1.<key id>.<base64url of nonce and ciphertext>`. The key id is a fingerprint
+    of the master key, which distinguishes a wrong key from a damaged secret.
     """
 
     def __init__(self, master_key: bytes, *older: bytes) -> None:
         self._ciphers = {key_id(key): _cipher(key) for key in (*older, master_key)}
-        self._present = key_id(master_key)
+        self._current = key_id(master_key)
         self._opened: Callable[[str, str], str] = lru_cache(_OPENED)(self._decrypt)
 
     @classmethod
@@ -106,23 +106,23 @@ class Vault:
         """Return the vault of this installation.
 
         The key is the configured one (older ones after a comma), else that in `master.key` in the
-        data folder, which is made at the first start and readable by its owner only.
+        data folder, which is created at the first start and readable by its owner only.
         `Misconfigured` if a key is weak or not readable.
         """
         if settings.master_key is None:
-            return cls(_kept_key(settings.data_dir / _KEY_FILE, settings.sqlite_path))
+            return cls(_stored_key(settings.data_dir / _KEY_FILE, settings.sqlite_path))
         return cls(*[parse_key(key.strip()) for key in settings.master_key.reveal().split(",")])
 
     def seal(self, text: str, context: str) -> str:
-        """Encrypt a text for the one place `context` names. Twice the same text looks different."""
+        """Encrypt a text for a context. The same text has another result each time."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        associated = _associated(self._present, context)
-        sealed = self._ciphers[self._present].encrypt(nonce, text.encode(), associated)
+        associated = _associated(self._current, context)
+        sealed = self._ciphers[self._current].encrypt(nonce, text.encode(), associated)
         packed = base64.urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
-        return f"{_VERSION}.{self._present}.{packed}"
+        return f"{_VERSION}.{self._current}.{packed}"
 
     def open(self, sealed: str, context: str) -> str:
-        """Return the text; the latest few thousand are kept open in memory.
+        """Return the text. Some thousand texts are cached.
 
         `WrongMasterKey` if it was sealed under a key we lack; `SealMismatch` if it was sealed
         for another context or altered.
@@ -130,22 +130,22 @@ class Vault:
         return self._opened(sealed, context)
 
     def seal_bytes(self, content: bytes, context: str) -> bytes:
-        """Encrypt bytes that are stored as such: what a provider sent."""
+        """Encrypt bytes that are stored as bytes: the requests of providers."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        associated = _associated(self._present, context)
-        sealed = self._ciphers[self._present].encrypt(nonce, content, associated)
-        return b"".join((_VERSION.encode(), self._present.encode(), nonce, sealed))
+        associated = _associated(self._current, context)
+        sealed = self._ciphers[self._current].encrypt(nonce, content, associated)
+        return b"".join((_VERSION.encode(), self._current.encode(), nonce, sealed))
 
     def open_bytes(self, sealed: bytes, context: str) -> bytes:
-        """Return the bytes; errors as those of `open`."""
-        version, named, packed = sealed[:2], sealed[2:_HEAD_BYTES], sealed[_HEAD_BYTES:]
+        """Return the bytes; raises the errors of `open`."""
+        version, key_name, packed = sealed[:2], sealed[2:_HEAD_BYTES], sealed[_HEAD_BYTES:]
         if version != _VERSION.encode():
             raise SealMismatch("not bytes that were sealed by a vault")
-        return self._opened_raw(named.decode("ascii", "replace"), packed, context)
+        return self._opened_raw(key_name.decode("ascii", "replace"), packed, context)
 
     def rewrap(self, sealed: str, context: str) -> str:
-        """Return the same secret sealed under the present key; itself if it already is."""
-        if _key_id_of(sealed) == self._present:
+        """Return a secret sealed under the current key; unchanged if it is already."""
+        if _key_id_of(sealed) == self._current:
             return sealed
         return self.seal(self._decrypt(sealed, context), context)
 
@@ -153,18 +153,18 @@ class Vault:
         packed = _unpack(sealed.rpartition(".")[2])
         return self._opened_raw(_key_id_of(sealed), packed, context).decode()
 
-    def _opened_raw(self, named: str, packed: bytes, context: str) -> bytes:
+    def _opened_raw(self, key_name: str, packed: bytes, context: str) -> bytes:
         from cryptography.exceptions import InvalidTag
 
-        cipher = self._ciphers.get(named)
+        cipher = self._ciphers.get(key_name)
         if cipher is None:
             raise WrongMasterKey(
-                f"the secret of {context} was sealed under master key {named}, and we have "
+                f"the secret of {context} was sealed under master key {key_name}, and we have "
                 f"{', '.join(self._ciphers)}; set TILLBELL_MASTER_KEY to the key it was made with"
             )
         nonce, ciphertext = packed[:_NONCE_BYTES], packed[_NONCE_BYTES:]
         try:
-            return cipher.decrypt(nonce, ciphertext, _associated(named, context))
+            return cipher.decrypt(nonce, ciphertext, _associated(key_name, context))
         except (InvalidTag, ValueError) as error:
             raise SealMismatch(
                 f"the secret of {context} was altered or belongs to another record"
@@ -182,8 +182,8 @@ def _cipher(master_key: bytes) -> AESGCM:
     return AESGCM(master_key)
 
 
-def _associated(named: str, context: str) -> bytes:
-    return f"{_VERSION}.{named}.{context}".encode()
+def _associated(key_name: str, context: str) -> bytes:
+    return f"{_VERSION}.{key_name}.{context}".encode()
 
 
 def _key_id_of(sealed: str) -> str:
@@ -204,7 +204,7 @@ def _unpack(packed: str) -> bytes:
 
 
 def parse_key(text: str) -> bytes:
-    """Read a master key: 32 random bytes as base64 or hex. Refuses one that is not random."""
+    """Return the master key of a text: 32 random bytes as base64 or hex, else `Misconfigured`."""
     key = _decoded(text)
     if len(key) != KEY_BYTES:
         raise Misconfigured(
@@ -227,11 +227,11 @@ def _decoded(text: str) -> bytes:
         return b""
 
 
-def _kept_key(path: Path, database: Path) -> bytes:
+def _stored_key(path: Path, database: Path) -> bytes:
     try:
         return parse_key(path.read_text(encoding="ascii").strip())
     except FileNotFoundError:
-        if database.exists():  # a new key would open none of the secrets in it
+        if database.exists():  # a new key could not open its secrets
             raise Misconfigured(
                 f"the master key of {database} is missing: put {path} back or set "
                 "TILLBELL_MASTER_KEY"
@@ -242,7 +242,7 @@ def _kept_key(path: Path, database: Path) -> bytes:
 
 
 def _make_key(path: Path) -> bytes:
-    """Write a new key so that a crash leaves either no file or a whole one."""
+    """Write a new key. A crash leaves either no file or a complete one."""
     key = secrets.token_bytes(KEY_BYTES)
     part = path.with_suffix(".part")
     try:
@@ -261,12 +261,12 @@ def _make_key(path: Path) -> bytes:
 
 
 def new_api_key() -> str:
-    """Make the text of an API key: `tb_` and 40 letters and digits, 238 bits of chance."""
+    """Return the text of a new API key: `tb_` and 40 letters and digits, 238 random bits."""
     return "tb_" + "".join(secrets.choice(_LETTERS) for _ in range(40))
 
 
 def hash_key(text: str) -> str:
-    """Return what is kept of an API key. Plain SHA-256 is enough: the text is random, not chosen.
+    """Return the hash of an API key. Plain SHA-256 is enough, because the text is random.
 
     >>> hash_key("tb_x")[:8]
     'b37a8681'

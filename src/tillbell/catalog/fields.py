@@ -104,7 +104,7 @@ def sample_of(shape: Shape) -> dict[str, Any]:
 
 
 def _nullable(field: Field) -> dict[str, Any]:
-    """A member that may be left out may be null as well: receivers see both."""
+    """Return the schema of a field. An optional member may be null too."""
     if field.is_required:
         return field.schema
     schema = {**field.schema, "type": [field.schema["type"], "null"]}

@@ -1,1 +1,1 @@
-"""What users configure: each change checked, sealed and stored, so that none is lost."""
+"""Changes of what users configure: checked, sealed, and stored with a version, so none is lost."""

@@ -1,4 +1,4 @@
-"""API keys and portal tokens: made, limited, revoked; their text is shown once, a hash is kept."""
+"""Changes of API keys and portal tokens. Their text is shown once; only a hash is stored."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tillbell.model.records import ApiKey, KeyScope, KeyUse
 from tillbell.storage.ports.outbound import Registry
 from tillbell.vault import hash_key, new_api_key
 
-BOOTSTRAP = "key_bootstrap"  # the record that mirrors the setting admin_key
+BOOTSTRAP = "key_bootstrap"  # the key of the setting admin_key
 
 
 class NewKey(NamedTuple):
-    """A key just made, and its text, which is kept nowhere."""
+    """A new key and its text, which is not stored."""
 
     key: ApiKey
     text: str
 
 
 class ApiKeys:
-    """See the module. A portal token is a key bound to an application, with capabilities."""
+    """Creates and revokes keys. A portal token is a key with capabilities in an application."""
 
     def __init__(self, parts: Parts, registry: Registry) -> None:
         self._registry = registry
@@ -41,8 +41,8 @@ class ApiKeys:
         app: str | None = None,
         expires_at: Micros | None = None,
     ) -> NewKey:
-        """Make a key, bound to an application (id or uid) if one is named."""
-        app_id = await self._bound_to(app)
+        """Create a key, limited to an application (id or uid) if one is named."""
+        app_id = await self._application_id(app)
         return await self._add(name=name, scopes=scopes, app_id=app_id, expires_at=expires_at)
 
     async def create_token(
@@ -52,8 +52,8 @@ class ApiKeys:
         session_id: str | None,
         expires_at: Micros,
     ) -> NewKey:
-        """Make a portal token of an application; those that have ended go."""
-        await self._forget_expired(app_id)
+        """Create a portal token of an application, and delete its expired ones."""
+        await self._delete_expired(app_id)
         return await self._add(
             name="portal",
             scopes=(),
@@ -71,14 +71,14 @@ class ApiKeys:
         return key
 
     async def revoke(self, key: ApiKey) -> None:
-        """Delete a key or portal token, at once, with the note of its use."""
+        """Delete a key or portal token and the record of its last use."""
         await self._directory.remove(ApiKey, key.id, key.scope)
         await self._directory.remove(KeyUse, key.id, key.scope)
 
     async def end_tokens(self, app_id: str, session_ids: Collection[str], after_us: Micros) -> None:
-        """End the portal tokens of an application, or of some of its sessions, not later than that.
+        """Let the portal tokens of an application, or of some sessions, expire after that time.
 
-        0: at once.
+        0: they are deleted now. A token that expires earlier keeps its own time.
         """
         ends_at = self._clock.now() + after_us
         for key in await self._tokens(app_id):
@@ -90,10 +90,10 @@ class ApiKeys:
                 await self.revoke(key)
 
     async def ensure_admin(self, configured: str | None) -> str | None:
-        """Make sure that somebody can get in.
+        """Ensure that there is an admin key; return its text if it was created now.
 
-        The configured key works, and stops working when none is configured. If there is no key
-        with every right at all, one is made and its text returned.
+        The configured key is stored, or removed if none is configured. If there is no admin key
+        then, one is created.
         """
         if configured is None:
             await self._directory.remove(ApiKey, BOOTSTRAP)
@@ -108,7 +108,7 @@ class ApiKeys:
     async def _add(self, **fields: Any) -> NewKey:
         now = self._clock.now()
         text = new_api_key()
-        key = _made(self._ids.new("key", now), text, now, **fields)
+        key = _new_key(self._ids.new("key", now), text, now, **fields)
         await self._directory.add(key)
         return NewKey(key, text)
 
@@ -118,11 +118,11 @@ class ApiKeys:
         def mirrored(key: ApiKey | None) -> ApiKey:
             if key is not None and key.hash == hash_key(text):
                 return key
-            return _made(BOOTSTRAP, text, now, name="bootstrap", scopes=(KeyScope.ADMIN.value,))
+            return _new_key(BOOTSTRAP, text, now, name="bootstrap", scopes=(KeyScope.ADMIN.value,))
 
         await self._directory.change_or_add(ApiKey, "", BOOTSTRAP, mirrored)
 
-    async def _bound_to(self, id_or_uid: str | None) -> str | None:
+    async def _application_id(self, id_or_uid: str | None) -> str | None:
         if id_or_uid is None:
             return None
         application = await self._directory.application(id_or_uid)
@@ -134,8 +134,8 @@ class ApiKeys:
         keys = await self._directory.read_all(ApiKey, app_id)
         return [key for key in keys if key.capabilities is not None]
 
-    async def _forget_expired(self, app_id: str) -> None:
-        """Delete what nobody can use any more: links made every minute must not pile up."""
+    async def _delete_expired(self, app_id: str) -> None:
+        """Delete expired tokens, so that they do not pile up."""
         now = self._clock.now()
         for key in await self._tokens(app_id):
             if key.expires_at is not None and key.expires_at <= now:
@@ -146,11 +146,11 @@ class ApiKeys:
             earlier = min(token.expires_at or ends_at, ends_at)
             return msgspec.structs.replace(token, expires_at=earlier)
 
-        with contextlib.suppress(NotFound):  # it was revoked at this moment
+        with contextlib.suppress(NotFound):  # it has just been revoked
             await self._directory.change(ApiKey, key.scope, key.id, ending)
 
 
-def _made(id_: str, text: str, now: Micros, app_id: str | None = None, **fields: Any) -> ApiKey:
+def _new_key(id_: str, text: str, now: Micros, app_id: str | None = None, **fields: Any) -> ApiKey:
     return ApiKey(
         id=id_,
         scope=app_id or "",

@@ -1,4 +1,4 @@
-"""Applications: made, found or made, replaced, changed, removed."""
+"""Changes of applications."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tillbell.deliver.record_changes import ChangedRecord
 from tillbell.errors import NotFound
 from tillbell.model.records import Application
 
-# What replacing an application sets back where it is not named.
+# Replacing an application resets these fields unless they are named.
 _UNSET: Mapping[str, Any] = {"throttle_rate": None, "metadata": {}, "check_schemas": False}
 
 
 class Applications:
-    """See the module. `fields` are fields of the record, by name."""
+    """Creates, changes and removes applications. `fields` are fields of the record by name."""
 
     def __init__(self, parts: Parts) -> None:
         self._directory = parts.directory
@@ -28,36 +28,35 @@ class Applications:
 
     async def create(self, fields: Mapping[str, Any]) -> Application:
         """Add an application. `Conflict` if its uid is taken."""
-        application = self._made(fields)
+        application = self._new(fields)
         await self._directory.add(application)
         return application
 
     async def get_or_create(
         self, uid: str, fields: Mapping[str, Any]
     ) -> ChangedRecord[Application]:
-        """Return the application of that uid; make it if there is none."""
+        """Return the application with this uid; create it if there is none."""
 
         def present(application: Application | None) -> Application:
-            return application if application is not None else self._made({**fields, "uid": uid})
+            return application if application is not None else self._new({**fields, "uid": uid})
 
         return await self._directory.change_or_add(Application, "", uid, present)
 
     async def upsert(self, id_or_uid: str, fields: Mapping[str, Any]) -> ChangedRecord[Application]:
-        """Replace an application; make it with that uid if there is none. The uid stays
-        unless another is named."""
+        """Replace an application, or create it with this uid. Unnamed, its uid stays."""
         _refuse_operational(id_or_uid)
         named = {name: value for name, value in fields.items() if (name, value) != ("uid", None)}
 
         def replaced(application: Application | None) -> Application:
             if application is None:
-                return self._made({"uid": id_or_uid} | named)
+                return self._new({"uid": id_or_uid} | named)
             checked_uid(named.get("uid"))
             return msgspec.structs.replace(application, **{**_UNSET, **named})
 
         return await self._directory.change_or_add(Application, "", id_or_uid, replaced)
 
     async def patch(self, id_: str, fields: Mapping[str, Any]) -> Application:
-        """Change what is named. `NotFound` if the application is gone."""
+        """Change the named fields. `NotFound` if the application does not exist."""
         _refuse_operational(id_)
         checked_uid(fields.get("uid"))
 
@@ -71,7 +70,7 @@ class Applications:
         _refuse_operational(id_)
         await self._directory.remove(Application, id_)
 
-    def _made(self, fields: Mapping[str, Any]) -> Application:
+    def _new(self, fields: Mapping[str, Any]) -> Application:
         checked_uid(fields.get("uid"))
         now = self._clock.now()
         return Application(id=self._ids.new("app", now), created_at=now, updated_at=now, **fields)

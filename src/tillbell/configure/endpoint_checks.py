@@ -1,4 +1,4 @@
-"""What may be wrong with an endpoint, apart from its URL."""
+"""Checks of an endpoint, apart from its URL."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tillbell.rules.delivery.selectors import check
 def check_endpoint(
     endpoint: Endpoint, known: Collection[str], selectors_named: str | None
 ) -> list[Problem]:
-    """List what is wrong with an endpoint, apart from its URL, headers and secret.
+    """Return the problems of an endpoint, apart from its URL, headers and secret.
 
-    Selectors are looked at if the request names them: by that member of its body.
+    Selectors are checked if the request names them; `selectors_named` is that member of its body.
     """
     if endpoint.profile not in PROFILES:
         message = f"unknown profile; there are {', '.join(sorted(PROFILES))}"
@@ -39,7 +39,7 @@ def _problems(
 
 
 def check_secret(profile: str, text: str, member: str) -> None:
-    """Raise `Invalid` if a profile cannot use this secret."""
-    wrong = PROFILES[profile].check_secret(text)
-    if wrong is not None:
-        raise Invalid(Problem(("body", member), wrong, "secret"))
+    """Raise `Invalid` for `member` of the body if the profile cannot use this secret."""
+    problem = PROFILES[profile].check_secret(text)
+    if problem is not None:
+        raise Invalid(Problem(("body", member), problem, "secret"))

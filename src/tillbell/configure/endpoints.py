@@ -1,8 +1,8 @@
-"""Endpoints: checked, sealed, stored. Applications' and operational ones.
+"""Changes of endpoints, of applications and operational ones.
 
-What must happen outside before a change is stored (a receiver that is asked, a health that begins
-anew) cannot be done inside the plain function that makes the change. So that function raises what
-it needs; it is done, and the change is made again from what is stored then.
+Some changes need I/O first: a handshake with the receiver, or a reset of the endpoint's health.
+The plain function that computes the change cannot do I/O, so it raises what it needs. That is
+done, and the change is computed again from the endpoint as it is stored then.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from tillbell.rules.delivery.headers import check_custom_headers, is_secret_head
 
 T = TypeVar("T")
 
-NEEDS_MAX = 5  # of one change: more, and somebody else moves the endpoint all the time
+NEEDS_MAX = 5  # of one change; more means that others keep changing the endpoint
 
-# What replacing an endpoint sets back where it is not named.
+# Replacing an endpoint resets these fields unless they are named.
 _UNSET: Mapping[str, Any] = {
     "description": "",
     "metadata": {},
@@ -40,32 +40,32 @@ _UNSET: Mapping[str, Any] = {
 
 
 class EndpointChanges(NamedTuple):
-    """What a request says of an endpoint. `fields` are fields of the record, by name."""
+    """The changes of a request. `fields` are fields of the record by name."""
 
     fields: Mapping[str, Any]
-    selectors_named: str | None = None  # the member of the body that names them, for problems
-    secret: str | None = None  # of a new one; None: made, if its profile signs
-    headers: Mapping[str, str] | None = None  # of a new one
+    selectors_named: str | None = None  # the member of the body with the selectors, for problems
+    secret: str | None = None  # of a new endpoint; None: generated, if its profile signs
+    headers: Mapping[str, str] | None = None  # of a new endpoint
 
 
-class _Readiness(NamedTuple):
-    """What is known, and what was done, before a change is made."""
+class _Preparation(NamedTuple):
+    """What has been read and done before a change is computed."""
 
     known_event_types: frozenset[str]
-    asked: frozenset[str] = frozenset()  # URLs whose receiver wants our messages
-    has_new_health: bool = False
+    handshaken: frozenset[str] = frozenset()  # URLs that passed the handshake
+    has_reset_health: bool = False
 
 
-class _UnaskedError(Exception):
-    """The receiver at this URL must be asked first."""
+class _HandshakeNeededError(Exception):
+    """The change needs a handshake with the receiver at this URL."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.url = url
 
 
-class _OldHealthError(Exception):
-    """The health of this endpoint must begin anew first."""
+class _HealthResetNeededError(Exception):
+    """The change needs a reset of the endpoint's health."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint.id)
@@ -73,7 +73,7 @@ class _OldHealthError(Exception):
 
 
 class Endpoints:
-    """See the module."""
+    """Creates, changes and removes endpoints, their headers and secrets."""
 
     def __init__(self, parts: Parts, policy: AddressPolicy, handshake: Handshake) -> None:
         self._directory, self._clock, self._ids, self._vault, self._overlap_hours = parts
@@ -84,75 +84,75 @@ class Endpoints:
     async def create(self, scope: str, changes: EndpointChanges) -> Endpoint:
         """Add an endpoint to an application. `Conflict` if its uid is taken."""
 
-        async def add(ready: _Readiness) -> Endpoint:
-            endpoint = self._made(scope, changes, ready)
+        async def add(prepared: _Preparation) -> Endpoint:
+            endpoint = self._new(scope, changes, prepared)
             await self._directory.add(endpoint)
             return endpoint
 
-        return await self._when_ready(add)
+        return await self._prepared(add)
 
     async def upsert(
         self, scope: str, id_or_uid: str, changes: EndpointChanges
     ) -> ChangedRecord[Endpoint]:
-        """Replace an endpoint, or create it with that uid.
+        """Replace an endpoint, or create it with this uid.
 
-        Secret, headers, status and our own fields (profile, …) stay unless they are named.
+        Secret, headers, status and other fields outside of `_UNSET` stay unless they are named.
         """
-        whole = changes._replace(fields={**_UNSET, **changes.fields})
+        replacement = changes._replace(fields={**_UNSET, **changes.fields})
         new = changes._replace(fields={"uid": id_or_uid, **changes.fields})
 
-        async def replace(ready: _Readiness) -> ChangedRecord[Endpoint]:
-            def replaced(present: Endpoint | None) -> Endpoint:
-                if present is None:
-                    return self._made(scope, new, ready)
-                return self._changed(present, whole, ready)
+        async def replace(prepared: _Preparation) -> ChangedRecord[Endpoint]:
+            def replaced(current: Endpoint | None) -> Endpoint:
+                if current is None:
+                    return self._new(scope, new, prepared)
+                return self._changed(current, replacement, prepared)
 
             return await self._directory.change_or_add(Endpoint, scope, id_or_uid, replaced)
 
-        return await self._when_ready(replace)
+        return await self._prepared(replace)
 
     async def patch(self, scope: str, id_: str, changes: EndpointChanges) -> Endpoint:
-        """Change what is named. `NotFound` if the endpoint is gone, as of all that follow."""
+        """Change the named fields. `NotFound` if the endpoint does not exist, as below."""
 
-        async def change(ready: _Readiness) -> Endpoint:
+        async def change(prepared: _Preparation) -> Endpoint:
             return await self._change(
-                scope, id_, lambda present: self._changed(present, changes, ready)
+                scope, id_, lambda current: self._changed(current, changes, prepared)
             )
 
-        return await self._when_ready(change)
+        return await self._prepared(change)
 
     async def remove(self, scope: str, id_: str) -> None:
-        """Remove an endpoint; what still waits for it is discarded."""
+        """Remove an endpoint; its waiting deliveries are discarded."""
         await self._directory.remove(Endpoint, id_, scope)
 
     async def set_headers(self, scope: str, id_: str, headers: Mapping[str, str]) -> None:
         """Replace all custom headers."""
-        await self._change(scope, id_, lambda present: self._with_headers(present, headers))
+        await self._change(scope, id_, lambda current: self._with_headers(current, headers))
 
     async def patch_headers(
-        self, scope: str, id_: str, headers: Mapping[str, str], gone: list[str]
+        self, scope: str, id_: str, headers: Mapping[str, str], deleted: list[str]
     ) -> None:
-        """Set some custom headers and delete others; names in any case."""
-        dropped = {name.lower() for name in (*headers, *gone)}
+        """Set some custom headers and delete others. Names are compared without case."""
+        replaced_names = {name.lower() for name in (*headers, *deleted)}
 
-        def patched(present: Endpoint) -> Endpoint:
-            opened = self.opened_headers(present)
-            staying = {n: v for n, v in opened.items() if n.lower() not in dropped}
-            return self._with_headers(present, {**staying, **headers})
+        def patched(current: Endpoint) -> Endpoint:
+            opened = self.opened_headers(current)
+            others = {n: v for n, v in opened.items() if n.lower() not in replaced_names}
+            return self._with_headers(current, {**others, **headers})
 
         await self._change(scope, id_, patched)
 
     async def rotate(
         self, scope: str, id_: str, key: str | None = None, grace_s: int | None = None
     ) -> str:
-        """Use a new signing secret and return it; the old ones sign too for the grace period."""
-        going_on = overlap(self._clock.now(), grace_s, self._overlap_hours)
+        """Use a new signing secret and return it. The old ones also sign for the grace period."""
+        grace = overlap(self._clock.now(), grace_s, self._overlap_hours)
 
-        def with_new_secret(present: Endpoint) -> Endpoint:
-            text = key or PROFILES[present.profile].new_secret(token())
-            check_secret(present.profile, text, "key")
-            secrets = rotated(self._seal(present.id, text), present.secrets, going_on)
-            return msgspec.structs.replace(present, secrets=secrets)
+        def with_new_secret(current: Endpoint) -> Endpoint:
+            text = key or PROFILES[current.profile].new_secret(token())
+            check_secret(current.profile, text, "key")
+            secrets = rotated(self._seal(current.id, text), current.secrets, grace)
+            return msgspec.structs.replace(current, secrets=secrets)
 
         return self.secret(await self._change(scope, id_, with_new_secret))
 
@@ -164,32 +164,32 @@ class Endpoints:
         return ""
 
     def opened_headers(self, endpoint: Endpoint) -> dict[str, str]:
-        """Return the custom headers in the clear."""
+        """Return the custom headers in clear text."""
         return {n: self._vault.open(value, endpoint.id) for n, value in endpoint.headers.items()}
 
     # ── what a change needs first ────────────────────────────────────────────────────────────────
 
-    async def _when_ready(self, act: Callable[[_Readiness], Awaitable[T]]) -> T:
-        """Do an act, and first what it turns out to need."""
-        ready = _Readiness(self._directory.known_event_types())
+    async def _prepared(self, act: Callable[[_Preparation], Awaitable[T]]) -> T:
+        """Run a change, and do what it needs before it can succeed."""
+        prepared = _Preparation(self._directory.known_event_types())
         for _ in range(NEEDS_MAX):
             try:
-                return await act(ready)
-            except _UnaskedError as need:
-                await self._ask(need.url)
-                ready = ready._replace(asked=ready.asked | {need.url})
-            except _OldHealthError as need:
-                await self._begin_anew(need.endpoint)
-                ready = ready._replace(has_new_health=True)
+                return await act(prepared)
+            except _HandshakeNeededError as need:
+                await self._shake_hands(need.url)
+                prepared = prepared._replace(handshaken=prepared.handshaken | {need.url})
+            except _HealthResetNeededError as need:
+                await self._reset_health(need.endpoint)
+                prepared = prepared._replace(has_reset_health=True)
         raise ConflictError("It is changing all the time; try again.")
 
-    async def _ask(self, url: str) -> None:
+    async def _shake_hands(self, url: str) -> None:
         refusal = await self._handshake.refusal(url)
         if refusal is not None:
             raise Invalid(Problem(("body", "handshake"), refusal, "handshake"))
 
-    async def _begin_anew(self, endpoint: Endpoint) -> None:
-        """Forget how it failed: else the next failure would pause it again at once."""
+    async def _reset_health(self, endpoint: Endpoint) -> None:
+        """Reset the health, or the next failure would pause the endpoint again at once."""
         health = EndpointHealth(id=endpoint.id, scope=endpoint.scope)
         self.on_new_health(health)
         await self._directory.change_or_add(
@@ -203,7 +203,7 @@ class Endpoints:
     ) -> Endpoint:
         return (await self._directory.change(Endpoint, scope, id_, apply)).record
 
-    def _made(self, scope: str, changes: EndpointChanges, ready: _Readiness) -> Endpoint:
+    def _new(self, scope: str, changes: EndpointChanges, prepared: _Preparation) -> Endpoint:
         now = self._clock.now()
         endpoint = Endpoint(
             id=self._ids.new("ep", now),
@@ -212,30 +212,32 @@ class Endpoints:
             updated_at=now,
             **changes.fields,
         )
-        self._check(endpoint, changes, ready)
-        if endpoint.handshake and endpoint.url not in ready.asked:
-            raise _UnaskedError(endpoint.url)
+        self._check(endpoint, changes, prepared)
+        if endpoint.handshake and endpoint.url not in prepared.handshaken:
+            raise _HandshakeNeededError(endpoint.url)
         if changes.headers:
             endpoint = self._with_headers(endpoint, changes.headers)
         return self._with_first_secret(endpoint, changes.secret)
 
-    def _changed(self, present: Endpoint, changes: EndpointChanges, ready: _Readiness) -> Endpoint:
-        endpoint = msgspec.structs.replace(present, **changes.fields)
-        self._check(endpoint, changes, ready)
-        is_elsewhere = (endpoint.url, endpoint.handshake) != (present.url, present.handshake)
-        if endpoint.handshake and is_elsewhere and endpoint.url not in ready.asked:
-            raise _UnaskedError(endpoint.url)
-        if endpoint.profile != present.profile:
+    def _changed(
+        self, current: Endpoint, changes: EndpointChanges, prepared: _Preparation
+    ) -> Endpoint:
+        endpoint = msgspec.structs.replace(current, **changes.fields)
+        self._check(endpoint, changes, prepared)
+        has_new_receiver = (endpoint.url, endpoint.handshake) != (current.url, current.handshake)
+        if endpoint.handshake and has_new_receiver and endpoint.url not in prepared.handshaken:
+            raise _HandshakeNeededError(endpoint.url)
+        if endpoint.profile != current.profile:
             endpoint = self._in_new_profile(endpoint)
-        wakes = endpoint.status is EndpointStatus.ACTIVE is not present.status
-        if wakes and not ready.has_new_health:
-            raise _OldHealthError(endpoint)
+        is_reactivated = endpoint.status is EndpointStatus.ACTIVE is not current.status
+        if is_reactivated and not prepared.has_reset_health:
+            raise _HealthResetNeededError(endpoint)
         return endpoint
 
-    def _check(self, endpoint: Endpoint, changes: EndpointChanges, ready: _Readiness) -> None:
+    def _check(self, endpoint: Endpoint, changes: EndpointChanges, prepared: _Preparation) -> None:
         checked_uid(changes.fields.get("uid"))
         self._policy.check_url(endpoint.url)
-        problems = check_endpoint(endpoint, ready.known_event_types, changes.selectors_named)
+        problems = check_endpoint(endpoint, prepared.known_event_types, changes.selectors_named)
         if problems:
             raise Invalid(*problems)
 
@@ -254,9 +256,9 @@ class Endpoints:
         text = self.secret(endpoint)
         if not text:
             return self._with_first_secret(endpoint, None)
-        wrong = PROFILES[endpoint.profile].check_secret(text)
-        if wrong is not None:
-            message = f"{endpoint.profile} cannot use the present secret: {wrong}"
+        problem = PROFILES[endpoint.profile].check_secret(text)
+        if problem is not None:
+            message = f"{endpoint.profile} cannot use the present secret: {problem}"
             raise Invalid(Problem(("body", "profile"), message, "secret"))
         return endpoint
 

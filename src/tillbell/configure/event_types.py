@@ -1,4 +1,4 @@
-"""Event types: registered, replaced, changed, archived, forgotten."""
+"""Changes of event types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tillbell.errors import ConflictError, Invalid, NotFound, Problem
 from tillbell.model.records import EventType
 from tillbell.rules.delivery.selectors import check_event_type
 
-# What replacing an event type sets back where it is not named.
+# Replacing an event type resets these fields unless they are named.
 _UNSET: Mapping[str, Any] = {
     "schemas": None,
     "archived": False,
@@ -25,7 +25,7 @@ _UNSET: Mapping[str, Any] = {
 
 
 class EventTypes:
-    """See the module. `fields` are fields of the record, by name."""
+    """Registers, changes and removes event types. `fields` are fields of the record by name."""
 
     def __init__(self, parts: Parts) -> None:
         self._directory = parts.directory
@@ -33,43 +33,43 @@ class EventTypes:
         self._ids = parts.ids
 
     async def create(self, name: str, fields: Mapping[str, Any]) -> EventType:
-        """Register an event type. One that is archived comes back as it is described now.
+        """Register an event type. An archived one is replaced.
 
         `Conflict` if there is one already.
         """
 
-        def described(kind: EventType | None) -> EventType:
-            if kind is not None and not kind.archived:
+        def replaced(event_type: EventType | None) -> EventType:
+            if event_type is not None and not event_type.archived:
                 raise ConflictError(f"The event type {name} exists already.")
-            return self._replaced(name, fields, kind)
+            return self._replaced(name, fields, event_type)
 
-        return (await self._change_or_add(name, fields, described)).record
+        return (await self._change_or_add(name, fields, replaced)).record
 
     async def upsert(self, name: str, fields: Mapping[str, Any]) -> ChangedRecord[EventType]:
-        """Replace an event type; register it if it is new."""
+        """Replace an event type, or register it."""
 
-        def described(kind: EventType | None) -> EventType:
-            return self._replaced(name, fields, kind)
+        def replaced(event_type: EventType | None) -> EventType:
+            return self._replaced(name, fields, event_type)
 
-        return await self._change_or_add(name, fields, described)
+        return await self._change_or_add(name, fields, replaced)
 
     async def patch(self, name: str, fields: Mapping[str, Any]) -> EventType:
-        """Change what is named. `NotFound` if it is not registered."""
+        """Change the named fields. `NotFound` if it is not registered."""
         _check_schemas(fields.get("schemas"))
 
-        def changed(kind: EventType) -> EventType:
-            return msgspec.structs.replace(kind, **fields)
+        def changed(event_type: EventType) -> EventType:
+            return msgspec.structs.replace(event_type, **fields)
 
         return await self._change(name, changed)
 
     async def archive(self, name: str) -> None:
-        """Show it no longer. `NotFound` if it is not registered."""
+        """Hide an event type. `NotFound` if it is not registered."""
         await self.patch(name, {"archived": True})
 
     async def remove(self, name: str) -> None:
-        """Forget it. `NotFound` if it is not registered."""
-        kind = await self._change(name, lambda kind: kind)
-        if not await self._directory.remove(EventType, kind.id):
+        """Remove an event type. `NotFound` if it is not registered."""
+        event_type = await self._change(name, lambda event_type: event_type)
+        if not await self._directory.remove(EventType, event_type.id):
             raise not_registered()
 
     async def _change(self, name: str, apply: Callable[[EventType], EventType]) -> EventType:
@@ -84,21 +84,23 @@ class EventTypes:
         fields: Mapping[str, Any],
         apply: Callable[[EventType | None], EventType],
     ) -> ChangedRecord[EventType]:
-        if (wrong := check_event_type(name)) is not None:
-            raise Invalid(Problem(("body", "name"), wrong, "event_type"))
+        if (problem := check_event_type(name)) is not None:
+            raise Invalid(Problem(("body", "name"), problem, "event_type"))
         _check_schemas(fields.get("schemas"))
         return await self._directory.change_or_add(EventType, "", name, apply)
 
-    def _replaced(self, name: str, fields: Mapping[str, Any], kind: EventType | None) -> EventType:
-        if kind is None:
+    def _replaced(
+        self, name: str, fields: Mapping[str, Any], event_type: EventType | None
+    ) -> EventType:
+        if event_type is None:
             now = self._clock.now()
             id_ = self._ids.new("et", now)
-            kind = EventType(id=id_, uid=name, created_at=now, updated_at=now)
-        return msgspec.structs.replace(kind, **{**_UNSET, **fields})
+            event_type = EventType(id=id_, uid=name, created_at=now, updated_at=now)
+        return msgspec.structs.replace(event_type, **{**_UNSET, **fields})
 
 
 def not_registered() -> NotFound:
-    """Say that there is no such event type, and where the built-in ones are."""
+    """Return the error for an event type that is not registered."""
     return NotFound("There is no such event type; built-in ones are at /event-type/catalog.")
 
 

@@ -1,7 +1,6 @@
-"""When keys were last used, written at most once an hour for each.
+"""When API keys were last used, stored at most once an hour for each.
 
-Kept apart from the key itself, so that noting a use can never bring back a key that is
-being revoked at the same moment.
+This is a record of its own, so that noting a use cannot restore a key that is just being revoked.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _KEYS_MAX = 100_000
 
 
 class KeyUsage:
-    """Notes the use of keys. A store that cannot be written to now does not stop a request."""
+    """Notes the use of keys. If the store is unavailable, the request goes on without the note."""
 
     def __init__(self, registry: Registry, directory: ConfigCache, clock: Clock) -> None:
         self._registry = registry
@@ -28,7 +27,7 @@ class KeyUsage:
         self._noted: dict[str, Micros] = {}
 
     def is_due(self, key: ApiKey) -> bool:
-        """Tell whether a use now should be noted."""
+        """Return whether a use now must be noted."""
         noted = self._noted.get(key.id)
         return noted is None or noted + NOTE_EVERY <= self._clock.now()
 
@@ -47,9 +46,9 @@ class KeyUsage:
         try:
             await self._directory.change_or_add(KeyUse, key.scope, key.id, used)
         except Unavailable:
-            return  # it is a courtesy; what the request itself stores will say so
+            return  # the note may be lost
 
     async def last_used_at(self, key: ApiKey) -> Micros | None:
-        """Return when a key was last used, to the hour."""
+        """Return when a key was last used, to the hour; None if never."""
         use = await self._registry.get(KeyUse, key.id, key.scope)
         return use.last_used_at if use else None

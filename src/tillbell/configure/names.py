@@ -1,4 +1,4 @@
-"""Names that owners may not give to their things."""
+"""Reserved uids."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ _OWN_ID = re.compile(r"[a-z]{2,5}_[0-9a-hjkmnp-tv-z]{26}")
 
 
 def checked_uid(uid: str | None) -> str | None:
-    """Return a uid. `Invalid` if it is reserved, or looks like an id that we make.
-
-    A name like an id of ours could be taken for the thing that has that id.
-    """
+    """Return a uid. `Invalid` if it is reserved, or looks like an id and could be taken for one."""
     if uid is not None and (uid == OPERATIONAL or _OWN_ID.fullmatch(uid)):
         raise Invalid(Problem(("body", "uid"), "is reserved; choose another", "uid_reserved"))
     return uid

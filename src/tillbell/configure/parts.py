@@ -1,4 +1,4 @@
-"""What every use case of configuration is made of."""
+"""The dependencies that all changes of configuration share."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tillbell.vault import Vault
 
 
 class Parts(NamedTuple):
-    """Where records are changed, and what makes their ids, times and seals."""
+    """The config cache, and the makers of ids, times and sealed secrets."""
 
     directory: ConfigCache
     clock: Clock
     ids: IdMaker
     vault: Vault
-    secret_overlap_hours: int  # how long rotated secrets go on, unless a request says otherwise
+    secret_overlap_hours: int  # how long rotated secrets stay valid by default

@@ -1,4 +1,4 @@
-"""What may be wrong with a source: its settings and its secrets."""
+"""Checks of a source: its provider, settings and secrets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 
 
 def check_provider(name: str, providers: Mapping[str, Provider]) -> list[Problem]:
-    """Say if there is no such provider, and which was meant."""
+    """Return a problem if the provider is unknown, with a near miss as a hint."""
     if name in providers:
         return []
     text = f"unknown provider{_nearest(name, providers)}; GET /api/v1/provider lists all"
@@ -36,33 +36,33 @@ def check_provider(name: str, providers: Mapping[str, Provider]) -> list[Problem
 
 
 def check_secrets(provider: Provider, texts: Sequence[str], *where: str | int) -> list[Problem]:
-    """List what is wrong with a source's secrets, without repeating any of them."""
+    """Return the problems of a source's secrets, without quoting them."""
     rule = provider.secret
     if rule is None:
-        told = f"{provider.title} has no secret; leave this out"
-        return [Problem(("body", *where), told, "secret")] if texts else []
+        text = f"{provider.title} has no secret; leave this out"
+        return [Problem(("body", *where), text, "secret")] if texts else []
     if rule.is_required and not texts:
         return [Problem(("body", *where), f"is needed: {rule.about}", "missing")]
     problems = []
     for number, text in enumerate(texts):
-        wrong = "is empty" if not text.strip() else rule.problem(text)
-        if wrong is not None:
+        problem = "is empty" if not text.strip() else rule.problem(text)
+        if problem is not None:
             at = (*where, number) if where == ("secrets",) else where
-            problems.append(Problem(("body", *at), wrong, "secret"))
+            problems.append(Problem(("body", *at), problem, "secret"))
     return problems
 
 
 def check_config(provider: Provider, config: Mapping[str, Any]) -> list[Problem]:
-    """List what is wrong with a source's settings."""
+    """Return the problems of a source's settings."""
     if len(msgspec.json.encode(config)) > CONFIG_BYTES_MAX:
         return [Problem(("body", "config"), f"at most {CONFIG_BYTES_MAX} bytes", "too_long")]
     known = {setting.name: setting for setting in settings_of(provider)}
-    found = [*_unknown(config, known), *_missing(config, known), *_wrong(config, known)]
-    return found or [_declared(problem) for problem in provider.config_problems(config)]
+    problems = [*_unknown(config, known), *_missing(config, known), *_invalid(config, known)]
+    return problems or [_declared(problem) for problem in provider.config_problems(config)]
 
 
 def _declared(problem: ConfigProblem) -> Problem:
-    """Return what an adapter says, with its path cut into its steps: `checks[0].at`."""
+    """Return an adapter's problem with its path as steps: `checks[0].at` → checks, 0, at."""
     steps = [int(step) if step.isdigit() else step for step in _STEP.findall(problem.member)]
     return Problem(("body", "config", *steps), problem.text, "setting")
 
@@ -81,7 +81,7 @@ def _missing(config: Mapping[str, Any], known: Mapping[str, ProviderSetting]) ->
             yield Problem(("body", "config", setting.name), text, "missing")
 
 
-def _wrong(config: Mapping[str, Any], known: Mapping[str, ProviderSetting]) -> Iterator[Problem]:
+def _invalid(config: Mapping[str, Any], known: Mapping[str, ProviderSetting]) -> Iterator[Problem]:
     for name, value in config.items():
         text = _value_problem(known[name], value) if name in known else None
         if text is not None:
@@ -89,8 +89,8 @@ def _wrong(config: Mapping[str, Any], known: Mapping[str, ProviderSetting]) -> I
 
 
 def _value_problem(setting: ProviderSetting, value: Any) -> str | None:
-    wanted = _TYPES[setting.type]
-    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+    types = _TYPES[setting.type]
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         return f"must be of type {setting.type}"
     if setting.choices and value not in setting.choices:
         return f"must be one of {', '.join(setting.choices)}"
@@ -111,6 +111,6 @@ def _is_web_address(value: Any) -> bool:
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:
-    by_fold = {one.lower(): one for one in known}
+    by_fold = {candidate.lower(): candidate for candidate in known}
     near = difflib.get_close_matches(name.lower(), by_fold, n=1, cutoff=0.5)
     return f"; did you mean {by_fold[near[0]]}?" if near else ""

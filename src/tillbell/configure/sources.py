@@ -1,4 +1,4 @@
-"""Sources: checked, sealed, stored."""
+"""Changes of sources."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ TOKEN_BYTES = 24
 
 
 class SourceChanges(NamedTuple):
-    """What a request says of a source. `fields` are fields of the record, by name."""
+    """The changes of a request. `fields` are fields of the record by name."""
 
     fields: Mapping[str, Any]
-    config: Mapping[str, Any] | None = None  # merged into what is set; null clears a member
+    config: Mapping[str, Any] | None = None  # merged into the current one; null clears
 
 
 class SourceSettings:
-    """See the module."""
+    """Creates, changes and removes sources and their secrets."""
 
     def __init__(self, parts: Parts, sources: SourceCache) -> None:
         self._directory, self._clock, self._ids, self._vault, self._overlap_hours = parts
@@ -50,28 +50,28 @@ class SourceSettings:
         with_config = changes._replace(config=changes.config or {})
         source = self._changed(msgspec.structs.replace(blank, secrets=sealed), with_config)
         await self._directory.add(source)
-        return await self._sole_default(ChangedRecord(source, None))
+        return await self._single_default(ChangedRecord(source, None))
 
     async def patch(self, app_id: str, id_: str, changes: SourceChanges) -> CompiledSource:
-        """Change what is named. `NotFound` if the source is gone."""
-        changed = await self._change(app_id, id_, lambda present: self._changed(present, changes))
-        return await self._sole_default(changed)
+        """Change the named fields. `NotFound` if the source does not exist."""
+        changed = await self._change(app_id, id_, lambda current: self._changed(current, changes))
+        return await self._single_default(changed)
 
     async def rotate(
         self, app_id: str, id_: str, secret: str, grace_s: int | None = None
     ) -> CompiledSource:
-        """Use a new secret; the old ones are accepted for the grace period too."""
-        going_on = overlap(self._clock.now(), grace_s, self._overlap_hours)
+        """Use a new secret. The old ones are also accepted for the grace period."""
+        grace = overlap(self._clock.now(), grace_s, self._overlap_hours)
 
-        def with_new_secret(present: Source) -> Source:
-            _raise(check_secrets(self._provider(present), [secret], "secret"))
-            secrets = rotated(self._sealed(present, secret), present.secrets, going_on)
-            return msgspec.structs.replace(present, secrets=secrets)
+        def with_new_secret(current: Source) -> Source:
+            _raise(check_secrets(self._provider(current), [secret], "secret"))
+            secrets = rotated(self._sealed(current, secret), current.secrets, grace)
+            return msgspec.structs.replace(current, secrets=secrets)
 
-        return self._live((await self._change(app_id, id_, with_new_secret)).record)
+        return self._compiled((await self._change(app_id, id_, with_new_secret)).record)
 
     async def remove(self, app_id: str, id_: str) -> None:
-        """Remove a source. What it sent stays in the log."""
+        """Remove a source. Its callbacks stay in the log."""
         await self._directory.remove(Source, id_, app_id)
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────
@@ -81,14 +81,14 @@ class SourceSettings:
     ) -> ChangedRecord[Source]:
         return await self._directory.change(Source, app_id, id_, apply)
 
-    def _live(self, source: Source) -> CompiledSource:
-        live = self._sources.compiled(source.id)
-        if live is None:
+    def _compiled(self, source: Source) -> CompiledSource:
+        compiled = self._sources.compiled(source.id)
+        if compiled is None:
             raise NotFound("There is no such source.")
-        return live
+        return compiled
 
     def _provider(self, source: Source) -> Provider:
-        """Return a source's adapter. `NotFound` if this version has none of that name."""
+        """Return a source's adapter. `NotFound` if this version does not have it."""
         provider = self._sources.providers.get(source.provider)
         if provider is None:
             raise NotFound("There is no such source.")
@@ -122,17 +122,17 @@ class SourceSettings:
     def _config(
         self, source: Source, provider: Provider, config: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Merge what is given into what is set; check it as a whole; seal what is secret."""
-        whole = {**source.config, **self._opened(source), **config}
-        whole = {name: value for name, value in whole.items() if value is not None}
-        _raise(check_config(provider, whole))
+        """Merge settings into the current ones, check the result, and seal the secret ones."""
+        merged = {**source.config, **self._opened(source), **config}
+        merged = {name: value for name, value in merged.items() if value is not None}
+        _raise(check_config(provider, merged))
         secret = {setting.name for setting in settings_of(provider) if setting.is_secret}
         sealed = {
             name: self._vault.seal(msgspec.json.encode(value).decode(), source.id)
-            for name, value in whole.items()
+            for name, value in merged.items()
             if name in secret
         }
-        plain = {name: value for name, value in whole.items() if name not in secret}
+        plain = {name: value for name, value in merged.items() if name not in secret}
         return {"config": plain, "sealed_config": sealed}
 
     def _opened(self, source: Source) -> dict[str, Any]:
@@ -152,29 +152,29 @@ class SourceSettings:
         if holder is not None and holder.source.id != source.id:
             raise _second_default(source.provider)
 
-    async def _sole_default(self, changed: ChangedRecord[Source]) -> CompiledSource:
-        """Take the change back if another source became its provider's default meanwhile.
+    async def _single_default(self, changed: ChangedRecord[Source]) -> CompiledSource:
+        """Undo the change if another source has become the provider's default meanwhile.
 
-        Both may step back then; two never stay.
+        Both may be undone then, but never do two defaults remain.
         """
         source, before = changed
         is_new = source.is_default and (before is None or not before.is_default)
         if is_new and await self._has_rival(source):
-            await self._step_back(source, before)
+            await self._undo_default(source, before)
             raise _second_default(source.provider)
-        return self._live(source)
+        return self._compiled(source)
 
-    async def _step_back(self, source: Source, before: Source | None) -> None:
+    async def _undo_default(self, source: Source, before: Source | None) -> None:
         if before is None:
             await self.remove(source.scope, source.id)
             return
 
-        def stepped_back(present: Source) -> Source:
-            if present.version == source.version:
+        def undone(current: Source) -> Source:
+            if current.version == source.version:
                 return before
-            return msgspec.structs.replace(present, is_default=False)
+            return msgspec.structs.replace(current, is_default=False)
 
-        await self._change(source.scope, source.id, stepped_back)
+        await self._change(source.scope, source.id, undone)
 
     async def _has_rival(self, source: Source) -> bool:
         return any(

@@ -1,16 +1,16 @@
-"""How a `CallbackReceiver` answers: the good, the slow and the hostile.
+"""Behaviours of a `Receiver`: correct, slow and hostile.
 
-By path, without further ado:
+By default the path decides:
 
 | path | behaviour |
 | --- | --- |
 | `/status/<n>` | that status; `/retry-after/<n>/<value>` adds the header |
 | `/hang` | reads the request, never answers |
-| `/drip-head`, `/drip-body` | one byte at a time, for ever |
+| `/drip-head`, `/drip-body` | one byte at a time, without end |
 | `/endless` | a 200 whose body never ends, at full speed |
 | `/reset`, `/reset-mid` | connection reset before any answer; after the head of a 200 |
 | `/close` | answers, then closes; `/close-silently` closes without an answer |
-| `/poison` | a second answer that nobody asked for |
+| `/poison` | a second, unrequested answer |
 | `/early…` | answers before it reads the body, then closes |
 | `/redirect?<location>` | 302 |
 | anything else | 200 |
@@ -26,7 +26,7 @@ _OK_HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
 async def by_path(exchange: ReceiverExchange) -> None:
-    """Behave as the path says."""
+    """Behave as the path says (table of the module)."""
     path = exchange.request.path
     name = path.lstrip("/").split("/")[0].split("?")[0]
     if name == "status":
@@ -101,7 +101,7 @@ async def close_silently(exchange: ReceiverExchange) -> None:
 
 
 async def poison(exchange: ReceiverExchange) -> None:
-    """Answer 200 and send a second answer that nobody asked for."""
+    """Answer 200 and send a second, unrequested answer."""
     second = b"HTTP/1.1 418 Poison\r\nContent-Length: 6\r\n\r\npoison"
     await exchange.write(_OK_HEAD + b"Content-Length: 2\r\n\r\nok" + second)
 
@@ -124,7 +124,7 @@ def raw(data: bytes, *, closes: bool = True) -> Behaviour:
 
 
 def flaky(*statuses: int) -> Behaviour:
-    """Answer with one status after the other; the last one stays."""
+    """Answer with one status after the other; the last one repeats."""
 
     async def behave(exchange: ReceiverExchange) -> None:
         await exchange.answer(statuses[min(exchange.nth, len(statuses)) - 1])

@@ -1,4 +1,4 @@
-"""A clock that moves only when it is told to."""
+"""A clock that tests move by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tillbell.clock import SECOND, Alarm, Micros
 
-START: Micros = 1_760_000_000 * SECOND  # an instant like any other
+START: Micros = 1_760_000_000 * SECOND  # an arbitrary instant
 
 
 @dataclass(slots=True)
@@ -21,10 +21,10 @@ class _ManualAlarm:
 
 
 class ManualClock:
-    """A `Clock` for tests: days pass in microseconds, and only between two lines of the test.
+    """A `Clock` for tests. Time passes only in `advance`.
 
-    Alarms ring inside `advance`, in the order of their instants, and each sees its own
-    instant as now. An alarm set for an instant that has passed rings soon, on the loop.
+    `advance` calls due alarms in the order of their instants; each sees its own instant as now. An
+    alarm for an instant that has passed is called soon on the event loop.
     """
 
     def __init__(self, now: Micros = START) -> None:
@@ -34,24 +34,24 @@ class ManualClock:
         self._set = 0
 
     def now(self) -> Micros:
-        """Return the instant the test has come to."""
+        """Return the current instant."""
         return self._now
 
     def monotonic(self) -> float:
-        """Return the seconds that were advanced so far."""
+        """Return the seconds advanced so far."""
         return (self._now - self._started_at) / SECOND
 
     def call_at(self, at: Micros, callback: Callable[[], object]) -> Alarm:
-        """Call back when the test has come to that instant; soon, if it has passed."""
+        """Call back at this instant; soon if it has passed."""
         if at <= self._now:
             return asyncio.get_running_loop().call_soon(callback)
         alarm = _ManualAlarm(callback)
-        self._set += 1  # alarms of one instant ring in the order they were set
+        self._set += 1  # alarms of one instant are called in the order they were set
         heapq.heappush(self._alarms, (at, self._set, alarm))
         return alarm
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and ring what comes due on the way."""
+        """Let time pass and call the alarms that become due."""
         assert seconds >= 0, "time does not run backwards"
         end = self._now + round(seconds * SECOND)
         while self._alarms and self._alarms[0][0] <= end:

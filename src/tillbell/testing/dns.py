@@ -1,4 +1,4 @@
-"""A name server on loopback whose answers tests write themselves.
+"""A name server on loopback with answers set by the test.
 
 ```python
 async with StubDns() as dns:
@@ -27,7 +27,7 @@ SERVFAIL = ("SERVFAIL",)
 
 
 class _NameScript(NamedTuple):
-    steps: tuple[Sequence[str], ...]  # one a question, the last one stays
+    steps: tuple[Sequence[str], ...]  # one per question, the last one repeats
     ttl: int = 0
     alias: str = ""
     delay_s: float = 0
@@ -35,15 +35,15 @@ class _NameScript(NamedTuple):
 
 
 class StubDns(asyncio.DatagramProtocol):
-    """The server. Use as `async with`; `server` is its `address:port`. Unknown names do not exist.
+    """The server, an async context manager. Unknown names do not exist (NXDOMAIN).
 
-    Truncated answers, TCP and DNSSEC are not spoken.
+    Truncated answers, TCP and DNSSEC are not supported.
     """
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.host, self.port = host, port
-        self.questions: list[tuple[str, str]] = []  # name, type: in the order they came
-        self._plans: dict[str, _NameScript] = {}
+        self.questions: list[tuple[str, str]] = []  # (name, type) in the order received
+        self._scripts: dict[str, _NameScript] = {}
         self._asked: Counter[tuple[str, str]] = Counter()
 
     @property
@@ -52,23 +52,23 @@ class StubDns(asyncio.DatagramProtocol):
         return f"{self.host}:{self.port}"
 
     def answer(self, name: str, *addresses: str, ttl: int = 0, delay_s: float = 0) -> None:
-        """Answer with these addresses, IPv4 to A and IPv6 to AAAA."""
-        self._plans[name] = _NameScript((addresses,), ttl, delay_s=delay_s)
+        """Answer with these addresses: IPv4 for A, IPv6 for AAAA."""
+        self._scripts[name] = _NameScript((addresses,), ttl, delay_s=delay_s)
 
     def sequence(self, name: str, *steps: Sequence[str], ttl: int = 0) -> None:
         """Answer the first question of each type with the first step, and so on.
 
         A step is a list of addresses, `NXDOMAIN` or `SERVFAIL`.
         """
-        self._plans[name] = _NameScript(steps, ttl)
+        self._scripts[name] = _NameScript(steps, ttl)
 
     def alias(self, name: str, other: str, *addresses: str, ttl: int = 0) -> None:
         """Answer with a CNAME to another name, which has these addresses."""
-        self._plans[name] = _NameScript((addresses,), ttl, other)
+        self._scripts[name] = _NameScript((addresses,), ttl, other)
 
     def silence(self, name: str) -> None:
         """Never answer."""
-        self._plans[name] = _NameScript(((),), is_silent=True)
+        self._scripts[name] = _NameScript(((),), is_silent=True)
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -86,15 +86,15 @@ class StubDns(asyncio.DatagramProtocol):
         """Answer one question."""
         query = dns.message.from_wire(data)
         name = query.question[0].name.to_text(omit_final_dot=True).lower()
-        kind = dns.rdatatype.to_text(query.question[0].rdtype)
-        self.questions.append((name, kind))
-        plan = self._plans.get(name, _NameScript((NXDOMAIN,)))
-        if plan.is_silent:
+        record_type = dns.rdatatype.to_text(query.question[0].rdtype)
+        self.questions.append((name, record_type))
+        script = self._scripts.get(name, _NameScript((NXDOMAIN,)))
+        if script.is_silent:
             return
-        step = plan.steps[min(self._asked[name, kind], len(plan.steps) - 1)]
-        self._asked[name, kind] += 1
-        wire = _response(query, plan, step, kind).to_wire()
-        asyncio.get_running_loop().call_later(plan.delay_s, self._send, wire, addr)
+        step = script.steps[min(self._asked[name, record_type], len(script.steps) - 1)]
+        self._asked[name, record_type] += 1
+        wire = _response(query, script, step, record_type).to_wire()
+        asyncio.get_running_loop().call_later(script.delay_s, self._send, wire, addr)
 
     def _send(self, wire: bytes, addr: tuple[str, int]) -> None:
         if not self._transport.is_closing():
@@ -102,7 +102,7 @@ class StubDns(asyncio.DatagramProtocol):
 
 
 def _response(
-    query: dns.message.Message, plan: _NameScript, step: Sequence[str], kind: str
+    query: dns.message.Message, script: _NameScript, step: Sequence[str], record_type: str
 ) -> dns.message.Message:
     response = dns.message.make_response(query)
     response.flags |= dns.flags.RA
@@ -110,10 +110,12 @@ def _response(
         response.set_rcode(dns.rcode.from_text(step[0]))
         return response
     owner = query.question[0].name
-    if plan.alias:
-        response.answer.append(dns.rrset.from_text(owner, plan.ttl, "IN", "CNAME", plan.alias))
-        owner = dns.rrset.from_text(plan.alias, plan.ttl, "IN", "A").name
-    addresses = [a for a in step if (":" in a) == (kind == "AAAA")]
-    if addresses and kind in ("A", "AAAA"):
-        response.answer.append(dns.rrset.from_text(owner, plan.ttl, "IN", kind, *addresses))
+    if script.alias:
+        response.answer.append(dns.rrset.from_text(owner, script.ttl, "IN", "CNAME", script.alias))
+        owner = dns.rrset.from_text(script.alias, script.ttl, "IN", "A").name
+    addresses = [a for a in step if (":" in a) == (record_type == "AAAA")]
+    if addresses and record_type in ("A", "AAAA"):
+        response.answer.append(
+            dns.rrset.from_text(owner, script.ttl, "IN", record_type, *addresses)
+        )
     return response

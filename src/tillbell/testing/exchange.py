@@ -14,7 +14,7 @@ _LINGER_ZERO = struct.pack("ii", 1, 0)  # close sends RST instead of FIN
 
 
 class ReceivedRequest(NamedTuple):
-    """One request as it came."""
+    """One request as it was received."""
 
     at: Micros
     method: str
@@ -31,21 +31,21 @@ class ReceivedRequest(NamedTuple):
 
 
 class ReceiverExchange:
-    """One request and the means to answer it, byte by byte if need be."""
+    """One request, and the methods to answer it, byte by byte if needed."""
 
-    def __init__(self, arrival: ReceivedRequest, nth: int, writer: asyncio.StreamWriter) -> None:
-        self.request = arrival
-        self.nth = nth  # how many requests this path has had, this one included
+    def __init__(self, request: ReceivedRequest, nth: int, writer: asyncio.StreamWriter) -> None:
+        self.request = request
+        self.nth = nth  # number of requests to this path, including this one
         self._writer = writer
         self.is_open = True
 
     async def write(self, data: bytes) -> None:
-        """Send bytes as they are."""
+        """Send raw bytes."""
         self._writer.write(data)
         await self._writer.drain()
 
     async def answer(self, status: int, body: bytes = b"ok", *headers: str) -> None:
-        """Send a whole, correct answer."""
+        """Send a complete and correct answer."""
         lines = [f"HTTP/1.1 {status} Answer", f"Content-Length: {len(body)}", *headers, "", ""]
         await self.write("\r\n".join(lines).encode("latin-1") + body)
 

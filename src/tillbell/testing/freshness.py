@@ -1,7 +1,6 @@
-"""Making a kept sample an event of now: an id that nobody had, and times that end now.
+"""Turns a stored sample into an event of now: with a new event id and current times.
 
-Only an id that is the event's alone is renewed. Ids of payments stay, because a life has several
-events: what is authorized today is captured tomorrow.
+Only the id of the event is renewed. Ids of payments stay, because one payment has several events.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from tillbell.providers.kit.base import SimulationCase
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?")
 _COMPACT = re.compile(r"20\d{12}")  # 20260301090000
-_EPOCH = range(1_700_000_000, 2_000_000_000)  # seconds; samples have no other number like these
+_EPOCH = range(1_700_000_000, 2_000_000_000)  # seconds; samples have no other numbers in this range
 _MIN_TAIL_CHARACTERS = 12
 
 
 def renewed(case: SimulationCase, event_id: str | None, now: Micros) -> SimulationCase:
-    """Return a case with another event id wherever that stands, and its times moved up to now."""
+    """Return a case with a new event id everywhere, and its times moved to now."""
     fields = case.fields
     if event_id:
         other = in_same_shape(event_id)
@@ -31,7 +30,7 @@ def renewed(case: SimulationCase, event_id: str | None, now: Micros) -> Simulati
 
 
 def in_same_shape(text: str) -> str:
-    """Return a random id that looks like another: its prefix, digits where it has only digits."""
+    """Return a random id like another: the same prefix and length, digits if it has only digits."""
     head, tail = re.fullmatch(r"(.*[_-])?(.*)", text, re.DOTALL).groups(default="")  # type: ignore[union-attr]
     length = max(len(tail), _MIN_TAIL_CHARACTERS) if head else len(tail)
     random = token(length)
@@ -41,7 +40,7 @@ def in_same_shape(text: str) -> str:
 
 
 def _moved(fields: Any, now: Micros) -> Any:
-    """Move all times by as much as the newest is past; what lies ahead is moved along."""
+    """Move all times by the age of the newest past one. Times in the future move as well."""
     past = [at for leaf in _leaves(fields) if (at := _instant(leaf)) is not None and at <= now]
     if not past:
         return fields
@@ -50,8 +49,8 @@ def _moved(fields: Any, now: Micros) -> Any:
 
 
 def _instant(leaf: object) -> Micros | None:
-    if (told := _datetime(leaf)) is not None:
-        return from_datetime(told)
+    if (at := _datetime(leaf)) is not None:
+        return from_datetime(at)
     seconds = _epoch_s(leaf)
     return None if seconds is None else seconds * SECOND
 
@@ -68,7 +67,7 @@ def _datetime(leaf: object) -> datetime | None:
 
 
 def _epoch_s(leaf: object) -> int | None:
-    """Read seconds or milliseconds since 1970, as a number or its text."""
+    """Return the Unix seconds of a number or text in seconds or milliseconds; None for others."""
     if isinstance(leaf, bool) or not isinstance(leaf, (int, str)):
         return None
     if isinstance(leaf, str) and re.fullmatch(r"\d{10}|\d{13}", leaf, re.ASCII) is None:
@@ -78,9 +77,9 @@ def _epoch_s(leaf: object) -> int | None:
 
 
 def _later(leaf: Any, by_s: int) -> Any:
-    """Write a time that much later, as it was written; anything else stays."""
-    if (told := _datetime(leaf)) is not None:
-        return _written_like(leaf, told + timedelta(seconds=by_s))
+    """Return a time that much later in the same format; other values unchanged."""
+    if (at := _datetime(leaf)) is not None:
+        return _written_like(leaf, at + timedelta(seconds=by_s))
     if _epoch_s(leaf) is None:
         return leaf
     number = int(leaf)
@@ -88,27 +87,27 @@ def _later(leaf: Any, by_s: int) -> Any:
     return str(moved) if isinstance(leaf, str) else moved
 
 
-def _written_like(text: str, told: datetime) -> str:
+def _written_like(text: str, at: datetime) -> str:
     shape = _ISO.fullmatch(text)
     if shape is None:
-        return told.strftime("%Y%m%d%H%M%S")
+        return at.strftime("%Y%m%d%H%M%S")
     between, fraction, zone = shape.groups(default="")
-    return told.strftime(f"%Y-%m-%d{between}%H:%M:%S") + fraction + zone
+    return at.strftime(f"%Y-%m-%d{between}%H:%M:%S") + fraction + zone
 
 
-def _leaves(held: Any) -> Iterator[Any]:
-    if isinstance(held, Mapping):
-        held = list(held.values())
-    if isinstance(held, list):
-        for one in held:
-            yield from _leaves(one)
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
     else:
-        yield held
+        yield value
 
 
-def _mapped(held: Any, change: Callable[[Any], Any]) -> Any:
-    if isinstance(held, Mapping):
-        return {name: _mapped(one, change) for name, one in held.items()}
-    if isinstance(held, list):
-        return [_mapped(one, change) for one in held]
-    return change(held)
+def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _mapped(item, change) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_mapped(item, change) for item in value]
+    return change(value)

@@ -1,7 +1,7 @@
-"""Changing members of a sample: `data.object.amount=100`.
+"""Overrides of members of a sample: `data.object.amount=100`.
 
-A path names members by dots, items of a list by their index, and a parameter of the query by `?`.
-Only the last name may be new, so that a misspelt parent is an error and not another member.
+A path has names separated by dots, indexes for items of a list, and `?` before a parameter of the
+query. Only the last name may be new, so that a misspelt parent is an error.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from tillbell.providers.kit.base import SimulationCase
 
 
 class Override(NamedTuple):
-    """A member, and the text of what it is to be."""
+    """The path of a member, and the text of its new value."""
 
     path: str
     text: str
 
 
-def read_override(given: str) -> Override:
-    """Read `a.b=c`; `Misconfigured` if it is not of this shape.
+def read_override(assignment: str) -> Override:
+    """Return the override of `a.b=c`; `Misconfigured` if the text has another form.
 
     >>> read_override("data.0.note=a=b")
     Override(path='data.0.note', text='a=b')
     """
-    path, equals, text = given.partition("=")
+    path, equals, text = assignment.partition("=")
     if not equals or not all(path.split(".")):
-        raise Misconfigured(f"{given!r} is not an override; write a.b=c")
+        raise Misconfigured(f"{assignment!r} is not an override; write a.b=c")
     return Override(path, text)
 
 
 def overridden(case: SimulationCase, override: Override) -> SimulationCase:
-    """Return a case with one member changed; `Misconfigured` names the path that is not there."""
+    """Return a case with one member changed; `Misconfigured` if its parent does not exist."""
     path, text = override
     if path.startswith("?"):
         return case._replace(query={**case.query, path[1:]: text})
@@ -44,10 +44,10 @@ def overridden(case: SimulationCase, override: Override) -> SimulationCase:
 
 
 def value_of(text: str, former: object = None) -> Any:
-    """Return the JSON value that is written there, else the text itself.
+    """Return the JSON value of a text; the text itself if it is not JSON.
 
-    Numbers keep their digits. Where a text stood, a number stays text: `"49.90"` in quotes and
-    without are the same to who writes a command line, and not to a provider.
+    Numbers keep their digits. A number that replaces a text stays text, because providers
+    distinguish `"49.90"` from `49.90` and a shell removes the quotes.
     """
     try:
         value = json.loads(text, parse_float=Decimal, parse_constant=str)
@@ -57,28 +57,28 @@ def value_of(text: str, former: object = None) -> Any:
     return text if is_number and isinstance(former, str) else value
 
 
-def _changed(held: Any, path: Sequence[str], override: Override) -> Any:
+def _changed(value: Any, path: Sequence[str], override: Override) -> Any:
     if not path:
-        return value_of(override.text, held)
-    if isinstance(held, Mapping):
-        return _changed_member(held, path, override)
-    if isinstance(held, list):
-        return _changed_item(held, path, override)
-    raise Misconfigured(f"{override.path}: {path[0]!r} cannot stand in a {type(held).__name__}")
+        return value_of(override.text, value)
+    if isinstance(value, Mapping):
+        return _changed_member(value, path, override)
+    if isinstance(value, list):
+        return _changed_item(value, path, override)
+    raise Misconfigured(f"{override.path}: {path[0]!r} cannot stand in a {type(value).__name__}")
 
 
-def _changed_member(held: Mapping[str, Any], path: Sequence[str], override: Override) -> Any:
+def _changed_member(value: Mapping[str, Any], path: Sequence[str], override: Override) -> Any:
     name, *rest = path
-    if rest and name not in held:
-        near = difflib.get_close_matches(name, held, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(held) or 'none'}"
+    if rest and name not in value:
+        near = difflib.get_close_matches(name, value, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(value) or 'none'}"
         raise Misconfigured(f"{override.path}: there is no member {name!r}; {hint}")
-    return {**held, name: _changed(held.get(name), rest, override)}
+    return {**value, name: _changed(value.get(name), rest, override)}
 
 
-def _changed_item(held: Sequence[Any], path: Sequence[str], override: Override) -> Any:
+def _changed_item(value: Sequence[Any], path: Sequence[str], override: Override) -> Any:
     name, *rest = path
-    if not (name.isascii() and name.isdigit() and int(name) < len(held)):
-        raise Misconfigured(f"{override.path}: {name!r} is not an index from 0 to {len(held) - 1}")
+    if not (name.isascii() and name.isdigit() and int(name) < len(value)):
+        raise Misconfigured(f"{override.path}: {name!r} is not an index from 0 to {len(value) - 1}")
     at = int(name)
-    return [*held[:at], _changed(held[at], rest, override), *held[at + 1 :]]
+    return [*value[:at], _changed(value[at], rest, override), *value[at + 1 :]]

@@ -1,7 +1,7 @@
-"""A real HTTP receiver on loopback that behaves well or badly, for tests of senders.
+"""A real HTTP server on loopback that behaves well or badly, for tests of senders.
 
-It remembers every request as it came over the wire. How it answers is chosen by path
-(`testing/behaviours.py` lists them) or by a behaviour given for a path:
+It records every request as it was received. The path decides how it answers
+(`testing/behaviours.py` lists the paths), unless a behaviour was set for the path:
 
 ```python
 async with Receiver() as receiver:
@@ -25,9 +25,9 @@ _MAX_HEAD_BYTES = 256 * 1024
 
 
 class Receiver:
-    """The server. Use as `async with`; `port` is known inside.
+    """The server, an async context manager. `port` is known after entering.
 
-    `behave` answers every path that has no behaviour of its own; by default the path decides.
+    `behave` answers paths without a behaviour of their own.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Receiver:
         return f"{'https' if self._ssl else 'http'}://{host}:{self.port}{path}"
 
     def on(self, path: str, behaviour: Behaviour) -> None:
-        """Let a path behave so."""
+        """Set the behaviour of a path."""
         self._by_path[path] = behaviour
 
     def to(self, path: str) -> list[ReceivedRequest]:
@@ -64,7 +64,7 @@ class Receiver:
         return [request for request in self.requests if request.path == path]
 
     async def wait_for(self, count: int) -> list[ReceivedRequest]:
-        """Wait until so many requests have come in all; return them."""
+        """Wait until this number of requests has come, and return them."""
         async with self._arrived:
             await self._arrived.wait_for(lambda: len(self.requests) >= count)
         return self.requests[:count]
@@ -101,7 +101,7 @@ class Receiver:
             while await self._serve_one(reader, writer, number):
                 pass
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, TimeoutError):
-            pass  # the sender went away: it may, at any time
+            pass  # the sender may close at any time
         finally:
             writer.transport.abort()
 
@@ -114,15 +114,15 @@ class Receiver:
         is_early = path.startswith("/early")  # answers before it reads the body
         length = int({k.lower(): v for k, v in headers}.get("content-length", "0"))
         body = b"" if is_early else await reader.readexactly(length)
-        arrival = ReceivedRequest(self._clock.now(), method, path, headers, body, number, head)
-        exchange = ReceiverExchange(arrival, self._counts.get(path, 0) + 1, writer)
-        await self._record(arrival)
+        request = ReceivedRequest(self._clock.now(), method, path, headers, body, number, head)
+        exchange = ReceiverExchange(request, self._counts.get(path, 0) + 1, writer)
+        await self._record(request)
         await behaviour(exchange)
         return exchange.is_open
 
-    async def _record(self, arrival: ReceivedRequest) -> None:
-        self._counts[arrival.path] = self._counts.get(arrival.path, 0) + 1
-        self.requests.append(arrival)
+    async def _record(self, request: ReceivedRequest) -> None:
+        self._counts[request.path] = self._counts.get(request.path, 0) + 1
+        self.requests.append(request)
         async with self._arrived:
             self._arrived.notify_all()
 

@@ -1,4 +1,4 @@
-"""A provider that is not there: its callbacks, realistic and signed as it signs them.
+"""Simulated callbacks of providers: realistic, and signed as the provider signs.
 
 ```python
 simulated = simulate(Simulation("stripe:approved", secret="whsec_…"), "http://127.0.0.1:8420/…")
@@ -26,51 +26,53 @@ from tillbell.testing.overrides import Override, overridden, read_override
 
 
 class Simulation(NamedTuple):
-    """What is to be simulated."""
+    """A callback to simulate."""
 
     name: str  # `provider:case`
     secret: str = ""  # of the source
-    settings: Mapping[str, Any] = {}  # of the source, over those of the case
+    settings: Mapping[str, Any] = {}  # of the source; they override those of the case
     overrides: tuple[str, ...] = ()  # `data.amount=100`
-    is_fresh: bool = True  # a new event of now; else the case as it is kept
+    is_fresh: bool = True  # a new event of now; else the sample unchanged
 
 
 class SimulatedCallback(NamedTuple):
     """A callback as the provider would send it."""
 
     request: Incoming
-    known_by: str | None  # what tells the event from others; None: its bytes; "": nothing
-    is_new: bool  # simulated once more it is another event, and not a repeat
+    known_by: str | None  # dedupe key of the event; None: its bytes; "": nothing
+    is_new: bool  # simulated again it is another event and not a duplicate
 
 
 def listed() -> Iterator[tuple[str, SampleCallback]]:
-    """Go through all cases by their names."""
+    """Yield the names and samples of all cases."""
     for provider in PROVIDERS:
         for case, sample in samples(provider).items():
             yield f"{provider}:{case}", sample
 
 
-def simulate(wanted: Simulation, url: str, clock: Clock | None = None) -> SimulatedCallback:
-    """Build the request that the provider would send to this URL.
+def simulate(simulation: Simulation, url: str, clock: Clock | None = None) -> SimulatedCallback:
+    """Return the request that the provider would send to this URL.
 
-    `Misconfigured` if there is no such case, secret, setting or member, or the provider signs with
-    what nobody else has.
+    `Misconfigured` if there is no such case, secret, setting or member, or if only the provider
+    itself can sign.
     """
     now = (clock or SystemClock()).now()
-    provider, sample = find_sample(wanted.name)
-    setup = _setup(provider, sample, wanted)
-    overrides = [read_override(one) for one in wanted.overrides]
-    kept = _signed(provider, _with(sample.case._replace(at=now), overrides), setup, url)
-    if not wanted.is_fresh:
-        return SimulatedCallback(kept, _key(provider, kept, setup), is_new=False)
+    provider, sample = find_sample(simulation.name)
+    setup = _setup(provider, sample, simulation)
+    overrides = [read_override(text) for text in simulation.overrides]
+    original = _signed(provider, _with(sample.case._replace(at=now), overrides), setup, url)
+    if not simulation.is_fresh:
+        return SimulatedCallback(original, _key(provider, original, setup), is_new=False)
     case = _fresh(provider, sample.case, setup, now)
     request = _signed(provider, _with(case, overrides), setup, url)
     key = _key(provider, request, setup)
-    return SimulatedCallback(request, key, _differ(kept, request, _key(provider, kept, setup), key))
+    return SimulatedCallback(
+        request, key, _differ(original, request, _key(provider, original, setup), key)
+    )
 
 
 def find_sample(name: str) -> tuple[Provider, SampleCallback]:
-    """Find a case by `provider:case`; `Misconfigured` tells what is nearly so."""
+    """Return a case by `provider:case`; `Misconfigured` names near misses."""
     provider, _, case = name.partition(":")
     if provider not in PROVIDERS:
         raise Misconfigured(f"there is no provider {provider!r}{_nearest(provider, PROVIDERS)}")
@@ -86,16 +88,16 @@ def _nearest(name: str, names: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
-def _setup(provider: Provider, sample: SampleCallback, wanted: Simulation) -> SourceSetup:
-    secrets = (wanted.secret,) if wanted.secret else ()
-    if problem := _secret_problem(provider, wanted.secret):
+def _setup(provider: Provider, sample: SampleCallback, simulation: Simulation) -> SourceSetup:
+    secrets = (simulation.secret,) if simulation.secret else ()
+    if problem := _secret_problem(provider, simulation.secret):
         raise Misconfigured(f"secret: {problem}")
     known = [setting.name for setting in provider.settings]
-    for name in wanted.settings:
+    for name in simulation.settings:
         if name not in known:
             raise Misconfigured(f"{provider.name} has no setting {name!r}{_nearest(name, known)}")
     defaults = {s.name: s.default for s in provider.settings if s.default is not None}
-    return SourceSetup(secrets, {**defaults, **sample.config, **wanted.settings})
+    return SourceSetup(secrets, {**defaults, **sample.config, **simulation.settings})
 
 
 def _secret_problem(provider: Provider, secret: str) -> str | None:
@@ -113,7 +115,7 @@ def _fresh(
 ) -> SimulationCase:
     """Return a case as an event that has just happened.
 
-    An id in the body is the event's alone if it is all that the adapter knows the event by.
+    The id in the body is renewed if it is the event's dedupe key.
     """
     dated = case._replace(id=IdMaker().new("evt", now), at=now)
     event_id = _key(provider, _signed(provider, dated, setup, "http://localhost/"), setup)
@@ -129,7 +131,7 @@ def _with(case: SimulationCase, overrides: Iterable[Override]) -> SimulationCase
 def _signed(provider: Provider, case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     try:
         return provider.sign(case, setup, url)
-    except (ValueError, Unreadable) as error:  # what it signs with, or an override of it
+    except (ValueError, Unreadable) as error:  # a bad key, or an override of a signed member
         raise Misconfigured(f"{provider.name} cannot be simulated: {error}") from error
 
 
@@ -137,10 +139,10 @@ def _key(provider: Provider, request: Incoming, setup: SourceSetup) -> str | Non
     try:
         return provider.parse(request, setup).dedupe_key
     except Unreadable:
-        return None  # overrides may make a callback that nobody can read; it is known by its bytes
+        return None  # overrides can make it unreadable; then its bytes are the key
 
 
-def _differ(kept: Incoming, fresh: Incoming, kept_key: str | None, key: str | None) -> bool:
+def _differ(original: Incoming, fresh: Incoming, sample_key: str | None, key: str | None) -> bool:
     if key is None:
-        return (kept.target, kept.body) != (fresh.target, fresh.body)
-    return not key or key != kept_key
+        return (original.target, original.body) != (fresh.target, fresh.body)
+    return not key or key != sample_key

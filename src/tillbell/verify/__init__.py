@@ -1,11 +1,11 @@
-"""For receivers: is this request genuine?
+"""Verification for receivers: proves that a request is genuine.
 
     from tillbell.verify import VerificationError, verify
 
     verified = verify(request.body, request.headers, SECRET)
 
-Needs nothing but the standard library; `cryptography` only for ed25519 keys. How to use it
-with Flask, FastAPI and Django, and what to do in other languages: docs/verify.md.
+Needs only the standard library, and `cryptography` for ed25519 keys. docs/verify.md shows the use
+with Flask, FastAPI and Django, and in other languages.
 """
 
 from __future__ import annotations
@@ -32,17 +32,16 @@ def verify(
     tolerance_s: float = 300,
     now: float | None = None,
 ) -> Verified:
-    """Prove that a request was sent by who holds the secret, or raise `VerificationError`.
+    """Prove that the sender of a request has the secret, or raise `VerificationError`.
 
-    `body` is the bytes as received, before any parsing; text is refused, because decoding
-    and encoding again need not give the same bytes. `headers` is whatever the framework
-    has: mapping, pairs, ASGI scope, WSGI environment. `secret` may be several, to accept the
-    old and the new one while they change; an empty one is refused, never ignored. `profile`
-    is the endpoint's. A timestamp may be `tolerance_s` seconds off `now` (Unix seconds,
-    default: the machine's clock) in either direction.
+    `body`: the bytes as received, before any parsing. Text is refused, because decoding and
+    encoding may change the bytes. `headers`: as the framework has them, a mapping, pairs, an ASGI
+    scope or a WSGI environment. `secret`: one or several, to accept the old and the new one during
+    a rotation; an empty one is refused. `profile`: that of the endpoint. The timestamp may differ
+    from `now` (Unix seconds, default: the machine's clock) by `tolerance_s` seconds.
 
-    Raises nothing else, whatever the sender put in body and headers. Comparisons take
-    constant time. Standard Webhooks 1.0.0, *Verifying signatures*.
+    Raises nothing else, whatever body and headers contain. Comparisons take constant time.
+    Source: Standard Webhooks 1.0.0, *Verifying signatures*.
     """
     if not isinstance(body, bytes | bytearray | memoryview):
         raise VerificationError("body_not_bytes", "pass the raw body as bytes, not decoded text")
@@ -57,11 +56,11 @@ def verify(
 
 
 def _secrets(secret: str | Sequence[str], profile: str) -> list[str]:
-    """Return usable secrets; fail closed on an unset environment variable and the like."""
-    given = [secret] if isinstance(secret, str) else list(secret or ())
-    if not given or not all(isinstance(text, str) and text.strip() for text in given):
+    """Return the secrets; an empty one, as of an unset variable, is refused."""
+    texts = [secret] if isinstance(secret, str) else list(secret or ())
+    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise VerificationError("no_secret", "the secret is empty; is its setting missing?")
-    stripped = [text.strip() for text in given]
+    stripped = [text.strip() for text in texts]
     if profile in STANDARD:
         stripped = [normal_standard_secret(text) for text in stripped]
     for text in stripped:

@@ -1,4 +1,4 @@
-"""Headers as any framework hands them over."""
+"""Headers of a request in the forms that frameworks use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WSGI = "HTTP_"
 class HeaderView:
     """Header values by lower-case name.
 
-    Takes mappings, pairs, the byte pairs of an ASGI scope, and a WSGI environment or
+    Accepts mappings, pairs, the byte pairs of an ASGI scope, and a WSGI environment or
     Django's `META`, where `webhook-id` is spelled `HTTP_WEBHOOK_ID`.
     """
 
@@ -22,7 +22,7 @@ class HeaderView:
         pairs = headers.items() if hasattr(headers, "items") else headers
         self._values: dict[str, list[str]] = {}
         for name, value in pairs:
-            # An environment also holds sockets and settings: only text can be a header.
+            # A WSGI environment also holds objects; only text can be a header.
             if isinstance(name, str | bytes) and isinstance(value, str | bytes):
                 self._values.setdefault(_name(_text(name)), []).append(_text(value).strip(" \t"))
 
@@ -30,7 +30,7 @@ class HeaderView:
         return name in self._values
 
     def one(self, name: str) -> str:
-        """Return a header that must be there exactly once: of two, who knows which is genuine."""
+        """Return a header that must exist exactly once: of two, neither can be trusted."""
         values = self._values.get(name)
         if not values or not values[0]:
             raise VerificationError("missing_header", f"the request has no {name} header")

@@ -1,4 +1,4 @@
-"""What verifying a request gives: a `Verified`, or a `VerificationError`."""
+"""The results of a verification: `Verified` or `VerificationError`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-# Where each profile says what happened, in a body that is now known to be genuine.
-_EVENT_MEMBER = {
+# The member of the body that holds the event, by profile.
+_MEMBERS = {
     "shoppex": "event",
     "zenofy": "event",
     "mozarto": "transaction_status",
@@ -30,22 +30,22 @@ class VerificationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A genuine request. Deduplicate by `id`; a timestamp of None means it may be a replay."""
+    """A genuine request. Deduplicate by `id`. Without a timestamp it may be a replay."""
 
     id: str | None
-    timestamp: int | None  # Unix second of the attempt; None: nothing that was signed tells
+    timestamp: int | None  # Unix second of the attempt; None: it was not signed
     profile: str
     body: bytes = field(repr=False)
 
     @property
     def event_type(self) -> str | None:
-        """Say what happened in the platform's word, from the body; None if it does not tell."""
+        """The event in the platform's word, from the body; None if there is none."""
         try:
-            whole = self.json()
-        except (ValueError, RecursionError):  # genuine, and yet not JSON: it tells nothing
+            content = self.json()
+        except (ValueError, RecursionError):  # genuine but not JSON
             return None
-        word = whole.get(_EVENT_MEMBER.get(self.profile, "type")) if _is_object(whole) else None
-        return word if isinstance(word, str) else None
+        event = content.get(_MEMBERS.get(self.profile, "type")) if _is_object(content) else None
+        return event if isinstance(event, str) else None
 
     def json(self) -> Any:
         """Return the decoded body; `ValueError` if it is not JSON."""

@@ -1,8 +1,7 @@
 """The check of each profile.
 
-A platform's own header must always hold. Where the request also carries a
-`webhook-signature`, that must hold as well; where it does not (the platform itself sent it),
-nothing tells when the request was made, so the result has no timestamp.
+A platform's own header must always be valid. A `webhook-signature` must be valid too if there is
+one. Requests of the platform itself have none; then the result has no timestamp.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ Check = Callable[[VerificationRequest], None]
 
 
 def check_profile(profile: str, request: VerificationRequest) -> Verified:
-    """Check a request of this profile."""
+    """Verify a request by its profile."""
     if profile in STANDARD:
         is_svix = "webhook-signature" not in request.headers and "svix-id" in request.headers
         signed = check_standard(request, "svix-" if is_svix else "webhook-")
@@ -34,8 +33,8 @@ def check_profile(profile: str, request: VerificationRequest) -> Verified:
 
 
 def _shoppex(request: VerificationRequest) -> None:
-    given = request.headers.one("x-shoppex-signature")
-    if not any(same(hmac_sha512_hex(s, request.body), given) for s in request.secrets):
+    value = request.headers.one("x-shoppex-signature")
+    if not any(same(hmac_sha512_hex(s, request.body), value) for s in request.secrets):
         raise VerificationError("no_match", "X-Shoppex-Signature does not match the body")
 
 
@@ -48,14 +47,14 @@ def _mozarto(request: VerificationRequest) -> None:
 
 
 def _mozarto_legacy(request: VerificationRequest) -> None:
-    given = request.headers.one("authorization")
-    if given[: len(_BEARER)].lower() != _BEARER:
+    value = request.headers.one("authorization")
+    if value[: len(_BEARER)].lower() != _BEARER:
         raise VerificationError("no_match", "Authorization is not a bearer token")
-    _compare(request, given[len(_BEARER) :])
+    _compare(request, value[len(_BEARER) :])
 
 
-def _compare(request: VerificationRequest, given: str) -> None:
-    if not any(same(secret, given) for secret in request.secrets):
+def _compare(request: VerificationRequest, value: str) -> None:
+    if not any(same(secret, value) for secret in request.secrets):
         raise VerificationError("no_match", "the shared secret is another")
 
 

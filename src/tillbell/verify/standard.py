@@ -20,7 +20,7 @@ _ID_MAX = 256
 
 
 class VerificationRequest(NamedTuple):
-    """What is to be verified, and by what measure."""
+    """A request with the secrets, time and tolerance to verify it by."""
 
     body: bytes
     headers: HeaderView
@@ -30,16 +30,16 @@ class VerificationRequest(NamedTuple):
 
 
 class SignedParts(NamedTuple):
-    """What a signature proved beside the body."""
+    """The id and timestamp that were signed with the body."""
 
     id: str
     timestamp: int
 
 
 def check_standard(request: VerificationRequest, prefix: str = "webhook-") -> SignedParts:
-    """Check the three headers that start with `prefix`; any secret and any signature may match."""
+    """Verify the three headers with this prefix. Any signature may match any secret."""
     id_ = request.headers.one(prefix + "id")
-    # A dot would let the id reach into what is signed after it (specification, *Signed content*).
+    # With a dot, part of the id could pass as the timestamp (specification, *Signed content*).
     if "." in id_ or len(id_) > _ID_MAX:
         raise VerificationError("bad_id", f"{prefix}id must be short and hold no dot")
     timestamp = _timestamp(request, prefix)
@@ -53,9 +53,9 @@ def check_standard(request: VerificationRequest, prefix: str = "webhook-") -> Si
     raise VerificationError("no_match", "no signature matches: wrong secret, or changed body")
 
 
-def same(expected: str, given: str) -> bool:
-    """Compare two texts in a time that does not tell where they differ."""
-    return hmac.compare_digest(_bytes(expected), _bytes(given))
+def same(expected: str, actual: str) -> bool:
+    """Compare two texts in constant time."""
+    return hmac.compare_digest(_bytes(expected), _bytes(actual))
 
 
 def _timestamp(request: VerificationRequest, prefix: str) -> int:
@@ -64,7 +64,7 @@ def _timestamp(request: VerificationRequest, prefix: str) -> int:
         raise VerificationError("bad_timestamp", f"{prefix}timestamp is not a Unix second")
     timestamp = int(text)
     age_s = request.now_s - timestamp
-    # Written so that a tolerance which is not a number refuses, too.
+    # Written so that a tolerance of NaN refuses too.
     if math.isnan(age_s) or not age_s <= request.tolerance_s:
         raise VerificationError("too_old", f"sent {age_s:.0f} s ago")
     if not -age_s <= request.tolerance_s:
@@ -77,7 +77,7 @@ def _matches(secret: str, content: bytes, candidates: Sequence[str]) -> bool:
         return _matches_ed25519(secret, content, candidates)
     digest = hmac_sha256(key_of(secret), content)
     expected = "v1," + binascii.b2a_base64(digest, newline=False).decode()
-    # Compared as text: no second spelling of the same base64 is let in.
+    # Compared as text: another spelling of the same base64 is refused.
     return any(same(expected, candidate) for candidate in candidates)
 
 
