@@ -46,8 +46,8 @@ def main() -> int:
         return 1
     print(f"\n{table.machine()}\n{table.versions()}")
     for part, lines in PARTS.items():
-        if found := table.figures(lines, rounds):
-            print(f"\n{part}\n\n{table.as_text(found)}")
+        if figures := table.figures(lines, rounds):
+            print(f"\n{part}\n\n{table.as_text(figures)}")
     if options.write:
         print(f"\nwritten: {page.write(rounds, effort)}")
     return 1 if missing and os.environ.get("CI") == "true" else 0
@@ -110,13 +110,13 @@ def _chosen(cases: list[str]) -> tuple[list[str], list[str]]:
 def _measured(name: str, effort: Effort, number: int, server: Databases | None) -> Measures:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tillbell-bench-") as folder:
-        found = _found(name, CaseRun(effort, Path(folder) / name), server)
-    shown = "  ".join(f"{key} {table.number(value)}" for key, value in found.items())
+        measures = _run_case(name, CaseRun(effort, Path(folder) / name), server)
+    shown = "  ".join(f"{key} {table.number(value)}" for key, value in measures.items())
     print(f"round {number + 1}  {name:<21} {time.monotonic() - began:5.1f} s  {shown}", flush=True)
-    return found
+    return measures
 
 
-def _found(name: str, place: CaseRun, server: Databases | None) -> Measures:
+def _run_case(name: str, place: CaseRun, server: Databases | None) -> Measures:
     if name in PEERS:
         return rivals.measure(name, place.effort, place.folder)
     if name not in NEED_POSTGRES:

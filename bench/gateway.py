@@ -119,20 +119,20 @@ class GatewayProcess:
 
     def application(self, name: str = "bench") -> str:
         """Make an application; return its id."""
-        made = self.call("POST", "/api/v1/app", {"name": name}).json()
-        return str(made["id"])
+        created = self.call("POST", "/api/v1/app", {"name": name}).json()
+        return str(created["id"])
 
     def endpoint(self, app: str, url: str, **fields: Any) -> Endpoint:
         """Make an endpoint; return its id and key."""
         base = f"/api/v1/app/{app}/endpoint"
-        made = self.call("POST", base, {"url": url, **fields}).json()
-        key = self.call("GET", f"{base}/{made['id']}/secret").json()["key"]
-        return Endpoint(made["id"], key)
+        created = self.call("POST", base, {"url": url, **fields}).json()
+        key = self.call("GET", f"{base}/{created['id']}/secret").json()["key"]
+        return Endpoint(created["id"], key)
 
     def stats(self, app: str, endpoint: str) -> dict[str, int]:
         """Return how many deliveries of the endpoint are in which state."""
-        found = self.call("GET", f"/api/v1/app/{app}/endpoint/{endpoint}/stats").json()
-        return {name: int(value) for name, value in found.items()}
+        stats = self.call("GET", f"/api/v1/app/{app}/endpoint/{endpoint}/stats").json()
+        return {name: int(value) for name, value in stats.items()}
 
     def kill(self) -> None:
         """End it and all its children at once, with no chance to tidy up."""

@@ -22,37 +22,37 @@ class TableLine:
     aim: float | None = None
     more_is_better: bool = False
 
-    def reaches(self, found: float) -> bool:
+    def reaches(self, value: float) -> bool:
         """Tell whether a median is at least as good as it must be."""
         if self.must is None:
             return True
-        return found >= self.must if self.more_is_better else found <= self.must
+        return value >= self.must if self.more_is_better else value <= self.must
 
 
 def _of(case: str, measure: str) -> Callable[[Round], float]:
-    return lambda one: one[case][measure]
+    return lambda round_: round_[case][measure]
 
 
 def _ratio(*peers: str) -> Callable[[Round], float]:
     """Compare with the best of some peers in the same round."""
 
-    def value(one: Round) -> float:
-        best = max(one[peer]["per_s"] for peer in peers if peer in one) if peers else 0.0
-        return one["throughput"]["per_s"] / best
+    def value(round_: Round) -> float:
+        best = max(round_[peer]["per_s"] for peer in peers if peer in round_) if peers else 0.0
+        return round_["throughput"]["per_s"] / best
 
     return value
 
 
 def _sum(case: str, *measures: str) -> Callable[[Round], float]:
-    return lambda one: sum(one[case][measure] for measure in measures)
+    return lambda round_: sum(round_[case][measure] for measure in measures)
 
 
 def _against(case: str, base: str) -> Callable[[Round], float]:
-    return lambda one: one[case]["per_s"] / one[base]["per_s"]
+    return lambda round_: round_[case]["per_s"] / round_[base]["per_s"]
 
 
 def _best(*peers: str) -> Callable[[Round], float]:
-    return lambda one: max(one[peer]["per_s"] for peer in peers if peer in one)
+    return lambda round_: max(round_[peer]["per_s"] for peer in peers if peer in round_)
 
 
 def _callbacks(case: str) -> tuple[TableLine, ...]:

@@ -25,8 +25,8 @@ def write(rounds: Sequence[Round], effort: Effort) -> Path:
     """Write the parts that were measured; return where."""
     text = PAGE.read_text()
     for part, lines in PARTS.items():
-        if found := table.figures(lines, rounds):
-            text = replaced(text, part, _part(part, found, effort))
+        if figures := table.figures(lines, rounds):
+            text = replaced(text, part, _part(part, figures, effort))
     PAGE.write_text(text)
     return PAGE
 
@@ -44,12 +44,12 @@ def replaced(page: str, part: str, content: str) -> str:
     return f"{before}{begin}\n\n{content}\n\n{end}{after}"
 
 
-def _part(part: str, found: Sequence[Figure], effort: Effort) -> str:
+def _part(part: str, figures: Sequence[Figure], effort: Effort) -> str:
     software = f"{_peers()}" if part == "SQLite" else postgres.version()
     rounds = "1 round" if effort.rounds == 1 else f"{effort.rounds} rounds"
     return (
         f"{time.strftime('%Y-%m-%d', time.gmtime())}, {rounds} of {effort.seconds:g} s. "
-        f"{table.machine()}. {table.versions()}, {software}.\n\n{table.as_markdown(found)}"
+        f"{table.machine()}. {table.versions()}, {software}.\n\n{table.as_markdown(figures)}"
     )
 
 

@@ -27,7 +27,7 @@ SETTINGS = (
 
 
 class BenchDatabase:
-    """One database on a running server, and how much of the server was used."""
+    """One database on a running server, and the use of that server."""
 
     def __init__(self, server: PostgresServer, name: str) -> None:
         self._server = server
@@ -35,11 +35,11 @@ class BenchDatabase:
         self.url = server.url(name)
 
     def cpu_s(self) -> float:
-        """How many seconds of CPU the server's processes used since they were started."""
+        """Return the seconds of CPU that the server's processes have used."""
         return processes.cpu_s(self._server.pid)
 
     def wal_bytes(self) -> int:
-        """How much was written to the log since the server was made."""
+        """Return the bytes written to the WAL since the server was created."""
         (wal,) = self.ask("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint")
         return int(str(wal))
 
@@ -57,7 +57,7 @@ class Databases:
 
     @contextmanager
     def empty(self) -> Iterator[BenchDatabase]:
-        """Make an empty one, and delete it when it was used."""
+        """Create an empty database, and delete it on exit."""
         name = f"bench{next(self._numbers)}"
         self._server.execute(f"CREATE DATABASE {name}")
         try:
@@ -68,7 +68,7 @@ class Databases:
 
 @contextmanager
 def databases(*settings: str) -> Iterator[Databases]:
-    """Run a server for as long as it is used, with what else is set; it leaves nothing behind."""
+    """Run a server with these settings too; on exit it is stopped and its folder deleted."""
     server = PostgresServer(_programs(), *SETTINGS, *settings, is_durable=True)
     try:
         yield Databases(server)
@@ -77,21 +77,21 @@ def databases(*settings: str) -> Iterator[Databases]:
 
 
 def why_not() -> str:
-    """Say what is missing to run a server; "" if nothing is."""
+    """Return what is missing to run a server; "" if nothing is."""
     if programs() is None:
         return "no PostgreSQL: install the dev dependencies or set TEST_POSTGRES_BIN"
     return ""
 
 
 def version() -> str:
-    """Which server it is."""
+    """Return the name and version of the server."""
     command = [str(_programs() / "postgres"), "--version"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return f"PostgreSQL {said.partition(') ')[2].split()[0]}"  # postgres (PostgreSQL) 18.4
 
 
 def _programs() -> Path:
-    found = programs()
-    if found is None:
+    folder = programs()
+    if folder is None:
         raise RuntimeError(why_not())
-    return found
+    return folder

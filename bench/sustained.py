@@ -39,9 +39,9 @@ def of_processes(place: CaseRun, count: int) -> Measures:
     with BenchRun(place, SPREAD, SPREAD_MESSAGES, crew) as scene:
         _await_joined(place, count)
         before = _each_cpu_s(scene)
-        found = _sustained(scene, lanes=SPREAD)
+        measures = _sustained(scene, lanes=SPREAD)
         each = [after - then for after, then in zip(_each_cpu_s(scene), before, strict=True)]
-        return {**found, "busiest": max(each) / sum(each)}
+        return {**measures, "busiest": max(each) / sum(each)}
 
 
 def _await_joined(place: CaseRun, count: int) -> None:

@@ -30,17 +30,17 @@ class Figure:
 
 def figures(lines: Sequence[TableLine], rounds: Sequence[Round]) -> list[Figure]:
     """Take every line that the rounds can fill."""
-    found = []
+    figures = []
     for line in lines:
-        values = [value for one in rounds if (value := _value(line, one)) is not None]
+        values = [value for round_ in rounds if (value := _value(line, round_)) is not None]
         if values:
-            found.append(Figure(line, spread(values)))
-    return found
+            figures.append(Figure(line, spread(values)))
+    return figures
 
 
-def _value(line: TableLine, one: Round) -> float | None:
+def _value(line: TableLine, round_: Round) -> float | None:
     try:
-        return line.value(one)
+        return line.value(round_)
     except (KeyError, ValueError):  # that case was not chosen, or none of its variants was
         return None
 
@@ -61,7 +61,7 @@ def number(value: float | None) -> str:
 HEADER = ("what", "median", "min – max", "runs", "unit", "must", "aim", "")
 
 
-def rows(found: Sequence[Figure]) -> list[tuple[str, ...]]:
+def rows(figures: Sequence[Figure]) -> list[tuple[str, ...]]:
     """Write the table's cells."""
     return [
         (
@@ -74,7 +74,7 @@ def rows(found: Sequence[Figure]) -> list[tuple[str, ...]]:
             _bound(figure.line, figure.line.aim),
             figure.verdict,
         )
-        for figure in found
+        for figure in figures
     ]
 
 
@@ -84,9 +84,9 @@ def _bound(line: TableLine, value: float | None) -> str:
     return f"{'≥' if line.more_is_better else '≤'} {number(value)}"
 
 
-def as_text(found: Sequence[Figure]) -> str:
+def as_text(figures: Sequence[Figure]) -> str:
     """Write the table for a terminal."""
-    lines = [HEADER, *rows(found)]
+    lines = [HEADER, *rows(figures)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -94,10 +94,10 @@ def as_text(found: Sequence[Figure]) -> str:
     ).replace("**", "")
 
 
-def as_markdown(found: Sequence[Figure]) -> str:
+def as_markdown(figures: Sequence[Figure]) -> str:
     """Write the table for a page."""
     rule = tuple("---" for _ in HEADER)
-    return "\n".join(f"| {' | '.join(line)} |" for line in (HEADER, rule, *rows(found)))
+    return "\n".join(f"| {' | '.join(line)} |" for line in (HEADER, rule, *rows(figures)))
 
 
 def machine() -> str:
