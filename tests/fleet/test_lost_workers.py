@@ -107,7 +107,9 @@ async def test_what_a_killed_and_a_stopped_worker_had_in_flight_is_sent_once_mor
     lost = {path for path, sender in first.items() if sender in (killed, stopped)}
     await until(lambda: all(len(holding.senders()[path]) == 2 for path in lost))
     os.killpg(crew[stopped].pid, signal.SIGCONT)
-    await until(lambda: '"attempt.result_' in crew[stopped].log_tail())  # stale, or postponed and dropped
+    await until(
+        lambda: '"attempt.result_' in crew[stopped].log_tail()
+    )  # stale, or postponed and dropped
 
     account = await asyncio.to_thread(settled, api, app, endpoints)
     again = {senders[1] for path, senders in holding.senders().items() if path in lost}
