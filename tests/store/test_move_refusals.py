@@ -12,7 +12,7 @@ from tests.store.outbound_harness import OutboundHarness
 from tillbell.clock import SECOND
 from tillbell.errors import Misconfigured
 from tillbell.model.records import Application
-from tillbell.storage.move.marks import cancel_move
+from tillbell.storage.move.cancel import cancel_move
 from tillbell.storage.move.mover import MoveOptions, move
 from tillbell.storage.ports.cluster import Member
 from tillbell.storage.ports.outbound import MessageFilter, Page

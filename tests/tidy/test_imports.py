@@ -28,6 +28,20 @@ ORDER = (
     ("cli",),
     ("__main__",),
 )
+# The same within a folder that has floors: each may import those above it.
+FLOORS = {
+    "rules": (("delivery", "payments", ""),),
+    "providers": (("kit",), ("custom",), ("",)),
+    "storage": (
+        ("", "ports"),
+        ("session",),
+        ("engine",),
+        ("operations",),
+        ("sqlite", "postgres"),
+        ("move",),
+        ("opening",),
+    ),
+}
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 APART = {"profiles", "providers", "storage"}  # never each other
 # Only who starts the program may choose a database.
@@ -43,6 +57,25 @@ def wrong_imports(source: Source) -> Iterator[Found]:
             continue
         if wrong := _judge(here, there, name):
             yield Found(source.path, line, f"{here} imports {name}: {wrong}")
+
+
+def wrong_floors(source: Source) -> Iterator[Found]:
+    """Find imports within a folder against the order of its floors."""
+    folder = _part(source.module)
+    for floors in [FLOORS[folder]] if folder in FLOORS else []:
+        rank = {name: number for number, names in enumerate(floors) for name in names}
+        here = _floor(source.module, rank)
+        for name, line in imports(source.tree):
+            there = _floor(name, rank) if _part(name) == folder else here
+            is_beside = rank[there] == rank[here] and here != there
+            if is_beside or rank[there] > rank[here]:
+                yield Found(source.path, line, f"{here} imports {name}: it is not above it")
+
+
+def _floor(module: str, rank: Mapping[str, int]) -> str:
+    """Return the second name inside the package if it is a floor: `sqlite`; else ""."""
+    names = module.split(".")
+    return names[2] if len(names) > 2 and names[2] in rank else ""
 
 
 def _judge(here: str, there: str, name: str) -> str:
@@ -107,6 +140,17 @@ def graph_of(sources: list[Source]) -> dict[str, set[str]]:
 
 def test_imports_go_one_way() -> None:
     assert_none(found for source in python("src") for found in wrong_imports(source))
+
+
+def test_floors_import_those_above_them() -> None:
+    assert_none(found for source in python("src") for found in wrong_floors(source))
+
+
+def test_an_import_of_a_lower_floor_is_found() -> None:
+    text = "from tillbell.storage.move.mover import move"
+
+    assert list(wrong_floors(snippet(text, "src/tillbell/storage/sqlite/x.py")))
+    assert not list(wrong_floors(snippet(text, "src/tillbell/storage/opening.py")))
 
 
 def test_every_part_of_the_package_has_a_place() -> None:

@@ -83,7 +83,7 @@ def _move(settings: Settings, url: str) -> int:
 
 def _go_back(path: Path, is_forced: bool) -> int:  # noqa: FBT001 - a flag
     from tillbell.clock import SystemClock
-    from tillbell.storage.move.marks import cancel_move
+    from tillbell.storage.move.cancel import cancel_move
 
     cancelled = cancel_move(path, SystemClock().now(), is_forced=is_forced)
     print(f"{path} can be served again. Empty {cancelled.target} before you move to it anew.")

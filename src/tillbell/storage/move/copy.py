@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from tillbell.errors import Misconfigured
-from tillbell.storage.move.marks import IncomingMove
 from tillbell.storage.move.tables import LINKED, PAYMENTS, PLAIN, Key, Table
 from tillbell.storage.session.connection import ConcurrentWrite, DbConnection, Row
+from tillbell.storage.session.move_marks import IncomingMove
 from tillbell.storage.session.transaction import Fault
 
 BATCH_BYTES = 8 * 2**20

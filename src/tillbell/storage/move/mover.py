@@ -18,21 +18,21 @@ from urllib.parse import urlsplit
 from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.ids import IdMaker, made_at
+from tillbell.storage.move.cancel import locked_data_file
 from tillbell.storage.move.copy import StoreCopy
-from tillbell.storage.move.marks import (
-    IncomingMove,
-    OutgoingMove,
-    day,
-    incoming_move,
-    locked_data_file,
-    outgoing_move,
-)
 from tillbell.storage.move.verify import TableProof, prove_tables
 from tillbell.storage.operations.claims import release_leases
 from tillbell.storage.postgres.connection import PostgresConnection, connect_postgres
 from tillbell.storage.postgres.partitions import cover_past
 from tillbell.storage.session.connection import DbConnection
 from tillbell.storage.session.migrate import migrate
+from tillbell.storage.session.move_marks import (
+    IncomingMove,
+    OutgoingMove,
+    day,
+    incoming_move,
+    outgoing_move,
+)
 from tillbell.storage.session.transaction import DbSession, DbTransaction, Fault, Operation
 from tillbell.storage.sqlite.connection import open_reader, open_writer
 

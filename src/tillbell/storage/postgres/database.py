@@ -16,7 +16,6 @@ from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.model.messages import Claim
 from tillbell.storage.engine.group_commit import Writer
 from tillbell.storage.engine.readers import ReadPool
-from tillbell.storage.move.marks import refuse_unfinished_move
 from tillbell.storage.operations import claims, membership
 from tillbell.storage.operations.claim_window import FULL_SCAN_EVERY, ClaimWindow
 from tillbell.storage.ports.database import HistoryReads
@@ -32,6 +31,7 @@ from tillbell.storage.postgres.partitions import WIDTH_DAYS
 from tillbell.storage.postgres.replica import ReplicaLists, ReplicaReadPool
 from tillbell.storage.postgres.rotation import RotationMethods
 from tillbell.storage.session.migrate import migrate
+from tillbell.storage.session.move_marks import refuse_unfinished_move
 from tillbell.storage.session.transaction import DbSession, Fault
 
 READERS = 2

@@ -16,11 +16,11 @@ from tillbell.clock import Clock, Micros
 from tillbell.errors import Misconfigured, StoreUnavailable
 from tillbell.storage.engine.group_commit import Writer
 from tillbell.storage.engine.readers import ReadPool
-from tillbell.storage.move.marks import refuse_moved_store
 from tillbell.storage.operations.store import StoreMethods
 from tillbell.storage.ports.database import HistoryReads
 from tillbell.storage.ports.outbound import RotationReport
 from tillbell.storage.session.migrate import migrate
+from tillbell.storage.session.move_marks import refuse_moved_store
 from tillbell.storage.session.transaction import DbSession, Fault
 from tillbell.storage.sqlite.backup import copy
 from tillbell.storage.sqlite.connection import check_version, open_reader, open_writer, translated

@@ -1,14 +1,12 @@
 """Marks of a move in both stores: they keep two gateways from serving one store.
 
-A move (mover.py) marks the source and the target with the same id before the first row is copied.
-From then on neither is served, until all rows are in the target and compared. So two gateways never
-deliver the same messages, wherever the move is stopped.
+A move (storage/move/mover.py) marks the source and the target with the same id before the first
+row is copied. From then on neither is served, until all rows are in the target and compared. So
+two gateways never deliver the same messages, wherever the move is stopped.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -16,9 +14,6 @@ from typing import NamedTuple
 from tillbell.clock import SECOND, Micros
 from tillbell.errors import Misconfigured
 from tillbell.storage.session.connection import DbConnection
-from tillbell.storage.session.migrate import migrate
-from tillbell.storage.sqlite.connection import open_writer
-from tillbell.storage.sqlite.file_lock import FileLock
 
 
 class OutgoingMove(NamedTuple):
@@ -77,39 +72,6 @@ def refuse_unfinished_move(link: DbConnection) -> None:
             f"{coming.source} is being moved into this database since {day(coming.begun_at)}, and "
             "the move has not finished. Go on with `tillbell move --to …` where it is."
         )
-
-
-@contextlib.contextmanager
-def locked_data_file(path: Path) -> Iterator[None]:
-    """Keep every gateway from using a file; `Misconfigured` if one does."""
-    if not path.is_file():
-        raise Misconfigured(f"There is no database at {path}.")
-    lock = FileLock(path)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def cancel_move(path: Path, now: Micros, *, is_forced: bool) -> OutgoingMove:
-    """Make a store that was moved usable again; return the mark it had.
-
-    `is_forced` is needed if the move was finished. What happened since is in the other database
-    only, and what was delivered from there will be delivered again from here.
-    """
-    with locked_data_file(path), contextlib.closing(open_writer(path)) as source:
-        migrate(source, "sqlite", now)
-        gone = outgoing_move(source)
-        if gone is None:
-            raise Misconfigured(f"{path} was not moved.")
-        if gone.finished_at is not None and not is_forced:
-            raise Misconfigured(
-                f"{path} was moved to {gone.target} on {day(gone.finished_at)}. What happened "
-                "since is there only. Stop what is running there, and say --force to go on with "
-                "the file as it was then."
-            )
-        source.query("delete_outgoing_move")
-        return gone
 
 
 def day(at: Micros) -> str:
