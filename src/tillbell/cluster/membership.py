@@ -133,7 +133,7 @@ class Cluster:
             log_event(event, term=state.term)
         has_changed = state.workers != self._workers
         if has_changed:
-            log_event("cluster.members_changed", senders=len(state.workers))
+            log_event("cluster.members_changed", workers=len(state.workers))
             self._workers = state.workers
             self._owned.clear()
         # While it did not count as alive, this process owned nothing.
