@@ -302,7 +302,7 @@ async def test_a_message_from_the_future_moves_into_its_partition(
     outbound.clock.advance(29 * 86_400)
     rotated = await rotate(outbound, bodies=90 * DAY, history=90 * DAY)
 
-    assert set(rotated.made) == {f"{cut.name}_20251106_7" for cut in PARTITIONED_TABLES}
+    assert set(rotated.created) == {f"{cut.name}_20251106_7" for cut in PARTITIONED_TABLES}
     tables = [cut.name for cut in PARTITIONED_TABLES]
     assert [count(other, f"{table}_default") for table in tables] == [0] * len(tables)
     assert count(other, "messages_20251106_7") == 1

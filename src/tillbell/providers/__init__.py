@@ -37,7 +37,7 @@ from tillbell.providers import (
     worldpay_access,
     zenofy,
 )
-from tillbell.providers.custom import provider
+from tillbell.providers.custom import provider as custom
 from tillbell.providers.kit.base import Provider
 
 _ALL: tuple[Provider, ...] = (
@@ -45,7 +45,7 @@ _ALL: tuple[Provider, ...] = (
     allsecure.PROVIDER,
     brite.PROVIDER,
     chipcard.PROVIDER,
-    provider.PROVIDER,
+    custom.PROVIDER,
     dexpress.PROVIDER,
     emerchantpay.PROVIDER,
     forumpay.PROVIDER,
@@ -72,4 +72,4 @@ _ALL: tuple[Provider, ...] = (
     zenofy.PROVIDER,
 )
 
-PROVIDERS: Mapping[str, Provider] = MappingProxyType({found.name: found for found in _ALL})
+PROVIDERS: Mapping[str, Provider] = MappingProxyType({provider.name: provider for provider in _ALL})

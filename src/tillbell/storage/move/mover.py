@@ -110,10 +110,10 @@ def _arrival(target: DbConnection) -> IncomingMove | None:
 
 
 def _refuse_full(target: DbConnection) -> None:
-    found = [table for (table,) in target.query("move_existing_rows")]
-    if found:
+    tables = [table for (table,) in target.query("move_existing_rows")]
+    if tables:
         raise Misconfigured(
-            f"The target is not empty: it holds {', '.join(found)}. Give it an empty database."
+            f"The target is not empty: it holds {', '.join(tables)}. Give it an empty database."
         )
 
 

@@ -163,7 +163,7 @@ RESENDABLE = (DeliveryState.WAITING, DeliveryState.SUCCEEDED, DeliveryState.FAIL
 class RotationReport(NamedTuple):
     """Partitions that were made and dropped, and those that were left because they were in use."""
 
-    made: tuple[str, ...] = ()
+    created: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     busy: tuple[str, ...] = ()
 

@@ -41,14 +41,14 @@ OIDS: dict[type[bytes], tuple[int, int]] = {  # of the elements, and of the arra
 
 def texts(values: Sequence[str | None]) -> Texts:
     """Write texts. PostgreSQL knows no NUL in them: it becomes U+FFFD."""
-    found: list[bytes] = []
+    elements: list[bytes] = []
     for value in values:
         if value is None:
-            found.append(_NULL)
+            elements.append(_NULL)
             continue
         raw = (value.replace("\0", "\ufffd") if "\0" in value else value).encode()
-        found += (_length(len(raw)), raw)
-    return Texts(_head(Texts, values) + b"".join(found))
+        elements += (_length(len(raw)), raw)
+    return Texts(_head(Texts, values) + b"".join(elements))
 
 
 def numbers(values: Sequence[int | None]) -> Numbers:
@@ -64,10 +64,10 @@ def numbers(values: Sequence[int | None]) -> Numbers:
 
 def blobs(values: Sequence[bytes | None]) -> Blobs:
     """Write byte strings."""
-    found: list[bytes] = []
+    elements: list[bytes] = []
     for value in values:
-        found += (_NULL,) if value is None else (_length(len(value)), value)
-    return Blobs(_head(Blobs, values) + b"".join(found))
+        elements += (_NULL,) if value is None else (_length(len(value)), value)
+    return Blobs(_head(Blobs, values) + b"".join(elements))
 
 
 MAKERS: dict[str, Callable[[Sequence[Any]], bytes]] = {

@@ -69,7 +69,7 @@ class RotationMethods(StoreMethods):
         dropped, self._needed = await self._with_connection(lambda c: partitions.drop(c, cutoffs))
         self._partitions = await self._with_connection(partitions.existing_partitions)
         return RotationReport(
-            made=tuple(created.done),
+            created=tuple(created.done),
             dropped=tuple(dropped.done),
             busy=(*created.busy, *dropped.busy),
         )
