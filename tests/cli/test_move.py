@@ -200,8 +200,8 @@ def test_a_difference_is_exit_code_1_and_nothing_is_served(
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ((), "say where: --to"),
-        (("--to", "postgresql://x/y", "--back"), "say where: --to"),
+        ((), "name the target: --to"),
+        (("--to", "postgresql://x/y", "--back"), "name the target: --to"),
         (("--to", "mysql://x/y"), "--to must look like postgresql://"),
         (("--to", "postgresql://x/y", "--database-url", "postgresql://a/b"), "another kind"),
         (("--to", "postgresql://x/y"), "no database at"),
