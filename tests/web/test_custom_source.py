@@ -129,10 +129,12 @@ def test_advice_is_worked_out_for_a_few_refused_requests_and_never_on_the_loop(
     sources = served.gateway.source_cache
     providers = sources.providers
     sources.providers = {**providers, "custom": providers["custom"]._replace(explain=spied)}
-    source = create(served, app_id, CONFIG, "a shared secret").json()
-    sources.providers = providers
-    for _ in range(UNAUTHENTICATED_MAX + 5):
-        httpx.post(served.url + source["path"], content=b"{}", headers={"x-sig": "ab" * 32})
+    try:
+        source = create(served, app_id, CONFIG, "a shared secret").json()
+        for _ in range(UNAUTHENTICATED_MAX + 5):
+            httpx.post(served.url + source["path"], content=b"{}", headers={"x-sig": "ab" * 32})
+    finally:
+        sources.providers = providers
 
     assert 0 < len(threads) <= UNAUTHENTICATED_MAX
     assert all(thread.name.startswith("asyncio") for thread in threads)
