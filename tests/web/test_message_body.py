@@ -28,6 +28,7 @@ REMOVED = object()
 # Around every bound: one that is accepted, one that is not.
 NAMES = (None, "", "a", "a" * 256, "a" * 257, 1, ["a"])
 LABELS = ("", "a", "a-b_c.d:e", "a" * 128, "a" * 129, "a b", "ä", 1)
+NUMBERS: tuple[Any, ...] = (None, 1, 0, -1, "1", 1.5, 1e308, True, [], 2**31, 2**63, 10**30)
 VALUES: dict[str, tuple[Any, ...]] = {
     "eventType": (*NAMES, REMOVED, "a.b/c:d-e_f", "a b", "ä", "a\n"),
     "payload": (REMOVED, None, {}, {"a": 1}, [], "a", 1),
@@ -36,15 +37,15 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "channels": (None, "a", [], ["a"] * 5, ["a"] * 6, *([label] for label in LABELS)),
     "tags": (None, "a", [], ["a"] * 10, ["a"] * 11, *([label] for label in LABELS)),
     "deliverAt": (None, iso(NOW + 1_000_000), "soon", 1, []),
-    "payloadRetentionPeriod": (None, 1, 90, "1", 1.5, []),
-    "payloadRetentionHours": (None, 1, 90, "1", 1.5, []),
+    "payloadRetentionPeriod": (*NUMBERS, 90, 91),
+    "payloadRetentionHours": (*NUMBERS, 2160, 2161),
     "application": (None, {"name": "a"}, {}, {"name": 1}, "a", []),
 }
 APPLICATION: dict[str, tuple[Any, ...]] = {
     "name": ("a", 1, None),
     "uid": (None, "a", 1),
-    "rateLimit": (None, 1, "1"),
-    "throttleRate": (None, 1, "1"),
+    "rateLimit": (*NUMBERS, 65_535, 65_536),
+    "throttleRate": (*NUMBERS, 65_535, 65_536),
     "metadata": (None, {}, {"a": "b"}, {"a": 1}, []),
     "checkSchemas": (True, False, "true", 1),
 }

@@ -9,6 +9,9 @@ KEY_MAX = 1024  # characters in a member's name
 EVENT_ID_MAX = 256
 ORDER_KEY_MAX = 256
 DELIVER_WITHIN_S = 24 * 3600
+RETENTION_DAYS_MAX = 90  # as Svix has it
+RETENTION_HOURS_MAX = RETENTION_DAYS_MAX * 24
+THROTTLE_RATE_MAX = 65_535  # messages a second
 
 
 def too_deep(text: bytes) -> bool:

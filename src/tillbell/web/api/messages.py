@@ -13,6 +13,7 @@ from tillbell.app import Gateway
 from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import Message
+from tillbell.rules.delivery.payload import RETENTION_DAYS_MAX, RETENTION_HOURS_MAX
 from tillbell.web.api.applications import ApplicationIn
 from tillbell.web.api.endpoints import EndpointOut
 from tillbell.web.api.filters import MessageFilterOf, WithContent
@@ -36,6 +37,9 @@ from tillbell.web.api.shapes import (
 )
 from tillbell.web.api.tasks import TaskOut
 
+RetentionDays = Annotated[int, Field(strict=True, ge=1, le=RETENTION_DAYS_MAX)]
+RetentionHours = Annotated[int, Field(strict=True, ge=1, le=RETENTION_HOURS_MAX)]
+
 
 class MessageIn(In):
     """A message to publish. Its payload is stored and sent byte for byte."""
@@ -52,8 +56,12 @@ class MessageIn(In):
     order_key: Name | None = Field(
         default=None, description="For endpoints with `ordering`: one at a time for each key."
     )
-    payload_retention_period: int | None = Field(default=None, description="Days.")
-    payload_retention_hours: int | None = None
+    payload_retention_period: RetentionDays | None = Field(
+        default=None, description="Days after which its payload is deleted."
+    )
+    payload_retention_hours: RetentionHours | None = Field(
+        default=None, description="The same in hours; of the two, this one is used."
+    )
     application: ApplicationIn | None = Field(
         default=None, description="Created first, if the application of the path does not exist."
     )

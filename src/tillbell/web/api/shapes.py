@@ -10,13 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from tillbell.clock import Micros, to_datetime
+from tillbell.rules.delivery.payload import THROTTLE_RATE_MAX
 
 T = TypeVar("T")
 
 Uid = Annotated[str, Field(pattern=r"^[a-zA-Z0-9\-_.]+$", min_length=1, max_length=256)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Text = Annotated[str, Field(max_length=2048)]
-Rate = Annotated[int, Field(strict=True, ge=1, le=65_535)]
+Rate = Annotated[int, Field(strict=True, ge=1, le=THROTTLE_RATE_MAX)]
 Flag = Annotated[bool, Field(strict=True)]
 Label = Annotated[str, Field(pattern=r"^[a-zA-Z0-9\-_.:]+$", min_length=1, max_length=128)]
 Metadata = Annotated[

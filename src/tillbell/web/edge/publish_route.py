@@ -197,6 +197,7 @@ def _check(message: MessageCreateBody, payload: bytes) -> list[Problem]:
     ):
         if value is not None and not 0 < len(value) <= limit:
             problems.append(Problem(("body", name), f"1 to {limit} characters", "length"))
+    problems += _check_numbers(message)
     if message.channels:
         problems += check_labels(
             message.channels, ("body", "channels"), at_most=MESSAGE_CHANNELS_MAX
@@ -204,6 +205,21 @@ def _check(message: MessageCreateBody, payload: bytes) -> list[Problem]:
     if message.tags:
         problems += check_labels(message.tags, ("body", "tags"), at_most=TAGS_MAX)
     return problems
+
+
+def _check_numbers(message: MessageCreateBody) -> list[Problem]:
+    application = message.application or ApplicationDraft("")
+    rate_max = rules.THROTTLE_RATE_MAX
+    return [
+        Problem(("body", *place.split(".")), f"must be 1 to {limit}", "range")
+        for place, value, limit in (
+            ("payloadRetentionPeriod", message.payloadRetentionPeriod, rules.RETENTION_DAYS_MAX),
+            ("payloadRetentionHours", message.payloadRetentionHours, rules.RETENTION_HOURS_MAX),
+            ("application.rateLimit", application.rateLimit, rate_max),
+            ("application.throttleRate", application.throttleRate, rate_max),
+        )
+        if value is not None and not 1 <= value <= limit
+    ]
 
 
 def _longest(payload: bytes) -> int:
