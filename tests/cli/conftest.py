@@ -80,6 +80,14 @@ def serve(data_dir: Path, **more: str) -> Served:
     return Served(process, data_dir, found[1], said)
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A gateway that the tests of a file share: none of them stops it."""
+    gateway = serve(tmp_path_factory.mktemp("running") / "data")
+    yield gateway
+    gateway.stop()
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     """A gateway in its first life."""

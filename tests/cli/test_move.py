@@ -149,6 +149,7 @@ def test_a_gateway_that_runs_is_not_moved(tmp_path: Path, fresh_schema: Schema) 
     assert "Another process is using the database" in refused.stderr
 
 
+@pytest.mark.slow
 def test_what_was_moved_is_not_served_until_it_is_forced_back(
     served_once: Path, fresh_schema: Schema
 ) -> None:
@@ -173,6 +174,7 @@ def test_what_was_moved_is_not_served_until_it_is_forced_back(
         assert tillbell("healthcheck", TILLBELL_PORT=gateway.port).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_difference_is_exit_code_1_and_nothing_is_served(
     served_once: Path, fresh_schema: Schema
 ) -> None:

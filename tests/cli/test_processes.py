@@ -121,6 +121,7 @@ def test_one_that_cannot_start_ends_all_with_its_reason(tmp_path: Path) -> None:
     assert "Cannot use the PostgreSQL database" in refused.stderr + refused.stdout
 
 
+@pytest.mark.slow
 def test_it_says_that_it_serves_when_all_its_processes_do(
     tmp_path: Path, fresh_schema: Callable[[], str]
 ) -> None:
@@ -137,6 +138,7 @@ def test_it_says_that_it_serves_when_all_its_processes_do(
             assert fleet.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_worker_without_the_admin_key_leaves_it_as_it_is(
     tmp_path: Path, fresh_schema: Callable[[], str]
 ) -> None:

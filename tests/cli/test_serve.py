@@ -22,13 +22,13 @@ def key_in(said: str) -> str:
     return found[1]
 
 
-def test_first_start_shows_a_key_that_works_and_a_curl_that_can_be_pasted(served: Served) -> None:
-    curl = served.said[served.said.index("curl ") :]
+def test_first_start_shows_a_key_that_works_and_a_curl_that_can_be_pasted(running: Served) -> None:
+    curl = running.said[running.said.index("curl ") :]
     pasted = subprocess.run(
         ["sh", "-c", curl], capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
     assert json.loads(pasted.stdout)["uid"] == "shop"
-    assert key_in(served.said) in curl
+    assert key_in(running.said) in curl
 
 
 def test_the_key_is_shown_once_and_not_kept(served: Served) -> None:
@@ -66,8 +66,8 @@ def test_a_configured_key_works_until_it_is_no_longer_configured(tmp_path: Path)
         gateway.stop()
 
 
-def test_what_it_writes_is_for_its_owner_only(served: Served) -> None:
-    for path in (served.data_dir, *served.data_dir.iterdir()):
+def test_what_it_writes_is_for_its_owner_only(running: Served) -> None:
+    for path in (running.data_dir, *running.data_dir.iterdir()):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path.name
 
 
@@ -78,15 +78,15 @@ def test_dev_mode_says_so_loudly(served: Served) -> None:
     assert happenings == ["server.dev_mode", "server.started", "server.draining", "server.stopped"]
 
 
-def test_a_taken_port_is_exit_code_2_and_one_line(served: Served, tmp_path: Path) -> None:
-    other = tillbell("serve", "--data-dir", str(tmp_path / "other"), "--port", served.port)
+def test_a_taken_port_is_exit_code_2_and_one_line(running: Served, tmp_path: Path) -> None:
+    other = tillbell("serve", "--data-dir", str(tmp_path / "other"), "--port", running.port)
     assert other.returncode == 2
     assert len(other.stderr.splitlines()) == 1
-    assert f"127.0.0.1:{served.port}: address already in use" in other.stderr
+    assert f"127.0.0.1:{running.port}: address already in use" in other.stderr
 
 
-def test_a_second_process_on_the_same_data_is_exit_code_2(served: Served) -> None:
-    second = tillbell("serve", "--data-dir", str(served.data_dir), "--port", "0")
+def test_a_second_process_on_the_same_data_is_exit_code_2(running: Served) -> None:
+    second = tillbell("serve", "--data-dir", str(running.data_dir), "--port", "0")
     assert second.returncode == 2
     assert len(second.stderr.splitlines()) == 1
     assert "Another process" in second.stderr
