@@ -7,6 +7,8 @@ TESTS = $(PY) -m pytest -n $(shell $(PY) -c 'import os; print((os.cpu_count() or
 # What the product does, tried again on PostgreSQL: where the store matters (not `sqlite_first`)
 # with every change, all of it in the soak.
 FEATURES := tests/web tests/flow tests/money tests/walks
+# `make check` has run the tests of the structure.
+ALL := tests --ignore=tests/tidy
 
 help:  ## this table
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -29,7 +31,7 @@ serve: setup  ## run the gateway on the default data directory
 	@.venv/bin/tillbell serve --dev
 
 test: dev  ## the tests of every change, on SQLite and PostgreSQL; ONLY=tests/rules for some
-	@$(TESTS) $(ONLY)
+	@$(TESTS) $(or $(ONLY),$(ALL))
 	@TEST_STORE=postgres $(TESTS) $(or $(ONLY),$(FEATURES))
 
 soak: dev  ## what `make test` runs a tenth of, the whole; all features on PostgreSQL
