@@ -94,6 +94,10 @@ class TransactionNotice(NamedTuple):
 
     `status` is None if the provider's word is in no table: nothing is guessed (`unmapped`).
     A linked kind names its parent by `references`, and itself by `psp_transaction_id`.
+
+    A payment may have several attempts, each with its own `psp_transaction_id`. The amount of an
+    Approved notice is all that this attempt has captured. With a `capture_id` it is that of one
+    capture alone, and captures of one attempt add up.
     """
 
     references: References
@@ -116,6 +120,13 @@ class TransactionNotice(NamedTuple):
     )
     is_optional: bool = False  # it need not match a transaction
     details: dict[str, Any] = {}  # of the transition: BIN, last four digits, method
+    is_test: bool | None = None  # the provider's own mark of test money; None: it has none
+    ends_attempt: bool = False  # a negative status ends this attempt only: the payer may try again
+    capture_id: str | None = None  # the provider's id of one of several captures
+    # Of a linked kind:
+    movement_id: str | None = None  # the provider's id of this movement; a dispute may have several
+    same_debit_as: TransactionKind | None = None  # the provider tells one debit as both kinds
+    is_closing: bool = False  # it ends what is open, and moves no money that has moved
 
 
 class ShipmentNotice(NamedTuple):
