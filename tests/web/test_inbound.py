@@ -262,6 +262,78 @@ def test_an_address_from_elsewhere_is_not_believed(tmp_path: Any) -> None:
         assert sender.kept(callback).peer == "127.0.0.1"
 
 
+NETWORKS = {"allowedNetworks": ["203.0.113.0/24", "2001:db8::1"]}
+
+
+@pytest.mark.parametrize(
+    ("address", "status"),
+    [
+        ("203.0.113.7", 200),
+        ("203.0.113.7:50123", 200),
+        ("::ffff:203.0.113.7", 200),
+        ("2001:db8::1", 200),
+        ("[2001:db8::1]:50123", 200),
+        ("203.0.114.7", 403),
+        ("2001:db8::2", 403),
+        ("203.0.113.7, 203.0.114.7", 403),
+        ("not an address", 403),
+        ("", 403),
+    ],
+)
+def test_a_source_takes_callbacks_only_from_the_networks_that_it_allows(
+    served: ServedGateway, app_id: str, address: str, status: int
+) -> None:
+    sender = CallbackSender(served, app_id, config=NETWORKS)
+    assert sender.send(b'{"id":"a"}', x_forwarded_for=address).status_code == status
+    (callback,) = sender.log()
+    assert callback["verdict"] == ("accepted" if status == 200 else "refused")
+    if status == 403:
+        assert callback["outcome"] == "unauthenticated"
+        assert "allowedNetworks" in callback["why"]
+        assert callback["dedupeKey"] is None
+
+
+def test_the_refusal_of_an_address_names_it(served: ServedGateway, app_id: str) -> None:
+    sender = CallbackSender(served, app_id, config=NETWORKS)
+    answer = sender.send(x_forwarded_for="198.51.100.9")
+    assert (answer.status_code, answer.content) == (403, b"")
+    (callback,) = sender.log()
+    assert "198.51.100.9" in callback["why"]
+
+
+def test_an_allowed_address_raises_no_trust(served: ServedGateway, app_id: str) -> None:
+    config = {"allowedNetworks": ["127.0.0.1"]}
+    sender = CallbackSender(served, app_id, config=config)
+    assert sender.send(x_pretend_signature="00").status_code == 401
+    bare = CallbackSender(served, app_id, provider="hint", config=config)
+    assert bare.send().status_code == 200
+    assert bare.log(source_id=bare.source["id"])[0]["trust"] == "none"
+
+
+def test_no_advice_is_worked_out_for_an_address_that_is_not_allowed(
+    served: ServedGateway, app_id: str
+) -> None:
+    check = {"check": "hmac", "at": "header:x-sig"}
+    config = {"checks": [check], "event": {"id": "/id"}, **NETWORKS}
+    sender = CallbackSender(served, app_id, provider="custom", config=config)
+    assert sender.send(x_sig="00" * 32).status_code == 403
+    (callback,) = sender.log()
+    assert "allowedNetworks" in callback["verdictWhy"]
+
+
+def test_what_an_address_was_refused_is_taken_when_the_owner_allows_it(
+    served: ServedGateway, app_id: str
+) -> None:
+    sender = CallbackSender(served, app_id, config=NETWORKS)
+    sender.send(b'{"id":"late"}')
+    (refused,) = sender.log()
+    path = f"/app/{app_id}/source/{sender.source['id']}"
+    served.http.patch(path, json={"config": {"allowedNetworks": ["127.0.0.1"]}})
+    answer = served.http.post(f"/app/{app_id}/callback/{refused['id']}/replay")
+    assert answer.status_code < 300, answer.text
+    assert {callback["verdict"] for callback in sender.log()} == {"refused", "accepted"}
+
+
 def test_nothing_secret_is_at_rest_in_clear(sender: CallbackSender, served: ServedGateway) -> None:
     """W8, R197."""
     body = b'{"id":"pan","passcode":"open-sesame-7","note":"card 4111 1111 1111 1111"}'

@@ -92,6 +92,25 @@ def test_no_secret_is_ever_shown_or_stored_in_clear(served: ServedGateway, sourc
         ({"config": {"limit": True}}, "body.config.limit", "of type integer"),
         ({"config": {"confirm": "maybe"}}, "body.config.confirm", "one of pull"),
         ({"uid": "operational"}, "body.uid", "reserved"),
+        ({"config": {"allowedNetworks": []}}, "body.config.allowedNetworks", "null removes"),
+        ({"config": {"allowedNetworks": "::1"}}, "body.config.allowedNetworks", "type array"),
+        (
+            {"config": {"allowedNetworks": ["192.0.2.1"] * 201}},
+            "body.config.allowedNetworks",
+            "1 to 200",
+        ),
+        *(
+            ({"config": {"allowedNetworks": ["::1", bad]}}, "body.config.allowedNetworks.1", said)
+            for bad, said in (
+                ("192.0.2.0/33", "is no address"),
+                ("hooks.example", "is no address"),
+                ("", "is no address"),
+                (3_221_225_985, "is no address"),
+                (["192.0.2.0", 24], "is no address"),
+                (None, "is no address"),
+                ("::ffff:192.0.2.0/120", "write it as IPv4"),
+            )
+        ),
     ],
 )
 def test_what_is_wrong_is_told_where_it_is(
@@ -146,6 +165,26 @@ def test_a_change_of_config_names_only_what_changes(served: ServedGateway, sourc
     assert cleared["config"] == {"successUrl": "https://a.example"}
     assert cleared["secretSettings"] == []
     assert cleared["version"] == 3
+
+
+def test_the_networks_of_a_source_are_shown_and_can_be_taken_away(
+    served: ServedGateway, sources: str
+) -> None:
+    config = {"allowedNetworks": ["203.0.113.7", "2001:db8::/32"]}
+    source = made(served, sources, config=config)
+    path = f"{sources}/{source['id']}"
+    assert source["config"] == config
+    assert source["trust"] == "signed"
+    assert send(served, source, b"{}") == 403
+    tested = served.http.post(f"{path}/test", json={"fields": {"id": "a"}}).json()
+    assert (tested["answerStatus"], tested["reading"]["trust"]) == (200, "signed")
+    served.http.patch(path, json={"config": {"allowedNetworks": ["127.0.0.0/8"]}})
+    assert send(served, source, b"{}") == 200
+    served.http.patch(path, json={"config": {"allowedNetworks": ["203.0.113.7"]}})
+    assert send(served, source, b"{}") == 403
+    cleared = served.http.patch(path, json={"config": {"allowedNetworks": None}}).json()
+    assert cleared["config"] == {}
+    assert send(served, source, b"{}") == 200
 
 
 def test_a_source_that_was_removed_is_unknown(served: ServedGateway, sources: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv6Network, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,9 +13,11 @@ import msgspec
 
 from tillbell.errors import Problem
 from tillbell.providers.kit.base import ConfigProblem, Provider, ProviderSetting
-from tillbell.receive.source_cache import settings_of
+from tillbell.receive.source_cache import ALLOWED_NETWORKS, settings_of
 
 CONFIG_BYTES_MAX = 65_536
+NETWORKS_MAX = 200
+_MAPPED = IPv6Network("::ffff:0:0/96")  # IPv4 addresses in the notation of IPv6
 _STEP = re.compile(r"[^.\[\]]+")
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -58,6 +61,7 @@ def check_config(provider: Provider, config: Mapping[str, Any]) -> list[Problem]
         return [Problem(("body", "config"), f"at most {CONFIG_BYTES_MAX} bytes", "too_long")]
     known = {setting.name: setting for setting in settings_of(provider)}
     problems = [*_unknown(config, known), *_missing(config, known), *_invalid(config, known)]
+    problems = problems or _network_problems(config.get(ALLOWED_NETWORKS.name))
     return problems or [_declared(problem) for problem in provider.config_problems(config)]
 
 
@@ -96,6 +100,34 @@ def _value_problem(setting: ProviderSetting, value: Any) -> str | None:
         return f"must be one of {', '.join(setting.choices)}"
     if setting.type == "url" and not _is_web_address(value):
         return "must be an http or https address"
+    return None
+
+
+def _network_problems(networks: list[Any] | None) -> list[Problem]:
+    """Return what is wrong with the networks that callbacks may come from; None: not limited."""
+    if networks is None:
+        return []
+    where = ("body", "config", ALLOWED_NETWORKS.name)
+    if not 0 < len(networks) <= NETWORKS_MAX:
+        text = f"must be 1 to {NETWORKS_MAX} addresses or networks; null removes the list"
+        return [Problem(where, text, "setting")]
+    return [
+        Problem((*where, number), problem, "setting")
+        for number, network in enumerate(networks)
+        if (problem := _network_problem(network)) is not None
+    ]
+
+
+def _network_problem(network: Any) -> str | None:
+    try:
+        # A number would be read as an address too, and a list as address and mask.
+        known = ip_network(network, strict=False) if isinstance(network, str) else None
+    except ValueError:
+        known = None
+    if known is None:
+        return "is no address or network, like 192.0.2.7, 192.0.2.0/24 or 2001:db8::/32"
+    if isinstance(known, IPv6Network) and known.subnet_of(_MAPPED):
+        return "is an IPv4 address in the notation of IPv6; write it as IPv4"
     return None
 
 

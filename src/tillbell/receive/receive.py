@@ -182,7 +182,9 @@ class _UnauthenticatedQuota:
 
 
 def answer_to(compiled: CompiledSource, incoming: Incoming, intake: IntakeStatus) -> CallbackAnswer:
-    """Return the answer that this provider wants."""
+    """Return the answer that this provider wants; 403 if its owner does not allow the address."""
+    if not compiled.allows(incoming.peer):
+        return CallbackAnswer(403)
     try:
         setup = compiled.setup_at(incoming.received_at)
         return compiled.provider.answer(incoming, setup, intake)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
 from typing import Any, NamedTuple
 
 from tillbell.clock import Micros
@@ -15,9 +16,16 @@ from tillbell.deliver.config_cache import ConfigCache, Watcher
 from tillbell.errors import Misconfigured
 from tillbell.model.sources import ConfirmationPolicy, Source
 from tillbell.providers.kit.base import Provider, ProviderSetting, SourceSetup
+from tillbell.rules.proxies import Networks, is_in
 from tillbell.vault import Vault, hash_key
 
 PATH = "/api/webhooks/"
+ALLOWED_NETWORKS = ProviderSetting(
+    "allowedNetworks",
+    "Addresses and networks, like 192.0.2.0/24 or 2001:db8::1, that callbacks may come from. What "
+    "comes from elsewhere is refused with 403. The list proves nothing and raises no trust.",
+    "array",
+)
 
 # The settings of every source, beside those of its adapter.
 COMMON_SETTINGS = (
@@ -38,6 +46,7 @@ COMMON_SETTINGS = (
         "What is done when a payment that has failed is approved after all.",
         choices=("review", "accept_verified"),
     ),
+    ALLOWED_NETWORKS,
 )
 
 
@@ -49,6 +58,11 @@ class CompiledSource(NamedTuple):
     secrets: tuple[tuple[str, Micros | None], ...]  # text and expiry, newest first
     config: Mapping[str, Any]  # with defaults, and with secret settings opened
     problem: str = ""  # why its callbacks cannot be verified; "": they can
+    allowed_networks: Networks = ()  # that callbacks may come from; (): from anywhere
+
+    def allows(self, peer: str) -> bool:
+        """Tell whether callbacks may come from a client's address."""
+        return not self.allowed_networks or is_in(peer, self.allowed_networks)
 
     def setup_at(self, at: Micros) -> SourceSetup:
         """Return its settings and the secrets that are valid at that time, for the adapter."""
@@ -175,4 +189,13 @@ class SourceCache:
             return CompiledSource(
                 source=source, provider=provider, secrets=(), config={}, problem=problem
             )
-        return CompiledSource(source=source, provider=provider, secrets=secrets, config=config)
+        return CompiledSource(
+            source=source,
+            provider=provider,
+            secrets=secrets,
+            config=config,
+            allowed_networks=tuple(
+                ip_network(network, strict=False)
+                for network in config.get(ALLOWED_NETWORKS.name, ())
+            ),
+        )

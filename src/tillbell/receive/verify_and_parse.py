@@ -88,6 +88,8 @@ def add_advice(
     explain = compiled.provider.explain
     if explain is None or reading.is_proven or reading.outcome is Outcome.MALFORMED:
         return reading
+    if not compiled.allows(incoming.peer):
+        return reading
     try:
         verdict = explain(incoming, compiled.setup_at(incoming.received_at))
     except Exception as error:  # noqa: BLE001 - supervised: the reading is valid without advice
@@ -106,6 +108,8 @@ def plain_text(text: str) -> str:
 
 def _verified(compiled: CompiledSource, incoming: Incoming) -> tuple[Verdict, Outcome]:
     """Return the verdict, and the outcome if it is a refusal."""
+    if not compiled.allows(incoming.peer):
+        return Verdict(None, _elsewhere(incoming.peer)), Outcome.UNAUTHENTICATED
     try:
         verdict = compiled.provider.verify(incoming, compiled.setup_at(incoming.received_at))
         return verdict, Outcome.UNAUTHENTICATED
@@ -114,6 +118,13 @@ def _verified(compiled: CompiledSource, incoming: Incoming) -> tuple[Verdict, Ou
     except Exception as error:  # noqa: BLE001 - supervised: a verifier that fails proves nothing
         log_event("callback.error", provider=compiled.provider.name, exc_info=error)
         return Verdict(None, _own_fault(error)), Outcome.UNAUTHENTICATED
+
+
+def _elsewhere(peer: str) -> str:
+    return (
+        f"It comes from {peer or 'an unknown address'}, which is not in the source's "
+        "allowedNetworks."
+    )
 
 
 def _reason_ignored(compiled: CompiledSource, incoming: Incoming) -> str:

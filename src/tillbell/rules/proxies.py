@@ -40,10 +40,14 @@ def client_address(peer: str, forwarded: Sequence[str], trusted: Networks) -> st
     return str(known)
 
 
-def is_trusted(peer: str, trusted: Networks) -> bool:
-    """Tell whether a connection comes from one of our own proxies."""
+def is_in(peer: str, networks: Networks) -> bool:
+    """Tell whether an address is in one of these networks; False if it is no address.
+
+    >>> is_in("::ffff:203.0.113.7", (ip_network("203.0.113.0/24"),))
+    True
+    """
     known = _read(peer)
-    return known is not None and _is_in(known, trusted)
+    return known is not None and _is_in(known, networks)
 
 
 def _read(text: str) -> Address | None:

@@ -41,7 +41,13 @@ class SourceFields(In):
 
     uid: Uid | None = None
     config: Config | None = Field(
-        default=None, description="Settings of the provider's adapter; `GET /provider` lists them."
+        default=None,
+        description=(
+            "Settings of the provider's adapter, and those that every source may have; "
+            "`GET /provider` lists them. `allowedNetworks`, for example, is a list of addresses "
+            "and networks (`192.0.2.0/24`, `2001:db8::1`): callbacks from elsewhere are refused "
+            "with 403."
+        ),
     )
     default: Flag | None = Field(
         default=None,
@@ -234,6 +240,7 @@ async def rotate_secret(
 async def test(compiled: SourceOf, body: TestIn, gateway: GatewayOf) -> TestOut:
     """Simulate a callback of the provider, signed with the source's secret.
 
+    It comes from an address that `allowedNetworks` allows.
     Unless it is a dry run, it is stored and processed too.
     """
     incoming = _signed(gateway, compiled, body)
@@ -256,10 +263,13 @@ def _signed(gateway: Gateway, compiled: CompiledSource, body: TestIn) -> Incomin
     case = _case(compiled.provider, body)._replace(at=now)
     try:
         url = source_out(gateway, compiled).url
-        return compiled.provider.sign(case, compiled.setup_at(now), url)._replace(received_at=now)
+        signed = compiled.provider.sign(case, compiled.setup_at(now), url)
     except Exception as error:  # adapters fail in many ways when a field is missing or odd
         problem = f"no callback can be made of these fields ({type(error).__name__}); check them"
         raise Invalid(Problem(("body", "fields"), problem, "case")) from error
+    allowed = compiled.allowed_networks
+    peer = str(allowed[0].network_address) if allowed else ""
+    return signed._replace(received_at=now, peer=peer)
 
 
 def _case(provider: Provider, body: TestIn) -> SimulationCase:

@@ -17,7 +17,7 @@ from tillbell.errors import MethodNotAllowed, NotFound, TillbellError, Unsupport
 from tillbell.providers.kit import base
 from tillbell.receive.receive import answer_to
 from tillbell.receive.source_cache import PATH, CompiledSource
-from tillbell.rules.proxies import client_address, is_trusted, networks
+from tillbell.rules.proxies import client_address, is_in, networks
 from tillbell.web.edge.asgi_types import (
     HttpAnswer,
     Receive,
@@ -102,7 +102,7 @@ class CallbackRoutes:
             received_at=self._gateway.clock.now(),
             peer=client_address(client[0], forwarded, self._trusted) if client else "",
             origin=self._origin,
-            is_proxied=is_trusted(client[0], self._trusted) if client else False,
+            is_proxied=is_in(client[0], self._trusted) if client else False,
         )
 
     def _target(self, scope: Scope) -> str:
