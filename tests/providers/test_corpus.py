@@ -1,0 +1,82 @@
+"""Callbacks as the providers document them, one file each: what each says of money, in full.
+
+A file is `tests/corpus/<provider>/<event>.json`:
+
+```
+source      page or SDK that the facts are from
+body        fields of the body, as `sign` of the adapter takes them
+headers, query, method, config    where the case needs them
+expect      every notice: what it says of money, all of it; members that say nothing are left out
+```
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.cases import each
+from tests.providers.test_every_provider import AT, URL, secret_of
+from tillbell.model.callbacks import ForwardNotice, NoteNotice, Notice, TransactionNotice
+from tillbell.providers import PROVIDERS
+from tillbell.providers.kit.base import SimulationCase, SourceSetup
+
+CORPUS = Path(__file__).parents[1] / "corpus"
+FILES = sorted(CORPUS.glob("*/*.json"))
+
+
+def _id(file: Path) -> str:
+    return f"{file.parent.name}:{file.stem}"
+
+
+@each("file", FILES, ids=_id)
+def test_a_documented_callback_is_read_in_full(file: Path) -> None:
+    case = json.loads(file.read_text(encoding="utf-8"))
+    provider = PROVIDERS[file.parent.name]
+    defaults = {s.name: s.default for s in provider.settings if s.default is not None}
+    setup = SourceSetup(secret_of(provider), {**defaults, **case.get("config", {})})
+    simulated = SimulationCase(
+        case["body"],
+        case.get("method", "POST"),
+        case.get("query", {}),
+        case.get("headers", {}),
+        at=AT,
+    )
+    incoming = provider.sign(simulated, setup, URL)._replace(received_at=AT)
+
+    assert case["source"]
+    verdict = provider.verify(incoming, setup)
+    assert verdict.trust is provider.best_trust, verdict.why
+    assert [said(notice) for notice in provider.parse(incoming, setup).notices] == case["expect"]
+
+
+def said(notice: Notice) -> dict[str, Any]:
+    """Return what a notice says of money, in the words of the corpus; without empty members."""
+    if isinstance(notice, ForwardNotice):
+        return {"kind": "forward", "type": notice.event_type}
+    if isinstance(notice, NoteNotice):
+        return {"kind": "note"}
+    assert isinstance(notice, TransactionNotice), "the corpus is of money"
+    amount = notice.amount
+    members = {
+        "kind": notice.kind.value,
+        "status": notice.status.value if notice.status is not None else None,
+        "substate": notice.substate,
+        "amount": amount.value if amount is not None else None,
+        "currency": amount.currency if amount is not None else None,
+        "exponent": amount.exponent if amount is not None else None,
+        "id": notice.psp_transaction_id,
+        "psp": list(notice.references.psp),
+        "ours": list(notice.references.ours),
+        "isHint": notice.is_hint,
+        "isTest": notice.is_test,
+        "endsAttempt": notice.ends_attempt,
+        "captureId": notice.capture_id,
+        "movementId": notice.movement_id,
+        "sameDebitAs": notice.same_debit_as.value if notice.same_debit_as is not None else None,
+        "isClosing": notice.is_closing,
+    }
+    shown = {name: value for name, value in members.items() if value or value == 0}
+    is_marked = notice.is_test is not None
+    return {n: v for n, v in shown.items() if v is not False or (n == "isTest" and is_marked)}
