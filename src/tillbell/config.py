@@ -73,12 +73,12 @@ class Settings:
     metrics_file: str = _setting("", "File for the counters of this process; set by `processes`.")
     dev: bool = _setting(False, "Endpoints may be http and on this machine. Never in production.")
 
-    admin_key: Secret | None = _setting(None, "API key with all rights, for the start.")
+    admin_key: Secret | None = _setting(None, "API key with all rights, for the first steps.")
     master_key: Secret | None = _setting(
         None, "32 random bytes as base64 or hex that seal secrets; older keys after a comma."
     )
     trigger_secret: Secret | None = _setting(
-        None, "Secret of a source, which `tillbell trigger` signs with."
+        None, "Secret of a source: `tillbell trigger` signs with it."
     )
 
     allow_http: bool = _setting(False, "Endpoints may have http:// addresses.")
@@ -98,8 +98,12 @@ class Settings:
     secret_overlap_hours: int = _setting(
         24, "Hours for which a rotated signing secret still signs.", (0, 720)
     )
-    max_in_flight: int = _setting(512, "Attempts at once of all endpoints together.", (1, 10_000))
-    endpoint_concurrency: int = _setting(10, "Attempts at once of one endpoint.", (1, 1_000))
+    max_in_flight: int = _setting(
+        512, "Most attempts at the same time, all endpoints.", (1, 10_000)
+    )
+    endpoint_concurrency: int = _setting(
+        10, "Most attempts at the same time, one endpoint.", (1, 1_000)
+    )
     lane_window: int = _setting(
         1_024, "Due deliveries of one endpoint that are held in memory.", (1, 10_000)
     )
@@ -124,7 +128,7 @@ class Settings:
         7, "Days of history that PostgreSQL keeps in one table and drops together.", (1, 31)
     )
     disk_reserve_mb: int = _setting(
-        32, "Free megabytes on disk below which nothing is accepted.", (0, 1_048_576)
+        32, "Free megabytes on the disk below which nothing is accepted.", (0, 1_048_576)
     )
 
     log_level: str = _setting(
@@ -208,7 +212,9 @@ def default_data_dir() -> Path:
     try:
         return platformdirs.user_data_path("tillbell", appauthor=False)
     except RuntimeError as error:
-        raise Misconfigured("data_dir: must be set, for this user has no home folder") from error
+        raise Misconfigured(
+            "data_dir: must be set, because this user has no home folder"
+        ) from error
 
 
 # ── sources ──────────────────────────────────────────────────────────────────────────────────────

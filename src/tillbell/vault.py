@@ -159,8 +159,8 @@ class Vault:
         cipher = self._ciphers.get(key_name)
         if cipher is None:
             raise WrongMasterKey(
-                f"the secret of {context} was sealed under master key {key_name}, and we have "
-                f"{', '.join(self._ciphers)}; set TILLBELL_MASTER_KEY to the key it was made with"
+                f"the secret of {context} was sealed under master key {key_name}, but this process "
+                f"has {', '.join(self._ciphers)}; set TILLBELL_MASTER_KEY to the key that sealed it"
             )
         nonce, ciphertext = packed[:_NONCE_BYTES], packed[_NONCE_BYTES:]
         try:

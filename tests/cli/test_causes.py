@@ -65,7 +65,7 @@ def remade(**options: object) -> bytes:
         ({"signature": GOOD.signature[3:]}, "version is missing"),
         ({"signature": mac(KEY, content_of()).hex()}, "hexadecimal"),
         ({"signature": GOOD.signature.rstrip("=")}, "padding"),
-        ({"body": BODY + b"\n"}, "a line end too many"),
+        ({"body": BODY + b"\n"}, "an extra line end"),
         ({"body": b"\xef\xbb\xbf" + BODY}, "byte order mark"),
         ({"body": b"  " + BODY + b" "}, "white space around"),
         ({"body": BODY.decode("latin-1").encode()}, "Latin-1"),

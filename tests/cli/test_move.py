@@ -193,7 +193,7 @@ def test_a_difference_is_exit_code_1_and_nothing_is_served(
 
     assert differs.returncode == 1
     assert "DIFFERS: 0 rows there" in differs.stdout
-    assert "neither side is served" in differs.stderr
+    assert "neither store can be served" in differs.stderr
     assert (here_served.returncode, there_served.returncode) == (2, 2)
     assert "has not finished" in here_served.stderr
     assert "has not finished" in there_served.stderr

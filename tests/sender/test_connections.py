@@ -125,7 +125,7 @@ async def test_a_reset_of_a_kept_connection_is_told_and_not_repeated(
     await post(receiver.url("/ok"))
     reply = await post(receiver.url("/close-silently"))
     assert (reply.error, len(receiver.requests)) == ("reset", 2)
-    assert "kept open" in reply.detail
+    assert "a reused connection" in reply.detail
 
 
 async def test_a_deadline_frees_its_connection_and_disturbs_no_other(receiver: Receiver) -> None:

@@ -155,7 +155,7 @@ async def test_a_move_that_was_given_up_does_not_go_on_behind_our_back(
     stop(source, url, clock)
     cancel_move(source, clock.now(), is_forced=False)
 
-    with pytest.raises(Misconfigured, match="not this one"):
+    with pytest.raises(Misconfigured, match="another move"):
         move(source, url, clock)
     assert await opens(SqliteDatabase(source, clock))
     assert not await opens(PostgresDatabase(url, clock))
@@ -188,7 +188,7 @@ async def test_a_target_that_is_written_to_meanwhile_is_refused(
             )
             execute(url, planted)
 
-    with pytest.raises(Misconfigured, match="stand in the way of bodies"):
+    with pytest.raises(Misconfigured, match="not of this move, in bodies"):
         move(source, url, clock, MoveOptions(fault=write))
     assert not await opens(PostgresDatabase(url, clock))
 

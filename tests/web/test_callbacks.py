@@ -242,7 +242,7 @@ def test_what_a_removed_source_sent_stays_and_cannot_be_replayed(shop: CallbackL
     (callback,) = shop.log()
     shop.served.http.delete(f"{shop.path}/source/{shop.source['id']}")
     assert shop.show(callback["id"])["request"]["method"] == "POST"
-    assert shop.replay(callback["id"])["why"] == "Its source was removed."
+    assert shop.replay(callback["id"])["why"] == "Its source was deleted."
 
 
 def test_many_are_replayed_by_a_filter_in_the_background(shop: CallbackLog) -> None:

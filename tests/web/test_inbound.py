@@ -97,7 +97,7 @@ def test_a_source_that_is_switched_off_answers_and_causes_nothing(
     served.http.patch(path, json={"disabled": True})
     assert sender.send().status_code == 200
     (callback,) = sender.log()
-    assert (callback["outcome"], callback["why"]) == ("ignored", "The source is switched off.")
+    assert (callback["outcome"], callback["why"]) == ("ignored", "The source is disabled.")
 
 
 # ── who is not let in ────────────────────────────────────────────────────────────────────────────

@@ -70,7 +70,10 @@ def build() -> App:
 # Name → (module and function, help text). The module is not loaded for the help text.
 _COMMANDS = {
     "serve": ("serve:serve", "Run the gateway until it is told to stop (SIGTERM, Ctrl-C)."),
-    "demo": ("demo:demo", "Watch it work: a shop, five subscribers, one flaky; nothing is kept."),
+    "demo": (
+        "demo:demo",
+        "Run a demo with a shop and five subscribers, one of them flaky; nothing is kept.",
+    ),
     "send": ("remote:send", "Publish a message to a running gateway."),
     "trigger": ("trigger:trigger", "Send a callback as a provider would, signed and realistic."),
     "backup": ("maintenance:backup", "Copy the store to a new file while it is in use."),
@@ -89,7 +92,7 @@ _GROUPS = {
     "key": (
         "API keys of a running gateway.",
         {
-            "create": ("remote:create_key", "Make an API key; it is shown this once."),
+            "create": ("remote:create_key", "Create an API key; it is shown only once."),
             "list": ("remote:list_keys", "List API keys: id, last characters, scopes, name."),
             "delete": ("remote:delete_key", "Delete an API key; it stops working at once."),
         },

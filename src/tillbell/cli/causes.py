@@ -50,8 +50,8 @@ def explain_signature(signed: ReceivedSignature, now_s: int) -> SignatureFinding
 
 
 _UNKNOWN = (
-    "none of the usual mistakes explains it: most likely another secret (rotated? of another "
-    "endpoint?), or another id than the header webhook-id had"
+    "no usual mistake explains it; most likely the secret is another one (rotated, or of another "
+    "endpoint), or the id is not that of the header webhook-id"
 )
 
 
@@ -63,7 +63,10 @@ def _of_timestamp(text: str, now_s: int) -> Iterator[str]:
     if int(text) > 10**11:
         yield "timestamp: is in milliseconds; the header has seconds"
     elif age_s > TOLERANCE_S:
-        yield f"timestamp: is {age_s} s old; receivers accept {TOLERANCE_S} s (replayed? clock?)"
+        yield (
+            f"timestamp: is {age_s} s old; receivers accept {TOLERANCE_S} s "
+            "(a replay, or a wrong clock?)"
+        )
     elif age_s < -TOLERANCE_S:
         yield f"timestamp: is {-age_s} s in the future; is this machine's clock right?"
 
@@ -102,7 +105,10 @@ def _of_header(signed: ReceivedSignature) -> Iterator[str]:
     for written, mistake in (
         (encoded, f"the version is missing; it must be {version},<base64>"),
         (raw.hex(), "it is hexadecimal; it must be base64"),
-        (base64.urlsafe_b64encode(raw).decode(), "it is URL-safe base64; it must be the usual one"),
+        (
+            base64.urlsafe_b64encode(raw).decode(),
+            "it is URL-safe base64; it must be standard base64",
+        ),
         (encoded.rstrip("="), "the base64 lacks its padding (=)"),
     ):
         if signed.signature.strip().removeprefix(f"{version},") == written:
@@ -131,7 +137,7 @@ def _rewrite(*, separators: tuple[str, str], **options: bool) -> Callable[[bytes
 _PARSED = "was parsed and written again ({}); verify the bytes as received, then parse"
 _SHORT, _WIDE = (",", ":"), (", ", ": ")
 _CHANGES: tuple[tuple[Callable[[bytes], bytes], str], ...] = (
-    (lambda body: body.removesuffix(b"\n"), "has a line end too many (saved by an editor? echo?)"),
+    (lambda body: body.removesuffix(b"\n"), "has an extra line end (from an editor or echo?)"),
     (lambda body: body + b"\n", "lacks the line end that was signed"),
     (lambda body: body.strip(), "has white space around it"),
     (lambda body: body.replace(b"\r\n", b"\n"), "has CRLF where LF was signed"),

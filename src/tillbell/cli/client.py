@@ -73,7 +73,9 @@ class ApiClient:
                 answer = connection.getresponse()
                 return RawAnswer(answer.status, answer.read(), tuple(answer.getheaders()))
         except (OSError, http.client.HTTPException) as error:
-            raise Unavailable(f"no gateway answers at {self._url}: {error}") from error
+            raise Unavailable(
+                f"no gateway answers at {self._url} ({error}); is it running?"
+            ) from error
 
 
 def _parts(url: str) -> tuple[str, str, int | None, str]:

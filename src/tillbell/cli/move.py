@@ -50,8 +50,8 @@ def move(
     settings = load_settings(flags).settings
     if not settings.database_url.startswith("sqlite:///"):
         raise Misconfigured(
-            "the store to move is named by --data-dir, or --database-url sqlite:///path; "
-            "database_url names another kind of database"
+            "database_url is not SQLite; name the store to move with --data-dir, or with "
+            "--database-url sqlite:///path"
         )
     if back == (to is not None):
         raise Misconfigured(f"name the target: --to {_LOGIN_HINT}; or --back")
@@ -76,7 +76,7 @@ def _move(settings: Settings, url: str) -> int:
         with _with_progress() as options:
             moved = move_store(settings.sqlite_path, url, SystemClock(), options)
     except KeyboardInterrupt:
-        print("tillbell: stopped; run the same command again to go on", file=sys.stderr)
+        print("tillbell: stopped; run the same command again to continue", file=sys.stderr)
         return 1
     return _report(moved, settings)
 
@@ -86,25 +86,25 @@ def _go_back(path: Path, is_forced: bool) -> int:  # noqa: FBT001 - a flag
     from tillbell.storage.move.cancel import cancel_move
 
     cancelled = cancel_move(path, SystemClock().now(), is_forced=is_forced)
-    print(f"{path} can be served again. Empty {cancelled.target} before you move to it anew.")
+    print(f"{path} can be served again. Empty {cancelled.target} before you move to it again.")
     return 0
 
 
 def _report(moved: MoveReport, settings: Settings) -> int:
     if not moved.proofs:
-        print(f"The move to {moved.target} was finished before. Start with DATABASE_URL.")
+        print(f"The move to {moved.target} has already finished. Start with DATABASE_URL.")
         return 0
     _show(moved.proofs)
     if not moved.is_proven:
         print(
-            f"tillbell: {moved.target} differs; neither side is served. Empty it and move again, "
-            "or cancel with `tillbell move --back`.",
+            f"tillbell: {moved.target} differs; neither store can be served. Empty it and move "
+            "again, or cancel with `tillbell move --back`.",
             file=sys.stderr,
         )
         return 1
     print(
-        f"Moved to {moved.target}. Start with DATABASE_URL naming it, and with the same master key "
-        f"({settings.data_dir / 'master.key'} or TILLBELL_MASTER_KEY): secrets stay sealed by it."
+        f"Moved to {moved.target}. Start with its URL in DATABASE_URL and with the same master key "
+        f"({settings.data_dir / 'master.key'} or TILLBELL_MASTER_KEY): it opens the secrets."
     )
     return 0
 

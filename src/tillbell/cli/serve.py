@@ -54,7 +54,7 @@ def _welcome(running: RunningGateway) -> str:
     key_text = "$TILLBELL_ADMIN_KEY" if settings.admin_key else "<key>"
     if running.new_key:
         key_text = running.new_key
-        lines += ["", f"admin key  {running.new_key}", "           shown this once; keep it"]
+        lines += ["", f"admin key  {running.new_key}", "           shown only once; keep it"]
     lines += [
         "",
         f'curl {running.url}/api/v1/app -H "Authorization: Bearer {key_text}" \\',

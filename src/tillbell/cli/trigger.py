@@ -103,7 +103,7 @@ def _send(case: str, options: TriggerOptions, settings: Settings) -> int:
         _show(answer)
         statuses.append(answer.status)
     if 404 in statuses and not options.to:
-        print('No source there is the default one: make one with "default": true, or give --to.')
+        print('The provider has no default source: create one with "default": true, or give --to.')
     return 0 if all(200 <= status < 400 for status in statuses) else 1
 
 
@@ -156,7 +156,7 @@ def _announce(simulated: SimulatedCallback, url: str, options: TriggerOptions) -
     where = "" if options.to else "  (the default source of this provider; --to for another)"
     print(f"{simulated.request.method} {url}{where}")
     if not (simulated.is_new or options.same or simulated.known_by == ""):
-        identity = "its very bytes" if simulated.known_by is None else simulated.known_by
+        identity = "its bytes" if simulated.known_by is None else simulated.known_by
         print(f"known by {identity}: triggered again it is a repeat; --override makes another")
 
 

@@ -181,7 +181,7 @@ class Endpoints:
             except _HealthResetNeededError as need:
                 await self._reset_health(need.endpoint)
                 prepared = prepared._replace(has_reset_health=True)
-        raise ConflictError("It is changing all the time; try again.")
+        raise ConflictError("The endpoint was changed at the same time; try again.")
 
     async def _shake_hands(self, url: str) -> None:
         refusal = await self._handshake.refusal(url)

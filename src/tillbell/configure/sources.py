@@ -142,7 +142,7 @@ class SourceSettings:
                 for name, sealed in source.sealed_config.items()
             }
         except Misconfigured as error:
-            message = "Its secret settings cannot be opened; remove the source and make it anew."
+            message = "Its secret settings cannot be opened; delete the source and create it again."
             raise ConflictError(message, code="source_unusable") from error
 
     # ── one default for each provider ────────────────────────────────────────────────────────────

@@ -109,7 +109,7 @@ class EndpointCompiler:
         if endpoint.profile not in PROFILES:
             return Refusal("unusable", f"This version has no profile {endpoint.profile!r}.")
         if problems := check_custom_headers(dict(opened.headers)):
-            return Refusal("blocked_header", f"A custom header may not be sent: {problems[0].msg}")
+            return Refusal("blocked_header", f"A custom header is not allowed: {problems[0].msg}")
         try:
             return self._policy.check_url(endpoint.url)
         except Invalid as error:

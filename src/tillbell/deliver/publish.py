@@ -124,7 +124,7 @@ class Publisher:
             if isinstance(outcome, DuplicateEventId):
                 self._meters.duplicate()
                 raise ConflictError(
-                    f"Event id {draft.event_id!r} was published as {outcome.message_id}."
+                    f"Event id {draft.event_id!r} was already published as {outcome.message_id}."
                 )
             if isinstance(outcome, IdempotencyUse):
                 self._meters.duplicate()

@@ -107,7 +107,7 @@ class RecordChanges(ABC):
                     continue  # another one has just created it
                 raise
             return ChangedRecord(after, before)
-        raise ConflictError("It is changing all the time; try again.")
+        raise ConflictError("It was changed by other requests at the same time; try again.")
 
     async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:
         """Delete a record; with an application all that is in it. False if it did not exist."""

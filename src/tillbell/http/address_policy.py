@@ -119,7 +119,7 @@ class AddressPolicy:
         if not target.is_tls and not self._allows_http:
             return "url_insecure", _INSECURE
         if not self._allows_port(target.port):
-            return "url_port", f"has port {target.port}, which is not a port for HTTP here"
+            return "url_port", f"has port {target.port}, which is not allowed"
         if is_literal(target.host):
             return self._judge_host(target.host)
         if is_localhost(target.host) and self.judge("::1"):
@@ -154,7 +154,7 @@ class AddressPolicy:
             return None
         ip = _read(address)
         kind = "url_private_address" if ip and _may_be_opened(ip) else "url_blocked_address"
-        return kind, f"leads to an address that may not be called: {reason}"
+        return kind, f"leads to an address that is not allowed: {reason}"
 
     def _allows_port(self, port: int) -> bool:
         if self._ports is not None:
@@ -201,7 +201,7 @@ def _judge_public(ip: Address) -> str | None:
         return f"{ip} is {name}; it can never be an endpoint."
     if name := _private_name(ip):
         return (
-            f"{ip} is {name}. If it is your own receiver, the operator allows it with "
+            f"{ip} is {name}. If the receiver is your own, the operator can allow it with "
             f"TILLBELL_ALLOW_CIDRS={ip}/{ip.max_prefixlen}."
         )
     if any(ip in network for network in _PROTOCOLS):
@@ -216,7 +216,7 @@ def _judge_v6(ip: IPv6Address) -> str | None:
     inner = _translated(ip)
     if inner is not None:
         reason = _judge_public(inner)
-        return None if reason is None else f"{ip} stands for an IPv4 address: {reason}"
+        return None if reason is None else f"{ip} contains an IPv4 address: {reason}"
     verdict = DEFAULT_DENIED.classify(ip)
     if verdict.blocked:
         return f"{ip} is not public: {verdict.reason}."

@@ -220,7 +220,8 @@ def _explain_dead(connection: HttpConnection) -> _ConnectFailure:
     """Say why a connection died before it was used."""
     if connection.has_surplus_bytes:
         return _ConnectFailure(
-            "protocol_error", "The receiver spoke before it was asked: not HTTP."
+            "protocol_error",
+            "The receiver sent data before the request, so it does not speak HTTP.",
         )
     return _ConnectFailure("reset", "The receiver closed the connection before the request.")
 

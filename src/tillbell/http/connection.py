@@ -135,9 +135,9 @@ class HttpConnection(asyncio.Protocol):
         """End the exchange: its deadline has passed."""
         within = f"within {self._timeout_s:g} s"
         if self._status:
-            self._end(detail=f"The answer's body had not ended {within}; its status counts.")
+            self._end(detail=f"The answer's body was not complete {within}; its status counts.")
         elif self._received:
-            self._end("timeout", f"The head of the answer had not ended {within}.")
+            self._end("timeout", f"The head of the answer was not complete {within}.")
         else:
             self._end("timeout", f"The receiver did not answer {within}.")
 
@@ -189,7 +189,9 @@ class HttpConnection(asyncio.Protocol):
         """End the exchange, if there is one, with what was read."""
         self.is_dead = True
         if self._future is not None and self._status:
-            self._end(detail="The connection broke inside the answer's body." if exc else "")
+            self._end(
+                detail="The connection broke before the answer's body was complete." if exc else ""
+            )
         elif self._future is not None:
             self._end("reset", self._lost_detail(exc))
         self._owner.connection_closed(self)
@@ -197,9 +199,9 @@ class HttpConnection(asyncio.Protocol):
     def _lost_detail(self, exc: Exception | None) -> str:
         how = "reset" if exc else "closed"
         if self._received:
-            return f"The receiver {how} the connection inside the head of its answer."
+            return f"The receiver {how} the connection before the head of its answer was complete."
         if self.exchanges > 1:
-            return f"The receiver {how} a connection it had kept open, without an answer."
+            return f"The receiver {how} a reused connection without an answer."
         return f"The receiver {how} the connection without an answer."
 
     # ── called by the parser ─────────────────────────────────────────────────────────────────────
@@ -217,7 +219,7 @@ class HttpConnection(asyncio.Protocol):
         if 100 <= status < 200:
             self._interim += 1
             if self._interim > INTERIM_MAX:
-                self._failure = f"More than {INTERIM_MAX} interim answers (1xx)."
+                self._failure = f"The receiver sent more than {INTERIM_MAX} interim answers (1xx)."
         elif not 200 <= status <= 599 or not self._is_http_1():
             self._failure = "The answer's status line is not HTTP/1.1 with a status of 200 to 599."
         elif self._head.count(b"\n") > HEAD_LINES_MAX or self._received > HEAD_MAX:

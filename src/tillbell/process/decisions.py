@@ -70,7 +70,7 @@ class Decisions:
                 return result
             if failed.why == "concluded" and by.callback is not None:
                 raise AlreadyConcluded
-        raise ConflictError("It is changing all the time; try again.")
+        raise ConflictError("The transaction was changed at the same time; try again.")
 
     def check_accepting(self) -> None:
         """Raise `Unavailable` while nothing may be stored, as when the disk is full."""

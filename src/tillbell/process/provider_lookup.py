@@ -60,7 +60,7 @@ class ProviderLookup:
         config = compiled.config
         template = config.get("lookupUrl")
         if not template:
-            return LookupFailure("The source has no look-up.")
+            return LookupFailure("The source has no look-up: it has no `lookupUrl`.")
         url = _filled_in(str(template), transaction)
         if url is None:
             return LookupFailure(
@@ -70,9 +70,9 @@ class ProviderLookup:
         try:
             target = self._policy.check_url(url)
         except Invalid as invalid:
-            return LookupFailure(f"The look-up may not be asked: {invalid.problems[0].msg}")
+            return LookupFailure(f"The look-up URL is not allowed: {invalid.problems[0].msg}")
         if problems := check_custom_headers(headers):
-            return LookupFailure(f"A header of the look-up may not be sent: {problems[0].msg}")
+            return LookupFailure(f"A look-up header is not allowed: {problems[0].msg}")
         lines = [
             b"GET " + target.path + b" HTTP/1.1",
             b"Host: " + target.host_header,

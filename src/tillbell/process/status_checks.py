@@ -104,7 +104,7 @@ class StatusChecker:
             transaction = await self._apply_lookup(decision, compiled, transaction, lookup)
         elif lookup is None and _may_end_silently(transaction):
             assert transaction.if_silent is not None
-            message = "Nothing more was heard in the grace time."
+            message = "No further callback came within the grace period."
             details = NoticeDetails(reason="no_news", message=message)
             transaction = decision.advance(transaction, transaction.if_silent, details)
         _schedule_next(decision, transaction)
@@ -145,7 +145,7 @@ class StatusChecker:
             conflict = await self._signed_late_success(transaction)
         may_accept = compiled is not None and accepts_late_success(compiled.config, transaction)
         if conflict is None or not may_accept:
-            why = f"The provider says {lookup.status.value} when it is asked."
+            why = f"The provider look-up says {lookup.status.value}."
             await self._steps.contradict(decision, transaction, lookup.status, why)
             return transaction
         reason = "The provider confirmed it (accept_verified)."
@@ -193,7 +193,9 @@ def _schedule_next(decision: Decision, transaction: Transaction) -> None:
     checks = transaction.checks + 1
     next_at = decision.now + SCHEDULE[checks] if checks < len(SCHEDULE) else None
     if next_at is None:
-        conflict = new_conflict(transaction.status, "stuck", "It is open for days.")
+        conflict = new_conflict(
+            transaction.status, "stuck", "The transaction has been open for days."
+        )
         decision.open_conflict(transaction, conflict)
     scheduled = transaction._replace(check_at=next_at, checks=checks)
     decision.update_transaction(transaction, scheduled)

@@ -92,7 +92,9 @@ class CallbackReceiver:
             return await self._receive(compiled, incoming)
         if self._bulk >= BULK_MAX or self.processor.is_behind:
             self._meters.received("busy")
-            raise Unavailable("Too much of this kind is waiting; send it again later.", code="busy")
+            raise Unavailable(
+                "Too many callbacks of this kind wait; send it again later.", code="busy"
+            )
         self._bulk += 1
         try:
             return await self._receive(compiled, incoming)

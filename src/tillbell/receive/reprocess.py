@@ -93,7 +93,7 @@ class Reprocessor:
             why = "This version has no adapter for its provider."
             return UnreadableRequest(callback, why, is_permanent=False)
         if compiled is None:
-            return UnreadableRequest(callback, "Its source was removed.")
+            return UnreadableRequest(callback, "Its source was deleted.")
         incoming = await self.request(callback)
         if isinstance(incoming, UnreadableRequest):
             return incoming
@@ -131,7 +131,7 @@ class Reprocessor:
             await self._database.reopen_callback(callback.app_id, callback.id)
             reopened = await self._database.callback(callback.app_id, callback.id)
             if reopened is None:
-                return ReprocessResult(None, "It was deleted meanwhile.")
+                return ReprocessResult(None, "The callback was deleted.")
             callback = reopened
         kind = TransactionNotice if money_only else object
         notices = [notice for notice in reading.notices if isinstance(notice, kind)]

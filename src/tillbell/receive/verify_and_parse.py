@@ -130,12 +130,12 @@ def _elsewhere(peer: str) -> str:
 def _reason_ignored(compiled: CompiledSource, incoming: Incoming) -> str:
     """Say why a genuine callback is not processed; "" if it is."""
     if not compiled.source.is_enabled:
-        return "The source is switched off."
+        return "The source is disabled."
     hops = hops_of(incoming.headers)
     if hops >= HOPS_MAX:
         return (
-            f"It has come through {hops} gateways like this one, which looks like a loop: does an "
-            "endpoint deliver to this source?"
+            f"It came through {hops} Tillbell gateways, so it may be in a loop. Check whether an "
+            "endpoint delivers to this source."
         )
     return ""
 

@@ -68,7 +68,7 @@ class ModelInbound(ModelInboundReads, ModelMessages):
             else:
                 callback = callback._replace(
                     outcome=Outcome.DUPLICATE,
-                    why=f"The same was received before: {holder.callback_id}.",
+                    why=f"The same callback was received before: {holder.callback_id}.",
                     duplicate_of=holder.callback_id,
                     processed_at=callback.received_at,
                 )

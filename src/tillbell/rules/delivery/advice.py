@@ -13,9 +13,9 @@ _BY_STATUS = {
     413: "The receiver finds the body too large (413). Raise its limit.",
     415: "The receiver does not take this content type (415). Let it accept the profile's.",
     429: "The receiver asks for fewer requests (429). Set a rate on the endpoint.",
-    502: "A proxy before the receiver got no good answer from it (502). It is tried again.",
+    502: "A proxy in front of the receiver got no valid answer from it (502). It is tried again.",
     503: "The receiver is not available (503). It is tried again.",
-    504: "A proxy before the receiver waited too long for it (504). It is tried again.",
+    504: "A proxy in front of the receiver waited too long for it (504). It is tried again.",
 }
 
 
@@ -36,4 +36,4 @@ def advise(status: int, success: str) -> str:
         return f"The receiver refused the request ({status}). Its log should say why."
     if 500 <= status <= 599:
         return f"The receiver failed ({status}). Its log should say why; it is tried again."
-    return f"The receiver gave an answer without meaning here ({status})."
+    return f"The receiver answered with an unexpected status ({status})."

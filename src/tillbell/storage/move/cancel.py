@@ -1,4 +1,4 @@
-"""A move given up: the store that was moved is served again."""
+"""Cancel a move: the store that was moved can be served again."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def locked_data_file(path: Path) -> Iterator[None]:
 def cancel_move(path: Path, now: Micros, *, is_forced: bool) -> OutgoingMove:
     """Make a store that was moved usable again; return the mark it had.
 
-    `is_forced` is needed if the move was finished. What happened since is in the other database
-    only, and what was delivered from there will be delivered again from here.
+    `is_forced` is needed if the move was finished. What was stored since then is only in the other
+    database, and what was delivered from there will be delivered again from here.
     """
     with locked_data_file(path), contextlib.closing(open_writer(path)) as source:
         migrate(source, "sqlite", now)
@@ -39,9 +39,9 @@ def cancel_move(path: Path, now: Micros, *, is_forced: bool) -> OutgoingMove:
             raise Misconfigured(f"{path} was not moved.")
         if gone.finished_at is not None and not is_forced:
             raise Misconfigured(
-                f"{path} was moved to {gone.target} on {day(gone.finished_at)}. What happened "
-                "since is there only. Stop what is running there, and say --force to go on with "
-                "the file as it was then."
+                f"{path} was moved to {gone.target} on {day(gone.finished_at)}. What was "
+                "stored since then is only there. Stop the gateways that run there, then add "
+                "--force to use the file as it was at the time of the move."
             )
         source.query("delete_outgoing_move")
         return gone

@@ -94,7 +94,7 @@ class StoreCopy:
             self._roll_back()
             if isinstance(error, ConcurrentWrite):
                 raise Misconfigured(
-                    f"The target holds rows of its own that stand in the way of {stage.name}. "
+                    f"The target already holds rows that are not of this move, in {stage.name}. "
                     "Give it an empty database."
                 ) from error
             raise

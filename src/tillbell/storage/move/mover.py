@@ -1,9 +1,9 @@
 """A move: everything of a SQLite store into an empty PostgreSQL database.
 
 1. The file is locked: nobody serves it, or the move refuses. Leases are ended as at every start.
-2. Both sides are marked with one id (departure.py). Neither is served from here on.
-3. Rows are copied in batches (move_copy.py). Killed at any point, the next call goes on.
-4. Both sides are read from end to end and compared (move_proof.py).
+2. Both sides are marked with one id (session/move_marks.py). Neither is served from here on.
+3. Rows are copied in batches (copy.py). Killed at any point, the next call goes on.
+4. Both sides are read from end to end and compared (verify.py).
 5. Only if all is equal the source is marked as gone, and then the target as complete.
 """
 
@@ -98,8 +98,8 @@ def _known(source: DbConnection, target: DbConnection, path: Path) -> IncomingMo
         )
     if coming is not None:
         raise Misconfigured(
-            f"The target holds a move of {coming.source} that began on {day(coming.begun_at)}, and "
-            "it is not this one. Give it an empty database."
+            f"The target holds another move: of {coming.source}, begun on {day(coming.begun_at)}. "
+            "Give it an empty database."
         )
     return None
 

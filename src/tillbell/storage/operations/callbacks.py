@@ -73,7 +73,7 @@ class _DedupeKeys:
             return None
         return callback._replace(
             outcome=Outcome.DUPLICATE,
-            why=f"The same was received before: {holder.callback_id}.",
+            why=f"The same callback was received before: {holder.callback_id}.",
             duplicate_of=holder.callback_id,
             processed_at=callback.received_at,
         )

@@ -166,6 +166,6 @@ class PostgresDatabase(RotationMethods):
     async def backup(self, target: str) -> None:
         """Refuse: the server's own tools do it, and restore it too."""
         raise Misconfigured(
-            f"A PostgreSQL database is not copied to {target} by Tillbell: use pg_dump or "
+            f"Tillbell cannot copy a PostgreSQL database to {target}: use pg_dump or "
             "pg_basebackup, or your server's own backups."
         )

@@ -115,4 +115,4 @@ def _checked(connection: DbConnection) -> DbConnection:
         connection.close()
         raise
     connection.close()
-    raise StoreUnavailable("It has not got the tables of this version.")
+    raise StoreUnavailable("It does not have the tables of this version yet.")

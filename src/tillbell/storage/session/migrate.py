@@ -67,7 +67,9 @@ def _applied(connection: DbConnection, migrations: list[Migration]) -> int:
     ((is_ours, tables),) = connection.query("schema_exists")
     if not is_ours:
         if tables:
-            raise Misconfigured("The database belongs to another program.")
+            raise Misconfigured(
+                "The database belongs to another program. Give Tillbell a database of its own."
+            )
         connection.query("create_migrations")
     applied = [number for number, _ in connection.query("applied_migrations")]
     if len(applied) > len(migrations):

@@ -54,8 +54,8 @@ def refuse_moved_store(link: DbConnection, path: Path) -> None:
         return
     if gone.finished_at is None:
         raise Misconfigured(
-            f"{path} is being moved to {gone.target} since {day(gone.begun_at)}, and the move has "
-            "not finished. Go on with `tillbell move --to …`, or give it up with "
+            f"A move of {path} to {gone.target} began on {day(gone.begun_at)} and has not "
+            "finished. Continue it with `tillbell move --to …`, or cancel it with "
             "`tillbell move --back`."
         )
     raise Misconfigured(
@@ -69,8 +69,8 @@ def refuse_unfinished_move(link: DbConnection) -> None:
     coming = incoming_move(link)
     if coming is not None and coming.finished_at is None:
         raise Misconfigured(
-            f"{coming.source} is being moved into this database since {day(coming.begun_at)}, and "
-            "the move has not finished. Go on with `tillbell move --to …` where it is."
+            f"A move of {coming.source} into this database began on {day(coming.begun_at)} and has "
+            "not finished. Continue it with `tillbell move --to …` on the machine of that file."
         )
 
 

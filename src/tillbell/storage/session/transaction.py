@@ -155,7 +155,7 @@ class DbSession:
 
     def _undo(self, connection: DbConnection) -> None:
         if not connection.in_transaction:
-            raise StoreUnavailable("The database gave up the transaction.")
+            raise StoreUnavailable("The database rolled the transaction back.")
         connection.query("rollback_to_savepoint")
 
     def commit(self) -> None:

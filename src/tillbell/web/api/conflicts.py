@@ -121,7 +121,7 @@ async def keep(
     """Resolve a conflict: the transaction stays as it is."""
     reason = ActionReason(principal.key.id, body.reason)
     conflict = await gateway.conflict_resolver.resolve(app.id, conflict_id, "keep", reason)
-    assert isinstance(conflict, MoneyConflict), "keeping needs no second key"
+    assert isinstance(conflict, MoneyConflict), "`keep` does not need a second API key"
     return ConflictOut.of(conflict)
 
 

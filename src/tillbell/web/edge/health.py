@@ -48,7 +48,7 @@ class HealthProbe:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._store = HealthCheck("store", is_ok=False, detail="not asked yet")
+        self._store = HealthCheck("store", is_ok=False, detail="not checked yet")
         self._asked_at: Micros = 0
 
     @property
@@ -129,7 +129,7 @@ class HealthApp:
         if path not in PATHS:
             return _text(404, "not found")
         if scope["method"] not in ("GET", "HEAD"):
-            return _text(405, "GET it")
+            return _text(405, "use GET")
         if path == "/livez":
             return _text(200, "ok")
         if path == "/metrics":

@@ -90,9 +90,8 @@ class IdempotentAnswers:
             )
         if not earlier.answer:
             raise ConflictError(
-                "A request with this Idempotency-Key was begun, and was not answered: it still "
-                "runs, or its process has ended. Look whether it was done; for something new use "
-                "a new key.",
+                "A request with this Idempotency-Key started but has no answer: it still runs, or "
+                "its process ended. Check whether it was done. Use a new key for a new request.",
                 code="idempotency_key_in_use",
             )
         opened = self._gateway.vault.open(earlier.answer.decode(), use.key)

@@ -165,7 +165,7 @@ def decode(body: bytes) -> MessageCreateBody:
     payload = bytes(message.payload)
     if rules.too_deep(payload):
         raise Invalid(
-            Problem(("body", "payload"), f"nests deeper than {rules.DEPTH_MAX}", "too_deep")
+            Problem(("body", "payload"), f"nests deeper than {rules.DEPTH_MAX} levels", "too_deep")
         )
     problems = list(_check(message, payload))
     if problems:

@@ -17,7 +17,7 @@ from tillbell.rules.delivery.payload import DEPTH_MAX, too_deep
 def check_json(body: bytes) -> None:
     """Raise `Malformed` unless a body is JSON that every parser reads alike."""
     if too_deep(body):
-        raise Malformed(f"The body nests deeper than {DEPTH_MAX}.", code="too_deep")
+        raise Malformed(f"The body nests deeper than {DEPTH_MAX} levels.", code="too_deep")
     try:
         value = json.loads(
             body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant
@@ -35,7 +35,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise Malformed(f"The member {twice[:64]!a} is there twice.", code="duplicate_member")
+        raise Malformed(f"The body has the member {twice[:64]!a} twice.", code="duplicate_member")
     return members
 
 
@@ -46,9 +46,11 @@ def _constant(name: str) -> NoReturn:
 def _check_characters(value: Any) -> None:
     for text in _texts(value):
         if "\0" in text:
-            raise Malformed("NUL characters are not accepted.", code="nul_character")
+            raise Malformed("The body has a NUL character (\\u0000).", code="nul_character")
         if any("\ud800" <= character <= "\udfff" for character in text):
-            raise Malformed("Half a surrogate pair is not a character.", code="lone_surrogate")
+            raise Malformed(
+                "The body has an unpaired surrogate (\\ud800–\\udfff).", code="lone_surrogate"
+            )
 
 
 def _texts(value: Any) -> Iterator[str]:
