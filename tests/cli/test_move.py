@@ -205,7 +205,7 @@ def test_a_difference_is_exit_code_1_and_nothing_is_served(
         ((), "name the target: --to"),
         (("--to", "postgresql://x/y", "--back"), "name the target: --to"),
         (("--to", "mysql://x/y"), "--to must look like postgresql://"),
-        (("--to", "postgresql://x/y", "--database-url", "postgresql://a/b"), "another kind"),
+        (("--to", "postgresql://x/y", "--database-url", "postgresql://a/b"), "is not SQLite"),
         (("--to", "postgresql://x/y"), "no database at"),
         (("--back",), "no database at"),
     ],

@@ -143,7 +143,7 @@ async def test_a_target_where_another_store_is_half_way_is_refused(
     assert await opens(SqliteDatabase(other, clock))
     stop(source, url, clock)
 
-    with pytest.raises(Misconfigured, match=r"a move of .*tillbell\.db"):
+    with pytest.raises(Misconfigured, match=r"another move: of .*tillbell\.db"):
         move(other, url, clock)
     assert await opens(SqliteDatabase(other, clock))
 
@@ -269,7 +269,7 @@ async def test_the_way_back_from_a_finished_move_takes_force(
     url = fresh_schema()
     move(source, url, clock)
 
-    with pytest.raises(Misconfigured, match="say --force"):
+    with pytest.raises(Misconfigured, match="add --force"):
         cancel_move(source, clock.now(), is_forced=False)
     assert not await opens(SqliteDatabase(source, clock))
     cancel_move(source, clock.now(), is_forced=True)
