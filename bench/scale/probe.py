@@ -44,7 +44,7 @@ class Timing(NamedTuple):
 
 
 class Probe:
-    """One size's measurements. What is claimed is settled and published anew: sizes stay."""
+    """One size's measurements. What is claimed is finished and published anew, so sizes stay."""
 
     def __init__(self, filling: Filling, store: CountedDatabase, calls: int) -> None:
         self.filling = filling
@@ -87,7 +87,7 @@ class Probe:
         claims = await self._timed(
             f"claim {name}", lambda: self.store.claim(wanted, now, now + 60 * SECOND)
         )
-        await self._timed(f"settle after {name}", lambda: self._settle(claims))
+        await self._timed(f"finish attempts after {name}", lambda: self._settle(claims))
         await self._timed(f"publish after {name}", lambda: self._publish(claims))
 
     async def _settle(self, claims: Sequence[Claim]) -> None:
