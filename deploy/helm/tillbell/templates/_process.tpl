@@ -24,7 +24,7 @@ spec:
     spec:
       serviceAccountName: {{ include "tillbell.name" $root }}
       automountServiceAccountToken: false
-      # Or a Service called tillbell would set TILLBELL_PORT=tcp://…
+      # Otherwise a Service called tillbell would set TILLBELL_PORT=tcp://…
       enableServiceLinks: false
       terminationGracePeriodSeconds: {{ add $root.Values.drainSeconds 25 }}
       securityContext:
@@ -60,12 +60,12 @@ spec:
           env: {{- include "tillbell.environment" . | nindent 12 }}
           ports:
             - {name: http, containerPort: 8420}
-          # The first start makes the tables, and the others wait for it.
+          # The first process creates the tables; the others wait for it.
           startupProbe:
             httpGet: {path: /livez, port: http}
             periodSeconds: 2
             failureThreshold: 150
-          # Whether it answers. A database that is away is no reason for a restart.
+          # Checks that it answers. A restart does not help if the database is unavailable.
           livenessProbe:
             httpGet: {path: /livez, port: http}
             periodSeconds: 10
@@ -78,11 +78,11 @@ spec:
             timeoutSeconds: 6
             failureThreshold: 2
           lifecycle:
-            # Until no proxy sends us anything more.
+            # Wait until proxies send no more requests here.
             preStop: {exec: {command: [sleep, "5"]}}
           {{- else }}
-          # Nobody sends it anything. Deliveries that are late are a matter for an alert; they must
-          # not hold up the rollout that mends them.
+          # A worker gets no requests, so it need not be ready for them. Late deliveries cause an
+          # alert; they must not stop a rollout that repairs them.
           readinessProbe:
             httpGet: {path: /livez, port: http}
             periodSeconds: 5
@@ -104,7 +104,7 @@ spec:
               {{- if eq $role "api" }}
               - {key: {{ $secrets.adminKey | quote }}, path: admin_key}
               {{- end }}
-        # Nothing is kept here: the store is PostgreSQL, and keys are secrets.
+        # Nothing is stored in the container: the store is PostgreSQL, and keys are secrets.
         - name: data
           emptyDir: {sizeLimit: 16Mi}
         - name: tmp
@@ -121,7 +121,7 @@ spec:
 {{- if eq $role "api" }}
 - {name: TILLBELL_ADMIN_KEY_FILE, value: /run/secrets/tillbell/admin_key}
 {{- end }}
-# What fills up is the server's disk.
+# Data is on the disk of PostgreSQL, not here.
 - {name: TILLBELL_DISK_RESERVE_MB, value: "0"}
 - {name: TILLBELL_DRAIN_TIMEOUT_S, value: {{ $root.Values.drainSeconds | quote }}}
 {{- range $name, $value := $root.Values.settings }}
