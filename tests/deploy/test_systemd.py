@@ -100,7 +100,9 @@ def test_a_unit_has_the_credentials_that_it_reads_and_no_others(path: Path) -> N
 
 def test_all_are_shut_in_alike() -> None:
     hardened = [
-        path.read_text().partition("# The process runs as a user of its own")[2].partition("[Install]")[0]
+        path.read_text()
+        .partition("# The process runs as a user of its own")[2]
+        .partition("[Install]")[0]
         for path in SERVICES
     ]
     assert len(set(hardened)) == 1
