@@ -168,7 +168,7 @@ async def test_what_the_provider_calls_it_is_learned_and_finds_it(
     await payments.create("O")
     await payments.tell(psp, news("O", PENDING, psp_transaction_id="P1", substate="authorized"))
     found = await payments.read("O")
-    assert (found.psp_transaction_id, found.substate, found.sequence) == ("P1", "authorized", 1)
+    assert (found.psp_transaction_id, found.substate, found.sequence) == ("P1", "authorized", 2)
 
     nameless = news("", APPROVED, references=References((), ("P1",)))
     callback = await payments.tell(psp, nameless)

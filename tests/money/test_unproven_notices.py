@@ -178,7 +178,7 @@ async def test_a_transaction_without_a_source_takes_that_of_its_news(
 ) -> None:
     made = await payments.create("O")
     assert made.source_id is None
-    provider.says = {"status": "captured"}
+    provider.says = {"status": "captured", "amount": "100.00", "currency": "EUR"}
 
     await payments.tell(asked, news("O", APPROVED), trust=Trust.SECRET)
     await payments.gateway.status_checker.check_due()
@@ -248,7 +248,7 @@ async def test_the_provider_is_asked_before_silence_counts(
     payments: PaymentHarness, asked: Source, provider: Provider
 ) -> None:
     await payments.create("O")
-    provider.says = {"status": "captured"}
+    provider.says = {"status": "captured", "amount": "100.00", "currency": "EUR"}
 
     await payments.tell(asked, news("O", None, is_hint=True, if_silent=CANCELLED), trust=Trust.NONE)
     await payments.pass_time(GRACE_S + 1)
@@ -342,7 +342,7 @@ async def test_late_success_waits_for_a_person_by_default(
 ) -> None:
     await payments.create("O")
     await payments.tell(asked, news("O", DECLINED))
-    provider.says = {"status": "captured"}
+    provider.says = {"status": "captured", "amount": "100.00", "currency": "EUR"}
 
     await payments.tell(asked, news("O", APPROVED))
     await payments.gateway.status_checker.check_due()
@@ -356,7 +356,7 @@ async def test_late_success_of_a_pay_out_is_never_accepted(
 ) -> None:
     await payments.create("O", PAY_OUT, reserves=True)
     await payments.tell(late, news("O", DECLINED))
-    provider.says = {"status": "captured"}
+    provider.says = {"status": "captured", "amount": "100.00", "currency": "EUR"}
 
     await payments.tell(late, news("O", APPROVED))
     await payments.gateway.status_checker.check_due()
@@ -370,7 +370,7 @@ async def test_unsigned_late_success_that_is_confirmed_is_shown_to_a_person(
 ) -> None:
     await payments.create("O")
     await payments.tell(late, news("O", DECLINED))
-    provider.says = {"status": "captured"}
+    provider.says = {"status": "captured", "amount": "100.00", "currency": "EUR"}
 
     await payments.tell(late, news("O", APPROVED), trust=Trust.SECRET)
     await payments.gateway.status_checker.check_due()

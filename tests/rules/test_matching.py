@@ -11,13 +11,15 @@ from tillbell.model.callbacks import References
 from tillbell.model.transactions import (
     TERMINAL,
     Direction,
+    PaymentAttempt,
     Transaction,
     TransactionKind,
     TransactionStatus,
 )
-from tillbell.rules.payments.matching import Unmatched, match
+from tillbell.rules.payments.matching import MatchingSource, Unmatched, match
 
 SOURCE = "src_1"
+HERE = MatchingSource(SOURCE, "psp")
 PENDING, APPROVED, DECLINED = (
     TransactionStatus.PENDING,
     TransactionStatus.APPROVED,
@@ -41,22 +43,57 @@ def found(
 ) -> str | None:
     """Return the id of what is meant; None if nothing is."""
     names = References((ours,) if ours else (), (psp,) if psp else ())
-    meant = match(candidates, names, SOURCE, own_id)
+    meant = match(candidates, names, HERE, own_id)
     return None if isinstance(meant, Unmatched) else meant.id
 
 
-def test_our_id_wins_over_the_uid_that_over_the_providers_id_and_so_on() -> None:
+def test_the_providers_id_decides_before_ours() -> None:
     names = References(("R",), ("R",))
-    ranked = [
-        payment("R"),
-        payment("trx_uid", uid="R"),
-        payment("trx_psp", psp_transaction_id="R"),
-        payment("trx_order", order_id="R"),
-        payment("trx_reference", merchant_reference="R"),
-    ]
-    for first in range(len(ranked)):
-        for order in itertools.permutations(ranked[first:]):
-            assert match(order, names, SOURCE, None) == ranked[first]
+    by_psp = payment("trx_psp", psp_transaction_id="R")
+    others = [payment("R"), payment("trx_uid", uid="R"), payment("trx_order", order_id="R")]
+
+    for order in itertools.permutations([by_psp, *others]):
+        assert match(order, names, HERE, None) == by_psp
+
+
+def test_our_id_decides_before_what_the_merchant_named() -> None:
+    ours, named = payment("R"), payment("trx_uid", uid="R")
+
+    for order in itertools.permutations([ours, named]):
+        assert match(order, References(("R",)), HERE, None) == ours
+
+
+@pytest.mark.parametrize("field", ["order_id", "merchant_reference"])
+def test_what_fits_two_in_different_ways_means_none(field: str) -> None:
+    shared: dict[str, Any] = {field: "R"}
+    one_way, other_way = payment("trx_1", uid="R"), payment("trx_2", **shared)
+
+    meant = match((one_way, other_way), References(("R",)), HERE, None)
+
+    assert isinstance(meant, Unmatched)
+    assert "trx_1" in meant.why
+    assert "trx_2" in meant.why
+
+
+def test_a_transaction_of_another_source_is_not_meant_unless_its_owner_says_so() -> None:
+    other = payment("trx_1", uid="R", source_id="src_2")
+
+    refused = match((other,), References(("R",)), HERE, None)
+
+    assert isinstance(refused, Unmatched)
+    assert "another source" in refused.why
+    assert match((other,), References(("R",)), HERE._replace(moves_any=True), None) == other
+
+
+def test_every_attempt_is_known_by_its_id() -> None:
+    tries = (
+        PaymentAttempt("P1", TransactionStatus.DECLINED, 0),
+        PaymentAttempt("P2", TransactionStatus.PENDING, 1),
+    )
+    tried = payment("trx_1", psp_transaction_id="P2", attempts=tries)
+
+    assert found(tried, psp="P1") == "trx_1"
+    assert found(tried, psp="P3") is None
 
 
 def test_the_providers_id_means_nothing_at_another_source() -> None:
@@ -95,7 +132,7 @@ def test_a_payment_that_ended_under_another_id_is_not_overwritten() -> None:
 def test_of_two_that_are_open_nobody_can_tell() -> None:
     two = payment("trx_2", order_id="O"), payment("trx_1", order_id="O")
 
-    meant = match(two, References(("O",)), SOURCE, None)
+    meant = match(two, References(("O",)), HERE, None)
 
     assert isinstance(meant, Unmatched)
     assert "trx_1" in meant.why
@@ -120,7 +157,7 @@ def test_what_is_linked_is_never_meant_itself() -> None:
 
 
 def test_nothing_found_says_what_was_tried() -> None:
-    missing = match((), References(("O1",), ("P1",)), SOURCE, None)
+    missing = match((), References(("O1",), ("P1",)), HERE, None)
 
     assert isinstance(missing, Unmatched)
     assert "O1, P1" in missing.why
@@ -144,10 +181,10 @@ def test_whoever_is_meant_bears_the_reference_and_has_not_ended_as_another(
         for n, (status, psp, order, ref) in enumerate(rows)
     ]
 
-    meant = match(candidates, References((name,)), SOURCE, own_id)
+    meant = match(candidates, References((name,)), HERE, own_id)
 
     if isinstance(meant, Unmatched):
         return
-    assert name in (meant.order_id, meant.merchant_reference)
+    assert own_id == meant.psp_transaction_id or name in (meant.order_id, meant.merchant_reference)
     if own_id is not None and meant.status in TERMINAL:
         assert meant.psp_transaction_id in (own_id, None)

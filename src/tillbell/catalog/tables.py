@@ -78,6 +78,18 @@ _TRANSACTION = (
         "A person must look at it before it goes on.",
         {"status": "On Hold", "rawStatus": "review", "message": "Held for review"},
     ),
+    EventTypeRow(
+        "authorized",
+        "The payer's money is reserved, and not yet captured. Do not credit.",
+        {
+            "status": "Pending",
+            "substate": "authorized",
+            "authorizedAmount": "100.00",
+            "capturedAmount": "0.00",
+            "creditedAmount": "0.00",
+            "rawStatus": "authorised",
+        },
+    ),
     EventTypeRow("approved", "The money moved. The only type that says so."),
     EventTypeRow(
         "declined",

@@ -172,6 +172,7 @@ class OrderNotice(NamedTuple):
     event_type: str
     data: dict[str, Any]
     moves_money: bool = True  # paid, refunded: not published unless it is proven
+    is_test: bool | None = None  # the shop's own mark of test orders; None: it has none
 
 
 class ForwardNotice(NamedTuple):

@@ -28,6 +28,7 @@ class TransactionKind(StrEnum):
     REFUND = "refund"
     CHARGEBACK = "chargeback"
     CHARGEBACK_REVERSAL = "chargeback_reversal"
+    CAPTURE = "capture"  # money of a payment beyond what its approval credited
     REVERSAL = "reversal"  # of an approved pay-in, recorded by hand or reported by a provider
     RETURN = "return"  # of an approved pay-out: the bank gave it back
 
@@ -67,8 +68,24 @@ class EffectKind(StrEnum):
     RELEASE = "release"
 
 
+class PaymentAttempt(NamedTuple):
+    """One attempt to pay, under its own id at the provider. Amounts are in minor units."""
+
+    psp_transaction_id: str
+    status: TransactionStatus
+    at: Micros  # of the last notice about it
+    source_id: str | None = None
+    authorized: int = 0
+    captured: int = 0
+    captures: dict[str, int] = {}  # amount by the provider's id of a capture
+    reason: str | None = None
+
+
 class Transaction(NamedTuple):
     """A payment or pay-out, or a refund, chargeback, reversal or return of one.
+
+    `amount` is what was asked for. The sums below it are what happened, in minor units:
+    `captured` as the provider says, the others as they were booked.
 
     `sequence` is the number of its last transition; its creation is number 1 (Pending). Every
     change raises `version`, also one that is no transition: a provider's id, a planned check.
@@ -110,6 +127,15 @@ class Transaction(NamedTuple):
     if_silent: TransactionStatus | None = (
         None  # its status at `check_at`, if nothing is heard until then
     )
+    authorized: int = 0
+    captured: int = 0  # by all attempts, as the provider says
+    credited: int = 0  # of a pay-in (debited, of a pay-out): by its approval and its captures
+    refunded: int = 0
+    charged_back: int = 0
+    reinstated: int = 0  # chargebacks that came back
+    reversed_: int = 0  # by reversals and returns
+    attempts: tuple[PaymentAttempt, ...] = ()  # of a payment, oldest first
+    movement_id: str | None = None  # of a chargeback: the provider's id of this movement
 
 
 class Transition(NamedTuple):

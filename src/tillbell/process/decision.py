@@ -32,8 +32,8 @@ from tillbell.rules.payments.booking import (
     NoticeDetails,
     StepCause,
     book,
+    book_authorization,
     conflict_data,
-    event_type,
     open_transaction,
     transaction_data,
 )
@@ -115,6 +115,10 @@ class Decision:
         self._versions.setdefault(transaction.id, transaction.version)
         return self._current.setdefault(transaction.id, transaction)
 
+    def as_current(self, transaction: Transaction) -> Transaction:
+        """Return a transaction as this decision leaves it, without taking it into the decision."""
+        return self._current.get(transaction.id, transaction)
+
     def current_linked(self, parent_id: str, stored: Iterable[Transaction]) -> list[Transaction]:
         """Return what is linked to a transaction, as this decision leaves it."""
         linked = {transaction.id: transaction for transaction in stored}
@@ -143,10 +147,21 @@ class Decision:
         status: TransactionStatus,
         details: NoticeDetails,
         trust: str | None = None,
+        amount: int | None = None,
     ) -> Transaction:
-        """Take a step, with its effect and its message; return the transaction after it."""
+        """Take a step, with its effect and its message; return the transaction after it.
+
+        `amount` is what moves, in minor units; None: the amount of the transaction.
+        """
         self.current(transaction)
-        return self._add_step(book(transaction, status, details, self._cause(trust)))
+        return self._add_step(book(transaction, status, details, self._cause(trust), amount))
+
+    def authorize(
+        self, transaction: Transaction, details: NoticeDetails, trust: str | None = None
+    ) -> Transaction:
+        """Take the step in which a payment is authorised; return the transaction after it."""
+        self.current(transaction)
+        return self._add_step(book_authorization(transaction, details, self._cause(trust)))
 
     def update_transaction(self, before: Transaction, after: Transaction) -> Transaction:
         """Change what is no step: a provider's id, the time of the next check."""
@@ -166,7 +181,7 @@ class Decision:
     def _add_step(self, step: BookedStep) -> Transaction:
         after = step.transaction
         self._current[after.id] = after
-        draft = self.publish_event(event_type(after.status), transaction_data(after), after)
+        draft = self.publish_event(step.event_type, transaction_data(after), after)
         self._steps.setdefault(after.id, []).append(_StepWithMessage(step, draft))
         if after.kind in REVERSING and after.status is TransactionStatus.APPROVED:
             self.publish_event("transaction.reversed", transaction_data(after), after)

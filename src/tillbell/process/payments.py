@@ -18,17 +18,43 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tillbell.clock import HOUR, MINUTE, SECOND, Micros
+from tillbell.clock import DAY, HOUR, MINUTE, SECOND, Micros
 from tillbell.model.callbacks import Outcome, TransactionNotice
 from tillbell.model.sources import ConfirmationPolicy, Trust
-from tillbell.model.transactions import TERMINAL, Transaction, TransactionKind, TransactionStatus
+from tillbell.model.transactions import (
+    NEGATIVE,
+    TERMINAL,
+    Transaction,
+    TransactionKind,
+    TransactionStatus,
+)
 from tillbell.process.decision import Decision
-from tillbell.process.transaction_steps import ReportedStep, TransactionSteps
+from tillbell.process.transaction_steps import (
+    CaptureResult,
+    ReportedCapture,
+    TransactionSteps,
+    add_to_payment,
+)
+from tillbell.providers.kit.words import AUTHORIZED
 from tillbell.receive.source_cache import CompiledSource
 from tillbell.rules.payments.amounts import AmountMismatch, ReadAmount, read_amount
+from tillbell.rules.payments.attempts import (
+    ATTEMPTS_ENDED,
+    AttemptReport,
+    attempt_of,
+    has_open_attempt,
+    is_other_attempt,
+    with_report,
+)
 from tillbell.rules.payments.booking import NoticeDetails, add_provider_ids, linked_transaction
 from tillbell.rules.payments.conflicts import mismatch_conflict, unconfirmed_conflict
-from tillbell.rules.payments.matching import Unmatched, match
+from tillbell.rules.payments.linked import (
+    amount_left_for,
+    credited_amount,
+    match_linked,
+    same_debit_mark,
+)
+from tillbell.rules.payments.matching import MatchingSource, Unmatched, match
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
 from tillbell.rules.payments.trust import accepts_late_success, confirmation_policy, reason_unproven
 from tillbell.storage.ports.inbound import InboundReads
@@ -36,6 +62,7 @@ from tillbell.storage.ports.inbound import InboundReads
 UNMATCHED_WAIT_MAX = 72 * HOUR
 FIRST_RETRY_AFTER = 30 * SECOND
 SILENCE_GRACE = 15 * MINUTE
+ATTEMPT_GRACE = DAY  # in which the payer may try again
 
 
 class NoticeContext(NamedTuple):
@@ -79,6 +106,30 @@ class NoticeContext(NamedTuple):
             provider=self.compiled.provider.name,
         )
 
+    @property
+    def matching_source(self) -> MatchingSource:
+        """Its source, as it is matched with transactions."""
+        return MatchingSource(
+            id=self.compiled.source.id,
+            provider=self.compiled.provider.name,
+            moves_any=self.compiled.config.get("movesAnySource") is True,
+        )
+
+    @property
+    def report(self) -> AttemptReport:
+        """What it says about an attempt of a payment, without amounts."""
+        notice = self.notice
+        assert notice.status is not None
+        return AttemptReport(
+            status=notice.status,
+            at=self.decision.now,
+            psp_transaction_id=notice.psp_transaction_id,
+            other_ids=notice.references.psp,
+            source_id=self.compiled.source.id,
+            capture_id=notice.capture_id,
+            reason=notice.reason,
+        )
+
     def add_outcome(self, outcome: Outcome, why: str, about: Transaction) -> None:
         """Add the notice's outcome to the decision."""
         self.decision.add_outcome(outcome, why, about.id)
@@ -91,8 +142,8 @@ class PaymentDecider:
         self._reads = reads
         self._steps = TransactionSteps(reads)
 
-    async def decide(self, context: NoticeContext) -> None:
-        """Record what follows from a notice."""
+    async def decide(self, context: NoticeContext, *, is_accepted: bool = False) -> None:
+        """Record what follows from a notice. `is_accepted`: a person says that it is so."""
         notice, source = context.notice, context.compiled.source
         is_payment = notice.kind is TransactionKind.PAYMENT
         own_id = notice.psp_transaction_id if is_payment else None
@@ -101,54 +152,260 @@ class PaymentDecider:
             references = references._replace(psp=(*references.psp, own_id))
         candidates = await self._reads.candidate_transactions(source.scope, source.id, references)
         context.decision.note_read(candidates)
-        matched = match(candidates, references, source.id, own_id)
+        current = [context.decision.as_current(candidate) for candidate in candidates]
+        matched = match(current, references, context.matching_source, own_id)
         if isinstance(matched, Unmatched):
             if not notice.is_optional:
                 _wait_for_transaction(context, matched.why)
             return
         transaction = context.decision.current(matched)
         if is_payment:
-            await self._decide_status(context, transaction)
+            await self._decide_payment(context, transaction)
         else:
-            await self._decide_linked(context, transaction)
+            await self._decide_linked(context, transaction, is_accepted=is_accepted)
 
     # ── what is linked to a payment ──────────────────────────────────────────────────────────────
 
-    async def _decide_linked(self, context: NoticeContext, parent: Transaction) -> None:
-        notice = context.notice
+    async def _decide_linked(
+        self, context: NoticeContext, parent: Transaction, *, is_accepted: bool
+    ) -> None:
+        notice, decision = context.notice, context.decision
         stored = await self._reads.linked_transactions(parent.app_id, parent.id)
-        siblings = context.decision.current_linked(parent.id, stored)
-        known = next((sibling for sibling in siblings if _is_meant(sibling, notice)), None)
+        siblings = decision.current_linked(parent.id, stored)
+        claimed = _claimed_amount(notice, parent)
+        amount = claimed if isinstance(claimed, int) else parent.amount
+        matched = match_linked(notice, siblings, amount)
+        known = matched.known
         if known is None and notice.status is None:
             context.add_outcome(Outcome.UNMAPPED, _unmapped_text(notice), parent)
+        elif matched.same_debit is not None:
+            self._note_same_debit(context, matched.same_debit, known)
+        elif matched.recorded is not None:
+            self._claim_recorded(context, matched.recorded)
+        elif notice.is_closing and (known is None or known.status in TERMINAL):
+            context.add_outcome(Outcome.NOTED, "It ends nothing that is open.", known or parent)
+        elif known is None and await self._must_wait_behind(context, notice):
+            why = f"An earlier callback about {notice.psp_transaction_id} waits."
+            _wait_for_transaction(context, why, parent)
         elif known is None and parent.status is not TransactionStatus.APPROVED:
             why = f"Its payment {parent.id} is {parent.status.value}, not Approved."
             _wait_for_transaction(context, why, parent)
-        elif known is None and context.reason_unproven is not None:
-            await self._ask_for_proof(context, parent, context.reason_unproven)
+        elif context.reason_unproven is not None and (known is None or _moves(notice, known)):
+            await self._ask_for_proof(context, known or parent, context.reason_unproven)
+        elif isinstance(claimed, AmountMismatch):
+            await self._open_mismatch(context, known or parent, claimed)
         else:
-            amount = _linked_amount(notice, known, parent, siblings)
-            if isinstance(amount, AmountMismatch):
-                await self._open_mismatch(context, known or parent, amount)
-            elif known is not None:
-                await self._decide_status(context, context.decision.current(known))
-            else:
-                self._create_linked(context, parent, amount)
+            await self._move_linked(context, parent, known, claimed, is_accepted=is_accepted)
 
-    def _create_linked(self, context: NoticeContext, parent: Transaction, amount: int) -> None:
+    async def _move_linked(
+        self,
+        context: NoticeContext,
+        parent: Transaction,
+        known: Transaction | None,
+        claimed: int | None,
+        *,
+        is_accepted: bool,
+    ) -> None:
+        notice = context.notice
+        if known is not None and not _moves(notice, known):
+            await self._decide_status(context, context.decision.current(known))
+            return
+        left = amount_left_for(notice.kind, parent)
+        amount = claimed if claimed is not None else _unclaimed_amount(parent, known)
+        is_limited = notice.movement_id is None and not is_accepted
+        if notice.status is TransactionStatus.APPROVED and is_limited and amount > left:
+            why = f"{_named(notice)} gives back more than is left of the payment {parent.id}."
+            mismatch = AmountMismatch(why, amount, parent.currency)
+            await self._open_mismatch(context, known or parent, mismatch)
+        elif known is None or amount != known.amount:
+            self._create_linked(context, parent, known, amount)
+        else:
+            await self._approve_linked(context, parent, context.decision.current(known))
+
+    async def _approve_linked(
+        self, context: NoticeContext, parent: Transaction, known: Transaction
+    ) -> None:
+        decision, notice = context.decision, context.notice
+        judged = judge_status(
+            ReportedStatus(TransactionStatus.APPROVED, notice.occurred_at, notice.sequence), known
+        )
+        if judged.outcome is Outcome.CONFLICT:
+            await self._contradict(context, known, TransactionStatus.APPROVED, judged.why)
+            return
+        with_movement = known._replace(movement_id=known.movement_id or notice.movement_id)
+        after = decision.advance(
+            with_movement, TransactionStatus.APPROVED, context.details, context.trust.word
+        )
+        add_to_payment(decision, parent, after)
+        context.add_outcome(Outcome.APPLIED, judged.why, after)
+
+    def _create_linked(
+        self, context: NoticeContext, parent: Transaction, known: Transaction | None, amount: int
+    ) -> None:
+        """Create what is linked. An open one of another amount is ended: amounts never change."""
         decision, notice = context.decision, context.notice
         assert notice.status is not None
+        movement_id = notice.movement_id
+        if known is not None:
+            if known.status not in TERMINAL:
+                reason = NoticeDetails(reason="amount_changed")
+                decision.advance(decision.current(known), TransactionStatus.CANCELLED, reason)
+            movement_id = movement_id or f"{known.id}"
         new = linked_transaction(
             parent, notice.kind, amount, id_=decision.new_id("trx"), now=decision.now
         )
         new = new._replace(
-            psp_transaction_id=notice.psp_transaction_id, psp_reference=notice.psp_reference
+            psp_transaction_id=notice.psp_transaction_id,
+            psp_reference=notice.psp_reference,
+            movement_id=movement_id,
         )
         linked = decision.open_transaction(new)
         if notice.status is not TransactionStatus.PENDING:
             linked = decision.advance(linked, notice.status, context.details, context.trust.word)
+        if linked.status is TransactionStatus.APPROVED:
+            add_to_payment(decision, parent, linked)
         why = f"{notice.kind.value} of {parent.id}: {linked.status.value}."
         context.add_outcome(Outcome.APPLIED, why, linked)
+
+    def _note_same_debit(
+        self, context: NoticeContext, debit: Transaction, known: Transaction | None
+    ) -> None:
+        """Book nothing: the provider tells one debit twice. What was opened for it ends."""
+        decision, mark = context.decision, same_debit_mark(context.notice)
+        decision.update_transaction(decision.current(debit), debit._replace(movement_id=mark))
+        if known is not None and known.status not in TERMINAL:
+            details = NoticeDetails(reason=f"booked_as_{debit.kind.value}", message=debit.id)
+            decision.advance(decision.current(known), TransactionStatus.CANCELLED, details)
+        context.add_outcome(Outcome.DUPLICATE, f"The same debit is booked as {debit.id}.", debit)
+
+    def _claim_recorded(self, context: NoticeContext, recorded: Transaction) -> None:
+        """Give the provider's id to what was recorded without one. Nothing is booked twice."""
+        notice, decision = context.notice, context.decision
+        named = recorded._replace(
+            psp_transaction_id=notice.psp_transaction_id, psp_reference=notice.psp_reference
+        )
+        decision.update_transaction(decision.current(recorded), named)
+        why = f"It is recorded as {recorded.id} already."
+        context.add_outcome(Outcome.DUPLICATE, why, recorded)
+
+    async def _must_wait_behind(self, context: NoticeContext, notice: TransactionNotice) -> bool:
+        """Tell whether an earlier callback about the same refund or the like is still waiting."""
+        callback = context.decision.callback
+        if callback is None or notice.psp_transaction_id is None:
+            return False
+        awaiting = await self._reads.callbacks_awaiting(
+            context.decision.app_id, [notice.psp_transaction_id]
+        )
+        return any(earlier.id < callback.id for earlier in awaiting)
+
+    # ── a payment ────────────────────────────────────────────────────────────────────────────────
+
+    async def _decide_payment(self, context: NoticeContext, payment: Transaction) -> None:
+        """Decide about a payment: by its attempts, where the notice tells of one."""
+        notice = context.notice
+        if notice.status is None or context.reason_unproven is not None:
+            await self._decide_status(context, payment)
+        elif notice.status is TransactionStatus.APPROVED:
+            await self._decide_capture(context, payment)
+        elif notice.status in NEGATIVE and self._ends_attempt_only(context, payment):
+            self._end_attempt(context, payment)
+        elif notice.substate == AUTHORIZED.substate and payment.status not in TERMINAL:
+            await self._authorize(context, payment)
+        else:
+            await self._decide_status(context, payment)
+
+    async def _decide_capture(self, context: NoticeContext, payment: Transaction) -> None:
+        notice = context.notice
+        reported = ReportedStatus(TransactionStatus.APPROVED, notice.occurred_at, notice.sequence)
+        judged = judge_status(reported, payment)
+        capture = ReportedCapture(
+            report=context.report,
+            amount=notice.amount,
+            details=context.details,
+            trust=context.trust.word,
+            credits_part=context.compiled.config.get("partialCapture") == "credit",
+        )
+        is_reopened = payment.reason == ATTEMPTS_ENDED and payment.status in NEGATIVE
+        if judged.outcome is Outcome.APPLIED or is_reopened:
+            if is_reopened:  # only silence had ended it
+                details = capture.details._replace(supersedes=payment.sequence)
+                capture = capture._replace(details=details)
+            result = await self._steps.capture(context.decision, payment, capture)
+            self._add_capture_outcome(context, result, judged.why)
+        elif judged.outcome is Outcome.DUPLICATE:
+            result = await self._steps.capture_more(context.decision, payment, capture)
+            if result.mismatch is None and not result.is_credited:
+                context.add_outcome(Outcome.DUPLICATE, judged.why, payment)
+            else:
+                self._add_capture_outcome(context, result, "More is captured")
+        else:
+            await self._decide_status(context, payment)
+
+    def _add_capture_outcome(self, context: NoticeContext, result: CaptureResult, why: str) -> None:
+        mismatch = result.mismatch
+        if mismatch is None:
+            context.add_outcome(Outcome.APPLIED, why, result.transaction)
+        elif result.is_credited:
+            context.add_outcome(Outcome.APPLIED, f"{why}. {mismatch.why}", result.transaction)
+        else:
+            context.add_outcome(Outcome.MISMATCH, mismatch.why, result.transaction)
+
+    def _ends_attempt_only(self, context: NoticeContext, payment: Transaction) -> bool:
+        """Tell whether a negative status ends an attempt, and leaves the payment as it is."""
+        report = context.report
+        if is_other_attempt(payment, report):
+            return context.notice.ends_attempt or has_open_attempt(payment)
+        return context.notice.ends_attempt and payment.status not in TERMINAL
+
+    def _end_attempt(self, context: NoticeContext, payment: Transaction) -> None:
+        """Note that an attempt has ended. If none is open, the payment ends after a time."""
+        notice, decision = context.notice, context.decision
+        assert notice.status is not None
+        after = with_report(payment, context.report)
+        name = notice.psp_transaction_id or "without id"
+        if payment.status in TERMINAL:
+            decision.update_transaction(payment, after)
+            why = f"Attempt {name} is {notice.status.value}; the payment has ended."
+            context.add_outcome(Outcome.STALE, why, payment)
+            return
+        if not has_open_attempt(after):
+            word = notice.status.value.lower()
+            after = add_provider_ids(after, context.details)._replace(
+                substate=notice.substate or f"attempt_{word}",
+                reason=notice.reason,
+                if_silent=notice.status,
+                check_at=decision.now + ATTEMPT_GRACE,
+            )
+        decision.update_transaction(payment, after)
+        why = f"Attempt {name} is {notice.status.value}; the payer may try again."
+        context.add_outcome(Outcome.NOTED, why, payment)
+
+    async def _authorize(self, context: NoticeContext, payment: Transaction) -> None:
+        """Take the step of an authorisation, once for each attempt."""
+        notice, decision = context.notice, context.decision
+        read = payment.amount
+        if notice.amount is not None:
+            amount = read_amount(notice.amount, payment.currency)
+            if isinstance(amount, AmountMismatch) or amount.currency != payment.currency:
+                why = amount.why if isinstance(amount, AmountMismatch) else "Another currency."
+                context.add_outcome(Outcome.MISMATCH, why, payment)
+                return
+            read = amount.minor
+        report = context.report._replace(authorized=read)
+        earlier = attempt_of(payment, report)
+        after = with_report(payment, report)
+        if earlier is not None and (earlier.authorized == read or earlier.status in NEGATIVE):
+            _update_details(context, payment, is_repeat=True)
+            context.add_outcome(Outcome.DUPLICATE, "It is authorised already.", payment)
+            return
+        if is_other_attempt(payment, report) and not payment.authorized:
+            after = after._replace(psp_transaction_id=report.psp_transaction_id)
+        if earlier is not None and earlier.captured:
+            decision.update_transaction(payment, after)
+            context.add_outcome(Outcome.STALE, "It is captured already.", payment)
+            return
+        authorized = decision.authorize(after, context.details, context.trust.word)
+        context.add_outcome(Outcome.APPLIED, "It is authorised, not yet captured.", authorized)
 
     # ── a status of a transaction ────────────────────────────────────────────────────────────────
 
@@ -172,24 +429,12 @@ class PaymentDecider:
         elif judged.outcome is Outcome.CONFLICT:
             await self._contradict(context, transaction, notice.status, judged.why)
         else:
-            await self._advance(context, transaction, notice.status, judged.why)
-
-    async def _advance(
-        self, context: NoticeContext, transaction: Transaction, status: TransactionStatus, why: str
-    ) -> None:
-        step = ReportedStep(
-            status=status,
-            amount=context.notice.amount,
-            details=context.details,
-            trust=context.trust.word,
-        )
-        after, mismatch = await self._steps.advance(context.decision, transaction, step)
-        if mismatch is None:
-            context.add_outcome(Outcome.APPLIED, why, after)
-        elif mismatch.is_more:
-            context.add_outcome(Outcome.APPLIED, f"{why}. {mismatch.why}", after)
-        else:
-            context.add_outcome(Outcome.MISMATCH, mismatch.why, after)
+            if transaction.kind is TransactionKind.PAYMENT:
+                transaction = with_report(transaction, context.report)
+            after = context.decision.advance(
+                transaction, notice.status, context.details, context.trust.word
+            )
+            context.add_outcome(Outcome.APPLIED, judged.why, after)
 
     async def _open_mismatch(
         self, context: NoticeContext, transaction: Transaction, mismatch: AmountMismatch
@@ -220,6 +465,9 @@ class PaymentDecider:
         context.add_outcome(Outcome.NOTED, why, transaction)
         is_payment = notice.kind is TransactionKind.PAYMENT
         if transaction.status in TERMINAL and is_payment and notice.is_hint:
+            if transaction.status is TransactionStatus.APPROVED and may_look_up_refunds(context):
+                look_up = transaction._replace(check_at=decision.now, checks=0)
+                decision.update_transaction(transaction, look_up)
             return
         if is_payment:  # a look-up answers for payments only
             awaiting = _await_confirmation(context, transaction)
@@ -227,7 +475,7 @@ class PaymentDecider:
         if notice.status is None or notice.is_hint:
             return
         if not is_payment or context.policy is not ConfirmationPolicy.PULL:
-            conflict = unconfirmed_conflict(notice, notice.status, why)
+            conflict = unconfirmed_conflict(notice, notice.status, why, transaction.currency)
             await self._steps.open_conflict(decision, transaction, conflict)
 
 
@@ -239,7 +487,9 @@ def _wait_for_transaction(
 ) -> None:
     """Let the callback wait until a transaction appears, or its payment is Approved."""
     decision, references = context.decision, context.notice.references
-    parent_ids = () if parent is None else (parent.id,)
+    parent_ids: tuple[str, ...] = () if parent is None else (parent.id,)
+    if context.notice.kind is not TransactionKind.PAYMENT and context.notice.psp_transaction_id:
+        parent_ids = (*parent_ids, context.notice.psp_transaction_id)
     awaited = (*references.ours, *references.psp, *parent_ids)
     decision.wait_for(awaited, _next_retry(decision))
     decision.add_outcome(Outcome.UNMATCHED, why)
@@ -270,11 +520,23 @@ def _await_confirmation(context: NoticeContext, transaction: Transaction) -> Tra
     return after
 
 
+def may_look_up_refunds(context: NoticeContext) -> bool:
+    """Tell whether the provider says in a look-up what went back."""
+    config = context.compiled.config
+    pointers = {**context.compiled.provider.lookup, **(config.get("lookup") or {})}
+    return bool(config.get("lookupUrl")) and "refunded" in pointers
+
+
 def _update_details(context: NoticeContext, transaction: Transaction, *, is_repeat: bool) -> None:
     """Keep what a notice without a step says: the provider's ids; of a repeat the substate too."""
-    after = add_provider_ids(transaction, context.details)
+    after = transaction
+    if transaction.kind is TransactionKind.PAYMENT:
+        after = with_report(transaction, context.report)
+    after = add_provider_ids(after, context.details)
     if is_repeat and transaction.status not in TERMINAL:
         after = after._replace(substate=context.notice.substate or transaction.substate)
+        if has_open_attempt(after):
+            after = after._replace(if_silent=None)
     context.decision.update_transaction(transaction, after)
 
 
@@ -282,37 +544,33 @@ def _unmapped_text(notice: TransactionNotice) -> str:
     return f"The status {notice.raw_status[:100]!r} is in no table; nothing was guessed."
 
 
-def _is_meant(transaction: Transaction, notice: TransactionNotice) -> bool:
-    is_same_kind = transaction.kind is notice.kind
-    return is_same_kind and transaction.psp_transaction_id == notice.psp_transaction_id
+def _named(notice: TransactionNotice) -> str:
+    return f"{notice.kind.value} {notice.psp_transaction_id or ''}".rstrip()
 
 
-def _linked_amount(
-    notice: TransactionNotice,
-    known: Transaction | None,
-    parent: Transaction,
-    siblings: list[Transaction],
-) -> int | AmountMismatch:
-    """Return how much goes back, in minor units: what the notice says, else all of the payment.
-
-    A mismatch if it is in another currency, cannot be read, or is more than is left.
-    """
-    claimed = read_amount(notice.amount, parent.currency) if notice.amount else None
-    if isinstance(claimed, AmountMismatch):
-        return claimed
-    if claimed is not None and claimed.currency != parent.currency:
-        return AmountMismatch(f"It is in {claimed.currency}, the payment in {parent.currency}.")
-    whole = known.amount if known is not None else parent.amount
-    amount = claimed.minor if claimed is not None else whole
-    is_counted = known is not None and known.status is TransactionStatus.APPROVED
-    if is_counted or notice.status is not TransactionStatus.APPROVED:
-        return amount
-    gone_back = sum(
-        sibling.amount
-        for sibling in siblings
-        if sibling.kind is notice.kind and sibling.status is TransactionStatus.APPROVED
+def _moves(notice: TransactionNotice, known: Transaction) -> bool:
+    """Tell whether a notice says that money moves which has not moved yet."""
+    return (
+        notice.status is TransactionStatus.APPROVED
+        and known.status is not TransactionStatus.APPROVED
     )
-    if amount > parent.amount - gone_back:
-        why = f"It gives back more than is left of the payment {parent.id}."
-        return AmountMismatch(why, amount, parent.currency)
-    return amount
+
+
+def _claimed_amount(notice: TransactionNotice, parent: Transaction) -> int | AmountMismatch | None:
+    """Return how much goes back, in minor units; None if the notice does not say it.
+
+    A mismatch if it is in another currency or cannot be read.
+    """
+    if notice.amount is None:
+        return None
+    read = read_amount(notice.amount, parent.currency)
+    if isinstance(read, AmountMismatch):
+        return read._replace(why=f"{_named(notice)}: {read.why}")
+    if read.currency != parent.currency:
+        why = f"{_named(notice)} is in {read.currency}, the payment in {parent.currency}."
+        return AmountMismatch(why)
+    return read.minor
+
+
+def _unclaimed_amount(parent: Transaction, known: Transaction | None) -> int:
+    return known.amount if known is not None else credited_amount(parent)

@@ -21,6 +21,7 @@ from tillbell.process.decisions import AlreadyConcluded, Decisions
 from tillbell.process.other_notices import OtherNoticeDecider
 from tillbell.process.payments import NoticeContext, PaymentDecider
 from tillbell.receive.source_cache import SourceCache
+from tillbell.rules.payments.trust import reason_other_mode
 from tillbell.storage.ports.inbound import CallbackConclusion, ChangeSet
 
 CONCURRENCY = 128  # callbacks that are being decided
@@ -73,11 +74,14 @@ class CallbackProcessor:
         """Whether so many callbacks wait that bulk callbacks must be refused for now."""
         return self._bulk >= BULK_QUEUE_MAX or len(self._running) >= QUEUE_MAX
 
-    def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> None:
-        """Take a callback that is stored and has no outcome yet. Returns at once."""
+    def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> asyncio.Task[None] | None:
+        """Take a callback that is stored and has no outcome yet. Returns at once.
+
+        The task ends when it is decided. None: the queue is full, and it is left to the store.
+        """
         if len(self._running) >= QUEUE_MAX:
             self.has_overflowed = True
-            return
+            return None
         queued = QueuedCallback(callback, notices)
         key = queued.ordering_key
         task = asyncio.get_running_loop().create_task(
@@ -87,6 +91,7 @@ class CallbackProcessor:
         self._running.add(task)
         self._bulk += queued.is_bulk
         task.add_done_callback(partial(self._finished, key, is_bulk=queued.is_bulk))
+        return task
 
     def _finished(self, key: str, task: asyncio.Task[None], *, is_bulk: bool) -> None:
         self._running.discard(task)
@@ -148,7 +153,9 @@ class CallbackProcessor:
         if items:
             await self._other_notices.decide_analytics(decision, compiled, items)
         for notice in notices:
-            if isinstance(notice, TransactionNotice):
+            if (why := reason_other_mode(compiled.config, notice)) is not None:
+                decision.add_outcome(Outcome.NOTED, why)
+            elif isinstance(notice, TransactionNotice):
                 await self._payments.decide(NoticeContext(decision, compiled, trust, notice))
             else:
                 await self._other_notices.decide(decision, compiled, trust, notice)

@@ -2,14 +2,16 @@
 
 A GET through the guarded HTTP client to `lookupUrl`, with `{id}`, `{uid}`, `{pspTransactionId}`,
 `{orderId}` and `{merchantReference}` filled in. The answer is JSON. `lookup` says where `status`,
-`amount` and `currency` are in it (JSON pointers, RFC 6901), by default at the top. The status is a
-word of the source's owner (`statuses`) or of the provider, or one of our eight.
+`amount` and `currency` are in it (JSON pointers, RFC 6901); by default where the provider has them,
+else at the top. It may also name `mode`, `refunded` and `chargedBack`. The status is a word of the
+source's owner (`statuses`) or of the provider, or one of our eight.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -32,11 +34,13 @@ _DEFAULT_POINTERS = {"status": "/status", "amount": "/amount", "currency": "/cur
 
 
 class LookupResult(NamedTuple):
-    """How a transaction stands, as the provider says."""
+    """How a transaction stands, as the provider says. `refunded` and `charged_back` are in all."""
 
     status: TransactionStatus
     raw_status: str
     amount: ProviderAmount | None
+    refunded: ProviderAmount | None = None
+    charged_back: ProviderAmount | None = None
 
 
 class LookupFailure(NamedTuple):
@@ -109,25 +113,60 @@ def _read(compiled: CompiledSource, body: bytes) -> LookupResult | LookupFailure
         answer = json_value(body)
     except Unreadable as error:
         return LookupFailure(f"The look-up's answer cannot be read: {error}")
-    pointers: Mapping[str, Any] = {**_DEFAULT_POINTERS, **(compiled.config.get("lookup") or {})}
+    pointers = _pointers(compiled)
     raw_status = _text_at(answer, pointers["status"])
     if raw_status is None:
         return LookupFailure(f"The look-up's answer has no status at {pointers['status']}.")
+    if (other := _other_mode(compiled, answer, pointers)) is not None:
+        return LookupFailure(other)
     provider_words = {fold(word): status for word, status in compiled.provider.statuses.items()}
     words = {**provider_words, **own_words(compiled.config)}
     status = words.get(fold(raw_status)) or status_of(raw_status)
     if status is None:
         return LookupFailure(f"The look-up says {raw_status[:100]!r}, which is in no table.")
-    value = _text_at(answer, pointers["amount"])
-    currency = _text_at(answer, pointers["currency"])
-    amount = None
-    if value:
-        amount = ProviderAmount(
-            value=value,
-            currency=currency.upper() if currency else None,
-            is_minor=bool(pointers.get("minorUnits")),
-        )
-    return LookupResult(status, raw_status, amount)
+    read = partial(_amount_at, compiled, answer, pointers)
+    return LookupResult(
+        status=status,
+        raw_status=raw_status,
+        amount=read("amount"),
+        refunded=read("refunded"),
+        charged_back=read("chargedBack"),
+    )
+
+
+def _pointers(compiled: CompiledSource) -> Mapping[str, Any]:
+    """Return where the members are: as the owner says, else as the provider has them."""
+    own = compiled.config.get("lookup") or {}
+    return {**_DEFAULT_POINTERS, **compiled.provider.lookup, **own}
+
+
+def _other_mode(compiled: CompiledSource, answer: Any, pointers: Mapping[str, Any]) -> str | None:
+    """Say why an answer about test money does not count, or one about live money; else None."""
+    mode, said = compiled.config.get("mode", "live"), None
+    if "mode" in pointers:
+        said = _text_at(answer, pointers["mode"])
+    if said not in ("test", "live") or mode in ("any", said):
+        return None
+    return f"The look-up is about {said} money, and this source takes {mode} events only."
+
+
+def _amount_at(
+    compiled: CompiledSource, answer: Any, pointers: Mapping[str, Any], name: str
+) -> ProviderAmount | None:
+    """Return an amount of the answer. All are in the currency of `amount`."""
+    if name not in pointers:
+        return None
+    value = _text_at(answer, pointers[name])
+    if not value:
+        return None
+    currency = (_text_at(answer, pointers["currency"]) or "").upper()
+    is_minor = bool(pointers.get("minorUnits"))
+    return ProviderAmount(
+        value=value,
+        currency=currency or None,
+        is_minor=is_minor,
+        exponent=compiled.provider.exponents.get(currency) if is_minor else None,
+    )
 
 
 def _text_at(answer: Any, pointer: object) -> str | None:

@@ -17,7 +17,7 @@ from functools import partial
 from tillbell.clock import DAY, HOUR, MINUTE, Micros
 from tillbell.errors import NotFound, StoreUnavailable
 from tillbell.logs import log_event
-from tillbell.model.callbacks import Outcome
+from tillbell.model.callbacks import Outcome, ProviderAmount
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import (
     NEGATIVE,
@@ -31,10 +31,11 @@ from tillbell.model.transactions import (
 from tillbell.process.decision import DecidedBy, Decision
 from tillbell.process.decisions import Decisions
 from tillbell.process.provider_lookup import LookupFailure, LookupResult, ProviderLookup
-from tillbell.process.transaction_steps import ReportedStep, TransactionSteps
+from tillbell.process.transaction_steps import ReportedCapture, TransactionSteps, add_linked
 from tillbell.receive.source_cache import CompiledSource, SourceCache
-from tillbell.rules.payments.amounts import check_amount
-from tillbell.rules.payments.booking import NoticeDetails
+from tillbell.rules.payments.amounts import ReadAmount, check_amount, read_amount
+from tillbell.rules.payments.attempts import ATTEMPTS_ENDED, AttemptReport, has_open_attempt
+from tillbell.rules.payments.booking import NoticeDetails, linked_transaction
 from tillbell.rules.payments.conflicts import new_conflict
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
 from tillbell.rules.payments.trust import accepts_late_success
@@ -43,6 +44,7 @@ from tillbell.rules.payments.trust import accepts_late_success
 SCHEDULE: tuple[Micros, ...] = (5 * MINUTE, HOUR, DAY, DAY, DAY, DAY, DAY)
 BATCH_SIZE = 100
 CONCURRENCY = 16  # look-ups at the same time
+NO_AMOUNT = "The look-up says Approved and no amount: name where it is (setting lookup)."
 CONFIRMED = "confirmed"  # the trust of a step that the provider's look-up has confirmed
 ACTOR = "janitor"  # the name of these checks in steps and conflicts, as users know it
 
@@ -105,7 +107,9 @@ class StatusChecker:
         elif lookup is None and _may_end_silently(transaction):
             assert transaction.if_silent is not None
             message = "No further callback came within the grace period."
-            details = NoticeDetails(reason="no_news", message=message)
+            is_refused = bool(transaction.attempts) and not has_open_attempt(transaction)
+            reason = ATTEMPTS_ENDED if is_refused else "no_news"
+            details = NoticeDetails(reason=reason, message=message)
             transaction = decision.advance(transaction, transaction.if_silent, details)
         _schedule_next(decision, transaction)
 
@@ -119,18 +123,60 @@ class StatusChecker:
         lookup: LookupResult,
     ) -> Transaction:
         judged = judge_status(ReportedStatus(lookup.status), transaction)
+        is_approved = lookup.status is TransactionStatus.APPROVED
         if judged.outcome is Outcome.CONFLICT:
             return await self._contradict(decision, compiled, transaction, lookup)
+        if judged.outcome is Outcome.DUPLICATE and is_approved:
+            return self._book_what_went_back(decision, transaction, lookup)
         if judged.outcome is not Outcome.APPLIED:
             return transaction
-        step = ReportedStep(
-            status=lookup.status,
+        details = NoticeDetails(raw_status=lookup.raw_status)
+        if not is_approved:
+            return decision.advance(transaction, lookup.status, details, CONFIRMED)
+        if lookup.amount is None:
+            conflict = new_conflict(lookup.status, "unconfirmed", NO_AMOUNT)
+            await self._steps.open_conflict(decision, transaction, conflict)
+            return transaction
+        capture = ReportedCapture(
+            report=AttemptReport(
+                status=lookup.status,
+                at=decision.now,
+                psp_transaction_id=transaction.psp_transaction_id,
+                source_id=transaction.source_id,
+            ),
             amount=lookup.amount,
-            details=NoticeDetails(raw_status=lookup.raw_status),
+            details=details,
             trust=CONFIRMED,
+            credits_part=compiled is not None and compiled.config.get("partialCapture") == "credit",
         )
-        after, _ = await self._steps.advance(decision, transaction, step)
-        return after
+        result = await self._steps.capture(decision, transaction, capture)
+        if result.transaction.status is not TransactionStatus.APPROVED:
+            return result.transaction
+        return self._book_what_went_back(decision, result.transaction, lookup)
+
+    def _book_what_went_back(
+        self, decision: Decision, payment: Transaction, lookup: LookupResult
+    ) -> Transaction:
+        """Book refunds and chargebacks that the provider counts and no callback has reported."""
+        refunded = _minor(lookup.refunded, payment)
+        charged_back = _minor(lookup.charged_back, payment)
+        known_chargebacks = payment.charged_back - payment.reinstated
+        for kind, amount in (
+            (TransactionKind.REFUND, None if refunded is None else refunded - payment.refunded),
+            (
+                TransactionKind.CHARGEBACK,
+                None if charged_back is None else charged_back - known_chargebacks,
+            ),
+        ):
+            if not amount or (amount < 0 and kind is TransactionKind.REFUND):
+                continue
+            booked = TransactionKind.CHARGEBACK_REVERSAL if amount < 0 else kind
+            linked = linked_transaction(
+                payment, booked, abs(amount), id_=decision.new_id("trx"), now=decision.now
+            )
+            current = decision.current(payment)
+            add_linked(decision, current, linked, NoticeDetails(reason="look_up"), CONFIRMED)
+        return decision.current(payment)
 
     async def _contradict(
         self,
@@ -171,9 +217,17 @@ def _has_lookup(compiled: CompiledSource, transaction: Transaction) -> bool:
 
 
 def _is_approved_as_expected(lookup: LookupResult, transaction: Transaction) -> bool:
-    if lookup.status is not TransactionStatus.APPROVED:
+    if lookup.status is not TransactionStatus.APPROVED or lookup.amount is None:
         return False
     return check_amount(lookup.amount, transaction.amount, transaction.currency) is None
+
+
+def _minor(amount: ProviderAmount | None, payment: Transaction) -> int | None:
+    """Return an amount in minor units of a payment's currency; None if it is not one."""
+    read = read_amount(amount, payment.currency) if amount is not None else None
+    if not isinstance(read, ReadAmount) or read.currency != payment.currency:
+        return None
+    return read.minor
 
 
 def _may_end_silently(transaction: Transaction) -> bool:

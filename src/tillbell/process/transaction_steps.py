@@ -5,28 +5,50 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tillbell.model.callbacks import ProviderAmount
-from tillbell.model.transactions import MoneyConflict, Transaction, TransactionStatus
+from tillbell.model.transactions import (
+    MoneyConflict,
+    Transaction,
+    TransactionKind,
+    TransactionStatus,
+)
+from tillbell.money import format_amount
 from tillbell.process.decision import Decision
-from tillbell.rules.payments.amounts import AmountMismatch, check_amount
-from tillbell.rules.payments.booking import NoticeDetails
+from tillbell.rules.payments.amounts import AmountMismatch, ReadAmount, read_amount
+from tillbell.rules.payments.attempts import AttemptReport, is_other_attempt, with_report
+from tillbell.rules.payments.booking import NoticeDetails, add_provider_ids, linked_transaction
 from tillbell.rules.payments.conflicts import (
     contradiction_conflict,
     is_already_open,
     mismatch_conflict,
 )
+from tillbell.rules.payments.linked import credited_amount, with_linked
 from tillbell.storage.ports.inbound import InboundReads
 from tillbell.storage.ports.outbound import Page
 
 _OPEN_CONFLICTS = Page(limit=100)
+PARTIALLY_CAPTURED = "partially_captured"
 
 
-class ReportedStep(NamedTuple):
-    """A step as it is reported: the status, and what is said beside it."""
+class ReportedCapture(NamedTuple):
+    """A payment that was paid, as a provider says it.
 
-    status: TransactionStatus
+    `amount` is what it names; None: it names none, so all that was asked for is meant.
+    `credits_part`: what is captured is credited, also if it is less than was asked for.
+    """
+
+    report: AttemptReport
     amount: ProviderAmount | None
     details: NoticeDetails
     trust: str
+    credits_part: bool = False
+
+
+class CaptureResult(NamedTuple):
+    """The transaction after a capture, how the amount differs, and whether money was credited."""
+
+    transaction: Transaction
+    mismatch: AmountMismatch | None = None
+    is_credited: bool = False
 
 
 class TransactionSteps:
@@ -35,24 +57,72 @@ class TransactionSteps:
     def __init__(self, reads: InboundReads) -> None:
         self._reads = reads
 
-    async def advance(
-        self, decision: Decision, transaction: Transaction, step: ReportedStep
-    ) -> tuple[Transaction, AmountMismatch | None]:
-        """Take a step that the rules allow; return the transaction, and how the amount differs.
+    # ── what is captured ─────────────────────────────────────────────────────────────────────────
 
-        An approval of another amount opens a conflict. If the amount is larger, the transaction
-        is approved all the same, with the amount that we expect; else it stays as it is.
+    async def capture(
+        self, decision: Decision, payment: Transaction, capture: ReportedCapture
+    ) -> CaptureResult:
+        """Approve a payment if its attempts have captured what was asked for.
+
+        Less is credited only if the source says so; else a conflict asks a person. More is
+        approved with the amount that was asked for, and a conflict asks about the rest.
         """
-        mismatch = None
-        if step.status is TransactionStatus.APPROVED:
-            mismatch = check_amount(step.amount, transaction.amount, transaction.currency)
-        if mismatch is not None:
-            await self.open_conflict(
-                decision, transaction, mismatch_conflict(step.status, mismatch)
+        read = _captured_amount(capture.amount, payment)
+        if isinstance(read, AmountMismatch):
+            await self._open_mismatch(decision, payment, read)
+            return CaptureResult(payment, read)
+        reported = _reported(payment, capture, read)
+        total = reported.captured
+        mismatch = _difference(total, payment)
+        if total >= payment.amount or capture.credits_part:
+            credited = total if capture.credits_part else payment.amount
+            await self._close_mismatches(decision, payment)
+            after = decision.advance(
+                reported, TransactionStatus.APPROVED, capture.details, capture.trust, credited
             )
-            if not mismatch.is_more:
-                return transaction, mismatch
-        return decision.advance(transaction, step.status, step.details, step.trust), mismatch
+            if mismatch is None or capture.credits_part:
+                return CaptureResult(after, is_credited=True)
+            await self._open_mismatch(decision, after, mismatch)
+            return CaptureResult(after, mismatch, is_credited=True)
+        if total != payment.captured:
+            await self._close_mismatches(decision, payment)
+        reported = add_provider_ids(reported, capture.details)
+        after = decision.update_transaction(
+            payment, reported._replace(substate=PARTIALLY_CAPTURED, if_silent=None)
+        )
+        await self._open_mismatch(decision, after, mismatch or AmountMismatch("", total))
+        return CaptureResult(after, mismatch)
+
+    async def capture_more(
+        self, decision: Decision, payment: Transaction, capture: ReportedCapture
+    ) -> CaptureResult:
+        """Note what an Approved payment has captured. More than was credited asks a person."""
+        read = _captured_amount(capture.amount, payment)
+        if capture.amount is None or isinstance(read, AmountMismatch):
+            return CaptureResult(_keep_ids(decision, payment, capture.details))
+        reported = add_provider_ids(
+            with_report(payment, _with_amount(capture, read)), capture.details
+        )
+        credited = credited_amount(payment)
+        if reported.captured <= max(credited, payment.captured):
+            return CaptureResult(decision.update_transaction(payment, reported))
+        if capture.credits_part:
+            extra = reported.captured - credited
+            after = add_capture(decision, payment, reported, extra, capture.details)
+            return CaptureResult(after, is_credited=True)
+        after = decision.update_transaction(payment, reported)
+        total, currency = reported.captured, payment.currency
+        mismatch = AmountMismatch(
+            f"{format_amount(total, currency)} {currency} is captured in all, "
+            f"{format_amount(credited, currency)} is credited.",
+            minor=total,
+            currency=currency,
+            is_more=True,
+        )
+        await self._open_mismatch(decision, after, mismatch)
+        return CaptureResult(after, mismatch)
+
+    # ── conflicts ────────────────────────────────────────────────────────────────────────────────
 
     async def contradict(
         self,
@@ -79,3 +149,104 @@ class TransactionSteps:
         return await self._reads.conflicts(
             transaction.app_id, _OPEN_CONFLICTS, transaction.id, open_only=True
         )
+
+    async def _open_mismatch(
+        self, decision: Decision, transaction: Transaction, mismatch: AmountMismatch
+    ) -> None:
+        conflict = mismatch_conflict(TransactionStatus.APPROVED, mismatch)
+        await self.open_conflict(decision, transaction, conflict)
+
+    async def _close_mismatches(self, decision: Decision, payment: Transaction) -> None:
+        """Resolve what was asked about less, because more has been captured."""
+        for conflict in await self.open_conflicts(payment):
+            is_about_part = conflict.kind == "mismatch" and conflict.amount is not None
+            if is_about_part and conflict.currency == payment.currency:
+                decision.resolve_conflict(conflict, "keep", "More has been captured since.")
+
+
+def add_linked(
+    decision: Decision,
+    payment: Transaction,
+    linked: Transaction,
+    details: NoticeDetails,
+    trust: str | None = None,
+) -> Transaction:
+    """Create a linked transaction that moves its amount now, and add it to the payment's sums."""
+    opened = decision.open_transaction(linked)
+    after = decision.advance(opened, TransactionStatus.APPROVED, details, trust)
+    add_to_payment(decision, payment, after)
+    return after
+
+
+def add_to_payment(decision: Decision, payment: Transaction, linked: Transaction) -> Transaction:
+    """Add an approved linked transaction to the sums of its payment; return the payment."""
+    current = decision.current(payment)
+    summed = with_linked(current, linked.kind, linked.amount)
+    return decision.update_transaction(current, summed)
+
+
+def add_capture(
+    decision: Decision,
+    before: Transaction,
+    payment: Transaction,
+    amount: int,
+    details: NoticeDetails,
+) -> Transaction:
+    """Credit what a payment has captured beyond its approval; return the payment."""
+    extra = linked_transaction(
+        payment, TransactionKind.CAPTURE, amount, id_=decision.new_id("trx"), now=decision.now
+    )
+    updated = decision.update_transaction(before, payment)
+    opened = decision.open_transaction(extra)
+    after = decision.advance(opened, TransactionStatus.APPROVED, details)
+    return add_to_payment(decision, updated, after)
+
+
+# ── parts ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _captured_amount(amount: ProviderAmount | None, payment: Transaction) -> int | AmountMismatch:
+    if amount is None:
+        return payment.amount
+    read = read_amount(amount, payment.currency)
+    if isinstance(read, ReadAmount) and read.currency == payment.currency:
+        return read.minor
+    if isinstance(read, ReadAmount):
+        return _other_currency(read, payment)
+    return read
+
+
+def _other_currency(read: ReadAmount, payment: Transaction) -> AmountMismatch:
+    claimed = f"{format_amount(read.minor, read.currency)} {read.currency}"
+    expected = f"{format_amount(payment.amount, payment.currency)} {payment.currency}"
+    why = f"It says {claimed}, we expect {expected}."
+    return AmountMismatch(why, minor=read.minor, currency=read.currency)
+
+
+def _difference(total: int, payment: Transaction) -> AmountMismatch | None:
+    if total == payment.amount:
+        return None
+    currency = payment.currency
+    return AmountMismatch(
+        f"It says {format_amount(total, currency)} {currency}, "
+        f"we expect {format_amount(payment.amount, currency)} {currency}.",
+        minor=total,
+        currency=currency,
+        is_more=total > payment.amount,
+    )
+
+
+def _with_amount(capture: ReportedCapture, minor: int) -> AttemptReport:
+    return capture.report._replace(captured=minor)
+
+
+def _reported(payment: Transaction, capture: ReportedCapture, minor: int) -> Transaction:
+    """Return the payment with the capture. The attempt that captured is the one it holds."""
+    reported = with_report(payment, _with_amount(capture, minor))
+    if is_other_attempt(payment, capture.report):
+        return reported._replace(psp_transaction_id=capture.report.psp_transaction_id)
+    return reported
+
+
+def _keep_ids(decision: Decision, payment: Transaction, details: NoticeDetails) -> Transaction:
+    return decision.update_transaction(payment, add_provider_ids(payment, details))

@@ -63,7 +63,9 @@ class UnmatchedCallbacks:
             return
         async with self._in_order:  # else two that find the same callbacks would mix their order
             for callback in await self._database.callbacks_awaiting(app_id, references):
-                await self._reprocessor.reprocess(callback, money_only=True)
+                result = await self._reprocessor.reprocess(callback, money_only=True)
+                if result.decided is not None:  # one after another, as they came
+                    await asyncio.wait({result.decided})
 
     async def _transaction_missed(self, decision: Decision) -> None:
         """Reprocess a callback if its transaction appeared while it was being decided."""

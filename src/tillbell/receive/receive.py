@@ -12,6 +12,7 @@ above a quota per source and minute they are only counted.
 from __future__ import annotations
 
 import asyncio
+from asyncio import Task
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -50,7 +51,7 @@ class CallbackHandler(Protocol):
         """Whether so many callbacks wait that bulk callbacks must be refused for now."""
         ...
 
-    def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> None:
+    def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> Task[None] | None:
         """Take a callback that is stored and has no outcome yet. Returns at once."""
         ...
 
@@ -60,7 +61,7 @@ class NoCallbackHandler:
 
     is_behind = False
 
-    def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> None:
+    def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> Task[None] | None:
         """Leave the callback in the store."""
 
 

@@ -51,10 +51,11 @@ class UnreadableRequest(NamedTuple):
 
 
 class ReprocessResult(NamedTuple):
-    """The callback that is processed; None if none is, and why."""
+    """The callback that is processed; None if none is, and why. `decided` ends when it is."""
 
     callback: Callback | None
     why: str = ""
+    decided: asyncio.Task[None] | None = None
 
 
 class Reprocessor:
@@ -135,8 +136,8 @@ class Reprocessor:
             callback = reopened
         kind = TransactionNotice if money_only else object
         notices = [notice for notice in reading.notices if isinstance(notice, kind)]
-        self._receiver.processor.hand_over(callback, notices)
-        return ReprocessResult(callback)
+        decided = self._receiver.processor.hand_over(callback, notices)
+        return ReprocessResult(callback, decided=decided)
 
     async def _stop_waiting(
         self, callback: Callback, outcome: Outcome, why: str

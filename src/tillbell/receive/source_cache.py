@@ -47,6 +47,24 @@ COMMON_SETTINGS = (
         choices=("review", "accept_verified"),
     ),
     ALLOWED_NETWORKS,
+    ProviderSetting(
+        "mode",
+        "Which events it takes, where the provider marks test events.",
+        choices=("live", "test", "any"),
+        default="live",
+    ),
+    ProviderSetting(
+        "partialCapture",
+        "What is done when less than the amount is captured: a person is asked, or it is credited.",
+        choices=("ask", "credit"),
+        default="ask",
+    ),
+    ProviderSetting(
+        "movesAnySource",
+        "It may also move transactions that belong to another source of the application.",
+        "boolean",
+        default=False,
+    ),
 )
 
 

@@ -21,8 +21,10 @@ from tillbell.process.decision import DecidedBy, Decision
 from tillbell.process.decisions import Decisions
 from tillbell.process.manual.audited import ActionReason, AuditedDecisions, AwaitingSecondKey
 from tillbell.process.status_checks import SCHEDULE
+from tillbell.process.transaction_steps import add_linked
 from tillbell.rules.payments.booking import NoticeDetails, linked_transaction
-from tillbell.rules.payments.transitions import amount_left, status_after_action
+from tillbell.rules.payments.linked import amount_left
+from tillbell.rules.payments.transitions import status_after_action
 from tillbell.storage.ports.inbound import InboundReads
 
 FILLED_BY_CALLBACKS = ("psp_transaction_id", "source_id", "provider")  # where the owner gave none
@@ -134,10 +136,6 @@ async def add_reversal(
     if amount is not None and not 0 < amount <= left:
         most = f"{format_amount(left, transaction.currency)} {transaction.currency}"
         raise Invalid(Problem(("body", "amount"), f"{most} is left to reverse", "amount"))
-    # A new version of the payment: if another refund or reversal is added meanwhile, one of the
-    # two decisions fails and is made again with what is then left.
-    updated_at = max(decision.now, transaction.updated_at + 1)
-    decision.update_transaction(transaction, transaction._replace(updated_at=updated_at))
     is_pay_in = transaction.direction is Direction.PAY_IN
     reversal = linked_transaction(
         transaction,
@@ -146,8 +144,9 @@ async def add_reversal(
         id_=decision.new_id("trx"),
         now=decision.now,
     )
-    opened = decision.open_transaction(reversal)
-    return decision.advance(opened, TransactionStatus.APPROVED, NoticeDetails(reason=reason))
+    # The sums of the payment change: if another refund or reversal is added meanwhile, one of the
+    # two decisions fails and is made again with what is then left.
+    return add_linked(decision, transaction, reversal, NoticeDetails(reason=reason))
 
 
 def _created(decision: Decision, new: NewTransaction) -> Transaction:

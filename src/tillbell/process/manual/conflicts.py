@@ -3,8 +3,10 @@
 | choice | leads to |
 | --- | --- |
 | keep | the transaction stays as it is |
-| accept | the reported status; it supersedes a final one, and an approved payment is reversed |
-| accept, of an unconfirmed refund or the like | its callback counts as proven and creates it |
+| accept | the reported status and amount; it supersedes a final one |
+| accept of a failure | an approved payment is reversed |
+| accept of more than was credited | the rest is credited by a linked capture |
+| accept of a refund or the like | its callback counts as proven and books it, also beyond a limit |
 """
 
 from __future__ import annotations
@@ -12,15 +14,23 @@ from __future__ import annotations
 from tillbell.errors import ConflictError, NotFound
 from tillbell.model.callbacks import Outcome, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import TERMINAL, MoneyConflict, Transaction, TransactionStatus
+from tillbell.model.transactions import (
+    TERMINAL,
+    MoneyConflict,
+    Transaction,
+    TransactionKind,
+    TransactionStatus,
+)
 from tillbell.process.decision import Decision
 from tillbell.process.manual.actions import add_reversal, read_transaction
 from tillbell.process.manual.audited import ActionReason, AuditedDecisions, AwaitingSecondKey
 from tillbell.process.payments import NoticeContext, PaymentDecider
+from tillbell.process.transaction_steps import add_capture
 from tillbell.receive.reprocess import ReparsedCallback, Reprocessor
 from tillbell.rules.payments.booking import NoticeDetails, conflict_data
 from tillbell.rules.payments.conflicts import UNCONFIRMED_LINKED
-from tillbell.rules.payments.transitions import ReportedStatus, amount_left, judge_status
+from tillbell.rules.payments.linked import amount_left, credited_amount
+from tillbell.rules.payments.transitions import ReportedStatus, judge_status
 from tillbell.storage.ports.database import Database
 
 
@@ -52,14 +62,13 @@ class ConflictResolver:
             if awaiting is not None:
                 return awaiting
             is_accepted = choice == "accept"
-            is_linked = conflict.kind == UNCONFIRMED_LINKED
             reparsed = None
-            if is_accepted and is_linked:
+            if is_accepted and _is_about_linked(conflict, transaction):
                 reparsed = await self._reparse(conflict)
                 decision.conclude_again(reparsed.callback)
             resolved = decision.resolve_conflict(conflict, choice, act.reason)
             after = transaction
-            if is_accepted and not is_linked:
+            if is_accepted and reparsed is None:
                 after = await self._accept(decision, transaction, conflict, act)
             decision.publish_event("transaction.conflict", conflict_data(after, resolved), after)
             if reparsed is not None:
@@ -83,6 +92,8 @@ class ConflictResolver:
     ) -> Transaction:
         """Do what was reported: a step, one that supersedes, or a reversal of what was paid."""
         status = conflict.status
+        if status is TransactionStatus.APPROVED:
+            return self._approve(decision, transaction, conflict, act)
         if transaction.status is status:
             return transaction
         if transaction.status is TransactionStatus.APPROVED:
@@ -96,6 +107,29 @@ class ConflictResolver:
         supersedes = transaction.sequence if transaction.status in TERMINAL else None
         details = NoticeDetails(reason=act.reason, supersedes=supersedes)
         return decision.advance(transaction, status, details)
+
+    def _approve(
+        self,
+        decision: Decision,
+        transaction: Transaction,
+        conflict: MoneyConflict,
+        act: ActionReason,
+    ) -> Transaction:
+        """Book the amount that was reported; of an Approved payment what exceeds its credit."""
+        amount = _accepted_amount(transaction, conflict)
+        if transaction.status is TransactionStatus.APPROVED:
+            extra = amount - credited_amount(transaction)
+            if extra > 0 and conflict.kind == "mismatch":
+                captured = max(transaction.captured, amount)
+                payment = transaction._replace(captured=captured)
+                current = decision.current(transaction)
+                details = NoticeDetails(reason=act.reason)
+                return add_capture(decision, current, payment, extra, details)
+            return transaction
+        supersedes = transaction.sequence if transaction.status in TERMINAL else None
+        details = NoticeDetails(reason=act.reason, supersedes=supersedes)
+        approved = TransactionStatus.APPROVED
+        return decision.advance(transaction, approved, details, amount=amount)
 
     # ── an unconfirmed refund or the like ────────────────────────────────────────────────────────
 
@@ -118,4 +152,26 @@ class ConflictResolver:
         for notice in reparsed.reading.notices:
             if isinstance(notice, TransactionNotice):
                 context = NoticeContext(decision, reparsed.compiled, Trust.SIGNED, notice)
-                await self._payments.decide(context)
+                await self._payments.decide(context, is_accepted=True)
+
+
+def _is_about_linked(conflict: MoneyConflict, transaction: Transaction) -> bool:
+    """Tell whether a conflict is about a refund or the like that its callback reports."""
+    if conflict.kind == UNCONFIRMED_LINKED:
+        return True
+    is_linked = transaction.kind is not TransactionKind.PAYMENT
+    names_linked = conflict.why.startswith(tuple(kind.value for kind in TransactionKind))
+    return conflict.kind == "mismatch" and (is_linked or names_linked)
+
+
+def _accepted_amount(transaction: Transaction, conflict: MoneyConflict) -> int:
+    """Return how much is booked, in minor units. `ConflictError` if that is not known."""
+    if conflict.amount is None and conflict.kind == "mismatch":
+        why = f"{conflict.why} So nothing can be booked: keep it, and correct the amount elsewhere."
+        raise ConflictError(why, code="amount_unknown")
+    if conflict.amount is None:
+        return transaction.amount
+    if conflict.currency != transaction.currency:
+        why = f"It was paid in {conflict.currency}, the transaction is in {transaction.currency}."
+        raise ConflictError(why, code="currency_mismatch")
+    return conflict.amount

@@ -171,6 +171,9 @@ class Provider(NamedTuple):
     is_bulk: bool = False  # high volume, low value: limited so that it does not delay money
     note: str = ""  # what is not known, for the source's page
     statuses: Mapping[str, TransactionStatus] = {}  # the provider's words in a look-up
+    # JSON pointers of its look-up: status, amount, currency, mode, refunded, chargedBack.
+    lookup: Mapping[str, Any] = {}
+    exponents: Mapping[str, int] = {}  # decimals of its minor units, where ISO 4217 differs
     # Only of `custom`, whose sources declare what it does:
     config_problems: Callable[[Mapping[str, Any]], Sequence[ConfigProblem]] = lambda _: ()
     declared_proof: Callable[[SourceSetup], DeclaredProof] | None = None

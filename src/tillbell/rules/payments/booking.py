@@ -23,6 +23,7 @@ from tillbell.money import format_amount
 from tillbell.rules.payments.transitions import direction_of_linked, effect_of
 
 # Kinds whose approval also publishes `transaction.reversed`.
+AUTHORIZED_EVENT = "transaction.authorized"
 REVERSING = frozenset(
     {TransactionKind.CHARGEBACK, TransactionKind.REVERSAL, TransactionKind.RETURN}
 )
@@ -60,17 +61,25 @@ class NoticeDetails(NamedTuple):
 
 
 class BookedStep(NamedTuple):
-    """One step: the transaction after it, the transition, and its effects."""
+    """One step: the transaction after it, the transition, its effects and its event type."""
 
     transaction: Transaction
     transition: Transition
     effects: tuple[Effect, ...]
+    event_type: str
 
 
 def book(
-    before: Transaction, status: TransactionStatus, details: NoticeDetails, cause: StepCause
+    before: Transaction,
+    status: TransactionStatus,
+    details: NoticeDetails,
+    cause: StepCause,
+    amount: int | None = None,
 ) -> BookedStep:
-    """Return the step that takes a transaction to a status."""
+    """Return the step that takes a transaction to a status.
+
+    `amount` is what moves, in minor units; None: the amount of the transaction.
+    """
     sequence = details.sequence if details.sequence is not None else before.news_sequence
     after = add_provider_ids(before, details)._replace(
         status=status,
@@ -87,15 +96,26 @@ def book(
         check_at=None if status in TERMINAL else before.check_at,
         if_silent=None,
     )
-    effect = effect_of(before, status)
-    effects = (_effect(after, effect, cause),) if effect else ()
-    return BookedStep(after, _transition(after, details, cause), effects)
+    moved = before.amount if amount is None else amount
+    if status is TransactionStatus.APPROVED and before.kind is TransactionKind.PAYMENT:
+        after = after._replace(credited=moved, captured=max(after.captured, moved))
+    kind = effect_of(before, status)
+    effects = (_effect(after, kind, moved, cause),) if kind else ()
+    return BookedStep(after, _transition(after, details, cause), effects, event_type(status))
+
+
+def book_authorization(before: Transaction, details: NoticeDetails, cause: StepCause) -> BookedStep:
+    """Return the step in which a payment is authorised. Its status stays."""
+    return book(before, before.status, details, cause)._replace(event_type=AUTHORIZED_EVENT)
 
 
 def open_transaction(transaction: Transaction, cause: StepCause) -> BookedStep:
     """Return the first step of a transaction: Pending, reserved if it is to be."""
-    effects = (_effect(transaction, EffectKind.RESERVE, cause),) if transaction.reserves else ()
-    return BookedStep(transaction, _transition(transaction, NoticeDetails(), cause), effects)
+    effects: tuple[Effect, ...] = ()
+    if transaction.reserves:
+        effects = (_effect(transaction, EffectKind.RESERVE, transaction.amount, cause),)
+    transition = _transition(transaction, NoticeDetails(), cause)
+    return BookedStep(transaction, transition, effects, event_type(transaction.status))
 
 
 def linked_transaction(
@@ -159,12 +179,12 @@ def _transition(after: Transaction, details: NoticeDetails, cause: StepCause) ->
     )
 
 
-def _effect(after: Transaction, kind: EffectKind, cause: StepCause) -> Effect:
+def _effect(after: Transaction, kind: EffectKind, amount: int, cause: StepCause) -> Effect:
     return Effect(
         transaction_id=after.id,
         kind=kind,
         sequence=after.sequence,
-        amount=after.amount,
+        amount=amount,
         currency=after.currency,
         at=cause.at,
         callback_id=cause.callback_id,
@@ -180,7 +200,10 @@ def event_type(status: TransactionStatus) -> str:
 
 
 def transaction_data(transaction: Transaction) -> dict[str, Any]:
-    """Return `data` of `transaction.*` messages. The API shows the same. Amounts are text."""
+    """Return `data` of `transaction.*` messages. The API shows the same. Amounts are text.
+
+    `amount` is what moves: of an Approved payment what was credited, else what was asked for.
+    """
     previous_status = transaction.previous_status
     settlement_amount, settlement_currency = None, None
     if transaction.settlement_amount is not None and transaction.settlement_currency is not None:
@@ -198,8 +221,9 @@ def transaction_data(transaction: Transaction) -> dict[str, Any]:
         "reason": transaction.reason,
         "rawStatus": transaction.raw_status,
         "message": transaction.message,
-        "amount": format_amount(transaction.amount, transaction.currency),
+        "amount": format_amount(_amount(transaction), transaction.currency),
         "currency": transaction.currency,
+        **_sums(transaction),
         "settlementAmount": settlement_amount,
         "settlementCurrency": settlement_currency,
         "pspTransactionId": transaction.psp_transaction_id,
@@ -214,6 +238,29 @@ def transaction_data(transaction: Transaction) -> dict[str, Any]:
         "createdAt": iso(transaction.created_at),
         "updatedAt": iso(transaction.updated_at),
     }
+
+
+def _amount(transaction: Transaction) -> int:
+    is_approved = transaction.status is TransactionStatus.APPROVED
+    is_payment = transaction.kind is TransactionKind.PAYMENT
+    if is_approved and is_payment and transaction.credited:
+        return min(transaction.amount, transaction.credited)
+    return transaction.amount
+
+
+def _sums(transaction: Transaction) -> dict[str, str]:
+    """Return what was asked for and what happened, as text."""
+    amounts = {
+        "requestedAmount": transaction.amount,
+        "authorizedAmount": transaction.authorized,
+        "capturedAmount": transaction.captured,
+        "creditedAmount": transaction.credited,
+        "refundedAmount": transaction.refunded,
+        "chargedBackAmount": transaction.charged_back,
+        "reinstatedAmount": transaction.reinstated,
+        "reversedAmount": transaction.reversed_,
+    }
+    return {name: format_amount(minor, transaction.currency) for name, minor in amounts.items()}
 
 
 def conflict_data(transaction: Transaction, conflict: MoneyConflict) -> dict[str, Any]:

@@ -41,7 +41,13 @@ def contradiction_conflict(
     """Return a conflict of a reported status, and amount if it can be read, with a final one."""
     conflict = new_conflict(status, "contradiction", why)
     conflict = conflict._replace(severity=severity(transaction, status))
-    read = read_amount(amount, transaction.currency) if amount is not None else None
+    return _with_amount(conflict, amount, transaction.currency)
+
+
+def _with_amount(
+    conflict: MoneyConflict, amount: ProviderAmount | None, currency: str
+) -> MoneyConflict:
+    read = read_amount(amount, currency) if amount is not None else None
     if isinstance(read, ReadAmount):
         return conflict._replace(amount=read.minor, currency=read.currency)
     return conflict
@@ -54,11 +60,12 @@ def mismatch_conflict(status: TransactionStatus, mismatch: AmountMismatch) -> Mo
 
 
 def unconfirmed_conflict(
-    notice: TransactionNotice, status: TransactionStatus, why: str
+    notice: TransactionNotice, status: TransactionStatus, why: str, currency: str
 ) -> MoneyConflict:
     """Return a conflict about a notice that is not proven well enough to move money."""
     if notice.kind is TransactionKind.PAYMENT:
-        return new_conflict(status, "unconfirmed", why)
+        conflict = new_conflict(status, "unconfirmed", why)
+        return _with_amount(conflict, notice.amount, currency)
     linked = f"{notice.kind.value} {notice.psp_transaction_id or ''}".rstrip()
     return new_conflict(status, UNCONFIRMED_LINKED, f"{linked}: {why}")
 
@@ -66,12 +73,12 @@ def unconfirmed_conflict(
 def is_already_open(conflict: MoneyConflict, open_conflicts: Iterable[MoneyConflict]) -> bool:
     """Tell whether the same conflict is open already.
 
-    A mismatch of another amount is another conflict; so is each unconfirmed refund or the like.
+    A mismatch of another amount is another conflict; so is each refund or the like.
     """
     return _subject(conflict) in [_subject(other) for other in open_conflicts]
 
 
 def _subject(conflict: MoneyConflict) -> tuple[object, ...]:
-    amount = (conflict.amount, conflict.currency) if conflict.kind == "mismatch" else ()
-    linked = (conflict.why,) if conflict.kind == UNCONFIRMED_LINKED else ()
-    return conflict.kind, conflict.status, *amount, *linked
+    is_told_apart = conflict.kind in ("mismatch", UNCONFIRMED_LINKED)
+    details = (conflict.amount, conflict.currency, conflict.why) if is_told_apart else ()
+    return conflict.kind, conflict.status, *details

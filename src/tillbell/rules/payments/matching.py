@@ -1,17 +1,19 @@
 """Matching: which transaction does a notice mean?
 
-The first of these references that fits a transaction decides: our id, the uid, the provider's id
-within the source, the order, the merchant's reference.
+The provider's own id decides first, within its source. Then our id. Then the reference that the
+merchant gave the provider: it may be the uid, the order or the merchant's reference of a
+transaction. If it fits several transactions in different ways, none is meant.
 
 Several transactions may share an order or a merchant's reference, as at a second attempt to pay.
-Then the one is meant that the provider knows by its id, else the only one that is still open. If
-several are open, nobody can tell. One that has ended under another id of the provider is another
-payment, and is not meant.
+Then the one is meant that is still open. If several are open, nobody can tell. One that has ended
+under another id of the provider is another payment, and is not meant.
+
+A transaction of another source is not meant, unless the owner of this source allows it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -25,72 +27,109 @@ class Unmatched(NamedTuple):
     why: str
 
 
-class _Reference(NamedTuple):
-    """A kind of reference: whether transactions may share it, and whether one fits."""
+class MatchingSource(NamedTuple):
+    """The source of a notice, and whether it may move what belongs to other sources."""
 
-    is_shared: bool
-    fits: Callable[[Transaction], bool]
+    id: str
+    provider: str
+    moves_any: bool = False
+
+    def may_move(self, transaction: Transaction) -> bool:
+        """Tell whether its callbacks may be about a transaction."""
+        if self.moves_any or transaction.source_id == self.id:
+            return True
+        return transaction.source_id is None and transaction.provider in (None, self.provider)
+
+
+_BY_MERCHANT: tuple[Callable[[Transaction], str | None], ...] = (
+    lambda transaction: transaction.uid,
+    lambda transaction: transaction.order_id,
+    lambda transaction: transaction.merchant_reference,
+)
 
 
 def match(
-    candidates: Sequence[Transaction], references: References, source_id: str, psp_id: str | None
+    candidates: Sequence[Transaction],
+    references: References,
+    source: MatchingSource,
+    psp_id: str | None,
 ) -> Transaction | Unmatched:
     """Choose among candidates, newest first. Linked ones (refunds) are never meant themselves.
 
     `psp_id` is the provider's id of the payment itself, if the notice says it.
     """
     payments = [t for t in candidates if t.kind is TransactionKind.PAYMENT]
-    psp_ids = {*references.psp, *({psp_id} if psp_id is not None else ())}
-    for reference in _references(references, source_id):
-        fitting = [payment for payment in payments if reference.fits(payment)]
-        if fitting:
-            chosen = _choose(fitting, psp_ids) if reference.is_shared else fitting[0]
-            return _unless_counted_twice(chosen, payments, source_id, psp_id)
+    movable = [payment for payment in payments if source.may_move(payment)]
+    psp_ids = dict.fromkeys((*(() if psp_id is None else (psp_id,)), *references.psp))
+    for id_ in psp_ids:
+        known = [payment for payment in movable if _is_known_by(payment, id_, source)]
+        if known:
+            chosen = known[0] if len(known) == 1 else _several(known)
+            return _unless_counted_twice(chosen, movable, references, psp_id)
+    ours = set(references.ours)
+    for payment in movable:
+        if payment.id in ours:
+            return payment
+    ways = [[p for p in movable if name(p) in ours] for name in _BY_MERCHANT]
+    fitting = [payment for payment in movable if any(payment in way for way in ways)]
+    if fitting:
+        return _choose(fitting, ways, set(psp_ids))
+    if payments:
+        others = ", ".join(payment.id for payment in payments[:5])
+        return Unmatched(f"It names {others}, which belongs to another source.")
     tried = ", ".join((*references.ours, *references.psp)) or "no reference at all"
     return Unmatched(f"No transaction is known by {tried[:200]}.")
 
 
-def _references(references: References, source_id: str) -> Iterable[_Reference]:
-    ours, psp = set(references.ours), set(references.psp)
-    sources = (source_id, None)
-    return (
-        _Reference(False, lambda t: t.id in ours),
-        _Reference(False, lambda t: t.uid in ours),
-        _Reference(False, lambda t: t.psp_transaction_id in psp and t.source_id in sources),
-        _Reference(True, lambda t: t.order_id in ours),
-        _Reference(True, lambda t: t.merchant_reference in ours),
-    )
-
-
-def _choose(payments: Sequence[Transaction], psp_ids: AbstractSet[str]) -> Transaction | Unmatched:
-    known = [payment for payment in payments if payment.psp_transaction_id in psp_ids]
-    if known:
-        return known[0]
-    is_only = len(payments) == 1
-    possible = [p for p in payments if not _is_another(p, psp_ids, is_only=is_only)]
-    still_open = [payment for payment in possible if payment.status not in TERMINAL]
-    if len(still_open) == 1:
-        return still_open[0]
-    if not still_open and possible:
-        return possible[0]  # the newest
-    ids = ", ".join(payment.id for payment in payments[:5])
-    return Unmatched(f"The reference is that of other payments: {ids}.")
+def _is_known_by(payment: Transaction, psp_id: str, source: MatchingSource) -> bool:
+    """Tell whether the provider knows a payment by an id. Ids of two sources may be equal."""
+    if payment.source_id not in (source.id, None) and not source.moves_any:
+        return False
+    attempts = {attempt.psp_transaction_id for attempt in payment.attempts}
+    return psp_id == payment.psp_transaction_id or psp_id in attempts
 
 
 def _unless_counted_twice(
     chosen: Transaction | Unmatched,
     payments: Sequence[Transaction],
-    source_id: str,
+    references: References,
     psp_id: str | None,
 ) -> Transaction | Unmatched:
-    """Refuse a transaction if the provider's id is another's: one payment would count twice."""
-    if isinstance(chosen, Unmatched) or psp_id is None:
+    """Refuse a payment that has ended if the notice names another: one id would count twice."""
+    if isinstance(chosen, Unmatched) or psp_id is None or chosen.status not in TERMINAL:
         return chosen
-    owners = [payment for payment in payments if payment.psp_transaction_id == psp_id]
-    others = [owner for owner in owners if owner.source_id == source_id and owner.id != chosen.id]
-    if not others or chosen in owners:
+    ours = set(references.ours)
+    names_chosen = chosen.id in ours or any(name(chosen) in ours for name in _BY_MERCHANT)
+    names_other = any(payment.id in ours or payment.uid in ours for payment in payments)
+    if names_chosen or not names_other:
         return chosen
-    return Unmatched(f"The provider's id {psp_id[:100]} is that of {others[0].id}.")
+    return Unmatched(f"The provider's id {psp_id[:100]} is that of {chosen.id}.")
+
+
+def _choose(
+    fitting: Sequence[Transaction],
+    ways: Sequence[Sequence[Transaction]],
+    psp_ids: AbstractSet[str],
+) -> Transaction | Unmatched:
+    """Choose among those that the merchant's reference fits. `ways`: those of each field."""
+    by_uid = ways[0]
+    if len(fitting) == 1 and by_uid:
+        return fitting[0]
+    if not any(len(way) == len(fitting) for way in ways):
+        return _several(fitting)
+    is_only = len(fitting) == 1
+    possible = [p for p in fitting if not _is_another(p, psp_ids, is_only=is_only)]
+    still_open = [payment for payment in possible if payment.status not in TERMINAL]
+    if len(still_open) == 1:
+        return still_open[0]
+    if not still_open and possible:
+        return possible[0]  # the newest
+    return _several(fitting)
+
+
+def _several(payments: Sequence[Transaction]) -> Unmatched:
+    ids = ", ".join(payment.id for payment in payments[:5])
+    return Unmatched(f"The reference is that of other payments: {ids}.")
 
 
 def _is_another(payment: Transaction, psp_ids: AbstractSet[str], *, is_only: bool) -> bool:

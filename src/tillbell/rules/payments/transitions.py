@@ -15,7 +15,7 @@ Only an applied status has effects. Each kind of effect happens at most once for
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from tillbell.clock import Micros
@@ -112,6 +112,9 @@ def effect_of(transaction: Transaction, status: TransactionStatus) -> EffectKind
     return None
 
 
+_SAME_DIRECTION = frozenset({TransactionKind.CHARGEBACK_REVERSAL, TransactionKind.CAPTURE})
+
+
 def direction_of_linked(kind: TransactionKind, parent: Direction) -> Direction:
     """Return the direction of what is linked to a payment.
 
@@ -119,18 +122,7 @@ def direction_of_linked(kind: TransactionKind, parent: Direction) -> Direction:
     <Direction.PAY_OUT: 'pay_out'>
     """
     opposite = Direction.PAY_OUT if parent is Direction.PAY_IN else Direction.PAY_IN
-    return parent if kind is TransactionKind.CHARGEBACK_REVERSAL else opposite
-
-
-def amount_left(payment: Transaction, linked: Iterable[Transaction]) -> int:
-    """Return how much of a payment has not gone back by what is linked to it, in minor units."""
-    left = payment.amount
-    for transaction in linked:
-        if transaction.kind is TransactionKind.CHARGEBACK_REVERSAL:
-            left += transaction.amount if transaction.status is TransactionStatus.APPROVED else 0
-        elif transaction.status not in NEGATIVE:
-            left -= transaction.amount
-    return max(0, min(left, payment.amount))
+    return parent if kind in _SAME_DIRECTION else opposite
 
 
 def severity(transaction: Transaction, status: TransactionStatus) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tillbell.model.callbacks import Notice, OrderNotice, TransactionNotice
 from tillbell.model.sources import ConfirmationPolicy, Trust
 from tillbell.model.transactions import Direction, Transaction
 
@@ -32,6 +33,16 @@ def reason_unproven(trust: Trust, policy: ConfirmationPolicy, *, is_hint: bool) 
     if trust is Trust.SIGNED or policy is ConfirmationPolicy.TRUST:
         return None
     return f"It is not signed as a whole ({trust.word}), so it must be confirmed."
+
+
+def reason_other_mode(config: Mapping[str, Any], notice: Notice) -> str | None:
+    """Say why a notice is of test money where live money is taken, or the reverse; else None."""
+    is_test = notice.is_test if isinstance(notice, TransactionNotice | OrderNotice) else None
+    mode = config.get("mode", "live")
+    if is_test is None or mode == "any" or is_test == (mode == "test"):
+        return None
+    kind = "test" if is_test else "live"
+    return f"It is a {kind} event, and this source takes {mode} events only (setting mode)."
 
 
 def accepts_late_success(config: Mapping[str, Any], transaction: Transaction) -> bool:

@@ -55,6 +55,9 @@ PLAIN = {
     Table("callback_keys", "move_read_keys", (3, 0, 1), ("", "", "")): "move_put_keys",
     Table("callback_waits", "move_read_waits", (0, 1, 2), ("", "", "")): "move_put_waits",
     Table("seen_items", "move_read_seen_items", (2, 0, 1), ("", "", "")): "insert_item_key",
+    Table(
+        "payment_attempts", "move_read_payment_attempts", (0, 1, 2, 3), ("", "", "", "")
+    ): "insert_payment_attempt",
     Table("conflicts", "move_read_conflicts", (1, 0), ("", "")): "insert_conflict",
     Table("audit", "move_read_audit", (1, 0), ("", "")): "insert_audit",
 }

@@ -14,6 +14,7 @@ from tillbell.model.transactions import (
     Effect,
     EffectKind,
     MoneyConflict,
+    PaymentAttempt,
     Transaction,
     TransactionKind,
     TransactionStatus,
@@ -23,10 +24,12 @@ from tillbell.storage.operations.message_rows import Row, from_labels, to_labels
 
 _MESSAGE_IDS = Callback._fields.index("message_ids")
 _METADATA = Transaction._fields.index("metadata")
+_PAYMENT_ATTEMPTS = Transaction._fields.index("attempts")
 _TRANSITION_DETAILS = Transition._fields.index("details")
 _AUDIT_DETAILS = AuditEntry._fields.index("details")
 
 _object = msgspec.json.Decoder(dict[str, Any])
+_attempts = msgspec.json.Decoder(tuple[PaymentAttempt, ...])
 
 
 def _to_object(text: str | None) -> dict[str, Any]:
@@ -72,12 +75,17 @@ def transaction(row: Row) -> Transaction:
         metadata=_to_object(row[_METADATA]),
         reserves=bool(transaction.reserves),
         if_silent=_status(transaction.if_silent),
+        attempts=_attempts.decode(row[_PAYMENT_ATTEMPTS]) if row[_PAYMENT_ATTEMPTS] else (),
     )
 
 
 def transaction_row(transaction: Transaction) -> Row:
     """Write a transaction."""
-    return _with(transaction, _METADATA, _from_object(transaction.metadata))
+    row = _with(transaction, _METADATA, _from_object(transaction.metadata))
+    attempts = transaction.attempts
+    return _with(
+        row, _PAYMENT_ATTEMPTS, msgspec.json.encode(attempts).decode() if attempts else None
+    )
 
 
 def transition(row: Row) -> Transition:

@@ -69,7 +69,20 @@ def _write_transactions(
         for transition in w.transitions
     ]
     effects = [(w.transaction.app_id, *effect) for w in writes for effect in w.effects]
+    payment_attempts = [
+        (
+            w.transaction.app_id,
+            attempt.psp_transaction_id,
+            attempt.source_id or "",
+            w.transaction.id,
+        )
+        for w in writes
+        for attempt in w.transaction.attempts
+        if attempt.psp_transaction_id
+    ]
     db.execute_bulk("put_transaction", transactions)
+    if payment_attempts:
+        db.execute_bulk("insert_payment_attempt", payment_attempts)
     db.execute_bulk("insert_transition", transitions)
     db.execute_bulk("insert_effect", effects)
 

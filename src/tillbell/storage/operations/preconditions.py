@@ -150,7 +150,7 @@ class Preconditions:
             if self._db.query_one("transaction_id_of_uid", uid):
                 yield "uid"
         if transaction.parent_id is not None and transaction.psp_transaction_id is not None:
-            psp = transaction.psp_transaction_id, transaction.source_id
+            psp = transaction.psp_transaction_id, transaction.source_id, transaction.movement_id
             key = transaction.app_id, transaction.parent_id, transaction.kind, *psp
             same = self._db.query_one("same_linked_transaction", key)
             if same not in (None, (transaction.id,)):
@@ -179,13 +179,21 @@ class Preconditions:
 
 
 def refunds(changes: ChangeSet) -> dict[tuple[str, str], int]:
-    """Return how much a change set refunds of each payment, given as (application, id)."""
+    """Return how much a change set refunds of each payment, given as (application, id).
+
+    What a person books is not limited: the provider has made that refund.
+    """
     sums: dict[tuple[str, str], int] = {}
     for write in changes.transaction_writes:
         transaction = write.transaction
         if transaction.kind is TransactionKind.REFUND and transaction.parent_id is not None:
             payment = transaction.app_id, transaction.parent_id
-            debits = sum(e.amount for e in write.effects if e.kind is EffectKind.DEBIT)
+            manual = {t.sequence for t in write.transitions if t.actor is not None}
+            debits = sum(
+                e.amount
+                for e in write.effects
+                if e.kind is EffectKind.DEBIT and e.sequence not in manual
+            )
             sums[payment] = sums.get(payment, 0) + debits
     return {payment: amount for payment, amount in sums.items() if amount}
 

@@ -25,6 +25,7 @@ _REMOVALS = (
     "remove_callbacks",
     "remove_effects",
     "remove_transitions",
+    "remove_payment_attempts",
     "remove_transactions",
     "remove_conflicts",
     "remove_audit",

@@ -21,6 +21,7 @@ from tillbell.model.transactions import (
     Direction,
     Effect,
     EffectKind,
+    PaymentAttempt,
     Transaction,
     TransactionKind,
     TransactionStatus,
@@ -29,6 +30,7 @@ from tillbell.model.transactions import (
 from tillbell.money import format_amount, is_currency, parse_amount
 from tillbell.process.manual.actions import NewTransaction
 from tillbell.process.manual.audited import ActionReason, AwaitingSecondKey
+from tillbell.rules.payments.attempts import attempts_of
 from tillbell.rules.payments.booking import transaction_data
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import TransactionFilter
@@ -118,8 +120,18 @@ class TransactionOut(Out):
     reason: str | None
     raw_status: str | None
     message: str | None
-    amount: str
+    amount: str = Field(
+        description="What moves: of an Approved payment what was credited, else what was asked for."
+    )
     currency: str
+    requested_amount: str
+    authorized_amount: str
+    captured_amount: str = Field(description="By all attempts, as the provider says.")
+    credited_amount: str = Field(description="By its approval and its captures.")
+    refunded_amount: str
+    charged_back_amount: str
+    reinstated_amount: str = Field(description="Chargebacks that came back.")
+    reversed_amount: str
     settlement_amount: str | None
     settlement_currency: str | None
     psp_transaction_id: str | None
@@ -167,9 +179,22 @@ class EffectOut(Out):
     callback_id: str | None
 
 
-class TransactionDetailOut(TransactionOut):
-    """A transaction with its transitions, effects, conflicts and linked transactions."""
+class PaymentAttemptOut(Out):
+    """One attempt to pay, under its own id at the provider."""
 
+    psp_transaction_id: str | None
+    status: TransactionStatus
+    at: datetime = Field(description="Of the last callback about it.")
+    source_id: str | None
+    authorized_amount: str
+    captured_amount: str
+    reason: str | None
+
+
+class TransactionDetailOut(TransactionOut):
+    """A transaction with its attempts, transitions, effects, conflicts and linked transactions."""
+
+    attempts: list[PaymentAttemptOut]
     transitions: list[TransitionOut]
     effects: list[EffectOut]
     conflicts: list[ConflictOut]
@@ -432,11 +457,24 @@ async def _detail_out(database: Database, transaction: Transaction) -> Transacti
     return TransactionDetailOut.model_validate(
         transaction_data(transaction)
         | {
+            "attempts": [_attempt_out(a, transaction.currency) for a in attempts_of(transaction)],
             "transitions": [_transition_out(transition) for transition in transitions],
             "effects": [_effect_out(effect) for effect in effects],
             "conflicts": [ConflictOut.of(conflict) for conflict in conflicts],
             "children": [transaction_out(child) for child in children],
         }
+    )
+
+
+def _attempt_out(attempt: PaymentAttempt, currency: str) -> PaymentAttemptOut:
+    return PaymentAttemptOut(
+        psp_transaction_id=attempt.psp_transaction_id or None,
+        status=attempt.status,
+        at=to_datetime(attempt.at),
+        source_id=attempt.source_id,
+        authorized_amount=format_amount(attempt.authorized, currency),
+        captured_amount=format_amount(attempt.captured, currency),
+        reason=attempt.reason,
     )
 
 

@@ -24,7 +24,8 @@ t.id, t.app_id, t.direction, t.kind, t.status, t.amount, t.currency, t.created_a
 t.uid, t.sequence, t.version, t.previous_status, t.substate, t.reason, t.raw_status, t.message,
 t.settlement_amount, t.settlement_currency, t.psp_transaction_id, t.psp_reference, t.provider,
 t.source_id, t.user_id, t.merchant_reference, t.order_id, t.parent_id, t.metadata, t.reserves,
-t.news_at, t.news_sequence, t.check_at, t.checks, t.if_silent
+t.news_at, t.news_sequence, t.check_at, t.checks, t.if_silent, t.authorized, t.captured, t.credited,
+t.refunded, t.charged_back, t.reinstated, t.reversed, t.attempts, t.movement_id
 
 -- fragment: transition
 s.transaction_id, s.sequence, s.previous_status, s.status, s.at, s.callback_id, s.actor, s.substate,

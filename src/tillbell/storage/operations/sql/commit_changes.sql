@@ -18,7 +18,8 @@ SELECT id FROM transactions WHERE app_id = ?1 AND uid = ?2;
 -- The same linked transaction, told by another callback. Index: transactions_linked.
 SELECT id FROM transactions
 WHERE {no_index}app_id = ?1 AND parent_id = ?2 AND kind = ?3 AND psp_transaction_id = ?4
-  AND coalesce(source_id, '') = coalesce(?5, '');
+  AND coalesce(source_id, '') = coalesce(?5, '')
+  AND coalesce(movement_id, '') = coalesce(?6, '');
 
 -- name: open_conflict
 -- Index: primary key.

@@ -17,6 +17,10 @@ DELETE FROM callback_waits WHERE app_id = ?1;
 -- Index: seen_items_app; on PostgreSQL the primary key.
 DELETE FROM seen_items WHERE app_id = ?1;
 
+-- name: remove_payment_attempts
+-- Index: primary key.
+DELETE FROM payment_attempts WHERE app_id = ?1;
+
 -- name: remove_transactions
 -- Index: transactions_app; on PostgreSQL the primary key.
 DELETE FROM transactions WHERE app_id = ?1;

@@ -28,6 +28,12 @@ SELECT app_id, reference, callback_id FROM callback_waits
 WHERE (app_id, reference, callback_id) > (?1, ?2, ?3)
 ORDER BY app_id, reference, callback_id LIMIT ?4;
 
+-- name: move_read_payment_attempts
+-- Index: primary key.
+SELECT app_id, psp_transaction_id, source_id, transaction_id FROM payment_attempts
+WHERE (app_id, psp_transaction_id, source_id, transaction_id) > (?1, ?2, ?3, ?4)
+ORDER BY app_id, psp_transaction_id, source_id, transaction_id LIMIT ?5;
+
 -- name: move_read_transactions
 -- form {whose} payments: t.parent_id IS NULL
 -- form {whose} linked: t.parent_id IS NOT NULL

@@ -6,18 +6,22 @@ INSERT INTO transactions
     previous_status, substate, reason, raw_status, message, settlement_amount,
     settlement_currency, psp_transaction_id, psp_reference, provider, source_id, user_id,
     merchant_reference, order_id, parent_id, metadata, reserves, news_at, news_sequence,
-    check_at, checks, if_silent)
+    check_at, checks, if_silent, authorized, captured, credited, refunded, charged_back,
+    reinstated, reversed, attempts, movement_id)
 SELECT c1, c2, c3, c4, c6, c7, c8, c9, c10, c12, c13, c14, c15, c16, c17, c18, c19, c20, c21,
-       c22, c23, c24, c25, c26, c27, c28, c29, c30, c31, c32, c33, c34
+       c22, c23, c24, c25, c26, c27, c28, c29, c30, c31, c32, c33, c34, c35, c36, c37, c38, c39,
+       c40, c41, c42, c43
 FROM unnest(
     ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::text[], ?6::bigint[], ?7::text[],
     ?8::bigint[], ?9::bigint[], ?10::text[], ?11::bigint[], ?12::bigint[], ?13::text[],
     ?14::text[], ?15::text[], ?16::text[], ?17::text[], ?18::bigint[], ?19::text[], ?20::text[],
     ?21::text[], ?22::text[], ?23::text[], ?24::text[], ?25::text[], ?26::text[], ?27::text[],
     ?28::text[], ?29::bigint[], ?30::bigint[], ?31::bigint[], ?32::bigint[], ?33::bigint[],
-    ?34::text[])
+    ?34::text[], ?35::bigint[], ?36::bigint[], ?37::bigint[], ?38::bigint[], ?39::bigint[],
+    ?40::bigint[], ?41::bigint[], ?42::text[], ?43::text[])
     AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19,
-    c20, c21, c22, c23, c24, c25, c26, c27, c28, c29, c30, c31, c32, c33, c34)
+    c20, c21, c22, c23, c24, c25, c26, c27, c28, c29, c30, c31, c32, c33, c34, c35, c36, c37,
+    c38, c39, c40, c41, c42, c43)
 ON CONFLICT (app_id, id) DO UPDATE SET
     direction = excluded.direction, kind = excluded.kind,
     amount = excluded.amount, currency = excluded.currency, created_at = excluded.created_at,
@@ -31,7 +35,18 @@ ON CONFLICT (app_id, id) DO UPDATE SET
     merchant_reference = excluded.merchant_reference, order_id = excluded.order_id,
     parent_id = excluded.parent_id, metadata = excluded.metadata, reserves = excluded.reserves,
     news_at = excluded.news_at, news_sequence = excluded.news_sequence,
-    check_at = excluded.check_at, checks = excluded.checks, if_silent = excluded.if_silent;
+    check_at = excluded.check_at, checks = excluded.checks, if_silent = excluded.if_silent,
+    authorized = excluded.authorized, captured = excluded.captured, credited = excluded.credited,
+    refunded = excluded.refunded, charged_back = excluded.charged_back,
+    reinstated = excluded.reinstated, reversed = excluded.reversed, attempts = excluded.attempts,
+    movement_id = excluded.movement_id;
+
+-- name: insert_payment_attempt
+-- By which ids of the provider a payment is known. Index: primary key.
+INSERT INTO payment_attempts (app_id, psp_transaction_id, source_id, transaction_id)
+SELECT c1, c2, c3, c4
+FROM unnest(?1::text[], ?2::text[], ?3::text[], ?4::text[]) AS r (c1, c2, c3, c4)
+ON CONFLICT DO NOTHING;
 
 -- name: insert_transition
 -- It moves its transaction (a trigger).
@@ -96,13 +111,14 @@ FROM unnest(
 
 -- name: refundable_amount
 -- What was captured of a payment and not refunded yet. Indexes: transactions_parent, primary keys.
-SELECT CAST(parent.amount - coalesce((
-    SELECT sum(e.amount) FROM (
-        SELECT id FROM transactions
-        WHERE app_id = ?1 AND parent_id = ?2 AND kind = 'refund' OFFSET 0) child
+SELECT CAST(parent.amount + coalesce((
+    SELECT sum(CASE child.kind WHEN 'capture' THEN e.amount ELSE -e.amount END) FROM (
+        SELECT id, kind FROM transactions
+        WHERE app_id = ?1 AND parent_id = ?2 AND kind IN ('refund', 'capture') OFFSET 0) child
     CROSS JOIN LATERAL (
         SELECT amount FROM effects
-        WHERE app_id = ?1 AND transaction_id = child.id AND kind = 'debit' OFFSET 0) e), 0) AS BIGINT)
+        WHERE app_id = ?1 AND transaction_id = child.id AND kind IN ('credit', 'debit')
+        OFFSET 0) e), 0) AS BIGINT)
 FROM effects parent
 WHERE parent.app_id = ?1 AND parent.transaction_id = ?2 AND parent.kind = 'credit';
 

@@ -47,7 +47,11 @@ SELECT {transaction} FROM (
         WHERE app_id = :app_id AND merchant_reference = our.value OFFSET 0) x
     UNION SELECT x.id FROM json_each(:psp) their CROSS JOIN LATERAL (
         SELECT id FROM transactions WHERE app_id = :app_id AND psp_transaction_id = their.value
-          AND (source_id = :source_id OR source_id IS NULL) OFFSET 0) x) found
+          AND (source_id = :source_id OR source_id IS NULL) OFFSET 0) x
+    UNION SELECT x.id FROM json_each(:psp) their CROSS JOIN LATERAL (
+        SELECT transaction_id AS id FROM payment_attempts
+        WHERE app_id = :app_id AND psp_transaction_id = their.value
+          AND source_id = :source_id OFFSET 0) x) found
 CROSS JOIN LATERAL (
     SELECT * FROM transactions WHERE app_id = :app_id AND transactions.id = found.id OFFSET 0) t
 ORDER BY t.id DESC LIMIT :limit;

@@ -32,6 +32,7 @@ UNION ALL SELECT 'callback_requests' WHERE EXISTS (SELECT 1 FROM callback_reques
 UNION ALL SELECT 'callback_keys' WHERE EXISTS (SELECT 1 FROM callback_keys)
 UNION ALL SELECT 'callback_waits' WHERE EXISTS (SELECT 1 FROM callback_waits)
 UNION ALL SELECT 'seen_items' WHERE EXISTS (SELECT 1 FROM seen_items)
+UNION ALL SELECT 'payment_attempts' WHERE EXISTS (SELECT 1 FROM payment_attempts)
 UNION ALL SELECT 'transactions' WHERE EXISTS (SELECT 1 FROM transactions)
 UNION ALL SELECT 'conflicts' WHERE EXISTS (SELECT 1 FROM conflicts)
 UNION ALL SELECT 'audit' WHERE EXISTS (SELECT 1 FROM audit);
@@ -76,8 +77,8 @@ GROUP BY app_id, endpoint_id, hour ORDER BY app_id, endpoint_id, hour LIMIT ?4;
 -- name: move_analyze
 -- What the planner knows of tables that were empty a moment ago.
 ANALYZE records, messages, bodies, deliveries, attempts, totals, idempotency, callbacks,
-    callback_requests, callback_keys, callback_waits, seen_items, transactions, transitions,
-    effects, conflicts, audit;
+    callback_requests, callback_keys, callback_waits, seen_items, payment_attempts, transactions,
+    transitions, effects, conflicts, audit;
 
 -- name: move_read_bodies
 SELECT app_id, message_id, variant, body, expires_at FROM bodies

@@ -6,9 +6,11 @@ INSERT INTO transactions
      previous_status, substate, reason, raw_status, message, settlement_amount,
      settlement_currency, psp_transaction_id, psp_reference, provider, source_id, user_id,
      merchant_reference, order_id, parent_id, metadata, reserves, news_at, news_sequence, check_at,
-     checks, if_silent)
+     checks, if_silent, authorized, captured, credited, refunded, charged_back, reinstated,
+     reversed, attempts, movement_id)
 VALUES (?1, ?2, ?3, ?4, ?6, ?7, ?8, ?9, ?10, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-        ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34)
+        ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37,
+        ?38, ?39, ?40, ?41, ?42, ?43)
 ON CONFLICT (id) DO UPDATE SET
     app_id = excluded.app_id, direction = excluded.direction, kind = excluded.kind,
     amount = excluded.amount, currency = excluded.currency, created_at = excluded.created_at,
@@ -22,7 +24,16 @@ ON CONFLICT (id) DO UPDATE SET
     merchant_reference = excluded.merchant_reference, order_id = excluded.order_id,
     parent_id = excluded.parent_id, metadata = excluded.metadata, reserves = excluded.reserves,
     news_at = excluded.news_at, news_sequence = excluded.news_sequence,
-    check_at = excluded.check_at, checks = excluded.checks, if_silent = excluded.if_silent;
+    check_at = excluded.check_at, checks = excluded.checks, if_silent = excluded.if_silent,
+    authorized = excluded.authorized, captured = excluded.captured, credited = excluded.credited,
+    refunded = excluded.refunded, charged_back = excluded.charged_back,
+    reinstated = excluded.reinstated, reversed = excluded.reversed, attempts = excluded.attempts,
+    movement_id = excluded.movement_id;
+
+-- name: insert_payment_attempt
+-- By which ids of the provider a payment is known. Index: primary key.
+INSERT INTO payment_attempts (app_id, psp_transaction_id, source_id, transaction_id)
+VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING;
 
 -- name: insert_transition
 -- It moves its transaction (a trigger), which says whose it is (?1).
@@ -59,10 +70,12 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8);
 
 -- name: refundable_amount
 -- What was captured of a payment and not refunded yet. Indexes: transactions_parent, primary keys.
-SELECT CAST(parent.amount - coalesce((
-    SELECT sum(e.amount) FROM transactions child
-    CROSS JOIN effects e ON e.transaction_id = child.id AND e.kind = 'debit'
-    WHERE child.parent_id = ?2 AND child.kind = 'refund'), 0) AS BIGINT)
+SELECT CAST(parent.amount + coalesce((
+    SELECT sum(CASE child.kind WHEN 'capture' THEN e.amount ELSE -e.amount END)
+    FROM transactions child
+    CROSS JOIN effects e ON e.transaction_id = child.id
+    WHERE child.parent_id = ?2 AND child.kind IN ('refund', 'capture')
+      AND e.kind IN ('credit', 'debit')), 0) AS BIGINT)
 FROM effects parent WHERE parent.transaction_id = ?2 AND parent.kind = 'credit';
 
 -- name: present_record

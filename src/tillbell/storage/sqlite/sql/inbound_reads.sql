@@ -32,7 +32,7 @@ SELECT i.item_key FROM json_each(:item_keys) wanted
 
 -- name: candidate_transactions
 -- Indexes: primary key, transactions_uid, transactions_order, transactions_merchant,
--- transactions_psp.
+-- transactions_psp, payment_attempts.
 SELECT {transaction} FROM transactions t
 WHERE t.id IN (
     SELECT value FROM json_each(:ours)
@@ -44,7 +44,10 @@ WHERE t.id IN (
     {ordered_join} transactions x ON x.app_id = :app_id AND x.merchant_reference = our.value
     UNION ALL SELECT x.id FROM json_each(:psp) their
     {ordered_join} transactions x ON x.app_id = :app_id AND x.psp_transaction_id = their.value
-    WHERE x.source_id = :source_id OR x.source_id IS NULL)
+    WHERE x.source_id = :source_id OR x.source_id IS NULL
+    UNION ALL SELECT x.transaction_id FROM json_each(:psp) their
+    {ordered_join} payment_attempts x ON x.app_id = :app_id
+        AND x.psp_transaction_id = their.value AND x.source_id = :source_id)
   AND {no_index}t.app_id = :app_id
 ORDER BY t.id DESC LIMIT :limit;
 

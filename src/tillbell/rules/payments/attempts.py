@@ -1,0 +1,145 @@
+"""Attempts: what notices say about one attempt to pay, and the sums of all attempts of a payment.
+
+A payer may try several times. Each attempt has an id of its own at the provider. An attempt that
+is refused or expires ends alone; the sums of the payment are those of all its attempts.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from tillbell.clock import Micros
+from tillbell.model.transactions import (
+    NEGATIVE,
+    PaymentAttempt,
+    Transaction,
+    TransactionStatus,
+)
+
+ATTEMPTS_MAX = 50  # that are kept of one payment
+ATTEMPTS_ENDED = "attempts_ended"  # the reason of an end that came because no attempt was open
+_NO_ID = ""  # the attempt of a provider that names none
+
+
+class AttemptReport(NamedTuple):
+    """What a notice says about an attempt. Amounts are in minor units; None: it names none.
+
+    `other_ids` are further ids of the provider that the notice names. `captured` is all that the
+    attempt has captured; with a `capture_id` it is that capture alone.
+    """
+
+    status: TransactionStatus
+    at: Micros
+    psp_transaction_id: str | None = None
+    other_ids: tuple[str, ...] = ()
+    source_id: str | None = None
+    authorized: int | None = None
+    captured: int | None = None
+    capture_id: str | None = None
+    reason: str | None = None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All ids by which the attempt may be known."""
+        own = () if self.psp_transaction_id is None else (self.psp_transaction_id,)
+        return (*own, *self.other_ids)
+
+
+def attempts_of(payment: Transaction) -> tuple[PaymentAttempt, ...]:
+    """Return the attempts of a payment. One that is stored without any has the one it names."""
+    if payment.attempts or (payment.psp_transaction_id is None and not payment.captured):
+        return payment.attempts
+    return (
+        PaymentAttempt(
+            psp_transaction_id=payment.psp_transaction_id or _NO_ID,
+            status=payment.status,
+            at=payment.updated_at,
+            source_id=payment.source_id,
+            captured=payment.captured,
+        ),
+    )
+
+
+def is_other_attempt(payment: Transaction, report: AttemptReport) -> bool:
+    """Tell whether a report is about another attempt than the one that the payment holds."""
+    held = payment.psp_transaction_id
+    return held is not None and report.psp_transaction_id is not None and held not in report.ids
+
+
+def has_open_attempt(payment: Transaction) -> bool:
+    """Tell whether an attempt may still succeed."""
+    return any(attempt.status not in NEGATIVE for attempt in attempts_of(payment))
+
+
+def attempt_of(payment: Transaction, report: AttemptReport) -> PaymentAttempt | None:
+    """Return the attempt that a report is about; None if it is new."""
+    attempts = attempts_of(payment)
+    place = _place(attempts, report)
+    return None if place is None else attempts[place]
+
+
+def with_report(payment: Transaction, report: AttemptReport) -> Transaction:
+    """Return a payment with what is reported about an attempt, and with its sums."""
+    attempts = list(attempts_of(payment))
+    place = _place(attempts, report)
+    if place is None:
+        new = PaymentAttempt(report.psp_transaction_id or _NO_ID, report.status, report.at)
+        attempts.append(new)
+        place = len(attempts) - 1
+    attempts[place] = _reported(attempts[place], report)
+    kept_attempts = _newest(attempts)
+    return payment._replace(
+        attempts=kept_attempts,
+        authorized=sum(attempt.authorized for attempt in kept_attempts),
+        captured=sum(attempt.captured for attempt in kept_attempts),
+    )
+
+
+def _place(
+    attempts: list[PaymentAttempt] | tuple[PaymentAttempt, ...], report: AttemptReport
+) -> int | None:
+    """Return where the attempt of a report is. One without id is the only one, or the last."""
+    ids = [attempt.psp_transaction_id for attempt in attempts]
+    for id_ in report.ids:
+        if id_ in ids:
+            return ids.index(id_)
+    if report.psp_transaction_id is None:
+        return len(ids) - 1 if ids else None
+    return ids.index(_NO_ID) if _NO_ID in ids else None
+
+
+def _reported(attempt: PaymentAttempt, report: AttemptReport) -> PaymentAttempt:
+    captures, captured = attempt.captures, attempt.captured
+    if report.captured is not None and report.capture_id is not None:
+        captures = {**captures, report.capture_id: report.captured}
+        captured = max(captured, sum(captures.values()))
+    elif report.captured is not None:
+        captured = max(captured, report.captured)
+    is_refused = report.status in NEGATIVE and not captured
+    authorized = attempt.authorized if report.authorized is None else report.authorized
+    has_ended = attempt.status in NEGATIVE and not captured
+    return attempt._replace(
+        psp_transaction_id=attempt.psp_transaction_id or report.psp_transaction_id or _NO_ID,
+        status=_later(attempt.status, report.status, has_captured=captured > 0),
+        at=report.at,
+        source_id=attempt.source_id or report.source_id,
+        authorized=0 if is_refused or has_ended else authorized,
+        captured=captured,
+        captures=captures,
+        reason=report.reason or attempt.reason,
+    )
+
+
+def _later(
+    present: TransactionStatus, reported: TransactionStatus, *, has_captured: bool
+) -> TransactionStatus:
+    if has_captured:
+        return TransactionStatus.APPROVED
+    return present if present in NEGATIVE else reported
+
+
+def _newest(attempts: list[PaymentAttempt]) -> tuple[PaymentAttempt, ...]:
+    """Drop refused attempts, the oldest first, if there are too many."""
+    surplus = len(attempts) - ATTEMPTS_MAX
+    refused = [attempt for attempt in attempts if attempt.status in NEGATIVE][: max(0, surplus)]
+    return tuple(attempt for attempt in attempts if attempt not in refused)

@@ -1,0 +1,158 @@
+"""Linked transactions: which refund, chargeback or the like a notice means, and what it adds up to.
+
+| a notice about | means |
+| --- | --- |
+| an id and a movement that are known | that linked transaction |
+| a dispute whose money moves again | a new one |
+| a refund of the amount that a person recorded | the recorded one, which gets the provider's id |
+| a debit that the provider tells as two kinds | the one that is booked |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from tillbell.model.callbacks import TransactionNotice
+from tillbell.model.transactions import (
+    NEGATIVE,
+    Transaction,
+    TransactionKind,
+    TransactionStatus,
+)
+
+# Kinds that a person records where a provider says refund.
+_BY_HAND = frozenset({TransactionKind.REFUND, TransactionKind.REVERSAL, TransactionKind.RETURN})
+# The sum of a payment that each kind adds to.
+_SUMS = {
+    TransactionKind.CAPTURE: "credited",
+    TransactionKind.REFUND: "refunded",
+    TransactionKind.CHARGEBACK: "charged_back",
+    TransactionKind.CHARGEBACK_REVERSAL: "reinstated",
+    TransactionKind.REVERSAL: "reversed_",
+    TransactionKind.RETURN: "reversed_",
+}
+
+
+class LinkedMatch(NamedTuple):
+    """What a notice means. All None: something new.
+
+    `known` is what it tells of, `recorded` was recorded without an id of the provider, and
+    `same_debit` is the same money, told as another kind.
+    """
+
+    known: Transaction | None = None
+    recorded: Transaction | None = None
+    same_debit: Transaction | None = None
+
+
+def match_linked(
+    notice: TransactionNotice, siblings: Sequence[Transaction], amount: int
+) -> LinkedMatch:
+    """Say what a notice means. `amount`: how much it says, in minor units."""
+    known = _known(notice, siblings)
+    if notice.same_debit_as is not None and notice.status is TransactionStatus.APPROVED:
+        is_booked = known is not None and known.status is TransactionStatus.APPROVED
+        same_debit = None if is_booked else _same_debit(notice, siblings, amount)
+        return LinkedMatch(known=known, same_debit=same_debit)
+    if known is None and notice.psp_transaction_id is not None and notice.kind in _BY_HAND:
+        return LinkedMatch(recorded=_recorded(notice, siblings, amount))
+    return LinkedMatch(known=known)
+
+
+def _known(notice: TransactionNotice, siblings: Sequence[Transaction]) -> Transaction | None:
+    same_id = [sibling for sibling in siblings if _has_id_of(sibling, notice)]
+    if notice.movement_id is not None:
+        for sibling in same_id:
+            if sibling.movement_id == notice.movement_id:
+                return sibling
+        # What was opened without a movement gets its first one.
+        opened = [s for s in same_id if s.movement_id is None and s.status not in NEGATIVE]
+        return opened[-1] if opened else None
+    return same_id[-1] if same_id else None
+
+
+def _has_id_of(sibling: Transaction, notice: TransactionNotice) -> bool:
+    if sibling.psp_transaction_id != notice.psp_transaction_id:
+        return False
+    if sibling.kind is notice.kind:
+        return True
+    is_named = notice.psp_transaction_id is not None
+    return is_named and {sibling.kind, notice.kind} <= _BY_HAND
+
+
+def _recorded(
+    notice: TransactionNotice, siblings: Sequence[Transaction], amount: int
+) -> Transaction | None:
+    if notice.status in NEGATIVE:
+        return None
+    for sibling in siblings:
+        is_recorded = sibling.kind in _BY_HAND and sibling.psp_transaction_id is None
+        if (
+            is_recorded
+            and sibling.status is TransactionStatus.APPROVED
+            and sibling.amount == amount
+        ):
+            return sibling
+    return None
+
+
+def _same_debit(
+    notice: TransactionNotice, siblings: Sequence[Transaction], amount: int
+) -> Transaction | None:
+    mark = same_debit_mark(notice)
+    for sibling in siblings:
+        if sibling.kind is notice.same_debit_as and sibling.status is TransactionStatus.APPROVED:
+            is_free = sibling.movement_id is None and sibling.amount == amount
+            if sibling.movement_id == mark or is_free:
+                return sibling
+    return None
+
+
+def same_debit_mark(notice: TransactionNotice) -> str:
+    """Return how a booked debit names the notice that told it a second time."""
+    return f"{notice.kind.value} {notice.psp_transaction_id or ''}".rstrip()
+
+
+# ── sums ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def credited_amount(payment: Transaction) -> int:
+    """Return what a payment has brought in (or, a pay-out, taken out), in minor units."""
+    if payment.status is TransactionStatus.APPROVED and not payment.credited:
+        return payment.amount
+    return payment.credited
+
+
+def amount_left_for(kind: TransactionKind, payment: Transaction) -> int:
+    """Return how much of a payment may still go back by a kind, in minor units."""
+    credited = credited_amount(payment)
+    match kind:
+        case TransactionKind.REFUND:
+            return credited - payment.refunded
+        case TransactionKind.CHARGEBACK:
+            return credited - payment.charged_back + payment.reinstated
+        case TransactionKind.CHARGEBACK_REVERSAL:
+            return max(credited, payment.charged_back) - payment.reinstated
+        case _:
+            return credited - payment.reversed_
+
+
+def amount_left(payment: Transaction, linked: Iterable[Transaction]) -> int:
+    """Return how much of a payment has not gone back by what is linked to it, in minor units."""
+    credited = credited_amount(payment)
+    left = credited
+    for transaction in linked:
+        if transaction.kind is TransactionKind.CAPTURE:
+            continue
+        if transaction.kind is TransactionKind.CHARGEBACK_REVERSAL:
+            left += transaction.amount if transaction.status is TransactionStatus.APPROVED else 0
+        elif transaction.status not in NEGATIVE:
+            left -= transaction.amount
+    return max(0, min(left, credited))
+
+
+def with_linked(payment: Transaction, kind: TransactionKind, amount: int) -> Transaction:
+    """Return a payment with the sum that an approved linked transaction changes."""
+    name = _SUMS[kind]
+    return payment._replace(**{name: getattr(payment, name) + amount})
