@@ -18,7 +18,9 @@ async def test_an_owners_word_decides_what_a_look_up_says(
     payments: PaymentHarness, told: str, status: TransactionStatus
 ) -> None:
     async def answer(exchange: ReceiverExchange) -> None:
-        await exchange.answer(200, f'{{"status":"{told}","amount":"100.00","currency":"EUR"}}'.encode())
+        await exchange.answer(
+            200, f'{{"status":"{told}","amount":"100.00","currency":"EUR"}}'.encode()
+        )
 
     payments.harness.receiver.on("/state?of=O", answer)
     url = payments.harness.receiver.url("/state?of={uid}")
