@@ -147,6 +147,38 @@ async def test_a_bounce_that_comes_late_still_keeps_the_address(
     assert (await payments.told())["email.bounced"] == 1
 
 
+async def test_each_copy_of_an_email_has_a_state_of_its_own(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    told = [
+        await payments.tell(psp, EmailNotice("em_1", event, (address,), recipient=address))
+        for event, address in (
+            ("delivered", "Ann@shop.example"),
+            ("bounced", "bob@shop.example"),
+            ("delivered", "ann@shop.example"),
+        )
+    ]
+
+    assert [one.outcome for one in told] == [Outcome.APPLIED, Outcome.APPLIED, Outcome.DUPLICATE]
+    for address, status in (("ann", "delivered"), ("bob", "bounced")):
+        uid = f"psp:em_1:{address}@shop.example"
+        mail = await payments.books.get(Email, uid, payments.app_id)
+        assert mail is not None
+        assert mail.status == status
+
+
+async def test_an_event_of_a_batch_counts_once(payments: PaymentHarness, psp: Source) -> None:
+    opened = EmailNotice("em_1", "opened", event_key="e1")
+
+    first = await payments.tell(psp, opened)
+    repeat = await payments.tell(psp, opened)
+    other = await payments.tell(psp, opened._replace(event_key="e2"))
+
+    outcomes = [one.outcome for one in (first, repeat, other)]
+    assert outcomes == [Outcome.NOTED, Outcome.DUPLICATE, Outcome.NOTED]
+    assert await payments.told() == {"email.opened": 2}
+
+
 # ── orders and events of others ──────────────────────────────────────────────────────────────────
 
 

@@ -144,7 +144,10 @@ class ShipmentNotice(NamedTuple):
 
 
 class EmailNotice(NamedTuple):
-    """A notice about an e-mail. `event` is the last part of its event type: `delivered`."""
+    """A notice about an e-mail. `event` is the last part of its event type: `delivered`.
+
+    With a `recipient` it is about the copy of that one, which has a state of its own.
+    """
 
     email_id: str
     event: str
@@ -156,6 +159,8 @@ class EmailNotice(NamedTuple):
     url: str | None = None
     metadata: dict[str, Any] = {}
     occurred_at: Micros | None = None
+    recipient: str | None = None  # None: the service does not tell the recipients apart
+    event_key: str | None = None  # id of one event of a batch: a repeat does nothing
 
 
 class AnalyticsNotice(NamedTuple):

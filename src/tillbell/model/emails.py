@@ -7,7 +7,11 @@ from tillbell.model.records import Record
 
 
 class Email(Record, frozen=True, kw_only=True):
-    """A sent e-mail. `uid` is the mail service's name and id of it: `resend:4c1f2a90-…`."""
+    """A sent e-mail. `uid` is the mail service's name and id of it: `resend:4c1f2a90-…`.
+
+    Where the service tells the recipients apart it is one copy, and the address follows:
+    `postmark:883953f4-…:ada@example.com`.
+    """
 
     email_id: str
     status: str  # sent, delivered, bounced or complained

@@ -250,7 +250,7 @@ class Decision:
         self._audit.append(entry)
 
     def write_item_keys(self, source_id: str, item_keys: Iterable[str]) -> None:
-        """Remember analytics items of a source, so that they are not published again."""
+        """Remember items of a source's batches, so that they are not published again."""
         self._item_keys += tuple((source_id, key) for key in item_keys)
 
     # ── messages ─────────────────────────────────────────────────────────────────────────────────

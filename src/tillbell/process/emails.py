@@ -6,6 +6,9 @@
 | one of these that comes too late, or again | nothing |
 | opened, clicked, delayed | is published |
 | a permanent bounce, a complaint | suppresses the address, even if it comes late |
+| an event of a batch that came before | nothing |
+
+Where the mail service tells the recipients apart, each copy of an e-mail has a record of its own.
 """
 
 from __future__ import annotations
@@ -34,7 +37,10 @@ class EmailDecider:
     ) -> None:
         """Record what follows from a notice."""
         source = compiled.source
-        uid = f"{source.provider}:{notice.email_id}"
+        if await self._is_repeat(decision, compiled, notice.event_key):
+            decision.add_outcome(Outcome.DUPLICATE, "The event was sent before.")
+            return
+        uid = _uid(source.provider, notice)
         email = decision.written_record(Email, uid)
         if email is None:
             email = await self._database.get(Email, uid, source.scope)
@@ -47,6 +53,18 @@ class EmailDecider:
             decision.write_record(after, before.version)
         if suppressed or judged.outcome in (Outcome.APPLIED, Outcome.NOTED):
             decision.publish_event(f"email.{notice.event}", _data(notice))
+
+    async def _is_repeat(
+        self, decision: Decision, compiled: CompiledSource, event_key: str | None
+    ) -> bool:
+        """Tell whether an event came before; remember it otherwise. None: it has no key."""
+        if event_key is None:
+            return False
+        source = compiled.source
+        if not await self._database.new_item_keys(source.scope, source.id, [event_key]):
+            return True
+        decision.write_item_keys(source.id, [event_key])
+        return False
 
     # ── suppressed addresses ─────────────────────────────────────────────────────────────────────
 
@@ -88,6 +106,11 @@ class EmailDecider:
         )
         decision.write_record(suppression, 0)
         return True
+
+
+def _uid(provider: str, notice: EmailNotice) -> str:
+    uid = f"{provider}:{notice.email_id}"
+    return uid if notice.recipient is None else f"{uid}:{notice.recipient.strip().lower()}"
 
 
 def _new_email(

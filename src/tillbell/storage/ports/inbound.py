@@ -83,7 +83,7 @@ class ChangeSet(NamedTuple):
     resolved: tuple[MoneyConflict, ...] = ()
     record_writes: tuple[RecordWrite, ...] = ()
     publications: tuple[Publication, ...] = ()
-    item_keys: tuple[tuple[str, str], ...] = ()  # (source id, item key) of analytics items
+    item_keys: tuple[tuple[str, str], ...] = ()  # (source id, item key) of items of batches
     audit: tuple[AuditEntry, ...] = ()
 
 

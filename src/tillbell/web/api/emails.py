@@ -20,7 +20,9 @@ class EmailOut(Out):
     """A sent e-mail."""
 
     id: str
-    uid: str | None = Field(description="Mail service and its id, as `service:id`.")
+    uid: str | None = Field(
+        description="`service:id` of the mail service; of one copy `service:id:address`."
+    )
     email_id: str
     status: str = Field(description="sent, delivered, bounced or complained.")
     to: list[str]
@@ -65,7 +67,7 @@ async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> 
 @router.get("/{email_id}", dependencies=READ)
 async def get(
     app: ApplicationOf,
-    email_id: Annotated[str, Path(description="Id, or `service:id`.", max_length=256)],
+    email_id: Annotated[str, Path(description="Id, or uid.", max_length=256)],
     gateway: GatewayOf,
 ) -> EmailOut:
     """Show an e-mail."""
