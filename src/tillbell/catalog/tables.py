@@ -205,6 +205,13 @@ _EMAIL = (
         "clicked", "A link in it was followed.", {"url": "https://shop.example/orders/ORD-1001"}
     ),
     EventTypeRow("failed", "The mail service gave up.", {"reason": "domain not verified"}),
+    EventTypeRow(
+        "suppressed",
+        "The mail service did not send it: the address is on its own list.",
+        {"reason": "bounced before"},
+    ),
+    EventTypeRow("unsubscribed", "The recipient wants no more of them."),
+    EventTypeRow("resubscribed", "The recipient wants them again."),
 )
 
 _ANALYTICS = (
