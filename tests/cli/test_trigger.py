@@ -46,7 +46,7 @@ class TriggerTarget:
     def source_for(self, name: str) -> str:
         """Return the path of a source with the settings under which the case is so."""
         provider = PROVIDERS[name.partition(":")[0]]
-        config = {**CASES[name].config, **(pinned() if provider.name == "paypal" else {})}
+        config = {**CASES[name].config, **pinned(provider.name)}
         key = json.dumps([provider.name, config], default=str)
         if key not in self._sources:
             body = {"name": "till", "provider": provider.name, "config": config}
@@ -62,8 +62,8 @@ class TriggerTarget:
         given = ["trigger", name, "--to", self.site.url + path, "--signed-url", PUBLIC + path]
         if secret := secret_of(PROVIDERS[name.partition(":")[0]]):
             given += ["--secret", self._file("secret", secret[0])]
-        if name.startswith("paypal:"):
-            given += ["--setting", f"simulatorKey={self._file('key', pinned()['simulatorKey'])}"]
+        for setting, text in pinned(name.partition(":")[0]).items():
+            given += ["--setting", f"{setting}={self._file(setting, text)}"]
         return given
 
     def _file(self, name: str, text: str) -> str:

@@ -1,17 +1,23 @@
-"""A certificate as PayPal would have one, made anew for each run; nobody's key is kept."""
+"""Keys and certificates as providers would have them, made anew for each run; none is kept.
+
+For adapters whose owner pins what the provider shows of its key.
+"""
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
 )
 from cryptography.x509.oid import NameOID
 
@@ -19,23 +25,40 @@ FROM = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS = 3_650
 
 
-@cache
-def pinned() -> dict[str, str]:
-    """Return the settings of a source whose PayPal is simulated."""
-    return _settings()
+TOPIC = "arn:aws:sns:eu-west-1:111122223333:mail"
 
 
 @cache
-def another() -> dict[str, str]:
+def pinned(provider: str = "paypal") -> dict[str, str]:
+    """Return the settings of a source whose provider is simulated; none if it needs none."""
+    return _settings(provider)
+
+
+@cache
+def another(provider: str = "paypal") -> dict[str, str]:
     """Return those of another one."""
-    return _settings()
+    return _settings(provider)
 
 
-def _settings() -> dict[str, str]:
+def _settings(provider: str) -> dict[str, str]:
+    if provider == "sendgrid":
+        return _key_pair()
+    if provider not in ("paypal", "amazon-ses"):
+        return {}
     key = generate_private_key(public_exponent=65_537, key_size=2_048)
-    written = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     pem = _certificate(key).public_bytes(Encoding.PEM)
-    return {"certificate": pem.decode(), "simulatorKey": written.decode()}
+    topic = {"topicArn": TOPIC} if provider == "amazon-ses" else {}
+    return {"certificate": pem.decode(), "simulatorKey": _written(key), **topic}
+
+
+def _key_pair() -> dict[str, str]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return {"publicKey": base64.b64encode(public).decode(), "simulatorKey": _written(key)}
+
+
+def _written(key: RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def _certificate(key: RSAPrivateKey) -> x509.Certificate:

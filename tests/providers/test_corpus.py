@@ -1,4 +1,4 @@
-"""Callbacks as the providers document them, one file each: what each says of money, in full.
+"""Callbacks as the providers document them, one file each: what each says, in full.
 
 A file is `tests/corpus/<provider>/<event>.json`:
 
@@ -6,7 +6,7 @@ A file is `tests/corpus/<provider>/<event>.json`:
 source      page or SDK that the facts are from
 body        fields of the body, as `sign` of the adapter takes them
 headers, query, method, config    where the case needs them
-expect      every notice: what it says of money, all of it; members that say nothing are left out
+expect      every notice with all that it says; members that say nothing are left out
 ```
 """
 
@@ -17,8 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from tests.cases import each
+from tests.providers.pinned import pinned
 from tests.providers.test_every_provider import AT, URL, secret_of
-from tillbell.model.callbacks import ForwardNotice, NoteNotice, Notice, TransactionNotice
+from tillbell.clock import iso
+from tillbell.model.callbacks import (
+    EmailNotice,
+    ForwardNotice,
+    NoteNotice,
+    Notice,
+    ShipmentNotice,
+    TransactionNotice,
+)
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import SimulationCase, SourceSetup
 
@@ -35,7 +44,9 @@ def test_a_documented_callback_is_read_in_full(file: Path) -> None:
     case = json.loads(file.read_text(encoding="utf-8"))
     provider = PROVIDERS[file.parent.name]
     defaults = {s.name: s.default for s in provider.settings if s.default is not None}
-    setup = SourceSetup(secret_of(provider), {**defaults, **case.get("config", {})})
+    setup = SourceSetup(
+        secret_of(provider), {**defaults, **pinned(provider.name), **case.get("config", {})}
+    )
     simulated = SimulationCase(
         case["body"],
         case.get("method", "POST"),
@@ -52,12 +63,16 @@ def test_a_documented_callback_is_read_in_full(file: Path) -> None:
 
 
 def said(notice: Notice) -> dict[str, Any]:
-    """Return what a notice says of money, in the words of the corpus; without empty members."""
+    """Return what a notice says, in the words of the corpus; without empty members."""
     if isinstance(notice, ForwardNotice):
         return {"kind": "forward", "type": notice.event_type}
     if isinstance(notice, NoteNotice):
         return {"kind": "note"}
-    assert isinstance(notice, TransactionNotice), "the corpus is of money"
+    if isinstance(notice, EmailNotice):
+        return _said_of_email(notice)
+    if isinstance(notice, ShipmentNotice):
+        return _said_of_parcel(notice)
+    assert isinstance(notice, TransactionNotice), "the corpus has no orders and analytics"
     amount = notice.amount
     members = {
         "kind": notice.kind.value,
@@ -80,3 +95,34 @@ def said(notice: Notice) -> dict[str, Any]:
     shown = {name: value for name, value in members.items() if value or value == 0}
     is_marked = notice.is_test is not None
     return {n: v for n, v in shown.items() if v is not False or (n == "isTest" and is_marked)}
+
+
+def _said_of_email(notice: EmailNotice) -> dict[str, Any]:
+    members = {
+        "kind": "email",
+        "event": notice.event,
+        "id": notice.email_id,
+        "to": list(notice.to),
+        "recipient": notice.recipient,
+        "reason": notice.reason,
+        "bounceType": notice.bounce_type,
+        "url": notice.url,
+        "metadata": notice.metadata,
+        "key": notice.event_key,
+    }
+    return {name: value for name, value in members.items() if value}
+
+
+def _said_of_parcel(notice: ShipmentNotice) -> dict[str, Any]:
+    members = {
+        "kind": "parcel",
+        "number": notice.tracking_number,
+        "rawStatus": notice.raw_status,
+        "status": notice.status,
+        "substate": notice.substate,
+        "ours": notice.reference,
+        "message": notice.message,
+        "at": iso(notice.occurred_at) if notice.occurred_at is not None else None,
+        "sequence": notice.sequence,
+    }
+    return {name: value for name, value in members.items() if value is not None}

@@ -41,10 +41,15 @@ _SECRETS = (
     "whsec_" + base64.b64encode(b"registry-suite-secret-0123456789").decode(),
     "0123456789abcdef0123456789abcdef",
     "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056",
+    "registry:suite-secret-0123456789",
 )
-_OTHERS = ("another-secret-9876543210-abcdef", "whsec_" + base64.b64encode(b"y" * 32).decode())
+_OTHERS = (
+    "another-secret-9876543210-abcdef",
+    "another:secret-9876543210",
+    "whsec_" + base64.b64encode(b"y" * 32).decode(),
+)
 # Their proof does not cover every byte of the body, by the provider's own design.
-_PARTLY = {"trustpayments", "adyen"}
+_PARTLY = {"trustpayments", "adyen", "amazon-ses"}
 _LOOSE = {"paypal-cert-url"}  # looked at, and not signed
 _TIMED = [name for name in ("resend", "standardwebhooks", "stripe") if name in PROVIDERS]
 FLIPS = full_or_tenth(110_000)  # in all
@@ -77,7 +82,7 @@ def signed(provider: Provider) -> Iterator[Signed]:
 
 def _defaults(provider: Provider) -> dict[str, object]:
     told = {s.name: s.default for s in provider.settings if s.default is not None}
-    return {**told, **(pinned() if provider.name == "paypal" else {})}
+    return {**told, **pinned(provider.name)}
 
 
 ALL = [one for provider in PROVIDERS.values() for one in signed(provider)]

@@ -35,7 +35,7 @@ def clock() -> ManualClock:
 
 def wanted(name: str, *overrides: str, is_fresh: bool = True) -> Simulation:
     provider = PROVIDERS[name.partition(":")[0]]
-    settings: Mapping[str, Any] = pinned() if provider.name == "paypal" else {}
+    settings: Mapping[str, Any] = pinned(provider.name)
     secret = next(iter(secret_of(provider)), "")
     return Simulation(name, secret, settings, overrides, is_fresh)
 

@@ -35,6 +35,7 @@ PAGES = (
 TOKEN, SOURCE = "the token of the URL", "the source's page of"
 WORDS_MAX = 3  # fields of a provider that a card number is planted in
 REFERENCES = ("references", "psp_transaction_id", "psp_reference", "user_id", "reference")
+IDENTIFIERS = ("tracking_number", "email_id", "to", "recipient", "event_key")
 NAMED = ("id", "number", "reference", "productId", "sessionId", "deviceId", "metadata")
 
 
@@ -58,19 +59,25 @@ class Planted:
     def _choices(self) -> tuple[str, ...]:
         text = f"planted-secret-of-source-{self.number:03}".ljust(32, "x")
         encoded = base64.b64encode(text.encode()).decode()
-        return text, f"whsec_{encoded}", text.encode().hex()[:32], text.encode().hex()
+        return (
+            text,
+            f"whsec_{encoded}",
+            text.encode().hex()[:32],
+            text.encode().hex(),
+            f"planted:{text}",
+        )
 
     def _settings(self) -> dict[str, Any]:
-        """Return settings that are secret, each planted; PayPal's needs a key that is one."""
+        """Return settings that are secret, each planted; where keys are pinned, theirs is real."""
         header = f"planted-look-up-{self.number:03}"
         self.texts[header] = "lookupHeaders"
         own: dict[str, Any] = {"lookupHeaders": {"Authorization": f"Bearer {header}"}}
         if self.provider.name == "kopa":
             self.texts["planted-signature-key"] = "signatureKey"
             own["signatureKey"] = "planted-signature-key"
-        if self.provider.name == "paypal":
-            own |= pinned()
-            self.texts[pinned()["simulatorKey"].splitlines()[3]] = "simulatorKey"
+        if key := pinned(self.provider.name).get("simulatorKey"):
+            own |= pinned(self.provider.name)
+            self.texts[key.splitlines()[3]] = "simulatorKey"
         return own
 
     # ── what is sent ─────────────────────────────────────────────────────────────────────────────
@@ -88,7 +95,8 @@ class Planted:
         genuine = self.signed(case)
         self._begin(genuine)
         masked = {name: self._secret(name) for name in self.provider.masked}
-        hidden = self.signed(case._replace(id="hidden", fields={**case.fields, **masked}))
+        fields = {**case.fields, **masked} if masked else case.fields
+        hidden = self.signed(case._replace(id="hidden", fields=fields))
         broken = hidden._replace(body=hidden.body[:-3])
         unknown = f"{self.source['path'].rpartition('/')[0]}/{self._card('the path')}"
         lost = genuine._replace(target=unknown)
@@ -179,7 +187,7 @@ def refers(notice: Notice, text: str) -> bool:
     if isinstance(notice, ForwardNotice):
         return True
     values = notice._asdict()
-    named = [values.get(name) for name in (*REFERENCES, "tracking_number", "email_id", "to")]
+    named = [values.get(name) for name in (*REFERENCES, *IDENTIFIERS)]
     data = values.get("data") or {}
     return text in repr([*named, *(data.get(name) for name in NAMED)])
 

@@ -1,4 +1,4 @@
-"""Signatures made with a certificate's private key: RSA, SHA-256, PKCS#1 v1.5.
+"""Signatures made with a certificate's private key: RSA, PKCS#1 v1.5, usually SHA-256.
 
 The source's owner pins the certificate. No address in a request decides which key is used.
 """
@@ -10,7 +10,7 @@ from functools import lru_cache
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 
@@ -19,10 +19,15 @@ from tillbell.clock import Micros, from_datetime
 PEM_MAX = 65_536  # characters of all pinned certificates together
 
 
-def is_signed_by(pem: str, signature: bytes, message: bytes, at: Micros) -> bool:
+SHA_256 = SHA256()
+
+
+def is_signed_by(
+    pem: str, signature: bytes, message: bytes, at: Micros, algorithm: HashAlgorithm = SHA_256
+) -> bool:
     """Tell whether one of the certificates signed the message and is valid at that time."""
     return any(
-        _is_valid(certificate, at) and _verifies(certificate, signature, message)
+        _is_valid(certificate, at) and _verifies(certificate, signature, message, algorithm)
         for certificate in certificates(pem)
     )
 
@@ -38,9 +43,9 @@ def certificates(pem: str) -> tuple[Certificate, ...]:
         return ()
 
 
-def sign_with(key_pem: str, message: bytes) -> bytes:
+def sign_with(key_pem: str, message: bytes, algorithm: HashAlgorithm = SHA_256) -> bytes:
     """Sign as the holder of the certificate's key does. Raises `ValueError` if it is no PEM."""
-    return _private_key(key_pem).sign(message, PKCS1v15(), SHA256())
+    return _private_key(key_pem).sign(message, PKCS1v15(), algorithm)
 
 
 @lru_cache(maxsize=1)  # reading checks the primes, which takes ten times as long as signing
@@ -56,12 +61,14 @@ def _is_valid(certificate: Certificate, at: Micros) -> bool:
     return first <= at <= from_datetime(certificate.not_valid_after_utc)
 
 
-def _verifies(certificate: Certificate, signature: bytes, message: bytes) -> bool:
+def _verifies(
+    certificate: Certificate, signature: bytes, message: bytes, algorithm: HashAlgorithm
+) -> bool:
     try:
         key = certificate.public_key()
         if not isinstance(key, RSAPublicKey):
             return False
-        key.verify(signature, message, PKCS1v15(), SHA256())
+        key.verify(signature, message, PKCS1v15(), algorithm)
     except (InvalidSignature, UnsupportedAlgorithm, ValueError):
         return False
     return True
