@@ -1,6 +1,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PY := .venv/bin/python
+# Else each worker of the tests, and each gateway that they start, compiles every module again.
+unexport PYTHONDONTWRITEBYTECODE
 # Half as many workers again as cores: half of what tests do is waiting for clocks and leases.
 TESTS = $(PY) -m pytest -n $(shell $(PY) -c 'import os; print((os.cpu_count() or 1) * 3 // 2)') \
 	--dist loadfile --no-loadscope-reorder
