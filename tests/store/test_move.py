@@ -139,7 +139,8 @@ MEDDLING = {
     "bodies": "DELETE FROM bodies WHERE message_id = (SELECT min(message_id) FROM bodies)",
     "records": "INSERT INTO records (kind, scope, id, doc) VALUES ('X', '', 'x', '')",
     "totals": (
-        "INSERT INTO totals SELECT DISTINCT app_id, endpoint_id, hour, 9, 1, 0, 0, 0, 0 FROM totals"
+        "INSERT INTO totals SELECT app_id, endpoint_id, hour, max(shard) + 1, 1, 0, 0, 0, 0 "
+        "FROM totals GROUP BY app_id, endpoint_id, hour"
     ),
     "transactions": "UPDATE transactions SET version = version + 1",
     "callback_requests": "UPDATE callback_requests SET request = request || '\\x00'::bytea",
