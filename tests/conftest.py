@@ -77,15 +77,25 @@ def fresh_schema(postgres_url: str) -> Iterator[Callable[[], str]]:
             return f"{postgres_url}?options=-csearch_path%3D{name}"
 
         yield make
-        for name in made:
-            connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
+        if os.environ.get("TEST_DATABASE_URL"):  # a server of our own is removed with all in it
+            for name in made:
+                connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE".encode())
 
 
-@pytest.fixture(scope="session", autouse=True)
-def stores_of_gateways(request: pytest.FixtureRequest) -> None:
-    """Give gateways PostgreSQL when that is asked for."""
-    if stores.IS_POSTGRES:
-        stores.make_schema = request.getfixturevalue("fresh_schema")
+@pytest.fixture(scope="session")
+def copied_databases(postgres_url: str) -> Iterator[stores.CopiedDatabases]:
+    """Databases with all tables, for the gateways of a run on PostgreSQL."""
+    databases = stores.CopiedDatabases(postgres_url)
+    stores.make_database = databases.make
+    yield databases
+    databases.close()
+
+
+@pytest.fixture(autouse=stores.IS_POSTGRES)
+def stores_of_gateways(copied_databases: stores.CopiedDatabases) -> Iterator[None]:
+    """Give gateways PostgreSQL when that is asked for; drop what they used."""
+    yield
+    copied_databases.drop_unused()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
