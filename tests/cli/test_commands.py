@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from bench.postgres_server import free_port
 
 from tests.cli.conftest import Served, tillbell
 from tests.cli.test_serve import key_in
@@ -64,32 +65,31 @@ def test_config_show_can_write_json() -> None:
     assert shown["host"] == {"value": "127.0.0.1", "origin": "default"}
 
 
-def test_healthcheck_tells_by_exit_code(served: Served) -> None:
-    well = tillbell("healthcheck", TILLBELL_PORT=served.port)
+def test_healthcheck_tells_by_exit_code(running: Served) -> None:
+    well = tillbell("healthcheck", TILLBELL_PORT=running.port)
     assert well.returncode == 0
     assert '"status":"ready"' in well.stdout
-    assert tillbell("healthcheck", "--live", TILLBELL_PORT=served.port).stdout == "ok\n"
-    served.stop()
-    gone = tillbell("healthcheck", TILLBELL_PORT=served.port)
+    assert tillbell("healthcheck", "--live", TILLBELL_PORT=running.port).stdout == "ok\n"
+    gone = tillbell("healthcheck", TILLBELL_PORT=str(free_port()))
     assert gone.returncode == 1
     assert "no gateway answers" in gone.stderr
 
 
-def test_keys_can_be_made_listed_and_deleted(served: Served) -> None:
-    admin = served.environment(key_in(served.said))
+def test_keys_can_be_made_listed_and_deleted(running: Served) -> None:
+    admin = running.environment(key_in(running.said))
     made = tillbell("key", "create", "a bot", "--scopes", "read", **admin)
     id_, key = made.stdout.split()
     listed = tillbell("key", "list", **admin).stdout
     assert id_ in listed
     assert f"…{key[-4:]}" in listed
     assert key not in listed
-    assert "403" in tillbell("key", "list", **served.environment(key)).stderr
+    assert "403" in tillbell("key", "list", **running.environment(key)).stderr
     assert tillbell("key", "delete", id_, **admin).returncode == 0
-    assert "401" in tillbell("key", "list", **served.environment(key)).stderr
+    assert "401" in tillbell("key", "list", **running.environment(key)).stderr
 
 
-def test_send_publishes_a_message(served: Served) -> None:
-    admin = served.environment(key_in(served.said))
+def test_send_publishes_a_message(running: Served) -> None:
+    admin = running.environment(key_in(running.said))
     absent = tillbell("send", "shop", "order.paid", **admin)
     assert absent.returncode == 1
     assert "404" in absent.stderr
@@ -98,9 +98,9 @@ def test_send_publishes_a_message(served: Served) -> None:
     assert "TILLBELL_ADMIN_KEY" in tillbell("send", "shop", "order.paid").stderr
 
 
-def test_a_backup_is_whole_and_never_written_over(served: Served, tmp_path: Path) -> None:
+def test_a_backup_is_whole_and_never_written_over(running: Served, tmp_path: Path) -> None:
     target = tmp_path / "backup.db"
-    folder = ("--data-dir", str(served.data_dir))
+    folder = ("--data-dir", str(running.data_dir))
     assert tillbell("backup", str(target), *folder).returncode == 0
     database = sqlite3.connect(target)
     assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

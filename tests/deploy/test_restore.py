@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import pytest
@@ -55,26 +56,39 @@ def assert_is_back(us: httpx.Client, message_id: str) -> None:
     assert httpx.get(us.base_url.join("/readyz")).status_code == 200
 
 
-def test_a_copy_of_sqlite_put_back_beside_its_key_is_the_gateway(tmp_path: Path) -> None:
-    old, new = tmp_path / "old", tmp_path / "new"
+class BackedUp(NamedTuple):
+    """A copy of the store of a gateway, the folder with its key, and a message in it."""
+
+    copy: Path
+    old: Path
+    message_id: str
+
+
+@pytest.fixture(scope="module")
+def backed_up(tmp_path_factory: pytest.TempPathFactory) -> BackedUp:
+    folder = tmp_path_factory.mktemp("backed_up")
+    old, copy = folder / "old", folder / "copy.db"
     with gateway(old) as us:
         message_id = use(us)
-        copied = tillbell("backup", str(tmp_path / "copy.db"), "--data-dir", str(old))
-        assert copied.returncode == 0
+        assert tillbell("backup", str(copy), "--data-dir", str(old)).returncode == 0
+    return BackedUp(copy, old, message_id)
+
+
+def test_a_copy_of_sqlite_put_back_beside_its_key_is_the_gateway(
+    backed_up: BackedUp, tmp_path: Path
+) -> None:
+    new = tmp_path / "new"
     new.mkdir(0o700)
-    shutil.copy(tmp_path / "copy.db", new / "tillbell.db")
-    shutil.copy(old / "master.key", new / "master.key")
+    shutil.copy(backed_up.copy, new / "tillbell.db")
+    shutil.copy(backed_up.old / "master.key", new / "master.key")
     with gateway(new) as us:
-        assert_is_back(us, message_id)
+        assert_is_back(us, backed_up.message_id)
 
 
-def test_a_copy_without_its_key_says_so_at_the_start(tmp_path: Path) -> None:
-    old, new = tmp_path / "old", tmp_path / "new"
-    with gateway(old) as us:
-        use(us)
-        assert tillbell("backup", str(tmp_path / "copy.db"), "--data-dir", str(old)).returncode == 0
+def test_a_copy_without_its_key_says_so_at_the_start(backed_up: BackedUp, tmp_path: Path) -> None:
+    new = tmp_path / "new"
     new.mkdir(0o700)
-    shutil.copy(tmp_path / "copy.db", new / "tillbell.db")
+    shutil.copy(backed_up.copy, new / "tillbell.db")
     other = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
     refused = tillbell("serve", "--data-dir", str(new), TILLBELL_MASTER_KEY=other)
     assert refused.returncode == 2
@@ -94,6 +108,7 @@ def server() -> Iterator[PostgresServer]:
     server.remove()
 
 
+@pytest.mark.slow
 def test_a_dump_of_postgresql_put_back_as_the_guide_says_is_the_gateway(
     server: PostgresServer, tmp_path: Path
 ) -> None:
@@ -115,6 +130,7 @@ def test_a_dump_of_postgresql_put_back_as_the_guide_says_is_the_gateway(
         assert_is_back(us, message_id)
 
 
+@pytest.mark.slow
 def test_a_restored_database_sends_nothing_without_a_worker(
     server: PostgresServer, tmp_path: Path
 ) -> None:
