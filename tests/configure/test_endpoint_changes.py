@@ -19,6 +19,7 @@ from tests.configure.pairs import (
     shown,
 )
 from tests.configure.processes import Process, outcome
+from tests.scale import soak
 from tests.store.outbound_harness import BODY
 from tillbell.clock import DAY
 from tillbell.configure.endpoints import EndpointChanges
@@ -132,6 +133,7 @@ ENDPOINTS = Subject(
 )
 
 
+@soak
 async def test_changes_of_an_endpoint(processes: tuple[Process, Process]) -> None:
     await assert_every_pair_is_one_after_the_other(ENDPOINTS, processes)
 

@@ -13,6 +13,7 @@ from tests.configure.pairs import (
     plain,
 )
 from tests.configure.processes import Process, interrupted, outcome
+from tests.scale import soak
 from tillbell.clock import DAY, HOUR
 from tillbell.configure.sources import SourceChanges
 from tillbell.model.records import ApiKey, Application, EventType, KeyUse, Record
@@ -79,6 +80,7 @@ SOURCES = Subject(
 )
 
 
+@soak
 async def test_changes_of_a_source(processes: tuple[Process, Process]) -> None:
     await assert_every_pair_is_one_after_the_other(SOURCES, processes)
 
@@ -142,6 +144,7 @@ APPLICATIONS = Subject(
 )
 
 
+@soak
 async def test_changes_of_an_application(processes: tuple[Process, Process]) -> None:
     await assert_every_pair_is_one_after_the_other(APPLICATIONS, processes)
 
@@ -207,6 +210,7 @@ EVENT_TYPES = Subject(
 )
 
 
+@soak
 async def test_changes_of_an_event_type(processes: tuple[Process, Process]) -> None:
     await assert_every_pair_is_one_after_the_other(EVENT_TYPES, processes)
 
@@ -237,6 +241,7 @@ async def end_later(process: Process, thing: Thing) -> None:
 KEYS = Subject(ApiKey, make_token, {"revoke": revoke, "soon": end_soon, "later": end_later}, plain)
 
 
+@soak
 async def test_changes_of_a_token(processes: tuple[Process, Process]) -> None:
     await assert_every_pair_is_one_after_the_other(KEYS, processes)
 

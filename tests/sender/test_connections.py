@@ -21,6 +21,7 @@ from tillbell.testing.receiver import Receiver
 
 ROUNDS = full_or_tenth(1_000)
 POISONED = full_or_tenth(500)
+EACH = full_or_tenth(625)  # exchanges of each of sixteen
 _POLICY = AddressPolicy(("127.0.0.0/8",), allow_http=True)
 
 
@@ -81,7 +82,8 @@ async def test_unasked_bytes_that_come_later_end_the_connection(
     assert receiver.connections == 2
 
 
-async def test_ten_thousand_exchanges_over_shared_connections_are_never_mixed_up(
+@soak
+async def test_exchanges_over_shared_connections_are_never_mixed_up(
     post: Post, receiver: Receiver
 ) -> None:
     async def echo(exchange: ReceiverExchange) -> None:
@@ -95,14 +97,14 @@ async def test_ten_thousand_exchanges_over_shared_connections_are_never_mixed_up
     failures = Counter[str]()
 
     async def work(first: int) -> None:
-        for number in range(first, first + 625):
+        for number in range(first, first + EACH):
             reply = await post(receiver.url("/echo"), str(number).encode())
             failures[reply.error] += 1
             assert reply.error or reply.body == str(number).encode()
 
-    await asyncio.gather(*[work(lane * 625) for lane in range(16)])
+    await asyncio.gather(*[work(lane * EACH) for lane in range(16)])
     assert failures.keys() <= {"", "reset"}  # a connection may close as a request sets out
-    assert failures[""] > 9900
+    assert failures[""] > 0.98 * 16 * EACH
 
 
 async def test_a_connection_that_the_receiver_closed_is_not_used(

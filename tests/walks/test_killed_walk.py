@@ -170,6 +170,7 @@ async def test_what_was_answered_before_the_kill_is_done_once_after_it(tmp_path:
         assert [order for order, _ in shop.heard()] == sorted(POINTS)
 
 
+@pytest.mark.slow
 async def test_a_kill_at_once_after_the_answer_loses_and_doubles_nothing(tmp_path: Path) -> None:
     async with Receiver() as receiver:
         async with life(tmp_path / "data", *SERVE) as a:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.patience import PATIENCE_S
+from tests.scale import full_or_tenth, soak
 from tests.web import pretend
 from tests.web.callback_sender import SECRET, CallbackSender
 from tests.web.served_gateway import ServedGateway
@@ -20,6 +21,7 @@ from tillbell.errors import StoreUnavailable
 from tillbell.receive import receive
 
 PROXY = "127.0.0.0/8"
+COPIES = full_or_tenth(200)
 
 
 @pytest.fixture(scope="module")
@@ -347,13 +349,14 @@ def test_nothing_secret_is_at_rest_in_clear(sender: CallbackSender, served: Serv
 # ── once ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_200_copies_at_once_are_one(sender: CallbackSender) -> None:
+@soak
+async def test_many_copies_at_once_are_one(sender: CallbackSender) -> None:
     """B9."""
     body = b'{"id":"storm"}'
     headers = {pretend.SIGNATURE: pretend.signature(SECRET, body)}
     limits = httpx.Limits(max_connections=50)
     async with httpx.AsyncClient(limits=limits, timeout=PATIENCE_S) as client:
-        copies = (client.post(sender.url, content=body, headers=headers) for _ in range(200))
+        copies = (client.post(sender.url, content=body, headers=headers) for _ in range(COPIES))
         answers = await asyncio.gather(*copies)
     assert {answer.status_code for answer in answers} == {200}
     app_id = sender.app_id
@@ -362,8 +365,8 @@ async def test_200_copies_at_once_are_one(sender: CallbackSender) -> None:
         found = sender.served.http.get(f"/app/{app_id}/callback", params={"limit": "250", **query})
         return len(found.json()["data"])
 
-    assert count() == 200
-    assert count(outcome="duplicate") == 199
+    assert count() == COPIES
+    assert count(outcome="duplicate") == COPIES - 1
 
 
 def test_without_a_key_of_its_own_method_query_and_body_are_the_key(
