@@ -26,7 +26,7 @@ dev: .venv/.dev-ready  ## the same, with the packages that tests and checks need
 .venv/.dev-ready: requirements/dev.txt .venv/.run-ready
 	@./setup.sh dev
 
-demo: setup  ## a gateway, a pretend shop and a flaky receiver on a throw-away database
+demo: setup  ## run a gateway, a shop and flaky receivers on a temporary database
 	@.venv/bin/tillbell demo
 
 serve: setup  ## run the gateway on the default data directory
@@ -36,7 +36,7 @@ test: dev  ## the tests of every change, on SQLite and PostgreSQL; ONLY=tests/ru
 	@$(TESTS) $(or $(ONLY),$(ALL))
 	@TEST_STORE=postgres $(TESTS) $(or $(ONLY),$(FEATURES))
 
-soak: dev  ## what `make test` runs a tenth of, the whole; all features on PostgreSQL
+soak: dev  ## the long tests in full, and all features on PostgreSQL
 	@TEST_SOAK=1 $(TESTS) -m "soak or slow" $(ONLY)
 	@TEST_SOAK=1 TEST_STORE=postgres $(TESTS) $(or $(ONLY),$(FEATURES))
 
@@ -50,16 +50,16 @@ fix: dev  ## format, and fix what can be fixed safely
 	@.venv/bin/ruff format src tests bench
 	@.venv/bin/ruff check --fix src tests bench
 
-bench: dev  ## the figures of docs/benchmarks.md, measured here and now
+bench: dev  ## measure the figures of docs/benchmarks.md
 	@$(PY) -m bench $(ARGS)
 
-scale: dev  ## claims on PostgreSQL with more and more that waits; ARGS="--sizes …"
+scale: dev  ## measure claims on PostgreSQL with growing backlogs; ARGS="--sizes …"
 	@$(PY) -m bench scale $(ARGS)
 
 crash: dev  ## kill -9 loop, power cuts, write errors, full disk; CYCLES=100
 	@$(PY) -m tests.crash --cycles $(or $(CYCLES),100)
 
-faults: dev  ## a fleet on PostgreSQL that is killed, cut off, restarted; ARGS="--restarts 10"
+faults: dev  ## a cluster on PostgreSQL with kills, lost networks and restarts; ARGS="--restarts 10"
 	@$(PY) -m tests.faults $(ARGS)
 
 .PHONY: help setup dev demo serve test soak check fix bench scale crash faults

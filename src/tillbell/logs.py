@@ -140,7 +140,7 @@ _TOKENS = re.compile(r"\b(whsec_|whsk_|tb_)[A-Za-z0-9+/=_\-]+")
 _BEARER = re.compile(r"\b(bearer|basic)\s+[^\s\"',]+", re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 _QUERY = re.compile(r"(://[^\s?\"']*\?)[^\s\"'#]+")
-# C0, C1, line and paragraph separators, marks that reverse reading order, half characters.
+# C0, C1, line and paragraph separators, marks that reverse the reading order, unpaired surrogates.
 _CONTROL = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )

@@ -153,9 +153,9 @@ class SourceSettings:
             raise _second_default(source.provider)
 
     async def _single_default(self, changed: ChangedRecord[Source]) -> CompiledSource:
-        """Undo the change if another source has become the provider's default meanwhile.
+        """Undo the change if another source became the provider's default at the same time.
 
-        Both may be undone then, but never do two defaults remain.
+        Then both changes may be undone, but two defaults never remain.
         """
         source, before = changed
         is_new = source.is_default and (before is None or not before.is_default)

@@ -115,7 +115,7 @@ class EndpointHealthMonitor:
             self._publish_operational(stop.event_type, lane, reason=stop.reason)
 
     async def _store_health(self, lane: Lane) -> None:
-        """Store the health of a lane's endpoint as it is by now."""
+        """Store the present health of a lane's endpoint."""
 
         def latest(_: EndpointHealth | None) -> EndpointHealth:
             return lane.health

@@ -53,8 +53,8 @@ class MessageDraft(NamedTuple):
     expires_at: Micros | None = None
 
 
-# Given a message and its number of deliveries: the use of the request's idempotency key, with the
-# answer that a repetition gets.
+# Takes a message and its number of deliveries. Returns the use of the request's idempotency key,
+# with the answer for a repeat.
 MakeIdempotencyUse = Callable[[Message, int], IdempotencyUse]
 
 
@@ -110,7 +110,7 @@ class Publisher:
         draft: MessageDraft,
         make_use: MakeIdempotencyUse | None = None,
     ) -> PublishReceipt | IdempotencyUse:
-        """Do the same for a known application; the earlier use if the key was used before."""
+        """Publish for a known application; return the earlier use if the key was used."""
         if self.refusal is not None:
             raise self.refusal
         if view.application.check_schemas:

@@ -86,8 +86,8 @@ class Target(NamedTuple):
 class AddressPolicy:
     """Where endpoints may be, by the rules above and the operator's settings.
 
-    `allowed_ports=None` allows 80, 443 and everything from 1024, because a mail, name or shell
-    service might take an HTTP request for commands.
+    `allowed_ports=None` allows 80, 443 and everything from 1024. A mail, name or shell service on
+    another port might read an HTTP request as commands.
     """
 
     def __init__(
@@ -138,8 +138,8 @@ class AddressPolicy:
     def admit(self, host: str, addresses: Sequence[str]) -> tuple[tuple[str, ...], str]:
         """Return the addresses of a name that may be called, and ""; or () and why not.
 
-        One blocked address blocks them all: a name that leads both to the internet and to an
-        internal network has no honest use. `localhost` is the exception: it has two addresses.
+        If one address is blocked, the whole name is refused, because no honest service has both
+        public and internal addresses. `localhost` is the exception: it has two addresses.
         """
         judged = [(address, self.judge(address)) for address in addresses]
         allowed = tuple(address for address, reason in judged if reason is None)

@@ -1,10 +1,10 @@
-"""One connection to a receiver, one exchange at a time: HTTP/1.1 as callbacks.
+"""A connection to a receiver: HTTP/1.1, one exchange at a time, written as callbacks.
 
 What counts as an answer:
 
-- **A whole head counts.** Once the status line and all headers were read, the attempt has that
-  status, whatever happens to the body: cut off, reset, endless or late. Without a whole head it
-  has no status. So a result never changes between success and failure.
+- **A complete head counts.** When the status line and all headers have been read, the attempt has
+  this status, even if the body is cut off, endless or late. Without a complete head it has no
+  status. So a result never changes between success and failure.
 - An answer that comes before the whole request was read counts the same.
 - Up to eight interim answers (1xx) are skipped. Redirects, cookies, `Alt-Svc` and content codings
   are ignored.

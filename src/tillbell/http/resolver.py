@@ -203,7 +203,7 @@ def _server(text: str) -> dns.nameserver.Do53Nameserver:
 
 
 def _lookups_budget() -> int:
-    """Return how many names to look up at once: each takes two sockets, others need most."""
+    """Return how many names to look up at once: each takes two sockets, others need more."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(8, min(256, soft // 8)) if soft > 0 else 256
 

@@ -125,5 +125,5 @@ def _digits(value: bytes) -> str | None:
 def _string(value: bytes) -> str | None:
     try:
         return _STRING.decode(value)
-    except _UNREADABLE:  # half a surrogate pair is JSON but not text
+    except _UNREADABLE:  # an unpaired surrogate is JSON but not text
         return None

@@ -132,7 +132,7 @@ class CallbackReceiver:
     async def _with_advice(
         self, compiled: CompiledSource, incoming: Incoming, reading: CallbackReading
     ) -> CallbackReading:
-        """Add advice to an unproven reading, within a quota: it takes long to work out."""
+        """Add advice to an unproven reading, within a quota, because this takes long."""
         if reading.is_proven or compiled.provider.explain is None:
             return reading
         if not self._advised.allows(compiled.source.id, incoming):

@@ -1,13 +1,14 @@
 """Reprocess: stored callbacks are verified, parsed and decided again.
 
-At start those that were never processed; by hand any. The API calls it replay.
+At start this is done for callbacks that were never processed, by hand for any. The API calls it
+replay.
 
 | a callback that was | and is now | is |
 | --- | --- | --- |
 | not processed | readable | handed over again |
 | refused, malformed, ignored on receipt | proven and readable | stored again as a new callback |
 | processed | readable | reopened, and handed over again |
-| any of these | unreadable, without source, or refused | left as it is, and the reason is told |
+| any of these | unreadable, without source, or refused | left as it is; the reason is returned |
 """
 
 from __future__ import annotations
@@ -165,7 +166,7 @@ class Reprocessor:
     # ── recovering what was never processed ──────────────────────────────────────────────────────
 
     async def recover_all(self, until: Micros | None = None) -> None:
-        """Hand over every callback without an outcome, received until then or ever."""
+        """Hand over every callback without an outcome; with `until` those received until then."""
         after = ""
         while batch := await self._database.unprocessed_callbacks(after, BATCH_SIZE):
             for callback in batch:

@@ -1,9 +1,8 @@
 """Verify and parse: who sent a callback, and what does it say?
 
-Used when a callback comes and when it is reprocessed. Pure, but for what it logs.
-
-An adapter that fails is a fault of our own and affects only this callback. If verifying fails,
-nothing is proven. If parsing fails, the callback is kept and can be replayed after a repair.
+Used when a callback comes and when it is reprocessed. Pure, except that it logs. An error in an
+adapter is a bug of Tillbell and affects only this callback. If verifying fails, nothing is proven.
+If parsing fails, the callback is kept and can be replayed after a repair.
 """
 
 from __future__ import annotations

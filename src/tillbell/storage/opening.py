@@ -1,4 +1,4 @@
-"""Which store an address means."""
+"""The store that a database URL names."""
 
 from __future__ import annotations
 

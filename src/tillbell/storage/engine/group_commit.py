@@ -13,8 +13,8 @@ commit that fails fails its whole batch, and the writer goes on.
 
 A database may also not answer at all: it was stopped, or the network drops packets. After
 `commit_timeout_s` callers fail with `StoreUnavailable`; new ones fail at once until a commit ends.
-What becomes of the writes under way is not known; those that had not begun are not made. Writes
-with `no_timeout` wait on.
+The result of writes under way is unknown; writes that had not begun are not made. Writes with
+`no_timeout` keep waiting.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class FailedWrite(NamedTuple):
 
 
 class WriterSession(Protocol):
-    """What the writer drives: see `DbSession`."""
+    """What the writer uses: see `DbSession`."""
 
     def commit_optimistically(
         self, runs: Sequence[tuple[Operation, Sequence[Any]]]
@@ -93,7 +93,7 @@ class Writer:
         self._idle.set()
         self._ended = asyncio.Event()
         self._batches: queue.SimpleQueue[list[Write] | None] = queue.SimpleQueue()
-        # A daemon: a process whose loop has died must not hang on it.
+        # A daemon thread, so that the process can end if its event loop has died.
         threading.Thread(target=self._serve, name="tillbell-writer", daemon=True).start()
 
     # ── on the loop ──────────────────────────────────────────────────────────────────────────────
@@ -143,7 +143,7 @@ class Writer:
         if self._alarm is not None:
             self._alarm.cancel()
         self._is_unresponsive = self._is_unresponsive and all(map(_is_lost, results))
-        self._hand_over()  # first: the disk need not wait for those who wait for it
+        self._hand_over()  # start the next batch before the callers of this one continue
         self.on_commit(len(batch))
         for write, result in zip(batch, results, strict=True):
             if write.future.done():
@@ -170,7 +170,7 @@ class Writer:
         self._call_on_loop(self._ended.set)
 
     def _call_on_loop(self, callback: Any, *arguments: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop was closed under us: nobody waits
+        with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody waits
             self._loop.call_soon_threadsafe(callback, *arguments)
 
     def _commit(self, batch: list[Write]) -> list[Any]:
@@ -184,7 +184,7 @@ class Writer:
                 self._session.commit()
         except Exception as error:  # noqa: BLE001 - supervised: every caller must hear of it
             self._session.reset()
-            # Each its own: a traceback must not grow with every caller that raises it.
+            # A new error for each caller: a shared one would collect the tracebacks of all.
             return [FailedWrite(StoreUnavailable(str(error))) for _ in batch]
         return results
 

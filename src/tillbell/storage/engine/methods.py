@@ -1,8 +1,8 @@
-"""Decorators that make a store's method of an operation.
+"""Decorators that turn an operation into a method of a store.
 
 A port says what a method promises, an operation does it, and `operations/store.py` says which
-operation each method is. What stands between is here: the method hands its arguments to the
-writer, or to the pool of readers, with the operation that they are for.
+operation each method is. The decorators connect them: the method passes its arguments to the writer
+or the pool of readers, with the operation to run.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def read(
 def read_batched(
     query: Callable[Concatenate[DbReader, P], T],
 ) -> Callable[Concatenate[HasReaders, P], Coroutine[Any, Any, T]]:
-    """Make a method of a look-up of some ten microseconds: it goes together with others."""
+    """Make a method of a look-up of some ten microseconds: many are answered together."""
 
     @wraps(query)
     async def method(database: HasReaders, /, *args: P.args, **kwargs: P.kwargs) -> T:

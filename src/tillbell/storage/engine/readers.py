@@ -104,8 +104,8 @@ class ReadPool:
         alarm.cancel()
         error = job.exception()
         self._is_unresponsive = self._is_unresponsive and error is not None
-        self._answer()  # first: the next batch need not wait for the callers of this one
-        # Each its own: a traceback must not grow with every caller that raises it.
+        self._answer()  # start the next batch before the callers of this one continue
+        # A new error for each caller: a shared one would collect the tracebacks of all.
         _resolve(batch, [StoreUnavailable(str(error)) for _ in batch] if error else job.result())
 
     def _with_connection(self, query: Callable[[DbReader], T]) -> T:
@@ -114,7 +114,7 @@ class ReadPool:
             if connection is not None:
                 try:
                     return query(connection)
-                except StoreUnavailable:  # perhaps it broke long ago, and shows it only now
+                except StoreUnavailable:  # it may have been broken for long
                     connection.close()
                     connection = None
             connection = self._connect()

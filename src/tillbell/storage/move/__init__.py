@@ -1,1 +1,1 @@
-"""Everything of a SQLite store into an empty PostgreSQL database."""
+"""Moves a SQLite store into an empty PostgreSQL database."""

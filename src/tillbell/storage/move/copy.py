@@ -1,8 +1,8 @@
 """The copying of a move: table by table in the order of keys, batch by batch.
 
 A batch and the position it came to are stored in one commit of the target, and only if the
-position is still the one before. So no row is written twice, whatever is killed and whoever goes
-on.
+position is still the one before. So no row is written twice, wherever the move is killed and
+whichever process continues it.
 
 **Money passes the same triggers as every other write.** Transactions are written without
 transitions first; then transitions and effects follow, in order. A move has no way around the

@@ -1,8 +1,8 @@
-"""A move: everything of a SQLite store into an empty PostgreSQL database.
+"""A move: copies a SQLite store into an empty PostgreSQL database.
 
-1. The file is locked: nobody serves it, or the move refuses. Leases are ended as at every start.
+1. The file is locked; the move is refused if a gateway uses it. Leases end as at every start.
 2. Both sides are marked with one id (session/move_marks.py). Neither is served from here on.
-3. Rows are copied in batches (copy.py). Killed at any point, the next call goes on.
+3. Rows are copied in batches (copy.py). After a kill at any point the next call continues.
 4. Both sides are read from end to end and compared (verify.py).
 5. Only if all is equal the source is marked as gone, and then the target as complete.
 """
@@ -41,7 +41,7 @@ LOCK = ("migrations",)  # also held by whoever opens the target
 
 
 class MoveOptions(NamedTuple):
-    """How a move is made, and who watches it."""
+    """How a move is made, and what is called about its progress."""
 
     batch_rows: int = BATCH_ROWS
     on_batch: Callable[[str, int], object] = lambda _stage, _copied: None
@@ -50,7 +50,7 @@ class MoveOptions(NamedTuple):
 
 
 class MoveReport(NamedTuple):
-    """What became of it. No proofs: it had been finished before."""
+    """The result of a move. Without proofs: it had finished before."""
 
     target: str
     copied: int  # rows, by this call and earlier ones
@@ -63,7 +63,7 @@ class MoveReport(NamedTuple):
 
 
 def move(path: Path, url: str, clock: Clock, manner: MoveOptions | None = None) -> MoveReport:
-    """Move a store, or go on with its move. `Misconfigured` where that cannot be."""
+    """Move a store, or continue its move. `Misconfigured` if it is not possible."""
     manner = manner or MoveOptions()
     with locked_data_file(path), contextlib.closing(_reached(url)) as target:
         with contextlib.closing(open_writer(path)) as source:
@@ -118,7 +118,7 @@ def _refuse_full(target: DbConnection) -> None:
 
 
 class _MoveStart(NamedTuple):
-    """When, and what is planted in it."""
+    """When a move begins, and the faults that a test injects."""
 
     now: Micros
     fault: Fault
@@ -206,7 +206,7 @@ def _copy(source: DbConnection, way: _MoveInProgress) -> int:
 
 
 def _finish(path: Path, way: _MoveInProgress) -> None:
-    """Mark the source as gone, then the target as complete: in this order, so that one is shut."""
+    """Mark the source as gone, then the target as complete; so both are never open."""
     done = (way.incoming.id, way.clock.now())
     with contextlib.closing(open_writer(path)) as source:
         source.query("finish_outgoing_move", done)

@@ -1,8 +1,8 @@
 """The proof of a move: every table by the number of its rows and by a hash over them.
 
 A row is written in one way (MessagePack) whichever database it comes from and hashed; a table's
-hash is the sum of its rows' hashes. A sum and not a chain: a text with NUL, which PostgreSQL does
-not have and keeps as U+FFFD, sorts elsewhere there, and that is no difference.
+hash is the sum of its rows' hashes. It is a sum and not a chain, because the order of rows may
+differ: PostgreSQL keeps NUL as U+FFFD, and such a text sorts elsewhere there.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class TableProof(NamedTuple):
 def prove_tables(
     source: DbConnection, target: DbConnection, watch: Callable[[str], object]
 ) -> list[TableProof]:
-    """Read both stores from end to end; `watch` is told each table's name before it is read."""
+    """Read both stores from end to end; `watch` gets each table's name before."""
     proofs = []
     for table in ALL:
         watch(table.name)

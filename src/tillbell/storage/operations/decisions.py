@@ -139,7 +139,7 @@ def _store_waits(db: DbTransaction, conclusion: CallbackConclusion) -> None:
 def _open_dedupe_key(
     db: DbTransaction, conclusion: CallbackConclusion, stored: StoredCallbackState
 ) -> None:
-    """Let the next copy of a callback count if this one did not, and not if it did."""
+    """Free the dedupe key if the callback did not count, so that the next copy can."""
     is_open = conclusion.outcome in REEVALUATED
     key = conclusion.app_id, stored.source_id, stored.dedupe_key, conclusion.callback_id
     db.query("open_dedupe_key", (*key, is_open))

@@ -1,4 +1,4 @@
-"""The proof that a write would be accepted now."""
+"""A check that the database accepts a write now."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The listener: receives at once what other processes notified. It only makes us look sooner.
+"""The listener: receives at once what other processes notified.
 
-It has a connection and a thread of its own. Nothing is lost when the connection breaks, or when a
-pooler stands between that passes no notifications on: every process also looks from time to time.
+Notifications only make a process look sooner. The listener has a connection and a thread of its
+own. Nothing is lost when the connection breaks, or when a pooler stands between that passes no
+notifications on: every process also looks from time to time.
 """
 
 from __future__ import annotations
@@ -64,5 +65,5 @@ class Listener:
                 self._deliver(text)
 
     def _deliver(self, text: str) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop was closed under us
+        with contextlib.suppress(RuntimeError):  # the event loop is closed
             self._loop.call_soon_threadsafe(self._on_notification, text)

@@ -151,7 +151,7 @@ class Checkpoints:
 def check_version(version: str) -> None:
     """Refuse a SQLite whose WAL can be damaged by a checkpoint beside a writer.
 
-    Fixed in 3.51.3, and in 3.50.7 and 3.44.6 of older lines (reliability A13).
+    Fixed in 3.51.3, and in 3.50.7 and 3.44.6 of older lines.
     """
     number = tuple(map(int, version.split(".")))
     is_fixed = number >= (3, 51, 3) or any(

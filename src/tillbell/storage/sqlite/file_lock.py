@@ -25,7 +25,7 @@ class FileLock:
             raise Misconfigured(f"Another process is using the database {path}.") from None
 
     def release(self) -> None:
-        """Let another process in. The file stays: if it were deleted, two could get in."""
+        """Release the lock. The file stays: if it were deleted, two processes could hold a lock."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -1,9 +1,9 @@
 """Many rows in one step of SQLite.
 
 Between two steps the driver releases Python's lock and takes it again. While the event loop is
-busy that costs more than a row: with a statement run a hundred times, the writer's thread and the
-loop do little but change places. So a statement with one `VALUES (…)` is widened to take 2, 4, …
-128 rows at once. Widths are powers of two, so that few texts are needed and all stay prepared.
+busy that costs more than a row: if a statement runs a hundred times, the writer's thread and the
+loop mostly wait for each other. So a statement with one `VALUES (…)` is widened to take 2, 4, … 128
+rows at once. Widths are powers of two, so that few texts are needed and all stay prepared.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from tillbell.storage.ports.cluster import ClusterState, Member, RecordChange
 
 
 class SingleProcessCluster:
-    """A `ClusterStore` that needs to keep nothing."""
+    """A `ClusterStore` without data."""
 
     is_shared = False
 
@@ -16,10 +16,10 @@ class SingleProcessCluster:
         return ClusterState(now=None, workers=(member.id,), term=1, changes=0)
 
     async def leave(self, member_id: str) -> None:
-        """Do nothing: nobody else is there."""
+        """Do nothing: there is no other process."""
 
     async def use_fresh_totals(self, *, is_on: bool) -> None:
-        """Do nothing: changed rows leave nothing behind."""
+        """Do nothing: SQLite keeps no old versions of rows."""
 
     async def oldest_transaction_age(self) -> Micros:
         return 0

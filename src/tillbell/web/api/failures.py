@@ -1,4 +1,4 @@
-"""Failures inside the framework as answers of ours."""
+"""Answers failures of the framework in the shapes of our API."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def _masked_body(incoming: Incoming, names: Collection[str]) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return the text without what UTF-8 cannot write: JSON may have half a surrogate pair."""
+    """Return the text without what UTF-8 cannot write: JSON may have an unpaired surrogate."""
     return text.encode("utf-8", "replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""ASGI in a few names: what arrives, what leaves."""
+"""Types of ASGI, reading of requests, and sending of answers."""
 
 from __future__ import annotations
 

@@ -93,16 +93,16 @@ INTERNAL = render_code(500, "internal", "The server failed.", [(b"connection", b
 
 
 def invalid_from(error: ValidationError, *prefix: str) -> Invalid:
-    """Make ours of pydantic's error; `prefix` goes before each place."""
+    """Turn pydantic's error into `Invalid`; `prefix` goes before each place."""
     return Invalid(*(as_problem(line, prefix) for line in error.errors(include_url=False)))
 
 
 def as_problem(line: Any, prefix: tuple[str, ...] = ()) -> Problem:
-    """Make a `Problem` of one line of pydantic's error."""
+    """Turn one line of pydantic's error into a `Problem`."""
     place = tuple(_printable(part) for part in (*prefix, *line["loc"]))
     return Problem(place, _printable(line["msg"]).removeprefix("Value error, "), line["type"])
 
 
 def _printable(text: Any) -> Any:
-    """Names come from the caller and may hold half a surrogate pair, which has no UTF-8."""
+    """Names come from the caller and may hold an unpaired surrogate, which has no UTF-8."""
     return text.encode("utf-8", "replace").decode() if isinstance(text, str) else text

@@ -1,7 +1,7 @@
 """JSON as we accept it: stricter than most parsers, so that any two parsers read it alike.
 
 Refused, each with its own error: text that is not UTF-8 or not JSON, NaN and Infinity, the same
-member name twice in one object, nesting deeper than 64, half a surrogate pair, a NUL character.
+member name twice in one object, nesting deeper than 64, an unpaired surrogate, a NUL character.
 """
 
 from __future__ import annotations
