@@ -96,11 +96,19 @@ def _value_problem(setting: ProviderSetting, value: Any) -> str | None:
     types = _TYPES[setting.type]
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
         return f"must be of type {setting.type}"
+    if isinstance(value, int) and not _is_within(setting, value):
+        return f"must be {setting.minimum} to {setting.maximum}"
     if setting.choices and value not in setting.choices:
         return f"must be one of {', '.join(setting.choices)}"
     if setting.type == "url" and not _is_web_address(value):
         return "must be an http or https address"
     return None
+
+
+def _is_within(setting: ProviderSetting, value: int) -> bool:
+    is_low = setting.minimum is not None and value < setting.minimum
+    is_high = setting.maximum is not None and value > setting.maximum
+    return not is_low and not is_high
 
 
 def _network_problems(networks: list[Any] | None) -> list[Problem]:

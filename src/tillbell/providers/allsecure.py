@@ -53,6 +53,7 @@ from tillbell.providers.kit.browser import (
 from tillbell.providers.kit.card import card_details
 from tillbell.providers.kit.proof import (
     NO_SECRET,
+    TOLERANCE_MAX_S,
     clock_problem,
     digest,
     from_base64,
@@ -448,6 +449,8 @@ PROVIDER = Provider(
             "maxAge",
             "How many seconds old the signed date may be.",
             "integer",
+            minimum=1,
+            maximum=TOLERANCE_MAX_S,
             default=MAX_AGE_S,
         ),
         ProviderSetting(

@@ -188,6 +188,8 @@ PROVIDER = Provider(
             "authFailureStatus",
             "What a wrong passcode is answered. Anything but 200 counts as an error there.",
             "integer",
+            minimum=200,
+            maximum=599,
             default=200,
         ),
         networks.NETWORKS,

@@ -26,11 +26,16 @@ from tillbell.providers.custom.check import (
 from tillbell.providers.custom.locations import RequestContent, place, place_problem
 from tillbell.providers.custom.template import Template, TemplateValues, template, template_problem
 from tillbell.providers.kit.base import Verdict
-from tillbell.providers.kit.proof import SIGNATURE_MAX, clock_problem, from_base64, from_hex
+from tillbell.providers.kit.proof import (
+    SIGNATURE_MAX,
+    TOLERANCE_MAX_S,
+    clock_problem,
+    from_base64,
+    from_hex,
+)
 from tillbell.providers.kit.reading import iso_time, unix_millis, unix_seconds
 
 LISTED_MAX = 20  # signatures in one header that are looked at; the rest is ignored
-TOLERANCE_MAX_S = 86_400
 _DIGITS = re.compile(r"[0-9]{1,16}")
 
 Output = Literal["hex", "base64", "base64url"]

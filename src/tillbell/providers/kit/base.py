@@ -109,6 +109,8 @@ class ProviderSetting(NamedTuple):
     about: str  # one sentence
     type: str = "string"  # string, boolean, integer, url, object, array
     choices: tuple[str, ...] = ()
+    minimum: int | None = None  # of an integer, as `maximum`
+    maximum: int | None = None
     default: Any = None
     is_secret: bool = False  # sealed when stored, never shown
     is_required: bool = False

@@ -15,6 +15,8 @@ from tillbell.money import plain
 from tillbell.providers.kit.base import Unreadable
 from tillbell.providers.kit.reading import iso_time, text, unix_seconds
 
+COUNT_LIMIT = 10**9
+
 
 def known(members: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what is not known: None and empty objects."""
@@ -57,11 +59,11 @@ def moment(members: Mapping[str, Any], name: str) -> str | None:
 
 
 def count(members: Mapping[str, Any], name: str) -> int | None:
-    """Return a whole number; None if it is none."""
+    """Return a whole number below a thousand million; None if it is none."""
     value = members.get(name)
-    if isinstance(value, Decimal) and value == value.to_integral_value() and value < 10**9:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    return int(value) if -COUNT_LIMIT < value < COUNT_LIMIT and value == int(value) else None
 
 
 def parts(members: Mapping[str, Any], name: str) -> list[dict[str, Any]]:

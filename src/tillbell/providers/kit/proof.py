@@ -17,6 +17,7 @@ from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import Verdict
 
 TOLERANCE_S = 300
+TOLERANCE_MAX_S = 86_400  # that the owner of a source may set
 SIGNATURE_MAX = 4_096  # longest header that is looked at
 NO_SECRET = Verdict(None, "The source has no secret, so nothing can be proven. Set one.")
 

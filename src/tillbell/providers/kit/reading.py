@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
@@ -220,7 +220,10 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 def _decimal(digits: str) -> Decimal:
     if len(digits) > NUMBER_MAX:
         raise Unreadable("A number is too long.")
-    return Decimal(digits)
+    try:
+        return Decimal(digits)
+    except InvalidOperation as error:  # its exponent is beyond what a decimal holds
+        raise Unreadable("A number is too large.") from error
 
 
 def _integer(digits: str) -> int:

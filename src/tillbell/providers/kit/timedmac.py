@@ -12,6 +12,7 @@ from tillbell.clock import SECOND, Micros
 from tillbell.providers.kit.base import Incoming, ProviderSetting, SourceSetup, Verdict
 from tillbell.providers.kit.proof import (
     NO_SECRET,
+    TOLERANCE_MAX_S,
     clock_problem,
     from_hex,
     is_one_of,
@@ -82,5 +83,10 @@ class TimedMac(NamedTuple):
 def tolerance(default_s: int) -> ProviderSetting:
     """Return the setting by which a source's owner says how old a signature may be."""
     return ProviderSetting(
-        "toleranceSeconds", "How old a signature may be, or early.", "integer", default=default_s
+        "toleranceSeconds",
+        "How old a signature may be, or early.",
+        "integer",
+        minimum=1,
+        maximum=TOLERANCE_MAX_S,
+        default=default_s,
     )

@@ -23,6 +23,8 @@ class SettingOut(Out):
     about: str
     type: str
     choices: list[str]
+    minimum: int | None
+    maximum: int | None
     default: Any
     secret: bool
     required: bool
@@ -115,6 +117,8 @@ def _setting_out(setting: ProviderSetting) -> SettingOut:
         about=setting.about,
         type=setting.type,
         choices=list(setting.choices),
+        minimum=setting.minimum,
+        maximum=setting.maximum,
         default=setting.default,
         secret=setting.is_secret,
         required=setting.is_required,
