@@ -295,6 +295,17 @@ def test_a_malformed_idempotency_key_is_refused(served: ServedGateway, key: str)
     assert (refused.status_code, refused.json()["code"]) == (400, "idempotency_key_malformed")
 
 
+@pytest.mark.parametrize("key", ["", "a b", '""'])
+def test_a_message_with_a_malformed_idempotency_key_is_refused(
+    served: ServedGateway, app_id: str, key: str
+) -> None:
+    message = {"eventType": "order.paid", "payload": {}}
+    headers = {"idempotency-key": key}
+    refused = served.http.post(f"/app/{app_id}/msg", json=message, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (400, "idempotency_key_malformed")
+    assert served.http.get(f"/app/{app_id}/msg").json()["data"] == []
+
+
 def test_what_was_done_and_not_answered_is_not_done_again(
     served: ServedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

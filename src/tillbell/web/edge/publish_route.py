@@ -130,7 +130,7 @@ class MessageCreate:
 
     def _make_use(self, request: ApiRequest, draft: MessageDraft) -> MakeIdempotencyUse | None:
         key = header(request.scope, b"idempotency-key")
-        if not key:
+        if key is None:
             return None
         name = idempotency_name(request.principal, "POST", request.scope["path"], key)
         fingerprint = hashlib.sha256(request.body).hexdigest()
