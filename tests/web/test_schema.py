@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -21,8 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.scale import full_or_tenth, soak
-from tests.web import pretend
-from tests.web.callback_sender import CallbackSender
+from tests.web.known import Known
 from tests.web.served_gateway import ServedGateway
 from tillbell.catalog import CATALOG
 from tillbell.web.api.rest import openapi_document
@@ -38,56 +36,6 @@ CHECKS = [
 EXAMPLES = full_or_tenth(20)
 
 
-class Known:
-    """Ids of things that exist, so that requests get past the 404."""
-
-    def __init__(self, served: ServedGateway) -> None:
-        self.served = served
-        self.session = requests.Session()
-        app = self.post("/app", {"name": "shop", "uid": "known"})["id"]
-        url = {"url": served.receiver.url()}
-        endpoint = self.post(f"/app/{app}/endpoint", url)["id"]
-        message = self.post(f"/app/{app}/msg", {"eventType": "order.paid", "payload": {}})["id"]
-        attempt = served.wait_for_attempts(message)[0]
-        self.post("/event-type", {"name": "known.type", "description": ""})
-        self.ids = {
-            "app_id": app,
-            "endpoint_id": endpoint,
-            "msg_id": message,
-            "attempt_id": attempt.id,
-            "delivery_id": attempt.delivery_id,
-            "event_type_name": "known.type",
-            "key_id": self.post("/key", {"name": "k", "scopes": ["read"]})["id"],
-            "sink_id": "sink",
-            "consumer_id": "me",
-        }
-        self.ids |= self.inbound(app)
-        begun = {"direction": "pay_out", "amount": "1.00", "currency": "EUR"}
-        self.ids["transaction_id"] = self.post(f"/app/{app}/transaction", begun)["id"]
-        self.operational_id = self.post("/operational-webhook/endpoint", url)["id"]
-
-    def inbound(self, app: str) -> dict[str, str]:
-        """Make a source and a callback."""
-        pretend.use(self.served)
-        sender = CallbackSender(self.served, app)
-        sender.send(b'{"id":"known"}')
-        (callback,) = sender.log()
-        return {"source_id": sender.source["id"], "callback_id": callback["id"], "name": "pretend"}
-
-    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        answer = self.served.http.post(path, json=body)
-        assert answer.is_success, answer.text
-        made: dict[str, Any] = answer.json()
-        return made
-
-    def put_into(self, case: schemathesis.Case[Any]) -> None:
-        if "operational" in case.path:
-            case.path_parameters["endpoint_id"] = self.operational_id
-            return
-        for name in case.path_parameters or {}:
-            case.path_parameters[name] = self.ids.get(name, "qtask_0")
-
-
 @pytest.fixture(scope="module")
 def known(served: ServedGateway) -> Iterator[Known]:
     made = Known(served)
@@ -98,6 +46,11 @@ def known(served: ServedGateway) -> Iterator[Known]:
 SCHEMA = schemathesis.openapi.from_dict(openapi_document())
 OPERATIONS = [read.ok() for read in SCHEMA.get_all_operations() if isinstance(read, Ok)]
 assert len(OPERATIONS) == len(list(SCHEMA.get_all_operations())), "one cannot be read"
+
+
+def put_into(case: schemathesis.Case[Any], ids: dict[str, str]) -> None:
+    for name in case.path_parameters or {}:
+        case.path_parameters[name] = ids.get(name, "qtask_0")
 
 
 def any_case_of(operation: Any) -> st.SearchStrategy[schemathesis.Case[Any]]:
@@ -118,7 +71,7 @@ def test_every_answer_is_documented(operation: Any, served: ServedGateway, known
     @given(case=any_case_of(operation), is_known=st.booleans())
     def ask(case: schemathesis.Case[Any], is_known: bool) -> None:
         if is_known and case.method != "DELETE":
-            known.put_into(case)
+            put_into(case, known.ids_for(case.path))
         headers = {"authorization": f"Bearer {served.key}"}
         answer = case.call(base_url=served.url, headers=headers, session=known.session)
         case.validate_response(answer, checks=CHECKS)

@@ -36,7 +36,7 @@ from tillbell.web.api.routes import (
     app_write,
     resource,
 )
-from tillbell.web.api.shapes import Flag, In, Listed, Name, Out, optional_time
+from tillbell.web.api.shapes import Flag, In, Listed, Name, Out, Time, optional_time
 
 
 class CallbackOut(Out):
@@ -98,8 +98,8 @@ class ReplayManyIn(ReplayIn):
     outcomes: list[Outcome] | None = None
     verdict: str | None = Field(default=None, pattern="^(accepted|refused)$")
     transaction_id: Name | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    since: Time | None = None
+    until: Time | None = None
 
 
 class DifferenceOut(Out):

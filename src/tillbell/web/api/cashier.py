@@ -18,7 +18,7 @@ comes by webhook. Its public pages name the members that we read (`pspType`, `ty
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Request
@@ -47,6 +47,8 @@ from tillbell.web.edge.auth import Action, Tenant
 from tillbell.web.edge.paths import CASHIER
 from tillbell.web.edge.problems import invalid_from
 
+USER_NUMBER_MAX = 2**63 - 1
+
 
 def _amount(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
@@ -55,9 +57,9 @@ def _amount(value: Any) -> Any:
 
 
 def _name(value: Any) -> Any:
-    """Accept a number as the id of a user."""
+    """Accept a number of at most 64 bits as the id of a user."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    return str(value) if is_number else value
+    return str(value) if is_number and abs(value) <= USER_NUMBER_MAX else value
 
 
 BaseAmount = Annotated[
@@ -69,7 +71,14 @@ BaseAmount = Annotated[
 UserId = Annotated[
     Reference,
     BeforeValidator(_name),
-    WithJsonSchema({"anyOf": [{"type": "string", "maxLength": 256}, {"type": "integer"}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "maxLength": 256},
+                {"type": "integer", "minimum": -USER_NUMBER_MAX, "maximum": USER_NUMBER_MAX},
+            ]
+        }
+    ),
 ]
 
 
@@ -160,7 +169,7 @@ async def read_body(request: Request) -> CashierIn:
         return CashierIn.model_validate(json.loads(await request.body(), parse_float=Decimal))
     except ValidationError as error:
         raise invalid_from(error, "body") from error
-    except ValueError as error:
+    except (ValueError, InvalidOperation) as error:
         raise Invalid(Problem(("body",), "must be a JSON object", "missing")) from error
 
 

@@ -48,7 +48,9 @@ from tillbell.web.api.shapes import (
     Out,
     Rated,
     Status,
+    StatusCodeClass,
     Text,
+    Time,
     Uid,
     Window,
 )
@@ -63,6 +65,8 @@ EventTypes = Annotated[list[Name], Field(min_length=1, max_length=500)]
 Channels = Annotated[list[Label], Field(min_length=1, max_length=10)]
 SecretText = Annotated[str, Field(min_length=1, max_length=512)]
 Headers = dict[str, str]
+
+EXAMPLES_MAX = 1_000  # of one schema
 
 # Members that are stored without change, under the same name.
 _UNCHANGED = frozenset({"uid", "url", "success", "ordering", "max_concurrency", "header_names"})
@@ -292,7 +296,7 @@ class ExampleIn(In):
     payload: dict[str, object] | None = Field(
         default=None, description="Default: the sample of the event type."
     )
-    example_index: Annotated[int, Field(strict=True, ge=0)] = 0
+    example_index: Annotated[int, Field(strict=True, ge=0, lt=EXAMPLES_MAX)] = 0
 
 
 class BulkReplayIn(Window):
@@ -302,9 +306,7 @@ class BulkReplayIn(Window):
     channel: Label | None = None
     tag: Label | None = None
     status: Status | None = None
-    status_code_class: int | None = Field(
-        default=None, description="200, 300, …; 0: there was no answer."
-    )
+    status_code_class: StatusCodeClass | None = None
 
 
 router = resource("/app/{app_id}/endpoint", "Endpoint")
@@ -446,7 +448,7 @@ async def attempt_stats(
 
 
 async def _totals(
-    endpoint: Endpoint, gateway: Gateway, since: datetime | None, until: datetime | None
+    endpoint: Endpoint, gateway: Gateway, since: Time | None, until: Time | None
 ) -> Totals:
     end = from_datetime(until) if until is not None else gateway.clock.now()
     start = from_datetime(since) if since is not None else end - STATS_DAYS * DAY

@@ -10,11 +10,12 @@ from fastapi import Depends, Query
 from tillbell.clock import Micros, from_datetime
 from tillbell.errors import Invalid, Problem
 from tillbell.storage.ports.outbound import MessageFilter
+from tillbell.web.api.shapes import Time
 
 _TYPES_MAX = 500
 
 LabelQuery = Annotated[str | None, Query(max_length=128)]
-TimeQuery = Annotated[datetime | None, Query()]
+TimeQuery = Annotated[Time | None, Query()]
 # SDKs join them with commas, others repeat the parameter.
 TypesQuery = Annotated[list[str] | None, Query(max_length=_TYPES_MAX)]
 WithContent = Annotated[bool, Query(description="Whether payloads are shown.")]

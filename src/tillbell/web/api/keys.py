@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from fastapi import Path, Response
 from pydantic import Field
 
-from tillbell.clock import Micros, from_datetime, to_datetime
+from tillbell.clock import Micros, to_datetime
 from tillbell.model.records import ApiKey
+from tillbell.web.api.filters import instant
 from tillbell.web.api.paging import OrderedPageOf, filtered_page, row_id
 from tillbell.web.api.routes import GatewayOf, Usage, guard, resource
-from tillbell.web.api.shapes import In, Listed, Name, Out, optional_time
+from tillbell.web.api.shapes import In, Listed, Name, Out, Time, optional_time
 from tillbell.web.edge.auth import Action, Tenant
 
 KeyScopeText = Annotated[
@@ -32,7 +33,7 @@ class KeyIn(In):
     app_id: Name | None = Field(
         default=None, description="Id or uid of the only application that the key may use."
     )
-    expires_at: datetime | None = None
+    expires_at: Time | None = None
 
 
 class KeyOut(Out):
@@ -83,9 +84,8 @@ KeyId = Annotated[str, Path(max_length=64)]
 @router.post("", status_code=201, dependencies=ADMIN)
 async def create(body: KeyIn, gateway: GatewayOf) -> NewKeyOut:
     """Create an API key. Its text is in this answer only."""
-    expires_at = from_datetime(body.expires_at) if body.expires_at is not None else None
     key, text = await gateway.api_keys.create(
-        body.name, tuple(body.scopes), app=body.app_id, expires_at=expires_at
+        body.name, tuple(body.scopes), app=body.app_id, expires_at=instant(body.expires_at)
     )
     return NewKeyOut(**KeyOut.members(key, None), key=text)
 

@@ -34,6 +34,7 @@ from tillbell.web.api.shapes import (
     Name,
     Out,
     Status,
+    Time,
 )
 from tillbell.web.api.tasks import TaskOut
 
@@ -52,7 +53,7 @@ class MessageIn(In):
     )
     channels: list[Label] | None = Field(default=None, max_length=5)
     tags: list[Label] | None = Field(default=None, max_length=10)
-    deliver_at: datetime | None = Field(default=None, description="Within the next 24 hours.")
+    deliver_at: Time | None = Field(default=None, description="Within the next 24 hours.")
     order_key: Name | None = Field(
         default=None, description="For endpoints with `ordering`: one at a time for each key."
     )

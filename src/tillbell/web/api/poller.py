@@ -15,7 +15,6 @@ published.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -30,7 +29,7 @@ from tillbell.web.api.filters import LabelQuery, TimeQuery
 from tillbell.web.api.paging import Limit, list_page, row_id
 from tillbell.web.api.rendering import MessageOut, answer, message_doc
 from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, resource
-from tillbell.web.api.shapes import In, Out
+from tillbell.web.api.shapes import In, Out, Time
 
 
 class PolledOut(Out):
@@ -44,7 +43,7 @@ class PolledOut(Out):
 class SeekIn(In):
     """The time from which a consumer polls."""
 
-    after: datetime
+    after: Time
 
 
 class SeekOut(Out):
@@ -75,7 +74,7 @@ async def poll(
     after: TimeQuery = None,
 ) -> Response:
     """Return the messages after the iterator, oldest first."""
-    begin = first_of("msg", max(from_datetime(after), 0)) if after is not None else _START
+    begin = first_of("msg", from_datetime(after)) if after is not None else _START
     filter_ = MessageFilter(event_types=(event_type,) if event_type else None, channel=channel)
     page = Page(limit, iterator or begin, ascending=True)
     return await _polled(gateway, app, filter_, page)
@@ -108,7 +107,7 @@ async def consumer_seek(
     gateway: GatewayOf,
 ) -> SeekOut:
     """Move the consumer's position to a time."""
-    position = first_of("msg", max(from_datetime(body.after), 0))
+    position = first_of("msg", from_datetime(body.after))
     await _store_position(gateway, app, f"{sink_id}/{consumer_id}", position)
     return SeekOut(iterator=position)
 

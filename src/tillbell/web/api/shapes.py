@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
-from tillbell.clock import Micros, to_datetime
+from tillbell.clock import DAY, Micros, from_datetime, to_datetime
 from tillbell.rules.delivery.payload import THROTTLE_RATE_MAX
 
 T = TypeVar("T")
@@ -26,6 +27,18 @@ Metadata = Annotated[
     ],
     Field(max_length=50),
 ]
+_LAST_INSTANT = from_datetime(datetime(9999, 12, 31, tzinfo=UTC)) + DAY - 1
+
+
+def _within_range(value: datetime) -> datetime:
+    """Refuse a time that has no id, or that cannot be written in UTC."""
+    if not 0 <= from_datetime(value) <= _LAST_INSTANT:
+        raise PydanticCustomError("time_range", "must be a time from 1970 to 9999 in UTC")
+    return value
+
+
+# Every time that a request carries. Without an offset it is UTC.
+Time = Annotated[datetime, AfterValidator(_within_range)]
 
 
 def optional_time(at: Micros | None) -> datetime | None:
@@ -106,8 +119,8 @@ class StatusCodeClass(IntEnum):
 class Window(In):
     """A time range for bulk work."""
 
-    since: datetime
-    until: datetime | None = None
+    since: Time
+    until: Time | None = None
 
 
 class ProblemOut(Out):

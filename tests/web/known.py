@@ -1,0 +1,60 @@
+"""Things that exist in a served gateway, so that requests about them get past the 404."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+
+from tests.web import pretend
+from tests.web.callback_sender import CallbackSender
+from tests.web.served_gateway import ServedGateway
+
+
+class Known:
+    """Ids of things that exist, by the names that paths have for them."""
+
+    def __init__(self, served: ServedGateway) -> None:
+        self.served = served
+        self.session = requests.Session()
+        app = self.post("/app", {"name": "shop", "uid": "known"})["id"]
+        url = {"url": served.receiver.url()}
+        endpoint = self.post(f"/app/{app}/endpoint", url)["id"]
+        message = self.post(f"/app/{app}/msg", {"eventType": "order.paid", "payload": {}})["id"]
+        attempt = served.wait_for_attempts(message)[0]
+        self.post("/event-type", {"name": "known.type", "description": ""})
+        self.ids = {
+            "app_id": app,
+            "endpoint_id": endpoint,
+            "msg_id": message,
+            "attempt_id": attempt.id,
+            "delivery_id": attempt.delivery_id,
+            "event_type_name": "known.type",
+            "key_id": self.post("/key", {"name": "k", "scopes": ["read"]})["id"],
+            "sink_id": "sink",
+            "consumer_id": "me",
+        }
+        self.ids |= self.inbound(app)
+        begun = {"direction": "pay_out", "amount": "1.00", "currency": "EUR"}
+        self.ids["transaction_id"] = self.post(f"/app/{app}/transaction", begun)["id"]
+        self.operational_id = self.post("/operational-webhook/endpoint", url)["id"]
+
+    def inbound(self, app: str) -> dict[str, str]:
+        """Make a source and a callback."""
+        pretend.use(self.served)
+        sender = CallbackSender(self.served, app)
+        sender.send(b'{"id":"known"}')
+        (callback,) = sender.log()
+        return {"source_id": sender.source["id"], "callback_id": callback["id"], "name": "pretend"}
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = self.served.http.post(path, json=body)
+        assert answer.is_success, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
+
+    def ids_for(self, path: str) -> dict[str, str]:
+        """Return the ids for the parameters of a path."""
+        if "operational" in path:
+            return {**self.ids, "endpoint_id": self.operational_id}
+        return self.ids
