@@ -319,7 +319,7 @@ class Decision:
     def _conclusion(self, publications: Sequence[Publication]) -> CallbackConclusion | None:
         if self.callback is None:
             return None
-        outcomes = self._outcomes or [(Outcome.NOTED, "It says nothing that concerns us.")]
+        outcomes = self._outcomes or [(Outcome.NOTED, "It says nothing that Tillbell processes.")]
         chosen = min((outcome for outcome, _ in outcomes), key=_OUTCOME_PRECEDENCE.index)
         if self._awaited_references:
             chosen = Outcome.UNMATCHED  # later it is decided again as a whole

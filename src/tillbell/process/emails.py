@@ -78,7 +78,7 @@ class EmailDecider:
         count = 0
         for address in notice.to:
             count += await self._suppress(decision, compiled, notice, reason, address)
-        return f" Not to be written to again: {count} of {len(notice.to)}." if count else ""
+        return f" {count} of {len(notice.to)} addresses were suppressed." if count else ""
 
     async def _suppress(
         self,

@@ -125,7 +125,7 @@ class ReplayOut(Out):
 
     dry_run: bool
     callback: CallbackOut | None = Field(description="The callback that is processed now.")
-    preview: PreviewOut | None = Field(description="Of a dry run.")
+    preview: PreviewOut | None = Field(description="Only in a dry run.")
     why: str = Field(description="Why nothing is processed.")
 
 

@@ -46,7 +46,7 @@ class KeyOut(Out):
     app_id: str | None
     created_at: datetime
     expires_at: datetime | None
-    last_used_at: datetime | None = Field(description="To the hour.")
+    last_used_at: datetime | None = Field(description="Exact to the hour.")
 
     @classmethod
     def of(cls, key: ApiKey, last_used_at: Micros | None) -> KeyOut:

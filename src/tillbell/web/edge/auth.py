@@ -102,8 +102,10 @@ class Principal:
         if access.tenant is Tenant.OPERATOR and self.key.app_id is not None:
             raise Forbidden("This key is bound to one application.")
         if self.is_portal:
-            if access.portal is None or access.portal not in self._capabilities():
-                raise Forbidden(f"This portal token lacks {access.portal or 'any right to that'}.")
+            if access.portal is None:
+                raise Forbidden("Portal tokens may not do this; use an API key.")
+            if access.portal not in self._capabilities():
+                raise Forbidden(f"This portal token lacks the capability {access.portal}.")
         elif not self._has(access.resource, access.action):
             raise Forbidden(
                 f"This key lacks the scope {access.action} (or {access.resource}:{access.action})."
