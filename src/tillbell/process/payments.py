@@ -182,8 +182,8 @@ class PaymentDecider:
             self._note_same_debit(context, matched.same_debit, known)
         elif matched.recorded is not None:
             self._claim_recorded(context, matched.recorded)
-        elif notice.is_closing and (known is None or known.status in TERMINAL):
-            context.add_outcome(Outcome.NOTED, "It ends nothing that is open.", known or parent)
+        elif notice.is_closing and known is not None and known.status in TERMINAL:
+            context.add_outcome(Outcome.NOTED, "It has ended already.", known)
         elif known is None and await self._must_wait_behind(context, notice):
             why = f"An earlier callback about {notice.psp_transaction_id} waits."
             _wait_for_transaction(context, why, parent)

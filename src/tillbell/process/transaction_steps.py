@@ -198,7 +198,8 @@ def add_capture(
     )
     updated = decision.update_transaction(before, payment)
     opened = decision.open_transaction(extra)
-    after = decision.advance(opened, TransactionStatus.APPROVED, details)
+    without_ids = details._replace(psp_transaction_id=None, psp_reference=None, supersedes=None)
+    after = decision.advance(opened, TransactionStatus.APPROVED, without_ids)
     return add_to_payment(decision, updated, after)
 
 

@@ -1,0 +1,380 @@
+"""Whole lives of payments, and what the provider's balance would say at their end, to the cent.
+
+Each life is played in every order (a tenth of many, the whole in the soak), each event once or
+twice. The expected balance is written by hand beside it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.money.payment_harness import (
+    APPROVED,
+    CANCELLED,
+    DECLINED,
+    FAILED,
+    PENDING,
+    PaymentHarness,
+    linked,
+    news,
+)
+from tests.scale import full_or_tenth, soak
+from tillbell.model.callbacks import Outcome, ProviderAmount, References, TransactionNotice
+from tillbell.model.sources import Source, Trust
+from tillbell.model.transactions import TransactionKind
+from tillbell.process.manual.audited import ActionReason, AwaitingSecondKey
+
+AUTHORIZED: dict[str, Any] = {"substate": "authorized"}
+CHARGEBACK, BACK = TransactionKind.CHARGEBACK, TransactionKind.CHARGEBACK_REVERSAL
+REFUND, REVERSAL = TransactionKind.REFUND, TransactionKind.REVERSAL
+CENTS_OF = {"credit": 1, "debit": -1}
+FEW = 12
+ACTOR = ActionReason("key_1", "looked at it")
+
+
+def told(kind: str, psp: str, amount: str | None = None, **fields: Any) -> dict[str, Any]:
+    """Describe one event of a life: what `event_of` makes a notice of, for any transaction."""
+    return {"what": kind, "psp": psp, "amount": amount, **fields}
+
+
+def event_of(uid: str, event: dict[str, Any]) -> TransactionNotice:
+    fields = dict(event)
+    what, psp, amount = fields.pop("what"), fields.pop("psp"), fields.pop("amount")
+    amounts = {} if amount is None else {"amount": ProviderAmount(amount, "EUR")}
+    own_id = f"{psp} of {uid}"
+    if what in ("payment", "refused"):
+        status = fields.pop("status", APPROVED if what == "payment" else DECLINED)
+        ends = {"ends_attempt": True} if what == "refused" else {}
+        return news(uid, status, psp_transaction_id=own_id, **amounts, **ends, **fields)
+    return linked(uid, TransactionKind(what), own_id, **amounts, **fields)
+
+
+class Life(NamedTuple):
+    """The events of a life, the balance at its end in cents, and what must come first, if any."""
+
+    events: list[dict[str, Any]]
+    balance: int
+    refused_orders: tuple[tuple[int, int], ...] = ()  # (place, place): never after one another
+
+
+LIVES = {
+    "a refused attempt and a good one": Life(
+        [told("refused", "A"), told("payment", "B", "100.00")], 10_000
+    ),
+    "authorised, captured in two parts, refunded in two parts": Life(
+        [
+            told("payment", "A", "100.00", status=PENDING, **AUTHORIZED),
+            told("payment", "A", "40.00", capture_id="C1"),
+            told("payment", "A", "60.00", capture_id="C2"),
+            told("refund", "R1", "10.00"),
+            told("refund", "R2", "10.00"),
+        ],
+        8_000,
+    ),
+    "gift card and card": Life(
+        [told("payment", "GIFT", "30.00"), told("payment", "CARD", "70.00")], 10_000
+    ),
+    "charged back, won back, charged back again": Life(
+        [
+            told("payment", "A", "100.00"),
+            told("chargeback", "D", None, status=PENDING),
+            told("chargeback", "D", "100.00", movement_id="first"),
+            told("chargeback_reversal", "D", "100.00", movement_id="back"),
+            told("chargeback", "D", "100.00", movement_id="second"),
+        ],
+        0,
+    ),
+    "a lost dispute of which a part comes back": Life(
+        [
+            told("payment", "A", "100.00"),
+            told("refund", "R", "30.00"),
+            told("chargeback", "D", "100.00", movement_id="w"),
+            told("chargeback_reversal", "D", "30.00", movement_id="r"),
+        ],
+        0,
+    ),
+    "an inquiry that is closed": Life(
+        [
+            told("payment", "A", "100.00"),
+            told("chargeback", "D", "100.00", status=PENDING),
+            told("chargeback", "D", None, status=CANCELLED, is_closing=True),
+        ],
+        10_000,
+    ),
+    "a dispute and its reversal are one debit": Life(
+        [
+            told("payment", "A", "100.00"),
+            told("reversal", "CAP", "10.00", same_debit_as=CHARGEBACK),
+            told("chargeback", "D", "10.00", same_debit_as=REVERSAL),
+        ],
+        9_000,
+    ),
+    "an expired session, a refused card, a good one, a dispute that is won": Life(
+        [
+            told("refused", "S1", status=CANCELLED),
+            told("refused", "S2", status=FAILED),
+            told("payment", "S3", "100.00"),
+            told("chargeback", "D", "100.00", movement_id="w"),
+            told("chargeback_reversal", "D", "100.00", movement_id="r"),
+            told("chargeback", "D", None, status=CANCELLED, is_closing=True),
+        ],
+        10_000,
+    ),
+}
+
+
+def orders(events: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Return orders of events, each event once or twice: a tenth of many, and at least a few."""
+    choice = random.Random(len(events))
+    every = list(itertools.permutations(events))
+    wanted = min(len(every), max(FEW, full_or_tenth(len(every))))
+    played = []
+    for order in choice.sample(every, wanted):
+        events_with_copies = list(order)
+        for event in order:
+            if choice.random() < 0.4:
+                events_with_copies.insert(choice.randrange(len(events_with_copies) + 1), event)
+        played.append(events_with_copies)
+    return played
+
+
+async def balance(payments: PaymentHarness, uid: str) -> int:
+    return sum(CENTS_OF[e.kind.value] * e.amount for e in await payments.effects(uid))
+
+
+@soak
+@pytest.mark.parametrize("name", LIVES)
+async def test_in_every_order_the_books_are_the_providers_balance(
+    payments: PaymentHarness, psp: Source, name: str
+) -> None:
+    life = LIVES[name]
+    for number, order in enumerate(orders(life.events)):
+        uid = f"T{number}"
+        await payments.create(uid)
+        for event in order:
+            await payments.tell(psp, event_of(uid, event))
+        described = [(e["what"], e["psp"], e["amount"]) for e in order]
+        assert await balance(payments, uid) == life.balance, described
+        assert await payments.conflicts(uid) == [], described
+        await assert_sums_add_up(payments, uid)
+
+
+async def assert_sums_add_up(payments: PaymentHarness, uid: str) -> None:
+    """The sums that the record shows are those of its effects, and nothing is left open."""
+    payment = await payments.read(uid)
+    gone = payment.refunded + payment.charged_back + payment.reversed_
+    assert payment.credited - gone + payment.reinstated == await balance(payments, uid)
+    assert all(child.status is not PENDING for child in await payments.children(uid))
+
+
+# ── attempts ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_late_news_of_another_attempt_never_undoes(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, psp_transaction_id="B", amount="100.00"))
+
+    late = await payments.tell(psp, news("O", FAILED, psp_transaction_id="A"))
+
+    assert late.outcome is Outcome.STALE
+    assert await payments.status("O") is APPROVED
+    attempts = {a.psp_transaction_id: a.status for a in (await payments.read("O")).attempts}
+    assert attempts == {"A": FAILED, "B": APPROVED}
+
+
+async def test_what_was_only_refused_ends_after_a_day_and_may_still_be_paid(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", DECLINED, psp_transaction_id="A", ends_attempt=True))
+    assert await payments.status("O") is PENDING
+
+    await payments.pass_time(25 * 3600)
+    await payments.gateway.status_checker.check_due()
+    assert await payments.status("O") is DECLINED
+
+    await payments.tell(psp, news("O", APPROVED, psp_transaction_id="B", amount="100.00"))
+    assert await payments.status("O") is APPROVED
+    assert await payments.moved("O") == [("credit", "100.00")]
+
+
+async def test_a_payment_that_is_paid_twice_asks_a_person(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, psp_transaction_id="A", amount="100.00"))
+
+    second = await payments.tell(psp, news("O", APPROVED, psp_transaction_id="B", amount="100.00"))
+
+    assert second.outcome is Outcome.MISMATCH
+    (conflict,) = await payments.conflicts("O")
+    assert conflict.amount == 20_000
+    await accept(payments, conflict.id)
+    assert await payments.moved("O") == [("credit", "100.00"), ("credit", "100.00")]
+    await assert_sums_add_up(payments, "O")
+
+
+async def test_an_authorisation_is_a_step_with_its_message(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    notice = news("O", PENDING, psp_transaction_id="A", amount="100.00", **AUTHORIZED)
+
+    first = await payments.tell(psp, notice)
+    again = await payments.tell(psp, notice)
+
+    assert (first.outcome, again.outcome) == (Outcome.APPLIED, Outcome.DUPLICATE)
+    assert (await payments.told())["transaction.authorized"] == 1
+    payment = await payments.read("O")
+    assert (payment.status, payment.authorized, payment.captured) == (PENDING, 10_000, 0)
+
+
+# ── amounts ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def accept(payments: PaymentHarness, conflict_id: str) -> None:
+    resolver = payments.gateway.conflict_resolver
+    resolved = await resolver.resolve(payments.app_id, conflict_id, "accept", ACTOR)
+    assert not isinstance(resolved, AwaitingSecondKey)
+    await payments.idle()
+
+
+async def test_what_is_accepted_is_what_is_booked_and_more_can_follow(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    part = news("O", APPROVED, psp_transaction_id="A", capture_id="C1", amount="20.00")
+    await payments.tell(psp, part)
+    (conflict,) = await payments.conflicts("O")
+    await accept(payments, conflict.id)
+    assert await payments.moved("O") == [("credit", "20.00")]
+
+    rest = news("O", APPROVED, psp_transaction_id="A", capture_id="C2", amount="80.00")
+    await payments.tell(psp, rest)
+    (conflict,) = await payments.conflicts("O")
+    await accept(payments, conflict.id)
+
+    assert sorted(await payments.moved("O")) == [("credit", "20.00"), ("credit", "80.00")]
+    await payments.tell(psp, linked("O", REFUND, "R", amount="100.00"))
+    assert await balance(payments, "O") == 0
+
+
+async def test_by_rule_each_part_is_credited(payments: PaymentHarness) -> None:
+    psp = await payments.source(partialCapture="credit")
+    await payments.create("O")
+
+    for number, amount in enumerate(("20.00", "30.00", "50.00")):
+        part = news("O", APPROVED, psp_transaction_id="A", capture_id=f"C{number}", amount=amount)
+        await payments.tell(psp, part)
+
+    assert await payments.conflicts("O") == []
+    assert await balance(payments, "O") == 10_000
+    await assert_sums_add_up(payments, "O")
+
+
+async def test_each_refund_beyond_what_is_left_is_asked_about_and_booked_when_accepted(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, amount="100.00"))
+    for number in range(4):
+        await payments.tell(psp, linked("O", REFUND, f"R{number}", amount="50.00"))
+
+    conflicts = await payments.conflicts("O")
+    assert len(conflicts) == 2
+    for conflict in conflicts:
+        await accept(payments, conflict.id)
+
+    assert await balance(payments, "O") == -10_000
+    assert await payments.conflicts("O") == []
+
+
+async def test_an_unproven_payment_is_accepted_with_the_amount_that_it_named(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, amount="1.00"), trust=Trust.SECRET)
+
+    (conflict,) = await payments.conflicts("O")
+    await accept(payments, conflict.id)
+
+    assert await payments.moved("O") == [("credit", "1.00")]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["R1 ok", "paid", "R1 failed"])))
+async def test_news_that_waited_is_applied_in_the_order_in_which_it_came(
+    payments: PaymentHarness, psp: Source, order: tuple[str, ...]
+) -> None:
+    notices = {
+        "R1 ok": linked("O", REFUND, "R1"),
+        "paid": news("O", APPROVED),
+        "R1 failed": linked("O", REFUND, "R1", status=FAILED),
+    }
+    for name in order:
+        await payments.tell(psp, notices[name])
+
+    await payments.create("O")
+    await payments.idle()
+
+    (refund,) = await payments.children("O")
+    is_first = order.index("R1 ok") < order.index("R1 failed")
+    assert refund.status is (APPROVED if is_first else FAILED)
+    (conflict,) = await payments.conflicts(refund.id)
+    assert conflict.status is (FAILED if is_first else APPROVED)
+
+
+# ── people, sources, test money ──────────────────────────────────────────────────────────────────
+
+
+async def test_a_refund_that_a_person_recorded_and_the_provider_reports_is_one(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, psp_transaction_id="A", amount="100.00"))
+    actions = payments.gateway.manual_actions
+    await actions.reverse(payments.app_id, (await payments.read("O")).id, 3_000, ACTOR)
+
+    reported = await payments.tell(psp, linked("O", REFUND, "R1", amount="30.00"))
+    again = await payments.tell(psp, linked("O", REFUND, "R1", amount="30.00"))
+    other = await payments.tell(psp, linked("O", REFUND, "R2", amount="30.00"))
+
+    assert (reported.outcome, again.outcome) == (Outcome.DUPLICATE, Outcome.DUPLICATE)
+    assert other.outcome is Outcome.APPLIED
+    assert await balance(payments, "O") == 4_000
+
+
+async def test_test_money_moves_nothing_in_a_live_source(payments: PaymentHarness) -> None:
+    live, play = await payments.source(), await payments.source(mode="test")
+    await payments.create("O")
+
+    noted = await payments.tell(live, news("O", APPROVED, is_test=True))
+    assert noted.outcome is Outcome.NOTED
+    assert "test" in noted.why
+    noted = await payments.tell(play, news("O", APPROVED, is_test=False))
+    assert noted.outcome is Outcome.NOTED
+
+    applied = await payments.tell(play, news("O", APPROVED, is_test=True))
+    assert applied.outcome is Outcome.APPLIED
+
+
+async def test_a_transaction_of_a_source_is_moved_by_that_source_alone(
+    payments: PaymentHarness,
+) -> None:
+    own, other = await payments.source(), await payments.source()
+    allowed = await payments.source(movesAnySource=True)
+    await payments.create("O", source_id=own.id, psp_transaction_id="P")
+    await payments.create("Q", source_id=own.id)
+
+    by_reference = await payments.tell(other, news("O", APPROVED))
+    by_psp_id = await payments.tell(other, news("", APPROVED, references=References((), ("P",))))
+    assert {by_reference.outcome, by_psp_id.outcome} == {Outcome.UNMATCHED}
+    assert await payments.status("O") is PENDING
+
+    await payments.tell(allowed, news("Q", APPROVED))
+    assert await payments.status("Q") is APPROVED
