@@ -4,6 +4,7 @@
 TillbellError
 ├── Refused                the caller must change something
 │   ├── Malformed          400  the body or a parameter cannot be read
+│   │   └── NumberTooLarge      a number has more than the 64 bits that the store holds
 │   ├── Invalid            422  it can be read, and breaks a rule; `problems` says where
 │   ├── Unauthenticated    401  no valid API key
 │   ├── Forbidden          403  the key is valid and may not do this
@@ -59,6 +60,12 @@ class Malformed(Refused):
     """The request cannot be read."""
 
     code = "malformed"
+
+
+class NumberTooLarge(Malformed):
+    """A number is too large: integers of at most 64 bits are stored."""
+
+    code = "number_too_large"
 
 
 class Invalid(Refused):

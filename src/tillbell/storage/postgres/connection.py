@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import struct
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple, Protocol
@@ -21,7 +22,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8BinaryDumper
 
 from tillbell.clock import SystemClock
-from tillbell.errors import Misconfigured, StoreUnavailable
+from tillbell.errors import Misconfigured, NumberTooLarge, StoreUnavailable
 from tillbell.storage.ports.cluster import NOTIFY_ALL
 from tillbell.storage.postgres import binary_arrays
 from tillbell.storage.postgres.pipeline import Pipeline
@@ -70,6 +71,10 @@ _ENVIRONMENT = (
 )
 
 
+# A binding, or what a statement adds up, has more than 64 bits.
+_TOO_LARGE = (OverflowError, struct.error, errors.NumericValueOutOfRange)
+
+
 class _Flag(Int8BinaryDumper):
     """Truth values are 0 and 1, as in SQLite."""
 
@@ -114,7 +119,9 @@ def _until(steps: Generator[Any, Any, Any], timeout_s: float) -> Generator[Any, 
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turn errors of the environment into those of connection.py, and no other errors."""
+    """Turn errors of the environment into those of connection.py, and a number that is too large
+    into `NumberTooLarge`. Other errors stay as they are.
+    """
     try:
         yield
     except _RACED as error:
@@ -123,6 +130,8 @@ def translated() -> Iterator[None]:
         raise LockTimeout(f"The database is in use. {' '.join(str(error).split())}") from error
     except _ENVIRONMENT as error:
         raise StoreUnavailable(f"The database failed: {' '.join(str(error).split())}") from error
+    except _TOO_LARGE as error:
+        raise NumberTooLarge from error
 
 
 class _Answer(Protocol):
@@ -238,7 +247,8 @@ class PostgresConnection(DbConnection):
         """Run a statement that takes one array for each column."""
         native = _native(name, ())
         columns = zip(native.columns, zip(*bindings, strict=True), strict=True)
-        arrays = [binary_arrays.MAKERS[kind](values) for kind, values in columns]
+        with translated():
+            arrays = [binary_arrays.MAKERS[kind](values) for kind, values in columns]
         return self._execute(native, arrays)
 
     query_bulk_later = execute_bulk

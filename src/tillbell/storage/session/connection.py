@@ -83,8 +83,8 @@ class DbReader(Protocol):
 class DbConnection(DbReader, Protocol):
     """Named statements on one connection.
 
-    Errors of the environment (disk, network, server) are `StoreUnavailable`; a wrong statement is
-    the driver's own error.
+    Errors of the environment (disk, network, server) are `StoreUnavailable`, a number of more than
+    64 bits is `NumberTooLarge`; a wrong statement is the driver's own error.
     """
 
     @property

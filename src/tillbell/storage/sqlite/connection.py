@@ -12,7 +12,7 @@ from typing import Any
 
 import apsw
 
-from tillbell.errors import Misconfigured, StoreUnavailable
+from tillbell.errors import Misconfigured, NumberTooLarge, StoreUnavailable
 from tillbell.storage.session.connection import Bindings, DbConnection, KnownResult, Row
 from tillbell.storage.session.statements import load
 from tillbell.storage.sqlite.multi_row import chunks, widened
@@ -47,11 +47,15 @@ _ENVIRONMENT = (
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turn errors of the environment into `StoreUnavailable`, and no other errors."""
+    """Turn errors of the environment into `StoreUnavailable`, and of a binding that has more than
+    64 bits into `NumberTooLarge`. Other errors stay as they are.
+    """
     try:
         yield
     except _ENVIRONMENT as error:
         raise StoreUnavailable(f"The database failed: {error}") from error
+    except OverflowError as error:
+        raise NumberTooLarge from error
 
 
 class SqliteConnection(DbConnection):
