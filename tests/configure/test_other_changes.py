@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from tests.configure.pairs import (
@@ -18,6 +19,7 @@ from tillbell.clock import DAY, HOUR
 from tillbell.configure.sources import SourceChanges
 from tillbell.model.records import ApiKey, Application, EventType, KeyUse, Record
 from tillbell.model.sources import Source
+from tillbell.vault import hash_key
 
 # ── sources ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -274,3 +276,15 @@ async def test_of_two_uses_the_later_one_is_noted(processes: tuple[Process, Proc
     await interrupted(ours.store, KeyUse, lambda: ours.key_usage.record_use(key), use_later)
 
     assert await ours.key_usage.last_used_at(key) == theirs.clock.now()
+
+
+async def test_a_first_start_of_several_processes_creates_one_admin_key(
+    processes: tuple[Process, Process],
+) -> None:
+    starts = [process.api_keys.ensure_admin(None) for process in processes * 4]
+    texts = [text for text in await asyncio.gather(*starts) if text is not None]
+
+    (key,) = await processes[0].directory.read_all(ApiKey)
+    assert [hash_key(text) for text in texts] == [key.hash]
+    await processes[0].api_keys.revoke(key)
+    assert await processes[1].api_keys.ensure_admin(None) is not None

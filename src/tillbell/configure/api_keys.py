@@ -10,12 +10,13 @@ import msgspec
 
 from tillbell.clock import Micros
 from tillbell.configure.parts import Parts
-from tillbell.errors import Invalid, NotFound, Problem
+from tillbell.errors import ConflictError, Invalid, NotFound, Problem
 from tillbell.model.records import ApiKey, KeyScope, KeyUse
 from tillbell.storage.ports.outbound import Registry
 from tillbell.vault import hash_key, new_api_key
 
 BOOTSTRAP = "key_bootstrap"  # the key of the setting admin_key
+FIRST = "first"  # the uid of the key that a first start creates
 
 
 class NewKey(NamedTuple):
@@ -93,7 +94,7 @@ class ApiKeys:
         """Ensure that there is an admin key; return its text if it was created now.
 
         The configured key is stored, or removed if none is configured. If there is no admin key
-        then, one is created.
+        then, one is created: of several processes that start at the same time, by one of them.
         """
         if configured is None:
             await self._directory.remove(ApiKey, BOOTSTRAP)
@@ -101,7 +102,11 @@ class ApiKeys:
             await self._mirror(configured)
         if any(KeyScope.ADMIN in key.scopes for key in await self._directory.read_all(ApiKey)):
             return None
-        return (await self._add(name="first key", scopes=(KeyScope.ADMIN.value,))).text
+        try:
+            first = await self._add(name="first key", uid=FIRST, scopes=(KeyScope.ADMIN.value,))
+        except ConflictError:  # another process has just created it
+            return None
+        return first.text
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────
 
