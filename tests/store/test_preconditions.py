@@ -223,6 +223,21 @@ async def test_a_record_of_another_version_crosses(inbound: InboundHarness) -> N
     await crosses(inbound, "uid", record_writes=(RecordWrite(inbound.record(uid="main"), 0),))
 
 
+async def test_a_record_of_another_version_is_not_removed(inbound: InboundHarness) -> None:
+    record, app = inbound.record(uid="main"), inbound.outbound.app
+    await inbound.do(record_writes=(RecordWrite(record, 0),))
+    entry = inbound.audit_entry(record.id)
+    older = inbound.record(id=record.id, uid="main", version=2)
+
+    await crosses(inbound, "version", removed_records=(older,), audit=(entry,))
+    assert await inbound.store.get(Source, record.id, app) == record
+    assert await inbound.store.audit(app, ALL) == []
+    await inbound.do(removed_records=(record,), audit=(entry,))
+    assert await inbound.store.get(Source, record.id, app) is None
+    assert await inbound.store.audit(app, ALL) == [entry]
+    await crosses(inbound, "version", removed_records=(record,))
+
+
 async def test_a_conflict_is_resolved_once(inbound: InboundHarness) -> None:
     of = await inbound.create()
     conflict = inbound.conflict(of, amount=5, currency="EUR", why="It was declined.")

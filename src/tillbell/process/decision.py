@@ -95,6 +95,7 @@ class Decision:
         self._conflicts: list[MoneyConflict] = []
         self._resolved: list[MoneyConflict] = []
         self._records: dict[tuple[type[Record], str], RecordWrite] = {}  # by kind and uid
+        self._removed_records: list[Record] = []
         self._drafts: list[MessageDraft] = []
         self._audit: list[AuditEntry] = []
         self._item_keys: tuple[tuple[str, str], ...] = ()
@@ -230,6 +231,10 @@ class Decision:
         expected = expected_version if earlier is None else earlier.expected_version
         self._records[key] = RecordWrite(record=record, expected_version=expected)
 
+    def remove_record(self, record: Record) -> None:
+        """Delete a record, if the stored one still has its version."""
+        self._removed_records.append(record)
+
     def written_record(self, kind: type[R], uid: str) -> R | None:
         """Return a record as this decision writes it; None if it does not."""
         write = self._records.get((kind, uid))
@@ -348,6 +353,7 @@ class Decision:
             conflicts=tuple(self._conflicts),
             resolved=tuple(self._resolved),
             record_writes=tuple(self._records.values()),
+            removed_records=tuple(self._removed_records),
             publications=tuple(publications),
             item_keys=self._item_keys,
             audit=tuple(self._audit),

@@ -134,6 +134,8 @@ class ModelInbound(ModelInboundReads, ModelMessages):
             )
         for record, _ in change.record_writes:
             self.records[type(record).__name__, record.scope, record.id] = record
+        for record in change.removed_records:
+            del self.records[type(record).__name__, record.scope, record.id]
         for publication in change.publications:
             self.keep(publication)
         self.audits += change.audit
@@ -158,6 +160,10 @@ class ModelInbound(ModelInboundReads, ModelMessages):
                 yield "event_id"
         for kept in change.record_writes:
             yield from self._failures_of_record(kept)
+        for record in change.removed_records:
+            present = self.records.get((type(record).__name__, record.scope, record.id))
+            if present is None or present.version != record.version:
+                yield "version"
         for conflict in change.resolved:
             known = self.known_conflicts.get(conflict.id)
             if known is None or known.resolved_at is not None:

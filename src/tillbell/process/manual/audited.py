@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
-from tillbell.errors import Invalid, Problem
+from tillbell.errors import Invalid, NotFound, Problem
+from tillbell.model.records import Record
 from tillbell.process.decision import DecidedBy, Decision
 from tillbell.process.decisions import Decisions
 from tillbell.storage.ports.outbound import Page
@@ -58,6 +59,18 @@ class AuditedDecisions:
             self.write(decision, action, target, act)
 
         await self.commit(app_id, act, decide)
+
+    async def remove(self, record: Record, action: str, act: ActionReason) -> None:
+        """Delete a record and write that into the audit log. `NotFound` if it is gone already."""
+
+        async def decide(decision: Decision) -> None:
+            stored = await self._database.get(type(record), record.id, record.scope)
+            if stored is None:
+                raise NotFound
+            self.write(decision, action, record.id, act)
+            decision.remove_record(stored)
+
+        await self.commit(record.scope, act, decide)
 
     def write(self, decision: Decision, action: str, target: str, act: ActionReason) -> None:
         """Write the audit entry of a decision. `Unavailable` while nothing may be stored."""

@@ -159,6 +159,8 @@ def _write_others(db: DbTransaction, changes: ChangeSet) -> None:
         db.execute_each("resolve_conflict", resolutions)
     for write in changes.record_writes:
         records.store(db, write.record)
+    for record in changes.removed_records:
+        records.delete(db, type(record), record.id, record.scope)
     if changes.item_keys:
         _store_item_keys(db, changes)
     if changes.audit:

@@ -74,8 +74,9 @@ def keys_of(changes: ChangeSet) -> Iterator[tuple[str, ...]]:
     for message in (publication.message for publication in changes.publications):
         if message.event_id is not None:
             yield "event", message.app_id, message.event_id
-    for write in changes.record_writes:
-        yield from records.keys(write.record)
+    written = (write.record for write in changes.record_writes)
+    for record in (*written, *changes.removed_records):
+        yield from records.keys(record)
     for conflict in changes.resolved:
         yield "conflict", conflict.id
     for source_id, item_key in changes.item_keys:
@@ -128,6 +129,9 @@ class Preconditions:
                 yield "event_id"
         for record_write in changes.record_writes:
             yield from self._of_record(record_write)
+        for record in changes.removed_records:
+            if records.version_of(self._db, record) != record.version:
+                yield "version"
         for conflict in changes.resolved:
             if self._db.query_one("open_conflict", (conflict.app_id, conflict.id)) is None:
                 yield "resolved"

@@ -62,11 +62,16 @@ def store(db: DbTransaction, record: Record) -> None:
 @write()
 def remove(db: DbTransaction, kind: type[Record], id_: str, scope: str = "") -> bool:
     """Delete a record; with an application also all that is in its scope or came in for it."""
-    was_there = db.execute_each("delete_record", [(kind.__name__, scope, id_)]).rowcount == 1
+    was_there = delete(db, kind, id_, scope)
     if was_there and kind is Application:
         db.query("delete_scope", (id_,))
         remove_inbound(db, id_)
     return was_there
+
+
+def delete(db: DbTransaction, kind: type[Record], id_: str, scope: str) -> bool:
+    """Delete a record alone; True if it was there."""
+    return db.execute_each("delete_record", [(kind.__name__, scope, id_)]).rowcount == 1
 
 
 @read

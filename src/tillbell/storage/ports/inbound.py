@@ -82,6 +82,7 @@ class ChangeSet(NamedTuple):
     conflicts: tuple[MoneyConflict, ...] = ()
     resolved: tuple[MoneyConflict, ...] = ()
     record_writes: tuple[RecordWrite, ...] = ()
+    removed_records: tuple[Record, ...] = ()  # as they are stored: of another version none goes
     publications: tuple[Publication, ...] = ()
     item_keys: tuple[tuple[str, str], ...] = ()  # (source id, item key) of items of batches
     audit: tuple[AuditEntry, ...] = ()

@@ -94,8 +94,5 @@ async def delete(
     reason = ActionReason(
         principal.key.id, f"{suppression.reason} by e-mail {suppression.email_id}"
     )
-    await gateway.audited_decisions.audit(
-        suppression.scope, "suppression.delete", suppression.id, reason
-    )
-    await gateway.config_cache.remove(Suppression, suppression.id, suppression.scope)
+    await gateway.audited_decisions.remove(suppression, "suppression.delete", reason)
     return Response(status_code=204)
