@@ -28,7 +28,7 @@ DRAIN_S = 60.0
 
 
 @dataclass
-class _Run:
+class _CallbackRun:
     """One load: who was sent when, and what came of it."""
 
     sent: dict[str, int] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class _Run:
 class _Merchant(Inbound):
     """Takes deliveries: the uid of the transaction is in each."""
 
-    run = _Run()
+    run = _CallbackRun()
 
     def answer(self, head: bytes, body: bytes) -> None:
         del head
@@ -106,7 +106,7 @@ class _Provider(asyncio.Protocol):
 
 async def load(plan: dict[str, Any]) -> dict[str, Any]:
     """Send a callback for each uid, as fast as `connections` allow or at `rate` a second."""
-    run = _Merchant.run = _Run()
+    run = _Merchant.run = _CallbackRun()
     uids = iter(plan["uids"])
     loop = asyncio.get_running_loop()
     began = time.monotonic_ns()
@@ -137,7 +137,7 @@ async def load(plan: dict[str, Any]) -> dict[str, Any]:
     return _results(run, began)
 
 
-def _results(run: _Run, began: int) -> dict[str, Any]:
+def _results(run: _CallbackRun, began: int) -> dict[str, Any]:
     ended = max(run.arrived.values(), default=began)
     return {
         "sent": len(run.sent),

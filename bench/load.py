@@ -68,10 +68,10 @@ def _template(plan: LoadPlan, lane: str) -> tuple[bytes, bytes]:
     return around_sequence(head + opening, b"}")
 
 
-class _Connection(asyncio.Protocol):
+class _LoadConnection(asyncio.Protocol):
     """One kept-alive connection with at most one request out."""
 
-    def __init__(self, run: _Run) -> None:
+    def __init__(self, run: _LoadRun) -> None:
         self.run = run
         self.sequence = -1
         self.parser = httptools.HttpResponseParser(self)
@@ -94,7 +94,7 @@ class _Connection(asyncio.Protocol):
         self.transport.write(self.run.request(sequence))
 
 
-class _Run:
+class _LoadRun:
     """One load, from the first message to the last answer."""
 
     def __init__(self, plan: LoadPlan) -> None:
@@ -107,7 +107,7 @@ class _Run:
         self.next = 0
         self.out = 0
         self.ending = False
-        self.idle: deque[_Connection] = deque()
+        self.idle: deque[_LoadConnection] = deque()
         self.backlog: deque[int] = deque()  # due, but every connection is busy
         self.ended = asyncio.Event()
         self.cpu_s = 0.0
@@ -116,7 +116,7 @@ class _Run:
         before, after = self.templates[sequence % len(self.templates)]
         return b"%s%010d%s" % (before, sequence, after)
 
-    def answered(self, connection: _Connection, status: int) -> None:
+    def answered(self, connection: _LoadConnection, status: int) -> None:
         if status // 100 == 2:
             self.accepted[connection.sequence] = time.monotonic_ns()
             self.out -= 1
@@ -126,18 +126,18 @@ class _Run:
         again = (connection, connection.sequence)
         asyncio.get_running_loop().call_later(RETRY_PAUSE_S, self._retry, *again)
 
-    def _retry(self, connection: _Connection, sequence: int) -> None:
+    def _retry(self, connection: _LoadConnection, sequence: int) -> None:
         if not connection.transport.is_closing():
             connection.send(sequence)
 
-    def lost(self, connection: _Connection) -> None:
+    def lost(self, connection: _LoadConnection) -> None:
         """Count a connection that ended; what it carried stays unacknowledged."""
         if not self.ending or self.out:
             self.broken += 1
             self.out -= connection.sequence >= 0
             self._check_end()
 
-    def _go_on(self, connection: _Connection) -> None:
+    def _go_on(self, connection: _LoadConnection) -> None:
         if self.plan.rate:
             if self.backlog:
                 self._post(connection, self.backlog.popleft())
@@ -152,7 +152,7 @@ class _Run:
         self.next += 1
         return self.next - 1
 
-    def _post(self, connection: _Connection, sequence: int) -> None:
+    def _post(self, connection: _LoadConnection, sequence: int) -> None:
         self.out += 1
         connection.send(sequence)
 
@@ -178,18 +178,18 @@ class _Run:
         self._check_end()
 
 
-async def _connect(run: _Run) -> list[_Connection]:
+async def _connect(run: _LoadRun) -> list[_LoadConnection]:
     loop = asyncio.get_running_loop()
     made = []
     for _ in range(run.plan.connections):
         _, protocol = await loop.create_connection(
-            lambda: _Connection(run), "127.0.0.1", run.plan.port
+            lambda: _LoadConnection(run), "127.0.0.1", run.plan.port
         )
         made.append(protocol)
     return made
 
 
-async def _drive(run: _Run) -> None:
+async def _drive(run: _LoadRun) -> None:
     """Send for the planned time, then wait for the answers that are out."""
     connections = await _connect(run)
     began_cpu_s = time.process_time()
@@ -216,10 +216,10 @@ async def _drive(run: _Run) -> None:
 def main() -> None:
     """Run the plan given as the only argument."""
     plan = LoadPlan(**json.loads(sys.argv[1]))
-    holder: list[_Run] = []
+    holder: list[_LoadRun] = []
 
     async def whole() -> None:
-        holder.append(_Run(plan))
+        holder.append(_LoadRun(plan))
         await _drive(holder[0])
 
     uvloop.run(whole())

@@ -81,7 +81,7 @@ class Ledger:
         return {name: getattr(self, name) for name in names}
 
 
-class _Connection(Inbound):
+class _ReceiverConnection(Inbound):
     """One connection of the gateway."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -100,7 +100,7 @@ class _Connection(Inbound):
 def main() -> None:
     """Serve until standard input ends."""
     ledger = Ledger(ReceiverPlan(**json.loads(sys.argv[1])))
-    uvloop.run(receiving.serve(lambda: _Connection(ledger), ledger.obey))
+    uvloop.run(receiving.serve(lambda: _ReceiverConnection(ledger), ledger.obey))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,6 @@ AMOUNTS = {"amount", "price", "unitPrice", "totalPrice", "refundedAmount", "sett
     ],
 )
 def test_the_promised_types_are_there(name: str) -> None:
-    """R167 to R174."""
     assert name in KNOWN
 
 

@@ -1,6 +1,6 @@
 """The invariants: do the producer's, the receiver's and the product's accounts agree?
 
-Numbers are those of the reliability plan. I1 acknowledged is readable with identical bytes;
+The reports name each by a number. I1 acknowledged is readable with identical bytes;
 I2 delivered, or visibly failed; I3 silence after the end; I4 attempts and requests match;
 I7 bytes signed = sent = stored; I8 a second delivery only of what was in flight when
 something was hurt, and one result counts; I12 nothing is uncounted.

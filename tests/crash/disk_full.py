@@ -1,4 +1,4 @@
-"""A6: the disk fills up; the product refuses politely, keeps what it has, and recovers alone.
+"""The disk fills up; the product refuses politely, keeps what it has, and recovers alone.
 
 Twice: down into the reserve that is kept for work under way, then to the last byte.
 Needs root, to mount a small tmpfs.
@@ -31,7 +31,7 @@ _POLL_S = 0.05
 
 def run(folder: Path) -> Report:
     """Run the battery."""
-    report = Report(f"A6 full disk, {SIZE_MB} MB")
+    report = Report(f"full disk, {SIZE_MB} MB")
     if os.geteuid() != 0:
         report.figure("skipped", "mounting a tmpfs needs root")
         return report

@@ -1,4 +1,4 @@
-"""A1: kill -9 at random moments under load, start again at once, lose nothing.
+"""Kill -9 at random moments under load, start again at once, lose nothing.
 
 Some kills fall into start-up itself, where migration and recovery are at work.
 """
@@ -39,7 +39,7 @@ class _Times:
 
 def run(folder: Path, cycles: int, seed: int) -> Report:
     """Run the battery."""
-    report = Report(f"A1 kill loop, {cycles} kills, seed {seed}")
+    report = Report(f"kill loop, {cycles} kills, seed {seed}")
     chance, times = random.Random(seed), _Times()
     with Stage(folder) as stage, ThreadPoolExecutor(1) as checks:
         stage.gateway.start()

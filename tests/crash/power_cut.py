@@ -1,4 +1,4 @@
-"""A4: the power goes at a random moment; whatever was acknowledged before is still there.
+"""The power goes at a random moment; whatever was acknowledged before is still there.
 
 The product runs once under strace while a producer publishes. From the record, its files
 are rebuilt as of many moments, with writes after the last completed sync kept, lost or
@@ -29,7 +29,7 @@ RATE = 150.0
 
 def run(folder: Path, cuts: int, seed: int) -> Report:
     """Run the battery."""
-    report = Report(f"A4 power cut, {cuts} cuts, seed {seed}")
+    report = Report(f"power cut, {cuts} cuts, seed {seed}")
     prefix, data_dir = folder / "trace", folder / "data"
     app, acknowledged = _record(folder, prefix)
     calls = trace.read(prefix, data_dir)

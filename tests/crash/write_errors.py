@@ -1,4 +1,4 @@
-"""A5: the n-th write or sync fails, for every n that a run reaches, or for so many of them.
+"""The n-th write or sync fails, for every n that a run reaches, or for so many of them.
 
 A 2xx must never follow a failed commit. The process may recover or end with an
 error; the producer's repeat of the same request must not make a second message.
@@ -40,7 +40,7 @@ class _Tally:
 
 def run(folder: Path, most: int) -> Report:
     """Run the battery; at most `most` values of n for each kind of error, spread over a run."""
-    report = Report(f"A5 write errors, at most {most} of each kind")
+    report = Report(f"write errors, at most {most} of each kind")
     template, app = _template(folder)
     for call, error in FAULTS:
         tally = _Tally()

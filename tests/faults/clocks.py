@@ -1,4 +1,4 @@
-"""H2: one worker's machine has a wrong clock, which somebody sets back and forth."""
+"""One worker's machine has a wrong clock, which somebody sets back and forth."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LATE_S = 10.0
 
 def run(folder: Path, each_s: float) -> Report:
     """Run the scenario."""
-    report = Report(f"H2 one worker's clock wrong by ±1 day and ±1 hour, {each_s:g} s each")
+    report = Report(f"one worker's clock wrong by ±1 day and ±1 hour, {each_s:g} s each")
     file = folder / "wrong-by"
     file.write_text("0")
     wrapper = [sys.executable, "-m", "tests.faults.skewed", str(file)]

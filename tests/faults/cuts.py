@@ -1,4 +1,4 @@
-"""A10 and H1: the network swallows what goes between the fleet and its database.
+"""The network swallows what goes between the fleet and its database.
 
 All processes are cut off for long; then one worker alone, both ways and one way.
 """
@@ -47,7 +47,7 @@ def _cuttable(folder: Path) -> Iterator[tuple[Crew, Network]]:
 
 def run_away(folder: Path, away_s: float) -> Report:
     """Cut everybody off."""
-    report = Report(f"A10 no database for {away_s:g} s, swallowed by the network")
+    report = Report(f"no database for {away_s:g} s, swallowed by the network")
     with _cuttable(folder) as (crew, network):
         everybody = range(1 + WORKERS)
         with crew.load():
@@ -75,7 +75,7 @@ def run_away(folder: Path, away_s: float) -> Report:
 
 def run_one(folder: Path, cut_s: float) -> Report:
     """Cut one worker off, in each way."""
-    report = Report(f"H1 one worker of {WORKERS} cut off for {cut_s:g} s, both ways and one way")
+    report = Report(f"one worker of {WORKERS} cut off for {cut_s:g} s, both ways and one way")
     with _cuttable(folder) as (crew, network):
         with crew.load():
             for ways in _WAYS:

@@ -28,7 +28,7 @@ _POLL_S = 0.2
 
 def run(folder: Path) -> Report:
     """Run the scenario."""
-    report = Report(f"A6 full disk of the server, {SIZE_MB} MB")
+    report = Report(f"full disk of the server, {SIZE_MB} MB")
     folder.chmod(0o711)  # the server runs as somebody else
     with (
         small_disk(folder / "disk", SIZE_MB) as disk,

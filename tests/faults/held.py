@@ -1,4 +1,4 @@
-"""H6: somebody holds a transaction open for minutes, so that nothing dead can be cleaned up."""
+"""Somebody holds a transaction open for minutes, so that nothing dead can be cleaned up."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SIZE = (
 
 def run(folder: Path, held_s: float) -> Report:
     """Run the scenario."""
-    report = Report(f"H6 a transaction held open for {held_s:g} s")
+    report = Report(f"a transaction held open for {held_s:g} s")
     with (
         serving("autovacuum_naptime=5s") as server,
         Crew(folder, [server.url()] * 3) as crew,

@@ -1,4 +1,4 @@
-"""H5: no fault, no second delivery: eight workers, and exactly one attempt of each delivery."""
+"""No fault, no second delivery: eight workers, and exactly one attempt of each delivery."""
 
 from __future__ import annotations
 

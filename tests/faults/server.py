@@ -1,4 +1,4 @@
-"""A7: the server is stopped as by a power cut and started again, and its backends are ended.
+"""The server is stopped as by a power cut and started again, and its backends are ended.
 
 Both under load, again and again.
 """
@@ -27,7 +27,7 @@ _TERMINATE = (
 
 def run(folder: Path, restarts: int, seed: int) -> Report:
     """Run the scenario."""
-    report = Report(f"A7 database: {restarts} immediate restarts, backends ended, seed {seed}")
+    report = Report(f"database: {restarts} immediate restarts, backends ended, seed {seed}")
     chance = random.Random(seed)
     with serving() as server, Crew(folder, [server.url()] * 3) as crew:
         with crew.load():

@@ -1,4 +1,4 @@
-"""A14: a new version on the tables of an old one: much waits, much is stored, load all the while.
+"""A new version on the tables of an old one: much waits, much is stored, load all the while.
 
 The old API process is killed with everything still to be delivered. A worker of the new version
 then brings its tables while the old program takes messages and delivers; both work side by side;
@@ -81,7 +81,7 @@ class _Waits:
 
 def run(folder: Path, pending: int, rows: int) -> Report:
     """Run the scenario."""
-    report = Report(f"A14 upgrade with {pending:,} pending and {rows:,} stored")
+    report = Report(f"upgrade with {pending:,} pending and {rows:,} stored")
     program = str(next_version(folder / "next"))
     with (
         serving("max_wal_size=4GB") as server,

@@ -1,4 +1,4 @@
-"""A2: workers are killed, and stopped for longer than their leases last, under load.
+"""Workers are killed, and stopped for longer than their leases last, under load.
 
 One that was stopped wakes up as a zombie: what it brings then comes too late and must not count.
 """
@@ -79,7 +79,7 @@ class _Havoc:
 def run(folder: Path, lasts_s: float, every_s: float, seed: int) -> Report:
     """Run the scenario."""
     report = Report(
-        f"A2 {lasts_s:g} s: a worker of {WORKERS} killed every {every_s:g} s, one stopped for "
+        f"{lasts_s:g} s: a worker of {WORKERS} killed every {every_s:g} s, one stopped for "
         f"{STOPPED_S:g} s every {STOP_EVERY_S:g} s, seed {seed}"
     )
     with serving() as server, Crew(folder, [server.url()] * (WORKERS + 1)) as crew:

@@ -1,4 +1,4 @@
-"""B12: who reads messages in the order of their ids skips none, however slow a process commits."""
+"""Who reads messages in the order of their ids skips none, however slow a process commits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A14, H10: an old program beside a new one's tables, after them, and twenty at once on nothing."""
+"""An old program beside a new one's tables, after them, and twenty at once on nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""B12: who reads messages in order of their ids skips none, however many write at once."""
+"""Who reads messages in order of their ids skips none, however many write at once."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ async def test_a_hanging_receiver_does_not_delay_the_others(harness: GatewayHarn
 
 
 async def test_names_that_do_not_resolve_do_not_delay_the_others(tmp_path: Path) -> None:
-    """C11: of fifty endpoints ten have names that the name server is silent about."""
+    """Of fifty endpoints ten have names that the name server is silent about."""
     async with StubDns() as dns, GatewayHarness(tmp_path, dns_servers=(dns.server,)) as harness:
         dns.answer("localhost.example", "127.0.0.1", ttl=60)
         good = 40

@@ -1,4 +1,4 @@
-"""Logs: one line a happening, closed names, and no secret however it got there (W5)."""
+"""Logs: one line a happening, closed names, and no secret however it got there."""
 
 import ast
 import io

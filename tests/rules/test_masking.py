@@ -1,4 +1,4 @@
-"""W8: of a card number only six and four digits are left, however it is spelled."""
+"""Of a card number only six and four digits are left, however it is spelled."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def _sender(**limits: float) -> HttpClient:
 
 @soak
 async def test_connections_are_used_again(post: Post) -> None:
-    """C12: twenty endpoints, new connections for at most one request in twenty."""
+    """Twenty endpoints, new connections for at most one request in twenty."""
     async with Receiver() as one, Receiver() as two:
         for _ in range(ROUNDS):
             urls = [one.url(f"/{n}") for n in range(10)] + [two.url(f"/{n}") for n in range(10)]

@@ -1,4 +1,4 @@
-"""Few descriptors (C10): the sender waits, and says so when it waited in vain."""
+"""Few descriptors: the sender waits, and says so when it waited in vain."""
 
 from __future__ import annotations
 

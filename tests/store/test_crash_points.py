@@ -1,4 +1,4 @@
-"""A3: the process ends, or hangs and is killed, at each named point of each write's commit."""
+"""The process ends, or hangs and is killed, at each named point of each write's commit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""G5, G6: who breaks into the books by SQL is refused; a commit that fails leaves no halves."""
+"""Who breaks into the books by SQL is refused; a commit that fails leaves no halves."""
 
 from __future__ import annotations
 

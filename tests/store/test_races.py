@@ -95,7 +95,7 @@ async def test_an_idempotency_key_is_answered_once(worlds: list[OutboundHarness]
 
 
 async def test_of_many_copies_of_a_callback_one_counts(tills: list[InboundHarness]) -> None:
-    """B9: two hundred copies of each event over four processes."""
+    """Two hundred copies of each event over four processes."""
     arrivals = [
         (inbound, ReceivedCallback(inbound.callback(f"event-{n % 20}"), REQUEST))
         for inbound, n in zip(itertools.cycle(tills), range(20 * COPIES), strict=False)

@@ -206,7 +206,7 @@ async def test_a_reopened_callback_waits_no_longer_and_holds_its_key_again(
 async def test_of_many_copies_of_many_events_each_event_counts_once(
     inbound: InboundHarness,
 ) -> None:
-    """B9: a thousand events, two hundred times each, mixed into the same group commits."""
+    """A thousand events, two hundred times each, mixed into the same group commits."""
     firsts = {}
     for _ in range(TIMES):
         arrivals = [
@@ -230,7 +230,6 @@ async def test_of_many_copies_of_many_events_each_event_counts_once(
 async def test_a_late_duplicate_is_one_although_the_first_was_purged(
     inbound: InboundHarness, days: int
 ) -> None:
-    """B11."""
     first = await inbound.receive("k")
     await inbound.conclude(first)
     inbound.outbound.clock.advance(days * 86_400)

@@ -1,4 +1,4 @@
-"""Secrets at rest: sealed to their row, opened only with the right key (W6)."""
+"""Secrets at rest: sealed to their row, opened only with the right key."""
 
 import base64
 import stat

@@ -1,4 +1,4 @@
-"""W8: what was expunged is in no file any more, once the file is written anew."""
+"""What was expunged is in no file any more, once the file is written anew."""
 
 from __future__ import annotations
 

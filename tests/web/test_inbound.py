@@ -202,7 +202,6 @@ def test_strangers_fill_the_log_only_so_far(sender: CallbackSender, served: Serv
     ],
 )
 def test_the_bytes_verified_are_the_bytes_stored(sender: CallbackSender, body: bytes) -> None:
-    """F5."""
     assert sender.send(body).status_code == 200
     (callback,) = sender.log()
     kept = sender.kept(callback)
@@ -337,7 +336,6 @@ def test_what_an_address_was_refused_is_taken_when_the_owner_allows_it(
 
 
 def test_nothing_secret_is_at_rest_in_clear(sender: CallbackSender, served: ServedGateway) -> None:
-    """W8, R197."""
     body = b'{"id":"pan","passcode":"open-sesame-7","note":"card 4111 1111 1111 1111"}'
     assert sender.send(body, x_pretend_token="header-token-7").status_code == 200
     files = b"".join(path.read_bytes() for path in served.folder.glob("tillbell.db*"))
@@ -351,7 +349,6 @@ def test_nothing_secret_is_at_rest_in_clear(sender: CallbackSender, served: Serv
 
 @soak
 async def test_many_copies_at_once_are_one(sender: CallbackSender) -> None:
-    """B9."""
     body = b'{"id":"storm"}'
     headers = {pretend.SIGNATURE: pretend.signature(SECRET, body)}
     limits = httpx.Limits(max_connections=50)
@@ -446,7 +443,6 @@ def test_bulk_is_sent_back_when_too_much_waits_and_money_is_not(
 
 
 def test_a_loop_of_gateways_is_cut(sender: CallbackSender) -> None:
-    """W15."""
     hops: list[dict[str, str]] = [
         {},
         {"tillbell_delivery": "dlv_1"},
@@ -465,7 +461,7 @@ def test_a_loop_of_gateways_is_cut(sender: CallbackSender) -> None:
 def test_an_endpoint_that_delivers_to_its_own_source_is_cut_off(
     served: ServedGateway, app_id: str
 ) -> None:
-    """W15: at most three hops."""
+    """At most three hops."""
     echo = CallbackSender(served, app_id, "echo")
     served.http.post(f"/app/{app_id}/endpoint", json={"url": echo.url})
     assert echo.send(b'{"around": "and around"}').status_code == 200

@@ -218,7 +218,7 @@ def test_an_application_does_not_see_the_sources_of_another(
 def test_both_secrets_are_good_while_they_overlap_and_the_old_one_not_after(
     served: ServedGateway, sources: str
 ) -> None:
-    """F7: no callback is refused in the overlap, each with the old secret after its end."""
+    """No callback is refused in the overlap, each with the old secret after its end."""
     source = made(served, sources)
     path = f"{sources}/{source['id']}/secret/rotate"
     rotated = served.http.post(path, json={"secret": "pretend-secret-2"})
@@ -295,7 +295,7 @@ def test_providers_are_listed_with_their_settings(served: ServedGateway) -> None
 def test_a_source_whose_secrets_cannot_be_opened_proves_nothing(
     served: ServedGateway, sources: str
 ) -> None:
-    """F2: fail closed, and only for that source."""
+    """Fail closed, and only for that source."""
     import msgspec
 
     from tillbell.model.sources import Source

@@ -1,4 +1,4 @@
-"""Slow clients are closed, others do not notice (C9). Tests wait for the server to act."""
+"""Slow clients are closed, others do not notice. Tests wait for the server to act."""
 
 from __future__ import annotations
 
