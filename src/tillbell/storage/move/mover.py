@@ -72,8 +72,8 @@ def move(path: Path, url: str, clock: Clock, manner: MoveOptions | None = None) 
         if known is not None and known.finished_at is not None:
             return MoveReport(_without_password(url), known.copied, ())
         migrate(target, "postgres", clock.now())
-        coming = known or _begin(path, target, url, _MoveStart(clock.now(), manner.fault))
-        return _carry(path, url, _MoveInProgress(target, coming, clock, manner))
+        incoming = known or _begin(path, target, url, _MoveStart(clock.now(), manner.fault))
+        return _carry(path, url, _MoveInProgress(target, incoming, clock, manner))
 
 
 def _reached(url: str) -> PostgresConnection:
@@ -88,18 +88,18 @@ def _reached(url: str) -> PostgresConnection:
 
 def _known(source: DbConnection, target: DbConnection, path: Path) -> IncomingMove | None:
     """Return the move to go on with, None to begin one; `Misconfigured` if neither may be."""
-    gone, coming = outgoing_move(source), _arrival(target)
-    if gone is not None and coming is not None and gone.id == coming.id:
-        return coming
-    if gone is not None and gone.finished_at is not None:
+    outgoing, incoming = outgoing_move(source), _arrival(target)
+    if outgoing is not None and incoming is not None and outgoing.id == incoming.id:
+        return incoming
+    if outgoing is not None and outgoing.finished_at is not None:
         raise Misconfigured(
-            f"{path} was moved to {gone.target} on {day(gone.finished_at)}. `tillbell move --back "
-            "--force` makes it usable again, as it was then."
+            f"{path} was moved to {outgoing.target} on {day(outgoing.finished_at)}. "
+            "`tillbell move --back --force` makes it usable again, as it was then."
         )
-    if coming is not None:
+    if incoming is not None:
         raise Misconfigured(
-            f"The target holds another move: of {coming.source}, begun on {day(coming.begun_at)}. "
-            "Give it an empty database."
+            f"The target holds another move: of {incoming.source}, begun on "
+            f"{day(incoming.begun_at)}. Give it an empty database."
         )
     return None
 
@@ -141,13 +141,13 @@ def _begin(path: Path, target: DbConnection, url: str, beginning: _MoveStart) ->
     return IncomingMove(id_, str(path), beginning.now)
 
 
-def _depart(path: Path, gone: OutgoingMove, fault: Fault) -> None:
+def _depart(path: Path, outgoing: OutgoingMove, fault: Fault) -> None:
     """Close the source, in one commit: no lease is left, and the mark is made."""
     session = DbSession(lambda: open_writer(path), fault)
     try:
         session.begin()
-        session.run_operation(Operation("release_all_leases", _release), [gone])
-        session.run_operation(Operation("_mark", _mark), [gone])
+        session.run_operation(Operation("release_all_leases", _release), [outgoing])
+        session.run_operation(Operation("_mark", _mark), [outgoing])
         session.commit()
     finally:
         session.close()

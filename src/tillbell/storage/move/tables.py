@@ -27,10 +27,10 @@ class Table(NamedTuple):
         """Return a row's key."""
         return tuple(row[column] for column in self.key)
 
-    def pages(self, link: DbConnection, after: Key | None = None) -> Iterator[list[Row]]:
+    def pages(self, connection: DbConnection, after: Key | None = None) -> Iterator[list[Row]]:
         """Read all rows after a key, page by page."""
         after = self.start if after is None else after
-        while rows := link.query(self.read, (*after, self.page), *self.form):
+        while rows := connection.query(self.read, (*after, self.page), *self.form):
             yield rows
             after = self.key_of(rows[-1])
 

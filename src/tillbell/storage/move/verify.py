@@ -53,10 +53,10 @@ def prove_tables(
     return proofs
 
 
-def table_digest(link: DbConnection, table: Table) -> TableDigest:
+def table_digest(connection: DbConnection, table: Table) -> TableDigest:
     """Add up a table."""
     count = total = 0
-    for page in table.pages(link):
+    for page in table.pages(connection):
         count += len(page)
         total += sum(_hash(row) for row in page)
     return TableDigest(count, f"{total % 2**_BITS:0{_BITS // 4}x}")
