@@ -87,6 +87,16 @@ async def test_two_states_in_one_callback_are_both_told(
     assert (await payments.told()).total() == 2
 
 
+async def test_a_parcel_names_the_carrier_that_brings_it(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.tell(psp, ShipmentNotice("TT1", "InTransit", "in_transit", carrier="usps"))
+
+    shipment = await payments.books.get(Shipment, "psp:TT1", payments.app_id)
+    assert shipment is not None
+    assert shipment.carrier == "usps"
+
+
 async def test_a_parcel_needs_no_signature(payments: PaymentHarness, psp: Source) -> None:
     callback = await payments.tell(psp, parcel("delivered"), trust=Trust.SECRET)
 

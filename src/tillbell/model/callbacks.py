@@ -141,6 +141,7 @@ class ShipmentNotice(NamedTuple):
     occurred_at: Micros | None = None
     sequence: int | None = None
     is_time_ambiguous: bool = False  # a local time in the hour that a clock change repeats
+    carrier: str | None = None  # who brings it, where the provider tells of several carriers
 
 
 class EmailNotice(NamedTuple):

@@ -7,7 +7,7 @@ from tillbell.model.records import Record
 
 
 class Shipment(Record, frozen=True, kw_only=True):
-    """A parcel. `uid` is the carrier's name and its tracking number: `dexpress:TT0000000001`."""
+    """A parcel. `uid` is the provider's name and the tracking number: `dexpress:TT0000000001`."""
 
     carrier: str
     tracking_number: str

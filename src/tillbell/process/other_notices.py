@@ -113,7 +113,7 @@ def _new_shipment(
         scope=compiled.source.scope,
         uid=uid,
         created_at=decision.now,
-        carrier=compiled.source.provider,
+        carrier=notice.carrier or compiled.source.provider,
         tracking_number=notice.tracking_number,
         status="",
         version=0,

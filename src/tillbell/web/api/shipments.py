@@ -20,7 +20,7 @@ class ShipmentOut(Out):
     """A parcel."""
 
     id: str
-    uid: str | None = Field(description="Carrier and tracking number, as `carrier:number`.")
+    uid: str | None = Field(description="Provider and tracking number, as `provider:number`.")
     carrier: str
     tracking_number: str
     status: str
@@ -71,7 +71,7 @@ async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> 
 @router.get("/{shipment_id}", dependencies=READ)
 async def get(
     app: ApplicationOf,
-    shipment_id: Annotated[str, Path(description="Id, or `carrier:code`.", max_length=256)],
+    shipment_id: Annotated[str, Path(description="Id, or `provider:number`.", max_length=256)],
     gateway: GatewayOf,
 ) -> ShipmentOut:
     """Show a parcel."""
