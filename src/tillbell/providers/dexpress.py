@@ -11,7 +11,7 @@ integration documents (s7ilijavelimirov/dexpress-woocommerce, s7ilijavelimirov/d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlencode
 
 from tillbell.clock import Micros
@@ -32,6 +32,7 @@ from tillbell.providers.kit.base import (
     Unreadable,
     Verdict,
 )
+from tillbell.providers.kit.parcels import STATUSES, ParcelMeaning, meaning_of
 from tillbell.providers.kit.proof import same_text, secret_problem, verify_with_secrets
 from tillbell.providers.kit.requests import JSON, json_body, request
 from tillbell.rules.payments.lifecycles import (
@@ -41,53 +42,45 @@ from tillbell.rules.payments.lifecycles import (
     EXCEPTION,
     IN_TRANSIT,
     RETURNED,
-    STATES,
 )
 
 ZONE = "Europe/Belgrade"
 _PATTERN, _DIGITS = "%Y%m%d%H%M%S", 14
 
 
-class StatusMeaning(NamedTuple):
-    """What a status id means: our state, a substate, a sentence."""
-
-    status: str
-    substate: str | None = None
-    message: str | None = None
-
-
-_DELAYED = StatusMeaning(EXCEPTION, "delayed", "Delayed")
-_PROBLEM = StatusMeaning(EXCEPTION)
-_READY = StatusMeaning(IN_TRANSIT, "ready_for_pickup", "Ready for pick-up")
-_MOVING = StatusMeaning(IN_TRANSIT)
-_REFUSED = StatusMeaning(EXCEPTION, "failed", "Refused by the recipient")
-_RETURNING = StatusMeaning(EXCEPTION, "returning", "On its way back to the sender")
-STATUSES: Mapping[int, StatusMeaning] = {
-    0: StatusMeaning(CREATED),
-    3: StatusMeaning(IN_TRANSIT, "picked_up", "Picked up from the sender"),
-    4: StatusMeaning(IN_TRANSIT, "out_for_delivery", "Out for delivery"),
-    22: StatusMeaning(IN_TRANSIT, message="The return was cancelled"),
-    30: StatusMeaning(IN_TRANSIT, message="International"),
-    820: StatusMeaning(IN_TRANSIT, message="Redirected to a parcel locker"),
+_DELAYED = ParcelMeaning(EXCEPTION, "delayed", "Delayed")
+_PROBLEM = ParcelMeaning(EXCEPTION)
+_READY = ParcelMeaning(IN_TRANSIT, "ready_for_pickup", "Ready for pick-up")
+_MOVING = ParcelMeaning(IN_TRANSIT)
+_REFUSED = ParcelMeaning(EXCEPTION, "failed", "Refused by the recipient")
+_RETURNING = ParcelMeaning(EXCEPTION, "returning", "On its way back to the sender")
+_BY_NUMBER: Mapping[int, ParcelMeaning] = {
+    0: ParcelMeaning(CREATED),
+    3: ParcelMeaning(IN_TRANSIT, "picked_up", "Picked up from the sender"),
+    4: ParcelMeaning(IN_TRANSIT, "out_for_delivery", "Out for delivery"),
+    22: ParcelMeaning(IN_TRANSIT, message="The return was cancelled"),
+    30: ParcelMeaning(IN_TRANSIT, message="International"),
+    820: ParcelMeaning(IN_TRANSIT, message="Redirected to a parcel locker"),
     840: _MOVING,
-    830: StatusMeaning(IN_TRANSIT, "ready_for_pickup", "In a parcel locker"),
-    842: StatusMeaning(IN_TRANSIT, "ready_for_pickup", "In a parcel shop"),
+    830: ParcelMeaning(IN_TRANSIT, "ready_for_pickup", "In a parcel locker"),
+    842: ParcelMeaning(IN_TRANSIT, "ready_for_pickup", "In a parcel shop"),
     **dict.fromkeys((18, 118), _READY),
-    1: StatusMeaning(DELIVERED, message="Delivered"),
-    831: StatusMeaning(DELIVERED, message="Taken from the parcel locker"),
-    843: StatusMeaning(DELIVERED, message="Taken from the parcel shop"),
+    1: ParcelMeaning(DELIVERED, message="Delivered"),
+    831: ParcelMeaning(DELIVERED, message="Taken from the parcel locker"),
+    843: ParcelMeaning(DELIVERED, message="Taken from the parcel shop"),
     # The sources differ about the last three: one of them calls them a problem.
     **dict.fromkeys((6, 7, 12, 17, 106, 107, 112), _DELAYED),
     **dict.fromkeys((8, 9, 10, 11, 19, 25, 108, 109, 110, 111, 119, 125, 822, 841), _PROBLEM),
     **dict.fromkeys((5, 105), _REFUSED),
-    -11: StatusMeaning(EXCEPTION, "failed", "Seized"),
-    -12: StatusMeaning(EXCEPTION, "failed", "Destroyed"),
-    -13: StatusMeaning(EXCEPTION, "failed", "Lost"),
+    -11: ParcelMeaning(EXCEPTION, "failed", "Seized"),
+    -12: ParcelMeaning(EXCEPTION, "failed", "Destroyed"),
+    -13: ParcelMeaning(EXCEPTION, "failed", "Lost"),
     **dict.fromkeys((21, 23, 123), _RETURNING),
-    20: StatusMeaning(RETURNED, message="Back at the sender"),
-    -1: StatusMeaning(CANCELLED, message="The delivery was cancelled"),
-    -2: StatusMeaning(CANCELLED, message="Deleted"),
+    20: ParcelMeaning(RETURNED, message="Back at the sender"),
+    -1: ParcelMeaning(CANCELLED, message="The delivery was cancelled"),
+    -2: ParcelMeaning(CANCELLED, message="Deleted"),
 }
+WORDS = {str(number): meaning for number, meaning in _BY_NUMBER.items()}
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
@@ -110,7 +103,8 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event of one parcel."""
     fields = reading.fields(incoming)
     event_id, raw = reading.required_text(fields, "nID"), reading.required_text(fields, "sID")
-    meaning = _meaning(raw, setup.config.get("statuses"))
+    number = _whole(raw)
+    meaning = meaning_of(raw if number is None else str(number), WORDS, setup.config)
     at, is_ambiguous = _instant(fields)
     notice = ShipmentNotice(
         tracking_number=reading.required_text(fields, "code"),
@@ -143,16 +137,6 @@ def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
         query = urlencode({name: str(value) for name, value in fields.items()})
         return request(case, f"{url}{'&' if '?' in url else '?'}{query}", b"", {})
     return request(case, url, json_body(fields), {"content-type": JSON})
-
-
-def _meaning(raw: str, own_words: Mapping[str, Any] | None) -> StatusMeaning | None:
-    """Look a status id up, first in the owner's table: the courier adds ids now and then."""
-    written = (own_words or {}).get(raw)
-    if isinstance(written, str):
-        status, _, substate = written.partition("/")
-        return StatusMeaning(status, substate or None) if status in STATES else None
-    number = _whole(raw)
-    return STATUSES.get(number) if number is not None else None
 
 
 def _instant(fields: Mapping[str, Any]) -> tuple[Micros | None, bool]:
@@ -193,11 +177,7 @@ PROVIDER = Provider(
             default=200,
         ),
         networks.NETWORKS,
-        ProviderSetting(
-            "statuses",
-            'Own meanings of status ids: {"33": "in_transit/customs"}. They win over the table.',
-            "object",
-        ),
+        STATUSES,
     ),
     methods=frozenset({"POST", "PUT"}),
     masked=("cc",),
