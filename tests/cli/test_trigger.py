@@ -197,7 +197,7 @@ def test_a_dry_run_can_be_pasted(served: Served) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("strip:approved",), "did you mean stripe?"),
+        (("strip:approved",), "did you mean stripe"),
         (("stripe:aproved",), "did you mean approved?"),
         ((), "--list shows all"),
         (("strip", "--list"), "--list` shows all"),

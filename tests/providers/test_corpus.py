@@ -124,5 +124,6 @@ def _said_of_parcel(notice: ShipmentNotice) -> dict[str, Any]:
         "message": notice.message,
         "at": iso(notice.occurred_at) if notice.occurred_at is not None else None,
         "sequence": notice.sequence,
+        "carrier": notice.carrier,
     }
     return {name: value for name, value in members.items() if value is not None}

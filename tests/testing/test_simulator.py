@@ -238,7 +238,7 @@ def test_overrides_win_over_what_is_fresh_and_are_signed() -> None:
 @each(
     ("simulation", "said"),
     [
-        (Simulation("strip:approved"), "no provider 'strip'; did you mean stripe?"),
+        (Simulation("strip:approved"), "no provider 'strip'; did you mean stripe"),
         (Simulation("stripe:aproved"), "stripe has no case 'aproved'; did you mean approved?"),
         (Simulation("stripe"), "stripe has no case ''; there are approved"),
         (Simulation("stripe:approved"), "none is given, and stripe signs"),

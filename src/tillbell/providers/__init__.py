@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from tillbell.providers import (
     adyen,
+    aftership,
     allsecure,
     amazon_ses,
     authorizenet,
@@ -19,6 +20,8 @@ from tillbell.providers import (
     checkoutcom,
     chipcard,
     dexpress,
+    dhl,
+    dpd,
     emerchantpay,
     forumpay,
     github,
@@ -56,6 +59,7 @@ from tillbell.providers.kit.base import Provider
 
 _ALL: tuple[Provider, ...] = (
     adyen.PROVIDER,
+    aftership.PROVIDER,
     allsecure.PROVIDER,
     amazon_ses.PROVIDER,
     authorizenet.PROVIDER,
@@ -66,6 +70,8 @@ _ALL: tuple[Provider, ...] = (
     chipcard.PROVIDER,
     custom.PROVIDER,
     dexpress.PROVIDER,
+    dhl.PROVIDER,
+    dpd.PROVIDER,
     emerchantpay.PROVIDER,
     forumpay.PROVIDER,
     github.PROVIDER,
