@@ -378,3 +378,22 @@ async def test_a_transaction_of_a_source_is_moved_by_that_source_alone(
 
     await payments.tell(allowed, news("Q", APPROVED))
     assert await payments.status("Q") is APPROVED
+
+
+async def test_an_accepted_end_of_a_refund_is_in_the_sums_of_its_payment(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, amount="100.00"))
+    await payments.tell(psp, linked("O", REFUND, "ok", amount="30.00"))
+    await payments.tell(psp, linked("O", REFUND, "bad", amount="20.00", status=FAILED))
+
+    await payments.tell(psp, linked("O", REFUND, "ok", amount="30.00", status=FAILED))
+    await payments.tell(psp, linked("O", REFUND, "bad", amount="20.00"))
+    for conflict in await payments.conflicts():
+        await accept(payments, conflict.id)
+
+    assert (await payments.read("O")).refunded == 2_000
+    refunds = {str(one.psp_transaction_id): one.id for one in await payments.children("O")}
+    assert await payments.moved(refunds["ok"]) == [("debit", "30.00"), ("credit", "30.00")]
+    assert await payments.moved(refunds["bad"]) == [("debit", "20.00")]

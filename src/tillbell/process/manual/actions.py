@@ -23,7 +23,7 @@ from tillbell.process.manual.audited import ActionReason, AuditedDecisions, Awai
 from tillbell.process.status_checks import SCHEDULE
 from tillbell.process.transaction_steps import add_linked
 from tillbell.rules.payments.booking import NoticeDetails, linked_transaction
-from tillbell.rules.payments.linked import amount_left
+from tillbell.rules.payments.linked import amount_left, with_linked
 from tillbell.rules.payments.transitions import status_after_action
 from tillbell.storage.ports.inbound import InboundReads
 
@@ -146,7 +146,20 @@ async def add_reversal(
     )
     # The sums of the payment change: if another refund or reversal is added meanwhile, one of the
     # two decisions fails and is made again with what is then left.
-    return add_linked(decision, transaction, reversal, NoticeDetails(reason=reason))
+    after = add_linked(decision, transaction, reversal, NoticeDetails(reason=reason))
+    await add_to_parent(decision, reads, transaction, -after.amount)
+    return after
+
+
+async def add_to_parent(
+    decision: Decision, reads: InboundReads, linked: Transaction, amount: int
+) -> None:
+    """Add an amount of a linked transaction to the sums of its payment. Payments have no parent."""
+    if linked.parent_id is None:
+        return
+    stored = await read_transaction(reads, linked.app_id, linked.parent_id)
+    payment = decision.current(stored)
+    decision.update_transaction(payment, with_linked(payment, linked.kind, amount))
 
 
 def _created(decision: Decision, new: NewTransaction) -> Transaction:

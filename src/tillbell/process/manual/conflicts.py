@@ -22,7 +22,7 @@ from tillbell.model.transactions import (
     TransactionStatus,
 )
 from tillbell.process.decision import Decision
-from tillbell.process.manual.actions import add_reversal, read_transaction
+from tillbell.process.manual.actions import add_reversal, add_to_parent, read_transaction
 from tillbell.process.manual.audited import ActionReason, AuditedDecisions, AwaitingSecondKey
 from tillbell.process.payments import NoticeContext, PaymentDecider
 from tillbell.process.transaction_steps import add_capture
@@ -93,7 +93,7 @@ class ConflictResolver:
         """Do what was reported: a step, one that supersedes, or a reversal of what was paid."""
         status = conflict.status
         if status is TransactionStatus.APPROVED:
-            return self._approve(decision, transaction, conflict, act)
+            return await self._approve(decision, transaction, conflict, act)
         if transaction.status is status:
             return transaction
         if transaction.status is TransactionStatus.APPROVED:
@@ -108,7 +108,7 @@ class ConflictResolver:
         details = NoticeDetails(reason=act.reason, supersedes=supersedes)
         return decision.advance(transaction, status, details)
 
-    def _approve(
+    async def _approve(
         self,
         decision: Decision,
         transaction: Transaction,
@@ -129,7 +129,9 @@ class ConflictResolver:
         supersedes = transaction.sequence if transaction.status in TERMINAL else None
         details = NoticeDetails(reason=act.reason, supersedes=supersedes)
         approved = TransactionStatus.APPROVED
-        return decision.advance(transaction, approved, details, amount=amount)
+        after = decision.advance(transaction, approved, details, amount=amount)
+        await add_to_parent(decision, self._database, after, amount)
+        return after
 
     # ── an unconfirmed refund or the like ────────────────────────────────────────────────────────
 

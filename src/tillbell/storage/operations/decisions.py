@@ -78,7 +78,7 @@ def _write_transactions(
         )
         for w in writes
         for attempt in w.transaction.attempts
-        if attempt.psp_transaction_id
+        if attempt.psp_transaction_id not in ("", w.transaction.psp_transaction_id)
     ]
     db.execute_bulk("put_transaction", transactions)
     if payment_attempts:
