@@ -163,7 +163,7 @@ def test_what_was_moved_is_not_served_until_it_is_forced_back(
     assert (moved.returncode, again.returncode) == (0, 0)
     for table in ("records", "messages", "transactions"):
         assert f"\n{table} " in moved.stdout
-    assert "finished before" in again.stdout
+    assert "already finished" in again.stdout
     assert served.returncode == 2
     assert "was moved to postgresql://127.0.0.1" in served.stderr
     assert "start with DATABASE_URL" in served.stderr
