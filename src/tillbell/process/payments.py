@@ -6,12 +6,16 @@
 | with a status that is in no table | nothing: unmapped |
 | that changes nothing, or comes too late | nothing: duplicate, stale, illegal |
 | that is not proven well enough | asks the provider, or a person |
-| with another amount | asks a person; a larger amount is credited as expected |
+| that an attempt is refused, and another may succeed | the attempt ends, the payment does not |
+| that an attempt is authorised | one step with its own message |
+| that less is captured than was asked for | asks a person, or credits it where the source says so |
+| that more is captured | credits what was asked for, and asks a person about the rest |
 | that contradicts a final status | asks a person: a conflict never moves money |
 | any other | one step, with its effect and its message |
 
 A refund, chargeback, reversal or return is a transaction of its own. The first notice about it
-creates it, once its payment is Approved. Until then the callback waits.
+creates it, once its payment is Approved. Until then the callback waits, and later ones about the
+same refund wait behind it.
 """
 
 from __future__ import annotations
