@@ -49,9 +49,7 @@ _OTHERS = (
     "whsec_" + base64.b64encode(b"y" * 32).decode(),
 )
 # Their proof does not cover every byte of the body, by the provider's own design.
-_PARTLY = {"trustpayments", "adyen", "amazon-ses", "braintree"}
-_PARTLY = {"trustpayments", "adyen", "amazon-ses"}
-_PARTLY = {"trustpayments", "adyen", "przelewy24"}
+_PARTLY = {"adyen", "amazon-ses", "braintree", "przelewy24", "trustpayments"}
 _LOOSE = {"paypal-cert-url"}  # looked at, and not signed
 _TIMED = [name for name in ("resend", "standardwebhooks", "stripe") if name in PROVIDERS]
 FLIPS = full_or_tenth(110_000)  # in all
