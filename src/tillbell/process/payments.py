@@ -53,6 +53,7 @@ from tillbell.rules.payments.attempts import (
 from tillbell.rules.payments.booking import NoticeDetails, add_provider_ids, linked_transaction
 from tillbell.rules.payments.conflicts import mismatch_conflict, unconfirmed_conflict
 from tillbell.rules.payments.linked import (
+    NEVER_OPENED,
     amount_left_for,
     credited_amount,
     match_linked,
@@ -265,7 +266,10 @@ class PaymentDecider:
         )
         linked = decision.open_transaction(new)
         if notice.status is not TransactionStatus.PENDING:
-            linked = decision.advance(linked, notice.status, context.details, context.trust.word)
+            details = context.details
+            if notice.is_closing:  # what opened it comes later, and must not open it again
+                details = details._replace(reason=NEVER_OPENED)
+            linked = decision.advance(linked, notice.status, details, context.trust.word)
         if linked.status is TransactionStatus.APPROVED:
             add_to_payment(decision, parent, linked)
         why = f"{notice.kind.value} of {parent.id}: {linked.status.value}."
@@ -328,6 +332,7 @@ class PaymentDecider:
             details=context.details,
             trust=context.trust.word,
             credits_part=context.compiled.config.get("partialCapture") == "credit",
+            awaits_rest=notice.is_part,
         )
         is_reopened = payment.reason == ATTEMPTS_ENDED and payment.status in NEGATIVE
         if judged.outcome is Outcome.APPLIED or is_reopened:
@@ -351,6 +356,9 @@ class PaymentDecider:
             context.add_outcome(Outcome.APPLIED, why, result.transaction)
         elif result.is_credited:
             context.add_outcome(Outcome.APPLIED, f"{why}. {mismatch.why}", result.transaction)
+        elif result.awaits_rest:
+            why = f"A part is captured, the rest may come. {mismatch.why}"
+            context.add_outcome(Outcome.NOTED, why, result.transaction)
         else:
             context.add_outcome(Outcome.MISMATCH, mismatch.why, result.transaction)
 

@@ -3,8 +3,9 @@
 A GET through the guarded HTTP client to `lookupUrl`, with `{id}`, `{uid}`, `{pspTransactionId}`,
 `{orderId}` and `{merchantReference}` filled in. The answer is JSON. `lookup` says where `status`,
 `amount` and `currency` are in it (JSON pointers, RFC 6901); by default where the provider has them,
-else at the top. It may also name `mode`, `refunded` and `chargedBack`. The status is a word of the
-source's owner (`statuses`) or of the provider, or one of our eight.
+else at the top. It may also name `mode` (`test` or `live`), `isLive` or `isTest` (true or false),
+`refunded` and `chargedBack`. The status is a word of the source's owner (`statuses`) or of the
+provider, or one of our eight.
 """
 
 from __future__ import annotations
@@ -142,12 +143,19 @@ def _pointers(compiled: CompiledSource) -> Mapping[str, Any]:
 
 def _other_mode(compiled: CompiledSource, answer: Any, pointers: Mapping[str, Any]) -> str | None:
     """Say why an answer about test money does not count, or one about live money; else None."""
-    mode, said = compiled.config.get("mode", "live"), None
-    if "mode" in pointers:
-        said = _text_at(answer, pointers["mode"])
+    mode, said = compiled.config.get("mode", "live"), _mode_at(answer, pointers)
     if said not in ("test", "live") or mode in ("any", said):
         return None
     return f"The look-up is about {said} money, and this source takes {mode} events only."
+
+
+def _mode_at(answer: Any, pointers: Mapping[str, Any]) -> str | None:
+    """Return `test` or `live`, as the answer says; None if it does not."""
+    for name, words in (("isLive", ("live", "test")), ("isTest", ("test", "live"))):
+        mark = by_pointer(answer, str(pointers[name])) if name in pointers else None
+        if isinstance(mark, bool):
+            return words[0] if mark else words[1]
+    return _text_at(answer, pointers["mode"]) if "mode" in pointers else None
 
 
 def _amount_at(

@@ -34,6 +34,7 @@ class ReportedCapture(NamedTuple):
 
     `amount` is what it names; None: it names none, so all that was asked for is meant.
     `credits_part`: what is captured is credited, also if it is less than was asked for.
+    `awaits_rest`: less than was asked for is no mismatch, because the rest may still come.
     """
 
     report: AttemptReport
@@ -41,14 +42,19 @@ class ReportedCapture(NamedTuple):
     details: NoticeDetails
     trust: str
     credits_part: bool = False
+    awaits_rest: bool = False
 
 
 class CaptureResult(NamedTuple):
-    """The transaction after a capture, how the amount differs, and whether money was credited."""
+    """The transaction after a capture, how the amount differs, and whether money was credited.
+
+    `awaits_rest`: a part is captured, and the rest may still come.
+    """
 
     transaction: Transaction
     mismatch: AmountMismatch | None = None
     is_credited: bool = False
+    awaits_rest: bool = False
 
 
 class TransactionSteps:
@@ -64,8 +70,9 @@ class TransactionSteps:
     ) -> CaptureResult:
         """Approve a payment if its attempts have captured what was asked for.
 
-        Less is credited only if the source says so; else a conflict asks a person. More is
-        approved with the amount that was asked for, and a conflict asks about the rest.
+        Less is credited only if the source says so; else a conflict asks a person, unless the
+        rest may still come. More is approved with the amount that was asked for, and a conflict
+        asks about the rest.
         """
         read = _captured_amount(capture.amount, payment)
         if isinstance(read, AmountMismatch):
@@ -90,6 +97,8 @@ class TransactionSteps:
         after = decision.update_transaction(
             payment, reported._replace(substate=PARTIALLY_CAPTURED, if_silent=None)
         )
+        if capture.awaits_rest:
+            return CaptureResult(after, mismatch, awaits_rest=True)
         await self._open_mismatch(decision, after, mismatch or AmountMismatch("", total))
         return CaptureResult(after, mismatch)
 

@@ -119,7 +119,8 @@ def _reported(attempt: PaymentAttempt, report: AttemptReport) -> PaymentAttempt:
     authorized = attempt.authorized if report.authorized is None else report.authorized
     has_ended = attempt.status in NEGATIVE and not captured
     return attempt._replace(
-        psp_transaction_id=attempt.psp_transaction_id or report.psp_transaction_id or _NO_ID,
+        # Known by a less precise id until now, as a checkout session whose intent comes later.
+        psp_transaction_id=report.psp_transaction_id or attempt.psp_transaction_id,
         status=_later(attempt.status, report.status, has_captured=captured > 0),
         at=report.at,
         source_id=attempt.source_id or report.source_id,

@@ -21,6 +21,7 @@ from tillbell.model.transactions import (
     TransactionStatus,
 )
 
+NEVER_OPENED = "never_opened"  # the reason of an end that came before its beginning
 # Kinds that a person records where a provider says refund.
 _BY_HAND = frozenset({TransactionKind.REFUND, TransactionKind.REVERSAL, TransactionKind.RETURN})
 # The sum of a payment that each kind adds to.
@@ -69,6 +70,8 @@ def _known(notice: TransactionNotice, siblings: Sequence[Transaction]) -> Transa
         # What was opened without a movement gets its first one.
         opened = [s for s in same_id if s.movement_id is None and s.status not in NEGATIVE]
         return opened[-1] if opened else None
+    if notice.status is TransactionStatus.APPROVED:  # an end that moved no money says nothing
+        same_id = [sibling for sibling in same_id if sibling.reason != NEVER_OPENED]
     return same_id[-1] if same_id else None
 
 
