@@ -25,6 +25,7 @@ from tillbell.model.callbacks import (
     ForwardNotice,
     NoteNotice,
     Notice,
+    OrderNotice,
     ShipmentNotice,
     TransactionNotice,
 )
@@ -72,7 +73,9 @@ def said(notice: Notice) -> dict[str, Any]:
         return _said_of_email(notice)
     if isinstance(notice, ShipmentNotice):
         return _said_of_parcel(notice)
-    assert isinstance(notice, TransactionNotice), "the corpus has no orders and analytics"
+    if isinstance(notice, OrderNotice):
+        return _said_of_order(notice)
+    assert isinstance(notice, TransactionNotice), "the corpus has no analytics"
     amount = notice.amount
     members = {
         "kind": notice.kind.value,
@@ -88,6 +91,7 @@ def said(notice: Notice) -> dict[str, Any]:
         "isTest": notice.is_test,
         "endsAttempt": notice.ends_attempt,
         "captureId": notice.capture_id,
+        "isPart": notice.is_part,
         "movementId": notice.movement_id,
         "sameDebitAs": notice.same_debit_as.value if notice.same_debit_as is not None else None,
         "isClosing": notice.is_closing,
@@ -95,6 +99,18 @@ def said(notice: Notice) -> dict[str, Any]:
     shown = {name: value for name, value in members.items() if value or value == 0}
     is_marked = notice.is_test is not None
     return {n: v for n, v in shown.items() if v is not False or (n == "isTest" and is_marked)}
+
+
+def _said_of_order(notice: OrderNotice) -> dict[str, Any]:
+    members = {
+        "kind": "order",
+        "type": notice.event_type,
+        "id": notice.data.get("id"),
+        "status": notice.data.get("status"),
+        "paymentStatus": notice.data.get("paymentStatus"),
+        "isTest": notice.is_test,
+    }
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def _said_of_email(notice: EmailNotice) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tillbell.providers.kit.base import ProviderSetting, SourceSetup
@@ -22,7 +22,35 @@ def merchant_reference(
 ) -> tuple[str, ...]:
     """Return the value of the configured field as `References.ours`; nothing if it is missing."""
     path = setup.config.get(setting.name)
-    *parents, name = (path if isinstance(path, str) and path else str(setting.default)).split(".")
+    return present_values(
+        _at(members, path if isinstance(path, str) and path else str(setting.default))
+    )
+
+
+def own_reference_setting(tried: Sequence[str]) -> ProviderSetting:
+    """Return the setting for providers where merchants use several fields.
+
+    By default the first of `tried` that is there is the reference, and nothing else.
+    """
+    about = (
+        "The one field that holds your own reference, as a path with dots. "
+        f"By default the first of these that is there: {', '.join(tried)}."
+    )
+    return ProviderSetting("reference", about)
+
+
+def own_reference(
+    members: Mapping[str, Any], setup: SourceSetup, tried: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the merchant's reference as `References.ours`; nothing if there is none."""
+    path = setup.config.get("reference")
+    paths = [path] if isinstance(path, str) and path else tried
+    values = present_values(*(_at(members, path) for path in paths))
+    return values[:1]
+
+
+def _at(members: Mapping[str, Any], path: str) -> str | None:
+    *parents, name = path.split(".")
     for parent in parents:
         members = object_member(members, parent)
-    return present_values(text(members, name))
+    return text(members, name)

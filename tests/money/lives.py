@@ -1,0 +1,137 @@
+"""Whole lives of payments at real providers: signed requests, in every order, and the books after.
+
+A life is a list of events and what the provider's own balance says when all of them are told.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import permutations
+from typing import Any, NamedTuple
+
+from tests.money.payment_harness import PaymentHarness
+from tests.providers.pinned import pinned
+from tests.scale import IS_WHOLE, seed
+from tillbell.model.endpoints import SigningSecret
+from tillbell.model.sources import Source
+from tillbell.model.transactions import TERMINAL, EffectKind
+from tillbell.providers import PROVIDERS
+from tillbell.providers.kit.base import SimulationCase, SourceSetup
+from tillbell.vault import hash_key
+
+SECRET = "secret-of-the-merchant-01"
+URL = "https://hooks.example/api/webhooks/x/token"
+ORDERS_MAX = 12  # orders that are tried of one life, outside of a soak
+
+
+class Event(NamedTuple):
+    """What a provider sends: the fields of its body, and headers."""
+
+    fields: Mapping[str, Any]
+    headers: Mapping[str, str] = {}
+
+
+class Life(NamedTuple):
+    """The events of one payment, and what follows from all of them.
+
+    `events` makes them for a number, which is in every id. `balance` is what is left at the
+    provider, in minor units. `children` are the statuses of what is linked to the payment.
+    """
+
+    name: str
+    events: Callable[[int], Sequence[Event]]
+    balance: int
+    status: str = "Approved"
+    children: tuple[str, ...] = ()
+    amount: int = 10_000
+    config: Mapping[str, Any] = {}
+    first: int = 0  # how many events keep their place at the beginning
+
+
+class Account:
+    """A source of a real provider in a gateway."""
+
+    def __init__(self, payments: PaymentHarness, source: Source) -> None:
+        self.payments = payments
+        self.source = source
+        self.provider = PROVIDERS[source.provider]
+        self.setup = SourceSetup((SECRET,), {**pinned(source.provider), **source.config})
+
+    async def send(self, event: Event) -> None:
+        """Let the provider send an event; wait until all that follows has happened."""
+        await self.begin(event)
+        await self.payments.idle()
+
+    async def begin(self, event: Event) -> None:
+        """Let the provider send an event."""
+        now = self.payments.harness.clock.now()
+        case = SimulationCase(event.fields, headers=event.headers, at=now)
+        incoming = self.provider.sign(case, self.setup, URL)._replace(received_at=now)
+        compiled = self.payments.gateway.source_cache.compiled(self.source.id)
+        assert compiled is not None
+        answer = await self.payments.gateway.receiver.receive(compiled, incoming)
+        assert answer.status == 200, event
+
+
+async def account(payments: PaymentHarness, provider: str, **config: Any) -> Account:
+    """Make a source of a real provider."""
+    ids, vault = payments.gateway.ids, payments.gateway.vault
+    id_ = ids.new("src", payments.harness.clock.now())
+    source = Source(
+        id=id_,
+        scope=payments.app_id,
+        name=provider,
+        provider=provider,
+        token=vault.seal(id_, id_),
+        token_hash=hash_key(id_),
+        secrets=(SigningSecret(sealed=vault.seal(SECRET, id_)),),
+        config=config,
+    )
+    await payments.gateway.config_cache.add(source)
+    return Account(payments, source)
+
+
+def orders_of(life: Life) -> Iterator[tuple[int, ...]]:
+    """Yield orders of a life's events: as they happened, backwards, and others; all in a soak."""
+    count = len(life.events(0))
+    firsts, rest = tuple(range(life.first)), range(life.first, count)
+    if IS_WHOLE and len(rest) <= 6:
+        yield from ((*firsts, *order) for order in permutations(rest))
+        return
+    yield (*firsts, *rest)
+    yield (*firsts, *reversed(rest))
+    chance = random.Random(seed())
+    for _ in range(ORDERS_MAX - 2):
+        yield (*firsts, *chance.sample(rest, len(rest)))
+
+
+async def play(payments: PaymentHarness, provider: str, life: Life) -> None:
+    """Play a life in several orders, each event twice, and compare the books with its end."""
+    at = await account(payments, provider, **life.config)
+    for number, order in enumerate(orders_of(life), start=1_000):
+        uid = f"{number}"
+        created = await payments.create(uid, amount=life.amount)
+        events = life.events(number)
+        for place in order:
+            await at.send(events[place])
+            await at.send(events[place])
+        for event in events:  # all again, at once
+            await at.begin(event)
+        await payments.idle()
+        children = await payments.children(created.id)
+        seen = (
+            await balance_of(payments, created.id),
+            str(await payments.status(created.id)),
+            tuple(sorted(str(child.status) for child in children)),
+            [conflict.why for conflict in await payments.conflicts(created.id)],
+        )
+        assert seen == (life.balance, life.status, tuple(sorted(life.children)), []), order
+        assert all(child.status in TERMINAL for child in children)
+
+
+async def balance_of(payments: PaymentHarness, id_: str) -> int:
+    """Return all credits without all debits of a payment and what is linked to it."""
+    signs = {EffectKind.CREDIT: 1, EffectKind.DEBIT: -1}
+    effects = await payments.effects(id_)
+    return sum(signs.get(effect.kind, 0) * effect.amount for effect in effects)
