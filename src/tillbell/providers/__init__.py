@@ -54,6 +54,7 @@ from tillbell.providers import (
     worldline,
     worldpay,
     worldpay_access,
+    wspay,
     zenofy,
 )
 from tillbell.providers.custom import provider as custom
@@ -107,6 +108,7 @@ _ALL: tuple[Provider, ...] = (
     worldline.PROVIDER,
     worldpay.PROVIDER,
     worldpay_access.PROVIDER,
+    wspay.PROVIDER,
     zenofy.PROVIDER,
 )
 
