@@ -31,7 +31,13 @@ from tillbell.clock import DAY, HOUR
 from tillbell.model.callbacks import Callback, Outcome, References
 from tillbell.model.records import Application
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import Direction, Transaction, TransactionKind, TransactionStatus
+from tillbell.model.transactions import (
+    Direction,
+    PaymentAttempt,
+    Transaction,
+    TransactionKind,
+    TransactionStatus,
+)
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import (
     CallbackFilter,
@@ -50,6 +56,8 @@ SEEDS = [
 STEPS = 60
 ALL = Page(10_000, ascending=True)
 NAMES = ["a", "b", "c", None]
+TRIES = ["try 1", "try 2", "try 3"]
+ATTEMPTS = 4  # of one payment, at most
 FAILURE = "it failed"
 
 
@@ -185,8 +193,18 @@ class InboundSimulation:
         ):
             effects = (RELEASE,)
         statuses = (to,) if to else ()
-        fields = {"metadata": {"n": self.random.randint(0, 3)}, "message": "moved"}
+        fields = {
+            "metadata": {"n": self.random.randint(0, 3)},
+            "message": "moved",
+            "attempts": (*before.attempts, self.attempt())[:ATTEMPTS],
+        }
         return self.inbound.step(before, *statuses, effects=effects, **fields)
+
+    def attempt(self) -> PaymentAttempt:
+        name, source_id = self.random.choice(TRIES), self.random.choice(self.sources)
+        return PaymentAttempt(
+            name, PENDING, self.inbound.outbound.now, source_id, captures={"c": 5}
+        )
 
     def any_step(self) -> TransactionWrite:
         known = self.pick(self.model.known_transactions)
@@ -295,7 +313,7 @@ class InboundSimulation:
         await self.both(lambda store: store.callback_request(callback.app_id, callback.id))
 
     async def compare_app(self, app: str) -> None:
-        named = References(("a", "u1"), ("b", "c"))
+        named = References(("a", "u1"), ("b", "c", "try 1"))
         reference = TransactionFilter(reference="a")
         await self.both(lambda store: store.callbacks(app, CallbackFilter(), ALL))
         await self.both(lambda store: store.transactions(app, TransactionFilter(), ALL))

@@ -73,7 +73,7 @@ class PaymentAttempt(NamedTuple):
 
     psp_transaction_id: str
     status: TransactionStatus
-    at: Micros  # of the last notice about it
+    at: Micros  # of the last notice that changed it
     source_id: str | None = None
     authorized: int = 0
     captured: int = 0

@@ -345,7 +345,7 @@ def _drop(rows: dict[K, V], keys: list[K]) -> int:
 def _link(transaction: Transaction) -> tuple[str | None, ...]:
     """Return what is unique among linked transactions."""
     source_id, psp = transaction.source_id or "", transaction.psp_transaction_id
-    return transaction.parent_id, transaction.kind, psp, source_id
+    return transaction.parent_id, transaction.kind, psp, source_id, transaction.movement_id
 
 
 def _nature(transaction: Transaction) -> tuple[object, ...]:

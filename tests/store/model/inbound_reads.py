@@ -89,6 +89,12 @@ class ModelInboundReads:
             for t in self._transactions_of(app_id)
             if {t.id, t.uid, t.order_id, t.merchant_reference} & set(references.ours)
             or (t.psp_transaction_id in references.psp and t.source_id in (None, source_id))
+            or any(
+                attempt.psp_transaction_id in references.psp
+                and source_id is not None
+                and (attempt.source_id or "") == source_id
+                for attempt in t.attempts
+            )
         ]
         return sorted(candidates, key=lambda t: t.id, reverse=True)[:50]
 

@@ -118,17 +118,17 @@ def _reported(attempt: PaymentAttempt, report: AttemptReport) -> PaymentAttempt:
     is_refused = report.status in NEGATIVE and not captured
     authorized = attempt.authorized if report.authorized is None else report.authorized
     has_ended = attempt.status in NEGATIVE and not captured
-    return attempt._replace(
+    reported = attempt._replace(
         # Known by a less precise id until now, as a checkout session whose intent comes later.
         psp_transaction_id=report.psp_transaction_id or attempt.psp_transaction_id,
         status=_later(attempt.status, report.status, has_captured=captured > 0),
-        at=report.at,
         source_id=attempt.source_id or report.source_id,
         authorized=0 if is_refused or has_ended else authorized,
         captured=captured,
         captures=captures,
         reason=report.reason or attempt.reason,
     )
+    return attempt if reported == attempt else reported._replace(at=report.at)
 
 
 def _later(

@@ -184,7 +184,7 @@ class PaymentAttemptOut(Out):
 
     psp_transaction_id: str | None
     status: TransactionStatus
-    at: datetime = Field(description="Of the last callback about it.")
+    at: datetime = Field(description="Of the last callback that changed it.")
     source_id: str | None
     authorized_amount: str
     captured_amount: str
