@@ -295,6 +295,19 @@ async def test_each_refund_beyond_what_is_left_is_asked_about_and_booked_when_ac
     assert await payments.conflicts("O") == []
 
 
+async def test_a_refund_with_a_movement_is_limited_by_what_is_left(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, amount="100.00"))
+    for number in range(3):
+        refund = linked("O", REFUND, "R", amount="50.00", movement_id=f"event {number}")
+        await payments.tell(psp, refund)
+
+    assert await balance(payments, "O") == 0
+    assert len(await payments.conflicts("O")) == 1
+
+
 async def test_an_unproven_payment_is_accepted_with_the_amount_that_it_named(
     payments: PaymentHarness, psp: Source
 ) -> None:

@@ -217,7 +217,8 @@ class PaymentDecider:
             return
         left = amount_left_for(notice.kind, parent)
         amount = claimed if claimed is not None else _unclaimed_amount(parent, known)
-        is_limited = notice.movement_id is None and not is_accepted
+        is_refund = notice.kind is TransactionKind.REFUND
+        is_limited = (notice.movement_id is None or is_refund) and not is_accepted
         if notice.status is TransactionStatus.APPROVED and is_limited and amount > left:
             why = f"{_named(notice)} gives back more than is left of the payment {parent.id}."
             mismatch = AmountMismatch(why, amount, parent.currency)
