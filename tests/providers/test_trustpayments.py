@@ -4,7 +4,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.cases import each
-from tillbell.model.callbacks import ProviderAmount, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, ProviderAmount, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.kit.base import Incoming, SourceSetup
@@ -105,7 +105,13 @@ def test_a_part_of_a_value_moved_to_a_field_nobody_asked_for_is_refused_where_th
         ("70000", "3", TransactionStatus.DECLINED),
         ("70000", "100", TransactionStatus.DECLINED),
         ("30000", "0", TransactionStatus.FAILED),
-        ("60010", None, TransactionStatus.FAILED),
+        ("60010", None, TransactionStatus.PENDING),
+        ("60034", "3", TransactionStatus.PENDING),
+        ("79000", None, TransactionStatus.PENDING),
+        ("99999", None, TransactionStatus.PENDING),
+        ("60500", None, TransactionStatus.ON_HOLD),
+        ("71000", "3", TransactionStatus.DECLINED),
+        ("12345", "3", None),
         ("none", "0", None),
     ],
 )
@@ -132,7 +138,42 @@ def test_a_refund_names_its_payment_and_another_type_is_not_guessed() -> None:
     assert (refund.kind, refund.psp_transaction_id) == (TransactionKind.REFUND, "57-9-1004")
     assert refund.references == (("ORD-1001",), ("57-9-1001",))
     assert refund.amount == ProviderAmount("1500", "EUR", is_minor=True)
-    assert heard(requesttypedescription="ACCOUNTCHECK").status is None
+    assert heard(requesttypedescription="TRANSACTIONUPDATE").status is None
+
+
+def test_a_request_that_moves_no_money_is_noted() -> None:
+    (notice,) = PROVIDER.parse(posted(requesttypedescription="ACCOUNTCHECK"), KEYED).notices
+    assert isinstance(notice, NoteNotice)
+
+
+def test_a_refused_attempt_leaves_the_payer_another_one() -> None:
+    assert heard(errorcode="70000", settlestatus="3").ends_attempt
+    assert not heard(settlestatus="3").ends_attempt
+    assert not heard(errorcode="79000").ends_attempt
+    assert not heard(errorcode="70000", requesttypedescription="REFUND").ends_attempt
+
+
+def test_a_payment_that_repeats_another_one_is_not_that_other_one() -> None:
+    repeated = heard(parenttransactionreference="57-9-0900")
+    assert repeated.references.psp == ("57-9-1001",)
+
+
+def test_what_is_settled_counts_where_it_is_told() -> None:
+    settled = heard(settlestatus="100", settlebaseamount="3000")
+    assert settled.amount == ProviderAmount("3000", "EUR", is_minor=True)
+    assert heard(settlestatus="2", settlebaseamount="3000").amount == ProviderAmount(
+        "4990", "EUR", is_minor=True
+    )
+
+
+def test_the_reference_is_one_configured_field() -> None:
+    assert heard(customfield1="C-1").references.ours == ("ORD-1001",)
+    custom = heard(with_config(reference="customfield1"), customfield1="C-1")
+    assert custom.references.ours == ("C-1",)
+
+
+def test_the_unsigned_number_of_a_notification_does_not_make_it_a_repeat() -> None:
+    assert PROVIDER.parse(posted(), KEYED).dedupe_key is None
 
 
 def test_a_look_up_that_answers_zero_is_not_believed() -> None:

@@ -5,8 +5,12 @@ blank ones left out, and the site's notification password. It carries no time. W
 sent is chosen in the notification's settings; name them in `fields` and a notification with
 others is refused, which closes the gap described in sortedhash.py.
 
-Sources: help.trustpayments.com, URL notifications (transport and hash); what `settlestatus`
-and the error codes mean is general knowledge of the platform.
+Each AUTH is an attempt with a `transactionreference` of its own, which it keeps while its
+settlement changes. A refund or pay-out is a request of its own.
+
+Sources: help.trustpayments.com, URL notifications (transport and hash), Error codes, Checks to
+perform following payment; webapp.securetrading.net/errorcodes.html (all codes);
+docs.trustpayments.com, Settlement (`settlestatus`).
 """
 
 from __future__ import annotations
@@ -15,9 +19,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from tillbell.model.callbacks import References, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import TransactionKind
+from tillbell.model.transactions import NEGATIVE, TransactionKind
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
     Confidence,
@@ -33,6 +37,7 @@ from tillbell.providers.kit.base import (
 )
 from tillbell.providers.kit.card import card_details, masked_number
 from tillbell.providers.kit.proof import from_hex, same, secret_problem, verify_with_secrets
+from tillbell.providers.kit.reference import merchant_reference, reference_setting
 from tillbell.providers.kit.requests import request, usual
 from tillbell.providers.kit.sortedhash import sorted_hash, written
 from tillbell.providers.kit.words import (
@@ -42,6 +47,7 @@ from tillbell.providers.kit.words import (
     DECLINED,
     FAILED,
     ON_HOLD,
+    PENDING,
     STATUSES,
     WordMeaning,
     meaning_of,
@@ -50,7 +56,35 @@ from tillbell.providers.kit.words import (
 )
 
 SUCCESS = "0"
-ERRORS: Mapping[str, WordMeaning] = {"70000": DECLINED}  # every other one: Failed
+_DECLINES = ("30002", "60022", "60036", "60042", "60043", "60044", "60045", "70000", "72000")
+_SOFT_DECLINES = ("71000", "88888")  # the bank wants the payer to authenticate
+# The result is not known yet: an answer that is missing, a check, a queue.
+_OPEN = ("60010", "60034", "60038", "60039", "70001", "79000", "99999")
+# Ranges of the other documented codes: the request could not be done.
+_FAILURES = (
+    range(10_100, 10_104),
+    range(10_200, 10_206),
+    range(10_300, 10_303),
+    (10_003, 10_500, 10_600),
+    range(20_004, 20_041),
+    range(21_000, 21_061),
+    (22_000, *range(25_000, 25_004)),
+    range(30_000, 30_016),
+    range(31_000, 31_011),
+    range(40_000, 40_003),
+    (*range(50_000, 50_017), 51_000, 51_001),
+    range(60_003, 60_046),
+    range(60_100, 60_121),
+    range(61_000, 61_004),
+    (62_000, 79_001, 88_000, 99_998),
+    range(90_001, 90_012),
+)
+ERRORS: Mapping[str, WordMeaning] = {
+    **{str(code): FAILED for codes in _FAILURES for code in codes},
+    **dict.fromkeys((*_DECLINES, *_SOFT_DECLINES), DECLINED),
+    **dict.fromkeys(_OPEN, PENDING),
+    "60500": ON_HOLD,  # a person checks the risk
+}
 # `settlestatus` of what succeeded.
 SETTLEMENTS = table(
     {
@@ -69,6 +103,23 @@ KINDS: Mapping[str, TransactionKind] = {
     "AUTH": TransactionKind.PAYMENT,
     "REFUND": TransactionKind.REFUND,
 }
+# Requests that move no money.
+NOTES = frozenset(
+    {
+        "ACCOUNTCHECK",
+        "CURRENCYRATE",
+        "ORDER",
+        "ORDERDETAILS",
+        "RISKDEC",
+        "THREEDQUERY",
+        "TRANSACTIONQUERY",
+    }
+)
+_PAYOUT_ACCOUNT = "CFT"
+REFERENCE = reference_setting(
+    "orderreference", "The field that holds your order id: orderreference, or a custom field."
+)
+_TEST_MARKS: Mapping[str, bool] = {"0": True, "1": False}
 _HASH, _REFERENCE = "responsesitesecurity", "notificationreference"
 _UNSIGNED = frozenset({_HASH, _REFERENCE})
 _FORM = "application/x-www-form-urlencoded; charset=UTF-8"
@@ -104,27 +155,33 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     code = reading.required_text(fields, "errorcode")
     settlement = reading.text(fields, "settlestatus")
     type_ = (reading.text(fields, "requesttypedescription") or "AUTH").upper()
-    kind = KINDS.get(type_)
+    if type_ in NOTES:
+        return ParsedNotices((NoteNotice(f"{type_} moves no money: {code[:20]}."),))
+    kind = _kind(type_, fields)
     meaning = _meaning(code, settlement, setup.config) if kind is not None else None
+    if meaning == AUTHORIZED and type_ != "AUTH":
+        meaning = APPROVED  # nothing is captured of a refund or pay-out
     id_ = reading.text(fields, "transactionreference")
     notice = TransactionNotice(
-        _references(fields, kind or TransactionKind.PAYMENT),
+        _references(fields, kind, setup),
         raw_status=" ".join(part for part in (type_, code, settlement) if part),
         status=meaning.status if meaning else None,
         kind=kind or TransactionKind.PAYMENT,
         substate=meaning.substate if meaning else None,
         reason=code if code != SUCCESS else None,
         message=reading.text(fields, "errormessage"),
-        amount=reading.provider_amount(fields, "baseamount", "currencyiso3a", is_minor=True),
+        amount=_amount(fields, meaning),
         psp_transaction_id=id_,
         psp_reference=reading.text(fields, "requestreference"),
         details=card_details(
             *masked_number(reading.text(fields, "maskedpan")),
             brand=reading.text(fields, "paymenttypedescription"),
         ),
+        is_test=_TEST_MARKS.get(reading.text(fields, "livestatus") or ""),
+        ends_attempt=type_ == "AUTH" and code != SUCCESS and _is_negative(meaning),
     )
-    key = reading.text(fields, _REFERENCE) or f"{id_}|{type_}|{code}|{settlement}"
-    return ParsedNotices((notice,), key)
+    # What identifies a notification is not signed, so only the same bytes repeat it.
+    return ParsedNotices((notice,))
 
 
 def _fields(incoming: Incoming) -> dict[str, str]:
@@ -145,8 +202,7 @@ def _algorithm(config: Mapping[str, Any]) -> str:
 
 def _meaning(code: str, settlement: str | None, config: Mapping[str, Any]) -> WordMeaning | None:
     if code != SUCCESS:
-        is_code = code.isascii() and code.isdigit()
-        return ERRORS.get(code, FAILED if is_code else None)
+        return ERRORS.get(code)
     meaning = meaning_of(settlement or "", SETTLEMENTS, config)
     is_final = config.get("authorizationIsFinal") is not False
     return (
@@ -154,13 +210,32 @@ def _meaning(code: str, settlement: str | None, config: Mapping[str, Any]) -> Wo
     )
 
 
-def _references(fields: Mapping[str, str], kind: TransactionKind) -> References:
-    id_ = reading.text(fields, "transactionreference")
-    parent = reading.text(fields, "parenttransactionreference")
-    own_id = () if kind is not TransactionKind.PAYMENT else reading.present_values(id_)
+def _kind(type_: str, fields: Mapping[str, str]) -> TransactionKind | None:
+    """Return what a request is; None if that is not known. A pay-out is sent as a REFUND."""
+    is_payout = reading.text(fields, "accounttypedescription") == _PAYOUT_ACCOUNT
+    return TransactionKind.PAYMENT if type_ == "REFUND" and is_payout else KINDS.get(type_)
+
+
+def _is_negative(meaning: WordMeaning | None) -> bool:
+    return meaning is not None and meaning.status in NEGATIVE
+
+
+def _amount(fields: Mapping[str, str], meaning: WordMeaning | None) -> ProviderAmount | None:
+    """Return what is settled, where the notification says it, else what was asked for."""
+    is_settled = meaning == APPROVED and reading.text(fields, "settlebaseamount") is not None
+    name = "settlebaseamount" if is_settled else "baseamount"
+    return reading.provider_amount(fields, name, "currencyiso3a", is_minor=True)
+
+
+def _references(
+    fields: Mapping[str, str], kind: TransactionKind | None, setup: SourceSetup
+) -> References:
+    """Name the payment. The parent of an AUTH is another payment, as of a repeated one."""
+    is_linked = kind is TransactionKind.REFUND
+    name = "parenttransactionreference" if is_linked else "transactionreference"
     return References(
-        ours=reading.present_values(reading.text(fields, "orderreference")),
-        psp=reading.present_values(*own_id, parent),
+        ours=merchant_reference(fields, setup, REFERENCE),
+        psp=reading.present_values(reading.text(fields, name)),
     )
 
 
@@ -189,6 +264,7 @@ PROVIDER = Provider(
     answer=usual(),
     sign=sign,
     settings=(
+        REFERENCE,
         ProviderSetting(
             "authorizationIsFinal",
             "What waits for settlement counts as Approved; false for sites that only authorize.",
@@ -207,9 +283,10 @@ PROVIDER = Provider(
     ),
     masked=(_HASH, "pan", "securitycode", "nameoncard"),
     note=(
-        "Transport and hash are documented; what settlestatus and the error codes mean is general "
-        "knowledge of the platform. The hash does not prove where a field ends: list the fields "
-        "in the setting fields. Notifications of other types than AUTH and REFUND are unmapped."
+        "The hash does not prove where a field ends: list the fields in the setting fields. What "
+        "TRANSACTIONUPDATE and CHARGEBACK mean for the money is not documented; they are unmapped. "
+        "Test money is known only where the notification has livestatus, and a part that is "
+        "settled only where it has settlebaseamount."
     ),
     statuses=statuses(_CLEAR, ERRORS),
 )
