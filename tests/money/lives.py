@@ -21,6 +21,7 @@ from tillbell.providers.kit.base import SimulationCase, SourceSetup
 from tillbell.vault import hash_key
 
 SECRET = "secret-of-the-merchant-01"
+SECRETS = {"worldpay-access": "00112233445566778899aabbccddeeff"}  # where it has another form
 URL = "https://hooks.example/api/webhooks/x/token"
 ORDERS_MAX = 12  # orders that are tried of one life, outside of a soak
 
@@ -56,7 +57,9 @@ class Account:
         self.payments = payments
         self.source = source
         self.provider = PROVIDERS[source.provider]
-        self.setup = SourceSetup((SECRET,), {**pinned(source.provider), **source.config})
+        self.setup = SourceSetup(
+            (secret_of(source.provider),), {**pinned(source.provider), **source.config}
+        )
 
     async def send(self, event: Event) -> None:
         """Let the provider send an event; wait until all that follows has happened."""
@@ -85,11 +88,16 @@ async def account(payments: PaymentHarness, provider: str, **config: Any) -> Acc
         provider=provider,
         token=vault.seal(id_, id_),
         token_hash=hash_key(id_),
-        secrets=(SigningSecret(sealed=vault.seal(SECRET, id_)),),
+        secrets=(SigningSecret(sealed=vault.seal(secret_of(provider), id_)),),
         config=config,
     )
     await payments.gateway.config_cache.add(source)
     return Account(payments, source)
+
+
+def secret_of(provider: str) -> str:
+    """Return the secret of a source of that provider."""
+    return SECRETS.get(provider, SECRET)
 
 
 def orders_of(life: Life) -> Iterator[tuple[int, ...]]:

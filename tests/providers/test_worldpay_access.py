@@ -68,7 +68,10 @@ def test_a_changed_byte_is_noticed_and_a_second_secret_tried() -> None:
 def test_a_refund_and_a_chargeback_are_not_the_payment() -> None:
     amount = {"value": 1500, "currencyCode": "eur"}
     refund = heard(type="refunded", reference="RET-7", amount=amount)
-    assert (refund.kind, refund.psp_transaction_id) == (TransactionKind.REFUND, "RET-7")
+    assert (refund.kind, refund.psp_reference) == (TransactionKind.REFUND, "RET-7")
+    without = heard(type="refunded", amount=amount)
+    assert refund.psp_transaction_id == without.psp_transaction_id == "ORD-1001:refund:1500"
+    assert refund.movement_id == "e-1"
     assert refund.amount == ProviderAmount("1500", "EUR", is_minor=True)
     chargeback = heard(type="settled", classification="chargeback")
     assert (chargeback.kind, chargeback.status) == (TransactionKind.CHARGEBACK, None)

@@ -4,16 +4,20 @@
 HMAC-SHA256 of the body with the hex-decoded secret. There is no signed time; each event has an
 id. An event that is not acknowledged can delay later ones.
 
-Sources: developer.worldpay.com, Events (fields); the signature from a public integration.
+A refund's end does not name the refund, nor a chargeback the dispute. A refund is therefore known
+by its payment and amount, a dispute by its payment, and what moves money by the event's id.
+
+Sources: docs.worldpay.com/access/products/events (OpenAPI of all events, Signature); that the
+secret is decoded from hex is known from a public integration.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from tillbell.model.callbacks import ProviderAmount, References, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import TransactionKind, TransactionStatus
+from tillbell.model.transactions import NEGATIVE, TransactionKind, TransactionStatus
 from tillbell.providers.kit.base import (
     Confidence,
     Incoming,
@@ -26,6 +30,8 @@ from tillbell.providers.kit.base import (
 )
 from tillbell.providers.kit.proof import from_hex, is_one_of, mac, verify_with_secrets
 from tillbell.providers.kit.reading import (
+    KEY_MAX,
+    fold,
     iso_time,
     json_object,
     object_member,
@@ -67,8 +73,25 @@ WORDS = table(
         "sentForRefund": linked(TransactionKind.REFUND, TransactionStatus.PENDING),
         "refunded": linked(TransactionKind.REFUND),
         "refundFailed": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
+        "chargedBack": linked(TransactionKind.CHARGEBACK),
+        # The amount is held back until the dispute ends.
+        "informationRequested": linked(
+            TransactionKind.CHARGEBACK, TransactionStatus.PENDING, "information_requested"
+        ),
     }
 )
+PAYOUT_WORDS = table(
+    {
+        "pending": WordMeaning(TransactionStatus.PROCESSING),  # at the card's bank
+        "disbursed": APPROVED,
+        "refused": DECLINED,
+        "error": FAILED,
+    }
+)
+# After these the payer may try again.
+_ENDS_ATTEMPT = frozenset({"refused", "error", "expired"})
+# Not about a payment: a token, and money that the merchant moves to its own account.
+NOTES = frozenset({"tokencreated", "topupaccepted", "topuprejected"})
 
 
 def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
@@ -90,37 +113,69 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event."""
     body = json_object(incoming.body)
     details = object_member(body, "eventDetails")
-    word = required_text(details, "type")
-    is_chargeback = text(details, "classification") == "chargeback"
-    # The words of chargebacks are not known.
-    meaning = None if is_chargeback else meaning_of(word, WORDS, setup.config)
-    notice = _notice(details, meaning)._replace(
+    word, event_id = required_text(details, "type"), text(body, "eventId")
+    if fold(word) in NOTES:
+        return ParsedNotices((NoteNotice(f"{word[:40]} is not about a payment."),), event_id)
+    class_ = text(details, "classification")
+    meaning = meaning_of(word, PAYOUT_WORDS if class_ == "payout" else WORDS, setup.config)
+    if class_ == "chargeback" and _kind(meaning) is not TransactionKind.CHARGEBACK:
+        meaning = None
+    is_dispute = class_ == "chargeback"
+    kind = TransactionKind.CHARGEBACK if is_dispute else _kind(meaning)
+    is_captured = meaning == APPROVED and class_ != "payout" and fold(word) != "authorized"
+    notice = _notice(details, kind)._replace(
         raw_status=word,
-        kind=TransactionKind.CHARGEBACK
-        if is_chargeback
-        else meaning.kind
-        if meaning
-        else TransactionKind.PAYMENT,
-        occurred_at=iso_time(body.get("eventTimestamp")),
-    )
-    return ParsedNotices((notice,), text(body, "eventId"))
-
-
-def _notice(details: dict[str, Any], meaning: WordMeaning | None) -> TransactionNotice:
-    reference, downstream = text(details, "reference"), text(details, "downstreamReference")
-    is_linked = meaning is not None and meaning.kind is not TransactionKind.PAYMENT
-    return TransactionNotice(
-        References(
-            ours=(required_text(details, "transactionReference"),), psp=present_values(downstream)
-        ),
-        raw_status="",
         status=meaning.status if meaning else None,
         substate=meaning.substate if meaning else None,
-        reason=text(details, "reason"),
-        amount=_sum(object_member(details, "amount")),
-        psp_transaction_id=reference if is_linked else None,
-        psp_reference=downstream,
+        occurred_at=iso_time(body.get("eventTimestamp")),
+        ends_attempt=class_ != "payout" and _is_refusal(word, meaning),
+        capture_id=text(details, "reference") or event_id if is_captured else None,
+        movement_id=event_id if _moves_linked(meaning) else None,
     )
+    return ParsedNotices((notice,), event_id)
+
+
+def _kind(meaning: WordMeaning | None) -> TransactionKind:
+    return meaning.kind if meaning is not None else TransactionKind.PAYMENT
+
+
+def _is_refusal(word: str, meaning: WordMeaning | None) -> bool:
+    return meaning is not None and meaning.status in NEGATIVE and fold(word) in _ENDS_ATTEMPT
+
+
+def _moves_linked(meaning: WordMeaning | None) -> bool:
+    """Tell whether the word ends a refund or takes money back: each such event is one movement."""
+    is_linked = _kind(meaning) is not TransactionKind.PAYMENT
+    return is_linked and meaning is not None and meaning.status is not TransactionStatus.PENDING
+
+
+def _notice(details: dict[str, Any], kind: TransactionKind) -> TransactionNotice:
+    ours = required_text(details, "transactionReference")
+    downstream = text(details, "downstreamReference")
+    amount = _sum(object_member(details, "amount"))
+    return TransactionNotice(
+        References(ours=(ours,), psp=present_values(downstream)),
+        raw_status="",
+        status=None,
+        kind=kind,
+        reason=text(details, "reason") or _refusal_code(details),
+        amount=amount,
+        psp_transaction_id=downstream
+        if kind is TransactionKind.PAYMENT
+        else _linked_id(ours, kind, amount),
+        psp_reference=text(details, "reference") or downstream,
+    )
+
+
+def _linked_id(ours: str, kind: TransactionKind, amount: ProviderAmount | None) -> str:
+    parts = [ours, kind.value]
+    if kind is TransactionKind.REFUND and amount is not None:
+        parts.append(amount.value)
+    return ":".join(parts)[-KEY_MAX:]
+
+
+def _refusal_code(details: dict[str, Any]) -> str | None:
+    return text(object_member(object_member(details, "refund"), "refusal"), "code")
 
 
 def _sum(amount: dict[str, Any]) -> ProviderAmount | None:
@@ -159,8 +214,8 @@ def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
 PROVIDER = Provider(
     name="worldpay-access",
     title="Access Worldpay",
-    about="Payments: one event for each thing that happens to one.",
-    confidence=Confidence.SECOND_HAND,
+    about="Payments and card pay-outs: one event for each thing that happens to one.",
+    confidence=Confidence.VERIFIED,
     best_trust=Trust.SIGNED,
     bare_trust=None,
     secret=SecretRule(
@@ -174,8 +229,8 @@ PROVIDER = Provider(
     sign=sign,
     settings=(AUTHORIZATION_IS_FINAL, STATUSES),
     note=(
-        "The signature is known from a public integration. The words of chargebacks and the "
-        "repeats are not known; chargebacks are unmapped."
+        "That the secret is decoded from hex is known from a public integration. Nothing tells "
+        "test from live. The repeats are not known."
     ),
     statuses=statuses(WORDS),
 )
