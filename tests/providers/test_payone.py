@@ -124,7 +124,7 @@ def test_an_authorization_is_final_where_its_owner_says_so() -> None:
     )
 
 
-@pytest.mark.parametrize("action", ["invoice", "reminder", "transfer", "vauthorization"])
+@pytest.mark.parametrize("action", ["invoice", "reminder", "vauthorization", "vsettlement"])
 def test_other_actions_are_only_noted(action: str) -> None:
     (notice,) = PROVIDER.parse(posted(txaction=action), KEYED).notices
 
@@ -147,7 +147,53 @@ def test_a_payment_is_read_whole_and_its_card_only_in_part() -> None:
     assert notice.amount == ProviderAmount("49.90", "EUR")
     assert (notice.occurred_at, notice.sequence) == (1_772_359_200 * SECOND, 1)
     assert notice.details == {"cardBin": "411111", "cardLastFour": "1111"}
-    assert PROVIDER.parse(posted(), KEYED).dedupe_key == "120654321|1|paid"
+    assert PROVIDER.parse(posted(), KEYED).dedupe_key is None
+
+
+@pytest.mark.parametrize("action", ["transfer", "overpaid", "of tomorrow"])
+def test_an_action_in_no_table_is_not_guessed(action: str) -> None:
+    assert heard(txaction=action).status is None
+
+
+@each(
+    ("action", "receivable", "balance", "amount"),
+    [
+        ("paid", "60.00", "0.00", "60.00"),
+        ("paid", "49.90", "-10.10", "60.00"),
+        ("underpaid", "49.90", "9.90", "40.00"),
+        ("paid", "", "0.00", "49.90"),
+        ("paid", "many", "0.00", "49.90"),
+        ("paid", "NaN", "0.00", "49.90"),
+        ("capture", "60.00", "60.00", "49.90"),
+        ("appointed", "0.00", "0.00", "49.90"),
+    ],
+)
+def test_what_was_paid_is_what_is_booked_without_what_is_open(
+    action: str, receivable: str, balance: str, amount: str
+) -> None:
+    notice = heard(txaction=action, receivable=receivable, balance=balance)
+    assert notice.amount == ProviderAmount(amount, "EUR")
+
+
+def test_what_is_pending_is_not_authorised_yet() -> None:
+    pending = heard(txaction="appointed", transaction_status="pending")
+    assert (pending.status, pending.substate) == (TransactionStatus.PENDING, None)
+    assert heard(txaction="appointed", transaction_status="completed").substate == "authorized"
+
+
+def test_a_payment_that_failed_leaves_the_payer_another_one() -> None:
+    assert heard(txaction="failed").ends_attempt
+    assert not heard(txaction="cancelation").ends_attempt
+
+
+@each(("mode", "is_test"), [("test", True), ("live", False), ("", None), ("play", None)])
+def test_the_mode_marks_test_money(mode: str, is_test: bool | None) -> None:
+    assert heard(mode=mode).is_test is is_test
+
+
+def test_the_reference_is_one_configured_field() -> None:
+    assert heard(param="P-1").references.ours == ("ORD-1001",)
+    assert heard({"reference": "param"}, param="P-1").references.ours == ("P-1",)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1"])
@@ -155,7 +201,7 @@ def test_names_in_either_encoding_do_not_hinder(encoding: str) -> None:
     incoming = posted(encoding, firstname="Jürgen")
 
     assert PROVIDER.verify(incoming, KEYED).trust is Trust.SECRET
-    assert PROVIDER.parse(incoming, KEYED).dedupe_key == "120654321|1|paid"
+    assert len(PROVIDER.parse(incoming, KEYED).notices) == 1
 
 
 def test_a_field_that_stands_twice_is_refused() -> None:

@@ -5,18 +5,25 @@ proves who sent it, not what was sent. The newer Commerce Platform signs the bod
 `X-GCS-Signature`. What such an event means is not known for sure, so it is only noted. Not to be
 mixed up with the "Payone" that some cashiers list at payonepayment.com, which is another company.
 
-Source: PAYONE-GmbH/woocommerce-3, Plugin.php and TransactionStatus.php.
+`price` is what was first asked for, `receivable` all that is booked so far, and `balance` what of
+it is still open. So what was paid is `receivable` - `balance`; a payer who gave too much leaves a
+negative balance. A payment is one attempt with one `txid`, whatever is captured of it.
+
+Sources: docs.payone.com, TransactionStatus notification (fields, events, samples);
+PAYONE-GmbH/woocommerce-3, Plugin.php and TransactionStatus.php (addresses, key);
+commercetools/commercetools-payone-integration, Field-Mapping.md (the events).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlencode
 
-from tillbell.model.callbacks import NoteNotice, References, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import TransactionKind
+from tillbell.model.transactions import NEGATIVE, TransactionKind, TransactionStatus
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
     CallbackAnswer,
@@ -42,6 +49,7 @@ from tillbell.providers.kit.proof import (
     secret_problem,
     verify_with_secrets,
 )
+from tillbell.providers.kit.reference import merchant_reference
 from tillbell.providers.kit.requests import FORM, JSON, json_body, request, usual
 from tillbell.providers.kit.words import (
     APPROVED,
@@ -50,6 +58,7 @@ from tillbell.providers.kit.words import (
     CANCELLED,
     FAILED,
     ON_HOLD,
+    PENDING,
     SETTLING,
     WordMeaning,
     linked,
@@ -64,7 +73,7 @@ ACTIONS = table(
         "appointed": AUTHORIZED,
         "capture": SETTLING,
         "paid": APPROVED,
-        "underpaid": ON_HOLD,
+        "underpaid": ON_HOLD,  # what has come is captured, where the form says how much
         # For a paid one it is a direct debit that the bank returned: a conflict, for a person.
         "cancelation": CANCELLED,
         "failed": FAILED,
@@ -72,8 +81,17 @@ ACTIONS = table(
         "debit": _GIVEN_BACK,
     }
 )
+# They move no money: papers, reminders, and claims of the billing module.
+NOTES = frozenset({"invoice", "reminder", "vauthorization", "vsettlement"})
+REFERENCE = ProviderSetting(
+    "reference",
+    "The field that holds your order id.",
+    choices=("reference", "param"),
+    default="reference",
+)
 ADDRESSES = ("213.178.72.196", "213.178.72.197", "217.70.200.0/24", "185.60.20.0/24")
 _EVENT = BodyMac("x-gcs-signature", "sha256", "base64")
+_TEST_MARKS: Mapping[str, bool] = {"test": True, "live": False}
 # Settings, where they are set, and the field of the form that must equal each.
 _FIXED = {"paymentMode": "mode", "portalId": "portalid", "accountId": "aid"}
 
@@ -103,26 +121,30 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     fields = _form(incoming)
     action, id_ = reading.required_text(fields, "txaction"), reading.required_text(fields, "txid")
     number = reading.text(fields, "sequencenumber") or ""
-    key = f"{id_}|{number}|{action}"
-    meaning = meaning_of(action, ACTIONS, setup.config)
-    if meaning is None:
-        return ParsedNotices((NoteNotice(f"{action[:40]} says nothing about money."),), key)
-    is_payment = meaning.kind is TransactionKind.PAYMENT
+    if action in NOTES:
+        return ParsedNotices((NoteNotice(f"{action} says nothing about money."),))
+    meaning = _meaning(action, fields, setup.config)
+    is_payment = meaning is None or meaning.kind is TransactionKind.PAYMENT
+    status = meaning.status if meaning is not None and is_payment else None
     notice = TransactionNotice(
-        References(ours=reading.present_values(reading.text(fields, "reference")), psp=(id_,)),
+        References(ours=merchant_reference(fields, setup, REFERENCE), psp=(id_,)),
         raw_status=action,
-        status=meaning.status if is_payment else None,
-        kind=meaning.kind,
-        substate=meaning.substate,
+        status=status,
+        kind=meaning.kind if meaning else TransactionKind.PAYMENT,
+        substate=meaning.substate if meaning else None,
         reason=reading.text(fields, "failedcause") or reading.text(fields, "errorcode"),
-        amount=reading.provider_amount(fields, "price", "currency") if is_payment else None,
+        amount=_amount(action, fields) if is_payment else None,
         psp_transaction_id=id_ if is_payment else f"{id_}-{number}",
         user_id=reading.text(fields, "userid"),
         occurred_at=reading.unix_seconds(reading.text(fields, "txtime")),
         sequence=int(number) if _is_count(number) else None,
-        details=_details(fields, meaning),
+        details=_details(fields, is_payment=is_payment),
+        is_test=_TEST_MARKS.get(reading.text(fields, "mode") or ""),
+        ends_attempt=action == "failed" and status in NEGATIVE,
+        is_part=action == "underpaid",
     )
-    return ParsedNotices((notice,), key)
+    # One number may come twice: pending and completed, or two payments of an invoice.
+    return ParsedNotices((notice,))
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
@@ -160,11 +182,46 @@ def _account_problem(fields: Mapping[str, str], config: Mapping[str, Any]) -> st
     return None
 
 
-def _details(fields: Mapping[str, str], meaning: WordMeaning) -> dict[str, Any]:
+def _meaning(
+    action: str, fields: Mapping[str, str], config: Mapping[str, Any]
+) -> WordMeaning | None:
+    """Return what an action means; None if it is in no table."""
+    meaning = meaning_of(action, ACTIONS, config)
+    if meaning is None or meaning.kind is not TransactionKind.PAYMENT:
+        return meaning
+    if reading.text(fields, "transaction_status") == "pending":
+        return PENDING if meaning.status not in NEGATIVE else meaning
+    paid = _paid(fields)
+    is_part = meaning.status is TransactionStatus.ON_HOLD and paid is not None and paid > 0
+    return APPROVED if is_part else meaning
+
+
+def _amount(action: str, fields: Mapping[str, str]) -> ProviderAmount | None:
+    """Return what has been paid in all, of `paid` and `underpaid`; else what was asked for."""
+    paid = _paid(fields) if action in ("paid", "underpaid") else None
+    amount = reading.provider_amount(fields, "price", "currency")
+    if paid is None or amount is None:
+        return amount
+    return amount._replace(value=f"{paid:f}")
+
+
+def _paid(fields: Mapping[str, str]) -> Decimal | None:
+    """Return `receivable` - `balance`; None if one of them is missing or no number."""
+    try:
+        receivable, balance = (
+            Decimal(reading.required_text(fields, name)) for name in ("receivable", "balance")
+        )
+    except (Unreadable, InvalidOperation):
+        return None
+    paid = receivable - balance
+    return paid if paid.is_finite() else None
+
+
+def _details(fields: Mapping[str, str], *, is_payment: bool) -> dict[str, Any]:
     """Return the ends of the card's number; for a refund or debit also the sums of the form."""
     first, last = masked_number(fields.get("cardpan"))
     details = card_details(first, last, brand=reading.text(fields, "cardtype"))
-    if meaning.kind is TransactionKind.PAYMENT:
+    if is_payment:
         return details
     sums = {name: fields[name] for name in ("price", "balance", "receivable") if fields.get(name)}
     return {**details, **sums}
@@ -215,6 +272,7 @@ PROVIDER = Provider(
     answer=usual(CallbackAnswer(200, b"TSOK")),
     sign=sign,
     settings=(
+        REFERENCE,
         AUTHORIZATION_IS_FINAL,
         ProviderSetting(
             "checkAddress",
