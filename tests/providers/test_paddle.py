@@ -66,6 +66,46 @@ def test_an_adjustment_belongs_to_its_transaction(action: str, kind: Transaction
     assert (notice.references.psp, notice.psp_transaction_id) == (("txn_1",), "adj_1")
 
 
+@pytest.mark.parametrize(
+    ("action", "status", "expected"),
+    [
+        ("chargeback", "reversed", TransactionStatus.APPROVED),
+        ("refund", "reversed", None),
+        ("refund", "rejected", TransactionStatus.DECLINED),
+        ("refund", "pending_approval", TransactionStatus.PENDING),
+    ],
+)
+def test_what_a_decision_means(
+    action: str, status: str, expected: TransactionStatus | None
+) -> None:
+    notice = told(
+        "adjustment.updated", id="adj_1", transaction_id="txn_1", action=action, status=status
+    )
+    assert notice.status is expected
+    assert notice.movement_id == (None if action == "refund" else "adj_1")
+
+
+@pytest.mark.parametrize(
+    ("config", "custom", "ours"),
+    [
+        ({}, {"order_id": "A", "customer": "B"}, ("A",)),
+        ({}, {"order": "C", "customer": "B"}, ("C",)),
+        ({}, {"customer": "B"}, ()),
+        ({"reference": "custom_data.mine"}, {"mine": "D", "order": "C"}, ("D",)),
+        ({}, None, ()),
+    ],
+)
+def test_one_field_is_the_merchants_reference(
+    config: dict[str, str], custom: dict[str, str] | None, ours: tuple[str, ...]
+) -> None:
+    data = {"id": "txn_1", "custom_data": custom}
+    fields = {"event_id": "e", "event_type": "transaction.paid", "data": data}
+    incoming = Incoming("POST", "/", (), json.dumps(fields).encode(), 0)
+    (notice,) = PROVIDER.parse(incoming, SETUP._replace(config=config)).notices
+    assert isinstance(notice, TransactionNotice)
+    assert notice.references.ours == ours
+
+
 def test_a_decision_in_no_table_means_nothing() -> None:
     notice = told(
         "adjustment.updated", id="adj_1", transaction_id="txn_1", action="refund", status="odd"

@@ -37,6 +37,7 @@ from tillbell.providers.kit.reading import (
     required_text,
     text,
 )
+from tillbell.providers.kit.reference import own_reference, own_reference_setting
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.providers.kit.timedmac import TimedMac, tolerance
 from tillbell.providers.kit.words import (
@@ -51,6 +52,7 @@ from tillbell.providers.kit.words import (
 
 TOLERANCE = tolerance(default_s=5)
 PROOF = TimedMac("paddle-signature", TOLERANCE, time="ts", signature="h1", separator=";", joint=":")
+REFERENCE_FIELDS = ("custom_data.order_id", "custom_data.orderId", "custom_data.order")
 EVENTS = table(
     {
         "transaction.created": PENDING,
@@ -70,6 +72,10 @@ ACTIONS = {
     "chargeback": TransactionKind.CHARGEBACK,
     "chargeback_reverse": TransactionKind.CHARGEBACK_REVERSAL,
 }
+# Of refunds, chargebacks and their reversals. Paddle writes `reversed` on a chargeback when it
+# creates the adjustment that gives its money back; the debit itself has happened.
+_REVERSED = "reversed"
+_BY_BANK = frozenset({TransactionKind.CHARGEBACK, TransactionKind.CHARGEBACK_REVERSAL})
 DECISIONS = {
     "pending_approval": TransactionStatus.PENDING,
     "approved": TransactionStatus.APPROVED,
@@ -81,27 +87,23 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event."""
     body = json_object(incoming.body)
     word, data = required_text(body, "event_type"), object_member(body, "data")
-    notice = _notice(word, data, meaning_of(word, EVENTS, setup.config))
+    notice = _notice(word, data, setup)
     if isinstance(notice, TransactionNotice):
         notice = notice._replace(occurred_at=iso_time(body.get("occurred_at")))
     return ParsedNotices((notice,), text(body, "event_id"))
 
 
-def _notice(word: str, data: dict[str, Any], meaning: WordMeaning | None) -> Notice:
+def _notice(word: str, data: dict[str, Any], setup: SourceSetup) -> Notice:
+    meaning = meaning_of(word, EVENTS, setup.config)
     if word.startswith("adjustment."):
         return _adjustment(data)
     if not word.startswith("transaction."):
         return NoteNotice(f"{word[:100]} is not about a payment.")
     if meaning is None:
         return NoteNotice(f"{word[:100]} changes nothing of a payment.")
-    totals, ours = (
-        object_member(object_member(data, "details"), "totals"),
-        object_member(data, "custom_data"),
-    )
+    totals = object_member(object_member(data, "details"), "totals")
     return TransactionNotice(
-        References(
-            present_values(*(text(ours, name) for name in ours)), present_values(text(data, "id"))
-        ),
+        References(own_reference(data, setup, REFERENCE_FIELDS), present_values(text(data, "id"))),
         raw_status=word,
         status=meaning.status,
         substate=meaning.substate,
@@ -116,16 +118,21 @@ def _adjustment(adjustment: dict[str, Any]) -> Notice:
     kind = ACTIONS.get(action)
     if kind is None:
         return NoteNotice(f"The adjustment {action[:50]} moves no money.")
+    own_id, status = required_text(adjustment, "id"), DECISIONS.get(decision)
+    if decision == _REVERSED and kind is TransactionKind.CHARGEBACK:
+        status = TransactionStatus.APPROVED
     return TransactionNotice(
         References(psp=present_values(required_text(adjustment, "transaction_id"))),
         raw_status=f"{action} {decision}",
-        status=DECISIONS.get(decision),
+        status=status,
         kind=kind,
         reason=text(adjustment, "reason"),
         amount=_sum(
             object_member(adjustment, "totals"), "total", text(adjustment, "currency_code")
         ),
-        psp_transaction_id=required_text(adjustment, "id"),
+        psp_transaction_id=own_id,
+        # What the bank moves is moved, in whatever order it is told.
+        movement_id=own_id if kind in _BY_BANK else None,
     )
 
 
@@ -157,7 +164,7 @@ PROVIDER = Provider(
     parse=parse,
     answer=usual(),
     sign=sign,
-    settings=(TOLERANCE, STATUSES),
+    settings=(TOLERANCE, STATUSES, own_reference_setting(REFERENCE_FIELDS)),
     note="Whether a repeated event is signed anew is not known: if repeats are refused, raise "
     "toleranceSeconds.",
     statuses={
@@ -168,5 +175,11 @@ PROVIDER = Provider(
         "paid": TransactionStatus.APPROVED,
         "completed": TransactionStatus.APPROVED,
         "canceled": TransactionStatus.CANCELLED,
+    },
+    lookup={
+        "status": "/data/status",
+        "amount": "/data/details/totals/grand_total",
+        "currency": "/data/currency_code",
+        "minorUnits": True,
     },
 )
