@@ -110,7 +110,8 @@ def test_an_order_is_paid_when_it_has_a_time_of_payment(
     assert found is not None
     assert (found.data["status"], found.data["paymentStatus"]) == (state, state)
     assert (payment.status, payment.is_optional) == (status, True)
-    assert payment.references.ours == ("727", "wc_order_58d2d042d1d")
+    assert payment.references.ours == ("727",)
+    assert payment.psp_transaction_id == "727"
     assert payment.amount == ProviderAmount("49.90", "EUR")
 
 
@@ -128,6 +129,12 @@ def test_a_status_of_a_plug_in_means_what_its_owner_says() -> None:
     config = {"statuses": {"wc-awaiting": "On Hold", "failed": "Failed"}}
     assert told(order(status="wc-awaiting"), config)[1][0].status is TransactionStatus.ON_HOLD
     assert told(order(status="failed"), config)[1][0].status is TransactionStatus.FAILED
+
+
+@pytest.mark.parametrize(("field", "ours"), [("id", "727"), ("order_key", "wc_order_58d2d042d1d")])
+def test_one_field_is_the_merchants_reference(field: str, ours: str) -> None:
+    _, (payment,) = told(order(), {"reference": field})
+    assert payment.references.ours == (ours,)
 
 
 def test_each_refund_of_a_paid_order_is_one_of_ours() -> None:
@@ -164,7 +171,7 @@ def test_other_topics_are_passed_on(topic: str) -> None:
     (notice,) = parsed.notices
     assert isinstance(notice, ForwardNotice)
     assert (notice.event_type, notice.payload) == (f"woocommerce.{topic}", b'{"id":727}')
-    assert parsed.dedupe_key == "d1"
+    assert parsed.dedupe_key is None  # the header is that of all deliveries of one second
 
 
 @pytest.mark.parametrize("topic", ["", "order", "../etc", "order." + "x" * 100])

@@ -1,8 +1,11 @@
 """WooCommerce: orders of a shop with what was paid and given back; other topics passed on.
 
-`X-WC-Webhook-Signature`: base64 HMAC-SHA256 of the body. The topic and the delivery's id stand
-in headers that it does not cover, so what happened to money is taken from the body alone. There is
-no topic for "paid": the whole order is sent each time it changes.
+`X-WC-Webhook-Signature`: base64 HMAC-SHA256 of the body. The topic stands in a header that it
+does not cover, so what happened to money is taken from the body alone. The delivery's id is made of
+the webhook's id and the second, so two orders of one second have the same: the body tells what
+is a repeat. There is no topic for "paid": the whole order is sent each time it changes.
+
+An order is one attempt, known by its id, whatever ids its gateway gives it.
 
 Amounts are text. Times are local with a twin in UTC (`date_paid_gmt`), and only the twin is read.
 What is unknown is often "" instead of null.
@@ -34,6 +37,7 @@ from tillbell.providers.kit.base import (
     Incoming,
     ParsedNotices,
     Provider,
+    ProviderSetting,
     SecretRule,
     SimulationCase,
     SourceSetup,
@@ -52,6 +56,7 @@ from tillbell.providers.kit.reading import (
     present_values,
     text,
 )
+from tillbell.providers.kit.reference import merchant_reference
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.providers.kit.words import (
     APPROVED,
@@ -101,6 +106,12 @@ ORDERS: Mapping[str, str] = {
     "order.updated": "order.updated",
     "order.restored": "order.updated",
 }
+REFERENCE = ProviderSetting(
+    "reference",
+    "The field of the order that holds your own reference.",
+    choices=("id", "number", "order_key"),
+    default="id",
+)
 _PING = re.compile(rb"webhook_id=[0-9]{1,20}")
 _PROOF = BodyMac("x-wc-webhook-signature", "sha256", "base64")
 
@@ -119,13 +130,12 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         return ParsedNotices((NoteNotice("A ping of the shop: a webhook was saved there."),), "")
     body = json_object(incoming.body)
     topic = (incoming.header("x-wc-webhook-topic") or "").lower()
-    key = incoming.header("x-wc-webhook-delivery-id") or None
     if not topic:
         raise Unreadable("The header x-wc-webhook-topic is missing.")
     is_order = topic in ORDERS and text(body, "id") is not None and "status" in body
     if not is_order:
-        return ParsedNotices((forwarded_event("woocommerce", topic, incoming.body),), key)
-    return ParsedNotices(tuple(_order(ORDERS[topic], body, setup)), key)
+        return ParsedNotices((forwarded_event("woocommerce", topic, incoming.body),))
+    return ParsedNotices(tuple(_order(ORDERS[topic], body, setup)))
 
 
 def _order(event: str, order: dict[str, Any], setup: SourceSetup) -> list[Notice]:
@@ -136,16 +146,16 @@ def _order(event: str, order: dict[str, Any], setup: SourceSetup) -> list[Notice
     state = STATES.get(word)
     if state is None:
         return [
-            _payment(order, word, meaning),
+            _payment(order, word, meaning, setup),
             NoteNotice(f"The status {word[:50]!r} is in no table."),
         ]
-    refunds = _refunds(order) if is_paid else []
+    refunds = _refunds(order, setup) if is_paid else []
     of_payment = _payment_state(state, is_paid=is_paid, is_refunded=bool(refunds))
     if is_paid and state == "pending" and meaning == APPROVED:
         state = of_payment
     data = _order_data(order, state, of_payment)
     notice = OrderNotice(event, data, moves_money=is_paid or state != "pending")
-    payment = [] if meaning is None else [_payment(order, word, meaning)]
+    payment = [] if meaning is None else [_payment(order, word, meaning, setup)]
     return [notice, *payment, *refunds]
 
 
@@ -155,31 +165,39 @@ def _payment_state(state: str, *, is_paid: bool, is_refunded: bool) -> str:
     return "partially_refunded" if is_refunded else "paid"
 
 
-def _payment(order: dict[str, Any], word: str, meaning: WordMeaning | None) -> TransactionNotice:
-    reference = text(order, "transaction_id")
-    ours = (text(order, name) for name in ("id", "number", "order_key"))
+def _references(order: dict[str, Any], setup: SourceSetup) -> References:
+    return References(
+        merchant_reference(order, setup, REFERENCE),
+        present_values(text(order, "id"), text(order, "transaction_id")),
+    )
+
+
+def _payment(
+    order: dict[str, Any], word: str, meaning: WordMeaning | None, setup: SourceSetup
+) -> TransactionNotice:
     return TransactionNotice(
-        References(present_values(*ours), present_values(reference)),
+        _references(order, setup),
         raw_status=word,
         status=None if meaning is None else meaning.status,
         substate=None if meaning is None else meaning.substate,
         amount=sum_of(order, "total"),
-        psp_reference=reference,
+        psp_transaction_id=text(order, "id"),
+        psp_reference=text(order, "transaction_id"),
         occurred_at=iso_time(order.get("date_modified_gmt")),
         is_optional=True,
         details=known({"gateway": text(order, "payment_method")}),
     )
 
 
-def _refunds(order: dict[str, Any]) -> list[TransactionNotice]:
-    order_id, code = text(order, "id"), currency(order)
+def _refunds(order: dict[str, Any], setup: SourceSetup) -> list[TransactionNotice]:
+    references, code = _references(order, setup), currency(order)
     totals = [
         (refund, sum_of({**refund, "currency": code}, "total"))
         for refund in parts(order, "refunds")
     ]
     return [
         TransactionNotice(
-            References(present_values(order_id)),
+            references,
             raw_status="refunded",
             status=TransactionStatus.APPROVED,
             kind=TransactionKind.REFUND,
@@ -302,8 +320,9 @@ PROVIDER = Provider(
     parse=parse,
     answer=usual(),
     sign=sign,
-    settings=(STATUSES,),
-    note="Topic and id stand in headers that the signature does not cover. Nothing is sent again: "
+    settings=(STATUSES, REFERENCE),
+    note="The topic stands in a header that the signature does not cover. Nothing is sent again: "
     "after five failures the shop switches the webhook off.",
     statuses=LOOKED_UP,
+    lookup={"status": "/status", "amount": "/total", "currency": "/currency"},
 )
