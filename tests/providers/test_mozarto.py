@@ -64,7 +64,7 @@ def test_a_word_that_is_in_no_table_is_never_guessed(word: Any) -> None:
 def test_the_new_body_is_read_whole() -> None:
     notice = heard(NEW)
 
-    assert notice.references.ours == ("PAY-1001", "64a1")
+    assert notice.references.ours == ("PAY-1001",)
     assert notice.references.psp == ("64a1", "HS92")
     assert (notice.psp_transaction_id, notice.psp_reference) == ("64a1", "HS92")
     assert notice.amount == ProviderAmount("100.00", "EUR")

@@ -39,6 +39,7 @@ from tillbell.providers.kit.reading import (
     required_text,
     text,
 )
+from tillbell.providers.kit.reference import own_reference, own_reference_setting
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 
 HEADER = "authorization"
@@ -53,6 +54,8 @@ OLD_STATUSES: Mapping[str, TransactionStatus] = {
     "success": TransactionStatus.APPROVED,
     "failure": TransactionStatus.FAILED,
 }
+# A merchant may have taken the platform's id for its own.
+REFERENCE_FIELDS = ("merchantReference", "transaction_id")
 _UNDECIDED = frozenset({TransactionStatus.ON_HOLD, TransactionStatus.PROCESSING})
 
 
@@ -69,10 +72,10 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     id_ = required_text(body, "transaction_id")
     if "transaction_status" in body:
         word = text(body, "transaction_status") or ""
-        return ParsedNotices((_notice(body, word),), f"{id_}|{word}")
+        return ParsedNotices((_notice(body, word, setup),), f"{id_}|{word}")
     raw, confirmed = text(body, "status") or "", body.get("confirmed")
     status = old_status(raw, confirmed) if setup.config.get("legacy") is True else None
-    return ParsedNotices((_old_notice(body, status),), f"{id_}|{raw}|{confirmed}")
+    return ParsedNotices((_old_notice(body, status, setup),), f"{id_}|{raw}|{confirmed}")
 
 
 def old_status(word: str, confirmed: Any) -> TransactionStatus | None:
@@ -87,18 +90,20 @@ def old_status(word: str, confirmed: Any) -> TransactionStatus | None:
     return status if status in NEGATIVE | _UNDECIDED else TransactionStatus.PENDING
 
 
-def _notice(body: dict[str, Any], word: str) -> TransactionNotice:
+def _notice(body: dict[str, Any], word: str, setup: SourceSetup) -> TransactionNotice:
     status = STATUSES.get(fold(word))
     raw = text(body, "status") if status is not None else None
-    return _base(body, status)._replace(
+    return _base(body, status, setup)._replace(
         raw_status=raw or word,
         amount=provider_amount(body, "amount", "currency"),
     )
 
 
-def _old_notice(body: dict[str, Any], status: TransactionStatus | None) -> TransactionNotice:
+def _old_notice(
+    body: dict[str, Any], status: TransactionStatus | None, setup: SourceSetup
+) -> TransactionNotice:
     """Read an old body. Its currencies are only kept as details: there is no amount."""
-    return _base(body, status)._replace(
+    return _base(body, status, setup)._replace(
         details=known(
             {
                 "settlementCurrency": text(body, "currency"),
@@ -108,13 +113,14 @@ def _old_notice(body: dict[str, Any], status: TransactionStatus | None) -> Trans
     )
 
 
-def _base(body: dict[str, Any], status: TransactionStatus | None) -> TransactionNotice:
+def _base(
+    body: dict[str, Any], status: TransactionStatus | None, setup: SourceSetup
+) -> TransactionNotice:
     id_ = text(body, "transaction_id")
     second = text(body, "psp_transaction_id")
     return TransactionNotice(
-        # A merchant may have taken the platform's id for its own.
         references=References(
-            present_values(text(body, "merchantReference"), id_), present_values(id_, second)
+            own_reference(body, setup, REFERENCE_FIELDS), present_values(id_, second)
         ),
         raw_status=text(body, "status") or "",
         status=status,
@@ -153,6 +159,7 @@ PROVIDER = Provider(
     answer=usual(),
     sign=sign,
     settings=(
+        own_reference_setting(REFERENCE_FIELDS),
         ProviderSetting(
             "legacy",
             "Believe the older cashier's body, which has confirmed and no transaction_status.",

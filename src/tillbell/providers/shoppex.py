@@ -34,6 +34,7 @@ from tillbell.providers.kit.base import (
     Incoming,
     ParsedNotices,
     Provider,
+    ProviderSetting,
     SecretRule,
     SimulationCase,
     SourceSetup,
@@ -58,6 +59,7 @@ from tillbell.providers.kit.reading import (
     text,
     unix_seconds,
 )
+from tillbell.providers.kit.reference import merchant_reference
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 
 # The platform's words for the state of an order. A partly paid one is not paid.
@@ -104,12 +106,17 @@ EVENTS: Mapping[str, OrderMeaning] = {
     "order:partially_refunded": OrderMeaning("partially_refunded"),
     "order:disputed": OrderMeaning("disputed"),
 }
+REFERENCE = ProviderSetting(
+    "reference",
+    "The field of the order that holds your own reference.",
+    choices=("uniqid", "number"),
+    default="uniqid",
+)
 _UNPAID = frozenset({"pending"})
 
 
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event."""
-    del setup
     body = json_object(incoming.body)
     written = required_text(body, "event")
     event, data = written.removesuffix(PRODUCT), object_member(body, "data")
@@ -122,7 +129,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     if order_id is None:
         return ParsedNotices((NoteNotice(f"{written[:100]} names no order."),), _key(incoming))
     once = f"{event}|{order_id}" if meaning.status is not None else _key(incoming)
-    return ParsedNotices(tuple(_of_order(event, meaning, data, at)), once)
+    return ParsedNotices(tuple(_of_order(event, meaning, data, at, setup)), once)
 
 
 def _key(incoming: Incoming) -> str:
@@ -131,7 +138,11 @@ def _key(incoming: Incoming) -> str:
 
 
 def _of_order(
-    event: str, meaning: OrderMeaning, data: dict[str, Any], at: Micros | None
+    event: str,
+    meaning: OrderMeaning,
+    data: dict[str, Any],
+    at: Micros | None,
+    setup: SourceSetup,
 ) -> list[Notice]:
     word = text(data, "status")
     state = meaning.state or STATES.get((word or "").upper())
@@ -144,17 +155,21 @@ def _of_order(
     )
     if meaning.status is None:
         return [notice]
-    return [notice, _transaction(event, meaning.status, data, at)]
+    return [notice, _transaction(event, meaning.status, data, at, setup)]
 
 
 def _transaction(
-    event: str, status: TransactionStatus, order: dict[str, Any], at: Micros | None
+    event: str,
+    status: TransactionStatus,
+    order: dict[str, Any],
+    at: Micros | None,
+    setup: SourceSetup,
 ) -> TransactionNotice:
     is_cancelled = status is TransactionStatus.CANCELLED
     reference = text(order, "reference")
     return TransactionNotice(
         references=References(
-            present_values(text(order, "uniqid"), text(order, "number")), present_values(reference)
+            merchant_reference(order, setup, REFERENCE), present_values(reference)
         ),
         raw_status=text(order, "status") or event,
         status=status,
@@ -300,6 +315,7 @@ PROVIDER = Provider(
     parse=parse,
     answer=usual(),
     sign=sign,
+    settings=(REFERENCE,),
     note="The signature covers no time. Select order:paid or order:paid:product, not both: the "
     "first to come counts.",
     statuses=STATUSES,
