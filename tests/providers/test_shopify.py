@@ -21,6 +21,7 @@ from tillbell.providers.kit.base import (
     SourceSetup,
     Unreadable,
 )
+from tillbell.providers.kit.bodymac import BodyMac
 from tillbell.providers.kit.cases import samples
 from tillbell.providers.shopify import PROVIDER
 
@@ -78,7 +79,7 @@ def test_an_order_tells_its_payment(
     told = order(financial_status=word, cancelled_at=cancelled_at)
     notice = payment(sent("orders/updated", told).notices)
     assert (notice.status, notice.substate, notice.is_optional) == (status, substate, True)
-    assert notice.references.ours == ("5600001001", "#1001", "1001")
+    assert notice.references.ours == notice.references.psp == ("5600001001",)
     assert notice.amount is not None
     assert (notice.amount.value, notice.amount.currency) == ("49.90", "EUR")
 
@@ -110,24 +111,26 @@ def test_a_refunded_order_says_nothing_new_of_its_payment(word: str) -> None:
 
 
 @each(
-    ("kind", "word", "status", "own"),
+    ("kind", "word", "status", "capture"),
     [
         ("sale", "success", TransactionStatus.APPROVED, "9900001"),
-        ("authorization", "success", TransactionStatus.PENDING, "9900001"),
-        ("capture", "success", TransactionStatus.APPROVED, "7"),
-        ("void", "success", TransactionStatus.CANCELLED, "7"),
+        ("authorization", "success", TransactionStatus.PENDING, None),
+        ("capture", "success", TransactionStatus.APPROVED, "9900001"),
+        ("void", "success", TransactionStatus.CANCELLED, None),
         ("sale", "failure", TransactionStatus.PENDING, None),
-        ("sale", "odd", None, "9900001"),
+        ("sale", "odd", None, None),
     ],
 )
-def test_a_charge_is_known_by_its_authorization(
-    kind: str, word: str, status: TransactionStatus | None, own: str | None
+def test_each_sale_and_capture_is_a_capture_of_the_order(
+    kind: str, word: str, status: TransactionStatus | None, capture: str | None
 ) -> None:
     parent = 7 if kind in ("capture", "void") else None
     told = charge(kind=kind, status=word, parent_id=parent)
     notice = payment(sent("order_transactions/create", told).notices)
     assert (notice.kind, notice.status) == (TransactionKind.PAYMENT, status)
-    assert notice.psp_transaction_id == own
+    assert notice.psp_transaction_id == "5600001001"
+    assert (notice.capture_id, notice.is_part) == (capture, capture is not None)
+    assert notice.ends_attempt is (kind == "void")
     assert (notice.details["cardBin"], notice.details["cardLastFour"]) == ("424242", "4242")
 
 
@@ -145,7 +148,8 @@ def test_a_refund_is_the_same_by_both_topics() -> None:
         TransactionKind.REFUND,
         TransactionStatus.APPROVED,
     )
-    assert (by_charge.references.psp, by_charge.psp_transaction_id) == (("9900001",), "9")
+    assert by_charge.references.psp == ("5600001001", "9900001")
+    assert by_charge.psp_transaction_id == "9"
     (nothing,) = sent("refunds/create", {"id": 1, "transactions": []}).notices
     assert isinstance(nothing, NoteNotice)
 
@@ -167,6 +171,59 @@ def test_an_event_counts_once_for_each_topic() -> None:
     assert keys == ["orders/create|evt_1", "orders/updated|evt_1"]
     again = sent("orders/create", order(), x_shopify_webhook_id="another")
     assert again.dedupe_key == keys[0]
+
+
+@each(("mark", "is_test"), [(True, True), (False, False), (None, None)])
+def test_test_orders_and_charges_are_marked(mark: bool | None, is_test: bool | None) -> None:
+    found, by_order = sent("orders/paid", order(financial_status="paid", test=mark)).notices
+    by_charge = payment(sent("order_transactions/create", charge(test=mark)).notices)
+    assert isinstance(found, OrderNotice)
+    assert isinstance(by_order, TransactionNotice)
+    assert (found.is_test, by_order.is_test, by_charge.is_test) == (is_test,) * 3
+
+
+@each(
+    ("kind", "word", "expected"),
+    [
+        ("chargeback", "needs_response", [("chargeback", "Approved", False)]),
+        ("chargeback", "lost", [("chargeback", "Approved", False)]),
+        ("chargeback", "accepted", [("chargeback", "Approved", False)]),
+        (
+            "chargeback",
+            "won",
+            [("chargeback", "Approved", False), ("chargeback_reversal", "Approved", False)],
+        ),
+        ("chargeback", "prevented", [("chargeback", "Cancelled", True)]),
+        ("chargeback", "odd", [("chargeback", "None", False)]),
+        ("inquiry", "under_review", [("chargeback", "Pending", False)]),
+        ("inquiry", "charge_refunded", [("chargeback", "Cancelled", True)]),
+        ("inquiry", "won", [("chargeback", "Cancelled", True)]),
+        ("inquiry", "lost", [("chargeback", "None", False)]),
+    ],
+)
+def test_a_chargeback_takes_the_money_at_once_and_an_inquiry_none(
+    kind: str, word: str, expected: list[tuple[str, str, bool]]
+) -> None:
+    fields = {"id": 5, "order_id": 7, "type": kind, "status": word, "amount": "11.50"}
+    notices = sent("disputes/update", {**fields, "currency": "CAD"}).notices
+    moved = [notice for notice in notices if isinstance(notice, TransactionNotice)]
+    assert [(n.kind.value, str(n.status), n.is_closing) for n in moved] == expected
+    assert {n.psp_transaction_id for n in moved} == {"5"}
+    assert {n.references.ours for n in moved} == {("7",)}
+
+
+def test_events_have_headers_without_x_and_are_passed_on() -> None:
+    body = b'{"topic":"Order","action":"update","fields_changed":[],"handle":"h"}'
+    written = BodyMac("shopify-hmac-sha256", "sha256", "base64").signature(SETUP.secrets[0], body)
+    headers = (("shopify-hmac-sha256", written), ("shopify-webhook-id", "w1"))
+    incoming = Incoming("POST", "/", headers, body, 0)
+
+    assert PROVIDER.verify(incoming, SETUP).trust is Trust.SIGNED
+    assert PROVIDER.verify(incoming._replace(body=body + b" "), SETUP).trust is None
+    parsed = PROVIDER.parse(incoming, SETUP)
+    (notice,) = parsed.notices
+    assert isinstance(notice, ForwardNotice)
+    assert (notice.event_type, parsed.dedupe_key) == ("shopify.order.update", "w1")
 
 
 @pytest.mark.parametrize("topic", ["", "orders", "../etc", "orders/paid/" + "x/" * 9])

@@ -4,6 +4,13 @@
 ids stand in headers that the signature does not cover, so a topic only says how to read the
 body: what happened to money is taken from the body alone.
 
+An order is one attempt, known by its id, and each sale or capture of it is one capture. So a gift
+card and a card add up, and orders/paid, which tells the total, counts nothing twice.
+
+A chargeback takes the disputed amount when it is opened and gives it back when it is won; an
+inquiry takes nothing (help.shopify.com, Chargeback process). Events, which are in preview, have
+headers without `X-` and name the resource in the body; they are passed on.
+
 One event can come under several topics, so it counts once for each of them. Sent again eight
 times within four hours; the privacy topics must be answered 401 when the signature is wrong.
 
@@ -11,7 +18,8 @@ Amounts are text in the shop's currency, times ISO text with offset. What an app
 customer is null there and left out here.
 
 Sources: shopify.dev, Webhooks, Verify deliveries, Ignore duplicate webhooks, Privacy law
-compliance, REST Admin API (Order, Transaction, Refund).
+compliance, Events (Delivery structure, Verify deliveries), REST Admin API (Order, Transaction,
+Refund, Dispute).
 """
 
 from __future__ import annotations
@@ -28,10 +36,12 @@ from tillbell.providers.kit.base import (
     Incoming,
     ParsedNotices,
     Provider,
+    ProviderSetting,
     SecretRule,
     SimulationCase,
     SourceSetup,
     Unreadable,
+    Verdict,
 )
 from tillbell.providers.kit.bodymac import BodyMac
 from tillbell.providers.kit.card import card_details, masked_number
@@ -55,6 +65,7 @@ from tillbell.providers.kit.reading import (
     required_text,
     text,
 )
+from tillbell.providers.kit.reference import merchant_reference
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.providers.kit.words import (
     APPROVED,
@@ -101,6 +112,17 @@ PAYMENTS = table(
 )
 _REFUNDED = frozenset({"partially_refunded", "refunded"})
 _TRY_FAILED = WordMeaning(TransactionStatus.PENDING, "payment_failed")  # the payer may try again
+_ORDER_ID = "id"
+REFERENCE = ProviderSetting(
+    "reference",
+    "The field of the order that holds your own reference. Only the id is in every topic; a charge "
+    "or dispute that comes before its order is not found by the others.",
+    choices=(_ORDER_ID, "name", "order_number"),
+    default=_ORDER_ID,
+)
+# `status` of a dispute that is open, and of one that is over without a decision.
+_DISPUTED = frozenset({"needs_response", "under_review"})
+_SETTLED = frozenset({"charge_refunded", "prevented"})
 # `kind` and `status` of a transaction of an order.
 TRANSACTIONS = table(
     {
@@ -125,15 +147,26 @@ TRANSACTIONS = table(
 _CHANGES_NOTHING = frozenset({"capture failure", "capture error", "void failure", "void error"})
 _TOPIC = re.compile(r"[a-z_]+(/[a-z_]+){1,3}")
 _PROOF = BodyMac("x-shopify-hmac-sha256", "sha256", "base64")
+_EVENT_PROOF = BodyMac("shopify-hmac-sha256", "sha256", "base64")
+
+
+def verify(incoming: Incoming, setup: SourceSetup) -> Verdict:
+    """Compare the signature. Webhooks have `X-` before the header's name, Events have not."""
+    names = {name for name, _ in incoming.headers}
+    is_event = _EVENT_PROOF.header in names and _PROOF.header not in names
+    return (_EVENT_PROOF if is_event else _PROOF).verify(incoming, setup)
 
 
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event as its topic says."""
     body = json_object(incoming.body)
-    topic = (incoming.header("x-shopify-topic") or "").lower()
+    topic = (incoming.header("x-shopify-topic") or incoming.header("shopify-topic") or "").lower()
+    if (action := text(body, "action")) is not None and "fields_changed" in body:
+        word = f"{text(body, 'topic') or topic}.{action}".lower()
+        return ParsedNotices((forwarded_event("shopify", word, incoming.body),), _once(incoming))
     if _TOPIC.fullmatch(topic) is None:
         raise Unreadable("The header x-shopify-topic names no topic.")
-    once = incoming.header("x-shopify-event-id") or incoming.header("x-shopify-webhook-id")
+    once = _once(incoming)
     key = f"{topic}|{once}" if once else None
     if topic in ORDERS:
         return ParsedNotices(_order(topic, body, setup), key)
@@ -141,7 +174,19 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         return ParsedNotices((_transaction(body, setup),), key)
     if topic == "refunds/create":
         return ParsedNotices(_refund(body, setup), key)
+    if topic in ("disputes/create", "disputes/update"):
+        return ParsedNotices(_dispute(body, setup), key)
     return ParsedNotices((forwarded_event("shopify", topic.replace("/", "."), incoming.body),), key)
+
+
+def _once(incoming: Incoming) -> str | None:
+    names = ("x-shopify-event-id", "x-shopify-webhook-id", "shopify-webhook-id")
+    return next((id_ for name in names if (id_ := incoming.header(name))), None)
+
+
+def _is_test(members: dict[str, Any]) -> bool | None:
+    mark = members.get("test")
+    return mark if isinstance(mark, bool) else None
 
 
 def _order(topic: str, order: dict[str, Any], setup: SourceSetup) -> tuple[Notice, ...]:
@@ -158,7 +203,7 @@ def _order(topic: str, order: dict[str, Any], setup: SourceSetup) -> tuple[Notic
         return (NoteNotice(f"{topic}: the order is not cancelled."),)
     paid_at = moment(order, "updated_at") if event == "order.paid" else None
     data = _order_data(order, state, paid_at)
-    notice = OrderNotice(event, data, moves_money=state != "pending")
+    notice = OrderNotice(event, data, moves_money=state != "pending", is_test=_is_test(order))
     return (notice,) if word in _REFUNDED else (notice, transaction)
 
 
@@ -168,15 +213,20 @@ def _payment(order: dict[str, Any], word: str, setup: SourceSetup) -> Transactio
     is_over = word == "pending" and moment(order, "cancelled_at") is not None
     if is_over:
         meaning = CANCELLED
+    order_id = text(order, "id")
+    # Every topic names the order by its id; by another field it must be learned from the order.
+    is_named_by_id = setup.config.get(REFERENCE.name) in (None, _ORDER_ID)
     return TransactionNotice(
-        References(present_values(*(text(order, name) for name in ("id", "name", "order_number")))),
+        References(merchant_reference(order, setup, REFERENCE), present_values(order_id)),
         raw_status=word,
         status=None if meaning is None else meaning.status,
         substate=None if meaning is None else meaning.substate,
         reason=text(order, "cancel_reason"),
         amount=sum_of(order, "total_price"),
+        psp_transaction_id=None if is_named_by_id else order_id,
         occurred_at=iso_time(order.get("updated_at")),
         is_optional=True,
+        is_test=_is_test(order),
         details=known({"gateway": _gateway(order)}),
     )
 
@@ -200,33 +250,73 @@ def _transaction(transaction: dict[str, Any], setup: SourceSetup) -> Notice:
     word = f"{required_text(transaction, 'kind')} {required_text(transaction, 'status')}"
     if word in _CHANGES_NOTHING:
         return NoteNotice(f"{word}: the payment stays as it was.")
-    meaning, own_id, parent = (
-        meaning_of(word, TRANSACTIONS, setup.config),
-        text(transaction, "id"),
-        None,
-    )
-    kind = TransactionKind.REFUND if word.startswith("refund ") else TransactionKind.PAYMENT
-    if kind is TransactionKind.PAYMENT:
-        # A capture or void is about its authorization. A failed try has no id of its own.
-        own_id = None if meaning == _TRY_FAILED else text(transaction, "parent_id") or own_id
-    else:
-        parent = text(transaction, "parent_id")
-    return TransactionNotice(
-        References(present_values(text(transaction, "order_id")), present_values(parent)),
+    meaning = meaning_of(word, TRANSACTIONS, setup.config)
+    own_id, order_id = text(transaction, "id"), text(transaction, "order_id")
+    is_refund = word.startswith("refund ")
+    # An authorization, or what was paid, may be what a payment is known by from earlier.
+    known_by = (text(transaction, "parent_id"), None if is_refund else own_id)
+    is_captured = meaning is not None and meaning.status is TransactionStatus.APPROVED
+    notice = TransactionNotice(
+        References(_by_order_id(order_id, setup), present_values(order_id, *known_by)),
         raw_status=word,
         status=None if meaning is None else meaning.status,
-        kind=kind,
+        kind=TransactionKind.REFUND if is_refund else TransactionKind.PAYMENT,
         substate=None if meaning is None else meaning.substate,
         reason=text(transaction, "error_code"),
         message=text(transaction, "message"),
         amount=sum_of(transaction, "amount"),
-        psp_transaction_id=own_id,
+        psp_transaction_id=own_id if is_refund else order_id,
         psp_reference=text(transaction, "authorization"),
         occurred_at=iso_time(transaction.get("processed_at"))
         or iso_time(transaction.get("created_at")),
         is_optional=True,
+        is_test=_is_test(transaction),
         details=_details(transaction),
     )
+    if is_refund:
+        return notice
+    return notice._replace(
+        capture_id=own_id if is_captured else None,
+        is_part=is_captured,
+        # The order says whether all of it is over.
+        ends_attempt=meaning == CANCELLED,
+    )
+
+
+def _by_order_id(order_id: str | None, setup: SourceSetup) -> tuple[str, ...]:
+    """Return the order's id as the merchant's reference, where that is what the source reads."""
+    return merchant_reference({_ORDER_ID: order_id}, setup, REFERENCE)
+
+
+def _dispute(dispute: dict[str, Any], setup: SourceSetup) -> tuple[Notice, ...]:
+    """Read a dispute. A chargeback has taken the money when it comes; an inquiry takes none."""
+    kind, word = text(dispute, "type") or "", required_text(dispute, "status")
+    notice = TransactionNotice(
+        References(
+            _by_order_id(text(dispute, "order_id"), setup),
+            present_values(text(dispute, "order_id")),
+        ),
+        raw_status=f"{kind} {word}".lstrip(),
+        status=None,
+        kind=TransactionKind.CHARGEBACK,
+        reason=text(dispute, "reason"),
+        amount=sum_of(dispute, "amount"),
+        psp_transaction_id=required_text(dispute, "id"),
+        is_optional=True,
+    )
+    taken = notice._replace(status=TransactionStatus.APPROVED)
+    closing = notice._replace(status=TransactionStatus.CANCELLED, is_closing=True)
+    if word in _SETTLED:
+        return (closing,)
+    if kind == "chargeback" and word == "won":
+        return (taken, taken._replace(kind=TransactionKind.CHARGEBACK_REVERSAL))
+    if kind == "chargeback" and word in _DISPUTED | {"accepted", "lost"}:
+        return (taken,)
+    if kind == "inquiry" and word in _DISPUTED:
+        return (notice._replace(status=TransactionStatus.PENDING),)
+    if kind == "inquiry" and word in ("won", "accepted"):
+        return (closing,)
+    return (notice,)
 
 
 def _details(transaction: dict[str, Any]) -> dict[str, Any]:
@@ -345,13 +435,19 @@ PROVIDER = Provider(
         problem=secret_problem,
     ),
     answers="200; 401 when the signature does not match.",
-    verify=_PROOF.verify,
+    verify=verify,
     parse=parse,
     answer=usual(),
     sign=sign,
-    settings=(AUTHORIZATION_IS_FINAL, STATUSES),
+    settings=(AUTHORIZATION_IS_FINAL, STATUSES, REFERENCE),
     masked=("credit_card_name",),
     note="Topic and ids stand in headers that the signature does not cover. Subscribe to "
     "refunds/create: an order alone does not list its refunds.",
     statuses=statuses(PAYMENTS),
+    lookup={
+        "status": "/order/financial_status",
+        "amount": "/order/total_price",
+        "currency": "/order/currency",
+        "isTest": "/order/test",
+    },
 )
