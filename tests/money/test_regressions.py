@@ -24,7 +24,7 @@ from tests.money.payment_harness import (
 )
 from tests.scale import full_or_tenth, soak
 from tillbell.clock import DAY, HOUR, SECOND
-from tillbell.model.callbacks import Outcome, References
+from tillbell.model.callbacks import Outcome, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Source
 from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.storage.ports.database import Database
@@ -267,3 +267,37 @@ async def test_rejected_then_approved_raises_the_alarm(
     (conflict,) = await payments.conflicts()
     assert conflict.severity == "critical"
     assert (await payments.told())["transaction.conflict"] == 1
+
+
+async def test_a_dispute_that_closes_before_it_opens_stays_closed(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("p")
+    await payments.tell(psp, news("p", APPROVED, amount="100.00"))
+    closed = linked("p", TransactionKind.CHARGEBACK, "d", status=CANCELLED, is_closing=True)
+    await payments.tell(psp, closed)
+    await payments.tell(psp, linked("p", TransactionKind.CHARGEBACK, "d", status=PENDING))
+
+    assert [child.status for child in await payments.children("p")] == [CANCELLED]
+    assert await payments.conflicts() == []
+
+
+async def test_a_refund_is_known_by_the_capture_that_it_names(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("p")
+    authorized = {"psp_transaction_id": "auth", "substate": "authorized", "amount": "100.00"}
+    await payments.tell(psp, news("p", PENDING, **authorized))
+    of_capture = TransactionNotice(
+        References((), ("cap",)),
+        "refunded",
+        APPROVED,
+        kind=TransactionKind.REFUND,
+        amount=ProviderAmount("10.00", "EUR"),
+        psp_transaction_id="ref",
+    )
+    await payments.tell(psp, of_capture)  # before its capture
+    capture = {"psp_transaction_id": "auth", "capture_id": "cap", "amount": "100.00"}
+    await payments.tell(psp, news("p", APPROVED, **capture))
+
+    assert await payments.moved("p") == [("credit", "100.00"), ("debit", "10.00")]

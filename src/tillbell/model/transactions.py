@@ -77,8 +77,14 @@ class PaymentAttempt(NamedTuple):
     source_id: str | None = None
     authorized: int = 0
     captured: int = 0
-    captures: dict[str, int] = {}  # amount by the provider's id of a capture
+    captures: dict[str, int] = {}  # amount by the provider's id of a capture; 0: it has failed
     reason: str | None = None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All ids by which the provider may name it: its own, and those of its captures."""
+        own = (self.psp_transaction_id,) if self.psp_transaction_id else ()
+        return tuple(dict.fromkeys((*own, *self.captures)))
 
 
 class Transaction(NamedTuple):

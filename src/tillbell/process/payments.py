@@ -47,8 +47,10 @@ from tillbell.rules.payments.attempts import (
     AttemptReport,
     attempt_of,
     has_open_attempt,
+    is_failed_capture,
     is_other_attempt,
     with_report,
+    without_capture,
 )
 from tillbell.rules.payments.booking import NoticeDetails, add_provider_ids, linked_transaction
 from tillbell.rules.payments.conflicts import mismatch_conflict, unconfirmed_conflict
@@ -316,6 +318,8 @@ class PaymentDecider:
             await self._decide_status(context, payment)
         elif notice.status is TransactionStatus.APPROVED:
             await self._decide_capture(context, payment)
+        elif notice.status in NEGATIVE and notice.capture_id is not None:
+            await self._undo_capture(context, payment)
         elif notice.status in NEGATIVE and self._ends_attempt_only(context, payment):
             self._end_attempt(context, payment)
         elif notice.substate == AUTHORIZED.substate and payment.status not in TERMINAL:
@@ -335,6 +339,10 @@ class PaymentDecider:
             credits_part=context.compiled.config.get("partialCapture") == "credit",
             awaits_rest=notice.is_part,
         )
+        if is_failed_capture(payment, capture.report):
+            result = await self._steps.ask_about_failed_capture(context.decision, payment, capture)
+            self._add_capture_outcome(context, result, judged.why)
+            return
         is_reopened = payment.reason == ATTEMPTS_ENDED and payment.status in NEGATIVE
         if judged.outcome is Outcome.APPLIED or is_reopened:
             if is_reopened:  # only silence had ended it
@@ -363,12 +371,36 @@ class PaymentDecider:
         else:
             context.add_outcome(Outcome.MISMATCH, mismatch.why, result.transaction)
 
+    async def _undo_capture(self, context: NoticeContext, payment: Transaction) -> None:
+        """Take back what a capture brought in, because it has failed since."""
+        notice, report = context.notice, context.report
+        claimed = _claimed_amount(notice, payment)
+        if isinstance(claimed, AmountMismatch):
+            context.add_outcome(Outcome.MISMATCH, claimed.why, payment)
+            return
+        if is_failed_capture(payment, report):
+            context.add_outcome(Outcome.DUPLICATE, "That capture has failed already.", payment)
+            return
+        after = without_capture(payment, report, claimed or 0)
+        if after is None:
+            why = f"Capture {notice.capture_id} has failed; it was not reported before."
+            _wait_for_transaction(context, why, payment)
+            return
+        undone = await self._steps.undo_capture(context.decision, payment, after, context.details)
+        context.add_outcome(Outcome.APPLIED, f"Capture {notice.capture_id} has failed.", undone)
+
     def _ends_attempt_only(self, context: NoticeContext, payment: Transaction) -> bool:
         """Tell whether a negative status ends an attempt, and leaves the payment as it is."""
-        report = context.report
+        notice, report = context.notice, context.report
         if is_other_attempt(payment, report):
-            return context.notice.ends_attempt or has_open_attempt(payment)
-        return context.notice.ends_attempt and payment.status not in TERMINAL
+            return notice.ends_attempt or has_open_attempt(payment)
+        is_open = payment.status not in TERMINAL
+        attempt = attempt_of(payment, report)
+        if attempt is not None and attempt.captured:
+            # What was not captured may expire. What was captured stays.
+            is_rest = notice.ends_attempt and notice.status is TransactionStatus.CANCELLED
+            return is_open or is_rest
+        return notice.ends_attempt and is_open
 
     def _end_attempt(self, context: NoticeContext, payment: Transaction) -> None:
         """Note that an attempt has ended. If none is open, the payment ends after a time."""

@@ -14,14 +14,19 @@ from tillbell.model.transactions import (
 from tillbell.money import format_amount
 from tillbell.process.decision import Decision
 from tillbell.rules.payments.amounts import AmountMismatch, ReadAmount, read_amount
-from tillbell.rules.payments.attempts import AttemptReport, is_other_attempt, with_report
+from tillbell.rules.payments.attempts import (
+    AttemptReport,
+    has_failed_capture,
+    is_other_attempt,
+    with_report,
+)
 from tillbell.rules.payments.booking import NoticeDetails, add_provider_ids, linked_transaction
 from tillbell.rules.payments.conflicts import (
     contradiction_conflict,
     is_already_open,
     mismatch_conflict,
 )
-from tillbell.rules.payments.linked import credited_amount, with_linked
+from tillbell.rules.payments.linked import FAILED_CAPTURE, credited_amount, with_linked
 from tillbell.storage.ports.inbound import InboundReads
 from tillbell.storage.ports.outbound import Page
 
@@ -115,7 +120,8 @@ class TransactionSteps:
         credited = credited_amount(payment)
         if reported.captured <= max(credited, payment.captured):
             return CaptureResult(decision.update_transaction(payment, reported))
-        if capture.credits_part:
+        is_made_again = has_failed_capture(payment) and reported.captured <= payment.amount
+        if capture.credits_part or is_made_again:
             extra = reported.captured - credited
             after = add_capture(decision, payment, reported, extra, capture.details)
             return CaptureResult(after, is_credited=True)
@@ -130,6 +136,42 @@ class TransactionSteps:
         )
         await self._open_mismatch(decision, after, mismatch)
         return CaptureResult(after, mismatch)
+
+    async def undo_capture(
+        self,
+        decision: Decision,
+        payment: Transaction,
+        after: Transaction,
+        details: NoticeDetails,
+    ) -> Transaction:
+        """Store a payment `after` a capture has failed, and debit what that had brought in."""
+        surplus = credited_amount(payment) - after.captured
+        if after.captured <= after.amount:
+            await self._close_mismatches(decision, payment)
+        if payment.status is not TransactionStatus.APPROVED or surplus <= 0:
+            return decision.update_transaction(payment, after)
+        reversal = linked_transaction(
+            payment, TransactionKind.REVERSAL, surplus, id_=decision.new_id("trx"), now=decision.now
+        )
+        opened = decision.open_transaction(
+            reversal._replace(psp_transaction_id=details.psp_reference, movement_id=FAILED_CAPTURE)
+        )
+        decision.advance(opened, TransactionStatus.APPROVED, details)
+        credited = credited_amount(payment) - surplus
+        return decision.update_transaction(payment, after._replace(credited=credited))
+
+    async def ask_about_failed_capture(
+        self, decision: Decision, payment: Transaction, capture: ReportedCapture
+    ) -> CaptureResult:
+        """Ask a person about a capture that has failed and is reported again. No money moves."""
+        read = _captured_amount(capture.amount, payment)
+        if isinstance(read, AmountMismatch):
+            return CaptureResult(payment, read)
+        why = f"Capture {capture.report.capture_id} has failed, and is reported once more."
+        total = payment.captured + read
+        mismatch = AmountMismatch(why, minor=total, currency=payment.currency)
+        await self._open_mismatch(decision, payment, mismatch)
+        return CaptureResult(payment, mismatch)
 
     # ── conflicts ────────────────────────────────────────────────────────────────────────────────
 
@@ -170,7 +212,7 @@ class TransactionSteps:
         for conflict in await self.open_conflicts(payment):
             is_about_part = conflict.kind == "mismatch" and conflict.amount is not None
             if is_about_part and conflict.currency == payment.currency:
-                decision.resolve_conflict(conflict, "keep", "More has been captured since.")
+                decision.resolve_conflict(conflict, "keep", "What is captured has changed since.")
 
 
 def add_linked(

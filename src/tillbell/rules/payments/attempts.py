@@ -78,6 +78,46 @@ def attempt_of(payment: Transaction, report: AttemptReport) -> PaymentAttempt | 
     return None if place is None else attempts[place]
 
 
+def is_failed_capture(payment: Transaction, report: AttemptReport) -> bool:
+    """Tell whether a report is about a capture that has failed."""
+    attempt = attempt_of(payment, report)
+    captures = {} if attempt is None else attempt.captures
+    return report.capture_id is not None and captures.get(report.capture_id) == 0
+
+
+def has_failed_capture(payment: Transaction) -> bool:
+    """Tell whether a capture of a payment has failed after it was reported."""
+    return any(0 in attempt.captures.values() for attempt in payment.attempts)
+
+
+def without_capture(payment: Transaction, report: AttemptReport, minor: int) -> Transaction | None:
+    """Return a payment without a capture that has failed; None if no such capture is known.
+
+    `minor` is its amount, for a capture that was reported only in the attempt's total.
+    """
+    attempts = list(attempts_of(payment))
+    place = _place(attempts, report)
+    if place is None or report.capture_id is None:
+        return None
+    attempt = attempts[place]
+    amount = attempt.captures.get(report.capture_id)
+    if amount is None and minor <= attempt.captured - sum(attempt.captures.values()):
+        amount = minor
+    if not amount:
+        return None
+    captured = attempt.captured - amount
+    attempts[place] = attempt._replace(
+        captured=captured,
+        captures={**attempt.captures, report.capture_id: 0},
+        status=attempt.status if captured else TransactionStatus.PENDING,
+        at=report.at,
+        reason=report.reason or attempt.reason,
+    )
+    return payment._replace(
+        attempts=tuple(attempts), captured=sum(attempt.captured for attempt in attempts)
+    )
+
+
 def with_report(payment: Transaction, report: AttemptReport) -> Transaction:
     """Return a payment with what is reported about an attempt, and with its sums."""
     attempts = list(attempts_of(payment))

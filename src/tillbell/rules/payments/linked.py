@@ -22,6 +22,7 @@ from tillbell.model.transactions import (
 )
 
 NEVER_OPENED = "never_opened"  # the reason of an end that came before its beginning
+FAILED_CAPTURE = "failed_capture"  # the movement of what a failed capture takes back
 # Kinds that a person records where a provider says refund.
 _BY_HAND = frozenset({TransactionKind.REFUND, TransactionKind.REVERSAL, TransactionKind.RETURN})
 # The sum of a payment that each kind adds to.
@@ -56,7 +57,8 @@ def match_linked(
         is_booked = known is not None and known.status is TransactionStatus.APPROVED
         same_debit = None if is_booked else _same_debit(notice, siblings, amount)
         return LinkedMatch(known=known, same_debit=same_debit)
-    if known is None and notice.psp_transaction_id is not None and notice.kind in _BY_HAND:
+    is_by_hand = notice.kind in _BY_HAND and notice.movement_id is None
+    if known is None and notice.psp_transaction_id is not None and is_by_hand:
         return LinkedMatch(recorded=_recorded(notice, siblings, amount))
     return LinkedMatch(known=known)
 
@@ -122,7 +124,8 @@ def same_debit_mark(notice: TransactionNotice) -> str:
 
 def credited_amount(payment: Transaction) -> int:
     """Return what a payment has brought in (or, a pay-out, taken out), in minor units."""
-    if payment.status is TransactionStatus.APPROVED and not payment.credited:
+    is_without_sums = not payment.credited and not payment.attempts
+    if payment.status is TransactionStatus.APPROVED and is_without_sums:
         return payment.amount
     return payment.credited
 
@@ -146,7 +149,8 @@ def amount_left(payment: Transaction, linked: Iterable[Transaction]) -> int:
     credited = credited_amount(payment)
     left = credited
     for transaction in linked:
-        if transaction.kind is TransactionKind.CAPTURE:
+        is_in_credit = transaction.kind is TransactionKind.CAPTURE
+        if is_in_credit or transaction.movement_id == FAILED_CAPTURE:
             continue
         if transaction.kind is TransactionKind.CHARGEBACK_REVERSAL:
             left += transaction.amount if transaction.status is TransactionStatus.APPROVED else 0

@@ -85,8 +85,9 @@ def _is_known_by(payment: Transaction, psp_id: str, source: MatchingSource) -> b
     """Tell whether the provider knows a payment by an id. Ids of two sources may be equal."""
     if payment.source_id not in (source.id, None) and not source.moves_any:
         return False
-    attempts = {attempt.psp_transaction_id for attempt in payment.attempts}
-    return psp_id == payment.psp_transaction_id or psp_id in attempts
+    if psp_id == payment.psp_transaction_id:
+        return True
+    return any(psp_id in attempt.ids for attempt in payment.attempts)
 
 
 def _unless_counted_twice(

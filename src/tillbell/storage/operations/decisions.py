@@ -72,13 +72,14 @@ def _write_transactions(
     payment_attempts = [
         (
             w.transaction.app_id,
-            attempt.psp_transaction_id,
+            psp_id,
             attempt.source_id or "",
             w.transaction.id,
         )
         for w in writes
         for attempt in w.transaction.attempts
-        if attempt.psp_transaction_id not in ("", w.transaction.psp_transaction_id)
+        for psp_id in attempt.ids
+        if psp_id != w.transaction.psp_transaction_id
     ]
     db.execute_bulk("put_transaction", transactions)
     if payment_attempts:
