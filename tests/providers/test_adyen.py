@@ -133,7 +133,7 @@ def test_what_is_no_payment_is_only_kept(word: str) -> None:
 
 
 def test_a_word_of_no_table_means_nothing() -> None:
-    notice = told(eventCode="PAYOUT_THIRDPARTY")
+    notice = told(eventCode="A_CODE_OF_TOMORROW")
 
     assert isinstance(notice, TransactionNotice)
     assert notice.status is None

@@ -1,0 +1,133 @@
+"""Whole lives of payments at a real provider: signed requests, in any order, and more than once.
+
+After each life the books are compared with what the provider's own balance says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from tests.money.payment_harness import PaymentHarness
+from tests.scale import IS_WHOLE
+from tillbell.model.endpoints import SigningSecret
+from tillbell.model.sources import Source
+from tillbell.model.transactions import Direction, EffectKind, TransactionStatus
+from tillbell.providers import PROVIDERS
+from tillbell.providers.kit.base import SimulationCase, SourceSetup
+from tillbell.vault import hash_key
+
+URL = "https://hooks.example/api/webhooks/x/token"
+WAIT_S = 120  # in which a callback that waits is decided again at least once
+ORDERS = 6  # that are tried of a life, when not all are
+
+
+class Event(NamedTuple):
+    """One request of the provider, and by how much its balance moves with it, in minor units."""
+
+    fields: dict[str, Any]
+    moves: int = 0
+
+
+Life = Callable[[str], Sequence[Event]]  # of the payment with that uid
+
+
+class ProviderAccount:
+    """An account at a provider, and the source that hears of it."""
+
+    def __init__(self, payments: PaymentHarness, source: Source, setup: SourceSetup) -> None:
+        self.payments = payments
+        self._source = source
+        self._setup = setup
+        self._sent = 0
+
+    async def send(self, event: Event) -> None:
+        """Let the provider send a request."""
+        harness = self.payments.harness
+        self._sent += 1
+        case = SimulationCase(event.fields, id=f"tr_{self._sent}", at=harness.clock.now())
+        signed = PROVIDERS[self._source.provider].sign(case, self._setup, URL)
+        origin, _, path = URL.removeprefix("https://").partition("/")
+        request = signed._replace(
+            received_at=harness.clock.now(), origin=f"https://{origin}", target=f"/{path}"
+        )
+        compiled = harness.gateway.source_cache.compiled(self._source.id)
+        assert compiled is not None
+        await harness.gateway.receiver.receive(compiled, request)
+
+    async def balance(self, uid: str) -> int:
+        """Return what the books say that a payment has brought in, in minor units."""
+        effects = await self.payments.effects(uid)
+        credited = sum(effect.amount for effect in effects if effect.kind is EffectKind.CREDIT)
+        debited = sum(effect.amount for effect in effects if effect.kind is EffectKind.DEBIT)
+        return credited - debited
+
+    async def open_children(self, uid: str) -> list[str]:
+        """Return what is linked to a payment and has not reached an end."""
+        children = await self.payments.children(uid)
+        return [c.kind.value for c in children if c.status is TransactionStatus.PENDING]
+
+
+async def account_at(
+    payments: PaymentHarness, provider: str, secret: str, **config: Any
+) -> ProviderAccount:
+    """Return an account at a provider."""
+    gateway = payments.gateway
+    id_ = gateway.ids.new("src", payments.harness.clock.now())
+    sealed = SigningSecret(sealed=gateway.vault.seal(secret, id_))
+    source = Source(
+        id=id_,
+        scope=payments.app_id,
+        name=provider,
+        provider=provider,
+        token=gateway.vault.seal(id_, id_),
+        token_hash=hash_key(id_),
+        secrets=(sealed,),
+        config=config,
+    )
+    await gateway.config_cache.add(source)
+    return ProviderAccount(payments, source, SourceSetup((secret,), config))
+
+
+def orders(count: int) -> Iterator[Sequence[int]]:
+    """Return orders of so many events: a few, or in a soak all of up to 720."""
+    places = range(count)
+    if IS_WHOLE and count <= 6:
+        yield from itertools.permutations(places)
+        return
+    yield places
+    yield places[::-1]
+    chance = random.Random(20_260_301)
+    for _ in range(200 if IS_WHOLE else ORDERS):
+        yield chance.sample(places, count)
+
+
+async def assert_books_agree(
+    account: ProviderAccount, life: Life, direction: Direction = Direction.PAY_IN
+) -> None:
+    """Play a life in many orders, each event twice, and compare the books with the balance."""
+    played: dict[str, list[Event]] = {}
+    for number, order in enumerate(orders(len(life("")))):
+        uid = f"life-{number}"
+        events = life(uid)
+        played[uid] = [events[place] for place in order]
+        await account.payments.create(uid, direction)
+    await asyncio.gather(*(_play(account, events) for events in played.values()))
+    for _ in range(4):
+        await account.payments.pass_time(WAIT_S)
+        await account.payments.gateway.unmatched_callbacks.retry_due()
+        await account.payments.idle()
+    for uid, events in played.items():
+        told = [event.fields for event in events]
+        assert await account.balance(uid) == sum(event.moves for event in events), told
+        assert await account.open_children(uid) == [], told
+
+
+async def _play(account: ProviderAccount, events: Sequence[Event]) -> None:
+    for event in events:
+        await account.send(event)
+        await account.send(event)
+    await account.payments.idle()
