@@ -23,7 +23,7 @@ from tillbell.model.transactions import (
     Transition,
 )
 from tillbell.process.manual.actions import NewTransaction
-from tillbell.providers.kit.base import Incoming
+from tillbell.providers.kit.base import Incoming, Provider
 from tillbell.storage.ports.inbound import CallbackFilter
 from tillbell.storage.ports.outbound import Page
 from tillbell.vault import hash_key
@@ -59,10 +59,13 @@ class PaymentHarness:
         self.app_id = harness.app.id
         self.heard = 0
 
-    async def source(self, **config: Any) -> Source:
-        """Make a source of the provider."""
+    async def source(self, *, adapter: Provider = PSP, **config: Any) -> Source:
+        """Make a source of the provider, perhaps with another adapter."""
         ids, vault = self.gateway.ids, self.gateway.vault
-        self.gateway.source_cache.providers = {**self.gateway.source_cache.providers, "psp": PSP}
+        self.gateway.source_cache.providers = {
+            **self.gateway.source_cache.providers,
+            "psp": adapter,
+        }
         id_ = ids.new("src", self.harness.clock.now())
         made = Source(
             id=id_,

@@ -19,6 +19,7 @@ from tests.money.payment_harness import (
     PaymentHarness,
     news,
 )
+from tests.money.psp import PSP
 from tillbell.clock import DAY, HOUR, MINUTE, SECOND
 from tillbell.model.callbacks import Outcome
 from tillbell.model.sources import Source, Trust
@@ -377,3 +378,67 @@ async def test_unsigned_late_success_that_is_confirmed_is_shown_to_a_person(
 
     assert await payments.status("O") is DECLINED
     assert [one.status for one in await payments.conflicts()] == [APPROVED]
+
+
+# ── what a look-up may not do ────────────────────────────────────────────────────────────────────
+
+
+async def test_a_look_up_without_an_amount_approves_nothing_and_asks_a_person(
+    payments: PaymentHarness, asked: Source, provider: Provider
+) -> None:
+    await payments.create("O")
+    provider.says = {"status": "captured"}
+
+    await payments.tell(asked, news("O", APPROVED), trust=Trust.SECRET)
+    await payments.gateway.status_checker.check_due()
+    await payments.gateway.status_checker.check_due()
+
+    assert await payments.moved("O") == []
+    (conflict,) = await payments.conflicts("O")
+    assert conflict.kind == "unconfirmed"
+    assert "amount" in conflict.why
+
+
+async def test_a_look_up_that_says_refused_ends_only_the_attempt(
+    payments: PaymentHarness, provider: Provider
+) -> None:
+    again = PSP._replace(payer_may_retry=True)
+    source = await payments.source(adapter=again, lookupUrl=provider.url)
+    await payments.create("O")
+    provider.says = {"status": "void"}
+    hint = news("O", None, psp_transaction_id="A", is_hint=True)
+
+    await payments.tell(source, hint, trust=Trust.NONE)
+    await payments.gateway.status_checker.check_due()
+    assert await payments.status("O") is PENDING
+
+    await payments.pass_time(25 * 3600)
+    await payments.gateway.status_checker.check_due()
+    assert await payments.status("O") is CANCELLED
+
+    provider.says = {"status": "captured", "amount": "100.00", "currency": "EUR"}
+    await payments.tell(source, hint, trust=Trust.NONE)
+    await payments.gateway.status_checker.check_due()
+    assert await payments.moved("O") == [("credit", "100.00")]
+
+
+async def test_what_a_look_up_counts_as_gone_back_is_booked_once(
+    payments: PaymentHarness, provider: Provider
+) -> None:
+    pointers = {"refunded": "/refunded", "chargedBack": "/lost"}
+    source = await payments.source(lookupUrl=provider.url, lookup=pointers)
+    await payments.create("O")
+    hint = news("O", None, psp_transaction_id="A", is_hint=True)
+    paid = {"status": "captured", "amount": "100.00", "currency": "EUR"}
+    for refunded, lost in (("0.00", "0.00"), ("10.00", "0.00"), ("10.00", "40.00"), ("10.00", "0")):
+        provider.says = paid | {"refunded": refunded, "lost": lost}
+        for _ in range(2):
+            await payments.tell(source, hint, trust=Trust.NONE)
+            await payments.gateway.status_checker.check_due()
+
+    assert await payments.moved("O") == [
+        ("credit", "100.00"),
+        ("debit", "10.00"),
+        ("debit", "40.00"),
+        ("credit", "40.00"),
+    ]

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tillbell.clock import DAY, HOUR, MINUTE, SECOND, Micros
+from tillbell.clock import HOUR, MINUTE, SECOND, Micros
 from tillbell.model.callbacks import Outcome, TransactionNotice
 from tillbell.model.sources import ConfirmationPolicy, Trust
 from tillbell.model.transactions import (
@@ -43,6 +43,7 @@ from tillbell.providers.kit.words import AUTHORIZED
 from tillbell.receive.source_cache import CompiledSource
 from tillbell.rules.payments.amounts import AmountMismatch, ReadAmount, read_amount
 from tillbell.rules.payments.attempts import (
+    ATTEMPT_GRACE,
     ATTEMPTS_ENDED,
     AttemptReport,
     attempt_of,
@@ -69,7 +70,6 @@ from tillbell.storage.ports.inbound import InboundReads
 UNMATCHED_WAIT_MAX = 72 * HOUR
 FIRST_RETRY_AFTER = 30 * SECOND
 SILENCE_GRACE = 15 * MINUTE
-ATTEMPT_GRACE = DAY  # in which the payer may try again
 
 
 class NoticeContext(NamedTuple):
@@ -510,7 +510,9 @@ class PaymentDecider:
         context.add_outcome(Outcome.NOTED, why, transaction)
         is_payment = notice.kind is TransactionKind.PAYMENT
         if transaction.status in TERMINAL and is_payment and notice.is_hint:
-            if transaction.status is TransactionStatus.APPROVED and may_look_up_refunds(context):
+            is_approved = transaction.status is TransactionStatus.APPROVED
+            may_reopen = transaction.reason == ATTEMPTS_ENDED
+            if may_reopen or (is_approved and may_look_up_refunds(context)):
                 look_up = transaction._replace(check_at=decision.now, checks=0)
                 decision.update_transaction(transaction, look_up)
             return

@@ -34,7 +34,14 @@ from tillbell.process.provider_lookup import LookupFailure, LookupResult, Provid
 from tillbell.process.transaction_steps import ReportedCapture, TransactionSteps, add_linked
 from tillbell.receive.source_cache import CompiledSource, SourceCache
 from tillbell.rules.payments.amounts import ReadAmount, check_amount, read_amount
-from tillbell.rules.payments.attempts import ATTEMPTS_ENDED, AttemptReport, has_open_attempt
+from tillbell.rules.payments.attempts import (
+    ATTEMPT_GRACE,
+    ATTEMPTS_ENDED,
+    AttemptReport,
+    attempt_of,
+    has_open_attempt,
+    with_report,
+)
 from tillbell.rules.payments.booking import NoticeDetails, linked_transaction
 from tillbell.rules.payments.conflicts import new_conflict
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
@@ -124,13 +131,23 @@ class StatusChecker:
     ) -> Transaction:
         judged = judge_status(ReportedStatus(lookup.status), transaction)
         is_approved = lookup.status is TransactionStatus.APPROVED
-        if judged.outcome is Outcome.CONFLICT:
+        is_reopened = is_approved and transaction.reason == ATTEMPTS_ENDED
+        if judged.outcome is Outcome.CONFLICT and not is_reopened:
             return await self._contradict(decision, compiled, transaction, lookup)
         if judged.outcome is Outcome.DUPLICATE and is_approved:
             return self._book_what_went_back(decision, transaction, lookup)
-        if judged.outcome is not Outcome.APPLIED:
+        if judged.outcome is not Outcome.APPLIED and not is_reopened:
             return transaction
-        details = NoticeDetails(raw_status=lookup.raw_status)
+        supersedes = transaction.sequence if is_reopened else None  # only silence had ended it
+        details = NoticeDetails(raw_status=lookup.raw_status, supersedes=supersedes)
+        report = AttemptReport(
+            status=lookup.status,
+            at=decision.now,
+            psp_transaction_id=transaction.psp_transaction_id,
+            source_id=transaction.source_id,
+        )
+        if lookup.status in NEGATIVE and compiled is not None and compiled.provider.payer_may_retry:
+            return _end_attempt(decision, transaction, report, details)
         if not is_approved:
             return decision.advance(transaction, lookup.status, details, CONFIRMED)
         if lookup.amount is None:
@@ -138,12 +155,7 @@ class StatusChecker:
             await self._steps.open_conflict(decision, transaction, conflict)
             return transaction
         capture = ReportedCapture(
-            report=AttemptReport(
-                status=lookup.status,
-                at=decision.now,
-                psp_transaction_id=transaction.psp_transaction_id,
-                source_id=transaction.source_id,
-            ),
+            report=report,
             amount=lookup.amount,
             details=details,
             trust=CONFIRMED,
@@ -220,6 +232,19 @@ def _is_approved_as_expected(lookup: LookupResult, transaction: Transaction) -> 
     if lookup.status is not TransactionStatus.APPROVED or lookup.amount is None:
         return False
     return check_amount(lookup.amount, transaction.amount, transaction.currency) is None
+
+
+def _end_attempt(
+    decision: Decision, payment: Transaction, report: AttemptReport, details: NoticeDetails
+) -> Transaction:
+    """Note that the attempt which was asked about has ended. The payment ends a day after."""
+    after = with_report(payment, report)
+    attempt = attempt_of(after, report)
+    is_over = attempt is not None and decision.now - attempt.at >= ATTEMPT_GRACE
+    if is_over and not has_open_attempt(after):
+        ended = details._replace(reason=ATTEMPTS_ENDED)
+        return decision.advance(after, report.status, ended, CONFIRMED)
+    return decision.update_transaction(payment, after)
 
 
 def _minor(amount: ProviderAmount | None, payment: Transaction) -> int | None:

@@ -173,6 +173,7 @@ class Provider(NamedTuple):
     is_bulk: bool = False  # high volume, low value: limited so that it does not delay money
     note: str = ""  # what is not known, for the source's page
     statuses: Mapping[str, TransactionStatus] = {}  # the provider's words in a look-up
+    payer_may_retry: bool = False  # a negative answer to a look-up ends an attempt only
     # JSON pointers of its look-up: status, amount, currency, mode, refunded, chargedBack.
     lookup: Mapping[str, Any] = {}
     exponents: Mapping[str, int] = {}  # decimals of its minor units, where ISO 4217 differs

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tillbell.clock import Micros
+from tillbell.clock import DAY, Micros
 from tillbell.model.transactions import (
     NEGATIVE,
     PaymentAttempt,
@@ -16,6 +16,7 @@ from tillbell.model.transactions import (
     TransactionStatus,
 )
 
+ATTEMPT_GRACE = DAY  # in which the payer may try again
 ATTEMPTS_MAX = 50  # that are kept of one payment
 ATTEMPTS_ENDED = "attempts_ended"  # the reason of an end that came because no attempt was open
 _NO_ID = ""  # the attempt of a provider that names none
