@@ -140,12 +140,7 @@ class StatusChecker:
             return transaction
         supersedes = transaction.sequence if is_reopened else None  # only silence had ended it
         details = NoticeDetails(raw_status=lookup.raw_status, supersedes=supersedes)
-        report = AttemptReport(
-            status=lookup.status,
-            at=decision.now,
-            psp_transaction_id=transaction.psp_transaction_id,
-            source_id=transaction.source_id,
-        )
+        report = _report(decision, transaction, lookup)
         if lookup.status in NEGATIVE and compiled is not None and compiled.provider.payer_may_retry:
             return _end_attempt(decision, transaction, report, details)
         if not is_approved:
@@ -232,6 +227,16 @@ def _is_approved_as_expected(lookup: LookupResult, transaction: Transaction) -> 
     if lookup.status is not TransactionStatus.APPROVED or lookup.amount is None:
         return False
     return check_amount(lookup.amount, transaction.amount, transaction.currency) is None
+
+
+def _report(decision: Decision, payment: Transaction, lookup: LookupResult) -> AttemptReport:
+    """Return what a look-up says about the attempt that the payment holds."""
+    return AttemptReport(
+        status=lookup.status,
+        at=decision.now,
+        psp_transaction_id=payment.psp_transaction_id,
+        source_id=payment.source_id,
+    )
 
 
 def _end_attempt(
