@@ -7,8 +7,9 @@ result page is no notification and no proof. Notifications come again until they
 
 An event names an order. The journal says what happened now; the payment's last event counts
 where there is no journal. A refund or chargeback has no id of its own: it is named by the
-reference that the merchant gave a refund, else by its amount, so two refunds of one order are
-distinct unless both are the same.
+reference that the merchant gave a refund, else by its amount, and of one that moved money by the
+booking day, so two of one order are distinct unless both are the same on one day. What is captured
+is the journal's booking of captured money, not the amount of the order.
 
 Sources: developer.worldpay.com/docs/wpg/manage; the parameters and the refund's reference from
 public integrations.
@@ -47,6 +48,7 @@ from tillbell.providers.kit.words import (
     FAILED,
     PENDING,
     STATUSES,
+    WordMeaning,
     linked,
     meaning_of,
     statuses,
@@ -67,10 +69,14 @@ WORDS = table(
         "SETTLED": APPROVED,
         "SETTLED_BY_MERCHANT": APPROVED,
         "REFUSED": DECLINED,
+        "SHOPPER_CANCELLED": CANCELLED,
         "CANCELLED": CANCELLED,
         "EXPIRED": CANCELLED,
         "ERROR": FAILED,
         "SENT_FOR_REFUND": linked(TransactionKind.REFUND, TransactionStatus.PENDING),
+        "REFUND_WEBFORM_ISSUED": linked(
+            TransactionKind.REFUND, TransactionStatus.PENDING, "webform_issued"
+        ),
         "REFUNDED": linked(TransactionKind.REFUND),
         "REFUNDED_BY_MERCHANT": linked(TransactionKind.REFUND),
         "REFUND_FAILED": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
@@ -86,6 +92,10 @@ WORDS = table(
 )
 
 
+# After these the payer may try again.
+_ENDS_ATTEMPT = frozenset({"REFUSED", "SHOPPER_CANCELLED", "EXPIRED", "ERROR"})
+
+
 class WorldpayEvent(NamedTuple):
     """One event of one order. Amounts are the attributes of their XML element."""
 
@@ -93,6 +103,7 @@ class WorldpayEvent(NamedTuple):
     word: str  # the journal's type, else the payment's last event
     amount: Mapping[str, str] = {}  # of the order
     moved: Mapping[str, str] = {}  # by this journal
+    captured: Mapping[str, str] = {}  # by this journal, before fees
     reference: str | None = None  # the merchant's, of a refund
     payment_id: str | None = None
     day: str | None = None
@@ -132,6 +143,8 @@ def _xml_event(element: Element) -> WorldpayEvent:
     payment, journal = element.find("payment"), element.find("journal")
     amount = payment.find("amount") if payment is not None else None
     moved = journal.find("accountTx/amount") if journal is not None else None
+    booking = "accountTx[@accountType='IN_PROCESS_CAPTURED']/amount"
+    captured = journal.find(booking) if journal is not None else None
     reference = journal.find("journalReference") if journal is not None else None
     code = payment.find("ISO8583ReturnCode") if payment is not None else None
     word = _attribute(journal, "journalType") or _text(payment, "lastEvent")
@@ -142,6 +155,7 @@ def _xml_event(element: Element) -> WorldpayEvent:
         word=word,
         amount=_attributes(amount),
         moved=_attributes(moved),
+        captured=_attributes(captured),
         reference=_attribute(reference, "reference") or _text(payment, "reference"),
         day=_day(journal),
         method=_text(payment, "paymentMethod"),
@@ -202,13 +216,40 @@ def _notice(event: WorldpayEvent, config: Mapping[str, Any]) -> TransactionNotic
         kind=kind,
         substate=meaning.substate if meaning else None,
         reason=event.reason,
-        amount=_sum(event.amount if is_payment else event.moved or event.amount),
+        amount=_sum(_amount_of(event, meaning)),
         psp_transaction_id=own_id,
+        ends_attempt=is_payment and event.word in _ENDS_ATTEMPT,
+        capture_id=_capture_id(event) if meaning == APPROVED else None,
+        movement_id=_movement_id(event, meaning),
         details=card_details(*masked_number(event.card), method=event.method),
     )
 
 
+def _amount_of(event: WorldpayEvent, meaning: WordMeaning | None) -> Mapping[str, str]:
+    """Return the amount that an event is about: what it moved, else that of the order."""
+    if meaning is not None and meaning.kind is not TransactionKind.PAYMENT:
+        return event.moved or event.amount
+    return (event.captured or event.amount) if meaning == APPROVED else event.amount
+
+
+def _capture_id(event: WorldpayEvent) -> str | None:
+    """Name a capture of a part; None of the whole, or of what only settles a capture."""
+    value = event.captured.get("value")
+    is_part = value is not None and value != event.amount.get("value")
+    return f"{event.day}:{value}" if is_part and event.word == "CAPTURED" else None
+
+
+def _movement_id(event: WorldpayEvent, meaning: WordMeaning | None) -> str | None:
+    """Name a movement by its booking day, where nothing else tells two apart."""
+    if meaning is None or meaning.status is not TransactionStatus.APPROVED:
+        return None
+    has_name = meaning.kind is TransactionKind.REFUND and event.reference is not None
+    return None if meaning.kind is TransactionKind.PAYMENT or has_name else event.day
+
+
 def _linked_id(event: WorldpayEvent, kind: TransactionKind) -> str:
+    if kind is not TransactionKind.REFUND:
+        return f"{event.order}:{TransactionKind.CHARGEBACK.value}"[:KEY_MAX]
     amount = event.moved.get("value") or event.amount.get("value") or ""
     return (event.reference or f"{event.order}:{kind.value}:{amount}")[:KEY_MAX]
 
