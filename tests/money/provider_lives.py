@@ -106,12 +106,15 @@ def orders(count: int) -> Iterator[Sequence[int]]:
 
 
 async def assert_books_agree(
-    account: ProviderAccount, life: Life, direction: Direction = Direction.PAY_IN
+    account: ProviderAccount,
+    life: Life,
+    direction: Direction = Direction.PAY_IN,
+    prefix: str = "",
 ) -> None:
     """Play a life in many orders, each event twice, and compare the books with the balance."""
     played: dict[str, list[Event]] = {}
     for number, order in enumerate(orders(len(life("")))):
-        uid = f"life-{number}"
+        uid = f"{prefix}life-{number}"
         events = life(uid)
         played[uid] = [events[place] for place in order]
         await account.payments.create(uid, direction)

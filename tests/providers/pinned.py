@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-FROM = datetime(2026, 1, 1, tzinfo=UTC)
+FROM = datetime(2025, 1, 1, tzinfo=UTC)
 DAYS = 3_650
 
 

@@ -183,10 +183,14 @@ class OrderNotice(NamedTuple):
 
 
 class ForwardNotice(NamedTuple):
-    """An event to publish as a message of that type, with its payload as it came."""
+    """An event to publish as a message of that type, with its payload as it came.
+
+    `event_key` is the provider's id of the event: one that came before is not passed on again.
+    """
 
     event_type: str
     payload: bytes
+    event_key: str | None = None
 
 
 class NoteNotice(NamedTuple):

@@ -53,8 +53,7 @@ class OtherNoticeDecider:
         elif isinstance(notice, OrderNotice):
             _decide_order(decision, compiled, trust, notice)
         elif isinstance(notice, ForwardNotice):
-            decision.publish_payload(notice.event_type, notice.payload)
-            decision.add_outcome(Outcome.NOTED, f"Passed on as {notice.event_type}.")
+            await self._pass_on(decision, compiled, notice)
         elif isinstance(notice, NoteNotice):
             decision.add_outcome(Outcome.NOTED, notice.text)
 
@@ -73,6 +72,18 @@ class OtherNoticeDecider:
             decision.add_outcome(Outcome.NOTED, f"{len(new_items)} of {len(items)} items are new.")
         else:
             decision.add_outcome(Outcome.DUPLICATE, "Every item was sent before.")
+
+    async def _pass_on(
+        self, decision: Decision, compiled: CompiledSource, notice: ForwardNotice
+    ) -> None:
+        source, key = compiled.source, notice.event_key
+        if key is not None:
+            if not await self._database.new_item_keys(source.scope, source.id, [key]):
+                decision.add_outcome(Outcome.DUPLICATE, f"Event {key[:100]} was passed on before.")
+                return
+            decision.write_item_keys(source.id, [key])
+        decision.publish_payload(notice.event_type, notice.payload)
+        decision.add_outcome(Outcome.NOTED, f"Passed on as {notice.event_type}.")
 
     async def _decide_parcel(
         self, decision: Decision, compiled: CompiledSource, notice: ShipmentNotice

@@ -4,7 +4,7 @@
 | --- | --- |
 | an id and a movement that are known | that linked transaction |
 | a dispute whose money moves again | a new one |
-| a refund of the amount that a person recorded | the recorded one, which gets the provider's id |
+| the amount that a person or a look-up recorded | the recorded one, which gets the provider's id |
 | a debit that the provider tells as two kinds | the one that is booked |
 """
 
@@ -57,8 +57,12 @@ def match_linked(
         is_booked = known is not None and known.status is TransactionStatus.APPROVED
         same_debit = None if is_booked else _same_debit(notice, siblings, amount)
         return LinkedMatch(known=known, same_debit=same_debit)
-    is_by_hand = notice.kind in _BY_HAND and notice.movement_id is None
-    if known is None and notice.psp_transaction_id is not None and is_by_hand:
+    if known is None and notice.status is TransactionStatus.PENDING:
+        mark = same_debit_mark(notice)  # its end was booked before it was opened
+        booked = next((s for s in siblings if s.movement_id == mark), None)
+        return LinkedMatch(same_debit=booked)
+    names_itself = notice.psp_transaction_id is not None and notice.movement_id is None
+    if known is None and names_itself:
         return LinkedMatch(recorded=_recorded(notice, siblings, amount))
     return LinkedMatch(known=known)
 
@@ -91,8 +95,9 @@ def _recorded(
 ) -> Transaction | None:
     if notice.status in NEGATIVE:
         return None
+    kinds = _BY_HAND if notice.kind in _BY_HAND else {notice.kind}
     for sibling in siblings:
-        is_recorded = sibling.kind in _BY_HAND and sibling.psp_transaction_id is None
+        is_recorded = sibling.kind in kinds and sibling.psp_transaction_id is None
         if (
             is_recorded
             and sibling.status is TransactionStatus.APPROVED
@@ -108,7 +113,8 @@ def _same_debit(
     mark = same_debit_mark(notice)
     for sibling in siblings:
         if sibling.kind is notice.same_debit_as and sibling.status is TransactionStatus.APPROVED:
-            is_free = sibling.movement_id is None and sibling.amount == amount
+            is_taken = (sibling.movement_id or "").startswith(f"{notice.kind.value} ")
+            is_free = not is_taken and sibling.amount == amount
             if sibling.movement_id == mark or is_free:
                 return sibling
     return None
