@@ -97,11 +97,11 @@ def test_it_cannot_be_simulated_without_a_key() -> None:
 
 def test_a_refund_belongs_to_the_capture_above_it() -> None:
     links = [{"rel": "up", "href": "https://api.paypal.com/v2/payments/captures/CAP"}]
-    notice = told("PAYMENT.CAPTURE.REFUNDED", id="REF", invoice_id="ORD-1", links=links)
+    notice = told("PAYMENT.CAPTURE.REFUNDED", id="REF", custom_id="ORD-1", links=links)
 
     assert isinstance(notice, TransactionNotice)
     assert (notice.kind, notice.psp_transaction_id) == (TransactionKind.REFUND, "REF")
-    assert notice.references == References(("ORD-1",), ("CAP",))
+    assert notice.references == References(("ORD-1",), ("CAP", "REF"))
 
 
 def test_an_order_does_not_take_the_place_of_its_capture() -> None:
@@ -112,20 +112,39 @@ def test_an_order_does_not_take_the_place_of_its_capture() -> None:
     assert notice.references == References(("c",), ("ORDER",))
 
 
-@pytest.mark.parametrize(
-    ("code", "status"),
+@each("field", ["custom_id", "invoice_id"])
+def test_one_configured_field_is_the_order(field: str) -> None:
+    fields = {"custom_id": "custom", "invoice_id": "invoice"}
+    body = {"event_type": "PAYMENT.CAPTURE.COMPLETED", "resource": {"id": "C", **fields}}
+    incoming = Incoming("POST", "/", (), json.dumps(body).encode(), AT)
+    (notice,) = PROVIDER.parse(incoming, setup(reference=field)).notices
+
+    assert isinstance(notice, TransactionNotice)
+    assert notice.references.ours == (fields[field],)
+
+
+@each(
+    ("code", "status", "is_closing"),
     [
-        ("RESOLVED_BUYER_FAVOUR", TransactionStatus.APPROVED),
-        ("RESOLVED_SELLER_FAVOUR", TransactionStatus.CANCELLED),
-        ("RESOLVED_WITH_PAYOUT", None),
+        ("RESOLVED_BUYER_FAVOUR", TransactionStatus.APPROVED, False),
+        ("RESOLVED_SELLER_FAVOUR", TransactionStatus.CANCELLED, True),
+        ("RESOLVED_WITH_PAYOUT", TransactionStatus.CANCELLED, True),
+        ("CANCELED_BY_BUYER", TransactionStatus.CANCELLED, True),
+        ("DENIED", TransactionStatus.CANCELLED, True),
+        ("NONE", TransactionStatus.CANCELLED, True),
+        ("ACCEPTED", None, False),  # how much, and for whom, is not said
+        ("OF_TOMORROW", None, False),
     ],
 )
-def test_a_dispute_counts_as_it_is_resolved(code: str, status: TransactionStatus | None) -> None:
+def test_a_dispute_counts_as_it_is_resolved(
+    code: str, status: TransactionStatus | None, is_closing: bool
+) -> None:
     notice = told(
         "CUSTOMER.DISPUTE.RESOLVED", dispute_id="PP-D-1", dispute_outcome={"outcome_code": code}
     )
     assert isinstance(notice, TransactionNotice)
     assert (notice.kind, notice.status) == (TransactionKind.CHARGEBACK, status)
+    assert notice.is_closing is is_closing
 
 
 def test_other_events_are_passed_on() -> None:

@@ -1,11 +1,15 @@
-"""PayPal: orders, authorizations, captures, refunds and disputes, signed with a certificate.
+"""PayPal: orders, authorizations, captures, refunds, disputes and pay-outs, with a certificate.
 
 `PAYPAL-TRANSMISSION-SIG` is RSA with SHA-256 over `<transmission id>|<time>|<webhook id>|<CRC-32 of
 the body>`. A checksum can easily be made to fit another body. A captured request is still
-worthless, because each transmission counts once. The certificate is pinned by the source's owner;
+worthless, because each transmission counts once; an event that is sent in another transmission is
+known by its own id. The certificate is pinned by the source's owner;
 the address that a request names for it must be PayPal's, and is never fetched.
 
-Sources: developer.paypal.com, Webhooks (verification, event names), Payments v1 and v2.
+A lost dispute is one debit, reported as the dispute's end and as a reversal of the capture.
+
+Sources: developer.paypal.com, Webhooks (verification, event names), Payments v1 and v2, Orders v2,
+Customer Disputes (dispute_outcome), Payouts.
 """
 
 from __future__ import annotations
@@ -56,6 +60,7 @@ from tillbell.providers.kit.words import (
     AUTHORIZED,
     CANCELLED,
     DECLINED,
+    FAILED,
     PENDING,
     SETTLING,
     STATUSES,
@@ -68,8 +73,9 @@ from tillbell.providers.kit.words import (
 EVENTS = table(
     {
         "CHECKOUT.ORDER.APPROVED": PENDING,  # by the payer; the merchant has to capture it
+        "CHECKOUT.PAYMENT-APPROVAL.REVERSED": CANCELLED,
         "PAYMENT.AUTHORIZATION.CREATED": AUTHORIZED,
-        "PAYMENT.AUTHORIZATION.VOIDED": CANCELLED,
+        "PAYMENT.AUTHORIZATION.VOIDED": CANCELLED,  # by the merchant, or after its time
         "PAYMENT.CAPTURE.PENDING": SETTLING,
         "PAYMENT.CAPTURE.COMPLETED": APPROVED,
         "PAYMENT.CAPTURE.DECLINED": DECLINED,
@@ -81,21 +87,56 @@ EVENTS = table(
         "PAYMENT.SALE.DENIED": DECLINED,
         "PAYMENT.SALE.REFUNDED": linked(TransactionKind.REFUND),
         "PAYMENT.SALE.REVERSED": linked(TransactionKind.REVERSAL),
+        "PAYMENT.PAYOUTS-ITEM.SUCCEEDED": APPROVED,
+        "PAYMENT.PAYOUTS-ITEM.UNCLAIMED": WordMeaning(TransactionStatus.PROCESSING, "unclaimed"),
+        "PAYMENT.PAYOUTS-ITEM.HELD": WordMeaning(TransactionStatus.PROCESSING, "held"),
+        "PAYMENT.PAYOUTS-ITEM.BLOCKED": FAILED,
+        "PAYMENT.PAYOUTS-ITEM.CANCELED": CANCELLED,
+        "PAYMENT.PAYOUTS-ITEM.DENIED": DECLINED,
+        "PAYMENT.PAYOUTS-ITEM.FAILED": FAILED,
+        "PAYMENT.PAYOUTS-ITEM.RETURNED": CANCELLED,  # nobody claimed it
+        "PAYMENT.PAYOUTS-ITEM.REFUNDED": linked(TransactionKind.RETURN),
     }
 )
+_OPEN = linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING)
+_CLOSED = linked(TransactionKind.CHARGEBACK, TransactionStatus.CANCELLED)
 # With the outcome, where the event has one.
 DISPUTES = table(
     {
-        "CUSTOMER.DISPUTE.CREATED": linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING),
-        "CUSTOMER.DISPUTE.UPDATED": linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING),
+        "CUSTOMER.DISPUTE.CREATED": _OPEN,
+        "CUSTOMER.DISPUTE.UPDATED": _OPEN,
         "CUSTOMER.DISPUTE.RESOLVED RESOLVED_BUYER_FAVOUR": linked(TransactionKind.CHARGEBACK),
-        "CUSTOMER.DISPUTE.RESOLVED RESOLVED_SELLER_FAVOUR": linked(
-            TransactionKind.CHARGEBACK, TransactionStatus.CANCELLED
-        ),
-        "CUSTOMER.DISPUTE.RESOLVED CANCELED_BY_BUYER": linked(
-            TransactionKind.CHARGEBACK, TransactionStatus.CANCELLED
-        ),
+        "CUSTOMER.DISPUTE.RESOLVED ACCEPTED": linked(TransactionKind.CHARGEBACK),
+        "CUSTOMER.DISPUTE.RESOLVED RESOLVED_SELLER_FAVOUR": _CLOSED,
+        "CUSTOMER.DISPUTE.RESOLVED RESOLVED_WITH_PAYOUT": _CLOSED,  # PayPal paid
+        "CUSTOMER.DISPUTE.RESOLVED CANCELED_BY_BUYER": _CLOSED,
+        "CUSTOMER.DISPUTE.RESOLVED DENIED": _CLOSED,
+        "CUSTOMER.DISPUTE.RESOLVED NONE": _CLOSED,
     }
+)
+# They end one attempt to pay. The payer may try again.
+_ENDS_ATTEMPT = frozenset(
+    {
+        "CHECKOUT.PAYMENT-APPROVAL.REVERSED",
+        "PAYMENT.AUTHORIZATION.VOIDED",
+        "PAYMENT.CAPTURE.DECLINED",
+        "PAYMENT.CAPTURE.DENIED",
+        "PAYMENT.SALE.DENIED",
+    }
+)
+# PayPal reports the debit of a lost dispute twice: as this, and with the end of the dispute.
+_REVERSED = frozenset({"PAYMENT.CAPTURE.REVERSED", "PAYMENT.SALE.REVERSED"})
+# The fields that may hold the order's id, under their newer and older names.
+_REFERENCES = {
+    "custom_id": ("custom_id", "custom"),
+    "invoice_id": ("invoice_id", "invoice_number"),
+    "reference_id": ("reference_id",),
+}
+REFERENCE = ProviderSetting(
+    "reference",
+    "The field in which you send your order id.",
+    choices=tuple(_REFERENCES),
+    default="custom_id",
 )
 FORWARDED = re.compile(r"[A-Z][A-Z0-9_-]{1,30}(\.[A-Z][A-Z0-9_-]{1,40}){1,4}")
 ID, TIME, SIGNATURE = (f"paypal-transmission-{name}" for name in ("id", "time", "sig"))
@@ -162,10 +203,26 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event. What is not about a payment becomes a message `paypal.<type>`."""
     body = json_object(incoming.body)
     word, resource = required_text(body, "event_type"), object_member(body, "resource")
-    notice = _notice(word, resource, setup) or _other(word, incoming.body)
+    notice = _notice(word, resource, setup) or _other(word, body, incoming.body)
     if isinstance(notice, TransactionNotice):
-        notice = notice._replace(occurred_at=iso_time(body.get("create_time")))
+        notice = notice._replace(
+            occurred_at=iso_time(body.get("create_time")),
+            is_test=_is_test([*parts(resource, "links")[:20], *parts(body, "links")[:20]]),
+        )
     return ParsedNotices((notice,), incoming.header(ID) or text(body, "id"))
+
+
+def _is_test(links: list[dict[str, Any]]) -> bool | None:
+    """Say whether links lead to PayPal's sandbox; None if none leads to PayPal."""
+    hosts = {_host(text(link, "href") or "") for link in links} & HOSTS
+    return any(".sandbox." in host for host in hosts) if hosts else None
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 def _notice(word: str, resource: dict[str, Any], setup: SourceSetup) -> Notice | None:
@@ -174,54 +231,126 @@ def _notice(word: str, resource: dict[str, Any], setup: SourceSetup) -> Notice |
     meaning = meaning_of(word, EVENTS, setup.config)
     if meaning is None:
         return None
-    is_order = word.startswith("CHECKOUT.ORDER.")
-    up = _above(resource) if meaning.kind is not TransactionKind.PAYMENT else None
-    own_id = required_text(resource, "id")
-    return TransactionNotice(
-        References(
-            _ours(resource), present_values(up, *_related(resource), own_id if up is None else None)
-        ),
+    if word.startswith("PAYMENT.PAYOUTS-ITEM."):
+        notice = _pay_out(resource, meaning)
+    elif word.startswith("CHECKOUT."):
+        notice = _order(word, resource, setup)
+    elif meaning.kind is TransactionKind.PAYMENT:
+        notice = _payment(word, resource, setup)
+    else:
+        notice = _linked(word, resource, setup)
+    return notice._replace(
         raw_status=word,
         status=meaning.status,
         kind=meaning.kind,
         substate=meaning.substate,
-        reason=text(object_member(resource, "status_details"), "reason"),
-        amount=None if is_order else _sum(object_member(resource, "amount")),
-        psp_transaction_id=None if is_order or meaning.substate == "authorized" else own_id,
+        ends_attempt=word in _ENDS_ATTEMPT,
+    )
+
+
+def _order(word: str, order: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
+    """Read an order: its attempts are the authorizations and captures that follow."""
+    own_id = text(order, "order_id") or required_text(order, "id")
+    is_ended = word in _ENDS_ATTEMPT
+    return TransactionNotice(
+        References(_ours(order, setup), present_values(own_id)),
+        raw_status=word,
+        status=None,
+        psp_transaction_id=own_id if is_ended else None,
         psp_reference=own_id,
+    )
+
+
+def _payment(word: str, resource: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
+    """Read an authorization, capture or sale. Captures of one authorization are one attempt."""
+    own_id = required_text(resource, "id")
+    related = object_member(object_member(resource, "supplementary_data"), "related_ids")
+    authorization = text(related, "authorization_id")
+    is_capture = word.startswith("PAYMENT.CAPTURE.")
+    return TransactionNotice(
+        References(
+            _ours(resource, setup),
+            present_values(own_id, authorization, text(related, "order_id")),
+        ),
+        raw_status=word,
+        status=None,
+        reason=text(object_member(resource, "status_details"), "reason"),
+        amount=_sum(object_member(resource, "amount")),
+        psp_transaction_id=(authorization or own_id) if is_capture else own_id,
+        psp_reference=own_id,
+        capture_id=own_id if word == "PAYMENT.CAPTURE.COMPLETED" else None,
+    )
+
+
+def _linked(word: str, resource: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
+    """Read a refund or reversal of a capture or sale."""
+    own_id = required_text(resource, "id")
+    related = object_member(object_member(resource, "supplementary_data"), "related_ids")
+    names = ("capture_id", "authorization_id", "order_id")
+    above = (_above(resource), text(resource, "sale_id"), *(text(related, n) for n in names))
+    return TransactionNotice(
+        References(_ours(resource, setup), present_values(*above, own_id)),
+        raw_status=word,
+        status=None,
+        reason=text(object_member(resource, "status_details"), "reason"),
+        amount=_sum(object_member(resource, "amount")),
+        psp_transaction_id=own_id,
+        psp_reference=own_id,
+        same_debit_as=TransactionKind.CHARGEBACK if word in _REVERSED else None,
+    )
+
+
+def _pay_out(item: dict[str, Any], meaning: WordMeaning) -> TransactionNotice:
+    """Read an item of a batch of pay-outs. `sender_item_id` is the merchant's reference."""
+    own_id, sent = required_text(item, "payout_item_id"), object_member(item, "payout_item")
+    sender_id = text(sent, "sender_item_id") or text(item, "sender_item_id")
+    is_linked = meaning.kind is not TransactionKind.PAYMENT
+    return TransactionNotice(
+        References(present_values(sender_id), present_values(own_id)),
+        raw_status="",
+        status=None,
+        reason=text(object_member(item, "errors"), "name"),
+        message=text(object_member(item, "errors"), "message"),
+        amount=_sum(object_member(sent, "amount")),
+        psp_transaction_id=f"{own_id}:returned" if is_linked else own_id,
+        psp_reference=text(item, "transaction_id"),
     )
 
 
 def _dispute(word: str, dispute: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
     """Read a dispute. It takes the money back if it is resolved for the buyer."""
-    outcome = text(object_member(dispute, "dispute_outcome"), "outcome_code")
-    raw_status = f"{word} {outcome}" if outcome is not None else word
+    outcome = object_member(dispute, "dispute_outcome")
+    code, refunded = text(outcome, "outcome_code"), _sum(object_member(outcome, "amount_refunded"))
+    raw_status = f"{word} {code}" if code is not None and word.endswith(".RESOLVED") else word
     meaning: WordMeaning | None = meaning_of(raw_status, DISPUTES, setup.config)
-    disputed = [
-        text(transaction, "seller_transaction_id")
-        for transaction in parts(dispute, "disputed_transactions")
-    ]
+    if code == "ACCEPTED" and refunded is None:
+        meaning = None  # for whom is not said
+    status = None if meaning is None else meaning.status
+    disputed = parts(dispute, "disputed_transactions")[:5]
+    ours = (value for transaction in disputed for value in _ours(transaction, setup))
     return TransactionNotice(
-        References(psp=present_values(*disputed[:5])),
+        References(
+            present_values(*ours),
+            present_values(
+                *(text(transaction, "seller_transaction_id") for transaction in disputed)
+            ),
+        ),
         raw_status=raw_status,
-        status=None if meaning is None else meaning.status,
+        status=status,
         kind=TransactionKind.CHARGEBACK,
         reason=text(dispute, "reason"),
-        amount=_sum(object_member(dispute, "dispute_amount")),
+        amount=refunded or _sum(object_member(dispute, "dispute_amount")),
         psp_transaction_id=required_text(dispute, "dispute_id"),
+        same_debit_as=TransactionKind.REVERSAL if status is TransactionStatus.APPROVED else None,
+        is_closing=status is TransactionStatus.CANCELLED,
     )
 
 
-def _ours(resource: dict[str, Any]) -> tuple[str, ...]:
+def _ours(resource: dict[str, Any], setup: SourceSetup) -> tuple[str, ...]:
+    """Return the order's id from the configured field, of a resource or its purchase units."""
+    names = _REFERENCES.get(str(setup.config.get(REFERENCE.name)), _REFERENCES["custom_id"])
     units = [resource, *parts(resource, "purchase_units")[:20]]
-    names = ("custom_id", "invoice_id", "reference_id", "custom", "invoice_number")
     return present_values(*(text(unit, name) for unit in units for name in names))
-
-
-def _related(resource: dict[str, Any]) -> list[str | None]:
-    related = object_member(object_member(resource, "supplementary_data"), "related_ids")
-    names = ("capture_id", "authorization_id", "order_id")
-    return [*(text(related, name) for name in names), text(resource, "sale_id")]
 
 
 def _above(resource: dict[str, Any]) -> str | None:
@@ -238,10 +367,10 @@ def _sum(amount: dict[str, Any]) -> ProviderAmount | None:
     return None if value is None else ProviderAmount(value.removeprefix("-"), currency)
 
 
-def _other(word: str, body: bytes) -> Notice:
+def _other(word: str, body: dict[str, Any], payload: bytes) -> Notice:
     if FORWARDED.fullmatch(word) is None:
         raise Unreadable("The event_type is not one of PayPal's.")
-    return ForwardNotice(f"paypal.{word.lower().replace('-', '_')}", body)
+    return ForwardNotice(f"paypal.{word.lower().replace('-', '_')}", payload, text(body, "id"))
 
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
@@ -267,7 +396,7 @@ def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
 PROVIDER = Provider(
     name="paypal",
     title="PayPal",
-    about="Orders, authorizations, captures, refunds and disputes; other events passed on.",
+    about="Orders, authorizations, captures, refunds, disputes and pay-outs; others passed on.",
     confidence=Confidence.VERIFIED,
     best_trust=Trust.SIGNED,
     bare_trust=None,
@@ -281,7 +410,7 @@ PROVIDER = Provider(
     parse=parse,
     answer=usual(),
     sign=sign,
-    settings=(CERTIFICATE, AUTHORIZATION_IS_FINAL, STATUSES, SIMULATOR_KEY),
+    settings=(CERTIFICATE, REFERENCE, AUTHORIZATION_IS_FINAL, STATUSES, SIMULATOR_KEY),
     note="PayPal's certificate is pinned, not fetched: add the new one before it changes.",
     statuses={
         "CREATED": TransactionStatus.PENDING,
