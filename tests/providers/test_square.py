@@ -115,6 +115,7 @@ def test_a_payment_is_approved_when_it_is_completed(
     notice = told("payment", config, id="p", status=word, amount_money=money)
     assert isinstance(notice, TransactionNotice)
     assert (notice.status, notice.substate) == (status, substate)
+    assert notice.ends_attempt is (word == "FAILED")
     assert notice.amount == ProviderAmount("4990", "JPY", is_minor=True)
 
 

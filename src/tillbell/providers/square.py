@@ -46,6 +46,7 @@ from tillbell.providers.kit.reading import (
     required_text,
     text,
 )
+from tillbell.providers.kit.reference import merchant_reference, reference_setting
 from tillbell.providers.kit.requests import JSON, json_body, request, usual
 from tillbell.providers.kit.words import (
     APPROVED,
@@ -83,7 +84,10 @@ REFUNDS = table(
         "FAILED": linked(TransactionKind.REFUND, TransactionStatus.FAILED),
     }
 )
-# An inquiry takes no money yet. A dispute that is won ends without a chargeback.
+# The payer may try again with another payment.
+_ENDS_ATTEMPT = frozenset({"CANCELED", "FAILED"})
+# Square holds the money of an open dispute; it is debited when the dispute is lost. An inquiry that
+# was closed may still become a dispute.
 DISPUTES = table(
     {
         "INQUIRY_EVIDENCE_REQUIRED": linked(TransactionKind.CHARGEBACK, TransactionStatus.PENDING),
@@ -95,6 +99,10 @@ DISPUTES = table(
         "LOST": linked(TransactionKind.CHARGEBACK),
         "ACCEPTED": linked(TransactionKind.CHARGEBACK),
     }
+)
+_LOST = frozenset({"ACCEPTED", "LOST"})
+REFERENCE = reference_setting(
+    "reference_id", "The member of a payment in which you send your order id."
 )
 _PROOF = BodyMac("x-square-hmacsha256-signature", "sha256", "base64")
 
@@ -139,7 +147,7 @@ def _payment(payment: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
     error = next(iter(parts(object_member(payment, "card_details"), "errors")), {})
     return TransactionNotice(
         References(
-            present_values(text(payment, "reference_id")),
+            merchant_reference(payment, setup, REFERENCE),
             present_values(own_id, text(payment, "order_id")),
         ),
         raw_status=word,
@@ -152,6 +160,7 @@ def _payment(payment: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
         psp_reference=text(payment, "receipt_number"),
         user_id=text(payment, "customer_id"),
         details=_details(payment),
+        ends_attempt=word in _ENDS_ATTEMPT,
     )
 
 
@@ -194,6 +203,7 @@ def _dispute(dispute: dict[str, Any], setup: SourceSetup) -> TransactionNotice:
         reason=text(dispute, "reason"),
         amount=_sum(dispute),
         psp_transaction_id=text(dispute, "id") or required_text(dispute, "dispute_id"),
+        movement_id="lost" if word in _LOST else None,
     )
 
 
@@ -229,7 +239,7 @@ PROVIDER = Provider(
     parse=parse,
     answer=usual(),
     sign=sign,
-    settings=(NOTIFICATION_URL, AUTHORIZATION_IS_FINAL, STATUSES),
+    settings=(NOTIFICATION_URL, REFERENCE, AUTHORIZATION_IS_FINAL, STATUSES),
     masked=("cardholder_name", "fingerprint"),
     note="The notification URL is signed with the body: set TILLBELL_PUBLIC_URL, or "
     "notificationUrl, to what Square has.",
