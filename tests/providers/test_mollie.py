@@ -45,6 +45,22 @@ def test_an_event_of_no_payment_is_only_kept() -> None:
     assert isinstance(PROVIDER.parse(posted(body), SETUP).notices[0], NoteNotice)
 
 
+@pytest.mark.parametrize("body", [b"{}", b'{"id":1001}', b'{"resource":"profile","id":"pfl_1"}'])
+def test_signed_json_about_nothing_we_know_is_kept(body: bytes) -> None:
+    assert isinstance(PROVIDER.parse(posted(body), SETUP).notices[0], NoteNotice)
+
+
+def test_an_event_without_its_refund_asks_about_the_payment_in_its_link() -> None:
+    body = (
+        b'{"resource":"event","id":"event_1","type":"refund.refunded","entityId":"re_1","_links":'
+        b'{"entity":{"href":"https://api.mollie.com/v2/payments/tr_1/refunds/re_1"}}}'
+    )
+    (notice,) = PROVIDER.parse(posted(body), SETUP).notices
+
+    assert isinstance(notice, TransactionNotice)
+    assert (notice.psp_transaction_id, notice.is_hint) == ("tr_1", True)
+
+
 def test_a_form_without_an_id_is_unreadable() -> None:
     with pytest.raises(Unreadable):
         PROVIDER.parse(posted(b"payment=tr_1"), SETUP)
