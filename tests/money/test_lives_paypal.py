@@ -34,15 +34,15 @@ def capture(moves: int, status: str, uid: str, id_: str, value: str, **related: 
     )
 
 
-def gone_back(moves: int, status: str, uid: str, id_: str, value: str, of: str) -> Event:
+def gone_back(status: str, uid: str, id_: str, cents: int, of: str) -> Event:
     """Return the event of a refund or reversal, which names its capture alone."""
     up = f"https://api.paypal.com/v2/payments/captures/{uid}{of}"
     return event(
-        moves,
+        -cents,
         f"PAYMENT.CAPTURE.{status}",
         f"{uid}{id_}",
         id=f"{uid}{id_}",
-        amount=amount(value),
+        amount=amount(f"{cents // 100}.{cents % 100:02}"),
         links=[{"rel": "up", "href": up}],
     )
 
@@ -81,9 +81,9 @@ async def test_captured_and_refunded_in_parts(payments: PaymentHarness) -> None:
             ),
             capture(4_000, "COMPLETED", uid, "CAP1", "40.00", authorization_id=authorization),
             capture(6_000, "COMPLETED", uid, "CAP2", "60.00", authorization_id=authorization),
-            gone_back(-1_000, "REFUNDED", uid, "REF1", "10.00", "CAP1"),
-            gone_back(-2_000, "REFUNDED", uid, "REF2", "20.00", "CAP2"),
-            gone_back(-500, "REVERSED", uid, "REV1", "5.00", "CAP2"),
+            gone_back("REFUNDED", uid, "REF1", 1_000, "CAP1"),
+            gone_back("REFUNDED", uid, "REF2", 2_000, "CAP2"),
+            gone_back("REVERSED", uid, "REV1", 500, "CAP2"),
         ]
 
     await assert_books_agree(await account(payments), life)
@@ -123,7 +123,7 @@ async def test_a_lost_dispute_and_its_reversal_are_one_debit(payments: PaymentHa
         return [
             capture(10_000, "COMPLETED", uid, "CAP", "100.00"),
             dispute(0, uid, "CAP", None),
-            gone_back(-3_000, "REVERSED", uid, "REV", "30.00", "CAP"),
+            gone_back("REVERSED", uid, "REV", 3_000, "CAP"),
             dispute(0, uid, "CAP", "RESOLVED_BUYER_FAVOUR", "30.00"),
         ]
 

@@ -9,8 +9,9 @@ from tests.money.provider_lives import Event, account_at, assert_books_agree
 from tests.scale import soak
 
 
-def event(moves: int, uid: str, name: str, id_: str, state: str, value: int, **more: Any) -> Event:
-    """Return an event with the whole object. Ids are unique for each payment."""
+def event(uid: str, what: str, state: str, value: int, moves: int = 0, **more: Any) -> Event:
+    """Return an event with the whole object. `what` is its kind and id, unique in the payment."""
+    name, _, id_ = what.partition(" ")
     amount = {"amount": value, "currency": "EUR"}
     written = {"id": f"{uid}{id_}", "amount_money": amount, "reference_id": uid, **more}
     written["state" if name == "dispute" else "status"] = state
@@ -29,13 +30,13 @@ async def test_a_failed_try_two_means_a_refund_and_a_lost_dispute(
     def life(uid: str) -> list[Event]:
         paid = {"payment_id": f"{uid}p2"}
         return [
-            event(0, uid, "payment", "p1", "FAILED", 10_000),
-            event(0, uid, "payment", "p2", "APPROVED", 7_000),
-            event(7_000, uid, "payment", "p2", "COMPLETED", 7_000),
-            event(3_000, uid, "payment", "p3", "COMPLETED", 3_000),
-            event(-1_000, uid, "refund", "r1", "COMPLETED", 1_000, **paid),
-            event(0, uid, "dispute", "d1", "INQUIRY_CLOSED", 6_000, disputed_payment=paid),
-            event(-6_000, uid, "dispute", "d1", "LOST", 6_000, disputed_payment=paid),
+            event(uid, "payment p1", "FAILED", 10_000),
+            event(uid, "payment p2", "APPROVED", 7_000),
+            event(uid, "payment p2", "COMPLETED", 7_000, 7_000),
+            event(uid, "payment p3", "COMPLETED", 3_000, 3_000),
+            event(uid, "refund r1", "COMPLETED", 1_000, -1_000, **paid),
+            event(uid, "dispute d1", "INQUIRY_CLOSED", 6_000, disputed_payment=paid),
+            event(uid, "dispute d1", "LOST", 6_000, -6_000, disputed_payment=paid),
         ]
 
     account = await account_at(
@@ -49,10 +50,10 @@ async def test_a_dispute_that_is_won(payments: PaymentHarness) -> None:
     def life(uid: str) -> list[Event]:
         paid = {"payment_id": f"{uid}p1"}
         return [
-            event(10_000, uid, "payment", "p1", "COMPLETED", 10_000),
-            event(0, uid, "dispute", "d1", "EVIDENCE_REQUIRED", 10_000, disputed_payment=paid),
-            event(0, uid, "dispute", "d1", "PROCESSING", 10_000, disputed_payment=paid),
-            event(0, uid, "dispute", "d1", "WON", 10_000, disputed_payment=paid),
+            event(uid, "payment p1", "COMPLETED", 10_000, 10_000),
+            event(uid, "dispute d1", "EVIDENCE_REQUIRED", 10_000, disputed_payment=paid),
+            event(uid, "dispute d1", "PROCESSING", 10_000, disputed_payment=paid),
+            event(uid, "dispute d1", "WON", 10_000, disputed_payment=paid),
         ]
 
     account = await account_at(
