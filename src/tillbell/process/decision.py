@@ -300,6 +300,10 @@ class Decision:
         self._outcomes.append((outcome, why))
         self._transaction_id = self._transaction_id or transaction_id
 
+    def has_outcome(self, outcome: Outcome) -> bool:
+        """Tell whether a notice had this outcome."""
+        return any(known is outcome for known, _ in self._outcomes)
+
     def wait_for(self, references: Iterable[str], retry_at: Micros | None) -> None:
         """Let the callback wait for a transaction that has one of these references.
 

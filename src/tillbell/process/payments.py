@@ -61,6 +61,7 @@ from tillbell.rules.payments.linked import (
     credited_amount,
     match_linked,
     same_debit_mark,
+    with_claim,
 )
 from tillbell.rules.payments.matching import MatchingSource, Unmatched, match
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
@@ -185,10 +186,12 @@ class PaymentDecider:
         known = matched.known
         if known is None and notice.status is None:
             context.add_outcome(Outcome.UNMAPPED, _unmapped_text(notice), parent)
+        elif context.reason_unproven is not None and (matched.same_debit or matched.recorded):
+            await self._ask_for_proof(context, parent, context.reason_unproven)
         elif matched.same_debit is not None:
             self._note_same_debit(context, matched.same_debit, known)
         elif matched.recorded is not None:
-            self._claim_recorded(context, matched.recorded)
+            self._claim_recorded(context, matched.recorded, amount)
         elif notice.is_closing and known is not None and known.status in TERMINAL:
             context.add_outcome(Outcome.NOTED, "It has ended already.", known)
         elif known is None and await self._must_wait_behind(context, notice):
@@ -289,12 +292,10 @@ class PaymentDecider:
             decision.advance(decision.current(known), TransactionStatus.CANCELLED, details)
         context.add_outcome(Outcome.DUPLICATE, f"The same debit is booked as {debit.id}.", debit)
 
-    def _claim_recorded(self, context: NoticeContext, recorded: Transaction) -> None:
+    def _claim_recorded(self, context: NoticeContext, recorded: Transaction, amount: int) -> None:
         """Give the provider's id to what was recorded without one. Nothing is booked twice."""
         notice, decision = context.notice, context.decision
-        named = recorded._replace(
-            psp_transaction_id=notice.psp_transaction_id, psp_reference=notice.psp_reference
-        )
+        named = with_claim(recorded, notice, amount)
         decision.update_transaction(decision.current(recorded), named)
         why = f"It is recorded as {recorded.id} already."
         context.add_outcome(Outcome.DUPLICATE, why, recorded)
@@ -517,7 +518,7 @@ class PaymentDecider:
                 decision.update_transaction(transaction, look_up)
             return
         if is_payment:  # a look-up answers for payments only
-            awaiting = _await_confirmation(context, transaction)
+            awaiting = _await_confirmation(context, _held(context, transaction))
             transaction = decision.update_transaction(transaction, awaiting)
         if notice.status is None or notice.is_hint:
             return
@@ -579,12 +580,29 @@ def _update_details(context: NoticeContext, transaction: Transaction, *, is_repe
     after = transaction
     if transaction.kind is TransactionKind.PAYMENT:
         after = with_report(transaction, context.report)
+    elif transaction.status is TransactionStatus.APPROVED:
+        after = after._replace(movement_id=after.movement_id or context.notice.movement_id)
     after = add_provider_ids(after, context.details)
     if is_repeat and transaction.status not in TERMINAL:
         after = after._replace(substate=context.notice.substate or transaction.substate)
         if has_open_attempt(after):
             after = after._replace(if_silent=None)
     context.decision.update_transaction(transaction, after)
+
+
+def _held(context: NoticeContext, payment: Transaction) -> Transaction:
+    """Return a payment that holds the attempt of a signed hint: a look-up asks about that one."""
+    own_id = context.notice.psp_transaction_id
+    if context.trust is not Trust.SIGNED or own_id is None or not context.notice.is_hint:
+        return payment
+    report = AttemptReport(
+        status=TransactionStatus.PENDING,
+        at=context.decision.now,
+        psp_transaction_id=own_id,
+        other_ids=context.notice.references.psp,
+        source_id=context.compiled.source.id,
+    )
+    return with_report(payment, report)._replace(psp_transaction_id=own_id)
 
 
 def _unmapped_text(notice: TransactionNotice) -> str:

@@ -44,6 +44,7 @@ from tillbell.rules.payments.attempts import (
 )
 from tillbell.rules.payments.booking import NoticeDetails, linked_transaction
 from tillbell.rules.payments.conflicts import new_conflict
+from tillbell.rules.payments.linked import LOOK_UP
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
 from tillbell.rules.payments.trust import accepts_late_success
 
@@ -141,7 +142,7 @@ class StatusChecker:
         supersedes = transaction.sequence if is_reopened else None  # only silence had ended it
         details = NoticeDetails(raw_status=lookup.raw_status, supersedes=supersedes)
         report = _report(decision, transaction, lookup)
-        if lookup.status in NEGATIVE and compiled is not None and compiled.provider.payer_may_retry:
+        if lookup.status in NEGATIVE and _ends_attempt_only(compiled, transaction, report):
             return _end_attempt(decision, transaction, report, details)
         if not is_approved:
             return decision.advance(transaction, lookup.status, details, CONFIRMED)
@@ -169,7 +170,10 @@ class StatusChecker:
         charged_back = _minor(lookup.charged_back, payment)
         known_chargebacks = payment.charged_back - payment.reinstated
         for kind, amount in (
-            (TransactionKind.REFUND, None if refunded is None else refunded - payment.refunded),
+            (
+                TransactionKind.REFUND,
+                None if refunded is None else refunded - payment.refunded - payment.reversed_,
+            ),
             (
                 TransactionKind.CHARGEBACK,
                 None if charged_back is None else charged_back - known_chargebacks,
@@ -181,6 +185,7 @@ class StatusChecker:
             linked = linked_transaction(
                 payment, booked, abs(amount), id_=decision.new_id("trx"), now=decision.now
             )
+            linked = linked._replace(movement_id=LOOK_UP)
             current = decision.current(payment)
             add_linked(decision, current, linked, NoticeDetails(reason="look_up"), CONFIRMED)
         return decision.current(payment)
@@ -199,7 +204,7 @@ class StatusChecker:
         may_accept = compiled is not None and accepts_late_success(compiled.config, transaction)
         if conflict is None or not may_accept:
             why = f"The provider look-up says {lookup.status.value}."
-            await self._steps.contradict(decision, transaction, lookup.status, why)
+            await self._steps.contradict(decision, transaction, lookup.status, why, lookup.amount)
             return transaction
         reason = "The provider confirmed it (accept_verified)."
         decision.resolve_conflict(conflict, "accept", reason)
@@ -237,6 +242,14 @@ def _report(decision: Decision, payment: Transaction, lookup: LookupResult) -> A
         psp_transaction_id=payment.psp_transaction_id,
         source_id=payment.source_id,
     )
+
+
+def _ends_attempt_only(
+    compiled: CompiledSource | None, payment: Transaction, report: AttemptReport
+) -> bool:
+    if compiled is not None and compiled.provider.payer_may_retry:
+        return True
+    return has_open_attempt(with_report(payment, report))
 
 
 def _end_attempt(

@@ -16,6 +16,7 @@ from tillbell.process.decision import Decision
 from tillbell.rules.payments.amounts import AmountMismatch, ReadAmount, read_amount
 from tillbell.rules.payments.attempts import (
     AttemptReport,
+    attempt_of,
     has_failed_capture,
     is_other_attempt,
     with_report,
@@ -86,7 +87,7 @@ class TransactionSteps:
         reported = _reported(payment, capture, read)
         total = reported.captured
         mismatch = _difference(total, payment)
-        if total >= payment.amount or capture.credits_part:
+        if total >= payment.amount or (capture.credits_part and total > 0):
             credited = total if capture.credits_part else payment.amount
             await self._close_mismatches(decision, payment)
             after = decision.advance(
@@ -112,7 +113,11 @@ class TransactionSteps:
     ) -> CaptureResult:
         """Note what an Approved payment has captured. More than was credited asks a person."""
         read = _captured_amount(capture.amount, payment)
-        if capture.amount is None or isinstance(read, AmountMismatch):
+        is_new = attempt_of(payment, capture.report) is None
+        has_amount = capture.amount is not None or (
+            is_new and is_other_attempt(payment, capture.report)
+        )
+        if not has_amount or isinstance(read, AmountMismatch):
             return CaptureResult(_keep_ids(decision, payment, capture.details))
         reported = add_provider_ids(
             with_report(payment, _with_amount(capture, read)), capture.details

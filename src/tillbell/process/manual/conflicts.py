@@ -27,9 +27,10 @@ from tillbell.process.manual.audited import ActionReason, AuditedDecisions, Awai
 from tillbell.process.payments import NoticeContext, PaymentDecider
 from tillbell.process.transaction_steps import add_capture
 from tillbell.receive.reprocess import ReparsedCallback, Reprocessor
+from tillbell.rules.payments.attempts import with_captured_total
 from tillbell.rules.payments.booking import NoticeDetails, conflict_data
 from tillbell.rules.payments.conflicts import UNCONFIRMED_LINKED
-from tillbell.rules.payments.linked import amount_left, credited_amount
+from tillbell.rules.payments.linked import BY_CONFLICT, amount_left, credited_amount
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
 from tillbell.storage.ports.database import Database
 
@@ -72,7 +73,7 @@ class ConflictResolver:
                 after = await self._accept(decision, transaction, conflict, act)
             decision.publish_event("transaction.conflict", conflict_data(after, resolved), after)
             if reparsed is not None:
-                await self._decide_as_proven(decision, reparsed)
+                await self._decide_as_proven(decision, reparsed, conflict)
             return resolved
 
         return await self._audited.commit(app_id, act, decide)
@@ -100,7 +101,9 @@ class ConflictResolver:
             linked = await self._database.linked_transactions(transaction.app_id, transaction.id)
             if amount_left(transaction, linked):
                 current = decision.current(transaction)
-                await add_reversal(decision, self._database, current, None, act.reason)
+                reversal = await add_reversal(decision, self._database, current, None, act.reason)
+                marked = reversal._replace(movement_id=BY_CONFLICT)
+                decision.update_transaction(reversal, marked)
             return transaction
         if judge_status(ReportedStatus(status), transaction).outcome is Outcome.ILLEGAL:
             raise ConflictError(f"It cannot be {status.value}.", code="illegal_transition")
@@ -120,8 +123,7 @@ class ConflictResolver:
         if transaction.status is TransactionStatus.APPROVED:
             extra = amount - credited_amount(transaction)
             if extra > 0 and conflict.kind == "mismatch":
-                captured = max(transaction.captured, amount)
-                payment = transaction._replace(captured=captured)
+                payment = with_captured_total(transaction, amount, decision.now)
                 current = decision.current(transaction)
                 details = NoticeDetails(reason=act.reason)
                 return add_capture(decision, current, payment, extra, details)
@@ -129,7 +131,11 @@ class ConflictResolver:
         supersedes = transaction.sequence if transaction.status in TERMINAL else None
         details = NoticeDetails(reason=act.reason, supersedes=supersedes)
         approved = TransactionStatus.APPROVED
-        after = decision.advance(transaction, approved, details, amount=amount)
+        payment = transaction
+        if transaction.kind is TransactionKind.PAYMENT:
+            decision.current(transaction)
+            payment = with_captured_total(transaction, amount, decision.now)
+        after = decision.advance(payment, approved, details, amount=amount)
         await add_to_parent(decision, self._database, after, amount)
         return after
 
@@ -146,15 +152,26 @@ class ConflictResolver:
             raise ConflictError(why, code="callback_gone")
         return reparsed
 
-    async def _decide_as_proven(self, decision: Decision, reparsed: ReparsedCallback) -> None:
-        """Decide a callback's notices about transactions as if they were signed.
+    async def _decide_as_proven(
+        self, decision: Decision, reparsed: ReparsedCallback, conflict: MoneyConflict
+    ) -> None:
+        """Decide the notice that a conflict is about as if it were signed.
 
         In the same decision as the resolution, so that a crash cannot store one without the other.
+        `ConflictError` if it cannot be booked.
         """
         for notice in reparsed.reading.notices:
-            if isinstance(notice, TransactionNotice):
+            if isinstance(notice, TransactionNotice) and _is_subject(notice, conflict):
                 context = NoticeContext(decision, reparsed.compiled, Trust.SIGNED, notice)
                 await self._payments.decide(context, is_accepted=True)
+        if decision.has_outcome(Outcome.MISMATCH):
+            raise ConflictError(f"{conflict.why} So it cannot be booked.", code="amount_unknown")
+
+
+def _is_subject(notice: TransactionNotice, conflict: MoneyConflict) -> bool:
+    """Tell whether a conflict names a notice: by its kind and its id at the provider."""
+    name = f"{notice.kind.value} {notice.psp_transaction_id or ''}".rstrip()
+    return conflict.why.startswith((f"{name} ", f"{name}:"))
 
 
 def _is_about_linked(conflict: MoneyConflict, transaction: Transaction) -> bool:
@@ -173,6 +190,8 @@ def _accepted_amount(transaction: Transaction, conflict: MoneyConflict) -> int:
         raise ConflictError(why, code="amount_unknown")
     if conflict.amount is None:
         return transaction.amount
+    if not conflict.amount:
+        raise ConflictError("Nothing was captured, so nothing is booked.", code="amount_unknown")
     if conflict.currency != transaction.currency:
         why = f"It was paid in {conflict.currency}, the transaction is in {transaction.currency}."
         raise ConflictError(why, code="currency_mismatch")

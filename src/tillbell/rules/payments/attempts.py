@@ -136,6 +136,19 @@ def with_report(payment: Transaction, report: AttemptReport) -> Transaction:
     )
 
 
+def with_captured_total(payment: Transaction, total: int, at: Micros) -> Transaction:
+    """Return a payment of which a person says what is captured in all, in minor units."""
+    missing = total - sum(attempt.captured for attempt in attempts_of(payment))
+    if missing <= 0:
+        return payment._replace(captured=max(payment.captured, total))
+    report = AttemptReport(
+        status=TransactionStatus.APPROVED, at=at, psp_transaction_id=payment.psp_transaction_id
+    )
+    attempt = attempt_of(payment, report)
+    captured = missing + (0 if attempt is None else attempt.captured)
+    return with_report(payment, report._replace(captured=captured))
+
+
 def _place(
     attempts: list[PaymentAttempt] | tuple[PaymentAttempt, ...], report: AttemptReport
 ) -> int | None:

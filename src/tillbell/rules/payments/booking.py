@@ -243,9 +243,7 @@ def transaction_data(transaction: Transaction) -> dict[str, Any]:
 def _amount(transaction: Transaction) -> int:
     is_approved = transaction.status is TransactionStatus.APPROVED
     is_payment = transaction.kind is TransactionKind.PAYMENT
-    if is_approved and is_payment and transaction.credited:
-        return min(transaction.amount, transaction.credited)
-    return transaction.amount
+    return transaction.credited if is_approved and is_payment else transaction.amount
 
 
 def _sums(transaction: Transaction) -> dict[str, str]:

@@ -36,6 +36,10 @@ _SUMS = {
 }
 
 
+LOOK_UP = "look_up"  # the movement of what a look-up counted; the refunds that it holds follow
+BY_CONFLICT = "accepted"  # the movement of a reversal that a person accepted: no refund
+
+
 class LinkedMatch(NamedTuple):
     """What a notice means. All None: something new.
 
@@ -73,7 +77,7 @@ def _known(notice: TransactionNotice, siblings: Sequence[Transaction]) -> Transa
         for sibling in same_id:
             if sibling.movement_id == notice.movement_id:
                 return sibling
-        # What was opened without a movement gets its first one.
+        # What was opened or booked without a movement gets its first one.
         opened = [s for s in same_id if s.movement_id is None and s.status not in NEGATIVE]
         return opened[-1] if opened else None
     if notice.status is TransactionStatus.APPROVED:  # an end that moved no money says nothing
@@ -82,6 +86,8 @@ def _known(notice: TransactionNotice, siblings: Sequence[Transaction]) -> Transa
 
 
 def _has_id_of(sibling: Transaction, notice: TransactionNotice) -> bool:
+    if notice.kind in _BY_HAND and _is_claimed(sibling, notice):
+        return True
     if sibling.psp_transaction_id != notice.psp_transaction_id:
         return False
     if sibling.kind is notice.kind:
@@ -98,13 +104,36 @@ def _recorded(
     kinds = _BY_HAND if notice.kind in _BY_HAND else {notice.kind}
     for sibling in siblings:
         is_recorded = sibling.kind in kinds and sibling.psp_transaction_id is None
-        if (
-            is_recorded
-            and sibling.status is TransactionStatus.APPROVED
-            and sibling.amount == amount
-        ):
+        if not is_recorded or sibling.status is not TransactionStatus.APPROVED:
+            continue
+        is_same = sibling.amount == amount and sibling.movement_id is None
+        if is_same or amount <= amount_unclaimed(sibling):
             return sibling
     return None
+
+
+def amount_unclaimed(sibling: Transaction) -> int:
+    """Return how much of what a look-up counted no callback has named yet, in minor units."""
+    words = (sibling.movement_id or "").split()
+    if words[:1] != [LOOK_UP]:
+        return 0
+    return sibling.amount - sum(int(word.rpartition("=")[2]) for word in words[1:])
+
+
+def with_claim(sibling: Transaction, notice: TransactionNotice, amount: int) -> Transaction:
+    """Return what was recorded, named by the provider's id of a refund that it holds."""
+    if amount_unclaimed(sibling):
+        name = (notice.psp_transaction_id or "").replace(" ", "_")
+        return sibling._replace(movement_id=f"{sibling.movement_id} {name}={amount}")
+    return sibling._replace(
+        psp_transaction_id=notice.psp_transaction_id, psp_reference=notice.psp_reference
+    )
+
+
+def _is_claimed(sibling: Transaction, notice: TransactionNotice) -> bool:
+    words = (sibling.movement_id or "").split()
+    name = (notice.psp_transaction_id or "").replace(" ", "_")
+    return words[:1] == [LOOK_UP] and any(word.rpartition("=")[0] == name for word in words[1:])
 
 
 def _same_debit(
@@ -141,13 +170,13 @@ def amount_left_for(kind: TransactionKind, payment: Transaction) -> int:
     credited = credited_amount(payment)
     match kind:
         case TransactionKind.REFUND:
-            return credited - payment.refunded
+            return credited - payment.refunded - payment.reversed_
         case TransactionKind.CHARGEBACK:
             return credited - payment.charged_back + payment.reinstated
         case TransactionKind.CHARGEBACK_REVERSAL:
             return max(credited, payment.charged_back) - payment.reinstated
         case _:
-            return credited - payment.reversed_
+            return credited - payment.reversed_ - payment.refunded
 
 
 def amount_left(payment: Transaction, linked: Iterable[Transaction]) -> int:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from tillbell.model.callbacks import References
 from tillbell.model.transactions import TERMINAL, Transaction, TransactionKind
+from tillbell.rules.payments.attempts import ATTEMPTS_ENDED
 
 
 class Unmatched(NamedTuple):
@@ -120,7 +121,7 @@ def _choose(
         return _several(fitting)
     is_only = len(fitting) == 1
     possible = [p for p in fitting if not _is_another(p, psp_ids, is_only=is_only)]
-    still_open = [payment for payment in possible if payment.status not in TERMINAL]
+    still_open = [payment for payment in possible if not _has_ended(payment)]
     if len(still_open) == 1:
         return still_open[0]
     if not still_open and possible:
@@ -140,4 +141,9 @@ def _is_another(payment: Transaction, psp_ids: AbstractSet[str], *, is_only: boo
     """
     if not psp_ids or payment.psp_transaction_id is None:
         return False
-    return payment.status in TERMINAL or not is_only
+    return _has_ended(payment) or not is_only
+
+
+def _has_ended(payment: Transaction) -> bool:
+    """Tell whether a payment has ended. One that only silence has ended may still be paid."""
+    return payment.status in TERMINAL and payment.reason != ATTEMPTS_ENDED

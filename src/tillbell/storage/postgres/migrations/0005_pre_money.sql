@@ -76,7 +76,13 @@ BEGIN
         JOIN effects e ON e.app_id = sibling.app_id AND e.transaction_id = sibling.id
             AND e.kind IN ('credit', 'debit')
         WHERE sibling.app_id = t.app_id AND sibling.parent_id = t.parent_id
-          AND sibling.kind IN ('refund', 'capture')), 0) THEN
+          AND sibling.kind IN ('refund', 'capture')), 0) + coalesce((
+        SELECT sum(e.amount) FROM transactions sibling
+        JOIN transactions child ON child.app_id = sibling.app_id AND child.parent_id = sibling.id
+        JOIN effects e ON e.app_id = child.app_id AND e.transaction_id = child.id
+            AND e.kind = 'credit'
+        WHERE sibling.app_id = t.app_id AND sibling.parent_id = t.parent_id
+          AND sibling.kind = 'refund'), 0) THEN
         PERFORM refuse('refunds above what was captured');
     END IF;
     RETURN NEW;

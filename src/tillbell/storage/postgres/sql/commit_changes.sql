@@ -118,7 +118,16 @@ SELECT CAST(parent.amount + coalesce((
     CROSS JOIN LATERAL (
         SELECT amount FROM effects
         WHERE app_id = ?1 AND transaction_id = child.id AND kind IN ('credit', 'debit')
-        OFFSET 0) e), 0) AS BIGINT)
+        OFFSET 0) e), 0) + coalesce((
+    SELECT sum(e.amount) FROM (
+        SELECT id FROM transactions
+        WHERE app_id = ?1 AND parent_id = ?2 AND kind = 'refund' OFFSET 0) sibling
+    CROSS JOIN LATERAL (
+        SELECT id FROM transactions
+        WHERE app_id = ?1 AND parent_id = sibling.id OFFSET 0) child
+    CROSS JOIN LATERAL (
+        SELECT amount FROM effects
+        WHERE app_id = ?1 AND transaction_id = child.id AND kind = 'credit' OFFSET 0) e), 0) AS BIGINT)
 FROM effects parent
 WHERE parent.app_id = ?1 AND parent.transaction_id = ?2 AND parent.kind = 'credit';
 

@@ -71,5 +71,10 @@ BEGIN
             FROM transactions sibling
             CROSS JOIN effects e ON e.transaction_id = sibling.id
             WHERE sibling.parent_id = t.parent_id AND sibling.kind IN ('refund', 'capture')
-              AND e.kind IN ('credit', 'debit')), 0));
+              AND e.kind IN ('credit', 'debit')), 0)
+        + coalesce((
+            SELECT sum(e.amount) FROM transactions sibling
+            CROSS JOIN transactions child ON child.parent_id = sibling.id
+            CROSS JOIN effects e ON e.transaction_id = child.id AND e.kind = 'credit'
+            WHERE sibling.parent_id = t.parent_id AND sibling.kind = 'refund'), 0));
 END;

@@ -75,7 +75,11 @@ SELECT CAST(parent.amount + coalesce((
     FROM transactions child
     CROSS JOIN effects e ON e.transaction_id = child.id
     WHERE child.parent_id = ?2 AND child.kind IN ('refund', 'capture')
-      AND e.kind IN ('credit', 'debit')), 0) AS BIGINT)
+      AND e.kind IN ('credit', 'debit')), 0) + coalesce((
+    SELECT sum(e.amount) FROM transactions sibling
+    CROSS JOIN transactions child ON child.parent_id = sibling.id
+    CROSS JOIN effects e ON e.transaction_id = child.id AND e.kind = 'credit'
+    WHERE sibling.parent_id = ?2 AND sibling.kind = 'refund'), 0) AS BIGINT)
 FROM effects parent WHERE parent.transaction_id = ?2 AND parent.kind = 'credit';
 
 -- name: present_record
