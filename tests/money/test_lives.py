@@ -23,6 +23,7 @@ from tests.money.payment_harness import (
     news,
 )
 from tests.scale import full_or_tenth, soak
+from tillbell.errors import ConflictError
 from tillbell.model.callbacks import Outcome, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Source, Trust
 from tillbell.model.transactions import TransactionKind
@@ -410,3 +411,150 @@ async def test_an_accepted_end_of_a_refund_is_in_the_sums_of_its_payment(
     refunds = {str(one.psp_transaction_id): one.id for one in await payments.children("O")}
     assert await payments.moved(refunds["ok"]) == [("debit", "30.00"), ("credit", "30.00")]
     assert await payments.moved(refunds["bad"]) == [("debit", "20.00")]
+
+
+# ── what was wrong once ──────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_refund_that_failed_after_all_leaves_room_for_another(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, amount="100.00"))
+    await payments.tell(psp, linked("O", REFUND, "R1", amount="30.00"))
+    await payments.tell(psp, linked("O", REFUND, "R1", amount="30.00", status=FAILED))
+    (conflict,) = await payments.conflicts()
+    await accept(payments, conflict.id)
+
+    second = await payments.tell(psp, linked("O", REFUND, "R2", amount="100.00"))
+
+    assert second.outcome is Outcome.APPLIED
+    assert (await payments.read("O")).refunded == 10_000
+
+
+async def test_a_refund_beside_a_reversal_by_hand_asks_before_more_goes_back_than_came(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, amount="100.00"))
+    id_ = (await payments.read("O")).id
+    await payments.gateway.manual_actions.reverse(payments.app_id, id_, None, ACTOR)
+
+    for own_id, amount in (("R1", "60.00"), ("R2", "40.00")):
+        refund = await payments.tell(psp, linked("O", REFUND, own_id, amount=amount))
+        assert refund.outcome is Outcome.MISMATCH
+
+    assert await balance(payments, "O") == 0
+
+
+async def test_a_pending_refund_is_the_one_that_a_person_recorded(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, amount="100.00"))
+    id_ = (await payments.read("O")).id
+    await payments.gateway.manual_actions.reverse(payments.app_id, id_, 3_000, ACTOR)
+
+    await payments.tell(psp, linked("O", REFUND, "R1", amount="30.00", status=PENDING))
+    await payments.tell(psp, linked("O", REFUND, "R1", amount="30.00"))
+
+    assert await balance(payments, "O") == 7_000
+
+
+async def test_a_second_attempt_after_an_accepted_one_is_asked_about(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", CANCELLED, psp_transaction_id="A"))
+    await payments.tell(psp, news("O", APPROVED, psp_transaction_id="A", amount="100.00"))
+    (conflict,) = await payments.conflicts("O")
+    await accept(payments, conflict.id)
+
+    second = await payments.tell(psp, news("O", APPROVED, psp_transaction_id="B", amount="100.00"))
+
+    assert second.outcome is Outcome.MISMATCH
+
+
+async def test_nothing_captured_credits_nothing(payments: PaymentHarness) -> None:
+    psp = await payments.source(partialCapture="credit")
+    await payments.create("O")
+
+    await payments.tell(psp, news("O", APPROVED, psp_transaction_id="A", amount="0.00"))
+    assert await payments.moved("O") == []
+    (conflict,) = await payments.conflicts("O")
+    with pytest.raises(ConflictError):
+        await accept(payments, conflict.id)
+
+    await payments.tell(psp, news("O", APPROVED, psp_transaction_id="A", amount="100.00"))
+    assert await payments.moved("O") == [("credit", "100.00")]
+
+
+async def test_the_message_says_what_was_credited(payments: PaymentHarness) -> None:
+    psp = await payments.source(partialCapture="credit")
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, psp_transaction_id="A", amount="120.00"))
+
+    approved = [m for m in await payments.messages() if m.event_type == "transaction.approved"]
+    assert [(await payments.data(message))["amount"] for message in approved] == ["120.00"]
+    assert await payments.moved("O") == [("credit", "120.00")]
+
+
+async def test_of_two_refunds_in_one_callback_only_the_accepted_one_is_booked(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, amount="100.00"))
+    await payments.tell(psp, linked("O", REFUND, "R0", amount="100.00"))
+    both = [linked("O", REFUND, "R1", amount="10.00"), linked("O", REFUND, "R2", amount="20.00")]
+    await payments.tell(psp, *both)
+
+    conflicts = await payments.conflicts("O")
+    assert len(conflicts) == 2
+    await accept(payments, next(c.id for c in conflicts if "R1" in c.why))
+
+    assert await balance(payments, "O") == -1_000
+    assert len(await payments.conflicts("O")) == 1
+
+
+async def test_a_dispute_that_first_named_no_movement_may_take_money_again(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, amount="100.00"))
+    await payments.tell(psp, linked("O", CHARGEBACK, "D", amount="100.00"))
+    for kind, movement in ((CHARGEBACK, "t1"), (BACK, "t2"), (CHARGEBACK, "t3")):
+        await payments.tell(psp, linked("O", kind, "D", amount="100.00", movement_id=movement))
+
+    assert await balance(payments, "O") == 0
+
+
+async def test_a_reversal_that_a_person_accepted_is_no_refund_of_another_attempt(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, psp_transaction_id="A", amount="100.00"))
+    await payments.tell(psp, news("O", CANCELLED, psp_transaction_id="A"))
+    await payments.tell(psp, news("O", APPROVED, psp_transaction_id="B", amount="100.00"))
+    for conflict in await payments.conflicts("O"):
+        await accept(payments, conflict.id)
+    assert await balance(payments, "O") == 10_000
+
+    refund = await payments.tell(psp, linked("O", REFUND, "R", amount="100.00"))
+
+    assert refund.outcome is Outcome.APPLIED
+    assert await balance(payments, "O") == 0
+
+
+async def test_a_success_after_silence_counts_for_a_shared_reference_too(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O", order_id="shared")
+    refused = news("shared", DECLINED, psp_transaction_id="A", ends_attempt=True)
+    await payments.tell(psp, refused)
+    await payments.pass_time(25 * 3600)
+    await payments.gateway.status_checker.check_due()
+    assert await payments.status("O") is DECLINED
+
+    await payments.tell(psp, news("shared", APPROVED, psp_transaction_id="B", amount="100.00"))
+
+    assert await payments.moved("O") == [("credit", "100.00")]

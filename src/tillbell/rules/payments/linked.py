@@ -64,7 +64,8 @@ def match_linked(
     if known is None and notice.status is TransactionStatus.PENDING:
         mark = same_debit_mark(notice)  # its end was booked before it was opened
         booked = next((s for s in siblings if s.movement_id == mark), None)
-        return LinkedMatch(same_debit=booked)
+        if booked is not None:
+            return LinkedMatch(same_debit=booked)
     names_itself = notice.psp_transaction_id is not None and notice.movement_id is None
     if known is None and names_itself:
         return LinkedMatch(recorded=_recorded(notice, siblings, amount))
