@@ -320,5 +320,6 @@ PROVIDER = Provider(
     note="A classic webhook does not say what state the payment has: set lookupUrl, or a person "
     "must confirm.",
     statuses=statuses(PAYMENTS),
+    payer_may_retry=True,
     lookup=_LOOKUP,
 )
