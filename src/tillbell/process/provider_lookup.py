@@ -158,16 +158,21 @@ def _mode_at(answer: Any, pointers: Mapping[str, Any]) -> str | None:
     return _text_at(answer, pointers["mode"]) if "mode" in pointers else None
 
 
+def _text_at_or_top(answer: Any, pointers: Mapping[str, Any], name: str) -> str | None:
+    """Return a member where the provider has it, else at the top: a look-up may be a relay."""
+    return _text_at(answer, pointers[name]) or _text_at(answer, _DEFAULT_POINTERS.get(name, ""))
+
+
 def _amount_at(
     compiled: CompiledSource, answer: Any, pointers: Mapping[str, Any], name: str
 ) -> ProviderAmount | None:
     """Return an amount of the answer. All are in the currency of `amount`."""
     if name not in pointers:
         return None
-    value = _text_at(answer, pointers[name])
+    value = _text_at_or_top(answer, pointers, name)
     if not value:
         return None
-    currency = (_text_at(answer, pointers["currency"]) or "").upper()
+    currency = (_text_at_or_top(answer, pointers, "currency") or "").upper()
     is_minor = bool(pointers.get("minorUnits"))
     return ProviderAmount(
         value=value,

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tillbell.clock import Micros, from_datetime, to_datetime
 from tillbell.model.callbacks import NoteNotice, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import NEGATIVE, TransactionKind, TransactionStatus
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
     CallbackAnswer,
@@ -101,7 +101,7 @@ LOOK_UP: Mapping[str, TransactionStatus] = {
 }
 # They act on an authorization. If they fail, the authorization stays as it was.
 _STEPS = frozenset({"CAPTURE", "VOID"})
-_ATTEMPTS = frozenset({"DEBIT", "PREAUTHORIZE"})  # if they fail, the payer may try again
+_BEGINNINGS = frozenset({"DEBIT", "PREAUTHORIZE", "PAYOUT"})
 _REGISTRATIONS = frozenset({"REGISTER", "DEREGISTER"})
 # What a browser's return becomes if no callback of the payment comes within the grace time.
 RETURNS: Mapping[str, TransactionStatus | None] = {
@@ -164,7 +164,6 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         psp_transaction_id=None if kind in _STEPS else uuid,
         psp_reference=reading.text(fields, "purchaseId"),
         details=_details(fields),
-        ends_attempt=kind in _ATTEMPTS and status in NEGATIVE,
         capture_id=uuid if kind == "CAPTURE" and status is TransactionStatus.APPROVED else None,
     )
     return ParsedNotices((notice,), key)
@@ -327,19 +326,29 @@ def _status(
     return ERRORS.get(reading.text(fields, "code") or "", TransactionStatus.FAILED), None
 
 
+def _our_references(
+    own_id: str | None, order: str | None, original: str | None, *, is_begun: bool
+) -> tuple[str, ...]:
+    """Return the merchant's references: of an attempt its own and the order's, else the order's."""
+    if is_begun:
+        return reading.present_values(own_id, order)
+    return reading.present_values(order or original or own_id)
+
+
 def _references(incoming: Incoming, fields: Mapping[str, Any], kind: str) -> References:
     """Name the payment; a refund or chargeback names the ids of its payment.
 
-    The target is signed, so its `orderId` counts, and goes before the transaction's own reference:
-    a refund has another one. A purchase's id ends in the id of its first transaction.
+    The target is signed, so its `orderId` counts. It goes before the own reference of a refund or
+    capture, which is another one. A purchase's id ends in the id of its first transaction.
     """
     order = reading.query(incoming.target).get("orderId")
     purchase = (reading.text(fields, "purchaseId") or "").partition("-")[2]
     dispute = _dispute(fields, kind)
     original = reading.text(dispute, "originalMerchantTransactionId")
+    is_begun = kind in _BEGINNINGS  # it has the reference of the payment itself
     own_id = reading.text(fields, "merchantTransactionId")
     return References(
-        ours=reading.present_values(order or original or own_id),
+        ours=_our_references(own_id, order, original, is_begun=is_begun),
         psp=reading.present_values(reading.text(dispute, "originalUuid"), purchase),
     )
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from tillbell.model.callbacks import References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import NEGATIVE, TransactionStatus
+from tillbell.model.transactions import TransactionStatus
 from tillbell.providers.kit import networks
 from tillbell.providers.kit.base import (
     Confidence,
@@ -82,7 +82,6 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         substate=meaning.substate if meaning else None,
         psp_transaction_id=change.id if is_transaction else None,
         psp_reference=text(body, "session_id"),
-        ends_attempt=meaning is not None and meaning.status in NEGATIVE,
     )
     return ParsedNotices(
         (notice,), networks.dedupe_key(f"{change.subject}|{change.id}|{change.state}", setup)

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 from tillbell.model.callbacks import References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import NEGATIVE, TransactionStatus
+from tillbell.model.transactions import TransactionStatus
 from tillbell.providers.kit import reading
 from tillbell.providers.kit.base import (
     CallbackAnswer,
@@ -118,7 +118,6 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         user_id=reading.text(fields, "customerid"),
         # It is not charged yet. Only the look-up can say whether it will be.
         is_hint=substate == "authenticated",
-        ends_attempt=status in NEGATIVE,
         details=card_details(
             reading.text(fields, "cardbin"),
             reading.text(fields, "panlast4"),

@@ -90,7 +90,6 @@ WORDS = table(
     }
 )
 # After these the payer may try again.
-_ENDS_ATTEMPT = frozenset({"declined", "error", "unsuccessful", "timeout", "cancelled"})
 IDS = ("wpf_unique_id", "unique_id", "reference_id")
 _ALGORITHMS: Mapping[int, str] = {20: "sha1", 32: "sha256", 64: "sha512"}
 
@@ -166,7 +165,6 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
             brand=reading.text(fields, "card_brand"),
             method=type_ or None,
         ),
-        ends_attempt=fold(word) in _ENDS_ATTEMPT and "payout" not in fold(type_),
     )
     # Only the id is signed, so only the same bytes repeat it.
     return ParsedNotices((notice,))

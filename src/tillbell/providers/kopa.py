@@ -16,7 +16,7 @@ from typing import Any
 
 from tillbell.model.callbacks import NoteNotice, References, TransactionNotice
 from tillbell.model.sources import Trust
-from tillbell.model.transactions import NEGATIVE, TransactionStatus
+from tillbell.model.transactions import TransactionStatus
 from tillbell.providers.kit import networks, reading
 from tillbell.providers.kit.base import (
     CallbackAnswer,
@@ -110,7 +110,6 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         message=reading.text(fields, "errmsg"),
         psp_transaction_id=id_,
         occurred_at=reading.unix_seconds(fields.get("transdate")),
-        ends_attempt=meaning is not None and meaning.status in NEGATIVE,
     )
     # An unproven callback must not make a later one a duplicate, so only the same bytes repeat it.
     is_signed = _signature(setup.config) is not None

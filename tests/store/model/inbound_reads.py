@@ -90,7 +90,7 @@ class ModelInboundReads:
             if {t.id, t.uid, t.order_id, t.merchant_reference} & set(references.ours)
             or (t.psp_transaction_id in references.psp and t.source_id in (None, source_id))
             or any(
-                attempt.psp_transaction_id in references.psp
+                set(attempt.ids) & set(references.psp)
                 and source_id is not None
                 and (attempt.source_id or "") == source_id
                 for attempt in t.attempts

@@ -61,13 +61,16 @@ def match(
     """
     payments = [t for t in candidates if t.kind is TransactionKind.PAYMENT]
     movable = [payment for payment in payments if source.may_move(payment)]
+    ours = set(references.ours)
     psp_ids = dict.fromkeys((*(() if psp_id is None else (psp_id,)), *references.psp))
+    named = [payment for payment in movable if ours & {payment.id, payment.uid}]
     for id_ in psp_ids:
+        if psp_id is not None and id_ != psp_id and len(named) == 1:
+            return named[0]  # a new attempt: what it shares with others says less than our name
         known = [payment for payment in movable if _is_known_by(payment, id_, source)]
         if known:
             chosen = known[0] if len(known) == 1 else _several(known)
             return _unless_counted_twice(chosen, movable, references, psp_id)
-    ours = set(references.ours)
     for payment in movable:
         if payment.id in ours:
             return payment
