@@ -17,13 +17,14 @@ from tests.money.payment_harness import (
     PENDING,
     PROCESSING,
     PaymentHarness,
+    linked,
     news,
 )
 from tests.money.psp import PSP
 from tillbell.clock import DAY, HOUR, MINUTE, SECOND
 from tillbell.model.callbacks import Outcome
 from tillbell.model.sources import Source, Trust
-from tillbell.model.transactions import TransactionStatus
+from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.testing.exchange import ReceiverExchange
 
 GRACE_S = 15 * MINUTE / SECOND
@@ -442,3 +443,24 @@ async def test_what_a_look_up_counts_as_gone_back_is_booked_once(
         ("debit", "40.00"),
         ("credit", "40.00"),
     ]
+
+
+async def test_refunds_that_a_look_up_counted_together_are_told_and_booked_once(
+    payments: PaymentHarness, provider: Provider
+) -> None:
+    pointers = {"refunded": "/refunded"}
+    source = await payments.source(lookupUrl=provider.url, lookup=pointers)
+    await payments.create("O")
+    paid = {"status": "captured", "amount": "100.00", "currency": "EUR"}
+    provider.says = paid | {"refunded": "60.00"}
+    hint = news("O", None, psp_transaction_id="A", is_hint=True)
+    await payments.tell(source, hint, trust=Trust.NONE)
+    await payments.gateway.status_checker.check_due()
+
+    outcomes = []
+    for own_id in ("R1", "R2", "R1", "R3"):
+        refund = linked("O", TransactionKind.REFUND, own_id, amount="30.00")
+        outcomes.append((await payments.tell(source, refund)).outcome)
+
+    assert outcomes == [Outcome.DUPLICATE] * 3 + [Outcome.APPLIED]
+    assert [amount for _, amount in await payments.moved("O")] == ["100.00", "60.00", "30.00"]

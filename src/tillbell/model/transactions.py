@@ -140,7 +140,7 @@ class Transaction(NamedTuple):
     charged_back: int = 0
     reinstated: int = 0  # chargebacks that came back
     reversed_: int = 0  # by reversals and returns
-    attempts: tuple[PaymentAttempt, ...] = ()  # of a payment, oldest first
+    attempts: tuple[PaymentAttempt, ...] = ()  # of a payment, oldest first; or refunds, see LOOK_UP
     movement_id: str | None = None  # of a chargeback: the provider's id of this movement
 
 

@@ -33,6 +33,7 @@ from tillbell.model.transactions import (
     TransactionStatus,
 )
 from tillbell.process.decision import Decision
+from tillbell.process.provider_lookup import lookup_pointers
 from tillbell.process.transaction_steps import (
     CaptureResult,
     ReportedCapture,
@@ -295,7 +296,7 @@ class PaymentDecider:
     def _claim_recorded(self, context: NoticeContext, recorded: Transaction, amount: int) -> None:
         """Give the provider's id to what was recorded without one. Nothing is booked twice."""
         notice, decision = context.notice, context.decision
-        named = with_claim(recorded, notice, amount)
+        named = with_claim(recorded, notice, amount, decision.now)
         decision.update_transaction(decision.current(recorded), named)
         why = f"It is recorded as {recorded.id} already."
         context.add_outcome(Outcome.DUPLICATE, why, recorded)
@@ -513,7 +514,7 @@ class PaymentDecider:
         if transaction.status in TERMINAL and is_payment and notice.is_hint:
             is_approved = transaction.status is TransactionStatus.APPROVED
             may_reopen = transaction.reason == ATTEMPTS_ENDED
-            if may_reopen or (is_approved and may_look_up_refunds(context)):
+            if may_reopen or (is_approved and _may_look_up_refunds(context)):
                 look_up = transaction._replace(check_at=decision.now, checks=0)
                 decision.update_transaction(transaction, look_up)
             return
@@ -568,11 +569,10 @@ def _await_confirmation(context: NoticeContext, transaction: Transaction) -> Tra
     return after
 
 
-def may_look_up_refunds(context: NoticeContext) -> bool:
+def _may_look_up_refunds(context: NoticeContext) -> bool:
     """Tell whether the provider says in a look-up what went back."""
-    config = context.compiled.config
-    pointers = {**context.compiled.provider.lookup, **(config.get("lookup") or {})}
-    return bool(config.get("lookupUrl")) and "refunded" in pointers
+    compiled = context.compiled
+    return bool(compiled.config.get("lookupUrl")) and "refunded" in lookup_pointers(compiled)
 
 
 def _update_details(context: NoticeContext, transaction: Transaction, *, is_repeat: bool) -> None:

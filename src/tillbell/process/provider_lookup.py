@@ -114,7 +114,7 @@ def _read(compiled: CompiledSource, body: bytes) -> LookupResult | LookupFailure
         answer = json_value(body)
     except Unreadable as error:
         return LookupFailure(f"The look-up's answer cannot be read: {error}")
-    pointers = _pointers(compiled)
+    pointers = lookup_pointers(compiled)
     raw_status = _text_at(answer, pointers["status"])
     if raw_status is None:
         return LookupFailure(f"The look-up's answer has no status at {pointers['status']}.")
@@ -135,7 +135,7 @@ def _read(compiled: CompiledSource, body: bytes) -> LookupResult | LookupFailure
     )
 
 
-def _pointers(compiled: CompiledSource) -> Mapping[str, Any]:
+def lookup_pointers(compiled: CompiledSource) -> Mapping[str, Any]:
     """Return where the members are: as the owner says, else as the provider has them."""
     own = compiled.config.get("lookup") or {}
     return {**_DEFAULT_POINTERS, **compiled.provider.lookup, **own}

@@ -13,16 +13,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from tillbell.clock import Micros
 from tillbell.model.callbacks import TransactionNotice
 from tillbell.model.transactions import (
     NEGATIVE,
+    PaymentAttempt,
     Transaction,
     TransactionKind,
     TransactionStatus,
 )
 
 NEVER_OPENED = "never_opened"  # the reason of an end that came before its beginning
-FAILED_CAPTURE = "failed_capture"  # the movement of what a failed capture takes back
+# Movements that are ours and not a provider's:
+FAILED_CAPTURE = "failed_capture"  # what a failed capture takes back
+LOOK_UP = "look_up"  # what a look-up counted; its attempts are the refunds that it holds
+BY_CONFLICT = "accepted"  # a reversal that a person accepted: it is no refund
 # Kinds that a person records where a provider says refund.
 _BY_HAND = frozenset({TransactionKind.REFUND, TransactionKind.REVERSAL, TransactionKind.RETURN})
 # The sum of a payment that each kind adds to.
@@ -34,10 +39,6 @@ _SUMS = {
     TransactionKind.REVERSAL: "reversed_",
     TransactionKind.RETURN: "reversed_",
 }
-
-
-LOOK_UP = "look_up"  # the movement of what a look-up counted; the refunds that it holds follow
-BY_CONFLICT = "accepted"  # the movement of a reversal that a person accepted: no refund
 
 
 class LinkedMatch(NamedTuple):
@@ -108,33 +109,37 @@ def _recorded(
         if not is_recorded or sibling.status is not TransactionStatus.APPROVED:
             continue
         is_same = sibling.amount == amount and sibling.movement_id is None
-        if is_same or amount <= amount_unclaimed(sibling):
+        if is_same or amount <= _amount_unclaimed(sibling):
             return sibling
     return None
 
 
-def amount_unclaimed(sibling: Transaction) -> int:
+def _amount_unclaimed(sibling: Transaction) -> int:
     """Return how much of what a look-up counted no callback has named yet, in minor units."""
-    words = (sibling.movement_id or "").split()
-    if words[:1] != [LOOK_UP]:
+    if sibling.movement_id != LOOK_UP:
         return 0
-    return sibling.amount - sum(int(word.rpartition("=")[2]) for word in words[1:])
+    return sibling.amount - sum(claim.captured for claim in sibling.attempts)
 
 
-def with_claim(sibling: Transaction, notice: TransactionNotice, amount: int) -> Transaction:
-    """Return what was recorded, named by the provider's id of a refund that it holds."""
-    if amount_unclaimed(sibling):
-        name = (notice.psp_transaction_id or "").replace(" ", "_")
-        return sibling._replace(movement_id=f"{sibling.movement_id} {name}={amount}")
+def with_claim(
+    sibling: Transaction, notice: TransactionNotice, amount: int, at: Micros
+) -> Transaction:
+    """Return what was recorded, with the provider's id of a refund that it holds.
+
+    What a look-up counted may hold several refunds, each with its amount in minor units.
+    """
+    if sibling.movement_id == LOOK_UP and notice.psp_transaction_id is not None:
+        claim = PaymentAttempt(
+            notice.psp_transaction_id, sibling.status, at, sibling.source_id, captured=amount
+        )
+        return sibling._replace(attempts=(*sibling.attempts, claim))
     return sibling._replace(
         psp_transaction_id=notice.psp_transaction_id, psp_reference=notice.psp_reference
     )
 
 
 def _is_claimed(sibling: Transaction, notice: TransactionNotice) -> bool:
-    words = (sibling.movement_id or "").split()
-    name = (notice.psp_transaction_id or "").replace(" ", "_")
-    return words[:1] == [LOOK_UP] and any(word.rpartition("=")[0] == name for word in words[1:])
+    return any(claim.psp_transaction_id == notice.psp_transaction_id for claim in sibling.attempts)
 
 
 def _same_debit(
