@@ -105,7 +105,8 @@ class TransactionSteps:
         )
         if capture.awaits_rest:
             return CaptureResult(after, mismatch, awaits_rest=True)
-        await self._open_mismatch(decision, after, mismatch or AmountMismatch("", total))
+        assert mismatch is not None, "less than was asked for differs from it"
+        await self._open_mismatch(decision, after, mismatch)
         return CaptureResult(after, mismatch)
 
     async def capture_more(
@@ -214,6 +215,8 @@ class TransactionSteps:
 
     async def _close_mismatches(self, decision: Decision, payment: Transaction) -> None:
         """Resolve what was asked about less, because more has been captured."""
+        if all(a.status is not TransactionStatus.APPROVED for a in payment.attempts):
+            return  # nothing was captured, so nobody was asked
         for conflict in await self.open_conflicts(payment):
             is_about_part = conflict.kind == "mismatch" and conflict.amount is not None
             if is_about_part and conflict.currency == payment.currency:
