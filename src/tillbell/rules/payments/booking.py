@@ -20,6 +20,7 @@ from tillbell.model.transactions import (
     Transition,
 )
 from tillbell.money import format_amount
+from tillbell.rules.payments.linked import credited_amount
 from tillbell.rules.payments.transitions import direction_of_linked, effect_of
 
 # Kinds whose approval also publishes `transaction.reversed`.
@@ -243,16 +244,17 @@ def transaction_data(transaction: Transaction) -> dict[str, Any]:
 def _amount(transaction: Transaction) -> int:
     is_approved = transaction.status is TransactionStatus.APPROVED
     is_payment = transaction.kind is TransactionKind.PAYMENT
-    return transaction.credited if is_approved and is_payment else transaction.amount
+    return credited_amount(transaction) if is_approved and is_payment else transaction.amount
 
 
 def _sums(transaction: Transaction) -> dict[str, str]:
     """Return what was asked for and what happened, as text."""
+    is_payment = transaction.kind is TransactionKind.PAYMENT
     amounts = {
         "requestedAmount": transaction.amount,
         "authorizedAmount": transaction.authorized,
         "capturedAmount": transaction.captured,
-        "creditedAmount": transaction.credited,
+        "creditedAmount": credited_amount(transaction) if is_payment else transaction.credited,
         "refundedAmount": transaction.refunded,
         "chargedBackAmount": transaction.charged_back,
         "reinstatedAmount": transaction.reinstated,
