@@ -558,3 +558,21 @@ async def test_a_success_after_silence_counts_for_a_shared_reference_too(
     await payments.tell(psp, news("shared", APPROVED, psp_transaction_id="B", amount="100.00"))
 
     assert await payments.moved("O") == [("credit", "100.00")]
+
+
+async def test_accepting_what_is_credited_already_books_nothing_and_says_so(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, psp_transaction_id="A", amount="120.00"))
+    (conflict,) = await payments.conflicts("O")
+    id_ = (await payments.read("O")).id
+    await payments.tell(psp, news("O", APPROVED, psp_transaction_id="B", amount="30.00"))
+    later = next(c for c in await payments.conflicts(id_) if c.id != conflict.id)
+    await accept(payments, later.id)  # 150.00 in all
+
+    with pytest.raises(ConflictError):
+        await accept(payments, conflict.id)  # 120.00 in all
+
+    assert await balance(payments, "O") == 15_000
+    assert [c.id for c in await payments.conflicts("O")] == [conflict.id]

@@ -127,6 +127,9 @@ class ConflictResolver:
                 current = decision.current(transaction)
                 details = NoticeDetails(reason=act.reason)
                 return add_capture(decision, current, payment, extra, details)
+            if conflict.kind == "mismatch":
+                why = "It is credited already, so nothing more would be booked: keep the conflict."
+                raise ConflictError(why, code="already_credited")
             return transaction
         supersedes = transaction.sequence if transaction.status in TERMINAL else None
         details = NoticeDetails(reason=act.reason, supersedes=supersedes)
@@ -164,7 +167,7 @@ class ConflictResolver:
             if isinstance(notice, TransactionNotice) and _is_subject(notice, conflict):
                 context = NoticeContext(decision, reparsed.compiled, Trust.SIGNED, notice)
                 await self._payments.decide(context, is_accepted=True)
-        if decision.has_outcome(Outcome.MISMATCH):
+        if not (decision.has_outcome(Outcome.APPLIED) or decision.has_outcome(Outcome.DUPLICATE)):
             raise ConflictError(f"{conflict.why} So it cannot be booked.", code="amount_unknown")
 
 
