@@ -6,9 +6,10 @@ change set whose preconditions fail is left out before anything is written, so n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tillbell.model.callbacks import REEVALUATED
+from tillbell.model.transactions import Transaction
 from tillbell.storage.engine.methods import write_batched
 from tillbell.storage.operations import callback_rows, messages, records
 from tillbell.storage.operations.message_rows import from_labels
@@ -69,23 +70,21 @@ def _write_transactions(
         for transition in w.transitions
     ]
     effects = [(w.transaction.app_id, *effect) for w in writes for effect in w.effects]
-    payment_attempts = [
-        (
-            w.transaction.app_id,
-            psp_id,
-            attempt.source_id or "",
-            w.transaction.id,
-        )
-        for w in writes
-        for attempt in w.transaction.attempts
-        for psp_id in attempt.ids
-        if psp_id != w.transaction.psp_transaction_id
-    ]
+    payment_attempts = [row for w in writes for row in _payment_attempt_rows(w.transaction)]
     db.execute_bulk("put_transaction", transactions)
     if payment_attempts:
         db.execute_bulk("insert_payment_attempt", payment_attempts)
     db.execute_bulk("insert_transition", transitions)
     db.execute_bulk("insert_effect", effects)
+
+
+def _payment_attempt_rows(transaction: Transaction) -> Iterator[tuple[str, str, str, str]]:
+    """Name the ids that lead to a payment, but for the one that is in its own row."""
+    held = transaction.psp_transaction_id, transaction.source_id
+    for attempt in transaction.attempts:
+        for psp_id in attempt.ids:
+            if (psp_id, attempt.source_id) != held:
+                yield transaction.app_id, psp_id, attempt.source_id or "", transaction.id
 
 
 def assert_continues(write: TransactionWrite, stored: StoredTransactionState) -> None:
