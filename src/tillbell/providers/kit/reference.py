@@ -21,10 +21,7 @@ def merchant_reference(
     members: Mapping[str, Any], setup: SourceSetup, setting: ProviderSetting
 ) -> tuple[str, ...]:
     """Return the value of the configured field as `References.ours`; nothing if it is missing."""
-    path = setup.config.get(setting.name)
-    return present_values(
-        _at(members, path if isinstance(path, str) and path else str(setting.default))
-    )
+    return own_reference(members, setup, (str(setting.default),))
 
 
 def own_reference_setting(tried: Sequence[str]) -> ProviderSetting:
