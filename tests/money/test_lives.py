@@ -28,6 +28,7 @@ from tillbell.model.callbacks import Outcome, ProviderAmount, References, Transa
 from tillbell.model.sources import Source, Trust
 from tillbell.model.transactions import TransactionKind
 from tillbell.process.manual.audited import ActionReason, AwaitingSecondKey
+from tillbell.testing.exchange import ReceiverExchange
 
 AUTHORIZED: dict[str, Any] = {"substate": "authorized"}
 CHARGEBACK, BACK = TransactionKind.CHARGEBACK, TransactionKind.CHARGEBACK_REVERSAL
@@ -469,6 +470,26 @@ async def test_a_second_attempt_after_an_accepted_one_is_asked_about(
     await payments.tell(psp, news("O", APPROVED, psp_transaction_id="A", amount="100.00"))
     (conflict,) = await payments.conflicts("O")
     await accept(payments, conflict.id)
+
+    second = await payments.tell(psp, news("O", APPROVED, psp_transaction_id="B", amount="100.00"))
+
+    assert second.outcome is Outcome.MISMATCH
+
+
+async def test_a_second_attempt_after_a_verified_late_success_is_asked_about(
+    payments: PaymentHarness,
+) -> None:
+    async def answer(exchange: ReceiverExchange) -> None:
+        await exchange.answer(200, b'{"status":"captured","amount":"100.00","currency":"EUR"}')
+
+    payments.harness.receiver.on("/state?of=O", answer)
+    url = payments.harness.receiver.url("/state?of={uid}")
+    psp = await payments.source(lookupUrl=url, lateSuccess="accept_verified")
+    await payments.create("O")
+    await payments.tell(psp, news("O", CANCELLED, psp_transaction_id="A"))
+    await payments.tell(psp, news("O", APPROVED, psp_transaction_id="A", amount="100.00"))
+    await payments.gateway.status_checker.check_due()
+    assert await payments.moved("O") == [("credit", "100.00")]
 
     second = await payments.tell(psp, news("O", APPROVED, psp_transaction_id="B", amount="100.00"))
 

@@ -134,11 +134,7 @@ class ConflictResolver:
         supersedes = transaction.sequence if transaction.status in TERMINAL else None
         details = NoticeDetails(reason=act.reason, supersedes=supersedes)
         approved = TransactionStatus.APPROVED
-        payment = transaction
-        if transaction.kind is TransactionKind.PAYMENT:
-            decision.current(transaction)
-            payment = with_captured_total(transaction, amount, decision.now)
-        after = decision.advance(payment, approved, details, amount=amount)
+        after = decision.advance(transaction, approved, details, amount=amount)
         await add_to_parent(decision, self._database, after, amount)
         return after
 

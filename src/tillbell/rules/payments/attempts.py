@@ -137,7 +137,10 @@ def with_report(payment: Transaction, report: AttemptReport) -> Transaction:
 
 
 def with_captured_total(payment: Transaction, total: int, at: Micros) -> Transaction:
-    """Return a payment of which a person says what is captured in all, in minor units."""
+    """Return a payment of which so much is captured in all, in minor units.
+
+    What no attempt has reported counts to the one that the payment holds.
+    """
     missing = total - sum(attempt.captured for attempt in attempts_of(payment))
     if missing <= 0:
         return payment._replace(captured=max(payment.captured, total))

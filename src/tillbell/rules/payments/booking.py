@@ -20,6 +20,7 @@ from tillbell.model.transactions import (
     Transition,
 )
 from tillbell.money import format_amount
+from tillbell.rules.payments.attempts import with_captured_total
 from tillbell.rules.payments.linked import credited_amount
 from tillbell.rules.payments.transitions import direction_of_linked, effect_of
 
@@ -99,7 +100,8 @@ def book(
     )
     moved = before.amount if amount is None else amount
     if status is TransactionStatus.APPROVED and before.kind is TransactionKind.PAYMENT:
-        after = after._replace(credited=moved, captured=max(after.captured, moved))
+        captured = max(after.captured, moved)
+        after = with_captured_total(after, captured, cause.at)._replace(credited=moved)
     kind = effect_of(before, status)
     effects = (_effect(after, kind, moved, cause),) if kind else ()
     return BookedStep(after, _transition(after, details, cause), effects, event_type(status))

@@ -2,7 +2,8 @@
 
 The provider's own id decides first, within its source. Then our id. Then the reference that the
 merchant gave the provider: it may be the uid, the order or the merchant's reference of a
-transaction. If it fits several transactions in different ways, none is meant.
+transaction. If it fits several transactions in different ways, none is meant. A new attempt is
+found by our id or uid before the ids that it shares with other payments, as a purchase's.
 
 Several transactions may share an order or a merchant's reference, as at a second attempt to pay.
 Then the one is meant that is still open. If several are open, nobody can tell. One that has ended
