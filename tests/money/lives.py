@@ -13,12 +13,10 @@ from typing import Any, NamedTuple
 from tests.money.payment_harness import PaymentHarness
 from tests.providers.pinned import pinned
 from tests.scale import IS_WHOLE, seed
-from tillbell.model.endpoints import SigningSecret
 from tillbell.model.sources import Source
-from tillbell.model.transactions import TERMINAL, EffectKind
+from tillbell.model.transactions import TERMINAL
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import SimulationCase, SourceSetup
-from tillbell.vault import hash_key
 
 SECRET = "secret-of-the-merchant-01"
 SECRETS = {"worldpay-access": "00112233445566778899aabbccddeeff"}  # where it has another form
@@ -79,19 +77,7 @@ class Account:
 
 async def account(payments: PaymentHarness, provider: str, **config: Any) -> Account:
     """Make a source of a real provider."""
-    ids, vault = payments.gateway.ids, payments.gateway.vault
-    id_ = ids.new("src", payments.harness.clock.now())
-    source = Source(
-        id=id_,
-        scope=payments.app_id,
-        name=provider,
-        provider=provider,
-        token=vault.seal(id_, id_),
-        token_hash=hash_key(id_),
-        secrets=(SigningSecret(sealed=vault.seal(secret_of(provider), id_)),),
-        config=config,
-    )
-    await payments.gateway.config_cache.add(source)
+    source = await payments.source_at(provider, secret_of(provider), **config)
     return Account(payments, source)
 
 
@@ -129,17 +115,10 @@ async def play(payments: PaymentHarness, provider: str, life: Life) -> None:
         await payments.idle()
         children = await payments.children(created.id)
         seen = (
-            await balance_of(payments, created.id),
+            await payments.balance(created.id),
             str(await payments.status(created.id)),
             tuple(sorted(str(child.status) for child in children)),
             [conflict.why for conflict in await payments.conflicts(created.id)],
         )
         assert seen == (life.balance, life.status, tuple(sorted(life.children)), []), order
         assert all(child.status in TERMINAL for child in children)
-
-
-async def balance_of(payments: PaymentHarness, id_: str) -> int:
-    """Return all credits without all debits of a payment and what is linked to it."""
-    signs = {EffectKind.CREDIT: 1, EffectKind.DEBIT: -1}
-    effects = await payments.effects(id_)
-    return sum(signs.get(effect.kind, 0) * effect.amount for effect in effects)

@@ -11,11 +11,13 @@ import msgspec
 from tests.flow.gateway_harness import GatewayHarness
 from tests.money.psp import PSP, body_of
 from tillbell.model.callbacks import Callback, Notice, ProviderAmount, References, TransactionNotice
+from tillbell.model.endpoints import SigningSecret
 from tillbell.model.messages import Message
 from tillbell.model.sources import Source, Trust
 from tillbell.model.transactions import (
     Direction,
     Effect,
+    EffectKind,
     MoneyConflict,
     Transaction,
     TransactionKind,
@@ -61,23 +63,26 @@ class PaymentHarness:
 
     async def source(self, *, adapter: Provider = PSP, **config: Any) -> Source:
         """Make a source of the provider, perhaps with another adapter."""
-        ids, vault = self.gateway.ids, self.gateway.vault
-        self.gateway.source_cache.providers = {
-            **self.gateway.source_cache.providers,
-            "psp": adapter,
-        }
-        id_ = ids.new("src", self.harness.clock.now())
-        made = Source(
+        providers = self.gateway.source_cache.providers
+        self.gateway.source_cache.providers = {**providers, "psp": adapter}
+        return await self.source_at("psp", **config)
+
+    async def source_at(self, provider: str, *secrets: str, **config: Any) -> Source:
+        """Make a source of a provider, with its secrets."""
+        vault = self.gateway.vault
+        id_ = self.gateway.ids.new("src", self.harness.clock.now())
+        source = Source(
             id=id_,
             scope=self.app_id,
             name="till",
-            provider="psp",
+            provider=provider,
             token=vault.seal(id_, id_),
             token_hash=hash_key(id_),
+            secrets=tuple(SigningSecret(sealed=vault.seal(text, id_)) for text in secrets),
             config=config,
         )
-        await self.gateway.config_cache.add(made)
-        return made
+        await self.gateway.config_cache.add(source)
+        return source
 
     async def create(self, uid: str, direction: Direction = PAY_IN, **fields: Any) -> Transaction:
         """Create a transaction of 100.00 EUR."""
@@ -147,6 +152,12 @@ class PaymentHarness:
         """Return what moved: `("credit", "100.00")`."""
         found = await self.effects(id_or_uid)
         return [(one.kind.value, str(Decimal(one.amount).scaleb(-2))) for one in found]
+
+    async def balance(self, id_or_uid: str) -> int:
+        """Return all credits without all debits of a payment and what is linked to it, in cents."""
+        signs = {EffectKind.CREDIT: 1, EffectKind.DEBIT: -1}
+        effects = await self.effects(id_or_uid)
+        return sum(signs.get(effect.kind, 0) * effect.amount for effect in effects)
 
     async def children(self, id_or_uid: str) -> list[Transaction]:
         found = await self.read(id_or_uid)

@@ -13,12 +13,10 @@ from typing import Any, NamedTuple
 
 from tests.money.payment_harness import PaymentHarness
 from tests.scale import IS_WHOLE
-from tillbell.model.endpoints import SigningSecret
 from tillbell.model.sources import Source
-from tillbell.model.transactions import Direction, EffectKind, TransactionStatus
+from tillbell.model.transactions import Direction, TransactionStatus
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import SimulationCase, SourceSetup
-from tillbell.vault import hash_key
 
 URL = "https://hooks.example/api/webhooks/x/token"
 WAIT_S = 120  # in which a callback that waits is decided again at least once
@@ -58,13 +56,6 @@ class ProviderAccount:
         assert compiled is not None
         await harness.gateway.receiver.receive(compiled, request)
 
-    async def balance(self, uid: str) -> int:
-        """Return what the books say that a payment has brought in, in minor units."""
-        effects = await self.payments.effects(uid)
-        credited = sum(effect.amount for effect in effects if effect.kind is EffectKind.CREDIT)
-        debited = sum(effect.amount for effect in effects if effect.kind is EffectKind.DEBIT)
-        return credited - debited
-
     async def open_children(self, uid: str) -> list[str]:
         """Return what is linked to a payment and has not reached an end."""
         children = await self.payments.children(uid)
@@ -75,20 +66,7 @@ async def account_at(
     payments: PaymentHarness, provider: str, secret: str, **config: Any
 ) -> ProviderAccount:
     """Return an account at a provider."""
-    gateway = payments.gateway
-    id_ = gateway.ids.new("src", payments.harness.clock.now())
-    sealed = SigningSecret(sealed=gateway.vault.seal(secret, id_))
-    source = Source(
-        id=id_,
-        scope=payments.app_id,
-        name=provider,
-        provider=provider,
-        token=gateway.vault.seal(id_, id_),
-        token_hash=hash_key(id_),
-        secrets=(sealed,),
-        config=config,
-    )
-    await gateway.config_cache.add(source)
+    source = await payments.source_at(provider, secret, **config)
     return ProviderAccount(payments, source, SourceSetup((secret,), config))
 
 
@@ -125,7 +103,7 @@ async def assert_books_agree(
         await account.payments.idle()
     for uid, events in played.items():
         told = [event.fields for event in events]
-        assert await account.balance(uid) == sum(event.moves for event in events), told
+        assert await account.payments.balance(uid) == sum(event.moves for event in events), told
         assert await account.open_children(uid) == [], told
 
 

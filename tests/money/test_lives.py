@@ -33,7 +33,6 @@ from tillbell.testing.exchange import ReceiverExchange
 AUTHORIZED: dict[str, Any] = {"substate": "authorized"}
 CHARGEBACK, BACK = TransactionKind.CHARGEBACK, TransactionKind.CHARGEBACK_REVERSAL
 REFUND, REVERSAL = TransactionKind.REFUND, TransactionKind.REVERSAL
-CENTS_OF = {"credit": 1, "debit": -1}
 FEW = 12
 ACTOR = ActionReason("key_1", "looked at it")
 
@@ -144,10 +143,6 @@ def orders(events: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return played
 
 
-async def balance(payments: PaymentHarness, uid: str) -> int:
-    return sum(CENTS_OF[e.kind.value] * e.amount for e in await payments.effects(uid))
-
-
 @soak
 @pytest.mark.parametrize("name", LIVES)
 async def test_in_every_order_the_books_are_the_providers_balance(
@@ -160,7 +155,7 @@ async def test_in_every_order_the_books_are_the_providers_balance(
         for event in order:
             await payments.tell(psp, event_of(uid, event))
         described = [(e["what"], e["psp"], e["amount"]) for e in order]
-        assert await balance(payments, uid) == life.balance, described
+        assert await payments.balance(uid) == life.balance, described
         assert await payments.conflicts(uid) == [], described
         await assert_sums_add_up(payments, uid)
 
@@ -169,7 +164,7 @@ async def assert_sums_add_up(payments: PaymentHarness, uid: str) -> None:
     """The sums that the record shows are those of its effects, and nothing is left open."""
     payment = await payments.read(uid)
     gone = payment.refunded + payment.charged_back + payment.reversed_
-    assert payment.credited - gone + payment.reinstated == await balance(payments, uid)
+    assert payment.credited - gone + payment.reinstated == await payments.balance(uid)
     assert all(child.status is not PENDING for child in await payments.children(uid))
 
 
@@ -264,7 +259,7 @@ async def test_what_is_accepted_is_what_is_booked_and_more_can_follow(
 
     assert sorted(await payments.moved("O")) == [("credit", "20.00"), ("credit", "80.00")]
     await payments.tell(psp, linked("O", REFUND, "R", amount="100.00"))
-    assert await balance(payments, "O") == 0
+    assert await payments.balance("O") == 0
 
 
 async def test_by_rule_each_part_is_credited(payments: PaymentHarness) -> None:
@@ -276,7 +271,7 @@ async def test_by_rule_each_part_is_credited(payments: PaymentHarness) -> None:
         await payments.tell(psp, part)
 
     assert await payments.conflicts("O") == []
-    assert await balance(payments, "O") == 10_000
+    assert await payments.balance("O") == 10_000
     await assert_sums_add_up(payments, "O")
 
 
@@ -293,7 +288,7 @@ async def test_each_refund_beyond_what_is_left_is_asked_about_and_booked_when_ac
     for conflict in conflicts:
         await accept(payments, conflict.id)
 
-    assert await balance(payments, "O") == -10_000
+    assert await payments.balance("O") == -10_000
     assert await payments.conflicts("O") == []
 
 
@@ -306,7 +301,7 @@ async def test_a_refund_with_a_movement_is_limited_by_what_is_left(
         refund = linked("O", REFUND, "R", amount="50.00", movement_id=f"event {number}")
         await payments.tell(psp, refund)
 
-    assert await balance(payments, "O") == 0
+    assert await payments.balance("O") == 0
     assert len(await payments.conflicts("O")) == 1
 
 
@@ -361,7 +356,7 @@ async def test_a_refund_that_a_person_recorded_and_the_provider_reports_is_one(
 
     assert (reported.outcome, again.outcome) == (Outcome.DUPLICATE, Outcome.DUPLICATE)
     assert other.outcome is Outcome.APPLIED
-    assert await balance(payments, "O") == 4_000
+    assert await payments.balance("O") == 4_000
 
 
 async def test_test_money_moves_nothing_in_a_live_source(payments: PaymentHarness) -> None:
@@ -445,7 +440,7 @@ async def test_a_refund_beside_a_reversal_by_hand_asks_before_more_goes_back_tha
         refund = await payments.tell(psp, linked("O", REFUND, own_id, amount=amount))
         assert refund.outcome is Outcome.MISMATCH
 
-    assert await balance(payments, "O") == 0
+    assert await payments.balance("O") == 0
 
 
 async def test_a_pending_refund_is_the_one_that_a_person_recorded(
@@ -459,7 +454,7 @@ async def test_a_pending_refund_is_the_one_that_a_person_recorded(
     await payments.tell(psp, linked("O", REFUND, "R1", amount="30.00", status=PENDING))
     await payments.tell(psp, linked("O", REFUND, "R1", amount="30.00"))
 
-    assert await balance(payments, "O") == 7_000
+    assert await payments.balance("O") == 7_000
 
 
 async def test_a_second_attempt_after_an_accepted_one_is_asked_about(
@@ -533,7 +528,7 @@ async def test_of_two_refunds_in_one_callback_only_the_accepted_one_is_booked(
     assert len(conflicts) == 2
     await accept(payments, next(c.id for c in conflicts if "R1" in c.why))
 
-    assert await balance(payments, "O") == -1_000
+    assert await payments.balance("O") == -1_000
     assert len(await payments.conflicts("O")) == 1
 
 
@@ -546,7 +541,7 @@ async def test_a_dispute_that_first_named_no_movement_may_take_money_again(
     for kind, movement in ((CHARGEBACK, "t1"), (BACK, "t2"), (CHARGEBACK, "t3")):
         await payments.tell(psp, linked("O", kind, "D", amount="100.00", movement_id=movement))
 
-    assert await balance(payments, "O") == 0
+    assert await payments.balance("O") == 0
 
 
 async def test_a_reversal_that_a_person_accepted_is_no_refund_of_another_attempt(
@@ -558,12 +553,12 @@ async def test_a_reversal_that_a_person_accepted_is_no_refund_of_another_attempt
     await payments.tell(psp, news("O", APPROVED, psp_transaction_id="B", amount="100.00"))
     for conflict in await payments.conflicts("O"):
         await accept(payments, conflict.id)
-    assert await balance(payments, "O") == 10_000
+    assert await payments.balance("O") == 10_000
 
     refund = await payments.tell(psp, linked("O", REFUND, "R", amount="100.00"))
 
     assert refund.outcome is Outcome.APPLIED
-    assert await balance(payments, "O") == 0
+    assert await payments.balance("O") == 0
 
 
 async def test_a_success_after_silence_counts_for_a_shared_reference_too(
@@ -595,5 +590,5 @@ async def test_accepting_what_is_credited_already_books_nothing_and_says_so(
     with pytest.raises(ConflictError):
         await accept(payments, conflict.id)  # 120.00 in all
 
-    assert await balance(payments, "O") == 15_000
+    assert await payments.balance("O") == 15_000
     assert [c.id for c in await payments.conflicts("O")] == [conflict.id]

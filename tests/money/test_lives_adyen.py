@@ -160,7 +160,7 @@ async def test_a_capture_that_is_made_again_asks_a_person(payments: PaymentHarne
     ):
         await at_adyen.send(Event(fields))
         await payments.idle()
-    assert await at_adyen.balance("p") == 0
+    assert await at_adyen.payments.balance("p") == 0
 
     (conflict,) = await payments.conflicts()
     assert (conflict.kind, conflict.amount) == ("mismatch", WHOLE)
@@ -180,7 +180,7 @@ async def test_what_expires_of_a_partly_captured_payment_changes_nothing(
         await payments.idle()
 
     assert await payments.status("p") is TransactionStatus.APPROVED
-    assert await at_adyen.balance("p") == 4_000
+    assert await at_adyen.payments.balance("p") == 4_000
     assert await payments.conflicts() == []
 
 
@@ -201,5 +201,5 @@ async def test_test_money_moves_nothing_in_a_live_source(payments: PaymentHarnes
     await at_adyen.send(Event({**item("p", "CAPTURE", "CAP", WHOLE, "PAY"), "live": "false"}))
     await payments.idle()
 
-    assert await at_adyen.balance("p") == 0
+    assert await at_adyen.payments.balance("p") == 0
     assert [callback.outcome for callback in await payments.callbacks()] == ["noted"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.money.lives import Event, Life, account, balance_of, play
+from tests.money.lives import Event, Life, account, play
 from tests.money.payment_harness import APPROVED, PENDING, PaymentHarness
 from tests.scale import soak
 
@@ -107,7 +107,7 @@ async def test_a_part_of_what_was_reserved_does_not_credit_all(payments: Payment
     await payone.send(status(77, "paid", 1, "60.00", "0.00"))
 
     (conflict,) = await payments.conflicts("77")
-    assert (await balance_of(payments, "77"), conflict.amount) == (0, 6_000)
+    assert (await payments.balance("77"), conflict.amount) == (0, 6_000)
 
 
 async def test_more_than_was_asked_for_is_a_persons_to_accept(payments: PaymentHarness) -> None:
@@ -118,7 +118,7 @@ async def test_more_than_was_asked_for_is_a_persons_to_accept(payments: PaymentH
 
     (conflict,) = await payments.conflicts("77")
     assert await payments.status("77") is APPROVED
-    assert (await balance_of(payments, "77"), conflict.amount) == (10_000, 12_000)
+    assert (await payments.balance("77"), conflict.amount) == (10_000, 12_000)
 
 
 async def test_a_refund_without_an_amount_is_visible_and_moves_nothing(
@@ -130,7 +130,7 @@ async def test_a_refund_without_an_amount_is_visible_and_moves_nothing(
 
     await payone.send(status(77, "debit", 1, "70.00", "0.00"))
 
-    assert await balance_of(payments, "77") == 10_000
+    assert await payments.balance("77") == 10_000
     assert (await payments.callbacks())[-1].outcome == "unmapped"
 
 

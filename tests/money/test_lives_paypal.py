@@ -195,7 +195,7 @@ async def test_the_sandbox_moves_nothing_in_a_live_source(payments: PaymentHarne
     await at_paypal.send(Event({**done.fields, "links": sandbox}))
     await payments.idle()
 
-    assert await at_paypal.balance("p") == 0
+    assert await at_paypal.payments.balance("p") == 0
 
 
 async def test_an_event_of_another_transmission_is_passed_on_once(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.money.lives import Event, Life, account, balance_of, play
+from tests.money.lives import Event, Life, account, play
 from tests.money.payment_harness import CANCELLED, PENDING, PaymentHarness
 from tests.scale import soak
 
@@ -148,7 +148,7 @@ async def test_an_order_known_by_its_name_is_found_by_its_charges(
 
     await shop.send(charge(77, 1, "refund", "30.00"))
 
-    assert await balance_of(payments, "#77") == 7_000
+    assert await payments.balance("#77") == 7_000
 
 
 async def test_a_voided_order_is_cancelled_by_the_order(payments: PaymentHarness) -> None:
@@ -215,7 +215,7 @@ async def test_two_orders_of_one_second_are_both_paid(payments: PaymentHarness) 
     for n in (101, 201):
         await payments.create(str(n))
         await shop.send(woo(n, "processing"))
-    assert [await balance_of(payments, str(n)) for n in (101, 201)] == [10_000, 10_000]
+    assert [await payments.balance(str(n)) for n in (101, 201)] == [10_000, 10_000]
 
 
 # ── Paddle ───────────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.money.lives import Event, Life, account, balance_of, play
+from tests.money.lives import Event, Life, account, play
 from tests.money.payment_harness import APPROVED, CANCELLED, PAY_OUT, PENDING, PaymentHarness
 from tests.scale import soak
 
@@ -266,7 +266,7 @@ async def test_less_than_was_asked_for_is_a_persons_to_accept(payments: PaymentH
 
     (conflict,) = await payments.conflicts("77")
     assert (await payments.status("77"), conflict.amount) == (PENDING, 6_000)
-    assert await balance_of(payments, "77") == 0
+    assert await payments.balance("77") == 0
 
 
 async def test_a_part_of_a_lost_dispute_without_its_amount_moves_nothing(
@@ -279,7 +279,7 @@ async def test_a_part_of_a_lost_dispute_without_its_amount_moves_nothing(
 
     await stripe.send(dispute(77, "funds_reinstated", "lost"))
 
-    assert await balance_of(payments, "77") == 0
+    assert await payments.balance("77") == 0
     assert (await payments.callbacks())[-1].outcome == "unmapped"
 
 

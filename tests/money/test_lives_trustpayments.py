@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.money.lives import Event, Life, account, balance_of, play
+from tests.money.lives import Event, Life, account, play
 from tests.money.payment_harness import PENDING, PaymentHarness
 from tests.scale import soak
 
@@ -93,7 +93,7 @@ async def test_a_part_that_is_settled_credits_no_more(payments: PaymentHarness) 
     await site.send(auth(77, "100", settlebaseamount="6000"))
 
     (conflict,) = await payments.conflicts("77")
-    assert (await balance_of(payments, "77"), conflict.amount) == (0, 6_000)
+    assert (await payments.balance("77"), conflict.amount) == (0, 6_000)
 
 
 async def test_test_money_moves_nothing(payments: PaymentHarness) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.money.lives import Event, Life, account, balance_of, play
+from tests.money.lives import Event, Life, account, play
 from tests.money.payment_harness import PAY_OUT, PaymentHarness
 from tests.scale import soak
 
@@ -120,7 +120,7 @@ async def test_a_word_in_no_table_is_visible_and_moves_nothing(payments: Payment
 
     await worldpay.send(event(77, "chargebackOfTomorrow", classification="chargeback"))
 
-    assert await balance_of(payments, "77") == 10_000
+    assert await payments.balance("77") == 10_000
     assert (await payments.callbacks())[-1].outcome == "unmapped"
 
 
@@ -130,4 +130,4 @@ async def test_a_pay_out_is_disbursed(payments: PaymentHarness) -> None:
     for type_ in ("pending", "disbursed"):
         await worldpay.send(event(77, type_, classification="payout", downstreamReference=None))
 
-    assert await balance_of(payments, "77") == -10_000
+    assert await payments.balance("77") == -10_000
