@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tests.rules.test_transitions import cells
 from tillbell.model.callbacks import Outcome
-from tillbell.model.transactions import NEGATIVE, Direction, TransactionStatus
+from tillbell.model.transactions import NEGATIVE, TERMINAL, Direction, TransactionStatus
 
 OUTCOMES = {(direction, is_, says): outcome for direction, is_, says, outcome in cells()}
 PRICE = 10_000
@@ -30,6 +30,7 @@ class ExpectedTransaction:
     reserves: bool = False
     status: TransactionStatus = TransactionStatus.PENDING
     steps: int = 1
+    captured: int = 0
     effects: list[str] = field(default_factory=list)
 
     def step(self, status: TransactionStatus) -> None:
@@ -84,6 +85,11 @@ class Family:
         is_too_much = amount > payment.amount - sum(r.amount for r in given)
         if said.status is TransactionStatus.APPROVED and known not in given and is_too_much:
             self.conflicts.add((own_id if known else "payment", "mismatch", said.status))
+        elif known is not None and self._has_other_amount(known, said):
+            # What was open is Cancelled: the amount of a transaction never changes.
+            self.conflicts = {conflict for conflict in self.conflicts if conflict[0] != own_id}
+            self.refunds[own_id] = moved = ExpectedTransaction(known.direction, amount)
+            moved.step(said.status)
         elif known is not None:
             self._tell(own_id, known, said)
         else:
@@ -92,15 +98,32 @@ class Family:
             if said.status is not TransactionStatus.PENDING:
                 made.step(said.status)
 
+    def _has_other_amount(self, known: ExpectedTransaction, said: Said) -> bool:
+        is_open = known.status not in TERMINAL
+        moves = said.status is TransactionStatus.APPROVED
+        return is_open and moves and said.amount not in (None, known.amount)
+
     def _tell(self, name: str, account: ExpectedTransaction, said: Said) -> None:
         outcome = OUTCOMES[account.direction, account.status, said.status]
-        told = account.amount if said.amount is None else said.amount
-        differs = told != account.amount and said.status is TransactionStatus.APPROVED
         if outcome is Outcome.CONFLICT:
             self.conflicts.add((name, "contradiction", said.status))
-        if outcome is not Outcome.APPLIED:
-            return
-        if differs:
-            self.conflicts.add((name, "mismatch", said.status))
-        if not differs or told > account.amount:
+        if said.status is TransactionStatus.APPROVED and name == "payment":
+            self._capture(account, said, outcome)
+        elif said.status in NEGATIVE and account.captured:
+            pass  # what was captured stays: a person was asked about it
+        elif outcome is Outcome.APPLIED:
             account.step(said.status)
+
+    def _capture(self, payment: ExpectedTransaction, said: Said, outcome: Outcome) -> None:
+        """Capture what is told: all that was captured so far. Less, or more, asks a person."""
+        question = "payment", "mismatch", said.status
+        if outcome is Outcome.APPLIED:
+            payment.captured = max(payment.captured, said.amount or payment.amount)
+            self.conflicts.discard(question)
+            if payment.captured >= payment.amount:
+                payment.step(said.status)
+            if payment.captured != payment.amount:
+                self.conflicts.add(question)
+        elif outcome is Outcome.DUPLICATE and (said.amount or 0) > payment.captured:
+            payment.captured = said.amount or 0
+            self.conflicts.add(question)

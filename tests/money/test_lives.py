@@ -592,3 +592,30 @@ async def test_accepting_what_is_credited_already_books_nothing_and_says_so(
 
     assert await payments.balance("O") == 15_000
     assert [c.id for c in await payments.conflicts("O")] == [conflict.id]
+
+
+async def test_a_refund_that_has_failed_asks_before_it_is_booked_with_another_amount(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, amount="100.00"))
+    await payments.tell(psp, linked("O", REFUND, "R", amount="20.00", status=FAILED))
+
+    late = await payments.tell(psp, linked("O", REFUND, "R", amount="30.00"))
+
+    assert late.outcome is Outcome.CONFLICT
+    assert await payments.balance("O") == 10_000
+
+
+async def test_an_open_refund_is_booked_with_the_amount_that_moved(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, amount="100.00"))
+    await payments.tell(psp, linked("O", REFUND, "R", amount="20.00", status=PENDING))
+
+    await payments.tell(psp, linked("O", REFUND, "R", amount="30.00"))
+    await payments.tell(psp, linked("O", REFUND, "R", amount="30.00"))
+
+    assert await payments.balance("O") == 7_000
+    assert [c.status for c in await payments.children("O")] == [CANCELLED, APPROVED]

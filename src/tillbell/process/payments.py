@@ -229,7 +229,7 @@ class PaymentDecider:
             why = f"{_named(notice)} gives back more than is left of the payment {parent.id}."
             mismatch = AmountMismatch(why, amount, parent.currency)
             await self._open_mismatch(context, known or parent, mismatch)
-        elif known is None or amount != known.amount:
+        elif known is None or (known.status not in TERMINAL and amount != known.amount):
             self._create_linked(context, parent, known, amount)
         else:
             await self._approve_linked(context, parent, context.decision.current(known))
@@ -259,10 +259,9 @@ class PaymentDecider:
         assert notice.status is not None
         movement_id = notice.movement_id
         if known is not None:
-            if known.status not in TERMINAL:
-                reason = NoticeDetails(reason="amount_changed")
-                decision.advance(decision.current(known), TransactionStatus.CANCELLED, reason)
-            movement_id = movement_id or f"{known.id}"
+            reason = NoticeDetails(reason="amount_changed")
+            decision.advance(decision.current(known), TransactionStatus.CANCELLED, reason)
+            movement_id = movement_id or known.id
         new = linked_transaction(
             parent, notice.kind, amount, id_=decision.new_id("trx"), now=decision.now
         )
