@@ -19,6 +19,14 @@ def full_or_tenth(count: int) -> int:
     return count if IS_WHOLE else max(1, count // 10)
 
 
+def orders_played(count: int) -> int:
+    """Return how many of so many orders of a life are played: at most 72, or 120 in a soak.
+
+    Each soak draws other ones (`seed`).
+    """
+    return min(count, 120 if IS_WHOLE else max(12, min(count // 10, 72)))
+
+
 def seed() -> int:
     """Return TEST_SEED; else the same number in each `make test`, another one in each soak."""
     fixed = os.environ.get("TEST_SEED")

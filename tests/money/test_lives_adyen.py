@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.money.payment_harness import PAY_OUT, PaymentHarness
 from tests.money.provider_lives import Event, ProviderAccount, account_at, assert_books_agree
 from tests.scale import soak
 from tillbell.model.transactions import TransactionStatus
+
+pytestmark = pytest.mark.sqlite_first
 
 KEY = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
 WHOLE = 10_000

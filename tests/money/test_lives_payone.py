@@ -8,6 +8,8 @@ from tests.money.lives import Event, Life, account, play
 from tests.money.payment_harness import APPROVED, PENDING, PaymentHarness
 from tests.scale import soak
 
+pytestmark = pytest.mark.sqlite_first
+
 BELIEVED = {"confirm": "trust"}
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.money.payment_harness import PAY_OUT, PaymentHarness
 from tests.money.provider_lives import Event, ProviderAccount, account_at, assert_books_agree
 from tests.providers.pinned import pinned
 from tests.scale import soak
 from tillbell.model.transactions import TransactionKind, TransactionStatus
+
+pytestmark = pytest.mark.sqlite_first
 
 
 def amount(value: str) -> dict[str, str]:

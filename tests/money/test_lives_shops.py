@@ -10,6 +10,8 @@ from tests.money.lives import Event, Life, account, play
 from tests.money.payment_harness import CANCELLED, PENDING, PaymentHarness
 from tests.scale import soak
 
+pytestmark = pytest.mark.sqlite_first
+
 DONE, ENDED = "Approved", "Cancelled"
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.money.payment_harness import PaymentHarness
 from tests.money.provider_lives import Event, account_at, assert_books_agree
 from tests.scale import soak
+
+pytestmark = pytest.mark.sqlite_first
 
 
 def event(uid: str, what: str, state: str, value: int, moves: int = 0, **more: Any) -> Event:

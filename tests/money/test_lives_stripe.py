@@ -10,6 +10,8 @@ from tests.money.lives import Event, Life, account, play
 from tests.money.payment_harness import APPROVED, CANCELLED, PAY_OUT, PENDING, PaymentHarness
 from tests.scale import soak
 
+pytestmark = pytest.mark.sqlite_first
+
 AT = 1_760_000_000
 
 
