@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tests.flow.gateway_harness import GatewayHarness
+from tests.idle import callbacks_processed
 from tests.money.psp import PSP, body_of
 from tillbell.model.callbacks import Callback, Notice, ProviderAmount, References, TransactionNotice
 from tillbell.model.endpoints import SigningSecret
@@ -33,7 +34,6 @@ from tillbell.vault import hash_key
 PENDING, ON_HOLD, PROCESSING, APPROVED, DECLINED, FAILED, CANCELLED, REJECTED = TransactionStatus
 PAY_IN, PAY_OUT = Direction
 EVERYTHING = Page(10_000, ascending=True)
-WAKINGS = 4  # a callback may wake one that waits, which may wake another
 
 
 def news(name: str, status: TransactionStatus | None, **fields: Any) -> TransactionNotice:
@@ -116,9 +116,7 @@ class PaymentHarness:
 
     async def idle(self) -> None:
         """Wait until nothing is being decided, and nothing that was waiting has been woken."""
-        for _ in range(WAKINGS):
-            await self.gateway.processor.wait_idle()
-            await self.gateway.unmatched_callbacks.wait_idle()
+        await callbacks_processed(self.gateway)
 
     async def pass_time(self, seconds: float) -> None:
         """Turn the clock; chores that come due do their work."""

@@ -51,7 +51,7 @@ class ProviderShop(ShopClient):
     def send(self, case: str, *overrides: str) -> httpx.Response:
         """Let the provider send a callback; return the answer when all that follows is stored."""
         answer = self.carry(self.callback(case, *overrides))
-        self.idle()
+        self.served.wait_for_callbacks()
         return answer
 
     def knows(self, id_: str, **state: str) -> list[str]:

@@ -54,7 +54,7 @@ class SubscribedShop(ShopClient):
         """Let a provider send; return the last answer when all that follows is stored."""
         for request in requests:
             answer = sent(self.served, request)
-        self.idle()
+        self.served.wait_for_callbacks()
         return answer
 
     def log(self, **query: Any) -> list[dict[str, Any]]:

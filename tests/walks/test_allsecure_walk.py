@@ -32,7 +32,7 @@ def forge(shop: ProviderShop, event: str, **headers: str) -> httpx.Response:
     answer = httpx.get(
         shop.served.url + shop.source["path"], params=query, headers=named, verify=False
     )
-    shop.idle()
+    shop.served.wait_for_callbacks()
     return answer
 
 
@@ -118,7 +118,7 @@ def test_a_flood_of_forged_returns_around_the_true_callback_changes_nothing(
 
     with ThreadPoolExecutor(8) as browsers:
         answers = list(browsers.map(shop.carry, requests))
-    shop.idle()
+    shop.served.wait_for_callbacks()
     shop.look()
 
     assert sorted(one.status_code for one in answers) == [200, *[303] * len(forged)]
@@ -148,7 +148,7 @@ def test_a_callback_that_is_not_the_gateway_s_is_refused(shop: ProviderShop, how
     }[how]
 
     assert shop.carry(forged).status_code == 401
-    shop.idle()
+    shop.served.wait_for_callbacks()
 
     assert shop.outcomes() == ["unauthenticated"]
     assert (shop.shown(ORDER)["status"], shop.moved(ORDER)) == ("Pending", [])

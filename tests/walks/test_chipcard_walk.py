@@ -37,7 +37,7 @@ def final(served: ServedGateway) -> ProviderShop:
 def browse(shop: ProviderShop, request: Incoming) -> tuple[int, str]:
     """Be the payer's browser: return how it was answered, and where it ended."""
     page = shop.carry(request, follow=True)
-    shop.idle()
+    shop.served.wait_for_callbacks()
     first = page.history[0] if page.history else page
     assert page.request.method == ("GET" if page.history else "POST")
     return first.status_code, page.request.url.path

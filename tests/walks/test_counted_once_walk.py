@@ -56,7 +56,7 @@ def tell_at_once(shop: ProviderShop, requests: Iterable[Incoming], seed: int) ->
     random.Random(seed).shuffle(shuffled)
     with ThreadPoolExecutor(CONNECTIONS) as provider:
         answers = list(provider.map(shop.carry, shuffled))
-    shop.idle()
+    shop.served.wait_for_callbacks()
     return Counter(one.status_code for one in answers)
 
 

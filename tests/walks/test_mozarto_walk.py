@@ -158,7 +158,7 @@ def test_news_that_overtakes_the_cashier_waits_for_it(casino: MozartoClient) -> 
     assert casino.outcomes() == ["unmatched"]
 
     id_ = casino.cashier("PAYIN", "PAY-1")["transactionId"]
-    casino.idle()
+    casino.served.wait_for_callbacks()
 
     assert casino.outcomes() == ["applied"]
     assert casino.moved(id_) == [("credit", "100.00")]
@@ -171,7 +171,7 @@ def test_without_the_password_nothing_is_believed(casino: MozartoClient) -> None
 
     assert casino.carry(forged).status_code == 401
     assert casino.carry(forged._replace(headers=())).status_code == 401
-    casino.idle()
+    casino.served.wait_for_callbacks()
 
     assert casino.outcomes() == ["unauthenticated", "unauthenticated"]
     assert casino.shown(id_)["status"] == "Pending"

@@ -122,7 +122,7 @@ def test_many_copies_ring_once(refused: Payer) -> None:
 
     with ThreadPoolExecutor(5) as provider:
         answers = list(provider.map(refused.carry, copies))
-    refused.idle()
+    refused.served.wait_for_callbacks()
 
     assert {one.status_code for one in answers} == {200}
     assert refused.outcomes().count("conflict") == 1

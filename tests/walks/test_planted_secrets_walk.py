@@ -231,7 +231,7 @@ def test_nothing_that_was_planted_is_anywhere_in_clear(
         for one in planted:
             one.send()
         for one in planted:
-            one.shop.idle()
+            one.shop.served.wait_for_callbacks()
         running = files(served)
         shown = {name: page for one in planted for name, page in one.pages().items()}
     assert any(name.endswith("-wal") for name in running)

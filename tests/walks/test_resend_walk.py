@@ -49,7 +49,7 @@ class Mails:
             **{name.replace("_", "-"): value for name, value in wrong.items()},
         }
         answer = httpx.post(self.account.url, content=body.encode(), headers=headers, verify=False)
-        self.shop.idle()
+        self.shop.served.wait_for_callbacks()
         return answer
 
     def status(self) -> str:

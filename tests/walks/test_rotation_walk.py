@@ -81,7 +81,7 @@ def test_a_provider_whose_secret_changes_amid_a_stream_is_always_believed(
     payments = begun(shop)
     path = f"{shop.path}/source/{account.source['id']}/secret/rotate"
     assert set(asyncio.run(stream(served, account, (path, {"secret": NEW})))) == {200}
-    shop.idle()
+    shop.served.wait_for_callbacks()
     assert {shop.shown(one)["status"] for one in payments} == {"Approved"}
     assert {one["outcome"] for one in shop.log(limit=250)} == {"applied"}
 

@@ -135,7 +135,7 @@ def test_payments_amid_a_flood_are_all_answered_and_decided(flooded: Flooded) ->
     found = asyncio.run(storm(flooded.served, batches, flooded.payments()))
     assert answers(found.money) == {200}
     assert answers(found.bulk) <= {200, 503}
-    flooded.shop.idle()
+    flooded.shop.served.wait_for_callbacks()
     assert flooded.statuses() == {"Approved"}
     assert flooded.heard() == flooded.paid
 
@@ -146,7 +146,7 @@ def test_what_was_busy_comes_again_and_each_page_view_is_told_once(flooded: Floo
         found = asyncio.run(storm(flooded.served, due, [])).bulk
         due = [one for one, answer in zip(due, found, strict=True) if answer.status_code == 503]
     asyncio.run(storm(flooded.served, [batch(flooded.drain, 0)] * 3, []))
-    flooded.shop.idle()
+    flooded.shop.served.wait_for_callbacks()
     log = flooded.log(flooded.drain)
     assert sum(len(one["messageIds"]) for one in log) == BATCHES * ITEMS
     assert {one["outcome"] for one in log} == {"noted", "duplicate"}
@@ -160,7 +160,7 @@ def test_money_is_decided_while_analytics_wait(flooded: Flooded) -> None:
         assert flooded.heard() == flooded.paid
         assert flooded.statuses() == {"Approved"}
         assert {one["outcome"] for one in flooded.log(flooded.drain)} == {None}
-    flooded.shop.idle()
+    flooded.shop.served.wait_for_callbacks()
     assert {one["outcome"] for one in flooded.log(flooded.drain)} == {"noted"}
 
 
@@ -176,5 +176,5 @@ def test_analytics_have_a_bound_of_their_own(flooded: Flooded) -> None:
         assert len(flooded.log(flooded.drain)) == BULK_QUEUE_MAX
         assert answers([sent(flooded.served, one) for one in flooded.payments()]) == {200}
         assert flooded.heard() == flooded.paid
-    flooded.shop.idle()
+    flooded.shop.served.wait_for_callbacks()
     assert sent(flooded.served, more).status_code == 200

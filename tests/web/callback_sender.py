@@ -29,11 +29,14 @@ class CallbackSender:
         self.url = served.url + self.source["path"]
 
     def send(self, content: bytes = b"{}", method: str = "POST", **headers: str) -> httpx.Response:
+        """Send a callback; return its answer when it is processed."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         named.setdefault(pretend.SIGNATURE, pretend.signature(SECRET, content))
         coded = [(name.encode(), value.encode("latin-1")) for name, value in named.items()]
         # Plain HTTP: no certificates need be read, which would take most of the time.
-        return httpx.request(method, self.url, content=content, headers=coded, verify=False)
+        answer = httpx.request(method, self.url, content=content, headers=coded, verify=False)
+        self.served.wait_for_callbacks()
+        return answer
 
     def log(self, **query: str) -> list[dict[str, Any]]:
         answer = self.served.http.get(f"/app/{self.app_id}/callback", params=query)

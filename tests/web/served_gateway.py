@@ -12,6 +12,7 @@ import httpx
 from svix.api import Svix, SvixOptions
 
 from tests import stores
+from tests.idle import callbacks_processed
 from tests.patience import PATIENCE_S
 from tillbell.app import Gateway
 from tillbell.config import load
@@ -123,6 +124,10 @@ class ServedGateway:
         )
         self.do(self.gateway.config_cache.add(key))
         return text
+
+    def wait_for_callbacks(self) -> None:
+        """Wait until the callbacks that were answered are processed, and those that they wake."""
+        self.do(callbacks_processed(self.gateway))
 
     def wait_for_attempts(self, message_id: str, count: int = 1) -> list[Attempt]:
         """Wait until so many attempts of a message have ended and are recorded."""

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from tests.money.payment_harness import APPROVED, FAILED, WAKINGS, news
+from tests.money.payment_harness import APPROVED, FAILED, news
 from tests.money.psp import PSP, body_of
 from tests.web.served_gateway import ServedGateway
 from tillbell.model.callbacks import Notice
@@ -90,17 +90,7 @@ class ShopClient:
         body = body_of(notices, trust, f"event {self.heard}")
         answer = httpx.post(self.served.url + self.source["path"], content=body, verify=False)
         assert answer.status_code == 200
-        self.idle()
-
-    def idle(self) -> None:
-        """Wait until all that follows is stored."""
-
-        async def idle() -> None:
-            for _ in range(WAKINGS):
-                await self.served.gateway.processor.wait_idle()
-                await self.served.gateway.unmatched_callbacks.wait_idle()
-
-        self.served.do(idle())
+        self.served.wait_for_callbacks()
 
     def received(self, message_id: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait until a message has come so often; return it as the endpoint verified it."""

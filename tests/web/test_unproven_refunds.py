@@ -56,7 +56,7 @@ def test_accepting_an_unproven_refund_makes_what_it_told(
     assert first["kind"] == second["kind"] == "unconfirmed_linked"
 
     done = shop.post(f"conflict/{first['id']}/accept", {"reason": "the bank shows it"})
-    shop.idle()
+    shop.served.wait_for_callbacks()
 
     assert (done.status_code, done.json()["resolution"]) == (200, "accept")
     shown = shop.shown("u")
@@ -77,7 +77,7 @@ def test_a_crash_after_an_acceptance_is_stored_loses_no_refund(shop: ShopClient)
     database, office.database = office.database, cast("Database", DiesAfterChange(office.database))
     died = shop.post(f"conflict/{conflict['id']}/accept", {"reason": "the bank shows it"})
     office.database = database
-    shop.idle()
+    shop.served.wait_for_callbacks()
 
     assert died.status_code == 503
     assert shop.get(f"conflict/{conflict['id']}")["resolution"] == "accept"
