@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
 from tests.flow.gateway_harness import GatewayHarness
-from tillbell.deliver.compiled_endpoint import CompiledEndpoint, EndpointCompiler
+from tillbell.deliver.compiled_endpoint import Compile, EndpointCompiler
 from tillbell.deliver.config_cache import ConfigCache
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.sources import Source
@@ -27,7 +26,7 @@ def moved(endpoint: Endpoint) -> Endpoint:
     return msgspec.structs.replace(endpoint, url="https://new.example/")
 
 
-def compiler_of(harness: GatewayHarness) -> Callable[[Endpoint], CompiledEndpoint]:
+def compiler_of(harness: GatewayHarness) -> Compile:
     gateway = harness.gateway
     return EndpointCompiler(gateway.settings, gateway.vault, gateway.policy).compile
 

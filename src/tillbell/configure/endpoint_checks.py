@@ -31,7 +31,8 @@ def _problems(
         message = "only profile cloudevents has a handshake"
         yield Problem(("body", "handshake"), message, "handshake")
     if selectors_named is not None:
-        for problem in check(endpoint.selectors or (), known):
+        platform = PROFILES[endpoint.profile].has_platform_names
+        for problem in check(endpoint.selectors or (), known, platform=platform):
             yield Problem(("body", selectors_named, *problem.loc[2:]), problem.msg, problem.type)
     names = endpoint.header_names or {}
     for problem in check_custom_headers(dict.fromkeys(names.values(), "")):

@@ -223,6 +223,9 @@ class Endpoints:
         self, current: Endpoint, changes: EndpointChanges, prepared: _Preparation
     ) -> Endpoint:
         endpoint = msgspec.structs.replace(current, **changes.fields)
+        if endpoint.profile != current.profile and endpoint.selectors is not None:
+            # What the selectors mean depends on the profile.
+            changes = changes._replace(selectors_named=changes.selectors_named or "filterTypes")
         self._check(endpoint, changes, prepared)
         has_new_receiver = (endpoint.url, endpoint.handshake) != (current.url, current.handshake)
         if endpoint.handshake and has_new_receiver and endpoint.url not in prepared.handshaken:

@@ -83,6 +83,10 @@ class ApplicationViews:
         """Return an application's view by its id alone."""
         return self._views.get(app_id)
 
+    def all(self) -> list[ApplicationView]:
+        """Return all views that are in memory."""
+        return list(self._views.values())
+
     def add(self, view: ApplicationView) -> None:
         """Add an application; the oldest one makes room for it."""
         application = view.application

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
+from tillbell.catalog import KNOWN
 from tillbell.clock import Micros
 from tillbell.config import Settings
 from tillbell.errors import Invalid, Misconfigured
@@ -66,8 +67,8 @@ class EndpointCompiler:
         self._vault = vault
         self._policy = policy
 
-    def compile(self, endpoint: Endpoint) -> CompiledEndpoint:
-        """Compile an endpoint; never fails.
+    def compile(self, endpoint: Endpoint, known_types: Collection[str] = KNOWN) -> CompiledEndpoint:
+        """Compile an endpoint; never fails. `known_types` are the names of all event types.
 
         The record may come from another version or have been edited by hand, so it is checked
         again. What is wrong with it becomes its `refusal`; other endpoints are not affected.
@@ -79,7 +80,12 @@ class EndpointCompiler:
         return CompiledEndpoint(
             endpoint=endpoint,
             profile=profile,
-            filter=compile_filter(endpoint.selectors, endpoint.channels),
+            filter=compile_filter(
+                endpoint.selectors,
+                endpoint.channels,
+                known=known_types,
+                platform=profile.has_platform_names,
+            ),
             target=target if isinstance(target, Target) else None,
             refusal=target if isinstance(target, Refusal) else None,
             prefix=self._prefix(target, profile.content_type, opened.headers),
@@ -148,4 +154,4 @@ class EndpointCompiler:
         )
 
 
-Compile = Callable[[Endpoint], CompiledEndpoint]
+Compile = Callable[[Endpoint, Collection[str]], CompiledEndpoint]

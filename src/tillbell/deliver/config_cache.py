@@ -18,6 +18,7 @@ from tillbell.deliver.record_changes import RecordChanges
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import ApiKey, Application, EventType, Record
 from tillbell.model.sources import Source
+from tillbell.rules.delivery.selectors import may_be_spelling
 from tillbell.storage.ports.outbound import Registry
 
 OPERATIONAL = "operational"  # the scope of operational webhooks' endpoints
@@ -79,7 +80,7 @@ class ConfigCache(RecordChanges):
             if before == self._changes:  # nothing has changed since it was read
                 view = ApplicationView(application)
                 for endpoint in endpoints:
-                    view.put_endpoint(endpoint.id, self._compile(endpoint))
+                    view.put_endpoint(endpoint.id, self._compiled(endpoint))
                 self._views.add(view)
         return view
 
@@ -143,7 +144,7 @@ class ConfigCache(RecordChanges):
 
     def _cache(self, record: Record) -> None:
         if isinstance(record, Endpoint):
-            compiled = self._compile(record)
+            compiled = self._compiled(record)
             if view := self._views.by_id(record.scope):
                 view.put_endpoint(record.id, compiled)
             self.on_endpoint_changed(compiled)
@@ -153,7 +154,11 @@ class ConfigCache(RecordChanges):
             self._forget_keys(lambda key: key.id == record.id)
             self._keys[record.hash] = record
         elif isinstance(record, EventType):
-            self._event_types[record.uid or record.id] = record
+            name = record.uid or record.id
+            is_new = name not in self._event_types
+            self._event_types[name] = record
+            if is_new:
+                self._names_changed([name])
         elif watcher := self._watchers.get(type(record)):
             watcher.cache(record)
 
@@ -167,9 +172,24 @@ class ConfigCache(RecordChanges):
         elif kind is ApiKey:
             self._forget_keys(lambda key: key.id == id_)
         elif kind is EventType:
-            self._event_types = {n: e for n, e in self._event_types.items() if e.id != id_}
+            names = [name for name, each in self._event_types.items() if each.id == id_]
+            for name in names:
+                del self._event_types[name]
+            self._names_changed(names)
         elif watcher := self._watchers.get(kind):
             watcher.evict(id_)
+
+    def _compiled(self, endpoint: Endpoint) -> CompiledEndpoint:
+        return self._compile(endpoint, self.known_event_types())
+
+    def _names_changed(self, names: list[str]) -> None:
+        """Read selectors anew if a name that came or went may also be read as another type's."""
+        if not any(map(may_be_spelling, names)):
+            return
+        for view in self._views.all():
+            for endpoint_id, compiled in list(view.compiled_endpoints.items()):
+                if compiled.endpoint.selectors is not None:
+                    view.put_endpoint(endpoint_id, self._compiled(compiled.endpoint))
 
     def _evict_application(self, app_id: str) -> None:
         view = self._views.by_id(app_id)

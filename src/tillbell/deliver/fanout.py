@@ -36,9 +36,7 @@ def routes_to(
         Route(compiled=compiled, part=part, number=number, variant=compiled.profile.variant(part))
         for compiled in compiled_endpoints
         if compiled.takes_messages and compiled.filter.wants(event_type, channels)
-        for number, part in enumerate(
-            compiled.profile.parts(event_type, compiled.endpoint.selectors)
-        )
+        for number, part in enumerate(compiled.profile.parts(event_type, compiled.filter.asked))
     )
 
 

@@ -11,7 +11,7 @@ part for event types that the platform does not know.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from tillbell.clock import Micros
@@ -47,8 +47,9 @@ class Profile(Protocol):
     success: str  # "2xx" or "200"
     schedule_s: tuple[int, ...]  # seconds before attempt 2, 3, …
     makes_secret: bool  # whether an endpoint without a secret is given one
+    has_platform_names: bool  # whether selectors may be written in the platform's names
 
-    def parts(self, event_type: str, selectors: Sequence[str] | None) -> tuple[str, ...]:
+    def parts(self, event_type: str, selectors: Collection[str] | None) -> tuple[str, ...]:
         """Return the parts of a message of this type for an endpoint; () for none.
 
         `selectors` are the endpoint's (None: everything). The caller knows that they match.

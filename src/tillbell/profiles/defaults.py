@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tillbell import ed25519
 from tillbell.profiles.base import AttemptContext
@@ -42,8 +42,9 @@ class DefaultProfile:
     success: str = "2xx"
     schedule_s: tuple[int, ...] = STANDARD_SCHEDULE_S
     makes_secret: bool = True
+    has_platform_names: bool = False
 
-    def parts(self, event_type: str, selectors: Sequence[str] | None) -> tuple[str, ...]:
+    def parts(self, event_type: str, selectors: Collection[str] | None) -> tuple[str, ...]:
         """Send every message once, under its event type."""
         del selectors
         return (event_type,)

@@ -14,7 +14,7 @@ their place could move money at the receiver.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import NamedTuple
 
 import msgspec
@@ -49,7 +49,7 @@ class TransactionProfile(SharedSecretProfile):
     timeout_s = 10
     success = "200"
 
-    def parts(self, event_type: str, selectors: Sequence[str] | None) -> tuple[str, ...]:
+    def parts(self, event_type: str, selectors: Collection[str] | None) -> tuple[str, ...]:
         """Return the event type if it is one of the platform's eight statuses."""
         del selectors
         return (event_type,) if event_type in STATUSES else ()

@@ -26,7 +26,7 @@ What is sent:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 import msgspec
 
@@ -64,9 +64,10 @@ class Shoppex(DefaultProfile):
     """Orders, subscriptions, products and the application's own types."""
 
     name = "shoppex"
+    has_platform_names = True
     schedule_s: tuple[int, ...] = (5 * MINUTE_S, 30 * MINUTE_S, 2 * HOUR_S, 24 * HOUR_S)
 
-    def parts(self, event_type: str, selectors: Sequence[str] | None) -> tuple[str, ...]:
+    def parts(self, event_type: str, selectors: Collection[str] | None) -> tuple[str, ...]:
         """Return the platform's events that this endpoint selected."""
         base = _NAMES.get(event_type)
         if base is None:
@@ -107,7 +108,9 @@ class Shoppex(DefaultProfile):
         return check_header_secret(secret)
 
 
-def _parts_of_order(event_type: str, base: str, selectors: Sequence[str] | None) -> tuple[str, ...]:
+def _parts_of_order(
+    event_type: str, base: str, selectors: Collection[str] | None
+) -> tuple[str, ...]:
     parts = {event_type: base, f"{event_type}.product": base + _PRODUCT}
     chosen = _WILDCARDS if selectors is None else names(selectors)
     if not _WILDCARDS.isdisjoint(chosen):

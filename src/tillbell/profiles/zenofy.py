@@ -14,7 +14,7 @@ mean a full refund.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -37,7 +37,7 @@ class Zenofy(SharedSecretProfile):
 
     name = "zenofy"
 
-    def parts(self, event_type: str, selectors: Sequence[str] | None) -> tuple[str, ...]:
+    def parts(self, event_type: str, selectors: Collection[str] | None) -> tuple[str, ...]:
         """Return the platform's event, if it has one."""
         del selectors
         known = _EVENTS.get(event_type)

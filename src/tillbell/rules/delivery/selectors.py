@@ -3,16 +3,18 @@
 A selector is an event type, `*`, or a family with a wildcard at its end: `order.*`,
 `subscription.trial.*`. A wildcard includes types that do not exist yet.
 
-Selectors may write types of the catalogue as platforms do: with `:` or `_` for the dot, in any
-case, `invoice` for `order`, and with `:product` at the end. An application's own types have one
-spelling only: `user_signed_up`. The type of a message is always compared exactly.
+A selector that is the name of a type means that type and no other. Only what names no type is read
+as another spelling of one in the catalogue: with `:` or `_` for the dot, or in another case. At
+profiles with the names of a platform (shoppex) `invoice` also means `order`, and `:product` may
+be at the end. An application's own types have one spelling only: `user_signed_up`. The type of a
+message is always compared exactly.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from tillbell.catalog import KNOWN
@@ -23,6 +25,7 @@ LABEL_MAX = 128
 SELECTORS_MAX = 500
 MESSAGE_CHANNELS_MAX = 5
 ENDPOINT_CHANNELS_MAX = 10
+REGISTER = "A type of your own is registered first, with POST /api/v1/event-type."
 
 # The grammar of Svix, plus `/` and `:`, which platforms use in names.
 _EVENT_TYPE = re.compile(r"[a-zA-Z0-9\-_./:]+")
@@ -32,10 +35,14 @@ _SEPARATORS = str.maketrans(":_", "..")
 
 
 def _plain(name: str) -> str:
-    """Return one text for all spellings of a name: case, separators and aliases are folded."""
-    folded = name.lower().translate(_SEPARATORS)
-    head, dot, rest = folded.partition(".")
-    return f"order{dot}{rest}" if head == "invoice" else folded
+    """Return one text for all spellings of a name: case and separators are folded."""
+    return name.lower().translate(_SEPARATORS)
+
+
+def _order_of(plain: str) -> str:
+    """Return a plain name with `order` for a platform's `invoice`."""
+    head, dot, rest = plain.partition(".")
+    return f"order{dot}{rest}" if head == "invoice" else plain
 
 
 def _families(names: Collection[str]) -> set[str]:
@@ -47,37 +54,49 @@ _BY_PLAIN: Mapping[str, str] = {_plain(name): name for name in KNOWN}
 _FAMILY_BY_PLAIN: Mapping[str, str] = {_plain(name): name for name in _families(KNOWN)}
 
 
-def canonical(selector: str) -> str:
+def canonical(selector: str, *, platform: bool = False) -> str:
     """Return a selector in our spelling; unchanged if it is not in the catalogue.
 
-    >>> canonical("invoice.*"), canonical("order:paid:product"), canonical("ORDER_PAID")
-    ('order.*', 'order.paid', 'order.paid')
+    `platform`: the names of a platform are understood too.
+
+    >>> canonical("ORDER_PAID"), canonical("invoice.*"), canonical("invoice.*", platform=True)
+    ('order.paid', 'invoice.*', 'order.*')
     >>> canonical("user_signed_up"), canonical("Team:*")
     ('user_signed_up', 'Team:*')
     """
-    name = spelled(selector)
-    part = _PRODUCT_PART.fullmatch(name)
+    name = spelled(selector, platform=platform)
+    part = _PRODUCT_PART.fullmatch(name) if platform else None
     return part[1] if part else name
 
 
-def spelled(selector: str) -> str:
+def spelled(selector: str, *, platform: bool = False) -> str:
     """Return a selector in our spelling but with `.product`, for profiles with such parts.
 
-    >>> spelled("order:paid:product")
+    >>> spelled("order:paid:product", platform=True)
     'order.paid.product'
     """
-    plain = _plain(selector)
+    plain = _order_of(_plain(selector)) if platform else _plain(selector)
     if plain.endswith(".*"):
         family = _FAMILY_BY_PLAIN.get(plain[:-2])
         return selector if family is None else f"{family}.*"
-    if _PRODUCT_PART.fullmatch(plain):
+    if platform and _PRODUCT_PART.fullmatch(plain):
         return plain
     return _BY_PLAIN.get(plain, selector)
 
 
-def names(selectors: Sequence[str]) -> frozenset[str]:
+def names(selectors: Iterable[str]) -> frozenset[str]:
     """Return all selectors in our spelling but with `.product`."""
-    return frozenset(map(spelled, selectors))
+    return frozenset(spelled(selector, platform=True) for selector in selectors)
+
+
+def may_be_spelling(name: str) -> bool:
+    """Return whether a type of this name takes a selector from a type of the catalogue.
+
+    >>> may_be_spelling("invoice.sent"), may_be_spelling("ORDER.PAID"), may_be_spelling("a.b")
+    (True, True, False)
+    """
+    selectors = (name, *(f"{family}.*" for family in _families([name])))
+    return any(canonical(selector, platform=True) != selector for selector in selectors)
 
 
 class Filter(NamedTuple):
@@ -86,6 +105,11 @@ class Filter(NamedTuple):
     names: frozenset[str] | None
     prefixes: tuple[str, ...]
     channels: frozenset[str] | None
+    asked: frozenset[str] | None = None  # in our spelling, for profiles with several parts
+
+    def unrestricted(self) -> Filter:
+        """Return a filter that takes every message, in the same parts."""
+        return Filter(None, (), None, self.asked)
 
     def wants(self, event_type: str, channels: Sequence[str]) -> bool:
         """Return whether a message with this type and these channels is for the endpoint.
@@ -100,33 +124,53 @@ class Filter(NamedTuple):
         return event_type.startswith(self.prefixes)
 
 
-def compile_filter(selectors: Sequence[str] | None, channels: Sequence[str] | None) -> Filter:
+def compile_filter(
+    selectors: Sequence[str] | None,
+    channels: Sequence[str] | None,
+    *,
+    known: Collection[str] = KNOWN,
+    platform: bool = False,
+) -> Filter:
     """Compile the selectors and channels of an endpoint.
 
-    >>> invoices = compile_filter(["invoice.*"], None)
+    `known` are the names of all types; `platform`: the names of a platform are understood too.
+
+    >>> invoices = compile_filter(["invoice.*"], None, platform=True)
     >>> invoices.wants("order.refunded", ()), invoices.wants("email.bounced", ())
     (True, False)
     """
     labels = None if channels is None else frozenset(channels)
     if selectors is None or "*" in selectors:
         return Filter(None, (), labels)
-    # Also unchanged: an application may have its own types under `invoice.` or `order:`.
-    spellings = {*selectors, *map(canonical, selectors)}
+    others = [selector for selector in selectors if not _names_type(selector, known)]
+    # Also unchanged: the type may be published without being registered.
+    spellings = {*selectors, *(canonical(other, platform=platform) for other in others)}
     families = sorted(name[:-1] for name in spellings if _is_family(name))
-    return Filter(frozenset(spellings), tuple(families), labels)
+    in_catalog = [selector for selector in selectors if _names_type(selector, KNOWN)]
+    asked = frozenset(in_catalog).union(spelled(name, platform=platform) for name in others)
+    return Filter(frozenset(spellings), tuple(families), labels, asked)
 
 
-def expand(selector: str, known: Collection[str]) -> tuple[str, ...]:
+def _names_type(selector: str, known: Collection[str]) -> bool:
+    """Return whether a selector is the name of a type, or a family of such names."""
+    if not _is_family(selector):
+        return selector in known
+    return any(name.startswith(selector[:-1]) for name in known)
+
+
+def expand(selector: str, known: Collection[str], *, platform: bool = False) -> tuple[str, ...]:
     """Return the known types that a selector matches, sorted.
 
-    >>> expand("invoice:*", ["order.paid", "order.created", "orders.closed"])
+    >>> expand("Order:*", ["order.paid", "order.created", "orders.closed"])
     ('order.created', 'order.paid')
     """
-    filter_ = compile_filter((selector,), None)
+    filter_ = compile_filter((selector,), None, known=known, platform=platform)
     return tuple(sorted(name for name in known if filter_.wants(name, ())))
 
 
-def check(selectors: Sequence[str], known: Collection[str]) -> list[Problem]:
+def check(
+    selectors: Sequence[str], known: Collection[str], *, platform: bool = False
+) -> list[Problem]:
     """Return problems of selectors that match no known type, with a near miss as a hint.
 
     A wildcard too must match a known type: `ordr.*` is a typing error.
@@ -138,19 +182,19 @@ def check(selectors: Sequence[str], known: Collection[str]) -> list[Problem]:
     return [
         Problem((*loc, index), problem, "selector")
         for index, selector in enumerate(selectors)
-        if (problem := _problem_of(selector, known)) is not None
+        if (problem := _problem_of(selector, known, platform=platform)) is not None
     ]
 
 
-def _problem_of(selector: str, known: Collection[str]) -> str | None:
+def _problem_of(selector: str, known: Collection[str], *, platform: bool) -> str | None:
     shown = repr(selector[:64])
     if "*" in selector and selector != "*" and not _is_family(selector):
         return f"{shown}: `*` stands alone or at the end of a family, like `order.*`"
-    if expand(selector, known):
+    if expand(selector, known, platform=platform):
         return None
     near = _nearest(selector[:EVENT_TYPE_MAX], known)
-    hint = f"; did you mean `{near}`?" if near else ""
-    return f"{shown} matches no event type{hint}"
+    hint = f"; did you mean `{near}`?" if near else "."
+    return f"{shown} matches no event type{hint} {REGISTER}"
 
 
 def _nearest(selector: str, known: Collection[str]) -> str | None:
@@ -158,8 +202,11 @@ def _nearest(selector: str, known: Collection[str]) -> str | None:
     families = {f"{family}.*" for family in _families(known)}
     by_plain = {_plain(name): name for name in sorted({*known, *families})}
     plain = _plain(selector)
-    if f"{plain}.*" in by_plain:  # `order`, `invoice.`
-        return by_plain[f"{plain}.*"]
+    for meant in (plain, _order_of(plain)):
+        if meant in by_plain:
+            return by_plain[meant]
+        if f"{meant}.*" in by_plain:  # `order`, `invoice.`
+            return by_plain[f"{meant}.*"]
     matches = difflib.get_close_matches(plain, by_plain, n=1, cutoff=0.6)
     return by_plain[matches[0]] if matches else None
 

@@ -22,7 +22,7 @@ from tillbell.errors import ConflictError, Invalid, NotFound, Problem
 from tillbell.model.endpoints import Endpoint, EndpointStatus
 from tillbell.model.messages import DeliveryState
 from tillbell.model.records import Application
-from tillbell.rules.delivery.selectors import check_event_type, compile_filter
+from tillbell.rules.delivery.selectors import check_event_type
 from tillbell.storage.ports.outbound import DeliverySelection, Totals
 from tillbell.web.api.filters import TimeQuery, codes_of, time_range
 from tillbell.web.api.paging import OrderedPageOf, listed
@@ -519,7 +519,7 @@ async def _view_of_one(gateway: Gateway, app: Application, endpoint: Endpoint) -
     if compiled is None:
         raise NotFound("There is no such endpoint.")
     view = ApplicationView(app)
-    view.put_endpoint(endpoint.id, compiled._replace(filter=compile_filter(None, None)))
+    view.put_endpoint(endpoint.id, compiled._replace(filter=compiled.filter.unrestricted()))
     return view
 
 

@@ -1,0 +1,59 @@
+"""A request is done as asked, or an answer says why not: the rules that all routes share."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.web.served_gateway import ServedGateway
+
+pytestmark = pytest.mark.sqlite_first
+
+
+# ── who gets what ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_own_type_takes_its_name_from_the_alias_and_gives_it_back(
+    served: ServedGateway, app_id: str
+) -> None:
+    url = served.receiver.url("hook")
+
+    def endpoint(profile: str, selector: str) -> str:
+        fields = {"url": url, "profile": profile, "filterTypes": [selector]}
+        made = served.http.post(f"/app/{app_id}/endpoint", json=fields)
+        assert made.status_code == 201, made.text
+        return str(made.json()["id"])
+
+    def takers(event_type: str) -> set[str]:
+        published = served.http.post(
+            f"/app/{app_id}/msg", json={"eventType": event_type, "payload": {"a": 1}}
+        )
+        listed = served.http.get(f"/app/{app_id}/delivery?msg_id={published.json()['id']}")
+        return {delivery["endpointId"] for delivery in listed.json()["data"]}
+
+    family, name = endpoint("shoppex", "invoice.*"), endpoint("shoppex", "invoice.created")
+    exact = endpoint("standard", "order.created")
+    assert takers("order.created") == {family, name, exact}
+
+    registered = served.http.put("/event-type/invoice.created", json={"description": "ours"})
+    assert registered.status_code == 201
+    own = endpoint("standard", "invoice.created")
+    assert takers("order.created") == {exact}
+    assert takers("invoice.created") == {family, name, own}
+
+    assert served.http.delete("/event-type/invoice.created?expunge=true").status_code == 204
+    assert takers("order.created") == {family, name, exact}
+    assert takers("order.refunded") == {family}
+
+
+def test_a_profile_that_reads_the_selectors_otherwise_is_refused(
+    served: ServedGateway, app_id: str
+) -> None:
+    fields = {"url": served.receiver.url("hook"), "profile": "shoppex", "filterTypes": ["invoice.*"]}
+    made = served.http.post(f"/app/{app_id}/endpoint", json=fields).json()
+    path = f"/app/{app_id}/endpoint/{made['id']}"
+
+    refused = served.http.patch(path, json={"profile": "standard"})
+    assert refused.status_code == 422
+    assert refused.json()["detail"][0]["loc"] == ["body", "filterTypes", 0]
+    both = {"profile": "standard", "filterTypes": ["order.*"]}
+    assert served.http.patch(path, json=both).status_code == 200
