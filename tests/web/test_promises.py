@@ -48,7 +48,11 @@ def test_an_own_type_takes_its_name_from_the_alias_and_gives_it_back(
 def test_a_profile_that_reads_the_selectors_otherwise_is_refused(
     served: ServedGateway, app_id: str
 ) -> None:
-    fields = {"url": served.receiver.url("hook"), "profile": "shoppex", "filterTypes": ["invoice.*"]}
+    fields = {
+        "url": served.receiver.url("hook"),
+        "profile": "shoppex",
+        "filterTypes": ["invoice.*"],
+    }
     made = served.http.post(f"/app/{app_id}/endpoint", json=fields).json()
     path = f"/app/{app_id}/endpoint/{made['id']}"
 
