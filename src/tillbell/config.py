@@ -17,6 +17,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 import urllib.parse
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ from tillbell.vault import Secret
 PREFIX = "TILLBELL_"
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 _DAY_S = 86_400
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.:\[\]-]+")  # as browsers write it: lower case
 _POSTGRES, _POSTGRES_URL = ("postgresql", "postgres"), "postgresql://user@host/database"
 
 
@@ -120,6 +122,10 @@ class Settings:
         0, "Requests a second of one API key; 0 is no limit.", (0, 1_000_000)
     )
 
+    cors_origins: tuple[str, ...] = _setting(
+        (), "Origins whose pages may call the API from a browser, or *. Default: none."
+    )
+
     body_retention_days: int = _setting(30, "Days for which payloads are kept.", (1, 3_650))
     history_retention_days: int = _setting(
         90, "Days for which messages, deliveries and attempts are kept.", (1, 3_650)
@@ -133,6 +139,11 @@ class Settings:
 
     log_level: str = _setting(
         "info", "Lowest level that is logged.", choices=("debug", "info", "warning", "error")
+    )
+    access_log: str = _setting(
+        "errors",
+        "Which requests get a log line: all, those answered 400 or above, or none.",
+        choices=("all", "errors", "off"),
     )
     log_format: str = _setting(
         "auto", "Log lines; auto is console on a terminal.", choices=("auto", "json", "console")
@@ -372,6 +383,9 @@ def _check_network(settings: Settings) -> str:
             _address_of(server)
         except ValueError as error:
             return f"dns_servers: {error}"
+    for origin in settings.cors_origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            return f"cors_origins: {origin!r} must be * or look like https://shop.example"
     public = urllib.parse.urlsplit(settings.public_url)
     if settings.public_url and (public.scheme not in ("http", "https") or not public.hostname):
         return f"public_url: {settings.public_url!r} is not an http or https address"

@@ -55,6 +55,7 @@ def _zeros(names: Iterable[str]) -> Callable[[], dict[str, int]]:
 class Meters(msgspec.Struct):
     """The counters of one process."""
 
+    request_errors: int = 0
     messages: int = 0
     duplicates: int = 0
     deliveries: int = 0
@@ -66,6 +67,10 @@ class Meters(msgspec.Struct):
     oldest_snapshot: Micros = 0  # age of the oldest transaction in a shared database
     callbacks: dict[str, int] = field(default_factory=_zeros(RECEIVED))
     outcomes: dict[str, int] = field(default_factory=_zeros([outcome.value for outcome in Outcome]))
+
+    def request_failed(self) -> None:
+        """Count a request that was answered 500, because of a bug."""
+        self.request_errors += 1
 
     def accepted(self, deliveries: int) -> None:
         """Count a message that was stored, and its deliveries."""

@@ -121,6 +121,11 @@ def attempt_id(delivery: str, number: int) -> str:
     return f"atmpt_{delivery[4:]}{_PAIRS[number >> 10 & 1023]}{_PAIRS[number & 1023]}"
 
 
+def new_request_id() -> str:
+    """Return an id for one HTTP request, which is in its answer and in logs. It is not stored."""
+    return f"req_{secrets.token_hex(12)}"
+
+
 def token(length_bytes: int = 32) -> bytes:
     """Return random bytes for a secret."""
     return secrets.token_bytes(length_bytes)

@@ -40,6 +40,7 @@ LOG_EVENTS: Final[Mapping[str, tuple[int, str]]] = {
     ),
     "server.dev_mode": (logging.WARNING, "Endpoints may be http and on this machine."),
     "request.error": (logging.ERROR, "A bug in Tillbell; the caller was answered 500."),
+    "request.served": (logging.INFO, "A request was answered; the setting access_log chooses."),
     "request.timed_out": (
         logging.DEBUG,
         "A client sent headers or body too slowly; it was cut off.",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
-from tillbell.errors import TillbellError
+from tillbell.errors import MethodNotAllowed, NotFound, TillbellError
+from tillbell.web.api import described
 from tillbell.web.edge.asgi_types import HttpAnswer
 from tillbell.web.edge.problems import as_problem, render_code, render_invalid, render_problem
 
-_CODES = {404: "not_found", 405: "method_not_allowed"}
-
 
 def install(api: FastAPI) -> None:
-    """Make the framework answer in our shapes. A bug is answered by `ApiGate`."""
+    """Make the framework answer in our shapes. A bug is answered by `HttpExchange`."""
     api.add_exception_handler(TillbellError, _on_tillbell_error)
     api.add_exception_handler(RequestValidationError, _on_invalid_request)
     api.add_exception_handler(HTTPException, _on_framework_error)
@@ -35,10 +37,21 @@ async def _on_invalid_request(_: Request, error: Exception) -> Response:
     return _response(render_invalid(tuple(as_problem(line) for line in error.errors())))
 
 
-async def _on_framework_error(_: Request, error: Exception) -> Response:
+async def _on_framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    code = _CODES.get(error.status_code, "error")
-    detail = "There is no such page." if code == "not_found" else str(error.detail)
-    allow = (error.headers or {}).get("Allow")
-    headers = [(b"allow", allow.encode())] if allow else []
-    return _response(render_code(error.status_code, code, detail, headers))
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return _response(render_problem(MethodNotAllowed(_allowed(request))))
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return _response(render_problem(NotFound("There is no such page.")))
+    return _response(render_code(error.status_code, "error", str(error.detail), []))
+
+
+def _allowed(request: Request) -> tuple[str, ...]:
+    """Return the methods of all routes of the path. The framework names those of one route."""
+    methods: set[str] = set()
+    for route in (*request.app.routes, *described.router.routes):
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    if "GET" in methods:
+        methods.add("HEAD")
+    return tuple(sorted(methods))

@@ -22,7 +22,7 @@ from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import Application
 from tillbell.web.edge.auth import PRINCIPAL, Access, Action, Capability, Principal, Tenant
-from tillbell.web.edge.paths import BASE
+from tillbell.web.edge.paths import APPLICATION, BASE
 
 UID = r"^[a-zA-Z0-9\-_.]+$"
 
@@ -64,6 +64,7 @@ class RouteGuard:
             if application is None or not principal.may_see(application.id):
                 raise NotFound("There is no such application.")
             request.state.application = application
+            request.scope[APPLICATION] = application.id
 
 
 def guard(

@@ -18,14 +18,12 @@ from tillbell.web.edge.asgi_types import (
     HttpAnswer,
     Receive,
     Scope,
-    Send,
     header,
     read_body,
-    send_answer,
 )
-from tillbell.web.edge.auth import ApiRequest, authenticate
+from tillbell.web.edge.auth import PRINCIPAL, ApiRequest, authenticate
 from tillbell.web.edge.limits import RateLimit
-from tillbell.web.edge.problems import INTERNAL, render_problem
+from tillbell.web.edge.problems import render_problem
 from tillbell.web.edge.publish_route import MessageCreate, is_message_create
 from tillbell.web.edge.rest_route import RestApi
 
@@ -48,23 +46,21 @@ class ApiGate:
         self._create_message = MessageCreate(gateway)
         self._rest = RestApi(rest, gateway)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+    async def __call__(self, scope: Scope, receive: Receive) -> HttpAnswer:
+        """Return the answer to one request."""
         headers = list(_SECURITY_HEADERS)
         try:
             answer = await self._answer(scope, receive, headers)
         except TillbellError as error:
             answer = render_problem(error)
-        except Exception:
-            await send_answer(send, INTERNAL, headers)
-            raise  # for the server's log
-        await send_answer(send, answer, headers)
+        return answer.with_headers(headers)
 
     async def _answer(self, scope: Scope, receive: Receive, headers: Headers) -> HttpAnswer:
         """Return the answer; add to `headers` what the rate limit has to say."""
         if scope["path"] in PUBLIC:
             return await self._rest.answer_public(scope, receive)
         principal = authenticate(self._gateway, header(scope, b"authorization"))
+        scope[PRINCIPAL] = principal
         headers += self._limit.take(principal.key.id)
         if self._usage.is_due(principal.key):
             await self._usage.record_use(principal.key)

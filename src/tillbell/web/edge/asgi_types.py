@@ -23,6 +23,13 @@ class HttpAnswer(NamedTuple):
     headers: Headers
     body: bytes
 
+    def with_headers(self, more: Headers) -> HttpAnswer:
+        """Return the same response with more headers, after its own."""
+        return self._replace(headers=[*self.headers, *more])
+
+
+Handler = Callable[[Scope, Receive], Awaitable[HttpAnswer]]  # a part that answers requests
+
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """Return a request header's value, the first if there are several."""
@@ -32,15 +39,13 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return None
 
 
-async def send_answer(send: Send, answer: HttpAnswer, more_headers: Headers | None = None) -> None:
-    """Send a whole response, with `more_headers` after its own. The length is worked out here."""
+async def send_answer(send: Send, answer: HttpAnswer, *, without_body: bool = False) -> None:
+    """Send a whole response. Its length is worked out here, also if the body is left out (HEAD)."""
     headers = [h for h in answer.headers if h[0] != b"content-length"]
-    if more_headers is not None:
-        headers += more_headers
     if answer.status != 204:
         headers.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    await send({"type": "http.response.body", "body": b"" if without_body else answer.body})
 
 
 async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:

@@ -13,7 +13,7 @@ import re
 from urllib.parse import urlsplit
 
 from tillbell.app import Gateway
-from tillbell.errors import MethodNotAllowed, NotFound, TillbellError, UnsupportedEncoding
+from tillbell.errors import Forbidden, MethodNotAllowed, NotFound, UnsupportedEncoding
 from tillbell.providers.kit import base
 from tillbell.receive.receive import answer_to
 from tillbell.receive.source_cache import PATH, CompiledSource
@@ -22,15 +22,14 @@ from tillbell.web.edge.asgi_types import (
     HttpAnswer,
     Receive,
     Scope,
-    Send,
     header,
     read_body,
-    send_answer,
 )
-from tillbell.web.edge.problems import render_problem
+from tillbell.web.edge.paths import APPLICATION, ROUTE
 from tillbell.web.server.slow_clients import TARGET
 
 _URL = re.compile(rb"/api/webhooks/([a-z0-9-]{1,64})(?:/([A-Za-z0-9_-]{1,128}))?")
+_ROUTE = f"{PATH}{{provider}}/{{token}}"  # the token is as good as a password
 _PREFETCH = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 
@@ -52,24 +51,17 @@ class CallbackRoutes:
         self._origin = f"{public.scheme}://{public.netloc}"
         self._prefix = public.path
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        try:
-            answer = await self._answer(scope, receive)
-        except TillbellError as error:
-            answer = render_problem(error)
-        if scope["method"] == "HEAD":
-            answer = answer._replace(body=b"")
-        await send_answer(send, answer)
-
-    async def _answer(self, scope: Scope, receive: Receive) -> HttpAnswer:
+    async def __call__(self, scope: Scope, receive: Receive) -> HttpAnswer:
+        """Return the answer to one request."""
+        scope[ROUTE] = _ROUTE
         source = self._find_source(scope)
+        scope[APPLICATION] = source.source.scope
         _check_method(source, scope["method"])
         if scope["method"] == "HEAD":
             incoming = self._incoming(scope, b"")
             return _http_answer(answer_to(source, incoming, base.IntakeStatus.STORED))
         if scope["method"] == "GET" and _is_prefetch(scope):
-            return HttpAnswer(403, [(b"cache-control", b"no-store")], b"")
+            raise Forbidden("This was a browser's guess (prefetch), not a callback.")
         if header(scope, b"content-encoding") not in (None, b"", b"identity"):
             raise UnsupportedEncoding
         body = await read_body(scope, receive, self._body_max)
@@ -115,8 +107,10 @@ class CallbackRoutes:
 
 
 def _check_method(source: CompiledSource, method: str) -> None:
-    allowed = source.provider.methods
-    if method not in allowed and not (method == "HEAD" and "GET" in allowed):
+    allowed = set(source.provider.methods)
+    if "GET" in allowed:
+        allowed.add("HEAD")
+    if method not in allowed:
         raise MethodNotAllowed(tuple(sorted(allowed)))
 
 

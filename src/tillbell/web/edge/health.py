@@ -1,4 +1,4 @@
-"""Health: `/livez`, `/readyz`, `/healthz` and `/metrics`, as one bare ASGI app.
+"""Health: `/livez`, `/readyz`, `/healthz` and `/metrics`, as one handler.
 
 - `/livez`: the event loop answers. Restart the process if it does not.
 - `/readyz` and its other name `/healthz`: a write would be accepted now, there is
@@ -25,9 +25,10 @@ from tillbell.app import Gateway
 from tillbell.clock import SECOND, Micros
 from tillbell.counters import Meters
 from tillbell.deliver.lane import Lane
-from tillbell.errors import Unavailable
-from tillbell.web.edge.asgi_types import HttpAnswer, Receive, Scope, Send, send_answer
+from tillbell.errors import MethodNotAllowed, Unavailable
+from tillbell.web.edge.asgi_types import HttpAnswer, Receive, Scope
 from tillbell.web.edge.metrics import CONTENT_TYPE, DispatchVitals, render
+from tillbell.web.edge.paths import ROUTE
 from tillbell.web.server.shared_metrics import MetricsBoard
 
 PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
@@ -111,7 +112,7 @@ def _sendable_at(lane: Lane, now: Micros) -> Micros | None:
 
 
 class HealthApp:
-    """The ASGI app: GET and HEAD on `PATHS`, 404 elsewhere."""
+    """Answers GET and HEAD on `PATHS`."""
 
     def __init__(self, gateway: Gateway) -> None:
         self.probe = HealthProbe(gateway)
@@ -120,16 +121,12 @@ class HealthApp:
             Path(file) if file else None, gateway.clock, gateway.meters, self.probe.vitals
         )
 
-    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        """Answer one request."""
-        await send_answer(send, await self._answer(scope))
-
-    async def _answer(self, scope: Scope) -> HttpAnswer:
+    async def __call__(self, scope: Scope, _: Receive) -> HttpAnswer:
+        """Return the answer to one request."""
         path = scope["path"]
-        if path not in PATHS:
-            return _text(404, "not found")
+        scope[ROUTE] = path
         if scope["method"] not in ("GET", "HEAD"):
-            return _text(405, "use GET")
+            raise MethodNotAllowed(("GET", "HEAD"))
         if path == "/livez":
             return _text(200, "ok")
         if path == "/metrics":

@@ -85,6 +85,13 @@ _METRICS = (
     ),
     _MetricRow(
         CounterMetricFamily,
+        "tillbell_request_errors",
+        "Requests answered 500 because of a bug. Alert above 0.",
+        "",
+        lambda reading: {"": reading.meters.request_errors},
+    ),
+    _MetricRow(
+        CounterMetricFamily,
         "tillbell_deliveries",
         "Deliveries made by fan-out.",
         "",

@@ -1,9 +1,13 @@
-"""The paths of the API."""
+"""The paths of the API, and what is noted about a request in its ASGI scope."""
 
 from __future__ import annotations
 
 BASE = "/api/v1"
 CASHIER = "/v1/api/mozarto/cashier"  # a platform's path, outside of `BASE`
+# Places in the ASGI scope.
+REQUEST_ID = "tillbell.request_id"
+ROUTE = "tillbell.route"  # the path with names in place of its values
+APPLICATION = "tillbell.application"  # id of the application that a request is about
 
 
 def is_api(path: str) -> bool:

@@ -1,10 +1,13 @@
 """Errors as HTTP answers: the only place that knows their status codes.
 
-Two shapes, those of the Svix API, so that its SDKs can raise them as their own errors:
+One shape: `{"code", "detail", "requestId"}`. Where the Svix API has another, its SDKs need it:
 
-- 422: `{"detail": [{"loc", "msg", "type"}]}` as `application/json`;
-- everything else: `{"code", "detail"}` as `application/problem+json` (RFC 9457 allows
+- 422: `detail` is a list, `[{"loc", "msg", "type"}]`, and the type is `application/json`;
+- everything else: `detail` is a text, and the type is `application/problem+json` (RFC 9457 allows
   further members to be left out and `code` to be added).
+
+The request id is added when the answer is sent (`exchange.py`), so that an answer which is stored
+for an idempotency key names the request that gets it.
 """
 
 from __future__ import annotations
@@ -74,7 +77,7 @@ def render_problem(error: TillbellError) -> HttpAnswer:
 def render_invalid(problems: tuple[Problem, ...]) -> HttpAnswer:
     """Write a 422."""
     detail = [{"loc": p.loc, "msg": p.msg, "type": p.type} for p in problems[:PROBLEMS_MAX]]
-    body = msgspec.json.encode({"detail": detail})
+    body = msgspec.json.encode({"code": Invalid.code, "detail": detail})
     return HttpAnswer(HTTPStatus.UNPROCESSABLE_ENTITY, [(b"content-type", _JSON)], body)
 
 
@@ -88,8 +91,23 @@ def _status(error: TillbellError) -> int:
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
 
 
-# The error is raised again after it, and the server then closes the connection.
-INTERNAL = render_code(500, "internal", "The server failed.", [(b"connection", b"close")])
+# The body of the request may not have been read, so the connection is not used again.
+INTERNAL = render_code(
+    500,
+    "internal",
+    "The server failed.",
+    [(b"connection", b"close"), (b"cache-control", b"no-store")],
+)
+
+
+def name_request(answer: HttpAnswer, request_id: str) -> HttpAnswer:
+    """Return an error with the id of its request in the body; any other answer as it is."""
+    media = next((value for name, value in answer.headers if name == b"content-type"), b"")
+    is_invalid = answer.status == HTTPStatus.UNPROCESSABLE_ENTITY and media == _JSON
+    if media != _PROBLEM and not is_invalid:
+        return answer
+    document = msgspec.json.decode(answer.body)
+    return answer._replace(body=msgspec.json.encode(document | {"requestId": request_id}))
 
 
 def invalid_from(error: ValidationError, *prefix: str) -> Invalid:

@@ -30,10 +30,11 @@ from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.web.edge.asgi_types import HttpAnswer, Scope, header
 from tillbell.web.edge.auth import ApiRequest, Principal
 from tillbell.web.edge.idempotency import idempotency_name
-from tillbell.web.edge.paths import BASE
+from tillbell.web.edge.paths import APPLICATION, BASE, ROUTE
 
 PREFIX = f"{BASE}/app/"
 SUFFIX = "/msg"
+PATTERN = f"{PREFIX}{{app_id}}{SUFFIX}"
 TAGS_MAX = 10
 _JSON = (b"content-type", b"application/json")
 
@@ -89,10 +90,12 @@ class MessageCreate:
     async def __call__(self, request: ApiRequest) -> HttpAnswer:
         """Return the answer to a request whose key is valid."""
         scope, principal, body = request.scope, request.principal, request.body
+        scope[ROUTE] = PATTERN
         principal.require_publish()
         id_or_uid = scope["path"][len(PREFIX) : -len(SUFFIX)]
         message = decode(body)
         view = await self._view(id_or_uid, message, principal)
+        scope[APPLICATION] = view.application.id
         draft = make_draft(message, self._gateway.clock.now())
         with_content = b"with_content=false" not in scope["query_string"]
         make_use = self._make_use(request, draft)

@@ -8,7 +8,7 @@ from functools import partial
 from tillbell.app import Gateway
 from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.web.edge.asgi_types import App, HttpAnswer, Receive, Scope, header, replay_body
-from tillbell.web.edge.auth import PRINCIPAL, ApiRequest
+from tillbell.web.edge.auth import ApiRequest
 from tillbell.web.edge.idempotency import IdempotentAnswers, idempotency_name
 from tillbell.web.edge.strict_json import check_json
 
@@ -25,7 +25,6 @@ class RestApi:
         scope, body = request.scope, request.body
         if body:
             check_json(body)
-        scope[PRINCIPAL] = request.principal
         handle = partial(self._collect, scope, replay_body(body, request.receive))
         key = header(scope, b"idempotency-key")
         if key is None or scope["method"] != "POST":

@@ -4,38 +4,43 @@ from __future__ import annotations
 
 from tillbell.app import Gateway
 from tillbell.errors import NotFound
-from tillbell.web.edge import health
 from tillbell.web.edge.api_middleware import ApiGate
-from tillbell.web.edge.asgi_types import App, Receive, Scope, Send, send_answer
+from tillbell.web.edge.asgi_types import App, Handler, HttpAnswer, Receive, Scope, Send
 from tillbell.web.edge.callback_route import CallbackRoutes, is_callback
+from tillbell.web.edge.entry_page import show_entry_page
+from tillbell.web.edge.exchange import HttpExchange
+from tillbell.web.edge.health import PATHS, HealthApp
 from tillbell.web.edge.paths import is_api
-from tillbell.web.edge.problems import render_problem
 from tillbell.web.server.lazy_app import DeferredApp
 from tillbell.web.server.shared_metrics import MetricsBoard
 
 
 class WebApp:
-    """What a process serves that has the API. `pages` serves paths of no other part."""
+    """What a process serves that has the API."""
 
-    def __init__(self, gateway: Gateway, pages: App | None = None) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self._rest = DeferredApp(lambda: _load_rest(gateway))
         self._api = ApiGate(self._rest, gateway)
         self._callbacks = CallbackRoutes(gateway)
-        self._health = health.HealthApp(gateway)
-        self._pages = pages or _no_such_page
+        self._health = HealthApp(gateway)
+        self._exchange = HttpExchange(gateway, self._find)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await _other_protocol(scope, receive, send)
-        elif is_api(scope["path"]):
-            await self._api(scope, receive, send)
-        elif is_callback(scope["path"]):
-            await self._callbacks(scope, receive, send)
-        elif scope["path"] in health.PATHS:
-            await self._health(scope, receive, send)
+        if scope["type"] == "http":
+            await self._exchange(scope, receive, send)
         else:
-            await self._pages(scope, receive, send)
+            await _other_protocol(scope, receive, send)
+
+    def _find(self, path: str) -> Handler:
+        """Return the part that answers requests to a path."""
+        if is_api(path):
+            return self._api
+        if is_callback(path):
+            return self._callbacks
+        if path in PATHS:
+            return self._health
+        return show_entry_page if path == "/" else _no_such_page
 
     async def load(self) -> None:
         """Load the REST framework, which is not loaded at the start."""
@@ -51,16 +56,18 @@ class WorkerApp:
     """What a worker serves: its health and metrics only."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._health = health.HealthApp(gateway)
+        self._health = HealthApp(gateway)
+        self._exchange = HttpExchange(gateway, self._find)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http":
-            await _other_protocol(scope, receive, send)
-        elif scope["path"] in health.PATHS:
-            await self._health(scope, receive, send)
+        if scope["type"] == "http":
+            await self._exchange(scope, receive, send)
         else:
-            await _no_such_page(scope, receive, send)
+            await _other_protocol(scope, receive, send)
+
+    def _find(self, path: str) -> Handler:
+        return self._health if path in PATHS else _no_such_page
 
     async def load(self) -> None:
         """Do nothing: a worker has no REST framework."""
@@ -82,9 +89,8 @@ def _load_rest(gateway: Gateway) -> App:
     return make_rest(gateway)
 
 
-async def _no_such_page(scope: Scope, receive: Receive, send: Send) -> None:
-    del scope, receive
-    await send_answer(send, render_problem(NotFound("There is no such page.")))
+async def _no_such_page(_: Scope, __: Receive) -> HttpAnswer:
+    raise NotFound("There is no such page.")
 
 
 async def _other_protocol(scope: Scope, receive: Receive, send: Send) -> None:

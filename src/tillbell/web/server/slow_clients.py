@@ -12,12 +12,15 @@ a second, closes those that are overdue.
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any, NamedTuple, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tillbell.ids import new_request_id
 from tillbell.logs import log_event
+from tillbell.web.edge.problems import name_request, render_code
 from tillbell.web.server.write_coalescing import BufferedTransport
 
 HEADER_BYTES_MAX = 32_768
@@ -72,7 +75,11 @@ class DeadlineProtocol(HttpToolsProtocol):
             HttpToolsProtocol.data_received(self, piece)
             self._check_deadline(len(piece))
             if self._header_bytes >= HEADER_BYTES_MAX:
-                self._refuse(b"431 Request Header Fields Too Large")
+                self._refuse(
+                    431,
+                    "header_too_large",
+                    f"The header may have at most {HEADER_BYTES_MAX} bytes.",
+                )
 
     def _check_deadline(self, size: int) -> None:
         """Set or clear the deadline, by which part of the request is incomplete."""
@@ -110,15 +117,33 @@ class DeadlineProtocol(HttpToolsProtocol):
         if self._part is None or now_s < self._overdue_at:
             return
         log_event("request.timed_out", waited_for=self._part)
-        self._refuse(b"408 Request Timeout")
+        self._refuse(408, "request_timeout", "The request did not arrive in time.")
 
-    def _refuse(self, status: bytes) -> None:
+    def send_400_response(self, msg: str) -> None:
+        """Answer a request that is not HTTP; `msg` is uvicorn's text."""
+        del msg
+        self.transport.write(_problem(400, "malformed", "This is not an HTTP/1.1 request."))
+        self.transport.close()
+
+    def _refuse(self, status: int, code: str, detail: str) -> None:
         if self.transport.get_write_buffer_size():
             self.transport.abort()  # a close would wait until the client reads
             return
         cycle = self.cycle
         if cycle is None or cycle.response_complete or not cycle.response_started:
-            self.transport.write(
-                b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-            )
+            self.transport.write(_problem(status, code, detail))
         self.transport.close()
+
+
+def _problem(status: int, code: str, detail: str) -> bytes:
+    """Write a whole response in the shape of our errors; no part of the gateway has the request."""
+    request_id = new_request_id()
+    answer = name_request(render_code(status, code, detail, []), request_id)
+    lines = [
+        b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode()),
+        *(name + b": " + value for name, value in answer.headers),
+        b"x-request-id: " + request_id.encode(),
+        b"content-length: %d" % len(answer.body),
+        b"connection: close",
+    ]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + answer.body

@@ -1,0 +1,89 @@
+"""One request and its answer: what every answer has, whichever part gave it.
+
+- `X-Request-Id`: that of the request if it is a sane one, else a new one. Errors have it in their
+  body, the access log in its line, and a bug's log event beside its traceback.
+- HEAD is GET without the body, on every path of the API.
+- CORS, if a setting allows it (`cors.py`).
+- A bug is answered 500, logged as `request.error` and counted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from tillbell.app import Gateway
+from tillbell.errors import TillbellError
+from tillbell.ids import new_request_id
+from tillbell.logs import log_event
+from tillbell.web.edge.access_log import AccessLog, route_of
+from tillbell.web.edge.asgi_types import (
+    Handler,
+    HttpAnswer,
+    Receive,
+    Scope,
+    Send,
+    header,
+    send_answer,
+)
+from tillbell.web.edge.cors import CorsRules
+from tillbell.web.edge.paths import REQUEST_ID, is_api
+from tillbell.web.edge.problems import INTERNAL, name_request, render_problem
+
+_ERROR = 400
+_SANE = re.compile(rb"[A-Za-z0-9_.:+/=-]{1,128}")
+
+
+class HttpExchange:
+    """Serves the requests of a process. `find` returns the part that answers a path."""
+
+    def __init__(self, gateway: Gateway, find: Callable[[str], Handler]) -> None:
+        self._find = find
+        self._meters = gateway.meters
+        self._cors = CorsRules(gateway.settings.cors_origins)
+        self._log = AccessLog(gateway.settings.access_log, gateway.clock)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        started = self._log.start()
+        is_head = scope["method"] == "HEAD"
+        path = scope["path"]
+        if is_head and is_api(path):
+            scope = {**scope, "method": "GET"}  # a copy: the server reads its own
+        scope[REQUEST_ID] = request_id = _request_id(scope)
+        more_headers = [(b"x-request-id", request_id.encode())]
+        answer = None
+        if self._cors.is_on and is_api(path):
+            more_headers += self._cors.headers(scope)
+            answer = self._cors.preflight(scope)
+        if answer is None:
+            answer = await self._answer(scope, receive)
+        if answer.status >= _ERROR:
+            answer = name_request(answer, request_id)
+        await send_answer(send, answer.with_headers(more_headers), without_body=is_head)
+        self._log.write(scope, answer, started, is_head=is_head)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> HttpAnswer:
+        """Return the answer of the part that serves the path, or an error as an answer."""
+        try:
+            return await self._find(scope["path"])(scope, receive)
+        except TillbellError as error:
+            return render_problem(error)
+        except Exception as error:  # noqa: BLE001 - supervised: the caller must be answered
+            log_event(
+                "request.error",
+                error,
+                request_id=scope[REQUEST_ID],
+                method=scope["method"],
+                route=route_of(scope),
+            )
+            self._meters.request_failed()
+            return INTERNAL
+
+
+def _request_id(scope: Scope) -> str:
+    """Return the request's own id if it is 1 to 128 harmless characters, else a new one."""
+    own = header(scope, b"x-request-id")
+    if own is not None and _SANE.fullmatch(own):
+        return own.decode()
+    return new_request_id()
