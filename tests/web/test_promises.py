@@ -15,7 +15,7 @@ pytestmark = pytest.mark.sqlite_first
 def test_an_own_type_takes_its_name_from_the_alias_and_gives_it_back(
     served: ServedGateway, app_id: str
 ) -> None:
-    url = served.receiver.url("hook")
+    url = served.receiver.url("/hook")
 
     def endpoint(profile: str, selector: str) -> str:
         fields = {"url": url, "profile": profile, "filterTypes": [selector]}
@@ -49,7 +49,7 @@ def test_a_profile_that_reads_the_selectors_otherwise_is_refused(
     served: ServedGateway, app_id: str
 ) -> None:
     fields = {
-        "url": served.receiver.url("hook"),
+        "url": served.receiver.url("/hook"),
         "profile": "shoppex",
         "filterTypes": ["invoice.*"],
     }
