@@ -36,16 +36,6 @@ def postgres_url() -> Iterator[str]:
     server.remove()
 
 
-_EMPTY = """
-DO $$ BEGIN
-    SET LOCAL session_replication_role = replica;  -- what refuses to lose history is asleep
-    EXECUTE (SELECT 'TRUNCATE ' || string_agg(format('{used}.%I', tablename), ', ')
-             FROM pg_tables
-             WHERE schemaname = '{used}' AND tablename NOT IN ('migrations', 'leadership'));
-END $$
-"""
-
-
 @pytest.fixture(scope="session")
 def used_schema(postgres_url: str) -> Iterator[Callable[[], str]]:
     """Empty one schema at each call, which is quicker than a new one; return its URL."""
@@ -56,7 +46,7 @@ def used_schema(postgres_url: str) -> Iterator[Callable[[], str]]:
 
         def empty() -> str:
             if connection.execute(made).fetchone() != (0,):
-                connection.execute(_EMPTY.replace("{used}", used).encode())
+                stores.empty_schema(connection, used)
             return f"{postgres_url}?options=-csearch_path%3D{used}"
 
         yield empty
@@ -93,9 +83,9 @@ def copied_databases(postgres_url: str) -> Iterator[stores.CopiedDatabases]:
 
 @pytest.fixture(autouse=stores.IS_POSTGRES)
 def stores_of_gateways(copied_databases: stores.CopiedDatabases) -> Iterator[None]:
-    """Give gateways PostgreSQL when that is asked for; drop what they used."""
+    """Give gateways PostgreSQL when that is asked for; empty what they used."""
     yield
-    copied_databases.drop_unused()
+    copied_databases.empty_unused()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
