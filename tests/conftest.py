@@ -81,6 +81,13 @@ def copied_databases(postgres_url: str) -> Iterator[stores.CopiedDatabases]:
     databases.close()
 
 
+@pytest.fixture
+def empty_database(copied_databases: stores.CopiedDatabases) -> Iterator[Callable[[], str]]:
+    """Give a database that has all tables and is empty, at each call; return its URL."""
+    yield copied_databases.make
+    copied_databases.empty_unused()
+
+
 @pytest.fixture(autouse=stores.IS_POSTGRES)
 def stores_of_gateways(copied_databases: stores.CopiedDatabases) -> Iterator[None]:
     """Give gateways PostgreSQL when that is asked for; empty what they used."""

@@ -74,8 +74,8 @@ class Supervisor:
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, fresh_schema: Callable[[], str]) -> Iterator[Supervisor]:
-    fleet = Supervisor(tmp_path / "data", fresh_schema(), "--processes", "2")
+def fleet(tmp_path: Path, empty_database: Callable[[], str]) -> Iterator[Supervisor]:
+    fleet = Supervisor(tmp_path / "data", empty_database(), "--processes", "2")
     for _ in range(2):
         fleet.read_until("server.started")
     yield fleet
@@ -123,14 +123,14 @@ def test_one_that_cannot_start_ends_all_with_its_reason(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_it_says_that_it_serves_when_all_its_processes_do(
-    tmp_path: Path, fresh_schema: Callable[[], str]
+    tmp_path: Path, empty_database: Callable[[], str]
 ) -> None:
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(address)
         told.settimeout(PATIENCE_S)
         flags = ("--processes", "2")
-        fleet = Supervisor(tmp_path / "data", fresh_schema(), *flags, NOTIFY_SOCKET=address)
+        fleet = Supervisor(tmp_path / "data", empty_database(), *flags, NOTIFY_SOCKET=address)
         try:
             assert told.recv(4_096) == b"READY=1"
             assert len(fleet.children()) == 2
@@ -140,9 +140,9 @@ def test_it_says_that_it_serves_when_all_its_processes_do(
 
 @pytest.mark.slow
 def test_a_worker_without_the_admin_key_leaves_it_as_it_is(
-    tmp_path: Path, fresh_schema: Callable[[], str]
+    tmp_path: Path, empty_database: Callable[[], str]
 ) -> None:
-    url = fresh_schema()
+    url = empty_database()
     api = Supervisor(tmp_path / "api", url, "--processes", "2", "--role", "api")
     api.read_until("server.started")
     worker = Supervisor(
@@ -159,9 +159,9 @@ def test_a_worker_without_the_admin_key_leaves_it_as_it_is(
 
 
 def test_a_worker_serves_how_it_is_and_nothing_else(
-    tmp_path: Path, fresh_schema: Callable[[], str]
+    tmp_path: Path, empty_database: Callable[[], str]
 ) -> None:
-    fleet = Supervisor(tmp_path / "data", fresh_schema(), "--processes", "2", "--role", "worker")
+    fleet = Supervisor(tmp_path / "data", empty_database(), "--processes", "2", "--role", "worker")
     for _ in range(2):
         fleet.read_until("server.started")
     headers = {"authorization": f"Bearer {KEY}"}

@@ -9,6 +9,6 @@ from tests.fleet.local_fleet import LocalFleet
 
 
 @pytest.fixture
-async def fleet(fresh_schema: Callable[[], str], tmp_path: Path) -> AsyncIterator[LocalFleet]:
-    async with LocalFleet(fresh_schema(), tmp_path) as made:
+async def fleet(empty_database: Callable[[], str], tmp_path: Path) -> AsyncIterator[LocalFleet]:
+    async with LocalFleet(empty_database(), tmp_path) as made:
         yield made

@@ -65,8 +65,8 @@ class Company:
 
 
 @pytest.fixture
-async def company(fresh_schema: Callable[[], str]) -> AsyncIterator[Company]:
-    made = Company(fresh_schema())
+async def company(empty_database: Callable[[], str]) -> AsyncIterator[Company]:
+    made = Company(empty_database())
     await made.begin()
     yield made
     await made.end()

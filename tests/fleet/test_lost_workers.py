@@ -56,10 +56,10 @@ async def holding() -> AsyncIterator[Holding]:
 
 @pytest.fixture
 async def crew(
-    tmp_path: Path, fresh_schema: Callable[[], str]
+    tmp_path: Path, empty_database: Callable[[], str]
 ) -> AsyncIterator[dict[str, GatewayProcess]]:
     """The API and three workers, by their name."""
-    url = fresh_schema()
+    url = empty_database()
     made = {"api0": GatewayProcess(tmp_path / "api0", environment=environment_of("api", url, 0))}
     for number, name in enumerate(WORKERS, 1):
         settings = environment_of("worker", url, number)

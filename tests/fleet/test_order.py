@@ -71,9 +71,9 @@ async def publish(here: Gateway, numbers: Iterable[int]) -> None:
 
 
 async def test_nothing_overtakes_in_its_key_and_one_that_fails_holds_only_its_own(
-    fresh_schema: Callable[[], str], tmp_path: Path
+    empty_database: Callable[[], str], tmp_path: Path
 ) -> None:
-    url, flaky = fresh_schema(), FlakyReceiver()
+    url, flaky = empty_database(), FlakyReceiver()
     quiet = {"TILLBELL_LOG_LEVEL": "error"}
     async with (
         LocalFleet(url, tmp_path) as fleet,

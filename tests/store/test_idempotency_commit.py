@@ -107,9 +107,9 @@ async def test_of_many_at_once_one_happens(store: Database) -> None:
 
 
 async def test_of_two_processes_at_once_one_does_it(
-    fresh_schema: Callable[[], str], clock: ManualClock
+    empty_database: Callable[[], str], clock: ManualClock
 ) -> None:
-    url = fresh_schema()
+    url = empty_database()
     stores = [PostgresDatabase(url, clock) for _ in range(2)]
     for store in stores:
         await store.open()

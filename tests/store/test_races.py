@@ -37,9 +37,9 @@ COPIES = 200
 
 @pytest.fixture
 async def stores(
-    fresh_schema: Callable[[], str], clock: ManualClock
+    empty_database: Callable[[], str], clock: ManualClock
 ) -> AsyncIterator[list[PostgresDatabase]]:
-    url = fresh_schema()
+    url = empty_database()
     opened = [PostgresDatabase(url, clock) for _ in range(PROCESSES)]
     for store in opened:
         await store.open()
