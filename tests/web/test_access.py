@@ -24,7 +24,7 @@ BODIES = {"message.create": b'{"eventType":"order.paid","payload":{}}'}
 # What is promised of each route, told apart from how the program declares it.
 READS = ("message.precheck", "message-poller.consumer-seek", "authentication.logout")  # by POST
 OF_EVERYBODY = ("event-type.list", "event-type.catalog", "event-type.get", "provider.")
-OF_THE_KEY = ("background-task.", "authentication.logout", "cashier.")
+OF_THE_KEY = ("background-task.", "authentication.logout", "cashier.", "overview.")
 PORTAL = {  # what a portal token needs, by the names of Svix; what is not here is not for portals
     Capability.VIEW_BASE: (
         "application.get",
@@ -46,6 +46,7 @@ PORTAL = {  # what a portal token needs, by the names of Svix; what is not here 
         "message-attempt.get",
         "delivery.list",
         "delivery.get",
+        "overview.endpoints",
         "authentication.logout",
         "background-task.list",
         "background-task.get",

@@ -24,6 +24,7 @@ from tillbell.ids import token
 from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus, SigningSecret
 from tillbell.profiles import PROFILES
 from tillbell.rules.delivery.headers import check_custom_headers, is_secret_header
+from tillbell.rules.delivery.health import begun_anew
 
 T = TypeVar("T")
 
@@ -124,6 +125,7 @@ class Endpoints:
     async def remove(self, scope: str, id_: str) -> None:
         """Remove an endpoint; its waiting deliveries are discarded."""
         await self._directory.remove(Endpoint, id_, scope)
+        await self._directory.remove(EndpointHealth, id_, scope)
 
     async def set_headers(self, scope: str, id_: str, headers: Mapping[str, str]) -> None:
         """Replace all custom headers."""
@@ -190,11 +192,14 @@ class Endpoints:
 
     async def _reset_health(self, endpoint: Endpoint) -> None:
         """Reset the health, or the next failure would pause the endpoint again at once."""
-        health = EndpointHealth(id=endpoint.id, scope=endpoint.scope)
-        self.on_new_health(health)
-        await self._directory.change_or_add(
-            EndpointHealth, endpoint.scope, endpoint.id, lambda _: health
+
+        def reset(health: EndpointHealth | None) -> EndpointHealth:
+            return begun_anew(health or EndpointHealth(id=endpoint.id, scope=endpoint.scope))
+
+        changed = await self._directory.change_or_add(
+            EndpointHealth, endpoint.scope, endpoint.id, reset
         )
+        self.on_new_health(changed.record)
 
     # ── parts ────────────────────────────────────────────────────────────────────────────────────
 

@@ -20,7 +20,7 @@ from tillbell.deliver.config_cache import OPERATIONAL, ConfigCache
 from tillbell.deliver.lane import Lane
 from tillbell.errors import NotFound, TillbellError
 from tillbell.logs import log_event
-from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
+from tillbell.model.endpoints import AttemptFailure, Endpoint, EndpointHealth, EndpointStatus
 from tillbell.model.messages import Claim, Result
 from tillbell.rules.delivery import health as rules
 
@@ -62,8 +62,8 @@ class EndpointHealthMonitor:
         delay_us = attempt.started_at + attempt.duration_us - claim.message.created_at
         self._meters.attempt(judged.result, attempt.duration_us, delay_us if is_first else None)
         if judged.result is Result.ACCEPTED:
-            if lane.health.failing_since is not None:
-                verdict = rules.after_success(lane.health, self._clock.now())
+            verdict = rules.after_success(lane.health, attempt.started_at + attempt.duration_us)
+            if verdict.changed:
                 self._apply_verdict(lane, attempt.url, verdict)
             return
         log_event(
@@ -74,8 +74,18 @@ class EndpointHealthMonitor:
             status=attempt.status_code,
             error=attempt.error,
         )
-        now = self._clock.now()
-        verdict = rules.after_failure(lane.health, now, pause_after=self._pause_after)
+        lane.last_failure = AttemptFailure(
+            at=self._clock.now(),
+            status=attempt.status_code,
+            error=attempt.error,
+            text=attempt.detail,
+        )
+        verdict = rules.after_failure(
+            lane.health,
+            lane.last_failure,
+            pause_after=self._pause_after,
+            probe_at=lane.breaker.probe_at,
+        )
         self._apply_verdict(lane, attempt.url, verdict)
         if judged.result is Result.GONE:
             self._stop_endpoint(lane, attempt.url, _GONE)
@@ -111,6 +121,8 @@ class EndpointHealthMonitor:
             changed = await self._config_cache.change(Endpoint, lane.app_id, lane.id, stopped)
         except NotFound:
             return
+        if changed.record.status is EndpointStatus.ACTIVE:  # its owner has changed its URL
+            lane.health = rules.begun_anew(lane.health)
         if changed.record is not changed.before:
             self._publish_operational(stop.event_type, lane, reason=stop.reason)
 

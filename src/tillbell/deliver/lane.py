@@ -10,7 +10,7 @@ from collections import deque
 
 from tillbell.clock import Alarm, Micros
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
-from tillbell.model.endpoints import EndpointHealth
+from tillbell.model.endpoints import AttemptFailure, EndpointHealth
 from tillbell.model.messages import Claim
 from tillbell.rules.delivery.breaker import (
     CLOSED,
@@ -19,6 +19,7 @@ from tillbell.rules.delivery.breaker import (
     after_success,
     allowance,
 )
+from tillbell.rules.delivery.health import begun_anew
 from tillbell.rules.delivery.lane_width import after_acceptance
 from tillbell.rules.delivery.pace import next_free
 
@@ -36,6 +37,8 @@ class Lane:
         "id",
         "in_flight",
         "is_removed",
+        "last_failure",
+        "last_success_at",
         "next_due",
         "pace_alarm",
         "ready",
@@ -48,7 +51,9 @@ class Lane:
         self.id = compiled.endpoint.id
         self.app_id = compiled.endpoint.scope
         self.compiled = compiled
-        self.health = health
+        self.health = health  # as it is stored
+        self.last_failure: AttemptFailure | None = health.last_failure
+        self.last_success_at: Micros | None = health.last_success_at
         self.window = window  # claims held at the same time, at most
         self.ready: deque[Claim] = deque()  # claims that wait for an attempt
         self.reserved = 0  # places of new messages whose commit is under way
@@ -96,12 +101,13 @@ class Lane:
         if compiled.is_active and not self.compiled.is_active:
             self.breaker = Breaker(ramp=1)
             # With the old health, the next failure would pause it again.
-            self.health = EndpointHealth(id=self.id, scope=self.app_id)
+            self.health = begun_anew(self.health)
         self.compiled = compiled
         self.width = compiled.width.narrow
 
     def attempt_accepted(self, now: Micros) -> bool:
         """Take note of an accepted attempt; tell whether more may run now than before."""
+        self.last_success_at = now
         if self.breaker is not CLOSED:
             self.breaker = after_success(self.breaker, now)
         width = self.width
@@ -113,6 +119,14 @@ class Lane:
         """Take note of a failed attempt: the lane is narrow again, and its breaker may open."""
         self.breaker = after_failure(self.breaker, now)
         self.width = self.compiled.width.narrow
+
+    def present_health(self) -> EndpointHealth:
+        """Return the health of now, which is newer than what is stored."""
+        return self.health.but(
+            last_failure=self.last_failure,
+            last_success_at=self.last_success_at,
+            probe_at=self.breaker.probe_at,
+        )
 
     def probe(self, now: Micros) -> None:
         """Let an open breaker try the endpoint at once."""

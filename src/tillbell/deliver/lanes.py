@@ -68,8 +68,27 @@ class Lanes:
         lane = self._lanes.get(health.id)
         if lane is not None:
             lane.health = health
+            lane.last_failure, lane.last_success_at = health.last_failure, health.last_success_at
         else:
             self._health[health.id] = health
+
+    def is_open(self, endpoint_id: str) -> bool:
+        """Tell whether an endpoint of this process has a lane."""
+        return endpoint_id in self._lanes and self.owns(endpoint_id)
+
+    def health(self, endpoint_id: str, stored: EndpointHealth | None) -> EndpointHealth | None:
+        """Return an endpoint's health of now: of its lane here, or else as it is stored.
+
+        What another process stores is exact to ten seconds, its last success to five minutes.
+        """
+        if not self.owns(endpoint_id):
+            return stored
+        lane = self._lanes.get(endpoint_id)
+        if lane is not None:
+            return lane.present_health()
+        health = self._health.get(endpoint_id, stored)
+        # A breaker lives in a lane: that of an earlier process has gone with it.
+        return health.but(probe_at=None) if health is not None else None
 
     def probe(self, endpoint_id: str) -> None:
         """Try an endpoint whose breaker is open at once, because a person asked for it."""

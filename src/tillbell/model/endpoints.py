@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -49,9 +50,27 @@ class Endpoint(Record, frozen=True, kw_only=True):
     handshake: bool = False  # its receiver was asked before it was saved (CloudEvents)
 
 
+class AttemptFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """How an attempt at an endpoint failed, for people."""
+
+    at: Micros
+    status: int  # 0: there was no answer
+    error: str  # class of failure; "" if there was an answer
+    text: str
+
+
 class EndpointHealth(Record, frozen=True, kw_only=True):
-    """Since when an endpoint fails, and which warnings were sent. `id` is the endpoint's."""
+    """How attempts at an endpoint have ended, and which warnings were sent. `id` is the endpoint's.
+
+    It is failing while `failing_since` is set. `probe_at` is set while its breaker is open.
+    """
 
     failing_since: Micros | None = None  # the first failure after the last success
     last_success_at: Micros | None = None
+    last_failure: AttemptFailure | None = None
+    probe_at: Micros | None = None
     warned: tuple[str, ...] = ()  # warnings sent since then: "1h", "1d", "4d"
+
+    def but(self, **fields: Any) -> EndpointHealth:
+        """Return the same health with other values of these fields."""
+        return msgspec.structs.replace(self, **fields)

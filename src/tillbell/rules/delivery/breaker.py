@@ -12,6 +12,7 @@ While it is open, deliveries wait; they keep their place and their attempts.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import NamedTuple
 
 from tillbell.clock import MINUTE, SECOND, Micros
@@ -22,6 +23,14 @@ SAMPLE_MIN = 10
 SAMPLE_TIME: Micros = 5 * MINUTE
 FIRST_WAIT: Micros = 5 * SECOND
 LONGEST_WAIT: Micros = 15 * MINUTE
+
+
+class CircuitState(StrEnum):
+    """Whether attempts to an endpoint are made."""
+
+    CLOSED = "closed"
+    OPEN = "open"  # no attempt before the next probe
+    HALF_OPEN = "half_open"  # a probe is due or under way
 
 
 class Breaker(NamedTuple):
@@ -76,6 +85,13 @@ def _counted(breaker: Breaker, now: Micros, failed: int) -> Breaker:
             row=breaker.row, sample_from=now, sampled=1, failed=failed, ramp=breaker.ramp
         )
     return breaker._replace(sampled=breaker.sampled + 1, failed=breaker.failed + failed)
+
+
+def circuit_state(probe_at: Micros | None, now: Micros) -> CircuitState:
+    """Return the state of a breaker by the time of its next probe."""
+    if probe_at is None:
+        return CircuitState.CLOSED
+    return CircuitState.OPEN if now < probe_at else CircuitState.HALF_OPEN
 
 
 def allowance(breaker: Breaker, now: Micros, *, concurrency: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tillbell.errors import ConflictError, VersionConflict
+from tillbell.model.endpoints import EndpointHealth
 from tillbell.model.records import Application, Record
 from tillbell.storage.engine.methods import read, write
 from tillbell.storage.operations.pages import page_bounds
@@ -92,6 +93,14 @@ def list_(db: DbReader, kind: type[R], scope: str | None = "", page: Page = ALL)
     name = "records_of_kind" if scope is None else "records_in_scope"
     rows = db.query(name, bindings, bounds.order)
     return bounds.in_list_order([decode(kind, doc) for (doc,) in rows])
+
+
+@read
+def failing_endpoints(db: DbReader, scope: str | None, page: Page) -> list[EndpointHealth]:
+    """Read the health of endpoints that are failing, in the order of their ids."""
+    bounds = page_bounds(page)
+    rows = db.query("failing_endpoints", bounds.bindings | {"scope": scope}, bounds.order)
+    return bounds.in_list_order([decode(EndpointHealth, doc) for (doc,) in rows])
 
 
 def decode(kind: type[R], doc: bytes) -> R:

@@ -63,6 +63,7 @@ class RegistryMethods:
     put = records.put
     get = records.get
     list = records.list_
+    failing_endpoints = records.failing_endpoints
     remove = records.remove
 
 

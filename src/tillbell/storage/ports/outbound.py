@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from tillbell.clock import Micros
+from tillbell.model.endpoints import EndpointHealth
 from tillbell.model.messages import Attempt, Claim, Delivery, DeliveryState, Message, Trigger
 from tillbell.model.records import Record
 
@@ -319,6 +320,10 @@ class Registry(Protocol):
 
     async def list(self, kind: type[R], scope: str | None = "", page: Page = ALL) -> list[R]:
         """Return records by id, newest first unless `ascending`; `scope=None`: of all scopes."""
+        ...
+
+    async def failing_endpoints(self, scope: str | None, page: Page) -> Sequence[EndpointHealth]:
+        """List the health of endpoints that are failing, like `list`."""
         ...
 
     async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:

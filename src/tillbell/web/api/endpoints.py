@@ -14,18 +14,24 @@ from pydantic import Field
 
 from tillbell.app import Gateway
 from tillbell.catalog import CATALOG
-from tillbell.clock import DAY, from_datetime, to_datetime
+from tillbell.clock import DAY, Micros, from_datetime, to_datetime
 from tillbell.configure.endpoints import EndpointChanges
 from tillbell.deliver.application_views import ApplicationView
 from tillbell.deliver.publish import MessageDraft, PublishReceipt
 from tillbell.errors import ConflictError, Invalid, NotFound, Problem
-from tillbell.model.endpoints import Endpoint, EndpointStatus
+from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
 from tillbell.model.messages import DeliveryState
 from tillbell.model.records import Application
 from tillbell.rules.delivery.selectors import check_event_type
-from tillbell.storage.ports.outbound import DeliverySelection, Totals
+from tillbell.storage.ports.outbound import DeliverySelection, Page, Totals
+from tillbell.web.api.endpoint_health import (
+    EndpointHealthOut,
+    health_members,
+    health_of,
+    health_of_page,
+)
 from tillbell.web.api.filters import TimeQuery, codes_of, time_range
-from tillbell.web.api.paging import OrderedPageOf, listed
+from tillbell.web.api.paging import Keep, OrderedPageOf, filtered_page, list_page, row_id
 from tillbell.web.api.rendering import MessageOut, answer, message_doc, states_of
 from tillbell.web.api.routes import (
     ApplicationOf,
@@ -175,10 +181,11 @@ class EndpointPatch(EndpointFields):
     url: Url = ""
 
 
-class EndpointOut(Out):
+class EndpointOut(EndpointHealthOut):
     """An endpoint."""
 
     id: str
+    app_id: str
     uid: str | None
     url: str
     description: str
@@ -204,12 +211,14 @@ class EndpointOut(Out):
     updated_at: datetime
 
     @classmethod
-    def of(cls, endpoint: Endpoint) -> EndpointOut:
+    def of(cls, endpoint: Endpoint, health: EndpointHealth | None, now: Micros) -> EndpointOut:
         """Return an endpoint in the shape that callers see."""
         selectors = list(endpoint.selectors) if endpoint.selectors is not None else None
         schedule = endpoint.retry_schedule
         return cls(
+            **health_members(health, now),
             id=endpoint.id,
+            app_id=endpoint.scope,
             uid=endpoint.uid,
             url=endpoint.url,
             description=endpoint.description,
@@ -271,22 +280,26 @@ class RotateIn(In):
     )
 
 
-class StatsOut(Out):
-    """Number of deliveries of an endpoint by status."""
+class StatsOut(EndpointHealthOut):
+    """Deliveries of an endpoint by status, and its health. Each delivery is counted once."""
 
-    success: int
-    pending: int
-    sending: int
-    fail: int
-    canceled: int
+    success: int = Field(description="Deliveries that were accepted.")
+    pending: int = Field(
+        description="Deliveries that wait: for their first attempt, or after failed ones."
+    )
+    sending: int = Field(description="Deliveries of which an attempt is under way.")
+    fail: int = Field(description="Deliveries without an attempt left: none of them was accepted.")
+    canceled: int = Field(description="Deliveries that were discarded.")
 
 
 class AttemptStatsOut(Out):
-    """Number of finished deliveries of an endpoint by status."""
+    """Deliveries of an endpoint that have ended. The name is that of Svix; it counts deliveries."""
 
-    success: int
-    fail: int
-    canceled: int
+    success: int = Field(description="Deliveries that were accepted.")
+    fail: int = Field(
+        description="Deliveries without an attempt left. One that will be retried is not counted."
+    )
+    canceled: int = Field(description="Deliveries that were discarded.")
 
 
 class ExampleIn(In):
@@ -323,21 +336,21 @@ STATS_DAYS = 28
 @router.get("", dependencies=READ)
 async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> Listed[EndpointOut]:
     """List an application's endpoints."""
-    return await listed(
-        lambda page: gateway.database.list(Endpoint, app.id, page), page, EndpointOut.of
-    )
+    return await endpoint_list(gateway, app.id, page)
 
 
 @router.post("", status_code=201, dependencies=WRITE)
-async def create(app: ApplicationOf, body: EndpointIn, endpoints: EndpointsOf) -> EndpointOut:
+async def create(
+    app: ApplicationOf, body: EndpointIn, endpoints: EndpointsOf, gateway: GatewayOf
+) -> EndpointOut:
     """Add an endpoint."""
-    return EndpointOut.of(await endpoints.create(app.id, body.changes()))
+    return await shown_endpoint(gateway, await endpoints.create(app.id, body.changes()))
 
 
 @router.get("/{endpoint_id}", dependencies=READ)
-async def get(endpoint: EndpointOf) -> EndpointOut:
-    """Show an endpoint."""
-    return EndpointOut.of(endpoint)
+async def get(endpoint: EndpointOf, gateway: GatewayOf) -> EndpointOut:
+    """Show an endpoint with its health."""
+    return await shown_endpoint(gateway, endpoint)
 
 
 @router.put(
@@ -348,18 +361,22 @@ async def upsert(
     endpoint_id: EndpointId,
     body: EndpointUpsertIn,
     endpoints: EndpointsOf,
+    gateway: GatewayOf,
     response: Response,
 ) -> EndpointOut:
     """Replace an endpoint, or create it (201) if none has this uid."""
     changed = await endpoints.upsert(app.id, endpoint_id, body.changes())
     response.status_code = 201 if changed.before is None else 200
-    return EndpointOut.of(changed.record)
+    return await shown_endpoint(gateway, changed.record)
 
 
 @router.patch("/{endpoint_id}", dependencies=WRITE)
-async def patch(endpoint: EndpointOf, body: EndpointPatch, endpoints: EndpointsOf) -> EndpointOut:
+async def patch(
+    endpoint: EndpointOf, body: EndpointPatch, endpoints: EndpointsOf, gateway: GatewayOf
+) -> EndpointOut:
     """Change the named members of an endpoint. `disabled: false` also ends a pause."""
-    return EndpointOut.of(await endpoints.patch(endpoint.scope, endpoint.id, body.changes()))
+    changed = await endpoints.patch(endpoint.scope, endpoint.id, body.changes())
+    return await shown_endpoint(gateway, changed)
 
 
 @router.delete("/{endpoint_id}", status_code=204, dependencies=WRITE, response_model=None)
@@ -410,6 +427,29 @@ async def rotate_secret(
     return SecretOut(key=secret)
 
 
+async def shown_endpoint(gateway: Gateway, endpoint: Endpoint) -> EndpointOut:
+    """Return an endpoint in the shape that callers see, with its health."""
+    health = await health_of(gateway, endpoint)
+    return EndpointOut.of(endpoint, health, gateway.clock.now())
+
+
+async def endpoint_list(
+    gateway: Gateway, scope: str | None, page: Page, keep: Keep[Endpoint] | None = None
+) -> Listed[EndpointOut]:
+    """Return a page of the endpoints of a scope, each with its health; None: of every scope."""
+
+    async def fetch(page: Page) -> list[Endpoint]:
+        return await gateway.database.list(Endpoint, scope, page)
+
+    if keep is None:
+        endpoints = await list_page(fetch, page, row_id)
+    else:
+        endpoints = await filtered_page(fetch, page, row_id, keep)
+    healths = await health_of_page(gateway, scope, page, endpoints.rows)
+    now = gateway.clock.now()
+    return endpoints.showing([EndpointOut.of(row, healths[row.id], now) for row in endpoints.rows])
+
+
 def shown_headers(endpoint: Endpoint, opened: dict[str, str]) -> HeadersOut:
     """Return the custom headers in the shape that callers see: no value of a sensitive one.
 
@@ -427,9 +467,13 @@ def shown_headers(endpoint: Endpoint, opened: dict[str, str]) -> HeadersOut:
 async def stats(
     endpoint: EndpointOf, gateway: GatewayOf, since: TimeQuery = None, until: TimeQuery = None
 ) -> StatsOut:
-    """Count the endpoint's deliveries of a time range (default: 28 days) by status."""
+    """Count the endpoint's deliveries of a time range (default: 28 days) by status.
+
+    `fail` does not say whether it fails now: `failingSince` and `lastFailure` do.
+    """
     totals = await _totals(endpoint, gateway, since, until)
     return StatsOut(
+        **health_members(await health_of(gateway, endpoint), gateway.clock.now()),
         success=totals.succeeded,
         pending=totals.waiting,
         sending=totals.sending,
@@ -442,7 +486,10 @@ async def stats(
 async def attempt_stats(
     endpoint: EndpointOf, gateway: GatewayOf, since: TimeQuery = None, until: TimeQuery = None
 ) -> AttemptStatsOut:
-    """Count the endpoint's finished deliveries of a time range (default: 28 days)."""
+    """Count the endpoint's deliveries of a time range (default: 28 days) that have ended.
+
+    Deliveries, not attempts: one that failed and will be retried is not counted yet.
+    """
     totals = await _totals(endpoint, gateway, since, until)
     return AttemptStatsOut(success=totals.succeeded, fail=totals.failed, canceled=totals.discarded)
 

@@ -15,7 +15,7 @@ from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import Message
 from tillbell.rules.delivery.payload import RETENTION_DAYS_MAX, RETENTION_HOURS_MAX
 from tillbell.web.api.applications import ApplicationIn
-from tillbell.web.api.endpoints import EndpointOut
+from tillbell.web.api.endpoints import EndpointOut, shown_endpoint
 from tillbell.web.api.filters import MessageFilterOf, WithContent
 from tillbell.web.api.paging import PageOf, in_memory_page, list_page, row_id
 from tillbell.web.api.rendering import Doc, MessageOut, answer, delivery_status, message_doc
@@ -195,13 +195,14 @@ async def list_attempted_destinations(
     for delivery in deliveries:
         endpoint = await gateway.config_cache.endpoint(message.app_id, delivery.endpoint_id)
         if endpoint is not None:
-            docs[endpoint.id] = _endpoint_doc(endpoint) | delivery_status(delivery)
+            docs[endpoint.id] = await _endpoint_doc(gateway, endpoint) | delivery_status(delivery)
     endpoints = in_memory_page(list(docs.values()), page, lambda doc: str(doc["id"]))
     return answer(endpoints.document(endpoints.rows))
 
 
-def _endpoint_doc(endpoint: Endpoint) -> Doc:
-    document: Doc = msgspec.json.decode(EndpointOut.of(endpoint).model_dump_json(by_alias=True))
+async def _endpoint_doc(gateway: Gateway, endpoint: Endpoint) -> Doc:
+    shown = await shown_endpoint(gateway, endpoint)
+    document: Doc = msgspec.json.decode(shown.model_dump_json(by_alias=True))
     return document
 
 

@@ -22,9 +22,11 @@ from tillbell.web.api.endpoints import (
     HeadersOut,
     RotateIn,
     SecretOut,
+    endpoint_list,
+    shown_endpoint,
     shown_headers,
 )
-from tillbell.web.api.paging import OrderedPageOf, listed
+from tillbell.web.api.paging import OrderedPageOf
 from tillbell.web.api.routes import (
     EndpointId,
     EndpointsOf,
@@ -55,39 +57,44 @@ EndpointOf = Annotated[Endpoint, Depends(_the_endpoint)]
 @router.get("", dependencies=READ)
 async def list_(page: OrderedPageOf, gateway: GatewayOf) -> Listed[EndpointOut]:
     """List operational endpoints."""
-    return await listed(
-        lambda page: gateway.database.list(Endpoint, OPERATIONAL, page), page, EndpointOut.of
-    )
+    return await endpoint_list(gateway, OPERATIONAL, page)
 
 
 @router.post("", status_code=201, dependencies=WRITE)
-async def create(body: EndpointIn, endpoints: EndpointsOf) -> EndpointOut:
+async def create(body: EndpointIn, endpoints: EndpointsOf, gateway: GatewayOf) -> EndpointOut:
     """Add an operational endpoint."""
-    return EndpointOut.of(await endpoints.create(OPERATIONAL, body.changes()))
+    return await shown_endpoint(gateway, await endpoints.create(OPERATIONAL, body.changes()))
 
 
 @router.get("/{endpoint_id}", dependencies=READ)
-async def get(endpoint: EndpointOf) -> EndpointOut:
+async def get(endpoint: EndpointOf, gateway: GatewayOf) -> EndpointOut:
     """Show an operational endpoint."""
-    return EndpointOut.of(endpoint)
+    return await shown_endpoint(gateway, endpoint)
 
 
 @router.put(
     "/{endpoint_id}", dependencies=WRITE, responses=also_answers(201, EndpointOut, "Created.")
 )
 async def upsert(
-    endpoint_id: EndpointId, body: EndpointUpsertIn, endpoints: EndpointsOf, response: Response
+    endpoint_id: EndpointId,
+    body: EndpointUpsertIn,
+    endpoints: EndpointsOf,
+    gateway: GatewayOf,
+    response: Response,
 ) -> EndpointOut:
     """Replace an operational endpoint, or create it (201) if none has this uid."""
     changed = await endpoints.upsert(OPERATIONAL, endpoint_id, body.changes())
     response.status_code = 201 if changed.before is None else 200
-    return EndpointOut.of(changed.record)
+    return await shown_endpoint(gateway, changed.record)
 
 
 @router.patch("/{endpoint_id}", dependencies=WRITE)
-async def patch(endpoint: EndpointOf, body: EndpointPatch, endpoints: EndpointsOf) -> EndpointOut:
+async def patch(
+    endpoint: EndpointOf, body: EndpointPatch, endpoints: EndpointsOf, gateway: GatewayOf
+) -> EndpointOut:
     """Change the named members of an operational endpoint."""
-    return EndpointOut.of(await endpoints.patch(OPERATIONAL, endpoint.id, body.changes()))
+    changed = await endpoints.patch(OPERATIONAL, endpoint.id, body.changes())
+    return await shown_endpoint(gateway, changed)
 
 
 @router.delete("/{endpoint_id}", status_code=204, dependencies=WRITE, response_model=None)

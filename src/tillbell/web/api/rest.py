@@ -25,6 +25,7 @@ from tillbell.web.api import (
     keys,
     messages,
     operational,
+    overviews,
     poller,
     portal,
     providers,
@@ -51,6 +52,7 @@ async def get() -> Response:
 ROUTERS: tuple[APIRouter, ...] = (
     applications.router,
     endpoints.router,
+    overviews.router,
     event_types.router,
     messages.router,
     attempts.router,

@@ -116,6 +116,15 @@ ORDER BY d.id LIMIT :limit;
 -- Index: primary key.
 SELECT body FROM bodies WHERE app_id = ?1 AND message_id = ?2 AND variant = ?3;
 
+-- name: failing_endpoints
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
+-- Index: records_failing. The JSON of a failing one has no "failing_since" null (in hex).
+SELECT doc FROM records
+WHERE kind = 'EndpointHealth' AND position('\x226661696c696e675f73696e6365223a6e756c6c'::bytea IN doc) = 0
+  AND (:scope::text IS NULL OR scope = :scope::text) AND id > :low AND id < :high
+ORDER BY id {order} LIMIT :limit;
+
 -- name: totals
 -- Index: primary key.
 SELECT coalesce(sum(waiting), 0)::bigint, coalesce(sum(sending), 0)::bigint,

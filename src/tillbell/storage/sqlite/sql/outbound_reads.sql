@@ -106,6 +106,15 @@ ORDER BY d.id LIMIT :limit;
 SELECT b.body FROM bodies b CROSS JOIN messages m ON m.app_id = ?1 AND m.id = b.message_id
 WHERE b.message_id = ?2 AND b.variant = ?3;
 
+-- name: failing_endpoints
+-- form {order} descending: DESC
+-- form {order} ascending: ASC
+-- Index: records_failing. The JSON of a failing one has no "failing_since" null (in hex).
+SELECT doc FROM records
+WHERE kind = 'EndpointHealth' AND instr(doc, x'226661696c696e675f73696e6365223a6e756c6c') = 0
+  AND (:scope IS NULL OR scope = :scope) AND id > :low AND id < :high
+ORDER BY id {order} LIMIT :limit;
+
 -- name: totals
 -- Index: primary key.
 SELECT coalesce(sum(waiting), 0), coalesce(sum(sending), 0), coalesce(sum(succeeded), 0),

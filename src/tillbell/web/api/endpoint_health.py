@@ -1,0 +1,95 @@
+"""The health of endpoints: since when one fails, how, and whether attempts are made."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field
+
+from tillbell.app import Gateway
+from tillbell.clock import Micros, to_datetime
+from tillbell.model.endpoints import AttemptFailure, Endpoint, EndpointHealth
+from tillbell.rules.delivery.breaker import CircuitState, circuit_state
+from tillbell.storage.ports.outbound import Page
+from tillbell.web.api.shapes import Out, optional_time
+
+
+class HealthStatus(StrEnum):
+    """Whether the last attempts at an endpoint failed."""
+
+    OK = "ok"
+    FAILING = "failing"
+
+
+class LastFailureOut(Out):
+    """The last failed attempt at an endpoint."""
+
+    at: datetime
+    status: int = Field(description="The status code of the answer; 0: there was none.")
+    error: str = Field(description='Class of failure, e.g. `connect_refused`; "": it answered.')
+    text: str = Field(description="What happened and what to do, for a person.")
+
+    @classmethod
+    def of(cls, failure: AttemptFailure) -> LastFailureOut:
+        """Return a failure in the shape that callers see."""
+        return cls(
+            at=to_datetime(failure.at),
+            status=failure.status,
+            error=failure.error,
+            text=failure.text,
+        )
+
+
+class CircuitOut(Out):
+    """The circuit breaker of an endpoint. While it is open, deliveries wait."""
+
+    state: CircuitState
+    next_probe_at: datetime | None = Field(description="When one attempt is made; null: closed.")
+
+
+class EndpointHealthOut(Out):
+    """How attempts at an endpoint have ended."""
+
+    health: HealthStatus = Field(
+        description="`failing` from the first failed attempt after the last accepted one."
+    )
+    failing_since: datetime | None
+    last_success_at: datetime | None = Field(description="Exact to five minutes.")
+    last_failure: LastFailureOut | None = Field(description="It stays after a success.")
+    circuit: CircuitOut
+
+
+def health_members(health: EndpointHealth | None, now: Micros) -> dict[str, Any]:
+    """Return health by the names of `EndpointHealthOut`; None: no attempt was made."""
+    since = health.failing_since if health else None
+    failure = health.last_failure if health else None
+    probe_at = health.probe_at if health else None
+    return {
+        "health": HealthStatus.OK if since is None else HealthStatus.FAILING,
+        "failing_since": optional_time(since),
+        "last_success_at": optional_time(health.last_success_at if health else None),
+        "last_failure": LastFailureOut.of(failure) if failure else None,
+        "circuit": CircuitOut(
+            state=circuit_state(probe_at, now), next_probe_at=optional_time(probe_at)
+        ),
+    }
+
+
+async def health_of(gateway: Gateway, endpoint: Endpoint) -> EndpointHealth | None:
+    """Return the health of an endpoint; None if no attempt was made."""
+    stored = None
+    if not gateway.lanes.is_open(endpoint.id):
+        stored = await gateway.database.get(EndpointHealth, endpoint.id, endpoint.scope)
+    return gateway.lanes.health(endpoint.id, stored)
+
+
+async def health_of_page(
+    gateway: Gateway, scope: str | None, page: Page, endpoints: list[Endpoint]
+) -> dict[str, EndpointHealth | None]:
+    """Return the health of one page of a scope's endpoints, by id."""
+    # Health has the ids of endpoints: what belongs to a page of them is in the same page.
+    records = await gateway.database.list(EndpointHealth, scope, page)
+    stored = {health.id: health for health in records}
+    return {each.id: gateway.lanes.health(each.id, stored.get(each.id)) for each in endpoints}

@@ -1,0 +1,112 @@
+"""What operators see: the health of endpoints, the fate of messages, lists over applications."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.web.served_gateway import ServedGateway
+
+ROW_MAX = 5  # failures in a row that open a breaker
+
+
+class Shop:
+    """An application of its own, seen with the admin key."""
+
+    def __init__(self, served: ServedGateway) -> None:
+        self.served, self.http = served, served.http
+        self.id: str = self.http.post("/app", json={"name": "shop"}).json()["id"]
+
+    def endpoint(self, path: str = "/", **fields: Any) -> str:
+        body = {"url": self.served.receiver.url(path), **fields}
+        answer = self.http.post(f"/app/{self.id}/endpoint", json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def publish(self, attempts: int = 1, **fields: Any) -> str:
+        body = {"eventType": "order.paid", "payload": {"n": 1}, **fields}
+        answer = self.http.post(f"/app/{self.id}/msg", json=body)
+        assert answer.status_code == 202, answer.text
+        message_id = str(answer.json()["id"])
+        if attempts:
+            self.served.wait_for_attempts(message_id, attempts)
+        return message_id
+
+    def get(self, path: str, **query: Any) -> Any:
+        answer = self.http.get(f"/app/{self.id}/{path}", params=query)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+@pytest.fixture
+def shop(served: ServedGateway) -> Shop:
+    return Shop(served)
+
+
+def overview(http: httpx.Client, name: str, **query: Any) -> list[dict[str, Any]]:
+    answer = http.get(f"/{name}", params=query)
+    assert answer.status_code == 200, answer.text
+    rows: list[dict[str, Any]] = answer.json()["data"]
+    return rows
+
+
+# ── health of endpoints ──────────────────────────────────────────────────────────────────────────
+
+
+def test_an_endpoint_says_since_when_and_how_it_fails(shop: Shop) -> None:
+    down = shop.endpoint("/status/401")
+    fresh = shop.get(f"endpoint/{down}")
+    assert (fresh["health"], fresh["lastFailure"], fresh["circuit"]["state"]) == (
+        "ok",
+        None,
+        "closed",
+    )
+    for _ in range(ROW_MAX):
+        shop.publish()
+    shown = shop.get(f"endpoint/{down}")
+
+    assert (shown["health"], shown["lastSuccessAt"]) == ("failing", None)
+    assert shown["failingSince"] <= shown["lastFailure"]["at"]
+    assert (shown["lastFailure"]["status"], shown["lastFailure"]["error"]) == (401, "")
+    assert "401" in shown["lastFailure"]["text"] or "key" in shown["lastFailure"]["text"]
+    assert shown["circuit"]["state"] == "open"
+    assert shown["circuit"]["nextProbeAt"] > shown["lastFailure"]["at"]
+    stats = shop.get(f"endpoint/{down}/stats")
+    assert (stats["fail"], stats["pending"], stats["health"]) == (0, ROW_MAX, "failing")
+    assert shop.get("endpoint")["data"] == [shown]
+    shop.http.patch(f"/app/{shop.id}/endpoint/{down}", json={"url": shop.served.receiver.url("/")})
+    shop.http.post(f"/app/{shop.id}/msg/{shop.publish(0)}/endpoint/{down}/resend")
+    shop.served.receiver.requests.clear()
+
+
+def test_failing_endpoints_are_listed_over_applications(served: ServedGateway) -> None:
+    one, two = Shop(served), Shop(served)
+    well = one.endpoint("/well", channels=["well"])
+    failing = {shop.endpoint("/status/500"): shop for shop in (one, two)}
+    one.publish(2, channels=["well"])
+    two.publish()
+    everywhere = {
+        row["id"]: row["appId"] for row in overview(served.http, "endpoint", health="failing")
+    }
+
+    assert {id_: everywhere[id_] for id_ in failing} == {i: s.id for i, s in failing.items()}
+    assert well not in everywhere
+    mine = overview(served.http, "endpoint", health="failing", app=two.id)
+    assert [row["appId"] for row in mine] == [two.id]
+    (shown,) = overview(served.http, "endpoint", health="ok", app=one.id)
+    assert shown["id"] == well
+    assert shown["lastSuccessAt"] is not None
+    assert {row["id"] for row in overview(served.http, "endpoint", app=one.id)} == {
+        well,
+        *(id_ for id_, shop in failing.items() if shop is one),
+    }
+    with served.client(served.make_key("read", app_id=two.id)) as bound:
+        assert [row["appId"] for row in overview(bound, "endpoint")] == [two.id]
+        assert bound.get("/endpoint", params={"app": one.id}).status_code == 404
+    first = served.http.get("/endpoint", params={"health": "failing", "limit": 1}).json()
+    second = served.http.get(
+        "/endpoint", params={"health": "failing", "limit": 1, "iterator": first["iterator"]}
+    ).json()
+    assert first["data"][0]["id"] > second["data"][0]["id"]
