@@ -12,6 +12,7 @@ from tillbell.process.decisions import TRIES_MAX
 from tillbell.process.manual.actions import NewTransaction
 from tillbell.process.manual.audited import ActionReason
 from tillbell.rules.payments.booking import NoticeDetails
+from tillbell.rules.payments.conflicts import new_conflict
 from tillbell.storage.ports.outbound import Page
 
 BY = DecidedBy(actor="key_1")
@@ -73,6 +74,21 @@ async def test_what_changes_all_the_time_is_given_up(harness: GatewayHarness) ->
 
     assert len(canceller.seen) == TRIES_MAX
     assert (await read(harness, created.id)).sequence == 1 + TRIES_MAX
+
+
+async def test_what_is_given_up_names_the_precondition_that_failed(harness: GatewayHarness) -> None:
+    created = await create(harness)
+
+    async def decide(decision: Decision) -> None:
+        conflict = new_conflict(PENDING, "stuck", "never stored")
+        decision.resolve_conflict(
+            conflict._replace(id="cfl_0", app_id=harness.app.id, transaction_id=created.id),
+            "keep",
+            "",
+        )
+
+    with pytest.raises(ConflictError, match="The conflict is resolved already"):
+        await harness.gateway.decisions.commit(harness.app.id, BY, decide)
 
 
 async def test_a_decision_that_fails_stores_nothing(harness: GatewayHarness) -> None:

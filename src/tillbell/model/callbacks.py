@@ -92,7 +92,7 @@ class References(NamedTuple):
 class TransactionNotice(NamedTuple):
     """A notice about a payment or pay-out, or (`kind`) a refund or the like that is linked to one.
 
-    `status` is None if the provider's word is in no table: nothing is guessed (`unmapped`).
+    `status` is None if the provider's word is not mapped: nothing is guessed (`unmapped`).
     A linked kind names its parent by `references`, and itself by `psp_transaction_id`.
 
     A payment may have several attempts, each with its own `psp_transaction_id`. The amount of an

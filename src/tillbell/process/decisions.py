@@ -24,6 +24,17 @@ from tillbell.storage.ports.inbound import ChangeSet, PreconditionFailed
 T = TypeVar("T")
 
 TRIES_MAX = 50
+# Why a decision is given up: the precondition that failed every time.
+_FAILURES = {
+    "version": "What it changes was changed at the same time; try again.",
+    "concluded": "The callback got another outcome at the same time; try again.",
+    "uid": "Another record has this uid.",
+    "psp_transaction_id": "The provider's id is that of another refund or the like.",
+    "event_id": "A message with this event id is published already.",
+    "refunds": "More would be refunded than was credited.",
+    "resolved": "The conflict is resolved already.",
+    "seen": "An item of the batch was published already.",
+}
 
 
 class AlreadyConcluded(Exception):
@@ -56,9 +67,10 @@ class Decisions:
         nothing is stored; nor is anything if it records nothing.
 
         `NotFound` if there is no such application, `AlreadyConcluded` if the callback has a
-        conclusion, `ConflictError` after `TRIES_MAX` tries, `StoreUnavailable` if it is not known
-        whether the decision was stored.
+        conclusion, `ConflictError` with the cause after `TRIES_MAX` tries, `StoreUnavailable` if it
+        is not known whether the decision was stored.
         """
+        failed = None
         for _ in range(TRIES_MAX):
             view = await self.config_cache.view(app_id)
             if view is None:
@@ -70,7 +82,8 @@ class Decisions:
                 return result
             if failed.why == "concluded" and by.callback is not None:
                 raise AlreadyConcluded
-        raise ConflictError("The transaction was changed at the same time; try again.")
+        assert failed is not None, "it was tried"
+        raise ConflictError(_FAILURES[failed.why])
 
     def check_accepting(self) -> None:
         """Raise `Unavailable` while nothing may be stored, as when the disk is full."""

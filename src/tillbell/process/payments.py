@@ -3,7 +3,7 @@
 | a notice | does |
 | --- | --- |
 | of no transaction that we know | the callback waits up to 72 hours for one |
-| with a status that is in no table | nothing: unmapped |
+| with a status that is not mapped | nothing: unmapped |
 | that changes nothing, or comes too late | nothing: duplicate, stale, illegal |
 | that is not proven well enough | asks the provider, or a person |
 | that an attempt is refused, and another may succeed | the attempt ends, the payment does not |
@@ -605,7 +605,7 @@ def _held(context: NoticeContext, payment: Transaction) -> Transaction:
 
 
 def _unmapped_text(notice: TransactionNotice) -> str:
-    return f"The status {notice.raw_status[:100]!r} is in no table; nothing was guessed."
+    return f"The status {notice.raw_status[:100]!r} is not mapped; nothing was guessed."
 
 
 def _named(notice: TransactionNotice) -> str:

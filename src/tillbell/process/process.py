@@ -13,7 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 from tillbell.clock import SECOND, wait_until
-from tillbell.errors import NotFound, StoreUnavailable
+from tillbell.errors import ConflictError, NotFound, StoreUnavailable
 from tillbell.logs import log_event
 from tillbell.model.callbacks import AnalyticsNotice, Callback, Notice, Outcome, TransactionNotice
 from tillbell.process.decision import DecidedBy, Decision
@@ -162,7 +162,8 @@ class CallbackProcessor:
 
     async def _give_up(self, callback: Callback, error: Exception) -> None:
         """Conclude a callback at which our own program failed. It can be replayed later."""
-        why = f"Tillbell could not process it ({type(error).__name__}); see its log, then replay."
+        cause = str(error) if isinstance(error, ConflictError) else type(error).__name__
+        why = f"Tillbell could not process it ({cause.rstrip('.')}); see its log, then replay."
         conclusion = CallbackConclusion(
             app_id=callback.app_id,
             callback_id=callback.id,

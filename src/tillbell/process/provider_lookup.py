@@ -124,7 +124,7 @@ def _read(compiled: CompiledSource, body: bytes) -> LookupResult | LookupFailure
     words = {**provider_words, **own_words(compiled.config)}
     status = words.get(fold(raw_status)) or status_of(raw_status)
     if status is None:
-        return LookupFailure(f"The look-up says {raw_status[:100]!r}, which is in no table.")
+        return LookupFailure(f"The look-up says {raw_status[:100]!r}, which is not mapped.")
     read = partial(_amount_at, compiled, answer, pointers)
     return LookupResult(
         status=status,

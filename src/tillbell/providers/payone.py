@@ -185,7 +185,7 @@ def _account_problem(fields: Mapping[str, str], config: Mapping[str, Any]) -> st
 def _meaning(
     action: str, fields: Mapping[str, str], config: Mapping[str, Any]
 ) -> WordMeaning | None:
-    """Return what an action means; None if it is in no table."""
+    """Return what an action means; None if it is not mapped."""
     meaning = meaning_of(action, ACTIONS, config)
     if meaning is None or meaning.kind is not TransactionKind.PAYMENT:
         return meaning

@@ -196,7 +196,7 @@ def _order(topic: str, order: dict[str, Any], setup: SourceSetup) -> tuple[Notic
     if text(order, "id") is None:
         return (NoteNotice(f"{topic} names no order."),)
     if state is None:
-        return (transaction, NoteNotice(f"{topic}: the status {word[:50]!r} is in no table."))
+        return (transaction, NoteNotice(f"{topic}: the status {word[:50]!r} is not mapped."))
     if event == "order.paid" and state != "paid":
         return (NoteNotice(f"{topic} says paid, the order says {word}."),)
     if event == "order.cancelled" and moment(order, "cancelled_at") is None:

@@ -147,7 +147,7 @@ def _of_order(
     word = text(data, "status")
     state = meaning.state or STATES.get((word or "").upper())
     if state is None:
-        return [NoteNotice(f"{event}: the status {(word or '')[:50]!r} is in no table.")]
+        return [NoteNotice(f"{event}: the status {(word or '')[:50]!r} is not mapped.")]
     notice = OrderNotice(
         event.replace(":", "."),
         _order_data(data, state, at),

@@ -147,7 +147,7 @@ def _order(event: str, order: dict[str, Any], setup: SourceSetup) -> list[Notice
     if state is None:
         return [
             _payment(order, word, meaning, setup),
-            NoteNotice(f"The status {word[:50]!r} is in no table."),
+            NoteNotice(f"The status {word[:50]!r} is not mapped."),
         ]
     refunds = _refunds(order, setup) if is_paid else []
     of_payment = _payment_state(state, is_paid=is_paid, is_refunded=bool(refunds))

@@ -1,7 +1,7 @@
 """What a provider's status words mean: tables, and what a source's owner adds to them.
 
 A table gives for each word the status, the substate, and whether it is about the payment itself or
-about a refund or chargeback of it. A word in no table means nothing.
+about a refund or chargeback of it. A word that is not mapped means nothing.
 """
 
 from __future__ import annotations

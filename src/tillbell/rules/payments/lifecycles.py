@@ -61,7 +61,7 @@ class ParcelState(NamedTuple):
 def judge_parcel(current: ParcelState | None, notice: ShipmentNotice) -> Judgement:
     """Say what a notice does to a parcel. None: we do not know it yet."""
     if notice.status is None:
-        why = f"The status {notice.raw_status[:50]!r} is in no table."
+        why = f"The status {notice.raw_status[:50]!r} is not mapped."
         return Judgement(Outcome.UNMAPPED, why)
     if current is None:
         return Judgement(Outcome.APPLIED, f"New parcel: {notice.status}.")
