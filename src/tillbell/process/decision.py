@@ -91,6 +91,7 @@ class Decision:
         self._ids = ids
         self._versions: dict[str, int] = {}  # of transactions, as they are stored; 0: not yet
         self._current: dict[str, Transaction] = {}
+        self._stored: dict[str, Transaction] = {}  # those that were taken in, as they were read
         self._steps: dict[str, list[_StepWithMessage]] = {}
         self._conflicts: list[MoneyConflict] = []
         self._resolved: list[MoneyConflict] = []
@@ -113,8 +114,10 @@ class Decision:
 
     def current(self, transaction: Transaction) -> Transaction:
         """Return a transaction as this decision leaves it."""
-        self._versions.setdefault(transaction.id, transaction.version)
-        return self._current.setdefault(transaction.id, transaction)
+        if transaction.id not in self._current:
+            self._versions.setdefault(transaction.id, transaction.version)
+            self._stored[transaction.id] = self._current[transaction.id] = transaction
+        return self._current[transaction.id]
 
     def as_current(self, transaction: Transaction) -> Transaction:
         """Return a transaction as this decision leaves it, without taking it into the decision."""
@@ -178,6 +181,11 @@ class Decision:
     def advanced_transactions(self) -> list[Transaction]:
         """The transactions that take a step, as they are after it."""
         return [self._current[id_] for id_, steps in self._steps.items() if steps]
+
+    @property
+    def changed_transactions(self) -> list[tuple[Transaction | None, Transaction]]:
+        """The transactions that change, as they were before it (None: new) and are after it."""
+        return [(self._stored.get(id_), self._current[id_]) for id_ in self._steps]
 
     def _add_step(self, step: BookedStep) -> Transaction:
         after = step.transaction

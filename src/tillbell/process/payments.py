@@ -20,6 +20,7 @@ same refund wait behind it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tillbell.clock import HOUR, MINUTE, SECOND, Micros
@@ -59,6 +60,7 @@ from tillbell.rules.payments.conflicts import mismatch_conflict, unconfirmed_con
 from tillbell.rules.payments.linked import (
     NEVER_OPENED,
     amount_left_for,
+    amount_to_reinstate,
     credited_amount,
     match_linked,
     same_debit_mark,
@@ -144,6 +146,27 @@ class NoticeContext(NamedTuple):
         self.decision.add_outcome(outcome, why, about.id)
 
 
+class LinkedNews(NamedTuple):
+    """What is known where a notice tells of a refund or the like.
+
+    `known` is that refund, `siblings` are all of its payment, `claimed` is how much the notice
+    says, in minor units (None: it does not say it).
+    """
+
+    parent: Transaction
+    known: Transaction | None
+    siblings: Sequence[Transaction]
+    claimed: int | None
+    is_accepted: bool
+
+    @property
+    def amount(self) -> int:
+        """How much is meant, in minor units. Without an amount all of the payment is meant."""
+        if self.claimed is not None:
+            return self.claimed
+        return self.known.amount if self.known is not None else credited_amount(self.parent)
+
+
 class PaymentDecider:
     """Decides about transactions. It records on the decision alone."""
 
@@ -206,27 +229,30 @@ class PaymentDecider:
         elif isinstance(claimed, AmountMismatch):
             await self._open_mismatch(context, known or parent, claimed)
         else:
-            await self._move_linked(context, parent, known, claimed, is_accepted=is_accepted)
+            await self._move_linked(
+                context, LinkedNews(parent, known, siblings, claimed, is_accepted=is_accepted)
+            )
 
-    async def _move_linked(
-        self,
-        context: NoticeContext,
-        parent: Transaction,
-        known: Transaction | None,
-        claimed: int | None,
-        *,
-        is_accepted: bool,
-    ) -> None:
-        notice = context.notice
+    async def _move_linked(self, context: NoticeContext, news: LinkedNews) -> None:
+        notice, parent, known = context.notice, news.parent, news.known
         if known is not None and not _moves(notice, known):
             await self._decide_status(context, context.decision.current(known))
             return
-        left = amount_left_for(notice.kind, parent)
-        amount = claimed if claimed is not None else _unclaimed_amount(parent, known)
-        is_refund = notice.kind is TransactionKind.REFUND
-        is_limited = (notice.movement_id is None or is_refund) and not is_accepted
-        if notice.status is TransactionStatus.APPROVED and is_limited and amount > left:
-            why = f"{_named(notice)} gives back more than is left of the payment {parent.id}."
+        amount = news.amount
+        is_moving = notice.status is TransactionStatus.APPROVED and not news.is_accepted
+        left = _amount_left(notice, news) if is_moving else None
+        is_reversal = notice.kind is TransactionKind.CHARGEBACK_REVERSAL
+        if is_reversal and left == 0 and _next_retry(context.decision) is not None:
+            why = f"{_named(notice)} waits for a chargeback of {parent.id} that it gives back."
+            _wait_for_chargeback(context, why, parent)
+        elif is_moving and _is_amount_unknown(notice, news):
+            why = f"{_named(notice)} names no amount, and may be a part of the payment {parent.id}."
+            await self._open_mismatch(context, known or parent, AmountMismatch(why))
+        elif left is not None and amount > left:
+            back = (
+                "a chargeback has taken" if is_reversal else f"is left of the payment {parent.id}"
+            )
+            why = f"{_named(notice)} gives back more than {back}."
             mismatch = AmountMismatch(why, amount, parent.currency)
             await self._open_mismatch(context, known or parent, mismatch)
         elif known is None or (known.status not in TERMINAL and amount != known.amount):
@@ -510,17 +536,20 @@ class PaymentDecider:
         notice, decision = context.notice, context.decision
         context.add_outcome(Outcome.NOTED, why, transaction)
         is_payment = notice.kind is TransactionKind.PAYMENT
-        if transaction.status in TERMINAL and is_payment and notice.is_hint:
+        if transaction.status in TERMINAL and notice.is_hint:
             is_approved = transaction.status is TransactionStatus.APPROVED
-            may_reopen = transaction.reason == ATTEMPTS_ENDED
-            if may_reopen or (is_approved and _may_look_up_refunds(context)):
+            may_reopen = is_payment and transaction.reason == ATTEMPTS_ENDED
+            may_look_up = may_reopen or (is_approved and _may_look_up_refunds(context))
+            if may_look_up:
                 look_up = transaction._replace(check_at=decision.now, checks=0)
                 decision.update_transaction(transaction, look_up)
-            return
-        if is_payment:  # a look-up answers for payments only
+            if may_look_up or is_payment:
+                return
+        elif is_payment:  # a look-up answers for payments only
             awaiting = _await_confirmation(context, _held(context, transaction))
             transaction = decision.update_transaction(transaction, awaiting)
-        if notice.status is None or notice.is_hint:
+        is_moving = not is_payment and notice.status is TransactionStatus.APPROVED
+        if notice.status is None or (notice.is_hint and not is_moving):
             return
         if not is_payment or context.policy is not ConfirmationPolicy.PULL:
             conflict = unconfirmed_conflict(notice, notice.status, why, transaction.currency)
@@ -541,6 +570,12 @@ def _wait_for_transaction(
     awaited = (*references.ours, *references.psp, *parent_ids)
     decision.wait_for(awaited, _next_retry(decision))
     decision.add_outcome(Outcome.UNMATCHED, why)
+
+
+def _wait_for_chargeback(context: NoticeContext, why: str, payment: Transaction) -> None:
+    """Let a reversal wait for its chargeback. Later callbacks about the dispute pass it."""
+    context.decision.wait_for((payment.id,), _next_retry(context.decision))
+    context.decision.add_outcome(Outcome.UNMATCHED, why)
 
 
 def _next_retry(decision: Decision) -> Micros | None:
@@ -636,5 +671,21 @@ def _claimed_amount(notice: TransactionNotice, parent: Transaction) -> int | Amo
     return read.minor
 
 
-def _unclaimed_amount(parent: Transaction, known: Transaction | None) -> int:
-    return known.amount if known is not None else credited_amount(parent)
+def _is_amount_unknown(notice: TransactionNotice, news: LinkedNews) -> bool:
+    """Tell whether a notice without an amount may be about a part of its payment."""
+    if news.claimed is not None or news.known is not None:
+        return False
+    payment = news.parent
+    back = payment.refunded + payment.reversed_ + payment.charged_back - payment.reinstated
+    is_open = any(sibling.status not in TERMINAL for sibling in news.siblings)
+    is_later_part = notice.kind is not TransactionKind.CHARGEBACK_REVERSAL and back > 0
+    return is_later_part or is_open
+
+
+def _amount_left(notice: TransactionNotice, news: LinkedNews) -> int | None:
+    """Return how much a notice may move, in minor units; None if its movements are not limited."""
+    if notice.kind is TransactionKind.CHARGEBACK_REVERSAL:
+        return amount_to_reinstate(notice, news.siblings)
+    if notice.movement_id is not None and notice.kind is not TransactionKind.REFUND:
+        return None
+    return amount_left_for(notice.kind, news.parent)

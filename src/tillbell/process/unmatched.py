@@ -1,8 +1,9 @@
 """Unmatched callbacks: those that came before their transaction are decided again.
 
-At once when a transaction appears under a reference that they wait for, or is approved (a refund
-may come before its capture); and from time to time for 72 hours. Only their notices about
-transactions are decided again: the others were when the callback was first decided.
+At once when a transaction appears under a reference that they wait for or learns one (the id of a
+new attempt), or is approved (a refund may come before its capture, a reversal before its
+chargeback); and from time to time for 72 hours. Only their notices about transactions are decided
+again: the others were when the callback was first decided.
 """
 
 from __future__ import annotations
@@ -34,10 +35,9 @@ class UnmatchedCallbacks:
 
     def decision_committed(self, decision: Decision) -> None:
         """Start to look for callbacks that wait for what a decision did. Returns at once."""
-        for transaction in decision.advanced_transactions:
-            is_new = transaction.sequence == 1 or transaction.version == 1
-            if is_new or transaction.status is TransactionStatus.APPROVED:
-                self._spawn(self._transaction_appeared(transaction))
+        for before, after in decision.changed_transactions:
+            if references := _references_to_try(before, after):
+                self._spawn(self._decide_waiting(after.app_id, references))
         if decision.awaited_references:
             self._spawn(self._transaction_missed(decision))
 
@@ -57,8 +57,7 @@ class UnmatchedCallbacks:
         while self._running:
             await asyncio.wait(set(self._running))
 
-    async def _transaction_appeared(self, transaction: Transaction) -> None:
-        app_id, references = transaction.app_id, references_of(transaction)
+    async def _decide_waiting(self, app_id: str, references: list[str]) -> None:
         if not await self._database.callbacks_awaiting(app_id, references):
             return
         async with self._in_order:  # else two that find the same callbacks would mix their order
@@ -86,10 +85,20 @@ async def _unless_store_unavailable(work: Coroutine[None, None, None]) -> None:
         log_event("unmatched.retry_postponed", error=str(error))
 
 
+def _references_to_try(before: Transaction | None, after: Transaction) -> list[str]:
+    """Return the references under which a callback may wait for what has changed."""
+    is_approved = after.status is TransactionStatus.APPROVED
+    if before is None or (is_approved and before.status is not after.status):
+        return references_of(after)
+    known = references_of(before)
+    return [reference for reference in references_of(after) if reference not in known]
+
+
 def references_of(transaction: Transaction) -> list[str]:
-    """Return every reference by which a notice may name a transaction."""
+    """Return every reference by which a notice may name a transaction, or what belongs to it."""
     references = (
         transaction.id,
+        transaction.parent_id,
         transaction.uid,
         transaction.order_id,
         transaction.merchant_reference,

@@ -172,17 +172,46 @@ def credited_amount(payment: Transaction) -> int:
 
 
 def amount_left_for(kind: TransactionKind, payment: Transaction) -> int:
-    """Return how much of a payment may still go back by a kind, in minor units."""
+    """Return how much of a payment may still go back by a kind, in minor units.
+
+    Not for a chargeback reversal: that depends on its dispute (`amount_to_reinstate`).
+    """
     credited = credited_amount(payment)
     match kind:
         case TransactionKind.REFUND:
             return credited - payment.refunded - payment.reversed_
         case TransactionKind.CHARGEBACK:
             return credited - payment.charged_back + payment.reinstated
-        case TransactionKind.CHARGEBACK_REVERSAL:
-            return max(credited, payment.charged_back) - payment.reinstated
         case _:
             return credited - payment.reversed_ - payment.refunded
+
+
+def amount_to_reinstate(notice: TransactionNotice, siblings: Sequence[Transaction]) -> int:
+    """Return how much of what a dispute took has not come back, in minor units.
+
+    A reversal that names no dispute which is known here counts for all disputes together; so does
+    one where a look-up has counted disputes.
+    """
+    moved = [s for s in siblings if s.status is TransactionStatus.APPROVED]
+    taken = [s for s in moved if s.kind is TransactionKind.CHARGEBACK or _is_dispute_debit(s)]
+    returned = [s for s in moved if s.kind is TransactionKind.CHARGEBACK_REVERSAL]
+    id_ = notice.psp_transaction_id
+    disputes = [s for s in siblings if s.kind is TransactionKind.CHARGEBACK]
+    is_counted = any(sibling.movement_id == LOOK_UP for sibling in disputes)
+    if not is_counted and any(_is_of_dispute(sibling, id_) for sibling in disputes):
+        taken = [sibling for sibling in taken if _is_of_dispute(sibling, id_)]
+        returned = [sibling for sibling in returned if _is_of_dispute(sibling, id_)]
+    return sum(s.amount for s in taken) - sum(s.amount for s in returned)
+
+
+def _is_dispute_debit(sibling: Transaction) -> bool:
+    """Tell whether a provider has told the debit of a dispute as a reversal."""
+    return sibling.kind is TransactionKind.REVERSAL and sibling.psp_transaction_id is not None
+
+
+def _is_of_dispute(sibling: Transaction, id_: str | None) -> bool:
+    mark = f"{TransactionKind.CHARGEBACK.value} {id_}"
+    return id_ is not None and (sibling.psp_transaction_id == id_ or sibling.movement_id == mark)
 
 
 def amount_left(payment: Transaction, linked: Iterable[Transaction]) -> int:
