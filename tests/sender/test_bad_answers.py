@@ -18,6 +18,7 @@ from tillbell.testing.exchange import ReceiverExchange
 from tillbell.testing.receiver import Receiver
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+_INTERIM = b"HTTP/1.1 102 Processing\r\n\r\n"
 _CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
 
 
@@ -69,19 +70,9 @@ _JUNK = {
     "zeros": b"\0" * 1000,
     "RTSP": b"RTSP/1.0 200 OK\r\n\r\n",
     "a request": b"GET / HTTP/1.1\r\n\r\n",
-    "line feeds only": b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
-    "length and chunks": _CHUNKED + b"Content-Length: 1\r\n\r\n",
-    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nok",
-    "negative length": b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nok",
-    "length not a number": b"HTTP/1.1 200 OK\r\nContent-Length: 1e3\r\n\r\nok",
-    "length beyond all": b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 40 + b"\r\n\r\nok",
-    "blank in a name": b"HTTP/1.1 200 OK\r\nX Y: 1\r\n\r\n",
-    "NUL in a value": b"HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n",
-    "header flood": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 300 + b"Content-Length: 0\r\n\r\n",
-    "one long header": b"HTTP/1.1 200 OK\r\nX: " + b"y" * 40_000 + b"\r\n\r\n",
-    "endless header": b"HTTP/1.1 200 OK\r\nX: " + b"y" * 400_000,
     "endless reason": b"HTTP/1.1 200 " + b"y" * 400_000,
-    "1xx flood": b"HTTP/1.1 103 Early\r\nLink: a\r\n\r\n" * 50 + _OK,
+    "1xx flood": _INTERIM * 20_000,
+    "a broken interim answer": b"HTTP/1.1 103 Early\r\nX Y: 1\r\n",
     "switch of protocols": b"HTTP/1.1 101 Up\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n",
 }
 
@@ -94,6 +85,67 @@ async def test_an_answer_that_is_not_http_fails_with_its_class(
     assert (reply.status, reply.error) == (0, "protocol_error")
     assert reply.detail.isprintable()
     assert (await post(receiver.url("/ok"))).body == b"ok"  # the next result is its own
+
+
+_HEADER_FLOOD = b"X: y\r\n" * 300 + b"Content-Length: 0\r\n\r\n"
+_AFTER_STATUS_LINE = {  # what may follow a status line, and the body that is read
+    "folded header": (b"X-Device: a=1;\r\n b=2\r\nContent-Length: 2\r\n\r\nok", b"ok"),
+    "equal lengths": (b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok", b"ok"),
+    "equal lengths in a line": (b"Content-Length: 2, 2\r\n\r\nok", b"ok"),
+    "two lengths": (b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nok", b"ok"),
+    "negative length": (b"Content-Length: -1\r\n\r\nok", b"ok"),
+    "length not a number": (b"Content-Length: 1e3\r\n\r\nok", b"ok"),
+    "length beyond all": (b"Content-Length: " + b"9" * 40 + b"\r\n\r\nok", b"ok"),
+    "length and chunks": (
+        b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"2\r\nok\r\n0\r\n\r\n",
+    ),
+    "control character": (b"Set-Cookie: a=\x01\r\nContent-Length: 2\r\n\r\nok", b"ok"),
+    "NUL in a value": (b"X: a\0b\r\n\r\n", b""),
+    "blank in a name": (b"X Y: 1\r\n\r\nok", b"ok"),
+    "line without a colon": (b"X\r\n\r\n", b""),
+    "header flood": (_HEADER_FLOOD, b""),
+    "one long header": (b"X: " + b"y" * 40_000 + b"\r\n\r\n", b""),
+    "endless header": (b"X: " + b"y" * 400_000, b""),
+    "nothing": (b"", b""),
+    "half a header": (b"Content-Le", b""),
+}
+_BEFORE = {"nothing": b"", "an empty line": b"\r\n", "nine interim answers": 9 * _INTERIM}
+_STATUS_LINES = [b"HTTP/1.1 %d OK\r\n", b"HTTP/1.1 %d OK\n", b"HTTP/1.2 %d OK\r\n"]
+
+
+@pytest.mark.parametrize("before", _BEFORE.values(), ids=_BEFORE)
+async def test_a_status_line_counts_whatever_follows(
+    post: Post, receiver: Receiver, before: bytes
+) -> None:
+    for name, (after, body) in _AFTER_STATUS_LINE.items():
+        for line in _STATUS_LINES:
+            for status in (200, 410):
+                answer = before + line % status + b"Retry-After: 7\r\n" + after
+                reply = await _answer(post, receiver, answer)
+                assert (reply.status, reply.error) == (status, ""), (name, line)
+                assert reply.body in (body, b"ok", b""), (name, line)
+                assert reply.retry_after == ("7" if status == 410 else ""), (name, line)
+    assert (await post(receiver.url("/ok"))).body == b"ok"  # the next result is its own
+
+
+async def test_a_status_line_counts_in_pieces_and_is_not_waited_for_in_vain(
+    post: Post, receiver: Receiver
+) -> None:
+    """The head ends the attempt, not the deadline, although the parser has given up before."""
+    for lines in (b"\r\n", b"\n"):
+        head = lines.join([b"HTTP/1.2 201 OK", b"Retry-After: 3", b"X: a", b" b", b"", b""])
+
+        async def in_pieces(exchange: ReceiverExchange, head: bytes = head) -> None:
+            for at in range(len(head)):
+                await exchange.write(head[at : at + 1])
+                await asyncio.sleep(0)
+            await asyncio.Event().wait()
+
+        receiver.on("/pieces", in_pieces)
+        async with asyncio.timeout(PATIENCE_S):
+            reply = await post(receiver.url("/pieces"), timeout_s=10 * PATIENCE_S)
+        assert (reply.status, reply.error) == (201, "")
 
 
 _LOOSE = {
@@ -131,13 +183,13 @@ async def test_a_whole_head_counts_whatever_becomes_of_the_body(
     assert (await post(receiver.url("/ok"))).body == b"ok"
 
 
-@pytest.mark.parametrize("cut", range(0, 44, 4))
-async def test_without_a_whole_head_there_is_no_status(
-    post: Post, receiver: Receiver, cut: int
-) -> None:
+async def test_a_status_counts_once_its_line_is_whole(post: Post, receiver: Receiver) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 2222222\r\n\r\n"
-    reply = await _answer(post, receiver, head[:cut])
-    assert (reply.status, reply.error) == (0, "reset")
+    whole = head.index(b"\n") + 1
+    for cut in range(len(head)):
+        reply = await _answer(post, receiver, head[:cut])
+        expected = (0, "reset") if cut < whole else (200, "")
+        assert (reply.status, reply.error) == expected, head[:cut]
 
 
 async def test_a_reset_before_the_answer_is_a_reset_and_is_not_sent_again(
@@ -155,7 +207,7 @@ async def test_a_reset_after_the_head_keeps_the_status(post: Post, receiver: Rec
 
 @pytest.mark.parametrize(
     ("path", "status", "error"),
-    [("/hang", 0, "timeout"), ("/drip-head", 0, "timeout"), ("/drip-body", 200, "")],
+    [("/hang", 0, "timeout"), ("/drip-head", 200, ""), ("/drip-body", 200, "")],
 )
 async def test_a_slow_answer_ends_at_the_deadline(
     post: Post, receiver: Receiver, path: str, status: int, error: str

@@ -121,6 +121,41 @@ async def test_a_connection_that_the_receiver_closed_is_not_used(
     assert receiver.connections == 100
 
 
+async def test_a_connection_is_used_no_longer_than_its_receiver_announced(
+    post: Post, receiver: Receiver
+) -> None:
+    """Less a second, in which the next request may reach it. What is not announced is no limit."""
+    body = b"Keep-Alive: timeout=1"  # not a header
+    for announced, is_kept in {
+        "timeout=1": False,
+        "max=100, timeout=1": False,
+        'timeout="1"': False,
+        "timeout=0": False,
+        "timeout=60": True,
+        "max=100": True,
+        "timeout=soon": True,
+    }.items():
+        lines = ["HTTP/1.1 200 OK", f"keep-Alive: {announced}", f"Content-Length: {len(body)}"]
+        answer = "\r\n".join([*lines, "", ""]).encode() + body
+        receiver.on("/kept", raw(answer, closes=False))
+        before = receiver.connections
+        for _ in range(3):
+            assert (await post(receiver.url("/kept"))).status == 200
+        opened = receiver.connections - before
+        assert opened <= 1 if is_kept else opened >= 2, announced
+
+
+async def test_a_connection_is_closed_when_its_announced_time_is_over(receiver: Receiver) -> None:
+    sender = _sender()
+    answer = b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 0\r\n\r\n"
+    receiver.on("/kept", raw(answer, closes=False))
+    await Post(sender)(receiver.url("/kept"))
+    async with asyncio.timeout(PATIENCE_S):
+        while sender.connections:
+            await asyncio.sleep(0.02)
+    await sender.close()
+
+
 async def test_a_reset_of_a_kept_connection_is_told_and_not_repeated(
     post: Post, receiver: Receiver
 ) -> None:

@@ -13,6 +13,7 @@ import re
 from urllib.parse import urlsplit
 
 from tillbell.http.address_policy import AddressPolicy
+from tillbell.http.answer_head import final_head
 from tillbell.http.client import HttpClient
 from tillbell.model.messages import Reply
 
@@ -49,7 +50,7 @@ class Handshake:
 def _judge(reply: Reply, origin: str) -> str | None:
     if reply.error:
         return f"The receiver did not answer the handshake: {reply.detail}"
-    match = _ALLOWED.search(reply.head.partition(b"\r\n\r\n")[0])
+    match = _ALLOWED.search(final_head(reply.head))
     allowed = match[1].decode("ascii").lower() if match else ""
     if 200 <= reply.status <= 299 and allowed in ("*", origin.lower()):
         return None

@@ -2,13 +2,13 @@
 
 What counts as an answer:
 
-- **A complete head counts.** When the status line and all headers have been read, the attempt has
-  this status, even if the body is cut off, endless or late. Without a complete head it has no
-  status. So a result never changes between success and failure.
+- **A status line counts.** When it has been read, the attempt has this status, whatever follows:
+  headers that break a rule, a head that is cut off, a body that is endless or late. Without a
+  whole status line there is no status. So a result never changes between success and failure.
 - An answer that comes before the whole request was read counts the same.
-- Up to eight interim answers (1xx) are skipped. Redirects, cookies, `Alt-Svc` and content codings
-  are ignored.
-- Bytes outside an exchange close the connection. They are never taken for the next answer.
+- Interim answers (1xx) are skipped. Redirects, cookies, `Alt-Svc` and content codings are ignored.
+- A connection is used again only after an answer that the parser read to its end. Bytes outside an
+  exchange close it. They are never taken for the next answer.
 """
 
 from __future__ import annotations
@@ -23,20 +23,26 @@ import httptools
 
 from tillbell.clock import Clock
 from tillbell.http.address_policy import Origin
+from tillbell.http.answer_head import (
+    announced_idle_s,
+    final_head,
+    find_final_head,
+    is_blank_line_in,
+)
 from tillbell.model.construct import by_keyword
 from tillbell.model.messages import Reply
 
 HEAD_MAX = 32 * 1024  # bytes of status line and headers, interim ones included
 HEAD_LINES_MAX = 256
-INTERIM_MAX = 8
 READ_MAX = HEAD_MAX + 64 * 1024  # bytes of a whole answer; we stop reading there
 BODY_KEPT = 16 * 1024  # bytes of the body in the reply
 
 NEVER = float("inf")
+IDLE_MARGIN_S = 1.0  # a request must reach the receiver before it closes an idle connection
 _reply = by_keyword(Reply)
-_END_OF_HEAD = b"\r\n\r\n"
-_RETRY_AFTER = re.compile(rb"\r\nretry-after:[ \t]*([\x20-\x7e]{0,100})", re.IGNORECASE)
-_TOO_LONG = f"The head of the answer is longer than {HEAD_MAX} bytes or {HEAD_LINES_MAX} lines."
+_RETRY_AFTER = re.compile(rb"\nretry-after:[ \t]*([\x20-\x7e]{0,100})", re.IGNORECASE)
+_TOO_LONG = f"The head of the answer is longer than {HEAD_MAX} bytes."
+_COUNTS = "Its status counts."
 
 
 class ConnectionOwner(Protocol):
@@ -61,6 +67,7 @@ class HttpConnection(asyncio.Protocol):
         "_head",
         "_interim",
         "_is_complete",
+        "_is_unparsable",
         "_keeps_alive",
         "_loop",
         "_monotonic",
@@ -76,6 +83,7 @@ class HttpConnection(asyncio.Protocol):
         "exchanges",
         "has_surplus_bytes",
         "idle_since",
+        "idle_until",
         "is_dead",
         "opened_at",
         "origin",
@@ -93,6 +101,7 @@ class HttpConnection(asyncio.Protocol):
         self.is_dead = False
         self.exchanges = 0
         self.opened_at = self.idle_since = 0.0
+        self.idle_until = NEVER  # loop time; by then the receiver has announced to close it
         self.deadline = NEVER  # loop time; of the exchange under way
         self._future: asyncio.Future[Reply] | None = None
         self._parser = httptools.HttpResponseParser(self)
@@ -104,6 +113,7 @@ class HttpConnection(asyncio.Protocol):
         self._head = b""  # all that came until the head was whole
         self._body = b""
         self._is_complete = self._keeps_alive = self.has_surplus_bytes = False
+        self._is_unparsable = False
 
     # ── called by the client ─────────────────────────────────────────────────────────────────────
 
@@ -135,9 +145,9 @@ class HttpConnection(asyncio.Protocol):
         """End the exchange: its deadline has passed."""
         within = f"within {self._timeout_s:g} s"
         if self._status:
-            self._end(detail=f"The answer's body was not complete {within}; its status counts.")
+            self._end(detail=f"The answer's body was not complete {within}. {_COUNTS}")
         elif self._received:
-            self._end("timeout", f"The head of the answer was not complete {within}.")
+            self._end_in_head("timeout", f"The head of the answer was not complete {within}.")
         else:
             self._end("timeout", f"The receiver did not answer {within}.")
 
@@ -161,17 +171,24 @@ class HttpConnection(asyncio.Protocol):
         self._received += len(data)
         if not self._status:
             self._head = self._head + data if self._head else data
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._failure = "The receiver switched protocols, which was not requested."
-        except httptools.HttpParserError as error:
-            self.has_surplus_bytes = True
-            self._failure = self._failure or f"The answer is not HTTP/1.1 ({_clean(error)})."
+        if self._is_unparsable:
+            self._check_rest_of_head(len(data))
+            return
+        self._parse(data)
         if self._is_complete:
             self._end()
         elif self._failure or self._received > HEAD_MAX:
             self._check_limits()
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._is_unparsable = True
+            self._failure = "The receiver switched protocols, which was not requested."
+        except httptools.HttpParserError as error:
+            self.has_surplus_bytes = self._is_unparsable = True
+            self._failure = self._failure or f"The answer is not valid HTTP/1.1 ({_clean(error)})."
 
     def eof_received(self) -> None:
         """Take no more requests. The transport closes itself."""
@@ -179,11 +196,38 @@ class HttpConnection(asyncio.Protocol):
 
     def _check_limits(self) -> None:
         if not self._status:
-            self._end("protocol_error", self._failure or _TOO_LONG)
+            self._check_head()
         elif self._failure:
-            self._end(detail=self._failure + " Its status counts.")
+            self._end(detail=f"{self._failure} {_COUNTS}")
         elif self._received > READ_MAX:
             self._end(detail=f"The answer is longer than {READ_MAX} bytes; the rest was not read.")
+
+    def _check_head(self) -> None:
+        """End the exchange if the head is whole, if it can be none, or if it is too long."""
+        head = find_final_head(self._head)
+        if self._received > HEAD_MAX or head.end is not None or not head.is_http:
+            self._end_in_head("protocol_error", _TOO_LONG)
+
+    def _check_rest_of_head(self, size: int) -> None:
+        """Look at a head that the parser refused, if a line or the head may have ended now."""
+        before = len(self._head) - size
+        ends_head = is_blank_line_in(self._head[max(0, before - 2) :])
+        ends_first_line = b"\n" not in self._head[:before] and b"\n" in self._head[before:]
+        if ends_head or ends_first_line or self._received > HEAD_MAX:
+            self._check_head()
+
+    def _end_in_head(self, error: str, detail: str) -> None:
+        """End the exchange without the parser: with the status, if its line was read."""
+        if self._failure:
+            error, detail = "protocol_error", self._failure
+        head = find_final_head(self._head)
+        if not _is_final(head.status):
+            self._end(error, detail)
+            return
+        self._status = head.status
+        if head.end is not None:
+            self._body = self._head[head.end :][:BODY_KEPT]
+        self._end(detail=f"{detail} {_COUNTS}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the exchange, if there is one, with what was read."""
@@ -193,7 +237,7 @@ class HttpConnection(asyncio.Protocol):
                 detail="The connection broke before the answer's body was complete." if exc else ""
             )
         elif self._future is not None:
-            self._end("reset", self._lost_detail(exc))
+            self._end_in_head("reset", self._lost_detail(exc))
         self._owner.connection_closed(self)
 
     def _lost_detail(self, exc: Exception | None) -> str:
@@ -218,34 +262,19 @@ class HttpConnection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if 100 <= status < 200:
             self._interim += 1
-            if self._interim > INTERIM_MAX:
-                self._failure = f"The receiver sent more than {INTERIM_MAX} interim answers (1xx)."
-        elif not 200 <= status <= 599 or not self._is_http_1():
+        elif not _is_final(status) or not self._is_http_1():
             self._failure = "The answer's status line is not HTTP/1.1 with a status of 200 to 599."
-        elif self._head.count(b"\n") > HEAD_LINES_MAX or self._received > HEAD_MAX:
-            self._check_length(status)
         elif not self._failure:
             self._status = status
-            self._keeps_alive = self._parser.should_keep_alive()
-
-    def _check_length(self, status: int) -> None:
-        """Take the status if only the body has so many lines or bytes, not the head."""
-        head = _END_OF_HEAD.join(self._heads())
-        if len(head) > HEAD_MAX or head.count(b"\n") > HEAD_LINES_MAX:
-            self._failure = _TOO_LONG
-        else:
-            self._status = status  # the connection is not kept
+            is_long = self._received > HEAD_MAX or self._head.count(b"\n") > HEAD_LINES_MAX
+            self._keeps_alive = self._parser.should_keep_alive() and not is_long
 
     def _is_http_1(self) -> bool:
-        head = self._heads()[-1] if self._interim else self._head
-        return head.startswith((b"HTTP/1.1 ", b"HTTP/1.0 "))
-
-    def _heads(self) -> list[bytes]:
-        """Return the interim heads and the final one, once the final one is whole."""
-        return self._head.split(_END_OF_HEAD, self._interim + 1)[: self._interim + 1]
+        head = self._head if not self._interim else final_head(self._head)
+        return head.lstrip(b"\r\n").startswith((b"HTTP/1.1 ", b"HTTP/1.0 "))
 
     def _retry_after(self) -> str:
-        match = _RETRY_AFTER.search(self._heads()[-1])
+        match = _RETRY_AFTER.search(final_head(self._head))
         return match[1].decode("ascii").strip() if match else ""
 
     def on_body(self, data: bytes) -> None:
@@ -273,13 +302,28 @@ class HttpConnection(asyncio.Protocol):
             duration_us=took_us,
             head=self._head,
         )
-        if self._is_complete and self._keeps_alive and not (self.has_surplus_bytes or self.is_dead):
-            self.idle_since = self._loop.time()
+        if self._may_keep():
             self._owner.connection_idle(self)
         elif not self.is_dead:
             self.abort()
         if not future.done():
             future.set_result(reply)
+
+    def _may_keep(self) -> bool:
+        """Tell whether another exchange may follow, and note until when."""
+        if not self._is_complete or not self._keeps_alive:
+            return False
+        if self.has_surplus_bytes or self.is_dead:
+            return False
+        now = self._loop.time()
+        idle_s = announced_idle_s(self._head)
+        self.idle_since = now
+        self.idle_until = NEVER if idle_s is None else now + idle_s - IDLE_MARGIN_S
+        return now < self.idle_until
+
+
+def _is_final(status: int) -> bool:
+    return 200 <= status <= 599
 
 
 def _clean(error: Exception) -> str:

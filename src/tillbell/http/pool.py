@@ -102,7 +102,8 @@ class Pool:
             connection = stack.pop()
             if connection.is_dead:
                 continue
-            if now < connection.opened_at + self._age_s and connection.is_silent():
+            is_fit = now < connection.opened_at + self._age_s and now < connection.idle_until
+            if is_fit and connection.is_silent():
                 return connection
             connection.abort()
         return None
@@ -165,7 +166,8 @@ class Pool:
         self._ticker = loop.call_later(TICK_S, self._tick) if self._connections else None
 
     def _expired(self, now: float) -> list[HttpConnection]:
-        """List idle connections to close: idle for too long, or too many of one origin.
+        """List idle connections to close: idle for too long, also by what their receiver announced,
+        or too many of one origin.
 
         The lowest of a stack have been idle longest. A burst may use many connections again and
         again; only those that it has not used for a second are too many.
@@ -175,7 +177,7 @@ class Pool:
             excess = len(stack) - self._limits.idle_max_per_origin
             for position, connection in enumerate(stack):
                 idle_max_s = _BURST_S if position < excess else self._limits.idle_s
-                if connection.idle_since < now - idle_max_s:
+                if connection.idle_since < now - idle_max_s or connection.idle_until <= now:
                     expired.append(connection)
         return expired
 
