@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,6 +19,7 @@ from tillbell.clock import SystemClock
 from tillbell.http.address_policy import AddressPolicy
 from tillbell.http.client import HttpClient
 from tillbell.http.resolver import Resolver
+from tillbell.model.messages import Reply
 from tillbell.testing.behaviours import by_path
 from tillbell.testing.dns import StubDns
 from tillbell.testing.receiver import Receiver
@@ -112,6 +115,64 @@ async def test_old_tls_fails(secure_post: Post, authority: trustme.CA) -> None:
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
     async with Receiver(ssl_context=context) as receiver:
         assert (await secure_post(_url(receiver))).error == "tls_error"
+
+
+async def _reply_of_server(post: Post, context: ssl.SSLContext) -> Reply:
+    """Post once to a TLS server that ends the handshake as its context says.
+
+    It runs on a thread: the event loops' own servers close without the alert.
+    """
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as tls:
+            tls.recv(1000)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        served = asyncio.get_running_loop().run_in_executor(None, serve, listener)
+        reply = await post(f"https://{HOST}:{port}/", timeout_s=PATIENCE_S)
+        await served
+    return reply
+
+
+async def test_alerts_of_the_receiver_are_reported_in_plain_words(
+    secure_post: Post, authority: trustme.CA
+) -> None:
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        for alert, words in (
+            (ssl.ALERT_DESCRIPTION_BAD_CERTIFICATE, "requires a client certificate"),
+            (ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME, "does not know the host name"),
+            (ssl.ALERT_DESCRIPTION_ACCESS_DENIED, "denies us access"),
+            (ssl.ALERT_DESCRIPTION_USER_CANCELLED, "user cancelled"),
+            (ssl.ALERT_DESCRIPTION_UNKNOWN_PSK_IDENTITY, "unknown psk identity"),
+            (ssl.ALERT_DESCRIPTION_HANDSHAKE_FAILURE, "no cipher"),
+        ):
+            context = _server_context(authority.issue_cert(HOST))
+            context.minimum_version = context.maximum_version = version
+            context.sni_callback = lambda *_, alert=alert: alert
+            reply = await _reply_of_server(secure_post, context)
+            required = alert == ssl.ALERT_DESCRIPTION_BAD_CERTIFICATE
+            assert reply.error == ("client_certificate_required" if required else "tls_error")
+            assert words in reply.detail, reply.detail
+
+
+async def test_a_receiver_that_requires_a_client_certificate_is_reported(
+    secure_post: Post, authority: trustme.CA
+) -> None:
+    """With TLS 1.3 its alert comes after the handshake, as the answer to the request."""
+    for version, errors in (
+        (ssl.TLSVersion.TLSv1_2, {"tls_error"}),
+        (ssl.TLSVersion.TLSv1_3, {"client_certificate_required", "reset"}),
+    ):
+        context = _server_context(authority.issue_cert(HOST))
+        authority.configure_trust(context)
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.minimum_version = context.maximum_version = version
+        reply = await _reply_of_server(secure_post, context)
+        assert (reply.status, reply.error) == (0, reply.error)
+        assert reply.error in errors
+        assert "client certificate" in reply.detail
 
 
 async def _plain_http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

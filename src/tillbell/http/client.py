@@ -22,6 +22,7 @@ from tillbell.http.address_policy import AddressPolicy, Target
 from tillbell.http.connection import HttpConnection
 from tillbell.http.pool import Pool, PoolLimits
 from tillbell.http.resolver import Resolver, Unresolved
+from tillbell.http.tls_failures import explain_tls_failure
 from tillbell.model.messages import Reply
 from tillbell.rules.delivery.urls import is_literal
 
@@ -223,6 +224,9 @@ def _explain_dead(connection: HttpConnection) -> _ConnectFailure:
             "protocol_error",
             "The receiver sent data before the request, so it does not speak HTTP.",
         )
+    if isinstance(connection.lost_by, ssl.SSLError):
+        _, host, port = connection.origin
+        return _ConnectFailure(*explain_tls_failure(connection.lost_by, f"{host}:{port}"))
     return _ConnectFailure("reset", "The receiver closed the connection before the request.")
 
 
@@ -244,14 +248,10 @@ def _explain(
 
 
 def _explain_tls(error: OSError, where: str) -> _ConnectFailure:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        text = f"The certificate of {where} is not valid: {error.verify_message}."
-    elif isinstance(error, TimeoutError):
-        return _ConnectFailure(
-            "connect_timeout", f"The TLS handshake with {where} did not end in time."
-        )
-    elif isinstance(error, ssl.SSLError) and error.reason:
-        text = f"TLS with {where} failed: {error.reason}. Does the port speak TLS 1.2 or newer?"
-    else:
-        text = f"{where} ended the TLS handshake. Does the port speak TLS?"
+    if isinstance(error, TimeoutError):
+        text = f"The TLS handshake with {where} did not end in time."
+        return _ConnectFailure("connect_timeout", text)
+    if isinstance(error, ssl.SSLError):
+        return _ConnectFailure(*explain_tls_failure(error, where))
+    text = f"{where} ended the TLS handshake. Does the port speak TLS?"
     return _ConnectFailure("tls_error", text)

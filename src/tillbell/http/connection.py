@@ -17,6 +17,7 @@ import asyncio
 import re
 import select
 import socket
+import ssl
 from typing import Protocol, cast
 
 import httptools
@@ -29,6 +30,7 @@ from tillbell.http.answer_head import (
     find_final_head,
     is_blank_line_in,
 )
+from tillbell.http.tls_failures import explain_tls_failure
 from tillbell.model.construct import by_keyword
 from tillbell.model.messages import Reply
 
@@ -42,6 +44,7 @@ IDLE_MARGIN_S = 1.0  # a request must reach the receiver before it closes an idl
 _reply = by_keyword(Reply)
 _RETRY_AFTER = re.compile(rb"\nretry-after:[ \t]*([\x20-\x7e]{0,100})", re.IGNORECASE)
 _TOO_LONG = f"The head of the answer is longer than {HEAD_MAX} bytes."
+_RESET_HINT = " Perhaps it requires a client certificate, which Tillbell does not send."
 _COUNTS = "Its status counts."
 
 
@@ -85,6 +88,7 @@ class HttpConnection(asyncio.Protocol):
         "idle_since",
         "idle_until",
         "is_dead",
+        "lost_by",
         "opened_at",
         "origin",
     )
@@ -99,6 +103,7 @@ class HttpConnection(asyncio.Protocol):
         self._poll.register(sock, select.POLLIN)
         self.origin = origin
         self.is_dead = False
+        self.lost_by: Exception | None = None  # what ended it
         self.exchanges = 0
         self.opened_at = self.idle_since = 0.0
         self.idle_until = NEVER  # loop time; by then the receiver has announced to close it
@@ -232,10 +237,13 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End the exchange, if there is one, with what was read."""
         self.is_dead = True
+        self.lost_by = exc
         if self._future is not None and self._status:
             self._end(
                 detail="The connection broke before the answer's body was complete." if exc else ""
             )
+        elif self._future is not None and isinstance(exc, ssl.SSLError):
+            self._end_in_head(*explain_tls_failure(exc, f"{self.origin[1]}:{self.origin[2]}"))
         elif self._future is not None:
             self._end_in_head("reset", self._lost_detail(exc))
         self._owner.connection_closed(self)
@@ -246,7 +254,8 @@ class HttpConnection(asyncio.Protocol):
             return f"The receiver {how} the connection before the head of its answer was complete."
         if self.exchanges > 1:
             return f"The receiver {how} a reused connection without an answer."
-        return f"The receiver {how} the connection without an answer."
+        hint = _RESET_HINT if exc and self.origin[0] == "https" else ""
+        return f"The receiver {how} the connection without an answer.{hint}"
 
     # ── called by the parser ─────────────────────────────────────────────────────────────────────
 

@@ -103,8 +103,9 @@ class Reply(NamedTuple):
 
     `error` is "" if a whole status line was read; then `status` is set. Failures:
     blocked_url, blocked_address, blocked_header, unusable (as it is stored), dns_error,
-    dns_timeout, connect_timeout, connect_refused, connect_error, tls_error, timeout, reset,
-    protocol_error, overloaded (our own: too few file descriptors or slots).
+    dns_timeout, connect_timeout, connect_refused, connect_error, tls_error,
+    client_certificate_required, timeout, reset, protocol_error, overloaded (our own: too few file
+    descriptors or slots).
     """
 
     status: int
