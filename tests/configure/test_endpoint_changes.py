@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
+import pytest
+
 from tests.configure.pairs import (
     Change,
     Subject,
@@ -25,6 +27,7 @@ from tillbell.clock import DAY
 from tillbell.configure.endpoints import EndpointChanges
 from tillbell.deliver.attempt import JudgedAttempt
 from tillbell.deliver.lane import Lane
+from tillbell.errors import Invalid
 from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
 from tillbell.model.messages import (
     Attempt,
@@ -159,3 +162,23 @@ async def test_what_happens_to_an_endpoint_during_a_handshake(
         if found != after_each_other or ours.handshake.meanwhile is not None:
             wrong.append((name, found, after_each_other))
     assert not wrong, "\n".join(map(str, wrong))
+
+
+async def test_a_url_that_an_older_version_saved_can_stay(
+    processes: tuple[Process, Process],
+) -> None:
+    """It is checked again only when it changes, and then it is written in its one form."""
+    process, _ = processes
+    shop = await application(process, "app_old")
+    old = "https://Shop.example/hooks/{id}"
+    legacy = Endpoint(id="ep_old", scope=shop.id, url=old, uid="old")
+    await process.directory.add(legacy)
+
+    kept = await process.endpoints.patch(shop.id, legacy.id, EndpointChanges({"description": "b"}))
+    await process.endpoints.upsert(shop.id, "old", EndpointChanges({"url": old}))
+    with pytest.raises(Invalid, match="%7B"):
+        await process.endpoints.patch(shop.id, legacy.id, EndpointChanges({"url": old + "/b"}))
+    changes = EndpointChanges({"url": "HTTPS://Shop.example./new"})
+    moved = await process.endpoints.patch(shop.id, legacy.id, changes)
+
+    assert (kept.url, moved.url) == (old, "https://shop.example/new")

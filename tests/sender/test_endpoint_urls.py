@@ -109,6 +109,56 @@ def test_path_and_query_stay_as_written(url: str, host_header: bytes, path: byte
     assert (target.host_header, target.path) == (host_header, path)
 
 
+@each(
+    ("url", "path"),
+    [
+        ('https://example.com/{id}/a"b?q={x}|y', b"/%7Bid%7D/a%22b?q=%7Bx%7D%7Cy"),
+        ("https://example.com/<a>[b]^`", b"/%3Ca%3E%5Bb%5D%5E%60"),
+    ],
+)
+def test_what_older_versions_saved_is_sent_percent_encoded(url: str, path: bytes) -> None:
+    assert closed.check_url(url).path == path
+
+
+@each(
+    ("url", "kind"),
+    [
+        *((f"https://example.com/a{character}b", "url_characters") for character in '"<>[]^`{|}'),
+        *((f"https://example.com/?a{character}b", "url_characters") for character in '"<>[]^`{|}'),
+        *((f"https://example.com/{end}", "url_characters") for end in ("%", "%2", "%zz", "a?%g0")),
+        *((f"https://example.com/{end}", "url_path") for end in ("..", "a/../b", "./", "a/.?b")),
+        *((f"https://example.com/{end}", "url_path") for end in ("%2e%2E/", ".%2e", "a/%2e")),
+    ],
+)
+def test_a_path_that_programs_read_differently_is_not_saved(url: str, kind: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        closed.check_new_url(url)
+    assert refusal.value.problems[0].type == kind
+
+
+@each(
+    ("url", "saved"),
+    [
+        ("HTTPS://Hooks.Example.COM./path", "https://hooks.example.com/path"),
+        ("https://example.com:443", "https://example.com"),
+        ("https://example.com:8443?x=/../&y=..", "https://example.com:8443?x=/../&y=.."),
+        ("https://BÜCHER.example/%E3%83%95//;p=1", "https://xn--bcher-kva.example/%E3%83%95//;p=1"),
+        ("https://[2606:4700:0::1111]:8443/...", "https://[2606:4700::1111]:8443/..."),
+        (
+            "https://example.com/-._~!$&'()*+,;=:@/?-._~!$&'()*+,;=:@/?",
+            "https://example.com/-._~!$&'()*+,;=:@/?-._~!$&'()*+,;=:@/?",
+        ),
+    ],
+)
+def test_a_url_is_saved_in_one_form(url: str, saved: str) -> None:
+    assert closed.check_new_url(url) == closed.check_new_url(saved) == saved
+
+
+def test_a_host_is_not_folded_into_another_one() -> None:
+    for host in ("\u212aelvin.example", "\uff45xample.com", "ex\u00adample.com"):
+        assert _kind(closed, f"https://{host}/") == "url_host"
+
+
 def test_only_named_ports_are_allowed_when_the_operator_names_them() -> None:
     policy = AddressPolicy(allowed_ports=(443, 8443))
     assert _kind(policy, "https://example.com:8443/") == ""

@@ -66,7 +66,7 @@ ACTS = (
     ),
     Act(
         "use sockets, TLS or names",
-        (*_NETWORK, "web/server/uvicorn_server.py"),  # which listens
+        (*_NETWORK, "http/tls_failures.py", "web/server/uvicorn_server.py"),  # which listens
         imported=("socket", "ssl", "dns"),
         named=(".getaddrinfo", ".gethostbyname"),
     ),

@@ -217,6 +217,7 @@ class Endpoints:
             updated_at=now,
             **changes.fields,
         )
+        endpoint = self._with_new_url(endpoint)
         self._check(endpoint, changes, prepared)
         if endpoint.handshake and endpoint.url not in prepared.handshaken:
             raise _HandshakeNeededError(endpoint.url)
@@ -231,6 +232,8 @@ class Endpoints:
         if endpoint.profile != current.profile and endpoint.selectors is not None:
             # What the selectors mean depends on the profile.
             changes = changes._replace(selectors_named=changes.selectors_named or "filterTypes")
+        if endpoint.url != current.url:
+            endpoint = self._with_new_url(endpoint)
         self._check(endpoint, changes, prepared)
         has_new_receiver = (endpoint.url, endpoint.handshake) != (current.url, current.handshake)
         if endpoint.handshake and has_new_receiver and endpoint.url not in prepared.handshaken:
@@ -241,6 +244,10 @@ class Endpoints:
         if is_reactivated and not prepared.has_reset_health:
             raise _HealthResetNeededError(endpoint)
         return endpoint
+
+    def _with_new_url(self, endpoint: Endpoint) -> Endpoint:
+        """Write a URL that is saved in its one form. What older versions saved stays as it is."""
+        return msgspec.structs.replace(endpoint, url=self._policy.check_new_url(endpoint.url))
 
     def _check(self, endpoint: Endpoint, changes: EndpointChanges, prepared: _Preparation) -> None:
         checked_uid(changes.fields.get("uid"))

@@ -20,7 +20,13 @@ from typing import NamedTuple
 from ssrfguard import DEFAULT_DENIED
 
 from tillbell.errors import Misconfigured
-from tillbell.rules.delivery.urls import is_literal, is_localhost, parse_url, refuse
+from tillbell.rules.delivery.urls import (
+    canonical_url,
+    is_literal,
+    is_localhost,
+    parse_url,
+    refuse,
+)
 
 Address = IPv4Address | IPv6Address
 Origin = tuple[str, str, int]  # scheme, host, port
@@ -69,7 +75,7 @@ class Target(NamedTuple):
     host: str  # lower case, A-labels; a literal IPv6 address without brackets
     port: int
     host_header: bytes
-    path: bytes  # path and query, verbatim
+    path: bytes  # path and query
     is_tls: bool
 
     @property
@@ -110,6 +116,11 @@ class AddressPolicy:
         if problem := self.judge_target(target):
             refuse(*problem)
         return target
+
+    def check_new_url(self, url: str) -> str:
+        """Return a URL as it is to be saved, after `check_url`; `Invalid` says what to change."""
+        self.check_url(url)
+        return canonical_url(url)
 
     def judge_target(self, target: Target) -> tuple[str, str] | None:
         """Return why a target may not be called, as (kind, message); the name is not looked up.

@@ -4,6 +4,9 @@ Lenient parsers disagree about the host of a URL, and attackers use that to reac
 (SSRF). So blanks, control characters, backslashes, credentials, fragments and unusual notations
 of numbers are refused. An accepted URL has exactly one meaning (RFC 3986; WHATWG URL agrees on
 this subset).
+
+A URL that is saved is checked further and written in one form (`canonical_url`). One that is stored
+already is only parsed: what older versions took is sent with its characters percent-encoded.
 """
 
 from __future__ import annotations
@@ -23,6 +26,10 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)(#.*)?", re.DOTA
 _UNSEEN = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ufeff]")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_NOT_IN_A_TARGET = re.compile(r"[\"<>\[\]^`{|}]")  # RFC 3986 §3.3 and §3.4 leave these out
+_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}(?=[/?]|$)", re.IGNORECASE)
+_FOLDED = "has a host with characters that are not letters or digits"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -32,7 +39,7 @@ class ParsedUrl(NamedTuple):
     scheme: str  # http or https
     host: str  # lower case, A-labels, no final dot; a literal IPv6 address without brackets
     port: int
-    path: str  # path and query as written; at least "/"
+    path: str  # path and query as written, but percent-encoded; at least "/"
 
 
 def parse_url(url: str) -> ParsedUrl:
@@ -58,8 +65,42 @@ def parse_url(url: str) -> ParsedUrl:
     if not shape[3].isascii():
         refuse("url_characters", "has characters in its path that must be percent-encoded")
     host, port = _authority(shape[2], _DEFAULT_PORTS[scheme])
-    path = shape[3] if shape[3].startswith("/") else "/" + shape[3]
-    return ParsedUrl(scheme, host, port, path)
+    path = _NOT_IN_A_TARGET.sub(_percent_encoded, shape[3])
+    return ParsedUrl(scheme, host, port, path if path.startswith("/") else "/" + path)
+
+
+def canonical_url(url: str) -> str:
+    """Return a URL as it is saved: scheme and host in their one form, the rest as written.
+
+    `Invalid` if it cannot be parsed, or if the request line could not carry it as it is written
+    (RFC 9112 §3.2).
+
+    >>> canonical_url("HTTPS://Bücher.Example.:443/a%2Fb?c")
+    'https://xn--bcher-kva.example/a%2Fb?c'
+    >>> canonical_url("http://example.com:443")
+    'http://example.com:443'
+    """
+    scheme, host, port, _ = parse_url(url)
+    shape = _URL.fullmatch(url)
+    assert shape is not None
+    _check_target(shape[3])
+    shown = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{shown}{'' if port == _DEFAULT_PORTS[scheme] else f':{port}'}{shape[3]}"
+
+
+def _check_target(target: str) -> None:
+    """Refuse a path and query that different programs would send or read differently."""
+    if character := _NOT_IN_A_TARGET.search(target):
+        instead = _percent_encoded(character)
+        refuse("url_characters", f"contains {character[0]} in its path or query; write {instead}")
+    if _LONE_PERCENT.search(target):
+        refuse("url_characters", "contains a % without two hexadecimal digits; write %25")
+    if segment := _DOT_SEGMENT.search(target.partition("?")[0]):
+        refuse("url_path", f"contains {segment[0]} in its path; write the path that it leads to")
+
+
+def _percent_encoded(character: re.Match[str]) -> str:
+    return f"%{ord(character[0]):02X}"
 
 
 def is_localhost(host: str) -> bool:
@@ -110,6 +151,8 @@ def _ipv6(text: str) -> str:
 
 
 def _host(text: str) -> str:
+    if unicodedata.normalize("NFKC", text) != text:  # before `lower`, which folds some of them
+        refuse("url_host", _FOLDED)
     name = text.lower().removesuffix(".")
     if not name:
         refuse("url_host", "has no host")
@@ -146,9 +189,8 @@ def _a_label(label: str) -> str:
     letters, foreign full stops, soft hyphens) are refused, not folded: the name that
     is looked up is the name that was typed.
     """
-    is_plain = unicodedata.normalize("NFKC", label) == label
-    if not is_plain or not all(_is_name_character(character) for character in label):
-        refuse("url_host", "has a host with characters that are not letters or digits")
+    if not all(_is_name_character(character) for character in label):
+        refuse("url_host", _FOLDED)
     return "xn--" + label.encode("punycode").decode("ascii")
 
 
