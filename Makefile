@@ -36,7 +36,7 @@ test: dev  ## the tests of every change, on SQLite and PostgreSQL; ONLY=tests/ru
 	@$(TESTS) $(or $(ONLY),$(ALL))
 	@TEST_STORE=postgres $(TESTS) $(or $(ONLY),$(FEATURES))
 
-soak: dev  ## the long tests in full, and all features on PostgreSQL
+soak: dev  ## the long tests in full on SQLite, and all features on PostgreSQL
 	@TEST_SOAK=1 $(TESTS) -m "soak or slow" $(ONLY)
 	@TEST_SOAK=1 TEST_STORE=postgres $(TESTS) $(or $(ONLY),$(FEATURES))
 

@@ -98,7 +98,7 @@ def stores_of_gateways(copied_databases: stores.CopiedDatabases) -> Iterator[Non
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of a run on PostgreSQL leave out what SQLite alone is enough for, now or always."""
     if stores.IS_POSTGRES:
-        marks = ("sqlite",) if scale.IS_WHOLE else ("sqlite", "sqlite_first")
+        marks = ("sqlite",) if scale.IS_SOAK else ("sqlite", "sqlite_first")
         left = [item for item in items if any(map(item.get_closest_marker, marks))]
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]

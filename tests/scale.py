@@ -1,4 +1,4 @@
-"""How much of a long test runs: a tenth in `make test`, the whole in `make soak`."""
+"""How much of a long test runs: a tenth in `make test`, the whole on SQLite in `make soak`."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ import random
 import pytest
 from hypothesis import settings
 
-IS_WHOLE = os.environ.get("TEST_SOAK") == "1"
+from tests.stores import IS_POSTGRES
+
+IS_SOAK = os.environ.get("TEST_SOAK") == "1"
+IS_WHOLE = IS_SOAK and not IS_POSTGRES
 
 soak = pytest.mark.soak
 """Marks a test that asks `full_or_tenth`: `make soak` runs it again."""
 
 
 def full_or_tenth(count: int) -> int:
-    """Return the count in `make soak`, else a tenth of it, and at least 1."""
+    """Return the count on SQLite in `make soak`, else a tenth of it, and at least 1."""
     return count if IS_WHOLE else max(1, count // 10)
 
 
 def orders_played(count: int) -> int:
-    """Return how many of so many orders of a life are played: at most 72, or 120 in a soak.
+    """Return how many of so many orders of a life are played: at most 36, or 120 in a soak.
 
     Each soak draws other ones (`seed`).
     """
-    return min(count, 120 if IS_WHOLE else max(12, min(count // 10, 72)))
+    return min(count, 120 if IS_WHOLE else max(12, min(count // 10, 36)))
 
 
 def seed() -> int:
@@ -32,10 +35,10 @@ def seed() -> int:
     fixed = os.environ.get("TEST_SEED")
     if fixed is not None:
         return int(fixed)
-    return random.getrandbits(32) if IS_WHOLE else 20_260_301
+    return random.getrandbits(32) if IS_SOAK else 20_260_301
 
 
 def use_hypothesis_profile() -> None:
     """Draw the same examples in each `make test`, others in each soak; none fails by its time."""
-    settings.register_profile("tillbell", deadline=None, derandomize=not IS_WHOLE, print_blob=True)
+    settings.register_profile("tillbell", deadline=None, derandomize=not IS_SOAK, print_blob=True)
     settings.load_profile("tillbell")

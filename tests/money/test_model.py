@@ -35,7 +35,7 @@ from tests.money.payment_harness import (
     linked,
     news,
 )
-from tests.scale import IS_WHOLE, full_or_tenth, seed, soak
+from tests.scale import IS_SOAK, full_or_tenth, seed, soak
 from tillbell.errors import StoreUnavailable
 from tillbell.model.callbacks import Outcome, ProviderAmount, TransactionNotice
 from tillbell.model.sources import Source, Trust
@@ -240,7 +240,7 @@ async def assert_same(
 @soak
 def test_a_random_life_agrees_with_the_model(tmp_path: Path) -> None:
     begun_with = seed()
-    print(f"To repeat these lives: TEST_SEED={begun_with} TEST_SOAK={int(IS_WHOLE)}")
+    print(f"To repeat these lives: TEST_SEED={begun_with} TEST_SOAK={int(IS_SOAK)}")
     PaymentMachine.bench = Bench(tmp_path)
     try:
         run_state_machine_as_test(hypothesis.seed(begun_with)(PaymentMachine), settings=SETTINGS)
