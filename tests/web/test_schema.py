@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import openapi_spec_validator
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -79,10 +81,61 @@ def test_every_answer_is_documented(operation: Any, served: ServedGateway, known
     ask()
 
 
-def test_the_document_is_whole(served: ServedGateway) -> None:
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield f"{method} {path}", operation
+
+
+def shapes(document: Any) -> Iterator[dict[str, Any]]:
+    """Find every schema with members, wherever it stands."""
+    if isinstance(document, list):
+        for item in document:
+            yield from shapes(item)
+    if isinstance(document, dict):
+        if isinstance(document.get("properties"), dict):
+            yield document
+        for item in document.values():
+            yield from shapes(item)
+
+
+def says_more_than(name: str, text: str) -> bool:
+    """Whether a description has words that the name does not have."""
+    words = {word.lower() for word in re.findall(r"[A-Za-z]+", text)}
+    return len(words - {part.lower() for part in re.findall(r"[A-Z]?[a-z]+", name)}) >= 2
+
+
+def test_everything_is_described_for_a_reader() -> None:
+    document = openapi_document()
+    for name, schema in document["components"]["schemas"].items():
+        assert re.fullmatch(r"[A-Z][A-Za-z]+", name), f"{name} is no name for readers"
+        assert schema["description"], name
+    for shape in shapes([document["paths"], document["components"]]):
+        assert "title" not in shape, "a title that the framework made"
+        for name, member in shape["properties"].items():
+            assert "title" not in member or isinstance(member["title"], dict), name
+            assert says_more_than(name, member.get("description", "")), name
+    summaries = [operation["summary"] for _, operation in operations(document)]
+    assert len(set(summaries)) == len(summaries)
+    for where, operation in operations(document):
+        assert says_more_than("", operation["description"]), where
+        for parameter in operation.get("parameters", ()):
+            assert says_more_than(parameter["name"], parameter["description"]), parameter
+        for status, response in operation["responses"].items():
+            assert response["description"], (where, status)
+            assert "X-Request-Id" in response["headers"], (where, status)
+    described = {tag["name"]: tag["description"] for tag in document["tags"]}
+    used = {tag for _, operation in operations(document) for tag in operation["tags"]}
+    assert used <= set(described)
+    assert all(len(text.split()) > 3 for text in described.values())
+    assert document["servers"]
+
+
+def test_the_document_is_valid_and_whole(served: ServedGateway) -> None:
     with served.client(None) as client:
         document = client.get("/openapi.json").json()
     assert document["openapi"].startswith("3.1")
+    openapi_spec_validator.validate(document)
     assert set(document["webhooks"]) == set(CATALOG)
     assert "post" in document["paths"]["/api/v1/app/{app_id}/msg"], "the hot route is described"
     text = httpx.Response(200, json=document).text

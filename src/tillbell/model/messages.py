@@ -98,14 +98,20 @@ class Attempt(NamedTuple):
     response: bytes = b""  # first 16 KiB of the body, as bytes
 
 
-class Reply(NamedTuple):
-    """What the HTTP client got. A receiver that fails is a value: `error` names the failure.
+# Why an attempt was not answered, as `Attempt.error`.
+FAILURES = (
+    "blocked_url", "blocked_address", "blocked_header", "unusable",  # as it is stored
+    "dns_error", "dns_timeout", "connect_timeout", "connect_refused", "connect_error", "tls_error",
+    "client_certificate_required",
+    "timeout", "reset", "protocol_error",
+    "overloaded", "payload_deleted", "interrupted", "internal_error",  # our own
+)  # fmt: skip
 
-    `error` is "" if a whole status line was read; then `status` is set. Failures:
-    blocked_url, blocked_address, blocked_header, unusable (as it is stored), dns_error,
-    dns_timeout, connect_timeout, connect_refused, connect_error, tls_error,
-    client_certificate_required, timeout, reset, protocol_error, overloaded (our own: too few file
-    descriptors or slots).
+
+class Reply(NamedTuple):
+    """What the HTTP client got. A receiver that fails is a value: `error` is one of `FAILURES`.
+
+    `error` is "" if a whole status line was read; then `status` is set.
     """
 
     status: int

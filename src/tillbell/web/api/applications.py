@@ -56,7 +56,9 @@ class ApplicationPatch(Rated):
     name: Name = ""
     uid: Uid | None = None
     metadata: Metadata | None = None
-    check_schemas: Flag = False
+    check_schemas: Flag = Field(
+        default=False, description="Refuse messages that break their event type's schema."
+    )
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of the record that the body names."""
@@ -70,15 +72,19 @@ class ApplicationPatch(Rated):
 
 
 class ApplicationOut(Out):
-    """An application."""
+    """An application: one isolated shop, merchant or tenant."""
 
     id: str
     uid: str | None
     name: str
-    throttle_rate: int | None
-    rate_limit: int | None
+    throttle_rate: int | None = Field(
+        description="Messages a second that are delivered at most; null: no limit."
+    )
+    rate_limit: int | None = Field(description="Older name of `throttleRate`, with the same value.")
     metadata: dict[str, str]
-    check_schemas: bool
+    check_schemas: bool = Field(
+        description="Whether messages that break their event type's schema are refused."
+    )
     created_at: datetime
     updated_at: datetime
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from tillbell.app import Gateway
 from tillbell.clock import iso
 from tillbell.errors import NotFound
-from tillbell.model.messages import Attempt, Result
+from tillbell.model.messages import FAILURES, Attempt, Result
 from tillbell.storage.ports.outbound import AttemptFilter, MessageFilter, Page
 from tillbell.web.api.filters import MessageFilterOf, WithContent, codes_of
 from tillbell.web.api.messages import MessageOf
@@ -27,7 +27,15 @@ from tillbell.web.api.rendering import (
     trigger_type,
 )
 from tillbell.web.api.routes import AttemptId, EndpointOf, GatewayOf, app_read, app_write, resource
-from tillbell.web.api.shapes import Listed, Out, Status, StatusCodeClass
+from tillbell.web.api.shapes import (
+    Listed,
+    Out,
+    Status,
+    StatusCodeClass,
+    StatusText,
+    TriggerType,
+    words,
+)
 from tillbell.web.edge.auth import Capability
 
 
@@ -35,7 +43,7 @@ class EndpointMessageOut(MessageOut):
     """A message with its status at one endpoint."""
 
     status: Status
-    status_text: str
+    status_text: StatusText
     next_attempt: datetime | None
 
 
@@ -45,20 +53,28 @@ class AttemptOut(Out):
     id: str
     msg_id: str
     endpoint_id: str
-    delivery_id: str
-    url: str
-    number: int
+    delivery_id: str = Field(description="The delivery that this attempt belongs to.")
+    url: str = Field(description="The address that was called.")
+    number: int = Field(description="Counts the attempts of its delivery from 1.")
     status: Status
-    status_text: str
-    trigger_type: int = Field(description="0: by the schedule, 1: by hand.")
-    response: str
-    response_status_code: int
-    response_duration_ms: int
-    result: str
-    error: str
-    detail: str
-    timestamp: datetime
-    msg: MessageOut | None
+    status_text: StatusText
+    trigger_type: TriggerType
+    response: str = Field(
+        description="First 16 KiB of the receiver's answer, as text; empty without content."
+    )
+    response_status_code: int = Field(
+        description="Status that the receiver answered; 0: there was no answer."
+    )
+    response_duration_ms: int = Field(description="Milliseconds from connecting to the answer.")
+    result: Result = Field(description="How it ended.")
+    error: Annotated[str, words("", *FAILURES)] = Field(
+        description='What failed, as a word for programs; "": it was answered.'
+    )
+    detail: str = Field(
+        description="One line for a person about what went wrong; empty if it was accepted."
+    )
+    timestamp: datetime = Field(description="When it began (UTC).")
+    msg: MessageOut | None = Field(description="The message, with `with_msg=true`; else null.")
 
 
 class AttemptQuery(NamedTuple):

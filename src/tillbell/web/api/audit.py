@@ -19,14 +19,14 @@ class AuditOut(Out):
     """One manual action."""
 
     id: str
-    at: datetime
+    at: datetime = Field(description="When it was done (UTC).")
     actor: str = Field(description="Id of the API key.")
     action: str = Field(
         description="E.g. `transaction.hold`; with `.proposed` at its end: proposed."
     )
     target: str = Field(description="Id of what it was done to.")
-    reason: str
-    details: dict[str, Any]
+    reason: str = Field(description="Why it was done, in the words of who did it.")
+    details: dict[str, Any] = Field(description="More about the action, by its kind.")
 
     @classmethod
     def of(cls, entry: AuditEntry) -> AuditOut:
@@ -46,7 +46,9 @@ async def list_(
     app: ApplicationOf,
     page: OrderedPageOf,
     gateway: GatewayOf,
-    target: Annotated[str | None, Query(max_length=256, description="Id.")] = None,
+    target: Annotated[
+        str | None, Query(max_length=256, description="Only actions on this: its id.")
+    ] = None,
 ) -> Listed[AuditOut]:
     """List manual actions, newest first."""
     return await listed(

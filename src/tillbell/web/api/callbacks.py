@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Path, Query, Response
 from pydantic import Field
@@ -14,6 +14,7 @@ from tillbell.app import Gateway
 from tillbell.clock import Micros
 from tillbell.errors import NotFound
 from tillbell.model.callbacks import Callback, Outcome
+from tillbell.model.messages import DeliveryState
 from tillbell.receive.reprocess import ReparsedCallback, UnreadableRequest
 from tillbell.receive.verify_and_parse import CallbackReading
 from tillbell.storage.ports.inbound import CallbackFilter
@@ -36,7 +37,17 @@ from tillbell.web.api.routes import (
     app_write,
     resource,
 )
-from tillbell.web.api.shapes import Flag, In, Listed, Name, Out, Time, optional_time
+from tillbell.web.api.shapes import (
+    Flag,
+    In,
+    Listed,
+    Name,
+    Out,
+    Time,
+    TrustText,
+    Verdict,
+    optional_time,
+)
 
 
 class CallbackOut(Out):
@@ -45,20 +56,30 @@ class CallbackOut(Out):
     id: str
     source_id: str
     provider: str
-    received_at: datetime
-    method: str
+    received_at: datetime = Field(description="When the request had arrived (UTC).")
+    method: str = Field(description="HTTP method of the request.")
     size: int = Field(description="Bytes of its body.")
-    verdict: str = Field(description="accepted or refused.")
-    verdict_why: str
-    trust: str | None
+    verdict: Verdict = Field(description="Whether it was processed, or refused as not proven.")
+    verdict_why: str = Field(description="Reason for the verdict.")
+    trust: TrustText | None
     outcome: Outcome | None = Field(description="null: it is not processed yet.")
     why: str = Field(description="Reason for the outcome.")
-    duplicate_of: str | None
-    transaction_id: str | None
-    message_ids: list[str]
-    processed_at: datetime | None
+    duplicate_of: str | None = Field(
+        description="Id of the callback that this one repeats; null: it repeats none."
+    )
+    transaction_id: str | None = Field(
+        description="The transaction that it is about; null: none, or not known."
+    )
+    message_ids: list[str] = Field(
+        description="Ids of the messages that were published because of it."
+    )
+    processed_at: datetime | None = Field(
+        description="When its outcome was decided (UTC); null: not yet."
+    )
     retry_at: datetime | None = Field(description="When it is processed again.")
-    dedupe_key: str | None
+    dedupe_key: str | None = Field(
+        description="What makes it unique in its source; null: it could not be read."
+    )
     hops: int = Field(description="Number of Tillbell gateways that forwarded it.")
 
     @classmethod
@@ -71,33 +92,51 @@ class LinkedDeliveryOut(Out):
     """A delivery that a callback led to."""
 
     id: str
-    message_id: str
+    message_id: str = Field(description="The message that is delivered.")
     endpoint_id: str
-    state: str
+    state: DeliveryState = Field(description="How it stands.")
 
 
 class CallbackDetailOut(CallbackOut):
     """A callback with its request and what it led to."""
 
-    request: RequestOut | None
+    request: RequestOut | None = Field(
+        description="The request as it came, with secrets masked; null: see `requestNote`."
+    )
     request_note: str | None = Field(description="Why the request is not shown; null: it is.")
-    deliveries: list[LinkedDeliveryOut]
+    deliveries: list[LinkedDeliveryOut] = Field(
+        description="The deliveries of the messages that were published because of it."
+    )
 
 
 class ReplayIn(In):
     """How one callback is replayed."""
 
-    dry_run: Flag = False
+    dry_run: Flag = Field(
+        default=False, description="Show what a replay would do, and change nothing."
+    )
 
 
 class ReplayManyIn(ReplayIn):
     """Which callbacks are replayed. A member that is left out does not restrict them."""
 
-    source_id: Name | None = None
-    provider: Name | None = None
-    outcomes: list[Outcome] | None = None
-    verdict: str | None = Field(default=None, pattern="^(accepted|refused)$")
-    transaction_id: Name | None = None
+    source_id: Name | None = Field(
+        default=None, description="Only callbacks of this source: its id or uid."
+    )
+    provider: Name | None = Field(
+        default=None, description="Only callbacks of this provider: its name."
+    )
+    outcomes: list[Outcome] | None = Field(
+        default=None, description="Only callbacks that ended in one of these ways."
+    )
+    verdict: str | None = Field(
+        default=None,
+        pattern="^(accepted|refused)$",
+        description="Only callbacks that were accepted, or only those that were refused.",
+    )
+    transaction_id: Name | None = Field(
+        default=None, description="Only callbacks about this transaction."
+    )
     since: Time | None = None
     until: Time | None = None
 
@@ -105,9 +144,9 @@ class ReplayManyIn(ReplayIn):
 class DifferenceOut(Out):
     """A value that would change."""
 
-    name: str
-    before: Any
-    after: Any
+    name: str = Field(description="What differs: `verdict`, `trust`, `outcome` or `dedupeKey`.")
+    before: Any = Field(description="Value as it was read when the callback came.")
+    after: Any = Field(description="Value as it is read now.")
 
 
 class PreviewOut(Out):
@@ -116,14 +155,18 @@ class PreviewOut(Out):
     callback_id: str
     possible: bool = Field(description="Whether a replay would process it.")
     why: str = Field(description="Why it would not.")
-    reading: ReadingOut | None
-    differences: list[DifferenceOut]
+    reading: ReadingOut | None = Field(
+        description="What the callback says now; null: the request cannot be read any more."
+    )
+    differences: list[DifferenceOut] = Field(
+        description="What is read otherwise than when it came."
+    )
 
 
 class ReplayOut(Out):
     """What a replay of one callback did, or would do."""
 
-    dry_run: bool
+    dry_run: bool = Field(description="Whether nothing was changed.")
     callback: CallbackOut | None = Field(description="The callback that is processed now.")
     preview: PreviewOut | None = Field(description="Only in a dry run.")
     why: str = Field(description="Why nothing is processed.")
@@ -132,9 +175,13 @@ class ReplayOut(Out):
 class ReplayManyOut(Out):
     """The task that replays, or previews of the first callbacks."""
 
-    dry_run: bool
-    task_id: str | None
-    previews: list[PreviewOut]
+    dry_run: bool = Field(description="Whether nothing was changed.")
+    task_id: str | None = Field(
+        description="The background task that replays; null after a dry run."
+    )
+    previews: list[PreviewOut] = Field(
+        description="What each of the first callbacks would become. Empty unless it is a dry run."
+    )
     done: bool = Field(description="Whether there are previews of all callbacks.")
 
 
@@ -159,7 +206,6 @@ async def the_callback(
 
 CallbackOf = Annotated[Callback, Depends(the_callback)]
 NameQuery = Annotated[str | None, Query(max_length=256)]
-VerdictQuery = Literal["accepted", "refused"]
 
 
 class _OutcomeFilter(NamedTuple):
@@ -178,7 +224,7 @@ class _TimeFilter(NamedTuple):
 
 async def _ended(
     outcomes: Annotated[list[Outcome] | None, Query(alias="outcome", max_length=12)] = None,
-    verdict: Annotated[VerdictQuery | None, Query()] = None,
+    verdict: Annotated[Verdict | None, Query()] = None,
 ) -> _OutcomeFilter:
     return _OutcomeFilter(tuple(outcomes) if outcomes else None, _is_refused(verdict))
 
@@ -190,7 +236,9 @@ async def _span(before: TimeQuery = None, after: TimeQuery = None) -> _TimeFilte
 async def _about(
     app: ApplicationOf,
     gateway: GatewayOf,
-    source_id: Annotated[str | None, Query(max_length=256, description="Id or uid.")] = None,
+    source_id: Annotated[
+        str | None, Query(max_length=256, description="Only callbacks of this source.")
+    ] = None,
     provider: NameQuery = None,
     transaction_id: NameQuery = None,
 ) -> CallbackFilter:
@@ -368,7 +416,7 @@ def _differences(callback: Callback, reading: CallbackReading) -> Iterator[Diffe
             yield DifferenceOut(name=name, before=before, after=after)
 
 
-def _verdict(verified: Callback | CallbackReading) -> str:
+def _verdict(verified: Callback | CallbackReading) -> Verdict:
     return verdict_word(is_refused=verified.trust is None)
 
 

@@ -90,12 +90,12 @@ class CashierIn(BaseModel):
     psp_type: Reference = Field(
         alias="pspType", description="Code of the provider, e.g. `FORUMPAY`."
     )
-    type: Literal["PAYIN", "PAYOUT"]
+    type: Literal["PAYIN", "PAYOUT"] = Field(description="Whether money comes in or goes out.")
     baseamount: BaseAmount
     currency: CurrencyCode
-    user_id: UserId = Field(alias="userId")
+    user_id: UserId = Field(alias="userId", description="Your user whose account it changes.")
     merchant_reference: Reference | Literal[""] | None = Field(
-        default=None, alias="merchantReference"
+        default=None, alias="merchantReference", description="Your own reference; may repeat."
     )
 
 
@@ -107,20 +107,22 @@ class CashierDataOut(Out):
     webhook_id: str = Field(
         alias="transaction_id", description="The same id, under the name that webhooks use."
     )
-    type: Literal["PAYIN", "PAYOUT"]
-    amount: str
+    type: Literal["PAYIN", "PAYOUT"] = Field(description="As it was sent.")
+    amount: str = Field(description="In whole units, as text.")
     currency: str
-    user_id: str
+    user_id: str = Field(description="As it was sent.")
     merchant_reference: str = Field(description="Empty if not set.")
 
 
 class CashierOut(Out):
     """The answer to a cashier call."""
 
-    status: Literal["success"] = "success"
-    message: str
-    is_success: Literal[True] = True
-    data: CashierDataOut
+    status: Literal["success"] = Field(default="success", description="Always `success`.")
+    message: str = Field(description="Always `Successfully`, as the platform answers.")
+    is_success: Literal[True] = Field(
+        default=True, description="Always true; a failure is an error answer."
+    )
+    data: CashierDataOut = Field(description="The transaction that was created.")
 
 
 router = APIRouter(
@@ -132,7 +134,7 @@ router = APIRouter(
 WRITE = guard("transaction", Action.WRITE, Tenant.OWN)
 _BODY: dict[str, Any] = {
     "required": True,
-    "content": {"application/json": {"schema": CashierIn.model_json_schema()}},
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/CashierIn"}}},
 }
 _PROVIDERS = {
     "WORLDPAY_EU": "worldpay",

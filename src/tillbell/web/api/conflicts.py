@@ -29,31 +29,39 @@ from tillbell.web.api.routes import (
     app_write,
     resource,
 )
-from tillbell.web.api.shapes import Listed, Out, optional_time
+from tillbell.web.api.shapes import Listed, Out, optional_time, words
 
 
 class ConflictOut(Out):
     """News that contradicts a settled transaction. Money has not moved because of it."""
 
     id: str
-    transaction_id: str
-    kind: str = Field(
-        description="contradiction, mismatch, unconfirmed, unconfirmed_linked or stuck."
+    transaction_id: str = Field(description="The transaction that the news contradicts.")
+    kind: Annotated[
+        str, words("contradiction", "mismatch", "unconfirmed", "unconfirmed_linked", "stuck")
+    ] = Field(description="What is wrong: with the status, the amount, the proof, or the silence.")
+    severity: Annotated[str, words("normal", "high", "critical")] = Field(
+        description="How soon a person should decide."
     )
-    severity: str = Field(description="normal, high or critical.")
     status: TransactionStatus = Field(description="Status that the news claims.")
     current: TransactionStatus = Field(description="Status of the transaction when it came.")
     amount: str | None = Field(
         description="Amount that the news claims; null: it does not contradict the amount."
     )
-    currency: str | None
-    why: str
-    callback_id: str | None
-    at: datetime
-    resolution: str | None = Field(description="keep or accept; null: not resolved yet.")
-    resolved_at: datetime | None
-    resolved_by: str | None
-    resolution_reason: str | None
+    currency: str | None = Field(description="Code of the currency of `amount`.")
+    why: str = Field(description="What contradicts what, in words.")
+    callback_id: str | None = Field(
+        description=(
+            "The callback that brought the news; null: it came from a look-up or nothing was heard."
+        ),
+    )
+    at: datetime = Field(description="When the news came (UTC).")
+    resolution: Annotated[str, words("keep", "accept")] | None = Field(
+        description="What a person decided; null: nothing yet."
+    )
+    resolved_at: datetime | None = Field(description="When a person decided (UTC); null: not yet.")
+    resolved_by: str | None = Field(description="Id of the API key that decided; null: not yet.")
+    resolution_reason: str | None = Field(description="Why it was decided so; null: not yet.")
 
     @classmethod
     def of(cls, conflict: MoneyConflict) -> ConflictOut:
@@ -85,7 +93,9 @@ async def list_(
     app: ApplicationOf,
     page: OrderedPageOf,
     gateway: GatewayOf,
-    transaction: Annotated[str | None, Query(max_length=256, description="Id or uid.")] = None,
+    transaction: Annotated[
+        str | None, Query(max_length=256, description="Only those of this transaction.")
+    ] = None,
     is_open: Annotated[
         bool, Query(alias="open", description="Only those that are not resolved.")
     ] = False,

@@ -19,7 +19,7 @@ from tillbell.web.api.messages import the_message
 from tillbell.web.api.paging import ListPage, PageOf, in_memory_page, list_page
 from tillbell.web.api.rendering import Doc, answer, delivery_status, trigger_type
 from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, resource, the_endpoint
-from tillbell.web.api.shapes import Listed, Out, Status
+from tillbell.web.api.shapes import Listed, Out, Status, StatusText, TriggerType
 
 
 class DeliveryOut(Out):
@@ -30,13 +30,17 @@ class DeliveryOut(Out):
     endpoint_id: str
     event_type: str
     event_id: str | None
-    state: str
+    state: DeliveryState = Field(
+        description="How it stands, in our words: `waiting`, `sending`, or how it ended."
+    )
     status: Status
-    status_text: str
-    attempts: int
+    status_text: StatusText
+    attempts: int = Field(description="How many attempts have begun.")
     next_attempt: datetime | None
-    trigger_type: int
-    created_at: datetime
+    trigger_type: TriggerType
+    created_at: datetime = Field(
+        description="When the delivery was made (UTC); later than the message if it was replayed."
+    )
     timestamp: datetime = Field(description="When the message was published.")
 
 

@@ -13,7 +13,7 @@ from tillbell.errors import NotFound
 from tillbell.model.emails import Email
 from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource
-from tillbell.web.api.shapes import Listed, Out, optional_time
+from tillbell.web.api.shapes import Listed, Out, optional_time, words
 
 
 class EmailOut(Out):
@@ -23,9 +23,11 @@ class EmailOut(Out):
     uid: str | None = Field(
         description="`service:id` of the mail service; of one copy `service:id:address`."
     )
-    email_id: str
-    status: str = Field(description="sent, delivered, bounced or complained.")
-    to: list[str]
+    email_id: str = Field(description="Id of the e-mail at the mail service.")
+    status: Annotated[str, words("sent", "delivered", "bounced", "complained")] = Field(
+        description="What the mail service last reported."
+    )
+    to: list[str] = Field(description="Addresses of the recipients.")
     order_id: str | None = Field(description="Order id in the tags of the e-mail.")
     reason: str | None = Field(description="Why it was not delivered.")
     source_id: str
@@ -67,7 +69,7 @@ async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> 
 @router.get("/{email_id}", dependencies=READ)
 async def get(
     app: ApplicationOf,
-    email_id: Annotated[str, Path(description="Id, or uid.", max_length=256)],
+    email_id: Annotated[str, Path(description="The e-mail: its id or uid.", max_length=256)],
     gateway: GatewayOf,
 ) -> EmailOut:
     """Show an e-mail."""

@@ -26,7 +26,7 @@ class HealthStatus(StrEnum):
 class LastFailureOut(Out):
     """The last failed attempt at an endpoint."""
 
-    at: datetime
+    at: datetime = Field(description="When the attempt ended (UTC).")
     status: int = Field(description="The status code of the answer; 0: there was none.")
     error: str = Field(description='Class of failure, e.g. `connect_refused`; "": it answered.')
     text: str = Field(description="What happened and what to do, for a person.")
@@ -45,7 +45,7 @@ class LastFailureOut(Out):
 class CircuitOut(Out):
     """The circuit breaker of an endpoint. While it is open, deliveries wait."""
 
-    state: CircuitState
+    state: CircuitState = Field(description="Whether attempts are made, stopped or probed.")
     next_probe_at: datetime | None = Field(description="When one attempt is made; null: closed.")
 
 
@@ -55,10 +55,12 @@ class EndpointHealthOut(Out):
     health: HealthStatus = Field(
         description="`failing` from the first failed attempt after the last accepted one."
     )
-    failing_since: datetime | None
+    failing_since: datetime | None = Field(
+        description="When the first failed attempt after the last accepted one ended; null: none."
+    )
     last_success_at: datetime | None = Field(description="Exact to five minutes.")
     last_failure: LastFailureOut | None = Field(description="It stays after a success.")
-    circuit: CircuitOut
+    circuit: CircuitOut = Field(description="Its circuit breaker, which stops attempts.")
 
 
 def health_members(health: EndpointHealth | None, now: Micros) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from tillbell.errors import ConflictError, Invalid, NotFound, Problem
 from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
 from tillbell.model.messages import DeliveryState
 from tillbell.model.records import Application
+from tillbell.profiles import PROFILES
 from tillbell.rules.delivery.selectors import check_event_type
 from tillbell.storage.ports.outbound import DeliverySelection, Page, Totals
 from tillbell.web.api.endpoint_health import (
@@ -59,6 +60,7 @@ from tillbell.web.api.shapes import (
     Time,
     Uid,
     Window,
+    words,
 )
 from tillbell.web.api.tasks import TaskOut
 from tillbell.web.edge.auth import Capability
@@ -71,6 +73,7 @@ EventTypes = Annotated[list[Name], Field(min_length=1, max_length=500)]
 Channels = Annotated[list[Label], Field(min_length=1, max_length=10)]
 SecretText = Annotated[str, Field(min_length=1, max_length=512)]
 Headers = dict[str, str]
+ProfileName = Annotated[Name, words(*PROFILES)]
 
 EXAMPLES_MAX = 1_000  # of one schema
 
@@ -81,26 +84,43 @@ _UNCHANGED = frozenset({"uid", "url", "success", "ordering", "max_concurrency", 
 class EndpointFields(Rated):
     """Members of every endpoint body. A member that is left out is not the same as null."""
 
-    description: Text | None = None
+    description: Text | None = Field(
+        default=None, description="For people: whose endpoint it is and what for."
+    )
     uid: Uid | None = None
-    disabled: Flag | None = None
+    disabled: Flag | None = Field(
+        default=None, description="True: nothing is sent, and new messages make no deliveries."
+    )
     event_types: EventTypes | None = Field(
         default=None, description="Selectors such as `order.paid` or `order.*`; null: every type."
     )
     filter_types: EventTypes | None = Field(default=None, description="Older name of `eventTypes`.")
     channels: Channels | None = Field(default=None, description="null: every channel.")
     metadata: Metadata | None = None
-    profile: Name | None = Field(default=None, description="The format, e.g. `standard`.")
+    profile: ProfileName | None = Field(default=None, description="The format, e.g. `standard`.")
     retry_schedule: (
         Annotated[list[Annotated[int, Field(strict=True, ge=0, le=MONTH_S)]], Field(max_length=50)]
         | None
     ) = Field(default=None, description="Seconds before attempt 2, 3, …; null: the profile's.")
     timeout: Annotated[int, Field(strict=True, ge=1, le=60)] | None = Field(
-        default=None, description="Seconds."
+        default=None, description="Seconds that an attempt may take; null: the profile's."
     )
-    success: Literal["2xx", "200"] | None = None
-    ordering: Literal["fifo"] | None = None
-    max_concurrency: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
+    success: Literal["2xx", "200"] | None = Field(
+        default=None,
+        description=(
+            "Which answers accept a message: any 2xx, or only 200; null: the profile's rule."
+        ),
+    )
+    ordering: Literal["fifo"] | None = Field(
+        default=None,
+        description=(
+            "`fifo`: messages with the same order key are delivered one after another; "
+            "null: any order."
+        ),
+    )
+    max_concurrency: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = Field(
+        default=None, description="Most attempts at the same time; null: the server's setting."
+    )
     header_names: dict[str, str] | None = Field(
         default=None, description="Header name of the profile → header name for this endpoint."
     )
@@ -161,14 +181,16 @@ def _status_fields(disabled: bool | None) -> dict[str, Any]:  # noqa: FBT001 - a
 class EndpointUpsertIn(EndpointFields):
     """A whole endpoint. If it exists, its secret, headers and profile stay as they are."""
 
-    url: Url
+    url: Url = Field(description="Where messages are sent: `https://…`.")
 
 
 class EndpointIn(EndpointUpsertIn):
     """A new endpoint."""
 
     secret: SecretText | None = Field(default=None, description="Made for you if you leave it out.")
-    headers: Headers | None = None
+    headers: Headers | None = Field(
+        default=None, description="Custom headers that every request to it has."
+    )
 
     def changes(self) -> EndpointChanges:
         """Return the fields of the record, with its secret and headers."""
@@ -182,30 +204,58 @@ class EndpointPatch(EndpointFields):
 
 
 class EndpointOut(EndpointHealthOut):
-    """An endpoint."""
+    """An endpoint: where a subscriber wants messages, and how."""
 
     id: str
     app_id: str
     uid: str | None
-    url: str
-    description: str
-    disabled: bool
-    status: EndpointStatus
-    status_reason: str | None
-    event_types: list[str] | None
-    filter_types: list[str] | None
-    channels: list[str] | None
-    throttle_rate: int | None
-    rate_limit: int | None
+    url: str = Field(description="Where messages are sent.")
+    description: str = Field(description="For people: whose endpoint it is and what for.")
+    disabled: bool = Field(
+        description="Whether nothing is sent to it. True if `status` is not `active`."
+    )
+    status: EndpointStatus = Field(description="Whether messages are sent to it.")
+    status_reason: Annotated[str, words("owner", "gone", "failing")] | None = Field(
+        description="Why it is not active: switched off, a 410, or days of failures; else null."
+    )
+    event_types: list[str] | None = Field(
+        description="Event types that it receives; null: every type."
+    )
+    filter_types: list[str] | None = Field(
+        description="Older name of `eventTypes`, with the same value."
+    )
+    channels: list[str] | None = Field(
+        description="Channels that it receives; null: every channel."
+    )
+    throttle_rate: int | None = Field(
+        description="Messages a second that are sent at most; null: no limit."
+    )
+    rate_limit: int | None = Field(description="Older name of `throttleRate`, with the same value.")
     metadata: dict[str, str]
-    profile: str
-    retry_schedule: list[int] | None
-    timeout: int | None
-    success: str | None
-    ordering: str | None
-    max_concurrency: int | None
-    header_names: dict[str, str] | None
-    handshake: bool
+    profile: ProfileName = Field(description="Format of its requests.")
+    retry_schedule: list[int] | None = Field(
+        description="Seconds before attempt 2, 3, …; null: the profile's."
+    )
+    timeout: int | None = Field(
+        description="Seconds that an attempt may take; null: the profile's."
+    )
+    success: Annotated[str, words("2xx", "200")] | None = Field(
+        description="Which answers accept a message; null: the profile's rule."
+    )
+    ordering: Annotated[str, words("fifo")] | None = Field(
+        description="`fifo`: messages with the same order key are delivered one after another."
+    )
+    max_concurrency: int | None = Field(
+        description="Most attempts at the same time; null: the server's setting."
+    )
+    header_names: dict[str, str] | None = Field(
+        description=(
+            "Header name of the profile → header name for this endpoint; null: the profile's names."
+        ),
+    )
+    handshake: bool = Field(
+        description="Whether the receiver was asked by OPTIONS before it was saved."
+    )
     version: int
     created_at: datetime
     updated_at: datetime
@@ -248,27 +298,33 @@ class EndpointOut(EndpointHealthOut):
 class HeadersIn(In):
     """All custom headers of an endpoint."""
 
-    headers: Headers
+    headers: Headers = Field(
+        description="Header name → value. These replace all that were set before."
+    )
 
 
 class HeadersPatchIn(In):
     """Headers to set and to delete."""
 
-    headers: Headers = Field(default_factory=dict)
-    delete_headers: list[str] | None = None
+    headers: Headers = Field(
+        default_factory=dict, description="Header name → value: set these, keep the others."
+    )
+    delete_headers: list[str] | None = Field(
+        default=None, description="Names of headers to delete."
+    )
 
 
 class HeadersOut(Out):
     """Custom headers. `sensitive` names those whose values are secret and not shown."""
 
-    headers: Headers
-    sensitive: list[str]
+    headers: Headers = Field(description="Header name → value, without sensitive ones.")
+    sensitive: list[str] = Field(description="Names of the headers whose value is not shown.")
 
 
 class SecretOut(Out):
     """The signing secret in use; "" if the endpoint has none."""
 
-    key: str
+    key: str = Field(description='The secret, e.g. `whsec_…`; "" if the endpoint has none.')
 
 
 class RotateIn(In):
@@ -309,7 +365,9 @@ class ExampleIn(In):
     payload: dict[str, object] | None = Field(
         default=None, description="Default: the sample of the event type."
     )
-    example_index: Annotated[int, Field(strict=True, ge=0, lt=EXAMPLES_MAX)] = 0
+    example_index: Annotated[int, Field(strict=True, ge=0, lt=EXAMPLES_MAX)] = Field(
+        default=0, description="Which of the examples in the type's schema to send; the first is 0."
+    )
 
 
 class BulkReplayIn(Window):

@@ -23,12 +23,22 @@ Schemas = dict[str, Any]
 class EventTypeUpsertIn(In):
     """A whole event type. Its name is in the path."""
 
-    description: Text
-    archived: Flag = False
-    deprecated: Flag = False
+    description: Text = Field(description="For people: when such a message is published.")
+    archived: Flag = Field(default=False, description="Whether it is hidden from lists.")
+    deprecated: Flag = Field(
+        default=False, description="Whether subscribers should stop to use it."
+    )
     schemas: Schemas | None = Field(default=None, description="Version → JSON Schema.")
-    group_name: Name | None = None
-    feature_flags: list[Name] | None = None
+    group_name: Name | None = Field(
+        default=None, description="Under which name user interfaces group it."
+    )
+    feature_flags: list[Name] | None = Field(
+        default=None,
+        description=(
+            "Names of features of which a portal user needs one to see it; it is stored for "
+            "the SDKs."
+        ),
+    )
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of the record."""
@@ -52,12 +62,26 @@ class EventTypeIn(EventTypeUpsertIn):
 class EventTypePatch(In):
     """Changes to an event type. Members left out stay as they are; null clears."""
 
-    description: Text = ""
-    archived: Flag = False
-    deprecated: Flag = False
-    schemas: Schemas | None = None
-    group_name: Name | None = None
-    feature_flags: list[Name] | None = None
+    description: Text = Field(
+        default="", description="For people: when such a message is published."
+    )
+    archived: Flag = Field(default=False, description="Whether it is hidden from lists.")
+    deprecated: Flag = Field(
+        default=False, description="Whether subscribers should stop to use it."
+    )
+    schemas: Schemas | None = Field(
+        default=None, description="Version → JSON Schema of the payload; null deletes them."
+    )
+    group_name: Name | None = Field(
+        default=None, description="Under which name user interfaces group it."
+    )
+    feature_flags: list[Name] | None = Field(
+        default=None,
+        description=(
+            "Names of features of which a portal user needs one to see it; it is stored for "
+            "the SDKs."
+        ),
+    )
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of the record that the body names."""
@@ -71,12 +95,21 @@ class EventTypeOut(Out):
     """An event type."""
 
     name: str
-    description: str
-    archived: bool
-    deprecated: bool
-    schemas: Schemas | None
-    group_name: str | None
-    feature_flags: list[str] | None
+    description: str = Field(description="For people: when such a message is published.")
+    archived: bool = Field(description="Whether it is hidden from lists.")
+    deprecated: bool = Field(description="Whether subscribers should stop to use it.")
+    schemas: Schemas | None = Field(
+        description=(
+            "Version → JSON Schema of the payload; null: none, or `with_content` was not asked for."
+        ),
+    )
+    group_name: str | None = Field(description="Under which name user interfaces group it.")
+    feature_flags: list[str] | None = Field(
+        description=(
+            "Names of features of which a portal user needs one to see it; it is stored for "
+            "the SDKs."
+        ),
+    )
     created_at: datetime
     updated_at: datetime
 
@@ -101,9 +134,9 @@ class CatalogEntryOut(Out):
     """A built-in event type."""
 
     name: str
-    description: str
-    schema_: dict[str, Any] = Field(alias="schema")
-    sample: dict[str, Any]
+    description: str = Field(description="For people: when such a message is published.")
+    schema_: dict[str, Any] = Field(alias="schema", description="JSON Schema of its payload.")
+    sample: dict[str, Any] = Field(description="A payload of this type.")
 
 
 router = resource("/event-type", "Event Type")

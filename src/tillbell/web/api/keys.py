@@ -29,11 +29,15 @@ class KeyIn(In):
     """A new API key."""
 
     name: Name
-    scopes: list[KeyScopeText] = Field(min_length=1, max_length=50)
+    scopes: list[KeyScopeText] = Field(
+        min_length=1, max_length=50, description="What the key may do."
+    )
     app_id: Name | None = Field(
         default=None, description="Id or uid of the only application that the key may use."
     )
-    expires_at: Time | None = None
+    expires_at: Time | None = Field(
+        default=None, description="When it stops to work (UTC); null: never."
+    )
 
 
 class KeyOut(Out):
@@ -41,11 +45,11 @@ class KeyOut(Out):
 
     id: str
     name: str
-    last4: str
-    scopes: list[str]
-    app_id: str | None
+    last4: str = Field(description="Last four characters of its text, to recognise it.")
+    scopes: list[str] = Field(description="What the key may do.")
+    app_id: str | None = Field(description="The only application that the key may use; null: all.")
     created_at: datetime
-    expires_at: datetime | None
+    expires_at: datetime | None = Field(description="When it stops to work (UTC); null: never.")
     last_used_at: datetime | None = Field(description="Exact to the hour.")
 
     @classmethod
@@ -71,7 +75,9 @@ class KeyOut(Out):
 class NewKeyOut(KeyOut):
     """A new API key. Its text is shown here and never again."""
 
-    key: str
+    key: str = Field(
+        description="The text of the key, for `Authorization: Bearer …`. It is not stored: keep it."
+    )
 
 
 router = resource("/key", "API Key")

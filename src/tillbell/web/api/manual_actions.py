@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Response
 from pydantic import Field
@@ -25,9 +25,9 @@ class ActIn(In):
 class AwaitedOut(Out):
     """A manual action that a second API key must do too."""
 
-    code: str = Field(description="Always `second_key_needed`.")
-    detail: str
-    action: str
+    code: Literal["second_key_needed"] = Field(description="Always `second_key_needed`.")
+    detail: str = Field(description="What must happen for the action to be done, for people.")
+    action: str = Field(description="The action, e.g. `transaction.approve`.")
     proposed_by: str = Field(description="Id of the API key that proposed it.")
 
 

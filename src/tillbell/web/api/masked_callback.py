@@ -12,14 +12,14 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
-from tillbell.model.callbacks import Notice
+from tillbell.model.callbacks import Notice, Outcome
 from tillbell.providers.kit import reading as kit_reading
 from tillbell.providers.kit.base import Incoming, SourceSetup, Unreadable
 from tillbell.receive.source_cache import PATH, CompiledSource
 from tillbell.receive.verify_and_parse import CallbackReading
 from tillbell.rules.delivery.headers import is_secret_header
 from tillbell.rules.payments.masking import MASK, mask_text, mask_tree
-from tillbell.web.api.shapes import Out
+from tillbell.web.api.shapes import Out, TrustText, Verdict
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -28,23 +28,27 @@ if TYPE_CHECKING:
 class RequestOut(Out):
     """A request as it came; secrets and card numbers are masked."""
 
-    method: str
-    target: str
+    method: str = Field(description="HTTP method of the request.")
+    target: str = Field(
+        description="Path and query as they were sent; the token and secret values are masked."
+    )
     headers: list[list[str]] = Field(description="Name and value, in the order they came.")
-    peer: str
-    body: str | None
+    peer: str = Field(description="Address of the client, as trusted proxies report it.")
+    body: str | None = Field(description="The body as text; null: see `bodyNote`.")
     body_note: str | None = Field(description="Why the body is not shown.")
 
 
 class ReadingOut(Out):
     """What a callback says when it is read now."""
 
-    verdict: str = Field(description="accepted or refused.")
-    trust: str | None
+    verdict: Verdict = Field(description="Whether it is accepted, or refused as not proven.")
+    trust: TrustText | None
     why: str = Field(description="Reason for the verdict.")
-    outcome: str | None = Field(description="null: it is processed.")
-    outcome_why: str
-    dedupe_key: str | None
+    outcome: Outcome | None = Field(description="null: it is processed.")
+    outcome_why: str = Field(description="Reason for the outcome.")
+    dedupe_key: str | None = Field(
+        description="What makes it unique in its source; null: it cannot be read."
+    )
     notices: list[dict[str, Any]] = Field(description="What it says, in the terms of this API.")
 
 
@@ -98,7 +102,7 @@ def reading_out(reading: CallbackReading) -> ReadingOut:
     )
 
 
-def verdict_word(*, is_refused: bool) -> str:
+def verdict_word(*, is_refused: bool) -> Verdict:
     """Return the verdict as the API writes it."""
     return "refused" if is_refused else "accepted"
 

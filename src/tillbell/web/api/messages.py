@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import Depends, Response
@@ -34,6 +34,7 @@ from tillbell.web.api.shapes import (
     Name,
     Out,
     Status,
+    StatusText,
     Time,
 )
 from tillbell.web.api.tasks import TaskOut
@@ -46,8 +47,12 @@ class MessageIn(In):
     """A message to publish. Its payload is stored and sent byte for byte."""
 
     # For the OpenAPI document; `MessageCreateBody` decodes it. A test compares the two.
-    event_type: Annotated[str, Field(pattern=r"^[a-zA-Z0-9\-_./:]+$", min_length=1, max_length=256)]
-    payload: dict[str, Any]
+    event_type: Annotated[
+        str, Field(pattern=r"^[a-zA-Z0-9\-_./:]+$", min_length=1, max_length=256)
+    ] = Field(description="What kind of fact it is, e.g. `order.paid`.")
+    payload: dict[str, Any] = Field(
+        description="What subscribers get, a JSON object. It is stored and sent byte for byte."
+    )
     event_id: Name | None = Field(
         default=None, description="Your own id. Using it twice is refused with 409."
     )
@@ -84,26 +89,30 @@ class PrecheckIn(In):
 class PrecheckOut(Out):
     """Whether any endpoint would receive it."""
 
-    active: bool
+    active: bool = Field(description="Whether an active endpoint would receive such a message.")
 
 
 class BulkExpungeIn(In):
     """Messages whose payload is deleted."""
 
-    ids: list[Name] = Field(default_factory=list, max_length=100)
+    ids: list[Name] = Field(
+        default_factory=list, max_length=100, description="Ids or event ids of messages."
+    )
 
 
 class BulkExpungeOut(Out):
     """The result for each id: `expunged` or `not-found`."""
 
-    results: dict[str, str]
+    results: dict[str, Literal["expunged", "not-found"]] = Field(
+        description="What became of each id."
+    )
 
 
 class MessageEndpointOut(EndpointOut):
     """An endpoint with the status of one message there."""
 
     status: Status  # type: ignore[assignment]  # Svix's name for the message's status
-    status_text: str
+    status_text: StatusText
     next_attempt: datetime | None
 
 
@@ -155,7 +164,7 @@ async def bulk_expunge(
     app: ApplicationOf, body: BulkExpungeIn, gateway: GatewayOf
 ) -> BulkExpungeOut:
     """Delete the payloads of some messages."""
-    results = {}
+    results: dict[str, Literal["expunged", "not-found"]] = {}
     for id_ in body.ids:
         is_expunged = await _expunge(gateway, app.id, id_)
         results[id_] = "expunged" if is_expunged else "not-found"

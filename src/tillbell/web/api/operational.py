@@ -106,20 +106,20 @@ async def delete(endpoint: EndpointOf, endpoints: EndpointsOf) -> Response:
 
 @router.get("/{endpoint_id}/headers", dependencies=READ)
 async def get_headers(endpoint: EndpointOf, endpoints: EndpointsOf) -> HeadersOut:
-    """Show the custom headers. Values of sensitive headers are left out."""
+    """Show the custom headers of an operational endpoint, without values of sensitive ones."""
     return shown_headers(endpoint, endpoints.opened_headers(endpoint))
 
 
 @router.put("/{endpoint_id}/headers", status_code=204, dependencies=WRITE, response_model=None)
 async def set_headers(endpoint: EndpointOf, body: HeadersIn, endpoints: EndpointsOf) -> Response:
-    """Replace the custom headers."""
+    """Replace the custom headers of an operational endpoint."""
     await endpoints.set_headers(OPERATIONAL, endpoint.id, body.headers)
     return Response(status_code=204)
 
 
 @router.get("/{endpoint_id}/secret", dependencies=WRITE)
 async def get_secret(endpoint: EndpointOf, endpoints: EndpointsOf) -> SecretOut:
-    """Show the signing secret."""
+    """Show the signing secret of an operational endpoint."""
     return SecretOut(key=endpoints.secret(endpoint))
 
 
@@ -127,7 +127,10 @@ async def get_secret(endpoint: EndpointOf, endpoints: EndpointsOf) -> SecretOut:
 async def rotate_secret(
     endpoint: EndpointOf, endpoints: EndpointsOf, body: RotateIn | None = None
 ) -> SecretOut:
-    """Use a new signing secret. The old one signs too, for a day or the grace period."""
+    """Use a new signing secret for an operational endpoint.
+
+    The old one signs too, for a day or the grace period.
+    """
     body = body or RotateIn()
     secret = await endpoints.rotate(OPERATIONAL, endpoint.id, body.key, body.grace_period_seconds)
     return SecretOut(key=secret)

@@ -19,6 +19,7 @@ from typing import Annotated
 
 import msgspec
 from fastapi import Path, Query, Response
+from pydantic import Field
 
 from tillbell.app import Gateway
 from tillbell.clock import from_datetime
@@ -35,21 +36,23 @@ from tillbell.web.api.shapes import In, Out, Time
 class PolledOut(Out):
     """Messages after the iterator, oldest first."""
 
-    data: list[MessageOut]
-    iterator: str
-    done: bool
+    data: list[MessageOut] = Field(description="The messages, oldest first.")
+    iterator: str = Field(description="Pass it as `iterator` for the messages that follow.")
+    done: bool = Field(description="Whether no message follows at present.")
 
 
 class SeekIn(In):
     """The time from which a consumer polls."""
 
-    after: Time
+    after: Time = Field(description="Messages published at or after this time are polled next.")
 
 
 class SeekOut(Out):
     """The consumer's new iterator."""
 
-    iterator: str
+    iterator: str = Field(
+        description="Pass it as `iterator`, or poll as the same consumer without one."
+    )
 
 
 router = resource("/app/{app_id}/poller", "Message Poller")

@@ -30,19 +30,29 @@ class PortalIn(In):
     application: ApplicationIn | None = Field(
         default=None, description="Created first, if the application of the path does not exist."
     )
-    read_only: Flag | None = None
-    capabilities: list[Capability] | None = None
+    read_only: Flag | None = Field(
+        default=None,
+        description="The token may look at everything but secrets, and change nothing.",
+    )
+    capabilities: list[Capability] | None = Field(
+        default=None,
+        description="What the token may do; all if left out. `ViewBase` is always among them.",
+    )
     expiry: Annotated[int, Field(strict=True, ge=HOUR_S, le=WEEK_S)] | None = Field(
         default=None, description="Seconds; 7 days if left out."
     )
-    session_id: Name | None = None
+    session_id: Name | None = Field(
+        default=None, description="A name for the token, by which it can be expired."
+    )
 
 
 class PortalOut(Out):
     """A link to the portal, and the token in it."""
 
-    url: str
-    token: str
+    url: str = Field(description="A link with the token in its fragment.")
+    token: str = Field(
+        description="The token, for `Authorization: Bearer …`. It is not stored: keep it."
+    )
 
 
 class ExpireIn(In):
@@ -51,7 +61,10 @@ class ExpireIn(In):
     expiry: Annotated[int, Field(strict=True, ge=0, le=WEEK_S)] | None = Field(
         default=None, description="Seconds from now; at once if left out."
     )
-    session_ids: list[Name] | None = None
+    session_ids: list[Name] | None = Field(
+        default=None,
+        description="Only tokens that were made with one of these session ids; all if left out.",
+    )
 
 
 router = resource("/auth", "Authentication")

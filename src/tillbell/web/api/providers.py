@@ -8,11 +8,11 @@ from fastapi import Path
 from pydantic import Field
 
 from tillbell.errors import NotFound
-from tillbell.providers.kit.base import Provider, ProviderSetting
+from tillbell.providers.kit.base import Confidence, Provider, ProviderSetting
 from tillbell.providers.kit.cases import samples
 from tillbell.receive.source_cache import settings_of
 from tillbell.web.api.routes import GatewayOf, guard, resource
-from tillbell.web.api.shapes import Out
+from tillbell.web.api.shapes import Out, TrustText, words
 from tillbell.web.edge.auth import Action, Tenant
 
 
@@ -20,42 +20,46 @@ class SettingOut(Out):
     """A member of a source's `config`."""
 
     name: str
-    about: str
-    type: str
-    choices: list[str]
-    minimum: int | None
-    maximum: int | None
-    default: Any
-    secret: bool
-    required: bool
+    about: str = Field(description="What it is for.")
+    type: Annotated[str, words("string", "boolean", "integer", "url", "object", "array")] = Field(
+        description="What the value must be."
+    )
+    choices: list[str] = Field(description="The only values that are allowed; empty: any.")
+    minimum: int | None = Field(description="Lowest integer that is allowed; null: no limit.")
+    maximum: int | None = Field(description="Highest integer that is allowed; null: no limit.")
+    default: Any = Field(description="Value if it is not set.")
+    secret: bool = Field(description="Whether it is sealed when stored and never shown.")
+    required: bool = Field(description="Whether a source needs it.")
 
 
 class CaseOut(Out):
     """A realistic callback that can be simulated."""
 
     name: str
-    about: str
+    about: str = Field(description="What the provider tells with it.")
 
 
 class ProviderOut(Out):
     """A provider whose callbacks are understood."""
 
     name: str
-    title: str
-    about: str
-    confidence: str
-    trust: str = Field(description="What its callbacks prove when a secret is set.")
-    trust_without_secret: str | None = Field(
+    title: str = Field(description="Name of the company or product, for people.")
+    about: str = Field(description="What it does and which callbacks are understood.")
+    confidence: Confidence = Field(description="How well its format is known.")
+    trust: TrustText = Field(description="What its callbacks prove when a secret is set.")
+    trust_without_secret: TrustText | None = Field(
         description="Without a secret; null: they are refused."
     )
     secret: str | None = Field(description="Where to find its secret; null: it has none.")
-    secret_required: bool
-    answers: str
-    methods: list[str]
-    settings: list[SettingOut]
-    cases: list[CaseOut]
+    secret_required: bool = Field(description="Whether callbacks without a secret are refused.")
+    answers: str = Field(description="What its callbacks are answered.")
+    methods: list[str] = Field(description="HTTP methods that it may use.")
+    settings: list[SettingOut] = Field(
+        description="Members that the `config` of its sources can have."
+    )
+    cases: list[CaseOut] = Field(description="Realistic callbacks that can be simulated.")
     bulk: bool = Field(description="Many callbacks that move no money; others are processed first.")
-    note: str
+    note: str = Field(description="What is not known about the format; empty: nothing.")
 
 
 router = resource("/provider", "Provider")
@@ -66,7 +70,7 @@ READ = guard("provider", Action.READ, Tenant.SHARED)
 class ProvidersOut(Out):
     """All providers, by name."""
 
-    data: list[ProviderOut]
+    data: list[ProviderOut] = Field(description="Every provider, sorted by name.")
 
 
 @router.get("", dependencies=READ)

@@ -33,7 +33,7 @@ _STATUS = {
 
 
 class MessageOut(Out):
-    """A message."""
+    """A message: one published fact, which never changes."""
 
     id: str
     event_type: str

@@ -26,9 +26,13 @@ from tillbell.web.edge.paths import APPLICATION, BASE
 
 UID = r"^[a-zA-Z0-9\-_.]+$"
 
-AppId = Annotated[str, Path(description="Id or uid.", pattern=UID, max_length=256)]
-EndpointId = Annotated[str, Path(description="Id or uid.", pattern=UID, max_length=256)]
-MessageId = Annotated[str, Path(description="Id or event id.", max_length=256)]
+AppId = Annotated[
+    str, Path(description="The application: its id or uid.", pattern=UID, max_length=256)
+]
+EndpointId = Annotated[
+    str, Path(description="The endpoint: its id or uid.", pattern=UID, max_length=256)
+]
+MessageId = Annotated[str, Path(description="The message: its id or event id.", max_length=256)]
 AttemptId = Annotated[str, Path(pattern=UID, max_length=256)]
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from tillbell.clock import DAY, Micros, from_datetime, to_datetime
+from tillbell.model.sources import Trust
 from tillbell.rules.delivery.payload import THROTTLE_RATE_MAX
 
 T = TypeVar("T")
@@ -44,6 +46,15 @@ Time = Annotated[datetime, AfterValidator(_within_range)]
 def optional_time(at: Micros | None) -> datetime | None:
     """Return a time of ours as shapes have it; None for None."""
     return to_datetime(at) if at is not None else None
+
+
+def words(*values: str) -> FieldInfo:
+    """Document the only texts that a member can have. They are not checked."""
+    return FieldInfo(json_schema_extra={"enum": list(values)})
+
+
+TrustText = Annotated[str, words(*(trust.word for trust in Trust))]
+Verdict = Literal["accepted", "refused"]
 
 
 class In(BaseModel):
@@ -82,7 +93,7 @@ class Rated(In):
 class Listed(Out, Generic[T]):
     """One page of a list."""
 
-    data: list[T]
+    data: list[T] = Field(description="The items of this page, in order.")
     iterator: str | None = Field(description="Pass it as `iterator` for the next page.")
     prev_iterator: str | None = Field(default=None, description="Pass it for the page before.")
     done: bool = Field(description="Whether this was the last page.")
@@ -96,13 +107,26 @@ class Ordering(StrEnum):
 
 
 class Status(IntEnum):
-    """The status of a message or attempt, as Svix numbers it."""
+    """The status of a message or attempt, as Svix numbers it.
+
+    0: success, 1: pending, 2: fail, 3: sending, 4: canceled.
+    """
 
     SUCCESS = 0
     PENDING = 1
     FAIL = 2
     SENDING = 3
     CANCELED = 4
+
+
+class TriggerType(IntEnum):
+    """How an attempt was started, as Svix numbers it. 0: by the schedule, 1: by hand."""
+
+    SCHEDULED = 0
+    MANUAL = 1
+
+
+StatusText = Annotated[str, words(*(status.name.lower() for status in Status))]
 
 
 class StatusCodeClass(IntEnum):
@@ -119,26 +143,42 @@ class StatusCodeClass(IntEnum):
 class Window(In):
     """A time range for bulk work."""
 
-    since: Time
-    until: Time | None = None
+    since: Time = Field(description="Begin of the time range (UTC).")
+    until: Time | None = Field(
+        default=None, description="End of the time range (UTC); now if left out."
+    )
+
+
+RequestId = Annotated[
+    str, Field(description="Id of the request, also in the header `X-Request-Id` and in the log.")
+]
 
 
 class ProblemOut(Out):
     """An error."""
 
-    code: str
-    detail: str
+    code: str = Field(description="What went wrong, as a word for programs.")
+    detail: str = Field(description="What went wrong and what to do, for people.")
+    request_id: RequestId
 
 
 class InvalidEntry(Out):
     """One rule that the request breaks."""
 
-    loc: list[str | int]
-    msg: str
-    type: str
+    loc: list[str | int] = Field(
+        description=(
+            "Path to the member or parameter: `body`, `query`, `path` or `header`, then "
+            "names and positions."
+        ),
+    )
+    msg: str = Field(description="The rule, in words.")
+    type: str = Field(description="The rule, as a word for programs.")
 
 
 class InvalidOut(Out):
     """A request that breaks rules."""
 
-    detail: list[InvalidEntry]
+    code: str = Field(description="Always `validation`.")
+
+    detail: list[InvalidEntry] = Field(description="The rules that the request breaks, at most 50.")
+    request_id: RequestId

@@ -21,15 +21,17 @@ class ShipmentOut(Out):
 
     id: str
     uid: str | None = Field(description="Provider and tracking number, as `provider:number`.")
-    carrier: str
-    tracking_number: str
-    status: str
-    substate: str | None
+    carrier: str = Field(description="Name of the provider that reports the parcel.")
+    tracking_number: str = Field(description="The carrier's number of the parcel.")
+    status: str = Field(description="How the parcel stands.")
+    substate: str | None = Field(
+        description="More exactly, in the carrier's terms; null: nothing more is known."
+    )
     raw_status: str = Field(description="Status as the carrier wrote it.")
     order_id: str | None = Field(description="Order id that the merchant gave to the carrier.")
     source_id: str
     occurred_at: datetime | None = Field(description="When its status began, says the carrier.")
-    delivered_at: datetime | None
+    delivered_at: datetime | None = Field(description="When it was delivered (UTC); null: not yet.")
     version: int
     created_at: datetime
     updated_at: datetime
@@ -71,7 +73,9 @@ async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> 
 @router.get("/{shipment_id}", dependencies=READ)
 async def get(
     app: ApplicationOf,
-    shipment_id: Annotated[str, Path(description="Id, or `provider:number`.", max_length=256)],
+    shipment_id: Annotated[
+        str, Path(description="The parcel: its id, or `provider:number`.", max_length=256)
+    ],
     gateway: GatewayOf,
 ) -> ShipmentOut:
     """Show a parcel."""

@@ -15,6 +15,7 @@ from tillbell.configure.sources import SourceChanges, SourceSettings
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.sources import ConfirmationPolicy, Source, Trust
 from tillbell.providers.kit.base import (
+    Confidence,
     DeclaredProof,
     Incoming,
     Provider,
@@ -30,7 +31,7 @@ from tillbell.web.api.endpoints import WEEK_S
 from tillbell.web.api.masked_callback import ReadingOut, reading_out
 from tillbell.web.api.paging import OrderedPageOf, list_page, row_id
 from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, app_write, resource
-from tillbell.web.api.shapes import Flag, In, Listed, Metadata, Name, Out, Uid, optional_time
+from tillbell.web.api.shapes import Flag, In, Listed, Metadata, Name, Out, Uid, optional_time, words
 
 SecretText = Annotated[str, Field(max_length=8192)]
 Config = Annotated[dict[str, Any], Field(max_length=100)]
@@ -92,7 +93,7 @@ class SourcePatch(SourceFields):
 class SourceRotateIn(In):
     """A new secret from the provider."""
 
-    secret: SecretText
+    secret: SecretText = Field(description="The secret as the provider shows it.")
     grace_period_seconds: Annotated[int, Field(strict=True, ge=0, le=WEEK_S)] | None = Field(
         default=None, description="How long the old secret is accepted too; default: a day."
     )
@@ -106,15 +107,24 @@ class SourceOut(Out):
     name: str
     provider: str
     url: str = Field(description="The URL to enter at the provider.")
-    path: str
-    token: str
-    default: bool
-    disabled: bool
-    trust: str = Field(description="How well its callbacks prove their sender.")
+    path: str = Field(description="The path of `url`.")
+    token: str = Field(
+        description=(
+            "The part of the URL that belongs to this source alone. It is as good as a "
+            "password where callbacks are not signed."
+        ),
+    )
+    default: bool = Field(description="Whether it uses the provider's URL without a token.")
+    disabled: bool = Field(
+        description="Whether its callbacks are stored and answered, but not processed."
+    )
+    trust: Annotated[str, words("refused", *(trust.word for trust in Trust))] = Field(
+        description="How well its callbacks prove their sender."
+    )
     allows: str = Field(description="What this proof is enough for.")
     answers: str = Field(description="What its callbacks are answered.")
-    methods: list[str]
-    confidence: str = Field(description="How certain the provider's format is.")
+    methods: list[str] = Field(description="HTTP methods that the provider may use.")
+    confidence: Confidence = Field(description="How certain the provider's format is.")
     note: str = Field(description="What is not known about the format.")
     problem: str | None = Field(description="Why it does not work at present; null: it works.")
     secret_expiries: list[datetime | None] = Field(
@@ -138,9 +148,16 @@ class TestIn(In):
     fields: dict[str, Any] = Field(
         default_factory=dict, description="Members of its body; they replace those of the case."
     )
-    method: Annotated[str, Field(pattern="^[A-Z]{3,7}$")] | None = None
-    query: dict[str, str] = Field(default_factory=dict)
-    headers: dict[str, str] = Field(default_factory=dict)
+    method: Annotated[str, Field(pattern="^[A-Z]{3,7}$")] | None = Field(
+        default=None, description="HTTP method of the simulated request; default: the case's."
+    )
+    query: dict[str, str] = Field(
+        default_factory=dict,
+        description="Members of its query; they are added to those of the case.",
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="Headers of it; they are added to those of the case."
+    )
     id: Annotated[str, Field(max_length=256)] | None = Field(
         default=None, description="Event id, if it is not one of the fields."
     )
@@ -150,9 +167,9 @@ class TestIn(In):
 class TestOut(Out):
     """The result of a simulated callback."""
 
-    reading: ReadingOut
+    reading: ReadingOut = Field(description="What the callback says and how well it is proven.")
     answer_status: int = Field(description="What the provider would be answered.")
-    answer_body: str
+    answer_body: str = Field(description="Body of that answer, as text.")
     callback_id: str | None = Field(description="null after a dry run.")
 
 
@@ -164,7 +181,9 @@ WRITE = app_write("source")
 
 
 async def the_source(
-    source_id: Annotated[str, Path(description="Id or uid.", pattern=UID, max_length=256)],
+    source_id: Annotated[
+        str, Path(description="The source: its id or uid.", pattern=UID, max_length=256)
+    ],
     app: ApplicationOf,
     gateway: GatewayOf,
 ) -> CompiledSource:

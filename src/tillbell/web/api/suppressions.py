@@ -21,15 +21,17 @@ from tillbell.web.api.routes import (
     app_write,
     resource,
 )
-from tillbell.web.api.shapes import Listed, Out
+from tillbell.web.api.shapes import Listed, Out, words
 
 
 class SuppressionOut(Out):
     """An e-mail address that must not be used again."""
 
     id: str
-    address: str
-    reason: str = Field(description="bounced or complained.")
+    address: str = Field(description="The address, in lower case.")
+    reason: Annotated[str, words("bounced", "complained")] = Field(
+        description="Why it must not be written to."
+    )
     source_id: str
     email_id: str = Field(description="The e-mail that bounced or was complained about.")
     created_at: datetime
@@ -54,7 +56,9 @@ WRITE = app_write("suppression")
 
 
 async def the_suppression(
-    suppression_id: Annotated[str, Path(description="Id or address.", max_length=320)],
+    suppression_id: Annotated[
+        str, Path(description="The suppressed address, or its id.", max_length=320)
+    ],
     app: ApplicationOf,
     gateway: GatewayOf,
 ) -> Suppression:

@@ -6,16 +6,21 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Path, Query
+from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from tillbell.clock import iso, to_datetime
+from tillbell.deliver.expunge import EXPUNGE_ALL
+from tillbell.deliver.resend import BULK_REPLAY, RECOVER, REPLAY_MISSING
 from tillbell.errors import NotFound
 from tillbell.model.records import Task, TaskStatus
+from tillbell.receive.reprocess_many import REPROCESS_TASK
 from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import GatewayOf, PrincipalOf, guard, resource
 from tillbell.web.api.shapes import (
     Listed,
     Out,
+    words,
 )
 from tillbell.web.edge.auth import Action, Capability, Tenant
 
@@ -27,10 +32,12 @@ class TaskOut(Out):
     """A background task."""
 
     id: str
-    status: str
-    task: str
-    data: dict[str, object]
-    updated_at: datetime
+    status: TaskStatus = Field(description="Whether it runs or how it ended.")
+    task: Annotated[
+        str, words(RECOVER, BULK_REPLAY, REPLAY_MISSING, EXPUNGE_ALL, REPROCESS_TASK)
+    ] = Field(description="What it does.")
+    data: dict[str, object] = Field(description="What it was asked to do, and its result.")
+    updated_at: datetime = Field(description="When it last made progress (UTC).")
 
     @classmethod
     def of(cls, task: Task) -> TaskOut:
@@ -39,7 +46,7 @@ class TaskOut(Out):
         data |= {name: iso(data[name]) for name in _TIMES if name in data}
         return cls(
             id=task.id,
-            status=task.status.value,
+            status=task.status,
             task=task.kind,
             data={to_camel(name): value for name, value in (data | task.result).items()},
             updated_at=to_datetime(task.updated_at),

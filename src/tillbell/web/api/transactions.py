@@ -49,7 +49,7 @@ from tillbell.web.api.routes import (
     app_write,
     resource,
 )
-from tillbell.web.api.shapes import Flag, In, Listed, Metadata, Out, Uid
+from tillbell.web.api.shapes import Flag, In, Listed, Metadata, Out, TrustText, Uid
 
 CONFLICTS_MAX = 250  # conflicts that are shown with a transaction, newest first
 AMOUNT = r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,30})?$"
@@ -82,18 +82,22 @@ class TransactionIn(In):
     """A pay-in or pay-out to create. With a `uid`, the request can be repeated safely."""
 
     uid: Uid | None = None
-    direction: Direction
+    direction: Direction = Field(description="Whether money comes in or goes out.")
     amount: AmountText
     currency: CurrencyCode
-    merchant_reference: Reference | None = None
+    merchant_reference: Reference | None = Field(
+        default=None, description="Your reference, as the provider reports it."
+    )
     user_id: Reference | None = Field(
         default=None, description="Your user whose account it changes."
     )
     source_id: Reference | None = Field(
         default=None, description="Id or uid of the source whose callbacks will be about it."
     )
-    psp_transaction_id: Reference | None = None
-    order_id: Reference | None = None
+    psp_transaction_id: Reference | None = Field(
+        default=None, description="The provider's id of it, if it is known already."
+    )
+    order_id: Reference | None = Field(default=None, description="Your order that it pays for.")
     metadata: Metadata | None = None
     reserve: Flag = Field(default=False, description="For a pay-out: reserve the amount at once.")
 
@@ -111,36 +115,54 @@ class TransactionOut(Out):
 
     id: str
     uid: str | None
-    type: TransactionKind
-    direction: Direction
-    status: TransactionStatus
-    previous_status: TransactionStatus | None
+    type: TransactionKind = Field(description="Whether it is a payment, or what of one.")
+    direction: Direction = Field(description="Whether money comes in or goes out.")
+    status: TransactionStatus = Field(description="How it stands; the last five are final.")
+    previous_status: TransactionStatus | None = Field(
+        description="Status before the latest transition; null: it has only been created."
+    )
     sequence: int = Field(description="Number of its latest transition, without gaps.")
-    substate: str | None
-    reason: str | None
-    raw_status: str | None
-    message: str | None
+    substate: str | None = Field(
+        description="More exactly than `status`; null: nothing more is known."
+    )
+    reason: str | None = Field(description="Why it has this status, as a code; null: not known.")
+    raw_status: str | None = Field(
+        description="Status in the provider's word; null: no provider has reported."
+    )
+    message: str | None = Field(
+        description="What the provider says about it, for people; null: nothing."
+    )
     amount: str = Field(
         description="What moves: of an Approved payment what was credited, else what was asked for."
     )
-    currency: str
-    requested_amount: str
-    authorized_amount: str
+    currency: str = Field(description="Code of its currency or coin.")
+    requested_amount: str = Field(description="What was asked for.")
+    authorized_amount: str = Field(description="What the provider has authorized, of all attempts.")
     captured_amount: str = Field(description="By all attempts, as the provider says.")
     credited_amount: str = Field(description="By its approval and its captures.")
-    refunded_amount: str
-    charged_back_amount: str
+    refunded_amount: str = Field(description="What its refunds have paid back.")
+    charged_back_amount: str = Field(description="What chargebacks have taken.")
     reinstated_amount: str = Field(description="Chargebacks that came back.")
-    reversed_amount: str
-    settlement_amount: str | None
-    settlement_currency: str | None
-    psp_transaction_id: str | None
-    psp_reference: str | None
-    provider: str | None
+    reversed_amount: str = Field(description="What its reversals have taken back.")
+    settlement_amount: str | None = Field(
+        description="What the provider pays out to the shop for it; null: not reported."
+    )
+    settlement_currency: str | None = Field(
+        description="Code of the currency of `settlementAmount`; null: not reported."
+    )
+    psp_transaction_id: str | None = Field(
+        description="The provider's id of it; null: not known yet."
+    )
+    psp_reference: str | None = Field(
+        description="The provider's second name for it; null: it has none."
+    )
+    provider: str | None = Field(
+        description="Name of the provider that it is paid through; null: not known."
+    )
     source_id: str | None
-    user_id: str | None
-    merchant_reference: str | None
-    order_id: str | None
+    user_id: str | None = Field(description="Your user whose account it changes; null: not set.")
+    merchant_reference: str | None = Field(description="Your reference; null: not set.")
+    order_id: str | None = Field(description="Your order that it pays for; null: not set.")
     parent_id: str | None = Field(
         description="The transaction that it refunds, reverses or charges back."
     )
@@ -152,61 +174,79 @@ class TransactionOut(Out):
 class TransitionOut(Out):
     """One change of the status of a transaction."""
 
-    sequence: int
-    previous_status: TransactionStatus | None
-    status: TransactionStatus
-    at: datetime
+    sequence: int = Field(description="Counts the transitions of the transaction from 1.")
+    previous_status: TransactionStatus | None = Field(
+        description="Status before it; null: the transaction was created."
+    )
+    status: TransactionStatus = Field(description="Status after it.")
+    at: datetime = Field(description="When it was stored (UTC).")
     callback_id: str | None = Field(description="The callback that caused it.")
     actor: str | None = Field(description="Id of the API key that caused it.")
-    substate: str | None
-    reason: str | None
-    raw_status: str | None
-    message: str | None
-    trust: str | None
+    substate: str | None = Field(
+        description="More exactly than `status`; null: nothing more is known."
+    )
+    reason: str | None = Field(description="Why, as a code or in words; null: not known.")
+    raw_status: str | None = Field(
+        description="Status in the provider's word; null: no provider caused it."
+    )
+    message: str | None = Field(description="What the provider said, for people; null: nothing.")
+    trust: TrustText | None = Field(
+        description="How well the callback proved its sender; null: no callback caused it."
+    )
     supersedes: int | None = Field(description="Number of the transition that it corrects.")
     message_id: str | None = Field(description="The message that was published about it.")
-    details: dict[str, Any]
+    details: dict[str, Any] = Field(description="More about the transition, by its cause.")
 
 
 class EffectOut(Out):
     """What a transition does to an account. A transaction has at most one of each kind."""
 
-    kind: EffectKind
+    kind: EffectKind = Field(description="What it does to the account.")
     sequence: int = Field(description="Number of the transition that caused it.")
-    amount: str
-    currency: str
-    at: datetime
+    amount: str = Field(description="In whole units, as text.")
+    currency: str = Field(description="Code of the currency of `amount`.")
+    at: datetime = Field(description="When it was stored (UTC).")
     callback_id: str | None
 
 
 class PaymentAttemptOut(Out):
     """One attempt to pay, under its own id at the provider."""
 
-    psp_transaction_id: str | None
-    status: TransactionStatus
+    psp_transaction_id: str | None = Field(
+        description="The provider's id of the attempt; null: it has none."
+    )
+    status: TransactionStatus = Field(description="How the attempt stands.")
     at: datetime = Field(description="Of the last callback that changed it.")
     source_id: str | None
-    authorized_amount: str
-    captured_amount: str
-    reason: str | None
+    authorized_amount: str = Field(description="What the provider has authorized.")
+    captured_amount: str = Field(description="What the provider has captured.")
+    reason: str | None = Field(description="Why it ended so, as a code; null: not known.")
 
 
 class TransactionDetailOut(TransactionOut):
     """A transaction with its attempts, transitions, effects, conflicts and linked transactions."""
 
-    attempts: list[PaymentAttemptOut]
-    transitions: list[TransitionOut]
-    effects: list[EffectOut]
-    conflicts: list[ConflictOut]
-    children: list[TransactionOut]
+    attempts: list[PaymentAttemptOut] = Field(
+        description="Attempts to pay it, in the order they became known."
+    )
+    transitions: list[TransitionOut] = Field(
+        description="Every change of its status, oldest first."
+    )
+    effects: list[EffectOut] = Field(description="What it did to the account.")
+    conflicts: list[ConflictOut] = Field(
+        description="News that contradict it, newest first, at most 250."
+    )
+    children: list[TransactionOut] = Field(
+        description="Its refunds, chargebacks, captures and reversals."
+    )
 
 
 class ResentOut(Out):
     """A message that was sent again, and its endpoints."""
 
-    message_id: str
+    message_id: str = Field(description="The message that was sent again.")
     event_type: str
-    endpoint_ids: list[str]
+    endpoint_ids: list[str] = Field(description="The endpoints that it was sent to.")
 
 
 router = resource("/app/{app_id}/transaction", "Transaction")
@@ -216,7 +256,9 @@ READ = app_read("transaction", None)
 WRITE = app_write("transaction")
 
 NameQuery = Annotated[str | None, Query(max_length=256)]
-TransactionId = Annotated[str, Path(description="Id or uid.", pattern=UID, max_length=256)]
+TransactionId = Annotated[
+    str, Path(description="The transaction: its id or uid.", pattern=UID, max_length=256)
+]
 
 
 async def the_transaction(
