@@ -4,7 +4,8 @@
 TillbellError
 ├── Refused                the caller must change something
 │   ├── Malformed          400  the body or a parameter cannot be read
-│   │   └── NumberTooLarge      a number has more than the 64 bits that the store holds
+│   │   ├── NumberTooLarge      a number has more than the 64 bits that the store holds
+│   │   └── MissingPayload      what is to be sent again was deleted
 │   ├── Invalid            422  it can be read, and breaks a rule; `problems` says where
 │   ├── Unauthenticated    401  no valid API key
 │   ├── Forbidden          403  the key is valid and may not do this
@@ -66,6 +67,12 @@ class NumberTooLarge(Malformed):
     """A number is too large: integers of at most 64 bits are stored."""
 
     code = "number_too_large"
+
+
+class MissingPayload(Malformed):
+    """The payload was deleted (retention or expunge), so nothing can be sent."""
+
+    code = "missing_payload"
 
 
 class Invalid(Refused):

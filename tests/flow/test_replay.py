@@ -3,12 +3,15 @@
 import asyncio
 import itertools
 
+import pytest
+
 from tests.flow.gateway_harness import GatewayHarness
 from tests.patience import PATIENCE_S
 from tests.scale import full_or_tenth, soak
 from tests.stores import IS_POSTGRES
-from tillbell.model.endpoints import Endpoint
-from tillbell.model.messages import DeliveryState, Trigger
+from tillbell.errors import ConflictError, Refused
+from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
+from tillbell.model.messages import DeliveryState, Message, Result, Trigger
 from tillbell.model.records import Task, TaskStatus
 from tillbell.storage.ports.outbound import DeliverySelection
 from tillbell.testing.behaviours import flaky
@@ -61,6 +64,104 @@ async def test_a_resend_to_an_endpoint_that_never_got_it_sends_it(harness: Gatew
     assert attempt.trigger is Trigger.MANUAL
 
 
+async def refusal(harness: GatewayHarness, message: Message, endpoint: Endpoint) -> str:
+    """Return the code with which a resend is refused."""
+    with pytest.raises(Refused) as caught:
+        await harness.gateway.delivery_resender.resend(harness.app.id, message.id, endpoint.id)
+    return caught.value.code
+
+
+async def test_a_resend_goes_out_whatever_the_endpoint_filters(harness: GatewayHarness) -> None:
+    other_type = await harness.endpoint("/type", selectors=("email.*",))
+    other_channel = await harness.endpoint("/channel", channels=("eu",))
+    message = await harness.publish()
+    for endpoint in (other_type, other_channel):
+        await harness.gateway.delivery_resender.resend(harness.app.id, message.id, endpoint.id)
+    attempts = await harness.next_ended(2)
+
+    assert {a.endpoint_id for a in attempts} == {other_type.id, other_channel.id}
+    assert [request.body for request in harness.receiver.requests] == [b'{"a":1}'] * 2
+
+
+async def test_a_resend_that_cannot_be_done_says_why(harness: GatewayHarness) -> None:
+    sent = await harness.endpoint("/sent")
+    message = await harness.publish()
+    await harness.next_ended()
+    resender = harness.gateway.delivery_resender
+    never = await harness.endpoint("/never", selectors=("email.*",))
+    shop = await harness.endpoint("/shop", profile="shoppex", selectors=("order.refunded",))
+    both = (EndpointStatus.DISABLED, EndpointStatus.PAUSED)
+    for status, endpoint in itertools.product(both, (sent, never)):
+        stopped = await harness.change(endpoint, status=status)
+        assert await refusal(harness, message, stopped) == f"endpoint_{status.value}"
+        selection = DeliverySelection(harness.app.id, endpoint.id, 0, FOREVER)
+        for begun in (
+            resender.recover_failed(stopped, 0, FOREVER),
+            resender.replay_missing(stopped, 0, FOREVER),
+            resender.bulk_replay(stopped, selection),
+        ):
+            with pytest.raises(ConflictError):
+                await begun
+        await harness.change(endpoint, status=EndpointStatus.ACTIVE)
+    shipment = await harness.publish(event_type="shipment.delivered")
+    await harness.next_ended()
+    assert await refusal(harness, shipment, shop) == "not_in_profile"
+
+    (delivery, *_) = await harness.deliveries(message)
+    await harness.gateway.database.expunge(harness.app.id, message.id)
+    for endpoint in (sent, never):
+        assert await refusal(harness, message, endpoint) == "missing_payload"
+    assert await harness.deliveries(message) == [delivery]
+    assert harness.ended.empty()
+
+
+async def test_bulk_work_counts_what_it_skips_and_hurts_nobody(harness: GatewayHarness) -> None:
+    endpoint = await harness.endpoint("/ok")
+    operational = await harness.operational("/operational")
+    messages = [await harness.publish(b'{"n":%d}' % number) for number in range(8)]
+    await harness.next_ended(8)
+    for message in messages[1:]:
+        await harness.gateway.database.expunge(harness.app.id, message.id)
+    late = await harness.endpoint("/late", selectors=("order.*",))
+    await harness.publish(event_type="email.bounced")
+    await harness.next_ended()
+    resender = harness.gateway.delivery_resender
+    states = (DeliveryState.SUCCEEDED,)
+    selection = DeliverySelection(harness.app.id, endpoint.id, 0, FOREVER, states)
+    replayed = await resender.bulk_replay(endpoint, selection)
+    missing = await resender.replay_missing(late, 0, FOREVER)
+    results = [task.result for task in await finished(harness, replayed, missing)]
+    attempts = await harness.next_ended(3)
+
+    assert results == [
+        {"count": 2, "skipped": {"missing_payload": 7}},
+        {"count": 1, "skipped": {"missing_payload": 7, "not_wanted": 1}},
+    ]
+    assert all(attempt.result is Result.ACCEPTED for attempt in attempts)
+    for message in messages:
+        states_now = {delivery.state for delivery in await harness.deliveries(message)}
+        assert states_now == {DeliveryState.SUCCEEDED}
+    assert not await harness.attempts_of(operational)
+
+
+async def test_a_payload_that_is_deleted_before_its_attempt_is_not_the_receivers_fault(
+    harness: GatewayHarness,
+) -> None:
+    endpoint = await harness.endpoint("/ok", status=EndpointStatus.PAUSED)
+    messages = [await harness.publish() for _ in range(6)]
+    for message in messages:
+        await harness.gateway.database.expunge(harness.app.id, message.id)
+    await harness.change(endpoint, status=EndpointStatus.ACTIVE)
+    ended = await harness.next_ended(6)
+    await harness.settle()
+
+    assert {attempt.error for attempt in ended} == {"payload_deleted"}
+    assert await harness.gateway.config_cache.read_all(EndpointHealth, harness.app.id) == []
+    await harness.publish()
+    (live,) = await harness.next_ended()
+    assert live.result is Result.ACCEPTED
+
+
 async def test_recover_twice_at_once_sends_each_failed_message_once(
     harness: GatewayHarness,
 ) -> None:
@@ -109,12 +210,12 @@ async def test_bulk_replay_takes_what_the_filter_selects(harness: GatewayHarness
         event_types=("order.paid",),
         tag="vip",
     )
-    task = await harness.gateway.delivery_resender.bulk_replay(selection)
+    task = await harness.gateway.delivery_resender.bulk_replay(endpoint, selection)
     (attempt,) = await harness.next_ended()
     (ended,) = await finished(harness, task)
 
     assert attempt.message_id == wanted.id
-    assert ended.result == {"count": 1}
+    assert ended.result == {"count": 1, "skipped": {}}
 
 
 async def test_a_task_goes_on_after_a_restart(harness: GatewayHarness) -> None:
@@ -154,12 +255,13 @@ async def test_a_manual_resend_beside_the_automatic_retry_makes_one_attempt_at_a
     await still.next_ended()
     for _ in range(ROUNDS):
         still.manual_clock.advance(1)  # the automatic retry is due now
-        await asyncio.gather(
-            *(
-                still.gateway.delivery_resender.resend(still.app.id, message.id, endpoint.id)
-                for _ in range(3)
-            )
+        resender = still.gateway.delivery_resender
+        answers = await asyncio.gather(
+            *(resender.resend(still.app.id, message.id, endpoint.id) for _ in range(3)),
+            return_exceptions=True,
         )
+        refused = [answer for answer in answers if answer is not False]
+        assert {getattr(each, "code", each) for each in refused} <= {"delivery_in_progress"}
         await still.next_ended()
         await still.settle_attempts()
 

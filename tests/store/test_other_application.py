@@ -27,7 +27,7 @@ async def test_what_waits_is_of_its_application_only(outbound: OutboundHarness) 
     assert await outbound.store.claim({lane: 1}, outbound.now, outbound.now + LEASE) == []
     assert await outbound.store.discard(*lane, outbound.now, 1) == 0
     outbound.clock.advance(1)
-    assert await outbound.store.resend(outbound.other_app, [delivery.id], outbound.now) == 0
+    assert await outbound.store.resend(outbound.other_app, [delivery.id], outbound.now) == (0, 0)
     selection = DeliverySelection(*lane, 0, outbound.now, (delivery.state,))
     assert await outbound.store.select(selection, "", 1) == []
     assert await outbound.reread(delivery) == delivery

@@ -24,7 +24,7 @@ async def test_an_ended_delivery_begins_a_new_run(
     done = await outbound.finish(message, state)
     outbound.clock.advance(5)
 
-    assert await outbound.store.resend(outbound.app, [done.id], outbound.now) == 1
+    assert await outbound.store.resend(outbound.app, [done.id], outbound.now) == (1, 0)
     assert await outbound.reread(done) == done._replace(
         state=WAITING, due_at=outbound.now, tries=0, trigger=Trigger.MANUAL
     )
@@ -41,9 +41,8 @@ async def test_a_waiting_retry_is_brought_forward_and_keeps_its_run(
     )
     waiting = await outbound.reread(delivery)
 
-    assert (
-        await outbound.store.resend(outbound.app, [delivery.id], outbound.now, Trigger.MANUAL) == 1
-    )
+    resent = await outbound.store.resend(outbound.app, [delivery.id], outbound.now, Trigger.MANUAL)
+    assert resent == (1, 0)
     assert await outbound.reread(delivery) == waiting._replace(
         due_at=outbound.now, trigger=Trigger.MANUAL
     )
@@ -61,12 +60,10 @@ async def test_what_is_overdue_keeps_its_place(outbound: OutboundHarness) -> Non
 async def test_what_is_being_sent_is_left_alone(outbound: OutboundHarness) -> None:
     delivery = await outbound.hand_over()
 
-    assert (
-        await outbound.store.resend(
-            outbound.app, [delivery.id], outbound.now, states=list(DeliveryState)
-        )
-        == 0
+    resent = await outbound.store.resend(
+        outbound.app, [delivery.id], outbound.now, states=list(DeliveryState)
     )
+    assert resent == (0, 0)
     assert await outbound.reread(delivery) == delivery
 
 
@@ -75,7 +72,7 @@ async def test_only_the_named_states_are_resent(outbound: OutboundHarness) -> No
     succeeded = await outbound.finish(await outbound.publish(), SUCCEEDED)
     both = [failed.id, succeeded.id]
 
-    assert await outbound.store.resend(outbound.app, both, outbound.now, states=[FAILED]) == 1
+    assert await outbound.store.resend(outbound.app, both, outbound.now, states=[FAILED]) == (1, 0)
     assert await outbound.reread(succeeded) == succeeded
 
 
@@ -83,17 +80,34 @@ async def test_discarded_and_unknown_deliveries_are_not_resent(outbound: Outboun
     delivery = await outbound.the_delivery(await outbound.publish())
     await outbound.store.discard(outbound.app, outbound.endpoint, outbound.now, 10)
 
-    assert (
-        await outbound.store.resend(outbound.app, [delivery.id, delivery.id + "x"], outbound.now)
-        == 0
-    )
+    both = [delivery.id, delivery.id + "x"]
+    assert await outbound.store.resend(outbound.app, both, outbound.now) == (0, 0)
     assert (await outbound.reread(delivery)).state is DISCARDED
+
+
+@pytest.mark.parametrize("state", [WAITING, SUCCEEDED, FAILED])
+async def test_what_has_no_body_stays_as_it_is(
+    outbound: OutboundHarness, state: DeliveryState
+) -> None:
+    pair = []
+    for _ in range(2):
+        message = await outbound.publish()
+        if state is not WAITING:
+            await outbound.finish(message, state)
+        pair.append(await outbound.the_delivery(message))
+    delivery, other = pair
+    await outbound.store.expunge(outbound.app, delivery.message_id)
+    both = [delivery.id, other.id]
+
+    assert await outbound.store.resend(outbound.app, both, outbound.now) == (1, 1)
+    assert await outbound.reread(delivery) == delivery
+    assert (await outbound.reread(other)).state is WAITING
 
 
 async def test_a_delivery_named_twice_moves_once(outbound: OutboundHarness) -> None:
     done = await outbound.finish(await outbound.publish())
 
-    assert await outbound.store.resend(outbound.app, [done.id, done.id], outbound.now) == 1
+    assert await outbound.store.resend(outbound.app, [done.id, done.id], outbound.now) == (1, 0)
     assert (await outbound.reread(done)).tries == 0
 
 

@@ -272,6 +272,7 @@ def test_the_latest_step_is_told_again_with_the_same_id_and_bytes(shop: ShopClie
         "messageId": latest,
         "eventType": "transaction.approved",
         "endpointIds": [shop.endpoint["id"]],
+        "skipped": {},
     }
     first, again = shop.received(latest, 2)
     assert first == again

@@ -61,3 +61,33 @@ def test_a_profile_that_reads_the_selectors_otherwise_is_refused(
     assert refused.json()["detail"][0]["loc"] == ["body", "filterTypes", 0]
     both = {"profile": "standard", "filterTypes": ["order.*"]}
     assert served.http.patch(path, json=both).status_code == 200
+
+
+def test_a_resend_is_done_or_says_why_not(served: ServedGateway, app_id: str) -> None:
+    fields = {"url": served.receiver.url("/resent"), "filterTypes": ["email.*"]}
+    path = f"/app/{app_id}/endpoint"
+    endpoint = served.http.post(path, json=fields).json()["id"]
+    body = {"eventType": "order.paid", "payload": {"a": 1}}
+    message = served.http.post(f"/app/{app_id}/msg", json=body).json()["id"]
+
+    def resend() -> tuple[int, str]:
+        answer = served.http.post(f"/app/{app_id}/msg/{message}/endpoint/{endpoint}/resend")
+        return answer.status_code, answer.json().get("code", "")
+
+    assert resend() == (201, "")
+    served.wait_for_attempts(message)
+    assert resend() == (202, "")
+    served.wait_for_attempts(message, 2)
+    served.http.patch(f"{path}/{endpoint}", json={"disabled": True})
+    assert resend() == (409, "endpoint_disabled")
+    since = {"since": "2026-01-01T00:00:00Z"}
+    for task in ("recover", "replay-missing", "bulk-replay"):
+        refused = served.http.post(f"{path}/{endpoint}/{task}", json=since)
+        assert (refused.status_code, refused.json()["code"]) == (409, "endpoint_disabled")
+    served.http.patch(f"{path}/{endpoint}", json={"disabled": False})
+    served.http.delete(f"/app/{app_id}/msg/{message}/content")
+    assert resend() == (400, "missing_payload")
+    replayed = served.http.post(f"{path}/{endpoint}/bulk-replay", json=since).json()
+    served.do(served.gateway.tasks.wait_idle())
+    data = served.http.get(f"/background-task/{replayed['id']}").json()["data"]
+    assert (data["count"], data["skipped"]) == (0, {"missingPayload": 1})

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from tillbell.clock import SECOND, Micros
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.deliver.fanout import rendered_part
+from tillbell.errors import MissingPayload
 from tillbell.http.client import HttpClient
 from tillbell.ids import attempt_id
 from tillbell.model.construct import by_keyword
@@ -100,7 +101,7 @@ def decide(
 def without_body(claim: Claim, compiled: CompiledEndpoint, started_at: Micros) -> JudgedAttempt:
     """Fail a delivery whose payload was deleted: there is nothing to send."""
     error = "payload_deleted"
-    detail = "The payload was deleted (retention or expunge), so nothing can be sent."
+    detail = str(MissingPayload())
     reply = Reply(status=0, error=error, detail=detail)
     attempt = _record(claim, compiled, reply, Result.REFUSED, started_at)
     return JudgedAttempt(

@@ -233,7 +233,7 @@ class Dispatcher:
         if judged.result is Result.ACCEPTED:
             if lane.attempt_accepted(now):
                 self._start_attempts(lane)
-        else:
+        elif claim.body is not None:  # else nothing was sent: it says nothing about the receiver
             lane.attempt_failed(now)
             if lane.breaker.probe_at is not None:
                 self._release_ready(lane)

@@ -74,19 +74,20 @@ class EndpointHealthMonitor:
             status=attempt.status_code,
             error=attempt.error,
         )
-        lane.last_failure = AttemptFailure(
-            at=self._clock.now(),
-            status=attempt.status_code,
-            error=attempt.error,
-            text=attempt.detail,
-        )
-        verdict = rules.after_failure(
-            lane.health,
-            lane.last_failure,
-            pause_after=self._pause_after,
-            probe_at=lane.breaker.probe_at,
-        )
-        self._apply_verdict(lane, attempt.url, verdict)
+        if claim.body is not None:  # else nothing was sent: it says nothing about the receiver
+            lane.last_failure = AttemptFailure(
+                at=self._clock.now(),
+                status=attempt.status_code,
+                error=attempt.error,
+                text=attempt.detail,
+            )
+            verdict = rules.after_failure(
+                lane.health,
+                lane.last_failure,
+                pause_after=self._pause_after,
+                probe_at=lane.breaker.probe_at,
+            )
+            self._apply_verdict(lane, attempt.url, verdict)
         if judged.result is Result.GONE:
             self._stop_endpoint(lane, attempt.url, _GONE)
         if judged.gave_up:

@@ -10,10 +10,14 @@
 The last three are background tasks (tasks.py). The ids and bytes are the same; the retry schedule
 begins anew. Bulk work waits in the store like any other delivery, and live traffic does not wait
 for it.
+
+None of them sends to an endpoint that is disabled or paused, and none sends what has no payload any
+more: a delivery then stays as it ended. A resend says so as an error, a task counts it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -24,8 +28,8 @@ from tillbell.deliver.config_cache import ConfigCache
 from tillbell.deliver.fanout import render, routes_to, waiting_delivery
 from tillbell.deliver.lanes import Lanes
 from tillbell.deliver.tasks import TaskProgress, TaskRunner
-from tillbell.errors import NotFound
-from tillbell.model.endpoints import Endpoint
+from tillbell.errors import ConflictError, MissingPayload, NotFound
+from tillbell.model.endpoints import Endpoint, EndpointStatus
 from tillbell.model.messages import Delivery, Message, Trigger
 from tillbell.model.records import Task
 from tillbell.storage.ports.database import Database
@@ -59,36 +63,69 @@ class DeliveryResender:
         tasks.register(BULK_REPLAY, self._resend_step)
         tasks.register(REPLAY_MISSING, self._missing_step)
 
-    async def resend(self, app_id: str, message_id: str, endpoint_id: str) -> None:
-        """Send one message to one endpoint again, or for the first time. `NotFound` if one is gone.
+    async def resend(self, app_id: str, message_id: str, endpoint_id: str) -> bool:
+        """Send one message to one endpoint again, or for the first time, whatever it filters.
 
-        An open breaker tries the endpoint at once.
+        Return whether it is the first time. An open breaker tries the endpoint at once.
+
+        `NotFound` if one of them is gone, `MissingPayload` if the payload is, and `ConflictError`
+        if the endpoint takes nothing now, its profile has no such event, or the delivery is being
+        sent at this moment.
         """
         message = await self._database.message(app_id, message_id)
         compiled = await self._config_cache.compiled_endpoint(app_id, endpoint_id)
         if message is None or compiled is None:
             raise NotFound
+        refuse_stopped(compiled.endpoint)
         deliveries = await self._database.deliveries_of_message(app_id, message.id)
         ids = [delivery.id for delivery in deliveries if delivery.endpoint_id == endpoint_id]
         now = self._clock.now()
         if ids:
-            await self._database.resend(app_id, ids, now)
+            await self._resend_all(app_id, ids, now)
         else:
-            await self._add_deliveries(compiled, [message])
+            await self._send_first(compiled, message)
         self._lanes.probe(endpoint_id)
         self._lanes.note_due(app_id, endpoint_id, now)
+        return not ids
+
+    async def _resend_all(self, app_id: str, ids: Sequence[str], now: Micros) -> None:
+        moved, missing_payload = await self._database.resend(app_id, ids, now)
+        if missing_payload:
+            raise MissingPayload
+        if not moved:
+            raise ConflictError(
+                "This delivery is being sent at this moment; wait for its result.",
+                code="delivery_in_progress",
+            )
+
+    async def _send_first(self, compiled: CompiledEndpoint, message: Message) -> None:
+        by_hand = compiled._replace(filter=compiled.filter.unrestricted())
+        if not routes_to([by_hand], message.event_type, message.channels):
+            raise ConflictError(
+                f"The profile {compiled.profile.name} has no event for {message.event_type}.",
+                code="not_in_profile",
+            )
+        _, skipped = await self._add_deliveries(by_hand, [message])
+        if skipped:
+            raise MissingPayload
 
     async def recover_failed(self, endpoint: Endpoint, since: Micros, until: Micros) -> Task:
-        """Begin to resend the deliveries of that time that failed."""
+        """Begin to resend the deliveries of that time that failed. `ConflictError` as below."""
+        refuse_stopped(endpoint)
         selection = DeliverySelection(endpoint.scope, endpoint.id, since, until)
         return await self._begin(RECOVER, selection)
 
-    async def bulk_replay(self, selection: DeliverySelection) -> Task:
-        """Begin to resend the selected deliveries."""
+    async def bulk_replay(self, endpoint: Endpoint, selection: DeliverySelection) -> Task:
+        """Begin to resend the selected deliveries of an endpoint. `ConflictError` as below."""
+        refuse_stopped(endpoint)
         return await self._begin(BULK_REPLAY, selection)
 
     async def replay_missing(self, endpoint: Endpoint, since: Micros, until: Micros) -> Task:
-        """Begin to send the messages of that time that never had a delivery to the endpoint."""
+        """Begin to send the messages of that time that never had a delivery to the endpoint.
+
+        `ConflictError` if it is disabled or paused.
+        """
+        refuse_stopped(endpoint)
         selection = DeliverySelection(endpoint.scope, endpoint.id, since, until)
         return await self._begin(REPLAY_MISSING, selection)
 
@@ -105,9 +142,13 @@ class DeliveryResender:
         if not ids:
             return TaskProgress(task.cursor, 0, is_last=True)
         now = self._clock.now()
-        resent = await self._database.resend(app_id, ids, now, Trigger.MANUAL, selection.states)
+        counts = await self._database.resend(app_id, ids, now, Trigger.MANUAL, selection.states)
         self._lanes.note_due(app_id, endpoint_id, now)
-        return TaskProgress(ids[-1], resent, is_last=len(ids) < BATCH_SIZE)
+        skipped = Counter(
+            missing_payload=counts.missing_payload,
+            changed_meanwhile=len(ids) - counts.moved - counts.missing_payload,
+        )
+        return TaskProgress(ids[-1], counts.moved, is_last=len(ids) < BATCH_SIZE, skipped=skipped)
 
     async def _missing_step(self, task: Task) -> TaskProgress:
         selection = _selection(task)
@@ -117,22 +158,29 @@ class DeliveryResender:
             return TaskProgress(task.cursor, 0, is_last=True)
         period = MissedPeriod(app_id, endpoint_id, selection.since, selection.until)
         messages, after = await self._database.missing_messages(period, task.cursor, BATCH_SIZE)
-        added = await self._add_deliveries(compiled, messages)
+        added, skipped = await self._add_deliveries(compiled, messages)
         self._lanes.note_due(app_id, endpoint_id, self._clock.now())
-        return TaskProgress(after or task.cursor, added, is_last=after is None)
+        return TaskProgress(after or task.cursor, added, is_last=after is None, skipped=skipped)
 
-    async def _add_deliveries(self, compiled: CompiledEndpoint, messages: Sequence[Message]) -> int:
+    async def _add_deliveries(
+        self, compiled: CompiledEndpoint, messages: Sequence[Message]
+    ) -> tuple[int, Counter[str]]:
         """Make deliveries of the messages that the endpoint wants and whose payload still exists.
 
-        Return how many were made.
+        Return how many were made, and how many messages were skipped, by reason.
         """
         deliveries: list[Delivery] = []
         bodies: dict[tuple[str, str], bytes] = {}  # by message id and variant
+        skipped = Counter[str]()
         now = self._clock.now()
         for message in messages:
             routes = routes_to([compiled], message.event_type, message.channels)
-            payload = await self._database.body(message.app_id, message.id) if routes else None
+            if not routes:
+                skipped["not_wanted"] += 1
+                continue
+            payload = await self._database.body(message.app_id, message.id)
             if payload is None:
+                skipped["missing_payload"] += 1
                 continue
             for variant, body in render(routes, message, payload).items():
                 bodies[message.id, variant] = body
@@ -140,7 +188,17 @@ class DeliveryResender:
                 waiting_delivery(route, message, now, due_at=now, trigger=Trigger.MANUAL)
                 for route in routes
             ]
-        return await self._database.add_deliveries(deliveries, bodies) if deliveries else 0
+        added = await self._database.add_deliveries(deliveries, bodies) if deliveries else 0
+        return added, skipped
+
+
+def refuse_stopped(endpoint: Endpoint) -> None:
+    """Raise `ConflictError` unless something can be sent to the endpoint now."""
+    if endpoint.status is not EndpointStatus.ACTIVE:
+        raise ConflictError(
+            f"This endpoint is {endpoint.status.value}; enable it first.",
+            code=f"endpoint_{endpoint.status.value}",
+        )
 
 
 def _selection(task: Task) -> DeliverySelection:

@@ -7,7 +7,8 @@ recorded is done again after it, so steps have to be repeatable.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ class TaskProgress(NamedTuple):
     cursor: str
     processed: int
     is_last: bool
+    skipped: Mapping[str, int] | None = None  # by reason; None: this kind of task skips nothing
 
 
 StepFunction = Callable[[Task], Awaitable[TaskProgress]]
@@ -133,9 +135,17 @@ def _advanced(task: Task, progress: TaskProgress) -> Task:
     return msgspec.structs.replace(
         task,
         cursor=progress.cursor,
-        result={"count": task.result.get("count", 0) + progress.processed},
+        result=_result(task, progress),
         status=TaskStatus.FINISHED if progress.is_last else TaskStatus.RUNNING,
     )
+
+
+def _result(task: Task, progress: TaskProgress) -> dict[str, Any]:
+    result = {"count": task.result.get("count", 0) + progress.processed}
+    if progress.skipped is None:
+        return task.result | result
+    skipped = Counter(task.result.get("skipped", {})) + Counter(progress.skipped)
+    return {**result, "skipped": dict(skipped)}
 
 
 def _failed(task: Task) -> Task:

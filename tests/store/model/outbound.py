@@ -29,6 +29,7 @@ from tillbell.storage.ports.outbound import (
     LeaseKey,
     Publication,
     PublicationStored,
+    ResendCounts,
 )
 
 T = TypeVar("T")
@@ -209,11 +210,12 @@ class ModelStore(ModelInbound, ModelMessages):
         now: Micros,
         trigger: Trigger = Trigger.MANUAL,
         states: Sequence[DeliveryState] = RESENDABLE,
-    ) -> int:
+    ) -> ResendCounts:
         """See `OutboundStore.resend`."""
         found = [self.deliveries[id_] for id_ in set(delivery_ids) if id_ in self.deliveries]
         allowed = set(states) - {SENDING}
-        taken = [d for d in found if d.app_id == app_id and d.state in allowed]
+        chosen = [d for d in found if d.app_id == app_id and d.state in allowed]
+        taken = [d for d in chosen if (d.message_id, d.variant) in self.bodies]
         for d in taken:
             again = (
                 d._replace(due_at=min(d.due_at, now))
@@ -221,7 +223,7 @@ class ModelStore(ModelInbound, ModelMessages):
                 else d._replace(state=WAITING, due_at=now, tries=0)
             )
             self.deliveries[d.id] = again._replace(trigger=trigger)
-        return len(taken)
+        return ResendCounts(len(taken), len(chosen) - len(taken))
 
     async def discard(self, app_id: str, endpoint_id: str, now: Micros, limit: int) -> int:
         """See `OutboundStore.discard`."""

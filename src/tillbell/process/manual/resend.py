@@ -6,11 +6,12 @@ so a receiver that has it already can tell.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from tillbell.deliver.config_cache import ConfigCache
 from tillbell.deliver.resend import DeliveryResender
-from tillbell.errors import ConflictError, NotFound
+from tillbell.errors import ConflictError, NotFound, Refused
 from tillbell.model.messages import Message
 from tillbell.model.transactions import Transaction
 from tillbell.process.manual.audited import RESEND, ActionReason, AuditedDecisions
@@ -18,10 +19,11 @@ from tillbell.storage.ports.database import Database
 
 
 class ResentMessage(NamedTuple):
-    """A message, and the endpoints that it was sent to again."""
+    """A message, the endpoints that it was sent to again, and why not to others."""
 
     message: Message
     endpoint_ids: tuple[str, ...]
+    skipped: Mapping[str, str]  # by endpoint id
 
 
 class MessageResender:
@@ -42,7 +44,7 @@ class MessageResender:
     async def resend(self, transaction: Transaction, act: ActionReason) -> ResentMessage:
         """Resend to every endpoint that had the message or wants it now. Audited first.
 
-        `ConflictError` if the message is deleted, or no endpoint wants it.
+        `ConflictError` if the message is deleted, no endpoint wants it, or none can be sent to now.
         """
         app_id = transaction.app_id
         message = await self._latest_message(transaction)
@@ -50,9 +52,16 @@ class MessageResender:
         if not endpoint_ids:
             raise ConflictError(f"No endpoint wants {message.event_type}.", code="no_endpoint")
         await self._audited.audit(app_id, RESEND, transaction.id, act)
+        refused: dict[str, Refused] = {}
         for endpoint_id in endpoint_ids:
-            await self._delivery_resender.resend(app_id, message.id, endpoint_id)
-        return ResentMessage(message, endpoint_ids)
+            try:
+                await self._delivery_resender.resend(app_id, message.id, endpoint_id)
+            except Refused as error:
+                refused[endpoint_id] = error
+        if len(refused) == len(endpoint_ids):
+            raise refused[endpoint_ids[0]]
+        sent = tuple(id_ for id_ in endpoint_ids if id_ not in refused)
+        return ResentMessage(message, sent, {id_: str(error) for id_, error in refused.items()})
 
     async def _latest_message(self, transaction: Transaction) -> Message:
         transitions = await self._database.transitions(transaction.app_id, transaction.id)

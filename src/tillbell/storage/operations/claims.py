@@ -20,6 +20,7 @@ from tillbell.storage.ports.outbound import (
     FinishedAttempt,
     LaneKey,
     LeaseKey,
+    ResendCounts,
 )
 from tillbell.storage.session.connection import DbReader, json_rows
 from tillbell.storage.session.transaction import DbTransaction
@@ -303,19 +304,20 @@ def resend(
     now: Micros,
     trigger: Trigger = Trigger.MANUAL,
     states: Sequence[DeliveryState] = RESENDABLE,
-) -> int:
+) -> ResendCounts:
     """Make deliveries due now."""
     movable = set(states) - {SENDING}
     rows = [
         row for id_ in dict.fromkeys(delivery_ids) for row in db.query("resendable", (app_id, id_))
     ]
-    moved = [(id_, endpoint, state) for id_, _, endpoint, state, _ in rows if state in movable]
+    chosen = [row for row in rows if row[2] in movable]
+    moved = [(id_, endpoint, state) for id_, endpoint, state, has_body in chosen if has_body]
     db.execute_each("resend", [(app_id, id_, now, trigger) for id_, _, _ in moved])
     for id_, endpoint_id, state in moved:
         db.totals_delta.count_move(app_id, endpoint_id, id_, state, WAITING)
         db.endpoints_to_wake.add(endpoint_id)
     release_next_after(db, [(app_id, id_) for id_, _, _ in moved])
-    return len(moved)
+    return ResendCounts(len(moved), missing_payload=len(chosen) - len(moved))
 
 
 @write()

@@ -96,6 +96,13 @@ class DeliverySelection(NamedTuple):
     status_codes: tuple[int, int] | None = None  # last attempt's, inclusive range
 
 
+class ResendCounts(NamedTuple):
+    """What became of deliveries that were to be sent again."""
+
+    moved: int
+    missing_payload: int  # their body was deleted: nothing could be sent
+
+
 class MissedPeriod(NamedTuple):
     """A time in which an endpoint may have missed messages."""
 
@@ -245,11 +252,12 @@ class OutboundStore(Protocol):
         now: Micros,
         trigger: Trigger = Trigger.MANUAL,
         states: Sequence[DeliveryState] = RESENDABLE,
-    ) -> int:
-        """Make deliveries due now, with a new run of their schedule; return how many moved.
+    ) -> ResendCounts:
+        """Make deliveries due now, with a new run of their schedule.
 
-        Only those of the application and in one of `states`; never one that is being sent. A
-        waiting one keeps its run of the schedule, and its place if it is due already.
+        Only those of the application and in one of `states`; never one that is being sent, and
+        none whose body was deleted: they stay as they ended. A waiting one keeps its run of the
+        schedule, and its place if it is due already.
         """
         ...
 

@@ -208,11 +208,16 @@ async def expunge_content(attempt: AttemptOf, gateway: GatewayOf) -> Response:
     status_code=202,
     dependencies=RESEND,
     response_model=dict[str, str],
+    responses={201: {"model": dict[str, str], "description": "It is sent for the first time."}},
 )
 async def resend(message: MessageOf, endpoint: EndpointOf, gateway: GatewayOf) -> Response:
-    """Send a message to an endpoint again."""
-    await gateway.delivery_resender.resend(message.app_id, message.id, endpoint.id)
-    return answer({}, 202)
+    """Send a message to an endpoint again (202), or for the first time (201).
+
+    It is sent whatever the endpoint filters.
+    409 if the endpoint is disabled or paused, 400 `missing_payload` if the payload was deleted.
+    """
+    is_first = await gateway.delivery_resender.resend(message.app_id, message.id, endpoint.id)
+    return answer({}, 201 if is_first else 202)
 
 
 def _filter(messages: MessageFilter, query: AttemptQuery) -> AttemptFilter:

@@ -592,7 +592,7 @@ async def bulk_replay(endpoint: EndpointOf, body: BulkReplayIn, gateway: Gateway
         tag=body.tag,
         status_codes=codes_of(body.status_code_class),
     )
-    return TaskOut.of(await gateway.delivery_resender.bulk_replay(selection))
+    return TaskOut.of(await gateway.delivery_resender.bulk_replay(endpoint, selection))
 
 
 @router.post(

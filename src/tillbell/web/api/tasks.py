@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path, Query
 from pydantic import Field
@@ -36,7 +36,9 @@ class TaskOut(Out):
     task: Annotated[
         str, words(RECOVER, BULK_REPLAY, REPLAY_MISSING, EXPUNGE_ALL, REPROCESS_TASK)
     ] = Field(description="What it does.")
-    data: dict[str, object] = Field(description="What it was asked to do, and its result.")
+    data: dict[str, object] = Field(
+        description="What was asked for, `count` of what was done, and `skipped` by reason."
+    )
     updated_at: datetime = Field(description="When it last made progress (UTC).")
 
     @classmethod
@@ -48,9 +50,16 @@ class TaskOut(Out):
             id=task.id,
             status=task.status,
             task=task.kind,
-            data={to_camel(name): value for name, value in (data | task.result).items()},
+            data=_camel(data | task.result),
             updated_at=to_datetime(task.updated_at),
         )
+
+
+def _camel(data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        to_camel(name): _camel(value) if isinstance(value, dict) else value
+        for name, value in data.items()
+    }
 
 
 router = resource("/background-task", "Background Task")

@@ -247,6 +247,7 @@ class ResentOut(Out):
     message_id: str = Field(description="The message that was sent again.")
     event_type: str
     endpoint_ids: list[str] = Field(description="The endpoints that it was sent to.")
+    skipped: dict[str, str] = Field(description="Endpoints it was not sent to, and why.")
 
 
 router = resource("/app/{app_id}/transaction", "Transaction")
@@ -453,6 +454,7 @@ async def resend(
         message_id=resent.message.id,
         event_type=resent.message.event_type,
         endpoint_ids=list(resent.endpoint_ids),
+        skipped=dict(resent.skipped),
     )
 
 

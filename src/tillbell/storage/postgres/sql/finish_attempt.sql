@@ -22,9 +22,11 @@ FROM unnest(
     AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16);
 
 -- name: resendable
--- Index: primary key.
-SELECT id, app_id, endpoint_id, state, order_key FROM deliveries
-WHERE id = ?2 AND app_id = ?1 FOR UPDATE;
+-- Index: primary keys.
+SELECT id, endpoint_id, state, EXISTS (
+    SELECT 1 FROM bodies b
+    WHERE b.app_id = d.app_id AND b.message_id = {delivery_message} AND b.variant = d.variant)
+FROM deliveries d WHERE id = ?2 AND app_id = ?1 FOR UPDATE OF d;
 
 -- name: resend
 -- What waits keeps its run and its place; what had ended begins a new run.

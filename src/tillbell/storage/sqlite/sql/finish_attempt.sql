@@ -14,9 +14,10 @@ INSERT INTO attempts
 VALUES (?1, ?3, ?4, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16);
 
 -- name: resendable
--- Index: primary key.
-SELECT id, app_id, endpoint_id, state, order_key FROM deliveries
-WHERE id = ?2 AND app_id = ?1;
+-- Indexes: primary key, bodies_message.
+SELECT id, endpoint_id, state, EXISTS (
+    SELECT 1 FROM bodies b WHERE b.message_id = d.message_id AND b.variant = d.variant)
+FROM deliveries d WHERE id = ?2 AND app_id = ?1;
 
 -- name: resend
 -- What waits keeps its run and its place; what had ended begins a new run.
