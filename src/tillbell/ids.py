@@ -20,6 +20,9 @@ _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 _RANDOM_BITS = 74
 _TIME_SHIFTS = (40, 30, 20, 10, 0)
 _TAIL_SHIFTS = (70, 60, 50, 40, 30, 20, 10, 0)  # 16 letters, 80 bits
+_CURSOR_SHIFTS = (50, 40, 30, 20, 10, 0)
+_CURSOR_TIME = 12  # letters
+_CURSOR_LENGTH = _CURSOR_TIME + 41  # letters of an attempt's id without its prefix
 _STEP = 1 << 16  # ids of messages drop the lower 16 bits and must differ too
 _BLOCK_BYTES = 4096
 
@@ -119,6 +122,27 @@ def delivery_id(message_id: str, endpoint_id: str, part: int = 0) -> str:
 def attempt_id(delivery: str, number: int) -> str:
     """Return the id of a delivery's attempt; numbers count from 1."""
     return f"atmpt_{delivery[4:]}{_PAIRS[number >> 10 & 1023]}{_PAIRS[number & 1023]}"
+
+
+def attempt_cursor(attempt: str, started_at: Micros) -> str:
+    """Return an attempt's place in a list by time: its start, then its id.
+
+    >>> attempt_cursor("atmpt_01k0000000000000000000000a222222222b00001", 1_760_000_000_123_000)
+    'atmpt_01j0pqqczr3r01k0000000000000000000000a222222222b00001'
+    """
+    time_text = "".join([_PAIRS[started_at >> shift & 1023] for shift in _CURSOR_SHIFTS])
+    return f"atmpt_{time_text}{attempt[6:]}"
+
+
+def read_attempt_cursor(cursor: str) -> tuple[Micros, str]:
+    """Return start and id of the attempt that a cursor names. `ValueError` if it is no cursor."""
+    prefix, _, rest = cursor.partition("_")
+    if prefix != "atmpt" or len(rest) != _CURSOR_LENGTH:
+        raise ValueError("not the cursor of an attempt")
+    started_at = 0
+    for letter in rest[:_CURSOR_TIME]:
+        started_at = started_at << 5 | _ALPHABET.index(letter)
+    return started_at, f"atmpt_{rest[_CURSOR_TIME:]}"
 
 
 def new_request_id() -> str:

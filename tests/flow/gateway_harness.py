@@ -17,6 +17,7 @@ from tillbell.config import load
 from tillbell.deliver.attempt import JudgedAttempt
 from tillbell.deliver.lane import Lane
 from tillbell.deliver.publish import MessageDraft
+from tillbell.ids import attempt_cursor
 from tillbell.model.endpoints import Endpoint, SigningSecret
 from tillbell.model.messages import Attempt, Claim, Delivery, Message
 from tillbell.model.records import Application
@@ -164,7 +165,8 @@ class GatewayHarness:
         """Return every attempt recorded for an endpoint, page by page."""
         found: list[Attempt] = []
         while True:
-            page = Page(500, found[-1].id if found else None, ascending=True)
+            last = attempt_cursor(found[-1].id, found[-1].started_at) if found else None
+            page = Page(500, last, ascending=True)
             filter_ = AttemptFilter(endpoint_id=endpoint.id)
             batch = await self.gateway.database.attempts(self.app.id, filter_, page)
             found += batch

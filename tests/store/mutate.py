@@ -275,16 +275,16 @@ MUTANTS = [
     ),
     Mutant("attempts ignore success", "attempts_of_endpoint", "= :succeeded)", "<> 2)"),
     Mutant(
-        "attempts ignore their first moment",
+        "attempts repeat where a page begins",
         "attempts_of_endpoint",
-        "a.started_at >= :since",
-        "a.started_at > :since",
+        "> (:low_at, :low)",
+        ">= (:low_at, :low)",
     ),
     Mutant(
-        "attempts ignore their last moment",
+        "attempts repeat where a page ends",
         "attempts_of_endpoint",
-        "a.started_at < :until",
-        "a.started_at <= :until",
+        "< (:high_at, :high)",
+        "<= (:high_at, :high)",
     ),
 ]
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.store.outbound_harness import FAILED, SUCCEEDED, WAITING, OutboundHarness
 from tillbell.clock import HOUR, SECOND
-from tillbell.ids import attempt_id
-from tillbell.model.messages import Delivery, Message
+from tillbell.ids import attempt_cursor, attempt_id
+from tillbell.model.messages import Attempt, Delivery, Message
 from tillbell.storage.ports.outbound import (
     AttemptFilter,
     DeliveryRow,
@@ -98,11 +98,15 @@ async def test_a_message_is_found_by_id_and_by_event_id(outbound: OutboundHarnes
     assert await outbound.store.message(outbound.other_app, "order-1") is None
 
 
-async def check_pages(ids: list[str], show: Callable[[Page], Any]) -> None:
-    """Five rows, two a page, in each direction from each side."""
+async def check_pages(
+    ids: list[str], show: Callable[[Page], Any], cursor: Callable[[Any], str] | None = None
+) -> None:
+    """Five rows, two a page, in each direction from each side. `cursor` of a row: else its id."""
+    rows = {row.id: row for row in await show(Page())}
 
-    async def page(*arguments: Any) -> list[str]:
-        return [row.id for row in await show(Page(*arguments))]
+    async def page(limit: int = 50, after: str | None = None, *ways: bool) -> list[str]:
+        iterator = cursor(rows[after]) if cursor and after else after
+        return [row.id for row in await show(Page(limit, iterator, *ways))]
 
     assert await page() == ids[::-1]
     assert await page(50, None, False, True) == ids
@@ -252,21 +256,29 @@ async def test_attempts_of_an_endpoint_and_of_a_message_are_paged(
         AttemptFilter(message_id=delivery.message_id),
         AttemptFilter(message_id=delivery.message_id, endpoint_id=outbound.endpoint),
     ):
-        await check_pages(ids, partial(outbound.store.attempts, outbound.app, filter_))
+        await check_pages(ids, partial(outbound.store.attempts, outbound.app, filter_), by_start)
 
 
-async def test_attempts_of_several_deliveries_are_paged_across_them(
+def by_start(attempt: Attempt) -> str:
+    return attempt_cursor(attempt.id, attempt.started_at)
+
+
+async def test_attempts_of_several_messages_are_listed_by_their_start(
     outbound: OutboundHarness,
 ) -> None:
+    messages = [await outbound.publish() for _ in range(5)]
+    claims = {claim.message.id: claim for claim in await outbound.claim()}
     ids = []
-    for _ in range(5):
-        delivery = await outbound.the_delivery(await outbound.finish_message(SUCCEEDED))
+    for number, place in enumerate((3, 0, 4, 1, 2)):  # the latest is neither first nor last
+        delivery = claims[messages[place].id].delivery
+        # Two start in the same microsecond: then their ids decide.
+        started_at = outbound.now + SECOND * (number - (number == 4))
+        await outbound.store.finish_attempt(outbound.result(delivery, started_at=started_at))
         ids.append(attempt_id(delivery.id, 1))
-        await outbound.publish(order_key=None, deliver_at=None)
-        await outbound.store.discard(outbound.app, outbound.endpoint, outbound.now, 5)
-    filter_ = AttemptFilter(endpoint_id=outbound.endpoint)
-
-    await check_pages(ids, lambda page: outbound.store.attempts(outbound.app, filter_, page))
+    of_endpoint = AttemptFilter(endpoint_id=outbound.endpoint)
+    await check_pages(ids, partial(outbound.store.attempts, outbound.app, of_endpoint), by_start)
+    of_other = AttemptFilter(endpoint_id=outbound.second)
+    assert await outbound.store.attempts(outbound.app, of_other, UP) == []
 
 
 @pytest.mark.parametrize(

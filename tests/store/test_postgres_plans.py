@@ -115,10 +115,13 @@ def test_what_a_lane_is_due_is_not_sorted(
     assert "Sort" not in plan(connection, "due_deliveries")
 
 
-def test_attempts_of_an_endpoint_are_read_delivery_by_delivery(
+def test_attempts_of_an_endpoint_are_read_by_time(
     connection: psycopg.Connection[tuple[object, ...]],
 ) -> None:
-    assert "Join Filter" not in plan(connection, "attempts_of_endpoint", "descending")
+    steps = plan(connection, "attempts_of_endpoint", "descending")
+    assert "attempts_default_app_id_endpoint_id_started_at_id_idx" in steps
+    assert "Join Filter" not in steps
+    assert "Sort" not in steps
 
 
 @each("statement", EVERY)

@@ -61,14 +61,19 @@ def test_no_statement_reads_a_growing_table_from_end_to_end(
     assert {match[1] for match in scans} <= SHORT_INDEXES, plan
 
 
-PAGED = [name for name, text in QUERIES.items() if text.rstrip(";").endswith(":limit")]
+# Sorted on purpose: of one message, whose attempts stand together by id and are few.
+SHORT_LISTS = {"attempts_of_message"}
+PAGED = [
+    name
+    for name, text in QUERIES.items()
+    if text.rstrip(";").endswith(":limit") and name.split(":")[0] not in SHORT_LISTS
+]
 
 
 @each("name", PAGED)
 def test_no_list_is_sorted_before_it_is_cut(connection: apsw.Connection, name: str) -> None:
     plan = planned(connection, QUERIES[name])
 
-    # "LAST TERM": within one delivery, whose attempts are few.
     sorts = [line for line in plan if re.search("TEMP B-TREE FOR ORDER BY", line)]
     assert sorts == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from svix.api import (
@@ -104,6 +105,48 @@ def test_attempts_are_listed_shown_and_filtered(served: ServedGateway, app_id: s
     wanted = MessageAttemptListAttemptedMessagesOptions(with_content=True)
     (shown,) = svix.message_attempt.list_attempted_messages(app_id, good, wanted).data
     assert (shown.id, shown.payload, shown.status) == (sent.id, PAYLOAD, MessageStatus.SUCCESS)
+
+
+def test_the_latest_attempt_comes_first_whatever_its_message(
+    served: ServedGateway, app_id: str
+) -> None:
+    endpoint = listening(served, app_id, "/latest")
+    sent = [served.svix.message.create(app_id, order()).id for _ in range(3)]
+    for message in sent:
+        served.wait_for_attempts(message)
+    for message in (sent[1], sent[0]):  # old messages have the newest attempts
+        served.svix.message_attempt.resend(app_id, message, endpoint)
+        served.wait_for_attempts(message, 2)
+
+    def listed(**query: object) -> dict[str, Any]:
+        path = f"/app/{app_id}/attempt/endpoint/{endpoint}"
+        answer = served.http.get(path, params=query)  # type: ignore[arg-type]
+        assert answer.status_code == 200, answer.text
+        shown: dict[str, Any] = answer.json()
+        return shown
+
+    every = listed()["data"]
+    times = [attempt["timestamp"] for attempt in every]
+    assert times == sorted(times, reverse=True)
+    assert [attempt["msgId"] for attempt in every[:2]] == [sent[0], sent[1]]
+    assert [attempt["id"] for attempt in listed(limit=1)["data"]] == [every[0]["id"]]
+    pages, page = [], listed(limit=2)
+    while True:
+        pages += page["data"]
+        if page["done"]:
+            break
+        page = listed(limit=2, iterator=page["iterator"])
+    assert pages == every
+    back = listed(limit=2, iterator=page["prevIterator"])
+    assert back["data"] == every[2:4]
+    third = times[2]
+    assert listed(after=third)["data"] == every[:3]
+    assert listed(before=third)["data"] == every[3:]
+    for wrong in (every[0]["id"], sent[0]):
+        path = f"/app/{app_id}/attempt/endpoint/{endpoint}?iterator={wrong}"
+        refused = served.http.get(path)
+        assert refused.status_code == 422
+        assert refused.json()["detail"][0]["loc"] == ["query", "iterator"]
 
 
 def test_a_message_is_resent_with_the_same_id(served: ServedGateway, app_id: str) -> None:

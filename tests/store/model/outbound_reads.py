@@ -135,7 +135,8 @@ class ModelMessages:
             and filter_.message_id in (None, a.message_id)
             and filter_.endpoint_id in (None, a.endpoint_id)
         ]
-        return in_order(of_owner, page)
+        assert page == Page(page.limit, ascending=True)
+        return sorted(of_owner, key=lambda attempt: (attempt.started_at, attempt.id))
 
     async def missing_messages(
         self, period: MissedPeriod, after: str, limit: int

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tillbell.clock import HOUR, Micros
-from tillbell.ids import span
+from tillbell.ids import read_attempt_cursor, span
 from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message
 from tillbell.storage.engine.methods import read
 from tillbell.storage.operations import message_rows
@@ -156,33 +156,48 @@ def attempt(db: DbReader, app_id: str, attempt_id: str) -> Attempt | None:
 @read
 def attempts(db: DbReader, app_id: str, filter_: AttemptFilter, page: Page) -> list[Attempt]:
     """Read a page of attempts of a message or of an endpoint."""
-    bounds = page_bounds(page)
+    bounds = _bounds_by_time(filter_, page)
     lowest, highest = filter_.status_codes or ANY_STATUS
-    bindings = bounds.bindings | _filter(filter_)
-    bindings |= {
+    bindings = _filter(filter_) | {
         "app_id": app_id,
+        "limit": page.limit,
+        "low_at": bounds.low[0],
+        "low": bounds.low[1],
+        "high_at": bounds.high[0],
+        "high": bounds.high[1],
         "endpoint_id": filter_.endpoint_id,
         "succeeded": filter_.succeeded,
         "lowest": lowest,
         "highest": highest,
-        "since": filter_.after or 0,
-        "until": FOREVER if filter_.before is None else filter_.before,
     }
     if filter_.message_id is not None:
-        low, high = span("atmpt", filter_.message_id)
-        bindings |= {"low": max(low, bounds.low), "high": min(high, bounds.high)}
+        first, last = span("atmpt", filter_.message_id)
+        bindings |= {"first": first, "last": last}
         rows = db.query("attempts_of_message", bindings, bounds.order)
     else:
         assert filter_.endpoint_id is not None, "attempts are listed of a message or an endpoint"
-        last = LAST if bounds.high == LAST else _delivery_of(bounds.high)
-        bindings |= {"first_delivery": _delivery_of(bounds.low), "last_delivery": last}
         rows = db.query("attempts_of_endpoint", bindings, bounds.order)
-    return bounds.in_list_order([message_rows.attempt(row) for row in rows])
+    listed = [message_rows.attempt(row) for row in rows]
+    return listed[::-1] if page.backwards else listed
 
 
-def _delivery_of(attempt_id: str) -> str:
-    """Return the delivery that an attempt's id begins with; "" for no attempt."""
-    return f"dlv_{attempt_id[6:-4]}" if attempt_id else ""
+class _TimeBounds(NamedTuple):
+    """A page of attempts as bounds on their start and id, both exclusive."""
+
+    low: tuple[Micros, str]
+    high: tuple[Micros, str]
+    order: str
+
+
+def _bounds_by_time(filter_: AttemptFilter, page: Page) -> _TimeBounds:
+    low = (-1, "") if filter_.after is None else (filter_.after - 1, LAST)
+    high = (FOREVER, "") if filter_.before is None else (filter_.before, "")
+    is_ascending = page.ascending is not page.backwards
+    if page.iterator is not None and is_ascending:
+        low = max(low, read_attempt_cursor(page.iterator))
+    elif page.iterator is not None:
+        high = min(high, read_attempt_cursor(page.iterator))
+    return _TimeBounds(low, high, "ascending" if is_ascending else "descending")
 
 
 # ── totals ───────────────────────────────────────────────────────────────────────────────────────

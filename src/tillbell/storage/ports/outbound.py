@@ -358,7 +358,11 @@ class OutboundLists(Protocol):
         ...
 
     async def attempts(self, app_id: str, filter_: AttemptFilter, page: Page) -> list[Attempt]:
-        """List closed attempts of one message or one endpoint, newest first unless `ascending`."""
+        """List closed attempts of one message or one endpoint, by their start.
+
+        The one that started last comes first, unless `ascending`. The iterator is an
+        `attempt_cursor` (ids.py).
+        """
         ...
 
     async def totals(

@@ -11,12 +11,13 @@ from pydantic import Field
 
 from tillbell.app import Gateway
 from tillbell.clock import iso
-from tillbell.errors import NotFound
+from tillbell.errors import Invalid, NotFound, Problem
+from tillbell.ids import attempt_cursor, read_attempt_cursor
 from tillbell.model.messages import FAILURES, Attempt, Result
 from tillbell.storage.ports.outbound import AttemptFilter, MessageFilter, Page
 from tillbell.web.api.filters import MessageFilterOf, WithContent, codes_of
 from tillbell.web.api.messages import MessageOf
-from tillbell.web.api.paging import ListPage, PageOf, list_page, row_id
+from tillbell.web.api.paging import ListPage, PageOf, list_page
 from tillbell.web.api.rendering import (
     Doc,
     MessageOut,
@@ -125,7 +126,7 @@ async def list_by_endpoint(
     with_content: WithContent = True,
     with_msg: Annotated[bool, Query()] = False,
 ) -> Response:
-    """List an endpoint's attempts, newest first."""
+    """List an endpoint's attempts by their start: the latest attempt is first."""
     selection = _filter(filter_, query)._replace(endpoint_id=endpoint.id)
     attempts = await _attempts(gateway, endpoint.scope, selection, query, page)
     messages = await _messages(gateway, endpoint.scope, attempts.rows) if with_msg else {}
@@ -146,7 +147,7 @@ async def list_by_msg(
     endpoint_id: Annotated[str | None, Query(max_length=256)] = None,
     with_content: WithContent = True,
 ) -> Response:
-    """List a message's attempts, newest first."""
+    """List a message's attempts by their start: the latest attempt is first."""
     selection = _filter(filter_, query)._replace(message_id=message.id)
     if endpoint_id is not None:
         endpoint = await gateway.config_cache.endpoint(message.app_id, endpoint_id)
@@ -246,7 +247,19 @@ async def _attempts(
             return []
         return await gateway.database.history.attempts(app_id, selection, page)
 
-    return await list_page(fetch, page, row_id)
+    if page.iterator is not None:
+        _check_cursor(page.iterator)
+    return await list_page(
+        fetch, page, lambda attempt: attempt_cursor(attempt.id, attempt.started_at)
+    )
+
+
+def _check_cursor(iterator: str) -> None:
+    try:
+        read_attempt_cursor(iterator)
+    except ValueError as error:
+        problem = "is not of this list; pass `iterator` or `prevIterator` of one of its pages"
+        raise Invalid(Problem(("query", "iterator"), problem, "iterator")) from error
 
 
 async def _messages(gateway: Gateway, app_id: str, attempts: Sequence[Attempt]) -> dict[str, Doc]:

@@ -66,35 +66,29 @@ WHERE d.id = :id AND d.app_id = :app_id;
 -- fragment: attempt_filter
 (:succeeded::int IS NULL OR (a.result = 'accepted')::int = :succeeded::int)
 AND a.status_code BETWEEN :lowest AND :highest
-AND a.started_at >= :since AND a.started_at < :until
+AND (a.started_at, a.id) > (:low_at::bigint, :low::text)
+AND (a.started_at, a.id) < (:high_at::bigint, :high::text)
 
 -- name: attempts_of_message
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
--- Index: primary keys.
+-- Index: primary keys. A message has few attempts: they are sorted.
 SELECT {attempt}
 FROM attempts a {message_of_attempt}
-WHERE a.id > :low AND a.id < :high AND a.app_id = :app_id
+WHERE a.id > :first AND a.id < :last AND a.app_id = :app_id
   AND (:endpoint_id::text IS NULL OR a.endpoint_id = :endpoint_id::text)
   AND {attempt_filter} AND {message_filter}
-ORDER BY a.id {order} LIMIT :limit;
+ORDER BY a.started_at {order}, a.id {order} LIMIT :limit;
 
 -- name: attempts_of_endpoint
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
--- Indexes: deliveries_endpoint, primary keys. One delivery after the other (OFFSET keeps it so): left
--- to itself, a plan that is kept compares each delivery with each attempt.
+-- Indexes: attempts_endpoint, primary key.
 SELECT {attempt}
-FROM deliveries d
-CROSS JOIN LATERAL (
-    SELECT * FROM attempts WHERE app_id = d.app_id
-    AND id > 'atmpt_' || substr(d.id, 5) AND id < 'atmpt_' || substr(d.id, 5) || '~' OFFSET 0) a
-CROSS JOIN LATERAL (
-    SELECT * FROM messages WHERE app_id = a.app_id AND id = {attempt_message} OFFSET 0) m
-WHERE d.endpoint_id = :endpoint_id AND d.id >= :first_delivery AND d.id <= :last_delivery
-  AND a.id > :low AND a.id < :high AND a.app_id = :app_id
+FROM attempts a {message_of_attempt}
+WHERE a.app_id = :app_id AND a.endpoint_id = :endpoint_id
   AND {attempt_filter} AND {message_filter}
-ORDER BY d.id {order}, a.id {order} LIMIT :limit;
+ORDER BY a.started_at {order}, a.id {order} LIMIT :limit;
 
 -- name: select_deliveries
 -- form {state} any_of_states: :states::jsonb ? d.state

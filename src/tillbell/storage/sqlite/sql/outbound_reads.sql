@@ -59,32 +59,28 @@ ORDER BY d.id {order} LIMIT :limit;
 -- fragment: attempt_filter
 (:succeeded IS NULL OR (a.result = 'accepted') = :succeeded)
 AND a.status_code BETWEEN :lowest AND :highest
-AND a.started_at >= :since AND a.started_at < :until
+AND (a.started_at, a.id) > (:low_at, :low) AND (a.started_at, a.id) < (:high_at, :high)
 
 -- name: attempts_of_message
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
--- Index: primary keys.
+-- Index: primary keys. A message has few attempts: they are sorted.
 SELECT {attempt}
 FROM attempts a CROSS JOIN messages m ON m.app_id = a.app_id AND m.id = a.message_id
-WHERE a.id > :low AND a.id < :high AND a.app_id = :app_id
+WHERE a.id > :first AND a.id < :last AND a.app_id = :app_id
   AND (:endpoint_id IS NULL OR a.endpoint_id = :endpoint_id)
   AND {attempt_filter} AND {message_filter}
-ORDER BY a.id {order} LIMIT :limit;
+ORDER BY a.started_at {order}, a.id {order} LIMIT :limit;
 
 -- name: attempts_of_endpoint
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
--- Indexes: deliveries_endpoint, primary keys.
+-- Indexes: attempts_endpoint, primary key.
 SELECT {attempt}
-FROM deliveries d
-CROSS JOIN attempts a ON a.id > 'atmpt_' || substr(d.id, 5)
-                     AND a.id < 'atmpt_' || substr(d.id, 5) || '~'
-CROSS JOIN messages m ON m.app_id = a.app_id AND m.id = a.message_id
-WHERE d.endpoint_id = :endpoint_id AND d.id >= :first_delivery AND d.id <= :last_delivery
-  AND +a.id > :low AND +a.id < :high AND a.app_id = :app_id
+FROM attempts a CROSS JOIN messages m ON m.app_id = a.app_id AND m.id = a.message_id
+WHERE a.endpoint_id = :endpoint_id AND a.app_id = :app_id
   AND {attempt_filter} AND {message_filter}
-ORDER BY d.id {order}, a.id {order} LIMIT :limit;
+ORDER BY a.started_at {order}, a.id {order} LIMIT :limit;
 
 -- name: select_deliveries
 -- form {state} any_of_states: d.state IN (SELECT value FROM json_each(:states))
