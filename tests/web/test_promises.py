@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.web.served_gateway import ServedGateway
@@ -91,3 +93,66 @@ def test_a_resend_is_done_or_says_why_not(served: ServedGateway, app_id: str) ->
     served.do(served.gateway.tasks.wait_idle())
     data = served.http.get(f"/background-task/{replayed['id']}").json()["data"]
     assert (data["count"], data["skipped"]) == (0, {"missingPayload": 1})
+
+
+# ── idempotency keys ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_key_belongs_to_the_resource_and_not_to_its_name(served: ServedGateway) -> None:
+    http, key = served.http, {"idempotency-key": "belongs"}
+    message = {"eventType": "order.paid", "payload": {"a": 1}}
+    url = {"url": served.receiver.url()}
+
+    def publish(name: str, query: str = "") -> dict[str, Any]:
+        answer = http.post(f"/app/{name}/msg{query}", json=message, headers=key)
+        assert answer.status_code == 202, answer.text
+        return dict(answer.json())
+
+    first = http.post("/app", json={"name": "shop", "uid": "again"}).json()["id"]
+    by_uid, by_id = publish("again"), publish(first)
+    assert by_uid == by_id, "one application, one message"
+    endpoint = http.post("/app/again/endpoint", json=url, headers=key).json()["id"]
+    assert http.post(f"/app/{first}/endpoint", json=url, headers=key).json()["id"] == endpoint
+    rotate = "secret/rotate"
+    http.patch(f"/app/again/endpoint/{endpoint}", json={"uid": "named"})
+    secrets = {
+        http.post(f"/app/again/endpoint/{name}/{rotate}", headers=key).json()["key"]
+        for name in ("named", endpoint)
+    }
+    assert len(secrets) == 1
+
+    http.delete("/app/again")
+    second = http.post("/app", json={"name": "shop", "uid": "again"}).json()["id"]
+    republished = publish("again")
+    assert republished["id"] != by_uid["id"]
+    assert http.get(f"/app/{second}/msg/{republished['id']}").status_code == 200
+    created = http.post("/app/again/endpoint", json=url, headers=key).json()["id"]
+    assert http.get(f"/app/{second}/endpoint/{created}").status_code == 200
+
+
+def test_the_answer_to_a_repeat_is_the_first_one_exactly(
+    served: ServedGateway, app_id: str
+) -> None:
+    message = {"eventType": "order.paid", "payload": {"card": "secret"}}
+    path, key = f"/app/{app_id}/msg?with_content=false", {"idempotency-key": "exactly"}
+    first, second = (served.http.post(path, json=message, headers=key) for _ in range(2))
+    assert (second.status_code, second.content) == (first.status_code, first.content)
+    assert first.json()["payload"] == {}
+    other = served.http.post(f"/app/{app_id}/msg", json=message, headers=key)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_key_reused")
+
+    draft = {"application": {"name": "shop", "uid": "portal-shop"}}
+    access = "/auth/app-portal-access/portal-shop"
+    tokens = [served.http.post(access, json=draft, headers=key).content for _ in range(3)]
+    assert len(set(tokens)) == 1
+
+
+def test_a_key_where_none_is_needed_is_refused(served: ServedGateway, app_id: str) -> None:
+    for method in ("PUT", "PATCH", "DELETE"):
+        refused = served.http.request(
+            method, f"/app/{app_id}", json={"name": "b"}, headers={"idempotency-key": "k"}
+        )
+        code = refused.json()["code"]
+        assert (refused.status_code, code) == (400, "idempotency_key_not_supported")
+    shown = served.http.get(f"/app/{app_id}", headers={"idempotency-key": "k"})
+    assert shown.json()["name"] == "shop"

@@ -4,10 +4,12 @@ The commit that does what was asked for also stores that the key was used
 (`storage/session/idempotency.py`). The answer is stored after it. If the process ends between the
 two, a repeat does nothing and gets a 409; the client can look whether it was done.
 
-A key belongs to the API key, method and path that it was used with, for at least a day. The same
-key with another body, or while the first request still runs, gets a 409. Answers of 500 and above
-are not stored: the request may be tried again. Stored answers are encrypted, because the answer of
-a POST may be the only place where a secret is ever shown.
+A key belongs to the API key and to the resource that it was used with, by whichever name the path
+has for it, for at least a day. The same key with another body or query, or while the first request
+still runs, gets a 409. PUT, PATCH and DELETE may be repeated as they are and take no key: with one
+they get a 400. Answers of 500 and above are not stored: the request may be tried again. Stored
+answers are encrypted, because the answer of a POST may be the only place where a secret is ever
+shown.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 import msgspec
 
@@ -23,7 +26,7 @@ from tillbell.errors import ConflictError, Malformed
 from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.storage.session.idempotency import RequestKey, carrying
 from tillbell.web.edge.asgi_types import HttpAnswer
-from tillbell.web.edge.auth import Principal
+from tillbell.web.edge.auth import ApiRequest, Principal
 
 KEY_MAX = 256
 _SERVER_ERROR = 500
@@ -39,10 +42,11 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_StoredAnswer).decode
 
 
-def idempotency_name(principal: Principal, method: str, path: str, key: bytes) -> str:
+def idempotency_name(principal: Principal, path: str, key: bytes) -> str:
     """Name a use of a key. `Malformed` if it is not 1 to 256 printable ASCII characters.
 
-    A quoted key (a structured-field string) and a bare one are the same.
+    `path` has ids only (resolved_path.py). A quoted key (a structured-field string) and a bare one
+    are the same.
     """
     bare = key[1:-1] if len(key) > 1 and key[:1] == key[-1:] == b'"' else key
     if not 0 < len(bare) <= KEY_MAX or not all(32 < byte < 127 for byte in bare):
@@ -50,8 +54,21 @@ def idempotency_name(principal: Principal, method: str, path: str, key: bytes) -
             f"Idempotency-Key must be 1 to {KEY_MAX} printable ASCII characters without blanks.",
             code="idempotency_key_malformed",
         )
-    whole = b"\0".join((principal.key.id.encode(), method.encode(), path.encode(), bare))
+    whole = b"\0".join((principal.key.id.encode(), path.encode(), bare))
     return hashlib.sha256(whole).hexdigest()
+
+
+def fingerprint_of(request: ApiRequest) -> str:
+    """Return what tells requests apart that have the same key."""
+    return hashlib.sha256(request.scope["query_string"] + b"\0" + request.body).hexdigest()
+
+
+def refuse_key(method: str) -> NoReturn:
+    """Refuse a key with a method that needs none."""
+    raise Malformed(
+        f"Idempotency-Key is for POST only. {method} may be repeated as it is: leave the key out.",
+        code="idempotency_key_not_supported",
+    )
 
 
 class IdempotentAnswers:
@@ -105,11 +122,14 @@ class IdempotentAnswers:
         key = RequestKey(use, self._gateway.clock.now())
         with carrying(key):
             answer = await handle()
-        if answer.status < _SERVER_ERROR and not key.was_used_before:
-            await self._store_answer(use, answer)
+        if not key.was_used_before:
+            await self.keep(use, answer)
         return answer
 
-    async def _store_answer(self, use: IdempotencyUse, answer: HttpAnswer) -> None:
+    async def keep(self, use: IdempotencyUse, answer: HttpAnswer) -> None:
+        """Store the answer to a use of a key, unless it may be tried again."""
+        if answer.status >= _SERVER_ERROR:
+            return
         packed = base64.b85encode(_encode(_StoredAnswer(*answer))).decode()
         sealed = self._gateway.vault.seal(packed, use.key)
         await self._gateway.database.store_idempotent_answer(

@@ -6,7 +6,6 @@ stored, signed and sent. The answer is 202, after the commit.
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +28,7 @@ from tillbell.rules.delivery.selectors import MESSAGE_CHANNELS_MAX, check_event_
 from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.web.edge.asgi_types import HttpAnswer, Scope, header
 from tillbell.web.edge.auth import ApiRequest, Principal
-from tillbell.web.edge.idempotency import idempotency_name
+from tillbell.web.edge.idempotency import fingerprint_of, idempotency_name
 from tillbell.web.edge.paths import APPLICATION, BASE, ROUTE
 
 PREFIX = f"{BASE}/app/"
@@ -98,11 +97,11 @@ class MessageCreate:
         scope[APPLICATION] = view.application.id
         draft = make_draft(message, self._gateway.clock.now())
         with_content = b"with_content=false" not in scope["query_string"]
-        make_use = self._make_use(request, draft)
+        shown = draft.payload if with_content else b"{}"
+        make_use = self._make_use(request, view.application.id, shown)
         published = await self._gateway.publisher.publish_for(view, draft, make_use)
         if isinstance(published, IdempotencyUse):
-            return self._repeat(published, hashlib.sha256(body).hexdigest())
-        shown = draft.payload if with_content else b"{}"
+            return self._repeat(published, fingerprint_of(request))
         answer = write(published.message, shown, published.deliveries)
         return HttpAnswer(202, [_JSON], answer)
 
@@ -131,15 +130,17 @@ class MessageCreate:
         except ConflictError:
             return  # its uid is another one, which is taken: the look-up that follows says 404
 
-    def _make_use(self, request: ApiRequest, draft: MessageDraft) -> MakeIdempotencyUse | None:
+    def _make_use(
+        self, request: ApiRequest, app_id: str, shown: bytes
+    ) -> MakeIdempotencyUse | None:
         key = header(request.scope, b"idempotency-key")
         if key is None:
             return None
-        name = idempotency_name(request.principal, "POST", request.scope["path"], key)
-        fingerprint = hashlib.sha256(request.body).hexdigest()
+        name = idempotency_name(request.principal, f"{PREFIX}{app_id}{SUFFIX}", key)
+        fingerprint = fingerprint_of(request)
 
         def make_use(message: Message, deliveries: int) -> IdempotencyUse:
-            return IdempotencyUse(name, fingerprint, write(message, draft.payload, deliveries))
+            return IdempotencyUse(name, fingerprint, write(message, shown, deliveries))
 
         return make_use
 

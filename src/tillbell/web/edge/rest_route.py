@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from tillbell.app import Gateway
 from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.web.edge.asgi_types import App, HttpAnswer, Receive, Scope, header, replay_body
 from tillbell.web.edge.auth import ApiRequest
-from tillbell.web.edge.idempotency import IdempotentAnswers, idempotency_name
+from tillbell.web.edge.idempotency import (
+    IdempotentAnswers,
+    fingerprint_of,
+    idempotency_name,
+    refuse_key,
+)
+from tillbell.web.edge.resolved_path import PathResolver
 from tillbell.web.edge.strict_json import check_json
 
 
@@ -19,6 +25,7 @@ class RestApi:
     def __init__(self, app: App, gateway: Gateway) -> None:
         self._app = app
         self._idempotent = IdempotentAnswers(gateway)
+        self._paths = PathResolver(gateway)
 
     async def __call__(self, request: ApiRequest) -> HttpAnswer:
         """Return the answer to a request whose key is valid."""
@@ -27,11 +34,24 @@ class RestApi:
             check_json(body)
         handle = partial(self._collect, scope, replay_body(body, request.receive))
         key = header(scope, b"idempotency-key")
-        if key is None or scope["method"] != "POST":
+        if key is None or scope["method"] == "GET":
             return await handle()
-        name = idempotency_name(request.principal, "POST", scope["path"], key)
-        fingerprint = hashlib.sha256(scope["query_string"] + b"\0" + body).hexdigest()
-        return await self._idempotent.answer(IdempotencyUse(name, fingerprint), handle)
+        if scope["method"] != "POST":
+            refuse_key(scope["method"])
+        return await self._answer_once(request, key, handle)
+
+    async def _answer_once(
+        self, request: ApiRequest, key: bytes, handle: Callable[[], Awaitable[HttpAnswer]]
+    ) -> HttpAnswer:
+        path = request.scope["path"]
+        name = idempotency_name(request.principal, await self._paths.resolve(path), key)
+        use = IdempotencyUse(name, fingerprint_of(request))
+        answer = await self._idempotent.answer(use, handle)
+        # A resource of the path that was created just now has an id from here on.
+        name = idempotency_name(request.principal, await self._paths.resolve(path), key)
+        if name != use.key:
+            await self._idempotent.keep(use._replace(key=name), answer)
+        return answer
 
     async def answer_public(self, scope: Scope, receive: Receive) -> HttpAnswer:
         """Return the answer to a request that needs no key."""
