@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -275,6 +276,74 @@ def test_things_of_another_application_do_not_exist(served: ServedGateway, keys:
             )
             assert answer.status_code == 404
     assert served.http.get(f"/app/{other}/endpoint/{endpoint}").status_code == 200
+
+
+def test_the_reserved_application_answers_on_no_route_of_applications(
+    served: ServedGateway, keys: Keys
+) -> None:
+    """Its endpoints have routes of their own; under `/app` it does not exist, even for admins."""
+    body = {"url": served.receiver.url()}
+    endpoint = served.http.post("/operational-webhook/endpoint", json=body).json()["id"]
+    ids = defaultdict(lambda: NOWHERE, app_id="operational", endpoint_id=endpoint)
+    asked = 0
+    for route in ROUTES:
+        if "{app_id}" not in route.path:
+            continue
+        path = served.url + route.path.format_map(ids)
+        body_of_route = None if route.method == "GET" else BODIES.get(route.name, b"{}")
+        for client in (served.http, keys.clients["write"], keys.clients["publish"]):
+            answer = client.request(route.method, path, content=body_of_route)
+            assert answer.status_code in (404, 403, 422), (route.name, answer.text)
+            assert "whsec_" not in answer.text
+            asked += 1
+        assert served.http.request(route.method, path, content=body_of_route).status_code in (
+            404,
+            422,
+        ), route.name
+    assert asked > 200
+    for path in ("/overview", "/endpoint", "/delivery"):
+        answer = served.http.get(path, params={"app": "operational"})
+        assert answer.status_code in (404, 422), path
+    own = f"/operational-webhook/endpoint/{endpoint}"
+    assert served.http.get(own).status_code == 200
+    assert served.http.delete(own).status_code == 204
+
+
+def test_a_portal_token_sends_the_sample_of_a_type_and_no_payload(
+    served: ServedGateway, keys: Keys
+) -> None:
+    app = f"/app/{keys.app_id}"
+    hook = served.receiver.url("/examples")
+    endpoint = served.http.post(f"{app}/endpoint", json={"url": hook}).json()["id"]
+    forged = {"eventType": "transaction.approved", "payload": {"id": "trx_1"}}
+    portal = keys.clients["full portal"]
+    assert portal.post(f"{app}/endpoint/{endpoint}/send-example", json=forged).status_code == 403
+    sent = portal.post(
+        f"{app}/endpoint/{endpoint}/send-example", json={"eventType": "transaction.approved"}
+    )
+    assert sent.status_code in (200, 202), sent.text
+    served.wait_for_attempts(sent.json()["id"])
+    (arrived,) = served.receiver.to("/examples")
+    assert arrived.header("tillbell-example") == "true"
+    assert sent.json()["tags"] == ["tillbell-example"]
+    polled = served.http.get(f"{app}/poller/erp").json()["data"]
+    assert sent.json()["id"] not in [message["id"] for message in polled]
+    body = {"eventType": "order.paid", "payload": {}, "tags": ["tillbell-example"]}
+    assert served.http.post(f"{app}/msg", json=body).status_code == 422
+
+
+def test_only_keys_of_the_installation_take_a_providers_shared_url(
+    served: ServedGateway, keys: Keys
+) -> None:
+    path = f"/app/{keys.app_id}/source"
+    body = {"name": "x", "provider": "kopa", "default": True}
+    assert keys.clients["own"].post(path, json=body).status_code == 403
+    made = keys.clients["own"].post(path, json={**body, "default": False})
+    assert made.status_code == 201, made.text
+    one = f"{path}/{made.json()['id']}"
+    assert keys.clients["own"].patch(one, json={"default": True}).status_code == 403
+    assert keys.clients["write"].patch(one, json={"default": True}).status_code == 200
+    assert keys.clients["own"].delete(one).status_code == 204
 
 
 def test_a_scope_of_one_resource_is_for_that_one_only(served: ServedGateway, keys: Keys) -> None:

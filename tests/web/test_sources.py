@@ -267,6 +267,33 @@ def test_a_test_shows_what_would_become_of_a_callback(served: ServedGateway, sou
     assert [c["id"] for c in served.http.get(log).json()["data"]] == [real["callbackId"]]
 
 
+def test_a_stored_test_moves_no_money_and_teaches_no_signature(
+    served: ServedGateway, app_id: str, sources: str
+) -> None:
+    app = f"/app/{app_id}"
+    source = made(served, sources, provider="stripe", secrets=["whsec_" + "a" * 32])
+    begun = {"uid": "in", "direction": "pay_in", "amount": "10.00", "currency": "EUR"}
+    served.http.post(f"{app}/transaction", json={**begun, "pspTransactionId": "pi_1"})
+    paid = {"id": "pi_1", "amount": 1000, "amount_received": 1000, "currency": "eur"}
+    body = {"case": "approved", "fields": {"data": {"object": paid}}, "dryRun": False}
+    with served.client(served.make_key("source:write", app_id=app_id)) as client:
+        tested = client.post(f"{sources}/{source['id']}/test", json=body)
+        assert tested.status_code == 200, tested.text
+    callback = f"{app}/callback/{tested.json()['callbackId']}"
+    for _ in range(2):  # a replay moves nothing either
+        served.wait_for_callbacks()
+        shown = served.http.get(callback).json()
+        assert (shown["trust"], shown["outcome"]) == ("simulated", "noted")
+        assert "simulated" in shown["why"]
+        assert "v1=" not in str(shown["request"])
+        transaction = served.http.get(f"{app}/transaction/in").json()
+        assert (transaction["status"], transaction["effects"]) == ("Pending", [])
+        replayed = served.http.post(f"{callback}/replay")
+        assert "simulated" in replayed.json()["why"]
+    messages = served.http.get(f"{app}/msg").json()["data"]
+    assert [message["eventType"] for message in messages] == ["transaction.pending"]
+
+
 def test_a_test_takes_the_cases_of_its_provider(served: ServedGateway, sources: str) -> None:
     source = made(served, sources, provider="github", secrets=["github-secret-1"])
     path = f"{sources}/{source['id']}/test"

@@ -21,6 +21,7 @@ from tillbell.profiles.base import AttemptContext
 from tillbell.rules.delivery.advice import advise
 from tillbell.rules.delivery.answers import judge
 from tillbell.rules.delivery.hops import hop_line
+from tillbell.rules.delivery.own_tags import example_line
 from tillbell.rules.delivery.retry import GiveUp, next_attempt
 from tillbell.storage.ports.outbound import FinishedAttempt
 
@@ -74,7 +75,7 @@ def _head(claim: Claim, compiled: CompiledEndpoint, body: bytes, started_at: Mic
     number = attempt_id(delivery.id, delivery.attempts)
     lines.append(f"Tillbell-Delivery: {delivery.id}\r\nTillbell-Attempt: {number}\r\n")
     if message.tags:
-        lines.append(hop_line(message.tags))
+        lines += (hop_line(message.tags), example_line(message.tags))
     return compiled.prefix + "".join(lines).encode("ascii")
 
 

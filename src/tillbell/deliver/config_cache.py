@@ -90,8 +90,8 @@ class ConfigCache(RecordChanges):
         return await self._registry.get(Application, id_or_uid)
 
     async def application(self, id_or_uid: str) -> Application | None:
-        """Return an application."""
-        view = await self.view(id_or_uid)
+        """Return an application. The reserved one is none: it has routes of its own."""
+        view = await self.view(id_or_uid) if id_or_uid != OPERATIONAL else None
         return view.application if view else None
 
     async def endpoint(self, app_id: str, id_or_uid: str) -> Endpoint | None:

@@ -12,6 +12,7 @@ from tillbell.model.records import Record
 class Trust(IntEnum):
     """How well a callback proves who sent it. Only `SIGNED` may move money by itself."""
 
+    SIMULATED = -1  # made by a test of its source: nothing that it says is processed
     NONE = 0
     NETWORK = 1  # by its address only
     SECRET = 2  # a shared token or password

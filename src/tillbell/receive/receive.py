@@ -116,6 +116,13 @@ class CallbackReceiver:
             self.processor.hand_over(callback, reading.notices)
         return callback
 
+    async def store_simulated(
+        self, compiled: CompiledSource, incoming: Incoming, reading: CallbackReading
+    ) -> Callback:
+        """Store the callback of a test. It is not counted and not processed."""
+        simulated = self._received_callback(compiled, incoming, reading.as_simulated())
+        return await self._database.receive(simulated)
+
     async def _receive(self, compiled: CompiledSource, incoming: Incoming) -> CallbackAnswer:
         if len(incoming.body) > LARGE_BYTES:
             reading = await asyncio.to_thread(verify_and_parse, compiled, incoming)

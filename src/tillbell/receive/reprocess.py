@@ -20,11 +20,17 @@ from tillbell.clock import SECOND, Clock, Micros, wait_until
 from tillbell.errors import Misconfigured, Unavailable
 from tillbell.logs import log_event
 from tillbell.model.callbacks import Callback, Outcome, TransactionNotice
+from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import Incoming
 from tillbell.receive.receive import CallbackReceiver
 from tillbell.receive.sealed_request import open_request
 from tillbell.receive.source_cache import CompiledSource, SourceCache
-from tillbell.receive.verify_and_parse import CallbackReading, add_advice, verify_and_parse
+from tillbell.receive.verify_and_parse import (
+    SIMULATED_WHY,
+    CallbackReading,
+    add_advice,
+    verify_and_parse,
+)
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import CallbackConclusion, ChangeSet
 from tillbell.vault import Vault
@@ -96,6 +102,8 @@ class Reprocessor:
             return UnreadableRequest(callback, why, is_permanent=False)
         if compiled is None:
             return UnreadableRequest(callback, "Its source was deleted.")
+        if callback.trust is Trust.SIMULATED:
+            return UnreadableRequest(callback, SIMULATED_WHY)
         incoming = await self.request(callback)
         if isinstance(incoming, UnreadableRequest):
             return incoming

@@ -27,6 +27,9 @@ _MASKED_FIELDS = (*_TEXT_FIELDS, "details", "metadata", "data")
 _IDENTIFIERS = frozenset({"id", "number", "reference", "productid", "sessionid", "deviceid"})
 
 
+SIMULATED_WHY = "It was simulated by a test of its source, so nothing follows from it."
+
+
 class CallbackReading(NamedTuple):
     """What a callback says, and how well it is proven. With an `outcome` it is not processed."""
 
@@ -48,6 +51,12 @@ class CallbackReading(NamedTuple):
     def is_proven(self) -> bool:
         """Whether a stranger could not have sent it."""
         return self.trust is not None and self.trust > Trust.NETWORK
+
+    def as_simulated(self) -> CallbackReading:
+        """Return it as a test stores it: nothing follows, and no real one is its duplicate."""
+        return CallbackReading(
+            Trust.SIMULATED, self.verdict_why, outcome=Outcome.NOTED, why=SIMULATED_WHY
+        )
 
 
 def verify_and_parse(

@@ -18,11 +18,12 @@ from tillbell.clock import DAY, Micros, from_datetime, to_datetime
 from tillbell.configure.endpoints import EndpointChanges
 from tillbell.deliver.application_views import ApplicationView
 from tillbell.deliver.publish import MessageDraft, PublishReceipt
-from tillbell.errors import ConflictError, Invalid, NotFound, Problem
+from tillbell.errors import ConflictError, Forbidden, Invalid, NotFound, Problem
 from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
 from tillbell.model.messages import DeliveryState
 from tillbell.model.records import Application
 from tillbell.profiles import PROFILES
+from tillbell.rules.delivery.own_tags import EXAMPLE_TAG
 from tillbell.rules.delivery.selectors import check_event_type
 from tillbell.storage.ports.outbound import DeliverySelection, Page, Totals
 from tillbell.web.api.endpoint_health import (
@@ -40,6 +41,7 @@ from tillbell.web.api.routes import (
     EndpointOf,
     EndpointsOf,
     GatewayOf,
+    PrincipalOf,
     also_answers,
     app_read,
     app_write,
@@ -603,16 +605,26 @@ async def bulk_replay(endpoint: EndpointOf, body: BulkReplayIn, gateway: Gateway
     responses={202: {"model": MessageOut}},
 )
 async def send_example(
-    app: ApplicationOf, endpoint: EndpointOf, body: ExampleIn, gateway: GatewayOf
+    app: ApplicationOf,
+    endpoint: EndpointOf,
+    body: ExampleIn,
+    gateway: GatewayOf,
+    principal: PrincipalOf,
 ) -> Response:
-    """Send a sample of an event type to this endpoint only, whatever its filters say."""
+    """Send a sample of an event type to this endpoint only, whatever its filters say.
+
+    It has the tag `tillbell-example` and the header `Tillbell-Example: true`, and no poller reads
+    it: nothing has happened. A portal token sends the type's own sample, not a payload.
+    """
+    if principal.is_portal and body.payload is not None:
+        raise Forbidden("A portal token sends the sample of a type; leave `payload` out.")
     if (problem := check_event_type(body.event_type)) is not None:
         raise Invalid(Problem(("body", "eventType"), problem, "event_type"))
     if endpoint.status is EndpointStatus.DISABLED:
         raise ConflictError("This endpoint is disabled; enable it first.", code="endpoint_disabled")
     payload = await _example(gateway, body)
     view = await _view_of_one(gateway, app, endpoint)
-    draft = MessageDraft(body.event_type, msgspec.json.encode(payload), tags=("example",))
+    draft = MessageDraft(body.event_type, msgspec.json.encode(payload), tags=(EXAMPLE_TAG,))
     published = await gateway.publisher.publish_for(view, draft)
     assert isinstance(published, PublishReceipt)
     return answer(await message_doc(gateway, published.message, with_content=True), 202)

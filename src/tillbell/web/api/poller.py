@@ -25,6 +25,7 @@ from tillbell.app import Gateway
 from tillbell.clock import from_datetime
 from tillbell.ids import first_of
 from tillbell.model.records import Application, PollCursor
+from tillbell.rules.delivery.own_tags import EXAMPLE_TAG
 from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.web.api.filters import LabelQuery, TimeQuery
 from tillbell.web.api.paging import Limit, list_page, row_id
@@ -124,7 +125,8 @@ async def _polled(
     messages = await list_page(
         lambda page: gateway.database.messages(app.id, filter_, page), page, row_id
     )
-    docs = [await message_doc(gateway, message, with_content=True) for message in messages.rows]
+    published = [message for message in messages.rows if EXAMPLE_TAG not in message.tags]
+    docs = [await message_doc(gateway, message, with_content=True) for message in published]
     return answer({"data": docs, "iterator": messages.iterator, "done": messages.done})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from pydantic import Field
 from tillbell.app import Gateway
 from tillbell.clock import to_datetime
 from tillbell.configure.sources import SourceChanges, SourceSettings
-from tillbell.errors import Invalid, NotFound, Problem
+from tillbell.errors import Forbidden, Invalid, NotFound, Problem
 from tillbell.model.sources import ConfirmationPolicy, Source, Trust
 from tillbell.providers.kit.base import (
     Confidence,
@@ -30,8 +31,17 @@ from tillbell.rules.payments.trust import confirmation_policy
 from tillbell.web.api.endpoints import WEEK_S
 from tillbell.web.api.masked_callback import ReadingOut, reading_out
 from tillbell.web.api.paging import OrderedPageOf, list_page, row_id
-from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, app_write, resource
+from tillbell.web.api.routes import (
+    UID,
+    ApplicationOf,
+    GatewayOf,
+    PrincipalOf,
+    app_read,
+    app_write,
+    resource,
+)
 from tillbell.web.api.shapes import Flag, In, Listed, Metadata, Name, Out, Uid, optional_time, words
+from tillbell.web.edge.auth import Principal
 
 SecretText = Annotated[str, Field(max_length=8192)]
 Config = Annotated[dict[str, Any], Field(max_length=100)]
@@ -53,7 +63,8 @@ class SourceFields(In):
     default: Flag | None = Field(
         default=None,
         description=(
-            "Whether it uses the provider's URL without a token. Only one source of a provider can."
+            "Whether it uses the provider's URL without a token. Only one source of a provider "
+            "can, and a key that is bound to one application cannot ask for it."
         ),
     )
     disabled: Flag | None = Field(
@@ -161,7 +172,13 @@ class TestIn(In):
     id: Annotated[str, Field(max_length=256)] | None = Field(
         default=None, description="Event id, if it is not one of the fields."
     )
-    dry_run: Flag = Field(default=True, description="false: the callback is stored and processed.")
+    dry_run: Flag = Field(
+        default=True,
+        description=(
+            "false: the callback is stored in the log too, marked as simulated. It moves nothing "
+            "and publishes nothing."
+        ),
+    )
 
 
 class TestOut(Out):
@@ -215,11 +232,25 @@ async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> 
 
 @router.post("", status_code=201, dependencies=WRITE)
 async def create(
-    app: ApplicationOf, body: SourceIn, settings: SettingsOf, gateway: GatewayOf
+    app: ApplicationOf,
+    body: SourceIn,
+    settings: SettingsOf,
+    gateway: GatewayOf,
+    principal: PrincipalOf,
 ) -> SourceOut:
     """Add a source. The answer has the URL to enter at the provider."""
+    _refuse_default_of_one(principal, body)
     created = await settings.create(app.id, body.provider, body.secrets, body.changes())
     return source_out(gateway, created)
+
+
+def _refuse_default_of_one(principal: Principal, body: SourceFields) -> None:
+    """Raise `Forbidden` if a key of one application asks for a URL of the whole installation."""
+    if body.default and principal.key.app_id is not None:
+        raise Forbidden(
+            "This key is bound to one application, and the URL without a token belongs to all; "
+            "leave `default` out."
+        )
 
 
 @router.get("/{source_id}", dependencies=READ)
@@ -230,9 +261,14 @@ async def get(compiled: SourceOf, gateway: GatewayOf) -> SourceOut:
 
 @router.patch("/{source_id}", dependencies=WRITE)
 async def patch(
-    compiled: SourceOf, body: SourcePatch, settings: SettingsOf, gateway: GatewayOf
+    compiled: SourceOf,
+    body: SourcePatch,
+    settings: SettingsOf,
+    gateway: GatewayOf,
+    principal: PrincipalOf,
 ) -> SourceOut:
     """Change the named members of a source."""
+    _refuse_default_of_one(principal, body)
     source = compiled.source
     return source_out(gateway, await settings.patch(source.scope, source.id, body.changes()))
 
@@ -259,16 +295,21 @@ async def rotate_secret(
 async def test(compiled: SourceOf, body: TestIn, gateway: GatewayOf) -> TestOut:
     """Simulate a callback of the provider, signed with the source's secret.
 
-    It comes from an address that `allowedNetworks` allows.
-    Unless it is a dry run, it is stored and processed too.
+    It comes from an address that `allowedNetworks` allows. Nothing follows from it: it shows how
+    the provider's callback would be verified, read and answered. Unless it is a dry run, it is
+    stored in the log too, with the trust `simulated`. To play the provider in full, sign with the
+    secret yourself and send it to the source's URL: `tillbell trigger` does that.
     """
-    incoming = _signed(gateway, compiled, body)
+    now = gateway.clock.now()
+    case = _case(compiled.provider, body)._replace(at=now)
+    incoming = _signed(gateway, compiled, case)
     reading = verify_and_parse(compiled, incoming)
     reading = await asyncio.to_thread(add_advice, compiled, incoming, reading)
     answer = answer_to(compiled, incoming, reading.intake_status)
     callback = None
     if not body.dry_run:
-        callback = await gateway.receiver.store_reading(compiled, incoming, reading)
+        unsigned = _unsigned(incoming, case)
+        callback = await gateway.receiver.store_simulated(compiled, unsigned, reading)
     return TestOut(
         reading=reading_out(reading),
         answer_status=answer.status,
@@ -277,9 +318,8 @@ async def test(compiled: SourceOf, body: TestIn, gateway: GatewayOf) -> TestOut:
     )
 
 
-def _signed(gateway: Gateway, compiled: CompiledSource, body: TestIn) -> Incoming:
-    now = gateway.clock.now()
-    case = _case(compiled.provider, body)._replace(at=now)
+def _signed(gateway: Gateway, compiled: CompiledSource, case: SimulationCase) -> Incoming:
+    now = case.at
     try:
         url = source_out(gateway, compiled).url
         signed = compiled.provider.sign(case, compiled.setup_at(now), url)
@@ -289,6 +329,13 @@ def _signed(gateway: Gateway, compiled: CompiledSource, body: TestIn) -> Incomin
     allowed = compiled.allowed_networks
     peer = str(allowed[0].network_address) if allowed else ""
     return signed._replace(received_at=now, peer=peer)
+
+
+def _unsigned(incoming: Incoming, case: SimulationCase) -> Incoming:
+    """Return what the log stores of a test: nobody who reads it learns a valid signature."""
+    fields = json.dumps(case.fields, ensure_ascii=False, default=str).encode()
+    path, _, _ = incoming.target.partition("?")
+    return incoming._replace(headers=(), target=path, body=fields)
 
 
 def _case(provider: Provider, body: TestIn) -> SimulationCase:

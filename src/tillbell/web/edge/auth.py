@@ -21,6 +21,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from tillbell.app import Gateway
+from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import Forbidden, Unauthenticated
 from tillbell.model.records import ApiKey, KeyScope
 from tillbell.vault import hash_key
@@ -94,8 +95,9 @@ class Principal:
         return self.key.capabilities is not None
 
     def may_see(self, app_id: str) -> bool:
-        """Tell whether this application exists for the key."""
-        return self.key.app_id is None or self.key.app_id == app_id
+        """Tell whether this application exists for the key. The reserved one does for none."""
+        is_reserved = app_id == OPERATIONAL
+        return not is_reserved and (self.key.app_id is None or self.key.app_id == app_id)
 
     def require(self, access: Access) -> None:
         """Raise `Forbidden`, which names the missing right, unless the key may do this."""

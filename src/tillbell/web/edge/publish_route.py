@@ -24,6 +24,7 @@ from tillbell.errors import (
 )
 from tillbell.model.messages import Message
 from tillbell.rules.delivery import payload as rules
+from tillbell.rules.delivery.own_tags import check_own_tags
 from tillbell.rules.delivery.selectors import MESSAGE_CHANNELS_MAX, check_event_type, check_labels
 from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.web.edge.asgi_types import HttpAnswer, Scope, header
@@ -208,6 +209,8 @@ def _check(message: MessageCreateBody, payload: bytes) -> list[Problem]:
         )
     if message.tags:
         problems += check_labels(message.tags, ("body", "tags"), at_most=TAGS_MAX)
+        if (wrong := check_own_tags(message.tags)) is not None:
+            problems.append(Problem(("body", "tags"), wrong, "reserved"))
     return problems
 
 
