@@ -23,6 +23,7 @@ from tillbell.deliver.config_cache import CACHED, OPERATIONAL, ConfigCache
 from tillbell.deliver.dispatcher import Dispatcher
 from tillbell.deliver.endpoint_health import EndpointHealthMonitor
 from tillbell.deliver.expunge import Expunger
+from tillbell.deliver.fates import Fates
 from tillbell.deliver.handshake import Handshake
 from tillbell.deliver.lanes import Lanes
 from tillbell.deliver.leases import HeldLeases
@@ -148,6 +149,7 @@ class Gateway:
             tasks=self.tasks,
             clock=self.clock,
         )
+        self.fates = Fates(self.database, self.config_cache, self.lanes, self.clock)
         self.expunger = Expunger(self.database, self.tasks, self.clock)
 
     def _build_receiving(self) -> None:

@@ -20,7 +20,7 @@ def test_version_and_help() -> None:
     assert tillbell("version").stdout == tillbell("--version").stdout
     helped = tillbell("--help")
     assert helped.returncode == 0
-    for command in ("serve", "demo", "send", "backup", "healthcheck", "signature", "key", "config"):
+    for command in ("serve", "demo", "send", "backup", "healthcheck", "signature", "key", "config", "why"):
         assert command in helped.stdout
 
 
@@ -93,6 +93,9 @@ def test_send_publishes_a_message(running: Served) -> None:
     absent = tillbell("send", "shop", "order.paid", **admin)
     assert absent.returncode == 1
     assert "404" in absent.stderr
+    asked = tillbell("why", "shop", "msg_1", "erp", **admin)
+    assert (asked.returncode, asked.stdout) == (1, "")
+    assert "404" in asked.stderr
     assert tillbell("send", "shop", "no.such", **admin).returncode == 2
     assert tillbell("send", "shop", "x", "--payload", "{", **admin).returncode == 2
     assert "TILLBELL_ADMIN_KEY" in tillbell("send", "shop", "order.paid").stderr

@@ -110,3 +110,75 @@ def test_failing_endpoints_are_listed_over_applications(served: ServedGateway) -
         "/endpoint", params={"health": "failing", "limit": 1, "iterator": first["iterator"]}
     ).json()
     assert first["data"][0]["id"] > second["data"][0]["id"]
+
+
+# ── why has a message not arrived ────────────────────────────────────────────────────────────────
+
+
+def why(shop: Shop, message: str, endpoint: str) -> Any:
+    return shop.get(f"msg/{message}/endpoint/{endpoint}/why")
+
+
+def test_every_reason_why_a_message_has_not_arrived_has_a_code_and_words(shop: Shop) -> None:
+    well = shop.endpoint("/well")
+    endpoints = {
+        "delivered": well,
+        "filtered_type": shop.endpoint(eventTypes=["email.*"]),
+        "filtered_channel": shop.endpoint(channels=["eu"]),
+        "endpoint_disabled": shop.endpoint(disabled=True),
+        "retrying": shop.endpoint("/status/500"),
+        "failed": shop.endpoint("/status/503", retrySchedule=[]),
+        "circuit_open": (down := shop.endpoint("/status/500", retrySchedule=[0] * 50)),
+    }
+    message = shop.publish(3 + ROW_MAX)
+    endpoints["created_later"] = shop.endpoint()
+    told = {code: why(shop, message, endpoint) for code, endpoint in endpoints.items()}
+
+    assert {code: fate["code"] for code, fate in told.items()} == {code: code for code in told}
+    assert all(fate["text"].endswith((".", ")")) for fate in told.values())
+    assert [code for code, fate in told.items() if fate["nextAt"]] == ["retrying", "circuit_open"]
+    assert "503" in told["failed"]["text"]
+    everyone = shop.get(f"msg/{message}/why")["data"]
+    assert {fate["endpointId"]: fate["code"] for fate in everyone} == {
+        endpoint: code for code, endpoint in endpoints.items()
+    }
+    (waiting,) = shop.get("delivery", endpoint_id=down)["data"]
+    assert waiting["waitingFor"]["code"] == "circuit_open"
+    assert waiting["nextAttempt"] == waiting["nextAttemptAt"] == told["circuit_open"]["nextAt"]
+    circuit = shop.get(f"endpoint/{down}")["circuit"]
+    assert waiting["nextAttemptAt"] >= circuit["nextProbeAt"]
+    shop.http.patch(f"/app/{shop.id}/endpoint/{down}", json={"disabled": True})
+    assert why(shop, message, down)["code"] == "endpoint_disabled"
+    assert shop.get("delivery", endpoint_id=down)["data"][0]["nextAttempt"] is None
+    shop.http.delete(f"/app/{shop.id}/endpoint/{down}")
+    assert why(shop, message, down)["code"] == "deleted"
+    assert shop.http.get(f"/app/{shop.id}/msg/{message}/endpoint/ep_1/why").status_code == 404
+    shop.http.delete(f"/app/{shop.id}/msg/{message}/content")
+    assert why(shop, message, endpoints["created_later"])["code"] == "payload_expired"
+
+
+def test_a_message_waits_behind_others_or_for_the_rate(shop: Shop) -> None:
+    ordered = shop.endpoint("/status/500", ordering="fifo")
+    first = shop.publish(orderKey="cart-1")
+    second = shop.publish(0, orderKey="cart-1")
+    fate = why(shop, second, ordered)
+    assert (fate["code"], fate["nextAt"]) == ("ordered_behind", None)
+    assert shop.get("delivery", msg_id=first)["data"][0]["id"] in fate["text"]
+    shop.http.delete(f"/app/{shop.id}/endpoint/{ordered}")
+    paced = shop.endpoint("/paced", throttleRate=1)
+    shop.publish()
+    assert why(shop, shop.publish(0), paced)["code"] in ("rate_limited", "retrying")
+
+
+def test_the_message_of_a_transaction_has_a_fate(shop: Shop) -> None:
+    shop.endpoint("/paid")
+    body = {"direction": "pay_in", "amount": "1.00", "currency": "EUR", "uid": "order-7"}
+    assert shop.http.post(f"/app/{shop.id}/transaction", json=body).status_code == 201
+    step = shop.get("transaction/order-7")["transitions"][-1]
+    fate = shop.get("transaction/order-7/why")
+
+    shop.served.wait_for_attempts(fate["msgId"])
+    fate = shop.get("transaction/order-7/why")
+    assert (fate["code"], fate["eventType"]) == ("delivered", "transaction.pending")
+    assert [each["code"] for each in fate["data"]] == ["delivered"]
+    assert step["sequence"] == 1

@@ -75,6 +75,7 @@ _COMMANDS = {
         "Run a demo with a shop and five subscribers, one of them flaky; nothing is kept.",
     ),
     "send": ("remote:send", "Publish a message to a running gateway."),
+    "why": ("remote:why", "Tell why a message has not reached an endpoint, and what to do."),
     "trigger": ("trigger:trigger", "Send a callback as a provider would, signed and realistic."),
     "backup": ("maintenance:backup", "Copy the store to a new file while it is in use."),
     "move": ("move:move", "Move the store from SQLite into PostgreSQL."),

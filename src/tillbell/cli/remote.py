@@ -46,8 +46,31 @@ def send(
     body = {"eventType": event_type, "payload": _payload(payload, event_type)}
     if event_id is not None:
         body["eventId"] = event_id
-    message = _api(flags).call("POST", f"/app/{urllib.parse.quote(app, safe='')}/msg", body)
+    message = _api(flags).call("POST", f"/app/{_quoted(app)}/msg", body)
     print(f"{message['id']} {message['eventType']}")
+
+
+def why(app: str, message: str, endpoint: str | None = None, *, flags: Flags | None = None) -> None:
+    """Tell why a message has not reached an endpoint, or that it has.
+
+    Parameters
+    ----------
+    app
+        Id or uid of the application.
+    message
+        Id or event id of the message.
+    endpoint
+        Id or uid of the endpoint. Without it every endpoint of the application is told.
+    """
+    path = f"/app/{_quoted(app)}/msg/{_quoted(message)}"
+    if endpoint is not None:
+        fates = [_api(flags).call("GET", f"{path}/endpoint/{_quoted(endpoint)}/why")]
+    else:
+        fates = _api(flags).call("GET", f"{path}/why")["data"]
+    for fate in fates:
+        times = [f"{name} {fate[key]}" for name, key in _TIMES if fate[key] is not None]
+        print("  ".join([*filter(None, [fate.get("endpointId")]), fate["code"], *times]))
+        print(f"  {fate['text']}")
 
 
 def create_key(name: str, *, scopes: list[str] | None = None, flags: Flags | None = None) -> None:
@@ -84,7 +107,14 @@ def delete_key(key_id: str, flags: Flags | None = None) -> None:
     key_id
         The id that `tillbell key list` shows.
     """
-    _api(flags).call("DELETE", f"/key/{urllib.parse.quote(key_id, safe='')}")
+    _api(flags).call("DELETE", f"/key/{_quoted(key_id)}")
+
+
+_TIMES = (("since", "since"), ("next attempt", "nextAt"))
+
+
+def _quoted(value: str) -> str:
+    return urllib.parse.quote(value, safe="")
 
 
 def _api(flags: Flags | None) -> ApiClient:

@@ -104,6 +104,13 @@ def deliveries_of_message(db: DbReader, app_id: str, message_id: str) -> list[De
 
 
 @read
+def first_of_order_key(db: DbReader, app_id: str, endpoint_id: str, order_key: str) -> str | None:
+    """Read the id of the first open delivery of an order key."""
+    rows = db.query("first_of_order_key", (app_id, endpoint_id, order_key))
+    return next((id_ for (id_,) in rows if id_ is not None), None)
+
+
+@read
 def deliveries_of_endpoint(
     db: DbReader,
     app_id: str,

@@ -50,6 +50,7 @@ class OutboundReadMethods(OutboundListMethods):
     message = message_reads.message
     body = message_reads.body
     delivery = message_reads.delivery
+    first_of_order_key = message_reads.first_of_order_key
     deliveries_of_message = message_reads.deliveries_of_message
     attempt = message_reads.attempt
     select = message_reads.select

@@ -395,6 +395,10 @@ class OutboundReads(OutboundLists, Protocol):
         """Return one delivery."""
         ...
 
+    async def first_of_order_key(self, app_id: str, endpoint_id: str, order_key: str) -> str | None:
+        """Return the first open delivery of an order key; None if none is open."""
+        ...
+
     async def deliveries_of_message(self, app_id: str, message_id: str) -> list[Delivery]:
         """Return all deliveries of a message."""
         ...

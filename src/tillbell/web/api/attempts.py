@@ -180,7 +180,7 @@ async def list_attempted_messages(
     )
     docs = [
         await message_doc(gateway, row.message, with_content=with_content)
-        | delivery_status(row.delivery)
+        | delivery_status(row.delivery, await gateway.fates.of_delivery(row.delivery, row.message))
         for row in deliveries.rows
     ]
     return answer(deliveries.document(docs))

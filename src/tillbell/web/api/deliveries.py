@@ -12,12 +12,19 @@ from tillbell.app import Gateway
 from tillbell.clock import iso
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.endpoints import Endpoint
-from tillbell.model.messages import Delivery, DeliveryState, Message
+from tillbell.model.messages import DeliveryState, Message
 from tillbell.storage.ports.outbound import DeliveryRow, MessageFilter, Page
 from tillbell.web.api.filters import MessageFilterOf
 from tillbell.web.api.messages import the_message
 from tillbell.web.api.paging import ListPage, PageOf, in_memory_page, list_page
-from tillbell.web.api.rendering import Doc, answer, delivery_status, trigger_type
+from tillbell.web.api.rendering import (
+    Doc,
+    FateOut,
+    answer,
+    delivery_status,
+    fate_doc,
+    trigger_type,
+)
 from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, resource, the_endpoint
 from tillbell.web.api.shapes import Listed, Out, Status, StatusText, TriggerType
 
@@ -26,6 +33,7 @@ class DeliveryOut(Out):
     """The duty to bring one message to one endpoint."""
 
     id: str
+    app_id: str
     msg_id: str
     endpoint_id: str
     event_type: str
@@ -36,7 +44,11 @@ class DeliveryOut(Out):
     status: Status
     status_text: StatusText
     attempts: int = Field(description="How many attempts have begun.")
-    next_attempt: datetime | None
+    next_attempt: datetime | None = Field(description="Older name of `nextAttemptAt`.")
+    next_attempt_at: datetime | None = Field(
+        description="When the next attempt is made; null: none, or it is not known."
+    )
+    waiting_for: FateOut | None = Field(description="What it waits for; null: it does not wait.")
     trigger_type: TriggerType
     created_at: datetime = Field(
         description="When the delivery was made (UTC); later than the message if it was replayed."
@@ -75,7 +87,7 @@ async def list_(
         assert endpoint_id is not None
         endpoint = await the_endpoint(endpoint_id, app, gateway)
         rows = await _of_endpoint(gateway, endpoint, filter_, chosen, page)
-    return answer(rows.document([delivery_doc(*row) for row in rows.rows]))
+    return answer(rows.document([await delivery_doc(gateway, row) for row in rows.rows]))
 
 
 @router.get("/{delivery_id}", dependencies=READ, response_model=DeliveryOut)
@@ -88,7 +100,7 @@ async def get(
     row = await gateway.database.delivery(app.id, delivery_id)
     if row is None:
         raise NotFound("There is no such delivery.")
-    return answer(delivery_doc(*row))
+    return answer(await delivery_doc(gateway, row))
 
 
 async def _of_message(
@@ -119,16 +131,23 @@ def _id_of(row: DeliveryRow) -> str:
     return row.delivery.id
 
 
-def delivery_doc(delivery: Delivery, message: Message) -> Doc:
+async def delivery_doc(gateway: Gateway, row: DeliveryRow) -> Doc:
     """Return a delivery by the names of `DeliveryOut`."""
+    delivery, message = row
+    is_open = delivery.state in (DeliveryState.WAITING, DeliveryState.SENDING)
+    fate = await gateway.fates.of_delivery(delivery, message) if is_open else None
+    status = delivery_status(delivery, fate)
     return {
         "id": delivery.id,
+        "appId": delivery.app_id,
         "msgId": delivery.message_id,
         "endpointId": delivery.endpoint_id,
         "eventType": message.event_type,
         "eventId": message.event_id,
         "state": delivery.state.value,
-        **delivery_status(delivery),
+        **status,
+        "nextAttemptAt": status["nextAttempt"],
+        "waitingFor": fate_doc(fate) if fate is not None else None,
         "attempts": delivery.attempts,
         "triggerType": trigger_type(delivery.trigger),
         "createdAt": iso(delivery.created_at),

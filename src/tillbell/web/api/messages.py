@@ -204,7 +204,9 @@ async def list_attempted_destinations(
     for delivery in deliveries:
         endpoint = await gateway.config_cache.endpoint(message.app_id, delivery.endpoint_id)
         if endpoint is not None:
-            docs[endpoint.id] = await _endpoint_doc(gateway, endpoint) | delivery_status(delivery)
+            docs[endpoint.id] = await _endpoint_doc(gateway, endpoint) | delivery_status(
+                delivery, await gateway.fates.of_delivery(delivery, message)
+            )
     endpoints = in_memory_page(list(docs.values()), page, lambda doc: str(doc["id"]))
     return answer(endpoints.document(endpoints.rows))
 

@@ -16,6 +16,7 @@ from pydantic import Field
 from tillbell.app import Gateway
 from tillbell.clock import Micros, iso
 from tillbell.model.messages import Delivery, DeliveryState, Message, Trigger
+from tillbell.rules.delivery.fate import Fate, FateCode
 from tillbell.web.api.shapes import Out, Status
 
 Doc = dict[str, Any]
@@ -69,14 +70,38 @@ async def _payload(gateway: Gateway, message: Message) -> msgspec.Raw:
     return msgspec.Raw(body) if body is not None else EXPIRED
 
 
-def delivery_status(delivery: Delivery) -> Doc:
-    """Return the status of a delivery as members of another document."""
+def delivery_status(delivery: Delivery, fate: Fate | None) -> Doc:
+    """Return the status of a delivery as members of another document.
+
+    `fate` is that of an open delivery.
+    """
     status = _STATUS[delivery.state]
     is_waiting = delivery.state is DeliveryState.WAITING
     return {
         "status": status,
         "statusText": status.name.lower(),
-        "nextAttempt": iso(delivery.due_at) if is_waiting else None,
+        "nextAttempt": _iso_or_none(fate.next_at) if fate and is_waiting else None,
+    }
+
+
+class FateOut(Out):
+    """Where a message is on its way to an endpoint."""
+
+    code: FateCode
+    text: str = Field(description="What happened and what to do, for a person.")
+    since: datetime | None
+    next_at: datetime | None = Field(
+        description="When the next attempt is made; null: none, or it is not known."
+    )
+
+
+def fate_doc(fate: Fate) -> Doc:
+    """Return a fate by the names of `FateOut`."""
+    return {
+        "code": fate.code,
+        "text": fate.text,
+        "since": _iso_or_none(fate.since),
+        "nextAt": _iso_or_none(fate.next_at),
     }
 
 

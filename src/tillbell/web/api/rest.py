@@ -34,6 +34,7 @@ from tillbell.web.api import (
     suppressions,
     tasks,
     transactions,
+    why,
 )
 from tillbell.web.api.failures import install
 from tillbell.web.api.openapi import make_document
@@ -57,6 +58,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     messages.router,
     attempts.router,
     deliveries.router,
+    why.router,
     sources.router,
     callbacks.router,
     providers.router,
