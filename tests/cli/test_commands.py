@@ -20,7 +20,17 @@ def test_version_and_help() -> None:
     assert tillbell("version").stdout == tillbell("--version").stdout
     helped = tillbell("--help")
     assert helped.returncode == 0
-    for command in ("serve", "demo", "send", "backup", "healthcheck", "signature", "key", "config", "why"):
+    for command in (
+        "serve",
+        "demo",
+        "send",
+        "backup",
+        "healthcheck",
+        "signature",
+        "key",
+        "config",
+        "why",
+    ):
         assert command in helped.stdout
 
 

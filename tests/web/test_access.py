@@ -48,6 +48,8 @@ PORTAL = {  # what a portal token needs, by the names of Svix; what is not here 
         "delivery.list",
         "delivery.get",
         "overview.endpoints",
+        "overview.deliveries",
+        "overview.attempts",
         "why.endpoint",
         "why.message",
         "authentication.logout",

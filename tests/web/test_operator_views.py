@@ -182,3 +182,52 @@ def test_the_message_of_a_transaction_has_a_fate(shop: Shop) -> None:
     assert (fate["code"], fate["eventType"]) == ("delivered", "transaction.pending")
     assert [each["code"] for each in fate["data"]] == ["delivered"]
     assert step["sequence"] == 1
+
+
+# ── lists over applications ──────────────────────────────────────────────────────────────────────
+
+
+def pages(http: httpx.Client, name: str, **query: Any) -> list[dict[str, Any]]:
+    """Read a list page by page, two rows each."""
+    rows: list[dict[str, Any]] = []
+    iterator: dict[str, str] = {}
+    while True:
+        page = http.get(f"/{name}", params={"limit": 2, **query, **iterator}).json()
+        rows += page["data"]
+        if page["done"]:
+            return rows
+        iterator = {"iterator": page["iterator"]}
+
+
+def test_lists_go_over_applications_and_show_what_a_key_may_see(served: ServedGateway) -> None:
+    one, two = Shop(served), Shop(served)
+    for shop in (one, two):
+        shop.endpoint("/status/500", retrySchedule=[])
+        shop.endpoint("/fine")
+        body = {"direction": "pay_in", "amount": "1.00", "currency": "EUR", "orderId": "lost"}
+        assert shop.http.post(f"/app/{shop.id}/transaction", json=body).status_code == 201
+    messages = {shop.publish(2): shop.id for shop in (one, two, one)}
+    for name in ("delivery", "attempt"):
+        everywhere = pages(served.http, name)
+        ids = [row["id"] for row in everywhere]
+        assert ids == sorted(set(ids), reverse=True)
+        assert {row["msgId"]: row["appId"] for row in everywhere}.items() >= messages.items()
+        narrowed = pages(served.http, name, app=one.id)
+        assert narrowed == [row for row in everywhere if row["appId"] == one.id]
+        backwards = pages(served.http, name, app=one.id, order="ascending")
+        assert backwards == narrowed[::-1]
+    for query in ({}, {"app": one.id}):
+        failed = pages(served.http, "delivery", state="failed", **query)
+        attempts = pages(served.http, "attempt", status=2, status_code_class=500, **query)
+        ours = [row for row in failed if row["appId"] in (one.id, two.id)]
+        assert {row["id"] for row in failed} <= {row["deliveryId"] for row in attempts}
+        expected = sum(app in (one.id, query.get("app", two.id)) for app in messages.values())
+        assert len({row["msgId"] for row in ours} & set(messages)) == expected
+    found = pages(served.http, "transaction", reference="lost")
+    assert sorted(row["appId"] for row in found) == sorted([one.id, two.id])
+    assert {row["appId"] for row in pages(served.http, "transaction")} >= {one.id, two.id}
+    with served.client(served.make_key("read", app_id=two.id)) as bound:
+        for name in ("delivery", "attempt", "transaction", "callback", "conflict"):
+            assert {row["appId"] for row in pages(bound, name)} <= {two.id}
+            assert bound.get(f"/{name}", params={"app": one.id}).status_code == 404
+            assert pages(served.http, name, app=two.id) == pages(bound, name)

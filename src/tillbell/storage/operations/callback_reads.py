@@ -130,6 +130,13 @@ def transactions(
     db: DbReader, app_id: str, filter_: TransactionFilter, page: Page
 ) -> list[Transaction]:
     """Read a page of transactions."""
+    return transactions_of(db, app_id, filter_, page)
+
+
+def transactions_of(
+    db: DbReader, app_id: str, filter_: TransactionFilter, page: Page
+) -> list[Transaction]:
+    """Read a page of an application's transactions."""
     bounds = page_bounds(page, "trx", filter_.after, filter_.before)
     bindings: dict[str, Any] = bounds.bindings | {
         "app_id": app_id,

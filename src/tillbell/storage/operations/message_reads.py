@@ -83,7 +83,8 @@ def missing_messages(
 # ── deliveries ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _delivery_row(row: Row) -> DeliveryRow:
+def delivery_row(row: Row) -> DeliveryRow:
+    """Read a delivery with its message."""
     return DeliveryRow(*message_rows.delivery_and_message(row))
 
 
@@ -91,7 +92,7 @@ def _delivery_row(row: Row) -> DeliveryRow:
 def delivery(db: DbReader, app_id: str, delivery_id: str) -> DeliveryRow | None:
     """Read a delivery."""
     return next(
-        map(_delivery_row, db.query("delivery", {"app_id": app_id, "id": delivery_id})), None
+        map(delivery_row, db.query("delivery", {"app_id": app_id, "id": delivery_id})), None
     )
 
 
@@ -124,7 +125,7 @@ def deliveries_of_endpoint(
     bindings = bounds.bindings | _filter(filter_) | _states(states)
     bindings |= {"app_id": app_id, "endpoint_id": endpoint_id}
     rows = db.query("deliveries_of_endpoint", bindings, bounds.order, _state_form(states))
-    return bounds.in_list_order([_delivery_row(row) for row in rows])
+    return bounds.in_list_order([delivery_row(row) for row in rows])
 
 
 @read

@@ -10,6 +10,7 @@ from tillbell.storage.operations import (
     idempotency,
     message_reads,
     messages,
+    overview_reads,
     probe,
     records,
     retention,
@@ -104,16 +105,28 @@ class InboundReadMethods(InboundListMethods):
     conflict = callback_reads.conflict
 
 
+class OverviewMethods:
+    """`OverviewLists`."""
+
+    deliveries = overview_reads.deliveries
+    attempts_by_message = overview_reads.attempts_by_message
+    all_callbacks = overview_reads.all_callbacks
+    all_transactions = overview_reads.all_transactions
+    find_transactions = overview_reads.find_transactions
+    all_conflicts = overview_reads.all_conflicts
+
+
 class StoreMethods(
     OutboundMethods,
     OutboundReadMethods,
     RegistryMethods,
     InboundMethods,
     InboundReadMethods,
+    OverviewMethods,
     probe.ProbeMethods,
 ):
     """All that is the same for every database."""
 
 
-class ListMethods(OutboundListMethods, InboundListMethods):
+class ListMethods(OutboundListMethods, InboundListMethods, OverviewMethods):
     """`HistoryReads`."""

@@ -15,14 +15,22 @@ from tillbell.storage.ports.outbound import (
     Registry,
     RotationReport,
 )
+from tillbell.storage.ports.overviews import OverviewLists
 
 
-class HistoryReads(OutboundLists, InboundLists, Protocol):
+class HistoryReads(OutboundLists, InboundLists, OverviewLists, Protocol):
     """Lists for people. They may come from a replica that lags behind: base no decision on them."""
 
 
 class Database(
-    OutboundStore, Registry, OutboundReads, InboundStore, InboundReads, ClusterStore, Protocol
+    OutboundStore,
+    Registry,
+    OutboundReads,
+    InboundStore,
+    InboundReads,
+    OverviewLists,
+    ClusterStore,
+    Protocol,
 ):
     """One object with all ports. It is used on the event loop that opened it."""
 

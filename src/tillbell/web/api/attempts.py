@@ -52,6 +52,7 @@ class AttemptOut(Out):
     """One try to send a message."""
 
     id: str
+    app_id: str
     msg_id: str
     endpoint_id: str
     delivery_id: str = Field(description="The delivery that this attempt belongs to.")
@@ -277,6 +278,7 @@ def attempt_doc(attempt: Attempt, *, with_content: bool, msg: Doc | None = None)
     status = Status.SUCCESS if attempt.result is Result.ACCEPTED else Status.FAIL
     return {
         "id": attempt.id,
+        "appId": attempt.app_id,
         "msgId": attempt.message_id,
         "endpointId": attempt.endpoint_id,
         "deliveryId": attempt.delivery_id,

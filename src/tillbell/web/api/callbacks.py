@@ -85,7 +85,7 @@ class CallbackOut(Out):
     @classmethod
     def of(cls, callback: Callback) -> CallbackOut:
         """Return a callback in the shape that callers see."""
-        return cls(**_members(callback))
+        return cls(**callback_members(callback))
 
 
 class LinkedDeliveryOut(Out):
@@ -249,6 +249,25 @@ async def _about(
     )
 
 
+async def _about_any(
+    provider: NameQuery = None,
+    transaction_id: NameQuery = None,
+    source_id: Annotated[str | None, Query(max_length=256, description="Id.")] = None,
+) -> CallbackFilter:
+    return CallbackFilter(source_id=source_id, provider=provider, transaction_id=transaction_id)
+
+
+async def _overview_filter(
+    about: Annotated[CallbackFilter, Depends(_about_any)],
+    ended: Annotated[_OutcomeFilter, Depends(_ended)],
+    span: Annotated[_TimeFilter, Depends(_span)],
+) -> CallbackFilter:
+    return about._replace(**ended._asdict(), **span._asdict())
+
+
+OverviewFilterOf = Annotated[CallbackFilter, Depends(_overview_filter)]
+
+
 async def _callback_filter(
     about: Annotated[CallbackFilter, Depends(_about)],
     ended: Annotated[_OutcomeFilter, Depends(_ended)],
@@ -306,7 +325,7 @@ async def get(callback: CallbackOf, gateway: GatewayOf) -> CallbackDetailOut:
         # On another thread: masking a hostile body takes long.
         request = await asyncio.to_thread(request_out, incoming, compiled)
     return CallbackDetailOut(
-        **_members(callback),
+        **callback_members(callback),
         request=request,
         request_note=note,
         deliveries=await _linked_deliveries(gateway, callback),
@@ -365,7 +384,7 @@ async def replay(
     return ReplayOut(dry_run=False, callback=processed, preview=None, why=result.why)
 
 
-def _members(callback: Callback) -> dict[str, Any]:
+def callback_members(callback: Callback) -> dict[str, Any]:
     """Return a callback by the names of `CallbackOut`."""
     fields = callback._asdict()
     del fields["app_id"]

@@ -6,7 +6,7 @@ Money does not move because of a conflict. A person keeps what is stored or acce
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Path, Query, Response
 from pydantic import Field
@@ -66,12 +66,17 @@ class ConflictOut(Out):
     @classmethod
     def of(cls, conflict: MoneyConflict) -> ConflictOut:
         """Return a conflict in the shape that callers see."""
-        fields = conflict._asdict()
-        del fields["app_id"]
-        fields["amount"] = _claimed_amount(conflict)
-        fields["at"] = to_datetime(conflict.at)
-        fields["resolved_at"] = optional_time(conflict.resolved_at)
-        return cls(**fields)
+        return cls(**conflict_members(conflict))
+
+
+def conflict_members(conflict: MoneyConflict) -> dict[str, Any]:
+    """Return a conflict by the names of `ConflictOut`."""
+    fields = conflict._asdict()
+    del fields["app_id"]
+    fields["amount"] = _claimed_amount(conflict)
+    fields["at"] = to_datetime(conflict.at)
+    fields["resolved_at"] = optional_time(conflict.resolved_at)
+    return fields
 
 
 def _claimed_amount(conflict: MoneyConflict) -> str | None:

@@ -96,6 +96,7 @@ TAGS: Mapping[str, str] = {
     "Message": "One published fact. Publishing makes a delivery for each endpoint that wants it.",
     "Message Attempt": "Each try to send a message, with the answer; and sending it again.",
     "Delivery": "The duty to bring one message to one endpoint, and how it stands.",
+    "Why": "Why a message has not arrived, or that it has, in a code and in words.",
     "Event Type": "The kinds of messages: your own, and a catalogue for commerce and payments.",
     "Message Poller": "Messages for receivers that cannot accept requests.",
     "Overview": "Lists over all applications, for operators.",

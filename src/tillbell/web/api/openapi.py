@@ -148,16 +148,17 @@ def _complete(path: str, method: str, operation: Doc) -> None:
     operation["security"] = [] if is_public else [{"key": []}]
     responses = operation["responses"]
     if not is_public:
-        for status in _statuses(path, method, has_body="requestBody" in operation):
+        tag = operation["tags"][0]
+        for status in _statuses(path, method, tag, has_body="requestBody" in operation):
             responses[str(status)] = _response(status)
     for response in responses.values():
         response["headers"] = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
 
 
-def _statuses(path: str, method: str, *, has_body: bool) -> list[int]:
+def _statuses(path: str, method: str, tag: str, *, has_body: bool) -> list[int]:
     """Return the errors that are possible. Any request may have a body that is too large."""
     statuses = [400, 401, 403, 413, 422, 429, 431, 500, 503]
-    if "{" in path or has_body:
+    if "{" in path or has_body or tag == "Overview":
         statuses.append(404)
     if method in ("post", "put", "patch"):
         statuses.append(409)

@@ -87,9 +87,9 @@ def delivery_status(delivery: Delivery, fate: Fate | None) -> Doc:
 class FateOut(Out):
     """Where a message is on its way to an endpoint."""
 
-    code: FateCode
+    code: FateCode = Field(description="The reason, for programs.")
     text: str = Field(description="What happened and what to do, for a person.")
-    since: datetime | None
+    since: datetime | None = Field(description="Since when that is so (UTC), if it is known.")
     next_at: datetime | None = Field(
         description="When the next attempt is made; null: none, or it is not known."
     )

@@ -18,7 +18,7 @@ from tillbell.web.api.transactions import TransactionOf
 class EndpointFateOut(FateOut):
     """The fate of a message at one endpoint."""
 
-    endpoint_id: str
+    endpoint_id: str = Field(description="The endpoint; it may be deleted by now.")
 
 
 class MessageFateOut(Out):
@@ -26,15 +26,15 @@ class MessageFateOut(Out):
 
     msg_id: str
     event_type: str
-    data: list[EndpointFateOut]
+    data: list[EndpointFateOut] = Field(description="One entry for each endpoint.")
 
 
 class TransactionFateOut(FateOut):
     """The fate of the message of a transaction's latest step, at the most urgent endpoint."""
 
     msg_id: str | None = Field(description="null: the message is no longer kept.")
-    event_type: str | None
-    data: list[EndpointFateOut]
+    event_type: str | None = Field(description="Its event type; null: it is no longer kept.")
+    data: list[EndpointFateOut] = Field(description="One entry for each endpoint.")
 
 
 router = resource("/app/{app_id}", "Why")

@@ -1,0 +1,45 @@
+"""Lists over all applications. Each walks along ids, so that its order never changes.
+
+`app_id=None`: of every application. What an index does not help with is left to the caller, who
+reads some pages and filters them.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tillbell.model.callbacks import Callback
+from tillbell.model.messages import Attempt
+from tillbell.model.transactions import MoneyConflict, Transaction
+from tillbell.storage.ports.inbound import TransactionFilter
+from tillbell.storage.ports.outbound import DeliveryRow, Page
+
+
+class OverviewLists(Protocol):
+    """Lists for people who look after the whole installation."""
+
+    async def deliveries(
+        self, app_id: str | None, page: Page, *, failed_only: bool = False
+    ) -> list[DeliveryRow]:
+        """List deliveries, those of the newest message first unless `ascending`."""
+        ...
+
+    async def attempts_by_message(self, app_id: str | None, page: Page) -> list[Attempt]:
+        """List closed attempts, those of the newest message first unless `ascending`."""
+        ...
+
+    async def all_callbacks(self, page: Page) -> list[Callback]:
+        """List callbacks of every application, newest first unless `ascending`."""
+        ...
+
+    async def all_transactions(self, page: Page) -> list[Transaction]:
+        """List transactions of every application, newest first unless `ascending`."""
+        ...
+
+    async def find_transactions(self, filter_: TransactionFilter, page: Page) -> list[Transaction]:
+        """List transactions of one user or reference in every application, like the one above."""
+        ...
+
+    async def all_conflicts(self, page: Page) -> list[MoneyConflict]:
+        """List conflicts of every application, newest first unless `ascending`."""
+        ...
