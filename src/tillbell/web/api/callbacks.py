@@ -252,7 +252,9 @@ async def _about(
 async def _about_any(
     provider: NameQuery = None,
     transaction_id: NameQuery = None,
-    source_id: Annotated[str | None, Query(max_length=256, description="Id.")] = None,
+    source_id: Annotated[
+        str | None, Query(max_length=256, description="Only those of this source: its id.")
+    ] = None,
 ) -> CallbackFilter:
     return CallbackFilter(source_id=source_id, provider=provider, transaction_id=transaction_id)
 
