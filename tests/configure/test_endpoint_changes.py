@@ -28,7 +28,7 @@ from tillbell.configure.endpoints import EndpointChanges
 from tillbell.deliver.attempt import JudgedAttempt
 from tillbell.deliver.lane import Lane
 from tillbell.errors import Invalid
-from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
+from tillbell.model.endpoints import AttemptFailure, Endpoint, EndpointHealth, EndpointStatus
 from tillbell.model.messages import (
     Attempt,
     Claim,
@@ -46,11 +46,16 @@ FIRST_SECRET = "whsec_" + "QUJD" * 8
 NEW_SECRET = "whsec_" + "REVG" * 8
 
 
+_as_created: dict[str, Endpoint] = {}  # by id
+
+
 async def make_endpoint(process: Process, app: str) -> Endpoint:
     shop = await application(process, app)
     fields = {"url": URL, "uid": "thing", "profile": "cloudevents", "description": "as it was"}
     changes = EndpointChanges(fields, secret=FIRST_SECRET, headers={"x-a": "0"})
-    return await process.endpoints.create(shop.id, changes)
+    endpoint = await process.endpoints.create(shop.id, changes)
+    _as_created[endpoint.id] = endpoint
+    return endpoint
 
 
 def patched(**fields: Any) -> Change:
@@ -82,14 +87,21 @@ async def remove_endpoint(process: Process, thing: Thing) -> None:
 
 
 def attempted(result: Result, failing_since: int | None = None) -> Change:
-    """Let an attempt end that called the endpoint where it was at first."""
+    """Let an attempt end that was made with the endpoint as it was at first."""
 
     async def end(process: Process, thing: Thing) -> None:
         now = process.clock.now()
-        called = Endpoint(id=thing.id, scope=thing.scope, url=URL)
-        since = now - failing_since if failing_since is not None else None
-        health = EndpointHealth(id=thing.id, scope=thing.scope, failing_since=since)
-        lane = Lane(process.compile(called), health, window=0)
+        health = EndpointHealth(id=thing.id, scope=thing.scope)
+        if failing_since is not None:
+            failure = AttemptFailure(at=now - 1, status=500, error="", text="")
+            health = health.but(
+                failing_since=now - failing_since,
+                dense_since=now - failing_since,
+                last_failure=failure,
+                warned=("1h", "1d", "4d"),
+                warned_at=now - DAY,
+            )
+        lane = Lane(process.compile(_as_created[thing.id]), health, window=0)
         message = Message("msg_1", thing.scope, "order.paid", now)
         state = DeliveryState.FAILED
         delivery = Delivery("dlv_1", thing.scope, thing.id, message.id, "", state, now, now)

@@ -1,11 +1,17 @@
 """What owners change while deliveries wait: the present URL and secret are used."""
 
+import asyncio
+
+import pytest
 from standardwebhooks import Webhook
 
 from tests.flow.gateway_harness import SECRET, GatewayHarness
+from tillbell.clock import DAY, SECOND
 from tillbell.errors import ConflictError
-from tillbell.model.endpoints import EndpointStatus, SigningSecret
-from tillbell.model.messages import DeliveryState
+from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus, SigningSecret
+from tillbell.model.messages import Delivery, DeliveryState, Message, Result
+from tillbell.testing.behaviours import flaky, raw
+from tillbell.testing.exchange import ReceiverExchange
 
 OTHER = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 
@@ -163,3 +169,201 @@ async def test_what_is_wrong_with_a_stored_endpoint_costs_the_others_nothing(
 
     assert sorted(a.error for a in ended) == ["", *["blocked_header"] * 4, *["unusable"] * 2]
     assert [r.path for r in harness.receiver.requests] == ["/well"]
+
+
+# ── an attempt is judged against what it was made with ───────────────────────────────────────────
+
+
+async def _change_during_an_attempt(
+    still: GatewayHarness, status: int, change: str
+) -> tuple[Endpoint, Message]:
+    """Let an attempt end with a status after the endpoint was changed; return both."""
+    may_answer = asyncio.Event()
+
+    async def late(exchange: ReceiverExchange) -> None:
+        await may_answer.wait()
+        await exchange.answer(status, b"", "Retry-After: 86400")
+
+    still.receiver.on("/old", late)
+    endpoint = await still.endpoint("/old", retry_schedule=())
+    message = await still.publish()
+    await still.receiver.wait_for(len(still.receiver.requests) + 1)
+    seal = still.gateway.vault.seal
+    if change == "url":
+        await still.change(endpoint, url=still.receiver.url("/new"))
+    elif change == "secrets":
+        secret = SigningSecret(sealed=seal(OTHER, endpoint.id))
+        await still.change(endpoint, secrets=(secret,), url=endpoint.url)
+    elif change == "headers":
+        await still.change(endpoint, headers={"X-Token": seal("new", endpoint.id)})
+    else:
+        await still.change(endpoint, status=EndpointStatus.DISABLED)
+        await still.change(endpoint, status=EndpointStatus.ACTIVE)
+    still.receiver.on("/old", flaky(200))
+    may_answer.set()
+    await still.settle_attempts()
+    return endpoint, message
+
+
+@pytest.mark.sqlite_first
+async def test_what_was_changed_meanwhile_is_not_punished(still: GatewayHarness) -> None:
+    """The last try of the schedule failed: what was changed is tried at once all the same."""
+    await still.operational("/ops")
+    for change in ("url", "secrets", "headers", "resumed"):
+        for status in (410, 401, 503):
+            endpoint, message = await _change_during_an_attempt(still, status, change)
+            (delivery,) = [
+                d for d in await still.deliveries(message) if d.endpoint_id == endpoint.id
+            ]
+            now = await still.gateway.config_cache.endpoint(still.app.id, endpoint.id)
+            health = still.gateway.lanes.health(endpoint.id, None)
+            case = (change, status)
+
+            assert now is not None
+            assert now.status is EndpointStatus.ACTIVE, case
+            assert delivery.state is DeliveryState.SUCCEEDED, case
+            assert health is not None
+            assert (health.failing_since, health.last_failure) == (None, None), case
+            assert still.gateway.lanes.get(endpoint.id).allowed(still.clock.now()) > 1, case  # type: ignore[union-attr]
+            await still.gateway.config_cache.remove(Endpoint, endpoint.id, endpoint.scope)
+    assert [r for r in still.receiver.requests if r.path == "/ops"] == []
+
+
+@pytest.mark.sqlite_first
+async def test_what_an_old_address_did_is_forgotten_with_it(still: GatewayHarness) -> None:
+    """Breaker, rest, warnings and since when it fails, also after a restart."""
+    head = b"HTTP/1.1 503 Busy\r\nRetry-After: 86400\r\nContent-Length: 0\r\n\r\n"
+    still.receiver.on("/busy", raw(head, closes=False))
+    schedule = (3600,) * 200
+    for path in ("/busy", "/status/500"):
+        endpoint = await still.endpoint(path, retry_schedule=schedule)
+        for _ in range(6):
+            await still.publish()
+            await still.settle_attempts()
+        for _ in range(30):
+            await still.pass_time(3601)
+            await still.settle_attempts()
+        health = still.gateway.lanes.health(endpoint.id, None)
+        assert health is not None
+        assert health.failing_since is not None
+        await still.change(endpoint, url=still.receiver.url("/well"))
+        message = await still.publish()
+        await still.settle_attempts()
+        (delivery,) = await still.deliveries(message)
+        assert delivery.state is DeliveryState.SUCCEEDED, path
+        await still.change(endpoint, url=still.receiver.url("/status/404"))
+        await still.publish()
+        await still.settle_attempts()
+        await still.change(endpoint, url=still.receiver.url("/well"))
+        await still.stop()
+        await still.start()
+        health = still.gateway.lanes.health(endpoint.id, health)
+        await still.gateway.config_cache.view(still.app.id)
+        health = still.gateway.lanes.health(endpoint.id, health)
+        assert health is not None
+        assert health.failing_since is None, path
+        await still.gateway.config_cache.remove(Endpoint, endpoint.id, endpoint.scope)
+
+
+# ── our own failures ─────────────────────────────────────────────────────────────────────────────
+
+
+async def _only_delivery(still: GatewayHarness, message: Message) -> Delivery:
+    (delivery,) = await still.deliveries(message)
+    return delivery
+
+
+async def test_a_success_stays_one_when_its_payload_is_gone(still: GatewayHarness) -> None:
+    """Nothing is counted to the receiver, and nobody is alarmed."""
+    await still.operational("/ops")
+    endpoint = await still.endpoint("/ok")
+    sent = [await still.publish() for _ in range(8)]
+    await still.settle_attempts()
+    database = still.gateway.database
+    for message in sent:
+        await database.resend(still.app.id, [(await _only_delivery(still, message)).id], 0)
+        await database.expunge(still.app.id, message.id)
+    still.gateway.lanes.note_due(still.app.id, endpoint.id, still.clock.now())
+    await still.settle_attempts()
+
+    states = {(await _only_delivery(still, message)).state for message in sent}
+    lane = still.gateway.lanes.get(endpoint.id)
+    assert states == {DeliveryState.SUCCEEDED}
+    assert lane is not None
+    assert lane.breaker.probe_at is None
+    assert lane.health.failing_since is None
+    assert [r for r in still.receiver.requests if r.path == "/ops"] == []
+    attempts = await still.attempts_of(endpoint)
+    assert {a.result for a in attempts if a.number == 2} <= {Result.INTERRUPTED}
+
+
+async def test_our_own_failure_uses_no_try_and_is_not_the_receivers(
+    still: GatewayHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = await still.endpoint("/ok", retry_schedule=(5, 60))
+    send = still.gateway.http_client.send
+    failures = [RuntimeError("a fault of ours")] * 8
+
+    async def broken(*arguments: object) -> object:
+        if failures:
+            raise failures.pop()
+        return await send(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(still.gateway.http_client, "send", broken)
+    message = await still.publish()
+    await still.settle_attempts()
+    for _ in range(8):
+        await still.pass_time(61)
+        await still.settle_attempts()
+
+    attempts = await still.attempts_of(endpoint)
+    health = still.gateway.lanes.health(endpoint.id, None)
+    assert [a.result for a in attempts] == [Result.INTERRUPTED] * 8 + [Result.ACCEPTED]
+    assert (await _only_delivery(still, message)).state is DeliveryState.SUCCEEDED
+    assert health is not None
+    assert (health.failing_since, health.last_failure) == (None, None)
+
+
+# ── Retry-After is the endpoint's ────────────────────────────────────────────────────────────────
+
+
+async def test_a_receiver_that_asks_for_rest_gets_no_other_delivery(still: GatewayHarness) -> None:
+    """Neither new messages nor resends, also after a restart; then it is asked slowly."""
+    head = b"HTTP/1.1 429 Slow\r\nRetry-After: 600\r\nContent-Length: 0\r\n\r\n"
+    still.receiver.on("/busy", raw(head, closes=False))
+    endpoint = await still.endpoint("/busy")
+    await still.endpoint("/ok", uid="other")
+    messages = [await still.publish()]
+    await still.settle_attempts()
+    for second in range(20):
+        messages.append(await still.publish(b'{"n":%d}' % second))
+        if second == 10:
+            resender = still.gateway.delivery_resender
+            await resender.resend(still.app.id, messages[0].id, endpoint.id)
+        await still.pass_time(29)
+        await still.settle_attempts()
+        if second == 15:
+            await still.stop()
+            await still.start()
+            await still.settle_attempts()
+    busy = [r for r in still.receiver.requests if r.path == "/busy"]
+    assert len(busy) == 1
+    assert len(still.receiver.requests) == 1 + 21, "the other endpoint gets everything"
+
+    still.receiver.on("/busy", flaky(200))
+    await still.pass_time(25)
+    await still.settle_attempts()
+    states = [d.state for m in messages for d in await still.deliveries(m)]
+    assert set(states) == {DeliveryState.SUCCEEDED}
+
+
+async def test_a_rest_ends_after_a_day_at_most(still: GatewayHarness) -> None:
+    head = b"HTTP/1.1 503 No\r\nRetry-After: 99999999999\r\nContent-Length: 0\r\n\r\n"
+    still.receiver.on("/busy", raw(head, closes=False))
+    endpoint = await still.endpoint("/busy")
+    await still.publish()
+    await still.settle_attempts()
+    lane = still.gateway.lanes.get(endpoint.id)
+    assert lane is not None
+    assert DAY <= lane.rest_until - still.clock.now() <= DAY + 2 * SECOND
+    assert isinstance(lane.health, EndpointHealth)

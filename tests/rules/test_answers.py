@@ -12,7 +12,7 @@ FAILURES = {
     "blocked_url": Result.BLOCKED,
     "blocked_address": Result.BLOCKED,
     "blocked_header": Result.BLOCKED,
-    "unusable": Result.BLOCKED,
+    "unusable": Result.INTERRUPTED,
     "dns_timeout": Result.TIMED_OUT,
     "connect_timeout": Result.TIMED_OUT,
     "timeout": Result.TIMED_OUT,
@@ -22,7 +22,10 @@ FAILURES = {
     "tls_error": Result.UNREACHABLE,
     "reset": Result.UNREACHABLE,
     "protocol_error": Result.UNREACHABLE,
-    "overloaded": Result.UNREACHABLE,
+    "overloaded": Result.INTERRUPTED,
+    "internal_error": Result.INTERRUPTED,
+    "payload_deleted": Result.INTERRUPTED,
+    "client_certificate_required": Result.UNREACHABLE,
 }
 
 

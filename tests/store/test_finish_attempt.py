@@ -44,6 +44,39 @@ async def test_a_retry_of_a_manual_attempt_is_scheduled(outbound: OutboundHarnes
     assert (await outbound.reread(again)).trigger is Trigger.SCHEDULED
 
 
+async def test_an_attempt_that_is_no_try_is_not_counted(outbound: OutboundHarness) -> None:
+    counted, uncounted = [await outbound.hand_over() for _ in range(2)]
+    for delivery, uses_try in ((counted, True), (uncounted, False)):
+        finished = outbound.result(delivery, WAITING, outbound.now + SECOND)
+        assert await outbound.store.finish_attempt(finished._replace(uses_try=uses_try))
+
+    tries = [(await outbound.reread(delivery)).tries for delivery in (counted, uncounted)]
+    assert tries == [1, 0]
+    assert (await outbound.reread(uncounted)).attempts == 1
+
+
+async def test_a_success_is_not_overwritten_by_what_is_no_try(outbound: OutboundHarness) -> None:
+    """A resend that cannot be made, a payload that expires, an endpoint that is removed."""
+    for end in ("no try", "purged", "removed"):
+        message = await outbound.publish(expires_at=outbound.now + SECOND)
+        done = await outbound.finish(message)
+        await outbound.store.resend(outbound.app, [done.id], outbound.now)
+        if end == "no try":
+            again = await outbound.claimed()
+            finished = outbound.result(again, FAILED)._replace(uses_try=False)
+            await outbound.store.finish_attempt(finished)
+        elif end == "purged":
+            outbound.clock.advance(2)
+            await outbound.store.purge(
+                bodies_before=0, history_before=0, now=outbound.now, limit=10
+            )
+        else:
+            args = (outbound.app, done.endpoint_id, outbound.now, 10)
+            assert await outbound.store.discard(*args) == 1
+        assert (await outbound.reread(done)).state is SUCCEEDED, end
+    assert (await outbound.store.counts()).succeeded == 3
+
+
 async def test_the_same_settlement_again_changes_nothing(outbound: OutboundHarness) -> None:
     delivery = await outbound.hand_over()
     settlement = outbound.result(delivery)

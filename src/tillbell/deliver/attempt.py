@@ -16,14 +16,19 @@ from tillbell.errors import MissingPayload
 from tillbell.http.client import HttpClient
 from tillbell.ids import attempt_id
 from tillbell.model.construct import by_keyword
-from tillbell.model.messages import Attempt, Claim, DeliveryState, Reply, Result
+from tillbell.model.messages import Attempt, Claim, DeliveryState, Reply, Result, Trigger
 from tillbell.profiles.base import AttemptContext
 from tillbell.rules.delivery.advice import advise
-from tillbell.rules.delivery.answers import judge
+from tillbell.rules.delivery.answers import OWN_FAILURES, judge
 from tillbell.rules.delivery.hops import hop_line
 from tillbell.rules.delivery.own_tags import example_line
-from tillbell.rules.delivery.retry import GiveUp, next_attempt
-from tillbell.storage.ports.outbound import FinishedAttempt
+from tillbell.rules.delivery.retry import (
+    GiveUp,
+    after_own_failure,
+    next_attempt,
+    rest_until,
+)
+from tillbell.storage.ports.outbound import INTERRUPTIONS_NOT_COUNTED, FinishedAttempt
 
 _context = by_keyword(AttemptContext)
 _attempt = by_keyword(Attempt)
@@ -36,6 +41,8 @@ class JudgedAttempt(NamedTuple):
     finished: FinishedAttempt
     result: Result
     gave_up: str  # the reason if the delivery has failed, else ""
+    counts: bool = True  # whether it says something about the endpoint as it is now
+    rest_until: Micros = 0  # the receiver wants no request before; 0: it did not say
 
 
 async def make_attempt(
@@ -87,33 +94,61 @@ def decide(
     attempt = _record(claim, compiled, reply, result, started_at)
     if result is Result.ACCEPTED:
         return JudgedAttempt(_finished(claim, attempt, DeliveryState.SUCCEEDED), result, "")
+    ended_at = started_at + reply.duration_us
+    if reply.error in OWN_FAILURES and claim.delivery.attempts <= INTERRUPTIONS_NOT_COUNTED:
+        due_at = after_own_failure(claim.delivery.attempts, compiled.schedule_s, ended_at)
+        finished = _finished(claim, attempt, DeliveryState.WAITING, due_at, uses_try=False)
+        return JudgedAttempt(finished, result, "", counts=False)
     step = next_attempt(
         claim.delivery.tries,
         result,
         compiled.schedule_s,
-        ended_at=started_at + reply.duration_us,
+        ended_at=ended_at,
         retry_after=reply.retry_after,
     )
+    counts = reply.error not in OWN_FAILURES
+    rest = rest_until(reply.retry_after, ended_at)
     if isinstance(step, GiveUp):
-        return JudgedAttempt(_finished(claim, attempt, DeliveryState.FAILED), result, step.reason)
-    return JudgedAttempt(_finished(claim, attempt, DeliveryState.WAITING, step.at), result, "")
+        finished = _finished(claim, attempt, DeliveryState.FAILED)
+        return JudgedAttempt(finished, result, step.reason, counts, rest)
+    finished = _finished(claim, attempt, DeliveryState.WAITING, step.at)
+    return JudgedAttempt(finished, result, "", counts, rest)
+
+
+def superseded(judged: JudgedAttempt, now: Micros) -> JudgedAttempt:
+    """Judge an attempt whose endpoint was changed or resumed while it was under way.
+
+    It says nothing about the endpoint as it is now. If it failed, the delivery is tried again at
+    once, with the new URL, secrets and headers.
+    """
+    if judged.result is Result.ACCEPTED or not judged.counts:
+        return judged._replace(counts=False)
+    retried = judged.finished._replace(state=DeliveryState.WAITING, due_at=now, uses_try=False)
+    return JudgedAttempt(retried, judged.result, "", counts=False)
 
 
 def without_body(claim: Claim, compiled: CompiledEndpoint, started_at: Micros) -> JudgedAttempt:
-    """Fail a delivery whose payload was deleted: there is nothing to send."""
+    """Fail a delivery whose payload was deleted: there is nothing to send.
+
+    One that was accepted before stays a success (`finish_attempt`), so nobody is alarmed when it
+    was only to be sent again.
+    """
     error = "payload_deleted"
     detail = str(MissingPayload())
     reply = Reply(status=0, error=error, detail=detail)
-    attempt = _record(claim, compiled, reply, Result.REFUSED, started_at)
+    attempt = _record(claim, compiled, reply, Result.INTERRUPTED, started_at)
     return JudgedAttempt(
-        _finished(claim, attempt, DeliveryState.FAILED), Result.REFUSED, gave_up=error
+        _finished(claim, attempt, DeliveryState.FAILED, uses_try=False),
+        Result.INTERRUPTED,
+        gave_up=error if claim.delivery.trigger is Trigger.SCHEDULED else "",
+        counts=False,
     )
 
 
 def broken_attempt(
     claim: Claim, compiled: CompiledEndpoint, error: Exception, started_at: Micros
 ) -> JudgedAttempt:
-    """Record an attempt that failed by an error of this program; it is retried by the schedule."""
+    """Record an attempt that failed by an error of this program; it is tried again."""
     detail = f"Tillbell could not make this attempt ({type(error).__name__}); see its log."
     reply = Reply(status=0, error="internal_error", detail=detail)
     return decide(claim, compiled, reply, started_at)
@@ -145,7 +180,12 @@ def _record(
 
 
 def _finished(
-    claim: Claim, attempt: Attempt, state: DeliveryState, due_at: Micros = 0
+    claim: Claim,
+    attempt: Attempt,
+    state: DeliveryState,
+    due_at: Micros = 0,
+    *,
+    uses_try: bool = True,
 ) -> FinishedAttempt:
     delivery = claim.delivery
     return _finished_attempt(
@@ -155,4 +195,5 @@ def _finished(
         state=state,
         due_at=due_at,
         order_key=delivery.order_key,
+        uses_try=uses_try,
     )

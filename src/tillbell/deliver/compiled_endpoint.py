@@ -48,6 +48,7 @@ class CompiledEndpoint(NamedTuple):
     success: str
     width: WidthBounds
     is_active: bool  # whether attempts may be made
+    destination: str  # `Endpoint.destination`
 
     @property
     def takes_messages(self) -> bool:
@@ -95,6 +96,7 @@ class EndpointCompiler:
             success=endpoint.success or profile.success,
             width=self._width(endpoint),
             is_active=endpoint.status is EndpointStatus.ACTIVE,
+            destination=endpoint.destination(),
         )
 
     def _open(self, endpoint: Endpoint) -> _OpenedSecrets | Refusal:

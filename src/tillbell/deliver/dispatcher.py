@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable
 
 from tillbell.clock import Clock, Micros
-from tillbell.deliver.attempt import JudgedAttempt, broken_attempt, make_attempt
+from tillbell.deliver.attempt import JudgedAttempt, broken_attempt, make_attempt, superseded
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.deliver.lane import Lane
 from tillbell.deliver.lanes import Lanes
@@ -207,11 +207,14 @@ class Dispatcher:
         if not self._leases.check_held(claim, now):
             lane.note_due(now)  # its lease ended while it waited: it will be claimed again
             return
+        compiled, revision = lane.compiled, lane.revision
         try:
-            judged = await make_attempt(claim, lane.compiled, self._http_client, now)
+            judged = await make_attempt(claim, compiled, self._http_client, now)
         except Exception as error:  # noqa: BLE001 - supervised: it must not stop its lane
             log_event("attempt.error", delivery=claim.delivery.id, exc_info=error)
-            judged = broken_attempt(claim, lane.compiled, error, now)
+            judged = broken_attempt(claim, compiled, error, now)
+        if lane.revision != revision:
+            judged = superseded(judged, self._clock.now())
         self._attempt_ended(lane, claim, judged)
 
     def _wait_for_pace(self, lane: Lane, until: Micros) -> None:
@@ -230,12 +233,14 @@ class Dispatcher:
         now = self._clock.now()
         if lane.compiled.endpoint.ordering:
             lane.note_due(now)  # the next of this order key may be claimed now
-        if judged.result is Result.ACCEPTED:
+        if not judged.counts:
+            pass  # neither the breaker nor the width learns from it
+        elif judged.result is Result.ACCEPTED:
             if lane.attempt_accepted(now):
                 self._start_attempts(lane)
-        elif claim.body is not None:  # else nothing was sent: it says nothing about the receiver
-            lane.attempt_failed(now)
-            if lane.breaker.probe_at is not None:
+        else:
+            lane.attempt_failed(now, judged.rest_until)
+            if lane.is_waiting(now):
                 self._release_ready(lane)
         self.on_attempt_ended(lane, claim, judged)
 

@@ -39,6 +39,14 @@ _GONE = _Stop(EndpointStatus.DISABLED, "gone", "endpoint.disabled")
 _FAILING = _Stop(EndpointStatus.PAUSED, "failing", "endpoint.paused")
 
 
+class _OperationalMessage(NamedTuple):
+    """A message for those who subscribed to operational webhooks."""
+
+    about: str  # the application of the endpoint that it reports on
+    event_type: str
+    payload: bytes
+
+
 class EndpointHealthMonitor:
     """Judges the health of endpoints. Lives on one event loop.
 
@@ -63,8 +71,8 @@ class EndpointHealthMonitor:
         self._meters.attempt(judged.result, attempt.duration_us, delay_us if is_first else None)
         if judged.result is Result.ACCEPTED:
             verdict = rules.after_success(lane.health, attempt.started_at + attempt.duration_us)
-            if verdict.changed:
-                self._apply_verdict(lane, attempt.url, verdict)
+            if verdict.changed and judged.counts:
+                self._apply_verdict(lane, verdict)
             return
         log_event(
             "attempt.failed",
@@ -74,47 +82,69 @@ class EndpointHealthMonitor:
             status=attempt.status_code,
             error=attempt.error,
         )
-        if claim.body is not None:  # else nothing was sent: it says nothing about the receiver
-            lane.last_failure = AttemptFailure(
-                at=self._clock.now(),
-                status=attempt.status_code,
-                error=attempt.error,
-                text=attempt.detail,
-            )
-            verdict = rules.after_failure(
-                lane.health,
-                lane.last_failure,
-                pause_after=self._pause_after,
-                probe_at=lane.breaker.probe_at,
-            )
-            self._apply_verdict(lane, attempt.url, verdict)
-        if judged.result is Result.GONE:
-            self._stop_endpoint(lane, attempt.url, _GONE)
+        if judged.counts:
+            self._count_failure(lane, judged)
         if judged.gave_up:
             self._delivery_failed(lane, claim, judged)
 
-    def _apply_verdict(self, lane: Lane, url: str, verdict: rules.HealthVerdict) -> None:
-        lane.health = verdict.health
-        if verdict.changed:
-            self._spawn(self._store_health(lane))
-        for event_type, stage in verdict.events:
-            if not verdict.pause:
-                self._publish_operational(event_type, lane, stage=stage)
+    def _count_failure(self, lane: Lane, judged: JudgedAttempt) -> None:
+        """Judge the endpoint after a failure that says something about it."""
+        attempt = judged.finished.attempt
+        lane.last_failure = AttemptFailure(
+            at=self._clock.now(),
+            status=attempt.status_code,
+            error=attempt.error,
+            text=attempt.detail,
+        )
+        verdict = rules.after_failure(
+            lane.health,
+            lane.last_failure,
+            pause_after=self._pause_after,
+            probe_at=lane.breaker.probe_at,
+            rest_until=judged.rest_until,
+        )
+        self._apply_verdict(lane, verdict)
+        if judged.result is Result.GONE:
+            self._stop_endpoint(lane, _GONE)
+
+    def _apply_verdict(self, lane: Lane, verdict: rules.HealthVerdict) -> None:
+        before, lane.health = lane.health, verdict.health
         if verdict.pause:
-            self._stop_endpoint(lane, url, _FAILING)
+            self._stop_endpoint(lane, _FAILING)
+            self._spawn(self._store_health(lane))
+        elif verdict.changed:
+            messages = [
+                self._operational_message(event_type, lane, stage=stage)
+                for event_type, stage in verdict.events
+            ]
+            self._spawn(self._warn(lane, before, messages))
 
-    def _stop_endpoint(self, lane: Lane, url: str, stop: _Stop) -> None:
+    async def _warn(
+        self, lane: Lane, before: EndpointHealth, messages: list[_OperationalMessage]
+    ) -> None:
+        """Publish warnings, then store that they were sent. If that fails they are due again."""
+        try:
+            for message in messages:
+                await self._announce(message)
+        except TillbellError:
+            lane.health = lane.health.but(warned=before.warned, warned_at=before.warned_at)
+            raise
+        await self._store_health(lane)
+
+    def _stop_endpoint(self, lane: Lane, stop: _Stop) -> None:
         if lane.compiled.endpoint.status is EndpointStatus.ACTIVE:
-            self._spawn(self._store_stop(lane, url, stop))
+            self._spawn(self._store_stop(lane, lane.compiled.destination, stop))
 
-    async def _store_stop(self, lane: Lane, url: str, stop: _Stop) -> None:
-        """Stop the endpoint if it still exists, is active and has the URL that was called.
+    async def _store_stop(self, lane: Lane, destination: str, stop: _Stop) -> None:
+        """Stop the endpoint if it still exists, is active and is what was called.
 
         Its owner may have changed or removed it since the attempt.
         """
 
         def stopped(endpoint: Endpoint) -> Endpoint:
-            if endpoint.status is not EndpointStatus.ACTIVE or endpoint.url != url:
+            if endpoint.status is not EndpointStatus.ACTIVE:
+                return endpoint
+            if endpoint.destination() != destination:
                 return endpoint
             return msgspec.structs.replace(endpoint, status=stop.status, status_reason=stop.reason)
 
@@ -122,8 +152,6 @@ class EndpointHealthMonitor:
             changed = await self._config_cache.change(Endpoint, lane.app_id, lane.id, stopped)
         except NotFound:
             return
-        if changed.record.status is EndpointStatus.ACTIVE:  # its owner has changed its URL
-            lane.health = rules.begun_anew(lane.health)
         if changed.record is not changed.before:
             self._publish_operational(stop.event_type, lane, reason=stop.reason)
 
@@ -157,10 +185,14 @@ class EndpointHealthMonitor:
 
     def _publish_operational(self, event_type: str, lane: Lane, **more: object) -> None:
         """Log an event of an endpoint and publish it to those who subscribed to it."""
+        self._spawn(self._announce(self._operational_message(event_type, lane, **more)))
+
+    def _operational_message(
+        self, event_type: str, lane: Lane, **more: object
+    ) -> _OperationalMessage:
+        """Log an event of an endpoint and return the message that reports it."""
         endpoint = lane.compiled.endpoint
         log_event(event_type, None, endpoint=endpoint.id, **_plain(more))
-        if endpoint.scope == OPERATIONAL:
-            return
         since = lane.health.failing_since
         data = {
             "appId": endpoint.scope,
@@ -171,12 +203,14 @@ class EndpointHealthMonitor:
             **more,
         }
         message = {"type": event_type, "timestamp": iso(self._clock.now()), "data": data}
-        self._spawn(self._announce(event_type, msgspec.json.encode(message)))
+        return _OperationalMessage(endpoint.scope, event_type, msgspec.json.encode(message))
 
-    async def _announce(self, event_type: str, payload: bytes) -> None:
+    async def _announce(self, message: _OperationalMessage) -> None:
+        if message.about == OPERATIONAL:
+            return
         view = await self._config_cache.view(OPERATIONAL)
         if view is not None and view.compiled_endpoints:
-            await self.announce(event_type, payload)
+            await self.announce(message.event_type, message.payload)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

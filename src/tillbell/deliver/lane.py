@@ -19,7 +19,7 @@ from tillbell.rules.delivery.breaker import (
     after_success,
     allowance,
 )
-from tillbell.rules.delivery.health import begun_anew
+from tillbell.rules.delivery.health import begun_anew, health_at
 from tillbell.rules.delivery.lane_width import after_acceptance
 from tillbell.rules.delivery.pace import next_free
 
@@ -43,6 +43,8 @@ class Lane:
         "pace_alarm",
         "ready",
         "reserved",
+        "rest_until",
+        "revision",
         "width",
         "window",
     )
@@ -51,9 +53,8 @@ class Lane:
         self.id = compiled.endpoint.id
         self.app_id = compiled.endpoint.scope
         self.compiled = compiled
-        self.health = health  # as it is stored
-        self.last_failure: AttemptFailure | None = health.last_failure
-        self.last_success_at: Micros | None = health.last_success_at
+        self.revision = 0  # rises when what was learned about the endpoint becomes void
+        self.use_health(health_at(health, compiled.destination))
         self.window = window  # claims held at the same time, at most
         self.ready: deque[Claim] = deque()  # claims that wait for an attempt
         self.reserved = 0  # places of new messages whose commit is under way
@@ -66,13 +67,20 @@ class Lane:
         self.claim_at: Micros | None = None  # when the claimer looks at this lane again
         self.is_removed = False
 
+    def use_health(self, health: EndpointHealth) -> None:
+        """Use health as it is stored."""
+        self.health = health
+        self.last_failure: AttemptFailure | None = health.last_failure
+        self.last_success_at: Micros | None = health.last_success_at
+        self.rest_until = health.rest_until  # no attempt before; the receiver asked for it
+
     def held_count(self) -> int:
         """Count the deliveries that this process holds or has reserved a place for."""
         return len(self.ready) + self.reserved + self.in_flight
 
     def allowed(self, now: Micros) -> int:
         """Return how many attempts may run at the same time."""
-        if self.is_removed or not self.compiled.is_active:
+        if self.is_removed or not self.compiled.is_active or now < self.rest_until:
             return 0
         return allowance(self.breaker, now, concurrency=self.width)
 
@@ -82,6 +90,7 @@ class Lane:
             (self.next_due is None or self.next_due > now)
             and not self.compiled.endpoint.ordering
             and self.breaker.probe_at is None
+            and now >= self.rest_until
             and self.compiled.is_active
             and self.held_count() < self.window
         )
@@ -97,11 +106,18 @@ class Lane:
         return free if free * 2 >= self.window or self.held_count() < allowed else 0
 
     def replace_endpoint(self, compiled: CompiledEndpoint) -> None:
-        """Use an endpoint's new URL, secrets and limits from the next attempt on."""
-        if compiled.is_active and not self.compiled.is_active:
-            self.breaker = Breaker(ramp=1)
-            # With the old health, the next failure would pause it again.
-            self.health = begun_anew(self.health)
+        """Use an endpoint's new URL, secrets and limits from the next attempt on.
+
+        What was learned with the old ones is forgotten: health, breaker and rest. So it is when the
+        endpoint is resumed: with the old health, the next failure would pause it again.
+        """
+        is_resumed = compiled.is_active and not self.compiled.is_active
+        if is_resumed or compiled.destination != self.compiled.destination:
+            self.revision += 1
+            if is_resumed or self.breaker is not CLOSED:
+                self.breaker = Breaker(ramp=1)
+            self.health = begun_anew(self.health).but(destination=compiled.destination)
+            self.rest_until = 0
         self.compiled = compiled
         self.width = compiled.width.narrow
 
@@ -115,10 +131,20 @@ class Lane:
         self.width = after_acceptance(width, self.compiled.width, is_full=is_full)
         return self.width > width or self.breaker.ramp is not None
 
-    def attempt_failed(self, now: Micros) -> None:
-        """Take note of a failed attempt: the lane is narrow again, and its breaker may open."""
+    def attempt_failed(self, now: Micros, rest_until: Micros) -> None:
+        """Take note of a failed attempt: the lane is narrow again, and its breaker may open.
+
+        No attempt is made before `rest_until`, and then they begin slowly.
+        """
         self.breaker = after_failure(self.breaker, now)
         self.width = self.compiled.width.narrow
+        if rest_until > self.rest_until:
+            self.rest_until = rest_until
+            self.breaker = self.breaker._replace(ramp=1)
+
+    def is_waiting(self, now: Micros) -> bool:
+        """Tell whether no attempt may start before some later time."""
+        return self.breaker.probe_at is not None or now < self.rest_until
 
     def present_health(self) -> EndpointHealth:
         """Return the health of now, which is newer than what is stored."""
@@ -129,7 +155,7 @@ class Lane:
         )
 
     def probe(self, now: Micros) -> None:
-        """Let an open breaker try the endpoint at once."""
+        """Let an open breaker try the endpoint at once; a rest that was asked for is kept."""
         if self.breaker.probe_at is not None:
             self.breaker = self.breaker._replace(probe_at=now)
 
@@ -150,9 +176,7 @@ class Lane:
         """Return when to claim for this lane; None if nothing is known to wait in the store."""
         if self.next_due is None or self.is_removed or not self.compiled.is_active:
             return None
-        if self.breaker.probe_at is not None:
-            return max(self.next_due, self.breaker.probe_at)
-        return self.next_due
+        return max(self.next_due, self.breaker.probe_at or 0, self.rest_until)
 
     def note_due(self, due_at: Micros) -> None:
         """Take note of a delivery that waits in the store."""

@@ -12,6 +12,7 @@ from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.deliver.config_cache import ConfigCache
 from tillbell.deliver.lane import Lane
 from tillbell.model.endpoints import EndpointHealth
+from tillbell.rules.delivery.health import health_at
 
 
 class Lanes:
@@ -67,8 +68,7 @@ class Lanes:
         """Use an endpoint's health as it is stored, at start or after a manual reset."""
         lane = self._lanes.get(health.id)
         if lane is not None:
-            lane.health = health
-            lane.last_failure, lane.last_success_at = health.last_failure, health.last_success_at
+            lane.use_health(health_at(health, lane.compiled.destination))
         else:
             self._health[health.id] = health
 
@@ -81,12 +81,16 @@ class Lanes:
 
         What another process stores is exact to ten seconds, its last success to five minutes.
         """
+        if stored is not None:
+            view = self._config_cache.cached_view(stored.scope)
+            compiled = view.compiled_endpoints.get(endpoint_id) if view else None
+            stored = health_at(stored, compiled.destination) if compiled else stored
         if not self.owns(endpoint_id):
             return stored
         lane = self._lanes.get(endpoint_id)
         if lane is not None:
             return lane.present_health()
-        health = self._health.get(endpoint_id, stored)
+        health = stored or self._health.get(endpoint_id)
         # A breaker lives in a lane: that of an earlier process has gone with it.
         return health.but(probe_at=None) if health is not None else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 from typing import Any
 
@@ -49,6 +50,23 @@ class Endpoint(Record, frozen=True, kw_only=True):
     header_names: dict[str, str] | None = None  # profile's header name → this endpoint's
     handshake: bool = False  # its receiver was asked before it was saved (CloudEvents)
 
+    def destination(self) -> str:
+        """Return a digest of all that decides how an attempt ends.
+
+        It is another one when the owner changes the URL, the secrets or the headers. Then what was
+        learned about the endpoint says nothing about it any more.
+        """
+        parts = (
+            self.url,
+            self.profile,
+            [secret.sealed for secret in self.secrets],
+            self.headers,
+            self.header_names,
+            self.timeout_s,
+            self.success,
+        )
+        return hashlib.blake2b(msgspec.json.encode(parts), digest_size=9).hexdigest()
+
 
 class AttemptFailure(msgspec.Struct, frozen=True, kw_only=True):
     """How an attempt at an endpoint failed, for people."""
@@ -63,13 +81,19 @@ class EndpointHealth(Record, frozen=True, kw_only=True):
     """How attempts at an endpoint have ended, and which warnings were sent. `id` is the endpoint's.
 
     It is failing while `failing_since` is set. `probe_at` is set while its breaker is open.
+    `destination` is what it is about (`Endpoint.destination`); "": not known.
     """
+
+    destination: str = ""
 
     failing_since: Micros | None = None  # the first failure after the last success
     last_success_at: Micros | None = None
     last_failure: AttemptFailure | None = None
     probe_at: Micros | None = None
+    dense_since: Micros | None = None  # since then failures follow one another
     warned: tuple[str, ...] = ()  # warnings sent since then: "1h", "1d", "4d"
+    warned_at: Micros | None = None  # the last warning since the last success
+    rest_until: Micros = 0  # the receiver asked for no request before (`Retry-After`)
 
     def but(self, **fields: Any) -> EndpointHealth:
         """Return the same health with other values of these fields."""

@@ -35,6 +35,7 @@ from tillbell.storage.ports.outbound import (
 T = TypeVar("T")
 WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING
 FAILED, DISCARDED = DeliveryState.FAILED, DeliveryState.DISCARDED
+SUCCEEDED = DeliveryState.SUCCEEDED
 
 
 class ModelStore(ModelInbound, ModelMessages):
@@ -81,9 +82,13 @@ class ModelStore(ModelInbound, ModelMessages):
         delivery = self._holding(attempt.app_id, finished.delivery_id, finished.token)
         if delivery is None:
             return False
+        state = finished.state
+        if state is FAILED and not finished.uses_try:
+            state = self._end_state(delivery.id, state)
         self.known_attempts[attempt.id] = attempt
         self.deliveries[delivery.id] = delivery._replace(
-            state=finished.state,
+            state=state,
+            tries=delivery.tries - (not finished.uses_try),
             due_at=finished.due_at if finished.state is WAITING else delivery.due_at,
             trigger=Trigger.SCHEDULED,
             started_at=None,
@@ -236,7 +241,12 @@ class ModelStore(ModelInbound, ModelMessages):
     def _end(self, delivery: Delivery, state: DeliveryState) -> None:
         if delivery.state is SENDING:
             self._interrupt(delivery)
-        self.deliveries[delivery.id] = delivery._replace(state=state, started_at=None)
+        end = self._end_state(delivery.id, state)
+        self.deliveries[delivery.id] = delivery._replace(state=end, started_at=None)
+
+    def _end_state(self, delivery_id: str, state: DeliveryState) -> DeliveryState:
+        attempts = [a for a in self.known_attempts.values() if a.delivery_id == delivery_id]
+        return SUCCEEDED if any(a.result is Result.ACCEPTED for a in attempts) else state
 
     async def expunge(self, app_id: str, message_id: str) -> bool:
         """See `OutboundStore.expunge`."""

@@ -9,6 +9,7 @@
 | no answer in time (name look-up, connect, total deadline) | timed_out | retry |
 | no connection, broken TLS, reset, not HTTP | unreachable | retry |
 | address or URL we may not call | blocked | retry: the name may resolve to another address |
+| a failure of ours (`OWN_FAILURES`) | interrupted | retry, at no cost to the receiver's record |
 
 A redirect is a refusal: it is never followed. Source: Standard Webhooks 1.0.0.
 """
@@ -19,7 +20,10 @@ from tillbell.model.messages import Reply, Result
 
 _THROTTLED = frozenset({429, 502, 503, 504})
 _TIMED_OUT = frozenset({"timeout", "connect_timeout", "dns_timeout"})
-_BLOCKED = frozenset({"blocked_url", "blocked_address", "blocked_header", "unusable"})
+_BLOCKED = frozenset({"blocked_url", "blocked_address", "blocked_header"})
+
+# What is no fault of the receiver, and says nothing about it.
+OWN_FAILURES = frozenset({"overloaded", "internal_error", "payload_deleted", "unusable"})
 
 
 def judge(reply: Reply, success: str) -> Result:
@@ -34,6 +38,8 @@ def judge(reply: Reply, success: str) -> Result:
 
 
 def _judge_failure(error: str) -> Result:
+    if error in OWN_FAILURES:
+        return Result.INTERRUPTED
     if error in _TIMED_OUT:
         return Result.TIMED_OUT
     return Result.BLOCKED if error in _BLOCKED else Result.UNREACHABLE

@@ -10,6 +10,7 @@ from tillbell.clock import DAY, SECOND, Micros, from_datetime
 from tillbell.model.messages import Result
 
 RETRY_AFTER_MAX: Micros = DAY
+OWN_WAIT_S = 60  # without a schedule
 
 
 class Retry(NamedTuple):
@@ -52,6 +53,25 @@ def next_attempt(
     if retry_after:
         wait = max(wait, min(asked_wait(retry_after, ended_at), RETRY_AFTER_MAX))
     return Retry(ended_at + wait)
+
+
+def rest_until(retry_after: str, ended_at: Micros) -> Micros:
+    """Return until when a receiver wants no request at all: full seconds, at most a day; or 0.
+
+    >>> rest_until("60", 1), rest_until("soon", 1)
+    (61000000, 0)
+    """
+    wait = min(asked_wait(retry_after, ended_at), RETRY_AFTER_MAX) if retry_after else 0
+    return -(-(ended_at + wait) // SECOND) * SECOND if wait else 0
+
+
+def after_own_failure(attempts: int, schedule_s: Sequence[int], ended_at: Micros) -> Micros:
+    """Return when to try again after attempt number `attempts` failed by a fault of ours.
+
+    It has used no try of the schedule, so attempts are counted instead: waits grow all the same.
+    """
+    wait = schedule_s[min(attempts, len(schedule_s)) - 1] if schedule_s else OWN_WAIT_S
+    return ended_at + wait * SECOND
 
 
 def asked_wait(retry_after: str, now: Micros) -> Micros:

@@ -26,6 +26,7 @@ from tillbell.storage.session.connection import DbReader, json_rows
 from tillbell.storage.session.transaction import DbTransaction
 
 WAITING, SENDING = DeliveryState.WAITING, DeliveryState.SENDING
+SUCCEEDED = DeliveryState.SUCCEEDED
 INTERRUPTED_DETAIL = "The process that made this attempt ended before it could record an answer."
 
 
@@ -177,6 +178,9 @@ def finish_attempt(db: DbTransaction, finished: Sequence[FinishedAttempt]) -> li
     A run is written as if all were valid, which nearly always is so. If one is not, it is
     undone (`StaleToken`), and the writer repeats it one by one.
     """
+    uncounted = [f for f in finished if not f.uses_try]
+    if uncounted:
+        finished = [_keeping_success(db, f) for f in finished]
     moves = [(f.attempt.app_id, f.delivery_id, f.token, f.state, f.due_at) for f in finished]
     if db.execute_bulk("finish_attempt", moves).rowcount != len(moves):
         if len(moves) > 1:
@@ -186,6 +190,8 @@ def finish_attempt(db: DbTransaction, finished: Sequence[FinishedAttempt]) -> li
     count_move = db.totals_delta.count_move
     for f in finished:
         count_move(f.attempt.app_id, f.attempt.endpoint_id, f.delivery_id, SENDING, f.state)
+    if uncounted:
+        db.execute_each("return_try", [(f.attempt.app_id, f.delivery_id) for f in uncounted])
     lines = {
         (f.attempt.app_id, f.attempt.endpoint_id, f.order_key)
         for f in finished
@@ -193,6 +199,14 @@ def finish_attempt(db: DbTransaction, finished: Sequence[FinishedAttempt]) -> li
     }
     release_next_in_order(db, lines)
     return [True] * len(moves)
+
+
+def _keeping_success(db: DbTransaction, finished: FinishedAttempt) -> FinishedAttempt:
+    """Return a finished attempt that does not overwrite a success by what was no try."""
+    if finished.uses_try or finished.state is not DeliveryState.FAILED:
+        return finished
+    app_id, delivery_id = finished.attempt.app_id, finished.delivery_id
+    return finished._replace(state=_end_state(db, app_id, delivery_id, finished.state))
 
 
 @write(optimistic=True, no_timeout=True)
@@ -239,14 +253,26 @@ def release_leases(db: DbTransaction, now: Micros) -> int:
 def end_deliveries(
     db: DbTransaction, rows: Iterable[message_rows.Row], state: DeliveryState
 ) -> int:
-    """Move open deliveries (rows with event type) to a terminal state without an attempt."""
+    """Move open deliveries (rows with event type) to a terminal state without an attempt.
+
+    One that was accepted before, and was only to be sent again, has succeeded.
+    """
     ended = _with_event_type(rows)
     interrupt(db, [(d, event_type) for d, event_type in ended if d.state is SENDING])
-    db.execute_each("end", [(d.app_id, d.id, state) for d, _ in ended])
     for delivery, _ in ended:
-        _count_move(db, delivery, state)
+        end = _end_state(db, delivery.app_id, delivery.id, state)
+        db.query("end", (delivery.app_id, delivery.id, end))
+        _count_move(db, delivery, end)
     release_next_after(db, [(d.app_id, d.id) for d, _ in ended])
     return len(ended)
+
+
+def _end_state(
+    db: DbTransaction, app_id: str, delivery_id: str, state: DeliveryState
+) -> DeliveryState:
+    """Return in which state a delivery ends that cannot be sent: a success stays one."""
+    (row,) = db.query("has_accepted_attempt", (app_id, delivery_id))
+    return SUCCEEDED if row[0] else state
 
 
 def _with_event_type(rows: Iterable[message_rows.Row]) -> list[tuple[Delivery, str]]:

@@ -72,6 +72,7 @@ class FinishedAttempt(NamedTuple):
     state: DeliveryState  # WAITING for a retry, else terminal
     due_at: Micros  # of the retry; ignored when terminal
     order_key: str | None  # the delivery's own
+    uses_try: bool = True  # False: it does not count in the schedule
 
 
 class DueLane(NamedTuple):
@@ -217,6 +218,8 @@ class OutboundStore(Protocol):
         - So the same attempt again returns False and changes nothing.
         - An expired lease is valid until the delivery is claimed again.
         - The next attempt has trigger `scheduled`, whatever triggered this one.
+        - With `uses_try` False the attempt is not counted as a try of the schedule, and it does not
+          fail a delivery that was accepted before: that one has succeeded.
         """
         ...
 
@@ -265,7 +268,7 @@ class OutboundStore(Protocol):
         """Discard at most `limit` open deliveries of a removed endpoint; return how many.
 
         One with a valid lease is left to its attempt. The attempt of an expired lease is closed as
-        `interrupted`.
+        `interrupted`. One that was accepted before, and was only to be sent again, has succeeded.
         """
         ...
 
@@ -283,7 +286,8 @@ class OutboundStore(Protocol):
         """Delete at most `limit` rows past their retention; return how many. 0: nothing is left.
 
         - Bodies of messages made before `bodies_before` (or past their own `expires_at`), but not
-          while an attempt uses them. A delivery that still waits for one then has failed.
+          while an attempt uses them. A delivery that still waits for one then has failed; if it was
+          accepted before, and was only to be sent again, it has succeeded.
         - Messages, ended deliveries and attempts of messages made before `history_before`. An event
           id is remembered as long as its message.
         - Uses of idempotency keys after one day.
