@@ -35,6 +35,12 @@ class HasWriter(Protocol):
     writer: Writer
 
 
+class HasHousekeeper(Protocol):
+    """A database that writes what no request waits for on a connection beside the writer's."""
+
+    housekeeper: Writer
+
+
 def read(
     query: Callable[Concatenate[DbReader, P], T],
 ) -> Callable[Concatenate[HasReaders, P], Coroutine[Any, Any, T]]:
@@ -70,10 +76,7 @@ def write(
     def decorate(
         function: Callable[Concatenate[DbTransaction, P], T],
     ) -> Callable[Concatenate[HasWriter, P], Coroutine[Any, Any, T]]:
-        def run(db: DbTransaction, requests: Sequence[Any]) -> list[T]:
-            return [function(db, *args, **kwargs) for args, kwargs in requests]
-
-        operation = Operation(function.__name__, run, optimistic=optimistic, no_timeout=no_timeout)
+        operation = _single_operation(function, optimistic=optimistic, no_timeout=no_timeout)
 
         @wraps(function)
         async def method(database: HasWriter, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -83,6 +86,42 @@ def write(
         return method
 
     return decorate
+
+
+def write_by_housekeeper(
+    *, no_timeout: bool = False
+) -> Callable[
+    [Callable[Concatenate[DbTransaction, P], T]],
+    Callable[Concatenate[HasHousekeeper, P], Coroutine[Any, Any, T]],
+]:
+    """Make a method of a function that does one write for which no publisher is to wait.
+
+    On a database with one writer it is that one. Writes of the two may overlap, as those of two
+    processes.
+    """
+
+    def decorate(
+        function: Callable[Concatenate[DbTransaction, P], T],
+    ) -> Callable[Concatenate[HasHousekeeper, P], Coroutine[Any, Any, T]]:
+        operation = _single_operation(function, optimistic=False, no_timeout=no_timeout)
+
+        @wraps(function)
+        async def method(database: HasHousekeeper, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            result: T = await database.housekeeper.submit(operation, (args, kwargs))
+            return result
+
+        return method
+
+    return decorate
+
+
+def _single_operation(
+    function: Callable[Concatenate[DbTransaction, P], T], *, optimistic: bool, no_timeout: bool
+) -> Operation:
+    def run(db: DbTransaction, requests: Sequence[Any]) -> list[T]:
+        return [function(db, *args, **kwargs) for args, kwargs in requests]
+
+    return Operation(function.__name__, run, optimistic=optimistic, no_timeout=no_timeout)
 
 
 def write_batched(

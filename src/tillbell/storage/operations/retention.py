@@ -7,7 +7,7 @@ from functools import partial
 from tillbell.clock import DAY, Micros
 from tillbell.ids import first_of
 from tillbell.model.messages import DeliveryState
-from tillbell.storage.engine.methods import write
+from tillbell.storage.engine.methods import write_by_housekeeper
 from tillbell.storage.operations.claims import end_deliveries
 from tillbell.storage.session.transaction import DbTransaction
 
@@ -35,7 +35,7 @@ _REMOVALS = (
 # ── messages ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@write()
+@write_by_housekeeper()
 def purge(
     db: DbTransaction, *, bodies_before: Micros, history_before: Micros, now: Micros, limit: int
 ) -> int:
@@ -84,7 +84,7 @@ def _delete_idempotency_uses(db: DbTransaction, before: Micros, limit: int) -> i
 # ── callbacks ────────────────────────────────────────────────────────────────────────────────────
 
 
-@write()
+@write_by_housekeeper()
 def purge_inbound(
     db: DbTransaction,
     *,

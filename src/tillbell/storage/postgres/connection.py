@@ -172,6 +172,7 @@ class PostgresConnection(DbConnection):
         self.connection = connection
         self._is_configured = False
         self._pipeline: Pipeline | None = None
+        self._reads_in_transactions = False
 
     @property
     def in_transaction(self) -> bool:
@@ -219,10 +220,24 @@ class PostgresConnection(DbConnection):
         self.query("configure_writer")
         self._is_configured = True
 
+    def read_in_transactions(self) -> None:
+        """Read each statement in a transaction, for which settings are made: see `begin_read`."""
+        self._reads_in_transactions = True
+
     def query(self, name: str, bindings: Bindings = (), *forms: str) -> list[Row]:
         native = _native(name, forms)
-        result = self._execute(native, _in_order(bindings, native.names))
+        values = _in_order(bindings, native.names)
+        if self._reads_in_transactions:
+            return self._read_in_transaction(native, values)
+        result = self._execute(native, values)
         return result.rows() if native.gives_rows else []
+
+    def _read_in_transaction(self, native: _NativeStatement, bindings: Sequence[Any]) -> list[Row]:
+        self._execute(_native("begin_read", ()), ())
+        try:
+            return self._execute(native, bindings).rows()
+        finally:
+            self._execute(_native("rollback", ()), ())
 
     def query_later(self, name: str, bindings: Bindings = ()) -> PostgresResult:
         """Run a statement whose result is read only after others have been run."""
@@ -308,7 +323,10 @@ def connect_postgres(url: str, *, has_pooler: bool = False) -> PostgresConnectio
         _adapt(connection.adapters)
         if has_pooler:
             connection.prepare_threshold = None
-        return PostgresConnection(connection)
+            return PostgresConnection(connection)
+    configured = PostgresConnection(connection)
+    configured.query("configure_connection")
+    return configured
 
 
 def check_address(url: str) -> None:

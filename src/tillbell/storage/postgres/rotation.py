@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from tillbell.clock import DAY, Micros
 from tillbell.model.messages import DeliveryState
-from tillbell.storage.engine.methods import write
+from tillbell.storage.engine.group_commit import Writer
+from tillbell.storage.engine.methods import write_by_housekeeper
 from tillbell.storage.operations.claims import end_deliveries
 from tillbell.storage.operations.store import StoreMethods
 from tillbell.storage.ports.outbound import RotationReport
@@ -29,7 +30,7 @@ _BODIES = next(table for table in PARTITIONED_TABLES if table.name == "bodies")
 _HISTORY = ("attempts", "deliveries", "messages")
 
 
-@write()
+@write_by_housekeeper()
 def fail_deliveries_without_body(db: DbTransaction, span: DaySpan, now: Micros, limit: int) -> int:
     """End open deliveries whose bodies go with their partition; return how many."""
     rows = db.query("deliveries_of_expiring_bodies", (*span.ids("dlv"), now, limit))
@@ -43,6 +44,7 @@ class RotationMethods(StoreMethods):
     """
 
     _connect: Callable[[], DbConnection]
+    housekeeper: Writer
     partition_days: int
 
     def __init__(self) -> None:

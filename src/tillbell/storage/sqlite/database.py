@@ -75,7 +75,7 @@ class SqliteDatabase(StoreMethods, SingleProcessCluster):
             connection.close()
         self.readers = ReadPool(lambda: open_reader(path), READERS)
         session = DbSession(lambda: open_writer(path), self._pass)
-        self.writer = Writer(session)
+        self.writer = self.housekeeper = Writer(session)
         self.writer.on_commit = self.on_commit
 
     def _pass(self, point: str) -> None:

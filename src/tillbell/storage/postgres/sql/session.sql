@@ -8,7 +8,16 @@ BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = '10s';
 SET LOCAL statement_timeout = '60s'; SET LOCAL idle_in_transaction_session_timeout = '10s';
 SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off;
-SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;
+SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off;
+
+-- name: configure_connection
+-- For every statement of a connection that is ours alone. Each of our statements takes less time than
+-- to compile it, and JIT compiles them anew each time.
+SET jit = off;
+
+-- name: begin_read
+-- The same where a pooler hands connections out for a transaction.
+BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL jit = off;
 
 -- name: configure_writer
 -- The same for every transaction of a connection that is ours alone.
@@ -25,6 +34,7 @@ BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = 0;
 SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '10s';
+SET LOCAL jit = off;
 
 -- name: begin_migration_step
 -- Behind one that waits for a table all wait that want to write to it: rather give up soon.
