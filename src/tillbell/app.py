@@ -6,7 +6,7 @@ from functools import partial
 
 from tillbell.clock import Clock, SteeredClock, SystemClock
 from tillbell.cluster.membership import Cluster
-from tillbell.cluster.record_feed import RecordFeed
+from tillbell.cluster.record_feed import ReadByAll, RecordFeed
 from tillbell.cluster.wakeups import ClusterWakeups
 from tillbell.config import Settings
 from tillbell.configure.api_keys import ApiKeys
@@ -19,7 +19,7 @@ from tillbell.configure.sources import SourceSettings
 from tillbell.counters import Meters
 from tillbell.deliver.claimer import Claimer
 from tillbell.deliver.compiled_endpoint import EndpointCompiler
-from tillbell.deliver.config_cache import CACHED, OPERATIONAL, ConfigCache
+from tillbell.deliver.config_cache import OPERATIONAL, ConfigCache
 from tillbell.deliver.dispatcher import Dispatcher
 from tillbell.deliver.endpoint_health import EndpointHealthMonitor
 from tillbell.deliver.expunge import Expunger
@@ -28,6 +28,7 @@ from tillbell.deliver.handshake import Handshake
 from tillbell.deliver.lanes import Lanes
 from tillbell.deliver.leases import HeldLeases
 from tillbell.deliver.publish import MessageDraft, Publisher
+from tillbell.deliver.record_changes import CACHED
 from tillbell.deliver.resend import DeliveryResender
 from tillbell.deliver.tasks import TaskRunner
 from tillbell.http.address_policy import AddressPolicy
@@ -186,8 +187,10 @@ class Gateway:
         self.startup_recovery = StartupRecovery(self.reprocessor, self.clock)
 
     def _build_cluster(self) -> None:
+        self.read_by_all = ReadByAll(self.database, self.cluster.id)
         self.record_feed = RecordFeed(
             self.database,
+            self.cluster.id,
             self.clock,
             {kind.__name__: partial(self.config_cache.refresh, kind) for kind in CACHED},
         )
@@ -226,6 +229,8 @@ class Gateway:
         # A warning about an endpoint, for those who subscribed to operational webhooks.
         self.health_monitor.announce = self._publish_operational
 
+        # Configuration that this process stored: others are to have it before it is answered.
+        self.config_cache.on_stored = self.read_by_all.wait
         # Configuration that changed, in this process or another.
         self.config_cache.on_endpoint_changed = self.dispatcher.endpoint_changed
         self.config_cache.on_endpoint_removed = self._endpoint_removed
@@ -240,6 +245,7 @@ class Gateway:
 
         # Other processes: they stored something; they came or went.
         self.database.on_notification = self.wakeups.notified
+        self.wakeups.on_round = self.read_by_all.notified
         self.cluster.on_ownership_changed = self.wakeups.ownership_changed
         # A group commit, with its number of writes.
         self.database.on_commit = self.meters.batch

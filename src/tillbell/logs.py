@@ -103,6 +103,10 @@ LOG_EVENTS: Final[Mapping[str, tuple[int, str]]] = {
         logging.WARNING,
         "Changes by other processes arrive late until it reconnects.",
     ),
+    "record_feed.not_read_by_all": (
+        logging.WARNING,
+        "A change was answered before every process had read it.",
+    ),
     "replica.unavailable": (
         logging.WARNING,
         "Lists are read from the primary until the replica answers.",

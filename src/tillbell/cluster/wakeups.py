@@ -7,11 +7,13 @@
 | a member joins or is removed | claims of endpoints that others own now are given up; a sweep |
 | this process was removed and is back | the same |
 | a record is changed | the record feed reads it |
+| a member has read the changes | who waits for that looks again |
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from tillbell.clock import SECOND, Clock, Micros
 from tillbell.cluster.record_feed import RecordFeed
@@ -20,14 +22,17 @@ from tillbell.deliver.dispatcher import Dispatcher
 from tillbell.deliver.lanes import Lanes
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import log_event
-from tillbell.storage.ports.cluster import NOTIFY_ALL, NOTIFY_RECORDS
+from tillbell.storage.ports.cluster import NOTIFY_ALL, NOTIFY_RECORDS, NOTIFY_ROUND
 
 POLL_EVERY: Micros = SECOND // 10  # how soon a requested sweep begins
 SWEEP_PAUSE = 20  # times a sweep's duration: sweeps take at most a twentieth of the time
 
 
 class ClusterWakeups:
-    """Wakes the record feed, lanes and claimer of this process."""
+    """Wakes the record feed, lanes and claimer of this process.
+
+    `on_round` is called when a member has done a round of the record feed.
+    """
 
     def __init__(
         self,
@@ -39,11 +44,13 @@ class ClusterWakeups:
         clock: Clock,
     ) -> None:
         self._record_feed = record_feed
+        self.on_round: Callable[[], object] = lambda: None
         self._lanes = lanes
         self._dispatcher = dispatcher
         self._claimer = claimer
         self._clock = clock
         self._is_sweep_requested = False
+        self._is_poll_requested = False
         self._next_sweep_at: Micros = 0
         self._polling: asyncio.Task[None] | None = None
 
@@ -51,7 +58,9 @@ class ClusterWakeups:
         """Handle a notification of the store: `NOTIFY_*`, or endpoint ids with commas between."""
         if text in (NOTIFY_RECORDS, NOTIFY_ALL):
             self._start_polling()
-        if text == NOTIFY_ALL:
+        if text == NOTIFY_ROUND:
+            self.on_round()
+        elif text == NOTIFY_ALL:
             self._is_sweep_requested = True
         elif text != NOTIFY_RECORDS:
             for endpoint_id in text.split(","):
@@ -80,11 +89,15 @@ class ClusterWakeups:
         self._next_sweep_at = ended_at + SWEEP_PAUSE * (ended_at - started_at)
 
     def _start_polling(self) -> None:
+        self._is_poll_requested = True
         if self._polling is None or self._polling.done():
             self._polling = asyncio.get_running_loop().create_task(self._poll())
 
     async def _poll(self) -> None:
+        """Poll the feed until nothing was notified while it was read."""
         try:
-            await self._record_feed.poll()
+            while self._is_poll_requested:
+                self._is_poll_requested = False
+                await self._record_feed.poll()
         except StoreUnavailable as error:
             log_event("chore.postponed", chore="record_feed", error=str(error))

@@ -17,12 +17,10 @@ from tillbell.deliver.compiled_endpoint import Compile, CompiledEndpoint
 from tillbell.deliver.record_changes import RecordChanges
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import ApiKey, Application, EventType, Record
-from tillbell.model.sources import Source
 from tillbell.rules.delivery.selectors import may_be_spelling
 from tillbell.storage.ports.outbound import Registry
 
 OPERATIONAL = "operational"  # the scope of operational webhooks' endpoints
-CACHED: tuple[type[Record], ...] = (Application, Endpoint, EventType, ApiKey, Source)
 
 
 class Watcher(NamedTuple):

@@ -10,18 +10,22 @@ removed does not come back.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from tillbell.clock import Clock
 from tillbell.errors import ConflictError, NotFound, VersionConflict
-from tillbell.model.records import Record
+from tillbell.model.endpoints import Endpoint
+from tillbell.model.records import ApiKey, Application, EventType, Record
+from tillbell.model.sources import Source
 from tillbell.storage.ports.outbound import Page, Registry
 
 R = TypeVar("R", bound=Record)
 
+# What processes keep in memory.
+CACHED: tuple[type[Record], ...] = (Application, Endpoint, EventType, ApiKey, Source)
 PAGE = 500
 TRIES_MAX = 20  # of one change, while others change the same record
 
@@ -34,13 +38,17 @@ class ChangedRecord(NamedTuple, Generic[R]):
 
 
 class RecordChanges(ABC):
-    """Stores records and keeps a cache of them up to date. Lives on one event loop."""
+    """Stores records and keeps a cache of them up to date. Lives on one event loop.
+
+    `on_stored` is awaited after each change of a record that processes keep in memory.
+    """
 
     def __init__(self, registry: Registry, clock: Clock) -> None:
         self._registry = registry
         self._clock = clock
         self._changes = 0  # counts what was put into the cache or removed from it
         self._refreshes = 0  # counts what was read again
+        self.on_stored: Callable[[], Awaitable[None]] = _nothing
 
     @abstractmethod
     def _cache(self, record: Record) -> None:
@@ -114,6 +122,8 @@ class RecordChanges(ABC):
         removed = await self._registry.remove(kind, id_, scope)
         self._changes += 1
         self._evict(kind, scope, id_)
+        if removed and kind in CACHED:
+            await self.on_stored()
         return removed
 
     async def refresh(self, kind: type[Record], scope: str, id_: str) -> None:
@@ -139,3 +149,9 @@ class RecordChanges(ABC):
         if before != self._refreshes:  # what was read again meanwhile may have been newer
             for record in records:
                 await self.refresh(type(record), record.scope, record.id)
+        if any(type(record) in CACHED for record in records):
+            await self.on_stored()
+
+
+async def _nothing() -> None:
+    """Do nothing."""

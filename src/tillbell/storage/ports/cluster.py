@@ -11,6 +11,7 @@ from tillbell.clock import Micros
 
 NOTIFY_ALL = "*"  # something changed, and it is not known what
 NOTIFY_RECORDS = "records"  # a record that processes keep in memory was changed
+NOTIFY_ROUND = "round"  # a member has done a round of the record feed
 
 
 class Member(NamedTuple):
@@ -37,6 +38,14 @@ class RecordChange(NamedTuple):
     kind: str
     scope: str
     id: str
+
+
+class FeedReading(NamedTuple):
+    """What was read of the record feed."""
+
+    changes: list[RecordChange]
+    # The latest round that had begun before they were read; None: there are more changes.
+    round: int | None
 
 
 class ClusterStore(Protocol):
@@ -70,9 +79,24 @@ class ClusterStore(Protocol):
         """
         ...
 
-    async def record_changes(self, after: int) -> list[RecordChange]:
+    async def record_changes(self, after: int) -> FeedReading:
         """Return the changes with a higher number, in order.
 
         Commits end in any order, so a number may appear after a higher one.
         """
+        ...
+
+    async def begin_feed_round(self) -> int:
+        """Ask all members to read the changes; return the number of this round.
+
+        Whoever reads changes with a round that is not lower reads all that are committed now.
+        """
+        ...
+
+    async def end_feed_round(self, member_id: str, number: int) -> None:
+        """Note that a member has read the changes, as of a round."""
+        ...
+
+    async def members_behind(self, member_id: str, number: int) -> list[str]:
+        """Return the ids of the other members that have not done a round yet."""
         ...

@@ -325,7 +325,11 @@ def connect_postgres(url: str, *, has_pooler: bool = False) -> PostgresConnectio
             connection.prepare_threshold = None
             return PostgresConnection(connection)
     configured = PostgresConnection(connection)
-    configured.query("configure_connection")
+    try:
+        configured.query("configure_connection")
+    except BaseException:
+        configured.close()
+        raise
     return configured
 
 

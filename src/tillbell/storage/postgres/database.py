@@ -1,9 +1,10 @@
 """The PostgreSQL store: one server, any number of processes.
 
-Every process commits its writes in groups, on one connection; the operations are the same as for
-SQLite. Locks do here what SQLite needs none for, because it has one writer: locks on claimed rows,
-and on what a decision rests on. Nothing is held from one commit to the next, so a pooler that
-hands out connections for a transaction may stand between.
+Every process commits its writes in groups, on one connection, and what no request waits for
+(heartbeats, the purge) on another; the operations are the same as for SQLite. Locks do here what
+SQLite needs none for, because it has one writer: locks on claimed rows, and on what a decision
+rests on. Nothing is held from one commit to the next, so a pooler that hands out connections for a
+transaction may stand between.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class PostgresDatabase(RotationMethods):
             check_address(self.replica_url)
         try:
             await asyncio.get_running_loop().run_in_executor(None, self._migrate)
-            self.readers = ReadPool(self._connect, READERS)
+            self.readers = ReadPool(self._connect_reader, READERS)
         except StoreUnavailable as error:
             raise Misconfigured(f"Cannot use the PostgreSQL database. {error}") from error
         if self.replica_url:
@@ -88,6 +89,9 @@ class PostgresDatabase(RotationMethods):
         self._claim_window = ClaimWindow(FULL_SCAN_EVERY, session.ordered_lanes)
         self.writer.on_commit = self.on_commit
         self.writer.commit_timeout_s = self.readers.timeout_s = READ_TIMEOUT_S
+        housekeeping = DbSession(self._connect_writer, self._pass)
+        housekeeping.ordered_lanes = session.ordered_lanes
+        self.housekeeper = Writer(housekeeping)
         self._listener = Listener(self._url, self.on_notification, has_pooler=self._has_pooler)
         self._is_open = True
 
@@ -113,8 +117,17 @@ class PostgresDatabase(RotationMethods):
             connection.configure_writer()
         return connection
 
+    def _connect_reader(self) -> PostgresConnection:
+        connection = self._connect()
+        if self._has_pooler:
+            connection.read_in_transactions()
+        return connection
+
     def _connect_replica(self) -> PostgresConnection:
-        return connect_postgres(self.replica_url, has_pooler=self._has_pooler)
+        connection = connect_postgres(self.replica_url, has_pooler=self._has_pooler)
+        if self._has_pooler:
+            connection.read_in_transactions()
+        return connection
 
     def _pass(self, point: str) -> None:
         """Pass a named point. What a test raises there counts as an error of the database."""
@@ -127,6 +140,9 @@ class PostgresDatabase(RotationMethods):
     leave = membership.leave
     oldest_transaction_age = membership.oldest_transaction_age
     record_changes = membership.record_changes
+    begin_feed_round = membership.begin_feed_round
+    end_feed_round = membership.end_feed_round
+    members_behind = membership.members_behind
 
     async def use_fresh_totals(self, *, is_on: bool) -> None:
         """Do nothing with a pooler, where no connection is ours."""
@@ -158,7 +174,7 @@ class PostgresDatabase(RotationMethods):
             return
         self._is_open = False
         self._listener.close()
-        await self.writer.close()
+        await asyncio.gather(self.writer.close(), self.housekeeper.close())
         if self._replica is not None:
             await self._replica.close()
         await self.readers.close()

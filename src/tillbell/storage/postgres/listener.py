@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable
 
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import log_event
-from tillbell.storage.ports.cluster import NOTIFY_ALL
+from tillbell.storage.ports.cluster import NOTIFY_ALL, NOTIFY_RECORDS
 from tillbell.storage.postgres.connection import PostgresConnection, connect_postgres
 
 POLL_S = 1.0
 PAUSE_S = 1.0
+RECORDS_POLLS = 5
+RECORDS_POLL_S = POLL_S / RECORDS_POLLS
 
 
 class Listener:
     """Calls `on_notification` on the event loop: with `*`, `records` or ids of endpoints, by comma.
 
-    With a pooler it calls it with `*` every second instead.
+    With a pooler it calls it with `*` every second instead, and with `records` more often: whoever
+    changes a record waits until all have read it.
     """
 
     def __init__(
@@ -56,8 +60,10 @@ class Listener:
                     log_event("listener.disconnected", error=str(error))
 
     def _notify_all(self) -> None:
-        while not self._ended.wait(POLL_S):
-            self._deliver(NOTIFY_ALL)
+        for number in itertools.count():
+            if self._ended.wait(RECORDS_POLL_S):
+                return
+            self._deliver(NOTIFY_RECORDS if number % RECORDS_POLLS else NOTIFY_ALL)
 
     def _receive(self, connection: PostgresConnection) -> None:
         while not self._ended.is_set():

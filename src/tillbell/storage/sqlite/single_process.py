@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tillbell.clock import Micros
-from tillbell.storage.ports.cluster import ClusterState, Member, RecordChange
+from tillbell.storage.ports.cluster import ClusterState, FeedReading, Member
 
 
 class SingleProcessCluster:
@@ -24,6 +24,16 @@ class SingleProcessCluster:
     async def oldest_transaction_age(self) -> Micros:
         return 0
 
-    async def record_changes(self, after: int) -> list[RecordChange]:
+    async def record_changes(self, after: int) -> FeedReading:
         del after
-        return []  # nobody else changes anything
+        return FeedReading([], 0)  # nobody else changes anything
+
+    async def begin_feed_round(self) -> int:
+        return 0
+
+    async def end_feed_round(self, member_id: str, number: int) -> None:
+        """Do nothing: nobody waits for this process but itself."""
+
+    async def members_behind(self, member_id: str, number: int) -> list[str]:
+        del member_id, number
+        return []

@@ -3,9 +3,10 @@
 SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint);
 
 -- name: put_member
+-- A new member has read nothing yet, so it knows nothing that is older than the present round.
 -- Index: primary key.
-INSERT INTO members (id, role, sends, seen_at, backend_pid)
-VALUES (?1, ?2, ?3, ?4, pg_backend_pid())
+INSERT INTO members (id, role, sends, seen_at, backend_pid, feed_round)
+VALUES (?1, ?2, ?3, ?4, pg_backend_pid(), (SELECT last_value FROM feed_rounds))
 ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, role = excluded.role,
     sends = excluded.sends, backend_pid = excluded.backend_pid;
 
@@ -68,7 +69,21 @@ SELECT coalesce(max(number), 0) FROM record_changes;
 
 -- name: record_changes
 -- Index: primary key.
-SELECT number, kind, scope, id FROM record_changes WHERE number > ?1 ORDER BY number LIMIT 10000;
+SELECT number, kind, scope, id FROM record_changes WHERE number > ?1 ORDER BY number LIMIT ?2;
+
+-- name: begin_feed_round
+SELECT nextval('feed_rounds'), pg_notify('tillbell', 'records');
+
+-- name: latest_feed_round
+SELECT last_value FROM feed_rounds;
+
+-- name: end_feed_round
+-- Index: primary key.
+UPDATE members SET feed_round = ?2 WHERE id = ?1;
+
+-- name: members_behind
+-- Members but for one that have not done a round. Those of an older version never say so.
+SELECT id FROM members WHERE id <> ?1 AND feed_round < ?2;
 
 -- name: delete_record_changes
 -- Index: record_changes_age.
