@@ -12,6 +12,7 @@ from tests.patience import PATIENCE_S
 from tests.scale import full_or_tenth, soak
 from tests.sender.post import Post, head_of
 from tillbell.clock import SystemClock
+from tillbell.http import resolver as resolver_module
 from tillbell.http.address_policy import AddressPolicy
 from tillbell.http.client import HttpClient
 from tillbell.http.resolver import ADDRESSES_MAX, Resolved, Resolver, Unresolved
@@ -200,6 +201,31 @@ async def test_localhost_is_not_asked_of_anybody(names: StubDns) -> None:
     for name in ("localhost", "shop.localhost"):
         assert await resolver.resolve(name) == Resolved(("127.0.0.1", "::1"))
     assert names.questions == []
+
+
+async def test_changes_of_the_systems_files_are_seen(
+    names: StubDns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolver_module, "LOOK_AT_FILES_EVERY_S", 0)
+    hosts = tmp_path / "hosts"
+    resolver = Resolver([names.server], hosts_file=str(hosts))
+    name = "added.internal.example"
+    assert isinstance(await resolver.resolve(name), Unresolved)
+    hosts.write_text(f"127.0.0.9 {name}\n")
+    assert await resolver.resolve(name) == Resolved(("127.0.0.9",))
+    (tmp_path / "new").write_text(f"127.0.0.8 {name}\n")
+    (tmp_path / "new").rename(hosts)
+    assert await resolver.resolve(name) == Resolved(("127.0.0.8",))
+    hosts.unlink()
+    assert isinstance(await resolver.resolve(name), Unresolved)
+    await resolver.close()
+
+    servers = tmp_path / "resolv.conf"
+    resolver = Resolver(hosts_file=None, servers_file=str(servers), timeout_s=0.1)
+    assert "no name servers" in repr(await resolver.resolve(name))
+    servers.write_text("nameserver 127.0.0.1\n")
+    assert "no name servers" not in repr(await resolver.resolve(name))
+    await resolver.close()
 
 
 async def test_the_hosts_file_comes_first(names: StubDns, tmp_path: Path) -> None:

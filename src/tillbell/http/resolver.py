@@ -5,13 +5,14 @@ a look-up is a few datagrams and a timer. IPv4 and IPv6 are asked in parallel, w
 without search domains, so `internal` never becomes `internal.corp.example`.
 
 Failures are values. Answers are cached for their time to live, at most a minute, so that requests
-follow an endpoint to a new address. The caller judges every address before it connects
-(`address_policy.py`).
+follow an endpoint to a new address. Changes of the hosts file and of the system's name servers are
+seen within a second. The caller judges every address before it connects (`address_policy.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import resource
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,8 @@ from tillbell.rules.delivery.urls import is_localhost
 CACHE_MAX = 10_000  # names
 TTL_MAX_S = 60
 ADDRESSES_MAX = 16  # of one family that are returned; a caller tries fewer
+LOOK_AT_FILES_EVERY_S = 1.0
+_RESOLV_CONF = "/etc/resolv.conf"
 _TRY_S = 1.5  # one question to one server
 _FAMILY_GRACE_S = 0.3  # how long to wait for the other family when one has answered
 
@@ -56,12 +59,31 @@ _STOPPED = Unresolved("dns_error", "The server is stopping; it will try again.")
 _LOCALHOST = Resolved(("127.0.0.1", "::1"))
 
 
+class WatchedFile:
+    """A file of the system, which may be changed, replaced or missing."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._state: tuple[int, ...] = ()
+
+    def has_changed(self) -> bool:
+        """Tell whether it is another one than at the last call; True at the first."""
+        try:
+            stat = Path(self.path).stat()
+        except OSError:
+            state: tuple[int, ...] = (0,)
+        else:
+            state = stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+        self._state, before = state, self._state
+        return state != before
+
+
 class Resolver:
     """Looks names up. Equal look-ups at the same time share one question.
 
-    `servers` are `address` or `address:port` (`[address]:port` for IPv6); None: the system's.
-    At most `max_parallel` names are looked up at the same time; others wait. The default is an
-    eighth of the process's descriptors, at most 256.
+    `servers` are `address` or `address:port` (`[address]:port` for IPv6); None: those that
+    `servers_file` names. At most `max_parallel` names are looked up at the same time; others wait.
+    The default is an eighth of the process's descriptors, at most 256.
     """
 
     def __init__(
@@ -71,11 +93,15 @@ class Resolver:
         timeout_s: float = 5.0,
         max_parallel: int | None = None,
         hosts_file: str | None = "/etc/hosts",
+        servers_file: str = _RESOLV_CONF,
     ) -> None:
         self._servers = servers
         self._timeout_s = timeout_s
         self._permits = asyncio.Semaphore(max_parallel or _lookups_budget())
-        self._hosts = _read_hosts(hosts_file) if hosts_file else {}
+        self._hosts_file = WatchedFile(hosts_file) if hosts_file else None
+        self._servers_file = WatchedFile(servers_file) if servers is None else None
+        self._hosts: dict[str, Resolved] = {}
+        self._look_at = -math.inf  # when the files are looked at again, as loop time
         self._cache: dict[str, tuple[float, Resolved]] = {}  # expiry as loop time, by name
         self._under_way: dict[str, asyncio.Task[Resolved | Unresolved]] = {}  # by name
         self._client: dns.asyncresolver.Resolver | None = None
@@ -84,6 +110,7 @@ class Resolver:
         """Look a name up. Cancelling the call does not end a look-up that others share."""
         if is_localhost(host):
             return _LOCALHOST
+        self._look_at_files()
         resolved = self._hosts.get(host) or self._cached(host)
         if resolved is not None:
             return resolved
@@ -101,6 +128,18 @@ class Resolver:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _look_at_files(self) -> None:
+        """Read the files again that have changed."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._look_at:
+            return
+        self._look_at = now_s + LOOK_AT_FILES_EVERY_S
+        if self._hosts_file is not None and self._hosts_file.has_changed():
+            self._hosts = _read_hosts(self._hosts_file.path)
+        if self._servers_file is not None and self._servers_file.has_changed():
+            self._client = None
+            self._cache.clear()  # other servers may answer otherwise
 
     def _cached(self, host: str) -> Resolved | None:
         entry = self._cache.get(host)
@@ -154,14 +193,14 @@ class Resolver:
         if self._client is not None:
             return self._client
         client = dns.asyncresolver.Resolver(configure=False)
-        if self._servers is None:
+        if self._servers_file is not None:
             try:
-                client = dns.asyncresolver.Resolver()
+                client = dns.asyncresolver.Resolver(self._servers_file.path)
             except dns.resolver.NoResolverConfiguration:
                 text = "This machine has no name servers in /etc/resolv.conf; set dns_servers."
                 return Unresolved("dns_error", text)
         else:
-            client.nameservers = [_server(text) for text in self._servers]
+            client.nameservers = [_server(text) for text in self._servers or ()]
         client.timeout, client.lifetime = _TRY_S, self._timeout_s
         client.cache = None  # our own is bounded and holds both families
         self._client = client
