@@ -20,9 +20,11 @@ class Echo:
 
     def __init__(self) -> None:
         self.requests = 0
+        self.headers: list[tuple[bytes, bytes]] = []  # of the last request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.requests += 1
+        self.headers = scope["headers"]
         body = b"x" * 8_000_000 if scope["path"] == "/big" else b""
         if scope["path"] == "/echo":
             body = await read_body(scope, receive, BODY_MAX)
@@ -38,7 +40,9 @@ def app() -> Echo:
 
 @pytest.fixture
 async def server(app: Echo) -> AsyncIterator[HttpServer]:
-    served = HttpServer(app, bind("127.0.0.1", 0), ClientTimeouts(0.3, 0.3, sweep_every_s=0.05))
+    served = HttpServer(
+        app, bind("127.0.0.1", 0), ClientTimeouts(0.3, 0.3, 0.2, sweep_every_s=0.05)
+    )
     await served.start()
     yield served
     await served.stop(0.1)

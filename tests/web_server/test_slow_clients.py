@@ -110,6 +110,31 @@ async def test_a_client_that_does_not_read_its_answer_is_closed(
     assert len(await ends(reader)) < 8_000_000
 
 
+async def test_bytes_that_come_meanwhile_do_not_make_up_for_reading(
+    connect: Connect, server: HttpServer
+) -> None:
+    reader, writer = await connect()
+    transport = writer.transport
+    assert isinstance(transport, asyncio.ReadTransport)
+    transport.pause_reading()
+    writer.write(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
+    dripping = asyncio.create_task(drip(writer, b"\r\n"))
+    while server.connections:
+        await asyncio.sleep(0.01)
+    transport.resume_reading()
+    assert len(await ends(reader)) < 8_000_000
+    transport.abort()
+    await dripping
+
+
+async def test_a_body_that_was_refused_is_not_waited_for_long(connect: Connect) -> None:
+    reader, writer = await connect()
+    writer.write(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc")
+    whole = await ends(reader)
+    assert whole.count(b"HTTP/1.1 ") == 1
+    assert b" 200 " in whole
+
+
 async def test_a_client_may_be_idle_between_requests(connect: Connect) -> None:
     reader, writer = await connect()
     slow_reader, _ = await connect()

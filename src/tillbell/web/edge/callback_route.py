@@ -26,7 +26,7 @@ from tillbell.web.edge.asgi_types import (
     read_body,
 )
 from tillbell.web.edge.paths import APPLICATION, ROUTE
-from tillbell.web.server.slow_clients import TARGET
+from tillbell.web.server.strict_requests import TARGET
 
 _URL = re.compile(rb"/api/webhooks/([a-z0-9-]{1,64})(?:/([A-Za-z0-9_-]{1,128}))?")
 _ROUTE = f"{PATH}{{provider}}/{{token}}"  # the token is as good as a password

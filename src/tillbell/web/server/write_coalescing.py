@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+JOIN_MAX = 65_536  # bytes
+
 
 class BufferedTransport:
     """Wraps a transport; everything but writing and closing is passed on."""
@@ -35,7 +37,17 @@ class BufferedTransport:
         parts = self._parts
         if parts:
             self._parts = []
-            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+            if len(parts) == 1:
+                self._transport.write(parts[0])
+            elif sum(map(len, parts)) <= JOIN_MAX:
+                self._transport.write(b"".join(parts))
+            else:  # a large answer that many wait for is not copied for each
+                self._transport.writelines(parts)
+
+    def write_eof(self) -> None:
+        """Send what was written, and that nothing follows."""
+        self.flush()
+        self._transport.write_eof()
 
     def close(self) -> None:
         """Send what was written, then close."""
