@@ -25,7 +25,7 @@ class HttpAnswer(NamedTuple):
 
     def with_headers(self, more: Headers) -> HttpAnswer:
         """Return the same response with more headers, after its own."""
-        return self._replace(headers=[*self.headers, *more])
+        return HttpAnswer(self.status, [*self.headers, *more], self.body)
 
 
 Handler = Callable[[Scope, Receive], Awaitable[HttpAnswer]]  # a part that answers requests
