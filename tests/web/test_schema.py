@@ -26,6 +26,7 @@ from tests.web.known import Known
 from tests.web.served_gateway import ServedGateway
 from tillbell.catalog import CATALOG
 from tillbell.web.api.rest import openapi_document
+from tillbell.web.edge.patterns import RULES
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -129,6 +130,32 @@ def test_everything_is_described_for_a_reader() -> None:
     assert used <= set(described)
     assert all(len(text.split()) > 3 for text in described.values())
     assert document["servers"]
+
+
+def patterns(document: Any) -> Iterator[str]:
+    if isinstance(document, list):
+        for item in document:
+            yield from patterns(item)
+    if isinstance(document, dict):
+        if isinstance(document.get("pattern"), str):
+            yield document["pattern"]
+        for item in document.values():
+            yield from patterns(item)
+
+
+def test_a_broken_pattern_is_told_in_words(served: ServedGateway) -> None:
+    document = openapi_document()
+    assert set(patterns([document["paths"], document["components"]])) <= set(RULES)
+    for refused in (
+        served.http.post("/app", json={"name": "shop", "uid": "a b"}),
+        served.http.get("/app", params={"iterator": "?"}),
+        served.http.get("/app/a b"),
+        served.http.post("/key", json={"name": "k", "scopes": ["root"]}),
+    ):
+        assert refused.status_code == 422
+        (problem,) = refused.json()["detail"]
+        assert problem["type"] == "string_pattern_mismatch"
+        assert not re.search(r"[\^$\\\[]", problem["msg"])
 
 
 def test_the_document_is_valid_and_whole(served: ServedGateway) -> None:

@@ -29,7 +29,6 @@ from tillbell.web.api.masked_callback import (
 )
 from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import (
-    UID,
     ApplicationOf,
     GatewayOf,
     also_answers,
@@ -48,6 +47,7 @@ from tillbell.web.api.shapes import (
     Verdict,
     optional_time,
 )
+from tillbell.web.edge.patterns import UID
 
 
 class CallbackOut(Out):
@@ -129,9 +129,8 @@ class ReplayManyIn(ReplayIn):
     outcomes: list[Outcome] | None = Field(
         default=None, description="Only callbacks that ended in one of these ways."
     )
-    verdict: str | None = Field(
+    verdict: Verdict | None = Field(
         default=None,
-        pattern="^(accepted|refused)$",
         description="Only callbacks that were accepted, or only those that were refused.",
     )
     transaction_id: Name | None = Field(
@@ -293,7 +292,7 @@ def _replay_filter(gateway: Gateway, app_id: str, body: ReplayManyIn) -> Callbac
     )
 
 
-def _is_refused(verdict: str | None) -> bool | None:
+def _is_refused(verdict: Verdict | None) -> bool | None:
     return None if verdict is None else verdict == "refused"
 
 

@@ -21,7 +21,6 @@ from tillbell.process.manual.audited import ActionReason, AwaitingSecondKey
 from tillbell.web.api.manual_actions import SECOND_KEY, ActIn, proposed
 from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import (
-    UID,
     ApplicationOf,
     GatewayOf,
     PrincipalOf,
@@ -30,6 +29,7 @@ from tillbell.web.api.routes import (
     resource,
 )
 from tillbell.web.api.shapes import Listed, Out, optional_time, words
+from tillbell.web.edge.patterns import UID
 
 
 class ConflictOut(Out):

@@ -25,8 +25,9 @@ from tillbell.web.api.rendering import (
     fate_doc,
     trigger_type,
 )
-from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, resource, the_endpoint
+from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource, the_endpoint
 from tillbell.web.api.shapes import Listed, Out, Status, StatusText, TriggerType
+from tillbell.web.edge.patterns import UID
 
 
 class DeliveryOut(Out):

@@ -15,11 +15,12 @@ from tillbell.web.api.paging import OrderedPageOf, filtered_page, row_id
 from tillbell.web.api.routes import GatewayOf, Usage, guard, resource
 from tillbell.web.api.shapes import In, Listed, Name, Out, Time, optional_time
 from tillbell.web.edge.auth import Action, Tenant
+from tillbell.web.edge.patterns import KEY_SCOPE
 
 KeyScopeText = Annotated[
     str,
     Field(
-        pattern=r"^(admin|write|read|publish|[a-z\-]{1,64}:(read|write))$",
+        pattern=KEY_SCOPE,
         description="`admin`, `write`, `read`, `publish`, or `<resource>:read|write`.",
     ),
 ]

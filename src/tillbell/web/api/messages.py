@@ -38,6 +38,7 @@ from tillbell.web.api.shapes import (
     Time,
 )
 from tillbell.web.api.tasks import TaskOut
+from tillbell.web.edge.patterns import EVENT_TYPE
 
 RetentionDays = Annotated[int, Field(strict=True, ge=1, le=RETENTION_DAYS_MAX)]
 RetentionHours = Annotated[int, Field(strict=True, ge=1, le=RETENTION_HOURS_MAX)]
@@ -47,9 +48,9 @@ class MessageIn(In):
     """A message to publish. Its payload is stored and sent byte for byte."""
 
     # For the OpenAPI document; `MessageCreateBody` decodes it. A test compares the two.
-    event_type: Annotated[
-        str, Field(pattern=r"^[a-zA-Z0-9\-_./:]+$", min_length=1, max_length=256)
-    ] = Field(description="What kind of fact it is, e.g. `order.paid`.")
+    event_type: Annotated[str, Field(pattern=EVENT_TYPE, min_length=1, max_length=256)] = Field(
+        description="What kind of fact it is, e.g. `order.paid`."
+    )
     payload: dict[str, Any] = Field(
         description="What subscribers get, a JSON object. It is stored and sent byte for byte."
     )

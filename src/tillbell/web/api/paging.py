@@ -14,6 +14,7 @@ from fastapi import Depends, Query
 
 from tillbell.storage.ports.outbound import Page
 from tillbell.web.api.shapes import Listed, Ordering
+from tillbell.web.edge.patterns import ITERATOR
 
 
 class Identified(Protocol):
@@ -29,7 +30,6 @@ T = TypeVar("T")
 Row = TypeVar("Row", bound=Identified)
 Shape = TypeVar("Shape")
 
-ITERATOR = r"^-?[a-z]+_[0-9a-z]+$"
 _BATCHES_MAX = 20  # batches that are read for one page when a filter drops most rows
 _BATCH = 250  # rows of such a batch
 

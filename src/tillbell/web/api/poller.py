@@ -30,8 +30,9 @@ from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.web.api.filters import LabelQuery, TimeQuery
 from tillbell.web.api.paging import Limit, list_page, row_id
 from tillbell.web.api.rendering import MessageOut, answer, message_doc
-from tillbell.web.api.routes import UID, ApplicationOf, GatewayOf, app_read, resource
+from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource
 from tillbell.web.api.shapes import In, Out, Time
+from tillbell.web.edge.patterns import MESSAGE_ITERATOR, UID
 
 
 class PolledOut(Out):
@@ -63,7 +64,7 @@ READ = app_read("message", None)
 _START = first_of("msg", 0)
 
 PollerName = Annotated[str, Path(pattern=UID, max_length=120)]
-MessageIterator = Annotated[str | None, Query(pattern=r"^msg_[0-9a-z]{26}$")]
+MessageIterator = Annotated[str | None, Query(pattern=MESSAGE_ITERATOR)]
 
 
 @router.get("/{sink_id}", dependencies=READ, response_model=PolledOut)

@@ -14,6 +14,7 @@ from tillbell.receive.source_cache import settings_of
 from tillbell.web.api.routes import GatewayOf, guard, resource
 from tillbell.web.api.shapes import Out, TrustText, words
 from tillbell.web.edge.auth import Action, Tenant
+from tillbell.web.edge.patterns import PROVIDER
 
 
 class SettingOut(Out):
@@ -82,7 +83,7 @@ async def list_(gateway: GatewayOf) -> ProvidersOut:
 
 @router.get("/{name}", dependencies=READ)
 async def get(
-    name: Annotated[str, Path(max_length=64, pattern=r"^[a-z0-9\-]+$")], gateway: GatewayOf
+    name: Annotated[str, Path(max_length=64, pattern=PROVIDER)], gateway: GatewayOf
 ) -> ProviderOut:
     """Show a provider."""
     provider = gateway.source_cache.providers.get(name)

@@ -23,8 +23,7 @@ from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import Application
 from tillbell.web.edge.auth import PRINCIPAL, Access, Action, Capability, Principal, Tenant
 from tillbell.web.edge.paths import APPLICATION, BASE
-
-UID = r"^[a-zA-Z0-9\-_.]+$"
+from tillbell.web.edge.patterns import UID
 
 AppId = Annotated[
     str, Path(description="The application: its id or uid.", pattern=UID, max_length=256)

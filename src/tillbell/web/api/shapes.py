@@ -14,15 +14,16 @@ from pydantic_core import PydanticCustomError
 from tillbell.clock import DAY, Micros, from_datetime, to_datetime
 from tillbell.model.sources import Trust
 from tillbell.rules.delivery.payload import THROTTLE_RATE_MAX
+from tillbell.web.edge.patterns import LABEL, UID
 
 T = TypeVar("T")
 
-Uid = Annotated[str, Field(pattern=r"^[a-zA-Z0-9\-_.]+$", min_length=1, max_length=256)]
+Uid = Annotated[str, Field(pattern=UID, min_length=1, max_length=256)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Text = Annotated[str, Field(max_length=2048)]
 Rate = Annotated[int, Field(strict=True, ge=1, le=THROTTLE_RATE_MAX)]
 Flag = Annotated[bool, Field(strict=True)]
-Label = Annotated[str, Field(pattern=r"^[a-zA-Z0-9\-_.:]+$", min_length=1, max_length=128)]
+Label = Annotated[str, Field(pattern=LABEL, min_length=1, max_length=128)]
 Metadata = Annotated[
     dict[
         Annotated[str, Field(min_length=1, max_length=128)], Annotated[str, Field(max_length=1024)]

@@ -32,7 +32,6 @@ from tillbell.web.api.endpoints import WEEK_S
 from tillbell.web.api.masked_callback import ReadingOut, reading_out
 from tillbell.web.api.paging import OrderedPageOf, list_page, row_id
 from tillbell.web.api.routes import (
-    UID,
     ApplicationOf,
     GatewayOf,
     PrincipalOf,
@@ -42,6 +41,7 @@ from tillbell.web.api.routes import (
 )
 from tillbell.web.api.shapes import Flag, In, Listed, Metadata, Name, Out, Uid, optional_time, words
 from tillbell.web.edge.auth import Principal
+from tillbell.web.edge.patterns import METHOD, UID
 
 SecretText = Annotated[str, Field(max_length=8192)]
 Config = Annotated[dict[str, Any], Field(max_length=100)]
@@ -159,7 +159,7 @@ class TestIn(In):
     fields: dict[str, Any] = Field(
         default_factory=dict, description="Members of its body; they replace those of the case."
     )
-    method: Annotated[str, Field(pattern="^[A-Z]{3,7}$")] | None = Field(
+    method: Annotated[str, Field(pattern=METHOD)] | None = Field(
         default=None, description="HTTP method of the simulated request; default: the case's."
     )
     query: dict[str, str] = Field(

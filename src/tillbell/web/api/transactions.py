@@ -40,7 +40,6 @@ from tillbell.web.api.filters import TimeQuery, instant
 from tillbell.web.api.manual_actions import SECOND_KEY, ActIn, proposed
 from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import (
-    UID,
     ApplicationOf,
     GatewayOf,
     PrincipalOf,
@@ -50,9 +49,9 @@ from tillbell.web.api.routes import (
     resource,
 )
 from tillbell.web.api.shapes import Flag, In, Listed, Metadata, Out, TrustText, Uid
+from tillbell.web.edge.patterns import AMOUNT, UID
 
 CONFLICTS_MAX = 250  # conflicts that are shown with a transaction, newest first
-AMOUNT = r"^(0|[1-9][0-9]{0,17})(\.[0-9]{1,30})?$"
 
 
 def _no_number(value: Any) -> Any:

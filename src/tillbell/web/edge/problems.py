@@ -34,6 +34,7 @@ from tillbell.errors import (
     UnsupportedEncoding,
 )
 from tillbell.web.edge.asgi_types import Headers, HttpAnswer
+from tillbell.web.edge.patterns import RULES
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -118,7 +119,9 @@ def invalid_from(error: ValidationError, *prefix: str) -> Invalid:
 def as_problem(line: Any, prefix: tuple[str, ...] = ()) -> Problem:
     """Turn one line of pydantic's error into a `Problem`."""
     place = tuple(_printable(part) for part in (*prefix, *line["loc"]))
-    return Problem(place, _printable(line["msg"]).removeprefix("Value error, "), line["type"])
+    rule = RULES.get(line.get("ctx", {}).get("pattern", ""))
+    text = rule or _printable(line["msg"]).removeprefix("Value error, ")
+    return Problem(place, text, line["type"])
 
 
 def _printable(text: Any) -> Any:
