@@ -149,7 +149,6 @@ def test_a_broken_pattern_is_told_in_words(served: ServedGateway) -> None:
     for refused in (
         served.http.post("/app", json={"name": "shop", "uid": "a b"}),
         served.http.get("/app", params={"iterator": "?"}),
-        served.http.get("/app/a b"),
         served.http.post("/key", json={"name": "k", "scopes": ["root"]}),
     ):
         assert refused.status_code == 422
