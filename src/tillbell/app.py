@@ -101,7 +101,7 @@ class Gateway:
         self.handshake = Handshake(
             self.http_client,
             self.policy,
-            self.settings.public_url or self.settings.local_url,
+            self.settings.origin,
             self.settings.user_agent,
         )
         self.leases = HeldLeases(self.database, self.clock)

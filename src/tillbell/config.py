@@ -170,6 +170,12 @@ class Settings:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
+    @property
+    def origin(self) -> str:
+        """The host that others know this server by, in A-labels."""
+        host = urllib.parse.urlsplit(self.public_url or self.local_url).hostname or ""
+        return host.encode("idna").decode("ascii")
+
 
 class LoadedSettings(NamedTuple):
     """Settings, and the origin of each value: `default`, `env X`, `flag --x` or `file X`."""

@@ -22,7 +22,7 @@ from tillbell.counters import Meters
 from tillbell.deliver.compiled_endpoint import EndpointCompiler
 from tillbell.deliver.config_cache import ConfigCache
 from tillbell.deliver.endpoint_health import EndpointHealthMonitor
-from tillbell.deliver.handshake import Handshake
+from tillbell.deliver.handshake import Handshake, Permission
 from tillbell.http.address_policy import AddressPolicy
 from tillbell.http.client import HttpClient
 from tillbell.http.resolver import Resolver
@@ -84,12 +84,12 @@ class AgreeingHandshake(Handshake):
         super().__init__(sender, policy, "", "")
         self.meanwhile: Act | None = None
 
-    async def refusal(self, _: str) -> str | None:
+    async def ask(self, _: str) -> Permission:
         """Agree."""
         if self.meanwhile is not None:
             act, self.meanwhile = self.meanwhile, None
             await act()
-        return None
+        return Permission(None)
 
 
 class Process:

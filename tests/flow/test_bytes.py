@@ -10,6 +10,7 @@ from standardwebhooks import Webhook
 
 from tests.flow.gateway_harness import SECRET, GatewayHarness
 from tests.scale import full_or_tenth, soak
+from tillbell.model.endpoints import Endpoint
 from tillbell.web.edge.publish_route import decode
 
 ODD = [
@@ -104,3 +105,30 @@ async def test_many_odd_payloads_are_stored_signed_and_sent_as_they_were(
         verifier.verify(request.body, dict(request.headers))
         if id_.endswith("0"):
             assert await harness.gateway.database.body(harness.app.id, id_) == payloads[id_]
+
+
+async def test_a_header_name_is_sent_once(harness: GatewayHarness) -> None:
+    """What older versions saved may name one twice; the proof of the profile goes first."""
+    collisions: list[tuple[dict[str, str], dict[str, str]]] = [
+        ({}, {"x-signature": "mine"}),
+        ({"webhook-signature": "X-Signature"}, {"x-signature": "mine"}),
+        ({"webhook-signature": "X-One", "webhook-timestamp": "x-one"}, {}),
+        ({"webhook-signature": "webhook-id"}, {}),
+        ({"webhook-signature": "Authorization"}, {"authorization": "Bearer mine"}),
+        ({"webhook-id": "webhook-timestamp", "webhook-timestamp": "webhook-id"}, {}),
+    ]
+    for header_names, custom in collisions:
+        endpoint = await harness.endpoint("/ok", header_names=header_names or None)
+        sealed = {n: harness.gateway.vault.seal(v, endpoint.id) for n, v in custom.items()}
+        await harness.change(endpoint, headers=sealed)
+        before = len(harness.receiver.requests)
+        await harness.publish()
+        await harness.next_ended()
+        (request,) = harness.receiver.requests[before:]
+        names = [name.lower() for name, _ in request.headers]
+        signed = [value for _, value in request.headers if value.startswith("v1,")]
+
+        assert len(names) == len(set(names)), header_names
+        assert len(signed) == 1
+        assert len([n for n in names if n.startswith(("webhook", "x-", "auth"))]) in (3, 4)
+        await harness.gateway.config_cache.remove(Endpoint, endpoint.id, endpoint.scope)

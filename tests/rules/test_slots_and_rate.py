@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tillbell.clock import SECOND
-from tillbell.rules.delivery.pace import next_free
+from tillbell.rules.delivery.pace import interval_of, next_free
 from tillbell.rules.delivery.turns import FairQueue
 
 
@@ -42,7 +42,7 @@ def test_no_second_carries_more_than_the_rate(rate: int, arrivals: list[int]) ->
     for pause in arrivals:
         now = max(now + pause, free_at)
         sent.append(now)
-        free_at = next_free(free_at, now, rate)
+        free_at = next_free(free_at, now, interval_of(rate))
 
     for first in sent:
         within = [at for at in sent if first <= at < first + SECOND]

@@ -56,6 +56,33 @@ def test_a_receiver_that_does_not_agree_is_not_saved(
     assert url not in urls
 
 
+def test_each_delivery_names_its_origin_and_keeps_the_granted_rate(
+    served: ServedGateway, app_id: str
+) -> None:
+    """Six a minute are one in ten seconds: of twenty messages one is sent at once."""
+    headers = ("WebHook-Allowed-Origin: *", "WebHook-Allowed-Rate: 6")
+    made = _create(served, app_id, _allowing(served, "/slow", *headers))
+    other = _create(served, app_id, served.receiver.url("/fast"), handshake=False)
+    assert (made.status_code, other.status_code) == (201, 201)
+    for number in range(20):
+        message = {"eventType": "order.paid", "payload": {"n": number}}
+        published = served.http.post(f"/app/{app_id}/msg", json=message)
+        assert published.status_code == 202
+        served.wait_for_attempts(published.json()["id"], 2 if number == 0 else 1)
+
+    sent = [r for r in served.receiver.to("/slow") if r.method == "POST"]
+    assert len(sent) == 1
+    for request in (*sent, *served.receiver.to("/fast")):
+        assert request.header("webhook-request-origin") == "127.0.0.1"
+
+
+def test_a_receiver_that_grants_no_requests_is_not_saved(
+    served: ServedGateway, app_id: str
+) -> None:
+    headers = ("WebHook-Allowed-Origin: *", "WebHook-Allowed-Rate: 0")
+    assert _create(served, app_id, _allowing(served, "/none", *headers)).status_code == 422
+
+
 def test_another_address_is_asked_again(served: ServedGateway, app_id: str) -> None:
     made = _create(served, app_id, _allowing(served, "/first", "WebHook-Allowed-Origin: *"))
     where = f"/app/{app_id}/endpoint/{made.json()['id']}"

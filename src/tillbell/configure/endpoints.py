@@ -8,6 +8,7 @@ done, and the change is computed again from the endpoint as it is stored then.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -16,7 +17,7 @@ from tillbell.configure.endpoint_checks import check_endpoint, check_secret
 from tillbell.configure.names import checked_uid
 from tillbell.configure.parts import Parts
 from tillbell.configure.secrets import overlap, rotated
-from tillbell.deliver.handshake import Handshake
+from tillbell.deliver.handshake import Handshake, Permission
 from tillbell.deliver.record_changes import ChangedRecord
 from tillbell.errors import ConflictError, Invalid, Problem
 from tillbell.http.address_policy import AddressPolicy
@@ -53,7 +54,7 @@ class _Preparation(NamedTuple):
     """What has been read and done before a change is computed."""
 
     known_event_types: frozenset[str]
-    handshaken: frozenset[str] = frozenset()  # URLs that passed the handshake
+    permissions: Mapping[str, Permission] = MappingProxyType({})  # by URL, after the handshake
     has_reset_health: bool = False
 
 
@@ -178,17 +179,19 @@ class Endpoints:
             try:
                 return await act(prepared)
             except _HandshakeNeededError as need:
-                await self._shake_hands(need.url)
-                prepared = prepared._replace(handshaken=prepared.handshaken | {need.url})
+                permission = await self._shake_hands(need.url)
+                permissions = {**prepared.permissions, need.url: permission}
+                prepared = prepared._replace(permissions=permissions)
             except _HealthResetNeededError as need:
                 await self._reset_health(need.endpoint)
                 prepared = prepared._replace(has_reset_health=True)
         raise ConflictError("The endpoint was changed at the same time; try again.")
 
-    async def _shake_hands(self, url: str) -> None:
-        refusal = await self._handshake.refusal(url)
-        if refusal is not None:
-            raise Invalid(Problem(("body", "handshake"), refusal, "handshake"))
+    async def _shake_hands(self, url: str) -> Permission:
+        permission = await self._handshake.ask(url)
+        if permission.refusal is not None:
+            raise Invalid(Problem(("body", "handshake"), permission.refusal, "handshake"))
+        return permission
 
     async def _reset_health(self, endpoint: Endpoint) -> None:
         """Reset the health, or the next failure would pause the endpoint again at once."""
@@ -219,8 +222,7 @@ class Endpoints:
         )
         endpoint = self._with_new_url(endpoint)
         self._check(endpoint, changes, prepared)
-        if endpoint.handshake and endpoint.url not in prepared.handshaken:
-            raise _HandshakeNeededError(endpoint.url)
+        endpoint = self._with_permission(endpoint, prepared)
         if changes.headers:
             endpoint = self._with_headers(endpoint, changes.headers)
         return self._with_first_secret(endpoint, changes.secret)
@@ -236,14 +238,22 @@ class Endpoints:
             endpoint = self._with_new_url(endpoint)
         self._check(endpoint, changes, prepared)
         has_new_receiver = (endpoint.url, endpoint.handshake) != (current.url, current.handshake)
-        if endpoint.handshake and has_new_receiver and endpoint.url not in prepared.handshaken:
-            raise _HandshakeNeededError(endpoint.url)
+        if has_new_receiver:
+            endpoint = self._with_permission(endpoint, prepared)
         if endpoint.profile != current.profile:
             endpoint = self._in_new_profile(endpoint)
         is_reactivated = endpoint.status is EndpointStatus.ACTIVE is not current.status
         if is_reactivated and not prepared.has_reset_health:
             raise _HealthResetNeededError(endpoint)
         return endpoint
+
+    def _with_permission(self, endpoint: Endpoint, prepared: _Preparation) -> Endpoint:
+        """Note the rate that the receiver granted; none without a handshake."""
+        permission = prepared.permissions.get(endpoint.url)
+        if endpoint.handshake and permission is None:
+            raise _HandshakeNeededError(endpoint.url)
+        rate = permission.allowed_rate if permission and endpoint.handshake else None
+        return msgspec.structs.replace(endpoint, allowed_rate=rate)
 
     def _with_new_url(self, endpoint: Endpoint) -> Endpoint:
         """Write a URL that is saved in its one form. What older versions saved stays as it is."""

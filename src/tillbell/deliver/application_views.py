@@ -8,7 +8,7 @@ from tillbell.clock import Micros
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.deliver.fanout import Route, routes_to
 from tillbell.model.records import Application
-from tillbell.rules.delivery.pace import next_free
+from tillbell.rules.delivery.pace import interval_of, next_free
 
 VIEWS_MAX = 10_000  # applications in memory
 ROUTES_MAX = 1_000  # combinations of event type and channels cached per application
@@ -64,7 +64,7 @@ class ApplicationView:
             return 0
         if self._free_at > now:
             return self._free_at
-        self._free_at = next_free(self._free_at, now, rate)
+        self._free_at = next_free(self._free_at, now, interval_of(rate))
         return 0
 
 

@@ -7,6 +7,7 @@ commit of the result, the attempt is recorded as `interrupted` and made again un
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from tillbell.clock import SECOND, Micros
@@ -77,13 +78,32 @@ def _head(claim: Claim, compiled: CompiledEndpoint, body: bytes, started_at: Mic
     headers = compiled.profile.headers(context)
     own_names = compiled.endpoint.header_names
     if own_names:
-        headers = [(own_names.get(name, name), value) for name, value in headers]
+        headers = _renamed(headers, own_names)
     lines = [f"{name}: {value}\r\n" for name, value in headers]
+    if compiled.custom_headers:
+        sent = {name.lower() for name, _ in headers}
+        lines += [line for name, line in compiled.custom_headers if name not in sent]
     number = attempt_id(delivery.id, delivery.attempts)
     lines.append(f"Tillbell-Delivery: {delivery.id}\r\nTillbell-Attempt: {number}\r\n")
     if message.tags:
         lines += (hop_line(message.tags), example_line(message.tags))
     return compiled.prefix + "".join(lines).encode("ascii")
+
+
+def _renamed(headers: list[tuple[str, str]], own_names: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the profile's headers under the endpoint's names.
+
+    A header whose new name is taken keeps the profile's: a name is sent once (RFC 9110 5.3).
+    """
+    taken = {name.lower() for name, _ in headers if name not in own_names}
+    renamed = []
+    for name, value in headers:
+        own_name = own_names.get(name, name)
+        if name in own_names and own_name.lower() in taken:
+            own_name = name
+        taken.add(own_name.lower())
+        renamed.append((own_name, value))
+    return renamed
 
 
 def decide(

@@ -15,6 +15,7 @@ from tillbell.profiles import PROFILES
 from tillbell.profiles.base import Profile
 from tillbell.rules.delivery.headers import check_custom_headers
 from tillbell.rules.delivery.lane_width import WidthBounds, width_bounds
+from tillbell.rules.delivery.pace import interval_of
 from tillbell.rules.delivery.selectors import Filter, compile_filter
 from tillbell.vault import Vault
 
@@ -41,7 +42,9 @@ class CompiledEndpoint(NamedTuple):
     filter: Filter
     target: Target | None  # None: nothing may be sent, for the reason in `refusal`
     refusal: Refusal | None
-    prefix: bytes  # request line and the headers that never change
+    prefix: bytes  # request line and our own headers that never change
+    custom_headers: tuple[tuple[str, str], ...]  # name in small letters, whole line
+    interval: Micros  # the least time between two attempts; 0: any
     secrets: tuple[tuple[str, Micros | None], ...]  # text, expiry; the current one first
     schedule_s: tuple[int, ...]
     timeout_s: int
@@ -89,7 +92,11 @@ class EndpointCompiler:
             ),
             target=target if isinstance(target, Target) else None,
             refusal=target if isinstance(target, Refusal) else None,
-            prefix=self._prefix(target, profile.content_type, opened.headers),
+            prefix=self._prefix(target, profile),
+            custom_headers=tuple(
+                (name.lower(), f"{name}: {value}\r\n") for name, value in opened.headers
+            ),
+            interval=interval_of(endpoint.throttle_rate, endpoint.allowed_rate),
             secrets=opened.secrets,
             schedule_s=self._schedule(endpoint, profile),
             timeout_s=endpoint.timeout_s or profile.timeout_s,
@@ -125,9 +132,7 @@ class EndpointCompiler:
             is_address = problem.type.endswith("_address")
             return Refusal("blocked_address" if is_address else "blocked_url", problem.msg)
 
-    def _prefix(
-        self, target: Target | Refusal, content_type: str, headers: tuple[tuple[str, str], ...]
-    ) -> bytes:
+    def _prefix(self, target: Target | Refusal, profile: Profile) -> bytes:
         if isinstance(target, Refusal):
             return b""
         lines = [
@@ -135,9 +140,10 @@ class EndpointCompiler:
             b"Host: " + target.host_header,
             b"User-Agent: " + self._settings.user_agent.encode(),
             b"Accept-Encoding: identity",
-            b"Content-Type: " + content_type.encode(),
-            *(f"{name}: {value}".encode("ascii") for name, value in headers),
+            b"Content-Type: " + profile.content_type.encode(),
         ]
+        if profile.sends_origin:
+            lines.append(b"WebHook-Request-Origin: " + self._settings.origin.encode())
         return b"\r\n".join(lines) + b"\r\n"
 
     def _schedule(self, endpoint: Endpoint, profile: Profile) -> tuple[int, ...]:

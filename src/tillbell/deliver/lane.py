@@ -164,12 +164,12 @@ class Lane:
 
         Return 0 if it may start, else when to ask again.
         """
-        rate = self.compiled.endpoint.throttle_rate
-        if not rate:
+        interval = self.compiled.interval
+        if not interval:
             return 0
         if self.free_at > now:
             return self.free_at
-        self.free_at = next_free(self.free_at, now, rate)
+        self.free_at = next_free(self.free_at, now, interval)
         return 0
 
     def claimable_at(self) -> Micros | None:

@@ -49,6 +49,7 @@ class Endpoint(Record, frozen=True, kw_only=True):
     ordering: str | None = None  # "fifo": one at a time per order key
     header_names: dict[str, str] | None = None  # profile's header name → this endpoint's
     handshake: bool = False  # its receiver was asked before it was saved (CloudEvents)
+    allowed_rate: int | None = None  # messages a minute that it granted then; None: any number
 
     def destination(self) -> str:
         """Return a digest of all that decides how an attempt ends.

@@ -47,6 +47,7 @@ class Profile(Protocol):
     success: str  # "2xx" or "200"
     schedule_s: tuple[int, ...]  # seconds before attempt 2, 3, …
     makes_secret: bool  # whether an endpoint without a secret is given one
+    sends_origin: bool  # whether each request says which host it comes from
     has_platform_names: bool  # whether selectors may be written in the platform's names
 
     def parts(self, event_type: str, selectors: Collection[str] | None) -> tuple[str, ...]:

@@ -3,9 +3,10 @@
 `id` is the message's id and `source` the gateway; both together are unique. `type` is the event
 type and `time` the time of publication. `data` is the payload, or `data` of its
 `{"type", "timestamp", "data"}` envelope, byte for byte. The Standard Webhooks headers sign the
-whole body. Success is any 2xx (202 for "will be processed").
+whole body. Success is any 2xx (202 for "will be processed"). Each request says which host it comes
+from, as the handshake did.
 
-Source: CloudEvents 1.0.2, JSON format; HTTP binding section 3.2.
+Source: CloudEvents 1.0.2, JSON format; HTTP binding section 3.2; Web Hooks section 4.1.2.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class CloudEvents(DefaultProfile):
 
     name = "cloudevents"
     content_type = "application/cloudevents+json"
+    sends_origin = True
 
     def render(self, part: str, message: MessageContext) -> bytes:
         """Return the event with its data."""

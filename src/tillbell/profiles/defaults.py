@@ -42,6 +42,7 @@ class DefaultProfile:
     success: str = "2xx"
     schedule_s: tuple[int, ...] = STANDARD_SCHEDULE_S
     makes_secret: bool = True
+    sends_origin: bool = False
     has_platform_names: bool = False
 
     def parts(self, event_type: str, selectors: Collection[str] | None) -> tuple[str, ...]:
