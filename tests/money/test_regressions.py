@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -24,7 +25,14 @@ from tests.money.payment_harness import (
 )
 from tests.scale import full_or_tenth, soak
 from tillbell.clock import DAY, HOUR, SECOND
-from tillbell.model.callbacks import Outcome, ProviderAmount, References, TransactionNotice
+from tillbell.model.callbacks import (
+    Callback,
+    Notice,
+    Outcome,
+    ProviderAmount,
+    References,
+    TransactionNotice,
+)
 from tillbell.model.sources import Source
 from tillbell.model.transactions import TransactionKind, TransactionStatus
 from tillbell.storage.ports.database import Database
@@ -82,6 +90,30 @@ async def test_a_refund_told_before_its_capture_is_held_and_then_applied(
 
     assert await payments.moved("O") == [("credit", "100.00"), ("debit", "30.00")]
     assert [one.outcome for one in await payments.callbacks()] == [Outcome.APPLIED] * 2
+
+
+async def test_a_refund_that_waits_is_not_decided_for_ever_if_another_has_its_id(
+    payments: PaymentHarness, psp: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await payments.create("O")
+    await payments.tell(psp, news("O", APPROVED, psp_transaction_id="T1"))
+    await payments.tell(psp, linked("O", TransactionKind.REFUND, "R1"))
+    await payments.create("P")
+    decided: list[str] = []
+    hand_over = payments.gateway.processor.hand_over
+
+    def counted(callback: Callback, notices: Sequence[Notice]) -> asyncio.Task[None] | None:
+        decided.append(callback.id)
+        return hand_over(callback, notices)
+
+    monkeypatch.setattr(payments.gateway.processor, "hand_over", counted)
+    early = await payments.tell(psp, linked("P", TransactionKind.REFUND, "R1"))
+    for _ in range(20):
+        await payments.idle()
+    assert (early.outcome, decided) == (Outcome.UNMATCHED, [early.id])
+
+    await payments.tell(psp, news("P", APPROVED, psp_transaction_id="T2"))
+    assert await payments.moved("P") == [("credit", "100.00"), ("debit", "100.00")]
 
 
 async def test_one_partial_refund_under_two_event_ids_is_one(

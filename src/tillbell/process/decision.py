@@ -16,7 +16,7 @@ import msgspec
 from tillbell.clock import Micros, iso
 from tillbell.deliver.publish import MessageDraft
 from tillbell.ids import IdMaker
-from tillbell.model.callbacks import Callback, Outcome
+from tillbell.model.callbacks import Callback, Outcome, References
 from tillbell.model.records import Record
 from tillbell.model.transactions import (
     AuditEntry,
@@ -103,6 +103,7 @@ class Decision:
         self._outcomes: list[tuple[Outcome, str]] = []
         self._transaction_id: str | None = None
         self._awaited_references: tuple[str, ...] = ()
+        self.searched_references: tuple[References, ...] = ()  # by which what it awaits was missed
         self._retry_at: Micros | None = None
         self._replaces: Outcome | None = None
 
@@ -312,12 +313,16 @@ class Decision:
         """Tell whether a notice had this outcome."""
         return any(known is outcome for known, _ in self._outcomes)
 
-    def wait_for(self, references: Iterable[str], retry_at: Micros | None) -> None:
+    def wait_for(
+        self, references: Iterable[str], searched: References, retry_at: Micros | None
+    ) -> None:
         """Let the callback wait for a transaction that has one of these references.
 
         It is decided again when one appears, and at `retry_at`. None: it no longer waits.
+        `searched` are the references by which none was found now.
         """
         self._awaited_references += tuple(references)
+        self.searched_references += (searched,)
         self._retry_at = retry_at
 
     def conclude_again(self, callback: Callback) -> None:

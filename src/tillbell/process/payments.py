@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tillbell.clock import HOUR, MINUTE, SECOND, Micros
-from tillbell.model.callbacks import Outcome, TransactionNotice
+from tillbell.model.callbacks import Outcome, References, TransactionNotice
 from tillbell.model.sources import ConfirmationPolicy, Trust
 from tillbell.model.transactions import (
     NEGATIVE,
@@ -127,6 +127,14 @@ class NoticeContext(NamedTuple):
         )
 
     @property
+    def references(self) -> References:
+        """The references by which its payment is looked for."""
+        notice = self.notice
+        if notice.kind is not TransactionKind.PAYMENT or notice.psp_transaction_id is None:
+            return notice.references
+        return notice.references._replace(psp=(*notice.references.psp, notice.psp_transaction_id))
+
+    @property
     def report(self) -> AttemptReport:
         """What it says about an attempt of a payment, without amounts."""
         notice = self.notice
@@ -176,12 +184,9 @@ class PaymentDecider:
 
     async def decide(self, context: NoticeContext, *, is_accepted: bool = False) -> None:
         """Record what follows from a notice. `is_accepted`: a person says that it is so."""
-        notice, source = context.notice, context.compiled.source
+        notice, source, references = context.notice, context.compiled.source, context.references
         is_payment = notice.kind is TransactionKind.PAYMENT
         own_id = notice.psp_transaction_id if is_payment else None
-        references = notice.references
-        if own_id is not None:
-            references = references._replace(psp=(*references.psp, own_id))
         candidates = await self._reads.candidate_transactions(source.scope, source.id, references)
         context.decision.note_read(candidates)
         current = [context.decision.as_current(candidate) for candidate in candidates]
@@ -568,7 +573,7 @@ def _wait_for_transaction(
     if context.notice.kind is not TransactionKind.PAYMENT and context.notice.psp_transaction_id:
         parent_ids = (*parent_ids, context.notice.psp_transaction_id)
     awaited = (*references.ours, *references.psp, *parent_ids)
-    decision.wait_for(awaited, _next_retry(decision))
+    decision.wait_for(awaited, context.references, _next_retry(decision))
     decision.add_outcome(Outcome.UNMATCHED, why)
 
 

@@ -14,7 +14,6 @@ from collections.abc import Coroutine
 from tillbell.clock import Clock
 from tillbell.errors import StoreUnavailable
 from tillbell.logs import log_event
-from tillbell.model.callbacks import References
 from tillbell.model.transactions import Transaction, TransactionStatus
 from tillbell.process.decision import Decision
 from tillbell.receive.reprocess import Reprocessor
@@ -70,12 +69,13 @@ class UnmatchedCallbacks:
         """Reprocess a callback if its transaction appeared while it was being decided."""
         callback = decision.callback
         assert callback is not None, "only a callback waits"
-        references = References(ours=decision.awaited_references, psp=decision.awaited_references)
-        candidates = await self._database.candidate_transactions(
-            callback.app_id, callback.source_id, references
-        )
-        if not all(decision.is_as_read(transaction) for transaction in candidates):
-            await self._reprocessor.reprocess(callback, money_only=True)
+        for references in decision.searched_references:
+            candidates = await self._database.candidate_transactions(
+                callback.app_id, callback.source_id, references
+            )
+            if not all(decision.is_as_read(transaction) for transaction in candidates):
+                await self._reprocessor.reprocess(callback, money_only=True)
+                return
 
 
 async def _unless_store_unavailable(work: Coroutine[None, None, None]) -> None:
