@@ -26,6 +26,7 @@ from tillbell.model.transactions import (
     Transition,
 )
 from tillbell.process.manual.actions import NewTransaction
+from tillbell.process.manual.audited import ActionReason, AwaitingSecondKey
 from tillbell.providers.kit.base import Incoming, Provider
 from tillbell.storage.ports.inbound import CallbackFilter
 from tillbell.storage.ports.outbound import Page
@@ -121,6 +122,13 @@ class PaymentHarness:
     async def pass_time(self, seconds: float) -> None:
         """Turn the clock; chores that come due do their work."""
         await self.harness.pass_time(seconds)
+        await self.idle()
+
+    async def accept(self, conflict_id: str) -> None:
+        """Let a person accept what was reported."""
+        resolver, reason = self.gateway.conflict_resolver, ActionReason("key_1", "looked at it")
+        resolved = await resolver.resolve(self.app_id, conflict_id, "accept", reason)
+        assert not isinstance(resolved, AwaitingSecondKey)
         await self.idle()
 
     # ── what became of it ────────────────────────────────────────────────────────────────────────

@@ -27,13 +27,13 @@ from tillbell.errors import ConflictError
 from tillbell.model.callbacks import Outcome, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Source, Trust
 from tillbell.model.transactions import TransactionKind
-from tillbell.process.manual.audited import ActionReason, AwaitingSecondKey
+from tillbell.process.manual.audited import ActionReason
 from tillbell.testing.exchange import ReceiverExchange
 
 AUTHORIZED: dict[str, Any] = {"substate": "authorized"}
 CHARGEBACK, BACK = TransactionKind.CHARGEBACK, TransactionKind.CHARGEBACK_REVERSAL
-REFUND, REVERSAL = TransactionKind.REFUND, TransactionKind.REVERSAL
 ACTOR = ActionReason("key_1", "looked at it")
+REFUND, REVERSAL = TransactionKind.REFUND, TransactionKind.REVERSAL
 
 
 def told(kind: str, psp: str, amount: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -210,7 +210,7 @@ async def test_a_payment_that_is_paid_twice_asks_a_person(
     assert second.outcome is Outcome.MISMATCH
     (conflict,) = await payments.conflicts("O")
     assert conflict.amount == 20_000
-    await accept(payments, conflict.id)
+    await payments.accept(conflict.id)
     assert await payments.moved("O") == [("credit", "100.00"), ("credit", "100.00")]
     await assert_sums_add_up(payments, "O")
 
@@ -233,13 +233,6 @@ async def test_an_authorisation_is_a_step_with_its_message(
 # ── amounts ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def accept(payments: PaymentHarness, conflict_id: str) -> None:
-    resolver = payments.gateway.conflict_resolver
-    resolved = await resolver.resolve(payments.app_id, conflict_id, "accept", ACTOR)
-    assert not isinstance(resolved, AwaitingSecondKey)
-    await payments.idle()
-
-
 async def test_what_is_accepted_is_what_is_booked_and_more_can_follow(
     payments: PaymentHarness, psp: Source
 ) -> None:
@@ -247,13 +240,13 @@ async def test_what_is_accepted_is_what_is_booked_and_more_can_follow(
     part = news("O", APPROVED, psp_transaction_id="A", capture_id="C1", amount="20.00")
     await payments.tell(psp, part)
     (conflict,) = await payments.conflicts("O")
-    await accept(payments, conflict.id)
+    await payments.accept(conflict.id)
     assert await payments.moved("O") == [("credit", "20.00")]
 
     rest = news("O", APPROVED, psp_transaction_id="A", capture_id="C2", amount="80.00")
     await payments.tell(psp, rest)
     (conflict,) = await payments.conflicts("O")
-    await accept(payments, conflict.id)
+    await payments.accept(conflict.id)
 
     assert sorted(await payments.moved("O")) == [("credit", "20.00"), ("credit", "80.00")]
     await payments.tell(psp, linked("O", REFUND, "R", amount="100.00"))
@@ -284,7 +277,7 @@ async def test_each_refund_beyond_what_is_left_is_asked_about_and_booked_when_ac
     conflicts = await payments.conflicts("O")
     assert len(conflicts) == 2
     for conflict in conflicts:
-        await accept(payments, conflict.id)
+        await payments.accept(conflict.id)
 
     assert await payments.balance("O") == -10_000
     assert await payments.conflicts("O") == []
@@ -310,7 +303,7 @@ async def test_an_unproven_payment_is_accepted_with_the_amount_that_it_named(
     await payments.tell(psp, news("O", APPROVED, amount="1.00"), trust=Trust.SECRET)
 
     (conflict,) = await payments.conflicts("O")
-    await accept(payments, conflict.id)
+    await payments.accept(conflict.id)
 
     assert await payments.moved("O") == [("credit", "1.00")]
 
@@ -399,7 +392,7 @@ async def test_an_accepted_end_of_a_refund_is_in_the_sums_of_its_payment(
     await payments.tell(psp, linked("O", REFUND, "ok", amount="30.00", status=FAILED))
     await payments.tell(psp, linked("O", REFUND, "bad", amount="20.00"))
     for conflict in await payments.conflicts():
-        await accept(payments, conflict.id)
+        await payments.accept(conflict.id)
 
     assert (await payments.read("O")).refunded == 2_000
     refunds = {str(one.psp_transaction_id): one.id for one in await payments.children("O")}
@@ -418,7 +411,7 @@ async def test_a_refund_that_failed_after_all_leaves_room_for_another(
     await payments.tell(psp, linked("O", REFUND, "R1", amount="30.00"))
     await payments.tell(psp, linked("O", REFUND, "R1", amount="30.00", status=FAILED))
     (conflict,) = await payments.conflicts()
-    await accept(payments, conflict.id)
+    await payments.accept(conflict.id)
 
     second = await payments.tell(psp, linked("O", REFUND, "R2", amount="100.00"))
 
@@ -462,7 +455,7 @@ async def test_a_second_attempt_after_an_accepted_one_is_asked_about(
     await payments.tell(psp, news("O", CANCELLED, psp_transaction_id="A"))
     await payments.tell(psp, news("O", APPROVED, psp_transaction_id="A", amount="100.00"))
     (conflict,) = await payments.conflicts("O")
-    await accept(payments, conflict.id)
+    await payments.accept(conflict.id)
 
     second = await payments.tell(psp, news("O", APPROVED, psp_transaction_id="B", amount="100.00"))
 
@@ -497,7 +490,7 @@ async def test_nothing_captured_credits_nothing(payments: PaymentHarness) -> Non
     assert await payments.moved("O") == []
     (conflict,) = await payments.conflicts("O")
     with pytest.raises(ConflictError):
-        await accept(payments, conflict.id)
+        await payments.accept(conflict.id)
 
     await payments.tell(psp, news("O", APPROVED, psp_transaction_id="A", amount="100.00"))
     assert await payments.moved("O") == [("credit", "100.00")]
@@ -524,7 +517,7 @@ async def test_of_two_refunds_in_one_callback_only_the_accepted_one_is_booked(
 
     conflicts = await payments.conflicts("O")
     assert len(conflicts) == 2
-    await accept(payments, next(c.id for c in conflicts if "R1" in c.why))
+    await payments.accept(next(c.id for c in conflicts if "R1" in c.why))
 
     assert await payments.balance("O") == -1_000
     assert len(await payments.conflicts("O")) == 1
@@ -550,7 +543,7 @@ async def test_a_reversal_that_a_person_accepted_is_no_refund_of_another_attempt
     await payments.tell(psp, news("O", CANCELLED, psp_transaction_id="A"))
     await payments.tell(psp, news("O", APPROVED, psp_transaction_id="B", amount="100.00"))
     for conflict in await payments.conflicts("O"):
-        await accept(payments, conflict.id)
+        await payments.accept(conflict.id)
     assert await payments.balance("O") == 10_000
 
     refund = await payments.tell(psp, linked("O", REFUND, "R", amount="100.00"))
@@ -583,10 +576,10 @@ async def test_accepting_what_is_credited_already_books_nothing_and_says_so(
     id_ = (await payments.read("O")).id
     await payments.tell(psp, news("O", APPROVED, psp_transaction_id="B", amount="30.00"))
     later = next(c for c in await payments.conflicts(id_) if c.id != conflict.id)
-    await accept(payments, later.id)  # 150.00 in all
+    await payments.accept(later.id)  # 150.00 in all
 
     with pytest.raises(ConflictError):
-        await accept(payments, conflict.id)  # 120.00 in all
+        await payments.accept(conflict.id)  # 120.00 in all
 
     assert await payments.balance("O") == 15_000
     assert [c.id for c in await payments.conflicts("O")] == [conflict.id]

@@ -94,7 +94,13 @@ def test_the_payment_pages_id_goes_first() -> None:
             TransactionStatus.APPROVED,
             TransactionKind.CHARGEBACK_REVERSAL,
         ),
-        ("represented", "sale", None, TransactionKind.PAYMENT),
+        (
+            "represented",
+            "sale",
+            TransactionStatus.APPROVED,
+            TransactionKind.CHARGEBACK_REVERSAL,
+        ),
+        ("approved", "chargeback", TransactionStatus.APPROVED, TransactionKind.CHARGEBACK),
     ],
 )
 def test_the_type_decides_with_the_state(
@@ -106,7 +112,8 @@ def test_the_type_decides_with_the_state(
 
 def test_what_belongs_to_a_payment_has_a_name_of_its_own() -> None:
     first, second = heard(status="chargebacked"), heard(status="second_chargebacked")
-    assert len({first.psp_transaction_id, second.psp_transaction_id, ID}) == 3
+    assert first.psp_transaction_id == second.psp_transaction_id != ID
+    assert (first.movement_id, second.movement_id) == ("first", "second")
     assert first.references.psp == (ID,)
     assert first.amount == ProviderAmount("4990", "EUR", is_minor=True)
 

@@ -33,6 +33,7 @@ from tillbell.model.transactions import (
     TransactionKind,
     TransactionStatus,
 )
+from tillbell.money import format_amount
 from tillbell.process.decision import Decision
 from tillbell.process.provider_lookup import lookup_pointers
 from tillbell.process.transaction_steps import (
@@ -240,6 +241,9 @@ class PaymentDecider:
 
     async def _move_linked(self, context: NoticeContext, news: LinkedNews) -> None:
         notice, parent, known = context.notice, news.parent, news.known
+        if notice.may_be_repeat and known is not None and _is_booked(notice, known):
+            await self._decide_possible_repeat(context, known, news)
+            return
         if known is not None and not _moves(notice, known):
             await self._decide_status(context, context.decision.current(known))
             return
@@ -265,6 +269,28 @@ class PaymentDecider:
         else:
             await self._approve_linked(context, parent, context.decision.current(known))
 
+    async def _decide_possible_repeat(
+        self, context: NoticeContext, known: Transaction, news: LinkedNews
+    ) -> None:
+        """Ask a person whether what is told once more is one more, or the same."""
+        callback, amount = context.decision.callback, news.amount
+        assert callback is not None, "only a callback tells of what may be a repeat"
+        own_movement = callback.dedupe_key or callback.id
+        is_own = any(sibling.movement_id == own_movement for sibling in news.siblings)
+        steps = await self._reads.transitions(known.app_id, known.id)
+        if is_own or any(step.callback_id == callback.id for step in steps):
+            context.add_outcome(Outcome.DUPLICATE, "It is booked already.", known)
+        elif news.is_accepted:
+            self._create_linked(context, news.parent, None, amount, movement_id=own_movement)
+        else:
+            written = format_amount(amount, known.currency)
+            why = (
+                f"{_named(context.notice)} of {written} {known.currency} is booked, and is told "
+                f"again in other words{_body_mark(context)}: a repeat, or one more."
+            )
+            mismatch = AmountMismatch(why, amount, known.currency)
+            await self._open_mismatch(context, known, mismatch)
+
     async def _approve_linked(
         self, context: NoticeContext, parent: Transaction, known: Transaction
     ) -> None:
@@ -283,12 +309,17 @@ class PaymentDecider:
         context.add_outcome(Outcome.APPLIED, judged.why, after)
 
     def _create_linked(
-        self, context: NoticeContext, parent: Transaction, known: Transaction | None, amount: int
+        self,
+        context: NoticeContext,
+        parent: Transaction,
+        known: Transaction | None,
+        amount: int,
+        movement_id: str | None = None,
     ) -> None:
         """Create what is linked. An open one of another amount is ended: amounts never change."""
         decision, notice = context.decision, context.notice
         assert notice.status is not None
-        movement_id = notice.movement_id
+        movement_id = movement_id or notice.movement_id
         if known is not None:
             reason = NoticeDetails(reason="amount_changed")
             decision.advance(decision.current(known), TransactionStatus.CANCELLED, reason)
@@ -426,6 +457,8 @@ class PaymentDecider:
         notice, report = context.notice, context.report
         if is_other_attempt(payment, report):
             return notice.ends_attempt or has_open_attempt(payment)
+        if notice.ends_attempt and notice.psp_transaction_id is None:
+            return True  # whichever attempt it was, it is not the one that has captured
         is_open = payment.status not in TERMINAL
         attempt = attempt_of(payment, report)
         if attempt is not None and attempt.captured:
@@ -557,6 +590,8 @@ class PaymentDecider:
         if notice.status is None or (notice.is_hint and not is_moving):
             return
         if not is_payment or context.policy is not ConfirmationPolicy.PULL:
+            if notice.may_be_repeat:  # each is asked about, though nothing else tells two apart
+                why += _body_mark(context)
             conflict = unconfirmed_conflict(notice, notice.status, why, transaction.currency)
             await self._steps.open_conflict(decision, transaction, conflict)
 
@@ -579,7 +614,7 @@ def _wait_for_transaction(
 
 def _wait_for_chargeback(context: NoticeContext, why: str, payment: Transaction) -> None:
     """Let a reversal wait for its chargeback. Later callbacks about the dispute pass it."""
-    context.decision.wait_for((payment.id,), _next_retry(context.decision))
+    context.decision.wait_for((payment.id,), context.references, _next_retry(context.decision))
     context.decision.add_outcome(Outcome.UNMATCHED, why)
 
 
@@ -650,6 +685,18 @@ def _unmapped_text(notice: TransactionNotice) -> str:
 
 def _named(notice: TransactionNotice) -> str:
     return f"{notice.kind.value} {notice.psp_transaction_id or ''}".rstrip()
+
+
+def _body_mark(context: NoticeContext) -> str:
+    """Return what tells a callback's bytes from those of another one."""
+    callback = context.decision.callback
+    key = None if callback is None else callback.dedupe_key
+    return "" if key is None else f" (bytes {key[-8:]})"
+
+
+def _is_booked(notice: TransactionNotice, known: Transaction) -> bool:
+    """Tell whether a notice says that money moved, and that it is booked already."""
+    return notice.status is known.status is TransactionStatus.APPROVED
 
 
 def _moves(notice: TransactionNotice, known: Transaction) -> bool:

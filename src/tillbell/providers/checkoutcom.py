@@ -3,7 +3,7 @@
 `Cko-Signature`: HMAC-SHA256 of the body in hex, keyed with the text of the webhook's signature key.
 Events may come in any order and more than once. Each capture and refund is an action with its own
 id (`act_…`) and amount. A disputed amount is debited when evidence is required, and credited when
-the dispute is won or cancelled.
+the dispute is won or cancelled, if it had been debited: what is only received ends without money.
 
 Sources: checkout.com/docs, Receive webhooks, Event types, Format the amount value, Disputes;
 checkout/checkout-woocommerce-plugin.
@@ -153,7 +153,21 @@ _DECIMALS: Mapping[str, int] = MappingProxyType(
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     """Read one event."""
     event = json_object(incoming.body)
-    return ParsedNotices((_notice(event, setup),), text(event, "id"))
+    notice = _notice(event, setup)
+    return ParsedNotices((*_closing(notice), notice), text(event, "id"))
+
+
+def _closing(notice: Notice) -> tuple[Notice, ...]:
+    """Return what ends a dispute that was won or cancelled before anything was debited."""
+    if not isinstance(notice, TransactionNotice):
+        return ()
+    if notice.kind is not TransactionKind.CHARGEBACK_REVERSAL:
+        return ()
+    return (
+        notice._replace(
+            kind=TransactionKind.CHARGEBACK, status=TransactionStatus.CANCELLED, is_closing=True
+        ),
+    )
 
 
 def _notice(event: dict[str, Any], setup: SourceSetup) -> Notice:

@@ -7,9 +7,11 @@ first), of a transaction (`unique_id`), or of an identity check (`reference_id`)
 
 `approved` of an authorization is no payment yet; of a void it is a cancellation. A refund that
 is a transaction of its own does not name its payment, so only the state `refunded` of the
-payment itself opens one.
+payment itself opens one. A chargeback is told as a state of the payment, or as a transaction of its
+own that names the payment: one debit.
 
-Sources: GenesisGateway/genesis_php; the fields of the payment page from other public SDKs.
+Sources: GenesisGateway/genesis_php and genesis_ruby, which say what each state means; the fields of
+the payment page and of chargebacks from other public SDKs and integrations.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
-from tillbell.model.callbacks import NoteNotice, References, TransactionNotice
+from tillbell.model.callbacks import NoteNotice, ProviderAmount, References, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import TransactionKind
 from tillbell.providers.kit import reading
@@ -84,13 +86,18 @@ WORDS = table(
         "pending_review": ON_HOLD,
         "refunded": linked(TransactionKind.REFUND),
         "chargebacked": linked(TransactionKind.CHARGEBACK),
+        # A chargeback that was reversed or represented, charged back once more.
         "second_chargebacked": linked(TransactionKind.CHARGEBACK),
+        "pre_arbitrated": linked(TransactionKind.CHARGEBACK),
+        # The disputed amount is charged again.
         "chargeback_reversed": linked(TransactionKind.CHARGEBACK_REVERSAL),
         "chargeback_reversal": linked(TransactionKind.CHARGEBACK_REVERSAL),
+        "represented": linked(TransactionKind.CHARGEBACK_REVERSAL),
     }
 )
-# After these the payer may try again.
+_SECOND = frozenset({"secondchargebacked", "prearbitrated"})
 IDS = ("wpf_unique_id", "unique_id", "reference_id")
+_CHARGEBACK = "chargeback"  # a type of transaction
 _ALGORITHMS: Mapping[int, str] = {20: "sha1", 32: "sha256", 64: "sha512"}
 
 
@@ -141,15 +148,26 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     if name == "reference_id":
         word = reading.text(fields, "status") or "without a status"
         return ParsedNotices((NoteNotice(f"An identity check: {word[:100]}."),), f"{id_}|{word}")
+    # Only the id is signed, so only the same bytes repeat it.
+    return ParsedNotices((_notice(name, id_, fields, setup.config),))
+
+
+def _notice(
+    name: str, id_: str, fields: Mapping[str, str], config: Mapping[str, Any]
+) -> TransactionNotice:
     names = _OF_PAGE if name == "wpf_unique_id" else _OF_TRANSACTION
     word = reading.text(fields, names.status) or reading.required_text(fields, "status")
     type_ = reading.text(fields, names.type) or ""
-    meaning = _meaning(word, type_, setup.config)
+    meaning = _meaning(word, type_, config)
     kind = meaning.kind if meaning else TransactionKind.PAYMENT
-    notice = TransactionNotice(
+    payment_id = _payment_id(id_, type_, fields)
+    amount = reading.provider_amount(fields, names.amount, "currency", is_minor=True)
+    return TransactionNotice(
         References(
             ours=reading.present_values(reading.text(fields, names.ours)),
-            psp=reading.present_values(id_, reading.text(fields, "payment_transaction_unique_id")),
+            psp=reading.present_values(
+                payment_id, reading.text(fields, "payment_transaction_unique_id")
+            ),
         ),
         raw_status=word,
         status=meaning.status if meaning else None,
@@ -157,8 +175,12 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         substate=meaning.substate if meaning else None,
         reason=reading.text(fields, "reason_code") or reading.text(fields, "code"),
         message=reading.text(fields, "message"),
-        amount=reading.provider_amount(fields, names.amount, "currency", is_minor=True),
-        psp_transaction_id=id_ if kind is TransactionKind.PAYMENT else _linked_id(id_, word, kind),
+        amount=amount,
+        psp_transaction_id=(
+            id_ if kind is TransactionKind.PAYMENT else _linked_id(payment_id, kind, amount)
+        ),
+        movement_id=_movement(word) if kind is TransactionKind.CHARGEBACK else None,
+        may_be_repeat=kind is TransactionKind.REFUND,
         psp_reference=reading.text(fields, "payment_transaction_unique_id"),
         details=card_details(
             *masked_number(reading.text(fields, "card_number")),
@@ -166,8 +188,6 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
             method=type_ or None,
         ),
     )
-    # Only the id is signed, so only the same bytes repeat it.
-    return ParsedNotices((notice,))
 
 
 def answer(incoming: Incoming, setup: SourceSetup, intake: IntakeStatus) -> CallbackAnswer:
@@ -223,6 +243,8 @@ def _meaning(word: str, type_: str, config: Mapping[str, Any]) -> WordMeaning | 
     if meaning != APPROVED:
         return meaning
     kind = fold(type_)
+    if kind == _CHARGEBACK:
+        return linked(TransactionKind.CHARGEBACK)
     if kind.startswith("authorize"):
         return meaning_of("authorized", {"authorized": AUTHORIZED}, config)
     if kind == "void":
@@ -232,10 +254,23 @@ def _meaning(word: str, type_: str, config: Mapping[str, Any]) -> WordMeaning | 
     return meaning
 
 
-def _linked_id(id_: str, word: str, kind: TransactionKind) -> str:
-    """Return an id for a refund or chargeback; a second chargeback has an id of its own."""
-    which = "second-" if fold(word) == "secondchargebacked" else ""
-    return f"{id_}:{which}{kind.value}"
+def _payment_id(id_: str, type_: str, fields: Mapping[str, str]) -> str:
+    """Return the id of the payment: that of the transaction, unless it is a chargeback."""
+    if fold(type_) != _CHARGEBACK:
+        return id_
+    return reading.text(fields, "original_transaction_unique_id") or id_
+
+
+def _linked_id(id_: str, kind: TransactionKind, amount: ProviderAmount | None) -> str:
+    """Return an id for a refund of that amount, or for a dispute: Genesis names neither."""
+    if kind is TransactionKind.REFUND:
+        return f"{id_}:{kind.value}:{amount.value if amount is not None else ''}"
+    return f"{id_}:{kind.value}"
+
+
+def _movement(word: str) -> str:
+    """Return which of the two debits of a dispute it is."""
+    return "second" if fold(word) in _SECOND else "first"
 
 
 PROVIDER = Provider(
@@ -258,9 +293,8 @@ PROVIDER = Provider(
     masked=("signature", "card_holder", "consumer_token"),
     note=(
         "The signature covers only the id, so what it says is confirmed by a look-up; one that "
-        "says approved of an authorization counts it as paid. What representments and "
-        "pre-arbitrations mean for the money is not documented; they are unmapped. The repeats "
-        "are not known."
+        "says approved of an authorization counts it as paid. Whether a refund of a part tells its "
+        "own amount is not documented. The repeats are not known."
     ),
     statuses=statuses(WORDS),
 )

@@ -8,11 +8,13 @@ result page is no notification and no proof. Notifications come again until they
 An event names an order. The journal says what happened now; the payment's last event counts
 where there is no journal. A refund or chargeback has no id of its own: it is named by the
 reference that the merchant gave a refund, else by its amount, and of one that moved money by the
-booking day, so two of one order are distinct unless both are the same on one day. What is captured
-is the journal's booking of captured money, not the amount of the order.
+booking day. Two refunds of one amount and day without references cannot be told from a repeat in
+other bytes, so a person is asked. What moved is the journal's booking of captured or settled money:
+fees are booked too, and stand first.
 
-Sources: developer.worldpay.com/docs/wpg/manage; the parameters and the refund's reference from
-public integrations.
+Sources: developer.worldpay.com/docs/wpg/manage; support.worldpay.com, examples of notifications;
+inviqa/worldpay-api-client and alphagov/pay-connector, which also say what journalReference is: the
+merchant's reference has the type capture or refund, other types are codes of the card scheme.
 """
 
 from __future__ import annotations
@@ -104,7 +106,7 @@ class WorldpayEvent(NamedTuple):
     amount: Mapping[str, str] = {}  # of the order
     moved: Mapping[str, str] = {}  # by this journal
     captured: Mapping[str, str] = {}  # by this journal, before fees
-    reference: str | None = None  # the merchant's, of a refund
+    reference: str | None = None  # the merchant's, of a capture or refund
     payment_id: str | None = None
     day: str | None = None
     method: str | None = None
@@ -117,6 +119,9 @@ _DOCTYPE = (
     '"http://dtd.worldpay.com/paymentService_v1.dtd">'
 )
 _EVENTS_MAX = 100
+# Types of accounts in a journal, and of the references that are the merchant's.
+_CAPTURED, _SETTLED, _FEES = "IN_PROCESS_CAPTURED", "SETTLED_BIBIT_NET", "_COMMISSION"
+_OF_MERCHANT = ("refund", "capture", "")
 
 
 def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
@@ -125,9 +130,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         events = _xml_events(incoming.body)
     else:
         events = [_parameters(incoming)]
-    notices: tuple[TransactionNotice, ...] = tuple(_notice(event, setup.config) for event in events)
-    key = "\n".join(_event_key(event) for event in events)
-    return ParsedNotices(notices, networks.dedupe_key(key, setup))
+    return ParsedNotices(tuple(_notice(event, setup.config) for event in events))
 
 
 def _xml_events(body: bytes) -> list[WorldpayEvent]:
@@ -142,10 +145,7 @@ def _xml_event(element: Element) -> WorldpayEvent:
     order = reading.required_text(element.attrib, "orderCode")
     payment, journal = element.find("payment"), element.find("journal")
     amount = payment.find("amount") if payment is not None else None
-    moved = journal.find("accountTx/amount") if journal is not None else None
-    booking = "accountTx[@accountType='IN_PROCESS_CAPTURED']/amount"
-    captured = journal.find(booking) if journal is not None else None
-    reference = journal.find("journalReference") if journal is not None else None
+    bookings = _bookings(journal)
     code = payment.find("ISO8583ReturnCode") if payment is not None else None
     word = _attribute(journal, "journalType") or _text(payment, "lastEvent")
     if word is None:
@@ -154,9 +154,9 @@ def _xml_event(element: Element) -> WorldpayEvent:
         order=order,
         word=word,
         amount=_attributes(amount),
-        moved=_attributes(moved),
-        captured=_attributes(captured),
-        reference=_attribute(reference, "reference") or _text(payment, "reference"),
+        moved=_moved(bookings),
+        captured=bookings.get(_CAPTURED, {}),
+        reference=_reference(journal) or _text(payment, "reference"),
         day=_day(journal),
         method=_text(payment, "paymentMethod"),
         card=_text(payment, "cardNumber"),
@@ -193,6 +193,28 @@ def _attributes(element: Element | None) -> dict[str, str]:
     return dict(element.attrib) if element is not None else {}
 
 
+def _bookings(journal: Element | None) -> dict[str, Mapping[str, str]]:
+    """Return the amount that a journal books on each type of account, in its order."""
+    entries = journal.findall("accountTx") if journal is not None else []
+    amounts = [(entry.get("accountType", ""), entry.find("amount")) for entry in entries]
+    return {account: dict(amount.attrib) for account, amount in amounts if amount is not None}
+
+
+def _moved(bookings: Mapping[str, Mapping[str, str]]) -> Mapping[str, str]:
+    """Return how much a journal moved, before fees."""
+    known = (bookings[account] for account in (_CAPTURED, _SETTLED) if account in bookings)
+    others = (amount for account, amount in bookings.items() if not account.endswith(_FEES))
+    return next(known, next(others, {}))
+
+
+def _reference(journal: Element | None) -> str | None:
+    """Return the merchant's reference of a capture or refund."""
+    elements = journal.findall("journalReference") if journal is not None else []
+    by_type = {element.get("type", ""): element for element in elements}
+    named = (_attribute(by_type.get(type_), "reference") for type_ in _OF_MERCHANT)
+    return next((reference for reference in named if reference is not None), None)
+
+
 def _day(journal: Element | None) -> str | None:
     date = journal.find("bookingDate/date") if journal is not None else None
     if date is None:
@@ -221,6 +243,7 @@ def _notice(event: WorldpayEvent, config: Mapping[str, Any]) -> TransactionNotic
         ends_attempt=is_payment and event.word in _ENDS_ATTEMPT,
         capture_id=_capture_id(event) if meaning == APPROVED else None,
         movement_id=_movement_id(event, meaning),
+        may_be_repeat=kind is TransactionKind.REFUND and event.reference is None,
         details=card_details(*masked_number(event.card), method=event.method),
     )
 
@@ -236,7 +259,9 @@ def _capture_id(event: WorldpayEvent) -> str | None:
     """Name a capture of a part; None of the whole, or of what only settles a capture."""
     value = event.captured.get("value")
     is_part = value is not None and value != event.amount.get("value")
-    return f"{event.day}:{value}" if is_part and event.word == "CAPTURED" else None
+    if not is_part or event.word != "CAPTURED":
+        return None
+    return (event.reference or f"{event.day}:{value}")[:KEY_MAX]
 
 
 def _movement_id(event: WorldpayEvent, meaning: WordMeaning | None) -> str | None:
@@ -262,13 +287,6 @@ def _sum(amount: Mapping[str, str]) -> ProviderAmount | None:
     digits = amount.get("exponent", "")
     exponent = int(digits) if len(digits) == 1 and digits.isascii() and digits.isdigit() else None
     return ProviderAmount(value, currency.upper() or None, is_minor=True, exponent=exponent)
-
-
-def _event_key(event: WorldpayEvent) -> str:
-    """Return a key of the event: order, what happened, day, amount and reference."""
-    amount = event.moved.get("value") or event.amount.get("value") or ""
-    parts = (event.order, event.word, event.day or "", amount, event.reference or "")
-    return "|".join(parts)
 
 
 # ── a notification as the gateway sends it ────────────────────────────────────────────────────────

@@ -105,6 +105,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
         amount=amount,
         psp_transaction_id=_refund_id(own_id, amount) if is_refund else own_id,
         psp_reference=text(body, "STAN"),
+        may_be_repeat=is_refund,
     )
     return ParsedNotices((notice,))
 
