@@ -50,6 +50,17 @@ fix: dev  ## format, and fix what can be fixed safely
 	@.venv/bin/ruff format src tests bench
 	@.venv/bin/ruff check --fix src tests bench
 
+.venv-supply/.ready: requirements/supply.txt
+	@$${PYTHON:-python3} -m venv --clear .venv-supply
+	@.venv-supply/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	@touch $@
+
+audit: .venv-supply/.ready  ## known vulnerabilities of what is shipped; says what it could not check
+	@.venv-supply/bin/python requirements/audit.py
+
+sbom: .venv-supply/.ready  ## write requirements/sbom.cdx.json from requirements/run.txt
+	@requirements/sbom.sh
+
 bench: dev  ## measure the figures of docs/benchmarks.md
 	@$(PY) -m bench $(ARGS)
 
@@ -62,4 +73,4 @@ crash: dev  ## kill -9 loop, power cuts, write errors, full disk; CYCLES=100
 faults: dev  ## a cluster on PostgreSQL with kills, lost networks and restarts; ARGS="--restarts 10"
 	@$(PY) -m tests.faults $(ARGS)
 
-.PHONY: help setup dev demo serve test soak check fix bench scale crash faults
+.PHONY: help setup dev demo serve test soak check fix audit sbom bench scale crash faults

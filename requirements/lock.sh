@@ -17,3 +17,5 @@ lock build.txt --group build --constraint requirements/run.txt "$@"
 lock dev.txt pyproject.toml --extra postgres --group dev \
     --constraint requirements/run.txt --constraint requirements/build.txt "$@"
 lock bench.txt --group bench "$@"
+lock supply.txt --group supply "$@"
+echo "now run: make sbom"
