@@ -11,7 +11,7 @@ from tillbell.cluster.wakeups import ClusterWakeups
 from tillbell.config import Settings
 from tillbell.configure.api_keys import ApiKeys
 from tillbell.configure.applications import Applications
-from tillbell.configure.endpoints import Endpoints
+from tillbell.configure.endpoints import EndpointDefaults, Endpoints
 from tillbell.configure.event_types import EventTypes
 from tillbell.configure.key_usage import KeyUsage
 from tillbell.configure.parts import Parts
@@ -209,7 +209,8 @@ class Gateway:
         parts = Parts(self.config_cache, self.clock, self.ids, self.vault, overlap_hours)
         self.applications = Applications(parts)
         self.event_types = EventTypes(parts)
-        self.endpoints = Endpoints(parts, self.policy, self.handshake)
+        defaults = EndpointDefaults(self.settings.default_profile, self.settings.default_signature)
+        self.endpoints = Endpoints(parts, self.policy, self.handshake, defaults)
         self.source_settings = SourceSettings(parts, self.source_cache)
         self.api_keys = ApiKeys(parts, self.database)
         self.key_usage = KeyUsage(self.database, self.config_cache, self.clock)

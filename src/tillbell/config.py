@@ -34,6 +34,16 @@ from tillbell.vault import Secret
 
 PREFIX = "TILLBELL_"
 LOOPBACK = ("127.0.0.0/8", "::1/128")
+# Here and not from `profiles`, which is not needed to read settings. A test compares them.
+PROFILE_NAMES = (
+    "standard",
+    "svix",
+    "shoppex",
+    "zenofy",
+    "mozarto",
+    "mozarto-legacy",
+    "cloudevents",
+)
 _DAY_S = 86_400
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.:\[\]-]+")  # as browsers write it: lower case
 _POSTGRES, _POSTGRES_URL = ("postgresql", "postgres"), "postgresql://user@host/database"
@@ -88,9 +98,15 @@ class Settings:
     dns_servers: tuple[str, ...] = _setting((), "Name servers as IP or IP:port. Default: system's.")
     user_agent: str = _setting(f"Tillbell/{__version__}", "User-Agent of deliveries.")
 
+    default_profile: str = _setting(
+        "standard", "Profile of endpoints that name none.", choices=PROFILE_NAMES
+    )
+    default_signature: str = _setting(
+        "hmac256", "Kind of secret that new endpoints get.", choices=("hmac256", "ed25519")
+    )
     retry_schedule: tuple[int, ...] | None = _setting(
         None,
-        "Seconds before attempt 2, 3, …, for profile standard. Default: 5 s to 24 h.",
+        "Seconds before attempt 2, 3, …, for the default profile. Default: the profile's own.",
         (0, 30 * _DAY_S),
     )
     pause_after_days: int = _setting(

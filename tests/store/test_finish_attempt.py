@@ -33,7 +33,7 @@ async def test_a_retry_waits_until_it_is_due(outbound: OutboundHarness) -> None:
     )
 
 
-async def test_a_retry_of_a_manual_attempt_is_scheduled(outbound: OutboundHarness) -> None:
+async def test_a_retry_of_a_manual_attempt_is_manual_too(outbound: OutboundHarness) -> None:
     message = await outbound.publish()
     done = await outbound.finish(message)
     await outbound.store.resend(outbound.app, [done.id], outbound.now)
@@ -41,7 +41,7 @@ async def test_a_retry_of_a_manual_attempt_is_scheduled(outbound: OutboundHarnes
     assert again.trigger is Trigger.MANUAL
     await outbound.store.finish_attempt(outbound.result(again, WAITING, outbound.now + 1))
 
-    assert (await outbound.reread(again)).trigger is Trigger.SCHEDULED
+    assert (await outbound.reread(again)).trigger is Trigger.MANUAL
 
 
 async def test_an_attempt_that_is_no_try_is_not_counted(outbound: OutboundHarness) -> None:
@@ -162,4 +162,4 @@ async def test_what_a_receiver_answered_can_be_deleted(outbound: OutboundHarness
     assert await outbound.attempts(delivery) == [attempt]
 
     assert await outbound.store.expunge_attempt(outbound.app, attempt.id) is True
-    assert await outbound.attempts(delivery) == [attempt._replace(response=b"")]
+    assert await outbound.attempts(delivery) == [attempt._replace(response=b"EXPUNGED")]

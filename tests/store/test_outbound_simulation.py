@@ -27,6 +27,7 @@ from tillbell.clock import DAY, HOUR, SECOND
 from tillbell.model.messages import Delivery
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import (
+    ANY_STATE,
     RESENDABLE,
     AttemptFilter,
     FinishedAttempt,
@@ -226,7 +227,9 @@ class OutboundSimulation:
         now = self.outbound.now
         await self.both(lambda store: store.totals(app, endpoint, now - DAY, now + DAY))
         await self.both(
-            lambda store: store.deliveries_of_endpoint(app, endpoint, MessageFilter(), None, ALL)
+            lambda store: store.deliveries_of_endpoint(
+                app, endpoint, MessageFilter(), ANY_STATE, ALL
+            )
         )
         wanted = AttemptFilter(endpoint_id=endpoint)
         await self.both(lambda store: store.attempts(app, wanted, ALL))

@@ -13,6 +13,7 @@ from tillbell.clock import HOUR, SECOND
 from tillbell.ids import attempt_cursor, attempt_id
 from tillbell.model.messages import Attempt, Delivery, Message
 from tillbell.storage.ports.outbound import (
+    ANY_STATE,
     AttemptFilter,
     DeliveryRow,
     DeliverySelection,
@@ -20,6 +21,7 @@ from tillbell.storage.ports.outbound import (
     MessageFilter,
     MissedPeriod,
     Page,
+    StateFilter,
     Totals,
 )
 
@@ -168,7 +170,7 @@ async def test_lists_of_messages_and_deliveries_are_filtered(
 
     messages = await outbound.store.messages(outbound.app, wanted, UP)
     rows = await outbound.store.deliveries_of_endpoint(
-        outbound.app, outbound.endpoint, wanted, None, UP
+        outbound.app, outbound.endpoint, wanted, ANY_STATE, UP
     )
     assert messages == [made[n] for n in expected]
     assert [row.message for row in rows] == [made[n] for n in expected]
@@ -209,7 +211,7 @@ async def test_deliveries_of_an_endpoint_are_paged_in_both_directions(
     def show(states: Any) -> Callable[[Page], Any]:
         async def rows(page: Page) -> list[Delivery]:
             found = await outbound.store.deliveries_of_endpoint(
-                outbound.app, outbound.endpoint, MessageFilter(), states, page
+                outbound.app, outbound.endpoint, MessageFilter(), StateFilter(states), page
             )
             return [row.delivery for row in found]
 
@@ -227,7 +229,7 @@ async def test_deliveries_of_an_endpoint_are_chosen_by_state(outbound: OutboundH
 
     async def of(app: str, *states: Any) -> list[Delivery]:
         rows = await outbound.store.deliveries_of_endpoint(
-            app, outbound.endpoint, MessageFilter(), states, UP
+            app, outbound.endpoint, MessageFilter(), StateFilter(states), UP
         )
         return [row.delivery for row in rows]
 
@@ -235,6 +237,28 @@ async def test_deliveries_of_an_endpoint_are_chosen_by_state(outbound: OutboundH
     assert await of(outbound.app, SUCCEEDED, WAITING) == [done, waiting]
     assert await of(outbound.app) == []
     assert await of(outbound.other_app, FAILED) == []
+
+
+async def test_what_waits_is_told_apart_by_its_attempts(outbound: OutboundHarness) -> None:
+    retried = await outbound.hand_over()
+    await outbound.store.finish_attempt(outbound.result(retried, WAITING, outbound.now + HOUR))
+    done = await outbound.finish(await outbound.publish(), SUCCEEDED)
+    new = await outbound.the_delivery(await outbound.publish())
+    both = (WAITING, SUCCEEDED)
+
+    async def of(*, tried: bool | None) -> set[str]:
+        rows = await outbound.store.deliveries_of_endpoint(
+            outbound.app, outbound.endpoint, MessageFilter(), StateFilter(both, tried), UP
+        )
+        selection = DeliverySelection(outbound.app, outbound.endpoint, 0, outbound.now + HOUR)
+        selected = selection._replace(states=both, tried=tried)
+        listed = {row.delivery.id for row in rows}
+        assert listed == {*await outbound.store.select(selected, "", 10)}
+        return listed
+
+    assert await of(tried=True) == {retried.id, done.id}
+    assert await of(tried=False) == {new.id, done.id}
+    assert await of(tried=None) == {retried.id, new.id, done.id}
 
 
 # ── attempts ─────────────────────────────────────────────────────────────────────────────────────
@@ -444,6 +468,10 @@ async def test_totals_count_deliveries_by_state_and_hour(outbound: OutboundHarne
     assert await totals(outbound.endpoint, HOUR, 2 * HOUR) == Totals(waiting=1)
     assert await totals(outbound.second, 0, 2 * HOUR) == Totals(waiting=1, discarded=1)
     assert await totals(None, 0, 2 * HOUR) == Totals(2, 1, 1, 1, 1)
-    assert await totals(outbound.endpoint, 1, HOUR) == Totals(0, 1, 1, 1, 0)  # whole hours
+    assert await totals(outbound.endpoint, 2_000, HOUR) == Totals()
+    assert await totals(outbound.endpoint, 0, 2_000) == Totals(0, 1, 1, 1, 0)
+    assert await totals(outbound.endpoint, 2_000, HOUR + 2_000) == Totals(waiting=1)
+    assert await totals(outbound.endpoint, HOUR + 2_000, HOUR + 3_000) == Totals()
+    assert await totals(None, 2_000, HOUR) == await totals(None, 0, HOUR)  # whole hours
     assert await totals(outbound.endpoint, 2 * HOUR, 9 * HOUR) == Totals()
     assert await outbound.store.counts() == Totals(3, 1, 1, 1, 1)

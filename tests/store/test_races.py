@@ -223,13 +223,13 @@ async def test_counts_of_all_processes_add_up(worlds: list[OutboundHarness]) -> 
     await asyncio.gather(*(outbound.publish() for outbound in worlds * 50))
     claims = (await asyncio.gather(*(outbound.claim(30) for outbound in worlds)))[0]
     await asyncio.gather(*(_settle(worlds[0], claim) for claim in claims))
-    store, now = worlds[0].store, worlds[0].now
-    of_endpoint = await store.totals(worlds[0].app, worlds[0].endpoint, 0, now + 1)
+    store, until = worlds[0].store, worlds[0].now + DAY
+    of_endpoint = await store.totals(worlds[0].app, worlds[0].endpoint, 0, until)
     everything = DeliverySelection(
-        worlds[0].app, worlds[0].endpoint, 0, now + DAY, tuple(DeliveryState)
+        worlds[0].app, worlds[0].endpoint, 0, until, tuple(DeliveryState)
     )
     rows = await store.select(everything, "", 1_000)
 
-    assert of_endpoint == await store.totals(worlds[0].app, None, 0, now + 1)
+    assert of_endpoint == await store.totals(worlds[0].app, None, 0, until)
     assert sum(of_endpoint) == len(rows) == 50 * PROCESSES
     assert of_endpoint.succeeded == len(claims)

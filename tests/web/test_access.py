@@ -43,6 +43,8 @@ PORTAL = {  # what a portal token needs, by the names of Svix; what is not here 
         "message.list-attempted-destinations",
         "message-attempt.list-by-endpoint",
         "message-attempt.list-by-msg",
+        "message-attempt.list-by-msg-old",
+        "message-attempt.list-for-endpoint-old",
         "message-attempt.list-attempted-messages",
         "message-attempt.get",
         "delivery.list",

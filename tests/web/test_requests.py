@@ -115,10 +115,10 @@ def test_what_is_not_served_is_not_found(served: ServedGateway) -> None:
         ({"url": "http://169.254.169.254/latest"}, ["body", "url"]),
         ({"url": "http://user:pass@hooks.example.com/"}, ["body", "url"]),
         ({"profile": "telegraph"}, ["body", "profile"]),
-        ({"eventTypes": ["ordr.*"]}, ["body", "eventTypes", 0]),
-        ({"filterTypes": ["ordr.*"]}, ["body", "filterTypes", 0]),
+        ({"eventTypes": ["ordr.*"]}, ["body", "eventTypes", "0"]),
+        ({"filterTypes": ["ordr.*"]}, ["body", "filterTypes", "0"]),
         ({"filterTypes": []}, ["body", "filterTypes"]),
-        ({"channels": ["no blanks"]}, ["body", "channels", 0]),
+        ({"channels": ["no blanks"]}, ["body", "channels", "0"]),
         ({"secret": "short"}, ["body", "secret"]),
         ({"headers": {"X-A": "a\r\nX-Injected: 1"}}, ["body", "headers", "X-A"]),
         ({"headers": {"Host": "internal"}}, ["body", "headers", "Host"]),
@@ -129,7 +129,7 @@ def test_what_is_not_served_is_not_found(served: ServedGateway) -> None:
         ),
         ({"timeout": 0}, ["body", "timeout"]),
         ({"success": "3xx"}, ["body", "success"]),
-        ({"retrySchedule": [-1]}, ["body", "retrySchedule", 0]),
+        ({"retrySchedule": [-1]}, ["body", "retrySchedule", "0"]),
     ],
     ids=lambda value: "/".join(value) if isinstance(value, dict) else "",
 )
@@ -184,7 +184,7 @@ def test_an_endpoint_enabled_again_begins_anew(served: ServedGateway, app_id: st
     stopped = served.http.patch(path, json={"disabled": True}).json()
     assert (stopped["status"], stopped["statusReason"]) == ("disabled", "owner")
     again = served.http.patch(path, json={"disabled": False}).json()
-    assert (again["status"], again["statusReason"], again["version"]) == ("active", None, 3)
+    assert (again["status"], again["statusReason"], again["revision"]) == ("active", None, 3)
 
 
 def test_changes_at_the_same_time_do_not_undo_each_other(

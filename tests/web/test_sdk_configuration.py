@@ -175,7 +175,7 @@ def test_a_selector_that_can_match_nothing_is_refused_with_advice(
 ) -> None:
     with pytest.raises(HTTPValidationError) as refusal:
         listening(served, app_id, event_types=["ordr.paid"])
-    assert refusal.value.detail[0].loc == ["body", "eventTypes", 0]
+    assert refusal.value.detail[0].loc == ["body", "eventTypes", "0"]
     assert "order.paid" in refusal.value.detail[0].msg
 
 

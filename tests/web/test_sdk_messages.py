@@ -97,10 +97,10 @@ def test_attempts_are_listed_shown_and_filtered(served: ServedGateway, app_id: s
         "/status/500"
     )
     svix.message_attempt.expunge_content(app_id, sent.id, attempt.id)
-    assert svix.message_attempt.get(app_id, sent.id, attempt.id).response == ""
+    assert svix.message_attempt.get(app_id, sent.id, attempt.id).response == "EXPUNGED"
     destinations = svix.message_attempt.list_attempted_destinations(app_id, sent.id).data
     standing = {one.id: one.status for one in destinations}
-    assert standing == {good: MessageStatus.SUCCESS, bad: MessageStatus.PENDING}
+    assert standing == {good: MessageStatus.SUCCESS, bad: MessageStatus.SENDING}
     assert all(one.next_attempt for one in destinations if one.id == bad)
     wanted = MessageAttemptListAttemptedMessagesOptions(with_content=True)
     (shown,) = svix.message_attempt.list_attempted_messages(app_id, good, wanted).data

@@ -52,6 +52,7 @@ class ApiKeys:
         capabilities: tuple[str, ...],
         session_id: str | None,
         expires_at: Micros,
+        feature_flags: tuple[str, ...] = (),
     ) -> NewKey:
         """Create a portal token of an application, and delete its expired ones."""
         await self._delete_expired(app_id)
@@ -60,6 +61,7 @@ class ApiKeys:
             scopes=(),
             app_id=app_id,
             capabilities=capabilities,
+            feature_flags=feature_flags,
             session_id=session_id,
             expires_at=expires_at,
         )

@@ -43,15 +43,18 @@ class Applications:
         return await self._directory.change_or_add(Application, "", uid, present)
 
     async def upsert(self, id_or_uid: str, fields: Mapping[str, Any]) -> ChangedRecord[Application]:
-        """Replace an application, or create it with this uid. Unnamed, its uid stays."""
+        """Replace an application, or create it with this uid.
+
+        One that is named by its id loses its uid unless `fields` name one.
+        """
         _refuse_operational(id_or_uid)
-        named = {name: value for name, value in fields.items() if (name, value) != ("uid", None)}
+        uid = checked_uid(fields.get("uid"))
 
         def replaced(application: Application | None) -> Application:
             if application is None:
-                return self._new({"uid": id_or_uid} | named)
-            checked_uid(named.get("uid"))
-            return msgspec.structs.replace(application, **{**_UNSET, **named})
+                return self._new({**fields, "uid": uid or id_or_uid})
+            next_uid = uid if application.id == id_or_uid else uid or application.uid
+            return msgspec.structs.replace(application, **{**_UNSET, **fields, "uid": next_uid})
 
         return await self._directory.change_or_add(Application, "", id_or_uid, replaced)
 

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from tillbell import ed25519
 from tillbell.configure.endpoint_checks import check_endpoint, check_secret
 from tillbell.configure.names import checked_uid
 from tillbell.configure.parts import Parts
 from tillbell.configure.secrets import overlap, rotated
+from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.deliver.handshake import Handshake, Permission
 from tillbell.deliver.record_changes import ChangedRecord
 from tillbell.errors import ConflictError, Invalid, Problem
@@ -29,6 +31,7 @@ from tillbell.rules.delivery.health import begun_anew
 
 T = TypeVar("T")
 
+ED25519 = "ed25519"
 NEEDS_MAX = 5  # of one change; more means that others keep changing the endpoint
 
 # Replacing an endpoint resets these fields unless they are named.
@@ -38,7 +41,15 @@ _UNSET: Mapping[str, Any] = {
     "selectors": None,
     "channels": None,
     "throttle_rate": None,
+    "declared_version": 1,
 }
+
+
+class EndpointDefaults(NamedTuple):
+    """What a new endpoint gets that names no profile or secret."""
+
+    profile: str = "standard"
+    signature: str = "hmac256"  # or "ed25519", where its profile can use that
 
 
 class EndpointChanges(NamedTuple):
@@ -48,6 +59,7 @@ class EndpointChanges(NamedTuple):
     selectors_named: str | None = None  # the member of the body with the selectors, for problems
     secret: str | None = None  # of a new endpoint; None: generated, if its profile signs
     headers: Mapping[str, str] | None = None  # of a new endpoint
+    hidden_types: frozenset[str] = frozenset()  # event types that do not exist for who asks
 
 
 class _Preparation(NamedTuple):
@@ -77,10 +89,17 @@ class _HealthResetNeededError(Exception):
 class Endpoints:
     """Creates, changes and removes endpoints, their headers and secrets."""
 
-    def __init__(self, parts: Parts, policy: AddressPolicy, handshake: Handshake) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        policy: AddressPolicy,
+        handshake: Handshake,
+        defaults: EndpointDefaults | None = None,
+    ) -> None:
         self._directory, self._clock, self._ids, self._vault, self._overlap_hours = parts
         self._policy = policy
         self._handshake = handshake
+        self._defaults = defaults or EndpointDefaults()
         self.on_new_health: Callable[[EndpointHealth], object] = lambda _: None
 
     async def create(self, scope: str, changes: EndpointChanges) -> Endpoint:
@@ -99,15 +118,19 @@ class Endpoints:
         """Replace an endpoint, or create it with this uid.
 
         Secret, headers, status and other fields outside of `_UNSET` stay unless they are named.
+        An endpoint that is named by its id loses its uid unless `changes` name one.
         """
+        uid = changes.fields.get("uid")
         replacement = changes._replace(fields={**_UNSET, **changes.fields})
-        new = changes._replace(fields={"uid": id_or_uid, **changes.fields})
+        new = changes._replace(fields={**changes.fields, "uid": uid or id_or_uid})
 
         async def replace(prepared: _Preparation) -> ChangedRecord[Endpoint]:
             def replaced(current: Endpoint | None) -> Endpoint:
                 if current is None:
                     return self._new(scope, new, prepared)
-                return self._changed(current, replacement, prepared)
+                next_uid = uid if current.id == id_or_uid else uid or current.uid
+                fields = {**replacement.fields, "uid": next_uid}
+                return self._changed(current, replacement._replace(fields=fields), prepared)
 
             return await self._directory.change_or_add(Endpoint, scope, id_or_uid, replaced)
 
@@ -148,18 +171,30 @@ class Endpoints:
     async def rotate(
         self, scope: str, id_: str, key: str | None = None, grace_s: int | None = None
     ) -> str:
-        """Use a new signing secret and return it. The old ones also sign for the grace period."""
+        """Use a new signing secret and return what `shown_secret` shows of it.
+
+        The old ones also sign for the grace period. A secret that is not given is of the kind of
+        the one before. `Malformed` if too many old ones are still valid.
+        """
         grace = overlap(self._clock.now(), grace_s, self._overlap_hours)
 
         def with_new_secret(current: Endpoint) -> Endpoint:
-            text = key or PROFILES[current.profile].new_secret(token())
+            text = key or self._new_secret(current)
             check_secret(current.profile, text, "key")
             secrets = rotated(self._seal(current.id, text), current.secrets, grace)
             return msgspec.structs.replace(current, secrets=secrets)
 
-        return self.secret(await self._change(scope, id_, with_new_secret))
+        return self.shown_secret(await self._change(scope, id_, with_new_secret))
 
-    def secret(self, endpoint: Endpoint) -> str:
+    def shown_secret(self, endpoint: Endpoint) -> str:
+        """Return the signing secret in use; of an ed25519 one its public key. "" for none.
+
+        Who reads it can verify, and with HMAC sign too; an ed25519 secret leaves us never.
+        """
+        text = self._secret(endpoint)
+        return ed25519.public_text(text) if text.startswith(ed25519.SECRET_PREFIX) else text
+
+    def _secret(self, endpoint: Endpoint) -> str:
         """Return the signing secret in use, "" if there is none."""
         for secret in endpoint.secrets:
             if secret.expires_at is None:
@@ -218,7 +253,7 @@ class Endpoints:
             scope=scope,
             created_at=now,
             updated_at=now,
-            **changes.fields,
+            **{"profile": self._default_profile(scope), **changes.fields},
         )
         endpoint = self._with_new_url(endpoint)
         self._check(endpoint, changes, prepared)
@@ -226,6 +261,13 @@ class Endpoints:
         if changes.headers:
             endpoint = self._with_headers(endpoint, changes.headers)
         return self._with_first_secret(endpoint, changes.secret)
+
+    def _default_profile(self, scope: str) -> str:
+        """Return the default profile; `standard` if it has no place for operational messages."""
+        name = self._defaults.profile
+        if scope == OPERATIONAL and not PROFILES[name].parts("endpoint.disabled", None):
+            return "standard"
+        return name
 
     def _changed(
         self, current: Endpoint, changes: EndpointChanges, prepared: _Preparation
@@ -262,7 +304,8 @@ class Endpoints:
     def _check(self, endpoint: Endpoint, changes: EndpointChanges, prepared: _Preparation) -> None:
         checked_uid(changes.fields.get("uid"))
         self._policy.check_url(endpoint.url)
-        problems = check_endpoint(endpoint, prepared.known_event_types, changes.selectors_named)
+        known = prepared.known_event_types - changes.hidden_types
+        problems = check_endpoint(endpoint, known, changes.selectors_named)
         if problems:
             raise Invalid(*problems)
 
@@ -271,14 +314,26 @@ class Endpoints:
         if chosen is not None:
             check_secret(endpoint.profile, chosen, "secret")
         elif profile.makes_secret:
-            chosen = profile.new_secret(token())
+            chosen = self._new_secret(endpoint)
         else:
             return endpoint
         return msgspec.structs.replace(endpoint, secrets=(self._seal(endpoint.id, chosen),))
 
+    def _new_secret(self, endpoint: Endpoint) -> str:
+        """Make a secret of the kind of the present one; a first one by the server's default."""
+        profile, present = PROFILES[endpoint.profile], self._secret(endpoint)
+        is_ed25519 = self._defaults.signature == ED25519
+        if present:
+            is_ed25519 = present.startswith(ed25519.SECRET_PREFIX)
+        if is_ed25519:
+            text = ed25519.new_secret(token())
+            if profile.check_secret(text) is None:
+                return text
+        return profile.new_secret(token())
+
     def _in_new_profile(self, endpoint: Endpoint) -> Endpoint:
         """Keep the secret if the new profile can use it."""
-        text = self.secret(endpoint)
+        text = self._secret(endpoint)
         if not text:
             return self._with_first_secret(endpoint, None)
         problem = PROFILES[endpoint.profile].check_secret(text)

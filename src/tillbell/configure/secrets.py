@@ -7,9 +7,10 @@ from typing import NamedTuple
 import msgspec
 
 from tillbell.clock import HOUR, SECOND, Micros
+from tillbell.errors import Malformed
 from tillbell.model.endpoints import SigningSecret
 
-SECRETS_MAX = 5  # valid at once; the oldest are dropped
+OLD_SECRETS_MAX = 10  # that are still valid beside the current one
 
 
 class Overlap(NamedTuple):
@@ -27,10 +28,19 @@ def overlap(now: Micros, grace_s: int | None, default_hours: int) -> Overlap:
 def rotated(
     new: SigningSecret, secrets: tuple[SigningSecret, ...], overlap: Overlap
 ) -> tuple[SigningSecret, ...]:
-    """Return the new secret and the old ones that stay valid. No expiry becomes later."""
+    """Return the new secret and the old ones that stay valid. No expiry becomes later.
+
+    `Malformed` if more than `OLD_SECRETS_MAX` would stay valid: none may stop without notice.
+    """
     ending = [
         msgspec.structs.replace(s, expires_at=min(s.expires_at or overlap.until, overlap.until))
         for s in secrets
     ]
-    still_valid = (s for s in ending if s.expires_at is not None and s.expires_at > overlap.now)
-    return (new, *still_valid)[:SECRETS_MAX]
+    still_valid = [s for s in ending if s.expires_at is not None and s.expires_at > overlap.now]
+    if len(still_valid) > OLD_SECRETS_MAX:
+        raise Malformed(
+            f"{OLD_SECRETS_MAX} old secrets are still valid. Wait until one has expired, or end "
+            "them all with a grace period of 0 seconds.",
+            code="limit_reached",
+        )
+    return (new, *still_valid)

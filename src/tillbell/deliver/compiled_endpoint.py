@@ -149,8 +149,9 @@ class EndpointCompiler:
     def _schedule(self, endpoint: Endpoint, profile: Profile) -> tuple[int, ...]:
         if endpoint.retry_schedule is not None:
             return endpoint.retry_schedule
-        if profile.name == "standard" and self._settings.retry_schedule is not None:
-            return self._settings.retry_schedule
+        settings = self._settings
+        if profile.name == settings.default_profile and settings.retry_schedule is not None:
+            return settings.retry_schedule
         return profile.schedule_s
 
     def _width(self, endpoint: Endpoint) -> WidthBounds:

@@ -7,7 +7,7 @@ path asks here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from tillbell.catalog import KNOWN
@@ -123,6 +123,10 @@ class ConfigCache(RecordChanges):
     def known_event_types(self) -> frozenset[str]:
         """Return the names that selectors may use: registered ones and the catalogue's."""
         return KNOWN.union(self._event_types)
+
+    def registered_event_types(self) -> Iterable[EventType]:
+        """Return all registered event types."""
+        return self._event_types.values()
 
     def cached_event_type(self, name: str) -> EventType | None:
         """Return a registered event type."""

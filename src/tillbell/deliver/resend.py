@@ -202,5 +202,5 @@ def refuse_stopped(endpoint: Endpoint) -> None:
 
 
 def _selection(task: Task) -> DeliverySelection:
-    values = [task.arguments[name] for name in DeliverySelection._fields]
+    values = [task.arguments.get(name) for name in DeliverySelection._fields]
     return msgspec.convert(values, DeliverySelection)

@@ -21,6 +21,7 @@ class Message(NamedTuple):
     deliver_at: Micros | None = None
     order_key: str | None = None
     expires_at: Micros | None = None  # of its payload; None: by the server's retention
+    content_type: str | None = None  # of a payload that is any text; None: it is a JSON object
 
 
 class DeliveryState(StrEnum):
@@ -37,7 +38,7 @@ class Trigger(StrEnum):
     """Why an attempt is made."""
 
     SCHEDULED = "scheduled"
-    MANUAL = "manual"  # resend, recover or replay by a person or the API
+    MANUAL = "manual"  # a run that a person or the API began: resend, recover, replay
 
 
 class Delivery(NamedTuple):

@@ -46,7 +46,7 @@ class EventType(Record, frozen=True, kw_only=True):
     archived: bool = False
     deprecated: bool = False
     group_name: str | None = None
-    feature_flags: tuple[str, ...] | None = None
+    feature_flags: tuple[str, ...] | None = None  # portal tokens without one do not see it
 
 
 class KeyScope(StrEnum):
@@ -67,6 +67,7 @@ class ApiKey(Record, frozen=True, kw_only=True):
     scopes: tuple[str, ...]
     app_id: str | None = None  # it opens only this application
     capabilities: tuple[str, ...] | None = None  # of a portal token
+    feature_flags: tuple[str, ...] = ()  # of a portal token: it sees event types that need one
     session_id: str | None = None
     expires_at: Micros | None = None
 

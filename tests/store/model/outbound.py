@@ -90,7 +90,6 @@ class ModelStore(ModelInbound, ModelMessages):
             state=state,
             tries=delivery.tries - (not finished.uses_try),
             due_at=finished.due_at if finished.state is WAITING else delivery.due_at,
-            trigger=Trigger.SCHEDULED,
             started_at=None,
         )
         return True
@@ -262,7 +261,7 @@ class ModelStore(ModelInbound, ModelMessages):
         attempt = self.known_attempts.get(attempt_id)
         if attempt is None or attempt.app_id != app_id:
             return False
-        self.known_attempts[attempt_id] = attempt._replace(response=b"")
+        self.known_attempts[attempt_id] = attempt._replace(response=b"EXPUNGED")
         return True
 
     # ── by the calendar ──────────────────────────────────────────────────────────────────────────

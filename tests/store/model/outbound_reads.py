@@ -10,6 +10,7 @@ from tillbell.clock import HOUR, Micros
 from tillbell.ids import first_of, made_at
 from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message
 from tillbell.storage.ports.outbound import (
+    ANY_STATE,
     AttemptFilter,
     DeliveryRow,
     DueLane,
@@ -19,6 +20,7 @@ from tillbell.storage.ports.outbound import (
     MissedPeriod,
     Page,
     Publication,
+    StateFilter,
     Totals,
 )
 
@@ -118,10 +120,10 @@ class ModelMessages:
         return [d for d in deliveries if (d.app_id, d.endpoint_id) == (app_id, endpoint_id)]
 
     async def deliveries_of_endpoint(
-        self, app_id: str, endpoint_id: str, filter_: MessageFilter, states: None, page: Page
+        self, app_id: str, endpoint_id: str, filter_: MessageFilter, states: StateFilter, page: Page
     ) -> list[DeliveryRow]:
         """See `OutboundLists.deliveries_of_endpoint`."""
-        assert (filter_, states) == (MessageFilter(), None)
+        assert (filter_, states) == (MessageFilter(), ANY_STATE)
         deliveries = in_order(self._of_endpoint(app_id, endpoint_id), page)
         return [DeliveryRow(d, self.known_messages[d.message_id]) for d in deliveries]
 
@@ -154,12 +156,13 @@ class ModelMessages:
         self, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
     ) -> Totals:
         """See `OutboundLists.totals`."""
+        unit = HOUR if endpoint_id is None else 1_000
         return _count(
             d
             for d in self.deliveries.values()
             if d.app_id == app_id
             and endpoint_id in (None, d.endpoint_id)
-            and since // HOUR * HOUR <= made_at(d.id) // HOUR * HOUR < until
+            and since // unit * unit <= made_at(d.id) // unit * unit < until // 1_000 * 1_000
         )
 
     async def counts(self) -> Totals:

@@ -33,6 +33,8 @@ _RESERVED_PREFIXES = {
     "proxy-": _FRAMING,
     "webhook-": _OURS,
     "svix-": _OURS,
+    "x-svix-": _OURS,
+    "x-amzn-": _ORIGIN,
     "tillbell-": _OURS,
 }
 _SECRET = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})

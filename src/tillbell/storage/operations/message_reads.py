@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tillbell.clock import HOUR, Micros
-from tillbell.ids import read_attempt_cursor, span
+from tillbell.ids import first_of, read_attempt_cursor, span
 from tillbell.model.messages import Attempt, Delivery, DeliveryState, Message
 from tillbell.storage.engine.methods import read
 from tillbell.storage.operations import message_rows
@@ -19,6 +19,7 @@ from tillbell.storage.ports.outbound import (
     MessageFilter,
     MissedPeriod,
     Page,
+    StateFilter,
     Totals,
 )
 from tillbell.storage.session.connection import DbReader, Row, json_list
@@ -117,14 +118,14 @@ def deliveries_of_endpoint(
     app_id: str,
     endpoint_id: str,
     filter_: MessageFilter,
-    states: tuple[DeliveryState, ...] | None,
+    states: StateFilter,
     page: Page,
 ) -> list[DeliveryRow]:
     """Read a page of an endpoint's deliveries."""
     bounds = page_bounds(page, "dlv", filter_.after, filter_.before)
-    bindings = bounds.bindings | _filter(filter_) | _states(states)
-    bindings |= {"app_id": app_id, "endpoint_id": endpoint_id}
-    rows = db.query("deliveries_of_endpoint", bindings, bounds.order, _state_form(states))
+    bindings = bounds.bindings | _filter(filter_) | _states(states.states)
+    bindings |= {"app_id": app_id, "endpoint_id": endpoint_id, "tried": states.tried}
+    rows = db.query("deliveries_of_endpoint", bindings, bounds.order, _state_form(states.states))
     return bounds.in_list_order([delivery_row(row) for row in rows])
 
 
@@ -136,7 +137,7 @@ def select(db: DbReader, selection: DeliverySelection, after: str, limit: int) -
     lowest, highest = selection.status_codes or (None, None)
     bindings = bounds.bindings | _filter(selection) | _states(selection.states)
     bindings |= {"app_id": selection.app_id, "endpoint_id": selection.endpoint_id}
-    bindings |= {"lowest": lowest, "highest": highest}
+    bindings |= {"lowest": lowest, "highest": highest, "tried": selection.tried}
     rows = db.query("select_deliveries", bindings, _state_form(selection.states))
     return [id_ for (id_,) in rows]
 
@@ -215,9 +216,31 @@ def _bounds_by_time(filter_: AttemptFilter, page: Page) -> _TimeBounds:
 def totals(
     db: DbReader, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
 ) -> Totals:
-    """Read sums over whole hours."""
-    bindings = (app_id, endpoint_id or "", since // HOUR * HOUR, until)
-    return Totals(*db.query("totals", bindings)[0])
+    """Read sums over whole hours, and count what is in the parts of hours at the ends."""
+    if endpoint_id is None:
+        return _summed(db, app_id, "", since // HOUR * HOUR, until)
+    first, last = -(-since // HOUR) * HOUR, until // HOUR * HOUR
+    if first > last:  # both are in the same hour
+        return _counted(db, app_id, endpoint_id, since, until)
+    parts = (
+        _counted(db, app_id, endpoint_id, since, first),
+        _summed(db, app_id, endpoint_id, first, last),
+        _counted(db, app_id, endpoint_id, last, until),
+    )
+    return Totals._make(map(sum, zip(*parts, strict=True)))
+
+
+def _summed(db: DbReader, app_id: str, endpoint_id: str, first: Micros, last: Micros) -> Totals:
+    return Totals(*db.query("totals", (app_id, endpoint_id, first, last))[0])
+
+
+def _counted(db: DbReader, app_id: str, endpoint_id: str, since: Micros, until: Micros) -> Totals:
+    if since == until:
+        return Totals()
+    bindings = {"app_id": app_id, "endpoint_id": endpoint_id}
+    bindings |= {"low": first_of("dlv", since), "high": first_of("dlv", until)}
+    numbers = {DeliveryState(state): number for state, number in db.query("by_state", bindings)}
+    return Totals._make(numbers.get(state, 0) for state in DeliveryState)
 
 
 @read

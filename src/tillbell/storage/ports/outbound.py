@@ -95,6 +95,7 @@ class DeliverySelection(NamedTuple):
     channel: str | None = None
     tag: str | None = None
     status_codes: tuple[int, int] | None = None  # last attempt's, inclusive range
+    tried: bool | None = None  # of those that wait: only with attempts, or only without any
 
 
 class ResendCounts(NamedTuple):
@@ -147,6 +148,19 @@ class MessageFilter(NamedTuple):
     tag: str | None = None
     before: Micros | None = None
     after: Micros | None = None
+
+
+class StateFilter(NamedTuple):
+    """Which deliveries are listed: those in one of `states`; None: in any.
+
+    `tried`: of those that wait only the ones with attempts, or only those without any.
+    """
+
+    states: tuple[DeliveryState, ...] | None = None
+    tried: bool | None = None
+
+
+ANY_STATE = StateFilter()
 
 
 class DeliveryRow(NamedTuple):
@@ -217,7 +231,7 @@ class OutboundStore(Protocol):
         - False, and nothing changes, if the token is not the present one or nothing is leased.
         - So the same attempt again returns False and changes nothing.
         - An expired lease is valid until the delivery is claimed again.
-        - The next attempt has trigger `scheduled`, whatever triggered this one.
+        - The next attempt of the run has the trigger of this one.
         - With `uses_try` False the attempt is not counted as a try of the schedule, and it does not
           fail a delivery that was accepted before: that one has succeeded.
         """
@@ -277,7 +291,10 @@ class OutboundStore(Protocol):
         ...
 
     async def expunge_attempt(self, app_id: str, attempt_id: str) -> bool:
-        """Delete what the receiver answered to an attempt; False if there is no such attempt."""
+        """Replace what the receiver answered to an attempt by `EXPUNGED`.
+
+        False if there is no such attempt.
+        """
         ...
 
     async def purge(
@@ -355,10 +372,10 @@ class OutboundLists(Protocol):
         app_id: str,
         endpoint_id: str,
         filter_: MessageFilter,
-        states: tuple[DeliveryState, ...] | None,
+        states: StateFilter,
         page: Page,
     ) -> list[DeliveryRow]:
-        """List deliveries of an endpoint, newest first unless `ascending`; `states=None`: all."""
+        """List deliveries of an endpoint, newest first unless `ascending`."""
         ...
 
     async def attempts(self, app_id: str, filter_: AttemptFilter, page: Page) -> list[Attempt]:
@@ -372,7 +389,11 @@ class OutboundLists(Protocol):
     async def totals(
         self, app_id: str, endpoint_id: str | None, since: Micros, until: Micros
     ) -> Totals:
-        """Count deliveries by state, of messages made in whole hours from `since` to `until`."""
+        """Count deliveries by state, of messages made in `since` ≤ time < `until`.
+
+        Whole hours are read from counters; of an endpoint the parts of hours at the ends are
+        counted row by row. Of an application (`endpoint_id=None`) they count as whole hours.
+        """
         ...
 
 

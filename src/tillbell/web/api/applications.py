@@ -11,10 +11,10 @@ from pydantic import Field, ValidationError
 from tillbell.app import Gateway
 from tillbell.clock import to_datetime
 from tillbell.deliver.config_cache import OPERATIONAL
-from tillbell.errors import NotFound
+from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.endpoints import EndpointStatus
 from tillbell.model.records import Application
-from tillbell.web.api.paging import OrderedPageOf, listed
+from tillbell.web.api.paging import AscendingPageOf, listed
 from tillbell.web.api.routes import (
     AppId,
     ApplicationOf,
@@ -131,12 +131,12 @@ async def create(
 
 @router.get("", dependencies=guard("application", Action.READ, Tenant.OPERATOR))
 async def list_(
-    page: OrderedPageOf,
+    page: AscendingPageOf,
     gateway: GatewayOf,
     exclude_apps_with_no_endpoints: Annotated[bool, Query()] = False,
     exclude_apps_with_disabled_endpoints: Annotated[bool, Query()] = False,
 ) -> Listed[ApplicationOut]:
-    """List applications."""
+    """List applications, oldest first."""
 
     async def keep(application: Application) -> bool:
         if not (exclude_apps_with_no_endpoints or exclude_apps_with_disabled_endpoints):
@@ -193,8 +193,8 @@ async def get_or_create_application(
     """Return the application of a message or portal token; create it if it does not exist.
 
     `uid` comes from the path, `fields` are the members of the API's body. Raises `Forbidden` if
-    the key may not create applications, `Invalid` if a field breaks a rule, and `ConflictError`
-    if the fields name another uid that is in use.
+    the key may not create applications, and `Invalid` if a field breaks a rule or names another
+    uid.
     """
     principal.require(CREATE)
     try:
@@ -202,5 +202,7 @@ async def get_or_create_application(
     except ValidationError as error:
         raise invalid_from(error, "body", "application") from error
     if body.uid not in (None, uid):
-        return await gateway.applications.create(body.fields())
+        message = f"must be the one in the path, {uid}, or be left out"
+        place = ("body", "application", "uid")
+        raise Invalid(Problem(place, message, "application_uid_mismatch"))
     return (await gateway.applications.get_or_create(uid, body.fields())).record

@@ -138,6 +138,14 @@ async def list_by_endpoint(
     return answer(attempts.document(docs))
 
 
+@router.get(
+    "/msg/{msg_id}/attempt",
+    dependencies=READ,
+    response_model=ATTEMPTS,
+    name="list-by-msg-old",
+    description="List a message's attempts, newest first: the older path.",
+    deprecated=True,
+)
 @router.get("/attempt/msg/{msg_id}", dependencies=READ, response_model=ATTEMPTS)
 async def list_by_msg(
     message: MessageOf,
@@ -161,6 +169,28 @@ async def list_by_msg(
 
 
 @router.get(
+    "/msg/{msg_id}/endpoint/{endpoint_id}/attempt",
+    dependencies=READ,
+    response_model=ATTEMPTS,
+    name="list-for-endpoint-old",
+    deprecated=True,
+)
+async def list_for_endpoint(
+    message: MessageOf,
+    endpoint: EndpointOf,
+    page: PageOf,
+    filter_: MessageFilterOf,
+    query: AttemptQueryOf,
+    gateway: GatewayOf,
+    with_content: WithContent = True,
+) -> Response:
+    """List a message's attempts at an endpoint, newest first."""
+    return await list_by_msg(
+        message, page, filter_, query, gateway, endpoint.id, with_content=with_content
+    )
+
+
+@router.get(
     "/endpoint/{endpoint_id}/msg", dependencies=READ, response_model=Listed[EndpointMessageOut]
 )
 async def list_attempted_messages(
@@ -172,9 +202,10 @@ async def list_attempted_messages(
     with_content: WithContent = True,
 ) -> Response:
     """List the messages for an endpoint, and the status of each there."""
+    states = states_of(status)
     deliveries = await list_page(
         lambda page: gateway.database.history.deliveries_of_endpoint(
-            endpoint.scope, endpoint.id, filter_, states_of(status), page
+            endpoint.scope, endpoint.id, filter_, states, page
         ),
         page,
         lambda row: row.delivery.id,

@@ -13,7 +13,7 @@ from tillbell.clock import iso
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import DeliveryState, Message
-from tillbell.storage.ports.outbound import DeliveryRow, MessageFilter, Page
+from tillbell.storage.ports.outbound import DeliveryRow, MessageFilter, Page, StateFilter
 from tillbell.web.api.filters import MessageFilterOf
 from tillbell.web.api.messages import the_message
 from tillbell.web.api.paging import ListPage, PageOf, in_memory_page, list_page
@@ -121,7 +121,7 @@ async def _of_endpoint(
 ) -> ListPage[DeliveryRow]:
     return await list_page(
         lambda page: gateway.database.history.deliveries_of_endpoint(
-            endpoint.scope, endpoint.id, filter_, states, page
+            endpoint.scope, endpoint.id, filter_, StateFilter(states), page
         ),
         page,
         _id_of,

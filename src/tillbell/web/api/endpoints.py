@@ -5,16 +5,17 @@ Bodies have the members of both generations of the Svix API, and ours.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import Response
+from fastapi import Depends, Header, Response
 from pydantic import Field
 
 from tillbell.app import Gateway
 from tillbell.catalog import CATALOG
-from tillbell.clock import DAY, Micros, from_datetime, to_datetime
+from tillbell.clock import DAY, HOUR, Micros, from_datetime, to_datetime
 from tillbell.configure.endpoints import EndpointChanges
 from tillbell.deliver.application_views import ApplicationView
 from tillbell.deliver.publish import MessageDraft, PublishReceipt
@@ -77,10 +78,14 @@ SecretText = Annotated[str, Field(min_length=1, max_length=512)]
 Headers = dict[str, str]
 ProfileName = Annotated[Name, words(*PROFILES)]
 
+VERSION_MAX = 65_535
 EXAMPLES_MAX = 1_000  # of one schema
+PING = "svix.ping"  # an event type that Svix's SDKs and portals send as an example
 
 # Members that are stored without change, under the same name.
-_UNCHANGED = frozenset({"uid", "url", "success", "ordering", "max_concurrency", "header_names"})
+_UNCHANGED = frozenset(
+    {"uid", "url", "version", "success", "ordering", "max_concurrency", "header_names"}
+)
 
 
 class EndpointFields(Rated):
@@ -99,7 +104,10 @@ class EndpointFields(Rated):
     filter_types: EventTypes | None = Field(default=None, description="Older name of `eventTypes`.")
     channels: Channels | None = Field(default=None, description="null: every channel.")
     metadata: Metadata | None = None
-    profile: ProfileName | None = Field(default=None, description="The format, e.g. `standard`.")
+    profile: ProfileName | None = Field(
+        default=None,
+        description="The format, e.g. `standard`. Default: `TILLBELL_DEFAULT_PROFILE`.",
+    )
     retry_schedule: (
         Annotated[list[Annotated[int, Field(strict=True, ge=0, le=MONTH_S)]], Field(max_length=50)]
         | None
@@ -130,11 +138,16 @@ class EndpointFields(Rated):
         default=None,
         description="Profile `cloudevents`: ask the receiver by OPTIONS before it is saved.",
     )
+    version: Annotated[int, Field(strict=True, ge=1, le=VERSION_MAX)] = Field(
+        default=1, description="Your own number. It is kept and has no effect."
+    )
 
     def changes(self) -> EndpointChanges:
         """Return the named members as fields of the record: null clears, what is left out stays."""
         named = self.model_fields_set
         fields: dict[str, Any] = {name: getattr(self, name) for name in named & _UNCHANGED}
+        if "version" in fields:
+            fields["declared_version"] = fields.pop("version")
         if "description" in named:
             fields["description"] = self.description or ""
         if "metadata" in named:
@@ -189,7 +202,10 @@ class EndpointUpsertIn(EndpointFields):
 class EndpointIn(EndpointUpsertIn):
     """A new endpoint."""
 
-    secret: SecretText | None = Field(default=None, description="Made for you if you leave it out.")
+    secret: SecretText | None = Field(
+        default=None,
+        description="Made for you if you leave it out, as `TILLBELL_DEFAULT_SIGNATURE` says.",
+    )
     headers: Headers | None = Field(
         default=None, description="Custom headers that every request to it has."
     )
@@ -217,8 +233,8 @@ class EndpointOut(EndpointHealthOut):
         description="Whether nothing is sent to it. True if `status` is not `active`."
     )
     status: EndpointStatus = Field(description="Whether messages are sent to it.")
-    status_reason: Annotated[str, words("owner", "gone", "failing")] | None = Field(
-        description="Why it is not active: switched off, a 410, or days of failures; else null."
+    status_reason: Annotated[str, words("owner", "gone", "failing", "deleted")] | None = Field(
+        description="Why it is not active: switched off, a 410, days of failures, deleted."
     )
     event_types: list[str] | None = Field(
         description="Event types that it receives; null: every type."
@@ -258,7 +274,8 @@ class EndpointOut(EndpointHealthOut):
     handshake: bool = Field(
         description="Whether the receiver was asked by OPTIONS before it was saved."
     )
-    version: int
+    version: int = Field(description="Your own number, without effect.")
+    revision: int = Field(description="Raised by every change.")
     created_at: datetime
     updated_at: datetime
 
@@ -291,7 +308,8 @@ class EndpointOut(EndpointHealthOut):
             max_concurrency=endpoint.max_concurrency,
             header_names=endpoint.header_names,
             handshake=endpoint.handshake,
-            version=endpoint.version,
+            version=endpoint.declared_version,
+            revision=endpoint.version,
             created_at=to_datetime(endpoint.created_at),
             updated_at=to_datetime(endpoint.updated_at),
         )
@@ -308,8 +326,9 @@ class HeadersIn(In):
 class HeadersPatchIn(In):
     """Headers to set and to delete."""
 
-    headers: Headers = Field(
-        default_factory=dict, description="Header name → value: set these, keep the others."
+    headers: dict[str, str | None] = Field(
+        default_factory=dict,
+        description="Header name → value: set these, delete those that are null, keep the others.",
     )
     delete_headers: list[str] | None = Field(
         default=None, description="Names of headers to delete."
@@ -382,6 +401,12 @@ class BulkReplayIn(Window):
     status_code_class: StatusCodeClass | None = None
 
 
+# Svix's SDKs name themselves: `svix-libs/2.6.0/java`. Older ones read a secret as an error.
+_SDK_VERSION = re.compile(r"svix-libs/(\d{1,6})\.(\d{1,6})")
+_FIRST_WITH_SECRET = (2, 7)
+ALSO_NOTHING: dict[int | str, Any] = {204: {"description": "The same, to SDKs of Svix below 2.7."}}
+UserAgent = Annotated[str, Header(include_in_schema=False)]
+
 router = resource("/app/{app_id}/endpoint", "Endpoint")
 
 READ = app_read("endpoint")
@@ -393,6 +418,15 @@ ATTEMPT = app_write("endpoint", Capability.CREATE_ATTEMPTS)
 STATS_DAYS = 28
 
 
+async def hidden_types(gateway: GatewayOf, principal: PrincipalOf) -> frozenset[str]:
+    """Return the names of event types that do not exist for a portal token."""
+    types = gateway.config_cache.registered_event_types()
+    return frozenset(t.uid or t.id for t in types if not principal.may_see_type(t))
+
+
+HiddenTypes = Annotated[frozenset[str], Depends(hidden_types)]
+
+
 @router.get("", dependencies=READ)
 async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> Listed[EndpointOut]:
     """List an application's endpoints."""
@@ -401,10 +435,15 @@ async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> 
 
 @router.post("", status_code=201, dependencies=WRITE)
 async def create(
-    app: ApplicationOf, body: EndpointIn, endpoints: EndpointsOf, gateway: GatewayOf
+    app: ApplicationOf,
+    body: EndpointIn,
+    endpoints: EndpointsOf,
+    gateway: GatewayOf,
+    hidden: HiddenTypes,
 ) -> EndpointOut:
     """Add an endpoint."""
-    return await shown_endpoint(gateway, await endpoints.create(app.id, body.changes()))
+    changes = body.changes()._replace(hidden_types=hidden)
+    return await shown_endpoint(gateway, await endpoints.create(app.id, changes))
 
 
 @router.get("/{endpoint_id}", dependencies=READ)
@@ -423,19 +462,26 @@ async def upsert(
     endpoints: EndpointsOf,
     gateway: GatewayOf,
     response: Response,
+    hidden: HiddenTypes,
 ) -> EndpointOut:
     """Replace an endpoint, or create it (201) if none has this uid."""
-    changed = await endpoints.upsert(app.id, endpoint_id, body.changes())
+    changes = body.changes()._replace(hidden_types=hidden)
+    changed = await endpoints.upsert(app.id, endpoint_id, changes)
     response.status_code = 201 if changed.before is None else 200
     return await shown_endpoint(gateway, changed.record)
 
 
 @router.patch("/{endpoint_id}", dependencies=WRITE)
 async def patch(
-    endpoint: EndpointOf, body: EndpointPatch, endpoints: EndpointsOf, gateway: GatewayOf
+    endpoint: EndpointOf,
+    body: EndpointPatch,
+    endpoints: EndpointsOf,
+    gateway: GatewayOf,
+    hidden: HiddenTypes,
 ) -> EndpointOut:
     """Change the named members of an endpoint. `disabled: false` also ends a pause."""
-    changed = await endpoints.patch(endpoint.scope, endpoint.id, body.changes())
+    changes = body.changes()._replace(hidden_types=hidden)
+    changed = await endpoints.patch(endpoint.scope, endpoint.id, changes)
     return await shown_endpoint(gateway, changed)
 
 
@@ -464,27 +510,44 @@ async def patch_headers(
     endpoint: EndpointOf, body: HeadersPatchIn, endpoints: EndpointsOf
 ) -> Response:
     """Set some custom headers and delete others."""
-    deleted = body.delete_headers or []
-    await endpoints.patch_headers(endpoint.scope, endpoint.id, body.headers, deleted)
+    named = {name: value for name, value in body.headers.items() if value is not None}
+    deleted = [*(body.headers.keys() - named.keys()), *(body.delete_headers or ())]
+    await endpoints.patch_headers(endpoint.scope, endpoint.id, named, deleted)
     return Response(status_code=204)
 
 
 @router.get("/{endpoint_id}/secret", dependencies=SHOW_SECRET)
 async def get_secret(endpoint: EndpointOf, endpoints: EndpointsOf) -> SecretOut:
     """Show the signing secret."""
-    return SecretOut(key=endpoints.secret(endpoint))
+    return SecretOut(key=endpoints.shown_secret(endpoint))
 
 
-@router.post("/{endpoint_id}/secret/rotate", dependencies=ROTATE)
+@router.post(
+    "/{endpoint_id}/secret/rotate",
+    dependencies=ROTATE,
+    response_model=SecretOut,
+    responses=ALSO_NOTHING,
+)
 async def rotate_secret(
-    endpoint: EndpointOf, endpoints: EndpointsOf, body: RotateIn | None = None
-) -> SecretOut:
+    endpoint: EndpointOf,
+    endpoints: EndpointsOf,
+    body: RotateIn | None = None,
+    user_agent: UserAgent = "",
+) -> Response:
     """Use a new signing secret. The old one signs too, for a day or the grace period."""
     body = body or RotateIn()
     secret = await endpoints.rotate(
         endpoint.scope, endpoint.id, body.key, body.grace_period_seconds
     )
-    return SecretOut(key=secret)
+    return rotated_answer(secret, user_agent)
+
+
+def rotated_answer(secret: str, user_agent: str) -> Response:
+    """Answer a rotation with the secret; with nothing (204) to SDKs of Svix that expect that."""
+    version = _SDK_VERSION.match(user_agent)
+    if version is not None and (int(version[1]), int(version[2])) < _FIRST_WITH_SECRET:
+        return Response(status_code=204)
+    return answer({"key": secret})
 
 
 async def shown_endpoint(gateway: Gateway, endpoint: Endpoint) -> EndpointOut:
@@ -530,6 +593,7 @@ async def stats(
     """Count the endpoint's deliveries of a time range (default: 28 days) by status.
 
     `fail` does not say whether it fails now: `failingSince` and `lastFailure` do.
+    The range is that of the messages, to the millisecond. Those that wait for a retry are pending.
     """
     totals = await _totals(endpoint, gateway, since, until)
     return StatsOut(
@@ -557,8 +621,9 @@ async def attempt_stats(
 async def _totals(
     endpoint: Endpoint, gateway: Gateway, since: Time | None, until: Time | None
 ) -> Totals:
-    end = from_datetime(until) if until is not None else gateway.clock.now()
-    start = from_datetime(since) if since is not None else end - STATS_DAYS * DAY
+    # What is not named is a whole hour: that needs no counting of rows.
+    end = from_datetime(until) if until is not None else gateway.clock.now() // HOUR * HOUR + HOUR
+    start = from_datetime(since) if since is not None else (end - STATS_DAYS * DAY) // HOUR * HOUR
     if end < start:
         raise Invalid(Problem(("query", "until"), "must not be earlier than since", "span"))
     return await gateway.database.history.totals(endpoint.scope, endpoint.id, start, end)
@@ -583,12 +648,14 @@ async def bulk_replay(endpoint: EndpointOf, body: BulkReplayIn, gateway: Gateway
     """Send the deliveries that match a filter again; without `status`, all finished ones."""
     since, until = time_range(body.since, body.until, gateway.clock.now())
     finished = (DeliveryState.SUCCEEDED, DeliveryState.FAILED)
+    states, tried = states_of(body.status)
     selection = DeliverySelection(
         app_id=endpoint.scope,
         endpoint_id=endpoint.id,
         since=since,
         until=until,
-        states=states_of(body.status) or finished,
+        states=states or finished,
+        tried=tried,
         event_types=tuple(body.event_types) if body.event_types else None,
         channel=body.channel,
         tag=body.tag,
@@ -610,6 +677,7 @@ async def send_example(
     body: ExampleIn,
     gateway: GatewayOf,
     principal: PrincipalOf,
+    hidden: HiddenTypes,
 ) -> Response:
     """Send a sample of an event type to this endpoint only, whatever its filters say.
 
@@ -622,7 +690,7 @@ async def send_example(
         raise Invalid(Problem(("body", "eventType"), problem, "event_type"))
     if endpoint.status is EndpointStatus.DISABLED:
         raise ConflictError("This endpoint is disabled; enable it first.", code="endpoint_disabled")
-    payload = await _example(gateway, body)
+    payload = _example(gateway, body, hidden)
     view = await _view_of_one(gateway, app, endpoint)
     draft = MessageDraft(body.event_type, msgspec.json.encode(payload), tags=(EXAMPLE_TAG,))
     published = await gateway.publisher.publish_for(view, draft)
@@ -640,17 +708,25 @@ async def _view_of_one(gateway: Gateway, app: Application, endpoint: Endpoint) -
     return view
 
 
-async def _example(gateway: Gateway, body: ExampleIn) -> Any:
+def _example(gateway: Gateway, body: ExampleIn, hidden: frozenset[str]) -> Any:
     if body.payload is not None:
         return body.payload
+    if body.event_type in hidden:
+        raise _no_sample()
     event_type = gateway.config_cache.cached_event_type(body.event_type)
     examples = _examples(event_type.schemas) if event_type else []
     if body.example_index < len(examples):
         return examples[body.example_index]
+    if body.event_type == PING:
+        return {"success": True}
     if body.event_type in CATALOG:
         return CATALOG[body.event_type].sample
+    raise _no_sample()
+
+
+def _no_sample() -> Invalid:
     message = "there is no sample of this type; send `payload`, or put `examples` into its schema"
-    raise Invalid(Problem(("body", "eventType"), message, "no_sample"))
+    return Invalid(Problem(("body", "eventType"), message, "no_sample"))
 
 
 def _examples(schemas: dict[str, Any] | None) -> list[Any]:

@@ -8,19 +8,42 @@ from typing import Annotated, Any
 from fastapi import Path, Query, Response
 from pydantic import Field
 
-from tillbell.catalog import CATALOG
+from tillbell.catalog import CATALOG, OPERATIONAL
 from tillbell.clock import to_datetime
 from tillbell.configure.event_types import not_registered
 from tillbell.model.records import EventType
-from tillbell.web.api.paging import OrderedPageOf, listed
-from tillbell.web.api.routes import GatewayOf, also_answers, guard, resource
+from tillbell.web.api.paging import AscendingPageOf, listed
+from tillbell.web.api.routes import GatewayOf, PrincipalOf, also_answers, guard, resource
 from tillbell.web.api.shapes import Flag, In, Listed, Name, Out, Text
 from tillbell.web.edge.auth import Action, Capability, Tenant
 
 Schemas = dict[str, Any]
 
 
-class EventTypeUpsertIn(In):
+class Flagged(In):
+    """A body with feature flags, under their present or their older name."""
+
+    feature_flags: Annotated[list[Name], Field(max_length=250)] | None = Field(
+        default=None, description="Hidden from portal tokens that have none of these flags."
+    )
+    feature_flag: Name | None = Field(
+        default=None, description="Older name of `featureFlags`, with one flag."
+    )
+
+    @property
+    def flags(self) -> tuple[str, ...] | None:
+        """The flags; None: it is hidden from nobody."""
+        if self.feature_flags is not None:
+            return tuple(self.feature_flags)
+        return (self.feature_flag,) if self.feature_flag is not None else None
+
+    @property
+    def names_flags(self) -> bool:
+        """Tell whether the body names the flags, even as null."""
+        return bool(self.model_fields_set & {"feature_flags", "feature_flag"})
+
+
+class EventTypeUpsertIn(Flagged):
     """A whole event type. Its name is in the path."""
 
     description: Text = Field(description="For people: when such a message is published.")
@@ -32,24 +55,16 @@ class EventTypeUpsertIn(In):
     group_name: Name | None = Field(
         default=None, description="Under which name user interfaces group it."
     )
-    feature_flags: list[Name] | None = Field(
-        default=None,
-        description=(
-            "Names of features of which a portal user needs one to see it; it is stored for "
-            "the SDKs."
-        ),
-    )
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of the record."""
-        flags = self.feature_flags
         return {
             "description": self.description,
             "archived": self.archived,
             "deprecated": self.deprecated,
             "schemas": self.schemas,
             "group_name": self.group_name,
-            "feature_flags": tuple(flags) if flags is not None else None,
+            "feature_flags": self.flags,
         }
 
 
@@ -59,7 +74,7 @@ class EventTypeIn(EventTypeUpsertIn):
     name: Name
 
 
-class EventTypePatch(In):
+class EventTypePatch(Flagged):
     """Changes to an event type. Members left out stay as they are; null clears."""
 
     description: Text = Field(
@@ -75,20 +90,12 @@ class EventTypePatch(In):
     group_name: Name | None = Field(
         default=None, description="Under which name user interfaces group it."
     )
-    feature_flags: list[Name] | None = Field(
-        default=None,
-        description=(
-            "Names of features of which a portal user needs one to see it; it is stored for "
-            "the SDKs."
-        ),
-    )
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of the record that the body names."""
-        fields = {name: getattr(self, name) for name in self.model_fields_set}
-        if fields.get("feature_flags") is not None:
-            fields["feature_flags"] = tuple(fields["feature_flags"])
-        return fields
+        named = self.model_fields_set - {"feature_flags", "feature_flag"}
+        fields = {name: getattr(self, name) for name in named}
+        return fields | ({"feature_flags": self.flags} if self.names_flags else {})
 
 
 class EventTypeOut(Out):
@@ -105,11 +112,9 @@ class EventTypeOut(Out):
     )
     group_name: str | None = Field(description="Under which name user interfaces group it.")
     feature_flags: list[str] | None = Field(
-        description=(
-            "Names of features of which a portal user needs one to see it; it is stored for "
-            "the SDKs."
-        ),
+        description="Hidden from portal tokens that have none of these flags; null: shown to all."
     )
+    feature_flag: str | None = Field(description="The first of `featureFlags`.")
     created_at: datetime
     updated_at: datetime
 
@@ -125,6 +130,7 @@ class EventTypeOut(Out):
             schemas=event_type.schemas if with_content else None,
             group_name=event_type.group_name,
             feature_flags=list(flags) if flags is not None else None,
+            feature_flag=flags[0] if flags else None,
             created_at=to_datetime(event_type.created_at),
             updated_at=to_datetime(event_type.updated_at),
         )
@@ -149,15 +155,17 @@ NameInPath = Annotated[str, Path(max_length=256)]
 
 @router.get("", dependencies=READ)
 async def list_(
-    page: OrderedPageOf,
+    page: AscendingPageOf,
     gateway: GatewayOf,
+    principal: PrincipalOf,
     include_archived: Annotated[bool, Query()] = False,
     with_content: Annotated[bool, Query()] = False,
 ) -> Listed[EventTypeOut]:
-    """List registered event types. `with_content` shows their schemas."""
+    """List registered event types, oldest first. `with_content` shows their schemas."""
 
     async def keep(event_type: EventType) -> bool:
-        return include_archived or not event_type.archived
+        is_shown = include_archived or not event_type.archived
+        return is_shown and principal.may_see_type(event_type)
 
     return await listed(
         lambda page: gateway.database.list(EventType, "", page),
@@ -174,8 +182,9 @@ async def create(body: EventTypeIn, gateway: GatewayOf) -> EventTypeOut:
 
 
 @router.get("/catalog", dependencies=READ)
-async def catalog() -> list[CatalogEntryOut]:
+async def catalog(gateway: GatewayOf, principal: PrincipalOf) -> list[CatalogEntryOut]:
     """List the built-in event types, each with its schema and a sample."""
+    registered = gateway.config_cache.cached_event_type
     return [
         CatalogEntryOut(
             name=entry.name,
@@ -184,16 +193,30 @@ async def catalog() -> list[CatalogEntryOut]:
             sample=entry.sample,
         )
         for entry in CATALOG.values()
+        if principal.may_see_type(registered(entry.name))
     ]
 
 
 @router.get("/{event_type_name}", dependencies=READ)
-async def get(event_type_name: NameInPath, gateway: GatewayOf) -> EventTypeOut:
-    """Show a registered event type."""
+async def get(
+    event_type_name: NameInPath, gateway: GatewayOf, principal: PrincipalOf
+) -> EventTypeOut:
+    """Show a registered event type, or a built-in one of operational webhooks."""
     event_type = gateway.config_cache.cached_event_type(event_type_name)
     if event_type is None:
+        event_type = _operational(event_type_name)
+    if event_type is None or not principal.may_see_type(event_type):
         raise not_registered()
     return EventTypeOut.of(event_type)
+
+
+def _operational(name: str) -> EventType | None:
+    """Return a built-in event type of operational webhooks as if it were registered."""
+    if name not in OPERATIONAL:
+        return None
+    entry = CATALOG[name]
+    schemas = {"1": entry.schema}
+    return EventType(id=name, uid=name, description=entry.description, schemas=schemas)
 
 
 @router.put(

@@ -11,13 +11,15 @@ from pydantic import Field
 
 from tillbell.app import Gateway
 from tillbell.errors import NotFound
-from tillbell.model.endpoints import Endpoint
-from tillbell.model.messages import Message
+from tillbell.ids import made_at
+from tillbell.model.endpoints import Endpoint, EndpointStatus
+from tillbell.model.messages import Delivery, Message
 from tillbell.rules.delivery.payload import RETENTION_DAYS_MAX, RETENTION_HOURS_MAX
+from tillbell.storage.ports.outbound import AttemptFilter, Page
 from tillbell.web.api.applications import ApplicationIn
 from tillbell.web.api.endpoints import EndpointOut, shown_endpoint
 from tillbell.web.api.filters import MessageFilterOf, WithContent
-from tillbell.web.api.paging import PageOf, in_memory_page, list_page, row_id
+from tillbell.web.api.paging import AscendingPageOf, PageOf, in_memory_page, list_page, row_id
 from tillbell.web.api.rendering import Doc, MessageOut, answer, delivery_status, message_doc
 from tillbell.web.api.routes import (
     ApplicationOf,
@@ -197,19 +199,38 @@ async def expunge_content(message: MessageOf, gateway: GatewayOf) -> Response:
 
 @router.get("/{msg_id}/endpoint", dependencies=READ, response_model=Listed[MessageEndpointOut])
 async def list_attempted_destinations(
-    message: MessageOf, page: PageOf, gateway: GatewayOf
+    message: MessageOf, page: AscendingPageOf, gateway: GatewayOf
 ) -> Response:
-    """List the endpoints of a message, and its status at each."""
+    """List the endpoints of a message, oldest first, and its status at each.
+
+    Of one that was deleted only the id and the URL of the last attempt are known.
+    """
     deliveries = await gateway.database.deliveries_of_message(message.app_id, message.id)
     docs = {}
     for delivery in deliveries:
         endpoint = await gateway.config_cache.endpoint(message.app_id, delivery.endpoint_id)
-        if endpoint is not None:
-            docs[endpoint.id] = await _endpoint_doc(gateway, endpoint) | delivery_status(
-                delivery, await gateway.fates.of_delivery(delivery, message)
-            )
+        if endpoint is None:
+            endpoint = await _deleted_endpoint(gateway, delivery)
+        docs[endpoint.id] = await _endpoint_doc(gateway, endpoint) | delivery_status(
+            delivery, await gateway.fates.of_delivery(delivery, message)
+        )
     endpoints = in_memory_page(list(docs.values()), page, lambda doc: str(doc["id"]))
     return answer(endpoints.document(endpoints.rows))
+
+
+async def _deleted_endpoint(gateway: Gateway, delivery: Delivery) -> Endpoint:
+    """Return what is still known of an endpoint that was deleted."""
+    of_delivery = AttemptFilter(message_id=delivery.message_id, endpoint_id=delivery.endpoint_id)
+    attempts = await gateway.database.history.attempts(delivery.app_id, of_delivery, Page(limit=1))
+    created_at = made_at(delivery.endpoint_id)
+    return Endpoint(
+        id=delivery.endpoint_id,
+        url=attempts[0].url if attempts else "",
+        status=EndpointStatus.DISABLED,
+        status_reason="deleted",
+        created_at=created_at,
+        updated_at=created_at,
+    )
 
 
 async def _endpoint_doc(gateway: Gateway, endpoint: Endpoint) -> Doc:

@@ -14,6 +14,7 @@ from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.web.api.endpoints import (
+    ALSO_NOTHING,
     EndpointIn,
     EndpointOut,
     EndpointPatch,
@@ -22,7 +23,9 @@ from tillbell.web.api.endpoints import (
     HeadersOut,
     RotateIn,
     SecretOut,
+    UserAgent,
     endpoint_list,
+    rotated_answer,
     shown_endpoint,
     shown_headers,
 )
@@ -120,17 +123,25 @@ async def set_headers(endpoint: EndpointOf, body: HeadersIn, endpoints: Endpoint
 @router.get("/{endpoint_id}/secret", dependencies=WRITE)
 async def get_secret(endpoint: EndpointOf, endpoints: EndpointsOf) -> SecretOut:
     """Show the signing secret of an operational endpoint."""
-    return SecretOut(key=endpoints.secret(endpoint))
+    return SecretOut(key=endpoints.shown_secret(endpoint))
 
 
-@router.post("/{endpoint_id}/secret/rotate", dependencies=WRITE)
+@router.post(
+    "/{endpoint_id}/secret/rotate",
+    dependencies=WRITE,
+    response_model=SecretOut,
+    responses=ALSO_NOTHING,
+)
 async def rotate_secret(
-    endpoint: EndpointOf, endpoints: EndpointsOf, body: RotateIn | None = None
-) -> SecretOut:
+    endpoint: EndpointOf,
+    endpoints: EndpointsOf,
+    body: RotateIn | None = None,
+    user_agent: UserAgent = "",
+) -> Response:
     """Use a new signing secret for an operational endpoint.
 
     The old one signs too, for a day or the grace period.
     """
     body = body or RotateIn()
     secret = await endpoints.rotate(OPERATIONAL, endpoint.id, body.key, body.grace_period_seconds)
-    return SecretOut(key=secret)
+    return rotated_answer(secret, user_agent)

@@ -52,6 +52,13 @@ async def ordered_page_of(
     return _page(limit, iterator)._replace(ascending=order is Ordering.ASCENDING)
 
 
+async def ascending_page_of(
+    limit: Limit = 50, iterator: Iterator = None, order: Ordering | None = None
+) -> Page:
+    """Read `limit`, `iterator` and `order` from the query; oldest first by default."""
+    return _page(limit, iterator)._replace(ascending=order is not Ordering.DESCENDING)
+
+
 def _page(limit: int, iterator: str | None) -> Page:
     is_backwards = iterator is not None and iterator.startswith("-")
     return Page(limit, iterator.lstrip("-") if iterator else None, is_backwards)
@@ -59,6 +66,7 @@ def _page(limit: int, iterator: str | None) -> Page:
 
 PageOf = Annotated[Page, Depends(page_of)]
 OrderedPageOf = Annotated[Page, Depends(ordered_page_of)]
+AscendingPageOf = Annotated[Page, Depends(ascending_page_of)]
 
 
 class ListPage(NamedTuple, Generic[T]):

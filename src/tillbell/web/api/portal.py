@@ -44,6 +44,9 @@ class PortalIn(In):
     session_id: Name | None = Field(
         default=None, description="A name for the token, by which it can be expired."
     )
+    feature_flags: Annotated[list[Name], Field(max_length=250)] | None = Field(
+        default=None, description="The token sees event types that need one of these flags."
+    )
 
 
 class PortalOut(Out):
@@ -84,9 +87,16 @@ async def app_portal_access(
         _capabilities(body),
         session_id=body.session_id,
         expires_at=gateway.clock.now() + (body.expiry or WEEK_S) * SECOND,
+        feature_flags=tuple(body.feature_flags or ()),
     )
     base = gateway.settings.public_url or gateway.settings.local_url
     return PortalOut(url=f"{base}/portal#key={token.text}", token=token.text)
+
+
+@router.post("/dashboard-access/{app_id}", dependencies=WRITE, deprecated=True)
+async def dashboard_access(app_id: AppId, gateway: GatewayOf, principal: PrincipalOf) -> PortalOut:
+    """Create a portal link with all capabilities: the older form of `app-portal-access`."""
+    return await app_portal_access(app_id, PortalIn(), gateway, principal)
 
 
 @router.post("/app/{app_id}/expire-all", status_code=204, dependencies=WRITE, response_model=None)

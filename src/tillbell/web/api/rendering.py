@@ -17,6 +17,7 @@ from tillbell.app import Gateway
 from tillbell.clock import Micros, iso
 from tillbell.model.messages import Delivery, DeliveryState, Message, Trigger
 from tillbell.rules.delivery.fate import Fate, FateCode
+from tillbell.storage.ports.outbound import StateFilter
 from tillbell.web.api.shapes import Out, Status
 
 Doc = dict[str, Any]
@@ -25,7 +26,7 @@ WITHOUT_CONTENT = msgspec.Raw(b"{}")
 EXPIRED = msgspec.Raw(b'{"expired":true}')
 
 _STATUS = {
-    DeliveryState.WAITING: Status.PENDING,
+    DeliveryState.WAITING: Status.PENDING,  # before its first attempt, else `SENDING`
     DeliveryState.SENDING: Status.SENDING,
     DeliveryState.SUCCEEDED: Status.SUCCESS,
     DeliveryState.FAILED: Status.FAIL,
@@ -75,8 +76,9 @@ def delivery_status(delivery: Delivery, fate: Fate | None) -> Doc:
 
     `fate` is that of an open delivery.
     """
-    status = _STATUS[delivery.state]
     is_waiting = delivery.state is DeliveryState.WAITING
+    is_retried = is_waiting and delivery.attempts > 0
+    status = Status.SENDING if is_retried else _STATUS[delivery.state]
     return {
         "status": status,
         "statusText": status.name.lower(),
@@ -105,11 +107,14 @@ def fate_doc(fate: Fate) -> Doc:
     }
 
 
-def states_of(status: Status | None) -> tuple[DeliveryState, ...] | None:
-    """Return the delivery states that a status stands for; None for no status."""
+def states_of(status: Status | None) -> StateFilter:
+    """Return which deliveries have a status; those of every state for None."""
     if status is None:
-        return None
-    return tuple(state for state, its_status in _STATUS.items() if its_status is status)
+        return StateFilter()
+    if status is Status.SENDING:
+        return StateFilter((DeliveryState.SENDING, DeliveryState.WAITING), tried=True)
+    states = tuple(state for state, its_status in _STATUS.items() if its_status is status)
+    return StateFilter(states, tried=False)
 
 
 def trigger_type(trigger: Trigger) -> int:

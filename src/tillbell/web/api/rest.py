@@ -44,6 +44,14 @@ from tillbell.web.edge.paths import BASE
 health = resource("/health", "Health")
 
 
+@health.get(
+    "/ping",
+    status_code=204,
+    response_model=None,
+    name="ping",
+    description="Say that the API answers, under its older path. Needs no key.",
+    deprecated=True,
+)
 @health.get("", status_code=204, response_model=None)
 async def get() -> Response:
     """Say that the API answers. Needs no key."""

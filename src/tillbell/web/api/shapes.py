@@ -166,10 +166,10 @@ class ProblemOut(Out):
 class InvalidEntry(Out):
     """One rule that the request breaks."""
 
-    loc: list[str | int] = Field(
+    loc: list[str] = Field(
         description=(
             "Path to the member or parameter: `body`, `query`, `path` or `header`, then "
-            "names and positions."
+            "names and positions, each a text."
         ),
     )
     msg: str = Field(description="The rule, in words.")

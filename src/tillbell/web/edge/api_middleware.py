@@ -23,11 +23,12 @@ from tillbell.web.edge.asgi_types import (
 )
 from tillbell.web.edge.auth import PRINCIPAL, ApiRequest, authenticate
 from tillbell.web.edge.limits import RateLimit
+from tillbell.web.edge.paths import without_slash
 from tillbell.web.edge.problems import render_problem
 from tillbell.web.edge.publish_route import MessageCreate, is_message_create
 from tillbell.web.edge.rest_route import RestApi
 
-PUBLIC = frozenset({"/api/v1/health", "/api/v1/openapi.json"})
+PUBLIC = frozenset({"/api/v1/health", "/api/v1/health/ping", "/api/v1/openapi.json"})
 _SECURITY_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
@@ -48,6 +49,7 @@ class ApiGate:
 
     async def __call__(self, scope: Scope, receive: Receive) -> HttpAnswer:
         """Return the answer to one request."""
+        scope["path"] = without_slash(scope["path"])
         headers = list(_SECURITY_HEADERS)
         try:
             answer = await self._answer(scope, receive, headers)

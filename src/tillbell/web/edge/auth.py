@@ -23,7 +23,7 @@ from typing import NamedTuple
 from tillbell.app import Gateway
 from tillbell.deliver.config_cache import OPERATIONAL
 from tillbell.errors import Forbidden, Unauthenticated
-from tillbell.model.records import ApiKey, KeyScope
+from tillbell.model.records import ApiKey, EventType, KeyScope
 from tillbell.vault import hash_key
 from tillbell.web.edge.asgi_types import Receive, Scope
 
@@ -98,6 +98,13 @@ class Principal:
         """Tell whether this application exists for the key. The reserved one does for none."""
         is_reserved = app_id == OPERATIONAL
         return not is_reserved and (self.key.app_id is None or self.key.app_id == app_id)
+
+    def may_see_type(self, event_type: EventType | None) -> bool:
+        """Tell whether a registered event type is not hidden from this portal token."""
+        flags = event_type.feature_flags if event_type is not None else None
+        if not flags or not self.is_portal:
+            return True
+        return not set(flags).isdisjoint(self.key.feature_flags)
 
     def require(self, access: Access) -> None:
         """Raise `Forbidden`, which names the missing right, unless the key may do this."""

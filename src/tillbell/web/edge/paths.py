@@ -12,4 +12,13 @@ APPLICATION = "tillbell.application"  # id of the application that a request is 
 
 def is_api(path: str) -> bool:
     """Tell whether a path belongs to the API."""
-    return path.startswith(f"{BASE}/") or path == CASHIER
+    return path.startswith(f"{BASE}/") or path in (CASHIER, f"{CASHIER}/")
+
+
+def without_slash(path: str) -> str:
+    """Return a path of the API without one slash at its end: Svix's server serves both.
+
+    >>> without_slash("/api/v1/app/"), without_slash("/api/v1/app//")
+    ('/api/v1/app', '/api/v1/app/')
+    """
+    return path.removesuffix("/")

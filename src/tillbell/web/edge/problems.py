@@ -77,7 +77,10 @@ def render_problem(error: TillbellError) -> HttpAnswer:
 
 def render_invalid(problems: tuple[Problem, ...]) -> HttpAnswer:
     """Write a 422."""
-    detail = [{"loc": p.loc, "msg": p.msg, "type": p.type} for p in problems[:PROBLEMS_MAX]]
+    detail = [
+        {"loc": [str(part) for part in p.loc], "msg": p.msg, "type": p.type}
+        for p in problems[:PROBLEMS_MAX]
+    ]
     body = msgspec.json.encode({"code": Invalid.code, "detail": detail})
     return HttpAnswer(HTTPStatus.UNPROCESSABLE_ENTITY, [(b"content-type", _JSON)], body)
 

@@ -126,10 +126,7 @@ class MessageCreate:
         )
 
         fields = msgspec.to_builtins(draft)
-        try:
-            await get_or_create_application(self._gateway, id_or_uid, fields, principal)
-        except ConflictError:
-            return  # its uid is another one, which is taken: the look-up that follows says 404
+        await get_or_create_application(self._gateway, id_or_uid, fields, principal)
 
     def _make_use(
         self, request: ApiRequest, app_id: str, shown: bytes

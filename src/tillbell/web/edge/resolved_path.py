@@ -12,7 +12,7 @@ from tillbell.deliver.config_cache import OPERATIONAL
 
 Look = Callable[[str, str], Awaitable[str | None]]
 
-_APPLICATIONS = frozenset({"app", "app-portal-access"})
+_APPLICATIONS = frozenset({"app", "app-portal-access", "dashboard-access"})
 
 
 class PathResolver:

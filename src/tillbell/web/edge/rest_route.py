@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -18,6 +19,18 @@ from tillbell.web.edge.idempotency import (
 from tillbell.web.edge.resolved_path import PathResolver
 from tillbell.web.edge.strict_json import check_json
 
+# A parameter's name with `[]` or `[0]` after it, as some clients write lists.
+_BRACKETS = re.compile(rb"(?<![^&])([^&=\[%]+)(?:\[|%5B)[0-9]*(?:\]|%5D)(?=[=&]|$)", re.IGNORECASE)
+
+
+def without_brackets(query: bytes) -> bytes:
+    """Return a query string in which a list is a parameter that is repeated.
+
+    >>> without_brackets(b"event_types[]=a&event_types%5B1%5D=b[0]")
+    b'event_types=a&event_types=b[0]'
+    """
+    return _BRACKETS.sub(rb"\1", query)
+
 
 class RestApi:
     """Handles requests with the framework's application."""
@@ -30,6 +43,7 @@ class RestApi:
     async def __call__(self, request: ApiRequest) -> HttpAnswer:
         """Return the answer to a request whose key is valid."""
         scope, body = request.scope, request.body
+        scope["query_string"] = without_brackets(scope["query_string"])
         if body:
             check_json(body)
         handle = partial(self._collect, scope, replay_body(body, request.receive))

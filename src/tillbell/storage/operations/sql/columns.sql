@@ -2,7 +2,7 @@
 
 -- fragment: message
 m.id, m.app_id, m.event_type, m.created_at, m.event_id, m.channels, m.tags, m.deliver_at,
-m.order_key, m.expires_at
+m.order_key, m.expires_at, m.content_type
 
 -- fragment: delivery
 d.id, d.app_id, d.endpoint_id, {delivery_message}, d.variant, d.state, d.due_at, d.created_at,

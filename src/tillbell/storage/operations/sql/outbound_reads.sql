@@ -17,6 +17,12 @@ SELECT min(d.id) FROM deliveries d
 WHERE d.app_id = ?1 AND d.endpoint_id = ?2 AND d.order_key = ?3
   AND d.state IN ('waiting', 'sending');
 
+-- name: by_state
+-- How many deliveries of an endpoint are in which state. Index: deliveries_endpoint.
+SELECT d.state, count(*) FROM deliveries d
+WHERE d.endpoint_id = :endpoint_id AND d.id >= :low AND d.id < :high AND d.app_id = :app_id
+GROUP BY d.state;
+
 -- name: attempt
 -- Index: primary key.
 SELECT {attempt} FROM attempts a WHERE a.id = :id AND a.app_id = :app_id;

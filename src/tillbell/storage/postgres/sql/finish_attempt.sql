@@ -3,7 +3,7 @@
 UPDATE deliveries
 SET state = to_.state,
     due_at = CASE WHEN to_.state = 'waiting' THEN to_.due_at ELSE deliveries.due_at END,
-    trigger = 'scheduled', started_at = NULL
+    started_at = NULL
 FROM unnest(?1::text[], ?2::text[], ?3::bigint[], ?4::text[], ?5::bigint[])
     AS to_ (app_id, id, token, state, due_at)
 WHERE deliveries.id = to_.id AND deliveries.app_id = to_.app_id

@@ -45,10 +45,13 @@ GROUP BY wanted.endpoint_id HAVING min(due.due_at) IS NOT NULL;
 AND (:channel::text IS NULL OR m.channels::jsonb ? :channel::text)
 AND (:tag::text IS NULL OR m.tags::jsonb ? :tag::text)
 
+-- fragment: tried
+(:tried::int IS NULL OR d.state <> 'waiting' OR (d.attempts > 0)::int = :tried::int)
+
 -- name: deliveries_of_endpoint
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
--- form {state} any_of_states: :states::jsonb ? d.state
+-- form {state} any_of_states: :states::jsonb ? d.state AND {tried}
 -- form {state} failed_only: d.state = 'failed'
 -- Indexes: deliveries_endpoint, deliveries_failed.
 SELECT {delivery}, {message}
@@ -91,7 +94,7 @@ WHERE a.app_id = :app_id AND a.endpoint_id = :endpoint_id
 ORDER BY a.started_at {order}, a.id {order} LIMIT :limit;
 
 -- name: select_deliveries
--- form {state} any_of_states: :states::jsonb ? d.state
+-- form {state} any_of_states: :states::jsonb ? d.state AND {tried}
 -- form {state} failed_only: d.state = 'failed'
 -- Deliveries for a bulk operation, with the status of their last attempt.
 -- Indexes: deliveries_endpoint, deliveries_failed.

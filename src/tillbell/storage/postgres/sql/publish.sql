@@ -3,10 +3,10 @@
 WITH added AS (
     INSERT INTO messages
         (id, app_id, event_type, created_at, event_id, channels, tags, deliver_at, order_key,
-         expires_at)
+         expires_at, content_type)
     SELECT * FROM unnest(
         ?1::text[], ?2::text[], ?3::text[], ?4::bigint[], ?5::text[], ?6::text[], ?7::text[],
-        ?8::bigint[], ?9::text[], ?10::bigint[])
+        ?8::bigint[], ?9::text[], ?10::bigint[], ?11::text[])
     RETURNING app_id, event_id, id)
 INSERT INTO event_ids (app_id, event_id, message_id)
 SELECT app_id, event_id, id FROM added WHERE event_id IS NOT NULL;

@@ -2,7 +2,7 @@
 -- Only the holder of the present token, and only once. Index: primary key.
 UPDATE deliveries
 SET state = to_.column4, due_at = iif(to_.column4 = 'waiting', to_.column5, due_at),
-    trigger = 'scheduled', started_at = NULL
+    started_at = NULL
 FROM (VALUES (?1, ?2, ?3, ?4, ?5)) AS to_
 WHERE id = to_.column2 AND app_id = to_.column1 AND token = to_.column3 AND state = 'sending';
 

@@ -38,6 +38,9 @@ GROUP BY wanted.value HAVING min(due.due_at) IS NOT NULL;
 AND (:channel IS NULL OR EXISTS (SELECT 1 FROM json_each(m.channels) WHERE value = :channel))
 AND (:tag IS NULL OR EXISTS (SELECT 1 FROM json_each(m.tags) WHERE value = :tag))
 
+-- fragment: tried
+(:tried IS NULL OR d.state <> 'waiting' OR (d.attempts > 0) = :tried)
+
 -- name: delivery
 -- Index: primary keys.
 SELECT {delivery}, {message}
@@ -47,7 +50,7 @@ WHERE d.id = :id AND d.app_id = :app_id;
 -- name: deliveries_of_endpoint
 -- form {order} descending: DESC
 -- form {order} ascending: ASC
--- form {state} any_of_states: d.state IN (SELECT value FROM json_each(:states))
+-- form {state} any_of_states: d.state IN (SELECT value FROM json_each(:states)) AND {tried}
 -- form {state} failed_only: d.state = 'failed'
 -- Indexes: deliveries_endpoint, deliveries_failed.
 SELECT {delivery}, {message}
@@ -83,7 +86,7 @@ WHERE a.endpoint_id = :endpoint_id AND a.app_id = :app_id
 ORDER BY a.started_at {order}, a.id {order} LIMIT :limit;
 
 -- name: select_deliveries
--- form {state} any_of_states: d.state IN (SELECT value FROM json_each(:states))
+-- form {state} any_of_states: d.state IN (SELECT value FROM json_each(:states)) AND {tried}
 -- form {state} failed_only: d.state = 'failed'
 -- Deliveries for a bulk operation, with the status of their last attempt.
 -- Indexes: deliveries_endpoint, deliveries_failed.

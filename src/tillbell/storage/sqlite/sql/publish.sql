@@ -1,7 +1,8 @@
 -- name: insert_message
 INSERT INTO messages
-    (id, app_id, event_type, created_at, event_id, channels, tags, deliver_at, order_key, expires_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10);
+    (id, app_id, event_type, created_at, event_id, channels, tags, deliver_at, order_key, expires_at,
+     content_type)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11);
 
 -- name: insert_body
 -- Whose it is (?1) a body does not say: it is found by its message only.
