@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fastapi.routing import APIRoute
 
+from tests.cases import each
 from tests.web.served_gateway import ServedGateway
+from tillbell.web.api.known_names import body_shape, unknown_members
+from tillbell.web.api.rest import ROUTERS
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -156,3 +160,85 @@ def test_a_key_where_none_is_needed_is_refused(served: ServedGateway, app_id: st
         assert (refused.status_code, code) == (400, "idempotency_key_not_supported")
     shown = served.http.get(f"/app/{app_id}", headers={"idempotency-key": "k"})
     assert shown.json()["name"] == "shop"
+
+
+# ── names that nobody reads ──────────────────────────────────────────────────────────────────────
+
+
+def test_every_body_refuses_a_typing_error_and_tells_what_it_ignores(served: ServedGateway) -> None:
+    """Whatever the route: no member of a body is dropped without a word."""
+    shapes = [(route, shape) for route in _routes() if (shape := body_shape(route)) is not None]
+    assert len(shapes) > 30
+    for route, shape in shapes:
+        known = [field.alias or name for name, field in shape.model_fields.items()]
+        slip = max(known, key=len) + "x"
+        near, far = unknown_members(shape, {slip: 1, "zzqqzz": 1}, ("body",))
+        assert (near.near, near.is_refused) == (slip[:-1], True), route.path
+        assert far.near is None
+        assert not list(unknown_members(shape, {"zzqqzz": None}, ("body",)))
+
+
+def _routes() -> list[APIRoute]:
+    return [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+
+
+@each(
+    ("method", "path", "body"),
+    [
+        ("POST", "/app/{app}/endpoint", {"url": "{url}", "filterType": ["order.paid"]}),
+        ("POST", "/app/{app}/endpoint", {"url": "{url}", "topics": ["order.paid"]}),
+        ("PUT", "/app/{app}/endpoint/new", {"url": "{url}", "secret": "whsec_AAAA"}),
+        ("PATCH", "/app/{app}/endpoint/ep", {"chanels": ["eu"]}),
+        ("POST", "/app/{app}/endpoint/ep/secret/rotate", {"secret": "whsec_AAAA"}),
+        ("POST", "/app/{app}/endpoint/ep/recover", {"since": "2026-01-01T00:00:00Z", "to": "x"}),
+        ("POST", "/operational-webhook/endpoint", {"url": "{url}", "events": ["a"]}),
+        ("POST", "/key", {"name": "k", "scopes": ["read"], "application": "a"}),
+        ("POST", "/app/{app}/source", {"name": "s", "provider": "stripe", "secret": "whsec_A"}),
+        ("POST", "/app/{app}/msg", {"eventType": "order.paid", "payload": {}, "chanels": ["eu"]}),
+        ("POST", "/app/{app}/msg", {"eventType": "order.paid", "payload": {}, "topic": "x"}),
+        ("PUT", "/app/{app}", {"name": "shop", "metdata": {}}),
+    ],
+)
+def test_a_body_that_would_do_something_else_is_refused(
+    served: ServedGateway, app_id: str, method: str, path: str, body: dict[str, Any]
+) -> None:
+    served.http.put(f"/app/{app_id}/endpoint/ep", json={"url": served.receiver.url()})
+    body = {name: served.receiver.url() if v == "{url}" else v for name, v in body.items()}
+    refused = served.http.request(method, path.replace("{app}", app_id), json=body)
+    assert refused.status_code == 422, refused.text
+    [problem] = refused.json()["detail"]
+    assert problem["type"] == "unknown_member"
+    assert problem["loc"][-1] not in ("url", "eventType")
+    assert len(served.http.get(f"/app/{app_id}/endpoint").json()["data"]) == 1
+
+
+def test_what_is_ignored_is_named(served: ServedGateway, app_id: str) -> None:
+    body = {"name": "shop", "colour": "red", "nothing": None}
+    changed = served.http.put(f"/app/{app_id}", json=body)
+    assert (changed.status_code, changed.json()["ignored"]) == (200, ["colour"])
+    assert changed.headers["ignored-members"] == '["colour"]'
+    assert "ignored" not in served.http.put(f"/app/{app_id}", json={"name": "shop"}).json()
+
+
+@each(
+    ("path", "near"),
+    [
+        ("/app?limt=5", "limit"),
+        ("/app/{app}/msg?event_type=order.paid", "event_types"),
+        ("/app/{app}/msg?event_id=e1", None),
+        ("/app/{app}/msg?transaction_id=t1", None),
+        ("/app/{app}/delivery?msg_id=m&endpoint=e", "endpoint_id"),
+        ("/provider?nme=stripe", None),
+    ],
+)
+def test_a_parameter_that_nobody_reads_is_refused(
+    served: ServedGateway, app_id: str, path: str, near: str | None
+) -> None:
+    refused = served.http.get(path.replace("{app}", app_id))
+    assert refused.status_code == 422
+    [problem] = refused.json()["detail"]
+    assert problem["type"] == "unknown_parameter"
+    assert near is None or f"did you mean `{near}`?" in problem["msg"]
+    message = {"eventType": "order.paid", "payload": {}}
+    slip = served.http.post(f"/app/{app_id}/msg?with_contents=false", json=message)
+    assert slip.status_code == 422

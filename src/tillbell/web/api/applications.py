@@ -135,8 +135,12 @@ async def list_(
     gateway: GatewayOf,
     exclude_apps_with_no_endpoints: Annotated[bool, Query()] = False,
     exclude_apps_with_disabled_endpoints: Annotated[bool, Query()] = False,
+    exclude_apps_with_svix_play_endpoints: Annotated[
+        bool, Query(description="The SDKs of Svix know it. There are no such endpoints here.")
+    ] = False,
 ) -> Listed[ApplicationOut]:
     """List applications, oldest first."""
+    del exclude_apps_with_svix_play_endpoints
 
     async def keep(application: Application) -> bool:
         if not (exclude_apps_with_no_endpoints or exclude_apps_with_disabled_endpoints):

@@ -110,7 +110,19 @@ AttemptOf = Annotated[Attempt, Depends(the_attempt)]
 
 router = resource("/app/{app_id}", "Message Attempt")
 
-READ = app_read("attempt")
+
+async def _with_known_statuses(
+    expanded_statuses: Annotated[
+        bool | None,
+        Query(description="The SDKs of Svix send it. Every status is shown, whatever it says."),
+    ] = None,
+) -> None:
+    """Take a parameter that changes nothing here."""
+    del expanded_statuses
+
+
+READ = [*app_read("attempt"), Depends(_with_known_statuses)]
+
 WRITE = app_write("attempt")
 RESEND = app_write("attempt", Capability.CREATE_ATTEMPTS)
 

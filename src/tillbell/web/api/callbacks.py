@@ -37,6 +37,7 @@ from tillbell.web.api.routes import (
     resource,
 )
 from tillbell.web.api.shapes import (
+    Decides,
     Flag,
     In,
     Listed,
@@ -120,7 +121,7 @@ class ReplayIn(In):
 class ReplayManyIn(ReplayIn):
     """Which callbacks are replayed. A member that is left out does not restrict them."""
 
-    source_id: Name | None = Field(
+    source_id: Annotated[Name, Decides()] | None = Field(
         default=None, description="Only callbacks of this source: its id or uid."
     )
     provider: Name | None = Field(

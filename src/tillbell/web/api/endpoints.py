@@ -49,6 +49,7 @@ from tillbell.web.api.routes import (
     resource,
 )
 from tillbell.web.api.shapes import (
+    Decides,
     Flag,
     In,
     Label,
@@ -71,11 +72,12 @@ from tillbell.web.edge.auth import Capability
 WEEK_S = 604_800
 MONTH_S = 2_592_000
 
-Url = Annotated[str, Field(min_length=1, max_length=2048)]
-EventTypes = Annotated[list[Name], Field(min_length=1, max_length=500)]
+Url = Annotated[str, Field(min_length=1, max_length=2048), Decides()]
+EventTypes = Annotated[list[Name], Field(min_length=1, max_length=500), Decides()]
 Channels = Annotated[list[Label], Field(min_length=1, max_length=10)]
-SecretText = Annotated[str, Field(min_length=1, max_length=512)]
-Headers = dict[str, str]
+SecretText = Annotated[str, Field(min_length=1, max_length=512), Decides()]
+Headers = Annotated[dict[str, str], Decides()]
+SelectedType = Annotated[Name, Decides()]
 ProfileName = Annotated[Name, words(*PROFILES)]
 
 VERSION_MAX = 65_535
@@ -382,7 +384,7 @@ class AttemptStatsOut(Out):
 class ExampleIn(In):
     """An example message to send."""
 
-    event_type: Name
+    event_type: SelectedType
     payload: dict[str, object] | None = Field(
         default=None, description="Default: the sample of the event type."
     )

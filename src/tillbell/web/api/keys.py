@@ -13,12 +13,13 @@ from tillbell.model.records import ApiKey
 from tillbell.web.api.filters import instant
 from tillbell.web.api.paging import OrderedPageOf, filtered_page, row_id
 from tillbell.web.api.routes import GatewayOf, Usage, guard, resource
-from tillbell.web.api.shapes import In, Listed, Name, Out, Time, optional_time
+from tillbell.web.api.shapes import Decides, In, Listed, Name, Out, Time, optional_time
 from tillbell.web.edge.auth import Action, Tenant
 from tillbell.web.edge.patterns import KEY_SCOPE
 
 KeyScopeText = Annotated[
     str,
+    Decides(),
     Field(
         pattern=KEY_SCOPE,
         description="`admin`, `write`, `read`, `publish`, or `<resource>:read|write`.",

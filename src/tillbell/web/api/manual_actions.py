@@ -9,10 +9,12 @@ from pydantic import Field
 
 from tillbell.process.manual.audited import AwaitingSecondKey
 from tillbell.web.api.routes import also_answers
-from tillbell.web.api.shapes import In, Out
+from tillbell.web.api.shapes import Decides, In, Out
 
 Reason = Annotated[
-    str, Field(min_length=1, max_length=1000, description="It is stored in the audit log.")
+    str,
+    Field(min_length=1, max_length=1000, description="It is stored in the audit log."),
+    Decides(),
 ]
 
 

@@ -30,6 +30,7 @@ from tillbell.web.api.routes import (
     resource,
 )
 from tillbell.web.api.shapes import (
+    Decides,
     In,
     Label,
     Listed,
@@ -98,7 +99,7 @@ class PrecheckOut(Out):
 class BulkExpungeIn(In):
     """Messages whose payload is deleted."""
 
-    ids: list[Name] = Field(
+    ids: Annotated[list[Name], Decides()] = Field(
         default_factory=list, max_length=100, description="Ids or event ids of messages."
     )
 

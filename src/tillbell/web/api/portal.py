@@ -17,7 +17,7 @@ from tillbell.errors import Forbidden, NotFound
 from tillbell.model.records import Application
 from tillbell.web.api.applications import ApplicationIn, get_or_create_application
 from tillbell.web.api.routes import AppId, ApplicationOf, GatewayOf, PrincipalOf, guard, resource
-from tillbell.web.api.shapes import Flag, In, Name, Out
+from tillbell.web.api.shapes import Decides, Flag, In, Name, Out
 from tillbell.web.edge.auth import Action, Capability, Tenant
 
 HOUR_S = 3600
@@ -34,7 +34,7 @@ class PortalIn(In):
         default=None,
         description="The token may look at everything but secrets, and change nothing.",
     )
-    capabilities: list[Capability] | None = Field(
+    capabilities: Annotated[list[Capability], Decides()] | None = Field(
         default=None,
         description="What the token may do; all if left out. `ViewBase` is always among them.",
     )
@@ -64,7 +64,7 @@ class ExpireIn(In):
     expiry: Annotated[int, Field(strict=True, ge=0, le=WEEK_S)] | None = Field(
         default=None, description="Seconds from now; at once if left out."
     )
-    session_ids: list[Name] | None = Field(
+    session_ids: Annotated[list[Name], Decides()] | None = Field(
         default=None,
         description="Only tokens that were made with one of these session ids; all if left out.",
     )

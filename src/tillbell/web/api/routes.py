@@ -21,6 +21,7 @@ from tillbell.configure.key_usage import KeyUsage
 from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import Application
+from tillbell.web.api.known_names import check_names
 from tillbell.web.edge.auth import PRINCIPAL, Access, Action, Capability, Principal, Tenant
 from tillbell.web.edge.paths import APPLICATION, BASE
 from tillbell.web.edge.patterns import UID
@@ -58,7 +59,10 @@ class RouteGuard:
         self.access = access
 
     async def __call__(self, request: Request) -> None:
-        """Raise `Forbidden` without the right, `NotFound` if there is no such application."""
+        """Raise `Forbidden` without the right, `NotFound` if there is no such application.
+
+        `Invalid` if the request has names that the route does not know.
+        """
         principal: Principal = request.scope[PRINCIPAL]
         principal.require(self.access)
         if self.access.tenant is Tenant.APPLICATION:
@@ -68,6 +72,7 @@ class RouteGuard:
                 raise NotFound("There is no such application.")
             request.state.application = application
             request.scope[APPLICATION] = application.id
+        check_names(request)
 
 
 def guard(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -18,12 +18,20 @@ from tillbell.web.edge.patterns import LABEL, UID
 
 T = TypeVar("T")
 
+
+class Decides(NamedTuple):
+    """Marks types of members that decide who gets what, with which right, secret or amount.
+
+    A body with such a member refuses all members that it does not know (known_names.py).
+    """
+
+
 Uid = Annotated[str, Field(pattern=UID, min_length=1, max_length=256)]
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 Text = Annotated[str, Field(max_length=2048)]
 Rate = Annotated[int, Field(strict=True, ge=1, le=THROTTLE_RATE_MAX)]
 Flag = Annotated[bool, Field(strict=True)]
-Label = Annotated[str, Field(pattern=LABEL, min_length=1, max_length=128)]
+Label = Annotated[str, Field(pattern=LABEL, min_length=1, max_length=128), Decides()]
 Metadata = Annotated[
     dict[
         Annotated[str, Field(min_length=1, max_length=128)], Annotated[str, Field(max_length=1024)]
@@ -59,7 +67,7 @@ Verdict = Literal["accepted", "refused"]
 
 
 class In(BaseModel):
-    """A request body. Unknown members are ignored, so that newer SDKs work."""
+    """A request body. For unknown members see known_names.py."""
 
     model_config = ConfigDict(alias_generator=to_camel, frozen=True)
 
@@ -141,10 +149,13 @@ class StatusCodeClass(IntEnum):
     SERVER_ERROR = 500
 
 
+Since = Annotated[Time, Decides()]
+
+
 class Window(In):
     """A time range for bulk work."""
 
-    since: Time = Field(description="Begin of the time range (UTC).")
+    since: Since = Field(description="Begin of the time range (UTC).")
     until: Time | None = Field(
         default=None, description="End of the time range (UTC); now if left out."
     )

@@ -39,12 +39,23 @@ from tillbell.web.api.routes import (
     app_write,
     resource,
 )
-from tillbell.web.api.shapes import Flag, In, Listed, Metadata, Name, Out, Uid, optional_time, words
+from tillbell.web.api.shapes import (
+    Decides,
+    Flag,
+    In,
+    Listed,
+    Metadata,
+    Name,
+    Out,
+    Uid,
+    optional_time,
+    words,
+)
 from tillbell.web.edge.auth import Principal
 from tillbell.web.edge.patterns import METHOD, UID
 
-SecretText = Annotated[str, Field(max_length=8192)]
-Config = Annotated[dict[str, Any], Field(max_length=100)]
+SecretText = Annotated[str, Field(max_length=8192), Decides()]
+Config = Annotated[dict[str, Any], Field(max_length=100), Decides()]
 
 
 class SourceFields(In):

@@ -48,7 +48,7 @@ from tillbell.web.api.routes import (
     app_write,
     resource,
 )
-from tillbell.web.api.shapes import Flag, In, Listed, Metadata, Out, TrustText, Uid
+from tillbell.web.api.shapes import Decides, Flag, In, Listed, Metadata, Out, TrustText, Uid
 from tillbell.web.edge.patterns import AMOUNT, UID
 
 CONFLICTS_MAX = 250  # conflicts that are shown with a transaction, newest first
@@ -63,6 +63,7 @@ def _no_number(value: Any) -> Any:
 
 AmountText = Annotated[
     str,
+    Decides(),
     BeforeValidator(_no_number),
     Field(max_length=64, pattern=AMOUNT, description='In whole units, as text: `"100.00"`.'),
 ]

@@ -7,6 +7,8 @@ CASHIER = "/v1/api/mozarto/cashier"  # a platform's path, outside of `BASE`
 # Places in the ASGI scope.
 REQUEST_ID = "tillbell.request_id"
 ROUTE = "tillbell.route"  # the path with names in place of its values
+JSON_BODY = "tillbell.json"  # the body, decoded
+IGNORED = "tillbell.ignored"  # members of the body that nobody read, a list of their paths
 APPLICATION = "tillbell.application"  # id of the application that a request is about
 
 

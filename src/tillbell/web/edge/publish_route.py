@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 
@@ -26,20 +27,24 @@ from tillbell.model.messages import Message
 from tillbell.rules.delivery import payload as rules
 from tillbell.rules.delivery.own_tags import check_own_tags
 from tillbell.rules.delivery.selectors import MESSAGE_CHANNELS_MAX, check_event_type, check_labels
+from tillbell.rules.nearest import hint, nearest
 from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.web.edge.asgi_types import HttpAnswer, Scope, header
 from tillbell.web.edge.auth import ApiRequest, Principal
 from tillbell.web.edge.idempotency import fingerprint_of, idempotency_name
 from tillbell.web.edge.paths import APPLICATION, BASE, ROUTE
+from tillbell.web.edge.strict_json import check_json
 
 PREFIX = f"{BASE}/app/"
 SUFFIX = "/msg"
 PATTERN = f"{PREFIX}{{app_id}}{SUFFIX}"
 TAGS_MAX = 10
+_QUERY = ("with_content",)
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _JSON = (b"content-type", b"application/json")
 
 
-class ApplicationDraft(msgspec.Struct):
+class ApplicationDraft(msgspec.Struct, forbid_unknown_fields=True):
     """The application to create beside the message, if it does not exist."""
 
     name: str
@@ -50,7 +55,7 @@ class ApplicationDraft(msgspec.Struct):
     checkSchemas: bool = False  # noqa: N815 - the wire's name
 
 
-class MessageCreateBody(msgspec.Struct):
+class MessageCreateBody(msgspec.Struct, forbid_unknown_fields=True):
     """The request body; names are the wire's. `MessageIn` is its description for OpenAPI."""
 
     eventType: str  # noqa: N815
@@ -64,6 +69,10 @@ class MessageCreateBody(msgspec.Struct):
     payloadRetentionHours: int | None = None  # noqa: N815
     application: ApplicationDraft | None = None
     transformationsParams: Any = None  # noqa: N815 - accepted and not used, as the SDKs send it
+
+
+class _LenientBody(MessageCreateBody, forbid_unknown_fields=False):
+    """The same with members that are not known."""
 
 
 _decode = msgspec.json.Decoder(MessageCreateBody).decode
@@ -97,7 +106,7 @@ class MessageCreate:
         view = await self._view(id_or_uid, message, principal)
         scope[APPLICATION] = view.application.id
         draft = make_draft(message, self._gateway.clock.now())
-        with_content = b"with_content=false" not in scope["query_string"]
+        with_content = _with_content(scope["query_string"])
         shown = draft.payload if with_content else b"{}"
         make_use = self._make_use(request, view.application.id, shown)
         published = await self._gateway.publisher.publish_for(view, draft, make_use)
@@ -161,8 +170,9 @@ def decode(body: bytes) -> MessageCreateBody:
     except UnicodeDecodeError as error:
         raise Malformed("The body is not UTF-8.", code="not_utf8") from error
     except msgspec.ValidationError as error:
-        raise Invalid(_problem(str(error))) from error
+        message = _decoded_again(body, error)
     except (msgspec.DecodeError, RecursionError) as error:
+        check_json(body)
         raise Malformed(f"The body is not JSON: {error}") from error
     payload = bytes(message.payload)
     if rules.too_deep(payload):
@@ -173,6 +183,47 @@ def decode(body: bytes) -> MessageCreateBody:
     if problems:
         raise Invalid(*problems)
     return message
+
+
+def _with_content(query: bytes) -> bool:
+    """Read the only parameter of the route."""
+    if not query:
+        return True
+    values = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+    problems = [
+        Problem(
+            ("query", name), f"unknown parameter{hint(nearest(name, _QUERY))}", "unknown_parameter"
+        )
+        for name in values
+        if name not in _QUERY
+    ]
+    if problems:
+        raise Invalid(*problems)
+    text = values["with_content"][-1].lower()
+    if text not in _FLAGS:
+        problem = Problem(("query", "with_content"), "must be true or false", "bool_parsing")
+        raise Invalid(problem)
+    return _FLAGS[text]
+
+
+def _decoded_again(body: bytes, error: msgspec.ValidationError) -> MessageCreateBody:
+    """Decode a body without members that are unknown and null; they say nothing.
+
+    `Invalid` with unknown members by their place, else for the reason of `error`.
+    """
+    document = check_json(body)
+    if not isinstance(document, dict):
+        raise Invalid(_problem(str(error))) from error
+    unknown = [name for name in document if name not in MessageCreateBody.__struct_fields__]
+    problems = [_unknown(name) for name in unknown if document[name] is not None]
+    if not problems and unknown:
+        return msgspec.json.decode(body, type=_LenientBody)
+    raise Invalid(*(problems or [_problem(str(error))])) from error
+
+
+def _unknown(name: str) -> Problem:
+    text = f"unknown member{hint(nearest(name, MessageCreateBody.__struct_fields__))}"
+    return Problem(("body", name), text, "unknown_member")
 
 
 def _problem(text: str) -> Problem:

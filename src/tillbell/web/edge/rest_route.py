@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -16,6 +17,7 @@ from tillbell.web.edge.idempotency import (
     idempotency_name,
     refuse_key,
 )
+from tillbell.web.edge.paths import IGNORED, JSON_BODY
 from tillbell.web.edge.resolved_path import PathResolver
 from tillbell.web.edge.strict_json import check_json
 
@@ -45,7 +47,7 @@ class RestApi:
         scope, body = request.scope, request.body
         scope["query_string"] = without_brackets(scope["query_string"])
         if body:
-            check_json(body)
+            scope[JSON_BODY] = check_json(body)
         handle = partial(self._collect, scope, replay_body(body, request.receive))
         key = header(scope, b"idempotency-key")
         if key is None or scope["method"] == "GET":
@@ -83,4 +85,15 @@ class RestApi:
                 parts.append(event.get("body", b""))
 
         await self._app(scope, receive, send)
-        return HttpAnswer(status, headers, b"".join(parts))
+        answer = HttpAnswer(status, headers, b"".join(parts))
+        return _naming(answer, scope[IGNORED]) if IGNORED in scope else answer
+
+
+def _naming(answer: HttpAnswer, ignored: list[str]) -> HttpAnswer:
+    """Return an answer that names the members of the request's body that nobody read."""
+    listed = json.dumps(ignored).encode()
+    headers = [*answer.headers, (b"ignored-members", listed)]
+    body = answer.body
+    if body.startswith(b"{") and len(body) > len(b"{}"):
+        body = b'%s,"ignored":%s}' % (body[:-1], listed)
+    return HttpAnswer(answer.status, headers, body)

@@ -14,8 +14,8 @@ from tillbell.errors import Malformed
 from tillbell.rules.delivery.payload import DEPTH_MAX, too_deep
 
 
-def check_json(body: bytes) -> None:
-    """Raise `Malformed` unless a body is JSON that every parser reads alike."""
+def check_json(body: bytes) -> Any:
+    """Return a body, decoded. `Malformed` unless it is JSON that every parser reads alike."""
     if too_deep(body):
         raise Malformed(f"The body nests deeper than {DEPTH_MAX} levels.", code="too_deep")
     try:
@@ -28,6 +28,7 @@ def check_json(body: bytes) -> None:
         raise Malformed(f"The body is not JSON: {error}") from error
     if b"\\u" in body:
         _check_characters(value)
+    return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,129 @@
+"""Names that a route does not know: in its query and in the members of its body.
+
+- A query with an unknown name is refused: a filter that is not applied shows the wrong rows.
+- A member that is nearly a known one is refused: it is a typing error.
+- Any unknown member is refused in a body that decides who gets what: one with a member whose type
+  is marked with `Decides`.
+- Other unknown members are ignored, so that newer SDKs work. The answer names them.
+
+A member that is null says nothing and is always taken.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any, NamedTuple, get_args
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from tillbell.errors import Invalid, Problem
+from tillbell.rules.nearest import hint, nearest
+from tillbell.web.api.shapes import Decides, In
+from tillbell.web.edge.paths import IGNORED, JSON_BODY
+
+Loc = tuple[str | int, ...]
+
+
+class UnknownMember(NamedTuple):
+    """A member of a body that its shape does not have."""
+
+    loc: Loc
+    near: str | None  # the member that was probably meant
+    is_refused: bool
+
+
+def check_names(request: Request) -> None:
+    """Raise `Invalid` for unknown names that are refused; note those that are ignored."""
+    route: APIRoute = request.scope["route"]
+    problems = list(_query_problems(request, route))
+    unknown = _unknown_in_body(request, route)
+    problems += [_member_problem(member) for member in unknown if member.is_refused]
+    if problems:
+        raise Invalid(*problems)
+    if unknown:
+        request.scope[IGNORED] = [".".join(map(str, member.loc[1:])) for member in unknown]
+
+
+def _query_problems(request: Request, route: APIRoute) -> Iterator[Problem]:
+    if not request.query_params:
+        return
+    known = _query_names(route.unique_id, route)
+    for name in dict.fromkeys(request.query_params):
+        if name not in known:
+            text = f"unknown parameter{hint(nearest(name, known))}"
+            yield Problem(("query", name), text, "unknown_parameter")
+
+
+_names_of_routes: dict[str, frozenset[str]] = {}  # by operation id
+
+
+def _query_names(operation: str, route: APIRoute) -> frozenset[str]:
+    names = _names_of_routes.get(operation)
+    if names is None:
+        names = _names_of_routes[operation] = frozenset(_names_read(route.dependant))
+    return names
+
+
+def _names_read(dependant: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for inner in dependant.dependencies:
+        yield from _names_read(inner)
+
+
+def _unknown_in_body(request: Request, route: APIRoute) -> list[UnknownMember]:
+    value, shape = request.scope.get(JSON_BODY), body_shape(route)
+    if shape is None or not isinstance(value, dict):
+        return []
+    return list(unknown_members(shape, value, ("body",)))
+
+
+def body_shape(route: APIRoute) -> type[In] | None:
+    """Return the shape of the bodies that a route takes."""
+    field = route.body_field
+    return _shape_in(field.field_info.annotation) if field is not None else None
+
+
+def unknown_members(shape: type[In], value: dict[str, Any], loc: Loc) -> Iterator[UnknownMember]:
+    """Find the members of a JSON object that a shape does not have, also in objects inside."""
+    known, decides = _members(shape)
+    for name, member in value.items():
+        if name in known:
+            inner = known[name]
+            if inner is not None and isinstance(member, dict):
+                yield from unknown_members(inner, member, (*loc, name))
+        elif member is not None:
+            near = nearest(name, known)
+            yield UnknownMember((*loc, name), near, decides or near is not None)
+
+
+def _member_problem(member: UnknownMember) -> Problem:
+    return Problem(member.loc, f"unknown member{hint(member.near)}", "unknown_member")
+
+
+@functools.cache
+def _members(shape: type[In]) -> tuple[dict[str, type[In] | None], bool]:
+    """Return the members of a shape with the shapes inside; whether one decides who gets what."""
+    fields = shape.model_fields
+    members = {field.alias or name: _shape_in(field.annotation) for name, field in fields.items()}
+    decides = any(
+        _is_marked(field.annotation) or any(isinstance(item, Decides) for item in field.metadata)
+        for field in fields.values()
+    )
+    return members, decides
+
+
+def _shape_in(annotation: Any) -> type[In] | None:
+    """Return the request shape of a member that is an object."""
+    if isinstance(annotation, type) and issubclass(annotation, In):
+        return annotation
+    return next(filter(None, map(_shape_in, get_args(annotation))), None)
+
+
+def _is_marked(annotation: Any) -> bool:
+    marks = getattr(annotation, "__metadata__", ())
+    return any(isinstance(mark, Decides) for mark in marks) or any(
+        map(_is_marked, get_args(annotation))
+    )
