@@ -92,6 +92,11 @@ def test_no_secret_is_ever_shown_or_stored_in_clear(served: ServedGateway, sourc
         ({"config": {"limit": True}}, "body.config.limit", "of type integer"),
         ({"config": {"confirm": "maybe"}}, "body.config.confirm", "one of pull"),
         ({"uid": "operational"}, "body.uid", "reserved"),
+        (
+            {"provider": "worldpay", "secrets": [], "config": {"networks": ["192.0.2.0/33"]}},
+            "body.config.networks.0",
+            "is no address",
+        ),
         ({"config": {"allowedNetworks": []}}, "body.config.allowedNetworks", "null removes"),
         ({"config": {"allowedNetworks": "::1"}}, "body.config.allowedNetworks", "type array"),
         (

@@ -13,6 +13,7 @@ import msgspec
 
 from tillbell.errors import Problem
 from tillbell.providers.kit.base import ConfigProblem, Provider, ProviderSetting
+from tillbell.providers.kit.networks import NETWORKS
 from tillbell.receive.source_cache import ALLOWED_NETWORKS, settings_of
 
 CONFIG_BYTES_MAX = 65_536
@@ -61,7 +62,8 @@ def check_config(provider: Provider, config: Mapping[str, Any]) -> list[Problem]
         return [Problem(("body", "config"), f"at most {CONFIG_BYTES_MAX} bytes", "too_long")]
     known = {setting.name: setting for setting in settings_of(provider)}
     problems = [*_unknown(config, known), *_missing(config, known), *_invalid(config, known)]
-    problems = problems or _network_problems(config.get(ALLOWED_NETWORKS.name))
+    for name in (ALLOWED_NETWORKS.name, NETWORKS.name):
+        problems = problems or _network_problems(name, config.get(name))
     return problems or [_declared(problem) for problem in provider.config_problems(config)]
 
 
@@ -111,11 +113,11 @@ def _is_within(setting: ProviderSetting, value: int) -> bool:
     return not is_low and not is_high
 
 
-def _network_problems(networks: list[Any] | None) -> list[Problem]:
+def _network_problems(name: str, networks: list[Any] | None) -> list[Problem]:
     """Return what is wrong with the networks that callbacks may come from; None: not limited."""
     if networks is None:
         return []
-    where = ("body", "config", ALLOWED_NETWORKS.name)
+    where = ("body", "config", name)
     if not 0 < len(networks) <= NETWORKS_MAX:
         text = f"must be 1 to {NETWORKS_MAX} addresses or networks; null removes the list"
         return [Problem(where, text, "setting")]
