@@ -70,7 +70,9 @@ LOOKED_UP: Mapping[str, TransactionStatus] = MappingProxyType(
         "in_process": TransactionStatus.PENDING,
         "authorized": TransactionStatus.PENDING,
         "rejected": TransactionStatus.PENDING,
+        "in_mediation": TransactionStatus.PENDING,
         "approved": TransactionStatus.APPROVED,
+        "refunded": TransactionStatus.APPROVED,  # as a whole; the look-up says how much went back
         "cancelled": TransactionStatus.CANCELLED,
         # of orders
         "created": TransactionStatus.PENDING,
@@ -79,6 +81,15 @@ LOOKED_UP: Mapping[str, TransactionStatus] = MappingProxyType(
         "processed": TransactionStatus.APPROVED,
         "canceled": TransactionStatus.CANCELLED,
         "expired": TransactionStatus.CANCELLED,
+    }
+)
+# As GET /v1/payments/{id} answers.
+LOOKUP: Mapping[str, Any] = MappingProxyType(
+    {
+        "amount": "/transaction_amount",
+        "currency": "/currency_id",
+        "refunded": "/transaction_amount_refunded",
+        "isLive": "/live_mode",
     }
 )
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -207,6 +218,7 @@ PROVIDER = Provider(
     sign=sign,
     settings=(REFERENCE, STATUSES),
     note="No notification says what state a payment has: set lookupUrl, or a person must confirm. "
-    "Refunds, mediations and chargebacks are not told.",
+    "How much a chargeback takes is not told.",
     statuses=LOOKED_UP,
+    lookup=LOOKUP,
 )
