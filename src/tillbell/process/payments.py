@@ -457,8 +457,10 @@ class PaymentDecider:
         notice, report = context.notice, context.report
         if is_other_attempt(payment, report):
             return notice.ends_attempt or has_open_attempt(payment)
-        if notice.ends_attempt and notice.psp_transaction_id is None:
-            return True  # whichever attempt it was, it is not the one that has captured
+        if notice.ends_attempt and (
+            notice.psp_transaction_id is None or _is_older(notice, payment)
+        ):
+            return True  # whichever attempt or try it was, it is not the one that has captured
         is_open = payment.status not in TERMINAL
         attempt = attempt_of(payment, report)
         if attempt is not None and attempt.captured:
@@ -685,6 +687,13 @@ def _unmapped_text(notice: TransactionNotice) -> str:
 
 def _named(notice: TransactionNotice) -> str:
     return f"{notice.kind.value} {notice.psp_transaction_id or ''}".rstrip()
+
+
+def _is_older(notice: TransactionNotice, payment: Transaction) -> bool:
+    """Tell whether a notice is older than the payment's last status, by the provider's time."""
+    if notice.occurred_at is None or payment.news_at is None:
+        return False
+    return notice.occurred_at < payment.news_at
 
 
 def _body_mark(context: NoticeContext) -> str:
