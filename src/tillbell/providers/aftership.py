@@ -21,7 +21,6 @@ from tillbell.providers.kit.base import (
     Provider,
     ProviderSetting,
     SecretRule,
-    SimulationCase,
     SourceSetup,
 )
 from tillbell.providers.kit.bodymac import BodyMac
@@ -35,7 +34,7 @@ from tillbell.providers.kit.reading import (
     text,
     unix_seconds,
 )
-from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.requests import usual
 from tillbell.rules.payments.lifecycles import (
     CANCELLED,
     CREATED,
@@ -102,13 +101,6 @@ def _meaning(tag: str, subtag: str | None, config: Mapping[str, Any]) -> ParcelM
     return of_subtag or meaning_of(tag, WORDS, config)
 
 
-def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
-    """Build the request as AfterShip sends it."""
-    body = json_body(case.fields)
-    headers = {"content-type": JSON, PROOF.header: PROOF.signature(setup.secrets[0], body)}
-    return request(case, url, body, headers)
-
-
 PROVIDER = Provider(
     name="aftership",
     title="AfterShip",
@@ -124,6 +116,6 @@ PROVIDER = Provider(
     verify=PROOF.verify,
     parse=parse,
     answer=usual(),
-    sign=sign,
+    sign=PROOF.sign,
     settings=(REFERENCE, STATUSES),
 )

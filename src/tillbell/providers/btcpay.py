@@ -26,7 +26,6 @@ from tillbell.providers.kit.base import (
     ParsedNotices,
     Provider,
     SecretRule,
-    SimulationCase,
     SourceSetup,
 )
 from tillbell.providers.kit.bodymac import BodyMac
@@ -39,7 +38,7 @@ from tillbell.providers.kit.reading import (
     unix_seconds,
 )
 from tillbell.providers.kit.reference import merchant_reference, reference_setting
-from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.requests import usual
 from tillbell.providers.kit.words import (
     APPROVED,
     CANCELLED,
@@ -133,13 +132,6 @@ def _message(body: dict[str, Any]) -> str | None:
     return " ".join(said) or None
 
 
-def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
-    """Build the request as BTCPay Server sends it."""
-    body = json_body(case.fields)
-    signature = PROOF.signature(setup.secrets[0], body)
-    return request(case, url, body, {"content-type": JSON, PROOF.header: signature})
-
-
 PROVIDER = Provider(
     name="btcpay",
     title="BTCPay Server",
@@ -155,7 +147,7 @@ PROVIDER = Provider(
     verify=PROOF.verify,
     parse=parse,
     answer=usual(),
-    sign=sign,
+    sign=PROOF.sign,
     settings=(REFERENCE, STATUSES),
     masked=("buyerName", "buyerEmail"),
     note="Events tell no amount. An invoice that expired with a part of it paid, or was paid late, "

@@ -31,7 +31,6 @@ from tillbell.providers.kit.base import (
     ParsedNotices,
     Provider,
     SecretRule,
-    SimulationCase,
     SourceSetup,
 )
 from tillbell.providers.kit.bodymac import BodyMac
@@ -46,7 +45,7 @@ from tillbell.providers.kit.reading import (
     text,
 )
 from tillbell.providers.kit.reference import merchant_reference, reference_setting
-from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.requests import usual
 from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZATION_IS_FINAL,
@@ -292,13 +291,6 @@ def _details(source: dict[str, Any]) -> dict[str, Any]:
     return card_details(first, last, brand=text(source, "scheme"), method=text(source, "type"))
 
 
-def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
-    """Build the request as Checkout.com sends it."""
-    body = json_body(case.fields)
-    signature = PROOF.signature(setup.secrets[0], body)
-    return request(case, url, body, {"content-type": JSON, PROOF.header: signature})
-
-
 PROVIDER = Provider(
     name="checkoutcom",
     title="Checkout.com",
@@ -314,7 +306,7 @@ PROVIDER = Provider(
     verify=PROOF.verify,
     parse=parse,
     answer=usual(),
-    sign=sign,
+    sign=PROOF.sign,
     settings=(REFERENCE, AUTHORIZATION_IS_FINAL, STATUSES),
     masked=("name", "email", "phone", "billing_address", "fingerprint", "payment_ip"),
     note="A refusal ends one attempt, not the payment. Whether an arbitration that is lost after a "

@@ -26,7 +26,6 @@ from tillbell.providers.kit.base import (
     ParsedNotices,
     Provider,
     SecretRule,
-    SimulationCase,
     SourceSetup,
     Unreadable,
 )
@@ -43,7 +42,7 @@ from tillbell.providers.kit.reading import (
     text,
 )
 from tillbell.providers.kit.reference import merchant_reference, reference_setting
-from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.requests import json_body, usual
 from tillbell.providers.kit.words import (
     APPROVED,
     CANCELLED,
@@ -194,13 +193,6 @@ def _linked_id(event: dict[str, Any], name: str) -> str:
     return required_text(object_member(event, "links"), name)
 
 
-def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
-    """Build the request as GoCardless sends it."""
-    body = json_body(case.fields)
-    signature = PROOF.signature(setup.secrets[0], body)
-    return request(case, url, body, {"content-type": JSON, PROOF.header: signature})
-
-
 PROVIDER = Provider(
     name="gocardless",
     title="GoCardless",
@@ -215,7 +207,7 @@ PROVIDER = Provider(
     verify=PROOF.verify,
     parse=parse,
     answer=usual(CallbackAnswer(204), refused=498),
-    sign=sign,
+    sign=PROOF.sign,
     settings=(REFERENCE, STATUSES),
     note="How much a refund gives back is not sent: it is left to a person. So is a payment that "
     "fails when it is already confirmed.",

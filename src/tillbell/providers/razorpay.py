@@ -42,7 +42,7 @@ from tillbell.providers.kit.reading import (
     unix_seconds,
 )
 from tillbell.providers.kit.reference import merchant_reference, reference_setting
-from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.requests import usual
 from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZATION_IS_FINAL,
@@ -230,10 +230,7 @@ def _sum(entity: dict[str, Any]) -> ProviderAmount | None:
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as Razorpay sends it."""
-    body = json_body(case.fields)
-    signature = PROOF.signature(setup.secrets[0], body)
-    headers = {"content-type": JSON, PROOF.header: signature, "x-razorpay-event-id": case.id}
-    return request(case, url, body, headers)
+    return PROOF.sign(case, setup, url, {"x-razorpay-event-id": case.id})
 
 
 PROVIDER = Provider(

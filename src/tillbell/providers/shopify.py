@@ -66,7 +66,7 @@ from tillbell.providers.kit.reading import (
     text,
 )
 from tillbell.providers.kit.reference import merchant_reference
-from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.requests import usual
 from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZATION_IS_FINAL,
@@ -331,14 +331,8 @@ def _details(transaction: dict[str, Any]) -> dict[str, Any]:
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as Shopify sends it; the case names the topic in `x-shopify-topic`."""
-    body = json_body(case.fields)
-    headers = {
-        "content-type": JSON,
-        "x-shopify-topic": "orders/updated",
-        "x-shopify-event-id": case.id,
-        _PROOF.header: _PROOF.signature(setup.secrets[0], body),
-    }
-    return request(case, url, body, headers)
+    headers = {"x-shopify-topic": "orders/updated", "x-shopify-event-id": case.id}
+    return _PROOF.sign(case, setup, url, headers)
 
 
 # ── the order, in the catalogue's shape ───────────────────────────────────────────────────────────

@@ -60,7 +60,7 @@ from tillbell.providers.kit.reading import (
     unix_seconds,
 )
 from tillbell.providers.kit.reference import merchant_reference
-from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.requests import json_body, usual
 
 # The platform's words for the state of an order. A partly paid one is not paid.
 STATES: Mapping[str, str] = {
@@ -192,14 +192,9 @@ def _beside_orders(name: str, data: dict[str, Any], at: Micros) -> ForwardNotice
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as the platform sends it."""
-    body = json_body(case.fields)
-    headers = {
-        "content-type": JSON,
-        "x-shoppex-event": str(case.fields.get("event", "")),
-        "x-shoppex-delivery": case.id,
-        _PROOF.header: _PROOF.signature(setup.secrets[0], body),
-    }
-    return request(case, url, body, headers)
+    event = str(case.fields.get("event", ""))
+    headers = {"x-shoppex-event": event, "x-shoppex-delivery": case.id}
+    return _PROOF.sign(case, setup, url, headers)
 
 
 # ── what `data` says, in the catalogue's shapes ───────────────────────────────────────────────────

@@ -57,7 +57,7 @@ from tillbell.providers.kit.reading import (
     text,
 )
 from tillbell.providers.kit.reference import merchant_reference
-from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.requests import usual
 from tillbell.providers.kit.words import (
     APPROVED,
     CANCELLED,
@@ -215,14 +215,8 @@ def _refunds(order: dict[str, Any], setup: SourceSetup) -> list[TransactionNotic
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as the shop sends it; the case names the topic in its header."""
-    body = json_body(case.fields)
-    headers = {
-        "content-type": JSON,
-        "x-wc-webhook-topic": "order.updated",
-        "x-wc-webhook-delivery-id": case.id,
-        _PROOF.header: _PROOF.signature(setup.secrets[0], body),
-    }
-    return request(case, url, body, headers)
+    headers = {"x-wc-webhook-topic": "order.updated", "x-wc-webhook-delivery-id": case.id}
+    return _PROOF.sign(case, setup, url, headers)
 
 
 # ── the order, in the catalogue's shape ───────────────────────────────────────────────────────────

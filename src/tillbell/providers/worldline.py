@@ -48,7 +48,7 @@ from tillbell.providers.kit.reading import (
     text,
 )
 from tillbell.providers.kit.reference import merchant_reference, reference_setting
-from tillbell.providers.kit.requests import JSON, json_body, request, usual
+from tillbell.providers.kit.requests import usual
 from tillbell.providers.kit.words import (
     APPROVED,
     AUTHORIZATION_IS_FINAL,
@@ -299,13 +299,8 @@ def _details(output: dict[str, Any]) -> dict[str, Any]:
 
 def sign(case: SimulationCase, setup: SourceSetup, url: str) -> Incoming:
     """Build the request as Worldline sends it."""
-    body = json_body(case.fields)
-    headers = {
-        "content-type": JSON,
-        PROOF.header: PROOF.signature(setup.secrets[0], body),
-        KEY_ID_HEADER: str(setup.config.get(KEY_ID.name) or "webhooks-key"),
-    }
-    return request(case, url, body, headers)
+    key_id = str(setup.config.get(KEY_ID.name) or "webhooks-key")
+    return PROOF.sign(case, setup, url, {KEY_ID_HEADER: key_id})
 
 
 PROVIDER = Provider(

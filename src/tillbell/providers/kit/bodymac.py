@@ -10,7 +10,7 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from tillbell.providers.kit.base import Incoming, SourceSetup, Verdict
+from tillbell.providers.kit.base import Incoming, SimulationCase, SourceSetup, Verdict
 from tillbell.providers.kit.proof import (
     NO_SECRET,
     from_base64,
@@ -19,6 +19,7 @@ from tillbell.providers.kit.proof import (
     same,
     verify_with_secrets,
 )
+from tillbell.providers.kit.requests import JSON, json_body, request
 
 _READ: Mapping[str, Callable[[str | None], bytes]] = {"hex": from_hex, "base64": from_base64}
 
@@ -52,6 +53,14 @@ class BodyMac(NamedTuple):
         digest = self._digest(secret, body)
         text = digest.hex() if self.encoding == "hex" else base64.b64encode(digest).decode()
         return self.prefix + text
+
+    def sign(
+        self, case: SimulationCase, setup: SourceSetup, url: str, headers: Mapping[str, str] = {}
+    ) -> Incoming:
+        """Build the request as the provider sends it: signed JSON, with further headers."""
+        body = json_body(case.fields)
+        signature = self.signature(setup.secrets[0], body)
+        return request(case, url, body, {"content-type": JSON, self.header: signature, **headers})
 
     @property
     def _form(self) -> str:
