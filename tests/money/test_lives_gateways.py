@@ -581,6 +581,20 @@ async def test_sandbox_money_of_checkout_moves_nothing(payments: PaymentHarness)
     assert (await payments.callbacks())[-1].outcome == "noted"
 
 
+async def test_a_dispute_that_was_never_debited_asks_nobody(payments: PaymentHarness) -> None:
+    shop = await account(payments, "checkoutcom")
+    await payments.create("77")
+    for event in (*cko_paid(77), cko(77, "dispute_received", "q"), cko(77, "dispute_won", "q")):
+        await shop.send(event)
+
+    await payments.pass_time(72 * 3_600 + 1)
+    await payments.gateway.unmatched_callbacks.retry_due()
+    await payments.idle()
+
+    assert (await payments.balance("77"), await payments.conflicts()) == (10_000, [])
+    assert (await payments.callbacks())[-1].outcome == "noted"
+
+
 async def test_a_debit_that_fails_after_it_was_confirmed_asks_a_person(
     payments: PaymentHarness,
 ) -> None:

@@ -118,7 +118,7 @@ class TransactionNotice(NamedTuple):
     if_silent: TransactionStatus | None = (
         None  # of a hint: the status after the grace time, if nothing comes
     )
-    is_optional: bool = False  # it need not match a transaction
+    is_optional: bool = False  # it need not match a transaction, or give back what was not taken
     details: dict[str, Any] = {}  # of the transition: BIN, last four digits, method
     is_test: bool | None = None  # the provider's own mark of test money; None: it has none
     ends_attempt: bool = False  # a negative status ends this attempt only: the payer may try again

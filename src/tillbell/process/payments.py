@@ -254,6 +254,9 @@ class PaymentDecider:
         if is_reversal and left == 0 and _next_retry(context.decision) is not None:
             why = f"{_named(notice)} waits for a chargeback of {parent.id} that it gives back."
             _wait_for_chargeback(context, why, parent)
+        elif is_reversal and left == 0 and notice.is_optional:
+            why = f"No chargeback of {parent.id} has taken what {_named(notice)} may give back."
+            context.add_outcome(Outcome.NOTED, why, parent)
         elif is_moving and _is_amount_unknown(notice, news):
             why = f"{_named(notice)} names no amount, and may be a part of the payment {parent.id}."
             await self._open_mismatch(context, known or parent, AmountMismatch(why))
@@ -286,7 +289,7 @@ class PaymentDecider:
             written = format_amount(amount, known.currency)
             why = (
                 f"{_named(context.notice)} of {written} {known.currency} is booked, and is told "
-                f"again in other words{_body_mark(context)}: a repeat, or one more."
+                f"again{_body_mark(context)}: a repeat in other bytes, or one more."
             )
             mismatch = AmountMismatch(why, amount, known.currency)
             await self._open_mismatch(context, known, mismatch)

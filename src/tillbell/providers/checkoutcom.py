@@ -164,7 +164,10 @@ def _closing(notice: Notice) -> tuple[Notice, ...]:
         return ()
     return (
         notice._replace(
-            kind=TransactionKind.CHARGEBACK, status=TransactionStatus.CANCELLED, is_closing=True
+            kind=TransactionKind.CHARGEBACK,
+            status=TransactionStatus.CANCELLED,
+            is_closing=True,
+            is_optional=False,
         ),
     )
 
@@ -237,6 +240,7 @@ def _dispute(
         amount=_sum(data),
         psp_transaction_id=required_text(data, "id"),
         is_closing=meaning is not None and meaning.status is TransactionStatus.CANCELLED,
+        is_optional=meaning is not None and meaning.kind is TransactionKind.CHARGEBACK_REVERSAL,
     )
 
 
