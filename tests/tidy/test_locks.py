@@ -18,6 +18,7 @@ NAMED: dict[str, list[str]] = {
     "build": GROUPS["build"],
     "dev": [dependency for dependency in GROUPS["dev"] if isinstance(dependency, str)],
     "bench": GROUPS["bench"],
+    "supply": GROUPS["supply"],
 }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.tidy.source import Found, Source, assert_none, python, snippet
+from tests.tidy.source import ROOT, Found, Source, assert_none, python, snippet
 
 # Words that were metaphors or riddles here; the glossary in ARCHITECTURE.md has the right ones.
 METAPHORS = {
@@ -127,3 +127,11 @@ def test_a_class_that_stands_twice_is_found() -> None:
 
     assert list(repeated_classes([a, b]))
     assert not list(repeated_classes([a]))
+
+
+def test_migrations_of_a_store_have_different_numbers() -> None:
+    """Two branches may add the next number at once; the second to land takes another."""
+    for folder in (ROOT / "src/tillbell/storage").glob("*/migrations"):
+        numbers = [path.name.split("_")[0] for path in folder.glob("*.sql")]
+        assert len(numbers) == len(set(numbers)), folder
+        assert sorted(numbers) == [f"{number:04}" for number in range(1, len(numbers) + 1)], folder
