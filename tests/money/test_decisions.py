@@ -123,7 +123,7 @@ async def test_too_much_is_credited_as_expected_and_the_rest_is_shown(
 
     assert callback.outcome is Outcome.APPLIED
     assert await payments.moved("O") == [("credit", "100.00")]
-    assert [(one.kind, one.amount) for one in await payments.conflicts()] == [("mismatch", 10_001)]
+    assert [(one.kind, one.amount) for one in await payments.conflicts()] == [("mismatch", 1)]
 
 
 async def test_a_settlement_in_another_currency_is_kept_beside(
@@ -371,7 +371,7 @@ class Asleep:
 
     is_behind = False
 
-    def hand_over(self, *_: object) -> None:
+    def hand_over(self, *_: object, is_again: bool = False) -> None:
         pass
 
 

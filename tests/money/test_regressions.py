@@ -102,9 +102,11 @@ async def test_a_refund_that_waits_is_not_decided_for_ever_if_another_has_its_id
     decided: list[str] = []
     hand_over = payments.gateway.processor.hand_over
 
-    def counted(callback: Callback, notices: Sequence[Notice]) -> asyncio.Task[None] | None:
+    def counted(
+        callback: Callback, notices: Sequence[Notice], *, is_again: bool = False
+    ) -> asyncio.Task[None] | None:
         decided.append(callback.id)
-        return hand_over(callback, notices)
+        return hand_over(callback, notices, is_again=is_again)
 
     monkeypatch.setattr(payments.gateway.processor, "hand_over", counted)
     early = await payments.tell(psp, linked("P", TransactionKind.REFUND, "R1"))

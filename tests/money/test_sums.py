@@ -5,13 +5,19 @@ Each test plays a life, and compares the books with what the provider's balance 
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
-from tests.money.payment_harness import APPROVED, PENDING, PaymentHarness, linked, news
-from tillbell.model.callbacks import Outcome
-from tillbell.model.sources import Source
+from tests.money.payment_harness import APPROVED, FAILED, PENDING, PaymentHarness, linked, news
+from tillbell.errors import ConflictError
+from tillbell.model.callbacks import Outcome, ProviderAmount, References
+from tillbell.model.sources import Source, Trust
 from tillbell.model.transactions import TransactionKind
 from tillbell.process.manual.audited import ActionReason
+from tillbell.process.manual.conflicts import Answer
+from tillbell.testing.exchange import ReceiverExchange
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -21,9 +27,11 @@ ACTOR = ActionReason("key_1", "looked at it")
 HOUR_S = 3_600.0
 
 
-async def resolve(payments: PaymentHarness, conflict_id: str, choice: str) -> None:
+async def resolve(
+    payments: PaymentHarness, conflict_id: str, choice: str, answer: Answer | None = None
+) -> None:
     resolver = payments.gateway.conflict_resolver
-    await resolver.resolve(payments.app_id, conflict_id, choice, ACTOR)
+    await resolver.resolve(payments.app_id, conflict_id, choice, ACTOR, answer or Answer())
     await payments.idle()
 
 
@@ -32,6 +40,88 @@ async def paid(payments: PaymentHarness, psp: Source, uid: str, amount: str = "1
     await payments.create(uid)
     own_id = f"A of {uid}"
     await payments.tell(psp, news(uid, APPROVED, psp_transaction_id=own_id, amount=amount))
+
+
+# ── captured ─────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_what_a_person_refused_is_not_booked_with_what_comes_later(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    for uid, choices, balance in (
+        ("first refused", ("keep", "accept"), 15_000),
+        ("second refused", ("accept", "keep"), 20_000),
+        ("both", ("accept", "accept"), 25_000),
+        ("none", ("keep", "keep"), 10_000),
+    ):
+        await paid(payments, psp, uid)
+        for own_id, amount, choice in zip("BC", ("100.00", "50.00"), choices, strict=True):
+            notice = news(uid, APPROVED, psp_transaction_id=f"{own_id} of {uid}", amount=amount)
+            await payments.tell(psp, notice)
+            (conflict,) = await payments.conflicts(uid)
+            await resolve(payments, conflict.id, choice)
+        assert await payments.balance(uid) == balance, uid
+        payment = await payments.read(uid)
+        assert (payment.captured, payment.credited) == (25_000, balance), uid
+
+
+async def test_what_is_captured_no_more_cannot_be_accepted(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await paid(payments, psp, "O")
+    extra = news("O", APPROVED, psp_transaction_id="B", amount="40.00", capture_id="C")
+    await payments.tell(psp, extra)
+    (conflict,) = await payments.conflicts("O")
+
+    await payments.tell(psp, extra._replace(status=FAILED))
+
+    assert await payments.conflicts("O") == []
+    assert conflict.amount == 4_000
+    assert await payments.balance("O") == 10_000
+
+
+async def test_a_refund_of_what_was_never_credited_asks_a_person(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    for uid, overpaid in (("in one", "120.00"), ("in two", "100.00")):
+        await paid(payments, psp, uid, overpaid)
+        if uid == "in two":
+            second = news(uid, APPROVED, psp_transaction_id="B", amount="20.00")
+            await payments.tell(psp, second)
+        refund = linked(uid, REFUND, f"R of {uid}", amount="20.00")
+        assert (await payments.tell(psp, refund)).outcome is Outcome.MISMATCH
+        for conflict in await payments.conflicts(uid):
+            await resolve(payments, conflict.id, "keep")
+        assert await payments.balance(uid) == 10_000
+
+    held = References(("in two",), ("A of in two",))
+    refund = linked("", REFUND, "R of A", amount="30.00", references=held)
+    assert (await payments.tell(psp, refund)).outcome is Outcome.APPLIED
+    assert await payments.balance("in two") == 7_000
+
+
+async def test_a_person_says_how_much_it_is_where_the_provider_does_not(
+    payments: PaymentHarness, psp: Source
+) -> None:
+    await payments.create("none")
+    await payments.tell(psp, news("none", APPROVED), trust=Trust.SECRET)
+    await payments.create("dollars")
+    dollars = ProviderAmount("110.00", "USD")
+    await payments.tell(psp, news("dollars", APPROVED, amount=dollars))
+    for uid in ("none", "dollars"):
+        (conflict,) = await payments.conflicts(uid)
+        with pytest.raises(ConflictError, match="amount"):
+            await resolve(payments, conflict.id, "accept")
+        await resolve(payments, conflict.id, "accept", Answer(amount=9_000))
+        assert await payments.moved(uid) == [("credit", "90.00")]
+
+    await payments.tell(psp, linked("none", REFUND, "R1", amount="20.00"))
+    await payments.tell(psp, linked("none", REFUND, "R2"))
+    (conflict,) = await payments.conflicts("none")
+    with pytest.raises(ConflictError, match="amount"):
+        await resolve(payments, conflict.id, "accept")
+    await resolve(payments, conflict.id, "accept", Answer(amount=3_000))
+    assert await payments.balance("none") == 4_000
 
 
 # ── disputes ─────────────────────────────────────────────────────────────────────────────────────
@@ -124,3 +214,123 @@ async def test_a_hint_at_a_refund_without_an_amount_asks_a_person(
 
     assert await payments.balance("O") == 10_000
     assert [conflict.kind for conflict in await payments.conflicts("O")] == ["unconfirmed_linked"]
+
+
+# ── look-ups ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class Counted:
+    """A provider's look-up: says of any payment what it was told to say."""
+
+    def __init__(self, payments: PaymentHarness) -> None:
+        self._payments = payments
+        self.says: dict[str, str] = {}
+
+    async def source(self, **config: Any) -> Source:
+        url = self._payments.harness.receiver.url("/state?of={uid}")
+        pointers = {"refunded": "/refunded", "chargedBack": "/lost"}
+        return await self._payments.source(lookupUrl=url, lookup=pointers, **config)
+
+    async def look_up(self, psp: Source, uid: str, **says: str) -> None:
+        """Let a hint start a look-up, in which the provider says this."""
+        answer = {"status": "captured", "amount": "100.00", "currency": "EUR", **says}
+
+        async def reply(exchange: ReceiverExchange) -> None:
+            await exchange.answer(200, msgspec.json.encode(answer))
+
+        self._payments.harness.receiver.on(f"/state?of={uid}", reply)
+        await self._payments.tell(psp, news(uid, None, is_hint=True), trust=Trust.NONE)
+        await self._payments.gateway.status_checker.check_due()
+        await self._payments.idle()
+
+
+async def test_a_look_up_that_counts_more_is_credited_by_rule_or_asks(
+    payments: PaymentHarness,
+) -> None:
+    counted = Counted(payments)
+    asking, by_rule = await counted.source(), await counted.source(partialCapture="credit")
+    for uid, psp, balance in (("ask", asking, 10_000), ("rule", by_rule, 13_000)):
+        await paid(payments, psp, uid)
+        for _ in range(2):
+            await counted.look_up(psp, uid, amount="130.00")
+        assert await payments.balance(uid) == balance
+    (conflict,) = await payments.conflicts()
+    assert conflict.amount == 3_000
+    await resolve(payments, conflict.id, "accept")
+    assert await payments.balance("ask") == 13_000
+
+
+async def test_a_look_up_by_order_counts_all_attempts_together(payments: PaymentHarness) -> None:
+    counted = Counted(payments)
+    psp = await counted.source()
+    await payments.create("O")
+    for own_id, amount in (("GIFT", "30.00"), ("CARD", "70.00")):
+        notice = news("O", APPROVED, psp_transaction_id=own_id, amount=amount, is_part=True)
+        await payments.tell(psp, notice)
+
+    await counted.look_up(psp, "O", amount="100.00")
+
+    assert await payments.conflicts() == []
+    assert (await payments.read("O")).captured == 10_000
+
+
+async def test_a_look_up_that_counts_fewer_refunds_asks_once(payments: PaymentHarness) -> None:
+    counted = Counted(payments)
+    psp = await counted.source()
+    await paid(payments, psp, "O")
+    for own_id, amount in (("R1", "30.00"), ("R2", "20.00")):
+        await payments.tell(psp, linked("O", REFUND, own_id, amount=amount))
+
+    for _ in range(2):
+        await counted.look_up(psp, "O", refunded="30.00")
+    (conflict,) = await payments.conflicts()
+    assert conflict.amount == 2_000
+    await resolve(payments, conflict.id, "keep")
+    await counted.look_up(psp, "O", refunded="30.00")
+    assert await payments.conflicts() == []
+    assert await payments.balance("O") == 5_000
+
+    await counted.look_up(psp, "O", refunded="25.00")
+    for conflict in await payments.conflicts():
+        await resolve(payments, conflict.id, "accept")
+    assert (await payments.read("O")).refunded == 2_500
+    refunds = [await payments.balance(refund.id) for refund in await payments.children("O")]
+    assert sum(refunds) == -2_500
+
+
+async def test_a_look_up_that_counts_more_refunds_than_is_left_asks(
+    payments: PaymentHarness,
+) -> None:
+    counted = Counted(payments)
+    psp = await counted.source()
+    await paid(payments, psp, "O")
+
+    for _ in range(2):
+        await counted.look_up(psp, "O", refunded="130.00")
+
+    assert await payments.balance("O") == 10_000
+    (conflict,) = await payments.conflicts()
+    with pytest.raises(ConflictError):
+        await resolve(payments, conflict.id, "accept")
+
+
+async def test_what_a_look_up_counted_first_and_a_callback_told_is_one(
+    payments: PaymentHarness,
+) -> None:
+    counted = Counted(payments)
+    psp = await counted.source()
+    await paid(payments, psp, "O")
+    await payments.tell(psp, linked("O", REFUND, "R", amount="20.00", status=PENDING))
+    await counted.look_up(psp, "O", refunded="20.00", lost="30.00")
+    taken = linked("O", CHARGEBACK, "D", amount="30.00", movement_id="taken")
+    for _ in range(2):
+        await payments.tell(psp, linked("O", REFUND, "R", amount="20.00"))
+        await payments.tell(psp, taken)
+
+    assert await payments.balance("O") == 5_000
+    await payments.tell(psp, linked("O", BACK, "D", amount="30.00", movement_id="back"))
+    await payments.tell(psp, taken._replace(movement_id="again"))
+    await counted.look_up(psp, "O", refunded="20.00", lost="30.00")
+
+    assert await payments.balance("O") == 5_000
+    assert await payments.conflicts() == []

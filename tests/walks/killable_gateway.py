@@ -66,7 +66,9 @@ class FallSilent(NoCallbackHandler):
             "committed": _processor(gateway, is_stored=True),
         }
 
-    def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> None:
+    def hand_over(
+        self, callback: Callback, notices: Sequence[Notice], *, is_again: bool = False
+    ) -> None:
         """Begin, or leave it where it is."""
         (notice,) = notices
         assert isinstance(notice, TransactionNotice)
@@ -74,7 +76,7 @@ class FallSilent(NoCallbackHandler):
         if point == "received":
             print("here", flush=True)
         else:
-            self._processors[point].hand_over(callback, notices)
+            self._processors[point].hand_over(callback, notices, is_again=is_again)
 
 
 async def _serve() -> None:

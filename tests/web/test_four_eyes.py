@@ -82,6 +82,22 @@ def test_holding_and_cancelling_take_one_key(careful: ShopClient) -> None:
         assert careful.act("u", action).status_code == 200
 
 
+def test_a_second_key_must_name_the_same_transaction(
+    careful: ShopClient, second: httpx.Client
+) -> None:
+    for uid in ("first", "other"):
+        careful.begin(uid=uid, orderId="order")
+    careful.tell(news("order", TransactionStatus.APPROVED, psp_transaction_id="A", amount="100.00"))
+    (conflict,) = careful.get("conflict", open="true")["data"]
+    path = f"conflict/{conflict['id']}/accept"
+    body = {"reason": "seen", "transactionId": "first"}
+    assert careful.post(path, body).status_code == 202
+    assert careful.post(path, body | {"transactionId": "other"}, second).status_code == 202
+    assert careful.post(path, body | {"transactionId": "other"}).status_code == 200
+    assert careful.shown("first")["status"] == "Pending"
+    assert careful.shown("other")["status"] == "Approved"
+
+
 def test_accepting_a_conflict_takes_two_keys(careful: ShopClient, second: httpx.Client) -> None:
     conflict = careful.contradicted()
     path = f"conflict/{conflict['id']}/accept"

@@ -79,6 +79,7 @@ class PaymentAttempt(NamedTuple):
     captured: int = 0
     captures: dict[str, int] = {}  # amount by the provider's id of a capture; 0: it has failed
     reason: str | None = None
+    is_chosen: bool = False  # a person said that this id is of this payment
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -176,7 +177,11 @@ class Effect(NamedTuple):
 
 
 class MoneyConflict(NamedTuple):
-    """A report that contradicts what is final, or is doubtful. A person decides; no money moves."""
+    """A report that contradicts what is final, or is doubtful. A person decides; no money moves.
+
+    If it is not known which transaction is meant (`AMBIGUOUS`), it is filed under the first of its
+    `candidates`, and `reference` is the name by which the notice means its payment.
+    """
 
     id: str
     app_id: str
@@ -185,15 +190,18 @@ class MoneyConflict(NamedTuple):
     current: TransactionStatus  # that the transaction has
     at: Micros
     severity: str  # "normal", "high", "critical"
-    kind: str = "contradiction"  # or "mismatch", "unconfirmed", "unconfirmed_linked", "stuck"
+    kind: str = "contradiction"  # or "mismatch", "unconfirmed", "unconfirmed_linked", "stuck",
+    # "ambiguous"
     callback_id: str | None = None
-    amount: int | None = None  # that is reported, in minor units
+    amount: int | None = None  # that accepting it books, in minor units; None: not reported
     currency: str | None = None
     why: str = ""
     resolved_at: Micros | None = None
     resolution: str | None = None  # "keep" or "accept"
     resolved_by: str | None = None
     resolution_reason: str | None = None
+    reference: str | None = None
+    candidates: tuple[str, ...] = ()  # ids of transactions
 
 
 class AuditEntry(NamedTuple):

@@ -220,6 +220,11 @@ class Decision:
         data = conflict_data(transaction, conflict)
         self.publish_event("transaction.conflict", data, transaction)
 
+    @property
+    def opened_conflicts(self) -> Sequence[MoneyConflict]:
+        """The conflicts that this decision opens."""
+        return self._conflicts
+
     def resolve_conflict(
         self, conflict: MoneyConflict, resolution: str, reason: str
     ) -> MoneyConflict:
@@ -249,7 +254,9 @@ class Decision:
         write = self._records.get((kind, uid))
         return cast("R", write.record) if write is not None else None
 
-    def write_audit_entry(self, action: str, target: str, reason: str) -> None:
+    def write_audit_entry(
+        self, action: str, target: str, reason: str, details: dict[str, Any] | None = None
+    ) -> None:
         """Write what the actor does into the audit log. `target` is an id."""
         assert self._actor is not None, "only an actor's acts are audited"
         entry = AuditEntry(
@@ -260,6 +267,7 @@ class Decision:
             action=action,
             target=target,
             reason=reason,
+            details=details or {},
         )
         self._audit.append(entry)
 

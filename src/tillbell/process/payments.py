@@ -42,6 +42,7 @@ from tillbell.process.transaction_steps import (
     TransactionSteps,
     add_to_payment,
 )
+from tillbell.process.which_payment import PaymentQuestions, needs_answer
 from tillbell.providers.kit.words import AUTHORIZED
 from tillbell.receive.source_cache import CompiledSource
 from tillbell.rules.payments.amounts import AmountMismatch, ReadAmount, read_amount
@@ -60,14 +61,15 @@ from tillbell.rules.payments.booking import NoticeDetails, add_provider_ids, lin
 from tillbell.rules.payments.conflicts import mismatch_conflict, unconfirmed_conflict
 from tillbell.rules.payments.linked import (
     NEVER_OPENED,
-    amount_left_for,
-    amount_to_reinstate,
-    credited_amount,
+    LinkedNews,
+    amount_limit,
+    is_amount_unknown,
     match_linked,
+    may_be_uncredited,
     same_debit_mark,
     with_claim,
 )
-from tillbell.rules.payments.matching import MatchingSource, Unmatched, match
+from tillbell.rules.payments.matching import MatchingSource, match
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
 from tillbell.rules.payments.trust import accepts_late_success, confirmation_policy, reason_unproven
 from tillbell.storage.ports.inbound import InboundReads
@@ -84,6 +86,7 @@ class NoticeContext(NamedTuple):
     compiled: CompiledSource
     trust: Trust
     notice: TransactionNotice
+    is_again: bool = False  # its callback was decided before, and waited
 
     @property
     def reason_unproven(self) -> str | None:
@@ -155,36 +158,37 @@ class NoticeContext(NamedTuple):
         self.decision.add_outcome(outcome, why, about.id)
 
 
-class LinkedNews(NamedTuple):
-    """What is known where a notice tells of a refund or the like.
-
-    `known` is that refund, `siblings` are all of its payment, `claimed` is how much the notice
-    says, in minor units (None: it does not say it).
-    """
-
-    parent: Transaction
-    known: Transaction | None
-    siblings: Sequence[Transaction]
-    claimed: int | None
-    is_accepted: bool
-
-    @property
-    def amount(self) -> int:
-        """How much is meant, in minor units. Without an amount all of the payment is meant."""
-        if self.claimed is not None:
-            return self.claimed
-        return self.known.amount if self.known is not None else credited_amount(self.parent)
-
-
 class PaymentDecider:
     """Decides about transactions. It records on the decision alone."""
 
     def __init__(self, reads: InboundReads) -> None:
         self._reads = reads
         self._steps = TransactionSteps(reads)
+        self._questions = PaymentQuestions(reads)
 
-    async def decide(self, context: NoticeContext, *, is_accepted: bool = False) -> None:
-        """Record what follows from a notice. `is_accepted`: a person says that it is so."""
+    async def decide(
+        self,
+        context: NoticeContext,
+        *,
+        is_accepted: bool = False,
+        chosen: Transaction | None = None,
+    ) -> None:
+        """Record what follows from a notice.
+
+        `is_accepted`: a person says that it is so. `chosen`: the payment that a person says it is
+        about.
+        """
+        transaction = chosen or await self._find(context)
+        if transaction is None:
+            return
+        transaction = context.decision.current(transaction)
+        if context.notice.kind is TransactionKind.PAYMENT:
+            await self._decide_payment(context, transaction)
+        else:
+            await self._decide_linked(context, transaction, is_accepted=is_accepted)
+
+    async def _find(self, context: NoticeContext) -> Transaction | None:
+        """Return the payment that a notice means; None if it waits for one or for an answer."""
         notice, source, references = context.notice, context.compiled.source, context.references
         is_payment = notice.kind is TransactionKind.PAYMENT
         own_id = notice.psp_transaction_id if is_payment else None
@@ -192,15 +196,33 @@ class PaymentDecider:
         context.decision.note_read(candidates)
         current = [context.decision.as_current(candidate) for candidate in candidates]
         matched = match(current, references, context.matching_source, own_id)
-        if isinstance(matched, Unmatched):
-            if not notice.is_optional:
-                _wait_for_transaction(context, matched.why)
-            return
-        transaction = context.decision.current(matched)
-        if is_payment:
-            await self._decide_payment(context, transaction)
-        else:
-            await self._decide_linked(context, transaction, is_accepted=is_accepted)
+        if isinstance(matched, Transaction):
+            if context.is_again:
+                await self._questions.close(context.decision, notice, matched)
+            return matched
+        payment = await self._payment_of_known(context, matched.candidates)
+        if payment is not None:
+            return payment
+        dismissed = await self._questions.ask(context.decision, notice, matched)
+        if dismissed is not None:
+            why = f"A person says that it is of none of these payments ({dismissed.id})."
+            context.decision.add_outcome(Outcome.NOTED, why)
+        elif not notice.is_optional or needs_answer(notice, matched.candidates):
+            _wait_for_transaction(context, matched.why)
+        return None
+
+    async def _payment_of_known(
+        self, context: NoticeContext, candidates: Sequence[Transaction]
+    ) -> Transaction | None:
+        """Return the one of several payments to which a refund or the like belongs already."""
+        notice, source = context.notice, context.compiled.source
+        own_id = notice.psp_transaction_id
+        if notice.kind is TransactionKind.PAYMENT or own_id is None or not candidates:
+            return None
+        references = References(psp=(own_id,))
+        known = await self._reads.candidate_transactions(source.scope, source.id, references)
+        parents = {t.parent_id for t in known if t.kind is notice.kind}
+        return next((payment for payment in candidates if payment.id in parents), None)
 
     # ── what is linked to a payment ──────────────────────────────────────────────────────────────
 
@@ -211,8 +233,8 @@ class PaymentDecider:
         stored = await self._reads.linked_transactions(parent.app_id, parent.id)
         siblings = decision.current_linked(parent.id, stored)
         claimed = _claimed_amount(notice, parent)
-        amount = claimed if isinstance(claimed, int) else parent.amount
-        matched = match_linked(notice, siblings, amount)
+        stated = claimed if isinstance(claimed, int) else None
+        matched = match_linked(notice, siblings, stated, parent.amount)
         known = matched.known
         if known is None and notice.status is None:
             context.add_outcome(Outcome.UNMAPPED, _unmapped_text(notice), parent)
@@ -221,7 +243,7 @@ class PaymentDecider:
         elif matched.same_debit is not None:
             self._note_same_debit(context, matched.same_debit, known)
         elif matched.recorded is not None:
-            self._claim_recorded(context, matched.recorded, amount)
+            self._claim_recorded(context, matched.recorded, known, stated or parent.amount)
         elif notice.is_closing and known is not None and known.status in TERMINAL:
             context.add_outcome(Outcome.NOTED, "It has ended already.", known)
         elif known is None and await self._must_wait_behind(context, notice):
@@ -249,7 +271,7 @@ class PaymentDecider:
             return
         amount = news.amount
         is_moving = notice.status is TransactionStatus.APPROVED and not news.is_accepted
-        left = _amount_left(notice, news) if is_moving else None
+        left = amount_limit(notice, news) if is_moving else None
         is_reversal = notice.kind is TransactionKind.CHARGEBACK_REVERSAL
         if is_reversal and left == 0 and _next_retry(context.decision) is not None:
             why = f"{_named(notice)} waits for a chargeback of {parent.id} that it gives back."
@@ -257,9 +279,13 @@ class PaymentDecider:
         elif is_reversal and left == 0 and notice.is_optional:
             why = f"No chargeback of {parent.id} has taken what {_named(notice)} may give back."
             context.add_outcome(Outcome.NOTED, why, parent)
-        elif is_moving and _is_amount_unknown(notice, news):
+        elif is_moving and is_amount_unknown(notice, news):
             why = f"{_named(notice)} names no amount, and may be a part of the payment {parent.id}."
             await self._open_mismatch(context, known or parent, AmountMismatch(why))
+        elif is_moving and not is_reversal and _may_be_uncredited(context, parent):
+            why = f"{_named(notice)} may give back what {parent.id} captured and was not credited."
+            mismatch = AmountMismatch(why, amount, parent.currency)
+            await self._open_mismatch(context, known or parent, mismatch)
         elif left is not None and amount > left:
             back = (
                 "a chargeback has taken" if is_reversal else f"is left of the payment {parent.id}"
@@ -357,9 +383,19 @@ class PaymentDecider:
             decision.advance(decision.current(known), TransactionStatus.CANCELLED, details)
         context.add_outcome(Outcome.DUPLICATE, f"The same debit is booked as {debit.id}.", debit)
 
-    def _claim_recorded(self, context: NoticeContext, recorded: Transaction, amount: int) -> None:
+    def _claim_recorded(
+        self,
+        context: NoticeContext,
+        recorded: Transaction,
+        known: Transaction | None,
+        amount: int,
+    ) -> None:
         """Give the provider's id to what was recorded without one. Nothing is booked twice."""
         notice, decision = context.notice, context.decision
+        if known is not None:  # it was opened, and is booked as what was recorded
+            amount = amount if notice.amount is not None else known.amount
+            details = NoticeDetails(reason=f"booked_as_{recorded.kind.value}", message=recorded.id)
+            decision.advance(decision.current(known), TransactionStatus.CANCELLED, details)
         named = with_claim(recorded, notice, amount, decision.now)
         decision.update_transaction(decision.current(recorded), named)
         why = f"It is recorded as {recorded.id} already."
@@ -735,21 +771,5 @@ def _claimed_amount(notice: TransactionNotice, parent: Transaction) -> int | Amo
     return read.minor
 
 
-def _is_amount_unknown(notice: TransactionNotice, news: LinkedNews) -> bool:
-    """Tell whether a notice without an amount may be about a part of its payment."""
-    if news.claimed is not None or news.known is not None:
-        return False
-    payment = news.parent
-    back = payment.refunded + payment.reversed_ + payment.charged_back - payment.reinstated
-    is_open = any(sibling.status not in TERMINAL for sibling in news.siblings)
-    is_later_part = notice.kind is not TransactionKind.CHARGEBACK_REVERSAL and back > 0
-    return is_later_part or is_open
-
-
-def _amount_left(notice: TransactionNotice, news: LinkedNews) -> int | None:
-    """Return how much a notice may move, in minor units; None if its movements are not limited."""
-    if notice.kind is TransactionKind.CHARGEBACK_REVERSAL:
-        return amount_to_reinstate(notice, news.siblings)
-    if notice.movement_id is not None and notice.kind is not TransactionKind.REFUND:
-        return None
-    return amount_left_for(notice.kind, news.parent)
+def _may_be_uncredited(context: NoticeContext, payment: Transaction) -> bool:
+    return may_be_uncredited(payment, context.notice.references.psp)

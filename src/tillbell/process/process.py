@@ -37,6 +37,7 @@ class QueuedCallback(NamedTuple):
 
     callback: Callback
     notices: Sequence[Notice]
+    is_again: bool = False  # it was decided before
 
     @property
     def is_bulk(self) -> bool:
@@ -74,15 +75,18 @@ class CallbackProcessor:
         """Whether so many callbacks wait that bulk callbacks must be refused for now."""
         return self._bulk >= BULK_QUEUE_MAX or len(self._running) >= QUEUE_MAX
 
-    def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> asyncio.Task[None] | None:
+    def hand_over(
+        self, callback: Callback, notices: Sequence[Notice], *, is_again: bool = False
+    ) -> asyncio.Task[None] | None:
         """Take a callback that is stored and has no outcome yet. Returns at once.
 
-        The task ends when it is decided. None: the queue is full, and it is left to the store.
+        `is_again`: it had one before. The task ends when it is decided. None: the queue is full,
+        and it is left to the store.
         """
         if len(self._running) >= QUEUE_MAX:
             self.has_overflowed = True
             return None
-        queued = QueuedCallback(callback, notices)
+        queued = QueuedCallback(callback, notices, is_again)
         key = queued.ordering_key
         task = asyncio.get_running_loop().create_task(
             self._process_after(self._last_by_key.get(key), queued)
@@ -143,7 +147,7 @@ class CallbackProcessor:
 
     async def _decide(self, queued: QueuedCallback, decision: Decision) -> None:
         """Record what a callback means. `NotFound` if its source is not there."""
-        callback, notices = queued
+        callback, notices = queued.callback, queued.notices
         compiled = self._source_cache.compiled(callback.source_id)
         if compiled is None:
             raise NotFound("There is no such source.")
@@ -156,7 +160,8 @@ class CallbackProcessor:
             if (why := reason_other_mode(compiled.config, notice)) is not None:
                 decision.add_outcome(Outcome.NOTED, why)
             elif isinstance(notice, TransactionNotice):
-                await self._payments.decide(NoticeContext(decision, compiled, trust, notice))
+                context = NoticeContext(decision, compiled, trust, notice, queued.is_again)
+                await self._payments.decide(context)
             else:
                 await self._other_notices.decide(decision, compiled, trust, notice)
 

@@ -28,12 +28,18 @@ from tillbell.model.transactions import (
     TransactionKind,
     TransactionStatus,
 )
+from tillbell.money import format_amount
 from tillbell.process.decision import DecidedBy, Decision
 from tillbell.process.decisions import Decisions
 from tillbell.process.provider_lookup import LookupFailure, LookupResult, ProviderLookup
 from tillbell.process.transaction_steps import ReportedCapture, TransactionSteps, add_linked
 from tillbell.receive.source_cache import CompiledSource, SourceCache
-from tillbell.rules.payments.amounts import ReadAmount, check_amount, read_amount
+from tillbell.rules.payments.amounts import (
+    AmountMismatch,
+    ReadAmount,
+    check_amount,
+    read_amount,
+)
 from tillbell.rules.payments.attempts import (
     ATTEMPT_GRACE,
     ATTEMPTS_ENDED,
@@ -43,10 +49,15 @@ from tillbell.rules.payments.attempts import (
     with_report,
 )
 from tillbell.rules.payments.booking import NoticeDetails, linked_transaction
-from tillbell.rules.payments.conflicts import new_conflict
-from tillbell.rules.payments.linked import LOOK_UP
+from tillbell.rules.payments.conflicts import (
+    contradiction_conflict,
+    mismatch_conflict,
+    new_conflict,
+)
+from tillbell.rules.payments.linked import LOOK_UP, amount_left_for, may_be_uncredited
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
 from tillbell.rules.payments.trust import accepts_late_success
+from tillbell.storage.ports.outbound import Page
 
 # How long before check 1, 2, … of a transaction.
 SCHEDULE: tuple[Micros, ...] = (5 * MINUTE, HOUR, DAY, DAY, DAY, DAY, DAY)
@@ -136,7 +147,11 @@ class StatusChecker:
         if judged.outcome is Outcome.CONFLICT and not is_reopened:
             return await self._contradict(decision, compiled, transaction, lookup)
         if judged.outcome is Outcome.DUPLICATE and is_approved:
-            return self._book_what_went_back(decision, transaction, lookup)
+            if lookup.amount is not None:
+                capture = _capture(decision, compiled, transaction, lookup)
+                result = await self._steps.capture_more(decision, transaction, capture)
+                transaction = result.transaction
+            return await self._book_what_went_back(decision, transaction, lookup)
         if judged.outcome is not Outcome.APPLIED and not is_reopened:
             return transaction
         supersedes = transaction.sequence if is_reopened else None  # only silence had ended it
@@ -150,24 +165,23 @@ class StatusChecker:
             conflict = new_conflict(lookup.status, "unconfirmed", NO_AMOUNT)
             await self._steps.open_conflict(decision, transaction, conflict)
             return transaction
-        capture = ReportedCapture(
-            report=report,
-            amount=lookup.amount,
-            details=details,
-            trust=CONFIRMED,
-            credits_part=compiled is not None and compiled.config.get("partialCapture") == "credit",
-        )
+        capture = _capture(decision, compiled, transaction, lookup)._replace(details=details)
         result = await self._steps.capture(decision, transaction, capture)
         if result.transaction.status is not TransactionStatus.APPROVED:
             return result.transaction
-        return self._book_what_went_back(decision, result.transaction, lookup)
+        return await self._book_what_went_back(decision, result.transaction, lookup)
 
-    def _book_what_went_back(
+    async def _book_what_went_back(
         self, decision: Decision, payment: Transaction, lookup: LookupResult
     ) -> Transaction:
-        """Book refunds and chargebacks that the provider counts and no callback has reported."""
+        """Book refunds and chargebacks that the provider counts and no callback has reported.
+
+        A person is asked if that is more than is left, or if refunds are counted no more.
+        """
         refunded = _minor(lookup.refunded, payment)
         charged_back = _minor(lookup.charged_back, payment)
+        if refunded is not None and refunded < payment.refunded:
+            await self._ask_about_lost_refunds(decision, payment, refunded)
         known_chargebacks = payment.charged_back - payment.reinstated
         for kind, amount in (
             (
@@ -181,6 +195,10 @@ class StatusChecker:
         ):
             if not amount or (amount < 0 and kind is TransactionKind.REFUND):
                 continue
+            is_more = kind is TransactionKind.REFUND and may_be_uncredited(payment)
+            if is_more or amount > amount_left_for(kind, decision.current(payment)):
+                await self._ask_about_more(decision, payment, kind, amount)
+                continue
             booked = TransactionKind.CHARGEBACK_REVERSAL if amount < 0 else kind
             linked = linked_transaction(
                 payment, booked, abs(amount), id_=decision.new_id("trx"), now=decision.now
@@ -189,6 +207,50 @@ class StatusChecker:
             current = decision.current(payment)
             add_linked(decision, current, linked, NoticeDetails(reason="look_up"), CONFIRMED)
         return decision.current(payment)
+
+    async def _ask_about_more(
+        self, decision: Decision, payment: Transaction, kind: TransactionKind, amount: int
+    ) -> None:
+        """Ask a person about what a look-up counts and is not booked."""
+        text = f"{format_amount(amount, payment.currency)} {payment.currency}"
+        why = f"{kind.value}: the look-up counts {text} more than is booked of the payment."
+        mismatch = AmountMismatch(why, amount, payment.currency)
+        await self._ask_once(
+            decision, payment, mismatch_conflict(TransactionStatus.APPROVED, mismatch)
+        )
+
+    async def _ask_about_lost_refunds(
+        self, decision: Decision, payment: Transaction, counted: int
+    ) -> None:
+        """Ask a person about refunds that are booked, and that a look-up does not count any more.
+
+        They are the newest ones, as far as they make up the difference.
+        """
+        missing, currency = payment.refunded - counted, payment.currency
+        why = (
+            f"The look-up counts {format_amount(counted, currency)} {currency} as refunded, "
+            f"{format_amount(payment.refunded, currency)} is booked."
+        )
+        linked = await self._database.linked_transactions(payment.app_id, payment.id)
+        for refund in reversed(linked):
+            is_booked = refund.status is TransactionStatus.APPROVED
+            if refund.kind is not TransactionKind.REFUND or not is_booked or not missing:
+                continue
+            amount = min(missing, refund.amount)
+            missing -= amount
+            lost = ProviderAmount(str(amount), currency, is_minor=True)
+            failed = TransactionStatus.FAILED
+            await self._ask_once(
+                decision, refund, contradiction_conflict(refund, failed, why, lost)
+            )
+
+    async def _ask_once(
+        self, decision: Decision, transaction: Transaction, conflict: MoneyConflict
+    ) -> None:
+        """Open a conflict, unless it is open, or a person has answered this very question."""
+        asked = await self._database.conflicts(transaction.app_id, Page(limit=100), transaction.id)
+        if all(known.why != conflict.why for known in asked):
+            decision.open_conflict(transaction, conflict)
 
     async def _contradict(
         self,
@@ -232,6 +294,36 @@ def _is_approved_as_expected(lookup: LookupResult, transaction: Transaction) -> 
     if lookup.status is not TransactionStatus.APPROVED or lookup.amount is None:
         return False
     return check_amount(lookup.amount, transaction.amount, transaction.currency) is None
+
+
+def _capture(
+    decision: Decision,
+    compiled: CompiledSource | None,
+    payment: Transaction,
+    lookup: LookupResult,
+) -> ReportedCapture:
+    """Return what a look-up says about the capture of a payment."""
+    config = {} if compiled is None else compiled.config
+    is_of_attempt = "{pspTransactionId}" in str(config.get("lookupUrl"))
+    report = _report(decision, payment, lookup)
+    return ReportedCapture(
+        report=report,
+        amount=lookup.amount if is_of_attempt else _without_others(payment, report, lookup),
+        details=NoticeDetails(raw_status=lookup.raw_status),
+        trust=CONFIRMED,
+        credits_part=config.get("partialCapture") == "credit",
+    )
+
+
+def _without_others(
+    payment: Transaction, report: AttemptReport, lookup: LookupResult
+) -> ProviderAmount | None:
+    """Return an amount of all attempts without what others than the held one have captured."""
+    total, attempt = _minor(lookup.amount, payment), attempt_of(payment, report)
+    others = payment.captured - (0 if attempt is None else attempt.captured)
+    if total is None or not others:
+        return lookup.amount
+    return ProviderAmount(str(max(0, total - others)), payment.currency, is_minor=True)
 
 
 def _report(decision: Decision, payment: Transaction, lookup: LookupResult) -> AttemptReport:

@@ -78,7 +78,7 @@ class TransactionSteps:
 
         Less is credited only if the source says so; else a conflict asks a person, unless the
         rest may still come. More is approved with the amount that was asked for, and a conflict
-        asks about the rest.
+        asks about the rest: it holds what accepting it credits.
         """
         read = _captured_amount(capture.amount, payment)
         if isinstance(read, AmountMismatch):
@@ -95,6 +95,7 @@ class TransactionSteps:
             )
             if mismatch is None or capture.credits_part:
                 return CaptureResult(after, is_credited=True)
+            mismatch = mismatch._replace(minor=total - credited)
             await self._open_mismatch(decision, after, mismatch)
             return CaptureResult(after, mismatch, is_credited=True)
         if total != payment.captured:
@@ -112,7 +113,10 @@ class TransactionSteps:
     async def capture_more(
         self, decision: Decision, payment: Transaction, capture: ReportedCapture
     ) -> CaptureResult:
-        """Note what an Approved payment has captured. More than was credited asks a person."""
+        """Note what an Approved payment has captured. What is more than before asks a person.
+
+        Each conflict is about one increase, so that keeping one says nothing about the others.
+        """
         read = _captured_amount(capture.amount, payment)
         is_new = attempt_of(payment, capture.report) is None
         has_amount = capture.amount is not None or (
@@ -124,19 +128,19 @@ class TransactionSteps:
             with_report(payment, _with_amount(capture, read)), capture.details
         )
         credited = credited_amount(payment)
-        if reported.captured <= max(credited, payment.captured):
+        increase = reported.captured - max(credited, payment.captured)
+        if increase <= 0:
             return CaptureResult(decision.update_transaction(payment, reported))
         is_made_again = has_failed_capture(payment) and reported.captured <= payment.amount
         if capture.credits_part or is_made_again:
-            extra = reported.captured - credited
-            after = add_capture(decision, payment, reported, extra, capture.details)
+            after = add_capture(decision, payment, reported, increase, capture.details)
             return CaptureResult(after, is_credited=True)
         after = decision.update_transaction(payment, reported)
         total, currency = reported.captured, payment.currency
         mismatch = AmountMismatch(
             f"{format_amount(total, currency)} {currency} is captured in all, "
             f"{format_amount(credited, currency)} is credited.",
-            minor=total,
+            minor=increase,
             currency=currency,
             is_more=True,
         )
@@ -174,8 +178,9 @@ class TransactionSteps:
         if isinstance(read, AmountMismatch):
             return CaptureResult(payment, read)
         why = f"Capture {capture.report.capture_id} has failed, and is reported once more."
-        total = payment.captured + read
-        mismatch = AmountMismatch(why, minor=total, currency=payment.currency)
+        is_credited = payment.status is TransactionStatus.APPROVED
+        minor = read if is_credited else payment.captured + read
+        mismatch = AmountMismatch(why, minor=minor, currency=payment.currency)
         await self._open_mismatch(decision, payment, mismatch)
         return CaptureResult(payment, mismatch)
 

@@ -51,8 +51,13 @@ class CallbackHandler(Protocol):
         """Whether so many callbacks wait that bulk callbacks must be refused for now."""
         ...
 
-    def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> Task[None] | None:
-        """Take a callback that is stored and has no outcome yet. Returns at once."""
+    def hand_over(
+        self, callback: Callback, notices: Sequence[Notice], *, is_again: bool = False
+    ) -> Task[None] | None:
+        """Take a callback that is stored and has no outcome yet. Returns at once.
+
+        `is_again`: it had one before.
+        """
         ...
 
 
@@ -61,7 +66,9 @@ class NoCallbackHandler:
 
     is_behind = False
 
-    def hand_over(self, callback: Callback, notices: Sequence[Notice]) -> Task[None] | None:
+    def hand_over(
+        self, callback: Callback, notices: Sequence[Notice], *, is_again: bool = False
+    ) -> Task[None] | None:
         """Leave the callback in the store."""
 
 

@@ -145,7 +145,7 @@ class Reprocessor:
             callback = reopened
         kind = TransactionNotice if money_only else object
         notices = [notice for notice in reading.notices if isinstance(notice, kind)]
-        decided = self._receiver.processor.hand_over(callback, notices)
+        decided = self._receiver.processor.hand_over(callback, notices, is_again=True)
         return ReprocessResult(callback, decided=decided)
 
     async def _stop_waiting(

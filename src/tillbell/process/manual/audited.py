@@ -7,7 +7,7 @@ another key does it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.records import Record
@@ -72,30 +72,46 @@ class AuditedDecisions:
 
         await self.commit(record.scope, act, decide)
 
-    def write(self, decision: Decision, action: str, target: str, act: ActionReason) -> None:
+    def write(
+        self,
+        decision: Decision,
+        action: str,
+        target: str,
+        act: ActionReason,
+        details: dict[str, Any] | None = None,
+    ) -> None:
         """Write the audit entry of a decision. `Unavailable` while nothing may be stored."""
         self._decisions.check_accepting()
-        decision.write_audit_entry(action, target, act.reason)
+        decision.write_audit_entry(action, target, act.reason, details)
 
     async def write_or_propose(
-        self, decision: Decision, action: str, target: str, act: ActionReason
+        self,
+        decision: Decision,
+        action: str,
+        target: str,
+        act: ActionReason,
+        details: dict[str, Any] | None = None,
     ) -> AwaitingSecondKey | None:
         """Write the audit entry; or propose the action, if it needs a second key that is not here.
 
-        If it returns `AwaitingSecondKey`, the decision must record nothing else.
+        `details` say what exactly is done: a second key must say the same. If it returns
+        `AwaitingSecondKey`, the decision must record nothing else.
         """
-        if not await self._needs_second_key(decision.app_id, action, target, act):
-            self.write(decision, action, target, act)
+        proposed = await self._proposed_by_another(decision.app_id, action, target, act)
+        if not self._four_eyes or action not in SECOND_KEY_ACTIONS or proposed == (details or {}):
+            self.write(decision, action, target, act, details)
             return None
-        self.write(decision, action + _PROPOSED, target, act)
+        self.write(decision, action + _PROPOSED, target, act, details)
         return AwaitingSecondKey(act.actor)
 
-    async def _needs_second_key(
+    async def _proposed_by_another(
         self, app_id: str, action: str, target: str, act: ActionReason
-    ) -> bool:
-        """Tell whether no other key has proposed this action just before."""
+    ) -> dict[str, Any] | None:
+        """Return the details of this action, if another key has proposed it just before."""
         if not self._four_eyes or action not in SECOND_KEY_ACTIONS:
-            return False
+            return None
         entries = await self._database.audit(app_id, Page(limit=50), target)  # newest first
         latest = next((entry for entry in entries if entry.action != RESEND), None)
-        return latest is None or latest.action != action + _PROPOSED or latest.actor == act.actor
+        if latest is None or latest.action != action + _PROPOSED or latest.actor == act.actor:
+            return None
+        return latest.details

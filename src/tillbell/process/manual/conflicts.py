@@ -5,14 +5,18 @@
 | keep | the transaction stays as it is |
 | accept | the reported status and amount; it supersedes a final one |
 | accept of a failure | an approved payment is reversed |
-| accept of more than was credited | the rest is credited by a linked capture |
+| accept of more than was credited | this part is credited by a linked capture |
 | accept of a refund or the like | its callback counts as proven and books it, also beyond a limit |
+| accept of an ambiguous notice | it is decided as one about the transaction that is named |
+| keep of an ambiguous notice | it moves nothing, nor do later ones with that id |
 """
 
 from __future__ import annotations
 
-from tillbell.errors import ConflictError, NotFound
-from tillbell.model.callbacks import Outcome, TransactionNotice
+from typing import Any, NamedTuple
+
+from tillbell.errors import ConflictError, Invalid, NotFound, Problem
+from tillbell.model.callbacks import Callback, Outcome, ProviderAmount, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.model.transactions import (
     TERMINAL,
@@ -26,13 +30,34 @@ from tillbell.process.manual.actions import add_reversal, add_to_parent, read_tr
 from tillbell.process.manual.audited import ActionReason, AuditedDecisions, AwaitingSecondKey
 from tillbell.process.payments import NoticeContext, PaymentDecider
 from tillbell.process.transaction_steps import add_capture
+from tillbell.process.which_payment import payment_reference, provider_id
 from tillbell.receive.reprocess import ReparsedCallback, Reprocessor
-from tillbell.rules.payments.attempts import with_captured_total
+from tillbell.rules.payments.attempts import (
+    has_failed_capture,
+    with_captured_total,
+    with_choice,
+)
 from tillbell.rules.payments.booking import NoticeDetails, conflict_data
-from tillbell.rules.payments.conflicts import UNCONFIRMED_LINKED
+from tillbell.rules.payments.conflicts import AMBIGUOUS, UNCONFIRMED_LINKED
 from tillbell.rules.payments.linked import BY_CONFLICT, amount_left, credited_amount
 from tillbell.rules.payments.transitions import ReportedStatus, judge_status
 from tillbell.storage.ports.database import Database
+
+
+class Answer(NamedTuple):
+    """What a person says beside "accept". `amount` is what is booked, in minor units.
+
+    `transaction_id` (id or uid) says which transaction an ambiguous notice is about.
+    """
+
+    amount: int | None = None
+    transaction_id: str | None = None
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The answer, as the audit log has it."""
+        named = {"amount": self.amount, "transactionId": self.transaction_id}
+        return {name: value for name, value in named.items() if value is not None}
 
 
 class ConflictResolver:
@@ -47,22 +72,34 @@ class ConflictResolver:
         self._payments = PaymentDecider(database)
 
     async def resolve(
-        self, app_id: str, conflict_id: str, choice: str, act: ActionReason
+        self,
+        app_id: str,
+        conflict_id: str,
+        choice: str,
+        act: ActionReason,
+        answer: Answer = Answer(),  # noqa: B008 - immutable
     ) -> MoneyConflict | AwaitingSecondKey:
         """Resolve a conflict: `choice` is "keep" or "accept".
 
-        `NotFound` if it is not open, `ConflictError` if what was reported cannot be accepted.
+        `NotFound` if it is not open, `Invalid` if the answer does not belong to it,
+        `ConflictError` if what was reported cannot be accepted.
         """
 
         async def decide(decision: Decision) -> MoneyConflict | AwaitingSecondKey:
             conflict = await self._open_conflict(app_id, conflict_id)
             transaction = await read_transaction(self._database, app_id, conflict.transaction_id)
+            is_accepted = choice == "accept"
+            if is_accepted:
+                _check_answer(conflict, answer)
             awaiting = await self._audited.write_or_propose(
-                decision, f"conflict.{choice}", conflict.id, act
+                decision, f"conflict.{choice}", conflict.id, act, answer.details
             )
             if awaiting is not None:
                 return awaiting
-            is_accepted = choice == "accept"
+            if conflict.kind == AMBIGUOUS and is_accepted:
+                return await self._apply_to_chosen(decision, conflict, answer, act)
+            if conflict.kind == AMBIGUOUS:
+                return await self._dismiss(decision, transaction, conflict, act)
             reparsed = None
             if is_accepted and _is_about_linked(conflict, transaction):
                 reparsed = await self._reparse(conflict)
@@ -70,10 +107,12 @@ class ConflictResolver:
             resolved = decision.resolve_conflict(conflict, choice, act.reason)
             after = transaction
             if is_accepted and reparsed is None:
-                after = await self._accept(decision, transaction, conflict, act)
+                answered = _answered(conflict, answer, transaction)
+                after = await self._accept(decision, transaction, answered, act)
             decision.publish_event("transaction.conflict", conflict_data(after, resolved), after)
             if reparsed is not None:
-                await self._decide_as_proven(decision, reparsed, conflict)
+                amount = _provider_amount(answer, transaction)
+                await self._decide_as_proven(decision, reparsed, conflict, amount)
             return resolved
 
         return await self._audited.commit(app_id, act, decide)
@@ -99,9 +138,11 @@ class ConflictResolver:
             return transaction
         if transaction.status is TransactionStatus.APPROVED:
             linked = await self._database.linked_transactions(transaction.app_id, transaction.id)
-            if amount_left(transaction, linked):
+            if left := amount_left(transaction, linked):
                 current = decision.current(transaction)
-                reversal = await add_reversal(decision, self._database, current, None, act.reason)
+                is_linked = transaction.kind is not TransactionKind.PAYMENT
+                amount = min(left, conflict.amount or left) if is_linked else None
+                reversal = await add_reversal(decision, self._database, current, amount, act.reason)
                 marked = reversal._replace(movement_id=BY_CONFLICT)
                 decision.update_transaction(reversal, marked)
             return transaction
@@ -118,19 +159,15 @@ class ConflictResolver:
         conflict: MoneyConflict,
         act: ActionReason,
     ) -> Transaction:
-        """Book the amount that was reported; of an Approved payment what exceeds its credit."""
-        amount = _accepted_amount(transaction, conflict)
-        if transaction.status is TransactionStatus.APPROVED:
-            extra = amount - credited_amount(transaction)
-            if extra > 0 and conflict.kind == "mismatch":
-                payment = with_captured_total(transaction, amount, decision.now)
-                current = decision.current(transaction)
-                details = NoticeDetails(reason=act.reason)
-                return add_capture(decision, current, payment, extra, details)
-            if conflict.kind == "mismatch":
-                why = "It is credited already, so nothing more would be booked: keep the conflict."
-                raise ConflictError(why, code="already_credited")
+        """Book the amount that was reported; of an Approved payment that much more."""
+        if transaction.status is TransactionStatus.APPROVED and conflict.kind != "mismatch":
             return transaction
+        amount = _accepted_amount(conflict, transaction)
+        if transaction.status is TransactionStatus.APPROVED:
+            total = max(transaction.captured, credited_amount(transaction) + amount)
+            payment = with_captured_total(transaction, total, decision.now)
+            current = decision.current(transaction)
+            return add_capture(decision, current, payment, amount, NoticeDetails(reason=act.reason))
         supersedes = transaction.sequence if transaction.status in TERMINAL else None
         details = NoticeDetails(reason=act.reason, supersedes=supersedes)
         approved = TransactionStatus.APPROVED
@@ -152,19 +189,148 @@ class ConflictResolver:
         return reparsed
 
     async def _decide_as_proven(
-        self, decision: Decision, reparsed: ReparsedCallback, conflict: MoneyConflict
+        self,
+        decision: Decision,
+        reparsed: ReparsedCallback,
+        conflict: MoneyConflict,
+        amount: ProviderAmount | None,
     ) -> None:
         """Decide the notice that a conflict is about as if it were signed.
 
-        In the same decision as the resolution, so that a crash cannot store one without the other.
+        `amount` is what a person says; None: the notice names it. In the same decision as the
+        resolution, so that a crash cannot store one without the other.
         `ConflictError` if it cannot be booked.
         """
         for notice in reparsed.reading.notices:
             if isinstance(notice, TransactionNotice) and _is_subject(notice, conflict):
-                context = NoticeContext(decision, reparsed.compiled, Trust.SIGNED, notice)
+                proven = notice._replace(amount=amount or notice.amount, is_hint=False)
+                if proven.amount is None and proven.status is TransactionStatus.APPROVED:
+                    raise ConflictError(_NO_AMOUNT, code="amount_unknown")
+                context = NoticeContext(decision, reparsed.compiled, Trust.SIGNED, proven)
                 await self._payments.decide(context, is_accepted=True)
         if not (decision.has_outcome(Outcome.APPLIED) or decision.has_outcome(Outcome.DUPLICATE)):
             raise ConflictError(f"{conflict.why} So it cannot be booked.", code="amount_unknown")
+
+    # ── an ambiguous notice ──────────────────────────────────────────────────────────────────────
+
+    async def _dismiss(
+        self,
+        decision: Decision,
+        transaction: Transaction,
+        conflict: MoneyConflict,
+        act: ActionReason,
+    ) -> MoneyConflict:
+        """End the wait of a notice that is about none of the transactions."""
+        callback = await self._waiting_callback(conflict)
+        if callback is not None:
+            decision.conclude_again(callback)
+            why = f"A person says that it is of none of these payments ({conflict.id})."
+            decision.add_outcome(Outcome.NOTED, why)
+        resolved = decision.resolve_conflict(conflict, "keep", act.reason)
+        data = conflict_data(transaction, resolved)
+        decision.publish_event("transaction.conflict", data, transaction)
+        return resolved
+
+    async def _apply_to_chosen(
+        self, decision: Decision, conflict: MoneyConflict, answer: Answer, act: ActionReason
+    ) -> MoneyConflict:
+        """Decide a notice as one about the transaction that a person names.
+
+        Later callbacks with the same id of the provider follow. That it is proven is not said.
+        """
+        if await self._waiting_callback(conflict) is None:
+            why = "Its callback does not wait any more: keep the conflict, or replay the callback."
+            raise ConflictError(why, code="decided")
+        reparsed = await self._reparse(conflict)
+        decision.conclude_again(reparsed.callback)
+        chosen = await self._chosen(decision, conflict, answer, reparsed)
+        notices = [n for n in reparsed.reading.notices if isinstance(n, TransactionNotice)]
+        subjects = [n for n in notices if payment_reference(n) == conflict.reference]
+        own_id = next(filter(None, map(provider_id, subjects)), None)
+        payment = decision.current(chosen)
+        if own_id is not None:
+            known = with_choice(payment, own_id, reparsed.callback.source_id, decision.now)
+            payment = decision.update_transaction(payment, known)
+        resolved = decision.resolve_conflict(conflict, "accept", act.reason)
+        data = conflict_data(payment, resolved)
+        decision.publish_event("transaction.conflict", data, payment)
+        trust = reparsed.callback.trust or Trust.NONE
+        for notice in notices:
+            context = NoticeContext(decision, reparsed.compiled, trust, notice)
+            is_subject = payment_reference(notice) == conflict.reference
+            await self._payments.decide(context, chosen=payment if is_subject else None)
+        if own_id is None and decision.awaited_references:
+            why = f"Nothing can be booked on {payment.id} now: it is {payment.status.value}."
+            raise ConflictError(why, code="illegal_transition")
+        return resolved
+
+    async def _waiting_callback(self, conflict: MoneyConflict) -> Callback | None:
+        """Return the callback of an ambiguous conflict, if nothing has decided it since."""
+        callback = await self._database.callback(conflict.app_id, conflict.callback_id or "")
+        if callback is None or callback.outcome not in (None, Outcome.UNMATCHED):
+            return None
+        return callback
+
+    async def _chosen(
+        self,
+        decision: Decision,
+        conflict: MoneyConflict,
+        answer: Answer,
+        reparsed: ReparsedCallback,
+    ) -> Transaction:
+        """Return the payment that a person names. `Invalid` if its source may not move it."""
+        named = await self._database.transaction(conflict.app_id, answer.transaction_id or "")
+        if named is None or named.kind is not TransactionKind.PAYMENT:
+            raise _invalid("transactionId", "is no payment or pay-out of this application")
+        first = next(n for n in reparsed.reading.notices if isinstance(n, TransactionNotice))
+        context = NoticeContext(decision, reparsed.compiled, Trust.SIGNED, first)
+        if not context.matching_source.may_move(named):
+            raise _invalid("transactionId", "belongs to another source")
+        return named
+
+
+_NO_AMOUNT = "The provider names no amount: say how much it is (`amount`)."
+
+
+def _invalid(member: str, problem: str) -> Invalid:
+    return Invalid(Problem(("body", member), problem, "conflict"))
+
+
+def _check_answer(conflict: MoneyConflict, answer: Answer) -> None:
+    """Raise `Invalid` if an answer does not say what its conflict asks, or says more."""
+    is_ambiguous = conflict.kind == AMBIGUOUS
+    if is_ambiguous and answer.transaction_id is None:
+        raise _invalid("transactionId", "say which transaction it is about")
+    if not is_ambiguous and answer.transaction_id is not None:
+        raise _invalid("transactionId", "this conflict does not ask for a transaction")
+    is_approval = conflict.status is TransactionStatus.APPROVED
+    if answer.amount is not None and (is_ambiguous or not is_approval):
+        raise _invalid("amount", "this conflict does not ask for an amount")
+
+
+def _answered(conflict: MoneyConflict, answer: Answer, transaction: Transaction) -> MoneyConflict:
+    """Return a conflict with the amount that a person says, if that person says one."""
+    if answer.amount is None:
+        _check_uncredited(conflict, transaction)
+        return conflict
+    return conflict._replace(amount=answer.amount, currency=transaction.currency)
+
+
+def _provider_amount(answer: Answer, transaction: Transaction) -> ProviderAmount | None:
+    if answer.amount is None:
+        return None
+    return ProviderAmount(str(answer.amount), transaction.currency, is_minor=True)
+
+
+def _check_uncredited(conflict: MoneyConflict, payment: Transaction) -> None:
+    """Raise `ConflictError` if a payment has not captured so much that is not credited yet."""
+    is_about_more = conflict.kind == "mismatch" and payment.status is TransactionStatus.APPROVED
+    if not is_about_more or conflict.amount is None or has_failed_capture(payment):
+        return
+    uncredited = payment.captured - credited_amount(payment)
+    if conflict.currency == payment.currency and conflict.amount > uncredited:
+        why = "It is credited already, or not captured any more: keep the conflict."
+        raise ConflictError(why, code="already_credited")
 
 
 def _is_subject(notice: TransactionNotice, conflict: MoneyConflict) -> bool:
@@ -182,16 +348,16 @@ def _is_about_linked(conflict: MoneyConflict, transaction: Transaction) -> bool:
     return conflict.kind == "mismatch" and (is_linked or names_linked)
 
 
-def _accepted_amount(transaction: Transaction, conflict: MoneyConflict) -> int:
+def _accepted_amount(conflict: MoneyConflict, transaction: Transaction) -> int:
     """Return how much is booked, in minor units. `ConflictError` if that is not known."""
-    if conflict.amount is None and conflict.kind == "mismatch":
-        why = f"{conflict.why} So nothing can be booked: keep it, and correct the amount elsewhere."
-        raise ConflictError(why, code="amount_unknown")
     if conflict.amount is None:
-        return transaction.amount
+        raise ConflictError(_NO_AMOUNT, code="amount_unknown")
     if not conflict.amount:
         raise ConflictError("Nothing was captured, so nothing is booked.", code="amount_unknown")
     if conflict.currency != transaction.currency:
-        why = f"It was paid in {conflict.currency}, the transaction is in {transaction.currency}."
+        why = (
+            f"It was paid in {conflict.currency}, the transaction is in {transaction.currency}: "
+            "say how much it is (`amount`)."
+        )
         raise ConflictError(why, code="currency_mismatch")
     return conflict.amount

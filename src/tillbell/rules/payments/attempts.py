@@ -136,6 +136,20 @@ def with_report(payment: Transaction, report: AttemptReport) -> Transaction:
     )
 
 
+def with_choice(payment: Transaction, id_: str, source_id: str, at: Micros) -> Transaction:
+    """Return a payment of which a person has said that this id of the provider is its own."""
+    report = AttemptReport(
+        status=TransactionStatus.PENDING, at=at, psp_transaction_id=id_, source_id=source_id
+    )
+    reported = with_report(payment, report)
+    return reported._replace(
+        attempts=tuple(
+            attempt._replace(is_chosen=True) if id_ in attempt.ids else attempt
+            for attempt in reported.attempts
+        )
+    )
+
+
 def with_captured_total(payment: Transaction, total: int, at: Micros) -> Transaction:
     """Return a payment of which so much is captured in all, in minor units.
 

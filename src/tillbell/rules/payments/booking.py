@@ -280,6 +280,8 @@ def conflict_data(transaction: Transaction, conflict: MoneyConflict) -> dict[str
             "amount": claimed,
             "currency": conflict.currency,
             "why": conflict.why,
+            "reference": conflict.reference,
+            "candidates": list(conflict.candidates),
             "resolution": conflict.resolution,
         }
     }

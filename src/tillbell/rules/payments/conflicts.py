@@ -5,7 +5,7 @@ Id, application, transaction and time are added by the decision that opens the c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tillbell.model.callbacks import ProviderAmount, TransactionNotice
 from tillbell.model.transactions import (
@@ -18,6 +18,8 @@ from tillbell.rules.payments.amounts import AmountMismatch, ReadAmount, read_amo
 from tillbell.rules.payments.transitions import severity
 
 UNCONFIRMED_LINKED = "unconfirmed_linked"
+AMBIGUOUS = "ambiguous"  # it is not known which transaction is meant
+CANDIDATES_MAX = 20
 
 
 def new_conflict(status: TransactionStatus, kind: str, why: str) -> MoneyConflict:
@@ -68,6 +70,15 @@ def unconfirmed_conflict(
         return _with_amount(conflict, notice.amount, currency)
     linked = f"{notice.kind.value} {notice.psp_transaction_id or ''}".rstrip()
     return new_conflict(status, UNCONFIRMED_LINKED, f"{linked}: {why}")
+
+
+def ambiguous_conflict(
+    status: TransactionStatus, why: str, reference: str | None, candidates: Sequence[Transaction]
+) -> MoneyConflict:
+    """Return a conflict about which transaction a notice with this reference means."""
+    ids = tuple(candidate.id for candidate in candidates[:CANDIDATES_MAX])
+    conflict = new_conflict(status, AMBIGUOUS, why)
+    return conflict._replace(reference=reference, candidates=ids)
 
 
 def is_already_open(conflict: MoneyConflict, open_conflicts: Iterable[MoneyConflict]) -> bool:

@@ -17,6 +17,7 @@ from tillbell.clock import Micros
 from tillbell.model.callbacks import TransactionNotice
 from tillbell.model.transactions import (
     NEGATIVE,
+    TERMINAL,
     PaymentAttempt,
     Transaction,
     TransactionKind,
@@ -53,11 +54,38 @@ class LinkedMatch(NamedTuple):
     same_debit: Transaction | None = None
 
 
+class LinkedNews(NamedTuple):
+    """What is known where a notice tells of a refund or the like.
+
+    `known` is that refund, `siblings` are all of its payment, `claimed` is how much the notice
+    says, in minor units (None: it does not say it).
+    """
+
+    parent: Transaction
+    known: Transaction | None
+    siblings: Sequence[Transaction]
+    claimed: int | None
+    is_accepted: bool
+
+    @property
+    def amount(self) -> int:
+        """How much is meant, in minor units. Without an amount all of the payment is meant."""
+        if self.claimed is not None:
+            return self.claimed
+        return self.known.amount if self.known is not None else credited_amount(self.parent)
+
+
 def match_linked(
-    notice: TransactionNotice, siblings: Sequence[Transaction], amount: int
+    notice: TransactionNotice, siblings: Sequence[Transaction], claimed: int | None, whole: int
 ) -> LinkedMatch:
-    """Say what a notice means. `amount`: how much it says, in minor units."""
+    """Say what a notice means.
+
+    `claimed`: how much it says, in minor units; None: as much as what it tells of, or else the
+    `whole` payment.
+    """
     known = _known(notice, siblings)
+    meant = whole if known is None else known.amount
+    amount = meant if claimed is None else claimed
     if notice.same_debit_as is not None and notice.status is TransactionStatus.APPROVED:
         is_booked = known is not None and known.status is TransactionStatus.APPROVED
         same_debit = None if is_booked else _same_debit(notice, siblings, amount)
@@ -67,9 +95,10 @@ def match_linked(
         booked = next((s for s in siblings if s.movement_id == mark), None)
         if booked is not None:
             return LinkedMatch(same_debit=booked)
-    names_itself = notice.psp_transaction_id is not None and notice.movement_id is None
-    if known is None and names_itself:
-        return LinkedMatch(recorded=_recorded(notice, siblings, amount))
+    is_moving = known is not None and known.status not in TERMINAL
+    is_moving = is_moving and notice.status is TransactionStatus.APPROVED
+    if notice.psp_transaction_id is not None and (known is None or is_moving):
+        return LinkedMatch(known=known, recorded=_recorded(notice, siblings, amount))
     return LinkedMatch(known=known)
 
 
@@ -77,7 +106,7 @@ def _known(notice: TransactionNotice, siblings: Sequence[Transaction]) -> Transa
     same_id = [sibling for sibling in siblings if _has_id_of(sibling, notice)]
     if notice.movement_id is not None:
         for sibling in same_id:
-            if sibling.movement_id == notice.movement_id:
+            if sibling.movement_id == notice.movement_id or _is_claimed(sibling, notice):
                 return sibling
         # What was opened or booked without a movement gets its first one.
         opened = [s for s in same_id if s.movement_id is None and s.status not in NEGATIVE]
@@ -88,7 +117,8 @@ def _known(notice: TransactionNotice, siblings: Sequence[Transaction]) -> Transa
 
 
 def _has_id_of(sibling: Transaction, notice: TransactionNotice) -> bool:
-    if notice.kind in _BY_HAND and _is_claimed(sibling, notice):
+    is_same_kind = sibling.kind is notice.kind or {sibling.kind, notice.kind} <= _BY_HAND
+    if is_same_kind and _is_claimed(sibling, notice):
         return True
     if sibling.psp_transaction_id != notice.psp_transaction_id:
         return False
@@ -109,6 +139,7 @@ def _recorded(
         if not is_recorded or sibling.status is not TransactionStatus.APPROVED:
             continue
         is_same = sibling.amount == amount and sibling.movement_id is None
+        is_same = is_same and notice.movement_id is None
         if is_same or amount <= _amount_unclaimed(sibling):
             return sibling
     return None
@@ -130,7 +161,7 @@ def with_claim(
     """
     if sibling.movement_id == LOOK_UP and notice.psp_transaction_id is not None:
         claim = PaymentAttempt(
-            notice.psp_transaction_id, sibling.status, at, sibling.source_id, captured=amount
+            _claim_id(notice), sibling.status, at, sibling.source_id, captured=amount
         )
         return sibling._replace(attempts=(*sibling.attempts, claim))
     return sibling._replace(
@@ -139,7 +170,12 @@ def with_claim(
 
 
 def _is_claimed(sibling: Transaction, notice: TransactionNotice) -> bool:
-    return any(claim.psp_transaction_id == notice.psp_transaction_id for claim in sibling.attempts)
+    return any(claim.psp_transaction_id == _claim_id(notice) for claim in sibling.attempts)
+
+
+def _claim_id(notice: TransactionNotice) -> str:
+    """Name what a notice tells of: one movement, where a dispute may have several."""
+    return " ".join(filter(None, (notice.psp_transaction_id, notice.movement_id)))
 
 
 def _same_debit(
@@ -227,6 +263,44 @@ def amount_left(payment: Transaction, linked: Iterable[Transaction]) -> int:
         elif transaction.status not in NEGATIVE:
             left -= transaction.amount
     return max(0, min(left, credited))
+
+
+def is_amount_unknown(notice: TransactionNotice, news: LinkedNews) -> bool:
+    """Tell whether a notice without an amount may be about a part of its payment."""
+    if news.claimed is not None or news.known is not None:
+        return False
+    payment = news.parent
+    back = payment.refunded + payment.reversed_ + payment.charged_back - payment.reinstated
+    is_open = any(sibling.status not in TERMINAL for sibling in news.siblings)
+    is_later_part = notice.kind is not TransactionKind.CHARGEBACK_REVERSAL and back > 0
+    return is_later_part or is_open
+
+
+def amount_limit(notice: TransactionNotice, news: LinkedNews) -> int | None:
+    """Return how much a notice may move, in minor units; None if its movements are not limited."""
+    if notice.kind is TransactionKind.CHARGEBACK_REVERSAL:
+        return amount_to_reinstate(notice, news.siblings)
+    if notice.movement_id is not None and notice.kind is not TransactionKind.REFUND:
+        return None
+    return amount_left_for(notice.kind, news.parent)
+
+
+def may_be_uncredited(payment: Transaction, references: Iterable[str] = ()) -> bool:
+    """Tell whether money that goes back may be some that was captured and never credited.
+
+    `references` are the provider's ids that the news names. It is not if they name the attempt
+    that the payment holds, and that was credited.
+    """
+    credited = credited_amount(payment)
+    if payment.captured <= credited:
+        return False
+    named = set(references)
+    held = [
+        attempt
+        for attempt in payment.attempts
+        if attempt.psp_transaction_id == payment.psp_transaction_id and named & set(attempt.ids)
+    ]
+    return not held or held[0].captured > payment.amount
 
 
 def with_linked(payment: Transaction, kind: TransactionKind, amount: int) -> Transaction:

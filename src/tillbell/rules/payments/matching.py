@@ -3,11 +3,12 @@
 The provider's own id decides first, within its source. Then our id. Then the reference that the
 merchant gave the provider: it may be the uid, the order or the merchant's reference of a
 transaction. If it fits several transactions in different ways, none is meant. A new attempt is
-found by our id or uid before the ids that it shares with other payments, as a purchase's.
+found by our id or uid before the ids that it shares with other payments, as a purchase's. Where a
+person has said whose an id is, that counts before all.
 
 Several transactions may share an order or a merchant's reference, as at a second attempt to pay.
-Then the one is meant that is still open. If several are open, nobody can tell. One that has ended
-under another id of the provider is another payment, and is not meant.
+Then the one is meant that is still open. If several are open, or one may be paid already, nobody
+can tell. One that has ended under another id of the provider is another payment, and is not meant.
 
 A transaction of another source is not meant, unless the owner of this source allows it.
 """
@@ -19,14 +20,15 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from tillbell.model.callbacks import References
-from tillbell.model.transactions import TERMINAL, Transaction, TransactionKind
+from tillbell.model.transactions import TERMINAL, Transaction, TransactionKind, TransactionStatus
 from tillbell.rules.payments.attempts import ATTEMPTS_ENDED
 
 
 class Unmatched(NamedTuple):
-    """No transaction is meant, and why."""
+    """No transaction is meant, and why. A person may say which of the `candidates` is."""
 
     why: str
+    candidates: tuple[Transaction, ...] = ()
 
 
 class MatchingSource(NamedTuple):
@@ -65,6 +67,9 @@ def match(
     ours = set(references.ours)
     psp_ids = dict.fromkeys((*(() if psp_id is None else (psp_id,)), *references.psp))
     named = [payment for payment in movable if ours & {payment.id, payment.uid}]
+    for payment in movable:
+        if any(attempt.is_chosen and psp_ids.keys() & attempt.ids for attempt in payment.attempts):
+            return payment
     for id_ in psp_ids:
         if psp_id is not None and id_ != psp_id and len(named) == 1:
             return named[0]  # a new attempt: what it shares with others says less than our name
@@ -106,10 +111,11 @@ def _unless_counted_twice(
         return chosen
     ours = set(references.ours)
     names_chosen = chosen.id in ours or any(name(chosen) in ours for name in _BY_MERCHANT)
-    names_other = any(payment.id in ours or payment.uid in ours for payment in payments)
-    if names_chosen or not names_other:
+    named = [payment for payment in payments if ours & {payment.id, payment.uid}]
+    if names_chosen or not named:
         return chosen
-    return Unmatched(f"The provider's id {psp_id[:100]} is that of {chosen.id}.")
+    why = f"The provider's id {psp_id[:100]} is that of {chosen.id}."
+    return Unmatched(why, (chosen, *named))
 
 
 def _choose(
@@ -126,16 +132,17 @@ def _choose(
     is_only = len(fitting) == 1
     possible = [p for p in fitting if not _is_another(p, psp_ids, is_only=is_only)]
     still_open = [payment for payment in possible if not _has_ended(payment)]
-    if len(still_open) == 1:
+    if len(possible) == 1:
+        return possible[0]
+    may_be_paid = any(payment.status is TransactionStatus.APPROVED for payment in possible)
+    if len(still_open) == 1 and not may_be_paid:
         return still_open[0]
-    if not still_open and possible:
-        return possible[0]  # the newest
-    return _several(fitting)
+    return _several(possible or fitting)
 
 
 def _several(payments: Sequence[Transaction]) -> Unmatched:
     ids = ", ".join(payment.id for payment in payments[:5])
-    return Unmatched(f"The reference is that of other payments: {ids}.")
+    return Unmatched(f"The reference is that of other payments: {ids}.", tuple(payments))
 
 
 def _is_another(payment: Transaction, psp_ids: AbstractSet[str], *, is_only: bool) -> bool:

@@ -26,6 +26,7 @@ _MESSAGE_IDS = Callback._fields.index("message_ids")
 _METADATA = Transaction._fields.index("metadata")
 _PAYMENT_ATTEMPTS = Transaction._fields.index("attempts")
 _TRANSITION_DETAILS = Transition._fields.index("details")
+_CONFLICT_CANDIDATES = MoneyConflict._fields.index("candidates")
 _AUDIT_DETAILS = AuditEntry._fields.index("details")
 
 _object = msgspec.json.Decoder(dict[str, Any])
@@ -113,8 +114,15 @@ def conflict(row: Row) -> MoneyConflict:
     """Read a conflict."""
     conflict = MoneyConflict._make(row)
     return conflict._replace(
-        status=TransactionStatus(conflict.status), current=TransactionStatus(conflict.current)
+        status=TransactionStatus(conflict.status),
+        current=TransactionStatus(conflict.current),
+        candidates=to_labels(row[_CONFLICT_CANDIDATES]),
     )
+
+
+def conflict_row(conflict: MoneyConflict) -> Row:
+    """Write a conflict."""
+    return _with(conflict, _CONFLICT_CANDIDATES, from_labels(conflict.candidates))
 
 
 def audit_entry(row: Row) -> AuditEntry:

@@ -150,7 +150,8 @@ def _open_dedupe_key(
 
 def _write_others(db: DbTransaction, changes: ChangeSet) -> None:
     if changes.conflicts:
-        db.execute_bulk("insert_conflict", changes.conflicts)
+        conflicts = [callback_rows.conflict_row(conflict) for conflict in changes.conflicts]
+        db.execute_bulk("insert_conflict", conflicts)
     if changes.resolved:
         resolutions = [
             (c.app_id, c.id, c.resolved_at, c.resolution, c.resolved_by, c.resolution_reason)

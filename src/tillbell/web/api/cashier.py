@@ -40,9 +40,10 @@ from tillbell.model.sources import Source
 from tillbell.model.transactions import Direction, Transaction
 from tillbell.money import format_amount
 from tillbell.process.manual.actions import NewTransaction
+from tillbell.web.api.amounts import checked_amount
 from tillbell.web.api.routes import GatewayOf, PrincipalOf, guard, operation_id
 from tillbell.web.api.shapes import Out
-from tillbell.web.api.transactions import CurrencyCode, Reference, checked_amount
+from tillbell.web.api.transactions import CurrencyCode, Reference
 from tillbell.web.edge.auth import Action, Tenant
 from tillbell.web.edge.paths import CASHIER
 from tillbell.web.edge.patterns import UID

@@ -1,4 +1,4 @@
-"""Conflicts of an application: news that contradicts a settled transaction.
+"""Conflicts of an application: news that contradicts a settled transaction, or is doubtful.
 
 Money does not move because of a conflict. A person keeps what is stored or accepts the news.
 """
@@ -17,7 +17,10 @@ from tillbell.errors import NotFound
 from tillbell.model.records import Application
 from tillbell.model.transactions import MoneyConflict, TransactionStatus
 from tillbell.money import format_amount
+from tillbell.process.manual.actions import read_transaction
 from tillbell.process.manual.audited import ActionReason, AwaitingSecondKey
+from tillbell.process.manual.conflicts import Answer
+from tillbell.web.api.amounts import AmountText, checked_amount
 from tillbell.web.api.manual_actions import SECOND_KEY, ActIn, proposed
 from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import (
@@ -33,23 +36,37 @@ from tillbell.web.edge.patterns import UID
 
 
 class ConflictOut(Out):
-    """News that contradicts a settled transaction. Money has not moved because of it."""
+    """News that contradicts a settled transaction, or is doubtful. No money has moved by it."""
 
     id: str
-    transaction_id: str = Field(description="The transaction that the news contradicts.")
+    transaction_id: str = Field(
+        description="The transaction that the news contradicts; of `ambiguous` the first candidate."
+    )
     kind: Annotated[
-        str, words("contradiction", "mismatch", "unconfirmed", "unconfirmed_linked", "stuck")
-    ] = Field(description="What is wrong: with the status, the amount, the proof, or the silence.")
+        str,
+        words(
+            "contradiction", "mismatch", "unconfirmed", "unconfirmed_linked", "ambiguous", "stuck"
+        ),
+    ] = Field(
+        description="What is wrong: with the status, the amount, the proof, which transaction is "
+        "meant, or the silence."
+    )
     severity: Annotated[str, words("normal", "high", "critical")] = Field(
         description="How soon a person should decide."
     )
     status: TransactionStatus = Field(description="Status that the news claims.")
     current: TransactionStatus = Field(description="Status of the transaction when it came.")
     amount: str | None = Field(
-        description="Amount that the news claims; null: it does not contradict the amount."
+        description="Amount that `accept` books; null: the news names none, or asks for none."
     )
     currency: str | None = Field(description="Code of the currency of `amount`.")
     why: str = Field(description="What contradicts what, in words.")
+    reference: str | None = Field(
+        description="Of `ambiguous`: the payment's id at the provider, else our name of it."
+    )
+    candidates: list[str] = Field(
+        description="Of `ambiguous`: ids of transactions that it may be about."
+    )
     callback_id: str | None = Field(
         description=(
             "The callback that brought the news; null: it came from a look-up or nothing was heard."
@@ -73,10 +90,25 @@ def conflict_members(conflict: MoneyConflict) -> dict[str, Any]:
     """Return a conflict by the names of `ConflictOut`."""
     fields = conflict._asdict()
     del fields["app_id"]
+    fields["candidates"] = list(conflict.candidates)
     fields["amount"] = _claimed_amount(conflict)
     fields["at"] = to_datetime(conflict.at)
     fields["resolved_at"] = optional_time(conflict.resolved_at)
     return fields
+
+
+class AcceptIn(ActIn):
+    """Why the news of a conflict is accepted, and what only a person can say about it."""
+
+    amount: AmountText | None = Field(
+        default=None,
+        description="What is booked, in the transaction's currency; null: the amount of the "
+        "conflict. Needed if that has none, or another currency.",
+    )
+    transaction_id: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
+        default=None,
+        description="Id or uid of the transaction that an `ambiguous` conflict is about.",
+    )
 
 
 def _claimed_amount(conflict: MoneyConflict) -> str | None:
@@ -146,16 +178,31 @@ async def keep(
 async def accept(
     app: ApplicationOf,
     conflict_id: ConflictId,
-    body: ActIn,
+    body: AcceptIn,
     gateway: GatewayOf,
     principal: PrincipalOf,
 ) -> ConflictOut | Response:
     """Resolve a conflict: the news is applied, as a transition or as a reversal."""
     reason = ActionReason(principal.key.id, body.reason)
-    result = await gateway.conflict_resolver.resolve(app.id, conflict_id, "accept", reason)
+    amount = await _stated_amount(gateway, app, conflict_id, body.amount)
+    answer = Answer(amount, body.transaction_id)
+    result = await gateway.conflict_resolver.resolve(app.id, conflict_id, "accept", reason, answer)
     if isinstance(result, AwaitingSecondKey):
         return proposed(result, "conflict.accept")
     return ConflictOut.of(result)
+
+
+async def _stated_amount(
+    gateway: Gateway, app: Application, conflict_id: str, text: str | None
+) -> int | None:
+    """Read an amount in the currency of the conflict's transaction, in minor units."""
+    if text is None:
+        return None
+    conflict = await gateway.database.conflict(app.id, conflict_id)
+    if conflict is None:
+        raise NotFound("There is no such conflict.")
+    transaction = await read_transaction(gateway.database, app.id, conflict.transaction_id)
+    return checked_amount(text, transaction.currency)
 
 
 async def _transaction_id(gateway: Gateway, app: Application, id_or_uid: str | None) -> str | None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query, Response
-from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from tillbell.app import Gateway
 from tillbell.clock import to_datetime
@@ -17,7 +15,6 @@ from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.model.records import Application
 from tillbell.model.sources import Source
 from tillbell.model.transactions import (
-    AMOUNT_MAX,
     Direction,
     Effect,
     EffectKind,
@@ -27,7 +24,7 @@ from tillbell.model.transactions import (
     TransactionStatus,
     Transition,
 )
-from tillbell.money import format_amount, is_currency, parse_amount
+from tillbell.money import format_amount
 from tillbell.process.manual.actions import NewTransaction
 from tillbell.process.manual.audited import ActionReason, AwaitingSecondKey
 from tillbell.rules.payments.attempts import attempts_of
@@ -35,6 +32,7 @@ from tillbell.rules.payments.booking import transaction_data
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import TransactionFilter
 from tillbell.storage.ports.outbound import Page
+from tillbell.web.api.amounts import AmountText, checked_amount
 from tillbell.web.api.conflicts import ConflictOut
 from tillbell.web.api.filters import TimeQuery, instant
 from tillbell.web.api.manual_actions import SECOND_KEY, ActIn, proposed
@@ -48,25 +46,10 @@ from tillbell.web.api.routes import (
     app_write,
     resource,
 )
-from tillbell.web.api.shapes import Decides, Flag, In, Listed, Metadata, Out, TrustText, Uid
-from tillbell.web.edge.patterns import AMOUNT, UID
+from tillbell.web.api.shapes import Flag, In, Listed, Metadata, Out, TrustText, Uid
+from tillbell.web.edge.patterns import UID
 
 CONFLICTS_MAX = 250  # conflicts that are shown with a transaction, newest first
-
-
-def _no_number(value: Any) -> Any:
-    """Refuse a JSON number: many programs round it before it is sent."""
-    if isinstance(value, int | float):
-        raise PydanticCustomError("amount", 'send the amount as text, like "100.00"')
-    return value
-
-
-AmountText = Annotated[
-    str,
-    Decides(),
-    BeforeValidator(_no_number),
-    Field(max_length=64, pattern=AMOUNT, description='In whole units, as text: `"100.00"`.'),
-]
 CurrencyCode = Annotated[
     str,
     Field(
@@ -535,22 +518,3 @@ def _effect_out(effect: Effect) -> EffectOut:
     del fields["transaction_id"]
     amount = format_amount(effect.amount, effect.currency)
     return EffectOut(**fields | {"at": to_datetime(effect.at), "amount": amount})
-
-
-def checked_amount(text: str | Decimal | int, currency: str, member: str = "amount") -> int:
-    """Return an amount in minor units. `Invalid` unless it is positive, exact and not too large.
-
-    `text` is in whole units; `member` is its name in the body, for the error.
-    """
-    if not is_currency(currency):
-        raise Invalid(Problem(("body", "currency"), "is not a known currency code", "currency"))
-    try:
-        minor = parse_amount(text, currency)
-    except ValueError as error:
-        raise Invalid(Problem(("body", member), str(error), "amount")) from error
-    if minor == 0:
-        raise Invalid(Problem(("body", member), "must be more than zero", "amount"))
-    if minor > AMOUNT_MAX:
-        limit = format_amount(AMOUNT_MAX, currency)
-        raise Invalid(Problem(("body", member), f"must be at most {limit} {currency}", "amount"))
-    return minor

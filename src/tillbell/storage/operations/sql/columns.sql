@@ -36,7 +36,8 @@ e.transaction_id, e.kind, e.sequence, e.amount, e.currency, e.at, e.callback_id
 
 -- fragment: conflict
 f.id, f.app_id, f.transaction_id, f.status, f.current, f.at, f.severity, f.kind, f.callback_id,
-f.amount, f.currency, f.why, f.resolved_at, f.resolution, f.resolved_by, f.resolution_reason
+f.amount, f.currency, f.why, f.resolved_at, f.resolution, f.resolved_by, f.resolution_reason, f.reference,
+f.candidates
 
 -- fragment: audit_entry
 u.id, u.app_id, u.at, u.actor, u.action, u.target, u.reason, u.details

@@ -92,13 +92,13 @@ FROM unnest(
 -- name: insert_conflict
 INSERT INTO conflicts
     (id, app_id, transaction_id, status, current, at, severity, kind, callback_id, amount,
-    currency, why, resolved_at, resolution, resolved_by, resolution_reason)
-SELECT c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16
+    currency, why, resolved_at, resolution, resolved_by, resolution_reason, reference, candidates)
+SELECT c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18
 FROM unnest(
     ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::text[], ?6::bigint[], ?7::text[],
     ?8::text[], ?9::text[], ?10::bigint[], ?11::text[], ?12::text[], ?13::bigint[], ?14::text[],
-    ?15::text[], ?16::text[])
-    AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16);
+    ?15::text[], ?16::text[], ?17::text[], ?18::text[])
+    AS r (c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18);
 
 -- name: insert_audit
 INSERT INTO audit

@@ -61,8 +61,8 @@ INSERT INTO seen_items (source_id, item_key, app_id, seen_at) VALUES (?1, ?2, ?3
 -- name: insert_conflict
 INSERT INTO conflicts
     (id, app_id, transaction_id, status, current, at, severity, kind, callback_id, amount, currency,
-     why, resolved_at, resolution, resolved_by, resolution_reason)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16);
+     why, resolved_at, resolution, resolved_by, resolution_reason, reference, candidates)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18);
 
 -- name: insert_audit
 INSERT INTO audit (id, app_id, at, actor, action, target, reason, details)
