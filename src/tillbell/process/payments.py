@@ -234,7 +234,9 @@ class PaymentDecider:
         siblings = decision.current_linked(parent.id, stored)
         claimed = _claimed_amount(notice, parent)
         stated = claimed if isinstance(claimed, int) else None
-        matched = match_linked(notice, siblings, stated, parent.amount)
+        provider = context.compiled.provider.name
+        own = [s for s in siblings if s.psp_transaction_id is None or s.provider == provider]
+        matched = match_linked(notice, own, stated, parent.amount)
         known = matched.known
         if known is None and notice.status is None:
             context.add_outcome(Outcome.UNMAPPED, _unmapped_text(notice), parent)
@@ -250,8 +252,7 @@ class PaymentDecider:
             why = f"An earlier callback about {notice.psp_transaction_id} waits."
             _wait_for_transaction(context, why, parent)
         elif known is None and parent.status is not TransactionStatus.APPROVED:
-            why = f"Its payment {parent.id} is {parent.status.value}, not Approved."
-            _wait_for_transaction(context, why, parent)
+            await self._wait_for_approval(context, parent, stated)
         elif context.reason_unproven is not None and (known is None or _moves(notice, known)):
             await self._ask_for_proof(context, known or parent, context.reason_unproven)
         elif isinstance(claimed, AmountMismatch):
@@ -260,6 +261,18 @@ class PaymentDecider:
             await self._move_linked(
                 context, LinkedNews(parent, known, siblings, claimed, is_accepted=is_accepted)
             )
+
+    async def _wait_for_approval(
+        self, context: NoticeContext, payment: Transaction, amount: int | None
+    ) -> None:
+        """Wait until a payment is Approved. If that takes too long, ask a person."""
+        why = f"Its payment {payment.id} is {payment.status.value}, not Approved."
+        is_moving = context.notice.status is TransactionStatus.APPROVED
+        if is_moving and context.reason_unproven is None and _next_retry(context.decision) is None:
+            mismatch = AmountMismatch(f"{_named(context.notice)}: {why}", amount, payment.currency)
+            await self._open_mismatch(context, payment, mismatch)
+        else:
+            _wait_for_transaction(context, why, payment)
 
     async def _move_linked(self, context: NoticeContext, news: LinkedNews) -> None:
         notice, parent, known = context.notice, news.parent, news.known
@@ -357,6 +370,8 @@ class PaymentDecider:
             parent, notice.kind, amount, id_=decision.new_id("trx"), now=decision.now
         )
         new = new._replace(
+            source_id=context.compiled.source.id,
+            provider=context.compiled.provider.name,
             psp_transaction_id=notice.psp_transaction_id,
             psp_reference=notice.psp_reference,
             movement_id=movement_id,

@@ -122,6 +122,10 @@ class TransactionSteps:
         has_amount = capture.amount is not None or (
             is_new and is_other_attempt(payment, capture.report)
         )
+        if isinstance(read, AmountMismatch) and is_new:
+            after = decision.update_transaction(payment, with_report(payment, capture.report))
+            await self._open_mismatch(decision, after, read)
+            return CaptureResult(after, read)
         if not has_amount or isinstance(read, AmountMismatch):
             return CaptureResult(_keep_ids(decision, payment, capture.details))
         reported = add_provider_ids(

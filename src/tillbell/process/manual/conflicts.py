@@ -278,13 +278,17 @@ class ConflictResolver:
         answer: Answer,
         reparsed: ReparsedCallback,
     ) -> Transaction:
-        """Return the payment that a person names. `Invalid` if its source may not move it."""
+        """Return the payment that a person names.
+
+        `Invalid` if the source may not move it, and it was not offered.
+        """
         named = await self._database.transaction(conflict.app_id, answer.transaction_id or "")
         if named is None or named.kind is not TransactionKind.PAYMENT:
             raise _invalid("transactionId", "is no payment or pay-out of this application")
         first = next(n for n in reparsed.reading.notices if isinstance(n, TransactionNotice))
         context = NoticeContext(decision, reparsed.compiled, Trust.SIGNED, first)
-        if not context.matching_source.may_move(named):
+        is_offered = named.id in conflict.candidates
+        if not is_offered and not context.matching_source.may_move(named):
             raise _invalid("transactionId", "belongs to another source")
         return named
 

@@ -10,7 +10,8 @@ Several transactions may share an order or a merchant's reference, as at a secon
 Then the one is meant that is still open. If several are open, or one may be paid already, nobody
 can tell. One that has ended under another id of the provider is another payment, and is not meant.
 
-A transaction of another source is not meant, unless the owner of this source allows it.
+A transaction of another source is not meant, unless the owner of this source allows it, or a person
+has said so.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from tillbell.model.callbacks import References
-from tillbell.model.transactions import TERMINAL, Transaction, TransactionKind, TransactionStatus
+from tillbell.model.transactions import (
+    TERMINAL,
+    PaymentAttempt,
+    Transaction,
+    TransactionKind,
+    TransactionStatus,
+)
 from tillbell.rules.payments.attempts import ATTEMPTS_ENDED
 
 
@@ -67,8 +74,8 @@ def match(
     ours = set(references.ours)
     psp_ids = dict.fromkeys((*(() if psp_id is None else (psp_id,)), *references.psp))
     named = [payment for payment in movable if ours & {payment.id, payment.uid}]
-    for payment in movable:
-        if any(attempt.is_chosen and psp_ids.keys() & attempt.ids for attempt in payment.attempts):
+    for payment in payments:
+        if any(_is_chosen(attempt, psp_ids.keys(), source) for attempt in payment.attempts):
             return payment
     for id_ in psp_ids:
         if psp_id is not None and id_ != psp_id and len(named) == 1:
@@ -86,9 +93,17 @@ def match(
         return _choose(fitting, ways, set(psp_ids))
     if payments:
         others = ", ".join(payment.id for payment in payments[:5])
-        return Unmatched(f"It names {others}, which belongs to another source.")
+        why = f"It names {others}, which belongs to another source."
+        return Unmatched(why, tuple(payments))
     tried = ", ".join((*references.ours, *references.psp)) or "no reference at all"
     return Unmatched(f"No transaction is known by {tried[:200]}.")
+
+
+def _is_chosen(attempt: PaymentAttempt, psp_ids: AbstractSet[str], source: MatchingSource) -> bool:
+    """Tell whether a person has said whose one of these ids of the provider is."""
+    return (
+        attempt.is_chosen and attempt.source_id == source.id and not psp_ids.isdisjoint(attempt.ids)
+    )
 
 
 def _is_known_by(payment: Transaction, psp_id: str, source: MatchingSource) -> bool:
