@@ -120,7 +120,7 @@ async def test_more_than_was_asked_for_is_a_persons_to_accept(payments: PaymentH
 
     (conflict,) = await payments.conflicts("77")
     assert await payments.status("77") is APPROVED
-    assert (await payments.balance("77"), conflict.amount) == (10_000, 12_000)
+    assert (await payments.balance("77"), conflict.amount) == (10_000, 2_000)
 
 
 async def test_a_refund_without_an_amount_is_visible_and_moves_nothing(

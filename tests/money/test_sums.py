@@ -16,7 +16,7 @@ from tillbell.model.callbacks import Outcome, ProviderAmount, References
 from tillbell.model.sources import Source, Trust
 from tillbell.model.transactions import TransactionKind
 from tillbell.process.manual.audited import ActionReason
-from tillbell.process.manual.conflicts import Answer
+from tillbell.process.manual.conflicts import ConflictAnswer
 from tillbell.testing.exchange import ReceiverExchange
 
 pytestmark = pytest.mark.sqlite_first
@@ -28,10 +28,10 @@ HOUR_S = 3_600.0
 
 
 async def resolve(
-    payments: PaymentHarness, conflict_id: str, choice: str, answer: Answer | None = None
+    payments: PaymentHarness, conflict_id: str, choice: str, answer: ConflictAnswer | None = None
 ) -> None:
     resolver = payments.gateway.conflict_resolver
-    await resolver.resolve(payments.app_id, conflict_id, choice, ACTOR, answer or Answer())
+    await resolver.resolve(payments.app_id, conflict_id, choice, ACTOR, answer or ConflictAnswer())
     await payments.idle()
 
 
@@ -112,7 +112,7 @@ async def test_a_person_says_how_much_it_is_where_the_provider_does_not(
         (conflict,) = await payments.conflicts(uid)
         with pytest.raises(ConflictError, match="amount"):
             await resolve(payments, conflict.id, "accept")
-        await resolve(payments, conflict.id, "accept", Answer(amount=9_000))
+        await resolve(payments, conflict.id, "accept", ConflictAnswer(amount=9_000))
         assert await payments.moved(uid) == [("credit", "90.00")]
 
     await payments.tell(psp, linked("none", REFUND, "R1", amount="20.00"))
@@ -120,7 +120,7 @@ async def test_a_person_says_how_much_it_is_where_the_provider_does_not(
     (conflict,) = await payments.conflicts("none")
     with pytest.raises(ConflictError, match="amount"):
         await resolve(payments, conflict.id, "accept")
-    await resolve(payments, conflict.id, "accept", Answer(amount=3_000))
+    await resolve(payments, conflict.id, "accept", ConflictAnswer(amount=3_000))
     assert await payments.balance("none") == 4_000
 
 

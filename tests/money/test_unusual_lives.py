@@ -31,7 +31,7 @@ from tests.scale import orders_played, seed, soak
 from tillbell.model.callbacks import Outcome, ProviderAmount, References, TransactionNotice
 from tillbell.model.transactions import MoneyConflict, TransactionKind
 from tillbell.process.manual.audited import ActionReason
-from tillbell.process.manual.conflicts import Answer
+from tillbell.process.manual.conflicts import ConflictAnswer
 
 CHARGEBACK, BACK = TransactionKind.CHARGEBACK, TransactionKind.CHARGEBACK_REVERSAL
 REFUND, RETURN, REVERSAL = TransactionKind.REFUND, TransactionKind.RETURN, TransactionKind.REVERSAL
@@ -200,7 +200,7 @@ LIVES = {
 
 
 async def answer_all(payments: PaymentHarness, uid: str, accepted: list[int]) -> None:
-    """Answer what is open: accept those amounts, once each; keep the rest. -1: any amount."""
+    """Accept those amounts, once each, and keep the rest of what is open. -1: any amount."""
     while conflicts := await payments.conflicts(uid):
         conflict: MoneyConflict = conflicts[0]
         amount = conflict.amount if conflict.amount in accepted else -1
@@ -209,7 +209,7 @@ async def answer_all(payments: PaymentHarness, uid: str, accepted: list[int]) ->
             accepted.remove(amount)
             choice = "accept"
         resolver = payments.gateway.conflict_resolver
-        await resolver.resolve(payments.app_id, conflict.id, choice, ACTOR, Answer())
+        await resolver.resolve(payments.app_id, conflict.id, choice, ACTOR, ConflictAnswer())
         await payments.idle()
 
 
@@ -253,7 +253,7 @@ async def test_an_order_that_is_paid_at_two_providers_asks(payments: PaymentHarn
     (conflict,) = await payments.conflicts("O")
     assert conflict.kind == "ambiguous"
     resolver = payments.gateway.conflict_resolver
-    said = Answer(transaction_id="O")
+    said = ConflictAnswer(transaction_id="O")
     await resolver.resolve(payments.app_id, conflict.id, "accept", ACTOR, said)
     await answer_all(payments, "O", [10_000])
     assert await payments.balance("O") == 20_000
@@ -294,7 +294,7 @@ async def test_a_second_payment_in_another_currency_asks_once(payments: PaymentH
     assert (await payments.tell(psp, dollars)).outcome is Outcome.DUPLICATE
     (conflict,) = await payments.conflicts("O")
     resolver = payments.gateway.conflict_resolver
-    said = Answer(amount=11_000)
+    said = ConflictAnswer(amount=11_000)
     await resolver.resolve(payments.app_id, conflict.id, "accept", ACTOR, said)
 
     assert await payments.balance("O") == 21_000

@@ -18,7 +18,7 @@ from tillbell.model.callbacks import Outcome, References
 from tillbell.model.sources import Source, Trust
 from tillbell.model.transactions import MoneyConflict, TransactionKind
 from tillbell.process.manual.audited import ActionReason
-from tillbell.process.manual.conflicts import Answer
+from tillbell.process.manual.conflicts import ConflictAnswer
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -37,7 +37,7 @@ async def answer(payments: PaymentHarness, uid: str | None) -> None:
     choice = "keep" if uid is None else "accept"
     conflict_id = (await asked(payments)).id
     resolver = payments.gateway.conflict_resolver
-    said = Answer(transaction_id=uid)
+    said = ConflictAnswer(transaction_id=uid)
     await resolver.resolve(payments.app_id, conflict_id, choice, ACTOR, said)
     await payments.idle()
 

@@ -151,6 +151,7 @@ WITHOUT_SUMS = """
     DROP INDEX attempts_endpoint;
     DROP INDEX deliveries_failed_id;
     DROP INDEX deliveries_failed_app;
+    ALTER TABLE messages DROP COLUMN content_type;
     ALTER TABLE conflicts DROP COLUMN reference;
     ALTER TABLE conflicts DROP COLUMN candidates;
     DELETE FROM migrations WHERE number > 4;

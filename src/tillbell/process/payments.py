@@ -658,11 +658,16 @@ class PaymentDecider:
 def _wait_for_transaction(
     context: NoticeContext, why: str, parent: Transaction | None = None
 ) -> None:
-    """Let the callback wait until a transaction appears, or its payment is Approved."""
-    decision, references = context.decision, context.notice.references
+    """Let the callback wait until a transaction appears, or its payment is Approved.
+
+    Later callbacks about the same refund or dispute wait behind it; but a chargeback never waits
+    behind its reversal.
+    """
+    decision, notice, references = context.decision, context.notice, context.notice.references
     parent_ids: tuple[str, ...] = () if parent is None else (parent.id,)
-    if context.notice.kind is not TransactionKind.PAYMENT and context.notice.psp_transaction_id:
-        parent_ids = (*parent_ids, context.notice.psp_transaction_id)
+    may_be_passed = notice.kind in (TransactionKind.PAYMENT, TransactionKind.CHARGEBACK_REVERSAL)
+    if notice.psp_transaction_id is not None and not may_be_passed:
+        parent_ids = (*parent_ids, notice.psp_transaction_id)
     awaited = (*references.ours, *references.psp, *parent_ids)
     decision.wait_for(awaited, context.references, _next_retry(decision))
     decision.add_outcome(Outcome.UNMATCHED, why)

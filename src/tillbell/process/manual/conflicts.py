@@ -44,7 +44,7 @@ from tillbell.rules.payments.transitions import ReportedStatus, judge_status
 from tillbell.storage.ports.database import Database
 
 
-class Answer(NamedTuple):
+class ConflictAnswer(NamedTuple):
     """What a person says beside "accept". `amount` is what is booked, in minor units.
 
     `transaction_id` (id or uid) says which transaction an ambiguous notice is about.
@@ -77,7 +77,7 @@ class ConflictResolver:
         conflict_id: str,
         choice: str,
         act: ActionReason,
-        answer: Answer = Answer(),  # noqa: B008 - immutable
+        answer: ConflictAnswer = ConflictAnswer(),  # noqa: B008 - immutable
     ) -> MoneyConflict | AwaitingSecondKey:
         """Resolve a conflict: `choice` is "keep" or "accept".
 
@@ -232,7 +232,7 @@ class ConflictResolver:
         return resolved
 
     async def _apply_to_chosen(
-        self, decision: Decision, conflict: MoneyConflict, answer: Answer, act: ActionReason
+        self, decision: Decision, conflict: MoneyConflict, answer: ConflictAnswer, act: ActionReason
     ) -> MoneyConflict:
         """Decide a notice as one about the transaction that a person names.
 
@@ -275,7 +275,7 @@ class ConflictResolver:
         self,
         decision: Decision,
         conflict: MoneyConflict,
-        answer: Answer,
+        answer: ConflictAnswer,
         reparsed: ReparsedCallback,
     ) -> Transaction:
         """Return the payment that a person names.
@@ -300,7 +300,7 @@ def _invalid(member: str, problem: str) -> Invalid:
     return Invalid(Problem(("body", member), problem, "conflict"))
 
 
-def _check_answer(conflict: MoneyConflict, answer: Answer) -> None:
+def _check_answer(conflict: MoneyConflict, answer: ConflictAnswer) -> None:
     """Raise `Invalid` if an answer does not say what its conflict asks, or says more."""
     is_ambiguous = conflict.kind == AMBIGUOUS
     if is_ambiguous and answer.transaction_id is None:
@@ -312,7 +312,9 @@ def _check_answer(conflict: MoneyConflict, answer: Answer) -> None:
         raise _invalid("amount", "this conflict does not ask for an amount")
 
 
-def _answered(conflict: MoneyConflict, answer: Answer, transaction: Transaction) -> MoneyConflict:
+def _answered(
+    conflict: MoneyConflict, answer: ConflictAnswer, transaction: Transaction
+) -> MoneyConflict:
     """Return a conflict with the amount that a person says, if that person says one."""
     if answer.amount is None:
         _check_uncredited(conflict, transaction)
@@ -320,7 +322,7 @@ def _answered(conflict: MoneyConflict, answer: Answer, transaction: Transaction)
     return conflict._replace(amount=answer.amount, currency=transaction.currency)
 
 
-def _provider_amount(answer: Answer, transaction: Transaction) -> ProviderAmount | None:
+def _provider_amount(answer: ConflictAnswer, transaction: Transaction) -> ProviderAmount | None:
     if answer.amount is None:
         return None
     return ProviderAmount(str(answer.amount), transaction.currency, is_minor=True)

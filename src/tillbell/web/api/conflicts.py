@@ -19,7 +19,7 @@ from tillbell.model.transactions import MoneyConflict, TransactionStatus
 from tillbell.money import format_amount
 from tillbell.process.manual.actions import read_transaction
 from tillbell.process.manual.audited import ActionReason, AwaitingSecondKey
-from tillbell.process.manual.conflicts import Answer
+from tillbell.process.manual.conflicts import ConflictAnswer
 from tillbell.web.api.amounts import AmountText, checked_amount
 from tillbell.web.api.manual_actions import SECOND_KEY, ActIn, proposed
 from tillbell.web.api.paging import OrderedPageOf, listed
@@ -185,7 +185,7 @@ async def accept(
     """Resolve a conflict: the news is applied, as a transition or as a reversal."""
     reason = ActionReason(principal.key.id, body.reason)
     amount = await _stated_amount(gateway, app, conflict_id, body.amount)
-    answer = Answer(amount, body.transaction_id)
+    answer = ConflictAnswer(amount, body.transaction_id)
     result = await gateway.conflict_resolver.resolve(app.id, conflict_id, "accept", reason, answer)
     if isinstance(result, AwaitingSecondKey):
         return proposed(result, "conflict.accept")
