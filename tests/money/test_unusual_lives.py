@@ -243,10 +243,13 @@ async def test_the_books_are_the_providers_balance(payments: PaymentHarness, nam
 
 
 async def test_an_order_that_is_paid_at_two_providers_asks(payments: PaymentHarness) -> None:
-    one = await payments.source()
-    two = await payments.source()
+    one, two, shop = [await payments.source() for _ in range(3)]
     await payments.create("O", order_id="order")
     await payments.tell(one, news("order", APPROVED, psp_transaction_id="A", amount="100.00"))
+
+    told = news("order", APPROVED, amount="100.00", is_optional=True)
+    assert (await payments.tell(shop, told)).outcome is Outcome.NOTED
+    assert await payments.conflicts("O") == []
 
     second = news("order", APPROVED, psp_transaction_id="B", amount="100.00")
     assert (await payments.tell(two, second)).outcome is Outcome.UNMATCHED

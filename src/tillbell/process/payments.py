@@ -207,7 +207,7 @@ class PaymentDecider:
         if dismissed is not None:
             why = f"A person says that it is of none of these payments ({dismissed.id})."
             context.decision.add_outcome(Outcome.NOTED, why)
-        elif not notice.is_optional or needs_answer(notice, matched.candidates):
+        elif not notice.is_optional or needs_answer(notice, matched):
             _wait_for_transaction(context, matched.why)
         return None
 

@@ -34,7 +34,7 @@ class PaymentQuestions:
         self, decision: Decision, notice: TransactionNotice, unmatched: Unmatched
     ) -> MoneyConflict | None:
         """Ask a person, unless that is done. Return the conflict in which a person said "none"."""
-        if not needs_answer(notice, unmatched.candidates):
+        if not needs_answer(notice, unmatched):
             return None
         reference = payment_reference(notice)
         for conflict in await self._asked(decision, unmatched.candidates):
@@ -83,9 +83,15 @@ def payment_reference(notice: TransactionNotice) -> str | None:
     return provider_id(notice) or next(iter(notice.references.ours), None)
 
 
-def needs_answer(notice: TransactionNotice, candidates: tuple[Transaction, ...]) -> bool:
-    """Tell whether a notice may move money, or end a payment that is open."""
+def needs_answer(notice: TransactionNotice, unmatched: Unmatched) -> bool:
+    """Tell whether a notice may move money, or end a payment that is open.
+
+    What a shop tells of an order that is paid at another source moves none.
+    """
+    candidates = unmatched.candidates
     if not candidates or notice.status is None or notice.is_hint:
+        return False
+    if notice.is_optional and unmatched.is_of_other_source:
         return False
     if notice.kind is not TransactionKind.PAYMENT or notice.status is TransactionStatus.APPROVED:
         return True

@@ -36,6 +36,7 @@ class Unmatched(NamedTuple):
 
     why: str
     candidates: tuple[Transaction, ...] = ()
+    is_of_other_source: bool = False
 
 
 class MatchingSource(NamedTuple):
@@ -94,7 +95,7 @@ def match(
     if payments:
         others = ", ".join(payment.id for payment in payments[:5])
         why = f"It names {others}, which belongs to another source."
-        return Unmatched(why, tuple(payments))
+        return Unmatched(why, tuple(payments), is_of_other_source=True)
     tried = ", ".join((*references.ours, *references.psp)) or "no reference at all"
     return Unmatched(f"No transaction is known by {tried[:200]}.")
 
