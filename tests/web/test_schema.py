@@ -88,6 +88,11 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
             yield f"{method} {path}", operation
 
 
+def without_examples(part: dict[str, Any]) -> Iterator[Any]:
+    """Examples may hold schemas themselves, those of event types."""
+    return (item for name, item in part.items() if name not in ("example", "examples"))
+
+
 def shapes(document: Any) -> Iterator[dict[str, Any]]:
     """Find every schema with members, wherever it stands."""
     if isinstance(document, list):
@@ -96,7 +101,7 @@ def shapes(document: Any) -> Iterator[dict[str, Any]]:
     if isinstance(document, dict):
         if isinstance(document.get("properties"), dict):
             yield document
-        for item in document.values():
+        for item in without_examples(document):
             yield from shapes(item)
 
 
@@ -139,7 +144,7 @@ def patterns(document: Any) -> Iterator[str]:
     if isinstance(document, dict):
         if isinstance(document.get("pattern"), str):
             yield document["pattern"]
-        for item in document.values():
+        for item in without_examples(document):
             yield from patterns(item)
 
 

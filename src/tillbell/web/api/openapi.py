@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from tillbell import __version__
 from tillbell.catalog import CATALOG
 from tillbell.web.api.cashier import CashierIn
+from tillbell.web.api.examples import Examples, OperationExample, read_examples
 from tillbell.web.api.glossary import MEMBERS, PARAMETERS, TAGS
 from tillbell.web.api.shapes import InvalidOut, ProblemOut
 
@@ -87,9 +88,14 @@ def make_document(api: FastAPI, described: list[Any]) -> Doc:
         schemas.pop(name, None)
     for name, schema in schemas.items():
         _complete_schema(name, schema)
+    examples = read_examples()
+    components["examples"] = {
+        f"Status{status}": {"value": value} for status, value in examples.errors.items()
+    }
     for path, method, operation in _operations(document):
         _complete(path, method, operation)
-    _remove_titles(document["paths"])
+        _remove_titles(operation)
+        _add_examples(operation, examples)
     _remove_titles(schemas)
     document["webhooks"] = {name: _webhook(name) for name in CATALOG}
     return document
@@ -153,6 +159,22 @@ def _complete(path: str, method: str, operation: Doc) -> None:
             responses[str(status)] = _response(status)
     for response in responses.values():
         response["headers"] = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+
+
+def _add_examples(operation: Doc, examples: Examples) -> None:
+    """Put what a real run has sent and got beside the shapes."""
+    example = examples.operations.get(operation["operationId"], OperationExample())
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"] in example.parameters:
+            parameter["example"] = example.parameters[parameter["name"]]
+    if "requestBody" in operation and example.request is not None:
+        operation["requestBody"]["content"]["application/json"]["example"] = example.request
+    for status, response in operation["responses"].items():
+        for content in response.get("content", {}).values():
+            if status in example.responses:
+                content["example"] = example.responses[status]
+            elif status in examples.errors:
+                content["examples"] = {"refused": {"$ref": f"#/components/examples/Status{status}"}}
 
 
 def _statuses(path: str, method: str, tag: str, *, has_body: bool) -> list[int]:

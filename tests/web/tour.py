@@ -1,0 +1,398 @@
+"""A tour of the whole API on the real program: it makes the examples of the OpenAPI document.
+
+`python -m tests.web.tour` writes `src/tillbell/web/api/examples.json`; `test_examples.py` makes the
+tour again and compares. What differs from run to run (ids, times, secrets, ports) is replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.web.served_gateway import ServedGateway
+from tillbell.providers import PROVIDERS
+from tillbell.providers.kit.base import SourceSetup
+from tillbell.providers.kit.cases import samples
+from tillbell.web.api import examples
+from tillbell.web.api.rest import openapi_document
+
+FILE = Path(examples.__file__).with_name("examples.json")
+BASE = "/api/v1"
+WHY = {"reason": "Asked by the customer, ticket 4711."}
+PAID = {"eventType": "order.paid", "payload": {"id": "ORD-1001", "total": "49.90"}}
+
+_ID = re.compile(r"\b([a-z]+)_(0[0-9a-z]{25,})\b")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T\d\d:\d\d:\d\d(\.\d+)?(?:Z|\+00:00)")
+_SECRETS = (
+    (re.compile(r"whsec_[A-Za-z0-9+/=]+"), "whsec_ZXhhbXBsZS1zZWNyZXQtZXhhbXBsZS1zZWNyZXQ="),
+    (re.compile(r"\btb_[A-Za-z0-9_-]+"), "tb_EXAMPLE0000000000000000000000000000000000"),
+    (re.compile(r"t=\d{10},v1=[0-9a-f]{64}"), f"t=1780306200,v1={'0' * 64}"),
+    (re.compile(r"(/api/webhooks/[a-z0-9-]+/)[A-Za-z0-9_-]+"), r"\1EXAMPLETOKEN00000000000"),
+)
+# Members whose value is another one each time, and what the examples show.
+_VARYING = {"responseDurationMs": 38, "last4": "0000", "token": "EXAMPLETOKEN00000000000"}
+
+
+class Tour:
+    """Asks, and remembers the first answer of each status of each operation."""
+
+    def __init__(self, served: ServedGateway) -> None:
+        self.served = served
+        self.operations = [
+            (method.upper(), re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path)), operation)
+            for path, item in openapi_document()["paths"].items()
+            for method, operation in item.items()
+        ]
+        self.examples: dict[str, Any] = {}
+        self.errors: dict[str, Any] = {}
+        self._numbers: dict[str, dict[str, int]] = {}
+
+    def ask(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        """Make a request that must succeed; return its answer."""
+        http: httpx.Client = more.pop("http", self.served.http)
+        url = path if path.startswith("/v1") else BASE + path
+        answer = http.request(method, self.served.url + url, json=body, **more)
+        assert answer.is_success, (method, path, answer.text)
+        shown = answer.json() if answer.content else None
+        name, parameters = self._operation(method, url)
+        example = self.examples.setdefault(name, {"parameters": {}, "responses": {}})
+        example["parameters"] |= self.plain({**parameters, **more.get("params", {})})
+        if body is not None:
+            example.setdefault("request", self.plain(body))
+        if shown is not None:
+            status = str(answer.status_code)
+            example["responses"].setdefault(status, self.plain(shortened(shown)))
+        return shown
+
+    def refuse(self, status: int, method: str, path: str, **more: Any) -> None:
+        """Make a request that must be refused with this status."""
+        http: httpx.Client = more.pop("http", self.served.http)
+        answer = http.request(method, self.served.url + BASE + path, **more)
+        assert answer.status_code == status, answer.text
+        shown = {**answer.json(), "requestId": "req_1f0c2b7de4a95c3380b6d1aa"}
+        self.errors[str(status)] = self.plain(shown)
+
+    def _operation(self, method: str, path: str) -> tuple[str, dict[str, str]]:
+        fitting = [
+            (pattern.fullmatch(path), operation["operationId"])
+            for verb, pattern, operation in self.operations
+            if verb == method
+        ]
+        matches = [(match.groupdict(), name) for match, name in fitting if match]
+        assert matches, (method, path)
+        parameters, name = min(matches, key=lambda match: len(match[0]))
+        return name, parameters
+
+    def plain(self, value: Any, name: str = "") -> Any:
+        """Replace what differs from run to run."""
+        if isinstance(value, dict):
+            return {key: self.plain(item, key) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.plain(item) for item in value]
+        if name in _VARYING and value is not None:
+            return _VARYING[name]
+        return self._plain_text(value) if isinstance(value, str) else value
+
+    def _plain_text(self, text: str) -> str:
+        for pattern, instead in _SECRETS:
+            text = pattern.sub(instead, text)
+        text = text.replace(self.served.receiver.url("").rstrip("/"), "https://erp.example")
+        text = text.replace(self.served.url.partition("//")[2], "127.0.0.1:8420")
+        text = _TIME.sub(_plain_time, text)
+        return _ID.sub(self._plain_id, text)
+
+    def _plain_id(self, match: re.Match[str]) -> str:
+        prefix, rest = match.groups()
+        numbers = self._numbers.setdefault(prefix, {})
+        number = numbers.setdefault(rest, len(numbers) + 1)
+        return f"{prefix}_01k2{number:0{len(rest) - 4}}"
+
+
+def _plain_time(match: re.Match[str]) -> str:
+    day = datetime.fromisoformat(match[1]).replace(tzinfo=UTC)
+    if abs(day - datetime.now(UTC)) > timedelta(days=40):
+        return match[0]  # a sample's own
+    return "2026-06-01T09:30:00" + (".000000" if match[2] else "") + "Z"
+
+
+def shortened(shown: Any) -> Any:
+    """Cut long lists: two items show what the others are like."""
+    if isinstance(shown, list):
+        return shown[:2]
+    if isinstance(shown, dict) and isinstance(shown.get("data"), list):
+        return {**shown, "data": shown["data"][:2]}
+    return shown
+
+
+def make_examples(served: ServedGateway) -> dict[str, Any]:
+    """Make the tour; return the examples: `operations` by id, `errors` by status."""
+    tour = Tour(served)
+    _messages(tour)
+    _polls(tour)
+    _configuration(tour)
+    _callbacks(tour)
+    _money(tour)
+    _operators(tour)
+    _refusals(tour)
+    _endings(tour)
+    return {"operations": dict(sorted(tour.examples.items())), "errors": tour.errors}
+
+
+def _messages(tour: Tour) -> None:
+    ask = tour.ask
+    ask("GET", "/health")
+    ask("GET", "/health/ping")
+    ask("POST", "/app", {"name": "My shop", "uid": "shop"})
+    ask("POST", "/app", {"name": "My shop", "uid": "shop"}, params={"get_if_exists": True})
+    ask("PUT", "/app/shop", {"name": "My shop", "uid": "shop"})
+    ask("PUT", "/app/shop-2", {"name": "My second shop", "uid": "shop-2"})
+    ask("PATCH", "/app/shop", {"metadata": {"plan": "gold"}})
+    ask("GET", "/app")
+    ask("GET", "/app/shop")
+    address = tour.served.receiver.url("/hooks")
+    wanted = {"url": address, "uid": "erp", "filterTypes": ["order.*", "transaction.*"]}
+    ask("POST", "/app/shop/endpoint", {**wanted, "description": "The ERP"})
+    ask("PUT", "/app/shop/endpoint/erp", {**wanted, "description": "The ERP"})
+    ask("PUT", "/app/shop/endpoint/crm", {"url": address + "/crm", "uid": "crm", "disabled": True})
+    ask("PATCH", "/app/shop/endpoint/erp", {"maxConcurrency": 5})
+    ask("GET", "/app/shop/endpoint/erp")
+    sent = ask("POST", "/app/shop/msg", {**PAID, "eventId": "evt-1001"})
+    (attempt,) = tour.served.wait_for_attempts(sent["id"])
+    ask("GET", "/app/shop/msg", params={"event_types": ["order.paid"]})
+    ask("GET", "/app/shop/msg/evt-1001")
+    ask("GET", "/app/shop/msg/evt-1001/endpoint")
+    ask("GET", "/app/shop/msg/evt-1001/why")
+    ask("GET", "/app/shop/msg/evt-1001/endpoint/erp/why")
+    ask("POST", "/app/shop/msg/precheck/active", {"eventType": "order.paid"})
+    ask("GET", "/app/shop/attempt/endpoint/erp", params={"limit": 1})
+    ask("GET", "/app/shop/attempt/msg/evt-1001")
+    ask("GET", "/app/shop/msg/evt-1001/attempt")
+    ask("GET", "/app/shop/msg/evt-1001/endpoint/erp/attempt")
+    ask("GET", "/app/shop/endpoint/erp/msg")
+    ask("GET", f"/app/shop/msg/evt-1001/attempt/{attempt.id}")
+    ask("GET", "/app/shop/delivery", params={"endpoint_id": "erp"})
+    ask("GET", f"/app/shop/delivery/{attempt.delivery_id}")
+    ask("POST", "/app/shop/msg/evt-1001/endpoint/erp/resend")
+    tour.served.wait_for_attempts(sent["id"], 2)
+    ask("GET", "/app/shop/endpoint", params={"order": "ascending"})
+    ask("GET", "/app/shop/endpoint/erp/stats")
+    ask("GET", "/app/shop/endpoint/erp/attempt-stats")
+
+
+def _polls(tour: Tour) -> None:
+    ask = tour.ask
+    ask("GET", "/app/shop/poller/accounting")
+    ask("GET", "/app/shop/poller/accounting/consumer/importer")
+    seek = {"after": "2026-05-01T00:00:00Z"}
+    ask("POST", "/app/shop/poller/accounting/consumer/importer/seek", seek)
+
+
+def _configuration(tour: Tour) -> None:
+    ask = tour.ask
+    for path in ("/app/shop/endpoint/erp", "/operational-webhook/endpoint/ops"):
+        if path.endswith("ops"):
+            wanted = {"url": tour.served.receiver.url("/ops"), "uid": "ops"}
+            ask("POST", "/operational-webhook/endpoint", wanted)
+            ask("PUT", path, wanted)
+            ask("PUT", path + "-2", {**wanted, "uid": "ops-2"})
+            ask("PATCH", path, {"description": "The team on duty"})
+            ask("GET", path)
+            ask("GET", "/operational-webhook/endpoint", params={"order": "ascending"})
+        ask("PUT", f"{path}/headers", {"headers": {"X-Team": "erp"}})
+        ask("GET", f"{path}/headers")
+        ask("GET", f"{path}/secret")
+        ask("POST", f"{path}/secret/rotate", {"gracePeriodSeconds": 3600})
+    changes = {"headers": {"X-Team": "billing"}, "deleteHeaders": ["X-Old"]}
+    ask("PATCH", "/app/shop/endpoint/erp/headers", changes)
+    text = "A customer collected enough points."
+    schema = {"1": {"type": "object", "properties": {"points": {"type": "integer"}}}}
+    created = {"name": "loyalty.reached", "description": text, "schemas": schema}
+    ask("POST", "/event-type", created)
+    ask("PUT", "/event-type/loyalty.reached", {"description": text, "schemas": schema})
+    ask("PUT", "/event-type/loyalty.lost", {"description": "Points have expired."})
+    ask("PATCH", "/event-type/loyalty.reached", {"deprecated": True})
+    ask("GET", "/event-type/loyalty.reached")
+    ask("GET", "/event-type", params={"with_content": True, "order": "ascending"})
+    ask("GET", "/event-type/catalog")
+    example = {"eventType": "order.paid"}
+    sent = ask("POST", "/app/shop/endpoint/erp/send-example", example)
+    tour.served.wait_for_attempts(sent["id"])
+    ask("DELETE", "/event-type/loyalty.lost")
+
+
+NEWEST = {"limit": 1, "order": "descending"}
+SECRETS = {
+    "stripe": "whsec_C2FVsBQIhrscChlQIMVb5sSYspob7oD0",
+    "resend": "whsec_C2FVsBQIhrscChlQIMVb5sSYspob7oD0",
+    "dexpress": "passcode-1001",
+}
+
+
+def _sent(tour: Tour, provider: str, case: str, **fields: Any) -> str:
+    """Send a callback as the provider would, with these fields; return its id."""
+    url = tour.ask("GET", f"/app/shop/source/{provider}")["url"]
+    sample = samples(provider)[case].case
+    sample = sample._replace(
+        id=f"evt_{len(tour.examples)}",
+        at=tour.served.gateway.clock.now(),
+        fields={**sample.fields, **fields},
+    )
+    signed = PROVIDERS[provider].sign(sample, SourceSetup((SECRETS[provider],), {}), url)
+    target = tour.served.url + signed.target
+    answer = httpx.request(
+        signed.method, target, content=signed.body, headers=list(signed.headers), verify=False
+    )
+    assert answer.is_success, answer.text
+    tour.served.wait_for_callbacks()
+    (latest,) = tour.ask("GET", "/app/shop/callback", params=NEWEST)["data"]
+    _await_attempts(tour, latest["messageIds"])
+    return str(latest["id"])
+
+
+def _await_attempts(tour: Tour, message_ids: list[str]) -> None:
+    """Wait until each message was tried at each of its endpoints."""
+    for message in message_ids:
+        shown = tour.served.http.get(f"/app/shop/msg/{message}/endpoint").json()
+        if shown["data"]:
+            tour.served.wait_for_attempts(message, len(shown["data"]))
+
+
+def _callbacks(tour: Tour) -> None:
+    ask = tour.ask
+    for provider, secret in SECRETS.items():
+        source = {"name": f"Our {provider}", "provider": provider, "uid": provider}
+        ask("POST", "/app/shop/source", {**source, "secrets": [secret]})
+    ask("PATCH", "/app/shop/source/stripe", {"metadata": {"account": "main"}})
+    ask("GET", "/app/shop/source/stripe")
+    ask("GET", "/app/shop/source", params={"order": "ascending"})
+    wanted = {"direction": "pay_in", "amount": "49.90", "currency": "EUR", "orderId": "ORD-1001"}
+    wanted |= {"uid": "pay-1001", "sourceId": "stripe", "pspTransactionId": "pi_3Nf001"}
+    ask("POST", "/app/shop/transaction", {**wanted, "userId": "ada"})
+    ask("POST", "/app/shop/transaction", {**wanted, "userId": "ada"})
+    ask("POST", "/app/shop/source/stripe/test", {"case": "approved"})
+    callback = _sent(tour, "stripe", "approved")
+    ask("GET", "/app/shop/callback", params={"outcome": ["applied"]})
+    ask("GET", f"/app/shop/callback/{callback}")
+    ask("POST", f"/app/shop/callback/{callback}/replay", {"dryRun": True})
+    ask("POST", "/app/shop/callback/replay", {"provider": "stripe", "dryRun": True})
+    task = ask("POST", "/app/shop/callback/replay", {"outcomes": ["unmatched"]})["taskId"]
+    tour.served.wait_for_task(task)
+    _sent(tour, "dexpress", "delivered")
+    ask("GET", "/app/shop/shipment")
+    ask("GET", "/app/shop/shipment/dexpress:TT0000000001")
+    _sent(tour, "resend", "bounced")
+    (email,) = ask("GET", "/app/shop/email")["data"]
+    ask("GET", f"/app/shop/email/{email['id']}")
+    ask("GET", "/app/shop/suppression")
+    ask("GET", "/app/shop/suppression/ada@example.com")
+    ask("DELETE", "/app/shop/suppression/ada@example.com")
+    ask("GET", "/provider/dexpress")
+    ask("GET", "/provider")
+
+
+def _money(tour: Tour) -> None:
+    ask = tour.ask
+    ask("GET", "/app/shop/transaction", params={"user_id": "ada"})
+    ask("GET", "/app/shop/transaction/pay-1001")
+    ask("GET", "/app/shop/transaction/pay-1001/why")
+    resent = ask("POST", "/app/shop/transaction/pay-1001/resend", WHY)
+    tour.served.wait_for_attempts(resent["messageId"], 2)
+    ask("POST", "/app/shop/transaction/pay-1001/reverse", {**WHY, "amount": "10.00"})
+    wanted = {"direction": "pay_out", "amount": "20.00", "currency": "EUR", "reserve": True}
+    for uid in ("out-1", "out-2", "out-3"):
+        ask("POST", "/app/shop/transaction", {**wanted, "uid": uid})
+    ask("POST", "/app/shop/transaction/out-1/hold", WHY)
+    ask("POST", "/app/shop/transaction/out-1/release", WHY)
+    ask("POST", "/app/shop/transaction/out-1/approve", WHY)
+    ask("POST", "/app/shop/transaction/out-2/reject", WHY)
+    ask("POST", "/app/shop/transaction/out-3/cancel", WHY)
+    for number in (2, 3):
+        uid, psp = f"pay-100{number}", f"pi_3Nf00{number}"
+        wanted = {"direction": "pay_in", "amount": "59.90", "currency": "EUR", "uid": uid}
+        ask("POST", "/app/shop/transaction", {**wanted, "pspTransactionId": psp})
+        # Another amount than was asked for: a person decides.
+        _sent(tour, "stripe", "approved", **_intent(psp))
+    first, second = ask("GET", "/app/shop/conflict", params={"open": True})["data"]
+    ask("GET", f"/app/shop/conflict/{first['id']}")
+    ask("POST", f"/app/shop/conflict/{first['id']}/keep", WHY)
+    ask("POST", f"/app/shop/conflict/{second['id']}/accept", WHY)
+    ask("GET", "/app/shop/audit")
+    wanted = {"pspType": "FORUMPAY", "type": "PAYIN", "baseamount": "25.00", "currency": "EUR"}
+    headers = {"x-application": "shop"}
+    ask("POST", "/v1/api/mozarto/cashier", {**wanted, "userId": "ada"}, headers=headers)
+
+
+def _intent(psp_transaction_id: str) -> dict[str, Any]:
+    intent = {"id": psp_transaction_id, "object": "payment_intent", "amount": 4990}
+    intent |= {"amount_received": 4990, "currency": "eur", "status": "succeeded"}
+    return {"id": f"evt_{psp_transaction_id}", "data": {"object": intent}}
+
+
+def _operators(tour: Tour) -> None:
+    ask = tour.ask
+    messages = tour.served.http.get("/app/shop/msg", params={"limit": 250}).json()["data"]
+    _await_attempts(tour, [message["id"] for message in messages])
+    for kind in ("endpoint", "delivery", "attempt", "callback", "transaction", "conflict"):
+        ask("GET", f"/{kind}", params={"limit": 1})
+    key = ask("POST", "/key", {"name": "Shop backend", "scopes": ["publish"], "appId": "shop"})
+    ask("GET", f"/key/{key['id']}")
+    ask("GET", "/key", params={"limit": 2})
+    ask("DELETE", f"/key/{key['id']}")
+    portal = ask("POST", "/auth/app-portal-access/shop", {"readOnly": True, "sessionId": "ada"})
+    with tour.served.client(portal["token"]) as visitor:
+        ask("POST", "/auth/logout", http=visitor)
+    ask("POST", "/auth/dashboard-access/shop")
+    ask("POST", "/auth/app/shop/expire-all", {"sessionIds": ["ada"]})
+    since = {"since": "2026-05-01T00:00:00Z"}
+    for work in ("recover", "replay-missing", "bulk-replay"):
+        task = ask("POST", f"/app/shop/endpoint/erp/{work}", since)["id"]
+        tour.served.wait_for_task(task)
+    ask("GET", f"/background-task/{task}")
+    ask("GET", "/background-task", params={"status": "finished"})
+
+
+def _refusals(tour: Tour) -> None:
+    tour.refuse(400, "POST", "/app", content=b'{"name": "My shop"')
+    with tour.served.client(None) as nobody:
+        tour.refuse(401, "GET", "/app", http=nobody)
+    with tour.served.client(tour.served.make_key("publish")) as publisher:
+        tour.refuse(403, "GET", "/app", http=publisher)
+    tour.refuse(404, "GET", "/app/shop/endpoint/nobody")
+    tour.refuse(409, "POST", "/app/shop/msg", json={**PAID, "eventId": "evt-1001"})
+    tour.refuse(413, "POST", "/app", content=b" " * 1_048_577)
+    tour.refuse(422, "POST", "/app/shop/endpoint", json={"filterTypes": ["order.*"]})
+
+
+def _endings(tour: Tour) -> None:
+    ask = tour.ask
+    (attempt,) = ask("GET", "/app/shop/attempt/msg/evt-1001", params={"limit": 1})["data"]
+    ask("DELETE", f"/app/shop/msg/evt-1001/attempt/{attempt['id']}/content")
+    ask("DELETE", "/app/shop/msg/evt-1001/content")
+    ask("POST", "/app/shop/msg/bulk-expunge", {"ids": ["evt-1001", "evt-unknown"]})
+    task = ask("POST", "/app/shop/msg/expunge-all-contents")["id"]
+    tour.served.wait_for_task(task)
+    rotated = {"secret": "whsec_bmV3LXNlY3JldC1uZXctc2VjcmV0LW5ldy1zZWM="}
+    ask("POST", "/app/shop/source/stripe/secret/rotate", rotated)
+    ask("DELETE", "/app/shop/source/stripe")
+    ask("DELETE", "/app/shop/endpoint/crm")
+    ask("DELETE", "/operational-webhook/endpoint/ops-2")
+    ask("DELETE", "/app/shop-2")
+
+
+def main() -> None:
+    """Write the examples."""
+    with tempfile.TemporaryDirectory() as folder, ServedGateway(Path(folder)) as served:
+        made = make_examples(served)
+    FILE.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+    print(f"{len(made['operations'])} operations", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
