@@ -420,7 +420,7 @@ def _check_limits(settings: Settings) -> str:
     if settings.endpoint_concurrency > settings.max_in_flight:
         return "endpoint_concurrency: must not be more than max_in_flight"
     if settings.admin_key and len(settings.admin_key.reveal()) < 16:
-        return "admin_key: needs 16 characters or more; `tillbell key new` makes one"
+        return "admin_key: needs 16 characters or more; `openssl rand -hex 24` makes one"
     return ""
 
 

@@ -8,6 +8,7 @@ TillbellError
 │   │   └── MissingPayload      what is to be sent again was deleted
 │   ├── Invalid            422  it can be read, and breaks a rule; `problems` says where
 │   ├── Unauthenticated    401  no valid API key
+│   │   └── KeyExpired          the key was valid once: it is no guess
 │   ├── Forbidden          403  the key is valid and may not do this
 │   ├── NotFound           404  also for things of another application
 │   ├── MethodNotAllowed   405  `allowed` says which are
@@ -89,6 +90,10 @@ class Unauthenticated(Refused):
     """No valid API key. Send `Authorization: Bearer <key>`."""
 
     code = "authentication_failed"
+
+
+class KeyExpired(Unauthenticated):
+    """Authentication failed: this key has expired."""
 
 
 class Forbidden(Refused):

@@ -69,6 +69,14 @@ LOG_EVENTS: Final[Mapping[str, tuple[int, str]]] = {
         "A transaction could not be checked; it is checked later.",
     ),
     "status_check.error": (logging.ERROR, "A bug in Tillbell during a status check."),
+    "admin_key.removed": (
+        logging.WARNING,
+        "The gateway was started without its admin key: that key does not work any more.",
+    ),
+    "admin_key.replaced": (
+        logging.WARNING,
+        "The gateway was started with another admin key: the earlier one does not work any more.",
+    ),
     "source.unusable": (logging.ERROR, "A source's secrets cannot be opened; it answers 503."),
     "attempt.result_postponed": (
         logging.WARNING,

@@ -27,6 +27,7 @@ from tillbell.errors import Misconfigured
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+_SQLITE_HEAD = b"SQLite format 3\0"
 KEY_BYTES = 32
 _VERSION = "v1"
 _NONCE_BYTES = 12
@@ -227,11 +228,20 @@ def _decoded(text: str) -> bytes:
         return b""
 
 
+def _check_database(path: Path) -> None:
+    """Raise `Misconfigured` if a file is no SQLite database: its key is not what is missing."""
+    with path.open("rb") as file:
+        head = file.read(len(_SQLITE_HEAD))
+    if head and head != _SQLITE_HEAD:
+        raise Misconfigured(f"{path} is not a database; restore it from a backup")
+
+
 def _stored_key(path: Path, database: Path) -> bytes:
     try:
         return parse_key(path.read_text(encoding="ascii").strip())
     except FileNotFoundError:
         if database.exists():  # a new key could not open its secrets
+            _check_database(database)
             raise Misconfigured(
                 f"the master key of {database} is missing: put {path} back or set "
                 "TILLBELL_MASTER_KEY"

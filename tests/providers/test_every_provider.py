@@ -42,11 +42,13 @@ _SECRETS = (
     "0123456789abcdef0123456789abcdef",
     "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056",
     "registry:suite-secret-0123456789",
+    "pdl_ntfset_registry-suite-secret-0123456789",
 )
 _OTHERS = (
     "another-secret-9876543210-abcdef",
     "another:secret-9876543210",
     "whsec_" + base64.b64encode(b"y" * 32).decode(),
+    "pdl_ntfset_another-secret-9876543210",
 )
 # Their proof does not cover every byte of the body, by the provider's own design.
 _PARTLY = {"adyen", "amazon-ses", "braintree", "przelewy24", "trustpayments"}

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.sqlite_first
 
 BODIES = {"message.create": b'{"eventType":"order.paid","payload":{}}'}
 # What is promised of each route, told apart from how the program declares it.
-READS = ("message.precheck", "message-poller.consumer-seek", "authentication.logout")  # by POST
+READS = ("message.precheck", "authentication.logout")  # by POST
 OF_EVERYBODY = ("event-type.list", "event-type.catalog", "event-type.get", "provider.")
 OF_THE_KEY = ("background-task.", "authentication.logout", "cashier.", "overview.")
 PORTAL = {  # what a portal token needs, by the names of Svix; what is not here is not for portals

@@ -172,7 +172,7 @@ def test_the_access_log_names_no_value_of_a_request(
     route = "/api/v1/app/{app_id}/msg"
     assert [(line["method"], line["route"], line["status"]) for line in lines] == [
         ("POST", "/api/v1/app", 201),
-        ("POST", route, 202),
+        ("POST", route, 422),
         ("GET", route, 200),
         ("POST", "/api/webhooks/{provider}/{token}", 404),
         ("GET", None, 401),

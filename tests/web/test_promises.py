@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.routing import APIRoute
 
 from tests.cases import each
 from tests.web.served_gateway import ServedGateway
-from tillbell.web.api.known_names import body_shape, unknown_members
+from tillbell.web.api.known_names import body_shape, kind_listed, unknown_members
 from tillbell.web.api.rest import ROUTERS
+from tillbell.web.edge.limits import GUESSES_MAX
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -242,3 +244,163 @@ def test_a_parameter_that_nobody_reads_is_refused(
     message = {"eventType": "order.paid", "payload": {}}
     slip = served.http.post(f"/app/{app_id}/msg?with_contents=false", json=message)
     assert slip.status_code == 422
+
+
+# ── values that mean something else ──────────────────────────────────────────────────────────────
+
+
+@each(
+    ("body", "kind"),
+    [
+        (b'{"name":"a","name":"b"}', "duplicate_member"),
+        (b'{"name":"a","metadata":{"x":"1","x":"2"}}', "duplicate_member"),
+        (b'{"name":NaN}', "not_a_number"),
+        (b'{"name":-Infinity}', "not_a_number"),
+        (b'{"name":"a","metadata":{"x":1e999}}', "number_too_large"),
+        (b'{"name":"a","rateLimit":' + b"9" * 400 + b"}", "number_too_large"),
+        (b'{"name":"   "}', "blank"),
+    ],
+)
+def test_json_that_programs_read_differently_is_refused(
+    served: ServedGateway, body: bytes, kind: str
+) -> None:
+    headers = {"content-type": "application/json"}
+    refused = served.http.post("/app", content=body, headers=headers)
+    assert refused.status_code == 422
+    assert [problem["type"] for problem in refused.json()["detail"]] == [kind]
+
+
+@each(
+    ("member", "kind"),
+    [
+        (b'"eventType":"order.paid"', "duplicate_member"),
+        (b'"deliverAt":"2026-12-01T00:00:00"', "datetime"),
+        (b'"eventId":"  "', "blank"),
+        (b'"eventId":NaN', "not_a_number"),
+    ],
+)
+def test_a_message_that_programs_read_differently_is_refused(
+    served: ServedGateway, app_id: str, member: bytes, kind: str
+) -> None:
+    payload = b'{"eventType":"x","eventType":"y","big":1e999,"payload":[1]}'
+    body = b'{"eventType":"order.paid","payload":' + payload + b"}"
+    path, headers = f"/app/{app_id}/msg", {"content-type": "application/json"}
+    taken = served.http.post(path, content=body, headers=headers)
+    assert taken.status_code == 202, "what the payload holds is left as it is"
+    assert payload in taken.content
+    refused = served.http.post(path, content=body[:-1] + b"," + member + b"}", headers=headers)
+    assert refused.status_code == 422, refused.text
+    assert [problem["type"] for problem in refused.json()["detail"]] == [kind]
+
+
+def test_a_slip_in_an_event_type_is_refused_until_it_is_registered(
+    served: ServedGateway, app_id: str
+) -> None:
+    def publish(event_type: str) -> httpx.Response:
+        body = {"eventType": event_type, "payload": {}}
+        return served.http.post(f"/app/{app_id}/msg", json=body)
+
+    refused = publish("order.payed")
+    assert refused.status_code == 422
+    assert "did you mean `order.paid`?" in refused.json()["detail"][0]["msg"]
+    for own in ("order.packed", "user.created", "custom", "invoice.paid"):
+        assert publish(own).status_code == 202
+    served.http.put("/event-type/order.payed", json={"description": "ours"})
+    assert publish("order.payed").status_code == 202
+    served.http.delete("/event-type/order.payed?expunge=true")
+
+
+def test_an_iterator_of_another_list_is_refused(served: ServedGateway, app_id: str) -> None:
+    lists = [
+        route.path.removeprefix("/api/v1").replace("{app_id}", app_id)
+        for route in _routes()
+        if kind_listed(route.path) and "GET" in (route.methods or ()) and "{" not in route.path[20:]
+    ]
+    assert len(lists) > 15
+    for path in lists:
+        for iterator in ("-zz_06h2rddfkg04893638556e1f84", "zz_1"):
+            refused = served.http.get(path, params={"iterator": iterator})
+            assert refused.status_code == 422, path
+            assert refused.json()["detail"][0]["loc"] == ["query", "iterator"]
+
+
+@each(
+    ("fields", "changes", "place"),
+    [
+        ({"headers": {"X-Webhook-Secret": "a"}}, None, "headers"),
+        ({"headerNames": {"X-Webhook-Secret": "X-A"}}, {"headers": {"x-a": "1"}}, "headers"),
+        ({"headers": {"X-A": "1"}}, {"headerNames": {"X-Webhook-Secret": "x-a"}}, "headerNames"),
+        ({}, {"headerNames": {"X-Webhok-Secret": "X-A"}}, "headerNames"),
+        (
+            {"profile": "standard", "headers": {"X-Webhook-Secret": "a"}},
+            {"profile": "zenofy"},
+            "profile",
+        ),
+    ],
+)
+def test_no_header_is_sent_twice(
+    served: ServedGateway,
+    app_id: str,
+    fields: dict[str, Any],
+    changes: dict[str, Any] | None,
+    place: str,
+) -> None:
+    body = {"url": served.receiver.url(), "profile": "zenofy", **fields}
+    answer = served.http.post(f"/app/{app_id}/endpoint", json=body)
+    if changes is not None:
+        assert answer.status_code == 201, answer.text
+        path = f"/app/{app_id}/endpoint/{answer.json()['id']}"
+        own = path + "/headers" if "headers" in changes else path
+        answer = served.http.patch(own, json=changes)
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"][:2] == ["body", place]
+
+
+def test_an_endpoint_without_the_secret_of_its_profile_says_so(
+    served: ServedGateway, app_id: str
+) -> None:
+    path = f"/app/{app_id}/endpoint"
+    made = served.http.post(path, json={"url": served.receiver.url(), "profile": "mozarto"}).json()
+    assert "no secret" in made["notes"][0]
+    key = {"key": "of-my-own-choice"}
+    assert served.http.post(f"{path}/{made['id']}/secret/rotate", json=key).status_code == 200
+    assert served.http.get(f"{path}/{made['id']}").json()["notes"] == []
+    portal = served.http.post(f"/auth/app-portal-access/{app_id}", json={}).json()
+    assert "404" in portal["note"]
+
+
+@each("provider", ["stripe", "paddle"])
+def test_a_secret_that_cannot_be_one_is_refused_with_its_form(
+    served: ServedGateway, app_id: str, provider: str
+) -> None:
+    body = {"name": "s", "provider": provider, "secrets": ["x"]}
+    refused = served.http.post(f"/app/{app_id}/source", json=body)
+    assert refused.status_code == 422
+    assert "begins with" in refused.json()["detail"][0]["msg"]
+
+
+# ── keys ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_key_that_reads_moves_no_position(served: ServedGateway, app_id: str) -> None:
+    message = {"eventType": "order.paid", "payload": {}}
+    sent = served.http.post(f"/app/{app_id}/msg", json=message).json()["id"]
+    path = f"/app/{app_id}/poller/sink/consumer/c"
+    with served.client(served.make_key("read")) as reader:
+        assert [m["id"] for m in reader.get(path).json()["data"]] == [sent]
+        moved = reader.get(path, params={"iterator": sent})
+        sought = reader.post(f"{path}/seek", json={"after": "2026-01-01T00:00:00Z"})
+        assert (moved.status_code, sought.status_code) == (403, 403)
+        assert served.http.get(path).json()["data"], "the position is where it was"
+        assert served.http.get(path, params={"iterator": sent}).json()["data"] == []
+        assert reader.get(path).json()["data"] == []
+
+
+def test_guesses_are_slowed_down_and_lock_nobody_out(served: ServedGateway) -> None:
+    with served.client("tb_" + "0" * 40) as stranger:
+        statuses = [stranger.get("/app").status_code for _ in range(GUESSES_MAX + 3)]
+        late = stranger.get("/app")
+    assert set(statuses[: GUESSES_MAX // 2]) == {401}
+    assert (late.status_code, late.json()["code"]) == (429, "rate_limited")
+    assert int(late.headers["retry-after"]) >= 1
+    assert served.http.get("/app").status_code == 200

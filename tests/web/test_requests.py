@@ -21,13 +21,9 @@ DEEP = b'{"name":' + b"[" * 70 + b"]" * 70 + b"}"
     [
         (b'{"name":', 400, "malformed"),
         (b'{"name":"\xff"}', 400, "not_utf8"),
-        (b'{"name":"a","name":"b"}', 400, "duplicate_member"),
-        (b'{"name":NaN}', 400, "not_a_number"),
-        (b'{"name":-Infinity}', 400, "not_a_number"),
         (b'{"name":"a\\u0000"}', 400, "nul_character"),
         (b'{"name":"\\ud800"}', 400, "lone_surrogate"),
         (b'{"\\ud800":1}', 400, "lone_surrogate"),
-        (b'{"n":' + b"9" * 5000 + b"}", 400, "malformed"),
         (DEEP, 400, "too_deep"),
         (b'{"name":"' + b"a" * 1_048_576 + b'"}', 413, "payload_too_large"),
     ],

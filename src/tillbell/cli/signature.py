@@ -32,10 +32,7 @@ def sign(body: Content, *, secret: str, id: str = "msg_test", timestamp: int | N
     timestamp
         Seconds since 1970. Default: now.
     """
-    text = read_value_or_file(secret).decode().strip()
-    problem = check_standard_secret(text)
-    if problem:
-        raise Misconfigured(f"secret: {problem}")
+    text = _usable_secret(secret)
     at = _now_s() if timestamp is None else timestamp
     print(f"webhook-id: {id}")
     print(f"webhook-timestamp: {at}")
@@ -60,7 +57,7 @@ def verify(body: Content, *, secret: str, id: str, timestamp: str, signature: st
     """
     finding = explain_signature(
         ReceivedSignature(
-            read_value_or_file(secret).decode(), id, timestamp, signature, read_value_or_file(body)
+            _usable_secret(secret), id, timestamp, signature, read_value_or_file(body)
         ),
         _now_s(),
     )
@@ -94,6 +91,14 @@ def explain(body: Content, *, secret: str, id: str, timestamp: str, signature: s
     for cause in finding.causes:
         print(f"- {cause}")
     return 0 if finding.is_valid else 1
+
+
+def _usable_secret(secret: str) -> str:
+    """Read a secret. `Misconfigured` if it cannot sign."""
+    text = read_value_or_file(secret).decode().strip()
+    if problem := check_standard_secret(text):
+        raise Misconfigured(f"secret: {problem}")
+    return text
 
 
 def _now_s() -> int:

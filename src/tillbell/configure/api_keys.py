@@ -11,6 +11,7 @@ import msgspec
 from tillbell.clock import Micros
 from tillbell.configure.parts import Parts
 from tillbell.errors import ConflictError, Invalid, NotFound, Problem
+from tillbell.logs import log_event
 from tillbell.model.records import ApiKey, KeyScope, KeyUse
 from tillbell.storage.ports.outbound import Registry
 from tillbell.vault import hash_key, new_api_key
@@ -99,7 +100,8 @@ class ApiKeys:
         then, one is created: of several processes that start at the same time, by one of them.
         """
         if configured is None:
-            await self._directory.remove(ApiKey, BOOTSTRAP)
+            if await self._directory.remove(ApiKey, BOOTSTRAP):
+                log_event("admin_key.removed")
         else:
             await self._mirror(configured)
         if any(KeyScope.ADMIN in key.scopes for key in await self._directory.read_all(ApiKey)):
@@ -127,7 +129,9 @@ class ApiKeys:
                 return key
             return _new_key(BOOTSTRAP, text, now, name="bootstrap", scopes=(KeyScope.ADMIN.value,))
 
-        await self._directory.change_or_add(ApiKey, "", BOOTSTRAP, mirrored)
+        changed = await self._directory.change_or_add(ApiKey, "", BOOTSTRAP, mirrored)
+        if changed.before is not None and changed.before.hash != changed.record.hash:
+            log_event("admin_key.replaced")
 
     async def _application_id(self, id_or_uid: str | None) -> str | None:
         if id_or_uid is None:

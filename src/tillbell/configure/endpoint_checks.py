@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import functools
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 
 from tillbell.errors import Invalid, Problem
 from tillbell.model.endpoints import Endpoint
 from tillbell.profiles import PROFILES
+from tillbell.profiles.base import AttemptContext
 from tillbell.rules.delivery.headers import check_custom_headers
 from tillbell.rules.delivery.selectors import check
+from tillbell.rules.nearest import hint, nearest
 
 
 def check_endpoint(
@@ -37,6 +41,37 @@ def _problems(
     names = endpoint.header_names or {}
     for problem in check_custom_headers(dict.fromkeys(names.values(), "")):
         yield Problem(("body", "headerNames", *problem.loc[2:]), problem.msg, problem.type)
+    yield from _header_name_problems(endpoint, names)
+
+
+def _header_name_problems(endpoint: Endpoint, names: Mapping[str, str]) -> Iterator[Problem]:
+    sent = profile_headers(endpoint.profile)
+    for name in names:
+        if name not in sent:
+            text = f"the profile {endpoint.profile} sends no such header{hint(nearest(name, sent))}"
+            yield Problem(("body", "headerNames", name), text, "header_name")
+    yield from check_sent_once(endpoint, "headerNames" if names else "profile")
+
+
+def check_sent_once(endpoint: Endpoint, member: str) -> Iterator[Problem]:
+    """Return a problem for each header that would be sent twice: a receiver reads one of them."""
+    names = endpoint.header_names or {}
+    sent = [names.get(name, name) for name in profile_headers(endpoint.profile)]
+    counts = Counter(name.lower() for name in (*sent, *endpoint.headers))
+    for name in (name for name, count in counts.items() if count > 1):
+        text = f"the header {name} would be sent twice: as your own and by the profile"
+        if name not in {own.lower() for own in endpoint.headers}:
+            text = f"two headers of the profile would be sent as {name}"
+        yield Problem(("body", member), text, "header_twice")
+
+
+@functools.cache
+def profile_headers(profile: str) -> tuple[str, ...]:
+    """Return the names of the headers that a profile sends."""
+    in_use = PROFILES[profile]
+    secret = in_use.new_secret(bytes(32))
+    attempt = AttemptContext("msg_1", "dlv_1", "order.paid", 1, 0, b"{}", (secret,))
+    return tuple(name for name, _ in in_use.headers(attempt))
 
 
 def check_secret(profile: str, text: str, member: str) -> None:

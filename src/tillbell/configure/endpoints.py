@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from tillbell import ed25519
-from tillbell.configure.endpoint_checks import check_endpoint, check_secret
+from tillbell.configure.endpoint_checks import check_endpoint, check_secret, check_sent_once
 from tillbell.configure.names import checked_uid
 from tillbell.configure.parts import Parts
 from tillbell.configure.secrets import overlap, rotated
@@ -348,7 +348,10 @@ class Endpoints:
             raise Invalid(*problems)
         sealed = {name: self._vault.seal(value, endpoint.id) for name, value in headers.items()}
         secret = tuple(sorted(name for name in headers if is_secret_header(name)))
-        return msgspec.structs.replace(endpoint, headers=sealed, secret_headers=secret)
+        endpoint = msgspec.structs.replace(endpoint, headers=sealed, secret_headers=secret)
+        if problems := list(check_sent_once(endpoint, "headers")):
+            raise Invalid(*problems)
+        return endpoint
 
     def _seal(self, endpoint_id: str, text: str) -> SigningSecret:
         return SigningSecret(sealed=self._vault.seal(text, endpoint_id))

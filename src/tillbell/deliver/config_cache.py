@@ -17,9 +17,10 @@ from tillbell.deliver.compiled_endpoint import Compile, CompiledEndpoint
 from tillbell.deliver.record_changes import RecordChanges
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import ApiKey, Application, EventType, Record
-from tillbell.rules.delivery.selectors import may_be_spelling
+from tillbell.rules.delivery.selectors import may_be_spelling, near_type
 from tillbell.storage.ports.outbound import Registry
 
+NEAR_TYPES_MAX = 1_000  # names that are remembered
 OPERATIONAL = "operational"  # the scope of operational webhooks' endpoints
 
 
@@ -44,6 +45,7 @@ class ConfigCache(RecordChanges):
         self._views = ApplicationViews()
         self._keys: dict[str, ApiKey] = {}  # by hash
         self._event_types: dict[str, EventType] = {}  # by name
+        self._near_types: dict[str, str | None] = {}  # of names that are not registered
         self._watchers: dict[type[Record], Watcher] = {}
         self.on_endpoint_changed: Callable[[CompiledEndpoint], object] = lambda *_: None
         self.on_endpoint_removed: Callable[[str, str], object] = lambda *_: None
@@ -128,6 +130,16 @@ class ConfigCache(RecordChanges):
         """Return all registered event types."""
         return self._event_types.values()
 
+    def near_type(self, name: str) -> str | None:
+        """Return the type that an unregistered name is nearly, or None."""
+        if name in KNOWN or name in self._event_types:
+            return None
+        if name not in self._near_types:
+            if len(self._near_types) >= NEAR_TYPES_MAX:
+                self._near_types.clear()
+            self._near_types[name] = near_type(name, self.known_event_types())
+        return self._near_types[name]
+
     def cached_event_type(self, name: str) -> EventType | None:
         """Return a registered event type."""
         return self._event_types.get(name)
@@ -186,6 +198,7 @@ class ConfigCache(RecordChanges):
 
     def _names_changed(self, names: list[str]) -> None:
         """Read selectors anew if a name that came or went may also be read as another type's."""
+        self._near_types.clear()
         if not any(map(may_be_spelling, names)):
             return
         for view in self._views.all():

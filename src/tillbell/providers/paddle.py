@@ -28,7 +28,7 @@ from tillbell.providers.kit.base import (
     SimulationCase,
     SourceSetup,
 )
-from tillbell.providers.kit.proof import secret_problem
+from tillbell.providers.kit.proof import prefixed_secret
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,
@@ -157,7 +157,7 @@ PROVIDER = Provider(
     bare_trust=None,
     secret=SecretRule(
         "Paddle → Developer tools → Notifications → the destination → Secret key (pdl_ntf_…).",
-        problem=secret_problem,
+        problem=prefixed_secret("pdl_"),
     ),
     answers="200; 401 when the signature does not match or is too old.",
     verify=PROOF.verify,

@@ -40,7 +40,7 @@ from tillbell.providers.kit.base import (
     SourceSetup,
 )
 from tillbell.providers.kit.order_fields import parts
-from tillbell.providers.kit.proof import TOLERANCE_S, secret_problem
+from tillbell.providers.kit.proof import TOLERANCE_S, prefixed_secret
 from tillbell.providers.kit.reading import (
     iso_time,
     json_object,
@@ -432,7 +432,7 @@ PROVIDER = Provider(
     bare_trust=None,
     secret=SecretRule(
         "Stripe → Developers → Webhooks → the endpoint → Signing secret (whsec_…).",
-        problem=secret_problem,
+        problem=prefixed_secret("whsec_"),
     ),
     answers="200; 401 when the signature does not match or is too old.",
     verify=PROOF.verify,

@@ -124,6 +124,19 @@ def secret_problem(secret: str) -> str | None:
     return None
 
 
+def prefixed_secret(prefix: str) -> Callable[[str], str | None]:
+    """Return a check of secrets that the provider makes with this prefix."""
+
+    def problem(secret: str) -> str | None:
+        if secret.startswith(prefix) and len(secret) > len(prefix):
+            return secret_problem(secret)
+        return (
+            secret_problem(secret) or f"the secret begins with {prefix}, as the provider shows it"
+        )
+
+    return problem
+
+
 def is_from(peer: str, networks: Iterable[str]) -> bool:
     """Tell whether an address is in one of these networks (CIDR); False if one is malformed."""
     try:

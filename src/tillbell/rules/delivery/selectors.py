@@ -31,6 +31,8 @@ REGISTER = "A type of your own is registered first, with POST /api/v1/event-type
 _EVENT_TYPE = re.compile(r"[a-zA-Z0-9\-_./:]+")
 _LABEL = re.compile(r"[a-zA-Z0-9\-_.:]+")
 _PRODUCT_PART = re.compile(r"(order\.(?:paid|cancelled))\.product")
+_DIGITS = re.compile(r"[0-9]+")
+_SLIP = 0.85  # how similar two names are at least if one is a slip of the other
 _SEPARATORS = str.maketrans(":_", "..")
 
 
@@ -209,6 +211,27 @@ def _nearest(selector: str, known: Collection[str]) -> str | None:
             return by_plain[f"{meant}.*"]
     matches = difflib.get_close_matches(plain, by_plain, n=1, cutoff=0.6)
     return by_plain[matches[0]] if matches else None
+
+
+def near_type(name: str, known: Collection[str]) -> str | None:
+    """Return the known type that a type nobody registered was probably meant to be, or None.
+
+    Close enough are other spellings, and slips of a letter or two. Numbered types are no slips.
+
+    >>> near_type("order.payed", KNOWN), near_type("ORDER.PAID", KNOWN)
+    ('order.paid', 'order.paid')
+    >>> near_type("order.packed", KNOWN), near_type("report.3", ["report.2"])
+    (None, None)
+    """
+    by_plain = {_plain(other): other for other in sorted(known)}
+    plain = _plain(name)
+    matches = difflib.get_close_matches(plain, by_plain, n=1, cutoff=_SLIP)
+    if not matches:
+        return None
+    near = matches[0]
+    is_numbered = _DIGITS.sub("", near) == _DIGITS.sub("", plain) and near != plain
+    initials = [[part[:1] for part in text.split(".")] for text in (near, plain)]
+    return by_plain[near] if initials[0] == initials[1] and not is_numbered else None
 
 
 def _is_family(selector: str) -> bool:

@@ -206,7 +206,8 @@ class EndpointIn(EndpointUpsertIn):
 
     secret: SecretText | None = Field(
         default=None,
-        description="Made for you if you leave it out, as `TILLBELL_DEFAULT_SIGNATURE` says.",
+        description="Made for you if you leave it out, as `TILLBELL_DEFAULT_SIGNATURE` says; but "
+        "profiles that send their secret (`zenofy`, `mozarto`, `mozarto-legacy`) have none then.",
     )
     headers: Headers | None = Field(
         default=None, description="Custom headers that every request to it has."
@@ -276,6 +277,7 @@ class EndpointOut(EndpointHealthOut):
     handshake: bool = Field(
         description="Whether the receiver was asked by OPTIONS before it was saved."
     )
+    notes: list[str] = Field(description="What its owner should know, such as a missing secret.")
     version: int = Field(description="Your own number, without effect.")
     revision: int = Field(description="Raised by every change.")
     created_at: datetime
@@ -310,11 +312,24 @@ class EndpointOut(EndpointHealthOut):
             max_concurrency=endpoint.max_concurrency,
             header_names=endpoint.header_names,
             handshake=endpoint.handshake,
+            notes=_notes(endpoint),
             version=endpoint.declared_version,
             revision=endpoint.version,
             created_at=to_datetime(endpoint.created_at),
             updated_at=to_datetime(endpoint.updated_at),
         )
+
+
+def _notes(endpoint: Endpoint) -> list[str]:
+    """Return what an owner may have overlooked."""
+    profile = PROFILES.get(endpoint.profile)
+    if profile is None or profile.makes_secret or endpoint.secrets:
+        return []
+    text = (
+        f"It has no secret, so messages of profile {endpoint.profile} leave without proof of their "
+        "sender. Set one: POST …/secret/rotate with `key`."
+    )
+    return [text]
 
 
 class HeadersIn(In):

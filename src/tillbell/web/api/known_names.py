@@ -38,7 +38,7 @@ class UnknownMember(NamedTuple):
 def check_names(request: Request) -> None:
     """Raise `Invalid` for unknown names that are refused; note those that are ignored."""
     route: APIRoute = request.scope["route"]
-    problems = list(_query_problems(request, route))
+    problems = [*_query_problems(request, route), *_iterator_problems(request, route)]
     unknown = _unknown_in_body(request, route)
     problems += [_member_problem(member) for member in unknown if member.is_refused]
     if problems:
@@ -55,6 +55,42 @@ def _query_problems(request: Request, route: APIRoute) -> Iterator[Problem]:
         if name not in known:
             text = f"unknown parameter{hint(nearest(name, known))}"
             yield Problem(("query", name), text, "unknown_parameter")
+
+
+# The prefix of the ids in a list, by the last step of its path that is not a parameter.
+_KINDS = {
+    "app": "app",
+    "audit": "aud",
+    "background-task": "qtask",
+    "callback": "cbk",
+    "conflict": "cfl",
+    "delivery": "dlv",
+    "email": "eml",
+    "endpoint": "ep",
+    "event-type": "et",
+    "key": "key",
+    "msg": "msg",
+    "shipment": "shp",
+    "source": "src",
+    "suppression": "sup",
+    "transaction": "trx",
+}
+_OF_DELIVERIES = "/endpoint/{endpoint_id}/msg"  # lists messages in the order of their deliveries
+
+
+def kind_listed(path: str) -> str | None:
+    """Return the prefix of the ids in a list; None if its iterators have no fixed one."""
+    if path.endswith(_OF_DELIVERIES):
+        return _KINDS["delivery"]
+    return _KINDS.get(path.rsplit("/", maxsplit=1)[-1])
+
+
+def _iterator_problems(request: Request, route: APIRoute) -> Iterator[Problem]:
+    """Refuse an iterator of another list: it would begin anywhere, for ever."""
+    iterator, kind = request.query_params.get("iterator"), kind_listed(route.path)
+    if iterator and kind and iterator.lstrip("-").partition("_")[0] != kind:
+        text = "is an iterator of another list; pass one of this list, as it is"
+        yield Problem(("query", "iterator"), text, "iterator")
 
 
 _names_of_routes: dict[str, frozenset[str]] = {}  # by operation id

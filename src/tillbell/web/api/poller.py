@@ -30,8 +30,16 @@ from tillbell.storage.ports.outbound import MessageFilter, Page
 from tillbell.web.api.filters import LabelQuery, TimeQuery
 from tillbell.web.api.paging import Limit, list_page, row_id
 from tillbell.web.api.rendering import MessageOut, answer, message_doc
-from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource
+from tillbell.web.api.routes import (
+    ApplicationOf,
+    GatewayOf,
+    PrincipalOf,
+    app_read,
+    app_write,
+    resource,
+)
 from tillbell.web.api.shapes import In, Out, Time
+from tillbell.web.edge.auth import Access, Action, Tenant
 from tillbell.web.edge.patterns import MESSAGE_ITERATOR, UID
 
 
@@ -60,6 +68,8 @@ class SeekOut(Out):
 router = resource("/app/{app_id}/poller", "Message Poller")
 
 READ = app_read("message", None)
+WRITE = app_write("message")
+MOVE = Access("message", Action.WRITE, Tenant.APPLICATION)
 
 _START = first_of("msg", 0)
 
@@ -91,19 +101,25 @@ async def consumer_poll(
     sink_id: PollerName,
     consumer_id: PollerName,
     gateway: GatewayOf,
+    principal: PrincipalOf,
     limit: Limit = 50,
     iterator: MessageIterator = None,
 ) -> Response:
-    """Return the messages after the consumer's position. `iterator` moves the position first."""
+    """Return the messages after the consumer's position. `iterator` moves the position first.
+
+    To move it takes a key that may write messages.
+    """
     name = f"{sink_id}/{consumer_id}"
     cursor = await gateway.database.get(PollCursor, name, app.id)
-    position = iterator or (cursor.iterator if cursor else _START)
-    if cursor is None or cursor.iterator != position:
+    stored = cursor.iterator if cursor else _START
+    position = iterator or stored
+    if position != stored:
+        principal.require(MOVE)
         await _store_position(gateway, app, name, position)
     return await _polled(gateway, app, MessageFilter(), Page(limit, position, ascending=True))
 
 
-@router.post("/{sink_id}/consumer/{consumer_id}/seek", dependencies=READ)
+@router.post("/{sink_id}/consumer/{consumer_id}/seek", dependencies=WRITE)
 async def consumer_seek(
     app: ApplicationOf,
     sink_id: PollerName,

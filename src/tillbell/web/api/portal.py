@@ -53,6 +53,7 @@ class PortalOut(Out):
     """A link to the portal, and the token in it."""
 
     url: str = Field(description="A link with the token in its fragment.")
+    note: str = Field(description="What the link does at present.")
     token: str = Field(
         description="The token, for `Authorization: Bearer …`. It is not stored: keep it."
     )
@@ -69,6 +70,8 @@ class ExpireIn(In):
         description="Only tokens that were made with one of these session ids; all if left out.",
     )
 
+
+_NO_PAGE = "There is no portal page yet: the link answers 404. Use the token with the API."
 
 router = resource("/auth", "Authentication")
 
@@ -90,7 +93,7 @@ async def app_portal_access(
         feature_flags=tuple(body.feature_flags or ()),
     )
     base = gateway.settings.public_url or gateway.settings.local_url
-    return PortalOut(url=f"{base}/portal#key={token.text}", token=token.text)
+    return PortalOut(url=f"{base}/portal#key={token.text}", token=token.text, note=_NO_PAGE)
 
 
 @router.post("/dashboard-access/{app_id}", dependencies=WRITE, deprecated=True)

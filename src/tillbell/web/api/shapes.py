@@ -27,7 +27,15 @@ class Decides(NamedTuple):
 
 
 Uid = Annotated[str, Field(pattern=UID, min_length=1, max_length=256)]
-Name = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "must not be blank")
+    return text
+
+
+Name = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_not_blank)]
 Text = Annotated[str, Field(max_length=2048)]
 Rate = Annotated[int, Field(strict=True, ge=1, le=THROTTLE_RATE_MAX)]
 Flag = Annotated[bool, Field(strict=True)]

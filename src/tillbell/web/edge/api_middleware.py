@@ -11,7 +11,8 @@ commit of the message, the other stores the answer.
 from __future__ import annotations
 
 from tillbell.app import Gateway
-from tillbell.errors import TillbellError
+from tillbell.errors import KeyExpired, TillbellError, Unauthenticated
+from tillbell.rules.proxies import networks
 from tillbell.web.edge.asgi_types import (
     App,
     Headers,
@@ -21,8 +22,8 @@ from tillbell.web.edge.asgi_types import (
     header,
     read_body,
 )
-from tillbell.web.edge.auth import PRINCIPAL, ApiRequest, authenticate
-from tillbell.web.edge.limits import RateLimit
+from tillbell.web.edge.auth import PRINCIPAL, ApiRequest, Principal, authenticate
+from tillbell.web.edge.limits import GuessLimit, RateLimit, address_of
 from tillbell.web.edge.paths import without_slash
 from tillbell.web.edge.problems import render_problem
 from tillbell.web.edge.publish_route import MessageCreate, is_message_create
@@ -43,6 +44,8 @@ class ApiGate:
         self._gateway = gateway
         self._body_bytes_max = settings.max_body_bytes
         self._limit = RateLimit(settings.api_rate_limit, gateway.clock)
+        self._guesses = GuessLimit(gateway.clock)
+        self._trusted = networks(settings.trusted_proxies)
         self._usage = gateway.key_usage
         self._create_message = MessageCreate(gateway)
         self._rest = RestApi(rest, gateway)
@@ -61,7 +64,7 @@ class ApiGate:
         """Return the answer; add to `headers` what the rate limit has to say."""
         if scope["path"] in PUBLIC:
             return await self._rest.answer_public(scope, receive)
-        principal = authenticate(self._gateway, header(scope, b"authorization"))
+        principal = self._authenticated(scope)
         scope[PRINCIPAL] = principal
         headers += self._limit.take(principal.key.id)
         if self._usage.is_due(principal.key):
@@ -70,3 +73,15 @@ class ApiGate:
         request = ApiRequest(scope, receive, principal, body)
         handler = self._create_message if is_message_create(scope) else self._rest
         return await handler(request)
+
+    def _authenticated(self, scope: Scope) -> Principal:
+        """Return who asks. `Unauthenticated`, and `TooMany` after many wrong keys."""
+        authorization = header(scope, b"authorization")
+        try:
+            return authenticate(self._gateway, authorization)
+        except KeyExpired:
+            raise
+        except Unauthenticated:
+            if authorization is not None:
+                self._guesses.count(address_of(scope, self._trusted))
+            raise

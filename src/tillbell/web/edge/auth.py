@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from tillbell.app import Gateway
 from tillbell.deliver.config_cache import OPERATIONAL
-from tillbell.errors import Forbidden, Unauthenticated
+from tillbell.errors import Forbidden, KeyExpired, Unauthenticated
 from tillbell.model.records import ApiKey, EventType, KeyScope
 from tillbell.vault import hash_key
 from tillbell.web.edge.asgi_types import Receive, Scope
@@ -163,5 +163,5 @@ def authenticate(gateway: Gateway, authorization: bytes | None) -> Principal:
     if key is None:
         raise Unauthenticated("Authentication failed: unknown API key.")
     if key.expires_at is not None and key.expires_at <= gateway.clock.now():
-        raise Unauthenticated("Authentication failed: this key has expired.")
+        raise KeyExpired
     return Principal(key)

@@ -6,10 +6,53 @@ and what remains (`r`) until it is full again (`t` seconds).
 
 from __future__ import annotations
 
-from tillbell.clock import SECOND, Clock, Micros
+from ipaddress import ip_network
+
+from tillbell.clock import MINUTE, SECOND, Clock, Micros
 from tillbell.errors import TooMany
+from tillbell.rules.proxies import Networks, client_address
+from tillbell.web.edge.asgi_types import Scope
 
 _KEYS_MAX = 10_000
+GUESSES_MAX = 20  # wrong keys of an address in a minute
+
+
+def address_of(scope: Scope, trusted: Networks) -> str:
+    """Return whom a request comes from: an IPv4 address, or the network of an IPv6 address."""
+    client = scope.get("client")
+    if not client:
+        return ""
+    forwarded = [v.decode("latin-1") for name, v in scope["headers"] if name == b"x-forwarded-for"]
+    address = client_address(client[0], forwarded, trusted)
+    return str(ip_network(f"{address}/64", strict=False)) if ":" in address else address
+
+
+class GuessLimit:
+    """Counts requests with wrong keys for each address, and slows down who sends many.
+
+    A right key is never refused, whatever else its address sends.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._full_at: dict[str, Micros] = {}  # by address: when all its guesses are forgotten
+
+    def count(self, address: str) -> None:
+        """Count one wrong key. `TooMany` above `GUESSES_MAX` in a minute."""
+        now = self._clock.now()
+        cost = MINUTE // GUESSES_MAX
+        full_at = max(self._full_at.get(address, now), now) + cost
+        if full_at > now + MINUTE:
+            wait_s = -(-(full_at - now - MINUTE) // SECOND)
+            raise TooMany(
+                f"Too many wrong API keys came from this address; wait {wait_s} s.",
+                retry_after_s=wait_s,
+            )
+        if len(self._full_at) >= _KEYS_MAX:
+            self._full_at = {a: at for a, at in self._full_at.items() if at > now}
+            if len(self._full_at) >= _KEYS_MAX:
+                self._full_at.clear()  # more addresses than can be remembered
+        self._full_at[address] = full_at
 
 
 class RateLimit:

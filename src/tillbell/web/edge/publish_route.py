@@ -6,8 +6,9 @@ stored, signed and sent. The answer is 202, after the commit.
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -26,14 +27,19 @@ from tillbell.errors import (
 from tillbell.model.messages import Message
 from tillbell.rules.delivery import payload as rules
 from tillbell.rules.delivery.own_tags import check_own_tags
-from tillbell.rules.delivery.selectors import MESSAGE_CHANNELS_MAX, check_event_type, check_labels
+from tillbell.rules.delivery.selectors import (
+    MESSAGE_CHANNELS_MAX,
+    REGISTER,
+    check_event_type,
+    check_labels,
+)
 from tillbell.rules.nearest import hint, nearest
 from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.web.edge.asgi_types import HttpAnswer, Scope, header
 from tillbell.web.edge.auth import ApiRequest, Principal
 from tillbell.web.edge.idempotency import fingerprint_of, idempotency_name
 from tillbell.web.edge.paths import APPLICATION, BASE, ROUTE
-from tillbell.web.edge.strict_json import check_json
+from tillbell.web.edge.strict_json import check_constants
 
 PREFIX = f"{BASE}/app/"
 SUFFIX = "/msg"
@@ -41,6 +47,8 @@ PATTERN = f"{PREFIX}{{app_id}}{SUFFIX}"
 TAGS_MAX = 10
 _QUERY = ("with_content",)
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_TIME_RULE = "must be an RFC 3339 time with its zone, like 2026-03-01T12:00:00Z"
+AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 _JSON = (b"content-type", b"application/json")
 
 
@@ -69,6 +77,9 @@ class MessageCreateBody(msgspec.Struct, forbid_unknown_fields=True):
     payloadRetentionHours: int | None = None  # noqa: N815
     application: ApplicationDraft | None = None
     transformationsParams: Any = None  # noqa: N815 - accepted and not used, as the SDKs send it
+
+
+_MEMBERS = tuple(name.encode() for name in MessageCreateBody.__struct_fields__)
 
 
 class _LenientBody(MessageCreateBody, forbid_unknown_fields=False):
@@ -104,6 +115,7 @@ class MessageCreate:
         id_or_uid = scope["path"][len(PREFIX) : -len(SUFFIX)]
         message = decode(body)
         view = await self._view(id_or_uid, message, principal)
+        self._refuse_near_miss(message.eventType)
         scope[APPLICATION] = view.application.id
         draft = make_draft(message, self._gateway.clock.now())
         with_content = _with_content(scope["query_string"])
@@ -126,6 +138,13 @@ class MessageCreate:
         if view is None or not principal.may_see(view.application.id):
             raise NotFound
         return view
+
+    def _refuse_near_miss(self, event_type: str) -> None:
+        """Raise `Invalid` for a type that nobody registered and that is nearly a known one."""
+        near = self._gateway.config_cache.near_type(event_type)
+        if near is not None:
+            text = f"is not registered{hint(near)}; {REGISTER}"
+            raise Invalid(Problem(("body", "eventType"), text, "near_event_type"))
 
     async def _create_application(
         self, id_or_uid: str, draft: ApplicationDraft, principal: Principal
@@ -172,8 +191,10 @@ def decode(body: bytes) -> MessageCreateBody:
     except msgspec.ValidationError as error:
         message = _decoded_again(body, error)
     except (msgspec.DecodeError, RecursionError) as error:
-        check_json(body)
+        check_constants(body)
         raise Malformed(f"The body is not JSON: {error}") from error
+    if any(body.count(b'"%s"' % name) > 1 for name in _MEMBERS):
+        _check_twice(body)
     payload = bytes(message.payload)
     if rules.too_deep(payload):
         raise Invalid(
@@ -183,6 +204,23 @@ def decode(body: bytes) -> MessageCreateBody:
     if problems:
         raise Invalid(*problems)
     return message
+
+
+def _check_twice(body: bytes) -> None:
+    """Refuse a member of the message that is there twice: parsers differ in which one they take.
+
+    Members inside the payload are left as they are.
+    """
+    top: list[str] = []
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        top[:] = [name for name, _ in pairs]  # the outermost object ends last
+
+    json.loads(body, object_pairs_hook=note)
+    twice = next((name for name in top if top.count(name) > 1), None)
+    if twice is not None:
+        text = f"the member {twice!a} is there twice"
+        raise Invalid(Problem(("body", twice), text, "duplicate_member"))
 
 
 def _with_content(query: bytes) -> bool:
@@ -211,7 +249,10 @@ def _decoded_again(body: bytes, error: msgspec.ValidationError) -> MessageCreate
 
     `Invalid` with unknown members by their place, else for the reason of `error`.
     """
-    document = check_json(body)
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
     if not isinstance(document, dict):
         raise Invalid(_problem(str(error))) from error
     unknown = [name for name in document if name not in MessageCreateBody.__struct_fields__]
@@ -250,6 +291,8 @@ def _check(message: MessageCreateBody, payload: bytes) -> list[Problem]:
     ):
         if value is not None and not 0 < len(value) <= limit:
             problems.append(Problem(("body", name), f"1 to {limit} characters", "length"))
+        elif value is not None and not value.strip():
+            problems.append(Problem(("body", name), "must not be blank", "blank"))
     problems += _check_numbers(message)
     if message.channels:
         problems += check_labels(
@@ -300,10 +343,9 @@ def make_draft(message: MessageCreateBody, now: Micros) -> MessageDraft:
 
 def _deliver_at(text: str, now: Micros) -> Micros:
     try:
-        at = from_datetime(msgspec.convert(text, datetime))
+        at = from_datetime(msgspec.convert(text, AwareTime))
     except msgspec.ValidationError as error:
-        problem = Problem(("body", "deliverAt"), "must be an RFC 3339 time", "datetime")
-        raise Invalid(problem) from error
+        raise Invalid(Problem(("body", "deliverAt"), _TIME_RULE, "datetime")) from error
     if not now < at <= now + DAY + MINUTE:
         raise Invalid(
             Problem(("body", "deliverAt"), "must be within the next 24 hours", "deliver_at")

@@ -6,21 +6,32 @@ member name twice in one object, nesting deeper than 64, an unpaired surrogate, 
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from tillbell.errors import Malformed
+from tillbell.errors import Invalid, Malformed, Problem
 from tillbell.rules.delivery.payload import DEPTH_MAX, too_deep
+
+_DIGITS_MAX = 308
 
 
 def check_json(body: bytes) -> Any:
-    """Return a body, decoded. `Malformed` unless it is JSON that every parser reads alike."""
+    """Return a body, decoded.
+
+    `Malformed` unless it is JSON, `Invalid` if parsers read it differently.
+    """
     if too_deep(body):
         raise Malformed(f"The body nests deeper than {DEPTH_MAX} levels.", code="too_deep")
     try:
         value = json.loads(
-            body.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant
+            body.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_constant=_constant,
+            parse_float=_float,
+            parse_int=_int,
         )
     except UnicodeDecodeError as error:
         raise Malformed("The body is not UTF-8.", code="not_utf8") from error
@@ -31,17 +42,48 @@ def check_json(body: bytes) -> Any:
     return value
 
 
+def check_constants(body: bytes) -> None:
+    """Raise `Invalid` if a body is JSON but for NaN or Infinity."""
+    with contextlib.suppress(ValueError, RecursionError):
+        json.loads(body, parse_constant=_constant)
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise Malformed(f"The body has the member {twice[:64]!a} twice.", code="duplicate_member")
+        text = f"the member {twice[:64]!a} is there twice"
+        raise Invalid(Problem(("body", _plain(twice)), text, "duplicate_member"))
     return members
 
 
 def _constant(name: str) -> NoReturn:
-    raise Malformed(f"{name} is not a JSON number.", code="not_a_number")
+    raise Invalid(Problem(("body",), f"{name} is not a JSON number", "not_a_number"))
+
+
+def _float(text: str) -> float:
+    """Read a number. `Invalid` if it is too large: it would be written as null."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise _too_large(text)
+    return value
+
+
+def _int(text: str) -> int:
+    """Read an integer. `Invalid` above the range of floating point, which most parsers have."""
+    if len(text) > _DIGITS_MAX:
+        raise _too_large(text)
+    return int(text)
+
+
+def _too_large(text: str) -> Invalid:
+    message = f"the number {text[:32]} is too large; send it as text"
+    return Invalid(Problem(("body",), message, "number_too_large"))
+
+
+def _plain(name: str) -> str:
+    return name[:64].encode("utf-8", "replace").decode()
 
 
 def _check_characters(value: Any) -> None:
