@@ -23,10 +23,13 @@ TIMES_US = (
     1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000, 2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
 )  # fmt: skip
-# What happened to a callback when it came: it is processed; it was known or is ignored; it was not
+# What happened to a callback when it came: it is processed; it was known, contradicts the first of
+# its id, or is ignored; it was not
 # proven or not readable; there were too many of those to store it; it was sent back because too
 # many of its kind wait.
-RECEIVED = ("stored", "duplicate", "ignored", "unauthenticated", "malformed", "dropped", "busy")
+RECEIVED = (
+    "stored", "duplicate", "conflict", "ignored", "unauthenticated", "malformed", "dropped", "busy"
+)  # fmt: skip
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 

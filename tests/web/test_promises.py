@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 from fastapi.routing import APIRoute
+from standardwebhooks import Webhook
 
 from tests.cases import each
 from tests.web.served_gateway import ServedGateway
@@ -377,6 +380,40 @@ def test_a_secret_that_cannot_be_one_is_refused_with_its_form(
     refused = served.http.post(f"/app/{app_id}/source", json=body)
     assert refused.status_code == 422
     assert "begins with" in refused.json()["detail"][0]["msg"]
+
+
+# ── callbacks ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_same_event_with_another_body_is_shown_as_a_conflict(
+    served: ServedGateway, app_id: str
+) -> None:
+    secret = "whsec_" + base64.b64encode(b"k" * 32).decode()
+    body = {"name": "s", "provider": "standardwebhooks", "secrets": [secret]}
+    url = served.url + served.http.post(f"/app/{app_id}/source", json=body).json()["path"]
+    payloads = [
+        '{"type":"a","n":1}',
+        '{"type":"a","n":1}',
+        '{ "type": "a", "n": 1 }',
+        '{"type":"a","n":2}',
+    ]
+    for payload in payloads:
+        sent_at = datetime.now(UTC)
+        signed = {
+            "webhook-id": "event-1",
+            "webhook-timestamp": str(int(sent_at.timestamp())),
+            "webhook-signature": Webhook(secret).sign("event-1", sent_at, payload),
+        }
+        assert httpx.post(url, content=payload, headers=signed, verify=False).status_code == 200
+    served.do(served.gateway.processor.wait_idle())
+    log = served.http.get(f"/app/{app_id}/callback").json()["data"]
+    assert [callback["outcome"] for callback in log[:3]] == ["conflict", "duplicate", "duplicate"]
+    assert log[0]["duplicateOf"] == log[3]["id"]
+    assert log[3]["id"] in log[0]["why"]
+    shown = served.http.get(f"/app/{app_id}/callback", params={"outcome": "conflict"}).json()
+    assert len(shown["data"]) == 1
+    assert served.gateway.meters.callbacks["conflict"] == 1
+    assert len(served.http.get(f"/app/{app_id}/msg").json()["data"]) == 1
 
 
 # ── keys ─────────────────────────────────────────────────────────────────────────────────────────

@@ -21,14 +21,15 @@ from tillbell.counters import Meters
 from tillbell.errors import Unavailable
 from tillbell.ids import IdMaker
 from tillbell.logs import log_event
-from tillbell.model.callbacks import Callback, Notice
+from tillbell.model.callbacks import Callback, Notice, Outcome
 from tillbell.providers.kit.base import CallbackAnswer, Incoming, IntakeStatus
-from tillbell.receive.sealed_request import seal_request
+from tillbell.receive.revisions import is_revision
+from tillbell.receive.sealed_request import open_request, seal_request
 from tillbell.receive.source_cache import CompiledSource
 from tillbell.receive.verify_and_parse import CallbackReading, add_advice, verify_and_parse
 from tillbell.rules.delivery.hops import hops_of
 from tillbell.storage.ports.database import Database
-from tillbell.storage.ports.inbound import ReceivedCallback
+from tillbell.storage.ports.inbound import CallbackConclusion, ChangeSet, ReceivedCallback
 from tillbell.vault import Vault
 
 LARGE_BYTES = 32_768  # larger bodies are read on a thread, so that they delay no other request
@@ -118,10 +119,44 @@ class CallbackReceiver:
         """
         received = self._received_callback(compiled, incoming, reading)
         callback = await self._database.receive(received)
+        if callback.outcome is Outcome.DUPLICATE and reading.is_proven:
+            callback = await self._judge_repeat(compiled, incoming, reading, callback)
         self._meters.received(callback.outcome or "stored")
         if callback.outcome is None:
             self.processor.hand_over(callback, reading.notices)
         return callback
+
+    async def _judge_repeat(
+        self,
+        compiled: CompiledSource,
+        incoming: Incoming,
+        reading: CallbackReading,
+        callback: Callback,
+    ) -> Callback:
+        """Conclude a duplicate as a conflict if it contradicts the first. Nothing follows from it.
+
+        It stays in the log with its bytes, and can be replayed by a person.
+        """
+        first_id = callback.duplicate_of or ""
+        sealed = await self._database.callback_request(callback.app_id, first_id)
+        if sealed is None:
+            return callback  # its bytes were deleted
+        first = open_request(self._vault, first_id, sealed)
+        if first.body == incoming.body:
+            return callback
+        earlier = verify_and_parse(compiled, first, reading.trust)
+        if not is_revision(earlier.notices, reading.notices):
+            return callback
+        conclusion = CallbackConclusion(
+            app_id=callback.app_id,
+            callback_id=callback.id,
+            outcome=Outcome.CONFLICT,
+            why=f"It has the id of {first_id} and says something else. Nothing was changed.",
+            at=incoming.received_at,
+            replaces=Outcome.DUPLICATE,
+        )
+        await self._database.commit_changes(ChangeSet(conclusion=conclusion))
+        return callback._replace(outcome=conclusion.outcome, why=conclusion.why)
 
     async def store_simulated(
         self, compiled: CompiledSource, incoming: Incoming, reading: CallbackReading
