@@ -143,7 +143,7 @@ class Asker:
         ids = defaultdict(lambda: "unknown", self._known.ids_for(path))
         headers = {"x-application": self._known.ids["app_id"]}
         url = self._served.url + path.format_map(ids)
-        needed = {"endpoint_id": ids["endpoint_id"]} if path.endswith("/delivery") else {}
+        needed = {"endpoint_id": ids["endpoint_id"]} if path.endswith("}/delivery") else {}
         answer = self._served.http.request(
             method, url, headers=headers, params={**needed, **(query or {})}, **body
         )
