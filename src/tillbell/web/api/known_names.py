@@ -12,6 +12,7 @@ A member that is null says nothing and is always taken.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, get_args
 
@@ -23,6 +24,7 @@ from tillbell.errors import Invalid, Problem
 from tillbell.rules.nearest import hint, nearest
 from tillbell.web.api.shapes import Decides, In
 from tillbell.web.edge.paths import IGNORED, JSON_BODY
+from tillbell.web.edge.patterns import ITERATOR
 
 Loc = tuple[str | int, ...]
 
@@ -88,7 +90,9 @@ def kind_listed(path: str) -> str | None:
 def _iterator_problems(request: Request, route: APIRoute) -> Iterator[Problem]:
     """Refuse an iterator of another list: it would begin anywhere, for ever."""
     iterator, kind = request.query_params.get("iterator"), kind_listed(route.path)
-    if iterator and kind and iterator.lstrip("-").partition("_")[0] != kind:
+    if not iterator or not kind or not re.match(ITERATOR, iterator):
+        return
+    if iterator.lstrip("-").partition("_")[0] != kind:
         text = "is an iterator of another list; pass one of this list, as it is"
         yield Problem(("query", "iterator"), text, "iterator")
 
