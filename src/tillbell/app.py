@@ -71,7 +71,7 @@ class Gateway:
             allow_cidrs=settings.allowed_cidrs, allow_http=settings.allows_http
         )
         self.config_cache = ConfigCache(
-            database, EndpointCompiler(settings, vault, self.policy).compile, clock
+            database, EndpointCompiler(settings, vault, self.policy).compile, clock, self.ids
         )
         self._build_sending()
         self._build_publishing()

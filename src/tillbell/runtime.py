@@ -117,6 +117,7 @@ class Runtime:
             self._gateway.clock,
             bodies_days=settings.body_retention_days,
             history_days=settings.history_retention_days,
+            audit_days=settings.audit_retention_days,
         )
 
     async def _check_disk(self) -> None:

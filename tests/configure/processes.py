@@ -6,7 +6,7 @@ So a memory here is older than any memory of a fleet, which hears of changes wit
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from tillbell.http.address_policy import AddressPolicy
 from tillbell.http.client import HttpClient
 from tillbell.http.resolver import Resolver
 from tillbell.ids import IdMaker
+from tillbell.model.configuration_changes import ConfigurationChange
 from tillbell.model.records import Record
 from tillbell.providers import PROVIDERS
 from tillbell.receive.source_cache import SourceCache
@@ -62,9 +63,14 @@ class Interrupted:
         await self._let_in(kind)
         return found
 
-    async def put(self, *records: Record, expected_version: int = 0) -> None:
+    async def put(
+        self,
+        *records: Record,
+        expected_version: int = 0,
+        audit: Sequence[ConfigurationChange] = (),
+    ) -> None:
         await self._let_in(type(records[0]))
-        await self._database.put(*records, expected_version=expected_version)
+        await self._database.put(*records, expected_version=expected_version, audit=audit)
 
     async def remove(self, kind: type[Record], *where: Any) -> Any:
         await self._let_in(kind)

@@ -231,3 +231,62 @@ def test_lists_go_over_applications_and_show_what_a_key_may_see(served: ServedGa
             assert {row["appId"] for row in pages(bound, name)} <= {two.id}
             assert bound.get(f"/{name}", params={"app": one.id}).status_code == 404
             assert pages(served.http, name, app=two.id) == pages(bound, name)
+
+
+# ── who did what ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_change_and_every_look_at_a_secret_is_on_record(served: ServedGateway) -> None:
+    made = served.http.post("/key", json={"name": "ops", "scopes": ["write"]}).json()
+    headers = {"x-request-id": "req-7", "x-forwarded-for": "203.0.113.7"}  # nobody trusts us
+    with served.client(made["key"]) as http:
+        app = http.post("/app", json={"name": "shop"}).json()["id"]
+        body = {"url": served.receiver.url("/a"), "headers": {"Authorization": "Bearer canary-1"}}
+        endpoint = http.post(f"/app/{app}/endpoint", json=body).json()["id"]
+        path = f"/app/{app}/endpoint/{endpoint}"
+        http.patch(path, json={"url": served.receiver.url("/b")}, headers=headers)
+        http.patch(path, json={"url": served.receiver.url("/b")})  # changes nothing
+        secret = http.get(f"{path}/secret").json()["key"]
+        http.post(f"{path}/secret/rotate")
+        source = {"name": "Cards", "provider": "allsecure", "secrets": ["canary-secret"]}
+        http.post(f"/app/{app}/source", json=source)
+        http.delete(path)
+        trail = pages(http, f"app/{app}/audit")
+        http.post("/event-type", json={"name": "ship.lost", "description": "x"})
+        http.delete(f"/app/{app}")
+    served.http.delete(f"/key/{made['id']}")
+    assert [entry["action"] for entry in trail[::-1]] == [
+        *("application.create", "endpoint.create", "endpoint.update", "endpoint.read-secret"),
+        *("endpoint.update", "source.create", "endpoint.delete"),
+    ]
+    assert {(entry["actor"], entry["actorName"]) for entry in trail} == {(made["id"], "ops")}
+    patched, rotated = trail[4], trail[2]
+    assert (patched["requestId"], patched["address"]) == ("req-7", "127.0.0.1")
+    assert patched["changes"] == {
+        "url": {"before": served.receiver.url("/a"), "after": served.receiver.url("/b")}
+    }
+    assert rotated["changes"]["secrets"] == {"before": "(secret)", "after": "(secret)"}
+    everything = pages(served.http, "audit")
+    later = [entry["action"] for entry in everything if entry not in trail][:4]
+    assert later == ["api-key.delete", "application.delete", "event-type.create", "api-key.create"]
+    assert [e["target"] for e in pages(served.http, "audit", target=endpoint)] == [endpoint] * 5
+    text = str(everything)
+    assert "canary" not in text
+    assert secret not in text
+    assert made["key"] not in text
+
+
+def test_a_stopped_endpoint_was_stopped_by_nobody_who_asked(shop: Shop) -> None:
+    endpoint = shop.endpoint("/status/410")
+    shop.publish()
+    latest = shop.get("audit", target=endpoint)["data"][0]
+    assert (latest["actor"], latest["requestId"]) == ("system", None)
+    assert latest["changes"]["status"] == {"before": "active", "after": "disabled"}
+
+
+def test_the_audit_of_configuration_has_a_retention(served: ServedGateway, shop: Shop) -> None:
+    database, now = served.gateway.database, served.gateway.clock.now()
+    assert shop.get("audit")["data"]
+    while served.do(database.purge_audit(before=now + 1_000_000, limit=100)):
+        pass
+    assert shop.get("audit")["data"] == []

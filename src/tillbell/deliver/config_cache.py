@@ -15,6 +15,7 @@ from tillbell.clock import Clock
 from tillbell.deliver.application_views import ApplicationView, ApplicationViews
 from tillbell.deliver.compiled_endpoint import Compile, CompiledEndpoint
 from tillbell.deliver.record_changes import RecordChanges
+from tillbell.ids import IdMaker
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import ApiKey, Application, EventType, Record
 from tillbell.rules.delivery.selectors import may_be_spelling, near_type
@@ -39,8 +40,10 @@ class ConfigCache(RecordChanges):
     changes in this process and in others.
     """
 
-    def __init__(self, registry: Registry, compile_: Compile, clock: Clock) -> None:
-        super().__init__(registry, clock)
+    def __init__(
+        self, registry: Registry, compile_: Compile, clock: Clock, ids: IdMaker | None = None
+    ) -> None:
+        super().__init__(registry, clock, ids or IdMaker())
         self._compile = compile_
         self._views = ApplicationViews()
         self._keys: dict[str, ApiKey] = {}  # by hash

@@ -17,9 +17,11 @@ from tillbell.clock import DAY, Clock, iso
 from tillbell.counters import Meters
 from tillbell.deliver.attempt import JudgedAttempt
 from tillbell.deliver.config_cache import OPERATIONAL, ConfigCache
+from tillbell.deliver.configuration_audit import acting_as
 from tillbell.deliver.lane import Lane
 from tillbell.errors import NotFound, TillbellError
 from tillbell.logs import log_event
+from tillbell.model.configuration_changes import SYSTEM
 from tillbell.model.endpoints import AttemptFailure, Endpoint, EndpointHealth, EndpointStatus
 from tillbell.model.messages import Claim, Result
 from tillbell.rules.delivery import health as rules
@@ -149,7 +151,8 @@ class EndpointHealthMonitor:
             return msgspec.structs.replace(endpoint, status=stop.status, status_reason=stop.reason)
 
         try:
-            changed = await self._config_cache.change(Endpoint, lane.app_id, lane.id, stopped)
+            with acting_as(SYSTEM):  # this task may have begun in somebody's request
+                changed = await self._config_cache.change(Endpoint, lane.app_id, lane.id, stopped)
         except NotFound:
             return
         if changed.record is not changed.before:

@@ -16,7 +16,9 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from tillbell.clock import Clock
+from tillbell.deliver.configuration_audit import NOUNS, ConfigurationAudit
 from tillbell.errors import ConflictError, NotFound, VersionConflict
+from tillbell.ids import IdMaker
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import ApiKey, Application, EventType, Record
 from tillbell.model.sources import Source
@@ -43,9 +45,10 @@ class RecordChanges(ABC):
     `on_stored` is awaited after each change of a record that processes keep in memory.
     """
 
-    def __init__(self, registry: Registry, clock: Clock) -> None:
+    def __init__(self, registry: Registry, clock: Clock, ids: IdMaker) -> None:
         self._registry = registry
         self._clock = clock
+        self._audit = ConfigurationAudit(ids)
         self._changes = 0  # counts what was put into the cache or removed from it
         self._refreshes = 0  # counts what was read again
         self.on_stored: Callable[[], Awaitable[None]] = _nothing
@@ -74,7 +77,7 @@ class RecordChanges(ABC):
 
         `ConflictError` if one exists already or a uid is taken; then nothing is stored.
         """
-        await self._store(records, expected_version=0)
+        await self._store(records, expected_version=0, before=None)
 
     async def change(
         self, kind: type[R], scope: str, id_or_uid: str, apply: Callable[[R], R]
@@ -107,7 +110,7 @@ class RecordChanges(ABC):
                 expected, now = before.version, self._clock.now()
                 after = msgspec.structs.replace(after, version=expected + 1, updated_at=now)
             try:
-                await self._store((after,), expected)
+                await self._store((after,), expected, before)
             except VersionConflict:
                 continue
             except ConflictError:
@@ -119,7 +122,9 @@ class RecordChanges(ABC):
 
     async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:
         """Delete a record; with an application all that is in it. False if it did not exist."""
-        removed = await self._registry.remove(kind, id_, scope)
+        before = await self._registry.get(kind, id_, scope) if kind in NOUNS else None
+        audit = self._audit.of_change(before, None, self._clock.now())
+        removed = await self._registry.remove(kind, id_, scope, audit)
         self._changes += 1
         self._evict(kind, scope, id_)
         if removed and kind in CACHED:
@@ -140,13 +145,25 @@ class RecordChanges(ABC):
         else:
             self._evict(kind, scope, id_)
 
-    async def _store(self, records: tuple[Record, ...], expected_version: int) -> None:
-        before = self._refreshes
-        await self._registry.put(*records, expected_version=expected_version)
+    async def note_secret_read(self, record: Record) -> None:
+        """Write into the audit log that a record's secret is shown."""
+        entry = self._audit.of_secret_read(record, self._clock.now())
+        await self._registry.put(audit=[entry])
+
+    async def _store(
+        self, records: tuple[Record, ...], expected_version: int, before: Record | None
+    ) -> None:
+        """Store records with their entries in the audit log. `before`: of the only record."""
+        refreshes = self._refreshes
+        now = self._clock.now()
+        audit = [
+            entry for record in records for entry in self._audit.of_change(before, record, now)
+        ]
+        await self._registry.put(*records, expected_version=expected_version, audit=audit)
         self._changes += 1
         for record in records:
             self._cache(record)
-        if before != self._refreshes:  # what was read again meanwhile may have been newer
+        if refreshes != self._refreshes:  # what was read again meanwhile may have been newer
             for record in records:
                 await self.refresh(type(record), record.scope, record.id)
         if any(type(record) in CACHED for record in records):

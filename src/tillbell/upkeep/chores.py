@@ -65,12 +65,19 @@ class RetentionPurge:
     """Deletes what is past its retention, in steps between which other writes may go."""
 
     def __init__(
-        self, database: Database, clock: Clock, *, bodies_days: int, history_days: int
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        bodies_days: int,
+        history_days: int,
+        audit_days: int,
     ) -> None:
         self._database = database
         self._clock = clock
         self._bodies = bodies_days * DAY
         self._history = history_days * DAY
+        self._audit = audit_days * DAY
 
     async def run(self) -> None:
         """Purge until nothing is left to purge."""
@@ -95,6 +102,9 @@ class RetentionPurge:
             now=now,
             limit=PURGE_BATCH,
         ):
+            await self._yield_to_writer()
+
+        while await self._database.purge_audit(before=now - self._audit, limit=PURGE_BATCH):
             await self._yield_to_writer()
 
     async def _yield_to_writer(self) -> None:

@@ -60,6 +60,9 @@ PLAIN = {
     ): "insert_payment_attempt",
     Table("conflicts", "move_read_conflicts", (1, 0), ("", "")): "insert_conflict",
     Table("audit", "move_read_audit", (1, 0), ("", "")): "insert_audit",
+    Table(
+        "configuration_changes", "move_read_configuration_changes", (0,), ("",)
+    ): "insert_configuration_change",
 }
 
 ALL = (

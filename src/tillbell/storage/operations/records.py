@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
 
 from tillbell.errors import ConflictError, VersionConflict
+from tillbell.model.configuration_changes import ConfigurationChange
 from tillbell.model.endpoints import EndpointHealth
 from tillbell.model.records import Application, Record
 from tillbell.storage.engine.methods import read, write
+from tillbell.storage.operations.configuration_audit import write_audit
 from tillbell.storage.operations.pages import page_bounds
 from tillbell.storage.operations.retention import remove_inbound
 from tillbell.storage.ports.outbound import ALL, Page
@@ -22,7 +24,12 @@ R = TypeVar("R", bound=Record)
 
 
 @write()
-def put(db: DbTransaction, *records: Record, expected_version: int = 0) -> None:
+def put(
+    db: DbTransaction,
+    *records: Record,
+    expected_version: int = 0,
+    audit: Sequence[ConfigurationChange] = (),
+) -> None:
     """Store records, or raise `VersionConflict` or `ConflictError`."""
     db.lock(key for record in records for key in keys(record))
     for record in records:
@@ -31,6 +38,7 @@ def put(db: DbTransaction, *records: Record, expected_version: int = 0) -> None:
         if is_uid_taken(db, record):
             raise ConflictError(f"The uid {record.uid!r} is taken.")
         store(db, record)
+    write_audit(db, audit)
 
 
 def keys(record: Record) -> Iterator[tuple[str, ...]]:
@@ -61,12 +69,20 @@ def store(db: DbTransaction, record: Record) -> None:
 
 
 @write()
-def remove(db: DbTransaction, kind: type[Record], id_: str, scope: str = "") -> bool:
+def remove(
+    db: DbTransaction,
+    kind: type[Record],
+    id_: str,
+    scope: str = "",
+    audit: Sequence[ConfigurationChange] = (),
+) -> bool:
     """Delete a record; with an application also all that is in its scope or came in for it."""
     was_there = delete(db, kind, id_, scope)
     if was_there and kind is Application:
         db.query("delete_scope", (id_,))
         remove_inbound(db, id_)
+    if was_there:
+        write_audit(db, audit)
     return was_there
 
 

@@ -6,6 +6,7 @@ from tillbell.storage.operations import (
     callback_reads,
     callbacks,
     claims,
+    configuration_audit,
     decisions,
     idempotency,
     message_reads,
@@ -31,6 +32,7 @@ class OutboundMethods(claims.ClaimMethods):
     expunge = messages.expunge
     expunge_attempt = messages.expunge_attempt
     purge = retention.purge
+    purge_audit = configuration_audit.purge_audit
     store_idempotent_answer = idempotency.store_idempotent_answer
     idempotent_answer = idempotency.idempotent_answer
 
@@ -114,6 +116,7 @@ class OverviewMethods:
     all_transactions = overview_reads.all_transactions
     find_transactions = overview_reads.find_transactions
     all_conflicts = overview_reads.all_conflicts
+    audit_log = configuration_audit.audit_log
 
 
 class StoreMethods(

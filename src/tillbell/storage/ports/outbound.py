@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
 from tillbell.clock import Micros
+from tillbell.model.configuration_changes import ConfigurationChange
 from tillbell.model.endpoints import EndpointHealth
 from tillbell.model.messages import Attempt, Claim, Delivery, DeliveryState, Message, Trigger
 from tillbell.model.records import Record
@@ -313,6 +314,10 @@ class OutboundStore(Protocol):
         """
         ...
 
+    async def purge_audit(self, *, before: Micros, limit: int) -> int:
+        """Delete at most `limit` entries of configuration made before a time; return how many."""
+        ...
+
     async def store_idempotent_answer(
         self, use: IdempotencyUse, now: Micros
     ) -> IdempotencyUse | None:
@@ -330,8 +335,15 @@ class OutboundStore(Protocol):
 class Registry(Protocol):
     """What users configure. Kinds are the subclasses of `Record`."""
 
-    async def put(self, *records: Record, expected_version: int = 0) -> None:
+    async def put(
+        self,
+        *records: Record,
+        expected_version: int = 0,
+        audit: Sequence[ConfigurationChange] = (),
+    ) -> None:
         """Store all of `records` in one commit: new ones, or over those of `expected_version`.
+
+        With them the entries of the audit log, which may also come alone.
 
         Nothing is stored, and it raises
         - `VersionConflict` if what is there of one has another version: it was changed, removed or,
@@ -355,8 +367,17 @@ class Registry(Protocol):
         """List the health of endpoints that are failing, like `list`."""
         ...
 
-    async def remove(self, kind: type[Record], id_: str, scope: str = "") -> bool:
-        """Delete a record; True if it was there. With an application all in its scope goes."""
+    async def remove(
+        self,
+        kind: type[Record],
+        id_: str,
+        scope: str = "",
+        audit: Sequence[ConfigurationChange] = (),
+    ) -> bool:
+        """Delete a record; True if it was there. With an application all in its scope goes.
+
+        The entries of the audit log are stored with it, if it was there.
+        """
         ...
 
 

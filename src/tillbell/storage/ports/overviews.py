@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from tillbell.model.callbacks import Callback
+from tillbell.model.configuration_changes import ConfigurationChange
 from tillbell.model.messages import Attempt
-from tillbell.model.transactions import MoneyConflict, Transaction
+from tillbell.model.transactions import AuditEntry, MoneyConflict, Transaction
 from tillbell.storage.ports.inbound import TransactionFilter
 from tillbell.storage.ports.outbound import DeliveryRow, Page
 
@@ -38,6 +39,12 @@ class OverviewLists(Protocol):
 
     async def find_transactions(self, filter_: TransactionFilter, page: Page) -> list[Transaction]:
         """List transactions of one user or reference in every application, like the one above."""
+        ...
+
+    async def audit_log(
+        self, app_id: str | None, page: Page, target: str | None = None
+    ) -> list[AuditEntry | ConfigurationChange]:
+        """List what was done by hand and what was configured, newest first unless `ascending`."""
         ...
 
     async def all_conflicts(self, page: Page) -> list[MoneyConflict]:

@@ -1,4 +1,4 @@
-"""The audit log of an application: each manual action, its API key and its reason."""
+"""The audit log: what people did by hand, what was configured, and who looked at secrets."""
 
 from __future__ import annotations
 
@@ -9,32 +9,59 @@ from fastapi import Query
 from pydantic import Field
 
 from tillbell.clock import to_datetime
+from tillbell.model.configuration_changes import ConfigurationChange
 from tillbell.model.transactions import AuditEntry
 from tillbell.web.api.paging import OrderedPageOf, listed
 from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource
 from tillbell.web.api.shapes import Listed, Out
 
 
+class ChangeOut(Out):
+    """A member that was changed. A secret is shown as `(secret)`."""
+
+    before: Any = Field(description="What it was; null: nothing.")
+    after: Any = Field(description="What it is since then; null: nothing.")
+
+
 class AuditOut(Out):
-    """One manual action."""
+    """One manual action, change of configuration or look at a secret."""
 
     id: str
+    app_id: str = Field(description='The application; "": it belongs to none.')
     at: datetime = Field(description="When it was done (UTC).")
-    actor: str = Field(description="Id of the API key.")
+    actor: str = Field(description="Id of the API key; `system`: Tillbell itself.")
+    actor_name: str | None = Field(
+        description="Name of the key at that time; null: it was not noted."
+    )
     action: str = Field(
-        description="E.g. `transaction.hold`; with `.proposed` at its end: proposed."
+        description="E.g. `transaction.hold`, with `.proposed` at its end: proposed;"
+        " `endpoint.update`, `endpoint.read-secret`."
     )
     target: str = Field(description="Id of what it was done to.")
-    reason: str = Field(description="Why it was done, in the words of who did it.")
-    details: dict[str, Any] = Field(description="More about the action, by its kind.")
+    reason: str = Field(description='Why a manual action was done; "" for others.')
+    request_id: str | None = Field(description="The request, as its answer and the log name it.")
+    address: str | None = Field(description="Where the request came from.")
+    changes: dict[str, ChangeOut] = Field(description="The members that were changed, by name.")
+    details: dict[str, Any] = Field(description="More about a manual action, by its kind.")
 
     @classmethod
-    def of(cls, entry: AuditEntry) -> AuditOut:
+    def of(cls, entry: AuditEntry | ConfigurationChange) -> AuditOut:
         """Return an entry in the shape that callers see."""
-        fields = entry._asdict() | {"at": to_datetime(entry.at)}
-        del fields["app_id"]
-        return cls(**fields)
+        if isinstance(entry, AuditEntry):
+            more: dict[str, Any] = {"actor_name": None, "request_id": None, "address": None}
+            fields = {**entry._asdict(), **more, "changes": {}}
+        else:
+            fields = {**entry._asdict(), "reason": "", "details": {}}
+            fields["changes"] = {
+                name: ChangeOut(before=before, after=after)
+                for name, (before, after) in entry.changes.items()
+            }
+        return cls(**{**fields, "at": to_datetime(entry.at)})
 
+
+TargetQuery = Annotated[
+    str | None, Query(max_length=256, description="Only actions on this: its id.")
+]
 
 router = resource("/app/{app_id}/audit", "Audit")
 
@@ -46,11 +73,9 @@ async def list_(
     app: ApplicationOf,
     page: OrderedPageOf,
     gateway: GatewayOf,
-    target: Annotated[
-        str | None, Query(max_length=256, description="Only actions on this: its id.")
-    ] = None,
+    target: TargetQuery = None,
 ) -> Listed[AuditOut]:
-    """List manual actions, newest first."""
+    """List manual actions and changes of configuration, newest first."""
     return await listed(
-        lambda page: gateway.database.history.audit(app.id, page, target), page, AuditOut.of
+        lambda page: gateway.database.history.audit_log(app.id, page, target), page, AuditOut.of
     )

@@ -534,8 +534,9 @@ async def patch_headers(
 
 
 @router.get("/{endpoint_id}/secret", dependencies=SHOW_SECRET)
-async def get_secret(endpoint: EndpointOf, endpoints: EndpointsOf) -> SecretOut:
+async def get_secret(endpoint: EndpointOf, endpoints: EndpointsOf, gateway: GatewayOf) -> SecretOut:
     """Show the signing secret."""
+    await gateway.config_cache.note_secret_read(endpoint)
     return SecretOut(key=endpoints.shown_secret(endpoint))
 
 

@@ -121,8 +121,9 @@ async def set_headers(endpoint: EndpointOf, body: HeadersIn, endpoints: Endpoint
 
 
 @router.get("/{endpoint_id}/secret", dependencies=WRITE)
-async def get_secret(endpoint: EndpointOf, endpoints: EndpointsOf) -> SecretOut:
+async def get_secret(endpoint: EndpointOf, endpoints: EndpointsOf, gateway: GatewayOf) -> SecretOut:
     """Show the signing secret of an operational endpoint."""
+    await gateway.config_cache.note_secret_read(endpoint)
     return SecretOut(key=endpoints.shown_secret(endpoint))
 
 

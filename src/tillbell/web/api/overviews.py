@@ -18,13 +18,14 @@ from tillbell.rules.payments.booking import transaction_data
 from tillbell.storage.ports.inbound import CallbackFilter, TransactionFilter
 from tillbell.storage.ports.outbound import DeliveryRow, MessageFilter, Page
 from tillbell.web.api.attempts import AttemptOut, AttemptQueryOf, attempt_doc
+from tillbell.web.api.audit import AuditOut, TargetQuery
 from tillbell.web.api.callbacks import CallbackOut, OverviewFilterOf, callback_members
 from tillbell.web.api.conflicts import ConflictOut, conflict_members
 from tillbell.web.api.deliveries import DeliveryOut, StatesQuery, delivery_doc
 from tillbell.web.api.endpoint_health import HealthStatus
 from tillbell.web.api.endpoints import EndpointOut, endpoint_list
 from tillbell.web.api.filters import MessageFilterOf, WithContent, codes_of
-from tillbell.web.api.paging import OrderedPageOf, filtered_page, list_page, row_id
+from tillbell.web.api.paging import OrderedPageOf, filtered_page, list_page, listed, row_id
 from tillbell.web.api.rendering import answer
 from tillbell.web.api.routes import GatewayOf, PrincipalOf, guard, resource
 from tillbell.web.api.shapes import Listed, Status
@@ -238,6 +239,16 @@ async def conflicts(
 
         rows = await filtered_page(history.all_conflicts, page, row_id, keep)
     return rows.showing([OverviewConflictOut.of(conflict) for conflict in rows.rows])
+
+
+@router.get("/audit", dependencies=guard("audit", Action.READ, Tenant.OWN))
+async def audit(
+    scope: ScopeOf, page: OrderedPageOf, gateway: GatewayOf, target: TargetQuery = None
+) -> Listed[AuditOut]:
+    """List who did what in all applications, newest first: by hand, or to the configuration."""
+    return await listed(
+        lambda page: gateway.database.history.audit_log(scope, page, target), page, AuditOut.of
+    )
 
 
 def _wants(filter_: MessageFilter, message: Message) -> bool:

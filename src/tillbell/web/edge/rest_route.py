@@ -8,6 +8,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from tillbell.app import Gateway
+from tillbell.deliver.configuration_audit import acting_as
+from tillbell.model.configuration_changes import Actor
+from tillbell.rules.proxies import client_address, networks
 from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.web.edge.asgi_types import App, HttpAnswer, Receive, Scope, header, replay_body
 from tillbell.web.edge.auth import ApiRequest
@@ -17,7 +20,7 @@ from tillbell.web.edge.idempotency import (
     idempotency_name,
     refuse_key,
 )
-from tillbell.web.edge.paths import IGNORED, JSON_BODY
+from tillbell.web.edge.paths import IGNORED, JSON_BODY, REQUEST_ID
 from tillbell.web.edge.resolved_path import PathResolver
 from tillbell.web.edge.strict_json import check_json
 
@@ -41,9 +44,14 @@ class RestApi:
         self._app = app
         self._idempotent = IdempotentAnswers(gateway)
         self._paths = PathResolver(gateway)
+        self._trusted = networks(gateway.settings.trusted_proxies)
 
     async def __call__(self, request: ApiRequest) -> HttpAnswer:
         """Return the answer to a request whose key is valid."""
+        with acting_as(self._actor(request)):
+            return await self._answer(request)
+
+    async def _answer(self, request: ApiRequest) -> HttpAnswer:
         scope, body = request.scope, request.body
         scope["query_string"] = without_brackets(scope["query_string"])
         if body:
@@ -68,6 +76,18 @@ class RestApi:
         if name != use.key:
             await self._idempotent.keep(use._replace(key=name), answer)
         return answer
+
+    def _actor(self, request: ApiRequest) -> Actor:
+        """Return who asks, and from where, for the audit log."""
+        scope, key = request.scope, request.principal.key
+        client = scope.get("client")
+        forwarded = [
+            value.decode("latin-1")
+            for name, value in scope["headers"]
+            if name == b"x-forwarded-for"
+        ]
+        address = client_address(client[0], forwarded, self._trusted) if client else None
+        return Actor(key.id, key.name, scope.get(REQUEST_ID), address)
 
     async def answer_public(self, scope: Scope, receive: Receive) -> HttpAnswer:
         """Return the answer to a request that needs no key."""

@@ -1,0 +1,112 @@
+"""What the audit log says of a change of configuration, and who makes it.
+
+Who acts is known where a request is answered; a change is stored far from there. So it is kept in a
+context variable, which each request has for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import msgspec
+
+from tillbell.clock import Micros
+from tillbell.ids import IdMaker
+from tillbell.model.configuration_changes import SYSTEM, Actor, ConfigurationChange
+from tillbell.model.endpoints import Endpoint
+from tillbell.model.records import ApiKey, Application, EventType, Record
+from tillbell.model.sources import Source
+
+NOUNS: dict[type[Record], str] = {
+    Application: "application",
+    Endpoint: "endpoint",
+    Source: "source",
+    EventType: "event-type",
+    ApiKey: "api-key",
+}
+SECRET = "(secret)"  # noqa: S105 - what is shown in place of one
+_UNSAID = frozenset({"id", "scope", "version", "created_at", "updated_at", "last4"})
+# Members that hold secrets, or what one could be guessed from.
+_SECRET = frozenset({"secrets", "headers", "token", "token_hash", "sealed_config", "hash"})
+
+_actor: ContextVar[Actor] = ContextVar("actor", default=SYSTEM)
+
+
+@contextmanager
+def acting_as(actor: Actor) -> Iterator[None]:
+    """Let all changes within the block be those of this actor."""
+    before = _actor.set(actor)
+    try:
+        yield
+    finally:
+        _actor.reset(before)
+
+
+class ConfigurationAudit:
+    """Writes the entries of changes. `ids` makes theirs."""
+
+    def __init__(self, ids: IdMaker) -> None:
+        self._ids = ids
+
+    def of_change(
+        self, before: Record | None, after: Record | None, now: Micros
+    ) -> list[ConfigurationChange]:
+        """Return the entry of a change, if its kind of record is audited and anything changed."""
+        record = after or before
+        if record is None or type(record) not in NOUNS:
+            return []
+        changes = changes_between(before, after)
+        if not changes:
+            return []
+        verb = "create" if before is None else "delete" if after is None else "update"
+        return [self._entry(record, verb, now, changes)]
+
+    def of_secret_read(self, record: Record, now: Micros) -> ConfigurationChange:
+        """Return the entry of a look at a record's secret."""
+        return self._entry(record, "read-secret", now, {})
+
+    def _entry(
+        self, record: Record, verb: str, now: Micros, changes: dict[str, Any]
+    ) -> ConfigurationChange:
+        actor = _actor.get()
+        return ConfigurationChange(
+            id=self._ids.new("aud", now),
+            app_id=record.id if isinstance(record, Application) else record.scope,
+            at=now,
+            actor=actor.id,
+            actor_name=actor.name,
+            action=f"{NOUNS[type(record)]}.{verb}",
+            target=record.id,
+            request_id=actor.request_id,
+            address=actor.address,
+            changes=changes,
+        )
+
+
+def changes_between(before: Record | None, after: Record | None) -> dict[str, list[Any]]:
+    """Return the members that differ, each with its value before and after; secrets without.
+
+    >>> one = Application(id="app_1", name="Shop")
+    >>> changes_between(one, msgspec.structs.replace(one, name="My shop"))
+    {'name': ['Shop', 'My shop']}
+    """
+    old, new = _members(before), _members(after)
+    return {
+        name: _shown(name, old.get(name), new.get(name))
+        for name in (old if before is not None else new)
+        if name not in _UNSAID and old.get(name) != new.get(name)
+    }
+
+
+def _members(record: Record | None) -> dict[str, Any]:
+    members: dict[str, Any] = msgspec.to_builtins(record) if record is not None else {}
+    return members
+
+
+def _shown(name: str, before: Any, after: Any) -> list[Any]:
+    if name not in _SECRET:
+        return [before, after]
+    return [SECRET if value else None for value in (before, after)]
