@@ -25,6 +25,7 @@ from tillbell.deliver.endpoint_health import EndpointHealthMonitor
 from tillbell.deliver.expunge import Expunger
 from tillbell.deliver.fates import Fates
 from tillbell.deliver.handshake import Handshake
+from tillbell.deliver.hold import Hold
 from tillbell.deliver.lanes import Lanes
 from tillbell.deliver.leases import HeldLeases
 from tillbell.deliver.publish import MessageDraft, Publisher
@@ -127,6 +128,14 @@ class Gateway:
             clock=self.clock,
             meters=self.meters,
             pause_after_days=self.settings.pause_after_days,
+        )
+        self.hold = Hold(
+            registry=self.database,
+            config_cache=self.config_cache,
+            dispatcher=self.dispatcher,
+            claimer=self.claimer,
+            http_client=self.http_client,
+            clock=self.clock,
         )
         self.endpoint_discarder = RemovedEndpointDiscarder(self.database, self.clock)
 

@@ -83,6 +83,10 @@ class Settings:
     )
     notify_socket: str = _setting("", "Socket to notify when the server is ready, as for systemd.")
     metrics_file: str = _setting("", "File for the counters of this process; set by `processes`.")
+    hold: bool = _setting(
+        False,
+        "Accept and store, but send nothing before `tillbell release`: for a restored backup.",
+    )
     dev: bool = _setting(False, "Endpoints may be http and on this machine. Never in production.")
 
     admin_key: Secret | None = _setting(None, "API key with all rights, for the first steps.")

@@ -38,6 +38,11 @@ LOG_EVENTS: Final[Mapping[str, tuple[int, str]]] = {
         logging.ERROR,
         "One of several processes ended unexpectedly; it is restarted.",
     ),
+    "hold.begun": (
+        logging.WARNING,
+        "This process accepts and stores, but sends nothing before `tillbell release`.",
+    ),
+    "hold.released": (logging.WARNING, "The hold was released: this process sends."),
     "server.dev_mode": (logging.WARNING, "Endpoints may be http and on this machine."),
     "request.error": (logging.ERROR, "A bug in Tillbell; the caller was answered 500."),
     "request.served": (logging.INFO, "A request was answered; the setting access_log chooses."),

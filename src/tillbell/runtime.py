@@ -15,6 +15,7 @@ from tillbell.upkeep.chores import Chore, ChoreRunner, DiskSpaceMonitor, Retenti
 
 LEASE_RENEWAL_EVERY = 2 * SECOND
 DISK_EVERY = 2 * SECOND
+HOLD_EVERY = SECOND
 OVERFLOW_EVERY = 2 * SECOND
 TASKS_EVERY = 2 * SECOND
 STATUS_CHECKS_EVERY = 5 * SECOND
@@ -47,8 +48,11 @@ class Runtime:
         if not gateway.cluster.is_shared:
             await gateway.database.release_all_leases(gateway.clock.now())
         await self._disk_space.check()
-        gateway.claimer.start()
-        await gateway.claimer.sweep()
+        if gateway.settings.hold:
+            await gateway.hold.begin()
+        else:
+            gateway.claimer.start()
+            await gateway.claimer.sweep()
         await gateway.tasks.resume()
         if not gateway.cluster.is_shared:
             gateway.startup_recovery.start()
@@ -90,9 +94,11 @@ class Runtime:
         yield Chore("sweep", SWEEP_EVERY, gateway.claimer.sweep)
         yield Chore("disk_space", DISK_EVERY, self._check_disk)
         yield Chore("callback_overflow", OVERFLOW_EVERY, self._recover_overflowed)
+        if gateway.settings.hold:
+            yield Chore("hold", HOLD_EVERY, gateway.hold.check)
         for name, every, work in (
             ("purge", PURGE_EVERY, self._purge().run),
-            ("status_checks", STATUS_CHECKS_EVERY, gateway.status_checker.check_due),
+            ("status_checks", STATUS_CHECKS_EVERY, self._check_statuses),
             ("unmatched_retry", UNMATCHED_RETRY_EVERY, gateway.unmatched_callbacks.retry_due),
         ):
             yield Chore(name, every, cluster.only_as_leader(work))
@@ -119,6 +125,11 @@ class Runtime:
             history_days=settings.history_retention_days,
             audit_days=settings.audit_retention_days,
         )
+
+    async def _check_statuses(self) -> None:
+        """Ask providers about transactions, unless nothing may be sent."""
+        if not self._gateway.hold.is_on:
+            await self._gateway.status_checker.check_due()
 
     async def _check_disk(self) -> None:
         await self._disk_space.check()

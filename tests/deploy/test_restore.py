@@ -81,8 +81,15 @@ def test_a_copy_of_sqlite_put_back_beside_its_key_is_the_gateway(
     new.mkdir(0o700)
     shutil.copy(backed_up.copy, new / "tillbell.db")
     shutil.copy(backed_up.old / "master.key", new / "master.key")
-    with gateway(new) as us:
+    with gateway(new, TILLBELL_HOLD="true") as us:
         assert_is_back(us, backed_up.message_id)
+        assert "held" in httpx.get(us.base_url.join("/readyz")).text
+        assert us.get("/hold").json() == {"held": True}
+        waiting = us.get("/delivery", params={"state": "waiting"}).json()["data"]
+        assert [one["attempts"] for one in waiting] == [waiting[0]["attempts"]]
+        environment = {"TILLBELL_ADMIN_KEY": KEY, "TILLBELL_PORT": str(us.base_url.port)}
+        assert tillbell("release", **environment).returncode == 0
+        assert us.get("/hold").json() == {"held": False}
 
 
 def test_a_copy_without_its_key_says_so_at_the_start(backed_up: BackedUp, tmp_path: Path) -> None:

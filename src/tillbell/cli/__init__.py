@@ -76,6 +76,7 @@ _COMMANDS = {
     ),
     "send": ("remote:send", "Publish a message to a running gateway."),
     "why": ("remote:why", "Tell why a message has not reached an endpoint, and what to do."),
+    "release": ("remote:release", "Let a gateway send that was started with --hold."),
     "trigger": ("trigger:trigger", "Send a callback as a provider would, signed and realistic."),
     "backup": ("maintenance:backup", "Copy the store to a new file while it is in use."),
     "move": ("move:move", "Move the store from SQLite into PostgreSQL."),

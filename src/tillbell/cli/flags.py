@@ -40,6 +40,8 @@ class Flags:
     """Which parts this process runs: all, api or worker."""
     processes: int | None = None
     """Processes that share the port."""
+    hold: Annotated[bool | None, Parameter(negative="")] = None
+    """Send nothing before `tillbell release`: for a restored backup."""
     dev: Annotated[bool | None, Parameter(negative="")] = None
     """Endpoints may be http and on this machine. Never in production."""
     allow_http: bool | None = None

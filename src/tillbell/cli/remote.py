@@ -73,6 +73,12 @@ def why(app: str, message: str, endpoint: str | None = None, *, flags: Flags | N
         print(f"  {fate['text']}")
 
 
+def release(flags: Flags | None = None) -> None:
+    """Let a gateway send that was started with --hold, with all its processes."""
+    _api(flags).call("POST", "/hold/release")
+    print("released: deliveries are sent")
+
+
 def create_key(name: str, *, scopes: list[str] | None = None, flags: Flags | None = None) -> None:
     """Create an API key and print it. It is shown only this once.
 

@@ -51,6 +51,8 @@ def _welcome(running: RunningGateway) -> str:
     lines = [f"tillbell {__version__} · {running.url}/api/v1 · data in {settings.data_dir}"]
     if settings.dev:
         lines.append("DEVELOPMENT MODE: endpoints may be http and on this machine.")
+    if settings.hold:
+        lines.append("HELD: nothing is sent before `tillbell release`.")
     key_text = "$TILLBELL_ADMIN_KEY" if settings.admin_key else "<key>"
     if running.new_key:
         key_text = running.new_key

@@ -17,7 +17,7 @@ from tillbell.clock import Micros
 from tillbell.ids import IdMaker
 from tillbell.model.configuration_changes import SYSTEM, Actor, ConfigurationChange
 from tillbell.model.endpoints import Endpoint
-from tillbell.model.records import ApiKey, Application, EventType, Record
+from tillbell.model.records import ApiKey, Application, EventType, Record, Release
 from tillbell.model.sources import Source
 
 NOUNS: dict[type[Record], str] = {
@@ -26,6 +26,7 @@ NOUNS: dict[type[Record], str] = {
     Source: "source",
     EventType: "event-type",
     ApiKey: "api-key",
+    Release: "hold-release",
 }
 SECRET = "(secret)"  # noqa: S105 - what is shown in place of one
 _UNSAID = frozenset({"id", "scope", "version", "created_at", "updated_at", "last4"})

@@ -52,6 +52,7 @@ class Dispatcher:
         self._held_max = 16 * max_in_flight
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
+        self.is_held = False  # nothing is sent: see hold.py
         self.on_claimable: Callable[[Lane], object] = lambda *_: None
         self.on_attempt_ended: Callable[[Lane, Claim, JudgedAttempt], object] = lambda *_: None
 
@@ -92,7 +93,7 @@ class Dispatcher:
 
     def reserve(self, compiled: CompiledEndpoint, now: Micros) -> bool:
         """Reserve a place for a new message in its lane; False if it has to wait for its turn."""
-        if self._is_stopping or not self._lanes.owns(compiled.endpoint.id):
+        if self._is_stopping or self.is_held or not self._lanes.owns(compiled.endpoint.id):
             return False
         lane = self._lanes.open(compiled)
         # Other lanes' backlogs may use up all that is held; an empty lane takes one even then.

@@ -43,6 +43,9 @@ _OVERLOADED = _ConnectFailure(
 )
 
 
+_HELD = Reply(status=0, error="held", detail="This server sends nothing before `tillbell release`.")
+
+
 class HttpClient:
     """Sends requests. One per process.
 
@@ -66,6 +69,7 @@ class HttpClient:
         self._pool = Pool(self._limits)
         self._loop = asyncio.get_running_loop()  # kept: asking for it is a system call
         self._ssl = ssl_context
+        self.is_held = False  # nothing leaves this server: see deliver/hold.py
 
     async def send(self, target: Target, head: bytes, body: bytes, timeout_s: float) -> Reply:
         """Send one request and return the reply; a receiver's failure is a reply with an `error`.
@@ -73,6 +77,8 @@ class HttpClient:
         `head` is the request line and headers, each ended by CRLF; `Content-Length` is added.
         Ends at most one tick of the pool (50 ms) after `timeout_s`.
         """
+        if self.is_held:
+            return _HELD
         started = self._monotonic()
         now = self._loop.time()
         deadline = now + timeout_s

@@ -105,7 +105,7 @@ FAILURES = (
     "dns_error", "dns_timeout", "connect_timeout", "connect_refused", "connect_error", "tls_error",
     "client_certificate_required",
     "timeout", "reset", "protocol_error",
-    "overloaded", "payload_deleted", "interrupted", "internal_error",  # our own
+    "overloaded", "held", "payload_deleted", "interrupted", "internal_error",  # our own
 )  # fmt: skip
 
 

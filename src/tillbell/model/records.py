@@ -81,6 +81,12 @@ class KeyUse(Record, frozen=True, kw_only=True):
     last_used_at: Micros
 
 
+class Release(Record, frozen=True, kw_only=True):
+    """When processes that were started with `hold` were last told to send. There is one."""
+
+    released_at: Micros
+
+
 class TaskStatus(StrEnum):
     """How a background task stands."""
 

@@ -22,6 +22,7 @@ from tillbell.web.api import (
     emails,
     endpoints,
     event_types,
+    hold,
     keys,
     messages,
     operational,
@@ -82,6 +83,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     portal.router,
     tasks.router,
     keys.router,
+    hold.router,
     health,
 )
 

@@ -34,6 +34,7 @@ from tillbell.web.server.shared_metrics import MetricsBoard
 PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 LATE = 60 * SECOND  # we are not ready if the oldest due delivery is later than this
 _ASK_AGAIN = SECOND
+HELD = "held: nothing is sent before `tillbell release`"
 
 
 class HealthCheck(NamedTuple):
@@ -80,10 +81,14 @@ class HealthProbe:
         return [
             await self._ask_store(),
             HealthCheck("intake", refusal is None, "open" if refusal is None else str(refusal)),
-            HealthCheck(
-                "dispatch", age_s * SECOND <= LATE, f"oldest due delivery is {age_s} s late"
-            ),
+            self._dispatch(age_s),
         ]
+
+    def _dispatch(self, age_s: int) -> HealthCheck:
+        if self._gateway.hold.is_on:
+            return HealthCheck("dispatch", is_ok=True, detail=HELD)
+        late = f"oldest due delivery is {age_s} s late"
+        return HealthCheck("dispatch", is_ok=age_s * SECOND <= LATE, detail=late)
 
     async def _ask_store(self) -> HealthCheck:
         now = self._gateway.clock.now()
@@ -142,8 +147,9 @@ def _readiness(checks: list[HealthCheck], *, is_verbose: bool) -> HttpAnswer:
     is_ready = all(check.is_ok for check in checks)
     status = 200 if is_ready else 503
     word = "ready" if is_ready else "not ready"
+    is_held = any(check.detail == HELD for check in checks)
     if not is_verbose:
-        return _text(status, word)
+        return _text(status, f"{word}, {HELD}" if is_held else word)
     body = {"status": word, "checks": [_shown(check) for check in checks]}
     return HttpAnswer(status, _headers("application/json"), msgspec.json.encode(body))
 
