@@ -59,6 +59,8 @@ class Meters(msgspec.Struct):
     """The counters of one process."""
 
     request_errors: int = 0
+    requests: dict[str, int] = field(default_factory=dict)  # by method, route and status
+    request_durations: Histogram = field(default_factory=lambda: Histogram.of(TIMES_US))
     messages: int = 0
     duplicates: int = 0
     deliveries: int = 0
@@ -70,6 +72,16 @@ class Meters(msgspec.Struct):
     oldest_snapshot: Micros = 0  # age of the oldest transaction in a shared database
     callbacks: dict[str, int] = field(default_factory=_zeros(RECEIVED))
     outcomes: dict[str, int] = field(default_factory=_zeros([outcome.value for outcome in Outcome]))
+    provider_callbacks: dict[str, int] = field(default_factory=dict)  # by provider and `RECEIVED`
+    provider_outcomes: dict[str, int] = field(default_factory=dict)  # by provider and outcome
+    database_bytes: int = 0
+    loop_lag_s: float = 0.0  # the longest of the last seconds
+
+    def request(self, method: str, route: str, status: int, duration_s: float) -> None:
+        """Count a request that is answered. `route` has names in place of values: it is bounded."""
+        key = f"{method} {route} {status}"
+        self.requests[key] = self.requests.get(key, 0) + 1
+        self.request_durations.add(int(duration_s * 1_000_000))
 
     def request_failed(self) -> None:
         """Count a request that was answered 500, because of a bug."""
@@ -92,13 +104,17 @@ class Meters(msgspec.Struct):
         if delay_us is not None:
             self.delays.add(delay_us)
 
-    def received(self, how: str) -> None:
+    def received(self, how: str, provider: str) -> None:
         """Count a callback; `how` is one of `RECEIVED`."""
         self.callbacks[how] += 1
+        key = f"{provider} {how}"
+        self.provider_callbacks[key] = self.provider_callbacks.get(key, 0) + 1
 
-    def concluded(self, outcome: Outcome) -> None:
+    def concluded(self, outcome: Outcome, provider: str) -> None:
         """Count how the processing of a callback ended."""
         self.outcomes[outcome._value_] += 1
+        key = f"{provider} {outcome._value_}"
+        self.provider_outcomes[key] = self.provider_outcomes.get(key, 0) + 1
 
     def batch(self, size: int) -> None:
         """Count a group commit of `size` writes."""

@@ -11,7 +11,13 @@ from tillbell.deliver.claimer import SWEEP_EVERY
 from tillbell.errors import Draining, StoreUnavailable, Unavailable
 from tillbell.logs import log_event
 from tillbell.model.endpoints import EndpointHealth
-from tillbell.upkeep.chores import Chore, ChoreRunner, DiskSpaceMonitor, RetentionPurge
+from tillbell.upkeep.chores import (
+    Chore,
+    ChoreRunner,
+    DiskSpaceMonitor,
+    LoopLagMonitor,
+    RetentionPurge,
+)
 
 LEASE_RENEWAL_EVERY = 2 * SECOND
 DISK_EVERY = 2 * SECOND
@@ -34,6 +40,7 @@ class Runtime:
         settings = gateway.settings
         self._disk_space = DiskSpaceMonitor(settings.data_dir, settings.disk_reserve_mb)
         self._chores = ChoreRunner(gateway.clock)
+        self._lag: LoopLagMonitor | None = None  # while it runs
 
     async def start(self) -> None:
         """Open the store, take over what an earlier process left, and begin to send."""
@@ -57,6 +64,7 @@ class Runtime:
         if not gateway.cluster.is_shared:
             gateway.startup_recovery.start()
         self._chores.start(*self._list_chores())
+        self._lag = LoopLagMonitor(gateway.meters)
 
     async def drain(self, timeout_s: float | None = None) -> None:
         """Accept nothing more, let attempts under way end, and give up all other claims.
@@ -70,6 +78,8 @@ class Runtime:
         await gateway.startup_recovery.stop()
         await gateway.processor.stop()
         await self._chores.stop()
+        if self._lag is not None:
+            self._lag.stop()
         await gateway.tasks.stop()
         wait_s = gateway.settings.drain_timeout_s if timeout_s is None else timeout_s
         await gateway.dispatcher.drain(wait_s)

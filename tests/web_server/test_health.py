@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.flow.gateway_harness import START, GatewayHarness
 from tillbell.counters import Meters
 from tillbell.errors import MethodNotAllowed, StoreUnavailable
+from tillbell.model.callbacks import Outcome
 from tillbell.model.messages import Result
 from tillbell.storage.ports.outbound import Totals
 from tillbell.testing import ManualClock
@@ -148,7 +150,16 @@ def test_meters_render_in_base_units() -> None:
     meters.batch(2)
     meters.restore(Totals(waiting=4, sending=1, failed=7))
     vitals = DispatchVitals(oldest_due_age=1_500_000, in_flight=2, open_breakers=5)
-    page = series(render([MetricsReading("", 0, meters, vitals)]))
+    meters.received("stored", "stripe")
+    meters.concluded(Outcome.APPLIED, "stripe")
+    meters.request("GET", "/api/v1/app/{app_id}", 404, 0.002)
+    page = series(render([MetricsReading("", 0, meters, vitals, os.getpid())]))
+    assert page["tillbell_provider_callbacks_total{stored}{stripe}"] == 1
+    assert page["tillbell_provider_callbacks_processed_total{applied}{stripe}"] == 1
+    assert page["tillbell_requests_total{GET}{/api/v1/app/{app_id}}{404}"] == 1
+    assert page["tillbell_request_duration_seconds_bucket{0.0025}"] == 1
+    assert page["process_resident_memory_bytes"] > 1_000_000
+    assert page["process_open_fds"] > 0
     assert page["tillbell_attempt_duration_seconds_bucket{0.001}"] == 1
     assert page["tillbell_attempt_duration_seconds_bucket{60.0}"] == 1
     assert page["tillbell_attempt_duration_seconds_bucket{+Inf}"] == 2

@@ -17,6 +17,7 @@ from tillbell.deliver.config_cache import ConfigCache
 from tillbell.deliver.publish import Publisher
 from tillbell.errors import ConflictError, NotFound
 from tillbell.ids import IdMaker
+from tillbell.model.callbacks import Callback
 from tillbell.process.decision import DecidedBy, Decision
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import ChangeSet, PreconditionFailed
@@ -77,7 +78,7 @@ class Decisions:
                 raise NotFound("There is no such application.")
             decision = Decision(app_id, self.ids, self.clock.now(), by)
             result = await decide(decision)
-            failed = await self._store(view, decision)
+            failed = await self._store(view, decision, by.callback)
             if failed is None:
                 return result
             if failed.why == "concluded" and by.callback is not None:
@@ -90,7 +91,9 @@ class Decisions:
         if self.publisher.refusal is not None:
             raise self.publisher.refusal
 
-    async def _store(self, view: ApplicationView, decision: Decision) -> PreconditionFailed | None:
+    async def _store(
+        self, view: ApplicationView, decision: Decision, callback: Callback | None
+    ) -> PreconditionFailed | None:
         with self.publisher.prepared(view, decision.drafts) as messages:
             change_set = decision.change_set(messages.publications)
             if change_set == ChangeSet():
@@ -99,7 +102,7 @@ class Decisions:
             if isinstance(outcome, PreconditionFailed):
                 return outcome
             messages.start_deliveries()
-        if change_set.conclusion is not None:
-            self.meters.concluded(change_set.conclusion.outcome)
+        if change_set.conclusion is not None and callback is not None:
+            self.meters.concluded(change_set.conclusion.outcome, callback.provider)
         self.on_committed(decision)
         return None

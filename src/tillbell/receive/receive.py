@@ -100,7 +100,7 @@ class CallbackReceiver:
         if not compiled.provider.is_bulk:
             return await self._receive(compiled, incoming)
         if self._bulk >= BULK_MAX or self.processor.is_behind:
-            self._meters.received("busy")
+            self._meters.received("busy", compiled.provider.name)
             raise Unavailable(
                 "Too many callbacks of this kind wait; send it again later.", code="busy"
             )
@@ -121,7 +121,7 @@ class CallbackReceiver:
         callback = await self._database.receive(received)
         if callback.outcome is Outcome.DUPLICATE and reading.is_proven:
             callback = await self._judge_repeat(compiled, incoming, reading, callback)
-        self._meters.received(callback.outcome or "stored")
+        self._meters.received(callback.outcome or "stored", compiled.provider.name)
         if callback.outcome is None:
             self.processor.hand_over(callback, reading.notices)
         return callback
@@ -175,7 +175,7 @@ class CallbackReceiver:
             reading = await self._with_advice(compiled, incoming, reading)
             await self.store_reading(compiled, incoming, reading)
         else:
-            self._meters.received("dropped")
+            self._meters.received("dropped", compiled.provider.name)
         return answer_to(compiled, incoming, reading.intake_status)
 
     async def _with_advice(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from tillbell.storage.ports.database import Database
 
 PURGE_BATCH = 500  # rows deleted by one commit
 DISCARD_BATCH = 500
+LAG_EVERY_S = 0.5
+LAGS_KEPT = 30  # measurements: the lag shown is the longest of a quarter of a minute
 LONG_TRANSACTION: Micros = 60 * SECOND
 FRESH_TOTALS_AFTER: Micros = 10 * SECOND  # a transaction of that age: see `use_fresh_totals`
 
@@ -125,6 +128,28 @@ class DiskSpaceMonitor:
         if (free < self._reserve) is not self.is_low:
             self.is_low = not self.is_low
             log_event("disk.low" if self.is_low else "disk.ok", free_mb=free >> 20)
+
+
+class LoopLagMonitor:
+    """Measures how late the event loop runs what is due: long work on it delays everything."""
+
+    def __init__(self, meters: Meters) -> None:
+        self._meters = meters
+        self._loop = asyncio.get_running_loop()
+        self._lags: deque[float] = deque(maxlen=LAGS_KEPT)
+        self._due = self._loop.time() + LAG_EVERY_S
+        self._timer = self._loop.call_at(self._due, self._measure)
+
+    def stop(self) -> None:
+        """Measure no more."""
+        self._timer.cancel()
+
+    def _measure(self) -> None:
+        now = self._loop.time()
+        self._lags.append(max(0.0, now - self._due))
+        self._meters.loop_lag_s = max(self._lags)
+        self._due = now + LAG_EVERY_S
+        self._timer = self._loop.call_at(self._due, self._measure)
 
 
 class LongTransactionMonitor:

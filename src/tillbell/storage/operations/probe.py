@@ -6,7 +6,8 @@ import asyncio
 
 from tillbell.errors import StoreUnavailable
 from tillbell.storage.engine.group_commit import Writer
-from tillbell.storage.engine.methods import write
+from tillbell.storage.engine.methods import read, write
+from tillbell.storage.session.connection import DbReader
 from tillbell.storage.session.transaction import DbTransaction
 
 CHECK_TIMEOUT_S = 5.0
@@ -25,6 +26,12 @@ class ProbeMethods:
             raise StoreUnavailable(
                 f"The database has not finished a write for {CHECK_TIMEOUT_S:g} s."
             ) from None
+
+
+@read
+def size(db: DbReader) -> int:
+    """Ask how large the database is."""
+    return int(db.query("database_size")[0][0])
 
 
 @write()

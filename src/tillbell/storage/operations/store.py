@@ -130,6 +130,8 @@ class StoreMethods(
 ):
     """All that is the same for every database."""
 
+    size = probe.size
+
 
 class ListMethods(OutboundListMethods, InboundListMethods, OverviewMethods):
     """`HistoryReads`."""

@@ -54,6 +54,10 @@ class Database(
         """Commit a write that changes nothing; `StoreUnavailable` if that takes too long."""
         ...
 
+    async def size(self) -> int:
+        """Return how many bytes the database has on the disk."""
+        ...
+
     async def rotate(
         self, *, bodies_before: Micros, history_before: Micros, now: Micros
     ) -> RotationReport:

@@ -6,7 +6,6 @@ of a source.
 
 from __future__ import annotations
 
-from tillbell.clock import Clock
 from tillbell.logs import log_event
 from tillbell.web.edge.asgi_types import HttpAnswer, Scope
 from tillbell.web.edge.auth import PRINCIPAL
@@ -18,26 +17,21 @@ _ERROR = 400
 class AccessLog:
     """Writes the access log. `choice` is `all`, `errors` (status 400 and above) or `off`."""
 
-    def __init__(self, choice: str, clock: Clock) -> None:
+    def __init__(self, choice: str) -> None:
         self._lowest = {"all": 0, "errors": _ERROR}.get(choice)
-        self._clock = clock
 
-    def start(self) -> float:
-        """Return when a request began, for `write`."""
-        return self._clock.monotonic()
-
-    def write(self, scope: Scope, answer: HttpAnswer, started: float, *, is_head: bool) -> None:
+    def write(self, scope: Scope, answer: HttpAnswer, took_s: float, method: str) -> None:
         """Write the line of a request that is answered."""
         if self._lowest is None or answer.status < self._lowest:
             return
         principal = scope.get(PRINCIPAL)
         log_event(
             "request.served",
-            method="HEAD" if is_head else scope["method"],
+            method=method,
             route=route_of(scope),
             status=answer.status,
-            ms=round((self._clock.monotonic() - started) * 1_000, 1),
-            bytes=0 if is_head else len(answer.body),
+            ms=round(took_s * 1_000, 1),
+            bytes=0 if method == "HEAD" else len(answer.body),
             request_id=scope[REQUEST_ID],
             key_id=principal.key.id if principal is not None else None,
             app=scope.get(APPLICATION),

@@ -31,6 +31,7 @@ from tillbell.web.edge.paths import REQUEST_ID, is_api
 from tillbell.web.edge.problems import INTERNAL, name_request, render_problem
 
 _ERROR = 400
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SANE = re.compile(rb"[A-Za-z0-9_.:+/=-]{1,128}")
 
 
@@ -41,11 +42,12 @@ class HttpExchange:
         self._find = find
         self._meters = gateway.meters
         self._cors = CorsRules(gateway.settings.cors_origins)
-        self._log = AccessLog(gateway.settings.access_log, gateway.clock)
+        self._clock = gateway.clock
+        self._log = AccessLog(gateway.settings.access_log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        started = self._log.start()
+        started = self._clock.monotonic()
         is_head = scope["method"] == "HEAD"
         path = scope["path"]
         if is_head and is_api(path):
@@ -61,7 +63,10 @@ class HttpExchange:
         if answer.status >= _ERROR:
             answer = name_request(answer, request_id)
         await send_answer(send, answer.with_headers(more_headers), without_body=is_head)
-        self._log.write(scope, answer, started, is_head=is_head)
+        took_s = self._clock.monotonic() - started
+        method = "HEAD" if is_head else scope["method"]
+        self._meters.request(_known(method), route_of(scope) or "none", answer.status, took_s)
+        self._log.write(scope, answer, took_s, method)
 
     async def _answer(self, scope: Scope, receive: Receive) -> HttpAnswer:
         """Return the answer of the part that serves the path, or an error as an answer."""
@@ -79,6 +84,11 @@ class HttpExchange:
             )
             self._meters.request_failed()
             return INTERNAL
+
+
+def _known(method: str) -> str:
+    """Return a method of HTTP; callers may invent others, each of which would be a series."""
+    return method if method in _METHODS else "other"
 
 
 def _request_id(scope: Scope) -> str:

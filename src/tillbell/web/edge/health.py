@@ -34,6 +34,7 @@ from tillbell.web.server.shared_metrics import MetricsBoard
 PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 LATE = 60 * SECOND  # we are not ready if the oldest due delivery is later than this
 _ASK_AGAIN = SECOND
+_MEASURE_AGAIN = 60 * SECOND  # the size of the database
 HELD = "held: nothing is sent before `tillbell release`"
 
 
@@ -52,6 +53,7 @@ class HealthProbe:
         self._gateway = gateway
         self._store = HealthCheck("store", is_ok=False, detail="not checked yet")
         self._asked_at: Micros = 0
+        self._measured_at: Micros = 0
 
     @property
     def meters(self) -> Meters:
@@ -59,9 +61,13 @@ class HealthProbe:
         return self._gateway.meters
 
     async def refresh(self) -> None:
-        """Read the numbers of deliveries by state; keep the last ones if the store is away."""
+        """Read the numbers of deliveries and the size of the store; keep the last if it is away."""
         with contextlib.suppress(Unavailable):
             self.meters.restore(await self._gateway.database.counts())
+            now = self._gateway.clock.now()
+            if not self._measured_at or now - self._measured_at >= _MEASURE_AGAIN:
+                self._measured_at = now
+                self.meters.database_bytes = await self._gateway.database.size()
 
     def vitals(self) -> DispatchVitals:
         """Sum up the lanes that this process owns. Reads memory only."""
@@ -72,6 +78,7 @@ class HealthProbe:
             oldest_due_age=_oldest_due_age(lanes, now),
             in_flight=self._gateway.dispatcher.in_flight,
             open_breakers=sum(lane.breaker.probe_at is not None for lane in lanes),
+            is_held=self._gateway.hold.is_on,
         )
 
     async def checks(self) -> list[HealthCheck]:

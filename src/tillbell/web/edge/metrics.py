@@ -7,11 +7,12 @@ a port they are those of all, with the label `process`, to be added up.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -35,6 +36,7 @@ class DispatchVitals(NamedTuple):
     oldest_due_age: Micros = 0  # how late the oldest delivery is that could have been sent
     in_flight: int = 0
     open_breakers: int = 0
+    is_held: bool = False
 
 
 class MetricsReading(msgspec.Struct, array_like=True):
@@ -44,6 +46,7 @@ class MetricsReading(msgspec.Struct, array_like=True):
     at: Micros
     meters: Meters
     vitals: DispatchVitals
+    pid: int = 0  # of the process; 0: its figures are not shown
 
 
 def render(readings: Sequence[MetricsReading]) -> bytes:
@@ -54,7 +57,10 @@ def render(readings: Sequence[MetricsReading]) -> bytes:
 
 
 class _MetricRow(NamedTuple):
-    """A counter or gauge. `read` returns its values by label value, or one under ""."""
+    """A counter or gauge. `read` returns its values by label value, or one under "".
+
+    Several labels, and their values, have blanks between them.
+    """
 
     kind: type[CounterMetricFamily | GaugeMetricFamily]
     name: str
@@ -119,6 +125,48 @@ _METRICS = (
         lambda reading: reading.meters.outcomes,
     ),
     _MetricRow(
+        CounterMetricFamily,
+        "tillbell_provider_callbacks",
+        "Callbacks received, by provider and what became of them then.",
+        "provider outcome",
+        lambda reading: reading.meters.provider_callbacks,
+    ),
+    _MetricRow(
+        CounterMetricFamily,
+        "tillbell_provider_callbacks_processed",
+        "Callbacks processed, by provider and outcome.",
+        "provider outcome",
+        lambda reading: reading.meters.provider_outcomes,
+    ),
+    _MetricRow(
+        CounterMetricFamily,
+        "tillbell_requests",
+        "Requests answered, by route (names in place of values) and status.",
+        "method route status",
+        lambda reading: reading.meters.requests,
+    ),
+    _MetricRow(
+        GaugeMetricFamily,
+        "tillbell_held",
+        "1: started with --hold and not released, so nothing is sent.",
+        "",
+        lambda reading: {"": int(reading.vitals.is_held)},
+    ),
+    _MetricRow(
+        GaugeMetricFamily,
+        "tillbell_database_bytes",
+        "Size of the database.",
+        "",
+        lambda reading: {"": reading.meters.database_bytes},
+    ),
+    _MetricRow(
+        GaugeMetricFamily,
+        "tillbell_event_loop_lag_seconds",
+        "How late the event loop was at worst in the last seconds. Alert above 1.",
+        "",
+        lambda reading: {"": reading.meters.loop_lag_s},
+    ),
+    _MetricRow(
         GaugeMetricFamily,
         "tillbell_pending_deliveries",
         "Deliveries that have not ended, in the whole store.",
@@ -159,6 +207,12 @@ _METRICS = (
 )
 _HISTOGRAMS = (
     _HistogramRow(
+        "tillbell_request_duration_seconds",
+        "From the head of a request to its answer.",
+        lambda reading: reading.meters.request_durations,
+        SECOND,
+    ),
+    _HistogramRow(
         "tillbell_attempt_duration_seconds",
         "Time of an attempt, from connecting to the answer.",
         lambda reading: reading.meters.durations,
@@ -179,6 +233,10 @@ _HISTOGRAMS = (
 )
 
 
+def _same(pid: int) -> int:
+    return pid
+
+
 class _MetricsCollector(Collector):
     def __init__(self, readings: Sequence[MetricsReading]) -> None:
         self._readings = readings
@@ -192,13 +250,29 @@ class _MetricsCollector(Collector):
             yield self._family(metric)
         for histogram in _HISTOGRAMS:
             yield self._histogram(histogram)
+        yield from self._process_figures()
+
+    def _process_figures(self) -> Iterator[Metric]:
+        """Add memory, CPU time and open files of each process, as other programs name them."""
+        families: dict[str, Metric] = {}
+        for reading in self._readings:
+            labels = {"process": reading.process} if self._labels else {}
+            if not reading.pid:
+                continue
+            collector = ProcessCollector(pid=partial(_same, reading.pid), registry=None)
+            for metric in collector.collect():
+                family = Metric(metric.name, metric.documentation, metric.type)
+                family = families.setdefault(metric.name, family)
+                for sample in metric.samples:
+                    family.add_sample(sample.name, sample.labels | labels, sample.value)
+        yield from families.values()
 
     def _family(self, row: _MetricRow) -> Metric:
-        labels = [row.label] if row.label else []
+        labels = row.label.split()
         family = row.kind(row.name, row.doc, labels=[*labels, *self._labels])
         for reading in self._readings:
             for value, count in row.read(reading).items():
-                family.add_metric([*([value] if labels else []), *self._process(reading)], count)
+                family.add_metric([*value.split(), *self._process(reading)], count)
         return family
 
     def _histogram(self, row: _HistogramRow) -> Metric:

@@ -7,6 +7,7 @@ file older than 10 s belongs to a process that has ended.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class MetricsBoard:
 
     def _own(self) -> MetricsReading:
         name = self._file.name if self._file is not None else ""
-        return MetricsReading(name, self._clock.now(), self._meters, self._vitals())
+        return MetricsReading(name, self._clock.now(), self._meters, self._vitals(), os.getpid())
 
     def _others(self, own: MetricsReading) -> list[MetricsReading]:
         if self._file is None:
@@ -52,7 +53,9 @@ class MetricsBoard:
         readings = [_decode(file.read_bytes()) for file in files if file.stem != own.process]
         alive = [reading for reading in readings if own.at - reading.at < STALE_AFTER]
         for reading in alive:
-            reading.meters.totals = own.meters.totals  # of the store, and ours were just read
+            # These are of the store, and ours were just read.
+            reading.meters.totals = own.meters.totals
+            reading.meters.database_bytes = own.meters.database_bytes
         return alive
 
     async def keep_written(self) -> None:

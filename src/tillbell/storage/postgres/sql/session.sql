@@ -109,3 +109,6 @@ WHERE app_id = ?1 AND endpoint_id = ?2 AND hour = ?3 AND shard IN (SELECT shard 
 INSERT INTO totals (app_id, endpoint_id, hour, shard, waiting, sending, succeeded, failed, discarded)
 VALUES ('', '', 0, pg_backend_pid() % 16, 0, 0, 0, 0, 0)
 ON CONFLICT (app_id, endpoint_id, hour, shard) DO UPDATE SET waiting = totals.waiting;
+
+-- name: database_size
+SELECT pg_database_size(current_database());

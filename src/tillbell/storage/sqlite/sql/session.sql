@@ -79,3 +79,6 @@ WHERE app_id = ?1 AND endpoint_id = ?2 AND hour = ?3
 INSERT INTO totals (app_id, endpoint_id, hour, waiting, sending, succeeded, failed, discarded)
 VALUES ('', '', 0, 0, 0, 0, 0, 0)
 ON CONFLICT (app_id, endpoint_id, hour) DO UPDATE SET waiting = waiting + 0;
+
+-- name: database_size
+SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size();
