@@ -14,15 +14,20 @@ from tillbell.app import Gateway
 from tillbell.config import FIELDS, load
 from tillbell.counters import Meters
 from tillbell.logs import LOG_EVENTS
+from tillbell.model.callbacks import Outcome
 from tillbell.web.api.rest import make_rest
 from tillbell.web.edge.metrics import DispatchVitals, MetricsReading, render
 
 GROUPS = yaml.safe_load((DEPLOY / "prometheus" / "tillbell.rules.yaml").read_text())["groups"]
 RULES = [rule for group in GROUPS for rule in group["rules"]]
 NAMES = [rule["alert"] for rule in RULES]
+METERS = Meters()
+METERS.request("GET", "none", 404, 0.001)
+METERS.received("stored", "stripe")
+METERS.concluded(Outcome.APPLIED, "stripe")
 FAMILIES = list(
     text_string_to_metric_families(
-        render([MetricsReading("", 0, Meters(), DispatchVitals())]).decode()
+        render([MetricsReading("", 0, METERS, DispatchVitals())]).decode()
     )
 )
 SERIES = {sample.name for family in FAMILIES for sample in family.samples}
