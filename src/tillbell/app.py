@@ -15,6 +15,7 @@ from tillbell.configure.endpoints import EndpointDefaults, Endpoints
 from tillbell.configure.event_types import EventTypes
 from tillbell.configure.key_usage import KeyUsage
 from tillbell.configure.parts import Parts
+from tillbell.configure.reseal import Resealer
 from tillbell.configure.sources import SourceSettings
 from tillbell.counters import Meters
 from tillbell.deliver.claimer import Claimer
@@ -129,14 +130,6 @@ class Gateway:
             meters=self.meters,
             pause_after_days=self.settings.pause_after_days,
         )
-        self.hold = Hold(
-            registry=self.database,
-            config_cache=self.config_cache,
-            dispatcher=self.dispatcher,
-            claimer=self.claimer,
-            http_client=self.http_client,
-            clock=self.clock,
-        )
         self.endpoint_discarder = RemovedEndpointDiscarder(self.database, self.clock)
 
     def _build_publishing(self) -> None:
@@ -157,6 +150,13 @@ class Gateway:
             config_cache=self.config_cache,
             lanes=self.lanes,
             tasks=self.tasks,
+            clock=self.clock,
+        )
+        self.hold = Hold(
+            config_cache=self.config_cache,
+            dispatcher=self.dispatcher,
+            claimer=self.claimer,
+            http_client=self.http_client,
             clock=self.clock,
         )
         self.fates = Fates(self.database, self.config_cache, self.lanes, self.clock)
@@ -222,6 +222,7 @@ class Gateway:
         self.endpoints = Endpoints(parts, self.policy, self.handshake, defaults)
         self.source_settings = SourceSettings(parts, self.source_cache)
         self.api_keys = ApiKeys(parts, self.database)
+        self.resealer = Resealer(self.database, self.config_cache, self.tasks, self.vault)
         self.key_usage = KeyUsage(self.database, self.config_cache, self.clock)
 
     # ── hooks ────────────────────────────────────────────────────────────────────────────────────

@@ -16,6 +16,7 @@ import binascii
 import hashlib
 import hmac
 import os
+import re
 import secrets
 from collections.abc import Callable
 from functools import lru_cache
@@ -31,6 +32,7 @@ _SQLITE_HEAD = b"SQLite format 3\0"
 KEY_BYTES = 32
 _VERSION = "v1"
 _NONCE_BYTES = 12
+_SEALED = re.compile(rf"{_VERSION}\.[0-9a-f]{{8}}\.[A-Za-z0-9_-]+")
 _HEAD_BYTES = len(_VERSION) + 8  # of sealed bytes: the version, then the key's fingerprint
 _KEY_FILE = "master.key"
 _OPENED = 8_192  # secrets cached in clear text; each takes some hundred bytes
@@ -150,6 +152,12 @@ class Vault:
             return sealed
         return self.seal(self._decrypt(sealed, context), context)
 
+    def rewrap_bytes(self, sealed: bytes, context: str) -> bytes:
+        """Do the same for bytes."""
+        if sealed[2:_HEAD_BYTES] == self._current.encode():
+            return sealed
+        return self.seal_bytes(self.open_bytes(sealed, context), context)
+
     def _decrypt(self, sealed: str, context: str) -> str:
         packed = _unpack(sealed.rpartition(".")[2])
         return self._opened_raw(_key_id_of(sealed), packed, context).decode()
@@ -170,6 +178,11 @@ class Vault:
             raise SealMismatch(
                 f"the secret of {context} was altered or belongs to another record"
             ) from error
+
+
+def is_sealed(text: str) -> bool:
+    """Tell whether a text looks like one that a vault has sealed."""
+    return _SEALED.fullmatch(text) is not None
 
 
 def key_id(master_key: bytes) -> str:

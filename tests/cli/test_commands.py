@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
 from bench.postgres_server import free_port
 
-from tests.cli.conftest import Served, tillbell
+from tests.cli.conftest import PROGRAM, Served, environment, tillbell
 from tests.cli.test_serve import key_in
+from tests.patience import PATIENCE_S
+from tillbell.cli.client import ApiClient
+from tillbell.vault import Secret
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -87,15 +91,55 @@ def test_healthcheck_tells_by_exit_code(running: Served) -> None:
 
 def test_keys_can_be_made_listed_and_deleted(running: Served) -> None:
     admin = running.environment(key_in(running.said))
-    made = tillbell("key", "create", "a bot", "--scopes", "read", **admin)
+    made = tillbell(
+        "key", "create", "a bot", "--scopes", "read", "--expires", "30d", "--rate-limit", "5",
+        **admin,
+    )  # fmt: skip
     id_, key = made.stdout.split()
     listed = tillbell("key", "list", **admin).stdout
-    assert id_ in listed
-    assert f"…{key[-4:]}" in listed
+    (line,) = [line for line in listed.splitlines() if line.startswith(id_)]
+    assert f"…{key[-4:]}" in line
+    assert re.search(r"read +every application +expires 20\d\d-\S+ +used never +a bot", line)
     assert key not in listed
     assert "403" in tillbell("key", "list", **running.environment(key)).stderr
     assert tillbell("key", "delete", id_, **admin).returncode == 0
     assert "401" in tillbell("key", "list", **running.environment(key)).stderr
+
+
+def test_the_flags_of_a_command_are_those_that_matter_for_it() -> None:
+    for command, wanted, foreign in (
+        ("send", "--port", "--processes"),
+        ("backup", "--database-url", "--retry-schedule"),
+        ("healthcheck", "--port", "--allow-http"),
+        ("why", "--public-url", "--dev"),
+        ("serve", "--hold", "--expires"),
+    ):
+        helped = tillbell(command, "--help").stdout
+        assert wanted in helped
+        assert foreign not in helped, command
+
+
+def test_listen_shows_what_is_delivered_and_that_it_is_signed(running: Served) -> None:
+    admin = running.environment(key_in(running.said))
+    assert tillbell("listen", "nowhere", **admin).returncode == 1
+    api = ApiClient(f"http://127.0.0.1:{running.port}", Secret(key_in(running.said)))
+    api.call("POST", "/app", {"name": "Heard", "uid": "heard"})
+    with subprocess.Popen(
+        [PROGRAM, "listen", "heard", "--times", "1"],
+        env=environment(**admin), stdout=subprocess.PIPE, text=True,
+    ) as listening:  # fmt: skip
+        assert listening.stdout is not None
+        assert "listens at http://127.0.0.1:" in listening.stdout.readline()
+        sent = tillbell("send", "heard", "order.paid", **admin).stdout.split()[0]
+        assert listening.stdout.readline() == f"{sent}  signature verified  answered 200\n"
+        assert listening.wait(PATIENCE_S) == 0
+    assert api.call("GET", "/app/heard/endpoint")["data"] == []
+
+
+def test_reseal_says_how_much_it_sealed(running: Served) -> None:
+    admin = running.environment(key_in(running.said))
+    done = tillbell("reseal", **admin)
+    assert (done.returncode, done.stdout) == (0, "0 sealed anew, 0 could not be opened\n")
 
 
 def test_send_publishes_a_message(running: Served) -> None:

@@ -78,8 +78,10 @@ _COMMANDS = {
     "why": ("remote:why", "Tell why a message has not reached an endpoint, and what to do."),
     "release": ("remote:release", "Let a gateway send that was started with --hold."),
     "trigger": ("trigger:trigger", "Send a callback as a provider would, signed and realistic."),
+    "listen": ("listen:listen", "Receive the messages of an application, and show each one."),
     "backup": ("maintenance:backup", "Copy the store to a new file while it is in use."),
     "move": ("move:move", "Move the store from SQLite into PostgreSQL."),
+    "reseal": ("remote:reseal", "Seal all secrets under the newest master key."),
     "healthcheck": (
         "maintenance:healthcheck",
         "Ask the gateway on this machine whether it is ready.",
@@ -95,7 +97,10 @@ _GROUPS = {
         "API keys of a running gateway.",
         {
             "create": ("remote:create_key", "Create an API key; it is shown only once."),
-            "list": ("remote:list_keys", "List API keys: id, last characters, scopes, name."),
+            "list": (
+                "remote:list_keys",
+                "List API keys with scopes, application, expiry and last use.",
+            ),
             "delete": ("remote:delete_key", "Delete an API key; it stops working at once."),
         },
     ),

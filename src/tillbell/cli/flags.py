@@ -56,7 +56,37 @@ class Flags:
     """Log lines: auto, json or console."""
 
 
-def load_settings(flags: Flags | None) -> LoadedSettings:
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class StoreFlags:
+    """Where the store is, for commands that open it themselves."""
+
+    data_dir: Path | None = None
+    """Folder of the database, the master key and tillbell.toml."""
+    config: Path | None = None
+    """TOML file with settings."""
+    database_url: str | None = None
+    """The store: sqlite:///path or postgresql://user@host/database."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RemoteFlags:
+    """Where the gateway answers, for commands that ask it."""
+
+    public_url: str | None = None
+    """Address of the gateway, if it is not this machine's."""
+    host: str | None = None
+    """Its address on this machine."""
+    port: int | None = None
+    """Its port on this machine."""
+    data_dir: Path | None = None
+    """Its folder, with tillbell.toml."""
+    config: Path | None = None
+    """Its TOML file."""
+
+
+def load_settings(flags: Flags | StoreFlags | RemoteFlags | None) -> LoadedSettings:
     """Collect the settings of this process: flags, variables, TOML, defaults."""
     chosen = flags or Flags()
     return load_here({field.name: getattr(chosen, field.name) for field in fields(chosen)})

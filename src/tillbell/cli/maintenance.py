@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tillbell.cli.flags import Flags, load_settings
+from tillbell.cli.flags import RemoteFlags, StoreFlags, load_settings
 
 
-def backup(target: Path, flags: Flags | None = None) -> None:
+def backup(target: Path, flags: StoreFlags | None = None) -> None:
     """Copy the whole store to a new file. The gateway may be running.
 
     The master key is not in the copy: back up `master.key` (or TILLBELL_MASTER_KEY) separately.
@@ -34,7 +34,7 @@ def backup(target: Path, flags: Flags | None = None) -> None:
     print(f"{target}: {target.stat().st_size:,} bytes")
 
 
-def healthcheck(flags: Flags | None = None, *, live: bool = False) -> int:
+def healthcheck(flags: RemoteFlags | None = None, *, live: bool = False) -> int:
     """Ask the gateway on this machine whether it is ready; exit code 0 if so.
 
     Parameters

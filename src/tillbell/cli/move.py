@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from tillbell.cli.flags import Flags, load_settings
+from tillbell.cli.flags import StoreFlags, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ _LOGIN_HINT = "postgresql://user@host/database; its password may come from PGPAS
 
 
 def move(
-    flags: Flags | None = None,
+    flags: StoreFlags | None = None,
     *,
     to: str | None = None,
     back: Switch = False,

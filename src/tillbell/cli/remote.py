@@ -8,14 +8,18 @@ because every user of the machine can read flags.
 from __future__ import annotations
 
 import json
+import re
 import sys
+import threading
 import urllib.parse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from tillbell.cli.flags import Flags, load_settings
+from tillbell.cli.flags import RemoteFlags, load_settings
+from tillbell.clock import DAY, SystemClock, iso
 from tillbell.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -28,7 +32,7 @@ def send(
     *,
     payload: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     event_id: str | None = None,
-    flags: Flags | None = None,
+    flags: RemoteFlags | None = None,
 ) -> None:
     """Publish a message.
 
@@ -46,11 +50,13 @@ def send(
     body = {"eventType": event_type, "payload": _payload(payload, event_type)}
     if event_id is not None:
         body["eventId"] = event_id
-    message = _api(flags).call("POST", f"/app/{_quoted(app)}/msg", body)
+    message = api_of(flags).call("POST", f"/app/{_quoted(app)}/msg", body)
     print(f"{message['id']} {message['eventType']}")
 
 
-def why(app: str, message: str, endpoint: str | None = None, *, flags: Flags | None = None) -> None:
+def why(
+    app: str, message: str, endpoint: str | None = None, *, flags: RemoteFlags | None = None
+) -> None:
     """Tell why a message has not reached an endpoint, or that it has.
 
     Parameters
@@ -64,48 +70,97 @@ def why(app: str, message: str, endpoint: str | None = None, *, flags: Flags | N
     """
     path = f"/app/{_quoted(app)}/msg/{_quoted(message)}"
     if endpoint is not None:
-        fates = [_api(flags).call("GET", f"{path}/endpoint/{_quoted(endpoint)}/why")]
+        fates = [api_of(flags).call("GET", f"{path}/endpoint/{_quoted(endpoint)}/why")]
     else:
-        fates = _api(flags).call("GET", f"{path}/why")["data"]
+        fates = api_of(flags).call("GET", f"{path}/why")["data"]
     for fate in fates:
         times = [f"{name} {fate[key]}" for name, key in _TIMES if fate[key] is not None]
         print("  ".join([*filter(None, [fate.get("endpointId")]), fate["code"], *times]))
         print(f"  {fate['text']}")
 
 
-def release(flags: Flags | None = None) -> None:
+def release(flags: RemoteFlags | None = None) -> None:
     """Let a gateway send that was started with --hold, with all its processes."""
-    _api(flags).call("POST", "/hold/release")
+    api_of(flags).call("POST", "/hold/release")
     print("released: deliveries are sent")
 
 
-def create_key(name: str, *, scopes: list[str] | None = None, flags: Flags | None = None) -> None:
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class KeyOptions:
+    """What a new key may do, where, and for how long."""
+
+    scopes: Annotated[tuple[str, ...], Parameter(negative="")] = ("write",)
+    """What it may do: admin, write, read, publish, or RESOURCE:read, RESOURCE:write."""
+    app: str | None = None
+    """Id or uid of the only application that it may use."""
+    expires: str | None = None
+    """When it ends: a time (2027-01-31T12:00:00Z), or days from now (30d)."""
+    rate_limit: int | None = None
+    """Requests a second; 0 is no limit. Default: as the server is set."""
+
+
+def create_key(
+    name: str, *, options: KeyOptions | None = None, flags: RemoteFlags | None = None
+) -> None:
     """Create an API key and print it. It is shown only this once.
 
     Parameters
     ----------
     name
         A name for people: what the key is for.
-    scopes
-        What it may do: admin, write, read, publish. Default: write.
     """
-    key = _api(flags).call("POST", "/key", {"name": name, "scopes": scopes or ["write"]})
+    options = options or KeyOptions()
+    body: dict[str, Any] = {"name": name, "scopes": list(options.scopes), "appId": options.app}
+    body["rateLimit"] = options.rate_limit
+    body["expiresAt"] = _expiry(options.expires) if options.expires else None
+    key = api_of(flags).call("POST", "/key", body)
     print(f"{key['id']}  {key['key']}")
 
 
-def list_keys(flags: Flags | None = None) -> None:
-    """List API keys: id, last four characters, scopes, name."""
-    api, after = _api(flags), ""
+def _expiry(text: str) -> str:
+    """Return a time as the API reads it: as it is, or so many days from now."""
+    days = re.fullmatch(r"(\d{1,4})d", text)
+    return iso(SystemClock().now() + int(days[1]) * DAY) if days else text
+
+
+def list_keys(flags: RemoteFlags | None = None) -> None:
+    """List API keys: id, last characters, scopes, application, expiry, last use, name."""
+    api, after = api_of(flags), ""
     while True:
         page = api.call("GET", f"/key?limit=250{after}")
         for key in page["data"]:
-            print(f"{key['id']}  …{key['last4']}  {','.join(key['scopes']):10}  {key['name']}")
+            print(
+                f"{key['id']}  …{key['last4']}  {','.join(key['scopes']):10}"
+                f"  {key['appId'] or 'every application'}  expires {_day(key['expiresAt'])}"
+                f"  used {_day(key['lastUsedAt'])}  {key['name']}"
+            )
         if page["done"]:
             return
         after = f"&iterator={urllib.parse.quote(page['iterator'])}"
 
 
-def delete_key(key_id: str, flags: Flags | None = None) -> None:
+def _day(time: str | None) -> str:
+    return time[:16] if time else "never"
+
+
+def reseal(flags: RemoteFlags | None = None) -> int:
+    """Seal every stored secret under the newest master key, so that older keys can go.
+
+    A run that was interrupted continues by itself. Exit code 1 if a secret could not be opened.
+    """
+    api = api_of(flags)
+    task = api.call("POST", "/reseal")
+    while task["status"] == "running":
+        threading.Event().wait(ASK_AGAIN_S)
+        task = api.call("GET", f"/background-task/{task['id']}")
+    data = task["data"]
+    unreadable = data.get("skipped", {}).get("unreadable", 0)
+    print(f"{data.get('count', 0)} sealed anew, {unreadable} could not be opened")
+    return 0 if task["status"] == "finished" and not unreadable else 1
+
+
+def delete_key(key_id: str, flags: RemoteFlags | None = None) -> None:
     """Delete an API key; it stops working at once.
 
     Parameters
@@ -113,9 +168,10 @@ def delete_key(key_id: str, flags: Flags | None = None) -> None:
     key_id
         The id that `tillbell key list` shows.
     """
-    _api(flags).call("DELETE", f"/key/{_quoted(key_id)}")
+    api_of(flags).call("DELETE", f"/key/{_quoted(key_id)}")
 
 
+ASK_AGAIN_S = 0.2  # whether a task has finished
 _TIMES = (("since", "since"), ("next attempt", "nextAt"))
 
 
@@ -123,7 +179,8 @@ def _quoted(value: str) -> str:
     return urllib.parse.quote(value, safe="")
 
 
-def _api(flags: Flags | None) -> ApiClient:
+def api_of(flags: RemoteFlags | None) -> ApiClient:
+    """Return a client of the gateway of the settings, with its admin key."""
     from tillbell.cli.client import ApiClient
 
     settings = load_settings(flags).settings

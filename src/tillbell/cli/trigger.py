@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
-from tillbell.cli.flags import Count, Flags, load_settings
+from tillbell.cli.flags import Count, RemoteFlags, load_settings
 from tillbell.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class TriggerOptions:
 
 
 def trigger(
-    case: str = "", *, options: TriggerOptions | None = None, flags: Flags | None = None
+    case: str = "", *, options: TriggerOptions | None = None, flags: RemoteFlags | None = None
 ) -> int:
     """Send a callback as a provider would; exit code 1 if it is not answered 2xx or 3xx.
 

@@ -42,10 +42,17 @@ class ApiKeys:
         scopes: tuple[str, ...],
         app: str | None = None,
         expires_at: Micros | None = None,
+        rate_limit: int | None = None,
     ) -> NewKey:
         """Create a key, limited to an application (id or uid) if one is named."""
         app_id = await self._application_id(app)
-        return await self._add(name=name, scopes=scopes, app_id=app_id, expires_at=expires_at)
+        return await self._add(
+            name=name,
+            scopes=scopes,
+            app_id=app_id,
+            expires_at=expires_at,
+            rate_limit=rate_limit,
+        )
 
     async def create_token(
         self,

@@ -16,7 +16,6 @@ from tillbell.deliver.dispatcher import Dispatcher
 from tillbell.http.client import HttpClient
 from tillbell.logs import log_event
 from tillbell.model.records import Release
-from tillbell.storage.ports.outbound import Registry
 
 _ID = "release"
 
@@ -27,14 +26,12 @@ class Hold:
     def __init__(
         self,
         *,
-        registry: Registry,
         config_cache: ConfigCache,
         dispatcher: Dispatcher,
         claimer: Claimer,
         http_client: HttpClient,
         clock: Clock,
     ) -> None:
-        self._registry = registry
         self._config_cache = config_cache
         self._dispatcher = dispatcher
         self._claimer = claimer
@@ -75,5 +72,4 @@ class Hold:
         await self._claimer.sweep()
 
     async def _stored_version(self) -> int:
-        release = await self._registry.get(Release, _ID)
-        return release.version if release is not None else 0
+        return max((each.version for each in await self._config_cache.read_all(Release)), default=0)

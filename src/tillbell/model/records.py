@@ -70,6 +70,7 @@ class ApiKey(Record, frozen=True, kw_only=True):
     feature_flags: tuple[str, ...] = ()  # of a portal token: it sees event types that need one
     session_id: str | None = None
     expires_at: Micros | None = None
+    rate_limit: int | None = None  # requests a second; None: as the setting says
 
 
 class KeyUse(Record, frozen=True, kw_only=True):

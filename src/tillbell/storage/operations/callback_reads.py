@@ -66,6 +66,13 @@ def _index_of_callbacks(filter_: CallbackFilter) -> str:
 
 
 @read
+def sealed_requests(db: DbReader, after: str, limit: int) -> list[tuple[str | None, str, bytes]]:
+    """Read sealed requests."""
+    rows = db.query("sealed_requests", (after, limit))
+    return [(app_id, callback_id, request) for app_id, callback_id, request in rows]
+
+
+@read
 def unprocessed_callbacks(db: DbReader, after: str, limit: int) -> list[Callback]:
     """Read callbacks that are not yet processed."""
     rows = db.query("unprocessed_callbacks", {"after": after, "limit": limit})

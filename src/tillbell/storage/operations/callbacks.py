@@ -98,6 +98,12 @@ def _stored(db: DbTransaction, callback: Callback) -> Callback:
 
 
 @write()
+def replace_requests(db: DbTransaction, requests: Sequence[tuple[str | None, str, bytes]]) -> None:
+    """Store requests that were sealed anew."""
+    db.execute_each("replace_request", list(requests))
+
+
+@write()
 def reopen_callback(db: DbTransaction, app_id: str, callback_id: str) -> bool:
     """Take a callback's conclusion back; False if it has none."""
     db.lock([("callback", callback_id)])

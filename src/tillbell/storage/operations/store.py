@@ -77,6 +77,7 @@ class InboundMethods:
     receive = callbacks.receive
     commit_changes = decisions.commit_changes
     reopen_callback = callbacks.reopen_callback
+    replace_requests = callbacks.replace_requests
     purge_inbound = retention.purge_inbound
 
 
@@ -94,6 +95,7 @@ class InboundReadMethods(InboundListMethods):
 
     callback = callback_reads.callback
     callback_request = callback_reads.callback_request
+    sealed_requests = callback_reads.sealed_requests
     unprocessed_callbacks = callback_reads.unprocessed_callbacks
     callbacks_awaiting = callback_reads.callbacks_awaiting
     callbacks_to_retry = callback_reads.callbacks_to_retry

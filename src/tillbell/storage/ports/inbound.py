@@ -149,6 +149,10 @@ class InboundStore(Protocol):
         """Store all of a decision, or nothing (`PreconditionFailed`)."""
         ...
 
+    async def replace_requests(self, requests: Sequence[tuple[str | None, str, bytes]]) -> None:
+        """Store requests that were sealed anew. One that is gone stays so."""
+        ...
+
     async def reopen_callback(self, app_id: str, callback_id: str) -> bool:
         """Take a callback's conclusion back; False if it has none. It is then processed again."""
         ...
@@ -198,6 +202,13 @@ class InboundReads(InboundLists, Protocol):
 
     async def callback_request(self, app_id: str, callback_id: str) -> bytes | None:
         """Return the sealed request of a callback; None if it was not stored or is purged."""
+        ...
+
+    async def sealed_requests(self, after: str, limit: int) -> list[tuple[str | None, str, bytes]]:
+        """Return sealed requests with their callbacks, by its id, after that id.
+
+        The application is None where the store does not hold it beside the request.
+        """
         ...
 
     async def unprocessed_callbacks(self, after: str, limit: int) -> list[Callback]:

@@ -113,6 +113,7 @@ TAGS: Mapping[str, str] = {
     "Operational Webhook": "Endpoints for messages about the gateway itself.",
     "Authentication": "Portal tokens: a subscriber manages the endpoints of one application.",
     "Background Task": "Long work that goes on after the answer.",
+    "Master Key": "The key that seals secrets in the store, and sealing them under a new one.",
     "Hold": "Whether a gateway that was started with `--hold` sends, and its release.",
     "API Key": "Keys that open the API, with what each may do.",
     "Health": "Whether the API answers.",

@@ -40,6 +40,9 @@ class KeyIn(In):
     expires_at: Time | None = Field(
         default=None, description="When it stops to work (UTC); null: never."
     )
+    rate_limit: Annotated[int, Field(strict=True, ge=0, le=1_000_000)] | None = Field(
+        default=None, description="Requests a second; 0: no limit; null: as the server is set."
+    )
 
 
 class KeyOut(Out):
@@ -53,6 +56,10 @@ class KeyOut(Out):
     created_at: datetime
     expires_at: datetime | None = Field(description="When it stops to work (UTC); null: never.")
     last_used_at: datetime | None = Field(description="Exact to the hour.")
+
+    rate_limit: int | None = Field(
+        description="Requests a second; 0: no limit; null: as the server is set."
+    )
 
     @classmethod
     def of(cls, key: ApiKey, last_used_at: Micros | None) -> KeyOut:
@@ -71,6 +78,7 @@ class KeyOut(Out):
             "created_at": to_datetime(key.created_at),
             "expires_at": optional_time(key.expires_at),
             "last_used_at": optional_time(last_used_at),
+            "rate_limit": key.rate_limit,
         }
 
 
@@ -93,7 +101,11 @@ KeyId = Annotated[str, Path(max_length=64)]
 async def create(body: KeyIn, gateway: GatewayOf) -> NewKeyOut:
     """Create an API key. Its text is in this answer only."""
     key, text = await gateway.api_keys.create(
-        body.name, tuple(body.scopes), app=body.app_id, expires_at=instant(body.expires_at)
+        body.name,
+        tuple(body.scopes),
+        app=body.app_id,
+        expires_at=instant(body.expires_at),
+        rate_limit=body.rate_limit,
     )
     return NewKeyOut(**KeyOut.members(key, None), key=text)
 

@@ -30,6 +30,7 @@ from tillbell.web.api import (
     poller,
     portal,
     providers,
+    reseal,
     shipments,
     sources,
     suppressions,
@@ -84,6 +85,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     tasks.router,
     keys.router,
     hold.router,
+    reseal.router,
     health,
 )
 

@@ -66,7 +66,7 @@ class ApiGate:
             return await self._rest.answer_public(scope, receive)
         principal = self._authenticated(scope)
         scope[PRINCIPAL] = principal
-        headers += self._limit.take(principal.key.id)
+        headers += self._limit.take(principal.key.id, principal.key.rate_limit)
         if self._usage.is_due(principal.key):
             await self._usage.record_use(principal.key)
         body = await read_body(scope, receive, self._body_bytes_max)

@@ -66,22 +66,24 @@ class RateLimit:
         self._clock = clock
         self._full_at: dict[str, Micros] = {}
 
-    def take(self, key_id: str) -> list[tuple[bytes, bytes]]:
+    def take(self, key_id: str, own_rate: int | None = None) -> list[tuple[bytes, bytes]]:
         """Count one request; return the header fields that show the limit.
 
-        `TooMany` if the limit is exceeded. No fields if there is no limit (`rate` 0).
+        `own_rate` is the key's own limit, which replaces the general one. `TooMany` if the limit is
+        exceeded. No fields if there is none (0).
         """
-        if not self._rate:
+        rate = self._rate if own_rate is None else own_rate
+        if not rate:
             return []
         now = self._clock.now()
-        full_at = max(self._full_at.get(key_id, now), now) + SECOND // self._rate
+        full_at = max(self._full_at.get(key_id, now), now) + SECOND // rate
         if full_at > now + SECOND:
-            raise TooMany(f"This key may make {self._rate} requests a second.")
+            raise TooMany(f"This key may make {rate} requests a second.")
         if len(self._full_at) >= _KEYS_MAX:
             self._full_at = {k: at for k, at in self._full_at.items() if at > now}
         self._full_at[key_id] = full_at
-        remaining = (now + SECOND - full_at) * self._rate // SECOND
+        remaining = (now + SECOND - full_at) * rate // SECOND
         return [
-            (b"ratelimit-policy", b'"default";q=%d;w=1' % self._rate),
+            (b"ratelimit-policy", b'"default";q=%d;w=1' % rate),
             (b"ratelimit", b'"default";r=%d;t=1' % remaining),
         ]

@@ -86,3 +86,8 @@ SELECT {transaction} FROM (
 CROSS JOIN LATERAL (
     SELECT * FROM transactions WHERE app_id = :app_id AND transactions.id = found.id OFFSET 0) t
 ORDER BY t.id = :key::text DESC LIMIT 1;
+
+-- name: sealed_requests
+-- Index: primary key.
+SELECT app_id, callback_id, request FROM callback_requests
+WHERE callback_id > ?1 ORDER BY callback_id LIMIT ?2;

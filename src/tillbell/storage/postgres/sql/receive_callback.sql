@@ -35,3 +35,7 @@ FROM unnest(
     AS r (c1, c2, c3, c4, c5)
 ON CONFLICT (app_id, source_id, dedupe_key) DO UPDATE SET
     callback_id = excluded.callback_id, taken_at = excluded.taken_at, is_open = 0;
+
+-- name: replace_request
+-- Index: primary key.
+UPDATE callback_requests SET request = ?3 WHERE callback_id = ?2 AND app_id = ?1;

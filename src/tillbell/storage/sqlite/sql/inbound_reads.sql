@@ -71,3 +71,8 @@ ORDER BY t.id {order} LIMIT :limit;
 SELECT {transaction} FROM transactions t
 WHERE t.app_id = :app_id AND (t.id = :key OR t.uid = :key)
 ORDER BY t.id = :key DESC LIMIT 1;
+
+-- name: sealed_requests
+-- Index: callback_requests_callback.
+SELECT NULL, callback_id, request FROM callback_requests
+WHERE callback_id > ?1 ORDER BY callback_id LIMIT ?2;

@@ -21,3 +21,7 @@ INSERT INTO callback_keys (app_id, source_id, dedupe_key, callback_id, taken_at)
 VALUES (?1, ?2, ?3, ?4, ?5)
 ON CONFLICT (source_id, dedupe_key) DO UPDATE SET
     callback_id = excluded.callback_id, taken_at = excluded.taken_at, is_open = 0;
+
+-- name: replace_request
+-- Whose it is (?1) a request does not say. Index: callback_requests_callback.
+UPDATE callback_requests SET request = ?3 WHERE callback_id = ?2;
