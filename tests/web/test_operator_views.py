@@ -290,3 +290,28 @@ def test_the_audit_of_configuration_has_a_retention(served: ServedGateway, shop:
     while served.do(database.purge_audit(before=now + 1_000_000, limit=100)):
         pass
     assert shop.get("audit")["data"] == []
+
+
+# ── what was sent, and what came back ────────────────────────────────────────────────────────────
+
+
+def test_an_attempt_keeps_what_was_sent_and_the_head_of_the_answer(shop: Shop) -> None:
+    secret = {"Authorization": "Bearer canary-1", "X-Shop": "main"}
+    endpoint = shop.endpoint("/retry-after/503/7", headers=secret)
+    message = shop.publish()
+    (sent,) = shop.served.receiver.to("/retry-after/503/7")
+    (listed,) = shop.get(f"attempt/endpoint/{endpoint}")["data"]
+    shown = shop.get(f"msg/{message}/attempt/{listed['id']}")
+
+    headers = shown["requestHeaders"]
+    assert headers == listed["requestHeaders"]
+    assert headers["webhook-id"] == message
+    assert headers["webhook-signature"] == sent.header("webhook-signature")
+    assert (headers["Authorization"], headers["X-Shop"]) == ("***", "main")
+    assert "canary" not in str(shown)
+    assert shown["requestBody"].encode() == sent.body
+    assert shown["responseHeaders"]["Retry-After"] == "7"
+    shop.http.delete(f"/app/{shop.id}/msg/{message}/attempt/{listed['id']}/content")
+    assert shop.get(f"msg/{message}/attempt/{listed['id']}")["responseHeaders"] == {}
+    shop.http.delete(f"/app/{shop.id}/msg/{message}/content")
+    assert shop.get(f"msg/{message}/attempt/{listed['id']}")["requestBody"] is None

@@ -8,6 +8,7 @@ commit of the result, the attempt is recorded as `interrupted` and made again un
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from tillbell.clock import SECOND, Micros
@@ -21,6 +22,7 @@ from tillbell.model.messages import Attempt, Claim, DeliveryState, Reply, Result
 from tillbell.profiles.base import AttemptContext
 from tillbell.rules.delivery.advice import advise
 from tillbell.rules.delivery.answers import OWN_FAILURES, judge
+from tillbell.rules.delivery.headers import is_secret_header
 from tillbell.rules.delivery.hops import hop_line
 from tillbell.rules.delivery.own_tags import example_line
 from tillbell.rules.delivery.retry import (
@@ -30,6 +32,10 @@ from tillbell.rules.delivery.retry import (
     rest_until,
 )
 from tillbell.storage.ports.outbound import INTERRUPTIONS_NOT_COUNTED, FinishedAttempt
+
+SHOWN_MAX = 2_048  # characters of the headers of a request that are kept
+HEAD_MAX = 1_024  # bytes of the head of an answer that are kept
+_is_secret = lru_cache(1_024)(is_secret_header)
 
 _context = by_keyword(AttemptContext)
 _attempt = by_keyword(Attempt)
@@ -57,13 +63,19 @@ async def make_attempt(
         error, detail = compiled.refusal
         reply = Reply(status=0, error=error, detail=detail)
     else:
-        head = _head(claim, compiled, claim.body, started_at)
+        head, shown = _head(claim, compiled, claim.body, started_at)
         reply = await http_client.send(compiled.target, head, claim.body, compiled.timeout_s)
+        return decide(claim, compiled, reply, started_at, shown)
     return decide(claim, compiled, reply, started_at)
 
 
-def _head(claim: Claim, compiled: CompiledEndpoint, body: bytes, started_at: Micros) -> bytes:
-    """Write the request line and headers, each line with its CRLF."""
+def _head(
+    claim: Claim, compiled: CompiledEndpoint, body: bytes, started_at: Micros
+) -> tuple[bytes, str]:
+    """Write the request line and headers, each line with its CRLF.
+
+    The second value are the headers of the profile and the endpoint, as people may see them.
+    """
     delivery, message = claim.delivery, claim.message
     part = rendered_part(compiled, delivery, message.event_type) if delivery.variant else ""
     context = _context(
@@ -83,11 +95,18 @@ def _head(claim: Claim, compiled: CompiledEndpoint, body: bytes, started_at: Mic
     if compiled.custom_headers:
         sent = {name.lower() for name, _ in headers}
         lines += [line for name, line in compiled.custom_headers if name not in sent]
+    shown = "".join([_masked(line) for line in lines])[:SHOWN_MAX]
     number = attempt_id(delivery.id, delivery.attempts)
     lines.append(f"Tillbell-Delivery: {delivery.id}\r\nTillbell-Attempt: {number}\r\n")
     if message.tags:
         lines += (hop_line(message.tags), example_line(message.tags))
-    return compiled.prefix + "".join(lines).encode("ascii")
+    return compiled.prefix + "".join(lines).encode("ascii"), shown
+
+
+def _masked(line: str) -> str:
+    """Return a header line without the value of a secret header."""
+    name = line[: line.index(":")]
+    return f"{name}: ***\r\n" if _is_secret(name) else line
 
 
 def _renamed(headers: list[tuple[str, str]], own_names: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -107,11 +126,13 @@ def _renamed(headers: list[tuple[str, str]], own_names: Mapping[str, str]) -> li
 
 
 def decide(
-    claim: Claim, compiled: CompiledEndpoint, reply: Reply, started_at: Micros
+    claim: Claim, compiled: CompiledEndpoint, reply: Reply, started_at: Micros, shown: str = ""
 ) -> JudgedAttempt:
     """Return the attempt's record and the delivery's next state."""
     result = judge(reply, compiled.success)
     attempt = _record(claim, compiled, reply, result, started_at)
+    if shown:
+        attempt = attempt._replace(sent_headers=shown)
     if result is Result.ACCEPTED:
         return JudgedAttempt(_finished(claim, attempt, DeliveryState.SUCCEEDED), result, "")
     ended_at = started_at + reply.duration_us
@@ -175,7 +196,11 @@ def broken_attempt(
 
 
 def _record(
-    claim: Claim, compiled: CompiledEndpoint, reply: Reply, result: Result, started_at: Micros
+    claim: Claim,
+    compiled: CompiledEndpoint,
+    reply: Reply,
+    result: Result,
+    started_at: Micros,
 ) -> Attempt:
     delivery = claim.delivery
     needs_advice = result is not Result.ACCEPTED and not reply.detail
@@ -196,6 +221,7 @@ def _record(
         error=reply.error,
         detail=advise(reply.status, compiled.success) if needs_advice else reply.detail,
         response=reply.body,
+        answer_head=reply.head[:HEAD_MAX],
     )
 
 

@@ -97,6 +97,8 @@ class Attempt(NamedTuple):
     error: str = ""  # class of failure, e.g. "tls_error"; "" when accepted
     detail: str = ""  # one line for a person
     response: bytes = b""  # first 16 KiB of the body, as bytes
+    sent_headers: str = ""  # header lines of the request that were its own; secrets are masked
+    answer_head: bytes = b""  # first KiB of the status line and headers of the answer
 
 
 # Why an attempt was not answered, as `Attempt.error`.

@@ -14,6 +14,7 @@ from tillbell.clock import iso
 from tillbell.errors import Invalid, NotFound, Problem
 from tillbell.ids import attempt_cursor, read_attempt_cursor
 from tillbell.model.messages import FAILURES, Attempt, Result
+from tillbell.rules.delivery.headers import is_secret_header
 from tillbell.storage.ports.outbound import AttemptFilter, MessageFilter, Page
 from tillbell.web.api.filters import MessageFilterOf, WithContent, codes_of
 from tillbell.web.api.messages import MessageOf
@@ -72,11 +73,25 @@ class AttemptOut(Out):
     error: Annotated[str, words("", *FAILURES)] = Field(
         description='What failed, as a word for programs; "": it was answered.'
     )
+    request_headers: dict[str, str] = Field(
+        description="Headers that were sent, those that never differ left out; `***`: a secret."
+    )
+    response_headers: dict[str, str] = Field(
+        description="Headers of the answer, of its first KiB; `***`: a secret."
+    )
     detail: str = Field(
         description="One line for a person about what went wrong; empty if it was accepted."
     )
     timestamp: datetime = Field(description="When it began (UTC).")
     msg: MessageOut | None = Field(description="The message, with `with_msg=true`; else null.")
+
+
+class AttemptDetailOut(AttemptOut):
+    """One try to send a message, with the body that was sent."""
+
+    request_body: str | None = Field(
+        description="The body as it was sent, as text; null: it is deleted."
+    )
 
 
 class AttemptQuery(NamedTuple):
@@ -230,10 +245,18 @@ async def list_attempted_messages(
     return answer(deliveries.document(docs))
 
 
-@router.get("/msg/{msg_id}/attempt/{attempt_id}", dependencies=READ, response_model=AttemptOut)
-async def get(attempt: AttemptOf) -> Response:
-    """Show an attempt with the answer of the receiver."""
-    return answer(attempt_doc(attempt, with_content=True))
+@router.get(
+    "/msg/{msg_id}/attempt/{attempt_id}", dependencies=READ, response_model=AttemptDetailOut
+)
+async def get(attempt: AttemptOf, gateway: GatewayOf) -> Response:
+    """Show an attempt with what was sent and the answer of the receiver."""
+    row = await gateway.database.delivery(attempt.app_id, attempt.delivery_id)
+    body = None
+    if row is not None:
+        variant = row.delivery.variant
+        body = await gateway.database.body(attempt.app_id, attempt.message_id, variant)
+    text = body.decode("utf-8", "replace") if body is not None else None
+    return answer(attempt_doc(attempt, with_content=True) | {"requestBody": text})
 
 
 @router.delete(
@@ -316,6 +339,24 @@ async def _messages(gateway: Gateway, app_id: str, attempts: Sequence[Attempt]) 
     return docs
 
 
+def _answer_lines(attempt: Attempt) -> str:
+    """Return the header lines of the answer, as far as they were kept."""
+    head, _, _ = attempt.answer_head.partition(b"\r\n\r\n")
+    return head.partition(b"\r\n")[2].decode("latin-1")
+
+
+def header_lines(text: str) -> dict[str, str]:
+    """Return header lines by name, without the values of secret ones; a repeated one is joined."""
+    headers: dict[str, str] = {}
+    for line in text.split("\r\n"):
+        name, colon, value = line.partition(":")
+        if not colon:
+            continue
+        shown = "***" if is_secret_header(name) else value.strip()
+        headers[name] = f"{headers[name]}, {shown}" if name in headers else shown
+    return headers
+
+
 def attempt_doc(attempt: Attempt, *, with_content: bool, msg: Doc | None = None) -> Doc:
     """Return an attempt by the names of `AttemptOut`; with its answer if `with_content`."""
     status = Status.SUCCESS if attempt.result is Result.ACCEPTED else Status.FAIL
@@ -335,6 +376,8 @@ def attempt_doc(attempt: Attempt, *, with_content: bool, msg: Doc | None = None)
         "responseDurationMs": attempt.duration_us // 1000,
         "result": attempt.result.value,
         "error": attempt.error,
+        "requestHeaders": header_lines(attempt.sent_headers),
+        "responseHeaders": header_lines(_answer_lines(attempt)) if with_content else {},
         "detail": attempt.detail,
         "timestamp": iso(attempt.started_at),
         "msg": msg,

@@ -1,6 +1,6 @@
 -- name: expunge_attempt
 -- Index: primary key.
-UPDATE attempts SET response = 'EXPUNGED'::bytea WHERE id = ?2 AND app_id = ?1 RETURNING id;
+UPDATE attempts SET response = 'EXPUNGED'::bytea, answer_head = '' WHERE id = ?2 AND app_id = ?1 RETURNING id;
 
 -- name: expired_bodies
 -- Bodies past their time that nobody is sending: first as many as there can be of both, then those

@@ -1,6 +1,6 @@
 -- name: expunge_attempt
 -- Index: primary key.
-UPDATE attempts SET response = CAST('EXPUNGED' AS BLOB) WHERE id = ?2 AND app_id = ?1 RETURNING id;
+UPDATE attempts SET response = CAST('EXPUNGED' AS BLOB), answer_head = x'' WHERE id = ?2 AND app_id = ?1 RETURNING id;
 
 -- name: expired_bodies
 -- Bodies past their time that nobody is sending; whose they are, they do not say.
