@@ -10,6 +10,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from tillbell.clock import iso, to_datetime
+from tillbell.configure.reseal import RESEAL
 from tillbell.deliver.expunge import EXPUNGE_ALL
 from tillbell.deliver.resend import BULK_REPLAY, RECOVER, REPLAY_MISSING
 from tillbell.errors import NotFound
@@ -34,7 +35,7 @@ class TaskOut(Out):
     id: str
     status: TaskStatus = Field(description="Whether it runs or how it ended.")
     task: Annotated[
-        str, words(RECOVER, BULK_REPLAY, REPLAY_MISSING, EXPUNGE_ALL, REPROCESS_TASK)
+        str, words(RECOVER, BULK_REPLAY, REPLAY_MISSING, EXPUNGE_ALL, REPROCESS_TASK, RESEAL)
     ] = Field(description="What it does.")
     data: dict[str, object] = Field(
         description="What was asked for, `count` of what was done, and `skipped` by reason."
