@@ -313,6 +313,20 @@ def test_a_slip_in_an_event_type_is_refused_until_it_is_registered(
     served.http.delete("/event-type/order.payed?expunge=true")
 
 
+def test_a_wildcard_is_refused_where_none_is_read(served: ServedGateway, app_id: str) -> None:
+    endpoint = f"/app/{app_id}/endpoint"
+    made = served.http.post(endpoint, json={"url": served.receiver.url()}).json()["id"]
+    replay = {"since": "2026-01-01T00:00:00Z", "eventTypes": ["order.*"]}
+    for refused in (
+        served.http.get(f"/app/{app_id}/msg?event_types=order.paid,order.*"),
+        served.http.get(f"/app/{app_id}/attempt/endpoint/{made}?event_types=order.*"),
+        served.http.get(f"/app/{app_id}/poller/sink?event_type=order.*"),
+        served.http.post(f"{endpoint}/{made}/bulk-replay", json=replay),
+    ):
+        assert refused.status_code == 422
+        assert refused.json()["detail"][0]["type"] == "wildcard"
+
+
 def test_an_iterator_of_another_list_is_refused(served: ServedGateway, app_id: str) -> None:
     lists = [
         route.path.removeprefix("/api/v1").replace("{app_id}", app_id)

@@ -33,7 +33,7 @@ from tillbell.web.api.endpoint_health import (
     health_of,
     health_of_page,
 )
-from tillbell.web.api.filters import TimeQuery, codes_of, time_range
+from tillbell.web.api.filters import TimeQuery, codes_of, refuse_wildcards, time_range
 from tillbell.web.api.paging import Keep, OrderedPageOf, filtered_page, list_page, row_id
 from tillbell.web.api.rendering import MessageOut, answer, message_doc, states_of
 from tillbell.web.api.routes import (
@@ -665,6 +665,7 @@ async def replay_missing(endpoint: EndpointOf, body: Window, gateway: GatewayOf)
 async def bulk_replay(endpoint: EndpointOf, body: BulkReplayIn, gateway: GatewayOf) -> TaskOut:
     """Send the deliveries that match a filter again; without `status`, all finished ones."""
     since, until = time_range(body.since, body.until, gateway.clock.now())
+    refuse_wildcards(body.event_types or (), ("body", "eventTypes"))
     finished = (DeliveryState.SUCCEEDED, DeliveryState.FAILED)
     states, tried = states_of(body.status)
     selection = DeliverySelection(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated
 
@@ -33,6 +34,7 @@ async def message_filter(
     if len(names) > _TYPES_MAX:
         message = f"name at most {_TYPES_MAX} event types"
         raise Invalid(Problem(("query", "event_types"), message, "too_many"))
+    refuse_wildcards(names, ("query", "event_types"))
     return MessageFilter(
         event_types=tuple(names) or None,
         channel=channel,
@@ -40,6 +42,14 @@ async def message_filter(
         before=instant(before),
         after=instant(after),
     )
+
+
+def refuse_wildcards(names: Iterable[str], loc: tuple[str | int, ...]) -> None:
+    """Raise `Invalid` for a wildcard: here names are compared as they are."""
+    wildcard = next((name for name in names if "*" in name), None)
+    if wildcard is not None:
+        text = f"{wildcard[:64]!r}: wildcards are not read here; name each event type"
+        raise Invalid(Problem(loc, text, "wildcard"))
 
 
 MessageFilterOf = Annotated[MessageFilter, Depends(message_filter)]

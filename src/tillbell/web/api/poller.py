@@ -27,7 +27,7 @@ from tillbell.ids import first_of
 from tillbell.model.records import Application, PollCursor
 from tillbell.rules.delivery.own_tags import EXAMPLE_TAG
 from tillbell.storage.ports.outbound import MessageFilter, Page
-from tillbell.web.api.filters import LabelQuery, TimeQuery
+from tillbell.web.api.filters import LabelQuery, TimeQuery, refuse_wildcards
 from tillbell.web.api.paging import Limit, list_page, row_id
 from tillbell.web.api.rendering import MessageOut, answer, message_doc
 from tillbell.web.api.routes import (
@@ -89,6 +89,7 @@ async def poll(
     after: TimeQuery = None,
 ) -> Response:
     """Return the messages after the iterator, oldest first."""
+    refuse_wildcards([event_type or ""], ("query", "event_type"))
     begin = first_of("msg", from_datetime(after)) if after is not None else _START
     filter_ = MessageFilter(event_types=(event_type,) if event_type else None, channel=channel)
     page = Page(limit, iterator or begin, ascending=True)

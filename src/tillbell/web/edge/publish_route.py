@@ -143,7 +143,7 @@ class MessageCreate:
         """Raise `Invalid` for a type that nobody registered and that is nearly a known one."""
         near = self._gateway.config_cache.near_type(event_type)
         if near is not None:
-            text = f"is not registered{hint(near)}; {REGISTER}"
+            text = f"is not registered{hint(near)} {REGISTER}"
             raise Invalid(Problem(("body", "eventType"), text, "near_event_type"))
 
     async def _create_application(
