@@ -11,12 +11,15 @@ import pytest
 
 from tests.flow.gateway_harness import GatewayHarness
 from tests.patience import PATIENCE_S
+from tillbell.model.messages import Result
 from tillbell.model.records import Application
+from tillbell.testing.behaviours import hang
 from tillbell.testing.exchange import ReceiverExchange
 
 MESSAGES, ENDPOINTS = 25, 200  # of the noisy tenant: its backlog is each to each
 QUIET = 6  # messages of the other one, one at a time
 SLOTS = 32
+SLOW = 18  # of them, that one application's slow endpoints may have: three of four, twice
 ANSWER_S = 0.02
 BACKLOG = MESSAGES * ENDPOINTS
 
@@ -36,7 +39,7 @@ class Tenants(GatewayHarness):
             await self.endpoint(f"/noisy/{number}")
         for _ in range(MESSAGES):
             await self.publish()
-        await asyncio.wait_for(self.receiver.wait_for(SLOTS), PATIENCE_S)
+        await asyncio.wait_for(self.receiver.wait_for(SLOW), PATIENCE_S)
         self.app = self.quiet
         await self.gateway.config_cache.add(self.quiet)
         await self.endpoint("/quiet")
@@ -67,7 +70,7 @@ async def tenants(tmp_path: Path) -> AsyncIterator[Tenants]:
 async def test_a_tenant_with_few_messages_does_not_wait_for_the_backlog_of_another(
     tenants: Tenants,
 ) -> None:
-    assert tenants.gateway.dispatcher.in_flight == SLOTS, "every slot is taken"
+    assert tenants.gateway.dispatcher.in_flight == SLOW, "it has all that it may have"
     tenants.may_answer.set()
     async with asyncio.timeout(PATIENCE_S):
         overtaken = [await tenants.overtaken_by() for _ in range(QUIET)]
@@ -84,3 +87,47 @@ async def test_the_backlog_goes_on_meanwhile(tenants: Tenants) -> None:
     seen = len(tenants.receiver.requests)
 
     await asyncio.wait_for(tenants.receiver.wait_for(seen + SLOTS), PATIENCE_S)
+
+
+@pytest.mark.sqlite_first
+async def test_mute_receivers_leave_slots_to_others_however_many_they_are(tmp_path: Path) -> None:
+    """A quick endpoint, and the first message to a new one, are sent at once."""
+    async with GatewayHarness(tmp_path, max_in_flight=64) as harness:
+        harness.receiver.on("/mute", hang)
+        shop = harness.app
+        await harness.endpoint("/quick")
+        await harness.publish()
+        await harness.next_ended()
+        for number in range(3):
+            harness.app = Application(id=f"app_mute{number}", name="mute", uid=f"mute{number}")
+            await harness.gateway.config_cache.add(harness.app)
+            for _ in range(20):
+                await harness.endpoint("/mute", timeout_s=60)
+            for _ in range(3):
+                await harness.publish()
+        harness.app = shop
+        for _ in range(5):
+            await harness.publish()
+            assert [a.result for a in await harness.next_ended()] == [Result.ACCEPTED]
+        harness.app = Application(id="app_new", name="new", uid="new")
+        await harness.gateway.config_cache.add(harness.app)
+        await harness.endpoint("/new")
+        await harness.publish()
+        assert [a.result for a in await harness.next_ended()] == [Result.ACCEPTED]
+        assert harness.gateway.dispatcher.in_flight < 48
+        await harness.runtime.drain(0)
+
+
+async def test_one_application_alone_uses_every_slot(tmp_path: Path) -> None:
+    async with GatewayHarness(tmp_path, max_in_flight=8, endpoint_concurrency=2) as harness:
+        for number in range(8):
+            await harness.endpoint(f"/{number}")
+        await harness.publish()
+        await harness.next_ended(8)
+        for number in range(8):
+            harness.receiver.on(f"/{number}", hang)
+        for _ in range(2):
+            await harness.publish()
+        await asyncio.wait_for(harness.receiver.wait_for(8 + 8), PATIENCE_S)
+        assert harness.gateway.dispatcher.in_flight == 8
+        await harness.runtime.drain(0)

@@ -1,9 +1,9 @@
 """Dispatch: which claims are sent now.
 
 A claim waits in its endpoint's lane until the lane's breaker, rate and width allow an attempt and
-the process has a free slot. A slot makes one attempt of its lane after another; when other lanes
-wait for a slot, lanes take turns: applications first, then endpoints. Results are written with the
-store's next commit; nobody waits for them.
+there is a slot for it (slots.py). A slot makes one attempt of its lane after another; when other
+lanes wait for a slot, lanes take turns: applications first, then endpoints. Results are written
+with the store's next commit; nobody waits for them.
 
 Nothing here is needed for safety: what memory loses is still in the store, and its lease ends.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from tillbell.clock import Clock, Micros
 from tillbell.deliver.attempt import JudgedAttempt, broken_attempt, make_attempt, superseded
@@ -19,9 +20,11 @@ from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.deliver.lane import Lane
 from tillbell.deliver.lanes import Lanes
 from tillbell.deliver.leases import HeldLeases
+from tillbell.deliver.slots import Slots
 from tillbell.http.client import HttpClient
 from tillbell.logs import log_event
 from tillbell.model.messages import Claim, Result
+from tillbell.rules.delivery.slot_shares import QUICK
 from tillbell.rules.delivery.turns import FairQueue
 
 
@@ -46,9 +49,10 @@ class Dispatcher:
         self._leases = leases
         self._clock = clock
         self._loop = asyncio.get_running_loop()  # kept: asking for it is a system call
-        self._waiting = FairQueue()  # lanes that wait for a slot
-        self._in_flight = 0
-        self._in_flight_max = max_in_flight
+        self._slots = Slots(max_in_flight, lanes.is_of_one_application)
+        self._waiting = FairQueue()  # quick lanes that wait for a slot
+        self._slow_waiting = FairQueue()  # slow ones
+        self._are_slow_first = False
         self._held_max = 16 * max_in_flight
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
@@ -59,7 +63,7 @@ class Dispatcher:
     @property
     def in_flight(self) -> int:
         """Attempts under way."""
-        return self._in_flight
+        return self._slots.taken
 
     # ── configuration ────────────────────────────────────────────────────────────────────────────
 
@@ -79,6 +83,7 @@ class Dispatcher:
         lane = self._lanes.remove(endpoint_id)
         if lane is not None:
             self._waiting.drop(lane.app_id, lane.id)
+            self._slow_waiting.drop(lane.app_id, lane.id)
             for claim in lane.ready:
                 self._leases.forget(claim)
             lane.ready.clear()
@@ -145,15 +150,19 @@ class Dispatcher:
     def _start_up_to(self, lane: Lane, allowed: int) -> None:
         """Start attempts until so many run, or no slot is free; then the lane waits for one."""
         while lane.ready and lane.in_flight < allowed and lane.pace_alarm is None:
-            if self._in_flight >= self._in_flight_max:
-                self._waiting.add(lane.app_id, lane.id)
+            if not self._slots.may_take(lane.app_id, is_slow=lane.is_slow):
+                self._wait_for_slot(lane)
                 return
             self._start_attempt(lane)
+
+    def _wait_for_slot(self, lane: Lane) -> None:
+        queue = self._slow_waiting if lane.is_slow else self._waiting
+        queue.add(lane.app_id, lane.id)
 
     def _start_attempt(self, lane: Lane) -> None:
         claim = lane.ready.popleft()
         lane.in_flight += 1
-        self._in_flight += 1
+        self._slots.take(lane.app_id, is_slow=lane.is_slow)
         task = self._loop.create_task(self._attempt_in_turn(lane, claim))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -161,21 +170,28 @@ class Dispatcher:
     async def _attempt_in_turn(self, lane: Lane, first: Claim) -> None:
         """Make one attempt after another in one slot, while the lane may keep it."""
         claim: Claim | None = first
+        was_slow = lane.is_slow
         try:
             while claim is not None:
                 await self._attempt(lane, claim)
+                if lane.is_slow is not was_slow:
+                    was_slow = lane.is_slow
+                    self._slots.change(lane.app_id, is_slow=was_slow)
+                    self._fill_slots()
                 claim = self._next_claim(lane)
         finally:
             lane.in_flight -= 1
-            self._in_flight -= 1
+            self._slots.give_back(lane.app_id, is_slow=was_slow)
             if lane.ready and not self._is_stopping:
-                self._waiting.add(lane.app_id, lane.id)  # behind the lanes that wait already
+                self._wait_for_slot(lane)  # behind the lanes that wait already
             self._fill_slots()
             self.on_claimable(lane)
 
     def _next_claim(self, lane: Lane) -> Claim | None:
         """Take the lane's next claim; None if it may not go on, or another lane waits."""
         if not lane.ready or self._is_stopping or self._waiting or lane.pace_alarm is not None:
+            return None
+        if self._slow_waiting and (lane.is_slow or self._slots.are_all_taken):
             return None
         if lane.in_flight > lane.allowed(self._clock.now()):
             return None
@@ -184,15 +200,29 @@ class Dispatcher:
         return lane.ready.popleft()
 
     def _fill_slots(self) -> None:
-        """Give free slots to the lanes that wait, one each in turn."""
-        while self._waiting and self._in_flight < self._in_flight_max:
-            lane = self._lanes.get(self._waiting.pop())
-            if lane is None or not lane.ready or lane.pace_alarm is not None:
-                continue
-            if lane.in_flight < lane.allowed(self._clock.now()):
-                self._start_attempt(lane)
-                if lane.ready:
-                    self._waiting.add(lane.app_id, lane.id)
+        """Give free slots to the lanes that wait, one each in turn.
+
+        Slow lanes and quick ones are asked first by turns, so that none of both waits for ever.
+        """
+        self._are_slow_first = not self._are_slow_first
+        for is_slow in (self._are_slow_first, not self._are_slow_first):
+            queue = self._slow_waiting if is_slow else self._waiting
+            may_take = partial(self._slots.may_take, is_slow=is_slow)
+            while queue and (endpoint_id := queue.pop_of(may_take)) is not None:
+                self._start_waiting(endpoint_id)
+
+    def _start_waiting(self, endpoint_id: str) -> None:
+        """Start an attempt of a lane whose turn it is, if it still wants one."""
+        lane = self._lanes.get(endpoint_id)
+        if lane is None or not lane.ready or lane.pace_alarm is not None:
+            return
+        if lane.in_flight >= lane.allowed(self._clock.now()):
+            return
+        # It may have become slow or quick since it began to wait.
+        if self._slots.may_take(lane.app_id, is_slow=lane.is_slow):
+            self._start_attempt(lane)
+        if lane.ready:
+            self._wait_for_slot(lane)
 
     async def _attempt(self, lane: Lane, claim: Claim) -> None:
         now = self._clock.now()
@@ -232,6 +262,8 @@ class Dispatcher:
             return
         self._leases.store_attempt(claim, judged.finished)
         now = self._clock.now()
+        if judged.counts:
+            lane.is_slow = judged.finished.attempt.duration_us >= QUICK
         if lane.compiled.endpoint.ordering:
             lane.note_due(now)  # the next of this order key may be claimed now
         if not judged.counts:

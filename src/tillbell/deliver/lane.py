@@ -37,6 +37,7 @@ class Lane:
         "id",
         "in_flight",
         "is_removed",
+        "is_slow",
         "last_failure",
         "last_success_at",
         "next_due",
@@ -66,6 +67,8 @@ class Lane:
         self.next_due: Micros | None = None  # the earliest delivery that waits in the store
         self.claim_at: Micros | None = None  # when the claimer looks at this lane again
         self.is_removed = False
+        # An endpoint that was well when it was last used is taken for quick.
+        self.is_slow = health.last_success_at is None or self.health.failing_since is not None
 
     def use_health(self, health: EndpointHealth) -> None:
         """Use health as it is stored."""

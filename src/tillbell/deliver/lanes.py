@@ -5,6 +5,7 @@ A lane is opened for an endpoint that this process owns, when something is due f
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from tillbell.clock import Clock, Micros
@@ -28,6 +29,7 @@ class Lanes:
         self._config_cache = config_cache
         self._clock = clock
         self._lanes: dict[str, Lane] = {}  # by endpoint id
+        self._applications = Counter[str]()  # lanes, by application
         self._health: dict[str, EndpointHealth] = {}  # of endpoints without a lane yet
         self.owns = owns
         self._window = window
@@ -48,6 +50,7 @@ class Lanes:
             health = self._health.pop(endpoint.id, None)
             health = health or EndpointHealth(id=endpoint.id, scope=endpoint.scope)
             lane = self._lanes[endpoint.id] = Lane(compiled, health, self._window)
+            self._applications[lane.app_id] += 1
         return lane
 
     async def open_by_id(self, app_id: str, endpoint_id: str) -> Lane | None:
@@ -62,7 +65,14 @@ class Lanes:
         lane = self._lanes.pop(endpoint_id, None)
         if lane is not None:
             lane.is_removed = True
+            self._applications[lane.app_id] -= 1
+            if not self._applications[lane.app_id]:
+                del self._applications[lane.app_id]
         return lane
+
+    def is_of_one_application(self) -> bool:
+        """Tell whether all lanes belong to the same application."""
+        return len(self._applications) <= 1
 
     def restore_health(self, health: EndpointHealth) -> None:
         """Use an endpoint's health as it is stored, at start or after a manual reset."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 
 class FairQueue:
@@ -25,6 +26,14 @@ class FairQueue:
         if lanes:
             self._applications[app_id] = lanes
         return endpoint_id
+
+    def pop_of(self, is_allowed: Callable[[str], bool]) -> str | None:
+        """Remove and return the next endpoint of an allowed application; None if there is none."""
+        app_id = next(filter(is_allowed, self._applications), None)
+        if app_id is None:
+            return None
+        self._applications.move_to_end(app_id, last=False)
+        return self.pop()
 
     def drop(self, app_id: str, endpoint_id: str) -> None:
         """Remove a lane."""
