@@ -231,6 +231,8 @@ class Gateway:
         """Set every hook: who is called when something happens. No other place sets one."""
         # A delivery that waits in the store: of a new message, of another process, or to retry.
         self.lanes.on_due = self.claimer.consider
+        # The body of a claim that was too long to wait in memory.
+        self.dispatcher.read_body = self.database.body
         # A lane that may have room for more claims.
         self.dispatcher.on_claimable = self.claimer.consider
         # The result of an attempt, stored, whose delivery is to be tried again.

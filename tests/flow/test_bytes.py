@@ -1,5 +1,6 @@
 """Stored = signed = sent, for every payload that is JSON."""
 
+import asyncio
 import json
 from random import Random
 
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from tests.flow.gateway_harness import SECRET, GatewayHarness
+from tests.patience import PATIENCE_S
 from tests.scale import full_or_tenth, soak
 from tillbell.model.endpoints import Endpoint
+from tillbell.testing.exchange import ReceiverExchange
 from tillbell.web.edge.publish_route import decode
 
 ODD = [
@@ -132,3 +135,37 @@ async def test_a_header_name_is_sent_once(harness: GatewayHarness) -> None:
         assert len(signed) == 1
         assert len([n for n in names if n.startswith(("webhook", "x-", "auth"))]) in (3, 4)
         await harness.gateway.config_cache.remove(Endpoint, endpoint.id, endpoint.scope)
+
+
+async def test_long_bodies_wait_in_the_store_and_arrive_as_they_are(
+    harness: GatewayHarness,
+) -> None:
+    """Handed over while others wait, or claimed after a restart: memory holds none of them."""
+    may_answer = asyncio.Event()
+
+    async def late(exchange: ReceiverExchange) -> None:
+        await may_answer.wait()
+        await exchange.answer(200)
+
+    harness.receiver.on("/mute", late)
+    endpoint = await harness.endpoint("/mute", max_concurrency=1)
+    payloads = [b'{"n":%d,"x":"%s"}' % (n, b"x" * size) for n, size in enumerate([50_000, 10] * 8)]
+    for payload in payloads:
+        await harness.publish(payload)
+    await harness.receiver.wait_for(1)
+    for is_restarted in (False, True):
+        lane = harness.gateway.lanes.get(endpoint.id)
+        assert lane is not None
+        assert len(lane.ready) >= 14
+        assert sum(len(claim.body or b"") for claim in lane.ready) < 1_000
+        if not is_restarted:
+            await harness.stop(timeout_s=0)
+            await harness.start()
+            await harness.receiver.wait_for(2)
+            await harness.settle()
+    may_answer.set()
+    async with asyncio.timeout(PATIENCE_S):
+        while (await harness.accounts()) != {"succeeded": len(payloads)}:
+            await asyncio.wait_for(harness.ended.get(), PATIENCE_S)
+            await harness.gateway.leases.flush()
+    assert {r.body for r in harness.receiver.requests} == set(payloads)

@@ -6,8 +6,8 @@ import asyncio
 
 from tests.store.outbound_harness import BODY, LEASE, SENDING, SUCCEEDED, WAITING, OutboundHarness
 from tillbell.clock import SECOND
-from tillbell.model.messages import Claim, Result, Trigger
-from tillbell.storage.ports.outbound import INTERRUPTIONS_NOT_COUNTED
+from tillbell.model.messages import READ_LATER, WAITING_BODY_MAX, Claim, Result, Trigger
+from tillbell.storage.ports.outbound import INTERRUPTIONS_NOT_COUNTED, Publication
 
 
 async def test_a_claim_holds_the_opened_attempt_the_message_and_the_body(
@@ -138,6 +138,17 @@ async def test_no_two_claims_hold_one_delivery(outbound: OutboundHarness) -> Non
 
     ids = [c.delivery.id for claims in claimed for c in claims]
     assert len(ids) == len(set(ids)) == 30
+
+
+async def test_a_long_body_is_left_out_of_a_claim(outbound: OutboundHarness) -> None:
+    for size in (1, WAITING_BODY_MAX, WAITING_BODY_MAX + 1, 1_000_000):
+        body = b"x" * size
+        message = outbound.message()
+        deliveries = [outbound.waiting(message, outbound.endpoint)]
+        await outbound.store.publish(Publication(message, {"": body}, deliveries))
+        (claim,) = await outbound.claim()
+        assert claim.body == (body if size <= WAITING_BODY_MAX else READ_LATER)
+        assert await outbound.store.body(outbound.app, message.id) == body
 
 
 async def test_two_endpoints_of_one_message_are_claimed_with_the_same_body(

@@ -11,7 +11,7 @@ Nothing here is needed for safety: what memory loses is still in the store, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from tillbell.clock import Clock, Micros
@@ -23,16 +23,23 @@ from tillbell.deliver.leases import HeldLeases
 from tillbell.deliver.slots import Slots
 from tillbell.http.client import HttpClient
 from tillbell.logs import log_event
-from tillbell.model.messages import Claim, Result
+from tillbell.model.messages import READ_LATER, Claim, Result
 from tillbell.rules.delivery.slot_shares import QUICK
 from tillbell.rules.delivery.turns import FairQueue
+
+ReadBody = Callable[[str, str, str], Awaitable[bytes | None]]  # application, message, variant
+
+
+async def _no_body(app_id: str, message_id: str, variant: str) -> bytes | None:
+    """Find nothing: the default of `read_body`."""
 
 
 class Dispatcher:
     """Sends what lanes hold. Lives on one event loop.
 
     `max_in_flight` is the number of slots: attempts at the same time. `on_claimable` is called
-    with a lane that may have room for more claims, `on_attempt_ended` after each attempt.
+    with a lane that may have room for more claims, `on_attempt_ended` after each attempt. Bodies
+    that were too long to wait in memory are read with `read_body`.
     """
 
     def __init__(
@@ -57,6 +64,7 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
         self.is_held = False  # nothing is sent: see hold.py
+        self.read_body: ReadBody = _no_body
         self.on_claimable: Callable[[Lane], object] = lambda *_: None
         self.on_attempt_ended: Callable[[Lane, Claim, JudgedAttempt], object] = lambda *_: None
 
@@ -132,6 +140,8 @@ class Dispatcher:
             self.on_claimable(lane)
         else:
             self._start_up_to(lane, allowed)
+        if lane.ready and lane.ready[-1] is claim:
+            lane.ready[-1] = claim.waiting()
 
     def _release_ready(self, lane: Lane) -> None:
         """Give the claims of a lane that may not send back to the store."""
@@ -204,6 +214,8 @@ class Dispatcher:
 
         Slow lanes and quick ones are asked first by turns, so that none of both waits for ever.
         """
+        if not self._waiting and not self._slow_waiting:
+            return
         self._are_slow_first = not self._are_slow_first
         for is_slow in (self._are_slow_first, not self._are_slow_first):
             queue = self._slow_waiting if is_slow else self._waiting
@@ -232,7 +244,7 @@ class Dispatcher:
             return
         free_at = self._lanes.try_pace(lane, now)
         if free_at:
-            lane.ready.appendleft(claim)
+            lane.ready.appendleft(claim.waiting())
             self._wait_for_pace(lane, free_at)
             return
         if not self._leases.check_held(claim, now):
@@ -240,6 +252,10 @@ class Dispatcher:
             return
         compiled, revision = lane.compiled, lane.revision
         try:
+            if claim.body == READ_LATER:
+                d = claim.delivery
+                body = await self.read_body(d.app_id, d.message_id, d.variant)
+                claim = claim._replace(body=body)
             judged = await make_attempt(claim, compiled, self._http_client, now)
         except Exception as error:  # noqa: BLE001 - supervised: it must not stop its lane
             log_event("attempt.error", delivery=claim.delivery.id, exc_info=error)

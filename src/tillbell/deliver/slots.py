@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 from tillbell.rules.delivery.slot_shares import may_take_slot, may_take_slow_slot, slot_shares
@@ -19,22 +18,22 @@ class Slots:
         self._is_alone = is_alone
         self.taken = 0
         self.taken_slow = 0
-        self._by_app = Counter[str]()
-        self._slow_by_app = Counter[str]()
+        self._by_app: dict[str, int] = {}  # applications without slots are not in it
+        self._slow_by_app: dict[str, int] = {}
 
     def may_take(self, app_id: str, *, is_slow: bool) -> bool:
         """Tell whether a lane of an application may have one more slot."""
         if 2 * self.taken > self._shares.all and not may_take_slot(  # else it is true for all
             self._shares,
             taken=self.taken,
-            taken_by_app=self._by_app[app_id],
+            taken_by_app=self._by_app.get(app_id, 0),
             is_alone=self._is_alone(),
         ):
             return False
         return not is_slow or may_take_slow_slot(
             self._shares,
             taken=self.taken_slow,
-            taken_by_app=self._slow_by_app[app_id],
+            taken_by_app=self._slow_by_app.get(app_id, 0),
             is_alone=self._is_alone(),
         )
 
@@ -46,7 +45,7 @@ class Slots:
     def take(self, app_id: str, *, is_slow: bool) -> None:
         """Take a slot."""
         self.taken += 1
-        self._by_app[app_id] += 1
+        self._by_app[app_id] = self._by_app.get(app_id, 0) + 1
         if is_slow:
             self._count_slow(app_id, 1)
 
@@ -66,8 +65,10 @@ class Slots:
         _add(self._slow_by_app, app_id, number)
 
 
-def _add(counter: Counter[str], app_id: str, number: int) -> None:
-    """Add to a count; applications without slots are forgotten."""
-    counter[app_id] += number
-    if not counter[app_id]:
-        del counter[app_id]
+def _add(counts: dict[str, int], app_id: str, number: int) -> None:
+    """Add to a count; one that becomes 0 is removed."""
+    count = counts.get(app_id, 0) + number
+    if count:
+        counts[app_id] = count
+    else:
+        del counts[app_id]

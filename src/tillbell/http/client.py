@@ -91,9 +91,14 @@ class HttpClient:
                     status=0, error=opened.error, detail=opened.detail, duration_us=took_us
                 )
             connection = opened
-        request = b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
         try:
-            return await connection.exchange(request, deadline, started, timeout_s)
+            # The joined request is not kept: a receiver may take long to answer.
+            return await connection.exchange(
+                b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body),
+                deadline,
+                started,
+                timeout_s,
+            )
         except asyncio.CancelledError:
             connection.abort()
             raise

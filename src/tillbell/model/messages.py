@@ -126,12 +126,23 @@ class Reply(NamedTuple):
     head: bytes = b""  # status line and headers as received; more of the answer may follow
 
 
+WAITING_BODY_MAX = 8 * 1024  # bytes; a longer body is not kept in memory while it waits
+READ_LATER = b""  # no body is empty
+
+
 class Claim(NamedTuple):
     """A due delivery that this process has claimed, with all that an attempt needs.
 
-    `body` is None if the payload is deleted: nothing can be sent any more.
+    `body` is None if the payload is deleted: nothing can be sent any more. It is `READ_LATER` if it
+    is longer than `WAITING_BODY_MAX`: then it is read when the attempt begins.
     """
 
     delivery: Delivery
     message: Message
     body: bytes | None
+
+    def waiting(self) -> Claim:
+        """Return the claim as it is kept while it waits for its attempt."""
+        if self.body is None or len(self.body) <= WAITING_BODY_MAX:
+            return self
+        return self._replace(body=READ_LATER)

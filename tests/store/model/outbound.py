@@ -124,7 +124,8 @@ class ModelStore(ModelInbound, ModelMessages):
                 )
                 self.deliveries[leased.id] = leased
                 body = self.bodies.get((leased.message_id, leased.variant))
-                claims.append(Claim(leased, self.known_messages[leased.message_id], body))
+                message = self.known_messages[leased.message_id]
+                claims.append(Claim(leased, message, body).waiting())
         return claims
 
     def _open_of(self, lane: LaneKey) -> list[Delivery]:

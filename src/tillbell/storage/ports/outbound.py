@@ -219,6 +219,7 @@ class OutboundStore(Protocol):
           with a `due_at` long past may be found only by the next full scan (`FULL_SCAN_EVERY`).
         - The earliest due first. Of an order key only the first open one, and only while none is
           leased; one whose lease expired goes before others.
+        - A body longer than `WAITING_BODY_MAX` is left out (`READ_LATER`).
         - Each claim opens an attempt: `attempts`, `tries` and `token` rise by one.
         - The attempt that an expired lease left open is closed as `interrupted`. If it was one of
           the first `INTERRUPTIONS_NOT_COUNTED`, it uses up no try.

@@ -3,7 +3,7 @@
 -- fragment: with_message
 {message_of_delivery}
 LEFT JOIN LATERAL (
-    SELECT body FROM bodies b
+    SELECT CASE WHEN octet_length(body) > 8192 THEN ''::bytea ELSE body END AS body FROM bodies b
     WHERE b.app_id = d.app_id AND b.message_id = {delivery_message} AND b.variant = d.variant
     OFFSET 0) b ON true
 

@@ -1,5 +1,5 @@
 -- fragment: claimable
-SELECT {delivery}, {message}, b.body
+SELECT {delivery}, {message}, iif(length(b.body) > 8192, x'', b.body)
 FROM deliveries d
 CROSS JOIN messages m ON m.app_id = d.app_id AND m.id = d.message_id
 LEFT JOIN bodies b ON b.message_id = d.message_id AND b.variant = d.variant
