@@ -15,7 +15,7 @@ from tillbell.app import Gateway
 from tillbell.config import load
 from tillbell.web.edge import router
 from tillbell.web.edge.asgi_types import App, HttpAnswer, Receive, Scope, Send, send_answer
-from tillbell.web.server.lazy_app import DeferredApp
+from tillbell.web.server.lazy_app import SWITCH_INTERVAL_S, DeferredApp
 
 pytestmark = pytest.mark.sqlite_first
 
@@ -39,6 +39,21 @@ async def _ask(app: App, path: str = "/") -> tuple[int, bytes]:
     scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
     await app(scope, receive, send)
     return sent[0]["status"], b"".join(event.get("body", b"") for event in sent[1:])
+
+
+async def test_other_threads_run_often_while_it_is_made() -> None:
+    """The writer's thread needs Python's lock many times in each commit."""
+    intervals: list[float] = []
+
+    def make() -> App:
+        intervals.append(sys.getswitchinterval())
+        raise ImportError
+
+    before = sys.getswitchinterval()
+    with pytest.raises(ImportError):
+        await DeferredApp(make).load()
+    assert intervals == [pytest.approx(SWITCH_INTERVAL_S)]
+    assert sys.getswitchinterval() == before > 10 * SWITCH_INTERVAL_S
 
 
 async def test_it_is_made_once_on_another_thread_and_all_wait_for_it() -> None:

@@ -8,9 +8,12 @@ the first requests to the REST API wait until it is loaded.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 
 from tillbell.web.edge.asgi_types import App, Receive, Scope, Send
+
+SWITCH_INTERVAL_S = 0.0002  # how long the loading thread may keep Python's lock
 
 
 class DeferredApp:
@@ -28,5 +31,18 @@ class DeferredApp:
     async def load(self) -> App:
         """Make the application once. An error is raised for every caller, now and later."""
         if self._making is None:
-            self._making = asyncio.ensure_future(asyncio.to_thread(self._make))
+            self._making = asyncio.ensure_future(asyncio.to_thread(self._make_beside_others))
         return await asyncio.shield(self._making)
+
+    def _make_beside_others(self) -> App:
+        """Make the application, and let the other threads run often meanwhile.
+
+        A commit passes Python's lock back and forth many times. While a library is imported, each
+        pass would take the whole default interval (5 ms), and results would be stored late.
+        """
+        interval_s = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        try:
+            return self._make()
+        finally:
+            sys.setswitchinterval(interval_s)
