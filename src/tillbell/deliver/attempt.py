@@ -100,7 +100,10 @@ def _head(
     lines.append(f"Tillbell-Delivery: {delivery.id}\r\nTillbell-Attempt: {number}\r\n")
     if message.tags:
         lines += (hop_line(message.tags), example_line(message.tags))
-    return compiled.prefix + "".join(lines).encode("ascii"), shown
+    prefix = compiled.prefix
+    if message.content_type is not None and not delivery.variant:
+        prefix = compiled.prefix_with(message.content_type)
+    return prefix + "".join(lines).encode("ascii"), shown
 
 
 def _masked(line: str) -> str:

@@ -58,6 +58,12 @@ class CompiledEndpoint(NamedTuple):
         """Whether new messages get deliveries. Those of a paused endpoint wait in the store."""
         return self.endpoint.status is not EndpointStatus.DISABLED
 
+    def prefix_with(self, content_type: str) -> bytes:
+        """Return the prefix with another content type than the profile's."""
+        line = b"\r\nContent-Type: %s\r\n"
+        own = line % self.profile.content_type.encode()
+        return self.prefix.replace(own, line % content_type.encode(), 1)
+
     def secrets_at(self, now: Micros) -> list[str]:
         """Return the secrets that sign now: the current one, then old ones not yet expired."""
         return [text for text, expires_at in self.secrets if expires_at is None or now < expires_at]

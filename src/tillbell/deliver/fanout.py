@@ -15,6 +15,7 @@ from tillbell.ids import delivery_id
 from tillbell.model.construct import by_keyword
 from tillbell.model.messages import Delivery, DeliveryState, Message, Trigger
 from tillbell.profiles.base import MessageContext
+from tillbell.rules.delivery.raw_payload import is_json_object
 
 _delivery = by_keyword(Delivery)
 
@@ -40,12 +41,23 @@ def routes_to(
     )
 
 
+def carrying(routes: tuple[Route, ...], message: Message, payload: bytes) -> tuple[Route, ...]:
+    """Leave out the routes whose profile cannot carry this payload: it is no JSON object."""
+    if message.content_type is None or is_json_object(payload):
+        return routes
+    return tuple(
+        route for route in routes if route.compiled.profile.carries_text(message.event_type)
+    )
+
+
 def render(routes: Iterable[Route], message: Message, payload: bytes) -> dict[str, bytes]:
     """Render every body that the routes need, once each, by variant."""
     bodies = {"": payload}
     for route in routes:
         if route.variant not in bodies:
-            context = MessageContext(message.id, message.event_type, message.created_at, payload)
+            context = MessageContext(
+                message.id, message.event_type, message.created_at, payload, message.content_type
+            )
             bodies[route.variant] = route.compiled.profile.render(route.part, context)
     return bodies
 

@@ -19,7 +19,7 @@ from tillbell.counters import Meters
 from tillbell.deliver.application_views import ApplicationView
 from tillbell.deliver.config_cache import ConfigCache
 from tillbell.deliver.dispatcher import Dispatcher
-from tillbell.deliver.fanout import Route, leased_delivery, render, waiting_delivery
+from tillbell.deliver.fanout import Route, carrying, leased_delivery, render, waiting_delivery
 from tillbell.deliver.lanes import Lanes
 from tillbell.deliver.leases import LEASE
 from tillbell.deliver.schemas import Schemas
@@ -51,6 +51,7 @@ class MessageDraft(NamedTuple):
     deliver_at: Micros | None = None
     order_key: str | None = None
     expires_at: Micros | None = None
+    content_type: str | None = None  # of a payload that is any text; None: it is a JSON object
 
 
 # Takes a message and its number of deliveries. Returns the use of the request's idempotency key,
@@ -147,6 +148,8 @@ class Publisher:
         now = self._clock.now()
         message = self._message(view.application.id, draft, now)
         routes = view.routes(draft.event_type, draft.channels)
+        if message.content_type is not None:
+            routes = carrying(routes, message, draft.payload)
         bodies = render(routes, message, draft.payload)
         # The deliveries come last, because they reserve places: nothing may fail after them.
         deliveries = [self._delivery(route, message, now) for route in routes]
@@ -164,6 +167,7 @@ class Publisher:
             deliver_at=draft.deliver_at,
             order_key=draft.order_key,
             expires_at=draft.expires_at,
+            content_type=draft.content_type,
         )
 
     def _delivery(self, route: Route, message: Message, now: Micros) -> Delivery:

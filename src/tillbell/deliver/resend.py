@@ -25,7 +25,7 @@ import msgspec
 from tillbell.clock import Clock, Micros
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.deliver.config_cache import ConfigCache
-from tillbell.deliver.fanout import render, routes_to, waiting_delivery
+from tillbell.deliver.fanout import carrying, render, routes_to, waiting_delivery
 from tillbell.deliver.lanes import Lanes
 from tillbell.deliver.tasks import TaskProgress, TaskRunner
 from tillbell.errors import ConflictError, MissingPayload, NotFound
@@ -100,12 +100,13 @@ class DeliveryResender:
 
     async def _send_first(self, compiled: CompiledEndpoint, message: Message) -> None:
         by_hand = compiled._replace(filter=compiled.filter.unrestricted())
-        if not routes_to([by_hand], message.event_type, message.channels):
+        _, skipped = await self._add_deliveries(by_hand, [message])
+        if skipped["not_wanted"]:
             raise ConflictError(
-                f"The profile {compiled.profile.name} has no event for {message.event_type}.",
+                f"The profile {compiled.profile.name} has no event for {message.event_type}, or "
+                "cannot carry this payload.",
                 code="not_in_profile",
             )
-        _, skipped = await self._add_deliveries(by_hand, [message])
         if skipped:
             raise MissingPayload
 
@@ -181,6 +182,10 @@ class DeliveryResender:
             payload = await self._database.body(message.app_id, message.id)
             if payload is None:
                 skipped["missing_payload"] += 1
+                continue
+            routes = carrying(routes, message, payload)
+            if not routes:
+                skipped["not_wanted"] += 1
                 continue
             for variant, body in render(routes, message, payload).items():
                 bodies[message.id, variant] = body

@@ -27,7 +27,12 @@ class Schemas:
         registered = self._config_cache.cached_event_type(event_type)
         if registered is None or not registered.schemas:
             return
-        errors = self._validator(registered).iter_errors(msgspec.json.decode(payload))
+        try:
+            document = msgspec.json.decode(payload)
+        except msgspec.DecodeError as error:
+            message = "is no JSON, and its event type has a schema"
+            raise Invalid(Problem(("body", "payload"), message, "json_schema")) from error
+        errors = self._validator(registered).iter_errors(document)
         problems = [
             Problem(("body", "payload", *error.instance_path), error.message, "json_schema")
             for error in islice(errors, PROBLEMS_MAX)

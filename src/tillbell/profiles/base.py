@@ -14,7 +14,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from tillbell.clock import Micros
+from tillbell.rules.delivery.raw_payload import is_json_object
 
 
 class MessageContext(NamedTuple):
@@ -24,6 +27,13 @@ class MessageContext(NamedTuple):
     event_type: str
     created_at: Micros
     payload: bytes  # as published
+    content_type: str | None = None  # of a payload that is any text; None: it is a JSON object
+
+    def payload_json(self) -> msgspec.Raw | str:
+        """Return the payload for a member of another document: as it is, or as a text."""
+        if self.content_type is None or is_json_object(self.payload):
+            return msgspec.Raw(self.payload)
+        return self.payload.decode()
 
 
 class AttemptContext(NamedTuple):
@@ -57,12 +67,20 @@ class Profile(Protocol):
         """
         ...
 
+    def carries_text(self, event_type: str) -> bool:
+        """Tell whether messages of this type may have a payload that is no JSON object.
+
+        Those that may not make no parts then: a platform has no place for such a payload.
+        """
+        ...
+
     def variant(self, part: str) -> str:
         """Return the name of the body of a part; "" if it is the payload as published."""
         ...
 
     def render(self, part: str, message: MessageContext) -> bytes:
-        """Return the body of a part. Never raises if the payload is valid JSON.
+        """Return the body of a part. Never raises if the payload is valid JSON, or if
+        `carries_text` and it is UTF-8.
 
         Members that the profile requires and the message lacks are null or "", by profile.
         """

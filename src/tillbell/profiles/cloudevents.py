@@ -17,6 +17,7 @@ from tillbell.clock import iso
 from tillbell.profiles.base import AttemptContext, MessageContext
 from tillbell.profiles.defaults import DefaultProfile, standard_keys, webhook_headers
 from tillbell.profiles.fields import Fields
+from tillbell.rules.delivery.raw_payload import JSON
 
 SOURCE = "urn:tillbell"
 
@@ -31,15 +32,20 @@ class CloudEvents(DefaultProfile):
     def render(self, part: str, message: MessageContext) -> bytes:
         """Return the event with its data."""
         payload = Fields(message.payload)
-        data = payload.json("data") if payload.is_envelope() else message.payload
+        data = message.payload_json()
+        if payload.is_envelope():
+            data = msgspec.Raw(payload.json("data"))
+        content_type = message.content_type or JSON
+        if isinstance(data, str) and content_type == JSON:  # it says so and is none
+            content_type = "text/plain"
         event = {
             "specversion": "1.0",
             "id": message.id,
             "source": SOURCE,
             "type": part,
             "time": iso(message.created_at),
-            "datacontenttype": "application/json",
-            "data": msgspec.Raw(data),
+            "datacontenttype": content_type,
+            "data": data,
         }
         return msgspec.json.encode(event)
 

@@ -50,6 +50,11 @@ class DefaultProfile:
         del selectors
         return (event_type,)
 
+    def carries_text(self, event_type: str) -> bool:
+        """Carry every payload."""
+        del event_type
+        return True
+
     def variant(self, part: str) -> str:
         """Return the profile's name: all parts have the same body."""
         del part
@@ -73,6 +78,11 @@ class SharedSecretProfile(DefaultProfile):
     """
 
     makes_secret = False
+
+    def carries_text(self, event_type: str) -> bool:
+        """Carry JSON objects only: the platform's body is made of their members."""
+        del event_type
+        return False
 
     def check_secret(self, secret: str) -> str | None:
         """Accept texts that fit in a header: printable ASCII, 1 to 256 characters."""

@@ -19,7 +19,8 @@ What is sent:
   They are two deliveries, so their ids differ: the second adds `_product`.
 - Subscriptions and products, under the platform's spelling.
 - `test:ping`.
-- Types of the application's own: name as registered, `data` the payload as published.
+- Types of the application's own: name as registered, `data` the payload as published, or a text
+  if the payload is none JSON object.
 - Nothing else of our built-in types (transactions, shipments, e-mails, …): the platform has none
   of them.
 """
@@ -76,6 +77,10 @@ class Shoppex(DefaultProfile):
             return (base,)
         return _parts_of_order(event_type, base, selectors)
 
+    def carries_text(self, event_type: str) -> bool:
+        """Carry any text for types of the application's own."""
+        return event_type not in _NAMES
+
     def variant(self, part: str) -> str:
         """Return the name of the body; the part with products has its own."""
         return self.name + _PRODUCT if part in _PRODUCT_PARTS else self.name
@@ -119,9 +124,9 @@ def _parts_of_order(
     return tuple(part for name, part in parts.items() if name in chosen) or (base,)
 
 
-def _content(part: str, message: MessageContext) -> dict[str, object] | msgspec.Raw:
+def _content(part: str, message: MessageContext) -> dict[str, object] | msgspec.Raw | str:
     if message.event_type not in _NAMES:
-        return msgspec.Raw(message.payload)
+        return message.payload_json()
     fields = Fields.of_payload(message.payload)
     family = part.partition(":")[0]
     if family == "order":

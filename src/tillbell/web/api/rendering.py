@@ -19,6 +19,7 @@ from tillbell.model.messages import Delivery, DeliveryState, Message, Trigger
 from tillbell.rules.delivery.fate import Fate, FateCode
 from tillbell.storage.ports.outbound import StateFilter
 from tillbell.web.api.shapes import Out, Status
+from tillbell.web.edge.publish_route import shown_payload
 
 Doc = dict[str, Any]
 
@@ -44,7 +45,15 @@ class MessageOut(Out):
     tags: list[str] | None
     timestamp: datetime
     deliver_at: datetime | None
-    payload: dict[str, Any] = Field(description="`{}` without content, `{'expired': true}` after.")
+    content_type: str | None = Field(
+        description="Content type of a payload that is any text; null: it is a JSON object."
+    )
+    payload: dict[str, Any] = Field(
+        description=(
+            "`{}` without content, `{'expired': true}` after its time, and `{'rawPayload': '…'}` "
+            "for what is no JSON object."
+        ),
+    )
 
 
 def answer(value: object, status: int = 200) -> Response:
@@ -62,13 +71,16 @@ async def message_doc(gateway: Gateway, message: Message, *, with_content: bool)
         "tags": message.tags or None,
         "timestamp": iso(message.created_at),
         "deliverAt": _iso_or_none(message.deliver_at),
+        "contentType": message.content_type,
         "payload": await _payload(gateway, message) if with_content else WITHOUT_CONTENT,
     }
 
 
 async def _payload(gateway: Gateway, message: Message) -> msgspec.Raw:
     body = await gateway.database.body(message.app_id, message.id)
-    return msgspec.Raw(body) if body is not None else EXPIRED
+    if body is None:
+        return EXPIRED
+    return msgspec.Raw(shown_payload(body, message.content_type))
 
 
 def delivery_status(delivery: Delivery, fate: Fate | None) -> Doc:

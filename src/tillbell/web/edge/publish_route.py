@@ -27,6 +27,7 @@ from tillbell.errors import (
 from tillbell.model.messages import Message
 from tillbell.rules.delivery import payload as rules
 from tillbell.rules.delivery.own_tags import check_own_tags
+from tillbell.rules.delivery.raw_payload import RawPayload, is_json_object, read_raw_payload
 from tillbell.rules.delivery.selectors import (
     MESSAGE_CHANNELS_MAX,
     REGISTER,
@@ -76,7 +77,7 @@ class MessageCreateBody(msgspec.Struct, forbid_unknown_fields=True):
     payloadRetentionPeriod: int | None = None  # noqa: N815 - days
     payloadRetentionHours: int | None = None  # noqa: N815
     application: ApplicationDraft | None = None
-    transformationsParams: Any = None  # noqa: N815 - accepted and not used, as the SDKs send it
+    transformationsParams: Any = None  # noqa: N815 - raw payload (rules/delivery/raw_payload.py)
 
 
 _MEMBERS = tuple(name.encode() for name in MessageCreateBody.__struct_fields__)
@@ -119,7 +120,7 @@ class MessageCreate:
         scope[APPLICATION] = view.application.id
         draft = make_draft(message, self._gateway.clock.now())
         with_content = _with_content(scope["query_string"])
-        shown = draft.payload if with_content else b"{}"
+        shown = shown_payload(draft.payload, draft.content_type) if with_content else b"{}"
         make_use = self._make_use(request, view.application.id, shown)
         published = await self._gateway.publisher.publish_for(view, draft, make_use)
         if isinstance(published, IdempotencyUse):
@@ -329,15 +330,20 @@ def _longest(payload: bytes) -> int:
 
 def make_draft(message: MessageCreateBody, now: Micros) -> MessageDraft:
     """Make the publisher's draft of a request body. `Invalid` if `deliverAt` is not possible."""
+    payload = bytes(message.payload)
+    raw = RawPayload(payload, None)
+    if message.transformationsParams is not None:
+        raw = read_raw_payload(message.transformationsParams, payload)
     return MessageDraft(
         message.eventType,
-        bytes(message.payload),
+        raw.body,
         message.eventId,
         message.channels or (),
         message.tags or (),
         _deliver_at(message.deliverAt, now) if message.deliverAt else None,
         message.orderKey,
         _expires_at(message, now),
+        raw.content_type,
     )
 
 
@@ -361,6 +367,13 @@ def _expires_at(message: MessageCreateBody, now: Micros) -> Micros | None:
     return None
 
 
+def shown_payload(payload: bytes, content_type: str | None) -> bytes:
+    """Return a payload as JSON: what is no JSON object is shown as `{"rawPayload": "…"}`."""
+    if content_type is None or is_json_object(payload):
+        return payload
+    return _encode({"rawPayload": payload.decode()})
+
+
 def write(message: Message, payload: bytes, deliveries: int) -> bytes:
     """Write the body of the answer: the message as stored, its payload byte for byte."""
     return b"".join(
@@ -379,6 +392,8 @@ def write(message: Message, payload: bytes, deliveries: int) -> bytes:
             iso(message.created_at).encode(),
             b'","deliverAt":',
             _encode(iso(message.deliver_at) if message.deliver_at is not None else None),
+            b',"contentType":',
+            _encode(message.content_type),
             b',"deliveries":',
             b"%d" % deliveries,
             b',"payload":',
