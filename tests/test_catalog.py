@@ -91,7 +91,7 @@ def test_a_number_for_an_amount_is_refused() -> None:
 
 
 def test_only_messages_about_the_gateway_are_operational() -> None:
-    assert {name.split(".")[0] for name in OPERATIONAL} == {"endpoint", "delivery"}
+    assert {name.split(".")[0] for name in OPERATIONAL} == {"endpoint", "delivery", "message"}
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:

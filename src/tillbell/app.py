@@ -250,6 +250,8 @@ class Gateway:
         self.config_cache.on_application_removed = self.source_cache.application_removed
         # An endpoint's health that begins anew.
         self.endpoints.on_new_health = self.lanes.restore_health
+        # An endpoint that its owner changed, for those who subscribed to operational webhooks.
+        self.endpoints.on_changed = self.health_monitor.endpoint_changed
 
         # A callback that was stored.
         self.receiver.processor = self.processor

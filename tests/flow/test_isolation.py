@@ -113,8 +113,12 @@ async def test_five_days_of_failures_pause_the_endpoint_after_warnings(
     assert (paused.status, paused.status_reason) == (EndpointStatus.PAUSED, "failing")
     heard = [r.header("webhook-id") for r in still.receiver.requests if r.path == "/ops"]
     bodies = [r.body.decode() for r in still.receiver.requests if r.path == "/ops"]
-    assert len(set(heard)) == len(heard) == 4
-    assert [b.split('"')[3] for b in bodies] == ["endpoint.failing"] * 3 + ["endpoint.paused"]
+    assert len(set(heard)) == len(heard) == 6
+    types = [b.split('"')[3] for b in bodies]
+    assert types.count("message.attempt.failing") == 1
+    of_endpoint = [type_ for type_ in types if type_.startswith("endpoint.")]
+    assert of_endpoint[:3] == ["endpoint.failing"] * 3
+    assert sorted(of_endpoint[3:]) == ["endpoint.disabled", "endpoint.paused"]
     assert operational.scope == "operational"
 
 

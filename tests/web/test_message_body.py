@@ -21,7 +21,7 @@ from tillbell.web.edge.publish_route import (
 )
 
 SCHEMA = MessageIn.model_json_schema()
-NOT_DESCRIBED = {"transformationsParams"}  # accepted and not used, as the SDKs send it
+NOT_DESCRIBED: set[str] = set()
 NOW = ManualClock().now()
 REMOVED = object()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -429,6 +430,132 @@ def test_the_ping_of_svix_is_an_example(served: ServedGateway, app_id: str) -> N
     assert message["payload"] == {"success": True}
     (arrival,) = (r for r in served.receiver.requests if r.header("webhook-id") == message["id"])
     assert arrival.body == b'{"success":true}'
+
+
+# ── raw payloads ─────────────────────────────────────────────────────────────────────────────────
+
+
+def raw(served: ServedGateway, app_id: str, text: object, **headers: object) -> httpx.Response:
+    """Publish a raw payload as the SDKs do."""
+    params: dict[str, Any] = {"rawPayload": text}
+    if headers:
+        params["headers"] = {name.replace("_", "-"): value for name, value in headers.items()}
+    body = {"eventType": "raw.text", "payload": {}, "transformationsParams": params}
+    return served.http.post(f"/app/{app_id}/msg", json=body)
+
+
+def arrivals(served: ServedGateway, message: str) -> list[tuple[bytes, str | None]]:
+    """Return body and content type of every request of a message."""
+    heard = (r for r in served.receiver.requests if r.header("webhook-id") == message)
+    return [(r.body, r.header("content-type")) for r in heard]
+
+
+XML = "<a>é</a>\n"
+
+
+@each(
+    "text, headers, content_type, shown",
+    [
+        ('{ "a": 1.10 }', {}, "application/json", b'{ "a": 1.10 }'),
+        ('{"a":1}', {"Content_Type": "application/json"}, "application/json", b'{"a":1}'),
+        ('{"a":1}', {"content_type": "text/plain"}, "text/plain", b'{"a":1}'),
+        (XML, {"content_type": "text/xml"}, "text/xml", '{"rawPayload":"<a>é</a>\\n"}'.encode()),
+        ("[1]", {}, "application/json", b'{"rawPayload":"[1]"}'),
+        ("a=1&b=%20", {"content_type": "x/y; q=1"}, "x/y; q=1", b'{"rawPayload":"a=1&b=%20"}'),
+        ("", {"content_type": "text/plain"}, "text/plain", b'{"rawPayload":""}'),
+    ],
+)
+def test_a_raw_payload_is_sent_and_shown_as_it_is(
+    served: ServedGateway,
+    app_id: str,
+    text: str,
+    headers: dict[str, str],
+    content_type: str,
+    shown: bytes,
+) -> None:
+    path = f"/app/{app_id}"
+    target = endpoint(served, app_id, "/status/500", retrySchedule=[0])
+    created = raw(served, app_id, text, **headers)
+    message = made(created)["id"]
+    served.wait_for_attempts(message, 2)
+    resent = served.http.post(f"{path}/msg/{message}/endpoint/{target}/resend")
+    assert resent.status_code == 202
+    served.wait_for_attempts(message, 3)
+    late = endpoint(served, app_id, retrySchedule=[])
+    since = {
+        "since": "2020-01-01T00:00:00Z",
+        "until": made(created)["timestamp"][:11] + "23:59:59Z",
+    }
+    task = made(served.http.post(f"{path}/endpoint/{late}/replay-missing", json=since))
+    assert served.wait_for_task(task["id"])["status"] == "finished"
+    served.wait_for_attempts(message, 4)
+    assert {*arrivals(served, message)} == {(text.encode(), content_type)}
+    assert len(arrivals(served, message)) >= 4
+    for answer in (
+        created,
+        served.http.get(f"{path}/msg/{message}"),
+        served.http.get(f"{path}/endpoint/{target}/msg"),
+        served.http.get(f"{path}/poller/any"),
+    ):
+        assert b'"payload":' + shown in answer.content
+    for each_of in (target, late):
+        served.http.delete(f"{path}/endpoint/{each_of}")
+
+
+def test_profiles_carry_a_raw_payload_or_make_nothing_of_it(
+    served: ServedGateway, app_id: str
+) -> None:
+    for profile in ("cloudevents", "shoppex", "zenofy", "mozarto"):
+        endpoint(served, app_id, f"/raw/{app_id}/{profile}", profile=profile)
+    message = made(raw(served, app_id, XML, content_type="text/xml"))
+    assert message["deliveries"] == 2
+    served.wait_for_attempts(message["id"], 2)
+    (event,) = served.receiver.to(f"/raw/{app_id}/cloudevents")
+    assert event.header("content-type") == "application/cloudevents+json"
+    decoded = json.loads(event.body)
+    assert (decoded["data"], decoded["datacontenttype"]) == (XML, "text/xml")
+    (own,) = served.receiver.to(f"/raw/{app_id}/shoppex")
+    assert json.loads(own.body)["data"] == XML
+    params = {"rawPayload": "{}x"}
+    for type_, deliveries in (("order.paid", 1), ("transaction.approved", 1)):
+        body = {"eventType": type_, "payload": {}, "transformationsParams": params}
+        answer = made(served.http.post(f"/app/{app_id}/msg", json=body))
+        assert answer["deliveries"] == deliveries, "cloudevents only"
+
+
+@each(
+    "params, place",
+    [
+        ({"rawPayload": 1}, ["rawPayload"]),
+        ({"rawPayload": {}}, ["rawPayload"]),
+        ({"rawPayload": "a", "headers": {"content-type": "text"}}, ["headers", "content-type"]),
+        (
+            {"rawPayload": "a", "headers": {"content-type": "a/b\r\nX: 1"}},
+            ["headers", "content-type"],
+        ),
+        ({"headers": {"Content-Type": 7}}, ["headers", "Content-Type"]),
+        (
+            {"rawPayload": "a", "headers": {"content-type": "a/" + "b" * 300}},
+            ["headers", "content-type"],
+        ),
+    ],
+)
+def test_a_raw_payload_of_the_wrong_form_is_refused(
+    served: ServedGateway, app_id: str, params: object, place: list[str]
+) -> None:
+    body = {**ORDER, "transformationsParams": params}
+    refused = served.http.post(f"/app/{app_id}/msg", json=body)
+    assert refused.status_code == 422
+    assert refused.json()["detail"][0]["loc"] == ["body", "transformationsParams", *place]
+
+
+def test_a_schema_refuses_a_raw_payload_that_is_no_json(served: ServedGateway) -> None:
+    app = made(served.http.post("/app", json={"name": "a", "checkSchemas": True}))["id"]
+    body = {"description": "d", "schemas": {"1": {"type": "object"}}}
+    made(served.http.put("/event-type/raw.text", json=body))
+    assert raw(served, app, "<a/>", content_type="text/xml").status_code == 422
+    assert raw(served, app, '{"a":1}').status_code == 202
+    assert served.http.delete("/event-type/raw.text?expunge=true").status_code == 204
 
 
 # ── attempts ─────────────────────────────────────────────────────────────────────────────────────

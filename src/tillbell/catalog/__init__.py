@@ -26,6 +26,7 @@ _SHAPES: Mapping[str, Shape] = {
     "analytics": other.ANALYTICS,
     "endpoint": other.ENDPOINT,
     "delivery": other.DELIVERY,
+    "message": other.MESSAGE,
     "test": other.TEST,
 }
 _HAPPENED_AT = "2026-05-01T08:42:18.000000Z"
@@ -70,5 +71,5 @@ CATALOG: Mapping[str, CatalogEntry] = MappingProxyType({e.name: e for e in _entr
 KNOWN: frozenset[str] = frozenset(CATALOG)
 # About the gateway itself: only operational endpoints are ever sent these.
 OPERATIONAL: frozenset[str] = frozenset(
-    name for name, entry in CATALOG.items() if entry.group in ("endpoint", "delivery")
+    name for name, entry in CATALOG.items() if entry.group in ("endpoint", "delivery", "message")
 )

@@ -61,10 +61,12 @@ ANALYTICS: Shape = {
 
 ENDPOINT: Shape = {
     "appId": required(text("The application it belongs to", "app_01k0q2m8c4v7n9x3t5w6y8z0ef")),
+    "appUid": text("The id its owner gave the application", "shop"),
     "endpointId": required(text("The endpoint", "ep_01k0q2m8c4v7n9x3t5w6y8z0gh")),
     "endpointUid": text("The id its owner gave it", "erp"),
     "url": required(text("Where it is", "https://erp.example/hooks")),
     "failingSince": moment("First failure after the last success", "2026-05-01T08:42:20Z"),
+    "failSince": moment("The same, as Svix names it: when it was disabled", None),
     "stage": text("How long it has failed: 1h, 1d, 4d", None),
     "reason": text("Why we stopped sending", None),
 }
@@ -83,6 +85,13 @@ DELIVERY: Shape = {
     "eventType": text("Its event type", "order.paid"),
     "deliveryId": required(text("The delivery", "dlv_01k0q2m8c4v7n9x3t5w6y8z0ijq2m8c4v7n9x30")),
     "attempts": required(whole("How many were made", 10)),
+    "lastAttempt": part("The last one", _LAST_ATTEMPT),
+}
+
+MESSAGE: Shape = {
+    **{name: ENDPOINT[name] for name in ("appId", "appUid", "endpointId", "endpointUid", "url")},
+    "msgId": required(text("The message", "msg_01k0q2m8c4v7n9x3t5w6y8z0ij")),
+    "msgEventId": text("The publisher's own id of it", "evt_1"),
     "lastAttempt": part("The last one", _LAST_ATTEMPT),
 }
 

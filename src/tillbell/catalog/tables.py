@@ -224,6 +224,8 @@ _ANALYTICS = (
 
 _DELIVERY_FAILED = {"stage": None, "reason": "attempts_exhausted"}
 
+_HEALTHY = {"failingSince": None}
+
 FAMILIES: Mapping[str, tuple[EventTypeRow, ...]] = {
     "order": _ORDER,
     "transaction": _TRANSACTION,
@@ -251,11 +253,21 @@ FAMILIES: Mapping[str, tuple[EventTypeRow, ...]] = {
         ),
         EventTypeRow("recovered", "An endpoint answers again.", {"failingSince": None}),
         EventTypeRow(
-            "disabled", "It answered 410, or its owner switched it off.", {"reason": "gone"}
+            "disabled",
+            "We stopped sending: it answered 410, or failed for days.",
+            {"reason": "gone", "failSince": "2026-05-01T08:42:20Z"},
         ),
+        EventTypeRow("created", "An endpoint was added.", _HEALTHY),
+        EventTypeRow("updated", "An endpoint, its headers or its secret changed.", _HEALTHY),
+        EventTypeRow("deleted", "An endpoint was removed.", _HEALTHY),
     ),
     "delivery": (
         EventTypeRow("failed", "Every attempt was used up. It can be resent.", _DELIVERY_FAILED),
+    ),
+    "message": (
+        EventTypeRow("attempt.failing", "Four attempts at an endpoint failed; more will follow."),
+        EventTypeRow("attempt.exhausted", "Every attempt was used up. It can be resent."),
+        EventTypeRow("attempt.recovered", "It was accepted after four attempts or more failed."),
     ),
     "test": (EventTypeRow("ping", "Says hello, to see that an endpoint works."),),
 }

@@ -87,7 +87,10 @@ class _HealthResetNeededError(Exception):
 
 
 class Endpoints:
-    """Creates, changes and removes endpoints, their headers and secrets."""
+    """Creates, changes and removes endpoints, their headers and secrets.
+
+    `on_changed` is called after each with `endpoint.created`, `.updated` or `.deleted`.
+    """
 
     def __init__(
         self,
@@ -101,6 +104,7 @@ class Endpoints:
         self._handshake = handshake
         self._defaults = defaults or EndpointDefaults()
         self.on_new_health: Callable[[EndpointHealth], object] = lambda _: None
+        self.on_changed: Callable[[str, Endpoint], object] = lambda *_: None
 
     async def create(self, scope: str, changes: EndpointChanges) -> Endpoint:
         """Add an endpoint to an application. `Conflict` if its uid is taken."""
@@ -110,7 +114,9 @@ class Endpoints:
             await self._directory.add(endpoint)
             return endpoint
 
-        return await self._prepared(add)
+        endpoint = await self._prepared(add)
+        self.on_changed("endpoint.created", endpoint)
+        return endpoint
 
     async def upsert(
         self, scope: str, id_or_uid: str, changes: EndpointChanges
@@ -134,7 +140,10 @@ class Endpoints:
 
             return await self._directory.change_or_add(Endpoint, scope, id_or_uid, replaced)
 
-        return await self._prepared(replace)
+        changed = await self._prepared(replace)
+        is_new = changed.before is None
+        self.on_changed("endpoint.created" if is_new else "endpoint.updated", changed.record)
+        return changed
 
     async def patch(self, scope: str, id_: str, changes: EndpointChanges) -> Endpoint:
         """Change the named fields. `NotFound` if the endpoint does not exist, as below."""
@@ -148,8 +157,11 @@ class Endpoints:
 
     async def remove(self, scope: str, id_: str) -> None:
         """Remove an endpoint; its waiting deliveries are discarded."""
-        await self._directory.remove(Endpoint, id_, scope)
+        endpoint = await self._directory.endpoint(scope, id_)
+        is_removed = await self._directory.remove(Endpoint, id_, scope)
         await self._directory.remove(EndpointHealth, id_, scope)
+        if is_removed and endpoint is not None:
+            self.on_changed("endpoint.deleted", endpoint)
 
     async def set_headers(self, scope: str, id_: str, headers: Mapping[str, str]) -> None:
         """Replace all custom headers."""
@@ -244,7 +256,9 @@ class Endpoints:
     async def _change(
         self, scope: str, id_: str, apply: Callable[[Endpoint], Endpoint]
     ) -> Endpoint:
-        return (await self._directory.change(Endpoint, scope, id_, apply)).record
+        endpoint = (await self._directory.change(Endpoint, scope, id_, apply)).record
+        self.on_changed("endpoint.updated", endpoint)
+        return endpoint
 
     def _new(self, scope: str, changes: EndpointChanges, prepared: _Preparation) -> Endpoint:
         now = self._clock.now()

@@ -1,8 +1,9 @@
 """Endpoint health: what the end of an attempt means for its endpoint.
 
 A 410 disables the endpoint; days of nothing but failures pause it. Both, and warnings before, are
-published to operational webhooks. Messages about an operational endpoint itself are not published,
-because each of them could cause another.
+published to operational webhooks, and so is what owners change and how messages fail there. Names
+and members are ours, and beside them those of Svix. Messages about an operational endpoint itself
+are not published, because each of them could cause another.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from tillbell.errors import NotFound, TillbellError
 from tillbell.logs import log_event
 from tillbell.model.configuration_changes import SYSTEM
 from tillbell.model.endpoints import AttemptFailure, Endpoint, EndpointHealth, EndpointStatus
-from tillbell.model.messages import Claim, Result
+from tillbell.model.messages import Attempt, Claim, Result
 from tillbell.rules.delivery import health as rules
+
+FAILURES_UNTIL_FAILING = 4  # of one message at an endpoint, before `message.attempt.failing`
 
 Announce = Callable[[str, bytes], Awaitable[object]]
 
@@ -75,6 +78,8 @@ class EndpointHealthMonitor:
             verdict = rules.after_success(lane.health, attempt.started_at + attempt.duration_us)
             if verdict.changed and judged.counts:
                 self._apply_verdict(lane, verdict)
+            if claim.delivery.tries > FAILURES_UNTIL_FAILING:
+                self._report_attempt("message.attempt.recovered", lane, claim, judged)
             return
         log_event(
             "attempt.failed",
@@ -88,6 +93,13 @@ class EndpointHealthMonitor:
             self._count_failure(lane, judged)
         if judged.gave_up:
             self._delivery_failed(lane, claim, judged)
+            self._report_attempt("message.attempt.exhausted", lane, claim, judged)
+        elif claim.delivery.tries == FAILURES_UNTIL_FAILING and judged.finished.uses_try:
+            self._report_attempt("message.attempt.failing", lane, claim, judged)
+
+    def endpoint_changed(self, event_type: str, endpoint: Endpoint) -> None:
+        """Publish that an endpoint was created, changed or removed by its owner."""
+        self._spawn(self._announce(self._message(event_type, endpoint, {})))
 
     def _count_failure(self, lane: Lane, judged: JudgedAttempt) -> None:
         """Judge the endpoint after a failure that says something about it."""
@@ -156,7 +168,15 @@ class EndpointHealthMonitor:
         except NotFound:
             return
         if changed.record is not changed.before:
-            self._publish_operational(stop.event_type, lane, reason=stop.reason)
+            since = lane.health.failing_since
+            if stop is _FAILING:
+                self._publish_operational(stop.event_type, lane, reason=stop.reason)
+            self._publish_operational(
+                _GONE.event_type,
+                lane,
+                reason=stop.reason,
+                failSince=iso(since if since is not None else self._clock.now()),
+            )
 
     async def _store_health(self, lane: Lane) -> None:
         """Store the present health of a lane's endpoint."""
@@ -177,14 +197,20 @@ class EndpointHealthMonitor:
             deliveryId=claim.delivery.id,
             attempts=attempt.number,
             reason=judged.gave_up,
-            lastAttempt={
-                "id": attempt.id,
-                "timestamp": iso(attempt.started_at),
-                "responseStatusCode": attempt.status_code,
-                "result": attempt.result.value,
-                "error": attempt.error,
-            },
+            lastAttempt=_last_attempt(attempt),
         )
+
+    def _report_attempt(
+        self, event_type: str, lane: Lane, claim: Claim, judged: JudgedAttempt
+    ) -> None:
+        """Publish how the attempts of one message go, with the members of Svix."""
+        members: dict[str, object] = {
+            "msgId": claim.message.id,
+            "msgEventId": claim.message.event_id,
+            "lastAttempt": _last_attempt(judged.finished.attempt),
+        }
+        endpoint = lane.compiled.endpoint
+        self._spawn(self._announce(self._message(event_type, endpoint, members)))
 
     def _publish_operational(self, event_type: str, lane: Lane, **more: object) -> None:
         """Log an event of an endpoint and publish it to those who subscribed to it."""
@@ -197,12 +223,19 @@ class EndpointHealthMonitor:
         endpoint = lane.compiled.endpoint
         log_event(event_type, None, endpoint=endpoint.id, **_plain(more))
         since = lane.health.failing_since
+        since_text = iso(since) if since is not None else None
+        return self._message(event_type, endpoint, {"failingSince": since_text, **more})
+
+    def _message(
+        self, event_type: str, endpoint: Endpoint, more: dict[str, object]
+    ) -> _OperationalMessage:
+        view = self._config_cache.cached_view(endpoint.scope)
         data = {
             "appId": endpoint.scope,
+            "appUid": view.application.uid if view is not None else None,
             "endpointId": endpoint.id,
             "endpointUid": endpoint.uid,
             "url": endpoint.url,
-            "failingSince": iso(since) if since is not None else None,
             **more,
         }
         message = {"type": event_type, "timestamp": iso(self._clock.now()), "data": data}
@@ -233,6 +266,16 @@ class EndpointHealthMonitor:
 
 async def _discard(event_type: str, payload: bytes) -> None:
     """Publish nothing: the default of `announce`."""
+
+
+def _last_attempt(attempt: Attempt) -> dict[str, object]:
+    return {
+        "id": attempt.id,
+        "timestamp": iso(attempt.started_at),
+        "responseStatusCode": attempt.status_code,
+        "result": attempt.result.value,
+        "error": attempt.error,
+    }
 
 
 def _plain(more: dict[str, object]) -> dict[str, object]:

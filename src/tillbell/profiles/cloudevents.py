@@ -2,7 +2,8 @@
 
 `id` is the message's id and `source` the gateway; both together are unique. `type` is the event
 type and `time` the time of publication. `data` is the payload, or `data` of its
-`{"type", "timestamp", "data"}` envelope, byte for byte. The Standard Webhooks headers sign the
+`{"type", "timestamp", "data"}` envelope, byte for byte. A payload that is no JSON object is a text
+in `data`, and `datacontenttype` is its content type. The Standard Webhooks headers sign the
 whole body. Success is any 2xx (202 for "will be processed"). Each request says which host it comes
 from, as the handshake did.
 

@@ -7,6 +7,8 @@ when unset. `psp_transaction_id` and `currency` are left out when unknown. With 
 security on, `Authorization` holds the configured password without a scheme.
 Success is exactly 200, within 10 seconds.
 
+A payload that is no JSON object is not sent: the transaction is made of its members.
+
 The eight statuses of the platform are sent. `transaction.conflict` and
 `transaction.reversed` are not: the platform has no such status, and one of the eight in
 their place could move money at the receiver.

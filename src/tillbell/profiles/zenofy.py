@@ -8,6 +8,8 @@ digits (`49.00`), times are ISO 8601 with their offset. A refund keeps the amoun
 reference and time of the payment. If a secret was set, `X-Webhook-Secret` holds it; otherwise
 the header is absent. Success is any 2xx.
 
+A payload that is no JSON object is not sent: the order is made of its members.
+
 Partial refunds are not sent: the platform has no event for them, and `order_refunded` would
 mean a full refund.
 """

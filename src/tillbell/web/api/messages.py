@@ -47,6 +47,18 @@ RetentionDays = Annotated[int, Field(strict=True, ge=1, le=RETENTION_DAYS_MAX)]
 RetentionHours = Annotated[int, Field(strict=True, ge=1, le=RETENTION_HOURS_MAX)]
 
 
+class TransformationsParamsIn(In):
+    """Parameters of the payload, as Svix's SDKs send them. Other members have no effect."""
+
+    raw_payload: str | None = Field(
+        default=None, description="A text that subscribers get in place of `payload`, as it is."
+    )
+    headers: dict[str, Any] | None = Field(
+        default=None,
+        description="`content-type` is that of the requests; `application/json` if it is left out.",
+    )
+
+
 class MessageIn(In):
     """A message to publish. Its payload is stored and sent byte for byte."""
 
@@ -74,6 +86,9 @@ class MessageIn(In):
     )
     application: ApplicationIn | None = Field(
         default=None, description="Created first, if the application of the path does not exist."
+    )
+    transformations_params: TransformationsParamsIn | None = Field(
+        default=None, description="A raw payload and its content type."
     )
 
 
