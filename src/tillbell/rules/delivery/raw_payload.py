@@ -34,9 +34,10 @@ def read_raw_payload(params: Any, payload: bytes) -> RawPayload:
 
     `Invalid` if a member that is read has the wrong form.
     """
-    members = params if isinstance(params, dict) else {}
-    content_type = _content_type(members.get("headers"))
-    text = members.get("rawPayload")
+    if not isinstance(params, dict):
+        raise Invalid(Problem(("body", _MEMBER), "must be an object", "type_error"))
+    content_type = _content_type(params.get("headers"))
+    text = params.get("rawPayload")
     if text is None:
         return RawPayload(payload, content_type if content_type != JSON else None)
     body = _encoded(text)
