@@ -7,10 +7,9 @@ for transformations, of which there are none here.
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import Any, NamedTuple, NoReturn
 
 from tillbell.errors import Invalid, Problem
 from tillbell.rules.delivery.payload import KEY_MAX, longest_key, too_deep
@@ -55,10 +54,14 @@ def is_json_object(payload: bytes) -> bool:
     if too_deep(payload):
         return False
     try:
-        value = msgspec.json.decode(payload)
-        return isinstance(value, dict) and longest_key(value) <= KEY_MAX
-    except (msgspec.DecodeError, RecursionError):
+        value = json.loads(payload.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):  # no UTF-8, no JSON, or a number of thousands of digits
         return False
+    return isinstance(value, dict) and longest_key(value) <= KEY_MAX
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def _encoded(text: Any) -> bytes:
