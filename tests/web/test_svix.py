@@ -454,25 +454,21 @@ XML = "<a>é</a>\n"
 
 
 @each(
-    "text, headers, content_type, shown",
+    "text, headers, shown",
     [
-        ('{ "a": 1.10 }', {}, "application/json", b'{ "a": 1.10 }'),
-        ('{"a":1}', {"Content_Type": "application/json"}, "application/json", b'{"a":1}'),
-        ('{"a":1}', {"content_type": "text/plain"}, "text/plain", b'{"a":1}'),
-        (XML, {"content_type": "text/xml"}, "text/xml", '{"rawPayload":"<a>é</a>\\n"}'.encode()),
-        ("[1]", {}, "application/json", b'{"rawPayload":"[1]"}'),
-        ("a=1&b=%20", {"content_type": "x/y; q=1"}, "x/y; q=1", b'{"rawPayload":"a=1&b=%20"}'),
-        ("", {"content_type": "text/plain"}, "text/plain", b'{"rawPayload":""}'),
+        ('{ "a": 1.10 }', {}, b'{ "a": 1.10 }'),
+        ('{"a":1}', {"Content_Type": "application/json"}, b'{"a":1}'),
+        ('{"a":1}', {"content_type": "text/plain"}, b'{"a":1}'),
+        (XML, {"content_type": "text/xml"}, '{"rawPayload":"<a>é</a>\\n"}'.encode()),
+        ("[1]", {}, b'{"rawPayload":"[1]"}'),
+        ("a=1&b=%20", {"content_type": "x/y; q=1"}, b'{"rawPayload":"a=1&b=%20"}'),
+        ("", {"content_type": "text/plain"}, b'{"rawPayload":""}'),
     ],
 )
 def test_a_raw_payload_is_sent_and_shown_as_it_is(
-    served: ServedGateway,
-    app_id: str,
-    text: str,
-    headers: dict[str, str],
-    content_type: str,
-    shown: bytes,
+    served: ServedGateway, app_id: str, text: str, headers: dict[str, str], shown: bytes
 ) -> None:
+    content_type = next(iter(headers.values()), "application/json")
     path = f"/app/{app_id}"
     target = endpoint(served, app_id, "/status/500", retrySchedule=[0])
     created = raw(served, app_id, text, **headers)
