@@ -37,7 +37,13 @@ _SECRETS = (
     (re.compile(r"(/api/webhooks/[a-z0-9-]+/)[A-Za-z0-9_-]+"), r"\1EXAMPLETOKEN00000000000"),
 )
 # Members whose value is another one each time, and what the examples show.
-_VARYING = {"responseDurationMs": 38, "last4": "0000", "token": "EXAMPLETOKEN00000000000"}
+_VARYING = {
+    "responseDurationMs": 38,
+    "last4": "0000",
+    "token": "EXAMPLETOKEN00000000000",
+    "webhook-timestamp": "1780306200",
+    "webhook-signature": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+}
 
 
 class Tour:

@@ -20,7 +20,7 @@ from tillbell.web.edge.idempotency import (
     idempotency_name,
     refuse_key,
 )
-from tillbell.web.edge.paths import IGNORED, JSON_BODY, REQUEST_ID
+from tillbell.web.edge.paths import IGNORED, JSON_BODY, REQUEST_ID, ROUTE
 from tillbell.web.edge.resolved_path import PathResolver
 from tillbell.web.edge.strict_json import check_json
 
@@ -91,6 +91,7 @@ class RestApi:
 
     async def answer_public(self, scope: Scope, receive: Receive) -> HttpAnswer:
         """Return the answer to a request that needs no key."""
+        scope[ROUTE] = scope["path"]
         return await self._collect(scope, receive)
 
     async def _collect(self, scope: Scope, receive: Receive) -> HttpAnswer:
