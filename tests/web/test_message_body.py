@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tillbell.clock import iso
-from tillbell.errors import Invalid
+from tillbell.errors import Invalid, Malformed
 from tillbell.testing import ManualClock
 from tillbell.web.api.messages import MessageIn
 from tillbell.web.edge.publish_route import (
@@ -111,3 +111,24 @@ def test_both_have_the_same_members(
 ) -> None:
     decoded = set(struct.__struct_fields__)
     assert decoded == set(schema["properties"]) == set(values)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"eventId": "a\0"},
+        {"orderKey": "\0"},
+        {"application": {"name": "a\0b"}},
+        {"application": {"name": "a", "uid": "\0"}},
+        {"application": {"name": "a", "metadata": {"a\0": "b"}}},
+        {"application": {"name": "a", "metadata": {"a": "\0b"}}},
+        {"channels": ["\0"]},
+        {"tags": ["a\0"]},
+        {"eventType": "a\0"},
+    ],
+)
+def test_a_nul_is_refused_everywhere_but_in_the_payload(changed: dict[str, Any]) -> None:
+    body: dict[str, Any] = {"eventType": "order.paid", "payload": {"a": "\0"}}
+    assert is_accepted(body)
+    with pytest.raises((Malformed, Invalid)):
+        decode(json.dumps(body | changed).encode())

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import resource
+import sys
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import socket
 
 T = TypeVar("T")
+# How long one thread may keep the others from running: a callback that is parsed the event loop.
+SWITCH_INTERVAL_S = 0.0005
 
 
 class RunningGateway(NamedTuple):
@@ -51,6 +54,7 @@ async def run_gateway(settings: Settings) -> AsyncIterator[RunningGateway]:
     """
     prepare_folder(settings.data_dir)
     raise_descriptor_limit()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     with contextlib.closing(_listening(settings)) as listening:
         gateway = Gateway.create(settings)
         runtime = Runtime(gateway)

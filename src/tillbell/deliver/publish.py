@@ -115,7 +115,7 @@ class Publisher:
         if self.refusal is not None:
             raise self.refusal
         if view.application.check_schemas:
-            self._schemas.check(draft.event_type, draft.payload)
+            await self._schemas.check(draft.event_type, draft.payload)
         with self.prepared(view, (draft,)) as messages:
             publication = messages.publications[0]
             if make_use is not None:

@@ -75,6 +75,7 @@ from tillbell.providers.kit.words import (
     statuses,
     table,
 )
+from tillbell.rules.delivery.payload import DEPTH_MAX
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -179,7 +180,7 @@ def parse(incoming: Incoming, setup: SourceSetup) -> ParsedNotices:
     root = reading.xml(_document(_payload(reading.form(incoming.body))))
     if root.tag != "notification":
         raise Unreadable("It is no notification of Braintree.")
-    notification = _value(root, reading.DEPTH_MAX)
+    notification = _value(root, DEPTH_MAX)
     members = notification if isinstance(notification, dict) else {}
     notice = _notice(required_text(members, "kind"), object_member(members, "subject"), setup)
     if isinstance(notice, TransactionNotice):
@@ -200,7 +201,7 @@ def _value(element: Element, depth: int) -> Any:
     The SDK reads names with `-` and `_` as the same.
     """
     if depth == 0:
-        raise Unreadable(f"The XML nests deeper than {reading.DEPTH_MAX}.")
+        raise Unreadable(f"The XML nests deeper than {DEPTH_MAX}.")
     if element.get("nil") == "true":
         return None
     children = [(child.tag.replace("-", "_"), _value(child, depth - 1)) for child in element]

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from asyncio import Task
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 from tillbell.clock import MINUTE
@@ -23,16 +24,23 @@ from tillbell.ids import IdMaker
 from tillbell.logs import log_event
 from tillbell.model.callbacks import Callback, Notice, Outcome
 from tillbell.providers.kit.base import CallbackAnswer, Incoming, IntakeStatus
+from tillbell.receive.reading_pool import ReadingPool
 from tillbell.receive.revisions import is_revision
 from tillbell.receive.sealed_request import open_request, seal_request
 from tillbell.receive.source_cache import CompiledSource
-from tillbell.receive.verify_and_parse import CallbackReading, add_advice, verify_and_parse
+from tillbell.receive.verify_and_parse import (
+    CallbackReading,
+    add_advice,
+    parse,
+    verify,
+    verify_and_parse,
+)
 from tillbell.rules.delivery.hops import hops_of
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.inbound import CallbackConclusion, ChangeSet, ReceivedCallback
 from tillbell.vault import Vault
 
-LARGE_BYTES = 32_768  # larger bodies are read on a thread, so that they delay no other request
+LARGE_BYTES = 4_096  # larger bodies are verified in the pool: some proofs need them parsed
 BULK_MAX = 64  # bulk callbacks that are stored at the same time
 UNAUTHENTICATED_MAX = 20  # unproven callbacks that are kept, per source and minute
 UNAUTHENTICATED_BYTES_MAX = 262_144  # of their bodies, per source and minute
@@ -83,6 +91,7 @@ class CallbackReceiver:
         self._meters = meters
         self._kept = _UnauthenticatedQuota()
         self._advised = _UnauthenticatedQuota()
+        self._pool = ReadingPool()
         self._bulk = 0
         self.processor: CallbackHandler = NoCallbackHandler()
         self.refusal: Unavailable | None = None  # set while nothing may be stored
@@ -166,10 +175,7 @@ class CallbackReceiver:
         return await self._database.receive(simulated)
 
     async def _receive(self, compiled: CompiledSource, incoming: Incoming) -> CallbackAnswer:
-        if len(incoming.body) > LARGE_BYTES:
-            reading = await asyncio.to_thread(verify_and_parse, compiled, incoming)
-        else:
-            reading = verify_and_parse(compiled, incoming)
+        reading = await self._read(compiled, incoming)
         has_no_quota = reading.outcome is None or reading.is_proven
         if has_no_quota or self._kept.allows(compiled.source.id, incoming):
             reading = await self._with_advice(compiled, incoming, reading)
@@ -177,6 +183,22 @@ class CallbackReceiver:
         else:
             self._meters.received("dropped", compiled.provider.name)
         return answer_to(compiled, incoming, reading.intake_status)
+
+    async def _read(self, compiled: CompiledSource, incoming: Incoming) -> CallbackReading:
+        """Read a callback: on the loop only what is small, and parsed only if it is proven."""
+        source_id = compiled.source.id
+        if len(incoming.body) > LARGE_BYTES:
+            return await self._pool.read(
+                source_id, incoming, partial(verify_and_parse, compiled, incoming)
+            )
+        reading = verify(compiled, incoming)
+        if reading.outcome is not None:
+            return reading
+        if reading.is_proven:
+            return parse(compiled, incoming, reading)
+        return await self._pool.read(
+            source_id, incoming, partial(parse, compiled, incoming, reading)
+        )
 
     async def _with_advice(
         self, compiled: CompiledSource, incoming: Incoming, reading: CallbackReading

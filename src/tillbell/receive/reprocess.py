@@ -22,7 +22,7 @@ from tillbell.logs import log_event
 from tillbell.model.callbacks import Callback, Outcome, TransactionNotice
 from tillbell.model.sources import Trust
 from tillbell.providers.kit.base import Incoming
-from tillbell.receive.receive import CallbackReceiver
+from tillbell.receive.receive import LARGE_BYTES, CallbackReceiver
 from tillbell.receive.sealed_request import open_request
 from tillbell.receive.source_cache import CompiledSource, SourceCache
 from tillbell.receive.verify_and_parse import (
@@ -107,7 +107,11 @@ class Reprocessor:
         incoming = await self.request(callback)
         if isinstance(incoming, UnreadableRequest):
             return incoming
-        reading = verify_and_parse(compiled, incoming, callback.trust)
+        if len(incoming.body) > LARGE_BYTES:
+            trust = callback.trust
+            reading = await asyncio.to_thread(verify_and_parse, compiled, incoming, trust)
+        else:
+            reading = verify_and_parse(compiled, incoming, callback.trust)
         return ReparsedCallback(callback, compiled, incoming, reading)
 
     async def reparse_with_advice(self, callback: Callback) -> ReparsedCallback | UnreadableRequest:

@@ -66,6 +66,14 @@ def verify_and_parse(
 
     `proven` is how well it was proven when it came. That stays, even if the secrets have changed.
     """
+    reading = verify(compiled, incoming, proven)
+    return reading if reading.outcome is not None else parse(compiled, incoming, reading)
+
+
+def verify(
+    compiled: CompiledSource, incoming: Incoming, proven: Trust | None = None
+) -> CallbackReading:
+    """Verify a callback. With an outcome it is not parsed; else `parse` completes the reading."""
     verdict, refusal = _verified(compiled, incoming)
     verdict_why = plain_text(verdict.why)
     trust = verdict.trust if verdict.trust is not None else proven
@@ -74,7 +82,14 @@ def verify_and_parse(
     ignored = _reason_ignored(compiled, incoming)
     if ignored:
         return CallbackReading(trust, verdict_why, outcome=Outcome.IGNORED, why=ignored)
-    malformed = CallbackReading(trust, verdict_why, outcome=Outcome.MALFORMED)
+    return CallbackReading(trust, verdict_why)
+
+
+def parse(
+    compiled: CompiledSource, incoming: Incoming, verified: CallbackReading
+) -> CallbackReading:
+    """Add to the reading of a verified callback what it says."""
+    malformed = verified._replace(outcome=Outcome.MALFORMED)
     try:
         parsed = compiled.provider.parse(incoming, compiled.setup_at(incoming.received_at))
     except Unreadable as error:
@@ -83,7 +98,8 @@ def verify_and_parse(
         log_event("callback.error", provider=compiled.provider.name, exc_info=error)
         return malformed._replace(why=_own_fault(error))
     notices = tuple(_without_cards(notice) for notice in parsed.notices)
-    return CallbackReading(trust, verdict_why, notices, _dedupe_key(parsed.dedupe_key, incoming))
+    key = _dedupe_key(parsed.dedupe_key, incoming)
+    return verified._replace(notices=notices, dedupe_key=key)
 
 
 def add_advice(

@@ -8,7 +8,6 @@ float. XML is read without entities and external documents; a DOCTYPE line alone
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -19,17 +18,15 @@ from zoneinfo import ZoneInfo
 from tillbell.clock import Micros, from_datetime
 from tillbell.model.callbacks import ProviderAmount
 from tillbell.providers.kit.base import Incoming, Unreadable
+from tillbell.rules.delivery.payload import DEPTH_MAX, too_deep
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-DEPTH_MAX = 64
 FIELDS_MAX = 1_000
 NUMBER_MAX = 64  # digits of a number
 INTEGER_BITS = 63  # longer integers many JSON writers refuse
 KEY_MAX = 256  # longest identifier that is kept as it is
-# A whole text is one match, so brackets in it do not count. Linear even if a text has no end.
-_STRUCTURE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{\]}]', re.DOTALL)
 
 
 def text_of(body: bytes) -> str:
@@ -43,7 +40,7 @@ def text_of(body: bytes) -> str:
 def json_value(body: bytes) -> Any:
     """Read a JSON document; objects as dict, numbers as int or Decimal."""
     text = text_of(body)
-    if _depth(text) > DEPTH_MAX:
+    if too_deep(body):
         raise Unreadable(f"The JSON nests deeper than {DEPTH_MAX}.")
     try:
         return json.loads(
@@ -53,7 +50,7 @@ def json_value(body: bytes) -> Any:
             parse_int=_integer,
             parse_constant=_constant,
         )
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unreadable(f"The body is not JSON: {error}") from error
 
 
@@ -234,21 +231,6 @@ def _integer(digits: str) -> int:
 
 def _constant(name: str) -> NoReturn:
     raise Unreadable(f"{name} is not JSON.")
-
-
-def _depth(document: str) -> int:
-    """Return how deep JSON nests."""
-    if document.count("[") + document.count("{") <= DEPTH_MAX:
-        return 0
-    deepest = level = 0
-    for match in _STRUCTURE.finditer(document):
-        sign = match[0]
-        if sign in "[{":
-            level += 1
-            deepest = max(deepest, level)
-        elif sign in "]}":
-            level -= 1
-    return deepest
 
 
 def _pairs(encoded: str, encoding: str) -> dict[str, str]:

@@ -8,7 +8,8 @@ written would be acknowledged and lost.
 Within a batch, writes keep their order, except that batched ones, which cannot depend on each
 other, are run together (see `Operation` for this and the other options). A batch of only
 optimistic writes is first done without savepoints. If something fails, it is undone and done again
-with them: a run that fails is repeated write by write, so that only the write at fault fails. A
+with them: of a run that fails each half is repeated, and so on, so that only the write at fault
+fails and the others are repeated as rarely as can be. A
 commit that fails fails its whole batch, and the writer goes on.
 
 A database may also not answer at all: it was stopped, or the network drops packets. After
@@ -214,8 +215,9 @@ class Writer:
             if len(run) == 1:
                 results[run[0]] = FailedWrite(error)
                 return
-            for number in run:
-                self._run(batch, [number], results)
+            middle = len(run) // 2
+            self._run(batch, run[:middle], results)
+            self._run(batch, run[middle:], results)
             return
         for number, result in zip(run, results_of_run, strict=True):
             results[number] = result

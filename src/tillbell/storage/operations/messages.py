@@ -14,7 +14,7 @@ from tillbell.storage.ports.outbound import (
     Publication,
     PublicationStored,
 )
-from tillbell.storage.session.connection import StatementResult
+from tillbell.storage.session.connection import StatementResult, without_nul
 from tillbell.storage.session.transaction import DbTransaction
 
 PublishResult = PublicationStored | DuplicateEventId | IdempotencyUse
@@ -43,7 +43,7 @@ class _UsedKeys:
         events = find_event_ids(db, (p.message for p in publications))
         keys = {(p.idempotency.key,) for p in publications if p.idempotency is not None}
         uses = db.query_bulk_later("find_idempotency_keys", sorted(keys))
-        self._events = {(app_id, event_id): id_ for app_id, event_id, id_ in events.rows()}
+        self._events = {(app_id, without_nul(event)): id_ for app_id, event, id_ in events.rows()}
         self._uses = {key: IdempotencyUse(key, *use) for key, *use in uses.rows()}
 
     def take(self, publication: Publication) -> DuplicateEventId | IdempotencyUse | None:
@@ -52,7 +52,7 @@ class _UsedKeys:
         if use is not None and use.key in self._uses:
             return self._uses[use.key]
         if message.event_id is not None:
-            event = message.app_id, message.event_id
+            event = message.app_id, without_nul(message.event_id)
             if event in self._events:
                 return DuplicateEventId(self._events[event])
             self._events[event] = message.id

@@ -18,15 +18,16 @@ def json_list(values: Iterable[str]) -> str:
 
     No stored text holds a NUL, which PostgreSQL does not accept. A value with a NUL finds nothing.
     """
-    return msgspec.json.encode([_without_nul(value) for value in values]).decode()
+    return msgspec.json.encode([without_nul(value) for value in values]).decode()
 
 
 def json_rows(rows: Iterable[Sequence[str]]) -> str:
     """Write rows of texts as a JSON array of arrays, as `json_list` does."""
-    return msgspec.json.encode([[_without_nul(value) for value in row] for row in rows]).decode()
+    return msgspec.json.encode([[without_nul(value) for value in row] for row in rows]).decode()
 
 
-def _without_nul(text: str) -> str:
+def without_nul(text: str) -> str:
+    """Return a text as it is stored."""
     return text.replace("\0", "\ufffd")
 
 

@@ -124,8 +124,12 @@ class DbSession:
         return True
 
     def run_operation(self, operation: Operation, requests: Sequence[Any]) -> Sequence[Any]:
-        """Do one run of equal writes: all of it, or it raises and nothing has changed."""
-        for tries_left in reversed(range(TRIES_MAX)):
+        """Do one run of equal writes: all of it, or it raises and nothing has changed.
+
+        Only a single write is tried again after a concurrent one: of many the caller tries parts,
+        so that one that always fails is not repeated with all others.
+        """
+        for tries_left in reversed(range(TRIES_MAX if len(requests) == 1 else 1)):
             try:
                 return self._try(operation, requests)
             except ConcurrentWrite:

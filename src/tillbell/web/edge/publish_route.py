@@ -294,6 +294,8 @@ def _check(message: MessageCreateBody, payload: bytes) -> list[Problem]:
             problems.append(Problem(("body", name), f"1 to {limit} characters", "length"))
         elif value is not None and not value.strip():
             problems.append(Problem(("body", name), "must not be blank", "blank"))
+    if _has_nul(message):
+        raise Malformed("The body has a NUL character (\\u0000).", code="nul_character")
     problems += _check_numbers(message)
     if message.channels:
         problems += check_labels(
@@ -304,6 +306,15 @@ def _check(message: MessageCreateBody, payload: bytes) -> list[Problem]:
         if (wrong := check_own_tags(message.tags)) is not None:
             problems.append(Problem(("body", "tags"), wrong, "reserved"))
     return problems
+
+
+def _has_nul(message: MessageCreateBody) -> bool:
+    """Tell whether there is a NUL outside the payload, which stays as it was written."""
+    texts = [message.eventId or "", message.orderKey or ""]
+    if (application := message.application) is not None:
+        metadata = application.metadata or {}
+        texts += [application.name, application.uid or "", *metadata, *metadata.values()]
+    return any("\0" in text for text in texts)
 
 
 def _check_numbers(message: MessageCreateBody) -> list[Problem]:
