@@ -10,7 +10,7 @@ import psycopg
 
 from tests.flow.gateway_harness import START, GatewayHarness
 from tests.money.payment_harness import APPROVED, PaymentHarness, linked, news
-from tests.store.test_sqlite import WITHOUT_SUMS
+from tests.store.test_sqlite import WITHOUT_SUMS, WITHOUT_SUMS_HERE
 from tillbell.model.transactions import TransactionKind
 from tillbell.testing import ManualClock
 
@@ -46,7 +46,7 @@ def take_back(harness: GatewayHarness) -> None:
     else:
         file = settings.data_dir / "tillbell.db"
         with contextlib.closing(apsw.Connection(str(file))) as connection:
-            connection.execute(WITHOUT_SUMS)
+            connection.execute(WITHOUT_SUMS_HERE)
 
 
 async def test_sums_are_those_of_the_effects(tmp_path: Path) -> None:

@@ -180,6 +180,7 @@ class InboundSimulation:
             check_at=choice([None, self.inbound.outbound.now + HOUR]),
         )
         reserves = direction is Direction.PAY_OUT and choice([True, False])
+        new = new._replace(reserves=reserves)
         return self.inbound.opening(new, effects=(RESERVE,) if reserves else ())
 
     def following(self, before: Transaction) -> TransactionWrite:

@@ -24,7 +24,7 @@ IN_THE_NAME_OF_ANOTHER = {
     "an effect": f"{CAUSE} VALUES (:open, 'reserve', 1, 1, 'EUR', 0)",
 }
 SAID = {"CHECK": "check constraint", "UNIQUE": "unique constraint"}
-EMPTYING = ("transitions", "effects", "audit")
+EMPTYING = ("transactions", "transitions", "effects", "audit")
 
 
 class MoneyIntruder(NamedTuple):
@@ -101,5 +101,26 @@ async def test_what_is_lawful_is_not_refused(scene: MoneyIntruder, act: str) -> 
 @pytest.mark.parametrize("table", EMPTYING)
 async def test_history_is_not_emptied_at_a_stroke(scene: MoneyIntruder, table: str) -> None:
     await prey(scene.inbound)
-    with pytest.raises(psycopg.IntegrityError, match="never change"):
+    with pytest.raises(psycopg.IntegrityError, match=r"never change|stay"):
         scene.thief.execute(f"TRUNCATE {table}".encode())
+
+
+async def test_a_removal_ends_in_its_commit_and_leaves_nothing(scene: MoneyIntruder) -> None:
+    paid = await scene.inbound.captured()
+    app = {"app": paid.app_id}
+    with pytest.raises(psycopg.IntegrityError, match="in its own commit"):
+        scene.thief.execute("INSERT INTO removals VALUES (%(app)s)", app)
+    with pytest.raises(psycopg.IntegrityError, match="leaves nothing"):
+        _remove_effects_alone(scene.thief, paid.app_id)
+    with pytest.raises(psycopg.IntegrityError, match="never change"):
+        scene.thief.execute(
+            "INSERT INTO audit SELECT * FROM audit ON CONFLICT (app_id, id) DO UPDATE SET at = 0"
+        )
+    assert len(scene.thief.execute("SELECT * FROM effects").fetchall()) == 1
+
+
+def _remove_effects_alone(thief: Thief, app_id: str) -> None:
+    with thief.transaction():
+        thief.execute("INSERT INTO removals VALUES (%s)", (app_id,))
+        thief.execute("DELETE FROM effects")
+        thief.execute("DELETE FROM removals")

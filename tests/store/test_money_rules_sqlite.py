@@ -18,7 +18,7 @@ from tests.store.test_statements import _Nothing
 from tillbell.errors import StoreUnavailable
 from tillbell.model.callbacks import Callback
 from tillbell.model.records import Application
-from tillbell.model.transactions import Direction
+from tillbell.model.transactions import Direction, TransactionKind
 from tillbell.storage.ports.inbound import (
     ChangesCommitted,
     ChangeSet,
@@ -65,6 +65,9 @@ CREATE = (  # values: what is told, then parent, sequence and status
     " updated_at, version, reserves, checks, parent_id, sequence, status)"
 )
 REPLACE = CREATE.replace("INSERT", "REPLACE")
+ONE_MORE = (
+    f"{REPLACE.replace(', status)', ', status, uid)')} VALUES ('x', :app, 'pay_in', 'payment', 1"
+)
 TAKE = "INSERT INTO callback_keys (source_id, dedupe_key, callback_id, app_id, taken_at)"
 
 # `paid` was approved and credited (100.00 EUR), `declined` was declined, `open` waits; `refund`
@@ -91,15 +94,15 @@ ATTACKS = {
     "a late reserve": (f"{CAUSE} VALUES (:paid, 'reserve', 2, 1, 'EUR', 0)", "with creation"),
     "an effect of nothing": (f"{CAUSE} VALUES ('x', 'credit', 1, 1, 'EUR', 0)", "no transaction"),
     "an effect of a new kind": (f"{CAUSE} VALUES (:paid, 'gift', 2, 1, 'EUR', 0)", "CHECK"),
-    "an amount with digits": (f"{CAUSE} VALUES (:paid, 'debit', 2, 1.5, 'EUR', 0)", "CHECK"),
-    "a negative amount": (f"{CAUSE} VALUES (:paid, 'debit', 2, -1, 'EUR', 0)", "CHECK"),
+    "an amount with digits": (f"{CAUSE} VALUES (:second, 'debit', 2, 1.5, 'EUR', 0)", "CHECK"),
+    "a negative amount": (f"{CAUSE} VALUES (:second, 'debit', 2, -1, 'EUR', 0)", "CHECK"),
     "refunds above the capture": (
         f"{CAUSE} VALUES (:second, 'debit', 2, 4001, 'EUR', 0)",
         "above what was captured",
     ),
     "a refund in another currency": (
         f"{CAUSE} VALUES (:second, 'debit', 2, 1, 'USD', 0)",
-        "above what was captured",
+        "above what was captured|another currency",
     ),
     "a gap": (f"{STEP} VALUES (:open, 3, 'Pending', 'Approved', 0, NULL)", "gap"),
     "a repeat": (f"{STEP} VALUES (:open, 1, 'Pending', 'Approved', 0, NULL)", "gap"),
@@ -173,6 +176,52 @@ ATTACKS = {
     "an effect changed": ("UPDATE effects SET amount = 1 WHERE transaction_id = :paid", "never"),
     "an effect deleted": ("DELETE FROM effects WHERE transaction_id = :paid", "effects stay"),
     "a transaction deleted": ("DELETE FROM transactions WHERE id = :open", "transactions stay"),
+    "a larger credit": (f"{CAUSE} VALUES (:uncredited, 'credit', 2, 10001, 'EUR', 0)", "larger"),
+    "a credit of a million": (
+        f"{CAUSE} VALUES (:uncredited, 'credit', 2, 99999999, 'USD', 0)",
+        "another currency",
+    ),
+    "a larger debit": (f"{CAUSE} VALUES (:undebited, 'debit', 2, 10001, 'EUR', 0)", "larger"),
+    "a larger chargeback": (f"{CAUSE} VALUES (:chargeback, 'debit', 2, 5000, 'EUR', 0)", "larger"),
+    "a debit beside a credit": (f"{CAUSE} VALUES (:paid, 'debit', 2, 1, 'EUR', 0)", "direction"),
+    "a reserve beside a credit": (
+        f"{CAUSE} VALUES (:paid, 'reserve', 1, 10000, 'EUR', 0)",
+        "reserves nothing",
+    ),
+    "a credit of a pay-out": (
+        f"{CAUSE} VALUES (:undebited, 'credit', 2, 1, 'EUR', 0)",
+        "direction",
+    ),
+    "a reserve of another amount": (
+        f"{CAUSE} VALUES (:reserving, 'reserve', 1, 1, 'EUR', 0)",
+        "amount of its transaction",
+    ),
+    "a release of another amount": (
+        f"{CAUSE} VALUES (:released, 'release', 2, 1, 'EUR', 0)",
+        "amount that was reserved",
+    ),
+    "a release of what was not reserved": (
+        f"{CAUSE} VALUES (:declined, 'release', 2, 1, 'EUR', 0)",
+        "reserves nothing",
+    ),
+    "a reservation made up": ("UPDATE transactions SET reserves = 1 WHERE id = :paid", "never"),
+    "a transaction put away by a uid": (
+        f"{ONE_MORE}, '', 0, 0, 1, 0, 0, NULL, 0, '', 'one')",
+        "UNIQUE",
+    ),
+    "a transaction put away by a change": (
+        "UPDATE OR REPLACE transactions SET uid = 'one' WHERE id = :open",
+        "UNIQUE",
+    ),
+    "a refund put away by a change": (
+        "UPDATE OR REPLACE transactions SET psp_transaction_id = 're_1' WHERE id = :second",
+        "UNIQUE",
+    ),
+    "the audit replaced": (
+        "REPLACE INTO audit SELECT id, app_id, at, 'x', action, target, reason, details FROM audit",
+        "never changes",
+    ),
+    "an application's books given up": ("INSERT INTO removals VALUES (:app)", "still there"),
     "the audit changed": ("UPDATE audit SET actor = 'somebody else'", "never changes"),
     "the audit deleted": ("DELETE FROM audit", "audit stays"),
     "an outcome of one's own": ("UPDATE callbacks SET outcome = 'fine'", "CHECK"),
@@ -198,7 +247,18 @@ async def prey(inbound: InboundHarness) -> dict[str, str]:
     await inbound.do(
         transaction_writes=(refund, second), conclusion=inbound.conclusion(callback), audit=(entry,)
     )
+    undisputed = inbound.refund(paid, 1_000, kind=TransactionKind.CHARGEBACK)
+    chargeback = inbound.opening(undisputed, APPROVED)
+    await inbound.do(transaction_writes=(chargeback,))
+    await inbound.store.put(Application(id=paid.app_id, name="shop"))
+    pay_out = {"direction": Direction.PAY_OUT}
+    reserving = {**pay_out, "reserves": True}
     return {
+        "chargeback": chargeback.transaction.id,
+        "uncredited": (await inbound.create(APPROVED)).id,
+        "undebited": (await inbound.create(APPROVED, **pay_out)).id,
+        "reserving": (await inbound.create(**reserving)).id,
+        "released": (await inbound.create(DECLINED, effects=(RESERVE,), **reserving)).id,
         "app": paid.app_id,
         "paid": paid.id,
         "open": (await inbound.create()).id,
@@ -225,8 +285,11 @@ LAWFUL = {
     "a debit within the capture": f"{CAUSE} VALUES (:second, 'debit', 2, 4000, 'EUR', 0)",
     "a step": f"{STEP} VALUES (:open, 2, 'Pending', 'Approved', 0, NULL)",
     "an overruling": f"{STEP} VALUES (:declined, 3, 'Declined', 'Approved', 0, 2)",
-    "a release": f"{CAUSE} VALUES (:declined, 'release', 2, 1, 'EUR', 0)",
-    "a reserve": f"{CAUSE} VALUES (:open, 'reserve', 1, 1, 'EUR', 0)",
+    "a release": f"{CAUSE} VALUES (:released, 'release', 2, 10000, 'EUR', 0)",
+    "a reserve": f"{CAUSE} VALUES (:reserving, 'reserve', 1, 10000, 'EUR', 0)",
+    "a credit": f"{CAUSE} VALUES (:uncredited, 'credit', 2, 10000, 'EUR', 0)",
+    "a debit": f"{CAUSE} VALUES (:undebited, 'debit', 2, 10000, 'EUR', 0)",
+    "a debit of a chargeback": f"{CAUSE} VALUES (:chargeback, 'debit', 2, 1000, 'EUR', 0)",
     "a note": "UPDATE transactions SET message = 'x', uid = 'two' WHERE id = :open",
 }
 
@@ -236,12 +299,7 @@ async def test_what_is_lawful_is_not_refused(
     inbound: InboundHarness, thief: apsw.Connection, act: str
 ) -> None:
     """The attacks differ from these by one thing each: the rule refuses them, no accident."""
-    paid = await inbound.captured(uid="one")
-    refund = inbound.refunding(paid, 6_000)
-    second = inbound.opening(inbound.refund(paid, 5_000), APPROVED)
-    await inbound.do(transaction_writes=(refund, second))
-    waits, declined = await inbound.create(), await inbound.create(DECLINED)
-    names = {"second": second.transaction.id, "open": waits.id, "declined": declined.id}
+    names = await prey(inbound)
     before = thief.total_changes()
     thief.execute(LAWFUL[act], names)
 
@@ -268,6 +326,16 @@ async def test_history_goes_only_while_its_application_is_removed(
 
     assert everything(thief)[:3] == [[], [], []]
     assert list(thief.execute("SELECT * FROM removals")) == []
+
+
+async def test_a_removal_leaves_nothing(inbound: InboundHarness, thief: apsw.Connection) -> None:
+    paid = await inbound.captured()
+    thief.execute("INSERT INTO removals VALUES (?)", (paid.app_id,))
+    thief.execute("DELETE FROM effects")
+    with pytest.raises(apsw.ConstraintError, match="leaves nothing"):
+        thief.execute("DELETE FROM removals")
+    with pytest.raises(apsw.ConstraintError, match="never changes"):
+        thief.execute("UPDATE removals SET app_id = 'another'")
 
 
 # ── faults ───────────────────────────────────────────────────────────────────────────────────────

@@ -169,8 +169,14 @@ WITHOUT_SUMS = """
     ALTER TABLE transactions DROP COLUMN attempts;
     ALTER TABLE transactions DROP COLUMN movement_id;
 """
-AS_IT_WAS = f"""
+WITHOUT_SUMS_HERE = f"""
+    DROP TRIGGER effects_follow_their_step;
+    DROP TRIGGER transactions_take_what_is_free;
+    DROP TRIGGER transactions_change_to_what_is_free;
     {WITHOUT_SUMS}
+"""
+AS_IT_WAS = f"""
+    {WITHOUT_SUMS_HERE}
     DELETE FROM migrations WHERE number > 3;
     DELETE FROM totals WHERE app_id = '';
     INSERT INTO totals (app_id, endpoint_id, hour, waiting, sending, succeeded, failed, discarded)
