@@ -201,6 +201,8 @@ def decode(body: bytes) -> MessageCreateBody:
         raise Invalid(
             Problem(("body", "payload"), f"nests deeper than {rules.DEPTH_MAX} levels", "too_deep")
         )
+    if _has_nul(message):
+        raise Malformed("The body has a NUL character (\\u0000).", code="nul_character")
     problems = list(_check(message, payload))
     if problems:
         raise Invalid(*problems)
@@ -294,8 +296,6 @@ def _check(message: MessageCreateBody, payload: bytes) -> list[Problem]:
             problems.append(Problem(("body", name), f"1 to {limit} characters", "length"))
         elif value is not None and not value.strip():
             problems.append(Problem(("body", name), "must not be blank", "blank"))
-    if _has_nul(message):
-        raise Malformed("The body has a NUL character (\\u0000).", code="nul_character")
     problems += _check_numbers(message)
     if message.channels:
         problems += check_labels(
