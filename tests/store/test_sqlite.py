@@ -152,6 +152,10 @@ WITHOUT_SUMS = """
     DROP INDEX deliveries_failed_id;
     DROP INDEX deliveries_failed_app;
     ALTER TABLE messages DROP COLUMN content_type;
+    DROP INDEX audit_id;
+    DROP TABLE configuration_changes;
+    ALTER TABLE attempts DROP COLUMN sent_headers;
+    ALTER TABLE attempts DROP COLUMN answer_head;
     ALTER TABLE conflicts DROP COLUMN reference;
     ALTER TABLE conflicts DROP COLUMN candidates;
     DELETE FROM migrations WHERE number > 4;
