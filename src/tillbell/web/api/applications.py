@@ -20,12 +20,11 @@ from tillbell.web.api.routes import (
     ApplicationOf,
     GatewayOf,
     also_answers,
-    app_read,
-    guard,
     resource,
 )
 from tillbell.web.api.shapes import Flag, Listed, Metadata, Name, Out, Rated, Uid
-from tillbell.web.edge.auth import Access, Action, Capability, Principal, Tenant
+from tillbell.web.edge.access import ACCESS
+from tillbell.web.edge.auth import Principal
 from tillbell.web.edge.problems import invalid_from
 
 
@@ -106,13 +105,10 @@ class ApplicationOut(Out):
 
 router = resource("/app", "Application")
 
-CREATE = Access("application", Action.WRITE, Tenant.OPERATOR)
-
 
 @router.post(
     "",
     status_code=201,
-    dependencies=guard(*CREATE),
     responses=also_answers(200, ApplicationOut, "It exists already."),
 )
 async def create(
@@ -129,7 +125,7 @@ async def create(
     return ApplicationOut.of(changed.record)
 
 
-@router.get("", dependencies=guard("application", Action.READ, Tenant.OPERATOR))
+@router.get("")
 async def list_(
     page: AscendingPageOf,
     gateway: GatewayOf,
@@ -156,7 +152,7 @@ async def list_(
     )
 
 
-@router.get("/{app_id}", dependencies=app_read("application", Capability.VIEW_BASE))
+@router.get("/{app_id}")
 async def get(app: ApplicationOf) -> ApplicationOut:
     """Show an application."""
     if app.id == OPERATIONAL:
@@ -166,7 +162,6 @@ async def get(app: ApplicationOf) -> ApplicationOut:
 
 @router.put(
     "/{app_id}",
-    dependencies=guard(*CREATE),
     responses=also_answers(201, ApplicationOut, "Created."),
 )
 async def upsert(
@@ -178,13 +173,13 @@ async def upsert(
     return ApplicationOut.of(changed.record)
 
 
-@router.patch("/{app_id}", dependencies=guard(*CREATE))
+@router.patch("/{app_id}")
 async def patch(app: ApplicationOf, body: ApplicationPatch, gateway: GatewayOf) -> ApplicationOut:
     """Change the named members of an application."""
     return ApplicationOut.of(await gateway.applications.patch(app.id, body.fields()))
 
 
-@router.delete("/{app_id}", status_code=204, dependencies=guard(*CREATE), response_model=None)
+@router.delete("/{app_id}", status_code=204, response_model=None)
 async def delete(app: ApplicationOf, gateway: GatewayOf) -> Response:
     """Delete an application and everything in it."""
     await gateway.applications.remove(app.id)
@@ -200,7 +195,7 @@ async def get_or_create_application(
     the key may not create applications, and `Invalid` if a field breaks a rule or names another
     uid.
     """
-    principal.require(CREATE)
+    principal.require(ACCESS["application.create"])
     try:
         body = ApplicationIn.model_validate(fields)
     except ValidationError as error:

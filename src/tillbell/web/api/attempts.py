@@ -28,7 +28,7 @@ from tillbell.web.api.rendering import (
     states_of,
     trigger_type,
 )
-from tillbell.web.api.routes import AttemptId, EndpointOf, GatewayOf, app_read, app_write, resource
+from tillbell.web.api.routes import AttemptId, EndpointOf, GatewayOf, resource
 from tillbell.web.api.shapes import (
     Listed,
     Out,
@@ -38,7 +38,6 @@ from tillbell.web.api.shapes import (
     TriggerType,
     words,
 )
-from tillbell.web.edge.auth import Capability
 
 
 class EndpointMessageOut(MessageOut):
@@ -136,15 +135,11 @@ async def _with_known_statuses(
     del expanded_statuses
 
 
-READ = [*app_read("attempt"), Depends(_with_known_statuses)]
-
-WRITE = app_write("attempt")
-RESEND = app_write("attempt", Capability.CREATE_ATTEMPTS)
-
+KNOWN = [Depends(_with_known_statuses)]
 ATTEMPTS = Listed[AttemptOut]
 
 
-@router.get("/attempt/endpoint/{endpoint_id}", dependencies=READ, response_model=ATTEMPTS)
+@router.get("/attempt/endpoint/{endpoint_id}", dependencies=KNOWN, response_model=ATTEMPTS)
 async def list_by_endpoint(
     endpoint: EndpointOf,
     page: PageOf,
@@ -167,13 +162,13 @@ async def list_by_endpoint(
 
 @router.get(
     "/msg/{msg_id}/attempt",
-    dependencies=READ,
+    dependencies=KNOWN,
     response_model=ATTEMPTS,
     name="list-by-msg-old",
     description="List a message's attempts, newest first: the older path.",
     deprecated=True,
 )
-@router.get("/attempt/msg/{msg_id}", dependencies=READ, response_model=ATTEMPTS)
+@router.get("/attempt/msg/{msg_id}", dependencies=KNOWN, response_model=ATTEMPTS)
 async def list_by_msg(
     message: MessageOf,
     page: PageOf,
@@ -197,7 +192,7 @@ async def list_by_msg(
 
 @router.get(
     "/msg/{msg_id}/endpoint/{endpoint_id}/attempt",
-    dependencies=READ,
+    dependencies=KNOWN,
     response_model=ATTEMPTS,
     name="list-for-endpoint-old",
     deprecated=True,
@@ -218,7 +213,9 @@ async def list_for_endpoint(
 
 
 @router.get(
-    "/endpoint/{endpoint_id}/msg", dependencies=READ, response_model=Listed[EndpointMessageOut]
+    "/endpoint/{endpoint_id}/msg",
+    dependencies=KNOWN,
+    response_model=Listed[EndpointMessageOut],
 )
 async def list_attempted_messages(
     endpoint: EndpointOf,
@@ -246,7 +243,7 @@ async def list_attempted_messages(
 
 
 @router.get(
-    "/msg/{msg_id}/attempt/{attempt_id}", dependencies=READ, response_model=AttemptDetailOut
+    "/msg/{msg_id}/attempt/{attempt_id}", dependencies=KNOWN, response_model=AttemptDetailOut
 )
 async def get(attempt: AttemptOf, gateway: GatewayOf) -> Response:
     """Show an attempt with what was sent and the answer of the receiver."""
@@ -262,7 +259,6 @@ async def get(attempt: AttemptOf, gateway: GatewayOf) -> Response:
 @router.delete(
     "/msg/{msg_id}/attempt/{attempt_id}/content",
     status_code=204,
-    dependencies=WRITE,
     response_model=None,
 )
 async def expunge_content(attempt: AttemptOf, gateway: GatewayOf) -> Response:
@@ -274,7 +270,6 @@ async def expunge_content(attempt: AttemptOf, gateway: GatewayOf) -> Response:
 @router.post(
     "/msg/{msg_id}/endpoint/{endpoint_id}/resend",
     status_code=202,
-    dependencies=RESEND,
     response_model=dict[str, str],
     responses={201: {"model": dict[str, str], "description": "It is sent for the first time."}},
 )

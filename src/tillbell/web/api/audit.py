@@ -12,7 +12,7 @@ from tillbell.clock import to_datetime
 from tillbell.model.configuration_changes import ConfigurationChange
 from tillbell.model.transactions import AuditEntry
 from tillbell.web.api.paging import OrderedPageOf, listed
-from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource
+from tillbell.web.api.routes import ApplicationOf, GatewayOf, resource
 from tillbell.web.api.shapes import Listed, Out
 
 
@@ -65,10 +65,8 @@ TargetQuery = Annotated[
 
 router = resource("/app/{app_id}/audit", "Audit")
 
-READ = app_read("audit", None)
 
-
-@router.get("", dependencies=READ)
+@router.get("")
 async def list_(
     app: ApplicationOf,
     page: OrderedPageOf,

@@ -32,8 +32,6 @@ from tillbell.web.api.routes import (
     ApplicationOf,
     GatewayOf,
     also_answers,
-    app_read,
-    app_write,
     resource,
 )
 from tillbell.web.api.shapes import (
@@ -187,8 +185,6 @@ class ReplayManyOut(Out):
 
 router = resource("/app/{app_id}/callback", "Callback")
 
-READ = app_read("callback", None)
-WRITE = app_write("callback")
 PREVIEWS_MAX = 50  # callbacks of which a dry run shows a preview
 
 
@@ -303,7 +299,7 @@ def _source_id(gateway: Gateway, app_id: str, id_or_uid: str | None) -> str | No
     return compiled.source.id if compiled is not None else id_or_uid
 
 
-@router.get("", dependencies=READ)
+@router.get("")
 async def list_(
     app: ApplicationOf, page: OrderedPageOf, filter_: FilterOf, gateway: GatewayOf
 ) -> Listed[CallbackOut]:
@@ -315,7 +311,7 @@ async def list_(
     )
 
 
-@router.get("/{callback_id}", dependencies=READ)
+@router.get("/{callback_id}")
 async def get(callback: CallbackOf, gateway: GatewayOf) -> CallbackDetailOut:
     """Show a callback, its request with secrets masked, and the deliveries it led to."""
     incoming = await gateway.reprocessor.request(callback)
@@ -350,7 +346,6 @@ async def _linked_deliveries(gateway: Gateway, callback: Callback) -> list[Linke
 @router.post(
     "/replay",
     status_code=202,
-    dependencies=WRITE,
     responses=also_answers(200, ReplayManyOut, "What a replay would do."),
 )
 async def replay_many(
@@ -373,7 +368,7 @@ async def replay_many(
     return ReplayManyOut(dry_run=True, task_id=None, previews=previews, done=done)
 
 
-@router.post("/{callback_id}/replay", dependencies=WRITE)
+@router.post("/{callback_id}/replay")
 async def replay(
     callback: CallbackOf, gateway: GatewayOf, body: ReplayIn | None = None
 ) -> ReplayOut:

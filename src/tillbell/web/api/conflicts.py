@@ -27,8 +27,6 @@ from tillbell.web.api.routes import (
     ApplicationOf,
     GatewayOf,
     PrincipalOf,
-    app_read,
-    app_write,
     resource,
 )
 from tillbell.web.api.shapes import Listed, Out, optional_time, words
@@ -119,13 +117,11 @@ def _claimed_amount(conflict: MoneyConflict) -> str | None:
 
 router = resource("/app/{app_id}/conflict", "Conflict")
 
-READ = app_read("conflict", None)
-WRITE = app_write("conflict")
 
 ConflictId = Annotated[str, Path(pattern=UID, max_length=256)]
 
 
-@router.get("", dependencies=READ)
+@router.get("")
 async def list_(
     app: ApplicationOf,
     page: OrderedPageOf,
@@ -148,7 +144,7 @@ async def list_(
     )
 
 
-@router.get("/{conflict_id}", dependencies=READ)
+@router.get("/{conflict_id}")
 async def get(app: ApplicationOf, conflict_id: ConflictId, gateway: GatewayOf) -> ConflictOut:
     """Show a conflict, resolved or not."""
     conflict = await gateway.database.conflict(app.id, conflict_id)
@@ -157,7 +153,7 @@ async def get(app: ApplicationOf, conflict_id: ConflictId, gateway: GatewayOf) -
     return ConflictOut.of(conflict)
 
 
-@router.post("/{conflict_id}/keep", dependencies=WRITE)
+@router.post("/{conflict_id}/keep")
 async def keep(
     app: ApplicationOf,
     conflict_id: ConflictId,
@@ -172,9 +168,7 @@ async def keep(
     return ConflictOut.of(conflict)
 
 
-@router.post(
-    "/{conflict_id}/accept", dependencies=WRITE, response_model=ConflictOut, responses=SECOND_KEY
-)
+@router.post("/{conflict_id}/accept", response_model=ConflictOut, responses=SECOND_KEY)
 async def accept(
     app: ApplicationOf,
     conflict_id: ConflictId,

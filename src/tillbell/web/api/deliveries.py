@@ -25,7 +25,7 @@ from tillbell.web.api.rendering import (
     fate_doc,
     trigger_type,
 )
-from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource, the_endpoint
+from tillbell.web.api.routes import ApplicationOf, GatewayOf, resource, the_endpoint
 from tillbell.web.api.shapes import Listed, Out, Status, StatusText, TriggerType
 from tillbell.web.edge.patterns import UID
 
@@ -59,14 +59,13 @@ class DeliveryOut(Out):
 
 router = resource("/app/{app_id}/delivery", "Delivery")
 
-READ = app_read("delivery")
 
 StatesQuery = Annotated[list[DeliveryState] | None, Query(alias="state", max_length=5)]
 States = tuple[DeliveryState, ...] | None
 NameQuery = Annotated[str | None, Query(max_length=256)]
 
 
-@router.get("", dependencies=READ, response_model=Listed[DeliveryOut])
+@router.get("", response_model=Listed[DeliveryOut])
 async def list_(
     app: ApplicationOf,
     page: PageOf,
@@ -91,7 +90,7 @@ async def list_(
     return answer(rows.document([await delivery_doc(gateway, row) for row in rows.rows]))
 
 
-@router.get("/{delivery_id}", dependencies=READ, response_model=DeliveryOut)
+@router.get("/{delivery_id}", response_model=DeliveryOut)
 async def get(
     app: ApplicationOf,
     delivery_id: Annotated[str, Path(pattern=UID, max_length=256)],

@@ -12,7 +12,7 @@ from tillbell.clock import to_datetime
 from tillbell.errors import NotFound
 from tillbell.model.emails import Email
 from tillbell.web.api.paging import OrderedPageOf, listed
-from tillbell.web.api.routes import ApplicationOf, GatewayOf, app_read, resource
+from tillbell.web.api.routes import ApplicationOf, GatewayOf, resource
 from tillbell.web.api.shapes import Listed, Out, optional_time, words
 
 
@@ -57,16 +57,14 @@ class EmailOut(Out):
 
 router = resource("/app/{app_id}/email", "Email")
 
-READ = app_read("email", None)
 
-
-@router.get("", dependencies=READ)
+@router.get("")
 async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> Listed[EmailOut]:
     """List e-mails, newest first."""
     return await listed(lambda page: gateway.database.list(Email, app.id, page), page, EmailOut.of)
 
 
-@router.get("/{email_id}", dependencies=READ)
+@router.get("/{email_id}")
 async def get(
     app: ApplicationOf,
     email_id: Annotated[str, Path(description="The e-mail: its id or uid.", max_length=256)],

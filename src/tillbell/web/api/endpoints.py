@@ -44,8 +44,6 @@ from tillbell.web.api.routes import (
     GatewayOf,
     PrincipalOf,
     also_answers,
-    app_read,
-    app_write,
     resource,
 )
 from tillbell.web.api.shapes import (
@@ -67,7 +65,6 @@ from tillbell.web.api.shapes import (
     words,
 )
 from tillbell.web.api.tasks import TaskOut
-from tillbell.web.edge.auth import Capability
 
 WEEK_S = 604_800
 MONTH_S = 2_592_000
@@ -426,11 +423,6 @@ UserAgent = Annotated[str, Header(include_in_schema=False)]
 
 router = resource("/app/{app_id}/endpoint", "Endpoint")
 
-READ = app_read("endpoint")
-WRITE = app_write("endpoint", Capability.MANAGE_ENDPOINT)
-SHOW_SECRET = app_write("endpoint", Capability.VIEW_SECRET)  # a read key may not see it
-ROTATE = app_write("endpoint", Capability.MANAGE_SECRET)
-ATTEMPT = app_write("endpoint", Capability.CREATE_ATTEMPTS)
 
 STATS_DAYS = 28
 
@@ -444,13 +436,13 @@ async def hidden_types(gateway: GatewayOf, principal: PrincipalOf) -> frozenset[
 HiddenTypes = Annotated[frozenset[str], Depends(hidden_types)]
 
 
-@router.get("", dependencies=READ)
+@router.get("")
 async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> Listed[EndpointOut]:
     """List an application's endpoints."""
     return await endpoint_list(gateway, app.id, page)
 
 
-@router.post("", status_code=201, dependencies=WRITE)
+@router.post("", status_code=201)
 async def create(
     app: ApplicationOf,
     body: EndpointIn,
@@ -463,15 +455,13 @@ async def create(
     return await shown_endpoint(gateway, await endpoints.create(app.id, changes))
 
 
-@router.get("/{endpoint_id}", dependencies=READ)
+@router.get("/{endpoint_id}")
 async def get(endpoint: EndpointOf, gateway: GatewayOf) -> EndpointOut:
     """Show an endpoint with its health."""
     return await shown_endpoint(gateway, endpoint)
 
 
-@router.put(
-    "/{endpoint_id}", dependencies=WRITE, responses=also_answers(201, EndpointOut, "Created.")
-)
+@router.put("/{endpoint_id}", responses=also_answers(201, EndpointOut, "Created."))
 async def upsert(
     app: ApplicationOf,
     endpoint_id: EndpointId,
@@ -488,7 +478,7 @@ async def upsert(
     return await shown_endpoint(gateway, changed.record)
 
 
-@router.patch("/{endpoint_id}", dependencies=WRITE)
+@router.patch("/{endpoint_id}")
 async def patch(
     endpoint: EndpointOf,
     body: EndpointPatch,
@@ -502,27 +492,27 @@ async def patch(
     return await shown_endpoint(gateway, changed)
 
 
-@router.delete("/{endpoint_id}", status_code=204, dependencies=WRITE, response_model=None)
+@router.delete("/{endpoint_id}", status_code=204, response_model=None)
 async def delete(endpoint: EndpointOf, endpoints: EndpointsOf) -> Response:
     """Delete an endpoint. Its waiting deliveries are discarded."""
     await endpoints.remove(endpoint.scope, endpoint.id)
     return Response(status_code=204)
 
 
-@router.get("/{endpoint_id}/headers", dependencies=READ)
+@router.get("/{endpoint_id}/headers")
 async def get_headers(endpoint: EndpointOf, endpoints: EndpointsOf) -> HeadersOut:
     """Show the custom headers. Values of sensitive headers are left out."""
     return shown_headers(endpoint, endpoints.opened_headers(endpoint))
 
 
-@router.put("/{endpoint_id}/headers", status_code=204, dependencies=WRITE, response_model=None)
+@router.put("/{endpoint_id}/headers", status_code=204, response_model=None)
 async def set_headers(endpoint: EndpointOf, body: HeadersIn, endpoints: EndpointsOf) -> Response:
     """Replace the custom headers."""
     await endpoints.set_headers(endpoint.scope, endpoint.id, body.headers)
     return Response(status_code=204)
 
 
-@router.patch("/{endpoint_id}/headers", status_code=204, dependencies=WRITE, response_model=None)
+@router.patch("/{endpoint_id}/headers", status_code=204, response_model=None)
 async def patch_headers(
     endpoint: EndpointOf, body: HeadersPatchIn, endpoints: EndpointsOf
 ) -> Response:
@@ -533,7 +523,7 @@ async def patch_headers(
     return Response(status_code=204)
 
 
-@router.get("/{endpoint_id}/secret", dependencies=SHOW_SECRET)
+@router.get("/{endpoint_id}/secret")
 async def get_secret(endpoint: EndpointOf, endpoints: EndpointsOf, gateway: GatewayOf) -> SecretOut:
     """Show the signing secret."""
     await gateway.config_cache.note_secret_read(endpoint)
@@ -542,7 +532,6 @@ async def get_secret(endpoint: EndpointOf, endpoints: EndpointsOf, gateway: Gate
 
 @router.post(
     "/{endpoint_id}/secret/rotate",
-    dependencies=ROTATE,
     response_model=SecretOut,
     responses=ALSO_NOTHING,
 )
@@ -604,7 +593,7 @@ def shown_headers(endpoint: Endpoint, opened: dict[str, str]) -> HeadersOut:
 # ── deliveries of an endpoint ────────────────────────────────────────────────────────────────────
 
 
-@router.get("/{endpoint_id}/stats", dependencies=READ)
+@router.get("/{endpoint_id}/stats")
 async def stats(
     endpoint: EndpointOf, gateway: GatewayOf, since: TimeQuery = None, until: TimeQuery = None
 ) -> StatsOut:
@@ -624,7 +613,7 @@ async def stats(
     )
 
 
-@router.get("/{endpoint_id}/attempt-stats", dependencies=READ)
+@router.get("/{endpoint_id}/attempt-stats")
 async def attempt_stats(
     endpoint: EndpointOf, gateway: GatewayOf, since: TimeQuery = None, until: TimeQuery = None
 ) -> AttemptStatsOut:
@@ -647,21 +636,21 @@ async def _totals(
     return await gateway.database.history.totals(endpoint.scope, endpoint.id, start, end)
 
 
-@router.post("/{endpoint_id}/recover", status_code=202, dependencies=ATTEMPT)
+@router.post("/{endpoint_id}/recover", status_code=202)
 async def recover(endpoint: EndpointOf, body: Window, gateway: GatewayOf) -> TaskOut:
     """Send the failed deliveries of a time range again."""
     since, until = time_range(body.since, body.until, gateway.clock.now())
     return TaskOut.of(await gateway.delivery_resender.recover_failed(endpoint, since, until))
 
 
-@router.post("/{endpoint_id}/replay-missing", status_code=202, dependencies=ATTEMPT)
+@router.post("/{endpoint_id}/replay-missing", status_code=202)
 async def replay_missing(endpoint: EndpointOf, body: Window, gateway: GatewayOf) -> TaskOut:
     """Send the messages of a time range that have no delivery to this endpoint."""
     since, until = time_range(body.since, body.until, gateway.clock.now())
     return TaskOut.of(await gateway.delivery_resender.replay_missing(endpoint, since, until))
 
 
-@router.post("/{endpoint_id}/bulk-replay", status_code=202, dependencies=ATTEMPT)
+@router.post("/{endpoint_id}/bulk-replay", status_code=202)
 async def bulk_replay(endpoint: EndpointOf, body: BulkReplayIn, gateway: GatewayOf) -> TaskOut:
     """Send the deliveries that match a filter again; without `status`, all finished ones."""
     since, until = time_range(body.since, body.until, gateway.clock.now())
@@ -686,7 +675,6 @@ async def bulk_replay(endpoint: EndpointOf, body: BulkReplayIn, gateway: Gateway
 @router.post(
     "/{endpoint_id}/send-example",
     status_code=202,
-    dependencies=ATTEMPT,
     response_model=None,
     responses={202: {"model": MessageOut}},
 )

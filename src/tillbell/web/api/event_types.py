@@ -13,9 +13,8 @@ from tillbell.clock import to_datetime
 from tillbell.configure.event_types import not_registered
 from tillbell.model.records import EventType
 from tillbell.web.api.paging import AscendingPageOf, listed
-from tillbell.web.api.routes import GatewayOf, PrincipalOf, also_answers, guard, resource
+from tillbell.web.api.routes import GatewayOf, PrincipalOf, also_answers, resource
 from tillbell.web.api.shapes import Flag, In, Listed, Name, Out, Text
-from tillbell.web.edge.auth import Action, Capability, Tenant
 
 Schemas = dict[str, Any]
 
@@ -147,13 +146,11 @@ class CatalogEntryOut(Out):
 
 router = resource("/event-type", "Event Type")
 
-READ = guard("event-type", Action.READ, Tenant.SHARED, Capability.VIEW_BASE)
-WRITE = guard("event-type", Action.WRITE, Tenant.OPERATOR)
 
 NameInPath = Annotated[str, Path(max_length=256)]
 
 
-@router.get("", dependencies=READ)
+@router.get("")
 async def list_(
     page: AscendingPageOf,
     gateway: GatewayOf,
@@ -175,13 +172,13 @@ async def list_(
     )
 
 
-@router.post("", status_code=201, dependencies=WRITE)
+@router.post("", status_code=201)
 async def create(body: EventTypeIn, gateway: GatewayOf) -> EventTypeOut:
     """Register an event type. If it is archived, it is restored with these members."""
     return EventTypeOut.of(await gateway.event_types.create(body.name, body.fields()))
 
 
-@router.get("/catalog", dependencies=READ)
+@router.get("/catalog")
 async def catalog(gateway: GatewayOf, principal: PrincipalOf) -> list[CatalogEntryOut]:
     """List the built-in event types, each with its schema and a sample."""
     registered = gateway.config_cache.cached_event_type
@@ -197,7 +194,7 @@ async def catalog(gateway: GatewayOf, principal: PrincipalOf) -> list[CatalogEnt
     ]
 
 
-@router.get("/{event_type_name}", dependencies=READ)
+@router.get("/{event_type_name}")
 async def get(
     event_type_name: NameInPath, gateway: GatewayOf, principal: PrincipalOf
 ) -> EventTypeOut:
@@ -221,7 +218,6 @@ def _operational(name: str) -> EventType | None:
 
 @router.put(
     "/{event_type_name}",
-    dependencies=WRITE,
     responses=also_answers(201, EventTypeOut, "Registered."),
 )
 async def upsert(
@@ -233,7 +229,7 @@ async def upsert(
     return EventTypeOut.of(changed.record)
 
 
-@router.patch("/{event_type_name}", dependencies=WRITE)
+@router.patch("/{event_type_name}")
 async def patch(
     event_type_name: NameInPath, body: EventTypePatch, gateway: GatewayOf
 ) -> EventTypeOut:
@@ -241,7 +237,7 @@ async def patch(
     return EventTypeOut.of(await gateway.event_types.patch(event_type_name, body.fields()))
 
 
-@router.delete("/{event_type_name}", status_code=204, dependencies=WRITE, response_model=None)
+@router.delete("/{event_type_name}", status_code=204, response_model=None)
 async def delete(
     event_type_name: NameInPath,
     gateway: GatewayOf,

@@ -25,8 +25,6 @@ from tillbell.web.api.routes import (
     ApplicationOf,
     GatewayOf,
     MessageId,
-    app_read,
-    app_write,
     resource,
 )
 from tillbell.web.api.shapes import (
@@ -137,9 +135,6 @@ class MessageEndpointOut(EndpointOut):
 
 router = resource("/app/{app_id}/msg", "Message")
 
-READ = app_read("message")
-WRITE = app_write("message")
-
 
 async def the_message(msg_id: MessageId, app: ApplicationOf, gateway: GatewayOf) -> Message:
     """Give the message of the path."""
@@ -152,7 +147,7 @@ async def the_message(msg_id: MessageId, app: ApplicationOf, gateway: GatewayOf)
 MessageOf = Annotated[Message, Depends(the_message)]
 
 
-@router.get("", dependencies=READ, response_model=Listed[MessageOut])
+@router.get("", response_model=Listed[MessageOut])
 async def list_(
     app: ApplicationOf,
     page: PageOf,
@@ -170,7 +165,7 @@ async def list_(
     return answer(messages.document(docs))
 
 
-@router.post("/precheck/active", dependencies=READ)
+@router.post("/precheck/active")
 async def precheck(app: ApplicationOf, body: PrecheckIn, gateway: GatewayOf) -> PrecheckOut:
     """Tell whether any endpoint would receive such a message."""
     view = await gateway.config_cache.view(app.id)
@@ -178,7 +173,7 @@ async def precheck(app: ApplicationOf, body: PrecheckIn, gateway: GatewayOf) -> 
     return PrecheckOut(active=any(route.compiled.is_active for route in routes))
 
 
-@router.post("/bulk-expunge", dependencies=WRITE)
+@router.post("/bulk-expunge")
 async def bulk_expunge(
     app: ApplicationOf, body: BulkExpungeIn, gateway: GatewayOf
 ) -> BulkExpungeOut:
@@ -190,13 +185,13 @@ async def bulk_expunge(
     return BulkExpungeOut(results=results)
 
 
-@router.post("/expunge-all-contents", status_code=202, dependencies=WRITE)
+@router.post("/expunge-all-contents", status_code=202)
 async def expunge_all_contents(app: ApplicationOf, gateway: GatewayOf) -> TaskOut:
     """Delete the payloads of all messages published until now, in the background."""
     return TaskOut.of(await gateway.expunger.expunge_all(app.id))
 
 
-@router.get("/{msg_id}", dependencies=READ, response_model=MessageOut)
+@router.get("/{msg_id}", response_model=MessageOut)
 async def get(
     message: MessageOf,
     gateway: GatewayOf,
@@ -206,14 +201,14 @@ async def get(
     return answer(await message_doc(gateway, message, with_content=with_content))
 
 
-@router.delete("/{msg_id}/content", status_code=204, dependencies=WRITE, response_model=None)
+@router.delete("/{msg_id}/content", status_code=204, response_model=None)
 async def expunge_content(message: MessageOf, gateway: GatewayOf) -> Response:
     """Delete a message's payload. It cannot be sent again after that."""
     await gateway.database.expunge(message.app_id, message.id)
     return Response(status_code=204)
 
 
-@router.get("/{msg_id}/endpoint", dependencies=READ, response_model=Listed[MessageEndpointOut])
+@router.get("/{msg_id}/endpoint", response_model=Listed[MessageEndpointOut])
 async def list_attempted_destinations(
     message: MessageOf, page: AscendingPageOf, gateway: GatewayOf
 ) -> Response:

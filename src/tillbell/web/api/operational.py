@@ -35,16 +35,11 @@ from tillbell.web.api.routes import (
     EndpointsOf,
     GatewayOf,
     also_answers,
-    guard,
     resource,
 )
 from tillbell.web.api.shapes import Listed
-from tillbell.web.edge.auth import Action, Tenant
 
 router = resource("/operational-webhook/endpoint", "Operational Webhook")
-
-READ = guard("operational-webhook", Action.READ, Tenant.OPERATOR)
-WRITE = guard("operational-webhook", Action.WRITE, Tenant.OPERATOR)
 
 
 async def _the_endpoint(endpoint_id: EndpointId, gateway: GatewayOf) -> Endpoint:
@@ -57,27 +52,25 @@ async def _the_endpoint(endpoint_id: EndpointId, gateway: GatewayOf) -> Endpoint
 EndpointOf = Annotated[Endpoint, Depends(_the_endpoint)]
 
 
-@router.get("", dependencies=READ)
+@router.get("")
 async def list_(page: OrderedPageOf, gateway: GatewayOf) -> Listed[EndpointOut]:
     """List operational endpoints."""
     return await endpoint_list(gateway, OPERATIONAL, page)
 
 
-@router.post("", status_code=201, dependencies=WRITE)
+@router.post("", status_code=201)
 async def create(body: EndpointIn, endpoints: EndpointsOf, gateway: GatewayOf) -> EndpointOut:
     """Add an operational endpoint."""
     return await shown_endpoint(gateway, await endpoints.create(OPERATIONAL, body.changes()))
 
 
-@router.get("/{endpoint_id}", dependencies=READ)
+@router.get("/{endpoint_id}")
 async def get(endpoint: EndpointOf, gateway: GatewayOf) -> EndpointOut:
     """Show an operational endpoint."""
     return await shown_endpoint(gateway, endpoint)
 
 
-@router.put(
-    "/{endpoint_id}", dependencies=WRITE, responses=also_answers(201, EndpointOut, "Created.")
-)
+@router.put("/{endpoint_id}", responses=also_answers(201, EndpointOut, "Created."))
 async def upsert(
     endpoint_id: EndpointId,
     body: EndpointUpsertIn,
@@ -91,7 +84,7 @@ async def upsert(
     return await shown_endpoint(gateway, changed.record)
 
 
-@router.patch("/{endpoint_id}", dependencies=WRITE)
+@router.patch("/{endpoint_id}")
 async def patch(
     endpoint: EndpointOf, body: EndpointPatch, endpoints: EndpointsOf, gateway: GatewayOf
 ) -> EndpointOut:
@@ -100,27 +93,27 @@ async def patch(
     return await shown_endpoint(gateway, changed)
 
 
-@router.delete("/{endpoint_id}", status_code=204, dependencies=WRITE, response_model=None)
+@router.delete("/{endpoint_id}", status_code=204, response_model=None)
 async def delete(endpoint: EndpointOf, endpoints: EndpointsOf) -> Response:
     """Delete an operational endpoint."""
     await endpoints.remove(OPERATIONAL, endpoint.id)
     return Response(status_code=204)
 
 
-@router.get("/{endpoint_id}/headers", dependencies=READ)
+@router.get("/{endpoint_id}/headers")
 async def get_headers(endpoint: EndpointOf, endpoints: EndpointsOf) -> HeadersOut:
     """Show the custom headers of an operational endpoint, without values of sensitive ones."""
     return shown_headers(endpoint, endpoints.opened_headers(endpoint))
 
 
-@router.put("/{endpoint_id}/headers", status_code=204, dependencies=WRITE, response_model=None)
+@router.put("/{endpoint_id}/headers", status_code=204, response_model=None)
 async def set_headers(endpoint: EndpointOf, body: HeadersIn, endpoints: EndpointsOf) -> Response:
     """Replace the custom headers of an operational endpoint."""
     await endpoints.set_headers(OPERATIONAL, endpoint.id, body.headers)
     return Response(status_code=204)
 
 
-@router.get("/{endpoint_id}/secret", dependencies=WRITE)
+@router.get("/{endpoint_id}/secret")
 async def get_secret(endpoint: EndpointOf, endpoints: EndpointsOf, gateway: GatewayOf) -> SecretOut:
     """Show the signing secret of an operational endpoint."""
     await gateway.config_cache.note_secret_read(endpoint)
@@ -129,7 +122,6 @@ async def get_secret(endpoint: EndpointOf, endpoints: EndpointsOf, gateway: Gate
 
 @router.post(
     "/{endpoint_id}/secret/rotate",
-    dependencies=WRITE,
     response_model=SecretOut,
     responses=ALSO_NOTHING,
 )

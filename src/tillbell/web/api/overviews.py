@@ -27,11 +27,10 @@ from tillbell.web.api.endpoints import EndpointOut, endpoint_list
 from tillbell.web.api.filters import MessageFilterOf, WithContent, codes_of
 from tillbell.web.api.paging import OrderedPageOf, filtered_page, list_page, listed, row_id
 from tillbell.web.api.rendering import answer
-from tillbell.web.api.routes import GatewayOf, PrincipalOf, guard, resource
+from tillbell.web.api.routes import GatewayOf, PrincipalOf, resource
 from tillbell.web.api.shapes import Listed, Status
 from tillbell.web.api.transactions import FilterOf as TransactionFilterOf
 from tillbell.web.api.transactions import TransactionOut
-from tillbell.web.edge.auth import Action, Capability, Tenant
 
 
 class OverviewCallbackOut(CallbackOut):
@@ -90,9 +89,7 @@ async def the_scope(
 ScopeOf = Annotated[str | None, Depends(the_scope)]
 
 
-@router.get(
-    "/endpoint", dependencies=guard("endpoint", Action.READ, Tenant.OWN, Capability.VIEW_BASE)
-)
+@router.get("/endpoint")
 async def endpoints(
     scope: ScopeOf,
     page: OrderedPageOf,
@@ -118,7 +115,6 @@ NO_FILTER = MessageFilter()
 
 @router.get(
     "/delivery",
-    dependencies=guard("delivery", Action.READ, Tenant.OWN, Capability.VIEW_BASE),
     response_model=Listed[DeliveryOut],
 )
 async def deliveries(
@@ -149,7 +145,6 @@ async def deliveries(
 
 @router.get(
     "/attempt",
-    dependencies=guard("attempt", Action.READ, Tenant.OWN, Capability.VIEW_BASE),
     response_model=Listed[AttemptOut],
 )
 async def attempts(
@@ -176,7 +171,7 @@ async def attempts(
     )
 
 
-@router.get("/callback", dependencies=guard("callback", Action.READ, Tenant.OWN))
+@router.get("/callback")
 async def callbacks(
     scope: ScopeOf, page: OrderedPageOf, gateway: GatewayOf, filter_: OverviewFilterOf
 ) -> Listed[OverviewCallbackOut]:
@@ -193,7 +188,7 @@ async def callbacks(
     return rows.showing([OverviewCallbackOut.of(callback) for callback in rows.rows])
 
 
-@router.get("/transaction", dependencies=guard("transaction", Action.READ, Tenant.OWN))
+@router.get("/transaction")
 async def transactions(
     scope: ScopeOf, page: OrderedPageOf, gateway: GatewayOf, filter_: TransactionFilterOf
 ) -> Listed[OverviewTransactionOut]:
@@ -217,7 +212,7 @@ async def transactions(
     return rows.showing([OverviewTransactionOut.of(transaction) for transaction in rows.rows])
 
 
-@router.get("/conflict", dependencies=guard("conflict", Action.READ, Tenant.OWN))
+@router.get("/conflict")
 async def conflicts(
     scope: ScopeOf,
     page: OrderedPageOf,
@@ -241,7 +236,7 @@ async def conflicts(
     return rows.showing([OverviewConflictOut.of(conflict) for conflict in rows.rows])
 
 
-@router.get("/audit", dependencies=guard("audit", Action.READ, Tenant.OWN))
+@router.get("/audit")
 async def audit(
     scope: ScopeOf, page: OrderedPageOf, gateway: GatewayOf, target: TargetQuery = None
 ) -> Listed[AuditOut]:

@@ -34,8 +34,6 @@ from tillbell.web.api.routes import (
     ApplicationOf,
     GatewayOf,
     PrincipalOf,
-    app_read,
-    app_write,
     resource,
 )
 from tillbell.web.api.shapes import In, Out, Time
@@ -67,8 +65,6 @@ class SeekOut(Out):
 
 router = resource("/app/{app_id}/poller", "Message Poller")
 
-READ = app_read("message", None)
-WRITE = app_write("message")
 MOVE = Access("message", Action.WRITE, Tenant.APPLICATION)
 
 _START = first_of("msg", 0)
@@ -77,7 +73,7 @@ PollerName = Annotated[str, Path(pattern=UID, max_length=120)]
 MessageIterator = Annotated[str | None, Query(pattern=MESSAGE_ITERATOR)]
 
 
-@router.get("/{sink_id}", dependencies=READ, response_model=PolledOut)
+@router.get("/{sink_id}", response_model=PolledOut)
 async def poll(
     app: ApplicationOf,
     sink_id: PollerName,  # noqa: ARG001 - only the caller uses the name
@@ -96,7 +92,7 @@ async def poll(
     return await _polled(gateway, app, filter_, page)
 
 
-@router.get("/{sink_id}/consumer/{consumer_id}", dependencies=READ, response_model=PolledOut)
+@router.get("/{sink_id}/consumer/{consumer_id}", response_model=PolledOut)
 async def consumer_poll(
     app: ApplicationOf,
     sink_id: PollerName,
@@ -120,7 +116,7 @@ async def consumer_poll(
     return await _polled(gateway, app, MessageFilter(), Page(limit, position, ascending=True))
 
 
-@router.post("/{sink_id}/consumer/{consumer_id}/seek", dependencies=WRITE)
+@router.post("/{sink_id}/consumer/{consumer_id}/seek")
 async def consumer_seek(
     app: ApplicationOf,
     sink_id: PollerName,

@@ -11,9 +11,8 @@ from tillbell.errors import NotFound
 from tillbell.providers.kit.base import Confidence, Provider, ProviderSetting
 from tillbell.providers.kit.cases import samples
 from tillbell.receive.source_cache import settings_of
-from tillbell.web.api.routes import GatewayOf, guard, resource
+from tillbell.web.api.routes import GatewayOf, resource
 from tillbell.web.api.shapes import Out, TrustText, words
-from tillbell.web.edge.auth import Action, Tenant
 from tillbell.web.edge.patterns import PROVIDER
 
 
@@ -65,8 +64,6 @@ class ProviderOut(Out):
 
 router = resource("/provider", "Provider")
 
-READ = guard("provider", Action.READ, Tenant.SHARED)
-
 
 class ProvidersOut(Out):
     """All providers, by name."""
@@ -74,14 +71,14 @@ class ProvidersOut(Out):
     data: list[ProviderOut] = Field(description="Every provider, sorted by name.")
 
 
-@router.get("", dependencies=READ)
+@router.get("")
 async def list_(gateway: GatewayOf) -> ProvidersOut:
     """List providers with the settings that a source of each can have."""
     providers = gateway.source_cache.providers
     return ProvidersOut(data=[provider_out(providers[name]) for name in sorted(providers)])
 
 
-@router.get("/{name}", dependencies=READ)
+@router.get("/{name}")
 async def get(
     name: Annotated[str, Path(max_length=64, pattern=PROVIDER)], gateway: GatewayOf
 ) -> ProviderOut:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.routing import APIRoute
 
 from tillbell import __version__
 from tillbell.app import Gateway
@@ -40,7 +41,8 @@ from tillbell.web.api import (
 )
 from tillbell.web.api.failures import install
 from tillbell.web.api.openapi import make_document
-from tillbell.web.api.routes import resource
+from tillbell.web.api.routes import operation_id, resource
+from tillbell.web.edge.access import ACCESS, PUBLIC
 from tillbell.web.edge.paths import BASE
 
 health = resource("/health", "Health")
@@ -116,6 +118,7 @@ def _document() -> bytes:
 
 
 def _routed() -> FastAPI:
+    """Return the API with all routes. Each must have a row in the table of access."""
     api = FastAPI(
         title="Tillbell",
         version=__version__,
@@ -126,4 +129,7 @@ def _routed() -> FastAPI:
     )
     # Not `include_router`, which would match each path twice: the router, then its routes.
     api.router.routes += [route for router in ROUTERS for route in router.routes]
+    names = {operation_id(route) for route in api.router.routes if isinstance(route, APIRoute)}
+    if missing := names - PUBLIC - set(ACCESS):
+        raise AssertionError(f"no row in web/edge/access.py: {sorted(missing)}")
     return api

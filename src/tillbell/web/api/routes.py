@@ -1,6 +1,7 @@
 """What REST routes share: access, and the values that they depend on.
 
-Every route declares its `Access` (`guard`); a test asks all of them with every kind of key.
+Every route is guarded by its row in `web/edge/access.py`; a test asks all of them with every kind
+of key.
 
 Dependencies are `async` even if they wait for nothing: the framework would run a plain function
 on another thread, for ten times the cost.
@@ -11,7 +12,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
-from fastapi.params import Depends as Dependency
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
@@ -21,8 +21,8 @@ from tillbell.configure.key_usage import KeyUsage
 from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import Application
-from tillbell.web.api.known_names import check_names
-from tillbell.web.edge.auth import PRINCIPAL, Access, Action, Capability, Principal, Tenant
+from tillbell.web.edge.access import ACCESS, PUBLIC
+from tillbell.web.edge.auth import PRINCIPAL, Principal, Tenant
 from tillbell.web.edge.paths import APPLICATION, BASE
 from tillbell.web.edge.patterns import UID
 
@@ -36,11 +36,32 @@ MessageId = Annotated[str, Path(description="The message: its id or event id.", 
 AttemptId = Annotated[str, Path(pattern=UID, max_length=256)]
 
 
+async def guard(request: Request) -> None:
+    """Check the key against the route's row in the table of access.
+
+    Raises `Forbidden` without the right, `NotFound` if there is no such application.
+    """
+    route: APIRoute = request.scope["route"]
+    if route.unique_id in PUBLIC:
+        return
+    access = ACCESS[route.unique_id]
+    principal: Principal = request.scope[PRINCIPAL]
+    principal.require(access)
+    if access.tenant is Tenant.APPLICATION:
+        gateway: Gateway = request.app.state.gateway
+        application = await gateway.config_cache.application(request.path_params["app_id"])
+        if application is None or not principal.may_see(application.id):
+            raise NotFound("There is no such application.")
+        request.state.application = application
+        request.scope[APPLICATION] = application.id
+
+
 def resource(path: str, tag: str) -> APIRouter:
     """Return the router of a resource, whose routes are under `/api/v1` and this path."""
     return APIRouter(
         prefix=f"{BASE}{path}",
         tags=[tag],
+        dependencies=[Depends(guard)],
         generate_unique_id_function=operation_id,
         strict_content_type=False,  # safe: no browser adds an API key by itself
     )
@@ -50,46 +71,6 @@ def operation_id(route: APIRoute) -> str:
     """Name an operation: `endpoint.list`, `message-attempt.resend`."""
     tag = str(route.tags[0]).lower().replace(" ", "-")
     return f"{tag}.{route.name.rstrip('_').replace('_', '-')}"
-
-
-class RouteGuard:
-    """Checks whether a key may use a route."""
-
-    def __init__(self, access: Access) -> None:
-        self.access = access
-
-    async def __call__(self, request: Request) -> None:
-        """Raise `Forbidden` without the right, `NotFound` if there is no such application.
-
-        `Invalid` if the request has names that the route does not know.
-        """
-        principal: Principal = request.scope[PRINCIPAL]
-        principal.require(self.access)
-        if self.access.tenant is Tenant.APPLICATION:
-            gateway: Gateway = request.app.state.gateway
-            application = await gateway.config_cache.application(request.path_params["app_id"])
-            if application is None or not principal.may_see(application.id):
-                raise NotFound("There is no such application.")
-            request.state.application = application
-            request.scope[APPLICATION] = application.id
-        check_names(request)
-
-
-def guard(
-    resource: str, action: Action, tenant: Tenant, portal: Capability | None = None
-) -> list[Dependency]:
-    """Declare the access to a route: `dependencies=guard(...)`."""
-    return [Depends(RouteGuard(Access(resource, action, tenant, portal)))]
-
-
-def app_read(resource: str, portal: Capability | None = Capability.VIEW_BASE) -> list[Dependency]:
-    """Declare a route that reads data of an application."""
-    return guard(resource, Action.READ, Tenant.APPLICATION, portal)
-
-
-def app_write(resource: str, portal: Capability | None = None) -> list[Dependency]:
-    """Declare a route that changes data of an application."""
-    return guard(resource, Action.WRITE, Tenant.APPLICATION, portal)
 
 
 def also_answers(status: int, model: type[BaseModel], description: str) -> dict[int | str, Any]:

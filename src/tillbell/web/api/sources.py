@@ -35,8 +35,6 @@ from tillbell.web.api.routes import (
     ApplicationOf,
     GatewayOf,
     PrincipalOf,
-    app_read,
-    app_write,
     resource,
 )
 from tillbell.web.api.shapes import (
@@ -204,8 +202,6 @@ class TestOut(Out):
 router = resource("/app/{app_id}/source", "Source")
 
 # Not for portal tokens: where nothing is signed, the URL of a source is a password.
-READ = app_read("source", None)
-WRITE = app_write("source")
 
 
 async def the_source(
@@ -231,7 +227,7 @@ SourceOf = Annotated[CompiledSource, Depends(the_source)]
 SettingsOf = Annotated[SourceSettings, Depends(the_source_settings)]
 
 
-@router.get("", dependencies=READ)
+@router.get("")
 async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> Listed[SourceOut]:
     """List an application's sources."""
     sources = await list_page(
@@ -241,7 +237,7 @@ async def list_(app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf) -> 
     return sources.showing([source_out(gateway, compiled) for compiled in in_use if compiled])
 
 
-@router.post("", status_code=201, dependencies=WRITE)
+@router.post("", status_code=201)
 async def create(
     app: ApplicationOf,
     body: SourceIn,
@@ -264,13 +260,13 @@ def _refuse_default_of_one(principal: Principal, body: SourceFields) -> None:
         )
 
 
-@router.get("/{source_id}", dependencies=READ)
+@router.get("/{source_id}")
 async def get(compiled: SourceOf, gateway: GatewayOf) -> SourceOut:
     """Show a source."""
     return source_out(gateway, compiled)
 
 
-@router.patch("/{source_id}", dependencies=WRITE)
+@router.patch("/{source_id}")
 async def patch(
     compiled: SourceOf,
     body: SourcePatch,
@@ -284,14 +280,14 @@ async def patch(
     return source_out(gateway, await settings.patch(source.scope, source.id, body.changes()))
 
 
-@router.delete("/{source_id}", status_code=204, dependencies=WRITE, response_model=None)
+@router.delete("/{source_id}", status_code=204, response_model=None)
 async def delete(compiled: SourceOf, settings: SettingsOf) -> Response:
     """Delete a source. Its URL stops working; its callbacks stay in the log."""
     await settings.remove(compiled.source.scope, compiled.source.id)
     return Response(status_code=204)
 
 
-@router.post("/{source_id}/secret/rotate", dependencies=WRITE)
+@router.post("/{source_id}/secret/rotate")
 async def rotate_secret(
     compiled: SourceOf, body: SourceRotateIn, settings: SettingsOf, gateway: GatewayOf
 ) -> SourceOut:
@@ -302,7 +298,7 @@ async def rotate_secret(
     return source_out(gateway, rotated)
 
 
-@router.post("/{source_id}/test", dependencies=WRITE)
+@router.post("/{source_id}/test")
 async def test(compiled: SourceOf, body: TestIn, gateway: GatewayOf) -> TestOut:
     """Simulate a callback of the provider, signed with the source's secret.
 

@@ -17,8 +17,6 @@ from tillbell.web.api.routes import (
     ApplicationOf,
     GatewayOf,
     PrincipalOf,
-    app_read,
-    app_write,
     resource,
 )
 from tillbell.web.api.shapes import Listed, Out, words
@@ -51,9 +49,6 @@ class SuppressionOut(Out):
 
 router = resource("/app/{app_id}/suppression", "Suppression")
 
-READ = app_read("suppression", None)
-WRITE = app_write("suppression")
-
 
 async def the_suppression(
     suppression_id: Annotated[
@@ -74,7 +69,7 @@ async def the_suppression(
 SuppressionOf = Annotated[Suppression, Depends(the_suppression)]
 
 
-@router.get("", dependencies=READ)
+@router.get("")
 async def list_(
     app: ApplicationOf, page: OrderedPageOf, gateway: GatewayOf
 ) -> Listed[SuppressionOut]:
@@ -84,13 +79,13 @@ async def list_(
     )
 
 
-@router.get("/{suppression_id}", dependencies=READ)
+@router.get("/{suppression_id}")
 async def get(suppression: SuppressionOf) -> SuppressionOut:
     """Show a suppressed address. 404 means that the address may be used."""
     return SuppressionOut.of(suppression)
 
 
-@router.delete("/{suppression_id}", status_code=204, dependencies=WRITE, response_model=None)
+@router.delete("/{suppression_id}", status_code=204, response_model=None)
 async def delete(
     suppression: SuppressionOf, gateway: GatewayOf, principal: PrincipalOf
 ) -> Response:

@@ -42,8 +42,6 @@ from tillbell.web.api.routes import (
     GatewayOf,
     PrincipalOf,
     also_answers,
-    app_read,
-    app_write,
     resource,
 )
 from tillbell.web.api.shapes import Flag, In, Listed, Metadata, Out, TrustText, Uid
@@ -236,8 +234,6 @@ class ResentOut(Out):
 router = resource("/app/{app_id}/transaction", "Transaction")
 
 # Not for portal tokens: receivers of messages do not keep the accounts.
-READ = app_read("transaction", None)
-WRITE = app_write("transaction")
 
 NameQuery = Annotated[str | None, Query(max_length=256)]
 TransactionId = Annotated[
@@ -329,7 +325,7 @@ FilterOf = Annotated[TransactionFilter, Depends(transaction_filter)]
 # ── routes ───────────────────────────────────────────────────────────────────────────────────────
 
 
-@router.get("", dependencies=READ)
+@router.get("")
 async def list_(
     app: ApplicationOf, page: OrderedPageOf, filter_: FilterOf, gateway: GatewayOf
 ) -> Listed[TransactionOut]:
@@ -344,7 +340,6 @@ async def list_(
 @router.post(
     "",
     status_code=201,
-    dependencies=WRITE,
     responses=also_answers(200, TransactionOut, "It exists already, with this uid."),
 )
 async def create(
@@ -362,19 +357,19 @@ async def create(
     return transaction_out(transaction)
 
 
-@router.get("/{transaction_id}", dependencies=READ)
+@router.get("/{transaction_id}")
 async def get(transaction: TransactionOf, gateway: GatewayOf) -> TransactionDetailOut:
     """Show a transaction with its transitions, effects, conflicts and linked transactions."""
     return await _detail_out(gateway.database, transaction)
 
 
-@router.post("/{transaction_id}/hold", dependencies=WRITE, response_model=TransactionOut)
+@router.post("/{transaction_id}/hold", response_model=TransactionOut)
 async def hold(action: ActionOf) -> TransactionOut | Response:
     """Hold a pending transaction until a person has checked it."""
     return await action.run("hold")
 
 
-@router.post("/{transaction_id}/release", dependencies=WRITE, response_model=TransactionOut)
+@router.post("/{transaction_id}/release", response_model=TransactionOut)
 async def release(action: ActionOf) -> TransactionOut | Response:
     """Release a held transaction: it is Pending again."""
     return await action.run("release")
@@ -382,7 +377,6 @@ async def release(action: ActionOf) -> TransactionOut | Response:
 
 @router.post(
     "/{transaction_id}/approve",
-    dependencies=WRITE,
     response_model=TransactionOut,
     responses=SECOND_KEY,
 )
@@ -393,7 +387,6 @@ async def approve(action: ActionOf) -> TransactionOut | Response:
 
 @router.post(
     "/{transaction_id}/reject",
-    dependencies=WRITE,
     response_model=TransactionOut,
     responses=SECOND_KEY,
 )
@@ -402,13 +395,13 @@ async def reject(action: ActionOf) -> TransactionOut | Response:
     return await action.run("reject")
 
 
-@router.post("/{transaction_id}/cancel", dependencies=WRITE, response_model=TransactionOut)
+@router.post("/{transaction_id}/cancel", response_model=TransactionOut)
 async def cancel(action: ActionOf) -> TransactionOut | Response:
     """Cancel a transaction that is not being processed yet."""
     return await action.run("cancel")
 
 
-@router.post("/{transaction_id}/reverse", dependencies=WRITE)
+@router.post("/{transaction_id}/reverse")
 async def reverse(
     transaction: TransactionOf, body: ReverseIn, gateway: GatewayOf, principal: PrincipalOf
 ) -> TransactionOut:
@@ -423,7 +416,7 @@ async def reverse(
     return transaction_out(reversal)
 
 
-@router.post("/{transaction_id}/resend", dependencies=WRITE)
+@router.post("/{transaction_id}/resend")
 async def resend(
     transaction: TransactionOf,
     body: ActIn,

@@ -10,7 +10,7 @@ from tillbell.model.messages import Message
 from tillbell.rules.delivery.fate import Fate, FateCode
 from tillbell.web.api.messages import MessageOf
 from tillbell.web.api.rendering import Doc, FateOut, answer, fate_doc
-from tillbell.web.api.routes import EndpointId, GatewayOf, app_read, resource
+from tillbell.web.api.routes import EndpointId, GatewayOf, resource
 from tillbell.web.api.shapes import Out
 from tillbell.web.api.transactions import TransactionOf
 
@@ -64,7 +64,6 @@ _GONE = Fate(FateCode.PAYLOAD_EXPIRED, "The message of its latest step is no lon
 
 @router.get(
     "/msg/{msg_id}/endpoint/{endpoint_id}/why",
-    dependencies=app_read("delivery"),
     response_model=FateOut,
 )
 async def endpoint(message: MessageOf, endpoint_id: EndpointId, gateway: GatewayOf) -> Response:
@@ -78,7 +77,7 @@ async def endpoint(message: MessageOf, endpoint_id: EndpointId, gateway: Gateway
     return answer(fate_doc(await gateway.fates.of(message, known.id)))
 
 
-@router.get("/msg/{msg_id}/why", dependencies=app_read("delivery"), response_model=MessageFateOut)
+@router.get("/msg/{msg_id}/why", response_model=MessageFateOut)
 async def message(message: MessageOf, gateway: GatewayOf) -> Response:
     """Tell of every endpoint why a message has not reached it, or that it has."""
     fates = await gateway.fates.of_message(message)
@@ -87,7 +86,6 @@ async def message(message: MessageOf, gateway: GatewayOf) -> Response:
 
 @router.get(
     "/transaction/{transaction_id}/why",
-    dependencies=app_read("transaction", None),
     response_model=TransactionFateOut,
 )
 async def transaction(transaction: TransactionOf, gateway: GatewayOf) -> Response:

@@ -1,6 +1,6 @@
 """Authentication and access: who asks, and whether the key may do that.
 
-Every route declares its `Access`.
+`web/edge/access.py` says which `Access` each route needs.
 
 | scope of a key | may |
 | --- | --- |
@@ -120,10 +120,6 @@ class Principal:
                 f"This key lacks the scope {access.action} (or {access.resource}:{access.action})."
             )
 
-    def require_publish(self) -> None:
-        """Raise `Forbidden` unless the key may create messages."""
-        self.require(PUBLISH)
-
     def _has(self, resource: str, action: Action) -> bool:
         scopes = self.key.scopes
         if KeyScope.ADMIN in scopes or not _ENOUGH[action].isdisjoint(scopes):
@@ -145,9 +141,6 @@ class ApiRequest(NamedTuple):
     receive: Receive  # for what follows the body
     principal: Principal
     body: bytes
-
-
-PUBLISH = Access("message", Action.PUBLISH, Tenant.APPLICATION)
 
 
 def authenticate(gateway: Gateway, authorization: bytes | None) -> Principal:

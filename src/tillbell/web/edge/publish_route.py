@@ -36,6 +36,7 @@ from tillbell.rules.delivery.selectors import (
 )
 from tillbell.rules.nearest import hint, nearest
 from tillbell.storage.ports.outbound import IdempotencyUse
+from tillbell.web.edge.access import ACCESS
 from tillbell.web.edge.asgi_types import HttpAnswer, Scope, header
 from tillbell.web.edge.auth import ApiRequest, Principal
 from tillbell.web.edge.idempotency import fingerprint_of, idempotency_name
@@ -112,7 +113,7 @@ class MessageCreate:
         """Return the answer to a request whose key is valid."""
         scope, principal, body = request.scope, request.principal, request.body
         scope[ROUTE] = PATTERN
-        principal.require_publish()
+        principal.require(ACCESS["message.create"])
         id_or_uid = scope["path"][len(PREFIX) : -len(SUFFIX)]
         message = decode(body)
         view = await self._view(id_or_uid, message, principal)
