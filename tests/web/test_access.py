@@ -78,6 +78,21 @@ PORTAL = {  # what a portal token needs, by the names of Svix; what is not here 
     ),
 }
 CAPABILITIES = {name: needed for needed, names in PORTAL.items() for name in names}
+RENAMED = {
+    "api-key": "key",
+    "authentication": "portal",
+    "cashier": "transaction",
+    "message-attempt": "attempt",
+    "message-poller": "message",
+}
+SINGULAR = {
+    "endpoints": "endpoint",
+    "deliveries": "delivery",
+    "attempts": "attempt",
+    "callbacks": "callback",
+    "transactions": "transaction",
+    "conflicts": "conflict",
+}
 FATAL = ("application.delete", "authentication.expire-all")
 NOWHERE = "msg_00000000000000000000000000"
 IDS = (
@@ -250,6 +265,43 @@ def test_every_route_lets_in_whom_it_declares(
     elif route.name != "authentication.logout":
         assert status not in (401, 403), "the guard should have let it pass"
     assert status < 500
+
+
+def promised_resource(route: Route) -> str:
+    """The resource in a scope is what the route is about, by the name in its path."""
+    first, name = route.name.split(".")
+    if first in ("overview", "why"):
+        nouns = {"endpoint": "delivery", "message": "delivery"} if first == "why" else {}
+        return nouns.get(name, SINGULAR.get(name, name))
+    return RENAMED.get(first, first)
+
+
+def test_a_scope_of_one_resource_reaches_that_one_alone(served: ServedGateway, keys: Keys) -> None:
+    """On every route: the scope of its resource is enough, those of all others are not."""
+    resources = {promised_resource(route) for route in ROUTES}
+    assert len(resources) > 15
+    for resource in sorted(resources):
+        others = [f"{other}:write" for other in sorted(resources - {resource})]
+        texts = {
+            "read": served.make_key(f"{resource}:read", app_id=keys.app_id),
+            "write": served.make_key(f"{resource}:write", app_id=keys.app_id),
+            "others": served.make_key(*others, app_id=keys.app_id),
+        }
+        clients = {kind: served.client(text) for kind, text in texts.items()}
+        for route in ROUTES:
+            if promised_resource(route) == resource:
+                every = Keys(keys.app_id, clients)
+                statuses = {kind: ask(served, every, route, kind) for kind in clients}
+                action, tenant = promised_action(route), promised_tenant(route)
+                assert statuses["others"] == 403, route.name
+                is_reading = action is Action.READ and tenant is not Tenant.OPERATOR
+                is_writing = action in (Action.READ, Action.WRITE, Action.PUBLISH)
+                is_writing = is_writing and tenant is not Tenant.OPERATOR
+                if route.name != "authentication.logout":
+                    assert (statuses["read"] != 403) == is_reading, (route.name, statuses)
+                    assert (statuses["write"] != 403) == is_writing, (route.name, statuses)
+        for client in clients.values():
+            client.close()
 
 
 def test_things_of_another_application_do_not_exist(served: ServedGateway, keys: Keys) -> None:
