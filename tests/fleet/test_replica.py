@@ -26,7 +26,6 @@ LISTS = (
     "callback",
     "transaction",
     "conflict",
-    "audit",
 )
 
 
@@ -80,6 +79,7 @@ class Lists:
         shop.tell(news("u", FAILED))
         shop.tell(news("u", APPROVED, amount="100.00"))
         (conflict,) = shop.shown("u")["conflicts"]
+        self.conflict = conflict["id"]
         assert shop.post(f"conflict/{conflict['id']}/keep", {"reason": "because"}).is_success
 
     def _publish(self) -> str:
@@ -93,6 +93,7 @@ class Lists:
         """Return those in which there is nothing."""
         found = {one: self._till.get(one.format(**self.ids)) for one in LISTS}
         found["delivery"] = self._till.get("delivery", endpoint_id=self.ids["endpoint"])
+        found["audit"] = self._till.get("audit", target=self.conflict)
         return {name for name, shown in found.items() if not shown["data"]}
 
     def successes(self) -> int:
@@ -107,7 +108,7 @@ def test_lists_are_of_the_replica_and_everything_else_is_of_the_primary(
 ) -> None:
     with pair.replica.lagging():
         lists = Lists(shop)
-        assert lists.empty() == {*LISTS, "delivery"}
+        assert lists.empty() == {*LISTS, "delivery", "audit"}
         assert lists.successes() == 0
 
         message = lists.ids["message"]

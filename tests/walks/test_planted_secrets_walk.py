@@ -65,6 +65,7 @@ class Planted:
             text.encode().hex()[:32],
             text.encode().hex(),
             f"planted:{text}",
+            f"pdl_ntf_{text}",
         )
 
     def _settings(self) -> dict[str, Any]:

@@ -75,8 +75,8 @@ def test_its_credentials_are_sealed_and_masked(served: ServedGateway, app_id: st
     ("config", "where", "says"),
     [
         ({}, ["checks"], "is needed"),
-        ({"checks": [{"check": "hmac"}]}, ["checks", 0], "`at`"),
-        ({"checks": [{"check": "none"}]}, ["checks", 0, "acknowledged"], '"acknowledged": true'),
+        ({"checks": [{"check": "hmac"}]}, ["checks", "0"], "`at`"),
+        ({"checks": [{"check": "none"}]}, ["checks", "0", "acknowledged"], '"acknowledged": true'),
         ({**UNKNOWN, "confirm": "trust"}, ["confirm"], "pull or review"),
         ({"preset": "gigadat", "confirm": "trust"}, ["confirm"], "pull or review"),
         ({"preset": "gigadatt"}, ["preset"], "one of cleo"),

@@ -132,7 +132,7 @@ def test_a_thousand_headers_are_read_and_break_nothing(
 # ── the target ───────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("host", [b"tillbell.example", b"127.0.0.1:1", b"", b"a, b", b"x@y/z?"])
+@pytest.mark.parametrize("host", [b"tillbell.example", b"127.0.0.1:1"])
 def test_the_host_that_a_stranger_names_decides_nothing(
     sender: CallbackSender, served: ServedGateway, host: bytes
 ) -> None:
@@ -142,21 +142,37 @@ def test_the_host_that_a_stranger_names_decides_nothing(
     assert sender.kept(callback).origin == sender.source["url"].removesuffix(sender.source["path"])
 
 
-@pytest.mark.parametrize("form", [b"http://other.example%b", b"https://user@other.example%b"])
-def test_an_absolute_target_leads_to_our_own_source(
+@pytest.mark.parametrize("host", [b"", b"a, b", b"x@y/z?"])
+def test_a_host_that_is_none_is_refused(
+    sender: CallbackSender, served: ServedGateway, host: bytes
+) -> None:
+    request = framed(sender, b"Host: " + host, LAST, LENGTH) + BODY
+    assert said(served, request) == [400]
+    assert sender.log() == []
+
+
+@pytest.mark.parametrize("form", [b"http://other.example%b", b"https://user@x%b"])
+def test_a_target_and_a_host_that_differ_are_refused(
     sender: CallbackSender, served: ServedGateway, form: bytes
 ) -> None:
-    path = sender.source["path"].encode()
-    assert said(served, framed(sender, b"Host: x", LAST, LENGTH, target=form % path) + BODY) == [
-        200
-    ]
+    target = form % sender.source["path"].encode()
+    assert said(served, framed(sender, b"Host: x", LAST, LENGTH, target=target) + BODY) == [400]
+    assert sender.log() == []
+
+
+def test_an_absolute_target_leads_to_our_own_source(
+    sender: CallbackSender, served: ServedGateway
+) -> None:
+    target = b"http://other.example" + sender.source["path"].encode()
+    request = framed(sender, b"Host: other.example", LAST, LENGTH, target=target) + BODY
+    assert said(served, request) == [200]
     (callback,) = sender.log()
     assert "other.example" not in sender.kept(callback).url
 
 
 @pytest.mark.parametrize(
     ("target", "status"),
-    [(b"*", 404), (b"other.example:443", 400), (b"//other.example/api/v1/app", 404)],
+    [(b"*", 400), (b"other.example:443", 400), (b"//other.example/api/v1/app", 404)],
 )
 def test_a_target_of_another_form_is_no_source(
     sender: CallbackSender, served: ServedGateway, target: bytes, status: int

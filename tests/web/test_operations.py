@@ -320,9 +320,10 @@ def test_the_audit_log_tells_who_did_what_in_pages(served: ServedGateway, shop: 
     first = shop.get("audit", limit=2)
     rest = shop.get("audit", limit=2, iterator=first["iterator"])
     found = first["data"] + rest["data"]
+    found = [one for one in found if one["action"].startswith("transaction.")]
     assert [one["action"].split(".")[1] for one in found] == ["cancel", "release", "hold"]
     assert found[0]["actor"] == found[2]["actor"] != found[1]["actor"]
-    assert ShopClient(served).get("audit")["data"] == []
+    assert "transaction." not in str(ShopClient(served).get("audit")["data"])
 
 
 def test_a_parcel_is_found_by_its_code(shop: ShopClient) -> None:
