@@ -15,6 +15,7 @@ from tests.store.crashable_store import CrashablePostgres, CrashableSqlite
 from tests.store.test_inbound_simulation import InboundSimulation
 from tests.store.test_outbound_simulation import OutboundSimulation
 from tillbell.errors import Misconfigured
+from tillbell.model.configuration_changes import ConfigurationChange
 from tillbell.model.records import Application
 from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.sqlite.database import SqliteDatabase
@@ -55,7 +56,19 @@ async def filled_store(kind: str, seed: int, folder: Path, clock: ManualClock) -
         simulations.append(InboundSimulation(seed, crashable, real, clock))
         await advance(simulations[-1])
         real = simulations[-1].real
-    await real.put(Application(id="app_1", name="one", uid="shop"))
+    change = ConfigurationChange(
+        id="aud_1",
+        app_id="app_1",
+        at=clock.now(),
+        actor="key_1",
+        actor_name="ops",
+        action="application.create",
+        target="app_1",
+        request_id="req_1",
+        address="127.0.0.1",
+        changes={"name": [None, "one"]},
+    )
+    await real.put(Application(id="app_1", name="one", uid="shop"), audit=[change])
     await real.close()
     return FilledStore(newest(folder), tuple(simulations))
 
