@@ -21,6 +21,7 @@ from tillbell.configure.key_usage import KeyUsage
 from tillbell.errors import NotFound
 from tillbell.model.endpoints import Endpoint
 from tillbell.model.records import Application
+from tillbell.web.api.known_names import check_names
 from tillbell.web.edge.access import ACCESS, PUBLIC
 from tillbell.web.edge.auth import PRINCIPAL, Principal, Tenant
 from tillbell.web.edge.paths import APPLICATION, BASE
@@ -39,7 +40,8 @@ AttemptId = Annotated[str, Path(pattern=UID, max_length=256)]
 async def guard(request: Request) -> None:
     """Check the key against the route's row in the table of access.
 
-    Raises `Forbidden` without the right, `NotFound` if there is no such application.
+    Raises `Forbidden` without the right, `NotFound` if there is no such application, `Invalid` if
+    the request has names that the route does not know.
     """
     route: APIRoute = request.scope["route"]
     if route.unique_id in PUBLIC:
@@ -54,6 +56,7 @@ async def guard(request: Request) -> None:
             raise NotFound("There is no such application.")
         request.state.application = application
         request.scope[APPLICATION] = application.id
+    check_names(request)
 
 
 def resource(path: str, tag: str) -> APIRouter:
