@@ -345,8 +345,13 @@ def _operators(tour: Tour) -> None:
     ask = tour.ask
     messages = tour.served.http.get("/app/shop/msg", params={"limit": 250}).json()["data"]
     _await_attempts(tour, [message["id"] for message in messages])
-    for kind in ("endpoint", "delivery", "attempt", "callback", "transaction", "conflict"):
+    for kind in (
+        *("endpoint", "delivery", "attempt", "callback", "transaction", "conflict", "audit"),
+    ):
         ask("GET", f"/{kind}", params={"limit": 1})
+    ask("GET", "/hold")
+    ask("POST", "/hold/release")
+    ask("POST", "/reseal")
     key = ask("POST", "/key", {"name": "Shop backend", "scopes": ["publish"], "appId": "shop"})
     ask("GET", f"/key/{key['id']}")
     ask("GET", "/key", params={"limit": 2})

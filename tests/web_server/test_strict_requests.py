@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections.abc import AsyncIterator
+
+import pytest
 
 from tests.web_server.conftest import Connect, Echo
 from tests.web_server.test_slow_clients import answer_of, ends
-from tillbell.web.server.uvicorn_server import HttpServer
+from tillbell.web.server.slow_clients import ClientTimeouts
+from tillbell.web.server.uvicorn_server import HttpServer, bind
 
 HOST = b"Host: a\r\n"
 
@@ -123,9 +127,27 @@ SERVED = (
 )
 
 
-async def test_a_head_without_one_meaning_is_refused_at_once(connect: Connect, app: Echo) -> None:
+@pytest.fixture
+async def patient(app: Echo) -> AsyncIterator[Connect]:
+    """A server that cuts nobody off here: so many clients at once are slow on a full machine."""
+    served = HttpServer(app, bind("127.0.0.1", 0), ClientTimeouts())
+    await served.start()
+    writers: list[asyncio.StreamWriter] = []
+
+    async def open_one() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writers.append(writer)
+        return reader, writer
+
+    yield open_one
+    for writer in writers:
+        writer.transport.abort()
+    await served.stop(0.1)
+
+
+async def test_a_head_without_one_meaning_is_refused_at_once(patient: Connect, app: Echo) -> None:
     async def answered(request: bytes) -> bytes:
-        reader, writer = await connect()
+        reader, writer = await patient()
         writer.write(request)
         return await ends(reader)
 
@@ -139,9 +161,9 @@ async def test_a_head_without_one_meaning_is_refused_at_once(connect: Connect, a
     assert app.requests == 0
 
 
-async def test_a_body_without_an_end_is_refused_at_once(connect: Connect) -> None:
+async def test_a_body_without_an_end_is_refused_at_once(patient: Connect) -> None:
     async def answered(body: bytes, at: int) -> bytes:
-        reader, writer = await connect()
+        reader, writer = await patient()
         head = post(CHUNKED)
         writer.write(head + body[:at])
         await writer.drain()
@@ -155,10 +177,10 @@ async def test_a_body_without_an_end_is_refused_at_once(connect: Connect) -> Non
     assert wrong == []
 
 
-async def test_a_request_with_one_meaning_is_served(connect: Connect, app: Echo) -> None:
+async def test_a_request_with_one_meaning_is_served(patient: Connect, app: Echo) -> None:
     wrong = []
     for request in SERVED:
-        reader, writer = await connect()
+        reader, writer = await patient()
         writer.write(request)
         if b" 200 " not in await answer_of(reader):
             wrong.append(request)
