@@ -11,7 +11,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 PACKAGE = "tillbell"
 _FOLDERS = (".ci", "bench", "deploy", "docs", "requirements", "src", "tests")
-_FOREIGN = {".git", "__pycache__", ".hypothesis", ".pytest_cache", "node_modules"}
+_FOREIGN = {".git", "vendor", "__pycache__", ".hypothesis", ".pytest_cache", "node_modules"}
 _BINARY = {".pyc", ".png", ".ico", ".woff2", ".gz", ".zip", ".db"}
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import socket
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +156,39 @@ def test_the_entry_page_is_for_people_and_for_programs(served: ServedGateway) ->
         assert shown["openapi"] in links
         for link in {*links, shown["openapi"]}:
             assert visitor.get(link).is_success, link
+
+
+def test_the_api_reference_is_whole_and_loads_nothing_foreign(served: ServedGateway) -> None:
+    with httpx.Client(base_url=served.url) as visitor:
+        page = visitor.get("/docs")
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert not re.search(r"<(script|style)(?![^>]* src=)[^>]*>|\son\w+=|\sstyle=", page.text)
+        for link in re.findall(r'(?:href|src)="([^"]+)"', page.text):
+            assert link.startswith("/"), link
+            packed = visitor.get(link)
+            whole = visitor.get(link, headers={"accept-encoding": "identity"})
+            assert packed.content == whole.content, link
+            assert packed.is_success, link
+        policy = page.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "//" not in policy
+        assert visitor.head("/docs").headers["content-length"]
+        assert visitor.post("/docs").status_code == 405
+        for path in ("/docs/", "/docs/docs.js"):
+            assert visitor.get(path).is_success
+        for path in ("/docs/../edge/auth.py", "/docs/vendored.toml", "/docsx"):
+            assert visitor.get(path).status_code == 404, path
+
+
+def test_vendored_files_are_those_of_their_release() -> None:
+    folder = Path(tillbell.__file__).parent / "web" / "pages" / "vendor"
+    for note in folder.rglob("vendored.toml"):
+        sums = tomllib.loads(note.read_text())["sha256"]
+        files = {file.name: file.read_bytes() for file in note.parent.iterdir() if file != note}
+        assert sums == {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        assert "LICENSE" in sums
+    assert list(folder.rglob("vendored.toml"))
 
 
 def test_the_access_log_names_no_value_of_a_request(

@@ -12,6 +12,7 @@ from tillbell.web.edge.asgi_types import HttpAnswer, Receive, Scope, header
 from tillbell.web.edge.paths import BASE, ROUTE
 
 LINKS = {
+    "docs": "/docs",
     "openapi": f"{BASE}/openapi.json",
     "ready": "/readyz?verbose",
     "metrics": "/metrics",
@@ -33,7 +34,8 @@ body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 40em; margin: 4em auto;
 <h1>Tillbell {html.escape(__version__)}</h1>
 <p>The webhook gateway for commerce and payments. This is its server: it runs.</p>
 <ul>
-<li><a href="{LINKS["openapi"]}">Description of the API</a> (OpenAPI 3.1). Every request needs
+<li><a href="{LINKS["docs"]}">API reference</a>, and its
+<a href="{LINKS["openapi"]}">OpenAPI document</a>. Every request needs
 <code>Authorization: Bearer &lt;API key&gt;</code>.</li>
 <li>Guides: <code>README.md</code> and <code>docs/</code> of this release.</li>
 <li><a href="{LINKS["ready"]}">Is it ready?</a> · <a href="{LINKS["metrics"]}">Metrics</a></li>

@@ -11,6 +11,7 @@ from tillbell.web.edge.entry_page import show_entry_page
 from tillbell.web.edge.exchange import HttpExchange
 from tillbell.web.edge.health import PATHS, HealthApp
 from tillbell.web.edge.paths import is_api
+from tillbell.web.pages.docs_page import is_docs, show_docs
 from tillbell.web.server.lazy_app import DeferredApp
 from tillbell.web.server.shared_metrics import MetricsBoard
 
@@ -40,6 +41,8 @@ class WebApp:
             return self._callbacks
         if path in PATHS:
             return self._health
+        if is_docs(path):
+            return show_docs
         return show_entry_page if path == "/" else _no_such_page
 
     async def load(self) -> None:
