@@ -16,7 +16,9 @@ from tests.store.test_inbound_simulation import InboundSimulation
 from tests.store.test_outbound_simulation import OutboundSimulation
 from tillbell.errors import Misconfigured
 from tillbell.model.configuration_changes import ConfigurationChange
+from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role, Session
 from tillbell.model.records import Application
+from tillbell.storage.ports.database import Database
 from tillbell.storage.postgres.database import PostgresDatabase
 from tillbell.storage.sqlite.database import SqliteDatabase
 from tillbell.testing import ManualClock
@@ -69,8 +71,20 @@ async def filled_store(kind: str, seed: int, folder: Path, clock: ManualClock) -
         changes={"name": [None, "one"]},
     )
     await real.put(Application(id="app_1", name="one", uid="shop"), audit=[change])
+    await add_person(real, clock)
     await real.close()
     return FilledStore(newest(folder), tuple(simulations))
+
+
+async def add_person(store: Database, clock: ManualClock) -> None:
+    """Store a person with a session, and a link to choose a new password."""
+    now = clock.now()
+    until = now + 3_600_000_000
+    person = Person("per_1", "ana@shop.example", "Ana", "hash", Role.OWNER, now)
+    session = Session("s1", person.id, now, now, until, until, "203.0.113.7", "Firefox")
+    await store.add_link(OneTimeLink("setup", LinkPurpose.SETUP, "", now, until), [])
+    await store.add_first_person(person, "setup", session, [])
+    await store.add_link(OneTimeLink("new", LinkPurpose.PASSWORD, person.id, now, until), [])
 
 
 def newest(folder: Path) -> Path:

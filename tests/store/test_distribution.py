@@ -22,6 +22,9 @@ APART = {
     "leadership": "one row",
     "migrations": "one row a version",
     "moves": "at most one row",
+    "people": "a person sees more than one application",
+    "sessions": "of people; those that have ended are deleted",
+    "one_time_links": "of people; a day of them",
 }
 # Statements that look at all applications at once, none of them once a message.
 OF_ALL = {

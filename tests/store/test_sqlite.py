@@ -154,6 +154,9 @@ WITHOUT_SUMS = """
     ALTER TABLE messages DROP COLUMN content_type;
     DROP INDEX audit_id;
     DROP TABLE configuration_changes;
+    DROP TABLE people;
+    DROP TABLE sessions;
+    DROP TABLE one_time_links;
     ALTER TABLE attempts DROP COLUMN sent_headers;
     ALTER TABLE attempts DROP COLUMN answer_head;
     ALTER TABLE conflicts DROP COLUMN reference;

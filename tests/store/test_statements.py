@@ -20,7 +20,7 @@ SOURCES = Path(tillbell.storage.__file__).parent
 GROWING = (
     "messages|bodies|deliveries|attempts|totals|idempotency|records|[mdab]"
     "|callbacks|callback_requests|callback_keys|callback_waits|seen_items"
-    "|payment_attempts"
+    "|payment_attempts|sessions|one_time_links"
     "|transactions|transitions|effects|conflicts|audit|[cktsefuwix]|child|parent|sibling"
 )
 SCAN = re.compile(rf"^SCAN (?:{GROWING})(?: USING (?:COVERING )?INDEX (\w+))?$")

@@ -109,6 +109,8 @@ class RetentionPurge:
 
         while await self._database.purge_audit(before=now - self._audit, limit=PURGE_BATCH):
             await self._yield_to_writer()
+        while await self._database.purge_people(now=now, limit=PURGE_BATCH):
+            await self._yield_to_writer()
 
     async def _yield_to_writer(self) -> None:
         await wait_until(self._clock, self._clock.now() + SECOND // 100)

@@ -63,6 +63,9 @@ PLAIN = {
     Table(
         "configuration_changes", "move_read_configuration_changes", (0,), ("",)
     ): "insert_configuration_change",
+    Table("people", "move_read_people", (0,), ("",)): "move_put_people",
+    Table("sessions", "move_read_sessions", (0,), ("",)): "move_put_sessions",
+    Table("one_time_links", "move_read_one_time_links", (0,), ("",)): "move_put_one_time_links",
 }
 
 ALL = (

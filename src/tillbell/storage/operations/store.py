@@ -12,6 +12,7 @@ from tillbell.storage.operations import (
     message_reads,
     messages,
     overview_reads,
+    people,
     probe,
     records,
     retention,
@@ -121,6 +122,27 @@ class OverviewMethods:
     audit_log = configuration_audit.audit_log
 
 
+class PeopleMethods:
+    """`PeopleStore`."""
+
+    all_people = people.all_people
+    person = people.person
+    person_of_email = people.person_of_email
+    session = people.session
+    sessions_of = people.sessions_of
+    is_known_address = people.is_known_address
+    one_time_link = people.one_time_link
+    add_link = people.add_link
+    add_first_person = people.add_first_person
+    add_session = people.add_session
+    set_password = people.set_password
+    note_session_use = people.note_session_use
+    revoke_session = people.revoke_session
+    revoke_sessions_of = people.revoke_sessions_of
+    add_audit_entries = people.add_audit_entries
+    purge_people = people.purge_people
+
+
 class StoreMethods(
     OutboundMethods,
     OutboundReadMethods,
@@ -128,6 +150,7 @@ class StoreMethods(
     InboundMethods,
     InboundReadMethods,
     OverviewMethods,
+    PeopleMethods,
     probe.ProbeMethods,
 ):
     """All that is the same for every database."""

@@ -16,6 +16,7 @@ from tillbell.storage.ports.outbound import (
     RotationReport,
 )
 from tillbell.storage.ports.overviews import OverviewLists
+from tillbell.storage.ports.people import PeopleStore
 
 
 class HistoryReads(OutboundLists, InboundLists, OverviewLists, Protocol):
@@ -29,6 +30,7 @@ class Database(
     InboundStore,
     InboundReads,
     OverviewLists,
+    PeopleStore,
     ClusterStore,
     Protocol,
 ):

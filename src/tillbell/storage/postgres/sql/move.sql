@@ -35,7 +35,9 @@ UNION ALL SELECT 'seen_items' WHERE EXISTS (SELECT 1 FROM seen_items)
 UNION ALL SELECT 'payment_attempts' WHERE EXISTS (SELECT 1 FROM payment_attempts)
 UNION ALL SELECT 'transactions' WHERE EXISTS (SELECT 1 FROM transactions)
 UNION ALL SELECT 'conflicts' WHERE EXISTS (SELECT 1 FROM conflicts)
-UNION ALL SELECT 'audit' WHERE EXISTS (SELECT 1 FROM audit);
+UNION ALL SELECT 'audit' WHERE EXISTS (SELECT 1 FROM audit)
+UNION ALL SELECT 'people' WHERE EXISTS (SELECT 1 FROM people)
+UNION ALL SELECT 'one_time_links' WHERE EXISTS (SELECT 1 FROM one_time_links);
 
 -- name: move_put_records
 INSERT INTO records (kind, scope, id, uid, doc)
@@ -66,6 +68,25 @@ SELECT * FROM unnest(
 INSERT INTO callback_waits (app_id, reference, callback_id)
 SELECT * FROM unnest(?1::text[], ?2::text[], ?3::text[]);
 
+-- name: move_put_people
+INSERT INTO people
+    (id, email, name, password_hash, role, created_at, last_sign_in_at, disabled_at)
+SELECT * FROM unnest(
+    ?1::text[], ?2::text[], ?3::text[], ?4::text[], ?5::text[], ?6::bigint[], ?7::bigint[],
+    ?8::bigint[]);
+
+-- name: move_put_sessions
+INSERT INTO sessions
+    (id, person_id, created_at, last_used_at, expires_at, idle_expires_at, address, user_agent,
+     revoked_at)
+SELECT * FROM unnest(
+    ?1::text[], ?2::text[], ?3::bigint[], ?4::bigint[], ?5::bigint[], ?6::bigint[], ?7::text[],
+    ?8::text[], ?9::bigint[]);
+
+-- name: move_put_one_time_links
+INSERT INTO one_time_links (id, purpose, person_id, created_at, expires_at)
+SELECT * FROM unnest(?1::text[], ?2::text[], ?3::text[], ?4::bigint[], ?5::bigint[]);
+
 -- name: move_read_totals
 -- The sums of all shards.
 SELECT app_id, endpoint_id, hour, sum(waiting)::bigint, sum(sending)::bigint,
@@ -78,7 +99,7 @@ GROUP BY app_id, endpoint_id, hour ORDER BY app_id, endpoint_id, hour LIMIT ?4;
 -- What the planner knows of tables that were empty a moment ago.
 ANALYZE records, messages, bodies, deliveries, attempts, totals, idempotency, callbacks,
     callback_requests, callback_keys, callback_waits, seen_items, payment_attempts, transactions,
-    transitions, effects, conflicts, audit;
+    transitions, effects, conflicts, audit, people, sessions, one_time_links;
 
 -- name: move_read_bodies
 SELECT app_id, message_id, variant, body, expires_at FROM bodies

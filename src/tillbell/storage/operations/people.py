@@ -1,0 +1,180 @@
+"""People, their sessions and one-time links."""
+
+from __future__ import annotations
+
+from tillbell.clock import Micros
+from tillbell.model.people import LinkPurpose, OneTimeLink, Person, Role, Session
+from tillbell.storage.engine.methods import read, read_batched, write, write_by_housekeeper
+from tillbell.storage.operations.configuration_audit import write_audit
+from tillbell.storage.operations.pages import page_bounds
+from tillbell.storage.ports.outbound import Page
+from tillbell.storage.ports.people import Audit, CheckedPassword
+from tillbell.storage.session.connection import DbReader, Row
+from tillbell.storage.session.transaction import DbTransaction
+
+_FIRST_PERSON = ("people",)  # what to lock: whether there is anybody
+_SESSION_COLUMNS = len(Session._fields)
+
+
+# ── reads ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@read
+def all_people(db: DbReader, page: Page) -> list[Person]:
+    """Read people in the order of their ids."""
+    bounds = page_bounds(page._replace(ascending=True))
+    return bounds.in_list_order([_person(row) for row in db.query("people", bounds.bindings)])
+
+
+@read
+def person(db: DbReader, id_: str) -> Person | None:
+    """Read a person."""
+    return next((_person(row) for row in db.query("person", (id_,))), None)
+
+
+@read
+def person_of_email(db: DbReader, email: str) -> Person | None:
+    """Read the person with an e-mail address."""
+    return next((_person(row) for row in db.query("person_of_email", (email,))), None)
+
+
+@read_batched
+def session(db: DbReader, id_: str) -> tuple[Session, Person] | None:
+    """Read a session with its person."""
+    rows = db.query("session_with_person", (id_,))
+    return next(
+        ((Session._make(row[:_SESSION_COLUMNS]), _person(row[_SESSION_COLUMNS:])) for row in rows),
+        None,
+    )
+
+
+@read
+def sessions_of(db: DbReader, person_id: str) -> list[Session]:
+    """Read the sessions of a person."""
+    return [Session._make(row) for row in db.query("sessions_of_person", (person_id,))]
+
+
+@read
+def is_known_address(db: DbReader, person_id: str, address: str) -> bool:
+    """Read whether a session of a person began at an address."""
+    return bool(db.query("is_known_address", (person_id, address)))
+
+
+@read
+def one_time_link(db: DbReader, id_: str) -> OneTimeLink | None:
+    """Read a link."""
+    return next((_link(row) for row in db.query("one_time_link", (id_,))), None)
+
+
+def _person(row: Row) -> Person:
+    person = Person._make(row)
+    return person._replace(role=Role(person.role))
+
+
+def _link(row: Row) -> OneTimeLink:
+    link = OneTimeLink._make(row)
+    return link._replace(purpose=LinkPurpose(link.purpose))
+
+
+# ── writes ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@write()
+def add_link(db: DbTransaction, link: OneTimeLink, audit: Audit) -> bool:
+    """Store a link, unless it is to make the first account and there is one."""
+    if link.purpose is LinkPurpose.SETUP:
+        db.lock([_FIRST_PERSON])
+        if db.query("has_people"):
+            return False
+    db.query("insert_one_time_link", link)
+    write_audit(db, audit)
+    return True
+
+
+@write()
+def add_first_person(
+    db: DbTransaction, person: Person, link_id: str, session: Session, audit: Audit
+) -> bool:
+    """Store the first person with a session, by a link."""
+    db.lock([_FIRST_PERSON])
+    if db.query("has_people"):
+        return False
+    if db.query_one("use_one_time_link", (link_id, LinkPurpose.SETUP, person.created_at)) is None:
+        return False
+    db.query("insert_person", person)
+    db.query("delete_links_of_person", ("", LinkPurpose.SETUP))
+    db.query("insert_session", session)
+    write_audit(db, audit)
+    return True
+
+
+@write()
+def add_session(
+    db: DbTransaction, session: Session, password: CheckedPassword, replaces: str, audit: Audit
+) -> bool:
+    """Store a session, if the person's password is still the one that was checked."""
+    noted = (session.person_id, password.checked, session.created_at, password.stored)
+    if db.query_one("note_sign_in", noted) is None:
+        return False
+    if replaces:
+        db.query("revoke_session", (replaces, session.created_at))
+    db.query("insert_session", session)
+    write_audit(db, audit)
+    return True
+
+
+@write()
+def set_password(
+    db: DbTransaction, link_id: str, password_hash: str, session: Session, audit: Audit
+) -> bool:
+    """Change a person's password by a link, and begin the only session."""
+    person_id, now = session.person_id, session.created_at
+    used = db.query_one("use_one_time_link", (link_id, LinkPurpose.PASSWORD, now))
+    if used != (person_id,):
+        return False
+    if db.query_one("set_password", (person_id, now, password_hash)) is None:
+        return False
+    db.query("delete_links_of_person", (person_id, LinkPurpose.PASSWORD))
+    db.query("revoke_sessions_of_person", (person_id, now))
+    db.query("insert_session", session)
+    write_audit(db, audit)
+    return True
+
+
+@write()
+def note_session_use(
+    db: DbTransaction, id_: str, last_used_at: Micros, idle_expires_at: Micros
+) -> None:
+    """Move on the idle expiry of a session."""
+    db.query("note_session_use", (id_, last_used_at, idle_expires_at))
+
+
+@write()
+def revoke_session(db: DbTransaction, id_: str, now: Micros, audit: Audit) -> bool:
+    """End a session."""
+    if db.query_one("revoke_session", (id_, now)) is None:
+        return False
+    write_audit(db, audit)
+    return True
+
+
+@write()
+def revoke_sessions_of(db: DbTransaction, person_id: str, now: Micros, audit: Audit) -> int:
+    """End all sessions of a person."""
+    revoked = db.query("revoke_sessions_of_person", (person_id, now))
+    if revoked:
+        write_audit(db, audit)
+    return len(revoked)
+
+
+@write()
+def add_audit_entries(db: DbTransaction, audit: Audit) -> None:
+    """Store entries of the audit log."""
+    write_audit(db, audit)
+
+
+@write_by_housekeeper()
+def purge_people(db: DbTransaction, *, now: Micros, limit: int) -> int:
+    """Delete sessions and links that have expired."""
+    sessions = db.execute_each("delete_ended_sessions", [(now, limit)]).rowcount
+    return sessions + db.execute_each("delete_ended_links", [(now, limit)]).rowcount

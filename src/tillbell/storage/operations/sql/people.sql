@@ -1,0 +1,111 @@
+-- People, their sessions and one-time links. Columns are in the order of the records' fields
+-- (model/people.py).
+
+-- fragment: person
+people.id, people.email, people.name, people.password_hash, people.role, people.created_at,
+people.last_sign_in_at, people.disabled_at
+
+-- fragment: session
+sessions.id, sessions.person_id, sessions.created_at, sessions.last_used_at, sessions.expires_at,
+sessions.idle_expires_at, sessions.address, sessions.user_agent, sessions.revoked_at
+
+-- fragment: one_time_link
+one_time_links.id, one_time_links.purpose, one_time_links.person_id, one_time_links.created_at,
+one_time_links.expires_at
+
+-- name: has_people
+SELECT 1 FROM people LIMIT 1;
+
+-- name: people
+-- Index: primary key.
+SELECT {person} FROM people WHERE people.id > :low AND people.id < :high
+ORDER BY people.id LIMIT :limit;
+
+-- name: person
+-- Index: primary key.
+SELECT {person} FROM people WHERE people.id = ?1;
+
+-- name: person_of_email
+-- Index: people_email.
+SELECT {person} FROM people WHERE people.email = ?1;
+
+-- name: insert_person
+INSERT INTO people
+    (id, email, name, password_hash, role, created_at, last_sign_in_at, disabled_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8);
+
+-- name: note_sign_in
+-- Unless the password has changed since it was checked (?2), or the person was disabled.
+UPDATE people SET last_sign_in_at = ?3, password_hash = ?4
+WHERE id = ?1 AND password_hash = ?2 AND disabled_at IS NULL
+RETURNING id;
+
+-- name: set_password
+UPDATE people SET last_sign_in_at = ?2, password_hash = ?3
+WHERE id = ?1 AND disabled_at IS NULL
+RETURNING id;
+
+-- name: session_with_person
+-- Index: primary keys.
+SELECT {session}, {person} FROM sessions CROSS JOIN people
+WHERE sessions.id = ?1 AND people.id = sessions.person_id;
+
+-- name: sessions_of_person
+-- Index: sessions_person.
+SELECT {session} FROM sessions WHERE sessions.person_id = ?1;
+
+-- name: is_known_address
+-- Index: sessions_person.
+SELECT 1 FROM sessions WHERE person_id = ?1 AND address = ?2 LIMIT 1;
+
+-- name: insert_session
+INSERT INTO sessions
+    (id, person_id, created_at, last_used_at, expires_at, idle_expires_at, address, user_agent,
+     revoked_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9);
+
+-- name: note_session_use
+UPDATE sessions SET last_used_at = ?2, idle_expires_at = ?3
+WHERE id = ?1 AND revoked_at IS NULL;
+
+-- name: revoke_session
+UPDATE sessions SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL RETURNING id;
+
+-- name: revoke_sessions_of_person
+UPDATE sessions SET revoked_at = ?2 WHERE person_id = ?1 AND revoked_at IS NULL RETURNING id;
+
+-- name: one_time_link
+-- Index: primary key.
+SELECT {one_time_link} FROM one_time_links WHERE one_time_links.id = ?1;
+
+-- name: insert_one_time_link
+INSERT INTO one_time_links (id, purpose, person_id, created_at, expires_at)
+VALUES (?1, ?2, ?3, ?4, ?5);
+
+-- name: use_one_time_link
+DELETE FROM one_time_links WHERE id = ?1 AND purpose = ?2 AND expires_at > ?3
+RETURNING person_id;
+
+-- name: delete_links_of_person
+-- The others of one purpose. Index: one_time_links_person.
+DELETE FROM one_time_links WHERE person_id = ?1 AND purpose = ?2;
+
+-- name: delete_ended_sessions
+-- Index: sessions_expiry.
+DELETE FROM sessions WHERE id IN (
+    SELECT id FROM sessions WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2);
+
+-- name: delete_ended_links
+-- Index: one_time_links_expiry.
+DELETE FROM one_time_links WHERE id IN (
+    SELECT id FROM one_time_links WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2);
+
+-- name: move_read_people
+SELECT {person} FROM people WHERE people.id > ?1 ORDER BY people.id LIMIT ?2;
+
+-- name: move_read_sessions
+SELECT {session} FROM sessions WHERE sessions.id > ?1 ORDER BY sessions.id LIMIT ?2;
+
+-- name: move_read_one_time_links
+SELECT {one_time_link} FROM one_time_links
+WHERE one_time_links.id > ?1 ORDER BY one_time_links.id LIMIT ?2;
