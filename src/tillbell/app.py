@@ -21,7 +21,7 @@ from tillbell.counters import Meters
 from tillbell.deliver.claimer import Claimer
 from tillbell.deliver.compiled_endpoint import EndpointCompiler
 from tillbell.deliver.config_cache import OPERATIONAL, ConfigCache
-from tillbell.deliver.dispatcher import Dispatcher
+from tillbell.deliver.dispatcher import Dispatcher, SendingLimits
 from tillbell.deliver.endpoint_health import EndpointHealthMonitor
 from tillbell.deliver.expunge import Expunger
 from tillbell.deliver.fates import Fates
@@ -115,7 +115,11 @@ class Gateway:
             http_client=self.http_client,
             leases=self.leases,
             clock=self.clock,
-            max_in_flight=self.settings.max_in_flight,
+            limits=SendingLimits(
+                max_in_flight=self.settings.max_in_flight,
+                body_memory=self.settings.body_memory_mb * 1024 * 1024,
+                body_max=self.settings.max_body_bytes,
+            ),
         )
         self.claimer = Claimer(
             database=self.database,

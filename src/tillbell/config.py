@@ -130,6 +130,12 @@ class Settings:
         1_024, "Due deliveries of one endpoint that are held in memory.", (1, 10_000)
     )
 
+    body_memory_mb: int = _setting(
+        192,
+        "Memory for bodies above 8 KiB of running attempts, twice their length, in MiB.",
+        (8, 65_536),
+    )
+
     max_body_bytes: int = _setting(
         1_048_576, "Largest request body, in bytes.", (1_024, 64 * 1_048_576)
     )

@@ -131,3 +131,32 @@ async def test_one_application_alone_uses_every_slot(tmp_path: Path) -> None:
         await asyncio.wait_for(harness.receiver.wait_for(8 + 8), PATIENCE_S)
         assert harness.gateway.dispatcher.in_flight == 8
         await harness.runtime.drain(0)
+
+
+@pytest.mark.sqlite_first
+async def test_long_bodies_of_running_attempts_stay_within_their_memory(tmp_path: Path) -> None:
+    """Mute receivers hold what they were sent; others' long bodies find room beside it."""
+    long = b'{"text":"%s"}' % (b"x" * 500_000)
+    async with GatewayHarness(tmp_path, body_memory_mb=8) as harness:
+        memory = harness.gateway.dispatcher.body_memory
+        harness.receiver.on("/mute", hang)
+        shop = harness.app
+        harness.app = Application(id="app_mute", name="mute", uid="mute")
+        await harness.gateway.config_cache.add(harness.app)
+        for _ in range(8):
+            await harness.endpoint("/mute", timeout_s=60)
+        for _ in range(3):
+            await harness.publish(long)
+        await asyncio.wait_for(harness.receiver.wait_for(4), PATIENCE_S)
+        assert harness.gateway.dispatcher.in_flight > 8, "more attempts wait than there is room for"
+        assert memory.taken <= 4 * 1_048_576, "one application has no more than is free"
+
+        harness.app = shop
+        await harness.endpoint("/quick")
+        for _ in range(5):
+            await harness.publish(long)
+        ended = await harness.next_ended(5)
+        assert {a.result for a in ended} == {Result.ACCEPTED}
+        assert memory.taken <= 4 * 1_048_576
+        await harness.runtime.drain(0)
+        assert memory.taken == 0, "what was held, or waited for, is given back"

@@ -13,9 +13,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import NamedTuple
 
 from tillbell.clock import Clock, Micros
 from tillbell.deliver.attempt import JudgedAttempt, broken_attempt, make_attempt, superseded
+from tillbell.deliver.body_memory import BodyMemory, HeldMemory
 from tillbell.deliver.compiled_endpoint import CompiledEndpoint
 from tillbell.deliver.lane import Lane
 from tillbell.deliver.lanes import Lanes
@@ -34,12 +36,20 @@ async def _no_body(app_id: str, message_id: str, variant: str) -> bytes | None:
     """Find nothing: the default of `read_body`."""
 
 
+class SendingLimits(NamedTuple):
+    """What attempts of a process may use together."""
+
+    max_in_flight: int  # slots: attempts at the same time
+    body_memory: int  # bytes of long bodies; each counts twice
+    body_max: int  # bytes of the longest body
+
+
 class Dispatcher:
     """Sends what lanes hold. Lives on one event loop.
 
-    `max_in_flight` is the number of slots: attempts at the same time. `on_claimable` is called
-    with a lane that may have room for more claims, `on_attempt_ended` after each attempt. Bodies
-    that were too long to wait in memory are read with `read_body`.
+    `on_claimable` is called with a lane that may have room for more claims, `on_attempt_ended`
+    after each attempt. Bodies that were too long to wait in memory are read with `read_body` when
+    `body_memory` has room.
     """
 
     def __init__(
@@ -49,18 +59,20 @@ class Dispatcher:
         http_client: HttpClient,
         leases: HeldLeases,
         clock: Clock,
-        max_in_flight: int,
+        limits: SendingLimits,
     ) -> None:
         self._lanes = lanes
         self._http_client = http_client
         self._leases = leases
         self._clock = clock
         self._loop = asyncio.get_running_loop()  # kept: asking for it is a system call
-        self._slots = Slots(max_in_flight, lanes.is_of_one_application)
+        self._slots = Slots(limits.max_in_flight, lanes.is_of_one_application)
+        self._body_max = limits.body_max
+        self.body_memory = BodyMemory(limits.body_memory)
         self._waiting = FairQueue()  # quick lanes that wait for a slot
         self._slow_waiting = FairQueue()  # slow ones
         self._are_slow_first = False
-        self._held_max = 16 * max_in_flight
+        self._held_max = 16 * limits.max_in_flight
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
         self.is_held = False  # nothing is sent: see hold.py
@@ -183,7 +195,10 @@ class Dispatcher:
         was_slow = lane.is_slow
         try:
             while claim is not None:
-                await self._attempt(lane, claim)
+                if claim.is_short:
+                    await self._attempt(lane, claim)
+                else:
+                    await self._attempt_with_long_body(lane, claim)
                 if lane.is_slow is not was_slow:
                     was_slow = lane.is_slow
                     self._slots.change(lane.app_id, is_slow=was_slow)
@@ -236,7 +251,18 @@ class Dispatcher:
         if lane.ready:
             self._wait_for_slot(lane)
 
-    async def _attempt(self, lane: Lane, claim: Claim) -> None:
+    async def _attempt_with_long_body(self, lane: Lane, claim: Claim) -> None:
+        """Make an attempt once there is memory for its body, and for what is not read of it.
+
+        The length of a body that is not read yet is not known: it counts as the longest.
+        """
+        size = 2 * (len(claim.body or b"") or self._body_max)
+        if not self.body_memory.has_room(lane.app_id, size):
+            claim = claim.waiting()
+        async with self.body_memory.hold(lane.app_id, size) as held:
+            await self._attempt(lane, claim, held)
+
+    async def _attempt(self, lane: Lane, claim: Claim, held: HeldMemory | None = None) -> None:
         now = self._clock.now()
         if not lane.compiled.is_active or lane.is_removed:
             self._leases.release([claim])
@@ -256,6 +282,8 @@ class Dispatcher:
                 d = claim.delivery
                 body = await self.read_body(d.app_id, d.message_id, d.variant)
                 claim = claim._replace(body=body)
+                if held is not None:
+                    held.resize(2 * len(body or b""))
             judged = await make_attempt(claim, compiled, self._http_client, now)
         except Exception as error:  # noqa: BLE001 - supervised: it must not stop its lane
             log_event("attempt.error", delivery=claim.delivery.id, exc_info=error)

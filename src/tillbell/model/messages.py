@@ -141,8 +141,12 @@ class Claim(NamedTuple):
     message: Message
     body: bytes | None
 
+    @property
+    def is_short(self) -> bool:
+        """Whether its body may wait in memory, or there is none to send."""
+        body = self.body
+        return body is None or 0 < len(body) <= WAITING_BODY_MAX
+
     def waiting(self) -> Claim:
         """Return the claim as it is kept while it waits for its attempt."""
-        if self.body is None or len(self.body) <= WAITING_BODY_MAX:
-            return self
-        return self._replace(body=READ_LATER)
+        return self if self.is_short else self._replace(body=READ_LATER)
