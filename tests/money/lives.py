@@ -18,6 +18,7 @@ from tillbell.model.sources import Source
 from tillbell.model.transactions import TERMINAL
 from tillbell.providers import PROVIDERS
 from tillbell.providers.kit.base import SimulationCase, SourceSetup
+from tillbell.receive.reading_pool import PLACES_OF_ADDRESS
 
 SECRET = "secret-of-the-merchant-01"
 SECRETS = {  # where it has another form; "": none
@@ -69,6 +70,13 @@ class Account:
         """Let the provider send an event; wait until all that follows has happened."""
         await self.begin(event)
         await self.payments.idle()
+
+    async def send_all(self, events: Sequence[Event]) -> None:
+        """Let the provider send events at once, as many as a source takes from one address."""
+        for start in range(0, len(events), PLACES_OF_ADDRESS):
+            batch = events[start : start + PLACES_OF_ADDRESS]
+            await asyncio.gather(*(self.begin(event) for event in batch))
+            await self.payments.idle()
 
     async def begin(self, event: Event) -> None:
         """Let the provider send an event."""
@@ -132,11 +140,8 @@ async def play(payments: PaymentHarness, provider: str, life: Life, most: int = 
     ]
     for place in range(len(life.events(0))):
         for _ in range(2):
-            await asyncio.gather(*(at.begin(one.events[one.order[place]]) for one in played))
-            await payments.idle()
-    again = [event for one in played for event in one.events]  # all again, at once
-    await asyncio.gather(*(at.begin(event) for event in again))
-    await payments.idle()
+            await at.send_all([one.events[one.order[place]] for one in played])
+    await at.send_all([event for one in played for event in one.events])  # all again
     for one in played:
         children = await payments.children(one.payment_id)
         seen = (

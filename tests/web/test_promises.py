@@ -201,6 +201,11 @@ def _routes() -> list[APIRoute]:
         ("POST", "/app/{app}/source", {"name": "s", "provider": "stripe", "secret": "whsec_A"}),
         ("POST", "/app/{app}/msg", {"eventType": "order.paid", "payload": {}, "chanels": ["eu"]}),
         ("POST", "/app/{app}/msg", {"eventType": "order.paid", "payload": {}, "topic": "x"}),
+        (
+            "POST",
+            "/app/{app}/msg",
+            {"eventType": "a", "payload": {}, "i": None, "application": {"name": "n", "colour": 1}},
+        ),
         ("PUT", "/app/{app}", {"name": "shop", "metdata": {}}),
     ],
 )

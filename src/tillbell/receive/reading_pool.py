@@ -47,38 +47,59 @@ class _Job(NamedTuple):
     future: asyncio.Future[CallbackReading]
 
 
+class _SourceJobs:
+    """The jobs of one source: its addresses in turn. Counts are kept: a flood asks for them."""
+
+    def __init__(self) -> None:
+        self.addresses: OrderedDict[str, deque[_Job]] = OrderedDict()
+        self.count = 0
+        self.size = 0  # bytes
+
+    def add(self, job: _Job) -> None:
+        self.addresses.setdefault(job.sender.address, deque()).append(job)
+        self.count += 1
+        self.size += job.size
+
+    def take(self) -> _Job:
+        address, jobs = self.addresses.popitem(last=False)
+        job = jobs.popleft()
+        if jobs:
+            self.addresses[address] = jobs
+        self.count -= 1
+        self.size -= job.size
+        return job
+
+
+_NO_JOBS = _SourceJobs()
+
+
 class _Turns:
     """Jobs that wait: sources in turn, and in each its addresses in turn."""
 
     def __init__(self) -> None:
-        self._sources: OrderedDict[str, OrderedDict[str, deque[_Job]]] = OrderedDict()
+        self._sources: OrderedDict[str, _SourceJobs] = OrderedDict()
 
     def add(self, job: _Job) -> None:
         """Put a job behind those of its sender."""
-        addresses = self._sources.setdefault(job.sender.source_id, OrderedDict())
-        addresses.setdefault(job.sender.address, deque()).append(job)
+        self._sources.setdefault(job.sender.source_id, _SourceJobs()).add(job)
 
     def take(self) -> _Job | None:
         """Take the next job; None if there is none."""
         if not self._sources:
             return None
-        source_id, addresses = self._sources.popitem(last=False)
-        address, jobs = addresses.popitem(last=False)
-        job = jobs.popleft()
-        if jobs:
-            addresses[address] = jobs
-        if addresses:
-            self._sources[source_id] = addresses
+        source_id, of_source = self._sources.popitem(last=False)
+        job = of_source.take()
+        if of_source.count:
+            self._sources[source_id] = of_source
         return job
 
     def has_place(self, sender: _Sender, size: int) -> bool:
         """Tell whether one more fits into the shares of its source and its address."""
-        addresses = self._sources.get(sender.source_id, OrderedDict[str, deque[_Job]]())
-        jobs = [job for of_address in addresses.values() for job in of_address]
+        of_source = self._sources.get(sender.source_id, _NO_JOBS)
         return (
-            len(jobs) < PLACES_OF_SOURCE
-            and len(addresses.get(sender.address, ())) < PLACES_OF_ADDRESS
-            and sum(job.size for job in jobs) + size <= BYTES_OF_SOURCE
+            of_source.count < PLACES_OF_SOURCE
+            and len(of_source.addresses.get(sender.address, ())) < PLACES_OF_ADDRESS
+            and of_source.size + size <= BYTES_OF_SOURCE
         )
 
 

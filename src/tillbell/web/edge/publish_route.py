@@ -265,7 +265,10 @@ def _decoded_again(body: bytes, error: msgspec.ValidationError) -> MessageCreate
     unknown = [name for name in document if name not in MessageCreateBody.__struct_fields__]
     problems = [_unknown(name) for name in unknown if document[name] is not None]
     if not problems and unknown:
-        return msgspec.json.decode(body, type=_LenientBody)
+        try:
+            return msgspec.json.decode(body, type=_LenientBody)
+        except msgspec.ValidationError as next_error:
+            error = next_error  # the reason beside the members that say nothing
     raise Invalid(*(problems or [_problem(str(error))])) from error
 
 
@@ -280,6 +283,8 @@ def _problem(text: str) -> Problem:
     names = [part for part in path.rstrip("`").replace("[", ".[").split(".") if part]
     if not path and "required field" in text:
         return Problem(("body", text.split("`")[1]), "field required", "missing")
+    if message.startswith("Object contains unknown field"):
+        return Problem(("body", *names, message.split("`")[1]), "unknown member", "unknown_member")
     return Problem(("body", *names), message, "type_error")
 
 
