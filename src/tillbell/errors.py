@@ -31,6 +31,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tillbell.error_codes import ErrorCode
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -44,9 +46,9 @@ class Problem:
 class TillbellError(Exception):
     """Something went wrong."""
 
-    code = "error"
+    code: ErrorCode = "internal"
 
-    def __init__(self, message: str = "", *, code: str | None = None) -> None:
+    def __init__(self, message: str = "", *, code: ErrorCode | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").split("\n", maxsplit=1)[0])
         if code is not None:
             self.code = code
@@ -55,31 +57,29 @@ class TillbellError(Exception):
 class Refused(TillbellError):
     """The request cannot be done as it is."""
 
-    code = "refused"
+    code: ErrorCode = "malformed"
 
 
 class Malformed(Refused):
     """The request cannot be read."""
 
-    code = "malformed"
-
 
 class NumberTooLarge(Malformed):
     """A number is too large: integers of at most 64 bits are stored."""
 
-    code = "number_too_large"
+    code: ErrorCode = "number_too_large"
 
 
 class MissingPayload(Malformed):
     """The payload was deleted (retention or expunge), so nothing can be sent."""
 
-    code = "missing_payload"
+    code: ErrorCode = "missing_payload"
 
 
 class Invalid(Refused):
     """The request breaks a rule."""
 
-    code = "validation"
+    code: ErrorCode = "validation"
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__("; ".join(f"{'.'.join(map(str, p.loc))}: {p.msg}" for p in problems))
@@ -89,7 +89,7 @@ class Invalid(Refused):
 class Unauthenticated(Refused):
     """No valid API key. Send `Authorization: Bearer <key>`."""
 
-    code = "authentication_failed"
+    code: ErrorCode = "authentication_failed"
 
 
 class KeyExpired(Unauthenticated):
@@ -99,19 +99,19 @@ class KeyExpired(Unauthenticated):
 class Forbidden(Refused):
     """This key may not do that."""
 
-    code = "forbidden"
+    code: ErrorCode = "forbidden"
 
 
 class NotFound(Refused):
     """Entity not found."""
 
-    code = "not_found"
+    code: ErrorCode = "not_found"
 
 
 class ConflictError(Refused):
     """It exists already."""
 
-    code = "conflict"
+    code: ErrorCode = "conflict"
 
 
 class VersionConflict(ConflictError):
@@ -121,13 +121,13 @@ class VersionConflict(ConflictError):
 class TooLarge(Refused):
     """The request body is too large."""
 
-    code = "payload_too_large"
+    code: ErrorCode = "payload_too_large"
 
 
 class MethodNotAllowed(Refused):
     """This method is not for that path."""
 
-    code = "method_not_allowed"
+    code: ErrorCode = "method_not_allowed"
 
     def __init__(self, allowed: tuple[str, ...]) -> None:
         super().__init__(f"Use {' or '.join(allowed)}.")
@@ -137,13 +137,13 @@ class MethodNotAllowed(Refused):
 class UnsupportedEncoding(Refused):
     """The request body is compressed; send it as it is."""
 
-    code = "unsupported_encoding"
+    code: ErrorCode = "unsupported_encoding"
 
 
 class TooMany(Refused):
     """Too many requests."""
 
-    code = "rate_limited"
+    code: ErrorCode = "rate_limited"
 
     def __init__(self, message: str = "", *, retry_after_s: int = 1) -> None:
         super().__init__(message)
@@ -153,22 +153,20 @@ class TooMany(Refused):
 class Misconfigured(TillbellError):
     """A setting is wrong."""
 
-    code = "misconfigured"
-
 
 class Unavailable(TillbellError):
     """Not available now; try again."""
 
-    code = "unavailable"
+    code: ErrorCode = "unavailable"
 
 
 class StoreUnavailable(Unavailable):
     """The store did not confirm the write; try again, a repeat is safe."""
 
-    code = "store_unavailable"
+    code: ErrorCode = "store_unavailable"
 
 
 class Draining(Unavailable):
     """The server is stopping; try again."""
 
-    code = "draining"
+    code: ErrorCode = "draining"

@@ -11,7 +11,7 @@ from tests.tidy.source import PACKAGE, Found, Source, assert_none, imports, pyth
 
 # Each line may import the lines above it, and itself.
 ORDER = (
-    ("errors", "clock", "ids", "money", "ed25519", "logs", "vault", "setting_text"),
+    ("error_codes", "errors", "clock", "ids", "money", "ed25519", "logs", "vault", "setting_text"),
     ("model", "catalog", "config"),
     ("rules",),
     ("profiles", "providers", "storage"),

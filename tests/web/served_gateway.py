@@ -23,11 +23,23 @@ from tillbell.model.records import ApiKey
 from tillbell.runtime import Runtime
 from tillbell.testing import Receiver
 from tillbell.vault import hash_key, new_api_key
+from tillbell.web.api.shapes import ProblemOut
 from tillbell.web.edge.router import build
 from tillbell.web.server.slow_clients import ClientTimeouts
 from tillbell.web.server.uvicorn_server import HttpServer, bind
 
 T = TypeVar("T")
+
+
+DOCUMENTED_CODES = frozenset(ProblemOut.model_json_schema()["properties"]["code"]["enum"])
+
+
+def check_code(response: httpx.Response) -> None:
+    """Fail if an error has a code that the API's document does not list."""
+    is_problem = response.headers.get("content-type") == "application/problem+json"
+    if is_problem and response.request.method != "HEAD":
+        response.read()
+        assert response.json()["code"] in DOCUMENTED_CODES, response.text
 
 
 class ServedGateway:
@@ -99,7 +111,12 @@ class ServedGateway:
         """Return an HTTP client that sends this key."""
         headers = {"authorization": f"Bearer {key}"} if key is not None else {}
         return httpx.Client(
-            base_url=f"{self.url}/api/v1", headers=headers, timeout=PATIENCE_S, verify=False, **more
+            base_url=f"{self.url}/api/v1",
+            headers=headers,
+            timeout=PATIENCE_S,
+            verify=False,
+            event_hooks={"response": [check_code]},
+            **more,
         )
 
     def sdk(self, key: str) -> Svix:

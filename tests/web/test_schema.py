@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.scale import full_or_tenth, soak
+from tests.tidy.source import ROOT
 from tests.web.known import Known
 from tests.web.served_gateway import ServedGateway
 from tillbell.catalog import CATALOG
@@ -176,3 +177,12 @@ def test_the_document_is_valid_and_whole(served: ServedGateway) -> None:
             assert operation["operationId"], (method, path)
             if operation["tags"] != ["Health"]:
                 assert {"401", "403", "422", "429"} <= set(operation["responses"]), (method, path)
+
+
+def test_the_codes_of_errors_are_a_closed_list_that_the_guide_explains() -> None:
+    shape = openapi_document()["components"]["schemas"]["ProblemOut"]["properties"]["code"]
+    guide = (ROOT / "docs" / "api.md").read_text()
+    table = guide.partition("| code | means |")[2].partition("\n\n")[0]
+    explained = re.findall(r"^\| `(\w+)` \| \S", table, re.MULTILINE)
+    assert explained == shape["enum"]
+    assert all(f"- `{code}`: " in shape["description"] for code in explained)

@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from tillbell.clock import Micros
+from tillbell.error_codes import ErrorCode
 from tillbell.errors import ConflictError
 from tillbell.storage.ports.outbound import IdempotencyUse
 from tillbell.storage.session.transaction import DbTransaction, Operation
@@ -28,7 +29,7 @@ from tillbell.storage.session.transaction import DbTransaction, Operation
 class IdempotencyKeyInUse(ConflictError):
     """A request with this Idempotency-Key is running elsewhere; try again later."""
 
-    code = "idempotency_key_in_use"
+    code: ErrorCode = "idempotency_key_in_use"
 
 
 class RequestKey:

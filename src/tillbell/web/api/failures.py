@@ -43,7 +43,7 @@ async def _on_framework_error(request: Request, error: Exception) -> Response:
         return _response(render_problem(MethodNotAllowed(_allowed(request))))
     if error.status_code == HTTPStatus.NOT_FOUND:
         return _response(render_problem(NotFound("There is no such page.")))
-    return _response(render_code(error.status_code, "error", str(error.detail), []))
+    return _response(render_code(error.status_code, "malformed", str(error.detail), []))
 
 
 def _allowed(request: Request) -> tuple[str, ...]:

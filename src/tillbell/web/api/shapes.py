@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from tillbell.clock import DAY, Micros, from_datetime, to_datetime
+from tillbell.error_codes import ERROR_CODES, ErrorCode
 from tillbell.model.sources import Trust
 from tillbell.rules.delivery.payload import THROTTLE_RATE_MAX
 from tillbell.web.edge.patterns import LABEL, UID
@@ -177,7 +178,10 @@ RequestId = Annotated[
 class ProblemOut(Out):
     """An error."""
 
-    code: str = Field(description="What went wrong, as a word for programs.")
+    code: ErrorCode = Field(
+        description="What went wrong, as a word for programs:\n\n"
+        + "\n".join(f"- `{code}`: {meaning}" for code, meaning in ERROR_CODES.items())
+    )
     detail: str = Field(description="What went wrong and what to do, for people.")
     request_id: RequestId
 
@@ -198,7 +202,7 @@ class InvalidEntry(Out):
 class InvalidOut(Out):
     """A request that breaks rules."""
 
-    code: str = Field(description="Always `validation`.")
+    code: Literal["validation"] = Field(description="Always `validation`.")
 
     detail: list[InvalidEntry] = Field(description="The rules that the request breaks, at most 50.")
     request_id: RequestId

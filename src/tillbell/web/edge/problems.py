@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tillbell.error_codes import ErrorCode
 from tillbell.errors import (
     ConflictError,
     Forbidden,
@@ -85,7 +86,7 @@ def render_invalid(problems: tuple[Problem, ...]) -> HttpAnswer:
     return HttpAnswer(HTTPStatus.UNPROCESSABLE_ENTITY, [(b"content-type", _JSON)], body)
 
 
-def render_code(status: int, code: str, detail: str, headers: Headers) -> HttpAnswer:
+def render_code(status: int, code: ErrorCode, detail: str, headers: Headers) -> HttpAnswer:
     """Write any other refusal."""
     body = msgspec.json.encode({"code": code, "detail": detail})
     return HttpAnswer(status, [(b"content-type", _PROBLEM), *headers], body)

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from tillbell.error_codes import ErrorCode
 from tillbell.ids import new_request_id
 from tillbell.web.edge.problems import name_request, render_code
 from tillbell.web.server.request_rules import (
@@ -124,7 +125,7 @@ class StrictProtocol(HttpToolsProtocol):
         del msg
         self.refuse(400, "malformed", self._fault)
 
-    def refuse(self, status: int, code: str, detail: str) -> None:
+    def refuse(self, status: int, code: ErrorCode, detail: str) -> None:
         """End the connection with an error, after the answers to requests that are whole."""
         if self._refusal is None:
             self._refusal = _problem(status, code, detail)
@@ -169,7 +170,7 @@ class StrictProtocol(HttpToolsProtocol):
             self.transport.abort()
 
 
-def _problem(status: int, code: str, detail: str) -> bytes:
+def _problem(status: int, code: ErrorCode, detail: str) -> bytes:
     """Write a whole response in the shape of our errors; no part of the gateway has the request."""
     request_id = new_request_id()
     answer = name_request(render_code(status, code, detail, []), request_id)
