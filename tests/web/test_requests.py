@@ -347,3 +347,25 @@ def test_a_post_still_running_is_not_begun_twice(served: ServedGateway) -> None:
     assert len(made) == 1
     shown = served.http.get("/app", params={"limit": 250}).json()["data"]
     assert [one["id"] for one in shown if one["name"] == "burst"] == list(made)
+
+
+def test_json_is_read_whatever_its_type_is_called(served: ServedGateway, app_id: str) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    app, message = f"/app/{app_id}", f"/app/{app_id}/msg"
+    published = b'{"eventType": "order.paid", "payload": {"a": 1}}'
+    for method, path, body in (
+        ("POST", "/app", b'{"name": "curl"}'),
+        ("PATCH", app, b' {"name": "curl"}'),
+        ("POST", message, published),
+    ):
+        answer = served.http.request(method, path, content=body, headers=form)
+        assert answer.is_success, (path, answer.text)
+        for text in (b"name=curl", b""):
+            refused = served.http.request(method, path, content=text, headers=form)
+            assert refused.status_code in (400, 422), (path, refused.text)
+            if text:
+                assert "Content-Type: application/json" in refused.json()["detail"]
+    empty = served.http.post(message, content=b"")
+    assert "empty" in empty.json()["detail"]
+    typed = {"content-type": "text/plain"}
+    assert served.http.post("/app", content=b'{"name": "x"}', headers=typed).is_success

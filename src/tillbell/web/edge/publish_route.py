@@ -41,7 +41,7 @@ from tillbell.web.edge.asgi_types import HttpAnswer, Scope, header
 from tillbell.web.edge.auth import ApiRequest, Principal
 from tillbell.web.edge.idempotency import fingerprint_of, idempotency_name
 from tillbell.web.edge.paths import APPLICATION, BASE, ROUTE
-from tillbell.web.edge.strict_json import check_constants
+from tillbell.web.edge.strict_json import check_constants, not_json
 
 PREFIX = f"{BASE}/app/"
 SUFFIX = "/msg"
@@ -194,7 +194,7 @@ def decode(body: bytes) -> MessageCreateBody:
         message = _decoded_again(body, error)
     except (msgspec.DecodeError, RecursionError) as error:
         check_constants(body)
-        raise Malformed(f"The body is not JSON: {error}") from error
+        raise not_json(body, error) from error
     payload = bytes(message.payload)
     around = body.replace(payload, b"", 1)  # a payload may have members of these names
     for name in _MEMBERS:  # a loop, as a generator costs more than the search

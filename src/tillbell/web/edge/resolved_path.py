@@ -6,6 +6,7 @@ Many resources have two names, an id and a uid, and a uid may go to another reso
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from tillbell.app import Gateway
 from tillbell.deliver.config_cache import OPERATIONAL
@@ -13,6 +14,13 @@ from tillbell.deliver.config_cache import OPERATIONAL
 Look = Callable[[str, str], Awaitable[str | None]]
 
 _APPLICATIONS = frozenset({"app", "app-portal-access", "dashboard-access"})
+
+
+class ResolvedPath(NamedTuple):
+    """A path with ids."""
+
+    text: str
+    lacks_application: bool  # it names one that does not exist
 
 
 class PathResolver:
@@ -27,7 +35,7 @@ class PathResolver:
             "transaction": self._transaction,
         }
 
-    async def resolve(self, path: str) -> str:
+    async def resolve(self, path: str) -> ResolvedPath:
         """Return the path; a name that no resource has stays as it is."""
         steps = path.split("/")
         app_id = OPERATIONAL
@@ -36,11 +44,11 @@ class PathResolver:
             if collection in _APPLICATIONS:
                 application = await self._gateway.config_cache.application(name)
                 if application is None:
-                    break
+                    return ResolvedPath("/".join(steps), lacks_application=True)
                 app_id = steps[number] = application.id
             elif collection in self._looks:
                 steps[number] = await self._looks[collection](app_id, name) or name
-        return "/".join(steps)
+        return ResolvedPath("/".join(steps), lacks_application=False)
 
     async def _endpoint(self, app_id: str, name: str) -> str | None:
         endpoint = await self._gateway.config_cache.endpoint(app_id, name)

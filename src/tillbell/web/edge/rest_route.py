@@ -9,10 +9,19 @@ from functools import partial
 
 from tillbell.app import Gateway
 from tillbell.deliver.configuration_audit import acting_as
+from tillbell.errors import ConflictError
 from tillbell.model.configuration_changes import Actor
 from tillbell.rules.proxies import client_address, networks
 from tillbell.storage.ports.outbound import IdempotencyUse
-from tillbell.web.edge.asgi_types import App, HttpAnswer, Receive, Scope, header, replay_body
+from tillbell.web.edge.asgi_types import (
+    App,
+    Headers,
+    HttpAnswer,
+    Receive,
+    Scope,
+    header,
+    replay_body,
+)
 from tillbell.web.edge.auth import ApiRequest
 from tillbell.web.edge.idempotency import (
     IdempotentAnswers,
@@ -26,6 +35,8 @@ from tillbell.web.edge.strict_json import check_json
 
 # A parameter's name with `[]` or `[0]` after it, as some clients write lists.
 _BRACKETS = re.compile(rb"(?<![^&])([^&=\[%]+)(?:\[|%5B)[0-9]*(?:\]|%5D)(?=[=&]|$)", re.IGNORECASE)
+
+_ERROR = 400
 
 
 def without_brackets(query: bytes) -> bytes:
@@ -56,6 +67,7 @@ class RestApi:
         scope["query_string"] = without_brackets(scope["query_string"])
         if body:
             scope[JSON_BODY] = check_json(body)
+            scope["headers"] = _naming_json(scope["headers"])
         handle = partial(self._collect, scope, replay_body(body, request.receive))
         key = header(scope, b"idempotency-key")
         if key is None or scope["method"] == "GET":
@@ -68,13 +80,20 @@ class RestApi:
         self, request: ApiRequest, key: bytes, handle: Callable[[], Awaitable[HttpAnswer]]
     ) -> HttpAnswer:
         path = request.scope["path"]
-        name = idempotency_name(request.principal, await self._paths.resolve(path), key)
+        resolved = await self._paths.resolve(path)
+        name = idempotency_name(request.principal, resolved.text, key)
         use = IdempotencyUse(name, fingerprint_of(request))
         answer = await self._idempotent.answer(use, handle)
         # A resource of the path that was created just now has an id from here on.
-        name = idempotency_name(request.principal, await self._paths.resolve(path), key)
-        if name != use.key:
-            await self._idempotent.keep(use._replace(key=name), answer)
+        after = idempotency_name(request.principal, (await self._paths.resolve(path)).text, key)
+        if after != use.key:
+            await self._idempotent.keep(use._replace(key=after), answer)
+        elif resolved.lacks_application and answer.status < _ERROR:
+            raise ConflictError(
+                "This Idempotency-Key was used with an application that was deleted since. Use a"
+                " new key.",
+                code="idempotency_key_reused",
+            )
         return answer
 
     def _actor(self, request: ApiRequest) -> Actor:
@@ -108,6 +127,18 @@ class RestApi:
         await self._app(scope, receive, send)
         answer = HttpAnswer(status, headers, b"".join(parts))
         return _naming(answer, scope[IGNORED]) if IGNORED in scope else answer
+
+
+def _naming_json(headers: Headers) -> Headers:
+    """Return the headers of a request whose body is JSON, also if they call it something else.
+
+    `curl -d` calls it a form if nothing else is given. No page of another origin can use that: it
+    would have to send `Authorization`, which browsers do not do by themselves.
+    """
+    if not any(name == b"authorization" for name, _ in headers):
+        return headers
+    others = [line for line in headers if line[0] != b"content-type"]
+    return [*others, (b"content-type", b"application/json")]
 
 
 def _naming(answer: HttpAnswer, ignored: list[str]) -> HttpAnswer:

@@ -36,10 +36,22 @@ def check_json(body: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise Malformed("The body is not UTF-8.", code="not_utf8") from error
     except ValueError as error:  # includes numbers of thousands of digits
-        raise Malformed(f"The body is not JSON: {error}") from error
+        raise not_json(body, error) from error
     if b"\\u" in body:
         _check_characters(value)
     return value
+
+
+def not_json(body: bytes, error: Exception) -> Malformed:
+    """Return the error for a body that is not JSON."""
+    if not body.strip():
+        return Malformed("The body is empty: send a JSON object.")
+    if body.lstrip()[:1] in b"{[":
+        return Malformed(f"The body is not JSON: {error}")
+    return Malformed(
+        f"The body is not JSON: {error}. Send a JSON object, with"
+        " `Content-Type: application/json`; forms are not read."
+    )
 
 
 def check_constants(body: bytes) -> None:
