@@ -95,6 +95,7 @@ def test_a_resend_is_done_or_says_why_not(served: ServedGateway, app_id: str) ->
     for task in ("recover", "replay-missing", "bulk-replay"):
         refused = served.http.post(f"{path}/{endpoint}/{task}", json=since)
         assert (refused.status_code, refused.json()["code"]) == (409, "endpoint_disabled")
+        assert refused.json()["detail"].startswith("The endpoint is disabled")
     served.http.patch(f"{path}/{endpoint}", json={"disabled": False})
     served.http.delete(f"/app/{app_id}/msg/{message}/content")
     assert resend() == (400, "missing_payload")
@@ -102,6 +103,26 @@ def test_a_resend_is_done_or_says_why_not(served: ServedGateway, app_id: str) ->
     served.do(served.gateway.tasks.wait_idle())
     data = served.http.get(f"/background-task/{replayed['id']}").json()["data"]
     assert (data["count"], data["skipped"]) == (0, {"missingPayload": 1})
+
+
+def test_a_resend_and_why_say_the_same(served: ServedGateway, app_id: str) -> None:
+    body = {"eventType": "order.paid", "payload": {"a": 1}}
+    message = served.http.post(f"/app/{app_id}/msg", json=body).json()["id"]
+    fields = {"url": served.receiver.url("/later"), "disabled": True}
+    later = served.http.post(f"/app/{app_id}/endpoint", json=fields).json()["id"]
+    path = f"/app/{app_id}/msg/{message}/endpoint/{later}"
+
+    def both() -> tuple[str, str]:
+        fate, refused = served.http.get(f"{path}/why"), served.http.post(f"{path}/resend")
+        assert refused.status_code in (400, 409)
+        return str(fate.json()["text"]), str(refused.json()["detail"])
+
+    texts = [both()]
+    served.http.patch(f"/app/{app_id}/endpoint/{later}", json={"disabled": False})
+    served.http.delete(f"/app/{app_id}/msg/{message}/content")
+    texts.append(both())
+    assert all(told == refused for told, refused in texts)
+    assert texts[0] != texts[1]
 
 
 # ── idempotency keys ─────────────────────────────────────────────────────────────────────────────
@@ -154,6 +175,18 @@ def test_the_answer_to_a_repeat_is_the_first_one_exactly(
     access = "/auth/app-portal-access/portal-shop"
     tokens = [served.http.post(access, json=draft, headers=key).content for _ in range(3)]
     assert len(set(tokens)) == 1
+
+
+def test_a_key_of_a_deleted_application_gives_no_answer_about_it(served: ServedGateway) -> None:
+    draft = {"application": {"name": "shop", "uid": "portal-gone"}}
+    access, key = "/auth/app-portal-access/portal-gone", {"idempotency-key": "gone"}
+    first = served.http.post(access, json=draft, headers=key)
+    assert served.http.delete("/app/portal-gone").is_success
+    refused = served.http.post(access, json=draft, headers=key)
+    assert (refused.status_code, refused.json()["code"]) == (409, "idempotency_key_reused")
+    again = served.http.post(access, json=draft, headers={"idempotency-key": "new"})
+    assert again.json()["token"] != first.json()["token"]
+    assert served.http.get("/app/portal-gone").is_success
 
 
 def test_a_key_where_none_is_needed_is_refused(served: ServedGateway, app_id: str) -> None:

@@ -28,10 +28,12 @@ from tillbell.deliver.config_cache import ConfigCache
 from tillbell.deliver.fanout import carrying, render, routes_to, waiting_delivery
 from tillbell.deliver.lanes import Lanes
 from tillbell.deliver.tasks import TaskProgress, TaskRunner
-from tillbell.errors import ConflictError, MissingPayload, NotFound
-from tillbell.model.endpoints import Endpoint, EndpointStatus
+from tillbell.error_codes import ErrorCode
+from tillbell.errors import ConflictError, MissingPayload, NotFound, Refused
+from tillbell.model.endpoints import Endpoint
 from tillbell.model.messages import Delivery, Message, Trigger
 from tillbell.model.records import Task
+from tillbell.rules.delivery.fate import Fate, FateCode, endpoint_obstacle, resend_obstacle
 from tillbell.storage.ports.database import Database
 from tillbell.storage.ports.outbound import DeliverySelection, MissedPeriod
 
@@ -76,7 +78,7 @@ class DeliveryResender:
         compiled = await self._config_cache.compiled_endpoint(app_id, endpoint_id)
         if message is None or compiled is None:
             raise NotFound
-        refuse_stopped(compiled.endpoint)
+        await self._refuse_obstacle(message, compiled.endpoint)
         deliveries = await self._database.deliveries_of_message(app_id, message.id)
         ids = [delivery.id for delivery in deliveries if delivery.endpoint_id == endpoint_id]
         now = self._clock.now()
@@ -87,6 +89,13 @@ class DeliveryResender:
         self._lanes.probe(endpoint_id)
         self._lanes.note_due(app_id, endpoint_id, now)
         return not ids
+
+    async def _refuse_obstacle(self, message: Message, endpoint: Endpoint) -> None:
+        """Raise what `why` would say of a message that cannot be sent again."""
+        has_body = await self._database.body(message.app_id, message.id) is not None
+        obstacle = resend_obstacle(message, endpoint, has_body=has_body)
+        if obstacle is not None:
+            raise _refusal(obstacle)
 
     async def _resend_all(self, app_id: str, ids: Sequence[str], now: Micros) -> None:
         moved, missing_payload = await self._database.resend(app_id, ids, now)
@@ -199,11 +208,18 @@ class DeliveryResender:
 
 def refuse_stopped(endpoint: Endpoint) -> None:
     """Raise `ConflictError` unless something can be sent to the endpoint now."""
-    if endpoint.status is not EndpointStatus.ACTIVE:
-        raise ConflictError(
-            f"This endpoint is {endpoint.status.value}; enable it first.",
-            code=f"endpoint_{endpoint.status.value}",
-        )
+    obstacle = endpoint_obstacle(endpoint)
+    if obstacle is not None:
+        raise _refusal(obstacle)
+
+
+def _refusal(obstacle: Fate) -> Refused:
+    """Return as an error what `why` says of a message."""
+    if obstacle.code is FateCode.PAYLOAD_EXPIRED:
+        return MissingPayload(obstacle.text)
+    is_paused = obstacle.code is FateCode.ENDPOINT_PAUSED
+    code: ErrorCode = "endpoint_paused" if is_paused else "endpoint_disabled"
+    return ConflictError(obstacle.text, code=code)
 
 
 def _selection(task: Task) -> DeliverySelection:

@@ -86,16 +86,27 @@ def fate_of(
     return _waiting(endpoint, delivery, lookup)
 
 
+def resend_obstacle(message: Message, endpoint: Endpoint, *, has_body: bool) -> Fate | None:
+    """Return why a message cannot be sent again by hand; None: it can, whatever became of it."""
+    return endpoint_obstacle(endpoint) or (None if has_body else _expired(message))
+
+
+def endpoint_obstacle(endpoint: Endpoint) -> Fate | None:
+    """Return why nothing can be sent to an endpoint now; None: it can."""
+    if endpoint.status is EndpointStatus.ACTIVE:
+        return None
+    return _stopped(endpoint, "and gets nothing while it is. Enable it, then resend.")
+
+
 def _without_delivery(message: Message, endpoint: Endpoint | None, lookup: Lookup) -> Fate:
     if endpoint is None:
         return Fate(FateCode.DELETED, "The endpoint was deleted.")
     if lookup.mismatch is not None:
         text = _MISMATCH[lookup.mismatch].format(type=message.event_type)
         return Fate(lookup.mismatch, text, since=message.created_at)
-    if endpoint.status is EndpointStatus.DISABLED:
-        return _stopped(endpoint, "and makes no deliveries while it is")
-    if not lookup.has_body:
-        return _expired(message)
+    obstacle = resend_obstacle(message, endpoint, has_body=lookup.has_body)
+    if obstacle is not None:
+        return obstacle
     if endpoint.created_at > message.created_at:
         text = "The endpoint was created after the message. A resend or `replay-missing` sends it."
         return Fate(FateCode.CREATED_LATER, text, since=endpoint.created_at)
@@ -120,7 +131,7 @@ def _failed(delivery: Delivery, lookup: Lookup) -> Fate:
 
 def _waiting(endpoint: Endpoint, delivery: Delivery, lookup: Lookup) -> Fate:
     if endpoint.status is not EndpointStatus.ACTIVE:
-        return _stopped(endpoint, "so the message waits")
+        return _stopped(endpoint, "so the message waits. Enable it.")
     if not lookup.has_body:
         text = "Its payload was deleted; it cannot be sent any more."
         return Fate(FateCode.PAYLOAD_EXPIRED, text, next_at=delivery.due_at)
@@ -156,8 +167,7 @@ def _stopped(endpoint: Endpoint, consequence: str) -> Fate:
     word = "paused because all attempts failed for days" if is_paused else "disabled"
     if endpoint.status_reason == "gone":
         word = "disabled because its receiver answered 410"
-    remedy = "Enable it" if is_paused or consequence.startswith("so") else "Enable it, then resend"
-    return Fate(code, f"The endpoint is {word}, {consequence}. {remedy}.", endpoint.updated_at)
+    return Fate(code, f"The endpoint is {word}, {consequence}", endpoint.updated_at)
 
 
 def _expired(message: Message) -> Fate:

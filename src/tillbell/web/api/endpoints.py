@@ -19,7 +19,8 @@ from tillbell.clock import DAY, HOUR, Micros, from_datetime, to_datetime
 from tillbell.configure.endpoints import EndpointChanges
 from tillbell.deliver.application_views import ApplicationView
 from tillbell.deliver.publish import MessageDraft, PublishReceipt
-from tillbell.errors import ConflictError, Forbidden, Invalid, NotFound, Problem
+from tillbell.deliver.resend import refuse_stopped
+from tillbell.errors import Forbidden, Invalid, NotFound, Problem
 from tillbell.model.endpoints import Endpoint, EndpointHealth, EndpointStatus
 from tillbell.model.messages import DeliveryState
 from tillbell.model.records import Application
@@ -695,8 +696,7 @@ async def send_example(
         raise Forbidden("A portal token sends the sample of a type; leave `payload` out.")
     if (problem := check_event_type(body.event_type)) is not None:
         raise Invalid(Problem(("body", "eventType"), problem, "event_type"))
-    if endpoint.status is EndpointStatus.DISABLED:
-        raise ConflictError("This endpoint is disabled; enable it first.", code="endpoint_disabled")
+    refuse_stopped(endpoint)
     payload = _example(gateway, body, hidden)
     view = await _view_of_one(gateway, app, endpoint)
     draft = MessageDraft(body.event_type, msgspec.json.encode(payload), tags=(EXAMPLE_TAG,))
